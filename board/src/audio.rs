@@ -1,0 +1,73 @@
+//! The sound card: one duplex device, mono i16, capture clock drives the loop.
+
+use std::os::fd::RawFd;
+
+/// What is asked of a card; the nearest it can do is taken and told by [`AudioDevice::format`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioRequest {
+    /// Capture device: ALSA PCM name, `wav:FILE` or `silence`.
+    pub capture: String,
+    /// Playback device: ALSA PCM name, `wav:FILE` or `null`.
+    pub playback: String,
+    /// Frames a second.
+    pub rate_hz: u32,
+    /// Period in ms.
+    pub period_ms: u32,
+    /// Periods of playback buffered ahead.
+    pub periods: u32,
+}
+
+/// What was got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioFormat {
+    /// Frames a second.
+    pub rate_hz: u32,
+    /// Frames in one period.
+    pub period_frames: usize,
+    /// Frames between writing a sample and hearing it, about.
+    pub playback_delay_frames: usize,
+}
+
+/// What went wrong with a card.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AudioError {
+    /// The device does not exist, is busy, or refuses every format; says which, and the mend.
+    #[error("{device}: {problem}; {mend}")]
+    Open {
+        /// Device name.
+        device: String,
+        /// What is wrong.
+        problem: String,
+        /// What would help.
+        mend: String,
+    },
+    /// The device went away (unplugged): close it, open it again later.
+    #[error("{0} is gone")]
+    Lost(String),
+}
+
+/// What happened since the last period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// A period was read; playback expects one.
+    Ready,
+    /// Not a whole period yet; poll again.
+    NotYet,
+    /// The card ran over or under and was restarted with prefilled silence; about this many frames are lost. Counted by the caller.
+    Xrun {
+        /// Frames of sound lost.
+        lost_frames: usize,
+    },
+}
+
+/// A duplex sound card. Nothing here allocates, locks or logs after `open`.
+pub trait AudioDevice: Send {
+    /// What was negotiated.
+    fn format(&self) -> AudioFormat;
+    /// File descriptors to poll (events `POLLIN`), until a capture period is there. At most 4.
+    fn poll_fds(&self) -> &[RawFd];
+    /// Reads one period of capture if it is there.
+    fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError>;
+    /// Writes one period of playback.
+    fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError>;
+}

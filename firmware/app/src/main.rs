@@ -1,0 +1,3 @@
+//! `offhook`: the firmware of a SIP desk phone.
+
+fn main() {}

@@ -1,0 +1,65 @@
+//! What differs from country to country: tones, ringing cadence, flash window, emergency numbers.
+
+/// How the frequencies of one segment sound together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// All frequencies at once, each at the same level.
+    Sum,
+    /// The first frequency, amplitude-modulated by the second (Japanese ringback).
+    AmplitudeModulated,
+}
+
+/// One step of a tone's cadence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Frequencies in Hz; empty is silence.
+    pub frequencies_hz: &'static [u16],
+    /// How the frequencies sound together.
+    pub mix: Mix,
+    /// Length in milliseconds; `None` lasts until the tone is stopped.
+    pub length_ms: Option<u16>,
+    /// `false`: played once as a lead-in, left out when the cadence repeats.
+    pub repeat: bool,
+}
+
+/// The tones a phone can make its user hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ToneKind {
+    /// Ready for digits.
+    Dial,
+    /// Ready for digits, messages wait.
+    StutterDial,
+    /// Second dial tone, after a flash.
+    RecallDial,
+    /// The far end rings.
+    Ringback,
+    /// The far end is busy.
+    Busy,
+    /// The call failed: no route, no line, no registration (reorder).
+    Congestion,
+    /// Somebody else calls while a call stands.
+    CallWaiting,
+    /// Special information tone: the number is not in service.
+    SpecialInformation,
+    /// Off hook too long.
+    Howler,
+    /// Something was accepted (star code, setting).
+    Confirmation,
+}
+
+/// Everything the phone knows of one country's telephone habits.
+#[derive(Debug, Clone, Copy)]
+pub struct CountryPlan {
+    /// ISO 3166 code, lower case (`uk` also answers to `gb`).
+    pub code: &'static str,
+    /// English name.
+    pub name: &'static str,
+    /// Cadence of each tone; a tone missing here is taken from the fallback plan.
+    pub tones: &'static [(ToneKind, &'static [Segment])],
+    /// Ringer cadence in ms: on, off, on, off …; repeats.
+    pub ring_cadence_ms: &'static [u16],
+    /// An on-hook pulse of this many milliseconds (from, to) is a flash, a longer one a hang-up.
+    pub flash_window_ms: (u16, u16),
+    /// Emergency numbers that are always recognised.
+    pub emergency: &'static [&'static str],
+}

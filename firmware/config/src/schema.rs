@@ -1,0 +1,210 @@
+//! The one schema: what `offhook.toml` may say, its defaults and its limits.
+//!
+//! Parser, defaults, the commented example and the reference page all come from here.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A whole configuration, validated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[phone]`
+    pub phone: Phone,
+    /// `[network]`
+    pub network: Network,
+    /// `[[account]]`, in order; the first that can place a call is the default line.
+    pub accounts: Vec<Account>,
+    /// `[dial]`
+    pub dial: Dial,
+    /// `[call]`
+    pub call: Call,
+    /// `[codecs]`
+    pub codecs: Codecs,
+    /// `[board]`
+    pub board: Board,
+    /// `[control]`
+    pub control: Control,
+}
+
+/// `[phone]`: who and where this telephone is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phone {
+    /// Country code of the tone plan, e.g. `"de"`.
+    pub country: String,
+    /// Name shown to others in direct calls.
+    pub name: String,
+    /// User part of the phone's own direct address, `sip:USER@host`.
+    pub user: String,
+    /// Log filter, e.g. `"info"` or `"offhook=debug"`.
+    pub log: String,
+}
+
+/// `[network]`: addresses and ports.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Address SIP and RTP sockets are bound to; `0.0.0.0` or `::` for all.
+    pub bind: IpAddr,
+    /// SIP port for UDP and TCP.
+    pub sip_port: u16,
+    /// First and last RTP port, inclusive. RTP takes the even one of a pair, RTCP the odd one.
+    pub rtp_ports: (u16, u16),
+    /// DSCP of RTP packets (46 is EF).
+    pub rtp_dscp: u8,
+    /// DSCP of SIP packets (24 is CS3).
+    pub sip_dscp: u8,
+}
+
+/// SIP transport of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP, with the switch to TCP above 1300 bytes.
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+/// A secret that never shows in logs or `Debug`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// `[[account]]`: one line at a registrar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Account {
+    /// Short name used in status and dial plan; default is `user@domain`.
+    pub name: String,
+    /// User part of the address of record.
+    pub user: String,
+    /// SIP domain.
+    pub domain: String,
+    /// User name for digest authentication, where it differs from `user`.
+    pub auth_user: Option<String>,
+    /// Digest password.
+    pub password: Secret,
+    /// Name shown to the called party.
+    pub display_name: Option<String>,
+    /// Transport to the registrar.
+    pub transport: Transport,
+    /// `host` or `host:port` of the registrar where it is not found by `domain`.
+    pub registrar: Option<String>,
+    /// `host` or `host:port` every request is sent through.
+    pub outbound_proxy: Option<String>,
+    /// Registration lifetime asked for, in seconds.
+    pub expires_s: u32,
+    /// `false`: calls go out by this account but it never registers.
+    pub register: bool,
+}
+
+/// `[dial]`: from keys to numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dial {
+    /// RFC 3435 digit map plus `<a:b>`, `,` and `!`.
+    pub digit_map: String,
+    /// Long (T) digit timer in ms: nothing complete yet.
+    pub long_timer_ms: u32,
+    /// Short (S) digit timer in ms: complete, but more could follow.
+    pub short_timer_ms: u32,
+    /// Numbers matched first, sent at once and never blocked; added to the country's own.
+    pub emergency: Vec<String>,
+    /// SIP address used for an emergency number when no account is registered.
+    pub emergency_route: Option<String>,
+    /// Number dialled → SIP address or other number.
+    pub speed_dial: Vec<(String, String)>,
+    /// Dialled by itself this many ms after lifting (baby call): (number, delay).
+    pub hotline: Option<(String, u32)>,
+}
+
+/// How a flash is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flash {
+    /// A short press of the hook switch (in the country's window) or the flash key.
+    Hook,
+    /// Only the flash key: hanging up then ends the call without waiting for the window.
+    Key,
+    /// No flash at all.
+    Off,
+}
+
+/// `[call]`: how calls behave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Answer every incoming call by itself after this many ms; `None`: never.
+    pub auto_answer_ms: Option<u32>,
+    /// Calls between phones without a server are placed and accepted.
+    pub direct: bool,
+    /// Seconds an outgoing call may ring before it is given up.
+    pub no_answer_s: u32,
+    /// How a flash is given.
+    pub flash: Flash,
+    /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
+    pub waiting: bool,
+    /// Seconds of congestion tone after the far end hung up, before the howler.
+    pub howler_after_s: u32,
+    /// Seconds of howler before silence.
+    pub howler_s: u32,
+}
+
+/// A codec by its name in `offhook.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Opus, RFC 7587.
+    Opus,
+    /// G.722, RFC 3551 (8000 Hz RTP clock, 16 kHz sound).
+    G722,
+    /// G.711 µ-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+}
+
+/// `[codecs]`: what is offered, best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Codecs {
+    /// Order of preference.
+    pub order: Vec<Codec>,
+    /// Packet length in ms: 10, 20, 30, 40 or 60.
+    pub ptime_ms: u8,
+}
+
+/// `[board]`: which board, and what differs from its profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Board {
+    /// Folder under the profile directory, or `"sim"`.
+    pub profile: String,
+    /// Where profile folders lie.
+    pub profile_dir: PathBuf,
+    /// `[board.audio]`
+    pub audio: Audio,
+}
+
+/// `[board.audio]`: overrides of the board's sound card. A device is an ALSA PCM name, `wav:FILE`, or (capture only) `silence`,
+/// (playback only) `null`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Audio {
+    /// Capture device.
+    pub capture: Option<String>,
+    /// Playback device.
+    pub playback: Option<String>,
+    /// Rate in Hz asked for; the nearest the card can do is taken.
+    pub rate_hz: Option<u32>,
+    /// Period in milliseconds, 2 to 20.
+    pub period_ms: Option<u32>,
+    /// Level of key tones and call-progress tones in dBm0, −30 to −3.
+    pub tone_level_dbm0: Option<i8>,
+    /// Sidetone in dB, −40 to −6; absent: none from the engine.
+    pub sidetone_db: Option<i8>,
+}
+
+/// `[control]`: the local socket and the phone's own files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Control {
+    /// Path of the JSON-lines socket for `offhook ctl`.
+    pub socket: PathBuf,
+    /// Directory for the last good configuration and history.
+    pub state_dir: PathBuf,
+}

@@ -1,0 +1,14 @@
+//! The audio engine: codecs, RTP, RTCP, jitter buffer, concealment, tones, mixer. Sans-IO; nothing allocates after start.
+//!
+//! ```text
+//! capture ─▶ level ─▶ resample ─▶ encode ─▶ RTP ─▶ Transmit
+//! packet ─▶ RTP ─▶ jitter buffer ─▶ decode / conceal / stretch ─▶ resample ─▶ mixer (tones, second call, sidetone) ─▶ playback
+//! ```
+
+pub mod engine;
+pub mod stream;
+pub mod tone;
+
+pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
+pub use stream::{Codec, Direction, Stream, StreamConfig, StreamError, StreamStats};
+pub use tone::{Mix, ToneSegment, ToneSpec};
