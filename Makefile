@@ -1,0 +1,43 @@
+# Offhook: the two commands (`make run`, `make test`) and the rest.
+#
+#   make run          a desk phone on this terminal, with an echo phone to call; without a terminal: one measured call by itself
+#   make test         everything: lints, units, two phones in virtual time, real peers, real devices, aarch64
+#   make bench        the budgets, each beside its peer, in one run
+#   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
+#   make docs         regenerates docs/provisioning.md and the example offhook.toml from the schema
+#
+# Every target installs what it misses from Debian's packages and says so first (scripts/need).
+
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: run test test-unit test-peers test-board cross bench docs deny clean help
+help:
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+
+run:
+	@scripts/need build
+	@$(CARGO) build --quiet -p offhook
+	@scripts/run
+
+test:
+	@scripts/test
+
+test-unit test-peers test-board test-lint test-cross:
+	@scripts/test $(@:test-%=%)
+
+cross:
+	@scripts/cross build
+
+bench:
+	@scripts/bench
+
+docs:
+	@scripts/need build
+	@$(CARGO) run --quiet -p config --example generate
+
+deny:
+	@scripts/deny
+
+clean:
+	$(CARGO) clean
