@@ -1,0 +1,47 @@
+################################################################################
+#
+# offhook
+#
+################################################################################
+
+OFFHOOK_VERSION = 0.1.0
+OFFHOOK_SITE = $(BR2_EXTERNAL_OFFHOOK_PATH)/..
+OFFHOOK_SITE_METHOD = local
+OFFHOOK_LICENSE = MIT or Apache-2.0
+OFFHOOK_LICENSE_FILES = LICENSE LICENSE-MIT LICENSE-APACHE
+OFFHOOK_DEPENDENCIES = alsa-lib host-pkgconf opus
+# The binary's crate; cargo finds the workspace above it.
+OFFHOOK_SUBDIR = firmware/app
+OFFHOOK_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target --exclude '/target-*'
+
+# Buildroot vendors crates for downloaded archives only, not for a local tree: done here, by the lock file.
+define OFFHOOK_VENDOR_CRATES
+	mkdir -p $(@D)/.cargo
+	cd $(@D) && $(PKG_CARGO_ENV) flock $(BR_CARGO_HOME)/.br-lock \
+		$(HOST_DIR)/bin/cargo vendor --locked VENDOR > .cargo/config.toml
+endef
+define OFFHOOK_CARGO_HOME
+	mkdir -p $(BR_CARGO_HOME)
+endef
+OFFHOOK_POST_RSYNC_HOOKS += OFFHOOK_CARGO_HOME
+OFFHOOK_PRE_CONFIGURE_HOOKS += OFFHOOK_VENDOR_CRATES
+
+# Buildroot's cargo infrastructure overrides the release profile by environment: restated, or the phone is built
+# without LTO in sixteen parts.
+OFFHOOK_CARGO_ENV = \
+	CARGO_PROFILE_RELEASE_LTO="fat" \
+	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="1" \
+	CARGO_PROFILE_RELEASE_OPT_LEVEL="3" \
+	CARGO_PROFILE_RELEASE_PANIC="abort"
+
+define OFFHOOK_INSTALL_INIT_SYSV
+	$(INSTALL) -D -m 0755 $(BR2_EXTERNAL_OFFHOOK_PATH)/package/offhook/S10offhook \
+		$(TARGET_DIR)/etc/init.d/S10offhook
+endef
+define OFFHOOK_INSTALL_PROFILES
+	mkdir -p $(TARGET_DIR)/usr/share/offhook
+	cp -a $(@D)/board/profiles $(TARGET_DIR)/usr/share/offhook/
+endef
+OFFHOOK_POST_INSTALL_TARGET_HOOKS += OFFHOOK_INSTALL_PROFILES
+
+$(eval $(cargo-package))
