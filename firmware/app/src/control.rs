@@ -1,8 +1,45 @@
 //! The control loop's logic without its I/O: board events, SIP bytes, media events and timers in; everything to be done out.
 //! The tokio driver and the virtual-time simulator both own one of these.
+//!
+//! ```text
+//! board, ctl ─▶ keys ─▶ phone::Phone ─▶ obey ──────▶ sip::UserAgent ─▶ Output::Sip, Connect, Lookup …
+//!                            ▲            │
+//!                            │            └─▶ sound ─▶ Output::Media (streams, tones, DTMF)
+//! SIP bytes ─▶ sip::UserAgent ─▶ signalling ─▶ sound
+//! media::Event ─▶ sound                       report ─▶ Status, Output::Event
+//! ```
+//!
+//! Every `handle_*` ends in [`Control::settle`], which carries values between phone and agent until both have nothing more to say.
 
+mod call;
+mod keys;
+mod obey;
+mod report;
+mod signalling;
+mod sound;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
+
+use config::country::CountryPlan;
+use media::StreamId;
+use phone::{CallId, Input};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use serde_json::json;
+
+pub(crate) use call::{CallRecord, Stage, Way};
+use keys::{Finger, Touch};
+pub use report::{AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, RtpStatus, Status};
+
+/// Rounds of carrying values between phone and agent in one turn; more than any real turn needs, so that a mistake in either
+/// cannot hang the phone.
+const MAX_ROUNDS: usize = 1000;
+/// Most of our own accounts, calls and outputs are few; this many outputs unread means nobody reads them.
+const MAX_OUTPUTS: usize = 4096;
 
 /// What differs between two phones with the same configuration.
 #[derive(Debug, Clone)]
@@ -38,46 +75,368 @@ pub enum Output {
     Ring(Option<Vec<u16>>),
     /// Set a lamp.
     Lamp(phone::Lamp, phone::LampState),
-    /// An event for `ctl events`, without its time.
+    /// An event for `ctl events`, without its time: one JSON object.
     Event(String),
 }
 
 /// Hands out and takes back pairs of media sockets; the simulator's are numbers only.
 pub trait MediaPorts {
     /// Opens an RTP/RTCP pair for a stream that may have to reach this address; tells the local RTP and RTCP address.
-    fn open(&mut self, stream: media::StreamId, toward: Option<SocketAddr>) -> std::io::Result<(SocketAddr, SocketAddr)>;
+    fn open(&mut self, stream: StreamId, toward: Option<SocketAddr>) -> std::io::Result<(SocketAddr, SocketAddr)>;
     /// The stream is over.
-    fn close(&mut self, stream: media::StreamId);
+    fn close(&mut self, stream: StreamId);
+}
+
+/// What a person, or a script in a person's place, does with the phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Lift the handset.
+    Lift,
+    /// Put the handset down.
+    HangUp,
+    /// Press keys one after the other; `,` is a pause of 500 ms.
+    Press(String),
+    /// Press the flash key.
+    Flash,
+    /// Dial digits on a rotary dial.
+    Rotary(String),
+}
+
+/// How full everything is; all zero when nothing goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// The user agent's own.
+    pub sip: sip::agent::Tables,
+    /// Calls alive, or ended with their sound not yet home.
+    pub calls: usize,
+    /// Streams in the engine.
+    pub streams: usize,
+    /// Keys waiting to be pressed.
+    pub keys: usize,
+}
+
+impl Tables {
+    /// Whether nothing at all goes on.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An account as status tells it.
+#[derive(Debug)]
+struct Line {
+    name: String,
+    uri: String,
+    until: Option<Instant>,
+    error: Option<String>,
 }
 
 /// The logic of a whole phone but for its sound.
-pub struct Control;
+pub struct Control {
+    config: config::Config,
+    plan: &'static CountryPlan,
+    phone: phone::Phone,
+    agent: sip::UserAgent,
+    calls: Vec<CallRecord>,
+    lines: Vec<Line>,
+    /// The calls the handset is connected with, as the phone said last.
+    connected: Vec<CallId>,
+    tone: Option<phone::Tone>,
+    off_hook: bool,
+    finger: Finger,
+    rng: ChaCha20Rng,
+    cname: String,
+    next_stream: u32,
+    card: (u32, usize),
+    ntp: (Instant, u64),
+    outputs: VecDeque<Output>,
+    last_call: Option<CallStatus>,
+    audio: AudioStatus,
+    io: IoCounters,
+    config_note: Option<String>,
+    rtp_rejected: u64,
+    told_state: phone::State,
+    told_tone: Option<phone::Tone>,
+    closing: bool,
+}
 
 impl Control {
     /// A phone on hook.
-    pub fn new(_config: &config::Config, _identity: Identity, _now: Instant) -> Self {
-        Self
+    pub fn new(config: &config::Config, identity: Identity, now: Instant) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(identity.seed);
+        let mut agent_seed = [0; 32];
+        rng.fill_bytes(&mut agent_seed);
+        // RFC 7022 section 4.2: a short-term persistent CNAME is 96 random bits.
+        let cname = format!("{:08x}{:016x}", rng.next_u32(), rng.next_u64());
+        let phone = phone::Phone::new(config, now);
+        let told_state = phone.state();
+        let lines = config
+            .accounts
+            .iter()
+            .map(|account| Line {
+                name: account.name.clone(),
+                uri: format!("sip:{}@{}", account.user, account.domain),
+                until: None,
+                error: None,
+            })
+            .collect();
+        let mut control = Self {
+            plan: crate::standin::plan(&config.phone.country),
+            agent: sip::UserAgent::new(signalling::agent_config(config, identity.local, agent_seed), now),
+            phone,
+            calls: Vec::new(),
+            lines,
+            connected: Vec::new(),
+            tone: None,
+            off_hook: false,
+            finger: Finger::default(),
+            rng,
+            cname,
+            next_stream: 1,
+            card: identity.card,
+            ntp: (now, identity.ntp),
+            outputs: VecDeque::new(),
+            last_call: None,
+            audio: AudioStatus {
+                period_ms: 1000.0 * identity.card.1 as f64 / f64::from(identity.card.0.max(1)),
+                ..AudioStatus::default()
+            },
+            io: IoCounters::default(),
+            config_note: None,
+            rtp_rejected: 0,
+            told_state,
+            told_tone: None,
+            closing: false,
+            config: config.clone(),
+        };
+        for (place, account) in config.accounts.iter().enumerate() {
+            if !account.register {
+                control.phone.handle(
+                    Input::Line {
+                        account: phone::AccountId(place),
+                        usable: true,
+                    },
+                    now,
+                );
+            }
+        }
+        control
     }
 
     /// The hardware saw something.
-    pub fn handle_board(&mut self, _event: board::BoardEvent, _ports: &mut dyn MediaPorts, _now: Instant) {}
+    pub fn handle_board(&mut self, event: board::BoardEvent, ports: &mut dyn MediaPorts, now: Instant) {
+        match event {
+            board::BoardEvent::Hook(off) => self.hook(off, now),
+            board::BoardEvent::KeyDown(cap) => self.key(cap, true, now),
+            board::BoardEvent::KeyUp(cap) => self.key(cap, false, now),
+            board::BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
+            board::BoardEvent::Rotary(cap) => {
+                if let Some(key) = keys::key_of(cap) {
+                    self.touch(Touch::Dialled(key), now);
+                }
+            }
+        }
+        self.settle(ports, now);
+    }
+
+    /// A finger, or `ctl` in its place. The error is for the one who asked.
+    pub fn handle_request(&mut self, request: &Request, ports: &mut dyn MediaPorts, now: Instant) -> Result<(), String> {
+        if self.closing {
+            return Err("the phone is shutting down".into());
+        }
+        match request {
+            Request::Lift => self.hook(true, now),
+            Request::HangUp => self.hook(false, now),
+            Request::Flash => self.phone.handle(Input::Flash, now),
+            Request::Press(keys) => self.finger.press(keys, now)?,
+            Request::Rotary(digits) => self.finger.dial(digits, now)?,
+        }
+        self.work_finger(now);
+        self.settle(ports, now);
+        Ok(())
+    }
 
     /// One SIP datagram.
-    pub fn handle_datagram(&mut self, _from: SocketAddr, _bytes: &[u8], _ports: &mut dyn MediaPorts, _now: Instant) {}
+    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_datagram(from, bytes, now);
+        self.settle(ports, now);
+    }
+
+    /// Bytes on a TCP connection.
+    pub fn handle_stream(&mut self, connection: sip::ConnectionId, bytes: &[u8], ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_stream(connection, bytes, now);
+        self.settle(ports, now);
+    }
+
+    /// A TCP connection stands, asked for or accepted.
+    pub fn handle_connected(
+        &mut self,
+        connection: sip::ConnectionId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
+        self.agent.handle_connected(connection, local, remote, now);
+        self.settle(ports, now);
+    }
+
+    /// A TCP connection failed to open, broke or was closed.
+    pub fn handle_closed(&mut self, connection: sip::ConnectionId, ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_closed(connection, now);
+        self.settle(ports, now);
+    }
+
+    /// A datagram could not be delivered (ICMP).
+    pub fn handle_unreachable(&mut self, remote: SocketAddr, ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_unreachable(remote, now);
+        self.settle(ports, now);
+    }
+
+    /// A name lookup's answer; empty: it does not resolve.
+    pub fn handle_lookup(&mut self, id: sip::LookupId, targets: &[sip::Target], ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_lookup(id, targets, now);
+        self.settle(ports, now);
+    }
+
+    /// Our own address changed.
+    pub fn handle_local_address(&mut self, local: SocketAddr, ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_local_address(local, now);
+        self.settle(ports, now);
+    }
 
     /// News from the audio engine.
-    pub fn handle_media(&mut self, _event: media::Event, _ports: &mut dyn MediaPorts, _now: Instant) {}
+    pub fn handle_media(&mut self, event: media::Event, ports: &mut dyn MediaPorts, now: Instant) {
+        self.heard(event, ports, now);
+        self.settle(ports, now);
+    }
+
+    /// The sound card has another rate or period than before: every stream is built anew for it.
+    pub fn handle_card(&mut self, rate_hz: u32, period_frames: usize, ports: &mut dyn MediaPorts, now: Instant) {
+        self.card = (rate_hz, period_frames);
+        self.restart_sound(now);
+        self.settle(ports, now);
+    }
+
+    /// Ends every call and registration; the phone is done when [`Control::tables`] is empty.
+    pub fn shut_down(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+        self.finger = Finger::default();
+        self.hook(false, now);
+        self.settle(ports, now);
+        self.closing = true;
+        self.agent.shut_down(now);
+        self.settle(ports, now);
+        self.outputs.push_back(Output::Ring(None));
+        for lamp in [phone::Lamp::Line, phone::Lamp::InUse, phone::Lamp::Message] {
+            self.outputs.push_back(Output::Lamp(lamp, phone::LampState::Off));
+        }
+    }
 
     /// Fires every timer that is due.
-    pub fn handle_timeout(&mut self, _ports: &mut dyn MediaPorts, _now: Instant) {}
+    pub fn handle_timeout(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+        self.work_finger(now);
+        self.phone.handle_timeout(now);
+        self.agent.handle_timeout(now);
+        self.forget_late(ports, now);
+        self.settle(ports, now);
+    }
 
     /// What is to be done next; call until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front().or_else(|| self.agent.poll_transmit().map(Output::Sip))
     }
 
     /// When to call [`Control::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let forget = self.calls.iter().filter_map(|call| call.forget_at).min();
+        [self.finger.due(), self.phone.poll_timeout(), self.agent.poll_timeout(), forget]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How full everything is.
+    pub fn tables(&self) -> Tables {
+        Tables {
+            sip: self.agent.tables(),
+            calls: self.calls.len(),
+            streams: self.calls.iter().map(|call| call.abroad as usize).sum(),
+            keys: self.finger.len(),
+        }
+    }
+
+    /// What the phone is doing.
+    pub fn state(&self) -> phone::State {
+        self.phone.state()
+    }
+
+    /// The tone in the ear.
+    pub fn tone(&self) -> Option<phone::Tone> {
+        self.tone
+    }
+
+    fn hook(&mut self, off: bool, now: Instant) {
+        if self.off_hook == off {
+            return;
+        }
+        self.off_hook = off;
+        self.tell(&json!({"event": "hook", "off": off}));
+        self.phone.handle(Input::Hook(off), now);
+    }
+
+    fn key(&mut self, cap: char, down: bool, now: Instant) {
+        if let Some(key) = keys::key_of(cap) {
+            self.touch(if down { Touch::Down(key) } else { Touch::Up(key) }, now);
+        }
+    }
+
+    fn touch(&mut self, touch: Touch, now: Instant) {
+        match touch {
+            Touch::Down(key) => {
+                self.tell(&json!({"event": "key", "key": keys::cap_of(key).to_string()}));
+                self.phone.handle(Input::KeyDown(key), now);
+            }
+            Touch::Up(key) => self.phone.handle(Input::KeyUp(key), now),
+            Touch::Dialled(key) => {
+                self.tell(&json!({"event": "key", "key": keys::cap_of(key).to_string()}));
+                self.phone.handle(Input::Rotary(key), now);
+            }
+        }
+    }
+
+    fn work_finger(&mut self, now: Instant) {
+        while let Some(touch) = self.finger.poll(now) {
+            self.touch(touch, now);
+        }
+    }
+
+    /// Carries values between phone and agent until both have nothing more to say.
+    fn settle(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+        for _ in 0..MAX_ROUNDS {
+            if let Some(wish) = self.phone.poll_output() {
+                self.obey(wish, ports, now);
+            } else if let Some(event) = self.agent.poll_event() {
+                self.signalled(event, ports, now);
+            } else {
+                break;
+            }
+        }
+        self.tell_changes();
+        if self.outputs.len() > MAX_OUTPUTS {
+            // Nobody reads them; events are the only thing that may be lost.
+            self.outputs.retain(|output| !matches!(output, Output::Event(_)));
+        }
+    }
+
+    fn place_of(&self, id: CallId) -> Option<usize> {
+        self.calls.iter().position(|call| call.id == id)
+    }
+
+    fn place_of_sip(&self, sip: sip::Call) -> Option<usize> {
+        self.calls.iter().position(|call| call.sip == sip && call.stage != Stage::Ended)
+    }
+
+    fn place_of_stream(&self, stream: StreamId) -> Option<usize> {
+        self.calls.iter().position(|call| call.stream == Some(stream))
     }
 }

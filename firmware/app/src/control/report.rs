@@ -1,0 +1,320 @@
+//! What the phone tells about itself: `status` as one object, events as JSON without their time.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::call::{CallRecord, Stage};
+use super::{Control, Output};
+use crate::negotiate::codec_word;
+
+/// The whole phone at one moment, as `ctl status` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// `"on"` or `"off"`.
+    pub hook: &'static str,
+    /// The phone's state in snake case.
+    pub state: &'static str,
+    /// One entry an account.
+    pub lines: Vec<LineStatus>,
+    /// Calls that are not over.
+    pub calls: Vec<CallStatus>,
+    /// The sound card.
+    pub audio: AudioStatus,
+    /// The tone in the ear.
+    pub tone: Option<&'static str>,
+    /// Everything that was counted since the start.
+    pub counters: CountersStatus,
+    /// The call that ended last, with its cause.
+    pub last_call: Option<CallStatus>,
+    /// What the configuration's own state is: where it came from, what is wrong with it.
+    pub config: Option<String>,
+    /// This program's version.
+    pub version: &'static str,
+}
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LineStatus {
+    /// Its name.
+    pub account: String,
+    /// Its address of record.
+    pub uri: String,
+    /// Whether the registrar knows us.
+    pub registered: bool,
+    /// Until the registration runs out, in seconds.
+    pub expires_in_s: Option<u64>,
+    /// Why it is not registered.
+    pub error: Option<String>,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CallStatus {
+    /// Its number, never used twice in one run.
+    pub id: u32,
+    /// `"in"` or `"out"`.
+    pub direction: &'static str,
+    /// How far it is.
+    pub state: &'static str,
+    /// The far end.
+    pub peer: String,
+    /// The codec agreed on.
+    pub codec: Option<&'static str>,
+    /// Packet length we send.
+    pub ptime_ms: Option<u8>,
+    /// Media encryption.
+    pub encryption: &'static str,
+    /// From INVITE to answer.
+    pub setup_ms: Option<u64>,
+    /// What was measured of its sound.
+    pub rtp: RtpStatus,
+    /// Why it ended; only in `last_call`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// A call's sound in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RtpStatus {
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets received.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    /// Frames made up by concealment.
+    pub concealed: u64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+    /// Delay of the jitter buffer.
+    pub delay_ms: f64,
+    /// Estimated listening quality, 1 to 4.5.
+    pub mos: f64,
+}
+
+/// The sound card, told by whoever runs it (see [`Control::set_audio`]).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct AudioStatus {
+    /// Capture and playback device.
+    pub device: String,
+    /// The audio thread runs with real-time priority.
+    pub rt: bool,
+    /// Period in ms.
+    pub period_ms: f64,
+    /// Times the card ran over or under.
+    pub xruns: u64,
+    /// Microphone level over the last second, dBm0.
+    pub capture_level_db: Option<f64>,
+    /// Earpiece level over the last second, dBm0.
+    pub playback_level_db: Option<f64>,
+}
+
+/// What was counted on the I/O side, told by [`Control::set_io_counters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct IoCounters {
+    /// Audio cycles that began more than a period late.
+    pub late_cycles: u64,
+    /// Events the audio thread could not tell because the queue was full.
+    pub audio_events_dropped: u64,
+    /// Commands the audio thread did not get because the queue was full.
+    pub audio_commands_dropped: u64,
+    /// Times a media socket had more datagrams than one turn may take.
+    pub media_floods: u64,
+    /// Datagrams the kernel refused to send.
+    pub send_errors: u64,
+    /// Times the card went away.
+    pub device_losses: u64,
+}
+
+/// Everything that was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CountersStatus {
+    /// SIP messages parsed.
+    pub sip_received: u64,
+    /// SIP messages sent.
+    pub sip_sent: u64,
+    /// Datagrams on the SIP port that were no SIP message.
+    pub sip_malformed: u64,
+    /// Requests refused by rule.
+    pub sip_refused: u64,
+    /// Messages dropped without answer.
+    pub sip_dropped: u64,
+    /// Retransmissions sent.
+    pub sip_retransmitted: u64,
+    /// RTP packets dropped: malformed, wrong source, unknown payload type.
+    pub rtp_rejected: u64,
+    /// The I/O side.
+    #[serde(flatten)]
+    pub io: IoCounters,
+}
+
+/// The phone's state as `status` and events spell it.
+pub(crate) fn state_word(state: phone::State) -> &'static str {
+    match state {
+        phone::State::Idle => "idle",
+        phone::State::DialTone => "dial_tone",
+        phone::State::Collecting => "collecting",
+        phone::State::Calling => "calling",
+        phone::State::Ringback => "ringback",
+        phone::State::EarlyMedia => "early_media",
+        phone::State::Talking => "talking",
+        phone::State::Ringing => "ringing",
+        phone::State::Busy => "busy",
+        phone::State::Congestion => "congestion",
+        phone::State::Howler => "howler",
+        phone::State::OnHold => "on_hold",
+    }
+}
+
+fn round(figure: f32, per_unit: f64) -> f64 {
+    let figure = f64::from(figure);
+    if figure.is_finite() {
+        (figure * per_unit).round() / per_unit
+    } else {
+        0.0
+    }
+}
+
+impl CallRecord {
+    pub(super) fn status(&self) -> CallStatus {
+        let s = &self.stats;
+        CallStatus {
+            id: self.id.0,
+            direction: self.way.word(),
+            state: self.stage.word(),
+            peer: self.peer.clone(),
+            codec: self.media.as_ref().map(|m| codec_word(m.codec)),
+            ptime_ms: self.media.as_ref().map(|m| m.ptime_ms),
+            encryption: "none",
+            setup_ms: self.setup.map(|t| t.as_millis() as u64),
+            rtp: RtpStatus {
+                sent: s.sent,
+                received: s.received,
+                lost: s.lost,
+                late: s.late,
+                concealed: s.concealed,
+                jitter_ms: round(s.jitter_ms, 100.0),
+                delay_ms: round(s.delay_ms, 10.0),
+                mos: round(s.mos, 100.0),
+            },
+            cause: self.cause.clone(),
+        }
+    }
+}
+
+impl Control {
+    /// The whole phone at this moment.
+    pub fn status(&self, now: Instant) -> Status {
+        let sip = self.agent.counters();
+        Status {
+            hook: if self.off_hook { "off" } else { "on" },
+            state: state_word(self.phone.state()),
+            lines: self
+                .lines
+                .iter()
+                .map(|line| LineStatus {
+                    account: line.name.clone(),
+                    uri: line.uri.clone(),
+                    registered: line.until.is_some_and(|until| until > now),
+                    expires_in_s: line
+                        .until
+                        .filter(|until| *until > now)
+                        .map(|until| until.saturating_duration_since(now).as_secs()),
+                    error: line.error.clone(),
+                })
+                .collect(),
+            calls: self
+                .calls
+                .iter()
+                .filter(|call| call.stage != Stage::Ended)
+                .map(CallRecord::status)
+                .collect(),
+            audio: self.audio.clone(),
+            tone: self.tone.map(crate::tones::tone_word),
+            counters: CountersStatus {
+                sip_received: sip.received,
+                sip_sent: sip.sent,
+                sip_malformed: sip.malformed,
+                sip_refused: sip.refused,
+                sip_dropped: sip.dropped,
+                sip_retransmitted: sip.retransmitted,
+                rtp_rejected: self.rtp_rejected + self.calls.iter().map(|call| call.stats.rejected).sum::<u64>(),
+                io: self.io,
+            },
+            last_call: self.last_call.clone(),
+            config: self.config_note.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// The sound card changed, or its figures did.
+    pub fn set_audio(&mut self, audio: AudioStatus) {
+        let (capture, playback) = (self.audio.capture_level_db, self.audio.playback_level_db);
+        self.audio = AudioStatus {
+            capture_level_db: capture,
+            playback_level_db: playback,
+            ..audio
+        };
+    }
+
+    /// What the I/O side counted so far.
+    pub fn set_io_counters(&mut self, io: IoCounters) {
+        self.io = io;
+    }
+
+    /// What is to be told about the configuration in use (for instance: the last good one, because the new one is bad).
+    pub fn set_config_note(&mut self, note: Option<String>) {
+        self.config_note = note;
+    }
+
+    pub(super) fn levels(&mut self, capture_dbm0: f32, playback_dbm0: f32) {
+        let told = |level: f32| level.is_finite().then(|| round(level, 10.0));
+        self.audio.capture_level_db = told(capture_dbm0);
+        self.audio.playback_level_db = told(playback_dbm0);
+    }
+
+    pub(super) fn tell(&mut self, event: &serde_json::Value) {
+        self.outputs.push_back(Output::Event(event.to_string()));
+    }
+
+    pub(super) fn note(&mut self, text: &str) {
+        tracing::info!("{text}");
+        self.tell(&json!({"event": "note", "text": text}));
+    }
+
+    /// Tells what has become of a call.
+    pub(super) fn tell_call(&mut self, place: usize) {
+        let Some(call) = self.calls.get(place) else { return };
+        let status = call.status();
+        let mut event =
+            json!({"event": "call", "id": status.id, "state": status.state, "peer": status.peer, "direction": status.direction});
+        if let Some(codec) = status.codec {
+            event["codec"] = json!(codec);
+        }
+        if let Some(cause) = status.cause {
+            tracing::info!("call {} with {}: {}, {cause}", status.id, status.peer, status.state);
+            event["cause"] = json!(cause);
+        } else {
+            tracing::info!("call {} with {}: {}", status.id, status.peer, status.state);
+        }
+        self.tell(&event);
+    }
+
+    /// Tells state and tone where they are not what was told last.
+    pub(super) fn tell_changes(&mut self) {
+        let state = self.phone.state();
+        if self.told_state != state {
+            self.told_state = state;
+            tracing::debug!("state {}", state_word(state));
+            self.tell(&json!({"event": "state", "state": state_word(state)}));
+        }
+        if self.told_tone != self.tone {
+            self.told_tone = self.tone;
+            self.tell(&json!({"event": "tone", "tone": self.tone.map(crate::tones::tone_word)}));
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What the agent tells: each event becomes news for the phone, and a stream where media was agreed.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use phone::{Alert, CallUpdate, EndCause, Input};
+use serde_json::json;
+use sip::EndedBy;
+use sip::offer_answer::Negotiated;
+
+use super::{CallRecord, Control, MediaPorts, Output, Stage, Way};
+
+/// What the agent is told of the configuration.
+pub(super) fn agent_config(config: &config::Config, local: SocketAddr, seed: [u8; 32]) -> sip::AgentConfig {
+    let accounts = config
+        .accounts
+        .iter()
+        .map(|account| sip::AccountConfig {
+            user: account.user.clone(),
+            domain: account.domain.clone(),
+            auth_user: account.auth_user.clone().unwrap_or_else(|| account.user.clone()),
+            password: account.password.0.clone(),
+            display_name: account.display_name.clone(),
+            transport: match account.transport {
+                config::schema::Transport::Udp => sip::Transport::Udp,
+                config::schema::Transport::Tcp => sip::Transport::Tcp,
+            },
+            registrar: account.registrar.clone(),
+            outbound_proxy: account.outbound_proxy.clone(),
+            expires_s: account.expires_s,
+            register: account.register,
+        })
+        .collect();
+    sip::AgentConfig {
+        accounts,
+        user: config.phone.user.clone(),
+        display_name: config.phone.name.clone(),
+        user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+        direct_calls: config.call.direct,
+        local,
+        seed,
+    }
+}
+
+/// How an Alert-Info value asks to be rung (Bellcore names, and the URNs of RFC 7462).
+fn alert_of(alert_info: Option<&str>) -> Alert {
+    let Some(value) = alert_info.map(str::to_ascii_lowercase) else {
+        return Alert::Normal;
+    };
+    for number in 1..=5_u8 {
+        if value.contains(&format!("bellcore-dr{number}")) {
+            return Alert::Distinctive(number);
+        }
+    }
+    if value.contains("urn:alert:source:internal") || value.contains("alert-internal") {
+        Alert::Distinctive(2)
+    } else if value.contains("urn:alert:tune:silent") || value.contains("silent") {
+        Alert::Silent
+    } else {
+        Alert::Normal
+    }
+}
+
+impl Control {
+    pub(super) fn signalled(&mut self, event: sip::Event, ports: &mut dyn MediaPorts, now: Instant) {
+        match event {
+            sip::Event::Registration { account, until, error } => self.registered(account, until, error, now),
+            sip::Event::Incoming {
+                call,
+                account: _,
+                from,
+                to: _,
+                alert_info,
+                answer_after_ms,
+                call_id,
+            } => {
+                let id = self.phone.new_call();
+                tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
+                self.calls.push(CallRecord::new(id, call, Way::In, from.clone(), now));
+                self.tell_call(self.calls.len() - 1);
+                let alert = alert_of(alert_info.as_deref());
+                // A stranger's wish to be answered at once counts only where the owner lets the phone answer by itself.
+                let auto_answer = answer_after_ms.is_some() && self.config.call.auto_answer_ms.is_some();
+                self.phone.handle(
+                    Input::Incoming {
+                        call: id,
+                        from,
+                        alert,
+                        auto_answer,
+                    },
+                    now,
+                );
+            }
+            sip::Event::Progress { call, code: _, media } => self.progress(call, media, now),
+            sip::Event::Established { call, media, peer } => self.established(call, media, peer, now),
+            sip::Event::MediaChanged { call, media } => self.media_changed(call, media, now),
+            sip::Event::HoldFailed { call, code } => {
+                let Some(place) = self.place_of_sip(call) else { return };
+                let record = &mut self.calls[place];
+                record.hold_asked = None;
+                let (id, held) = (record.id, record.stage == Stage::OnHold);
+                self.note(&format!("call {}: hold or resume was refused with {code}", id.0));
+                self.phone.handle(Input::Call(id, CallUpdate::Held(held)), now);
+            }
+            sip::Event::Digit { call, digit } => {
+                if let Some(place) = self.place_of_sip(call) {
+                    let id = self.calls[place].id.0;
+                    self.tell(&json!({"event": "digit", "call": id, "digit": digit.to_string(), "via": "info"}));
+                }
+            }
+            sip::Event::Ended { call, by, code, reason } => self.ended(call, by, code, reason, ports, now),
+            sip::Event::Lookup(lookup) => self.outputs.push_back(Output::Lookup(lookup)),
+            sip::Event::Connect { connection, remote } => self.outputs.push_back(Output::Connect { connection, remote }),
+            sip::Event::Close(connection) => self.outputs.push_back(Output::Disconnect(connection)),
+            sip::Event::Note(text) => self.note(&text),
+        }
+    }
+
+    fn registered(&mut self, account: sip::AccountId, until: Option<Instant>, error: Option<String>, now: Instant) {
+        let Some(line) = self.lines.get_mut(account.0) else { return };
+        let name = line.name.clone();
+        if line.error != error
+            && let Some(error) = &error
+        {
+            tracing::warn!("account {name}: {error}");
+        }
+        if line.until.is_none() && until.is_some() {
+            tracing::info!("account {name}: registered");
+        }
+        line.until = until;
+        line.error.clone_from(&error);
+        self.tell(&json!({"event": "registration", "account": name, "registered": until.is_some(), "error": error}));
+        self.phone.handle(
+            Input::Line {
+                account: phone::AccountId(account.0),
+                usable: until.is_some(),
+            },
+            now,
+        );
+    }
+
+    fn progress(&mut self, call: sip::Call, media: Option<Negotiated>, now: Instant) {
+        let Some(place) = self.place_of_sip(call) else { return };
+        let id = self.calls[place].id;
+        // A 180 without sound after another leg's early media does not silence what is heard already: one leg at a time, and the
+        // agent tells of the leg whose sound counts by sending its media.
+        let (stage, update) = match media {
+            Some(media) => {
+                self.agree(place, media, now);
+                (Stage::EarlyMedia, CallUpdate::EarlyMedia)
+            }
+            None if self.calls[place].stage == Stage::EarlyMedia => return,
+            None => (Stage::Ringback, CallUpdate::Ringing),
+        };
+        if self.calls[place].stage != stage {
+            self.calls[place].stage = stage;
+            self.tell_call(place);
+        }
+        self.phone.handle(Input::Call(id, update), now);
+    }
+
+    fn established(&mut self, call: sip::Call, media: Negotiated, peer: String, now: Instant) {
+        let Some(place) = self.place_of_sip(call) else { return };
+        self.agree(place, media, now);
+        let record = &mut self.calls[place];
+        record.stage = Stage::Talking;
+        record.setup = Some(now.saturating_duration_since(record.began));
+        if !peer.is_empty() {
+            record.peer = peer;
+        }
+        let id = record.id;
+        self.tell_call(place);
+        self.phone.handle(Input::Call(id, CallUpdate::Answered), now);
+        self.tell_hold_by_peer(place, now);
+    }
+
+    fn media_changed(&mut self, call: sip::Call, media: Negotiated, now: Instant) {
+        let Some(place) = self.place_of_sip(call) else { return };
+        let receives = crate::negotiate::direction_played(media.direction).receive;
+        self.agree(place, media, now);
+        let record = &mut self.calls[place];
+        let id = record.id;
+        // An offer of theirs may cross ours: ours is answered only when the direction says what we asked for.
+        let told = match record.hold_asked {
+            Some(true) if !receives => Some(true),
+            Some(false) if receives || record.stage == Stage::OnHold => Some(false),
+            Some(_) | None => None,
+        };
+        if let Some(held) = told {
+            record.hold_asked = None;
+            record.stage = if held { Stage::OnHold } else { Stage::Talking };
+            self.tell_call(place);
+            self.phone.handle(Input::Call(id, CallUpdate::Held(held)), now);
+        }
+        self.tell_hold_by_peer(place, now);
+    }
+
+    /// The far end holds us when it does not want our sound and we did not ask for that.
+    fn tell_hold_by_peer(&mut self, place: usize, now: Instant) {
+        let record = &mut self.calls[place];
+        let Some(agreed) = record.media.as_ref() else { return };
+        let held = !crate::negotiate::direction_played(agreed.direction).send;
+        if held != record.held_by_peer {
+            record.held_by_peer = held;
+            let id = record.id;
+            self.phone.handle(Input::Call(id, CallUpdate::HeldByPeer(held)), now);
+        }
+    }
+
+    fn ended(&mut self, call: sip::Call, by: EndedBy, code: Option<u16>, reason: String, ports: &mut dyn MediaPorts, now: Instant) {
+        let Some(place) = self.place_of_sip(call) else { return };
+        let whose = match by {
+            EndedBy::Local => "ended here",
+            EndedBy::Remote => "ended by the far end",
+            EndedBy::Failure => "failed",
+        };
+        let record = &mut self.calls[place];
+        record.stage = Stage::Ended;
+        record.cause = Some(match code {
+            Some(code) => format!("{whose}: {code} {reason}"),
+            None => format!("{whose}: {reason}"),
+        });
+        let id = record.id;
+        self.last_call = Some(record.status());
+        self.tell_call(place);
+        self.phone
+            .handle(Input::Call(id, CallUpdate::Ended(EndCause { code, reason })), now);
+        self.stop_sound(place, ports, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alert_info_is_read_as_phones_write_it() {
+        assert_eq!(alert_of(None), Alert::Normal);
+        assert_eq!(alert_of(Some("<http://127.0.0.1/Bellcore-dr3>")), Alert::Distinctive(3));
+        assert_eq!(alert_of(Some("<urn:alert:source:internal>")), Alert::Distinctive(2));
+        assert_eq!(alert_of(Some("<http://x>;info=alert-internal")), Alert::Distinctive(2));
+        assert_eq!(alert_of(Some("<http://www.notused.com>;info=silent")), Alert::Silent);
+        assert_eq!(alert_of(Some("<http://x/ring.wav>")), Alert::Normal);
+    }
+}

@@ -1,0 +1,177 @@
+//! Streams: built when media is agreed, redirected when only the way changes, sent home when a call ends.
+//!
+//! ```text
+//! agree ─▶ Stream::new ─▶ Command::Start ─▶ (engine) ─▶ Event::Stats, Digit … ─▶ heard
+//!                         Command::Stop  ─▶ (engine) ─▶ Event::Retired ─▶ last figures, sockets closed, record forgotten
+//! ```
+
+use std::time::{Duration, Instant};
+
+use media::{Command, Stream, StreamId};
+use rand_core::Rng;
+use serde_json::json;
+use sip::offer_answer::Negotiated;
+
+use super::keys;
+use super::{Control, MediaPorts, Output, Stage};
+use crate::negotiate::{Birth, direction_played, same_stream, stream_config};
+
+/// How long an ended call waits for its sound to come home: the audio thread may be gone.
+const COME_HOME: Duration = Duration::from_secs(1);
+
+impl Control {
+    /// Numbers of streams are never used twice in one run.
+    pub(super) fn new_stream_id(&mut self) -> StreamId {
+        let id = StreamId(self.next_stream);
+        self.next_stream = self.next_stream.wrapping_add(1);
+        id
+    }
+
+    /// Media was agreed for a call: starts its stream, or makes the running one follow.
+    pub(super) fn agree(&mut self, place: usize, agreed: Negotiated, now: Instant) {
+        let record = &mut self.calls[place];
+        let Some(id) = record.stream else { return };
+        let before = record.media.replace(agreed.clone());
+        if record.abroad > 0 && before.as_ref().is_some_and(|before| same_stream(before, &agreed)) {
+            if before.as_ref() != Some(&agreed) {
+                let remote_rtcp = if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp };
+                self.outputs.push_back(Output::Media(Command::Redirect {
+                    id,
+                    remote_rtp: agreed.remote_rtp,
+                    remote_rtcp,
+                    direction: direction_played(agreed.direction),
+                }));
+            }
+            return;
+        }
+        self.start_stream(place, id, &agreed, now);
+    }
+
+    fn start_stream(&mut self, place: usize, id: StreamId, agreed: &Negotiated, now: Instant) {
+        let birth = Birth {
+            id,
+            ssrc: self.rng.next_u32(),
+            // RFC 3550 section 5.1 wants random starts; below 2^15 the sequence does not wrap at once (RFC 3711 appendix).
+            first_sequence: (self.rng.next_u32() & 0x7fff) as u16,
+            first_timestamp: self.rng.next_u32(),
+            cname: self.cname.clone(),
+            card: self.card,
+            ntp: self.ntp,
+        };
+        match Stream::new(stream_config(agreed, birth)) {
+            Ok(stream) => {
+                let record = &mut self.calls[place];
+                record.abroad += 1;
+                record.connected = self.connected.contains(&record.id);
+                let connected = record.connected;
+                self.outputs.push_back(Output::Media(Command::Start(stream)));
+                self.outputs.push_back(Output::Media(Command::Connect { id, connected }));
+            }
+            Err(error) => {
+                let record = &self.calls[place];
+                let (call, sip) = (record.id.0, record.sip);
+                self.note(&format!("call {call}: its sound cannot be set up: {error}"));
+                self.agent.end(sip, now);
+            }
+        }
+    }
+
+    /// Every running stream anew, for a card with other figures.
+    pub(super) fn restart_sound(&mut self, now: Instant) {
+        for place in 0..self.calls.len() {
+            let record = &self.calls[place];
+            if record.stage != Stage::Ended
+                && let (Some(id), Some(agreed)) = (record.stream, record.media.clone())
+            {
+                self.start_stream(place, id, &agreed, now);
+            }
+        }
+    }
+
+    /// Tells the engine which streams the handset hears and speaks to, where that changed.
+    pub(super) fn connect_sound(&mut self) {
+        for record in &mut self.calls {
+            let connected = self.connected.contains(&record.id);
+            if record.abroad > 0
+                && record.connected != connected
+                && let Some(id) = record.stream
+            {
+                record.connected = connected;
+                self.outputs.push_back(Output::Media(Command::Connect { id, connected }));
+            }
+        }
+    }
+
+    /// A call is over: its stream is called home; without one the record goes at once.
+    pub(super) fn stop_sound(&mut self, place: usize, ports: &mut dyn MediaPorts, now: Instant) {
+        let record = &mut self.calls[place];
+        match record.stream {
+            Some(id) if record.abroad > 0 => {
+                record.forget_at = Some(now + COME_HOME);
+                self.outputs.push_back(Output::Media(Command::Stop(id)));
+            }
+            Some(_) | None => self.forget(place, ports),
+        }
+    }
+
+    /// News from the engine.
+    pub(super) fn heard(&mut self, event: media::Event, ports: &mut dyn MediaPorts, _now: Instant) {
+        match event {
+            media::Event::Retired(stream) => {
+                let id = stream.config().id;
+                drop(stream);
+                let Some(place) = self.place_of_stream(id) else { return };
+                let record = &mut self.calls[place];
+                record.abroad = record.abroad.saturating_sub(1);
+                if record.abroad == 0 && record.stage == Stage::Ended {
+                    self.forget(place, ports);
+                }
+            }
+            media::Event::Digit { id, event } => {
+                if let (Some(place), Some(cap)) = (self.place_of_stream(id), keys::cap_of_event(event)) {
+                    let call = self.calls[place].id.0;
+                    self.tell(&json!({"event": "digit", "call": call, "digit": cap.to_string(), "via": "rfc4733"}));
+                }
+            }
+            media::Event::Stats { id, stats } => {
+                if let Some(place) = self.place_of_stream(id) {
+                    self.calls[place].stats = stats;
+                }
+            }
+            media::Event::Levels {
+                capture_dbm0,
+                playback_dbm0,
+            } => self.levels(capture_dbm0, playback_dbm0),
+            media::Event::FirstSound(id) => {
+                if let Some(place) = self.place_of_stream(id) {
+                    let call = self.calls[place].id.0;
+                    self.tell(&json!({"event": "audio", "what": format!("first sound of call {call}")}));
+                }
+            }
+            // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
+            media::Event::Bye(id) => tracing::debug!("stream {}: RTCP BYE", id.0),
+        }
+    }
+
+    /// Ended calls whose sound did not come home in time.
+    pub(super) fn forget_late(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+        while let Some(place) = self.calls.iter().position(|call| call.forget_at.is_some_and(|at| at <= now)) {
+            tracing::warn!("call {}: its sound did not come home", self.calls[place].id.0);
+            self.forget(place, ports);
+        }
+    }
+
+    fn forget(&mut self, place: usize, ports: &mut dyn MediaPorts) {
+        let record = self.calls.remove(place);
+        if let Some(id) = record.stream {
+            ports.close(id);
+        }
+        self.rtp_rejected += record.stats.rejected;
+        if self.last_call.as_ref().is_some_and(|last| last.id == record.id.0) {
+            self.last_call = Some(record.status());
+        }
+        if record.media.is_some() {
+            self.note(&record.quality_line());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The control loop against the stubs of its surroundings.

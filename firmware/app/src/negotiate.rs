@@ -1,0 +1,281 @@
+//! The one bridge between signalling and sound: what SDP agreed on becomes what the engine needs.
+//!
+//! ```text
+//! config::Codecs + media sockets ─▶ local_media ─▶ sip::LocalMedia      (what we offer)
+//! sip::Negotiated + Birth        ─▶ stream_config ─▶ media::StreamConfig (what we send and play)
+//! ```
+//!
+//! `sip` and `media` know nothing of each other, so the two sets of names for the same codecs meet here and nowhere else.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use media::{Codec, StreamConfig, StreamId};
+use sip::offer_answer::{CodecName, Direction, LocalMedia, Negotiated};
+
+/// What a stream gets that no negotiation decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Birth {
+    /// Its number.
+    pub id: StreamId,
+    /// Our SSRC.
+    pub ssrc: u32,
+    /// First sequence number.
+    pub first_sequence: u16,
+    /// First RTP timestamp.
+    pub first_timestamp: u32,
+    /// RTCP CNAME.
+    pub cname: String,
+    /// The card's rate in Hz and period in frames.
+    pub card: (u32, usize),
+    /// The wall-clock time of some instant, as NTP 32.32.
+    pub ntp: (Instant, u64),
+}
+
+/// What this phone offers, or may answer with, from the sockets `rtp` and `rtcp`.
+pub fn local_media(codecs: &config::schema::Codecs, rtp: SocketAddr, rtcp: SocketAddr) -> LocalMedia {
+    LocalMedia {
+        rtp,
+        rtcp,
+        codecs: codecs.order.iter().map(|codec| codec_offered(*codec)).collect(),
+        ptime_ms: codecs.ptime_ms,
+        dtmf: true,
+    }
+}
+
+/// What the engine needs for a stream that both sides agreed on.
+pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
+    let mut recv_payloads: Vec<(u8, Codec)> = agreed
+        .recv_payloads
+        .iter()
+        .map(|(payload, codec)| (*payload, codec_played(*codec)))
+        .collect();
+    // The far end may send what it answered with, even where the list was cut short.
+    if !recv_payloads.iter().any(|(payload, _)| *payload == agreed.recv_payload) {
+        recv_payloads.push((agreed.recv_payload, codec_played(agreed.codec)));
+    }
+    StreamConfig {
+        id: birth.id,
+        codec: codec_played(agreed.codec),
+        send_payload: agreed.send_payload,
+        recv_payloads,
+        send_dtmf: agreed.send_dtmf,
+        recv_dtmf: agreed.recv_dtmf,
+        ptime_ms: agreed.ptime_ms,
+        opus_fec: agreed.opus_fec,
+        opus_dtx: agreed.opus_dtx,
+        remote_rtp: agreed.remote_rtp,
+        remote_rtcp: if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp },
+        direction: direction_played(agreed.direction),
+        ssrc: birth.ssrc,
+        first_sequence: birth.first_sequence,
+        first_timestamp: birth.first_timestamp,
+        cname: birth.cname,
+        card_rate_hz: birth.card.0,
+        period_frames: birth.card.1,
+        ntp: birth.ntp,
+    }
+}
+
+/// Whether a running stream can follow a new agreement by a change of address and direction alone.
+pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
+    let Negotiated {
+        remote_rtp: _,
+        remote_rtcp: _,
+        direction: _,
+        rtcp_mux,
+        codec,
+        send_payload,
+        recv_payload,
+        recv_payloads,
+        send_dtmf,
+        recv_dtmf,
+        ptime_ms,
+        opus_fec,
+        opus_dtx,
+    } = before;
+    *rtcp_mux == after.rtcp_mux
+        && *codec == after.codec
+        && *send_payload == after.send_payload
+        && *recv_payload == after.recv_payload
+        && *recv_payloads == after.recv_payloads
+        && *send_dtmf == after.send_dtmf
+        && *recv_dtmf == after.recv_dtmf
+        && *ptime_ms == after.ptime_ms
+        && *opus_fec == after.opus_fec
+        && *opus_dtx == after.opus_dtx
+}
+
+/// The engine's two flags for SDP's four words.
+pub fn direction_played(direction: Direction) -> media::Direction {
+    let (send, receive) = match direction {
+        Direction::SendRecv => (true, true),
+        Direction::SendOnly => (true, false),
+        Direction::RecvOnly => (false, true),
+        Direction::Inactive => (false, false),
+    };
+    media::Direction { send, receive }
+}
+
+/// The codec's name as `status` and events tell it: the same word as in `offhook.toml`.
+pub fn codec_word(codec: CodecName) -> &'static str {
+    match codec {
+        CodecName::Opus => "opus",
+        CodecName::G722 => "g722",
+        CodecName::Pcmu => "pcmu",
+        CodecName::Pcma => "pcma",
+    }
+}
+
+fn codec_offered(codec: config::schema::Codec) -> CodecName {
+    match codec {
+        config::schema::Codec::Opus => CodecName::Opus,
+        config::schema::Codec::G722 => CodecName::G722,
+        config::schema::Codec::Pcmu => CodecName::Pcmu,
+        config::schema::Codec::Pcma => CodecName::Pcma,
+    }
+}
+
+fn codec_played(codec: CodecName) -> Codec {
+    match codec {
+        CodecName::Opus => Codec::Opus,
+        CodecName::G722 => Codec::G722,
+        CodecName::Pcmu => Codec::Pcmu,
+        CodecName::Pcma => Codec::Pcma,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreed() -> Negotiated {
+        Negotiated {
+            remote_rtp: "192.0.2.1:4000".parse().unwrap(),
+            remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
+            rtcp_mux: false,
+            codec: CodecName::Pcmu,
+            send_payload: 0,
+            recv_payload: 0,
+            recv_payloads: vec![(0, CodecName::Pcmu), (8, CodecName::Pcma)],
+            send_dtmf: Some((101, 8000)),
+            recv_dtmf: Some(96),
+            ptime_ms: 20,
+            opus_fec: false,
+            opus_dtx: false,
+            direction: Direction::SendRecv,
+        }
+    }
+
+    fn birth() -> Birth {
+        Birth {
+            id: StreamId(7),
+            ssrc: 1,
+            first_sequence: 2,
+            first_timestamp: 3,
+            cname: "c".into(),
+            card: (48_000, 240),
+            ntp: (Instant::now(), 9),
+        }
+    }
+
+    #[test]
+    fn every_agreed_figure_reaches_the_engine() {
+        let born = birth();
+        let config = stream_config(&agreed(), born.clone());
+        let wanted = StreamConfig {
+            id: StreamId(7),
+            codec: Codec::Pcmu,
+            send_payload: 0,
+            recv_payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
+            send_dtmf: Some((101, 8000)),
+            recv_dtmf: Some(96),
+            ptime_ms: 20,
+            opus_fec: false,
+            opus_dtx: false,
+            remote_rtp: "192.0.2.1:4000".parse().unwrap(),
+            remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
+            direction: media::Direction { send: true, receive: true },
+            ssrc: 1,
+            first_sequence: 2,
+            first_timestamp: 3,
+            cname: "c".into(),
+            card_rate_hz: 48_000,
+            period_frames: 240,
+            ntp: born.ntp,
+        };
+        assert_eq!(config, wanted);
+    }
+
+    #[test]
+    fn each_codec_keeps_its_name_across_the_bridge() {
+        let table = [
+            (config::schema::Codec::Opus, CodecName::Opus, Codec::Opus, "opus"),
+            (config::schema::Codec::G722, CodecName::G722, Codec::G722, "g722"),
+            (config::schema::Codec::Pcmu, CodecName::Pcmu, Codec::Pcmu, "pcmu"),
+            (config::schema::Codec::Pcma, CodecName::Pcma, Codec::Pcma, "pcma"),
+        ];
+        for (configured, named, played, word) in table {
+            assert_eq!(codec_offered(configured), named);
+            assert_eq!(codec_played(named), played);
+            assert_eq!(codec_word(named), word);
+            let negotiated = Negotiated {
+                codec: named,
+                recv_payload: 97,
+                recv_payloads: Vec::new(),
+                ..agreed()
+            };
+            let config = stream_config(&negotiated, birth());
+            assert_eq!((config.codec, config.recv_payloads), (played, vec![(97, played)]));
+        }
+    }
+
+    #[test]
+    fn rtcp_goes_to_the_rtp_port_with_mux() {
+        let muxed = Negotiated {
+            rtcp_mux: true,
+            ..agreed()
+        };
+        assert_eq!(stream_config(&muxed, birth()).remote_rtcp, muxed.remote_rtp);
+    }
+
+    #[test]
+    fn four_words_become_two_flags() {
+        let flags = |d| {
+            let d = direction_played(d);
+            (d.send, d.receive)
+        };
+        assert_eq!(flags(Direction::SendRecv), (true, true));
+        assert_eq!(flags(Direction::SendOnly), (true, false));
+        assert_eq!(flags(Direction::RecvOnly), (false, true));
+        assert_eq!(flags(Direction::Inactive), (false, false));
+    }
+
+    #[test]
+    fn only_address_and_direction_leave_a_stream_as_it_is() {
+        let held = Negotiated {
+            direction: Direction::SendOnly,
+            remote_rtp: "192.0.2.9:6".parse().unwrap(),
+            remote_rtcp: "192.0.2.9:7".parse().unwrap(),
+            ..agreed()
+        };
+        assert!(same_stream(&agreed(), &held));
+        let changes: [fn(&mut Negotiated); 10] = [
+            |n| n.rtcp_mux = true,
+            |n| n.codec = CodecName::Pcma,
+            |n| n.send_payload = 9,
+            |n| n.recv_payload = 9,
+            |n| n.recv_payloads.clear(),
+            |n| n.send_dtmf = None,
+            |n| n.recv_dtmf = None,
+            |n| n.ptime_ms = 10,
+            |n| n.opus_fec = true,
+            |n| n.opus_dtx = true,
+        ];
+        for change in changes {
+            let mut other = agreed();
+            change(&mut other);
+            assert!(!same_stream(&agreed(), &other));
+        }
+    }
+}

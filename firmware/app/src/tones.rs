@@ -1,0 +1,168 @@
+//! Country data becomes sound: a cadence out of `config` as the engine's plain copyable tone, key tones, ringer cadences.
+//!
+//! ```text
+//! config::CountryPlan ─▶ call_tone ─▶ media::ToneSpec   (dial tone, busy …)
+//! phone::Key          ─▶ key_tone  ─▶ media::ToneSpec   (the DTMF pair)
+//! phone::Alert        ─▶ ring_cadence ─▶ ms on, off …   (bell)
+//! ```
+
+use config::country::{CountryPlan, Segment, ToneKind};
+use media::tone::{MAX_FREQUENCIES, MAX_SEGMENTS};
+use media::{Mix, ToneSegment, ToneSpec};
+use phone::{Alert, Key};
+
+/// Level of tones where the configuration names none, in dBm0.
+pub const DEFAULT_LEVEL_DBM0: i8 = -13;
+/// How much softer a key sounds in one's own ear than a call tone, in dB.
+const KEY_TONE_BELOW_DB: f32 = 6.0;
+/// The howler is meant to be heard across a room, but never above this level, in dBm0.
+const HOWLER_DBM0: f32 = -3.0;
+
+/// A tone of the country's plan, ready for the engine; `None` where the plan has no sound for it.
+pub fn call_tone(plan: &CountryPlan, kind: ToneKind, level_dbm0: i8) -> Option<ToneSpec> {
+    let segments = crate::standin::tone(plan, kind)?;
+    let level = match kind {
+        ToneKind::Howler => HOWLER_DBM0,
+        ToneKind::Dial
+        | ToneKind::StutterDial
+        | ToneKind::RecallDial
+        | ToneKind::Ringback
+        | ToneKind::Busy
+        | ToneKind::Congestion
+        | ToneKind::CallWaiting
+        | ToneKind::SpecialInformation
+        | ToneKind::Confirmation => f32::from(level_dbm0),
+    };
+    Some(spec(segments, level))
+}
+
+/// The DTMF pair of a key (ITU-T Q.23), as its own user hears it while it is down.
+pub fn key_tone(key: Key, level_dbm0: i8) -> ToneSpec {
+    const ROWS: [u16; 4] = [697, 770, 852, 941];
+    const COLUMNS: [u16; 4] = [1209, 1336, 1477, 1633];
+    let (row, column) = match key {
+        Key::Digit(0) => (3, 1),
+        Key::Digit(digit) => {
+            let place = usize::from(digit.clamp(1, 9)) - 1;
+            (place / 3, place % 3)
+        }
+        Key::Star => (3, 0),
+        Key::Hash => (3, 2),
+        Key::Letter(letter) => (usize::from(letter.min(3)), 3),
+    };
+    let pair = ToneSegment {
+        frequencies_hz: [ROWS[row], COLUMNS[column], 0, 0],
+        mix: Mix::Sum,
+        length_ms: 0,
+        repeat: true,
+    };
+    let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
+    segments[0] = pair;
+    ToneSpec {
+        segments,
+        len: 1,
+        level_dbm0: f32::from(level_dbm0) - KEY_TONE_BELOW_DB,
+    }
+}
+
+/// The bell's cadence in ms (on, off …, repeating); `None`: the caller asks for silence.
+///
+/// The distinctive ones are the five patterns every analogue exchange of the Bellcore school knows (GR-506, dr1 to dr5).
+pub fn ring_cadence(plan: &CountryPlan, alert: Alert) -> Option<Vec<u16>> {
+    let distinctive: &[u16] = match alert {
+        Alert::Silent => return None,
+        Alert::Normal => plan.ring_cadence_ms,
+        Alert::Distinctive(2) => &[800, 400, 800, 4000],
+        Alert::Distinctive(3) => &[400, 200, 400, 200, 800, 4000],
+        Alert::Distinctive(4) => &[300, 200, 1000, 200, 300, 4000],
+        Alert::Distinctive(5) => &[500, 5500],
+        Alert::Distinctive(_) => &[2000, 4000],
+    };
+    Some(distinctive.to_vec())
+}
+
+/// A tone's name in `status` and events.
+pub fn tone_word(kind: ToneKind) -> &'static str {
+    match kind {
+        ToneKind::Dial => "dial",
+        ToneKind::StutterDial => "stutter_dial",
+        ToneKind::RecallDial => "recall_dial",
+        ToneKind::Ringback => "ringback",
+        ToneKind::Busy => "busy",
+        ToneKind::Congestion => "congestion",
+        ToneKind::CallWaiting => "call_waiting",
+        ToneKind::SpecialInformation => "special_information",
+        ToneKind::Howler => "howler",
+        ToneKind::Confirmation => "confirmation",
+    }
+}
+
+fn spec(segments: &[Segment], level_dbm0: f32) -> ToneSpec {
+    let mut out = [ToneSegment::default(); MAX_SEGMENTS];
+    for (to, from) in out.iter_mut().zip(segments) {
+        let mut frequencies_hz = [0; MAX_FREQUENCIES];
+        for (slot, hz) in frequencies_hz.iter_mut().zip(from.frequencies_hz) {
+            *slot = *hz;
+        }
+        *to = ToneSegment {
+            frequencies_hz,
+            mix: match from.mix {
+                config::country::Mix::Sum => Mix::Sum,
+                config::country::Mix::AmplitudeModulated => Mix::AmplitudeModulated,
+            },
+            length_ms: from.length_ms.unwrap_or(0),
+            repeat: from.repeat,
+        };
+    }
+    ToneSpec {
+        segments: out,
+        len: segments.len().min(MAX_SEGMENTS) as u8,
+        level_dbm0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cadence_keeps_its_steps() {
+        let steps = [
+            Segment {
+                frequencies_hz: &[350, 440],
+                mix: config::country::Mix::Sum,
+                length_ms: Some(100),
+                repeat: false,
+            },
+            Segment {
+                frequencies_hz: &[400, 15],
+                mix: config::country::Mix::AmplitudeModulated,
+                length_ms: None,
+                repeat: true,
+            },
+        ];
+        let tone = spec(&steps, -10.0);
+        assert_eq!(tone.len, 2);
+        assert_eq!(tone.segments[0].frequencies_hz, [350, 440, 0, 0]);
+        assert_eq!((tone.segments[0].length_ms, tone.segments[0].repeat), (100, false));
+        assert_eq!(tone.segments[1].mix, Mix::AmplitudeModulated);
+        assert_eq!((tone.segments[1].length_ms, tone.segments[1].repeat), (0, true));
+    }
+
+    #[test]
+    fn keys_sound_as_on_every_telephone() {
+        let pair = |key| {
+            let hz = key_tone(key, -13).segments[0].frequencies_hz;
+            (hz[0], hz[1])
+        };
+        assert_eq!(pair(Key::Digit(1)), (697, 1209));
+        assert_eq!(pair(Key::Digit(6)), (770, 1477));
+        assert_eq!(pair(Key::Digit(8)), (852, 1336));
+        assert_eq!(pair(Key::Digit(0)), (941, 1336));
+        assert_eq!(pair(Key::Star), (941, 1209));
+        assert_eq!(pair(Key::Hash), (941, 1477));
+        assert_eq!(pair(Key::Letter(0)), (697, 1633));
+        assert_eq!(pair(Key::Letter(3)), (941, 1633));
+        assert!((key_tone(Key::Star, -13).level_dbm0 + 19.0).abs() < 0.01);
+    }
+}
