@@ -5,7 +5,13 @@
 //! packet ─▶ RTP ─▶ jitter buffer ─▶ decode / conceal / stretch ─▶ resample ─▶ mixer (tones, second call, sidetone) ─▶ playback
 //! ```
 
+pub mod codec;
+pub mod dtmf;
 pub mod engine;
+pub mod level;
+pub mod resample;
+pub mod rtcp;
+pub mod rtp;
 pub mod stream;
 pub mod tone;
 

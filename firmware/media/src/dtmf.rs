@@ -1,0 +1,348 @@
+//! Keys within a call (RFC 4733), both ways, and their sound.
+//!
+//! ```text
+//! press, release ─▶ Sender queue ─▶ tick each ptime ─▶ event packets in place of sound
+//! event packets ─▶ Receiver ─▶ each key once
+//! key ─▶ tone() ─▶ ToneGenerator (key tone in the ear, or in-band digits)
+//! ```
+
+use heapless::Deque;
+
+use crate::tone::{MAX_FREQUENCIES, MAX_SEGMENTS, Mix, ToneSegment, ToneSpec};
+
+/// Bytes of an event payload.
+pub const PAYLOAD_LEN: usize = 4;
+/// Presses that may wait while one is sent.
+pub const QUEUE: usize = 32;
+/// Shortest key that leaves us, in ms: what receivers must recognise is 40 (ITU-T Q.24), most real keys are longer.
+pub const MIN_TONE_MS: u32 = 50;
+/// Shortest pause between two keys, in ms.
+pub const MIN_GAP_MS: u32 = 50;
+/// Level written into event packets: power below 0 dBm0, in dB (RFC 4733 §2.3.3).
+pub const VOLUME: u8 = 10;
+/// How often the last packet of an event is sent (RFC 4733 §2.5.1.4).
+const END_PACKETS: u8 = 3;
+
+/// An event packet to be sent in place of sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventPacket {
+    /// Marker bit: the first packet of an event.
+    pub marker: bool,
+    /// Timestamp: the start of the event (or of its segment), the same in all its packets.
+    pub timestamp: u32,
+    /// The payload.
+    pub payload: [u8; PAYLOAD_LEN],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Press {
+    event: u8,
+    /// The finger left the key before the event's turn came.
+    released: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Idle,
+    /// Sending: the event, its timestamp, how long it lasts so far in this segment and in all, and whether it is let go.
+    Active {
+        event: u8,
+        timestamp: u32,
+        segment: u32,
+        total: u32,
+        first: bool,
+        released: bool,
+    },
+    /// The end is being repeated.
+    Ending {
+        event: u8,
+        timestamp: u32,
+        duration: u16,
+        left: u8,
+        gap: u32,
+    },
+    /// Silence before the next key.
+    Gap {
+        left: u32,
+    },
+}
+
+/// Turns presses into event packets, one at most each packet time.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    queue: Deque<Press, QUEUE>,
+    state: State,
+    /// Event clock ticks in one packet time.
+    step: u32,
+    /// Sound clock ticks for an event clock tick, as a fraction: the timestamp runs on the sound's clock.
+    sound_hz: u32,
+    event_hz: u32,
+}
+
+impl Sender {
+    /// `event_hz`: the clock of `telephone-event/…`; `sound_hz`: the clock of the stream's timestamps.
+    pub fn new(event_hz: u32, sound_hz: u32, ptime_ms: u8) -> Self {
+        let event_hz = event_hz.max(1000);
+        Self {
+            queue: Deque::new(),
+            state: State::Idle,
+            step: event_hz / 1000 * u32::from(ptime_ms.max(1)),
+            sound_hz,
+            event_hz,
+        }
+    }
+
+    /// A key goes down. `false`: the queue is full (or the event unknown) and the press is dropped.
+    pub fn press(&mut self, event: u8) -> bool {
+        event <= 15 && self.queue.push_back(Press { event, released: false }).is_ok()
+    }
+
+    /// A key goes up: the earliest press of it that is still down.
+    pub fn release(&mut self, event: u8) {
+        match &mut self.state {
+            State::Active {
+                event: active, released, ..
+            } if *active == event && !*released => {
+                *released = true;
+                return;
+            }
+            State::Idle | State::Active { .. } | State::Ending { .. } | State::Gap { .. } => {}
+        }
+        if let Some(press) = self.queue.iter_mut().find(|press| press.event == event && !press.released) {
+            press.released = true;
+        }
+    }
+
+    /// All keys up: the call is ending or the codec changes; what is being sent is ended properly.
+    pub fn release_all(&mut self) {
+        if let State::Active { released, .. } = &mut self.state {
+            *released = true;
+        }
+        self.queue.iter_mut().for_each(|press| press.released = true);
+    }
+
+    /// Whether a key is being sent or waits.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.state, State::Idle) || !self.queue.is_empty()
+    }
+
+    /// Called once each packet time with the timestamp the sound of this packet would have. `Some`: send this instead
+    /// of sound; `None`: send sound.
+    pub fn tick(&mut self, timestamp: u32) -> Option<EventPacket> {
+        if let State::Gap { left } = self.state {
+            let left = left.saturating_sub(self.step);
+            self.state = if left == 0 { State::Idle } else { State::Gap { left } };
+        }
+        if matches!(self.state, State::Idle) {
+            let press = self.queue.pop_front()?;
+            self.state = State::Active {
+                event: press.event,
+                timestamp,
+                segment: 0,
+                total: 0,
+                first: true,
+                released: press.released,
+            };
+        }
+        match self.state {
+            State::Idle | State::Gap { .. } => None,
+            State::Active {
+                event,
+                timestamp: start,
+                segment,
+                total,
+                first,
+                released,
+            } => Some(self.report(event, start, segment + self.step, total.saturating_add(self.step), first, released)),
+            State::Ending {
+                event,
+                timestamp,
+                duration,
+                left,
+                gap,
+            } => {
+                let gap = gap.saturating_sub(self.step);
+                self.state = match (left, gap) {
+                    (2.., _) => State::Ending {
+                        event,
+                        timestamp,
+                        duration,
+                        left: left - 1,
+                        gap,
+                    },
+                    (_, 0) => State::Idle,
+                    (_, left) => State::Gap { left },
+                };
+                Some(EventPacket {
+                    marker: false,
+                    timestamp,
+                    payload: payload(event, true, duration),
+                })
+            }
+        }
+    }
+
+    fn report(&mut self, event: u8, timestamp: u32, segment: u32, total: u32, first: bool, released: bool) -> EventPacket {
+        let ms = |ms: u32| self.event_hz / 1000 * ms;
+        if segment > 0xFFFF {
+            // Too long for the field: this segment ends without the E bit, the next begins where it ended (§2.5.1.3).
+            // Its end is not repeated: the packets of the next segment say that the event goes on.
+            let ticks = (0xFFFF * u64::from(self.sound_hz) / u64::from(self.event_hz)) as u32;
+            self.state = State::Active {
+                event,
+                timestamp: timestamp.wrapping_add(ticks),
+                segment: segment - 0xFFFF,
+                total,
+                first: false,
+                released,
+            };
+            return EventPacket {
+                marker: first,
+                timestamp,
+                payload: payload(event, false, 0xFFFF),
+            };
+        }
+        let duration = segment as u16;
+        let ends = released && total >= ms(MIN_TONE_MS);
+        self.state = if ends {
+            State::Ending {
+                event,
+                timestamp,
+                duration,
+                left: END_PACKETS - 1,
+                gap: ms(MIN_GAP_MS),
+            }
+        } else {
+            State::Active {
+                event,
+                timestamp,
+                segment,
+                total,
+                first: false,
+                released,
+            }
+        };
+        EventPacket {
+            marker: first,
+            timestamp,
+            payload: payload(event, ends, duration),
+        }
+    }
+}
+
+fn payload(event: u8, end: bool, duration: u16) -> [u8; PAYLOAD_LEN] {
+    let [high, low] = duration.to_be_bytes();
+    [event, (u8::from(end) << 7) | VOLUME, high, low]
+}
+
+/// Turns event packets into keys, each once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Receiver {
+    /// The event heard last: timestamp, code, longest duration, end seen.
+    last: Option<(u32, u8, u16, bool)>,
+}
+
+/// An event as far back as this many ticks is an old packet, not a new key: 10 s at 48 kHz.
+const OLD: u32 = 480_000;
+
+impl Receiver {
+    /// Nothing heard.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the payload of an event packet and its timestamp. `Some(code)`: a key went down, 0–15. Told at the first
+    /// packet of an event that comes, whichever it is; repeats, late packets and further segments tell nothing.
+    pub fn handle(&mut self, timestamp: u32, marker: bool, payload: &[u8]) -> Option<u8> {
+        let &[event, flags, high, low] = payload.first_chunk::<PAYLOAD_LEN>()?;
+        let duration = u16::from_be_bytes([high, low]);
+        let end = flags & 0x80 != 0;
+        // Flash, modem and trunk events are not keys.
+        if event > 15 {
+            return None;
+        }
+        if let Some((last, code, longest, ended)) = &mut self.last {
+            let ahead = timestamp.wrapping_sub(*last);
+            if ahead == 0 {
+                if *code == event {
+                    *longest = duration.max(*longest);
+                    *ended |= end;
+                    return None;
+                }
+            } else if last.wrapping_sub(timestamp) < OLD {
+                return None;
+            } else if *code == event && !marker && !*ended && *longest >= 0xF000 && ahead < 0x7_0000 {
+                // The next segment of a key that is held for long (§2.5.1.3); on a 48 kHz clock the step may be six times larger.
+                *last = timestamp;
+                *longest = duration;
+                *ended = end;
+                return None;
+            }
+        }
+        self.last = Some((timestamp, event, duration, end));
+        Some(event)
+    }
+
+    /// Whether the key heard last is still down, as far as its packets say.
+    pub fn is_down(&self) -> bool {
+        matches!(self.last, Some((_, _, _, false)))
+    }
+}
+
+/// The event code of a key, if it is one.
+pub fn event_of(key: char) -> Option<u8> {
+    match key {
+        '0'..='9' => Some(key as u8 - b'0'),
+        '*' => Some(10),
+        '#' => Some(11),
+        'A'..='D' => Some(key as u8 - b'A' + 12),
+        'a'..='d' => Some(key as u8 - b'a' + 12),
+        _ => None,
+    }
+}
+
+/// The key of an event code, if it is one.
+pub fn key_of(event: u8) -> Option<char> {
+    b"0123456789*#ABCD".get(usize::from(event)).map(|&byte| char::from(byte))
+}
+
+/// The two frequencies of a key in Hz, low group first (ITU-T Q.23).
+pub fn frequencies_of(event: u8) -> Option<(u16, u16)> {
+    let (row, column) = match event {
+        0 => (3, 1),
+        1..=9 => ((event - 1) / 3, (event - 1) % 3),
+        10 => (3, 0),
+        11 => (3, 2),
+        12..=15 => (event - 12, 3),
+        _ => return None,
+    };
+    Some((
+        [697, 770, 852, 941][usize::from(row)],
+        [1209, 1336, 1477, 1633][usize::from(column)],
+    ))
+}
+
+/// The sound of a key until it is stopped, both frequencies together at `level_dbm0`.
+pub fn tone(event: u8, level_dbm0: f32) -> Option<ToneSpec> {
+    pulse(event, 0, 0, level_dbm0)
+}
+
+/// The sound of a key for `tone_ms` (0: until stopped), then `pause_ms` of silence, then the end: in-band digits.
+pub fn pulse(event: u8, tone_ms: u16, pause_ms: u16, level_dbm0: f32) -> Option<ToneSpec> {
+    let (low, high) = frequencies_of(event)?;
+    let mut frequencies_hz = [0; MAX_FREQUENCIES];
+    frequencies_hz[..2].copy_from_slice(&[low, high]);
+    let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
+    segments[0] = ToneSegment {
+        frequencies_hz,
+        mix: Mix::Sum,
+        length_ms: tone_ms,
+        repeat: false,
+    };
+    segments[1].length_ms = pause_ms;
+    Some(ToneSpec {
+        segments,
+        len: if pause_ms == 0 { 1 } else { 2 },
+        level_dbm0,
+    })
+}

@@ -1,0 +1,75 @@
+//! Level in dBm0: why: "can the far end hear me" is answered by a number in status, not by ear.
+//!
+//! ```text
+//! samples ─▶ LevelMeter::push ─▶ … ─▶ take() once a second ─▶ dBm0
+//! ```
+//!
+//! A full-scale sine is +3.14 dBm0 (ITU-T G.711: the overload point of the µ-law coder is +3.17, of the A-law one
+//! +3.14; the A-law figure is used for all).
+
+/// Level of a full-scale sine, dBm0.
+#[allow(clippy::approx_constant, reason = "a level, not the circle's number")]
+pub const FULL_SCALE_DBM0: f32 = 3.14;
+/// What silence is called: below anything 16 bits can say.
+pub const FLOOR_DBM0: f32 = -100.0;
+
+/// Peak amplitude (0 to 32767) of a sine at a level.
+pub fn amplitude_of(level_dbm0: f32) -> f32 {
+    32_767.0 * 10f32.powf((level_dbm0 - FULL_SCALE_DBM0) / 20.0)
+}
+
+/// Level of a mean square of samples.
+fn level_of(mean_square: f64) -> f32 {
+    // A full-scale sine's mean square is half its squared peak.
+    let relative = mean_square * 2.0 / (32_767.0 * 32_767.0);
+    if relative <= 0.0 {
+        return FLOOR_DBM0;
+    }
+    (10.0 * relative.log10() as f32 + FULL_SCALE_DBM0).max(FLOOR_DBM0)
+}
+
+/// Level of some samples, dBm0.
+pub fn dbm0(samples: &[i16]) -> f32 {
+    let mut meter = LevelMeter::new();
+    meter.push(samples);
+    meter.take()
+}
+
+/// Mean level over whatever was pushed since the last reading.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LevelMeter {
+    sum: u64,
+    count: u64,
+}
+
+impl LevelMeter {
+    /// Nothing heard.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Hears samples.
+    pub fn push(&mut self, samples: &[i16]) {
+        // 2^30 a sample: u64 holds 2^34 samples, days of sound.
+        self.sum += samples
+            .iter()
+            .map(|&sample| (i64::from(sample) * i64::from(sample)) as u64)
+            .sum::<u64>();
+        self.count += samples.len() as u64;
+    }
+
+    /// The level so far, dBm0; [`FLOOR_DBM0`] for silence or nothing.
+    pub fn level(&self) -> f32 {
+        if self.count == 0 {
+            return FLOOR_DBM0;
+        }
+        level_of(self.sum as f64 / self.count as f64)
+    }
+
+    /// The level so far, and starts anew.
+    pub fn take(&mut self) -> f32 {
+        let level = self.level();
+        *self = Self::default();
+        level
+    }
+}
