@@ -6,7 +6,10 @@
 //! ```
 
 pub mod agent;
+pub mod digest;
+pub mod message;
 pub mod offer_answer;
+pub mod stream;
 
 pub use agent::{
     AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndedBy, Event, Flow, Lookup, LookupId, Target, Transmit, Transport,
