@@ -2,8 +2,8 @@
 
 /// Most frequencies in one segment.
 pub const MAX_FREQUENCIES: usize = 4;
-/// Most segments in one cadence.
-pub const MAX_SEGMENTS: usize = 12;
+/// Most segments in one cadence (the Swedish special information tone has 30).
+pub const MAX_SEGMENTS: usize = 32;
 
 /// How the frequencies of a segment sound together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
