@@ -4,9 +4,23 @@
 //! text of offhook.toml ─▶ load ─▶ Config          (or every error with file:line:column and the mend)
 //!                           │
 //!                  country "de" ─▶ CountryPlan     (tones, ringing cadence, flash window, emergency numbers)
+//!
+//! keys (the one table) ─▶ load, Config::default, example (offhook.example.toml), reference (docs/provisioning.md)
+//! new text + last good text ─▶ store::decide ─▶ which one runs, what is reported, what is kept
 //! ```
 
+mod address;
 pub mod country;
+pub mod digit_map;
+mod error;
+mod keys;
+mod kind;
+mod load;
+mod page;
 pub mod schema;
+pub mod store;
 
+pub use error::{Error, Errors, MAX_ERRORS};
+pub use load::{MAX_BYTES, load, load_bytes};
+pub use page::{example, reference};
 pub use schema::Config;

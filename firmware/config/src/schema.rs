@@ -1,6 +1,11 @@
 //! The one schema: what `offhook.toml` may say, its defaults and its limits.
 //!
-//! Parser, defaults, the commented example and the reference page all come from here.
+//! The types are here, what may be written into them and what they hold by default is in `keys`; parser, commented example and
+//! reference page all come from that table.
+//!
+//! ```text
+//! keys (kind, default, words, field) ─▶ load ─▶ Config (these types)
+//! ```
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -103,11 +108,11 @@ pub struct Account {
 /// `[dial]`: from keys to numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dial {
-    /// RFC 3435 digit map plus `<a:b>`, `,` and `!`.
+    /// RFC 3435 digit map plus `<a:b>`, `,` and `!`; [`crate::digit_map::parse`] reads it.
     pub digit_map: String,
-    /// Long (T) digit timer in ms: nothing complete yet.
+    /// Long digit timer in ms: nothing complete yet.
     pub long_timer_ms: u32,
-    /// Short (S) digit timer in ms: complete, but more could follow.
+    /// Short digit timer in ms: complete, but more could follow (or a `T` is all that is missing).
     pub short_timer_ms: u32,
     /// Numbers matched first, sent at once and never blocked; added to the country's own.
     pub emergency: Vec<String>,
@@ -143,6 +148,8 @@ pub struct Call {
     pub flash: Flash,
     /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
     pub waiting: bool,
+    /// During a call the user's own keys are heard in the handset, too.
+    pub key_tones: bool,
     /// Seconds of congestion tone after the far end hung up, before the howler.
     pub howler_after_s: u32,
     /// Seconds of howler before silence.
@@ -160,6 +167,25 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law.
     Pcma,
+}
+
+impl Codec {
+    /// The codec of this name in `offhook.toml`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Opus, Self::G722, Self::Pcmu, Self::Pcma]
+            .into_iter()
+            .find(|codec| codec.name() == name)
+    }
+
+    /// Its name in `offhook.toml`, in `status` and in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::G722 => "g722",
+            Self::Pcmu => "pcmu",
+            Self::Pcma => "pcma",
+        }
+    }
 }
 
 /// `[codecs]`: what is offered, best first.
@@ -207,4 +233,73 @@ pub struct Control {
     pub socket: PathBuf,
     /// Directory for the last good configuration and history.
     pub state_dir: PathBuf,
+}
+
+/// A configuration with nothing in it yet: `load` fills every field from the table of keys.
+pub(crate) fn blank() -> Config {
+    Config {
+        phone: Phone {
+            country: String::new(),
+            name: String::new(),
+            user: String::new(),
+            log: String::new(),
+        },
+        network: Network {
+            bind: IpAddr::from([0; 4]),
+            sip_port: 0,
+            rtp_ports: (0, 0),
+            rtp_dscp: 0,
+            sip_dscp: 0,
+        },
+        accounts: Vec::new(),
+        dial: Dial {
+            digit_map: String::new(),
+            long_timer_ms: 0,
+            short_timer_ms: 0,
+            emergency: Vec::new(),
+            emergency_route: None,
+            speed_dial: Vec::new(),
+            hotline: None,
+        },
+        call: Call {
+            auto_answer_ms: None,
+            direct: false,
+            no_answer_s: 0,
+            flash: Flash::Off,
+            waiting: false,
+            key_tones: false,
+            howler_after_s: 0,
+            howler_s: 0,
+        },
+        codecs: Codecs {
+            order: Vec::new(),
+            ptime_ms: 0,
+        },
+        board: Board {
+            profile: String::new(),
+            profile_dir: PathBuf::new(),
+            audio: Audio::default(),
+        },
+        control: Control {
+            socket: PathBuf::new(),
+            state_dir: PathBuf::new(),
+        },
+    }
+}
+
+/// An account with nothing in it yet.
+pub(crate) fn blank_account() -> Account {
+    Account {
+        name: String::new(),
+        user: String::new(),
+        domain: String::new(),
+        auth_user: None,
+        password: Secret::default(),
+        display_name: None,
+        transport: Transport::Udp,
+        registrar: None,
+        outbound_proxy: None,
+        expires_s: 0,
+        register: false,
+    }
 }

@@ -1,4 +1,15 @@
 //! What differs from country to country: tones, ringing cadence, flash window, emergency numbers.
+//!
+//! ```text
+//! plan("gb") ─▶ &PLANS[uk] ─┬─▶ tone(Dial)    its own cadence
+//!                           └─▶ tone(Howler)  the fallback's, where it has none
+//! ```
+
+mod plans;
+mod segment;
+
+pub use plans::PLANS;
+pub use segment::FALLBACK;
 
 /// How the frequencies of one segment sound together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,3 +74,24 @@ pub struct CountryPlan {
     /// Emergency numbers that are always recognised.
     pub emergency: &'static [&'static str],
 }
+
+impl CountryPlan {
+    /// The cadence of a tone: the country's own, or the fallback plan's where it has none. Never empty.
+    pub fn tone(&self, kind: ToneKind) -> &'static [Segment] {
+        let own = self.tones.iter().chain(FALLBACK).find(|(found, _)| *found == kind);
+        own.map_or(&segment::NOTHING, |(_, cadence)| cadence)
+    }
+}
+
+/// The plan of a country, by ISO 3166 code in any case. `gb` is `uk`, `ca` is `us`.
+pub fn plan(code: &str) -> Option<&'static CountryPlan> {
+    let code = match code.to_ascii_lowercase().as_str() {
+        "gb" => "uk".to_owned(),
+        "ca" => "us".to_owned(),
+        other => other.to_owned(),
+    };
+    PLANS.iter().find(|plan| plan.code == code)
+}
+
+#[cfg(test)]
+mod tests;

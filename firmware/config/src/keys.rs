@@ -1,0 +1,285 @@
+//! The table every other part is made from: each key of `offhook.toml` with its kind, default, words and the field it fills.
+//!
+//! ```text
+//!                  ┌─▶ load        (which keys there are, what they may hold)
+//! SECTIONS, KEYS ──┼─▶ default     (each default is written here and nowhere else)
+//!                  ├─▶ example     (offhook.example.toml)
+//!                  └─▶ reference   (docs/provisioning.md)
+//! ```
+
+use std::path::PathBuf;
+
+use crate::kind::{Kind, Value};
+use crate::schema::{Account, Codec, Config, Flash, Secret, Transport};
+
+/// A section of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Phone,
+    Network,
+    Account,
+    Dial,
+    Call,
+    Codecs,
+    Board,
+    BoardAudio,
+    Control,
+}
+
+/// Every section in the order of the example, with its path and what it is about.
+pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
+    (Section::Phone, "phone", "Who and where this telephone is."),
+    (Section::Network, "network", "Addresses and ports."),
+    (
+        Section::Account,
+        "account",
+        "One line at a registrar; repeat the section for each, at most 8. The first that can place a call is the one used. \
+         None at all is fine: calls between phones need no server.",
+    ),
+    (Section::Dial, "dial", "From keys to numbers."),
+    (Section::Call, "call", "How calls behave."),
+    (Section::Codecs, "codecs", "How sound is coded."),
+    (Section::Board, "board", "Which board this is."),
+    (
+        Section::BoardAudio,
+        "board.audio",
+        "The sound card, where it differs from the board's own description.",
+    ),
+    (
+        Section::Control,
+        "control",
+        "The local socket of `offhook ctl` and the phone's own files.",
+    ),
+];
+
+/// Which field a checked value goes to.
+#[derive(Clone, Copy)]
+pub(crate) enum Set {
+    Config(fn(&mut Config, Value)),
+    Account(fn(&mut Account, Value)),
+}
+
+/// What holds when the key is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// This value, written as TOML.
+    Default(&'static str),
+    /// Nothing is set, which means this.
+    Unset(&'static str),
+    /// The key must be there.
+    Required,
+}
+
+/// One key.
+pub(crate) struct Key {
+    pub(crate) section: Section,
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) absent: Absent,
+    /// A valid value in TOML that differs from the default.
+    pub(crate) example: &'static str,
+    /// One or more sentences.
+    pub(crate) doc: &'static str,
+    pub(crate) set: Set,
+}
+
+/// Most accounts.
+pub(crate) const MOST_ACCOUNTS: usize = 8;
+
+const CODECS: &[&str] = &["opus", "g722", "pcmu", "pcma"];
+
+fn path(value: Value) -> PathBuf {
+    PathBuf::from(value.text())
+}
+
+/// Shorthand: the table reads better without the struct's field names on each line.
+const fn key(
+    section: Section,
+    name: &'static str,
+    kind: Kind,
+    absent: Absent,
+    example: &'static str,
+    set: fn(&mut Config, Value),
+    doc: &'static str,
+) -> Key {
+    Key {
+        section,
+        name,
+        kind,
+        absent,
+        example,
+        doc,
+        set: Set::Config(set),
+    }
+}
+
+const fn account(
+    name: &'static str,
+    kind: Kind,
+    absent: Absent,
+    example: &'static str,
+    set: fn(&mut Account, Value),
+    doc: &'static str,
+) -> Key {
+    Key {
+        section: Section::Account,
+        name,
+        kind,
+        absent,
+        example,
+        doc,
+        set: Set::Account(set),
+    }
+}
+
+/// Every key, by section, in the order of the example. A later key may build on an earlier one of its section.
+#[rustfmt::skip]
+pub(crate) const KEYS: &[Key] = &[
+    key(Section::Phone, "country", Kind::Country, Absent::Default("\"us\""), "\"de\"",
+        |c, v| c.phone.country = v.text(),
+        "Country whose tones, ringing cadence, flash window and emergency numbers the phone uses (`gb` is `uk`)."),
+    key(Section::Phone, "name", Kind::Text(64, false), Absent::Default("\"Offhook\""), "\"Kitchen\"",
+        |c, v| c.phone.name = v.text(),
+        "Name shown to others in calls without a server."),
+    key(Section::Phone, "user", Kind::SipUser, Absent::Default("\"phone\""), "\"kitchen\"",
+        |c, v| c.phone.user = v.text(),
+        "User part of the phone's own address in calls without a server: `sip:USER@address`."),
+    key(Section::Phone, "log", Kind::LogFilter, Absent::Default("\"info\""), "\"info,offhook=debug\"",
+        |c, v| c.phone.log = v.text(),
+        "What is logged: error, warn, info, debug or trace, also for single parts of the program."),
+
+    key(Section::Network, "bind", Kind::Ip, Absent::Default("\"0.0.0.0\""), "\"192.168.1.20\"",
+        |c, v| if let Value::Ip(ip) = v { c.network.bind = ip },
+        "Address the SIP and RTP sockets are bound to; `0.0.0.0` or `::` for all."),
+    key(Section::Network, "sip_port", Kind::Number(1, 65535), Absent::Default("5060"), "5062",
+        |c, v| c.network.sip_port = v.number() as u16,
+        "SIP port, for UDP and TCP."),
+    key(Section::Network, "rtp_ports", Kind::PortRange, Absent::Default("[20000, 20099]"), "[30000, 30019]",
+        |c, v| if let Value::Ports(first, last) = v { c.network.rtp_ports = (first, last) },
+        "First and last port for sound. Each call takes two: RTP the even one, RTCP the odd one above it."),
+    key(Section::Network, "rtp_dscp", Kind::Number(0, 63), Absent::Default("46"), "34",
+        |c, v| c.network.rtp_dscp = v.number() as u8,
+        "DSCP mark of sound packets (RFC 2474); 46 is expedited forwarding."),
+    key(Section::Network, "sip_dscp", Kind::Number(0, 63), Absent::Default("24"), "26",
+        |c, v| c.network.sip_dscp = v.number() as u8,
+        "DSCP mark of SIP packets; 24 is class selector 3."),
+
+    account("user", Kind::SipUser, Absent::Required, "\"101\"", |a, v| a.user = v.text(),
+        "User part of the address at the registrar: `101` of `sip:101@pbx.example.net`."),
+    account("domain", Kind::Host, Absent::Required, "\"pbx.example.net\"", |a, v| a.domain = v.text(),
+        "SIP domain: the part after the `@`, with a port where it is not 5060."),
+    account("name", Kind::Text(64, false), Absent::Unset("`user@domain`"), "\"office\"", |a, v| a.name = v.text(),
+        "Short name used in status and log; no two accounts have the same."),
+    account("auth_user", Kind::Text(128, false), Absent::Unset("the same as `user`"), "\"u-83110\"", |a, v| a.auth_user = Some(v.text()),
+        "User name for the password, where it differs from `user`."),
+    account("password", Kind::Secret, Absent::Default("\"\""), "\"correct horse\"", |a, v| a.password = Secret(v.text()),
+        "Password (digest authentication). Never shown in log or status."),
+    account("display_name", Kind::Text(64, false), Absent::Unset("none"), "\"Anna Berg\"", |a, v| a.display_name = Some(v.text()),
+        "Name shown to the called party."),
+    account("transport", Kind::Choice(&["udp", "tcp"]), Absent::Default("\"udp\""), "\"tcp\"",
+        |a, v| a.transport = if v.text() == "tcp" { Transport::Tcp } else { Transport::Udp },
+        "How SIP travels to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes."),
+    account("registrar", Kind::Host, Absent::Unset("found by `domain`"), "\"10.0.0.2:5060\"", |a, v| a.registrar = Some(v.text()),
+        "Where the registrar is, when it is not found by `domain`."),
+    account("outbound_proxy", Kind::Host, Absent::Unset("none"), "\"sbc.example.net\"", |a, v| a.outbound_proxy = Some(v.text()),
+        "Host every request is sent through."),
+    account("expires_s", Kind::Number(60, 86400), Absent::Default("300"), "3600", |a, v| a.expires_s = v.number() as u32,
+        "Lifetime of the registration asked for, in seconds; it is refreshed in time."),
+    account("register", Kind::Bool, Absent::Default("true"), "false", |a, v| a.register = v.bool(),
+        "`false`: calls go out by this account, but it never registers."),
+
+    key(Section::Dial, "digit_map", Kind::DigitMap, Absent::Default("\"xx.T|*[x*].T\""), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
+        |c, v| c.dial.digit_map = v.text(),
+        "Which numbers there are (RFC 3435 digit map): `x` any digit, `[1-3]` one of these, `.` none or more of it, `|` or, a final `T` \
+         \"until the digit timer\". Besides, `<a:b>` dials b for a, `,` gives a second dial tone, a final `!` bars. \
+         A complete number goes at once, one that could be longer after the short timer, `#` sends now."),
+    key(Section::Dial, "long_timer_ms", Kind::Number(1000, 60000), Absent::Default("10000"), "15000",
+        |c, v| c.dial.long_timer_ms = v.number() as u32,
+        "Digit timer in ms while the number is not complete."),
+    key(Section::Dial, "short_timer_ms", Kind::Number(500, 30000), Absent::Default("3000"), "4000",
+        |c, v| c.dial.short_timer_ms = v.number() as u32,
+        "Digit timer in ms while the number is complete but could be longer."),
+    key(Section::Dial, "emergency", Kind::Numbers(16), Absent::Default("[]"), "[\"117\"]",
+        |c, v| c.dial.emergency = v.texts(),
+        "Emergency numbers besides the country's own: matched first, sent at once, never blocked."),
+    key(Section::Dial, "emergency_route", Kind::SipUri, Absent::Unset("none"), "\"sip:112@10.0.0.2\"",
+        |c, v| c.dial.emergency_route = Some(v.text()),
+        "Address called for an emergency number when no account is registered."),
+    key(Section::Dial, "hotline", Kind::Target, Absent::Unset("none"), "\"101\"",
+        |c, v| c.dial.hotline = Some((v.text(), 0)),
+        "Number or SIP address dialled by itself after lifting."),
+    key(Section::Dial, "hotline_after_ms", Kind::Number(0, 60000), Absent::Default("0"), "5000",
+        |c, v| if let Some(hotline) = &mut c.dial.hotline { hotline.1 = v.number() as u32 },
+        "How long after lifting `hotline` is dialled; a key pressed before that dials as usual."),
+    key(Section::Dial, "speed", Kind::SpeedDial(100), Absent::Default("{}"), "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
+        |c, v| c.dial.speed_dial = v.pairs(),
+        "Speed dial: the keys pressed and the number or SIP address they stand for."),
+
+    key(Section::Call, "auto_answer", Kind::AfterMs(60000), Absent::Default("false"), "true",
+        |c, v| c.call.auto_answer_ms = match v { Value::Bool(true) => Some(0), Value::Number(ms) => Some(ms as u32),
+            Value::Bool(false) | Value::Text(_) | Value::Ip(_) | Value::Texts(_) | Value::Ports(..) | Value::Pairs(_) => None },
+        "Answer every incoming call by itself: `false` never, `true` at once, or after this many milliseconds. Nobody needs to lift the handset."),
+    key(Section::Call, "direct", Kind::Bool, Absent::Default("true"), "false",
+        |c, v| c.call.direct = v.bool(),
+        "Calls between phones without a server are placed and accepted."),
+    key(Section::Call, "no_answer_s", Kind::Number(5, 3600), Absent::Default("120"), "60",
+        |c, v| c.call.no_answer_s = v.number() as u32,
+        "Seconds an outgoing call may ring before it is given up (never an emergency call)."),
+    key(Section::Call, "flash", Kind::Choice(&["hook", "key", "off"]), Absent::Default("\"hook\""), "\"key\"",
+        |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "off" => Flash::Off, _other => Flash::Hook },
+        "How a flash (hold, second call, swap) is given: by a short press of the hook in the country's window, or only by the flash key, \
+         or not at all. With `hook`, putting the handset down in a call silences it at once and ends the call when the window has passed; \
+         with `key` and `off` it ends the call at once."),
+    key(Section::Call, "waiting", Kind::Bool, Absent::Default("true"), "false",
+        |c, v| c.call.waiting = v.bool(),
+        "Call waiting: during a call a second caller hears ringing and you a short tone. `false`: the second caller hears busy."),
+    key(Section::Call, "key_tones", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.call.key_tones = v.bool(),
+        "During a call your own keys are heard in the handset, too. They always are while dialling."),
+    key(Section::Call, "howler_after_s", Kind::Number(1, 600), Absent::Default("30"), "20",
+        |c, v| c.call.howler_after_s = v.number() as u32,
+        "Seconds of busy or congestion tone, with the handset still lifted, before the howler."),
+    key(Section::Call, "howler_s", Kind::Number(0, 600), Absent::Default("60"), "30",
+        |c, v| c.call.howler_s = v.number() as u32,
+        "Seconds of howler before the phone gives up and is silent."),
+
+    key(Section::Codecs, "order", Kind::Order(CODECS), Absent::Default("[\"opus\", \"g722\", \"pcmu\", \"pcma\"]"), "[\"pcma\", \"opus\"]",
+        |c, v| c.codecs.order = v.texts().iter().filter_map(|name| Codec::from_name(name)).collect(),
+        "Codecs that are offered and accepted, best first."),
+    key(Section::Codecs, "ptime_ms", Kind::OneNumber(&[10, 20, 30, 40, 60]), Absent::Default("20"), "30",
+        |c, v| c.codecs.ptime_ms = v.number() as u8,
+        "Milliseconds of sound in a packet."),
+
+    key(Section::Board, "profile", Kind::Text(64, false), Absent::Default("\"sim\""), "\"rpi-zero2w\"",
+        |c, v| c.board.profile = v.text(),
+        "Name of the board's folder, or `sim` for a board on the screen."),
+    key(Section::Board, "profile_dir", Kind::Path, Absent::Default("\"/usr/share/offhook/profiles\""), "\"board/profiles\"",
+        |c, v| c.board.profile_dir = path(v),
+        "Where the boards' folders lie."),
+
+    key(Section::BoardAudio, "capture", Kind::Device(true), Absent::Unset("the board's own"), "\"hw:0\"",
+        |c, v| c.board.audio.capture = Some(v.text()),
+        "Microphone: an ALSA device, `wav:FILE` to play a file into the phone, or `silence`."),
+    key(Section::BoardAudio, "playback", Kind::Device(false), Absent::Unset("the board's own"), "\"wav:/tmp/ear.wav\"",
+        |c, v| c.board.audio.playback = Some(v.text()),
+        "Earpiece: an ALSA device, `wav:FILE` to record what is heard, or `null`."),
+    key(Section::BoardAudio, "rate_hz", Kind::Number(8000, 192_000), Absent::Unset("the board's own"), "48000",
+        |c, v| c.board.audio.rate_hz = Some(v.number() as u32),
+        "Sample rate asked for; the nearest the card can do is taken."),
+    key(Section::BoardAudio, "period_ms", Kind::Number(2, 20), Absent::Unset("the board's own"), "10",
+        |c, v| c.board.audio.period_ms = Some(v.number() as u32),
+        "Length of the card's period in milliseconds."),
+    key(Section::BoardAudio, "tone_level_dbm0", Kind::Number(-30, -3), Absent::Unset("the phone's own"), "-13",
+        |c, v| c.board.audio.tone_level_dbm0 = Some(v.number() as i8),
+        "Level of key tones and call progress tones in dBm0."),
+    key(Section::BoardAudio, "sidetone_db", Kind::Number(-40, -6), Absent::Unset("none from the phone"), "-20",
+        |c, v| c.board.audio.sidetone_db = Some(v.number() as i8),
+        "How much of your own voice you hear, in dB."),
+
+    key(Section::Control, "socket", Kind::Path, Absent::Default("\"/run/offhook/ctl.sock\""), "\"/tmp/ctl.sock\"",
+        |c, v| c.control.socket = path(v),
+        "Path of the socket `offhook ctl` speaks to."),
+    key(Section::Control, "state_dir", Kind::Path, Absent::Default("\"/var/lib/offhook\""), "\"/tmp/offhook\"",
+        |c, v| c.control.state_dir = path(v),
+        "Directory for the last good configuration and the history of calls."),
+];

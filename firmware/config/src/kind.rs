@@ -1,0 +1,524 @@
+//! What a value in `offhook.toml` may be: one kind a shape, checked with the mend in words.
+//!
+//! ```text
+//! TOML value + Kind ─▶ check ─▶ Value (in range, right shape)
+//!                         └────▶ Problem: what is wrong with it, what would be right, where
+//! ```
+
+use std::net::IpAddr;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::error::{Problem, nearest, quote};
+use crate::{address, country, digit_map};
+
+/// The shape and range of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text without control characters, at most this many characters; `true`: also none.
+    Text(usize, bool),
+    /// A text that is never shown.
+    Secret,
+    /// Code of a country plan.
+    Country,
+    /// `info` or `target=level,…`.
+    LogFilter,
+    /// User part of a SIP address.
+    SipUser,
+    /// `host` or `host:port`.
+    Host,
+    /// A SIP address.
+    SipUri,
+    /// An IP address.
+    Ip,
+    /// A whole number in a range.
+    Number(i64, i64),
+    /// One of these whole numbers.
+    OneNumber(&'static [i64]),
+    /// `true` or `false`.
+    Bool,
+    /// `false`, `true`, or milliseconds up to this many.
+    AfterMs(i64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An order of some of these words, each once, at least one.
+    Order(&'static [&'static str]),
+    /// First and last RTP port.
+    PortRange,
+    /// A digit map.
+    DigitMap,
+    /// A list of numbers that can be keyed, at most this many.
+    Numbers(usize),
+    /// A number or a SIP address.
+    Target,
+    /// A table: keyed digits to number or SIP address, at most this many.
+    SpeedDial(usize),
+    /// A sound device; `true` for capture.
+    Device(bool),
+    /// A path of the file system.
+    Path,
+}
+
+/// A value that passed its check.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Number(i64),
+    Bool(bool),
+    Ip(IpAddr),
+    Texts(Vec<String>),
+    Ports(u16, u16),
+    Pairs(Vec<(String, String)>),
+}
+
+impl Value {
+    /// The text; a value of another shape has none (the schema's own test sees that no key asks for the wrong shape).
+    pub(crate) fn text(self) -> String {
+        if let Self::Text(text) = self { text } else { String::new() }
+    }
+
+    pub(crate) fn number(&self) -> i64 {
+        if let Self::Number(number) = self { *number } else { 0 }
+    }
+
+    pub(crate) fn bool(&self) -> bool {
+        *self == Self::Bool(true)
+    }
+
+    pub(crate) fn texts(self) -> Vec<String> {
+        if let Self::Texts(texts) = self { texts } else { Vec::new() }
+    }
+
+    pub(crate) fn pairs(self) -> Vec<(String, String)> {
+        if let Self::Pairs(pairs) = self { pairs } else { Vec::new() }
+    }
+}
+
+/// Fewest RTP ports: three calls (two and one waiting) of two ports each.
+const FEWEST_RTP_PORTS: i64 = 6;
+
+impl Kind {
+    /// Checks a value.
+    pub(crate) fn check(self, value: &Spanned<DeValue<'_>>) -> Result<Value, Vec<Problem>> {
+        let at = value.span().start;
+        let wrong = |what: String| vec![Problem::new(at, what, self.mend())];
+        let shape = || wrong(format!("this is {}, not {}", shape_of(value.get_ref()), self.shape()));
+        match self {
+            Self::Bool => match value.get_ref() {
+                DeValue::Boolean(yes) => Ok(Value::Bool(*yes)),
+                _other => Err(shape()),
+            },
+            Self::Number(least, most) => match integer(value.get_ref()) {
+                Some(number) if (least..=most).contains(&number) => Ok(Value::Number(number)),
+                Some(number) => Err(wrong(format!("{number} is out of range"))),
+                None => Err(shape()),
+            },
+            Self::OneNumber(allowed) => match integer(value.get_ref()) {
+                Some(number) if allowed.contains(&number) => Ok(Value::Number(number)),
+                Some(number) => Err(wrong(format!("{number} is not one of the values allowed"))),
+                None => Err(shape()),
+            },
+            Self::AfterMs(most) => match (value.get_ref(), integer(value.get_ref())) {
+                (DeValue::Boolean(yes), _) => Ok(Value::Bool(*yes)),
+                (_, Some(number)) if (0..=most).contains(&number) => Ok(Value::Number(number)),
+                (_, Some(number)) => Err(wrong(format!("{number} is out of range"))),
+                (_, None) => Err(shape()),
+            },
+            Self::PortRange => port_range(value).map_err(|what| wrong(what.unwrap_or_else(|| shape().remove(0).what))),
+            Self::Order(words) => order(value, words, self),
+            Self::Numbers(most) => numbers(value, most, self),
+            Self::SpeedDial(most) => speed_dial(value, most, self),
+            Self::Text(..)
+            | Self::Secret
+            | Self::Country
+            | Self::LogFilter
+            | Self::SipUser
+            | Self::Host
+            | Self::SipUri
+            | Self::Ip
+            | Self::Choice(_)
+            | Self::DigitMap
+            | Self::Target
+            | Self::Device(_)
+            | Self::Path => match value.get_ref() {
+                DeValue::String(text) => self.check_text(text).map_err(|(what, mend)| {
+                    let mend = mend.unwrap_or_else(|| self.mend());
+                    vec![Problem::new(at, what, mend)]
+                }),
+                _other => Err(shape()),
+            },
+        }
+    }
+
+    /// Checks a value that is written as text; the error is what is wrong and, where it is better than the kind's own, the mend.
+    fn check_text(self, text: &str) -> Result<Value, (String, Option<String>)> {
+        let shown = quote(text);
+        let fine = Value::Text(text.to_owned());
+        if text.chars().any(char::is_control) {
+            return Err((
+                "there is a control character in the text".to_owned(),
+                Some("write one line of plain text".to_owned()),
+            ));
+        }
+        match self {
+            Self::Text(most, may_be_empty) => {
+                if text.trim().is_empty() && !may_be_empty {
+                    return Err(("the text is empty".to_owned(), None));
+                }
+                if text.chars().count() > most {
+                    return Err((format!("the text has {} characters", text.chars().count()), None));
+                }
+                Ok(fine)
+            }
+            Self::Secret => {
+                if text.chars().count() > MOST_SECRET {
+                    return Err(("the password is too long".to_owned(), None));
+                }
+                Ok(fine)
+            }
+            Self::Country => match country::plan(text) {
+                Some(plan) => Ok(Value::Text(plan.code.to_owned())),
+                None => {
+                    let names = country::PLANS.iter().flat_map(|plan| [plan.code, plan.name]);
+                    let meant = nearest(text, names.clone().filter(|name| name.len() > 2))
+                        .and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
+                    let mend = meant.map(|plan| format!("did you mean `{}` ({})?", plan.code, plan.name));
+                    Err((format!("there is no country plan {shown}"), mend))
+                }
+            },
+            Self::LogFilter => check_log_filter(text).map(|()| fine).map_err(|what| (what, None)),
+            Self::SipUser => address::sip_user(text)
+                .map(|()| fine)
+                .map_err(|why| (format!("{shown} is no SIP user name: {why}"), None)),
+            Self::Host => address::host_port(text)
+                .map(|()| fine)
+                .map_err(|why| (format!("{shown} is no host: {why}"), None)),
+            Self::SipUri => address::sip_uri(text)
+                .map(|()| fine)
+                .map_err(|why| (format!("{shown} is no SIP address: {why}"), None)),
+            Self::Ip => text.parse().map(Value::Ip).map_err(|_| (format!("{shown} is no IP address"), None)),
+            Self::Choice(words) => {
+                if words.contains(&text) {
+                    return Ok(fine);
+                }
+                let mend = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+                Err((format!("{shown} is not one of the words allowed"), mend))
+            }
+            Self::DigitMap => match digit_map::parse(text) {
+                Ok(_) => Ok(fine),
+                Err(error) => Err((
+                    format!("the digit map is wrong at character {}", error.at),
+                    Some(error.what.to_owned()),
+                )),
+            },
+            Self::Target => check_target(text).map(|()| fine).map_err(|what| (what, None)),
+            Self::Device(capture) => check_device(text, capture).map(|()| fine).map_err(|what| (what, None)),
+            Self::Path => {
+                if text.is_empty() {
+                    return Err(("the path is empty".to_owned(), None));
+                }
+                Ok(fine)
+            }
+            Self::Bool
+            | Self::Number(..)
+            | Self::OneNumber(_)
+            | Self::AfterMs(_)
+            | Self::PortRange
+            | Self::Order(_)
+            | Self::Numbers(_)
+            | Self::SpeedDial(_) => Err((format!("this is text, not {}", self.shape()), None)),
+        }
+    }
+
+    /// The kind in a few words, for "this is not …".
+    pub(crate) fn shape(self) -> &'static str {
+        match self {
+            Self::Text(..) | Self::Secret => "text",
+            Self::Country => "a country code",
+            Self::LogFilter => "a log filter",
+            Self::SipUser => "a SIP user name",
+            Self::Host => "a host",
+            Self::SipUri => "a SIP address",
+            Self::Ip => "an IP address",
+            Self::Number(..) | Self::OneNumber(_) => "a whole number",
+            Self::Bool => "true or false",
+            Self::AfterMs(_) => "true, false or milliseconds",
+            Self::Choice(_) => "one of the words allowed",
+            Self::Order(_) => "a list of names",
+            Self::PortRange => "a pair of ports",
+            Self::DigitMap => "a digit map",
+            Self::Numbers(_) => "a list of numbers",
+            Self::Target => "a number or SIP address",
+            Self::SpeedDial(_) => "a table",
+            Self::Device(_) => "a sound device",
+            Self::Path => "a path",
+        }
+    }
+
+    /// What would be right, in words.
+    pub(crate) fn mend(self) -> String {
+        match self {
+            Self::Text(most, true) => format!("write at most {most} characters in quotes"),
+            Self::Text(most, false) => format!("write 1 to {most} characters in quotes"),
+            Self::Secret => format!("write at most {MOST_SECRET} characters in quotes"),
+            Self::Country => {
+                let codes: Vec<_> = country::PLANS.iter().map(|plan| plan.code).collect();
+                format!("write one of {}", codes.join(", "))
+            }
+            Self::LogFilter => "write error, warn, info, debug or trace in quotes, or a list like \"info,offhook=debug\"".to_owned(),
+            Self::SipUser => "write the part before the `@` of the SIP address in quotes, like \"101\"".to_owned(),
+            Self::Host => {
+                "write a name or address in quotes, with or without port, like \"pbx.example.net\" or \"10.0.0.1:5060\"".to_owned()
+            }
+            Self::SipUri => "write an address in quotes, like \"sip:help@10.0.0.1:5060\"".to_owned(),
+            Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"0.0.0.0\" or \"::\" for all".to_owned(),
+            Self::Number(least, most) => format!("write a whole number from {least} to {most}"),
+            Self::OneNumber(allowed) => {
+                let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+                format!("write one of {}", allowed.join(", "))
+            }
+            Self::Bool => "write true or false, without quotes".to_owned(),
+            Self::AfterMs(most) => format!("write false, true (at once), or milliseconds from 0 to {most}"),
+            Self::Choice(words) => format!("write one of {}", quoted(words)),
+            Self::Order(words) => format!("write a list of some of {}, each once, best first", quoted(words)),
+            Self::PortRange => format!(
+                "write first and last port, like [20000, 20099]: the first even, the last odd, from 1024 on, at least {FEWEST_RTP_PORTS} ports (two a call)"
+            ),
+            Self::DigitMap => "write a digit map in quotes, like \"0x.T|[1-9]xx\"".to_owned(),
+            Self::Numbers(most) => {
+                format!("write a list of at most {most} numbers of the keys 0-9, * and # in quotes, like [\"112\", \"911\"]")
+            }
+            Self::Target => {
+                "write a number of the keys 0-9, * and #, or a SIP address, in quotes, like \"112\" or \"sip:help@10.0.0.1\"".to_owned()
+            }
+            Self::SpeedDial(most) => format!("write at most {most} lines like `1 = \"sip:anna@10.0.0.7\"` under [dial.speed]"),
+            Self::Device(true) => "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned(),
+            Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
+            Self::Path => "write a path in quotes, like \"/run/offhook/ctl.sock\"".to_owned(),
+        }
+    }
+}
+
+/// Longest password in characters.
+const MOST_SECRET: usize = 128;
+
+fn quoted(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    words.join(", ")
+}
+
+fn shape_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// The whole number a TOML value is; one too large to count is the largest there is, and so out of every range.
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let DeValue::Integer(number) = value else { return None };
+    let least_or_most = if number.as_str().starts_with('-') { i64::MIN } else { i64::MAX };
+    Some(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(least_or_most))
+}
+
+/// `Err(None)`: the value has another shape.
+fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<String>> {
+    let DeValue::Array(list) = value.get_ref() else { return Err(None) };
+    let ports: Option<Vec<i64>> = list.iter().map(|port| integer(port.get_ref())).collect();
+    let Some(&[first, last]) = ports.as_deref() else { return Err(None) };
+    match (u16::try_from(first), u16::try_from(last)) {
+        (Ok(low), Ok(high)) if low >= 1024 && high >= 1024 => {
+            if first > last {
+                Err(Some(format!("the first port {first} is above the last {last}")))
+            } else if first % 2 != 0 {
+                Err(Some(format!(
+                    "the first port {first} is odd, but RTP takes the even port of a pair (RFC 3550)"
+                )))
+            } else if last % 2 == 0 {
+                Err(Some(format!("the last port {last} is even: the RTCP port beside it is missing")))
+            } else if last - first + 1 < FEWEST_RTP_PORTS {
+                Err(Some(format!("{} ports are too few", last - first + 1)))
+            } else {
+                Ok(Value::Ports(low, high))
+            }
+        }
+        _other => Err(Some("a port is out of range".to_owned())),
+    }
+}
+
+fn order(value: &Spanned<DeValue<'_>>, words: &'static [&'static str], kind: Kind) -> Result<Value, Vec<Problem>> {
+    let at = value.span().start;
+    let DeValue::Array(list) = value.get_ref() else {
+        return Err(vec![Problem::new(
+            at,
+            format!("this is {}, not a list of names", shape_of(value.get_ref())),
+            kind.mend(),
+        )]);
+    };
+    let mut problems = Vec::new();
+    let mut chosen: Vec<String> = Vec::new();
+    if list.is_empty() {
+        problems.push(Problem::new(at, "the list is empty", kind.mend()));
+    }
+    for item in list.iter().take(64) {
+        let at = item.span().start;
+        let DeValue::String(word) = item.get_ref() else {
+            problems.push(Problem::new(
+                at,
+                format!("this is {}, not a name", shape_of(item.get_ref())),
+                kind.mend(),
+            ));
+            continue;
+        };
+        if !words.contains(&word.as_ref()) {
+            let mend = nearest(word, words.iter().copied()).map_or_else(|| kind.mend(), |near| format!("did you mean \"{near}\"?"));
+            problems.push(Problem::new(at, format!("{} is not known", quote(word)), mend));
+        } else if chosen.iter().any(|earlier| earlier == word.as_ref()) {
+            problems.push(Problem::new(at, format!("{} stands twice", quote(word)), "keep one of them"));
+        } else {
+            chosen.push(word.clone().into_owned());
+        }
+    }
+    if problems.is_empty() {
+        Ok(Value::Texts(chosen))
+    } else {
+        Err(problems)
+    }
+}
+
+fn numbers(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
+    let at = value.span().start;
+    let DeValue::Array(list) = value.get_ref() else {
+        return Err(vec![Problem::new(
+            at,
+            format!("this is {}, not a list of numbers", shape_of(value.get_ref())),
+            kind.mend(),
+        )]);
+    };
+    if list.len() > most {
+        return Err(vec![Problem::new(at, format!("the list has {} numbers", list.len()), kind.mend())]);
+    }
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    for item in list.iter() {
+        match item.get_ref() {
+            DeValue::String(number) if is_keyed(number) => found.push(number.clone().into_owned()),
+            DeValue::String(text) => problems.push(Problem::new(
+                item.span().start,
+                format!("{} cannot be keyed", quote(text)),
+                kind.mend(),
+            )),
+            other => problems.push(Problem::new(
+                item.span().start,
+                format!("this is {}, not a number in quotes", shape_of(other)),
+                kind.mend(),
+            )),
+        }
+    }
+    if problems.is_empty() {
+        Ok(Value::Texts(found))
+    } else {
+        Err(problems)
+    }
+}
+
+fn speed_dial(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
+    let at = value.span().start;
+    let DeValue::Table(table) = value.get_ref() else {
+        return Err(vec![Problem::new(
+            at,
+            format!("this is {}, not a table", shape_of(value.get_ref())),
+            kind.mend(),
+        )]);
+    };
+    if table.len() > most {
+        return Err(vec![Problem::new(
+            at,
+            format!("there are {} speed dial numbers", table.len()),
+            kind.mend(),
+        )]);
+    }
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    for (key, target) in table {
+        let keyed = key.get_ref();
+        if !is_keyed(keyed) {
+            let mend = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or `\"*1\" = …`";
+            problems.push(Problem::new(key.span().start, format!("{} cannot be keyed", quote(keyed)), mend));
+        }
+        match target.get_ref() {
+            DeValue::String(text) => match check_target(text) {
+                Ok(()) => found.push((key.span().start, keyed.clone().into_owned(), text.clone().into_owned())),
+                Err(what) => problems.push(Problem::new(target.span().start, what, Kind::Target.mend())),
+            },
+            other => {
+                let what = format!("this is {}, not a number or SIP address", shape_of(other));
+                problems.push(Problem::new(target.span().start, what, Kind::Target.mend()));
+            }
+        }
+    }
+    found.sort();
+    if problems.is_empty() {
+        Ok(Value::Pairs(found.into_iter().map(|(_, keyed, target)| (keyed, target)).collect()))
+    } else {
+        Err(problems)
+    }
+}
+
+/// What can be keyed on a 4×3 keypad, at most 16 keys.
+fn is_keyed(text: &str) -> bool {
+    (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#')
+}
+
+fn check_target(text: &str) -> Result<(), String> {
+    if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) {
+        address::sip_uri(text).map_err(|why| format!("{} is no SIP address: {why}", quote(text)))
+    } else if address::is_number(text) && text.len() <= 32 {
+        Ok(())
+    } else {
+        Err(format!("{} is neither a number nor a SIP address", quote(text)))
+    }
+}
+
+fn check_device(text: &str, capture: bool) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("the device is empty".to_owned());
+    }
+    if let Some(file) = text.strip_prefix("wav:") {
+        return if file.is_empty() {
+            Err("after `wav:` the file is missing".to_owned())
+        } else {
+            Ok(())
+        };
+    }
+    match (text, capture) {
+        ("null", true) => Err("`null` is for playback only; a silent microphone is `silence`".to_owned()),
+        ("silence", false) => Err("`silence` is for capture only; a playback nobody hears is `null`".to_owned()),
+        _other => Ok(()),
+    }
+}
+
+fn check_log_filter(text: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    for part in text.split(',') {
+        let level = match part.split_once('=') {
+            Some((target, level)) => {
+                if target.is_empty() || !target.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':') {
+                    return Err(format!("{} is no part of the program", quote(target)));
+                }
+                level
+            }
+            None => part,
+        };
+        if !LEVELS.contains(&level) {
+            return Err(format!("{} is no log level", quote(level)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,411 @@
+//! From the text of `offhook.toml` to a [`Config`], or to everything that is wrong with it at once.
+//!
+//! ```text
+//! bytes ─▶ size, UTF-8, BOM ─▶ TOML (recovering) ─▶ section by section: unknown names, kinds ─▶ what belongs together ─▶ Config
+//!               │                     │                              │                                   │
+//!               └─ one error          └──────────── problems ────────┴───────────────────────────────────┴─▶ Errors
+//! ```
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Errors, Places, Problem, nearest, quote};
+use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, SECTIONS, Section, Set};
+use crate::kind::Kind;
+use crate::schema::{Account, Config};
+use crate::{country, schema};
+
+/// Largest configuration file in bytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+
+/// Reads a configuration. Every error is told, in the order of the text; `file_name` is only for their places.
+pub fn load(text: &str, file_name: &str) -> Result<Config, Errors> {
+    load_bytes(text.as_bytes(), file_name)
+}
+
+/// Reads a configuration from the bytes of a file, which may be no text at all.
+pub fn load_bytes(bytes: &[u8], file_name: &str) -> Result<Config, Errors> {
+    let text = text_of(bytes, file_name)?;
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    let places = Places::new(text);
+    let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
+    let broken_lines: Vec<usize> = problems.iter().map(|problem| places.find(problem.at).0).collect();
+
+    let mut reader = Reader {
+        config: schema::blank(),
+        problems: Vec::new(),
+        complete: problems.is_empty(),
+    };
+    reader.document(document.get_ref());
+    reader.belongs_together(document.get_ref());
+    // What TOML could not read it guessed: a second error on the same line would only repeat the first in other words.
+    let meaning = reader
+        .problems
+        .into_iter()
+        .filter(|problem| !broken_lines.contains(&places.find(problem.at).0));
+    problems.extend(meaning);
+    problems.dedup();
+    if problems.is_empty() {
+        Ok(reader.config)
+    } else {
+        Err(places.place(file_name, problems))
+    }
+}
+
+/// One clear error for what is no configuration at all.
+fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
+    let whole = |line, column, what: String, mend: &str| {
+        Errors(vec![Error {
+            file: file_name.to_owned(),
+            line,
+            column,
+            what,
+            mend: mend.to_owned(),
+        }])
+    };
+    if bytes.len() > MAX_BYTES {
+        let what = format!("the file has {} bytes, a configuration at most {MAX_BYTES}", bytes.len());
+        return Err(whole(1, 1, what, "give the offhook.toml, not another file"));
+    }
+    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
+        return Err(whole(1, 1, "the file is UTF-16 text".to_owned(), "save it as UTF-8"));
+    }
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let upto = |at: usize| {
+        let before = String::from_utf8_lossy(&bytes[..at]).into_owned();
+        Places::new(&before).find(before.len())
+    };
+    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
+        let (line, column) = upto(at);
+        return Err(whole(
+            line,
+            column,
+            "there is a zero byte: this is no text file".to_owned(),
+            "give the offhook.toml, not a binary file",
+        ));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (line, column) = upto(error.valid_up_to());
+        whole(line, column, "this character is not UTF-8".to_owned(), "save the file as UTF-8")
+    })
+}
+
+/// A syntax error in words with a mend.
+fn syntax_problem(error: &toml::de::Error) -> Problem {
+    let message = error.message();
+    let (what, expected) = message
+        .split_once(", expected ")
+        .map_or((message, None), |(what, expected)| (what, Some(expected)));
+    let mend = match (what, expected) {
+        ("duplicate key", _) => "keep one of them".to_owned(),
+        ("string values must be quoted", _) => "write the value in quotes, like \"text\"".to_owned(),
+        ("key with no value", _) => "write `name = value`".to_owned(),
+        ("carriage return must be followed by newline", _) => "save the file with Unix or Windows line ends".to_owned(),
+        (_, Some("nothing")) => "remove this".to_owned(),
+        (_, Some(expected)) => format!("write {expected} here"),
+        (_, None) => "write `name = value`, `[section]` or a `#` comment".to_owned(),
+    };
+    Problem::new(error.span().map_or(0, |span| span.start), what, mend)
+}
+
+struct Reader {
+    config: Config,
+    problems: Vec<Problem>,
+    /// TOML read the whole text, so that a missing key is truly missing.
+    complete: bool,
+}
+
+impl Reader {
+    fn problem(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
+        self.problems.push(Problem::new(at, what, mend));
+    }
+
+    fn document(&mut self, document: &DeTable<'_>) {
+        for (name, value) in document {
+            let known = SECTIONS.iter().find(|(_, path, _)| *path == name.get_ref().as_ref());
+            match known {
+                None => self.unknown_section(name, value),
+                Some((Section::Account, ..)) => {}
+                Some((_, path, _)) => {
+                    if !matches!(value.get_ref(), DeValue::Table(_)) {
+                        self.problem(
+                            name.span().start,
+                            format!("`{path}` is a section, not a value or a list"),
+                            format!("write `[{path}]` on a line of its own"),
+                        );
+                    }
+                }
+            }
+        }
+        for &(section, path, _) in SECTIONS {
+            match section {
+                Section::Account => self.accounts(document),
+                Section::BoardAudio => {
+                    let audio = table(document, "board").and_then(|board| table(board, "audio"));
+                    self.section(section, path, audio);
+                }
+                Section::Phone | Section::Network | Section::Dial | Section::Call | Section::Codecs | Section::Board | Section::Control => {
+                    self.section(section, path, table(document, path));
+                }
+            }
+        }
+    }
+
+    fn unknown_section(&mut self, name: &Spanned<toml::de::DeString<'_>>, value: &Spanned<DeValue<'_>>) {
+        let at = name.span().start;
+        let shown = quote(name.get_ref());
+        if matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
+            let paths = SECTIONS.iter().map(|(_, path, _)| *path);
+            let mend = match nearest(name.get_ref(), paths.clone()) {
+                Some("account") => "did you mean `[[account]]`?".to_owned(),
+                Some(near) => format!("did you mean `[{near}]`?"),
+                None => format!("the sections are {}", paths.collect::<Vec<_>>().join(", ")),
+            };
+            self.problem(at, format!("there is no section {shown}"), mend);
+        } else {
+            let mend = match belongs_to(name.get_ref()) {
+                Some((path, key)) => format!("did you mean `{key}` under `[{path}]`?"),
+                None => "write the section it belongs to, like `[phone]`, above it".to_owned(),
+            };
+            self.problem(at, format!("{shown} stands outside of every section"), mend);
+        }
+    }
+
+    /// Reads one section; without its table only the defaults are set.
+    fn section(&mut self, section: Section, path: &str, found: Option<&DeTable<'_>>) {
+        if let Some(found) = found {
+            self.unknown_keys(section, path, found);
+        }
+        for key in KEYS.iter().filter(|key| key.section == section) {
+            let Set::Config(set) = key.set else { continue };
+            match found.and_then(|found| found.get(key.name)) {
+                Some(value) => match key.kind.check(value) {
+                    Ok(value) => set(&mut self.config, value),
+                    Err(problems) => self.wrong(path, key.name, problems),
+                },
+                None => {
+                    if let Absent::Default(default) = key.absent
+                        && let Some(value) = default_value(key.kind, default)
+                    {
+                        set(&mut self.config, value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wrong(&mut self, path: &str, name: &str, problems: Vec<Problem>) {
+        for Problem { at, what, mend } in problems {
+            self.problem(at, format!("`{path}.{name}`: {what}"), mend);
+        }
+    }
+
+    fn unknown_keys(&mut self, section: Section, path: &str, found: &DeTable<'_>) {
+        for (name, value) in found {
+            let known = |name: &str| KEYS.iter().any(|key| key.section == section && key.name == name);
+            if known(name.get_ref()) {
+                continue;
+            }
+            if section == Section::Board && name.get_ref() == "audio" {
+                if !matches!(value.get_ref(), DeValue::Table(_)) {
+                    self.problem(
+                        name.span().start,
+                        "`board.audio` is a section, not a value",
+                        "write `[board.audio]` on a line of its own",
+                    );
+                }
+                continue;
+            }
+            let here = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+            let mend = if let Some(near) = nearest(name.get_ref(), here.clone()) {
+                format!("did you mean `{near}`?")
+            } else if let Some((other, key)) = belongs_to(name.get_ref()) {
+                format!("did you mean `{key}` under `[{other}]`?")
+            } else {
+                format!("the keys of this section are {}", here.collect::<Vec<_>>().join(", "))
+            };
+            self.problem(
+                name.span().start,
+                format!("there is no key {} in `{path}`", quote(name.get_ref())),
+                mend,
+            );
+        }
+    }
+
+    fn accounts(&mut self, document: &DeTable<'_>) {
+        let Some((name, value)) = document.get_key_value("account") else {
+            return;
+        };
+        let list = match value.get_ref() {
+            DeValue::Array(list) => list,
+            DeValue::Table(_) => {
+                self.problem(
+                    name.span().start,
+                    "an account is one of a list",
+                    "write `[[account]]` with two brackets",
+                );
+                return;
+            }
+            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+                self.problem(
+                    name.span().start,
+                    "an account is a section, not a value",
+                    "write `[[account]]` on a line of its own",
+                );
+                return;
+            }
+        };
+        for (index, item) in list.iter().enumerate() {
+            let at = item.span().start;
+            if index == MOST_ACCOUNTS {
+                self.problem(
+                    at,
+                    format!("there are {} accounts", list.len()),
+                    format!("keep at most {MOST_ACCOUNTS}"),
+                );
+                return;
+            }
+            match item.get_ref() {
+                DeValue::Table(found) => {
+                    let account = self.account(found, at);
+                    self.config.accounts.push(account);
+                }
+                _other => self.problem(
+                    at,
+                    "an account is a section, not a value",
+                    "write `[[account]]` on a line of its own",
+                ),
+            }
+        }
+    }
+
+    fn account(&mut self, found: &DeTable<'_>, at: usize) -> Account {
+        let mut account = schema::blank_account();
+        self.unknown_keys(Section::Account, "account", found);
+        for key in KEYS.iter().filter(|key| key.section == Section::Account) {
+            let Set::Account(set) = key.set else { continue };
+            match (found.get(key.name), key.absent) {
+                (Some(value), _) => match key.kind.check(value) {
+                    Ok(value) => set(&mut account, value),
+                    Err(problems) => self.wrong("account", key.name, problems),
+                },
+                (None, Absent::Default(default)) => {
+                    if let Some(value) = default_value(key.kind, default) {
+                        set(&mut account, value);
+                    }
+                }
+                (None, Absent::Required) if self.complete => {
+                    self.problem(
+                        at,
+                        format!("this account has no `{}`", key.name),
+                        format!("add a line like `{} = {}`", key.name, key.example),
+                    );
+                }
+                (None, Absent::Required | Absent::Unset(_)) => {}
+            }
+        }
+        if account.name.is_empty() {
+            account.name = format!("{}@{}", account.user, account.domain);
+        }
+        account
+    }
+
+    /// What each value alone cannot tell.
+    fn belongs_together(&mut self, document: &DeTable<'_>) {
+        let place = |section: &str, key: &str| {
+            table(document, section)
+                .and_then(|found| found.get(key))
+                .map(|value| value.span().start)
+        };
+        let network = &self.config.network;
+        let (first, last) = network.rtp_ports;
+        if (first..=last).contains(&network.sip_port) {
+            let port = network.sip_port;
+            let at = place("network", "sip_port").or(place("network", "rtp_ports")).unwrap_or(0);
+            self.problem(
+                at,
+                format!("`network.sip_port` {port} lies inside `network.rtp_ports` [{first}, {last}]"),
+                "choose ports that do not overlap",
+            );
+        }
+        let dial = &self.config.dial;
+        if dial.short_timer_ms > dial.long_timer_ms {
+            let what = format!(
+                "`dial.short_timer_ms` {} is longer than `dial.long_timer_ms` {}",
+                dial.short_timer_ms, dial.long_timer_ms
+            );
+            let at = place("dial", "short_timer_ms").or(place("dial", "long_timer_ms")).unwrap_or(0);
+            self.problem(at, what, "make the short timer the shorter one");
+        }
+        let own = country::plan(&self.config.phone.country).map_or(&[][..], |plan| plan.emergency);
+        let all: Vec<&str> = own
+            .iter()
+            .copied()
+            .chain(self.config.dial.emergency.iter().map(String::as_str))
+            .collect();
+        let hidden = all.iter().find_map(|long| {
+            all.iter()
+                .find(|short| long.len() > short.len() && long.starts_with(**short))
+                .map(|short| (*long, *short))
+        });
+        if let Some((long, short)) = hidden {
+            let what = format!("the emergency number `{long}` can never be reached: `{short}` is sent before it is complete");
+            self.problem(place("dial", "emergency").unwrap_or(0), what, "remove one of the two");
+        }
+        let hotline = table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"));
+        if let (Some(at), false) = (place("dial", "hotline_after_ms"), hotline) {
+            self.problem(
+                at,
+                "`dial.hotline_after_ms` is set, but there is no `dial.hotline`",
+                "add `hotline = \"NUMBER\"` or remove this line",
+            );
+        }
+        let accounts = &self.config.accounts;
+        let twins: Vec<(usize, String)> = (0..accounts.len())
+            .filter(|&later| accounts[..later].iter().any(|earlier| earlier.name == accounts[later].name))
+            .map(|later| (later, accounts[later].name.clone()))
+            .collect();
+        if let Some(DeValue::Array(list)) = document.get("account").map(Spanned::get_ref) {
+            for (index, name) in twins {
+                let at = list.get(index).map_or(0, |item| item.span().start);
+                self.problem(at, format!("two accounts are named {}", quote(&name)), "give each its own `name`");
+            }
+        }
+    }
+}
+
+fn table<'d, 'i>(document: &'d DeTable<'i>, name: &str) -> Option<&'d DeTable<'i>> {
+    match document.get(name)?.get_ref() {
+        DeValue::Table(found) => Some(found),
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
+            None
+        }
+    }
+}
+
+/// The section a key was meant for, and the key.
+fn belongs_to(name: &str) -> Option<(&'static str, &'static str)> {
+    let near = nearest(name, KEYS.iter().map(|key| key.name))?;
+    let key = KEYS.iter().find(|key| key.name == near)?;
+    let (_, path, _) = SECTIONS.iter().find(|(section, ..)| *section == key.section)?;
+    Some((path, near))
+}
+
+/// A default of the table as a value; the table's test sees that every one is valid.
+pub(crate) fn default_value(kind: Kind, default: &'static str) -> Option<crate::kind::Value> {
+    let value = DeValue::parse(default).ok()?;
+    kind.check(&value).ok()
+}
+
+impl Default for Config {
+    /// The configuration of an empty file.
+    fn default() -> Self {
+        let mut reader = Reader {
+            config: schema::blank(),
+            problems: Vec::new(),
+            complete: true,
+        };
+        reader.document(&DeTable::new());
+        reader.config
+    }
+}
