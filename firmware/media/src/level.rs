@@ -73,3 +73,37 @@ impl LevelMeter {
         level
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_data::sine;
+
+    #[test]
+    fn a_sine_has_the_level_g711_gives_it() {
+        for (amplitude, expected) in [(32_767.0, 3.14), (16_383.5, -2.88), (327.67, -36.86), (10.0, -67.17)] {
+            let level = dbm0(&sine(1000.0, 8000, amplitude, 8000));
+            assert!((level - expected).abs() < 0.1, "{amplitude}: {level} dBm0, expected {expected}");
+            assert!((amplitude_of(expected) - amplitude as f32).abs() < 0.01 * amplitude as f32);
+        }
+    }
+
+    #[test]
+    fn silence_and_nothing_are_the_floor_and_full_scale_square_does_not_overflow() {
+        assert_eq!(dbm0(&[]), FLOOR_DBM0);
+        assert_eq!(dbm0(&[0; 160]), FLOOR_DBM0);
+        // A square of full scale is 3 dB above the sine.
+        let level = dbm0(&[i16::MIN; 48_000]);
+        assert!((level - (FULL_SCALE_DBM0 + 3.01)).abs() < 0.01, "{level}");
+    }
+
+    #[test]
+    fn taking_starts_anew() {
+        let mut meter = LevelMeter::new();
+        meter.push(&sine(1000.0, 8000, 8000.0, 800));
+        meter.push(&sine(1000.0, 8000, 8000.0, 800));
+        let level = meter.level();
+        assert_eq!(meter.take(), level);
+        assert_eq!(meter.take(), FLOOR_DBM0);
+    }
+}

@@ -15,6 +15,9 @@ pub mod rtp;
 pub mod stream;
 pub mod tone;
 
+#[cfg(test)]
+mod test_data;
+
 pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
 pub use stream::{Codec, Direction, Stream, StreamConfig, StreamError, StreamStats};
 pub use tone::{Mix, ToneSegment, ToneSpec};

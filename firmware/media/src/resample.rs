@@ -77,7 +77,8 @@ impl Core {
         };
         let inner = Async::<f32>::new_sinc(ratio, 1.0 + MAX_PPM * 1.1e-6, &parameters, max_block, 1, fixed)
             .map_err(|error| fail(error.to_string()))?;
-        let delay = f64::from(taps as u32) / 2.0 / f64::from(from_hz);
+        // Half the filter, less the one output step that rubato takes before its first sample.
+        let delay = f64::from(taps as u32) / 2.0 / f64::from(from_hz) - 1.0 / f64::from(to_hz);
         Ok(Self {
             input: vec![0.0; inner.input_frames_max() + 8],
             output: vec![0.0; inner.output_frames_max() + 8],
@@ -145,7 +146,7 @@ fn filter(from_hz: u32, to_hz: u32) -> (usize, f32) {
     let low = from_hz.min(to_hz);
     let delay = if low <= 8_000 { 0.001_5 } else { 0.001 };
     let taps = ((f64::from(from_hz) * delay * 2.0) as usize).next_multiple_of(8).max(16);
-    (taps, 0.97 * low as f32 / from_hz as f32)
+    (taps, 0.97)
 }
 
 /// A converter fed with blocks of input: from the card to the encoder.
@@ -235,3 +236,6 @@ impl Pull {
         self.0.reset();
     }
 }
+
+#[cfg(test)]
+mod tests;

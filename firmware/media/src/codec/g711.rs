@@ -119,7 +119,7 @@ const fn linear_to_a(sample: i16) -> u8 {
     let code = if magnitude < 32 {
         magnitude
     } else {
-        let segment = 27 - magnitude.leading_zeros();
+        let segment = 28 - magnitude.leading_zeros();
         (segment << 4) | ((magnitude >> (segment - 1)) & 0x0F)
     };
     let sign = if sample < 0 { 0 } else { 0x80 };
@@ -132,4 +132,81 @@ const fn a_to_linear(byte: u8) -> i16 {
     let step = (((code & 0x0F) as i16) << 4) + 8;
     let magnitude = if segment == 0 { step } else { (step + 0x100) << (segment - 1) };
     if code & 0x80 == 0 { -magnitude } else { magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_data;
+
+    /// Little-endian 16-bit words, as the ITU's sweep files hold them.
+    fn words(name: &str) -> Option<Vec<i16>> {
+        let bytes = test_data::read("g711", &format!("codec/g711-stl/{name}"))?;
+        Some(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
+    }
+
+    #[test]
+    fn every_input_is_coded_as_the_itu_codes_it() {
+        let (Some(source), Some(a), Some(mu)) = (words("sweep.src"), words("sweep-r.a"), words("sweep-r.u")) else {
+            return;
+        };
+        assert_eq!(source.len(), 65_536);
+        for ((&sample, &a), &mu) in source.iter().zip(&a).zip(&mu) {
+            assert_eq!(i16::from(Law::A.compress(sample)), a, "A-law of {sample}");
+            assert_eq!(i16::from(Law::Mu.compress(sample)), mu, "µ-law of {sample}");
+        }
+    }
+
+    #[test]
+    fn every_input_comes_back_as_the_itu_brings_it_back() {
+        let (Some(source), Some(a), Some(mu)) = (words("sweep.src"), words("sweep-r.a-a"), words("sweep-r.u-u")) else {
+            return;
+        };
+        let mut bytes = vec![0; source.len()];
+        let mut back = vec![0; source.len()];
+        for (law, expected) in [(Law::A, a), (Law::Mu, mu)] {
+            assert_eq!(law.encode(&source, &mut bytes), Ok(65_536));
+            assert_eq!(law.decode(&bytes, &mut back), Ok(65_536));
+            assert_eq!(back, expected, "{law:?}");
+        }
+    }
+
+    /// Without any file: what G.711's tables say at their corners.
+    #[test]
+    fn corners_of_the_tables() {
+        for (law, sample, byte) in [
+            (Law::Mu, 0, 0xFF),
+            (Law::Mu, -1, 0x7F),
+            (Law::Mu, 32_767, 0x80),
+            (Law::Mu, -32_768, 0x00),
+            (Law::A, 0, 0xD5),
+            (Law::A, -1, 0x55),
+            (Law::A, 32_767, 0xAA),
+            (Law::A, -32_768, 0x2A),
+        ] {
+            assert_eq!(law.compress(sample), byte, "{law:?} of {sample}");
+        }
+        for law in [Law::Mu, Law::A] {
+            for byte in 0..=255 {
+                let sample = law.expand(byte);
+                // µ-law has two zeros; every other byte is its sample's own.
+                if law == Law::A || byte != 0x7F {
+                    assert_eq!(law.compress(sample), byte, "{law:?} {byte:#x} -> {sample}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_buffer_is_refused_not_filled() {
+        let mut out = [0; 4];
+        assert_eq!(
+            Law::A.encode(&[0; 5], &mut out),
+            Err(CodecError::OutputTooShort { have: 4, need: 5 })
+        );
+        assert_eq!(
+            Law::Mu.decode(&[0; 5], &mut [0; 4]),
+            Err(CodecError::OutputTooShort { have: 4, need: 5 })
+        );
+    }
 }

@@ -306,11 +306,11 @@ impl Decoder {
         }
     }
 
-    /// Tells the decoder what was played instead of lost payloads, so that its memory follows the sound
-    /// (G.722 re-encodes it, as G.722 Appendix III does). No-op for the others.
-    pub fn follow_concealment(&mut self, played: &[i16]) {
+    /// Tells the decoder what was played instead of lost payloads, and at least [`g722::QMF_DELAY`] samples of what the
+    /// concealment would have played next, so that its memory follows the sound. Only G.722 listens.
+    pub fn follow_concealment(&mut self, played: &[i16], ahead: &[i16]) {
         match self {
-            Self::G722(decoder) => decoder.follow(played),
+            Self::G722(decoder) => decoder.follow(played, ahead),
             Self::G711(_) | Self::Opus(_) => {}
         }
     }
