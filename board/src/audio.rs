@@ -1,4 +1,20 @@
 //! The sound card: one duplex device, mono i16, capture clock drives the loop.
+//!
+//! ```text
+//! AudioRequest ─▶ open ─┬▶ alsa::AlsaCard      real cards, PulseAudio, snd-aloop: whatever alsa-lib reaches
+//!                       └▶ simulated::SimulatedCard   "wav:FILE" | "silence" in, "wav:FILE" | "null" out, paced by a timerfd
+//!
+//! the owner's loop:  poll(poll_fds) ─▶ read(period) ─▶ engine ─▶ write(period) ─▶ poll …
+//! ```
+//!
+//! `read` answers [`Period::NotYet`] when a poll woke for nothing; after [`Period::Ready`] call it again until it does, each time
+//! followed by one `write`, so that a stall is caught up with at once.
+
+mod simulated;
+mod wav;
+
+pub use simulated::SimulatedCard;
+pub use wav::{Recording, WavError};
 
 use std::os::fd::RawFd;
 
@@ -70,4 +86,38 @@ pub trait AudioDevice: Send {
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError>;
     /// Writes one period of playback.
     fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError>;
+}
+
+/// Opens the card asked for.
+///
+/// `capture` and `playback` are either both simulated (`wav:FILE`, `silence`, `null`) or both ALSA PCM names: two clocks in one
+/// loop would drift apart.
+pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> {
+    let simulated = |name: &str| name.starts_with("wav:") || name == "silence" || name == "null";
+    match (simulated(&request.capture), simulated(&request.playback)) {
+        (true, true) => Ok(Box::new(SimulatedCard::open(request)?)),
+        (false, false) => Err(AudioError::open(
+            &request.capture,
+            "real cards are not supported yet",
+            "use wav:FILE or silence",
+        )),
+        (true, false) | (false, true) => Err(AudioError::open(
+            &request.playback,
+            &format!(
+                "cannot be paired with capture device `{}`: one is simulated, the other a real card",
+                request.capture
+            ),
+            "set both [board.audio] capture and playback to wav:FILE/silence/null, or both to ALSA devices",
+        )),
+    }
+}
+
+impl AudioError {
+    pub(crate) fn open(device: &str, problem: &str, mend: &str) -> Self {
+        Self::Open {
+            device: device.to_owned(),
+            problem: problem.to_owned(),
+            mend: mend.to_owned(),
+        }
+    }
 }
