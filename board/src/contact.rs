@@ -1,0 +1,94 @@
+//! One mechanical contact, debounced: edges with timestamps in, settled levels out. Hook, dial and flash key are made of it.
+//!
+//! ```text
+//! edge(level, at) ─▶ [ quiet for `settle`? ] ─▶ level re-read ─▶ changed? ─▶ Some(level)
+//! ```
+//!
+//! Edges can get lost (the kernel's queue is 16 deep, a bounce is faster than an interrupt), so the last edge is never believed
+//! alone: when the burst is over the owner reads the line once more and passes the level to [`Debouncer::settle`]. Before that, an
+//! edge that comes after a long enough quiet proves that the level in between was real; so a train read late counts the same.
+
+use std::time::{Duration, Instant};
+
+/// A debounced contact.
+#[derive(Debug, Clone)]
+pub struct Debouncer {
+    settle: Duration,
+    /// Level after the last edge.
+    raw: bool,
+    /// Level last reported; `None` until the first is.
+    stable: Option<bool>,
+    /// When the burst counts as over.
+    due: Option<Instant>,
+}
+
+/// A settled change: the new level, and when the contact took it (the first quiet moment, not the report).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The level.
+    pub level: bool,
+    /// Since when.
+    pub since: Instant,
+}
+
+impl Debouncer {
+    /// A contact that reads `level` now; it is reported as a change after the first quiet `settle`.
+    pub fn new(settle: Duration, level: bool, now: Instant) -> Self {
+        Self {
+            settle,
+            raw: level,
+            stable: None,
+            due: Some(now + settle),
+        }
+    }
+
+    /// The line changed to `level` at `at`. Reports the level before, if that had been quiet long enough.
+    pub fn edge(&mut self, level: bool, at: Instant) -> Option<Change> {
+        let before = if self.due.is_some_and(|due| due <= at) {
+            self.commit()
+        } else {
+            None
+        };
+        self.raw = level;
+        self.due = Some(at + self.settle);
+        before
+    }
+
+    /// When to read the line and call [`Debouncer::settle`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The line reads `level` now. Call at [`Debouncer::poll_timeout`]; earlier calls only catch a lost edge.
+    pub fn settle(&mut self, level: bool, now: Instant) -> Option<Change> {
+        if level != self.raw {
+            // An edge was lost: the quiet begins now.
+            self.raw = level;
+            self.due = Some(now + self.settle);
+            // With no time to settle (the kernel has debounced already) there is nothing to wait for.
+            return if self.settle.is_zero() { self.commit() } else { None };
+        }
+        if self.due.is_some_and(|due| due <= now) {
+            self.commit()
+        } else {
+            None
+        }
+    }
+
+    /// The level last reported.
+    pub fn stable(&self) -> Option<bool> {
+        self.stable
+    }
+
+    fn commit(&mut self) -> Option<Change> {
+        let due = self.due.take()?;
+        if self.stable == Some(self.raw) {
+            return None;
+        }
+        self.stable = Some(self.raw);
+        Some(Change {
+            level: self.raw,
+            since: due.checked_sub(self.settle).unwrap_or(due),
+        })
+    }
+}

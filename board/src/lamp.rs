@@ -1,0 +1,165 @@
+//! Lamps: a pattern becomes a light.
+//!
+//! ```text
+//! LampPattern ─▶ LampSequencer ─▶ lit or dark at this moment ─▶ Lamp ─▶ OutputPin
+//! ```
+
+use crate::BoardError;
+use embedded_hal::digital::OutputPin;
+use std::time::{Duration, Instant};
+
+/// What a lamp does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LampPattern {
+    /// Dark.
+    #[default]
+    Off,
+    /// Lit.
+    On,
+    /// Half a second lit, half a second dark.
+    Slow,
+    /// 100 ms lit, 100 ms dark.
+    Fast,
+    /// This many flashes of 200 ms, a second of dark between the groups: an error to be counted. 0 is dark.
+    Code(u8),
+}
+
+/// Lit or dark, and until when; pure.
+#[derive(Debug, Clone, Copy)]
+pub struct LampSequencer {
+    pattern: LampPattern,
+    since: Instant,
+}
+
+impl LampSequencer {
+    /// Begins the pattern at `now`.
+    pub fn new(pattern: LampPattern, now: Instant) -> Self {
+        Self { pattern, since: now }
+    }
+
+    /// Lit or dark at `now`, and when that changes (`None`: never).
+    pub fn at(&self, now: Instant) -> (bool, Option<Instant>) {
+        let run = now.saturating_duration_since(self.since);
+        let blink = |half_ms: u64| {
+            let half = Duration::from_millis(half_ms);
+            let nth = run.as_nanos() / half.as_nanos();
+            let within = Duration::from_nanos((run.as_nanos() % half.as_nanos()) as u64);
+            (nth.is_multiple_of(2), Some(now + half.saturating_sub(within)))
+        };
+        match self.pattern {
+            LampPattern::Off | LampPattern::Code(0) => (false, None),
+            LampPattern::On => (true, None),
+            LampPattern::Slow => blink(500),
+            LampPattern::Fast => blink(100),
+            LampPattern::Code(flashes) => {
+                let group = 400 * u64::from(flashes) + 800;
+                let within = (run.as_millis() % u128::from(group)) as u64;
+                if within >= 400 * u64::from(flashes) {
+                    return (false, Some(now + Duration::from_millis(group - within)));
+                }
+                blink_from(within, now)
+            }
+        }
+    }
+}
+
+/// One of the 200 ms flashes of a code, `within` ms into the group.
+fn blink_from(within: u64, now: Instant) -> (bool, Option<Instant>) {
+    (
+        (within / 200).is_multiple_of(2),
+        Some(now + Duration::from_millis(200 - within % 200)),
+    )
+}
+
+/// A lamp on a pin; high is lit.
+pub struct Lamp<P: OutputPin> {
+    pin: P,
+    sequencer: LampSequencer,
+    lit: bool,
+    next: Option<Instant>,
+}
+
+impl<P: OutputPin> Lamp<P> {
+    /// Takes the pin and makes it dark.
+    pub fn new(mut pin: P, now: Instant) -> Result<Self, BoardError> {
+        pin.set_low().map_err(|e| BoardError::pin("lamp", 0, &e))?;
+        Ok(Self {
+            pin,
+            sequencer: LampSequencer::new(LampPattern::Off, now),
+            lit: false,
+            next: None,
+        })
+    }
+
+    /// Shows a pattern, from its beginning; the one already shown goes on undisturbed.
+    pub fn show(&mut self, pattern: LampPattern, now: Instant) -> Result<(), BoardError> {
+        if self.sequencer.pattern != pattern {
+            self.sequencer = LampSequencer::new(pattern, now);
+        }
+        self.handle_timeout(now)
+    }
+
+    /// Brings the pin up to date.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), BoardError> {
+        let (lit, next) = self.sequencer.at(now);
+        self.next = next;
+        if lit != self.lit {
+            let set = if lit { self.pin.set_high() } else { self.pin.set_low() };
+            set.map_err(|e| BoardError::pin("lamp", 0, &e))?;
+            self.lit = lit;
+        }
+        Ok(())
+    }
+
+    /// When to call [`Lamp::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pins::SimulatedPin;
+
+    /// Moments (ms) at which the lamp changes within two seconds, driven by its own timeouts.
+    fn changes(pattern: LampPattern) -> Vec<(u128, bool)> {
+        let t0 = Instant::now();
+        let pin = SimulatedPin::default();
+        let mut lamp = Lamp::new(pin.clone(), t0).unwrap();
+        lamp.show(pattern, t0).unwrap();
+        let mut seen = vec![(0, pin.is_high())];
+        while let Some(next) = lamp.poll_timeout().filter(|&next| next < t0 + Duration::from_secs(2)) {
+            lamp.handle_timeout(next).unwrap();
+            assert!(lamp.poll_timeout().is_none_or(|after| after > next), "stuck");
+            if pin.is_high() != seen[seen.len() - 1].1 {
+                seen.push(((next - t0).as_millis(), pin.is_high()));
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn each_pattern_is_told_from_the_others() {
+        assert_eq!(changes(LampPattern::Off), [(0, false)]);
+        assert_eq!(changes(LampPattern::On), [(0, true)]);
+        assert_eq!(changes(LampPattern::Slow), [(0, true), (500, false), (1000, true), (1500, false)]);
+        let fast = changes(LampPattern::Fast);
+        assert_eq!((fast.len(), fast[1], fast[19]), (20, (100, false), (1900, false)));
+        assert_eq!(
+            changes(LampPattern::Code(2)),
+            [(0, true), (200, false), (400, true), (600, false), (1600, true), (1800, false)]
+        );
+        assert_eq!(changes(LampPattern::Code(0)), [(0, false)]);
+    }
+
+    #[test]
+    fn the_same_pattern_again_does_not_begin_again() {
+        let t0 = Instant::now();
+        let pin = SimulatedPin::default();
+        let mut lamp = Lamp::new(pin.clone(), t0).unwrap();
+        lamp.show(LampPattern::Slow, t0).unwrap();
+        lamp.show(LampPattern::Slow, t0 + Duration::from_millis(600)).unwrap();
+        assert!(!pin.is_high());
+    }
+}

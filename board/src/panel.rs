@@ -1,0 +1,377 @@
+//! The whole board but its sound card, behind one descriptor.
+//!
+//! ```text
+//!              ┌ hook, flash, keypad, rotary ─▶ poll_event ─▶ owner
+//! epoll fd ◀───┤ timerfd (debounce, scans, bell halves, lamps)
+//!              └ ringer, lamps, watchdog ◀── ring, lamp, feed_watchdog ── owner
+//! ```
+//!
+//! The board has no thread and never blocks. Its descriptor is readable whenever there is something to do, timers included:
+//!
+//! ```no_run
+//! # use board::{Board, Profile}; use std::os::fd::AsFd; use std::time::Instant;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut board = Board::open(&Profile::load("board/profiles".as_ref(), "sim")?, Instant::now())?;
+//! loop {
+//!     // wait until `board.as_fd()` is readable (with tokio: AsyncFd::new(board), readable_mut().await, clear_ready() at the end)
+//!     board.handle_ready(Instant::now());
+//!     while let Some(event) = board.poll_event() { /* to the phone */ }
+//!     while let Some(fault) = board.poll_fault() { /* to the log */ }
+//! # break;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Call [`Board::handle_ready`] once right after opening: it tells where the hook stands (a board without a hook switch says
+//! "on hook" once). Between a call and the next nothing is lost; the kernel queues the edges.
+
+use crate::gpio::{self, BellLines, Drive, EdgeInput, FoundLine, Inverted};
+use crate::hook::HookSwitch;
+use crate::keypad::{Keypad, KeypadDecoder};
+use crate::lamp::{Lamp, LampPattern};
+use crate::profile::{Active, Line, Lit, Profile};
+use crate::ringer::{RingSequencer, Ringer};
+use crate::rotary::RotaryDial;
+use crate::watchdog::Watchdog;
+use crate::{BoardError, BoardEvent, Input, flash};
+use embedded_hal::digital::OutputPin;
+use linux_embedded_hal::CdevPin;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// Events kept for an owner who does not fetch them; further ones are dropped.
+const MOST_EVENTS: usize = 256;
+
+/// The lamps a board may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LampName {
+    /// A line is ready.
+    Line,
+    /// The phone is in use.
+    InUse,
+    /// Messages wait.
+    Message,
+}
+
+/// A lamp pin, straight or the other way round.
+enum LampPin {
+    High(CdevPin),
+    Low(Inverted<CdevPin>),
+}
+
+impl embedded_hal::digital::ErrorType for LampPin {
+    type Error = linux_embedded_hal::CdevPinError;
+}
+
+impl OutputPin for LampPin {
+    fn set_low(&mut self) -> Result<(), Self::Error> {
+        match self {
+            Self::High(pin) => pin.set_low(),
+            Self::Low(pin) => pin.set_low(),
+        }
+    }
+
+    fn set_high(&mut self) -> Result<(), Self::Error> {
+        match self {
+            Self::High(pin) => pin.set_high(),
+            Self::Low(pin) => pin.set_high(),
+        }
+    }
+}
+
+/// Hook, keys, dial, ringer, lamps and watchdog of one board.
+pub struct Board {
+    epoll: Epoll,
+    timer: TimerFd,
+    inputs: Vec<Box<dyn Input>>,
+    ringer: Option<Ringer<BellLines>>,
+    lamps: Vec<(LampName, Lamp<LampPin>)>,
+    watchdog: Option<Watchdog>,
+    events: VecDeque<BoardEvent>,
+    faults: VecDeque<BoardError>,
+}
+
+impl Board {
+    /// Takes every line the profile names. Nothing is taken if one of them cannot be.
+    pub fn open(profile: &Profile, now: Instant) -> Result<Self, BoardError> {
+        let system = |e: nix::Error| BoardError::Device {
+            device: "board".to_owned(),
+            problem: format!("no epoll or timer: {e}"),
+            mend: "raise the limit on open files".to_owned(),
+        };
+        let chip = profile.gpio.chip.as_str();
+        let find = |device: &str, line: &Line| gpio::find(device, chip, &line.name);
+        let mut inputs: Vec<Box<dyn Input>> = Vec::new();
+
+        if let Some(hook) = &profile.hook {
+            let debounce = ms(hook.debounce_ms);
+            let line = edges(&find("[hook]", &hook.line)?, hook.closed, hook.bias, debounce)?;
+            let settle = if line.is_debounced() { Duration::ZERO } else { debounce };
+            inputs.push(Box::new(HookSwitch::new(line, hook.contact, settle, now)?));
+        }
+        if let Some(key) = &profile.flash {
+            let debounce = ms(key.debounce_ms);
+            let line = edges(&find("[flash]", &key.line)?, key.pressed, key.bias, debounce)?;
+            let settle = if line.is_debounced() { Duration::ZERO } else { debounce };
+            inputs.push(Box::new(flash::FlashKey::new(line, settle, now)?));
+        }
+        if let Some(rotary) = &profile.rotary {
+            // Not debounced by the kernel: the decoder wants the moment a contact really moved.
+            let pulse = edges(&find("[rotary]", &rotary.pulse)?, rotary.pulse_closed, rotary.bias, Duration::ZERO)?;
+            let off_normal = match &rotary.off_normal {
+                Some(line) => Some(edges(
+                    &find("[rotary]", line)?,
+                    rotary.off_normal_away,
+                    rotary.bias,
+                    Duration::ZERO,
+                )?),
+                None => None,
+            };
+            inputs.push(Box::new(RotaryDial::new(pulse, off_normal, rotary.numbering, now)?));
+        }
+        if let Some(keypad) = &profile.keypad {
+            let rows = keypad
+                .rows
+                .iter()
+                .map(|row| gpio::output(&find("[keypad] rows", row)?, Drive::OpenDrain, false));
+            let rows = rows.collect::<Result<Vec<_>, _>>()?;
+            let columns = keypad
+                .columns
+                .iter()
+                .map(|column| gpio::input(&find("[keypad] columns", column)?, Some(keypad.bias)));
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let decoder = KeypadDecoder::new(keypad.legend(), ms(keypad.debounce_ms));
+            inputs.push(Box::new(Keypad::new(rows, columns, decoder, ms(keypad.step_ms), now)?));
+        }
+
+        let ringer = match &profile.ringer {
+            Some(ringer) => {
+                let lines = ringer
+                    .lines
+                    .iter()
+                    .map(|line| find("[ringer]", line))
+                    .collect::<Result<Vec<FoundLine>, _>>()?;
+                match lines.split_first() {
+                    Some((a, rest)) => {
+                        let sequencer = RingSequencer::new(ringer.kind, ringer.frequency_hz);
+                        Some(Ringer::new(BellLines::open(a, rest.first())?, sequencer)?)
+                    }
+                    None => None,
+                }
+            }
+            None => None,
+        };
+
+        let wanted = [
+            (LampName::Line, &profile.lamps.line),
+            (LampName::InUse, &profile.lamps.in_use),
+            (LampName::Message, &profile.lamps.message),
+        ];
+        let mut lamps = Vec::new();
+        for (name, line) in wanted {
+            if let Some(line) = line {
+                let line = find("[lamps]", line)?;
+                let pin = match profile.lamps.lit {
+                    Lit::High => LampPin::High(gpio::output(&line, Drive::PushPull, false)?),
+                    Lit::Low => LampPin::Low(Inverted(gpio::output(&line, Drive::PushPull, true)?)),
+                };
+                lamps.push((name, Lamp::new(pin, now)?));
+            }
+        }
+
+        let watchdog = match &profile.watchdog {
+            Some(dog) => Some(Watchdog::open(&dog.device, Duration::from_secs(u64::from(dog.timeout_s)))?),
+            None => None,
+        };
+
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system)?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC).map_err(system)?;
+        epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(system)?;
+        for fd in inputs.iter().flat_map(|input| input.fds()) {
+            epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(system)?;
+        }
+        let mut events = VecDeque::new();
+        if profile.hook.is_none() {
+            events.push_back(BoardEvent::Hook(false));
+        }
+        let mut board = Self {
+            epoll,
+            timer,
+            inputs,
+            ringer,
+            lamps,
+            watchdog,
+            events,
+            faults: VecDeque::new(),
+        };
+        board.arm(now);
+        Ok(board)
+    }
+
+    /// Decodes what the lines tell, moves ringer and lamps on. Never blocks.
+    pub fn handle_ready(&mut self, now: Instant) {
+        // The timer is drained first: if a device asks for a moment already past, it fires again.
+        let _ = self.timer.wait();
+        let (events, faults, epoll) = (&mut self.events, &mut self.faults, &self.epoll);
+        self.inputs.retain_mut(|input| {
+            let done = input.handle_ready(now, &mut |event| {
+                if events.len() < MOST_EVENTS {
+                    events.push_back(event);
+                }
+            });
+            let Err(fault) = done else { return true };
+            // A line that failed stays readable for ever: let go of it, or the loop would spin.
+            for fd in input.fds() {
+                let _ = epoll.delete(fd);
+            }
+            faults.push_back(fault);
+            false
+        });
+        if let Some(Err(fault)) = self.ringer.as_mut().map(|ringer| ringer.handle_timeout(now)) {
+            self.faults.push_back(fault);
+            self.ringer = None;
+        }
+        for i in (0..self.lamps.len()).rev() {
+            if let Err(fault) = self.lamps[i].1.handle_timeout(now) {
+                self.faults.push_back(fault);
+                self.lamps.swap_remove(i);
+            }
+        }
+        self.arm(now);
+    }
+
+    /// The next thing a person did.
+    pub fn poll_event(&mut self) -> Option<BoardEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next device that failed; it is not used any more.
+    pub fn poll_fault(&mut self) -> Option<BoardError> {
+        self.faults.pop_front()
+    }
+
+    /// When [`Board::handle_ready`] has something to do though no line moves. The descriptor becomes readable then by itself.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let inputs = self.inputs.iter().filter_map(|input| input.poll_timeout());
+        let ringer = self.ringer.as_ref().and_then(Ringer::poll_timeout);
+        inputs
+            .chain(ringer)
+            .chain(self.lamps.iter().filter_map(|(_, lamp)| lamp.poll_timeout()))
+            .min()
+    }
+
+    /// Rings with this cadence (ms on, off, …; repeated), or stops. A board without a ringer does nothing.
+    pub fn ring(&mut self, cadence: Option<&[u16]>, now: Instant) {
+        if let Some(Err(fault)) = self.ringer.as_mut().map(|ringer| ringer.ring(cadence, now)) {
+            self.faults.push_back(fault);
+            self.ringer = None;
+        }
+        self.arm(now);
+    }
+
+    /// Shows a pattern on a lamp. A board without that lamp does nothing.
+    pub fn lamp(&mut self, name: LampName, pattern: LampPattern, now: Instant) {
+        if let Some(i) = self.lamps.iter().position(|(lamp, _)| *lamp == name)
+            && let Err(fault) = self.lamps[i].1.show(pattern, now)
+        {
+            self.faults.push_back(fault);
+            self.lamps.swap_remove(i);
+        }
+        self.arm(now);
+    }
+
+    /// Feeds the hardware watchdog, where there is one; tells how long it waits for the next time.
+    pub fn feed_watchdog(&mut self) -> Option<Duration> {
+        let dog = self.watchdog.as_mut()?;
+        match dog.feed() {
+            Ok(()) => Some(dog.timeout()),
+            Err(fault) => {
+                self.faults.push_back(fault);
+                self.watchdog = None;
+                None
+            }
+        }
+    }
+
+    /// An orderly end: ringer silent, lamps dark, watchdog disarmed. Dropped without it, the watchdog stays armed.
+    pub fn shutdown(mut self) -> Result<(), BoardError> {
+        let now = Instant::now();
+        self.ring(None, now);
+        for (_, lamp) in &mut self.lamps {
+            lamp.show(LampPattern::Off, now)?;
+        }
+        self.watchdog.take().map_or(Ok(()), Watchdog::disarm)
+    }
+
+    fn arm(&mut self, now: Instant) {
+        let set = match self.poll_timeout() {
+            Some(at) => {
+                let left = at.saturating_duration_since(now).max(Duration::from_nanos(1));
+                self.timer
+                    .set(Expiration::OneShot(TimeSpec::from_duration(left)), TimerSetTimeFlags::empty())
+            }
+            None => self.timer.unset(),
+        };
+        if let Err(e) = set {
+            self.faults.push_back(BoardError::Gone {
+                device: "board timer".to_owned(),
+                problem: e.to_string(),
+            });
+        }
+    }
+}
+
+impl AsFd for Board {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}
+
+impl AsRawFd for Board {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.0.as_raw_fd()
+    }
+}
+
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms))
+}
+
+fn edges(line: &FoundLine, active: Active, bias: Option<gpio::Bias>, debounce: Duration) -> Result<EdgeInput, BoardError> {
+    EdgeInput::open(line, active == Active::Low, bias, debounce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_board_without_lines_says_on_hook_and_then_nothing() {
+        let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
+        let now = Instant::now();
+        let mut board = Board::open(&profile, now).unwrap();
+        board.handle_ready(now);
+        assert_eq!(board.poll_event(), Some(BoardEvent::Hook(false)));
+        board.ring(Some(&[1000, 4000]), now);
+        board.lamp(LampName::InUse, LampPattern::Fast, now);
+        assert_eq!((board.poll_event(), board.poll_fault(), board.poll_timeout()), (None, None, None));
+        board.shutdown().unwrap();
+    }
+
+    #[test]
+    fn a_chip_that_is_not_there_is_one_clear_error() {
+        let text = "name = \"x\"\n[gpio]\nchip = \"no-such-chip\"\n[hook]\nline = 17\n";
+        let profile = Profile::parse(Path::new("x"), text).unwrap();
+        let Err(error) = Board::open(&profile, Instant::now()) else {
+            panic!("opened")
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("[hook]: GPIO line 17 of chip `no-such-chip`: there "), "{text}");
+        assert!(text.contains("; "), "{text}");
+    }
+}

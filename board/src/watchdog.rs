@@ -1,0 +1,100 @@
+//! The hardware watchdog: resets a board whose phone has stopped.
+//!
+//! ```text
+//! owner (audio and control thread both alive?) ─▶ Watchdog::feed ─▶ /dev/watchdog
+//! ```
+//!
+//! It is fed only when its owner says so; there is no timer in here. An orderly shutdown disarms it by [`Watchdog::disarm`] (the "magic
+//! close": a `V` before the close). Dropped without that, it stays armed and the board resets, which is the point.
+
+use crate::BoardError;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+#[allow(unsafe_code)] // nix generates the ioctl wrapper; the kernel reads and writes one int.
+mod ioctl {
+    nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
+}
+
+/// An armed watchdog.
+#[derive(Debug)]
+pub struct Watchdog {
+    device: File,
+    timeout: Duration,
+}
+
+impl Watchdog {
+    /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see [`Watchdog::timeout`].
+    pub fn open(path: &Path, timeout: Duration) -> Result<Self, BoardError> {
+        use std::os::fd::AsRawFd;
+        let device = OpenOptions::new().write(true).open(path).map_err(|e| BoardError::Device {
+            device: format!("watchdog {}", path.display()),
+            problem: e.to_string(),
+            mend: match e.kind() {
+                std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load its driver",
+                _ => "nobody else may hold it (systemd: RuntimeWatchdogSec=0), and the phone needs the right to open it",
+            }
+            .to_owned(),
+        })?;
+        let mut seconds = timeout.as_secs().clamp(1, 3600) as libc::c_int;
+        // SAFETY: the descriptor is open and `seconds` lives through the call. A driver with a fixed timeout refuses; it stays as it was.
+        #[allow(unsafe_code)]
+        let set = unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut seconds) };
+        let timeout = if set.is_ok() {
+            Duration::from_secs(seconds.max(1) as u64)
+        } else {
+            timeout
+        };
+        Ok(Self { device, timeout })
+    }
+
+    /// Unfed for this long, the board resets. Feed it three times as often.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// All is well.
+    pub fn feed(&mut self) -> Result<(), BoardError> {
+        self.write(b"\0")
+    }
+
+    /// Switches it off: for an orderly shutdown only. A driver built with "no way out" stays armed.
+    pub fn disarm(mut self) -> Result<(), BoardError> {
+        self.write(b"V")
+    }
+
+    fn write(&mut self, byte: &[u8]) -> Result<(), BoardError> {
+        self.device.write_all(byte).map_err(|e| BoardError::Gone {
+            device: "watchdog".to_owned(),
+            problem: e.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn feeds_when_told_and_disarms_by_the_magic_letter() {
+        let path = std::env::temp_dir().join(format!("offhook-watchdog-{}", std::process::id()));
+        std::fs::write(&path, "").unwrap();
+        let mut dog = Watchdog::open(&path, Duration::from_secs(15)).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"", "not fed by opening");
+        dog.feed().unwrap();
+        dog.feed().unwrap();
+        drop(dog);
+        assert_eq!(std::fs::read(&path).unwrap(), b"\0\0", "dropped without a word: it stays armed");
+        std::fs::write(&path, "").unwrap();
+        Watchdog::open(&path, Duration::from_secs(15)).unwrap().disarm().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"V");
+        std::fs::remove_file(&path).unwrap();
+        let error = Watchdog::open(&path, Duration::from_secs(15)).unwrap_err().to_string();
+        assert!(
+            error.contains("offhook-watchdog-") && error.contains("leave [watchdog] out"),
+            "{error}"
+        );
+    }
+}
