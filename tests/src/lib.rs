@@ -1,1 +1,41 @@
-//! The phone seen from outside.
+//! The phone seen from outside. This library is the simulator: whole phones, the network between them, their sound cards and the
+//! people who use them, in one process under virtual time, everything drawn from one seed.
+//!
+//! ```text
+//!  fingers ─▶ phone (Control + Engine) ◀─▶ card (own clock, own microphone, own ear)
+//!                     │  ▲
+//!                     ▼  │ datagrams
+//!                  network (delay, jitter, loss, order, outages) ─▶ wire (record, pcap)
+//!                     │  ▲
+//!                     ▼  │
+//!             peer (scripted) · registrar (scripted)          measure: what was said against what was heard
+//! ```
+//!
+//! `world` owns all of it and is the only thing a scenario talks to. Scenarios are in `tests/tests/`.
+
+// This crate is nothing but tests: an assertion that fails is its product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::missing_panics_doc
+)]
+// Header names are prose here, builders are used in one breath, and arguments are given away as one gives away a letter.
+#![allow(
+    clippy::doc_markdown,
+    clippy::return_self_not_must_use,
+    clippy::must_use_candidate,
+    clippy::needless_pass_by_value
+)]
+
+pub mod card;
+pub mod measure;
+pub mod network;
+pub mod peer;
+pub mod phone;
+pub mod registrar;
+pub mod signal;
+pub mod tones;
+pub mod wire;
+pub mod world;

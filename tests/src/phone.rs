@@ -1,0 +1,399 @@
+//! One whole phone in the simulation: its control loop, its audio engine, its card, its sockets (numbers only) and its board.
+//! It does what the real driver does between them, on virtual time.
+//!
+//! ```text
+//! finger ─▶ Control ─▶ Output ─▶ network (SIP) · commands ─▶ (next turn of the card) ─▶ Engine ─▶ network (RTP)
+//!              ▲                                                     │
+//!              └───────────────── media events ◀──────────────────────┘
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use board::BoardEvent;
+use media::{Command, Engine, EngineConfig, PacketKind, StreamId};
+use offhook::control::{Control, Identity, MediaPorts, Output};
+use phone::{Lamp, LampState};
+use serde_json::Value;
+
+use crate::card::{Card, CardSetup, Turn};
+use crate::network::{Datagram, Network, Time};
+use crate::signal::Source;
+
+/// Media events and outputs of one turn; more means two rooms talk in circles.
+const MAX_OUTPUTS: usize = 10_000;
+/// Events kept.
+const KEPT_EVENTS: usize = 20_000;
+
+/// The phone's media sockets.
+#[derive(Debug)]
+struct Ports {
+    ip: std::net::IpAddr,
+    range: (u16, u16),
+    open: BTreeMap<u16, (StreamId, PacketKind)>,
+}
+
+impl MediaPorts for Ports {
+    fn open(&mut self, stream: StreamId, _toward: Option<SocketAddr>) -> io::Result<(SocketAddr, SocketAddr)> {
+        let port = (self.range.0..self.range.1)
+            .step_by(2)
+            .find(|port| !self.open.contains_key(port))
+            .ok_or_else(|| io::Error::other("no media port is free"))?;
+        self.open.insert(port, (stream, PacketKind::Rtp));
+        self.open.insert(port + 1, (stream, PacketKind::Rtcp));
+        Ok((SocketAddr::new(self.ip, port), SocketAddr::new(self.ip, port + 1)))
+    }
+
+    fn close(&mut self, stream: StreamId) {
+        self.open.retain(|_, (owner, _)| *owner != stream);
+    }
+}
+
+/// Names and what they resolve to.
+pub type Zone = BTreeMap<String, Vec<sip::Target>>;
+
+/// What was counted beside the phone's own figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PhoneCounters {
+    /// Datagrams to a port nobody listens on.
+    pub to_closed_port: u64,
+    /// Packets the engine wanted to send from sockets that were closed.
+    pub from_closed_port: u64,
+    /// RTP packets handed to the engine.
+    pub media_in: u64,
+    /// RTP packets taken from the engine.
+    pub media_out: u64,
+}
+
+/// The phone.
+pub struct SimPhone {
+    /// Its name in the story.
+    pub name: String,
+    /// Its SIP address.
+    pub at: SocketAddr,
+    /// Its logic.
+    pub control: Control,
+    /// Its sound.
+    pub engine: Engine,
+    /// Its card.
+    pub card: Card,
+    /// The ringer's cadence, while it rings.
+    pub ring: Option<Vec<u16>>,
+    /// Its lamps.
+    pub lamps: BTreeMap<String, LampState>,
+    /// What `ctl events` would have shown.
+    pub events: VecDeque<(Time, Value)>,
+    /// What was counted.
+    pub counters: PhoneCounters,
+    /// Whether it has no account, so that no timer at all may run when it is idle.
+    pub lineless: bool,
+    zone: Zone,
+    lookup_delay: Duration,
+    lookups: VecDeque<(Time, sip::LookupId, Vec<sip::Target>)>,
+    ports: Ports,
+    commands: VecDeque<Command>,
+    waiting: VecDeque<(Time, SocketAddr, StreamId, PacketKind, Vec<u8>)>,
+    capture: Vec<i16>,
+    playback: Vec<i16>,
+    base: Instant,
+    timeout: Option<Time>,
+}
+
+impl SimPhone {
+    /// A phone on hook.
+    #[allow(clippy::too_many_arguments, reason = "each is one fact of the phone, told once, in `World::phone`")]
+    pub fn new(
+        name: &str,
+        at: SocketAddr,
+        config: &config::Config,
+        seed: [u8; 32],
+        card: CardSetup,
+        voice: Source,
+        base: Instant,
+        now: Time,
+    ) -> Self {
+        let identity = Identity {
+            seed,
+            local: at,
+            card: (card.rate_hz, card.period),
+            ntp: (3_900_000_000 + now.as_secs()) << 32,
+        };
+        let engine = EngineConfig {
+            rate_hz: card.rate_hz,
+            period_frames: card.period,
+            sidetone_db: config.board.audio.sidetone_db,
+        };
+        let mut phone = Self {
+            name: name.to_owned(),
+            at,
+            control: Control::new(config, identity, base + now),
+            engine: Engine::new(engine, base + now),
+            ring: None,
+            lamps: BTreeMap::new(),
+            events: VecDeque::new(),
+            counters: PhoneCounters::default(),
+            lineless: config.accounts.is_empty(),
+            zone: Zone::new(),
+            lookup_delay: Duration::from_millis(15),
+            lookups: VecDeque::new(),
+            ports: Ports {
+                ip: at.ip(),
+                range: config.network.rtp_ports,
+                open: BTreeMap::new(),
+            },
+            commands: VecDeque::new(),
+            waiting: VecDeque::new(),
+            capture: vec![0; card.period],
+            playback: vec![0; card.period],
+            card: Card::new(
+                CardSetup {
+                    start: now + card.start,
+                    ..card
+                },
+                voice,
+            ),
+            base,
+            timeout: None,
+        };
+        phone.timeout = phone.control.poll_timeout().map(|at| at.saturating_duration_since(base));
+        phone
+    }
+
+    /// Names it can resolve; addresses resolve to themselves.
+    pub fn set_zone(&mut self, zone: Zone) {
+        self.zone = zone;
+    }
+
+    /// When it wants to be woken.
+    pub fn next(&self) -> Option<Time> {
+        [self.timeout, self.card.next_turn(), self.lookups.front().map(|first| first.0)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Fires what is due.
+    pub fn wake(&mut self, network: &mut Network, now: Time) {
+        while self.lookups.front().is_some_and(|first| first.0 <= now) {
+            let Some((_, id, targets)) = self.lookups.pop_front() else { break };
+            self.control.handle_lookup(id, &targets, &mut self.ports, self.base + now);
+            self.obey(network, now);
+        }
+        if self.timeout.is_some_and(|at| at <= now) {
+            self.control.handle_timeout(&mut self.ports, self.base + now);
+            self.obey(network, now);
+        }
+        if self.card.next_turn().is_some_and(|at| at <= now) {
+            self.turn(network, now);
+        }
+    }
+
+    /// The board saw something.
+    pub fn board(&mut self, event: BoardEvent, network: &mut Network, now: Time) {
+        self.control.handle_board(event, &mut self.ports, self.base + now);
+        self.obey(network, now);
+    }
+
+    /// A datagram came to one of its sockets.
+    pub fn receive(&mut self, mut datagram: Datagram, network: &mut Network, now: Time) {
+        if datagram.to.port() == self.at.port() {
+            self.control
+                .handle_datagram(datagram.from, &datagram.bytes, &mut self.ports, self.base + now);
+            self.obey(network, now);
+        } else if let Some(&(stream, kind)) = self.ports.open.get(&datagram.to.port()) {
+            self.counters.media_in += 1;
+            if self.card.is_stalled(now) {
+                self.waiting.push_back((now, datagram.from, stream, kind, datagram.bytes));
+            } else {
+                self.engine
+                    .handle_packet(stream, kind, datagram.from, &mut datagram.bytes, self.base + now);
+            }
+        } else {
+            self.counters.to_closed_port += 1;
+        }
+    }
+
+    /// The kernel reports that nobody listens there.
+    pub fn unreachable(&mut self, remote: SocketAddr, network: &mut Network, now: Time) {
+        self.control.handle_unreachable(remote, &mut self.ports, self.base + now);
+        self.obey(network, now);
+    }
+
+    /// Orderly shutdown, as `ctl quit` asks for it.
+    pub fn shut_down(&mut self, network: &mut Network, now: Time) {
+        self.control.shut_down(&mut self.ports, self.base + now);
+        self.obey(network, now);
+    }
+
+    /// Ports open now: RTP and RTCP of every stream.
+    pub fn open_ports(&self) -> Vec<u16> {
+        self.ports.open.keys().copied().collect()
+    }
+
+    /// What is not empty; `None` when nothing at all goes on.
+    pub fn unrest(&self) -> Option<String> {
+        let tables = self.control.tables();
+        let mut what = Vec::new();
+        if !tables.is_empty() {
+            what.push(format!("{tables:?}"));
+        }
+        if self.engine.streams() > 0 {
+            what.push(format!("{} streams in the engine", self.engine.streams()));
+        }
+        if !self.ports.open.is_empty() {
+            what.push(format!("ports {:?} open", self.open_ports()));
+        }
+        if self.control.state() != phone::State::Idle {
+            what.push(format!("state {:?}", self.control.state()));
+        }
+        if let Some(tone) = self.control.tone() {
+            what.push(format!("tone {tone:?}"));
+        }
+        if self.ring.is_some() {
+            what.push("still ringing".to_owned());
+        }
+        if self.lamps.get("InUse").is_some_and(|lamp| *lamp != LampState::Off) {
+            what.push("in-use lamp lit".to_owned());
+        }
+        if let Some(at) = self.timeout.filter(|_| self.lineless) {
+            what.push(format!("a timer at {:.3} s", at.as_secs_f64()));
+        }
+        (!what.is_empty()).then(|| format!("{}: {}", self.name, what.join(", ")))
+    }
+
+    /// The status object, as `ctl status` prints it.
+    pub fn status(&self, now: Time) -> Value {
+        serde_json::to_value(self.control.status(self.base + now)).unwrap_or(Value::Null)
+    }
+
+    /// Figures of every stream in the engine.
+    pub fn stream_stats(&self) -> Vec<media::StreamStats> {
+        let mut ids: Vec<StreamId> = self.ports.open.values().map(|(stream, _)| *stream).collect();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| self.engine.stats(id)).collect()
+    }
+
+    /// Events with this name, with their times.
+    pub fn events_named(&self, name: &str) -> Vec<(Time, Value)> {
+        self.events.iter().filter(|(_, event)| event["event"] == name).cloned().collect()
+    }
+
+    fn turn(&mut self, network: &mut Network, now: Time) {
+        loop {
+            while let Some((arrival, from, stream, kind, mut bytes)) = self.waiting.pop_front() {
+                self.engine.handle_packet(stream, kind, from, &mut bytes, self.base + arrival);
+            }
+            while let Some(command) = self.commands.pop_front() {
+                self.engine.handle_command(command, self.base + now);
+            }
+            match self.card.read(&mut self.capture, now) {
+                Turn::NotYet => break,
+                Turn::Xrun(frames) => self.engine.handle_discontinuity(frames as i64, self.base + now),
+                Turn::Period => {
+                    self.engine.process(&self.capture, &mut self.playback, self.base + now);
+                    self.card.write(&self.playback);
+                }
+            }
+            while let Some(transmit) = self.engine.poll_transmit() {
+                let (stream, kind, to, bytes) = (transmit.stream, transmit.kind, transmit.to, transmit.bytes.to_vec());
+                let socket = self
+                    .ports
+                    .open
+                    .iter()
+                    .find(|(_, owner)| **owner == (stream, kind))
+                    .map(|(port, _)| *port);
+                match socket {
+                    Some(port) => {
+                        self.counters.media_out += 1;
+                        network.send(
+                            Datagram {
+                                from: SocketAddr::new(self.at.ip(), port),
+                                to,
+                                bytes,
+                            },
+                            now,
+                        );
+                    }
+                    None => self.counters.from_closed_port += 1,
+                }
+            }
+            self.listen(network, now);
+        }
+        self.listen(network, now);
+    }
+
+    /// Carries what the engine tells to the control loop.
+    fn listen(&mut self, network: &mut Network, now: Time) {
+        for _ in 0..MAX_OUTPUTS {
+            let Some(event) = self.engine.poll_event() else { return };
+            self.control.handle_media(event, &mut self.ports, self.base + now);
+            self.obey(network, now);
+        }
+        panic!("{}: the engine never stops telling", self.name);
+    }
+
+    /// Does what the control loop wants done.
+    fn obey(&mut self, network: &mut Network, now: Time) {
+        for _ in 0..MAX_OUTPUTS {
+            let Some(output) = self.control.poll_output() else {
+                self.timeout = self.control.poll_timeout().map(|at| at.saturating_duration_since(self.base));
+                return;
+            };
+            match output {
+                Output::Sip(transmit) => match transmit.flow {
+                    sip::Flow::Udp { remote } => network.send(
+                        Datagram {
+                            from: self.at,
+                            to: remote,
+                            bytes: transmit.bytes,
+                        },
+                        now,
+                    ),
+                    sip::Flow::Tcp { remote, .. } => panic!("{}: TCP to {remote}, which nobody opened", self.name),
+                },
+                // No TCP in this network: every connection is refused, as by a host without a listener.
+                Output::Connect { connection, .. } => self.control.handle_closed(connection, &mut self.ports, self.base + now),
+                Output::Disconnect(_) => {}
+                Output::Lookup(lookup) => {
+                    let targets = self.resolve(&lookup);
+                    self.lookups.push_back((now + self.lookup_delay, lookup.id, targets));
+                }
+                Output::Media(command) => self.commands.push_back(command),
+                Output::Ring(cadence) => self.ring = cadence,
+                Output::Lamp(lamp, state) => {
+                    self.lamps.insert(lamp_name(lamp).to_owned(), state);
+                }
+                Output::Event(text) => {
+                    if self.events.len() == KEPT_EVENTS {
+                        self.events.pop_front();
+                    }
+                    let event =
+                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: event {text:?} is no JSON: {error}", self.name));
+                    self.events.push_back((now, event));
+                }
+            }
+        }
+        panic!("{}: the control loop never stops wanting", self.name);
+    }
+
+    fn resolve(&self, lookup: &sip::agent::Lookup) -> Vec<sip::Target> {
+        if let Ok(ip) = lookup.host.trim_matches(['[', ']']).parse() {
+            let address = SocketAddr::new(ip, lookup.port.unwrap_or(5060));
+            return vec![sip::Target {
+                transport: lookup.transport.unwrap_or(sip::Transport::Udp),
+                address,
+            }];
+        }
+        self.zone.get(&lookup.host).cloned().unwrap_or_default()
+    }
+}
+
+fn lamp_name(lamp: Lamp) -> &'static str {
+    match lamp {
+        Lamp::Line => "Line",
+        Lamp::InUse => "InUse",
+        Lamp::Message => "Message",
+    }
+}
