@@ -1,0 +1,141 @@
+//! baresip, with WAV files as its microphone and a recording of what it decoded.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::place::{Place, Running, ports};
+
+pub struct Baresip {
+    pub sip_port: u16,
+    dir: PathBuf,
+    control: TcpStream,
+    pending: Vec<u8>,
+    process: Running,
+}
+
+impl Baresip {
+    /// Starts it with one codec (baresip's own notation, `PCMU/8000/1`) and a microphone at that codec's rate.
+    pub fn start(place: &Place, codec: &str, microphone: &Path, sound: &crate::sound::NullSink) -> Self {
+        let base = ports();
+        let dir = place.join("baresip");
+        std::fs::create_dir_all(dir.join("snd")).unwrap();
+        let modules = [
+            "/usr/lib/baresip/modules",
+            "/usr/lib/x86_64-linux-gnu/baresip/modules",
+            "/usr/lib/aarch64-linux-gnu/baresip/modules",
+        ];
+        let modules = modules
+            .iter()
+            .find(|path| Path::new(path).exists())
+            .expect("baresip's modules are installed");
+        let config = format!(
+            "sip_listen 127.0.0.1:{base}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source aufile,{}\naudio_player alsa,ear\naudio_alert alsa,ear\n\
+             snd_path {}\nmodule_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule alsa.so\nmodule sndfile.so\n\
+             module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
+            base + 10,
+            base + 59,
+            microphone.display(),
+            dir.join("snd").display(),
+            base + 100,
+        );
+        std::fs::write(dir.join("config"), config).unwrap();
+        std::fs::write(
+            dir.join("accounts"),
+            format!("<sip:bob@127.0.0.1:{base}>;regint=0;audio_codecs={codec};answermode=auto\n"),
+        )
+        .unwrap();
+        std::fs::write(dir.join("contacts"), "").unwrap();
+        let mut command = Command::new("baresip");
+        command
+            .arg("-f")
+            .arg(&dir)
+            .env("HOME", &dir)
+            .env("ALSA_CONFIG_PATH", &sound.alsa_config)
+            .env("PULSE_LATENCY_MSEC", "40");
+        let process = Running::start(&mut command, &dir.join("log"));
+        let end = Instant::now() + Duration::from_secs(8);
+        let control = loop {
+            match TcpStream::connect(("127.0.0.1", base + 100)) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(
+                    Instant::now() < end,
+                    "baresip does not start: {error}\n{}",
+                    std::fs::read_to_string(dir.join("log")).unwrap()
+                ),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        control.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        Self {
+            sip_port: base,
+            dir,
+            control,
+            pending: Vec::new(),
+            process,
+        }
+    }
+
+    pub fn command(&mut self, command: &str, params: &str) {
+        let text = json!({"command": command, "params": params, "token": "t"}).to_string();
+        self.control.write_all(format!("{}:{text},", text.len()).as_bytes()).unwrap();
+    }
+
+    /// Waits for an event of this type.
+    pub fn wait_event(&mut self, kind: &str, limit: Duration) -> Value {
+        let end = Instant::now() + limit;
+        loop {
+            while let Some(message) = self.next_message() {
+                if message["type"] == *kind {
+                    return message;
+                }
+            }
+            assert!(Instant::now() < end, "baresip: no {kind} within {limit:?}\n{}", self.log());
+            let mut buffer = [0; 4096];
+            if let Ok(n) = self.control.read(&mut buffer) {
+                self.pending.extend_from_slice(&buffer[..n]);
+            }
+        }
+    }
+
+    /// One netstring from what was read.
+    fn next_message(&mut self) -> Option<Value> {
+        let colon = self.pending.iter().position(|&b| b == b':')?;
+        let length: usize = std::str::from_utf8(&self.pending[..colon]).ok()?.trim().parse().ok()?;
+        if self.pending.len() < colon + 1 + length + 1 {
+            return None;
+        }
+        let message = serde_json::from_slice(&self.pending[colon + 1..colon + 1 + length]).unwrap();
+        self.pending.drain(..colon + length + 2);
+        Some(message)
+    }
+
+    /// What baresip decoded and gave to its loudspeaker.
+    pub fn heard(&self) -> PathBuf {
+        let mut dumps: Vec<_> = std::fs::read_dir(self.dir.join("snd"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
+            .collect();
+        dumps.sort();
+        dumps.pop().unwrap_or_else(|| panic!("baresip recorded nothing\n{}", self.log()))
+    }
+
+    pub fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        log.lines().filter(|line| !line.contains("audio=")).collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Ends it so that its recordings are closed.
+    pub fn quit(&mut self) {
+        self.process.terminate(Duration::from_secs(4));
+    }
+}

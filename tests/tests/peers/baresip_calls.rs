@@ -1,0 +1,123 @@
+//! Calls to and from baresip in all four codecs, with the speech compared at both ends.
+
+use std::time::Duration;
+
+use crate::baresip::Baresip;
+use crate::desk::{Desk, Setup};
+use crate::place::Place;
+use crate::sound::{NullSink, Speaker, assert_heard, speech};
+
+/// Codec in our notation, in baresip's, and the rate and channels its file source wants.
+const CODECS: [(&str, &str, u32, u32); 4] = [
+    ("pcmu", "PCMU/8000/1", 8000, 1),
+    ("pcma", "PCMA/8000/1", 8000, 1),
+    ("g722", "G722/16000/1", 16000, 1),
+    ("opus", "opus/48000/2", 48000, 2),
+];
+
+/// Long enough for two seconds of undisturbed speech in the middle of each recording.
+const TALK: Duration = Duration::from_secs(5);
+
+fn call(codec: usize, from_baresip: bool) {
+    let (ours, theirs, rate, channels) = CODECS[codec];
+    let place = Place::new(&format!("baresip-{ours}-{from_baresip}"));
+    let sound = NullSink::start(&place);
+    let alice = speech(&place, Speaker::Alice, 48000, 1);
+    let bob = speech(&place, Speaker::Bob, rate, channels);
+    let mut baresip = Baresip::start(&place, theirs, &bob, &sound);
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            codecs: &format!("{ours:?}").leak()[..],
+            microphone: Some(alice.clone()),
+            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            ..Setup::default()
+        },
+    );
+    if from_baresip {
+        baresip.command("dial", &format!("sip:phone@127.0.0.1:{}", desk.sip_port));
+        desk.wait_state("ringing");
+        desk.lift();
+        desk.wait_state("talking");
+    } else {
+        desk.call("1#");
+    }
+    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    std::thread::sleep(TALK);
+    let status = desk.status();
+    let call = &status["calls"][0];
+    assert_eq!(call["codec"].as_str().map(str::to_lowercase).as_deref(), Some(ours), "{status:#}");
+    assert_eq!(call["direction"], if from_baresip { "in" } else { "out" }, "{status:#}");
+    assert!(
+        call["rtp"]["sent"].as_u64() > Some(100) && call["rtp"]["received"].as_u64() > Some(100),
+        "{status:#}"
+    );
+    desk.hang_up();
+    baresip.wait_event("CALL_CLOSED", Duration::from_secs(5));
+    desk.wait_state("idle");
+    desk.assert_usable();
+    baresip.quit();
+    println!(
+        "{ours}, {}: {}",
+        if from_baresip { "baresip calls" } else { "we call" },
+        call["rtp"]
+    );
+    assert_heard(&place, "baresip heard us", &alice, &baresip.heard());
+    assert_heard(&place, "we heard baresip", &bob, desk.ear());
+}
+
+#[test]
+fn we_call_baresip_pcmu() {
+    call(0, false);
+}
+#[test]
+fn we_call_baresip_pcma() {
+    call(1, false);
+}
+#[test]
+fn we_call_baresip_g722() {
+    call(2, false);
+}
+#[test]
+fn we_call_baresip_opus() {
+    call(3, false);
+}
+#[test]
+fn baresip_calls_us_pcmu() {
+    call(0, true);
+}
+#[test]
+fn baresip_calls_us_pcma() {
+    call(1, true);
+}
+#[test]
+fn baresip_calls_us_g722() {
+    call(2, true);
+}
+#[test]
+fn baresip_calls_us_opus() {
+    call(3, true);
+}
+
+#[test]
+fn baresip_hangs_up_and_we_hear_congestion() {
+    let place = Place::new("baresip-bye");
+    let sound = NullSink::start(&place);
+    let bob = speech(&place, Speaker::Bob, 8000, 1);
+    let mut baresip = Baresip::start(&place, "PCMU/8000/1", &bob, &sound);
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            ..Setup::default()
+        },
+    );
+    desk.call("1#");
+    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    baresip.command("hangup", "");
+    desk.wait_state("congestion");
+    assert_eq!(desk.status()["tone"], "congestion");
+    desk.assert_usable();
+}

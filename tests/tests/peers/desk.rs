@@ -1,0 +1,204 @@
+//! The phone under test, driven by `ctl` exactly as a finger would.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::place::{Place, Running, ports};
+
+/// What of `offhook.toml` differs from test to test.
+pub struct Setup {
+    /// Codec names, best first.
+    pub codecs: &'static str,
+    /// What the microphone hears.
+    pub microphone: Option<PathBuf>,
+    /// Answers by itself.
+    pub auto_answer: bool,
+    /// Accepts calls from anybody, without a server.
+    pub direct: bool,
+    /// More of the file, as text.
+    pub more: String,
+    /// Speed dial entries: key and address.
+    pub speed: Vec<(String, String)>,
+    /// `[board.audio]` devices instead of WAV files.
+    pub devices: Option<(String, String)>,
+    /// Environment of the process.
+    pub env: Vec<(String, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            codecs: "\"pcmu\"",
+            microphone: None,
+            auto_answer: false,
+            direct: true,
+            more: String::new(),
+            speed: vec![],
+            devices: None,
+            env: vec![],
+        }
+    }
+}
+
+/// A running `offhook run`.
+pub struct Desk {
+    pub sip_port: u16,
+    pub rtp_ports: (u16, u16),
+    socket: PathBuf,
+    ear: PathBuf,
+    process: Running,
+}
+
+/// The binary cargo built beside this test.
+pub fn binary() -> PathBuf {
+    let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("offhook");
+    assert!(path.exists(), "{} is missing: cargo build -p offhook", path.display());
+    path
+}
+
+impl Desk {
+    pub fn start(place: &Place, name: &str, setup: Setup) -> Self {
+        let dir = place.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let base = ports();
+        let ear = dir.join("ear.wav");
+        let socket = dir.join("ctl.sock");
+        let capture = setup
+            .microphone
+            .as_ref()
+            .map_or("silence".to_owned(), |path| format!("wav:{}", path.display()));
+        let (capture, playback) = setup.devices.clone().unwrap_or((capture, format!("wav:{}", ear.display())));
+        let mut text = format!(
+            "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {base}\nrtp_ports = [{}, {}]\n\
+             [control]\nsocket = {socket:?}\nstate_dir = {:?}\n[board]\nprofile = \"sim\"\n[board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
+             [codecs]\norder = [{}]\n",
+            base + 10,
+            base + 59,
+            dir.join("state"),
+            setup.codecs,
+        );
+        text.push_str(&format!("[call]\ndirect = {}\n", setup.direct));
+        if setup.auto_answer {
+            text.push_str("auto_answer_ms = 200\n");
+        }
+        text.push_str("[dial.speed]\n");
+        for (key, address) in &setup.speed {
+            text.push_str(&format!("{key:?} = {address:?}\n"));
+        }
+        text.push_str(&setup.more);
+        let config = dir.join("offhook.toml");
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(binary());
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&config)
+            .envs(setup.env.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        let process = Running::start(&mut command, &dir.join("log"));
+        let desk = Self {
+            sip_port: base,
+            rtp_ports: (base + 10, base + 59),
+            socket,
+            ear,
+            process,
+        };
+        let end = Instant::now() + Duration::from_secs(5);
+        while UnixStream::connect(&desk.socket).is_err() {
+            assert!(
+                Instant::now() < end,
+                "the phone does not start:\n{}",
+                std::fs::read_to_string(dir.join("log")).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        desk
+    }
+
+    pub fn ear(&self) -> &Path {
+        &self.ear
+    }
+
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.process
+    }
+
+    /// One request on the control socket.
+    pub fn ctl(&self, request: &Value) -> Value {
+        let mut stream = UnixStream::connect(&self.socket).expect("the control socket answers");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        writeln!(stream, "{request}").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{request} was answered by {line:?}: {error}"))
+    }
+
+    fn done(&self, request: &Value) {
+        let reply = self.ctl(request);
+        assert_eq!(reply["ok"], json!(true), "{request} → {reply}");
+    }
+
+    pub fn lift(&self) {
+        self.done(&json!({"cmd": "lift"}));
+    }
+
+    pub fn hang_up(&self) {
+        self.done(&json!({"cmd": "hang-up"}));
+    }
+
+    pub fn press(&self, keys: &str) {
+        self.done(&json!({"cmd": "press", "keys": keys}));
+    }
+
+    pub fn status(&self) -> Value {
+        self.ctl(&json!({"cmd": "status"}))
+    }
+
+    pub fn state(&self) -> String {
+        self.status()["state"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until `status` satisfies `what`; panics with the last status after `limit`.
+    pub fn wait(&self, what: &str, limit: Duration, satisfied: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + limit;
+        loop {
+            let status = self.status();
+            if satisfied(&status) {
+                return status;
+            }
+            assert!(Instant::now() < end, "{what} did not come within {limit:?}: {status:#}");
+            std::thread::sleep(Duration::from_millis(25));
+        }
+    }
+
+    pub fn wait_state(&self, state: &str) -> Value {
+        self.wait(&format!("state {state}"), Duration::from_secs(8), |status| {
+            status["state"] == *state
+        })
+    }
+
+    /// Lifts, hears dial tone, dials, and talks.
+    pub fn call(&self, keys: &str) -> Value {
+        self.lift();
+        self.wait_state("dial_tone");
+        self.press(keys);
+        self.wait_state("talking")
+    }
+
+    /// Whatever happened before: the next lift gives dial tone, and hanging up ends it.
+    pub fn assert_usable(&self) {
+        if self.status()["hook"] == "off" {
+            self.hang_up();
+        }
+        self.wait_state("idle");
+        self.lift();
+        self.wait_state("dial_tone");
+        self.hang_up();
+        self.wait_state("idle");
+        assert_eq!(self.status()["calls"], json!([]), "a call is left over");
+    }
+}

@@ -1,0 +1,125 @@
+//! kamailio as registrar and record-routing proxy, digest without a database: every user's password is `secret` + user.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::place::{Place, Running, ports};
+
+pub struct Kamailio {
+    pub port: u16,
+    dir: PathBuf,
+    config: PathBuf,
+    process: Running,
+}
+
+impl Kamailio {
+    pub fn start(place: &Place, algorithm: &str) -> Self {
+        let port = ports();
+        let dir = place.join("kamailio");
+        std::fs::create_dir_all(&dir).unwrap();
+        let modules = [
+            "/usr/lib/x86_64-linux-gnu/kamailio/modules",
+            "/usr/lib/aarch64-linux-gnu/kamailio/modules",
+        ];
+        let modules = modules
+            .iter()
+            .find(|path| std::path::Path::new(path).exists())
+            .expect("kamailio's modules are installed");
+        let config = dir.join("kamailio.cfg");
+        let text = format!(
+            r#"#!KAMAILIO
+debug=1
+log_stderror=yes
+children=1
+tcp_children=1
+listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
+mpath="{modules}/"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "auth.so"
+modparam("usrloc", "db_mode", 0)
+modparam("registrar", "max_expires", 60)
+modparam("auth", "algorithm", "{algorithm}")
+modparam("auth", "qop", "auth")
+request_route {{
+    if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    if (has_totag()) {{
+        if (loose_route()) {{ t_relay(); exit; }}
+        if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
+        sl_send_reply("404", "Not Here"); exit;
+    }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
+    if (is_method("REGISTER")) {{
+        if (!pv_www_authenticate("127.0.0.1", "secret$au", "0")) {{ www_challenge("127.0.0.1", "1"); exit; }}
+        save("location"); exit;
+    }}
+    if (!pv_proxy_authenticate("127.0.0.1", "secret$au", "0")) {{ proxy_challenge("127.0.0.1", "1"); exit; }}
+    record_route();
+    if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+    t_relay();
+}}
+"#
+        );
+        std::fs::write(&config, text).unwrap();
+        let process = Self::spawn(&dir, &config);
+        let kamailio = Self {
+            port,
+            dir,
+            config,
+            process,
+        };
+        kamailio.wait_up();
+        kamailio
+    }
+
+    fn spawn(dir: &std::path::Path, config: &std::path::Path) -> Running {
+        let mut command = Command::new("kamailio");
+        // -DD: stays in the foreground, so that it ends with the test; small memories: there are ten of us
+        command
+            .args(["-DD", "-E", "-m", "16", "-M", "4", "-Y"])
+            .arg(dir)
+            .arg("-f")
+            .arg(config);
+        Running::start(&mut command, &dir.join("log"))
+    }
+
+    fn wait_up(&self) {
+        let end = Instant::now() + Duration::from_secs(8);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < end, "kamailio does not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// The registrar dies; its registrations with it.
+    pub fn stop(&mut self) {
+        self.process.terminate(Duration::from_secs(5));
+    }
+
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(&self.dir, &self.config);
+        self.wait_up();
+    }
+
+    /// The `[[account]]` of a user.
+    pub fn account(&self, user: &str, password: &str, transport: &str) -> String {
+        format!(
+            "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\nregistrar = \"127.0.0.1:{0}\"\noutbound_proxy = \"127.0.0.1:{0}\"\n\
+             transport = {transport:?}\nexpires_s = 60\n",
+            self.port
+        )
+    }
+}

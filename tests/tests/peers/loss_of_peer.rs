@@ -1,0 +1,40 @@
+//! The far end dies in mid-call: the phone notices or not, but the next lift gives dial tone.
+
+use std::time::Duration;
+
+use crate::baresip::Baresip;
+use crate::desk::{Desk, Setup};
+use crate::place::Place;
+use crate::sound::{NullSink, Speaker, speech};
+
+#[test]
+fn the_peer_is_killed_in_mid_call() {
+    let place = Place::new("killed-peer");
+    let sound = NullSink::start(&place);
+    let bob = speech(&place, Speaker::Bob, 8000, 1);
+    let mut baresip = Baresip::start(&place, "PCMU/8000/1", &bob, &sound);
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            ..Setup::default()
+        },
+    );
+    desk.call("1#");
+    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(1));
+    baresip.kill();
+    std::thread::sleep(Duration::from_secs(1));
+    desk.hang_up();
+    desk.wait_state("idle");
+    desk.assert_usable();
+    // and calling the dead peer gives a tone, not silence
+    desk.lift();
+    desk.wait_state("dial_tone");
+    desk.press("1#");
+    desk.wait("congestion tone", Duration::from_secs(40), |status| {
+        status["state"] == "congestion" && status["tone"] == "congestion"
+    });
+    desk.assert_usable();
+}

@@ -1,0 +1,21 @@
+//! Real peers: the unmodified `offhook` binary against SIPp, baresip and kamailio from Debian's packages.
+//!
+//! ```text
+//! espeak-ng ─▶ speech.wav ─▶ microphone of A ─▶ offhook ═SIP, RTP on loopback═ peer ─▶ what the peer heard (WAV)
+//!                                  ear of A (WAV) ◀─┘                               └─◀ speech of the peer
+//! each recording is compared with what was said: correlation and level, not just "packets arrived"
+//! ```
+//!
+//! Run by `scripts/test peers`, in a network namespace of its own. Ports are fresh for each test, so that no TIME_WAIT of one
+//! run meets the next.
+
+mod baresip;
+mod baresip_calls;
+mod desk;
+mod hostile;
+mod kamailio;
+mod loss_of_peer;
+mod place;
+mod registrar;
+mod sipp;
+mod sound;

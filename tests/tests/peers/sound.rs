@@ -1,0 +1,153 @@
+//! Speech to say, a place for peers to play to, and the comparison of what was heard with what was said.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::place::{Place, Running};
+
+/// A PulseAudio daemon of the test's own with one null sink, paced in real time, and an ALSA configuration that knows nothing else.
+pub struct NullSink {
+    pub alsa_config: PathBuf,
+    pub server: String,
+    _pulse: Running,
+}
+
+impl NullSink {
+    /// Starts it. ALSA PCM `ear` plays into the sink `ear`; `mouth` captures what is played into the sink `mouth`.
+    pub fn start(place: &Place) -> Self {
+        let dir = place.join("pulse");
+        std::fs::create_dir_all(dir.join("run")).unwrap();
+        let socket = dir.join("native");
+        let server = format!("unix:{}", socket.display());
+        let script = dir.join("bench.pa");
+        std::fs::write(
+            &script,
+            format!(
+                "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
+                 load-module module-null-sink sink_name=ear rate=48000 channels=1\nload-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
+                socket.display()
+            ),
+        )
+        .unwrap();
+        let alsa_config = dir.join("asound.conf");
+        std::fs::write(
+            &alsa_config,
+            format!(
+                "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\npcm.mouth {{ type pulse server \"{server}\" device \"mouth.monitor\" }}\n\
+                 pcm.!default {{ type pulse server \"{server}\" device \"ear\" }}\nctl.!default {{ type pulse server \"{server}\" }}\n"
+            ),
+        )
+        .unwrap();
+        let mut command = Command::new("pulseaudio");
+        command
+            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+            .arg(&script);
+        command.env("HOME", &dir).env("XDG_RUNTIME_DIR", dir.join("run"));
+        let pulse = Running::start(&mut command, &dir.join("log"));
+        let end = Instant::now() + Duration::from_secs(8);
+        while !socket.exists() {
+            assert!(
+                Instant::now() < end,
+                "pulseaudio does not start:\n{}",
+                std::fs::read_to_string(dir.join("log")).unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self {
+            alsa_config,
+            server,
+            _pulse: pulse,
+        }
+    }
+}
+
+/// What the two sides say: different words, so that an echo of oneself is not taken for the other.
+#[derive(Clone, Copy)]
+pub enum Speaker {
+    Alice,
+    Bob,
+}
+
+/// A minute of speech as a WAV file at this rate; made once a run by espeak-ng.
+pub fn speech(place: &Place, speaker: Speaker, rate: u32, channels: u32) -> PathBuf {
+    let (voice, text) = match speaker {
+        Speaker::Alice => (
+            "en+f3",
+            "The quick brown fox jumps over the lazy dog. She had your dark suit in greasy wash water all year. A rod is used to catch pink salmon. \
+             The source of the huge river is the clear spring. Kick the ball straight and follow through. Help the woman get back to her feet.",
+        ),
+        Speaker::Bob => (
+            "en-us+m3",
+            "Four hours of steady work faced us. A large size in stockings is hard to sell. The boy was there when the sun rose. \
+             Don't ask me to carry an oily rag like that. The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
+        ),
+    };
+    let name = format!("speech-{}-{rate}-{channels}.wav", voice.replace('+', "-"));
+    let path = place.join(&name);
+    if path.exists() {
+        return path;
+    }
+    let raw = place.join("raw.wav");
+    run(Command::new("espeak-ng").args(["-v", voice, "-s", "150", "-w"]).arg(&raw).arg(text));
+    // −12 dB of peak leaves room for codecs; `repeat` makes it outlast any call here.
+    run(Command::new("sox")
+        .arg("-R")
+        .arg(&raw)
+        .args(["-r", &rate.to_string(), "-c", &channels.to_string(), "-b", "16"])
+        .arg(&path)
+        .args(["norm", "-12", "repeat", "2"]));
+    path
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// How a recording compares with what was said.
+#[derive(Debug)]
+pub struct Heard {
+    /// Highest normalised cross-correlation of any two-second piece of the recording with what was said.
+    pub correlation: f64,
+    /// Level of that piece against the same piece of the original, in dB.
+    pub level_db: f64,
+}
+
+/// Compares a recording with what was said; both may have any rate.
+pub fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
+    let said = samples_8k(place, said);
+    let heard = samples_8k(place, heard);
+    let piece = 16_000.min(heard.len() / 2);
+    assert!(piece >= 4000, "the recording is only {} ms long", heard.len() / 8);
+    // The middle of the recording: the call stands, nothing has ended yet.
+    let at = (heard.len() - piece) / 2;
+    let (lag, correlation) = offhook_tests::measure::best_match(&said, &heard[at..at + piece]);
+    let level = |x: &[f32]| 10.0 * (x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / x.len() as f64 + 1e-12).log10();
+    Heard {
+        correlation,
+        level_db: level(&heard[at..at + piece]) - level(&said[lag..lag + piece]),
+    }
+}
+
+/// Asserts that what was said was heard, at its level.
+pub fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path) {
+    let result = compare(place, said, heard);
+    println!("{what}: correlation {:.3}, level {:+.1} dB", result.correlation, result.level_db);
+    assert!(result.correlation > 0.8, "{what}: the speech did not arrive: {result:?}");
+    assert!(result.level_db.abs() < 3.0, "{what}: wrong level: {result:?}");
+}
+
+fn samples_8k(place: &Place, path: &Path) -> Vec<f32> {
+    let out = place.join("compare.wav");
+    run(Command::new("sox")
+        .arg("--ignore-length")
+        .arg(path)
+        .args(["-r", "8000", "-c", "1", "-b", "16", "-e", "signed"])
+        .arg(&out));
+    hound::WavReader::open(&out)
+        .unwrap()
+        .into_samples::<i16>()
+        .map(|s| f32::from(s.unwrap()) / 32768.0)
+        .collect()
+}
