@@ -140,9 +140,10 @@ fn judge_cadence(clip: &Clip, expected: &[(f64, f64, Step)], onset: f64) -> Resu
         }
     }
     if let (Some(last), Some(want)) = (runs.get(whole), wanted.get(whole))
-        && (last.0 != want.0 || last.1 > want.1 + (want.1 * 0.02).max(12.0)) {
-            return Err(format!("cadence step {whole}: {last:?}, wanted {want:?}"));
-        }
+        && (last.0 != want.0 || last.1 > want.1 + (want.1 * 0.02).max(12.0))
+    {
+        return Err(format!("cadence step {whole}: {last:?}, wanted {want:?}"));
+    }
     Ok(())
 }
 

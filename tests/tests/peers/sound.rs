@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use offhook_tests::measure::{Clip, align};
+
 use crate::place::{Place, Running};
 
 /// A PulseAudio daemon of the test's own with one null sink, paced in real time, and an ALSA configuration that knows nothing else.
@@ -108,7 +110,7 @@ fn run(command: &mut Command) {
 /// How a recording compares with what was said.
 #[derive(Debug)]
 pub struct Heard {
-    /// Highest normalised cross-correlation of any two-second piece of the recording with what was said.
+    /// Normalised cross-correlation of two seconds from the middle of the recording with what was said.
     pub correlation: f64,
     /// Level of that piece against the same piece of the original, in dB.
     pub level_db: f64,
@@ -118,15 +120,19 @@ pub struct Heard {
 pub fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
     let said = samples_8k(place, said);
     let heard = samples_8k(place, heard);
-    let piece = 16_000.min(heard.len() / 2);
-    assert!(piece >= 4000, "the recording is only {} ms long", heard.len() / 8);
+    let seconds = 2.0_f64.min(heard.samples.len() as f64 / 16_000.0);
+    assert!(seconds > 0.5, "the recording is only {} ms long", heard.samples.len() / 8);
     // The middle of the recording: the call stands, nothing has ended yet.
-    let at = (heard.len() - piece) / 2;
-    let (lag, correlation) = offhook_tests::measure::best_match(&said, &heard[at..at + piece]);
-    let level = |x: &[f32]| 10.0 * (x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / x.len() as f64 + 1e-12).log10();
+    let middle = heard.samples.len() as f64 / 8000.0 / 2.0 - seconds / 2.0;
+    let piece = Clip {
+        rate_hz: 8000,
+        samples: heard.part(middle, seconds).to_vec(),
+    };
+    // Where in what was said does the piece lie? So the roles are exchanged, and the gain with them.
+    let found = align(&piece, &said, said.samples.len() as f64 / 8000.0 - seconds);
     Heard {
-        correlation,
-        level_db: level(&heard[at..at + piece]) - level(&said[lag..lag + piece]),
+        correlation: found.correlation,
+        level_db: -found.gain_db,
     }
 }
 
@@ -138,16 +144,18 @@ pub fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path) {
     assert!(result.level_db.abs() < 3.0, "{what}: wrong level: {result:?}");
 }
 
-fn samples_8k(place: &Place, path: &Path) -> Vec<f32> {
+/// Reads a WAV file, also one whose header was never finished, as 8 kHz mono.
+fn samples_8k(place: &Place, path: &Path) -> Clip {
     let out = place.join("compare.wav");
     run(Command::new("sox")
         .arg("--ignore-length")
         .arg(path)
         .args(["-r", "8000", "-c", "1", "-b", "16", "-e", "signed"])
         .arg(&out));
-    hound::WavReader::open(&out)
+    let samples = hound::WavReader::open(&out)
         .unwrap()
         .into_samples::<i16>()
-        .map(|s| f32::from(s.unwrap()) / 32768.0)
-        .collect()
+        .map(Result::unwrap)
+        .collect();
+    Clip { rate_hz: 8000, samples }
 }
