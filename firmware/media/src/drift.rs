@@ -1,0 +1,327 @@
+//! Two clocks that should agree and do not: how far apart they are, how fast they part, and the one-sample slips that mend it.
+//!
+//! ```text
+//! (local ms − remote ms) of each packet ─▶ Floor: least of the last seconds ─▶ playout delay is counted from here
+//!                                             └─▶ Skew: slow PI filter ─▶ ppm ─▶ Slip: insert or drop one sample, sinc-interpolated
+//! ```
+//!
+//! Transit times only ever grow on their way (queues, late wake-ups), so the least one seen tells the clocks, and the rest is
+//! jitter. The same two filters serve the far end's RTP clock (against `now`) and the card's frame clock (against `now`).
+
+/// Sub-windows of a [`Floor`].
+const WINDOWS: usize = 8;
+
+/// The least of a value over a sliding time window.
+#[derive(Debug, Clone)]
+pub(crate) struct Floor {
+    least: [f64; WINDOWS],
+    at: usize,
+    window_ms: f64,
+    window_end: f64,
+    floor: f64,
+}
+
+impl Floor {
+    /// A window of `span_ms` in all.
+    pub(crate) fn new(span_ms: f64) -> Self {
+        Self { least: [f64::INFINITY; WINDOWS], at: 0, window_ms: span_ms / WINDOWS as f64, window_end: f64::NEG_INFINITY, floor: f64::INFINITY }
+    }
+
+    /// Takes a value seen at `now_ms`. `Some` with the least of the sub-window that just ended, if one did.
+    pub(crate) fn add(&mut self, value: f64, now_ms: f64) -> Option<f64> {
+        let mut ended = None;
+        if now_ms >= self.window_end {
+            if self.window_end.is_finite() {
+                ended = Some(self.least[self.at]).filter(|v| v.is_finite());
+                // A pause of the sender ages the window by as many steps as it lasted, at most all of them.
+                let steps = (((now_ms - self.window_end) / self.window_ms) as usize + 1).min(WINDOWS);
+                for _ in 0..steps {
+                    self.at = (self.at + 1) % WINDOWS;
+                    self.least[self.at] = f64::INFINITY;
+                }
+            }
+            self.window_end = now_ms + self.window_ms;
+            self.floor = self.least.iter().copied().fold(value, f64::min);
+        }
+        let slot = &mut self.least[self.at];
+        *slot = slot.min(value);
+        self.floor = self.floor.min(value);
+        ended
+    }
+
+    /// The floor, once anything was seen.
+    pub(crate) fn get(&self) -> Option<f64> {
+        Some(self.floor).filter(|f| f.is_finite())
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&mut self) {
+        self.least = [f64::INFINITY; WINDOWS];
+        self.window_end = f64::NEG_INFINITY;
+        self.floor = f64::INFINITY;
+    }
+}
+
+/// How often the skew filter looks, in ms.
+const LOOK_MS: f64 = 4000.0;
+/// A step of the transit floor larger than this is a new route or a restarted clock, not drift.
+const STEP_MS: f64 = 8.0;
+/// No oscillator in a telephone is further off.
+const MAX_PPM: f64 = 1000.0;
+
+/// A slow PI filter over the transit floor: its slope is the difference of the two clocks.
+#[derive(Debug, Clone)]
+pub(crate) struct Skew {
+    least: f64,
+    least_at: f64,
+    look_end: f64,
+    phase: Option<(f64, f64)>,
+    ppm: f64,
+    looks: u32,
+}
+
+impl Skew {
+    /// Two clocks believed equal.
+    pub(crate) fn new() -> Self {
+        Self { least: f64::INFINITY, least_at: 0.0, look_end: f64::NEG_INFINITY, phase: None, ppm: 0.0, looks: 0 }
+    }
+
+    /// Takes the transit (local − remote, ms) seen at `now_ms`.
+    pub(crate) fn add(&mut self, transit: f64, now_ms: f64) {
+        if transit < self.least {
+            self.least = transit;
+            self.least_at = now_ms;
+        }
+        if now_ms < self.look_end {
+            return;
+        }
+        if self.look_end.is_finite() && self.least.is_finite() {
+            self.look();
+        }
+        self.look_end = now_ms + LOOK_MS;
+        self.least = f64::INFINITY;
+    }
+
+    fn look(&mut self) {
+        let (value, at) = (self.least, self.least_at);
+        let Some((phase, phase_at)) = self.phase else {
+            self.phase = Some((value, at));
+            return;
+        };
+        let elapsed = at - phase_at;
+        if elapsed <= 0.0 {
+            return;
+        }
+        let predicted = phase + elapsed * self.ppm * 1e-6;
+        let error = value - predicted;
+        if error.abs() > STEP_MS {
+            self.phase = Some((value, at));
+            return;
+        }
+        // Quick at first, then slow: the proportional gain falls from 0.6 to 0.15, the integral one keeps the loop critically damped.
+        self.looks = self.looks.saturating_add(1);
+        let kp = (1.2 / f64::from(self.looks + 1)).max(0.15);
+        let ki = kp * kp / 4.0;
+        self.ppm = (self.ppm + ki * error / elapsed * 1e6).clamp(-MAX_PPM, MAX_PPM);
+        self.phase = Some((predicted + kp * error, at));
+    }
+
+    /// How much faster local time runs than the remote clock counts, in parts per million. Positive: the remote clock is slow.
+    pub(crate) fn ppm(&self) -> f64 {
+        self.ppm
+    }
+
+    /// The clocks jumped: keeps the slope, forgets the phase.
+    pub(crate) fn jumped(&mut self) {
+        self.phase = None;
+        self.least = f64::INFINITY;
+        self.look_end = f64::NEG_INFINITY;
+    }
+}
+
+/// The card's frame clock against `now`: smooths the wake-up jitter of the audio thread out of time.
+#[derive(Debug, Clone)]
+pub(crate) struct CardClock {
+    period_ms: f64,
+    played_ms: f64,
+    floor: Floor,
+    skew: Skew,
+}
+
+impl CardClock {
+    pub(crate) fn new(rate_hz: u32, period_frames: usize) -> Self {
+        let period_ms = period_frames as f64 * 1000.0 / f64::from(rate_hz);
+        Self { period_ms, played_ms: 0.0, floor: Floor::new(1000.0), skew: Skew::new() }
+    }
+
+    /// One period passed at `now_ms`; the time it truly began, free of wake-up jitter.
+    pub(crate) fn tick(&mut self, now_ms: f64) -> f64 {
+        let transit = now_ms - self.played_ms;
+        self.floor.add(transit, now_ms);
+        self.skew.add(transit, now_ms);
+        let at = self.played_ms + self.floor.get().unwrap_or(transit);
+        self.played_ms += self.period_ms;
+        at
+    }
+
+    /// Sound was lost or repeated: count from here anew.
+    pub(crate) fn jumped(&mut self) {
+        self.floor.reset();
+        self.skew.jumped();
+    }
+
+    /// How much slower than `now` the card runs, in ppm.
+    pub(crate) fn ppm(&self) -> f64 {
+        self.skew.ppm()
+    }
+}
+
+/// Taps of the interpolation filter.
+pub(crate) const TAPS: usize = 16;
+const PHASES: usize = 64;
+
+/// Drops or repeats a single sample by bending time evenly over a stretch of sound.
+pub(crate) struct Slip {
+    table: Box<[[f32; TAPS]; PHASES + 1]>,
+    owed: f64,
+}
+
+impl Slip {
+    pub(crate) fn new() -> Self {
+        let mut table = Box::new([[0.0; TAPS]; PHASES + 1]);
+        for (phase, row) in table.iter_mut().enumerate() {
+            let fraction = phase as f64 / PHASES as f64;
+            let mut sum = 0.0;
+            for (tap, out) in row.iter_mut().enumerate() {
+                let x = tap as f64 - (TAPS as f64 / 2.0 - 1.0) - fraction;
+                let sinc = if x.abs() < 1e-9 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+                let w = x / (TAPS as f64 / 2.0);
+                let window = if w.abs() >= 1.0 { 0.0 } else { 0.42 + 0.5 * (std::f64::consts::PI * w).cos() + 0.08 * (2.0 * std::f64::consts::PI * w).cos() };
+                *out = (sinc * window) as f32;
+                sum += sinc * window;
+            }
+            for out in row.iter_mut() {
+                *out /= sum as f32;
+            }
+        }
+        Self { table, owed: 0.0 }
+    }
+
+    /// `samples` went by while sound piles up by `ppm`. The whole samples to drop now (positive) or repeat (negative): −1, 0 or 1.
+    pub(crate) fn owe(&mut self, samples: usize, ppm: f64) -> i32 {
+        self.owed = (self.owed + samples as f64 * ppm * 1e-6).clamp(-3.0, 3.0);
+        if self.owed >= 1.0 {
+            1
+        } else if self.owed <= -1.0 {
+            -1
+        } else {
+            0
+        }
+    }
+
+    /// A slip was made.
+    pub(crate) fn paid(&mut self, samples: i32) {
+        self.owed -= f64::from(samples);
+    }
+
+    /// Nothing is owed any more.
+    pub(crate) fn reset(&mut self) {
+        self.owed = 0.0;
+    }
+
+    /// Fills `out` with `input[before..before + out.len() + drop]` squeezed (`drop` = 1) or stretched (−1) to `out.len()`.
+    /// `input` must have `TAPS` samples of sound on either side of that range; returns `false`, and does nothing, if not.
+    pub(crate) fn bend(&self, input: &[i16], before: usize, drop: i32, out: &mut [i16]) -> bool {
+        let consumed = out.len() as i64 + i64::from(drop);
+        if before < TAPS || consumed <= 0 || out.is_empty() || input.len() < before + consumed as usize + TAPS {
+            return false;
+        }
+        let step = consumed as f64 / out.len() as f64;
+        for (n, y) in out.iter_mut().enumerate() {
+            let position = n as f64 * step;
+            let whole = position as usize;
+            let phase = (position - whole as f64) * PHASES as f64;
+            let index = (phase as usize).min(PHASES - 1);
+            let part = (phase - index as f64) as f32;
+            let (low, high) = (&self.table[index], &self.table[index + 1]);
+            let first = before + whole - (TAPS / 2 - 1);
+            let sum: f32 = input[first..first + TAPS]
+                .iter()
+                .zip(low.iter().zip(high))
+                .map(|(&x, (&a, &b))| f32::from(x) * (a + (b - a) * part))
+                .sum();
+            *y = sum.round() as i16;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floor_forgets_after_its_window_and_drops_at_once() {
+        let mut floor = Floor::new(800.0);
+        for i in 0..100 {
+            floor.add(if i == 10 { 2.0 } else { 5.0 }, f64::from(i) * 20.0);
+            let want = if (10..45).contains(&i) { 2.0 } else if i > 60 || i < 10 { 5.0 } else { continue };
+            assert!((floor.get().unwrap() - want).abs() < 1e-9, "packet {i}: {:?}", floor.get());
+        }
+    }
+
+    #[test]
+    fn skew_finds_200_ppm_under_jitter_within_minutes() {
+        for sign in [-1.0, 1.0] {
+            let mut skew = Skew::new();
+            let mut seed = 1u32;
+            for i in 0..(10 * 60 * 50) {
+                let t = f64::from(i) * 20.0;
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let jitter = f64::from(seed >> 16) / 65536.0 * 10.0;
+                skew.add(t * sign * 200e-6 + jitter, t + jitter);
+            }
+            assert!((skew.ppm() - sign * 200.0).abs() < 15.0, "{}", skew.ppm());
+        }
+    }
+
+    #[test]
+    fn a_new_route_is_not_drift() {
+        let mut skew = Skew::new();
+        for i in 0..15_000 {
+            let t = f64::from(i) * 20.0;
+            skew.add(if i > 7000 { 60.0 } else { 20.0 }, t);
+        }
+        assert!(skew.ppm().abs() < 1.0, "{}", skew.ppm());
+    }
+
+    #[test]
+    fn card_clock_hides_late_wake_ups() {
+        let mut clock = CardClock::new(8000, 40);
+        for i in 0..2000 {
+            let late = if i % 7 == 0 { 3.0 } else { 0.0 };
+            let at = clock.tick(f64::from(i) * 5.0 + late);
+            if i > 10 {
+                assert!((at - f64::from(i) * 5.0).abs() < 0.01, "{i}: {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slip_keeps_a_tone_clean() {
+        let slip = Slip::new();
+        let tone = |n: f64, hz: f64| (n * hz / 8000.0 * std::f64::consts::TAU).sin() * 10_000.0;
+        for hz in [400.0, 1500.0, 3000.0] {
+            for drop in [-1, 1] {
+                let input: Vec<i16> = (0..240).map(|n| tone(f64::from(n), hz).round() as i16).collect();
+                let mut out = [0i16; 160];
+                assert!(slip.bend(&input, 32, drop, &mut out));
+                let step = (160.0 + f64::from(drop)) / 160.0;
+                let error: f64 = out.iter().enumerate().map(|(n, &y)| (f64::from(y) - tone(32.0 + n as f64 * step, hz)).powi(2)).sum();
+                let signal: f64 = out.iter().map(|&y| f64::from(y).powi(2)).sum();
+                let snr = 10.0 * (signal / error).log10();
+                assert!(snr > if hz < 2000.0 { 55.0 } else { 30.0 }, "{hz} Hz: {snr} dB");
+            }
+        }
+    }
+}
