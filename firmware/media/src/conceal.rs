@@ -79,7 +79,10 @@ impl Concealer {
         self.source[..self.len].copy_from_slice(&past[past.len() - self.len..]);
         self.period = self.period.min(self.len.saturating_sub(1)).max(1);
         self.at = 0;
-        self.step = match (past.last(), self.len.checked_sub(self.period + 1).and_then(|i| self.source[..self.len].get(i))) {
+        self.step = match (
+            past.last(),
+            self.len.checked_sub(self.period + 1).and_then(|i| self.source[..self.len].get(i)),
+        ) {
             (Some(&last), Some(&before)) => f32::from(last) - f32::from(before),
             _ => 0.0,
         };
@@ -87,7 +90,11 @@ impl Concealer {
 
     fn gain(&self, made: usize) -> f32 {
         let ms = made as f32 * 1000.0 / self.rate as f32;
-        if ms <= FULL_MS as f32 { 1.0 } else { (1.0 - (ms - FULL_MS as f32) / (SILENT_MS - FULL_MS) as f32).max(0.0) }
+        if ms <= FULL_MS as f32 {
+            1.0
+        } else {
+            (1.0 - (ms - FULL_MS as f32) / (SILENT_MS - FULL_MS) as f32).max(0.0)
+        }
     }
 
     /// One repeated sample at `at` of a loop of `span` samples at the source's end; its last quarter period fades into what lies before its start.
@@ -137,7 +144,9 @@ impl Concealer {
         }
         // A longer gap takes a longer fade: 4 ms, and as much again for each 10 ms, up to 10 ms.
         let made_ms = self.made as f64 * 1000.0 / f64::from(self.rate);
-        let fade = samples((4.0 + made_ms * 0.4).min(10.0), self.rate).min(good.len()).min(self.tail.len());
+        let fade = samples((4.0 + made_ms * 0.4).min(10.0), self.rate)
+            .min(good.len())
+            .min(self.tail.len());
         let mut tail = std::mem::take(&mut self.tail);
         self.generate(&mut tail[..fade]);
         for (i, y) in good[..fade].iter_mut().enumerate() {
@@ -153,7 +162,6 @@ impl Concealer {
         self.active = false;
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -176,7 +184,11 @@ mod tests {
         concealer.begin(&x[..600], 8000);
         let mut made = [0i16; 80];
         concealer.generate(&mut made);
-        let error: f64 = made.iter().zip(&x[600..]).map(|(&a, &b)| f64::from(i32::from(a) - i32::from(b)).powi(2)).sum();
+        let error: f64 = made
+            .iter()
+            .zip(&x[600..])
+            .map(|(&a, &b)| f64::from(i32::from(a) - i32::from(b)).powi(2))
+            .sum();
         let signal: f64 = x[600..680].iter().map(|&v| f64::from(v).powi(2)).sum();
         assert!(10.0 * (signal / error).log10() > 15.0, "{} dB", 10.0 * (signal / error).log10());
     }

@@ -18,13 +18,19 @@ pub(crate) struct Floor {
     at: usize,
     window_ms: f64,
     window_end: f64,
-    floor: f64,
+    lowest: f64,
 }
 
 impl Floor {
     /// A window of `span_ms` in all.
     pub(crate) fn new(span_ms: f64) -> Self {
-        Self { least: [f64::INFINITY; WINDOWS], at: 0, window_ms: span_ms / WINDOWS as f64, window_end: f64::NEG_INFINITY, floor: f64::INFINITY }
+        Self {
+            least: [f64::INFINITY; WINDOWS],
+            at: 0,
+            window_ms: span_ms / WINDOWS as f64,
+            window_end: f64::NEG_INFINITY,
+            lowest: f64::INFINITY,
+        }
     }
 
     /// Takes a value seen at `now_ms`. `Some` with the least of the sub-window that just ended, if one did.
@@ -41,24 +47,24 @@ impl Floor {
                 }
             }
             self.window_end = now_ms + self.window_ms;
-            self.floor = self.least.iter().copied().fold(value, f64::min);
+            self.lowest = self.least.iter().copied().fold(value, f64::min);
         }
         let slot = &mut self.least[self.at];
         *slot = slot.min(value);
-        self.floor = self.floor.min(value);
+        self.lowest = self.lowest.min(value);
         ended
     }
 
     /// The floor, once anything was seen.
     pub(crate) fn get(&self) -> Option<f64> {
-        Some(self.floor).filter(|f| f.is_finite())
+        Some(self.lowest).filter(|f| f.is_finite())
     }
 
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
         self.least = [f64::INFINITY; WINDOWS];
         self.window_end = f64::NEG_INFINITY;
-        self.floor = f64::INFINITY;
+        self.lowest = f64::INFINITY;
     }
 }
 
@@ -83,7 +89,14 @@ pub(crate) struct Skew {
 impl Skew {
     /// Two clocks believed equal.
     pub(crate) fn new() -> Self {
-        Self { least: f64::INFINITY, least_at: 0.0, look_end: f64::NEG_INFINITY, phase: None, ppm: 0.0, looks: 0 }
+        Self {
+            least: f64::INFINITY,
+            least_at: 0.0,
+            look_end: f64::NEG_INFINITY,
+            phase: None,
+            ppm: 0.0,
+            looks: 0,
+        }
     }
 
     /// Takes the transit (local − remote, ms) seen at `now_ms`.
@@ -151,7 +164,12 @@ pub(crate) struct CardClock {
 impl CardClock {
     pub(crate) fn new(rate_hz: u32, period_frames: usize) -> Self {
         let period_ms = period_frames as f64 * 1000.0 / f64::from(rate_hz);
-        Self { period_ms, played_ms: 0.0, floor: Floor::new(1000.0), skew: Skew::new() }
+        Self {
+            period_ms,
+            played_ms: 0.0,
+            floor: Floor::new(1000.0),
+            skew: Skew::new(),
+        }
     }
 
     /// One period passed at `now_ms`; the time it truly began, free of wake-up jitter.
@@ -194,9 +212,17 @@ impl Slip {
             let mut sum = 0.0;
             for (tap, out) in row.iter_mut().enumerate() {
                 let x = tap as f64 - (TAPS as f64 / 2.0 - 1.0) - fraction;
-                let sinc = if x.abs() < 1e-9 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+                let sinc = if x.abs() < 1e-9 {
+                    1.0
+                } else {
+                    (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x)
+                };
                 let w = x / (TAPS as f64 / 2.0);
-                let window = if w.abs() >= 1.0 { 0.0 } else { 0.42 + 0.5 * (std::f64::consts::PI * w).cos() + 0.08 * (2.0 * std::f64::consts::PI * w).cos() };
+                let window = if w.abs() >= 1.0 {
+                    0.0
+                } else {
+                    0.42 + 0.5 * (std::f64::consts::PI * w).cos() + 0.08 * (2.0 * std::f64::consts::PI * w).cos()
+                };
                 *out = (sinc * window) as f32;
                 sum += sinc * window;
             }
@@ -265,7 +291,13 @@ mod tests {
         let mut floor = Floor::new(800.0);
         for i in 0..100 {
             floor.add(if i == 10 { 2.0 } else { 5.0 }, f64::from(i) * 20.0);
-            let want = if (10..45).contains(&i) { 2.0 } else if i > 60 || i < 10 { 5.0 } else { continue };
+            let want = if (10..45).contains(&i) {
+                2.0
+            } else if !(10..=60).contains(&i) {
+                5.0
+            } else {
+                continue;
+            };
             assert!((floor.get().unwrap() - want).abs() < 1e-9, "packet {i}: {:?}", floor.get());
         }
     }
@@ -317,7 +349,11 @@ mod tests {
                 let mut out = [0i16; 160];
                 assert!(slip.bend(&input, 32, drop, &mut out));
                 let step = (160.0 + f64::from(drop)) / 160.0;
-                let error: f64 = out.iter().enumerate().map(|(n, &y)| (f64::from(y) - tone(32.0 + n as f64 * step, hz)).powi(2)).sum();
+                let error: f64 = out
+                    .iter()
+                    .enumerate()
+                    .map(|(n, &y)| (f64::from(y) - tone(32.0 + n as f64 * step, hz)).powi(2))
+                    .sum();
                 let signal: f64 = out.iter().map(|&y| f64::from(y).powi(2)).sum();
                 let snr = 10.0 * (signal / error).log10();
                 assert!(snr > if hz < 2000.0 { 55.0 } else { 30.0 }, "{hz} Hz: {snr} dB");

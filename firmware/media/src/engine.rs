@@ -1,10 +1,20 @@
 //! The engine: the only thing `app` sees of sound. One per phone, called once a card period.
+//!
+//! ```text
+//! handle_packet ─▶ Stream ─▶ hear ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
+//!                                  └─▶ speak: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
+//! handle_command ─▶ streams, tones, mute                      events, retired streams ─▶ poll_event
+//! ```
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::stream::{Direction, Stream, StreamStats};
-use crate::tone::ToneSpec;
+use crate::drift::CardClock;
+use crate::level::LevelMeter;
+use crate::mixer::Mixer;
+use crate::outbox::Outbox;
+use crate::stream::{Direction, Heard, Stream, StreamStats};
+use crate::tone::{ToneGenerator, ToneSpec};
 
 /// Streams an engine can hold at once.
 pub const MAX_STREAMS: usize = 4;
@@ -120,15 +130,66 @@ pub struct Transmit<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Events that may wait for [`Engine::poll_event`]. Retired streams wait in a list of their own that is never full.
+const EVENTS: usize = 64;
+/// How often figures are told.
+const STATS_MS: f64 = 1000.0;
+
 /// The audio engine.
 pub struct Engine {
     config: EngineConfig,
+    epoch: Instant,
+    clock: CardClock,
+    streams: [Option<Box<Stream>>; MAX_STREAMS],
+    /// What each stream said this period.
+    heard: [Box<[i16]>; MAX_STREAMS],
+    speaking: [bool; MAX_STREAMS],
+    microphone: Box<[i16]>,
+    far_mix: Box<[i16]>,
+    tone_sound: Box<[i16]>,
+    mixer: Mixer,
+    tone: ToneGenerator,
+    key_tone: ToneGenerator,
+    muted: bool,
+    sidetone: Option<f32>,
+    outbox: Outbox,
+    events: heapless::Deque<Event, EVENTS>,
+    retired: Option<Box<Stream>>,
+    dropped_events: u64,
+    capture_level: LevelMeter,
+    playback_level: LevelMeter,
+    next_stats_ms: f64,
+    now_ms: f64,
 }
 
 impl Engine {
-    /// An engine with no stream and silence.
-    pub fn new(config: EngineConfig, _now: Instant) -> Self {
-        Self { config }
+    /// An engine with no stream and silence. Everything it will ever need is allocated here.
+    pub fn new(config: EngineConfig, now: Instant) -> Self {
+        let period = || vec![0i16; config.period_frames].into_boxed_slice();
+        Self {
+            epoch: now,
+            clock: CardClock::new(config.rate_hz, config.period_frames),
+            streams: [const { None }; MAX_STREAMS],
+            heard: std::array::from_fn(|_| period()),
+            speaking: [false; MAX_STREAMS],
+            microphone: period(),
+            far_mix: period(),
+            tone_sound: period(),
+            mixer: Mixer::new(config.period_frames),
+            tone: ToneGenerator::new(config.rate_hz),
+            key_tone: ToneGenerator::new(config.rate_hz),
+            muted: false,
+            sidetone: config.sidetone_db.map(|db| 10f32.powf(f32::from(db) / 20.0)),
+            outbox: Outbox::new(),
+            events: heapless::Deque::new(),
+            retired: None,
+            dropped_events: 0,
+            capture_level: LevelMeter::new(),
+            playback_level: LevelMeter::new(),
+            next_stats_ms: STATS_MS,
+            now_ms: 0.0,
+            config,
+        }
     }
 
     /// Its fixed facts.
@@ -136,37 +197,249 @@ impl Engine {
         self.config
     }
 
+    fn ms(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.epoch).as_secs_f64() * 1000.0
+    }
+
+    fn find(&mut self, id: StreamId) -> Option<&mut Box<Stream>> {
+        self.streams.iter_mut().flatten().find(|s| s.config().id == id)
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.events.push_back(event).is_err() {
+            self.dropped_events += 1;
+        }
+    }
+
+    fn tell_stats(&mut self, place: usize) {
+        if let Some(stream) = &self.streams[place] {
+            let (id, stats) = (stream.config().id, stream.stats(self.clock.ppm()));
+            self.tell(Event::Stats { id, stats });
+        }
+    }
+
+    fn retire(&mut self, mut stream: Box<Stream>) {
+        stream.retired_before = self.retired.take();
+        self.retired = Some(stream);
+    }
+
     /// Takes a command.
-    pub fn handle_command(&mut self, _command: Command, _now: Instant) {}
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
+        self.now_ms = self.ms(now);
+        match command {
+            Command::Start(stream) => self.start(stream, now),
+            Command::Stop(id) => {
+                if let Some(place) = self.place(id) {
+                    if let Some(stream) = &mut self.streams[place] {
+                        stream.second();
+                        stream.bye(now, &mut self.outbox);
+                    }
+                    self.tell_stats(place);
+                    if let Some(stream) = self.streams[place].take() {
+                        self.retire(stream);
+                    }
+                }
+            }
+            Command::Redirect {
+                id,
+                remote_rtp,
+                remote_rtcp,
+                direction,
+            } => {
+                if let Some(stream) = self.find(id) {
+                    stream.redirect(remote_rtp, remote_rtcp, direction);
+                }
+            }
+            Command::Connect { id, connected } => {
+                if let Some(stream) = self.find(id) {
+                    stream.connected = connected;
+                }
+            }
+            Command::Tone(Some(spec)) => self.tone.start(spec),
+            Command::Tone(None) => self.tone.stop(),
+            Command::KeyTone(Some(spec)) => self.key_tone.start(spec),
+            Command::KeyTone(None) => self.key_tone.stop(),
+            Command::Dtmf { id, event, down } => {
+                if let Some(stream) = self.find(id) {
+                    stream.key(event, down);
+                }
+            }
+            Command::Mute(muted) => self.muted = muted,
+        }
+    }
+
+    fn place(&self, id: StreamId) -> Option<usize> {
+        self.streams.iter().position(|s| s.as_ref().is_some_and(|s| s.config().id == id))
+    }
+
+    fn start(&mut self, mut stream: Box<Stream>, now: Instant) {
+        let config = stream.config();
+        let fits = config.card_rate_hz == self.config.rate_hz && config.period_frames == self.config.period_frames;
+        let place = self.place(config.id).or_else(|| self.streams.iter().position(Option::is_none));
+        match place {
+            Some(place) if fits => {
+                let mut old = self.streams[place].take();
+                stream.begin(old.as_deref_mut(), now);
+                self.streams[place] = Some(stream);
+                if let Some(old) = old {
+                    self.retire(old);
+                }
+            }
+            // Built for another card, or one too many: it goes straight home.
+            Some(_) | None => self.retire(stream),
+        }
+    }
 
     /// A packet came in. `packet` may be changed in place (decryption).
-    pub fn handle_packet(&mut self, _id: StreamId, _kind: PacketKind, _from: SocketAddr, _packet: &mut [u8], _arrival: Instant) {}
+    pub fn handle_packet(&mut self, id: StreamId, _kind: PacketKind, from: SocketAddr, packet: &mut [u8], arrival: Instant) {
+        let arrival_ms = self.ms(arrival);
+        let Some(stream) = self.find(id) else { return };
+        match stream.packet(from, packet, arrival, arrival_ms) {
+            Heard::Nothing => {}
+            Heard::Digit(event) => self.tell(Event::Digit { id, event }),
+            Heard::Bye => self.tell(Event::Bye(id)),
+        }
+    }
 
     /// One card period: takes what the microphone heard, fills what the ear shall hear. Both are mono, `period_frames` long.
-    pub fn process(&mut self, _capture: &[i16], playback: &mut [i16], _now: Instant) {
-        playback.fill(0);
+    pub fn process(&mut self, capture: &[i16], playback: &mut [i16], now: Instant) {
+        self.now_ms = self.ms(now);
+        let now_ms = self.clock.tick(self.now_ms);
+        let card_ppm = self.clock.ppm();
+        self.hear(now_ms, card_ppm);
+        self.speak(capture, now);
+        self.mix(capture, playback);
+        self.capture_level.push(capture);
+        self.playback_level.push(playback);
+        self.report();
+    }
+
+    /// Each stream's sound of this period.
+    fn hear(&mut self, now_ms: f64, card_ppm: f64) {
+        for place in 0..MAX_STREAMS {
+            self.speaking[place] = false;
+            let Some(stream) = &mut self.streams[place] else { continue };
+            self.speaking[place] = stream.render(&mut self.heard[place], now_ms, card_ppm);
+            if stream.first_sound() {
+                let id = stream.config().id;
+                self.tell(Event::FirstSound(id));
+            }
+        }
+    }
+
+    /// The microphone to each stream, and in a conference the other far ends with it.
+    fn speak(&mut self, capture: &[i16], now: Instant) {
+        if self.streams.iter().all(Option::is_none) {
+            return;
+        }
+        let n = capture.len().min(self.microphone.len());
+        if self.muted {
+            self.microphone.fill(0);
+        } else {
+            self.microphone[..n].copy_from_slice(&capture[..n]);
+            self.microphone[n..].fill(0);
+        }
+        for place in 0..MAX_STREAMS {
+            let Some(stream) = &mut self.streams[place] else { continue };
+            let others = (0..MAX_STREAMS).any(|other| other != place && self.speaking[other]);
+            if others && stream.sends() {
+                self.mixer.clear();
+                self.mixer.add(&self.microphone);
+                for other in 0..MAX_STREAMS {
+                    if other != place && self.speaking[other] {
+                        self.mixer.add(&self.heard[other]);
+                    }
+                }
+                self.mixer.finish(&mut self.far_mix);
+                stream.capture(&self.far_mix, now, &mut self.outbox);
+            } else {
+                stream.capture(&self.microphone, now, &mut self.outbox);
+            }
+        }
+    }
+
+    /// What the ear hears.
+    fn mix(&mut self, capture: &[i16], playback: &mut [i16]) {
+        self.mixer.clear();
+        for (sound, &speaking) in self.heard.iter().zip(&self.speaking) {
+            if speaking {
+                self.mixer.add(sound);
+            }
+        }
+        if let Some(gain) = self.sidetone
+            && !self.muted
+            && self.streams.iter().flatten().any(|s| s.connected)
+        {
+            self.mixer.add_scaled(capture, gain);
+        }
+        if self.tone.is_active() {
+            self.tone.render(&mut self.tone_sound);
+            self.mixer.add(&self.tone_sound);
+        }
+        if self.key_tone.is_active() {
+            self.key_tone.render(&mut self.tone_sound);
+            self.mixer.duck();
+            self.mixer.add(&self.tone_sound);
+        }
+        self.mixer.finish(playback);
+    }
+
+    /// Once a second: figures and levels.
+    fn report(&mut self) {
+        if self.now_ms < self.next_stats_ms {
+            return;
+        }
+        self.next_stats_ms = self.now_ms + STATS_MS;
+        for place in 0..MAX_STREAMS {
+            if let Some(stream) = &mut self.streams[place] {
+                stream.second();
+                self.tell_stats(place);
+            }
+        }
+        let (capture_dbm0, playback_dbm0) = (self.capture_level.take(), self.playback_level.take());
+        self.tell(Event::Levels {
+            capture_dbm0,
+            playback_dbm0,
+        });
     }
 
     /// The card lost or repeated sound (xrun, re-open) of about this many frames: jitter buffers re-align.
-    pub fn handle_discontinuity(&mut self, _frames: i64, _now: Instant) {}
+    pub fn handle_discontinuity(&mut self, _frames: i64, now: Instant) {
+        self.now_ms = self.ms(now);
+        self.clock.jumped();
+        for stream in self.streams.iter_mut().flatten() {
+            stream.realign();
+        }
+    }
 
     /// A packet that must leave; call until `None` after each `process`.
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        None
+        self.outbox.pop()
     }
 
     /// Something the owner should know; call until `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        let mut stream = self.retired.take()?;
+        self.retired = stream.retired_before.take();
+        Some(Event::Retired(stream))
     }
 
     /// Live figures of a stream.
-    pub fn stats(&self, _id: StreamId) -> Option<StreamStats> {
-        None
+    pub fn stats(&self, id: StreamId) -> Option<StreamStats> {
+        let stream = self.streams.iter().flatten().find(|s| s.config().id == id)?;
+        Some(stream.stats(self.clock.ppm()))
     }
 
     /// Streams held now.
     pub fn streams(&self) -> usize {
-        0
+        self.streams.iter().flatten().count()
+    }
+
+    /// Packets and events dropped because the owner did not poll.
+    pub fn dropped(&self) -> (u64, u64) {
+        (self.outbox.dropped(), self.dropped_events)
     }
 }

@@ -34,7 +34,12 @@ pub(crate) struct Delay {
 
 impl Delay {
     pub(crate) fn new(period_ms: f64) -> Self {
-        Self { floor: Floor::new(FLOOR_MS), skew: Skew::new(), target: Target::new(FIRST_GUESS_MS), period_ms }
+        Self {
+            floor: Floor::new(FLOOR_MS),
+            skew: Skew::new(),
+            target: Target::new(FIRST_GUESS_MS),
+            period_ms,
+        }
     }
 
     /// A packet whose first sample stands at `media_ms` of the far clock came at `arrival_ms`. How late it is against the fastest.

@@ -6,13 +6,24 @@
 //! ```
 
 pub mod codec;
+mod conceal;
+mod drift;
 pub mod dtmf;
 pub mod engine;
+mod jitter;
+mod latch;
 pub mod level;
+mod mixer;
+mod outbox;
+mod playout;
+mod receive;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
+mod send;
+mod stats;
 pub mod stream;
+mod stretch;
 pub mod tone;
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use crate::stretch::{Line, rms, samples};
 /// Delay may be off its target by this much before sound is stretched; within it, single samples slip. In ms.
 const HIGH_MS: f64 = 6.0;
 const LOW_MS: f64 = 3.0;
+/// Off by less than this nothing is done at all: sound passes bit by bit. In ms.
+const SLACK_MS: f64 = 1.0;
 /// Slips made for each ms off target, in ppm, and their most. A tenth of a per cent is far below what an ear notices.
 const SLIP_PPM_PER_MS: f64 = 250.0;
 const SLIP_MOST_PPM: f64 = 1000.0;
@@ -89,6 +91,7 @@ pub(crate) struct Playout {
     spare_end: f64,
     frame: Box<[i16]>,
     frame_ms: f64,
+    delay_ms: f64,
     noise: f32,
     noise_seed: u32,
     counts: Counts,
@@ -117,6 +120,7 @@ impl Playout {
             spare_end: f64::NEG_INFINITY,
             frame: vec![0; crate::codec::MAX_SAMPLES].into_boxed_slice(),
             frame_ms: 20.0,
+            delay_ms: 0.0,
             noise: 0.0,
             noise_seed: 0x2545_F491,
             counts: Counts::default(),
@@ -166,11 +170,17 @@ impl Playout {
         self.delay.lateness(self.media_ms(timestamp), arrival_ms)
     }
 
-    /// Playout delay of what is heard at `now_ms`, counted from the fastest packet's arrival, in ms.
-    pub(crate) fn delay_ms(&self, now_ms: f64) -> f64 {
+    /// Playout delay of what was heard last, counted from the fastest packet's arrival, in ms.
+    pub(crate) fn delay_ms(&self) -> f64 {
+        self.delay_ms
+    }
+
+    fn delay_at(&self, now_ms: f64) -> f64 {
         match self.state {
             State::Waiting => self.delay.target_ms(),
-            State::Playing => self.delay.of(self.media_ms(self.next_timestamp), now_ms + self.ms(self.line.unplayed())),
+            State::Playing => self
+                .delay
+                .of(self.media_ms(self.next_timestamp), now_ms + self.ms(self.line.unplayed())),
         }
     }
 
@@ -193,6 +203,26 @@ impl Playout {
         self.store.clear();
         self.delay.restart();
         self.wait();
+    }
+
+    /// As [`Playout::restart`], with another RTP clock.
+    pub(crate) fn restart_at(&mut self, clock_hz: u32) {
+        self.clock_hz = clock_hz;
+        self.restart();
+    }
+
+    /// Nothing to play, nothing fading, nothing waiting.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state == State::Waiting
+            && self.store.len() == 0
+            && self.line.unplayed() == 0
+            && self.noise <= 0.0
+            && (!self.concealer.active() || self.concealer.silent())
+    }
+
+    /// Length of the last packet in ms.
+    pub(crate) fn frame_ms(&self) -> f64 {
+        self.frame_ms
     }
 
     /// Sound of the card was lost or repeated: the delay may jump to its target at once.
@@ -238,6 +268,7 @@ impl Playout {
             let missing = out.len() - self.line.unplayed();
             self.produce(decoders, missing, now_ms, card_ppm);
         }
+        self.delay_ms = self.delay_at(now_ms);
         self.line.read(out);
         self.watch_spare(now_ms);
     }
@@ -256,7 +287,10 @@ impl Playout {
     }
 
     fn at_hand_ms(&self) -> f64 {
-        let waiting = self.store.last().map_or(0.0, |last| self.media_ms(last.timestamp - self.next_timestamp) + self.frame_ms);
+        let waiting = self
+            .store
+            .last()
+            .map_or(0.0, |last| self.media_ms(last.timestamp - self.next_timestamp) + self.frame_ms);
         self.ms(self.line.unplayed()) + waiting.max(0.0)
     }
 
@@ -367,7 +401,9 @@ impl Playout {
     /// Makes up sound without moving the far clock.
     fn make_up(&mut self, decoders: &mut [Decoder], len: usize) -> usize {
         let rate = self.line.rate();
-        let own = decoders.get_mut(usize::from(self.decoder)).filter(|d| matches!(d, Decoder::Opus(_)));
+        let own = decoders
+            .get_mut(usize::from(self.decoder))
+            .filter(|d| matches!(d, Decoder::Opus(_)));
         if let Some(decoder) = own {
             // Opus conceals in steps of 2.5 ms; 10 ms at a time keeps its pitch model steady.
             let step = rate as usize / 100;
@@ -415,15 +451,13 @@ impl Playout {
             };
             if has_copy && frame > 0 && left == frame && frame <= self.frame.len() {
                 let payload = self.store.payload();
-                if let Some(decoder) = decoders.get_mut(usize::from(self.decoder)) {
-                    if decoder.decode_fec(payload, &mut self.frame[..frame]) {
-                        self.line.append(&self.frame[..frame]);
-                        self.counts.recovered += 1;
-                        self.next_timestamp = head.timestamp;
-                        // The sequence number is spent.
-                        self.account_fec();
-                        return;
-                    }
+                if let Some(decoder) = decoders.get_mut(usize::from(self.decoder))
+                    && decoder.decode_fec(payload, &mut self.frame[..frame])
+                {
+                    self.line.append(&self.frame[..frame]);
+                    self.counts.recovered += 1;
+                    self.next_timestamp = head.timestamp;
+                    return;
                 }
             }
             if has_copy && left > frame && frame > 0 {
@@ -445,12 +479,10 @@ impl Playout {
                 return;
             }
         }
-        let left = (self.ticks_to_samples(head.timestamp - self.next_timestamp) as usize).saturating_sub(self.unaccounted).max(1);
+        let left = (self.ticks_to_samples(head.timestamp - self.next_timestamp) as usize)
+            .saturating_sub(self.unaccounted)
+            .max(1);
         self.unaccounted += self.make_up(decoders, left.min(missing));
-    }
-
-    fn account_fec(&mut self) {
-        self.unaccounted = 0;
     }
 
     /// Made-up sound of `gap` samples stood for lost packets; what is more is delay.
@@ -487,16 +519,16 @@ impl Playout {
             self.account_late();
             let at_ms = now_ms + self.ms(self.line.unplayed());
             let excess = self.delay.of(self.media_ms(head.timestamp), at_ms) - self.delay.target_ms();
-            if excess > DROP_MS && self.store.len() > 1 {
-                if let Some(second) = self.store.second() {
-                    self.store.pop();
-                    self.counts.skipped += 1;
-                    if second.sequence == head.sequence + 1 {
-                        self.next_timestamp = second.timestamp;
-                    }
-                    self.unaccounted = 1;
-                    return;
+            if excess > DROP_MS
+                && let Some(second) = self.store.second()
+            {
+                self.store.pop();
+                self.counts.skipped += 1;
+                if second.sequence == head.sequence + 1 {
+                    self.next_timestamp = second.timestamp;
                 }
+                self.unaccounted = 1;
+                return;
             }
         }
         if number != self.decoder || decoder.rate_hz() != self.line.rate() {
@@ -544,9 +576,10 @@ impl Playout {
     /// Brings the delay towards its target within the `n` samples just appended.
     fn adapt(&mut self, n: usize, now_ms: f64, card_ppm: f64) {
         let rate = self.line.rate();
-        let excess = self.delay_ms(now_ms) - self.delay.target_ms();
+        let excess = self.delay_at(now_ms) - self.delay.target_ms();
         // Steady drift and small errors: slips of one sample.
-        let ppm = card_ppm - self.delay.ppm() + (excess * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
+        let off = excess - excess.clamp(-SLACK_MS, SLACK_MS);
+        let ppm = card_ppm - self.delay.ppm() + (off * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
         let owed = self.slip.owe(n, ppm);
         if owed != 0 && self.line.slip(&self.slip, n.min(self.line.unplayed()), owed) {
             self.slip.paid(owed);
@@ -580,7 +613,12 @@ impl Playout {
                 // The period found lies before the place; the sound from there on is one period further.
                 let at = lookahead + p.lag;
                 let alike = p.correlation >= if far { ALIKE_IF_FAR } else { ALIKE };
-                if alike && p.lag <= most.max(samples(HIGH_MS, rate)) && p.lag <= lookahead && at <= tail && self.line.remove(at, p.lag, p.lag) {
+                if alike
+                    && p.lag <= most.max(samples(HIGH_MS, rate))
+                    && p.lag <= lookahead
+                    && at <= tail
+                    && self.line.remove(at, p.lag, p.lag)
+                {
                     self.last_stretch_ms = now_ms;
                     self.counts.shortened += 1;
                 }
@@ -597,11 +635,14 @@ impl Playout {
             if now_ms - self.last_stretch_ms < STRETCH_EVERY_MS / 2.0 {
                 return;
             }
-            if let Some(p) = self.line.pitch_at(tail) {
-                if p.correlation >= ALIKE_IF_FAR && p.lag <= tail && p.lag <= least + samples(HIGH_MS, rate) && self.line.insert(tail, p.lag, p.lag) {
-                    self.last_stretch_ms = now_ms;
-                    self.counts.lengthened += 1;
-                }
+            if let Some(p) = self.line.pitch_at(tail)
+                && p.correlation >= ALIKE_IF_FAR
+                && p.lag <= tail
+                && p.lag <= least + samples(HIGH_MS, rate)
+                && self.line.insert(tail, p.lag, p.lag)
+            {
+                self.last_stretch_ms = now_ms;
+                self.counts.lengthened += 1;
             }
         }
     }

@@ -1,9 +1,26 @@
 //! One call's two directions. Built on the control thread (which may allocate), used on the audio thread (which may not).
+//!
+//! ```text
+//! datagram ─▶ RTP? ─▶ Latch (from whom?) ─▶ Receive ─▶ period for the mixer
+//!         └─▶ RTCP? ─▶ Session ─▶ round trip, loss, BYE
+//! period from the mixer ─▶ Send ─▶ Outbox;   every 5 s Session ─▶ report ─▶ Outbox
+//! ```
+//!
+//! A stream sends only while it is connected and its direction allows it; a held one is silent on the wire, but its timestamps
+//! go on, so that the pause keeps its length. A stream that may receive but is not connected lets packets pass by, counted.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::engine::StreamId;
+use crate::engine::{PacketKind, StreamId};
+use crate::latch::Latch;
+use crate::level::FLOOR_DBM0;
+use crate::outbox::Outbox;
+use crate::receive::{Outcome, Receive};
+use crate::rtcp::Session;
+use crate::rtp::{self, View};
+use crate::send::Send;
+use crate::stats::{self, mos};
 
 /// An audio codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,16 +145,288 @@ pub struct StreamStats {
 /// One call's media.
 pub struct Stream {
     config: StreamConfig,
+    send: Send,
+    receive: Receive,
+    rtcp: Session,
+    latch: Latch,
+    pub(crate) connected: bool,
+    first_sound_told: bool,
+    pub(crate) rejected: u64,
+    round_trip_ms: Option<f32>,
+    remote_loss: Option<f32>,
+    heard_ms: f64,
+    sent_level: f32,
+    received_level: f32,
+    /// The stream that was retired before this one: a list of any length without allocation.
+    pub(crate) retired_before: Option<Box<Stream>>,
 }
 
 impl Stream {
     /// Builds a stream; everything it will ever need is allocated here.
     pub fn new(config: StreamConfig) -> Result<Box<Self>, StreamError> {
-        Ok(Box::new(Self { config }))
+        let out_of_range = |what, value, allowed| Err(StreamError::OutOfRange { what, value, allowed });
+        if !(8_000..=48_000).contains(&config.card_rate_hz) {
+            return out_of_range("card rate", u64::from(config.card_rate_hz), "8000 to 48000 Hz");
+        }
+        // 1 to 40 ms: the engine asks for 2 to 20, rounding aside.
+        let (least, most) = (config.card_rate_hz as usize / 1000, config.card_rate_hz as usize / 25);
+        if !(least..=most).contains(&config.period_frames) {
+            return out_of_range(
+                "card period in frames",
+                config.period_frames as u64,
+                "1 to 40 ms of the card's rate",
+            );
+        }
+        if !(10..=60).contains(&config.ptime_ms) {
+            return out_of_range("ptime", u64::from(config.ptime_ms), "10 to 60 ms");
+        }
+        if config.send_payload > 127 {
+            return out_of_range("payload type", u64::from(config.send_payload), "0 to 127");
+        }
+        let (send, receive) = (Send::new(&config)?, Receive::new(&config)?);
+        let rtcp = Session::new(
+            config.ssrc,
+            &config.cname,
+            config.ntp,
+            u64::from(config.first_timestamp),
+            config.ntp.0,
+        );
+        let latch = Latch::new(config.remote_rtp, config.remote_rtcp);
+        Ok(Box::new(Self {
+            config,
+            send,
+            receive,
+            rtcp,
+            latch,
+            connected: false,
+            first_sound_told: false,
+            rejected: 0,
+            round_trip_ms: None,
+            remote_loss: None,
+            heard_ms: 0.0,
+            sent_level: FLOOR_DBM0,
+            received_level: FLOOR_DBM0,
+            retired_before: None,
+        }))
     }
 
-    /// What it was built from.
+    /// What it was built from (address and direction follow [`crate::Command::Redirect`]).
     pub fn config(&self) -> &StreamConfig {
         &self.config
     }
+
+    /// Begins on the audio thread. `old`: the stream of the same id it replaces.
+    pub(crate) fn begin(&mut self, old: Option<&mut Stream>, now: Instant) {
+        self.rtcp = Session::new(
+            self.config.ssrc,
+            &self.config.cname,
+            self.config.ntp,
+            u64::from(self.config.first_timestamp),
+            now,
+        );
+        let Some(old) = old else { return };
+        self.connected = old.connected;
+        self.rejected = old.rejected;
+        self.heard_ms = old.heard_ms;
+        self.first_sound_told = old.first_sound_told;
+        (self.sent_level, self.received_level) = (old.sent_level, old.received_level);
+        if self.config.ssrc == old.config.ssrc {
+            self.send.continue_from(&old.send);
+            self.rtcp = old.rtcp.clone();
+            self.round_trip_ms = old.round_trip_ms;
+            self.remote_loss = old.remote_loss;
+        }
+        if old.receive.serves(&self.receive) {
+            old.receive.adopt_payloads(&self.receive);
+            std::mem::swap(&mut self.receive, &mut old.receive);
+        } else {
+            self.receive.continue_from(&old.receive);
+        }
+        if self.latch.negotiated() == old.latch.negotiated() {
+            self.latch = old.latch;
+        }
+    }
+
+    /// New far address or direction.
+    pub(crate) fn redirect(&mut self, remote_rtp: SocketAddr, remote_rtcp: SocketAddr, direction: Direction) {
+        self.config.direction = direction;
+        if (remote_rtp, remote_rtcp) != (self.config.remote_rtp, self.config.remote_rtcp) {
+            self.config.remote_rtp = remote_rtp;
+            self.config.remote_rtcp = remote_rtcp;
+            self.latch = Latch::new(remote_rtp, remote_rtcp);
+        }
+    }
+
+    /// Whether sound leaves: allowed by direction, and the handset speaks to it.
+    pub(crate) fn sends(&self) -> bool {
+        self.connected && self.config.direction.send && self.latch.rtp().is_some()
+    }
+
+    /// A key for the far end. Held streams send nothing, keys neither.
+    pub(crate) fn key(&mut self, event: u8, down: bool) {
+        if self.sends() || !down {
+            self.send.key(event, down);
+        }
+    }
+
+    /// A datagram. RTP and RTCP may share a port (RFC 5761): the bytes decide.
+    pub(crate) fn packet(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Heard {
+        match rtp::kind(packet) {
+            Some(PacketKind::Rtp) => self.rtp(from, packet, arrival, arrival_ms),
+            Some(PacketKind::Rtcp) => self.rtcp(from, packet, arrival),
+            None => {
+                self.rejected += 1;
+                Heard::Nothing
+            }
+        }
+    }
+
+    fn rtp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Heard {
+        let Ok(view) = View::parse(packet) else {
+            self.rejected += 1;
+            return Heard::Nothing;
+        };
+        if !self.config.direction.receive || !self.receive.acceptable(&view, packet) || !self.latch.admit(from, &view) {
+            self.rejected += 1;
+            return Heard::Nothing;
+        }
+        match self.receive.packet(&view, packet, arrival, arrival_ms) {
+            Outcome::Taken => Heard::Nothing,
+            Outcome::Digit(event) => Heard::Digit(event),
+            Outcome::Rejected => {
+                self.rejected += 1;
+                Heard::Nothing
+            }
+        }
+    }
+
+    fn rtcp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant) -> Heard {
+        let heard = self
+            .latch
+            .admits_rtcp(from)
+            .then(|| self.rtcp.handle(packet, arrival).ok())
+            .flatten();
+        let Some(heard) = heard else {
+            self.rejected += 1;
+            return Heard::Nothing;
+        };
+        if let Some(time) = heard.round_trip {
+            self.round_trip_ms = Some(time.as_secs_f32() * 1000.0);
+        }
+        if let Some(loss) = heard.remote_loss {
+            self.remote_loss = Some(loss);
+            self.send.set_loss(loss);
+        }
+        if heard.bye { Heard::Bye } else { Heard::Nothing }
+    }
+
+    /// Fills one period of what the far end says. `false`: silence.
+    pub(crate) fn render(&mut self, out: &mut [i16], now_ms: f64, card_ppm: f64) -> bool {
+        if !self.config.direction.receive || !self.connected {
+            self.receive.drain(now_ms);
+            out.fill(0);
+            return false;
+        }
+        let sound = self.receive.render(out, now_ms, card_ppm);
+        if self.receive.played_first() {
+            self.heard_ms += out.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz);
+        }
+        sound
+    }
+
+    /// Takes one period of what the far end shall hear; makes packets and reports.
+    pub(crate) fn capture(&mut self, sound: &[i16], now: Instant, outbox: &mut Outbox) {
+        match self.latch.rtp() {
+            Some(to) if self.sends() => self.send.capture(&self.config, sound, to, outbox),
+            Some(_) | None => self.send.skip(sound.len()),
+        }
+        if now >= self.rtcp.due()
+            && let Some(to) = self.latch.rtcp()
+        {
+            let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
+            let sent = (send.sent() > 0).then(|| send.info());
+            outbox.push(self.config.id, PacketKind::Rtcp, to, |out| {
+                rtcp.poll(now, sent, receive.source(), out)
+            });
+        }
+    }
+
+    /// Says goodbye, if anything was ever said or heard (RFC 3550 section 6.3.7).
+    pub(crate) fn bye(&mut self, now: Instant, outbox: &mut Outbox) {
+        let Some(to) = self.latch.rtcp() else { return };
+        if self.send.sent() == 0 {
+            return;
+        }
+        let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
+        let sent = Some(send.info());
+        outbox.push(self.config.id, PacketKind::Rtcp, to, |out| {
+            rtcp.bye(now, sent, receive.source(), out).ok()
+        });
+    }
+
+    /// `true` once: the first packet was played.
+    pub(crate) fn first_sound(&mut self) -> bool {
+        if self.first_sound_told || !self.receive.played_first() {
+            return false;
+        }
+        self.first_sound_told = true;
+        true
+    }
+
+    /// Sound of the card was lost or repeated.
+    pub(crate) fn realign(&mut self) {
+        self.receive.realign();
+    }
+
+    /// A second is over: levels are of this second.
+    pub(crate) fn second(&mut self) {
+        self.sent_level = self.send.take_level();
+        self.received_level = self.receive.take_level();
+    }
+
+    /// The figures.
+    pub(crate) fn stats(&self, card_ppm: f64) -> StreamStats {
+        let (totals, counts) = (self.receive.totals(), self.receive.counts());
+        let delay_ms = self.receive.delay_ms();
+        let made_up = if self.heard_ms > 0.0 {
+            (counts.concealed_ms / self.heard_ms) as f32
+        } else {
+            0.0
+        };
+        StreamStats {
+            sent: self.send.sent(),
+            received: totals.received,
+            lost: totals.lost,
+            late: totals.late,
+            duplicate: totals.duplicate,
+            rejected: self.rejected,
+            concealed_ms: counts.concealed_ms as u64,
+            concealed: counts.concealed,
+            jitter_ms: self.receive.jitter_ms(),
+            delay_ms,
+            // Positive: the far clock is fast.
+            drift_ppm: (card_ppm - self.receive.ppm()) as f32,
+            round_trip_ms: self.round_trip_ms,
+            remote_loss: self.remote_loss,
+            mos: mos(stats::Heard {
+                codec: self.receive.codec(),
+                fec: self.config.opus_fec,
+                made_up,
+                delay_ms: delay_ms + self.receive.frame_ms() as f32 + self.round_trip_ms.unwrap_or(0.0) / 2.0,
+            }),
+            sent_level_dbm0: self.sent_level,
+            received_level_dbm0: self.received_level,
+        }
+    }
+}
+
+/// What a datagram told beyond its sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing for the owner.
+    Nothing,
+    /// A key.
+    Digit(u8),
+    /// RTCP BYE.
+    Bye,
 }

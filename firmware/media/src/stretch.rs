@@ -40,7 +40,11 @@ fn correlate(x: &[i16], at: usize, lag: usize, window: usize) -> f32 {
         now += a * a;
         then += b * b;
     }
-    if now < 1.0 || then < 1.0 { 0.0 } else { cross / (now * then).sqrt() }
+    if now < 1.0 || then < 1.0 {
+        0.0
+    } else {
+        cross / (now * then).sqrt()
+    }
 }
 
 /// Finds the pitch of `x[at..at + window]` against what lies before it, with lags up to `longest`; `None` where there is too little.
@@ -69,15 +73,27 @@ pub(crate) fn pitch(x: &[i16], at: usize, window: usize, longest: usize, rate: u
             cross += a * b;
             then += b * b;
         }
-        let value = if energy < 1.0 || then < 1.0 { 0.0 } else { cross / (energy * then).sqrt() };
+        let value = if energy < 1.0 || then < 1.0 {
+            0.0
+        } else {
+            cross / (energy * then).sqrt()
+        };
         // A multiple of the period fits as well as the period: a later lag must be clearly better.
         if value > best + 0.02 {
             best = value;
             best_lag = lag;
         }
     }
-    let (from, to) = ((best_lag * step).saturating_sub(step).max(least), (best_lag * step + step).min(most));
-    (from..=to).map(|lag| Pitch { lag, correlation: correlate(x, at, lag, window) }).max_by(|a, b| a.correlation.total_cmp(&b.correlation))
+    let (from, to) = (
+        (best_lag * step).saturating_sub(step).max(least),
+        (best_lag * step + step).min(most),
+    );
+    (from..=to)
+        .map(|lag| Pitch {
+            lag,
+            correlation: correlate(x, at, lag, window),
+        })
+        .max_by(|a, b| a.correlation.total_cmp(&b.correlation))
 }
 
 /// Fades `from` into `to` over their common length; raised-cosine-like linear weights.
@@ -112,7 +128,13 @@ impl Line {
     pub(crate) fn new(rate: u32, highest_rate: u32) -> Self {
         let per_ms = highest_rate as usize / 1000;
         let len = (HISTORY_MS * 2 + UNPLAYED_MS * 2) * per_ms;
-        let mut line = Self { buffer: vec![0; len].into_boxed_slice(), scratch: vec![0; len].into_boxed_slice(), read: 0, end: 0, rate };
+        let mut line = Self {
+            buffer: vec![0; len].into_boxed_slice(),
+            scratch: vec![0; len].into_boxed_slice(),
+            read: 0,
+            end: 0,
+            rate,
+        };
         line.clear();
         line
     }
@@ -195,7 +217,10 @@ impl Line {
         for (i, y) in self.scratch[..len].iter_mut().enumerate() {
             let position = i as f64 * step;
             let at = from + position as usize;
-            let (a, b) = (f64::from(self.buffer[at.min(self.end - 1)]), f64::from(self.buffer[(at + 1).min(self.end - 1)]));
+            let (a, b) = (
+                f64::from(self.buffer[at.min(self.end - 1)]),
+                f64::from(self.buffer[(at + 1).min(self.end - 1)]),
+            );
             *y = (a + (b - a) * position.fract()).round() as i16;
         }
         self.buffer[..len].copy_from_slice(&self.scratch[..len]);
@@ -217,7 +242,11 @@ impl Line {
             return false;
         }
         let at = self.end - tail;
-        cross_fade(&self.buffer[at..at + fade], &self.buffer[at + count..at + count + fade], &mut self.scratch[..fade]);
+        cross_fade(
+            &self.buffer[at..at + fade],
+            &self.buffer[at + count..at + count + fade],
+            &mut self.scratch[..fade],
+        );
         self.buffer[at..at + fade].copy_from_slice(&self.scratch[..fade]);
         self.buffer.copy_within(at + count + fade..self.end, at + fade);
         self.end -= count;
@@ -277,7 +306,10 @@ mod tests {
     }
 
     fn roughest(x: &[i16]) -> i32 {
-        x.windows(3).map(|w| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs()).max().unwrap()
+        x.windows(3)
+            .map(|w| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs())
+            .max()
+            .unwrap()
     }
 
     #[test]
@@ -289,7 +321,10 @@ mod tests {
                 let p = pitch(&x, at, samples(20.0, rate), at, rate).unwrap();
                 let periods = p.lag as f64 * hz / f64::from(rate);
                 assert!(p.correlation > 0.97, "{rate} {hz}: {p:?}");
-                assert!((periods - periods.round()).abs() < 0.06 * periods, "{rate} {hz}: {p:?} is {periods} periods");
+                assert!(
+                    (periods - periods.round()).abs() < 0.06 * periods,
+                    "{rate} {hz}: {p:?} is {periods} periods"
+                );
             }
         }
     }
@@ -310,7 +345,11 @@ mod tests {
             assert_eq!(line.unplayed(), before);
             let mut out = vec![0; before];
             line.read(&mut out);
-            assert!(f64::from(roughest(&out)) < f64::from(plain) * 1.3, "{rate}: {} against {plain}", roughest(&out));
+            assert!(
+                f64::from(roughest(&out)) < f64::from(plain) * 1.3,
+                "{rate}: {} against {plain}",
+                roughest(&out)
+            );
             assert!((rms(&out) / rms(&x) - 1.0).abs() < 0.03);
         }
     }

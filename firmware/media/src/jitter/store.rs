@@ -58,7 +58,15 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Self {
-        let empty = || Slot { used: false, head: Head { sequence: 0, timestamp: 0, kind: Kind::Other }, len: 0 };
+        let empty = || Slot {
+            used: false,
+            head: Head {
+                sequence: 0,
+                timestamp: 0,
+                kind: Kind::Other,
+            },
+            len: 0,
+        };
         Self {
             slots: (0..SLOTS).map(|_| empty()).collect(),
             payloads: vec![0; SLOTS * MAX_PAYLOAD].into_boxed_slice(),
@@ -100,7 +108,11 @@ impl Store {
         slot.head = head;
         slot.len = payload.len() as u16;
         self.payloads[index * MAX_PAYLOAD..index * MAX_PAYLOAD + payload.len()].copy_from_slice(payload);
-        self.highest = if self.count == 0 { head.sequence } else { self.highest.max(head.sequence) };
+        self.highest = if self.count == 0 {
+            head.sequence
+        } else {
+            self.highest.max(head.sequence)
+        };
         self.count += 1;
         Inserted::Stored
     }
@@ -166,6 +178,7 @@ impl Store {
     }
 
     /// Packets pushed out unplayed because the ring was full.
+    #[cfg(test)]
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -186,7 +199,11 @@ mod tests {
     use super::*;
 
     fn head(sequence: i64) -> Head {
-        Head { sequence, timestamp: sequence * 160, kind: Kind::Sound(0) }
+        Head {
+            sequence,
+            timestamp: sequence * 160,
+            kind: Kind::Sound(0),
+        }
     }
 
     fn drain(store: &mut Store) -> Vec<i64> {
@@ -203,7 +220,9 @@ mod tests {
     fn order_is_restored_and_copies_are_dropped() {
         let mut store = Store::new();
         for s in [5, 4, 6, 4, 8, 7, 7] {
-            let want = matches!((s, store.len()), (4, 3) | (7, 5)).then_some(Inserted::Duplicate).unwrap_or(Inserted::Stored);
+            let want = matches!((s, store.len()), (4, 3) | (7, 5))
+                .then_some(Inserted::Duplicate)
+                .unwrap_or(Inserted::Stored);
             assert_eq!(store.insert(head(s), &[s as u8]), want, "{s}");
         }
         assert_eq!(drain(&mut store), [4, 5, 6, 7, 8]);

@@ -11,7 +11,7 @@ const QUANTILE: f64 = 0.985;
 /// Weight of the past after each packet, once learnt: half is forgotten in about nine seconds of 20 ms packets.
 const KEEP: f64 = 0.9985;
 /// Packets the first guess weighs.
-const PRIOR: f64 = 4.0;
+const PRIOR: f64 = 1.5;
 
 /// The histogram and its quantile.
 pub(crate) struct Target {
@@ -26,17 +26,31 @@ pub(crate) struct Target {
 impl Target {
     /// A target that starts at `guess_ms`.
     pub(crate) fn new(guess_ms: f64) -> Self {
-        let mut target = Self { buckets: [0.0; FINE + COARSE], weight: 1.0, total: PRIOR, packets: 0, quantile_ms: guess_ms };
+        let mut target = Self {
+            buckets: [0.0; FINE + COARSE],
+            weight: 1.0,
+            total: PRIOR,
+            packets: 0,
+            quantile_ms: guess_ms,
+        };
         target.buckets[Self::bucket(guess_ms)] = PRIOR;
         target
     }
 
     fn bucket(ms: f64) -> usize {
-        if ms < FINE as f64 { ms.max(0.0) as usize } else { (FINE + ((ms - FINE as f64) / COARSE_MS) as usize).min(FINE + COARSE - 1) }
+        if ms < FINE as f64 {
+            ms.max(0.0) as usize
+        } else {
+            (FINE + ((ms - FINE as f64) / COARSE_MS) as usize).min(FINE + COARSE - 1)
+        }
     }
 
     fn upper_ms(bucket: usize) -> f64 {
-        if bucket < FINE { bucket as f64 + 1.0 } else { FINE as f64 + (bucket - FINE + 1) as f64 * COARSE_MS }
+        if bucket < FINE {
+            bucket as f64 + 1.0
+        } else {
+            FINE as f64 + (bucket - FINE + 1) as f64 * COARSE_MS
+        }
     }
 
     /// Takes how late a packet was, in ms.
@@ -88,6 +102,9 @@ mod tests {
             packets += 1;
         }
         assert!(packets <= 60, "learnt after {packets} packets");
+        for packet in 0..200 {
+            target.add(if packet % 5 == 0 { 35.0 } else { 1.0 });
+        }
         let mut packets = 0;
         while target.quantile_ms() > 5.0 {
             target.add(1.0);

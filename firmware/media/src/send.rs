@@ -1,0 +1,261 @@
+//! What we say: card periods into packets.
+//!
+//! ```text
+//! period ─▶ resample to the codec's rate ─▶ frame of one ptime ─▶ encode ─▶ RTP header ─▶ Outbox
+//!                                             └─ a key is down ─▶ telephone-event instead (RFC 4733), or its tone in-band
+//! ```
+
+use std::net::SocketAddr;
+
+use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
+use crate::dtmf;
+use crate::engine::PacketKind;
+use crate::level::LevelMeter;
+use crate::outbox::Outbox;
+use crate::resample::Push;
+use crate::rtcp::SenderInfo;
+use crate::rtp::{HEADER_LEN, Sender};
+use crate::stream::{Codec, StreamConfig, StreamError};
+use crate::tone::ToneGenerator;
+
+/// Level of in-band digits, dBm0 for both frequencies together (ITU-T Q.23 and Q.24 ask −3 to −27).
+const INBAND_DBM0: f32 = -8.0;
+/// Shortest in-band digit, in ms.
+const INBAND_MIN_MS: f64 = 80.0;
+/// Presses that may wait for their turn in-band.
+const INBAND_QUEUE: usize = 32;
+
+/// One stream's sending half.
+pub(crate) struct Send {
+    encoder: Encoder,
+    push: Push,
+    /// Sound at the codec's rate, collected up to one packet.
+    frame: Box<[i16]>,
+    filled: usize,
+    converted: Box<[i16]>,
+    rtp: Sender,
+    payload_type: u8,
+    event_payload: Option<u8>,
+    events: dtmf::Sender,
+    inband: ToneGenerator,
+    inband_down: Option<(u8, f64, bool)>,
+    inband_waiting: heapless::Deque<(u8, bool), INBAND_QUEUE>,
+    marker: bool,
+    /// Fraction of a sample owed by silence that is counted, not made.
+    owed: u64,
+    card_hz: u32,
+    level: LevelMeter,
+    sent: u64,
+}
+
+impl Send {
+    pub(crate) fn new(config: &StreamConfig) -> Result<Self, StreamError> {
+        let options = EncoderOptions {
+            card_rate_hz: config.card_rate_hz,
+            fec: config.opus_fec,
+            dtx: config.opus_dtx,
+            bitrate: None,
+        };
+        let encoder = Encoder::new(config.codec, options).map_err(|e| StreamError::Opus(e.to_string()))?;
+        let rate = encoder.rate_hz();
+        let ptime = frame_ms(config.codec, config.ptime_ms);
+        let push = Push::new(config.card_rate_hz, rate, config.period_frames, false).map_err(|_| StreamError::OutOfRange {
+            what: "card rate",
+            value: u64::from(config.card_rate_hz),
+            allowed: "8000 to 48000 Hz",
+        })?;
+        let converted = push.output_max(config.period_frames) + 8;
+        let clock = config.codec.rtp_clock_hz();
+        let (event_payload, event_hz) = config.send_dtmf.map_or((None, clock), |(payload, hz)| (Some(payload), hz));
+        Ok(Self {
+            frame: vec![0; rate as usize / 1000 * usize::from(ptime)].into_boxed_slice(),
+            filled: 0,
+            converted: vec![0; converted].into_boxed_slice(),
+            push,
+            rtp: Sender::new(config.ssrc, config.first_sequence, config.first_timestamp),
+            payload_type: config.send_payload,
+            event_payload,
+            events: dtmf::Sender::new(event_hz, clock, ptime),
+            inband: ToneGenerator::new(rate),
+            inband_down: None,
+            inband_waiting: heapless::Deque::new(),
+            marker: true,
+            owed: 0,
+            card_hz: config.card_rate_hz,
+            level: LevelMeter::new(),
+            encoder,
+            sent: 0,
+        })
+    }
+
+    /// Goes on with the numbers of the stream this one replaces.
+    pub(crate) fn continue_from(&mut self, old: &Send) {
+        self.rtp = old.rtp;
+        self.sent = old.sent;
+    }
+
+    /// Packets sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Level of what was sent since the last call, dBm0.
+    pub(crate) fn take_level(&mut self) -> f32 {
+        self.level.take()
+    }
+
+    /// For the sender report.
+    pub(crate) fn info(&self) -> SenderInfo {
+        let pending = self.encoder.ticks(self.filled);
+        SenderInfo {
+            timestamp: self.rtp.timestamp().wrapping_add(pending),
+            packets: self.rtp.packets(),
+            octets: self.rtp.octets(),
+        }
+    }
+
+    /// The far end loses this share of our packets.
+    pub(crate) fn set_loss(&mut self, share: f32) {
+        self.encoder.set_loss_percent((share * 100.0).round().clamp(0.0, 100.0) as u8);
+    }
+
+    /// A key goes down or up. `false`: dropped, too many wait.
+    pub(crate) fn key(&mut self, event: u8, down: bool) -> bool {
+        if self.event_payload.is_some() {
+            return if down {
+                self.events.press(event)
+            } else {
+                self.events.release(event);
+                true
+            };
+        }
+        if down {
+            return event <= 15 && self.inband_waiting.push_back((event, false)).is_ok();
+        }
+        match &mut self.inband_down {
+            Some((active, _, released)) if *active == event && !*released => *released = true,
+            Some(_) | None => {
+                if let Some(waiting) = self.inband_waiting.iter_mut().find(|w| w.0 == event && !w.1) {
+                    waiting.1 = true;
+                }
+            }
+        }
+        true
+    }
+
+    /// Nothing is sent this period: time goes on all the same.
+    pub(crate) fn skip(&mut self, card_frames: usize) {
+        let rate = u64::from(self.encoder.rate_hz());
+        let owed = self.owed + card_frames as u64 * rate;
+        let mut samples = (owed / u64::from(self.card_hz)) as usize;
+        self.owed = owed % u64::from(self.card_hz);
+        self.marker = true;
+        while samples > 0 {
+            let n = samples.min(self.frame.len() - self.filled);
+            self.frame[self.filled..self.filled + n].fill(0);
+            self.filled += n;
+            samples -= n;
+            if self.filled == self.frame.len() {
+                self.filled = 0;
+                self.rtp.advance(self.encoder.ticks(self.frame.len()));
+            }
+        }
+    }
+
+    /// One card period of sound to be sent.
+    pub(crate) fn capture(&mut self, config: &StreamConfig, sound: &[i16], to: SocketAddr, outbox: &mut Outbox) {
+        let mut converted = std::mem::take(&mut self.converted);
+        if self.encoder.rate_hz() == self.card_hz {
+            self.collect(config, sound, to, outbox);
+        } else {
+            let n = self.push.process(sound, &mut converted);
+            self.collect(config, &converted[..n], to, outbox);
+        }
+        self.converted = converted;
+    }
+
+    fn collect(&mut self, config: &StreamConfig, mut sound: &[i16], to: SocketAddr, outbox: &mut Outbox) {
+        while !sound.is_empty() {
+            let n = sound.len().min(self.frame.len() - self.filled);
+            self.frame[self.filled..self.filled + n].copy_from_slice(&sound[..n]);
+            self.filled += n;
+            sound = &sound[n..];
+            if self.filled == self.frame.len() {
+                self.filled = 0;
+                self.packet(config, to, outbox);
+            }
+        }
+    }
+
+    fn packet(&mut self, config: &StreamConfig, to: SocketAddr, outbox: &mut Outbox) {
+        let timestamp = self.rtp.timestamp();
+        let ticks = self.encoder.ticks(self.frame.len());
+        if let Some(event) = self.event_payload.and_then(|payload| Some((payload, self.events.tick(timestamp)?))) {
+            let (payload_type, event) = event;
+            let rtp = &mut self.rtp;
+            let sent = outbox.push(config.id, PacketKind::Rtp, to, |out| {
+                out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
+                    .copy_from_slice(&event.payload);
+                let header = rtp
+                    .write_header(out, payload_type, event.marker, event.timestamp, event.payload.len())
+                    .ok()?;
+                Some(header + event.payload.len())
+            });
+            self.sent += u64::from(sent);
+            self.rtp.advance(ticks);
+            self.marker = true;
+            return;
+        }
+        self.sing_inband();
+        self.level.push(&self.frame);
+        let (encoder, rtp, frame) = (&mut self.encoder, &mut self.rtp, &self.frame);
+        let (payload_type, marker) = (self.payload_type, self.marker);
+        let sent = outbox.push(config.id, PacketKind::Rtp, to, |out| {
+            let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
+            let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
+            if encoder.is_dtx(n) {
+                return None;
+            }
+            let header = rtp.write_header(out, payload_type, marker, timestamp, n).ok()?;
+            Some(header + n)
+        });
+        self.sent += u64::from(sent);
+        // Silence left out (DTX) makes the next packet a new spurt.
+        self.marker = !sent;
+        self.rtp.advance(ticks);
+    }
+
+    /// Without telephone-event a key is heard as its two frequencies, in place of the microphone.
+    fn sing_inband(&mut self) {
+        let ms = self.frame.len() as f64 * 1000.0 / f64::from(self.encoder.rate_hz());
+        if let Some((event, length, released)) = self.inband_down {
+            let length = length + ms;
+            if released && length >= INBAND_MIN_MS {
+                self.inband.stop();
+                self.inband_down = None;
+            } else {
+                self.inband_down = Some((event, length, released));
+            }
+        } else if !self.inband.is_active()
+            && let Some((event, released)) = self.inband_waiting.pop_front()
+            && let Some(tone) = dtmf::tone(event, INBAND_DBM0)
+        {
+            self.inband.start(tone);
+            self.inband_down = Some((event, 0.0, released));
+        }
+        if self.inband.is_active() {
+            self.inband.render(&mut self.frame);
+        }
+    }
+}
+
+/// The packet length really used: Opus has no frames of 30 or 50 ms, and the next shorter is always acceptable.
+pub(crate) fn frame_ms(codec: Codec, ptime_ms: u8) -> u8 {
+    match (codec, ptime_ms) {
+        (Codec::Opus, 0..=19) => 10,
+        (Codec::Opus, 20..=39) => 20,
+        (Codec::Opus, 40..=59) => 40,
+        (Codec::Opus, _) => 60,
+        (Codec::G722 | Codec::Pcmu | Codec::Pcma, ptime) => ptime.clamp(10, 60),
+    }
+}

@@ -1,0 +1,81 @@
+//! How good a call sounds, estimated: the E-model (ITU-T G.107) cut down to what a receiver knows.
+//!
+//! ```text
+//! codec, loss, one-way delay ─▶ R = 93.2 − Id(delay) − Ie,eff(codec, loss) ─▶ MOS (G.107 Annex B)
+//! ```
+
+use crate::stream::Codec;
+
+/// R with no impairment at all (G.107 defaults).
+const R_BEST: f32 = 93.2;
+/// Delay the phones and their cards add at both ends, in ms, to what is measured between them.
+const APPARATUS_MS: f32 = 10.0;
+
+/// Equipment impairment without loss, and robustness against random loss in per cent (G.113 Appendix I: G.711 with
+/// concealment; the others are set by what concealment and FEC leave of their sound, on the same narrow-band scale).
+fn impairment(codec: Codec, fec: bool) -> (f32, f32) {
+    match codec {
+        Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
+        Codec::G722 => (0.0, 18.0),
+        Codec::Opus => (0.0, if fec { 30.0 } else { 20.0 }),
+    }
+}
+
+/// What the estimate is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// What is received.
+    pub(crate) codec: Codec,
+    /// It carries in-band FEC.
+    pub(crate) fec: bool,
+    /// Share of the sound that was made up, 0 to 1.
+    pub(crate) made_up: f32,
+    /// Packetisation, network and jitter buffer, in ms.
+    pub(crate) delay_ms: f32,
+}
+
+/// Mean opinion score, 1 to 4.5.
+pub(crate) fn mos(heard: Heard) -> f32 {
+    let delay = heard.delay_ms.max(0.0) + APPARATUS_MS;
+    // Delay impairment, the usual two-line fit of G.107's Idd (Cole and Rosenbluth 2001).
+    let delay_impairment = 0.024 * delay + 0.11 * (delay - 177.3).max(0.0);
+    let (equipment, robustness) = impairment(heard.codec, heard.fec);
+    let loss = heard.made_up.clamp(0.0, 1.0) * 100.0;
+    let effective = equipment + (95.0 - equipment) * loss / (loss + robustness);
+    let r = (R_BEST - delay_impairment - effective).clamp(0.0, 100.0);
+    (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).clamp(1.0, 4.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(codec: Codec, made_up: f32, delay_ms: f32) -> f32 {
+        mos(Heard {
+            codec,
+            fec: false,
+            made_up,
+            delay_ms,
+        })
+    }
+
+    #[test]
+    fn known_points() {
+        assert!((of(Codec::Pcmu, 0.0, 0.0) - 4.4).abs() < 0.03);
+        // Ie,eff = 95 · 5 / (5 + 25.1) = 15.8: R = 77, MOS 3.9.
+        assert!((of(Codec::Pcmu, 0.05, 0.0) - 3.9).abs() < 0.06);
+        assert!(of(Codec::Pcmu, 1.0, 0.0) < 1.3);
+        assert!(of(Codec::Pcmu, 0.0, 400.0) < 3.5);
+    }
+
+    #[test]
+    fn worse_is_never_better() {
+        for codec in [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma] {
+            for step in 0..100u8 {
+                let x = f32::from(step);
+                assert!(of(codec, x / 100.0, 50.0) >= of(codec, (x + 1.0) / 100.0, 50.0) - 1e-4);
+                assert!(of(codec, 0.02, x * 10.0) >= of(codec, 0.02, (x + 1.0) * 10.0) - 1e-4);
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Calls between two engines: what is said is heard, soon and at the right level.
+
+mod pair;
+
+use media::Codec;
+use pair::{Pair, align, babble};
+
+#[test]
+fn pcmu_on_a_lan_is_heard_whole_within_45_ms() {
+    let speech = babble(8000, 20.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    let heard = pair.talk(&speech, 20.0);
+    let (delay, correlation) = align(&speech[136_000..150_000], &heard[136_000..], 800);
+    // What `process` returns is heard one period later at the earliest; the microphone's period has been counted by the mouth.
+    let mouth_to_ear = delay as f64 / 8.0 + 5.0;
+    println!(
+        "PCMU: {mouth_to_ear} ms mouth to ear, correlation {correlation:.5}, {:?}",
+        pair.stats(1)
+    );
+    assert!(correlation > 0.995, "{correlation}");
+    assert!(mouth_to_ear <= 45.0, "{mouth_to_ear} ms");
+    let stats = pair.stats(1);
+    assert_eq!((stats.lost, stats.late, stats.concealed, stats.rejected), (0, 0, 0, 0));
+}
