@@ -137,6 +137,13 @@ impl Concealer {
         }
     }
 
+    /// What would be made up next, without making it.
+    pub(crate) fn peek(&mut self, out: &mut [i16]) {
+        let (at, made, periods) = (self.at, self.made, self.periods);
+        self.generate(out);
+        (self.at, self.made, self.periods) = (at, made, periods);
+    }
+
     /// The gap is over: fades what would have come next into the beginning of `good`.
     pub(crate) fn merge(&mut self, good: &mut [i16]) {
         if !self.active {

@@ -11,6 +11,7 @@
 //! and is worked off by stretching. Only when a later packet shows that one is lost, the made-up sound counts as its.
 
 use crate::codec::Decoder;
+use crate::codec::g722::QMF_DELAY;
 use crate::conceal::Concealer;
 use crate::drift::Slip;
 use crate::jitter::Delay;
@@ -421,7 +422,9 @@ impl Playout {
         let len = out.len();
         self.concealer.generate(out);
         if let Some(decoder) = decoders.get_mut(usize::from(self.decoder)) {
-            decoder.follow_concealment(out);
+            let mut ahead = [0; QMF_DELAY];
+            self.concealer.peek(&mut ahead);
+            decoder.follow_concealment(out, &ahead);
         }
         len
     }
