@@ -237,8 +237,9 @@ impl Challenge {
         };
         Some(Self {
             asker,
-            realm: raw("realm")?.into_owned(),
-            nonce: raw("nonce")?.into_owned(),
+            // Both are required, but registrars that leave an empty one out exist, and an answer costs nothing.
+            realm: raw("realm").unwrap_or_default().into_owned(),
+            nonce: raw("nonce").unwrap_or_default().into_owned(),
             opaque: raw("opaque").map(std::borrow::Cow::into_owned),
             algorithm_named: algorithm.is_some(),
             algorithm: Algorithm::parse(algorithm.as_deref().unwrap_or("MD5"))?,

@@ -33,11 +33,11 @@ pub enum Fault {
     /// The Request-URI carries headers (RFC 3261 19.1.1).
     #[error("Bad Request-URI: headers are not allowed in it")]
     RequestUriHeaders,
-    /// No empty line ends the headers.
-    #[error("No empty line after the headers")]
+    /// The last header line has no end, and no empty line follows.
+    #[error("The headers do not end")]
     NoEnd,
-    /// More than [`MAX_HEADERS`] header lines.
-    #[error("More than {MAX_HEADERS} header lines")]
+    /// More than [`MAX_HEADERS`] headers.
+    #[error("More than {MAX_HEADERS} headers")]
     TooManyHeaders,
     /// A line of more than [`MAX_LINE`] bytes.
     #[error("Line {line} is longer than {MAX_LINE} bytes")]

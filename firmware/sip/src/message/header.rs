@@ -206,6 +206,23 @@ impl Headers {
         self.addresses("Contact")
     }
 
+    /// The first Contact that is a SIP address: where the dialog's requests go. Others (`mailto:`, `tel:`) may stand before it.
+    pub fn sip_contact(&self) -> Result<NameAddr, HeaderError> {
+        let mut why = None;
+        for value in self.values("Contact") {
+            match NameAddr::parse(value) {
+                Ok(contact) if contact.uri.as_sip().is_some() => return Ok(contact),
+                Ok(_) => {}
+                Err(fault) => why = why.or(Some(fault)),
+            }
+        }
+        Err(match (why, self.get("Contact")) {
+            (Some(why), _) => bad("Contact", why),
+            (None, Some(_)) => bad("Contact", ValueError::Text("no SIP address in it")),
+            (None, None) => HeaderError::Missing("Contact"),
+        })
+    }
+
     /// Contact is `*` (in REGISTER: all bindings).
     pub fn contact_is_star(&self) -> bool {
         self.get("Contact") == Some("*")

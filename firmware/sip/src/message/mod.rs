@@ -23,6 +23,7 @@ mod header;
 mod params;
 mod parse;
 pub(crate) mod scan;
+mod status;
 mod uri;
 mod value;
 mod write;
@@ -36,14 +37,15 @@ pub use error::{Fault, HeaderError, ParseError, Salvage};
 pub use header::Headers;
 pub use params::Params;
 pub(crate) use parse::{Framing, framing, head_end};
+pub use status::reason_phrase;
 pub use uri::{Host, OtherUri, SipUri, TelUri, Uri, UriError};
 pub use value::{CSeq, MediaType, NameAddr, ValueError, Via};
 
 /// Longest message read, in bytes: what fits a UDP datagram.
 pub const MAX_MESSAGE: usize = 64 * 1024;
-/// Most header lines in a message.
+/// Most headers in a message, Content-Length not counted.
 pub const MAX_HEADERS: usize = 256;
-/// Longest line of the head, unfolded, in bytes.
+/// Longest start line, and longest header (name and unfolded value), in bytes.
 pub const MAX_LINE: usize = 8 * 1024;
 
 /// A request or a response.
@@ -262,89 +264,5 @@ impl Response {
     /// 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.code)
-    }
-}
-
-/// The phrase RFC 3261 section 21 and its extensions give a status code; a general one for codes they do not know.
-pub fn reason_phrase(code: u16) -> &'static str {
-    match code {
-        100 => "Trying",
-        180 => "Ringing",
-        181 => "Call Is Being Forwarded",
-        182 => "Queued",
-        183 => "Session Progress",
-        199 => "Early Dialog Terminated",
-        200 => "OK",
-        202 => "Accepted",
-        204 => "No Notification",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Moved Temporarily",
-        305 => "Use Proxy",
-        380 => "Alternative Service",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        410 => "Gone",
-        412 => "Conditional Request Failed",
-        413 => "Request Entity Too Large",
-        414 => "Request-URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Unsupported URI Scheme",
-        417 => "Unknown Resource-Priority",
-        420 => "Bad Extension",
-        421 => "Extension Required",
-        422 => "Session Interval Too Small",
-        423 => "Interval Too Brief",
-        428 => "Use Identity Header",
-        429 => "Provide Referrer Identity",
-        430 => "Flow Failed",
-        433 => "Anonymity Disallowed",
-        436 => "Bad Identity Info",
-        437 => "Unsupported Credential",
-        438 => "Invalid Identity Header",
-        439 => "First Hop Lacks Outbound Support",
-        440 => "Max-Breadth Exceeded",
-        469 => "Bad Info Package",
-        470 => "Consent Needed",
-        480 => "Temporarily Unavailable",
-        481 => "Call/Transaction Does Not Exist",
-        482 => "Loop Detected",
-        483 => "Too Many Hops",
-        484 => "Address Incomplete",
-        485 => "Ambiguous",
-        486 => "Busy Here",
-        487 => "Request Terminated",
-        488 => "Not Acceptable Here",
-        489 => "Bad Event",
-        491 => "Request Pending",
-        493 => "Undecipherable",
-        494 => "Security Agreement Required",
-        500 => "Server Internal Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Server Time-out",
-        505 => "Version Not Supported",
-        513 => "Message Too Large",
-        580 => "Precondition Failure",
-        600 => "Busy Everywhere",
-        603 => "Decline",
-        604 => "Does Not Exist Anywhere",
-        606 => "Not Acceptable",
-        607 => "Unwanted",
-        608 => "Rejected",
-        100..200 => "Progress",
-        200..300 => "Success",
-        300..400 => "Redirection",
-        400..500 => "Request Failure",
-        500..600 => "Server Failure",
-        _ => "Global Failure",
     }
 }

@@ -178,20 +178,17 @@ fn decode_bytes(text: &str, resolve: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                let value = high << 4 | low;
-                if resolve(value) {
-                    out.push(value);
-                } else {
-                    out.extend(format!("%{value:02X}").bytes());
-                }
-                at += 3;
+        if let (b'%', Some(high), Some(low)) = (byte, digit(at + 1), digit(at + 2)) {
+            let value = high << 4 | low;
+            if resolve(value) {
+                out.push(value);
+            } else {
+                out.extend(format!("%{value:02X}").bytes());
             }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
         }
     }
     out

@@ -59,9 +59,9 @@ impl NameAddr {
         self
     }
 
-    /// The `tag` parameter.
+    /// The `tag` parameter; an empty one is none.
     pub fn tag(&self) -> Option<&str> {
-        self.params.get("tag")
+        self.params.get("tag").filter(|tag| !tag.is_empty())
     }
 
     /// Reads one value; of a list, one element.
@@ -93,17 +93,18 @@ impl NameAddr {
         })
     }
 
-    /// Without angle brackets everything behind the first `;` belongs to the header, and `?` or `,` may not be there (RFC 3261 20).
+    /// Without angle brackets everything behind the first `;` belongs to the header. A `?` or `,` may not be there (RFC 3261 20); in
+    /// a web or mail address, which no call will ever go to, it does no harm.
     fn parse_bare(text: &str) -> Result<Self, ValueError> {
         let cut = text.find(';').unwrap_or(text.len());
-        let uri = trim(&text[..cut]);
-        if uri.contains(['?', ',']) {
+        let uri = Uri::parse(trim(&text[..cut]))?;
+        if text[..cut].contains(['?', ',']) && uri.as_sip().is_some() {
             return Err(ValueError::Text("an address with ? or , outside of angle brackets"));
         }
         let params = Params::parse(&text[cut..]).map_err(ValueError::Text)?;
         Ok(Self {
             display: None,
-            uri: Uri::parse(uri)?,
+            uri,
             params,
         })
     }
@@ -251,11 +252,12 @@ impl Via {
     }
 
     /// Where an answer over UDP goes (RFC 3261 18.2.2, RFC 3581): to `received` and `rport` as stamped, else to the sent-by port
-    /// (5060 by default). `None` when the Via is not stamped and names a host. `maddr` is not followed: it would let a stranger
+    /// (5060 by default). `None` when the Via is not stamped and names a host, or names port 0. `maddr` is not followed: it would let a stranger
     /// aim our answers at anyone.
     pub fn reply_address(&self) -> Option<SocketAddr> {
         let ip = self.received().or_else(|| self.host.ip())?;
-        Some(SocketAddr::new(ip, self.rport().or(self.port).unwrap_or(5060)))
+        let port = self.rport().or(self.port).unwrap_or(5060);
+        (port != 0).then(|| SocketAddr::new(ip, port))
     }
 }
 

@@ -4,7 +4,7 @@
 //! start line, headers in order, Content-Length from the body, empty line, body
 //! ```
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 
 use super::{Headers, Message, Request, Response};
 
@@ -39,7 +39,8 @@ fn write(start: impl Display, headers: &Headers, body: &[u8]) -> Vec<u8> {
             head.push_str(part);
         }
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    // Writing to a String cannot fail.
+    let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body);
     bytes

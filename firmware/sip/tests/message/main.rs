@@ -1,0 +1,23 @@
+//! The message layer as its users see it: real and hostile bytes in, messages and answers out.
+//!
+//! ```text
+//! torture, corpus, flows   data beside the repository (OFFHOOK_DATA)
+//! hostile                  random and mutated bytes, text that tries to break out of its header
+//! everyday                 valid messages, read by rsip too: what it can read we read alike
+//! digest                   vectors
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod corpus;
+mod data;
+mod digest;
+mod everyday;
+mod hostile;
+mod reader;
+mod torture;
