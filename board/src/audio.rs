@@ -10,9 +10,14 @@
 //! `read` answers [`Period::NotYet`] when a poll woke for nothing; after [`Period::Ready`] call it again until it does, each time
 //! followed by one `write`, so that a stall is caught up with at once.
 
+mod alsa;
+mod layout;
+mod mixer;
 mod simulated;
 mod wav;
 
+pub use alsa::AlsaCard;
+pub use mixer::set_mixer;
 pub use simulated::SimulatedCard;
 pub use wav::{Recording, WavError};
 
@@ -40,7 +45,7 @@ pub struct AudioFormat {
     pub rate_hz: u32,
     /// Frames in one period.
     pub period_frames: usize,
-    /// Frames between writing a sample and hearing it, about.
+    /// Frames between writing a period and hearing its first sample, about.
     pub playback_delay_frames: usize,
 }
 
@@ -109,6 +114,20 @@ pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> 
             ),
             "set both [board.audio] capture and playback to wav:FILE/silence/null, or both to ALSA devices",
         )),
+    }
+}
+
+/// The sound cards the kernel knows, for messages.
+fn cards() -> String {
+    let text = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
+    let names: Vec<String> = text
+        .lines()
+        .filter_map(|line| Some(format!("hw:{}", line.split_once('[')?.1.split_once(']')?.0.trim())))
+        .collect();
+    if names.is_empty() {
+        "the kernel knows no sound card".to_owned()
+    } else {
+        format!("the cards here are {}", names.join(", "))
     }
 }
 

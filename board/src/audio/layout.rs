@@ -1,0 +1,125 @@
+//! How a card lays its samples out, and mono i16 in between.
+//!
+//! ```text
+//! card bytes (S16 | S24 | S24_3 | S32, 1–8 channels) ─to_mono─▶ i16 ─▶ engine ─▶ i16 ─spread─▶ card bytes
+//! ```
+
+/// A little-endian sample of the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sample {
+    /// 16 bits.
+    S16,
+    /// 24 bits in the low three of four bytes.
+    S24,
+    /// 24 bits in three bytes.
+    S24In3,
+    /// 32 bits.
+    S32,
+}
+
+/// Sample format and channel count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) sample: Sample,
+    pub(super) channels: usize,
+}
+
+impl Layout {
+    /// Bytes of one sample of one channel.
+    fn width(self) -> usize {
+        match self.sample {
+            Sample::S16 => 2,
+            Sample::S24In3 => 3,
+            Sample::S24 | Sample::S32 => 4,
+        }
+    }
+
+    /// Bytes of one frame.
+    pub(super) fn frame(self) -> usize {
+        self.width() * self.channels
+    }
+
+    fn get(self, bytes: &[u8]) -> i32 {
+        let high = match self.sample {
+            Sample::S16 => [bytes[0], bytes[1]],
+            Sample::S24 | Sample::S24In3 => [bytes[1], bytes[2]],
+            Sample::S32 => [bytes[2], bytes[3]],
+        };
+        i32::from(i16::from_le_bytes(high))
+    }
+
+    fn put(self, sample: i16, bytes: &mut [u8]) {
+        let [low, high] = sample.to_le_bytes();
+        match self.sample {
+            Sample::S16 => bytes.copy_from_slice(&[low, high]),
+            Sample::S24In3 => bytes.copy_from_slice(&[0, low, high]),
+            // The fourth byte carries the sign: some cards read it.
+            Sample::S24 => bytes.copy_from_slice(&[0, low, high, if sample < 0 { 0xff } else { 0 }]),
+            Sample::S32 => bytes.copy_from_slice(&[0, 0, low, high]),
+        }
+    }
+
+    /// Mixes all channels to one (their mean, so nothing clips).
+    pub(super) fn to_mono(self, bytes: &[u8], mono: &mut [i16]) {
+        for (to, frame) in mono.iter_mut().zip(bytes.chunks_exact(self.frame())) {
+            let sum: i32 = frame.chunks_exact(self.width()).map(|sample| self.get(sample)).sum();
+            *to = (sum / self.channels as i32) as i16;
+        }
+    }
+
+    /// The same on every channel.
+    pub(super) fn spread(self, mono: &[i16], bytes: &mut [u8]) {
+        for (&sample, frame) in mono.iter().zip(bytes.chunks_exact_mut(self.frame())) {
+            for to in frame.chunks_exact_mut(self.width()) {
+                self.put(sample, to);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layout_is_the_way_back_of_itself() {
+        let mono: Vec<i16> = [0, 1, -1, 255, -256, 12_345, -12_345, i16::MAX, i16::MIN].to_vec();
+        for sample in [Sample::S16, Sample::S24, Sample::S24In3, Sample::S32] {
+            for channels in 1..=8 {
+                let layout = Layout { sample, channels };
+                let mut bytes = vec![0xaa; mono.len() * layout.frame()];
+                layout.spread(&mono, &mut bytes);
+                let mut back = vec![0; mono.len()];
+                layout.to_mono(&bytes, &mut back);
+                assert_eq!(back, mono, "{layout:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_where_alsa_wants_them() {
+        let bytes = |sample, value: i16| {
+            let layout = Layout { sample, channels: 1 };
+            let mut bytes = vec![0xaa; layout.frame()];
+            layout.spread(&[value], &mut bytes);
+            bytes
+        };
+        assert_eq!(bytes(Sample::S16, 0x1234), [0x34, 0x12]);
+        assert_eq!(bytes(Sample::S24In3, 0x1234), [0, 0x34, 0x12]);
+        assert_eq!(bytes(Sample::S24, -2), [0, 0xfe, 0xff, 0xff]);
+        assert_eq!(bytes(Sample::S32, -2), [0, 0, 0xfe, 0xff]);
+    }
+
+    #[test]
+    fn loud_channels_do_not_clip() {
+        let layout = Layout {
+            sample: Sample::S16,
+            channels: 2,
+        };
+        let mut mono = [0];
+        layout.to_mono(&[0xff, 0x7f, 0xff, 0x7f], &mut mono);
+        assert_eq!(mono, [i16::MAX]);
+        layout.to_mono(&[0xff, 0x7f, 0, 0x80], &mut mono);
+        assert_eq!(mono, [0]);
+    }
+}
