@@ -210,7 +210,8 @@ impl Sender {
                 timestamp,
                 duration,
                 left: END_PACKETS - 1,
-                gap: ms(MIN_GAP_MS),
+                // The event ends with this packet time, the pause is counted from there.
+                gap: ms(MIN_GAP_MS) + self.step,
             }
         } else {
             State::Active {
@@ -346,3 +347,6 @@ pub fn pulse(event: u8, tone_ms: u16, pause_ms: u16, level_dbm0: f32) -> Option<
         level_dbm0,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -301,6 +301,9 @@ impl Session {
         let malformed = RtcpError::Malformed(packet.len());
         let mut heard = Heard::default();
         let mut report = None;
+        if packet.is_empty() {
+            return Err(malformed);
+        }
         for part in Parts::new(packet) {
             let (kind, bytes) = part.ok_or(malformed)?;
             match kind {
@@ -439,3 +442,6 @@ impl Writer<'_> {
         self.bytes(&[0x80 | count, kind, high, low])
     }
 }
+
+#[cfg(test)]
+mod tests;

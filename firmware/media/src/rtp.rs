@@ -323,3 +323,6 @@ impl Sequence {
         (((expected - received) << 8) / expected).min(255) as u8
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,15 @@ pub(crate) fn read_all(test: &str, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+/// Some instant to count virtual time from.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an `Instant` can only be had from the clock; every other one in a test is counted from this"
+)]
+pub(crate) fn start() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// A xorshift generator.
 pub(crate) struct Noise(u64);
 

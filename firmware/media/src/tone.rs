@@ -140,7 +140,7 @@ impl ToneGenerator {
             self.pending = Some(spec);
             self.fade.get_or_insert(self.ramp);
         } else {
-            self.begin(spec);
+            self.begin(&spec);
         }
     }
 
@@ -180,15 +180,15 @@ impl ToneGenerator {
         self.spec.is_some_and(|spec| !is_silent(&spec.segments[self.segment])) && self.position > 0
     }
 
-    fn begin(&mut self, spec: ToneSpec) {
+    fn begin(&mut self, spec: &ToneSpec) {
         self.spec = None;
         self.pending = None;
         self.fade = None;
         self.owed = 0;
         self.oscillators = [Oscillator::SILENT; MAX_FREQUENCIES];
         if spec.len > 0 && usize::from(spec.len) <= MAX_SEGMENTS {
-            self.spec = Some(spec);
-            self.enter(&spec, 0, None);
+            self.spec = Some(*spec);
+            self.enter(spec, 0, None);
         }
     }
 
@@ -215,10 +215,13 @@ impl ToneGenerator {
     fn next_sample(&mut self) -> f32 {
         let Some(spec) = self.spec else { return 0.0 };
         if self.length.is_some_and(|length| self.position >= length) {
-            let Some(next) = following(&spec, self.segment) else {
-                self.spec = None;
-                if let Some(pending) = self.pending.take() {
-                    self.begin(pending);
+            let next = following(&spec, self.segment);
+            // Silence for ever is an end.
+            let Some(next) = next.filter(|&next| spec.segments[next].length_ms != 0 || !is_silent(&spec.segments[next])) else {
+                self.spec = self.pending.take();
+                self.fade = None;
+                if let Some(pending) = self.spec {
+                    self.begin(&pending);
                 }
                 return 0.0;
             };
@@ -237,7 +240,7 @@ impl ToneGenerator {
                 self.spec = None;
                 self.fade = None;
                 if let Some(pending) = self.pending.take() {
-                    self.begin(pending);
+                    self.begin(&pending);
                 }
             } else {
                 self.fade = Some(left - 1);
@@ -316,3 +319,6 @@ fn gain(segment: &ToneSegment, level_dbm0: f32) -> f32 {
     };
     gain.min(32_767.0 / peak)
 }
+
+#[cfg(test)]
+mod tests;

@@ -512,6 +512,9 @@ mod tests {
             .collect()
     }
 
+    /// What is done to the decoder after a loss, given what was played and what would have come next.
+    type Prepare<'a> = &'a dyn Fn(&mut Decoder, &[i16], &[i16]);
+
     /// After a loss the decoder must be right again at once: compare the 20 ms after it with what an undisturbed decoder gives.
     #[test]
     fn following_the_concealment_heals_faster_than_not() {
@@ -520,7 +523,7 @@ mod tests {
         Encoder::new().encode(&sound, &mut coded).unwrap();
         let mut clean = vec![0; 16_000];
         Decoder::new().decode(&coded, &mut clean).unwrap();
-        let error_after = |prepare: &dyn Fn(&mut Decoder, &[i16], &[i16])| -> f64 {
+        let error_after = |prepare: Prepare| -> f64 {
             let (mut error, mut power) = (0.0, 0.0);
             for lost_frame in (5..40).step_by(5) {
                 let lost = lost_frame * 320;

@@ -45,16 +45,17 @@ pub fn rate_for_card(card_rate_hz: u32) -> u32 {
         .unwrap_or(48_000)
 }
 
-/// Bits a second for mono speech at a rate: where listening tests stop rising steeply (RFC 7587 §3.1.1), with a fifth
-/// on top that pays for FEC.
-pub fn bitrate_for_rate(rate_hz: u32) -> u32 {
-    match rate_hz {
+/// Bits a second for mono speech at a rate: where listening tests stop rising steeply (RFC 7587 §3.1.1), and with FEC 4000
+/// more. That much it takes for libopus to really add redundancy at the loss we tell it at first, without narrowing the band.
+pub fn bitrate_for_rate(rate_hz: u32, fec: bool) -> u32 {
+    let sound = match rate_hz {
         0..=8_000 => 16_000,
         8_001..=12_000 => 20_000,
         12_001..=16_000 => 24_000,
         16_001..=24_000 => 28_000,
         _ => 32_000,
-    }
+    };
+    if fec { sound + 4_000 } else { sound }
 }
 
 fn sample_rate(rate_hz: u32) -> SampleRate {
@@ -85,7 +86,7 @@ impl Encoder {
     /// [`CodecError::Opus`].
     pub fn new(options: EncoderOptions) -> Result<Self, CodecError> {
         let rate_hz = rate_for_card(options.card_rate_hz);
-        let bitrate = options.bitrate.unwrap_or_else(|| bitrate_for_rate(rate_hz));
+        let bitrate = options.bitrate.unwrap_or_else(|| bitrate_for_rate(rate_hz, options.fec));
         let build = || -> audiopus::Result<(LibEncoder, usize)> {
             let mut inner = LibEncoder::new(sample_rate(rate_hz), Channels::Mono, Application::Voip)?;
             inner.set_complexity(5)?;
@@ -300,3 +301,6 @@ pub fn has_fec(payload: &[u8]) -> bool {
     let side = toc & 4 != 0 && silk_frames < 3 && flags >> (6 - 2 * silk_frames) & 1 == 1;
     mono || side
 }
+
+#[cfg(test)]
+mod tests;
