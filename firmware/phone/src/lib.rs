@@ -4,10 +4,19 @@
 //! hook, keys, rotary digits ─┐                      ┌─▶ tone, ringer, lamps, what the ear hears
 //! registration, call events ─┼─▶ Phone (one state) ─┤
 //! timers (handle_timeout)  ──┘                      └─▶ place, answer, reject, hold, end, DTMF
+//!
+//! keys ─▶ dialling (emergency, speed dial, digit_map) ─▶ number ─▶ route (which account, or directly) ─▶ Place
 //! ```
 
+mod call;
+mod dialling;
+pub mod digit_map;
+mod input;
+mod output;
 pub mod phone;
+mod route;
 
-pub use phone::{
-    AccountId, Alert, CallId, CallUpdate, Destination, EndCause, Input, Key, Lamp, LampState, Output, Phone, RingStyle, State, Tone,
-};
+pub use call::CallState;
+pub use input::{AccountId, Alert, CallId, CallUpdate, EndCause, Input, Key};
+pub use output::{Destination, Lamp, LampState, Output, RingStyle, State, Tone};
+pub use phone::Phone;

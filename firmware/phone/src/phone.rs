@@ -1,223 +1,130 @@
 //! The phone itself: one exhaustive state machine.
+//!
+//! ```text
+//!                    ┌─ hook.rs   lift, put down, flash, answer
+//! Input ─▶ handle ───┼─ keys.rs   keys, rotary digits, the number, placing
+//!                    └─ news.rs   calls coming in, news of calls, what fails
+//!             │           └─▶ state, active call, calls, one timer a purpose
+//!             └─▶ present.rs: what is heard, rung and lit follows from the state alone; differences become Output
+//!
+//!   Idle ─lift▶ DialTone ─key▶ Collecting ─number▶ Calling ─180▶ Ringback ─183▶ EarlyMedia ─200▶ Talking
+//!   Idle ─INVITE▶ Ringing ─lift▶ Talking ─flash▶ DialTone (recall) … flash ▶ Talking;  no answer to it ▶ OnHold
+//!   any failure ▶ Busy | Congestion ─time▶ Howler ─time▶ Silent;   every state ─put down▶ Idle (or Ringing, if a caller waits)
+//! ```
+//!
+//! Because sound, ringer and lamps are derived (`present`), no path through the machine can forget to stop a tone.
+//!
+//! The hook as flash (`call.flash = "hook"`): where a flash means something (in a call, or with one on hold) putting the handset down
+//! cuts the sound at once and starts the country's window. Lifted again before the window's begin it was a knock and the call goes on;
+//! inside it, a flash; when it has passed, the handset is down for good and every call ends. Everywhere else it is down at once.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-/// Index of an account in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(pub usize);
+use config::country::CountryPlan;
 
-/// A call as the phone knows it. Numbers are never used twice in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CallId(pub u32);
+use crate::call::{CallState, Calls};
+use crate::dialling::DialPlan;
+use crate::input::{CallId, Input, Key};
+use crate::output::{Output, State, Tone};
+use crate::route::Lines;
 
-/// A key of the keypad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// 0 to 9.
-    Digit(u8),
-    /// `*`
-    Star,
-    /// `#`
-    Hash,
-    /// A to D of a 4×4 keypad: 0 is A.
-    Letter(u8),
-}
+mod hook;
+mod keys;
+mod news;
+mod present;
 
-/// What happens to the phone.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// The handset was lifted (true) or put down (false), debounced. Sent once at start, too.
-    Hook(bool),
-    /// A key went down.
-    KeyDown(Key),
-    /// A key came up.
-    KeyUp(Key),
-    /// A rotary dial finished one digit.
-    Rotary(Key),
-    /// The flash key, or `ctl flash`.
-    Flash,
-    /// An account became usable (registered, or needs no registration) or unusable.
-    Line {
-        /// Which account.
-        account: AccountId,
-        /// Calls can be placed by it.
-        usable: bool,
-    },
-    /// Messages wait in the mailbox.
-    MessagesWaiting(bool),
-    /// Somebody calls. The id is given by [`Phone::new_call`].
-    Incoming {
-        /// The new call.
-        call: CallId,
-        /// Address or display name of the caller.
-        from: String,
-        /// How the caller asks to be rung.
-        alert: Alert,
-        /// The far end asks for, and configuration allows, answering by itself.
-        auto_answer: bool,
-    },
-    /// Something happened to a call the phone knows.
-    Call(CallId, CallUpdate),
-}
+/// How long dial tone waits for the first digit before it becomes congestion tone.
+const DIAL_TONE: Duration = Duration::from_secs(30);
 
-/// News of one call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CallUpdate {
-    /// 180, or 183 without media: local ringback.
-    Ringing,
-    /// The far end sends sound before answering.
-    EarlyMedia,
-    /// The call stands.
-    Answered,
-    /// Our hold or resume was accepted (true: on hold now).
-    Held(bool),
-    /// The far end put us on hold or took us back.
-    HeldByPeer(bool),
-    /// The call is over.
-    Ended(EndCause),
-}
+/// How long a rotary digit sounds as DTMF in a call.
+const ROTARY_DTMF: Duration = Duration::from_millis(100);
 
-/// Why a call is over.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndCause {
-    /// SIP status code, where there was one.
-    pub code: Option<u16>,
-    /// Words for log, status and history.
-    pub reason: String,
-}
-
-/// How an incoming call asks to be rung (Alert-Info).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Alert {
-    /// The country's own cadence.
-    #[default]
-    Normal,
-    /// Internal call: distinctive cadence 1 to 5 (Bellcore-dr1…).
-    Distinctive(u8),
-    /// No sound.
-    Silent,
-}
-
-/// Where a call shall go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// Digits, or a whole SIP address from speed dial.
-    pub address: String,
-    /// By which account; `None`: directly, without a server.
-    pub account: Option<AccountId>,
-    /// An emergency call: nothing may block it.
-    pub emergency: bool,
-}
-
-/// A tone of the country's plan, as the ear hears it.
-pub use config::country::ToneKind as Tone;
-
-/// How the ringer rings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingStyle {
-    /// What the caller asked for; the cadence itself is country data.
-    pub alert: Alert,
-}
-
-/// The lamps a phone may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lamp {
-    /// A line is ready.
-    Line,
-    /// The phone is in use.
-    InUse,
-    /// Messages wait.
-    Message,
-}
-
-/// What a lamp does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LampState {
-    /// Dark.
-    Off,
-    /// Lit.
-    On,
-    /// On and off each half second.
-    Slow,
-    /// On and off each 100 ms (ringing, error).
-    Fast,
-}
-
-/// What the phone wants done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Play this tone in the ear until told otherwise; `None`: silence.
-    Tone(Option<Tone>),
-    /// Ring, or be silent.
-    Ring(Option<RingStyle>),
-    /// Set a lamp.
-    Lamp(Lamp, LampState),
-    /// A short key tone in the ear (the DTMF pair of the key) while it is down.
-    KeyTone(Option<Key>),
-    /// Place a call.
-    Place {
-        /// The id the phone gave it.
-        call: CallId,
-        /// Where to.
-        to: Destination,
-    },
-    /// Tell the caller it rings here (180).
-    Ringing(CallId),
-    /// Answer an incoming call.
-    Answer(CallId),
-    /// Refuse an incoming call with this status code.
-    Reject(CallId, u16),
-    /// End a call, whatever its state needs (CANCEL, BYE, 4xx).
-    End(CallId),
-    /// Put a call on hold (true) or take it back (false).
-    Hold(CallId, bool),
-    /// Connect the handset with these calls (none: no call is heard, nothing is sent).
-    Connect(Vec<CallId>),
-    /// Send a digit into the call: pressed (true) or released (false).
-    Dtmf(CallId, Key, bool),
-    /// A line for log and history.
-    Note(String),
-}
-
-/// What the phone is doing, as `status` tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// On hook, nothing happens.
-    Idle,
-    /// Off hook, dial tone.
-    DialTone,
-    /// Digits are coming in.
-    Collecting,
-    /// INVITE is out, nothing came back.
-    Calling,
-    /// The far end rings.
-    Ringback,
-    /// The far end is heard before it answers.
-    EarlyMedia,
-    /// A call stands.
-    Talking,
-    /// On hook, ringing.
-    Ringing,
-    /// Busy tone.
-    Busy,
-    /// Congestion tone.
-    Congestion,
-    /// Off hook too long.
-    Howler,
-    /// Our call is on hold and nothing else goes on (second dial tone has its own states).
-    OnHold,
+/// A key that is down.
+#[derive(Debug, Clone, Copy)]
+struct KeyDown {
+    key: Key,
+    /// The call it is sent into.
+    dtmf: Option<CallId>,
+    /// It is heard in the handset.
+    heard: bool,
+    /// When it comes up by itself (a rotary digit).
+    until: Option<Instant>,
 }
 
 /// The telephone.
 #[derive(Debug)]
 pub struct Phone {
+    // What never changes.
+    call: config::schema::Call,
+    long_timer: Duration,
+    short_timer: Duration,
+    hotline: Option<(String, Duration)>,
+    flash_window: (Duration, Duration),
+    plan: DialPlan,
+
+    // What it is doing.
     state: State,
+    off_hook: bool,
+    /// On hook, but a call stands that answered itself.
+    hands_free: bool,
+    calls: Calls,
+    /// The call of the handset; always one that is in `calls` and not on hold. `Some` in Calling, Ringback, EarlyMedia and Talking only.
+    active: Option<CallId>,
+    digits: String,
+    /// What the digit timer dials when it runs out.
+    pending: Option<String>,
+    /// A second dial tone: after a flash (DialTone) or a `,` of the digit map (Collecting).
+    second_dial_tone: bool,
+    key: Option<KeyDown>,
+    lines: Lines,
+    messages: bool,
+
+    // Timers.
+    /// The state's own timer, set and cleared by `enter`.
+    step: Option<Instant>,
+    /// When the hook went down, while that may still be a flash.
+    flash_from: Option<Instant>,
+    /// When a ringing call is answered by itself.
+    auto_answer: Option<(Instant, CallId)>,
+
+    // What the owner was told.
+    shown: present::Shown,
+    out: VecDeque<Output>,
 }
 
 impl Phone {
     /// A phone on hook with no usable line.
-    pub fn new(_config: &config::Config, _now: Instant) -> Self {
-        Self { state: State::Idle }
+    pub fn new(config: &config::Config, _now: Instant) -> Self {
+        let plan: Option<&CountryPlan> = config::country::plan(&config.phone.country);
+        let (from, to) = plan.map_or((300, 1000), |plan| plan.flash_window_ms);
+        let ms = |ms: u32| Duration::from_millis(ms.into());
+        let mut phone = Self {
+            call: config.call.clone(),
+            long_timer: ms(config.dial.long_timer_ms),
+            short_timer: ms(config.dial.short_timer_ms),
+            hotline: config.dial.hotline.as_ref().map(|(number, delay)| (number.clone(), ms(*delay))),
+            flash_window: (ms(from.into()), ms(to.into())),
+            plan: DialPlan::new(config),
+            state: State::Idle,
+            off_hook: false,
+            hands_free: false,
+            calls: Calls::default(),
+            active: None,
+            digits: String::new(),
+            pending: None,
+            second_dial_tone: false,
+            key: None,
+            lines: Lines::new(config),
+            messages: false,
+            step: None,
+            flash_from: None,
+            auto_answer: None,
+            shown: present::Shown::default(),
+            out: VecDeque::new(),
+        };
+        phone.present();
+        phone
     }
 
     /// What the phone is doing.
@@ -225,24 +132,179 @@ impl Phone {
         self.state
     }
 
-    /// The next unused call id, for an incoming call.
-    pub fn new_call(&mut self) -> CallId {
-        CallId(0)
+    /// The handset is lifted.
+    pub fn off_hook(&self) -> bool {
+        self.off_hook
     }
 
-    /// Something happened.
-    pub fn handle(&mut self, _input: Input, _now: Instant) {}
+    /// What one call is doing; `None` when it is over or never was.
+    pub fn call_state(&self, call: CallId) -> Option<CallState> {
+        self.calls.get(call).map(|call| call.state)
+    }
+
+    /// The tone in the ear.
+    pub fn tone(&self) -> Option<Tone> {
+        self.shown.tone
+    }
+
+    /// The digits keyed so far.
+    pub fn digits(&self) -> &str {
+        &self.digits
+    }
+
+    /// The next unused call id, for an incoming call.
+    pub fn new_call(&mut self) -> CallId {
+        self.calls.new_id()
+    }
+
+    /// Something happened. Timers that are due fire first.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        self.fire(now);
+        match input {
+            Input::Hook(true) => self.lift(now),
+            Input::Hook(false) => self.put_down(now),
+            Input::HangUp => {
+                self.off_hook = false;
+                self.hang_up(now);
+            }
+            Input::KeyDown(key) => self.key_down(key, now),
+            Input::KeyUp(key) => self.key_up(key),
+            Input::Rotary(key) => self.rotary(key, now),
+            Input::Flash => self.flash(now),
+            Input::Line { account, usable } => self.lines.set(account, usable),
+            Input::MessagesWaiting(messages) => self.messages = messages,
+            Input::Incoming {
+                call,
+                from,
+                alert,
+                auto_answer,
+            } => self.incoming(call, from, alert, auto_answer, now),
+            Input::Call(call, update) => self.news(call, update, now),
+        }
+        self.present();
+    }
 
     /// Fires every timer that is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.fire(now);
+        self.present();
+    }
 
     /// What is to be done next; call until `None` after each `handle`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.out.pop_front()
     }
 
     /// When to call [`Phone::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        [
+            self.step,
+            self.flash_ends(),
+            self.auto_answer.map(|(at, _)| at),
+            self.key.and_then(|key| key.until),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn fire(&mut self, now: Instant) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        // Each timer is cleared before it acts. One that acts may set another that is due, too (a howler of no length), but only along
+        // Congestion → Howler → Silent: a few rounds are enough.
+        for _ in 0..4 {
+            if due(self.flash_ends()) {
+                self.hang_up(now);
+            } else if due(self.key.and_then(|key| key.until)) {
+                self.release_key();
+            } else if let Some((at, call)) = self.auto_answer
+                && at <= now
+            {
+                self.auto_answer = None;
+                self.answer_by_itself(call);
+            } else if due(self.step) {
+                self.step = None;
+                self.step_over(now);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The state's own timer ran out.
+    fn step_over(&mut self, now: Instant) {
+        match self.state {
+            State::DialTone => match self.hotline.clone() {
+                Some((number, _)) if !self.second_dial_tone => self.dial(&number, now),
+                Some(_) | None => self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now),
+            },
+            State::Collecting => match self.pending.take() {
+                Some(number) => self.dial(&number, now),
+                None => {
+                    let why = format!("{} is not complete", self.digits);
+                    self.fail(Tone::Congestion, why, now);
+                }
+            },
+            State::Calling | State::Ringback | State::EarlyMedia => self.no_answer(now),
+            State::Busy | State::Congestion => {
+                if self.calls.first(CallState::OnHold).is_some() {
+                    // Somebody is on hold: no howler for one who may only have put the handset aside.
+                    self.enter(State::OnHold, None);
+                } else {
+                    self.enter(State::Howler, Some(now + Duration::from_secs(self.call.howler_s.into())));
+                }
+            }
+            State::Howler => self.enter(State::Silent, None),
+            // These set no timer.
+            State::Idle | State::Ringing | State::Talking | State::OnHold | State::Silent => {}
+        }
+    }
+
+    /// The one place where the state changes; its timer changes with it.
+    fn enter(&mut self, state: State, step: Option<Instant>) {
+        self.state = state;
+        self.step = step;
+        match state {
+            State::Calling | State::Ringback | State::EarlyMedia | State::Talking => {}
+            State::Idle
+            | State::DialTone
+            | State::Collecting
+            | State::Ringing
+            | State::Busy
+            | State::Congestion
+            | State::Howler
+            | State::Silent
+            | State::OnHold => self.active = None,
+        }
+        match state {
+            State::DialTone | State::Collecting => {}
+            State::Idle
+            | State::Calling
+            | State::Ringback
+            | State::EarlyMedia
+            | State::Talking
+            | State::Ringing
+            | State::Busy
+            | State::Congestion
+            | State::Howler
+            | State::Silent
+            | State::OnHold => {
+                self.digits.clear();
+                self.pending = None;
+                self.second_dial_tone = false;
+            }
+        }
+    }
+
+    /// When a hook that went down is down for good.
+    fn flash_ends(&self) -> Option<Instant> {
+        self.flash_from.map(|from| from + self.flash_window.1)
+    }
+
+    fn note(&mut self, text: String) {
+        self.out.push_back(Output::Note(text));
     }
 }
+
+#[cfg(test)]
+mod tests;

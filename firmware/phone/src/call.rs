@@ -1,0 +1,127 @@
+//! The calls of the phone: a small table, bounded, whose numbers are never used twice.
+//!
+//! ```text
+//! new id ─▶ Call { state, peer, … } ─▶ removed when it ends, by us or by the far end; later news of it finds nothing
+//! ```
+
+use std::collections::VecDeque;
+
+use crate::input::{Alert, CallId};
+use crate::output::Destination;
+
+/// Most calls at once: one talking, one on hold, one waiting.
+pub(crate) const MAX_CALLS: usize = 3;
+
+/// What one call is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallState {
+    /// Outgoing, nothing came back yet.
+    Calling,
+    /// Outgoing, the far end rings.
+    Ringback,
+    /// Outgoing, the far end is heard before it answers.
+    EarlyMedia,
+    /// It stands and has the handset.
+    Talking,
+    /// It stands and we hold it.
+    OnHold,
+    /// Incoming, it rings.
+    Ringing,
+    /// Incoming, it waits behind another call.
+    Waiting,
+}
+
+impl CallState {
+    /// The state's name in `status` and events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Calling => "calling",
+            Self::Ringback => "ringback",
+            Self::EarlyMedia => "early_media",
+            Self::Talking => "talking",
+            Self::OnHold => "on_hold",
+            Self::Ringing => "ringing",
+            Self::Waiting => "waiting",
+        }
+    }
+
+    /// The call belongs to the handset: putting it down ends it. An incoming call nobody answered goes on ringing instead.
+    pub(crate) fn of_handset(self) -> bool {
+        match self {
+            Self::Calling | Self::Ringback | Self::EarlyMedia | Self::Talking | Self::OnHold => true,
+            Self::Ringing | Self::Waiting => false,
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) state: CallState,
+    /// Who it is with, for log and history.
+    pub(crate) peer: String,
+    pub(crate) emergency: bool,
+    /// Further ways to try when this one fails before it is answered.
+    pub(crate) ways: VecDeque<Destination>,
+    /// How an incoming call asks to be rung.
+    pub(crate) alert: Alert,
+}
+
+/// All calls, the longest untouched first.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    list: Vec<Call>,
+    next: u32,
+}
+
+impl Calls {
+    /// An id that no call ever had.
+    pub(crate) fn new_id(&mut self) -> CallId {
+        let id = CallId(self.next);
+        self.next = self.next.wrapping_add(1);
+        id
+    }
+
+    /// Sees that an id from outside is not given again.
+    pub(crate) fn used(&mut self, id: CallId) {
+        if id.0 >= self.next {
+            self.next = id.0.wrapping_add(1);
+        }
+    }
+
+    pub(crate) fn full(&self) -> bool {
+        self.list.len() >= MAX_CALLS
+    }
+
+    pub(crate) fn push(&mut self, call: Call) {
+        debug_assert!(!self.full());
+        self.list.push(call);
+    }
+
+    pub(crate) fn get(&self, id: CallId) -> Option<&Call> {
+        self.list.iter().find(|call| call.id == id)
+    }
+
+    pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
+        let at = self.list.iter().position(|call| call.id == id)?;
+        Some(self.list.remove(at))
+    }
+
+    /// Sets a call's state and makes it the last touched.
+    pub(crate) fn set(&mut self, id: CallId, state: CallState) {
+        if let Some(mut call) = self.remove(id) {
+            call.state = state;
+            self.list.push(call);
+        }
+    }
+
+    /// The call in this state that was untouched longest.
+    pub(crate) fn first(&self, state: CallState) -> Option<CallId> {
+        self.list.iter().find(|call| call.state == state).map(|call| call.id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.list.iter()
+    }
+}

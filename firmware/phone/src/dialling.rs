@@ -1,0 +1,198 @@
+//! From the keys pressed to the number that is called.
+//!
+//! ```text
+//! digits ─┬─▶ emergency numbers ── complete: at once, before all else
+//!         ├─▶ speed dial ───────── complete: its target
+//!         └─▶ digit map ────────── complete, could be longer, barred, no match
+//!                 └─▶ Decision: dial now, wait for a timer, or refuse and say why
+//! ```
+//!
+//! While the digits are the beginning of an emergency number no digit map sends or refuses them: `911` can always be keyed to its end.
+
+use config::digit_map::{self, DigitMap, Timer};
+
+use crate::digit_map::{Match, matches};
+
+/// What is to be done with the digits so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Call this number or address now.
+    Dial(String),
+    /// Wait for more digits; when the timer runs out call `number`, or refuse when there is none.
+    Wait {
+        timer: Timer,
+        number: Option<String>,
+        second_dial_tone: bool,
+    },
+    /// Congestion tone, and why.
+    Refuse(String),
+}
+
+/// Everything the phone knows about numbers.
+#[derive(Debug)]
+pub(crate) struct DialPlan {
+    map: Option<DigitMap>,
+    emergency: Vec<String>,
+    speed_dial: Vec<(String, String)>,
+}
+
+impl DialPlan {
+    pub(crate) fn new(config: &config::Config) -> Self {
+        let own = config::country::plan(&config.phone.country).map_or(&[][..], |plan| plan.emergency);
+        Self {
+            // A configuration that was loaded has a valid map; with one built by hand that has not, only emergency and speed dial work.
+            map: digit_map::parse(&config.dial.digit_map).ok(),
+            emergency: own
+                .iter()
+                .map(|&number| number.to_owned())
+                .chain(config.dial.emergency.iter().cloned())
+                .collect(),
+            speed_dial: config.dial.speed_dial.clone(),
+        }
+    }
+
+    /// Whether this is an emergency number.
+    pub(crate) fn is_emergency(&self, number: &str) -> bool {
+        self.emergency.iter().any(|emergency| emergency == number)
+    }
+
+    /// Whether anything begins with these digits; decides if `#` is a digit or means "send now".
+    pub(crate) fn accepts(&self, digits: &str) -> bool {
+        let speed = self.speed_dial.iter().any(|(keyed, _)| keyed.starts_with(digits));
+        let emergency = self.emergency.iter().any(|number| number.starts_with(digits));
+        let map = self.map.as_ref().is_some_and(|map| match matches(map, digits).matched {
+            Match::Partial | Match::CouldBeLonger { .. } | Match::Complete(_) | Match::Barred => true,
+            Match::NoMatch => false,
+        });
+        speed || emergency || map
+    }
+
+    /// Decides on digits (at least one).
+    pub(crate) fn decide(&self, digits: &str) -> Decision {
+        if self.is_emergency(digits) {
+            return Decision::Dial(digits.to_owned());
+        }
+        let longer = |number: &str| number.len() > digits.len() && number.starts_with(digits);
+        let hold = self.emergency.iter().any(|number| longer(number)) || self.speed_dial.iter().any(|(keyed, _)| longer(keyed));
+        let verdict = self.map.as_ref().map(|map| matches(map, digits));
+        let second_dial_tone = verdict.as_ref().is_some_and(|verdict| verdict.second_dial_tone);
+        let matched = verdict.map_or(Match::NoMatch, |verdict| verdict.matched);
+        let wait = |timer, number| Decision::Wait {
+            timer,
+            number,
+            second_dial_tone,
+        };
+        if let Some((_, target)) = self.speed_dial.iter().find(|(keyed, _)| keyed == digits) {
+            return match matched {
+                Match::Partial | Match::CouldBeLonger { .. } => wait(Timer::Short, Some(target.clone())),
+                Match::Complete(_) | Match::Barred | Match::NoMatch if hold => wait(Timer::Short, Some(target.clone())),
+                Match::Complete(_) | Match::Barred | Match::NoMatch => Decision::Dial(target.clone()),
+            };
+        }
+        match matched {
+            Match::Complete(number) if hold => wait(Timer::Short, Some(number)),
+            Match::Complete(number) => Decision::Dial(number),
+            Match::CouldBeLonger { number, timer } => wait(timer, Some(number)),
+            Match::Partial => wait(Timer::Long, None),
+            Match::Barred | Match::NoMatch if hold => wait(Timer::Long, None),
+            Match::Barred => Decision::Refuse(format!("{digits} is barred by the digit map")),
+            Match::NoMatch => Decision::Refuse(format!("{digits} is no number of the digit map")),
+        }
+    }
+
+    /// What `#` sends: the number if it is complete, else the digits as they are; never a barred one.
+    pub(crate) fn send_now(&self, digits: &str) -> Decision {
+        match self.decide(digits) {
+            Decision::Wait { number: Some(number), .. } => Decision::Dial(number),
+            Decision::Wait { number: None, .. } => {
+                let barred = self.map.as_ref().is_some_and(|map| matches(map, digits).matched == Match::Barred);
+                if barred {
+                    Decision::Refuse(format!("{digits} is barred by the digit map"))
+                } else {
+                    Decision::Dial(digits.to_owned())
+                }
+            }
+            decided @ (Decision::Dial(_) | Decision::Refuse(_)) => decided,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(toml: &str) -> DialPlan {
+        DialPlan::new(&config::load(toml, "test").unwrap_or_else(|errors| panic!("{errors}")))
+    }
+
+    fn dial(number: &str) -> Decision {
+        Decision::Dial(number.to_owned())
+    }
+
+    #[test]
+    fn every_emergency_number_of_every_country_passes_any_map() {
+        let mut tried = 0;
+        for country in config::country::PLANS {
+            for map in ["x", "xx", "1!", "x.!", "xxxxxxxxxx", "#", "[2-8]xx", "9,xxx", "<1:2>x.T", "0T|9!"] {
+                let plan = plan(&format!(
+                    "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n9 = \"101\"\n1 = \"102\"",
+                    country.code
+                ));
+                for number in country.emergency {
+                    for keyed in 1..number.len() {
+                        let decision = plan.decide(&number[..keyed]);
+                        assert!(
+                            matches!(decision, Decision::Wait { .. }),
+                            "{} {number} {map}: {decision:?} after {keyed} keys",
+                            country.code
+                        );
+                    }
+                    assert_eq!(plan.decide(number), dial(number), "{} {map}", country.code);
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 500, "{tried}");
+    }
+
+    #[test]
+    fn emergency_numbers_of_the_configuration_count_too() {
+        let plan = plan("[dial]\ndigit_map = \"x\"\nemergency = [\"55\"]");
+        assert!(matches!(plan.decide("5"), Decision::Wait { .. }));
+        assert_eq!(plan.decide("55"), dial("55"));
+        assert_eq!(plan.decide("4"), dial("4"));
+    }
+
+    #[test]
+    fn speed_dial_goes_at_once_where_nothing_else_begins_like_it() {
+        let plan = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"");
+        assert_eq!(plan.decide("1"), dial("sip:a@b"));
+        let Decision::Wait {
+            timer: Timer::Short,
+            number,
+            ..
+        } = plan.decide("2")
+        else {
+            panic!()
+        };
+        assert_eq!(number.as_deref(), Some("0815"));
+        assert_eq!(plan.send_now("2"), dial("0815"));
+        assert_eq!(plan.decide("234"), dial("234"));
+        let Decision::Wait { number, .. } = plan.decide("55") else {
+            panic!()
+        };
+        assert_eq!(number.as_deref(), Some("1"));
+        assert_eq!(plan.decide("558"), dial("2"));
+    }
+
+    #[test]
+    fn what_fits_nothing_is_refused_with_a_reason() {
+        let plan = plan("[dial]\ndigit_map = \"[2-8]xx|1900x.!\"");
+        assert_eq!(plan.decide("0"), Decision::Refuse("0 is no number of the digit map".to_owned()));
+        assert_eq!(
+            plan.decide("19001"),
+            Decision::Refuse("19001 is barred by the digit map".to_owned())
+        );
+        assert_eq!(plan.send_now("23"), dial("23"));
+    }
+}

@@ -1,0 +1,124 @@
+//! What can happen to the phone: hook, keys, lines and calls, as plain data.
+
+/// Index of an account in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub usize);
+
+/// A call as the phone knows it. Numbers are never used twice in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u32);
+
+/// A key of the keypad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// 0 to 9.
+    Digit(u8),
+    /// `*`
+    Star,
+    /// `#`
+    Hash,
+    /// A to D of a 4×4 keypad: 0 is A.
+    Letter(u8),
+}
+
+/// What happens to the phone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The handset was lifted (true) or put down (false), debounced. Sent once at start, too.
+    Hook(bool),
+    /// A key went down. On hook keys do nothing: there is no pre-dialling, a desk phone dials with the handset lifted.
+    KeyDown(Key),
+    /// A key came up.
+    KeyUp(Key),
+    /// A rotary dial finished one digit.
+    Rotary(Key),
+    /// The flash key, or `ctl flash`.
+    Flash,
+    /// The handset was put down and that is meant (`ctl hang-up`, where a flash has a verb of its own): final at once, without
+    /// waiting for the flash window. A hook switch says [`Input::Hook`]`(false)`.
+    HangUp,
+    /// An account became usable (registered, or needs no registration) or unusable.
+    Line {
+        /// Which account.
+        account: AccountId,
+        /// Calls can be placed by it.
+        usable: bool,
+    },
+    /// Messages wait in the mailbox.
+    MessagesWaiting(bool),
+    /// Somebody calls. The id is given by [`crate::Phone::new_call`].
+    Incoming {
+        /// The new call.
+        call: CallId,
+        /// Address or display name of the caller.
+        from: String,
+        /// How the caller asks to be rung.
+        alert: Alert,
+        /// The far end asks for, and configuration allows, answering by itself.
+        auto_answer: bool,
+    },
+    /// Something happened to a call the phone knows.
+    Call(CallId, CallUpdate),
+}
+
+impl Key {
+    /// The key as it is written: `0`–`9`, `*`, `#`, `A`–`D`. A digit or letter out of range is the last one.
+    pub fn char(self) -> char {
+        match self {
+            Self::Digit(digit) => char::from(b'0' + digit.min(9)),
+            Self::Star => '*',
+            Self::Hash => '#',
+            Self::Letter(letter) => char::from(b'A' + letter.min(3)),
+        }
+    }
+
+    /// The key written like this; `None` if there is no such key.
+    pub fn from_char(key: char) -> Option<Self> {
+        match key {
+            '0'..='9' => Some(Self::Digit(key as u8 - b'0')),
+            '*' => Some(Self::Star),
+            '#' => Some(Self::Hash),
+            'A'..='D' => Some(Self::Letter(key as u8 - b'A')),
+            'a'..='d' => Some(Self::Letter(key as u8 - b'a')),
+            _ => None,
+        }
+    }
+}
+
+/// News of one call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallUpdate {
+    /// 180, or 183 without media: local ringback.
+    Ringing,
+    /// The far end sends sound before answering.
+    EarlyMedia,
+    /// The call stands.
+    Answered,
+    /// Our hold or resume was accepted (true: on hold now).
+    Held(bool),
+    /// The far end put us on hold or took us back.
+    HeldByPeer(bool),
+    /// The call is over.
+    Ended(EndCause),
+}
+
+/// Why a call is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndCause {
+    /// SIP status code, where there was one.
+    pub code: Option<u16>,
+    /// Words for log, status and history.
+    pub reason: String,
+}
+
+/// How an incoming call asks to be rung (Alert-Info).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Alert {
+    /// The country's own cadence.
+    #[default]
+    Normal,
+    /// Internal call: distinctive cadence 1 to 5 (Bellcore-dr1…).
+    Distinctive(u8),
+    /// No sound.
+    Silent,
+}

@@ -1,0 +1,247 @@
+//! The hook: lifting, putting down, flashing; and answering, which is what lifting is for.
+
+use std::time::Instant;
+
+use config::schema::Flash;
+
+use super::{DIAL_TONE, Phone};
+use crate::call::CallState;
+use crate::input::CallId;
+use crate::output::{Output, State};
+
+impl Phone {
+    pub(super) fn lift(&mut self, now: Instant) {
+        if self.off_hook {
+            return;
+        }
+        self.off_hook = true;
+        if let Some(from) = self.flash_from.take() {
+            // A longer pulse fired the window's timer before this. A shorter one was a knock, no flash.
+            if now.saturating_duration_since(from) >= self.flash_window.0 {
+                self.flash(now);
+            }
+            return;
+        }
+        if self.hands_free {
+            // Whoever lifts now takes the call over; it is connected already.
+            self.hands_free = false;
+            return;
+        }
+        match self.state {
+            State::Idle => self.dial_tone(false, now),
+            State::Ringing => match self.calls.first(CallState::Ringing) {
+                Some(call) => self.answer(call),
+                None => self.dial_tone(false, now),
+            },
+            // On hook the phone is idle, rings, or is hands-free; nothing else can be.
+            State::DialTone
+            | State::Collecting
+            | State::Calling
+            | State::Ringback
+            | State::EarlyMedia
+            | State::Talking
+            | State::Busy
+            | State::Congestion
+            | State::Howler
+            | State::Silent
+            | State::OnHold => {}
+        }
+    }
+
+    pub(super) fn put_down(&mut self, now: Instant) {
+        let was_off_hook = std::mem::replace(&mut self.off_hook, false);
+        if was_off_hook && self.call.flash == Flash::Hook && self.flash_means_something() {
+            self.release_key();
+            self.flash_from = Some(now);
+        } else if self.flash_from.is_none() {
+            self.hang_up(now);
+        }
+    }
+
+    /// In a call, or with one on hold or waiting. Never in an emergency call: no slip of the hand may park it.
+    fn flash_means_something(&self) -> bool {
+        let emergency = self.calls.iter().any(|call| call.emergency);
+        let held = self
+            .calls
+            .first(CallState::OnHold)
+            .or(self.calls.first(CallState::Waiting))
+            .is_some();
+        let here = match self.state {
+            State::Talking => true,
+            State::DialTone
+            | State::Collecting
+            | State::Calling
+            | State::Ringback
+            | State::EarlyMedia
+            | State::Busy
+            | State::Congestion
+            | State::Howler
+            | State::Silent
+            | State::OnHold => held,
+            State::Idle | State::Ringing => false,
+        };
+        here && !emergency
+    }
+
+    /// The handset is down for good: every call of it ends. One that rings or waits, which is nobody's yet, (still) rings.
+    pub(super) fn hang_up(&mut self, now: Instant) {
+        self.flash_from = None;
+        match self.state {
+            // Nothing to put down: a call that rings goes on ringing.
+            State::Idle | State::Ringing => return,
+            State::DialTone
+            | State::Collecting
+            | State::Calling
+            | State::Ringback
+            | State::EarlyMedia
+            | State::Talking
+            | State::Busy
+            | State::Congestion
+            | State::Howler
+            | State::Silent
+            | State::OnHold => {}
+        }
+        self.release_key();
+        let ours: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|call| call.state.of_handset())
+            .map(|call| call.id)
+            .collect();
+        for call in ours {
+            self.end(call);
+        }
+        self.on_hook(now);
+    }
+
+    /// The handset is free again: ring for whoever waits, or rest.
+    pub(super) fn on_hook(&mut self, now: Instant) {
+        self.hands_free = false;
+        match self.calls.first(CallState::Waiting) {
+            Some(call) => {
+                self.calls.set(call, CallState::Ringing);
+                self.ring(call, false, now);
+            }
+            None => self.enter(State::Idle, None),
+        }
+    }
+
+    /// Rings for a call, and sets the time it answers itself.
+    pub(super) fn ring(&mut self, call: CallId, at_once: bool, now: Instant) {
+        self.enter(State::Ringing, None);
+        let after_ms = if at_once { Some(0) } else { self.call.auto_answer_ms };
+        if let Some(ms) = after_ms {
+            self.auto_answer = Some((now + std::time::Duration::from_millis(ms.into()), call));
+        }
+    }
+
+    /// Ends a call of ours and forgets it.
+    pub(super) fn end(&mut self, call: CallId) {
+        if let Some(call) = self.calls.remove(call) {
+            self.out.push_back(Output::End(call.id));
+        }
+        if self.active == Some(call) {
+            self.active = None;
+        }
+    }
+
+    pub(super) fn dial_tone(&mut self, recall: bool, now: Instant) {
+        self.digits.clear();
+        self.pending = None;
+        self.enter(State::DialTone, Some(now + DIAL_TONE));
+        self.second_dial_tone = recall;
+        if !recall && let Some((number, delay)) = self.hotline.clone() {
+            if delay.is_zero() {
+                self.dial(&number, now);
+            } else {
+                self.step = Some(now + delay);
+            }
+        }
+    }
+
+    /// The handset gets an incoming call.
+    pub(super) fn answer(&mut self, call: CallId) {
+        let Some(found) = self.calls.get(call) else { return };
+        let peer = found.peer.clone();
+        self.out.push_back(Output::Answer(call));
+        self.calls.set(call, CallState::Talking);
+        self.active = Some(call);
+        self.enter(State::Talking, None);
+        self.auto_answer = None;
+        // Whoever rang besides waits now.
+        while let Some(other) = self.calls.first(CallState::Ringing) {
+            self.calls.set(other, CallState::Waiting);
+        }
+        self.note(format!("call from {peer} answered"));
+    }
+
+    /// Nobody lifted, or nobody needs to: the call is connected with the handset on its hook.
+    pub(super) fn answer_by_itself(&mut self, call: CallId) {
+        if self.state == State::Ringing && self.call_state(call) == Some(CallState::Ringing) {
+            self.hands_free = !self.off_hook;
+            self.answer(call);
+        }
+    }
+
+    /// A flash: answers who waits, takes back who is on hold, or holds the call and gives a second dial tone.
+    pub(super) fn flash(&mut self, now: Instant) {
+        if self.call.flash == Flash::Off || self.hands_free || self.flash_from.is_some() {
+            return;
+        }
+        let waiting = self.calls.first(CallState::Waiting);
+        let next = waiting.or(self.calls.first(CallState::OnHold));
+        let emergency = self.calls.iter().any(|call| call.emergency);
+        match (self.state, next) {
+            (State::Idle | State::Ringing, _) => {}
+            _ if emergency => self.note("flash does nothing in an emergency call".to_owned()),
+            (State::Talking, _) => {
+                self.release_key();
+                if let Some(active) = self.active.take() {
+                    self.out.push_back(Output::Hold(active, true));
+                    self.calls.set(active, CallState::OnHold);
+                }
+                match next {
+                    Some(next) => self.switch_to(next),
+                    None => self.dial_tone(true, now),
+                }
+            }
+            (
+                State::DialTone
+                | State::Collecting
+                | State::Calling
+                | State::Ringback
+                | State::EarlyMedia
+                | State::Busy
+                | State::Congestion
+                | State::Howler
+                | State::Silent
+                | State::OnHold,
+                Some(next),
+            ) => {
+                // The second call that did not come about is given up.
+                self.release_key();
+                if let Some(active) = self.active {
+                    self.end(active);
+                }
+                self.switch_to(next);
+            }
+            (State::Busy | State::Congestion | State::Howler | State::Silent, None) => self.dial_tone(false, now),
+            // Nobody to go to: a number being dialled or a call being placed is left alone.
+            (State::DialTone | State::Collecting | State::Calling | State::Ringback | State::EarlyMedia | State::OnHold, None) => {}
+        }
+    }
+
+    /// The handset goes to a call that waits or is on hold.
+    fn switch_to(&mut self, call: CallId) {
+        match self.call_state(call) {
+            Some(CallState::Waiting | CallState::Ringing) => self.answer(call),
+            Some(CallState::OnHold) => {
+                self.out.push_back(Output::Hold(call, false));
+                self.calls.set(call, CallState::Talking);
+                self.active = Some(call);
+                self.enter(State::Talking, None);
+            }
+            Some(CallState::Calling | CallState::Ringback | CallState::EarlyMedia | CallState::Talking) | None => {}
+        }
+    }
+}

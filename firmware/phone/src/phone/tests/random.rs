@@ -1,0 +1,290 @@
+//! Anything may happen in any order, and still: putting the handset down silences the phone and ends its calls.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+/// A step of a random walk. Calls are named by their age, so that most news concern calls there are.
+#[derive(Debug, Clone)]
+enum Step {
+    Hook(bool),
+    HangUp,
+    Key(char),
+    KeyUp(char),
+    Rotary(u8),
+    Flash,
+    Line(usize, bool),
+    Messages(bool),
+    Incoming {
+        alert: u8,
+        auto_answer: bool,
+    },
+    News {
+        age: u32,
+        what: News,
+    },
+    /// An id that may never have been, or that is long gone.
+    Nonsense {
+        id: u32,
+        what: News,
+    },
+    /// Time passes: this many ms.
+    Wait(u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum News {
+    Ringing,
+    EarlyMedia,
+    Answered,
+    Held(bool),
+    HeldByPeer(bool),
+    Ended(Option<u16>),
+}
+
+fn update(what: News) -> CallUpdate {
+    match what {
+        News::Ringing => CallUpdate::Ringing,
+        News::EarlyMedia => CallUpdate::EarlyMedia,
+        News::Answered => CallUpdate::Answered,
+        News::Held(held) => CallUpdate::Held(held),
+        News::HeldByPeer(held) => CallUpdate::HeldByPeer(held),
+        News::Ended(code) => CallUpdate::Ended(EndCause {
+            code,
+            reason: "random".to_owned(),
+        }),
+    }
+}
+
+fn news() -> impl Strategy<Value = News> {
+    prop_oneof![
+        3 => Just(News::Ringing),
+        2 => Just(News::EarlyMedia),
+        4 => Just(News::Answered),
+        1 => any::<bool>().prop_map(News::Held),
+        1 => any::<bool>().prop_map(News::HeldByPeer),
+        2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)), Just(Some(603))].prop_map(News::Ended),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = || prop::sample::select("0123456789*#A".chars().collect::<Vec<_>>());
+    prop_oneof![
+        4 => Just(Step::Hook(true)),
+        1 => Just(Step::Hook(false)),
+        1 => Just(Step::HangUp),
+        3 => key().prop_map(Step::Key),
+        3 => Just(Step::Key('#')),
+        2 => key().prop_map(Step::KeyUp),
+        1 => (0u8..10).prop_map(Step::Rotary),
+        3 => Just(Step::Flash),
+        1 => (0usize..3, any::<bool>()).prop_map(|(account, usable)| Step::Line(account, usable)),
+        1 => any::<bool>().prop_map(Step::Messages),
+        3 => (0u8..3, prop::bool::weighted(0.2)).prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
+        8 => (0u32..3, news()).prop_map(|(age, what)| Step::News { age, what }),
+        1 => (any::<u32>(), news()).prop_map(|(id, what)| Step::Nonsense { id, what }),
+        4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000]).prop_map(Step::Wait),
+    ]
+}
+
+fn configuration() -> impl Strategy<Value = String> {
+    let flash = prop::sample::select(vec!["hook", "hook", "key", "off"]);
+    let map = prop::sample::select(vec!["xx.T", "[2-8]xx|0x.T|9,x.T|1!", "x"]);
+    let auto = prop::sample::select(vec!["false", "false", "false", "true", "700"]);
+    let hotline = prop::sample::select(vec!["", "", "", "hotline = \"5\"\n", "hotline = \"5\"\nhotline_after_ms = 500\n"]);
+    (flash, map, auto, any::<bool>(), any::<bool>(), hotline).prop_map(|(flash, map, auto, waiting, account, hotline)| {
+        let account = if account { "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n[[account]]\nuser = \"2\"\ndomain = \"p\"\n" } else { "" };
+        format!("{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n[call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\n")
+    })
+}
+
+/// The calls the phone must have ended, by what it was told and said.
+#[derive(Default)]
+struct Ledger {
+    open: BTreeSet<CallId>,
+    ever: BTreeSet<CallId>,
+    ringing: BTreeSet<CallId>,
+}
+
+impl Ledger {
+    fn follow(&mut self, said: &[Output]) {
+        for output in said {
+            match output {
+                Output::Place { call, .. } => {
+                    assert!(self.ever.insert(*call), "the id {call:?} was used before");
+                    self.open.insert(*call);
+                }
+                Output::Answer(call) => {
+                    assert!(self.ringing.remove(call), "{call:?} does not ring");
+                    self.open.insert(*call);
+                }
+                Output::Reject(call, _) => assert!(self.ringing.remove(call), "{call:?} does not ring"),
+                Output::End(call) => assert!(self.open.remove(call), "{call:?} is no open call"),
+                Output::Hold(call, _) | Output::Dtmf(call, ..) => assert!(self.open.contains(call), "{output:?}"),
+                Output::Connect(calls) => assert!(calls.iter().all(|call| self.open.contains(call)), "{output:?}"),
+                Output::Ringing(call) => assert!(self.ringing.contains(call)),
+                Output::Tone(_) | Output::Ring(_) | Output::Lamp(..) | Output::KeyTone(_) | Output::Note(_) => {}
+            }
+        }
+    }
+
+    fn over(&mut self, call: CallId) {
+        self.open.remove(&call);
+        self.ringing.remove(&call);
+    }
+}
+
+fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSet<&'static str>) {
+    for step in steps {
+        let news = |id: u32, what: News| Input::Call(CallId(id), update(what));
+        let next = desk.phone.calls.new_id().0;
+        let input = match step {
+            Step::Hook(off) => Input::Hook(*off),
+            Step::HangUp => Input::HangUp,
+            Step::Key(key) => Input::KeyDown(Key::from_char(*key).unwrap()),
+            Step::KeyUp(key) => Input::KeyUp(Key::from_char(*key).unwrap()),
+            Step::Rotary(digit) => Input::Rotary(Key::Digit(*digit)),
+            Step::Flash => Input::Flash,
+            Step::Line(account, usable) => Input::Line {
+                account: AccountId(*account),
+                usable: *usable,
+            },
+            Step::Messages(waiting) => Input::MessagesWaiting(*waiting),
+            Step::Incoming { alert, auto_answer } => {
+                let call = desk.phone.new_call();
+                assert!(ledger.ever.insert(call));
+                ledger.ringing.insert(call);
+                let alert = match alert {
+                    0 => Alert::Normal,
+                    1 => Alert::Silent,
+                    _ => Alert::Distinctive(2),
+                };
+                Input::Incoming {
+                    call,
+                    from: "somebody".to_owned(),
+                    alert,
+                    auto_answer: *auto_answer,
+                }
+            }
+            Step::News { age, what } => {
+                let known: Vec<CallId> = ledger.open.iter().chain(&ledger.ringing).copied().collect();
+                news(known.iter().rev().nth(*age as usize).map_or(next, |call| call.0), *what)
+            }
+            Step::Nonsense { id, what } => news(if ledger.ever.contains(&CallId(*id)) { next } else { *id }, *what),
+            Step::Wait(ms) => {
+                desk.waits_ms(*ms);
+                ledger.follow(&desk.said);
+                check(desk, seen);
+                continue;
+            }
+        };
+        if let Input::Call(call, CallUpdate::Ended(_)) = &input {
+            // Timers that are due fire first and may still end it themselves.
+            desk.waits_ms(0);
+            ledger.follow(&desk.said);
+            ledger.over(*call);
+        }
+        desk.does(input);
+        ledger.follow(&desk.said);
+        check(desk, seen);
+    }
+}
+
+/// What holds after every step.
+fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
+    let phone = &desk.phone;
+    let state = phone.state();
+    seen.insert(state.name());
+    assert!(phone.calls.iter().count() <= 3);
+    assert!(phone.digits.len() <= crate::digit_map::MAX_DIGITS + 1);
+    let active = phone.active.map(|call| phone.call_state(call));
+    match state {
+        State::Idle => desk.rests(),
+        State::Ringing => assert!(desk.ring.is_some() && !phone.off_hook && active.is_none() && desk.tone.is_none()),
+        State::Calling => assert_eq!(active, Some(Some(CallState::Calling))),
+        State::Ringback => assert_eq!(active, Some(Some(CallState::Ringback))),
+        State::EarlyMedia => assert_eq!(active, Some(Some(CallState::EarlyMedia))),
+        State::Talking => assert_eq!(active, Some(Some(CallState::Talking))),
+        State::DialTone | State::Collecting | State::Busy | State::Congestion | State::Howler => {
+            assert!(active.is_none() && phone.poll_timeout().is_some(), "{state:?} would last for ever");
+        }
+        State::Silent => assert!(active.is_none() && desk.tone.is_none()),
+        State::OnHold => assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some()),
+    }
+    assert!(state == State::Ringing || desk.ring.is_none());
+}
+
+/// Puts the handset down, waits for the flash window to pass, and looks.
+fn put_down_and_look(desk: &mut Desk, ledger: &mut Ledger, by_hook: bool) {
+    desk.does(if by_hook { Input::Hook(false) } else { Input::HangUp });
+    ledger.follow(&desk.said);
+    assert_eq!(
+        (desk.tone, desk.key_tone, &desk.connected[..]),
+        (None, None, &[][..]),
+        "silent at once"
+    );
+    if by_hook {
+        // Exactly the flash window: an unanswered caller that waited rings now and may be answered by itself later.
+        let window = desk.phone.flash_ends().map_or(Duration::ZERO, |ends| ends - desk.now);
+        desk.waits(window);
+        ledger.follow(&desk.said);
+    }
+    assert!(ledger.open.is_empty() || desk.phone.hands_free, "still open: {:?}", ledger.open);
+}
+
+#[test]
+fn from_every_state_hanging_up_silences_and_ends_every_call() {
+    let mut seen = BTreeSet::new();
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(1500);
+    // A fixed seed: the coverage asserted below must not depend on luck.
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let seen_cell = std::cell::RefCell::new(&mut seen);
+    let walks = (configuration(), prop::collection::vec(step(), 0..60), any::<bool>());
+    let result = runner.run(&walks, |(toml, steps, by_hook)| {
+        let mut desk = Desk::new(&toml);
+        desk.does(Input::Line {
+            account: AccountId(0),
+            usable: true,
+        });
+        let mut ledger = Ledger::default();
+        walk(&mut desk, &mut ledger, &steps, &mut seen_cell.borrow_mut());
+        if by_hook && !desk.phone.off_hook && !desk.phone.hands_free && desk.phone.flash_from.is_none() {
+            // The hook is down already; then nothing may be open.
+            prop_assert!(ledger.open.is_empty());
+        }
+        put_down_and_look(&mut desk, &mut ledger, by_hook);
+        // Whoever still rings gives up; then all is at rest and the next lift gives dial tone (or the hotline's call).
+        let left: Vec<CallId> = ledger.ringing.iter().chain(&ledger.open).copied().collect();
+        for call in left {
+            desk.ended(call, None);
+        }
+        desk.rests();
+        desk.lifts();
+        let hotline = toml.contains("hotline = ") && !toml.contains("hotline_after_ms");
+        prop_assert!(
+            hotline || (desk.state() == State::DialTone && desk.tone.is_some()),
+            "{:?}",
+            desk.state()
+        );
+        Ok(())
+    });
+    result.unwrap();
+    let missed: Vec<&str> = State::ALL
+        .iter()
+        .map(|state| state.name())
+        .filter(|name| !seen.contains(name))
+        .collect();
+    assert!(missed.is_empty(), "the walks never came to {missed:?}");
+}

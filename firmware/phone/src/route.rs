@@ -1,0 +1,89 @@
+//! From a number to the ways it can be called, best first.
+//!
+//! ```text
+//! number or sip: address + which lines are usable ─▶ [Destination, …]     (a second way only for emergency calls)
+//!                                                └─▶ Err(why there is none)
+//! ```
+
+use crate::input::AccountId;
+use crate::output::Destination;
+
+/// What routing needs to know of the configuration, and which lines are usable now.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// An account's name and whether calls can be placed by it.
+    accounts: Vec<(String, bool)>,
+    direct: bool,
+    emergency_route: Option<String>,
+}
+
+impl Lines {
+    pub(crate) fn new(config: &config::Config) -> Self {
+        Self {
+            accounts: config.accounts.iter().map(|account| (account.name.clone(), false)).collect(),
+            direct: config.call.direct,
+            emergency_route: config.dial.emergency_route.clone(),
+        }
+    }
+
+    /// An account became usable or unusable; one that is not configured changes nothing.
+    pub(crate) fn set(&mut self, account: AccountId, usable: bool) {
+        if let Some(line) = self.accounts.get_mut(account.0) {
+            line.1 = usable;
+        }
+    }
+
+    /// A call could be placed now.
+    pub(crate) fn ready(&self) -> bool {
+        self.accounts.iter().any(|(_, usable)| *usable) || (self.accounts.is_empty() && self.direct)
+    }
+
+    fn usable(&self) -> impl Iterator<Item = AccountId> {
+        self.accounts
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, usable))| *usable)
+            .map(|(index, _)| AccountId(index))
+    }
+
+    /// The way to call a number or address, or why there is none.
+    pub(crate) fn way(&self, address: &str) -> Result<Destination, String> {
+        let to = |account| Destination {
+            address: address.to_owned(),
+            account,
+            emergency: false,
+        };
+        if is_address(address) && self.direct {
+            return Ok(to(None));
+        }
+        match self.usable().next() {
+            Some(account) => Ok(to(Some(account))),
+            None => match self.accounts.first() {
+                Some((name, _)) => Err(format!("no line: the account {name} is not registered")),
+                None if is_address(address) => Err("no line: there is no account, and direct calls are switched off".to_owned()),
+                None => Err("no line: there is no account, and a number needs one (an address can be called by speed dial)".to_owned()),
+            },
+        }
+    }
+
+    /// Every way to call an emergency number: the usable accounts, the emergency route, and when there is neither even an account
+    /// that is not registered, for many servers take an emergency call all the same.
+    pub(crate) fn emergency_ways(&self, number: &str) -> Vec<Destination> {
+        let to = |address: &str, account| Destination {
+            address: address.to_owned(),
+            account,
+            emergency: true,
+        };
+        let mut ways: Vec<Destination> = self.usable().map(|account| to(number, Some(account))).collect();
+        ways.extend(self.emergency_route.iter().map(|route| to(route, None)));
+        if ways.is_empty() {
+            ways.extend((0..self.accounts.len()).map(|index| to(number, Some(AccountId(index)))));
+        }
+        ways
+    }
+}
+
+/// A SIP address rather than a number.
+fn is_address(text: &str) -> bool {
+    text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"))
+}
