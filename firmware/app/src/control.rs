@@ -246,7 +246,13 @@ impl Control {
         }
         match request {
             Request::Lift => self.hook(true, now),
-            Request::HangUp => self.hook(false, now),
+            Request::HangUp => {
+                // Flash has a verb of its own: this one is final at once, and ends a call that answered itself, too.
+                if std::mem::replace(&mut self.off_hook, false) {
+                    self.tell(&json!({"event": "hook", "off": false}));
+                }
+                self.phone.handle(Input::HangUp, now);
+            }
             Request::Flash => self.phone.handle(Input::Flash, now),
             Request::Press(keys) => self.finger.press(keys, now)?,
             Request::Rotary(digits) => self.finger.dial(digits, now)?,

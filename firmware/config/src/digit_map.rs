@@ -154,7 +154,7 @@ struct Reader {
 impl Reader {
     /// The next symbol that is no blank, not taken.
     fn peek(&mut self) -> Option<char> {
-        while self.symbols.get(self.at).is_some_and(|c| c.is_ascii_whitespace()) {
+        while self.symbols.get(self.at).is_some_and(char::is_ascii_whitespace) {
             self.at += 1;
         }
         self.symbols.get(self.at).copied()

@@ -177,16 +177,16 @@ impl Kind {
                 }
                 Ok(fine)
             }
-            Self::Country => match country::plan(text) {
-                Some(plan) => Ok(Value::Text(plan.code.to_owned())),
-                None => {
-                    let names = country::PLANS.iter().flat_map(|plan| [plan.code, plan.name]);
-                    let meant = nearest(text, names.clone().filter(|name| name.len() > 2))
-                        .and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
-                    let mend = meant.map(|plan| format!("did you mean `{}` ({})?", plan.code, plan.name));
-                    Err((format!("there is no country plan {shown}"), mend))
+            Self::Country => {
+                if let Some(plan) = country::plan(text) {
+                    return Ok(Value::Text(plan.code.to_owned()));
                 }
-            },
+                // A two-letter guess would be a guess; whoever wrote the country's name meant it.
+                let meant = nearest(text, country::PLANS.iter().map(|plan| plan.name));
+                let plan = meant.and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
+                let mend = plan.map(|plan| format!("did you mean \"{}\" ({})?", plan.code, plan.name));
+                Err((format!("there is no country plan {shown}"), mend))
+            }
             Self::LogFilter => check_log_filter(text).map(|()| fine).map_err(|what| (what, None)),
             Self::SipUser => address::sip_user(text)
                 .map(|()| fine)
@@ -406,7 +406,7 @@ fn numbers(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Valu
     }
     let mut problems = Vec::new();
     let mut found = Vec::new();
-    for item in list.iter() {
+    for item in list {
         match item.get_ref() {
             DeValue::String(number) if is_keyed(number) => found.push(number.clone().into_owned()),
             DeValue::String(text) => problems.push(Problem::new(

@@ -60,27 +60,24 @@ pub fn decide(found: Option<&[u8]>, file_name: &str, last_good: Option<&[u8]>) -
         Some(errors) => format!("{file_name} has {} errors", errors.0.len()),
         None => format!("there is no {file_name}"),
     };
-    match last_good.map(|bytes| load_bytes(bytes, "last good configuration")) {
-        Some(Ok(config)) => {
-            let report = format!("{why}: the last good configuration stays in use; mend the file");
-            Decision {
-                config,
-                source: Source::LastGood,
-                errors,
-                report,
-                keep: None,
-            }
-        }
-        Some(Err(_)) | None => {
-            let report = format!("{why} and no good one was kept: the defaults are in use; write the file anew");
-            Decision {
-                config: Config::default(),
-                source: Source::Defaults,
-                errors,
-                report,
-                keep: None,
-            }
-        }
+    let (config, source, then) = match last_good.map(|bytes| load_bytes(bytes, "last good configuration")) {
+        Some(Ok(config)) => (
+            config,
+            Source::LastGood,
+            ": the last good configuration stays in use; mend the file",
+        ),
+        Some(Err(_)) | None => (
+            Config::default(),
+            Source::Defaults,
+            " and no good one was kept: the defaults are in use; write the file anew",
+        ),
+    };
+    Decision {
+        config,
+        source,
+        errors,
+        report: format!("{why}{then}"),
+        keep: None,
     }
 }
 

@@ -69,12 +69,12 @@ pub struct Phone {
     /// On hook, but a call stands that answered itself.
     hands_free: bool,
     calls: Calls,
-    /// The call of the handset; always one that is in `calls` and not on hold. `Some` in Calling, Ringback, EarlyMedia and Talking only.
+    /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`, `Ringback`, `EarlyMedia` and `Talking` only.
     active: Option<CallId>,
     digits: String,
     /// What the digit timer dials when it runs out.
     pending: Option<String>,
-    /// A second dial tone: after a flash (DialTone) or a `,` of the digit map (Collecting).
+    /// A second dial tone: after a flash (`DialTone`) or a `,` of the digit map (`Collecting`).
     second_dial_tone: bool,
     key: Option<KeyDown>,
     lines: Lines,
@@ -238,13 +238,14 @@ impl Phone {
                 Some((number, _)) if !self.second_dial_tone => self.dial(&number, now),
                 Some(_) | None => self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now),
             },
-            State::Collecting => match self.pending.take() {
-                Some(number) => self.dial(&number, now),
-                None => {
+            State::Collecting => {
+                if let Some(number) = self.pending.take() {
+                    self.dial(&number, now);
+                } else {
                     let why = format!("{} is not complete", self.digits);
                     self.fail(Tone::Congestion, why, now);
                 }
-            },
+            }
             State::Calling | State::Ringback | State::EarlyMedia => self.no_answer(now),
             State::Busy | State::Congestion => {
                 if self.calls.first(CallState::OnHold).is_some() {

@@ -154,20 +154,7 @@ pub struct CountersStatus {
 
 /// The phone's state as `status` and events spell it.
 pub(crate) fn state_word(state: phone::State) -> &'static str {
-    match state {
-        phone::State::Idle => "idle",
-        phone::State::DialTone => "dial_tone",
-        phone::State::Collecting => "collecting",
-        phone::State::Calling => "calling",
-        phone::State::Ringback => "ringback",
-        phone::State::EarlyMedia => "early_media",
-        phone::State::Talking => "talking",
-        phone::State::Ringing => "ringing",
-        phone::State::Busy => "busy",
-        phone::State::Congestion => "congestion",
-        phone::State::Howler => "howler",
-        phone::State::OnHold => "on_hold",
-    }
+    state.name()
 }
 
 fn round(figure: f32, per_unit: f64) -> f64 {

@@ -158,9 +158,9 @@ impl Phone {
                 let text = format!("call with {} on hold ended by the far end: {why}", call.peer);
                 let last = self.calls.first(CallState::OnHold).is_none();
                 if self.state == State::OnHold && last {
-                    self.fail(Tone::Congestion, text, now)
+                    self.fail(Tone::Congestion, text, now);
                 } else {
-                    self.note(text)
+                    self.note(text);
                 }
             }
             CallState::Ringing => {
