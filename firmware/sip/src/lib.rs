@@ -10,6 +10,9 @@ pub mod digest;
 pub mod message;
 pub mod offer_answer;
 pub mod stream;
+mod sdp;
+mod timer;
+mod transaction;
 
 pub use agent::{
     AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndedBy, Event, Flow, Lookup, LookupId, Target, Transmit, Transport,

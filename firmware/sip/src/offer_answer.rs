@@ -1,6 +1,22 @@
 //! SDP offer/answer (RFC 3264): codecs matched by rtpmap, not by number.
+//!
+//! ```text
+//! LocalMedia ─▶ Session::offer() ─▶ bytes ─▶ … far end … ─▶ bytes ─▶ Session::accept() ─▶ Negotiated
+//! far end's offer ─▶ Session::answer() ─▶ (bytes, Negotiated)
+//! ```
+//!
+//! One [`Session`] per leg: it remembers the m-lines (their number never shrinks), the payload numbers given away (they never
+//! change their meaning), our version in `o=`, and the direction this phone wants.
 
-use std::net::SocketAddr;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::sdp::{Description, Format, Line, Profile, SdpError};
+
+/// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
+const OPUS: u8 = 96;
+const EVENT_8K: u8 = 101;
+const EVENT_48K: u8 = 102;
 
 /// An audio codec as SDP names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,3 +90,407 @@ pub struct Negotiated {
     /// Which way sound may go, as seen from this phone.
     pub direction: Direction,
 }
+
+impl CodecName {
+    /// As rtpmap writes it.
+    fn rtpmap(self) -> &'static str {
+        match self {
+            Self::Opus => "opus/48000/2",
+            Self::G722 => "G722/8000",
+            Self::Pcmu => "PCMU/8000",
+            Self::Pcma => "PCMA/8000",
+        }
+    }
+
+    /// RTP clock in Hz.
+    fn clock(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::G722 | Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    fn static_payload(self) -> Option<u8> {
+        match self {
+            Self::Opus => None,
+            Self::G722 => Some(9),
+            Self::Pcmu => Some(0),
+            Self::Pcma => Some(8),
+        }
+    }
+
+    /// The packet length nearest below the one wished for that this codec can do, in ms.
+    fn ptime(self, wish: u32) -> u8 {
+        let steps: &[u8] = match self {
+            Self::Opus => &[60, 40, 20, 10],
+            Self::G722 | Self::Pcmu | Self::Pcma => &[60, 50, 40, 30, 20, 10],
+        };
+        steps.iter().copied().find(|step| u32::from(*step) <= wish).unwrap_or(10)
+    }
+}
+
+impl Direction {
+    fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    fn of(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+
+    /// The same direction seen from the other end.
+    pub(crate) fn reversed(self) -> Self {
+        Self::of(self.receives(), self.sends())
+    }
+
+    /// What both allow.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self::of(self.sends() && other.sends(), self.receives() && other.receives())
+    }
+
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+/// An m-line of the session, as it stands in our descriptions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Slot {
+    /// The one audio line this phone uses, with its protocol as first written.
+    Ours { proto: String },
+    /// A line refused for good (or until offered anew): port 0, its own formats.
+    Refused { media: String, proto: String, fmt: String },
+}
+
+/// Offer/answer state of one leg of one call.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    local: LocalMedia,
+    /// Session id in `o=`.
+    id: u64,
+    /// Version in `o=`; rises with every change.
+    version: u64,
+    /// What this phone wants, whatever the far end does.
+    wish: Direction,
+    slots: Vec<Slot>,
+    /// Payload numbers in use, ours and theirs alike.
+    codecs: Vec<(u8, CodecName)>,
+    events: Vec<(u8, u32)>,
+    /// Whether the answer in force shares one port for RTP and RTCP.
+    mux: bool,
+    /// Our last description without its `o=` version, to see whether the next one differs.
+    last: Option<String>,
+}
+
+impl Session {
+    /// A session that nothing has been said about yet. An unspecified address in `local` is replaced by `address`.
+    pub(crate) fn new(mut local: LocalMedia, address: IpAddr, id: u64) -> Self {
+        if local.rtp.ip().is_unspecified() {
+            local.rtp.set_ip(address);
+        }
+        if local.rtcp.ip().is_unspecified() {
+            local.rtcp.set_ip(address);
+        }
+        Self {
+            local,
+            id,
+            version: id,
+            wish: Direction::SendRecv,
+            slots: Vec::new(),
+            codecs: Vec::new(),
+            events: Vec::new(),
+            mux: false,
+            last: None,
+        }
+    }
+
+    /// Sets what this phone wants from the next description on.
+    pub(crate) fn set_wish(&mut self, wish: Direction) {
+        self.wish = wish;
+    }
+
+    /// What this phone wants.
+    pub(crate) fn wish(&self) -> Direction {
+        self.wish
+    }
+
+    /// Moves the media to another of our addresses from the next description on.
+    pub(crate) fn set_address(&mut self, address: IpAddr) {
+        self.local.rtp.set_ip(address);
+        self.local.rtcp.set_ip(address);
+    }
+
+    /// An offer with all our codecs.
+    pub(crate) fn offer(&mut self) -> Vec<u8> {
+        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ours { .. })) {
+            self.slots.insert(0, Slot::Ours { proto: "RTP/AVP".into() });
+        }
+        for codec in self.local.codecs.clone() {
+            if !self.codecs.iter().any(|(_, known)| *known == codec) {
+                let pt = codec.static_payload().filter(|pt| self.free(*pt)).unwrap_or_else(|| self.number(OPUS));
+                self.codecs.push((pt, codec));
+            }
+        }
+        if self.local.dtmf {
+            let mut clocks: Vec<(u32, u8)> = Vec::new();
+            if self.local.codecs.iter().any(|c| c.clock() == 8_000) {
+                clocks.push((8_000, EVENT_8K));
+            }
+            if self.local.codecs.iter().any(|c| c.clock() == 48_000) {
+                clocks.push((48_000, EVENT_48K));
+            }
+            for (clock, first) in clocks {
+                if !self.events.iter().any(|(_, known)| *known == clock) {
+                    let pt = self.number(first);
+                    self.events.push((pt, clock));
+                }
+            }
+        }
+        let codecs: Vec<(u8, CodecName)> = self
+            .local
+            .codecs
+            .iter()
+            .filter_map(|codec| self.codecs.iter().find(|(_, known)| known == codec).copied())
+            .collect();
+        let events = if self.local.dtmf { self.events.clone() } else { Vec::new() };
+        let direction = self.wish;
+        self.describe(&codecs, &events, direction, self.local.ptime_ms, false)
+    }
+
+    /// Reads the answer to our last offer. May be called again for the same offer: 183 and then 200.
+    pub(crate) fn accept(&mut self, body: &[u8]) -> Result<Negotiated, SdpError> {
+        let description = Description::parse(body)?;
+        let ours = self.slots.iter().position(|slot| matches!(slot, Slot::Ours { .. })).unwrap_or(0);
+        let line = description.lines.get(ours).ok_or_else(|| SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into()))?;
+        if !line.is_live_audio() {
+            return Err(SdpError::NotAcceptable("the answer refuses the audio line".into()));
+        }
+        if line.profile() != Profile::Plain {
+            return Err(SdpError::NotAcceptable(format!("the answer changes the protocol to {:?}", line.proto)));
+        }
+        let offered = |codec: CodecName| self.codecs.iter().find(|(_, known)| *known == codec).map(|(pt, _)| *pt);
+        let (send_payload, codec) = line
+            .formats
+            .iter()
+            .find_map(|(pt, format)| match format {
+                Format::Codec(codec) if self.local.codecs.contains(codec) && offered(*codec).is_some() => Some((*pt, *codec)),
+                Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
+            })
+            .ok_or_else(|| SdpError::NotAcceptable(format!("the answer's formats are {:?}", line.fmt)))?;
+        let recv_payload = offered(codec).unwrap_or(send_payload);
+        let recv_payloads =
+            self.codecs.iter().filter(|(_, codec)| self.local.codecs.contains(codec)).copied().collect();
+        let events = self.events.clone();
+        self.agree(line, codec, send_payload, recv_payload, recv_payloads, &events)
+    }
+
+    /// Reads an offer and writes the answer to it.
+    pub(crate) fn answer(&mut self, body: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
+        let description = Description::parse(body)?;
+        let mut reason = SdpError::NotAcceptable("no audio line".into());
+        let mut chosen = None;
+        for (index, line) in description.lines.iter().enumerate() {
+            match self.usable(line) {
+                Ok(found) => {
+                    chosen = Some((index, found));
+                    break;
+                }
+                // What is wrong with the first audio line is what the caller wants to hear.
+                Err(error) if line.is_live_audio() && matches!(&reason, SdpError::NotAcceptable(text) if text == "no audio line") => {
+                    reason = error;
+                }
+                Err(_) => {}
+            }
+        }
+        let Some((index, (payload, codec))) = chosen else { return Err(reason) };
+        let Some(line) = description.lines.get(index) else { return Err(reason) };
+        self.slots = description
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(i, other)| {
+                if i == index {
+                    Slot::Ours { proto: other.proto.clone() }
+                } else {
+                    Slot::Refused { media: other.media.clone(), proto: other.proto.clone(), fmt: other.fmt.clone() }
+                }
+            })
+            .collect();
+        self.adopt(line);
+        let event = pick_event(line, codec).filter(|_| self.local.dtmf);
+        let events: Vec<(u8, u32)> = event.into_iter().collect();
+        let negotiated = self.agree(line, codec, payload, payload, vec![(payload, codec)], &events)?;
+        let body = self.describe(&[(payload, codec)], &events, negotiated.direction, negotiated.ptime_ms, negotiated.rtcp_mux);
+        Ok((body, negotiated))
+    }
+
+    /// The first of the offer's formats that this phone has, if the line can be used at all.
+    fn usable(&self, line: &Line) -> Result<(u8, CodecName), SdpError> {
+        if !line.is_live_audio() {
+            return Err(SdpError::NotAcceptable("no audio line".into()));
+        }
+        match line.profile() {
+            Profile::Plain => {}
+            Profile::Secure => return Err(SdpError::NotAcceptable(format!("{} is not offered by this phone; it takes RTP/AVP", line.proto))),
+            Profile::Other => return Err(SdpError::NotAcceptable(format!("unknown protocol {:?}", line.proto))),
+        }
+        line.remote()?;
+        line.formats
+            .iter()
+            .find_map(|(pt, format)| match format {
+                Format::Codec(codec) if self.local.codecs.contains(codec) => Some((*pt, *codec)),
+                Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
+            })
+            .ok_or_else(|| {
+                let mine: Vec<&str> = self.local.codecs.iter().map(|c| c.rtpmap()).collect();
+                SdpError::NotAcceptable(format!("offered formats {:?}, this phone has {}", line.fmt, mine.join(", ")))
+            })
+    }
+
+    /// Takes over the far end's payload numbers: what it calls 97 we call 97 for the rest of the session.
+    fn adopt(&mut self, line: &Line) {
+        for (pt, format) in &line.formats {
+            self.codecs.retain(|(known, _)| known != pt);
+            self.events.retain(|(known, _)| known != pt);
+            match format {
+                Format::Codec(codec) if self.local.codecs.contains(codec) => {
+                    // The first number of a codec counts: a second rtpmap for it is another flavour.
+                    if line.formats.iter().find(|(_, f)| f == format).is_some_and(|(first, _)| first == pt) {
+                        self.codecs.retain(|(_, known)| known != codec);
+                        self.codecs.push((*pt, *codec));
+                    }
+                }
+                Format::Event(clock) => {
+                    self.events.retain(|(_, known)| known != clock);
+                    self.events.push((*pt, *clock));
+                }
+                Format::Codec(_) | Format::Unknown => {}
+            }
+        }
+        self.events.retain(|(_, clock)| matches!(clock, 8_000 | 48_000));
+    }
+
+    fn agree(
+        &mut self,
+        line: &Line,
+        codec: CodecName,
+        send_payload: u8,
+        recv_payload: u8,
+        recv_payloads: Vec<(u8, CodecName)>,
+        events: &[(u8, u32)],
+    ) -> Result<Negotiated, SdpError> {
+        let (remote_rtp, remote_rtcp) = line.remote()?;
+        let send_dtmf = pick_event(line, codec).filter(|_| self.local.dtmf);
+        let recv_dtmf = send_dtmf.and_then(|(_, clock)| events.iter().find(|(_, known)| *known == clock).map(|(pt, _)| *pt));
+        let wish = line.ptime.unwrap_or(u32::from(self.local.ptime_ms)).min(line.maxptime.unwrap_or(u32::MAX));
+        self.mux = line.rtcp_mux;
+        Ok(Negotiated {
+            remote_rtp,
+            remote_rtcp,
+            rtcp_mux: line.rtcp_mux,
+            codec,
+            send_payload,
+            recv_payload,
+            recv_payloads,
+            // Only what both know may be sent.
+            send_dtmf: send_dtmf.filter(|_| recv_dtmf.is_some()),
+            recv_dtmf,
+            ptime_ms: codec.ptime(wish),
+            opus_fec: codec == CodecName::Opus && line.opus_fec,
+            opus_dtx: codec == CodecName::Opus && line.opus_dtx,
+            direction: line.meant_direction().reversed().and(self.wish),
+        })
+    }
+
+    fn describe(&mut self, codecs: &[(u8, CodecName)], events: &[(u8, u32)], direction: Direction, ptime: u8, mux: bool) -> Vec<u8> {
+        let ip = self.local.rtp.ip();
+        let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        let mut body = format!("s=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n");
+        for slot in &self.slots {
+            // Writing to a String cannot fail.
+            let _ = match slot {
+                Slot::Refused { media, proto, fmt } => write!(body, "m={media} 0 {proto} {fmt}\r\n"),
+                Slot::Ours { proto } => self.describe_audio(&mut body, proto, codecs, events, direction, ptime, mux),
+            };
+        }
+        if self.last.as_ref().is_some_and(|last| *last != body) {
+            self.version += 1;
+        }
+        let whole = format!("v=0\r\no=- {} {} IN {family} {ip}\r\n{body}", self.id, self.version);
+        self.last = Some(body);
+        whole.into_bytes()
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of one m-line, written in one place
+    fn describe_audio(
+        &self,
+        body: &mut String,
+        proto: &str,
+        codecs: &[(u8, CodecName)],
+        events: &[(u8, u32)],
+        direction: Direction,
+        ptime: u8,
+        mux: bool,
+    ) -> std::fmt::Result {
+        write!(body, "m=audio {} {proto}", self.local.rtp.port())?;
+        for pt in codecs.iter().map(|(pt, _)| pt).chain(events.iter().map(|(pt, _)| pt)) {
+            write!(body, " {pt}")?;
+        }
+        body.push_str("\r\n");
+        for (pt, codec) in codecs {
+            write!(body, "a=rtpmap:{pt} {}\r\n", codec.rtpmap())?;
+            if *codec == CodecName::Opus {
+                write!(body, "a=fmtp:{pt} useinbandfec=1\r\n")?;
+            }
+        }
+        for (pt, clock) in events {
+            write!(body, "a=rtpmap:{pt} telephone-event/{clock}\r\na=fmtp:{pt} 0-16\r\n")?;
+        }
+        write!(body, "a=ptime:{ptime}\r\na=maxptime:60\r\n")?;
+        if mux {
+            body.push_str("a=rtcp-mux\r\n");
+        } else if self.local.rtcp.port() != self.local.rtp.port().wrapping_add(1) {
+            write!(body, "a=rtcp:{}\r\n", self.local.rtcp.port())?;
+        }
+        write!(body, "a={}\r\n", direction.attribute())
+    }
+
+    fn free(&self, pt: u8) -> bool {
+        !self.codecs.iter().any(|(known, _)| *known == pt) && !self.events.iter().any(|(known, _)| *known == pt)
+    }
+
+    /// A dynamic number not yet given away, `first` if possible.
+    fn number(&self, first: u8) -> u8 {
+        std::iter::once(first).chain(96..=127).find(|pt| self.free(*pt) && (*pt == first || ![OPUS, EVENT_8K, EVENT_48K].contains(pt))).unwrap_or(first)
+    }
+}
+
+/// The telephone-event format that goes with a codec: the one of its clock, else any (RFC 4733 section 2.1 wants the same clock;
+/// phones that offer Opus with telephone-event/8000 are many, and digits are worth more than the rule).
+fn pick_event(line: &Line, codec: CodecName) -> Option<(u8, u32)> {
+    let events = || {
+        line.formats.iter().filter_map(|(pt, format)| match format {
+            Format::Event(clock @ (8_000 | 48_000)) => Some((*pt, *clock)),
+            Format::Event(_) | Format::Codec(_) | Format::Unknown => None,
+        })
+    };
+    events().find(|(_, clock)| *clock == codec.clock()).or_else(|| events().next())
+}
+
+#[cfg(test)]
+#[path = "offer_answer_tests.rs"]
+mod tests;

@@ -1,0 +1,222 @@
+//! Offers and answers as RFC 3264 wants them, line by line.
+
+use super::*;
+
+fn local(codecs: &[CodecName]) -> LocalMedia {
+    LocalMedia {
+        rtp: "0.0.0.0:20000".parse().unwrap(),
+        rtcp: "0.0.0.0:20001".parse().unwrap(),
+        codecs: codecs.to_vec(),
+        ptime_ms: 20,
+        dtmf: true,
+    }
+}
+
+fn session(codecs: &[CodecName]) -> Session {
+    Session::new(local(codecs), "192.0.2.9".parse().unwrap(), 7)
+}
+
+fn sdp(media: &str) -> Vec<u8> {
+    format!("v=0\r\no=- 5 5 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}").into_bytes()
+}
+
+fn text(body: &[u8]) -> &str {
+    std::str::from_utf8(body).unwrap()
+}
+
+const ALL: [CodecName; 4] = [CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma];
+
+#[test]
+fn two_of_ours_agree_on_the_first_codec() {
+    let mut a = session(&ALL);
+    let mut b = Session::new(local(&[CodecName::Pcma, CodecName::G722]), "192.0.2.8".parse().unwrap(), 9);
+    let offer = a.offer();
+    assert_eq!(
+        text(&offer),
+        "v=0\r\no=- 7 7 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 20000 RTP/AVP 96 9 0 8 101 102\r\n\
+         a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-16\r\n\
+         a=ptime:20\r\na=maxptime:60\r\na=sendrecv\r\n"
+    );
+    let (answer, at_b) = b.answer(&offer).unwrap();
+    let at_a = a.accept(&answer).unwrap();
+    assert_eq!((at_a.codec, at_b.codec), (CodecName::G722, CodecName::G722));
+    assert_eq!(at_a.remote_rtp, "192.0.2.8:20000".parse().unwrap());
+    assert_eq!(at_b.remote_rtp, "192.0.2.9:20000".parse().unwrap());
+    assert_eq!(at_b.remote_rtcp, "192.0.2.9:20001".parse().unwrap());
+    assert_eq!((at_a.send_dtmf, at_a.recv_dtmf), (Some((101, 8000)), Some(101)));
+    assert_eq!((at_b.send_dtmf, at_b.recv_dtmf), (Some((101, 8000)), Some(101)));
+    assert_eq!(at_a.recv_payloads, [(96, CodecName::Opus), (9, CodecName::G722), (0, CodecName::Pcmu), (8, CodecName::Pcma)]);
+}
+
+#[test]
+fn dynamic_numbers_are_mirrored_and_kept() {
+    let mut phone = session(&ALL);
+    let offer = sdp(
+        "m=audio 4000 RTP/AVP 97 96 100\r\na=rtpmap:97 OPUS/48000/2\r\na=fmtp:97 useinbandfec=1;usedtx=1\r\na=rtpmap:96 PCMA/8000\r\n\
+         a=rtpmap:100 telephone-event/48000\r\n",
+    );
+    let (answer, negotiated) = phone.answer(&offer).unwrap();
+    assert!(text(&answer).contains("m=audio 20000 RTP/AVP 97 100\r\na=rtpmap:97 opus/48000/2\r\n"), "{}", text(&answer));
+    assert_eq!((negotiated.send_payload, negotiated.recv_payload), (97, 97));
+    assert_eq!((negotiated.send_dtmf, negotiated.recv_dtmf), (Some((100, 48_000)), Some(100)));
+    assert!(negotiated.opus_fec && negotiated.opus_dtx);
+    // Our own later offer gives no number a second meaning.
+    let offer = phone.offer();
+    let offer = text(&offer);
+    assert!(offer.contains("m=audio 20000 RTP/AVP 97 9 0 96 100 101\r\n"), "{offer}");
+    assert!(offer.contains("a=rtpmap:96 PCMA/8000\r\n"));
+}
+
+#[test]
+fn matching_event_clock_wins() {
+    let mut phone = session(&ALL);
+    let offer = |codec: &str| {
+        sdp(&format!(
+            "m=audio 4000 RTP/AVP {codec} 101 102\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:102 telephone-event/48000\r\n"
+        ))
+    };
+    assert_eq!(phone.answer(&offer("96")).unwrap().1.send_dtmf, Some((102, 48_000)));
+    assert_eq!(phone.answer(&offer("0")).unwrap().1.send_dtmf, Some((101, 8_000)));
+}
+
+#[test]
+fn every_other_line_is_refused_in_its_place() {
+    let mut phone = session(&[CodecName::Pcmu]);
+    let offer = sdp(
+        "m=video 4000 RTP/AVP 100\r\na=rtpmap:100 myvideo/96000\r\nm=audio 4002 UNKNOWN 0\r\nm=audio 4004 RTP/AVP 80\r\n\
+         m=audio 4006 RTP/AVP 0\r\nm=audio 4008 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
+    );
+    let (answer, negotiated) = phone.answer(&offer).unwrap();
+    let lines: Vec<&str> = text(&answer).lines().filter(|l| l.starts_with("m=")).collect();
+    assert_eq!(
+        lines,
+        [
+            "m=video 0 RTP/AVP 100",
+            "m=audio 0 UNKNOWN 0",
+            "m=audio 0 RTP/AVP 80",
+            "m=audio 20000 RTP/AVP 0",
+            "m=audio 0 RTP/AVP 0",
+            "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
+        ]
+    );
+    assert_eq!(negotiated.remote_rtp.port(), 4006);
+    // The count stays in our own re-offer.
+    let reoffer = phone.offer();
+    assert_eq!(text(&reoffer).lines().filter(|l| l.starts_with("m=")).count(), 6);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_the_reason() {
+    let mut phone = session(&[CodecName::Pcmu]);
+    for (media, status, word) in [
+        ("m=audio 4000 RTP/AVP 18\r\n", 488, "PCMU"),
+        ("m=audio 0 RTP/AVP 0\r\n", 488, "no audio"),
+        ("m=video 4000 RTP/AVP 0\r\n", 488, "no audio"),
+        ("m=audio 4000 RTP/SAVP 0\r\n", 488, "RTP/SAVP"),
+        ("m=audio 4000 RTP/AVP 0\r\nc=IN IP7 127.0.0.1\r\n", 488, "127.0.0.1"),
+        ("", 400, "no m="),
+    ] {
+        let error = phone.answer(&sdp(media)).unwrap_err();
+        assert_eq!(error.status(), status, "{media}");
+        assert!(error.to_string().contains(word), "{error} ⊉ {word}");
+    }
+}
+
+#[test]
+fn directions_are_answered_by_rule() {
+    use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
+    for (theirs, wish, answer) in [
+        ("sendrecv", SendRecv, SendRecv),
+        ("sendonly", SendRecv, RecvOnly),
+        ("recvonly", SendRecv, SendOnly),
+        ("inactive", SendRecv, Inactive),
+        ("sendrecv", SendOnly, SendOnly),
+        ("sendonly", SendOnly, Inactive),
+        ("recvonly", SendOnly, SendOnly),
+        ("sendrecv", Inactive, Inactive),
+    ] {
+        let mut phone = session(&[CodecName::Pcmu]);
+        phone.set_wish(wish);
+        let (body, negotiated) = phone.answer(&sdp(&format!("a={theirs}\r\nm=audio 4000 RTP/AVP 0\r\n"))).unwrap();
+        assert_eq!(negotiated.direction, answer, "{theirs} {wish:?}");
+        assert!(text(&body).ends_with(&format!("a={}\r\n", answer.attribute())));
+    }
+    let mut phone = session(&[CodecName::Pcmu]);
+    let (_, held) = phone.answer(&sdp("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n")).unwrap();
+    assert_eq!(held.direction, RecvOnly);
+    assert!(held.remote_rtp.ip().is_unspecified());
+}
+
+#[test]
+fn the_version_rises_only_with_a_change() {
+    let mut phone = session(&[CodecName::Pcmu]);
+    let version = |body: &[u8]| text(body).lines().nth(1).unwrap().split(' ').nth(2).unwrap().parse::<u64>().unwrap();
+    let first = version(&phone.offer());
+    assert_eq!(version(&phone.offer()), first);
+    phone.set_wish(Direction::SendOnly);
+    assert_eq!(version(&phone.offer()), first + 1);
+    phone.set_wish(Direction::SendRecv);
+    assert_eq!(version(&phone.offer()), first + 2);
+    phone.set_address("192.0.2.77".parse().unwrap());
+    assert_eq!(version(&phone.offer()), first + 3);
+}
+
+#[test]
+fn an_answer_is_held_against_the_offer() {
+    let mut phone = session(&[CodecName::Opus, CodecName::Pcmu]);
+    phone.offer();
+    // Other numbers than ours for what we send, ours for what we receive.
+    let answer = phone.accept(&sdp("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n")).unwrap();
+    assert_eq!((answer.send_payload, answer.recv_payload), (111, 96));
+    assert_eq!(answer.send_dtmf, None);
+    for bad in ["m=audio 4000 RTP/AVP 8\r\n", "m=audio 0 RTP/AVP 0\r\n", "m=audio 4000 RTP/SAVP 0\r\n", "m=image 4000 udptl t38\r\n"] {
+        assert!(matches!(phone.accept(&sdp(bad)), Err(SdpError::NotAcceptable(_))), "{bad}");
+    }
+    // An answer cannot widen what the offer said.
+    phone.set_wish(Direction::SendOnly);
+    phone.offer();
+    assert_eq!(phone.accept(&sdp("m=audio 4000 RTP/AVP 0\r\n")).unwrap().direction, Direction::SendOnly);
+}
+
+#[test]
+fn packet_length_follows_the_far_end_within_the_codecs_steps() {
+    for (codec, attributes, ptime) in [
+        ("0", "a=ptime:30\r\n", 30),
+        ("0", "a=ptime:35\r\n", 30),
+        ("0", "a=ptime:5\r\n", 10),
+        ("0", "a=ptime:200\r\n", 60),
+        ("0", "a=maxptime:10\r\n", 10),
+        ("0", "a=ptime:40\r\na=maxptime:20\r\n", 20),
+        ("96", "a=rtpmap:96 opus/48000/2\r\na=ptime:30\r\n", 20),
+        ("0", "a=ptime:x\r\n", 20),
+    ] {
+        let mut phone = session(&ALL);
+        let (_, negotiated) = phone.answer(&sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}"))).unwrap();
+        assert_eq!(negotiated.ptime_ms, ptime, "{attributes}");
+    }
+}
+
+#[test]
+fn rtcp_goes_where_the_far_end_says() {
+    let mut phone = session(&ALL);
+    let rtcp = |phone: &mut Session, attributes: &str| {
+        let (body, negotiated) = phone.answer(&sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}"))).unwrap();
+        (negotiated.remote_rtcp.to_string(), negotiated.rtcp_mux, text(&body).contains("a=rtcp-mux\r\n"))
+    };
+    assert_eq!(rtcp(&mut phone, ""), ("192.0.2.1:4001".into(), false, false));
+    assert_eq!(rtcp(&mut phone, "a=rtcp:4005\r\n"), ("192.0.2.1:4005".into(), false, false));
+    assert_eq!(rtcp(&mut phone, "a=rtcp:4005 IN IP4 192.0.2.2\r\n"), ("192.0.2.2:4005".into(), false, false));
+    assert_eq!(rtcp(&mut phone, "a=rtcp:4005\r\na=rtcp-mux\r\n"), ("192.0.2.1:4000".into(), true, true));
+}
+
+#[test]
+fn ipv6_is_written_as_ipv6() {
+    let mut media = local(&[CodecName::Pcmu]);
+    media.rtp = "[::]:20000".parse().unwrap();
+    media.rtcp = "[::]:20009".parse().unwrap();
+    let mut phone = Session::new(media, "2001:db8::9".parse().unwrap(), 1);
+    let offer = phone.offer();
+    assert!(text(&offer).contains("c=IN IP6 2001:db8::9\r\n"));
+    assert!(text(&offer).contains("a=rtcp:20009\r\n"));
+}

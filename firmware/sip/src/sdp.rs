@@ -1,0 +1,374 @@
+//! SDP as this phone reads it: `sdp-types` knows the lines, this module knows the attributes that matter to one audio stream.
+//!
+//! ```text
+//! body bytes ─▶ sdp_types::Session ─▶ Description { lines: [Line { formats, direction, address … }] } ─▶ offer_answer
+//! ```
+//!
+//! Everything unknown is ignored; what is needed and unreadable is a typed error, so that the answer can name it (RFC 8866, 4566).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::offer_answer::{CodecName, Direction};
+
+/// Longest body read; a real one has 300 to 3000 bytes.
+const MAX_BYTES: usize = 32 * 1024;
+/// Most m-lines read; a rejected line costs a line in the answer.
+const MAX_LINES: usize = 32;
+/// Most formats read in one m-line.
+const MAX_FORMATS: usize = 64;
+
+/// Why a session description cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    /// It is no SDP.
+    #[error("bad session description: {0}")]
+    Syntax(String),
+    /// It has no m-line.
+    #[error("session description has no m= line")]
+    NoMedia,
+    /// No audio line is left that this phone could use.
+    #[error("no common codec: {0}")]
+    NotAcceptable(String),
+    /// An address that is none, or of a kind that cannot be reached from here.
+    #[error("bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed")]
+    Address(String),
+}
+
+impl SdpError {
+    /// The status an offer with this mistake gets: 400 for what cannot be read, 488 for what cannot be done.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Syntax(_) | Self::NoMedia => 400,
+            Self::NotAcceptable(_) | Self::Address(_) => 488,
+        }
+    }
+
+    /// The warn-code of RFC 3261 section 20.43 that goes with it.
+    pub(crate) fn warning(&self) -> u16 {
+        match self {
+            Self::Syntax(_) | Self::NoMedia => 399,
+            Self::NotAcceptable(_) => 305,
+            Self::Address(_) => 301,
+        }
+    }
+}
+
+/// What a payload number means in one m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A codec this phone has.
+    Codec(CodecName),
+    /// telephone-event with its clock in Hz (RFC 4733).
+    Event(u32),
+    /// Anything else.
+    Unknown,
+}
+
+/// How the media is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// RTP/AVP and RTP/AVPF: in the clear.
+    Plain,
+    /// RTP/SAVP, RTP/SAVPF and the DTLS forms: encrypted. Refused until the phone can do it.
+    Secure,
+    /// Not RTP.
+    Other,
+}
+
+/// One m-line with what belongs to it, session-level defaults already applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// `audio`, `video` …
+    pub(crate) media: String,
+    /// 0: refused or disabled.
+    pub(crate) port: u16,
+    /// The protocol as written.
+    pub(crate) proto: String,
+    /// The formats as written, for the m-line of a refusal.
+    pub(crate) fmt: String,
+    /// Payload number and meaning, in the order of the m-line.
+    pub(crate) formats: Vec<(u8, Format)>,
+    /// Where media goes, if it can be read.
+    pub(crate) address: Result<IpAddr, SdpError>,
+    /// As the sender of this description sees it.
+    pub(crate) direction: Direction,
+    /// `a=ptime`.
+    pub(crate) ptime: Option<u32>,
+    /// `a=maxptime`.
+    pub(crate) maxptime: Option<u32>,
+    /// `a=rtcp`, RFC 3605.
+    pub(crate) rtcp: Option<(u16, Option<IpAddr>)>,
+    /// `a=rtcp-mux`, RFC 5761.
+    pub(crate) rtcp_mux: bool,
+    /// `useinbandfec=1` at the first Opus format.
+    pub(crate) opus_fec: bool,
+    /// `usedtx=1` at the first Opus format.
+    pub(crate) opus_dtx: bool,
+}
+
+/// A session description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Description {
+    /// The m-lines in order.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Description {
+    /// Reads a body.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        if body.len() > MAX_BYTES {
+            return Err(SdpError::Syntax(format!("{} bytes, more than {MAX_BYTES}", body.len())));
+        }
+        // Session names in Latin-1 exist; nothing this phone needs is outside ASCII.
+        let text = String::from_utf8_lossy(body);
+        let session = sdp_types::Session::parse(text.trim_start().as_bytes()).map_err(|e| SdpError::Syntax(e.to_string()))?;
+        if session.medias.is_empty() {
+            return Err(SdpError::NoMedia);
+        }
+        if session.medias.len() > MAX_LINES {
+            return Err(SdpError::Syntax(format!("{} m= lines, more than {MAX_LINES}", session.medias.len())));
+        }
+        let lines = session.medias.iter().map(|media| Line::read(&session, media)).collect();
+        Ok(Self { lines })
+    }
+}
+
+impl Line {
+    fn read(session: &sdp_types::Session, media: &sdp_types::Media) -> Self {
+        let attributes = &media.attributes;
+        let address = match media.connections.first().or(session.connection.as_ref()) {
+            Some(connection) => unicast(connection),
+            None => Err(SdpError::Address("no c= line".into())),
+        };
+        let direction = direction(attributes).or_else(|| direction(&session.attributes)).unwrap_or_default();
+        let formats = formats(&media.fmt, attributes);
+        let opus = formats.iter().find(|(_, f)| *f == Format::Codec(CodecName::Opus)).map(|(pt, _)| *pt);
+        let opus_parameter = |name: &str| opus.is_some_and(|pt| parameter(attributes, pt, name).is_some_and(|v| v == "1"));
+        Self {
+            media: media.media.clone(),
+            port: media.port,
+            proto: media.proto.clone(),
+            fmt: media.fmt.clone(),
+            address,
+            direction,
+            ptime: number(attributes, "ptime").or_else(|| number(&session.attributes, "ptime")),
+            maxptime: number(attributes, "maxptime").or_else(|| number(&session.attributes, "maxptime")),
+            rtcp: rtcp(attributes),
+            rtcp_mux: value(attributes, "rtcp-mux").is_some(),
+            opus_fec: opus_parameter("useinbandfec"),
+            opus_dtx: opus_parameter("usedtx"),
+            formats,
+        }
+    }
+
+    /// How the media of this line is carried.
+    pub(crate) fn profile(&self) -> Profile {
+        match self.proto.to_ascii_uppercase().as_str() {
+            "RTP/AVP" | "RTP/AVPF" => Profile::Plain,
+            "RTP/SAVP" | "RTP/SAVPF" | "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF" => Profile::Secure,
+            _ => Profile::Other,
+        }
+    }
+
+    /// Whether this is an audio line that is not switched off.
+    pub(crate) fn is_live_audio(&self) -> bool {
+        self.port != 0 && self.media.eq_ignore_ascii_case("audio")
+    }
+
+    /// RTP and RTCP address of the far end.
+    pub(crate) fn remote(&self) -> Result<(SocketAddr, SocketAddr), SdpError> {
+        let ip = self.address.clone()?;
+        let rtp = SocketAddr::new(ip, self.port);
+        let rtcp = if self.rtcp_mux {
+            rtp
+        } else {
+            match self.rtcp {
+                Some((port, address)) => SocketAddr::new(address.unwrap_or(ip), port),
+                None => SocketAddr::new(ip, self.port.saturating_add(1)),
+            }
+        };
+        Ok((rtp, rtcp))
+    }
+
+    /// The direction the sender means, with the old way of holding (`c=0.0.0.0`, RFC 3264 section 8.4) understood.
+    pub(crate) fn meant_direction(&self) -> Direction {
+        let dead = matches!(&self.address, Ok(ip) if ip.is_unspecified());
+        match (dead, self.direction) {
+            (true, Direction::SendRecv | Direction::SendOnly) => Direction::SendOnly,
+            (true, Direction::RecvOnly | Direction::Inactive) => Direction::Inactive,
+            (false, direction) => direction,
+        }
+    }
+}
+
+/// The payload numbers of an m-line and what they mean: by rtpmap, else by RFC 3551's static table.
+fn formats(fmt: &str, attributes: &[sdp_types::Attribute]) -> Vec<(u8, Format)> {
+    let mut out: Vec<(u8, Format)> = Vec::new();
+    for word in fmt.split_ascii_whitespace().take(MAX_FORMATS) {
+        let Ok(pt) = word.parse::<u8>() else { continue };
+        if pt > 127 || out.iter().any(|(known, _)| *known == pt) {
+            continue;
+        }
+        out.push((pt, meaning(pt, rtpmap(attributes, pt))));
+    }
+    out
+}
+
+fn meaning(pt: u8, rtpmap: Option<&str>) -> Format {
+    let Some(rtpmap) = rtpmap else {
+        return match pt {
+            0 => Format::Codec(CodecName::Pcmu),
+            8 => Format::Codec(CodecName::Pcma),
+            9 => Format::Codec(CodecName::G722),
+            _ => Format::Unknown,
+        };
+    };
+    let mut parts = rtpmap.trim().split('/');
+    let name = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let clock = parts.next().and_then(|c| c.trim().parse::<u32>().ok());
+    let channels = parts.next().map(str::trim);
+    let mono = matches!(channels, None | Some("" | "1"));
+    match (name.as_str(), clock) {
+        // RFC 7587: always 48000/2, whatever is sent; some forget the 2.
+        ("opus", Some(48_000)) if mono || channels == Some("2") => Format::Codec(CodecName::Opus),
+        // RFC 3551 section 4.5.2: G.722 says 8000 by an old mistake; some say 16000.
+        ("g722", Some(8_000 | 16_000)) if mono => Format::Codec(CodecName::G722),
+        ("pcmu", Some(8_000)) if mono => Format::Codec(CodecName::Pcmu),
+        ("pcma", Some(8_000)) if mono => Format::Codec(CodecName::Pcma),
+        ("telephone-event", Some(clock)) if clock > 0 => Format::Event(clock),
+        _ => Format::Unknown,
+    }
+}
+
+fn rtpmap(attributes: &[sdp_types::Attribute], pt: u8) -> Option<&str> {
+    per_format(attributes, "rtpmap", pt)
+}
+
+/// One `name=value` of a format's fmtp line.
+fn parameter<'a>(attributes: &'a [sdp_types::Attribute], pt: u8, name: &str) -> Option<&'a str> {
+    per_format(attributes, "fmtp", pt)?.split(';').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+fn per_format<'a>(attributes: &'a [sdp_types::Attribute], name: &str, pt: u8) -> Option<&'a str> {
+    attributes.iter().filter(|a| a.attribute.eq_ignore_ascii_case(name)).find_map(|a| {
+        let (number, rest) = a.value.as_deref()?.trim().split_once(char::is_whitespace)?;
+        (number.parse::<u8>() == Ok(pt)).then(|| rest.trim())
+    })
+}
+
+/// `Some("")` for an attribute without value.
+fn value<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a str> {
+    attributes.iter().find(|a| a.attribute.eq_ignore_ascii_case(name)).map(|a| a.value.as_deref().unwrap_or_default().trim())
+}
+
+fn number(attributes: &[sdp_types::Attribute], name: &str) -> Option<u32> {
+    // RFC 8866 allows fractions for ptime; some write `20.0`.
+    value(attributes, name)?.split('.').next()?.parse().ok()
+}
+
+fn direction(attributes: &[sdp_types::Attribute]) -> Option<Direction> {
+    attributes.iter().find_map(|a| match a.attribute.to_ascii_lowercase().as_str() {
+        "sendrecv" => Some(Direction::SendRecv),
+        "sendonly" => Some(Direction::SendOnly),
+        "recvonly" => Some(Direction::RecvOnly),
+        "inactive" => Some(Direction::Inactive),
+        _ => None,
+    })
+}
+
+/// `a=rtcp:port [IN IP4 address]`
+fn rtcp(attributes: &[sdp_types::Attribute]) -> Option<(u16, Option<IpAddr>)> {
+    let mut words = value(attributes, "rtcp")?.split_ascii_whitespace();
+    let port = words.next()?.parse().ok().filter(|port| *port != 0)?;
+    let address = words.nth(2).and_then(|a| a.parse().ok());
+    Some((port, address))
+}
+
+fn unicast(connection: &sdp_types::Connection) -> Result<IpAddr, SdpError> {
+    let refuse = || SdpError::Address(format!("{} {}", connection.addrtype, connection.connection_address));
+    if !matches!(connection.nettype, sdp_types::NetType::In) {
+        return Err(refuse());
+    }
+    let ip: IpAddr = connection.connection_address.parse().map_err(|_| refuse())?;
+    let right_kind = match &connection.addrtype {
+        sdp_types::AddrType::Ip4 => ip.is_ipv4(),
+        sdp_types::AddrType::Ip6 => ip.is_ipv6(),
+        sdp_types::AddrType::Other(_) => false,
+    };
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    if !right_kind || ip.is_multicast() || broadcast {
+        return Err(refuse());
+    }
+    Ok(ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(media: &str) -> Line {
+        let body = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}");
+        Description::parse(body.as_bytes()).unwrap().lines.remove(0)
+    }
+
+    #[test]
+    fn static_numbers_count_only_without_an_rtpmap() {
+        let line = one("m=audio 4000 RTP/AVP 0 8 9 96 18\r\na=rtpmap:0 G729/8000\r\na=rtpmap:96 pcmU/8000\r\n");
+        assert_eq!(
+            line.formats,
+            [
+                (0, Format::Unknown),
+                (8, Format::Codec(CodecName::Pcma)),
+                (9, Format::Codec(CodecName::G722)),
+                (96, Format::Codec(CodecName::Pcmu)),
+                (18, Format::Unknown),
+            ]
+        );
+    }
+
+    #[test]
+    fn attributes_are_read_case_insensitively_and_from_the_session_where_missing() {
+        let body = "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\na=SENDONLY\r\na=ptime:30\r\n\
+                    m=audio 4000 rtp/avp 107 101\r\na=RTPMAP:107 OPUS/48000/2\r\na=fmtp:107 stereo=0; UseInbandFEC=1;usedtx=0\r\n\
+                    a=rtpmap:101 Telephone-Event/48000\r\na=rtcp:4009 IN IP6 2001:db8::2\r\na=maxptime:40.0\r\n";
+        let line = Description::parse(body.as_bytes()).unwrap().lines.remove(0);
+        assert_eq!(line.profile(), Profile::Plain);
+        assert_eq!(line.formats, [(107, Format::Codec(CodecName::Opus)), (101, Format::Event(48_000))]);
+        assert_eq!(line.direction, Direction::SendOnly);
+        assert_eq!((line.ptime, line.maxptime), (Some(30), Some(40)));
+        assert!(line.opus_fec);
+        assert!(!line.opus_dtx);
+        let (rtp, rtcp) = line.remote().unwrap();
+        assert_eq!(rtp.to_string(), "[2001:db8::1]:4000");
+        assert_eq!(rtcp.to_string(), "[2001:db8::2]:4009");
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_reached_are_named() {
+        for bad in ["IN IP7 127.0.0.1", "IN IP4 ::1", "IN IP4 host.example.com", "IN IP4 224.2.17.12/127", "IN IP4 255.255.255.255", "TN RFC2543 +1"] {
+            let line = one(&format!("m=audio 4000 RTP/AVP 0\r\nc={bad}\r\n"));
+            assert!(matches!(line.remote(), Err(SdpError::Address(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn zero_address_means_hold() {
+        for (attribute, meant) in [("sendrecv", Direction::SendOnly), ("recvonly", Direction::Inactive), ("inactive", Direction::Inactive)] {
+            let line = one(&format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na={attribute}\r\n"));
+            assert_eq!(line.meant_direction(), meant);
+        }
+    }
+
+    #[test]
+    fn broken_bodies_are_errors() {
+        assert_eq!(Description::parse(b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"), Err(SdpError::NoMedia));
+        for bad in [&b"v=\r\no=\r\ns=\r\nc=\r\nt=\r\na=\r\n"[..], b"", b"\0\xff\xfe", b"v=1\r\n", b"v=0\r\nm=audio 99999 RTP/AVP 0\r\n"] {
+            assert!(matches!(Description::parse(bad), Err(SdpError::Syntax(_))), "{}", String::from_utf8_lossy(bad));
+        }
+        let many = format!("v=0\r\n{}", "m=audio 1 RTP/AVP 0\r\n".repeat(33));
+        assert!(matches!(Description::parse(many.as_bytes()), Err(SdpError::Syntax(_))));
+    }
+}

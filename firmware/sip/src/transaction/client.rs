@@ -1,0 +1,249 @@
+//! Client transactions: RFC 3261 section 17.1 with RFC 6026 (state Accepted, timer M), as pure state machines over status codes.
+//!
+//! ```text
+//! INVITE:  Calling ─1xx─▶ Proceeding ─2xx─▶ Accepted ─M─▶ Done        others: Trying ─1xx─▶ Proceeding ─final─▶ Completed ─K─▶ Done
+//!             └──────┴──3xx–6xx─▶ Completed (ACK) ─D─▶ Done               E, F run in both
+//!             A, B run in Calling only
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::timer::{T1, T1_64, T2, T4, TIMER_D, earliest, fire};
+
+/// Where a client transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Sent, nothing heard (Calling for INVITE, Trying for others).
+    Calling,
+    /// A provisional response came.
+    Proceeding,
+    /// A final response came (for INVITE: not 2xx); repeated ones are absorbed.
+    Completed,
+    /// INVITE only: a 2xx came; more may follow from other branches.
+    Accepted,
+    /// Over; to be forgotten.
+    Done,
+}
+
+/// What to do with a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OnResponse {
+    /// Hand it to the transaction user.
+    pub(crate) deliver: bool,
+    /// Send the ACK of section 17.1.1.3.
+    pub(crate) ack: bool,
+}
+
+/// What to do when time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OnTimeout {
+    /// Send the request again.
+    pub(crate) retransmit: bool,
+    /// Tell the transaction user that nobody answers (timers B, F).
+    pub(crate) timed_out: bool,
+}
+
+/// One client transaction.
+#[derive(Debug)]
+pub(crate) struct Client {
+    invite: bool,
+    reliable: bool,
+    state: State,
+    interval: Duration,
+    /// Timers A, E.
+    retransmit: Option<Instant>,
+    /// Timers B, F.
+    give_up: Option<Instant>,
+    /// Timers D, K, M.
+    linger: Option<Instant>,
+}
+
+impl Client {
+    /// A transaction whose request leaves now.
+    pub(crate) fn new(invite: bool, reliable: bool, now: Instant) -> Self {
+        Self {
+            invite,
+            reliable,
+            state: State::Calling,
+            interval: T1,
+            retransmit: (!reliable).then(|| now + T1),
+            give_up: Some(now + T1_64),
+            linger: None,
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// A response with this status came in.
+    pub(crate) fn response(&mut self, code: u16, now: Instant) -> OnResponse {
+        let deliver = OnResponse { deliver: true, ack: false };
+        match (self.state, code) {
+            (State::Calling | State::Proceeding, 100..=199) => {
+                if self.invite {
+                    self.retransmit = None;
+                    self.give_up = None;
+                } else if self.state == State::Calling && self.retransmit.is_some() {
+                    self.interval = T2;
+                }
+                self.state = State::Proceeding;
+                deliver
+            }
+            (State::Calling | State::Proceeding, 200..=299) if self.invite => {
+                self.finish(State::Accepted, T1_64, now);
+                deliver
+            }
+            (State::Calling | State::Proceeding, _) => {
+                let linger = match (self.reliable, self.invite) {
+                    (true, _) => Duration::ZERO,
+                    (false, true) => TIMER_D,
+                    (false, false) => T4,
+                };
+                self.finish(State::Completed, linger, now);
+                OnResponse { deliver: true, ack: self.invite }
+            }
+            (State::Completed, 300..) if self.invite => OnResponse { deliver: false, ack: true },
+            (State::Accepted, 200..=299) => deliver,
+            (State::Completed | State::Accepted | State::Done, _) => OnResponse::default(),
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn timeout(&mut self, now: Instant) -> OnTimeout {
+        let mut todo = OnTimeout::default();
+        if fire(&mut self.linger, now) {
+            self.state = State::Done;
+        }
+        if fire(&mut self.give_up, now) {
+            self.state = State::Done;
+            self.retransmit = None;
+            todo.timed_out = true;
+        }
+        if fire(&mut self.retransmit, now) {
+            self.interval = match (self.invite, self.state) {
+                (true, _) => self.interval * 2,
+                (false, State::Proceeding) => T2,
+                (false, _) => (self.interval * 2).min(T2),
+            };
+            self.retransmit = Some(now + self.interval);
+            todo.retransmit = true;
+        }
+        todo
+    }
+
+    /// When to call [`Client::timeout`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        earliest([self.retransmit, self.give_up, self.linger])
+    }
+
+    /// The user no longer wants it: an INVITE whose CANCEL nobody answered (section 9.1).
+    pub(crate) fn abandon(&mut self) {
+        self.state = State::Done;
+        (self.retransmit, self.give_up, self.linger) = (None, None, None);
+    }
+
+    fn finish(&mut self, state: State, linger: Duration, now: Instant) {
+        self.retransmit = None;
+        self.give_up = None;
+        if linger.is_zero() {
+            self.state = State::Done;
+        } else {
+            self.state = state;
+            self.linger = Some(now + linger);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds after the start at which the request goes out again, until the transaction is over.
+    fn run(client: &mut Client, start: Instant) -> (Vec<f32>, bool) {
+        let mut sent = Vec::new();
+        let mut timed_out = false;
+        while let Some(at) = client.deadline() {
+            let todo = client.timeout(at);
+            if todo.retransmit {
+                sent.push((at - start).as_secs_f32());
+            }
+            timed_out |= todo.timed_out;
+        }
+        (sent, timed_out)
+    }
+
+    #[test]
+    fn unanswered_invite_doubles_its_interval_and_gives_up() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(true, false, start);
+        assert_eq!(run(&mut client, start), (vec![0.5, 1.5, 3.5, 7.5, 15.5, 31.5], true));
+        assert_eq!(client.state(), State::Done);
+    }
+
+    #[test]
+    fn other_requests_never_wait_longer_than_t2() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(false, false, start);
+        let (sent, timed_out) = run(&mut client, start);
+        assert_eq!(sent, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]);
+        assert!(timed_out);
+        let mut client = Client::new(false, false, start);
+        client.response(100, start + Duration::from_millis(100));
+        assert_eq!(run(&mut client, start).0, [0.5, 4.5, 8.5, 12.5, 16.5, 20.5, 24.5, 28.5]);
+    }
+
+    #[test]
+    fn a_reliable_transport_repeats_nothing_and_keeps_nothing() {
+        let start = crate::timer::epoch();
+        for invite in [true, false] {
+            let mut client = Client::new(invite, true, start);
+            assert_eq!(run(&mut client, start), (vec![], true));
+            let mut client = Client::new(invite, true, start);
+            assert_eq!(client.response(404, start), OnResponse { deliver: true, ack: invite });
+            assert_eq!(client.state(), State::Done);
+            assert_eq!(client.deadline(), None);
+        }
+    }
+
+    #[test]
+    fn a_provisional_response_stops_timers_a_and_b() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(true, false, start);
+        client.response(180, start);
+        assert_eq!(client.deadline(), None);
+        assert_eq!(client.state(), State::Proceeding);
+    }
+
+    #[test]
+    fn repeated_refusals_are_acked_but_told_once() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(true, false, start);
+        assert_eq!(client.response(486, start), OnResponse { deliver: true, ack: true });
+        assert_eq!(client.response(486, start), OnResponse { deliver: false, ack: true });
+        assert_eq!(client.response(200, start), OnResponse::default());
+        assert_eq!(client.deadline(), Some(start + TIMER_D));
+    }
+
+    #[test]
+    fn every_2xx_reaches_the_user_until_timer_m() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(true, false, start);
+        assert!(client.response(200, start).deliver);
+        assert!(client.response(200, start).deliver);
+        assert_eq!(client.response(486, start), OnResponse::default());
+        assert_eq!(client.deadline(), Some(start + T1_64));
+        client.timeout(start + T1_64);
+        assert_eq!(client.response(200, start), OnResponse::default());
+    }
+
+    #[test]
+    fn a_completed_request_lingers_t4() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(false, false, start);
+        assert!(client.response(200, start).deliver);
+        assert!(!client.response(200, start).deliver);
+        assert_eq!(client.deadline(), Some(start + T4));
+    }
+}

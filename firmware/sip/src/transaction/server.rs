@@ -1,0 +1,206 @@
+//! Server transactions: RFC 3261 section 17.2 with RFC 6026 (state Accepted, timer L), as pure state machines.
+//!
+//! ```text
+//! INVITE:  Proceeding ─2xx─▶ Accepted ─L─▶ Done                          others: Trying ─1xx─▶ Proceeding ─final─▶ Completed ─J─▶ Done
+//!             └─3xx–6xx─▶ Completed (G repeats) ─ACK─▶ Confirmed ─I─▶ Done
+//!                               └─H─▶ Done, no ACK
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::timer::{T1, T1_64, T2, T4, earliest, fire};
+
+/// Where a server transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing or only provisional responses sent.
+    Proceeding,
+    /// A final response (for INVITE: not 2xx) sent.
+    Completed,
+    /// INVITE only: the refusal was acknowledged; late repetitions are absorbed.
+    Confirmed,
+    /// INVITE only: a 2xx sent; its repetition is the user's affair.
+    Accepted,
+    /// Over; to be forgotten.
+    Done,
+}
+
+/// What to do when time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OnTimeout {
+    /// Send the last response again (timer G).
+    pub(crate) retransmit: bool,
+    /// No ACK came for a refusal (timer H).
+    pub(crate) no_ack: bool,
+}
+
+/// One server transaction.
+#[derive(Debug)]
+pub(crate) struct Server {
+    invite: bool,
+    reliable: bool,
+    state: State,
+    interval: Duration,
+    /// Timer G.
+    retransmit: Option<Instant>,
+    /// Timer H.
+    give_up: Option<Instant>,
+    /// Timers I, J, L.
+    linger: Option<Instant>,
+}
+
+impl Server {
+    /// A transaction whose request just came.
+    pub(crate) fn new(invite: bool, reliable: bool) -> Self {
+        Self { invite, reliable, state: State::Proceeding, interval: T1, retransmit: None, give_up: None, linger: None }
+    }
+
+    /// Where it is.
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether the user may (still) send this response; then it leaves now.
+    pub(crate) fn respond(&mut self, code: u16, now: Instant) -> bool {
+        match (self.state, code) {
+            (State::Proceeding, 100..=199) => true,
+            (State::Proceeding, 200..=299) if self.invite => {
+                self.state = State::Accepted;
+                self.linger = Some(now + T1_64);
+                true
+            }
+            (State::Proceeding, _) if self.invite => {
+                self.state = State::Completed;
+                self.retransmit = (!self.reliable).then(|| now + T1);
+                self.give_up = Some(now + T1_64);
+                true
+            }
+            (State::Proceeding, _) => {
+                if self.reliable {
+                    self.state = State::Done;
+                } else {
+                    self.state = State::Completed;
+                    self.linger = Some(now + T1_64);
+                }
+                true
+            }
+            // RFC 6026 section 7.1: the user repeats its 2xx through the transaction.
+            (State::Accepted, 200..=299) => true,
+            (State::Completed | State::Confirmed | State::Accepted | State::Done, _) => false,
+        }
+    }
+
+    /// The request came again: whether to repeat the last response.
+    pub(crate) fn repeated(&self) -> bool {
+        match self.state {
+            State::Proceeding | State::Completed => true,
+            State::Accepted | State::Confirmed | State::Done => false,
+        }
+    }
+
+    /// An ACK that belongs to this transaction: whether the refusal is now confirmed.
+    pub(crate) fn ack(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Completed if self.invite => {
+                (self.retransmit, self.give_up) = (None, None);
+                if self.reliable {
+                    self.state = State::Done;
+                } else {
+                    self.state = State::Confirmed;
+                    self.linger = Some(now + T4);
+                }
+                true
+            }
+            State::Proceeding | State::Completed | State::Confirmed | State::Accepted | State::Done => false,
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn timeout(&mut self, now: Instant) -> OnTimeout {
+        let mut todo = OnTimeout::default();
+        if fire(&mut self.linger, now) {
+            self.state = State::Done;
+        }
+        if fire(&mut self.give_up, now) {
+            self.state = State::Done;
+            self.retransmit = None;
+            todo.no_ack = true;
+        }
+        if fire(&mut self.retransmit, now) {
+            self.interval = (self.interval * 2).min(T2);
+            self.retransmit = Some(now + self.interval);
+            todo.retransmit = true;
+        }
+        todo
+    }
+
+    /// When to call [`Server::timeout`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        earliest([self.retransmit, self.give_up, self.linger])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_repeated_until_ack() {
+        let start = crate::timer::epoch();
+        let mut server = Server::new(true, false);
+        assert!(server.respond(180, start));
+        assert!(server.respond(486, start));
+        let mut sent = Vec::new();
+        let mut no_ack = false;
+        while let Some(at) = server.deadline() {
+            let todo = server.timeout(at);
+            if todo.retransmit {
+                sent.push((at - start).as_secs_f32());
+            }
+            no_ack |= todo.no_ack;
+        }
+        assert_eq!(sent, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]);
+        assert!(no_ack);
+        assert_eq!(server.state(), State::Done);
+    }
+
+    #[test]
+    fn ack_stops_the_repetition_and_late_invites_are_absorbed() {
+        let start = crate::timer::epoch();
+        let mut server = Server::new(true, false);
+        server.respond(486, start);
+        assert!(server.ack(start));
+        assert!(!server.ack(start));
+        assert!(!server.repeated());
+        assert_eq!(server.deadline(), Some(start + T4));
+        assert!(!server.respond(200, start));
+    }
+
+    #[test]
+    fn after_a_2xx_repeated_invites_are_absorbed_for_timer_l() {
+        let start = crate::timer::epoch();
+        let mut server = Server::new(true, false);
+        server.respond(200, start);
+        assert!(!server.repeated());
+        assert!(server.respond(200, start));
+        assert!(!server.respond(486, start));
+        assert!(!server.ack(start));
+        assert_eq!(server.deadline(), Some(start + T1_64));
+        server.timeout(start + T1_64);
+        assert_eq!(server.state(), State::Done);
+    }
+
+    #[test]
+    fn other_requests_are_answered_again_for_timer_j() {
+        let start = crate::timer::epoch();
+        let mut server = Server::new(false, false);
+        server.respond(200, start);
+        assert!(server.repeated());
+        assert!(!server.respond(200, start));
+        assert_eq!(server.deadline(), Some(start + T1_64));
+        let mut server = Server::new(false, true);
+        server.respond(200, start);
+        assert_eq!(server.state(), State::Done);
+        assert_eq!(server.deadline(), None);
+    }
+}
