@@ -1,0 +1,219 @@
+//! Dialogs (RFC 3261 section 12): who talks to whom, by which way, with which numbers.
+//!
+//! ```text
+//! INVITE + response with To tag ─▶ Dialog ─▶ request(method) ─▶ Request with Route, CSeq, tags
+//!                                    ▲ target refresh, remote CSeq ◀─ requests of the far end
+//! ```
+
+use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
+
+/// Most routes kept; a longer set is no real one.
+const MAX_ROUTES: usize = 32;
+
+/// One dialog, early or confirmed.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialog {
+    pub(crate) call_id: String,
+    /// Our address with our tag.
+    pub(crate) local: NameAddr,
+    /// Theirs; the tag may be missing with phones of RFC 2543.
+    pub(crate) remote: NameAddr,
+    /// Contact of the far end.
+    pub(crate) target: Uri,
+    /// Routes, nearest first.
+    pub(crate) routes: Vec<NameAddr>,
+    /// Number of our last request.
+    pub(crate) local_cseq: u32,
+    /// Number of their last request.
+    pub(crate) remote_cseq: Option<u32>,
+    /// Our Contact in it.
+    pub(crate) contact: SipUri,
+}
+
+impl Dialog {
+    /// The caller's side (section 12.1.2): from our INVITE and a response that carries a To tag.
+    pub(crate) fn of_caller(request: &Request, response: &Response, contact: SipUri) -> Option<Self> {
+        let remote = response.headers.to().ok()?;
+        let mut routes = response.headers.record_routes().unwrap_or_default();
+        routes.reverse();
+        routes.truncate(MAX_ROUTES);
+        Some(Self {
+            call_id: request.headers.call_id().ok()?.to_owned(),
+            local: request.headers.from().ok()?,
+            target: contact_of(&response.headers).or_else(|| Some(request.uri.clone()))?,
+            remote,
+            routes,
+            local_cseq: request.headers.cseq().ok()?.number,
+            remote_cseq: None,
+            contact,
+        })
+    }
+
+    /// The called side (section 12.1.1): from their INVITE and our tag. `None` without a usable Contact.
+    pub(crate) fn of_callee(request: &Request, to_tag: &str, contact: SipUri) -> Option<Self> {
+        let mut local = request.headers.to().ok()?;
+        local.params.set("tag", Some(to_tag));
+        let mut routes = request.headers.record_routes().unwrap_or_default();
+        routes.truncate(MAX_ROUTES);
+        Some(Self {
+            call_id: request.headers.call_id().ok()?.to_owned(),
+            local,
+            remote: request.headers.from().ok()?,
+            target: contact_of(&request.headers)?,
+            routes,
+            local_cseq: 0,
+            remote_cseq: request.headers.cseq().ok().map(|c| c.number),
+            contact,
+        })
+    }
+
+    /// Our tag.
+    pub(crate) fn local_tag(&self) -> &str {
+        self.local.tag().unwrap_or_default()
+    }
+
+    /// Theirs.
+    pub(crate) fn remote_tag(&self) -> &str {
+        self.remote.tag().unwrap_or_default()
+    }
+
+    /// Whether a request of the far end belongs here (section 12.2.2).
+    pub(crate) fn owns(&self, request: &Request) -> bool {
+        let headers = &request.headers;
+        headers.call_id().is_ok_and(|id| id == self.call_id)
+            && headers.to().is_ok_and(|to| to.tag() == Some(self.local_tag()))
+            && headers.from().is_ok_and(|from| from.tag().unwrap_or_default() == self.remote_tag())
+    }
+
+    /// Whether the number of a request of theirs is in order; remembers it then.
+    pub(crate) fn in_order(&mut self, cseq: u32) -> bool {
+        let good = self.remote_cseq.is_none_or(|last| cseq > last);
+        if good {
+            self.remote_cseq = Some(cseq);
+        }
+        good
+    }
+
+    /// Takes a new Contact over (target refresh).
+    pub(crate) fn refresh(&mut self, headers: &crate::message::Headers) {
+        if let Some(target) = contact_of(headers) {
+            self.target = target;
+        }
+    }
+
+    /// A new request in this dialog (section 12.2.1.1), without Via. ACK and CANCEL take the number of their INVITE instead.
+    pub(crate) fn request(&mut self, method: Method) -> Request {
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.numbered(method, self.local_cseq)
+    }
+
+    /// A request with a given number: the ACK of an INVITE.
+    pub(crate) fn numbered(&self, method: Method, number: u32) -> Request {
+        let mut routes = self.routes.clone();
+        let mut uri = self.target.clone();
+        // A strict router at the front (RFC 2543): its address becomes the Request-URI, the target the last route.
+        if routes.first().is_some_and(|first| !is_loose(first)) {
+            let strict = routes.remove(0);
+            routes.push(NameAddr::new(uri));
+            uri = strict.uri;
+        }
+        if let Uri::Sip(sip) = uri {
+            uri = sip.for_request().into();
+        }
+        let mut request = Request::new(method.clone(), uri);
+        let headers = &mut request.headers;
+        for route in &routes {
+            headers.push("Route", route);
+        }
+        headers.push("Max-Forwards", 70);
+        headers.push("From", &self.local);
+        headers.push("To", &self.remote);
+        headers.push("Call-ID", &self.call_id);
+        headers.push("CSeq", CSeq { number, method: method.clone() });
+        if matches!(method, Method::Invite | Method::Update) {
+            headers.push("Contact", NameAddr::new(self.contact.clone()));
+        }
+        request
+    }
+}
+
+/// The first Contact this phone could call; mailto: and the like stand there too.
+fn contact_of(headers: &crate::message::Headers) -> Option<Uri> {
+    headers.values("Contact").filter_map(|v| NameAddr::parse(v).ok()).map(|c| c.uri).find(|uri| matches!(uri, Uri::Sip(_)))
+}
+
+fn is_loose(route: &NameAddr) -> bool {
+    route.uri.as_sip().is_some_and(|uri| uri.params().has("lr"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    fn invite(extra: &str) -> Request {
+        let text = format!(
+            "INVITE sip:bob@biloxi.example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=al\r\n\
+             To: <sip:bob@biloxi.example.com>\r\nCall-ID: c1\r\nCSeq: 314 INVITE\r\n{extra}\r\n"
+        );
+        match Message::parse(text.as_bytes()).unwrap() {
+            Message::Request(request) => request,
+            Message::Response(_) => panic!("a response"),
+        }
+    }
+
+    fn contact() -> SipUri {
+        SipUri::at("192.0.2.9:5060".parse().unwrap()).with_user("me")
+    }
+
+    fn routes(request: &Request) -> Vec<String> {
+        request.headers.values("Route").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn callers_and_callees_route_sets_run_opposite_ways() {
+        let routes_text = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n";
+        let request = invite(routes_text);
+        let mut callee = Dialog::of_callee(&request, "bo", contact()).unwrap();
+        let bye = callee.request(Method::Bye);
+        assert_eq!(routes(&bye), ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]);
+        assert_eq!(bye.uri.to_string(), "sip:a@192.0.2.1");
+        assert_eq!(bye.headers.from().unwrap().tag(), Some("bo"));
+        assert_eq!(bye.headers.to().unwrap().tag(), Some("al"));
+        assert_eq!(bye.headers.cseq().unwrap().number, 1);
+
+        let mut response = Response::reply(&request, 200, Some("bo"));
+        response.headers.copy(&request.headers, "Record-Route");
+        response.headers.push("Contact", "<sip:bob@192.0.2.4>");
+        let mut caller = Dialog::of_caller(&invite(""), &response, contact()).unwrap();
+        let bye = caller.request(Method::Bye);
+        assert_eq!(routes(&bye), ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]);
+        assert_eq!(bye.uri.to_string(), "sip:bob@192.0.2.4");
+        assert_eq!(bye.headers.cseq().unwrap().number, 315);
+    }
+
+    #[test]
+    fn a_strict_router_gets_what_it_expects() {
+        let request = invite("Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n");
+        let mut dialog = Dialog::of_callee(&request, "bo", contact()).unwrap();
+        let bye = dialog.request(Method::Bye);
+        assert_eq!(bye.uri.to_string(), "sip:old.example.com");
+        assert_eq!(routes(&bye), ["<sip:new.example.com;lr>", "<sip:a@192.0.2.1>"]);
+    }
+
+    #[test]
+    fn numbers_only_rise_and_tags_decide() {
+        let request = invite("Contact: mailto:x@y, <sip:a@192.0.2.1>\r\n");
+        let mut dialog = Dialog::of_callee(&request, "bo", contact()).unwrap();
+        assert!(!dialog.in_order(314));
+        assert!(dialog.in_order(320));
+        assert!(!dialog.in_order(315));
+        assert!(!dialog.owns(&request));
+        let mut bye = request;
+        bye.headers.set("To", "<sip:bob@biloxi.example.com>;tag=bo");
+        assert!(dialog.owns(&bye));
+        bye.headers.set("From", "<sip:a@x>;tag=other");
+        assert!(!dialog.owns(&bye));
+        assert!(Dialog::of_callee(&invite("Contact: mailto:x@y\r\n"), "bo", contact()).is_none());
+    }
+}
