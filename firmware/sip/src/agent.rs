@@ -1,9 +1,26 @@
 //! The user agent: the only thing `app` sees of SIP.
+//!
+//! ```text
+//! handle_datagram, handle_stream ─▶ message ─┬─ request ──▶ incoming ─▶ door ─▶ invite::callee, invite::session
+//!                                            └─ response ─▶ outgoing ─▶ invite::caller, registration
+//! invite, answer, end … ─────────────────────▶ invite ─▶ outgoing ─▶ wire ─▶ poll_transmit
+//! handle_timeout ─▶ deadlines ─▶ whoever is due                      events ─▶ poll_event
+//! ```
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::invite::CallState;
+use crate::message::Message;
 use crate::offer_answer::{Direction, LocalMedia, Negotiated};
+use crate::outgoing::{Outgoing, OutgoingId, Purpose};
+use crate::registration::Line;
+use crate::stream::{Frame, PONG};
+use crate::timer::Deadlines;
+use crate::token::Tokens;
+use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table, TransactionId};
+use crate::wire::Wire;
 
 /// Index of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +62,15 @@ pub enum Flow {
         /// The far address.
         remote: SocketAddr,
     },
+}
+
+impl Flow {
+    /// The far address.
+    pub fn remote(self) -> SocketAddr {
+        match self {
+            Self::Udp { remote } | Self::Tcp { remote, .. } => remote,
+        }
+    }
 }
 
 /// One account, as `app` takes it from the configuration.
@@ -260,95 +286,276 @@ pub struct Tables {
     pub lookups: usize,
 }
 
+/// Who waits for a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Waiter {
+    /// A client transaction.
+    Client(TransactionId),
+    /// A server transaction.
+    Server(TransactionId),
+    /// A request on its way.
+    Outgoing(OutgoingId),
+    /// A call.
+    Call(Call),
+    /// A registration.
+    Line(usize),
+}
+
 /// The SIP user agent.
 pub struct UserAgent {
-    counters: Counters,
+    pub(crate) config: AgentConfig,
+    pub(crate) wire: Wire,
+    pub(crate) tokens: Tokens,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) deadlines: Deadlines<Waiter>,
+    pub(crate) clients: Table<ClientEntry>,
+    pub(crate) servers: Table<ServerEntry>,
+    pub(crate) outgoing: BTreeMap<OutgoingId, Outgoing>,
+    pub(crate) next_outgoing: OutgoingId,
+    /// Lookups under way, and the request each is for.
+    pub(crate) lookups: BTreeMap<LookupId, OutgoingId>,
+    pub(crate) next_lookup: u64,
+    /// Requests that failed here, not yet told to those who sent them.
+    pub(crate) failures: VecDeque<(Purpose, u16, String)>,
+    pub(crate) calls: BTreeMap<Call, CallState>,
+    pub(crate) next_call: u64,
+    pub(crate) lines: Vec<Line>,
+    /// Salt of the tags in answers that no transaction remembers.
+    pub(crate) salt: String,
+    pub(crate) leaving: bool,
 }
 
 impl UserAgent {
     /// An agent with nothing going on; registrations start at the first `handle_timeout`.
-    pub fn new(_config: AgentConfig, _now: Instant) -> Self {
-        Self {
-            counters: Counters::default(),
+    pub fn new(config: AgentConfig, now: Instant) -> Self {
+        let mut tokens = Tokens::new(config.seed);
+        let lines = config
+            .accounts
+            .iter()
+            .map(|account| Line::new(account, config.local, &mut tokens, now))
+            .collect();
+        let mut agent = Self {
+            wire: Wire::new(config.local),
+            salt: tokens.word(16),
+            tokens,
+            events: VecDeque::new(),
+            deadlines: Deadlines::new(),
+            clients: Table::new(MAX_CLIENTS),
+            servers: Table::new(MAX_SERVERS),
+            outgoing: BTreeMap::new(),
+            next_outgoing: 1,
+            lookups: BTreeMap::new(),
+            next_lookup: 1,
+            failures: VecDeque::new(),
+            calls: BTreeMap::new(),
+            next_call: 1,
+            lines,
+            leaving: false,
+            config,
+        };
+        for line in 0..agent.lines.len() {
+            agent.schedule_line(line);
         }
+        agent
     }
 
     /// One UDP datagram came in.
-    pub fn handle_datagram(&mut self, _from: SocketAddr, _bytes: &[u8], _now: Instant) {}
+    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
+        self.handle_bytes(Flow::Udp { remote: from }, bytes, now);
+        self.settle(now);
+    }
 
     /// Bytes came in on a TCP connection.
-    pub fn handle_stream(&mut self, _connection: ConnectionId, _bytes: &[u8], _now: Instant) {}
+    pub fn handle_stream(&mut self, connection: ConnectionId, bytes: &[u8], now: Instant) {
+        let Some(found) = self.wire.connections.get_mut(&connection) else {
+            return;
+        };
+        let remote = found.remote;
+        let flow = Flow::Tcp { connection, remote };
+        found.reader.push(bytes);
+        // Each frame may end the connection, so it is looked up anew.
+        while let Some(frame) = self.wire.connections.get_mut(&connection).and_then(|c| c.reader.poll()) {
+            match frame {
+                Ok(Frame::Message(message)) => self.handle_bytes(flow, &message, now),
+                Ok(Frame::Ping) => self.wire.send(flow, PONG.to_vec(), now),
+                Ok(Frame::Pong) => {}
+                Err(error) => {
+                    self.wire.counters.malformed += 1;
+                    self.events.push_back(Event::Note(format!("connection from {remote}: {error}")));
+                    self.events.push_back(Event::Close(connection));
+                    self.connection_lost(connection, now);
+                }
+            }
+        }
+        self.settle(now);
+    }
 
     /// A TCP connection stands: one asked for by [`Event::Connect`], or one accepted (with a number from `app`'s own, high, range).
-    pub fn handle_connected(&mut self, _connection: ConnectionId, _local: SocketAddr, _remote: SocketAddr, _now: Instant) {}
+    pub fn handle_connected(&mut self, connection: ConnectionId, _local: SocketAddr, remote: SocketAddr, now: Instant) {
+        self.wire.connected(connection, remote, &mut self.events, now);
+        self.connection_opened(connection);
+        self.settle(now);
+    }
 
     /// A TCP connection failed to open, broke or was closed.
-    pub fn handle_closed(&mut self, _connection: ConnectionId, _now: Instant) {}
+    pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
+        self.connection_lost(connection, now);
+        self.settle(now);
+    }
 
     /// A UDP datagram to this address could not be sent (ICMP unreachable).
-    pub fn handle_unreachable(&mut self, _remote: SocketAddr, _now: Instant) {}
+    pub fn handle_unreachable(&mut self, remote: SocketAddr, now: Instant) {
+        self.flow_failed(|flow| flow == Flow::Udp { remote }, "nobody listens at the far address", now);
+        self.settle(now);
+    }
 
     /// A lookup's answer; empty: the name does not resolve.
-    pub fn handle_lookup(&mut self, _id: LookupId, _targets: &[Target], _now: Instant) {}
+    pub fn handle_lookup(&mut self, id: LookupId, targets: &[Target], now: Instant) {
+        self.located(id, targets, now);
+        self.settle(now);
+    }
 
     /// The phone's own address changed (link up, DHCP): re-register, later calls use it.
-    pub fn handle_local_address(&mut self, _local: SocketAddr, _now: Instant) {}
+    pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
+        self.moved(local, now);
+        self.settle(now);
+    }
 
     /// Places a call. `target` is a number or a SIP/tel URI.
-    pub fn invite(&mut self, _account: Option<AccountId>, _target: &str, _media: LocalMedia, _now: Instant) -> Result<Call, InviteError> {
-        Err(InviteError::NoSuchAccount)
+    pub fn invite(&mut self, account: Option<AccountId>, target: &str, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+        let call = self.place(account.map(|a| a.0), target, media, now);
+        self.settle(now);
+        call
     }
 
     /// Sends 180 for an incoming call.
-    pub fn ring(&mut self, _call: Call, _now: Instant) {}
+    pub fn ring(&mut self, call: Call, now: Instant) {
+        self.ring_back(call, now);
+        self.settle(now);
+    }
 
     /// Answers an incoming call with 200.
-    pub fn answer(&mut self, _call: Call, _media: LocalMedia, _now: Instant) {}
+    pub fn answer(&mut self, call: Call, media: LocalMedia, now: Instant) {
+        self.accept_call(call, media, now);
+        self.settle(now);
+    }
 
     /// Refuses an incoming call.
-    pub fn reject(&mut self, _call: Call, _code: u16, _now: Instant) {}
+    pub fn reject(&mut self, call: Call, code: u16, now: Instant) {
+        self.refuse_call(call, code, now);
+        self.settle(now);
+    }
 
     /// Ends a call whatever its state needs: CANCEL, BYE, or a final response. [`Event::Ended`] follows.
-    pub fn end(&mut self, _call: Call, _now: Instant) {}
+    pub fn end(&mut self, call: Call, now: Instant) {
+        self.hang_up(call, now);
+        self.settle(now);
+    }
 
     /// Changes the direction of a standing call by re-INVITE: hold is `SendOnly`/`Inactive`, resume `SendRecv`.
-    pub fn set_direction(&mut self, _call: Call, _direction: Direction, _now: Instant) {}
+    pub fn set_direction(&mut self, call: Call, direction: Direction, now: Instant) {
+        self.want_direction(call, direction, now);
+        self.settle(now);
+    }
 
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
-    pub fn send_info_digit(&mut self, _call: Call, _digit: char, _now: Instant) {}
+    pub fn send_info_digit(&mut self, call: Call, digit: char, now: Instant) {
+        self.send_digit(call, digit, now);
+        self.settle(now);
+    }
 
     /// Registers all accounts anew, now (link up, `ctl register`).
-    pub fn register(&mut self, _now: Instant) {}
+    pub fn register(&mut self, now: Instant) {
+        for line in 0..self.lines.len() {
+            self.register_line(line, now);
+        }
+        self.settle(now);
+    }
 
     /// Ends all calls and registrations; tables are empty when their transactions are done.
-    pub fn shut_down(&mut self, _now: Instant) {}
+    pub fn shut_down(&mut self, now: Instant) {
+        self.leaving = true;
+        let calls: Vec<Call> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.hang_up(call, now);
+        }
+        for line in 0..self.lines.len() {
+            self.unregister_line(line, now);
+        }
+        self.settle(now);
+    }
 
     /// Fires every timer that is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(waiter) = self.deadlines.pop_due(now) {
+            match waiter {
+                Waiter::Client(id) => self.client_timeout(id, now),
+                Waiter::Server(id) => self.server_timeout(id, now),
+                Waiter::Outgoing(id) => self.outgoing_timeout(id, now),
+                Waiter::Call(call) => self.call_timeout(call, now),
+                Waiter::Line(line) => self.line_timeout(line, now),
+            }
+            self.settle(now);
+        }
+    }
 
     /// A message that must leave; call until `None`.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        None
+        self.wire.poll()
     }
 
     /// Something the owner should know; call until `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
 
     /// When to call [`UserAgent::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.deadlines.next()
     }
 
     /// What was seen and dropped.
     pub fn counters(&self) -> Counters {
-        self.counters
+        self.wire.counters
     }
 
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
-        Tables::default()
+        Tables {
+            client_transactions: self.clients.len() + self.outgoing.values().filter(|o| o.transaction.is_none()).count(),
+            server_transactions: self.servers.len(),
+            dialogs: self.calls.values().map(CallState::dialogs).sum(),
+            calls: self.calls.len(),
+            lookups: self.lookups.len(),
+        }
+    }
+
+    fn handle_bytes(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
+        match Message::parse(bytes) {
+            Ok(Message::Request(request)) => {
+                self.wire.counters.received += 1;
+                self.handle_request(flow, request, now);
+            }
+            Ok(Message::Response(response)) => {
+                self.wire.counters.received += 1;
+                self.handle_response(&response, now);
+            }
+            Err(error) => self.handle_malformed(flow, &error, now),
+        }
+    }
+
+    fn connection_lost(&mut self, connection: ConnectionId, now: Instant) {
+        self.wire.closed(connection);
+        let gone = |flow| matches!(flow, Flow::Tcp { connection: c, .. } if c == connection);
+        self.flow_failed(gone, "the connection broke or could not be opened", now);
+        self.lines_lost(connection, now);
+    }
+
+    /// Tells those who sent requests that failed here. Telling may make new requests, and new failures; each step ends one request.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        while let Some((purpose, code, reason)) = self.failures.pop_front() {
+            self.outcome(&purpose, 0, &crate::outgoing::Outcome::Failed(code, &reason), now);
+        }
     }
 }
 

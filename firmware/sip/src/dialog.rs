@@ -5,6 +5,7 @@
 //!                                    ▲ target refresh, remote CSeq ◀─ requests of the far end
 //! ```
 
+use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 
 /// Most routes kept; a longer set is no real one.
@@ -101,6 +102,11 @@ impl Dialog {
         }
     }
 
+    /// Where requests in this dialog go first: the nearest route, loose or strict, else the target.
+    pub(crate) fn hop(&self) -> Result<Hop, HopError> {
+        Hop::of(self.routes.first().map_or(&self.target, |route| &route.uri))
+    }
+
     /// A new request in this dialog (section 12.2.1.1), without Via. ACK and CANCEL take the number of their INVITE instead.
     pub(crate) fn request(&mut self, method: Method) -> Request {
         self.local_cseq = self.local_cseq.saturating_add(1);
@@ -129,7 +135,13 @@ impl Dialog {
         headers.push("From", &self.local);
         headers.push("To", &self.remote);
         headers.push("Call-ID", &self.call_id);
-        headers.push("CSeq", CSeq { number, method: method.clone() });
+        headers.push(
+            "CSeq",
+            CSeq {
+                number,
+                method: method.clone(),
+            },
+        );
         if matches!(method, Method::Invite | Method::Update) {
             headers.push("Contact", NameAddr::new(self.contact.clone()));
         }
@@ -139,7 +151,11 @@ impl Dialog {
 
 /// The first Contact this phone could call; mailto: and the like stand there too.
 fn contact_of(headers: &crate::message::Headers) -> Option<Uri> {
-    headers.values("Contact").filter_map(|v| NameAddr::parse(v).ok()).map(|c| c.uri).find(|uri| matches!(uri, Uri::Sip(_)))
+    headers
+        .values("Contact")
+        .filter_map(|v| NameAddr::parse(v).ok())
+        .map(|c| c.uri)
+        .find(|uri| matches!(uri, Uri::Sip(_)))
 }
 
 fn is_loose(route: &NameAddr) -> bool {

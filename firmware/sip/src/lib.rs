@@ -6,13 +6,22 @@
 //! ```
 
 pub mod agent;
+mod dialog;
 pub mod digest;
+mod door;
+mod incoming;
+mod invite;
+mod locate;
 pub mod message;
 pub mod offer_answer;
-pub mod stream;
+mod outgoing;
+mod registration;
 mod sdp;
+pub mod stream;
 mod timer;
+mod token;
 mod transaction;
+mod wire;
 
 pub use agent::{
     AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndedBy, Event, Flow, Lookup, LookupId, Target, Transmit, Transport,

@@ -241,7 +241,10 @@ impl Session {
         }
         for codec in self.local.codecs.clone() {
             if !self.codecs.iter().any(|(_, known)| *known == codec) {
-                let pt = codec.static_payload().filter(|pt| self.free(*pt)).unwrap_or_else(|| self.number(OPUS));
+                let pt = codec
+                    .static_payload()
+                    .filter(|pt| self.free(*pt))
+                    .unwrap_or_else(|| self.number(OPUS));
                 self.codecs.push((pt, codec));
             }
         }
@@ -275,12 +278,18 @@ impl Session {
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<Negotiated, SdpError> {
         let description = Description::parse(body)?;
         let ours = self.slots.iter().position(|slot| matches!(slot, Slot::Ours { .. })).unwrap_or(0);
-        let line = description.lines.get(ours).ok_or_else(|| SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into()))?;
+        let line = description
+            .lines
+            .get(ours)
+            .ok_or_else(|| SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into()))?;
         if !line.is_live_audio() {
             return Err(SdpError::NotAcceptable("the answer refuses the audio line".into()));
         }
         if line.profile() != Profile::Plain {
-            return Err(SdpError::NotAcceptable(format!("the answer changes the protocol to {:?}", line.proto)));
+            return Err(SdpError::NotAcceptable(format!(
+                "the answer changes the protocol to {:?}",
+                line.proto
+            )));
         }
         let offered = |codec: CodecName| self.codecs.iter().find(|(_, known)| *known == codec).map(|(pt, _)| *pt);
         let (send_payload, codec) = line
@@ -292,8 +301,12 @@ impl Session {
             })
             .ok_or_else(|| SdpError::NotAcceptable(format!("the answer's formats are {:?}", line.fmt)))?;
         let recv_payload = offered(codec).unwrap_or(send_payload);
-        let recv_payloads =
-            self.codecs.iter().filter(|(_, codec)| self.local.codecs.contains(codec)).copied().collect();
+        let recv_payloads = self
+            .codecs
+            .iter()
+            .filter(|(_, codec)| self.local.codecs.contains(codec))
+            .copied()
+            .collect();
         let events = self.events.clone();
         self.agree(line, codec, send_payload, recv_payload, recv_payloads, &events)
     }
@@ -316,17 +329,27 @@ impl Session {
                 Err(_) => {}
             }
         }
-        let Some((index, (payload, codec))) = chosen else { return Err(reason) };
-        let Some(line) = description.lines.get(index) else { return Err(reason) };
+        let Some((index, (payload, codec))) = chosen else {
+            return Err(reason);
+        };
+        let Some(line) = description.lines.get(index) else {
+            return Err(reason);
+        };
         self.slots = description
             .lines
             .iter()
             .enumerate()
             .map(|(i, other)| {
                 if i == index {
-                    Slot::Ours { proto: other.proto.clone() }
+                    Slot::Ours {
+                        proto: other.proto.clone(),
+                    }
                 } else {
-                    Slot::Refused { media: other.media.clone(), proto: other.proto.clone(), fmt: other.fmt.clone() }
+                    Slot::Refused {
+                        media: other.media.clone(),
+                        proto: other.proto.clone(),
+                        fmt: other.fmt.clone(),
+                    }
                 }
             })
             .collect();
@@ -334,7 +357,13 @@ impl Session {
         let event = pick_event(line, codec).filter(|_| self.local.dtmf);
         let events: Vec<(u8, u32)> = event.into_iter().collect();
         let negotiated = self.agree(line, codec, payload, payload, vec![(payload, codec)], &events)?;
-        let body = self.describe(&[(payload, codec)], &events, negotiated.direction, negotiated.ptime_ms, negotiated.rtcp_mux);
+        let body = self.describe(
+            &[(payload, codec)],
+            &events,
+            negotiated.direction,
+            negotiated.ptime_ms,
+            negotiated.rtcp_mux,
+        );
         Ok((body, negotiated))
     }
 
@@ -345,7 +374,12 @@ impl Session {
         }
         match line.profile() {
             Profile::Plain => {}
-            Profile::Secure => return Err(SdpError::NotAcceptable(format!("{} is not offered by this phone; it takes RTP/AVP", line.proto))),
+            Profile::Secure => {
+                return Err(SdpError::NotAcceptable(format!(
+                    "{} is not offered by this phone; it takes RTP/AVP",
+                    line.proto
+                )));
+            }
             Profile::Other => return Err(SdpError::NotAcceptable(format!("unknown protocol {:?}", line.proto))),
         }
         line.remote()?;
@@ -396,7 +430,10 @@ impl Session {
         let (remote_rtp, remote_rtcp) = line.remote()?;
         let send_dtmf = pick_event(line, codec).filter(|_| self.local.dtmf);
         let recv_dtmf = send_dtmf.and_then(|(_, clock)| events.iter().find(|(_, known)| *known == clock).map(|(pt, _)| *pt));
-        let wish = line.ptime.unwrap_or(u32::from(self.local.ptime_ms)).min(line.maxptime.unwrap_or(u32::MAX));
+        let wish = line
+            .ptime
+            .unwrap_or(u32::from(self.local.ptime_ms))
+            .min(line.maxptime.unwrap_or(u32::MAX));
         self.mux = line.rtcp_mux;
         Ok(Negotiated {
             remote_rtp,
@@ -475,7 +512,10 @@ impl Session {
 
     /// A dynamic number not yet given away, `first` if possible.
     fn number(&self, first: u8) -> u8 {
-        std::iter::once(first).chain(96..=127).find(|pt| self.free(*pt) && (*pt == first || ![OPUS, EVENT_8K, EVENT_48K].contains(pt))).unwrap_or(first)
+        std::iter::once(first)
+            .chain(96..=127)
+            .find(|pt| self.free(*pt) && (*pt == first || ![OPUS, EVENT_8K, EVENT_48K].contains(pt)))
+            .unwrap_or(first)
     }
 }
 

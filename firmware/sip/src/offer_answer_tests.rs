@@ -46,7 +46,15 @@ fn two_of_ours_agree_on_the_first_codec() {
     assert_eq!(at_b.remote_rtcp, "192.0.2.9:20001".parse().unwrap());
     assert_eq!((at_a.send_dtmf, at_a.recv_dtmf), (Some((101, 8000)), Some(101)));
     assert_eq!((at_b.send_dtmf, at_b.recv_dtmf), (Some((101, 8000)), Some(101)));
-    assert_eq!(at_a.recv_payloads, [(96, CodecName::Opus), (9, CodecName::G722), (0, CodecName::Pcmu), (8, CodecName::Pcma)]);
+    assert_eq!(
+        at_a.recv_payloads,
+        [
+            (96, CodecName::Opus),
+            (9, CodecName::G722),
+            (0, CodecName::Pcmu),
+            (8, CodecName::Pcma)
+        ]
+    );
 }
 
 #[test]
@@ -57,7 +65,11 @@ fn dynamic_numbers_are_mirrored_and_kept() {
          a=rtpmap:100 telephone-event/48000\r\n",
     );
     let (answer, negotiated) = phone.answer(&offer).unwrap();
-    assert!(text(&answer).contains("m=audio 20000 RTP/AVP 97 100\r\na=rtpmap:97 opus/48000/2\r\n"), "{}", text(&answer));
+    assert!(
+        text(&answer).contains("m=audio 20000 RTP/AVP 97 100\r\na=rtpmap:97 opus/48000/2\r\n"),
+        "{}",
+        text(&answer)
+    );
     assert_eq!((negotiated.send_payload, negotiated.recv_payload), (97, 97));
     assert_eq!((negotiated.send_dtmf, negotiated.recv_dtmf), (Some((100, 48_000)), Some(100)));
     assert!(negotiated.opus_fec && negotiated.opus_dtx);
@@ -151,7 +163,17 @@ fn directions_are_answered_by_rule() {
 #[test]
 fn the_version_rises_only_with_a_change() {
     let mut phone = session(&[CodecName::Pcmu]);
-    let version = |body: &[u8]| text(body).lines().nth(1).unwrap().split(' ').nth(2).unwrap().parse::<u64>().unwrap();
+    let version = |body: &[u8]| {
+        text(body)
+            .lines()
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .nth(2)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
     let first = version(&phone.offer());
     assert_eq!(version(&phone.offer()), first);
     phone.set_wish(Direction::SendOnly);
@@ -167,16 +189,26 @@ fn an_answer_is_held_against_the_offer() {
     let mut phone = session(&[CodecName::Opus, CodecName::Pcmu]);
     phone.offer();
     // Other numbers than ours for what we send, ours for what we receive.
-    let answer = phone.accept(&sdp("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n")).unwrap();
+    let answer = phone
+        .accept(&sdp("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"))
+        .unwrap();
     assert_eq!((answer.send_payload, answer.recv_payload), (111, 96));
     assert_eq!(answer.send_dtmf, None);
-    for bad in ["m=audio 4000 RTP/AVP 8\r\n", "m=audio 0 RTP/AVP 0\r\n", "m=audio 4000 RTP/SAVP 0\r\n", "m=image 4000 udptl t38\r\n"] {
+    for bad in [
+        "m=audio 4000 RTP/AVP 8\r\n",
+        "m=audio 0 RTP/AVP 0\r\n",
+        "m=audio 4000 RTP/SAVP 0\r\n",
+        "m=image 4000 udptl t38\r\n",
+    ] {
         assert!(matches!(phone.accept(&sdp(bad)), Err(SdpError::NotAcceptable(_))), "{bad}");
     }
     // An answer cannot widen what the offer said.
     phone.set_wish(Direction::SendOnly);
     phone.offer();
-    assert_eq!(phone.accept(&sdp("m=audio 4000 RTP/AVP 0\r\n")).unwrap().direction, Direction::SendOnly);
+    assert_eq!(
+        phone.accept(&sdp("m=audio 4000 RTP/AVP 0\r\n")).unwrap().direction,
+        Direction::SendOnly
+    );
 }
 
 #[test]
@@ -192,7 +224,9 @@ fn packet_length_follows_the_far_end_within_the_codecs_steps() {
         ("0", "a=ptime:x\r\n", 20),
     ] {
         let mut phone = session(&ALL);
-        let (_, negotiated) = phone.answer(&sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}"))).unwrap();
+        let (_, negotiated) = phone
+            .answer(&sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}")))
+            .unwrap();
         assert_eq!(negotiated.ptime_ms, ptime, "{attributes}");
     }
 }
@@ -202,12 +236,22 @@ fn rtcp_goes_where_the_far_end_says() {
     let mut phone = session(&ALL);
     let rtcp = |phone: &mut Session, attributes: &str| {
         let (body, negotiated) = phone.answer(&sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}"))).unwrap();
-        (negotiated.remote_rtcp.to_string(), negotiated.rtcp_mux, text(&body).contains("a=rtcp-mux\r\n"))
+        (
+            negotiated.remote_rtcp.to_string(),
+            negotiated.rtcp_mux,
+            text(&body).contains("a=rtcp-mux\r\n"),
+        )
     };
     assert_eq!(rtcp(&mut phone, ""), ("192.0.2.1:4001".into(), false, false));
     assert_eq!(rtcp(&mut phone, "a=rtcp:4005\r\n"), ("192.0.2.1:4005".into(), false, false));
-    assert_eq!(rtcp(&mut phone, "a=rtcp:4005 IN IP4 192.0.2.2\r\n"), ("192.0.2.2:4005".into(), false, false));
-    assert_eq!(rtcp(&mut phone, "a=rtcp:4005\r\na=rtcp-mux\r\n"), ("192.0.2.1:4000".into(), true, true));
+    assert_eq!(
+        rtcp(&mut phone, "a=rtcp:4005 IN IP4 192.0.2.2\r\n"),
+        ("192.0.2.2:4005".into(), false, false)
+    );
+    assert_eq!(
+        rtcp(&mut phone, "a=rtcp:4005\r\na=rtcp-mux\r\n"),
+        ("192.0.2.1:4000".into(), true, true)
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! One request on its way: where it goes, how it gets there, and the second try with credentials or at the next address.
 //!
 //! ```text
-//! Request ─▶ Hop ─▶ [Target …] ─▶ Via, bytes ─▶ client transaction ─▶ response
-//!              ▲ lookup     ▲ next one: timeout, transport error, 503     │ 401, 407: again with credentials (same target)
+//! Request ─▶ Hop ─▶ [Attempt …] ─▶ Via, bytes ─▶ client transaction ─▶ response
+//!              ▲ lookup     ▲ next one: timeout, transport error, 503     │ 401, 407: again with credentials (same address)
 //!              └────────────┴─────────────────────────────────────────────┴─▶ Outcome ─▶ call | registration
 //! ```
 //!
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::{Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter};
 use crate::dialog::Dialog;
+use crate::digest;
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Method, Request, Response, Via};
 use crate::timer::{T1_64, TIMER_C};
@@ -24,12 +25,14 @@ pub(crate) type OutgoingId = u64;
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).
 const UDP_LIMIT: usize = 1300;
-/// How long a TCP connection may take to open before the next target is tried.
+/// How long a TCP connection may take to open before the next address is tried.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// Most targets tried.
+/// Most addresses tried.
 const MAX_TARGETS: usize = 8;
 /// Most branches of one INVITE that are acknowledged.
 const MAX_ACKS: usize = 16;
+/// Most times one request is sent again with credentials.
+const MAX_LOGINS: u8 = 4;
 
 /// What a request is for: who hears its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,14 @@ enum Cancel {
     Sent,
 }
 
+/// One address to be tried.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    target: Target,
+    /// Over UDP whatever its size: TCP was tried.
+    small_or_not: bool,
+}
+
 /// A request on its way.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -73,16 +84,18 @@ pub(crate) struct Outgoing {
     account: Option<usize>,
     /// Without Via.
     pub(crate) request: Request,
-    hop: Result<Hop, HopError>,
-    targets: VecDeque<Target>,
-    current: Option<Target>,
-    lookup: Option<LookupId>,
-    transaction: Option<TransactionId>,
+    hop: Hop,
+    attempts: VecDeque<Attempt>,
+    current: Option<Attempt>,
+    pub(crate) transaction: Option<TransactionId>,
     cancel: Cancel,
     /// Opening of a connection, silence of a ringing far end, or a CANCEL that nobody answers.
-    pub(crate) deadline: Option<Instant>,
+    deadline: Option<Instant>,
+    /// ACKs sent, by To tag.
     acks: Vec<(String, Flow, Vec<u8>)>,
-    login: crate::login::Login,
+    /// Challenges being answered.
+    logins: Vec<digest::Session>,
+    login_rounds: u8,
 }
 
 /// A request about to leave.
@@ -93,47 +106,59 @@ pub(crate) struct Errand {
     pub(crate) hop: Result<Hop, HopError>,
 }
 
+impl Outgoing {
+    /// Whose credentials it may use.
+    pub(crate) fn account(&self) -> Option<usize> {
+        self.account
+    }
+}
+
 impl UserAgent {
-    /// Sends a request on its way. Its outcome comes to its purpose, possibly at once.
+    /// Sends a request on its way. Its outcome comes to its purpose; failures never before this returns.
     pub(crate) fn dispatch(&mut self, errand: Errand, now: Instant) -> OutgoingId {
         let id = self.next_outgoing;
         self.next_outgoing += 1;
+        let hop = match errand.hop {
+            _ if self.outgoing.len() >= MAX_CLIENTS => Err("too many requests under way".to_owned()),
+            Ok(hop) => Ok(hop),
+            Err(error) => Err(error.to_string()),
+        };
+        let hop = match hop {
+            Ok(hop) => hop,
+            Err(reason) => {
+                self.failures.push_back((errand.purpose, 503, reason));
+                return id;
+            }
+        };
         let outgoing = Outgoing {
             purpose: errand.purpose,
             account: errand.account,
             request: errand.request,
-            hop: errand.hop,
-            targets: VecDeque::new(),
+            hop: hop.clone(),
+            attempts: VecDeque::new(),
             current: None,
-            lookup: None,
             transaction: None,
             cancel: Cancel::No,
             deadline: None,
             acks: Vec::new(),
-            login: crate::login::Login::default(),
+            logins: Vec::new(),
+            login_rounds: 0,
         };
-        let full = self.outgoing.len() >= MAX_CLIENTS;
-        let target = outgoing.hop.as_ref().map(Hop::numeric).map_err(|e| *e);
-        let hop = outgoing.hop.clone().ok();
         self.outgoing.insert(id, outgoing);
-        match target {
-            // The queue holds what the caller of `dispatch` wants to know first: its own id.
-            _ if full => self.failures.push_back((id, 503, "too many requests under way".into())),
-            Err(error) => self.failures.push_back((id, 416, error.to_string())),
-            Ok(Some(target)) => {
-                self.set_targets(id, &[target]);
-                self.try_next(id, now);
-            }
-            Ok(None) => {
-                let lookup = LookupId(self.next_lookup);
-                self.next_lookup += 1;
-                self.lookups.insert(lookup, id);
-                if let (Some(hop), Some(outgoing)) = (hop, self.outgoing.get_mut(&id)) {
-                    outgoing.lookup = Some(lookup);
-                    let question = Lookup { id: lookup, host: hop.host.to_string(), port: hop.port, transport: hop.transport };
-                    self.events.push_back(Event::Lookup(question));
-                }
-            }
+        if let Some(target) = hop.numeric() {
+            self.set_targets(id, &[target]);
+            self.try_next(id, 503, "it cannot be sent", now);
+        } else {
+            let lookup = LookupId(self.next_lookup);
+            self.next_lookup += 1;
+            self.lookups.insert(lookup, id);
+            let question = Lookup {
+                id: lookup,
+                host: hop.host.to_string(),
+                port: hop.port,
+                transport: hop.transport,
+            };
+            self.events.push_back(Event::Lookup(question));
         }
         id
     }
@@ -141,73 +166,480 @@ impl UserAgent {
     /// The answer to a lookup.
     pub(crate) fn located(&mut self, lookup: LookupId, targets: &[Target], now: Instant) {
         let Some(id) = self.lookups.remove(&lookup) else { return };
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-        outgoing.lookup = None;
-        if targets.is_empty() {
-            let host = outgoing.hop.as_ref().map(|h| h.host.to_string()).unwrap_or_default();
-            self.fail(id, 503, &format!("the name {host:?} does not resolve; check the name and the DNS server"), now);
-            return;
-        }
+        let Some(outgoing) = self.outgoing.get(&id) else { return };
+        let reason = format!("the name {} does not resolve: check the name and the DNS server", outgoing.hop.host);
         self.set_targets(id, targets);
-        if let Some(Purpose::Register(line) | Purpose::Invite(_)) = self.outgoing.get(&id).map(|o| o.purpose.clone()).map(|p| match p {
-            Purpose::Invite(_) => Purpose::Invite(Call(0)),
-            other => other,
-        }) && matches!(self.outgoing.get(&id).map(|o| &o.purpose), Some(Purpose::Register(_)))
-        {
-            self.lines_known(line, targets);
-        }
-        self.try_next(id, now);
+        self.try_next(id, 503, &reason, now);
     }
 
     fn set_targets(&mut self, id: OutgoingId, targets: &[Target]) {
-        if let Some(outgoing) = self.outgoing.get_mut(&id) {
-            outgoing.targets = targets.iter().copied().take(MAX_TARGETS).collect();
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        outgoing.attempts = targets
+            .iter()
+            .take(MAX_TARGETS)
+            .map(|target| Attempt {
+                target: *target,
+                small_or_not: false,
+            })
+            .collect();
+        let (host, account) = (outgoing.hop.host.clone(), outgoing.account);
+        if let Some(line) = account.and_then(|account| self.lines.get_mut(account)) {
+            line.learn(&host, targets);
         }
     }
 
-    /// Sends to the next target; fails when there is none left.
-    fn try_next(&mut self, id: OutgoingId, now: Instant) {
+    /// Sends to the next address; without one the request has failed for the reason given.
+    fn try_next(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
         loop {
             let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-            let Some(target) = outgoing.targets.pop_front() else {
-                self.fail(id, 503, "no answer from any address of the far end", now);
+            let Some(attempt) = outgoing.attempts.pop_front() else {
+                self.give_up(id, code, reason);
                 return;
             };
-            outgoing.current = Some(target);
-            if self.send_to(id, target, now) {
+            if self.send_attempt(id, attempt, now) {
                 return;
             }
         }
     }
 
-    /// Builds the bytes for one target and hands them to a new transaction.
-    fn send_to(&mut self, id: OutgoingId, target: Target, now: Instant) -> bool {
+    fn give_up(&mut self, id: OutgoingId, code: u16, reason: &str) {
+        if let Some(outgoing) = self.forget_outgoing(id)
+            && outgoing.cancel == Cancel::No
+        {
+            self.failures.push_back((outgoing.purpose, code, reason.to_owned()));
+        }
+    }
+
+    /// A request whose answer nobody wants any more.
+    pub(crate) fn withdraw(&mut self, id: OutgoingId) {
+        self.forget_outgoing(id);
+    }
+
+    fn forget_outgoing(&mut self, id: OutgoingId) -> Option<Outgoing> {
+        self.lookups.retain(|_, owner| *owner != id);
+        self.deadlines.set(Waiter::Outgoing(id), None);
+        let outgoing = self.outgoing.remove(&id)?;
+        if let Some(entry) = outgoing.transaction.and_then(|t| self.clients.get_mut(t)) {
+            entry.owner = None;
+        }
+        Some(outgoing)
+    }
+
+    /// Builds the bytes for one address and opens a transaction for them; whether that worked.
+    fn send_attempt(&mut self, id: OutgoingId, attempt: Attempt, now: Instant) -> bool {
         let branch = self.tokens.branch();
         let local = self.wire.local;
         let Some(outgoing) = self.outgoing.get_mut(&id) else { return true };
         let mut request = outgoing.request.clone();
-        let mut transport = target.transport;
+        let mut transport = attempt.target.transport;
         request.headers.push_front("Via", Via::new(name(transport), local, &branch));
         let mut bytes = request.to_bytes();
-        if transport == Transport::Udp && bytes.len() > UDP_LIMIT {
+        if transport == Transport::Udp && bytes.len() > UDP_LIMIT && !attempt.small_or_not {
             // Large requests go by TCP; where nobody listens there, by UDP after all.
             transport = Transport::Tcp;
-            if !outgoing.targets.front().is_some_and(|next| *next == target) && outgoing.current_is_udp_retry(target) {
-                transport = Transport::Udp;
-            } else {
-                outgoing.targets.push_front(target);
-                outgoing.large = Some(target);
-                request.headers.set_top_via(&Via::new(name(transport), local, &branch));
-                bytes = request.to_bytes();
-            }
+            outgoing.attempts.push_front(Attempt {
+                small_or_not: true,
+                ..attempt
+            });
+            request.headers.set_top_via(&Via::new(name(transport), local, &branch));
+            bytes = request.to_bytes();
         }
+        outgoing.current = Some(attempt);
+        outgoing.transaction = None;
+        let remote = attempt.target.address;
         let flow = match transport {
-            Transport::Udp => Some(Flow::Udp { remote: target.address }),
-            Transport::Tcp => self.wire.connect(target.address, &mut self.events, now),
+            Transport::Udp => Some(Flow::Udp { remote }),
+            Transport::Tcp => self.wire.connect(remote, &mut self.events, now),
         };
         let Some(flow) = flow else { return false };
-        let _ = (bytes, flow);
+        if let Purpose::Ack { invite, tag } = outgoing.purpose.clone() {
+            self.forget_outgoing(id);
+            if let Some(invite) = self.outgoing.get_mut(&invite)
+                && invite.acks.len() < MAX_ACKS
+            {
+                invite.acks.push((tag, flow, bytes.clone()));
+            }
+            self.wire.send(flow, bytes, now);
+            return true;
+        }
+        if let Purpose::Register(line) = outgoing.purpose {
+            self.registered_over(line, flow);
+        }
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return true };
+        let invite = request.method == Method::Invite;
+        let key = client_key(&branch, &request.method);
+        let machine = Client::new(invite, transport == Transport::Tcp, now);
+        let entry = ClientEntry {
+            machine,
+            request,
+            bytes: bytes.clone(),
+            flow,
+            owner: Some(id),
+        };
+        let Some(transaction) = self.clients.insert(key, entry) else {
+            return false;
+        };
+        outgoing.transaction = Some(transaction);
+        outgoing.deadline = match flow {
+            Flow::Tcp { connection, .. } if !self.wire.connections.get(&connection).is_some_and(|c| c.open) => Some(now + CONNECT_TIME),
+            Flow::Tcp { .. } | Flow::Udp { .. } => None,
+        };
+        self.deadlines.set(Waiter::Outgoing(id), outgoing.deadline);
+        self.schedule_client(transaction);
+        self.wire.send(flow, bytes, now);
         true
+    }
+
+    /// A connection stands: what waited for it has been sent.
+    pub(crate) fn connection_opened(&mut self, connection: crate::agent::ConnectionId) {
+        let waiting: Vec<OutgoingId> = self
+            .clients
+            .iter()
+            .filter(|(_, entry)| matches!(entry.flow, Flow::Tcp { connection: c, .. } if c == connection))
+            .filter_map(|(_, entry)| entry.owner)
+            .collect();
+        for id in waiting {
+            if let Some(outgoing) = self.outgoing.get_mut(&id)
+                && outgoing.cancel != Cancel::Sent
+            {
+                outgoing.deadline = None;
+                self.deadlines.set(Waiter::Outgoing(id), None);
+            }
+        }
+    }
+
+    /// Keeps the index in step with a client transaction; forgets it when it is over.
+    fn schedule_client(&mut self, id: TransactionId) {
+        let Some(entry) = self.clients.get(id) else { return };
+        if entry.machine.state() == State::Done {
+            self.deadlines.set(Waiter::Client(id), None);
+            let owner = self.clients.remove(id).and_then(|entry| entry.owner);
+            // An INVITE that got its 2xx stays until no other branch can answer any more.
+            if let Some(owner) = owner
+                && self.outgoing.get(&owner).is_some_and(|o| o.transaction == Some(id))
+            {
+                self.forget_outgoing(owner);
+            }
+        } else {
+            self.deadlines.set(Waiter::Client(id), entry.machine.deadline());
+        }
+    }
+
+    /// A response came in.
+    pub(crate) fn handle_response(&mut self, response: &Response, now: Instant) {
+        // More than one Via: it is not for us (section 18.1.2).
+        let transaction = response_key(response)
+            .filter(|_| response.headers.via_count() == 1)
+            .and_then(|key| self.clients.find(&key));
+        let Some((id, entry)) = transaction.and_then(|id| Some((id, self.clients.get_mut(id)?))) else {
+            self.wire.counters.dropped += 1;
+            return;
+        };
+        let same = |a: &Request, b: &Response| {
+            a.headers.call_id() == b.headers.call_id() && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
+        };
+        if !same(&entry.request, response) {
+            self.wire.counters.dropped += 1;
+            return;
+        }
+        let todo = entry.machine.response(response.code(), now);
+        let owner = entry.owner;
+        if todo.ack {
+            let (flow, bytes) = (entry.flow, ack_of_refusal(&entry.request, response).to_bytes());
+            self.wire.send(flow, bytes, now);
+        }
+        if todo.deliver
+            && let Some(owner) = owner
+        {
+            self.answered(owner, response, now);
+        }
+        self.schedule_client(id);
+    }
+
+    fn answered(&mut self, id: OutgoingId, response: &Response, now: Instant) {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let invite = outgoing.request.method == Method::Invite;
+        let purpose = outgoing.purpose.clone();
+        if response.is_provisional() {
+            match outgoing.cancel {
+                Cancel::Wanted => self.send_cancel(id, now),
+                Cancel::Sent => {}
+                Cancel::No => {
+                    outgoing.deadline = invite.then(|| now + TIMER_C);
+                    self.deadlines.set(Waiter::Outgoing(id), outgoing.deadline);
+                    self.outcome(&purpose, id, &Outcome::Response(response), now);
+                }
+            }
+            return;
+        }
+        if invite && response.is_success() {
+            let tag = response
+                .headers
+                .to()
+                .ok()
+                .and_then(|to| to.tag().map(str::to_owned))
+                .unwrap_or_default();
+            if let Some((_, flow, bytes)) = outgoing.acks.iter().find(|(known, ..)| *known == tag) {
+                self.wire.counters.retransmitted += 1;
+                self.wire.send(*flow, bytes.clone(), now);
+                return;
+            }
+            outgoing.deadline = None;
+            self.deadlines.set(Waiter::Outgoing(id), None);
+            self.outcome(&purpose, id, &Outcome::Response(response), now);
+            return;
+        }
+        if let Some(entry) = outgoing.transaction.take().and_then(|t| self.clients.get_mut(t)) {
+            entry.owner = None;
+        }
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        if outgoing.cancel == Cancel::No {
+            if matches!(response.code(), 401 | 407) && self.log_in(id, response, now) {
+                return;
+            }
+            if response.code() == 503 && self.outgoing.get(&id).is_some_and(|o| !o.attempts.is_empty()) {
+                self.try_next(id, 503, "no server available", now);
+                return;
+            }
+        }
+        if let Some(outgoing) = self.forget_outgoing(id)
+            && outgoing.cancel == Cancel::No
+        {
+            self.outcome(&purpose, id, &Outcome::Response(response), now);
+        }
+    }
+
+    /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were not refused just now.
+    fn log_in(&mut self, id: OutgoingId, response: &Response, now: Instant) -> bool {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return false };
+        let Some(account) = outgoing.account else { return false };
+        let (Some(config), Some(line)) = (self.config.accounts.get(account), self.lines.get(account)) else {
+            return false;
+        };
+        let Some(current) = outgoing.current else { return false };
+        if config.password.is_empty() || outgoing.login_rounds >= MAX_LOGINS {
+            return false;
+        }
+        if !line.trusts(&outgoing.hop.host, current.target.address.ip()) {
+            self.events.push_back(Event::Note(format!(
+                "{} asks for a password and is not the server of account {}: none is given",
+                current.target.address, config.user
+            )));
+            return false;
+        }
+        let chosen = digest::choose(digest::challenges(&response.headers));
+        if chosen.is_empty() {
+            return false;
+        }
+        for challenge in chosen {
+            let same = |session: &&mut digest::Session| {
+                session.challenge().asker == challenge.asker && session.challenge().realm == challenge.realm
+            };
+            match outgoing.logins.iter_mut().find(same) {
+                // Answered already and not stale: the password is wrong, and asking again would only lock the account.
+                Some(_) if !challenge.stale => return false,
+                Some(session) => *session = digest::Session::new(challenge),
+                None => outgoing.logins.push(digest::Session::new(challenge)),
+            }
+        }
+        outgoing.login_rounds += 1;
+        let request = &mut outgoing.request;
+        let Ok(cseq) = request.headers.cseq() else { return false };
+        let number = cseq.number.saturating_add(1);
+        request.headers.set(
+            "CSeq",
+            CSeq {
+                number,
+                method: cseq.method,
+            },
+        );
+        request.headers.remove("Authorization");
+        request.headers.remove("Proxy-Authorization");
+        let uri = request.uri.to_string();
+        for session in &mut outgoing.logins {
+            let who = digest::Credentials {
+                user: &config.auth_user,
+                password: &config.password,
+            };
+            let what = digest::Protected {
+                method: &request.method,
+                uri: &uri,
+                body: &request.body,
+            };
+            let value = session.authorize(who, what, &self.tokens.word(16));
+            request.headers.push(session.header(), value);
+        }
+        let (purpose, current) = (outgoing.purpose.clone(), current);
+        self.numbered(&purpose, number);
+        if !self.send_attempt(id, current, now) {
+            self.give_up(id, 503, "it cannot be sent");
+        }
+        true
+    }
+
+    /// Ends a request for an INVITE: CANCEL as soon as allowed. Nobody hears of it any more.
+    pub(crate) fn cancel(&mut self, id: OutgoingId, now: Instant) {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let state = outgoing
+            .transaction
+            .and_then(|t| self.clients.get(t))
+            .map(|entry| entry.machine.state());
+        match (outgoing.cancel, state) {
+            (Cancel::No, Some(State::Calling)) => outgoing.cancel = Cancel::Wanted,
+            (Cancel::No, Some(State::Proceeding)) => self.send_cancel(id, now),
+            (Cancel::No, Some(State::Accepted | State::Completed | State::Done)) | (Cancel::Wanted | Cancel::Sent, _) => {}
+            (Cancel::No, None) => {
+                self.forget_outgoing(id);
+            }
+        }
+    }
+
+    fn send_cancel(&mut self, id: OutgoingId, now: Instant) {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        outgoing.cancel = Cancel::Sent;
+        outgoing.deadline = Some(now + T1_64);
+        self.deadlines.set(Waiter::Outgoing(id), outgoing.deadline);
+        let Some(entry) = outgoing.transaction.and_then(|t| self.clients.get(t)) else {
+            return;
+        };
+        let (request, flow) = (cancel_of(&entry.request), entry.flow);
+        let bytes = request.to_bytes();
+        let Some(branch) = request.headers.top_via().ok().and_then(|via| via.branch().map(str::to_owned)) else {
+            return;
+        };
+        let key = client_key(&branch, &Method::Cancel);
+        let machine = Client::new(false, matches!(flow, Flow::Tcp { .. }), now);
+        let entry = ClientEntry {
+            machine,
+            request,
+            bytes: bytes.clone(),
+            flow,
+            owner: None,
+        };
+        if let Some(transaction) = self.clients.insert(key, entry) {
+            self.schedule_client(transaction);
+            self.wire.send(flow, bytes, now);
+        }
+    }
+
+    /// Sends the ACK of a 2xx (section 13.2.2.4), with the credentials its INVITE had, and keeps it for repetition.
+    pub(crate) fn acknowledge(&mut self, invite: OutgoingId, dialog: &Dialog, account: Option<usize>, body: Option<Vec<u8>>, now: Instant) {
+        let Some(outgoing) = self.outgoing.get(&invite) else { return };
+        let Ok(cseq) = outgoing.request.headers.cseq() else { return };
+        let mut request = dialog.numbered(Method::Ack, cseq.number);
+        request.headers.copy(&outgoing.request.headers, "Authorization");
+        request.headers.copy(&outgoing.request.headers, "Proxy-Authorization");
+        if let Some(body) = body {
+            request.headers.push("Content-Type", "application/sdp");
+            request.body = body;
+        }
+        let purpose = Purpose::Ack {
+            invite,
+            tag: dialog.remote_tag().to_owned(),
+        };
+        let hop = dialog.hop();
+        self.dispatch(
+            Errand {
+                purpose,
+                account,
+                request,
+                hop,
+            },
+            now,
+        );
+    }
+
+    /// A client transaction's time has come.
+    pub(crate) fn client_timeout(&mut self, id: TransactionId, now: Instant) {
+        let Some(entry) = self.clients.get_mut(id) else { return };
+        let todo = entry.machine.timeout(now);
+        let (flow, owner) = (entry.flow, entry.owner);
+        if todo.retransmit {
+            let bytes = entry.bytes.clone();
+            self.wire.counters.retransmitted += 1;
+            self.wire.send(flow, bytes, now);
+        }
+        if todo.timed_out
+            && let Some(owner) = owner
+        {
+            self.transaction_failed(owner, 408, "no answer within 32 seconds", now);
+        }
+        self.schedule_client(id);
+    }
+
+    /// A request's own deadline has come.
+    pub(crate) fn outgoing_timeout(&mut self, id: OutgoingId, now: Instant) {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        outgoing.deadline = None;
+        let state = outgoing
+            .transaction
+            .and_then(|t| self.clients.get(t))
+            .map(|entry| entry.machine.state());
+        let purpose = outgoing.purpose.clone();
+        match (outgoing.cancel, state) {
+            // Nobody answered the CANCEL: the INVITE is over all the same.
+            (Cancel::Sent, _) => {
+                let transaction = outgoing.transaction;
+                self.forget_outgoing(id);
+                if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
+                    entry.machine.abandon();
+                }
+                if let Some(transaction) = transaction {
+                    self.schedule_client(transaction);
+                }
+            }
+            (_, Some(State::Calling)) => self.drop_transaction(id, 503, "the connection does not open", now),
+            (_, Some(State::Proceeding)) => {
+                self.cancel(id, now);
+                self.outcome(&purpose, id, &Outcome::Failed(408, "the far end rang without end"), now);
+            }
+            (_, Some(State::Completed | State::Accepted | State::Done) | None) => {}
+        }
+    }
+
+    /// The way a transaction used is gone: its connection closed, its address unreachable.
+    pub(crate) fn flow_failed(&mut self, gone: impl Fn(Flow) -> bool, reason: &str, now: Instant) {
+        let hit: Vec<(TransactionId, Option<OutgoingId>)> = self
+            .clients
+            .iter()
+            .filter(|(_, entry)| gone(entry.flow) && matches!(entry.machine.state(), State::Calling | State::Proceeding))
+            .map(|(id, entry)| (id, entry.owner))
+            .collect();
+        for (transaction, owner) in hit {
+            match owner {
+                Some(owner) => self.drop_transaction(owner, 503, reason, now),
+                None => {
+                    if let Some(entry) = self.clients.get_mut(transaction) {
+                        entry.machine.abandon();
+                    }
+                    self.schedule_client(transaction);
+                }
+            }
+        }
+    }
+
+    fn drop_transaction(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
+        let transaction = self.outgoing.get(&id).and_then(|o| o.transaction);
+        if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
+            entry.machine.abandon();
+            entry.owner = None;
+        }
+        self.transaction_failed(id, code, reason, now);
+        if let Some(transaction) = transaction {
+            self.schedule_client(transaction);
+        }
+    }
+
+    fn transaction_failed(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        if let Some(entry) = outgoing.transaction.take().and_then(|t| self.clients.get_mut(t)) {
+            entry.owner = None;
+        }
+        if self.outgoing.get(&id).is_some_and(|o| o.cancel != Cancel::No) {
+            self.forget_outgoing(id);
+        } else {
+            self.try_next(id, code, reason, now);
+        }
     }
 }
 
@@ -216,4 +648,29 @@ fn name(transport: Transport) -> &'static str {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
     }
+}
+
+/// The ACK of a refusal (section 17.1.1.3): same branch, To of the response.
+fn ack_of_refusal(invite: &Request, response: &Response) -> Request {
+    let mut ack = hop_by_hop(invite, Method::Ack);
+    ack.headers.remove("To");
+    ack.headers.copy(&response.headers, "To");
+    ack.headers.copy(&invite.headers, "Authorization");
+    ack.headers.copy(&invite.headers, "Proxy-Authorization");
+    ack
+}
+
+/// The CANCEL of a request (section 9.1).
+fn cancel_of(invite: &Request) -> Request {
+    hop_by_hop(invite, Method::Cancel)
+}
+
+fn hop_by_hop(invite: &Request, method: Method) -> Request {
+    let mut request = Request::new(method.clone(), invite.uri.clone());
+    for header in ["Via", "Route", "Max-Forwards", "From", "To", "Call-ID"] {
+        request.headers.copy(&invite.headers, header);
+    }
+    let number = invite.headers.cseq().map(|c| c.number).unwrap_or_default();
+    request.headers.push("CSeq", CSeq { number, method });
+    request
 }

@@ -19,7 +19,7 @@ const MAX_FORMATS: usize = 64;
 
 /// Why a session description cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SdpError {
+pub(crate) enum SdpError {
     /// It is no SDP.
     #[error("bad session description: {0}")]
     Syntax(String),
@@ -126,7 +126,10 @@ impl Description {
             return Err(SdpError::NoMedia);
         }
         if session.medias.len() > MAX_LINES {
-            return Err(SdpError::Syntax(format!("{} m= lines, more than {MAX_LINES}", session.medias.len())));
+            return Err(SdpError::Syntax(format!(
+                "{} m= lines, more than {MAX_LINES}",
+                session.medias.len()
+            )));
         }
         let lines = session.medias.iter().map(|media| Line::read(&session, media)).collect();
         Ok(Self { lines })
@@ -142,7 +145,10 @@ impl Line {
         };
         let direction = direction(attributes).or_else(|| direction(&session.attributes)).unwrap_or_default();
         let formats = formats(&media.fmt, attributes);
-        let opus = formats.iter().find(|(_, f)| *f == Format::Codec(CodecName::Opus)).map(|(pt, _)| *pt);
+        let opus = formats
+            .iter()
+            .find(|(_, f)| *f == Format::Codec(CodecName::Opus))
+            .map(|(pt, _)| *pt);
         let opus_parameter = |name: &str| opus.is_some_and(|pt| parameter(attributes, pt, name).is_some_and(|v| v == "1"));
         Self {
             media: media.media.clone(),
@@ -261,7 +267,10 @@ fn per_format<'a>(attributes: &'a [sdp_types::Attribute], name: &str, pt: u8) ->
 
 /// `Some("")` for an attribute without value.
 fn value<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a str> {
-    attributes.iter().find(|a| a.attribute.eq_ignore_ascii_case(name)).map(|a| a.value.as_deref().unwrap_or_default().trim())
+    attributes
+        .iter()
+        .find(|a| a.attribute.eq_ignore_ascii_case(name))
+        .map(|a| a.value.as_deref().unwrap_or_default().trim())
 }
 
 fn number(attributes: &[sdp_types::Attribute], name: &str) -> Option<u32> {
@@ -348,7 +357,14 @@ mod tests {
 
     #[test]
     fn addresses_that_cannot_be_reached_are_named() {
-        for bad in ["IN IP7 127.0.0.1", "IN IP4 ::1", "IN IP4 host.example.com", "IN IP4 224.2.17.12/127", "IN IP4 255.255.255.255", "TN RFC2543 +1"] {
+        for bad in [
+            "IN IP7 127.0.0.1",
+            "IN IP4 ::1",
+            "IN IP4 host.example.com",
+            "IN IP4 224.2.17.12/127",
+            "IN IP4 255.255.255.255",
+            "TN RFC2543 +1",
+        ] {
             let line = one(&format!("m=audio 4000 RTP/AVP 0\r\nc={bad}\r\n"));
             assert!(matches!(line.remote(), Err(SdpError::Address(_))), "{bad}");
         }
@@ -356,7 +372,11 @@ mod tests {
 
     #[test]
     fn zero_address_means_hold() {
-        for (attribute, meant) in [("sendrecv", Direction::SendOnly), ("recvonly", Direction::Inactive), ("inactive", Direction::Inactive)] {
+        for (attribute, meant) in [
+            ("sendrecv", Direction::SendOnly),
+            ("recvonly", Direction::Inactive),
+            ("inactive", Direction::Inactive),
+        ] {
             let line = one(&format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na={attribute}\r\n"));
             assert_eq!(line.meant_direction(), meant);
         }
@@ -364,9 +384,22 @@ mod tests {
 
     #[test]
     fn broken_bodies_are_errors() {
-        assert_eq!(Description::parse(b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"), Err(SdpError::NoMedia));
-        for bad in [&b"v=\r\no=\r\ns=\r\nc=\r\nt=\r\na=\r\n"[..], b"", b"\0\xff\xfe", b"v=1\r\n", b"v=0\r\nm=audio 99999 RTP/AVP 0\r\n"] {
-            assert!(matches!(Description::parse(bad), Err(SdpError::Syntax(_))), "{}", String::from_utf8_lossy(bad));
+        assert_eq!(
+            Description::parse(b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"),
+            Err(SdpError::NoMedia)
+        );
+        for bad in [
+            &b"v=\r\no=\r\ns=\r\nc=\r\nt=\r\na=\r\n"[..],
+            b"",
+            b"\0\xff\xfe",
+            b"v=1\r\n",
+            b"v=0\r\nm=audio 99999 RTP/AVP 0\r\n",
+        ] {
+            assert!(
+                matches!(Description::parse(bad), Err(SdpError::Syntax(_))),
+                "{}",
+                String::from_utf8_lossy(bad)
+            );
         }
         let many = format!("v=0\r\n{}", "m=audio 1 RTP/AVP 0\r\n".repeat(33));
         assert!(matches!(Description::parse(many.as_bytes()), Err(SdpError::Syntax(_))));

@@ -31,7 +31,10 @@ pub(crate) struct Deadlines<K> {
 
 impl<K: Ord + Copy> Deadlines<K> {
     pub(crate) fn new() -> Self {
-        Self { by_time: BTreeSet::new(), by_key: BTreeMap::new() }
+        Self {
+            by_time: BTreeSet::new(),
+            by_key: BTreeMap::new(),
+        }
     }
 
     /// Sets or clears the deadline of a key.

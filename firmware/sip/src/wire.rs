@@ -42,7 +42,13 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(local: SocketAddr) -> Self {
-        Self { local, queue: VecDeque::new(), connections: BTreeMap::new(), next: 1, counters: Counters::default() }
+        Self {
+            local,
+            queue: VecDeque::new(),
+            connections: BTreeMap::new(),
+            next: 1,
+            counters: Counters::default(),
+        }
     }
 
     /// Sends one message; on a connection that is gone it is lost, and its transaction will notice.
@@ -78,7 +84,16 @@ impl Wire {
         }
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.connections.insert(id, Connection { remote, open: false, waiting: Vec::new(), reader: StreamReader::default(), used: now });
+        self.connections.insert(
+            id,
+            Connection {
+                remote,
+                open: false,
+                waiting: Vec::new(),
+                reader: StreamReader::default(),
+                used: now,
+            },
+        );
         events.push_back(Event::Connect { connection: id, remote });
         Some(Flow::Tcp { connection: id, remote })
     }
@@ -104,7 +119,12 @@ impl Wire {
         }
         if self.connections.len() >= MAX_CONNECTIONS {
             let ours = self.next;
-            let oldest = self.connections.iter().filter(|(id, c)| c.open && id.0 >= ours).min_by_key(|(_, c)| c.used).map(|(id, _)| *id);
+            let oldest = self
+                .connections
+                .iter()
+                .filter(|(id, c)| c.open && id.0 >= ours)
+                .min_by_key(|(_, c)| c.used)
+                .map(|(id, _)| *id);
             self.counters.dropped += 1;
             match oldest {
                 Some(oldest) => {
@@ -117,7 +137,16 @@ impl Wire {
                 }
             }
         }
-        self.connections.insert(id, Connection { remote, open: true, waiting: Vec::new(), reader: StreamReader::default(), used: now });
+        self.connections.insert(
+            id,
+            Connection {
+                remote,
+                open: true,
+                waiting: Vec::new(),
+                reader: StreamReader::default(),
+                used: now,
+            },
+        );
     }
 
     /// A connection is gone.

@@ -102,7 +102,10 @@ impl Client {
                     (false, false) => T4,
                 };
                 self.finish(State::Completed, linger, now);
-                OnResponse { deliver: true, ack: self.invite }
+                OnResponse {
+                    deliver: true,
+                    ack: self.invite,
+                }
             }
             (State::Completed, 300..) if self.invite => OnResponse { deliver: false, ack: true },
             (State::Accepted, 200..=299) => deliver,
@@ -201,7 +204,13 @@ mod tests {
             let mut client = Client::new(invite, true, start);
             assert_eq!(run(&mut client, start), (vec![], true));
             let mut client = Client::new(invite, true, start);
-            assert_eq!(client.response(404, start), OnResponse { deliver: true, ack: invite });
+            assert_eq!(
+                client.response(404, start),
+                OnResponse {
+                    deliver: true,
+                    ack: invite
+                }
+            );
             assert_eq!(client.state(), State::Done);
             assert_eq!(client.deadline(), None);
         }

@@ -52,7 +52,15 @@ pub(crate) struct Server {
 impl Server {
     /// A transaction whose request just came.
     pub(crate) fn new(invite: bool, reliable: bool) -> Self {
-        Self { invite, reliable, state: State::Proceeding, interval: T1, retransmit: None, give_up: None, linger: None }
+        Self {
+            invite,
+            reliable,
+            state: State::Proceeding,
+            interval: T1,
+            retransmit: None,
+            give_up: None,
+            linger: None,
+        }
     }
 
     /// Where it is.

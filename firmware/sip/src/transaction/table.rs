@@ -68,7 +68,12 @@ pub(crate) struct Table<E> {
 
 impl<E> Table<E> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { entries: BTreeMap::new(), by_key: BTreeMap::new(), next: 1, limit }
+        Self {
+            entries: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            next: 1,
+            limit,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -158,7 +163,13 @@ pub(crate) fn server_key(request: &Request, as_method: Option<&Method>) -> Optio
 pub(crate) fn merge_key(request: &Request) -> Option<String> {
     let from = request.headers.from().ok()?;
     let cseq = request.headers.cseq().ok()?;
-    Some(format!("{} {} {} {}", request.headers.call_id().ok()?, from.tag().unwrap_or_default(), cseq.number, cseq.method))
+    Some(format!(
+        "{} {} {} {}",
+        request.headers.call_id().ok()?,
+        from.tag().unwrap_or_default(),
+        cseq.number,
+        cseq.method
+    ))
 }
 
 #[cfg(test)]

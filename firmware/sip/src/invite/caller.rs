@@ -1,0 +1,345 @@
+//! Calls placed here (RFC 3261 section 13.2).
+//!
+//! ```text
+//! place ─▶ INVITE + offer ─┬ 1xx ─▶ leg by To tag ─▶ Progress (early media)
+//!                          ├ 2xx ─▶ ACK ─▶ Established     another 2xx ─▶ ACK, BYE
+//!                          ├ 3xx ─▶ INVITE to the contact, five times at most
+//!                          └ else ─▶ Ended
+//! ```
+
+use std::time::Instant;
+
+use crate::agent::{Call, EndedBy, Event, InviteError, UserAgent};
+use crate::dialog::Dialog;
+use crate::incoming::{ALLOW, SUPPORTED, session_body_of};
+use crate::locate::Hop;
+use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
+use crate::offer_answer::{LocalMedia, Session};
+use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::registration::server_uri;
+
+use super::{CallState, Leg, MAX_CALLS, MAX_LEGS, Phase, shown};
+
+/// Most redirections followed in one call.
+const MAX_REDIRECTS: u8 = 5;
+
+impl UserAgent {
+    /// Places a call.
+    pub(crate) fn place(&mut self, account: Option<usize>, target: &str, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+        if self.calls.len() >= MAX_CALLS || self.leaving {
+            return Err(InviteError::TooManyCalls);
+        }
+        let uri = self.target(account, target)?;
+        let (from, (routes, hop)) = match account {
+            Some(line) => (
+                self.address_of_record(line).ok_or(InviteError::NoSuchAccount)?,
+                self.account_way(line, true),
+            ),
+            None => (
+                NameAddr::new(SipUri::at(self.wire.local).with_user(&self.config.user)),
+                (Vec::new(), Hop::of(&uri)),
+            ),
+        };
+        let name = match account.and_then(|a| self.config.accounts.get(a)) {
+            Some(account) => account.display_name.clone().unwrap_or_default(),
+            None => self.config.display_name.clone(),
+        };
+        let call = Call(self.next_call);
+        self.next_call += 1;
+        let mut session = Session::new(media, self.wire.local.ip(), self.tokens.session_id());
+        let mut request = Request::new(Method::Invite, uri.clone());
+        for route in &routes {
+            request.headers.push("Route", route);
+        }
+        request.headers.push("Max-Forwards", 70);
+        request
+            .headers
+            .push("From", from.with_display(&name).with_param("tag", Some(&self.tokens.tag())));
+        request.headers.push("To", NameAddr::new(uri.clone()));
+        request.headers.push("Call-ID", self.tokens.word(24));
+        request.headers.push(
+            "CSeq",
+            CSeq {
+                number: 1,
+                method: Method::Invite,
+            },
+        );
+        request.headers.push("Contact", NameAddr::new(self.contact(account)));
+        request.headers.push("Allow", ALLOW);
+        if !SUPPORTED.is_empty() {
+            request.headers.push("Supported", SUPPORTED.join(", "));
+        }
+        request.headers.push("User-Agent", &self.config.user_agent);
+        request.headers.push("Content-Type", "application/sdp");
+        request.body = session.offer();
+        let mut state = CallState::new(account, Phase::Calling, shown(&NameAddr::new(uri)));
+        state.session = Some(session);
+        self.calls.insert(call, state);
+        // A route of the account or, for an address elsewhere without any, that address itself.
+        let outgoing = self.dispatch(
+            Errand {
+                purpose: Purpose::Invite(call),
+                account,
+                request,
+                hop,
+            },
+            now,
+        );
+        if let Some(state) = self.calls.get_mut(&call) {
+            state.outgoing = Some(outgoing);
+        }
+        Ok(call)
+    }
+
+    /// What was dialled, as a Request-URI.
+    fn target(&self, account: Option<usize>, target: &str) -> Result<Uri, InviteError> {
+        let target = target.trim();
+        let bad = || InviteError::BadTarget(target.to_owned());
+        let config = match account {
+            Some(line) => Some(self.config.accounts.get(line).ok_or(InviteError::NoSuchAccount)?),
+            None => None,
+        };
+        if config.is_none() && !self.config.direct_calls {
+            return Err(InviteError::DirectCallsOff);
+        }
+        let parsed = match Uri::parse(target) {
+            Ok(uri) => uri,
+            Err(_) if target.contains('@') => Uri::parse(&format!("sip:{target}")).map_err(|_| bad())?,
+            Err(_) => {
+                // A number or a user of the account's domain.
+                let fits = |c: char| c.is_alphanumeric() || "+*#-._".contains(c);
+                let domain = config.and_then(|a| server_uri(&a.domain)).ok_or_else(bad)?;
+                if target.is_empty() || !target.chars().all(fits) {
+                    return Err(bad());
+                }
+                domain.with_user(target).into()
+            }
+        };
+        match (parsed, config) {
+            (Uri::Sip(uri), _) => Ok(uri.for_request().into()),
+            (Uri::Tel(tel), Some(account)) => {
+                let domain = server_uri(&account.domain).ok_or_else(bad)?;
+                Ok(domain.with_user(&tel.digits()).with_param("user", Some("phone")).into())
+            }
+            (Uri::Tel(_), None) | (Uri::Other(_), _) => Err(bad()),
+        }
+    }
+
+    /// What became of our INVITE.
+    pub(crate) fn invite_outcome(&mut self, call: Call, id: OutgoingId, outcome: &Outcome<'_>, now: Instant) {
+        match outcome {
+            Outcome::Response(response) if response.is_provisional() => self.progress(call, id, response),
+            Outcome::Response(response) if response.is_success() => self.answered_by(call, id, response, now),
+            Outcome::Response(response) if (300..400).contains(&response.code()) => self.redirect(call, response, now),
+            Outcome::Response(response) => {
+                let reason = refusal(response);
+                self.finish(call, EndedBy::Remote, Some(response.code()), &reason);
+            }
+            Outcome::Failed(code, reason) => {
+                self.finish(call, EndedBy::Failure, Some(*code), reason);
+            }
+        }
+    }
+
+    /// A 1xx: every To tag is a leg of its own.
+    fn progress(&mut self, call: Call, id: OutgoingId, response: &Response) {
+        if response.code() == 100 {
+            return;
+        }
+        let leg = self.leg(call, id, response);
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        if state.phase != Phase::Calling {
+            return;
+        }
+        let mut media = None;
+        if let Some(leg) = leg.and_then(|index| state.legs.get_mut(index))
+            && let Some(body) = session_body_of(response)
+        {
+            // An answer that makes no sense in a 183 is no reason to give the call up; the one in the 200 is.
+            media = leg.session.accept(&body).ok();
+            leg.media.clone_from(&media);
+        }
+        self.events.push_back(Event::Progress {
+            call,
+            code: response.code(),
+            media,
+        });
+    }
+
+    /// The leg a response belongs to; a new To tag makes a new one.
+    fn leg(&mut self, call: Call, id: OutgoingId, response: &Response) -> Option<usize> {
+        let tag = response.headers.to().ok()?.tag()?.to_owned();
+        let contact = self.contact(self.calls.get(&call)?.account);
+        let request = &self.outgoing.get(&id)?.request;
+        let state = self.calls.get_mut(&call)?;
+        if let Some(index) = state.legs.iter().position(|leg| leg.dialog.remote_tag() == tag) {
+            return Some(index);
+        }
+        if state.legs.len() >= MAX_LEGS {
+            return None;
+        }
+        let dialog = Dialog::of_caller(request, response, contact)?;
+        state.legs.push(Leg {
+            dialog,
+            session: state.session.clone()?,
+            media: None,
+        });
+        Some(state.legs.len() - 1)
+    }
+
+    /// A 2xx: the first one makes the call, every other one is acknowledged and ended.
+    fn answered_by(&mut self, call: Call, id: OutgoingId, response: &Response, now: Instant) {
+        let Some(outgoing) = self.outgoing.get(&id) else { return };
+        let account = self.calls.get(&call).and_then(|state| state.account);
+        let contact = self.contact(account);
+        let Some(mut dialog) = Dialog::of_caller(&outgoing.request, response, contact) else {
+            return;
+        };
+        let account = outgoing.account();
+        self.acknowledge(id, &dialog, account, None, now);
+        let waiting = self.calls.get_mut(&call).filter(|state| state.phase == Phase::Calling);
+        let Some(state) = waiting else {
+            self.say_bye(&mut dialog, account, None, now);
+            return;
+        };
+        // Requests sent in the early dialog count on.
+        let leg = state.legs.iter().position(|leg| leg.dialog.remote_tag() == dialog.remote_tag());
+        let leg = leg.map(|index| state.legs.swap_remove(index));
+        if let Some(leg) = &leg {
+            dialog.local_cseq = dialog.local_cseq.max(leg.dialog.local_cseq);
+            dialog.remote_cseq = leg.dialog.remote_cseq;
+        }
+        let early = leg.as_ref().and_then(|leg| leg.media.clone());
+        let Some(mut session) = leg.map(|leg| leg.session).or_else(|| state.session.clone()) else {
+            return;
+        };
+        let agreed = match (session_body_of(response), early) {
+            (Some(body), early) => session.accept(&body).or_else(|error| early.ok_or(error)),
+            (None, Some(early)) => Ok(early),
+            (None, None) => Err(crate::sdp::SdpError::NoMedia),
+        };
+        match agreed {
+            Ok(media) => {
+                state.phase = Phase::Up;
+                state.legs.clear();
+                state.outgoing = None;
+                if let Some(name) = dialog.remote.display.clone().filter(|name| !name.trim().is_empty()) {
+                    state.peer = name;
+                }
+                state.dialog = Some(dialog);
+                state.session = Some(session);
+                state.media = Some(media.clone());
+                let peer = state.peer.clone();
+                self.events.push_back(Event::Established { call, media, peer });
+            }
+            Err(error) => {
+                let reason = format!("the far end's answer cannot be used: {error}");
+                self.finish(call, EndedBy::Failure, Some(488), &reason);
+                self.say_bye(&mut dialog, account, Some("SIP;cause=488;text=\"Not Acceptable Here\""), now);
+            }
+        }
+    }
+
+    /// A 3xx: the best contact is tried, with the same Call-ID and a higher number (section 8.1.3.4).
+    fn redirect(&mut self, call: Call, response: &Response, now: Instant) {
+        let contacts = response.headers.contacts().unwrap_or_default();
+        let quality = |contact: &NameAddr| contact.params.get("q").and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0);
+        let mut usable: Vec<NameAddr> = contacts
+            .into_iter()
+            .filter(|c| c.uri.as_sip().is_some_and(|uri| !uri.is_secure()))
+            .collect();
+        usable.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        let next = usable.into_iter().next().and_then(|contact| contact.uri.as_sip().cloned());
+        let (Some(uri), Some(session)) = (next.filter(|_| state.redirected < MAX_REDIRECTS), state.session.as_mut()) else {
+            self.finish(
+                call,
+                EndedBy::Remote,
+                Some(response.code()),
+                &format!("{}: nowhere else to go", response.reason()),
+            );
+            return;
+        };
+        state.redirected += 1;
+        state.legs.clear();
+        let body = session.offer();
+        let account = state.account;
+        let Some((from, call_id, number)) = original(response) else {
+            return;
+        };
+        let uri = Uri::from(uri.for_request());
+        let (routes, hop) = match account {
+            Some(line) => {
+                let (routes, hop) = self.account_way(line, true);
+                // Without a proxy of its own the account's call goes where the contact says.
+                if routes.is_empty() && self.config.accounts.get(line).is_none_or(|a| a.registrar.is_none()) {
+                    (routes, Hop::of(&uri))
+                } else {
+                    (routes, hop)
+                }
+            }
+            None => (Vec::new(), Hop::of(&uri)),
+        };
+        let mut to = match response.headers.to() {
+            Ok(to) => to,
+            Err(_) => NameAddr::new(uri.clone()),
+        };
+        to.params.remove("tag");
+        let mut request = Request::new(Method::Invite, uri);
+        for route in &routes {
+            request.headers.push("Route", route);
+        }
+        request.headers.push("Max-Forwards", 70);
+        request.headers.push("From", from);
+        request.headers.push("To", to);
+        request.headers.push("Call-ID", call_id);
+        request.headers.push(
+            "CSeq",
+            CSeq {
+                number: number.saturating_add(1),
+                method: Method::Invite,
+            },
+        );
+        request.headers.push("Contact", NameAddr::new(self.contact(account)));
+        request.headers.push("Allow", ALLOW);
+        request.headers.push("User-Agent", &self.config.user_agent);
+        request.headers.push("Content-Type", "application/sdp");
+        request.body = body;
+        let outgoing = self.dispatch(
+            Errand {
+                purpose: Purpose::Invite(call),
+                account,
+                request,
+                hop,
+            },
+            now,
+        );
+        if let Some(state) = self.calls.get_mut(&call) {
+            state.outgoing = Some(outgoing);
+        }
+    }
+}
+
+/// From, Call-ID and number of the request a response answers.
+fn original(response: &Response) -> Option<(NameAddr, String, u32)> {
+    let headers = &response.headers;
+    Some((
+        headers.from().ok()?,
+        headers.call_id().ok()?.to_owned(),
+        headers.cseq().ok()?.number,
+    ))
+}
+
+/// A refusal in words, with what the far end says about it.
+fn refusal(response: &Response) -> String {
+    let reason = if response.reason().is_empty() {
+        "refused"
+    } else {
+        response.reason()
+    };
+    match (response.code(), response.headers.get("Warning")) {
+        (401 | 407, _) => format!("{reason}: check user, auth_user and password of the account"),
+        (_, Some(warning)) => format!("{reason} ({warning})"),
+        (_, None) => reason.to_owned(),
+    }
+}

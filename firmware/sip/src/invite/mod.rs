@@ -1,0 +1,340 @@
+//! Calls: what an INVITE begins.
+//!
+//! ```text
+//! place ─▶ Calling ──────── 2xx, ACK ─────────▶ Up ─▶ BYE ─▶ gone
+//!            └ CANCEL, refusal ─▶ gone           ▲
+//! INVITE ─▶ Ringing ─ answer ─▶ Answered ─ ACK ──┘
+//!            └ CANCEL, reject ─▶ gone   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ gone
+//! ```
+//!
+//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands. A call leaves
+//! the table the moment it is over for its owner; what the network still has to say about it is the affair of transactions.
+
+mod callee;
+mod caller;
+mod session;
+
+use std::time::{Duration, Instant};
+
+use crate::agent::{Call, EndedBy, Event, Flow, UserAgent, Waiter};
+use crate::dialog::Dialog;
+use crate::message::{Method, NameAddr, Request, SipUri};
+use crate::offer_answer::{Direction, Negotiated, Session};
+use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::timer::{T1_64, earliest};
+use crate::transaction::table::TransactionId;
+
+/// Most calls at once; a desk phone has two hands.
+pub(crate) const MAX_CALLS: usize = 16;
+/// Most branches of a forked call.
+const MAX_LEGS: usize = 16;
+
+/// Where a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Our INVITE is under way.
+    Calling,
+    /// Their INVITE waits for our answer.
+    Ringing,
+    /// Our 2xx waits for its ACK.
+    Answered,
+    /// Both ways confirmed.
+    Up,
+    /// Over for the owner; the BYE waits for the ACK of our 2xx (section 15).
+    Leaving,
+}
+
+/// One branch of a call we placed: an early dialog by To tag.
+#[derive(Debug, Clone)]
+pub(crate) struct Leg {
+    pub(crate) dialog: Dialog,
+    pub(crate) session: Session,
+    pub(crate) media: Option<Negotiated>,
+}
+
+/// A 2xx of ours that is repeated until its ACK comes (section 13.3.1.4).
+#[derive(Debug)]
+pub(crate) struct AckWait {
+    cseq: u32,
+    flow: Flow,
+    bytes: Vec<u8>,
+    interval: Duration,
+    next: Option<Instant>,
+    until: Instant,
+    /// The 2xx carried our offer: the ACK brings the answer.
+    offered: bool,
+}
+
+/// A change of the session we asked for and await.
+#[derive(Debug)]
+pub(crate) struct Change {
+    outgoing: OutgoingId,
+    /// The session as it was, should it be refused.
+    before: Session,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct CallState {
+    pub(crate) account: Option<usize>,
+    pub(crate) phase: Phase,
+    /// We placed it: the Call-ID is ours, and the longer wait at glare.
+    caller: bool,
+    /// The far end, for the owner.
+    peer: String,
+    /// Our INVITE.
+    outgoing: Option<OutgoingId>,
+    /// Their INVITE.
+    server: Option<TransactionId>,
+    /// Early dialogs of a call we placed.
+    legs: Vec<Leg>,
+    /// The dialog of a call that came in, or that stands.
+    dialog: Option<Dialog>,
+    session: Option<Session>,
+    media: Option<Negotiated>,
+    /// Redirections followed.
+    redirected: u8,
+    ack_wait: Option<AckWait>,
+    change: Option<Change>,
+    /// A direction to be asked for as soon as the session allows.
+    wanted: Option<Direction>,
+    /// When to try again after 491 (section 14.1).
+    retry_at: Option<Instant>,
+    /// When to repeat 180, so that no proxy takes us for dead (section 13.3.1.1).
+    ring_again: Option<Instant>,
+    /// When the caller's patience ends (Expires of its INVITE).
+    ring_until: Option<Instant>,
+}
+
+impl CallState {
+    fn new(account: Option<usize>, phase: Phase, peer: String) -> Self {
+        Self {
+            account,
+            phase,
+            caller: phase == Phase::Calling,
+            peer,
+            outgoing: None,
+            server: None,
+            legs: Vec::new(),
+            dialog: None,
+            session: None,
+            media: None,
+            redirected: 0,
+            ack_wait: None,
+            change: None,
+            wanted: None,
+            retry_at: None,
+            ring_again: None,
+            ring_until: None,
+        }
+    }
+
+    /// How many dialogs it holds.
+    pub(crate) fn dialogs(&self) -> usize {
+        self.legs.len() + usize::from(self.dialog.is_some())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let ack = self.ack_wait.as_ref();
+        earliest([
+            ack.and_then(|a| a.next),
+            ack.map(|a| a.until),
+            self.retry_at,
+            self.ring_again,
+            self.ring_until,
+        ])
+    }
+}
+
+impl UserAgent {
+    /// The call a request with a To tag belongs to.
+    pub(crate) fn call_of(&self, request: &Request) -> Option<Call> {
+        let owns = |state: &CallState| {
+            state.dialog.as_ref().is_some_and(|d| d.owns(request)) || state.legs.iter().any(|leg| leg.dialog.owns(request))
+        };
+        self.calls.iter().find(|(_, state)| owns(state)).map(|(call, _)| *call)
+    }
+
+    /// Keeps the index in step with a call.
+    pub(crate) fn schedule_call(&mut self, call: Call) {
+        let deadline = self.calls.get(&call).and_then(CallState::deadline);
+        self.deadlines.set(Waiter::Call(call), deadline);
+    }
+
+    /// Takes a call out of the table and tells its owner, unless he was told.
+    pub(crate) fn finish(&mut self, call: Call, by: EndedBy, code: Option<u16>, reason: &str) -> Option<CallState> {
+        let state = self.calls.remove(&call)?;
+        self.deadlines.set(Waiter::Call(call), None);
+        if state.phase != Phase::Leaving {
+            self.events.push_back(Event::Ended {
+                call,
+                by,
+                code,
+                reason: reason.to_owned(),
+            });
+        }
+        Some(state)
+    }
+
+    /// Sends the BYE of a dialog; nobody waits for its answer.
+    pub(crate) fn say_bye(&mut self, dialog: &mut Dialog, account: Option<usize>, reason: Option<&str>, now: Instant) {
+        let mut request = dialog.request(Method::Bye);
+        if let Some(reason) = reason {
+            request.headers.push("Reason", reason);
+        }
+        request.headers.push("User-Agent", &self.config.user_agent);
+        let hop = dialog.hop();
+        self.dispatch(
+            Errand {
+                purpose: Purpose::Nobody,
+                account,
+                request,
+                hop,
+            },
+            now,
+        );
+    }
+
+    /// Our contact for an account, or for direct calls.
+    pub(crate) fn contact(&self, account: Option<usize>) -> SipUri {
+        let line = account.and_then(|a| Some((self.lines.get(a)?, self.config.accounts.get(a)?)));
+        match line {
+            Some((line, config)) => line.contact(config.transport),
+            None => SipUri::at(self.wire.local).with_user(&self.config.user),
+        }
+    }
+
+    /// Ends a call for its owner, whatever its state needs.
+    pub(crate) fn hang_up(&mut self, call: Call, now: Instant) {
+        let Some(state) = self.calls.get(&call) else { return };
+        match state.phase {
+            Phase::Calling => {
+                let outgoing = state.outgoing;
+                self.finish(call, EndedBy::Local, None, "hung up");
+                if let Some(outgoing) = outgoing {
+                    self.cancel(outgoing, now);
+                }
+            }
+            Phase::Ringing => self.refuse_call(call, 480, now),
+            Phase::Answered => {
+                self.events.push_back(Event::Ended {
+                    call,
+                    by: EndedBy::Local,
+                    code: None,
+                    reason: "hung up".into(),
+                });
+                if let Some(state) = self.calls.get_mut(&call) {
+                    state.phase = Phase::Leaving;
+                }
+            }
+            Phase::Up => {
+                if let Some(mut state) = self.finish(call, EndedBy::Local, None, "hung up")
+                    && let Some(dialog) = state.dialog.as_mut()
+                {
+                    self.drop_change(&state.change, now);
+                    self.say_bye(dialog, state.account, None, now);
+                }
+            }
+            Phase::Leaving => {}
+        }
+    }
+
+    /// A re-INVITE of ours that nobody waits for any more.
+    fn drop_change(&mut self, change: &Option<Change>, now: Instant) {
+        if let Some(change) = change {
+            self.cancel(change.outgoing, now);
+        }
+    }
+
+    /// Tells a request's outcome to whom it concerns.
+    pub(crate) fn outcome(&mut self, purpose: &Purpose, id: OutgoingId, outcome: &Outcome<'_>, now: Instant) {
+        match purpose {
+            Purpose::Register(line) => self.registered(*line, outcome, now),
+            Purpose::Invite(call) => self.invite_outcome(*call, id, outcome, now),
+            Purpose::Reinvite(call) => self.reinvite_outcome(*call, id, outcome, now),
+            Purpose::InDialog(call) => self.in_dialog_outcome(*call, outcome, now),
+            Purpose::Ack { .. } | Purpose::Nobody => {}
+        }
+    }
+
+    /// A request was sent again under a higher number.
+    pub(crate) fn numbered(&mut self, purpose: &Purpose, number: u32) {
+        match purpose {
+            Purpose::Register(line) => self.register_numbered(*line, number),
+            Purpose::Invite(call) | Purpose::Reinvite(call) | Purpose::InDialog(call) => {
+                if let Some(dialog) = self.calls.get_mut(call).and_then(|state| state.dialog.as_mut()) {
+                    dialog.local_cseq = dialog.local_cseq.max(number);
+                }
+            }
+            Purpose::Ack { .. } | Purpose::Nobody => {}
+        }
+    }
+
+    /// A call's time has come.
+    pub(crate) fn call_timeout(&mut self, call: Call, now: Instant) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        if state.ring_until.is_some_and(|at| at <= now) {
+            state.ring_until = None;
+            let server = state.server;
+            self.finish(call, EndedBy::Remote, Some(487), "the caller's time ran out");
+            if let Some(server) = server {
+                self.respond(server, 487, now);
+            }
+            return;
+        }
+        if state.ring_again.is_some_and(|at| at <= now) {
+            state.ring_again = None;
+            self.ring_back(call, now);
+        }
+        self.ack_timeout(call, now);
+        self.retry_change(call, now);
+        self.schedule_call(call);
+    }
+
+    /// Our 2xx again, or no ACK ever.
+    fn ack_timeout(&mut self, call: Call, now: Instant) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(wait) = state.ack_wait.as_mut() else { return };
+        if wait.until <= now {
+            state.ack_wait = None;
+            if let Some(mut state) = self.finish(call, EndedBy::Failure, Some(408), "the far end never confirmed our answer")
+                && let Some(dialog) = state.dialog.as_mut()
+            {
+                self.say_bye(dialog, state.account, None, now);
+            }
+        } else if wait.next.is_some_and(|at| at <= now) {
+            wait.interval = (wait.interval * 2).min(crate::timer::T2);
+            wait.next = Some(now + wait.interval);
+            let (flow, bytes) = (wait.flow, wait.bytes.clone());
+            self.wire.counters.retransmitted += 1;
+            self.wire.send(flow, bytes, now);
+        }
+    }
+
+    /// Begins to wait for the ACK of the 2xx a transaction just sent.
+    fn await_ack(&mut self, call: Call, server: TransactionId, offered: bool, now: Instant) {
+        let Some(entry) = self.servers.get(server) else { return };
+        let Some(bytes) = entry.last.clone() else { return };
+        let cseq = entry.request.headers.cseq().map(|c| c.number).unwrap_or_default();
+        let wait = AckWait {
+            cseq,
+            flow: entry.reply,
+            bytes,
+            interval: crate::timer::T1,
+            next: Some(now + crate::timer::T1),
+            until: now + T1_64,
+            offered,
+        };
+        if let Some(state) = self.calls.get_mut(&call) {
+            state.ack_wait = Some(wait);
+        }
+        self.schedule_call(call);
+    }
+}
+
+/// What a person is shown of an address: the name, else user part, else the whole.
+pub(crate) fn shown(address: &NameAddr) -> String {
+    let name = address.display.clone().filter(|name| !name.trim().is_empty());
+    name.or_else(|| address.uri.user().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| address.uri.to_string())
+}

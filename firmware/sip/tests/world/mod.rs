@@ -1,0 +1,496 @@
+//! Agents and scripted peers on one network under virtual time, in the manner of quinn-proto's `Pair`.
+//!
+//! ```text
+//! phone ─ poll_transmit ─▶ lost? ─▶ queue (latency) ─▶ handle_datagram ─▶ phone
+//!                                                    └▶ inbox ─▶ the test, which answers as it likes
+//! ```
+#![allow(dead_code)] // each test file uses its own part
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sip::agent::{AgentConfig, Counters, Tables};
+use sip::message::{Message, Method, NameAddr, Request, Response};
+use sip::offer_answer::{CodecName, LocalMedia};
+use sip::{AccountConfig, Call, ConnectionId, Event, Flow, Target, Transport, UserAgent};
+
+/// One agent with its address and what it told its owner.
+pub(crate) struct Phone {
+    pub(crate) agent: UserAgent,
+    pub(crate) address: SocketAddr,
+    pub(crate) events: VecDeque<Event>,
+}
+
+/// Something under way.
+#[derive(Debug, Clone)]
+pub(crate) enum Packet {
+    Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
+    Stream { to: Side, bytes: Vec<u8> },
+    Opened { to: Side, local: SocketAddr, remote: SocketAddr },
+    Closed { to: Side },
+}
+
+/// One end of a TCP connection: whose, and the number it has there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Side {
+    pub(crate) phone: usize,
+    pub(crate) connection: ConnectionId,
+}
+
+type Loss = Box<dyn FnMut(&Message) -> bool>;
+
+/// The network and all that hangs on it.
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) start: Instant,
+    pub(crate) phones: Vec<Phone>,
+    /// What arrived at addresses that are no phone's: from, to, message.
+    pub(crate) inbox: VecDeque<(SocketAddr, SocketAddr, Message)>,
+    pub(crate) names: HashMap<String, Vec<Target>>,
+    pub(crate) latency: Duration,
+    /// Which messages never arrive.
+    pub(crate) loses: Loss,
+    /// Whether phones listen on TCP.
+    pub(crate) tcp: bool,
+    queue: BTreeMap<(Instant, u64), Packet>,
+    order: u64,
+    pairs: HashMap<Side, Side>,
+    /// Every message sent: seconds since the start, start line.
+    pub(crate) log: Vec<(f64, String)>,
+}
+
+pub(crate) fn media(port: u16) -> LocalMedia {
+    LocalMedia {
+        rtp: SocketAddr::new([0, 0, 0, 0].into(), port),
+        rtcp: SocketAddr::new([0, 0, 0, 0].into(), port + 1),
+        codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
+        ptime_ms: 20,
+        dtmf: true,
+    }
+}
+
+pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
+    AgentConfig {
+        accounts: Vec::new(),
+        user: user.into(),
+        display_name: String::new(),
+        user_agent: "Offhook/test".into(),
+        direct_calls: true,
+        local: local.parse().unwrap(),
+        seed: [seed; 32],
+    }
+}
+
+pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig {
+    AccountConfig {
+        user: user.into(),
+        domain: domain.into(),
+        auth_user: user.into(),
+        password: password.into(),
+        display_name: None,
+        transport: Transport::Udp,
+        registrar: None,
+        outbound_proxy: None,
+        expires_s: 600,
+        register: true,
+    }
+}
+
+impl World {
+    #[allow(clippy::disallowed_methods)] // some instant to count from; what it says does not matter
+    pub(crate) fn new(configs: Vec<AgentConfig>) -> Self {
+        let start = Instant::now();
+        let phones = configs
+            .into_iter()
+            .map(|config| Phone {
+                address: config.local,
+                agent: UserAgent::new(config, start),
+                events: VecDeque::new(),
+            })
+            .collect();
+        Self {
+            now: start,
+            start,
+            phones,
+            inbox: VecDeque::new(),
+            names: HashMap::new(),
+            latency: Duration::from_millis(10),
+            loses: Box::new(|_| false),
+            tcp: true,
+            queue: BTreeMap::new(),
+            order: 0,
+            pairs: HashMap::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Two phones that call each other directly.
+    pub(crate) fn pair() -> Self {
+        Self::new(vec![config("alice", "192.0.2.1:5060", 1), config("bob", "192.0.2.2:5060", 2)])
+    }
+
+    /// One phone, and the test as the rest of the world.
+    pub(crate) fn alone() -> Self {
+        Self::new(vec![config("alice", "192.0.2.1:5060", 1)])
+    }
+
+    fn push(&mut self, packet: Packet) {
+        self.order += 1;
+        self.queue.insert((self.now + self.latency, self.order), packet);
+    }
+
+    /// Lets a phone say what it has to say.
+    pub(crate) fn drain(&mut self) {
+        for index in 0..self.phones.len() {
+            loop {
+                let phone = &mut self.phones[index];
+                if let Some(transmit) = phone.agent.poll_transmit() {
+                    let from = phone.address;
+                    let message = Message::parse(&transmit.bytes);
+                    if let Ok(message) = &message {
+                        let line = String::from_utf8_lossy(&transmit.bytes)
+                            .lines()
+                            .next()
+                            .unwrap_or_default()
+                            .to_owned();
+                        self.log.push(((self.now - self.start).as_secs_f64(), line));
+                        if (self.loses)(message) {
+                            continue;
+                        }
+                    }
+                    match transmit.flow {
+                        Flow::Udp { remote } => self.push(Packet::Datagram {
+                            from,
+                            to: remote,
+                            bytes: transmit.bytes,
+                        }),
+                        Flow::Tcp { connection, .. } => {
+                            if let Some(to) = self.pairs.get(&Side { phone: index, connection }).copied() {
+                                self.push(Packet::Stream { to, bytes: transmit.bytes });
+                            }
+                        }
+                    }
+                } else if let Some(event) = phone.agent.poll_event() {
+                    match event {
+                        Event::Connect { connection, remote } => self.connect(Side { phone: index, connection }, remote),
+                        Event::Close(connection) => self.close(Side { phone: index, connection }),
+                        Event::Lookup(lookup) => {
+                            let targets = self.names.get(&lookup.host).cloned().unwrap_or_default();
+                            phone.agent.handle_lookup(lookup.id, &targets, self.now);
+                        }
+                        event => phone.events.push_back(event),
+                    }
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, side: Side, remote: SocketAddr) {
+        let found = self.phones.iter().position(|phone| phone.address == remote).filter(|_| self.tcp);
+        match found {
+            Some(phone) => {
+                let other = Side {
+                    phone,
+                    connection: ConnectionId(1_000_000 + self.order),
+                };
+                self.pairs.insert(side, other);
+                self.pairs.insert(other, side);
+                let near = SocketAddr::new(self.phones[side.phone].address.ip(), 40_000 + (self.order % 1000) as u16);
+                self.push(Packet::Opened {
+                    to: other,
+                    local: remote,
+                    remote: near,
+                });
+                self.push(Packet::Opened {
+                    to: side,
+                    local: near,
+                    remote,
+                });
+            }
+            None => self.push(Packet::Closed { to: side }),
+        }
+    }
+
+    /// Breaks a connection: the other end learns of it.
+    pub(crate) fn close(&mut self, side: Side) {
+        if let Some(other) = self.pairs.remove(&side) {
+            self.pairs.remove(&other);
+            self.push(Packet::Closed { to: other });
+        }
+    }
+
+    /// Breaks every connection, for both ends.
+    pub(crate) fn break_connections(&mut self) {
+        let all: Vec<Side> = self.pairs.drain().map(|(side, _)| side).collect();
+        for to in all {
+            self.push(Packet::Closed { to });
+        }
+    }
+
+    /// Runs until this much time has passed.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.drain();
+            let packet = self.queue.keys().next().map(|(at, _)| *at);
+            let timer = self.phones.iter().filter_map(|phone| phone.agent.poll_timeout()).min();
+            let Some(next) = [packet, timer].into_iter().flatten().min().filter(|at| *at <= end) else {
+                break;
+            };
+            self.now = next.max(self.now);
+            if timer.is_some_and(|at| at <= self.now) {
+                for phone in &mut self.phones {
+                    phone.agent.handle_timeout(self.now);
+                }
+                self.drain();
+            }
+            while let Some((key, _)) = self.queue.first_key_value()
+                && key.0 <= self.now
+            {
+                let Some((_, packet)) = self.queue.pop_first() else { break };
+                self.deliver(packet);
+                self.drain();
+            }
+        }
+        self.now = end;
+    }
+
+    fn deliver(&mut self, packet: Packet) {
+        let now = self.now;
+        match packet {
+            Packet::Datagram { from, to, bytes } => match self.phones.iter_mut().find(|phone| phone.address == to) {
+                Some(phone) => phone.agent.handle_datagram(from, &bytes, now),
+                None => {
+                    if let Ok(message) = Message::parse(&bytes) {
+                        self.inbox.push_back((from, to, message));
+                    }
+                }
+            },
+            Packet::Stream { to, bytes } => self.phones[to.phone].agent.handle_stream(to.connection, &bytes, now),
+            Packet::Opened { to, local, remote } => self.phones[to.phone].agent.handle_connected(to.connection, local, remote, now),
+            Packet::Closed { to } => self.phones[to.phone].agent.handle_closed(to.connection, now),
+        }
+    }
+
+    pub(crate) fn run_ms(&mut self, ms: u64) {
+        self.run(Duration::from_millis(ms));
+    }
+
+    /// Lets every timer run out, registrations left aside, and sees that nothing is left behind.
+    pub(crate) fn assert_quiet(&mut self) {
+        self.run(Duration::from_secs(300));
+        for phone in &self.phones {
+            assert_eq!(
+                phone.agent.tables(),
+                Tables::default(),
+                "something is left behind at {}",
+                phone.address
+            );
+        }
+    }
+
+    /// Sees that no timer waits either: for phones without registration.
+    pub(crate) fn assert_empty(&mut self) {
+        self.assert_quiet();
+        for phone in &self.phones {
+            assert_eq!(phone.agent.poll_timeout(), None, "a timer is left behind at {}", phone.address);
+        }
+    }
+
+    pub(crate) fn counters(&self, phone: usize) -> Counters {
+        self.phones[phone].agent.counters()
+    }
+
+    // ── the owner's side ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    pub(crate) fn invite(&mut self, phone: usize, target: &str) -> Call {
+        let now = self.now;
+        let call = self.phones[phone]
+            .agent
+            .invite(None, target, media(20_000 + phone as u16 * 100), now)
+            .unwrap();
+        self.drain();
+        call
+    }
+
+    pub(crate) fn with<T>(&mut self, phone: usize, act: impl FnOnce(&mut UserAgent, Instant) -> T) -> T {
+        let result = act(&mut self.phones[phone].agent, self.now);
+        self.drain();
+        result
+    }
+
+    /// Everything a phone told since last asked.
+    pub(crate) fn events(&mut self, phone: usize) -> Vec<Event> {
+        self.phones[phone].events.drain(..).collect()
+    }
+
+    /// The call that rings at a phone.
+    pub(crate) fn incoming(&mut self, phone: usize) -> Call {
+        let events = self.events(phone);
+        events
+            .iter()
+            .find_map(|event| match event {
+                Event::Incoming { call, .. } => Some(*call),
+                _ => None,
+            })
+            .unwrap_or_else(|| panic!("nothing rings: {events:?}"))
+    }
+
+    /// How often a start line that begins so was sent.
+    pub(crate) fn sent(&self, start: &str) -> usize {
+        self.log.iter().filter(|(_, line)| line.starts_with(start)).count()
+    }
+
+    /// When a start line that begins so was sent, in seconds.
+    pub(crate) fn times(&self, start: &str) -> Vec<f64> {
+        self.log
+            .iter()
+            .filter(|(_, line)| line.starts_with(start))
+            .map(|(at, _)| *at)
+            .collect()
+    }
+
+    // ── the scripted peer's side ──────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Sends a message from an address of the test's own.
+    pub(crate) fn send(&mut self, from: &str, to: usize, message: impl Into<Vec<u8>>) {
+        let to = self.phones[to].address;
+        self.push(Packet::Datagram {
+            from: from.parse().unwrap(),
+            to,
+            bytes: message.into(),
+        });
+    }
+
+    /// The next request that reached the test, of this method; others before it are thrown away.
+    pub(crate) fn request(&mut self, method: &Method) -> Request {
+        self.request_at(method).1
+    }
+
+    /// The same with the address it was sent to.
+    pub(crate) fn request_at(&mut self, method: &Method) -> (SocketAddr, Request) {
+        self.run_ms(50);
+        let mut seen = Vec::new();
+        while let Some((_, to, message)) = self.inbox.pop_front() {
+            match message {
+                Message::Request(request) if request.method == *method => return (to, request),
+                other => seen.push(
+                    String::from_utf8_lossy(&other.to_bytes())
+                        .lines()
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
+                ),
+            }
+        }
+        panic!("no {method} came, only {seen:?}");
+    }
+
+    /// The next response that reached the test; its code must be this one.
+    pub(crate) fn response(&mut self, code: u16) -> Response {
+        self.run_ms(50);
+        while let Some((_, _, message)) = self.inbox.pop_front() {
+            if let Message::Response(response) = message {
+                assert_eq!(response.code(), code, "{}", String::from_utf8_lossy(&response.to_bytes()));
+                return response;
+            }
+        }
+        panic!("no response came, {code} was expected");
+    }
+
+    /// Nothing reached the test.
+    pub(crate) fn assert_silence(&mut self) {
+        self.run_ms(50);
+        assert!(self.inbox.is_empty(), "{:?}", self.inbox);
+    }
+
+    /// Answers a request from the address it was sent to: tag of ours, contact and body where given.
+    pub(crate) fn answer(
+        &mut self,
+        request: &Request,
+        code: u16,
+        tag: Option<&str>,
+        from: &str,
+        extra: &[(&str, &str)],
+        body: Option<&str>,
+    ) {
+        let mut response = Response::reply(request, code, tag);
+        if code > 100 && request.method == Method::Invite && code < 300 {
+            response.headers.push("Contact", format!("<sip:peer@{from}>"));
+        }
+        for (name, value) in extra {
+            response.headers.push(name, value);
+        }
+        if let Some(body) = body {
+            response.headers.push("Content-Type", "application/sdp");
+            response.body = body.as_bytes().to_vec();
+        }
+        self.send(from, 0, response.to_bytes());
+    }
+}
+
+/// An SDP body of a peer at this address with PCMU.
+pub(crate) fn sdp(address: &str, extra: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
+    )
+}
+
+/// A request from a scripted peer.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) branch: &'a str,
+    pub(crate) from_tag: &'a str,
+    pub(crate) to: String,
+    pub(crate) call_id: &'a str,
+    pub(crate) cseq: u32,
+    pub(crate) from: &'a str,
+    pub(crate) extra: String,
+    pub(crate) body: String,
+}
+
+impl Ask<'_> {
+    /// An INVITE to alice from 192.0.2.9:5060.
+    pub(crate) fn invite() -> Self {
+        Self {
+            method: "INVITE",
+            branch: "z9hG4bKfirst",
+            from_tag: "peer",
+            to: "<sip:alice@192.0.2.1>".into(),
+            call_id: "call-1",
+            cseq: 1,
+            from: "192.0.2.9:5060",
+            extra: "Content-Type: application/sdp\r\n".into(),
+            body: sdp("192.0.2.9", ""),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let Self {
+            method,
+            branch,
+            from_tag,
+            to,
+            call_id,
+            cseq,
+            from,
+            extra,
+            body,
+        } = self;
+        format!(
+            "{method} sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch={branch}\r\nMax-Forwards: 70\r\n\
+             From: \"Peer\" <sip:peer@{from}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:peer@{from}>\r\n{extra}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+}
+
+/// The To header of a dialog a response made.
+pub(crate) fn to_of(response: &Response) -> String {
+    let to: NameAddr = response.headers.to().unwrap();
+    to.to_string()
+}
