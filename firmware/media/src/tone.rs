@@ -99,6 +99,9 @@ pub struct ToneGenerator {
     /// What follows once the present tone has faded.
     pending: Option<ToneSpec>,
     segment: usize,
+    /// The segment itself, at hand for every sample.
+    sound: ToneSegment,
+    silent: bool,
     /// Samples of this segment rendered, and its length (`None`: endless).
     position: u64,
     length: Option<u64>,
@@ -123,6 +126,8 @@ impl ToneGenerator {
             spec: None,
             pending: None,
             segment: 0,
+            sound: ToneSegment::default(),
+            silent: true,
             position: 0,
             length: None,
             owed: 0,
@@ -177,7 +182,7 @@ impl ToneGenerator {
     }
 
     fn is_sounding(&self) -> bool {
-        self.spec.is_some_and(|spec| !is_silent(&spec.segments[self.segment])) && self.position > 0
+        self.spec.is_some() && !self.silent && self.position > 0
     }
 
     fn begin(&mut self, spec: &ToneSpec) {
@@ -196,6 +201,8 @@ impl ToneGenerator {
     fn enter(&mut self, spec: &ToneSpec, index: usize, from: Option<usize>) {
         let segment = spec.segments[index];
         self.segment = index;
+        self.sound = segment;
+        self.silent = is_silent(&segment);
         self.position = 0;
         self.length = (segment.length_ms != 0).then(|| {
             let due = u64::from(segment.length_ms) * u64::from(self.rate_hz) + self.owed;
@@ -213,35 +220,15 @@ impl ToneGenerator {
     }
 
     fn next_sample(&mut self) -> f32 {
-        let Some(spec) = self.spec else { return 0.0 };
-        if self.length.is_some_and(|length| self.position >= length) {
-            let next = following(&spec, self.segment);
-            // Silence for ever is an end.
-            let Some(next) = next.filter(|&next| spec.segments[next].length_ms != 0 || !is_silent(&spec.segments[next])) else {
-                self.spec = self.pending.take();
-                self.fade = None;
-                if let Some(pending) = self.spec {
-                    self.begin(&pending);
-                }
-                return 0.0;
-            };
-            self.enter(&spec, next, Some(self.segment));
+        if self.spec.is_none() || !self.keep_time() {
+            return 0.0;
         }
-        let segment = &spec.segments[self.segment];
-        let mut value = if is_silent(segment) {
-            0.0
-        } else {
-            self.sound(segment) * self.edge()
-        };
+        let mut value = if self.silent { 0.0 } else { self.sound() * self.edge() };
         self.position += 1;
         if let Some(left) = self.fade {
             value *= raised_cosine(left, self.ramp);
             if left == 0 {
-                self.spec = None;
-                self.fade = None;
-                if let Some(pending) = self.pending.take() {
-                    self.begin(&pending);
-                }
+                self.end();
             } else {
                 self.fade = Some(left - 1);
             }
@@ -249,9 +236,38 @@ impl ToneGenerator {
         value.round()
     }
 
-    fn sound(&mut self, segment: &ToneSegment) -> f32 {
-        let mut voices = self.oscillators.iter_mut().zip(segment.frequencies_hz).filter(|(_, hz)| *hz != 0);
-        let sum = match segment.mix {
+    /// Goes to the next segment when this one is over. `false`: the tone is.
+    fn keep_time(&mut self) -> bool {
+        if self.length.is_none_or(|length| self.position < length) {
+            return true;
+        }
+        let Some(spec) = self.spec else { return false };
+        let next = following(&spec, self.segment);
+        // Silence for ever is an end.
+        let next = next.filter(|&next| spec.segments[next].length_ms != 0 || !is_silent(&spec.segments[next]));
+        match next {
+            Some(next) => self.enter(&spec, next, Some(self.segment)),
+            None => self.end(),
+        }
+        next.is_some()
+    }
+
+    /// This tone is over; one that waits for it begins.
+    fn end(&mut self) {
+        self.spec = None;
+        self.fade = None;
+        if let Some(pending) = self.pending.take() {
+            self.begin(&pending);
+        }
+    }
+
+    fn sound(&mut self) -> f32 {
+        let mut voices = self
+            .oscillators
+            .iter_mut()
+            .zip(self.sound.frequencies_hz)
+            .filter(|(_, hz)| *hz != 0);
+        let sum = match self.sound.mix {
             Mix::Sum => voices.map(|(oscillator, _)| oscillator.next()).sum::<f32>(),
             Mix::AmplitudeModulated => {
                 let carrier = voices.next().map_or(0.0, |(oscillator, _)| oscillator.next());

