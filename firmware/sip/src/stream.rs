@@ -9,7 +9,7 @@
 //!                                  └▶ StreamError ─▶ close the connection
 //! ```
 
-use crate::message::{Framing, MAX_LINE, MAX_MESSAGE, framing, head_end};
+use crate::message::{Framing, MAX_LINE, MAX_MESSAGE, framing, head_end, scan};
 
 /// Most bytes that may wait unpolled.
 const MAX_BUFFER: usize = 4 * MAX_MESSAGE;
@@ -89,6 +89,7 @@ impl StreamReader {
             return;
         }
         if self.used > self.buffer.len() / 2 {
+            scan::work(self.waiting());
             self.buffer.drain(..self.used);
             self.used = 0;
         }
@@ -176,6 +177,7 @@ fn keepalive(waiting: &[u8]) -> Option<(Result<Frame, StreamError>, usize)> {
 /// and lines without end, from being collected.
 fn first_line(waiting: &[u8], searched: usize) -> Result<bool, StreamError> {
     let fresh = waiting.get(searched..).unwrap_or_default();
+    scan::work(fresh.len());
     let newline = fresh.iter().position(|b| *b == b'\n').map(|at| searched + at);
     let line = waiting.get(..newline.unwrap_or(waiting.len())).unwrap_or_default();
     if line.len() > MAX_LINE

@@ -56,6 +56,7 @@ fn long_form(name: &str) -> &str {
 
 /// Same header: `v` and `VIA` are `Via`.
 pub(crate) fn same_name(a: &str, b: &str) -> bool {
+    scan::work(1);
     long_form(a).eq_ignore_ascii_case(long_form(b))
 }
 

@@ -33,6 +33,7 @@ impl Params {
     }
 
     fn read(text: &str, name_is_good: impl Fn(&str) -> bool) -> Result<Self, &'static str> {
+        scan::work(text.len());
         let text = trim(text);
         if text.is_empty() {
             return Ok(Self::default());
@@ -125,7 +126,11 @@ impl Params {
     }
 
     fn find(&self, name: &str) -> Option<&Option<String>> {
-        self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let known = |(n, _): &&(String, Option<String>)| {
+            scan::work(1);
+            n.eq_ignore_ascii_case(name)
+        };
+        self.0.iter().find(known).map(|(_, value)| value)
     }
 }
 

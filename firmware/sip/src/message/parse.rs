@@ -41,15 +41,17 @@ pub(crate) enum Framing {
 /// Index behind the empty line that ends the head, searched from `from` on.
 pub(crate) fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(newline) = bytes.get(at..)?.iter().position(|b| *b == b'\n') {
-        let next = at + newline + 1;
+    loop {
+        let rest = bytes.get(at..)?;
+        let newline = rest.iter().position(|b| *b == b'\n');
+        scan::work(newline.unwrap_or(rest.len()));
+        let next = at + newline? + 1;
         match bytes.get(next..) {
             Some([b'\n', ..]) => return Some(next + 1),
             Some([b'\r', b'\n', ..]) => return Some(next + 2),
             _ => at = next,
         }
     }
-    None
 }
 
 /// Finds the Content-Length of a head by the same rules as [`message`] does.
@@ -199,6 +201,7 @@ fn is_status_line(text: &str) -> bool {
 }
 
 fn header_line(line: &Line<'_>, number: usize) -> Result<(String, String), Fault> {
+    scan::work(line.len());
     let text = decode(line);
     if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
         return Err(Fault::Control { line: number });
@@ -280,6 +283,7 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn physical(&mut self) -> &'a [u8] {
         let end = self.rest.iter().position(|b| *b == b'\n');
+        scan::work(end.unwrap_or(self.rest.len()));
         let (line, rest) = match end {
             Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
             None => (self.rest, &self.rest[self.rest.len()..]),
@@ -306,6 +310,7 @@ impl<'a> Iterator for Lines<'a> {
             let more = self.physical().trim_ascii_start();
             let joined = line.bytes.to_mut();
             joined.truncate(joined.trim_ascii_end().len());
+            scan::work(more.len());
             joined.push(b' ');
             joined.extend_from_slice(more);
             line.folded = true;

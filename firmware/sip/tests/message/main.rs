@@ -4,7 +4,7 @@
 //! torture, corpus, flows   data beside the repository (OFFHOOK_DATA)
 //! hostile                  random and mutated bytes, text that tries to break out of its header
 //! everyday                 valid messages, read by rsip too: what it can read we read alike
-//! digest                   vectors
+//! digest, values           vectors; addresses, Via and headers one by one
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +18,8 @@ mod corpus;
 mod data;
 mod digest;
 mod everyday;
+mod everyday_table;
 mod hostile;
 mod reader;
 mod torture;
+mod values;
