@@ -80,10 +80,15 @@ impl<'t> Places<'t> {
         Self { text, starts }
     }
 
+    /// Line of a byte offset, from 1.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|&start| start <= at.min(self.text.len()))
+    }
+
     /// Line and column (in characters) of a byte offset, both from 1. An offset past the end is the end.
     pub(crate) fn find(&self, at: usize) -> (usize, usize) {
         let at = at.min(self.text.len());
-        let line = self.starts.partition_point(|&start| start <= at);
+        let line = self.line(at);
         let start = self.starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
         let column = self.text.as_bytes()[start..at].iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
         (line, column + 1)

@@ -111,7 +111,7 @@ impl Kind {
             },
             Self::Number(least, most) => match integer(value.get_ref()) {
                 Some(number) if (least..=most).contains(&number) => Ok(Value::Number(number)),
-                Some(number) => Err(wrong(format!("{number} is out of range"))),
+                Some(_) => Err(wrong(format!("{} is out of range", as_written(value.get_ref())))),
                 None => Err(shape()),
             },
             Self::OneNumber(allowed) => match integer(value.get_ref()) {
@@ -122,7 +122,7 @@ impl Kind {
             Self::AfterMs(most) => match (value.get_ref(), integer(value.get_ref())) {
                 (DeValue::Boolean(yes), _) => Ok(Value::Bool(*yes)),
                 (_, Some(number)) if (0..=most).contains(&number) => Ok(Value::Number(number)),
-                (_, Some(number)) => Err(wrong(format!("{number} is out of range"))),
+                (_, Some(_)) => Err(wrong(format!("{} is out of range", as_written(value.get_ref())))),
                 (_, None) => Err(shape()),
             },
             Self::PortRange => port_range(value).map_err(|what| wrong(what.unwrap_or_else(|| shape().remove(0).what))),
@@ -325,6 +325,16 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
     let DeValue::Integer(number) = value else { return None };
     let least_or_most = if number.as_str().starts_with('-') { i64::MIN } else { i64::MAX };
     Some(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(least_or_most))
+}
+
+/// A whole number as it stands in the file, which may be longer than any that can be counted.
+fn as_written(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(number) => quote(&number.to_string()),
+        DeValue::String(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            "the value".to_owned()
+        }
+    }
 }
 
 /// `Err(None)`: the value has another shape.

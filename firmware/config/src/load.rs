@@ -6,10 +6,12 @@
 //!               └─ one error          └──────────── problems ────────┴───────────────────────────────────┴─▶ Errors
 //! ```
 
+use std::collections::BTreeSet;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Error, Errors, Places, Problem, nearest, quote};
+use crate::error::{Error, Errors, MAX_ERRORS, Places, Problem, nearest, quote};
 use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, SECTIONS, Section, Set};
 use crate::kind::Kind;
 use crate::schema::{Account, Config};
@@ -29,20 +31,20 @@ pub fn load_bytes(bytes: &[u8], file_name: &str) -> Result<Config, Errors> {
     let (document, syntax) = DeTable::parse_recoverable(text);
     let places = Places::new(text);
     let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
-    let broken_lines: Vec<usize> = problems.iter().map(|problem| places.find(problem.at).0).collect();
+    // One mistake often makes TOML stumble several times on its line: the first tells it.
+    problems.sort_by_key(|problem| problem.at);
+    problems.dedup_by_key(|problem| places.line(problem.at));
+    let broken_lines: BTreeSet<usize> = problems.iter().map(|problem| places.line(problem.at)).collect();
 
-    let mut reader = Reader {
-        config: schema::blank(),
-        problems: Vec::new(),
-        complete: problems.is_empty(),
-    };
+    let mut reader = Reader::new(problems.is_empty());
     reader.document(document.get_ref());
     reader.belongs_together(document.get_ref());
-    // What TOML could not read it guessed: a second error on the same line would only repeat the first in other words.
+    // What TOML could not read it guessed, with no place (0) or on the broken line: a second error would only repeat the first.
+    let whole = problems.is_empty();
     let meaning = reader
         .problems
         .into_iter()
-        .filter(|problem| !broken_lines.contains(&places.find(problem.at).0));
+        .filter(|problem| whole || (problem.at > 0 && !broken_lines.contains(&places.line(problem.at))));
     problems.extend(meaning);
     problems.dedup();
     if problems.is_empty() {
@@ -98,6 +100,9 @@ fn syntax_problem(error: &toml::de::Error) -> Problem {
         .map_or((message, None), |(what, expected)| (what, Some(expected)));
     let mend = match (what, expected) {
         ("duplicate key", _) => "keep one of them".to_owned(),
+        ("unexpected key or value", Some(_)) => "begin a new line here, or write `#` before a comment".to_owned(),
+        ("invalid basic string", Some("`\"`")) => "close the text with `\"`".to_owned(),
+        (what, _) if what.contains("recurs") => "nest fewer brackets and dots".to_owned(),
         ("string values must be quoted", _) => "write the value in quotes, like \"text\"".to_owned(),
         ("key with no value", _) => "write `name = value`".to_owned(),
         ("carriage return must be followed by newline", _) => "save the file with Unix or Windows line ends".to_owned(),
@@ -113,15 +118,26 @@ struct Reader {
     problems: Vec<Problem>,
     /// TOML read the whole text, so that a missing key is truly missing.
     complete: bool,
+    /// Keys whose value was wrong: what belongs together is not judged by them.
+    wrong: Vec<&'static str>,
 }
 
 impl Reader {
+    fn new(complete: bool) -> Self {
+        Self {
+            config: schema::blank(),
+            problems: Vec::new(),
+            complete,
+            wrong: Vec::new(),
+        }
+    }
+
     fn problem(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
         self.problems.push(Problem::new(at, what, mend));
     }
 
     fn document(&mut self, document: &DeTable<'_>) {
-        for (name, value) in document {
+        for (name, value) in in_order(document) {
             let known = SECTIONS.iter().find(|(_, path, _)| *path == name.get_ref().as_ref());
             match known {
                 None => self.unknown_section(name, value),
@@ -154,7 +170,10 @@ impl Reader {
     fn unknown_section(&mut self, name: &Spanned<toml::de::DeString<'_>>, value: &Spanned<DeValue<'_>>) {
         let at = name.span().start;
         let shown = quote(name.get_ref());
-        if matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
+        if self.problems.len() > MAX_ERRORS {
+            // Looking for what was meant takes time; there are enough errors to begin with.
+            self.problem(at, format!("there is no section or key {shown} here"), "remove it");
+        } else if matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
             let paths = SECTIONS.iter().map(|(_, path, _)| *path);
             let mend = match nearest(name.get_ref(), paths.clone()) {
                 Some("account") => "did you mean `[[account]]`?".to_owned(),
@@ -194,14 +213,15 @@ impl Reader {
         }
     }
 
-    fn wrong(&mut self, path: &str, name: &str, problems: Vec<Problem>) {
+    fn wrong(&mut self, path: &str, name: &'static str, problems: Vec<Problem>) {
+        self.wrong.push(name);
         for Problem { at, what, mend } in problems {
             self.problem(at, format!("`{path}.{name}`: {what}"), mend);
         }
     }
 
     fn unknown_keys(&mut self, section: Section, path: &str, found: &DeTable<'_>) {
-        for (name, value) in found {
+        for (name, value) in in_order(found) {
             let known = |name: &str| KEYS.iter().any(|key| key.section == section && key.name == name);
             if known(name.get_ref()) {
                 continue;
@@ -214,6 +234,14 @@ impl Reader {
                         "write `[board.audio]` on a line of its own",
                     );
                 }
+                continue;
+            }
+            if self.problems.len() > MAX_ERRORS {
+                self.problem(
+                    name.span().start,
+                    format!("there is no key {} in `{path}`", quote(name.get_ref())),
+                    "remove it",
+                );
                 continue;
             }
             let here = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
@@ -310,6 +338,11 @@ impl Reader {
         account
     }
 
+    /// None of these keys had a wrong value.
+    fn right(&self, names: &[&str]) -> bool {
+        !names.iter().any(|name| self.wrong.contains(name))
+    }
+
     /// What each value alone cannot tell.
     fn belongs_together(&mut self, document: &DeTable<'_>) {
         let place = |section: &str, key: &str| {
@@ -319,7 +352,7 @@ impl Reader {
         };
         let network = &self.config.network;
         let (first, last) = network.rtp_ports;
-        if (first..=last).contains(&network.sip_port) {
+        if self.right(&["sip_port", "rtp_ports"]) && (first..=last).contains(&network.sip_port) {
             let port = network.sip_port;
             let at = place("network", "sip_port").or(place("network", "rtp_ports")).unwrap_or(0);
             self.problem(
@@ -329,7 +362,7 @@ impl Reader {
             );
         }
         let dial = &self.config.dial;
-        if dial.short_timer_ms > dial.long_timer_ms {
+        if self.right(&["short_timer_ms", "long_timer_ms"]) && dial.short_timer_ms > dial.long_timer_ms {
             let what = format!(
                 "`dial.short_timer_ms` {} is longer than `dial.long_timer_ms` {}",
                 dial.short_timer_ms, dial.long_timer_ms
@@ -348,7 +381,7 @@ impl Reader {
                 .find(|short| long.len() > short.len() && long.starts_with(**short))
                 .map(|short| (*long, *short))
         });
-        if let Some((long, short)) = hidden {
+        if let Some((long, short)) = hidden.filter(|_| self.right(&["emergency", "country"])) {
             let what = format!("the emergency number `{long}` can never be reached: `{short}` is sent before it is complete");
             self.problem(place("dial", "emergency").unwrap_or(0), what, "remove one of the two");
         }
@@ -362,6 +395,7 @@ impl Reader {
         }
         let accounts = &self.config.accounts;
         let twins: Vec<(usize, String)> = (0..accounts.len())
+            .filter(|&later| !accounts[later].user.is_empty() && !accounts[later].domain.is_empty())
             .filter(|&later| accounts[..later].iter().any(|earlier| earlier.name == accounts[later].name))
             .map(|later| (later, accounts[later].name.clone()))
             .collect();
@@ -372,6 +406,13 @@ impl Reader {
             }
         }
     }
+}
+
+/// The entries in the order of the text, so that the first errors are the ones told in full.
+fn in_order<'d, 'i>(table: &'d DeTable<'i>) -> Vec<(&'d Spanned<toml::de::DeString<'i>>, &'d Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
 }
 
 fn table<'d, 'i>(document: &'d DeTable<'i>, name: &str) -> Option<&'d DeTable<'i>> {
@@ -400,12 +441,11 @@ pub(crate) fn default_value(kind: Kind, default: &'static str) -> Option<crate::
 impl Default for Config {
     /// The configuration of an empty file.
     fn default() -> Self {
-        let mut reader = Reader {
-            config: schema::blank(),
-            problems: Vec::new(),
-            complete: true,
-        };
+        let mut reader = Reader::new(true);
         reader.document(&DeTable::new());
         reader.config
     }
 }
+
+#[cfg(test)]
+mod tests;

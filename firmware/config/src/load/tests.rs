@@ -1,0 +1,406 @@
+//! What a person sees who mistyped something; and that nothing at all makes the loader stumble.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::schema::{Codec, Flash, Transport};
+
+/// Every error of a text, one a line.
+fn errors(text: &str) -> String {
+    load(text, "f").expect_err(text).to_string()
+}
+
+#[test]
+fn the_example_of_the_tests_of_the_house() {
+    let config = load(
+        r#"
+[network]
+bind = "127.0.0.1"
+sip_port = 5062
+rtp_ports = [20000, 20099]
+[control]
+socket = "/tmp/x/ctl.sock"
+state_dir = "/tmp/x/state"
+[board]
+profile = "sim"
+[board.audio]
+capture = "wav:/tmp/x/mic.wav"
+playback = "wav:/tmp/x/ear.wav"
+[[account]]
+user = "101"
+domain = "127.0.0.1:5070"
+password = "secret"
+[[account]]
+user = "102"
+domain = "[::1]"
+transport = "tcp"
+name = "second"
+[dial.speed]
+2 = "0301234567"
+1 = "sip:echo@127.0.0.1:5072"
+[dial]
+hotline = "1"
+[codecs]
+order = ["pcmu", "opus"]
+[call]
+auto_answer = 250
+flash = "key"
+"#,
+        "f",
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.network.bind.to_string(), "127.0.0.1");
+    assert_eq!((config.network.sip_port, config.network.rtp_ports), (5062, (20000, 20099)));
+    assert_eq!(config.accounts[0].name, "101@127.0.0.1:5070");
+    assert_eq!(config.accounts[0].password.0, "secret");
+    assert!(config.accounts[0].register && config.accounts[0].transport == Transport::Udp);
+    assert_eq!(
+        (config.accounts[1].name.as_str(), config.accounts[1].transport),
+        ("second", Transport::Tcp)
+    );
+    let speed = [("2", "0301234567"), ("1", "sip:echo@127.0.0.1:5072")].map(|(keyed, target)| (keyed.to_owned(), target.to_owned()));
+    assert_eq!(config.dial.speed_dial, speed);
+    assert_eq!(config.dial.hotline, Some(("1".to_owned(), 0)));
+    assert_eq!(config.codecs.order, [Codec::Pcmu, Codec::Opus]);
+    assert_eq!((config.call.auto_answer_ms, config.call.flash), (Some(250), Flash::Key));
+    assert_eq!(config.board.audio.capture.as_deref(), Some("wav:/tmp/x/mic.wav"));
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    for text in ["", "\n", "# nothing\n", "\u{feff}", "[phone]\r\n[network]\r\n"] {
+        assert_eq!(load(text, "f").unwrap(), Config::default(), "{text:?}");
+    }
+    let config = Config::default();
+    assert_eq!(
+        (config.phone.country.as_str(), config.network.sip_port, config.codecs.ptime_ms),
+        ("us", 5060, 20)
+    );
+    assert_eq!(
+        (config.call.auto_answer_ms, config.call.flash, config.call.waiting),
+        (None, Flash::Hook, true)
+    );
+    assert_eq!(config.codecs.order, [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]);
+}
+
+/// Each key of the table fills a field: its example gives another configuration than its default.
+#[test]
+fn every_key_is_effective() {
+    for key in KEYS {
+        let (_, path, _) = SECTIONS.iter().find(|(section, ..)| *section == key.section).unwrap();
+        let with = |line: &str| match (key.section, key.name) {
+            (Section::Account, "user") => format!("[[account]]\n{line}\ndomain = \"d\"\n"),
+            (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
+            (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
+            (_, "hotline_after_ms") => format!("[dial]\nhotline = \"1\"\n{line}\n"),
+            (_, _) => format!("[{path}]\n{line}\n"),
+        };
+        let set = load(&with(&format!("{} = {}", key.name, key.example)), "f").unwrap_or_else(|errors| panic!("{errors}"));
+        match key.absent {
+            Absent::Default(default) => {
+                assert!(
+                    default_value(key.kind, default).is_some(),
+                    "the default of {path}.{} is not valid",
+                    key.name
+                );
+                let unset = load(&with(""), "f").unwrap();
+                assert_ne!(set, unset, "{path}.{} changes nothing", key.name);
+                assert_eq!(
+                    load(&with(&format!("{} = {default}", key.name)), "f").unwrap(),
+                    unset,
+                    "{path}.{}: the default",
+                    key.name
+                );
+            }
+            Absent::Unset(_) => assert_ne!(set, load(&with(""), "f").unwrap(), "{path}.{} changes nothing", key.name),
+            Absent::Required => assert!(errors(&with("")).contains(&format!("this account has no `{}`", key.name))),
+        }
+    }
+}
+
+/// Wrong values of every kind: where, what, and the mend.
+#[test]
+fn each_mistake_is_told_with_place_and_mend() {
+    for (text, expected) in [
+        (
+            "[phone]\ncuontry = \"de\"",
+            "f:2:1: there is no key `cuontry` in `phone`; did you mean `country`?",
+        ),
+        (
+            "[phone]\nbind = \"::\"",
+            "f:2:1: there is no key `bind` in `phone`; did you mean `bind` under `[network]`?",
+        ),
+        (
+            "country = \"de\"",
+            "f:1:1: `country` stands outside of every section; did you mean `country` under `[phone]`?",
+        ),
+        ("[netwrok]", "f:1:2: there is no section `netwrok`; did you mean `[network]`?"),
+        ("[acount]", "f:1:2: there is no section `acount`; did you mean `[[account]]`?"),
+        (
+            "[account]",
+            "f:1:2: an account is one of a list; write `[[account]]` with two brackets",
+        ),
+        (
+            "account = 1",
+            "f:1:1: an account is a section, not a value; write `[[account]]` on a line of its own",
+        ),
+        (
+            "[[phone]]",
+            "f:1:3: `phone` is a section, not a value or a list; write `[phone]` on a line of its own",
+        ),
+        (
+            "[phone]\ncountry = \"germany\"",
+            "f:2:11: `phone.country`: there is no country plan `germany`; did you mean \"de\" (Germany)?",
+        ),
+        (
+            "[phone]\nlog = \"loud\"",
+            "f:2:7: `phone.log`: `loud` is no log level; write error, warn,",
+        ),
+        (
+            "[phone]\nname = \"\"",
+            "f:2:8: `phone.name`: the text is empty; write 1 to 64 characters",
+        ),
+        (
+            "[phone]\nname = \"a\\nb\"",
+            "f:2:8: `phone.name`: there is a control character in the text; write one line",
+        ),
+        (
+            "[phone]\nuser = 101",
+            "f:2:8: `phone.user`: this is a whole number, not a SIP user name; write the part before the `@`",
+        ),
+        (
+            "[network]\nbind = \"10.0.0\"",
+            "f:2:8: `network.bind`: `10.0.0` is no IP address; write an IPv4 or IPv6 address in quotes",
+        ),
+        (
+            "[network]\nsip_port = 65536",
+            "f:2:12: `network.sip_port`: `65536` is out of range; write a whole number from 1 to 65535",
+        ),
+        (
+            "[network]\nsip_port = 99999999999999999999",
+            "f:2:12: `network.sip_port`: `99999999999999999999` is out of range",
+        ),
+        (
+            "[network]\nsip_port = \"5060\"",
+            "f:2:12: `network.sip_port`: this is text, not a whole number",
+        ),
+        (
+            "[network]\nrtp_ports = [20001, 20099]",
+            "f:2:13: `network.rtp_ports`: the first port 20001 is odd",
+        ),
+        (
+            "[network]\nrtp_ports = [20000, 20098]",
+            "f:2:13: `network.rtp_ports`: the last port 20098 is even",
+        ),
+        (
+            "[network]\nrtp_ports = [20100, 20099]",
+            "f:2:13: `network.rtp_ports`: the first port 20100 is above the last 20099",
+        ),
+        (
+            "[network]\nrtp_ports = [20000, 20003]",
+            "f:2:13: `network.rtp_ports`: 4 ports are too few",
+        ),
+        (
+            "[network]\nrtp_ports = [80, 20003]",
+            "f:2:13: `network.rtp_ports`: a port is out of range",
+        ),
+        (
+            "[network]\nrtp_ports = [20000]",
+            "f:2:13: `network.rtp_ports`: this is a list, not a pair of ports",
+        ),
+        (
+            "[network]\nsip_port = 20010",
+            "f:2:12: `network.sip_port` 20010 lies inside `network.rtp_ports` [20000, 20099]",
+        ),
+        (
+            "[[account]]\nuser = \"1\"",
+            "f:1:1: this account has no `domain`; add a line like `domain = \"pbx.example.net\"`",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p:0\"",
+            "f:3:10: `account.domain`: `p:0` is no host: the port is not a number",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\nexpires_s = 10",
+            "f:4:13: `account.expires_s`: `10` is out of range",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\ntransport = \"tpc\"",
+            "f:4:13: `account.transport`: `tpc` is not one of the words allowed; did you mean `tcp`?",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\n[[account]]\nuser = \"1\"\ndomain = \"p\"",
+            "f:4:1: two accounts are named `1@p`; give each its own `name`",
+        ),
+        (
+            "[dial]\ndigit_map = \"1|[9-1]\"",
+            "f:2:13: `dial.digit_map`: the digit map is wrong at character 6; a range goes from",
+        ),
+        (
+            "[dial]\nshort_timer_ms = 11000",
+            "f:2:18: `dial.short_timer_ms` 11000 is longer than `dial.long_timer_ms` 10000; make the short timer",
+        ),
+        (
+            "[dial]\nlong_timer_ms = 1.5",
+            "f:2:17: `dial.long_timer_ms`: this is a fraction, not a whole number",
+        ),
+        ("[dial]\nemergency = [\"1x\"]", "f:2:14: `dial.emergency`: `1x` cannot be keyed"),
+        (
+            "[dial]\nemergency = [\"91\"]",
+            "f:2:13: the emergency number `911` can never be reached: `91` is sent before it is complete",
+        ),
+        (
+            "[dial]\nemergency_route = \"112\"",
+            "f:2:19: `dial.emergency_route`: `112` is no SIP address: a SIP address begins with `sip:`",
+        ),
+        (
+            "[dial]\nhotline_after_ms = 1",
+            "f:2:20: `dial.hotline_after_ms` is set, but there is no `dial.hotline`",
+        ),
+        (
+            "[dial.speed]\nx = \"1\"",
+            "f:2:1: `dial.speed`: `x` cannot be keyed; write keys 0-9",
+        ),
+        (
+            "[dial.speed]\n1 = \"a b\"",
+            "f:2:5: `dial.speed`: `a b` is neither a number nor a SIP address",
+        ),
+        (
+            "[call]\nauto_answer = \"yes\"",
+            "f:2:15: `call.auto_answer`: this is text, not true, false or milliseconds; write false, true (at once)",
+        ),
+        (
+            "[call]\nauto_answer_ms = 5",
+            "f:2:1: there is no key `auto_answer_ms` in `call`; did you mean `auto_answer`?",
+        ),
+        (
+            "[call]\nflash = \"hok\"",
+            "f:2:9: `call.flash`: `hok` is not one of the words allowed; did you mean `hook`?",
+        ),
+        (
+            "[codecs]\norder = [\"opsu\"]",
+            "f:2:10: `codecs.order`: `opsu` is not known; did you mean \"opus\"?",
+        ),
+        ("[codecs]\norder = []", "f:2:9: `codecs.order`: the list is empty"),
+        (
+            "[codecs]\nptime_ms = 25",
+            "f:2:12: `codecs.ptime_ms`: 25 is not one of the values allowed; write one of 10, 20, 30, 40, 60",
+        ),
+        (
+            "[board.audio]\ncapture = \"null\"",
+            "f:2:11: `board.audio.capture`: `null` is for playback only; a silent microphone is `silence`",
+        ),
+        (
+            "[board.audio]\nplayback = \"wav:\"",
+            "f:2:12: `board.audio.playback`: after `wav:` the file is missing",
+        ),
+        ("[board]\naudio = 3", "f:2:1: `board.audio` is a section, not a value"),
+        ("[control]\nsocket = \"\"", "f:2:10: `control.socket`: the path is empty"),
+        (
+            "[phone]\r\nname = \"ü\" x",
+            "f:2:12: unexpected key or value; begin a new line here",
+        ),
+        (
+            "[phone]\nname = x",
+            "f:2:8: string values must be quoted; write the value in quotes",
+        ),
+        ("[phone]\nname = \"x", "f:2:10: invalid basic string; close the text with `\"`"),
+        ("[phone]\nname = \"x\"\nname = \"y\"", "f:3:1: duplicate key; keep one of them"),
+        ("[phone\n", "f:1:7: unclosed table; write `]` here"),
+    ] {
+        let told = errors(text);
+        assert!(told.starts_with(expected), "{text}\n told     {told}\n expected {expected}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn all_errors_are_told_at_once_in_the_order_of_the_text() {
+    let text = "[control]\nsocket = 1\n[phone]\nname = \n[network]\nsip_prot = 1\nbind = \"x\"\n[[account]]\n[codecs]\nptime_ms = 21\norder = [\"x\", \"y\"]\n";
+    let errors = load(text, "f").unwrap_err();
+    let places: Vec<_> = errors.0.iter().map(|error| (error.line, error.column)).collect();
+    // (The account's missing keys are not judged while the text itself is broken.)
+    assert_eq!(places, [(2, 10), (4, 8), (6, 1), (7, 8), (10, 12), (11, 10), (11, 15)], "{errors}");
+}
+
+#[test]
+fn what_is_no_configuration_is_one_clear_error() {
+    let one = |bytes: &[u8]| {
+        let errors = load_bytes(bytes, "f").unwrap_err();
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        errors.to_string()
+    };
+    assert!(one(&vec![b'#'; MAX_BYTES + 1]).starts_with("f:1:1: the file has 262145 bytes"));
+    assert!(one(b"[phone]\nname = \"\0\"").starts_with("f:2:9: there is a zero byte"));
+    assert!(one(b"[phone]\nname = \"\xff\"").starts_with("f:2:9: this character is not UTF-8"));
+    assert!(one(b"\xff\xfe[\0p\0").starts_with("f:1:1: the file is UTF-16 text"));
+    assert!(one(b"\x7fELF\x02\x01\x01\0\0\0").contains("this is no text file"));
+}
+
+#[test]
+fn secrets_are_in_no_error_and_no_debug() {
+    let text = "[[account]]\nuser = \"1\"\ndomain = \"p\"\npassword = \"hunter2\"\n";
+    assert!(!format!("{:?}", load(text, "f").unwrap()).contains("hunter2"));
+    let long = "hunter2".repeat(30);
+    for value in [
+        format!("\"{long}\""),
+        "[\"hunter2\"]".to_owned(),
+        "\"hunter2\\u0007\"".to_owned(),
+        "\"hunter2".to_owned(),
+        "hunter2".to_owned(),
+    ] {
+        let told = errors(&text.replace("\"hunter2\"", &value));
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    assert!(!errors(&text.replace("password", "pasword")).contains("hunter2"));
+}
+
+#[test]
+fn hostile_texts_end_soon_with_few_errors() {
+    let many = |line: fn(usize) -> String| (0..10_000).map(line).collect::<String>();
+    for text in [
+        format!("a = {}", "[".repeat(100_000)),
+        format!("{}a = 1", "a.".repeat(100_000)),
+        format!("[phone]\nname = {}", "=".repeat(100_000)),
+        format!("[phone]\n{}", many(|n| format!("k{n} = 1\n"))),
+        many(|n| format!("[s{n}]\n")),
+        many(|_| "[phone]\n".to_owned()),
+        many(|_| "[[account]]\n".to_owned()),
+        format!("[dial.speed]\n{}", many(|n| format!("{n} = \"1\"\n"))),
+        format!("[dial]\nemergency = [{}]", "\"1\",".repeat(50_000)),
+        format!("[codecs]\norder = [{}]", "\"x\",".repeat(50_000)),
+        format!("[phone]\nname = \"{}\"", "x".repeat(200_000)),
+        format!("[phone]\n{} = 1", "x".repeat(200_000)),
+    ] {
+        let errors = load(&text, "f").unwrap_err();
+        assert!(errors.0.len() <= MAX_ERRORS && errors.to_string().len() < 60_000, "{}", text.len());
+        assert!(errors.0.iter().all(|error| !error.what.is_empty() && !error.mend.is_empty()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = load_bytes(&bytes, "f");
+    }
+
+    /// The example with some of it cut, doubled or replaced: errors lie inside the text and always say something.
+    #[test]
+    fn a_damaged_example_is_told_where(cuts in prop::collection::vec((0usize..9000, 0usize..40, "[\\[\\]=\"'#{},.\n a-z0-9]{0,6}"), 1..5)) {
+        let mut text: String = crate::example().lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n").collect();
+        for (at, length, other) in cuts {
+            let floor = |mut at: usize| { while !text.is_char_boundary(at) { at -= 1; } at };
+            let (from, to) = (floor(at.min(text.len())), floor((at + length).min(text.len())));
+            text.replace_range(from..to, &other);
+        }
+        if let Err(errors) = load(&text, "f") {
+            prop_assert!(!errors.0.is_empty());
+            let lines: Vec<&str> = text.split('\n').collect();
+            for error in errors.0 {
+                prop_assert!((1..=lines.len()).contains(&error.line), "{}", error);
+                prop_assert!(error.column >= 1 && error.column <= lines[error.line - 1].chars().count() + 1, "{}", error);
+                prop_assert!(!error.what.is_empty() && !error.mend.is_empty());
+            }
+        }
+    }
+}
