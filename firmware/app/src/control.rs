@@ -22,7 +22,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use config::country::CountryPlan;
 use media::StreamId;
@@ -239,8 +239,8 @@ impl Control {
         self.settle(ports, now);
     }
 
-    /// A finger, or `ctl` in its place. The error is for the one who asked.
-    pub fn handle_request(&mut self, request: &Request, ports: &mut dyn MediaPorts, now: Instant) -> Result<(), String> {
+    /// A finger, or `ctl` in its place. Tells how long the finger will be busy; the error is for the one who asked.
+    pub fn handle_request(&mut self, request: &Request, ports: &mut dyn MediaPorts, now: Instant) -> Result<Duration, String> {
         if self.closing {
             return Err("the phone is shutting down".into());
         }
@@ -259,7 +259,7 @@ impl Control {
         }
         self.work_finger(now);
         self.settle(ports, now);
-        Ok(())
+        Ok(self.finger.busy(now))
     }
 
     /// One SIP datagram.

@@ -137,6 +137,11 @@ impl Finger {
         self.waiting.front().map(|(at, _)| *at)
     }
 
+    /// How long it will take until the last movement.
+    pub(crate) fn busy(&self, now: Instant) -> Duration {
+        self.waiting.back().map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(now))
+    }
+
     /// Movements still to come.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

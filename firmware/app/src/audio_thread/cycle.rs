@@ -1,0 +1,352 @@
+//! One turn of the audio loop.
+//!
+//! ```text
+//! poll ─▶ orders ─▶ packets in (bounded) ─▶ card: read ─▶ engine.process ─▶ write ─▶ packets out ─▶ reports
+//! ```
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use board::audio::{AudioDevice, Period};
+use heapless::Vec as Fixed;
+use media::engine::MAX_STREAMS;
+use media::{Engine, PacketKind};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::link::{AudioEnd, AudioSide, LossReason, Order, Report};
+use super::sockets::{Inbox, Received, SocketPair, wall_clock};
+
+/// Stream sockets held at once: those in the engine, and as many on their way in or out.
+const MAX_PAIRS: usize = 2 * MAX_STREAMS;
+/// Descriptors of one card.
+const MAX_CARD_FDS: usize = 4;
+/// All descriptors of one poll: card, orders, timer, sockets.
+const MAX_FDS: usize = MAX_CARD_FDS + 2 + 2 * MAX_PAIRS;
+/// Packets taken off one socket in one turn: four streams' worth of a stall, and no flood can take more of a period.
+const PACKETS_A_TURN: usize = 32;
+/// Orders taken in one turn.
+const ORDERS_A_TURN: usize = 64;
+/// Periods done in one turn; more are a card that ran away.
+const PERIODS_A_TURN: usize = 8;
+/// Queue slots no mere figure may take: things that must be freed need them.
+const RESERVED: usize = 32;
+/// Things that wait to go home while the queue is full.
+const MAX_STASH: usize = 32;
+/// A card that gives nothing for so long is lost, whatever it says.
+const CARD_SILENCE: Duration = Duration::from_millis(500);
+/// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows, and a half more.
+const MAX_PERIOD: usize = 1440;
+
+/// The loop's whole state; moves into the audio thread.
+pub struct AudioLoop {
+    end: AudioEnd,
+    engine: Box<Engine>,
+    card: Option<Box<dyn AudioDevice>>,
+    pairs: Fixed<Box<SocketPair>, MAX_PAIRS>,
+    inbox: Inbox,
+    stash: Fixed<Report, MAX_STASH>,
+    fds: Fixed<libc::pollfd, MAX_FDS>,
+    capture: [i16; MAX_PERIOD],
+    playback: [i16; MAX_PERIOD],
+    /// Paces the engine while there is no card.
+    timer: TimerFd,
+    next_silent: Instant,
+    last_period: Instant,
+    /// The first so many descriptors are no sockets.
+    quiet: usize,
+    /// A socket had more than one turn may take: sleep until the card wants something, not until the next datagram.
+    flooded: bool,
+    told: bool,
+    running: bool,
+}
+
+impl AudioLoop {
+    /// A loop about to start, with the card it has, if any.
+    pub fn new(side: AudioSide, engine: Box<Engine>, card: Option<Box<dyn AudioDevice>>, now: Instant) -> io::Result<Self> {
+        let mut audio = Self {
+            end: side.0,
+            engine,
+            card: None,
+            pairs: Fixed::new(),
+            inbox: Inbox::new(),
+            stash: Fixed::new(),
+            fds: Fixed::new(),
+            capture: [0; MAX_PERIOD],
+            playback: [0; MAX_PERIOD],
+            timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?,
+            next_silent: now,
+            last_period: now,
+            quiet: 0,
+            flooded: false,
+            told: false,
+            running: true,
+        };
+        match card {
+            Some(card) => audio.take_card(card, None),
+            None => audio.pace_by_timer(now),
+        }
+        Ok(audio)
+    }
+
+    /// One turn; `false`: the loop is over.
+    pub fn turn(&mut self) -> bool {
+        // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and the next turn tries again.
+        let watched = if self.flooded { self.quiet } else { self.fds.len() };
+        self.flooded = false;
+        let _ = crate::realtime::poll(&mut self.fds[..watched], Duration::from_millis(20));
+        self.end.shared.beat();
+        self.take_orders();
+        let now = Instant::now();
+        self.take_packets(now);
+        self.run_card();
+        self.send_packets();
+        self.report();
+        self.running
+    }
+
+    fn period(&self) -> Duration {
+        let config = self.engine.config();
+        Duration::from_secs_f64(config.period_frames as f64 / f64::from(config.rate_hz.max(1)))
+    }
+
+    fn frames(&self) -> usize {
+        self.engine.config().period_frames.min(MAX_PERIOD)
+    }
+
+    fn take_orders(&mut self) {
+        let _ = self.end.wake_audio.read();
+        for _ in 0..ORDERS_A_TURN {
+            // What the orders send home must have room.
+            if self.stash.len() + 2 > MAX_STASH {
+                break;
+            }
+            let Some(order) = self.end.orders.dequeue() else { break };
+            let now = Instant::now();
+            match order {
+                Order::Media(command) => self.engine.handle_command(command, now),
+                Order::Sockets(pair) => {
+                    if let Err(pair) = self.pairs.push(pair) {
+                        self.send_home(Report::SocketsHome(pair));
+                    }
+                    self.watch();
+                }
+                Order::CloseSockets(stream) => {
+                    if let Some(place) = self.pairs.iter().position(|pair| pair.stream == stream) {
+                        let pair = self.pairs.swap_remove(place);
+                        self.send_home(Report::SocketsHome(pair));
+                        self.watch();
+                    }
+                }
+                Order::Card(card, engine) => self.take_card(card, engine),
+                Order::Quit => self.running = false,
+            }
+        }
+    }
+
+    fn take_card(&mut self, card: Box<dyn AudioDevice>, engine: Option<Box<Engine>>) {
+        if let Some(engine) = engine {
+            let old = std::mem::replace(&mut self.engine, engine);
+            self.send_home(Report::EngineHome(old));
+        }
+        if let Some(old) = self.card.replace(card) {
+            self.send_home(Report::CardHome(old, LossReason::Replaced));
+        }
+        self.last_period = Instant::now();
+        let _ = self.timer.unset();
+        self.watch();
+    }
+
+    fn lose_card(&mut self, reason: LossReason) {
+        if let Some(card) = self.card.take() {
+            self.send_home(Report::CardHome(card, reason));
+            self.pace_by_timer(Instant::now());
+        }
+    }
+
+    fn pace_by_timer(&mut self, now: Instant) {
+        let period = self.period();
+        self.next_silent = now + period;
+        // A timer that cannot be set leaves the poll's own 20 ms as the pace.
+        let _ = self
+            .timer
+            .set(Expiration::Interval(TimeSpec::from_duration(period)), TimerSetTimeFlags::empty());
+        self.watch();
+    }
+
+    /// Rebuilds the list of descriptors to sleep on.
+    fn watch(&mut self) {
+        let watched = |fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        self.fds.clear();
+        let mut add = |fd| {
+            // MAX_FDS has room for all there can be.
+            let _ = self.fds.push(watched(fd));
+        };
+        add(self.end.wake_audio.as_fd().as_raw_fd());
+        match &self.card {
+            Some(card) => card.poll_fds().iter().take(MAX_CARD_FDS).for_each(|fd| add(*fd)),
+            None => add(self.timer.as_fd().as_raw_fd()),
+        }
+        self.quiet = self.fds.len();
+        let mut add = |fd| {
+            let _ = self.fds.push(watched(fd));
+        };
+        for pair in &self.pairs {
+            add(pair.rtp.as_raw_fd());
+            add(pair.rtcp.as_raw_fd());
+        }
+    }
+
+    fn take_packets(&mut self, now: Instant) {
+        if self.pairs.is_empty() {
+            return;
+        }
+        let wall = wall_clock();
+        for pair in &self.pairs {
+            for kind in [PacketKind::Rtp, PacketKind::Rtcp] {
+                let mut taken = 0;
+                loop {
+                    if taken == PACKETS_A_TURN {
+                        self.end.shared.count_flood();
+                        self.flooded = true;
+                        break;
+                    }
+                    match self.inbox.receive(pair.socket(kind), now, wall) {
+                        Received::Packet(packet) => {
+                            self.engine.handle_packet(pair.stream, kind, packet.from, packet.bytes, packet.arrival);
+                        }
+                        Received::Nothing => {}
+                        Received::Empty => break,
+                    }
+                    taken += 1;
+                }
+            }
+        }
+    }
+
+    /// Does every period the card has ready.
+    fn run_card(&mut self) {
+        let frames = self.frames();
+        for _ in 0..PERIODS_A_TURN {
+            let Some(card) = self.card.as_mut() else {
+                return self.run_silent();
+            };
+            let now = Instant::now();
+            let capture = &mut self.capture[..frames];
+            match card.read(capture) {
+                Ok(Period::Ready) => {}
+                Ok(Period::NotYet) => {
+                    if now.saturating_duration_since(self.last_period) > CARD_SILENCE {
+                        self.lose_card(LossReason::Silent);
+                    }
+                    return;
+                }
+                Ok(Period::Xrun { lost_frames }) => {
+                    self.end.shared.count_xrun();
+                    self.engine.handle_discontinuity(lost_frames as i64, now);
+                    self.last_period = now;
+                    continue;
+                }
+                Err(error) => return self.lose_card(LossReason::Failed(error)),
+            }
+            let late = now.saturating_duration_since(self.last_period);
+            self.last_period = now;
+            let playback = &mut self.playback[..frames];
+            self.engine.process(capture, playback, now);
+            match card.write(playback) {
+                Ok(Period::Ready | Period::NotYet) => {}
+                Ok(Period::Xrun { lost_frames }) => {
+                    self.end.shared.count_xrun();
+                    self.engine.handle_discontinuity(lost_frames as i64, now);
+                }
+                Err(error) => return self.lose_card(LossReason::Failed(error)),
+            }
+            if late > 2 * self.period() {
+                self.end.shared.count_late();
+            }
+        }
+    }
+
+    /// No card: the engine goes on with silence, so that calls, RTP, RTCP and DTMF outlive an unplugged cable.
+    fn run_silent(&mut self) {
+        let _ = self.timer.wait();
+        let (now, period, frames) = (Instant::now(), self.period(), self.frames());
+        for _ in 0..PERIODS_A_TURN {
+            if now < self.next_silent {
+                return;
+            }
+            self.capture[..frames].fill(0);
+            self.engine.process(&self.capture[..frames], &mut self.playback[..frames], now);
+            self.next_silent += period;
+        }
+        // Further behind than a turn may catch up: go on from here.
+        let behind = now.saturating_duration_since(self.next_silent);
+        if behind > period {
+            let rate = f64::from(self.engine.config().rate_hz);
+            self.engine.handle_discontinuity((behind.as_secs_f64() * rate) as i64, now);
+            self.next_silent = now + period;
+        }
+    }
+
+    fn send_packets(&mut self) {
+        while let Some(packet) = self.engine.poll_transmit() {
+            let Some(pair) = self.pairs.iter().find(|pair| pair.stream == packet.stream) else {
+                continue;
+            };
+            if pair.socket(packet.kind).send_to(packet.bytes, packet.to).is_err() {
+                self.end.shared.count_send_error();
+            }
+        }
+    }
+
+    /// Tells what the engine has to tell. Figures are dropped when nobody reads; what must be freed waits.
+    fn report(&mut self) {
+        while let Some(waiting) = self.stash.pop() {
+            if let Err(waiting) = self.end.reports.enqueue(waiting) {
+                // It was taken from there this moment, so there is room.
+                let _ = self.stash.push(waiting);
+                break;
+            }
+            self.told = true;
+        }
+        while self.stash.len() < MAX_STASH {
+            let Some(event) = self.engine.poll_event() else { break };
+            match event {
+                media::Event::Retired(_) => self.send_home(Report::Media(event)),
+                media::Event::Digit { .. }
+                | media::Event::Stats { .. }
+                | media::Event::Levels { .. }
+                | media::Event::FirstSound(_)
+                | media::Event::Bye(_) => {
+                    let room = self.end.reports.capacity() - self.end.reports.len();
+                    if room > RESERVED && self.end.reports.enqueue(Report::Media(event)).is_ok() {
+                        self.told = true;
+                    } else {
+                        self.end.shared.count_dropped();
+                    }
+                }
+            }
+        }
+        if self.told {
+            self.told = false;
+            let _ = self.end.wake_control.write(1);
+        }
+    }
+
+    fn send_home(&mut self, report: Report) {
+        match self.end.reports.enqueue(report) {
+            Ok(()) => self.told = true,
+            Err(report) => {
+                // Orders and events are taken only while the stash has room; the last resort is a leak, never a free on this thread.
+                if let Err(report) = self.stash.push(report) {
+                    std::mem::forget(report);
+                }
+            }
+        }
+    }
+}

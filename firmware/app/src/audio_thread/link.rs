@@ -1,0 +1,238 @@
+//! The two queues between control and audio thread, and the counters both can read.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use board::audio::{AudioDevice, AudioError};
+use heapless::spsc::{Consumer, Producer, Queue};
+use media::{Engine, StreamId};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::sockets::SocketPair;
+
+/// Orders that may wait; a call's start takes five.
+const ORDERS: usize = 128;
+/// Reports that may wait. The audio thread makes a handful a second.
+const REPORTS: usize = 256;
+/// Orders kept on the control thread while the queue is full.
+const MOST_KEPT: usize = 1024;
+
+/// What the control thread asks for.
+#[allow(clippy::large_enum_variant)] // Commands are copied into the queue's own slots; a box would have to be freed on the audio thread.
+pub enum Order {
+    /// For the engine.
+    Media(media::Command),
+    /// The sockets of a stream; they are here before its start.
+    Sockets(Box<SocketPair>),
+    /// The stream's sockets shall come home.
+    CloseSockets(StreamId),
+    /// A card (first, or in place of a lost one); what was there before comes home. With an engine where its figures differ.
+    Card(Box<dyn AudioDevice>, Option<Box<Engine>>),
+    /// End the loop.
+    Quit,
+}
+
+/// Why a card is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LossReason {
+    /// It said so.
+    Failed(AudioError),
+    /// It said nothing, for too long.
+    Silent,
+    /// A new one took its place.
+    Replaced,
+}
+
+/// What the audio thread tells, and what it sends home to be freed.
+#[allow(clippy::large_enum_variant)] // As above: figures are copied, boxes would be allocated on the audio thread.
+pub enum Report {
+    /// From the engine.
+    Media(media::Event),
+    /// Sockets to be closed.
+    SocketsHome(Box<SocketPair>),
+    /// A card to be closed.
+    CardHome(Box<dyn AudioDevice>, LossReason),
+    /// An engine to be freed.
+    EngineHome(Box<Engine>),
+}
+
+/// Counters of the audio thread.
+#[derive(Debug, Default)]
+pub struct Shared {
+    heartbeat: AtomicU64,
+    xruns: AtomicU64,
+    late_cycles: AtomicU64,
+    events_dropped: AtomicU64,
+    floods: AtomicU64,
+    send_errors: AtomicU64,
+    realtime: AtomicBool,
+}
+
+macro_rules! counter {
+    ($(#[$doc:meta])* $read:ident, $bump:ident) => {
+        $(#[$doc])*
+        pub fn $read(&self) -> u64 {
+            self.$read.load(Ordering::Relaxed)
+        }
+        pub(super) fn $bump(&self) {
+            self.$read.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+}
+
+impl Shared {
+    counter!(
+        /// Turns of the loop: the watchdog's proof of life.
+        heartbeat,
+        beat
+    );
+    counter!(
+        /// Times the card ran over or under.
+        xruns,
+        count_xrun
+    );
+    counter!(
+        /// Periods that began more than one period late.
+        late_cycles,
+        count_late
+    );
+    counter!(
+        /// Reports dropped because the queue was full.
+        events_dropped,
+        count_dropped
+    );
+    counter!(
+        /// Times a socket had more than one turn may take.
+        floods,
+        count_flood
+    );
+    counter!(
+        /// Packets the kernel refused.
+        send_errors,
+        count_send_error
+    );
+
+    /// Whether the thread has real-time priority.
+    pub fn realtime(&self) -> bool {
+        self.realtime.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_realtime(&self, yes: bool) {
+        self.realtime.store(yes, Ordering::Relaxed);
+    }
+}
+
+/// The control thread's end.
+pub struct AudioLink {
+    orders: Producer<'static, Order>,
+    reports: Consumer<'static, Report>,
+    wake_audio: Arc<EventFd>,
+    wake_control: Arc<EventFd>,
+    /// Orders that found the queue full; they go first next time.
+    kept: VecDeque<Order>,
+    dropped: u64,
+    shared: Arc<Shared>,
+}
+
+/// The audio thread's end.
+pub(super) struct AudioEnd {
+    pub(super) orders: Consumer<'static, Order>,
+    pub(super) reports: Producer<'static, Report>,
+    pub(super) wake_audio: Arc<EventFd>,
+    pub(super) wake_control: Arc<EventFd>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The control thread's end, and the audio thread's, wrapped for [`super::AudioLoop::new`].
+pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
+    // One audio thread a process: its queues live as long as the process does.
+    let orders: &'static mut Queue<Order, ORDERS> = Box::leak(Box::new(Queue::new()));
+    let reports: &'static mut Queue<Report, REPORTS> = Box::leak(Box::new(Queue::new()));
+    let (order_in, order_out) = orders.split();
+    let (report_in, report_out) = reports.split();
+    let eventfd = || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
+    let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
+    let shared = Arc::new(Shared::default());
+    let control = AudioLink {
+        orders: order_in,
+        reports: report_out,
+        wake_audio: Arc::clone(&wake_audio),
+        wake_control: Arc::clone(&wake_control),
+        kept: VecDeque::new(),
+        dropped: 0,
+        shared: Arc::clone(&shared),
+    };
+    let audio = AudioEnd {
+        orders: order_out,
+        reports: report_in,
+        wake_audio,
+        wake_control,
+        shared,
+    };
+    Ok((control, AudioSide(audio)))
+}
+
+/// The audio thread's end of a link, to be given to [`super::AudioLoop::new`].
+pub struct AudioSide(pub(super) AudioEnd);
+
+impl AudioLink {
+    /// Sends an order; kept and sent later where the queue is full, so that no stream is ever lost.
+    pub fn send(&mut self, order: Order) {
+        self.flush();
+        if self.kept.is_empty() {
+            if let Err(order) = self.orders.enqueue(order) {
+                self.kept.push_back(order);
+            }
+        } else if self.kept.len() < MOST_KEPT {
+            self.kept.push_back(order);
+        } else {
+            self.dropped += 1;
+        }
+        // A full counter means the audio thread was told already.
+        let _ = self.wake_audio.write(1);
+    }
+
+    /// Sends what was kept.
+    pub fn flush(&mut self) {
+        while let Some(order) = self.kept.pop_front() {
+            if let Err(order) = self.orders.enqueue(order) {
+                self.kept.push_front(order);
+                break;
+            }
+        }
+    }
+
+    /// What the audio thread told.
+    pub fn receive(&mut self) -> Option<Report> {
+        self.reports.dequeue()
+    }
+
+    /// Empties the eventfd, before the queue is read.
+    pub fn acknowledge(&self) {
+        let _ = self.wake_control.read();
+    }
+
+    /// The counters.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Orders lost because the audio thread took none for very long.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+impl AsFd for AudioLink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake_control.as_fd()
+    }
+}
+
+impl AsRawFd for AudioLink {
+    fn as_raw_fd(&self) -> RawFd {
+        self.wake_control.as_fd().as_raw_fd()
+    }
+}

@@ -1,0 +1,154 @@
+//! Media sockets: bound on the control thread, read and written on the audio thread without allocating.
+//!
+//! A packet's arrival is the kernel's own time stamp (SO_TIMESTAMPNS), so that the 5 ms between two turns of the loop do not look
+//! like jitter.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use media::engine::MAX_PACKET;
+use media::{PacketKind, StreamId};
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+
+/// An arrival further back than this is a clock set by hand, not a late packet.
+const OLDEST_ARRIVAL: Duration = Duration::from_secs(1);
+/// Linux's queueing priority for interactive traffic.
+const SO_PRIORITY_VOICE: i32 = 6;
+/// A socket's receive buffer: half a second of 10 ms packets and some.
+const RECEIVE_BUFFER: usize = 128 * 1024;
+
+/// One stream's two sockets.
+#[derive(Debug)]
+pub struct SocketPair {
+    /// Whose.
+    pub stream: StreamId,
+    /// RTP.
+    pub rtp: UdpSocket,
+    /// RTCP.
+    pub rtcp: UdpSocket,
+}
+
+impl SocketPair {
+    pub(super) fn socket(&self, kind: PacketKind) -> &UdpSocket {
+        match kind {
+            PacketKind::Rtp => &self.rtp,
+            PacketKind::Rtcp => &self.rtcp,
+        }
+    }
+}
+
+/// Binds a pair on this address and even port; RTCP takes the next one.
+pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::Result<SocketPair> {
+    let rtp = bind(SocketAddr::new(address, port), dscp)?;
+    let rtcp = bind(SocketAddr::new(address, port + 1), dscp)?;
+    Ok(SocketPair { stream, rtp, rtcp })
+}
+
+fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    mark(&socket, address, dscp);
+    setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+    // Best effort: the default would do.
+    let _ = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    Ok(socket)
+}
+
+/// DSCP and queueing priority. Best effort: a network that ignores them, or a kernel that refuses, costs no call.
+pub(crate) fn mark(socket: &impl std::os::fd::AsFd, address: SocketAddr, dscp: u8) {
+    let tos = i32::from(dscp) << 2;
+    let told = if address.is_ipv4() {
+        setsockopt(socket, sockopt::Ipv4Tos, &tos)
+    } else {
+        setsockopt(socket, sockopt::Ipv6TClass, &tos)
+    };
+    if told.is_err() {
+        tracing::debug!("DSCP {dscp} could not be set on {address}");
+    }
+    let _ = setsockopt(socket, sockopt::Priority, &SO_PRIORITY_VOICE);
+}
+
+/// What the loop needs to receive: two buffers that live as long as it does.
+pub(super) struct Inbox {
+    packet: [u8; MAX_PACKET],
+    control: Controls,
+}
+
+/// Room for the time stamp, aligned as the kernel's headers want it.
+#[repr(align(16))]
+struct Controls([u8; 128]);
+
+/// One received packet.
+pub(super) struct Packet<'a> {
+    pub(super) bytes: &'a mut [u8],
+    pub(super) from: SocketAddr,
+    pub(super) arrival: Instant,
+}
+
+/// What a try to receive came to.
+pub(super) enum Received<'a> {
+    /// A packet.
+    Packet(Packet<'a>),
+    /// Something that is no packet for us (too long, no address, an ICMP error): look again.
+    Nothing,
+    /// The socket is empty.
+    Empty,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self {
+            packet: [0; MAX_PACKET],
+            control: Controls([0; 128]),
+        }
+    }
+
+    /// Takes one packet off a socket. `now` and `wall` were read together.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, now: Instant, wall: Duration) -> Received<'_> {
+        let Self { packet, control } = self;
+        let (length, from, stamp) = {
+            let mut parts = [IoSliceMut::new(packet)];
+            let message = match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control.0), MsgFlags::MSG_DONTWAIT) {
+                Ok(message) => message,
+                Err(Errno::EAGAIN) => return Received::Empty,
+                // ICMP errors of packets we sent come out here; the signalling notices a peer that is gone.
+                Err(_) => return Received::Nothing,
+            };
+            if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                return Received::Nothing;
+            }
+            let mut stamp = None;
+            if let Ok(controls) = message.cmsgs() {
+                for control in controls {
+                    if let ControlMessageOwned::ScmTimestampns(time) = control {
+                        stamp = Some(Duration::from(time));
+                    }
+                }
+            }
+            (message.bytes, message.address.and_then(socket_address), stamp)
+        };
+        let Some(from) = from else { return Received::Nothing };
+        let age = stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
+        let arrival = if age < OLDEST_ARRIVAL { now.checked_sub(age).unwrap_or(now) } else { now };
+        Received::Packet(Packet {
+            bytes: &mut packet[..length],
+            from,
+            arrival,
+        })
+    }
+}
+
+/// The wall clock, as the kernel stamps packets with.
+pub(super) fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn socket_address(address: SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::from((v4.ip(), v4.port())));
+    }
+    address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+}

@@ -1,0 +1,17 @@
+//! The local socket every outside hand and test drives the phone by: one JSON object a line, in both directions.
+//!
+//! ```text
+//! offhook ctl VERB ─▶ client ═ unix socket, 0600 ═▶ server ─▶ Asked (mpsc) ─▶ driver ─▶ Control
+//!                                                    ▲                          │
+//!                                                    └── reply (oneshot), event lines (bounded; slow readers are dropped)
+//! ```
+
+pub mod client;
+mod protocol;
+mod server;
+
+pub use protocol::{Order, ProtocolError, parse};
+pub(crate) use server::{Asked, Server};
+
+/// Longest request line in bytes.
+pub const MAX_LINE: usize = 4096;

@@ -1,0 +1,56 @@
+//! Which of our addresses others reach us by, where the configuration says "all of them".
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+/// The address to write into Via and Contact: `bind` itself, or the one the kernel would send from.
+pub(crate) fn address(bind: IpAddr) -> IpAddr {
+    if !bind.is_unspecified() {
+        return bind;
+    }
+    routed(bind).or_else(|| first_interface(bind)).unwrap_or(match bind {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    })
+}
+
+/// The source address of the default route. Connecting a UDP socket sends nothing; the addresses are those of RFC 5737 and RFC 3849.
+fn routed(bind: IpAddr) -> Option<IpAddr> {
+    let far = match bind {
+        IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9)),
+        IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9)),
+    };
+    let probe = UdpSocket::bind((bind, 0)).ok()?;
+    probe.connect(far).ok()?;
+    Some(probe.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// No default route (a LAN without a gateway): the first interface that is up and no loopback.
+fn first_interface(bind: IpAddr) -> Option<IpAddr> {
+    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING;
+    getifaddrs()
+        .ok()?
+        .filter(|interface| interface.flags.contains(wanted) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+        .filter_map(|interface| interface.address)
+        .filter_map(|address| match bind {
+            IpAddr::V4(_) => address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip())),
+            IpAddr::V6(_) => address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())),
+        })
+        // Link-local IPv6 needs a scope no SIP header can carry.
+        .find(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chosen_address_is_kept_and_all_becomes_one() {
+        let chosen: IpAddr = "127.0.0.9".parse().unwrap();
+        assert_eq!(address(chosen), chosen);
+        assert!(!address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_unspecified());
+        assert!(!address(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).is_unspecified());
+    }
+}

@@ -1,0 +1,205 @@
+//! Finding the server for a SIP name (RFC 3263): NAPTR, then SRV, then addresses; `/etc/hosts` counts.
+//!
+//! ```text
+//! number as host ───────────────────────────────────────────────▶ address, port or 5060
+//! port given ───────────────────────────────────▶ A, AAAA ──────▶ address, that port
+//! transport given ─────────────▶ SRV of it ─────▶ A, AAAA ──────▶ …  (none: A, AAAA with 5060)
+//! neither ──▶ NAPTR ──▶ SRV (none: SRV of UDP, then TCP) ──▶ …
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::proto::rr::RData;
+use sip::agent::Lookup;
+use sip::{Target, Transport};
+use tokio::sync::mpsc;
+
+use super::Heard;
+
+/// Where SIP listens unless something says otherwise.
+const SIP_PORT: u16 = 5060;
+/// A whole lookup takes no longer; a phone without network hears congestion, not nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Places kept of one answer.
+const MAX_TARGETS: usize = 16;
+
+/// Looks a name up in the background; the answer is told, an empty one when there is none.
+pub(crate) fn start(lookup: Lookup, wants_v6: bool, heard: mpsc::Sender<Heard>) {
+    tokio::spawn(async move {
+        let id = lookup.id;
+        let mut targets = tokio::time::timeout(PATIENCE, find(&lookup)).await.unwrap_or_default();
+        // Addresses our one socket cannot send to are no places.
+        targets.retain(|target| target.address.is_ipv6() == wants_v6 || target.transport == Transport::Tcp);
+        targets.truncate(MAX_TARGETS);
+        tracing::debug!("{} is {targets:?}", lookup.host);
+        let _ = heard.send(Heard::Found { id, targets }).await;
+    });
+}
+
+async fn find(lookup: &Lookup) -> Vec<Target> {
+    let host = lookup.host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        let transport = lookup.transport.unwrap_or(Transport::Udp);
+        let address = SocketAddr::new(ip, lookup.port.unwrap_or(SIP_PORT));
+        return vec![Target { transport, address }];
+    }
+    // Built anew each time: an answer must not outlive the network it came from, and calls are rare.
+    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+        Ok(resolver) => resolver,
+        Err(error) => {
+            tracing::warn!("names cannot be looked up: {error}; is /etc/resolv.conf there?");
+            return Vec::new();
+        }
+    };
+    if let Some(port) = lookup.port {
+        return addresses(&resolver, host, port, lookup.transport.unwrap_or(Transport::Udp)).await;
+    }
+    let services = match lookup.transport {
+        Some(transport) => vec![(transport, srv_name(transport, host))],
+        None => services(&resolver, host).await,
+    };
+    let mut targets = Vec::new();
+    for (transport, name) in services {
+        for (server, port) in servers(&resolver, &name).await {
+            targets.extend(addresses(&resolver, &server, port, transport).await);
+            if targets.len() >= MAX_TARGETS {
+                return targets;
+            }
+        }
+    }
+    if targets.is_empty() {
+        targets = addresses(&resolver, host, SIP_PORT, lookup.transport.unwrap_or(Transport::Udp)).await;
+    }
+    targets
+}
+
+fn srv_name(transport: Transport, host: &str) -> String {
+    match transport {
+        Transport::Udp => format!("_sip._udp.{host}"),
+        Transport::Tcp => format!("_sip._tcp.{host}"),
+    }
+}
+
+/// Which services a domain offers that we speak, in its own order (RFC 3263 section 4.1).
+async fn services(resolver: &TokioResolver, host: &str) -> Vec<(Transport, String)> {
+    let mut offered = Vec::new();
+    if let Ok(answer) = resolver.lookup(host, hickory_resolver::proto::rr::RecordType::NAPTR).await {
+        for record in answer.answers() {
+            let RData::NAPTR(naptr) = &record.data else { continue };
+            let transport = match naptr.services.to_ascii_uppercase().as_slice() {
+                b"SIP+D2U" => Transport::Udp,
+                b"SIP+D2T" => Transport::Tcp,
+                _ => continue,
+            };
+            if naptr.flags.eq_ignore_ascii_case(b"s") {
+                offered.push((naptr.order, naptr.preference, transport, naptr.replacement.to_utf8()));
+            }
+        }
+    }
+    offered.sort_by_key(|(order, preference, ..)| (*order, *preference));
+    if offered.is_empty() {
+        return [Transport::Udp, Transport::Tcp]
+            .map(|transport| (transport, srv_name(transport, host)))
+            .to_vec();
+    }
+    offered.into_iter().map(|(.., transport, name)| (transport, name)).collect()
+}
+
+/// The servers of one service, by priority and drawn by weight (RFC 2782).
+async fn servers(resolver: &TokioResolver, name: &str) -> Vec<(String, u16)> {
+    let Ok(answer) = resolver.srv_lookup(name).await else {
+        return Vec::new();
+    };
+    let found = answer
+        .answers()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::SRV(srv) if !srv.target.is_root() => Some((srv.priority, srv.weight, srv.target.to_utf8(), srv.port)),
+            _ => None,
+        })
+        .take(MAX_TARGETS)
+        .collect();
+    drawn(found, &mut || getrandom::u32().unwrap_or(0))
+}
+
+/// RFC 2782: lowest priority first; within one, each next server is drawn with a chance in proportion to its weight.
+fn drawn(mut found: Vec<(u16, u16, String, u16)>, chance: &mut dyn FnMut() -> u32) -> Vec<(String, u16)> {
+    found.sort_by_key(|(priority, weight, ..)| (*priority, *weight));
+    let mut order = Vec::with_capacity(found.len());
+    while let Some(priority) = found.first().map(|first| first.0) {
+        let peers = found.iter().take_while(|server| server.0 == priority).count();
+        let total: u32 = found[..peers].iter().map(|server| u32::from(server.1)).sum();
+        let mut rest = if total == 0 { 0 } else { chance() % (total + 1) };
+        let mut place = 0;
+        while place + 1 < peers && u32::from(found[place].1) < rest {
+            rest -= u32::from(found[place].1);
+            place += 1;
+        }
+        let (.., target, port) = found.remove(place);
+        order.push((target, port));
+    }
+    order
+}
+
+async fn addresses(resolver: &TokioResolver, host: &str, port: u16, transport: Transport) -> Vec<Target> {
+    match resolver.lookup_ip(host).await {
+        Ok(found) => found
+            .iter()
+            .map(|ip| Target {
+                transport,
+                address: SocketAddr::new(ip, port),
+            })
+            .collect(),
+        Err(error) => {
+            tracing::debug!("{host}: {error}");
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(priority: u16, weight: u16, name: &str) -> (u16, u16, String, u16) {
+        (priority, weight, name.into(), 5060)
+    }
+
+    fn names(found: Vec<(u16, u16, String, u16)>, mut chance: impl FnMut() -> u32) -> Vec<String> {
+        drawn(found, &mut chance).into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn the_lowest_priority_comes_first_whatever_the_weights() {
+        let found = vec![server(20, 99, "c"), server(10, 0, "b"), server(5, 1, "a")];
+        assert_eq!(names(found, || 7), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn weights_decide_how_often_a_server_is_first() {
+        let mut first = [0_u32; 2];
+        for draw in 0..1000_u32 {
+            let order = names(vec![server(1, 90, "much"), server(1, 10, "little")], || draw);
+            first[usize::from(order[0] == "little")] += 1;
+            assert_eq!(order.len(), 2);
+        }
+        assert!((870..=930).contains(&first[0]), "{first:?}");
+    }
+
+    #[tokio::test]
+    async fn a_number_needs_no_server() {
+        let lookup = Lookup {
+            id: sip::LookupId(1),
+            host: "[::1]".into(),
+            port: None,
+            transport: Some(Transport::Tcp),
+        };
+        let wanted = Target {
+            transport: Transport::Tcp,
+            address: "[::1]:5060".parse().unwrap(),
+        };
+        assert_eq!(find(&lookup).await, [wanted]);
+    }
+}

@@ -1,0 +1,131 @@
+//! TCP: a listener, and one task a connection. Everything between a task and the driver is bounded; a peer that does not read, or
+//! never says a word, is cut off.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::Heard;
+
+/// Connections others may hold open to us.
+const MAX_ACCEPTED: usize = 64;
+/// Messages waiting to be written on one connection.
+const MAX_UNSENT: usize = 64;
+/// How long a connection may take to open.
+const OPENING: Duration = Duration::from_secs(10);
+/// How long a write may take.
+const WRITING: Duration = Duration::from_secs(10);
+/// How long an accepted connection may be silent (RFC 3261 section 18 leaves it to us).
+const SILENCE: Duration = Duration::from_secs(1800);
+/// Numbers of accepted connections begin here; the agent's own stay below.
+const FIRST_ACCEPTED: u64 = 1 << 32;
+
+/// Binds and serves the listener in the background.
+pub(crate) fn listen(address: SocketAddr, dscp: u8, heard: mpsc::Sender<Heard>) -> io::Result<()> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    crate::audio_thread::mark(&socket, address, dscp);
+    socket.bind(address)?;
+    let listener = socket.listen(64)?;
+    tokio::spawn(accept(listener, heard));
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
+    let room = Arc::new(Semaphore::new(MAX_ACCEPTED));
+    let numbers = AtomicU64::new(FIRST_ACCEPTED);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // One too many is closed at once: waiting would block those behind it.
+                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+                let connection = sip::ConnectionId(numbers.fetch_add(1, Ordering::Relaxed));
+                let heard = heard.clone();
+                tokio::spawn(async move {
+                    run(stream, connection, heard, Some(SILENCE)).await;
+                    drop(permit);
+                });
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Opens a connection in the background; what becomes of it is told.
+pub(crate) fn connect(connection: sip::ConnectionId, remote: SocketAddr, dscp: u8, heard: mpsc::Sender<Heard>) {
+    tokio::spawn(async move {
+        let opened = match tokio::time::timeout(OPENING, open(remote, dscp)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match opened {
+            Ok(stream) => run(stream, connection, heard, None).await,
+            Err(error) => {
+                tracing::debug!("TCP to {remote}: {error}");
+                let _ = heard.send(Heard::Closed { connection }).await;
+            }
+        }
+    });
+}
+
+async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
+    let socket = match remote {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    crate::audio_thread::mark(&socket, remote, dscp);
+    socket.connect(remote).await
+}
+
+/// Reads and writes until one side has had enough. The driver ends it by dropping its sender.
+async fn run(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>, silence: Option<Duration>) {
+    let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
+        let _ = heard.send(Heard::Closed { connection }).await;
+        return;
+    };
+    // SIP messages are whole when they are written; holding them back for more helps nobody.
+    let _ = stream.set_nodelay(true);
+    let (out, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
+    let stands = Heard::Connected {
+        connection,
+        local,
+        remote,
+        out,
+    };
+    if heard.send(stands).await.is_err() {
+        return;
+    }
+    let (mut reader, mut writer) = stream.into_split();
+    let mut chunk = vec![0; 4096];
+    let patience = silence.unwrap_or(Duration::MAX);
+    loop {
+        tokio::select! {
+            read = tokio::time::timeout(patience, reader.read(&mut chunk)) => match read {
+                Ok(Ok(length)) if length > 0 => {
+                    // A full queue makes the task wait, and the peer with it.
+                    if heard.send(Heard::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(Ok(_) | Err(_)) | Err(_) => break,
+            },
+            message = unsent.recv() => {
+                let Some(message) = message else { break };
+                match tokio::time::timeout(WRITING, writer.write_all(&message)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => break,
+                }
+            }
+        }
+    }
+    let _ = heard.send(Heard::Closed { connection }).await;
+}

@@ -1,0 +1,55 @@
+//! The few calls into the kernel that make a thread a real-time thread, and the poll it sleeps in.
+//!
+//! `nix` has no `sched_setscheduler`, and its `poll` wants borrowed descriptors where a sound card only tells numbers; both are
+//! plain calls with no memory of ours at risk.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::time::Duration;
+
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit};
+
+/// Priority of the audio thread: below the kernel's interrupt threads (50 is their default, sound cards get more), above all else.
+pub const AUDIO_PRIORITY: i32 = 60;
+/// Stack touched in advance, so that no page of it is missing when it matters.
+const STACK_TOUCHED: usize = 64 * 1024;
+
+/// Makes the calling thread SCHED_FIFO at this priority.
+pub fn become_realtime(priority: i32) -> io::Result<()> {
+    let wanted = libc::sched_param { sched_priority: priority };
+    // SAFETY: the parameter outlives the call; pid 0 is the calling thread.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const wanted) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Locks the process's memory, where the kernel lets us. What comes later is locked too only where no limit could turn that into
+/// failing allocations.
+pub fn lock_memory() -> io::Result<()> {
+    let unlimited = getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY);
+    // SAFETY: asks for a number, touches nothing.
+    let root = unsafe { libc::geteuid() } == 0;
+    let flags = if unlimited || root {
+        MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE
+    } else {
+        MlockAllFlags::MCL_CURRENT
+    };
+    mlockall(flags).map_err(io::Error::from)
+}
+
+/// Touches the stack the calling thread will use.
+#[inline(never)]
+pub fn touch_stack() {
+    let mut stack = [0_u8; STACK_TOUCHED];
+    std::hint::black_box(&mut stack);
+}
+
+/// Sleeps until a descriptor is ready or the time is over; descriptors below zero are passed over.
+pub fn poll(fds: &mut [libc::pollfd], longest: Duration) -> io::Result<usize> {
+    let milliseconds = i32::try_from(longest.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the slice is ours and its length is told.
+    let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds) };
+    usize::try_from(ready).map_err(|_| io::Error::last_os_error())
+}
