@@ -181,7 +181,7 @@ impl Control {
             })
             .collect();
         let mut control = Self {
-            plan: crate::standin::plan(&config.phone.country),
+            plan: config::country::plan(&config.phone.country).unwrap_or(&config::country::PLANS[0]),
             agent: sip::UserAgent::new(signalling::agent_config(config, identity.local, agent_seed), now),
             phone,
             calls: Vec::new(),

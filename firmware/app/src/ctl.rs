@@ -11,7 +11,7 @@ mod protocol;
 mod server;
 
 pub use protocol::{Order, ProtocolError, parse};
-pub(crate) use server::{Asked, Server};
+pub(crate) use server::{Asked, Reply, Server, lines};
 
 /// Longest request line in bytes.
 pub const MAX_LINE: usize = 4096;

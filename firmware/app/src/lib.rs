@@ -1,10 +1,16 @@
 //! The wiring between the rooms. `control` is sans-IO so that whole phones run under virtual time; everything beside it does I/O.
 
 pub mod audio_thread;
+pub mod cli;
 pub mod control;
 pub mod ctl;
+pub mod driver;
+pub mod echo;
+mod graph;
 pub mod negotiate;
 mod net;
+mod panel;
 pub mod realtime;
-mod standin;
+mod setup;
 pub mod tones;
+mod tryout;

@@ -1,3 +1,5 @@
 //! `offhook`: the firmware of a SIP desk phone.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    offhook::cli::main(std::env::args_os().skip(1))
+}

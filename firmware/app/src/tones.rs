@@ -18,9 +18,9 @@ const KEY_TONE_BELOW_DB: f32 = 6.0;
 /// The howler is meant to be heard across a room, but never above this level, in dBm0.
 const HOWLER_DBM0: f32 = -3.0;
 
-/// A tone of the country's plan, ready for the engine; `None` where the plan has no sound for it.
-pub fn call_tone(plan: &CountryPlan, kind: ToneKind, level_dbm0: i8) -> Option<ToneSpec> {
-    let segments = crate::standin::tone(plan, kind)?;
+/// A tone of the country's plan, ready for the engine.
+pub fn call_tone(plan: &CountryPlan, kind: ToneKind, level_dbm0: i8) -> ToneSpec {
+    let segments = plan.tone(kind);
     let level = match kind {
         ToneKind::Howler => HOWLER_DBM0,
         ToneKind::Dial
@@ -33,7 +33,7 @@ pub fn call_tone(plan: &CountryPlan, kind: ToneKind, level_dbm0: i8) -> Option<T
         | ToneKind::SpecialInformation
         | ToneKind::Confirmation => f32::from(level_dbm0),
     };
-    Some(spec(segments, level))
+    spec(segments, level)
 }
 
 /// The DTMF pair of a key (ITU-T Q.23), as its own user hears it while it is down.

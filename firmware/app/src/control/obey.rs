@@ -14,7 +14,7 @@ impl Control {
         match wish {
             phone::Output::Tone(kind) => {
                 self.tone = kind;
-                let spec = kind.and_then(|kind| tones::call_tone(self.plan, kind, self.tone_level()));
+                let spec = kind.map(|kind| tones::call_tone(self.plan, kind, self.tone_level()));
                 self.outputs.push_back(Output::Media(media::Command::Tone(spec)));
             }
             phone::Output::KeyTone(key) => {

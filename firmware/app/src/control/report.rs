@@ -28,7 +28,8 @@ pub struct Status {
     pub counters: CountersStatus,
     /// The call that ended last, with its cause.
     pub last_call: Option<CallStatus>,
-    /// What the configuration's own state is: where it came from, what is wrong with it.
+    /// What is to be known of the configuration: only where another than the file's own is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
     /// This program's version.
     pub version: &'static str,
@@ -196,7 +197,6 @@ impl CallRecord {
 impl Control {
     /// The whole phone at this moment.
     pub fn status(&self, now: Instant) -> Status {
-        let sip = self.agent.counters();
         Status {
             hook: if self.off_hook { "off" } else { "on" },
             state: state_word(self.phone.state()),
@@ -222,19 +222,72 @@ impl Control {
                 .collect(),
             audio: self.audio.clone(),
             tone: self.tone.map(crate::tones::tone_word),
-            counters: CountersStatus {
-                sip_received: sip.received,
-                sip_sent: sip.sent,
-                sip_malformed: sip.malformed,
-                sip_refused: sip.refused,
-                sip_dropped: sip.dropped,
-                sip_retransmitted: sip.retransmitted,
-                rtp_rejected: self.rtp_rejected + self.calls.iter().map(|call| call.stats.rejected).sum::<u64>(),
-                io: self.io,
-            },
+            counters: self.counters(),
             last_call: self.last_call.clone(),
             config: self.config_note.clone(),
             version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// Every figure of every stream, and how full everything is.
+    pub fn stats(&self) -> serde_json::Value {
+        let calls: Vec<_> = self
+            .calls
+            .iter()
+            .map(|call| {
+                let s = &call.stats;
+                json!({
+                    "id": call.id.0,
+                    "state": call.stage.word(),
+                    "sent": s.sent,
+                    "received": s.received,
+                    "lost": s.lost,
+                    "late": s.late,
+                    "duplicate": s.duplicate,
+                    "rejected": s.rejected,
+                    "concealed": s.concealed,
+                    "concealed_ms": s.concealed_ms,
+                    "jitter_ms": round(s.jitter_ms, 100.0),
+                    "delay_ms": round(s.delay_ms, 10.0),
+                    "drift_ppm": round(s.drift_ppm, 10.0),
+                    "round_trip_ms": s.round_trip_ms.map(|ms| round(ms, 100.0)),
+                    "remote_loss": s.remote_loss.map(|loss| round(loss, 10_000.0)),
+                    "mos": round(s.mos, 100.0),
+                    "sent_level_db": round(s.sent_level_dbm0, 10.0),
+                    "received_level_db": round(s.received_level_dbm0, 10.0),
+                })
+            })
+            .collect();
+        let tables = self.tables();
+        json!({
+            "ok": true,
+            "calls": calls,
+            "audio": self.audio,
+            "counters": self.counters(),
+            "tables": {
+                "client_transactions": tables.sip.client_transactions,
+                "server_transactions": tables.sip.server_transactions,
+                "dialogs": tables.sip.dialogs,
+                "sip_calls": tables.sip.calls,
+                "lookups": tables.sip.lookups,
+                "calls": tables.calls,
+                "streams": tables.streams,
+                "keys": tables.keys,
+            },
+        })
+    }
+
+    fn counters(&self) -> CountersStatus {
+        let sip = self.agent.counters();
+        CountersStatus {
+            sip_received: sip.received,
+            sip_sent: sip.sent,
+            sip_malformed: sip.malformed,
+            sip_refused: sip.refused,
+            sip_dropped: sip.dropped,
+            sip_retransmitted: sip.retransmitted,
+            rtp_rejected: self.rtp_rejected + self.calls.iter().map(|call| call.stats.rejected).sum::<u64>(),
+            io: self.io,
         }
     }
 

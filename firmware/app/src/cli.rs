@@ -1,0 +1,113 @@
+//! The command line: words in, a command or one clear error out.
+//!
+//! ```text
+//! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ check │ ctl client (ctl, graph) │ tryout
+//! ```
+//!
+//! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+
+mod help;
+mod words;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::ctl::client::Client;
+use words::Command;
+pub(crate) use words::EchoOptions;
+
+/// Runs what the arguments (without the program's own name) ask for.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let command = match words::parse(arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(2);
+        }
+    };
+    match obey(command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<ExitCode, String> {
+    match command {
+        Command::Help(about) => say(&help::text(about)),
+        Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
+        Command::Run { config, board } => crate::setup::run(config, board)?,
+        Command::Sim { config, headless } => return crate::setup::sim(config, headless),
+        Command::Echo(options) => crate::setup::echo(&options)?,
+        Command::Check(file) => return check(&file),
+        Command::Ctl { socket, request } => ctl(socket, &request)?,
+        Command::Graph { socket, svg } => {
+            let mut client = Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
+            say(&crate::graph::draw(&mut client, svg).map_err(|error| error.to_string())?);
+        }
+        Command::Tryout { speech, keep } => return crate::tryout::run(speech, keep),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line or page on standard output. A reader that went away (`| head`) is no error of ours.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "offhook: {text}");
+}
+
+fn check(file: &PathBuf) -> Result<ExitCode, String> {
+    let name = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
+    match config::load_bytes(&bytes, &name) {
+        Ok(_) => {
+            say(&format!("{name}: no errors"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(errors) => {
+            // The errors are what was asked for: one a line, as compilers write them.
+            let _ = writeln!(std::io::stderr().lock(), "{errors}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn socket_path(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| config::Config::default().control.socket)
+}
+
+fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), String> {
+    let mut client = Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
+    let asked = match request {
+        words::CtlRequest::Plain(verb) => json!({"cmd": verb}),
+        words::CtlRequest::Press(keys) => json!({"cmd": "press", "keys": keys}),
+        words::CtlRequest::Rotary(digits) => json!({"cmd": "rotary", "digits": digits}),
+    };
+    match request {
+        words::CtlRequest::Plain("events") => {
+            client.tell(&asked).map_err(|error| error.to_string())?;
+            while let Some(line) = client.line().map_err(|error| error.to_string())? {
+                say(&line);
+            }
+        }
+        words::CtlRequest::Plain("quit") => {
+            say(&client.ask(&asked).map_err(|error| error.to_string())?.to_string());
+            // The phone closes the connection when it is gone.
+            while matches!(client.line(), Ok(Some(_))) {}
+        }
+        words::CtlRequest::Plain(_) | words::CtlRequest::Press(_) | words::CtlRequest::Rotary(_) => {
+            say(&client.ask(&asked).map_err(|error| error.to_string())?.to_string());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,420 @@
+//! The running phone: `Control` between real sockets, a real board, a real clock and the audio thread. One thread, nothing blocks.
+//!
+//! ```text
+//! board fd ─┐
+//! audio eventfd ─┤                 ┌─▶ UDP, TCP, lookups       (act)
+//! ctl requests ──┼─▶ Control ──────┼─▶ AudioLink ─▶ audio thread
+//! UDP, TCP, names┤                 ├─▶ ringer, lamps
+//! timers, ticks ─┘                 └─▶ event lines to ctl       (serve)
+//! ```
+//!
+//! Order of the start: card and engine, board, then the network; lifting the handset sounds before any packet can leave.
+
+mod act;
+mod card;
+mod serve;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use board::Board;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use crate::audio_thread::{self, AudioLink, AudioThreadError};
+use crate::control::{Control, Identity};
+use crate::ctl::{Asked, Server};
+use crate::net::ports::RtpPorts;
+use crate::net::{Heard, local, tcp, udp};
+
+pub use card::CardSource;
+
+/// How often the phone looks after itself: watchdog, counters, lost card, own address.
+const TICK: Duration = Duration::from_millis(250);
+/// How often it looks whether its own address changed.
+const ADDRESS_EVERY: u32 = 20;
+/// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
+const FAREWELL: Duration = Duration::from_millis(1800);
+/// The audio thread is alive while its heart beat within this time.
+const AUDIO_ALIVE: Duration = Duration::from_secs(2);
+/// Messages from network tasks taken in one turn.
+const HEARD_A_TURN: usize = 64;
+
+/// Everything a phone is made of.
+pub struct Setup {
+    /// The configuration in use.
+    pub config: config::Config,
+    /// What is to be told about it in `status`.
+    pub config_note: Option<String>,
+    /// Where the sound card comes from.
+    pub card: CardSource,
+    /// Hook, keys, ringer and lamps; `None`: simulated, moved by `ctl`.
+    pub board: Option<Board>,
+    /// The control socket; `None`: this phone is not driven from outside.
+    pub socket: Option<PathBuf>,
+}
+
+/// Why a phone does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The SIP port cannot be had.
+    #[error("{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind")]
+    Bind {
+        /// UDP or TCP.
+        transport: &'static str,
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The control socket cannot be had.
+    #[error("control socket {path}: {source}; set control.socket to a path this user may write")]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The audio thread does not start.
+    #[error(transparent)]
+    Audio(#[from] AudioThreadError),
+    /// The system has no more of something.
+    #[error("the phone cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The parts that live while the phone runs.
+struct Driver {
+    config: config::Config,
+    control: Control,
+    link: AudioLink,
+    ports: RtpPorts,
+    card: card::Card,
+    board: Option<Board>,
+    udp: Option<UdpSocket>,
+    connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
+    heard: mpsc::Sender<Heard>,
+    listeners: Vec<mpsc::Sender<Arc<str>>>,
+    local: SocketAddr,
+    beat: (u64, Instant),
+    ticks: u32,
+    /// When shutting down must be over.
+    farewell: Option<Instant>,
+    bind_complaint: Option<String>,
+}
+
+/// Runs a phone until it is told to quit.
+pub fn run(setup: Setup) -> Result<(), DriverError> {
+    let now = Instant::now();
+    let (link, side) = audio_thread::link().map_err(AudioThreadError::from)?;
+    let audio = &setup.config.board.audio;
+    let (card, device) = card::Card::open(setup.card, now);
+    let engine = audio_thread::engine_for(device.as_deref(), card.wanted(), audio.sidetone_db, now);
+    let figures = (engine.config().rate_hz, engine.config().period_frames);
+    let shared = Arc::clone(link.shared());
+    let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now).map_err(AudioThreadError::from)?;
+    let (thread, rights) = audio_thread::start(audio_loop, shared)?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .thread_stack_size(256 * 1024)
+        .build()?;
+    let outcome = runtime.block_on(async {
+        let (heard, hears) = mpsc::channel(HEARD_A_TURN);
+        let local = SocketAddr::new(local::address(setup.config.network.bind), setup.config.network.sip_port);
+        let identity = Identity {
+            seed: seed()?,
+            local,
+            card: figures,
+            ntp: ntp_now(),
+        };
+        let network = &setup.config.network;
+        let mut driver = Driver {
+            control: Control::new(&setup.config, identity, now),
+            ports: RtpPorts::new(
+                network.bind,
+                network.rtp_ports,
+                network.rtp_dscp,
+                getrandom::u32().unwrap_or(0) as u16,
+            ),
+            config: setup.config.clone(),
+            link,
+            card,
+            board: setup.board,
+            udp: None,
+            connections: HashMap::new(),
+            heard,
+            listeners: Vec::new(),
+            local,
+            beat: (0, now),
+            ticks: 0,
+            farewell: None,
+            bind_complaint: None,
+        };
+        driver.control.set_config_note(setup.config_note);
+        if let Ok(rights) = rights.recv_timeout(Duration::from_millis(200))
+            && let Some(complaint) = rights.complaint()
+        {
+            tracing::warn!("{complaint}");
+        }
+        let result = driver.live(setup.socket, hears).await;
+        driver.link.send(audio_thread::Order::Quit);
+        result
+    });
+    // The loop ends within one poll of its order.
+    if thread.join().is_err() {
+        tracing::error!("the audio thread panicked");
+    }
+    outcome
+}
+
+impl Driver {
+    /// The loop.
+    async fn live(&mut self, socket: Option<PathBuf>, mut hears: mpsc::Receiver<Heard>) -> Result<(), DriverError> {
+        let (asking, mut asks) = mpsc::channel::<Asked>(32);
+        let _server = match socket {
+            Some(path) => Some(Server::start(&path, asking.clone()).map_err(|source| DriverError::Socket { path, source })?),
+            None => None,
+        };
+        let audio_wake = AsyncFd::new(self.link.as_fd().try_clone_to_owned()?)?;
+        let board_wake = match &self.board {
+            Some(board) => Some(AsyncFd::new(board.as_fd().try_clone_to_owned()?)?),
+            None => None,
+        };
+        let mut stop = signals()?;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.work_board(Instant::now());
+        self.act();
+        self.bind_network()?;
+        self.act();
+        loop {
+            let due = self.control.poll_timeout().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                signal = stop.recv() => {
+                    if self.farewell.is_some() || signal.is_none() {
+                        return Ok(());
+                    }
+                    self.say_farewell();
+                }
+                () = ready(board_wake.as_ref()) => self.work_board(Instant::now()),
+                () = ready(Some(&audio_wake)) => self.hear_audio(),
+                Some(asked) = asks.recv() => self.serve(asked),
+                Some(heard) = hears.recv() => {
+                    self.hear(heard);
+                    for _ in 1..HEARD_A_TURN {
+                        let Ok(heard) = hears.try_recv() else { break };
+                        self.hear(heard);
+                    }
+                }
+                () = readable(self.udp.as_ref()) => self.take_datagrams(),
+                () = sleep_until(due) => self.control.handle_timeout(&mut self.ports, Instant::now()),
+                _ = tick.tick() => self.look_after()?,
+            }
+            self.act();
+            if let Some(last) = self.farewell {
+                let tables = self.control.tables();
+                let quiet = tables.calls == 0 && tables.sip.calls == 0 && tables.sip.client_transactions == 0;
+                if quiet || Instant::now() >= last {
+                    // One more breath for replies on their way to `ctl`.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    self.leave();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn work_board(&mut self, now: Instant) {
+        let Some(board) = self.board.as_mut() else { return };
+        board.handle_ready(now);
+        while let Some(event) = board.poll_event() {
+            self.control.handle_board(event, &mut self.ports, now);
+        }
+        while let Some(fault) = board.poll_fault() {
+            tracing::error!("{fault}");
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        let now = Instant::now();
+        match heard {
+            Heard::Connected {
+                connection,
+                local,
+                remote,
+                out,
+            } => {
+                self.connections.insert(connection, out);
+                self.control.handle_connected(connection, local, remote, &mut self.ports, now);
+            }
+            Heard::Bytes { connection, bytes } => {
+                if self.connections.contains_key(&connection) {
+                    self.control.handle_stream(connection, &bytes, &mut self.ports, now);
+                }
+            }
+            Heard::Closed { connection } => {
+                self.connections.remove(&connection);
+                self.control.handle_closed(connection, &mut self.ports, now);
+            }
+            Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, &mut self.ports, now),
+        }
+    }
+
+    fn take_datagrams(&mut self) {
+        let Some(udp) = self.udp.as_ref() else { return };
+        let mut datagram = [0; udp::MAX_DATAGRAM];
+        for _ in 0..udp::DATAGRAMS_A_TURN {
+            match udp.try_recv_from(&mut datagram) {
+                Ok((length, from)) => {
+                    self.control
+                        .handle_datagram(from, &datagram[..length], &mut self.ports, Instant::now());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {}
+            }
+        }
+        for remote in udp::unreachable(udp) {
+            self.control.handle_unreachable(remote, &mut self.ports, Instant::now());
+        }
+    }
+
+    /// Binds the SIP port. An address that is not there yet (the network comes up later) is tried again by the tick.
+    fn bind_network(&mut self) -> Result<(), DriverError> {
+        let network = &self.config.network;
+        let address = SocketAddr::new(network.bind, network.sip_port);
+        let refused = |transport, source| DriverError::Bind {
+            transport,
+            address,
+            source,
+        };
+        match udp::bind(address, network.sip_dscp) {
+            Ok(socket) => {
+                tcp::listen(address, network.sip_dscp, self.heard.clone()).map_err(|source| refused("TCP", source))?;
+                tracing::info!("SIP on {address}, known to others as {}", self.local);
+                self.udp = Some(socket);
+                self.control.handle_timeout(&mut self.ports, Instant::now());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                let complaint = format!("network.bind = {}: this machine does not have that address (yet); trying again", network.bind);
+                if self.bind_complaint.as_ref() != Some(&complaint) {
+                    tracing::warn!("{complaint}");
+                    self.bind_complaint = Some(complaint);
+                }
+                Ok(())
+            }
+            Err(error) => Err(refused("UDP", error)),
+        }
+    }
+
+    /// What is done four times a second: proof of life, counters, a lost card, our own address.
+    fn look_after(&mut self) -> Result<(), DriverError> {
+        let now = Instant::now();
+        self.ticks = self.ticks.wrapping_add(1);
+        let beat = self.link.shared().heartbeat();
+        if beat != self.beat.0 {
+            self.beat = (beat, now);
+        }
+        if now.saturating_duration_since(self.beat.1) < AUDIO_ALIVE
+            && let Some(board) = self.board.as_mut()
+        {
+            board.feed_watchdog();
+        }
+        self.link.flush();
+        self.mend_card(now);
+        self.tell_figures();
+        if self.udp.is_none() && self.ticks.is_multiple_of(4) {
+            self.bind_network()?;
+        }
+        if self.ticks.is_multiple_of(ADDRESS_EVERY) {
+            let local = SocketAddr::new(local::address(self.config.network.bind), self.config.network.sip_port);
+            if local != self.local {
+                tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
+                self.local = local;
+                self.control.handle_local_address(local, &mut self.ports, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn say_farewell(&mut self) {
+        let now = Instant::now();
+        tracing::info!("shutting down");
+        self.farewell = Some(now + FAREWELL);
+        self.control.shut_down(&mut self.ports, now);
+    }
+
+    /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.
+    fn leave(&mut self) {
+        if let Some(board) = self.board.take() {
+            if let Err(fault) = board.shutdown() {
+                tracing::error!("{fault}");
+            }
+        }
+    }
+}
+
+/// Terminates, interrupts and hang-ups of the terminal.
+fn signals() -> io::Result<mpsc::Receiver<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (tell, told) = mpsc::channel(4);
+    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+        let mut signal = signal(kind)?;
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                if tell.send(()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(told)
+}
+
+/// Waits until a descriptor is readable; for ever where there is none.
+async fn ready(fd: Option<&AsyncFd<OwnedFd>>) {
+    let Some(fd) = fd else { return std::future::pending().await };
+    match fd.readable().await {
+        // What made it readable is drained by whoever we wake.
+        Ok(mut guard) => guard.clear_ready(),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn readable(udp: Option<&UdpSocket>) {
+    match udp {
+        // An error here shows again when the socket is read.
+        Some(udp) => drop(udp.readable().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    Ok(seed)
+}
+
+/// The wall clock as NTP 32.32: seconds since 1900.
+fn ntp_now() -> u64 {
+    const SINCE_1900: u64 = 2_208_988_800;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
+    ((wall.as_secs().wrapping_add(SINCE_1900)) << 32) | fraction
+}

@@ -1,0 +1,136 @@
+//! What `Control` wants done, done.
+
+use std::sync::Arc;
+
+use phone::{Lamp, LampState};
+
+use super::Driver;
+use crate::audio_thread::{Order, Report};
+use crate::control::Output;
+use crate::net::{lookup, tcp, udp};
+
+impl Driver {
+    /// Carries out everything that waits, sockets first: a stream's packets need them.
+    pub(super) fn act(&mut self) {
+        self.hand_over_sockets();
+        while let Some(output) = self.control.poll_output() {
+            self.hand_over_sockets();
+            match output {
+                Output::Sip(message) => self.send_sip(message),
+                Output::Connect { connection, remote } => {
+                    tcp::connect(connection, remote, self.config.network.sip_dscp, self.heard.clone());
+                }
+                Output::Disconnect(connection) => drop(self.connections.remove(&connection)),
+                Output::Lookup(lookup) => lookup::start(lookup, self.local.is_ipv6(), self.heard.clone()),
+                Output::Media(command) => self.link.send(Order::Media(command)),
+                Output::Ring(cadence) => {
+                    if let Some(board) = self.board.as_mut() {
+                        board.ring(cadence.as_deref(), std::time::Instant::now());
+                    }
+                }
+                Output::Lamp(lamp, state) => self.light(lamp, state),
+                Output::Event(event) => self.publish(&event),
+            }
+        }
+        // Closing comes after the stop that made it necessary.
+        while let Some(stream) = self.ports.closing.pop_front() {
+            self.link.send(Order::CloseSockets(stream));
+        }
+    }
+
+    fn hand_over_sockets(&mut self) {
+        while let Some(pair) = self.ports.opened.pop_front() {
+            self.link.send(Order::Sockets(Box::new(pair)));
+        }
+    }
+
+    fn send_sip(&mut self, message: sip::Transmit) {
+        match message.flow {
+            sip::Flow::Udp { remote } => {
+                let Some(udp) = self.udp.as_ref() else { return };
+                if let Err(error) = udp::send(udp, &message.bytes, remote) {
+                    tracing::debug!("SIP to {remote}: {error}");
+                    self.control.handle_unreachable(remote, &mut self.ports, std::time::Instant::now());
+                }
+            }
+            sip::Flow::Tcp { connection, remote } => {
+                let Some(out) = self.connections.get(&connection) else { return };
+                if out.try_send(message.bytes).is_err() {
+                    // It does not read, or is gone: dropping the sender ends its task, which tells.
+                    tracing::debug!("TCP to {remote}: the far end does not read");
+                    self.connections.remove(&connection);
+                }
+            }
+        }
+    }
+
+    fn light(&mut self, lamp: Lamp, state: LampState) {
+        use board::{LampName, lamp::LampPattern};
+        self.tell_panel(lamp, state);
+        let Some(board) = self.board.as_mut() else { return };
+        let name = match lamp {
+            Lamp::Line => LampName::Line,
+            Lamp::InUse => LampName::InUse,
+            Lamp::Message => LampName::Message,
+        };
+        let pattern = match state {
+            LampState::Off => LampPattern::Off,
+            LampState::On => LampPattern::On,
+            LampState::Slow => LampPattern::Slow,
+            LampState::Fast => LampPattern::Fast,
+        };
+        board.lamp(name, pattern, std::time::Instant::now());
+    }
+
+    /// Lamps of a phone without a board are seen by whoever listens.
+    fn tell_panel(&mut self, lamp: Lamp, state: LampState) {
+        let lamp = match lamp {
+            Lamp::Line => "line",
+            Lamp::InUse => "in_use",
+            Lamp::Message => "message",
+        };
+        let state = match state {
+            LampState::Off => "off",
+            LampState::On => "on",
+            LampState::Slow => "slow",
+            LampState::Fast => "fast",
+        };
+        let event = serde_json::json!({"event": "lamp", "lamp": lamp, "state": state}).to_string();
+        self.publish(&event);
+    }
+
+    /// News from the audio thread, and what it sends home.
+    pub(super) fn hear_audio(&mut self) {
+        let now = std::time::Instant::now();
+        self.link.acknowledge();
+        while let Some(report) = self.link.receive() {
+            match report {
+                Report::Media(event) => self.control.handle_media(event, &mut self.ports, now),
+                Report::SocketsHome(pair) => drop(pair),
+                Report::EngineHome(engine) => drop(engine),
+                Report::CardHome(device, reason) => self.lost_card(device, reason, now),
+            }
+        }
+        self.link.flush();
+    }
+
+    /// Sends an event to every listener, with its time; who is too far behind is dropped.
+    pub(super) fn publish(&mut self, event: &str) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        let t = monotonic_seconds();
+        let line: Arc<str> = match event.strip_prefix('{') {
+            Some(rest) => format!("{{\"t\":{t:.6},{rest}").into(),
+            None => event.into(),
+        };
+        self.listeners.retain(|listener| listener.try_send(Arc::clone(&line)).is_ok());
+    }
+}
+
+/// CLOCK_MONOTONIC in seconds: comparable with what any other program on this machine reads.
+fn monotonic_seconds() -> f64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map(|time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
+        .unwrap_or_default()
+}

@@ -1,0 +1,55 @@
+//! Answers to `ctl`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Driver;
+use crate::ctl::{Asked, Order, Reply, lines};
+
+/// Readers of events at once.
+const MAX_LISTENERS: usize = 16;
+
+impl Driver {
+    pub(super) fn serve(&mut self, asked: Asked) {
+        let now = Instant::now();
+        let line = |value: serde_json::Value| Reply::Line(value.to_string(), Duration::ZERO);
+        let reply = match asked.order {
+            Order::Do(request) => match self.control.handle_request(&request, &mut self.ports, now) {
+                Ok(busy) => Reply::Line(json!({"ok": true}).to_string(), busy),
+                Err(error) => line(json!({"ok": false, "error": error})),
+            },
+            Order::Status => {
+                self.tell_figures();
+                match serde_json::to_string(&self.control.status(now)) {
+                    Ok(status) => Reply::Line(status, Duration::ZERO),
+                    Err(error) => line(json!({"ok": false, "error": error.to_string()})),
+                }
+            }
+            Order::Stats => {
+                self.tell_figures();
+                line(self.control.stats())
+            }
+            Order::Events => {
+                if self.listeners.len() >= MAX_LISTENERS {
+                    self.listeners.retain(|listener| !listener.is_closed());
+                }
+                if self.listeners.len() >= MAX_LISTENERS {
+                    line(json!({"ok": false, "error": format!("{MAX_LISTENERS} others listen already")}))
+                } else {
+                    let (tell, told) = lines();
+                    self.listeners.push(tell);
+                    Reply::Lines(told)
+                }
+            }
+            Order::Quit => {
+                if self.farewell.is_none() {
+                    self.say_farewell();
+                }
+                line(json!({"ok": true}))
+            }
+        };
+        // Who asked may be gone.
+        let _ = asked.reply.send(reply);
+    }
+}
