@@ -64,10 +64,7 @@ impl Rights {
 }
 
 /// Starts the thread. It ends by [`Order::Quit`].
-pub fn start(
-    mut audio: AudioLoop,
-    shared: Arc<Shared>,
-) -> Result<(JoinHandle<()>, std::sync::mpsc::Receiver<Rights>), AudioThreadError> {
+pub fn start(mut audio: AudioLoop, shared: Arc<Shared>) -> Result<(JoinHandle<()>, std::sync::mpsc::Receiver<Rights>), AudioThreadError> {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     let handle = std::thread::Builder::new()
         .name("offhook-audio".into())

@@ -183,9 +183,9 @@ impl Driver {
             Some(path) => Some(Server::start(&path, asking.clone()).map_err(|source| DriverError::Socket { path, source })?),
             None => None,
         };
-        let audio_wake = AsyncFd::new(self.link.as_fd().try_clone_to_owned()?)?;
+        let audio_wake = watch(&self.link)?;
         let board_wake = match &self.board {
-            Some(board) => Some(AsyncFd::new(board.as_fd().try_clone_to_owned()?)?),
+            Some(board) => Some(watch(board)?),
             None => None,
         };
         let mut stop = signals()?;
@@ -304,7 +304,10 @@ impl Driver {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                let complaint = format!("network.bind = {}: this machine does not have that address (yet); trying again", network.bind);
+                let complaint = format!(
+                    "network.bind = {}: this machine does not have that address (yet); trying again",
+                    network.bind
+                );
                 if self.bind_complaint.as_ref() != Some(&complaint) {
                     tracing::warn!("{complaint}");
                     self.bind_complaint = Some(complaint);
@@ -378,6 +381,12 @@ fn signals() -> io::Result<mpsc::Receiver<()>> {
         });
     }
     Ok(told)
+}
+
+/// A descriptor of its own for the same thing, so that what it belongs to stays free to be used.
+#[allow(deprecated)] // The new way is `unsafe`, for descriptors that may be closed under it; an `OwnedFd` cannot be.
+fn watch(fd: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(fd.as_fd().try_clone_to_owned()?)
 }
 
 /// Waits until a descriptor is readable; for ever where there is none.

@@ -203,11 +203,7 @@ fn log_to_stderr(config: &Config) {
 fn log_to_file(config: &Config, path: &Path) -> Result<(), String> {
     let wrong = |error: io::Error| format!("{}: {error}; set control.state_dir to a folder this user may write", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(wrong)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(wrong)?;
     let file = File::create(path).map_err(wrong)?;
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
@@ -263,9 +259,7 @@ mod tests {
         let folder = folder("keep");
         let file = folder.join("offhook.toml");
         let state = folder.join("state");
-        let text = |country: &str| {
-            format!("[phone]\ncountry = \"{country}\"\n[control]\nstate_dir = \"{}\"\n", state.display())
-        };
+        let text = |country: &str| format!("[phone]\ncountry = \"{country}\"\n[control]\nstate_dir = \"{}\"\n", state.display());
         fs::write(&file, text("fr")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));

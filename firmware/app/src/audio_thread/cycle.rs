@@ -218,7 +218,8 @@ impl AudioLoop {
                     }
                     match self.inbox.receive(pair.socket(kind), now, wall) {
                         Received::Packet(packet) => {
-                            self.engine.handle_packet(pair.stream, kind, packet.from, packet.bytes, packet.arrival);
+                            self.engine
+                                .handle_packet(pair.stream, kind, packet.from, packet.bytes, packet.arrival);
                         }
                         Received::Nothing => {}
                         Received::Empty => break,

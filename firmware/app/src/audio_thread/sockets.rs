@@ -132,7 +132,11 @@ impl Inbox {
         };
         let Some(from) = from else { return Received::Nothing };
         let age = stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
-        let arrival = if age < OLDEST_ARRIVAL { now.checked_sub(age).unwrap_or(now) } else { now };
+        let arrival = if age < OLDEST_ARRIVAL {
+            now.checked_sub(age).unwrap_or(now)
+        } else {
+            now
+        };
         Received::Packet(Packet {
             bytes: &mut packet[..length],
             from,

@@ -12,9 +12,7 @@ pub(crate) struct Page {
 }
 
 /// What `offhook ctl` can say.
-pub(crate) const CTL_VERBS: &[&str] = &[
-    "lift", "hang-up", "press", "flash", "rotary", "status", "stats", "events", "quit",
-];
+pub(crate) const CTL_VERBS: &[&str] = &["lift", "hang-up", "press", "flash", "rotary", "status", "stats", "events", "quit"];
 
 /// All commands, in the order of the help page.
 pub(crate) const COMMANDS: &[Page] = &[
@@ -72,9 +70,9 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "tryout",
-        usage: "offhook tryout [SPEECH.wav] [--keep FOLDER]",
+        usage: "offhook tryout [--speech FILE.wav] [--keep FOLDER]",
         summary: "one measured call to an echo phone, all on this machine",
-        details: "Starts a simulated phone and an echo phone on loopback, lifts, dials, speaks SPEECH.wav (or a generated,\n\
+        details: "Starts a simulated phone and an echo phone on loopback, lifts, dials, speaks FILE.wav (or a generated,\n\
                   speech-like signal), records the ear, hangs up, and prints what it measured. Exit code 0: the speech came\n\
                   back. --keep leaves recordings, logs and configurations in FOLDER.",
         example: "offhook tryout",

@@ -169,7 +169,9 @@ fn nothing_more(mut words: Words, command: Command) -> Result<Command, UsageErro
 }
 
 fn about(words: &mut Words) -> Result<Command, UsageError> {
-    let Some(word) = words.next()? else { return Ok(Command::Help(None)) };
+    let Some(word) = words.next()? else {
+        return Ok(Command::Help(None));
+    };
     let Word::Plain(asked) = &word else {
         return Err(words.unknown(&word));
     };
@@ -280,9 +282,9 @@ fn graph(words: &mut Words) -> Result<Command, UsageError> {
 fn tryout(words: &mut Words) -> Result<Command, UsageError> {
     let (mut speech, mut keep) = (None, None);
     while let Some(word) = words.next()? {
-        match word {
-            Word::Option(name) if name == "--keep" => keep = Some(words.value(&name)?.into()),
-            Word::Plain(path) if speech.is_none() => speech = Some(PathBuf::from(path)),
+        match &word {
+            Word::Option(name) if name == "--speech" => speech = Some(words.value(name)?.into()),
+            Word::Option(name) if name == "--keep" => keep = Some(words.value(name)?.into()),
             Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
         }
     }
@@ -351,7 +353,7 @@ mod tests {
         assert!(error("ctl dance").contains("dance"));
         assert!(error("ctl press").contains("keys"));
         assert!(error("ctl lift 5").contains("does not expect `5`"));
-        for line in ["run x", "check a b", "graph --png", "tryout a b", "help nothing", "version now"] {
+        for line in ["run x", "check a b", "graph --png", "tryout a", "help nothing", "version now"] {
             assert!(error(line).contains("; "), "{line}: {}", error(line));
         }
     }

@@ -139,7 +139,9 @@ impl Finger {
 
     /// How long it will take until the last movement.
     pub(crate) fn busy(&self, now: Instant) -> Duration {
-        self.waiting.back().map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(now))
+        self.waiting
+            .back()
+            .map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(now))
     }
 
     /// Movements still to come.

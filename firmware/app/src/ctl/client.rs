@@ -64,7 +64,10 @@ impl Client {
     /// Sends a request without waiting.
     pub fn tell(&mut self, request: &serde_json::Value) -> Result<(), ClientError> {
         let line = format!("{request}\n");
-        self.stream.get_mut().write_all(line.as_bytes()).map_err(|source| self.broken(source))
+        self.stream
+            .get_mut()
+            .write_all(line.as_bytes())
+            .map_err(|source| self.broken(source))
     }
 
     /// The next line; `None`: the phone closed the connection.

@@ -55,14 +55,11 @@ pub fn parse(line: &[u8]) -> Result<Order, ProtocolError> {
         "lift" => Ok(Order::Do(Request::Lift)),
         "hang-up" => Ok(Order::Do(Request::HangUp)),
         "flash" => Ok(Order::Do(Request::Flash)),
-        "press" => line
-            .keys
-            .map(|keys| Order::Do(Request::Press(keys)))
-            .ok_or(ProtocolError::Missing {
-                command: "press",
-                missing: "keys",
-                example: r#"{"cmd":"press","keys":"123#"}"#,
-            }),
+        "press" => line.keys.map(|keys| Order::Do(Request::Press(keys))).ok_or(ProtocolError::Missing {
+            command: "press",
+            missing: "keys",
+            example: r#"{"cmd":"press","keys":"123#"}"#,
+        }),
         "rotary" => line
             .digits
             .map(|digits| Order::Do(Request::Rotary(digits)))

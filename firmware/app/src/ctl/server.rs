@@ -88,7 +88,9 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 async fn accept(listener: UnixListener, asks: mpsc::Sender<Asked>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let asks = asks.clone();
@@ -106,7 +108,9 @@ async fn accept(listener: UnixListener, asks: mpsc::Sender<Asked>) {
 async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) {
     let mut held = Vec::with_capacity(256);
     loop {
-        let Some(line) = read_line(&mut stream, &mut held).await else { return };
+        let Some(line) = read_line(&mut stream, &mut held).await else {
+            return;
+        };
         let order = match line.and_then(|line| parse(&line)) {
             Ok(order) => order,
             Err(error) => {

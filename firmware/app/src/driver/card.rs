@@ -138,7 +138,7 @@ impl Driver {
     fn card_tried(&mut self, mut attempt: JoinHandle<Result<Box<dyn AudioDevice>, AudioError>>, now: Instant) {
         self.card.next_try = now + AGAIN;
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let std::task::Poll::Ready(Ok(opened)) = std::future::Future::poll(std::pin::Pin::new(&mut attempt), &mut context) else {
+        let std::task::Poll::Ready(Ok(opened)) = Future::poll(std::pin::Pin::new(&mut attempt), &mut context) else {
             return;
         };
         match opened {

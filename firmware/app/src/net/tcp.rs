@@ -47,7 +47,9 @@ async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // One too many is closed at once: waiting would block those behind it.
-                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                    continue;
+                };
                 let connection = sip::ConnectionId(numbers.fetch_add(1, Ordering::Relaxed));
                 let heard = heard.clone();
                 tokio::spawn(async move {
