@@ -407,7 +407,8 @@ impl<'a> Iterator for Parts<'a> {
             return Some(None);
         };
         let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
-        if first >> 6 != 2 || length > whole.len() {
+        // The types that RFC 5761 §4 leaves to RTCP; anything else is a media packet gone astray.
+        if first >> 6 != 2 || length > whole.len() || !(192..=223).contains(&kind) {
             return Some(None);
         }
         let (part, rest) = whole.split_at(length);

@@ -1,7 +1,8 @@
 //! RFC 4733 as a story: keys pressed here, packets lost, doubled and shuffled, keys heard there.
 
 use super::*;
-use crate::test_data::Noise;
+use crate::rtp::View;
+use crate::test_data::{self, Noise};
 
 const STEP: u32 = 160;
 
@@ -225,6 +226,34 @@ fn what_is_no_key_is_no_key() {
     }
     // Longer payloads (several events in one packet, RFC 2833) count by their first.
     assert_eq!(receiver.handle(0, true, &[7, 10, 0, 160, 8, 10, 0, 160]), Some(7));
+}
+
+/// Captures of other people's phones: what they pressed is what we hear, once each.
+#[test]
+fn keys_in_captures_are_heard() {
+    let Some(bytes) = test_data::read("dtmf captures", "pcap/dtmf-expected.json") else {
+        return;
+    };
+    let expected: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let files = expected["files"].as_object().unwrap();
+    for (name, streams) in files {
+        let capture = test_data::read("dtmf captures", name).unwrap();
+        let packets = test_data::datagrams(&capture);
+        for (stream, wanted) in streams.as_object().unwrap() {
+            let (ssrc, payload_type) = stream.split_once("/pt").unwrap();
+            let ssrc = u32::from_str_radix(ssrc, 16).unwrap();
+            let mut receiver = Receiver::new();
+            let heard: String = packets
+                .iter()
+                .filter_map(|packet| Some((View::parse(packet).ok()?, packet)))
+                .filter(|(view, _)| view.ssrc == ssrc && view.payload_type.to_string() == payload_type)
+                .filter_map(|(view, packet)| receiver.handle(view.timestamp, view.marker, view.payload(packet)))
+                .filter_map(key_of)
+                .collect();
+            assert_eq!(heard, wanted["digits"].as_str().unwrap(), "{name} {stream}");
+        }
+    }
+    assert!(files.len() >= 10);
 }
 
 #[test]

@@ -316,6 +316,27 @@ fn seeds_from_outside_never_panic() {
     println!("{read} read, {refused} refused");
 }
 
+/// Whatever went over UDP in other people's captures, read as RTCP and as RTP.
+#[test]
+fn captures_from_outside_never_panic() {
+    let start = test_data::start();
+    let mut us = side(0xA, NTP, start);
+    let (mut reports, mut datagrams) = (0, 0);
+    for (_, capture) in test_data::read_all("captures", "pcap") {
+        for packet in test_data::datagrams(&capture) {
+            datagrams += 1;
+            reports += usize::from(us.session.handle(packet, start).is_ok());
+            if let Ok(view) = crate::rtp::View::parse(packet) {
+                us.sequence.update(view.sequence);
+                us.jitter.update(view.timestamp, start, 8_000);
+                assert!(view.payload(packet).len() < packet.len());
+            }
+        }
+    }
+    println!("{datagrams} datagrams, {reports} read as RTCP");
+    assert!(datagrams == 0 || reports > 10);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 198u8..208, words in 0u16..40) {

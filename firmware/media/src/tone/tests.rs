@@ -26,10 +26,9 @@ fn table() -> Vec<(String, ToneSpec)> {
                 for (place, hz) in segment.frequencies_hz.iter_mut().zip(step["freq_hz"].as_array().unwrap()) {
                     *place = hz.as_u64().unwrap() as u16;
                 }
-                segment.mix = match step["mix"].as_str() {
-                    Some("am") => Mix::AmplitudeModulated,
-                    _ => Mix::Sum,
-                };
+                // The table writes some modulations as a sum with a frequency below hearing (Japan: 400+15).
+                let modulated = step["mix"] == "am" || (1..50).contains(&segment.frequencies_hz[1]);
+                segment.mix = if modulated { Mix::AmplitudeModulated } else { Mix::Sum };
                 segment.length_ms = step["ms"].as_u64().unwrap_or(0) as u16;
                 segment.repeat = step["repeat"].as_bool().unwrap();
             }
