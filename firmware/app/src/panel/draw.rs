@@ -1,0 +1,253 @@
+//! The phone's face: pure, from what `status` says to at most 24 lines of at most 80 columns.
+
+use serde_json::Value;
+
+/// Columns and rows of the smallest terminal.
+pub(super) const WIDTH: usize = 79;
+#[cfg(test)]
+const HEIGHT: usize = 24;
+/// Quietest level a meter shows, and its length.
+const METER_FLOOR: f64 = -60.0;
+const METER: usize = 24;
+
+/// Everything that is drawn.
+pub(super) struct Face<'a> {
+    pub(super) status: &'a Value,
+    pub(super) lamps: &'a [(String, String); 3],
+    pub(super) lines: &'a [String],
+    pub(super) speed_dial: &'a [(String, String)],
+    pub(super) pressed: Option<char>,
+    pub(super) blink: bool,
+}
+
+impl Face<'_> {
+    /// The whole screen.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut left = self.telephone();
+        let right = self.display();
+        left.resize(left.len().max(right.len()), String::new());
+        let mut screen = vec![self.title(), String::new()];
+        for (row, left) in left.iter().enumerate() {
+            let right = right.get(row).map_or("", String::as_str);
+            screen.push(cut(&format!("{}{right}", pad(left, 26)), WIDTH));
+        }
+        screen.push(String::new());
+        screen.extend(self.lines.iter().map(|line| cut(&format!(" · {}", plain(line)), WIDTH)));
+        screen.push(" space: hook   0-9 * #: keys   f: flash   q: quit".to_owned());
+        screen
+    }
+
+    fn title(&self) -> String {
+        let line = self.status["lines"].as_array().and_then(|lines| lines.first());
+        let who = match line {
+            Some(line) if line["registered"] == true => text(&line["uri"]),
+            Some(line) => format!("{} (not registered)", text(&line["uri"])),
+            None => "no account: direct calls only".to_owned(),
+        };
+        let lamp = |place: usize, name: &str| {
+            let lit = match self.lamps[place].1.as_str() {
+                "on" => true,
+                "slow" | "fast" => self.blink,
+                _ => false,
+            };
+            format!("{} {name}", if lit { "●" } else { "○" })
+        };
+        cut(
+            &format!(
+                " OFFHOOK {}   {}   {}   {}   {}",
+                text(&self.status["version"]),
+                plain(&who),
+                lamp(0, "line"),
+                lamp(1, "in use"),
+                lamp(2, "message")
+            ),
+            WIDTH,
+        )
+    }
+
+    fn telephone(&self) -> Vec<String> {
+        let off = self.status["hook"] == "off";
+        let ringing = self.status["state"] == "ringing" && self.blink;
+        let mut out = vec![
+            match (off, ringing) {
+                (true, _) => "                    ".to_owned(),
+                (false, true) => "  ((╭═══════════╮)) ".to_owned(),
+                (false, false) => "    ╭═══════════╮   ".to_owned(),
+            },
+            " ╭──┴───────────┴──╮".to_owned(),
+        ];
+        for row in ["123", "456", "789", "*0#"] {
+            let keys: Vec<String> = row
+                .chars()
+                .map(|key| {
+                    if self.pressed == Some(key) {
+                        format!("▐{key}▌")
+                    } else {
+                        format!("[{key}]")
+                    }
+                })
+                .collect();
+            out.push(format!(" │   {}   │", keys.join(" ")));
+        }
+        out.push(" ╰─────────────────╯".to_owned());
+        out.push(if off { "  the handset is lifted" } else { "  the handset is down" }.to_owned());
+        out
+    }
+
+    fn display(&self) -> Vec<String> {
+        let status = self.status;
+        let audio = &status["audio"];
+        let mut out = vec![
+            format!("state     {}", text(&status["state"]).replace('_', " ")),
+            format!("hears     {}", self.heard()),
+            format!("ear       {}", meter(&audio["playback_level_db"])),
+            format!("mouth     {}", meter(&audio["capture_level_db"])),
+            format!(
+                "card      {}, {} ms{}, {} xruns",
+                plain(&text(&audio["device"])),
+                text(&audio["period_ms"]),
+                if audio["rt"] == true { "" } else { ", no real-time priority" },
+                text(&audio["xruns"]),
+            ),
+        ];
+        let calls = status["calls"].as_array().cloned().unwrap_or_default();
+        for call in calls.iter().take(2) {
+            let rtp = &call["rtp"];
+            out.push(String::new());
+            out.push(format!(
+                "call {}    {} {}",
+                call["id"],
+                text(&call["state"]),
+                plain(&text(&call["peer"]))
+            ));
+            out.push(format!(
+                "          {} {} ms, set up in {} ms, MOS {}",
+                text(&call["codec"]),
+                text(&call["ptime_ms"]),
+                text(&call["setup_ms"]),
+                text(&rtp["mos"])
+            ));
+            out.push(format!(
+                "          lost {}, late {}, concealed {}, jitter {} ms, delay {} ms",
+                rtp["lost"], rtp["late"], rtp["concealed"], rtp["jitter_ms"], rtp["delay_ms"]
+            ));
+        }
+        if calls.is_empty() {
+            out.push(String::new());
+            for (key, target) in self.speed_dial.iter().take(4) {
+                out.push(format!("{key:<9} dials {}", plain(target)));
+            }
+        }
+        out
+    }
+
+    fn heard(&self) -> String {
+        if let Some(tone) = self.status["tone"].as_str() {
+            return format!("{} tone", tone.replace('_', " "));
+        }
+        let calls = self.status["calls"].as_array();
+        let talking = calls.and_then(|calls| {
+            calls
+                .iter()
+                .find(|call| call["state"] == "talking" || call["state"] == "early_media")
+        });
+        talking.map_or_else(|| "nothing".to_owned(), |call| plain(&text(&call["peer"])))
+    }
+}
+
+fn meter(level: &Value) -> String {
+    let Some(level) = level.as_f64() else {
+        return format!("[{}]", " ".repeat(METER));
+    };
+    let filled = ((level - METER_FLOOR) / -METER_FLOOR * METER as f64).clamp(0.0, METER as f64) as usize;
+    format!("[{}{}] {level:.0} dBm0", "█".repeat(filled), " ".repeat(METER - filled))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What others chose (names, reasons) may not move our cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn cut(text: &str, columns: usize) -> String {
+    text.chars().take(columns).collect()
+}
+
+fn pad(text: &str, columns: usize) -> String {
+    let length = text.chars().count();
+    format!("{text}{}", " ".repeat(columns.saturating_sub(length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn face(status: &Value, lines: &[String], pressed: Option<char>) -> Vec<String> {
+        let lamps = [
+            ("line".into(), "on".into()),
+            (String::new(), "off".into()),
+            (String::new(), "fast".into()),
+        ];
+        let speed_dial: Vec<(String, String)> = (0..9).map(|n| (n.to_string(), "sip:echo@127.0.0.1:5072".to_owned())).collect();
+        Face {
+            status,
+            lamps: &lamps,
+            lines,
+            speed_dial: &speed_dial,
+            pressed,
+            blink: true,
+        }
+        .lines()
+    }
+
+    fn busy() -> Value {
+        let call = json!({"id": 1, "state": "talking", "peer": "Anna \u{1b}[2J".repeat(20), "codec": "opus", "ptime_ms": 20, "setup_ms": 12,
+            "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.1, "delay_ms": 22.0, "mos": 4.4}});
+        json!({"hook": "off", "state": "talking", "tone": null, "version": "0.1.0", "lines": [{"uri": "sip:101@pbx", "registered": true}],
+            "calls": [call, call, call], "audio": {"device": "hw:0".repeat(40), "rt": false, "period_ms": 5.0, "xruns": 0,
+            "capture_level_db": -20.0, "playback_level_db": 5.0}})
+    }
+
+    #[test]
+    fn the_busiest_screen_fits_the_smallest_terminal() {
+        let lines: Vec<String> = (0..super::super::LINES).map(|_| "x\n".repeat(200)).collect();
+        for status in [busy(), json!({})] {
+            let screen = face(&status, &lines, Some('5'));
+            assert!(screen.len() <= HEIGHT, "{} lines", screen.len());
+            for line in &screen {
+                assert!(line.chars().count() <= WIDTH, "{line}");
+                assert!(!line.chars().any(char::is_control), "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_counts_is_on_the_screen() {
+        let screen = face(&busy(), &[], Some('5')).join("\n");
+        for wanted in [
+            "● line",
+            "○ in use",
+            "● message",
+            "▐5▌",
+            "handset is lifted",
+            "MOS 4.4",
+            "no real-time priority",
+            "opus",
+        ] {
+            assert!(screen.contains(wanted), "{wanted} is missing:\n{screen}");
+        }
+        let idle = face(&json!({"hook": "on", "state": "idle", "tone": "dial"}), &[], None).join("\n");
+        assert!(
+            idle.contains("dial tone") && idle.contains("handset is down") && idle.contains("sip:echo@"),
+            "{idle}"
+        );
+    }
+}
