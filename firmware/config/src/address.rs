@@ -11,6 +11,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Checks `host` or `host:port`; IPv6 in brackets.
 pub(crate) fn host_port(text: &str) -> Result<(), String> {
+    if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) {
+        return Err("a host is written without `sip:`".to_owned());
+    }
+    if text.contains('@') {
+        return Err("a host is only what follows the `@`".to_owned());
+    }
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((inside, after)) = rest.split_once(']') else {
             return Err("the closing `]` of the IPv6 address is missing".to_owned());

@@ -250,7 +250,7 @@ pub(crate) const KEYS: &[Key] = &[
         |c, v| c.codecs.ptime_ms = v.number() as u8,
         "Milliseconds of sound in a packet."),
 
-    key(Section::Board, "profile", Kind::Text(64, false), Absent::Default("\"sim\""), "\"rpi-zero2w\"",
+    key(Section::Board, "profile", Kind::Folder, Absent::Default("\"sim\""), "\"rpi-zero2w\"",
         |c, v| c.board.profile = v.text(),
         "Name of the board's folder, or `sim` for a board on the screen."),
     key(Section::Board, "profile_dir", Kind::Path, Absent::Default("\"/usr/share/offhook/profiles\""), "\"board/profiles\"",

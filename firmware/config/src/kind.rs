@@ -13,6 +13,10 @@ use toml::de::DeValue;
 use crate::error::{Problem, nearest, quote};
 use crate::{address, country, digit_map};
 
+mod list;
+
+use list::{numbers, order, port_range, speed_dial};
+
 /// The shape and range of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -58,6 +62,8 @@ pub(crate) enum Kind {
     Device(bool),
     /// A path of the file system.
     Path,
+    /// The name of a folder, no path.
+    Folder,
 }
 
 /// A value that passed its check.
@@ -141,7 +147,8 @@ impl Kind {
             | Self::DigitMap
             | Self::Target
             | Self::Device(_)
-            | Self::Path => match value.get_ref() {
+            | Self::Path
+            | Self::Folder => match value.get_ref() {
                 DeValue::String(text) => self.check_text(text).map_err(|(what, mend)| {
                     let mend = mend.unwrap_or_else(|| self.mend());
                     vec![Problem::new(at, what, mend)]
@@ -214,6 +221,13 @@ impl Kind {
             },
             Self::Target => check_target(text).map(|()| fine).map_err(|what| (what, None)),
             Self::Device(capture) => check_device(text, capture).map(|()| fine).map_err(|what| (what, None)),
+            Self::Folder => {
+                let named = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
+                if text.is_empty() || text.len() > 64 || text.starts_with('.') || !text.bytes().all(named) {
+                    return Err((format!("{shown} is no name of a folder"), None));
+                }
+                Ok(fine)
+            }
             Self::Path => {
                 if text.is_empty() {
                     return Err(("the path is empty".to_owned(), None));
@@ -253,6 +267,7 @@ impl Kind {
             Self::SpeedDial(_) => "a table",
             Self::Device(_) => "a sound device",
             Self::Path => "a path",
+            Self::Folder => "the name of a folder",
         }
     }
 
@@ -295,6 +310,7 @@ impl Kind {
             Self::SpeedDial(most) => format!("write at most {most} lines like `1 = \"sip:anna@10.0.0.7\"` under [dial.speed]"),
             Self::Device(true) => "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned(),
             Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
+            Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \"rpi-zero2w\"".to_owned(),
             Self::Path => "write a path in quotes, like \"/run/offhook/ctl.sock\"".to_owned(),
         }
     }
@@ -334,150 +350,6 @@ fn as_written(value: &DeValue<'_>) -> String {
         DeValue::String(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
             "the value".to_owned()
         }
-    }
-}
-
-/// `Err(None)`: the value has another shape.
-fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<String>> {
-    let DeValue::Array(list) = value.get_ref() else { return Err(None) };
-    let ports: Option<Vec<i64>> = list.iter().map(|port| integer(port.get_ref())).collect();
-    let Some(&[first, last]) = ports.as_deref() else { return Err(None) };
-    match (u16::try_from(first), u16::try_from(last)) {
-        (Ok(low), Ok(high)) if low >= 1024 && high >= 1024 => {
-            if first > last {
-                Err(Some(format!("the first port {first} is above the last {last}")))
-            } else if first % 2 != 0 {
-                Err(Some(format!(
-                    "the first port {first} is odd, but RTP takes the even port of a pair (RFC 3550)"
-                )))
-            } else if last % 2 == 0 {
-                Err(Some(format!("the last port {last} is even: the RTCP port beside it is missing")))
-            } else if last - first + 1 < FEWEST_RTP_PORTS {
-                Err(Some(format!("{} ports are too few", last - first + 1)))
-            } else {
-                Ok(Value::Ports(low, high))
-            }
-        }
-        _other => Err(Some("a port is out of range".to_owned())),
-    }
-}
-
-fn order(value: &Spanned<DeValue<'_>>, words: &'static [&'static str], kind: Kind) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
-    let DeValue::Array(list) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!("this is {}, not a list of names", shape_of(value.get_ref())),
-            kind.mend(),
-        )]);
-    };
-    let mut problems = Vec::new();
-    let mut chosen: Vec<String> = Vec::new();
-    if list.is_empty() {
-        problems.push(Problem::new(at, "the list is empty", kind.mend()));
-    }
-    for item in list.iter().take(64) {
-        let at = item.span().start;
-        let DeValue::String(word) = item.get_ref() else {
-            problems.push(Problem::new(
-                at,
-                format!("this is {}, not a name", shape_of(item.get_ref())),
-                kind.mend(),
-            ));
-            continue;
-        };
-        if !words.contains(&word.as_ref()) {
-            let mend = nearest(word, words.iter().copied()).map_or_else(|| kind.mend(), |near| format!("did you mean \"{near}\"?"));
-            problems.push(Problem::new(at, format!("{} is not known", quote(word)), mend));
-        } else if chosen.iter().any(|earlier| earlier == word.as_ref()) {
-            problems.push(Problem::new(at, format!("{} stands twice", quote(word)), "keep one of them"));
-        } else {
-            chosen.push(word.clone().into_owned());
-        }
-    }
-    if problems.is_empty() {
-        Ok(Value::Texts(chosen))
-    } else {
-        Err(problems)
-    }
-}
-
-fn numbers(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
-    let DeValue::Array(list) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!("this is {}, not a list of numbers", shape_of(value.get_ref())),
-            kind.mend(),
-        )]);
-    };
-    if list.len() > most {
-        return Err(vec![Problem::new(at, format!("the list has {} numbers", list.len()), kind.mend())]);
-    }
-    let mut problems = Vec::new();
-    let mut found = Vec::new();
-    for item in list {
-        match item.get_ref() {
-            DeValue::String(number) if is_keyed(number) => found.push(number.clone().into_owned()),
-            DeValue::String(text) => problems.push(Problem::new(
-                item.span().start,
-                format!("{} cannot be keyed", quote(text)),
-                kind.mend(),
-            )),
-            other => problems.push(Problem::new(
-                item.span().start,
-                format!("this is {}, not a number in quotes", shape_of(other)),
-                kind.mend(),
-            )),
-        }
-    }
-    if problems.is_empty() {
-        Ok(Value::Texts(found))
-    } else {
-        Err(problems)
-    }
-}
-
-fn speed_dial(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
-    let DeValue::Table(table) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!("this is {}, not a table", shape_of(value.get_ref())),
-            kind.mend(),
-        )]);
-    };
-    if table.len() > most {
-        return Err(vec![Problem::new(
-            at,
-            format!("there are {} speed dial numbers", table.len()),
-            kind.mend(),
-        )]);
-    }
-    let mut problems = Vec::new();
-    let mut found = Vec::new();
-    for (key, target) in table {
-        let keyed = key.get_ref();
-        if !is_keyed(keyed) {
-            let mend = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or `\"*1\" = …`";
-            problems.push(Problem::new(key.span().start, format!("{} cannot be keyed", quote(keyed)), mend));
-        }
-        match target.get_ref() {
-            DeValue::String(text) => match check_target(text) {
-                Ok(()) => found.push((key.span().start, keyed.clone().into_owned(), text.clone().into_owned())),
-                Err(what) => problems.push(Problem::new(target.span().start, what, Kind::Target.mend())),
-            },
-            other => {
-                let what = format!("this is {}, not a number or SIP address", shape_of(other));
-                problems.push(Problem::new(target.span().start, what, Kind::Target.mend()));
-            }
-        }
-    }
-    found.sort();
-    if problems.is_empty() {
-        Ok(Value::Pairs(found.into_iter().map(|(_, keyed, target)| (keyed, target)).collect()))
-    } else {
-        Err(problems)
     }
 }
 

@@ -68,6 +68,12 @@ pub(crate) struct Call {
     pub(crate) alert: Alert,
 }
 
+/// Text from the far end as it may stand in log and history: one line, not longer than a name needs.
+pub(crate) fn plain(text: &str) -> String {
+    const MOST: usize = 128;
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST).collect()
+}
+
 /// All calls, the longest untouched first.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {

@@ -178,7 +178,7 @@ impl Phone {
                 from,
                 alert,
                 auto_answer,
-            } => self.incoming(call, from, alert, auto_answer, now),
+            } => self.incoming(call, &from, alert, auto_answer, now),
             Input::Call(call, update) => self.news(call, update, now),
         }
         self.present();

@@ -5,6 +5,7 @@
 //!                           └─▶ tone(Howler)  the fallback's, where it has none
 //! ```
 
+#[rustfmt::skip] // a table: one line a tone reads better than one line a number
 mod plans;
 mod segment;
 

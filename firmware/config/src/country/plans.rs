@@ -21,7 +21,6 @@ const RECALL_400: &[Segment] = &beeps::<7>(tone(&[400], 100), silence(100), hum(
 const RECALL_400_JP: &[Segment] = &beeps::<7>(tone(&[400], 200), silence(200), hum(&[400]));
 const RECALL_414_IL: &[Segment] = &beeps::<7>(tone(&[414], 100), silence(100), hum(&[414]));
 const RECALL_425: &[Segment] = &beeps::<7>(tone(&[425], 100), silence(100), hum(&[425]));
-#[rustfmt::skip]
 const RECALL_425_CZ: &[Segment] = &[
     once(tone(&[425], 100)), once(silence(100)), once(tone(&[425], 100)), once(silence(100)), once(tone(&[425], 100)),
     once(silence(100)), tone(&[425], 330), silence(330), tone(&[425], 660), silence(660),
@@ -29,42 +28,25 @@ const RECALL_425_CZ: &[Segment] = &[
 const RECALL_425_ES: &[Segment] = &beeps::<7>(tone(&[425], 200), silence(200), hum(&[425]));
 const RINGBACK_400_450: &[Segment] = &[tone(&[400, 450], 400), silence(200), tone(&[400, 450], 400), silence(2000)];
 const SIT: &[Segment] = &[tone(&[950], 330), tone(&[1400], 330), tone(&[1800], 330), silence(1000)];
-#[rustfmt::skip]
 const SIT_CN: &[Segment] = &[
     tone(&[450], 100), silence(100), tone(&[450], 100), silence(100), tone(&[450], 100), silence(100), tone(&[450], 400), silence(400),
 ];
-const SIT_CZ: &[Segment] = &[
-    tone(&[950], 330),
-    silence(30),
-    tone(&[1400], 330),
-    silence(30),
-    tone(&[1800], 330),
-    silence(1000),
-];
-#[rustfmt::skip]
+const SIT_CZ: &[Segment] = &[tone(&[950], 330), silence(30), tone(&[1400], 330), silence(30), tone(&[1800], 330), silence(1000)];
 const SIT_GR: &[Segment] = &[
     once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)),
     once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)), once(tone(&[1400], 330)),
     once(tone(&[1800], 330)), once(silence(1000)), SILENCE,
 ];
-const SIT_ID: &[Segment] = &[
-    once(tone(&[950], 330)),
-    once(tone(&[1400], 330)),
-    once(tone(&[1800], 330)),
-    silence(1000),
-];
+const SIT_ID: &[Segment] = &[once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), silence(1000)];
 const SIT_JP: &[Segment] = &[once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), SILENCE];
-#[rustfmt::skip]
 const SIT_NZ: &[Segment] = &[
     tone(&[400], 750), silence(100), tone(&[400], 750), silence(100), tone(&[400], 750), silence(100), tone(&[400], 750), silence(400),
 ];
-#[rustfmt::skip]
 const SIT_PL: &[Segment] = &[
     once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)),
     once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)), once(tone(&[1400], 330)),
     once(tone(&[1800], 330)), once(silence(1000)),
 ];
-#[rustfmt::skip]
 const SIT_SE: &[Segment] = &[
     once(tone(&[950], 332)), once(silence(24)), once(tone(&[1400], 332)), once(silence(24)), once(tone(&[1800], 332)),
     once(silence(2024)), once(tone(&[950], 332)), once(silence(24)), once(tone(&[1400], 332)), once(silence(24)),
@@ -73,19 +55,11 @@ const SIT_SE: &[Segment] = &[
     once(tone(&[1400], 332)), once(silence(24)), once(tone(&[1800], 332)), once(silence(2024)), once(tone(&[950], 332)),
     once(silence(24)), once(tone(&[1400], 332)), once(silence(24)), once(tone(&[1800], 332)), SILENCE,
 ];
-const SIT_UK: &[Segment] = &[
-    tone(&[950], 330),
-    silence(15),
-    tone(&[1400], 330),
-    silence(15),
-    tone(&[1800], 330),
-    silence(1000),
-];
+const SIT_UK: &[Segment] = &[tone(&[950], 330), silence(15), tone(&[1400], 330), silence(15), tone(&[1800], 330), silence(1000)];
 const STUTTER_350_440: &[Segment] = &beeps::<13>(tone(&[350, 440], 100), silence(100), hum(&[350, 440]));
 const STUTTER_400: &[Segment] = &beeps::<13>(tone(&[400], 100), silence(100), hum(&[400]));
 const STUTTER_400_25_IN: &[Segment] = &beeps::<13>(tone(&[350, 440], 100), silence(100), hum_am(&[400, 25]));
 const STUTTER_400_33_ZA: &[Segment] = &beeps::<13>(warble(&[400, 33], 100), silence(100), hum_am(&[400, 33]));
-#[rustfmt::skip]
 const STUTTER_400_TH: &[Segment] = &[
     once(tone(&[400], 200)), once(silence(200)), once(tone(&[400], 600)), once(silence(200)), once(tone(&[400], 200)),
     once(silence(200)), once(tone(&[400], 600)), once(silence(200)), once(tone(&[400], 200)), once(silence(200)),
@@ -95,7 +69,6 @@ const STUTTER_400_TH: &[Segment] = &[
 const STUTTER_414_IL: &[Segment] = &beeps::<21>(tone(&[414], 160), silence(160), hum(&[414]));
 const STUTTER_425: &[Segment] = &beeps::<13>(tone(&[425], 100), silence(100), hum(&[425]));
 const STUTTER_425_MX: &[Segment] = &beeps::<13>(tone(&[350, 440], 100), silence(100), hum(&[425]));
-#[rustfmt::skip]
 const STUTTER_425_SG: &[Segment] = &[
     once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 600)), once(silence(200)), once(tone(&[425], 200)),
     once(silence(200)), once(tone(&[425], 600)), once(silence(200)), once(tone(&[425], 200)), once(silence(200)),
@@ -103,54 +76,29 @@ const STUTTER_425_SG: &[Segment] = &[
     once(silence(200)), hum(&[425]),
 ];
 const STUTTER_440_FR: &[Segment] = &beeps::<13>(tone(&[440], 100), silence(100), hum(&[440]));
-const WAITING_1400: &[Segment] = &[
-    tone(&[950], 650),
-    silence(325),
-    tone(&[950], 325),
-    silence(30),
-    tone(&[1400], 1300),
-    silence(2600),
-];
-#[rustfmt::skip]
+const WAITING_1400: &[Segment] = &[tone(&[950], 650), silence(325), tone(&[950], 325), silence(30), tone(&[1400], 1300), silence(2600)];
 const WAITING_400_33_ZA: &[Segment] = &[
     warble(&[400, 33], 250), silence(250), warble(&[400, 33], 250), silence(250), warble(&[400, 33], 250), silence(250),
     warble(&[400, 33], 250), silence(250),
 ];
 const WAITING_400_NZ: &[Segment] = &beeps::<7>(tone(&[400], 200), silence(3000), once(tone(&[400], 200)));
-const WAITING_414_IL: &[Segment] = &[
-    tone(&[414], 100),
-    silence(100),
-    tone(&[414], 100),
-    silence(100),
-    tone(&[414], 600),
-    silence(3000),
-];
+const WAITING_414_IL: &[Segment] = &[tone(&[414], 100), silence(100), tone(&[414], 100), silence(100), tone(&[414], 600), silence(3000)];
 const WAITING_425: &[Segment] = &[tone(&[425], 150), silence(150), tone(&[425], 150), silence(4000)];
-#[rustfmt::skip]
 const WAITING_425_DE: &[Segment] = &[
     once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 200)), once(silence(5000)), once(tone(&[425], 200)),
     once(silence(200)), once(tone(&[425], 200)), once(silence(5000)), once(tone(&[425], 200)), once(silence(200)),
     once(tone(&[425], 200)), once(silence(5000)), once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 200)),
     once(silence(5000)), once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 200)), SILENCE,
 ];
-#[rustfmt::skip]
 const WAITING_425_DK: &[Segment] = &[
     once(tone(&[425], 200)), once(silence(600)), once(tone(&[425], 200)), once(silence(3000)), once(tone(&[425], 200)),
     once(silence(200)), once(tone(&[425], 200)), SILENCE,
 ];
 const WAITING_425_FI: &[Segment] = &[tone(&[425], 150), silence(150), tone(&[425], 150), silence(8000)];
-const WAITING_425_IT: &[Segment] = &[
-    tone(&[425], 400),
-    silence(100),
-    tone(&[425], 250),
-    silence(100),
-    tone(&[425], 150),
-    silence(14000),
-];
+const WAITING_425_IT: &[Segment] = &[tone(&[425], 400), silence(100), tone(&[425], 250), silence(100), tone(&[425], 150), silence(14000)];
 const WAITING_425_MX: &[Segment] = &[tone(&[425], 200), silence(600), tone(&[425], 200), silence(10000)];
 
 /// Every plan, by code.
-#[rustfmt::skip]
 pub const PLANS: &[CountryPlan] = &[
     CountryPlan {
         code: "at", name: "Austria", ring_cadence_ms: &[1000, 5000], flash_window_ms: MIDDLE,

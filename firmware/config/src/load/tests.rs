@@ -294,6 +294,14 @@ fn each_mistake_is_told_with_place_and_mend() {
             "[board.audio]\nplayback = \"wav:\"",
             "f:2:12: `board.audio.playback`: after `wav:` the file is missing",
         ),
+        (
+            "[board]\nprofile = \"../x\"",
+            "f:2:11: `board.profile`: `../x` is no name of a folder; write a name of letters",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"sip:p\"",
+            "f:3:10: `account.domain`: `sip:p` is no host: a host is written without `sip:`",
+        ),
         ("[board]\naudio = 3", "f:2:1: `board.audio` is a section, not a value"),
         ("[control]\nsocket = \"\"", "f:2:10: `control.socket`: the path is empty"),
         (

@@ -135,13 +135,10 @@ impl Phone {
         }
     }
 
-    /// Ends a call of ours and forgets it.
+    /// Ends a call of ours and forgets it. Whoever ends the active one enters another state next, and that clears `active`.
     pub(super) fn end(&mut self, call: CallId) {
         if let Some(call) = self.calls.remove(call) {
             self.out.push_back(Output::End(call.id));
-        }
-        if self.active == Some(call) {
-            self.active = None;
         }
     }
 

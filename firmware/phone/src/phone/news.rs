@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::Phone;
-use crate::call::{Call, CallState};
+use crate::call::{Call, CallState, plain};
 use crate::input::{Alert, CallId, CallUpdate, EndCause};
 use crate::output::{Output, State, Tone};
 
 impl Phone {
-    pub(super) fn incoming(&mut self, id: CallId, from: String, alert: Alert, at_once: bool, now: Instant) {
+    pub(super) fn incoming(&mut self, id: CallId, from: &str, alert: Alert, at_once: bool, now: Instant) {
         if self.calls.get(id).is_some() {
             return;
         }
         self.calls.used(id);
+        let from = plain(from);
         let emergency = self.calls.iter().any(|call| call.emergency);
         // One more may wait behind the one that rings or talks, if it is allowed to and somebody is there to hear it.
         let may_wait = self.call.waiting && self.calls.first(CallState::Waiting).is_none() && !self.calls.full() && !emergency;
@@ -98,12 +99,13 @@ impl Phone {
                 CallState::Talking | CallState::OnHold | CallState::Ringing | CallState::Waiting => {}
             },
             // Who is connected is the handset's business, not the far end's: both are for the log only.
-            CallUpdate::Held(held) => self.note(format!("call {} {}", id.0, if held { "is on hold" } else { "is taken back" })),
+            CallUpdate::Held(held) => {
+                let text = format!("call with {} {}", call.peer, if held { "is on hold" } else { "is taken back" });
+                self.note(text);
+            }
             CallUpdate::HeldByPeer(held) => {
-                self.note(format!(
-                    "the far end {}",
-                    if held { "put the call on hold" } else { "took the call back" }
-                ));
+                let text = format!("{} {}", call.peer, if held { "put the call on hold" } else { "took the call back" });
+                self.note(text);
             }
             CallUpdate::Ended(cause) => self.ended(id, &cause, now),
         }
@@ -127,8 +129,8 @@ impl Phone {
         }
         let Some(call) = self.calls.remove(id) else { return };
         let why = match cause.code {
-            Some(code) => format!("{code} {}", cause.reason),
-            None => cause.reason.clone(),
+            Some(code) => format!("{code} {}", plain(&cause.reason)),
+            None => plain(&cause.reason),
         };
         match call.state {
             CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {

@@ -6,6 +6,8 @@ use super::*;
 use crate::input::{AccountId, Alert, CallUpdate, EndCause};
 use crate::output::{Destination, Lamp, LampState, RingStyle};
 
+mod calls;
+mod numbers;
 mod random;
 
 /// A phone, its clock, and everything it said since it was last asked.
@@ -234,100 +236,6 @@ fn messages_make_it_stutter() {
 }
 
 #[test]
-fn without_a_line_there_is_dial_tone_but_numbers_get_congestion_and_a_reason() {
-    let mut desk = Desk::new(ONE_LINE);
-    assert_eq!(desk.lifts().tone, Some(Tone::Dial));
-    desk.presses("200#");
-    assert_eq!((desk.state(), desk.tone), (State::Congestion, Some(Tone::Congestion)));
-    assert!(desk.noted("101@pbx is not registered"), "{:?}", desk.said);
-}
-
-#[test]
-fn without_a_line_direct_calls_go_out() {
-    let mut desk = Desk::new("[dial.speed]\n1 = \"sip:echo@127.0.0.1:5072\"");
-    let (_, to) = desk.lifts().presses("1#").placed();
-    assert_eq!(
-        to,
-        Destination {
-            address: "sip:echo@127.0.0.1:5072".to_owned(),
-            account: None,
-            emergency: false
-        }
-    );
-    desk.puts_down().rests();
-}
-
-#[test]
-fn keys_are_heard_and_the_first_ends_the_dial_tone() {
-    let mut desk = Desk::ready("");
-    desk.lifts().does(Input::KeyDown(Key::Digit(2)));
-    assert_eq!(
-        (desk.state(), desk.tone, desk.key_tone),
-        (State::Collecting, None, Some(Key::Digit(2)))
-    );
-    assert_eq!(desk.phone.digits(), "2");
-    desk.does(Input::KeyUp(Key::Digit(2)));
-    assert_eq!(desk.key_tone, None);
-    // A second key before the first is up: the first ends.
-    desk.does(Input::KeyDown(Key::Digit(3))).does(Input::KeyDown(Key::Digit(4)));
-    assert_eq!(desk.key_tone, Some(Key::Digit(4)));
-    desk.does(Input::KeyUp(Key::Digit(3)));
-    assert_eq!(desk.key_tone, Some(Key::Digit(4)));
-}
-
-#[test]
-fn a_complete_number_goes_at_once() {
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"[2-8]xx|0x.T\"");
-    let (_, to) = desk.lifts().presses("234").placed();
-    assert_eq!(
-        to,
-        Destination {
-            address: "234".to_owned(),
-            account: Some(AccountId(0)),
-            emergency: false
-        }
-    );
-    assert_eq!(desk.state(), State::Calling);
-}
-
-#[test]
-fn the_short_timer_sends_what_is_complete_and_the_long_one_refuses_what_is_not() {
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"0x.T|[2-8]xx\"");
-    desk.lifts().presses("04").waits_ms(2890);
-    assert_eq!(desk.state(), State::Collecting);
-    assert_eq!(desk.waits_ms(20).placed().1.address, "04");
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"0x.T|[2-8]xx\"");
-    desk.lifts().presses("23").waits_ms(9890);
-    assert_eq!(desk.state(), State::Collecting);
-    assert!(desk.waits_ms(20).noted("23 is not complete"));
-    assert_eq!(desk.state(), State::Congestion);
-}
-
-#[test]
-fn hash_sends_now_unless_the_map_has_it() {
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"[2-8]xx|*31#xx\"");
-    assert_eq!(desk.lifts().presses("23#").placed().1.address, "23");
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"[2-8]xx|*31#xx\"");
-    assert_eq!(desk.lifts().presses("*31#12").placed().1.address, "*31#12");
-    let mut desk = Desk::ready("");
-    desk.lifts().presses("#");
-    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::Dial)));
-}
-
-#[test]
-fn a_comma_gives_a_second_dial_tone_and_a_barred_number_congestion() {
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"<9:>,xxx|0900x.!\"");
-    desk.lifts().presses("9");
-    assert_eq!((desk.state(), desk.tone), (State::Collecting, Some(Tone::RecallDial)));
-    desk.presses("1");
-    assert_eq!(desk.tone, None);
-    assert_eq!(desk.presses("23").placed().1.address, "123");
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"<9:>,xxx|0900x.!\"");
-    assert!(desk.lifts().presses("0900").noted("barred"));
-    assert_eq!(desk.tone, Some(Tone::Congestion));
-}
-
-#[test]
 fn ringback_early_media_answer_and_hang_up() {
     let mut desk = Desk::ready("[call]\nflash = \"key\"");
     let (call, _) = desk.lifts().presses("200#").placed();
@@ -411,362 +319,6 @@ fn dial_tone_does_not_last_for_ever() {
 }
 
 #[test]
-fn it_rings_and_lifting_answers() {
-    let mut desk = Desk::ready("");
-    let call = desk.rings("anna");
-    assert!(desk.said(&Output::Ringing(call)));
-    assert_eq!(
-        (desk.state(), desk.ring),
-        (State::Ringing, Some(RingStyle { alert: Alert::Normal }))
-    );
-    desk.lifts();
-    assert!(desk.said(&Output::Answer(call)));
-    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, None, &[call][..]));
-    desk.hears(call, CallUpdate::Answered);
-    assert_eq!(desk.state(), State::Talking);
-}
-
-#[test]
-fn the_caller_gives_up() {
-    let mut desk = Desk::ready("");
-    let call = desk.rings("anna");
-    assert!(desk.ended(call, None).noted("missed"));
-    desk.rests();
-}
-
-#[test]
-fn an_incoming_call_while_dialling_is_refused_as_busy() {
-    let mut desk = Desk::ready("");
-    desk.lifts();
-    let call = desk.rings("anna");
-    assert!(desk.said(&Output::Reject(call, 486)));
-    assert_eq!((desk.state(), desk.phone.call_state(call)), (State::DialTone, None));
-    desk.presses("2");
-    let call = desk.rings("anna");
-    assert!(desk.said(&Output::Reject(call, 486)));
-}
-
-#[test]
-fn call_waiting_flash_answers_and_swaps() {
-    let (mut desk, first) = Desk::talking("");
-    let second = desk.rings("berta");
-    assert!(desk.said(&Output::Ringing(second)));
-    assert_eq!((desk.state(), desk.tone), (State::Talking, Some(Tone::CallWaiting)));
-    desk.does(Input::Flash);
-    assert!(desk.said(&Output::Hold(first, true)) && desk.said(&Output::Answer(second)));
-    assert_eq!((desk.tone, &desk.connected[..]), (None, &[second][..]));
-    desk.does(Input::Flash);
-    assert!(desk.said(&Output::Hold(second, true)) && desk.said(&Output::Hold(first, false)));
-    assert_eq!(&desk.connected[..], &[first][..]);
-    // Two calls and one that waits are the most.
-    let third = desk.rings("carla");
-    assert_eq!(desk.phone.call_state(third), Some(CallState::Waiting));
-    let fourth = desk.rings("dora");
-    assert!(desk.said(&Output::Reject(fourth, 486)));
-    desk.does(Input::HangUp);
-    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)) && !desk.said(&Output::End(third)));
-    // Who waited rings now.
-    assert_eq!((desk.state(), desk.ring.is_some()), (State::Ringing, true));
-    desk.ended(third, None).rests();
-}
-
-#[test]
-fn without_call_waiting_the_second_caller_hears_busy() {
-    let (mut desk, _) = Desk::talking("[call]\nwaiting = false");
-    let second = desk.rings("berta");
-    assert!(desk.said(&Output::Reject(second, 486)));
-    assert_eq!(desk.tone, None);
-}
-
-#[test]
-fn flash_gives_a_second_dial_tone_for_a_consultation() {
-    let (mut desk, first) = Desk::talking("");
-    assert!(desk.does(Input::Flash).said(&Output::Hold(first, true)));
-    assert_eq!(
-        (desk.state(), desk.tone, &desk.connected[..]),
-        (State::DialTone, Some(Tone::RecallDial), &[][..])
-    );
-    let (second, _) = desk.presses("300#").placed();
-    assert_ne!(first, second);
-    desk.hears(second, CallUpdate::Answered);
-    assert_eq!(
-        (desk.phone.call_state(first), desk.phone.call_state(second)),
-        (Some(CallState::OnHold), Some(CallState::Talking))
-    );
-    desk.does(Input::Flash);
-    assert_eq!(&desk.connected[..], &[first][..]);
-    desk.does(Input::HangUp);
-    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)));
-    desk.rests();
-}
-
-#[test]
-fn a_consultation_that_fails_leads_back() {
-    let (mut desk, first) = Desk::talking("");
-    let (second, _) = desk.does(Input::Flash).presses("300#").placed();
-    desk.ended(second, Some(486));
-    assert_eq!(desk.tone, Some(Tone::Busy));
-    // Left alone the first call stays on hold, without a howler.
-    desk.waits_ms(30_001);
-    assert_eq!((desk.state(), desk.tone), (State::OnHold, None));
-    assert!(desk.does(Input::Flash).said(&Output::Hold(first, false)));
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[first][..]));
-    // A flash while the second call is being placed gives it up.
-    let (third, _) = desk.does(Input::Flash).presses("300#").placed();
-    assert!(desk.does(Input::Flash).said(&Output::End(third)));
-    assert_eq!(&desk.connected[..], &[first][..]);
-}
-
-#[test]
-fn the_held_party_hangs_up() {
-    let (mut desk, first) = Desk::talking("");
-    desk.does(Input::Flash).waits_ms(60_000);
-    assert_eq!(desk.state(), State::OnHold);
-    desk.ended(first, None);
-    assert_eq!(desk.state(), State::Congestion);
-}
-
-#[test]
-fn a_short_press_of_the_hook_is_a_flash_in_the_country_s_window() {
-    // Germany: 170 to 500 ms.
-    let (mut desk, call) = Desk::talking("");
-    desk.puts_down();
-    assert_eq!(&desk.connected[..], &[][..], "the sound is cut at once");
-    desk.waits_ms(100).lifts();
-    assert_eq!(
-        (desk.state(), &desk.connected[..]),
-        (State::Talking, &[call][..]),
-        "a knock changes nothing"
-    );
-    desk.puts_down().waits_ms(300).lifts();
-    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::RecallDial)));
-    desk.puts_down().waits_ms(300).lifts();
-    assert_eq!(desk.state(), State::Talking);
-    desk.puts_down().waits_ms(499);
-    assert_eq!(desk.phone.call_state(call), Some(CallState::Talking));
-    assert!(desk.waits_ms(1).said(&Output::End(call)));
-    desk.rests();
-    assert_eq!(desk.lifts().tone, Some(Tone::Dial));
-}
-
-#[test]
-fn the_far_end_hangs_up_while_the_hook_is_down() {
-    let (mut desk, call) = Desk::talking("");
-    desk.puts_down().waits_ms(50).ended(call, None).rests();
-    assert_eq!(desk.waits_ms(50).lifts().tone, Some(Tone::Dial));
-}
-
-#[test]
-fn where_a_flash_means_nothing_putting_down_is_final() {
-    for toml in ["[call]\nflash = \"key\"", "[call]\nflash = \"off\""] {
-        let (mut desk, call) = Desk::talking(toml);
-        assert!(desk.puts_down().said(&Output::End(call)), "{toml}");
-        desk.rests();
-    }
-    let mut desk = Desk::ready("");
-    let (call, _) = desk.lifts().presses("200#").placed();
-    desk.hears(call, CallUpdate::Ringing);
-    assert!(desk.puts_down().said(&Output::End(call)));
-    desk.rests();
-    // `off` takes no flash key either.
-    let (mut desk, call) = Desk::talking("[call]\nflash = \"off\"");
-    desk.does(Input::Flash);
-    assert_eq!(&desk.connected[..], &[call][..]);
-}
-
-#[test]
-fn digits_in_a_call_are_sent_not_heard() {
-    let (mut desk, call) = Desk::talking("");
-    desk.does(Input::KeyDown(Key::Star));
-    assert!(desk.said(&Output::Dtmf(call, Key::Star, true)));
-    assert_eq!(desk.key_tone, None);
-    assert!(desk.does(Input::KeyUp(Key::Star)).said(&Output::Dtmf(call, Key::Star, false)));
-    // A key that is down when the call ends comes up before it does.
-    desk.does(Input::KeyDown(Key::Letter(0))).does(Input::HangUp);
-    assert_eq!(desk.said[..2], [Output::Dtmf(call, Key::Letter(0), false), Output::End(call)]);
-    let (mut desk, _) = Desk::talking("[call]\nkey_tones = true");
-    assert_eq!(desk.does(Input::KeyDown(Key::Star)).key_tone, Some(Key::Star));
-}
-
-#[test]
-fn a_rotary_dial_dials_and_sends_digits() {
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"xxx\"");
-    desk.lifts().does(Input::Rotary(Key::Digit(2))).does(Input::Rotary(Key::Digit(0)));
-    assert_eq!((desk.state(), desk.key_tone), (State::Collecting, None));
-    let (call, to) = desk.does(Input::Rotary(Key::Digit(3))).placed();
-    assert_eq!(to.address, "203");
-    desk.hears(call, CallUpdate::Answered).does(Input::Rotary(Key::Digit(7)));
-    assert!(desk.said(&Output::Dtmf(call, Key::Digit(7), true)));
-    assert!(desk.waits_ms(100).said(&Output::Dtmf(call, Key::Digit(7), false)));
-}
-
-#[test]
-fn keys_on_hook_do_nothing() {
-    let mut desk = Desk::ready("");
-    assert_eq!(desk.presses("112").said, []);
-    desk.rests();
-}
-
-#[test]
-fn emergency_goes_at_once_by_whatever_way_there_is() {
-    let to = |address: &str, account: Option<usize>| Destination {
-        address: address.to_owned(),
-        account: account.map(AccountId),
-        emergency: true,
-    };
-    // The line is registered.
-    assert_eq!(Desk::ready("").lifts().presses("112").placed().1, to("112", Some(0)));
-    // The second account is.
-    let two = format!("{ONE_LINE}[[account]]\nuser = \"2\"\ndomain = \"other\"\n[dial]\nemergency_route = \"sip:112@gate\"");
-    let mut desk = Desk::new(&two);
-    desk.does(Input::Line {
-        account: AccountId(1),
-        usable: true,
-    });
-    let (call, way) = desk.lifts().presses("112").placed();
-    assert_eq!(way, to("112", Some(1)));
-    // It fails: by the route; that fails, too: the tone and the reason.
-    let (second, way) = desk.ended(call, Some(503)).placed();
-    assert_eq!((way, desk.state()), (to("sip:112@gate", None), State::Calling));
-    assert_ne!(call, second);
-    desk.ended(second, Some(503));
-    assert_eq!(desk.tone, Some(Tone::Congestion));
-    // Neither is registered: by the route.
-    assert_eq!(Desk::new(&two).lifts().presses("110").placed().1, to("sip:112@gate", None));
-    // No route either: by the account all the same.
-    assert_eq!(Desk::new(ONE_LINE).lifts().presses("112").placed().1, to("112", Some(0)));
-    // Nothing at all.
-    assert!(
-        Desk::new("")
-            .lifts()
-            .presses("911")
-            .noted("neither an account nor an emergency route")
-    );
-}
-
-#[test]
-fn every_emergency_number_dials_at_its_last_key() {
-    for country in config::country::PLANS {
-        for map in ["x", "xx.T", "1!|9!|0!", "[2-8]xx"] {
-            for number in country.emergency {
-                let toml = format!(
-                    "[phone]\ncountry = \"{}\"\n[[account]]\nuser = \"1\"\ndomain = \"p\"\n[dial]\ndigit_map = \"{map}\"",
-                    country.code
-                );
-                let mut desk = Desk::new(&toml);
-                desk.lifts();
-                for key in number.chars() {
-                    assert!(
-                        matches!(desk.state(), State::DialTone | State::Collecting),
-                        "{} {number} {map}",
-                        country.code
-                    );
-                    desk.does(Input::KeyDown(Key::from_char(key).unwrap()));
-                }
-                assert_eq!(
-                    desk.placed().1,
-                    Destination {
-                        address: (*number).to_owned(),
-                        account: Some(AccountId(0)),
-                        emergency: true
-                    }
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn an_emergency_call_is_neither_given_up_nor_parked_nor_disturbed() {
-    let mut desk = Desk::ready("");
-    let (call, _) = desk.lifts().presses("112").placed();
-    desk.hears(call, CallUpdate::Ringing).waits_ms(3_600_000);
-    assert_eq!(desk.state(), State::Ringback);
-    desk.hears(call, CallUpdate::Answered).does(Input::Flash);
-    assert_eq!(&desk.connected[..], &[call][..]);
-    let second = desk.rings("anna");
-    assert!(desk.said(&Output::Reject(second, 486)));
-    assert!(desk.puts_down().said(&Output::End(call)), "no flash window in an emergency call");
-    desk.rests();
-}
-
-#[test]
-fn the_hotline_dials_by_itself() {
-    let mut desk = Desk::ready("[dial]\nhotline = \"101\"");
-    assert_eq!(desk.lifts().placed().1.address, "101");
-    assert_eq!(desk.tone, None);
-    let mut desk = Desk::ready("[dial]\nhotline = \"sip:door@10.0.0.9\"\nhotline_after_ms = 5000");
-    assert_eq!(desk.lifts().tone, Some(Tone::Dial));
-    assert_eq!(desk.waits_ms(5000).placed().1.address, "sip:door@10.0.0.9");
-    // A key in time dials as usual.
-    let mut desk = Desk::ready("[dial]\nhotline = \"101\"\nhotline_after_ms = 5000");
-    assert_eq!(desk.lifts().waits_ms(4000).presses("112").placed().1.address, "112");
-}
-
-#[test]
-fn auto_answer_needs_no_handset() {
-    let mut desk = Desk::ready("[call]\nauto_answer = 500");
-    let call = desk.rings("anna");
-    assert_eq!(desk.state(), State::Ringing);
-    assert!(desk.waits_ms(500).said(&Output::Answer(call)));
-    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, None, &[call][..]));
-    assert!(!desk.phone.off_hook());
-    // The next caller hears busy: nobody is there to flash.
-    let second = desk.rings("berta");
-    assert!(desk.said(&Output::Reject(second, 486)));
-    // Lifting takes the call over; otherwise its end is the end.
-    desk.lifts();
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
-    assert!(desk.does(Input::HangUp).said(&Output::End(call)));
-    let call = desk.rings("anna");
-    desk.waits_ms(500).ended(call, None).rests();
-    // `ctl hang-up` ends a call nobody lifted for.
-    let call = desk.rings("anna");
-    assert!(desk.waits_ms(500).puts_down().said(&Output::End(call)));
-    desk.rests();
-}
-
-#[test]
-fn auto_answer_at_once_does_not_ring() {
-    let mut desk = Desk::ready("[call]\nauto_answer = true");
-    let call = desk.rings("anna");
-    assert!(
-        desk.said(&Output::Answer(call))
-            && !desk
-                .said
-                .iter()
-                .any(|output| matches!(output, Output::Ring(_) | Output::Ringing(_)))
-    );
-    assert_eq!(desk.state(), State::Talking);
-    let mut desk = Desk::ready("");
-    let call = desk.phone.new_call();
-    desk.does(Input::Incoming {
-        call,
-        from: "door".to_owned(),
-        alert: Alert::Normal,
-        auto_answer: true,
-    });
-    assert!(desk.said(&Output::Answer(call)));
-}
-
-#[test]
-fn two_callers_at_once() {
-    let mut desk = Desk::ready("");
-    let first = desk.rings("anna");
-    let second = desk.rings("berta");
-    assert!(desk.said(&Output::Ringing(second)));
-    let third = desk.rings("carla");
-    assert!(desk.said(&Output::Reject(third, 486)));
-    // The first gives up: the second still rings. Lifted, it is answered.
-    desk.ended(first, None);
-    assert_eq!(desk.state(), State::Ringing);
-    let fourth = desk.rings("dora");
-    desk.lifts();
-    assert_eq!((&desk.connected[..], desk.tone), (&[second][..], Some(Tone::CallWaiting)));
-    assert_eq!(desk.phone.call_state(fourth), Some(CallState::Waiting));
-}
-
-#[test]
 fn the_line_lamp_follows_the_lines() {
     let mut desk = Desk::new(ONE_LINE);
     assert!(
@@ -790,5 +342,43 @@ fn the_line_lamp_follows_the_lines() {
             usable: false
         })
         .said(&Output::Lamp(Lamp::Line, LampState::Off))
+    );
+}
+
+#[test]
+fn ids_are_never_given_twice() {
+    let mut desk = Desk::ready("");
+    desk.does(Input::Incoming {
+        call: CallId(7),
+        from: "anna".to_owned(),
+        alert: Alert::Normal,
+        auto_answer: false,
+    });
+    assert_eq!(desk.phone.new_call(), CallId(8));
+    // One that is known already is no new call.
+    assert_eq!(
+        desk.does(Input::Incoming {
+            call: CallId(7),
+            from: "b".to_owned(),
+            alert: Alert::Normal,
+            auto_answer: false
+        })
+        .said,
+        []
+    );
+}
+
+#[test]
+fn what_the_far_end_calls_itself_stays_one_short_line() {
+    let mut desk = Desk::ready("");
+    desk.rings(&format!("anna\r\n{}", "x".repeat(10_000)));
+    let notes: Vec<_> = desk
+        .said
+        .iter()
+        .filter_map(|output| if let Output::Note(text) = output { Some(text) } else { None })
+        .collect();
+    assert!(
+        notes.iter().all(|text| text.len() < 200 && !text.contains(char::is_control)),
+        "{notes:?}"
     );
 }

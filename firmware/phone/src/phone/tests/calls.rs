@@ -1,0 +1,230 @@
+//! Stories of calls: ringing, waiting, holding, flashing, answering by itself.
+
+use super::*;
+
+#[test]
+fn it_rings_and_lifting_answers() {
+    let mut desk = Desk::ready("");
+    let call = desk.rings("anna");
+    assert!(desk.said(&Output::Ringing(call)));
+    assert_eq!(
+        (desk.state(), desk.ring),
+        (State::Ringing, Some(RingStyle { alert: Alert::Normal }))
+    );
+    desk.lifts();
+    assert!(desk.said(&Output::Answer(call)));
+    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, None, &[call][..]));
+    desk.hears(call, CallUpdate::Answered);
+    assert_eq!(desk.state(), State::Talking);
+}
+
+#[test]
+fn the_caller_gives_up() {
+    let mut desk = Desk::ready("");
+    let call = desk.rings("anna");
+    assert!(desk.ended(call, None).noted("missed"));
+    desk.rests();
+}
+
+#[test]
+fn an_incoming_call_while_dialling_is_refused_as_busy() {
+    let mut desk = Desk::ready("");
+    desk.lifts();
+    let call = desk.rings("anna");
+    assert!(desk.said(&Output::Reject(call, 486)));
+    assert_eq!((desk.state(), desk.phone.call_state(call)), (State::DialTone, None));
+    desk.presses("2");
+    let call = desk.rings("anna");
+    assert!(desk.said(&Output::Reject(call, 486)));
+}
+
+#[test]
+fn call_waiting_flash_answers_and_swaps() {
+    let (mut desk, first) = Desk::talking("");
+    let second = desk.rings("berta");
+    assert!(desk.said(&Output::Ringing(second)));
+    assert_eq!((desk.state(), desk.tone), (State::Talking, Some(Tone::CallWaiting)));
+    desk.does(Input::Flash);
+    assert!(desk.said(&Output::Hold(first, true)) && desk.said(&Output::Answer(second)));
+    assert_eq!((desk.tone, &desk.connected[..]), (None, &[second][..]));
+    desk.does(Input::Flash);
+    assert!(desk.said(&Output::Hold(second, true)) && desk.said(&Output::Hold(first, false)));
+    assert_eq!(&desk.connected[..], &[first][..]);
+    // Two calls and one that waits are the most.
+    let third = desk.rings("carla");
+    assert_eq!(desk.phone.call_state(third), Some(CallState::Waiting));
+    let fourth = desk.rings("dora");
+    assert!(desk.said(&Output::Reject(fourth, 486)));
+    desk.does(Input::HangUp);
+    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)) && !desk.said(&Output::End(third)));
+    // Who waited rings now.
+    assert_eq!((desk.state(), desk.ring.is_some()), (State::Ringing, true));
+    desk.ended(third, None).rests();
+}
+
+#[test]
+fn without_call_waiting_the_second_caller_hears_busy() {
+    let (mut desk, _) = Desk::talking("[call]\nwaiting = false");
+    let second = desk.rings("berta");
+    assert!(desk.said(&Output::Reject(second, 486)));
+    assert_eq!(desk.tone, None);
+}
+
+#[test]
+fn flash_gives_a_second_dial_tone_for_a_consultation() {
+    let (mut desk, first) = Desk::talking("");
+    assert!(desk.does(Input::Flash).said(&Output::Hold(first, true)));
+    assert_eq!(
+        (desk.state(), desk.tone, &desk.connected[..]),
+        (State::DialTone, Some(Tone::RecallDial), &[][..])
+    );
+    let (second, _) = desk.presses("300#").placed();
+    assert_ne!(first, second);
+    desk.hears(second, CallUpdate::Answered);
+    assert_eq!(
+        (desk.phone.call_state(first), desk.phone.call_state(second)),
+        (Some(CallState::OnHold), Some(CallState::Talking))
+    );
+    desk.does(Input::Flash);
+    assert_eq!(&desk.connected[..], &[first][..]);
+    desk.does(Input::HangUp);
+    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)));
+    desk.rests();
+}
+
+#[test]
+fn a_consultation_that_fails_leads_back() {
+    let (mut desk, first) = Desk::talking("");
+    let (second, _) = desk.does(Input::Flash).presses("300#").placed();
+    desk.ended(second, Some(486));
+    assert_eq!(desk.tone, Some(Tone::Busy));
+    // Left alone the first call stays on hold, without a howler.
+    desk.waits_ms(30_001);
+    assert_eq!((desk.state(), desk.tone), (State::OnHold, None));
+    assert!(desk.does(Input::Flash).said(&Output::Hold(first, false)));
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[first][..]));
+    // A flash while the second call is being placed gives it up.
+    let (third, _) = desk.does(Input::Flash).presses("300#").placed();
+    assert!(desk.does(Input::Flash).said(&Output::End(third)));
+    assert_eq!(&desk.connected[..], &[first][..]);
+}
+
+#[test]
+fn the_held_party_hangs_up() {
+    let (mut desk, first) = Desk::talking("");
+    desk.does(Input::Flash).waits_ms(60_000);
+    assert_eq!(desk.state(), State::OnHold);
+    desk.ended(first, None);
+    assert_eq!(desk.state(), State::Congestion);
+}
+
+#[test]
+fn a_short_press_of_the_hook_is_a_flash_in_the_country_s_window() {
+    // Germany: 170 to 500 ms.
+    let (mut desk, call) = Desk::talking("");
+    desk.puts_down();
+    assert_eq!(&desk.connected[..], &[][..], "the sound is cut at once");
+    desk.waits_ms(100).lifts();
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[call][..]),
+        "a knock changes nothing"
+    );
+    desk.puts_down().waits_ms(300).lifts();
+    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::RecallDial)));
+    desk.puts_down().waits_ms(300).lifts();
+    assert_eq!(desk.state(), State::Talking);
+    desk.puts_down().waits_ms(499);
+    assert_eq!(desk.phone.call_state(call), Some(CallState::Talking));
+    assert!(desk.waits_ms(1).said(&Output::End(call)));
+    desk.rests();
+    assert_eq!(desk.lifts().tone, Some(Tone::Dial));
+}
+
+#[test]
+fn the_far_end_hangs_up_while_the_hook_is_down() {
+    let (mut desk, call) = Desk::talking("");
+    desk.puts_down().waits_ms(50).ended(call, None).rests();
+    assert_eq!(desk.waits_ms(50).lifts().tone, Some(Tone::Dial));
+}
+
+#[test]
+fn where_a_flash_means_nothing_putting_down_is_final() {
+    for toml in ["[call]\nflash = \"key\"", "[call]\nflash = \"off\""] {
+        let (mut desk, call) = Desk::talking(toml);
+        assert!(desk.puts_down().said(&Output::End(call)), "{toml}");
+        desk.rests();
+    }
+    let mut desk = Desk::ready("");
+    let (call, _) = desk.lifts().presses("200#").placed();
+    desk.hears(call, CallUpdate::Ringing);
+    assert!(desk.puts_down().said(&Output::End(call)));
+    desk.rests();
+    // `off` takes no flash key either.
+    let (mut desk, call) = Desk::talking("[call]\nflash = \"off\"");
+    desk.does(Input::Flash);
+    assert_eq!(&desk.connected[..], &[call][..]);
+}
+
+#[test]
+fn auto_answer_needs_no_handset() {
+    let mut desk = Desk::ready("[call]\nauto_answer = 500");
+    let call = desk.rings("anna");
+    assert_eq!(desk.state(), State::Ringing);
+    assert!(desk.waits_ms(500).said(&Output::Answer(call)));
+    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, None, &[call][..]));
+    assert!(!desk.phone.off_hook());
+    // The next caller hears busy: nobody is there to flash.
+    let second = desk.rings("berta");
+    assert!(desk.said(&Output::Reject(second, 486)));
+    // Lifting takes the call over; otherwise its end is the end.
+    desk.lifts();
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+    assert!(desk.does(Input::HangUp).said(&Output::End(call)));
+    let call = desk.rings("anna");
+    desk.waits_ms(500).ended(call, None).rests();
+    // `ctl hang-up` ends a call nobody lifted for.
+    let call = desk.rings("anna");
+    assert!(desk.waits_ms(500).puts_down().said(&Output::End(call)));
+    desk.rests();
+}
+
+#[test]
+fn auto_answer_at_once_does_not_ring() {
+    let mut desk = Desk::ready("[call]\nauto_answer = true");
+    let call = desk.rings("anna");
+    assert!(
+        desk.said(&Output::Answer(call))
+            && !desk
+                .said
+                .iter()
+                .any(|output| matches!(output, Output::Ring(_) | Output::Ringing(_)))
+    );
+    assert_eq!(desk.state(), State::Talking);
+    let mut desk = Desk::ready("");
+    let call = desk.phone.new_call();
+    desk.does(Input::Incoming {
+        call,
+        from: "door".to_owned(),
+        alert: Alert::Normal,
+        auto_answer: true,
+    });
+    assert!(desk.said(&Output::Answer(call)));
+}
+
+#[test]
+fn two_callers_at_once() {
+    let mut desk = Desk::ready("");
+    let first = desk.rings("anna");
+    let second = desk.rings("berta");
+    assert!(desk.said(&Output::Ringing(second)));
+    let third = desk.rings("carla");
+    assert!(desk.said(&Output::Reject(third, 486)));
+    // The first gives up: the second still rings. Lifted, it is answered.
+    desk.ended(first, None);
+    assert_eq!(desk.state(), State::Ringing);
+    let fourth = desk.rings("dora");
+    desk.lifts();
+    assert_eq!((&desk.connected[..], desk.tone), (&[second][..], Some(Tone::CallWaiting)));
+    assert_eq!(desk.phone.call_state(fourth), Some(CallState::Waiting));
+}
