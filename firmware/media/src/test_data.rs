@@ -1,6 +1,7 @@
 //! What several tests need: data files, a deterministic noise, spectra, and libspandsp as oracle.
 #![allow(unsafe_code, reason = "libspandsp is reached by dlopen, in tests only")]
 
+use std::io::Write;
 use std::path::PathBuf;
 
 /// The folder of test data: `OFFHOOK_DATA`, else beside the workspace.
@@ -11,13 +12,18 @@ pub(crate) fn folder() -> PathBuf {
     )
 }
 
+/// Says that a test is skipped: on the real standard error, which the test harness does not swallow as it does `eprintln`.
+pub(crate) fn skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+}
+
 /// Reads a file of test data, or says that `test` is skipped.
 pub(crate) fn read(test: &str, name: &str) -> Option<Vec<u8>> {
     let path = folder().join(name);
     match std::fs::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            eprintln!("SKIPPED: {test}: {}: {error}", path.display());
+            skipped(test, &format!("{}: {error}", path.display()));
             None
         }
     }
@@ -35,7 +41,7 @@ pub(crate) fn read_all(test: &str, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     if found.is_empty() {
-        eprintln!("SKIPPED: {test}: nothing in {}", folder().join(name).display());
+        skipped(test, &format!("nothing in {}", folder().join(name).display()));
     }
     found
 }
@@ -167,7 +173,10 @@ pub(crate) mod spandsp {
                     .map(|name| dlopen(name.as_ptr(), 2))
                     .find(|it| !it.is_null());
                 let Some(library) = library else {
-                    eprintln!("SKIPPED: libspandsp oracle: libspandsp.so.2 is not installed (apt install libspandsp2)");
+                    super::skipped(
+                        "g722::bit_for_bit_what_libspandsp_makes",
+                        "libspandsp.so.2 is not installed (apt install libspandsp2)",
+                    );
                     return None;
                 };
                 let symbol = |name: &CStr| {

@@ -141,7 +141,7 @@ mod tests {
 
     /// Little-endian 16-bit words, as the ITU's sweep files hold them.
     fn words(name: &str) -> Option<Vec<i16>> {
-        let bytes = test_data::read("g711", &format!("codec/g711-stl/{name}"))?;
+        let bytes = test_data::read("g711::every_input", &format!("codec/g711-stl/{name}"))?;
         Some(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
     }
 

@@ -221,13 +221,11 @@ impl Qmf {
         (even, odd)
     }
 
-    /// Keeps sound as if it had been analysed. Only the last 24 samples matter.
-    fn hear(&mut self, sound: &[i16]) {
-        for pair in sound[sound.len().saturating_sub(24) & !1..].chunks_exact(2) {
-            self.0.copy_within(2.., 0);
-            self.0[22] = i32::from(pair[0]);
-            self.0[23] = i32::from(pair[1]);
-        }
+    /// Keeps two samples as if they had been analysed.
+    fn hear(&mut self, first: i16, second: i16) {
+        self.0.copy_within(2.., 0);
+        self.0[22] = i32::from(first);
+        self.0[23] = i32::from(second);
     }
 
     /// Two samples to one of each band.
@@ -295,6 +293,8 @@ pub struct Decoder {
     qmf: Qmf,
     /// The analysis bank of [`Decoder::follow`]: it hears what we play.
     heard: Qmf,
+    /// The odd one out of an odd number of samples followed.
+    waiting: Option<i16>,
 }
 
 impl Decoder {
@@ -304,6 +304,7 @@ impl Decoder {
             bands: Bands::new(),
             qmf: Qmf([0; 24]),
             heard: Qmf([0; 24]),
+            waiting: None,
         }
     }
 
@@ -320,24 +321,28 @@ impl Decoder {
             let (low, high) = self.bands.decode(byte);
             pair.copy_from_slice(&self.qmf.synthesise(low, high));
         }
-        self.heard.hear(&out[..need]);
+        self.waiting = None;
+        // Only the last 24 samples matter to a later `follow`.
+        for pair in out[need.saturating_sub(24)..need].chunks_exact(2) {
+            self.heard.hear(pair[0], pair[1]);
+        }
         Ok(need)
     }
 
     /// Follows sound that was made up in place of lost bytes: codes it and keeps the memory that leaves, so that
     /// scale and prediction fit when bytes come again (the method of G.722 Appendix III). `ahead`: at least
     /// [`QMF_DELAY`] samples the concealment would have played next; the bands run that much ahead of the sound.
-    /// Without them the memory fits less well.
+    /// Without them the memory fits less well. An odd sample waits for the next call.
     pub fn follow(&mut self, played: &[i16], ahead: &[i16]) {
+        let waiting = self.waiting.take();
+        let whole = (usize::from(waiting.is_some()) + played.len()) & !1;
         let mut bank = self.heard.clone();
-        let coming = played.iter().chain(&ahead[..ahead.len().min(QMF_DELAY)]);
-        let mut first = None;
-        for (place, &sample) in coming.enumerate() {
-            let Some(first) = first.take() else {
-                first = Some(sample);
-                continue;
+        let mut coming = waiting.iter().chain(played).chain(ahead);
+        for place in (0..whole + QMF_DELAY).step_by(2) {
+            let (Some(&first), Some(&second)) = (coming.next(), coming.next()) else {
+                break;
             };
-            let (low, high) = bank.analyse(first, sample);
+            let (low, high) = bank.analyse(first, second);
             if place >= QMF_DELAY {
                 // The byte an encoder would have sent, decoded as usual.
                 let byte = self.bands.clone().encode(low, high);
@@ -345,7 +350,13 @@ impl Decoder {
                 self.qmf.synthesise(low, high);
             }
         }
-        self.heard.hear(played);
+        let mut gone = waiting.iter().chain(played).copied();
+        for _ in 0..whole / 2 {
+            if let (Some(first), Some(second)) = (gone.next(), gone.next()) {
+                self.heard.hear(first, second);
+            }
+        }
+        self.waiting = gone.next();
     }
 }
 
@@ -363,7 +374,7 @@ mod tests {
 
     /// Big-endian words of a G.722 Appendix II sequence: bit 0 resets the coder.
     fn words(name: &str) -> Option<Vec<u16>> {
-        let bytes = test_data::read("g722", &format!("codec/g722-itu-appII/{name}"))?;
+        let bytes = test_data::read("g722::appendix_ii", &format!("codec/g722-itu-appII/{name}"))?;
         Some(bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
     }
 
@@ -409,8 +420,9 @@ mod tests {
     /// The ITU library's own sequences through the filter banks, where they are at hand.
     #[test]
     fn itu_library_sequences() {
-        let read = |name: &str| test_data::read("g722", &format!("codec/g722-stl/{name}"));
-        let (Some(input), Some(codes), Some(output)) = (read("inpsp.bin"), read("codspw.cod"), read("outsp1.bin")) else {
+        let read = |name: &str| test_data::read("g722::itu_library_sequences", &format!("codec/g722-stl/{name}"));
+        let Some(input) = read("inpsp.bin") else { return };
+        let (Some(codes), Some(output)) = (read("codspw.cod"), read("outsp1.bin")) else {
             return;
         };
         let words = |bytes: &[u8]| -> Vec<i16> { bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect() };
@@ -553,6 +565,29 @@ mod tests {
             follow > nothing + 1.0 && follow > reset + 1.0,
             "left alone {nothing:.1}, reset {reset:.1}, followed {follow:.1}"
         );
+    }
+
+    #[test]
+    fn following_in_odd_pieces_is_following() {
+        let sound = voiced(3_000);
+        let mut coded = vec![0; 1_500];
+        Encoder::new().encode(&sound, &mut coded).unwrap();
+        let after = |pieces: &[usize]| {
+            let mut decoder = Decoder::new();
+            let mut out = vec![0; 2_000];
+            decoder.decode(&coded[..1_000], &mut out).unwrap();
+            let mut at = 1_000;
+            for &piece in pieces {
+                decoder.follow(&sound[at..at + piece], &sound[at + piece..at + piece + 24]);
+                at += piece;
+            }
+            decoder.decode(&coded[1_000..], &mut out[..1_000]).unwrap();
+            out
+        };
+        let whole = after(&[320]);
+        for pieces in [&[81, 79, 80, 80][..], &[1, 318, 1], &[7, 7, 7, 7, 292], &[0, 319, 0, 1]] {
+            assert_eq!(after(pieces), whole, "{pieces:?}");
+        }
     }
 
     #[test]

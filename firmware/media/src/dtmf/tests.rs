@@ -231,13 +231,13 @@ fn what_is_no_key_is_no_key() {
 /// Captures of other people's phones: what they pressed is what we hear, once each.
 #[test]
 fn keys_in_captures_are_heard() {
-    let Some(bytes) = test_data::read("dtmf captures", "pcap/dtmf-expected.json") else {
+    let Some(bytes) = test_data::read("dtmf::keys_in_captures", "pcap/dtmf-expected.json") else {
         return;
     };
     let expected: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     let files = expected["files"].as_object().unwrap();
     for (name, streams) in files {
-        let capture = test_data::read("dtmf captures", name).unwrap();
+        let capture = test_data::read("dtmf::keys_in_captures", name).unwrap();
         let packets = test_data::datagrams(&capture);
         for (stream, wanted) in streams.as_object().unwrap() {
             let (ssrc, payload_type) = stream.split_once("/pt").unwrap();

@@ -97,6 +97,13 @@ fn names_of_every_length_end_on_a_word() {
         let value = chunk.items().next().unwrap().value();
         assert!(value.len() <= MAX_CNAME && name.as_bytes().starts_with(value) && std::str::from_utf8(value).is_ok());
         assert_eq!(value.len(), (2 * length).min(62));
+        // Sender report of 28 bytes, then header, SSRC, item: a zero byte must end the list, within the packet's length.
+        let end = 28 + 4 + 4 + 2 + value.len();
+        let stated = 28 + 4 * (usize::from(u16::from_be_bytes([out[30], out[31]])) + 1);
+        assert!(
+            end < stated && stated - end <= 4 && out[end..stated].iter().all(|&byte| byte == 0),
+            "{end} {stated}"
+        );
     }
 }
 
@@ -301,7 +308,7 @@ fn seeds_from_outside_never_panic() {
     let start = test_data::start();
     let mut us = side(0xA, NTP, start);
     let (mut read, mut refused) = (0, 0);
-    for (_, bytes) in test_data::read_all("rtcp seeds", "rtcp") {
+    for (_, bytes) in test_data::read_all("rtcp::seeds_from_outside", "rtcp") {
         for length in 0..=bytes.len().min(1_500) {
             match us.session.handle(&bytes[..length], start) {
                 Ok(_) => read += 1,
@@ -322,7 +329,7 @@ fn captures_from_outside_never_panic() {
     let start = test_data::start();
     let mut us = side(0xA, NTP, start);
     let (mut reports, mut datagrams) = (0, 0);
-    for (_, capture) in test_data::read_all("captures", "pcap") {
+    for (_, capture) in test_data::read_all("rtcp::captures_from_outside", "pcap") {
         for packet in test_data::datagrams(&capture) {
             datagrams += 1;
             reports += usize::from(us.session.handle(packet, start).is_ok());

@@ -70,7 +70,7 @@ fn rtp_rtcp_stun_and_dtls_are_told_apart() {
 
 #[test]
 fn seeds_from_outside_never_panic() {
-    for (path, bytes) in test_data::read_all("rtp seeds", "rtp") {
+    for (path, bytes) in test_data::read_all("rtp::seeds_from_outside", "rtp") {
         for length in 0..=bytes.len().min(2_000) {
             let cut = &bytes[..length];
             if let Ok(view) = View::parse(cut) {
@@ -164,6 +164,20 @@ fn a_jump_is_believed_at_its_second_packet() {
     assert!(matches!(sequence.update(50_004), Verdict::Take(_)));
     // Nothing of the old stream counts as lost because of the jump.
     assert_eq!((sequence.received(), sequence.expected(), sequence.lost()), (13, 13, 0));
+}
+
+/// RFC 3550 A.1: 3000 ahead and 100 behind.
+#[test]
+fn the_bounds_of_dropout_and_reordering() {
+    let start = || {
+        let mut sequence = Sequence::new();
+        sequence.update(10_000);
+        sequence
+    };
+    assert_eq!(start().update(10_000 - 100), Verdict::Take(65_536 + 9_900));
+    assert_eq!(start().update(10_000 - 101), Verdict::Suspect);
+    assert_eq!(start().update(10_000 + 2_999), Verdict::Take(65_536 + 12_999));
+    assert_eq!(start().update(10_000 + 3_000), Verdict::Suspect);
 }
 
 #[test]

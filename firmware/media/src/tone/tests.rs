@@ -8,7 +8,7 @@ const LEVEL: f32 = -13.0;
 
 /// The country table as tones with a name.
 fn table() -> Vec<(String, ToneSpec)> {
-    let Some(bytes) = test_data::read("tones", "tones.json") else {
+    let Some(bytes) = test_data::read("tone::every_tone_of_every_country", "tones.json") else {
         return Vec::new();
     };
     let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
@@ -80,8 +80,8 @@ fn bursts(samples: &[i16], rate: u32) -> Vec<(f64, f64)> {
     found
 }
 
-/// Share of the power that the given frequencies do not explain, after the best fit.
-fn unexplained(samples: &[i16], rate: u32, frequencies: &[f64]) -> f64 {
+/// The best fit of sines of given frequencies: the share of the power they do not explain, and their amplitudes.
+fn fit(samples: &[i16], rate: u32, frequencies: &[f64]) -> (f64, Vec<f64>) {
     let basis = |n: usize, k: usize| {
         let angle = std::f64::consts::TAU * frequencies[k / 2] * n as f64 / f64::from(rate);
         if k.is_multiple_of(2) { angle.sin() } else { angle.cos() }
@@ -104,14 +104,18 @@ fn unexplained(samples: &[i16], rate: u32, frequencies: &[f64]) -> f64 {
             row.iter_mut().zip(&pivot).for_each(|(place, value)| *place -= factor * value);
         }
     }
-    let fit: Vec<f64> = (0..size).map(|i| matrix[i][size] / matrix[i][i]).collect();
+    let weights: Vec<f64> = (0..size).map(|i| matrix[i][size] / matrix[i][i]).collect();
     let (mut left, mut power) = (0.0, 0.0);
     for (n, &sample) in samples.iter().enumerate() {
-        let value: f64 = (0..size).map(|k| fit[k] * basis(n, k)).sum();
+        let value: f64 = (0..size).map(|k| weights[k] * basis(n, k)).sum();
         left += (f64::from(sample) - value).powi(2);
         power += f64::from(sample).powi(2);
     }
-    left / power
+    (left / power, weights.chunks(2).map(|pair| pair[0].hypot(pair[1])).collect())
+}
+
+fn unexplained(samples: &[i16], rate: u32, frequencies: &[f64]) -> f64 {
+    fit(samples, rate, frequencies).0
 }
 
 /// The lines of a segment's spectrum.
@@ -174,12 +178,20 @@ fn check(name: &str, spec: &ToneSpec, rate: u32) {
         let sample = |ms: f64| (ms * f64::from(rate) / 1000.0) as usize;
         let part = &sound[sample(from + 6.0)..sample((to - 6.0).min(from + 250.0))];
         let wanted = lines(segment);
-        let left = unexplained(part, rate, &wanted);
+        let (left, amplitudes) = fit(part, rate, &wanted);
         assert!(
             left < 0.001,
             "{name} at {rate}: {:.2} % of the power is not {wanted:?}",
             left * 100.0
         );
+        // Every line is there, as strong as it should be: equal in a sum, 0.45 of the carrier beside it.
+        for amplitude in &amplitudes[1..] {
+            let (ratio, should) = (amplitude / amplitudes[0], if segment.mix == Mix::Sum { 1.0 } else { 0.45 });
+            assert!(
+                (ratio / should - 1.0).abs() < 0.1,
+                "{name} at {rate}: {wanted:?} have amplitudes {amplitudes:.0?}"
+            );
+        }
         // The check itself sees an error of 1 %: no frequency 1 % off may explain the sound as well.
         let span = part.len() as f64 / f64::from(rate);
         for k in 0..wanted.len() {

@@ -25,7 +25,7 @@ fn base64(text: &str) -> Vec<u8> {
 }
 
 fn json(name: &str) -> Option<serde_json::Value> {
-    let bytes = test_data::read("opus", &format!("codec/opus-gopus/{name}.json"))?;
+    let bytes = test_data::read("opus::recorded_packets", &format!("codec/opus-gopus/{name}.json"))?;
     Some(serde_json::from_slice(&bytes).unwrap())
 }
 
