@@ -101,11 +101,7 @@ pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> 
     let simulated = |name: &str| name.starts_with("wav:") || name == "silence" || name == "null";
     match (simulated(&request.capture), simulated(&request.playback)) {
         (true, true) => Ok(Box::new(SimulatedCard::open(request)?)),
-        (false, false) => Err(AudioError::open(
-            &request.capture,
-            "real cards are not supported yet",
-            "use wav:FILE or silence",
-        )),
+        (false, false) => Ok(Box::new(AlsaCard::open(request)?)),
         (true, false) | (false, true) => Err(AudioError::open(
             &request.playback,
             &format!(
