@@ -37,5 +37,6 @@ pub mod phone;
 pub mod registrar;
 pub mod signal;
 pub mod tones;
+pub mod vcard;
 pub mod wire;
 pub mod world;

@@ -8,6 +8,7 @@
  *   pcm_type.vcard { lib "DIR/libasound_module_pcm_vcard.so" }
  *   pcm.phone  { type vcard file "DIR/wire" side 0 }
  *   pcm.far    { type vcard file "DIR/wire" side 1 ppm -200 }
+ *   pcm.wide   { type vcard file "DIR/wire" side 0 rate 44100 format S32_LE channels 2 }    a card that can do nothing else
  *   pcm.files  { type vcard file "DIR/wire2" side 0 mic "IN.raw" speaker "OUT.raw" }      raw: mono i16 at the card's rate
  *
  *      writei ─transfer─▶ out[side] at frame base+appl_ptr ───time──▶ in of the other side ─transfer─▶ readi
@@ -206,20 +207,16 @@ static snd_pcm_sframes_t vcard_pointer(snd_pcm_ioplug_t *io)
 	return v->position % v->boundary;
 }
 
-static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas, snd_pcm_uframes_t offset,
-					snd_pcm_uframes_t count)
+/* Mono frames at `appl` to the cable or from it. */
+static void move(struct vcard *v, snd_pcm_uframes_t appl, int16_t *frames, snd_pcm_uframes_t count)
 {
-	struct vcard *v = io->private_data;
-	int16_t *frames = (int16_t *)((char *)areas->addr + (areas->first + areas->step * offset) / 8);
-	int64_t at = v->base + (int64_t)io->appl_ptr;
-	if (atomic_load(&faults(v)->gone))
-		return -ENODEV;
+	int64_t at = v->base + (int64_t)appl;
 	if (!direction(v)) {
 		if (v->running)
 			play(v, at, frames, count);
 		else
-			for (snd_pcm_uframes_t i = 0; i < count && io->appl_ptr + i < io->buffer_size; i++)
-				v->pending[io->appl_ptr + i] = frames[i];
+			for (snd_pcm_uframes_t i = 0; i < count && appl + i < v->io.buffer_size; i++)
+				v->pending[appl + i] = frames[i];
 	} else if (v->mic >= 0) {
 		ssize_t got = pread(v->mic, frames, count * 2, at * 2);
 		memset((char *)frames + (got > 0 ? got : 0), 0, count * 2 - (got > 0 ? got : 0));
@@ -227,7 +224,6 @@ static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
 		for (snd_pcm_uframes_t i = 0; i < count; i++)
 			frames[i] = hear(v, at + i);
 	}
-	return count;
 }
 
 static int vcard_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned count, unsigned short *revents)
@@ -283,6 +279,48 @@ static int vcard_close(snd_pcm_ioplug_t *io)
 	return 0;
 }
 
+/* One sample of one channel, as the phone laid it out. */
+static void *place(const snd_pcm_channel_area_t *areas, unsigned channel, snd_pcm_uframes_t frame)
+{
+	return (char *)areas[channel].addr + (areas[channel].first + areas[channel].step * frame) / 8;
+}
+
+static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas, snd_pcm_uframes_t offset,
+					snd_pcm_uframes_t count)
+{
+	struct vcard *v = io->private_data;
+	int wide = io->format == SND_PCM_FORMAT_S32_LE;
+	int16_t mono[1024];
+	if (atomic_load(&faults(v)->gone))
+		return -ENODEV;
+	for (snd_pcm_uframes_t done = 0; done < count;) {
+		snd_pcm_uframes_t part = count - done < 1024 ? count - done : 1024;
+		if (!direction(v)) {
+			for (snd_pcm_uframes_t i = 0; i < part; i++) {
+				int sum = 0;
+				for (unsigned c = 0; c < io->channels; c++) {
+					void *at = place(areas, c, offset + done + i);
+					sum += wide ? *(int32_t *)at >> 16 : *(int16_t *)at;
+				}
+				mono[i] = sum / (int)io->channels;
+			}
+			move(v, io->appl_ptr + done, mono, part);
+		} else {
+			move(v, io->appl_ptr + done, mono, part);
+			for (snd_pcm_uframes_t i = 0; i < part; i++)
+				for (unsigned c = 0; c < io->channels; c++) {
+					void *at = place(areas, c, offset + done + i);
+					if (wide)
+						*(int32_t *)at = (uint32_t)mono[i] << 16;
+					else
+						*(int16_t *)at = mono[i];
+				}
+		}
+		done += part;
+	}
+	return count;
+}
+
 static const snd_pcm_ioplug_callback_t callbacks = {
 	.start = vcard_start,
 	.stop = vcard_stop,
@@ -313,14 +351,13 @@ static struct wire *open_wire(const char *path)
 	return wire;
 }
 
-static int constrain(snd_pcm_ioplug_t *io, long rate)
+static int constrain(snd_pcm_ioplug_t *io, long rate, long channels, unsigned format)
 {
 	static const unsigned access[] = {SND_PCM_ACCESS_RW_INTERLEAVED, SND_PCM_ACCESS_MMAP_INTERLEAVED};
-	static const unsigned format[] = {SND_PCM_FORMAT_S16_LE};
 	int e;
 	if ((e = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 2, access)) < 0 ||
-	    (e = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, format)) < 0 ||
-	    (e = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, 1, 1)) < 0 ||
+	    (e = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, &format)) < 0 ||
+	    (e = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_CHANNELS, channels, channels)) < 0 ||
 	    (e = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_RATE, rate ? rate : 8000, rate ? rate : 48000)) < 0 ||
 	    (e = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_PERIOD_BYTES, 32, 65536)) < 0 ||
 	    (e = snd_pcm_ioplug_set_param_minmax(io, SND_PCM_IOPLUG_HW_BUFFER_BYTES, 64, 262144)) < 0 ||
@@ -333,7 +370,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 {
 	snd_config_iterator_t i, next;
 	const char *file = NULL, *mic = NULL, *speaker = NULL;
-	long side = 0, ppm = 0, rate = 0;
+	const char *layout = "S16_LE";
+	long side = 0, ppm = 0, rate = 0, channels = 1;
 	(void)root;
 	snd_config_for_each(i, next, conf)
 	{
@@ -346,6 +384,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 			  : !strcmp(id, "speaker") ? snd_config_get_string(entry, &speaker)
 			  : !strcmp(id, "side")    ? snd_config_get_integer(entry, &side)
 			  : !strcmp(id, "ppm")     ? snd_config_get_integer(entry, &ppm)
+			  : !strcmp(id, "format")  ? snd_config_get_string(entry, &layout)
+			  : !strcmp(id, "channels") ? snd_config_get_integer(entry, &channels)
 			  : !strcmp(id, "rate")    ? snd_config_get_integer(entry, &rate)
 						   : -EINVAL;
 		if (bad < 0) {
@@ -353,8 +393,9 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 			return -EINVAL;
 		}
 	}
-	if (!file || side < 0 || side > 1) {
-		SNDERR("vcard: needs file and side 0 or 1");
+	unsigned format = snd_pcm_format_value(layout);
+	if (!file || side < 0 || side > 1 || (format != SND_PCM_FORMAT_S16_LE && format != SND_PCM_FORMAT_S32_LE)) {
+		SNDERR("vcard: needs file, side 0 or 1, format S16_LE or S32_LE");
 		return -EINVAL;
 	}
 	struct vcard *v = calloc(1, sizeof *v);
@@ -393,7 +434,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 		vcard_close(&(snd_pcm_ioplug_t){.private_data = v});
 		return e;
 	}
-	if ((e = constrain(&v->io, rate)) < 0) {
+	if ((e = constrain(&v->io, rate, channels, format)) < 0) {
 		snd_pcm_ioplug_delete(&v->io);
 		return e;
 	}

@@ -1,0 +1,126 @@
+//! `type pulse`: a PulseAudio daemon of the test's own, one null sink, the phone plays into it and hears its monitor.
+
+use crate::bench::{chirps, request, run_again, wait};
+use board::audio::{Period, open};
+use offhook_tests::measure::{Clip, align};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAME: &str = "pulseaudio_carries_sound_both_ways";
+const CHILD: &str = "OFFHOOK_CARD_PULSE";
+
+pub(crate) fn test() {
+    if std::env::var_os(CHILD).is_some() {
+        return body();
+    }
+    let missing = [
+        "/usr/bin/pulseaudio",
+        "/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_pulse.so",
+    ];
+    let found = |path: &&str| Path::new(path).exists() || Path::new(&path.replace("x86_64", std::env::consts::ARCH)).exists();
+    if let Some(path) = missing.iter().find(|path| !found(path)) {
+        eprintln!("SKIPPED: {NAME}: no {path} (packages pulseaudio, libasound2-plugins)");
+        return;
+    }
+    let place = std::env::temp_dir().join(format!("offhook-pulse-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    let socket = place.join("native");
+    std::fs::write(
+        place.join("bench.pa"),
+        format!(
+            "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
+             load-module module-null-sink sink_name=ear rate=48000 channels=1\n",
+            socket.display()
+        ),
+    )
+    .unwrap();
+    let server = format!("unix:{}", socket.display());
+    std::fs::write(
+        place.join("asound.conf"),
+        format!(
+            "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\npcm.mouth {{ type pulse server \"{server}\" device \"ear.monitor\" }}\n"
+        ),
+    )
+    .unwrap();
+    let log = std::fs::File::create(place.join("log")).unwrap();
+    let mut daemon = Command::new("pulseaudio")
+        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+        .arg(place.join("bench.pa"))
+        .env("HOME", &place)
+        .env("XDG_RUNTIME_DIR", &place)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let ready = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        socket.exists()
+    });
+    let done = std::panic::catch_unwind(|| {
+        assert!(
+            ready,
+            "pulseaudio does not start: {}",
+            std::fs::read_to_string(place.join("log")).unwrap_or_default()
+        );
+        run_again(
+            NAME,
+            Command::new(std::env::current_exe().unwrap())
+                .env("ALSA_CONFIG_PATH", place.join("asound.conf"))
+                .env("PULSE_LATENCY_MSEC", "40")
+                .env("HOME", &place)
+                .env(CHILD, "1"),
+        );
+    });
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    std::fs::remove_dir_all(&place).unwrap();
+    if let Err(panic) = done {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn body() {
+    let mut card = open(&request("mouth", "ear")).unwrap();
+    let format = card.format();
+    println!("{format:?}");
+    let said = chirps(48_000, 2.0);
+    let mut heard = Vec::new();
+    let (mut spoken, mut xruns) = (0, 0);
+    let mut period = vec![0; format.period_frames];
+    let end = Instant::now() + Duration::from_secs(20);
+    while heard.len() < 48_000 * 4 && Instant::now() < end {
+        match card.read(&mut period).unwrap() {
+            Period::Ready => {
+                heard.extend_from_slice(&period);
+                let left = &said[spoken..];
+                let count = left.len().min(period.len());
+                period[..count].copy_from_slice(&left[..count]);
+                period[count..].fill(0);
+                spoken += count;
+                if let Period::Xrun { lost_frames } = card.write(&period).unwrap() {
+                    xruns += 1;
+                    println!("{} write xrun {lost_frames}", heard.len());
+                }
+            }
+            Period::NotYet => wait(&*card),
+            Period::Xrun { lost_frames } => {
+                xruns += 1;
+                println!("{} read xrun {lost_frames}", heard.len());
+            }
+        }
+    }
+    let got = align(
+        &Clip {
+            rate_hz: 48_000,
+            samples: said[..48_000].to_vec(),
+        },
+        &Clip {
+            rate_hz: 48_000,
+            samples: heard,
+        },
+        2.0,
+    );
+    println!("{got:?}, {xruns} xruns");
+    assert!(got.correlation > 0.9 && got.gain_db.abs() < 1.0, "{got:?}, {xruns} xruns");
+}
