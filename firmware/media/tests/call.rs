@@ -22,3 +22,25 @@ fn pcmu_on_a_lan_is_heard_whole_within_45_ms() {
     let stats = pair.stats(1);
     assert_eq!((stats.lost, stats.late, stats.concealed, stats.rejected), (0, 0, 0, 0));
 }
+
+#[test]
+#[ignore = "speed"]
+fn speed() {
+    for (codec, rate, frames) in [
+        (Codec::Pcmu, 8000, 40),
+        (Codec::Pcmu, 48_000, 240),
+        (Codec::G722, 16_000, 80),
+        (Codec::G722, 48_000, 240),
+        (Codec::Opus, 16_000, 80),
+        (Codec::Opus, 48_000, 240),
+    ] {
+        let speech = babble(rate, 20.0);
+        let mut pair = Pair::call(codec, rate, frames, 1);
+        let t = std::time::Instant::now();
+        let heard = pair.talk(&speech, 20.0);
+        println!(
+            "{codec:?} {rate}: {} us per period and phone",
+            t.elapsed().as_secs_f64() * 1e6 / (heard.len() / frames * 2) as f64
+        );
+    }
+}

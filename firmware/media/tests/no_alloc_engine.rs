@@ -1,0 +1,242 @@
+//! The audio path allocates and frees nothing: a counting allocator traps whatever does, around every call into the engine, for
+//! all codecs, with loss, jitter, keys, tones, a conference, re-starts and rubbish on the wire.
+#![allow(unsafe_code, reason = "a global allocator is unsafe by definition")]
+
+mod pair;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use media::{Codec, Command, Direction, Engine, EngineConfig, Event, PacketKind, Stream, StreamId};
+use pair::{Random, babble, config};
+
+struct Counting;
+
+thread_local! {
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static TOUCHED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn touched() {
+    if WATCHED.try_with(Cell::get).unwrap_or(false) {
+        TOUCHED.with(|t| t.set(t.get() + 1));
+    }
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged; only a counter is kept beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        touched();
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        touched();
+        unsafe { System.dealloc(place, layout) }
+    }
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        touched();
+        unsafe { System.realloc(place, layout, size) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        touched();
+        unsafe { System.alloc_zeroed(layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Runs a piece of the audio path and fails if it touched the heap.
+fn watched<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    TOUCHED.with(|t| t.set(0));
+    WATCHED.with(|w| w.set(true));
+    let result = work();
+    WATCHED.with(|w| w.set(false));
+    let count = TOUCHED.with(Cell::get);
+    assert_eq!(count, 0, "{what} touched the heap {count} times");
+    result
+}
+
+#[test]
+fn the_trap_works() {
+    let caught = std::panic::catch_unwind(|| watched("a vector", || drop(std::hint::black_box(vec![1u8; 100]))));
+    WATCHED.with(|w| w.set(false));
+    assert!(caught.is_err());
+}
+
+/// One engine that talks to itself: what stream 0 sends reaches stream 1 and the other way, through a bad network.
+fn storm(codec: Codec, rate: u32, frames: usize) {
+    let start = std::time::Instant::now();
+    let mut random = Random::new(u64::from(rate) + codec as u64);
+    let speech = babble(rate, 4.0);
+    let mut engine = Engine::new(
+        EngineConfig {
+            rate_hz: rate,
+            period_frames: frames,
+            sidetone_db: Some(-20),
+        },
+        start,
+    );
+    let stream = |side: usize, id: u32| {
+        let mut config = config(side, codec, rate, frames, start);
+        config.id = StreamId(id);
+        config.recv_payloads.push((120, Codec::Pcma));
+        config.opus_dtx = side == 1;
+        if id == 1 {
+            config.send_dtmf = None;
+        }
+        Stream::new(config).unwrap()
+    };
+    let mut spare: Vec<Box<Stream>> = (0..6).map(|n| stream(n % 2, n as u32 % 2)).collect();
+    let mut home: Vec<Box<Stream>> = Vec::with_capacity(64);
+    let mut wire: Vec<(Duration, StreamId, Vec<u8>)> = Vec::new();
+    let address = |side: u16| SocketAddr::from(([127, 0, 0, 1], 4000 + 10 * side));
+    let command =
+        |engine: &mut Engine, what: &str, command: Command, at: Duration| watched(what, || engine.handle_command(command, start + at));
+    for _ in 0..2 {
+        let stream = spare.pop().unwrap();
+        let id = stream.config().id;
+        command(&mut engine, "start", Command::Start(stream), Duration::ZERO);
+        command(&mut engine, "connect", Command::Connect { id, connected: true }, Duration::ZERO);
+    }
+    let period = Duration::from_secs_f64(frames as f64 / f64::from(rate));
+    let mut playback = vec![0i16; frames];
+    let (mut digits, mut packets) = (0, 0);
+    for n in 0..(12.0 / period.as_secs_f64()) as u32 {
+        let now = period * n;
+        let turn = n % 400;
+        match turn {
+            50 => command(
+                &mut engine,
+                "dtmf",
+                Command::Dtmf {
+                    id: StreamId(n / 400 % 2),
+                    event: (n / 400 % 12) as u8,
+                    down: true,
+                },
+                now,
+            ),
+            75 => command(
+                &mut engine,
+                "dtmf",
+                Command::Dtmf {
+                    id: StreamId(n / 400 % 2),
+                    event: (n / 400 % 12) as u8,
+                    down: false,
+                },
+                now,
+            ),
+            100 => command(&mut engine, "tone", Command::Tone(media::dtmf::tone(3, -10.0)), now),
+            120 => command(&mut engine, "key tone", Command::KeyTone(media::dtmf::tone(5, -10.0)), now),
+            140 => command(&mut engine, "key tone", Command::KeyTone(None), now),
+            160 => command(&mut engine, "tone", Command::Tone(None), now),
+            200 => command(&mut engine, "mute", Command::Mute(n % 800 == 200), now),
+            220 => command(
+                &mut engine,
+                "hold",
+                Command::Connect {
+                    id: StreamId(0),
+                    connected: false,
+                },
+                now,
+            ),
+            240 => command(
+                &mut engine,
+                "resume",
+                Command::Connect {
+                    id: StreamId(0),
+                    connected: true,
+                },
+                now,
+            ),
+            260 => command(
+                &mut engine,
+                "redirect",
+                Command::Redirect {
+                    id: StreamId(1),
+                    remote_rtp: address(0),
+                    remote_rtcp: address(0),
+                    direction: Direction { send: true, receive: true },
+                },
+                now,
+            ),
+            280 => watched("discontinuity", || engine.handle_discontinuity(400, start + now)),
+            300 => {
+                if let Some(stream) = spare.pop() {
+                    command(&mut engine, "replace", Command::Start(stream), now);
+                }
+            }
+            _ => {}
+        }
+        wire.sort_by_key(|(at, ..)| *at);
+        while wire.first().is_some_and(|(at, ..)| *at <= now) {
+            let (at, id, mut bytes) = wire.remove(0);
+            let from = address(1 - id.0 as u16);
+            if random.unit() < 0.02 {
+                let place = random.next() as usize % bytes.len();
+                bytes[place] ^= random.next() as u8;
+            }
+            packets += 1;
+            watched("packet", || engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at));
+        }
+        let at = n as usize * frames % (speech.len() - frames);
+        watched("process", || engine.process(&speech[at..at + frames], &mut playback, start + now));
+        loop {
+            let Some(transmit) = watched("poll_transmit", || engine.poll_transmit()) else {
+                break;
+            };
+            if random.unit() < 0.1 {
+                continue;
+            }
+            let late = Duration::from_secs_f64(0.002 + random.unit() * random.unit() * 0.08);
+            let late = if n / 300 % 5 == 4 { Duration::from_millis(300) } else { late };
+            wire.push((now + late, StreamId(1 - transmit.stream.0), transmit.bytes.to_vec()));
+        }
+        while let Some(event) = watched("poll_event", || engine.poll_event()) {
+            match event {
+                Event::Retired(stream) => home.push(stream),
+                Event::Digit { .. } => digits += 1,
+                Event::Stats { .. } | Event::Levels { .. } | Event::FirstSound(_) | Event::Bye(_) => {}
+            }
+        }
+    }
+    let stats = engine.stats(StreamId(0)).unwrap();
+    assert!(
+        packets > 500 && digits > 0 && stats.concealed > 0 && stats.received > 200,
+        "{codec:?}: the storm was none: {stats:?}"
+    );
+    for id in [StreamId(0), StreamId(1)] {
+        command(&mut engine, "stop", Command::Stop(id), Duration::from_secs(13));
+    }
+    while let Some(event) = watched("poll_event", || engine.poll_event()) {
+        if let Event::Retired(stream) = event {
+            home.push(stream);
+        }
+    }
+    assert_eq!((home.len() + spare.len(), engine.streams()), (6, 0), "every stream came home");
+}
+
+#[test]
+fn pcmu_touches_no_heap() {
+    storm(Codec::Pcmu, 8000, 40);
+    storm(Codec::Pcmu, 48_000, 240);
+}
+
+#[test]
+fn pcma_touches_no_heap() {
+    storm(Codec::Pcma, 44_100, 441);
+}
+
+#[test]
+fn g722_touches_no_heap() {
+    storm(Codec::G722, 16_000, 80);
+    storm(Codec::G722, 48_000, 256);
+}
+
+#[test]
+fn opus_touches_no_heap() {
+    storm(Codec::Opus, 48_000, 240);
+    storm(Codec::Opus, 16_000, 160);
+}
