@@ -30,6 +30,8 @@ pub(crate) struct Delay {
     target: Target,
     /// A packet's sound is wanted up to one card period before its first sample is heard.
     period_ms: f64,
+    /// Arrival and media time of the last packet.
+    last: (f64, f64),
 }
 
 impl Delay {
@@ -39,6 +41,7 @@ impl Delay {
             skew: Skew::new(),
             target: Target::new(FIRST_GUESS_MS),
             period_ms,
+            last: (f64::NEG_INFINITY, f64::INFINITY),
         }
     }
 
@@ -48,8 +51,19 @@ impl Delay {
         self.floor.add(transit, arrival_ms);
         self.skew.add(transit, arrival_ms);
         let late = transit - self.floor.get().unwrap_or(transit);
-        self.target.add(late);
+        // After a stall everything comes at once, each packet a little less late than the one before: that is one event, not ten.
+        let (last_arrival, last_media) = std::mem::replace(&mut self.last, (arrival_ms, media_ms));
+        let follows = media_ms > last_media && arrival_ms - last_arrival < (media_ms - last_media) / 2.0;
+        if !follows {
+            self.target.add(late);
+        }
         late
+    }
+
+    /// The transit of the fastest packet, in ms of no meaning but in comparison.
+    #[cfg(test)]
+    pub(crate) fn floor_ms(&self) -> f64 {
+        self.floor.get().unwrap_or(0.0)
     }
 
     /// How late a packet would be that came now, without learning from it.

@@ -83,6 +83,8 @@ pub(crate) struct Playout {
     clock_hz: u32,
     /// Samples made up that the far clock was not yet moved on for.
     unaccounted: usize,
+    /// Samples made up before it was clear that nothing came, and packets skipped until then.
+    dry: Option<(usize, u64)>,
     /// Samples of silence since sound stopped on purpose (event, comfort noise).
     pausing: bool,
     fade_in: bool,
@@ -114,6 +116,7 @@ impl Playout {
             decoder: 0,
             clock_hz,
             unaccounted: 0,
+            dry: None,
             pausing: false,
             fade_in: false,
             last_stretch_ms: f64::NEG_INFINITY,
@@ -203,6 +206,7 @@ impl Playout {
     pub(crate) fn restart(&mut self) {
         self.store.clear();
         self.delay.restart();
+        self.dry = None;
         self.wait();
     }
 
@@ -246,6 +250,7 @@ impl Playout {
         }
     }
 
+    /// Goes back to waiting for a spurt; sound made up for a pause counts for nothing.
     fn wait(&mut self) {
         self.state = State::Waiting;
         self.unaccounted = 0;
@@ -334,6 +339,14 @@ impl Playout {
         if wait > 0 {
             self.hush(wait.min(missing));
             return;
+        }
+        if let Some((made_up, skipped)) = self.dry.take() {
+            let gap = self.ticks_to_samples(head.timestamp - self.next_timestamp);
+            let pause = self.counts.skipped == skipped && gap > made_up as i64 / 2;
+            if !pause {
+                self.unaccounted = made_up;
+                self.account_late();
+            }
         }
         self.state = State::Playing;
         self.next_timestamp = head.timestamp;
@@ -437,7 +450,8 @@ impl Playout {
         }
         self.unaccounted += self.make_up(decoders, missing);
         if self.ms(self.unaccounted) > DRY_MS {
-            self.account_late();
+            // Whether this was a pause of talk or the network's doing, the next packet will tell.
+            self.dry = Some((self.unaccounted, self.counts.skipped));
             self.wait();
         }
     }
@@ -650,3 +664,10 @@ impl Playout {
         }
     }
 }
+
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod traces;

@@ -8,8 +8,8 @@ const COARSE_MS: f64 = 10.0;
 
 /// Part of the packets that shall be in time.
 const QUANTILE: f64 = 0.985;
-/// Weight of the past after each packet, once learnt: half is forgotten in about nine seconds of 20 ms packets.
-const KEEP: f64 = 0.9985;
+/// Weight of the past after each packet, once learnt: half is forgotten in about five seconds of 20 ms packets.
+const KEEP: f64 = 0.997;
 /// Packets the first guess weighs.
 const PRIOR: f64 = 1.5;
 

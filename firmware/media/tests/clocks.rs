@@ -1,0 +1,91 @@
+//! Cards whose clocks differ, and cards that stop: the delay stays where it was.
+
+mod pair;
+
+use std::time::Duration;
+
+use media::Codec;
+use pair::{Pair, babble};
+
+/// Hours of a call with both cards off by `ppm` in opposite directions; the delay of each minute.
+fn hours(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) -> Vec<f64> {
+    let speech = babble(rate, 30.0);
+    let mut pair = Pair::call(codec, rate, frames, 3);
+    pair.sides[0].ppm = ppm[0];
+    pair.sides[1].ppm = ppm[1];
+    let mut delays = Vec::new();
+    for minute in 1..=minutes {
+        pair.talk(&speech, 60.0);
+        let stats = pair.stats(1);
+        delays.push(f64::from(stats.delay_ms));
+        if minute > 5 {
+            // The far card is slow by `ppm[0]`, ours by `ppm[1]`.
+            let want = ppm[1] - ppm[0];
+            assert!(
+                (f64::from(stats.drift_ppm) - want).abs() < 20.0,
+                "measured {} ppm, true {want}",
+                stats.drift_ppm
+            );
+        }
+        pair.sides.iter_mut().for_each(|s| s.events.clear());
+    }
+    let stats = pair.stats(1);
+    println!(
+        "{codec:?} {ppm:?}: {minutes} min, concealed {} ms, late {}, lost {}",
+        stats.concealed_ms, stats.late, stats.lost
+    );
+    assert_eq!((stats.lost, stats.late), (0, 0));
+    assert!(stats.concealed_ms <= 40, "{} ms were made up", stats.concealed_ms);
+    delays
+}
+
+fn flat(delays: &[f64]) {
+    let settled = &delays[1..];
+    let (least, most) = (
+        settled.iter().copied().fold(f64::INFINITY, f64::min),
+        settled.iter().copied().fold(0.0, f64::max),
+    );
+    println!("delay {least:.2} to {most:.2} ms");
+    assert!(most - least <= 5.0, "the delay wandered from {least} to {most} ms");
+    assert!(most < 15.0, "{most} ms");
+}
+
+#[test]
+fn two_hours_of_200_ppm_leave_the_delay_flat() {
+    for ppm in [[200.0, -200.0], [-200.0, 200.0], [0.0, 200.0]] {
+        flat(&hours(Codec::Pcmu, 8000, 40, ppm, 120));
+    }
+}
+
+#[test]
+fn the_other_codecs_drift_alike() {
+    flat(&hours(Codec::G722, 16_000, 80, [200.0, -200.0], 15));
+    flat(&hours(Codec::Opus, 16_000, 80, [-200.0, 200.0], 10));
+}
+
+/// A stalled audio thread: nothing is processed, then everything at once (the card had it all), or with a hole (xrun).
+#[test]
+fn a_thousand_stalls_leave_the_delay_where_it_was() {
+    let speech = babble(8000, 30.0);
+    for told in [true, false] {
+        let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 5);
+        pair.talk(&speech, 20.0);
+        let before = f64::from(pair.stats(1).delay_ms);
+        let mut worst = 0f64;
+        for n in 0..1000 {
+            let stall = Duration::from_millis([20, 50, 100, 200, 500][n % 5]);
+            // The right card is not served for so long; its sound of that time is lost.
+            pair.sides[1].next += stall;
+            if told {
+                let now = pair.start + pair.sides[1].next;
+                pair.sides[1].engine.handle_discontinuity(stall.as_millis() as i64 * 8, now);
+            }
+            pair.talk(&speech, 3.0);
+            worst = worst.max(f64::from(pair.stats(1).delay_ms) - before);
+            pair.sides.iter_mut().for_each(|s| s.events.clear());
+        }
+        let after = f64::from(pair.stats(1).delay_ms);
+        println!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 3 s after a stall");
+        assert!((after - before).abs() <= 5.0, "{before} ms before, {after} ms after");
+    }
+}
