@@ -26,6 +26,11 @@ const SLACK_MS: f64 = 1.0;
 /// Slips made for each ms off target, in ppm, and their most. A tenth of a per cent is far below what an ear notices.
 const SLIP_PPM_PER_MS: f64 = 250.0;
 const SLIP_MOST_PPM: f64 = 1000.0;
+/// Weight of one packet in the memory of loss: about five seconds of 20 ms packets.
+const LOSS_MEMORY: f64 = 0.004;
+/// Loss from which on it pays to wait for copies, and below which it does not any more.
+const COPIES_ON: f64 = 0.012;
+const COPIES_OFF: f64 = 0.005;
 /// Least time between two stretches, in ms, unless the delay is far too long.
 const STRETCH_EVERY_MS: f64 = 60.0;
 /// Excess from here on is worked off as fast as it goes, in ms.
@@ -95,6 +100,10 @@ pub(crate) struct Playout {
     frame: Box<[i16]>,
     frame_ms: f64,
     delay_ms: f64,
+    /// Share of packets lost lately, and whether the last sound carried a copy of the one before it.
+    loss: f64,
+    copies: bool,
+    waits_for_copies: bool,
     noise: f32,
     noise_seed: u32,
     counts: Counts,
@@ -125,12 +134,29 @@ impl Playout {
             frame: vec![0; crate::codec::MAX_SAMPLES].into_boxed_slice(),
             frame_ms: 20.0,
             delay_ms: 0.0,
+            loss: 0.0,
+            copies: false,
+            waits_for_copies: false,
             noise: 0.0,
             noise_seed: 0x2545_F491,
             counts: Counts::default(),
             played_first: false,
             realign: false,
         }
+    }
+
+    /// The delay to steer to. Where packets get lost and their successors carry copies of them (Opus FEC), it pays to wait for one.
+    fn target_ms(&self) -> f64 {
+        self.delay.target_ms() + if self.waits_for_copies { self.frame_ms } else { 0.0 }
+    }
+
+    /// `lost` packets did not come before one that did.
+    fn learn_loss(&mut self, lost: i64) {
+        for _ in 0..lost.clamp(0, 10) {
+            self.loss += (1.0 - self.loss) * LOSS_MEMORY;
+        }
+        self.loss -= self.loss * LOSS_MEMORY;
+        self.waits_for_copies = self.copies && self.loss > if self.waits_for_copies { COPIES_OFF } else { COPIES_ON };
     }
 
     fn media_ms(&self, timestamp: i64) -> f64 {
@@ -181,7 +207,7 @@ impl Playout {
 
     fn delay_at(&self, now_ms: f64) -> f64 {
         match self.state {
-            State::Waiting => self.delay.target_ms(),
+            State::Waiting => self.target_ms(),
             State::Playing => self
                 .delay
                 .of(self.media_ms(self.next_timestamp), now_ms + self.ms(self.line.unplayed())),
@@ -237,7 +263,7 @@ impl Playout {
 
     /// Nobody listens: lets packets go whose time has come, undecoded.
     pub(crate) fn drain(&mut self, now_ms: f64) {
-        let target = self.delay.target_ms();
+        let target = self.target_ms();
         while let Some(head) = self.store.head() {
             if self.delay.of(self.media_ms(head.timestamp), now_ms) < target {
                 break;
@@ -321,7 +347,7 @@ impl Playout {
     /// Silence until the first packet has waited for its target; more than one overdue: the old ones go.
     fn begin_when_due(&mut self, missing: usize, now_ms: f64) {
         let at_ms = now_ms + self.ms(self.line.unplayed());
-        let target = self.delay.target_ms();
+        let target = self.target_ms();
         while let (Some(head), Some(second)) = (self.store.head(), self.store.second()) {
             let overdue = self.delay.of(self.media_ms(second.timestamp), at_ms) >= target;
             if head.kind != Kind::Other && (!overdue || second.kind == Kind::Other) {
@@ -486,7 +512,7 @@ impl Playout {
             }
         }
         // Too much delay is best worked off where sound is made up anyway.
-        let excess = self.delay.of(self.media_ms(head.timestamp), at_ms + self.ms(left)) - self.delay.target_ms();
+        let excess = self.delay.of(self.media_ms(head.timestamp), at_ms + self.ms(left)) - self.target_ms();
         if excess > LOW_MS {
             let shorter = samples(excess, self.line.rate()).min(left);
             self.next_timestamp += self.samples_to_ticks(shorter);
@@ -535,7 +561,7 @@ impl Playout {
         if self.unaccounted > 0 {
             self.account_late();
             let at_ms = now_ms + self.ms(self.line.unplayed());
-            let excess = self.delay.of(self.media_ms(head.timestamp), at_ms) - self.delay.target_ms();
+            let excess = self.delay.of(self.media_ms(head.timestamp), at_ms) - self.target_ms();
             if excess > DROP_MS
                 && let Some(second) = self.store.second()
             {
@@ -557,8 +583,11 @@ impl Playout {
                 self.fade_in = true;
             }
         }
+        self.copies = decoder.has_fec(self.store.payload()) || (self.copies && self.waits_for_copies);
+        let lost = self.store.next().map_or(0, |next| head.sequence - next);
         let decoded = decoder.decode(self.store.payload(), &mut self.frame);
         self.store.pop();
+        self.learn_loss(lost);
         let Ok(n) = decoded else {
             // Undecodable is as good as lost: the next packet's timestamp shows the gap.
             let frame = samples(self.frame_ms, self.line.rate());
@@ -593,7 +622,7 @@ impl Playout {
     /// Brings the delay towards its target within the `n` samples just appended.
     fn adapt(&mut self, n: usize, now_ms: f64, card_ppm: f64) {
         let rate = self.line.rate();
-        let excess = self.delay_at(now_ms) - self.delay.target_ms();
+        let excess = self.delay_at(now_ms) - self.target_ms();
         // Steady drift and small errors: slips of one sample.
         let off = excess - excess.clamp(-SLACK_MS, SLACK_MS);
         let ppm = card_ppm - self.delay.ppm() + (off * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
@@ -606,8 +635,8 @@ impl Playout {
         if excess > HIGH_MS {
             let far = excess > FAR_MS;
             let at_hand = self.at_hand_ms();
-            let spare = if at_hand > self.delay.target_ms() + self.frame_ms + 10.0 {
-                at_hand - self.delay.target_ms()
+            let spare = if at_hand > self.target_ms() + self.frame_ms + 10.0 {
+                at_hand - self.target_ms()
             } else {
                 self.spare[0].min(self.spare[1]).min(at_hand)
             };

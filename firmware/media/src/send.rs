@@ -18,6 +18,11 @@ use crate::rtp::{HEADER_LEN, Sender};
 use crate::stream::{Codec, StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
+/// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s unless told 10 % loss, and then the
+/// sound suffers; PESQ-WB of speech clean / with 5 % lost: 24 kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
+const FEC_BITRATE: u32 = 40_000;
+/// How much of the loss once reported is still believed at the next report.
+const LOSS_KEPT: f32 = 0.7;
 /// Level of in-band digits, dBm0 for both frequencies together (ITU-T Q.23 and Q.24 ask −3 to −27).
 const INBAND_DBM0: f32 = -8.0;
 /// Shortest in-band digit, in ms.
@@ -46,6 +51,8 @@ pub(crate) struct Send {
     card_hz: u32,
     level: LevelMeter,
     sent: u64,
+    /// What the encoder was told of the far end's loss.
+    loss: f32,
 }
 
 impl Send {
@@ -54,7 +61,7 @@ impl Send {
             card_rate_hz: config.card_rate_hz,
             fec: config.opus_fec,
             dtx: config.opus_dtx,
-            bitrate: None,
+            bitrate: (config.opus_fec && config.card_rate_hz >= 16_000).then_some(FEC_BITRATE),
         };
         let encoder = Encoder::new(config.codec, options).map_err(|e| StreamError::Opus(e.to_string()))?;
         let rate = encoder.rate_hz();
@@ -85,6 +92,7 @@ impl Send {
             level: LevelMeter::new(),
             encoder,
             sent: 0,
+            loss: 0.0,
         })
     }
 
@@ -114,9 +122,11 @@ impl Send {
         }
     }
 
-    /// The far end loses this share of our packets.
+    /// The far end loses this share of our packets. A calm report of five seconds does not mean that the loss is over: told high at
+    /// once, low slowly; and never more than 10 %, because beyond it the copies cost the sound more than they save (measured).
     pub(crate) fn set_loss(&mut self, share: f32) {
-        self.encoder.set_loss_percent((share * 100.0).round().clamp(0.0, 100.0) as u8);
+        self.loss = share.max(self.loss * LOSS_KEPT);
+        self.encoder.set_loss_percent((self.loss * 100.0).clamp(0.0, 10.0) as u8);
     }
 
     /// A key goes down or up. `false`: dropped, too many wait.

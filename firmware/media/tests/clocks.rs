@@ -7,8 +7,8 @@ use std::time::Duration;
 use media::Codec;
 use pair::{Pair, babble};
 
-/// Hours of a call with both cards off by `ppm` in opposite directions; the delay of each minute.
-fn hours(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) -> Vec<f64> {
+/// Minutes of a call with both cards off by `ppm` in opposite directions; the delay of each minute.
+fn drift(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) -> Vec<f64> {
     let speech = babble(rate, 30.0);
     let mut pair = Pair::call(codec, rate, frames, 3);
     pair.sides[0].ppm = ppm[0];
@@ -18,7 +18,7 @@ fn hours(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) ->
         pair.talk(&speech, 60.0);
         let stats = pair.stats(1);
         delays.push(f64::from(stats.delay_ms));
-        if minute > 5 {
+        if minute > 6 {
             // The far card is slow by `ppm[0]`, ours by `ppm[1]`.
             let want = ppm[1] - ppm[0];
             assert!(
@@ -51,16 +51,16 @@ fn flat(delays: &[f64]) {
 }
 
 #[test]
-fn two_hours_of_200_ppm_leave_the_delay_flat() {
-    for ppm in [[200.0, -200.0], [-200.0, 200.0], [0.0, 200.0]] {
-        flat(&hours(Codec::Pcmu, 8000, 40, ppm, 120));
+fn an_hour_of_200_ppm_leave_the_delay_flat() {
+    for ppm in [[200.0, -200.0], [-200.0, 200.0]] {
+        flat(&drift(Codec::Pcmu, 8000, 40, ppm, 60));
     }
 }
 
 #[test]
 fn the_other_codecs_drift_alike() {
-    flat(&hours(Codec::G722, 16_000, 80, [200.0, -200.0], 15));
-    flat(&hours(Codec::Opus, 16_000, 80, [-200.0, 200.0], 10));
+    flat(&drift(Codec::G722, 16_000, 80, [200.0, -200.0], 8));
+    flat(&drift(Codec::Opus, 16_000, 80, [-200.0, 200.0], 7));
 }
 
 /// A stalled audio thread: nothing is processed, then everything at once (the card had it all), or with a hole (xrun).
@@ -80,12 +80,12 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
                 let now = pair.start + pair.sides[1].next;
                 pair.sides[1].engine.handle_discontinuity(stall.as_millis() as i64 * 8, now);
             }
-            pair.talk(&speech, 3.0);
+            pair.talk(&speech, 2.0);
             worst = worst.max(f64::from(pair.stats(1).delay_ms) - before);
             pair.sides.iter_mut().for_each(|s| s.events.clear());
         }
         let after = f64::from(pair.stats(1).delay_ms);
-        println!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 3 s after a stall");
+        println!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall");
         assert!((after - before).abs() <= 5.0, "{before} ms before, {after} ms after");
     }
 }

@@ -174,9 +174,17 @@ fn recorded_networks_are_weathered_better_than_by_other_buffers() {
             counts.lengthened,
             counts.shortened,
         );
+        // A tenth, or half a per cent, is the noise of so few packets.
+        let missed = late + dropped;
         assert!(
-            late + dropped <= 1e9 * fixed.max(1.0),
+            missed <= (fixed * 1.1).max(0.5),
             "{}: more is missed than by a fixed buffer of the same delay",
+            trace.name
+        );
+        // What phones ship with misses more wherever there is jitter to speak of.
+        assert!(
+            missed <= trace.fixed(60.0).max(0.5),
+            "{}: more is missed than by a fixed buffer of 60 ms",
             trace.name
         );
     }
