@@ -25,7 +25,12 @@ use crate::stream::{Codec, StreamConfig, StreamError};
 const COMFORT_NOISE: u8 = 13;
 /// A packet so much later or earlier than the fastest is of another timeline, in ms.
 const MOST_LATE_MS: f64 = 1000.0;
-const MOST_EARLY_MS: f64 = 250.0;
+const MOST_EARLY_MS: f64 = 15.0;
+/// In its first packets a stream may be earlier by so much, in ms.
+const YOUNG: u64 = 25;
+const YOUNG_EARLY_MS: f64 = 250.0;
+/// Loudest comfort noise believed (RMS of i16): −34 dB below full scale.
+const LOUDEST_NOISE: f32 = 650.0;
 /// No packet is shorter than 2.5 ms: a sequence number cannot run away from the timestamp.
 const SHORTEST_MS: f64 = 2.5;
 /// Two packets in a row of a new source come within this time, in ms.
@@ -237,7 +242,13 @@ impl Receive {
             if !fits || !matches!(role, Role::Sound(_)) {
                 return Outcome::Rejected;
             }
-            self.adopt(view, clock);
+            if self.ssrc == Some(view.ssrc) && clock == self.clock_hz && self.near(view) {
+                // The same timeline, only that the network changed: what waits stays.
+                self.highest = (view.sequence, view.timestamp);
+                self.timestamp = self.extend(view.timestamp);
+            } else {
+                self.adopt(view, clock);
+            }
         }
         match self.sequence.update(view.sequence) {
             Verdict::Take(sequence) => self.take(role, sequence, view, packet, arrival, arrival_ms),
@@ -254,6 +265,14 @@ impl Receive {
         }
     }
 
+    /// Whether a confirmed candidate goes on where the stream is, a little off.
+    fn near(&self, view: &View) -> bool {
+        let packets = view.sequence.wrapping_sub(self.highest.0) as i16;
+        let ticks = view.timestamp.wrapping_sub(self.highest.1) as i32;
+        let frames = f64::from(ticks) * 1000.0 / f64::from(self.clock_hz) / self.playout.frame_ms();
+        packets.unsigned_abs() < 100 && (frames - f64::from(packets)).abs() < 5.0
+    }
+
     /// Whether sequence number, timestamp and arrival tell one story with what came before.
     fn plausible(&self, role: Role, view: &View, arrival_ms: f64) -> bool {
         let packets = f64::from(view.sequence.wrapping_sub(self.highest.0) as i16);
@@ -263,13 +282,27 @@ impl Receive {
         if role == Role::Event {
             return ms < PROBATION_MS * 10.0 && packets.abs() < 3000.0;
         }
-        let in_order = if packets > 0.0 {
-            ms >= packets.mul_add(SHORTEST_MS, -1.0).min(20_000.0) || self.after_event(packets)
+        // The packet length may change from one to the next, but not over several.
+        let least = if packets.abs() < 1.5 {
+            SHORTEST_MS - 1.0
         } else {
-            ms <= 0.0
+            packets.abs() * self.playout.frame_ms() * 0.45
+        };
+        let in_order = if packets > 0.0 {
+            ms >= least || self.after_event(packets)
+        } else if packets < 0.0 {
+            ms <= -least || self.after_event(-packets)
+        } else {
+            ms.abs() < 1.0
+        };
+        // A young stream has not yet met its fastest packet.
+        let early = if self.sequence.received() < YOUNG {
+            YOUNG_EARLY_MS
+        } else {
+            MOST_EARLY_MS
         };
         let late = self.playout.lateness(self.extend(view.timestamp), arrival_ms);
-        in_order && late.is_none_or(|late| (-MOST_EARLY_MS..MOST_LATE_MS).contains(&late))
+        in_order && late.is_none_or(|late| (-early..MOST_LATE_MS).contains(&late))
     }
 
     /// After event packets the highest timestamp is an old one; a few numbers ahead say nothing yet.
@@ -339,7 +372,7 @@ impl Receive {
             Role::Noise => {
                 // The level is in −dBov (RFC 3389 section 3.1); a square wave at full scale is 0 dBov.
                 let level = 10f32.powf(-f32::from(payload[0] & 0x7F) / 20.0) * 32_767.0;
-                self.playout.comfort_noise(level);
+                self.playout.comfort_noise(level.min(LOUDEST_NOISE));
                 Outcome::Taken
             }
             Role::Sound(_) => Outcome::Taken,

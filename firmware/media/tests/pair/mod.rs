@@ -90,6 +90,8 @@ pub struct Pair {
     order: u64,
     pub rate: u32,
     pub frames: usize,
+    /// RTP packets the left side sent and the network let through, as they arrive, while someone drains them (at most 256).
+    pub tapped: Vec<Vec<u8>>,
 }
 
 pub const ID: StreamId = StreamId(7);
@@ -157,6 +159,7 @@ impl Pair {
             order: 0,
             rate,
             frames,
+            tapped: Vec::new(),
         }
     }
 
@@ -214,6 +217,9 @@ impl Pair {
         me.wire.sort_by_key(|f| (f.at, f.order));
         while me.wire.first().is_some_and(|f| f.at <= now) {
             let mut flying = me.wire.remove(0);
+            if side == 1 && flying.kind == PacketKind::Rtp && self.tapped.len() < 256 {
+                self.tapped.push(flying.bytes.clone());
+            }
             let from = from[usize::from(flying.kind == PacketKind::Rtcp)];
             me.engine.handle_packet(ID, flying.kind, from, &mut flying.bytes, start + flying.at);
         }
