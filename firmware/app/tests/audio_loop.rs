@@ -1,0 +1,281 @@
+//! The audio loop with a live card, live sockets and a call in it allocates nothing and frees nothing, and outlives its card.
+//!
+//! ```text
+//! this test (control thread) ── Order ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
+//! ```
+#![allow(unsafe_code)] // A global allocator is `unsafe` by its trait; this one passes everything on to the system's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use board::audio::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
+use media::{Codec, Command, Direction, Stream, StreamConfig, StreamId};
+use offhook::audio_thread::{AudioLink, AudioLoop, LossReason, Order, Report, bind_pair, engine_for, link};
+
+thread_local! {
+    static ARMED: Cell<bool> = const { Cell::new(false) };
+}
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static FREES: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches an atomic and a const thread-local only.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(&ALLOCATIONS);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(&FREES);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(&ALLOCATIONS);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    if ARMED.with(Cell::get) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const STREAM: StreamId = StreamId(1);
+
+fn silence() -> AudioRequest {
+    AudioRequest {
+        capture: "silence".into(),
+        playback: "null".into(),
+        rate_hz: 48_000,
+        period_ms: 5,
+        periods: 2,
+    }
+}
+
+fn stream(to: SocketAddr, codec: Codec, payload: u8) -> Box<Stream> {
+    Stream::new(StreamConfig {
+        id: STREAM,
+        codec,
+        send_payload: payload,
+        recv_payloads: vec![(payload, codec)],
+        send_dtmf: Some((101, 8000)),
+        recv_dtmf: Some(101),
+        ptime_ms: 20,
+        opus_fec: false,
+        opus_dtx: false,
+        remote_rtp: to,
+        remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
+        direction: Direction { send: true, receive: true },
+        ssrc: 7,
+        first_sequence: 1,
+        first_timestamp: 2,
+        cname: "test".into(),
+        card_rate_hz: 48_000,
+        period_frames: 240,
+        ntp: (Instant::now(), 0),
+    })
+    .unwrap()
+}
+
+/// A loop on its own armed thread.
+struct Running {
+    link: AudioLink,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(card: Option<Box<dyn AudioDevice>>) -> Self {
+        let (link, side) = link().unwrap();
+        let now = Instant::now();
+        let engine = engine_for(card.as_deref(), (48_000, 5), None, now);
+        let mut audio = AudioLoop::new(side, Box::new(engine), card, now).unwrap();
+        let thread = std::thread::spawn(move || {
+            ARMED.with(|armed| armed.set(true));
+            while audio.turn() {}
+            ARMED.with(|armed| armed.set(false));
+        });
+        Self {
+            link,
+            thread: Some(thread),
+        }
+    }
+
+    fn reports(&mut self, time: Duration) -> Vec<Report> {
+        let until = Instant::now() + time;
+        let mut all = Vec::new();
+        while Instant::now() < until {
+            while let Some(report) = self.link.receive() {
+                all.push(report);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        all
+    }
+
+    fn call(&mut self, port: u16, to: SocketAddr) {
+        let pair = bind_pair(STREAM, LOOPBACK, port, 46).unwrap();
+        self.link.send(Order::Sockets(Box::new(pair)));
+        self.link.send(Order::Media(Command::Start(stream(to, Codec::Pcmu, 0))));
+        self.link.send(Order::Media(Command::Connect {
+            id: STREAM,
+            connected: true,
+        }));
+    }
+
+    fn quit(&mut self) {
+        self.link.send(Order::Quit);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn receiver() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// One test, because the counters are the process's own.
+#[test]
+fn a_call_costs_the_audio_thread_no_memory() {
+    let card = board::audio::open(&silence()).unwrap();
+    let mut running = Running::start(Some(card));
+    let (far, to) = receiver();
+    running.call(42_200, to);
+    let echoing = Arc::new(AtomicBool::new(true));
+    let echo = {
+        let (echoing, far) = (Arc::clone(&echoing), far.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let mut packet = [0; 1500];
+            let mut seen = 0_u32;
+            while echoing.load(Ordering::Relaxed) {
+                let Ok((length, from)) = far.recv_from(&mut packet) else { break };
+                // Back it goes, twice now and then, and sometimes as rubbish.
+                let _ = far.send_to(&packet[..length], from);
+                if seen % 7 == 0 {
+                    let _ = far.send_to(&packet[..length / 3], from);
+                }
+                seen += 1;
+            }
+            seen
+        })
+    };
+    running.link.send(Order::Media(Command::Dtmf {
+        id: STREAM,
+        event: 5,
+        down: true,
+    }));
+    let mut reports = running.reports(Duration::from_millis(600));
+    running.link.send(Order::Media(Command::Dtmf {
+        id: STREAM,
+        event: 5,
+        down: false,
+    }));
+    // Another codec in the same call, then its end: what is replaced comes home.
+    running.link.send(Order::Media(Command::Start(stream(to, Codec::Pcma, 8))));
+    reports.extend(running.reports(Duration::from_millis(700)));
+    running.link.send(Order::Media(Command::Stop(STREAM)));
+    running.link.send(Order::CloseSockets(STREAM));
+    reports.extend(running.reports(Duration::from_millis(100)));
+    // A card is exchanged under way.
+    running.link.send(Order::Card(board::audio::open(&silence()).unwrap(), None));
+    reports.extend(running.reports(Duration::from_millis(50)));
+    running.quit();
+    echoing.store(false, Ordering::Relaxed);
+    let seen = echo.join().unwrap();
+
+    let retired = reports.iter().filter(|report| matches!(report, Report::Media(media::Event::Retired(_)))).count();
+    let figures = reports.iter().rev().find_map(|report| match report {
+        Report::Media(media::Event::Stats { stats, .. }) => Some(*stats),
+        _ => None,
+    });
+    assert!(seen >= 20, "{seen} packets in 1.3 s");
+    assert_eq!(retired, 2, "one was replaced, one stopped");
+    assert!(figures.is_some_and(|stats| stats.received > 10), "{figures:?}");
+    assert!(reports.iter().any(|report| matches!(report, Report::SocketsHome(_))));
+    assert!(reports.iter().any(|report| matches!(report, Report::CardHome(_, LossReason::Replaced))));
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "allocations on the audio thread");
+    assert_eq!(FREES.load(Ordering::Relaxed), 0, "frees on the audio thread");
+
+    a_lost_card_comes_home_and_the_call_goes_on();
+    a_flood_is_taken_in_portions();
+}
+
+/// A card that works for a while.
+struct Mortal {
+    inner: Box<dyn AudioDevice>,
+    periods: u32,
+}
+
+impl AudioDevice for Mortal {
+    fn format(&self) -> AudioFormat {
+        self.inner.format()
+    }
+    fn poll_fds(&self) -> &[i32] {
+        self.inner.poll_fds()
+    }
+    fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
+        self.periods = self.periods.saturating_sub(1);
+        if self.periods == 0 {
+            return Err(AudioError::Lost(String::new()));
+        }
+        self.inner.read(capture)
+    }
+    fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError> {
+        self.inner.write(playback)
+    }
+}
+
+fn a_lost_card_comes_home_and_the_call_goes_on() {
+    let inner = board::audio::open(&silence()).unwrap();
+    let mut running = Running::start(Some(Box::new(Mortal { inner, periods: 60 })));
+    let (far, to) = receiver();
+    running.call(42_202, to);
+    let reports = running.reports(Duration::from_millis(400));
+    assert!(
+        reports.iter().any(|report| matches!(report, Report::CardHome(_, LossReason::Failed(_)))),
+        "the lost card did not come home"
+    );
+    // Packets that come now were made without a card.
+    far.set_nonblocking(true).unwrap();
+    while far.recv(&mut [0; 1500]).is_ok() {}
+    running.reports(Duration::from_millis(300));
+    let mut silent = 0;
+    while far.recv(&mut [0; 1500]).is_ok() {
+        silent += 1;
+    }
+    assert!(silent >= 5, "{silent} packets in 300 ms without a card");
+    running.quit();
+}
+
+fn a_flood_is_taken_in_portions() {
+    let mut running = Running::start(Some(board::audio::open(&silence()).unwrap()));
+    let (far, to) = receiver();
+    running.call(42_204, to);
+    running.reports(Duration::from_millis(50));
+    let until = Instant::now() + Duration::from_millis(300);
+    while Instant::now() < until {
+        for _ in 0..64 {
+            let _ = far.send_to(&[0x80; 172], (LOOPBACK, 42_204));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    far.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    while far.recv(&mut [0; 1500]).is_ok() {
+        sent += 1;
+    }
+    assert!(running.link.shared().floods() > 0, "the flood was not noticed");
+    assert!(sent >= 5, "only {sent} packets in 350 ms under a flood");
+    running.quit();
+}
