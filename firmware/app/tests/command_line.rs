@@ -1,0 +1,318 @@
+//! The binary from outside: exit codes, messages, the control socket's habits. No call is made here; `tests/` does that.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+fn offhook(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_offhook"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> (i32, String, String) {
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// A folder for one test, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("offhook-cli-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    fn socket(&self) -> String {
+        self.0.join("ctl.sock").display().to_string()
+    }
+
+    fn config(&self, port: u16, extra: &str) -> String {
+        let folder = self.0.display();
+        self.file(
+            "offhook.toml",
+            &format!(
+                "[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\nrtp_ports = [42300, 42399]\n\
+                 [control]\nsocket = \"{folder}/ctl.sock\"\nstate_dir = \"{folder}/state\"\n\
+                 [board.audio]\ncapture = \"silence\"\nplayback = \"null\"\n{extra}"
+            ),
+        )
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running phone, ended with its test.
+struct Phone(Child);
+
+impl Phone {
+    fn start(config: &str, socket: &str) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_offhook"))
+            .args(["run", "--board", "sim", "--config", config])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let phone = Self(child);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while UnixStream::connect(socket).is_err() {
+            assert!(Instant::now() < deadline, "the phone does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        phone
+    }
+
+    /// Waits for its end.
+    fn ended(&mut self) -> (i32, String) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                let mut words = String::new();
+                self.0.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+                return (status.code().unwrap_or(-1), words);
+            }
+            assert!(Instant::now() < deadline, "the phone does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn ask(socket: &str, request: &str) -> Value {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let (code, out, _) = said(&offhook(&["help"]));
+    assert_eq!(code, 0);
+    for command in ["run", "sim", "echo", "check", "ctl", "graph", "tryout"] {
+        assert!(out.contains(&format!("offhook {command}")), "no example of {command}");
+    }
+    let (code, out, _) = said(&offhook(&["--version"]));
+    assert_eq!((code, out.trim()), (0, concat!("offhook ", env!("CARGO_PKG_VERSION"))));
+    let (code, out, err) = said(&offhook(&["dial"]));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains("`dial` is no command") && err.contains("offhook help"), "{err}");
+    assert_eq!(said(&offhook(&[])).0, 2);
+}
+
+#[test]
+fn check_tells_every_error_with_its_place() {
+    let folder = Folder::new("check");
+    let good = folder.file("good.toml", "[phone]\ncountry = \"de\"\n");
+    assert_eq!(said(&offhook(&["check", &good])).0, 0);
+    let bad = folder.file("bad.toml", "[phone]\ncuontry = \"de\"\n[network]\nsip_port = 99999\n");
+    let (code, _, err) = said(&offhook(&["check", &bad]));
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("{bad}:2:1: ")) && err.contains(&format!("{bad}:4:")), "{err}");
+    assert!(err.lines().all(|line| line.contains(';')), "an error without its mend: {err}");
+    let (code, _, err) = said(&offhook(&["check", "/nowhere/x.toml"]));
+    assert_eq!(code, 1);
+    assert!(err.contains("/nowhere/x.toml"), "{err}");
+}
+
+#[test]
+fn a_phone_that_is_not_there_is_named() {
+    for verb in ["status", "events", "quit"] {
+        let (code, _, err) = said(&offhook(&["ctl", "--socket", "/nowhere/ctl.sock", verb]));
+        assert_eq!(code, 1, "{verb}");
+        assert!(err.contains("/nowhere/ctl.sock") && err.contains("offhook run"), "{err}");
+    }
+    assert_eq!(said(&offhook(&["graph", "--socket", "/nowhere/ctl.sock"])).0, 1);
+}
+
+#[test]
+fn the_socket_is_the_owners_and_speaks_json_lines() {
+    let folder = Folder::new("socket");
+    let socket = folder.socket();
+    // A socket left by a phone that was killed.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let status = ask(&socket, r#"{"cmd":"status"}"#);
+    for key in ["hook", "state", "lines", "calls", "audio", "tone", "counters", "last_call", "version"] {
+        assert!(status.get(key).is_some(), "status has no {key}: {status}");
+    }
+    assert_eq!((&status["hook"], &status["state"]), (&json!("on"), &json!("idle")));
+    for key in ["device", "rt", "period_ms", "xruns", "capture_level_db", "playback_level_db"] {
+        assert!(status["audio"].get(key).is_some(), "audio has no {key}: {status}");
+    }
+    assert!(status["audio"]["rt"].is_boolean());
+
+    let refused = ask(&socket, r#"{"cmd":"press","keys":"12x"}"#);
+    assert_eq!(refused["ok"], json!(false));
+    assert!(refused["error"].as_str().unwrap().contains("'x'"), "{refused}");
+    for bad in ["", "lift", "{}", r#"{"cmd":"dance"}"#, r#"{"cmd":1}"#, &"x".repeat(10_000)] {
+        let refused = ask(&socket, bad);
+        assert_eq!(refused["ok"], json!(false), "{bad}");
+        assert!(refused["error"].as_str().is_some_and(|error| !error.is_empty()), "{bad}");
+    }
+    assert_eq!(said(&offhook(&["ctl", "--socket", &socket, "press", "x"])).0, 1);
+    let (code, out, _) = said(&offhook(&["graph", "--socket", &socket]));
+    assert!(code == 0 && out.starts_with("digraph") && out.contains("microphone"), "{out}");
+    let (code, out, _) = said(&offhook(&["graph", "--socket", &socket, "--svg"]));
+    assert!(code == 0 && out.starts_with("<svg") && out.trim_end().ends_with("</svg>"), "{out}");
+
+    let (code, out, _) = said(&offhook(&["ctl", "--socket", &socket, "quit"]));
+    assert_eq!((code, serde_json::from_str::<Value>(&out).unwrap()), (0, json!({"ok": true})));
+    assert_eq!(phone.ended().0, 0);
+    assert!(!Path::new(&socket).exists(), "the socket's file was left");
+}
+
+#[test]
+fn lifting_is_seen_by_all_who_listen() {
+    let folder = Folder::new("events");
+    let socket = folder.socket();
+    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    let mut listener = UnixStream::connect(&socket).unwrap();
+    listener.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
+    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    // Another one never reads: it must hold nobody up.
+    let mut deaf = UnixStream::connect(&socket).unwrap();
+    deaf.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
+    while ask(&socket, r#"{"cmd":"status"}"#)["hook"] != "on" {}
+
+    for _ in 0..3 {
+        assert_eq!(ask(&socket, r#"{"cmd":"lift"}"#), json!({"ok": true}));
+        assert_eq!(ask(&socket, r#"{"cmd":"status"}"#)["hook"], json!("off"));
+        assert_eq!(ask(&socket, r#"{"cmd":"hang-up"}"#), json!({"ok": true}));
+    }
+    let mut lines = BufReader::new(listener).lines();
+    let mut hooks = Vec::new();
+    let mut last = 0.0;
+    while hooks.len() < 6 {
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let t = event["t"].as_f64().unwrap();
+        assert!(t >= last, "time ran backwards: {event}");
+        last = t;
+        if event["event"] == "hook" {
+            hooks.push(event["off"].as_bool().unwrap());
+        }
+    }
+    assert_eq!(hooks, [true, false, true, false, true, false]);
+    assert_eq!(said(&offhook(&["ctl", "--socket", &socket, "quit"])).0, 0);
+    assert_eq!(phone.ended().0, 0);
+}
+
+#[test]
+fn two_phones_do_not_share_a_socket_or_a_port() {
+    let folder = Folder::new("twice");
+    let (socket, port) = (folder.socket(), free_port());
+    let config = folder.config(port, "");
+    let mut phone = Phone::start(&config, &socket);
+    let (code, _, err) = said(&offhook(&["run", "--board", "sim", "--config", &config]));
+    assert_eq!(code, 1);
+    assert!(err.contains("another offhook") && err.contains("ctl.sock"), "{err}");
+
+    let other = Folder::new("twice-other");
+    let (code, _, err) = said(&offhook(&["run", "--board", "sim", "--config", &other.config(port, "")]));
+    assert_eq!(code, 1);
+    assert!(err.contains(&port.to_string()) && err.contains("sip_port"), "{err}");
+    assert_eq!(ask(&socket, r#"{"cmd":"status"}"#)["hook"], json!("on"), "the first phone lives on");
+    drop(ask(&socket, r#"{"cmd":"quit"}"#));
+    assert_eq!(phone.ended().0, 0);
+}
+
+#[test]
+fn a_signal_ends_the_phone_in_order() {
+    let folder = Folder::new("signal");
+    let socket = folder.socket();
+    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    ask(&socket, r#"{"cmd":"lift"}"#);
+    let kill = Command::new("kill").args(["-TERM", &phone.0.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(phone.ended().0, 0);
+    assert!(!Path::new(&socket).exists());
+}
+
+#[test]
+fn a_typing_mistake_leaves_the_last_good_configuration_in_use() {
+    let folder = Folder::new("lastgood");
+    let socket = folder.socket();
+    let port = free_port();
+    let config = folder.config(port, "");
+    let mut phone = Phone::start(&config, &socket);
+    assert!(ask(&socket, r#"{"cmd":"status"}"#).get("config").is_none());
+    ask(&socket, r#"{"cmd":"quit"}"#);
+    phone.ended();
+    folder.config(port, "[phone]\ncuontry = \"de\"\n");
+    let mut phone = Phone::start(&config, &socket);
+    let told = ask(&socket, r#"{"cmd":"status"}"#)["config"].as_str().unwrap().to_owned();
+    assert!(told.contains("last good") && told.contains("cuontry"), "{told}");
+    ask(&socket, r#"{"cmd":"quit"}"#);
+    let (code, words) = phone.ended();
+    assert_eq!(code, 0);
+    assert!(words.contains("cuontry"), "{words}");
+}
+
+#[test]
+fn bad_input_is_one_clear_error() {
+    let folder = Folder::new("bad");
+    let noise = folder.file("noise.wav", "this is no sound");
+    let missing = folder.config(free_port(), "");
+    let board = said(&offhook(&["run", "--config", &missing, "--board", "no-such-board"]));
+    assert_eq!(board.0, 1);
+    assert!(board.2.contains("no-such-board"), "{}", board.2);
+    let (code, _, err) = said(&offhook(&["run", "--config", "/nowhere.toml"]));
+    assert!(code == 1 && err.contains("/nowhere.toml"), "{err}");
+    let (code, _, err) = said(&offhook(&["tryout", "--speech", &noise]));
+    assert!(code == 1 && err.contains("noise.wav") && err.contains(';'), "{err}");
+    let (code, _, err) = said(&offhook(&["sim"]));
+    assert!(code == 1 && err.contains("--headless"), "{err}");
+}
+
+#[test]
+fn a_phone_without_its_card_runs_and_says_so() {
+    let folder = Folder::new("nocard");
+    let socket = folder.socket();
+    let text = fs::read_to_string(folder.config(free_port(), "")).unwrap();
+    let config = folder.file("offhook.toml", &text.replace("\"silence\"", "\"wav:/nowhere/mic.wav\""));
+    let mut phone = Phone::start(&config, &socket);
+    let status = ask(&socket, r#"{"cmd":"status"}"#);
+    assert!(status["audio"]["device"].as_str().unwrap().contains("/nowhere/mic.wav"), "{status}");
+    assert_eq!(ask(&socket, r#"{"cmd":"lift"}"#), json!({"ok": true}));
+    ask(&socket, r#"{"cmd":"quit"}"#);
+    assert_eq!(phone.ended().0, 0);
+}
