@@ -5,6 +5,7 @@
 //!                                    ▲ target refresh, remote CSeq ◀─ requests of the far end
 //! ```
 
+use crate::agent::Flow;
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 
@@ -29,11 +30,13 @@ pub(crate) struct Dialog {
     pub(crate) remote_cseq: Option<u32>,
     /// Our Contact in it.
     pub(crate) contact: SipUri,
+    /// The way its INVITE came: a connection that stands is used again, the far end may not be reachable by another.
+    pub(crate) flow: Option<Flow>,
 }
 
 impl Dialog {
     /// The caller's side (section 12.1.2): from our INVITE and a response that carries a To tag.
-    pub(crate) fn of_caller(request: &Request, response: &Response, contact: SipUri) -> Option<Self> {
+    pub(crate) fn of_caller(request: &Request, response: &Response, flow: Option<Flow>) -> Option<Self> {
         let remote = response.headers.to().ok()?;
         let mut routes = response.headers.record_routes().unwrap_or_default();
         routes.reverse();
@@ -46,25 +49,30 @@ impl Dialog {
             routes,
             local_cseq: request.headers.cseq().ok()?.number,
             remote_cseq: None,
-            contact,
+            contact: request.headers.contacts().ok()?.into_iter().find_map(|contact| contact.uri.as_sip().cloned())?,
+            flow,
         })
     }
 
     /// The called side (section 12.1.1): from their INVITE and our tag. `None` without a usable Contact.
-    pub(crate) fn of_callee(request: &Request, to_tag: &str, contact: SipUri) -> Option<Self> {
+    pub(crate) fn of_callee(request: &Request, to_tag: &str, contact: SipUri, flow: Option<Flow>) -> Option<Self> {
         let mut local = request.headers.to().ok()?;
         local.params.set("tag", Some(to_tag));
         let mut routes = request.headers.record_routes().unwrap_or_default();
         routes.truncate(MAX_ROUTES);
+        let remote = request.headers.from().ok()?;
+        // A caller of RFC 2543 needs neither tag nor Contact; it is found under its From then.
+        let old = || remote.tag().is_none().then(|| remote.uri.clone());
         Some(Self {
             call_id: request.headers.call_id().ok()?.to_owned(),
             local,
-            remote: request.headers.from().ok()?,
-            target: contact_of(&request.headers)?,
+            target: contact_of(&request.headers).or_else(old)?,
+            remote,
             routes,
             local_cseq: 0,
             remote_cseq: request.headers.cseq().ok().map(|c| c.number),
             contact,
+            flow,
         })
     }
 
@@ -190,7 +198,7 @@ mod tests {
     fn callers_and_callees_route_sets_run_opposite_ways() {
         let routes_text = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n";
         let request = invite(routes_text);
-        let mut callee = Dialog::of_callee(&request, "bo", contact()).unwrap();
+        let mut callee = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         let bye = callee.request(Method::Bye);
         assert_eq!(routes(&bye), ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]);
         assert_eq!(bye.uri.to_string(), "sip:a@192.0.2.1");
@@ -201,7 +209,7 @@ mod tests {
         let mut response = Response::reply(&request, 200, Some("bo"));
         response.headers.copy(&request.headers, "Record-Route");
         response.headers.push("Contact", "<sip:bob@192.0.2.4>");
-        let mut caller = Dialog::of_caller(&invite(""), &response, contact()).unwrap();
+        let mut caller = Dialog::of_caller(&invite("Contact: <sip:al@192.0.2.9>\r\n"), &response, None).unwrap();
         let bye = caller.request(Method::Bye);
         assert_eq!(routes(&bye), ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]);
         assert_eq!(bye.uri.to_string(), "sip:bob@192.0.2.4");
@@ -211,7 +219,7 @@ mod tests {
     #[test]
     fn a_strict_router_gets_what_it_expects() {
         let request = invite("Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n");
-        let mut dialog = Dialog::of_callee(&request, "bo", contact()).unwrap();
+        let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         let bye = dialog.request(Method::Bye);
         assert_eq!(bye.uri.to_string(), "sip:old.example.com");
         assert_eq!(routes(&bye), ["<sip:new.example.com;lr>", "<sip:a@192.0.2.1>"]);
@@ -220,7 +228,7 @@ mod tests {
     #[test]
     fn numbers_only_rise_and_tags_decide() {
         let request = invite("Contact: mailto:x@y, <sip:a@192.0.2.1>\r\n");
-        let mut dialog = Dialog::of_callee(&request, "bo", contact()).unwrap();
+        let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         assert!(!dialog.in_order(314));
         assert!(dialog.in_order(320));
         assert!(!dialog.in_order(315));
@@ -230,6 +238,6 @@ mod tests {
         assert!(dialog.owns(&bye));
         bye.headers.set("From", "<sip:a@x>;tag=other");
         assert!(!dialog.owns(&bye));
-        assert!(Dialog::of_callee(&invite("Contact: mailto:x@y\r\n"), "bo", contact()).is_none());
+        assert!(Dialog::of_callee(&invite("Contact: mailto:x@y\r\n"), "bo", contact(), None).is_none());
     }
 }

@@ -85,6 +85,7 @@ pub(crate) struct Outgoing {
     /// Without Via.
     pub(crate) request: Request,
     hop: Hop,
+    flow: Option<Flow>,
     attempts: VecDeque<Attempt>,
     current: Option<Attempt>,
     pub(crate) transaction: Option<TransactionId>,
@@ -104,12 +105,19 @@ pub(crate) struct Errand {
     pub(crate) account: Option<usize>,
     pub(crate) request: Request,
     pub(crate) hop: Result<Hop, HopError>,
+    /// A connection to be used if it leads to the same host.
+    pub(crate) flow: Option<Flow>,
 }
 
 impl Outgoing {
     /// Whose credentials it may use.
     pub(crate) fn account(&self) -> Option<usize> {
         self.account
+    }
+
+    /// The way it went last.
+    pub(crate) fn flow(&self) -> Option<Flow> {
+        self.flow
     }
 }
 
@@ -135,6 +143,7 @@ impl UserAgent {
             account: errand.account,
             request: errand.request,
             hop: hop.clone(),
+            flow: errand.flow,
             attempts: VecDeque::new(),
             current: None,
             transaction: None,
@@ -249,7 +258,11 @@ impl UserAgent {
         let remote = attempt.target.address;
         let flow = match transport {
             Transport::Udp => Some(Flow::Udp { remote }),
-            Transport::Tcp => self.wire.connect(remote, &mut self.events, now),
+            Transport::Tcp => {
+                let same = |flow: &Flow| matches!(flow, Flow::Tcp { .. }) && flow.remote().ip() == remote.ip() && self.wire.is_alive(*flow);
+                let known = outgoing.flow.filter(same);
+                known.or_else(|| self.wire.connect(remote, &mut self.events, now))
+            }
         };
         let Some(flow) = flow else { return false };
         if let Purpose::Ack { invite, tag } = outgoing.purpose.clone() {
@@ -266,6 +279,7 @@ impl UserAgent {
             self.registered_over(line, flow);
         }
         let Some(outgoing) = self.outgoing.get_mut(&id) else { return true };
+        outgoing.flow = Some(flow);
         let invite = request.method == Method::Invite;
         let key = client_key(&branch, &request.method);
         let machine = Client::new(invite, transport == Transport::Tcp, now);
@@ -537,13 +551,14 @@ impl UserAgent {
             invite,
             tag: dialog.remote_tag().to_owned(),
         };
-        let hop = dialog.hop();
+        let (hop, flow) = (dialog.hop(), dialog.flow);
         self.dispatch(
             Errand {
                 purpose,
                 account,
                 request,
                 hop,
+                flow,
             },
             now,
         );

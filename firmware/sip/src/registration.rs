@@ -252,6 +252,7 @@ impl UserAgent {
                 account: Some(line),
                 request,
                 hop,
+                flow: None,
             },
             now,
         );

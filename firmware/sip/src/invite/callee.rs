@@ -49,7 +49,8 @@ impl UserAgent {
             return;
         };
         let tag = self.servers.get(transaction).map(|entry| entry.to_tag.clone()).unwrap_or_default();
-        let Some(dialog) = Dialog::of_callee(&request, &tag, self.contact(account)) else {
+        let tcp = matches!(reply, Flow::Tcp { .. });
+        let Some(dialog) = Dialog::of_callee(&request, &tag, self.contact(account, tcp), Some(reply)) else {
             self.wire.counters.refused += 1;
             if let Some(response) = self.response_for(transaction, 400) {
                 self.send_response(transaction, &response.with_reason("Missing Contact header"), now);

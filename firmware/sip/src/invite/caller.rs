@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use crate::agent::{Call, EndedBy, Event, InviteError, UserAgent};
+use crate::agent::{Call, EndedBy, Event, InviteError, Transport, UserAgent};
 use crate::dialog::Dialog;
 use crate::incoming::{ALLOW, SUPPORTED, session_body_of};
 use crate::locate::Hop;
@@ -64,7 +64,8 @@ impl UserAgent {
                 method: Method::Invite,
             },
         );
-        request.headers.push("Contact", NameAddr::new(self.contact(account)));
+        let tcp = hop.as_ref().is_ok_and(|hop| hop.transport == Some(Transport::Tcp));
+        request.headers.push("Contact", NameAddr::new(self.contact(account, tcp)));
         request.headers.push("Allow", ALLOW);
         if !SUPPORTED.is_empty() {
             request.headers.push("Supported", SUPPORTED.join(", "));
@@ -82,6 +83,7 @@ impl UserAgent {
                 account,
                 request,
                 hop,
+                flow: None,
             },
             now,
         );
@@ -169,8 +171,7 @@ impl UserAgent {
     /// The leg a response belongs to; a new To tag makes a new one.
     fn leg(&mut self, call: Call, id: OutgoingId, response: &Response) -> Option<usize> {
         let tag = response.headers.to().ok()?.tag()?.to_owned();
-        let contact = self.contact(self.calls.get(&call)?.account);
-        let request = &self.outgoing.get(&id)?.request;
+        let outgoing = self.outgoing.get(&id)?;
         let state = self.calls.get_mut(&call)?;
         if let Some(index) = state.legs.iter().position(|leg| leg.dialog.remote_tag() == tag) {
             return Some(index);
@@ -178,7 +179,7 @@ impl UserAgent {
         if state.legs.len() >= MAX_LEGS {
             return None;
         }
-        let dialog = Dialog::of_caller(request, response, contact)?;
+        let dialog = Dialog::of_caller(&outgoing.request, response, outgoing.flow())?;
         state.legs.push(Leg {
             dialog,
             session: state.session.clone()?,
@@ -190,9 +191,7 @@ impl UserAgent {
     /// A 2xx: the first one makes the call, every other one is acknowledged and ended.
     fn answered_by(&mut self, call: Call, id: OutgoingId, response: &Response, now: Instant) {
         let Some(outgoing) = self.outgoing.get(&id) else { return };
-        let account = self.calls.get(&call).and_then(|state| state.account);
-        let contact = self.contact(account);
-        let Some(mut dialog) = Dialog::of_caller(&outgoing.request, response, contact) else {
+        let Some(mut dialog) = Dialog::of_caller(&outgoing.request, response, outgoing.flow()) else {
             return;
         };
         let account = outgoing.account();
@@ -300,7 +299,8 @@ impl UserAgent {
                 method: Method::Invite,
             },
         );
-        request.headers.push("Contact", NameAddr::new(self.contact(account)));
+        let tcp = hop.as_ref().is_ok_and(|hop| hop.transport == Some(Transport::Tcp));
+        request.headers.push("Contact", NameAddr::new(self.contact(account, tcp)));
         request.headers.push("Allow", ALLOW);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
@@ -311,6 +311,7 @@ impl UserAgent {
                 account,
                 request,
                 hop,
+                flow: None,
             },
             now,
         );

@@ -16,7 +16,7 @@ mod session;
 
 use std::time::{Duration, Instant};
 
-use crate::agent::{Call, EndedBy, Event, Flow, UserAgent, Waiter};
+use crate::agent::{Call, EndedBy, Event, Flow, Transport, UserAgent, Waiter};
 use crate::dialog::Dialog;
 use crate::message::{Method, NameAddr, Request, SipUri};
 use crate::offer_answer::{Direction, Negotiated, Session};
@@ -183,23 +183,25 @@ impl UserAgent {
             request.headers.push("Reason", reason);
         }
         request.headers.push("User-Agent", &self.config.user_agent);
-        let hop = dialog.hop();
+        let (hop, flow) = (dialog.hop(), dialog.flow);
         self.dispatch(
             Errand {
                 purpose: Purpose::Nobody,
                 account,
                 request,
                 hop,
+                flow,
             },
             now,
         );
     }
 
-    /// Our contact for an account, or for direct calls.
-    pub(crate) fn contact(&self, account: Option<usize>) -> SipUri {
+    /// Our contact for an account, or for direct calls; `tcp` where the dialog begins over TCP.
+    pub(crate) fn contact(&self, account: Option<usize>, tcp: bool) -> SipUri {
         let line = account.and_then(|a| Some((self.lines.get(a)?, self.config.accounts.get(a)?)));
         match line {
-            Some((line, config)) => line.contact(config.transport),
+            Some((line, config)) => line.contact(if tcp { Transport::Tcp } else { config.transport }),
+            None if tcp => SipUri::at(self.wire.local).with_user(&self.config.user).with_param("transport", Some("tcp")),
             None => SipUri::at(self.wire.local).with_user(&self.config.user),
         }
     }

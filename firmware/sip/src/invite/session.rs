@@ -150,7 +150,6 @@ impl UserAgent {
     /// UPDATE (RFC 3311): an offer is answered at once; without one it only refreshes the target.
     fn updated(&mut self, call: Call, transaction: TransactionId, early_leg: bool, request: &Request, now: Instant) {
         let offer = session_body(request);
-        let contact = self.contact(self.calls.get(&call).and_then(|state| state.account));
         let Some(state) = self.calls.get_mut(&call) else { return };
         if offer.is_some() && state.change.is_some() {
             return self.respond_refusal(transaction, 491, now);
@@ -164,9 +163,12 @@ impl UserAgent {
         if offer.is_some() && !ready {
             return self.try_later(transaction, now);
         }
-        if let Some(dialog) = state.dialog.as_mut().filter(|_| !early_leg) {
+        let early = state.legs.iter_mut().map(|leg| &mut leg.dialog).find(|dialog| dialog.owns(request));
+        let dialog = if early_leg { early } else { state.dialog.as_mut() };
+        let contact = dialog.map(|dialog| {
             dialog.refresh(&request.headers);
-        }
+            dialog.contact.clone()
+        });
         let answer = match (offer, state.session.as_mut()) {
             (Some(offer), Some(session)) => Some(session.answer(&offer)),
             (Some(_), None) | (None, _) => None,
@@ -193,7 +195,9 @@ impl UserAgent {
                 return;
             }
         }
-        response.headers.push("Contact", NameAddr::new(contact));
+        if let Some(contact) = contact {
+            response.headers.push("Contact", NameAddr::new(contact));
+        }
         self.say_abilities(&mut response);
         self.send_response(transaction, &response, now);
     }
@@ -258,13 +262,14 @@ impl UserAgent {
         let mut request = dialog.request(Method::Info);
         request.headers.push("Content-Type", "application/dtmf-relay");
         request.body = format!("Signal={digit}\r\nDuration=160\r\n").into_bytes();
-        let (hop, account) = (dialog.hop(), state.account);
+        let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
         self.dispatch(
             Errand {
                 purpose: Purpose::InDialog(call),
                 account,
                 request,
                 hop,
+                flow,
             },
             now,
         );
@@ -329,13 +334,14 @@ impl UserAgent {
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
         request.body = session.offer();
-        let (hop, account) = (dialog.hop(), state.account);
+        let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
         let outgoing = self.dispatch(
             Errand {
                 purpose: Purpose::Reinvite(call),
                 account,
                 request,
                 hop,
+                flow,
             },
             now,
         );
@@ -416,10 +422,9 @@ impl UserAgent {
 
     /// The ACK of a 2xx to a re-INVITE whose call is over.
     fn acknowledge_only(&mut self, id: OutgoingId, response: &crate::message::Response, now: Instant) {
-        let contact = self.contact(None);
         let Some(outgoing) = self.outgoing.get(&id) else { return };
         let account = outgoing.account();
-        let Some(mut dialog) = crate::dialog::Dialog::of_caller(&outgoing.request, response, contact) else {
+        let Some(mut dialog) = crate::dialog::Dialog::of_caller(&outgoing.request, response, outgoing.flow()) else {
             return;
         };
         // Inside of a dialog the routes are those of the request, whatever the response records.
@@ -432,7 +437,8 @@ impl UserAgent {
         let local = self.wire.local.ip();
         let calls: Vec<Call> = self.calls.keys().copied().collect();
         for call in calls {
-            let contact = self.contact(self.calls.get(&call).and_then(|state| state.account));
+            let tcp = self.calls.get(&call).and_then(|s| s.dialog.as_ref()?.contact.params().get("transport")).is_some();
+            let contact = self.contact(self.calls.get(&call).and_then(|state| state.account), tcp);
             let Some(state) = self.calls.get_mut(&call) else { continue };
             if let Some(session) = state.session.as_mut() {
                 session.set_address(local);

@@ -147,17 +147,11 @@ impl World {
                 let phone = &mut self.phones[index];
                 if let Some(transmit) = phone.agent.poll_transmit() {
                     let from = phone.address;
-                    let message = Message::parse(&transmit.bytes);
-                    if let Ok(message) = &message {
-                        let line = String::from_utf8_lossy(&transmit.bytes)
-                            .lines()
-                            .next()
-                            .unwrap_or_default()
-                            .to_owned();
-                        self.log.push(((self.now - self.start).as_secs_f64(), line));
-                        if (self.loses)(message) {
-                            continue;
-                        }
+                    let text = String::from_utf8_lossy(&transmit.bytes);
+                    let line = text.lines().next().unwrap_or_default().to_owned();
+                    self.log.push(((self.now - self.start).as_secs_f64(), line));
+                    if Message::parse(&transmit.bytes).is_ok_and(|message| (self.loses)(&message)) {
+                        continue;
                     }
                     match transmit.flow {
                         Flow::Udp { remote } => self.push(Packet::Datagram {
@@ -220,6 +214,11 @@ impl World {
             self.pairs.remove(&other);
             self.push(Packet::Closed { to: other });
         }
+    }
+
+    /// How many connections stand.
+    pub(crate) fn connections(&self) -> usize {
+        self.pairs.len() / 2
     }
 
     /// Breaks every connection, for both ends.

@@ -1,0 +1,423 @@
+//! What the phone answers to single requests: the rules of RFC 3261 section 8.2, and the cases in the shared data.
+
+mod world;
+
+use serde_json::Value;
+use sip::Event;
+use sip::agent::Tables;
+use sip::message::{Message, Response};
+use world::{Ask, World, config, media, sdp};
+
+const PEER: &str = "192.0.2.9:5060";
+
+/// The shared data's text, or a line that says what is skipped.
+fn data(test: &str, path: &str) -> Option<Vec<u8>> {
+    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let file = format!("{root}/{path}");
+    match std::fs::read(&file) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            eprintln!("SKIPPED: {test}: {file}: {error}");
+            None
+        }
+    }
+}
+
+/// Sends one request; answers the call it may begin; the final response, if one comes.
+fn judge(world: &mut World, from: &str, bytes: &[u8]) -> (Vec<u16>, Option<Response>, bool) {
+    let before = world.log.len();
+    world.send(from, 0, bytes.to_vec());
+    world.run_ms(50);
+    let mut rang = false;
+    for event in world.events(0) {
+        if let Event::Incoming { call, .. } = event {
+            rang = true;
+            world.with(0, |alice, now| alice.ring(call, now));
+            world.with(0, |alice, now| alice.answer(call, media(20_000), now));
+        }
+    }
+    world.run_ms(50);
+    // The codes are taken from the log: an answer that echoes a broken header cannot be read back.
+    let code = |line: &String| line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok();
+    let codes = world.log[before..].iter().filter_map(|(_, line)| code(line)).collect();
+    let mut last = None;
+    for (_, _, message) in world.inbox.drain(..) {
+        if let Message::Response(response) = message
+            && response.code() >= 200
+        {
+            last = Some(response);
+        }
+    }
+    (codes, last, rang)
+}
+
+fn ask(method: &'static str, extra: &str) -> String {
+    Ask { method, extra: extra.into(), body: String::new(), ..Ask::invite() }.text()
+}
+
+/// One request to a fresh phone; the response's code and the response.
+fn one(text: &str) -> Response {
+    let mut world = World::alone();
+    let (codes, last, _) = judge(&mut world, PEER, text.as_bytes());
+    last.unwrap_or_else(|| panic!("no answer but {codes:?} to {text}"))
+}
+
+#[test]
+fn methods_outside_of_a_dialog() {
+    for (method, code) in [
+        ("OPTIONS", 200),
+        ("REGISTER", 405),
+        ("MESSAGE", 405),
+        ("REFER", 405),
+        ("PUBLISH", 405),
+        ("PRACK", 405),
+        ("SUBSCRIBE", 489),
+        ("NOTIFY", 489),
+        ("BYE", 481),
+        ("INFO", 481),
+        ("UPDATE", 481),
+        ("CANCEL", 481),
+        ("NEWFANGLED", 501),
+    ] {
+        let response = one(&ask(method, ""));
+        assert_eq!(response.code(), code, "{method}");
+        if matches!(code, 200 | 405 | 501) {
+            assert!(response.headers.has_token("Allow", "INVITE"), "{method}");
+        }
+        assert!(response.headers.to().unwrap().tag().is_some(), "{method}");
+    }
+    let mut world = World::alone();
+    world.send(PEER, 0, ask("ACK", ""));
+    world.assert_silence();
+}
+
+#[test]
+fn options_says_what_the_phone_can_do() {
+    let response = one(&ask("OPTIONS", ""));
+    assert!(response.headers.get("Accept").unwrap().contains("application/sdp"));
+    for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE"] {
+        assert!(response.headers.has_token("Allow", method));
+    }
+}
+
+#[test]
+fn asked_again_the_answer_is_the_same_and_nothing_is_kept() {
+    let mut world = World::alone();
+    let text = ask("OPTIONS", "");
+    world.send(PEER, 0, text.clone());
+    let first = world.response(200);
+    world.send(PEER, 0, text);
+    assert_eq!(world.response(200), first);
+    assert_eq!(world.phones[0].agent.tables(), Tables::default());
+}
+
+#[test]
+fn what_is_required_and_unknown_is_listed() {
+    let extra = "Require: xxx-one, 100rel\r\nRequire: xxx-two\r\nContent-Type: application/sdp\r\n";
+    let response = one(&Ask { extra: extra.into(), ..Ask::invite() }.text());
+    assert_eq!(response.code(), 420);
+    let unsupported: Vec<&str> = response.headers.tokens("Unsupported").collect();
+    assert!(unsupported.contains(&"xxx-one") && unsupported.contains(&"xxx-two"), "{unsupported:?}");
+}
+
+#[test]
+fn bodies_that_cannot_be_read() {
+    let invite = |extra: &str, body: &str| one(&Ask { extra: extra.into(), body: body.into(), ..Ask::invite() }.text());
+    let refused = invite("Content-Type: text/plain\r\n", "hello");
+    assert_eq!(refused.code(), 415);
+    assert!(refused.headers.has_token("Accept", "application/sdp"));
+    assert_eq!(invite("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", "x").code(), 415);
+    assert_eq!(invite("", "v=0\r\n").code(), 400);
+    let broken = invite("Content-Type: application/sdp\r\n", "v=0\r\no=-\r\n");
+    assert_eq!(broken.code(), 400);
+    assert!(broken.headers.get("Warning").is_some());
+    let optional = invite("Content-Type: text/plain\r\nContent-Disposition: render;handling=optional\r\n", "hello");
+    assert_eq!(optional.code(), 200);
+    // The SDP among other parts.
+    let body = format!("--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--x--\r\n", sdp("192.0.2.9", ""));
+    let mixed = invite("Content-Type: multipart/mixed;boundary=x\r\n", &body);
+    assert_eq!(mixed.code(), 200);
+    assert!(String::from_utf8(mixed.body).unwrap().contains("RTP/AVP 0\r\n"));
+}
+
+#[test]
+fn an_offer_nobody_can_take_never_rings() {
+    let mut world = World::alone();
+    for (media, code) in [("RTP/AVP 18", 488), ("RTP/SAVP 0", 488), ("UDP/TLS/RTP/SAVPF 0", 488)] {
+        let body = sdp("192.0.2.9", "").replace("RTP/AVP 0", media);
+        let branch = format!("z9hG4bK{}", media.len()).leak();
+        let text = Ask { body, branch, call_id: branch, ..Ask::invite() }.text();
+        let (codes, last, rang) = judge(&mut world, PEER, text.as_bytes());
+        assert_eq!(last.map(|r| r.code()), Some(code), "{media}: {codes:?}");
+        assert!(!rang);
+    }
+    world.assert_empty();
+}
+
+#[test]
+fn addresses_and_headers_that_cannot_be() {
+    assert_eq!(one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS nobody:alice")).code(), 416);
+    assert_eq!(one(&ask("OPTIONS", "").replace(" SIP/2.0\r\n", " SIP/7.0\r\n")).code(), 505);
+    assert_eq!(one(&ask("OPTIONS", "").replace("1 OPTIONS", "1 INVITE")).code(), 400);
+    assert_eq!(one(&ask("INVITE", "").replace("Contact: <sip:peer@192.0.2.9:5060>\r\n", "")).code(), 400);
+    assert_eq!(one(&ask("INVITE", "Replaces: a;from-tag=1;to-tag=2\r\nReplaces: b;from-tag=1;to-tag=2\r\n")).code(), 400);
+    assert_eq!(one(&ask("INVITE", "").replace("To: <sip:alice@192.0.2.1>", "To: <sip:alice@192.0.2.1>;tag=gone")).code(), 481);
+    // The last hop may be used up: the phone forwards nothing.
+    assert_eq!(one(&ask("OPTIONS", "").replace("Max-Forwards: 70", "Max-Forwards: 0")).code(), 200);
+    assert_eq!(one(&ask("INVITE", "").replace("INVITE sip:alice@192.0.2.1", "INVITE tel:+2065551212")).code(), 200);
+}
+
+#[test]
+fn answers_go_where_via_and_rport_say() {
+    for (via, to) in [
+        ("SIP/2.0/UDP 192.0.2.9:5099;rport;branch=z9hG4bKa", "192.0.2.66:4321"),
+        ("SIP/2.0/UDP 192.0.2.9:5099;branch=z9hG4bKa", "192.0.2.66:5099"),
+        ("SIP/2.0/UDP host.example;branch=z9hG4bKa", "192.0.2.66:5060"),
+    ] {
+        let mut world = World::alone();
+        let text = ask("OPTIONS", "").replace("SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bKfirst", via);
+        world.send("192.0.2.66:4321", 0, text);
+        world.run_ms(50);
+        let (_, at, message) = world.inbox.pop_front().unwrap();
+        assert_eq!(at, to.parse().unwrap(), "{via}");
+        assert_eq!(message.headers().top_via().unwrap().received(), Some("192.0.2.66".parse().unwrap()));
+    }
+}
+
+#[test]
+fn strangers_hear_nothing() {
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    config.direct_calls = false;
+    let mut world = World::new(vec![config]);
+    let mut sent = 0;
+    for method in ["INVITE", "OPTIONS", "REGISTER", "BYE", "CANCEL", "SUBSCRIBE", "NOTIFY", "NEWFANGLED"] {
+        world.send(PEER, 0, ask(method, ""));
+        world.send(PEER, 0, ask(method, "").replace("1 ", "x "));
+        sent += 2;
+    }
+    world.send(PEER, 0, "nonsense");
+    world.assert_silence();
+    assert!(world.events(0).is_empty());
+    let counters = world.counters(0);
+    assert_eq!((counters.sent, counters.dropped), (0, sent + 1));
+    world.assert_empty();
+}
+
+#[test]
+fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
+    let mut world = World::alone();
+    world.latency = std::time::Duration::from_millis(1);
+    let mut calls = Vec::new();
+    for n in 0..2000 {
+        let branch = format!("z9hG4bKflood{n}").leak();
+        world.send(PEER, 0, Ask { branch, call_id: branch, from_tag: branch, ..Ask::invite() }.text());
+        world.run_ms(2);
+        calls.extend(world.events(0).into_iter().filter_map(|e| if let Event::Incoming { call, .. } = e { Some(call) } else { None }));
+        let tables = world.phones[0].agent.tables();
+        assert!(tables.calls <= 16 && tables.server_transactions <= 512, "{tables:?}");
+    }
+    assert_eq!(calls.len(), 16);
+    assert!(world.sent("SIP/2.0 503") > 1000, "{}", world.sent("SIP/2.0 503"));
+    world.inbox.clear();
+    world.with(0, |alice, now| alice.answer(calls[0], media(20_000), now));
+    let ok = world.response(200);
+    let to = world::to_of(&ok);
+    let bye = Ask {
+        method: "BYE",
+        branch: "z9hG4bKbye",
+        call_id: "z9hG4bKflood0",
+        from_tag: "z9hG4bKflood0",
+        cseq: 2,
+        to,
+        extra: String::new(),
+        body: String::new(),
+        ..Ask::invite()
+    };
+    world.send(PEER, 0, bye.text());
+    world.run_ms(50);
+    assert!(world.events(0).iter().any(|e| matches!(e, Event::Ended { .. })));
+    world.with(0, |alice, now| alice.shut_down(now));
+    world.inbox.clear();
+    world.assert_empty();
+}
+
+#[test]
+fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
+    let mut world = World::alone();
+    world.loses = Box::new(|_| true);
+    let seeds = [
+        ask("OPTIONS", "Require: a\r\n"),
+        Ask::invite().text(),
+        ask("BYE", "").replace("<sip:alice@192.0.2.1>", "<sip:alice@192.0.2.1>;tag=1"),
+        ask("CANCEL", ""),
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n".into(),
+    ];
+    let mut state = 0x1234_5678_9ABC_DEF1_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 20) as usize % below.max(1)
+    };
+    let from = PEER.parse().unwrap();
+    let now = world.now;
+    let mut rang = 0;
+    for round in 0..10_000 {
+        let bytes: Vec<u8> = if round % 3 == 0 {
+            (0..random(400)).map(|_| random(256) as u8).collect()
+        } else {
+            let mut bytes = seeds[random(seeds.len())].clone().into_bytes();
+            for _ in 0..=random(8) {
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => bytes[at] = random(256) as u8,
+                    1 => bytes.truncate(at.max(1)),
+                    2 => {
+                        bytes.remove(at);
+                    }
+                    _ => bytes.insert(at, b"\r\n;,<>\":@ \0="[random(12)]),
+                }
+                if bytes.is_empty() {
+                    break;
+                }
+            }
+            bytes
+        };
+        world.phones[0].agent.handle_datagram(from, &bytes, now);
+        world.drain();
+        for event in world.events(0) {
+            // A mutation that leaves a whole INVITE behind may ring, as that INVITE would have.
+            if let Event::Incoming { call, .. } = event {
+                assert!(bytes.starts_with(b"INVITE "), "{}", String::from_utf8_lossy(&bytes));
+                rang += 1;
+                world.with(0, |alice, now| alice.reject(call, 486, now));
+                world.events(0);
+            }
+        }
+    }
+    assert!(rang < 3000);
+    let counters = world.counters(0);
+    assert!(counters.malformed > 5000, "{counters:?}");
+    world.loses = Box::new(|_| false);
+    world.assert_empty();
+    // And the phone still takes a call.
+    let mut good = world;
+    good.inbox.clear();
+    good.send(PEER, 0, Ask { branch: "z9hG4bKgood", call_id: "good", ..Ask::invite() }.text());
+    good.response(100);
+    good.incoming(0);
+}
+
+#[test]
+fn torture_messages_get_an_acceptable_answer() {
+    let Some(manifest) = data("torture_messages_get_an_acceptable_answer", "sip-torture/manifest.json") else { return };
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let mut judged = 0;
+    let mut wrong = Vec::new();
+    for case in manifest["cases"].as_array().unwrap() {
+        let file = case["file"].as_str().unwrap();
+        let Some(bytes) = data("torture", &format!("sip-torture/{file}")) else { continue };
+        let mut world = World::alone();
+        let (codes, _, rang) = judge(&mut world, PEER, &bytes);
+        let accept: Vec<&str> = case["phone_accept"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let fail: Vec<&str> = case["phone_fail"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let code = codes.iter().find(|c| **c >= 200).map_or("drop".to_owned(), ToString::to_string);
+        let finals = codes.iter().filter(|c| **c >= 200).count();
+        let bad_ring = rang && fail.contains(&"rings");
+        if !accept.contains(&code.as_str()) || bad_ring || finals > 1 {
+            wrong.push(format!("{file}: {code} (rang: {rang}, finals: {finals}), accepted are {accept:?}"));
+        }
+        judged += 1;
+    }
+    assert!(judged >= 30, "{judged}");
+    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn single_request_cases_get_their_code() {
+    let Some(cases) = data("single_request_cases_get_their_code", "sip-cases/uas-request-cases.json") else { return };
+    let cases: Value = serde_json::from_slice(&cases).unwrap();
+    // What belongs to later work: encryption, ICE, session timers, presence subscriptions.
+    let later = ["170_", "173_", "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_", "330_", "364_"];
+    let mut judged = 0;
+    let mut wrong = Vec::new();
+    for case in cases["cases"].as_array().unwrap() {
+        let text = |name: &str| case[name].as_str().unwrap_or_default().replace("\r\n", "\n");
+        let id = text("id");
+        if later.iter().any(|prefix| id.starts_with(prefix)) || case["relevant_to_desk_phone"] == Value::Bool(false) && !id.starts_with("12") {
+            continue;
+        }
+        let whole = text("complete_msg");
+        let message = if whole.is_empty() {
+            let (sdp, extra, body) = (text("sdp"), text("extra_headers"), text("body"));
+            let body = if sdp.is_empty() { body } else { sdp.trim_start().to_owned() };
+            let kind = if extra.contains("Content-Type") { "" } else { "Content-Type: application/sdp\n" };
+            let extra = format!("{}\n{kind}", extra.trim_end()).trim_start().replace('\n', "\r\n");
+            Ask { extra, body: body.replace('\n', "\r\n"), ..Ask::invite() }.text()
+        } else {
+            let (head, body) = whole.split_once("\n\n").unwrap_or((whole.trim_end(), ""));
+            let head: Vec<&str> = head.lines().filter(|l| !l.to_ascii_lowercase().starts_with("content-length")).collect();
+            let body = body.replace('\n', "\r\n").replace("X.X.X.X", "192.0.2.9");
+            let text = format!("{}\r\nContent-Length: {}\r\n\r\n{body}", head.join("\r\n"), body.len());
+            text.replace("$LOCAL_IP", "192.0.2.9")
+                .replace("$LOCAL_PORT", "5060")
+                .replace("$FROM_TAG", ";tag=f")
+                .replace("tag=;tag=", "tag=")
+        };
+        let mut world = World::alone();
+        let (codes, last, _) = judge(&mut world, PEER, message.as_bytes());
+        let accepted: Vec<u64> = case["accept_codes"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+        let code = last.as_ref().map_or(0, |r| u64::from(r.code()));
+        let answer = last.map(|r| String::from_utf8_lossy(&r.to_bytes()).into_owned()).unwrap_or_default();
+        let plain = |pattern: &Value| {
+            // The few patterns there are, as substrings in order.
+            let pattern = pattern.as_str().unwrap_or_default().replace("[1-9]+[0-9]*", "\u{1}").replace("\\d+", "\u{1}");
+            pattern.split("[\\s\\S]+").map(str::to_owned).collect::<Vec<_>>()
+        };
+        let matches = |pattern: &Value| {
+            let mut rest = answer.as_str();
+            plain(pattern).iter().all(|part| {
+                let words: Vec<&str> = part.split('\u{1}').collect();
+                match words[..] {
+                    [before, after] => rest.match_indices(before).any(|(at, _)| {
+                        let tail = &rest[at + before.len()..];
+                        let digits = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                        let fits = digits > 0 && !tail.starts_with('0') && tail[digits..].starts_with(after);
+                        if fits {
+                            rest = &tail[digits..];
+                        }
+                        fits
+                    }),
+                    _ => match rest.find(part.as_str()) {
+                        Some(at) => {
+                            rest = &rest[at + part.len()..];
+                            true
+                        }
+                        None => false,
+                    },
+                }
+            })
+        };
+        let all = |name: &str| case[name].as_array().map(|a| a.iter().all(matches_ref(&matches))).unwrap_or(true);
+        let none = case["must_not_match"].as_array().is_none_or(|a| !a.iter().any(|p| matches(p)));
+        if !accepted.contains(&code) || !all("must_match") || !none {
+            wrong.push(format!("{id}: {code} ({codes:?}), accepted are {accepted:?}, patterns {}\n{answer}", case["must_match"]));
+        }
+        judged += 1;
+    }
+    assert!(judged >= 20, "{judged}");
+    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn matches_ref<'a>(matches: &'a impl Fn(&Value) -> bool) -> impl Fn(&'a Value) -> bool {
+    move |pattern| matches(pattern)
+}
+
+#[test]
+fn a_preloaded_route_and_a_utf8_name_do_no_harm() {
+    let mut world = World::alone();
+    let text = Ask::invite().text().replace("\"Peer\"", "\"Jürgen 東京\"").replace("Max-Forwards", "Route: <sip:192.0.2.1;lr>\r\nMax-Forwards");
+    world.send(PEER, 0, text);
+    world.response(100);
+    assert!(matches!(&world.events(0)[..], [Event::Incoming { from, .. }] if from == "Jürgen 東京"));
+}

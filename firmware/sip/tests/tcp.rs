@@ -1,0 +1,128 @@
+//! SIP over TCP: reuse of connections, the 1300-byte rule with its way back, and what happens when a connection breaks.
+
+mod world;
+
+use std::time::Duration;
+
+use sip::agent::EndedBy;
+use sip::{ConnectionId, Event, Transport};
+use world::{World, account, config, media};
+
+fn is_established(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Established { .. }))
+}
+
+fn answer(world: &mut World) -> sip::Call {
+    world.run_ms(200);
+    let b = world.incoming(1);
+    world.with(1, |bob, now| bob.answer(b, media(20_100), now));
+    world.run_ms(200);
+    b
+}
+
+#[test]
+fn a_call_over_tcp_uses_one_connection_and_repeats_nothing() {
+    let mut world = World::pair();
+    let a = world.invite(0, "sip:bob@192.0.2.2:5060;transport=tcp");
+    answer(&mut world);
+    assert!(is_established(&world.events(0)));
+    world.run(Duration::from_secs(10));
+    world.with(0, |alice, now| alice.end(a, now));
+    world.run_ms(200);
+    let lines: Vec<&str> = world.log.iter().map(|(_, line)| line.split(" sip").next().unwrap()).collect();
+    assert_eq!(lines, ["INVITE", "SIP/2.0 100 Trying", "SIP/2.0 200 OK", "ACK", "BYE", "SIP/2.0 200 OK"]);
+    assert_eq!(world.connections(), 1);
+    world.assert_empty();
+}
+
+#[test]
+fn a_large_request_goes_by_tcp_and_by_udp_where_nobody_listens() {
+    for listens in [true, false] {
+        let mut config_a = config("alice", "192.0.2.1:5060", 1);
+        config_a.user_agent = "x".repeat(800);
+        let mut world = World::new(vec![config_a, config("bob", "192.0.2.2:5060", 2)]);
+        world.tcp = listens;
+        let a = world.invite(0, "sip:bob@192.0.2.2");
+        answer(&mut world);
+        assert!(is_established(&world.events(0)), "listens: {listens}");
+        assert_eq!(world.connections(), usize::from(listens));
+        world.with(0, |alice, now| alice.end(a, now));
+        world.run_ms(200);
+        assert!(world.events(1).iter().any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. })));
+        world.assert_empty();
+    }
+}
+
+#[test]
+fn a_small_request_never_opens_a_connection() {
+    let mut world = World::pair();
+    let a = world.invite(0, "sip:bob@192.0.2.2");
+    answer(&mut world);
+    world.with(0, |alice, now| alice.end(a, now));
+    assert_eq!(world.connections(), 0);
+    world.assert_empty();
+}
+
+#[test]
+fn an_answer_finds_its_way_when_the_connection_broke() {
+    let mut world = World::pair();
+    world.invite(0, "sip:bob@192.0.2.2;transport=tcp");
+    world.run_ms(200);
+    let b = world.incoming(1);
+    world.break_connections();
+    world.run_ms(100);
+    // The caller's INVITE failed with its connection; the called phone still rings, and its refusal finds nobody who waits.
+    assert!(world.events(0).iter().any(|e| matches!(e, Event::Ended { by: EndedBy::Failure, .. })));
+    world.with(1, |bob, now| bob.reject(b, 486, now));
+    world.assert_empty();
+}
+
+#[test]
+fn a_broken_connection_in_a_call_is_opened_anew_for_the_bye() {
+    let mut world = World::pair();
+    let a = world.invite(0, "sip:bob@192.0.2.2;transport=tcp");
+    answer(&mut world);
+    world.break_connections();
+    world.run_ms(100);
+    assert!(!world.events(0).iter().any(|e| matches!(e, Event::Ended { .. })));
+    world.with(0, |alice, now| alice.end(a, now));
+    world.run_ms(200);
+    assert!(world.events(1).iter().any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. })));
+    world.assert_empty();
+}
+
+#[test]
+fn nobody_listens() {
+    let mut world = World::alone();
+    world.invite(0, "sip:bob@192.0.2.7;transport=tcp");
+    world.run_ms(100);
+    assert!(matches!(&world.events(0)[..], [Event::Ended { by: EndedBy::Failure, code: Some(503), .. }]));
+    world.assert_empty();
+}
+
+#[test]
+fn what_is_no_sip_closes_the_connection() {
+    let mut world = World::alone();
+    let (connection, remote) = (ConnectionId(1 << 40), "192.0.2.9:4000".parse().unwrap());
+    let now = world.now;
+    let phone = &mut world.phones[0].agent;
+    phone.handle_connected(connection, "192.0.2.1:5060".parse().unwrap(), remote, now);
+    phone.handle_stream(connection, b"\r\n\r\n", now);
+    assert_eq!(phone.poll_transmit().unwrap().bytes, b"\r\n");
+    phone.handle_stream(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", now);
+    assert!(matches!(phone.poll_event(), Some(Event::Note(_))));
+    assert_eq!(phone.poll_event(), Some(Event::Close(connection)));
+    phone.handle_stream(connection, b"more", now);
+    assert_eq!(phone.poll_event(), None);
+    assert_eq!(phone.counters().malformed, 1);
+}
+
+#[test]
+fn a_line_over_tcp_registers_again_when_its_connection_breaks() {
+    let mut config_a = config("alice", "192.0.2.1:5060", 1);
+    config_a.accounts.push(sip::AccountConfig { transport: Transport::Tcp, ..account("101", "192.0.2.2", "secret") });
+    let mut world = World::new(vec![config_a, config("bob", "192.0.2.2:5060", 2)]);
+    world.run_ms(500);
+    // Bob is no registrar and says so; what counts here is that both went over one connection.
+    assert_eq!((world.sent("REGISTER"), world.sent("SIP/2.0 405"), world.connections()), (1, 1, 1));
+}
