@@ -373,6 +373,7 @@ impl UserAgent {
         let remote = found.remote;
         let flow = Flow::Tcp { connection, remote };
         found.reader.push(bytes);
+        self.wire.heard(connection, now);
         // Each frame may end the connection, so it is looked up anew.
         while let Some(frame) = self.wire.connections.get_mut(&connection).and_then(|c| c.reader.poll()) {
             match frame {

@@ -49,7 +49,12 @@ impl Dialog {
             routes,
             local_cseq: request.headers.cseq().ok()?.number,
             remote_cseq: None,
-            contact: request.headers.contacts().ok()?.into_iter().find_map(|contact| contact.uri.as_sip().cloned())?,
+            contact: request
+                .headers
+                .contacts()
+                .ok()?
+                .into_iter()
+                .find_map(|contact| contact.uri.as_sip().cloned())?,
             flow,
         })
     }
@@ -116,13 +121,13 @@ impl Dialog {
     }
 
     /// A new request in this dialog (section 12.2.1.1), without Via. ACK and CANCEL take the number of their INVITE instead.
-    pub(crate) fn request(&mut self, method: Method) -> Request {
+    pub(crate) fn request(&mut self, method: &Method) -> Request {
         self.local_cseq = self.local_cseq.saturating_add(1);
         self.numbered(method, self.local_cseq)
     }
 
     /// A request with a given number: the ACK of an INVITE.
-    pub(crate) fn numbered(&self, method: Method, number: u32) -> Request {
+    pub(crate) fn numbered(&self, method: &Method, number: u32) -> Request {
         let mut routes = self.routes.clone();
         let mut uri = self.target.clone();
         // A strict router at the front (RFC 2543): its address becomes the Request-URI, the target the last route.
@@ -199,7 +204,7 @@ mod tests {
         let routes_text = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n";
         let request = invite(routes_text);
         let mut callee = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
-        let bye = callee.request(Method::Bye);
+        let bye = callee.request(&Method::Bye);
         assert_eq!(routes(&bye), ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]);
         assert_eq!(bye.uri.to_string(), "sip:a@192.0.2.1");
         assert_eq!(bye.headers.from().unwrap().tag(), Some("bo"));
@@ -210,7 +215,7 @@ mod tests {
         response.headers.copy(&request.headers, "Record-Route");
         response.headers.push("Contact", "<sip:bob@192.0.2.4>");
         let mut caller = Dialog::of_caller(&invite("Contact: <sip:al@192.0.2.9>\r\n"), &response, None).unwrap();
-        let bye = caller.request(Method::Bye);
+        let bye = caller.request(&Method::Bye);
         assert_eq!(routes(&bye), ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]);
         assert_eq!(bye.uri.to_string(), "sip:bob@192.0.2.4");
         assert_eq!(bye.headers.cseq().unwrap().number, 315);
@@ -220,7 +225,7 @@ mod tests {
     fn a_strict_router_gets_what_it_expects() {
         let request = invite("Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n");
         let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
-        let bye = dialog.request(Method::Bye);
+        let bye = dialog.request(&Method::Bye);
         assert_eq!(bye.uri.to_string(), "sip:old.example.com");
         assert_eq!(routes(&bye), ["<sip:new.example.com;lr>", "<sip:a@192.0.2.1>"]);
     }

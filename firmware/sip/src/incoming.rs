@@ -44,7 +44,7 @@ impl UserAgent {
         }
         let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if tagged && let Some(call) = self.call_of(&request) {
-            self.handle_in_dialog(call, reply, &key, request, now);
+            self.handle_in_dialog(call, reply, &key, &request, now);
             return;
         }
         let Some(entry) = self.admit(flow, &request) else {
@@ -53,7 +53,7 @@ impl UserAgent {
             return;
         };
         match self.check(&request, tagged) {
-            Err(refusal) => self.refuse(reply, &key, request, refusal, now),
+            Err(refusal) => self.refuse(reply, &key, request, &refusal, now),
             Ok(()) if request.method == Method::Invite => self.handle_invite(entry, reply, &key, request, now),
             Ok(()) => {
                 // Of the methods that pass the checks only OPTIONS is left.
@@ -61,7 +61,7 @@ impl UserAgent {
                 response.headers.push("Accept", "application/sdp, application/dtmf-relay");
                 response.headers.push("Accept-Encoding", "identity");
                 response.headers.push("Accept-Language", "en");
-                self.say_abilities(&mut response);
+                Self::say_abilities(&mut response);
                 self.reply(reply, &response, now);
             }
         }
@@ -128,15 +128,15 @@ impl UserAgent {
     }
 
     /// Refuses a request outside of a dialog: INVITE by a transaction, since its ACK follows; others without.
-    fn refuse(&mut self, reply: Flow, key: &str, request: Request, response: Response, now: Instant) {
+    fn refuse(&mut self, reply: Flow, key: &str, request: Request, response: &Response, now: Instant) {
         self.wire.counters.refused += 1;
         if request.method == Method::Invite
             && let Some(transaction) = self.open(reply, key, request)
         {
-            self.send_response(transaction, &response, now);
+            self.send_response(transaction, response, now);
             return;
         }
-        self.reply(reply, &response, now);
+        self.reply(reply, response, now);
     }
 
     /// Opens a server transaction; `None` when the table is full.
@@ -226,14 +226,18 @@ impl UserAgent {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        let tag: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let tag = hash
+            .finalize()
+            .iter()
+            .take(8)
+            .fold(String::new(), |tag, byte| tag + &format!("{byte:02x}"));
         let mut response = Response::reply(request, code, Some(&tag));
         response.headers.push("Server", &self.config.user_agent);
         response
     }
 
     /// Says what this phone can do (section 11.2).
-    pub(crate) fn say_abilities(&self, response: &mut Response) {
+    pub(crate) fn say_abilities(response: &mut Response) {
         response.headers.push("Allow", ALLOW);
         if !SUPPORTED.is_empty() {
             response.headers.push("Supported", SUPPORTED.join(", "));
@@ -391,15 +395,15 @@ fn check_body(request: &Request) -> Result<(), u16> {
 
 /// The SDP of a message: its body, or the SDP part of a multipart body (RFC 2046, RFC 5621).
 pub(crate) fn session_body(request: &Request) -> Option<Vec<u8>> {
-    session_part(request.headers.content_type().ok()??, &request.body)
+    session_part(&request.headers.content_type().ok()??, &request.body)
 }
 
 /// The same of a response.
 pub(crate) fn session_body_of(response: &Response) -> Option<Vec<u8>> {
-    session_part(response.headers.content_type().ok()??, &response.body)
+    session_part(&response.headers.content_type().ok()??, &response.body)
 }
 
-fn session_part(kind: crate::message::MediaType, body: &[u8]) -> Option<Vec<u8>> {
+fn session_part(kind: &crate::message::MediaType, body: &[u8]) -> Option<Vec<u8>> {
     if body.is_empty() {
         return None;
     }

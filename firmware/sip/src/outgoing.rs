@@ -540,7 +540,7 @@ impl UserAgent {
     pub(crate) fn acknowledge(&mut self, invite: OutgoingId, dialog: &Dialog, account: Option<usize>, body: Option<Vec<u8>>, now: Instant) {
         let Some(outgoing) = self.outgoing.get(&invite) else { return };
         let Ok(cseq) = outgoing.request.headers.cseq() else { return };
-        let mut request = dialog.numbered(Method::Ack, cseq.number);
+        let mut request = dialog.numbered(&Method::Ack, cseq.number);
         request.headers.copy(&outgoing.request.headers, "Authorization");
         request.headers.copy(&outgoing.request.headers, "Proxy-Authorization");
         if let Some(body) = body {
@@ -621,15 +621,14 @@ impl UserAgent {
             .map(|(id, entry)| (id, entry.owner))
             .collect();
         for (transaction, owner) in hit {
-            match owner {
-                Some(owner) => self.drop_transaction(owner, 503, reason, now),
-                None => {
-                    if let Some(entry) = self.clients.get_mut(transaction) {
-                        entry.machine.abandon();
-                    }
-                    self.schedule_client(transaction);
-                }
+            if let Some(owner) = owner {
+                self.drop_transaction(owner, 503, reason, now);
+                continue;
             }
+            if let Some(entry) = self.clients.get_mut(transaction) {
+                entry.machine.abandon();
+            }
+            self.schedule_client(transaction);
         }
     }
 

@@ -311,10 +311,7 @@ impl UserAgent {
 
     fn bound(&mut self, line: usize, response: &Response, now: Instant) {
         let transport = self.config.accounts.get(line).map_or(Transport::Udp, |a| a.transport);
-        let jitter = self
-            .tokens
-            .between(Duration::from_millis(800), Duration::from_millis(1000))
-            .as_millis() as u64;
+        let jitter = self.tokens.between(Duration::from_millis(800), Duration::from_secs(1)).as_millis() as u64;
         let Some(state) = self.lines.get_mut(line) else { return };
         let granted = granted(response, &state.user).unwrap_or(state.expires);
         state.failures = 0;
@@ -330,7 +327,7 @@ impl UserAgent {
         state.until = Some(until);
         // Before it runs out, with room for one whole failed try where the lifetime allows that.
         let margin = (lifetime / 2).min(Duration::from_secs(40)).max(lifetime / 10);
-        state.next_at = Some(now + (lifetime - margin) * (jitter as u32) / 1000);
+        state.next_at = Some(now + lifetime.saturating_sub(margin) * (jitter as u32) / 1000);
         let seen = response
             .headers
             .top_via()

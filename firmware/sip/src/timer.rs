@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_key_has_one_deadline_and_fires_in_order() {
-        let start = crate::timer::epoch();
+        let start = epoch();
         let at = |ms| start + Duration::from_millis(ms);
         let mut deadlines = Deadlines::new();
         deadlines.set(1, Some(at(30)));

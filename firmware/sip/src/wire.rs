@@ -79,7 +79,7 @@ impl Wire {
         if let Some((id, _)) = self.connections.iter().find(|(_, c)| c.remote == remote) {
             return Some(Flow::Tcp { connection: *id, remote });
         }
-        if self.connections.len() >= MAX_CONNECTIONS {
+        if !self.make_room(events) {
             return None;
         }
         let id = ConnectionId(self.next);
@@ -106,7 +106,7 @@ impl Wire {
         }
     }
 
-    /// A connection stands. One that is too many is closed again: the longest unused of the accepted ones gives way first.
+    /// A connection stands.
     pub(crate) fn connected(&mut self, id: ConnectionId, remote: SocketAddr, events: &mut VecDeque<Event>, now: Instant) {
         if let Some(found) = self.connections.get_mut(&id) {
             found.open = true;
@@ -117,25 +117,9 @@ impl Wire {
             }
             return;
         }
-        if self.connections.len() >= MAX_CONNECTIONS {
-            let ours = self.next;
-            let oldest = self
-                .connections
-                .iter()
-                .filter(|(id, c)| c.open && id.0 >= ours)
-                .min_by_key(|(_, c)| c.used)
-                .map(|(id, _)| *id);
-            self.counters.dropped += 1;
-            match oldest {
-                Some(oldest) => {
-                    self.connections.remove(&oldest);
-                    events.push_back(Event::Close(oldest));
-                }
-                None => {
-                    events.push_back(Event::Close(id));
-                    return;
-                }
-            }
+        if !self.make_room(events) {
+            events.push_back(Event::Close(id));
+            return;
         }
         self.connections.insert(
             id,
@@ -147,6 +131,28 @@ impl Wire {
                 used: now,
             },
         );
+    }
+
+    /// Where there are too many connections the longest unused one gives way: who still needs it opens it again.
+    fn make_room(&mut self, events: &mut VecDeque<Event>) -> bool {
+        if self.connections.len() < MAX_CONNECTIONS {
+            return true;
+        }
+        let open = self.connections.iter().filter(|(_, c)| c.open);
+        let Some(oldest) = open.min_by_key(|(_, c)| c.used).map(|(id, _)| *id) else {
+            return false;
+        };
+        self.counters.dropped += 1;
+        self.connections.remove(&oldest);
+        events.push_back(Event::Close(oldest));
+        true
+    }
+
+    /// Something came in on a connection: it is in use.
+    pub(crate) fn heard(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.used = now;
+        }
     }
 
     /// A connection is gone.

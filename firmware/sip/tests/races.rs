@@ -805,7 +805,7 @@ fn case_31_a_long_ring_is_repeated_and_a_long_wait_ends() {
     world.loses = Box::new(|_| true);
     world.run(Duration::from_secs(400));
     assert_eq!(ends(&world.events(0)), [(EndedBy::Failure, Some(408))]);
-    world.with(1, |bob, now| bob.shut_down(now));
+    world.with(1, sip::UserAgent::shut_down);
     world.assert_empty();
 }
 

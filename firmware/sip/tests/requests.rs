@@ -52,7 +52,13 @@ fn judge(world: &mut World, from: &str, bytes: &[u8]) -> (Vec<u16>, Option<Respo
 }
 
 fn ask(method: &'static str, extra: &str) -> String {
-    Ask { method, extra: extra.into(), body: String::new(), ..Ask::invite() }.text()
+    Ask {
+        method,
+        extra: extra.into(),
+        body: String::new(),
+        ..Ask::invite()
+    }
+    .text()
 }
 
 /// One request to a fresh phone; the response's code and the response.
@@ -114,27 +120,50 @@ fn asked_again_the_answer_is_the_same_and_nothing_is_kept() {
 #[test]
 fn what_is_required_and_unknown_is_listed() {
     let extra = "Require: xxx-one, 100rel\r\nRequire: xxx-two\r\nContent-Type: application/sdp\r\n";
-    let response = one(&Ask { extra: extra.into(), ..Ask::invite() }.text());
+    let response = one(&Ask {
+        extra: extra.into(),
+        ..Ask::invite()
+    }
+    .text());
     assert_eq!(response.code(), 420);
     let unsupported: Vec<&str> = response.headers.tokens("Unsupported").collect();
-    assert!(unsupported.contains(&"xxx-one") && unsupported.contains(&"xxx-two"), "{unsupported:?}");
+    assert!(
+        unsupported.contains(&"xxx-one") && unsupported.contains(&"xxx-two"),
+        "{unsupported:?}"
+    );
 }
 
 #[test]
 fn bodies_that_cannot_be_read() {
-    let invite = |extra: &str, body: &str| one(&Ask { extra: extra.into(), body: body.into(), ..Ask::invite() }.text());
+    let invite = |extra: &str, body: &str| {
+        one(&Ask {
+            extra: extra.into(),
+            body: body.into(),
+            ..Ask::invite()
+        }
+        .text())
+    };
     let refused = invite("Content-Type: text/plain\r\n", "hello");
     assert_eq!(refused.code(), 415);
     assert!(refused.headers.has_token("Accept", "application/sdp"));
-    assert_eq!(invite("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", "x").code(), 415);
+    assert_eq!(
+        invite("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", "x").code(),
+        415
+    );
     assert_eq!(invite("", "v=0\r\n").code(), 400);
     let broken = invite("Content-Type: application/sdp\r\n", "v=0\r\no=-\r\n");
     assert_eq!(broken.code(), 400);
     assert!(broken.headers.get("Warning").is_some());
-    let optional = invite("Content-Type: text/plain\r\nContent-Disposition: render;handling=optional\r\n", "hello");
+    let optional = invite(
+        "Content-Type: text/plain\r\nContent-Disposition: render;handling=optional\r\n",
+        "hello",
+    );
     assert_eq!(optional.code(), 200);
     // The SDP among other parts.
-    let body = format!("--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--x--\r\n", sdp("192.0.2.9", ""));
+    let body = format!(
+        "--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--x--\r\n",
+        sdp("192.0.2.9", "")
+    );
     let mixed = invite("Content-Type: multipart/mixed;boundary=x\r\n", &body);
     assert_eq!(mixed.code(), 200);
     assert!(String::from_utf8(mixed.body).unwrap().contains("RTP/AVP 0\r\n"));
@@ -146,7 +175,13 @@ fn an_offer_nobody_can_take_never_rings() {
     for (media, code) in [("RTP/AVP 18", 488), ("RTP/SAVP 0", 488), ("UDP/TLS/RTP/SAVPF 0", 488)] {
         let body = sdp("192.0.2.9", "").replace("RTP/AVP 0", media);
         let branch = format!("z9hG4bK{}", media.len()).leak();
-        let text = Ask { body, branch, call_id: branch, ..Ask::invite() }.text();
+        let text = Ask {
+            body,
+            branch,
+            call_id: branch,
+            ..Ask::invite()
+        }
+        .text();
         let (codes, last, rang) = judge(&mut world, PEER, text.as_bytes());
         assert_eq!(last.map(|r| r.code()), Some(code), "{media}: {codes:?}");
         assert!(!rang);
@@ -156,15 +191,34 @@ fn an_offer_nobody_can_take_never_rings() {
 
 #[test]
 fn addresses_and_headers_that_cannot_be() {
-    assert_eq!(one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS nobody:alice")).code(), 416);
+    assert_eq!(
+        one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS nobody:alice")).code(),
+        416
+    );
     assert_eq!(one(&ask("OPTIONS", "").replace(" SIP/2.0\r\n", " SIP/7.0\r\n")).code(), 505);
     assert_eq!(one(&ask("OPTIONS", "").replace("1 OPTIONS", "1 INVITE")).code(), 400);
-    assert_eq!(one(&ask("INVITE", "").replace("Contact: <sip:peer@192.0.2.9:5060>\r\n", "")).code(), 400);
-    assert_eq!(one(&ask("INVITE", "Replaces: a;from-tag=1;to-tag=2\r\nReplaces: b;from-tag=1;to-tag=2\r\n")).code(), 400);
-    assert_eq!(one(&ask("INVITE", "").replace("To: <sip:alice@192.0.2.1>", "To: <sip:alice@192.0.2.1>;tag=gone")).code(), 481);
+    assert_eq!(
+        one(&ask("INVITE", "").replace("Contact: <sip:peer@192.0.2.9:5060>\r\n", "")).code(),
+        400
+    );
+    assert_eq!(
+        one(&ask(
+            "INVITE",
+            "Replaces: a;from-tag=1;to-tag=2\r\nReplaces: b;from-tag=1;to-tag=2\r\n"
+        ))
+        .code(),
+        400
+    );
+    assert_eq!(
+        one(&ask("INVITE", "").replace("To: <sip:alice@192.0.2.1>", "To: <sip:alice@192.0.2.1>;tag=gone")).code(),
+        481
+    );
     // The last hop may be used up: the phone forwards nothing.
     assert_eq!(one(&ask("OPTIONS", "").replace("Max-Forwards: 70", "Max-Forwards: 0")).code(), 200);
-    assert_eq!(one(&ask("INVITE", "").replace("INVITE sip:alice@192.0.2.1", "INVITE tel:+2065551212")).code(), 200);
+    assert_eq!(
+        one(&ask("INVITE", "").replace("INVITE sip:alice@192.0.2.1", "INVITE tel:+2065551212")).code(),
+        200
+    );
 }
 
 #[test]
@@ -190,7 +244,16 @@ fn strangers_hear_nothing() {
     config.direct_calls = false;
     let mut world = World::new(vec![config]);
     let mut sent = 0;
-    for method in ["INVITE", "OPTIONS", "REGISTER", "BYE", "CANCEL", "SUBSCRIBE", "NOTIFY", "NEWFANGLED"] {
+    for method in [
+        "INVITE",
+        "OPTIONS",
+        "REGISTER",
+        "BYE",
+        "CANCEL",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "NEWFANGLED",
+    ] {
         world.send(PEER, 0, ask(method, ""));
         world.send(PEER, 0, ask(method, "").replace("1 ", "x "));
         sent += 2;
@@ -210,9 +273,24 @@ fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
     let mut calls = Vec::new();
     for n in 0..2000 {
         let branch = format!("z9hG4bKflood{n}").leak();
-        world.send(PEER, 0, Ask { branch, call_id: branch, from_tag: branch, ..Ask::invite() }.text());
+        world.send(
+            PEER,
+            0,
+            Ask {
+                branch,
+                call_id: branch,
+                from_tag: branch,
+                ..Ask::invite()
+            }
+            .text(),
+        );
         world.run_ms(2);
-        calls.extend(world.events(0).into_iter().filter_map(|e| if let Event::Incoming { call, .. } = e { Some(call) } else { None }));
+        calls.extend(
+            world
+                .events(0)
+                .into_iter()
+                .filter_map(|e| if let Event::Incoming { call, .. } = e { Some(call) } else { None }),
+        );
         let tables = world.phones[0].agent.tables();
         assert!(tables.calls <= 16 && tables.server_transactions <= 512, "{tables:?}");
     }
@@ -236,7 +314,7 @@ fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
     world.send(PEER, 0, bye.text());
     world.run_ms(50);
     assert!(world.events(0).iter().any(|e| matches!(e, Event::Ended { .. })));
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.inbox.clear();
     world.assert_empty();
 }
@@ -303,20 +381,33 @@ fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
     // And the phone still takes a call.
     let mut good = world;
     good.inbox.clear();
-    good.send(PEER, 0, Ask { branch: "z9hG4bKgood", call_id: "good", ..Ask::invite() }.text());
+    good.send(
+        PEER,
+        0,
+        Ask {
+            branch: "z9hG4bKgood",
+            call_id: "good",
+            ..Ask::invite()
+        }
+        .text(),
+    );
     good.response(100);
     good.incoming(0);
 }
 
 #[test]
 fn torture_messages_get_an_acceptable_answer() {
-    let Some(manifest) = data("torture_messages_get_an_acceptable_answer", "sip-torture/manifest.json") else { return };
+    let Some(manifest) = data("torture_messages_get_an_acceptable_answer", "sip-torture/manifest.json") else {
+        return;
+    };
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let mut judged = 0;
     let mut wrong = Vec::new();
     for case in manifest["cases"].as_array().unwrap() {
         let file = case["file"].as_str().unwrap();
-        let Some(bytes) = data("torture", &format!("sip-torture/{file}")) else { continue };
+        let Some(bytes) = data("torture", &format!("sip-torture/{file}")) else {
+            continue;
+        };
         let mut world = World::alone();
         let (codes, _, rang) = judge(&mut world, PEER, &bytes);
         let accept: Vec<&str> = case["phone_accept"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -335,28 +426,46 @@ fn torture_messages_get_an_acceptable_answer() {
 
 #[test]
 fn single_request_cases_get_their_code() {
-    let Some(cases) = data("single_request_cases_get_their_code", "sip-cases/uas-request-cases.json") else { return };
+    let Some(cases) = data("single_request_cases_get_their_code", "sip-cases/uas-request-cases.json") else {
+        return;
+    };
     let cases: Value = serde_json::from_slice(&cases).unwrap();
     // What belongs to later work: encryption, ICE, session timers, presence subscriptions.
-    let later = ["170_", "173_", "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_", "330_", "364_"];
+    let later = [
+        "170_", "173_", "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_", "330_", "364_",
+    ];
     let mut judged = 0;
     let mut wrong = Vec::new();
     for case in cases["cases"].as_array().unwrap() {
         let text = |name: &str| case[name].as_str().unwrap_or_default().replace("\r\n", "\n");
         let id = text("id");
-        if later.iter().any(|prefix| id.starts_with(prefix)) || case["relevant_to_desk_phone"] == Value::Bool(false) && !id.starts_with("12") {
+        if later.iter().any(|prefix| id.starts_with(prefix))
+            || case["relevant_to_desk_phone"] == Value::Bool(false) && !id.starts_with("12")
+        {
             continue;
         }
         let whole = text("complete_msg");
         let message = if whole.is_empty() {
             let (sdp, extra, body) = (text("sdp"), text("extra_headers"), text("body"));
             let body = if sdp.is_empty() { body } else { sdp.trim_start().to_owned() };
-            let kind = if extra.contains("Content-Type") { "" } else { "Content-Type: application/sdp\n" };
+            let kind = if extra.contains("Content-Type") {
+                ""
+            } else {
+                "Content-Type: application/sdp\n"
+            };
             let extra = format!("{}\n{kind}", extra.trim_end()).trim_start().replace('\n', "\r\n");
-            Ask { extra, body: body.replace('\n', "\r\n"), ..Ask::invite() }.text()
+            Ask {
+                extra,
+                body: body.replace('\n', "\r\n"),
+                ..Ask::invite()
+            }
+            .text()
         } else {
             let (head, body) = whole.split_once("\n\n").unwrap_or((whole.trim_end(), ""));
-            let head: Vec<&str> = head.lines().filter(|l| !l.to_ascii_lowercase().starts_with("content-length")).collect();
+            let head: Vec<&str> = head
+                .lines()
+                .filter(|l| !l.to_ascii_lowercase().starts_with("content-length"))
+                .collect();
             let body = body.replace('\n', "\r\n").replace("X.X.X.X", "192.0.2.9");
             let text = format!("{}\r\nContent-Length: {}\r\n\r\n{body}", head.join("\r\n"), body.len());
             text.replace("$LOCAL_IP", "192.0.2.9")
@@ -368,10 +477,16 @@ fn single_request_cases_get_their_code() {
         let (codes, last, _) = judge(&mut world, PEER, message.as_bytes());
         let accepted: Vec<u64> = case["accept_codes"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
         let code = last.as_ref().map_or(0, |r| u64::from(r.code()));
-        let answer = last.map(|r| String::from_utf8_lossy(&r.to_bytes()).into_owned()).unwrap_or_default();
+        let answer = last
+            .map(|r| String::from_utf8_lossy(&r.to_bytes()).into_owned())
+            .unwrap_or_default();
         let plain = |pattern: &Value| {
             // The few patterns there are, as substrings in order.
-            let pattern = pattern.as_str().unwrap_or_default().replace("[1-9]+[0-9]*", "\u{1}").replace("\\d+", "\u{1}");
+            let pattern = pattern
+                .as_str()
+                .unwrap_or_default()
+                .replace("[1-9]+[0-9]*", "\u{1}")
+                .replace("\\d+", "\u{1}");
             pattern.split("[\\s\\S]+").map(str::to_owned).collect::<Vec<_>>()
         };
         let matches = |pattern: &Value| {
@@ -401,7 +516,10 @@ fn single_request_cases_get_their_code() {
         let all = |name: &str| case[name].as_array().map(|a| a.iter().all(matches_ref(&matches))).unwrap_or(true);
         let none = case["must_not_match"].as_array().is_none_or(|a| !a.iter().any(|p| matches(p)));
         if !accepted.contains(&code) || !all("must_match") || !none {
-            wrong.push(format!("{id}: {code} ({codes:?}), accepted are {accepted:?}, patterns {}\n{answer}", case["must_match"]));
+            wrong.push(format!(
+                "{id}: {code} ({codes:?}), accepted are {accepted:?}, patterns {}\n{answer}",
+                case["must_match"]
+            ));
         }
         judged += 1;
     }
@@ -416,7 +534,10 @@ fn matches_ref<'a>(matches: &'a impl Fn(&Value) -> bool) -> impl Fn(&'a Value) -
 #[test]
 fn a_preloaded_route_and_a_utf8_name_do_no_harm() {
     let mut world = World::alone();
-    let text = Ask::invite().text().replace("\"Peer\"", "\"Jürgen 東京\"").replace("Max-Forwards", "Route: <sip:192.0.2.1;lr>\r\nMax-Forwards");
+    let text = Ask::invite()
+        .text()
+        .replace("\"Peer\"", "\"Jürgen 東京\"")
+        .replace("Max-Forwards", "Route: <sip:192.0.2.1;lr>\r\nMax-Forwards");
     world.send(PEER, 0, text);
     world.response(100);
     assert!(matches!(&world.events(0)[..], [Event::Incoming { from, .. }] if from == "Jürgen 東京"));

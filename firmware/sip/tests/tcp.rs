@@ -30,7 +30,10 @@ fn a_call_over_tcp_uses_one_connection_and_repeats_nothing() {
     world.with(0, |alice, now| alice.end(a, now));
     world.run_ms(200);
     let lines: Vec<&str> = world.log.iter().map(|(_, line)| line.split(" sip").next().unwrap()).collect();
-    assert_eq!(lines, ["INVITE", "SIP/2.0 100 Trying", "SIP/2.0 200 OK", "ACK", "BYE", "SIP/2.0 200 OK"]);
+    assert_eq!(
+        lines,
+        ["INVITE", "SIP/2.0 100 Trying", "SIP/2.0 200 OK", "ACK", "BYE", "SIP/2.0 200 OK"]
+    );
     assert_eq!(world.connections(), 1);
     world.assert_empty();
 }
@@ -48,7 +51,12 @@ fn a_large_request_goes_by_tcp_and_by_udp_where_nobody_listens() {
         assert_eq!(world.connections(), usize::from(listens));
         world.with(0, |alice, now| alice.end(a, now));
         world.run_ms(200);
-        assert!(world.events(1).iter().any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. })));
+        assert!(
+            world
+                .events(1)
+                .iter()
+                .any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. }))
+        );
         world.assert_empty();
     }
 }
@@ -72,7 +80,12 @@ fn an_answer_finds_its_way_when_the_connection_broke() {
     world.break_connections();
     world.run_ms(100);
     // The caller's INVITE failed with its connection; the called phone still rings, and its refusal finds nobody who waits.
-    assert!(world.events(0).iter().any(|e| matches!(e, Event::Ended { by: EndedBy::Failure, .. })));
+    assert!(
+        world
+            .events(0)
+            .iter()
+            .any(|e| matches!(e, Event::Ended { by: EndedBy::Failure, .. }))
+    );
     world.with(1, |bob, now| bob.reject(b, 486, now));
     world.assert_empty();
 }
@@ -87,7 +100,12 @@ fn a_broken_connection_in_a_call_is_opened_anew_for_the_bye() {
     assert!(!world.events(0).iter().any(|e| matches!(e, Event::Ended { .. })));
     world.with(0, |alice, now| alice.end(a, now));
     world.run_ms(200);
-    assert!(world.events(1).iter().any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. })));
+    assert!(
+        world
+            .events(1)
+            .iter()
+            .any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. }))
+    );
     world.assert_empty();
 }
 
@@ -96,7 +114,14 @@ fn nobody_listens() {
     let mut world = World::alone();
     world.invite(0, "sip:bob@192.0.2.7;transport=tcp");
     world.run_ms(100);
-    assert!(matches!(&world.events(0)[..], [Event::Ended { by: EndedBy::Failure, code: Some(503), .. }]));
+    assert!(matches!(
+        &world.events(0)[..],
+        [Event::Ended {
+            by: EndedBy::Failure,
+            code: Some(503),
+            ..
+        }]
+    ));
     world.assert_empty();
 }
 
@@ -120,7 +145,10 @@ fn what_is_no_sip_closes_the_connection() {
 #[test]
 fn a_line_over_tcp_registers_again_when_its_connection_breaks() {
     let mut config_a = config("alice", "192.0.2.1:5060", 1);
-    config_a.accounts.push(sip::AccountConfig { transport: Transport::Tcp, ..account("101", "192.0.2.2", "secret") });
+    config_a.accounts.push(sip::AccountConfig {
+        transport: Transport::Tcp,
+        ..account("101", "192.0.2.2", "secret")
+    });
     let mut world = World::new(vec![config_a, config("bob", "192.0.2.2:5060", 2)]);
     world.run_ms(500);
     // Bob is no registrar and says so; what counts here is that both went over one connection.

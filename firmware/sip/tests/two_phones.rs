@@ -240,6 +240,6 @@ fn too_many_calls_are_refused() {
     }
     let full = world.with(0, |alice, now| alice.invite(None, "sip:bob@192.0.2.2", media(1), now));
     assert_eq!(full, Err(sip::agent::InviteError::TooManyCalls));
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.assert_empty();
 }

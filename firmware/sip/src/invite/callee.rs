@@ -116,7 +116,7 @@ impl UserAgent {
         let request = &self.servers.get(transaction)?.request;
         response.headers.copy(&request.headers, "Record-Route");
         response.headers.push("Contact", NameAddr::new(contact.clone()));
-        self.say_abilities(&mut response);
+        Self::say_abilities(&mut response);
         Some(response)
     }
 

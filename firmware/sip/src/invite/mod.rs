@@ -178,7 +178,7 @@ impl UserAgent {
 
     /// Sends the BYE of a dialog; nobody waits for its answer.
     pub(crate) fn say_bye(&mut self, dialog: &mut Dialog, account: Option<usize>, reason: Option<&str>, now: Instant) {
-        let mut request = dialog.request(Method::Bye);
+        let mut request = dialog.request(&Method::Bye);
         if let Some(reason) = reason {
             request.headers.push("Reason", reason);
         }
@@ -201,7 +201,9 @@ impl UserAgent {
         let line = account.and_then(|a| Some((self.lines.get(a)?, self.config.accounts.get(a)?)));
         match line {
             Some((line, config)) => line.contact(if tcp { Transport::Tcp } else { config.transport }),
-            None if tcp => SipUri::at(self.wire.local).with_user(&self.config.user).with_param("transport", Some("tcp")),
+            None if tcp => SipUri::at(self.wire.local)
+                .with_user(&self.config.user)
+                .with_param("transport", Some("tcp")),
             None => SipUri::at(self.wire.local).with_user(&self.config.user),
         }
     }
@@ -233,7 +235,7 @@ impl UserAgent {
                 if let Some(mut state) = self.finish(call, EndedBy::Local, None, "hung up")
                     && let Some(dialog) = state.dialog.as_mut()
                 {
-                    self.drop_change(&state.change, now);
+                    self.drop_change(state.change.as_ref(), now);
                     self.say_bye(dialog, state.account, None, now);
                 }
             }
@@ -242,7 +244,7 @@ impl UserAgent {
     }
 
     /// A re-INVITE of ours that nobody waits for any more.
-    fn drop_change(&mut self, change: &Option<Change>, now: Instant) {
+    fn drop_change(&mut self, change: Option<&Change>, now: Instant) {
         if let Some(change) = change {
             self.cancel(change.outgoing, now);
         }

@@ -20,20 +20,16 @@ use super::{Change, Phase};
 
 impl UserAgent {
     /// A request of the far end in one of a call's dialogs.
-    pub(crate) fn handle_in_dialog(&mut self, call: Call, reply: Flow, key: &str, request: Request, now: Instant) {
+    pub(crate) fn handle_in_dialog(&mut self, call: Call, reply: Flow, key: &str, request: &Request, now: Instant) {
         let cseq = request.headers.cseq().map(|c| c.number).unwrap_or_default();
         let Some(state) = self.calls.get_mut(&call) else { return };
-        let confirmed = state.dialog.as_mut().filter(|dialog| dialog.owns(&request));
+        let confirmed = state.dialog.as_mut().filter(|dialog| dialog.owns(request));
         let dialog = match confirmed {
             Some(dialog) => Some(dialog),
-            None => state
-                .legs
-                .iter_mut()
-                .map(|leg| &mut leg.dialog)
-                .find(|dialog| dialog.owns(&request)),
+            None => state.legs.iter_mut().map(|leg| &mut leg.dialog).find(|dialog| dialog.owns(request)),
         };
         let in_order = dialog.is_some_and(|dialog| dialog.in_order(cseq));
-        let early_leg = state.dialog.as_ref().is_none_or(|dialog| !dialog.owns(&request));
+        let early_leg = state.dialog.as_ref().is_none_or(|dialog| !dialog.owns(request));
         let Some(transaction) = self.open(reply, key, request.clone()) else {
             self.wire.counters.dropped += 1;
             return;
@@ -46,20 +42,20 @@ impl UserAgent {
             self.respond(transaction, 500, now);
             return;
         }
-        if let Err(mut response) = self.check_require(&request) {
+        if let Err(mut response) = self.check_require(request) {
             self.wire.counters.refused += 1;
             response.headers.push("Allow", ALLOW);
             self.send_response(transaction, &response, now);
             return;
         }
         match &request.method {
-            Method::Bye => self.bye(call, transaction, early_leg, &request, now),
-            Method::Invite => self.reinvited(call, transaction, early_leg, &request, now),
-            Method::Update => self.updated(call, transaction, early_leg, &request, now),
-            Method::Info => self.info(call, transaction, &request, now),
+            Method::Bye => self.bye(call, transaction, early_leg, request, now),
+            Method::Invite => self.reinvited(call, transaction, early_leg, request, now),
+            Method::Update => self.updated(call, transaction, early_leg, request, now),
+            Method::Info => self.info(call, transaction, request, now),
             Method::Options => {
                 if let Some(mut response) = self.response_for(transaction, 200) {
-                    self.say_abilities(&mut response);
+                    Self::say_abilities(&mut response);
                     self.send_response(transaction, &response, now);
                 }
             }
@@ -89,7 +85,7 @@ impl UserAgent {
         }
         let (server, reason) = (state.server, said(request));
         if let Some(state) = self.finish(call, EndedBy::Remote, None, &reason) {
-            self.drop_change(&state.change, now);
+            self.drop_change(state.change.as_ref(), now);
         }
         if let Some(server) = server {
             self.respond(server, 487, now);
@@ -137,7 +133,7 @@ impl UserAgent {
         };
         response.headers.copy(&request.headers, "Record-Route");
         response.headers.push("Contact", NameAddr::new(contact));
-        self.say_abilities(&mut response);
+        Self::say_abilities(&mut response);
         response.headers.push("Content-Type", "application/sdp");
         response.body = body;
         self.send_response(transaction, &response, now);
@@ -198,7 +194,7 @@ impl UserAgent {
         if let Some(contact) = contact {
             response.headers.push("Contact", NameAddr::new(contact));
         }
-        self.say_abilities(&mut response);
+        Self::say_abilities(&mut response);
         self.send_response(transaction, &response, now);
     }
 
@@ -259,7 +255,7 @@ impl UserAgent {
             return;
         };
         let Some(dialog) = state.dialog.as_mut() else { return };
-        let mut request = dialog.request(Method::Info);
+        let mut request = dialog.request(&Method::Info);
         request.headers.push("Content-Type", "application/dtmf-relay");
         request.body = format!("Signal={digit}\r\nDuration=160\r\n").into_bytes();
         let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
@@ -329,7 +325,7 @@ impl UserAgent {
         };
         let before = session.clone();
         session.set_wish(direction);
-        let mut request = dialog.request(Method::Invite);
+        let mut request = dialog.request(&Method::Invite);
         request.headers.push("Allow", ALLOW);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
@@ -437,7 +433,11 @@ impl UserAgent {
         let local = self.wire.local.ip();
         let calls: Vec<Call> = self.calls.keys().copied().collect();
         for call in calls {
-            let tcp = self.calls.get(&call).and_then(|s| s.dialog.as_ref()?.contact.params().get("transport")).is_some();
+            let tcp = self
+                .calls
+                .get(&call)
+                .and_then(|s| s.dialog.as_ref()?.contact.params().get("transport"))
+                .is_some();
             let contact = self.contact(self.calls.get(&call).and_then(|state| state.account), tcp);
             let Some(state) = self.calls.get_mut(&call) else { continue };
             if let Some(session) = state.session.as_mut() {

@@ -71,7 +71,8 @@ impl Server {
     /// Whether the user may (still) send this response; then it leaves now.
     pub(crate) fn respond(&mut self, code: u16, now: Instant) -> bool {
         match (self.state, code) {
-            (State::Proceeding, 100..=199) => true,
+            // RFC 6026 section 7.1: the user repeats its 2xx through the transaction.
+            (State::Proceeding, 100..=199) | (State::Accepted, 200..=299) => true,
             (State::Proceeding, 200..=299) if self.invite => {
                 self.state = State::Accepted;
                 self.linger = Some(now + T1_64);
@@ -92,8 +93,6 @@ impl Server {
                 }
                 true
             }
-            // RFC 6026 section 7.1: the user repeats its 2xx through the transaction.
-            (State::Accepted, 200..=299) => true,
             (State::Completed | State::Confirmed | State::Accepted | State::Done, _) => false,
         }
     }

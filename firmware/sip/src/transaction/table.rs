@@ -137,9 +137,8 @@ pub(crate) fn response_key(response: &Response) -> Option<String> {
 pub(crate) fn server_key(request: &Request, as_method: Option<&Method>) -> Option<String> {
     let via = request.headers.top_via().ok()?;
     let method = match (as_method, &request.method) {
-        (Some(method), _) => method,
         (None, Method::Ack) => &Method::Invite,
-        (None, method) => method,
+        (Some(method), _) | (None, method) => method,
     };
     if let Some(branch) = via.cookie_branch() {
         let host = via.host().to_string().to_ascii_lowercase();

@@ -5,6 +5,7 @@
 //!                                                    └▶ inbox ─▶ the test, which answers as it likes
 //! ```
 #![allow(dead_code)] // each test file uses its own part
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's harness: what cannot be is a failed test
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
