@@ -81,9 +81,7 @@ pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
 /// An address written and read again is the same, and matches itself.
 fn address_survives(address: &NameAddr) {
     let text = address.to_string();
-    if !text.contains('\t') {
-        assert_eq!(NameAddr::parse(&text).as_ref(), Ok(address), "{text:?}");
-    }
+    assert_eq!(NameAddr::parse(&text).as_ref(), Ok(address), "{text:?}");
     let uri = address.uri.to_string();
     assert_eq!(Uri::parse(&uri).as_ref(), Ok(&address.uri));
     assert!(address.uri.matches(&address.uri), "{uri:?}");
