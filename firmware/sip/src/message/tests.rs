@@ -141,3 +141,24 @@ fn streams_cost_their_length() {
         assert!(many <= large.len() * 16, "{name}: {many} bytes looked at for {}", large.len());
     }
 }
+
+/// An owner that takes one frame a push, though many wait, does not make the rest be moved each time.
+#[test]
+fn waiting_frames_are_not_moved_again_and_again() {
+    let cost = |messages: usize| {
+        work(|| {
+            let mut reader = StreamReader::default();
+            reader.push(&with("l: 0", "").repeat(messages));
+            for _ in 0..messages {
+                assert!(matches!(reader.poll(), Some(Ok(_))));
+                reader.push(b"");
+            }
+            assert_eq!(reader.waiting(), 0);
+        })
+    };
+    let (few, many) = (cost(200), cost(400));
+    assert!(
+        many <= few * 2 + few / 8,
+        "{few} bytes moved or looked at for 200 messages, {many} for 400"
+    );
+}
