@@ -30,7 +30,7 @@ fn drift(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) ->
         pair.sides.iter_mut().for_each(|s| s.events.clear());
     }
     let stats = pair.stats(1);
-    println!(
+    eprintln!(
         "{codec:?} {ppm:?}: {minutes} min, concealed {} ms, late {}, lost {}",
         stats.concealed_ms, stats.late, stats.lost
     );
@@ -45,7 +45,7 @@ fn flat(delays: &[f64]) {
         settled.iter().copied().fold(f64::INFINITY, f64::min),
         settled.iter().copied().fold(0.0, f64::max),
     );
-    println!("delay {least:.2} to {most:.2} ms");
+    eprintln!("delay {least:.2} to {most:.2} ms");
     assert!(most - least <= 5.0, "the delay wandered from {least} to {most} ms");
     assert!(most < 15.0, "{most} ms");
 }
@@ -85,7 +85,7 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
             pair.sides.iter_mut().for_each(|s| s.events.clear());
         }
         let after = f64::from(pair.stats(1).delay_ms);
-        println!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall");
+        eprintln!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall");
         assert!((after - before).abs() <= 5.0, "{before} ms before, {after} ms after");
     }
 }

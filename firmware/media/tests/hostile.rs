@@ -102,7 +102,7 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
         let stats = pair.stats(1);
         let share = differing(&clean, &heard, rate);
         let told = pair.sides[1].events.iter().filter(|e| matches!(e, Event::Digit { .. })).count();
-        println!(
+        eprintln!(
             "{codec:?}: {thrown} thrown, {:.2} % of the sound differs, {told} digits told, {stats:?}",
             share * 100.0
         );

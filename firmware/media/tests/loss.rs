@@ -106,10 +106,10 @@ fn lossy(codec: Codec, rate: u32, sound: &[i16], loss: f64, jitter_ms: f64, fec:
 }
 
 fn judge(codec: Codec, rate: u32, sound: &[i16]) {
-    println!("{codec:?} at {rate} Hz: loss | loudness off by, holes: ours, silence inserted | level, correlation, concealed");
+    eprintln!("{codec:?} at {rate} Hz: loss | loudness off by, holes: ours, silence inserted | level, correlation, concealed");
     for loss in [0.01, 0.05, 0.10] {
         let (ours, silence) = lossy(codec, rate, sound, loss, 0.2, true);
-        println!(
+        eprintln!(
             "  {:4.0} % | {:5.2} dB {:4.1} %, {:5.2} dB {:4.1} % | {:+.2} dB, {:.3}, {} ms",
             loss * 100.0,
             ours.off_db,
@@ -201,7 +201,7 @@ fn write() {
                 duplicate: 0.0,
             };
             let heard = pair.talk(&sound, sound.len() as f64 / f64::from(rate));
-            println!("{codec:?} jitter {jitter}: {:?}", pair.stats(1));
+            eprintln!("{codec:?} jitter {jitter}: {:?}", pair.stats(1));
             save(format!("{codec:?}_j{jitter:.0}"), rate, &heard);
         }
     }

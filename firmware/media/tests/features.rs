@@ -1,0 +1,598 @@
+//! What a phone asks of its engine beyond carrying sound: keys, hold, mute, tones, conference, changes in mid-call, farewells.
+
+mod pair;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use media::{Codec, Command, Direction, Engine, EngineConfig, Event, Mix, PacketKind, Stream, StreamId, ToneSegment, ToneSpec};
+use pair::{ID, Network, Pair, babble, config};
+
+/// Level of one frequency in dB against full scale (Goertzel).
+fn tone_db(x: &[i16], hz: f64, rate: f64) -> f64 {
+    let w = std::f64::consts::TAU * hz / rate;
+    let (mut s1, mut s2) = (0.0, 0.0);
+    for &v in x {
+        let s = f64::from(v) / 32_768.0 + 2.0 * w.cos() * s1 - s2;
+        s2 = s1;
+        s1 = s;
+    }
+    let power = (s1 * s1 + s2 * s2 - 2.0 * w.cos() * s1 * s2) * 4.0 / (x.len() as f64).powi(2);
+    10.0 * power.max(1e-12).log10()
+}
+
+fn sine(hz: f64, amplitude: f64, at: usize, out: &mut [i16]) {
+    for (i, y) in out.iter_mut().enumerate() {
+        *y = ((std::f64::consts::TAU * hz * (at + i) as f64 / 8000.0).sin() * amplitude) as i16;
+    }
+}
+
+fn digits(pair: &Pair, side: usize) -> Vec<u8> {
+    pair.sides[side]
+        .events
+        .iter()
+        .filter_map(|e| if let Event::Digit { event, .. } = e { Some(*event) } else { None })
+        .collect()
+}
+
+fn loud(x: &[i16]) -> bool {
+    x.iter().any(|v| v.abs() > 1000)
+}
+
+fn press(pair: &mut Pair, event: u8, seconds: f64, speech: &[i16]) -> Vec<i16> {
+    pair.command(0, Command::Dtmf { id: ID, event, down: true });
+    let mut heard = pair.talk(speech, seconds);
+    pair.command(
+        0,
+        Command::Dtmf {
+            id: ID,
+            event,
+            down: false,
+        },
+    );
+    heard.extend(pair.talk(speech, 0.4));
+    heard
+}
+
+#[test]
+fn keys_are_told_once_and_silence_the_voice() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    pair.talk(&speech, 1.0);
+    pair.tapped.clear();
+    for event in [1, 2, 10, 11, 15, 1] {
+        press(&mut pair, event, 0.12, &speech);
+    }
+    assert_eq!(digits(&pair, 1), [1, 2, 10, 11, 15, 1]);
+    let kinds: Vec<u8> = pair.tapped.iter().map(|p| p[1] & 0x7F).collect();
+    assert!(kinds.iter().filter(|&&k| k == 101).count() >= 6 * 6, "{kinds:?}");
+    // While a key is sent no sound goes beside it: between its first and last packet there are only events.
+    let first = kinds.iter().position(|&k| k == 101).unwrap();
+    assert!(kinds[first..first + 8].iter().all(|&k| k == 101), "{kinds:?}");
+    assert_eq!(pair.stats(1).concealed_ms, 0, "a key is no loss");
+    assert!(loud(&pair.talk(&speech, 1.0)), "after the keys the voice is back");
+}
+
+#[test]
+fn keys_survive_a_bad_network() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 8);
+    pair.talk(&speech, 1.0);
+    pair.sides[0].network = Network {
+        delay_ms: 20.0,
+        jitter_ms: 15.0,
+        loss: 0.2,
+        duplicate: 0.1,
+    };
+    let keys: Vec<u8> = (0..40).map(|n| n % 12).collect();
+    for &event in &keys {
+        press(&mut pair, event, 0.1, &speech);
+    }
+    assert_eq!(digits(&pair, 1), keys);
+}
+
+#[test]
+fn without_telephone_event_keys_are_sung() {
+    let mut pair = Pair::new(8000, 40, 1);
+    for side in 0..2 {
+        let mut config = config(side, Codec::Pcmu, 8000, 40, pair.start);
+        config.send_dtmf = None;
+        pair.start_stream(side, config);
+    }
+    pair.talk(&[0; 800], 1.0);
+    let heard = press(&mut pair, 5, 0.2, &[0; 800]);
+    let key = &heard[800..1600];
+    assert!(tone_db(key, 770.0, 8000.0) > -20.0 && tone_db(key, 1336.0, 8000.0) > -20.0);
+    assert!(tone_db(key, 697.0, 8000.0) < -30.0 && tone_db(key, 1477.0, 8000.0) < -30.0);
+    assert!(!loud(&heard[heard.len() - 800..]), "it ends");
+    assert!(digits(&pair, 1).is_empty());
+}
+
+#[test]
+fn a_held_call_is_silent_and_comes_back_at_once() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    assert!(loud(&pair.talk(&speech, 2.0)));
+    let before = pair.stats(1);
+    // The right side puts the left on hold: it goes on receiving, unheard, and sends nothing.
+    pair.command(1, Command::Connect { id: ID, connected: false });
+    let sent = pair.stats(1).sent;
+    let heard = pair.talk(&speech, 5.0);
+    assert!(!loud(&heard[200..]));
+    let stats = pair.stats(1);
+    assert!(stats.sent - sent <= 1 && stats.received - before.received > 240, "{stats:?}");
+    assert_eq!((stats.concealed_ms, stats.lost), (0, 0));
+    pair.command(1, Command::Connect { id: ID, connected: true });
+    let heard = pair.talk(&speech, 0.5);
+    assert!(loud(&heard[..1600]), "heard again within 200 ms");
+    assert!(pair.stats(1).delay_ms < 20.0 && pair.stats(1).sent > sent);
+    // The pause has kept its length for the other side: it is no loss and no delay there.
+    pair.talk(&speech, 2.0);
+    let other = pair.stats(0);
+    assert_eq!(other.lost, 0);
+    assert!(other.concealed_ms < 5 && other.delay_ms < 20.0, "{other:?}");
+}
+
+#[test]
+fn direction_and_mute_are_obeyed() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    pair.talk(&speech, 1.0);
+    let redirect = |pair: &mut Pair, side: usize, send: bool, receive: bool| {
+        let c = config(side, Codec::Pcmu, 8000, 40, pair.start);
+        pair.command(
+            side,
+            Command::Redirect {
+                id: ID,
+                remote_rtp: c.remote_rtp,
+                remote_rtcp: c.remote_rtcp,
+                direction: Direction { send, receive },
+            },
+        );
+    };
+    redirect(&mut pair, 0, false, true);
+    let sent = pair.stats(0).sent;
+    assert!(!loud(&pair.talk(&speech, 1.0)[800..]));
+    assert_eq!(pair.stats(0).sent, sent, "recvonly sends nothing");
+    redirect(&mut pair, 0, true, true);
+    redirect(&mut pair, 1, true, false);
+    let rejected = pair.stats(1).rejected;
+    assert!(!loud(&pair.talk(&speech, 1.0)[800..]));
+    assert!(pair.stats(1).rejected > rejected + 40, "sendonly hears nothing, and counts it");
+    redirect(&mut pair, 1, true, true);
+    assert!(loud(&pair.talk(&speech, 1.0)));
+    pair.command(0, Command::Mute(true));
+    let sent = pair.stats(0).sent;
+    assert!(!loud(&pair.talk(&speech, 1.0)[800..]));
+    assert!(pair.stats(0).sent >= sent + 49, "a muted phone sends silence");
+    pair.command(0, Command::Mute(false));
+    assert!(loud(&pair.talk(&speech, 1.0)));
+}
+
+#[test]
+fn a_redirected_stream_sends_there_and_listens_there() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    pair.talk(&speech, 1.0);
+    let there = SocketAddr::from(([127, 0, 0, 1], 9000));
+    pair.command(
+        1,
+        Command::Redirect {
+            id: ID,
+            remote_rtp: there,
+            remote_rtcp: there,
+            direction: Direction { send: true, receive: true },
+        },
+    );
+    let mut playback = [0; 40];
+    for n in 0..100 {
+        let now = pair.instant() + Duration::from_millis(5 * n);
+        pair.sides[1].engine.process(&[0; 40], &mut playback, now);
+        while let Some(transmit) = pair.sides[1].engine.poll_transmit() {
+            assert_eq!(transmit.to, there);
+        }
+    }
+    pair.now += Duration::from_millis(500);
+    pair.sides[1].next = pair.now;
+    // The old address is a stranger now; two of its packets in a row show that it is the same far end behind another port.
+    let heard = pair.talk(&speech, 1.0);
+    assert!(loud(&heard[1600..]));
+}
+
+#[test]
+fn a_replaced_stream_goes_on_where_it_was() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    pair.talk(&speech, 3.0);
+    let before = pair.stats(1);
+    pair.tapped.clear();
+    let mut again = config(0, Codec::Pcmu, 8000, 40, pair.start);
+    again.first_sequence = 1;
+    again.first_timestamp = 1;
+    pair.command(0, Command::Start(Stream::new(again).unwrap()));
+    pair.command(
+        1,
+        Command::Start(Stream::new(config(1, Codec::Pcmu, 8000, 40, pair.start)).unwrap()),
+    );
+    assert_eq!(pair.stats(1).received, before.received, "figures go on");
+    let heard = pair.talk(&speech, 1.0);
+    let stats = pair.stats(1);
+    assert!(loud(&heard[..800]));
+    assert_eq!((stats.lost, stats.late), (0, 0), "{stats:?}");
+    assert!(
+        stats.concealed_ms <= 20 && (stats.delay_ms - before.delay_ms).abs() < 5.0,
+        "{stats:?}"
+    );
+    for side in &pair.sides {
+        assert_eq!(
+            side.events.iter().filter(|e| matches!(e, Event::Retired(_))).count(),
+            1,
+            "the old one went home"
+        );
+        assert_eq!(side.engine.streams(), 1);
+    }
+}
+
+#[test]
+fn another_codec_and_another_source_in_mid_call_are_heard_at_once() {
+    let speech = babble(16_000, 3.0);
+    let mut pair = Pair::new(16_000, 80, 1);
+    let payloads = vec![(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722), (111, Codec::Opus)];
+    for side in 0..2 {
+        let mut config = config(side, Codec::Pcmu, 16_000, 80, pair.start);
+        config.recv_payloads.clone_from(&payloads);
+        pair.start_stream(side, config);
+    }
+    pair.talk(&speech, 1.0);
+    for (n, &(_, codec)) in [payloads[1], payloads[2], payloads[3], payloads[0], payloads[3]].iter().enumerate() {
+        let mut next = config(0, codec, 16_000, 80, pair.start);
+        next.recv_payloads.clone_from(&payloads);
+        if n % 2 == 1 {
+            // As a call moved to another phone: everything new.
+            next.ssrc = 0x5555 + n as u32;
+            next.first_sequence = 999;
+            next.first_timestamp = 77;
+        }
+        pair.command(0, Command::Start(Stream::new(next).unwrap()));
+        let heard = pair.talk(&speech, 1.5);
+        assert!(loud(&heard[..4800]), "{codec:?} is heard within 300 ms");
+        assert!(loud(&heard[16_000..]), "{codec:?} goes on");
+        assert!(pair.stats(1).delay_ms < 30.0, "{:?}", pair.stats(1));
+    }
+}
+
+#[test]
+fn a_far_end_with_long_packets_is_heard() {
+    for ptime_ms in [10, 30, 40, 60] {
+        for codec in [Codec::Pcmu, Codec::Opus] {
+            let speech = babble(8000, 3.0);
+            let mut pair = Pair::new(8000, 40, 1);
+            for side in 0..2 {
+                let mut config = config(side, codec, 8000, 40, pair.start);
+                config.ptime_ms = ptime_ms;
+                pair.start_stream(side, config);
+            }
+            assert!(loud(&pair.talk(&speech, 5.0)[20_000..]));
+            let stats = pair.stats(1);
+            assert_eq!(
+                (stats.lost, stats.late, stats.concealed_ms),
+                (0, 0, 0),
+                "{codec:?} {ptime_ms}: {stats:?}"
+            );
+            assert!(stats.delay_ms < 15.0, "{codec:?} {ptime_ms}: {stats:?}");
+        }
+    }
+}
+
+#[test]
+fn opus_dtx_is_silence_and_not_loss() {
+    let mut pair = Pair::new(16_000, 80, 1);
+    for side in 0..2 {
+        let mut config = config(side, Codec::Opus, 16_000, 80, pair.start);
+        config.opus_dtx = true;
+        pair.start_stream(side, config);
+    }
+    let speech = babble(16_000, 3.0);
+    pair.talk(&speech, 2.0);
+    let sent = pair.stats(0).sent;
+    pair.talk(&[0; 1600], 10.0);
+    let stats = pair.stats(1);
+    assert!(pair.stats(0).sent - sent < 200, "{} packets of silence", pair.stats(0).sent - sent);
+    assert!(loud(&pair.talk(&speech, 1.0)), "the next word is heard");
+    assert_eq!(stats.lost, 0);
+    assert!(stats.concealed_ms < 200 && stats.delay_ms < 30.0, "{stats:?}");
+}
+
+fn tone(hz: u16, level_dbm0: f32) -> ToneSpec {
+    let mut segments = [ToneSegment::default(); media::tone::MAX_SEGMENTS];
+    segments[0] = ToneSegment {
+        frequencies_hz: [hz, 0, 0, 0],
+        mix: Mix::Sum,
+        length_ms: 0,
+        repeat: true,
+    };
+    ToneSpec {
+        segments,
+        len: 1,
+        level_dbm0,
+    }
+}
+
+#[test]
+fn tones_are_in_the_ear_and_never_on_the_wire() {
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    pair.talk(&[0; 80], 1.0);
+    pair.command(1, Command::Tone(Some(tone(425, -13.0))));
+    let heard = pair.talk(&[0; 80], 1.0);
+    // −13 dBm0 is 16.1 dB below full scale.
+    assert!((tone_db(&heard[4000..], 425.0, 8000.0) + 16.1).abs() < 0.5);
+    pair.command(1, Command::KeyTone(Some(tone(697, -13.0))));
+    let heard = pair.talk(&[0; 80], 1.0);
+    let (key, other) = (tone_db(&heard[4000..], 697.0, 8000.0), tone_db(&heard[4000..], 425.0, 8000.0));
+    assert!(
+        (key + 16.1).abs() < 0.5 && other < key - 10.0,
+        "the key is over the tone: {key} against {other} dB"
+    );
+    pair.command(1, Command::KeyTone(None));
+    pair.command(1, Command::Tone(None));
+    let heard = pair.talk(&[0; 80], 1.0);
+    assert!(heard[800..].iter().all(|&v| v == 0), "and then silence");
+    assert!(pair.stats(0).received_level_dbm0 < -60.0, "the far end heard none of it");
+}
+
+#[test]
+fn sidetone_is_the_microphone_at_its_gain_in_a_call_only() {
+    let start = Pair::new(8000, 40, 1).start;
+    let mut engine = Engine::new(
+        EngineConfig {
+            rate_hz: 8000,
+            period_frames: 40,
+            sidetone_db: Some(-12),
+        },
+        start,
+    );
+    let mut run = |engine: &mut Engine, from: u64| {
+        let mut heard = Vec::new();
+        for n in from..from + 200 {
+            let (mut capture, mut playback) = ([0; 40], [0; 40]);
+            sine(500.0, 8000.0, n as usize * 40, &mut capture);
+            engine.process(&capture, &mut playback, start + Duration::from_millis(5 * n));
+            heard.extend(playback);
+            while engine.poll_transmit().is_some() {}
+        }
+        tone_db(&heard, 500.0, 8000.0)
+    };
+    assert!(run(&mut engine, 0) < -100.0);
+    engine.handle_command(Command::Start(Stream::new(config(0, Codec::Pcmu, 8000, 40, start)).unwrap()), start);
+    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
+    let db = run(&mut engine, 200);
+    // 8000 of 32 768 is −12.2 dB.
+    assert!((db + 24.2).abs() < 0.3, "{db}");
+}
+
+#[test]
+fn reports_tell_the_round_trip_and_stop_says_goodbye() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
+    for side in &mut pair.sides {
+        side.network = Network {
+            delay_ms: 40.0,
+            jitter_ms: 0.0,
+            loss: 0.0,
+            duplicate: 0.0,
+        };
+    }
+    pair.sides[0].network.loss = 0.1;
+    pair.talk(&speech, 20.0);
+    let stats = pair.stats(0);
+    assert!((stats.round_trip_ms.unwrap() - 80.0).abs() < 8.0, "{stats:?}");
+    let loss = stats.remote_loss.unwrap();
+    assert!((0.03..0.2).contains(&loss), "{stats:?}");
+    let seconds = pair.sides[1].events.iter().filter(|e| matches!(e, Event::Stats { .. })).count();
+    assert!((19..=20).contains(&seconds), "{seconds} reports of figures");
+    assert_eq!(pair.sides[1].events.iter().filter(|e| matches!(e, Event::FirstSound(_))).count(), 1);
+    assert!(
+        pair.sides[1]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::Levels { playback_dbm0, .. } if *playback_dbm0 > -40.0))
+    );
+    pair.command(0, Command::Stop(ID));
+    let mut home = 0;
+    for _ in 0..60 {
+        pair.step(|_, _| {}, |_, _| {});
+    }
+    let left = std::mem::take(&mut pair.sides[0].events);
+    let last = left.iter().rposition(|e| matches!(e, Event::Stats { .. })).unwrap();
+    for (n, event) in left.iter().enumerate() {
+        if matches!(event, Event::Retired(_)) {
+            home += 1;
+            assert!(n > last, "the last figures come before the stream");
+        }
+    }
+    assert_eq!((home, pair.sides[0].engine.streams()), (1, 0));
+    assert!(pair.sides[1].events.iter().any(|e| matches!(e, Event::Bye(id) if *id == ID)));
+}
+
+#[test]
+fn streams_too_many_or_unasked_for_go_home_and_none_is_lost() {
+    let pair = Pair::new(8000, 40, 1);
+    let mut engine = Engine::new(
+        EngineConfig {
+            rate_hz: 8000,
+            period_frames: 40,
+            sidetone_db: None,
+        },
+        pair.start,
+    );
+    let stream = |id: u32| {
+        let mut c = config(0, Codec::Pcmu, 8000, 40, pair.start);
+        c.id = StreamId(id);
+        Stream::new(c).unwrap()
+    };
+    // A thousand starts and no poll at all.
+    for n in 0..1000 {
+        engine.handle_command(Command::Start(stream(n % 7)), pair.start);
+    }
+    assert_eq!(engine.streams(), 4);
+    for n in 0..7 {
+        engine.handle_command(Command::Stop(StreamId(n)), pair.start);
+    }
+    let mut home = 0;
+    while let Some(event) = engine.poll_event() {
+        home += u32::from(matches!(event, Event::Retired(_)));
+    }
+    assert_eq!((home, engine.streams()), (1000, 0));
+    let mut other_card = config(0, Codec::Pcmu, 16_000, 80, pair.start);
+    other_card.id = StreamId(9);
+    engine.handle_command(Command::Start(Stream::new(other_card).unwrap()), pair.start);
+    assert!(
+        matches!(engine.poll_event(), Some(Event::Retired(_))),
+        "a stream built for another card goes home"
+    );
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_with_a_word() {
+    let start = Pair::new(8000, 40, 1).start;
+    let refuse = |change: &dyn Fn(&mut media::StreamConfig), word: &str| {
+        let mut c = config(0, Codec::Pcmu, 8000, 40, start);
+        change(&mut c);
+        let error = Stream::new(c).err().expect(word).to_string();
+        assert!(error.contains(word), "{error}");
+    };
+    refuse(&|c| c.ptime_ms = 0, "ptime is 0");
+    refuse(&|c| c.ptime_ms = 200, "ptime is 200");
+    refuse(&|c| c.card_rate_hz = 0, "card rate is 0");
+    refuse(&|c| c.card_rate_hz = 192_000, "card rate is 192000");
+    refuse(&|c| c.period_frames = 0, "card period");
+    refuse(&|c| c.period_frames = 100_000, "card period");
+    refuse(&|c| c.send_payload = 200, "payload type is 200");
+    refuse(&|c| c.recv_payloads.clear(), "payload types");
+}
+
+#[test]
+fn behind_a_nat_both_hear_each_other() {
+    let speech = babble(8000, 3.0);
+    let mut pair = Pair::new(8000, 40, 1);
+    for side in 0..2 {
+        let mut c = config(side, Codec::Pcmu, 8000, 40, pair.start);
+        if side == 1 {
+            // The left side's own address, as it believes, is behind a NAT: nothing comes from there.
+            c.remote_rtp = SocketAddr::from(([192, 168, 1, 2], 4000));
+            c.remote_rtcp = SocketAddr::from(([192, 168, 1, 2], 4001));
+        }
+        pair.start_stream(side, c);
+    }
+    let heard = pair.talk(&speech, 1.0);
+    assert!(loud(&heard[800..]));
+    let mut to = Vec::new();
+    let now = pair.instant() + Duration::from_millis(20);
+    let mut playback = [0; 40];
+    for n in 0..4 {
+        pair.sides[1]
+            .engine
+            .process(&[0; 40], &mut playback, now + Duration::from_millis(5 * n));
+        while let Some(transmit) = pair.sides[1].engine.poll_transmit() {
+            if transmit.kind == PacketKind::Rtp {
+                to.push(transmit.to);
+            }
+        }
+    }
+    assert_eq!(to, [pair.sides[0].address]);
+}
+
+/// Three engines: A has a stream to B and one to C.
+#[test]
+fn in_a_conference_everyone_hears_the_others_and_nobody_himself() {
+    let start = Pair::new(8000, 40, 1).start;
+    let mut engines: Vec<Engine> = (0..3)
+        .map(|_| {
+            Engine::new(
+                EngineConfig {
+                    rate_hz: 8000,
+                    period_frames: 40,
+                    sidetone_db: None,
+                },
+                start,
+            )
+        })
+        .collect();
+    let address = |n: u16| SocketAddr::from(([127, 0, 0, 1], 5000 + n));
+    let mut open = |engine: usize, id: u32, remote: u16| {
+        let mut c = config(0, Codec::Pcmu, 8000, 40, start);
+        (c.id, c.ssrc) = (StreamId(id), 100 * id + engine as u32);
+        (c.remote_rtp, c.remote_rtcp) = (address(remote), address(remote));
+        engines[engine].handle_command(Command::Start(Stream::new(c).unwrap()), start);
+        engines[engine].handle_command(
+            Command::Connect {
+                id: StreamId(id),
+                connected: true,
+            },
+            start,
+        );
+    };
+    // A's ports are 1 (to B) and 2 (to C); B is 11, C is 12.
+    open(0, 1, 11);
+    open(0, 2, 12);
+    open(1, 1, 1);
+    open(2, 2, 2);
+    let hz = [440.0, 1000.0, 1700.0];
+    let mut heard: Vec<Vec<i16>> = vec![Vec::new(); 3];
+    let mut run = |engines: &mut Vec<Engine>, from: u64, periods: u64| {
+        heard.iter_mut().for_each(Vec::clear);
+        for n in from..from + periods {
+            let now = start + Duration::from_millis(5 * n);
+            let mut wire = Vec::new();
+            for (e, engine) in engines.iter_mut().enumerate() {
+                let (mut capture, mut playback) = ([0; 40], [0; 40]);
+                sine(hz[e], 4000.0, n as usize * 40, &mut capture);
+                engine.process(&capture, &mut playback, now);
+                heard[e].extend(playback);
+                while let Some(t) = engine.poll_transmit() {
+                    let from = if e == 0 {
+                        address(t.stream.0 as u16)
+                    } else {
+                        address(10 + t.stream.0 as u16)
+                    };
+                    wire.push((t.to.port() - 5000, t.stream, t.kind, from, t.bytes.to_vec()));
+                }
+            }
+            for (port, stream, kind, from, mut bytes) in wire {
+                let to = match port {
+                    1 | 2 => 0,
+                    11 => 1,
+                    _ => 2,
+                };
+                engines[to].handle_packet(stream, kind, from, &mut bytes, now);
+            }
+        }
+        heard
+            .iter()
+            .map(|x| hz.map(|f| tone_db(&x[x.len() - 1000..], f, 8000.0)))
+            .collect::<Vec<_>>()
+    };
+    let levels = run(&mut engines, 0, 1000);
+    for (who, of) in levels.iter().enumerate() {
+        for (whom, &db) in of.iter().enumerate() {
+            // 4000 of 32 768 is −18.3 dB.
+            if who == whom {
+                assert!(db < -50.0, "{who} hears himself at {db} dB");
+            } else {
+                assert!((db + 18.3).abs() < 1.0, "{who} hears {whom} at {db} dB");
+            }
+        }
+    }
+    // One is put on hold: he hears nobody, and the other two go on alone.
+    engines[0].handle_command(
+        Command::Connect {
+            id: StreamId(2),
+            connected: false,
+        },
+        start + Duration::from_secs(3),
+    );
+    let levels = run(&mut engines, 1000, 1000);
+    assert!(levels[2][0] < -50.0 && levels[2][1] < -50.0, "{levels:?}");
+    assert!(levels[1][2] < -50.0 && levels[0][2] < -50.0, "{levels:?}");
+    assert!((levels[0][1] + 18.3).abs() < 1.0 && (levels[1][0] + 18.3).abs() < 1.0, "{levels:?}");
+}
