@@ -177,9 +177,9 @@ fn keepalive(waiting: &[u8]) -> Option<(Result<Frame, StreamError>, usize)> {
 /// and lines without end, from being collected.
 fn first_line(waiting: &[u8], searched: usize) -> Result<bool, StreamError> {
     let fresh = waiting.get(searched..).unwrap_or_default();
-    scan::work(fresh.len());
     let newline = fresh.iter().position(|b| *b == b'\n').map(|at| searched + at);
     let line = waiting.get(..newline.unwrap_or(waiting.len())).unwrap_or_default();
+    scan::work(line.len().saturating_sub(searched));
     if line.len() > MAX_LINE
         || fresh
             .iter()
