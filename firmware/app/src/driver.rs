@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use board::Board;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -401,8 +402,8 @@ async fn ready(fd: Option<&AsyncFd<OwnedFd>>) {
 
 async fn readable(udp: Option<&UdpSocket>) {
     match udp {
-        // An error here shows again when the socket is read.
-        Some(udp) => drop(udp.readable().await),
+        // ICMP errors make a socket ready for nothing but themselves. A failure here shows again when the socket is read.
+        Some(udp) => drop(udp.ready(Interest::READABLE | Interest::ERROR).await),
         None => std::future::pending().await,
     }
 }

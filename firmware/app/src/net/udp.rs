@@ -4,8 +4,9 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
-use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use socket2::{SockAddr, SockRef};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// Datagrams taken in one turn of the loop, so that a flood cannot starve keys and timers.
@@ -30,10 +31,13 @@ pub(crate) fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 
 /// Sends one datagram; an error left over from an earlier one does not count against this one.
 pub(crate) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-    match socket.try_send_to(bytes, to) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable) => {
-            socket.try_send_to(bytes, to).map(|_| ())
-        }
+    // Straight to the kernel: tokio's own way refuses until the loop has turned once, and the first REGISTER would wait 500 ms.
+    let (socket, to) = (SockRef::from(socket), SockAddr::from(to));
+    let sent = match socket.send_to(bytes, &to) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable) => socket.send_to(bytes, &to),
+        other => other,
+    };
+    match sent {
         // A full send buffer loses the datagram as the network would; SIP's timers send it again.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         other => other.map(|_| ()),
@@ -43,24 +47,58 @@ pub(crate) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Resu
 /// The addresses ICMP says cannot be reached.
 pub(crate) fn unreachable(socket: &UdpSocket) -> Vec<SocketAddr> {
     let mut gone = Vec::new();
-    let (mut packet, mut control) = ([0_u8; 128], nix::cmsg_space!([u8; 128]));
     for _ in 0..ERRORS_A_TURN {
-        let mut parts = [IoSliceMut::new(&mut packet)];
-        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-        match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags) {
-            Ok(message) => {
-                let address = message.address.and_then(|address| {
-                    address
-                        .as_sockaddr_in()
-                        .map(|v4| SocketAddr::from((v4.ip(), v4.port())))
-                        .or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
-                });
-                gone.extend(address);
-            }
-            Err(Errno::EAGAIN) => break,
+        // Tells tokio, too, when there is no more.
+        match socket.try_io(Interest::ERROR, || one_unreachable(socket)) {
+            Ok(address) => gone.extend(address),
             Err(_) => break,
         }
     }
     gone.dedup();
     gone
+}
+
+/// One entry of the socket's error queue: the address a datagram of ours was for.
+fn one_unreachable(socket: &UdpSocket) -> io::Result<Option<SocketAddr>> {
+    let (mut packet, mut control) = ([0_u8; 128], nix::cmsg_space!([u8; 128]));
+    let mut parts = [IoSliceMut::new(&mut packet)];
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    Ok(message.address.and_then(|address| {
+        address
+            .as_sockaddr_in()
+            .map(|v4| SocketAddr::from((v4.ip(), v4.port())))
+            .or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_port_is_told_by_its_address() {
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(somebody) = std::net::UdpSocket::bind(loopback) else {
+                eprintln!("SKIPPED: a_closed_port_is_told_by_its_address: no {loopback} on this machine");
+                continue;
+            };
+            let nobody = somebody.local_addr().unwrap();
+            drop(somebody);
+            let socket = bind(loopback.parse().unwrap(), 24).unwrap();
+            assert_eq!(unreachable(&socket), []);
+            send(&socket, b"hello", nobody).unwrap();
+            let told = tokio::time::timeout(std::time::Duration::from_secs(5), async {
+                loop {
+                    socket.ready(Interest::READABLE | Interest::ERROR).await.unwrap();
+                    let _ = socket.try_recv_from(&mut [0; 16]);
+                    let gone = unreachable(&socket);
+                    if !gone.is_empty() {
+                        return gone;
+                    }
+                }
+            });
+            assert_eq!(told.await.unwrap(), [nobody]);
+        }
+    }
 }
