@@ -10,42 +10,20 @@
 //! When nothing is there, concealment does not move the far clock on: a late packet is still played, the delay has grown by the wait,
 //! and is worked off by stretching. Only when a later packet shows that one is lost, the made-up sound counts as its.
 
+mod gap;
+mod steer;
+
 use crate::codec::Decoder;
-use crate::codec::g722::QMF_DELAY;
 use crate::conceal::Concealer;
 use crate::drift::Slip;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
-use crate::stretch::{Line, rms, samples};
+use crate::stretch::{Line, samples};
 
-/// Delay may be off its target by this much before sound is stretched; within it, single samples slip. In ms.
-const HIGH_MS: f64 = 6.0;
-const LOW_MS: f64 = 3.0;
-/// Off by less than this nothing is done at all: sound passes bit by bit. In ms.
-const SLACK_MS: f64 = 1.0;
-/// Slips made for each ms off target, in ppm, and their most. A tenth of a per cent is far below what an ear notices.
-const SLIP_PPM_PER_MS: f64 = 250.0;
-const SLIP_MOST_PPM: f64 = 1000.0;
-/// Weight of one packet in the memory of loss: about five seconds of 20 ms packets.
-const LOSS_MEMORY: f64 = 0.004;
-/// Loss from which on it pays to wait for copies, and below which it does not any more.
-const COPIES_ON: f64 = 0.012;
-const COPIES_OFF: f64 = 0.005;
-/// Least time between two stretches, in ms, unless the delay is far too long.
-const STRETCH_EVERY_MS: f64 = 60.0;
-/// Excess from here on is worked off as fast as it goes, in ms.
-const FAR_MS: f64 = 40.0;
 /// Excess beyond this after a stall is dropped, in ms: old talk is worth less than talk now.
 const DROP_MS: f64 = 200.0;
-/// How alike two pitch periods must be for one of them to go.
-const ALIKE: f32 = 0.85;
-const ALIKE_IF_FAR: f32 = 0.5;
 /// A gap of the far clock without a lost packet, longer than this, is a pause of talk, in ms.
 const PAUSE_MS: f64 = 2.0;
-/// Nothing came for this long: the next packet begins a new spurt, in ms.
-const DRY_MS: f64 = 400.0;
-/// Below this level (RMS of i16) anything may be cut or repeated.
-const QUIET: f32 = 60.0;
 /// Most of made-up silence at once.
 const FADE_IN_MS: f64 = 3.0;
 
@@ -143,20 +121,6 @@ impl Playout {
             played_first: false,
             realign: false,
         }
-    }
-
-    /// The delay to steer to. Where packets get lost and their successors carry copies of them (Opus FEC), it pays to wait for one.
-    fn target_ms(&self) -> f64 {
-        self.delay.target_ms() + if self.waits_for_copies { self.frame_ms } else { 0.0 }
-    }
-
-    /// `lost` packets did not come before one that did.
-    fn learn_loss(&mut self, lost: i64) {
-        for _ in 0..lost.clamp(0, 10) {
-            self.loss += (1.0 - self.loss) * LOSS_MEMORY;
-        }
-        self.loss -= self.loss * LOSS_MEMORY;
-        self.waits_for_copies = self.copies && self.loss > if self.waits_for_copies { COPIES_OFF } else { COPIES_ON };
     }
 
     fn media_ms(&self, timestamp: i64) -> f64 {
@@ -305,27 +269,6 @@ impl Playout {
         self.watch_spare(now_ms);
     }
 
-    /// How long sound would last if no further packet came, and the least of it lately: what the delay could do without.
-    fn watch_spare(&mut self, now_ms: f64) {
-        if self.state == State::Waiting {
-            return;
-        }
-        let spare = self.at_hand_ms();
-        if now_ms >= self.spare_end {
-            self.spare = [self.spare[1], f64::INFINITY];
-            self.spare_end = now_ms + 250.0;
-        }
-        self.spare[1] = self.spare[1].min(spare);
-    }
-
-    fn at_hand_ms(&self) -> f64 {
-        let waiting = self
-            .store
-            .last()
-            .map_or(0.0, |last| self.media_ms(last.timestamp - self.next_timestamp) + self.frame_ms);
-        self.ms(self.line.unplayed()) + waiting.max(0.0)
-    }
-
     fn produce(&mut self, decoders: &mut [Decoder], missing: usize, now_ms: f64, card_ppm: f64) {
         // Events and comfort noise take their turn without sound of their own.
         while let Some(head) = self.store.head() {
@@ -412,7 +355,7 @@ impl Playout {
         if gap_ms.abs() > 1000.0 || (!lost && gap_ms > PAUSE_MS) {
             // A pause of talk, or a new timeline: the next spurt may begin when it likes.
             self.pausing = true;
-            self.enter_pause(decoders);
+            self.enter_pause();
             return;
         }
         if lost && gap > self.unaccounted as i64 {
@@ -426,124 +369,11 @@ impl Playout {
         self.play(decoders, head, now_ms, card_ppm);
     }
 
-    fn enter_pause(&mut self, decoders: &mut [Decoder]) {
+    fn enter_pause(&mut self) {
         if !self.concealer.active() {
-            self.start_concealing(decoders);
+            self.concealer.begin(self.line.past(), self.line.rate());
         }
         self.wait();
-    }
-
-    fn start_concealing(&mut self, _decoders: &mut [Decoder]) {
-        let rate = self.line.rate();
-        self.concealer.begin(self.line.past(), rate);
-    }
-
-    /// Makes up sound without moving the far clock.
-    fn make_up(&mut self, decoders: &mut [Decoder], len: usize) -> usize {
-        let rate = self.line.rate();
-        let own = decoders
-            .get_mut(usize::from(self.decoder))
-            .filter(|d| matches!(d, Decoder::Opus(_)));
-        if let Some(decoder) = own {
-            // Opus conceals in steps of 2.5 ms; 10 ms at a time keeps its pitch model steady.
-            let step = rate as usize / 100;
-            let len = len.div_ceil(step) * step;
-            let len = len.min(self.frame.len() / step * step).min(step * 4);
-            if decoder.conceal(&mut self.frame[..len]) {
-                self.line.append(&self.frame[..len]);
-                return len;
-            }
-        }
-        if !self.concealer.active() {
-            self.concealer.begin(self.line.past(), rate);
-        }
-        let out = self.line.extend(len);
-        let len = out.len();
-        self.concealer.generate(out);
-        if let Some(decoder) = decoders.get_mut(usize::from(self.decoder)) {
-            let mut ahead = [0; QMF_DELAY];
-            self.concealer.peek(&mut ahead);
-            decoder.follow_concealment(out, &ahead);
-        }
-        len
-    }
-
-    /// Nothing waits.
-    fn run_dry(&mut self, decoders: &mut [Decoder], missing: usize) {
-        if self.pausing {
-            self.enter_pause(decoders);
-            return;
-        }
-        self.unaccounted += self.make_up(decoders, missing);
-        if self.ms(self.unaccounted) > DRY_MS {
-            // Whether this was a pause of talk or the network's doing, the next packet will tell.
-            self.dry = Some((self.unaccounted, self.counts.skipped));
-            self.wait();
-        }
-    }
-
-    /// Sound of `gap` samples is lost, and what comes after it is here.
-    fn bridge(&mut self, decoders: &mut [Decoder], head: Head, gap: usize, missing: usize, at_ms: f64) {
-        let left = gap - self.unaccounted;
-        if self.unaccounted == 0 {
-            // The packet before `head` may be inside it: conceal up to it, then rebuild it.
-            let frame = samples(self.frame_ms, self.line.rate());
-            let has_copy = match (head.kind, decoders.get(usize::from(self.decoder))) {
-                (Kind::Sound(n), Some(decoder)) => n == self.decoder && decoder.has_fec(self.store.payload()),
-                _ => false,
-            };
-            if has_copy && frame > 0 && left == frame && frame <= self.frame.len() {
-                let payload = self.store.payload();
-                if let Some(decoder) = decoders.get_mut(usize::from(self.decoder))
-                    && decoder.decode_fec(payload, &mut self.frame[..frame])
-                {
-                    self.line.append(&self.frame[..frame]);
-                    self.counts.recovered += 1;
-                    self.next_timestamp = head.timestamp;
-                    return;
-                }
-            }
-            if has_copy && left > frame && frame > 0 {
-                // Conceal whole lost packets before the one that can be rebuilt.
-                let made = self.make_up(decoders, (left - frame).min(missing.max(1)));
-                self.next_timestamp += self.samples_to_ticks(made.min(left));
-                self.counts.concealed_ms += self.ms(made);
-                return;
-            }
-        }
-        // Too much delay is best worked off where sound is made up anyway.
-        let excess = self.delay.of(self.media_ms(head.timestamp), at_ms + self.ms(left)) - self.target_ms();
-        if excess > LOW_MS {
-            let shorter = samples(excess, self.line.rate()).min(left);
-            self.next_timestamp += self.samples_to_ticks(shorter);
-            if shorter == left {
-                self.account_loss(gap);
-                self.next_timestamp = head.timestamp;
-                return;
-            }
-        }
-        let left = (self.ticks_to_samples(head.timestamp - self.next_timestamp) as usize)
-            .saturating_sub(self.unaccounted)
-            .max(1);
-        self.unaccounted += self.make_up(decoders, left.min(missing));
-    }
-
-    /// Made-up sound of `gap` samples stood for lost packets; what is more is delay.
-    fn account_loss(&mut self, gap: usize) {
-        let frame = samples(self.frame_ms, self.line.rate()).max(1);
-        self.counts.concealed_ms += self.ms(self.unaccounted);
-        self.counts.concealed += (gap.max(1)).div_ceil(frame) as u64;
-        self.unaccounted = 0;
-    }
-
-    /// Made-up sound stood for a packet that came after all.
-    fn account_late(&mut self) {
-        if self.unaccounted > 0 {
-            let frame = samples(self.frame_ms, self.line.rate()).max(1);
-            self.counts.concealed_ms += self.ms(self.unaccounted);
-            self.counts.concealed += self.unaccounted.div_ceil(frame) as u64;
-            self.unaccounted = 0;
-        }
     }
 
     /// Decodes the head in turn.
@@ -617,80 +447,6 @@ impl Playout {
         }
         self.line.append(&self.frame[..n]);
         self.adapt(n, now_ms, card_ppm);
-    }
-
-    /// Brings the delay towards its target within the `n` samples just appended.
-    fn adapt(&mut self, n: usize, now_ms: f64, card_ppm: f64) {
-        let rate = self.line.rate();
-        let excess = self.delay_at(now_ms) - self.target_ms();
-        // Steady drift and small errors: slips of one sample.
-        let off = excess - excess.clamp(-SLACK_MS, SLACK_MS);
-        let ppm = card_ppm - self.delay.ppm() + (off * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
-        let owed = self.slip.owe(n, ppm);
-        if owed != 0 && self.line.slip(&self.slip, n.min(self.line.unplayed()), owed) {
-            self.slip.paid(owed);
-        }
-        let tail = self.line.unplayed().min(n + samples(20.0, rate));
-        let fade = samples(2.5, rate);
-        if excess > HIGH_MS {
-            let far = excess > FAR_MS;
-            let at_hand = self.at_hand_ms();
-            let spare = if at_hand > self.target_ms() + self.frame_ms + 10.0 {
-                at_hand - self.target_ms()
-            } else {
-                self.spare[0].min(self.spare[1]).min(at_hand)
-            };
-            let most = samples(excess.min(spare).max(0.0), rate);
-            if most == 0 {
-                return;
-            }
-            if rms(&self.line.past()[self.line.past().len() - tail..]) < QUIET && tail > fade {
-                let count = most.min(tail - fade);
-                if self.line.remove(tail, count, fade) {
-                    self.counts.shortened += 1;
-                }
-                return;
-            }
-            if !far && now_ms - self.last_stretch_ms < STRETCH_EVERY_MS {
-                return;
-            }
-            let lookahead = tail / 2;
-            if let Some(p) = self.line.pitch_at(lookahead) {
-                // The period found lies before the place; the sound from there on is one period further.
-                let at = lookahead + p.lag;
-                let alike = p.correlation >= if far { ALIKE_IF_FAR } else { ALIKE };
-                if alike
-                    && p.lag <= most.max(samples(HIGH_MS, rate))
-                    && p.lag <= lookahead
-                    && at <= tail
-                    && self.line.remove(at, p.lag, p.lag)
-                {
-                    self.last_stretch_ms = now_ms;
-                    self.counts.shortened += 1;
-                }
-            }
-        } else if excess < -LOW_MS {
-            let least = samples(-excess, rate);
-            if rms(&self.line.past()[self.line.past().len() - tail..]) < QUIET {
-                let count = least.min(tail).max(fade);
-                if self.line.insert(tail, count, fade.min(count)) {
-                    self.counts.lengthened += 1;
-                }
-                return;
-            }
-            if now_ms - self.last_stretch_ms < STRETCH_EVERY_MS / 2.0 {
-                return;
-            }
-            if let Some(p) = self.line.pitch_at(tail)
-                && p.correlation >= ALIKE_IF_FAR
-                && p.lag <= tail
-                && p.lag <= least + samples(HIGH_MS, rate)
-                && self.line.insert(tail, p.lag, p.lag)
-            {
-                self.last_stretch_ms = now_ms;
-                self.counts.lengthened += 1;
-            }
-        }
     }
 }
 

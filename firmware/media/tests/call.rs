@@ -15,7 +15,7 @@ fn measure(codec: Codec, rate: u32, period_ms: u32) -> (f64, f64, f64) {
     let speech = babble(rate, 12.0);
     let mut pair = Pair::call(codec, rate, frames, 1);
     let heard = pair.talk(&speech, 12.0);
-    let (from, len) = (rate as usize * 9, rate as usize);
+    let (from, len) = (rate as usize * 9, rate as usize / 2);
     let (delay, correlation) = align(&speech[from..from + len], &heard[from..], rate as usize / 10);
     let stats = pair.stats(1);
     assert_eq!(
@@ -57,27 +57,5 @@ fn every_codec_on_every_card_is_heard_within_45_ms_at_the_right_level() {
         let least = if codec == Codec::Opus { 0.75 } else { 0.95 };
         assert!(correlation > least, "{correlation}");
         assert!(level_db.abs() < 1.0, "{level_db} dB");
-    }
-}
-
-#[test]
-#[ignore = "speed"]
-fn speed() {
-    for (codec, rate, frames) in [
-        (Codec::Pcmu, 8000, 40),
-        (Codec::Pcmu, 48_000, 240),
-        (Codec::G722, 16_000, 80),
-        (Codec::G722, 48_000, 240),
-        (Codec::Opus, 16_000, 80),
-        (Codec::Opus, 48_000, 240),
-    ] {
-        let speech = babble(rate, 20.0);
-        let mut pair = Pair::call(codec, rate, frames, 1);
-        let t = pair.instant_of_this_machine();
-        let heard = pair.talk(&speech, 20.0);
-        eprintln!(
-            "{codec:?} {rate}: {} us per period and phone",
-            t.elapsed().as_secs_f64() * 1e6 / (heard.len() / frames * 2) as f64
-        );
     }
 }

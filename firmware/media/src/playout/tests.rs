@@ -78,9 +78,9 @@ impl Script {
                     ));
                 }
                 waiting.sort_by(|a, b| a.0.total_cmp(&b.0));
-                waiting.into_iter().for_each(|(at, s, t)| {
-                    self.rig.put(s, t, self.frame_ms, at);
-                });
+                for (at, sequence, timestamp) in waiting {
+                    self.rig.put(sequence, timestamp, self.frame_ms, at);
+                }
             }
             "lost" => (0..number(1)? as u32).for_each(|_| {
                 self.next();

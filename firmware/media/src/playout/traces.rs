@@ -93,7 +93,7 @@ impl Trace {
         late.iter().filter(|&&l| l > delay_ms).count() as f64 / late.len() as f64 * 100.0
     }
 
-    /// The rule WebRTC's NetEq publishes: greatest lateness of each half second into buckets of 20 ms, quantile 0.95, forgetting
+    /// The rule WebRTC's `NetEq` publishes: greatest lateness of each half second into buckets of 20 ms, quantile 0.95, forgetting
     /// 0.983, start at 80 ms; the delay is believed to follow its target at once, which flatters it.
     fn neteq(&self) -> (f64, f64) {
         let (mut buckets, mut target, mut sum, mut missed) = ([0.0f64; 400], 80.0, 0.0, 0u32);
@@ -112,7 +112,9 @@ impl Trace {
             worst = worst.max(late);
             if p.arrival_ms > window_end {
                 window_end = p.arrival_ms + 500.0;
-                buckets.iter_mut().for_each(|b| *b *= 0.983);
+                for b in &mut buckets {
+                    *b *= 0.983;
+                }
                 weight = weight * 0.983 + 1.0;
                 buckets[((worst / 20.0) as usize).min(399)] += 1.0;
                 worst = 0.0;

@@ -183,11 +183,6 @@ impl Pair {
         self.start + self.now
     }
 
-    /// The one true clock, for speed only.
-    pub fn instant_of_this_machine(&self) -> Instant {
-        Instant::now()
-    }
-
     pub fn command(&mut self, side: usize, command: Command) {
         let now = self.instant();
         self.sides[side].engine.handle_command(command, now);

@@ -1,0 +1,89 @@
+//! Measures the engine: `measure speed` tells µs a card period, `measure write DIR` writes what is heard over bad networks as WAV
+//! files, beside what was said, for listening and for outside judges such as PESQ.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a tool, run by hand, on the true clock"
+)]
+
+#[path = "../tests/pair/mod.rs"]
+mod pair;
+
+use media::Codec;
+use pair::{Network, Pair, babble, speech};
+
+fn speed() {
+    for (codec, rate) in [
+        (Codec::Pcmu, 8000u32),
+        (Codec::Pcmu, 48_000),
+        (Codec::G722, 16_000),
+        (Codec::G722, 48_000),
+        (Codec::Opus, 16_000),
+        (Codec::Opus, 48_000),
+    ] {
+        let frames = rate as usize / 200;
+        let sound = babble(rate, 20.0);
+        let mut pair = Pair::call(codec, rate, frames, 1);
+        let begin = std::time::Instant::now();
+        let heard = pair.talk(&sound, 20.0);
+        let each = begin.elapsed().as_secs_f64() * 1e6 / (heard.len() / frames * 2) as f64;
+        println!("{codec:?} on a card of {rate} Hz: {each:.1} µs per 5 ms and phone, both directions, harness included");
+    }
+}
+
+fn write(folder: &str) {
+    let save = |name: &str, rate: u32, x: &[i16]| {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut file = hound::WavWriter::create(format!("{folder}/{name}.wav"), spec).unwrap();
+        for &v in x {
+            file.write_sample(v).unwrap();
+        }
+        file.finalize().unwrap();
+    };
+    for (codec, rate) in [(Codec::Pcmu, 8000u32), (Codec::G722, 16_000), (Codec::Opus, 16_000)] {
+        let tag = if rate == 8000 { "8k" } else { "16k" };
+        let mut sound = Vec::new();
+        for who in ["m1", "f1", "m1", "f1", "m1", "f1", "m1", "f1"] {
+            let Some(said) = speech("measure", &format!("{who}_{tag}.wav")) else {
+                return;
+            };
+            sound.extend(said);
+        }
+        save(&format!("{codec:?}_ref"), rate, &sound);
+        for (name, loss, jitter_ms) in [
+            ("0", 0.0, 0.2),
+            ("1", 0.01, 0.2),
+            ("3", 0.03, 0.2),
+            ("5", 0.05, 0.2),
+            ("10", 0.1, 0.2),
+            ("j10", 0.0, 10.0),
+            ("j30", 0.0, 30.0),
+        ] {
+            let mut pair = Pair::call(codec, rate, rate as usize / 200, 11);
+            pair.sides[0].network = Network {
+                delay_ms: 10.0,
+                jitter_ms,
+                loss,
+                duplicate: 0.0,
+            };
+            let heard = pair.talk(&sound, sound.len() as f64 / f64::from(rate));
+            println!("{codec:?} {name}: {:?}", pair.stats(1));
+            save(&format!("{codec:?}_{name}"), rate, &heard);
+        }
+    }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["speed"] => speed(),
+        ["write", folder] => write(folder),
+        _ => println!("measure speed | measure write DIR"),
+    }
+}

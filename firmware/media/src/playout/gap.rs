@@ -1,0 +1,148 @@
+//! Gaps: what is played where no packet is, and what it is counted as once the reason is known.
+//!
+//! ```text
+//! nothing waits ─▶ make up, the far clock stands ─┬─ the packet comes late ─▶ played, the delay has grown
+//!                                                 ├─ a later one comes ─────▶ lost: what was made up stands for it
+//!                                                 └─ nothing for 400 ms ────▶ a pause, or a stall: the next packet tells
+//! a later packet waits ─▶ rebuild from its copy (Opus FEC), else make up until it is due
+//! ```
+
+use super::Playout;
+use crate::codec::Decoder;
+use crate::codec::g722::QMF_DELAY;
+use crate::jitter::store::{Head, Kind};
+use crate::stretch::samples;
+
+use super::steer::LOW_MS;
+
+/// Weight of one packet in the memory of loss: about five seconds of 20 ms packets.
+const LOSS_MEMORY: f64 = 0.004;
+/// Loss from which on it pays to wait for copies, and below which it does not any more.
+const COPIES_ON: f64 = 0.012;
+const COPIES_OFF: f64 = 0.005;
+/// Nothing came for this long: the next packet begins a new spurt, in ms.
+const DRY_MS: f64 = 400.0;
+
+impl Playout {
+    /// The delay to steer to. Where packets get lost and their successors carry copies of them (Opus FEC), it pays to wait for one.
+    pub(super) fn target_ms(&self) -> f64 {
+        self.delay.target_ms() + if self.waits_for_copies { self.frame_ms } else { 0.0 }
+    }
+
+    /// `lost` packets did not come before one that did.
+    pub(super) fn learn_loss(&mut self, lost: i64) {
+        for _ in 0..lost.clamp(0, 10) {
+            self.loss += (1.0 - self.loss) * LOSS_MEMORY;
+        }
+        self.loss -= self.loss * LOSS_MEMORY;
+        self.waits_for_copies = self.copies && self.loss > if self.waits_for_copies { COPIES_OFF } else { COPIES_ON };
+    }
+
+    /// Makes up sound without moving the far clock.
+    pub(super) fn make_up(&mut self, decoders: &mut [Decoder], len: usize) -> usize {
+        let rate = self.line.rate();
+        let own = decoders
+            .get_mut(usize::from(self.decoder))
+            .filter(|d| matches!(d, Decoder::Opus(_)));
+        if let Some(decoder) = own {
+            // Opus conceals in steps of 2.5 ms; 10 ms at a time keeps its pitch model steady.
+            let step = rate as usize / 100;
+            let len = len.div_ceil(step) * step;
+            let len = len.min(self.frame.len() / step * step).min(step * 4);
+            if decoder.conceal(&mut self.frame[..len]) {
+                self.line.append(&self.frame[..len]);
+                return len;
+            }
+        }
+        if !self.concealer.active() {
+            self.concealer.begin(self.line.past(), rate);
+        }
+        let out = self.line.extend(len);
+        let len = out.len();
+        self.concealer.generate(out);
+        if let Some(decoder) = decoders.get_mut(usize::from(self.decoder)) {
+            let mut ahead = [0; QMF_DELAY];
+            self.concealer.peek(&mut ahead);
+            decoder.follow_concealment(out, &ahead);
+        }
+        len
+    }
+
+    /// Nothing waits.
+    pub(super) fn run_dry(&mut self, decoders: &mut [Decoder], missing: usize) {
+        if self.pausing {
+            self.enter_pause();
+            return;
+        }
+        self.unaccounted += self.make_up(decoders, missing);
+        if self.ms(self.unaccounted) > DRY_MS {
+            // Whether this was a pause of talk or the network's doing, the next packet will tell.
+            self.dry = Some((self.unaccounted, self.counts.skipped));
+            self.wait();
+        }
+    }
+
+    /// Sound of `gap` samples is lost, and what comes after it is here.
+    pub(super) fn bridge(&mut self, decoders: &mut [Decoder], head: Head, gap: usize, missing: usize, at_ms: f64) {
+        let left = gap - self.unaccounted;
+        if self.unaccounted == 0 {
+            // The packet before `head` may be inside it: conceal up to it, then rebuild it.
+            let frame = samples(self.frame_ms, self.line.rate());
+            let has_copy = match (head.kind, decoders.get(usize::from(self.decoder))) {
+                (Kind::Sound(n), Some(decoder)) => n == self.decoder && decoder.has_fec(self.store.payload()),
+                _ => false,
+            };
+            if has_copy && frame > 0 && left == frame && frame <= self.frame.len() {
+                let payload = self.store.payload();
+                if let Some(decoder) = decoders.get_mut(usize::from(self.decoder))
+                    && decoder.decode_fec(payload, &mut self.frame[..frame])
+                {
+                    self.line.append(&self.frame[..frame]);
+                    self.counts.recovered += 1;
+                    self.next_timestamp = head.timestamp;
+                    return;
+                }
+            }
+            if has_copy && left > frame && frame > 0 {
+                // Conceal whole lost packets before the one that can be rebuilt.
+                let made = self.make_up(decoders, (left - frame).min(missing.max(1)));
+                self.next_timestamp += self.samples_to_ticks(made.min(left));
+                self.counts.concealed_ms += self.ms(made);
+                return;
+            }
+        }
+        // Too much delay is best worked off where sound is made up anyway.
+        let excess = self.delay.of(self.media_ms(head.timestamp), at_ms + self.ms(left)) - self.target_ms();
+        if excess > LOW_MS {
+            let shorter = samples(excess, self.line.rate()).min(left);
+            self.next_timestamp += self.samples_to_ticks(shorter);
+            if shorter == left {
+                self.account_loss(gap);
+                self.next_timestamp = head.timestamp;
+                return;
+            }
+        }
+        let left = (self.ticks_to_samples(head.timestamp - self.next_timestamp) as usize)
+            .saturating_sub(self.unaccounted)
+            .max(1);
+        self.unaccounted += self.make_up(decoders, left.min(missing));
+    }
+
+    /// Made-up sound of `gap` samples stood for lost packets; what is more is delay.
+    pub(super) fn account_loss(&mut self, gap: usize) {
+        let frame = samples(self.frame_ms, self.line.rate()).max(1);
+        self.counts.concealed_ms += self.ms(self.unaccounted);
+        self.counts.concealed += (gap.max(1)).div_ceil(frame) as u64;
+        self.unaccounted = 0;
+    }
+
+    /// Made-up sound stood for a packet that came after all.
+    pub(super) fn account_late(&mut self) {
+        if self.unaccounted > 0 {
+            let frame = samples(self.frame_ms, self.line.rate()).max(1);
+            self.counts.concealed_ms += self.ms(self.unaccounted);
+            self.counts.concealed += self.unaccounted.div_ceil(frame) as u64;
+            self.unaccounted = 0;
+        }
+    }
+}
