@@ -264,3 +264,119 @@ fn ipv6_is_written_as_ipv6() {
     assert!(text(&offer).contains("c=IN IP6 2001:db8::9\r\n"));
     assert!(text(&offer).contains("a=rtcp:20009\r\n"));
 }
+
+/// The shared data's text, or a line that says what is skipped.
+fn data(test: &str, path: &str) -> Option<std::path::PathBuf> {
+    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let file = std::path::PathBuf::from(format!("{root}/{path}"));
+    if !file.exists() {
+        eprintln!("SKIPPED: {test}: {} is not there", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+/// Everything an answer owes its offer, whatever the offer is.
+fn check_answer(offer: &[u8], answer: &[u8]) {
+    let offered = Description::parse(offer).unwrap();
+    let answered = Description::parse(answer).unwrap_or_else(|e| panic!("{e}: {}", text(answer)));
+    assert_eq!(offered.lines.len(), answered.lines.len());
+    let live: Vec<usize> = (0..answered.lines.len()).filter(|i| answered.lines[*i].port != 0).collect();
+    assert_eq!(live.len(), 1, "one line lives");
+    for (theirs, ours) in offered.lines.iter().zip(&answered.lines) {
+        assert_eq!(
+            (&theirs.media.to_ascii_lowercase(), &theirs.proto),
+            (&ours.media.to_ascii_lowercase(), &ours.proto)
+        );
+        if ours.port != 0 {
+            assert_ne!(theirs.port, 0, "a refused line stays refused");
+            // Every format of the answer was offered and means the same there.
+            for format in &ours.formats {
+                assert!(theirs.formats.contains(format), "{format:?} was not offered in {theirs:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn recorded_exchanges_are_answered_by_rule() {
+    let Some(file) = data("recorded_exchanges_are_answered_by_rule", "sdp-corpus/offer-answer.json") else {
+        return;
+    };
+    let tests: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mut judged = 0;
+    for test in tests["tests"].as_array().unwrap() {
+        for exchange in test["exchanges"].as_array().unwrap() {
+            // Host names stand for addresses there.
+            let field = |name: &str| {
+                let body = exchange[name].as_str()?;
+                let lines = body.split_inclusive("\r\n").map(|line| {
+                    if line.starts_with("c=IN IP4 host") {
+                        "c=IN IP4 192.0.2.1\r\n".to_owned()
+                    } else {
+                        line.to_owned()
+                    }
+                });
+                Some(lines.collect::<String>())
+            };
+            if let Some(offer) = field("remote_offer") {
+                let (answer, _) = session(&ALL).answer(offer.as_bytes()).unwrap();
+                check_answer(offer.as_bytes(), &answer);
+                judged += 1;
+            }
+            if let Some(answer) = field("remote_answer") {
+                // Their answers were given to offers with PCMU first: ours takes them where they chose what we have.
+                let mut phone = session(&ALL);
+                phone.offer();
+                let description = Description::parse(answer.as_bytes()).unwrap();
+                let usable = description.lines.first().is_some_and(|line| {
+                    line.is_live_audio()
+                        && line.profile() == Profile::Plain
+                        && line.formats.iter().any(|(_, f)| matches!(f, Format::Codec(_)))
+                });
+                assert_eq!(phone.accept(answer.as_bytes()).is_ok(), usable, "{answer}");
+                judged += 1;
+            }
+        }
+    }
+    assert!(judged >= 12, "{judged}");
+}
+
+#[test]
+fn no_recorded_or_broken_description_panics_and_every_answer_keeps_the_rules() {
+    let Some(root) = data("no_recorded_or_broken_description_panics", "sdp-corpus") else {
+        return;
+    };
+    let mut folders = vec![root];
+    let (mut read, mut answered) = (0, 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let body = std::fs::read(&path).unwrap();
+            read += 1;
+            let name = path.display().to_string();
+            let mut phone = session(&ALL);
+            phone.offer();
+            let _ = phone.accept(&body);
+            if let Ok((answer, _)) = session(&ALL).answer(&body) {
+                answered += 1;
+                check_answer(&body, &answer);
+                assert!(!name.contains("_err") || name.contains("gortc"), "{name}");
+            }
+            // And every prefix and every spoilt byte of it.
+            for at in (0..body.len().min(1500)).step_by(7) {
+                let _ = session(&ALL).answer(&body[..at]);
+                let mut spoilt = body.clone();
+                spoilt[at] ^= 0x15;
+                if let Ok((answer, _)) = session(&ALL).answer(&spoilt) {
+                    check_answer(&spoilt, &answer);
+                }
+            }
+        }
+    }
+    assert!(read > 60 && answered >= 3, "{read} read, {answered} answered");
+}

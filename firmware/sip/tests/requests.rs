@@ -1,4 +1,5 @@
 //! What the phone answers to single requests: the rules of RFC 3261 section 8.2, and the cases in the shared data.
+#![allow(clippy::panic)] // what cannot be is a failed test
 
 mod world;
 
@@ -513,8 +514,8 @@ fn single_request_cases_get_their_code() {
                 }
             })
         };
-        let all = |name: &str| case[name].as_array().map(|a| a.iter().all(matches_ref(&matches))).unwrap_or(true);
-        let none = case["must_not_match"].as_array().is_none_or(|a| !a.iter().any(|p| matches(p)));
+        let all = |name: &str| case[name].as_array().is_none_or(|a| a.iter().all(&matches));
+        let none = case["must_not_match"].as_array().is_none_or(|a| !a.iter().any(&matches));
         if !accepted.contains(&code) || !all("must_match") || !none {
             wrong.push(format!(
                 "{id}: {code} ({codes:?}), accepted are {accepted:?}, patterns {}\n{answer}",
@@ -525,10 +526,6 @@ fn single_request_cases_get_their_code() {
     }
     assert!(judged >= 20, "{judged}");
     assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-fn matches_ref<'a>(matches: &'a impl Fn(&Value) -> bool) -> impl Fn(&'a Value) -> bool {
-    move |pattern| matches(pattern)
 }
 
 #[test]
