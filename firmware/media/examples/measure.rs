@@ -1,4 +1,4 @@
-//! Measures the engine: `measure speed` tells µs a card period, `measure write DIR` writes what is heard over bad networks as WAV
+//! Measures the engine: `measure speed` tells µs a card period, `measure day` runs a day of ±200 ppm, `measure write DIR` writes what is heard over bad networks as WAV
 //! files, beside what was said, for listening and for outside judges such as PESQ.
 #![allow(
     clippy::disallowed_methods,
@@ -30,6 +30,31 @@ fn speed() {
         let each = begin.elapsed().as_secs_f64() * 1e6 / (heard.len() / frames * 2) as f64;
         println!("{codec:?} on a card of {rate} Hz: {each:.1} µs per 5 ms and phone, both directions, harness included");
     }
+}
+
+fn day() {
+    let begin = std::time::Instant::now();
+    let sound = babble(8000, 30.0);
+    let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 3);
+    (pair.sides[0].ppm, pair.sides[1].ppm) = (200.0, -200.0);
+    let (mut least, mut most) = (f32::INFINITY, 0f32);
+    for minute in 0..24 * 60 {
+        pair.talk(&sound, 60.0);
+        for side in &mut pair.sides {
+            side.events.clear();
+        }
+        if minute > 1 {
+            for side in 0..2 {
+                least = least.min(pair.stats(side).delay_ms);
+                most = most.max(pair.stats(side).delay_ms);
+            }
+        }
+    }
+    println!(
+        "a day in {:.0} s: delay {least:.2} to {most:.2} ms; {:?}",
+        begin.elapsed().as_secs_f64(),
+        pair.stats(1)
+    );
 }
 
 fn write(folder: &str) {
@@ -83,7 +108,8 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speed"] => speed(),
+        ["day"] => day(),
         ["write", folder] => write(folder),
-        _ => println!("measure speed | measure write DIR"),
+        _ => println!("measure speed | measure day | measure write DIR"),
     }
 }
