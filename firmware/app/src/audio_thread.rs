@@ -38,7 +38,7 @@ pub enum AudioThreadError {
 /// What real-time rights were got, told once at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
-    /// SCHED_FIFO, or why not.
+    /// `SCHED_FIFO`, or why not.
     pub realtime: Result<i32, String>,
     /// Memory locked, or why not.
     pub locked: Result<(), String>,

@@ -55,6 +55,7 @@ pub struct Identity {
 }
 
 /// What must be done by whoever owns sockets, the audio thread and the board.
+#[allow(clippy::large_enum_variant)] // Each lives for one turn of the loop; a box for every command would only cost.
 pub enum Output {
     /// Send a SIP message.
     Sip(sip::Transmit),
@@ -162,6 +163,7 @@ pub struct Control {
 
 impl Control {
     /// A phone on hook.
+    #[allow(clippy::needless_pass_by_value)] // An identity is one phone's and used up by it.
     pub fn new(config: &config::Config, identity: Identity, now: Instant) -> Self {
         let mut rng = ChaCha20Rng::from_seed(identity.seed);
         let mut agent_seed = [0; 32];
@@ -324,7 +326,7 @@ impl Control {
         self.settle(ports, now);
     }
 
-    /// Ends every call and registration; the phone is done when [`Control::tables`] is empty.
+    /// Ends every call and registration; the phone is done when [`Control::is_done`] says so.
     pub fn shut_down(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
         self.finger = Finger::default();
         self.hook(false, now);
@@ -369,6 +371,11 @@ impl Control {
             streams: self.calls.iter().map(|call| call.abroad as usize).sum(),
             keys: self.finger.len(),
         }
+    }
+
+    /// After [`Control::shut_down`]: everybody was told, and said so.
+    pub fn is_done(&self) -> bool {
+        self.calls.is_empty() && self.agent.tables().calls == 0 && self.agent.unanswered() == 0
     }
 
     /// What the phone is doing.

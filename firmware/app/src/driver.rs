@@ -100,6 +100,8 @@ struct Driver {
     board: Option<Board>,
     udp: Option<UdpSocket>,
     connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
+    /// Room for one datagram.
+    datagram: Vec<u8>,
     heard: mpsc::Sender<Heard>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
@@ -151,6 +153,7 @@ pub fn run(setup: Setup) -> Result<(), DriverError> {
             board: setup.board,
             udp: None,
             connections: HashMap::new(),
+            datagram: vec![0; udp::MAX_DATAGRAM],
             heard,
             listeners: Vec::new(),
             local,
@@ -220,15 +223,13 @@ impl Driver {
                 _ = tick.tick() => self.look_after()?,
             }
             self.act();
-            if let Some(last) = self.farewell {
-                let tables = self.control.tables();
-                let quiet = tables.calls == 0 && tables.sip.calls == 0 && tables.sip.client_transactions == 0;
-                if quiet || Instant::now() >= last {
-                    // One more breath for replies on their way to `ctl`.
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    self.leave();
-                    return Ok(());
-                }
+            if let Some(last) = self.farewell
+                && (self.control.is_done() || Instant::now() >= last)
+            {
+                // One more breath for replies on their way to `ctl`.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.leave();
+                return Ok(());
             }
         }
     }
@@ -271,12 +272,11 @@ impl Driver {
 
     fn take_datagrams(&mut self) {
         let Some(udp) = self.udp.as_ref() else { return };
-        let mut datagram = [0; udp::MAX_DATAGRAM];
         for _ in 0..udp::DATAGRAMS_A_TURN {
-            match udp.try_recv_from(&mut datagram) {
+            match udp.try_recv_from(&mut self.datagram) {
                 Ok((length, from)) => {
                     self.control
-                        .handle_datagram(from, &datagram[..length], &mut self.ports, Instant::now());
+                        .handle_datagram(from, &self.datagram[..length], &mut self.ports, Instant::now());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {}
@@ -358,10 +358,10 @@ impl Driver {
 
     /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.
     fn leave(&mut self) {
-        if let Some(board) = self.board.take() {
-            if let Err(fault) = board.shutdown() {
-                tracing::error!("{fault}");
-            }
+        if let Some(board) = self.board.take()
+            && let Err(fault) = board.shutdown()
+        {
+            tracing::error!("{fault}");
         }
     }
 }

@@ -60,13 +60,11 @@ pub(crate) fn run(config: config::Config, note: Option<String>, log: &Path) -> R
     let ended = told.recv_timeout(PATIENCE);
     drop(phone);
     outcome?;
-    match ended {
-        Ok(Err(error)) => Err(error),
-        Ok(Ok(())) | Err(_) => {
-            say(&format!("log: {}", log.display()));
-            Ok(ExitCode::SUCCESS)
-        }
+    if let Ok(Err(error)) = ended {
+        return Err(error);
     }
+    say(&format!("log: {}", log.display()));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn watch(socket: &Path, speed_dial: &[(String, String)], phone: &mpsc::Receiver<Result<(), String>>) -> Result<(), String> {
@@ -99,7 +97,7 @@ fn watch(socket: &Path, speed_dial: &[(String, String)], phone: &mpsc::Receiver<
         };
         terminal.show(&face).map_err(|error| format!("the terminal is gone: {error}"))?;
         let until = Instant::now() + FRAME;
-        while let Some(key) = terminal.key(until) {
+        while let Some(key) = Terminal::key(until) {
             let request = match key {
                 ' ' if status["hook"] == "off" => json!({"cmd": "hang-up"}),
                 ' ' => json!({"cmd": "lift"}),

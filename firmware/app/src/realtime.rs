@@ -15,7 +15,7 @@ pub const AUDIO_PRIORITY: i32 = 60;
 /// Stack touched in advance, so that no page of it is missing when it matters.
 const STACK_TOUCHED: usize = 64 * 1024;
 
-/// Makes the calling thread SCHED_FIFO at this priority.
+/// Makes the calling thread `SCHED_FIFO` at this priority.
 pub fn become_realtime(priority: i32) -> io::Result<()> {
     let wanted = libc::sched_param { sched_priority: priority };
     // SAFETY: the parameter outlives the call; pid 0 is the calling thread.
@@ -42,6 +42,7 @@ pub fn lock_memory() -> io::Result<()> {
 /// Touches the stack the calling thread will use.
 #[inline(never)]
 pub fn touch_stack() {
+    #[allow(clippy::large_stack_arrays)] // To touch the stack is what this is for.
     let mut stack = [0_u8; STACK_TOUCHED];
     std::hint::black_box(&mut stack);
 }

@@ -71,8 +71,8 @@ impl Kept {
 }
 
 /// Runs the call and reports.
-pub(crate) fn run(file: Option<PathBuf>, keep: Option<PathBuf>) -> Result<ExitCode, String> {
-    let speech = match &file {
+pub(crate) fn run(file: Option<&Path>, keep: Option<PathBuf>) -> Result<ExitCode, String> {
+    let speech = match file {
         Some(path) => Speech::read(path)?,
         None => Speech::generated(),
     };
@@ -95,96 +95,90 @@ struct Call {
     heard: Option<listen::Heard>,
 }
 
-fn call(speech: &Speech, folder: &Path) -> Result<Call, String> {
-    let (mic, ear) = (folder.join("mic.wav"), folder.join("ear.wav"));
-    speech.write(&mic, LEAD, TAIL)?;
-    let (phone_port, echo_port) = (free_port()?, free_port()?);
-    let socket = folder.join("ctl.sock");
-    let config = folder.join("offhook.toml");
-    fs::write(&config, configuration(folder, &mic, &ear, phone_port, echo_port))
-        .map_err(|error| format!("{}: {error}", config.display()))?;
+/// The two phones and the hand that moves one of them.
+struct Bench {
+    echo: Kept,
+    phone: Kept,
+    client: Client,
+    /// When the phone, and with it the microphone file, was started.
+    began: Instant,
+}
 
-    let mut echo = Kept::spawn(
-        "echo phone",
-        &[
-            "echo",
-            "--bind",
-            "127.0.0.1",
-            "--sip-port",
-            &echo_port.to_string(),
-            "--rtp-ports",
-            "29100-29199",
-        ],
-        folder.join("echo.log"),
-    )?;
-    let began = Instant::now();
-    let mut phone = Kept::spawn(
-        "phone",
-        &["sim", "--headless", "--config", &config.display().to_string()],
-        folder.join("phone.log"),
-    )?;
-    let mut client = connect(&socket, &mut phone)?;
-    let mut ask = |request: Value| client.ask(&request).map_err(|error| error.to_string());
+impl Bench {
+    fn start(folder: &Path, mic: &Path, ear: &Path) -> Result<Self, String> {
+        let (phone_port, echo_port) = (free_port()?, free_port()?);
+        let config = folder.join("offhook.toml");
+        fs::write(&config, configuration(folder, mic, ear, phone_port, echo_port))
+            .map_err(|error| format!("{}: {error}", config.display()))?;
+        let port = echo_port.to_string();
+        let echo = Kept::spawn(
+            "echo phone",
+            &["echo", "--bind", "127.0.0.1", "--sip-port", &port, "--rtp-ports", "29100-29199"],
+            folder.join("echo.log"),
+        )?;
+        let began = Instant::now();
+        let mut phone = Kept::spawn(
+            "phone",
+            &["sim", "--headless", "--config", &config.display().to_string()],
+            folder.join("phone.log"),
+        )?;
+        let client = connect(&folder.join("ctl.sock"), &mut phone)?;
+        Ok(Self {
+            echo,
+            phone,
+            client,
+            began,
+        })
+    }
 
-    say("lifting the handset");
-    let lifted = Instant::now();
-    ask(json!({"cmd": "lift"}))?;
-    let mut wait = |what: &str, met: &dyn Fn(&Value) -> bool| -> Result<Value, String> {
+    fn ask(&mut self, request: &Value) -> Result<Value, String> {
+        self.client.ask(request).map_err(|error| error.to_string())
+    }
+
+    /// Waits until the phone's status shows something.
+    fn until(&mut self, what: &str, met: fn(&Value) -> bool) -> Result<Value, String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let status = ask(json!({"cmd": "status"}))?;
+            let status = self.ask(&json!({"cmd": "status"}))?;
             if met(&status) {
                 return Ok(status);
             }
-            if let Some(words) = phone.gone().or_else(|| echo.gone()) {
+            if let Some(words) = self.phone.gone().or_else(|| self.echo.gone()) {
                 return Err(words);
             }
             if Instant::now() > deadline {
-                return Err(format!(
-                    "{what} did not come within {} s; the phone says: {status}",
-                    PATIENCE.as_secs()
-                ));
+                return Err(format!("{what} within {} s; the phone says: {status}", PATIENCE.as_secs()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-    };
-    wait("dial tone", &|status| status["tone"] == "dial")?;
+    }
+}
+
+fn call(speech: &Speech, folder: &Path) -> Result<Call, String> {
+    let (mic, ear) = (folder.join("mic.wav"), folder.join("ear.wav"));
+    speech.write(&mic, LEAD, TAIL)?;
+    let mut bench = Bench::start(folder, &mic, &ear)?;
+    say("lifting the handset");
+    let lifted = Instant::now();
+    bench.ask(&json!({"cmd": "lift"}))?;
+    bench.until("no dial tone", |status| status["tone"] == "dial")?;
     let dial_tone_ms = lifted.elapsed().as_secs_f64() * 1000.0;
     say("dial tone; dialling 1, the echo phone");
-    drop(wait);
-    ask(json!({"cmd": "press", "keys": "1#"}))?;
-    let deadline = Instant::now() + PATIENCE;
-    while ask(json!({"cmd": "status"}))?["state"] != "talking" {
-        if let Some(words) = echo.gone() {
-            return Err(words);
-        }
-        if Instant::now() > deadline {
-            let status = ask(json!({"cmd": "status"}))?;
-            return Err(format!("the echo phone did not answer; the phone says: {status}"));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    bench.ask(&json!({"cmd": "press", "keys": "1#"}))?;
+    bench.until("the echo phone did not answer", |status| status["state"] == "talking")?;
     say(&format!("connected; speaking {:.1} s of {}", speech.seconds(), speech.what));
-    let end = began + LEAD + Duration::from_secs_f64(speech.seconds()) + TAIL;
+    let end = bench.began + LEAD + Duration::from_secs_f64(speech.seconds()) + TAIL;
     std::thread::sleep(end.saturating_duration_since(Instant::now()));
-    ask(json!({"cmd": "hang-up"}))?;
+    bench.ask(&json!({"cmd": "hang-up"}))?;
     say("hung up");
-    let deadline = Instant::now() + PATIENCE;
-    let status = loop {
-        let status = ask(json!({"cmd": "status"}))?;
-        let settled = status["state"] == "idle" && status["calls"].as_array().is_some_and(Vec::is_empty) && status["last_call"].is_object();
-        if settled {
-            // The stream's last figures come with the next cycle of the audio thread.
-            std::thread::sleep(Duration::from_millis(200));
-            break ask(json!({"cmd": "status"}))?;
-        }
-        if Instant::now() > deadline {
-            return Err(format!("the phone did not become idle; it says: {status}"));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    ask(json!({"cmd": "quit"}))?;
-    let _ = phone.child.wait();
+    bench.until("the phone did not become idle", |status| {
+        status["state"] == "idle" && status["calls"].as_array().is_some_and(Vec::is_empty) && status["last_call"].is_object()
+    })?;
+    // The stream's last figures come with the next cycle of the audio thread.
+    std::thread::sleep(Duration::from_millis(200));
+    let status = bench.ask(&json!({"cmd": "status"}))?;
+    bench.ask(&json!({"cmd": "quit"}))?;
+    let _ = bench.phone.child.wait();
     let heard = listen::compare(&mic, &ear, speech.seconds(), LEAD)?;
     Ok(Call {
         dial_tone_ms,

@@ -3,6 +3,7 @@
 //! ```text
 //! this test (control thread) ── Order ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
 //! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 #![allow(unsafe_code)] // A global allocator is `unsafe` by its trait; this one passes everything on to the system's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -162,7 +163,7 @@ fn a_call_costs_the_audio_thread_no_memory() {
                 let Ok((length, from)) = far.recv_from(&mut packet) else { break };
                 // Back it goes, twice now and then, and sometimes as rubbish.
                 let _ = far.send_to(&packet[..length], from);
-                if seen % 7 == 0 {
+                if seen.is_multiple_of(7) {
                     let _ = far.send_to(&packet[..length / 3], from);
                 }
                 seen += 1;
@@ -194,7 +195,10 @@ fn a_call_costs_the_audio_thread_no_memory() {
     echoing.store(false, Ordering::Relaxed);
     let seen = echo.join().unwrap();
 
-    let retired = reports.iter().filter(|report| matches!(report, Report::Media(media::Event::Retired(_)))).count();
+    let retired = reports
+        .iter()
+        .filter(|report| matches!(report, Report::Media(media::Event::Retired(_))))
+        .count();
     let figures = reports.iter().rev().find_map(|report| match report {
         Report::Media(media::Event::Stats { stats, .. }) => Some(*stats),
         _ => None,
@@ -203,7 +207,11 @@ fn a_call_costs_the_audio_thread_no_memory() {
     assert_eq!(retired, 2, "one was replaced, one stopped");
     assert!(figures.is_some_and(|stats| stats.received > 10), "{figures:?}");
     assert!(reports.iter().any(|report| matches!(report, Report::SocketsHome(_))));
-    assert!(reports.iter().any(|report| matches!(report, Report::CardHome(_, LossReason::Replaced))));
+    assert!(
+        reports
+            .iter()
+            .any(|report| matches!(report, Report::CardHome(_, LossReason::Replaced)))
+    );
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "allocations on the audio thread");
     assert_eq!(FREES.load(Ordering::Relaxed), 0, "frees on the audio thread");
 
@@ -243,7 +251,9 @@ fn a_lost_card_comes_home_and_the_call_goes_on() {
     running.call(42_202, to);
     let reports = running.reports(Duration::from_millis(400));
     assert!(
-        reports.iter().any(|report| matches!(report, Report::CardHome(_, LossReason::Failed(_)))),
+        reports
+            .iter()
+            .any(|report| matches!(report, Report::CardHome(_, LossReason::Failed(_)))),
         "the lost card did not come home"
     );
     // Packets that come now were made without a card.

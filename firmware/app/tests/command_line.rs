@@ -1,4 +1,5 @@
 //! The binary from outside: exit codes, messages, the control socket's habits. No call is made here; `tests/` does that.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -172,7 +173,17 @@ fn the_socket_is_the_owners_and_speaks_json_lines() {
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
 
     let status = ask(&socket, r#"{"cmd":"status"}"#);
-    for key in ["hook", "state", "lines", "calls", "audio", "tone", "counters", "last_call", "version"] {
+    for key in [
+        "hook",
+        "state",
+        "lines",
+        "calls",
+        "audio",
+        "tone",
+        "counters",
+        "last_call",
+        "version",
+    ] {
         assert!(status.get(key).is_some(), "status has no {key}: {status}");
     }
     assert_eq!((&status["hook"], &status["state"]), (&json!("on"), &json!("idle")));

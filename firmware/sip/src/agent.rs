@@ -19,6 +19,7 @@ use crate::registration::Line;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
 use crate::token::Tokens;
+use crate::transaction::client;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table, TransactionId};
 use crate::wire::Wire;
 
@@ -529,6 +530,17 @@ impl UserAgent {
             calls: self.calls.len(),
             lookups: self.lookups.len(),
         }
+    }
+
+    /// Requests of ours that still wait for their final answer: when it is 0 after [`UserAgent::shut_down`], nobody is left in the
+    /// dark, though answered transactions linger for repetitions.
+    pub fn unanswered(&self) -> usize {
+        let waiting = |entry: &ClientEntry| match entry.machine.state() {
+            client::State::Calling | client::State::Proceeding => true,
+            client::State::Completed | client::State::Accepted | client::State::Done => false,
+        };
+        let unsent = self.outgoing.values().filter(|o| o.transaction.is_none()).count();
+        unsent + self.clients.iter().filter(|(_, entry)| waiting(entry)).count()
     }
 
     fn handle_bytes(&mut self, flow: Flow, bytes: &[u8], now: Instant) {

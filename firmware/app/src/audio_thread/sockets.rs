@@ -1,6 +1,6 @@
 //! Media sockets: bound on the control thread, read and written on the audio thread without allocating.
 //!
-//! A packet's arrival is the kernel's own time stamp (SO_TIMESTAMPNS), so that the 5 ms between two turns of the loop do not look
+//! A packet's arrival is the kernel's own time stamp (`SO_TIMESTAMPNS`), so that the 5 ms between two turns of the loop do not look
 //! like jitter.
 
 use std::io::{self, IoSliceMut};

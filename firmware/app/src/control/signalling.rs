@@ -128,8 +128,9 @@ impl Control {
             tracing::info!("account {name}: registered");
         }
         line.until = until;
-        line.error.clone_from(&error);
-        self.tell(&json!({"event": "registration", "account": name, "registered": until.is_some(), "error": error}));
+        let event = json!({"event": "registration", "account": name, "registered": until.is_some(), "error": error});
+        line.error = error;
+        self.tell(&event);
         self.phone.handle(
             Input::Line {
                 account: phone::AccountId(account.0),

@@ -31,7 +31,8 @@ impl Control {
     pub(super) fn agree(&mut self, place: usize, agreed: Negotiated, now: Instant) {
         let record = &mut self.calls[place];
         let Some(id) = record.stream else { return };
-        let before = record.media.replace(agreed.clone());
+        let before = record.media.take();
+        let agreed = record.media.insert(agreed).clone();
         if record.abroad > 0 && before.as_ref().is_some_and(|before| same_stream(before, &agreed)) {
             if before.as_ref() != Some(&agreed) {
                 let remote_rtcp = if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp };

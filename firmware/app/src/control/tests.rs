@@ -1,1 +1,406 @@
-//! The control loop against the stubs of its surroundings.
+//! Two phones joined by hand, under virtual time: what `Control` carries between phone, agent and engine.
+//!
+//! ```text
+//! left: Control ──Output::Sip──▶ right: Control        Output::Media ──▶ Engine stand-in (keeps streams, sends them home)
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use media::{Command, Event, Stream, StreamId};
+use serde_json::Value;
+
+use super::*;
+
+/// Ports by number only.
+#[derive(Default)]
+struct Ports {
+    open: Vec<StreamId>,
+    refuse: bool,
+}
+
+impl MediaPorts for Ports {
+    fn open(&mut self, stream: StreamId, _toward: Option<SocketAddr>) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        if self.refuse {
+            return Err(std::io::ErrorKind::AddrInUse.into());
+        }
+        self.open.push(stream);
+        let port = 20_000 + 2 * stream.0 as u16;
+        Ok((SocketAddr::from(([0; 4], port)), SocketAddr::from(([0; 4], port + 1))))
+    }
+
+    fn close(&mut self, stream: StreamId) {
+        let place = self.open.iter().position(|open| *open == stream);
+        self.open.remove(place.expect("closed once, and only what was opened"));
+    }
+}
+
+/// One phone and what was told to its surroundings.
+struct Desk {
+    control: Control,
+    ports: Ports,
+    address: SocketAddr,
+    streams: BTreeMap<StreamId, Box<Stream>>,
+    /// Streams the handset hears.
+    connected: BTreeMap<StreamId, bool>,
+    commands: Vec<String>,
+    events: Vec<Value>,
+    ring: Option<Vec<u16>>,
+    /// The audio thread is dead: nothing comes home.
+    deaf: bool,
+}
+
+impl Desk {
+    fn new(host: &str, extra: &str, now: Instant) -> Self {
+        let address: SocketAddr = format!("{host}:5060").parse().unwrap();
+        let text = format!("[network]\nbind = \"{host}\"\n{extra}");
+        let config = config::load(&text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        let identity = Identity {
+            seed: [host.as_bytes()[host.len() - 1]; 32],
+            local: address,
+            card: (48_000, 240),
+            ntp: 0,
+        };
+        Self {
+            control: Control::new(&config, identity, now),
+            ports: Ports::default(),
+            address,
+            streams: BTreeMap::new(),
+            connected: BTreeMap::new(),
+            commands: Vec::new(),
+            events: Vec::new(),
+            ring: None,
+            deaf: false,
+        }
+    }
+
+    /// Carries out everything; what must travel is returned.
+    fn drain(&mut self, now: Instant) -> Vec<sip::Transmit> {
+        let mut mail = Vec::new();
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Sip(message) => mail.push(message),
+                Output::Media(command) => self.engine(command, now),
+                Output::Ring(cadence) => self.ring = cadence,
+                Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
+                Output::Lamp(..) => {}
+                Output::Connect { .. } | Output::Disconnect(_) | Output::Lookup(_) => panic!("no TCP and no names here"),
+            }
+        }
+        mail
+    }
+
+    fn engine(&mut self, command: Command, now: Instant) {
+        let home = match command {
+            Command::Start(stream) => {
+                let id = stream.config().id;
+                assert!(self.ports.open.contains(&id), "a stream without sockets");
+                self.commands.push(format!("start {}", stream.config().card_rate_hz));
+                self.streams.insert(id, stream)
+            }
+            Command::Stop(id) => {
+                self.commands.push("stop".into());
+                self.connected.remove(&id);
+                self.streams.remove(&id)
+            }
+            Command::Connect { id, connected } => {
+                self.connected.insert(id, connected);
+                None
+            }
+            Command::Redirect { direction, .. } => {
+                self.commands
+                    .push(format!("redirect send={} receive={}", direction.send, direction.receive));
+                None
+            }
+            Command::Dtmf { event, down, .. } => {
+                self.commands.push(format!("dtmf {event} {down}"));
+                None
+            }
+            Command::Tone(_) | Command::KeyTone(_) | Command::Mute(_) => None,
+        };
+        if let Some(stream) = home.filter(|_| !self.deaf) {
+            self.control.handle_media(Event::Retired(stream), &mut self.ports, now);
+        }
+    }
+
+    fn last_event(&self, name: &str) -> &Value {
+        self.events
+            .iter()
+            .rev()
+            .find(|event| event["event"] == name)
+            .unwrap_or_else(|| panic!("no event {name}"))
+    }
+}
+
+/// The two, the wire and the clock between them.
+struct Pair {
+    now: Instant,
+    left: Desk,
+    right: Desk,
+}
+
+impl Pair {
+    fn new(left: &str, right: &str) -> Self {
+        let now = Instant::now();
+        let dial = "[dial.speed]\n1 = \"sip:right@192.0.2.2:5060\"\n";
+        Self {
+            now,
+            left: Desk::new("192.0.2.1", &format!("{left}{dial}"), now),
+            right: Desk::new("192.0.2.2", right, now),
+        }
+    }
+
+    /// Lets mail and timers run for so long.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let (now, left, right) = (self.now, &mut self.left, &mut self.right);
+            loop {
+                let (to_right, to_left) = (left.drain(now), right.drain(now));
+                if to_right.is_empty() && to_left.is_empty() {
+                    break;
+                }
+                for message in to_right {
+                    right.control.handle_datagram(left.address, &message.bytes, &mut right.ports, now);
+                }
+                for message in to_left {
+                    left.control.handle_datagram(right.address, &message.bytes, &mut left.ports, now);
+                }
+            }
+            let due = [left.control.poll_timeout(), right.control.poll_timeout()]
+                .into_iter()
+                .flatten()
+                .min();
+            let Some(due) = due.filter(|due| *due <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = due.max(now);
+            self.left.control.handle_timeout(&mut self.left.ports, self.now);
+            self.right.control.handle_timeout(&mut self.right.ports, self.now);
+        }
+    }
+
+    fn ms(&mut self, ms: u64) {
+        self.run(Duration::from_millis(ms));
+    }
+
+    fn ask(&mut self, left: bool, request: &Request) {
+        let (now, desk) = (self.now, if left { &mut self.left } else { &mut self.right });
+        desk.control.handle_request(request, &mut desk.ports, now).unwrap();
+        self.ms(1);
+    }
+
+    /// Left calls right, right lifts.
+    fn talk(&mut self) {
+        self.ask(true, &Request::Lift);
+        self.ask(true, &Request::Press("1#".into()));
+        self.ms(400);
+        assert_eq!(self.right.control.state(), phone::State::Ringing);
+        self.ask(false, &Request::Lift);
+        self.ms(200);
+        assert_eq!(self.left.control.state(), phone::State::Talking);
+        assert_eq!(self.right.control.state(), phone::State::Talking);
+    }
+
+    /// After every timer of RFC 3261 (32 s for the longest) nothing is left.
+    fn assert_quiet(&mut self) {
+        self.run(Duration::from_secs(120));
+        for desk in [&self.left, &self.right] {
+            assert_eq!(desk.control.tables(), Tables::default());
+            assert!(desk.ports.open.is_empty() && desk.streams.is_empty());
+            assert_eq!(
+                (desk.control.state(), desk.control.tone(), &desk.ring),
+                (phone::State::Idle, None, &None)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_call_from_lift_to_hang_up() {
+    let mut pair = Pair::new("", "[phone]\nname = \"Right\"\nuser = \"right\"\n");
+    pair.ask(true, &Request::Lift);
+    assert_eq!(pair.left.control.tone(), Some(phone::Tone::Dial));
+    pair.ask(true, &Request::Press("1#".into()));
+    pair.ms(400);
+    assert_eq!(pair.left.control.state(), phone::State::Ringback);
+    assert_eq!(pair.left.control.tone(), Some(phone::Tone::Ringback));
+    assert!(pair.right.ring.is_some(), "it does not ring");
+    let ringing = pair.right.control.status(pair.now);
+    assert_eq!((ringing.calls[0].direction, ringing.calls[0].state), ("in", "ringing"));
+    assert!(pair.right.streams.is_empty(), "sound before the answer");
+
+    pair.ms(1000);
+    pair.ask(false, &Request::Lift);
+    pair.ms(100);
+    for desk in [&pair.left, &pair.right] {
+        let status = desk.control.status(pair.now);
+        let call = &status.calls[0];
+        assert_eq!(
+            (status.state, call.state, call.codec, call.ptime_ms),
+            ("talking", "talking", Some("opus"), Some(20))
+        );
+        assert_eq!((desk.control.tone(), &desk.ring), (None, &None));
+        assert_eq!(desk.connected.values().collect::<Vec<_>>(), [&true]);
+        let setup = call.setup_ms.unwrap();
+        assert!((1000..1600).contains(&setup), "{setup} ms");
+    }
+    assert_eq!(pair.left.last_event("call")["state"], "talking");
+
+    pair.ask(false, &Request::HangUp);
+    pair.ms(100);
+    assert_eq!(pair.left.commands, ["start 48000", "stop"]);
+    let last = pair.left.control.status(pair.now).last_call.unwrap();
+    assert_eq!(last.state, "ended");
+    assert!(last.cause.unwrap().contains("far end"));
+    assert!(
+        pair.left
+            .events
+            .iter()
+            .any(|event| event["event"] == "note" && event["text"].as_str().unwrap().contains("MOS"))
+    );
+    pair.ask(true, &Request::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
+fn keys_in_a_call_travel_as_events() {
+    let mut pair = Pair::new("", "");
+    pair.talk();
+    pair.left.commands.clear();
+    pair.ask(true, &Request::Press("5#".into()));
+    pair.ms(500);
+    assert_eq!(pair.left.commands, ["dtmf 5 true", "dtmf 5 false", "dtmf 11 true", "dtmf 11 false"]);
+    let id = *pair.right.streams.keys().next().unwrap();
+    let now = pair.now;
+    pair.right
+        .control
+        .handle_media(Event::Digit { id, event: 11 }, &mut pair.right.ports, now);
+    pair.ms(1);
+    let digit = pair.right.last_event("digit");
+    assert_eq!((&digit["digit"], &digit["via"]), (&"#".into(), &"rfc4733".into()));
+    pair.ask(true, &Request::HangUp);
+    pair.ask(false, &Request::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
+fn a_flash_holds_and_the_next_takes_back() {
+    let mut pair = Pair::new("", "");
+    pair.talk();
+    pair.left.commands.clear();
+    pair.right.commands.clear();
+    pair.ask(true, &Request::Flash);
+    pair.ms(300);
+    assert_eq!(
+        pair.right.commands,
+        ["redirect send=false receive=true"],
+        "the held side was not told"
+    );
+    assert_eq!(pair.left.commands, ["redirect send=true receive=false"]);
+    assert_eq!(pair.left.control.status(pair.now).calls[0].state, "on_hold");
+    assert_eq!(
+        pair.left.connected.values().collect::<Vec<_>>(),
+        [&false],
+        "a held call is still heard"
+    );
+    pair.ask(true, &Request::Flash);
+    pair.ms(300);
+    assert_eq!(pair.left.control.status(pair.now).calls[0].state, "talking");
+    assert_eq!(pair.right.commands.last().unwrap(), "redirect send=true receive=true");
+    assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
+    pair.ask(true, &Request::HangUp);
+    pair.ask(false, &Request::HangUp);
+    pair.ms(2000);
+    pair.assert_quiet();
+}
+
+#[test]
+fn without_a_port_there_is_congestion_and_a_reason() {
+    let mut pair = Pair::new("", "");
+    pair.left.ports.refuse = true;
+    pair.ask(true, &Request::Lift);
+    pair.ask(true, &Request::Press("1#".into()));
+    pair.ms(400);
+    assert_eq!(pair.left.control.tone(), Some(phone::Tone::Congestion));
+    let notes: Vec<_> = pair.left.events.iter().filter(|event| event["event"] == "note").collect();
+    assert!(
+        notes
+            .iter()
+            .any(|note| note["text"].as_str().unwrap().contains("network.rtp_ports")),
+        "{notes:?}"
+    );
+    pair.ask(true, &Request::HangUp);
+
+    pair.right.ports.refuse = true;
+    pair.left.ports.refuse = false;
+    pair.ask(true, &Request::Lift);
+    pair.ask(true, &Request::Press("1#".into()));
+    pair.ms(400);
+    pair.ask(false, &Request::Lift);
+    pair.ms(400);
+    assert_eq!(pair.left.control.tone(), Some(phone::Tone::Congestion), "the caller waits for ever");
+    pair.ask(true, &Request::HangUp);
+    pair.ask(false, &Request::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
+fn a_stream_that_never_comes_home_is_forgotten() {
+    let mut pair = Pair::new("", "");
+    pair.talk();
+    pair.left.deaf = true;
+    pair.ask(true, &Request::HangUp);
+    pair.ms(500);
+    assert_eq!(pair.left.control.tables().calls, 1, "it waits for its figures");
+    pair.ms(1000);
+    assert_eq!((pair.left.control.tables().calls, pair.left.ports.open.len()), (0, 0));
+    pair.ask(false, &Request::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
+fn another_card_makes_every_stream_anew() {
+    let mut pair = Pair::new("", "");
+    pair.talk();
+    let now = pair.now;
+    pair.left.control.handle_card(16_000, 160, &mut pair.left.ports, now);
+    pair.ms(10);
+    assert_eq!(pair.left.commands, ["start 48000", "start 16000"]);
+    assert_eq!(pair.left.control.tables().streams, 1, "the replaced stream came home");
+    assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
+    pair.ask(true, &Request::HangUp);
+    pair.ask(false, &Request::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
+fn shutting_down_in_a_call_ends_it_at_both_ends() {
+    let mut pair = Pair::new("", "");
+    pair.talk();
+    let now = pair.now;
+    pair.left.control.shut_down(&mut pair.left.ports, now);
+    pair.ms(500);
+    assert!(pair.left.control.is_done());
+    assert!(pair.right.control.status(pair.now).calls.is_empty());
+    let now = pair.now;
+    let refused = pair.left.control.handle_request(&Request::Lift, &mut pair.left.ports, now);
+    assert!(refused.unwrap_err().contains("shutting down"));
+    pair.ask(false, &Request::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
+fn an_automatic_phone_answers_by_itself() {
+    let mut pair = Pair::new("", "[call]\nauto_answer = true\n");
+    pair.ask(true, &Request::Lift);
+    pair.ask(true, &Request::Press("1#".into()));
+    pair.ms(500);
+    assert_eq!(pair.left.control.state(), phone::State::Talking);
+    assert_eq!(pair.right.control.status(pair.now).hook, "on");
+    assert_eq!(pair.right.connected.values().collect::<Vec<_>>(), [&true]);
+    pair.ask(true, &Request::HangUp);
+    pair.assert_quiet();
+}

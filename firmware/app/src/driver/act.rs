@@ -128,7 +128,7 @@ impl Driver {
     }
 }
 
-/// CLOCK_MONOTONIC in seconds: comparable with what any other program on this machine reads.
+/// `CLOCK_MONOTONIC` in seconds: comparable with what any other program on this machine reads.
 fn monotonic_seconds() -> f64 {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
         .map(|time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)

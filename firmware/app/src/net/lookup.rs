@@ -10,8 +10,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use sip::agent::Lookup;
 use sip::{Target, Transport};
 use tokio::sync::mpsc;
@@ -46,7 +46,7 @@ async fn find(lookup: &Lookup) -> Vec<Target> {
         return vec![Target { transport, address }];
     }
     // Built anew each time: an answer must not outlive the network it came from, and calls are rare.
-    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+    let resolver = match TokioResolver::builder_tokio().and_then(ResolverBuilder::build) {
         Ok(resolver) => resolver,
         Err(error) => {
             tracing::warn!("names cannot be looked up: {error}; is /etc/resolv.conf there?");

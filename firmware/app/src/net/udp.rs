@@ -34,7 +34,9 @@ pub(crate) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Resu
     // Straight to the kernel: tokio's own way refuses until the loop has turned once, and the first REGISTER would wait 500 ms.
     let (socket, to) = (SockRef::from(socket), SockAddr::from(to));
     let sent = match socket.send_to(bytes, &to) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable) => socket.send_to(bytes, &to),
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable) => {
+            socket.send_to(bytes, &to)
+        }
         other => other,
     };
     match sent {

@@ -66,7 +66,7 @@ impl Terminal {
     }
 
     /// The next key until then.
-    pub(super) fn key(&mut self, until: Instant) -> Option<char> {
+    pub(super) fn key(until: Instant) -> Option<char> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left < Duration::from_millis(1) {
