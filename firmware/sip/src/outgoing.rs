@@ -8,15 +8,18 @@
 //!
 //! CANCEL belongs here too: it may only follow a provisional response, and outlives the call it ends (RFC 3261 section 9.1).
 
+mod cancel;
+mod failure;
+mod login;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::agent::{Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter};
-use crate::dialog::Dialog;
 use crate::digest;
 use crate::locate::{Hop, HopError};
-use crate::message::{CSeq, Method, Request, Response, Via};
-use crate::timer::{T1_64, TIMER_C};
+use crate::message::{Method, Request, Response, Via};
+use crate::timer::TIMER_C;
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, TransactionId, client_key, response_key};
 
@@ -31,8 +34,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const MAX_TARGETS: usize = 8;
 /// Most branches of one INVITE that are acknowledged.
 const MAX_ACKS: usize = 16;
-/// Most times one request is sent again with credentials.
-const MAX_LOGINS: u8 = 4;
 
 /// What a request is for: who hears its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -359,7 +360,7 @@ impl UserAgent {
         let todo = entry.machine.response(response.code(), now);
         let owner = entry.owner;
         if todo.ack {
-            let (flow, bytes) = (entry.flow, ack_of_refusal(&entry.request, response).to_bytes());
+            let (flow, bytes) = (entry.flow, cancel::ack_of_refusal(&entry.request, response).to_bytes());
             self.wire.send(flow, bytes, now);
         }
         if todo.deliver
@@ -422,239 +423,6 @@ impl UserAgent {
             self.outcome(&purpose, id, &Outcome::Response(response), now);
         }
     }
-
-    /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were not refused just now.
-    fn log_in(&mut self, id: OutgoingId, response: &Response, now: Instant) -> bool {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return false };
-        let Some(account) = outgoing.account else { return false };
-        let (Some(config), Some(line)) = (self.config.accounts.get(account), self.lines.get(account)) else {
-            return false;
-        };
-        let Some(current) = outgoing.current else { return false };
-        if config.password.is_empty() || outgoing.login_rounds >= MAX_LOGINS {
-            return false;
-        }
-        if !line.trusts(&outgoing.hop.host, current.target.address.ip()) {
-            self.events.push_back(Event::Note(format!(
-                "{} asks for a password and is not the server of account {}: none is given",
-                current.target.address, config.user
-            )));
-            return false;
-        }
-        let chosen = digest::choose(digest::challenges(&response.headers));
-        if chosen.is_empty() {
-            return false;
-        }
-        for challenge in chosen {
-            let same = |session: &&mut digest::Session| {
-                session.challenge().asker == challenge.asker && session.challenge().realm == challenge.realm
-            };
-            match outgoing.logins.iter_mut().find(same) {
-                // Answered already and not stale: the password is wrong, and asking again would only lock the account.
-                Some(_) if !challenge.stale => return false,
-                Some(session) => *session = digest::Session::new(challenge),
-                None => outgoing.logins.push(digest::Session::new(challenge)),
-            }
-        }
-        outgoing.login_rounds += 1;
-        let request = &mut outgoing.request;
-        let Ok(cseq) = request.headers.cseq() else { return false };
-        let number = cseq.number.saturating_add(1);
-        request.headers.set(
-            "CSeq",
-            CSeq {
-                number,
-                method: cseq.method,
-            },
-        );
-        request.headers.remove("Authorization");
-        request.headers.remove("Proxy-Authorization");
-        let uri = request.uri.to_string();
-        for session in &mut outgoing.logins {
-            let who = digest::Credentials {
-                user: &config.auth_user,
-                password: &config.password,
-            };
-            let what = digest::Protected {
-                method: &request.method,
-                uri: &uri,
-                body: &request.body,
-            };
-            let value = session.authorize(who, what, &self.tokens.word(16));
-            request.headers.push(session.header(), value);
-        }
-        let (purpose, current) = (outgoing.purpose.clone(), current);
-        self.numbered(&purpose, number);
-        if !self.send_attempt(id, current, now) {
-            self.give_up(id, 503, "it cannot be sent");
-        }
-        true
-    }
-
-    /// Ends a request for an INVITE: CANCEL as soon as allowed. Nobody hears of it any more.
-    pub(crate) fn cancel(&mut self, id: OutgoingId, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-        let state = outgoing
-            .transaction
-            .and_then(|t| self.clients.get(t))
-            .map(|entry| entry.machine.state());
-        match (outgoing.cancel, state) {
-            (Cancel::No, Some(State::Calling)) => outgoing.cancel = Cancel::Wanted,
-            (Cancel::No, Some(State::Proceeding)) => self.send_cancel(id, now),
-            (Cancel::No, Some(State::Accepted | State::Completed | State::Done)) | (Cancel::Wanted | Cancel::Sent, _) => {}
-            (Cancel::No, None) => {
-                self.forget_outgoing(id);
-            }
-        }
-    }
-
-    fn send_cancel(&mut self, id: OutgoingId, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-        outgoing.cancel = Cancel::Sent;
-        outgoing.deadline = Some(now + T1_64);
-        self.deadlines.set(Waiter::Outgoing(id), outgoing.deadline);
-        let Some(entry) = outgoing.transaction.and_then(|t| self.clients.get(t)) else {
-            return;
-        };
-        let (request, flow) = (cancel_of(&entry.request), entry.flow);
-        let bytes = request.to_bytes();
-        let Some(branch) = request.headers.top_via().ok().and_then(|via| via.branch().map(str::to_owned)) else {
-            return;
-        };
-        let key = client_key(&branch, &Method::Cancel);
-        let machine = Client::new(false, matches!(flow, Flow::Tcp { .. }), now);
-        let entry = ClientEntry {
-            machine,
-            request,
-            bytes: bytes.clone(),
-            flow,
-            owner: None,
-        };
-        if let Some(transaction) = self.clients.insert(key, entry) {
-            self.schedule_client(transaction);
-            self.wire.send(flow, bytes, now);
-        }
-    }
-
-    /// Sends the ACK of a 2xx (section 13.2.2.4), with the credentials its INVITE had, and keeps it for repetition.
-    pub(crate) fn acknowledge(&mut self, invite: OutgoingId, dialog: &Dialog, account: Option<usize>, body: Option<Vec<u8>>, now: Instant) {
-        let Some(outgoing) = self.outgoing.get(&invite) else { return };
-        let Ok(cseq) = outgoing.request.headers.cseq() else { return };
-        let mut request = dialog.numbered(&Method::Ack, cseq.number);
-        request.headers.copy(&outgoing.request.headers, "Authorization");
-        request.headers.copy(&outgoing.request.headers, "Proxy-Authorization");
-        if let Some(body) = body {
-            request.headers.push("Content-Type", "application/sdp");
-            request.body = body;
-        }
-        let purpose = Purpose::Ack {
-            invite,
-            tag: dialog.remote_tag().to_owned(),
-        };
-        let (hop, flow) = (dialog.hop(), dialog.flow);
-        self.dispatch(
-            Errand {
-                purpose,
-                account,
-                request,
-                hop,
-                flow,
-            },
-            now,
-        );
-    }
-
-    /// A client transaction's time has come.
-    pub(crate) fn client_timeout(&mut self, id: TransactionId, now: Instant) {
-        let Some(entry) = self.clients.get_mut(id) else { return };
-        let todo = entry.machine.timeout(now);
-        let (flow, owner) = (entry.flow, entry.owner);
-        if todo.retransmit {
-            let bytes = entry.bytes.clone();
-            self.wire.counters.retransmitted += 1;
-            self.wire.send(flow, bytes, now);
-        }
-        if todo.timed_out
-            && let Some(owner) = owner
-        {
-            self.transaction_failed(owner, 408, "no answer within 32 seconds", now);
-        }
-        self.schedule_client(id);
-    }
-
-    /// A request's own deadline has come.
-    pub(crate) fn outgoing_timeout(&mut self, id: OutgoingId, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-        outgoing.deadline = None;
-        let state = outgoing
-            .transaction
-            .and_then(|t| self.clients.get(t))
-            .map(|entry| entry.machine.state());
-        let purpose = outgoing.purpose.clone();
-        match (outgoing.cancel, state) {
-            // Nobody answered the CANCEL: the INVITE is over all the same.
-            (Cancel::Sent, _) => {
-                let transaction = outgoing.transaction;
-                self.forget_outgoing(id);
-                if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
-                    entry.machine.abandon();
-                }
-                if let Some(transaction) = transaction {
-                    self.schedule_client(transaction);
-                }
-            }
-            (_, Some(State::Calling)) => self.drop_transaction(id, 503, "the connection does not open", now),
-            (_, Some(State::Proceeding)) => {
-                self.cancel(id, now);
-                self.outcome(&purpose, id, &Outcome::Failed(408, "the far end rang without end"), now);
-            }
-            (_, Some(State::Completed | State::Accepted | State::Done) | None) => {}
-        }
-    }
-
-    /// The way a transaction used is gone: its connection closed, its address unreachable.
-    pub(crate) fn flow_failed(&mut self, gone: impl Fn(Flow) -> bool, reason: &str, now: Instant) {
-        let hit: Vec<(TransactionId, Option<OutgoingId>)> = self
-            .clients
-            .iter()
-            .filter(|(_, entry)| gone(entry.flow) && matches!(entry.machine.state(), State::Calling | State::Proceeding))
-            .map(|(id, entry)| (id, entry.owner))
-            .collect();
-        for (transaction, owner) in hit {
-            if let Some(owner) = owner {
-                self.drop_transaction(owner, 503, reason, now);
-                continue;
-            }
-            if let Some(entry) = self.clients.get_mut(transaction) {
-                entry.machine.abandon();
-            }
-            self.schedule_client(transaction);
-        }
-    }
-
-    fn drop_transaction(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
-        let transaction = self.outgoing.get(&id).and_then(|o| o.transaction);
-        if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
-            entry.machine.abandon();
-            entry.owner = None;
-        }
-        self.transaction_failed(id, code, reason, now);
-        if let Some(transaction) = transaction {
-            self.schedule_client(transaction);
-        }
-    }
-
-    fn transaction_failed(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-        if let Some(entry) = outgoing.transaction.take().and_then(|t| self.clients.get_mut(t)) {
-            entry.owner = None;
-        }
-        if self.outgoing.get(&id).is_some_and(|o| o.cancel != Cancel::No) {
-            self.forget_outgoing(id);
-        } else {
-            self.try_next(id, code, reason, now);
-        }
-    }
 }
 
 fn name(transport: Transport) -> &'static str {
@@ -662,29 +430,4 @@ fn name(transport: Transport) -> &'static str {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
     }
-}
-
-/// The ACK of a refusal (section 17.1.1.3): same branch, To of the response.
-fn ack_of_refusal(invite: &Request, response: &Response) -> Request {
-    let mut ack = hop_by_hop(invite, Method::Ack);
-    ack.headers.remove("To");
-    ack.headers.copy(&response.headers, "To");
-    ack.headers.copy(&invite.headers, "Authorization");
-    ack.headers.copy(&invite.headers, "Proxy-Authorization");
-    ack
-}
-
-/// The CANCEL of a request (section 9.1).
-fn cancel_of(invite: &Request) -> Request {
-    hop_by_hop(invite, Method::Cancel)
-}
-
-fn hop_by_hop(invite: &Request, method: Method) -> Request {
-    let mut request = Request::new(method.clone(), invite.uri.clone());
-    for header in ["Via", "Route", "Max-Forwards", "From", "To", "Call-ID"] {
-        request.headers.copy(&invite.headers, header);
-    }
-    let number = invite.headers.cseq().map(|c| c.number).unwrap_or_default();
-    request.headers.push("CSeq", CSeq { number, method });
-    request
 }

@@ -100,6 +100,8 @@ pub(crate) struct CallState {
     wanted: Option<Direction>,
     /// When to try again after 491 (section 14.1).
     retry_at: Option<Instant>,
+    /// How often the far end put our change off.
+    put_off: u8,
     /// When to repeat 180, so that no proxy takes us for dead (section 13.3.1.1).
     ring_again: Option<Instant>,
     /// When the caller's patience ends (Expires of its INVITE).
@@ -124,6 +126,7 @@ impl CallState {
             change: None,
             wanted: None,
             retry_at: None,
+            put_off: 0,
             ring_again: None,
             ring_until: None,
         }

@@ -18,6 +18,10 @@ use crate::transaction::table::TransactionId;
 
 use super::{Change, Phase};
 
+/// Longest Retry-After, in seconds, after which a change of the session is tried again by itself, and how often.
+const MAX_PUT_OFF: u32 = 10;
+const MAX_PUT_OFFS: u8 = 3;
+
 impl UserAgent {
     /// A request of the far end in one of a call's dialogs.
     pub(crate) fn handle_in_dialog(&mut self, call: Call, reply: Flow, key: &str, request: &Request, now: Instant) {
@@ -364,6 +368,7 @@ impl UserAgent {
                 let dialog = dialog.clone();
                 let Some(session) = state.session.as_mut() else { return };
                 let agreed = session_body_of(response).and_then(|body| session.accept(&body).ok());
+                state.put_off = 0;
                 match (&agreed, state.change.take()) {
                     (Some(media), Some(_)) => {
                         state.media = Some(media.clone());
@@ -382,14 +387,16 @@ impl UserAgent {
                 self.acknowledge(id, &dialog, account, None, now);
                 self.retry_change(call, now);
             }
-            Outcome::Response(response) if ours => self.change_refused(call, response.code(), now),
-            Outcome::Failed(code, _) if ours => self.change_refused(call, *code, now),
+            Outcome::Response(response) if ours => {
+                self.change_refused(call, response.code(), response.headers.number("Retry-After"), now);
+            }
+            Outcome::Failed(code, _) if ours => self.change_refused(call, *code, None, now),
             Outcome::Response(_) | Outcome::Failed(..) => {}
         }
         self.schedule_call(call);
     }
 
-    fn change_refused(&mut self, call: Call, code: u16, now: Instant) {
+    fn change_refused(&mut self, call: Call, code: u16, retry_after: Option<u32>, now: Instant) {
         if matches!(code, 408 | 481) {
             return self.dialog_gone(call, code, now);
         }
@@ -407,9 +414,12 @@ impl UserAgent {
         let Some(change) = state.change.take() else { return };
         let asked = state.session.as_ref().map(crate::offer_answer::Session::wish);
         state.session = Some(change.before);
-        if code == 491 {
+        // 500 with a short Retry-After: theirs was not finished (section 14.2).
+        let put_off = retry_after.filter(|after| matches!(code, 500 | 503) && *after <= MAX_PUT_OFF && state.put_off < MAX_PUT_OFFS);
+        if code == 491 || put_off.is_some() {
+            state.put_off += u8::from(put_off.is_some());
             state.wanted = state.wanted.or(asked);
-            state.retry_at = Some(now + wait);
+            state.retry_at = Some(now + put_off.map_or(wait, |after| Duration::from_secs(u64::from(after))));
         } else {
             self.events.push_back(Event::HoldFailed { call, code });
             self.retry_change(call, now);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sip::agent::{AgentConfig, Counters, Tables};
+use sip::agent::{AgentConfig, Counters, EndedBy, Tables};
 use sip::message::{Message, Method, NameAddr, Request, Response};
 use sip::offer_answer::{CodecName, LocalMedia};
 use sip::{AccountConfig, Call, ConnectionId, Event, Flow, Target, Transport, UserAgent};
@@ -493,4 +493,71 @@ impl Ask<'_> {
 pub(crate) fn to_of(response: &Response) -> String {
     let to: NameAddr = response.headers.to().unwrap();
     to.to_string()
+}
+
+// ── one phone and a scripted peer ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// Where the scripted peer is.
+pub(crate) const PEER: &str = "192.0.2.9:5060";
+
+pub(crate) fn ends(events: &[Event]) -> Vec<(EndedBy, Option<u16>)> {
+    let end = |event: &Event| match event {
+        Event::Ended { by, code, .. } => Some((*by, *code)),
+        _ => None,
+    };
+    events.iter().filter_map(end).collect()
+}
+
+pub(crate) fn is_established(events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Established { .. }))
+}
+
+/// Alice has called the peer; its INVITE.
+pub(crate) fn called(world: &mut World) -> (Call, Request) {
+    let call = world.invite(0, &format!("sip:peer@{PEER}"));
+    (call, world.request(&Method::Invite))
+}
+
+/// Alice's call to the peer stands; her INVITE.
+pub(crate) fn calling(world: &mut World) -> (Call, Request) {
+    let (call, invite) = called(world);
+    world.answer(&invite, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.request(&Method::Ack);
+    assert!(is_established(&world.events(0)));
+    (call, invite)
+}
+
+/// The peer's call to alice is answered; the 200.
+pub(crate) fn answered(world: &mut World) -> (Call, Response) {
+    world.send(PEER, 0, Ask::invite().text());
+    world.response(100);
+    let call = world.incoming(0);
+    world.with(0, |alice, now| alice.answer(call, media(20_000), now));
+    (call, world.response(200))
+}
+
+pub(crate) fn ack(response: &Response) -> String {
+    let to = to_of(response);
+    Ask {
+        method: "ACK",
+        branch: "z9hG4bKack",
+        to,
+        extra: String::new(),
+        body: String::new(),
+        ..Ask::invite()
+    }
+    .text()
+}
+
+pub(crate) fn inside(response: &Response, method: &'static str, cseq: u32) -> Ask<'static> {
+    let branch = format!("z9hG4bK{method}{cseq}").leak();
+    Ask {
+        method,
+        branch,
+        cseq,
+        to: to_of(response),
+        extra: String::new(),
+        body: String::new(),
+        ..Ask::invite()
+    }
 }

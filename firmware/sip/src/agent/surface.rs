@@ -1,0 +1,292 @@
+//! What `app` and the agent tell each other: plain data, no behaviour.
+//!
+//! ```text
+//! AgentConfig, Target, Flow ─▶ UserAgent ─▶ Event, Transmit, Counters, Tables
+//! ```
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::offer_answer::Negotiated;
+
+/// Index of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(pub usize);
+
+/// A call as the agent knows it; never used twice in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Call(pub u64);
+
+/// A TCP connection, numbered by whoever opens sockets; never used twice in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// A name lookup under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LookupId(pub u64);
+
+/// Transport protocol of a SIP message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+/// The way a message came or goes: where replies must be sent back along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flow {
+    /// A datagram from or to this address, by the phone's one UDP socket.
+    Udp {
+        /// The far address.
+        remote: SocketAddr,
+    },
+    /// An open TCP connection.
+    Tcp {
+        /// Which one.
+        connection: ConnectionId,
+        /// The far address.
+        remote: SocketAddr,
+    },
+}
+
+impl Flow {
+    /// The far address.
+    pub fn remote(self) -> SocketAddr {
+        match self {
+            Self::Udp { remote } | Self::Tcp { remote, .. } => remote,
+        }
+    }
+}
+
+/// One account, as `app` takes it from the configuration.
+#[derive(Clone)]
+pub struct AccountConfig {
+    /// User part of the address of record.
+    pub user: String,
+    /// SIP domain.
+    pub domain: String,
+    /// Digest user name.
+    pub auth_user: String,
+    /// Digest password.
+    pub password: String,
+    /// Name shown to the called party.
+    pub display_name: Option<String>,
+    /// Transport to the registrar.
+    pub transport: Transport,
+    /// `host[:port]` of the registrar, where not found by `domain`.
+    pub registrar: Option<String>,
+    /// `host[:port]` every request goes through.
+    pub outbound_proxy: Option<String>,
+    /// Registration lifetime asked for, in seconds.
+    pub expires_s: u32,
+    /// Whether to register.
+    pub register: bool,
+}
+
+/// What the agent is told at its start.
+#[derive(Clone)]
+pub struct AgentConfig {
+    /// Lines.
+    pub accounts: Vec<AccountConfig>,
+    /// User part of the phone's direct address.
+    pub user: String,
+    /// Name shown in direct calls.
+    pub display_name: String,
+    /// User-Agent header.
+    pub user_agent: String,
+    /// Accept and place calls without a server.
+    pub direct_calls: bool,
+    /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never unspecified: `app` resolves
+    /// `0.0.0.0` to an interface address (see [`UserAgent::handle_local_address`]).
+    pub local: SocketAddr,
+    /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in simulations.
+    pub seed: [u8; 32],
+}
+
+/// A message that must leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Which way.
+    pub flow: Flow,
+    /// The bytes of one whole message.
+    pub bytes: Vec<u8>,
+}
+
+/// A name that must be resolved (RFC 3263); answered by [`UserAgent::handle_lookup`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// The question's number.
+    pub id: LookupId,
+    /// Host name.
+    pub host: String,
+    /// Port, if one was given: then only A/AAAA count.
+    pub port: Option<u16>,
+    /// Transport, if one was given: then NAPTR is skipped.
+    pub transport: Option<Transport>,
+}
+
+/// One place a name resolves to, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Transport.
+    pub transport: Transport,
+    /// Address and port.
+    pub address: SocketAddr,
+}
+
+/// Who ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// This phone.
+    Local,
+    /// The far end (BYE, CANCEL, or a failure response).
+    Remote,
+    /// Nobody: timeout, transport failure.
+    Failure,
+}
+
+/// What the owner should know or do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An account registered, or lost its registration.
+    Registration {
+        /// Which account.
+        account: AccountId,
+        /// When the registration runs out; `None`: not registered.
+        until: Option<Instant>,
+        /// Why not, in words a person can act on.
+        error: Option<String>,
+    },
+    /// Somebody calls; 100 is sent, the owner decides what next.
+    Incoming {
+        /// The new call.
+        call: Call,
+        /// By which account it came; `None`: a direct call.
+        account: Option<AccountId>,
+        /// Caller: display name or address.
+        from: String,
+        /// Address that was called.
+        to: String,
+        /// Alert-Info value.
+        alert_info: Option<String>,
+        /// The caller asks to be answered at once (Call-Info answer-after, Alert-Info, RFC 5373), in ms.
+        answer_after_ms: Option<u32>,
+        /// Call-Id header, for logs.
+        call_id: String,
+    },
+    /// A provisional response: 180, 183 … `media` when it carried an SDP answer.
+    Progress {
+        /// Which call.
+        call: Call,
+        /// Status code.
+        code: u16,
+        /// Early media, if any.
+        media: Option<Negotiated>,
+    },
+    /// The call stands: 200 came (and ACK went), or our own 200 went. Only after an INVITE without an offer does it take the ACK,
+    /// which brings the answer.
+    Established {
+        /// Which call.
+        call: Call,
+        /// What was agreed.
+        media: Negotiated,
+        /// Far end: display name or address.
+        peer: String,
+    },
+    /// A re-INVITE (ours or theirs) changed the media.
+    MediaChanged {
+        /// Which call.
+        call: Call,
+        /// What is agreed now.
+        media: Negotiated,
+    },
+    /// Our hold or resume failed; the media is as before.
+    HoldFailed {
+        /// Which call.
+        call: Call,
+        /// Status code.
+        code: u16,
+    },
+    /// A digit came by INFO.
+    Digit {
+        /// Which call.
+        call: Call,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
+    /// The call is over; its media may be closed.
+    Ended {
+        /// Which call.
+        call: Call,
+        /// Who ended it.
+        by: EndedBy,
+        /// Status code, where there was one.
+        code: Option<u16>,
+        /// Words for log, status and history.
+        reason: String,
+    },
+    /// A name must be resolved.
+    Lookup(Lookup),
+    /// A TCP connection must be opened; answered by [`UserAgent::handle_connected`] or [`UserAgent::handle_closed`].
+    Connect {
+        /// The number it shall have.
+        connection: ConnectionId,
+        /// Where to.
+        remote: SocketAddr,
+    },
+    /// A TCP connection is no longer wanted.
+    Close(ConnectionId),
+    /// A message for the log: something was refused or dropped, counted in [`Counters`].
+    Note(String),
+}
+
+/// What was seen, kept and dropped since the start; bounded numbers, never lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages parsed.
+    pub received: u64,
+    /// Messages sent, retransmissions included.
+    pub sent: u64,
+    /// Datagrams that were no SIP message.
+    pub malformed: u64,
+    /// Requests refused by rule (unknown dialog, unsupported, stranger).
+    pub refused: u64,
+    /// Messages dropped without answer.
+    pub dropped: u64,
+    /// Retransmissions sent.
+    pub retransmitted: u64,
+}
+
+/// How full the agent's tables are; all zero when nothing goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Client transactions alive.
+    pub client_transactions: usize,
+    /// Server transactions alive.
+    pub server_transactions: usize,
+    /// Dialogs alive (early ones included).
+    pub dialogs: usize,
+    /// Calls alive.
+    pub calls: usize,
+    /// Name lookups under way.
+    pub lookups: usize,
+}
+
+/// Why a call cannot even be tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    /// The account's number is not configured.
+    #[error("no such account")]
+    NoSuchAccount,
+    /// Neither a number nor an address.
+    #[error("{0:?} is neither a number nor a SIP address")]
+    BadTarget(String),
+    /// Direct calls are off and no account was named.
+    #[error("direct calls are off: set call.direct = true, or configure an account")]
+    DirectCallsOff,
+    /// Too many calls at once.
+    #[error("too many calls at once")]
+    TooManyCalls,
+}
