@@ -27,7 +27,7 @@ const FRAME: Duration = Duration::from_millis(100);
 /// How long the phone may take to start.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Event lines kept for the panel.
-const LINES: usize = 6;
+const LINES: usize = 4;
 
 /// What arrives by itself.
 #[derive(Debug, Default)]

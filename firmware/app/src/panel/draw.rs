@@ -102,12 +102,12 @@ impl Face<'_> {
             format!("hears     {}", self.heard()),
             format!("ear       {}", meter(&audio["playback_level_db"])),
             format!("mouth     {}", meter(&audio["capture_level_db"])),
+            format!("card      {}", cut(&plain(&text(&audio["device"])), 42)),
             format!(
-                "card      {}, {} ms{}, {} xruns",
-                plain(&text(&audio["device"])),
+                "          {} ms periods, {} xruns{}",
                 text(&audio["period_ms"]),
-                if audio["rt"] == true { "" } else { ", no real-time priority" },
                 text(&audio["xruns"]),
+                if audio["rt"] == true { "" } else { ", not real-time" },
             ),
         ];
         let calls = status["calls"].as_array().cloned().unwrap_or_default();
@@ -128,9 +128,10 @@ impl Face<'_> {
                 text(&rtp["mos"])
             ));
             out.push(format!(
-                "          lost {}, late {}, concealed {}, jitter {} ms, delay {} ms",
-                rtp["lost"], rtp["late"], rtp["concealed"], rtp["jitter_ms"], rtp["delay_ms"]
+                "          lost {}, late {}, concealed {}",
+                rtp["lost"], rtp["late"], rtp["concealed"]
             ));
+            out.push(format!("          jitter {} ms, delay {} ms", rtp["jitter_ms"], rtp["delay_ms"]));
         }
         if calls.is_empty() {
             out.push(String::new());
@@ -239,7 +240,8 @@ mod tests {
             "▐5▌",
             "handset is lifted",
             "MOS 4.4",
-            "no real-time priority",
+            "delay 22.0 ms",
+            "not real-time",
             "opus",
         ] {
             assert!(screen.contains(wanted), "{wanted} is missing:\n{screen}");
