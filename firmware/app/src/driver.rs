@@ -32,7 +32,7 @@ use crate::audio_thread::{self, AudioLink, AudioThreadError};
 use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
 use crate::net::ports::RtpPorts;
-use crate::net::{Heard, local, tcp, udp};
+use crate::net::{Heard, local, seen, tcp, udp};
 
 pub use card::CardSource;
 
@@ -276,7 +276,7 @@ impl Driver {
             match udp.try_recv_from(&mut self.datagram) {
                 Ok((length, from)) => {
                     self.control
-                        .handle_datagram(from, &self.datagram[..length], &mut self.ports, Instant::now());
+                        .handle_datagram(seen(from), &self.datagram[..length], &mut self.ports, Instant::now());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {}

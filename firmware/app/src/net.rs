@@ -14,14 +14,29 @@ pub(crate) mod ports;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 
+use std::net::{IpAddr, SocketAddr};
+
+/// The address everybody else calls it by: a socket bound to `::` sees IPv4 as `::ffff:a.b.c.d`.
+pub(crate) fn seen(from: SocketAddr) -> SocketAddr {
+    SocketAddr::new(from.ip().to_canonical(), from.port())
+}
+
+/// The address a socket of this family must be given to reach `to`.
+pub(crate) fn reachable(to: SocketAddr, by_v6: bool) -> SocketAddr {
+    match to.ip() {
+        IpAddr::V4(v4) if by_v6 => SocketAddr::new(IpAddr::V6(v4.to_ipv6_mapped()), to.port()),
+        IpAddr::V4(_) | IpAddr::V6(_) => to,
+    }
+}
+
 /// What the network's tasks tell the driver.
 #[derive(Debug)]
 pub(crate) enum Heard {
     /// A TCP connection stands.
     Connected {
         connection: sip::ConnectionId,
-        local: std::net::SocketAddr,
-        remote: std::net::SocketAddr,
+        local: SocketAddr,
+        remote: SocketAddr,
         /// Where its bytes to be sent go.
         out: tokio::sync::mpsc::Sender<Vec<u8>>,
     },
@@ -31,4 +46,19 @@ pub(crate) enum Heard {
     Closed { connection: sip::ConnectionId },
     /// A name was looked up.
     Found { id: sip::LookupId, targets: Vec<sip::Target> },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv4_through_an_ipv6_socket_keeps_its_name() {
+        let v4: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        let v6: SocketAddr = "[2001:db8::1]:5060".parse().unwrap();
+        assert_eq!(reachable(v4, false), v4);
+        assert_eq!(reachable(v4, true).to_string(), "[::ffff:192.0.2.1]:5060");
+        assert_eq!(seen(reachable(v4, true)), v4);
+        assert_eq!((seen(v6), reachable(v6, true)), (v6, v6));
+    }
 }

@@ -319,11 +319,25 @@ fn a_phone_without_its_card_runs_and_says_so() {
     let folder = Folder::new("nocard");
     let socket = folder.socket();
     let text = fs::read_to_string(folder.config(free_port(), "")).unwrap();
-    let config = folder.file("offhook.toml", &text.replace("\"silence\"", "\"wav:/nowhere/mic.wav\""));
+    let missing = folder.0.join("mic.wav");
+    let config = folder.file("offhook.toml", &text.replace("silence", &format!("wav:{}", missing.display())));
     let mut phone = Phone::start(&config, &socket);
     let status = ask(&socket, r#"{"cmd":"status"}"#);
-    assert!(status["audio"]["device"].as_str().unwrap().contains("/nowhere/mic.wav"), "{status}");
+    let device = status["audio"]["device"].as_str().unwrap();
+    assert!(device.starts_with("none") && device.contains("mic.wav"), "{status}");
     assert_eq!(ask(&socket, r#"{"cmd":"lift"}"#), json!({"ok": true}));
+    // The card is plugged in.
+    let header = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0";
+    fs::write(&missing, header).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while ask(&socket, r#"{"cmd":"status"}"#)["audio"]["device"]
+        .as_str()
+        .unwrap()
+        .starts_with("none")
+    {
+        assert!(Instant::now() < deadline, "the card was not found again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     ask(&socket, r#"{"cmd":"quit"}"#);
     assert_eq!(phone.ended().0, 0);
 }

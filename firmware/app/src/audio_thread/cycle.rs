@@ -53,7 +53,10 @@ pub struct AudioLoop {
     /// Paces the engine while there is no card.
     timer: TimerFd,
     next_silent: Instant,
+    /// When the card last gave sound, or was given to us.
     last_period: Instant,
+    /// The period before this one was done without a gap of our own making, so that a late one can be told.
+    steady: bool,
     /// The first so many descriptors are no sockets.
     quiet: usize,
     /// A socket had more than one turn may take: sleep until the card wants something, not until the next datagram.
@@ -78,6 +81,7 @@ impl AudioLoop {
             timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?,
             next_silent: now,
             last_period: now,
+            steady: false,
             quiet: 0,
             flooded: false,
             told: false,
@@ -154,6 +158,7 @@ impl AudioLoop {
             self.send_home(Report::CardHome(old, LossReason::Replaced));
         }
         self.last_period = Instant::now();
+        self.steady = false;
         let _ = self.timer.unset();
         self.watch();
     }
@@ -232,7 +237,7 @@ impl AudioLoop {
 
     /// Does every period the card has ready.
     fn run_card(&mut self) {
-        let frames = self.frames();
+        let (frames, long) = (self.frames(), 2 * self.period());
         for _ in 0..PERIODS_A_TURN {
             let Some(card) = self.card.as_mut() else {
                 return self.run_silent();
@@ -251,12 +256,14 @@ impl AudioLoop {
                     self.end.shared.count_xrun();
                     self.engine.handle_discontinuity(lost_frames as i64, now);
                     self.last_period = now;
+                    self.steady = false;
                     continue;
                 }
                 Err(error) => return self.lose_card(LossReason::Failed(error)),
             }
-            let late = now.saturating_duration_since(self.last_period);
+            let late = self.steady && now.saturating_duration_since(self.last_period) > long;
             self.last_period = now;
+            self.steady = true;
             let playback = &mut self.playback[..frames];
             self.engine.process(capture, playback, now);
             match card.write(playback) {
@@ -267,7 +274,7 @@ impl AudioLoop {
                 }
                 Err(error) => return self.lose_card(LossReason::Failed(error)),
             }
-            if late > 2 * self.period() {
+            if late {
                 self.end.shared.count_late();
             }
         }
@@ -299,7 +306,7 @@ impl AudioLoop {
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == packet.stream) else {
                 continue;
             };
-            if pair.socket(packet.kind).send_to(packet.bytes, packet.to).is_err() {
+            if pair.send(packet.kind, packet.bytes, packet.to).is_err() {
                 self.end.shared.count_send_error();
             }
         }

@@ -29,9 +29,16 @@ pub struct SocketPair {
     pub rtp: UdpSocket,
     /// RTCP.
     pub rtcp: UdpSocket,
+    /// They are IPv6 sockets.
+    v6: bool,
 }
 
 impl SocketPair {
+    /// Sends one packet.
+    pub(super) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.socket(kind).send_to(bytes, crate::net::reachable(to, self.v6))
+    }
+
     pub(super) fn socket(&self, kind: PacketKind) -> &UdpSocket {
         match kind {
             PacketKind::Rtp => &self.rtp,
@@ -44,7 +51,12 @@ impl SocketPair {
 pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::Result<SocketPair> {
     let rtp = bind(SocketAddr::new(address, port), dscp)?;
     let rtcp = bind(SocketAddr::new(address, port + 1), dscp)?;
-    Ok(SocketPair { stream, rtp, rtcp })
+    Ok(SocketPair {
+        stream,
+        rtp,
+        rtcp,
+        v6: address.is_ipv6(),
+    })
 }
 
 fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
@@ -139,7 +151,7 @@ impl Inbox {
         };
         Received::Packet(Packet {
             bytes: &mut packet[..length],
-            from,
+            from: crate::net::seen(from),
             arrival,
         })
     }

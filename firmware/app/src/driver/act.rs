@@ -21,7 +21,7 @@ impl Driver {
                     tcp::connect(connection, remote, self.config.network.sip_dscp, self.heard.clone());
                 }
                 Output::Disconnect(connection) => drop(self.connections.remove(&connection)),
-                Output::Lookup(lookup) => lookup::start(lookup, self.local.is_ipv6(), self.heard.clone()),
+                Output::Lookup(lookup) => lookup::start(lookup, self.config.network.bind, self.heard.clone()),
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {

@@ -10,7 +10,11 @@ pub(crate) fn address(bind: IpAddr) -> IpAddr {
     if !bind.is_unspecified() {
         return bind;
     }
-    routed(bind).or_else(|| first_interface(bind)).unwrap_or(match bind {
+    let v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let found = routed(bind).or_else(|| first_interface(bind));
+    // `::` is IPv4 as well, where there is no IPv6.
+    let found = found.or_else(|| routed(v4)).or_else(|| first_interface(v4));
+    found.unwrap_or(match bind {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     })

@@ -7,7 +7,7 @@
 //! neither ──▶ NAPTR ──▶ SRV (none: SRV of UDP, then TCP) ──▶ …
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::RData;
@@ -26,16 +26,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_TARGETS: usize = 16;
 
 /// Looks a name up in the background; the answer is told, an empty one when there is none.
-pub(crate) fn start(lookup: Lookup, wants_v6: bool, heard: mpsc::Sender<Heard>) {
+pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<Heard>) {
     tokio::spawn(async move {
         let id = lookup.id;
         let mut targets = tokio::time::timeout(PATIENCE, find(&lookup)).await.unwrap_or_default();
         // Addresses our one socket cannot send to are no places.
-        targets.retain(|target| target.address.is_ipv6() == wants_v6 || target.transport == Transport::Tcp);
+        targets.retain(|target| can_reach(bind, target));
         targets.truncate(MAX_TARGETS);
         tracing::debug!("{} is {targets:?}", lookup.host);
         let _ = heard.send(Heard::Found { id, targets }).await;
     });
+}
+
+/// A socket bound to `::` reaches both families, any other its own; TCP opens a socket of the right one.
+fn can_reach(bind: IpAddr, target: &Target) -> bool {
+    let all = bind == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    all || target.transport == Transport::Tcp || target.address.is_ipv6() == bind.is_ipv6()
 }
 
 async fn find(lookup: &Lookup) -> Vec<Target> {
@@ -186,6 +192,26 @@ mod tests {
             assert_eq!(order.len(), 2);
         }
         assert!((870..=930).contains(&first[0]), "{first:?}");
+    }
+
+    #[test]
+    fn only_reachable_places_count() {
+        let target = |address: &str, transport| Target {
+            transport,
+            address: address.parse().unwrap(),
+        };
+        let (v4, v6) = (
+            target("192.0.2.1:5060", Transport::Udp),
+            target("[2001:db8::1]:5060", Transport::Udp),
+        );
+        let reached = |bind: &str| {
+            let bind = bind.parse().unwrap();
+            (can_reach(bind, &v4), can_reach(bind, &v6))
+        };
+        assert_eq!(reached("0.0.0.0"), (true, false));
+        assert_eq!(reached("::1"), (false, true));
+        assert_eq!(reached("::"), (true, true));
+        assert!(can_reach("0.0.0.0".parse().unwrap(), &target("[2001:db8::1]:5060", Transport::Tcp)));
     }
 
     #[tokio::test]

@@ -90,7 +90,7 @@ async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
 
 /// Reads and writes until one side has had enough. The driver ends it by dropping its sender.
 async fn run(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>, silence: Option<Duration>) {
-    let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
+    let (Ok(local), Ok(remote)) = (stream.local_addr().map(super::seen), stream.peer_addr().map(super::seen)) else {
         let _ = heard.send(Heard::Closed { connection }).await;
         return;
     };
