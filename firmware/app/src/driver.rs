@@ -28,7 +28,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::audio_thread::{self, AudioLink, AudioThreadError};
+use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
 use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
 use crate::net::ports::RtpPorts;
@@ -109,6 +109,8 @@ struct Driver {
     ticks: u32,
     /// When shutting down must be over.
     farewell: Option<Instant>,
+    /// The audio thread tells here, once, what real-time rights it got.
+    rights: Option<std::sync::mpsc::Receiver<Rights>>,
     bind_complaint: Option<String>,
 }
 
@@ -160,14 +162,10 @@ pub fn run(setup: Setup) -> Result<(), DriverError> {
             beat: (0, now),
             ticks: 0,
             farewell: None,
+            rights: Some(rights),
             bind_complaint: None,
         };
         driver.control.set_config_note(setup.config_note);
-        if let Ok(rights) = rights.recv_timeout(Duration::from_millis(200))
-            && let Some(complaint) = rights.complaint()
-        {
-            tracing::warn!("{complaint}");
-        }
         let result = driver.live(setup.socket, hears).await;
         driver.link.send(audio_thread::Order::Quit);
         result
@@ -332,6 +330,7 @@ impl Driver {
         {
             board.feed_watchdog();
         }
+        self.tell_rights();
         self.link.flush();
         self.mend_card(now);
         self.tell_figures();
@@ -347,6 +346,21 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Once, loudly, where the audio thread has no real-time rights.
+    fn tell_rights(&mut self) {
+        let Some(told) = self.rights.take() else { return };
+        match told.try_recv() {
+            Ok(rights) => {
+                if let Some(complaint) = rights.complaint() {
+                    tracing::warn!("{complaint}");
+                    self.publish(&serde_json::json!({"event": "audio", "what": complaint}).to_string());
+                }
+            }
+            Err(std::sync::mpsc::TryRecvError::Empty) => self.rights = Some(told),
+            Err(std::sync::mpsc::TryRecvError::Disconnected) => {}
+        }
     }
 
     fn say_farewell(&mut self) {

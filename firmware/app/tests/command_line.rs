@@ -248,6 +248,29 @@ fn lifting_is_seen_by_all_who_listen() {
 }
 
 #[test]
+fn a_listener_that_does_not_read_is_dropped() {
+    let folder = Folder::new("deaf");
+    let socket = folder.socket();
+    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    let mut deaf = UnixStream::connect(&socket).unwrap();
+    deaf.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
+    deaf.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let hand = UnixStream::connect(&socket).unwrap();
+    let mut answers = BufReader::new(hand.try_clone().unwrap()).lines();
+    let mut told = 0;
+    for request in ["lift", "hang-up"].iter().cycle().take(4000) {
+        (&hand).write_all(format!("{{\"cmd\":\"{request}\"}}\n").as_bytes()).unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), "{\"ok\":true}");
+        told += 1;
+    }
+    // It hears what was kept for it, and then that it was dropped; each request made three events or more.
+    let heard = BufReader::new(deaf).lines().map_while(Result::ok).count();
+    assert!(heard < 3 * told, "{heard} lines: nobody was dropped");
+    assert_eq!(said(&offhook(&["ctl", "--socket", &socket, "quit"])).0, 0);
+    assert_eq!(phone.ended().0, 0);
+}
+
+#[test]
 fn two_phones_do_not_share_a_socket_or_a_port() {
     let folder = Folder::new("twice");
     let (socket, port) = (folder.socket(), free_port());

@@ -19,7 +19,7 @@ const MAX_CONNECTIONS: usize = 16;
 /// Event lines a reader may be behind before it is dropped.
 const MAX_BEHIND: usize = 512;
 /// How long a reader may let one write wait.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One request on its way to the driver.
 pub(crate) struct Asked {
