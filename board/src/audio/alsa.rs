@@ -26,6 +26,8 @@ use std::time::Instant;
 const RATES: [u32; 8] = [48_000, 16_000, 8000, 44_100, 32_000, 96_000, 24_000, 192_000];
 /// Most poll descriptors of a PCM we take.
 const MOST_FDS: usize = 4;
+/// Sound kept ahead for a sound server: it fetches lumps of about 40 ms.
+const SERVER_AHEAD_MS: u32 = 80;
 /// Longest period taken, in ms: a card that cannot do shorter is no telephone.
 const LONGEST_PERIOD_MS: u32 = 100;
 /// Periods over which the usual playback queue is learnt after a start.
@@ -157,10 +159,17 @@ impl AlsaCard {
         let playback = PCM::new(&request.playback, Direction::Playback, true).map_err(at(&request.playback))?;
         let rate_hz = common_rate(&capture, &playback, request)?;
         let wanted = (rate_hz * request.period_ms.clamp(1, LONGEST_PERIOD_MS) / 1000) as usize;
-        let periods = request.periods.clamp(2, 16) as usize;
+        let served = is_sound_server(&capture) || is_sound_server(&playback);
+        let least = if served {
+            SERVER_AHEAD_MS.div_ceil(request.period_ms.clamp(1, LONGEST_PERIOD_MS))
+        } else {
+            2
+        };
+        let periods = request.periods.clamp(2, 16).max(least) as usize;
         let capture = configure(capture, rate_hz, wanted, 8).map_err(|e| (request.capture.clone(), e))?;
-        // Room for a late write and for a queue that wanders: two periods above the prefill.
-        let playback = configure(playback, rate_hz, capture.period, periods + 2).map_err(|e| (request.playback.clone(), e))?;
+        // Room above the prefill for a late write and for a queue that wanders: two periods; a server takes its lumps when it likes.
+        let room = if served { periods } else { 2 };
+        let playback = configure(playback, rate_hz, capture.period, periods + room).map_err(|e| (request.playback.clone(), e))?;
         let period = capture.period;
         let prefill = (periods * period).min(playback.buffer);
         if playback.buffer < 2 * period {
@@ -425,6 +434,12 @@ impl OpenProblem {
             Self::Period(..) | Self::Descriptors(_) => "use the `hw:` device itself, not a plugin in front of it".to_owned(),
         }
     }
+}
+
+/// PulseAudio or PipeWire, not a card: alsa-lib says so only in its description of the PCM.
+fn is_sound_server(pcm: &PCM) -> bool {
+    let Ok(mut text) = alsa::Output::buffer_open() else { return false };
+    pcm.dump(&mut text).is_ok() && ["PulseAudio", "PipeWire"].iter().any(|name| text.to_string().contains(name))
 }
 
 /// The rate asked for if both can do it, else the first of the usual ones.

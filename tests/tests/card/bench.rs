@@ -17,6 +17,7 @@ pub(crate) struct Bench {
 /// `more` is added to that configuration. `name` is the test's own.
 pub(crate) fn in_child(name: &str, more: &str, body: impl FnOnce(&Bench)) {
     if let Some(place) = std::env::var_os(PLACE) {
+        hurry();
         return body(&Bench {
             card: VirtualCard::at(place.as_ref()).unwrap(),
         });
@@ -42,6 +43,13 @@ pub(crate) fn run_again(name: &str, command: &mut Command) {
     print!("{told}");
     assert!(done.status.success(), "{name} failed in its own process");
     assert!(told.contains("1 passed"), "{name}: no such test in the child");
+}
+
+/// Asks for a place before the machine's other work, where that is allowed: sound waits for nobody.
+#[allow(unsafe_code)] // setpriority(2) takes numbers only.
+pub(crate) fn hurry() {
+    // SAFETY: no memory is passed.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
 }
 
 impl Bench {
@@ -199,14 +207,15 @@ fn wait_any(cards: &[&dyn AudioDevice]) {
     assert!(ready >= 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted);
 }
 
-/// Sweeps from 300 to 3000 Hz, a fifth of a second each, unlike each other in level: they align in one place only.
+/// Sweeps of a fifth of a second, each over other frequencies between 300 and 3000 Hz: they align in one place only.
 pub(crate) fn chirps(rate_hz: u32, seconds: f64) -> Vec<i16> {
     let length = f64::from(rate_hz) * 0.2;
     let mut phase = 0.0f64;
     (0..(seconds * f64::from(rate_hz)) as usize)
         .map(|n| {
             let (nth, within) = ((n as f64 / length) as u32, (n as f64 % length) / length);
-            phase += std::f64::consts::TAU * (300.0 + 2700.0 * within) / f64::from(rate_hz);
+            let (from, to) = (300.0 + f64::from(nth * 97 % 700), 3000.0 - f64::from(nth * 131 % 1100));
+            phase += std::f64::consts::TAU * (from + (to - from) * within) / f64::from(rate_hz);
             let level = 4000.0 + 1000.0 * f64::from(nth % 5);
             (phase.sin() * level * (std::f64::consts::PI * within).sin()) as i16
         })

@@ -1,8 +1,8 @@
 //! `type pulse`: a PulseAudio daemon of the test's own, one null sink, the phone plays into it and hears its monitor.
 
-use crate::bench::{chirps, request, run_again, wait};
+use crate::bench::{chirps, hurry, request, run_again, wait};
 use board::audio::{Period, open};
-use offhook_tests::measure::{Clip, align};
+use offhook_tests::measure::{Clip, align_parts, median};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,16 +81,17 @@ pub(crate) fn test() {
 }
 
 fn body() {
+    hurry();
     let mut card = open(&request("mouth", "ear")).unwrap();
     let format = card.format();
     println!("{format:?}");
-    let said = chirps(48_000, 2.0);
+    let said = chirps(48_000, 6.0);
     let mut heard = Vec::new();
     let (mut spoken, mut xruns) = (0, 0);
     let mut period = vec![0; format.period_frames];
     let end = Instant::now() + Duration::from_secs(20);
-    while heard.len() < 48_000 * 4 && Instant::now() < end {
-        match card.read(&mut period).unwrap() {
+    while heard.len() < 48_000 * 8 && Instant::now() < end {
+        let done = match card.read(&mut period).unwrap() {
             Period::Ready => {
                 heard.extend_from_slice(&period);
                 let left = &said[spoken..];
@@ -98,29 +99,35 @@ fn body() {
                 period[..count].copy_from_slice(&left[..count]);
                 period[count..].fill(0);
                 spoken += count;
-                if let Period::Xrun { lost_frames } = card.write(&period).unwrap() {
-                    xruns += 1;
-                    println!("{} write xrun {lost_frames}", heard.len());
-                }
+                card.write(&period).unwrap()
             }
-            Period::NotYet => wait(&*card),
-            Period::Xrun { lost_frames } => {
-                xruns += 1;
-                println!("{} read xrun {lost_frames}", heard.len());
+            Period::NotYet => {
+                wait(&*card);
+                continue;
             }
-        }
+            xrun @ Period::Xrun { .. } => xrun,
+        };
+        xruns += u32::from(matches!(done, Period::Xrun { .. }));
     }
-    let got = align(
+    // A server that the machine leaves waiting loses sound, and its delay moves: each part of what was said is looked for by
+    // itself, and most must have come through whole.
+    let parts = align_parts(
         &Clip {
             rate_hz: 48_000,
-            samples: said[..48_000].to_vec(),
+            samples: said,
         },
         &Clip {
             rate_hz: 48_000,
             samples: heard,
         },
-        2.0,
+        0.4,
+        1.5,
     );
-    println!("{got:?}, {xruns} xruns");
-    assert!(got.correlation > 0.9 && got.gain_db.abs() < 1.0, "{got:?}, {xruns} xruns");
+    let whole = parts
+        .iter()
+        .filter(|part| part.correlation > 0.95 && part.gain_db.abs() < 1.0)
+        .count();
+    let delay = median(parts.iter().map(|part| part.delay_s * 1000.0));
+    println!("{whole} of {} parts came whole, {delay:.0} ms later; {xruns} xruns", parts.len());
+    assert!(whole * 2 > parts.len(), "{whole} of {} parts came whole: {parts:?}", parts.len());
 }
