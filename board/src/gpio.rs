@@ -256,7 +256,8 @@ impl EdgeLine for EdgeInput {
 }
 
 /// How an output drives its line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Drive {
     /// High and low.
     PushPull,
@@ -331,11 +332,12 @@ impl BellLines {
             return Err(b.refused(&"both lines of a bell must be on one chip, to be set together"));
         }
         let mut builder = Request::builder();
-        builder.on_chip(&a.chip).with_consumer(CONSUMER).with_line(a.offset);
-        if let Some(b) = b {
-            builder.with_line(b.offset);
-        }
-        builder.as_output(Value::Inactive);
+        let offsets: Vec<Offset> = std::iter::once(a).chain(b).map(|line| line.offset).collect();
+        builder
+            .on_chip(&a.chip)
+            .with_consumer(CONSUMER)
+            .with_lines(&offsets)
+            .as_output(Value::Inactive);
         let request = Arc::new(builder.request().map_err(|e| a.refused(&e))?);
         if let Ok(mut guarded) = GUARDED.lock() {
             guarded.retain(|line| line.strong_count() > 0);

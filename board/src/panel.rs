@@ -137,7 +137,7 @@ impl Board {
             let rows = keypad
                 .rows
                 .iter()
-                .map(|row| gpio::output(&find("[keypad] rows", row)?, Drive::OpenDrain, false));
+                .map(|row| gpio::output(&find("[keypad] rows", row)?, keypad.drive, false));
             let rows = rows.collect::<Result<Vec<_>, _>>()?;
             let columns = keypad
                 .columns

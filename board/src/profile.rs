@@ -4,7 +4,7 @@
 //! PROFILE_DIR/NAME/hardware.toml ─▶ Profile (strict; errors with file:line:column and the mend) ─▶ Board::open, audio::open
 //! ```
 
-use crate::gpio::{Bias, LineName};
+use crate::gpio::{Bias, Drive, LineName};
 use crate::hook::Contact;
 use crate::keypad::{Legend, MOST};
 use crate::ringer::RingerKind;
@@ -186,6 +186,9 @@ pub struct Keypad {
     pub columns: Vec<Line>,
     /// What is printed on the keys, a string a row; `F` is flash, `.` is no key.
     pub keys: toml::Spanned<Vec<String>>,
+    /// How rows are driven. Open drain wherever two keys of a column may be pressed together; push-pull only with a diode at each key.
+    #[serde(default = "open_drain")]
+    pub drive: Drive,
     /// Pull resistor of the columns.
     #[serde(default = "pull_up")]
     pub bias: Bias,
@@ -271,6 +274,9 @@ pub struct Watchdog {
 
 fn low() -> Active {
     Active::Low
+}
+fn open_drain() -> Drive {
+    Drive::OpenDrain
 }
 fn pull_up() -> Bias {
     Bias::PullUp

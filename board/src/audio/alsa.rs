@@ -436,7 +436,7 @@ impl OpenProblem {
     }
 }
 
-/// PulseAudio or PipeWire, not a card: alsa-lib says so only in its description of the PCM.
+/// `PulseAudio` or `PipeWire`, not a card: alsa-lib says so only in its description of the PCM.
 fn is_sound_server(pcm: &PCM) -> bool {
     let Ok(mut text) = alsa::Output::buffer_open() else { return false };
     pcm.dump(&mut text).is_ok() && ["PulseAudio", "PipeWire"].iter().any(|name| text.to_string().contains(name))

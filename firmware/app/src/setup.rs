@@ -110,6 +110,9 @@ pub(crate) fn whole_phone(config: Config, config_note: Option<String>) -> Result
         period_ms: audio.period_ms.unwrap_or(profile.audio.period_ms),
         periods: profile.audio.periods,
     };
+    for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
+        tracing::warn!("{wrong}");
+    }
     Ok(Setup {
         card: CardSource::Board(request),
         board: Some(board),

@@ -1,0 +1,73 @@
+//! The driver inside the guest of `make test-board`: it is the hand on the hook and keys, the mouth and ear at the sound card,
+//! and the phone that calls.
+//!
+//! ```text
+//! configfs, sysfs ─▶ gpio-sim chip ═lines═ offhook (unmodified) ═SIP on lo═ offhook echo, a second offhook
+//!                                          offhook ═snd-aloop═ Room (this driver)
+//! ```
+//!
+//! First the board crate alone on the kernel's devices, then the whole phone. Prints `test … ok` as cargo does. Runs as the only
+//! user process of the guest (see tests/board/), never on a real machine: it makes chips and feeds watchdogs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a test: an assertion that fails is its product
+
+mod chip;
+mod devices;
+mod entropy;
+mod keys;
+mod phone;
+mod room;
+mod story;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use chip::Chip;
+
+fn main() -> ExitCode {
+    entropy::seed();
+    let chip = Chip::create();
+    let tests: [(&str, fn(&Chip)); 13] = [
+        ("devices::the_hook_tells_its_level_and_its_moves", devices::hook),
+        ("devices::every_key_of_the_matrix", devices::keypad),
+        ("devices::the_dial_counts", devices::rotary),
+        ("devices::bell_and_lamps_move_their_lines", devices::bell_and_lamps),
+        ("devices::a_panic_silences_the_bell", devices::panic_silences),
+        ("devices::lines_that_cannot_be_had_are_one_clear_error", devices::errors),
+        ("devices::the_watchdog_is_fed_and_disarmed", devices::watchdog),
+        ("devices::sound_crosses_the_loopback_card", devices::sound),
+        ("story::lift_dial_speak_hang_up", story::lift_dial_speak_hang_up),
+        ("story::dialled_by_pulses", story::dialled_by_pulses),
+        ("story::it_rings", story::it_rings),
+        ("story::booted_off_hook", story::booted_off_hook),
+        ("story::a_line_held_by_another_stops_the_start_with_one_line", story::busy_line),
+    ];
+    let only: Vec<String> = std::env::var("OFFHOOK_ONLY")
+        .unwrap_or_default()
+        .split(',')
+        .filter(|n| !n.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let (mut passed, mut failed, mut left_out) = (0, 0, 0);
+    for (name, test) in tests {
+        if !only.is_empty() && !only.iter().any(|part| name.contains(part)) {
+            left_out += 1;
+            continue;
+        }
+        chip.rest();
+        let began = Instant::now();
+        let done = catch_unwind(AssertUnwindSafe(|| test(&chip)));
+        let seconds = began.elapsed().as_secs_f64();
+        if done.is_ok() {
+            passed += 1;
+            println!("test {name} ... ok ({seconds:.1} s)");
+        } else {
+            failed += 1;
+            println!("test {name} ... FAILED ({seconds:.1} s)");
+        }
+    }
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} filtered out");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,101 @@
+//! The other side of the loopback card: what the phone's microphone hears is said here, what its ear plays is recorded here.
+
+use board::audio::{AudioRequest, Period, open};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+#[derive(Default)]
+struct Shared {
+    say: Mutex<VecDeque<i16>>,
+    heard: Mutex<Vec<i16>>,
+    done: AtomicBool,
+}
+
+/// A mouth and an ear at the phone's card, 48 kHz.
+pub(crate) struct Room {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Room {
+    /// Opens the card's far side and begins to listen.
+    pub(crate) fn open() -> Self {
+        let name = "hw:Loopback,1,0".to_owned();
+        let request = AudioRequest {
+            capture: name.clone(),
+            playback: name,
+            rate_hz: 48_000,
+            period_ms: 10,
+            periods: 12,
+        };
+        let mut card = open(&request).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(card.format().rate_hz, 48_000);
+        let shared = Arc::new(Shared::default());
+        let inside = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            hurry();
+            let mut period = vec![0; card.format().period_frames];
+            while !inside.done.load(Ordering::SeqCst) {
+                match card.read(&mut period).unwrap() {
+                    Period::Ready => {
+                        inside.heard.lock().unwrap().extend_from_slice(&period);
+                        let mut say = inside.say.lock().unwrap();
+                        for sample in &mut period {
+                            *sample = say.pop_front().unwrap_or(0);
+                        }
+                        drop(say);
+                        card.write(&period).unwrap();
+                    }
+                    Period::NotYet => std::thread::sleep(Duration::from_millis(2)),
+                    Period::Xrun { lost_frames } => println!("room: {lost_frames} frames lost"),
+                }
+            }
+        });
+        Self {
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    /// Says this into the microphone; returns at once.
+    pub(crate) fn say(&self, sound: &[i16]) {
+        self.shared.say.lock().unwrap().extend(sound);
+    }
+
+    /// Everything heard so far.
+    pub(crate) fn heard(&self) -> Vec<i16> {
+        self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// Listens for a while from now on.
+    pub(crate) fn listen(&self, time: Duration) -> Vec<i16> {
+        let from = self.shared.heard.lock().unwrap().len();
+        let wanted = from + (time.as_secs_f64() * 48_000.0) as usize;
+        let end = Instant::now() + time * 4;
+        while self.shared.heard.lock().unwrap().len() < wanted && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.shared.heard.lock().unwrap()[from..].to_vec()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shared.done.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            // Its panic was printed when it happened; the test will have failed by what it did not hear.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Real time for this thread, below the phone's own audio thread: the guest has one processor, and sound waits for nobody.
+#[allow(unsafe_code)] // sched_setscheduler(2)
+fn hurry() {
+    let parameter = libc::sched_param { sched_priority: 20 };
+    // SAFETY: the parameter lives through the call. Refused, the thread stays as it was.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
+}

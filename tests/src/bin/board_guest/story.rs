@@ -1,0 +1,255 @@
+//! The whole phone: the unmodified binary on gpio-sim and snd-aloop, as a person has it in the hand.
+
+use crate::chip::{BELL, Chip, LAMP_IN_USE};
+use crate::devices::watch_bell;
+use crate::keys::with_fingers;
+use crate::phone::Phone;
+use crate::room::Room;
+use offhook_tests::measure::{Clip, align_parts, level_dbfs, median, peak_near, share_of_power};
+use offhook_tests::signal::{Source, data};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PHONE_SIP: u16 = 5062;
+const ECHO_SIP: u16 = 5072;
+const CALLER_SIP: u16 = 5082;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The phone under test, on the simulated board.
+fn desk_phone() -> Phone {
+    let dir = Path::new("/tmp/phone");
+    let config = write_config(dir, PHONE_SIP, "gpio-sim", ECHO_SIP, "");
+    Phone::start(dir, &["run", "--config", &config])
+}
+
+/// Something to call: it answers at once and says what it hears.
+fn echo_phone() -> Phone {
+    let dir = Path::new("/tmp/echo");
+    let config = write_config(dir, ECHO_SIP, "sim", 9, "");
+    Phone::start(dir, &["echo", "--config", &config])
+}
+
+fn write_config(dir: &Path, sip_port: u16, profile: &str, peer: u16, more: &str) -> String {
+    std::fs::create_dir_all(dir).unwrap();
+    let root = std::env::var("OFFHOOK_ROOT").unwrap();
+    let text = format!(
+        "[phone]\ncountry = \"de\"\nuser = \"phone\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {sip_port}\nrtp_ports = [{}, {}]\n\
+         [control]\nsocket = \"{dir}/ctl.sock\"\nstate_dir = \"{dir}/state\"\n\
+         [board]\nprofile = \"{profile}\"\nprofile_dir = \"{root}/board/profiles\"\n\
+         [codecs]\norder = [\"pcmu\"]\n[dial]\ndigit_map = \"xx\"\n\
+         [dial.speed]\n12 = \"sip:phone@127.0.0.1:{peer}\"\n20 = \"sip:phone@127.0.0.1:{peer}\"\n{more}",
+        20_000 + sip_port % 100 * 100,
+        20_000 + sip_port % 100 * 100 + 59,
+        dir = dir.display(),
+    );
+    let file: PathBuf = dir.join("offhook.toml");
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
+}
+
+fn is(event: &Value, name: &str, key: &str, value: &str) -> bool {
+    event["event"] == name && event[key] == value
+}
+
+/// Dial tone of Germany: 425 Hz without a pause.
+fn assert_dial_tone(heard: &[i16]) {
+    let tail = &heard[heard.len() - 24_000..];
+    let (peak, _) = peak_near(tail, 48_000, 425.0, 40.0);
+    let share = share_of_power(tail, 48_000, &[425.0]);
+    println!(
+        "dial tone: {peak:.1} Hz, {:.0} % of the power, {:.1} dBFS",
+        share * 100.0,
+        level_dbfs(tail)
+    );
+    assert!((peak - 425.0).abs() < 3.0, "{peak} Hz");
+    assert!(share > 0.9, "only {share} of the power is dial tone");
+    assert!(level_dbfs(tail) > -40.0, "too quiet: {} dBFS", level_dbfs(tail));
+}
+
+/// Three seconds of speech, no wider than the codec: the recorded sentence where the data is at hand, else the simulator's own voice.
+fn speech() -> Vec<i16> {
+    let signal = data("speech/core/f1_8k.wav")
+        .and_then(|path| Source::wav(&path, 48_000).ok())
+        .unwrap_or_else(|| Source::voice(11, 48_000));
+    let mut sound = vec![0; 48_000 * 3];
+    signal.read(0, &mut sound);
+    sound
+}
+
+/// Speaks into the card and finds it back. A machine too busy for sound loses some of it: each part is looked for by itself, and
+/// it may be said four times.
+fn assert_echo(room: &Room) {
+    let said = Clip {
+        rate_hz: 48_000,
+        samples: speech(),
+    };
+    let mut last = Vec::new();
+    for _ in 0..4 {
+        room.say(&said.samples);
+        let heard = room.listen(ms(4500));
+        let parts = align_parts(
+            &said,
+            &Clip {
+                rate_hz: 48_000,
+                samples: heard,
+            },
+            0.5,
+            1.5,
+        );
+        let back = parts
+            .iter()
+            .filter(|part| part.correlation > 0.8 && part.gain_db.abs() < 3.0)
+            .count();
+        let delay = median(parts.iter().map(|part| part.delay_s * 1000.0));
+        println!("speech: {back} of {} parts came back, {delay:.0} ms later", parts.len());
+        if back * 2 > parts.len() {
+            return;
+        }
+        last = parts;
+    }
+    panic!("speech did not come back: {last:?}");
+}
+
+pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
+    let mut echo = echo_phone();
+    let mut phone = desk_phone();
+    let room = Room::open();
+    assert_eq!(phone.status()["hook"], "on");
+    let quiet = room.listen(ms(300));
+    assert!(
+        level_dbfs(&quiet) < -80.0,
+        "a phone on hook makes no sound: {} dBFS",
+        level_dbfs(&quiet)
+    );
+
+    chip.lift();
+    phone.expect("hook off", |e| e["event"] == "hook" && e["off"] == true);
+    phone.expect("dial tone", |e| is(e, "state", "state", "dial_tone"));
+    assert_dial_tone(&room.listen(ms(1000)));
+    assert!(chip.wait(LAMP_IN_USE, true, ms(500)), "the lamp of a phone in use is dark");
+
+    with_fingers(chip, |fingers| {
+        fingers.press('1', || phone.expect("key 1", |e| is(e, "key", "key", "1")));
+        let tone = phone.status()["tone"].clone();
+        assert!(tone.is_null(), "the first digit ends dial tone: {tone}");
+        fingers.press('2', || phone.expect("key 2", |e| is(e, "key", "key", "2")));
+    });
+    phone.expect("talking", |e| is(e, "state", "state", "talking"));
+    let call = phone.status()["calls"][0].clone();
+    println!("call: {call}");
+    assert_eq!(call["codec"].as_str().map(str::to_lowercase).as_deref(), Some("pcmu"));
+    std::thread::sleep(ms(500));
+    assert_echo(&room);
+
+    chip.put_down();
+    phone.expect("idle", |e| is(e, "state", "state", "idle"));
+    // The echo phone has seen the BYE when its call is over.
+    echo.expect("BYE at the far end", |e| {
+        e["event"] == "call" && matches!(e["state"].as_str(), Some("ended" | "over" | "terminated"))
+    });
+    let status = phone.status();
+    assert_eq!(status["calls"].as_array().map(Vec::len), Some(0), "{status}");
+    assert!(chip.wait(LAMP_IN_USE, false, ms(500)));
+    let after = room.listen(ms(500));
+    assert!(level_dbfs(&after[after.len() - 9600..]) < -80.0, "still a sound after hanging up");
+    println!("last call: {}", status["last_call"]);
+
+    // And it is ready for the next lift.
+    chip.lift();
+    phone.expect("dial tone again", |e| is(e, "state", "state", "dial_tone"));
+    chip.put_down();
+    phone.expect("idle again", |e| is(e, "state", "state", "idle"));
+    drop(room);
+    phone.quit();
+    echo.quit();
+}
+
+pub(crate) fn dialled_by_pulses(chip: &Chip) {
+    let echo = echo_phone();
+    let mut phone = desk_phone();
+    let room = Room::open();
+    chip.lift();
+    phone.expect("dial tone", |e| is(e, "state", "state", "dial_tone"));
+    for digit in ['2', '0'] {
+        chip.dial(digit);
+    }
+    phone.expect("talking", |e| is(e, "state", "state", "talking"));
+    std::thread::sleep(ms(500));
+    assert_echo(&room);
+    chip.put_down();
+    phone.expect("idle", |e| is(e, "state", "state", "idle"));
+    drop(room);
+    phone.quit();
+    echo.quit();
+}
+
+pub(crate) fn it_rings(chip: &Chip) {
+    let mut phone = desk_phone();
+    let dir = Path::new("/tmp/caller");
+    let config = write_config(dir, CALLER_SIP, "sim", PHONE_SIP, "");
+    let mut caller = Phone::start(dir, &["run", "--config", &config]);
+    let call = |caller: &mut Phone| {
+        caller.ask("{\"cmd\":\"lift\"}");
+        caller.expect("dial tone at the caller", |e| is(e, "state", "state", "dial_tone"));
+        caller.ask("{\"cmd\":\"press\",\"keys\":\"12\"}");
+    };
+    call(&mut caller);
+    phone.expect("ringing", |e| is(e, "state", "state", "ringing"));
+    let rises = watch_bell(chip, ms(1000));
+    println!("bell: {rises} swings in the first second");
+    // Germany rings for a second: 25 swings, less what the start took.
+    assert!((6..=27).contains(&rises), "{rises} swings");
+    caller.ask("{\"cmd\":\"hang-up\"}");
+    phone.expect("idle when the caller gives up", |e| is(e, "state", "state", "idle"));
+    std::thread::sleep(ms(100));
+    assert_eq!(watch_bell(chip, ms(500)), 0, "the bell rings on");
+    assert_eq!(BELL.map(|line| chip.value(line)), [false, false]);
+
+    // And again, answered by lifting.
+    caller.expect("idle caller", |e| is(e, "state", "state", "idle"));
+    call(&mut caller);
+    phone.expect("ringing again", |e| is(e, "state", "state", "ringing"));
+    chip.lift();
+    phone.expect("talking", |e| is(e, "state", "state", "talking"));
+    caller.expect("answer", |e| is(e, "state", "state", "talking"));
+    std::thread::sleep(ms(100));
+    assert_eq!(BELL.map(|line| chip.value(line)), [false, false], "lifting silences the bell");
+    chip.put_down();
+    phone.expect("idle", |e| is(e, "state", "state", "idle"));
+    phone.quit();
+    caller.quit();
+}
+
+pub(crate) fn booted_off_hook(chip: &Chip) {
+    chip.lift();
+    let phone = desk_phone();
+    let room = Room::open();
+    assert_dial_tone(&room.listen(ms(1200)));
+    assert_eq!(phone.status()["hook"], "off");
+    chip.put_down();
+    std::thread::sleep(ms(300));
+    assert_eq!(phone.status()["state"], "idle");
+    drop(room);
+    phone.quit();
+}
+
+pub(crate) fn busy_line(_chip: &Chip) {
+    let first = desk_phone();
+    let dir = Path::new("/tmp/second");
+    let config = write_config(dir, CALLER_SIP, "gpio-sim", ECHO_SIP, "");
+    let mut second = Phone::launch(dir, &["run", "--config", &config]);
+    let status = second.ended(Duration::from_secs(5));
+    assert!(status.is_some_and(|status| !status.success()), "{status:?}");
+    let said = second.said();
+    println!("{}", said.trim());
+    assert!(
+        said.contains("[hook]: GPIO line 0 of chip `offhook-test`: is held by `offhook`"),
+        "{said}"
+    );
+    assert!(!said.contains("panicked"), "{said}");
+    first.quit();
+}
