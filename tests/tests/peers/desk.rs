@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ pub struct Desk {
     pub rtp_ports: (u16, u16),
     socket: PathBuf,
     ear: PathBuf,
-    process: Running,
+    _process: Running,
 }
 
 /// The binary cargo built beside this test.
@@ -84,7 +84,7 @@ impl Desk {
         );
         text.push_str(&format!("[call]\ndirect = {}\n", setup.direct));
         if setup.auto_answer {
-            text.push_str("auto_answer_ms = 200\n");
+            text.push_str("auto_answer = 200\n");
         }
         text.push_str("[dial.speed]\n");
         for (key, address) in &setup.speed {
@@ -105,7 +105,7 @@ impl Desk {
             rtp_ports: (base + 10, base + 59),
             socket,
             ear,
-            process,
+            _process: process,
         };
         let end = Instant::now() + Duration::from_secs(5);
         while UnixStream::connect(&desk.socket).is_err() {
@@ -119,12 +119,11 @@ impl Desk {
         desk
     }
 
-    pub fn ear(&self) -> &Path {
-        &self.ear
-    }
-
-    pub fn process(&mut self) -> &mut Running {
-        &mut self.process
+    /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the call is at its end.
+    pub fn ear_now(&self) -> PathBuf {
+        let copy = self.ear.with_file_name("ear-in-call.wav");
+        std::fs::copy(&self.ear, &copy).expect("the ear is being recorded");
+        copy
     }
 
     /// One request on the control socket.

@@ -61,10 +61,6 @@ impl Running {
         Self { child }
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Ends it without a chance to say goodbye.
     pub fn kill(&mut self) {
         self.child.kill().ok();

@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use offhook_tests::measure::{Clip, align};
+use offhook_tests::measure::{Clip, align, median};
 
 use crate::place::{Place, Running};
 
 /// A PulseAudio daemon of the test's own with one null sink, paced in real time, and an ALSA configuration that knows nothing else.
 pub struct NullSink {
     pub alsa_config: PathBuf,
-    pub server: String,
     _pulse: Running,
 }
 
@@ -58,7 +57,6 @@ impl NullSink {
         }
         Self {
             alsa_config,
-            server,
             _pulse: pulse,
         }
     }
@@ -110,29 +108,42 @@ fn run(command: &mut Command) {
 /// How a recording compares with what was said.
 #[derive(Debug)]
 pub struct Heard {
-    /// Normalised cross-correlation of two seconds from the middle of the recording with what was said.
+    /// Median normalised cross-correlation of the loud 0.4 s parts of the recording's last four seconds with what was said. Parts,
+    /// because a jitter buffer may rightly stretch speech between them; the median, because a part may hold such a place.
     pub correlation: f64,
-    /// Level of that piece against the same piece of the original, in dB.
+    /// Median level of those parts against the same parts of the original, in dB.
     pub level_db: f64,
 }
 
 /// Compares a recording with what was said; both may have any rate.
 pub fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
+    const PART: f64 = 0.4;
     let said = samples_8k(place, said);
     let heard = samples_8k(place, heard);
-    let seconds = 2.0_f64.min(heard.samples.len() as f64 / 16_000.0);
-    assert!(seconds > 0.5, "the recording is only {} ms long", heard.samples.len() / 8);
-    // The middle of the recording: the call stands, nothing has ended yet.
-    let middle = heard.samples.len() as f64 / 8000.0 / 2.0 - seconds / 2.0;
-    let piece = Clip {
-        rate_hz: 8000,
-        samples: heard.part(middle, seconds).to_vec(),
-    };
-    // Where in what was said does the piece lie? So the roles are exchanged, and the gain with them.
-    let found = align(&piece, &said, said.samples.len() as f64 / 8000.0 - seconds);
+    let length = heard.samples.len() as f64 / 8000.0;
+    assert!(length > 3.0, "the recording is only {length:.1} s long");
+    // The last four seconds but one: the call stands, and is past its beginning.
+    let parts = (0..9).map(|n| length - 1.0 - PART * f64::from(n + 1)).filter(|&from| from > 0.0);
+    let mut found: Vec<_> = parts
+        .map(|from| Clip {
+            rate_hz: 8000,
+            samples: heard.part(from, PART).to_vec(),
+        })
+        .filter(|part| part.level_dbfs() > said.level_dbfs() - 12.0)
+        // Where in what was said does the part lie? So the roles are exchanged, and the gain with them.
+        .map(|part| align(&part, &said, said.samples.len() as f64 / 8000.0 - PART))
+        .collect();
+    if found.len() < 3 {
+        return Heard {
+            correlation: 0.0,
+            level_db: -120.0,
+        };
+    }
+    found.sort_by(|a, b| a.correlation.total_cmp(&b.correlation));
+    let correlation = found[found.len() / 2].correlation;
     Heard {
-        correlation: found.correlation,
-        level_db: -found.gain_db,
+        correlation,
+        level_db: -median(found.iter().map(|m| m.gain_db)),
     }
 }
 
