@@ -361,6 +361,18 @@ mod tests {
         assert_eq!(play(&trace, Numbering::Standard, false, 0), "3");
     }
 
+    #[test]
+    fn a_break_too_long_spoils_the_train() {
+        // Within one turn of the dial the wire opens for 300 ms; two good pulses follow. That is no 3.
+        let mut trace = vec![(0, Wire::Away(true)), (200_000, Wire::Pulse(false)), (500_000, Wire::Pulse(true))];
+        for t in [600_000, 700_000] {
+            trace.extend([(t, Wire::Pulse(false)), (t + 60_000, Wire::Pulse(true))]);
+        }
+        trace.push((900_000, Wire::Away(false)));
+        train(&mut trace, 1_500_000, 4, 10.0, 0.6, 1000);
+        assert_eq!(play(&trace, Numbering::Standard, true, 0), "4");
+    }
+
     proptest! {
         #[test]
         fn numbers_survive(

@@ -25,10 +25,13 @@ use std::time::Instant;
 
 use chip::Chip;
 
+/// A test's name and what it does with the chip.
+type Test = (&'static str, fn(&Chip));
+
 fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
-    let tests: [(&str, fn(&Chip)); 13] = [
+    let tests: [Test; 13] = [
         ("devices::the_hook_tells_its_level_and_its_moves", devices::hook),
         ("devices::every_key_of_the_matrix", devices::keypad),
         ("devices::the_dial_counts", devices::rotary),
