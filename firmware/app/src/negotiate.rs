@@ -127,7 +127,7 @@ pub fn codec_word(codec: CodecName) -> &'static str {
     }
 }
 
-fn codec_offered(codec: config::schema::Codec) -> CodecName {
+pub(crate) fn codec_offered(codec: config::schema::Codec) -> CodecName {
     match codec {
         config::schema::Codec::Opus => CodecName::Opus,
         config::schema::Codec::G722 => CodecName::G722,

@@ -37,6 +37,7 @@ pub(super) fn agent_config(config: &config::Config, local: SocketAddr, seed: [u8
         display_name: config.phone.name.clone(),
         user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
         direct_calls: config.call.direct,
+        codecs: config.codecs.order.iter().copied().map(crate::negotiate::codec_offered).collect(),
         local,
         seed,
     }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::offer_answer::Negotiated;
+use crate::offer_answer::{CodecName, Negotiated};
 
 /// Index of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +98,8 @@ pub struct AgentConfig {
     pub user_agent: String,
     /// Accept and place calls without a server.
     pub direct_calls: bool,
+    /// Codecs this phone is configured for: an offer without any of them is refused (488) before anything rings.
+    pub codecs: Vec<CodecName>,
     /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never unspecified: `app` resolves
     /// `0.0.0.0` to an interface address (see [`UserAgent::handle_local_address`]).
     pub local: SocketAddr,

@@ -12,7 +12,7 @@ use crate::dialog::Dialog;
 use crate::door::Entry;
 use crate::incoming::session_body;
 use crate::message::{NameAddr, Request, Response};
-use crate::offer_answer::{CodecName, LocalMedia, Session};
+use crate::offer_answer::{LocalMedia, Session};
 use crate::sdp::SdpError;
 use crate::transaction::table::TransactionId;
 
@@ -20,6 +20,8 @@ use super::{CallState, MAX_CALLS, Phase, shown};
 
 /// How often 180 is repeated (section 13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);
+/// How long a call rings whose INVITE names no Expires; a proxy's Timer C (section 16.6) is not much longer than three minutes.
+const RING_AT_MOST: Duration = Duration::from_secs(300);
 
 impl UserAgent {
     /// A new INVITE that passed all checks.
@@ -64,10 +66,12 @@ impl UserAgent {
         self.send_response(transaction, &trying, now);
         let mut state = CallState::new(account, Phase::Ringing, shown(&dialog.remote));
         state.server = Some(transaction);
-        state.ring_until = request
+        // A caller that vanished sends no CANCEL: without a limit of ours the bell would ring for ever.
+        let patience = request
             .headers
             .expires()
-            .map(|s| now + Duration::from_secs(u64::from(s.clamp(1, 7200))));
+            .map_or(RING_AT_MOST, |s| Duration::from_secs(u64::from(s.clamp(1, 7200))));
+        state.ring_until = Some(now + patience);
         let from = state.peer.clone();
         state.dialog = Some(dialog);
         self.calls.insert(call, state);
@@ -86,12 +90,12 @@ impl UserAgent {
         });
     }
 
-    /// An offer that no setting of this phone could take is refused before anything rings.
+    /// An offer this phone, as it is configured, could not take is refused before anything rings.
     fn offer_refusal(&self, request: &Request, body: &[u8]) -> Option<Response> {
         let all = LocalMedia {
             rtp: self.wire.local,
             rtcp: self.wire.local,
-            codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
+            codecs: self.config.codecs.clone(),
             ptime_ms: 20,
             dtmf: true,
         };

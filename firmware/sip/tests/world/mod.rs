@@ -78,6 +78,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         display_name: String::new(),
         user_agent: "Offhook/test".into(),
         direct_calls: true,
+        codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
         local: local.parse().unwrap(),
         seed: [seed; 32],
     }
