@@ -403,12 +403,13 @@ impl Engine {
         });
     }
 
-    /// The card lost or repeated sound (xrun, re-open) of about this many frames: jitter buffers re-align.
-    pub fn handle_discontinuity(&mut self, _frames: i64, now: Instant) {
+    /// The card lost (or, below zero, repeated) sound of about this many frames (xrun, re-open): jitter buffers re-align, and the
+    /// RTP clock of what we send goes on over what was lost.
+    pub fn handle_discontinuity(&mut self, frames: i64, now: Instant) {
         self.now_ms = self.ms(now);
         self.clock.jumped();
         for stream in self.streams.iter_mut().flatten() {
-            stream.realign();
+            stream.realign(frames);
         }
     }
 

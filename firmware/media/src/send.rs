@@ -153,23 +153,17 @@ impl Send {
         true
     }
 
-    /// Nothing is sent this period: time goes on all the same.
+    /// Nothing is sent for these frames, because nobody shall hear us or the card lost them: time goes on all the same.
     pub(crate) fn skip(&mut self, card_frames: usize) {
         let rate = u64::from(self.encoder.rate_hz());
         let owed = self.owed + card_frames as u64 * rate;
-        let mut samples = (owed / u64::from(self.card_hz)) as usize;
+        let samples = (owed / u64::from(self.card_hz)) as usize;
         self.owed = owed % u64::from(self.card_hz);
         self.marker = true;
-        while samples > 0 {
-            let n = samples.min(self.frame.len() - self.filled);
-            self.frame[self.filled..self.filled + n].fill(0);
-            self.filled += n;
-            samples -= n;
-            if self.filled == self.frame.len() {
-                self.filled = 0;
-                self.rtp.advance(self.encoder.ticks(self.frame.len()));
-            }
-        }
+        // What was collected of a packet is left out: half of it would be of another time. The next one begins with a card period, so
+        // that none waits for the rest of its last.
+        self.rtp.advance(self.encoder.ticks(self.filled + samples));
+        self.filled = 0;
     }
 
     /// One card period of sound to be sent.

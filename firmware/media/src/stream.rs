@@ -373,9 +373,12 @@ impl Stream {
         true
     }
 
-    /// Sound of the card was lost or repeated.
-    pub(crate) fn realign(&mut self) {
+    /// Sound of the card was lost (so many frames) or repeated (less than none).
+    pub(crate) fn realign(&mut self, frames: i64) {
         self.receive.realign();
+        // The RTP clock is the clock of the microphone's sound: were what is lost not counted, the far end would take every hole
+        // for a network grown slower by as much, and wait longer and longer.
+        self.send.skip(usize::try_from(frames).unwrap_or(0));
     }
 
     /// A second is over: levels are of this second.

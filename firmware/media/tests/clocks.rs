@@ -2,9 +2,9 @@
 
 mod pair;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use media::Codec;
+use media::{Codec, Command, Direction, Engine, EngineConfig, Stream, StreamConfig, StreamId};
 use pair::{Pair, babble};
 
 /// Minutes of a call with both cards off by `ppm` in opposite directions; the delay of each minute.
@@ -94,4 +94,77 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
         eprintln!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall");
         assert!((after - before).abs() <= 5.0, "{before} ms before, {after} ms after");
     }
+}
+
+/// What the card loses is lost in the packets' clock, too: the far end sees a pause, not a network that has grown slower.
+#[test]
+fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
+    let start = Instant::now();
+    let far = "10.0.0.2:4000".parse().unwrap();
+    let mut engine = Engine::new(
+        EngineConfig {
+            rate_hz: 16_000,
+            period_frames: 160,
+            sidetone_db: None,
+        },
+        start,
+    );
+    let config = StreamConfig {
+        id: StreamId(1),
+        codec: Codec::Pcmu,
+        send_payload: 0,
+        recv_payloads: vec![(0, Codec::Pcmu)],
+        send_dtmf: None,
+        recv_dtmf: None,
+        ptime_ms: 20,
+        opus_fec: false,
+        opus_dtx: false,
+        remote_rtp: far,
+        remote_rtcp: far,
+        direction: Direction { send: true, receive: true },
+        ssrc: 1,
+        first_sequence: 0,
+        first_timestamp: 0,
+        cname: "x".into(),
+        card_rate_hz: 16_000,
+        period_frames: 160,
+        ntp: (start, 0),
+    };
+    engine.handle_command(Command::Start(Stream::new(config).unwrap()), start);
+    engine.handle_command(
+        Command::Connect {
+            id: StreamId(1),
+            connected: true,
+        },
+        start,
+    );
+    let mut packets = Vec::new();
+    let mut playback = [0; 160];
+    for n in 0..40u64 {
+        if n == 21 {
+            // Half a packet is waiting; 1 s of 16 kHz is lost, and an hour after it.
+            engine.handle_discontinuity(16_000, start);
+            engine.handle_discontinuity(16_000 * 3_600, start);
+        }
+        engine.process(&[1000; 160], &mut playback, start + Duration::from_millis(10 * (n + 1)));
+        while let Some(packet) = engine.poll_transmit() {
+            if packet.kind == media::PacketKind::Rtp {
+                let b = packet.bytes;
+                packets.push((
+                    u16::from_be_bytes([b[2], b[3]]),
+                    u32::from_be_bytes([b[4], b[5], b[6], b[7]]),
+                    b[1] & 0x80 != 0,
+                ));
+            }
+        }
+    }
+    let jump = packets
+        .iter()
+        .zip(&packets[1..])
+        .find(|(a, b)| b.1.wrapping_sub(a.1) != 160)
+        .unwrap();
+    let hole = jump.1.1.wrapping_sub(jump.0.1);
+    assert_eq!(jump.1.0, jump.0.0 + 1, "no packet is missing");
+    assert!(jump.1.2, "the marker says that sound begins anew");
+    assert!(hole.abs_diff(3_601 * 8_000 + 160) <= 160, "the clock went on by {hole} ticks");
 }
