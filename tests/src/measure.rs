@@ -5,7 +5,7 @@
 //! heard (ear of the other)  ──────┴─▶ align ─▶ Match { delay, correlation, gain }
 //! ```
 
-use std::f64::consts::TAU;
+use std::f64::consts::{PI, TAU};
 
 /// A stretch of sound on the world's own time line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,28 +65,54 @@ pub fn align(said: &Clip, heard: &Clip, longest_s: f64) -> Match {
     let y: Vec<f32> = heard.samples.iter().map(|&s| f32::from(s)).collect();
     let energy_x: f64 = x.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
     let mut energy_y: f64 = y[..count].iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    let mut best = Match {
-        delay_s: 0.0,
-        correlation: -1.0,
-        gain_db: -120.0,
-    };
+    let mut products = Vec::with_capacity(lags + 1);
+    let mut best = (0, -1.0, -120.0);
     for lag in 0..=lags {
+        let product = dot(&x, &y[lag..lag + count]);
+        products.push(product);
         if energy_x > 0.0 && energy_y > 1.0 {
-            let correlation = dot(&x, &y[lag..lag + count]) / (energy_x * energy_y).sqrt();
-            if correlation > best.correlation {
-                let gain_db = 10.0 * (energy_y / energy_x).log10();
-                best = Match {
-                    delay_s: lag as f64 / f64::from(said.rate_hz),
-                    correlation,
-                    gain_db,
-                };
+            let correlation = product / (energy_x * energy_y).sqrt();
+            if correlation > best.1 {
+                best = (lag, correlation, 10.0 * (energy_y / energy_x).log10());
             }
         }
         if lag + count < y.len() {
             energy_y += f64::from(y[lag + count]).powi(2) - f64::from(y[lag]).powi(2);
         }
     }
-    best
+    let (lag, correlation, gain_db) = best;
+    // The true delay lies between two samples; at 3 kHz half a sample would cost most of the likeness.
+    let (offset, gain) = peak_between(&products, lag);
+    Match {
+        delay_s: (lag as f64 + offset) / f64::from(said.rate_hz),
+        correlation: (correlation * gain).min(1.0),
+        gain_db,
+    }
+}
+
+/// The peak of a band-limited sequence near one of its samples (windowed sinc): how far from it, and how much higher.
+fn peak_between(values: &[f64], centre: usize) -> (f64, f64) {
+    const REACH: usize = 12;
+    if centre < REACH || centre + REACH >= values.len() || values[centre] <= 0.0 {
+        return (0.0, 1.0);
+    }
+    let at = |offset: f64| -> f64 {
+        (centre - REACH..=centre + REACH)
+            .map(|k| {
+                let x = k as f64 - centre as f64 - offset;
+                let sinc = if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) };
+                values[k] * sinc * (0.5 + 0.5 * (PI * x / (REACH as f64 + 1.0)).cos())
+            })
+            .sum()
+    };
+    let (mut offset, mut highest) = (0.0, values[centre]);
+    for step in -19i32..=19 {
+        let value = at(f64::from(step) / 20.0);
+        if value > highest {
+            (offset, highest) = (f64::from(step) / 20.0, value);
+        }
+    }
+    (offset, highest / values[centre])
 }
 
 /// [`align`] over consecutive parts, so that a delay that moves does not blur the likeness. Parts in which little is said are left out.
@@ -269,6 +295,24 @@ mod tests {
         );
         assert!((found.delay_s - 0.04).abs() < 1e-9 && found.correlation > 0.999, "{found:?}");
         assert!((found.gain_db + 6.02).abs() < 0.2, "{found:?}");
+    }
+
+    #[test]
+    fn a_delay_between_two_samples_is_found() {
+        let mut high = vec![0; 96_000];
+        Source::voice(9, 48_000).read(0, &mut high);
+        // 40 ms and half a sample of 8 kHz.
+        let mut late = vec![0; 1_920 + 3];
+        late.extend(&high);
+        let eight = |samples: &[i16]| Clip {
+            rate_hz: 8_000,
+            samples: crate::signal::resample(samples, 48_000, 8_000),
+        };
+        let found = align(&eight(&high), &eight(&late), 0.1);
+        assert!(
+            (found.delay_s - 0.040_062_5).abs() < 0.000_01 && found.correlation > 0.998,
+            "{found:?}"
+        );
     }
 
     #[test]

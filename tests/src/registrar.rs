@@ -102,6 +102,8 @@ pub struct Registrar {
     pub min_expires: Option<Duration>,
     /// How often a nonce may be used before it is stale.
     pub nonce_uses: u32,
+    /// Every second good answer is called stale once, whatever its nonce (a server whose nonces run out at any time).
+    pub stale_by_turns: bool,
     /// INVITEs must carry credentials, too.
     pub challenge_calls: bool,
     /// Answers everything with 503.
@@ -116,6 +118,7 @@ pub struct Registrar {
     pub register_times: Vec<Time>,
     nonces: BTreeMap<String, (u32, u32)>,
     serial: u64,
+    turn: bool,
 }
 
 enum Verdict {
@@ -139,6 +142,7 @@ impl Registrar {
             expires: Duration::from_secs(600),
             min_expires: None,
             nonce_uses: 100,
+            stale_by_turns: false,
             challenge_calls: false,
             broken: false,
             bindings: BTreeMap::new(),
@@ -147,6 +151,7 @@ impl Registrar {
             register_times: Vec::new(),
             nonces: BTreeMap::new(),
             serial: 0,
+            turn: false,
         }
     }
 
@@ -285,6 +290,10 @@ impl Registrar {
                 return Verdict::Wrong;
             }
             if count <= *last || *uses >= self.nonce_uses {
+                return Verdict::Stale;
+            }
+            self.turn = !self.turn;
+            if self.stale_by_turns && self.turn {
                 return Verdict::Stale;
             }
             (*uses, *last) = (*uses + 1, count);

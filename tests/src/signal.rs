@@ -154,33 +154,48 @@ fn grid(seconds: f64) -> f64 {
 
 /// Windowed-sinc resampling, good enough to compare speech by.
 pub fn resample(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
-    if from == to {
+    if from == to || samples.is_empty() {
         return samples.to_vec();
     }
     let step = f64::from(from) / f64::from(to);
     let cut = (1.0 / step).min(1.0) * 0.95;
-    let half = (16.0 / cut).ceil();
-    let count = (samples.len() as f64 / step) as usize;
-    (0..count)
+    let half = (16.0 / cut).ceil() as i64;
+    // Output sample n lies at n·from/to: only to/gcd different fractions occur, each with its own kernel.
+    let phases = u64::from(to / gcd(from, to));
+    let kernels: Vec<Vec<f32>> = (0..phases)
         .map(|n| {
-            let centre = n as f64 * step;
-            let (first, last) = (
-                (centre - half).ceil().max(0.0) as usize,
-                ((centre + half) as usize).min(samples.len() - 1),
-            );
-            let mut sum = 0.0;
-            for (k, &sample) in samples.iter().enumerate().take(last + 1).skip(first) {
-                let x = k as f64 - centre;
+            let fraction = (n as f64 * step).fract();
+            let weigh = |k: i64| {
+                let x = k as f64 - fraction;
                 let sinc = if x.abs() < 1e-9 {
                     1.0
                 } else {
                     (PI * cut * x).sin() / (PI * cut * x)
                 };
-                sum += f64::from(sample) * sinc * cut * (0.5 + 0.5 * (PI * x / half).cos());
-            }
+                (sinc * cut * (0.5 + 0.5 * (PI * x / (half + 1) as f64).cos())) as f32
+            };
+            (-half..=half).map(weigh).collect()
+        })
+        .collect();
+    let padded: Vec<f32> = std::iter::repeat_n(0.0, half as usize)
+        .chain(samples.iter().map(|&s| f32::from(s)))
+        .chain(std::iter::repeat_n(0.0, half as usize + 1))
+        .collect();
+    (0..(samples.len() as u64 * u64::from(to) / u64::from(from)))
+        .map(|n| {
+            let whole = (n * u64::from(from) / u64::from(to)) as usize;
+            let sum: f32 = padded[whole..]
+                .iter()
+                .zip(&kernels[(n % phases) as usize])
+                .map(|(s, k)| s * k)
+                .sum();
             sum.round().clamp(-32_768.0, 32_767.0) as i16
         })
         .collect()
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

@@ -68,8 +68,9 @@ pub fn judge(clip: &Clip, plan: &[Step]) -> Result<(), String> {
     let expected = time_line(plan, onset, end);
     judge_cadence(clip, &expected, onset)?;
     for (from, until, step) in &expected {
+        let until = if step.ms.is_none() { end.min(*until) } else { *until };
         let (from, length) = (from + 0.012, until - from - 0.024);
-        if *until > end || length < 0.01 {
+        if until > end || length < 0.01 {
             continue;
         }
         let part = clip.part(from, length.min(1.0));
@@ -107,6 +108,11 @@ fn time_line(plan: &[Step], onset: f64, end: f64) -> Vec<(f64, f64, Step)> {
     line
 }
 
+/// `max(10 ms, 2 %)`, and 2 ms because the envelope is measured in steps of that.
+fn tolerance_ms(length_ms: f64) -> f64 {
+    (length_ms * 0.02).max(10.0) + 2.0
+}
+
 fn judge_cadence(clip: &Clip, expected: &[(f64, f64, Step)], onset: f64) -> Result<(), String> {
     let mut runs: Vec<(bool, f64)> = Vec::new();
     let from_onset = Clip {
@@ -135,12 +141,12 @@ fn judge_cadence(clip: &Clip, expected: &[(f64, f64, Step)], onset: f64) -> Resu
         return Err(format!("cadence {runs:?}, wanted {wanted:?}"));
     }
     for (index, (run, want)) in runs.iter().zip(&wanted).enumerate().take(whole) {
-        if run.0 != want.0 || (run.1 - want.1).abs() > (want.1 * 0.02).max(10.0) {
+        if run.0 != want.0 || (run.1 - want.1).abs() > tolerance_ms(want.1) {
             return Err(format!("cadence step {index}: {run:?}, wanted {want:?}"));
         }
     }
     if let (Some(last), Some(want)) = (runs.get(whole), wanted.get(whole))
-        && (last.0 != want.0 || last.1 > want.1 + (want.1 * 0.02).max(12.0))
+        && (last.0 != want.0 || last.1 > want.1 + tolerance_ms(want.1))
     {
         return Err(format!("cadence step {whole}: {last:?}, wanted {want:?}"));
     }
@@ -255,6 +261,14 @@ mod tests {
         assert!(with(2, (500.0, &[480.0, 635.0])).contains("Hz"));
         assert!(with(2, (500.0, &[480.0])).contains("dB") || with(2, (500.0, &[480.0])).contains("Hz"));
         assert!(with(2, (500.0, &[480.0, 620.0, 1_000.0])).contains("power"));
+        let steady = [step(&[420.0], None)];
+        judge(&render(&[(3_000.0, &[420.0])]), &steady).unwrap();
+        assert!(judge(&render(&[(3_000.0, &[425.0])]), &steady).unwrap_err().contains("Hz"));
+        assert!(
+            judge(&render(&[(1_000.0, &[420.0]), (100.0, &[]), (1_000.0, &[420.0])]), &steady)
+                .unwrap_err()
+                .contains("cadence")
+        );
         assert!(judge(&render(&[(3_000.0, &[])]), &plan).is_err());
         assert!(judge(&render(&[(3_000.0, &[480.0, 620.0])]), &plan).is_err());
     }
