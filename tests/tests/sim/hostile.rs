@@ -1,0 +1,231 @@
+//! Ten thousand datagrams that nobody should send, in the middle of a call: nothing but counters changes, and the call goes on.
+
+use std::net::SocketAddr;
+
+use offhook_tests::network::{below, stream};
+use offhook_tests::world::{HEARD, Setup, World, ms, phone_ip, registrar_ip, secs};
+use phone::State;
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+
+/// Changes a few places of a message: bytes, lengths, pieces doubled, cut or swapped.
+fn mutate(rng: &mut ChaCha8Rng, bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for _ in 0..=below(rng, 6) {
+        if out.is_empty() {
+            return out;
+        }
+        let at = below(rng, out.len());
+        match below(rng, 7) {
+            0 => out[at] = rng.next_u32() as u8,
+            1 => out[at] ^= 1 << below(rng, 8),
+            2 => out.truncate(at),
+            3 => {
+                let end = (at + below(rng, 60)).min(out.len());
+                let piece = out[at..end].to_vec();
+                out.splice(at..at, piece);
+            }
+            4 => {
+                let end = (at + below(rng, 40)).min(out.len());
+                out.drain(at..end);
+            }
+            5 => {
+                let odd: [&[u8]; 8] = [b"\r\n\r\n", b"\r\n ", b"99999999999999999999", b"\0", b"\"", b"<>", b"%", b";;;=,"];
+                let piece = odd[below(rng, odd.len())].to_vec();
+                out.splice(at..at, piece);
+            }
+            _ => {
+                let piece: Vec<u8> = (0..below(rng, 30)).map(|_| rng.next_u32() as u8).collect();
+                out.splice(at..at, piece);
+            }
+        }
+    }
+    out.truncate(3_000);
+    out
+}
+
+#[test]
+fn ten_thousand_datagrams_change_nothing_but_counters() {
+    let mut world = World::new("10000 datagrams", 1);
+    world.add_registrar(&[("101", "one")]);
+    let l = world.phone(Setup::default().account("101", "one"));
+    let r = world.phone(Setup::default());
+    world.connect(l, r);
+    // The call's own transactions are over before anything is compared.
+    world.run(secs(40));
+    let real_sip: Vec<Vec<u8>> = world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| !sent.datagram.is_media())
+        .map(|sent| sent.datagram.bytes.clone())
+        .collect();
+    let real_rtp: Vec<Vec<u8>> = world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| sent.datagram.is_media())
+        .map(|sent| sent.datagram.bytes.clone())
+        .take(400)
+        .collect();
+    let before = (
+        world.state(l),
+        world[l].control.tables(),
+        world[l].open_ports(),
+        world[l].lamps.clone(),
+    );
+    let sent_before = world[l].stream_stats()[0].sent;
+    let begun = world.now();
+    let mut rng = stream(world.seed(), "hostile");
+    let mut counts = [0u32; 4];
+    for n in 0..10_000 {
+        let stranger: SocketAddr = format!(
+            "10.0.{}.{}:{}",
+            1 + below(&mut rng, 3),
+            1 + below(&mut rng, 250),
+            1_024 + below(&mut rng, 60_000)
+        )
+        .parse()
+        .unwrap();
+        let kind = below(&mut rng, 4);
+        counts[kind] += 1;
+        let ports = &before.2;
+        let (to, bytes) = match kind {
+            0 => (5_060, (0..below(&mut rng, 800)).map(|_| rng.next_u32() as u8).collect()),
+            1 => {
+                let real = real_sip[below(&mut rng, real_sip.len())].clone();
+                (5_060, mutate(&mut rng, &real))
+            }
+            2 => (
+                ports[below(&mut rng, ports.len())],
+                (0..below(&mut rng, 400)).map(|_| rng.next_u32() as u8).collect(),
+            ),
+            _ => {
+                let real = real_rtp[below(&mut rng, real_rtp.len())].clone();
+                (ports[below(&mut rng, ports.len())], mutate(&mut rng, &real))
+            }
+        };
+        world.send_from(stranger, SocketAddr::new(phone_ip(l), to), bytes);
+        world.run(ms(if n % 2 == 0 { 1 } else { 2 }));
+        let rung = world[l].ring.is_some();
+        assert!(!rung, "datagram {n} rang the bell");
+    }
+    let length = world.now().saturating_sub(begun);
+    assert_eq!(world.state(l), before.0);
+    world.assert_speech_both_ways(l, r, secs(10), HEARD);
+    let sent = world[l].stream_stats()[0].sent - sent_before;
+    assert!(
+        (sent as f64 - length.as_secs_f64() * 50.0).abs() < 5.0,
+        "{sent} packets in {length:?}"
+    );
+    let strange = world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| sent.datagram.from.ip() == phone_ip(l) && sent.datagram.is_media() && sent.datagram.to.ip() != phone_ip(r))
+        .count();
+    assert_eq!(strange, 0, "no sound to a stranger");
+    // Transactions that answered something end by their own timers; then everything is as before.
+    world.run(secs(70));
+    assert_eq!(world[l].control.tables(), before.1);
+    assert_eq!(world[l].open_ports(), before.2);
+    assert_eq!(world[l].lamps, before.3);
+    world.assert_speech_both_ways(l, r, secs(10), HEARD);
+    let counters = world[l].status(world.now())["counters"].clone();
+    assert!(counters["sip_malformed"].as_u64() > Some(1_500), "{counters}");
+    assert!(counters["rtp_rejected"].as_u64() > Some(3_000), "{counters}");
+    world.hang_up(l);
+    world.expect_state(r, State::Congestion, secs(2));
+    world.quiet();
+    world.report(&format!(
+        "{counts:?} (random SIP, mutated SIP, random RTP, mutated RTP): malformed {}, refused {}, dropped {}, RTP rejected {}",
+        counters["sip_malformed"], counters["sip_refused"], counters["sip_dropped"], counters["rtp_rejected"]
+    ));
+}
+
+#[test]
+fn forged_messages_from_the_right_address_do_not_end_a_call() {
+    // Right source address, wrong dialog: a guess is not enough.
+    let (mut world, l, r) = World::pair("forged dialog", 2, &Setup::default());
+    world.connect(l, r);
+    world.run(secs(2));
+    let messages: Vec<Vec<u8>> = world
+        .network
+        .wire
+        .sip_between(phone_ip(l), phone_ip(r))
+        .map(|sent| sent.datagram.bytes.clone())
+        .collect();
+    let invite = String::from_utf8(messages.iter().find(|bytes| bytes.starts_with(b"INVITE")).unwrap().clone()).unwrap();
+    let message = offhook_tests::peer::Message::parse(invite.as_bytes()).unwrap();
+    for method in ["BYE", "CANCEL", "INFO", "UPDATE", "REFER", "NOTIFY"] {
+        for n in 0..20 {
+            let forged = message
+                .same_transaction(method, Some("<sip:2@10.0.0.2>;tag=guess"))
+                .set("Via", format!("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKforged{method}{n}"))
+                .set("CSeq", format!("{} {method}", message.cseq() + n));
+            world.send_from(
+                "10.0.0.1:5060".parse().unwrap(),
+                "10.0.0.2:5060".parse().unwrap(),
+                forged.text().into_bytes(),
+            );
+            world.run(ms(20));
+        }
+    }
+    assert_eq!((world.state(l), world.state(r)), (State::Talking, State::Talking));
+    world.run(secs(3));
+    world.assert_speech_both_ways(l, r, secs(2), HEARD);
+    world.quiet();
+    world.report("120 forged requests with a guessed tag");
+}
+
+#[test]
+fn a_flood_of_invites_is_bounded() {
+    let mut world = World::new("INVITE flood", 3);
+    let l = world.phone(Setup::default());
+    let far = world.peer();
+    let mut most = 0;
+    for n in 0..3_000 {
+        let invite = world[far]
+            .request("INVITE", "sip:l@10.0.0.1", &format!("flood{n}"))
+            .sdp(&offhook_tests::peer::sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
+        world.say(far, &invite);
+        if n % 10 == 0 {
+            world.run(ms(10));
+        }
+        let tables = world[l].control.tables();
+        most = most.max(tables.sip.calls + tables.sip.dialogs + tables.sip.server_transactions);
+    }
+    assert!(most < 1_500, "tables grew to {most}");
+    // The callers are gone: no CANCEL ever comes, so the phone must give up ringing by itself.
+    world.until("the bell stops by itself", secs(400), |world| world.state(l) == State::Idle);
+    world.settle();
+    world.lift(l);
+    world.run(ms(500));
+    assert_eq!(world.state(l), State::DialTone);
+    world.quiet();
+    world.report(&format!("3000 INVITEs, at most {most} entries, dial tone after"));
+}
+
+#[test]
+fn a_stranger_at_the_registrars_address_changes_no_registration() {
+    let mut world = World::new("forged registrar", 4);
+    world.add_registrar(&[("101", "one")]);
+    let l = world.phone(Setup::default().account("101", "one"));
+    world.run(secs(3));
+    for code in [401, 403, 404, 500, 200] {
+        for n in 0..50 {
+            let text = format!(
+                "SIP/2.0 {code} No\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKguess{n}\r\nFrom: <sip:101@10.0.0.100>;tag=x\r\nTo: <sip:101@10.0.0.100>;tag=y\r\nCall-ID: guess\r\nCSeq: {n} REGISTER\r\nContent-Length: 0\r\n\r\n"
+            );
+            world.send_from(
+                SocketAddr::new(registrar_ip(), 5060),
+                "10.0.0.1:5060".parse().unwrap(),
+                text.into_bytes(),
+            );
+            world.run(ms(5));
+        }
+    }
+    assert_eq!(world[l].status(world.now())["lines"][0]["registered"], true);
+    world.quiet();
+    world.report("250 forged responses ignored");
+}
