@@ -259,7 +259,13 @@ fn a_lost_card_comes_home_and_the_call_goes_on() {
     // Packets that come now were made without a card.
     far.set_nonblocking(true).unwrap();
     while far.recv(&mut [0; 1500]).is_ok() {}
+    let beats = running.link.shared().heartbeat();
     running.reports(Duration::from_millis(300));
+    let beats = running.link.shared().heartbeat() - beats;
+    assert!(
+        (10..2000).contains(&beats),
+        "{beats} turns in 300 ms without a card: it sleeps too long, or not at all"
+    );
     let mut silent = 0;
     while far.recv(&mut [0; 1500]).is_ok() {
         silent += 1;

@@ -306,6 +306,12 @@ fn a_flash_holds_and_the_next_takes_back() {
         [&false],
         "a held call is still heard"
     );
+    let held = |desk: &Desk| {
+        desk.events
+            .iter()
+            .any(|event| event["text"].as_str().is_some_and(|text| text.contains("on hold")))
+    };
+    assert!(held(&pair.right), "the held phone was not told: {:?}", pair.right.events);
     pair.ask(true, &Request::Flash);
     pair.ms(300);
     assert_eq!(pair.left.control.status(pair.now).calls[0].state, "talking");
