@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::place::{Place, Running, ports};
 
-pub struct Baresip {
-    pub sip_port: u16,
+pub(crate) struct Baresip {
+    pub(crate) sip_port: u16,
     dir: PathBuf,
     control: TcpStream,
     pending: Vec<u8>,
@@ -20,7 +20,7 @@ pub struct Baresip {
 
 impl Baresip {
     /// Starts it with one codec (baresip's own notation, `PCMU/8000/1`) and a microphone at that codec's rate.
-    pub fn start(place: &Place, codec: &str, microphone: &Path, sound: &crate::sound::NullSink) -> Self {
+    pub(crate) fn start(place: &Place, codec: &str, microphone: &Path, sound: &crate::sound::NullSink) -> Self {
         let base = ports();
         let dir = place.join("baresip");
         std::fs::create_dir_all(dir.join("snd")).unwrap();
@@ -80,13 +80,13 @@ impl Baresip {
         }
     }
 
-    pub fn command(&mut self, command: &str, params: &str) {
+    pub(crate) fn command(&mut self, command: &str, params: &str) {
         let text = json!({"command": command, "params": params, "token": "t"}).to_string();
         self.control.write_all(format!("{}:{text},", text.len()).as_bytes()).unwrap();
     }
 
     /// Waits for an event of this type.
-    pub fn wait_event(&mut self, kind: &str, limit: Duration) -> Value {
+    pub(crate) fn wait_event(&mut self, kind: &str, limit: Duration) -> Value {
         let end = Instant::now() + limit;
         loop {
             while let Some(message) = self.next_message() {
@@ -115,7 +115,7 @@ impl Baresip {
     }
 
     /// What baresip decoded and gave to its loudspeaker.
-    pub fn heard(&self) -> PathBuf {
+    pub(crate) fn heard(&self) -> PathBuf {
         let mut dumps: Vec<_> = std::fs::read_dir(self.dir.join("snd"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -125,17 +125,17 @@ impl Baresip {
         dumps.pop().unwrap_or_else(|| panic!("baresip recorded nothing\n{}", self.log()))
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
         log.lines().filter(|line| !line.contains("audio=")).collect::<Vec<_>>().join("\n")
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
     /// Ends it so that its recordings are closed.
-    pub fn quit(&mut self) {
+    pub(crate) fn quit(&mut self) {
         self.process.terminate(Duration::from_secs(4));
     }
 }

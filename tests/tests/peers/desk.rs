@@ -11,23 +11,23 @@ use serde_json::{Value, json};
 use crate::place::{Place, Running, ports};
 
 /// What of `offhook.toml` differs from test to test.
-pub struct Setup {
+pub(crate) struct Setup {
     /// Codec names, best first.
-    pub codecs: &'static str,
+    pub(crate) codecs: &'static str,
     /// What the microphone hears.
-    pub microphone: Option<PathBuf>,
+    pub(crate) microphone: Option<PathBuf>,
     /// Answers by itself.
-    pub auto_answer: bool,
+    pub(crate) auto_answer: bool,
     /// Accepts calls from anybody, without a server.
-    pub direct: bool,
+    pub(crate) direct: bool,
     /// More of the file, as text.
-    pub more: String,
+    pub(crate) more: String,
     /// Speed dial entries: key and address.
-    pub speed: Vec<(String, String)>,
+    pub(crate) speed: Vec<(String, String)>,
     /// `[board.audio]` devices instead of WAV files.
-    pub devices: Option<(String, String)>,
+    pub(crate) devices: Option<(String, String)>,
     /// Environment of the process.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl Default for Setup {
@@ -46,23 +46,23 @@ impl Default for Setup {
 }
 
 /// A running `offhook run`.
-pub struct Desk {
-    pub sip_port: u16,
-    pub rtp_ports: (u16, u16),
+pub(crate) struct Desk {
+    pub(crate) sip_port: u16,
+    pub(crate) rtp_ports: (u16, u16),
     socket: PathBuf,
     ear: PathBuf,
     _process: Running,
 }
 
 /// The binary cargo built beside this test.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("offhook");
     assert!(path.exists(), "{} is missing: cargo build -p offhook", path.display());
     path
 }
 
 impl Desk {
-    pub fn start(place: &Place, name: &str, setup: Setup) -> Self {
+    pub(crate) fn start(place: &Place, name: &str, setup: Setup) -> Self {
         let dir = place.join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let base = ports();
@@ -120,14 +120,14 @@ impl Desk {
     }
 
     /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the call is at its end.
-    pub fn ear_now(&self) -> PathBuf {
+    pub(crate) fn ear_now(&self) -> PathBuf {
         let copy = self.ear.with_file_name("ear-in-call.wav");
         std::fs::copy(&self.ear, &copy).expect("the ear is being recorded");
         copy
     }
 
     /// One request on the control socket.
-    pub fn ctl(&self, request: &Value) -> Value {
+    pub(crate) fn ctl(&self, request: &Value) -> Value {
         let mut stream = UnixStream::connect(&self.socket).expect("the control socket answers");
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         writeln!(stream, "{request}").unwrap();
@@ -141,28 +141,28 @@ impl Desk {
         assert_eq!(reply["ok"], json!(true), "{request} → {reply}");
     }
 
-    pub fn lift(&self) {
+    pub(crate) fn lift(&self) {
         self.done(&json!({"cmd": "lift"}));
     }
 
-    pub fn hang_up(&self) {
+    pub(crate) fn hang_up(&self) {
         self.done(&json!({"cmd": "hang-up"}));
     }
 
-    pub fn press(&self, keys: &str) {
+    pub(crate) fn press(&self, keys: &str) {
         self.done(&json!({"cmd": "press", "keys": keys}));
     }
 
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.ctl(&json!({"cmd": "status"}))
     }
 
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         self.status()["state"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until `status` satisfies `what`; panics with the last status after `limit`.
-    pub fn wait(&self, what: &str, limit: Duration, satisfied: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait(&self, what: &str, limit: Duration, satisfied: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + limit;
         loop {
             let status = self.status();
@@ -174,14 +174,14 @@ impl Desk {
         }
     }
 
-    pub fn wait_state(&self, state: &str) -> Value {
+    pub(crate) fn wait_state(&self, state: &str) -> Value {
         self.wait(&format!("state {state}"), Duration::from_secs(8), |status| {
             status["state"] == *state
         })
     }
 
     /// Lifts, hears dial tone, dials, and talks.
-    pub fn call(&self, keys: &str) -> Value {
+    pub(crate) fn call(&self, keys: &str) -> Value {
         self.lift();
         self.wait_state("dial_tone");
         self.press(keys);
@@ -189,7 +189,7 @@ impl Desk {
     }
 
     /// Whatever happened before: the next lift gives dial tone, and hanging up ends it.
-    pub fn assert_usable(&self) {
+    pub(crate) fn assert_usable(&self) {
         if self.status()["hook"] == "off" {
             self.hang_up();
         }

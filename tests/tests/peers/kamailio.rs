@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::place::{Place, Running, ports};
 
-pub struct Kamailio {
-    pub port: u16,
+pub(crate) struct Kamailio {
+    pub(crate) port: u16,
     dir: PathBuf,
     config: PathBuf,
     process: Running,
 }
 
 impl Kamailio {
-    pub fn start(place: &Place, algorithm: &str) -> Self {
+    pub(crate) fn start(place: &Place, algorithm: &str) -> Self {
         let port = ports();
         let dir = place.join("kamailio");
         std::fs::create_dir_all(&dir).unwrap();
@@ -100,22 +100,22 @@ request_route {{
         }
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
     /// The registrar dies; its registrations with it.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.process.terminate(Duration::from_secs(5));
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.process = Self::spawn(&self.dir, &self.config);
         self.wait_up();
     }
 
     /// The `[[account]]` of a user.
-    pub fn account(&self, user: &str, password: &str, transport: &str) -> String {
+    pub(crate) fn account(&self, user: &str, password: &str, transport: &str) -> String {
         format!(
             "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\nregistrar = \"127.0.0.1:{0}\"\noutbound_proxy = \"127.0.0.1:{0}\"\n\
              transport = {transport:?}\nexpires_s = 60\n",

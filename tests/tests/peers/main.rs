@@ -9,6 +9,11 @@
 //! Run by `scripts/test peers`, in a network namespace of its own. Ports are fresh for each test, so that no TIME_WAIT of one
 //! run meets the next.
 
+// A test fails by panicking and reports by printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+// Configuration files are written as text, paths in quotes.
+#![allow(clippy::unnecessary_debug_formatting, clippy::format_push_string, clippy::needless_pass_by_value)]
+
 mod baresip;
 mod baresip_calls;
 mod desk;

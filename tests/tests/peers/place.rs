@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
 /// One test's folder; removed when the test passed, kept and named when it failed.
-pub struct Place {
+pub(crate) struct Place {
     dir: PathBuf,
 }
 
 impl Place {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("offhook-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         Self { dir }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.dir
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 }
@@ -39,18 +39,18 @@ impl Drop for Place {
 }
 
 /// A block of 200 ports nobody else of this run uses.
-pub fn ports() -> u16 {
+pub(crate) fn ports() -> u16 {
     20_000 + NEXT_PORT.fetch_add(200, Ordering::Relaxed)
 }
 
 /// A child process that ends with its owner.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
 }
 
 impl Running {
     /// Starts `command` with its output in `log`.
-    pub fn start(command: &mut Command, log: &Path) -> Self {
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let file = std::fs::File::create(log).unwrap();
         let child = command
             .stdin(Stdio::null())
@@ -62,20 +62,20 @@ impl Running {
     }
 
     /// Ends it without a chance to say goodbye.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 
     /// Asks it to end and waits up to `limit`; its exit code, or `None` when it had to be killed.
-    pub fn terminate(&mut self, limit: Duration) -> Option<i32> {
+    pub(crate) fn terminate(&mut self, limit: Duration) -> Option<i32> {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
         self.wait(limit)
     }
 
     /// Waits for its own end.
-    pub fn wait(&mut self, limit: Duration) -> Option<i32> {
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<i32> {
         let end = Instant::now() + limit;
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -9,14 +9,14 @@ use offhook_tests::measure::{Clip, align, median};
 use crate::place::{Place, Running};
 
 /// A PulseAudio daemon of the test's own with one null sink, paced in real time, and an ALSA configuration that knows nothing else.
-pub struct NullSink {
-    pub alsa_config: PathBuf,
+pub(crate) struct NullSink {
+    pub(crate) alsa_config: PathBuf,
     _pulse: Running,
 }
 
 impl NullSink {
     /// Starts it. ALSA PCM `ear` plays into the sink `ear`; `mouth` captures what is played into the sink `mouth`.
-    pub fn start(place: &Place) -> Self {
+    pub(crate) fn start(place: &Place) -> Self {
         let dir = place.join("pulse");
         std::fs::create_dir_all(dir.join("run")).unwrap();
         let socket = dir.join("native");
@@ -64,13 +64,13 @@ impl NullSink {
 
 /// What the two sides say: different words, so that an echo of oneself is not taken for the other.
 #[derive(Clone, Copy)]
-pub enum Speaker {
+pub(crate) enum Speaker {
     Alice,
     Bob,
 }
 
 /// A minute of speech as a WAV file at this rate; made once a run by espeak-ng.
-pub fn speech(place: &Place, speaker: Speaker, rate: u32, channels: u32) -> PathBuf {
+pub(crate) fn speech(place: &Place, speaker: Speaker, rate: u32, channels: u32) -> PathBuf {
     let (voice, text) = match speaker {
         Speaker::Alice => (
             "en+f3",
@@ -107,16 +107,16 @@ fn run(command: &mut Command) {
 
 /// How a recording compares with what was said.
 #[derive(Debug)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// Median normalised cross-correlation of the loud 0.4 s parts of the recording's last four seconds with what was said. Parts,
     /// because a jitter buffer may rightly stretch speech between them; the median, because a part may hold such a place.
-    pub correlation: f64,
+    pub(crate) correlation: f64,
     /// Median level of those parts against the same parts of the original, in dB.
-    pub level_db: f64,
+    pub(crate) level_db: f64,
 }
 
 /// Compares a recording with what was said; both may have any rate.
-pub fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
+pub(crate) fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
     const PART: f64 = 0.4;
     let said = samples_8k(place, said);
     let heard = samples_8k(place, heard);
@@ -148,7 +148,7 @@ pub fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
 }
 
 /// Asserts that what was said was heard, at its level.
-pub fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path) {
+pub(crate) fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path) {
     let result = compare(place, said, heard);
     println!("{what}: correlation {:.3}, level {:+.1} dB", result.correlation, result.level_db);
     assert!(result.correlation > 0.8, "{what}: the speech did not arrive: {result:?}");
