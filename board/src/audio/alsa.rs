@@ -69,6 +69,8 @@ struct Queue {
     level: f32,
     /// Where it should stay; learnt in the first periods.
     target: f32,
+    /// How far off is worth a slip.
+    tolerance: f32,
     periods: u32,
 }
 
@@ -81,16 +83,22 @@ enum Slip {
 }
 
 impl Queue {
-    fn new(expected: usize) -> Self {
+    fn new(expected: usize, tolerance: usize) -> Self {
         Self {
             level: expected as f32,
             target: expected as f32,
+            tolerance: tolerance as f32,
             periods: 0,
         }
     }
 
-    /// Takes the frames queued before a write; half a period off the usual is worth a slip.
-    fn observe(&mut self, queued: usize, period: usize) -> Slip {
+    /// Begins to learn anew.
+    fn restart(&mut self, expected: usize) {
+        *self = Self::new(expected, self.tolerance as usize);
+    }
+
+    /// Takes the frames queued before a write; tells whether it has wandered off.
+    fn observe(&mut self, queued: usize) -> Slip {
         self.level += (queued as f32 - self.level) / 32.0;
         if self.periods < LEARN {
             self.periods += 1;
@@ -98,9 +106,9 @@ impl Queue {
             return Slip::None;
         }
         let off = self.level - self.target;
-        if off > period as f32 / 2.0 {
+        if off > self.tolerance {
             Slip::Drop
-        } else if off < -(period as f32) / 2.0 {
+        } else if off < -self.tolerance {
             Slip::Repeat
         } else {
             Slip::None
@@ -200,7 +208,8 @@ impl AlsaCard {
                 playback_delay_frames: prefill - period,
             },
             slipped: vec![0; period + 1],
-            queue: Queue::new(prefill - period),
+            // A server's queue jumps by a lump; that is no drift.
+            queue: Queue::new(prefill - period, if served { 3 * period } else { period / 2 }),
             capture,
             playback,
             linked,
@@ -226,7 +235,7 @@ impl AlsaCard {
             }
         }
         self.last_read = Instant::now();
-        self.queue = Queue::new(self.prefill - self.format.period_frames);
+        self.queue.restart(self.prefill - self.format.period_frames);
         Ok(())
     }
 
@@ -314,13 +323,9 @@ impl AudioDevice for AlsaCard {
                 let trouble = trouble(e, &self.playback.pcm);
                 return self.answer(&trouble);
             }
-            self.queue = Queue::new(refilled);
+            self.queue.restart(refilled);
         }
-        let slip = if refilled == 0 {
-            self.queue.observe(queued, period)
-        } else {
-            Slip::None
-        };
+        let slip = if refilled == 0 { self.queue.observe(queued) } else { Slip::None };
         let whole = playback.len().min(period);
         self.slipped[..whole].copy_from_slice(&playback[..whole]);
         let frames = match slip {
@@ -519,13 +524,13 @@ mod tests {
     #[test]
     fn two_clocks_are_held_together_by_slips() {
         for ppm in [-200.0, 200.0] {
-            let (period, mut queued) = (240, 240.0);
-            let mut queue = Queue::new(240);
+            let mut queued = 240.0;
+            let mut queue = Queue::new(240, 120);
             let mut far = 0.0f64;
             // An hour of 5 ms periods: without slips 200 ppm make 0.72 s.
             for _ in 0..720_000 {
                 queued -= 240.0 * (1.0 + ppm * 1e-6);
-                let written = match queue.observe((queued + 240.0) as usize, period) {
+                let written = match queue.observe((queued + 240.0) as usize) {
                     Slip::None => 240.0,
                     Slip::Drop => 239.0,
                     Slip::Repeat => 241.0,
@@ -539,10 +544,10 @@ mod tests {
 
     #[test]
     fn a_steady_queue_with_jitter_is_left_alone() {
-        let mut queue = Queue::new(240);
+        let mut queue = Queue::new(240, 120);
         for i in 0..10_000usize {
             let queued = 240 + (i * 7919 % 97) - 48;
-            assert_eq!(queue.observe(queued, 240), Slip::None);
+            assert_eq!(queue.observe(queued), Slip::None);
         }
     }
 }

@@ -53,12 +53,6 @@ pub(crate) fn hurry() {
 }
 
 impl Bench {
-    #[allow(clippy::unused_self)] // reads as what the bench asks for
-    /// 10 ms periods, four ahead: a busy machine shall not spoil what is asserted.
-    pub(crate) fn request(&self, capture: &str, playback: &str) -> AudioRequest {
-        request(capture, playback)
-    }
-
     /// Runs it again while the machine made xruns of its own; they are not what is tested.
     pub(crate) fn undisturbed<T>(&self, run: impl Fn() -> T) -> T {
         let own = || self.card.own_xruns(Side::Phone).unwrap() + self.card.own_xruns(Side::Far).unwrap();
@@ -75,6 +69,7 @@ impl Bench {
     }
 }
 
+/// 10 ms periods, four ahead: a busy machine shall not spoil what is asserted.
 pub(crate) fn request(capture: &str, playback: &str) -> AudioRequest {
     AudioRequest {
         capture: capture.to_owned(),

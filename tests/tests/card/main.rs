@@ -27,8 +27,8 @@ fn both_ends_hear_each_other() {
 fn both_ends_hear_each_other_child(bench: &Bench) {
     let said = chirps(48_000, 1.5);
     let heard = bench.undisturbed(|| {
-        let mut phone = open(&bench.request("phone", "phone")).unwrap();
-        let mut far = open(&bench.request("far", "far")).unwrap();
+        let mut phone = open(&bench::request("phone", "phone")).unwrap();
+        let mut far = open(&bench::request("far", "far")).unwrap();
         // The phone is a wire from microphone to speaker: what the far end says comes back to it.
         bench::talk(&mut *phone, &mut *far, &said, 2.2)
     });
@@ -50,8 +50,8 @@ fn after_an_xrun_child(bench: &Bench) {
     let said = chirps(48_000, 1.0);
     for stream in [Stream::Playback, Stream::Capture] {
         let (before, after, xruns) = bench.undisturbed(|| {
-            let mut phone = open(&bench.request("phone", "phone")).unwrap();
-            let mut far = open(&bench.request("far", "far")).unwrap();
+            let mut phone = open(&bench::request("phone", "phone")).unwrap();
+            let mut far = open(&bench::request("far", "far")).unwrap();
             let before = bench::talk(&mut *phone, &mut *far, &said, 1.4);
             bench.card.xrun(Side::Phone, stream).unwrap();
             let gap = bench::talk(&mut *phone, &mut *far, &[], 0.3);
@@ -73,20 +73,20 @@ fn an_unplugged_card_is_lost_and_comes_back() {
 }
 
 fn unplugged_child(bench: &Bench) {
-    let mut phone = open(&bench.request("phone", "phone")).unwrap();
+    let mut phone = open(&bench::request("phone", "phone")).unwrap();
     bench::idle(&mut *phone, 0.1).unwrap();
     bench.card.unplug(Side::Phone).unwrap();
     let error = bench::idle(&mut *phone, 1.0).unwrap_err();
     assert_eq!(error.to_string(), "phone / phone is gone");
     drop(phone);
-    let Err(AudioError::Open { device, problem, mend }) = open(&bench.request("phone", "phone")) else {
+    let Err(AudioError::Open { device, problem, mend }) = open(&bench::request("phone", "phone")) else {
         panic!("opened a card that is gone")
     };
     assert_eq!(device, "phone");
     assert!(problem.contains("No such device"), "{problem}");
     assert!(mend.contains("[board.audio]"), "{mend}");
     bench.card.plug(Side::Phone).unwrap();
-    let mut phone = open(&bench.request("phone", "phone")).unwrap();
+    let mut phone = open(&bench::request("phone", "phone")).unwrap();
     bench::idle(&mut *phone, 0.1).unwrap();
 }
 
@@ -99,7 +99,7 @@ fn what_the_card_can_do_is_taken() {
 }
 
 fn negotiation_child(bench: &Bench) {
-    let got = |capture: &str, playback: &str| open(&bench.request(capture, playback)).map(|card| card.format());
+    let got = |capture: &str, playback: &str| open(&bench::request(capture, playback)).map(|card| card.format());
     assert_eq!(got("phone", "phone").unwrap().rate_hz, 48_000);
     assert_eq!(got("wide", "wide").unwrap().rate_hz, 44_100);
     let slow = got("slow", "slow").unwrap();
@@ -118,8 +118,8 @@ fn negotiation_child(bench: &Bench) {
     // Stereo S32 at 44.1 kHz is still the same sound.
     let said = chirps(44_100, 1.0);
     let heard = bench.undisturbed(|| {
-        let mut phone = open(&bench.request("wide", "wide")).unwrap();
-        let mut far = open(&bench.request("far44", "far44")).unwrap();
+        let mut phone = open(&bench::request("wide", "wide")).unwrap();
+        let mut far = open(&bench::request("far44", "far44")).unwrap();
         bench::talk(&mut *phone, &mut *far, &said, 1.5)
     });
     let got = align(
@@ -142,7 +142,7 @@ fn nothing_allocates_after_open() {
 }
 
 fn allocation_child(bench: &Bench) {
-    let mut phone = open(&bench.request("phone", "phone")).unwrap();
+    let mut phone = open(&bench::request("phone", "phone")).unwrap();
     let format = phone.format();
     let mut sound = vec![0; format.period_frames];
     let mut periods = 0;
@@ -179,7 +179,7 @@ fn two_clocks_child(bench: &Bench) {
     // Microphone and speaker are two cards whose clocks differ by 3000 ppm: 10 ms in 3.3 s. Without slips the speaker's queue of
     // 30 ms is dry after ten seconds; half of that shows whether it is held.
     let xruns = bench.undisturbed(|| {
-        let mut card = open(&bench.request("phone", "drifting")).unwrap();
+        let mut card = open(&bench::request("phone", "drifting")).unwrap();
         bench::idle(&mut *card, 12.0).unwrap()
     });
     assert_eq!(xruns, 0);
@@ -187,9 +187,9 @@ fn two_clocks_child(bench: &Bench) {
 
 #[test]
 fn the_null_device_opens() {
-    in_child("the_null_device_opens", "pcm.nothing { type null }\n", |bench: &Bench| {
+    in_child("the_null_device_opens", "pcm.nothing { type null }\n", |_| {
         // Not paced: it only shows that a device without a clock is no trap.
-        let mut card = open(&bench.request("nothing", "nothing")).unwrap();
+        let mut card = open(&bench::request("nothing", "nothing")).unwrap();
         let format = card.format();
         assert_eq!((format.rate_hz, format.period_frames), (48_000, 480));
         let mut sound = vec![1; format.period_frames];
