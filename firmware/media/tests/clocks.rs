@@ -98,6 +98,7 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
 
 /// What the card loses is lost in the packets' clock, too: the far end sees a pause, not a network that has grown slower.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "some instant to count virtual time from")]
 fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
     let start = Instant::now();
     let far = "10.0.0.2:4000".parse().unwrap();

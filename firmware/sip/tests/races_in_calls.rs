@@ -342,11 +342,16 @@ fn case_31_a_long_ring_is_repeated_and_a_long_wait_ends() {
     world.run_ms(100);
     let b = world.incoming(1);
     world.with(1, |bob, now| bob.ring(b, now));
-    world.run(Duration::from_secs(600));
-    assert_eq!(world.sent("SIP/2.0 180"), 11);
+    world.run(Duration::from_secs(250));
+    assert_eq!(world.sent("SIP/2.0 180"), 5);
     assert!(ends(&world.events(0)).is_empty());
     // The called phone dies without a word.
     world.loses = Box::new(|_| true);
+    world.run(Duration::from_secs(49));
+    assert!(ends(&world.events(1)).is_empty());
+    // The caller is out of reach, too: the bell stops five minutes after it began.
+    world.run(Duration::from_secs(2));
+    assert_eq!(ends(&world.events(1)).len(), 1);
     world.run(Duration::from_secs(400));
     assert_eq!(ends(&world.events(0)), [(EndedBy::Failure, Some(408))]);
     world.with(1, sip::UserAgent::shut_down);
