@@ -276,7 +276,7 @@ fn report(speech: &Speech, call: &Call) -> ExitCode {
     ));
     say(&format!("  level             {:+.1} dB, ear against mouth", heard.level_db));
     say(&format!(
-        "  correlation       {:.3} (mean over {} windows of 1 s; {SAME_SPEECH} or more is the same speech)",
+        "  correlation       {:.3} (median of {} windows of 0.4 s; {SAME_SPEECH} or more is the same speech)",
         heard.correlation, heard.windows
     ));
     if heard.correlation >= SAME_SPEECH {

@@ -1,7 +1,7 @@
 //! Whether what the ear heard is what the mouth said, how much later, and how loud.
 //!
 //! ```text
-//! mic.wav, ear.wav ─▶ 8 kHz ─▶ one coarse delay (whole speech) ─▶ each second: best correlation near it ─▶ median delay, mean
+//! mic.wav, ear.wav ─▶ 8 kHz ─▶ one coarse delay (whole speech) ─▶ each window: best correlation near it ─▶ medians
 //! ```
 
 use std::path::Path;
@@ -13,6 +13,9 @@ const RATE: u32 = 8000;
 const MAX_DELAY_MS: usize = 1500;
 /// How far a window may lie from the coarse delay: a jitter buffer stretches.
 const NEAR_MS: usize = 60;
+/// Length of a window in samples, 0.4 s. Short, and judged by their median: where the jitter buffer stretched speech within a window,
+/// its two halves lie at two delays and correlate badly although every word arrived.
+pub(super) const WINDOW: usize = RATE as usize * 2 / 5;
 /// Windows quieter than this (RMS of full scale i16) say nothing.
 const QUIET: f64 = 60.0;
 
@@ -23,7 +26,7 @@ pub(super) struct Heard {
     pub(super) delay_ms: f64,
     /// Ear against mouth in dB.
     pub(super) level_db: f64,
-    /// Mean of the windows' best normalized correlations.
+    /// Median of the windows' best normalized correlations.
     pub(super) correlation: f64,
     /// How many windows.
     pub(super) windows: usize,
@@ -53,8 +56,8 @@ fn match_speech(said: &[f64], heard: &[f64], start: usize, end: usize) -> Option
         .0;
     let (mut found, mut said_power, mut heard_power) = (Vec::new(), 0.0, 0.0);
     let mut at = start;
-    while at + RATE as usize <= end {
-        let window = (at, at + RATE as usize);
+    while at + WINDOW <= end {
+        let window = (at, at + WINDOW);
         at = window.1;
         let power = power(&said[window.0..window.1]);
         if power.sqrt() < QUIET {
@@ -71,12 +74,13 @@ fn match_speech(said: &[f64], heard: &[f64], start: usize, end: usize) -> Option
     if found.is_empty() || heard_power <= 0.0 {
         return None;
     }
-    let mean = found.iter().map(|window| window.1).sum::<f64>() / found.len() as f64;
+    found.sort_by(|one, two| one.1.total_cmp(&two.1));
+    let correlation = found[found.len() / 2].1;
     found.sort_by_key(|window| window.0);
     Some(Heard {
         delay_ms: found[found.len() / 2].0 as f64 / per_ms as f64,
         level_db: 10.0 * (heard_power / said_power).log10(),
-        correlation: mean,
+        correlation,
         windows: found.len(),
     })
 }
