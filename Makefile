@@ -2,7 +2,6 @@
 #
 #   make run          a desk phone on this terminal, with an echo phone to call; without a terminal: one measured call by itself
 #   make test         everything: lints, units, two phones in virtual time, real peers, real devices, aarch64
-#   make bench        the budgets, each beside its peer, in one run
 #   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
 #   make docs         regenerates docs/provisioning.md and the example offhook.toml from the schema
 #
@@ -11,9 +10,9 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: run test test-unit test-peers test-board cross bench docs deny clean help
+.PHONY: run test test-unit test-peers test-board cross docs deny clean help
 help:
-	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+	@sed -n '2,8s/^# \{0,1\}//p' Makefile
 
 run:
 	@scripts/need build
@@ -29,12 +28,9 @@ test-unit test-peers test-board test-lint test-cross:
 cross:
 	@scripts/cross build
 
-bench:
-	@scripts/bench
-
 docs:
 	@scripts/need build
-	@$(CARGO) run --quiet -p config --example generate
+	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p config
 
 deny:
 	@scripts/deny

@@ -16,6 +16,7 @@
 
 mod baresip;
 mod baresip_calls;
+mod cards;
 mod desk;
 mod hostile;
 mod kamailio;

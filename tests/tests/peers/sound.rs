@@ -15,7 +15,7 @@ pub(crate) struct NullSink {
 }
 
 impl NullSink {
-    /// Starts it. ALSA PCM `ear` plays into the sink `ear`; `mouth` captures what is played into the sink `mouth`.
+    /// Starts it. ALSA PCM `ear` plays into the sink `ear`.
     pub(crate) fn start(place: &Place) -> Self {
         let dir = place.join("pulse");
         std::fs::create_dir_all(dir.join("run")).unwrap();
@@ -26,7 +26,7 @@ impl NullSink {
             &script,
             format!(
                 "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
-                 load-module module-null-sink sink_name=ear rate=48000 channels=1\nload-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
+                 load-module module-null-sink sink_name=ear rate=48000 channels=1\n",
                 socket.display()
             ),
         )
@@ -35,7 +35,7 @@ impl NullSink {
         std::fs::write(
             &alsa_config,
             format!(
-                "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\npcm.mouth {{ type pulse server \"{server}\" device \"mouth.monitor\" }}\n\
+                "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\n\
                  pcm.!default {{ type pulse server \"{server}\" device \"ear\" }}\nctl.!default {{ type pulse server \"{server}\" }}\n"
             ),
         )

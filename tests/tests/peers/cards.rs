@@ -1,0 +1,115 @@
+//! A whole call on an ALSA card: the tests' own virtual card, paced in real time, which can be pulled out.
+//!
+//! ```text
+//! aplay speech ─▶ far end of the card's cable ─▶ microphone of l ═call═ r (WAV) ─▶ ear of r
+//! arecord ◀─ far end of the card's cable ◀─ earpiece of l ◀═════════════ r's speech
+//! ```
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use offhook_tests::measure::peak_near;
+use offhook_tests::vcard::{Side, VirtualCard};
+
+use crate::desk::{Desk, Setup};
+use crate::place::{Place, Running};
+use crate::sound::{Speaker, assert_heard, speech};
+
+fn alsa(program: &str, config: &Path, arguments: &[&str], file: &Path) -> Running {
+    let mut command = Command::new(program);
+    command
+        .args(["-q", "-D"])
+        .args(arguments)
+        .arg(file)
+        .env("ALSA_CONFIG_PATH", config)
+        .env("PULSE_LATENCY_MSEC", "40");
+    Running::start(&mut command, &file.with_extension("log"))
+}
+
+/// A phone on ALSA devices and another on WAV files that answers by itself and speaks.
+fn phones(place: &Place, config: &Path, capture: &str, playback: &str, says: &Path) -> (Desk, Desk) {
+    let r = Desk::start(
+        place,
+        "r",
+        Setup {
+            auto_answer: true,
+            microphone: Some(says.to_owned()),
+            ..Setup::default()
+        },
+    );
+    let env = vec![
+        ("ALSA_CONFIG_PATH".into(), config.display().to_string()),
+        ("PULSE_LATENCY_MSEC".into(), "40".into()),
+    ];
+    let l = Desk::start(
+        place,
+        "l",
+        Setup {
+            devices: Some((capture.into(), playback.into())),
+            env,
+            speed: vec![("1".into(), format!("sip:r@127.0.0.1:{}", r.sip_port))],
+            ..Setup::default()
+        },
+    );
+    (l, r)
+}
+
+#[test]
+fn the_card_is_pulled_out_in_mid_call() {
+    let place = Place::new("pulled-card");
+    let card = match VirtualCard::new(place.path(), "") {
+        Ok(card) => card,
+        Err(why) => return println!("SKIPPED: the_card_is_pulled_out_in_mid_call: {why}"),
+    };
+    let (alice, bob) = (speech(&place, Speaker::Alice, 48000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let (l, r) = phones(&place, card.alsa_config(), "phone", "phone", &bob);
+    let _mouth = alsa("aplay", card.alsa_config(), &["far"], &alice);
+    l.call("1#");
+    let heard = place.join("earpiece.wav");
+    let mut record = alsa(
+        "arecord",
+        card.alsa_config(),
+        &["far", "-f", "S16_LE", "-r", "48000", "-c", "1", "-d", "5"],
+        &heard,
+    );
+    record.wait(Duration::from_secs(9));
+    assert_heard(&place, "r heard l through the card", &alice, &r.ear_now());
+    assert_heard(&place, "l's earpiece", &bob, &heard);
+    let before = l.status();
+    assert!(
+        before["audio"]["device"].as_str().is_some_and(|device| device.contains("phone")),
+        "{before:#}"
+    );
+
+    card.unplug(Side::Phone).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(l.state(), "talking", "the call outlives its card");
+    l.hang_up();
+    l.wait_state("idle");
+    card.plug(Side::Phone).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    l.lift();
+    l.wait_state("dial_tone");
+    let tone = place.join("tone.wav");
+    alsa(
+        "arecord",
+        card.alsa_config(),
+        &["far", "-f", "S16_LE", "-r", "48000", "-c", "1", "-d", "2"],
+        &tone,
+    )
+    .wait(Duration::from_secs(5));
+    let samples: Vec<i16> = hound::WavReader::open(&tone).unwrap().into_samples().map(Result::unwrap).collect();
+    let (frequency, _) = peak_near(&samples[samples.len() / 2..], 48_000, 425.0, 40.0);
+    println!("dial tone on the card that came back: {frequency:.1} Hz");
+    assert!(
+        (frequency - 425.0).abs() < 4.25,
+        "no German dial tone on the card that came back: {frequency} Hz"
+    );
+    assert!(
+        offhook_tests::measure::level_dbfs(&samples[samples.len() / 2..]) > -40.0,
+        "the dial tone cannot be heard"
+    );
+    l.hang_up();
+    l.assert_usable();
+}
