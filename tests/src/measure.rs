@@ -139,6 +139,29 @@ pub fn align_parts(said: &Clip, heard: &Clip, part_s: f64, longest_s: f64) -> Ve
     out
 }
 
+/// Share of what was said (10 ms frames, the loud ones) that left a hole in what is heard this much later: 20 dB too soft. A median
+/// of likeness does not see holes; an ear does.
+pub fn holes(said: &Clip, heard: &Clip, delay_s: f64) -> f64 {
+    let frame = (said.rate_hz / 100) as usize;
+    let shift = (delay_s * f64::from(said.rate_hz)).round() as usize;
+    let floor = said.level_dbfs() - 6.0;
+    let (mut loud, mut missing) = (0u32, 0u32);
+    for at in (0..said
+        .samples
+        .len()
+        .min(heard.samples.len().saturating_sub(shift))
+        .saturating_sub(frame))
+        .step_by(frame)
+    {
+        let level = level_dbfs(&said.samples[at..at + frame]);
+        if level > floor {
+            loud += 1;
+            missing += u32::from(level_dbfs(&heard.samples[at + shift..at + shift + frame]) < level - 20.0);
+        }
+    }
+    f64::from(missing) / f64::from(loud.max(1))
+}
+
 /// The middle one.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = values.into_iter().collect();
@@ -313,6 +336,30 @@ mod tests {
             (found.delay_s - 0.040_062_5).abs() < 0.000_01 && found.correlation > 0.998,
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn holes_are_counted() {
+        let mut said = vec![0; 80_000];
+        Source::voice(9, 8_000).read(0, &mut said);
+        let mut heard = said.clone();
+        let whole = Clip {
+            rate_hz: 8_000,
+            samples: said,
+        };
+        for lost in 0..50 {
+            heard[lost * 1_600..lost * 1_600 + 160].fill(0);
+        }
+        let share = holes(
+            &whole,
+            &Clip {
+                rate_hz: 8_000,
+                samples: heard,
+            },
+            0.0,
+        );
+        assert!((0.06..0.14).contains(&share), "a tenth is missing: {share}");
+        assert_eq!(holes(&whole, &whole, 0.0), 0.0);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use phone::State;
 use rand_core::Rng;
 
 use crate::card::CardSetup;
-use crate::measure::{Clip, Match, align, align_parts, median};
+use crate::measure::{Clip, Match, align, align_parts, holes, median};
 use crate::network::{Datagram, Fate, Network, Time, stream};
 use crate::peer::{Message, Peer};
 use crate::phone::SimPhone;
@@ -452,6 +452,25 @@ impl World {
         self.phones[id.0].shut_down(&mut self.network, now);
     }
 
+    /// Names every phone can resolve.
+    pub fn set_zone(&mut self, names: &[(&str, &[&str])]) {
+        let targets = |addresses: &[&str]| {
+            let target = |address: &&str| sip::Target {
+                transport: sip::Transport::Udp,
+                address: address.parse().expect("an address and port"),
+            };
+            addresses.iter().map(target).collect::<Vec<_>>()
+        };
+        for phone in &mut self.phones {
+            phone.set_zone(
+                names
+                    .iter()
+                    .map(|(name, addresses)| ((*name).to_owned(), targets(addresses)))
+                    .collect(),
+            );
+        }
+    }
+
     /// The kernel tells a phone that nobody listens at this address.
     pub fn unreachable(&mut self, id: PhoneId, remote: SocketAddr) {
         let now = self.now;
@@ -612,6 +631,12 @@ impl World {
         );
         assert!(found.gain_db.abs() < 3.0, "level from {way}: {found:?}");
         found
+    }
+
+    /// Share of the loud 10 ms frames said at `from` that are holes in what `to` heard, in the last `length`.
+    pub fn holes(&self, from: PhoneId, to: PhoneId, length: Duration) -> f64 {
+        let (said, heard) = self.both(from, to, length);
+        holes(&said, &heard, self.compare(from, to, length).delay_s)
     }
 
     /// What a phone's ear heard in the last `length`.

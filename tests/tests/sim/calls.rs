@@ -112,6 +112,12 @@ fn busy() {
     let setup = Setup::default().toml("call", "waiting = false");
     let (l, r, s) = (world.phone(setup.clone()), world.phone(setup.clone()), world.phone(setup));
     world.connect(l, r);
+    // The check at the end of every scenario can fail: a call is not nothing.
+    assert!(
+        world[l]
+            .unrest()
+            .is_some_and(|what| what.contains("dialogs: 1") && what.contains("ports"))
+    );
     world.call(s, "202");
     world.expect_state(s, State::Busy, secs(5));
     assert_eq!(world[s].control.tone(), Some(Tone::Busy));

@@ -147,7 +147,12 @@ fn day(name: &str, seed: u64, rounds: usize) -> World {
 fn a_day_of_random_users() {
     let mut calls = 0;
     let mut hours = 0.0;
-    for seed in 1..=12 {
+    // `OFFHOOK_SIM_DAYS=500` looks at more days than twelve.
+    let days = std::env::var("OFFHOOK_SIM_DAYS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(12);
+    for seed in 1..=days {
         let world = day("monkey", seed, 15);
         for n in 0..3 {
             calls += world[PhoneId(n)]
@@ -159,7 +164,10 @@ fn a_day_of_random_users() {
         hours += world.now().as_secs_f64() / 3_600.0;
     }
     assert!(calls > 300, "only {calls} calls stood");
-    println!("sim monkey: 12 seeds, {hours:.1} h, {calls} times talking; after each of 180 rounds everything was empty");
+    println!(
+        "sim monkey: {days} seeds, {hours:.1} h, {calls} times talking; after each of {} rounds everything was empty",
+        days * 15
+    );
 }
 
 #[test]

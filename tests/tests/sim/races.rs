@@ -265,6 +265,16 @@ fn a_bye_that_is_lost_for_good() {
     world.hang_up(l);
     world.run(secs(40));
     assert!(world[l].unrest().is_none(), "{:?}", world[l].unrest());
+    let byes = world
+        .network
+        .wire
+        .sip_between(phone_ip(l), phone_ip(r))
+        .filter(|sent| sent.datagram.is_sip("BYE"))
+        .count();
+    assert_eq!(
+        byes, 11,
+        "RFC 3261 section 17.1.2.2: at 0, .5, 1.5, 3.5 s, then each 4 s until Timer F"
+    );
     // The other side hears silence; its user hangs up in the end.
     world.hang_up(r);
     world.settle();

@@ -292,3 +292,35 @@ fn an_orderly_end_takes_the_binding_away() {
     world.settle();
     world.report("REGISTER with Expires 0");
 }
+
+#[test]
+fn a_registrar_found_by_name_and_its_stand_in() {
+    let mut world = World::new("registrar by name", 32);
+    world.add_registrar(&[("101", "secret")]).expires = secs(120);
+    let l = world.phone(Setup::default().account_with("101", "secret", "office.example", ""));
+    // Best first: a server that is dead, then the one that lives (RFC 3263 section 4.3).
+    world.set_zone(&[("office.example", &["10.0.0.99:5060", "10.0.0.100:5060"])]);
+    world.until("registered with the second", secs(60), |world| registered(world, l));
+    let took = world.now();
+    world.run(secs(600));
+    assert!(registered(&world, l));
+    world.settle();
+    world.report(&format!(
+        "first server dead: with the second after {:.1} s, and it stays",
+        took.as_secs_f64() - 1.0
+    ));
+}
+
+#[test]
+fn a_name_nobody_knows() {
+    let mut world = World::new("registrar without address", 33);
+    world.add_registrar(&[("101", "secret")]);
+    let l = world.phone(Setup::default().account_with("101", "secret", "offcie.example", ""));
+    world.run(secs(60));
+    let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
+    assert!(error.contains("offcie.example"), "the error names the name: {error:?}");
+    world.set_zone(&[("offcie.example", &["10.0.0.100:5060"])]);
+    world.until("registered once the name exists", secs(300), |world| registered(world, l));
+    world.settle();
+    world.report(&format!("{error:?}; registered once the name existed"));
+}
