@@ -28,7 +28,6 @@ test-unit test-peers test-board test-lint test-cross:
 cross:
 	@scripts/cross build
 
-# not part of make test yet: see scripts/test, do_cross
 cross-test:
 	@scripts/cross test
 
