@@ -332,7 +332,7 @@ fn strangers_are_not_heard() {
     let to = std::net::SocketAddr::new(phone_ip(l), port);
     let before = world[l].stream_stats()[0];
     let mut rng = stream(11, "stranger");
-    let loud = |i: u32| if (i / 8) % 2 == 0 { 0x80_u8 } else { 0x00 };
+    let loud = |i: u32| if (i / 8).is_multiple_of(2) { 0x80_u8 } else { 0x00 };
     for n in 0..600u32 {
         // Three kinds: many that guess, one that sends a stream of its own as a phone would, one that knows source and sequence.
         let real = world
