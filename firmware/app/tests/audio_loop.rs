@@ -76,6 +76,8 @@ fn stream(to: SocketAddr, codec: Codec, payload: u8) -> Box<Stream> {
         opus_dtx: false,
         remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
+        latching: true,
+        protection: media::Protection::Clear,
         direction: Direction { send: true, receive: true },
         ssrc: 7,
         first_sequence: 1,

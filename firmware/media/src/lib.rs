@@ -21,6 +21,7 @@ pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 mod send;
+pub mod srtp;
 mod stats;
 pub mod stream;
 mod stretch;
@@ -30,5 +31,6 @@ pub mod tone;
 mod test_data;
 
 pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
+pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats, Suite};
 pub use stream::{Codec, Direction, Stream, StreamConfig, StreamError, StreamStats};
 pub use tone::{Mix, ToneSegment, ToneSpec};

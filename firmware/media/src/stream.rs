@@ -20,6 +20,7 @@ use crate::receive::{Outcome, Receive};
 use crate::rtcp::Session;
 use crate::rtp::{self, View};
 use crate::send::Send;
+use crate::srtp::{Encryption, Protection, SrtpStats};
 use crate::stats::{self, mos};
 
 /// An audio codec.
@@ -69,6 +70,11 @@ pub struct StreamConfig {
     pub remote_rtp: SocketAddr,
     /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
     pub remote_rtcp: SocketAddr,
+    /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric RTP behind a NAT). `false` where
+    /// the far address was proven, as by a DTLS handshake.
+    pub latching: bool,
+    /// How packets are protected.
+    pub protection: Protection,
     /// Which way sound goes.
     pub direction: Direction,
     /// Our SSRC.
@@ -140,6 +146,10 @@ pub struct StreamStats {
     pub sent_level_dbm0: f32,
     /// Level of what was received last, dBm0.
     pub received_level_dbm0: f32,
+    /// What protection counted.
+    pub srtp: SrtpStats,
+    /// What was measured of the encryption.
+    pub encryption: Encryption,
 }
 
 /// One call's media.
@@ -419,6 +429,8 @@ impl Stream {
             }),
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,
+            srtp: SrtpStats::default(),
+            encryption: Encryption::None,
         }
     }
 }

@@ -122,6 +122,8 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
         opus_dtx: false,
         remote_rtp: far,
         remote_rtcp: far,
+        latching: true,
+        protection: media::Protection::Clear,
         direction: Direction { send: true, receive: true },
         ssrc: 1,
         first_sequence: 0,

@@ -118,6 +118,8 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
         opus_dtx: false,
         remote_rtp: SocketAddr::from(([127, 0, 0, 1], port(1 - side))),
         remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port(1 - side) + 1)),
+        latching: true,
+        protection: media::Protection::Clear,
         direction: Direction { send: true, receive: true },
         ssrc: 0x1111 * (side as u32 + 1),
         first_sequence: 65_500,
