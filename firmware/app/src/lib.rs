@@ -7,6 +7,7 @@ pub mod ctl;
 pub mod driver;
 pub mod echo;
 mod graph;
+pub mod identity;
 pub mod negotiate;
 mod net;
 mod panel;

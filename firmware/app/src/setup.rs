@@ -175,7 +175,7 @@ fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
 }
 
 /// Whole or not at all, through power cuts: written beside, synced, renamed, the folder synced. It holds passwords: 0600.
-fn keep_safely(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn keep_safely(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     if !folder.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
