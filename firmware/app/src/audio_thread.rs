@@ -6,6 +6,7 @@
 //!       ▲                                    poll: card, sockets, orders, (timer while there is no card)
 //!       │                                    sockets ─▶ engine ◀─▶ card        card's capture clock drives engine.process
 //!       └──── Report (spsc, eventfd) ◀────── engine events, things to be freed
+//!             Datagram (spsc, both ways) ◀─▶ STUN and DTLS on the media sockets (RFC 7983)
 //!             Shared (atomics)       ◀────── heartbeat, xruns, late cycles, drops
 //! ```
 //!
@@ -23,7 +24,7 @@ use board::audio::AudioDevice;
 use media::Engine;
 
 pub use cycle::AudioLoop;
-pub use link::{AudioLink, LossReason, Order, Report, Shared, link};
+pub use link::{AudioLink, Datagram, LossReason, Order, Report, Shared, link};
 pub(crate) use sockets::mark;
 pub use sockets::{SocketPair, bind_pair};
 

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
-use media::{Codec, Command, Direction, Stream, StreamConfig, StreamId};
-use offhook::audio_thread::{AudioLink, AudioLoop, LossReason, Order, Report, bind_pair, engine_for, link};
+use media::{Codec, Command, Direction, PacketKind, Stream, StreamConfig, StreamId};
+use offhook::audio_thread::{AudioLink, AudioLoop, Datagram, LossReason, Order, Report, bind_pair, engine_for, link};
 
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
@@ -214,11 +214,62 @@ fn a_call_costs_the_audio_thread_no_memory() {
             .iter()
             .any(|report| matches!(report, Report::CardHome(_, LossReason::Replaced)))
     );
+    handshakes_pass_by_the_engine();
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "allocations on the audio thread");
     assert_eq!(FREES.load(Ordering::Relaxed), 0, "frees on the audio thread");
 
     a_lost_card_comes_home_and_the_call_goes_on();
     a_flood_is_taken_in_portions();
+}
+
+/// STUN and DTLS reach the control thread and leave from the media sockets before any stream has begun; a flood of them is bounded.
+fn handshakes_pass_by_the_engine() {
+    let mut running = Running::start(Some(board::audio::open(&silence()).unwrap()));
+    let (far, to) = receiver();
+    far.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let pair = bind_pair(STREAM, LOOPBACK, 42_206, 46).unwrap();
+    let (rtp, rtcp) = (pair.rtp.local_addr().unwrap(), pair.rtcp.local_addr().unwrap());
+    running.link.send(Order::Sockets(Box::new(pair)));
+    let dtls: Vec<u8> = [22, 254, 253].into_iter().chain(1..100).collect();
+    let mut stun = [0u8; 20];
+    stun[4..8].copy_from_slice(&[0x21, 0x12, 0xA4, 0x42]);
+    let wait = |running: &mut Running, count: usize| {
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut all = Vec::new();
+        while all.len() < count && Instant::now() < until {
+            all.extend(running.link.receive_datagram());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        all
+    };
+    far.send_to(&dtls, rtp).unwrap();
+    far.send_to(&stun, rtcp).unwrap();
+    far.send_to(&[0x80; 40], rtp).unwrap();
+    let came = wait(&mut running, 2);
+    let told: Vec<_> = came.iter().map(|d| (d.stream, d.socket, d.peer, d.bytes.as_slice())).collect();
+    assert!(
+        told.contains(&(STREAM, PacketKind::Rtp, to, &dtls)) && told.contains(&(STREAM, PacketKind::Rtcp, to, &stun)),
+        "{told:?}"
+    );
+    for (socket, from) in [(PacketKind::Rtp, rtp), (PacketKind::Rtcp, rtcp)] {
+        assert!(running.link.send_datagram(Datagram {
+            stream: STREAM,
+            socket,
+            peer: to,
+            bytes: heapless::Vec::from_slice(&dtls).unwrap(),
+        }));
+        let mut buffer = [0; 1500];
+        let (length, came_from) = far.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], came_from), (dtls.as_slice(), from));
+    }
+    for _ in 0..100 {
+        far.send_to(&dtls, rtp).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(wait(&mut running, 16).len(), 16);
+    assert!(running.link.receive_datagram().is_none(), "no more than 16 ever wait");
+    running.link.send(Order::CloseSockets(STREAM));
+    running.quit();
 }
 
 /// A card that works for a while.

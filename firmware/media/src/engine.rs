@@ -4,15 +4,18 @@
 //! handle_packet ─▶ Stream ─▶ hear ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
 //!                                  └─▶ speak: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
 //! handle_command ─▶ streams, tones, mute                      events, retired streams ─▶ poll_event
+//! handle_packet, if STUN or DTLS ─▶ Ring ─▶ poll_foreign (for the control thread)
 //! ```
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::demux::{Foreign, Sorted, sort};
 use crate::drift::CardClock;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
+use crate::ring::Ring;
 use crate::stream::{Direction, Heard, Stream, StreamStats};
 use crate::tone::{ToneGenerator, ToneSpec};
 
@@ -132,6 +135,8 @@ pub struct Transmit<'a> {
 
 /// Events that may wait for [`Engine::poll_event`]. Retired streams wait in a list of their own that is never full.
 const EVENTS: usize = 64;
+/// Datagrams that may wait for [`Engine::poll_foreign`]: two flights of a DTLS handshake.
+const FOREIGN: usize = 16;
 /// How often figures are told.
 const STATS_MS: f64 = 1000.0;
 
@@ -153,6 +158,7 @@ pub struct Engine {
     muted: bool,
     sidetone: Option<f32>,
     outbox: Outbox,
+    foreign: Ring,
     events: heapless::Deque<Event, EVENTS>,
     retired: Option<Box<Stream>>,
     dropped_events: u64,
@@ -181,6 +187,7 @@ impl Engine {
             muted: false,
             sidetone: config.sidetone_db.map(|db| 10f32.powf(f32::from(db) / 20.0)),
             outbox: Outbox::new(),
+            foreign: Ring::new(FOREIGN),
             events: heapless::Deque::new(),
             retired: None,
             dropped_events: 0,
@@ -290,11 +297,23 @@ impl Engine {
         }
     }
 
-    /// A packet came in. `packet` may be changed in place (decryption).
-    pub fn handle_packet(&mut self, id: StreamId, _kind: PacketKind, from: SocketAddr, packet: &mut [u8], arrival: Instant) {
+    /// A datagram came in on a stream's socket. It may be changed in place (decryption). RTP and RTCP go to the stream, told apart by
+    /// their bytes; STUN and DTLS wait for [`Engine::poll_foreign`], whether the stream has begun or not.
+    pub fn handle_packet(&mut self, id: StreamId, socket: PacketKind, from: SocketAddr, packet: &mut [u8], arrival: Instant) {
+        let kind = match sort(packet) {
+            Sorted::Media(kind) => Some(kind),
+            Sorted::Foreign(_) => {
+                self.foreign.push(id, socket, from, |out| {
+                    out.get_mut(..packet.len())?.copy_from_slice(packet);
+                    Some(packet.len())
+                });
+                return;
+            }
+            Sorted::Unknown => None,
+        };
         let arrival_ms = self.ms(arrival);
         let Some(stream) = self.find(id) else { return };
-        match stream.packet(from, packet, arrival, arrival_ms) {
+        match stream.packet(from, kind, packet, arrival, arrival_ms) {
             Heard::Nothing => {}
             Heard::Digit(event) => self.tell(Event::Digit { id, event }),
             Heard::Bye => self.tell(Event::Bye(id)),
@@ -416,6 +435,27 @@ impl Engine {
     /// A packet that must leave; call until `None` after each `process`.
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         self.outbox.pop()
+    }
+
+    /// A STUN or DTLS datagram for the control thread; call until `None` after packets were handled. At most 16 wait, more are dropped
+    /// and counted (both protocols repeat what is lost).
+    pub fn poll_foreign(&mut self) -> Option<Foreign<'_>> {
+        let slot = self.foreign.pop()?;
+        let Sorted::Foreign(protocol) = sort(slot.bytes()) else {
+            return None;
+        };
+        Some(Foreign {
+            stream: slot.stream,
+            socket: slot.kind,
+            from: slot.peer,
+            protocol,
+            bytes: slot.bytes(),
+        })
+    }
+
+    /// STUN and DTLS datagrams dropped because the owner did not poll.
+    pub fn foreign_dropped(&self) -> u64 {
+        self.foreign.dropped()
     }
 
     /// Something the owner should know; call until `None`.

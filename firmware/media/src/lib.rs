@@ -7,6 +7,7 @@
 
 pub mod codec;
 mod conceal;
+mod demux;
 mod drift;
 pub mod dtmf;
 pub mod engine;
@@ -18,6 +19,7 @@ mod outbox;
 mod playout;
 mod receive;
 pub mod resample;
+mod ring;
 pub mod rtcp;
 pub mod rtp;
 mod send;
@@ -30,6 +32,7 @@ pub mod tone;
 #[cfg(test)]
 mod test_data;
 
+pub use demux::{Foreign, Protocol};
 pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats, Suite};
 pub use stream::{Codec, Direction, Stream, StreamConfig, StreamError, StreamStats};

@@ -18,7 +18,7 @@ use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
 use crate::receive::{Outcome, Receive};
 use crate::rtcp::Session;
-use crate::rtp::{self, View};
+use crate::rtp::View;
 use crate::send::Send;
 use crate::srtp::{Encryption, Protection, SrtpStats};
 use crate::stats::{self, mos};
@@ -279,9 +279,9 @@ impl Stream {
         }
     }
 
-    /// A datagram. RTP and RTCP may share a port (RFC 5761): the bytes decide.
-    pub(crate) fn packet(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Heard {
-        match rtp::kind(packet) {
+    /// A datagram, sorted by its bytes (RTP and RTCP may share a port, RFC 5761); `None`: neither.
+    pub(crate) fn packet(&mut self, from: SocketAddr, kind: Option<PacketKind>, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Heard {
+        match kind {
             Some(PacketKind::Rtp) => self.rtp(from, packet, arrival, arrival_ms),
             Some(PacketKind::Rtcp) => self.rtcp(from, packet, arrival),
             None => {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! poll ─▶ orders ─▶ packets in (bounded) ─▶ card: read ─▶ engine.process ─▶ write ─▶ packets out ─▶ reports
+//!            └─ STUN, DTLS to be sent  └─ STUN, DTLS ──────────────────────────────────────────────────▶ to the control thread
 //! ```
 
 use std::io;
@@ -15,7 +16,7 @@ use media::{Engine, PacketKind};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::link::{AudioEnd, AudioSide, LossReason, Order, Report};
+use super::link::{AudioEnd, AudioSide, Datagram, LossReason, Order, Report};
 use super::sockets::{Inbox, Received, SocketPair, wall_clock};
 
 /// Stream sockets held at once: those in the engine, and as many on their way in or out.
@@ -102,6 +103,7 @@ impl AudioLoop {
         let _ = crate::realtime::poll(&mut self.fds[..watched], Duration::from_millis(20));
         self.end.shared.beat();
         self.take_orders();
+        self.send_datagrams();
         let now = Instant::now();
         self.take_packets(now);
         self.run_card();
@@ -145,6 +147,39 @@ impl AudioLoop {
                 }
                 Order::Card(card, engine) => self.take_card(card, engine),
                 Order::Quit => self.running = false,
+            }
+        }
+    }
+
+    /// Sends what the control thread has to say on media sockets. After the orders, so that the socket is here.
+    fn send_datagrams(&mut self) {
+        while let Some(datagram) = self.end.datagrams_out.dequeue() {
+            match self.pairs.iter().find(|pair| pair.stream == datagram.stream) {
+                Some(pair) => {
+                    if pair.send(datagram.socket, &datagram.bytes, datagram.peer).is_err() {
+                        self.end.shared.count_send_error();
+                    }
+                }
+                None => self.end.shared.count_datagram_dropped(),
+            }
+        }
+    }
+
+    /// Hands STUN and DTLS over to the control thread.
+    fn hand_over(&mut self) {
+        while let Some(foreign) = self.engine.poll_foreign() {
+            // MAX_PACKET is the most a datagram here has.
+            let Ok(bytes) = Fixed::from_slice(foreign.bytes) else { continue };
+            let datagram = Datagram {
+                stream: foreign.stream,
+                socket: foreign.socket,
+                peer: foreign.from,
+                bytes,
+            };
+            if self.end.datagrams_in.enqueue(datagram).is_ok() {
+                self.told = true;
+            } else {
+                self.end.shared.count_datagram_dropped();
             }
         }
     }
@@ -233,6 +268,7 @@ impl AudioLoop {
                 }
             }
         }
+        self.hand_over();
     }
 
     /// Does every period the card has ready.

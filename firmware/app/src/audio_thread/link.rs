@@ -1,13 +1,22 @@
-//! The two queues between control and audio thread, and the counters both can read.
+//! The queues between control and audio thread, and the counters both can read.
+//!
+//! ```text
+//! control ── Order ─────▶ audio      streams, sockets, cards
+//!         ◀── Report ────            what the engine tells, what must be freed
+//!         ── Datagram ──▶            STUN and DTLS to be sent from a stream's socket
+//!         ◀── Datagram ──            STUN and DTLS that came to one (RFC 7983)
+//! ```
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use board::audio::{AudioDevice, AudioError};
 use heapless::spsc::{Consumer, Producer, Queue};
-use media::{Engine, StreamId};
+use media::engine::MAX_PACKET;
+use media::{Engine, PacketKind, StreamId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::sockets::SocketPair;
@@ -16,6 +25,8 @@ use super::sockets::SocketPair;
 const ORDERS: usize = 128;
 /// Reports that may wait. The audio thread makes a handful a second.
 const REPORTS: usize = 256;
+/// Datagrams that may wait, each way: two flights of a DTLS handshake. (A queue holds one less than its size.)
+const DATAGRAMS: usize = 17;
 /// Orders kept on the control thread while the queue is full.
 const MOST_KEPT: usize = 1024;
 
@@ -58,6 +69,19 @@ pub enum Report {
     EngineHome(Box<Engine>),
 }
 
+/// A datagram on a media socket that is neither RTP nor RTCP: STUN or DTLS. Copied through the queues, never on the heap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// Whose socket.
+    pub stream: StreamId,
+    /// The RTP or the RTCP socket.
+    pub socket: PacketKind,
+    /// Where it came from, or goes to.
+    pub peer: SocketAddr,
+    /// The datagram.
+    pub bytes: heapless::Vec<u8, MAX_PACKET>,
+}
+
 /// Counters of the audio thread.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -67,6 +91,7 @@ pub struct Shared {
     events_dropped: AtomicU64,
     floods: AtomicU64,
     send_errors: AtomicU64,
+    datagrams_dropped: AtomicU64,
     realtime: AtomicBool,
 }
 
@@ -113,6 +138,11 @@ impl Shared {
         send_errors,
         count_send_error
     );
+    counter!(
+        /// STUN and DTLS datagrams dropped: too many waited for the control thread, or there was no socket to send from.
+        datagrams_dropped,
+        count_datagram_dropped
+    );
 
     /// Whether the thread has real-time priority.
     pub fn realtime(&self) -> bool {
@@ -128,6 +158,8 @@ impl Shared {
 pub struct AudioLink {
     orders: Producer<'static, Order>,
     reports: Consumer<'static, Report>,
+    datagrams_out: Producer<'static, Datagram>,
+    datagrams_in: Consumer<'static, Datagram>,
     wake_audio: Arc<EventFd>,
     wake_control: Arc<EventFd>,
     /// Orders that found the queue full; they go first next time.
@@ -140,6 +172,8 @@ pub struct AudioLink {
 pub(super) struct AudioEnd {
     pub(super) orders: Consumer<'static, Order>,
     pub(super) reports: Producer<'static, Report>,
+    pub(super) datagrams_out: Consumer<'static, Datagram>,
+    pub(super) datagrams_in: Producer<'static, Datagram>,
     pub(super) wake_audio: Arc<EventFd>,
     pub(super) wake_control: Arc<EventFd>,
     pub(super) shared: Arc<Shared>,
@@ -150,14 +184,20 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     // One audio thread a process: its queues live as long as the process does.
     let orders: &'static mut Queue<Order, ORDERS> = Box::leak(Box::new(Queue::new()));
     let reports: &'static mut Queue<Report, REPORTS> = Box::leak(Box::new(Queue::new()));
+    let out: &'static mut Queue<Datagram, DATAGRAMS> = Box::leak(Box::new(Queue::new()));
+    let inward: &'static mut Queue<Datagram, DATAGRAMS> = Box::leak(Box::new(Queue::new()));
     let (order_in, order_out) = orders.split();
     let (report_in, report_out) = reports.split();
+    let (out_in, out_out) = out.split();
+    let (in_in, in_out) = inward.split();
     let eventfd = || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
     let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
     let shared = Arc::new(Shared::default());
     let control = AudioLink {
         orders: order_in,
         reports: report_out,
+        datagrams_out: out_in,
+        datagrams_in: in_out,
         wake_audio: Arc::clone(&wake_audio),
         wake_control: Arc::clone(&wake_control),
         kept: VecDeque::new(),
@@ -167,6 +207,8 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     let audio = AudioEnd {
         orders: order_out,
         reports: report_in,
+        datagrams_out: out_out,
+        datagrams_in: in_in,
         wake_audio,
         wake_control,
         shared,
@@ -207,6 +249,20 @@ impl AudioLink {
     /// What the audio thread told.
     pub fn receive(&mut self) -> Option<Report> {
         self.reports.dequeue()
+    }
+
+    /// A STUN or DTLS datagram that came to a stream's socket; read until `None` when the link wakes, as [`AudioLink::receive`].
+    /// Whatever finds 16 waiting is dropped and counted: both protocols repeat what is lost.
+    pub fn receive_datagram(&mut self) -> Option<Datagram> {
+        self.datagrams_in.dequeue()
+    }
+
+    /// Sends a STUN or DTLS datagram from a stream's socket, at once. `false`: dropped, because 16 wait already.
+    pub fn send_datagram(&mut self, datagram: Datagram) -> bool {
+        let taken = self.datagrams_out.enqueue(datagram).is_ok();
+        // As for orders.
+        let _ = self.wake_audio.write(1);
+        taken
     }
 
     /// Empties the eventfd, before the queue is read.
