@@ -351,7 +351,9 @@ impl SimPhone {
                         },
                         now,
                     ),
-                    sip::Flow::Tcp { remote, .. } => panic!("{}: TCP to {remote}, which nobody opened", self.name),
+                    sip::Flow::Tcp { remote, .. } | sip::Flow::Tls { remote, .. } => {
+                        panic!("{}: TCP to {remote}, which nobody opened", self.name)
+                    }
                 },
                 // No TCP in this network: every connection is refused, as by a host without a listener.
                 Output::Connect { connection, .. } => self.control.handle_closed(connection, &mut self.ports, self.base + now),

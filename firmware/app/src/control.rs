@@ -59,14 +59,18 @@ pub struct Identity {
 pub enum Output {
     /// Send a SIP message.
     Sip(sip::Transmit),
-    /// Open a TCP connection.
+    /// Open a connection.
     Connect {
         /// The number it shall have.
         connection: sip::ConnectionId,
         /// Where to.
         remote: SocketAddr,
+        /// TCP or TLS.
+        transport: sip::Transport,
+        /// TLS: one of these the certificate must be for.
+        names: Vec<String>,
     },
-    /// Close a TCP connection.
+    /// Close a connection.
     Disconnect(sip::ConnectionId),
     /// Resolve a name.
     Lookup(sip::agent::Lookup),
@@ -289,7 +293,26 @@ impl Control {
         self.settle(ports, now);
     }
 
-    /// A TCP connection failed to open, broke or was closed.
+    /// A TLS connection of theirs stands; `names` is who its far end has proved to be.
+    pub fn handle_accepted_tls(
+        &mut self,
+        connection: sip::ConnectionId,
+        remote: SocketAddr,
+        names: Vec<String>,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
+        self.agent.handle_accepted_tls(connection, remote, names, now);
+        self.settle(ports, now);
+    }
+
+    /// A connection that was asked for does not come to be, and why.
+    pub fn handle_refused(&mut self, connection: sip::ConnectionId, reason: &str, ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.handle_refused(connection, reason, now);
+        self.settle(ports, now);
+    }
+
+    /// A connection failed to open, broke or was closed.
     pub fn handle_closed(&mut self, connection: sip::ConnectionId, ports: &mut dyn MediaPorts, now: Instant) {
         self.agent.handle_closed(connection, now);
         self.settle(ports, now);

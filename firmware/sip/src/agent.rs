@@ -40,6 +40,24 @@ pub(crate) enum Waiter {
     Call(Call),
     /// A registration.
     Line(usize),
+    /// A connection that is kept alive.
+    Connection(ConnectionId),
+}
+
+/// What is said of a connection where nothing better is known.
+const BROKEN: &str = "the connection broke or could not be opened";
+
+/// Our own address as this transport's Via and Contact name it.
+pub(crate) fn local_address(config: &AgentConfig, transport: Transport) -> SocketAddr {
+    at_port(config.local, config.tls_port, transport)
+}
+
+/// An address of ours with the port of this transport.
+pub(crate) fn at_port(local: SocketAddr, tls_port: u16, transport: Transport) -> SocketAddr {
+    match transport {
+        Transport::Udp | Transport::Tcp => local,
+        Transport::Tls => SocketAddr::new(local.ip(), tls_port),
+    }
 }
 
 /// The SIP user agent.
@@ -73,7 +91,7 @@ impl UserAgent {
         let lines = config
             .accounts
             .iter()
-            .map(|account| Line::new(account, config.local, &mut tokens, now))
+            .map(|account| Line::new(account, local_address(&config, account.transport), &mut tokens, now))
             .collect();
         let mut agent = Self {
             wire: Wire::new(config.local),
@@ -106,13 +124,13 @@ impl UserAgent {
         self.settle(now);
     }
 
-    /// Bytes came in on a TCP connection.
+    /// Bytes came in on a TCP or TLS connection.
     pub fn handle_stream(&mut self, connection: ConnectionId, bytes: &[u8], now: Instant) {
         let Some(found) = self.wire.connections.get_mut(&connection) else {
             return;
         };
         let remote = found.remote;
-        let flow = Flow::Tcp { connection, remote };
+        let flow = found.flow(connection);
         found.reader.push(bytes);
         self.wire.heard(connection, now);
         // Each frame may end the connection, so it is looked up anew.
@@ -120,28 +138,45 @@ impl UserAgent {
             match frame {
                 Ok(Frame::Message(message)) => self.handle_bytes(flow, &message, now),
                 Ok(Frame::Ping) => self.wire.send(flow, PONG.to_vec(), now),
-                Ok(Frame::Pong) => {}
+                Ok(Frame::Pong) => self.ponged(connection),
                 Err(error) => {
                     self.wire.counters.malformed += 1;
                     self.events.push_back(Event::Note(format!("connection from {remote}: {error}")));
                     self.events.push_back(Event::Close(connection));
-                    self.connection_lost(connection, now);
+                    self.connection_lost(connection, BROKEN, now);
                 }
             }
         }
         self.settle(now);
     }
 
-    /// A TCP connection stands: one asked for by [`Event::Connect`], or one accepted (with a number from `app`'s own, high, range).
+    /// A connection stands: one asked for by [`Event::Connect`], or a TCP one accepted (with a number from `app`'s own, high, range).
     pub fn handle_connected(&mut self, connection: ConnectionId, _local: SocketAddr, remote: SocketAddr, now: Instant) {
-        self.wire.connected(connection, remote, &mut self.events, now);
-        self.connection_opened(connection);
+        if self.wire.connected(connection, remote, now) {
+            self.connection_opened(connection);
+        } else {
+            self.wire
+                .accepted(connection, remote, Transport::Tcp, Vec::new(), &mut self.events, now);
+        }
         self.settle(now);
     }
 
-    /// A TCP connection failed to open, broke or was closed.
+    /// A TLS connection of theirs stands. `names`: the addresses and names its far end has proved to be by a certificate `app`
+    /// trusts; none where it showed none.
+    pub fn handle_accepted_tls(&mut self, connection: ConnectionId, remote: SocketAddr, names: Vec<String>, now: Instant) {
+        self.wire.accepted(connection, remote, Transport::Tls, names, &mut self.events, now);
+        self.settle(now);
+    }
+
+    /// A connection asked for by [`Event::Connect`] does not come to be; `reason` is in words a person can act on.
+    pub fn handle_refused(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
+        self.connection_lost(connection, reason, now);
+        self.settle(now);
+    }
+
+    /// A connection failed to open, broke or was closed.
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
-        self.connection_lost(connection, now);
+        self.connection_lost(connection, BROKEN, now);
         self.settle(now);
     }
 
@@ -236,6 +271,7 @@ impl UserAgent {
                 Waiter::Outgoing(id) => self.outgoing_timeout(id, now),
                 Waiter::Call(call) => self.call_timeout(call, now),
                 Waiter::Line(line) => self.line_timeout(line, now),
+                Waiter::Connection(connection) => self.pulse_timeout(connection, now),
             }
             self.settle(now);
         }
@@ -291,16 +327,16 @@ impl UserAgent {
             }
             Ok(Message::Response(response)) => {
                 self.wire.counters.received += 1;
-                self.handle_response(&response, now);
+                self.handle_response(flow, &response, now);
             }
             Err(error) => self.handle_malformed(flow, &error, now),
         }
     }
 
-    fn connection_lost(&mut self, connection: ConnectionId, now: Instant) {
+    pub(crate) fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         self.wire.closed(connection);
-        let gone = |flow| matches!(flow, Flow::Tcp { connection: c, .. } if c == connection);
-        self.flow_failed(gone, "the connection broke or could not be opened", now);
+        self.deadlines.set(Waiter::Connection(connection), None);
+        self.flow_failed(|flow: Flow| flow.connection() == Some(connection), reason, now);
         self.lines_lost(connection, now);
     }
 

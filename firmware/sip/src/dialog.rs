@@ -116,8 +116,15 @@ impl Dialog {
     }
 
     /// Where requests in this dialog go first: the nearest route, loose or strict, else the target.
+    /// A dialog that began over TLS stays there, whatever the addresses in it say.
     pub(crate) fn hop(&self) -> Result<Hop, HopError> {
-        Hop::of(self.routes.first().map_or(&self.target, |route| &route.uri))
+        let hop = Hop::of(self.routes.first().map_or(&self.target, |route| &route.uri))?;
+        Ok(if self.is_secure() { hop.forced_secure() } else { hop })
+    }
+
+    /// Whether it began over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.flow.is_some_and(Flow::is_secure)
     }
 
     /// A new request in this dialog (section 12.2.1.1), without Via. ACK and CANCEL take the number of their INVITE instead.

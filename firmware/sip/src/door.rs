@@ -9,7 +9,7 @@
 //!          └─ else ────────────────────────────────────────────▶ dropped, counted
 //! ```
 
-use crate::agent::{Flow, UserAgent};
+use crate::agent::{Flow, Transport, UserAgent};
 use crate::message::Request;
 
 /// How a request came in.
@@ -25,11 +25,13 @@ impl UserAgent {
     /// Whether a request outside of any dialog may come in, and by which account.
     pub(crate) fn admit(&self, flow: Flow, request: &Request) -> Option<Entry> {
         let user = request.uri.user().unwrap_or_default();
+        // A line that speaks TLS hears nothing else: the address of a datagram proves nothing.
+        let fits = |line: usize| flow.is_secure() || self.config.accounts.get(line).is_none_or(|a| a.transport != Transport::Tls);
         if let Some(line) = self.lines.iter().position(|line| line.contact_user() == user) {
-            return Some(Entry::Account(line));
+            return fits(line).then_some(Entry::Account(line));
         }
         let ip = flow.remote().ip();
-        let known = |line: &usize| self.lines[*line].knows(ip);
+        let known = |line: &usize| self.lines[*line].knows(ip) && fits(*line);
         let called = |line: &usize| {
             let to = request.headers.to().ok().and_then(|to| to.uri.user());
             self.config

@@ -10,11 +10,12 @@
 //! Requests outside of dialogs that change nothing (OPTIONS, and all that is refused but INVITE) are answered without a
 //! transaction: the same question gets the same answer, and a flood of them fills no table.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::agent::{Flow, UserAgent, Waiter};
+use crate::agent::{Call, Flow, Transport, UserAgent, Waiter};
 use crate::door::Entry;
 use crate::message::{Fault, Method, ParseError, Request, Response, Uri, Via};
 use crate::transaction::server::{Server, State};
@@ -37,13 +38,22 @@ impl UserAgent {
         let Some(key) = server_key(&request, None) else { return };
         let known = self.servers.find(&key);
         match (&request.method, known) {
-            (Method::Ack, known) => return self.handle_ack(known, &request, now),
+            (Method::Ack, known) => return self.handle_ack(flow, known, &request, now),
             (_, Some(transaction)) => return self.repeat(transaction, now),
             (Method::Cancel, None) => return self.handle_cancel(flow, reply, &request, now),
             (_, None) => {}
         }
+        if via.params().has("alias") {
+            self.wire.learn_alias(flow, via.port().unwrap_or(Transport::Tls.default_port()));
+        }
         let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if tagged && let Some(call) = self.call_of(&request) {
+            if self.is_downgrade(call, flow, &request) {
+                self.wire.counters.refused += 1;
+                let response = self.stateless(&request, 403).with_reason("Secure Signalling Required");
+                self.reply(reply, &response, now);
+                return;
+            }
             self.handle_in_dialog(call, reply, &key, &request, now);
             return;
         }
@@ -141,7 +151,7 @@ impl UserAgent {
 
     /// Opens a server transaction; `None` when the table is full.
     pub(crate) fn open(&mut self, reply: Flow, key: &str, request: Request) -> Option<TransactionId> {
-        let machine = Server::new(request.method == Method::Invite, matches!(reply, Flow::Tcp { .. }));
+        let machine = Server::new(request.method == Method::Invite, reply.transport().is_reliable());
         let merge = merge_key(&request)?;
         let to_tag = self.tokens.tag();
         self.servers.insert(
@@ -193,20 +203,27 @@ impl UserAgent {
         self.schedule_server(transaction);
     }
 
-    /// The flow itself, or, when its connection is gone, a new one to where the Via says (section 18.2.2).
+    /// The flow itself, or, when its connection is gone, a new one of the same kind to where the Via says (section 18.2.2).
     fn living_flow(&mut self, flow: Flow, via: Option<&Via>, now: Instant) -> Flow {
         if self.wire.is_alive(flow) {
             return flow;
         }
-        let address = via.and_then(|via| {
-            Some(std::net::SocketAddr::new(
-                via.received().or_else(|| via.host().ip())?,
-                via.port().unwrap_or(5060),
-            ))
+        let transport = flow.transport();
+        let found = via.and_then(|via| {
+            let ip = via.received().or_else(|| via.host().ip())?;
+            let mut names: Vec<String> = self.lines.iter().flat_map(|line| line.names_behind(via.host(), ip)).collect();
+            names.push(crate::outgoing::plain(via.host()));
+            names.dedup();
+            Some((SocketAddr::new(ip, via.port().unwrap_or(transport.default_port())), names))
         });
-        address
-            .and_then(|address| self.wire.connect(address, &mut self.events, now))
+        found
+            .and_then(|(address, names)| self.wire.connect(address, transport, &names, &mut self.events, now))
             .unwrap_or(flow)
+    }
+
+    /// A request for a call that began over TLS must come over TLS: anything else is somebody else's, or a way down.
+    fn is_downgrade(&self, call: Call, flow: Flow, request: &Request) -> bool {
+        !flow.is_secure() && self.calls.get(&call).is_some_and(|state| state.is_secure(request))
     }
 
     /// Sends an answer that no transaction remembers.
@@ -280,7 +297,7 @@ impl UserAgent {
         }
     }
 
-    fn handle_ack(&mut self, transaction: Option<TransactionId>, ack: &Request, now: Instant) {
+    fn handle_ack(&mut self, flow: Flow, transaction: Option<TransactionId>, ack: &Request, now: Instant) {
         if let Some(id) = transaction
             && let Some(entry) = self.servers.get_mut(id)
             && entry.machine.state() != State::Accepted
@@ -290,8 +307,8 @@ impl UserAgent {
             return;
         }
         match self.call_of(ack) {
-            Some(call) => self.acked(call, ack, now),
-            None => self.wire.counters.dropped += 1,
+            Some(call) if !self.is_downgrade(call, flow, ack) => self.acked(call, ack, now),
+            Some(_) | None => self.wire.counters.dropped += 1,
         }
     }
 
@@ -310,7 +327,7 @@ impl UserAgent {
             return;
         };
         // Who cancels must be where the INVITE came from.
-        if entry.reply.remote().ip() != reply.remote().ip() {
+        if entry.reply.remote().ip() != reply.remote().ip() || (entry.reply.is_secure() && !reply.is_secure()) {
             self.wire.counters.dropped += 1;
             return;
         }
@@ -358,7 +375,7 @@ impl UserAgent {
 /// Where answers go (section 18.2.2): back on the connection; over UDP to the source address, at the port rport or the Via names.
 fn reply_flow(flow: Flow, via: &Via) -> Flow {
     match flow {
-        Flow::Tcp { .. } => flow,
+        Flow::Tcp { .. } | Flow::Tls { .. } => flow,
         Flow::Udp { remote } => Flow::Udp {
             remote: via.reply_address().unwrap_or(remote),
         },

@@ -11,6 +11,7 @@ pub mod digest;
 mod door;
 mod incoming;
 mod invite;
+mod keepalive;
 mod locate;
 pub mod message;
 pub mod offer_answer;

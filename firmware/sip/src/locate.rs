@@ -25,11 +25,11 @@ pub(crate) struct Hop {
 /// Why a URI leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HopError {
-    /// TLS is not there yet; going on in the clear would break what the URI promises (RFC 3261 section 26.2.2).
-    #[error("the address asks for TLS, which this phone does not speak yet")]
-    Secure,
+    /// `sips:` over a transport without TLS, or a way that leaves TLS (RFC 3261 section 26.2.2): nothing is sent.
+    #[error("TLS is required here and the address asks for a transport without it: nothing is sent in the clear")]
+    Insecure,
     /// A transport nobody here speaks.
-    #[error("the address asks for a transport other than udp and tcp")]
+    #[error("the address asks for a transport other than udp, tcp and tls")]
     Transport,
     /// tel: and other schemes have no host.
     #[error("the address names no host")]
@@ -46,15 +46,18 @@ impl Hop {
     }
 
     fn of_sip(uri: &SipUri) -> Result<Self, HopError> {
-        if uri.is_secure() {
-            return Err(HopError::Secure);
-        }
         let transport = match uri.params().get("transport") {
             None => None,
             Some(t) if t.eq_ignore_ascii_case("udp") => Some(Transport::Udp),
             Some(t) if t.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
-            Some(t) if t.eq_ignore_ascii_case("tls") => return Err(HopError::Secure),
+            Some(t) if t.eq_ignore_ascii_case("tls") => Some(Transport::Tls),
             Some(_) => return Err(HopError::Transport),
+        };
+        // RFC 3261 section 19.1: `sips:` with transport=tcp is TLS over TCP.
+        let transport = match (uri.is_secure(), transport) {
+            (true, Some(Transport::Udp)) => return Err(HopError::Insecure),
+            (true, None | Some(Transport::Tcp | Transport::Tls)) => Some(Transport::Tls),
+            (false, transport) => transport,
         };
         let maddr = uri.params().get("maddr").and_then(|m| Host::parse(m).ok());
         Ok(Self {
@@ -64,12 +67,35 @@ impl Hop {
         })
     }
 
-    /// The answer that needs no name server: an address is where it says (section 4.1: UDP unless said otherwise, port 5060).
+    /// The answer that needs no name server: an address is where it says (section 4.1: UDP unless said otherwise).
     pub(crate) fn numeric(&self) -> Option<Target> {
+        let transport = self.transport.unwrap_or(Transport::Udp);
         Some(Target {
-            transport: self.transport.unwrap_or(Transport::Udp),
-            address: SocketAddr::new(self.host.ip()?, self.port.unwrap_or(5060)),
+            transport,
+            address: SocketAddr::new(self.host.ip()?, self.port.unwrap_or(transport.default_port())),
         })
+    }
+
+    /// Whether it is TLS or nothing.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.transport == Some(Transport::Tls)
+    }
+
+    /// The same hop by TLS; an error where it says another transport.
+    pub(crate) fn secured(mut self) -> Result<Self, HopError> {
+        match self.transport {
+            None | Some(Transport::Tls) => {
+                self.transport = Some(Transport::Tls);
+                Ok(self)
+            }
+            Some(Transport::Udp | Transport::Tcp) => Err(HopError::Insecure),
+        }
+    }
+
+    /// The same hop by TLS whatever it says: for what belongs to a dialog that began over TLS.
+    pub(crate) fn forced_secure(mut self) -> Self {
+        self.transport = Some(Transport::Tls);
+        self
     }
 }
 
@@ -88,6 +114,9 @@ mod tests {
             ("sip:a@192.0.2.1:5072;transport=TCP", Transport::Tcp, "192.0.2.1:5072"),
             ("sip:a@[2001:db8::1]", Transport::Udp, "[2001:db8::1]:5060"),
             ("sip:a@example.com;maddr=192.0.2.9", Transport::Udp, "192.0.2.9:5060"),
+            ("sip:a@192.0.2.1;transport=tls", Transport::Tls, "192.0.2.1:5061"),
+            ("sips:a@192.0.2.1", Transport::Tls, "192.0.2.1:5061"),
+            ("sips:a@192.0.2.1:5071;transport=tcp", Transport::Tls, "192.0.2.1:5071"),
         ] {
             let target = hop(uri).unwrap().numeric().unwrap();
             assert_eq!((target.transport, target.address), (transport, address.parse().unwrap()), "{uri}");
@@ -97,8 +126,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_reached_is_said() {
-        assert_eq!(hop("sips:a@192.0.2.1"), Err(HopError::Secure));
-        assert_eq!(hop("sip:a@192.0.2.1;transport=tls"), Err(HopError::Secure));
+        assert_eq!(hop("sips:a@192.0.2.1;transport=udp"), Err(HopError::Insecure));
+        let secured = |uri: &str| hop(uri).and_then(Hop::secured).map(|hop| hop.transport);
+        assert_eq!(secured("sip:a@192.0.2.1;transport=udp"), Err(HopError::Insecure));
+        assert_eq!(secured("sip:a@192.0.2.1;transport=tcp"), Err(HopError::Insecure));
+        assert_eq!(secured("sip:a@example.com"), Ok(Some(Transport::Tls)));
         assert_eq!(hop("sip:a@192.0.2.1;transport=sctp"), Err(HopError::Transport));
         assert_eq!(hop("tel:+1201"), Err(HopError::NoHost));
         assert_eq!(hop("mailto:x@y"), Err(HopError::NoHost));

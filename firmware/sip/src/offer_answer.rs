@@ -180,6 +180,8 @@ enum Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     local: LocalMedia,
+    /// The signalling of this leg runs over TLS: keys may stand in its descriptions.
+    secure: bool,
     /// Session id in `o=`.
     id: u64,
     /// Version in `o=`; rises with every change.
@@ -207,6 +209,7 @@ impl Session {
         }
         Self {
             local,
+            secure: false,
             id,
             version: id,
             wish: Direction::SendRecv,
@@ -216,6 +219,17 @@ impl Session {
             mux: false,
             last: None,
         }
+    }
+
+    /// Says whether the signalling of this leg is secure; until then it is not.
+    pub(crate) fn set_secure(&mut self, secure: bool) {
+        self.secure = secure;
+    }
+
+    /// Whether the signalling of this leg is secure.
+    #[allow(dead_code)] // asked where keys go into descriptions
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// Sets what this phone wants from the next description on.

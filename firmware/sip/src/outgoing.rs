@@ -15,10 +15,10 @@ mod login;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::agent::{Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter};
+use crate::agent::{Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter, at_port};
 use crate::digest;
 use crate::locate::{Hop, HopError};
-use crate::message::{Method, Request, Response, Via};
+use crate::message::{Host, Method, Request, Response, Via};
 use crate::timer::TIMER_C;
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, TransactionId, client_key, response_key};
@@ -28,8 +28,9 @@ pub(crate) type OutgoingId = u64;
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).
 const UDP_LIMIT: usize = 1300;
-/// How long a TCP connection may take to open before the next address is tried.
+/// How long a connection may take to open before the next address is tried; TLS needs its handshake besides.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+const CONNECT_TIME_TLS: Duration = Duration::from_secs(10);
 /// Most addresses tried.
 const MAX_TARGETS: usize = 8;
 /// Most branches of one INVITE that are acknowledged.
@@ -177,15 +178,25 @@ impl UserAgent {
     pub(crate) fn located(&mut self, lookup: LookupId, targets: &[Target], now: Instant) {
         let Some(id) = self.lookups.remove(&lookup) else { return };
         let Some(outgoing) = self.outgoing.get(&id) else { return };
-        let reason = format!("the name {} does not resolve: check the name and the DNS server", outgoing.hop.host);
+        let reason = if outgoing.hop.is_secure() && targets.iter().any(|target| target.transport != Transport::Tls) {
+            format!(
+                "the name {} has no server for TLS: nothing is sent without; check the transport, or ask the provider",
+                outgoing.hop.host
+            )
+        } else {
+            format!("the name {} does not resolve: check the name and the DNS server", outgoing.hop.host)
+        };
         self.set_targets(id, targets);
         self.try_next(id, 503, &reason, now);
     }
 
     fn set_targets(&mut self, id: OutgoingId, targets: &[Target]) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        // What shall go by TLS goes nowhere else, whatever an answer out of DNS says.
+        let fits = |target: &&Target| !outgoing.hop.is_secure() || target.transport == Transport::Tls;
         outgoing.attempts = targets
             .iter()
+            .filter(fits)
             .take(MAX_TARGETS)
             .map(|target| Attempt {
                 target: *target,
@@ -238,11 +249,19 @@ impl UserAgent {
     /// Builds the bytes for one address and opens a transaction for them; whether that worked.
     fn send_attempt(&mut self, id: OutgoingId, attempt: Attempt, now: Instant) -> bool {
         let branch = self.tokens.branch();
-        let local = self.wire.local;
+        let (local, tls_port) = (self.wire.local, self.config.tls_port);
+        let names = self.names_expected(id, attempt.target);
         let Some(outgoing) = self.outgoing.get_mut(&id) else { return true };
         let mut request = outgoing.request.clone();
         let mut transport = attempt.target.transport;
-        request.headers.push_front("Via", Via::new(name(transport), local, &branch));
+        if outgoing.hop.is_secure() && transport != Transport::Tls {
+            return false;
+        }
+        let via = |transport: Transport| match (Via::new(transport.name(), at_port(local, tls_port, transport), &branch), transport) {
+            (via, Transport::Udp | Transport::Tcp) => via,
+            (via, Transport::Tls) => via.with_alias(),
+        };
+        request.headers.push_front("Via", via(transport));
         let mut bytes = request.to_bytes();
         if transport == Transport::Udp && bytes.len() > UDP_LIMIT && !attempt.small_or_not {
             // Large requests go by TCP; where nobody listens there, by UDP after all.
@@ -251,7 +270,7 @@ impl UserAgent {
                 small_or_not: true,
                 ..attempt
             });
-            request.headers.set_top_via(&Via::new(name(transport), local, &branch));
+            request.headers.set_top_via(&via(transport));
             bytes = request.to_bytes();
         }
         outgoing.current = Some(attempt);
@@ -259,10 +278,10 @@ impl UserAgent {
         let remote = attempt.target.address;
         let flow = match transport {
             Transport::Udp => Some(Flow::Udp { remote }),
-            Transport::Tcp => {
-                let same = |flow: &Flow| matches!(flow, Flow::Tcp { .. }) && flow.remote().ip() == remote.ip() && self.wire.is_alive(*flow);
+            Transport::Tcp | Transport::Tls => {
+                let same = |flow: &Flow| flow.transport() == transport && flow.remote().ip() == remote.ip() && self.wire.is_alive(*flow);
                 let known = outgoing.flow.filter(same);
-                known.or_else(|| self.wire.connect(remote, &mut self.events, now))
+                known.or_else(|| self.wire.connect(remote, transport, &names, &mut self.events, now))
             }
         };
         let Some(flow) = flow else { return false };
@@ -283,7 +302,7 @@ impl UserAgent {
         outgoing.flow = Some(flow);
         let invite = request.method == Method::Invite;
         let key = client_key(&branch, &request.method);
-        let machine = Client::new(invite, transport == Transport::Tcp, now);
+        let machine = Client::new(invite, transport.is_reliable(), now);
         let entry = ClientEntry {
             machine,
             request,
@@ -295,14 +314,35 @@ impl UserAgent {
             return false;
         };
         outgoing.transaction = Some(transaction);
-        outgoing.deadline = match flow {
-            Flow::Tcp { connection, .. } if !self.wire.connections.get(&connection).is_some_and(|c| c.open) => Some(now + CONNECT_TIME),
-            Flow::Tcp { .. } | Flow::Udp { .. } => None,
-        };
+        let opening = flow
+            .connection()
+            .is_some_and(|connection| !self.wire.connections.get(&connection).is_some_and(|c| c.open));
+        outgoing.deadline = opening.then(|| {
+            now + match transport {
+                Transport::Udp | Transport::Tcp => CONNECT_TIME,
+                Transport::Tls => CONNECT_TIME_TLS,
+            }
+        });
         self.deadlines.set(Waiter::Outgoing(id), outgoing.deadline);
         self.schedule_client(transaction);
         self.wire.send(flow, bytes, now);
         true
+    }
+
+    /// Who the server at this place must prove to be: the SIP domain, never a name DNS led to (RFC 5922 section 4, RFC 3263 section
+    /// 4.1). Where an account names its server itself, that name counts as well.
+    fn names_expected(&self, id: OutgoingId, target: Target) -> Vec<String> {
+        let Some(outgoing) = self.outgoing.get(&id) else {
+            return Vec::new();
+        };
+        let host = &outgoing.hop.host;
+        let line = outgoing.account.and_then(|account| self.lines.get(account));
+        let mut names = line.map(|line| line.names_behind(host, target.address.ip())).unwrap_or_default();
+        let shown = plain(host);
+        if !names.contains(&shown) {
+            names.push(shown);
+        }
+        names
     }
 
     /// A connection stands: what waited for it has been sent.
@@ -310,7 +350,7 @@ impl UserAgent {
         let waiting: Vec<OutgoingId> = self
             .clients
             .iter()
-            .filter(|(_, entry)| matches!(entry.flow, Flow::Tcp { connection: c, .. } if c == connection))
+            .filter(|(_, entry)| entry.flow.connection() == Some(connection))
             .filter_map(|(_, entry)| entry.owner)
             .collect();
         for id in waiting {
@@ -341,7 +381,7 @@ impl UserAgent {
     }
 
     /// A response came in.
-    pub(crate) fn handle_response(&mut self, response: &Response, now: Instant) {
+    pub(crate) fn handle_response(&mut self, flow: Flow, response: &Response, now: Instant) {
         // More than one Via: it is not for us (section 18.1.2).
         let transaction = response_key(response)
             .filter(|_| response.headers.via_count() == 1)
@@ -353,7 +393,8 @@ impl UserAgent {
         let same = |a: &Request, b: &Response| {
             a.headers.call_id() == b.headers.call_id() && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
         };
-        if !same(&entry.request, response) {
+        // What was asked in confidence is not answered in public.
+        if !same(&entry.request, response) || (entry.flow.is_secure() && !flow.is_secure()) {
             self.wire.counters.dropped += 1;
             return;
         }
@@ -425,9 +466,10 @@ impl UserAgent {
     }
 }
 
-fn name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Udp => "UDP",
-        Transport::Tcp => "TCP",
+/// A host as a certificate names it: an IPv6 address without brackets, a name without the dot of the root.
+pub(crate) fn plain(host: &Host) -> String {
+    match host.ip() {
+        Some(ip) => ip.to_string(),
+        None => host.to_string().trim_end_matches('.').to_ascii_lowercase(),
     }
 }

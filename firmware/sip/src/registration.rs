@@ -11,10 +11,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::agent::{AccountConfig, AccountId, ConnectionId, Event, Flow, Target, Transport, UserAgent, Waiter};
+use crate::agent::{AccountConfig, AccountId, ConnectionId, Event, Flow, Target, Transport, UserAgent, Waiter, at_port};
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, SipUri, Uri};
-use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose, plain};
 use crate::timer::earliest;
 use crate::token::Tokens;
 
@@ -124,11 +124,28 @@ impl Line {
 
     /// Our contact.
     pub(crate) fn contact(&self, transport: Transport) -> SipUri {
-        let uri = SipUri::at(self.public).with_user(&self.user);
-        match transport {
-            Transport::Udp => uri,
-            Transport::Tcp => uri.with_param("transport", Some("tcp")),
-        }
+        with_transport(SipUri::at(self.public).with_user(&self.user), transport)
+    }
+
+    /// The connection it registered over.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        self.connection
+    }
+
+    /// Who is behind this host, if it is one of the account's servers: the account's domain. An address counts because the account
+    /// names it or its domain was found there; the certificate must be the domain's all the same.
+    pub(crate) fn names_behind(&self, host: &Host, ip: IpAddr) -> Vec<String> {
+        let ours = self.hosts.iter().any(|known| known.matches(host)) || (host.ip().is_some() && self.knows(ip));
+        self.hosts.first().filter(|_| ours).map(plain).into_iter().collect()
+    }
+}
+
+/// A Contact that says its transport; UDP goes without saying.
+pub(crate) fn with_transport(uri: SipUri, transport: Transport) -> SipUri {
+    match transport {
+        Transport::Udp => uri,
+        Transport::Tcp => uri.with_param("transport", Some("tcp")),
+        Transport::Tls => uri.with_param("transport", Some("tls")),
     }
 }
 
@@ -145,10 +162,14 @@ pub(crate) fn server_uri(text: &str) -> Option<SipUri> {
 fn home(account: &AccountConfig) -> Result<Hop, HopError> {
     let text = account.registrar.as_ref().unwrap_or(&account.domain);
     let mut hop = Hop::of(&server_uri(text).ok_or(HopError::NoHost)?.into())?;
-    if account.transport == Transport::Tcp {
-        hop.transport = hop.transport.or(Some(Transport::Tcp));
+    match account.transport {
+        Transport::Udp => Ok(hop),
+        Transport::Tcp => {
+            hop.transport = hop.transport.or(Some(Transport::Tcp));
+            Ok(hop)
+        }
+        Transport::Tls => hop.secured(),
     }
-    Ok(hop)
 }
 
 impl UserAgent {
@@ -165,9 +186,10 @@ impl UserAgent {
         };
         let mut routes = Vec::new();
         if let Some(proxy) = account.outbound_proxy.as_deref().and_then(server_uri) {
-            let proxy = match account.transport {
-                Transport::Tcp if !proxy.params().has("transport") => proxy.with_param("transport", Some("tcp")),
-                Transport::Tcp | Transport::Udp => proxy,
+            let proxy = if proxy.params().has("transport") {
+                proxy
+            } else {
+                with_transport(proxy, account.transport)
             };
             routes.push(NameAddr::new(proxy.with_param("lr", None)));
         }
@@ -175,7 +197,10 @@ impl UserAgent {
             routes.clone_from(&state.service_route);
         }
         let hop = match routes.first() {
-            Some(route) => Hop::of(&route.uri),
+            Some(route) => Hop::of(&route.uri).and_then(|hop| match account.transport {
+                Transport::Udp | Transport::Tcp => Ok(hop),
+                Transport::Tls => hop.secured(),
+            }),
             None => home(account),
         };
         (routes, hop)
@@ -334,14 +359,18 @@ impl UserAgent {
             .ok()
             .and_then(|via| Some(SocketAddr::new(via.received()?, via.rport()?)));
         let old = state.contact(transport);
-        if let Some(seen) = seen.filter(|seen| transport == Transport::Udp && *seen != state.public && state.corrections < MAX_CORRECTIONS)
-        {
+        // A server cannot open a TLS connection to a phone behind a firewall; told where this one comes from it can use it.
+        let told = |seen: &SocketAddr| transport != Transport::Tcp && *seen != state.public && state.corrections < MAX_CORRECTIONS;
+        if let Some(seen) = seen.filter(told) {
             state.corrections += 1;
             state.public = seen;
             state.old_contact = Some(old);
             self.send_register(line, now);
         } else {
             state.corrections = 0;
+            if let Some(connection) = state.connection {
+                self.keep_alive(connection, now);
+            }
             self.events.push_back(Event::Registration {
                 account: AccountId(line),
                 until: Some(until),
@@ -408,15 +437,17 @@ impl UserAgent {
     /// The phone's own address is another one.
     pub(crate) fn moved(&mut self, local: SocketAddr, now: Instant) {
         let old_local = self.wire.local;
+        let tls_port = self.config.tls_port;
         self.wire.local = local;
         for line in 0..self.lines.len() {
             let transport = self.config.accounts.get(line).map_or(Transport::Udp, |a| a.transport);
             if let Some(state) = self.lines.get_mut(line) {
-                if old_local != local && state.until.is_some() && state.public != local {
+                let here = at_port(local, tls_port, transport);
+                if old_local != local && state.until.is_some() && state.public != here {
                     state.old_contact = Some(state.contact(transport));
                 }
                 if old_local != local {
-                    state.public = local;
+                    state.public = here;
                 }
             }
             self.register_line(line, now);
@@ -443,7 +474,7 @@ impl UserAgent {
 
     /// Remembers over which connection a line registered.
     pub(crate) fn registered_over(&mut self, line: usize, flow: Flow) {
-        if let (Some(state), Flow::Tcp { connection, .. }) = (self.lines.get_mut(line), flow) {
+        if let (Some(state), Some(connection)) = (self.lines.get_mut(line), flow.connection()) {
             state.connection = Some(connection);
         }
     }

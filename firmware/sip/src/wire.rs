@@ -1,8 +1,8 @@
-//! Everything between messages and the sockets `app` holds: the queue of what must leave, and the TCP connections.
+//! Everything between messages and the sockets `app` holds: the queue of what must leave, and the connections.
 //!
 //! ```text
 //! send(flow, bytes) ─┬─ UDP ──────────────────────────────────▶ queue ─▶ poll_transmit
-//!                    └─ TCP: open ────────────────────────────▶ queue
+//!                    └─ TCP, TLS: open ────────────────────────────▶ queue
 //!                            opening: kept until it stands ───▶ queue
 //! ```
 
@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::agent::{ConnectionId, Counters, Event, Flow, Transmit};
+use crate::agent::{ConnectionId, Counters, Event, Flow, Transmit, Transport};
+use crate::keepalive::Pulse;
 use crate::stream::StreamReader;
 
 /// Most connections at once, theirs and ours.
@@ -20,14 +21,58 @@ const MAX_WAITING: usize = 16;
 /// Most messages that wait for `app`; it empties the queue after every call.
 const MAX_QUEUE: usize = 4096;
 
-/// One TCP connection.
+/// One connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) remote: SocketAddr,
+    pub(crate) transport: Transport,
+    /// TLS: who the far end must be (ours), or has proved to be (theirs).
+    names: Vec<String>,
+    /// We opened it.
+    ours: bool,
+    /// Where its far end listens, as it said in a request of its own (RFC 5923): requests for there take this connection.
+    alias: Option<SocketAddr>,
     pub(crate) open: bool,
     waiting: Vec<Vec<u8>>,
     pub(crate) reader: StreamReader,
     used: Instant,
+    pub(crate) pulse: Pulse,
+}
+
+impl Connection {
+    fn new(remote: SocketAddr, transport: Transport, names: Vec<String>, ours: bool, now: Instant) -> Self {
+        Self {
+            remote,
+            transport,
+            names,
+            ours,
+            alias: None,
+            open: !ours,
+            waiting: Vec::new(),
+            reader: StreamReader::default(),
+            used: now,
+            pulse: Pulse::default(),
+        }
+    }
+
+    /// The way along it.
+    pub(crate) fn flow(&self, id: ConnectionId) -> Flow {
+        Flow::of(self.transport, id, self.remote)
+    }
+
+    /// Whether a request for this place may take it. Over TLS the place is not enough: what was proved when it was opened must be
+    /// what this request needs, or a server of one domain would get what is meant for another on the same machine.
+    fn serves(&self, remote: SocketAddr, transport: Transport, names: &[String]) -> bool {
+        let place = self.remote == remote || self.alias == Some(remote);
+        let proved = if self.ours {
+            self.names == names
+        } else {
+            names
+                .iter()
+                .any(|name| self.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+        };
+        place && self.transport == transport && (transport != Transport::Tls || proved)
+    }
 }
 
 /// What leaves, and by what.
@@ -53,7 +98,7 @@ impl Wire {
 
     /// Sends one message; on a connection that is gone it is lost, and its transaction will notice.
     pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>, now: Instant) {
-        if let Flow::Tcp { connection, .. } = flow {
+        if let Some(connection) = flow.connection() {
             match self.connections.get_mut(&connection) {
                 Some(found) if found.open => found.used = now,
                 Some(found) if found.waiting.len() < MAX_WAITING => {
@@ -74,63 +119,88 @@ impl Wire {
         self.queue.push_back(Transmit { flow, bytes });
     }
 
-    /// The connection to an address: one that stands or is being opened, else a new one. `None` when there are too many.
-    pub(crate) fn connect(&mut self, remote: SocketAddr, events: &mut VecDeque<Event>, now: Instant) -> Option<Flow> {
-        if let Some((id, _)) = self.connections.iter().find(|(_, c)| c.remote == remote) {
-            return Some(Flow::Tcp { connection: *id, remote });
+    /// The connection to an address: one that stands or is being opened, else a new one. `None` when there are too many, and for
+    /// UDP. With TLS the far end must prove to be one of `names`.
+    pub(crate) fn connect(
+        &mut self,
+        remote: SocketAddr,
+        transport: Transport,
+        names: &[String],
+        events: &mut VecDeque<Event>,
+        now: Instant,
+    ) -> Option<Flow> {
+        if transport == Transport::Udp {
+            return None;
+        }
+        if let Some((id, found)) = self.connections.iter().find(|(_, c)| c.serves(remote, transport, names)) {
+            return Some(found.flow(*id));
         }
         if !self.make_room(events) {
             return None;
         }
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.connections.insert(
-            id,
-            Connection {
-                remote,
-                open: false,
-                waiting: Vec::new(),
-                reader: StreamReader::default(),
-                used: now,
-            },
-        );
-        events.push_back(Event::Connect { connection: id, remote });
-        Some(Flow::Tcp { connection: id, remote })
+        let connection = Connection::new(remote, transport, names.to_vec(), true, now);
+        let flow = connection.flow(id);
+        self.connections.insert(id, connection);
+        events.push_back(Event::Connect {
+            connection: id,
+            remote,
+            transport,
+            names: names.to_vec(),
+        });
+        Some(flow)
     }
 
     /// Whether a flow can carry something now or soon.
     pub(crate) fn is_alive(&self, flow: Flow) -> bool {
-        match flow {
-            Flow::Udp { .. } => true,
-            Flow::Tcp { connection, .. } => self.connections.contains_key(&connection),
+        flow.connection()
+            .is_none_or(|connection| self.connections.contains_key(&connection))
+    }
+
+    /// A connection we asked for stands; whether we did ask.
+    pub(crate) fn connected(&mut self, id: ConnectionId, remote: SocketAddr, now: Instant) -> bool {
+        let Some(found) = self.connections.get_mut(&id) else {
+            return false;
+        };
+        found.open = true;
+        found.remote = remote;
+        let flow = found.flow(id);
+        let waiting = std::mem::take(&mut found.waiting);
+        for bytes in waiting {
+            self.send(flow, bytes, now);
+        }
+        true
+    }
+
+    /// A connection of theirs stands. `names`: who its far end has proved to be.
+    pub(crate) fn accepted(
+        &mut self,
+        id: ConnectionId,
+        remote: SocketAddr,
+        transport: Transport,
+        names: Vec<String>,
+        events: &mut VecDeque<Event>,
+        now: Instant,
+    ) {
+        if self.make_room(events) {
+            self.connections.insert(id, Connection::new(remote, transport, names, false, now));
+        } else {
+            events.push_back(Event::Close(id));
         }
     }
 
-    /// A connection stands.
-    pub(crate) fn connected(&mut self, id: ConnectionId, remote: SocketAddr, events: &mut VecDeque<Event>, now: Instant) {
-        if let Some(found) = self.connections.get_mut(&id) {
-            found.open = true;
-            found.remote = remote;
-            let waiting = std::mem::take(&mut found.waiting);
-            for bytes in waiting {
-                self.send(Flow::Tcp { connection: id, remote }, bytes, now);
-            }
-            return;
+    /// The far end of a connection says where it listens (RFC 5923 section 5). Believed only of who proved to be somebody: else
+    /// anybody could have calls for another's address sent to himself.
+    pub(crate) fn learn_alias(&mut self, flow: Flow, port: u16) {
+        if let Some(connection) = flow.connection()
+            && let Some(found) = self.connections.get_mut(&connection)
+            && found.transport == Transport::Tls
+            && !found.ours
+            && !found.names.is_empty()
+        {
+            found.alias = Some(SocketAddr::new(found.remote.ip(), port));
         }
-        if !self.make_room(events) {
-            events.push_back(Event::Close(id));
-            return;
-        }
-        self.connections.insert(
-            id,
-            Connection {
-                remote,
-                open: true,
-                waiting: Vec::new(),
-                reader: StreamReader::default(),
-                used: now,
-            },
-        );
     }
 
     /// Where there are too many connections the longest unused one gives way: who still needs it opens it again.

@@ -374,7 +374,7 @@ fn case_14_redirections_are_followed_a_few_times() {
     let mut world = World::alone();
     let (_, mut invite) = called(&mut world);
     for hop in 1..=5 {
-        let contact = format!("<sips:no@192.0.2.8>, <sip:worse@192.0.2.8>;q=0.1, <sip:hop{hop}@192.0.2.9>;q=0.7");
+        let contact = format!("<mailto:no@192.0.2.8>, <sip:worse@192.0.2.8>;q=0.1, <sip:hop{hop}@192.0.2.9>;q=0.7");
         world.answer(&invite, 302, Some("x"), PEER, &[("Contact", &contact)], None);
         world.request(&Method::Ack);
         let next = world.request(&Method::Invite);

@@ -39,6 +39,7 @@ pub(super) fn agent_config(config: &config::Config, local: SocketAddr, seed: [u8
         direct_calls: config.call.direct,
         codecs: config.codecs.order.iter().copied().map(crate::negotiate::codec_offered).collect(),
         local,
+        tls_port: 5061,
         seed,
     }
 }
@@ -111,7 +112,17 @@ impl Control {
             }
             sip::Event::Ended { call, by, code, reason } => self.ended(call, by, code, reason, ports, now),
             sip::Event::Lookup(lookup) => self.outputs.push_back(Output::Lookup(lookup)),
-            sip::Event::Connect { connection, remote } => self.outputs.push_back(Output::Connect { connection, remote }),
+            sip::Event::Connect {
+                connection,
+                remote,
+                transport,
+                names,
+            } => self.outputs.push_back(Output::Connect {
+                connection,
+                remote,
+                transport,
+                names,
+            }),
             sip::Event::Close(connection) => self.outputs.push_back(Output::Disconnect(connection)),
             sip::Event::Note(text) => self.note(&text),
         }

@@ -17,9 +17,21 @@ impl Driver {
             self.hand_over_sockets();
             match output {
                 Output::Sip(message) => self.send_sip(message),
-                Output::Connect { connection, remote } => {
-                    tcp::connect(connection, remote, self.config.network.sip_dscp, self.heard.clone());
-                }
+                Output::Connect {
+                    connection,
+                    remote,
+                    transport,
+                    names: _,
+                } => match transport {
+                    sip::Transport::Tls => {
+                        let now = std::time::Instant::now();
+                        self.control
+                            .handle_refused(connection, "this phone has no TLS yet", &mut self.ports, now);
+                    }
+                    sip::Transport::Tcp | sip::Transport::Udp => {
+                        tcp::connect(connection, remote, self.config.network.sip_dscp, self.heard.clone());
+                    }
+                },
                 Output::Disconnect(connection) => drop(self.connections.remove(&connection)),
                 Output::Lookup(lookup) => lookup::start(lookup, self.config.network.bind, self.heard.clone()),
                 Output::Media(command) => self.link.send(Order::Media(command)),
@@ -53,11 +65,11 @@ impl Driver {
                     self.control.handle_unreachable(remote, &mut self.ports, std::time::Instant::now());
                 }
             }
-            sip::Flow::Tcp { connection, remote } => {
+            sip::Flow::Tcp { connection, remote } | sip::Flow::Tls { connection, remote } => {
                 let Some(out) = self.connections.get(&connection) else { return };
                 if out.try_send(message.bytes).is_err() {
                     // It does not read, or is gone: dropping the sender ends its task, which tells.
-                    tracing::debug!("TCP to {remote}: the far end does not read");
+                    tracing::debug!("{} to {remote}: the far end does not read", message.flow.transport().name());
                     self.connections.remove(&connection);
                 }
             }

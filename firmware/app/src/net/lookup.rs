@@ -3,8 +3,8 @@
 //! ```text
 //! number as host ───────────────────────────────────────────────▶ address, port or 5060
 //! port given ───────────────────────────────────▶ A, AAAA ──────▶ address, that port
-//! transport given ─────────────▶ SRV of it ─────▶ A, AAAA ──────▶ …  (none: A, AAAA with 5060)
-//! neither ──▶ NAPTR ──▶ SRV (none: SRV of UDP, then TCP) ──▶ …
+//! transport given ─────────────▶ SRV of it ─────▶ A, AAAA ──────▶ …  (none: A, AAAA with 5060, TLS 5061)
+//! TLS, or none ─▶ NAPTR ──▶ SRV (none: SRV of UDP, TCP, TLS) ──▶ …     TLS takes SIPS+D2T and _sips._tcp and nothing else
 //! ```
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -18,8 +18,6 @@ use tokio::sync::mpsc;
 
 use super::Heard;
 
-/// Where SIP listens unless something says otherwise.
-const SIP_PORT: u16 = 5060;
 /// A whole lookup takes no longer; a phone without network hears congestion, not nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Places kept of one answer.
@@ -41,14 +39,14 @@ pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<Heard>) {
 /// A socket bound to `::` reaches both families, any other its own; TCP opens a socket of the right one.
 fn can_reach(bind: IpAddr, target: &Target) -> bool {
     let all = bind == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    all || target.transport == Transport::Tcp || target.address.is_ipv6() == bind.is_ipv6()
+    all || target.transport != Transport::Udp || target.address.is_ipv6() == bind.is_ipv6()
 }
 
 async fn find(lookup: &Lookup) -> Vec<Target> {
     let host = lookup.host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = host.parse::<IpAddr>() {
         let transport = lookup.transport.unwrap_or(Transport::Udp);
-        let address = SocketAddr::new(ip, lookup.port.unwrap_or(SIP_PORT));
+        let address = SocketAddr::new(ip, lookup.port.unwrap_or(transport.default_port()));
         return vec![Target { transport, address }];
     }
     // Built anew each time: an answer must not outlive the network it came from, and calls are rare.
@@ -63,8 +61,8 @@ async fn find(lookup: &Lookup) -> Vec<Target> {
         return addresses(&resolver, host, port, lookup.transport.unwrap_or(Transport::Udp)).await;
     }
     let services = match lookup.transport {
-        Some(transport) => vec![(transport, srv_name(transport, host))],
-        None => services(&resolver, host).await,
+        Some(transport @ (Transport::Udp | Transport::Tcp)) => vec![(transport, srv_name(transport, host))],
+        wanted @ (Some(Transport::Tls) | None) => services(naptr(&resolver, host).await, wanted, host),
     };
     let mut targets = Vec::new();
     for (transport, name) in services {
@@ -76,7 +74,8 @@ async fn find(lookup: &Lookup) -> Vec<Target> {
         }
     }
     if targets.is_empty() {
-        targets = addresses(&resolver, host, SIP_PORT, lookup.transport.unwrap_or(Transport::Udp)).await;
+        let transport = lookup.transport.unwrap_or(Transport::Udp);
+        targets = addresses(&resolver, host, transport.default_port(), transport).await;
     }
     targets
 }
@@ -85,32 +84,56 @@ fn srv_name(transport: Transport, host: &str) -> String {
     match transport {
         Transport::Udp => format!("_sip._udp.{host}"),
         Transport::Tcp => format!("_sip._tcp.{host}"),
+        Transport::Tls => format!("_sips._tcp.{host}"),
     }
 }
 
-/// Which services a domain offers that we speak, in its own order (RFC 3263 section 4.1).
-async fn services(resolver: &TokioResolver, host: &str) -> Vec<(Transport, String)> {
-    let mut offered = Vec::new();
-    if let Ok(answer) = resolver.lookup(host, hickory_resolver::proto::rr::RecordType::NAPTR).await {
-        for record in answer.answers() {
-            let RData::NAPTR(naptr) = &record.data else { continue };
-            let transport = match naptr.services.to_ascii_uppercase().as_slice() {
-                b"SIP+D2U" => Transport::Udp,
-                b"SIP+D2T" => Transport::Tcp,
-                _ => continue,
-            };
-            if naptr.flags.eq_ignore_ascii_case(b"s") {
-                offered.push((naptr.order, naptr.preference, transport, naptr.replacement.to_utf8()));
-            }
-        }
-    }
-    offered.sort_by_key(|(order, preference, ..)| (*order, *preference));
-    if offered.is_empty() {
-        return [Transport::Udp, Transport::Tcp]
+/// One NAPTR record that leads to SRV records.
+#[derive(Debug, Clone)]
+struct Naptr {
+    order: u16,
+    preference: u16,
+    service: String,
+    replacement: String,
+}
+
+async fn naptr(resolver: &TokioResolver, host: &str) -> Vec<Naptr> {
+    let Ok(answer) = resolver.lookup(host, hickory_resolver::proto::rr::RecordType::NAPTR).await else {
+        return Vec::new();
+    };
+    let leads_on = |record: &hickory_resolver::proto::rr::Record| match &record.data {
+        RData::NAPTR(naptr) if naptr.flags.eq_ignore_ascii_case(b"s") => Some(Naptr {
+            order: naptr.order,
+            preference: naptr.preference,
+            service: String::from_utf8_lossy(&naptr.services).to_ascii_uppercase(),
+            replacement: naptr.replacement.to_utf8(),
+        }),
+        _ => None,
+    };
+    answer.answers().iter().filter_map(leads_on).take(MAX_TARGETS).collect()
+}
+
+/// Which services a domain offers that we speak, in its own order (RFC 3263 section 4.1). Who wants TLS gets SIPS+D2T and nothing
+/// else, whatever else the domain prefers.
+fn services(mut records: Vec<Naptr>, wanted: Option<Transport>, host: &str) -> Vec<(Transport, String)> {
+    records.sort_by_key(|record| (record.order, record.preference));
+    let spoken = |record: Naptr| {
+        let transport = match record.service.as_str() {
+            "SIP+D2U" => Transport::Udp,
+            "SIP+D2T" => Transport::Tcp,
+            "SIPS+D2T" => Transport::Tls,
+            _ => return None,
+        };
+        (wanted.is_none() || wanted == Some(transport)).then_some((transport, record.replacement))
+    };
+    let offered: Vec<_> = records.into_iter().filter_map(spoken).collect();
+    match (offered.is_empty(), wanted) {
+        (false, _) => offered,
+        (true, Some(transport)) => vec![(transport, srv_name(transport, host))],
+        (true, None) => [Transport::Udp, Transport::Tcp, Transport::Tls]
             .map(|transport| (transport, srv_name(transport, host)))
-            .to_vec();
+            .to_vec(),
     }
-    offered.into_iter().map(|(.., transport, name)| (transport, name)).collect()
 }
 
 /// The servers of one service, by priority and drawn by weight (RFC 2782).
@@ -212,6 +235,32 @@ mod tests {
         assert_eq!(reached("::1"), (false, true));
         assert_eq!(reached("::"), (true, true));
         assert!(can_reach("0.0.0.0".parse().unwrap(), &target("[2001:db8::1]:5060", Transport::Tcp)));
+    }
+
+    #[test]
+    fn who_wants_tls_gets_nothing_else() {
+        let record = |order, service: &str, replacement: &str| Naptr {
+            order,
+            preference: 50,
+            service: service.into(),
+            replacement: replacement.into(),
+        };
+        let all = vec![
+            record(50, "SIP+D2U", "_sip._udp.a"),
+            record(90, "SIPS+D2T", "_sips._tcp.b"),
+            record(60, "SIP+D2T", "_sip._tcp.a"),
+            record(10, "SIP+D2S", "_sip._sctp.a"),
+        ];
+        let asked = |records: &[Naptr], wanted| services(records.to_vec(), wanted, "a");
+        assert_eq!(asked(&all, Some(Transport::Tls)), [(Transport::Tls, "_sips._tcp.b".to_owned())]);
+        let order: Vec<_> = asked(&all, None).into_iter().map(|(transport, _)| transport).collect();
+        assert_eq!(order, [Transport::Udp, Transport::Tcp, Transport::Tls]);
+        // A domain without a NAPTR record for TLS may still have the SRV record; never that of another transport.
+        assert_eq!(
+            asked(&all[..1], Some(Transport::Tls)),
+            [(Transport::Tls, "_sips._tcp.a".to_owned())]
+        );
+        assert_eq!(asked(&[], Some(Transport::Tls)), [(Transport::Tls, "_sips._tcp.a".to_owned())]);
     }
 
     #[tokio::test]

@@ -32,6 +32,35 @@ pub enum Transport {
     Udp,
     /// TCP.
     Tcp,
+    /// TLS over TCP, the far end's certificate checked.
+    Tls,
+}
+
+impl Transport {
+    /// As a Via names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The port where nothing says another (RFC 3261 section 19.1.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+        }
+    }
+
+    /// Whether messages arrive whole and in order or not at all.
+    pub(crate) fn is_reliable(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
 }
 
 /// The way a message came or goes: where replies must be sent back along.
@@ -49,14 +78,52 @@ pub enum Flow {
         /// The far address.
         remote: SocketAddr,
     },
+    /// An open TLS connection.
+    Tls {
+        /// Which one.
+        connection: ConnectionId,
+        /// The far address.
+        remote: SocketAddr,
+    },
 }
 
 impl Flow {
+    /// The flow of a connection over this transport; UDP has none and keeps the address only.
+    pub(crate) fn of(transport: Transport, connection: ConnectionId, remote: SocketAddr) -> Self {
+        match transport {
+            Transport::Udp => Self::Udp { remote },
+            Transport::Tcp => Self::Tcp { connection, remote },
+            Transport::Tls => Self::Tls { connection, remote },
+        }
+    }
+
     /// The far address.
     pub fn remote(self) -> SocketAddr {
         match self {
-            Self::Udp { remote } | Self::Tcp { remote, .. } => remote,
+            Self::Udp { remote } | Self::Tcp { remote, .. } | Self::Tls { remote, .. } => remote,
         }
+    }
+
+    /// What it runs over.
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Udp { .. } => Transport::Udp,
+            Self::Tcp { .. } => Transport::Tcp,
+            Self::Tls { .. } => Transport::Tls,
+        }
+    }
+
+    /// The connection, if it has one.
+    pub fn connection(self) -> Option<ConnectionId> {
+        match self {
+            Self::Udp { .. } => None,
+            Self::Tcp { connection, .. } | Self::Tls { connection, .. } => Some(connection),
+        }
+    }
+
+    /// Whether nobody on the way can read or change what goes along it.
+    pub fn is_secure(self) -> bool {
+        self.transport() == Transport::Tls
     }
 }
 
@@ -103,6 +170,8 @@ pub struct AgentConfig {
     /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never unspecified: `app` resolves
     /// `0.0.0.0` to an interface address (see [`UserAgent::handle_local_address`]).
     pub local: SocketAddr,
+    /// Our TLS port, as written into Via and Contact.
+    pub tls_port: u16,
     /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in simulations.
     pub seed: [u8; 32],
 }
@@ -231,14 +300,20 @@ pub enum Event {
     },
     /// A name must be resolved.
     Lookup(Lookup),
-    /// A TCP connection must be opened; answered by [`UserAgent::handle_connected`] or [`UserAgent::handle_closed`].
+    /// A connection must be opened; answered by [`UserAgent::handle_connected`], [`UserAgent::handle_refused`] or
+    /// [`UserAgent::handle_closed`].
     Connect {
         /// The number it shall have.
         connection: ConnectionId,
         /// Where to.
         remote: SocketAddr,
+        /// TCP or TLS.
+        transport: Transport,
+        /// TLS: the certificate must be for one of these SIP domains (RFC 5922 section 7.2) or addresses; the first is the one asked
+        /// for (SNI). Never a name that came out of DNS.
+        names: Vec<String>,
     },
-    /// A TCP connection is no longer wanted.
+    /// A connection is no longer wanted.
     Close(ConnectionId),
     /// A message for the log: something was refused or dropped, counted in [`Counters`].
     Note(String),

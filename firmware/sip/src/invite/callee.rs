@@ -11,7 +11,7 @@ use crate::agent::{AccountId, Call, EndedBy, Event, Flow, UserAgent};
 use crate::dialog::Dialog;
 use crate::door::Entry;
 use crate::incoming::session_body;
-use crate::message::{NameAddr, Request, Response};
+use crate::message::{NameAddr, Request, Response, Uri};
 use crate::offer_answer::{LocalMedia, Session};
 use crate::sdp::SdpError;
 use crate::transaction::table::TransactionId;
@@ -35,7 +35,7 @@ impl UserAgent {
         } else if request.headers.all("Replaces").count() > 1 {
             Some(self.stateless(&request, 400))
         } else {
-            session_body(&request).and_then(|body| self.offer_refusal(&request, &body))
+            session_body(&request).and_then(|body| self.offer_refusal(&request, &body, reply.is_secure()))
         };
         if let Some(mut response) = refusal {
             self.wire.counters.refused += 1;
@@ -51,8 +51,8 @@ impl UserAgent {
             return;
         };
         let tag = self.servers.get(transaction).map(|entry| entry.to_tag.clone()).unwrap_or_default();
-        let tcp = matches!(reply, Flow::Tcp { .. });
-        let Some(dialog) = Dialog::of_callee(&request, &tag, self.contact(account, tcp), Some(reply)) else {
+        let contact = self.contact(account, Some(reply.transport()), wants_sips(&request));
+        let Some(dialog) = Dialog::of_callee(&request, &tag, contact, Some(reply)) else {
             self.wire.counters.refused += 1;
             if let Some(response) = self.response_for(transaction, 400) {
                 self.send_response(transaction, &response.with_reason("Missing Contact header"), now);
@@ -91,7 +91,7 @@ impl UserAgent {
     }
 
     /// An offer this phone, as it is configured, could not take is refused before anything rings.
-    fn offer_refusal(&self, request: &Request, body: &[u8]) -> Option<Response> {
+    fn offer_refusal(&self, request: &Request, body: &[u8], secure: bool) -> Option<Response> {
         let all = LocalMedia {
             rtp: self.wire.local,
             rtcp: self.wire.local,
@@ -99,7 +99,9 @@ impl UserAgent {
             ptime_ms: 20,
             dtmf: true,
         };
-        let error = Session::new(all, self.wire.local.ip(), 0).answer(body).err()?;
+        let mut session = Session::new(all, self.wire.local.ip(), 0);
+        session.set_secure(secure);
+        let error = session.answer(body).err()?;
         let mut response = self.stateless(request, error.status());
         self.say_why(&mut response, &error);
         Some(response)
@@ -151,6 +153,7 @@ impl UserAgent {
         let contact = dialog.contact.clone();
         let Some(entry) = self.servers.get(server) else { return };
         let mut session = Session::new(media, self.wire.local.ip(), self.tokens.session_id());
+        session.set_secure(dialog.is_secure());
         let (body, agreed) = match session_body(&entry.request) {
             None => (session.offer(), None),
             Some(offer) => match session.answer(&offer) {
@@ -265,6 +268,13 @@ impl UserAgent {
             }
         }
     }
+}
+
+/// Section 12.1.1: our Contact must be `sips:` where the request's address is, or the nearest proxy's.
+fn wants_sips(request: &Request) -> bool {
+    let is_sips = |uri: &Uri| uri.as_sip().is_some_and(crate::message::SipUri::is_secure);
+    let nearest = request.headers.record_routes().unwrap_or_default().into_iter().next();
+    is_sips(&request.uri) || nearest.is_some_and(|route| is_sips(&route.uri))
 }
 
 /// Whether, and after how many ms, the caller wishes to be answered without a hand: Call-Info and Alert-Info as phones write them,

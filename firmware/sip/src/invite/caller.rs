@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use crate::agent::{Call, EndedBy, Event, InviteError, Transport, UserAgent};
+use crate::agent::{Call, EndedBy, Event, InviteError, UserAgent};
 use crate::dialog::Dialog;
 use crate::incoming::{ALLOW, SUPPORTED, session_body_of};
 use crate::locate::Hop;
@@ -40,6 +40,9 @@ impl UserAgent {
                 (Vec::new(), Hop::of(&uri)),
             ),
         };
+        // Section 26.2.2: who is called by `sips:` is called by TLS on every hop, the first one included.
+        let sips = uri.as_sip().is_some_and(SipUri::is_secure);
+        let hop = if sips { hop.and_then(Hop::secured) } else { hop };
         let name = match account.and_then(|a| self.config.accounts.get(a)) {
             Some(account) => account.display_name.clone().unwrap_or_default(),
             None => self.config.display_name.clone(),
@@ -47,6 +50,7 @@ impl UserAgent {
         let call = Call(self.next_call);
         self.next_call += 1;
         let mut session = Session::new(media, self.wire.local.ip(), self.tokens.session_id());
+        session.set_secure(hop.as_ref().is_ok_and(Hop::is_secure));
         let mut request = Request::new(Method::Invite, uri.clone());
         for route in &routes {
             request.headers.push("Route", route);
@@ -64,8 +68,10 @@ impl UserAgent {
                 method: Method::Invite,
             },
         );
-        let tcp = hop.as_ref().is_ok_and(|hop| hop.transport == Some(Transport::Tcp));
-        request.headers.push("Contact", NameAddr::new(self.contact(account, tcp)));
+        let transport = hop.as_ref().ok().and_then(|hop| hop.transport);
+        request
+            .headers
+            .push("Contact", NameAddr::new(self.contact(account, transport, sips)));
         request.headers.push("Allow", ALLOW);
         if !SUPPORTED.is_empty() {
             request.headers.push("Supported", SUPPORTED.join(", "));
@@ -74,7 +80,9 @@ impl UserAgent {
         request.headers.push("Content-Type", "application/sdp");
         request.body = session.offer();
         let mut state = CallState::new(account, Phase::Calling, shown(&NameAddr::new(uri)));
+        state.sips = sips;
         state.session = Some(session);
+        state.secure = hop.as_ref().is_ok_and(Hop::is_secure);
         self.calls.insert(call, state);
         // A route of the account or, for an address elsewhere without any, that address itself.
         let outgoing = self.dispatch(
@@ -243,14 +251,19 @@ impl UserAgent {
     fn redirect(&mut self, call: Call, response: &Response, now: Instant) {
         let contacts = response.headers.contacts().unwrap_or_default();
         let quality = |contact: &NameAddr| contact.params.get("q").and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0);
-        let mut usable: Vec<NameAddr> = contacts
-            .into_iter()
-            .filter(|c| c.uri.as_sip().is_some_and(|uri| !uri.is_secure()))
-            .collect();
-        usable.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
         let Some(state) = self.calls.get_mut(&call) else { return };
+        let (secure, sips) = (state.secure, state.sips);
+        // A call that began secure is not led out of it (section 26.2.2, RFC 5630 section 5.3).
+        let keeps = |contact: &NameAddr| contact.uri.as_sip().is_some_and(|uri| !sips || uri.is_secure());
+        let (mut usable, refused): (Vec<NameAddr>, Vec<NameAddr>) = contacts.into_iter().partition(keeps);
+        if usable.is_empty() && refused.iter().any(|contact| contact.uri.as_sip().is_some()) {
+            let reason = format!("{}: it leads out of TLS, which is not followed", response.reason());
+            self.finish(call, EndedBy::Remote, Some(response.code()), &reason);
+            return;
+        }
+        usable.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
         let next = usable.into_iter().next().and_then(|contact| contact.uri.as_sip().cloned());
-        let (Some(uri), Some(session)) = (next.filter(|_| state.redirected < MAX_REDIRECTS), state.session.as_mut()) else {
+        let (Some(uri), true) = (next.filter(|_| state.redirected < MAX_REDIRECTS), state.session.is_some()) else {
             self.finish(
                 call,
                 EndedBy::Remote,
@@ -261,7 +274,8 @@ impl UserAgent {
         };
         state.redirected += 1;
         state.legs.clear();
-        let body = session.offer();
+        state.sips |= uri.is_secure();
+        let sips = state.sips;
         let account = state.account;
         let Some((from, call_id, number)) = original(response) else {
             return;
@@ -279,6 +293,12 @@ impl UserAgent {
             }
             None => (Vec::new(), Hop::of(&uri)),
         };
+        let hop = if secure || sips { hop.and_then(Hop::secured) } else { hop };
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        state.secure = hop.as_ref().is_ok_and(Hop::is_secure);
+        let Some(session) = state.session.as_mut() else { return };
+        session.set_secure(state.secure);
+        let body = session.offer();
         let mut to = match response.headers.to() {
             Ok(to) => to,
             Err(_) => NameAddr::new(uri.clone()),
@@ -299,8 +319,10 @@ impl UserAgent {
                 method: Method::Invite,
             },
         );
-        let tcp = hop.as_ref().is_ok_and(|hop| hop.transport == Some(Transport::Tcp));
-        request.headers.push("Contact", NameAddr::new(self.contact(account, tcp)));
+        let transport = hop.as_ref().ok().and_then(|hop| hop.transport);
+        request
+            .headers
+            .push("Contact", NameAddr::new(self.contact(account, transport, sips)));
         request.headers.push("Allow", ALLOW);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");

@@ -16,11 +16,12 @@ mod session;
 
 use std::time::{Duration, Instant};
 
-use crate::agent::{Call, EndedBy, Event, Flow, Transport, UserAgent, Waiter};
+use crate::agent::{Call, EndedBy, Event, Flow, Transport, UserAgent, Waiter, at_port};
 use crate::dialog::Dialog;
 use crate::message::{Method, NameAddr, Request, SipUri};
 use crate::offer_answer::{Direction, Negotiated, Session};
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::registration::with_transport;
 use crate::timer::{T1_64, earliest};
 use crate::transaction::table::TransactionId;
 
@@ -94,6 +95,9 @@ pub(crate) struct CallState {
     media: Option<Negotiated>,
     /// Redirections followed.
     redirected: u8,
+    /// Called by `sips:`, and by TLS: neither is given up on the way.
+    sips: bool,
+    secure: bool,
     ack_wait: Option<AckWait>,
     change: Option<Change>,
     /// A direction to be asked for as soon as the session allows.
@@ -122,6 +126,8 @@ impl CallState {
             session: None,
             media: None,
             redirected: 0,
+            sips: false,
+            secure: false,
             ack_wait: None,
             change: None,
             wanted: None,
@@ -130,6 +136,12 @@ impl CallState {
             ring_again: None,
             ring_until: None,
         }
+    }
+
+    /// Whether the dialog a request is for began over TLS.
+    pub(crate) fn is_secure(&self, request: &Request) -> bool {
+        let dialogs = self.dialog.iter().chain(self.legs.iter().map(|leg| &leg.dialog));
+        dialogs.filter(|dialog| dialog.owns(request)).any(Dialog::is_secure)
     }
 
     /// How many dialogs it holds.
@@ -199,16 +211,21 @@ impl UserAgent {
         );
     }
 
-    /// Our contact for an account, or for direct calls; `tcp` where the dialog begins over TCP.
-    pub(crate) fn contact(&self, account: Option<usize>, tcp: bool) -> SipUri {
+    /// Our contact for an account, or for direct calls, where the dialog begins over this transport (`None`: not known yet). `sips`:
+    /// the request's own address is one, and so must ours be (section 8.1.1.8).
+    pub(crate) fn contact(&self, account: Option<usize>, transport: Option<Transport>, sips: bool) -> SipUri {
         let line = account.and_then(|a| Some((self.lines.get(a)?, self.config.accounts.get(a)?)));
-        match line {
-            Some((line, config)) => line.contact(if tcp { Transport::Tcp } else { config.transport }),
-            None if tcp => SipUri::at(self.wire.local)
-                .with_user(&self.config.user)
-                .with_param("transport", Some("tcp")),
-            None => SipUri::at(self.wire.local).with_user(&self.config.user),
-        }
+        let uri = if let Some((line, config)) = line {
+            line.contact(match transport {
+                Some(transport @ (Transport::Tcp | Transport::Tls)) => transport,
+                Some(Transport::Udp) | None => config.transport,
+            })
+        } else {
+            let transport = transport.unwrap_or(Transport::Udp);
+            let here = at_port(self.wire.local, self.config.tls_port, transport);
+            with_transport(SipUri::at(here).with_user(&self.config.user), transport)
+        };
+        if sips { uri.secured() } else { uri }
     }
 
     /// Ends a call for its owner, whatever its state needs.

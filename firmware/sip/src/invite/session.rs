@@ -443,12 +443,10 @@ impl UserAgent {
         let local = self.wire.local.ip();
         let calls: Vec<Call> = self.calls.keys().copied().collect();
         for call in calls {
-            let tcp = self
-                .calls
-                .get(&call)
-                .and_then(|s| s.dialog.as_ref()?.contact.params().get("transport"))
-                .is_some();
-            let contact = self.contact(self.calls.get(&call).and_then(|state| state.account), tcp);
+            let dialog = self.calls.get(&call).and_then(|state| state.dialog.as_ref());
+            let transport = dialog.and_then(|dialog| dialog.flow).map(Flow::transport);
+            let sips = dialog.is_some_and(|dialog| dialog.contact.is_secure());
+            let contact = self.contact(self.calls.get(&call).and_then(|state| state.account), transport, sips);
             let Some(state) = self.calls.get_mut(&call) else { continue };
             if let Some(session) = state.session.as_mut() {
                 session.set_address(local);

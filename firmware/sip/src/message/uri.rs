@@ -246,6 +246,13 @@ impl SipUri {
         Self::new(address.ip().into()).with_port(Some(address.port()))
     }
 
+    /// `sips:` instead of `sip:`.
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        self.secure = true;
+        self
+    }
+
     /// With this user part, escaped as needed; empty text leaves none.
     #[must_use]
     pub fn with_user(mut self, user: &str) -> Self {

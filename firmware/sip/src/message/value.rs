@@ -148,6 +148,13 @@ impl Via {
         }
     }
 
+    /// With `alias`: requests for our sent-by may come back by the same connection (RFC 5923 section 5).
+    #[must_use]
+    pub(crate) fn with_alias(mut self) -> Self {
+        self.params.set("alias", None);
+        self
+    }
+
     /// Reads one value of a Via list.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let (via, params) = Self::read_sent_by(text, |version| version == "2.0")?;

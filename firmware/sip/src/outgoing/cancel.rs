@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use crate::agent::{Flow, UserAgent, Waiter};
+use crate::agent::{UserAgent, Waiter};
 use crate::dialog::Dialog;
 use crate::message::{CSeq, Method, Request, Response};
 use crate::timer::T1_64;
@@ -48,7 +48,7 @@ impl UserAgent {
             return;
         };
         let key = client_key(&branch, &Method::Cancel);
-        let machine = Client::new(false, matches!(flow, Flow::Tcp { .. }), now);
+        let machine = Client::new(false, flow.transport().is_reliable(), now);
         let entry = ClientEntry {
             machine,
             request,

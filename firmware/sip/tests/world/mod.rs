@@ -80,6 +80,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         direct_calls: true,
         codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
         local: local.parse().unwrap(),
+        tls_port: 5061,
         seed: [seed; 32],
     }
 }
@@ -161,7 +162,7 @@ impl World {
                             to: remote,
                             bytes: transmit.bytes,
                         }),
-                        Flow::Tcp { connection, .. } => {
+                        Flow::Tcp { connection, .. } | Flow::Tls { connection, .. } => {
                             if let Some(to) = self.pairs.get(&Side { phone: index, connection }).copied() {
                                 self.push(Packet::Stream { to, bytes: transmit.bytes });
                             }
@@ -169,7 +170,7 @@ impl World {
                     }
                 } else if let Some(event) = phone.agent.poll_event() {
                     match event {
-                        Event::Connect { connection, remote } => self.connect(Side { phone: index, connection }, remote),
+                        Event::Connect { connection, remote, .. } => self.connect(Side { phone: index, connection }, remote),
                         Event::Close(connection) => self.close(Side { phone: index, connection }),
                         Event::Lookup(lookup) => {
                             let targets = self.names.get(&lookup.host).cloned().unwrap_or_default();
