@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# Builds what `make test-image` boots:   tests/image/build.sh OUT_FOLDER [BINARY]
+#
+#   Debian arm64 packages (cached) ─┐                              ┌─▶ offhook.img          (slots a and b: version 1)
+#   the phone, by make cross ───────┼─▶ root tree ─▶ squashfs ─▶ assemble ─▶ good.raucb     (version 2, signed by the keyring's key)
+#   buildroot/board/offhook overlay ┘                              ├─▶ broken.raucb         (signed, but its phone never starts)
+#                                                                  └─▶ foreign.raucb        (whole, signed by somebody else)
+#
+# Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are Debian's, which cannot be asked of
+# Buildroot where nothing can be downloaded. What only the test has is under "only here" below. Needs no right of any kind.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$root/tests/image board=$root/buildroot/board/offhook
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+binary=${2:-$root/target-cross/aarch64-unknown-linux-gnu/release/offhook}
+[ -x "$binary" ] || { echo "build: no $binary; first: make cross" >&2; exit 1; }
+cache=${OFFHOOK_IMAGE_CACHE:-$root/target/image-cache}; mkdir -p "$cache/deb"
+exec 8>"$cache/lock"; flock 8
+
+# --- Debian's parts, by exact name; each unpacked once
+newest_kernel() { apt-cache depends linux-image-arm64:arm64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^:]*\):arm64$/\1/p' | head -1; }
+kernel=$(cat "$cache/kernel" 2>/dev/null || newest_kernel)
+[ -n "$kernel" ] || { apt-get -o DPkg::Lock::Timeout=600 -qq update; kernel=$(newest_kernel); }
+[ -n "$kernel" ] || { echo "build: apt knows no linux-image-arm64:arm64 (dpkg --add-architecture arm64; apt-get update)" >&2; exit 1; }
+missing=()
+for package in "$kernel" $(grep -v -e '^#' -e '^@' "$here/packages"); do [ -d "$cache/deb/$package" ] || missing+=("$package"); done
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "build: downloading ${#missing[@]} packages for arm64" >&2
+  get() { (cd "$cache/deb" && apt-get -o Acquire::Retries=3 -o APT::Sandbox::User=root -qq download $(for package in "${missing[@]}"; do case $package in *:*) echo "$package" ;; *) echo "$package:arm64" ;; esac; done) >&2); }
+  get || { apt-get -o DPkg::Lock::Timeout=600 -qq update; get; }
+  for package in "${missing[@]}"; do
+    dpkg-deb -x "$cache/deb/${package%:*}"_*.deb "$cache/deb/$package.new"; rm -f "$cache/deb/${package%:*}"_*.deb; mv "$cache/deb/$package.new" "$cache/deb/$package"
+  done
+  echo "$kernel" >"$cache/kernel"
+fi
+release=${kernel#linux-image-}
+modules=$cache/deb/$kernel
+[ -f "$modules/lib/modules/$release/modules.dep" ] || PATH=$PATH:/sbin:/usr/sbin depmod -b "$modules" "$release"
+# One tree to look for programs and libraries in, by links.
+if [ ! -d "$cache/all" ] || [ "$cache/all" -ot "$here/packages" ]; then
+  rm -rf "$cache/all"; mkdir "$cache/all"
+  for package in $(grep -v -e '^#' -e '^@' "$here/packages"); do cp -al "$cache/deb/$package/." "$cache/all/"; done
+fi
+all=$cache/all
+
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+tree=$work/root initrd=$work/initrd
+
+# take_modules FOLDER LIST NAME…: modules with what they need, stripped, and their order of loading
+take_modules() {
+  local folder=$1 list=$2 name path file; shift 2
+  mkdir -p "$folder/lib/modules"
+  for name in "$@"; do PATH=$PATH:/sbin:/usr/sbin modprobe -d "$modules" -S "$release" --show-depends "$name" | awk '$1 == "insmod" { print $2 }'; done | awk '!seen[$0]++' | while read -r path; do
+    file=$(basename "$path")
+    [ -e "$folder/lib/modules/$file" ] || aarch64-linux-gnu-strip -g -o "$folder/lib/modules/$file" "$path"
+    ! grep -qsx "$file" "$folder"/etc/offhook/modules* || continue
+    echo "$file" >>"$list"
+  done
+}
+# take_program PATH: an arm64 program and the libraries it names, into the tree
+take_libraries() {
+  local library found
+  for library in $(aarch64-linux-gnu-readelf -d "$1" 2>/dev/null | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p'); do
+    [ ! -e "$tree/lib/aarch64-linux-gnu/$library" ] || continue
+    found=$(find -L "$all/lib" "$all/usr/lib" -name "$library" -type f 2>/dev/null | head -1)
+    [ -n "$found" ] || { echo "build: nobody brings $library, which $1 needs: add its package to tests/image/packages" >&2; exit 1; }
+    cp -L "$found" "$tree/lib/aarch64-linux-gnu/$library"
+    take_libraries "$found"
+  done
+}
+take_program() { rm -f "$tree/$2"; install -D -m 755 "$1" "$tree/$2"; take_libraries "$1"; }
+
+# --- the root tree
+mkdir -p "$tree"/{bin,sbin,dev,proc,sys,run,tmp,data,boot/offhook,root,etc/offhook,usr/bin,usr/sbin,usr/share/offhook,lib/aarch64-linux-gnu,var/lib}
+install -m 755 "$all/bin/busybox" "$tree/bin/busybox"
+for applet in $(qemu-aarch64-static "$all/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"; done
+ln -s /bin/busybox "$tree/sbin/init"
+cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
+for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
+take_program "$binary" usr/bin/offhook
+mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
+cp -r "$board/rootfs-overlay/." "$tree/"
+cp -r "$root/board/profiles" "$tree/usr/share/offhook/"
+echo virt >"$tree/etc/offhook/board"
+printf 'root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n' >"$tree/etc/passwd"
+printf 'root:x:0:\nmessagebus:x:100:\n' >"$tree/etc/group"
+printf '127.0.0.1 localhost\n::1 localhost\n' >"$tree/etc/hosts"
+ln -s /run/resolv.conf "$tree/etc/resolv.conf"; ln -s /proc/mounts "$tree/etc/mtab"
+ln -s /data/offhook "$tree/var/lib/offhook"; ln -s /run "$tree/var/run"
+
+# --- only here: Debian's drivers are modules; RAUC comes with a D-Bus service; a shell for the test on a virtio port
+take_modules "$tree" "$tree/etc/offhook/modules" ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 snd_hda_codec_generic snd_hda_intel i6300esb ramoops virtio_console
+take_modules "$tree" "$tree/etc/offhook/modules.network" virtio_net 8021q
+take_modules "$tree" "$tree/etc/offhook/modules.update" loop dm_verity squashfs
+cat >"$tree/usr/lib/offhook/rauc-service" <<'S'
+#!/bin/sh
+# Debian's RAUC works through its D-Bus service only.
+. /usr/lib/offhook/here.sh
+mkdir -p /run/dbus
+[ -S /run/dbus/system_bus_socket ] || dbus-daemon --config-file=/etc/offhook/dbus.conf --fork || exit 1
+[ ! -e /run/offhook/rauc.pid ] || kill "$(cat /run/offhook/rauc.pid)" 2>/dev/null
+rauc -c /run/rauc/system.conf --override-boot-slot="$SLOT" service >/run/offhook/rauc.log 2>&1 &
+echo $! >/run/offhook/rauc.pid
+sleep 1
+S
+cat >"$tree/etc/offhook/dbus.conf" <<'S'
+<busconfig>
+  <type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
+  <policy context="default"><allow user="root"/><allow own="*"/><allow send_type="method_call"/><allow send_destination="*"/><allow receive_type="signal"/><allow receive_type="method_return"/><allow receive_type="error"/><allow eavesdrop="false"/></policy>
+</busconfig>
+S
+cat >"$tree/usr/lib/offhook/test-shell" <<'S'
+#!/bin/sh
+for name in /sys/class/virtio-ports/*/name; do
+  [ "$(cat "$name")" != offhook-test ] || { port=/dev/${name%/name}; port=/dev/${port##*/}; PS1= exec sh 0<>"$port" 1>&0 2>&1; }
+done
+sleep 5
+S
+chmod +x "$tree/usr/lib/offhook/rauc-service" "$tree/usr/lib/offhook/test-shell"
+echo '::respawn:/usr/lib/offhook/test-shell' >>"$tree/etc/inittab"
+
+# --- keys: the image's own, and somebody else's
+for who in update foreign; do
+  [ -s "$cache/$who.pem" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/O=offhook test/CN=$who" -keyout "$cache/$who.key" -out "$cache/$who.pem" 2>/dev/null
+done
+cp "$cache/update.pem" "$tree/etc/offhook/update-keyring.pem"
+
+# --- the boot partition
+mkdir -p "$initrd"/{bin,dev,proc,mnt}; install -m 755 "$all/bin/busybox" "$initrd/bin/busybox"
+take_modules "$initrd" "$initrd/order" virtio_mmio virtio_pci virtio_blk squashfs
+cat >"$initrd/init" <<'S'
+#!/bin/busybox sh
+# Debian's kernel has its drivers as modules: this loads what the root needs and goes there. A board's kernel mounts root= by itself.
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev; mount -t proc proc /proc
+while read -r module; do insmod "/lib/modules/$module"; done </order
+for word in $(cat /proc/cmdline); do case $word in root=*) root=${word#root=} ;; esac; done
+tries=0; until [ -b "$root" ] || [ $tries -ge 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+mount -t squashfs -o ro "$root" /mnt || { echo "no root on $root"; sleep 1; echo b >/proc/sysrq-trigger; }
+mount --move /dev /mnt/dev; umount /proc
+exec switch_root /mnt /sbin/init
+S
+chmod +x "$initrd/init"
+mkdir "$work/boot"
+(cd "$initrd" && find . | cpio -o -H newc --quiet --owner 0:0 | gzip -6) >"$work/boot/initrd"
+cp "$modules/boot/vmlinuz-$release" "$work/boot/Image"
+echo "console=ttyAMA0 root=/dev/vda5 rootwait ro rauc.slot=a quiet panic=5 printk.devkmsg=on mem=496M ramoops.mem_address=0x5f000000 ramoops.mem_size=0x40000 ramoops.record_size=0x10000 ramoops.ecc=1" >"$work/boot/cmdline.txt"
+
+# --- the card as a person has it
+mkdir "$work/card"
+printf '[phone]\ncountry = "de"\n' >"$work/card/offhook.toml"
+printf 0 >"$work/card/tryboot"
+
+squash() { echo "$1" >"$tree/etc/offhook/version"; rm -f "$work/$1.squashfs"; mksquashfs "$tree" "$work/$1.squashfs" -comp zstd -Xcompression-level 6 -all-root -no-progress -quiet >/dev/null; }
+squash 1
+"$board/assemble" image "$out/offhook.img" "$work/card" "$work/boot" "$work/1.squashfs"
+squash 2
+"$board/assemble" bundle "$out/good.raucb" virt 2 "$work/boot" "$work/2.squashfs" "$cache/update.pem" "$cache/update.key"
+"$board/assemble" bundle "$out/foreign.raucb" virt 2 "$work/boot" "$work/2.squashfs" "$cache/foreign.pem" "$cache/foreign.key"
+# Broken as an update may be: everything there, but the phone cannot start.
+mv "$tree/usr/bin/offhook" "$work/offhook"; printf '#!/bin/sh\nexit 1\n' >"$tree/usr/bin/offhook"; chmod +x "$tree/usr/bin/offhook"
+squash 3
+"$board/assemble" bundle "$out/broken.raucb" virt 3 "$work/boot" "$work/3.squashfs" "$cache/update.pem" "$cache/update.key"
+echo "build: $(stat -c %s "$work/1.squashfs") bytes of root, $(stat -c %s "$work/boot/Image") of kernel, $(stat -c %s "$out/good.raucb") of bundle"
