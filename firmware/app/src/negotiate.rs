@@ -40,6 +40,7 @@ pub fn local_media(codecs: &config::schema::Codecs, rtp: SocketAddr, rtcp: Socke
         codecs: codecs.order.iter().map(|codec| codec_offered(*codec)).collect(),
         ptime_ms: codecs.ptime_ms,
         dtmf: true,
+        privacy: sip::privacy::Privacy::default(),
     }
 }
 
@@ -95,6 +96,9 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         ptime_ms,
         opus_fec,
         opus_dtx,
+        protection,
+        required,
+        missing: _,
     } = before;
     *rtcp_mux == after.rtcp_mux
         && *codec == after.codec
@@ -106,6 +110,8 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         && *ptime_ms == after.ptime_ms
         && *opus_fec == after.opus_fec
         && *opus_dtx == after.opus_dtx
+        && *protection == after.protection
+        && *required == after.required
 }
 
 /// The engine's two flags for SDP's four words.
@@ -166,6 +172,9 @@ mod tests {
             opus_fec: false,
             opus_dtx: false,
             direction: Direction::SendRecv,
+            protection: sip::privacy::Protection::Clear,
+            required: false,
+            missing: None,
         }
     }
 

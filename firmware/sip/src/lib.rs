@@ -16,7 +16,10 @@ mod locate;
 pub mod message;
 pub mod offer_answer;
 mod outgoing;
+pub mod privacy;
 mod registration;
+#[allow(dead_code, unused_imports)] // The session takes it up next.
+pub mod sdes;
 mod sdp;
 pub mod stream;
 mod timer;

@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::privacy::{Privacy, Protection, WhyClear};
 use crate::sdp::{Description, Format, Line, Profile, SdpError};
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
@@ -58,6 +59,8 @@ pub struct LocalMedia {
     pub ptime_ms: u8,
     /// telephone-event (RFC 4733) is offered.
     pub dtmf: bool,
+    /// What is wanted of the encryption.
+    pub privacy: Privacy,
 }
 
 /// What both sides agreed on.
@@ -89,6 +92,12 @@ pub struct Negotiated {
     pub opus_dtx: bool,
     /// Which way sound may go, as seen from this phone.
     pub direction: Direction,
+    /// How the media is protected.
+    pub protection: Protection,
+    /// Encryption is a condition of this call: media that cannot be protected must not flow at all.
+    pub required: bool,
+    /// Encryption was expected and is not there: the owner of the phone must hear of it.
+    pub missing: Option<WhyClear>,
 }
 
 impl CodecName {
@@ -464,6 +473,9 @@ impl Session {
             opus_fec: codec == CodecName::Opus && line.opus_fec,
             opus_dtx: codec == CodecName::Opus && line.opus_dtx,
             direction: line.meant_direction().reversed().and(self.wish),
+            protection: Protection::Clear,
+            required: false,
+            missing: None,
         })
     }
 

@@ -9,6 +9,7 @@ fn local(codecs: &[CodecName]) -> LocalMedia {
         codecs: codecs.to_vec(),
         ptime_ms: 20,
         dtmf: true,
+        privacy: Privacy::default(),
     }
 }
 

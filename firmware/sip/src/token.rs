@@ -16,6 +16,11 @@ impl Tokens {
         Self(ChaCha12Rng::from_seed(seed))
     }
 
+    /// Bytes for a key.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
     /// A word of `length` characters, five bits each.
     pub(crate) fn word(&mut self, length: usize) -> String {
         let mut bytes = vec![0_u8; length];

@@ -13,6 +13,7 @@ use crate::door::Entry;
 use crate::incoming::session_body;
 use crate::message::{NameAddr, Request, Response, Uri};
 use crate::offer_answer::{LocalMedia, Session};
+use crate::privacy::Privacy;
 use crate::sdp::SdpError;
 use crate::transaction::table::TransactionId;
 
@@ -98,6 +99,7 @@ impl UserAgent {
             codecs: self.config.codecs.clone(),
             ptime_ms: 20,
             dtmf: true,
+            privacy: Privacy::default(),
         };
         let mut session = Session::new(all, self.wire.local.ip(), 0);
         session.set_secure(secure);

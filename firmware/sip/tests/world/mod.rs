@@ -68,6 +68,7 @@ pub(crate) fn media(port: u16) -> LocalMedia {
         codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
         ptime_ms: 20,
         dtmf: true,
+        privacy: sip::privacy::Privacy::default(),
     }
 }
 

@@ -1,0 +1,212 @@
+//! Who may listen: what this phone wants of a call's encryption, and what was agreed about it.
+//!
+//! ```text
+//! Privacy (wish, keying, suites) ─┐
+//! offer or answer ────────────────┼─▶ offer_answer ─▶ Protection (with its keys), WhyClear
+//! secure signalling? ─────────────┘
+//! ```
+//!
+//! The rules are here and in nobody else's hands: `app` tells what is wished for, and gets told what it got.
+
+use crate::sdes::SdesKey;
+
+/// How much encryption is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Policy {
+    /// None: encryption is neither offered nor accepted.
+    #[default]
+    Off,
+    /// Where the far end can; where it cannot, the call goes on in clear and its owner is told.
+    Preferred,
+    /// A call in clear is no call: not one packet leaves unencrypted.
+    Required,
+}
+
+/// How the two ends come to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keying {
+    /// In the session description (RFC 4568).
+    Sdes,
+    /// By a DTLS handshake on the media path (RFC 5763, 5764).
+    Dtls,
+}
+
+/// A cipher suite of SRTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// RFC 4568 section 6.2.1.
+    AesCm128HmacSha1_80,
+    /// RFC 4568 section 6.2.2.
+    AesCm128HmacSha1_32,
+    /// RFC 6188 section 4.
+    AesCm256HmacSha1_80,
+    /// RFC 6188 section 4.
+    AesCm256HmacSha1_32,
+    /// RFC 7714 section 14.2.
+    AeadAes128Gcm,
+    /// RFC 7714 section 14.2.
+    AeadAes256Gcm,
+}
+
+impl Suite {
+    /// Its name in `a=crypto`, in `status` and in `offhook.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
+            Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+            Self::AesCm256HmacSha1_80 => "AES_256_CM_HMAC_SHA1_80",
+            Self::AesCm256HmacSha1_32 => "AES_256_CM_HMAC_SHA1_32",
+            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
+            Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
+        }
+    }
+
+    /// The suite of this name, in any case; `AES_CM_256_…` is an older way to write `AES_256_CM_…`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_str() {
+            "AES_CM_128_HMAC_SHA1_80" => Self::AesCm128HmacSha1_80,
+            "AES_CM_128_HMAC_SHA1_32" => Self::AesCm128HmacSha1_32,
+            "AES_256_CM_HMAC_SHA1_80" | "AES_CM_256_HMAC_SHA1_80" => Self::AesCm256HmacSha1_80,
+            "AES_256_CM_HMAC_SHA1_32" | "AES_CM_256_HMAC_SHA1_32" => Self::AesCm256HmacSha1_32,
+            "AEAD_AES_128_GCM" => Self::AeadAes128Gcm,
+            "AEAD_AES_256_GCM" => Self::AeadAes256Gcm,
+            _ => return None,
+        })
+    }
+
+    /// Whether its authentication tag has 32 bits only.
+    pub fn short_tag(self) -> bool {
+        match self {
+            Self::AesCm128HmacSha1_32 | Self::AesCm256HmacSha1_32 => true,
+            Self::AesCm128HmacSha1_80 | Self::AesCm256HmacSha1_80 | Self::AeadAes128Gcm | Self::AeadAes256Gcm => false,
+        }
+    }
+
+    /// Length of the master key in bytes.
+    pub fn key_len(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 | Self::AeadAes128Gcm => 16,
+            Self::AesCm256HmacSha1_80 | Self::AesCm256HmacSha1_32 | Self::AeadAes256Gcm => 32,
+        }
+    }
+
+    /// Length of the master salt in bytes.
+    pub fn salt_len(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 | Self::AesCm256HmacSha1_80 | Self::AesCm256HmacSha1_32 => 14,
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
+        }
+    }
+}
+
+/// A hash good enough for a fingerprint (RFC 8122 without MD5, SHA-1 and SHA-224).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HashName {
+    /// 32 bytes.
+    Sha256,
+    /// 48 bytes.
+    Sha384,
+    /// 64 bytes.
+    Sha512,
+}
+
+/// Fingerprint of a DTLS certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    /// By which hash.
+    pub hash: HashName,
+    /// The hash of the certificate in DER; as long as the hash is.
+    pub bytes: Vec<u8>,
+}
+
+/// What this phone wants of a call's encryption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privacy {
+    /// What is wanted where the signalling is encrypted.
+    pub policy: Policy,
+    /// What is wanted where the signalling is in clear.
+    pub policy_over_clear: Policy,
+    /// How keys may be agreed, best first.
+    pub keying: Vec<Keying>,
+    /// Cipher suites for SDES, best first.
+    pub suites: Vec<Suite>,
+    /// SDES keys may travel in clear, where everybody on the way can read them and with them the call. Loud.
+    pub sdes_over_clear: bool,
+    /// The suites with a short tag (`_32`) may be used where a peer offers nothing else.
+    pub hmac_32: bool,
+    /// This phone's DTLS certificate; without it there is no DTLS.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Preferred,
+            policy_over_clear: Policy::Off,
+            keying: vec![Keying::Sdes, Keying::Dtls],
+            suites: vec![
+                Suite::AeadAes256Gcm,
+                Suite::AeadAes128Gcm,
+                Suite::AesCm256HmacSha1_80,
+                Suite::AesCm128HmacSha1_80,
+            ],
+            sdes_over_clear: false,
+            hmac_32: false,
+            fingerprint: None,
+        }
+    }
+}
+
+/// Which end of the DTLS handshake is ours (RFC 4145, 5763).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Setup {
+    /// We send the `ClientHello`.
+    Active,
+    /// We wait for it.
+    Passive,
+}
+
+/// How the media of a call is protected.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Protection {
+    /// Not at all.
+    #[default]
+    Clear,
+    /// With keys from the session descriptions.
+    Sdes {
+        /// For what we send.
+        send: SdesKey,
+        /// For what the far end sends.
+        receive: SdesKey,
+    },
+    /// With keys from a DTLS handshake that is still to come.
+    Dtls {
+        /// Our role in it.
+        setup: Setup,
+        /// The far end's certificate must have one of these.
+        fingerprints: Vec<Fingerprint>,
+    },
+}
+
+/// Why a call that was to be encrypted is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum WhyClear {
+    /// Neither keys nor a fingerprint came with the offer.
+    #[error("the far end did not offer encryption")]
+    NotOffered,
+    /// Our offer of encryption was answered without.
+    #[error("the far end did not take up the encryption offered")]
+    NotTaken,
+    /// Keys came, but in clear: they are worth nothing.
+    #[error("the far end's keys came by signalling in clear")]
+    KeysInClear,
+    /// Keys or fingerprints came of no kind this phone takes.
+    #[error("the far end offered no encryption this phone takes")]
+    NothingInCommon,
+    /// The far end refused every encrypted offer.
+    #[error("the far end refused the encrypted offer")]
+    Refused,
+    /// This phone has no way to agree on keys with this peer.
+    #[error("no way to agree on keys: SDES needs signalling by TLS, DTLS a certificate")]
+    NoKeying,
+}
