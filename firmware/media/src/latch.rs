@@ -15,6 +15,8 @@ use crate::rtp::View;
 pub(crate) struct Latch {
     rtp: SocketAddr,
     rtcp: SocketAddr,
+    /// Strangers may be believed at all.
+    learns: bool,
     heard_negotiated: bool,
     latched: Option<SocketAddr>,
     latched_rtcp: Option<SocketAddr>,
@@ -28,10 +30,12 @@ fn plain(address: SocketAddr) -> SocketAddr {
 }
 
 impl Latch {
-    pub(crate) fn new(rtp: SocketAddr, rtcp: SocketAddr) -> Self {
+    /// `learns`: packets from elsewhere may move it.
+    pub(crate) fn new(rtp: SocketAddr, rtcp: SocketAddr, learns: bool) -> Self {
         Self {
             rtp,
             rtcp,
+            learns,
             heard_negotiated: false,
             latched: None,
             latched_rtcp: None,
@@ -39,9 +43,9 @@ impl Latch {
         }
     }
 
-    /// The addresses signalling agreed on.
-    pub(crate) fn negotiated(&self) -> (SocketAddr, SocketAddr) {
-        (self.rtp, self.rtcp)
+    /// Whether signalling agreed on the same for both.
+    pub(crate) fn is_like(&self, other: &Latch) -> bool {
+        (self.rtp, self.rtcp, self.learns) == (other.rtp, other.rtcp, other.learns)
     }
 
     /// Where RTP goes; `None`: nowhere (0.0.0.0, RFC 3264's old way to hold, or port 0).
@@ -67,7 +71,7 @@ impl Latch {
             self.latched_rtcp = None;
             return true;
         }
-        if self.heard_negotiated {
+        if self.heard_negotiated || !self.learns {
             return false;
         }
         match self.latched {
@@ -114,7 +118,7 @@ mod tests {
     }
 
     fn latch() -> Latch {
-        Latch::new(at("10.0.0.1:4000"), at("10.0.0.1:4001"))
+        Latch::new(at("10.0.0.1:4000"), at("10.0.0.1:4001"), true)
     }
 
     #[test]
@@ -153,8 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn a_proven_address_is_never_left() {
+        let mut latch = Latch::new(at("10.0.0.1:4000"), at("10.0.0.1:4001"), false);
+        let stranger = at("192.0.2.1:7000");
+        for sequence in 0..50 {
+            assert!(!latch.admit(stranger, &view(sequence)));
+        }
+        assert!(!latch.admits_rtcp(stranger) && latch.admits_rtcp(at("10.0.0.1:4001")));
+        assert_eq!(latch.rtp(), Some(at("10.0.0.1:4000")));
+        assert!(latch.admit(at("10.0.0.1:4000"), &view(1)));
+    }
+
+    #[test]
     fn nothing_goes_nowhere() {
-        let latch = Latch::new(at("0.0.0.0:4000"), at("0.0.0.0:4001"));
+        let latch = Latch::new(at("0.0.0.0:4000"), at("0.0.0.0:4001"), true);
         assert_eq!((latch.rtp(), latch.rtcp()), (None, None));
     }
 }

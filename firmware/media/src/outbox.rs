@@ -1,9 +1,14 @@
-//! Packets on their way out.
+//! Packets on their way out: none gets here but through its stream's guard.
+//!
+//! ```text
+//! Send, Session ─▶ push ─▶ write ─▶ Guard::seal ─▶ Ring ─▶ poll_transmit
+//! ```
 
 use std::net::SocketAddr;
 
 use crate::engine::{PacketKind, StreamId, Transmit};
 use crate::ring::Ring;
+use crate::srtp::Guard;
 
 /// Packets that may wait for [`crate::Engine::poll_transmit`]: all streams' sound of one period and their reports, several times over.
 const SLOTS: usize = 32;
@@ -16,15 +21,21 @@ impl Outbox {
         Self(Ring::new(SLOTS))
     }
 
-    /// Lets `write` fill a packet and say its length; nothing leaves if it says `None` or 0. A full ring drops the packet, counted.
+    /// Lets `write` fill a packet and say its length, then has it sealed; nothing leaves if either says no. A full ring drops the
+    /// packet, counted.
     pub(crate) fn push(
         &mut self,
         stream: StreamId,
         kind: PacketKind,
         to: SocketAddr,
+        guard: &mut Guard,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> bool {
-        self.0.push(stream, kind, to, write)
+        self.0.push(stream, kind, to, |out| {
+            let room = out.len().checked_sub(guard.overhead(kind))?;
+            let length = write(&mut out[..room]).filter(|&length| length > 0)?;
+            guard.seal(kind, out, length)
+        })
     }
 
     /// The oldest packet.

@@ -204,6 +204,21 @@ impl Receive {
         }
     }
 
+    /// Whether the packet is by its form a whole one in clear: known payload type, sound of whole 10 ms. A guess, for counters only.
+    pub(crate) fn is_whole(&self, view: &View, packet: &[u8]) -> bool {
+        let tens = |number: u8| {
+            let decoder = self.decoders.get(usize::from(number))?;
+            let samples = decoder.samples_in(view.payload(packet)).ok()?;
+            Some(samples % (decoder.samples_per_ms() * 10) == 0)
+        };
+        self.acceptable(view, packet)
+            && match self.role(view.payload_type) {
+                Some(Role::Sound(number)) => tens(number) == Some(true),
+                Some(Role::Event | Role::Noise) => true,
+                None => false,
+            }
+    }
+
     /// Takes a packet from the right address.
     pub(crate) fn packet(&mut self, view: &View, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Outcome {
         if !self.acceptable(view, packet) {

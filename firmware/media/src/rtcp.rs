@@ -386,6 +386,11 @@ fn interval(members: u32, senders: u32, we_sent: bool, average: f64, initial: bo
     Duration::from_secs_f64(mean * (random + 0.5) / (std::f64::consts::E - 1.5))
 }
 
+/// Whether these bytes are a compound RTCP packet from end to end, as no protected one is.
+pub(crate) fn is_whole(packet: &[u8]) -> bool {
+    !packet.is_empty() && Parts::new(packet).all(|part| part.is_some())
+}
+
 /// The packets of a compound one, each with its type; `None` for one that is cut short or of another version.
 struct Parts<'a>(&'a [u8]);
 

@@ -1,7 +1,7 @@
 //! What we say: card periods into packets.
 //!
 //! ```text
-//! period ─▶ resample to the codec's rate ─▶ frame of one ptime ─▶ encode ─▶ RTP header ─▶ Outbox
+//! period ─▶ resample to the codec's rate ─▶ frame of one ptime ─▶ encode ─▶ RTP header ─▶ Guard ─▶ Outbox
 //!                                             └─ a key is down ─▶ telephone-event instead (RFC 4733), or its tone in-band
 //! ```
 
@@ -15,6 +15,7 @@ use crate::outbox::Outbox;
 use crate::resample::Push;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{HEADER_LEN, Sender};
+use crate::srtp::Guard;
 use crate::stream::{Codec, StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
@@ -29,6 +30,13 @@ const INBAND_DBM0: f32 = -8.0;
 const INBAND_MIN_MS: f64 = 80.0;
 /// Presses that may wait for their turn in-band.
 const INBAND_QUEUE: usize = 32;
+
+/// The way out of one stream.
+pub(crate) struct Way<'a> {
+    pub(crate) to: SocketAddr,
+    pub(crate) guard: &'a mut Guard,
+    pub(crate) outbox: &'a mut Outbox,
+}
 
 /// One stream's sending half.
 pub(crate) struct Send {
@@ -167,18 +175,18 @@ impl Send {
     }
 
     /// One card period of sound to be sent.
-    pub(crate) fn capture(&mut self, config: &StreamConfig, sound: &[i16], to: SocketAddr, outbox: &mut Outbox) {
+    pub(crate) fn capture(&mut self, config: &StreamConfig, sound: &[i16], way: &mut Way) {
         let mut converted = std::mem::take(&mut self.converted);
         if self.encoder.rate_hz() == self.card_hz {
-            self.collect(config, sound, to, outbox);
+            self.collect(config, sound, way);
         } else {
             let n = self.push.process(sound, &mut converted);
-            self.collect(config, &converted[..n], to, outbox);
+            self.collect(config, &converted[..n], way);
         }
         self.converted = converted;
     }
 
-    fn collect(&mut self, config: &StreamConfig, mut sound: &[i16], to: SocketAddr, outbox: &mut Outbox) {
+    fn collect(&mut self, config: &StreamConfig, mut sound: &[i16], way: &mut Way) {
         while !sound.is_empty() {
             let n = sound.len().min(self.frame.len() - self.filled);
             self.frame[self.filled..self.filled + n].copy_from_slice(&sound[..n]);
@@ -186,18 +194,18 @@ impl Send {
             sound = &sound[n..];
             if self.filled == self.frame.len() {
                 self.filled = 0;
-                self.packet(config, to, outbox);
+                self.packet(config, way);
             }
         }
     }
 
-    fn packet(&mut self, config: &StreamConfig, to: SocketAddr, outbox: &mut Outbox) {
+    fn packet(&mut self, config: &StreamConfig, way: &mut Way) {
         let timestamp = self.rtp.timestamp();
         let ticks = self.encoder.ticks(self.frame.len());
         if let Some(event) = self.event_payload.and_then(|payload| Some((payload, self.events.tick(timestamp)?))) {
             let (payload_type, event) = event;
             let rtp = &mut self.rtp;
-            let sent = outbox.push(config.id, PacketKind::Rtp, to, |out| {
+            let sent = way.outbox.push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
                 out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
                     .copy_from_slice(&event.payload);
                 let header = rtp
@@ -214,7 +222,7 @@ impl Send {
         self.level.push(&self.frame);
         let (encoder, rtp, frame) = (&mut self.encoder, &mut self.rtp, &self.frame);
         let (payload_type, marker) = (self.payload_type, self.marker);
-        let sent = outbox.push(config.id, PacketKind::Rtp, to, |out| {
+        let sent = way.outbox.push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
             let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
             let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
             if encoder.is_dtx(n) {

@@ -1,10 +1,13 @@
 //! One call's two directions. Built on the control thread (which may allocate), used on the audio thread (which may not).
 //!
 //! ```text
-//! datagram ─▶ RTP? ─▶ Latch (from whom?) ─▶ Receive ─▶ period for the mixer
-//!         └─▶ RTCP? ─▶ Session ─▶ round trip, loss, BYE
-//! period from the mixer ─▶ Send ─▶ Outbox;   every 5 s Session ─▶ report ─▶ Outbox
+//! datagram ─▶ Guard (authentic?) ─▶ RTP? ─▶ Latch (from whom?) ─▶ Receive ─▶ period for the mixer
+//!                                └─▶ RTCP? ─▶ Session ─▶ round trip, loss, BYE
+//! period from the mixer ─▶ Send ─▶ Guard ─▶ Outbox;   every 5 s Session ─▶ report ─▶ Guard ─▶ Outbox
 //! ```
+//!
+//! The guard comes first on the way in and last on the way out: where keys are agreed on, nothing that is not authentic moves latch,
+//! buffer, report or counter of the sound, and nothing leaves in clear.
 //!
 //! A stream sends only while it is connected and its direction allows it; a held one is silent on the wire, but its timestamps
 //! go on, so that the pause keeps its length. A stream that may receive but is not connected lets packets pass by, counted.
@@ -17,10 +20,10 @@ use crate::latch::Latch;
 use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
 use crate::receive::{Outcome, Receive};
-use crate::rtcp::Session;
+use crate::rtcp::{self, Session};
 use crate::rtp::View;
-use crate::send::Send;
-use crate::srtp::{Encryption, Protection, SrtpStats};
+use crate::send::{Send, Way};
+use crate::srtp::{Encryption, Guard, Protection, Refusal, SrtpStats};
 use crate::stats::{self, mos};
 
 /// An audio codec.
@@ -109,6 +112,14 @@ pub enum StreamError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// Two suites in one stream: no negotiation ends so (RFC 4568 section 5.1.2).
+    #[error("a stream sends by {send} and receives by {receive}: both directions have one suite")]
+    Suites {
+        /// The suite to send by.
+        send: &'static str,
+        /// The suite to receive by.
+        receive: &'static str,
+    },
 }
 
 /// What a stream measured since its start.
@@ -159,6 +170,7 @@ pub struct Stream {
     receive: Receive,
     rtcp: Session,
     latch: Latch,
+    guard: Guard,
     pub(crate) connected: bool,
     first_sound_told: bool,
     pub(crate) rejected: u64,
@@ -193,6 +205,14 @@ impl Stream {
         if config.send_payload > 127 {
             return out_of_range("payload type", u64::from(config.send_payload), "0 to 127");
         }
+        if let Protection::Srtp { send, receive } = &config.protection
+            && send.suite() != receive.suite()
+        {
+            return Err(StreamError::Suites {
+                send: send.suite().name(),
+                receive: receive.suite().name(),
+            });
+        }
         let (send, receive) = (Send::new(&config)?, Receive::new(&config)?);
         let rtcp = Session::new(
             config.ssrc,
@@ -201,8 +221,10 @@ impl Stream {
             u64::from(config.first_timestamp),
             config.ntp.0,
         );
-        let latch = Latch::new(config.remote_rtp, config.remote_rtcp);
+        let latch = Latch::new(config.remote_rtp, config.remote_rtcp, config.latching);
+        let guard = Guard::new(&config.protection);
         Ok(Box::new(Self {
+            guard,
             config,
             send,
             receive,
@@ -252,9 +274,11 @@ impl Stream {
         } else {
             self.receive.continue_from(&old.receive);
         }
-        if self.latch.negotiated() == old.latch.negotiated() {
+        if self.latch.is_like(&old.latch) {
             self.latch = old.latch;
         }
+        self.guard
+            .continue_from(&self.config.protection, &mut old.guard, &old.config.protection);
     }
 
     /// New far address or direction.
@@ -263,13 +287,13 @@ impl Stream {
         if (remote_rtp, remote_rtcp) != (self.config.remote_rtp, self.config.remote_rtcp) {
             self.config.remote_rtp = remote_rtp;
             self.config.remote_rtcp = remote_rtcp;
-            self.latch = Latch::new(remote_rtp, remote_rtcp);
+            self.latch = Latch::new(remote_rtp, remote_rtcp, self.config.latching);
         }
     }
 
-    /// Whether sound leaves: allowed by direction, and the handset speaks to it.
+    /// Whether sound leaves: allowed by direction, the handset speaks to it, and keys are not awaited.
     pub(crate) fn sends(&self) -> bool {
-        self.connected && self.config.direction.send && self.latch.rtp().is_some()
+        self.connected && self.config.direction.send && !self.guard.is_silent() && self.latch.rtp().is_some()
     }
 
     /// A key for the far end. Held streams send nothing, keys neither.
@@ -280,13 +304,47 @@ impl Stream {
     }
 
     /// A datagram, sorted by its bytes (RTP and RTCP may share a port, RFC 5761); `None`: neither.
-    pub(crate) fn packet(&mut self, from: SocketAddr, kind: Option<PacketKind>, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Heard {
+    pub(crate) fn packet(
+        &mut self,
+        from: SocketAddr,
+        kind: Option<PacketKind>,
+        packet: &mut [u8],
+        arrival: Instant,
+        arrival_ms: f64,
+    ) -> Heard {
+        let Some(kind) = kind else {
+            self.rejected += 1;
+            return Heard::Nothing;
+        };
+        let length = match self.guard.open(kind, packet) {
+            Ok(length) => length,
+            Err(refusal) => {
+                self.refused(refusal, kind, packet);
+                return Heard::Nothing;
+            }
+        };
+        let packet = &packet[..length];
         match kind {
-            Some(PacketKind::Rtp) => self.rtp(from, packet, arrival, arrival_ms),
-            Some(PacketKind::Rtcp) => self.rtcp(from, packet, arrival),
-            None => {
+            PacketKind::Rtp => self.rtp(from, packet, arrival, arrival_ms),
+            PacketKind::Rtcp => self.rtcp(from, packet, arrival),
+        }
+    }
+
+    /// A packet the guard did not let in: nothing is done with it but that it is counted, as what it was by its form.
+    fn refused(&mut self, refusal: Refusal, kind: PacketKind, packet: &[u8]) {
+        let looks_clear = || match kind {
+            PacketKind::Rtp => View::parse(packet).is_ok_and(|view| self.receive.is_whole(&view, packet)),
+            PacketKind::Rtcp => rtcp::is_whole(packet),
+        };
+        match refusal {
+            // The network repeats packets, too: no fault of anybody.
+            Refusal::Replayed => {}
+            Refusal::Clear | Refusal::TooManySources => self.rejected += 1,
+            Refusal::Malformed | Refusal::NotAuthentic => {
+                if looks_clear() {
+                    self.guard.was_clear();
+                }
                 self.rejected += 1;
-                Heard::Nothing
             }
         }
     }
@@ -347,18 +405,23 @@ impl Stream {
     /// Takes one period of what the far end shall hear; makes packets and reports.
     pub(crate) fn capture(&mut self, sound: &[i16], now: Instant, outbox: &mut Outbox) {
         match self.latch.rtp() {
-            Some(to) if self.sends() => self.send.capture(&self.config, sound, to, outbox),
+            Some(to) if self.sends() => {
+                let guard = &mut self.guard;
+                self.send.capture(&self.config, sound, &mut Way { to, guard, outbox });
+            }
             Some(_) | None => self.send.skip(sound.len()),
         }
         if now >= self.rtcp.due()
+            && !self.guard.is_silent()
             && let Some(to) = self.latch.rtcp()
         {
             let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
             let sent = (send.sent() > 0).then(|| send.info());
-            outbox.push(self.config.id, PacketKind::Rtcp, to, |out| {
+            outbox.push(self.config.id, PacketKind::Rtcp, to, &mut self.guard, |out| {
                 rtcp.poll(now, sent, receive.source(), out)
             });
         }
+        self.guard.tick(now);
     }
 
     /// Says goodbye, if anything was ever said or heard (RFC 3550 section 6.3.7).
@@ -369,7 +432,7 @@ impl Stream {
         }
         let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
         let sent = Some(send.info());
-        outbox.push(self.config.id, PacketKind::Rtcp, to, |out| {
+        outbox.push(self.config.id, PacketKind::Rtcp, to, &mut self.guard, |out| {
             rtcp.bye(now, sent, receive.source(), out).ok()
         });
     }
@@ -429,8 +492,8 @@ impl Stream {
             }),
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,
-            srtp: SrtpStats::default(),
-            encryption: Encryption::None,
+            srtp: self.guard.stats(),
+            encryption: self.guard.encryption(),
         }
     }
 }

@@ -156,6 +156,15 @@ impl MasterKey {
         self.suite
     }
 
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key[..self.suite.key_len()]
+    }
+
+    /// Its salt, filled up with zeros on the right where the suite's is shorter.
+    pub(super) fn salt(&self) -> &[u8; MAX_SALT] {
+        &self.salt
+    }
+
     /// Its identifier in packets; empty: none.
     pub fn mki(&self) -> &[u8] {
         &self.mki[..usize::from(self.mki_len)]
