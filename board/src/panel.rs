@@ -32,7 +32,7 @@ use crate::lamp::{Lamp, LampPattern};
 use crate::profile::{Active, Line, Lit, Profile};
 use crate::ringer::{RingSequencer, Ringer};
 use crate::rotary::RotaryDial;
-use crate::watchdog::{LinuxWatchdog, Watchdog};
+use crate::watchdog::Watchdog;
 use crate::{BoardError, BoardEvent, Input, flash};
 use embedded_hal::digital::OutputPin;
 use linux_embedded_hal::CdevPin;
@@ -90,7 +90,7 @@ pub struct Board {
     inputs: Vec<Box<dyn Input>>,
     ringer: Option<Ringer<BellLines>>,
     lamps: Vec<(LampName, Lamp<LampPin>)>,
-    watchdog: Option<Box<dyn Watchdog>>,
+    watchdog: Option<Watchdog>,
     events: VecDeque<BoardEvent>,
     faults: VecDeque<BoardError>,
 }
@@ -183,11 +183,8 @@ impl Board {
             }
         }
 
-        let watchdog: Option<Box<dyn Watchdog>> = match &profile.watchdog {
-            Some(dog) => Some(Box::new(LinuxWatchdog::open(
-                &dog.device,
-                Duration::from_secs(u64::from(dog.timeout_s)),
-            )?)),
+        let watchdog = match &profile.watchdog {
+            Some(dog) => Some(Watchdog::open(&dog.device, Duration::from_secs(u64::from(dog.timeout_s)))?),
             None => None,
         };
 
@@ -288,9 +285,9 @@ impl Board {
     }
 
     /// Feeds the hardware watchdog, where there is one; tells how long it waits for the next time.
-    pub fn feed_watchdog(&mut self, now: Instant) -> Option<Duration> {
+    pub fn feed_watchdog(&mut self) -> Option<Duration> {
         let dog = self.watchdog.as_mut()?;
-        match dog.feed(now) {
+        match dog.feed() {
             Ok(()) => Some(dog.timeout()),
             Err(fault) => {
                 self.faults.push_back(fault);
@@ -307,12 +304,7 @@ impl Board {
         for (_, lamp) in &mut self.lamps {
             lamp.show(LampPattern::Off, now)?;
         }
-        self.watchdog.as_mut().map_or(Ok(()), |dog| dog.disarm())
-    }
-
-    /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device, and for tests.
-    pub fn set_watchdog(&mut self, dog: Box<dyn Watchdog>) {
-        self.watchdog = Some(dog);
+        self.watchdog.take().map_or(Ok(()), Watchdog::disarm)
     }
 
     fn arm(&mut self, now: Instant) {

@@ -13,8 +13,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use board::BoardEvent;
-use media::{Command, Engine, EngineConfig, PacketKind, StreamId};
+use media::{Command, Engine, EngineConfig, PacketKind, Protocol, StreamId};
 use offhook::control::{Control, Identity, MediaPorts, Output};
+use offhook::identity::Credentials;
 use phone::{Lamp, LampState};
 use serde_json::Value;
 
@@ -119,6 +120,8 @@ impl SimPhone {
             local: at,
             card: (card.rate_hz, card.period),
             ntp: (3_900_000_000 + now.as_secs()) << 32,
+            // The key of a run is no part of what is tested; nothing may depend on it.
+            credentials: Some(Credentials::make().expect("a key")),
         };
         let engine = EngineConfig {
             rate_hz: card.rate_hz,
@@ -209,6 +212,7 @@ impl SimPhone {
             } else {
                 self.engine
                     .handle_packet(stream, kind, datagram.from, &mut datagram.bytes, self.base + now);
+                self.hand_over(network, now);
             }
         } else {
             self.counters.to_closed_port += 1;
@@ -285,6 +289,7 @@ impl SimPhone {
             while let Some((arrival, from, stream, kind, mut bytes)) = self.waiting.pop_front() {
                 self.engine.handle_packet(stream, kind, from, &mut bytes, self.base + arrival);
             }
+            self.hand_over(network, now);
             while let Some(command) = self.commands.pop_front() {
                 self.engine.handle_command(command, self.base + now);
             }
@@ -322,6 +327,18 @@ impl SimPhone {
             self.listen(network, now);
         }
         self.listen(network, now);
+    }
+
+    /// Carries the DTLS that came on media sockets to the control loop.
+    fn hand_over(&mut self, network: &mut Network, now: Time) {
+        while let Some(foreign) = self.engine.poll_foreign() {
+            if foreign.protocol == Protocol::Dtls {
+                let (stream, socket, from, bytes) = (foreign.stream, foreign.socket, foreign.from, foreign.bytes.to_vec());
+                self.control
+                    .handle_dtls(stream, socket, from, &bytes, &mut self.ports, self.base + now);
+                self.obey(network, now);
+            }
+        }
     }
 
     /// Carries what the engine tells to the control loop.
@@ -363,6 +380,20 @@ impl SimPhone {
                     self.lookups.push_back((now + self.lookup_delay, lookup.id, targets));
                 }
                 Output::Media(command) => self.commands.push_back(command),
+                Output::Dtls(datagram) => {
+                    let owner = (datagram.stream, datagram.socket);
+                    match self.ports.open.iter().find(|(_, open)| **open == owner) {
+                        Some((port, _)) => network.send(
+                            Datagram {
+                                from: SocketAddr::new(self.at.ip(), *port),
+                                to: datagram.to,
+                                bytes: datagram.bytes,
+                            },
+                            now,
+                        ),
+                        None => self.counters.from_closed_port += 1,
+                    }
+                }
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Lamp(lamp, state) => {
                     self.lamps.insert(lamp_name(lamp).to_owned(), state);

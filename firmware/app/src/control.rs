@@ -7,11 +7,13 @@
 //!                            │            └─▶ sound ─▶ Output::Media (streams, tones, DTMF)
 //! SIP bytes ─▶ sip::UserAgent ─▶ signalling ─▶ sound
 //! media::Event ─▶ sound                       report ─▶ Status, Output::Event
+//! DTLS of the media sockets ─▶ dtls::Room ─▶ handshakes ─▶ sound (keys), Output::Dtls
 //! ```
 //!
 //! Every `handle_*` ends in [`Control::settle`], which carries values between phone and agent until both have nothing more to say.
 
 mod call;
+mod handshakes;
 mod keys;
 mod obey;
 mod report;
@@ -30,6 +32,9 @@ use phone::{CallId, Input};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::json;
+
+use crate::dtls;
+use crate::identity::Credentials;
 
 pub(crate) use call::{CallRecord, Stage, Way};
 use keys::{Finger, Touch};
@@ -52,6 +57,8 @@ pub struct Identity {
     pub card: (u32, usize),
     /// Wall-clock time of `now` as NTP 32.32.
     pub ntp: u64,
+    /// The phone's certificate and key; without them there is no DTLS-SRTP.
+    pub credentials: Option<Credentials>,
 }
 
 /// What must be done by whoever owns sockets, the audio thread and the board.
@@ -76,6 +83,8 @@ pub enum Output {
     Lookup(sip::agent::Lookup),
     /// Hand a command to the audio engine.
     Media(media::Command),
+    /// Send a DTLS datagram from a stream's socket.
+    Dtls(dtls::Transmit),
     /// Ring with this cadence (ms on, off, …; repeats), or be silent.
     Ring(Option<Vec<u16>>),
     /// Set a lamp.
@@ -118,6 +127,8 @@ pub struct Tables {
     pub streams: usize,
     /// Keys waiting to be pressed.
     pub keys: usize,
+    /// Sockets on which DTLS may come.
+    pub dtls: usize,
 }
 
 impl Tables {
@@ -142,6 +153,7 @@ pub struct Control {
     plan: &'static CountryPlan,
     phone: phone::Phone,
     agent: sip::UserAgent,
+    dtls: dtls::Room,
     calls: Vec<CallRecord>,
     lines: Vec<Line>,
     /// The calls the handset is connected with, as the phone said last.
@@ -159,10 +171,6 @@ pub struct Control {
     audio: AudioStatus,
     io: IoCounters,
     config_note: Option<String>,
-    /// Code of what is wrong with the configuration, shown by the line's lamp and heard before dial tone.
-    trouble: Option<u8>,
-    /// What the line's lamp shows when nothing is wrong.
-    line_lamp: phone::LampState,
     rtp_rejected: u64,
     told_state: phone::State,
     told_tone: Option<phone::Tone>,
@@ -193,6 +201,7 @@ impl Control {
         let mut control = Self {
             plan: config::country::plan(&config.phone.country).unwrap_or(&config::country::PLANS[0]),
             agent: sip::UserAgent::new(signalling::agent_config(config, identity.local, agent_seed), now),
+            dtls: dtls::Room::new(identity.credentials),
             phone,
             calls: Vec::new(),
             lines,
@@ -213,8 +222,6 @@ impl Control {
             },
             io: IoCounters::default(),
             config_note: None,
-            trouble: None,
-            line_lamp: phone::LampState::Off,
             rtp_rejected: 0,
             told_state,
             told_tone: None,
@@ -374,22 +381,32 @@ impl Control {
         self.work_finger(now);
         self.phone.handle_timeout(now);
         self.agent.handle_timeout(now);
+        self.dtls.handle_timeout(now);
         self.forget_late(ports, now);
         self.settle(ports, now);
     }
 
     /// What is to be done next; call until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front().or_else(|| self.agent.poll_transmit().map(Output::Sip))
+        self.outputs
+            .pop_front()
+            .or_else(|| self.agent.poll_transmit().map(Output::Sip))
+            .or_else(|| self.dtls.poll_transmit().map(Output::Dtls))
     }
 
     /// When to call [`Control::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let forget = self.calls.iter().filter_map(|call| call.forget_at).min();
-        [self.finger.due(), self.phone.poll_timeout(), self.agent.poll_timeout(), forget]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.finger.due(),
+            self.phone.poll_timeout(),
+            self.agent.poll_timeout(),
+            self.dtls.poll_timeout(),
+            forget,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// How full everything is.
@@ -399,6 +416,7 @@ impl Control {
             calls: self.calls.len(),
             streams: self.calls.iter().map(|call| call.abroad as usize).sum(),
             keys: self.finger.len(),
+            dtls: self.dtls.len(),
         }
     }
 
@@ -459,6 +477,8 @@ impl Control {
                 self.obey(wish, ports, now);
             } else if let Some(event) = self.agent.poll_event() {
                 self.signalled(event, ports, now);
+            } else if let Some(event) = self.dtls.poll_event() {
+                self.shaken(event, now);
             } else {
                 break;
             }

@@ -11,7 +11,6 @@
 //! Order of the start: card and engine, board, then the network; lifting the handset sounds before any packet can leave.
 
 mod act;
-mod appliance;
 mod card;
 mod serve;
 
@@ -29,24 +28,23 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
 use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
+use crate::identity::{Credentials, IdentityError};
 use crate::net::ports::RtpPorts;
 use crate::net::{Heard, local, seen, tcp, udp};
 
-pub(crate) use appliance::{remove_from_card, write_card};
 pub use card::CardSource;
 
 /// How often the phone looks after itself: watchdog, counters, lost card, own address.
 const TICK: Duration = Duration::from_millis(250);
 /// How often it looks whether its own address changed.
 const ADDRESS_EVERY: u32 = 20;
-/// How often it looks what the image says.
-const LOOK_EVERY: u32 = 20;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
 const FAREWELL: Duration = Duration::from_millis(1800);
+/// The audio thread is alive while its heart beat within this time.
+const AUDIO_ALIVE: Duration = Duration::from_secs(2);
 /// Messages from network tasks taken in one turn.
 const HEARD_A_TURN: usize = 64;
 
@@ -62,8 +60,6 @@ pub struct Setup {
     pub board: Option<Board>,
     /// The control socket; `None`: this phone is not driven from outside.
     pub socket: Option<PathBuf>,
-    /// What it knows as an appliance; `None`: it is a phone only.
-    pub appliance: Option<Appliance>,
 }
 
 /// Why a phone does not start.
@@ -110,8 +106,7 @@ struct Driver {
     heard: mpsc::Sender<Heard>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
-    keeper: appliance::Keeper,
-    ending: Ending,
+    beat: (u64, Instant),
     ticks: u32,
     /// When shutting down must be over.
     farewell: Option<Instant>,
@@ -121,7 +116,7 @@ struct Driver {
 }
 
 /// Runs a phone until it is told to quit.
-pub fn run(setup: Setup) -> Result<Ending, DriverError> {
+pub fn run(setup: Setup) -> Result<(), DriverError> {
     let now = Instant::now();
     let (link, side) = audio_thread::link().map_err(AudioThreadError::from)?;
     let audio = &setup.config.board.audio;
@@ -145,6 +140,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             local,
             card: figures,
             ntp: ntp_now(),
+            credentials: credentials(&setup.config),
         };
         let network = &setup.config.network;
         let mut driver = Driver {
@@ -165,21 +161,13 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             heard,
             listeners: Vec::new(),
             local,
-            keeper: appliance::Keeper::new(setup.appliance, &setup.config, now),
-            ending: Ending::Quit,
+            beat: (0, now),
             ticks: 0,
             farewell: None,
             rights: Some(rights),
             bind_complaint: None,
         };
         driver.control.set_config_note(setup.config_note);
-        let trouble = driver
-            .keeper
-            .appliance
-            .as_ref()
-            .and_then(|appliance| appliance.provisioned.trouble());
-        driver.control.set_trouble(trouble);
-        driver.keeper.look();
         let result = driver.live(setup.socket, hears).await;
         driver.link.send(audio_thread::Order::Quit);
         result
@@ -193,7 +181,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
 
 impl Driver {
     /// The loop.
-    async fn live(&mut self, socket: Option<PathBuf>, mut hears: mpsc::Receiver<Heard>) -> Result<Ending, DriverError> {
+    async fn live(&mut self, socket: Option<PathBuf>, mut hears: mpsc::Receiver<Heard>) -> Result<(), DriverError> {
         let (asking, mut asks) = mpsc::channel::<Asked>(32);
         let _server = match socket {
             Some(path) => Some(Server::start(&path, asking.clone()).map_err(|source| DriverError::Socket { path, source })?),
@@ -216,7 +204,7 @@ impl Driver {
             tokio::select! {
                 signal = stop.recv() => {
                     if self.farewell.is_some() || signal.is_none() {
-                        return Ok(self.ending);
+                        return Ok(());
                     }
                     self.say_farewell();
                 }
@@ -241,7 +229,7 @@ impl Driver {
                 // One more breath for replies on their way to `ctl`.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.leave();
-                return Ok(self.ending);
+                return Ok(());
             }
         }
     }
@@ -335,19 +323,21 @@ impl Driver {
     fn look_after(&mut self) -> Result<(), DriverError> {
         let now = Instant::now();
         self.ticks = self.ticks.wrapping_add(1);
-        self.keep_alive(now);
+        let beat = self.link.shared().heartbeat();
+        if beat != self.beat.0 {
+            self.beat = (beat, now);
+        }
+        if now.saturating_duration_since(self.beat.1) < AUDIO_ALIVE
+            && let Some(board) = self.board.as_mut()
+        {
+            board.feed_watchdog();
+        }
         self.tell_rights();
         self.link.flush();
         self.mend_card(now);
         self.tell_figures();
         if self.udp.is_none() && self.ticks.is_multiple_of(4) {
             self.bind_network()?;
-        }
-        if self.ticks.is_multiple_of(LOOK_EVERY) {
-            self.keeper.look();
-        }
-        if self.ticks.is_multiple_of(4) {
-            self.tell_card(now);
         }
         if self.ticks.is_multiple_of(ADDRESS_EVERY) {
             let local = SocketAddr::new(local::address(self.config.network.bind), self.config.network.sip_port);
@@ -438,6 +428,22 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The phone's identity. Where it cannot be kept the phone has one for this run; where the kept one is damaged it has none. Either is
+/// told, neither costs dial tone.
+fn credentials(config: &config::Config) -> Option<Credentials> {
+    match Credentials::load_or_make(&config.control.state_dir) {
+        Ok(credentials) => Some(credentials),
+        Err(error @ IdentityError::File { .. }) => {
+            tracing::warn!("{error}; this phone has another certificate after each start");
+            Credentials::make().ok()
+        }
+        Err(error @ (IdentityError::Damaged { .. } | IdentityError::Make(_))) => {
+            tracing::error!("no DTLS-SRTP: {error}");
+            None
+        }
     }
 }
 

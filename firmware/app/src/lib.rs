@@ -1,18 +1,17 @@
 //! The wiring between the rooms. `control` is sans-IO so that whole phones run under virtual time; everything beside it does I/O.
 
-pub mod appliance;
 pub mod audio_thread;
 pub mod cli;
 pub mod control;
 pub mod ctl;
 pub mod driver;
+pub mod dtls;
 pub mod echo;
 mod graph;
 pub mod identity;
 pub mod negotiate;
 mod net;
 mod panel;
-mod provision;
 pub mod realtime;
 mod setup;
 pub mod tones;

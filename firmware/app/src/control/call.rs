@@ -86,6 +86,8 @@ pub(crate) struct CallRecord {
     pub(crate) held_by_peer: bool,
     pub(crate) stats: StreamStats,
     pub(crate) cause: Option<String>,
+    /// Why we end it, where that is more than a hand on the hook.
+    pub(crate) why: Option<String>,
     /// An ended call whose sound does not come home is forgotten then.
     pub(crate) forget_at: Option<Instant>,
 }
@@ -111,6 +113,7 @@ impl CallRecord {
             held_by_peer: false,
             stats: StreamStats::default(),
             cause: None,
+            why: None,
             forget_at: None,
         }
     }

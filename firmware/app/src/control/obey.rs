@@ -14,13 +14,7 @@ impl Control {
         match wish {
             phone::Output::Tone(kind) => {
                 self.tone = kind;
-                let spec = kind.map(|kind| {
-                    let tone = tones::call_tone(self.plan, kind, self.tone_level());
-                    match (kind, self.trouble) {
-                        (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => tones::after_code(&tone, code),
-                        (_, _) => tone,
-                    }
-                });
+                let spec = kind.map(|kind| tones::call_tone(self.plan, kind, self.tone_level()));
                 self.outputs.push_back(Output::Media(media::Command::Tone(spec)));
             }
             phone::Output::KeyTone(key) => {
@@ -30,10 +24,6 @@ impl Control {
             phone::Output::Ring(style) => {
                 let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
                 self.outputs.push_back(Output::Ring(cadence));
-            }
-            phone::Output::Lamp(phone::Lamp::Line, state) => {
-                self.line_lamp = state;
-                self.show_line_lamp();
             }
             phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
             phone::Output::Place { call, to } => self.place(call, &to, ports, now),
@@ -80,7 +70,8 @@ impl Control {
             Ok(pair) => pair,
             Err(error) => return self.could_not(call, &format!("no media port: {error}; widen network.rtp_ports"), now),
         };
-        let media = crate::negotiate::local_media(&self.config.codecs, rtp, rtcp);
+        let mut media = crate::negotiate::local_media(&self.config.codecs, rtp, rtcp);
+        self.expect_handshake(stream, &mut media);
         let account = to.account.map(|account| sip::AccountId(account.0));
         match self.agent.invite(account, &to.address, media, now) {
             Ok(sip) => {
@@ -90,6 +81,7 @@ impl Control {
                 self.tell_call(self.calls.len() - 1);
             }
             Err(error) => {
+                self.dtls.close(stream);
                 ports.close(stream);
                 self.could_not(call, &error.to_string(), now);
             }
@@ -116,7 +108,8 @@ impl Control {
             Ok((rtp, rtcp)) => {
                 self.calls[place].stream = Some(stream);
                 self.calls[place].stage = Stage::Answering;
-                let media = crate::negotiate::local_media(&self.config.codecs, rtp, rtcp);
+                let mut media = crate::negotiate::local_media(&self.config.codecs, rtp, rtcp);
+                self.expect_handshake(stream, &mut media);
                 self.agent.answer(sip, media, now);
             }
             Err(error) => {

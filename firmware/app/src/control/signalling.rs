@@ -182,6 +182,7 @@ impl Control {
             record.peer = peer;
         }
         let id = record.id;
+        self.shake_hands(place, now);
         self.tell_call(place);
         self.phone.handle(Input::Call(id, CallUpdate::Answered), now);
         self.tell_hold_by_peer(place, now);
@@ -229,6 +230,7 @@ impl Control {
         };
         let record = &mut self.calls[place];
         record.stage = Stage::Ended;
+        let reason = record.why.take().unwrap_or(reason);
         record.cause = Some(match code {
             Some(code) => format!("{whose}: {code} {reason}"),
             None => format!("{whose}: {reason}"),

@@ -33,12 +33,17 @@ impl Control {
         let Some(id) = record.stream else { return };
         let before = record.media.take();
         let agreed = record.media.insert(agreed).clone();
-        if record.abroad > 0 && before.as_ref().is_some_and(|before| same_stream(before, &agreed)) {
+        let runs = record.abroad > 0;
+        let keyed = self.dtls.secured(id).is_some();
+        self.shake_hands(place, now);
+        // Keys of an agreement that is no more must not go on in the new one.
+        let rekeyed = keyed && self.dtls.secured(id).is_none();
+        if runs && !rekeyed && before.as_ref().is_some_and(|before| same_stream(before, &agreed)) {
             if before.as_ref() != Some(&agreed) {
-                let remote_rtcp = if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp };
+                let (remote_rtp, remote_rtcp) = self.addresses(id, &agreed);
                 self.outputs.push_back(Output::Media(Command::Redirect {
                     id,
-                    remote_rtp: agreed.remote_rtp,
+                    remote_rtp,
                     remote_rtcp,
                     direction: direction_played(agreed.direction),
                 }));
@@ -48,7 +53,7 @@ impl Control {
         self.start_stream(place, id, &agreed, now);
     }
 
-    fn start_stream(&mut self, place: usize, id: StreamId, agreed: &Negotiated, now: Instant) {
+    pub(super) fn start_stream(&mut self, place: usize, id: StreamId, agreed: &Negotiated, now: Instant) {
         let birth = Birth {
             id,
             ssrc: self.rng.next_u32(),
@@ -59,7 +64,9 @@ impl Control {
             card: self.card,
             ntp: self.ntp,
         };
-        match Stream::new(stream_config(agreed, birth)) {
+        let mut config = stream_config(agreed, birth);
+        self.protect(&mut config, agreed);
+        match Stream::new(config) {
             Ok(stream) => {
                 let record = &mut self.calls[place];
                 record.abroad += 1;
@@ -106,6 +113,9 @@ impl Control {
     /// A call is over: its stream is called home; without one the record goes at once.
     pub(super) fn stop_sound(&mut self, place: usize, ports: &mut dyn MediaPorts, now: Instant) {
         let record = &mut self.calls[place];
+        if let Some(id) = record.stream {
+            self.dtls.close(id);
+        }
         match record.stream {
             Some(id) if record.abroad > 0 => {
                 record.forget_at = Some(now + COME_HOME);

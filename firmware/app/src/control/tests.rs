@@ -61,6 +61,7 @@ impl Desk {
             local: address,
             card: (48_000, 240),
             ntp: 0,
+            credentials: None,
         };
         Self {
             control: Control::new(&config, identity, now),
@@ -85,7 +86,9 @@ impl Desk {
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
                 Output::Lamp(..) => {}
-                Output::Connect { .. } | Output::Disconnect(_) | Output::Lookup(_) => panic!("no TCP and no names here"),
+                Output::Connect { .. } | Output::Disconnect(_) | Output::Lookup(_) | Output::Dtls(_) => {
+                    panic!("no TCP, no names, no DTLS here")
+                }
             }
         }
         mail

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use phone::{Lamp, LampState};
 
 use super::Driver;
-use crate::audio_thread::{Order, Report};
+use crate::audio_thread::{Datagram, Order, Report};
 use crate::control::Output;
+use crate::dtls::Transmit;
 use crate::net::{lookup, tcp, udp};
 
 impl Driver {
@@ -35,6 +36,7 @@ impl Driver {
                 Output::Disconnect(connection) => drop(self.connections.remove(&connection)),
                 Output::Lookup(lookup) => lookup::start(lookup, self.config.network.bind, self.heard.clone()),
                 Output::Media(command) => self.link.send(Order::Media(command)),
+                Output::Dtls(datagram) => self.send_dtls(&datagram),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), std::time::Instant::now());
@@ -76,6 +78,23 @@ impl Driver {
         }
     }
 
+    /// DTLS leaves by the audio thread, which owns the media sockets. What is too much is lost, as on any network: it is sent again.
+    fn send_dtls(&mut self, datagram: &Transmit) {
+        let Ok(bytes) = heapless::Vec::from_slice(&datagram.bytes) else {
+            tracing::warn!("a DTLS datagram of {} bytes is too long", datagram.bytes.len());
+            return;
+        };
+        let datagram = Datagram {
+            stream: datagram.stream,
+            socket: datagram.socket,
+            peer: datagram.to,
+            bytes,
+        };
+        if !self.link.send_datagram(datagram) {
+            tracing::debug!("the audio thread does not send: a DTLS datagram is lost");
+        }
+    }
+
     fn light(&mut self, lamp: Lamp, state: LampState) {
         use board::{LampName, lamp::LampPattern};
         self.tell_panel(lamp, state);
@@ -90,7 +109,6 @@ impl Driver {
             LampState::On => LampPattern::On,
             LampState::Slow => LampPattern::Slow,
             LampState::Fast => LampPattern::Fast,
-            LampState::Code(flashes) => LampPattern::Code(flashes),
         };
         board.lamp(name, pattern, std::time::Instant::now());
     }
@@ -103,11 +121,10 @@ impl Driver {
             Lamp::Message => "message",
         };
         let state = match state {
-            LampState::Off => "off".to_owned(),
-            LampState::On => "on".to_owned(),
-            LampState::Slow => "slow".to_owned(),
-            LampState::Fast => "fast".to_owned(),
-            LampState::Code(flashes) => format!("code-{flashes}"),
+            LampState::Off => "off",
+            LampState::On => "on",
+            LampState::Slow => "slow",
+            LampState::Fast => "fast",
         };
         let event = serde_json::json!({"event": "lamp", "lamp": lamp, "state": state}).to_string();
         self.publish(&event);
@@ -123,6 +140,18 @@ impl Driver {
                 Report::SocketsHome(pair) => drop(pair),
                 Report::EngineHome(engine) => drop(engine),
                 Report::CardHome(device, reason) => self.lost_card(device, reason, now),
+            }
+        }
+        while let Some(datagram) = self.link.receive_datagram() {
+            // STUN has nobody to hear it yet.
+            if matches!(datagram.bytes.first(), Some(20..=63)) {
+                let Datagram {
+                    stream,
+                    socket,
+                    peer,
+                    bytes,
+                } = datagram;
+                self.control.handle_dtls(stream, socket, peer, &bytes, &mut self.ports, now);
             }
         }
         self.link.flush();

@@ -1,0 +1,135 @@
+//! Calls keyed by DTLS: signalling's agreement goes to the handshakes, their keys go to the sound.
+//!
+//! ```text
+//! agree ─▶ shake_hands ─▶ dtls::Room ─▶ Secured ─▶ stream anew, with keys ─▶ Command::Start
+//!                                   └─▶ Failed  ─▶ the call ends, and says why
+//! ```
+//!
+//! Until there are keys the stream waits (`media::Protection::Waiting`): it neither sends nor plays. There is no other way out.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use media::{PacketKind, StreamConfig, StreamId};
+use serde_json::json;
+use sip::offer_answer::{LocalMedia, Negotiated};
+use sip::privacy::{Keying, Policy, Protection};
+
+use super::{Control, MediaPorts, Stage};
+use crate::dtls::{Event, Terms};
+
+/// Nowhere: nothing is sent there.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+impl Control {
+    /// A DTLS datagram came on a stream's socket.
+    pub fn handle_dtls(
+        &mut self,
+        stream: StreamId,
+        socket: PacketKind,
+        from: SocketAddr,
+        bytes: &[u8],
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
+        self.dtls.handle_datagram(stream, socket, from, bytes, now);
+        self.settle(ports, now);
+    }
+
+    /// Completes what will be offered, and lets the far end speak DTLS before its answer is known.
+    pub(super) fn expect_handshake(&mut self, stream: StreamId, media: &mut LocalMedia) {
+        let privacy = &mut media.privacy;
+        privacy.fingerprint = self.dtls.fingerprint();
+        let wanted = (privacy.policy, privacy.policy_over_clear) != (Policy::Off, Policy::Off);
+        if wanted && privacy.keying.contains(&Keying::Dtls) {
+            self.dtls.open(stream);
+        }
+    }
+
+    /// Tells the handshakes of a call what signalling agreed on.
+    pub(super) fn shake_hands(&mut self, place: usize, now: Instant) {
+        let record = &self.calls[place];
+        let (Some(stream), Some(agreed)) = (record.stream, record.media.as_ref()) else {
+            return;
+        };
+        let settled = match record.stage {
+            Stage::Calling | Stage::Ringback | Stage::EarlyMedia | Stage::Ringing => false,
+            Stage::Answering | Stage::Talking | Stage::OnHold | Stage::Ended => true,
+        };
+        match &agreed.protection {
+            Protection::Dtls { setup, fingerprints } => {
+                let terms = Terms {
+                    setup: *setup,
+                    fingerprints: fingerprints.clone(),
+                    rtp: agreed.remote_rtp,
+                    rtcp: (!agreed.rtcp_mux).then_some(agreed.remote_rtcp),
+                    settled,
+                };
+                self.dtls.agree(stream, &terms, now);
+            }
+            // Another answer may still come, from another fork.
+            Protection::Clear | Protection::Sdes { .. } if !settled => {}
+            Protection::Clear | Protection::Sdes { .. } => self.dtls.close(stream),
+        }
+    }
+
+    /// Where a stream's packets go: with DTLS to the address the handshake was with, and to nobody before.
+    pub(super) fn addresses(&self, stream: StreamId, agreed: &Negotiated) -> (SocketAddr, SocketAddr) {
+        let rtcp = if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp };
+        match &agreed.protection {
+            Protection::Clear | Protection::Sdes { .. } => (agreed.remote_rtp, rtcp),
+            // The old way to hold: an address that is none.
+            Protection::Dtls { .. } if agreed.remote_rtp.ip().is_unspecified() => (agreed.remote_rtp, NOWHERE),
+            Protection::Dtls { .. } => {
+                let rtp = self.dtls.secured(stream).map_or(agreed.remote_rtp, |secured| secured.peer);
+                // RTCP on a port of its own would need keys of its own; without it the call only lacks the far end's reports.
+                (rtp, if agreed.rtcp_mux { rtp } else { NOWHERE })
+            }
+        }
+    }
+
+    /// Puts the keys of a finished handshake into what the engine gets. Without them it stays as the bridge made it: waiting.
+    pub(super) fn protect(&self, config: &mut StreamConfig, agreed: &Negotiated) {
+        if !matches!(agreed.protection, Protection::Dtls { .. }) {
+            return;
+        }
+        (config.remote_rtp, config.remote_rtcp) = self.addresses(config.id, agreed);
+        config.latching = false;
+        config.protection = match self.dtls.secured(config.id) {
+            Some(secured) => media::Protection::Srtp {
+                send: secured.secrets.send.clone(),
+                receive: secured.secrets.receive.clone(),
+            },
+            None => media::Protection::Waiting,
+        };
+    }
+
+    /// A handshake came to its end.
+    pub(super) fn shaken(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Secured(stream) => {
+                let Some(place) = self.place_of_stream(stream) else { return };
+                let record = &self.calls[place];
+                let (Some(agreed), false) = (record.media.clone(), record.stage == Stage::Ended) else {
+                    return;
+                };
+                let call = record.id.0;
+                if let Some(secured) = self.dtls.secured(stream) {
+                    let suite = secured.secrets.send.suite().name();
+                    tracing::info!("call {call}: DTLS with {} done, {suite}", secured.peer);
+                    let event = json!({"event": "secured", "call": call, "suite": suite, "words": secured.secrets.words.to_string()});
+                    self.tell(&event);
+                }
+                self.start_stream(place, stream, &agreed, now);
+            }
+            Event::Failed(stream, failure) => {
+                let Some(place) = self.place_of_stream(stream) else { return };
+                let record = &mut self.calls[place];
+                record.why = Some(failure.to_string());
+                let (id, sip) = (record.id.0, record.sip);
+                self.note(&format!("call {id}: no keys, so no call: {failure}"));
+                self.agent.end(sip, now);
+            }
+        }
+    }
+}

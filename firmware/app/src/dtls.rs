@@ -1,0 +1,217 @@
+//! DTLS-SRTP (RFC 5763, 5764): keys agreed on between the two ends of the media themselves, proved by the fingerprints signalling carries.
+//!
+//! ```text
+//!                      control thread                                                     audio thread
+//! Negotiated ─▶ negotiate ─▶ Room::agree ─▶ Association (a socket) ─▶ Handshake (dimpl)
+//!                              ▲   │              │ certificate = fingerprint?
+//!   DTLS of a media socket ────┘   │              └─▶ Event::Secured ─▶ Control ─▶ Stream (SRTP) ──────────▶ replaces Stream (waiting)
+//!   (sorted by the audio thread)   └─▶ poll_transmit ─▶ the same media socket
+//! ```
+//!
+//! Everything here is sans-IO: datagrams and `now` in, datagrams and events out. A handshake costs a few milliseconds of the control
+//! thread and none of the audio thread. Nothing is in clear meanwhile: the stream waits, it does not play.
+
+mod association;
+#[cfg(test)]
+mod association_tests;
+mod handshake;
+mod words;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use media::{PacketKind, StreamId};
+use sip::privacy::{Fingerprint, HashName, Setup};
+
+use association::{Agreed, Association, News};
+pub use association::{Failure, Secured};
+use handshake::Maker;
+pub use handshake::{HandshakeError, Secrets};
+pub use words::Words;
+
+use crate::identity::Credentials;
+
+/// What signalling agreed on for a stream's handshakes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// Our role.
+    pub(crate) setup: Setup,
+    /// The peer's certificate must match these.
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// Where the peer announced its RTP.
+    pub(crate) rtp: SocketAddr,
+    /// Where it announced its RTCP; `None`: on the same port (rtcp-mux, RFC 5761).
+    pub(crate) rtcp: Option<SocketAddr>,
+    /// The call stands: from now on a failure is final.
+    pub(crate) settled: bool,
+}
+
+/// A DTLS datagram to be sent from a stream's socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Whose socket.
+    pub stream: StreamId,
+    /// The RTP or the RTCP one.
+    pub socket: PacketKind,
+    /// Where to.
+    pub to: SocketAddr,
+    /// The datagram.
+    pub bytes: Vec<u8>,
+}
+
+/// What has become of a stream's handshakes.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Everything is there: [`Room::secured`] tells it.
+    Secured(StreamId),
+    /// There will be no keys.
+    Failed(StreamId, Failure),
+}
+
+struct Socket {
+    stream: StreamId,
+    kind: PacketKind,
+    association: Association,
+}
+
+/// Every handshake of the phone.
+pub(crate) struct Room {
+    maker: Option<Maker>,
+    sockets: Vec<Socket>,
+}
+
+impl Room {
+    /// A phone with this identity; without one there is no DTLS.
+    pub(crate) fn new(credentials: Option<Credentials>) -> Self {
+        let maker = credentials.and_then(|credentials| match Maker::new(credentials) {
+            Ok(maker) => Some(maker),
+            Err(error) => {
+                tracing::error!("no DTLS: {error}");
+                None
+            }
+        });
+        Self {
+            maker,
+            sockets: Vec::new(),
+        }
+    }
+
+    /// The fingerprint to be told in signalling.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.maker.as_ref().map(|maker| Fingerprint {
+            hash: HashName::Sha256,
+            bytes: maker.credentials().fingerprint().to_vec(),
+        })
+    }
+
+    /// A stream's sockets are open and DTLS may come there: the far end may speak before its answer is known.
+    pub(crate) fn open(&mut self, stream: StreamId) {
+        if self.maker.is_none() || self.sockets.iter().any(|socket| socket.stream == stream) {
+            return;
+        }
+        for kind in [PacketKind::Rtp, PacketKind::Rtcp] {
+            self.sockets.push(Socket {
+                stream,
+                kind,
+                association: Association::new(),
+            });
+        }
+    }
+
+    /// Signalling agreed on DTLS for this stream, for the first time or again.
+    pub(crate) fn agree(&mut self, stream: StreamId, terms: &Terms, now: Instant) {
+        self.open(stream);
+        let Some(maker) = &self.maker else { return };
+        if terms.rtcp.is_none() {
+            self.sockets
+                .retain(|socket| socket.stream != stream || socket.kind == PacketKind::Rtp);
+        }
+        for socket in self.sockets.iter_mut().filter(|socket| socket.stream == stream) {
+            let announced = match socket.kind {
+                PacketKind::Rtp => terms.rtp,
+                PacketKind::Rtcp => terms.rtcp.unwrap_or(terms.rtp),
+            };
+            let agreed = Agreed {
+                setup: terms.setup,
+                fingerprints: terms.fingerprints.clone(),
+                announced,
+                settled: terms.settled,
+            };
+            socket.association.agree(agreed, maker, now);
+        }
+    }
+
+    /// The stream is over, or is protected by other means.
+    pub(crate) fn close(&mut self, stream: StreamId) {
+        self.sockets.retain(|socket| socket.stream != stream);
+    }
+
+    /// A DTLS datagram came on a stream's socket.
+    pub(crate) fn handle_datagram(&mut self, stream: StreamId, kind: PacketKind, from: SocketAddr, bytes: &[u8], now: Instant) {
+        let Some(maker) = &self.maker else { return };
+        let socket = self
+            .sockets
+            .iter_mut()
+            .find(|socket| socket.stream == stream && socket.kind == kind);
+        if let Some(socket) = socket {
+            socket.association.handle_datagram(from, bytes, maker, now);
+        }
+    }
+
+    /// Fires every timer that is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let Some(maker) = &self.maker else { return };
+        for socket in &mut self.sockets {
+            socket.association.handle_timeout(maker, now);
+        }
+    }
+
+    /// When to call [`Room::handle_timeout`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.sockets.iter().filter_map(|socket| socket.association.poll_timeout()).min()
+    }
+
+    /// What must leave; call until `None`.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.sockets.iter_mut().find_map(|socket| {
+            let (to, bytes) = socket.association.poll_transmit()?;
+            Some(Transmit {
+                stream: socket.stream,
+                socket: socket.kind,
+                to,
+                bytes,
+            })
+        })
+    }
+
+    /// What the owner should know; call until `None`. Only RTP's handshake decides: a peer without rtcp-mux gets one on its RTCP port
+    /// too (RFC 5764 section 4), so that it need not wait, but its reports are not missed when that fails.
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            let (stream, kind, news) = self
+                .sockets
+                .iter_mut()
+                .find_map(|socket| Some((socket.stream, socket.kind, socket.association.poll_news()?)))?;
+            match (kind, news) {
+                (PacketKind::Rtp, News::Secured) => return Some(Event::Secured(stream)),
+                (PacketKind::Rtp, News::Failed(failure)) => return Some(Event::Failed(stream, failure)),
+                (PacketKind::Rtcp, News::Secured) => {}
+                (PacketKind::Rtcp, News::Failed(failure)) => tracing::info!("no RTCP: {failure}"),
+            }
+        }
+    }
+
+    /// The verified peer of a stream and the keys agreed on with it.
+    pub(crate) fn secured(&self, stream: StreamId) -> Option<&Secured> {
+        let rtp = self
+            .sockets
+            .iter()
+            .find(|socket| socket.stream == stream && socket.kind == PacketKind::Rtp)?;
+        rtp.association.secured()
+    }
+
+    /// Sockets on which DTLS may come.
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+}

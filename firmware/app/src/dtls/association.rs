@@ -1,0 +1,458 @@
+//! The DTLS side of one media socket: who may shake hands there, and whose hand counts.
+//!
+//! ```text
+//!               before the answer is known                     after it
+//! ClientHello ─▶ candidate (passive), runs, proves nothing ─▶ certificate = a fingerprint of the answer? ─▶ Secured
+//! agree(active) ─────────────────────────────────▶ candidate (active), to the announced address ─▶ the same ─▶ Secured
+//!                                                               otherwise, or too late, or an error ───────▶ Failed
+//! ```
+//!
+//! Rules, and why:
+//! - A candidate is one address. Several may run side by side (forks, strangers); the first whose certificate has an agreed fingerprint
+//!   wins, and only its address will send and get media.
+//! - A wrong certificate from the announced address is an attack or a mistake, and fails the association. From elsewhere it is a
+//!   stranger, or a fork whose answer is still to come: it is kept, bounded, and gets nothing.
+//! - What strangers can cost is bounded: [`MAX_CANDIDATES`] at once, [`MAX_TRIES`] in all, each begun by a whole `ClientHello` only.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use sip::privacy::{Fingerprint, HashName, Setup};
+
+use super::handshake::{Handshake, HandshakeError, LONGEST, Maker, Secrets};
+use crate::identity::colons;
+
+/// Handshakes side by side on one socket.
+const MAX_CANDIDATES: usize = 4;
+/// Handshakes begun between two agreements: with the announced address, and as many with everybody else.
+const MAX_TRIES: u32 = 16;
+/// How long a handshake may still come to its end after an alert in clear said it will not: anybody can write one.
+const AFTER_ALERT: Duration = Duration::from_secs(2);
+/// The level of an alert that ends a connection.
+const FATAL: u8 = 2;
+/// Errors with the announced address until the association is given up: one forged datagram must not end a call.
+const MAX_ERRORS: u32 = 3;
+
+/// What was agreed in signalling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// Our role.
+    pub(crate) setup: Setup,
+    /// The peer's certificate must match these.
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// Where the peer says it is.
+    pub(crate) announced: SocketAddr,
+    /// The call stands. Until then (early media, forks) nothing that goes wrong is final.
+    pub(crate) settled: bool,
+}
+
+/// Why there are no keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The certificate shown is not the one signalling told of.
+    #[error("the certificate shown by {from} is not the one its signalling named: it has SHA-256 {shown}; somebody may be in between")]
+    WrongCertificate {
+        /// Who showed it.
+        from: SocketAddr,
+        /// Its fingerprint.
+        shown: String,
+    },
+    /// The handshake failed.
+    #[error("the DTLS handshake with {from} failed: {why}")]
+    Handshake {
+        /// With whom.
+        from: SocketAddr,
+        /// Why.
+        why: HandshakeError,
+    },
+    /// Nobody came.
+    #[error("no DTLS handshake with {announced} within {} s", LONGEST.as_secs())]
+    Silence {
+        /// Who should have come.
+        announced: SocketAddr,
+    },
+}
+
+/// A verified peer.
+#[derive(Debug, Clone)]
+pub struct Secured {
+    /// Its address: media goes there and comes from there only.
+    pub peer: SocketAddr,
+    /// SHA-256 of its certificate.
+    pub fingerprint: [u8; 32],
+    /// Keys and key words.
+    pub secrets: Secrets,
+}
+
+/// What the owner should know.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Keys are there, and belong to whom signalling said: [`Association::secured`].
+    Secured,
+    /// There will be none.
+    Failed(Failure),
+}
+
+struct Candidate {
+    peer: SocketAddr,
+    role: Setup,
+    handshake: Handshake,
+    /// The handshake is complete.
+    secrets: Option<Secrets>,
+    /// A fatal alert in clear said it failed; when that is believed, and what it said.
+    alert: Option<(Instant, u8)>,
+}
+
+impl Candidate {
+    fn poll_timeout(&self) -> Option<Instant> {
+        let alert = self.alert.map(|(at, _)| at);
+        self.handshake.poll_timeout().into_iter().chain(alert).min()
+    }
+}
+
+/// One socket's association.
+pub(crate) struct Association {
+    agreed: Option<Agreed>,
+    candidates: Vec<Candidate>,
+    tries: u32,
+    strangers: u32,
+    errors: u32,
+    deadline: Option<Instant>,
+    secured: Option<Secured>,
+    failed: Option<Failure>,
+    news: VecDeque<News>,
+    out: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+/// IPv4 in IPv6 clothes is IPv4.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn reachable(address: SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
+}
+
+/// Whether a datagram begins a handshake: a record of epoch 0 with a whole `ClientHello` header in it. Nothing else makes a candidate.
+fn is_client_hello(datagram: &[u8]) -> bool {
+    const RECORD: usize = 13;
+    const HELLO: usize = 12 + 2 + 32;
+    matches!(datagram, [22, 254, _, 0, 0, ..]) && datagram.len() >= RECORD + HELLO && datagram[RECORD] == 1
+}
+
+/// An alert that is not encrypted: its level (2 is fatal) and what it says.
+fn alert_in_clear(datagram: &[u8]) -> Option<(u8, u8)> {
+    const RECORD: usize = 13;
+    matches!(datagram, [21, 254, _, 0, 0, ..]).then(|| match datagram.get(RECORD..) {
+        Some([level, what, ..]) => (*level, *what),
+        Some(_) | None => (0, 0),
+    })
+}
+
+/// RFC 8122 section 5: of every hash the peer used, one fingerprint must be the certificate's. None at all matches nothing.
+pub(crate) fn matches(certificate: &[u8], fingerprints: &[Fingerprint]) -> bool {
+    let of = |hash: HashName| match hash {
+        HashName::Sha256 => Sha256::digest(certificate).to_vec(),
+        HashName::Sha384 => Sha384::digest(certificate).to_vec(),
+        HashName::Sha512 => Sha512::digest(certificate).to_vec(),
+    };
+    !fingerprints.is_empty()
+        && fingerprints.iter().all(|wanted| {
+            let is = of(wanted.hash);
+            fingerprints.iter().any(|one| one.hash == wanted.hash && one.bytes == is)
+        })
+}
+
+impl Association {
+    /// Nothing agreed yet: whoever says hello is heard, and gets nothing.
+    pub(crate) fn new() -> Self {
+        Self {
+            agreed: None,
+            candidates: Vec::new(),
+            tries: 0,
+            strangers: 0,
+            errors: 0,
+            deadline: None,
+            secured: None,
+            failed: None,
+            news: VecDeque::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Keys of the agreement in force.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        self.secured.as_ref()
+    }
+
+    /// Signalling agreed, again or for the first time. The same fingerprints at the same address: everything stays as it is (RFC 5763
+    /// section 6.6). An address of 0.0.0.0 (hold) is no address.
+    pub(crate) fn agree(&mut self, mut agreed: Agreed, maker: &Maker, now: Instant) {
+        if let Some(before) = &self.agreed {
+            if !reachable(agreed.announced) {
+                agreed.announced = before.announced;
+            }
+            if before.fingerprints == agreed.fingerprints && plain(before.announced) == plain(agreed.announced) {
+                let settles = agreed.settled && !before.settled;
+                // Roles of a running association do not change, whatever a later offer says.
+                agreed.setup = before.setup;
+                agreed.settled |= before.settled;
+                self.agreed = Some(agreed);
+                if settles && self.secured.is_none() {
+                    self.settle(maker, now);
+                }
+                return;
+            }
+        }
+        tracing::debug!("DTLS: {:?} towards {}", agreed.setup, agreed.announced);
+        self.secured = None;
+        self.failed = None;
+        self.tries = 0;
+        self.strangers = 0;
+        self.errors = 0;
+        self.news.clear();
+        // What ran with the announced address under another agreement, or in the other role, is over. Others may be forks.
+        let (setup, announced) = (agreed.setup, agreed.announced);
+        self.candidates.retain(|candidate| {
+            let certificate = candidate.handshake.certificate();
+            let wrong = certificate.is_some_and(|certificate| !matches(certificate, &agreed.fingerprints));
+            candidate.role == setup && !(wrong && plain(candidate.peer) == plain(announced))
+        });
+        let settled = agreed.settled;
+        self.agreed = Some(agreed);
+        self.judge_all();
+        if self.secured.is_some() {
+            return;
+        }
+        self.deadline = settled.then_some(now + LONGEST);
+        self.begin_active(maker, now);
+    }
+
+    /// The call stands now. A wrong certificate counts; what else came to nothing before is tried once more.
+    fn settle(&mut self, maker: &Maker, now: Instant) {
+        match self.failed.take() {
+            Some(failure @ Failure::WrongCertificate { .. }) => return self.fail(failure),
+            Some(Failure::Handshake { .. } | Failure::Silence { .. }) => self.tries = 0,
+            None => {}
+        }
+        self.errors = 0;
+        self.deadline = Some(now + LONGEST);
+        self.begin_active(maker, now);
+    }
+
+    /// Where we are active and nothing runs with the announced address: a `ClientHello`.
+    fn begin_active(&mut self, maker: &Maker, now: Instant) {
+        let Some(agreed) = &self.agreed else { return };
+        let announced = agreed.announced;
+        let runs = self.candidates.iter().any(|candidate| plain(candidate.peer) == plain(announced));
+        if agreed.setup == Setup::Active && reachable(announced) && !runs && self.failed.is_none() && self.secured.is_none() {
+            self.begin(announced, Setup::Active, maker, now);
+        }
+    }
+
+    fn begin(&mut self, peer: SocketAddr, role: Setup, maker: &Maker, now: Instant) -> bool {
+        let announced = self.agreed.as_ref().map(|agreed| plain(agreed.announced));
+        let tries = if announced == Some(plain(peer)) {
+            &mut self.tries
+        } else {
+            &mut self.strangers
+        };
+        if *tries >= MAX_TRIES {
+            return false;
+        }
+        *tries += 1;
+        if self.candidates.len() >= MAX_CANDIDATES {
+            let Some(place) = self
+                .candidates
+                .iter()
+                .position(|candidate| Some(plain(candidate.peer)) != announced)
+            else {
+                return false;
+            };
+            self.candidates.remove(place);
+        }
+        let mut out = VecDeque::new();
+        match Handshake::new(maker, role, now, &mut out) {
+            Ok(handshake) => {
+                self.out.extend(out.into_iter().map(|bytes| (peer, bytes)));
+                self.candidates.push(Candidate {
+                    peer,
+                    role,
+                    handshake,
+                    secrets: None,
+                    alert: None,
+                });
+                true
+            }
+            Err(why) => {
+                self.fail(Failure::Handshake { from: peer, why });
+                false
+            }
+        }
+    }
+
+    /// A datagram came. It is DTLS by its first byte and no more is known of it.
+    pub(crate) fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], maker: &Maker, now: Instant) {
+        let known = self.candidates.iter().position(|candidate| plain(candidate.peer) == plain(from));
+        let place = match known {
+            Some(place) => place,
+            None if self.welcome(bytes) && self.begin(from, Setup::Passive, maker, now) => self.candidates.len() - 1,
+            None => return,
+        };
+        let candidate = &mut self.candidates[place];
+        if let Some((level, what)) = alert_in_clear(bytes) {
+            if level == FATAL && candidate.secrets.is_none() {
+                candidate.alert.get_or_insert((now + AFTER_ALERT, what));
+            }
+            return;
+        }
+        let mut out = VecDeque::new();
+        let outcome = candidate.handshake.handle_datagram(bytes, now, &mut out);
+        self.out.extend(out.into_iter().map(|bytes| (from, bytes)));
+        self.progress(place, outcome, maker, now);
+    }
+
+    /// Whether a stranger's datagram may begin a handshake.
+    fn welcome(&self, bytes: &[u8]) -> bool {
+        let passive = self.agreed.as_ref().is_none_or(|agreed| agreed.setup == Setup::Passive);
+        passive && self.secured.is_none() && self.failed.is_none() && is_client_hello(bytes)
+    }
+
+    /// Time passed.
+    pub(crate) fn handle_timeout(&mut self, maker: &Maker, now: Instant) {
+        let due = |candidate: &Candidate| candidate.poll_timeout().is_some_and(|at| at <= now);
+        while let Some(place) = self.candidates.iter().position(due) {
+            let candidate = &mut self.candidates[place];
+            let peer = candidate.peer;
+            let mut out = VecDeque::new();
+            let outcome = match candidate.alert {
+                Some((at, what)) if at <= now => Err(HandshakeError::Alert(what)),
+                Some(_) | None => candidate.handshake.handle_timeout(now, &mut out),
+            };
+            self.out.extend(out.into_iter().map(|bytes| (peer, bytes)));
+            let spins = outcome.is_ok() && due(&self.candidates[place]);
+            self.progress(place, outcome, maker, now);
+            if spins {
+                // A timer that does not move would hang the phone; a crate's mistake costs this handshake only.
+                self.candidates.retain(|candidate| candidate.peer != peer);
+            }
+        }
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.deadline = None;
+            if let Some(agreed) = &self.agreed
+                && self.secured.is_none()
+            {
+                let announced = agreed.announced;
+                self.fail(Failure::Silence { announced });
+            }
+        }
+    }
+
+    /// When to call [`Association::handle_timeout`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let candidates = self.candidates.iter().filter_map(Candidate::poll_timeout);
+        candidates.chain(self.deadline).min()
+    }
+
+    /// What must leave on the socket.
+    pub(crate) fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.out.pop_front()
+    }
+
+    /// What the owner should know.
+    pub(crate) fn poll_news(&mut self) -> Option<News> {
+        self.news.pop_front()
+    }
+
+    /// A candidate may have come further, or to an end.
+    fn progress(&mut self, place: usize, outcome: Result<(), HandshakeError>, maker: &Maker, now: Instant) {
+        let candidate = &mut self.candidates[place];
+        let outcome = outcome.and_then(|()| match candidate.handshake.take_secrets() {
+            Some(secrets) => secrets.map(|secrets| {
+                candidate.secrets = Some(secrets);
+                candidate.alert = None;
+            }),
+            None => Ok(()),
+        });
+        match outcome {
+            Ok(()) => self.judge_all(),
+            Err(why) => {
+                let candidate = self.candidates.remove(place);
+                self.lost(&candidate, why, maker, now);
+            }
+        }
+    }
+
+    /// A handshake broke off.
+    fn lost(&mut self, candidate: &Candidate, why: HandshakeError, maker: &Maker, now: Instant) {
+        tracing::debug!("DTLS handshake with {} broke off: {why}", candidate.peer);
+        let announced = self
+            .agreed
+            .as_ref()
+            .is_some_and(|agreed| plain(agreed.announced) == plain(candidate.peer));
+        // One that was complete needs nothing more: its keys are in use, or nobody wants them.
+        if !announced || candidate.secrets.is_some() {
+            return;
+        }
+        self.errors += 1;
+        let last = matches!(why, HandshakeError::Dtls(dimpl::Error::Timeout(_)) | HandshakeError::Alert(_));
+        if last || self.errors >= MAX_ERRORS {
+            self.fail(Failure::Handshake { from: candidate.peer, why });
+        } else {
+            self.begin_active(maker, now);
+        }
+    }
+
+    /// Looks at every certificate shown, now that something is new: a candidate, or what was agreed.
+    fn judge_all(&mut self) {
+        let Some(agreed) = &self.agreed else { return };
+        if self.secured.is_some() || self.failed.is_some() {
+            return;
+        }
+        let mut wrong = None;
+        for candidate in &mut self.candidates {
+            let Some(certificate) = candidate.handshake.certificate() else {
+                continue;
+            };
+            let fingerprint: [u8; 32] = Sha256::digest(certificate).into();
+            if matches(certificate, &agreed.fingerprints) {
+                if let Some(secrets) = &candidate.secrets {
+                    self.secured = Some(Secured {
+                        peer: candidate.peer,
+                        fingerprint,
+                        secrets: secrets.clone(),
+                    });
+                    self.deadline = None;
+                    self.news.push_back(News::Secured);
+                    return;
+                }
+            } else if plain(candidate.peer) == plain(agreed.announced) {
+                wrong = Some(Failure::WrongCertificate {
+                    from: candidate.peer,
+                    shown: colons(&fingerprint),
+                });
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.fail(wrong);
+        }
+    }
+
+    /// Gives up: handshakes under way with the announced address are dropped where they stand.
+    fn fail(&mut self, failure: Failure) {
+        if self.failed.is_some() || self.secured.is_some() {
+            return;
+        }
+        if let Some(agreed) = &self.agreed {
+            let announced = plain(agreed.announced);
+            self.candidates.retain(|candidate| plain(candidate.peer) != announced);
+            if agreed.settled {
+                self.news.push_back(News::Failed(failure.clone()));
+            }
+        }
+        self.deadline = None;
+        self.failed = Some(failure);
+    }
+}

@@ -1,0 +1,362 @@
+//! Two associations and what may happen between them, in virtual time.
+
+use std::time::Duration;
+
+use super::association::*;
+use super::handshake::Maker;
+use super::*;
+use crate::identity::colons;
+
+const L: &str = "10.0.0.1:4000";
+const R: &str = "10.0.0.2:4000";
+const STRANGER: &str = "10.0.0.66:6666";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// One end: its identity, its association, its clock-driven half of a wire.
+struct End {
+    at: SocketAddr,
+    maker: Maker,
+    association: Association,
+    secured: Option<Secured>,
+    failed: Option<Failure>,
+}
+
+impl End {
+    fn new(address: &str) -> Self {
+        Self {
+            at: at(address),
+            maker: Maker::new(Credentials::make().unwrap()).unwrap(),
+            association: Association::new(),
+            secured: None,
+            failed: None,
+        }
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint {
+            hash: HashName::Sha256,
+            bytes: self.maker.credentials().fingerprint().to_vec(),
+        }
+    }
+
+    fn agree(&mut self, setup: Setup, peer: &End, now: Instant) {
+        self.agree_on(setup, vec![peer.fingerprint()], peer.at, true, now);
+    }
+
+    fn agree_on(&mut self, setup: Setup, fingerprints: Vec<Fingerprint>, announced: SocketAddr, settled: bool, now: Instant) {
+        let agreed = Agreed {
+            setup,
+            fingerprints,
+            announced,
+            settled,
+        };
+        self.association.agree(agreed, &self.maker, now);
+        self.listen();
+    }
+
+    fn hears(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
+        self.association.handle_datagram(from, bytes, &self.maker, now);
+        self.listen();
+    }
+
+    fn wakes(&mut self, now: Instant) {
+        self.association.handle_timeout(&self.maker, now);
+        self.listen();
+    }
+
+    fn says(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        std::iter::from_fn(|| self.association.poll_transmit()).collect()
+    }
+
+    fn listen(&mut self) {
+        while let Some(news) = self.association.poll_news() {
+            match news {
+                News::Secured => self.secured = self.association.secured().cloned(),
+                News::Failed(failure) => self.failed = Some(failure),
+            }
+        }
+    }
+}
+
+/// Carries datagrams between these ends until all is quiet or the time is over; `pass` may swallow any.
+fn run(ends: &mut [&mut End], mut now: Instant, length: Duration, mut pass: impl FnMut(SocketAddr, SocketAddr, &[u8]) -> bool) -> Instant {
+    let limit = now + length;
+    loop {
+        let mut wire = Vec::new();
+        for end in ends.iter_mut() {
+            let from = end.at;
+            wire.extend(end.says().into_iter().map(|(to, bytes)| (from, to, bytes)));
+        }
+        if wire.is_empty() {
+            let Some(due) = ends
+                .iter()
+                .filter_map(|end| end.association.poll_timeout())
+                .min()
+                .filter(|due| *due <= limit)
+            else {
+                return limit;
+            };
+            now = now.max(due);
+            for end in ends.iter_mut() {
+                end.wakes(now);
+            }
+        }
+        for (from, to, bytes) in wire {
+            if pass(from, to, &bytes)
+                && let Some(end) = ends.iter_mut().find(|end| end.at == to)
+            {
+                end.hears(from, &bytes, now);
+            }
+        }
+    }
+}
+
+fn both_secured(l: &End, r: &End) {
+    let (a, b) = (l.secured.as_ref().unwrap(), r.secured.as_ref().unwrap());
+    assert_eq!((a.peer, b.peer), (r.at, l.at));
+    assert_eq!((&a.secrets.send, &a.secrets.receive), (&b.secrets.receive, &b.secrets.send));
+    assert_eq!(a.secrets.words, b.secrets.words);
+    assert_eq!(a.fingerprint, r.maker.credentials().fingerprint());
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn two_ends_come_to_keys_and_then_to_rest() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    l.agree(Setup::Passive, &r, now);
+    r.agree(Setup::Active, &l, now);
+    run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
+    both_secured(&l, &r);
+    assert_eq!((l.association.poll_timeout(), r.association.poll_timeout()), (None, None));
+}
+
+#[test]
+fn early_hello_is_kept_and_proves_nothing_until_the_answer_is_known() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    r.agree(Setup::Active, &l, now);
+    let now = run(&mut [&mut l, &mut r], now, Duration::from_secs(3), |_, _, _| true);
+    assert!(l.secured.is_none() && l.failed.is_none(), "no answer, no trust");
+    l.agree(Setup::Passive, &r, now);
+    both_secured(&l, &r);
+}
+
+#[test]
+fn loss_is_repaired_and_a_dead_wire_is_told() {
+    for lost in 0..14 {
+        let (mut l, mut r) = (End::new(L), End::new(R));
+        let now = Instant::now();
+        l.agree(Setup::Passive, &r, now);
+        r.agree(Setup::Active, &l, now);
+        let mut count = 0;
+        run(&mut [&mut l, &mut r], now, LONG, |_, _, _| {
+            count += 1;
+            count != lost + 1
+        });
+        both_secured(&l, &r);
+    }
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    l.agree(Setup::Passive, &r, now);
+    r.agree(Setup::Active, &l, now);
+    run(&mut [&mut l, &mut r], now, LONG, |_, _, _| false);
+    assert_eq!(l.failed, Some(Failure::Silence { announced: at(R) }));
+    assert!(r.failed.is_some() && r.secured.is_none());
+    assert!(r.failed.unwrap().to_string().contains(L));
+}
+
+#[test]
+fn another_certificate_at_the_announced_address_fails_on_either_side() {
+    for active in [true, false] {
+        let (mut l, r) = (End::new(L), End::new(R));
+        let mut mallory = End::new(R);
+        let now = Instant::now();
+        let (mine, his) = if active {
+            (Setup::Active, Setup::Passive)
+        } else {
+            (Setup::Passive, Setup::Active)
+        };
+        l.agree(mine, &r, now);
+        mallory.agree_on(his, vec![l.fingerprint()], at(L), true, now);
+        run(&mut [&mut l, &mut mallory], now, LONG, |_, _, _| true);
+        assert!(l.secured.is_none());
+        let shown = colons(&mallory.maker.credentials().fingerprint());
+        assert_eq!(l.failed, Some(Failure::WrongCertificate { from: at(R), shown }));
+    }
+}
+
+#[test]
+fn a_stranger_gets_nothing_and_the_peer_is_served_all_the_same() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let mut stranger = End::new(STRANGER);
+    let now = Instant::now();
+    l.agree(Setup::Passive, &r, now);
+    stranger.agree(Setup::Active, &l, now);
+    let now = run(&mut [&mut l, &mut stranger], now, Duration::from_secs(5), |_, _, _| true);
+    assert!(l.secured.is_none() && l.failed.is_none());
+    r.agree(Setup::Active, &l, now);
+    run(&mut [&mut l, &mut r, &mut stranger], now, LONG, |_, _, _| true);
+    both_secured(&l, &r);
+}
+
+#[test]
+fn the_right_certificate_counts_from_behind_a_nat() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    l.agree_on(Setup::Passive, vec![r.fingerprint()], at("192.168.7.7:9"), true, now);
+    r.agree(Setup::Active, &l, now);
+    run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
+    both_secured(&l, &r);
+}
+
+#[test]
+fn a_fork_that_shook_hands_early_is_used_when_its_answer_comes() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let mut fork = End::new("10.0.0.3:4000");
+    let now = Instant::now();
+    l.agree_on(Setup::Passive, vec![fork.fingerprint()], fork.at, false, now);
+    fork.agree(Setup::Active, &l, now);
+    r.agree(Setup::Active, &l, now);
+    let now = run(&mut [&mut l, &mut r, &mut fork], now, Duration::from_secs(4), |_, _, _| true);
+    assert_eq!(l.secured.take().unwrap().peer, fork.at, "early media of one fork");
+    l.agree(Setup::Passive, &r, now);
+    both_secured(&l, &r);
+}
+
+#[test]
+fn the_same_agreement_again_changes_nothing_and_another_begins_anew() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    l.agree(Setup::Passive, &r, now);
+    r.agree(Setup::Active, &l, now);
+    let now = run(&mut [&mut l, &mut r], now, Duration::from_secs(2), |_, _, _| true);
+    let first = l.association.secured().unwrap().secrets.send.clone();
+    // Again, in the other role, and on hold: still the same keys, and nobody sends anything.
+    l.agree(Setup::Active, &r, now);
+    l.agree_on(Setup::Active, vec![r.fingerprint()], at("0.0.0.0:4000"), true, now);
+    assert_eq!(l.association.secured().unwrap().secrets.send, first);
+    assert!(l.says().is_empty());
+    // Another certificate at the same address.
+    let mut r2 = End::new(R);
+    l.agree(Setup::Active, &r2, now);
+    assert!(l.association.secured().is_none(), "old keys are not used for a new peer");
+    l.secured = None;
+    r2.agree(Setup::Passive, &l, now);
+    let now = run(&mut [&mut l, &mut r2], now, LONG, |_, _, _| true);
+    both_secured(&l, &r2);
+    // The same certificate at another address.
+    r2.at = at("10.0.0.4:4000");
+    r2.association = Association::new();
+    l.agree(Setup::Passive, &r2, now);
+    assert!(l.association.secured().is_none());
+    r2.agree(Setup::Active, &l, now);
+    run(&mut [&mut l, &mut r2], now, LONG, |_, _, _| true);
+    both_secured(&l, &r2);
+}
+
+#[test]
+fn what_fails_before_the_call_stands_is_tried_again_when_it_does() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    l.agree_on(Setup::Active, vec![r.fingerprint()], r.at, false, now);
+    // The far end has no ears before it answers.
+    let now = run(&mut [&mut l], now, LONG, |_, _, _| false);
+    assert!(l.failed.is_none(), "not final");
+    l.agree(Setup::Active, &r, now);
+    r.agree(Setup::Passive, &l, now);
+    run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
+    both_secured(&l, &r);
+}
+
+#[test]
+fn a_wrong_certificate_in_early_media_ends_the_call_once_it_stands() {
+    let (mut l, r) = (End::new(L), End::new(R));
+    let mut mallory = End::new(R);
+    let now = Instant::now();
+    l.agree_on(Setup::Passive, vec![r.fingerprint()], r.at, false, now);
+    mallory.agree_on(Setup::Active, vec![l.fingerprint()], at(L), true, now);
+    let now = run(&mut [&mut l, &mut mallory], now, Duration::from_secs(3), |_, _, _| true);
+    assert!(l.failed.is_none() && l.secured.is_none());
+    l.agree(Setup::Passive, &r, now);
+    assert!(matches!(l.failed, Some(Failure::WrongCertificate { .. })), "{:?}", l.failed);
+}
+
+#[test]
+fn a_flood_of_hellos_costs_a_bounded_number_of_handshakes() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let mut attacker = End::new(STRANGER);
+    let now = Instant::now();
+    l.agree(Setup::Passive, &r, now);
+    attacker.agree(Setup::Active, &l, now);
+    let (_, hello) = attacker.says().pop().unwrap();
+    for n in 0..2000_u16 {
+        l.hears(SocketAddr::new(at(STRANGER).ip(), 1024 + n), &hello, now);
+    }
+    let answers = l.says();
+    assert!(answers.len() <= 16, "{} answers", answers.len());
+    let bytes: usize = answers.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(bytes <= 16 * hello.len(), "no amplification: {bytes}");
+    // Rubbish, and pieces of a hello, begin nothing.
+    let mut fresh = End::new(L);
+    for end in 0..hello.len().min(58) {
+        fresh.hears(at(STRANGER), &hello[..end], now);
+    }
+    fresh.hears(at(STRANGER), &[22; 1400], now);
+    assert!(fresh.says().is_empty() && fresh.association.poll_timeout().is_none());
+    // The announced peer still gets through.
+    r.agree(Setup::Active, &l, now);
+    run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
+    assert!(l.secured.is_some(), "{:?}", l.failed);
+}
+
+#[test]
+fn one_forged_alert_ends_no_handshake() {
+    let (mut l, mut r) = (End::new(L), End::new(R));
+    let now = Instant::now();
+    l.agree(Setup::Passive, &r, now);
+    r.agree(Setup::Active, &l, now);
+    // A fatal alert in clear, as anybody can write who knows the two ports.
+    let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 2, 40];
+    r.hears(at(L), &alert, now);
+    assert!(r.failed.is_none());
+    run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
+    both_secured(&l, &r);
+    // One that is true ends it soon, and is named.
+    let (l, mut r) = (End::new(L), End::new(R));
+    r.agree(Setup::Active, &l, now);
+    r.hears(at(L), &alert, now);
+    run(&mut [&mut r], now, Duration::from_secs(3), |_, _, _| true);
+    assert!(r.failed.as_ref().unwrap().to_string().contains("alert 40"), "{:?}", r.failed);
+}
+
+#[test]
+fn every_hash_the_peer_names_must_fit() {
+    use sha2::{Digest, Sha256, Sha512};
+    let certificate = b"certificate";
+    let of = |hash, bytes: &[u8]| Fingerprint {
+        hash,
+        bytes: bytes.to_vec(),
+    };
+    let good = of(HashName::Sha256, &Sha256::digest(certificate));
+    let strong = of(HashName::Sha512, &Sha512::digest(certificate));
+    let bad = of(HashName::Sha256, &[7; 32]);
+    let bad_strong = of(HashName::Sha512, &[7; 64]);
+    let short = of(HashName::Sha256, &good.bytes[..16]);
+    for (fingerprints, fits) in [
+        (vec![], false),
+        (vec![good.clone()], true),
+        (vec![bad.clone(), good.clone()], true),
+        (vec![good.clone(), strong.clone()], true),
+        (vec![good.clone(), bad_strong.clone()], false),
+        (vec![bad.clone(), strong], false),
+        (vec![bad], false),
+        (vec![short], false),
+    ] {
+        assert_eq!(matches(certificate, &fingerprints), fits, "{fingerprints:?}");
+    }
+}
