@@ -235,6 +235,12 @@ impl UserAgent {
         self.settle(now);
     }
 
+    /// Brings new keys into a standing call by re-INVITE, where its keys stand in the session descriptions.
+    pub fn rekey(&mut self, call: Call, now: Instant) {
+        self.want_keys(call, now);
+        self.settle(now);
+    }
+
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
     pub fn send_info_digit(&mut self, call: Call, digit: char, now: Instant) {
         self.send_digit(call, digit, now);

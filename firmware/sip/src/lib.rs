@@ -9,6 +9,7 @@ pub mod agent;
 mod dialog;
 pub mod digest;
 mod door;
+mod fingerprint;
 mod incoming;
 mod invite;
 mod keepalive;
@@ -18,7 +19,6 @@ pub mod offer_answer;
 mod outgoing;
 pub mod privacy;
 mod registration;
-#[allow(dead_code, unused_imports)] // The session takes it up next.
 pub mod sdes;
 mod sdp;
 pub mod stream;

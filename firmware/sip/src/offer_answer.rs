@@ -8,11 +8,18 @@
 //! One [`Session`] per leg: it remembers the m-lines (their number never shrinks), the payload numbers given away (they never
 //! change their meaning), our version in `o=`, and the direction this phone wants.
 
+mod protect;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use zeroize::Zeroizing;
+
+use crate::privacy::table::Verdict;
 use crate::privacy::{Privacy, Protection, WhyClear};
-use crate::sdp::{Description, Format, Line, Profile, SdpError};
+use crate::sdp::{Description, Format, Line, SdpError};
+use crate::token::Tokens;
+use protect::Guard;
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
 const OPUS: u8 = 96;
@@ -185,6 +192,15 @@ enum Slot {
     Refused { media: String, proto: String, fmt: String },
 }
 
+/// The line of an offer that is taken.
+#[derive(Debug, Clone, Copy)]
+struct Chosen {
+    index: usize,
+    payload: u8,
+    codec: CodecName,
+    verdict: Verdict,
+}
+
 /// Offer/answer state of one leg of one call.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
@@ -204,7 +220,8 @@ pub(crate) struct Session {
     /// Whether the answer in force shares one port for RTP and RTCP.
     mux: bool,
     /// Our last description without its `o=` version, to see whether the next one differs.
-    last: Option<String>,
+    last: Option<Zeroizing<String>>,
+    guard: Guard,
 }
 
 impl Session {
@@ -227,18 +244,13 @@ impl Session {
             events: Vec::new(),
             mux: false,
             last: None,
+            guard: Guard::default(),
         }
     }
 
     /// Says whether the signalling of this leg is secure; until then it is not.
     pub(crate) fn set_secure(&mut self, secure: bool) {
         self.secure = secure;
-    }
-
-    /// Whether the signalling of this leg is secure.
-    #[allow(dead_code)] // asked where keys go into descriptions
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
     }
 
     /// Sets what this phone wants from the next description on.
@@ -257,11 +269,19 @@ impl Session {
         self.local.rtcp.set_ip(address);
     }
 
-    /// An offer with all our codecs.
-    pub(crate) fn offer(&mut self) -> Vec<u8> {
-        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ours { .. })) {
-            self.slots.insert(0, Slot::Ours { proto: "RTP/AVP".into() });
-        }
+    /// An offer with all our codecs, and the keys in force, if there are any. It cannot be made where encryption is required and
+    /// there is no way to it.
+    pub(crate) fn offer(&mut self, tokens: &mut Tokens) -> Result<Vec<u8>, SdpError> {
+        self.offer_with(false, tokens)
+    }
+
+    /// An offer with keys nobody saw before.
+    pub(crate) fn fresh_offer(&mut self, tokens: &mut Tokens) -> Result<Vec<u8>, SdpError> {
+        self.offer_with(true, tokens)
+    }
+
+    fn offer_with(&mut self, fresh: bool, tokens: &mut Tokens) -> Result<Vec<u8>, SdpError> {
+        let shape = self.prepare_offer(fresh, tokens)?;
         for codec in self.local.codecs.clone() {
             if !self.codecs.iter().any(|(_, known)| *known == codec) {
                 let pt = codec
@@ -294,7 +314,8 @@ impl Session {
             .collect();
         let events = if self.local.dtmf { self.events.clone() } else { Vec::new() };
         let direction = self.wish;
-        self.describe(&codecs, &events, direction, self.local.ptime_ms, false)
+        // A DTLS handshake keys one port; without it RTP and RTCP keep their own, as every peer can.
+        Ok(self.describe(&codecs, &events, direction, self.local.ptime_ms, shape.dtls))
     }
 
     /// Reads the answer to our last offer. May be called again for the same offer: 183 and then 200.
@@ -307,12 +328,6 @@ impl Session {
             .ok_or_else(|| SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into()))?;
         if !line.is_live_audio() {
             return Err(SdpError::NotAcceptable("the answer refuses the audio line".into()));
-        }
-        if line.profile() != Profile::Plain {
-            return Err(SdpError::NotAcceptable(format!(
-                "the answer changes the protocol to {:?}",
-                line.proto
-            )));
         }
         let offered = |codec: CodecName| self.codecs.iter().find(|(_, known)| *known == codec).map(|(pt, _)| *pt);
         let (send_payload, codec) = line
@@ -331,19 +346,36 @@ impl Session {
             .copied()
             .collect();
         let events = self.events.clone();
-        self.agree(line, codec, send_payload, recv_payload, recv_payloads, &events)
+        line.remote()?;
+        let (verdict, protection) = self.take(line)?;
+        let payloads = (send_payload, recv_payload, recv_payloads);
+        self.agree(line, codec, payloads, &events, (verdict, protection))
     }
 
-    /// Reads an offer and writes the answer to it.
-    pub(crate) fn answer(&mut self, body: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
-        let description = Description::parse(body)?;
+    /// Whether an offer could be answered; nothing is changed by asking.
+    pub(crate) fn weigh(&self, body: &[u8]) -> Result<(), SdpError> {
+        self.choose(&Description::parse(body)?).map(|_| ())
+    }
+
+    /// The line of an offer to be taken: the first one that is encrypted, else the first that can be used.
+    fn choose(&self, description: &Description) -> Result<Chosen, SdpError> {
         let mut reason = SdpError::NotAcceptable("no audio line".into());
-        let mut chosen = None;
+        let mut chosen: Option<Chosen> = None;
         for (index, line) in description.lines.iter().enumerate() {
             match self.usable(line) {
-                Ok(found) => {
-                    chosen = Some((index, found));
-                    break;
+                Ok((payload, codec, verdict)) => {
+                    let clear = matches!(verdict, Verdict::Clear(_));
+                    if chosen.is_none() || !clear {
+                        chosen = Some(Chosen {
+                            index,
+                            payload,
+                            codec,
+                            verdict,
+                        });
+                    }
+                    if !clear {
+                        break;
+                    }
                 }
                 // What is wrong with the first audio line is what the caller wants to hear.
                 Err(error) if line.is_live_audio() && matches!(&reason, SdpError::NotAcceptable(text) if text == "no audio line") => {
@@ -352,12 +384,20 @@ impl Session {
                 Err(_) => {}
             }
         }
-        let Some((index, (payload, codec))) = chosen else {
-            return Err(reason);
-        };
-        let Some(line) = description.lines.get(index) else {
-            return Err(reason);
-        };
+        chosen.ok_or(reason)
+    }
+
+    /// Reads an offer and writes the answer to it. An offer that is refused changes nothing.
+    pub(crate) fn answer(&mut self, body: &[u8], tokens: &mut Tokens) -> Result<(Vec<u8>, Negotiated), SdpError> {
+        let description = Description::parse(body)?;
+        let Chosen {
+            index,
+            payload,
+            codec,
+            verdict,
+        } = self.choose(&description)?;
+        let line = description.lines.get(index).ok_or(SdpError::NoMedia)?;
+        let protection = self.give(verdict, line, tokens)?;
         self.slots = description
             .lines
             .iter()
@@ -379,7 +419,8 @@ impl Session {
         self.adopt(line);
         let event = pick_event(line, codec).filter(|_| self.local.dtmf);
         let events: Vec<(u8, u32)> = event.into_iter().collect();
-        let negotiated = self.agree(line, codec, payload, payload, vec![(payload, codec)], &events)?;
+        let payloads = (payload, payload, vec![(payload, codec)]);
+        let negotiated = self.agree(line, codec, payloads, &events, (verdict, protection))?;
         let body = self.describe(
             &[(payload, codec)],
             &events,
@@ -391,25 +432,16 @@ impl Session {
     }
 
     /// The first of the offer's formats that this phone has, if the line can be used at all.
-    fn usable(&self, line: &Line) -> Result<(u8, CodecName), SdpError> {
+    fn usable(&self, line: &Line) -> Result<(u8, CodecName, Verdict), SdpError> {
         if !line.is_live_audio() {
             return Err(SdpError::NotAcceptable("no audio line".into()));
         }
-        match line.profile() {
-            Profile::Plain => {}
-            Profile::Secure => {
-                return Err(SdpError::NotAcceptable(format!(
-                    "{} is not offered by this phone; it takes RTP/AVP",
-                    line.proto
-                )));
-            }
-            Profile::Other => return Err(SdpError::NotAcceptable(format!("unknown protocol {:?}", line.proto))),
-        }
+        let verdict = self.judge(line)?;
         line.remote()?;
         line.formats
             .iter()
             .find_map(|(pt, format)| match format {
-                Format::Codec(codec) if self.local.codecs.contains(codec) => Some((*pt, *codec)),
+                Format::Codec(codec) if self.local.codecs.contains(codec) => Some((*pt, *codec, verdict)),
                 Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
             })
             .ok_or_else(|| {
@@ -445,10 +477,9 @@ impl Session {
         &mut self,
         line: &Line,
         codec: CodecName,
-        send_payload: u8,
-        recv_payload: u8,
-        recv_payloads: Vec<(u8, CodecName)>,
+        (send_payload, recv_payload, recv_payloads): (u8, u8, Vec<(u8, CodecName)>),
         events: &[(u8, u32)],
+        (verdict, protection): (Verdict, Protection),
     ) -> Result<Negotiated, SdpError> {
         let (remote_rtp, remote_rtcp) = line.remote()?;
         let send_dtmf = pick_event(line, codec).filter(|_| self.local.dtmf);
@@ -458,6 +489,7 @@ impl Session {
             .unwrap_or(u32::from(self.local.ptime_ms))
             .min(line.maxptime.unwrap_or(u32::MAX));
         self.mux = line.rtcp_mux;
+        let missing = self.settle(verdict, &protection);
         Ok(Negotiated {
             remote_rtp,
             remote_rtcp,
@@ -473,16 +505,17 @@ impl Session {
             opus_fec: codec == CodecName::Opus && line.opus_fec,
             opus_dtx: codec == CodecName::Opus && line.opus_dtx,
             direction: line.meant_direction().reversed().and(self.wish),
-            protection: Protection::Clear,
-            required: false,
-            missing: None,
+            protection,
+            required: self.required(),
+            missing,
         })
     }
 
     fn describe(&mut self, codecs: &[(u8, CodecName)], events: &[(u8, u32)], direction: Direction, ptime: u8, mux: bool) -> Vec<u8> {
         let ip = self.local.rtp.ip();
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        let mut body = format!("s=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n");
+        let mut body = Zeroizing::new(String::with_capacity(2048));
+        let _ = write!(body, "s=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n");
         for slot in &self.slots {
             // Writing to a String cannot fail.
             let _ = match slot {
@@ -493,7 +526,7 @@ impl Session {
         if self.last.as_ref().is_some_and(|last| *last != body) {
             self.version += 1;
         }
-        let whole = format!("v=0\r\no=- {} {} IN {family} {ip}\r\n{body}", self.id, self.version);
+        let whole = format!("v=0\r\no=- {} {} IN {family} {ip}\r\n{}", self.id, self.version, *body);
         self.last = Some(body);
         whole.into_bytes()
     }
@@ -529,6 +562,7 @@ impl Session {
         } else if self.local.rtcp.port() != self.local.rtp.port().wrapping_add(1) {
             write!(body, "a=rtcp:{}\r\n", self.local.rtcp.port())?;
         }
+        self.describe_keys(body);
         write!(body, "a={}\r\n", direction.attribute())
     }
 

@@ -1,6 +1,7 @@
 //! Offers and answers as RFC 3264 wants them, line by line.
 
 use super::*;
+use crate::privacy::table::Profile;
 
 fn local(codecs: &[CodecName]) -> LocalMedia {
     LocalMedia {
@@ -11,6 +12,10 @@ fn local(codecs: &[CodecName]) -> LocalMedia {
         dtmf: true,
         privacy: Privacy::default(),
     }
+}
+
+fn tokens() -> Tokens {
+    Tokens::new([3; 32])
 }
 
 fn session(codecs: &[CodecName]) -> Session {
@@ -31,7 +36,7 @@ const ALL: [CodecName; 4] = [CodecName::Opus, CodecName::G722, CodecName::Pcmu, 
 fn two_of_ours_agree_on_the_first_codec() {
     let mut a = session(&ALL);
     let mut b = Session::new(local(&[CodecName::Pcma, CodecName::G722]), "192.0.2.8".parse().unwrap(), 9);
-    let offer = a.offer();
+    let offer = a.offer(&mut tokens()).unwrap();
     assert_eq!(
         text(&offer),
         "v=0\r\no=- 7 7 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 20000 RTP/AVP 96 9 0 8 101 102\r\n\
@@ -39,7 +44,7 @@ fn two_of_ours_agree_on_the_first_codec() {
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-16\r\n\
          a=ptime:20\r\na=maxptime:60\r\na=sendrecv\r\n"
     );
-    let (answer, at_b) = b.answer(&offer).unwrap();
+    let (answer, at_b) = b.answer(&offer, &mut tokens()).unwrap();
     let at_a = a.accept(&answer).unwrap();
     assert_eq!((at_a.codec, at_b.codec), (CodecName::G722, CodecName::G722));
     assert_eq!(at_a.remote_rtp, "192.0.2.8:20000".parse().unwrap());
@@ -65,7 +70,7 @@ fn dynamic_numbers_are_mirrored_and_kept() {
         "m=audio 4000 RTP/AVP 97 96 100\r\na=rtpmap:97 OPUS/48000/2\r\na=fmtp:97 useinbandfec=1;usedtx=1\r\na=rtpmap:96 PCMA/8000\r\n\
          a=rtpmap:100 telephone-event/48000\r\n",
     );
-    let (answer, negotiated) = phone.answer(&offer).unwrap();
+    let (answer, negotiated) = phone.answer(&offer, &mut tokens()).unwrap();
     assert!(
         text(&answer).contains("m=audio 20000 RTP/AVP 97 100\r\na=rtpmap:97 opus/48000/2\r\n"),
         "{}",
@@ -75,7 +80,7 @@ fn dynamic_numbers_are_mirrored_and_kept() {
     assert_eq!((negotiated.send_dtmf, negotiated.recv_dtmf), (Some((100, 48_000)), Some(100)));
     assert!(negotiated.opus_fec && negotiated.opus_dtx);
     // Our own later offer gives no number a second meaning.
-    let offer = phone.offer();
+    let offer = phone.offer(&mut tokens()).unwrap();
     let offer = text(&offer);
     assert!(offer.contains("m=audio 20000 RTP/AVP 97 9 0 96 100 101\r\n"), "{offer}");
     assert!(offer.contains("a=rtpmap:96 PCMA/8000\r\n"));
@@ -89,8 +94,8 @@ fn matching_event_clock_wins() {
             "m=audio 4000 RTP/AVP {codec} 101 102\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:102 telephone-event/48000\r\n"
         ))
     };
-    assert_eq!(phone.answer(&offer("96")).unwrap().1.send_dtmf, Some((102, 48_000)));
-    assert_eq!(phone.answer(&offer("0")).unwrap().1.send_dtmf, Some((101, 8_000)));
+    assert_eq!(phone.answer(&offer("96"), &mut tokens()).unwrap().1.send_dtmf, Some((102, 48_000)));
+    assert_eq!(phone.answer(&offer("0"), &mut tokens()).unwrap().1.send_dtmf, Some((101, 8_000)));
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn every_other_line_is_refused_in_its_place() {
         "m=video 4000 RTP/AVP 100\r\na=rtpmap:100 myvideo/96000\r\nm=audio 4002 UNKNOWN 0\r\nm=audio 4004 RTP/AVP 80\r\n\
          m=audio 4006 RTP/AVP 0\r\nm=audio 4008 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
     );
-    let (answer, negotiated) = phone.answer(&offer).unwrap();
+    let (answer, negotiated) = phone.answer(&offer, &mut tokens()).unwrap();
     let lines: Vec<&str> = text(&answer).lines().filter(|l| l.starts_with("m=")).collect();
     assert_eq!(
         lines,
@@ -115,7 +120,7 @@ fn every_other_line_is_refused_in_its_place() {
     );
     assert_eq!(negotiated.remote_rtp.port(), 4006);
     // The count stays in our own re-offer.
-    let reoffer = phone.offer();
+    let reoffer = phone.offer(&mut tokens()).unwrap();
     assert_eq!(text(&reoffer).lines().filter(|l| l.starts_with("m=")).count(), 6);
 }
 
@@ -130,7 +135,7 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
         ("m=audio 4000 RTP/AVP 0\r\nc=IN IP7 127.0.0.1\r\n", 488, "127.0.0.1"),
         ("", 400, "no m="),
     ] {
-        let error = phone.answer(&sdp(media)).unwrap_err();
+        let error = phone.answer(&sdp(media), &mut tokens()).unwrap_err();
         assert_eq!(error.status(), status, "{media}");
         assert!(error.to_string().contains(word), "{error} ⊉ {word}");
     }
@@ -151,12 +156,16 @@ fn directions_are_answered_by_rule() {
     ] {
         let mut phone = session(&[CodecName::Pcmu]);
         phone.set_wish(wish);
-        let (body, negotiated) = phone.answer(&sdp(&format!("a={theirs}\r\nm=audio 4000 RTP/AVP 0\r\n"))).unwrap();
+        let (body, negotiated) = phone
+            .answer(&sdp(&format!("a={theirs}\r\nm=audio 4000 RTP/AVP 0\r\n")), &mut tokens())
+            .unwrap();
         assert_eq!(negotiated.direction, answer, "{theirs} {wish:?}");
         assert!(text(&body).ends_with(&format!("a={}\r\n", answer.attribute())));
     }
     let mut phone = session(&[CodecName::Pcmu]);
-    let (_, held) = phone.answer(&sdp("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n")).unwrap();
+    let (_, held) = phone
+        .answer(&sdp("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"), &mut tokens())
+        .unwrap();
     assert_eq!(held.direction, RecvOnly);
     assert!(held.remote_rtp.ip().is_unspecified());
 }
@@ -175,20 +184,20 @@ fn the_version_rises_only_with_a_change() {
             .parse::<u64>()
             .unwrap()
     };
-    let first = version(&phone.offer());
-    assert_eq!(version(&phone.offer()), first);
+    let first = version(&phone.offer(&mut tokens()).unwrap());
+    assert_eq!(version(&phone.offer(&mut tokens()).unwrap()), first);
     phone.set_wish(Direction::SendOnly);
-    assert_eq!(version(&phone.offer()), first + 1);
+    assert_eq!(version(&phone.offer(&mut tokens()).unwrap()), first + 1);
     phone.set_wish(Direction::SendRecv);
-    assert_eq!(version(&phone.offer()), first + 2);
+    assert_eq!(version(&phone.offer(&mut tokens()).unwrap()), first + 2);
     phone.set_address("192.0.2.77".parse().unwrap());
-    assert_eq!(version(&phone.offer()), first + 3);
+    assert_eq!(version(&phone.offer(&mut tokens()).unwrap()), first + 3);
 }
 
 #[test]
 fn an_answer_is_held_against_the_offer() {
     let mut phone = session(&[CodecName::Opus, CodecName::Pcmu]);
-    phone.offer();
+    phone.offer(&mut tokens()).unwrap();
     // Other numbers than ours for what we send, ours for what we receive.
     let answer = phone
         .accept(&sdp("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"))
@@ -201,11 +210,12 @@ fn an_answer_is_held_against_the_offer() {
         "m=audio 4000 RTP/SAVP 0\r\n",
         "m=image 4000 udptl t38\r\n",
     ] {
-        assert!(matches!(phone.accept(&sdp(bad)), Err(SdpError::NotAcceptable(_))), "{bad}");
+        let error = phone.accept(&sdp(bad)).unwrap_err();
+        assert!(matches!(error, SdpError::NotAcceptable(_) | SdpError::Privacy(_)), "{bad}: {error}");
     }
     // An answer cannot widen what the offer said.
     phone.set_wish(Direction::SendOnly);
-    phone.offer();
+    phone.offer(&mut tokens()).unwrap();
     assert_eq!(
         phone.accept(&sdp("m=audio 4000 RTP/AVP 0\r\n")).unwrap().direction,
         Direction::SendOnly
@@ -226,7 +236,7 @@ fn packet_length_follows_the_far_end_within_the_codecs_steps() {
     ] {
         let mut phone = session(&ALL);
         let (_, negotiated) = phone
-            .answer(&sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}")))
+            .answer(&sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}")), &mut tokens())
             .unwrap();
         assert_eq!(negotiated.ptime_ms, ptime, "{attributes}");
     }
@@ -236,7 +246,9 @@ fn packet_length_follows_the_far_end_within_the_codecs_steps() {
 fn rtcp_goes_where_the_far_end_says() {
     let mut phone = session(&ALL);
     let rtcp = |phone: &mut Session, attributes: &str| {
-        let (body, negotiated) = phone.answer(&sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}"))).unwrap();
+        let (body, negotiated) = phone
+            .answer(&sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}")), &mut tokens())
+            .unwrap();
         (
             negotiated.remote_rtcp.to_string(),
             negotiated.rtcp_mux,
@@ -261,7 +273,7 @@ fn ipv6_is_written_as_ipv6() {
     media.rtp = "[::]:20000".parse().unwrap();
     media.rtcp = "[::]:20009".parse().unwrap();
     let mut phone = Session::new(media, "2001:db8::9".parse().unwrap(), 1);
-    let offer = phone.offer();
+    let offer = phone.offer(&mut tokens()).unwrap();
     assert!(text(&offer).contains("c=IN IP6 2001:db8::9\r\n"));
     assert!(text(&offer).contains("a=rtcp:20009\r\n"));
 }
@@ -321,14 +333,14 @@ fn recorded_exchanges_are_answered_by_rule() {
                 Some(lines.collect::<String>())
             };
             if let Some(offer) = field("remote_offer") {
-                let (answer, _) = session(&ALL).answer(offer.as_bytes()).unwrap();
+                let (answer, _) = session(&ALL).answer(offer.as_bytes(), &mut tokens()).unwrap();
                 check_answer(offer.as_bytes(), &answer);
                 judged += 1;
             }
             if let Some(answer) = field("remote_answer") {
                 // Their answers were given to offers with PCMU first: ours takes them where they chose what we have.
                 let mut phone = session(&ALL);
-                phone.offer();
+                phone.offer(&mut tokens()).unwrap();
                 let description = Description::parse(answer.as_bytes()).unwrap();
                 let usable = description.lines.first().is_some_and(|line| {
                     line.is_live_audio()
@@ -361,19 +373,19 @@ fn no_recorded_or_broken_description_panics_and_every_answer_keeps_the_rules() {
             read += 1;
             let name = path.display().to_string();
             let mut phone = session(&ALL);
-            phone.offer();
+            phone.offer(&mut tokens()).unwrap();
             let _ = phone.accept(&body);
-            if let Ok((answer, _)) = session(&ALL).answer(&body) {
+            if let Ok((answer, _)) = session(&ALL).answer(&body, &mut tokens()) {
                 answered += 1;
                 check_answer(&body, &answer);
                 assert!(!name.contains("_err") || name.contains("gortc"), "{name}");
             }
             // And every prefix and every spoilt byte of it.
             for at in (0..body.len().min(1500)).step_by(7) {
-                let _ = session(&ALL).answer(&body[..at]);
+                let _ = session(&ALL).answer(&body[..at], &mut tokens());
                 let mut spoilt = body.clone();
                 spoilt[at] ^= 0x15;
-                if let Ok((answer, _)) = session(&ALL).answer(&spoilt) {
+                if let Ok((answer, _)) = session(&ALL).answer(&spoilt, &mut tokens()) {
                     check_answer(&spoilt, &answer);
                 }
             }

@@ -8,6 +8,8 @@
 //!
 //! The rules are here and in nobody else's hands: `app` tells what is wished for, and gets told what it got.
 
+pub(crate) mod table;
+
 use crate::sdes::SdesKey;
 
 /// How much encryption is wanted.
@@ -110,6 +112,34 @@ pub enum HashName {
     Sha512,
 }
 
+impl HashName {
+    /// As `a=fingerprint` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha-256",
+            Self::Sha384 => "sha-384",
+            Self::Sha512 => "sha-512",
+        }
+    }
+
+    /// The hash of this name, in any case; weak ones are none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sha256, Self::Sha384, Self::Sha512]
+            .into_iter()
+            .find(|hash| hash.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty)] // no hash is empty
+    pub fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
 /// Fingerprint of a DTLS certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
@@ -117,6 +147,17 @@ pub struct Fingerprint {
     pub hash: HashName,
     /// The hash of the certificate in DER; as long as the hash is.
     pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Display for Fingerprint {
+    /// `sha-256 AB:CD:…`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.hash.name())?;
+        for (place, byte) in self.bytes.iter().enumerate() {
+            write!(f, "{}{byte:02X}", if place == 0 { "" } else { ":" })?;
+        }
+        Ok(())
+    }
 }
 
 /// What this phone wants of a call's encryption.
@@ -136,6 +177,13 @@ pub struct Privacy {
     pub hmac_32: bool,
     /// This phone's DTLS certificate; without it there is no DTLS.
     pub fingerprint: Option<Fingerprint>,
+}
+
+impl Privacy {
+    /// What is wanted on a leg whose signalling is secure or not.
+    pub fn policy_on(&self, secure: bool) -> Policy {
+        if secure { self.policy } else { self.policy_over_clear }
+    }
 }
 
 impl Default for Privacy {

@@ -10,6 +10,8 @@
 //! restart the cipher), everything else gets a key that was never used. Keys are wiped when dropped and never shown.
 
 mod line;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use line::{Crypto, LineError, Reading, read_all};
 

@@ -8,7 +8,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::fingerprint::{self, SetupWord};
 use crate::offer_answer::{CodecName, Direction};
+use crate::privacy::Fingerprint;
+use crate::privacy::table::{Profile, Refusal};
+use crate::sdes;
 
 /// Longest body read; a real one has 300 to 3000 bytes.
 const MAX_BYTES: usize = 32 * 1024;
@@ -32,6 +36,9 @@ pub(crate) enum SdpError {
     /// An address that is none, or of a kind that cannot be reached from here.
     #[error("bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed")]
     Address(String),
+    /// Its encryption, or the lack of it, is not what this phone takes.
+    #[error("{0}")]
+    Privacy(#[from] Refusal),
 }
 
 impl SdpError {
@@ -39,7 +46,7 @@ impl SdpError {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Syntax(_) | Self::NoMedia => 400,
-            Self::NotAcceptable(_) | Self::Address(_) => 488,
+            Self::NotAcceptable(_) | Self::Address(_) | Self::Privacy(_) => 488,
         }
     }
 
@@ -49,6 +56,7 @@ impl SdpError {
             Self::Syntax(_) | Self::NoMedia => 399,
             Self::NotAcceptable(_) => 305,
             Self::Address(_) => 301,
+            Self::Privacy(refusal) => refusal.warning(),
         }
     }
 }
@@ -62,17 +70,6 @@ pub(crate) enum Format {
     Event(u32),
     /// Anything else.
     Unknown,
-}
-
-/// How the media is carried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    /// RTP/AVP and RTP/AVPF: in the clear.
-    Plain,
-    /// RTP/SAVP, RTP/SAVPF and the DTLS forms: encrypted. Refused until the phone can do it.
-    Secure,
-    /// Not RTP.
-    Other,
 }
 
 /// One m-line with what belongs to it, session-level defaults already applied.
@@ -104,6 +101,12 @@ pub(crate) struct Line {
     pub(crate) opus_fec: bool,
     /// `usedtx=1` at the first Opus format.
     pub(crate) opus_dtx: bool,
+    /// The `a=crypto` lines (RFC 4568); they stand below their m-line only.
+    pub(crate) crypto: Result<Vec<sdes::Reading>, sdes::LineError>,
+    /// The strong ones of the `a=fingerprint` lines; `None`: there is none of any kind.
+    pub(crate) fingerprints: Option<Vec<Fingerprint>>,
+    /// `a=setup`; a word nobody knows counts as none.
+    pub(crate) setup: Option<SetupWord>,
 }
 
 /// A session description.
@@ -163,17 +166,19 @@ impl Line {
             rtcp_mux: value(attributes, "rtcp-mux").is_some(),
             opus_fec: opus_parameter("useinbandfec"),
             opus_dtx: opus_parameter("usedtx"),
+            crypto: sdes::read_all(values(attributes, "crypto")),
+            fingerprints: fingerprint::read_all(values(attributes, "fingerprint"))
+                .or_else(|| fingerprint::read_all(values(&session.attributes, "fingerprint"))),
+            setup: value(attributes, "setup")
+                .or_else(|| value(&session.attributes, "setup"))
+                .and_then(SetupWord::read),
             formats,
         }
     }
 
     /// How the media of this line is carried.
     pub(crate) fn profile(&self) -> Profile {
-        match self.proto.to_ascii_uppercase().as_str() {
-            "RTP/AVP" | "RTP/AVPF" => Profile::Plain,
-            "RTP/SAVP" | "RTP/SAVPF" | "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF" => Profile::Secure,
-            _ => Profile::Other,
-        }
+        Profile::of(&self.proto)
     }
 
     /// Whether this is an audio line that is not switched off.
@@ -270,6 +275,14 @@ fn value<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a s
     attributes
         .iter()
         .find(|a| a.attribute.eq_ignore_ascii_case(name))
+        .map(|a| a.value.as_deref().unwrap_or_default().trim())
+}
+
+/// Every value of an attribute that may stand more than once.
+fn values<'a>(attributes: &'a [sdp_types::Attribute], name: &'a str) -> impl Iterator<Item = &'a str> {
+    attributes
+        .iter()
+        .filter(move |a| a.attribute.eq_ignore_ascii_case(name))
         .map(|a| a.value.as_deref().unwrap_or_default().trim())
 }
 

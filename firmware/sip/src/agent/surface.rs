@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::offer_answer::{CodecName, Negotiated};
+use crate::privacy::Privacy;
 
 /// Index of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +151,8 @@ pub struct AccountConfig {
     pub expires_s: u32,
     /// Whether to register.
     pub register: bool,
+    /// What is wanted of the encryption of its calls: an offer that breaks it is refused before anything rings.
+    pub privacy: Privacy,
 }
 
 /// What the agent is told at its start.
@@ -167,6 +170,8 @@ pub struct AgentConfig {
     pub direct_calls: bool,
     /// Codecs this phone is configured for: an offer without any of them is refused (488) before anything rings.
     pub codecs: Vec<CodecName>,
+    /// What is wanted of the encryption of direct calls.
+    pub privacy: Privacy,
     /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never unspecified: `app` resolves
     /// `0.0.0.0` to an interface address (see [`UserAgent::handle_local_address`]).
     pub local: SocketAddr,
@@ -363,6 +368,9 @@ pub enum InviteError {
     /// Direct calls are off and no account was named.
     #[error("direct calls are off: set call.direct = true, or configure an account")]
     DirectCallsOff,
+    /// Encryption is required and cannot be had.
+    #[error("{0}")]
+    NoEncryption(String),
     /// Too many calls at once.
     #[error("too many calls at once")]
     TooManyCalls,

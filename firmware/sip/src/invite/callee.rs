@@ -13,7 +13,6 @@ use crate::door::Entry;
 use crate::incoming::session_body;
 use crate::message::{NameAddr, Request, Response, Uri};
 use crate::offer_answer::{LocalMedia, Session};
-use crate::privacy::Privacy;
 use crate::sdp::SdpError;
 use crate::transaction::table::TransactionId;
 
@@ -36,7 +35,7 @@ impl UserAgent {
         } else if request.headers.all("Replaces").count() > 1 {
             Some(self.stateless(&request, 400))
         } else {
-            session_body(&request).and_then(|body| self.offer_refusal(&request, &body, reply.is_secure()))
+            session_body(&request).and_then(|body| self.offer_refusal(account, &request, &body, reply.is_secure()))
         };
         if let Some(mut response) = refusal {
             self.wire.counters.refused += 1;
@@ -92,18 +91,19 @@ impl UserAgent {
     }
 
     /// An offer this phone, as it is configured, could not take is refused before anything rings.
-    fn offer_refusal(&self, request: &Request, body: &[u8], secure: bool) -> Option<Response> {
+    fn offer_refusal(&self, account: Option<usize>, request: &Request, body: &[u8], secure: bool) -> Option<Response> {
+        let account = account.and_then(|account| self.config.accounts.get(account));
         let all = LocalMedia {
             rtp: self.wire.local,
             rtcp: self.wire.local,
             codecs: self.config.codecs.clone(),
             ptime_ms: 20,
             dtmf: true,
-            privacy: Privacy::default(),
+            privacy: account.map_or(&self.config.privacy, |account| &account.privacy).clone(),
         };
         let mut session = Session::new(all, self.wire.local.ip(), 0);
         session.set_secure(secure);
-        let error = session.answer(body).err()?;
+        let error = session.weigh(body).err()?;
         let mut response = self.stateless(request, error.status());
         self.say_why(&mut response, &error);
         Some(response)
@@ -156,19 +156,20 @@ impl UserAgent {
         let Some(entry) = self.servers.get(server) else { return };
         let mut session = Session::new(media, self.wire.local.ip(), self.tokens.session_id());
         session.set_secure(dialog.is_secure());
-        let (body, agreed) = match session_body(&entry.request) {
-            None => (session.offer(), None),
-            Some(offer) => match session.answer(&offer) {
-                Ok((body, agreed)) => (body, Some(agreed)),
-                Err(error) => {
-                    if let Some(mut response) = self.response_for(server, error.status()) {
-                        self.say_why(&mut response, &error);
-                        self.send_response(server, &response, now);
-                    }
-                    self.finish(call, EndedBy::Failure, Some(error.status()), &error.to_string());
-                    return;
+        let said = match session_body(&entry.request) {
+            None => session.offer(&mut self.tokens).map(|body| (body, None)),
+            Some(offer) => session.answer(&offer, &mut self.tokens).map(|(body, agreed)| (body, Some(agreed))),
+        };
+        let (body, agreed) = match said {
+            Ok(said) => said,
+            Err(error) => {
+                if let Some(mut response) = self.response_for(server, error.status()) {
+                    self.say_why(&mut response, &error);
+                    self.send_response(server, &response, now);
                 }
-            },
+                self.finish(call, EndedBy::Failure, Some(error.status()), &error.to_string());
+                return;
+            }
         };
         let Some(mut response) = self.dialog_response(server, 200, &contact) else {
             return;
@@ -184,7 +185,7 @@ impl UserAgent {
         state.session = Some(session);
         state.media.clone_from(&agreed);
         let peer = state.peer.clone();
-        self.await_ack(call, server, agreed.is_none(), now);
+        self.await_ack(call, server, agreed.is_none(), None, now);
         // The caller may talk from here on; the media must not wait for the ACK.
         if let Some(media) = agreed {
             self.events.push_back(Event::Established { call, media, peer });
@@ -233,10 +234,10 @@ impl UserAgent {
             Phase::Answered => {
                 state.phase = Phase::Up;
                 if wait.offered {
-                    self.late_answer(call, ack, true, now);
+                    self.late_answer(call, ack, None, now);
                 }
             }
-            Phase::Up if wait.offered => self.late_answer(call, ack, false, now),
+            Phase::Up if wait.offered => self.late_answer(call, ack, wait.before, now),
             Phase::Up | Phase::Calling | Phase::Ringing => {}
         }
         self.retry_change(call, now);
@@ -244,7 +245,8 @@ impl UserAgent {
     }
 
     /// The answer to an offer that stood in our 2xx.
-    fn late_answer(&mut self, call: Call, ack: &Request, first: bool, now: Instant) {
+    fn late_answer(&mut self, call: Call, ack: &Request, before: Option<Session>, now: Instant) {
+        let first = before.is_none();
         let Some(state) = self.calls.get_mut(&call) else { return };
         let Some(session) = state.session.as_mut() else { return };
         let agreed = session_body(ack).ok_or(SdpError::NoMedia).and_then(|body| session.accept(&body));
@@ -259,7 +261,7 @@ impl UserAgent {
                 });
             }
             // An established session goes on as it was; without any the call is worth nothing.
-            Err(_) if !first => {}
+            Err(_) if !first => state.session = before,
             Err(error) => {
                 let reason = format!("the far end's answer cannot be used: {error}");
                 if let Some(mut state) = self.finish(call, EndedBy::Failure, Some(488), &reason)

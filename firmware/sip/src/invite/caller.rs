@@ -78,8 +78,11 @@ impl UserAgent {
         }
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
-        request.body = session.offer();
-        let mut state = CallState::new(account, Phase::Calling, shown(&NameAddr::new(uri)));
+        request.body = session
+            .offer(&mut self.tokens)
+            .map_err(|error| InviteError::NoEncryption(error.to_string()))?;
+        let mut state = CallState::new(account, Phase::Calling, shown(&NameAddr::new(uri.clone())));
+        state.target = Some(uri);
         state.sips = sips;
         state.session = Some(session);
         state.secure = hop.as_ref().is_ok_and(Hop::is_secure);
@@ -141,6 +144,9 @@ impl UserAgent {
             Outcome::Response(response) if response.is_provisional() => self.progress(call, id, response),
             Outcome::Response(response) if response.is_success() => self.answered_by(call, id, response, now),
             Outcome::Response(response) if (300..400).contains(&response.code()) => self.redirect(call, response, now),
+            Outcome::Response(response) if matches!(response.code(), 488 | 606) && self.has_other_offer(call, response) => {
+                self.offer_again(call, response, now);
+            }
             Outcome::Response(response) => {
                 let reason = refusal(response);
                 self.finish(call, EndedBy::Remote, Some(response.code()), &reason);
@@ -216,6 +222,8 @@ impl UserAgent {
             dialog.local_cseq = dialog.local_cseq.max(leg.dialog.local_cseq);
             dialog.remote_cseq = leg.dialog.remote_cseq;
         }
+        // Every other branch was told our keys, too.
+        let shared = !state.legs.is_empty();
         let early = leg.as_ref().and_then(|leg| leg.media.clone());
         let Some(mut session) = leg.map(|leg| leg.session).or_else(|| state.session.clone()) else {
             return;
@@ -238,6 +246,9 @@ impl UserAgent {
                 state.media = Some(media.clone());
                 let peer = state.peer.clone();
                 self.events.push_back(Event::Established { call, media, peer });
+                if shared {
+                    self.want_keys(call, now);
+                }
             }
             Err(error) => {
                 let reason = format!("the far end's answer cannot be used: {error}");
@@ -252,7 +263,7 @@ impl UserAgent {
         let contacts = response.headers.contacts().unwrap_or_default();
         let quality = |contact: &NameAddr| contact.params.get("q").and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0);
         let Some(state) = self.calls.get_mut(&call) else { return };
-        let (secure, sips) = (state.secure, state.sips);
+        let sips = state.sips;
         // A call that began secure is not led out of it (section 26.2.2, RFC 5630 section 5.3).
         let keeps = |contact: &NameAddr| contact.uri.as_sip().is_some_and(|uri| !sips || uri.is_secure());
         let (mut usable, refused): (Vec<NameAddr>, Vec<NameAddr>) = contacts.into_iter().partition(keeps);
@@ -275,17 +286,47 @@ impl UserAgent {
         state.redirected += 1;
         state.legs.clear();
         state.sips |= uri.is_secure();
-        let sips = state.sips;
-        let account = state.account;
+        state.target = Some(uri.for_request().into());
+        self.call_again(call, response, true, now);
+    }
+
+    /// Whether the offer just refused was not the last one planned (what is preferred is asked for in more than one way). The next
+    /// one is due then.
+    fn has_other_offer(&mut self, call: Call, response: &Response) -> bool {
+        let Some(state) = self.calls.get_mut(&call) else { return false };
+        let more = state.phase == Phase::Calling && state.session.as_mut().is_some_and(Session::next_attempt);
+        if more {
+            let (peer, reason) = (state.peer.clone(), refusal(response));
+            self.events.push_back(Event::Note(format!(
+                "{peer} refused the offer ({} {reason}): asking again with another kind of encryption, or none where none is required",
+                response.code()
+            )));
+        }
+        more
+    }
+
+    /// The same call with the next offer.
+    fn offer_again(&mut self, call: Call, response: &Response, now: Instant) {
+        if let Some(state) = self.calls.get_mut(&call) {
+            state.legs.clear();
+            let redirected = state.redirected > 0;
+            self.call_again(call, response, redirected, now);
+        }
+    }
+
+    /// The INVITE of a call again, after a final answer to the one before: same Call-ID, higher number.
+    fn call_again(&mut self, call: Call, response: &Response, redirected: bool, now: Instant) {
         let Some((from, call_id, number)) = original(response) else {
             return;
         };
-        let uri = Uri::from(uri.for_request());
+        let Some(state) = self.calls.get(&call) else { return };
+        let (secure, sips, account) = (state.secure, state.sips, state.account);
+        let Some(uri) = state.target.clone() else { return };
         let (routes, hop) = match account {
             Some(line) => {
                 let (routes, hop) = self.account_way(line, true);
                 // Without a proxy of its own the account's call goes where the contact says.
-                if routes.is_empty() && self.config.accounts.get(line).is_none_or(|a| a.registrar.is_none()) {
+                if redirected && routes.is_empty() && self.config.accounts.get(line).is_none_or(|a| a.registrar.is_none()) {
                     (routes, Hop::of(&uri))
                 } else {
                     (routes, hop)
@@ -298,7 +339,13 @@ impl UserAgent {
         state.secure = hop.as_ref().is_ok_and(Hop::is_secure);
         let Some(session) = state.session.as_mut() else { return };
         session.set_secure(state.secure);
-        let body = session.offer();
+        let body = match session.offer(&mut self.tokens) {
+            Ok(body) => body,
+            Err(error) => {
+                self.finish(call, EndedBy::Failure, Some(488), &error.to_string());
+                return;
+            }
+        };
         let mut to = match response.headers.to() {
             Ok(to) => to,
             Err(_) => NameAddr::new(uri.clone()),

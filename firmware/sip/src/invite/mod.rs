@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::{Call, EndedBy, Event, Flow, Transport, UserAgent, Waiter, at_port};
 use crate::dialog::Dialog;
-use crate::message::{Method, NameAddr, Request, SipUri};
+use crate::message::{Method, NameAddr, Request, SipUri, Uri};
 use crate::offer_answer::{Direction, Negotiated, Session};
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
 use crate::registration::with_transport;
@@ -64,6 +64,8 @@ pub(crate) struct AckWait {
     until: Instant,
     /// The 2xx carried our offer: the ACK brings the answer.
     offered: bool,
+    /// The session as it was before that offer, should the answer be of no use.
+    before: Option<Session>,
 }
 
 /// A change of the session we asked for and await.
@@ -93,6 +95,8 @@ pub(crate) struct CallState {
     dialog: Option<Dialog>,
     session: Option<Session>,
     media: Option<Negotiated>,
+    /// Who is called: the Request-URI of our INVITE.
+    target: Option<Uri>,
     /// Redirections followed.
     redirected: u8,
     /// Called by `sips:`, and by TLS: neither is given up on the way.
@@ -102,6 +106,8 @@ pub(crate) struct CallState {
     change: Option<Change>,
     /// A direction to be asked for as soon as the session allows.
     wanted: Option<Direction>,
+    /// The next change brings new keys.
+    rekey: bool,
     /// When to try again after 491 (section 14.1).
     retry_at: Option<Instant>,
     /// How often the far end put our change off.
@@ -125,12 +131,14 @@ impl CallState {
             dialog: None,
             session: None,
             media: None,
+            target: None,
             redirected: 0,
             sips: false,
             secure: false,
             ack_wait: None,
             change: None,
             wanted: None,
+            rekey: false,
             retry_at: None,
             put_off: 0,
             ring_again: None,
@@ -336,7 +344,7 @@ impl UserAgent {
     }
 
     /// Begins to wait for the ACK of the 2xx a transaction just sent.
-    fn await_ack(&mut self, call: Call, server: TransactionId, offered: bool, now: Instant) {
+    fn await_ack(&mut self, call: Call, server: TransactionId, offered: bool, before: Option<Session>, now: Instant) {
         let Some(entry) = self.servers.get(server) else { return };
         let Some(bytes) = entry.last.clone() else { return };
         let cseq = entry.request.headers.cseq().map(|c| c.number).unwrap_or_default();
@@ -348,6 +356,7 @@ impl UserAgent {
             next: Some(now + crate::timer::T1),
             until: now + T1_64,
             offered,
+            before,
         };
         if let Some(state) = self.calls.get_mut(&call) {
             state.ack_wait = Some(wait);

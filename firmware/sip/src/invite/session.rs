@@ -14,6 +14,7 @@ use crate::incoming::{ALLOW, session_body, session_body_of};
 use crate::message::{Method, NameAddr, Request};
 use crate::offer_answer::Direction;
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::privacy::Protection;
 use crate::transaction::table::TransactionId;
 
 use super::{Change, Phase};
@@ -115,19 +116,22 @@ impl UserAgent {
         };
         dialog.refresh(&request.headers);
         let contact = dialog.contact.clone();
-        let (body, agreed) = match session_body(request) {
-            None => (session.offer(), None),
-            Some(offer) => match session.answer(&offer) {
-                Ok((body, agreed)) => (body, Some(agreed)),
-                Err(error) => {
-                    self.wire.counters.refused += 1;
-                    if let Some(mut response) = self.response_for(transaction, error.status()) {
-                        self.say_why(&mut response, &error);
-                        self.send_response(transaction, &response, now);
-                    }
-                    return;
+        let before = session.clone();
+        // Who asks for an offer may hand it to somebody else (section 14.2 wants it as for a new call): he gets keys of his own.
+        let said = match session_body(request) {
+            None => session.fresh_offer(&mut self.tokens).map(|body| (body, None)),
+            Some(offer) => session.answer(&offer, &mut self.tokens).map(|(body, agreed)| (body, Some(agreed))),
+        };
+        let (body, agreed) = match said {
+            Ok(said) => said,
+            Err(error) => {
+                self.wire.counters.refused += 1;
+                if let Some(mut response) = self.response_for(transaction, error.status()) {
+                    self.say_why(&mut response, &error);
+                    self.send_response(transaction, &response, now);
                 }
-            },
+                return;
+            }
         };
         if let Some(media) = &agreed {
             state.media = Some(media.clone());
@@ -141,7 +145,7 @@ impl UserAgent {
         response.headers.push("Content-Type", "application/sdp");
         response.body = body;
         self.send_response(transaction, &response, now);
-        self.await_ack(call, transaction, agreed.is_none(), now);
+        self.await_ack(call, transaction, agreed.is_none(), Some(before), now);
         if let Some(media) = agreed {
             self.events.push_back(Event::MediaChanged { call, media });
         }
@@ -170,7 +174,7 @@ impl UserAgent {
             dialog.contact.clone()
         });
         let answer = match (offer, state.session.as_mut()) {
-            (Some(offer), Some(session)) => Some(session.answer(&offer)),
+            (Some(offer), Some(session)) => Some(session.answer(&offer, &mut self.tokens)),
             (Some(_), None) | (None, _) => None,
         };
         let Some(mut response) = self.response_for(transaction, 200) else {
@@ -314,6 +318,22 @@ impl UserAgent {
         }
     }
 
+    /// Asks for new keys, now or as soon as the session allows.
+    pub(crate) fn want_keys(&mut self, call: Call, now: Instant) {
+        let Some(state) = self.calls.get_mut(&call) else { return };
+        let encrypted = |media: &crate::offer_answer::Negotiated| match media.protection {
+            Protection::Sdes { .. } => true,
+            // A handshake makes keys of its own.
+            Protection::Dtls { .. } | Protection::Clear => false,
+        };
+        if let (Some(session), true) = (&state.session, state.media.as_ref().is_some_and(encrypted)) {
+            state.rekey = true;
+            state.wanted = state.wanted.or(Some(session.wish()));
+            self.retry_change(call, now);
+            self.schedule_call(call);
+        }
+    }
+
     /// Sends the re-INVITE that is wanted, if nothing stands in its way.
     pub(crate) fn retry_change(&mut self, call: Call, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else { return };
@@ -329,11 +349,21 @@ impl UserAgent {
         };
         let before = session.clone();
         session.set_wish(direction);
+        let offer = if std::mem::take(&mut state.rekey) {
+            session.fresh_offer(&mut self.tokens)
+        } else {
+            session.offer(&mut self.tokens)
+        };
+        let Ok(offer) = offer else {
+            // Only where the network changed under the call's feet: it stays as it is.
+            *session = before;
+            return;
+        };
         let mut request = dialog.request(&Method::Invite);
         request.headers.push("Allow", ALLOW);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
-        request.body = session.offer();
+        request.body = offer;
         let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
         let outgoing = self.dispatch(
             Errand {

@@ -80,6 +80,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         user_agent: "Offhook/test".into(),
         direct_calls: true,
         codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
+        privacy: sip::privacy::Privacy::default(),
         local: local.parse().unwrap(),
         tls_port: 5061,
         seed: [seed; 32],
@@ -98,6 +99,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         outbound_proxy: None,
         expires_s: 600,
         register: true,
+        privacy: sip::privacy::Privacy::default(),
     }
 }
 

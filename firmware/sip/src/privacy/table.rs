@@ -1,0 +1,294 @@
+//! The one table: what is offered, what is taken, and what is refused, for every policy, profile, keying and transport.
+//!
+//! ```text
+//! Privacy + secure signalling ─▶ Terms ─┬─▶ plan (which offers, in which order)
+//!                                       ├─▶ judge_offer  ─▶ Verdict ─▶ the answer, or 488
+//!                                       └─▶ judge_answer ─▶ Verdict ─▶ the media, or the end of the call
+//! ```
+//!
+//! | offer's profile and keying          | off    | preferred             | required         |
+//! |-------------------------------------|--------|-----------------------|------------------|
+//! | RTP/AVP(F), no keys                 | clear  | clear, told           | 488              |
+//! | RTP/AVP(F), usable keys (RFC 8643)  | clear  | encrypted             | 488: not its profile |
+//! | RTP/AVP(F), keys of no use          | clear  | clear, told           | 488              |
+//! | RTP/SAVP(F), usable keys            | 488    | encrypted             | encrypted        |
+//! | RTP/SAVP(F), no keys or of no use   | 488    | 488                   | 488              |
+//! | UDP/TLS/RTP/SAVP(F), fingerprint    | 488    | encrypted             | encrypted        |
+//! | UDP/TLS/RTP/SAVP(F), none or weak   | 488    | 488                   | 488              |
+//! | unreadable a=crypto, AVP or SAVP    | clear, 488 | 488               | 488              |
+//!
+//! Keys that came by signalling in clear are of no use, unless `sdes_over_clear` says otherwise; a fingerprint is. Once a call is
+//! encrypted, every line of the table that says "clear" says 488.
+
+use super::{Keying, Policy, Privacy, WhyClear};
+use crate::sdes;
+
+/// How an m-line carries its media; the F of RFC 4585 changes nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// RTP/AVP, RTP/AVPF.
+    Plain,
+    /// RTP/SAVP, RTP/SAVPF.
+    Secure,
+    /// UDP/TLS/RTP/SAVP, UDP/TLS/RTP/SAVPF.
+    Dtls,
+    /// Not RTP over UDP.
+    Other,
+}
+
+impl Profile {
+    /// The profile of an m-line's protocol.
+    pub(crate) fn of(proto: &str) -> Self {
+        match proto.to_ascii_uppercase().as_str() {
+            "RTP/AVP" | "RTP/AVPF" => Self::Plain,
+            "RTP/SAVP" | "RTP/SAVPF" => Self::Secure,
+            "UDP/TLS/RTP/SAVP" | "UDP/TLS/RTP/SAVPF" => Self::Dtls,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What one way of keying is worth in an m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Nothing of it is there.
+    Absent,
+    /// It is there, but nothing this phone takes.
+    Useless,
+    /// It can be used.
+    Usable,
+}
+
+/// What an m-line brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Brought {
+    pub(crate) profile: Profile,
+    /// `a=crypto`; `None`: a line that cannot be read.
+    pub(crate) sdes: Option<Keys>,
+    /// `a=fingerprint`.
+    pub(crate) dtls: Keys,
+}
+
+/// What this phone can do on a leg, all things considered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) policy: Policy,
+    /// What can be agreed here, best first.
+    pub(crate) keying: Vec<Keying>,
+    /// Keys in descriptions are for our eyes only, or need not be.
+    pub(crate) keys_are_safe: bool,
+    /// The call is encrypted already.
+    pub(crate) locked: bool,
+}
+
+/// What becomes of an m-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// No encryption; why not, where it was wanted.
+    Clear(Option<WhyClear>),
+    /// Keys in the descriptions.
+    Sdes,
+    /// Keys by handshake.
+    Dtls,
+}
+
+/// Why a description is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the protocol is not RTP over UDP")]
+    Protocol,
+    #[error("RTP/SAVP and its kin are not taken: encryption is switched off here; RTP/AVP is")]
+    Off,
+    #[error("encryption is required: offer RTP/SAVP or UDP/TLS/RTP/SAVP")]
+    Required,
+    #[error("keys came by signalling in clear, where anybody can read them: use TLS")]
+    KeysInClear,
+    #[error("RTP/SAVP needs a=crypto, UDP/TLS/RTP/SAVP a=fingerprint")]
+    NoKeys,
+    #[error("no suite, key or fingerprint of these can be used here")]
+    NothingInCommon,
+    #[error("{0}")]
+    Unreadable(sdes::LineError),
+    #[error("this call is encrypted and stays so")]
+    Downgrade,
+    #[error("the answer does not fit the encryption offered")]
+    BadAnswer,
+    #[error("encryption is required, and there is no way to agree on keys: SDES needs signalling by TLS, DTLS a certificate")]
+    Impossible,
+}
+
+impl Refusal {
+    /// The warn-code of RFC 3261 section 20.43.
+    pub(crate) fn warning(self) -> u16 {
+        match self {
+            // Incompatible media format; attribute not understood; miscellaneous.
+            Self::Protocol | Self::Off => 305,
+            Self::NoKeys | Self::NothingInCommon | Self::Unreadable(_) | Self::BadAnswer => 306,
+            Self::Required | Self::KeysInClear | Self::Downgrade | Self::Impossible => 399,
+        }
+    }
+}
+
+/// One offer of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) profile: Profile,
+    pub(crate) sdes: bool,
+    pub(crate) dtls: bool,
+    /// What is to be told if this one is answered in clear.
+    pub(crate) missing: Option<WhyClear>,
+}
+
+impl Shape {
+    /// An offer without encryption.
+    pub(crate) fn plain(missing: Option<WhyClear>) -> Self {
+        Self {
+            profile: Profile::Plain,
+            sdes: false,
+            dtls: false,
+            missing,
+        }
+    }
+
+    /// An offer of one keying, and nothing but encrypted.
+    pub(crate) fn secure(keying: Keying) -> Self {
+        let (profile, sdes) = match keying {
+            Keying::Sdes => (Profile::Secure, true),
+            Keying::Dtls => (Profile::Dtls, false),
+        };
+        Self {
+            profile,
+            sdes,
+            dtls: !sdes,
+            missing: None,
+        }
+    }
+}
+
+impl Terms {
+    /// What holds on a leg whose signalling is secure or not, and whose media is encrypted already or not.
+    pub(crate) fn of(privacy: &Privacy, secure: bool, locked: bool) -> Self {
+        let keys_are_safe = secure || privacy.sdes_over_clear;
+        let can = |keying: &Keying| match keying {
+            Keying::Sdes => keys_are_safe && !sdes::acceptable(privacy).is_empty(),
+            Keying::Dtls => privacy.fingerprint.is_some(),
+        };
+        Self {
+            policy: privacy.policy_on(secure),
+            keying: privacy.keying.iter().copied().filter(can).collect(),
+            keys_are_safe,
+            locked,
+        }
+    }
+
+    /// The offers of a new call in the order they are made: the next one where the one before is refused (488). Empty: the call
+    /// cannot be made at all.
+    pub(crate) fn plan(&self) -> Vec<Shape> {
+        let best = self.keying.first().copied();
+        match (self.policy, best) {
+            (Policy::Off, _) => vec![Shape::plain(None)],
+            (Policy::Preferred, None) => vec![Shape::plain(Some(WhyClear::NoKeying))],
+            // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who knows none of it may, too.
+            (Policy::Preferred, Some(best)) => vec![
+                Shape {
+                    profile: Profile::Plain,
+                    sdes: self.keying.contains(&Keying::Sdes),
+                    dtls: self.keying.contains(&Keying::Dtls),
+                    missing: Some(WhyClear::NotTaken),
+                },
+                Shape::secure(best),
+                Shape::plain(Some(WhyClear::Refused)),
+            ],
+            (Policy::Required, _) => self.keying.iter().copied().map(Shape::secure).collect(),
+        }
+    }
+
+    /// What becomes of an offered m-line.
+    pub(crate) fn judge_offer(&self, offer: Brought, unreadable: Option<sdes::LineError>) -> Result<Verdict, Refusal> {
+        let keyed = self.keyed(offer);
+        let verdict = match (self.policy, offer.profile) {
+            (_, Profile::Other) => return Err(Refusal::Protocol),
+            (Policy::Off, Profile::Plain) => Verdict::Clear(None),
+            (Policy::Off, Profile::Secure | Profile::Dtls) => return Err(Refusal::Off),
+            (Policy::Preferred | Policy::Required, Profile::Plain | Profile::Secure) if unreadable.is_some() => {
+                return Err(unreadable.map_or(Refusal::NoKeys, Refusal::Unreadable));
+            }
+            // A profile that lets media go in clear is not what is required, whatever attributes stand below it.
+            (Policy::Required, Profile::Plain) if self.locked => return Err(Refusal::Downgrade),
+            (Policy::Required, Profile::Plain) => return Err(Refusal::Required),
+            (Policy::Preferred, Profile::Plain) => keyed.unwrap_or(Verdict::Clear(Some(self.why_clear(offer)))),
+            (Policy::Preferred | Policy::Required, Profile::Secure | Profile::Dtls) => match keyed {
+                Some(verdict) => verdict,
+                None => return Err(self.why_refused(offer)),
+            },
+        };
+        self.hold(verdict)
+    }
+
+    /// What becomes of the answer to an offer of ours.
+    pub(crate) fn judge_answer(&self, shape: Shape, answer: Brought) -> Result<Verdict, Refusal> {
+        if answer.profile != shape.profile {
+            return Err(if shape.profile == Profile::Plain {
+                Refusal::Protocol
+            } else {
+                Refusal::Downgrade
+            });
+        }
+        let offered = Brought {
+            profile: answer.profile,
+            sdes: if shape.sdes { answer.sdes } else { Some(Keys::Absent) },
+            dtls: if shape.dtls { answer.dtls } else { Keys::Absent },
+        };
+        let verdict = match (self.keyed(offered), offered.sdes, offered.dtls) {
+            (Some(verdict), ..) => verdict,
+            // Nothing at all was taken up; where the profile allows that.
+            (None, Some(Keys::Absent), Keys::Absent) if shape.profile == Profile::Plain => Verdict::Clear(shape.missing),
+            (None, Some(Keys::Absent), Keys::Absent) => return Err(Refusal::Downgrade),
+            // Something was, and wrongly: what follows would be noise.
+            (None, ..) => return Err(Refusal::BadAnswer),
+        };
+        self.hold(verdict)
+    }
+
+    /// The last gate, for offers and answers alike: what is required is never given up, and what is there is not taken away.
+    fn hold(&self, verdict: Verdict) -> Result<Verdict, Refusal> {
+        match verdict {
+            Verdict::Clear(_) if self.locked => Err(Refusal::Downgrade),
+            Verdict::Clear(_) if self.policy == Policy::Required => Err(Refusal::Required),
+            Verdict::Sdes | Verdict::Dtls | Verdict::Clear(_) => Ok(verdict),
+        }
+    }
+
+    /// The best keying both ends have in this m-line.
+    fn keyed(&self, brought: Brought) -> Option<Verdict> {
+        self.keying.iter().find_map(|keying| match keying {
+            // RFC 5763 leaves no room for keys in a description whose profile is DTLS.
+            Keying::Sdes => (brought.sdes == Some(Keys::Usable) && brought.profile != Profile::Dtls).then_some(Verdict::Sdes),
+            Keying::Dtls => (brought.dtls == Keys::Usable).then_some(Verdict::Dtls),
+        })
+    }
+
+    fn why_clear(&self, offer: Brought) -> WhyClear {
+        match (offer.sdes, offer.dtls) {
+            (Some(Keys::Absent), Keys::Absent) => WhyClear::NotOffered,
+            (Some(Keys::Usable | Keys::Useless), _) if !self.keys_are_safe => WhyClear::KeysInClear,
+            (Some(_) | None, _) => WhyClear::NothingInCommon,
+        }
+    }
+
+    fn why_refused(&self, offer: Brought) -> Refusal {
+        let sdes = match offer.profile {
+            Profile::Dtls => Some(Keys::Absent),
+            Profile::Plain | Profile::Secure | Profile::Other => offer.sdes,
+        };
+        match (sdes, offer.dtls) {
+            (Some(Keys::Absent), Keys::Absent) => Refusal::NoKeys,
+            (Some(Keys::Usable | Keys::Useless), _) if !self.keys_are_safe => Refusal::KeysInClear,
+            (Some(_) | None, _) => Refusal::NothingInCommon,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

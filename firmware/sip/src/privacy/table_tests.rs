@@ -1,0 +1,305 @@
+//! Every cell of the table, written down by hand: what becomes of an offer, what is offered, and what an answer may make of it.
+
+use super::*;
+use crate::privacy::{Fingerprint, HashName};
+
+fn privacy(policy: Policy, keying: &[Keying]) -> Privacy {
+    Privacy {
+        policy,
+        policy_over_clear: policy,
+        keying: keying.to_vec(),
+        fingerprint: Some(Fingerprint {
+            hash: HashName::Sha256,
+            bytes: vec![7; 32],
+        }),
+        ..Privacy::default()
+    }
+}
+
+const BOTH: [Keying; 2] = [Keying::Sdes, Keying::Dtls];
+
+/// A cell's word: `C` clear, `cN` clear and told (not offered), `cK` (keys in clear), `cX` (nothing in common), `S`, `D`, and `r…` refused.
+fn word(verdict: Result<Verdict, Refusal>) -> &'static str {
+    match verdict {
+        Ok(Verdict::Sdes) => "S",
+        Ok(Verdict::Dtls) => "D",
+        Ok(Verdict::Clear(None)) => "C",
+        Ok(Verdict::Clear(Some(why))) => match why {
+            WhyClear::NotOffered => "cN",
+            WhyClear::NotTaken => "cT",
+            WhyClear::KeysInClear => "cK",
+            WhyClear::NothingInCommon => "cX",
+            WhyClear::Refused => "cR",
+            WhyClear::NoKeying => "cI",
+        },
+        Err(refusal) => match refusal {
+            Refusal::Protocol => "rP",
+            Refusal::Off => "rO",
+            Refusal::Required => "rR",
+            Refusal::KeysInClear => "rK",
+            Refusal::NoKeys => "rN",
+            Refusal::NothingInCommon => "rX",
+            Refusal::Unreadable(_) => "rU",
+            Refusal::Downgrade => "rD",
+            Refusal::BadAnswer => "rB",
+            Refusal::Impossible => "rI",
+        },
+    }
+}
+
+/// `-` absent, `x` useless, `+` usable, `?` unreadable.
+fn brought(profile: &str, sdes: char, dtls: char) -> (Brought, Option<sdes::LineError>) {
+    let keys = |c| match c {
+        '-' => Keys::Absent,
+        'x' => Keys::Useless,
+        _ => Keys::Usable,
+    };
+    let brought = Brought {
+        profile: Profile::of(profile),
+        sdes: (sdes != '?').then(|| keys(sdes)),
+        dtls: keys(dtls),
+    };
+    (brought, (sdes == '?').then_some(sdes::LineError::Tag))
+}
+
+/// Profile, `a=crypto`, `a=fingerprint`; then off, preferred, required with secure signalling; preferred, required without.
+const CELLS: &[(&str, char, char, [&str; 5])] = &[
+    ("RTP/AVP", '-', '-', ["C", "cN", "rR", "cN", "rR"]),
+    ("RTP/AVP", '-', 'x', ["C", "cX", "rR", "cX", "rR"]),
+    ("RTP/AVP", '-', '+', ["C", "D", "rR", "D", "rR"]),
+    ("RTP/AVP", 'x', '-', ["C", "cX", "rR", "cK", "rR"]),
+    ("RTP/AVP", 'x', 'x', ["C", "cX", "rR", "cK", "rR"]),
+    ("RTP/AVP", 'x', '+', ["C", "D", "rR", "D", "rR"]),
+    ("RTP/AVP", '+', '-', ["C", "S", "rR", "cK", "rR"]),
+    ("RTP/AVP", '+', 'x', ["C", "S", "rR", "cK", "rR"]),
+    ("RTP/AVP", '+', '+', ["C", "S", "rR", "D", "rR"]),
+    ("RTP/AVP", '?', '-', ["C", "rU", "rU", "rU", "rU"]),
+    ("RTP/AVP", '?', 'x', ["C", "rU", "rU", "rU", "rU"]),
+    ("RTP/AVP", '?', '+', ["C", "rU", "rU", "rU", "rU"]),
+    ("RTP/SAVP", '-', '-', ["rO", "rN", "rN", "rN", "rN"]),
+    ("RTP/SAVP", '-', 'x', ["rO", "rX", "rX", "rX", "rX"]),
+    ("RTP/SAVP", '-', '+', ["rO", "D", "D", "D", "D"]),
+    ("RTP/SAVP", 'x', '-', ["rO", "rX", "rX", "rK", "rK"]),
+    ("RTP/SAVP", 'x', 'x', ["rO", "rX", "rX", "rK", "rK"]),
+    ("RTP/SAVP", 'x', '+', ["rO", "D", "D", "D", "D"]),
+    ("RTP/SAVP", '+', '-', ["rO", "S", "S", "rK", "rK"]),
+    ("RTP/SAVP", '+', 'x', ["rO", "S", "S", "rK", "rK"]),
+    ("RTP/SAVP", '+', '+', ["rO", "S", "S", "D", "D"]),
+    ("RTP/SAVP", '?', '-', ["rO", "rU", "rU", "rU", "rU"]),
+    ("RTP/SAVP", '?', 'x', ["rO", "rU", "rU", "rU", "rU"]),
+    ("RTP/SAVP", '?', '+', ["rO", "rU", "rU", "rU", "rU"]),
+    ("UDP/TLS/RTP/SAVP", '-', '-', ["rO", "rN", "rN", "rN", "rN"]),
+    ("UDP/TLS/RTP/SAVP", '-', 'x', ["rO", "rX", "rX", "rX", "rX"]),
+    ("UDP/TLS/RTP/SAVP", '-', '+', ["rO", "D", "D", "D", "D"]),
+    ("UDP/TLS/RTP/SAVP", 'x', '-', ["rO", "rN", "rN", "rN", "rN"]),
+    ("UDP/TLS/RTP/SAVP", 'x', 'x', ["rO", "rX", "rX", "rX", "rX"]),
+    ("UDP/TLS/RTP/SAVP", 'x', '+', ["rO", "D", "D", "D", "D"]),
+    ("UDP/TLS/RTP/SAVP", '+', '-', ["rO", "rN", "rN", "rN", "rN"]),
+    ("UDP/TLS/RTP/SAVP", '+', 'x', ["rO", "rX", "rX", "rX", "rX"]),
+    ("UDP/TLS/RTP/SAVP", '+', '+', ["rO", "D", "D", "D", "D"]),
+    ("UDP/TLS/RTP/SAVP", '?', '-', ["rO", "rN", "rN", "rN", "rN"]),
+    ("UDP/TLS/RTP/SAVP", '?', 'x', ["rO", "rX", "rX", "rX", "rX"]),
+    ("UDP/TLS/RTP/SAVP", '?', '+', ["rO", "D", "D", "D", "D"]),
+];
+
+fn judged(privacy: &Privacy, secure: bool, locked: bool, cell: (&str, char, char)) -> &'static str {
+    let (offer, unreadable) = brought(cell.0, cell.1, cell.2);
+    word(Terms::of(privacy, secure, locked).judge_offer(offer, unreadable))
+}
+
+#[test]
+fn every_cell_of_an_offer() {
+    for (profile, sdes, dtls, wanted) in CELLS {
+        let cell = (*profile, *sdes, *dtls);
+        let found = [
+            judged(&privacy(Policy::Off, &BOTH), true, false, cell),
+            judged(&privacy(Policy::Preferred, &BOTH), true, false, cell),
+            judged(&privacy(Policy::Required, &BOTH), true, false, cell),
+            judged(&privacy(Policy::Preferred, &BOTH), false, false, cell),
+            judged(&privacy(Policy::Required, &BOTH), false, false, cell),
+        ];
+        assert_eq!(found, *wanted, "{cell:?}");
+        assert_eq!(judged(&privacy(Policy::Off, &BOTH), false, false, cell), wanted[0], "{cell:?}");
+        // The profile with feedback (RFC 4585, 5124) is the same to this table.
+        let feedback = format!("{profile}F").to_ascii_lowercase();
+        let cell_f = (feedback.as_str(), *sdes, *dtls);
+        assert_eq!(
+            judged(&privacy(Policy::Preferred, &BOTH), true, false, cell_f),
+            wanted[1],
+            "{cell_f:?}"
+        );
+        // Who lets keys travel in clear gets what TLS gets.
+        let loud = Privacy {
+            sdes_over_clear: true,
+            ..privacy(Policy::Required, &BOTH)
+        };
+        assert_eq!(judged(&loud, false, false, cell), wanted[2], "{cell:?}");
+        // A call that is encrypted never goes on in clear.
+        for policy in [Policy::Preferred, Policy::Required] {
+            let before = judged(&privacy(policy, &BOTH), true, false, cell);
+            let now = judged(&privacy(policy, &BOTH), true, true, cell);
+            if before.starts_with('c') || before == "rR" {
+                assert_eq!(now, "rD", "{cell:?}");
+            } else {
+                assert_eq!(now, before, "{cell:?}");
+            }
+        }
+    }
+    for policy in [Policy::Off, Policy::Preferred, Policy::Required] {
+        for other in ["udp", "TCP/TLS/RTP/SAVP", "RTP/SAVPX", "udptl", ""] {
+            assert_eq!(judged(&privacy(policy, &BOTH), true, false, (other, '+', '+')), "rP");
+        }
+    }
+}
+
+#[test]
+fn a_keying_that_is_not_configured_does_not_count() {
+    for (keying, cell, secure, wanted) in [
+        (&[Keying::Sdes][..], ("RTP/AVP", '-', '+'), true, "cX"),
+        (&[Keying::Sdes], ("RTP/SAVP", '+', '+'), true, "S"),
+        (&[Keying::Sdes], ("RTP/SAVP", '+', '+'), false, "rK"),
+        (&[Keying::Sdes], ("UDP/TLS/RTP/SAVP", '-', '+'), true, "rX"),
+        (&[Keying::Dtls], ("RTP/SAVP", '+', '-'), true, "rX"),
+        (&[Keying::Dtls], ("RTP/AVP", '+', '+'), true, "D"),
+        (&[Keying::Dtls, Keying::Sdes], ("RTP/SAVP", '+', '+'), true, "D"),
+        (&[Keying::Dtls, Keying::Sdes], ("RTP/AVP", '+', '-'), true, "S"),
+    ] {
+        assert_eq!(
+            judged(&privacy(Policy::Preferred, keying), secure, false, cell),
+            wanted,
+            "{keying:?} {cell:?}"
+        );
+    }
+    // Without a certificate there is no DTLS, without a suite no SDES.
+    let bare = Privacy {
+        fingerprint: None,
+        ..privacy(Policy::Required, &BOTH)
+    };
+    assert_eq!(judged(&bare, true, false, ("UDP/TLS/RTP/SAVP", '-', '+')), "rX");
+    let none = Privacy {
+        suites: Vec::new(),
+        ..privacy(Policy::Required, &BOTH)
+    };
+    assert_eq!(judged(&none, true, false, ("RTP/SAVP", '+', '-')), "rX");
+}
+
+/// Profile, SDES, DTLS, what is told when it is answered in clear.
+fn planned(privacy: &Privacy, secure: bool) -> Vec<(Profile, bool, bool, Option<WhyClear>)> {
+    let plan = Terms::of(privacy, secure, false).plan();
+    plan.iter().map(|s| (s.profile, s.sdes, s.dtls, s.missing)).collect()
+}
+
+#[test]
+fn every_plan_of_offers() {
+    use Profile::{Dtls, Plain, Secure};
+    use WhyClear::{NoKeying, NotTaken, Refused};
+    let plan = |policy, keying: &[Keying], secure| planned(&privacy(policy, keying), secure);
+    for secure in [true, false] {
+        assert_eq!(plan(Policy::Off, &BOTH, secure), [(Plain, false, false, None)]);
+    }
+    assert_eq!(
+        plan(Policy::Preferred, &BOTH, true),
+        [
+            (Plain, true, true, Some(NotTaken)),
+            (Secure, true, false, None),
+            (Plain, false, false, Some(Refused))
+        ]
+    );
+    assert_eq!(
+        plan(Policy::Preferred, &[Keying::Sdes], true),
+        [
+            (Plain, true, false, Some(NotTaken)),
+            (Secure, true, false, None),
+            (Plain, false, false, Some(Refused))
+        ]
+    );
+    // Keys never stand in an offer that goes in clear.
+    assert_eq!(
+        plan(Policy::Preferred, &BOTH, false),
+        [
+            (Plain, false, true, Some(NotTaken)),
+            (Dtls, false, true, None),
+            (Plain, false, false, Some(Refused))
+        ]
+    );
+    assert_eq!(
+        plan(Policy::Preferred, &[Keying::Sdes], false),
+        [(Plain, false, false, Some(NoKeying))]
+    );
+    // What is required is never asked for in a profile that could be answered in clear, and there is no last resort.
+    assert_eq!(
+        plan(Policy::Required, &BOTH, true),
+        [(Secure, true, false, None), (Dtls, false, true, None)]
+    );
+    assert_eq!(
+        plan(Policy::Required, &[Keying::Dtls, Keying::Sdes], true),
+        [(Dtls, false, true, None), (Secure, true, false, None)]
+    );
+    assert_eq!(plan(Policy::Required, &BOTH, false), [(Dtls, false, true, None)]);
+    assert_eq!(plan(Policy::Required, &[Keying::Sdes], false), []);
+    let loud = Privacy {
+        sdes_over_clear: true,
+        ..privacy(Policy::Required, &[Keying::Sdes])
+    };
+    assert_eq!(planned(&loud, false), [(Secure, true, false, None)]);
+}
+
+#[test]
+fn every_cell_of_an_answer() {
+    let both = Shape {
+        profile: Profile::Plain,
+        sdes: true,
+        dtls: true,
+        missing: Some(WhyClear::NotTaken),
+    };
+    let plain = Shape::plain(Some(WhyClear::Refused));
+    let (sdes, dtls) = (Shape::secure(Keying::Sdes), Shape::secure(Keying::Dtls));
+    // Offer; answer's profile, crypto, fingerprint; preferred, and the same within an encrypted call; required.
+    let cells: &[(Shape, &str, char, char, [&str; 3])] = &[
+        (both, "RTP/AVP", '+', '-', ["S", "S", "S"]),
+        (both, "RTP/AVP", '-', '+', ["D", "D", "D"]),
+        (both, "RTP/AVP", '+', '+', ["S", "S", "S"]),
+        (both, "RTP/AVP", '-', '-', ["cT", "rD", "rR"]),
+        (both, "RTP/AVP", 'x', '-', ["rB", "rB", "rB"]),
+        (both, "RTP/AVP", '-', 'x', ["rB", "rB", "rB"]),
+        (both, "RTP/AVP", '?', '-', ["rB", "rB", "rB"]),
+        (both, "RTP/SAVP", '+', '-', ["rP", "rP", "rP"]),
+        (plain, "RTP/AVP", '-', '-', ["cR", "rD", "rR"]),
+        // Nothing was offered: what the answer says of keys is noise.
+        (plain, "RTP/AVP", '+', '+', ["cR", "rD", "rR"]),
+        (sdes, "RTP/SAVP", '+', '-', ["S", "S", "S"]),
+        (sdes, "RTP/SAVPF", '+', '-', ["S", "S", "S"]),
+        (sdes, "RTP/SAVP", '-', '-', ["rD", "rD", "rD"]),
+        (sdes, "RTP/SAVP", 'x', '-', ["rB", "rB", "rB"]),
+        (sdes, "RTP/SAVP", '-', '+', ["rD", "rD", "rD"]),
+        // Somebody on the way takes the profile down.
+        (sdes, "RTP/AVP", '+', '-', ["rD", "rD", "rD"]),
+        (sdes, "RTP/AVP", '-', '-', ["rD", "rD", "rD"]),
+        (dtls, "UDP/TLS/RTP/SAVP", '-', '+', ["D", "D", "D"]),
+        (dtls, "UDP/TLS/RTP/SAVPF", '-', '+', ["D", "D", "D"]),
+        (dtls, "UDP/TLS/RTP/SAVP", '+', '-', ["rD", "rD", "rD"]),
+        (dtls, "UDP/TLS/RTP/SAVP", '-', 'x', ["rB", "rB", "rB"]),
+        (dtls, "RTP/AVP", '-', '+', ["rD", "rD", "rD"]),
+        (dtls, "RTP/SAVP", '-', '+', ["rD", "rD", "rD"]),
+    ];
+    for (shape, profile, crypto, fingerprint, wanted) in cells {
+        let answer = brought(profile, *crypto, *fingerprint).0;
+        let judged = |policy, locked| word(Terms::of(&privacy(policy, &BOTH), true, locked).judge_answer(*shape, answer));
+        let found = [
+            judged(Policy::Preferred, false),
+            judged(Policy::Preferred, true),
+            judged(Policy::Required, false),
+        ];
+        assert_eq!(found, *wanted, "{shape:?} {profile} {crypto}{fingerprint}");
+    }
+}
+
+#[test]
+fn where_nothing_is_said_only_tls_makes_a_wish() {
+    let default = Privacy::default();
+    assert_eq!(
+        (default.policy_on(true), default.policy_on(false)),
+        (Policy::Preferred, Policy::Off)
+    );
+    assert!(!default.sdes_over_clear && !default.hmac_32);
+}
