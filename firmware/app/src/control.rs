@@ -198,10 +198,14 @@ impl Control {
                 error: None,
             })
             .collect();
+        let dtls = dtls::Room::new(identity.credentials);
         let mut control = Self {
             plan: config::country::plan(&config.phone.country).unwrap_or(&config::country::PLANS[0]),
-            agent: sip::UserAgent::new(signalling::agent_config(config, identity.local, agent_seed), now),
-            dtls: dtls::Room::new(identity.credentials),
+            agent: sip::UserAgent::new(
+                signalling::agent_config(config, identity.local, dtls.fingerprint().as_ref(), agent_seed),
+                now,
+            ),
+            dtls,
             phone,
             calls: Vec::new(),
             lines,

@@ -1,7 +1,7 @@
 //! The one bridge between signalling and sound: what SDP agreed on becomes what the engine needs.
 //!
 //! ```text
-//! config::Codecs + media sockets ─▶ local_media ─▶ sip::LocalMedia      (what we offer)
+//! config + media sockets        ─▶ local_media ─▶ sip::LocalMedia      (what we offer)
 //! sip::Negotiated + Birth        ─▶ stream_config ─▶ media::StreamConfig (what we send and play)
 //! ```
 //!
@@ -12,6 +12,8 @@ use std::time::Instant;
 
 use media::{Codec, StreamConfig, StreamId};
 use sip::offer_answer::{CodecName, Direction, LocalMedia, Negotiated};
+use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection, Suite};
+use sip::sdes::SdesKey;
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,14 +35,77 @@ pub struct Birth {
 }
 
 /// What this phone offers, or may answer with, from the sockets `rtp` and `rtcp`.
-pub fn local_media(codecs: &config::schema::Codecs, rtp: SocketAddr, rtcp: SocketAddr) -> LocalMedia {
+pub fn local_media(config: &config::Config, account: Option<&config::schema::Account>, rtp: SocketAddr, rtcp: SocketAddr) -> LocalMedia {
+    let codecs = &config.codecs;
     LocalMedia {
         rtp,
         rtcp,
         codecs: codecs.order.iter().map(|codec| codec_offered(*codec)).collect(),
         ptime_ms: codecs.ptime_ms,
         dtmf: true,
-        privacy: sip::privacy::Privacy::default(),
+        privacy: privacy(config, account, None),
+    }
+}
+
+/// What is wanted of a call's encryption, by an account or (`None`) directly.
+pub fn privacy(config: &config::Config, account: Option<&config::schema::Account>, fingerprint: Option<&Fingerprint>) -> Privacy {
+    use config::schema::{Keying as Configured, PrivacyMode};
+    let wanted = &config.privacy;
+    let mode = account.and_then(|account| account.privacy).or(wanted.mode);
+    let policy = |mode| match mode {
+        PrivacyMode::Off => Policy::Off,
+        PrivacyMode::Preferred => Policy::Preferred,
+        PrivacyMode::Required => Policy::Required,
+    };
+    let (over_tls, over_clear) = match mode {
+        Some(mode) => (policy(mode), policy(mode)),
+        // Where nobody said anything, encrypted signalling is the wish for encrypted sound.
+        None => (Policy::Preferred, Policy::Off),
+    };
+    Privacy {
+        policy: over_tls,
+        policy_over_clear: over_clear,
+        keying: wanted
+            .keying
+            .iter()
+            .map(|keying| match keying {
+                Configured::Sdes => Keying::Sdes,
+                Configured::Dtls => Keying::Dtls,
+            })
+            .collect(),
+        suites: wanted.suites.iter().filter_map(|name| Suite::from_name(name)).collect(),
+        sdes_over_clear: wanted.sdes_over_clear,
+        hmac_32: wanted.hmac_32,
+        fingerprint: fingerprint.cloned(),
+    }
+}
+
+/// How the engine protects what was agreed. The one place where a stream in clear is made: never for a call that is not to be
+/// in clear, whatever the agreement says; such a stream waits for keys and lets nothing out.
+fn protection(agreed: &Negotiated) -> media::Protection {
+    match &agreed.protection {
+        Protection::Clear if !agreed.required => media::Protection::Clear,
+        // The keys of a handshake come later, from the handshake.
+        Protection::Clear | Protection::Dtls { .. } => media::Protection::Waiting,
+        Protection::Sdes { send, receive } => match (master_key(send), master_key(receive)) {
+            (Ok(send), Ok(receive)) if send.suite() == receive.suite() => media::Protection::Srtp { send, receive },
+            (Ok(_) | Err(_), _) => media::Protection::Waiting,
+        },
+    }
+}
+
+fn master_key(key: &SdesKey) -> Result<media::MasterKey, media::KeyError> {
+    media::MasterKey::new(suite_played(key.suite()), key.key(), key.salt(), key.mki())
+}
+
+fn suite_played(suite: Suite) -> media::Suite {
+    match suite {
+        Suite::AesCm128HmacSha1_80 => media::Suite::AesCm128HmacSha1_80,
+        Suite::AesCm128HmacSha1_32 => media::Suite::AesCm128HmacSha1_32,
+        Suite::AesCm256HmacSha1_80 => media::Suite::AesCm256HmacSha1_80,
+        Suite::AesCm256HmacSha1_32 => media::Suite::AesCm256HmacSha1_32,
+        Suite::AeadAes128Gcm => media::Suite::AeadAes128Gcm,
+        Suite::AeadAes256Gcm => media::Suite::AeadAes256Gcm,
     }
 }
 
@@ -68,7 +133,7 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
         remote_rtp: agreed.remote_rtp,
         remote_rtcp: if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp },
         latching: true,
-        protection: media::Protection::Clear,
+        protection: protection(agreed),
         direction: direction_played(agreed.direction),
         ssrc: birth.ssrc,
         first_sequence: birth.first_sequence,
@@ -172,7 +237,7 @@ mod tests {
             opus_fec: false,
             opus_dtx: false,
             direction: Direction::SendRecv,
-            protection: sip::privacy::Protection::Clear,
+            protection: Protection::Clear,
             required: false,
             missing: None,
         }
@@ -218,6 +283,97 @@ mod tests {
             ntp: born.ntp,
         };
         assert_eq!(config, wanted);
+    }
+
+    fn keyed(suite: Suite) -> Negotiated {
+        let secret = |byte| vec![byte; suite.key_len() + suite.salt_len()];
+        Negotiated {
+            protection: Protection::Sdes {
+                send: SdesKey::new(suite, &secret(1), &[], None).unwrap(),
+                receive: SdesKey::new(suite, &secret(2), &[9], None).unwrap(),
+            },
+            ..agreed()
+        }
+    }
+
+    #[test]
+    fn keys_reach_the_engine_the_right_way_round() {
+        for (named, played) in [
+            (Suite::AesCm128HmacSha1_80, media::Suite::AesCm128HmacSha1_80),
+            (Suite::AesCm128HmacSha1_32, media::Suite::AesCm128HmacSha1_32),
+            (Suite::AesCm256HmacSha1_80, media::Suite::AesCm256HmacSha1_80),
+            (Suite::AesCm256HmacSha1_32, media::Suite::AesCm256HmacSha1_32),
+            (Suite::AeadAes128Gcm, media::Suite::AeadAes128Gcm),
+            (Suite::AeadAes256Gcm, media::Suite::AeadAes256Gcm),
+        ] {
+            assert_eq!(named.name(), played.name());
+            let key = |byte, mki: &[u8]| {
+                media::MasterKey::new(played, &vec![byte; played.key_len()], &vec![byte; played.salt_len()], mki).unwrap()
+            };
+            let wanted = media::Protection::Srtp {
+                send: key(1, &[]),
+                receive: key(2, &[9]),
+            };
+            assert_eq!(stream_config(&keyed(named), birth()).protection, wanted);
+        }
+        assert!(!same_stream(&agreed(), &keyed(Suite::AeadAes128Gcm)));
+    }
+
+    #[test]
+    fn a_call_that_must_be_encrypted_has_no_stream_in_clear() {
+        let required = Negotiated {
+            required: true,
+            ..agreed()
+        };
+        assert_eq!(stream_config(&agreed(), birth()).protection, media::Protection::Clear);
+        assert_eq!(stream_config(&required, birth()).protection, media::Protection::Waiting);
+        for required in [true, false] {
+            let handshake = Negotiated {
+                required,
+                protection: Protection::Dtls {
+                    setup: sip::privacy::Setup::Active,
+                    fingerprints: Vec::new(),
+                },
+                ..agreed()
+            };
+            assert_eq!(stream_config(&handshake, birth()).protection, media::Protection::Waiting);
+            // Keys that do not belong together are no keys.
+            let (Protection::Sdes { send, .. }, Protection::Sdes { receive, .. }) =
+                (keyed(Suite::AeadAes128Gcm).protection, keyed(Suite::AesCm128HmacSha1_80).protection)
+            else {
+                unreachable!()
+            };
+            let mixed = Negotiated {
+                required,
+                protection: Protection::Sdes { send, receive },
+                ..agreed()
+            };
+            assert_eq!(stream_config(&mixed, birth()).protection, media::Protection::Waiting);
+        }
+    }
+
+    #[test]
+    fn wishes_follow_account_configuration_and_signalling() {
+        use config::schema::PrivacyMode;
+        let mut config = config::Config::default();
+        let of = |config: &config::Config, account| {
+            let privacy = privacy(config, account, None);
+            (privacy.policy, privacy.policy_over_clear)
+        };
+        assert_eq!(of(&config, None), (Policy::Preferred, Policy::Off));
+        assert_eq!(privacy(&config, None, None), Privacy::default());
+        config.privacy.mode = Some(PrivacyMode::Off);
+        assert_eq!(of(&config, None), (Policy::Off, Policy::Off));
+        config.privacy.mode = Some(PrivacyMode::Required);
+        assert_eq!(of(&config, None), (Policy::Required, Policy::Required));
+        let text = "[privacy]\nmode = \"required\"\nhmac_32 = true\nsuites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
+                    [[account]]\nuser = \"a\"\ndomain = \"example.net\"\nprivacy = \"preferred\"\n";
+        let config = config::load(text, "t.toml").unwrap();
+        assert_eq!(of(&config, config.accounts.first()), (Policy::Preferred, Policy::Preferred));
+        assert_eq!(of(&config, None), (Policy::Required, Policy::Required));
+        let all = privacy(&config, None, None);
+        assert!(all.hmac_32 && !all.sdes_over_clear);
+        assert_eq!((all.suites, all.keying), (vec![Suite::AesCm128HmacSha1_80], vec![Keying::Dtls]));
     }
 
     #[test]

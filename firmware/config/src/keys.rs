@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use crate::kind::{Kind, Value};
-use crate::schema::{Account, Codec, Config, Flash, Secret, Transport};
+use crate::schema::{Account, Codec, Config, Flash, Keying, PrivacyMode, Secret, Transport};
 
 /// A section of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) enum Section {
     Dial,
     Call,
     Codecs,
+    Privacy,
     Board,
     BoardAudio,
     Control,
@@ -39,6 +40,7 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Dial, "dial", "From keys to numbers."),
     (Section::Call, "call", "How calls behave."),
     (Section::Codecs, "codecs", "How sound is coded."),
+    (Section::Privacy, "privacy", "Who else may listen: encryption of the sound."),
     (Section::Board, "board", "Which board this is."),
     (
         Section::BoardAudio,
@@ -87,6 +89,15 @@ pub(crate) struct Key {
 pub(crate) const MOST_ACCOUNTS: usize = 8;
 
 const CODECS: &[&str] = &["opus", "g722", "pcmu", "pcma"];
+
+const MODES: &[&str] = &["off", "preferred", "required"];
+
+const SUITES: &[&str] = &[
+    "AEAD_AES_256_GCM",
+    "AEAD_AES_128_GCM",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_80",
+];
 
 fn path(value: Value) -> PathBuf {
     PathBuf::from(value.text())
@@ -187,6 +198,8 @@ pub(crate) const KEYS: &[Key] = &[
         "Lifetime of the registration asked for, in seconds; it is refreshed in time."),
     account("register", Kind::Bool, Absent::Default("true"), "false", |a, v| a.register = v.bool(),
         "`false`: calls go out by this account, but it never registers."),
+    account("privacy", Kind::Choice(MODES), Absent::Unset("as `privacy.mode` says"), "\"required\"", |a, v| a.privacy = PrivacyMode::from_name(&v.text()),
+        "How much encryption calls by this account want, where that differs from `[privacy]`."),
 
     key(Section::Dial, "digit_map", Kind::DigitMap, Absent::Default("\"xx.T|*[x*].T\""), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
         |c, v| c.dial.digit_map = v.text(),
@@ -249,6 +262,26 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Codecs, "ptime_ms", Kind::OneNumber(&[10, 20, 30, 40, 60]), Absent::Default("20"), "30",
         |c, v| c.codecs.ptime_ms = v.number() as u8,
         "Milliseconds of sound in a packet."),
+
+    key(Section::Privacy, "mode", Kind::Choice(MODES), Absent::Unset("`preferred` where signalling is encrypted (TLS), `off` where it is not"), "\"required\"",
+        |c, v| c.privacy.mode = PrivacyMode::from_name(&v.text()),
+        "How much encryption calls want. `preferred`: encrypted where the far end can; where it cannot you hear three short tones and the \
+         lamp says so. `required`: not one packet of sound ever leaves in clear; a call that cannot be encrypted is refused or not made. \
+         `off`: never, and encrypted offers are refused."),
+    key(Section::Privacy, "keying", Kind::Order(&["sdes", "dtls"]), Absent::Default("[\"sdes\", \"dtls\"]"), "[\"dtls\"]",
+        |c, v| c.privacy.keying = v.texts().iter().filter_map(|name| Keying::from_name(name)).collect(),
+        "How keys are agreed on, best first: `sdes` in the signalling, which must run over TLS for that (RFC 4568), `dtls` by a handshake \
+         between the two phones (RFC 5763)."),
+    key(Section::Privacy, "suites", Kind::Order(SUITES), Absent::Default("[\"AEAD_AES_256_GCM\", \"AEAD_AES_128_GCM\", \"AES_256_CM_HMAC_SHA1_80\", \"AES_CM_128_HMAC_SHA1_80\"]"), "[\"AES_CM_128_HMAC_SHA1_80\"]",
+        |c, v| c.privacy.suites = v.texts(),
+        "Ciphers offered and taken with `sdes`, best first."),
+    key(Section::Privacy, "hmac_32", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.privacy.hmac_32 = v.bool(),
+        "The ciphers with a short authentication tag (`…_HMAC_SHA1_32`) are offered after all others, and taken where the far end has \
+         nothing else. Some phones choose them as soon as they are offered; forging a packet is easier with them."),
+    key(Section::Privacy, "sdes_over_clear", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.privacy.sdes_over_clear = v.bool(),
+        "DANGEROUS: keys of `sdes` may travel by signalling in clear, where everybody on the way can read them and decrypt the call."),
 
     key(Section::Board, "profile", Kind::Folder, Absent::Default("\"sim\""), "\"rpi-zero2w\"",
         |c, v| c.board.profile = v.text(),

@@ -160,7 +160,14 @@ impl Reader {
                     let audio = table(document, "board").and_then(|board| table(board, "audio"));
                     self.section(section, path, audio);
                 }
-                Section::Phone | Section::Network | Section::Dial | Section::Call | Section::Codecs | Section::Board | Section::Control => {
+                Section::Phone
+                | Section::Network
+                | Section::Dial
+                | Section::Call
+                | Section::Codecs
+                | Section::Privacy
+                | Section::Board
+                | Section::Control => {
                     self.section(section, path, table(document, path));
                 }
             }

@@ -7,6 +7,10 @@
 //! keys (kind, default, words, field) ─▶ load ─▶ Config (these types)
 //! ```
 
+mod privacy;
+
+pub use privacy::{Keying, Privacy, PrivacyMode};
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -25,6 +29,8 @@ pub struct Config {
     pub call: Call,
     /// `[codecs]`
     pub codecs: Codecs,
+    /// `[privacy]`
+    pub privacy: Privacy,
     /// `[board]`
     pub board: Board,
     /// `[control]`
@@ -103,6 +109,8 @@ pub struct Account {
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
     pub register: bool,
+    /// How much encryption calls by this account want, where that differs from `[privacy]`.
+    pub privacy: Option<PrivacyMode>,
 }
 
 /// `[dial]`: from keys to numbers.
@@ -275,6 +283,13 @@ pub(crate) fn blank() -> Config {
             order: Vec::new(),
             ptime_ms: 0,
         },
+        privacy: Privacy {
+            mode: None,
+            keying: Vec::new(),
+            suites: Vec::new(),
+            sdes_over_clear: false,
+            hmac_32: false,
+        },
         board: Board {
             profile: String::new(),
             profile_dir: PathBuf::new(),
@@ -301,5 +316,6 @@ pub(crate) fn blank_account() -> Account {
         outbound_proxy: None,
         expires_s: 0,
         register: false,
+        privacy: None,
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct CallRecord {
     pub(crate) id: CallId,
     /// The agent's number for it.
     pub(crate) sip: sip::Call,
+    /// By which account it came in; `None`: directly, or it went out.
+    pub(crate) account: Option<usize>,
     /// The engine's number for its sound, and the owner of its sockets.
     pub(crate) stream: Option<StreamId>,
     pub(crate) way: Way,
@@ -97,6 +99,7 @@ impl CallRecord {
         Self {
             id,
             sip,
+            account: None,
             stream: None,
             way,
             stage: match way {

@@ -70,7 +70,8 @@ impl Control {
             Ok(pair) => pair,
             Err(error) => return self.could_not(call, &format!("no media port: {error}; widen network.rtp_ports"), now),
         };
-        let mut media = crate::negotiate::local_media(&self.config.codecs, rtp, rtcp);
+        let line = to.account.and_then(|account| self.config.accounts.get(account.0));
+        let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
         self.expect_handshake(stream, &mut media);
         let account = to.account.map(|account| sip::AccountId(account.0));
         match self.agent.invite(account, &to.address, media, now) {
@@ -108,7 +109,8 @@ impl Control {
             Ok((rtp, rtcp)) => {
                 self.calls[place].stream = Some(stream);
                 self.calls[place].stage = Stage::Answering;
-                let mut media = crate::negotiate::local_media(&self.config.codecs, rtp, rtcp);
+                let line = self.calls[place].account.and_then(|account| self.config.accounts.get(account));
+                let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
                 self.expect_handshake(stream, &mut media);
                 self.agent.answer(sip, media, now);
             }

@@ -7,11 +7,17 @@ use phone::{Alert, CallUpdate, EndCause, Input};
 use serde_json::json;
 use sip::EndedBy;
 use sip::offer_answer::Negotiated;
+use sip::privacy::Fingerprint;
 
 use super::{CallRecord, Control, MediaPorts, Output, Stage, Way};
 
 /// What the agent is told of the configuration.
-pub(super) fn agent_config(config: &config::Config, local: SocketAddr, seed: [u8; 32]) -> sip::AgentConfig {
+pub(super) fn agent_config(
+    config: &config::Config,
+    local: SocketAddr,
+    fingerprint: Option<&Fingerprint>,
+    seed: [u8; 32],
+) -> sip::AgentConfig {
     let accounts = config
         .accounts
         .iter()
@@ -29,6 +35,7 @@ pub(super) fn agent_config(config: &config::Config, local: SocketAddr, seed: [u8
             outbound_proxy: account.outbound_proxy.clone(),
             expires_s: account.expires_s,
             register: account.register,
+            privacy: crate::negotiate::privacy(config, Some(account), fingerprint),
         })
         .collect();
     sip::AgentConfig {
@@ -38,6 +45,7 @@ pub(super) fn agent_config(config: &config::Config, local: SocketAddr, seed: [u8
         user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
         direct_calls: config.call.direct,
         codecs: config.codecs.order.iter().copied().map(crate::negotiate::codec_offered).collect(),
+        privacy: crate::negotiate::privacy(config, None, fingerprint),
         local,
         tls_port: 5061,
         seed,
@@ -69,7 +77,7 @@ impl Control {
             sip::Event::Registration { account, until, error } => self.registered(account, until, error, now),
             sip::Event::Incoming {
                 call,
-                account: _,
+                account,
                 from,
                 to: _,
                 alert_info,
@@ -78,7 +86,9 @@ impl Control {
             } => {
                 let id = self.phone.new_call();
                 tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
-                self.calls.push(CallRecord::new(id, call, Way::In, from.clone(), now));
+                let mut record = CallRecord::new(id, call, Way::In, from.clone(), now);
+                record.account = account.map(|account| account.0);
+                self.calls.push(record);
                 self.tell_call(self.calls.len() - 1);
                 let alert = alert_of(alert_info.as_deref());
                 // A stranger's wish to be answered at once counts only where the owner lets the phone answer by itself.
