@@ -16,6 +16,7 @@ use board::BoardEvent;
 use media::{Command, Engine, EngineConfig, PacketKind, Protocol, StreamId};
 use offhook::control::{Control, Identity, MediaPorts, Output};
 use offhook::identity::Credentials;
+use offhook::trust::Known;
 use phone::{Lamp, LampState};
 use serde_json::Value;
 
@@ -86,6 +87,8 @@ pub struct SimPhone {
     pub lamps: BTreeMap<String, LampState>,
     /// What `ctl events` would have shown.
     pub events: VecDeque<(Time, Value)>,
+    /// What it keeps in its state directory.
+    pub files: BTreeMap<&'static str, String>,
     /// What was counted.
     pub counters: PhoneCounters,
     /// Whether it has no account, so that no timer at all may run when it is idle.
@@ -122,6 +125,7 @@ impl SimPhone {
             ntp: (3_900_000_000 + now.as_secs()) << 32,
             // The key of a run is no part of what is tested; nothing may depend on it.
             credentials: Some(Credentials::make().expect("a key")),
+            known: Known::default(),
         };
         let engine = EngineConfig {
             rate_hz: card.rate_hz,
@@ -136,6 +140,7 @@ impl SimPhone {
             ring: None,
             lamps: BTreeMap::new(),
             events: VecDeque::new(),
+            files: BTreeMap::new(),
             counters: PhoneCounters::default(),
             lineless: config.accounts.is_empty(),
             zone: Zone::new(),
@@ -380,6 +385,9 @@ impl SimPhone {
                     self.lookups.push_back((now + self.lookup_delay, lookup.id, targets));
                 }
                 Output::Media(command) => self.commands.push_back(command),
+                Output::Keep { file, text } => {
+                    self.files.insert(file, text);
+                }
                 Output::Dtls(datagram) => {
                     let owner = (datagram.stream, datagram.socket);
                     match self.ports.open.iter().find(|(_, open)| **open == owner) {

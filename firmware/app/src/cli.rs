@@ -92,6 +92,7 @@ fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), Strin
         words::CtlRequest::Plain(verb) => json!({"cmd": verb}),
         words::CtlRequest::Press(keys) => json!({"cmd": "press", "keys": keys}),
         words::CtlRequest::Rotary(digits) => json!({"cmd": "rotary", "digits": digits}),
+        words::CtlRequest::Verify(call) => json!({"cmd": "verify", "call": call}),
     };
     match request {
         words::CtlRequest::Plain("events") => {
@@ -105,7 +106,7 @@ fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), Strin
             // The phone closes the connection when it is gone.
             while matches!(client.line(), Ok(Some(_))) {}
         }
-        words::CtlRequest::Plain(_) | words::CtlRequest::Press(_) | words::CtlRequest::Rotary(_) => {
+        words::CtlRequest::Plain(_) | words::CtlRequest::Press(_) | words::CtlRequest::Rotary(_) | words::CtlRequest::Verify(_) => {
             say(&client.ask(&asked).map_err(|error| error.to_string())?.to_string());
         }
     }

@@ -35,10 +35,11 @@ use serde_json::json;
 
 use crate::dtls;
 use crate::identity::Credentials;
+use crate::trust::Known;
 
 pub(crate) use call::{CallRecord, Stage, Way};
 use keys::{Finger, Touch};
-pub use report::{AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, RtpStatus, Status};
+pub use report::{AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, PeerStatus, RtpStatus, Status};
 
 /// Rounds of carrying values between phone and agent in one turn; more than any real turn needs, so that a mistake in either
 /// cannot hang the phone.
@@ -59,6 +60,8 @@ pub struct Identity {
     pub ntp: u64,
     /// The phone's certificate and key; without them there is no DTLS-SRTP.
     pub credentials: Option<Credentials>,
+    /// The peers it met before.
+    pub known: Known,
 }
 
 /// What must be done by whoever owns sockets, the audio thread and the board.
@@ -85,6 +88,13 @@ pub enum Output {
     Media(media::Command),
     /// Send a DTLS datagram from a stream's socket.
     Dtls(dtls::Transmit),
+    /// Keep this text in a file of the state directory, whole or not at all.
+    Keep {
+        /// The file's name.
+        file: &'static str,
+        /// Its whole text.
+        text: String,
+    },
     /// Ring with this cadence (ms on, off, …; repeats), or be silent.
     Ring(Option<Vec<u16>>),
     /// Set a lamp.
@@ -114,6 +124,8 @@ pub enum Request {
     Flash,
     /// Dial digits on a rotary dial.
     Rotary(String),
+    /// The key words of this call were compared, and are the same: trust the far end's certificate from now on.
+    Verify(u32),
 }
 
 /// How full everything is; all zero when nothing goes on.
@@ -154,6 +166,7 @@ pub struct Control {
     phone: phone::Phone,
     agent: sip::UserAgent,
     dtls: dtls::Room,
+    known: Known,
     calls: Vec<CallRecord>,
     lines: Vec<Line>,
     /// The calls the handset is connected with, as the phone said last.
@@ -206,6 +219,7 @@ impl Control {
                 now,
             ),
             dtls,
+            known: identity.known,
             phone,
             calls: Vec::new(),
             lines,
@@ -279,6 +293,7 @@ impl Control {
             Request::Flash => self.phone.handle(Input::Flash, now),
             Request::Press(keys) => self.finger.press(keys, now)?,
             Request::Rotary(digits) => self.finger.dial(digits, now)?,
+            Request::Verify(call) => self.verify_peer(*call)?,
         }
         self.work_finger(now);
         self.settle(ports, now);

@@ -15,7 +15,7 @@ mod card;
 mod serve;
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -34,6 +34,7 @@ use crate::ctl::{Asked, Server};
 use crate::identity::{Credentials, IdentityError};
 use crate::net::ports::RtpPorts;
 use crate::net::{Heard, local, seen, tcp, udp};
+use crate::trust::{self, Known};
 
 pub use card::CardSource;
 
@@ -104,6 +105,8 @@ struct Driver {
     /// Room for one datagram.
     datagram: Vec<u8>,
     heard: mpsc::Sender<Heard>,
+    /// Writes files, one after the other.
+    keeper: mpsc::Sender<(PathBuf, String)>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
     beat: (u64, Instant),
@@ -141,6 +144,7 @@ pub fn run(setup: Setup) -> Result<(), DriverError> {
             card: figures,
             ntp: ntp_now(),
             credentials: credentials(&setup.config),
+            known: known(&setup.config),
         };
         let network = &setup.config.network;
         let mut driver = Driver {
@@ -159,6 +163,7 @@ pub fn run(setup: Setup) -> Result<(), DriverError> {
             connections: HashMap::new(),
             datagram: vec![0; udp::MAX_DATAGRAM],
             heard,
+            keeper: keeper(),
             listeners: Vec::new(),
             local,
             beat: (0, now),
@@ -445,6 +450,43 @@ fn credentials(config: &config::Config) -> Option<Credentials> {
             None
         }
     }
+}
+
+/// Writes files of the state directory, in the order they were given.
+fn keeper() -> mpsc::Sender<(PathBuf, String)> {
+    let (keep, mut kept) = mpsc::channel::<(PathBuf, String)>(8);
+    tokio::spawn(async move {
+        while let Some((path, text)) = kept.recv().await {
+            // The task ends early only with the runtime.
+            let _ = tokio::task::spawn_blocking(move || {
+                if let Err(error) = crate::setup::keep_safely(&path, text.as_bytes()) {
+                    tracing::warn!("{}: {error}; it is forgotten at the next start", path.display());
+                }
+            })
+            .await;
+        }
+    });
+    keep
+}
+
+/// The peers met before. A file that cannot be read costs their trust, and is told.
+fn known(config: &config::Config) -> Known {
+    let path = config.control.state_dir.join(trust::FILE);
+    let read = match std::fs::File::open(&path) {
+        Ok(file) => {
+            let mut text = Vec::new();
+            file.take(trust::MAX_BYTES as u64 + 1)
+                .read_to_end(&mut text)
+                .map_err(|error| error.to_string())
+                .and_then(|_| Known::parse(&text))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::default()),
+        Err(error) => Err(error.to_string()),
+    };
+    read.unwrap_or_else(|error| {
+        tracing::warn!("{}: {error}; every phone is new again, compare key words", path.display());
+        Known::default()
+    })
 }
 
 fn seed() -> io::Result<[u8; 32]> {

@@ -15,4 +15,5 @@ mod panel;
 pub mod realtime;
 mod setup;
 pub mod tones;
+pub mod trust;
 mod tryout;

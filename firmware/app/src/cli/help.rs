@@ -12,7 +12,9 @@ pub(crate) struct Page {
 }
 
 /// What `offhook ctl` can say.
-pub(crate) const CTL_VERBS: &[&str] = &["lift", "hang-up", "press", "flash", "rotary", "status", "stats", "events", "quit"];
+pub(crate) const CTL_VERBS: &[&str] = &[
+    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events", "quit",
+];
 
 /// All commands, in the order of the help page.
 pub(crate) const COMMANDS: &[Page] = &[
@@ -55,6 +57,7 @@ pub(crate) const COMMANDS: &[Page] = &[
         details: "lift, hang-up, flash    as the hand does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
                   rotary DIGITS           as a rotary dial does\n\
+                  verify CALL             its key words were compared and are the same: trust that phone\n\
                   status                  the whole phone as one JSON object\n\
                   stats                   every figure of every stream\n\
                   events                  JSON lines as things happen, with CLOCK_MONOTONIC seconds\n\

@@ -36,6 +36,7 @@ pub(crate) enum CtlRequest {
     Plain(&'static str),
     Press(String),
     Rotary(String),
+    Verify(u32),
 }
 
 /// A command line that makes no sense.
@@ -258,6 +259,10 @@ fn ctl(words: &mut Words) -> Result<Command, UsageError> {
     let request = match (help::CTL_VERBS.iter().find(|known| **known == spoken), said) {
         (Some(&"press"), Some(keys)) => CtlRequest::Press(keys),
         (Some(&"rotary"), Some(digits)) => CtlRequest::Rotary(digits),
+        (Some(&"verify"), call) => {
+            let call = call.and_then(|call| call.parse().ok());
+            CtlRequest::Verify(call.ok_or_else(|| words.wrong("verify needs the number of a call, as in `offhook ctl verify 1`"))?)
+        }
         (Some(&"press"), None) => return Err(words.wrong("press needs keys, as in `offhook ctl press 123#`")),
         (Some(&"rotary"), None) => return Err(words.wrong("rotary needs digits, as in `offhook ctl rotary 112`")),
         (Some(verb), None) => CtlRequest::Plain(verb),
@@ -352,6 +357,8 @@ mod tests {
         assert!(error("check").contains("which file"));
         assert!(error("ctl dance").contains("dance"));
         assert!(error("ctl press").contains("keys"));
+        assert!(error("ctl verify").contains("number of a call"));
+        assert!(error("ctl verify x").contains("number of a call"));
         assert!(error("ctl lift 5").contains("does not expect `5`"));
         for line in ["run x", "check a b", "graph --png", "tryout a", "help nothing", "version now"] {
             assert!(error(line).contains("; "), "{line}: {}", error(line));

@@ -6,6 +6,9 @@ use media::{StreamId, StreamStats};
 use phone::CallId;
 use sip::offer_answer::Negotiated;
 
+use crate::dtls::Words;
+use crate::trust::Trust;
+
 /// How far a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -61,6 +64,17 @@ impl Way {
     }
 }
 
+/// What a DTLS handshake proved of the far end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// SHA-256 of its certificate.
+    pub(crate) fingerprint: [u8; 32],
+    /// What both ends can read to each other.
+    pub(crate) words: Words,
+    /// Whether it is who it was before.
+    pub(crate) trust: Trust,
+}
+
 /// One call.
 #[derive(Debug)]
 pub(crate) struct CallRecord {
@@ -88,6 +102,8 @@ pub(crate) struct CallRecord {
     pub(crate) held_by_peer: bool,
     pub(crate) stats: StreamStats,
     pub(crate) cause: Option<String>,
+    /// What a DTLS handshake proved of the far end.
+    pub(crate) proof: Option<Proof>,
     /// Why we end it, where that is more than a hand on the hook.
     pub(crate) why: Option<String>,
     /// An ended call whose sound does not come home is forgotten then.
@@ -116,6 +132,7 @@ impl CallRecord {
             held_by_peer: false,
             stats: StreamStats::default(),
             cause: None,
+            proof: None,
             why: None,
             forget_at: None,
         }

@@ -15,8 +15,10 @@ use serde_json::json;
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::privacy::{Keying, Policy, Protection};
 
-use super::{Control, MediaPorts, Stage};
+use super::call::Proof;
+use super::{Control, MediaPorts, Output, Stage};
 use crate::dtls::{Event, Terms};
+use crate::trust::{self, Trust};
 
 /// Nowhere: nothing is sent there.
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -66,6 +68,9 @@ impl Control {
                     settled,
                 };
                 self.dtls.agree(stream, &terms, now);
+                if self.dtls.secured(stream).is_none() {
+                    self.calls[place].proof = None;
+                }
             }
             // Another answer may still come, from another fork.
             Protection::Clear | Protection::Sdes { .. } if !settled => {}
@@ -104,6 +109,59 @@ impl Control {
         };
     }
 
+    /// A handshake proved who the far end is: is it who it was before?
+    fn prove(&mut self, place: usize, stream: StreamId) {
+        let Some(secured) = self.dtls.secured(stream) else { return };
+        let (fingerprint, words, suite) = (secured.fingerprint, secured.secrets.words, secured.secrets.send.suite().name());
+        let record = &mut self.calls[place];
+        let call = record.id.0;
+        tracing::info!("call {call}: DTLS with {} done, {suite}", secured.peer);
+        let (trust, news) = self.known.meet(&record.peer, &fingerprint);
+        let peer = record.peer.clone();
+        record.proof = Some(Proof { fingerprint, words, trust });
+        if news {
+            self.keep_known();
+        }
+        let event = json!({
+            "event": "secured", "call": call, "suite": suite, "words": words.to_string(), "digits": words.digits(), "trust": trust.word(),
+        });
+        self.tell(&event);
+        match trust {
+            Trust::New | Trust::Known | Trust::Verified => {}
+            Trust::Changed => {
+                tracing::warn!("call {call}: {peer} has another certificate than before");
+                self.note(&format!(
+                    "call {call}: {peer} has another certificate than before; compare key words ({words}) before you trust it"
+                ));
+            }
+        }
+    }
+
+    /// Key words were compared and are the same.
+    pub(super) fn verify_peer(&mut self, call: u32) -> Result<(), String> {
+        let record = self
+            .calls
+            .iter_mut()
+            .find(|record| record.id.0 == call && record.stage != Stage::Ended);
+        let Some(record) = record else {
+            return Err(format!("there is no call {call}; see `offhook ctl status`"));
+        };
+        let Some(proof) = record.proof.as_mut() else {
+            return Err(format!("call {call} is not keyed by DTLS: there are no key words to compare"));
+        };
+        proof.trust = Trust::Verified;
+        let (peer, fingerprint) = (record.peer.clone(), proof.fingerprint);
+        self.known.verify(&peer, &fingerprint);
+        self.keep_known();
+        self.note(&format!("call {call}: {peer} is verified"));
+        Ok(())
+    }
+
+    fn keep_known(&mut self) {
+        let text = self.known.text();
+        self.outputs.push_back(Output::Keep { file: trust::FILE, text });
+    }
+
     /// A handshake came to its end.
     pub(super) fn shaken(&mut self, event: Event, now: Instant) {
         match event {
@@ -113,13 +171,7 @@ impl Control {
                 let (Some(agreed), false) = (record.media.clone(), record.stage == Stage::Ended) else {
                     return;
                 };
-                let call = record.id.0;
-                if let Some(secured) = self.dtls.secured(stream) {
-                    let suite = secured.secrets.send.suite().name();
-                    tracing::info!("call {call}: DTLS with {} done, {suite}", secured.peer);
-                    let event = json!({"event": "secured", "call": call, "suite": suite, "words": secured.secrets.words.to_string()});
-                    self.tell(&event);
-                }
+                self.prove(place, stream);
                 self.start_stream(place, stream, &agreed, now);
             }
             Event::Failed(stream, failure) => {

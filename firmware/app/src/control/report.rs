@@ -67,6 +67,9 @@ pub struct CallStatus {
     pub ptime_ms: Option<u8>,
     /// Media encryption.
     pub encryption: &'static str,
+    /// Who the far end proved to be; only where keys were agreed on by DTLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PeerStatus>,
     /// From INVITE to answer.
     pub setup_ms: Option<u64>,
     /// What was measured of its sound.
@@ -74,6 +77,19 @@ pub struct CallStatus {
     /// Why it ended; only in `last_call`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// Who the far end proved to be by its certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerStatus {
+    /// SHA-256 of its certificate.
+    pub sha256: String,
+    /// `"new"`, `"known"`, `"verified"` or `"changed"`.
+    pub trust: &'static str,
+    /// Key words: two people who read each other the same ones talk to each other and to nobody in between.
+    pub words: String,
+    /// The same as digits.
+    pub digits: String,
 }
 
 /// A call's sound in figures.
@@ -178,6 +194,12 @@ impl CallRecord {
             codec: self.media.as_ref().map(|m| codec_word(m.codec)),
             ptime_ms: self.media.as_ref().map(|m| m.ptime_ms),
             encryption: "none",
+            identity: self.proof.as_ref().map(|proof| PeerStatus {
+                sha256: crate::identity::colons(&proof.fingerprint),
+                trust: proof.trust.word(),
+                words: proof.words.to_string(),
+                digits: proof.words.digits(),
+            }),
             setup_ms: self.setup.map(|t| t.as_millis() as u64),
             rtp: RtpStatus {
                 sent: s.sent,

@@ -62,6 +62,7 @@ impl Desk {
             card: (48_000, 240),
             ntp: 0,
             credentials: None,
+            known: Known::default(),
         };
         Self {
             control: Control::new(&config, identity, now),
@@ -85,7 +86,7 @@ impl Desk {
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
-                Output::Lamp(..) => {}
+                Output::Lamp(..) | Output::Keep { .. } => {}
                 Output::Connect { .. } | Output::Disconnect(_) | Output::Lookup(_) | Output::Dtls(_) => {
                     panic!("no TCP, no names, no DTLS here")
                 }

@@ -26,7 +26,7 @@ pub enum ProtocolError {
     #[error("not a request: {0}; send one object a line, like {{\"cmd\":\"status\"}}")]
     Malformed(String),
     /// A command this phone does not know.
-    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, status, stats, events, quit")]
+    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, quit")]
     Unknown(String),
     /// A command without what it needs.
     #[error("{command} needs {missing:?}, like {example}")]
@@ -46,6 +46,7 @@ struct Line {
     cmd: String,
     keys: Option<String>,
     digits: Option<String>,
+    call: Option<u32>,
 }
 
 /// Reads one line.
@@ -68,6 +69,14 @@ pub fn parse(line: &[u8]) -> Result<Order, ProtocolError> {
                 missing: "digits",
                 example: r#"{"cmd":"rotary","digits":"112"}"#,
             }),
+        "verify" => line
+            .call
+            .map(|call| Order::Do(Request::Verify(call)))
+            .ok_or(ProtocolError::Missing {
+                command: "verify",
+                missing: "call",
+                example: r#"{"cmd":"verify","call":1}"#,
+            }),
         "status" => Ok(Order::Status),
         "stats" => Ok(Order::Stats),
         "events" => Ok(Order::Events),
@@ -82,12 +91,13 @@ mod tests {
 
     #[test]
     fn every_verb_is_understood() {
-        let table: [(&str, Order); 9] = [
+        let table: [(&str, Order); 10] = [
             (r#"{"cmd":"lift"}"#, Order::Do(Request::Lift)),
             (r#"{"cmd":"hang-up"}"#, Order::Do(Request::HangUp)),
             (r#"{"cmd":"flash"}"#, Order::Do(Request::Flash)),
             (r#"{"cmd":"press","keys":"12,#"}"#, Order::Do(Request::Press("12,#".into()))),
             (r#"{"cmd":"rotary","digits":"90"}"#, Order::Do(Request::Rotary("90".into()))),
+            (r#"{"cmd":"verify","call":3}"#, Order::Do(Request::Verify(3))),
             (r#"{"cmd":"status"}"#, Order::Status),
             (r#"{"cmd":"stats"}"#, Order::Stats),
             (r#" { "cmd" : "events" } "#, Order::Events),

@@ -37,6 +37,7 @@ impl Driver {
                 Output::Lookup(lookup) => lookup::start(lookup, self.config.network.bind, self.heard.clone()),
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Dtls(datagram) => self.send_dtls(&datagram),
+                Output::Keep { file, text } => self.keep(file, text),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), std::time::Instant::now());
@@ -92,6 +93,14 @@ impl Driver {
         };
         if !self.link.send_datagram(datagram) {
             tracing::debug!("the audio thread does not send: a DTLS datagram is lost");
+        }
+    }
+
+    /// Has a file of the state directory written. A card may take long for that: it is not this thread's to wait for.
+    fn keep(&self, file: &'static str, text: String) {
+        let path = self.config.control.state_dir.join(file);
+        if self.keeper.try_send((path, text)).is_err() {
+            tracing::warn!("{file}: the card is too slow; the last change is not kept");
         }
     }
 

@@ -132,6 +132,9 @@ impl Face<'_> {
                 rtp["lost"], rtp["late"], rtp["concealed"]
             ));
             out.push(format!("          jitter {} ms, delay {} ms", rtp["jitter_ms"], rtp["delay_ms"]));
+            if let Some(words) = call["identity"]["words"].as_str() {
+                out.push(format!("key words {words} ({})", text(&call["identity"]["trust"])));
+            }
         }
         if calls.is_empty() {
             out.push(String::new());
