@@ -204,16 +204,21 @@ impl Receive {
         }
     }
 
-    /// Whether the packet is by its form a whole one in clear: known payload type, sound of whole 10 ms. A guess, for counters only.
+    /// Whether the packet is by its form a whole one in clear: sound of whole 10 ms, or for Opus, which has a meaning for nearly any
+    /// bytes, one frame of 20 ms. A guess, for counters only.
     pub(crate) fn is_whole(&self, view: &View, packet: &[u8]) -> bool {
-        let tens = |number: u8| {
+        let sound = |number: u8| {
             let decoder = self.decoders.get(usize::from(number))?;
-            let samples = decoder.samples_in(view.payload(packet)).ok()?;
-            Some(samples % (decoder.samples_per_ms() * 10) == 0)
+            let payload = view.payload(packet);
+            let (samples, ten) = (decoder.samples_in(payload).ok()?, decoder.samples_per_ms() * 10);
+            Some(match decoder.codec() {
+                Codec::Opus => samples == 2 * ten && payload.first()?.is_multiple_of(4),
+                Codec::G722 | Codec::Pcmu | Codec::Pcma => samples.is_multiple_of(ten),
+            })
         };
         self.acceptable(view, packet)
             && match self.role(view.payload_type) {
-                Some(Role::Sound(number)) => tens(number) == Some(true),
+                Some(Role::Sound(number)) => sound(number) == Some(true),
                 Some(Role::Event | Role::Noise) => true,
                 None => false,
             }

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media::{Codec, Command, Direction, Engine, EngineConfig, Event, PacketKind, Stream, StreamId};
+use media::{Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection, Stream, StreamId, Suite};
 use pair::{Random, babble, config};
 
 struct Counting;
@@ -72,7 +72,7 @@ fn the_trap_works() {
 }
 
 /// One engine that talks to itself: what stream 0 sends reaches stream 1 and the other way, through a bad network.
-fn storm(codec: Codec, rate: u32, frames: usize) {
+fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
     let start = std::time::Instant::now();
     let mut random = Random::new(u64::from(rate) + codec as u64);
     let speech = babble(rate, 4.0);
@@ -84,17 +84,36 @@ fn storm(codec: Codec, rate: u32, frames: usize) {
         },
         start,
     );
-    let stream = |side: usize, id: u32| {
+    let key = |suite: Suite, seed: usize| {
+        let seed = seed as u8;
+        MasterKey::new(
+            suite,
+            &vec![seed; suite.key_len()],
+            &vec![seed; suite.salt_len()],
+            &[1, 2][..seed as usize % 3],
+        )
+        .unwrap()
+    };
+    // Three generations of both streams: the second goes on with the keys of the first, the third has new ones.
+    let stream = |n: usize| {
+        let (side, id, generation) = (n % 2, n as u32 % 2, n / 2);
         let mut config = config(side, codec, rate, frames, start);
         config.id = StreamId(id);
         config.recv_payloads.push((120, Codec::Pcma));
         config.opus_dtx = side == 1;
+        if let Some(suite) = suite {
+            let keys = 10 * (generation / 2);
+            config.protection = Protection::Srtp {
+                send: key(suite, keys + side),
+                receive: key(suite, keys + 1 - side),
+            };
+        }
         if id == 1 {
             config.send_dtmf = None;
         }
         Stream::new(config).unwrap()
     };
-    let mut spare: Vec<Box<Stream>> = (0..6).map(|n| stream(n % 2, n as u32 % 2)).collect();
+    let mut spare: Vec<Box<Stream>> = (0..6).rev().map(stream).collect();
     let mut home: Vec<Box<Stream>> = Vec::with_capacity(64);
     let mut wire: Vec<(Duration, StreamId, Vec<u8>)> = Vec::new();
     let address = |side: u16| SocketAddr::from(([127, 0, 0, 1], 4000 + 10 * side));
@@ -169,7 +188,7 @@ fn storm(codec: Codec, rate: u32, frames: usize) {
             ),
             280 => watched("discontinuity", || engine.handle_discontinuity(400, start + now)),
             300 => {
-                if let Some(stream) = spare.pop() {
+                for stream in spare.drain(spare.len().saturating_sub(2)..).rev() {
                     command(&mut engine, "replace", Command::Start(stream), now);
                 }
             }
@@ -185,6 +204,19 @@ fn storm(codec: Codec, rate: u32, frames: usize) {
             }
             packets += 1;
             watched("packet", || engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at));
+            if random.unit() < 0.05 {
+                // The same once more, or what is left of it; and something for the control thread.
+                watched("packet again", || {
+                    engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at);
+                });
+                let mut hello = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2];
+                watched("handshake", || {
+                    engine.handle_packet(id, PacketKind::Rtp, from, &mut hello, start + at);
+                });
+                if random.unit() < 0.5 {
+                    assert!(watched("poll_foreign", || engine.poll_foreign().is_some()));
+                }
+            }
         }
         let at = n as usize * frames % (speech.len() - frames);
         watched("process", || engine.process(&speech[at..at + frames], &mut playback, start + now));
@@ -209,6 +241,11 @@ fn storm(codec: Codec, rate: u32, frames: usize) {
         packets > 500 && digits > 0 && stats.concealed > 0 && stats.received > 200,
         "{codec:?}: the storm was none: {stats:?}"
     );
+    let srtp = stats.srtp;
+    assert!(
+        suite.is_none() || (srtp.protected_received > 200 && srtp.auth_failed + srtp.clear_dropped > 5 && srtp.replayed > 3),
+        "{suite:?}: {srtp:?}"
+    );
     for id in [StreamId(0), StreamId(1)] {
         command(&mut engine, "stop", Command::Stop(id), Duration::from_secs(13));
     }
@@ -222,23 +259,32 @@ fn storm(codec: Codec, rate: u32, frames: usize) {
 
 #[test]
 fn pcmu_touches_no_heap() {
-    storm(Codec::Pcmu, 8000, 40);
-    storm(Codec::Pcmu, 48_000, 240);
+    storm(Codec::Pcmu, 8000, 40, None);
+    storm(Codec::Pcmu, 48_000, 240, None);
 }
 
 #[test]
 fn pcma_touches_no_heap() {
-    storm(Codec::Pcma, 44_100, 441);
+    storm(Codec::Pcma, 44_100, 441, None);
 }
 
 #[test]
 fn g722_touches_no_heap() {
-    storm(Codec::G722, 16_000, 80);
-    storm(Codec::G722, 48_000, 256);
+    storm(Codec::G722, 16_000, 80, None);
+    storm(Codec::G722, 48_000, 256, None);
 }
 
 #[test]
 fn opus_touches_no_heap() {
-    storm(Codec::Opus, 48_000, 240);
-    storm(Codec::Opus, 16_000, 160);
+    storm(Codec::Opus, 48_000, 240, None);
+    storm(Codec::Opus, 16_000, 160, None);
+}
+
+#[test]
+fn no_suite_touches_the_heap() {
+    for suite in Suite::ALL {
+        storm(Codec::Pcmu, 8000, 40, Some(suite));
+    }
+    storm(Codec::Opus, 48_000, 240, Some(Suite::AeadAes256Gcm));
+    storm(Codec::G722, 16_000, 80, Some(Suite::AesCm128HmacSha1_80));
 }

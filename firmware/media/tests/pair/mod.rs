@@ -92,7 +92,11 @@ pub struct Pair {
     pub frames: usize,
     /// RTP packets the left side sent and the network let through, as they arrive, while someone drains them (at most 256).
     pub tapped: Vec<Vec<u8>>,
+    /// Every datagram either side sent, if wanted: side, kind, where to, bytes.
+    pub wiretap: Option<Vec<Sent>>,
 }
+
+pub type Sent = (usize, PacketKind, SocketAddr, Vec<u8>);
 
 pub const ID: StreamId = StreamId(7);
 
@@ -162,6 +166,7 @@ impl Pair {
             rate,
             frames,
             tapped: Vec::new(),
+            wiretap: None,
         }
     }
 
@@ -233,8 +238,11 @@ impl Pair {
             let Some(transmit) = self.sides[side].engine.poll_transmit() else {
                 break;
             };
-            let (kind, bytes) = (transmit.kind, transmit.bytes.to_vec());
+            let (kind, transmit_to, bytes) = (transmit.kind, transmit.to, transmit.bytes.to_vec());
             self.sides[side].sent += 1;
+            if let Some(tap) = &mut self.wiretap {
+                tap.push((side, kind, transmit_to, bytes.clone()));
+            }
             let network = self.sides[side].network;
             let copies = 1 + usize::from(self.random.unit() < network.duplicate);
             for _ in 0..copies {
