@@ -116,6 +116,29 @@ pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
     host_port(&host[..end])
 }
 
+/// Checks `http://host[:port]/path` or `https://…`; where `{mac}` stands is the path's affair.
+pub(crate) fn url(text: &str) -> Result<(), String> {
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))
+        .ok_or("it begins with neither `https://` nor `http://`")?;
+    if text.len() > 1024 {
+        return Err("it is longer than 1024 characters".to_owned());
+    }
+    if !text.bytes().all(|b| (b'!'..=b'~').contains(&b)) {
+        return Err("a character of it must be written as %XX".to_owned());
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.contains('@') {
+        return Err("a user name and password in it would be shown wherever the URL is".to_owned());
+    }
+    if path.contains('#') {
+        return Err("the part from `#` on is never sent".to_owned());
+    }
+    host_port(authority)
+}
+
 /// True for what can be dialled on keys: digits, `*`, `#`, A–D, at least one, with a leading `+` allowed.
 pub(crate) fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);

@@ -9,8 +9,8 @@
 
 use std::path::PathBuf;
 
-use crate::kind::{Kind, Value};
-use crate::schema::{Account, Codec, Config, Flash, Keying, PrivacyMode, Secret, Transport};
+use crate::kind::{Kind, Value, Word};
+use crate::schema::{Account, Codec, Config, Flash, Ipv4Way, Ipv6Way, Keying, PrivacyMode, Secret, Transport, WifiSecurity};
 
 /// A section of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,11 @@ pub(crate) enum Section {
     Board,
     BoardAudio,
     Control,
+    Wifi,
+    System,
+    Provision,
+    Update,
+    Codes,
 }
 
 /// Every section in the order of the example, with its path and what it is about.
@@ -51,6 +56,32 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
         Section::Control,
         "control",
         "The local socket of `offhook ctl` and the phone's own files.",
+    ),
+    (
+        Section::Wifi,
+        "wifi",
+        "The radio. Without `ssid` it stays off. For the image; elsewhere the system looks after it.",
+    ),
+    (
+        Section::System,
+        "system",
+        "Clock, log and remote access. For the image; elsewhere the system looks after it.",
+    ),
+    (
+        Section::Provision,
+        "provision",
+        "A configuration fetched over the network. What it says holds unless this file says otherwise. A change is applied when nobody \
+         uses the phone, never during a call.",
+    ),
+    (
+        Section::Update,
+        "update",
+        "Signed updates of the image; they are also taken from the card.",
+    ),
+    (
+        Section::Codes,
+        "codes",
+        "Keys that are orders to the phone itself, pressed after lifting. An empty text turns an order off.",
     ),
 ];
 
@@ -101,6 +132,11 @@ const SUITES: &[&str] = &[
 
 fn path(value: Value) -> PathBuf {
     PathBuf::from(value.text())
+}
+
+/// An order's keys; none where the text is empty.
+fn order(value: Value) -> Option<String> {
+    Some(value.text()).filter(|keys| !keys.is_empty())
 }
 
 /// Shorthand: the table reads better without the struct's field names on each line.
@@ -174,6 +210,33 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Network, "sip_dscp", Kind::Number(0, 63), Absent::Default("24"), "26",
         |c, v| c.network.sip_dscp = v.number() as u8,
         "DSCP mark of SIP packets; 24 is class selector 3."),
+    key(Section::Network, "host_name", Kind::Word(Word::HostName), Absent::Default("\"offhook\""), "\"kitchen-phone\"",
+        |c, v| c.link.host_name = v.text(),
+        "Name of the machine, told to the DHCP server. This key and those below are for the image."),
+    key(Section::Network, "interface", Kind::Word(Word::Interface), Absent::Default("\"auto\""), "\"eth0\"",
+        |c, v| c.link.interface = v.text(),
+        "Which interface: `auto` is Wi-Fi where `[wifi]` has an `ssid` and no `vlan` is set, else the first cable."),
+    key(Section::Network, "address", Kind::Word(Word::Ipv4Way), Absent::Default("\"dhcp\""), "\"192.168.1.20/24\"",
+        |c, v| if let Some(way) = Ipv4Way::from_text(&v.text()) { c.link.ipv4 = way },
+        "IPv4: from DHCP, a fixed address, or off."),
+    key(Section::Network, "gateway", Kind::Word(Word::Ipv4), Absent::Unset("the one DHCP tells"), "\"192.168.1.1\"",
+        |c, v| c.link.gateway = v.text().parse().ok(),
+        "IPv4 router."),
+    key(Section::Network, "dns", Kind::Words(Word::Ip, 3), Absent::Default("[]"), "[\"192.168.1.1\", \"2001:db8::53\"]",
+        |c, v| c.link.dns = v.texts().iter().filter_map(|ip| ip.parse().ok()).collect(),
+        "Name servers; with none, those DHCP tells."),
+    key(Section::Network, "ipv6", Kind::Word(Word::Ipv6Way), Absent::Default("\"auto\""), "\"2001:db8::20/64\"",
+        |c, v| if let Some(way) = Ipv6Way::from_text(&v.text()) { c.link.ipv6 = way },
+        "IPv6: from router advertisements, a fixed address, or off."),
+    key(Section::Network, "ipv6_gateway", Kind::Word(Word::Ipv6), Absent::Unset("the one advertised"), "\"fe80::1\"",
+        |c, v| c.link.ipv6_gateway = v.text().parse().ok(),
+        "IPv6 router."),
+    key(Section::Network, "vlan", Kind::Number(1, 4094), Absent::Unset("none"), "20",
+        |c, v| c.link.vlan = Some(v.number() as u16),
+        "VLAN (IEEE 802.1Q) everything is sent and received on."),
+    key(Section::Network, "vlan_priority", Kind::Number(0, 7), Absent::Default("5"), "6",
+        |c, v| c.link.vlan_priority = v.number() as u8,
+        "Priority (IEEE 802.1p) on that VLAN; 5 is voice."),
 
     account("user", Kind::SipUser, Absent::Required, "\"101\"", |a, v| a.user = v.text(),
         "User part of the address at the registrar: `101` of `sip:101@pbx.example.net`."),
@@ -315,4 +378,68 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Control, "state_dir", Kind::Path, Absent::Default("\"/var/lib/offhook\""), "\"/tmp/offhook\"",
         |c, v| c.control.state_dir = path(v),
         "Directory for the last good configuration and the history of calls."),
+
+    key(Section::Wifi, "ssid", Kind::Word(Word::Ssid), Absent::Unset("no Wi-Fi"), "\"Home\"",
+        |c, v| c.wifi.ssid = Some(v.text()),
+        "Name of the network."),
+    key(Section::Wifi, "password", Kind::Word(Word::WifiPassword), Absent::Unset("none"), "\"correct horse battery\"",
+        |c, v| c.wifi.password = Secret(v.text()),
+        "Its password. Never shown in log or status."),
+    key(Section::Wifi, "security", Kind::Choice(&["any", "wpa2", "wpa3", "open"]), Absent::Default("\"any\""), "\"wpa3\"",
+        |c, v| c.wifi.security = match v.text().as_str() { "wpa2" => WifiSecurity::Wpa2, "wpa3" => WifiSecurity::Wpa3,
+            "open" => WifiSecurity::Open, _other => WifiSecurity::Any },
+        "`any` takes WPA3 or WPA2, whichever the network can; `open` is no protection at all."),
+    key(Section::Wifi, "country", Kind::Word(Word::Region), Absent::Unset("that of `[phone] country`"), "\"DE\"",
+        |c, v| c.wifi.region = Some(v.text()),
+        "Country whose rules the radio obeys."),
+    key(Section::Wifi, "hidden", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.wifi.hidden = v.bool(),
+        "The network does not tell its name."),
+
+    key(Section::System, "time_zone", Kind::Word(Word::TimeZone), Absent::Unset("that of `[phone] country`"), "\"Europe/Berlin\"",
+        |c, v| c.system.time_zone = v.text(),
+        "Local time, by the zone's name or as a POSIX rule."),
+    key(Section::System, "ntp", Kind::Words(Word::Host, 4), Absent::Default("[\"pool.ntp.org\"]"), "[\"192.168.1.1\"]",
+        |c, v| c.system.ntp = v.texts(),
+        "Time servers; `[]` asks none."),
+    key(Section::System, "syslog", Kind::Word(Word::Host), Absent::Unset("nowhere"), "\"10.0.0.5:514\"",
+        |c, v| c.system.syslog = Some(v.text()),
+        "Where log lines are sent, too (UDP)."),
+    key(Section::System, "ssh_keys", Kind::Words(Word::SshKey, 8), Absent::Default("[]"),
+        "[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9exampleexampleexample anna\"]",
+        |c, v| c.system.ssh_keys = v.texts(),
+        "Public keys that may log in. Without one there is no SSH server; there is no password in any case."),
+
+    key(Section::Provision, "url", Kind::Word(Word::Url), Absent::Unset("by DHCP, where `dhcp` allows"), "\"https://pbx.example.net/phones/{mac}.toml\"",
+        |c, v| c.provision.url = Some(v.text()),
+        "Where the configuration is fetched from. `{mac}` stands for the phone's hardware address: twelve small hexadecimal digits."),
+    key(Section::Provision, "dhcp", Kind::Bool, Absent::Default("true"), "false",
+        |c, v| c.provision.dhcp = v.bool(),
+        "Without `url`, take it from DHCP options 160 and 66."),
+    key(Section::Provision, "allow_http", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.provision.allow_http = v.bool(),
+        "Allow `http` without encryption: whoever is on the way can then read the passwords and configure the phone."),
+    key(Section::Provision, "every_h", Kind::Number(0, 720), Absent::Default("24"), "1",
+        |c, v| c.provision.every_h = v.number() as u32,
+        "Hours between two looks; 0: only at start."),
+    key(Section::Provision, "ca", Kind::Path, Absent::Unset("the system's"), "\"ca.pem\"",
+        |c, v| c.provision.ca = Some(path(v)),
+        "File with the certificates (PEM) the server is judged by, beside this file on the card or with a whole path."),
+
+    key(Section::Update, "url", Kind::Word(Word::Url), Absent::Unset("only from the card"), "\"https://updates.example.net/offhook/{board}.fw\"",
+        |c, v| c.update.url = Some(v.text()),
+        "Where signed updates are looked for. `{board}` stands for the board's name."),
+
+    key(Section::Codes, "self_test", Kind::Word(Word::Code), Absent::Default("\"*98\""), "\"*980\"",
+        |c, v| c.codes.self_test = order(v),
+        "Self-test: speaker, microphone, keys, hook, lamps and bell, by ear."),
+    key(Section::Codes, "bundle", Kind::Word(Word::Code), Absent::Default("\"*97\""), "\"*970\"",
+        |c, v| c.codes.bundle = order(v),
+        "Support bundle: logs, status and settings without secrets, written to the card."),
+    key(Section::Codes, "reboot", Kind::Word(Word::Code), Absent::Default("\"*96#\""), "\"*960#\"",
+        |c, v| c.codes.reboot = order(v),
+        "Starts the board anew."),
+    key(Section::Codes, "factory_reset", Kind::Word(Word::Code), Absent::Default("\"*99*7378#\""), "\"*99#\"",
+        |c, v| c.codes.factory_reset = order(v),
+        "Factory reset: every setting, password and history is gone, `offhook.toml` becomes the empty example."),
 ];

@@ -14,8 +14,10 @@ use crate::error::{Problem, nearest, quote};
 use crate::{address, country, digit_map};
 
 mod list;
+mod word;
 
-use list::{numbers, order, port_range, speed_dial};
+use list::{numbers, order, port_range, speed_dial, words};
+pub(crate) use word::Word;
 
 /// The shape and range of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,10 @@ pub(crate) enum Kind {
     Path,
     /// The name of a folder, no path.
     Folder,
+    /// One of the texts of the appliance.
+    Word(Word),
+    /// A list of them, at most this many.
+    Words(Word, usize),
 }
 
 /// A value that passed its check.
@@ -135,6 +141,7 @@ impl Kind {
             Self::Order(words) => order(value, words, self),
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
+            Self::Words(word, most) => words(value, word, most, self),
             Self::Text(..)
             | Self::Secret
             | Self::Country
@@ -148,6 +155,7 @@ impl Kind {
             | Self::Target
             | Self::Device(_)
             | Self::Path
+            | Self::Word(_)
             | Self::Folder => match value.get_ref() {
                 DeValue::String(text) => self.check_text(text).map_err(|(what, mend)| {
                     let mend = mend.unwrap_or_else(|| self.mend());
@@ -234,7 +242,9 @@ impl Kind {
                 }
                 Ok(fine)
             }
+            Self::Word(word) => word.check(text).map(|()| fine),
             Self::Bool
+            | Self::Words(..)
             | Self::Number(..)
             | Self::OneNumber(_)
             | Self::AfterMs(_)
@@ -268,6 +278,8 @@ impl Kind {
             Self::Device(_) => "a sound device",
             Self::Path => "a path",
             Self::Folder => "the name of a folder",
+            Self::Word(word) => word.shape(),
+            Self::Words(..) => "a list",
         }
     }
 
@@ -312,6 +324,8 @@ impl Kind {
             Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
             Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \"rpi-zero2w\"".to_owned(),
             Self::Path => "write a path in quotes, like \"/run/offhook/ctl.sock\"".to_owned(),
+            Self::Word(word) => word.mend().to_owned(),
+            Self::Words(word, most) => format!("write a list of at most {most} in brackets; each: {}", word.mend()),
         }
     }
 }

@@ -6,7 +6,7 @@
 //!                  country "de" ─▶ CountryPlan     (tones, ringing cadence, flash window, emergency numbers)
 //!
 //! keys (the one table) ─▶ load, Config::default, example (offhook.example.toml), reference (docs/provisioning.md)
-//! new text + last good text ─▶ store::decide ─▶ which one runs, what is reported, what is kept
+//! board, network, card, last good text ─▶ store::decide ─▶ what runs, what is reported, what is kept
 //! ```
 
 mod address;
@@ -19,8 +19,9 @@ mod load;
 mod page;
 pub mod schema;
 pub mod store;
+mod time_zone;
 
 pub use error::{Error, Errors, MAX_ERRORS};
-pub use load::{MAX_BYTES, load, load_bytes};
+pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers};
 pub use page::{example, reference};
 pub use schema::Config;

@@ -5,6 +5,9 @@
 //!               │                     │                              │                                   │
 //!               └─ one error          └──────────── problems ────────┴───────────────────────────────────┴─▶ Errors
 //! ```
+//!
+//! Several texts lie one over the other ([`load_layers`]): a key of a later one wins over the same key of an earlier one, a list (accounts,
+//! speed dial) as a whole. This is the one place where precedence is made; [`crate::store`] says which texts there are.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Error, Errors, MAX_ERRORS, Places, Problem, nearest, quote};
 use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, SECTIONS, Section, Set};
 use crate::kind::Kind;
-use crate::schema::{Account, Config};
+use crate::schema::{Account, Config, WifiSecurity};
 use crate::{country, schema};
 
 /// Largest configuration file in bytes.
@@ -27,30 +30,59 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, Errors> {
 
 /// Reads a configuration from the bytes of a file, which may be no text at all.
 pub fn load_bytes(bytes: &[u8], file_name: &str) -> Result<Config, Errors> {
-    let text = text_of(bytes, file_name)?;
-    let (document, syntax) = DeTable::parse_recoverable(text);
-    let places = Places::new(text);
-    let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
-    // One mistake often makes TOML stumble several times on its line: the first tells it.
-    problems.sort_by_key(|problem| problem.at);
-    problems.dedup_by_key(|problem| places.line(problem.at));
-    let broken_lines: BTreeSet<usize> = problems.iter().map(|problem| places.line(problem.at)).collect();
+    load_layers(&[Layer { name: file_name, bytes }])
+}
 
-    let mut reader = Reader::new(problems.is_empty());
-    reader.document(document.get_ref());
-    reader.belongs_together(document.get_ref());
-    // What TOML could not read it guessed, with no place (0) or on the broken line: a second error would only repeat the first.
-    let whole = problems.is_empty();
-    let meaning = reader
-        .problems
-        .into_iter()
-        .filter(|problem| whole || (problem.at > 0 && !broken_lines.contains(&places.line(problem.at))));
-    problems.extend(meaning);
-    problems.dedup();
-    if problems.is_empty() {
-        Ok(reader.config)
+/// One of the texts a configuration is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layer<'a> {
+    /// Its name in errors.
+    pub name: &'a str,
+    /// What it holds.
+    pub bytes: &'a [u8],
+}
+
+/// Reads a configuration from several texts, the weakest first. Every error is told, layer by layer.
+pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
+    let mut texts = Vec::new();
+    let mut errors = Vec::new();
+    for layer in layers {
+        match text_of(layer.bytes, layer.name) {
+            Ok(text) => texts.push((layer.name, text, DeTable::parse_recoverable(text))),
+            Err(wrong) => errors.extend(wrong.0),
+        }
+    }
+    let mut reader = Reader::new();
+    let documents: Vec<&DeTable<'_>> = texts.iter().map(|(.., (document, _))| document.get_ref()).collect();
+    for (index, (name, text, (document, syntax))) in texts.iter().enumerate() {
+        let places = Places::new(text);
+        let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
+        // One mistake often makes TOML stumble several times on its line: the first tells it.
+        problems.sort_by_key(|problem| problem.at);
+        problems.dedup_by_key(|problem| places.line(problem.at));
+        let broken_lines: BTreeSet<usize> = problems.iter().map(|problem| places.line(problem.at)).collect();
+
+        reader.complete = problems.is_empty();
+        reader.document(document.get_ref());
+        if index + 1 == texts.len() {
+            reader.belongs_together(&documents);
+        }
+        // What TOML could not read it guessed, with no place (0) or on the broken line: a second error would only repeat the first.
+        let whole = problems.is_empty();
+        let meaning = std::mem::take(&mut reader.problems)
+            .into_iter()
+            .filter(|problem| whole || (problem.at > 0 && !broken_lines.contains(&places.line(problem.at))));
+        problems.extend(meaning);
+        problems.dedup();
+        if !problems.is_empty() {
+            errors.extend(places.place(name, problems).0);
+        }
+    }
+    if errors.is_empty() {
+        Ok(reader.finished())
     } else {
-        Err(places.place(file_name, problems))
+        errors.truncate(MAX_ERRORS);
+        Err(Errors(errors))
     }
 }
 
@@ -123,13 +155,34 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(complete: bool) -> Self {
+    /// With every default set.
+    fn new() -> Self {
+        let mut config = schema::blank();
+        for key in KEYS {
+            if let Set::Config(set) = key.set
+                && let Absent::Default(default) = key.absent
+                && let Some(value) = default_value(key.kind, default)
+            {
+                set(&mut config, value);
+            }
+        }
         Self {
-            config: schema::blank(),
+            config,
             problems: Vec::new(),
-            complete,
+            complete: true,
             wrong: Vec::new(),
         }
+    }
+
+    /// What follows from other keys where it was not said.
+    fn finished(mut self) -> Config {
+        let zone = &mut self.config.system.time_zone;
+        if zone.is_empty() {
+            country_zone(&self.config.phone.country).clone_into(zone);
+        } else if let Some(rule) = crate::time_zone::rule(zone) {
+            *zone = rule.to_owned();
+        }
+        self.config
     }
 
     fn problem(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
@@ -167,9 +220,12 @@ impl Reader {
                 | Section::Codecs
                 | Section::Privacy
                 | Section::Board
-                | Section::Control => {
-                    self.section(section, path, table(document, path));
-                }
+                | Section::Control
+                | Section::Wifi
+                | Section::System
+                | Section::Provision
+                | Section::Update
+                | Section::Codes => self.section(section, path, table(document, path)),
             }
         }
     }
@@ -197,25 +253,16 @@ impl Reader {
         }
     }
 
-    /// Reads one section; without its table only the defaults are set.
+    /// Reads one section; what it does not say stays as it is.
     fn section(&mut self, section: Section, path: &str, found: Option<&DeTable<'_>>) {
-        if let Some(found) = found {
-            self.unknown_keys(section, path, found);
-        }
+        let Some(found) = found else { return };
+        self.unknown_keys(section, path, found);
         for key in KEYS.iter().filter(|key| key.section == section) {
             let Set::Config(set) = key.set else { continue };
-            match found.and_then(|found| found.get(key.name)) {
-                Some(value) => match key.kind.check(value) {
-                    Ok(value) => set(&mut self.config, value),
-                    Err(problems) => self.wrong(path, key.name, problems),
-                },
-                None => {
-                    if let Absent::Default(default) = key.absent
-                        && let Some(value) = default_value(key.kind, default)
-                    {
-                        set(&mut self.config, value);
-                    }
-                }
+            match found.get(key.name).map(|value| key.kind.check(value)) {
+                Some(Ok(value)) => set(&mut self.config, value),
+                Some(Err(problems)) => self.wrong(path, key.name, problems),
+                None => {}
             }
         }
     }
@@ -271,6 +318,8 @@ impl Reader {
         let Some((name, value)) = document.get_key_value("account") else {
             return;
         };
+        // The accounts of a layer take the place of those below it.
+        self.config.accounts.clear();
         let list = match value.get_ref() {
             DeValue::Array(list) => list,
             DeValue::Table(_) => {
@@ -351,7 +400,9 @@ impl Reader {
     }
 
     /// What each value alone cannot tell.
-    fn belongs_together(&mut self, document: &DeTable<'_>) {
+    fn belongs_together(&mut self, documents: &[&DeTable<'_>]) {
+        // Errors are placed in the last layer: that is the one a person writes, and what it lies on was looked at on its own before.
+        let Some((document, below)) = documents.split_last() else { return };
         let place = |section: &str, key: &str| {
             table(document, section)
                 .and_then(|found| found.get(key))
@@ -392,7 +443,8 @@ impl Reader {
             let what = format!("the emergency number `{long}` can never be reached: `{short}` is sent before it is complete");
             self.problem(place("dial", "emergency").unwrap_or(0), what, "remove one of the two");
         }
-        let hotline = table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"));
+        let has_hotline = |document: &DeTable<'_>| table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"));
+        let hotline = has_hotline(document) || below.iter().any(|document| has_hotline(document));
         if let (Some(at), false) = (place("dial", "hotline_after_ms"), hotline) {
             self.problem(
                 at,
@@ -406,13 +458,76 @@ impl Reader {
             .filter(|&later| accounts[..later].iter().any(|earlier| earlier.name == accounts[later].name))
             .map(|later| (later, accounts[later].name.clone()))
             .collect();
-        if let Some(DeValue::Array(list)) = document.get("account").map(Spanned::get_ref) {
-            for (index, name) in twins {
-                let at = list.get(index).map_or(0, |item| item.span().start);
-                self.problem(at, format!("two accounts are named {}", quote(&name)), "give each its own `name`");
+        for (index, name) in twins {
+            let at = match document.get("account").map(Spanned::get_ref) {
+                Some(DeValue::Array(list)) => list.get(index).map_or(0, |item| item.span().start),
+                Some(_) | None => 0,
+            };
+            self.problem(at, format!("two accounts are named {}", quote(&name)), "give each its own `name`");
+        }
+        self.appliance_belongs_together(&place);
+    }
+
+    /// The same for cable, radio and provisioning.
+    fn appliance_belongs_together(&mut self, place: &dyn Fn(&str, &str) -> Option<usize>) {
+        let (link, wifi, provision) = (&self.config.link, &self.config.wifi, &self.config.provision);
+        let mut found: Vec<(Option<usize>, &str, &str)> = Vec::new();
+        if self.right(&["address", "gateway"])
+            && let Some(gateway) = link.gateway
+            && !link.ipv4.reaches(gateway)
+        {
+            found.push((
+                place("network", "gateway").or(place("network", "address")),
+                "`network.gateway` does not lie in the network of `network.address`",
+                "give the router's address there, or the right length of the prefix",
+            ));
+        }
+        let open = wifi.security == WifiSecurity::Open;
+        if self.right(&["ssid", "password", "security"]) {
+            let password = !wifi.password.0.is_empty();
+            if wifi.ssid.is_some() && !password && !open {
+                found.push((
+                    place("wifi", "ssid"),
+                    "the Wi-Fi network has no password",
+                    "add `password = \"…\"`, or `security = \"open\"` where there truly is none",
+                ));
+            }
+            if password && open {
+                found.push((
+                    place("wifi", "password"),
+                    "`wifi.security` is \"open\", but there is a password",
+                    "remove one of the two lines",
+                ));
+            }
+            if wifi.security == WifiSecurity::Wpa3 && wifi.password.0.len() == 64 {
+                found.push((
+                    place("wifi", "password"),
+                    "WPA3 knows no key of 64 digits",
+                    "write the password itself",
+                ));
             }
         }
+        let plain = provision.url.as_deref().is_some_and(|url| url.starts_with("http:"));
+        if plain && !provision.allow_http && self.right(&["url", "allow_http"]) {
+            found.push((
+                place("provision", "url"),
+                "`provision.url` is not encrypted: whoever is on the way could read the passwords and configure the phone",
+                "write `https://`, or add `allow_http = true` under `[provision]`",
+            ));
+        }
+        for (at, what, mend) in found
+            .into_iter()
+            .map(|(at, what, mend)| (at.unwrap_or(0), what.to_owned(), mend))
+            .collect::<Vec<_>>()
+        {
+            self.problem(at, what, mend);
+        }
     }
+}
+
+/// The zone of a country as a POSIX rule.
+fn country_zone(country: &str) -> &'static str {
+    crate::time_zone::rule(crate::time_zone::of_country(country)).unwrap_or("UTC0")
 }
 
 /// The entries in the order of the text, so that the first errors are the ones told in full.
@@ -448,9 +563,7 @@ pub(crate) fn default_value(kind: Kind, default: &'static str) -> Option<crate::
 impl Default for Config {
     /// The configuration of an empty file.
     fn default() -> Self {
-        let mut reader = Reader::new(true);
-        reader.document(&DeTable::new());
-        reader.config
+        Reader::new().finished()
     }
 }
 

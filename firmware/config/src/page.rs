@@ -65,6 +65,13 @@ pub fn reference() -> String {
          - A file with errors never stops the phone: the last good configuration stays in use, and `status` says so.\n\
          - The file is UTF-8 text in TOML syntax, at most 256 KiB; Windows line ends and a byte order mark are fine.\n",
     );
+    page.push_str(
+        "\n## Where settings come from\n\nLater rows win over earlier ones, key by key; a list (accounts, speed dial) wins as a whole. \
+         A layer with errors is left out and told.\n\n| layer | where it is | what it may say |\n|---|---|---|\n",
+    );
+    for (layer, place, what) in crate::store::PRECEDENCE {
+        let _ = writeln!(page, "| {layer} | {place} | {what} |");
+    }
     for &(section, path, doc) in SECTIONS {
         let header = if section == Section::Account {
             "[[account]]".to_owned()

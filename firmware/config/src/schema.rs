@@ -14,6 +14,10 @@ pub use privacy::{Keying, Privacy, PrivacyMode};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+mod system;
+
+pub use system::{Codes, Ipv4Way, Ipv6Way, Link, Provision, System, Update, Wifi, WifiSecurity};
+
 /// A whole configuration, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -35,6 +39,18 @@ pub struct Config {
     pub board: Board,
     /// `[control]`
     pub control: Control,
+    /// `[network]`: addresses and cable.
+    pub link: Link,
+    /// `[wifi]`
+    pub wifi: Wifi,
+    /// `[system]`
+    pub system: System,
+    /// `[provision]`
+    pub provision: Provision,
+    /// `[update]`
+    pub update: Update,
+    /// `[codes]`
+    pub codes: Codes,
 }
 
 /// `[phone]`: who and where this telephone is.
@@ -299,6 +315,12 @@ pub(crate) fn blank() -> Config {
             socket: PathBuf::new(),
             state_dir: PathBuf::new(),
         },
+        link: system::blank_link(),
+        wifi: system::blank_wifi(),
+        system: system::blank_system(),
+        provision: system::blank_provision(),
+        update: Update { url: None },
+        codes: system::blank_codes(),
     }
 }
 

@@ -1,15 +1,47 @@
-//! The last good configuration: which text a phone runs by, decided without touching a file.
+//! Which texts a phone runs by, decided without touching a file: the layers, and the last good one where the new one is bad.
 //!
 //! ```text
-//! offhook.toml as found ─┐                 ┌─▶ config to run by, and where it is from
-//! last good text ────────┴─▶ decide ───────┼─▶ what to tell the owner
-//!                                          └─▶ text to keep as the last good one (only when it is new)
+//! country data        (the plan of [phone] country, in this crate)            weakest
+//! board               (offhook.toml in the board's folder)
+//! network             (fetched from [provision] url, kept on the phone)
+//! card                (offhook.toml on the card; where it is bad: the last good one)   strongest
+//!        └─▶ decide ─▶ config to run by, where it is from, what is wrong with the rest, text to keep as the last good one
 //! ```
 //!
-//! The owner reads and writes the files; the kept text holds passwords and belongs in a file only the phone can read.
+//! The owner reads and writes the files; kept texts hold passwords and belong in files only the phone can read.
 
-use crate::load::load_bytes;
-use crate::{Config, Errors};
+use crate::load::{Layer, load_layers};
+use crate::schema::Secret;
+use crate::{Config, Error, Errors, MAX_ERRORS};
+
+/// The table of precedence, weakest first: layer, where it is, what it may say. Printed in `docs/provisioning.md`.
+pub const PRECEDENCE: [(&str, &str, &str); 4] = [
+    (
+        "country data",
+        "in the program, by `[phone] country`",
+        "tones, ringing, flash window, emergency numbers, time zone",
+    ),
+    ("board", "`offhook.toml` in the board's folder", "every key"),
+    (
+        "network",
+        "fetched from `[provision] url` or the address DHCP tells, kept on the data partition",
+        "every key",
+    ),
+    ("card", "`offhook.toml` on the card", "every key"),
+];
+
+/// The texts there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Texts<'a> {
+    /// What the board's folder says.
+    pub board: Option<Layer<'a>>,
+    /// What was fetched.
+    pub network: Option<Layer<'a>>,
+    /// The file a person writes.
+    pub card: Option<Layer<'a>>,
+    /// The last text of that file that was good.
+    pub last_good: Option<&'a [u8]>,
+}
 
 /// Where the configuration in use comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +50,7 @@ pub enum Source {
     File,
     /// The last text that had no errors.
     LastGood,
-    /// Neither could be used: the defaults.
+    /// Neither could be used: the defaults, and whatever board and network say.
     Defaults,
 }
 
@@ -29,109 +61,105 @@ pub struct Decision {
     pub config: Config,
     /// Where it comes from.
     pub source: Source,
-    /// What is wrong in the file, for log, `status` and `status.txt`; `None` when it is fine or absent.
+    /// What the network said is part of it.
+    pub network: bool,
+    /// What is wrong, for log, `status` and `status.txt`; `None` when all is fine or absent.
     pub errors: Option<Errors>,
     /// One line that says which configuration is in use and why.
     pub report: String,
     /// Write these bytes as the new last good configuration. Never shown: they hold passwords.
-    pub keep: Option<crate::schema::Secret>,
+    pub keep: Option<Secret>,
 }
 
-/// Decides by the file as it was found (`None`: there is none) and the last good text (`None`: none was kept yet).
-/// The name is that of the file, for the places of errors.
-pub fn decide(found: Option<&[u8]>, file_name: &str, last_good: Option<&[u8]>) -> Decision {
-    let errors = match found.map(|bytes| (bytes, load_bytes(bytes, file_name))) {
-        Some((bytes, Ok(config))) => {
-            let new = last_good != Some(bytes);
-            let keep = new.then(|| crate::schema::Secret(String::from_utf8_lossy(bytes).into_owned()));
-            return Decision {
-                config,
-                source: Source::File,
-                errors: None,
-                report: format!("{file_name} is in use"),
-                keep,
-            };
+/// Decides. A layer that cannot be used is left out and told; the card's own text is replaced by the last good one.
+pub fn decide(texts: Texts<'_>) -> Decision {
+    let mut errors = Vec::new();
+    if let Some(card) = texts.card {
+        match fit(texts, Some(card), &mut errors) {
+            Some((config, network)) => {
+                let new = texts.last_good != Some(card.bytes);
+                return Decision {
+                    config,
+                    source: Source::File,
+                    network,
+                    report: if errors.is_empty() {
+                        format!("{} is in use", card.name)
+                    } else {
+                        format!("{} is in use, but something it lies on is not: see the errors", card.name)
+                    },
+                    errors: told(errors),
+                    keep: new.then(|| Secret(String::from_utf8_lossy(card.bytes).into_owned())),
+                };
+            }
+            None => keep_most_useful(&mut errors, card),
         }
-        Some((_, Err(errors))) => Some(errors),
-        None => None,
+    }
+    let name = texts.card.map_or("offhook.toml", |card| card.name);
+    let why = match errors.len() {
+        0 => format!("there is no {name}"),
+        1 => format!("{name} has an error"),
+        some => format!("{name} has {some} errors"),
     };
-    let why = match &errors {
-        Some(errors) if errors.0.len() == 1 => format!("{file_name} has an error"),
-        Some(errors) => format!("{file_name} has {} errors", errors.0.len()),
-        None => format!("there is no {file_name}"),
-    };
-    let (config, source, then) = match last_good.map(|bytes| load_bytes(bytes, "last good configuration")) {
-        Some(Ok(config)) => (
+    let last_good = texts.last_good.map(|bytes| Layer {
+        name: "last good configuration",
+        bytes,
+    });
+    let mut more = Vec::new();
+    if let Some(last_good) = last_good
+        && let Some((config, network)) = fit(texts, Some(last_good), &mut more)
+    {
+        errors.extend(more);
+        return Decision {
             config,
-            Source::LastGood,
-            ": the last good configuration stays in use; mend the file",
-        ),
-        Some(Err(_)) | None => (
-            Config::default(),
-            Source::Defaults,
-            " and no good one was kept: the defaults are in use; write the file anew",
-        ),
-    };
+            source: Source::LastGood,
+            network,
+            errors: told(errors),
+            report: format!("{why}: the last good configuration stays in use; mend the file"),
+            keep: None,
+        };
+    }
+    let mut more = Vec::new();
+    let (config, network) = fit(texts, None, &mut more).unwrap_or_else(|| (Config::default(), false));
+    errors.extend(more);
     Decision {
         config,
-        source,
-        errors,
-        report: format!("{why}{then}"),
+        source: Source::Defaults,
+        network,
+        errors: told(errors),
+        report: format!("{why} and no good one was kept: the defaults are in use; write the file anew"),
         keep: None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &[u8] = b"[phone]\ncountry = \"de\"\n";
-    const NEWER: &[u8] = b"\xEF\xBB\xBF[phone]\r\ncountry = \"fr\"\r\n";
-    const BAD: &[u8] = b"[phone]\ncuontry = \"de\"\n";
-
-    #[test]
-    fn a_good_file_is_used_and_kept_once() {
-        let first = decide(Some(GOOD), "offhook.toml", None);
-        assert_eq!((first.source, first.config.phone.country.as_str()), (Source::File, "de"));
-        let kept = first.keep.unwrap().0;
-        assert_eq!(kept.as_bytes(), GOOD);
-        assert_eq!(decide(Some(GOOD), "offhook.toml", Some(kept.as_bytes())).keep, None);
-        let newer = decide(Some(NEWER), "offhook.toml", Some(GOOD));
-        assert_eq!(newer.config.phone.country, "fr");
-        assert_eq!(newer.keep.unwrap().0.as_bytes(), NEWER);
+/// The first of these stacks that holds: all of it, without the network, without the board, the top alone. What kept the whole from holding is
+/// told. `None`: the top itself is bad.
+fn fit(texts: Texts<'_>, top: Option<Layer<'_>>, errors: &mut Vec<Error>) -> Option<(Config, bool)> {
+    let stacks = [
+        (texts.board, texts.network),
+        (texts.board, None),
+        (None, texts.network),
+        (None, None),
+    ];
+    for (tried, (board, network)) in stacks.into_iter().enumerate() {
+        let layers: Vec<Layer<'_>> = [board, network, top].into_iter().flatten().collect();
+        match load_layers(&layers) {
+            Ok(config) => return Some((config, network.is_some())),
+            Err(wrong) if tried == 0 => errors.extend(wrong.0),
+            Err(_) => {}
+        }
     }
-
-    #[test]
-    fn a_bad_file_leaves_the_last_good_in_use() {
-        let decision = decide(Some(BAD), "offhook.toml", Some(GOOD));
-        assert_eq!((decision.source, decision.config.phone.country.as_str()), (Source::LastGood, "de"));
-        assert_eq!(decision.keep, None);
-        assert_eq!(
-            decision.errors.unwrap().to_string(),
-            "offhook.toml:2:1: there is no key `cuontry` in `phone`; did you mean `country`?"
-        );
-        assert!(decision.report.contains("last good"), "{}", decision.report);
-    }
-
-    #[test]
-    fn a_missing_file_is_no_error() {
-        let decision = decide(None, "offhook.toml", Some(GOOD));
-        assert_eq!((decision.source, decision.errors), (Source::LastGood, None));
-        assert_eq!(decide(None, "offhook.toml", None).config, Config::default());
-    }
-
-    #[test]
-    fn two_bad_texts_end_in_the_defaults() {
-        let decision = decide(Some(b"\0\x01"), "offhook.toml", Some(BAD));
-        assert_eq!((decision.source, decision.config), (Source::Defaults, Config::default()));
-        assert_eq!(decision.errors.unwrap().0.len(), 1);
-    }
-
-    #[test]
-    fn passwords_are_never_shown() {
-        let text = b"[[account]]\nuser = \"1\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n";
-        let decision = decide(Some(text), "offhook.toml", None);
-        assert_eq!(decision.config.accounts[0].password.0, "hunter2");
-        assert!(!format!("{decision:?}").contains("hunter2"));
-    }
+    None
 }
+
+/// Of a card that is bad by itself only its own errors are told: they are what its owner can mend.
+fn keep_most_useful(errors: &mut Vec<Error>, card: Layer<'_>) {
+    errors.retain(|error| error.file == card.name);
+}
+
+fn told(mut errors: Vec<Error>) -> Option<Errors> {
+    errors.truncate(MAX_ERRORS);
+    (!errors.is_empty()).then_some(Errors(errors))
+}
+
+#[cfg(test)]
+mod tests;

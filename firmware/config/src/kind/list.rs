@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{FEWEST_RTP_PORTS, Kind, Value, check_target, integer, is_keyed, shape_of};
+use super::{FEWEST_RTP_PORTS, Kind, Value, Word, check_target, integer, is_keyed, shape_of};
 use crate::error::{Problem, nearest, quote};
 
 /// `Err(None)`: the value has another shape.
@@ -145,6 +145,44 @@ pub(super) fn speed_dial(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) 
     found.sort();
     if problems.is_empty() {
         Ok(Value::Pairs(found.into_iter().map(|(_, keyed, target)| (keyed, target)).collect()))
+    } else {
+        Err(problems)
+    }
+}
+
+pub(super) fn words(value: &Spanned<DeValue<'_>>, word: Word, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
+    let at = value.span().start;
+    let DeValue::Array(list) = value.get_ref() else {
+        return Err(vec![Problem::new(
+            at,
+            format!("this is {}, not a list", shape_of(value.get_ref())),
+            kind.mend(),
+        )]);
+    };
+    if list.len() > most {
+        return Err(vec![Problem::new(at, format!("the list has {} entries", list.len()), kind.mend())]);
+    }
+    let mut problems = Vec::new();
+    let mut found = Vec::new();
+    for item in list {
+        let at = item.span().start;
+        match item.get_ref() {
+            DeValue::String(text) => match word.check(text) {
+                Ok(()) if text.chars().any(char::is_control) => {
+                    problems.push(Problem::new(at, "there is a control character in the text", word.mend()));
+                }
+                Ok(()) => found.push(text.clone().into_owned()),
+                Err((what, mend)) => problems.push(Problem::new(at, what, mend.unwrap_or_else(|| word.mend().to_owned()))),
+            },
+            other => problems.push(Problem::new(
+                at,
+                format!("this is {}, not {}", shape_of(other), word.shape()),
+                word.mend(),
+            )),
+        }
+    }
+    if problems.is_empty() {
+        Ok(Value::Texts(found))
     } else {
         Err(problems)
     }

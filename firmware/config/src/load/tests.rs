@@ -93,6 +93,8 @@ fn every_key_is_effective() {
             (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
             (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
             (_, "hotline_after_ms") => format!("[dial]\nhotline = \"1\"\n{line}\n"),
+            (Section::Wifi, "ssid") => format!("[wifi]\npassword = \"12345678\"\n{line}\n"),
+            (Section::Wifi, "security") => format!("[wifi]\n{line}\n"),
             (_, _) => format!("[{path}]\n{line}\n"),
         };
         let set = load(&with(&format!("{} = {}", key.name, key.example)), "f").unwrap_or_else(|errors| panic!("{errors}"));
@@ -129,6 +131,33 @@ fn each_mistake_is_told_with_place_and_mend() {
         (
             "[phone]\nbind = \"::\"",
             "f:2:1: there is no key `bind` in `phone`; did you mean `bind` under `[network]`?",
+        ),
+        (
+            "[network]\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.2.1\"",
+            "f:3:11: `network.gateway` does not lie in the network of `network.address`; give the router's address there, or the right \
+             length of the prefix",
+        ),
+        (
+            "[wifi]\nssid = \"Home\"",
+            "f:2:8: the Wi-Fi network has no password; add `password = \"…\"`, or `security = \"open\"` where there truly is none",
+        ),
+        (
+            "[wifi]\nssid = \"Home\"\npassword = \"hunter2\"",
+            "f:3:12: `wifi.password`: the password has 7 characters; write 8 to 63 characters, or a key of 64 hexadecimal digits, in quotes",
+        ),
+        (
+            "[provision]\nurl = \"http://10.0.0.1/{mac}\"",
+            "f:2:7: `provision.url` is not encrypted: whoever is on the way could read the passwords and configure the phone; write \
+             `https://`, or add `allow_http = true` under `[provision]`",
+        ),
+        (
+            "[system]\ntime_zone = \"Europe/Berln\"",
+            "f:2:13: `system.time_zone`: there is no time zone `Europe/Berln`; did you mean \"Europe/Berlin\"?",
+        ),
+        (
+            "[system]\nntp = [\"a\", 7]",
+            "f:2:13: `system.ntp`: this is a whole number, not a host; write a name or address in quotes, with or without port, like \
+             \"log.example.net\" or \"10.0.0.1:514\"",
         ),
         (
             "country = \"de\"",

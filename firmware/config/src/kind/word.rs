@@ -1,0 +1,234 @@
+//! Words and short texts of the appliance's own sections: names, addresses, keys, codes. Each says what is wrong and what would be right.
+//!
+//! ```text
+//! text + Word ─▶ check ─▶ fine, or (what, mend)      lists of them: Kind::Words
+//! ```
+
+use super::is_keyed;
+use crate::error::{nearest, quote};
+use crate::schema::{Ipv4Way, Ipv6Way};
+use crate::{address, time_zone};
+
+/// A text with a grammar of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Name of the machine.
+    HostName,
+    /// Name of a network interface, or `auto`.
+    Interface,
+    /// `dhcp`, `off` or an address with its prefix.
+    Ipv4Way,
+    /// `auto`, `off` or an address with its prefix.
+    Ipv6Way,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+    /// An address of either kind.
+    Ip,
+    /// A host, with or without port.
+    Host,
+    /// Name of a Wi-Fi network.
+    Ssid,
+    /// Password of a Wi-Fi network.
+    WifiPassword,
+    /// Two letters of a country.
+    Region,
+    /// Time zone by name or POSIX rule.
+    TimeZone,
+    /// `https://…` or `http://…`.
+    Url,
+    /// Keys that are an order; empty: none.
+    Code,
+    /// One public key of SSH.
+    SshKey,
+}
+
+/// What is wrong, and the mend where it is better than the word's own.
+type Wrong = (String, Option<String>);
+
+impl Word {
+    pub(crate) fn check(self, text: &str) -> Result<(), Wrong> {
+        let shown = quote(text);
+        let or = |fine: bool, what: String| if fine { Ok(()) } else { Err((what, None)) };
+        match self {
+            Self::HostName => {
+                let label = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+                let fine = (1..=63).contains(&text.len()) && text.bytes().all(label) && !text.starts_with('-') && !text.ends_with('-');
+                or(fine, format!("{shown} is no name of a machine"))
+            }
+            Self::Interface => {
+                let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+                or(
+                    (1..=15).contains(&text.len()) && text.bytes().all(name),
+                    format!("{shown} is no name of a network interface"),
+                )
+            }
+            Self::Ipv4Way => or(Ipv4Way::from_text(text).is_some(), format!("{shown} is no address of this phone")),
+            Self::Ipv6Way => or(Ipv6Way::from_text(text).is_some(), format!("{shown} is no address of this phone")),
+            Self::Ipv4 => or(text.parse::<std::net::Ipv4Addr>().is_ok(), format!("{shown} is no IPv4 address")),
+            Self::Ipv6 => or(text.parse::<std::net::Ipv6Addr>().is_ok(), format!("{shown} is no IPv6 address")),
+            Self::Ip => or(text.parse::<std::net::IpAddr>().is_ok(), format!("{shown} is no IP address")),
+            Self::Host => address::host_port(text).map_err(|why| (format!("{shown} is no host: {why}"), None)),
+            Self::Ssid => or((1..=32).contains(&text.len()), format!("the name has {} bytes", text.len())),
+            Self::WifiPassword => {
+                let hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+                let phrase = (8..=63).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+                // The text itself is never shown.
+                let what = if text.is_ascii() {
+                    format!("the password has {} characters", text.len())
+                } else {
+                    "the password has characters that are not ASCII".to_owned()
+                };
+                or(hex || phrase, what)
+            }
+            Self::Region => or(
+                text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()),
+                format!("{shown} is no country of the radio rules"),
+            ),
+            Self::TimeZone => {
+                if time_zone::rule(text).is_some() {
+                    return Ok(());
+                }
+                let near = nearest(text, time_zone::names()).map(|name| format!("did you mean \"{name}\"?"));
+                Err((format!("there is no time zone {shown}"), near))
+            }
+            Self::Url => address::url(text).map_err(|why| (format!("{shown} is no URL: {why}"), None)),
+            Self::Code => or(text.is_empty() || is_keyed(text), format!("{shown} cannot be keyed")),
+            Self::SshKey => check_ssh_key(text),
+        }
+    }
+
+    /// For "this is not …".
+    pub(crate) fn shape(self) -> &'static str {
+        match self {
+            Self::HostName => "the name of a machine",
+            Self::Interface => "the name of an interface",
+            Self::Ipv4Way | Self::Ipv6Way | Self::Ipv4 | Self::Ipv6 | Self::Ip => "an address in quotes",
+            Self::Host => "a host",
+            Self::Ssid => "the name of a network",
+            Self::WifiPassword => "text",
+            Self::Region => "two letters",
+            Self::TimeZone => "a time zone",
+            Self::Url => "a URL",
+            Self::Code => "keys in quotes",
+            Self::SshKey => "a public key",
+        }
+    }
+
+    /// What would be right; begins with "write".
+    pub(crate) fn mend(self) -> &'static str {
+        match self {
+            Self::HostName => "write letters, digits and hyphens in quotes, at most 63, like \"kitchen-phone\"",
+            Self::Interface => "write \"auto\" or the kernel's name of the interface in quotes, like \"eth0\"",
+            Self::Ipv4Way => "write \"dhcp\", \"off\", or an address with the length of its prefix, like \"192.168.1.20/24\"",
+            Self::Ipv6Way => "write \"auto\", \"off\", or an address with the length of its prefix, like \"2001:db8::20/64\"",
+            Self::Ipv4 => "write an IPv4 address in quotes, like \"192.168.1.1\"",
+            Self::Ipv6 => "write an IPv6 address in quotes, like \"fe80::1\"",
+            Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"192.168.1.1\"",
+            Self::Host => "write a name or address in quotes, with or without port, like \"log.example.net\" or \"10.0.0.1:514\"",
+            Self::Ssid => "write the name of the Wi-Fi network in quotes, 1 to 32 bytes",
+            Self::WifiPassword => "write 8 to 63 characters, or a key of 64 hexadecimal digits, in quotes",
+            Self::Region => "write the two capital letters of the country in quotes, like \"DE\"",
+            Self::TimeZone => "write a name like \"Europe/Berlin\", or a POSIX rule like \"CET-1CEST,M3.5.0,M10.5.0/3\", in quotes",
+            Self::Url => "write an address in quotes, like \"https://example.net/phones/{mac}.toml\"",
+            Self::Code => "write keys 0-9, * and # in quotes, at most 16, like \"*97\", or \"\" for none",
+            Self::SshKey => "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\"",
+        }
+    }
+}
+
+fn check_ssh_key(text: &str) -> Result<(), Wrong> {
+    const KINDS: [&str; 5] = [
+        "ssh-ed25519",
+        "ssh-rsa",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+    ];
+    if text.contains("PRIVATE KEY") {
+        return Err((
+            "this is a private key, which belongs to nobody but its owner".to_owned(),
+            Some("give the line of the `.pub` file beside it".to_owned()),
+        ));
+    }
+    let mut parts = text.split(' ');
+    let (kind, key) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    if !KINDS.contains(&kind) {
+        return Err((format!("{} is no kind of public key", quote(kind)), None));
+    }
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=';
+    if key.len() < 32 || !key.bytes().all(base64) {
+        return Err(("the key itself is not whole".to_owned(), None));
+    }
+    if text.len() > 4096 {
+        return Err(("the key is longer than any".to_owned(), None));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_right_passes_and_what_is_wrong_says_why() {
+        let table: &[(Word, &[&str], &[&str])] = &[
+            (Word::HostName, &["phone", "k-1"], &["", "-a", "a_b", "a.b", "a b"]),
+            (
+                Word::Interface,
+                &["auto", "eth0", "wlan0"],
+                &["", "eth0; reboot", "sixteen-letters0"],
+            ),
+            (Word::Ipv4Way, &["dhcp", "off", "10.0.0.2/8"], &["10.0.0.2", "static"]),
+            (Word::Ipv6Way, &["auto", "off", "fd00::2/64"], &["dhcp", "fd00::2"]),
+            (Word::Host, &["log.example.net", "10.0.0.1:514"], &["a b", "10.0.0"]),
+            (Word::Ssid, &["Café", "x"], &["", "123456789012345678901234567890123"]),
+            (Word::WifiPassword, &["12345678", "with spaces too"], &["short", "pässword1"]),
+            (Word::Region, &["DE"], &["de", "DEU"]),
+            (
+                Word::TimeZone,
+                &["Europe/Berlin", "UTC", "CET-1CEST,M3.5.0,M10.5.0/3"],
+                &["Europe/Berln", "", "CET"],
+            ),
+            (
+                Word::Url,
+                &["https://a.example/{mac}.cfg", "http://10.0.0.1:8080/x"],
+                &["ftp://a/x", "a.example/x", "https://"],
+            ),
+            (Word::Code, &["*97", ""], &["*9x", "abc"]),
+            (
+                Word::SshKey,
+                &["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna@desk"],
+                &[
+                    "ssh-ed25519",
+                    "-----BEGIN OPENSSH PRIVATE KEY-----",
+                    "dsa AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9",
+                ],
+            ),
+        ];
+        for (word, right, wrong) in table {
+            for text in *right {
+                assert_eq!(word.check(text), Ok(()), "{word:?} {text}");
+            }
+            for text in *wrong {
+                assert!(word.check(text).is_err(), "{word:?} {text}");
+            }
+            assert!(word.mend().starts_with("write "), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let (what, _) = Word::WifiPassword.check("hunter2").unwrap_err();
+        assert!(!what.contains("hunter2"), "{what}");
+    }
+
+    #[test]
+    fn the_nearest_zone_is_told() {
+        assert_eq!(
+            Word::TimeZone.check("Europe/Berln").unwrap_err().1.as_deref(),
+            Some("did you mean \"Europe/Berlin\"?")
+        );
+    }
+}
