@@ -32,7 +32,7 @@ use crate::lamp::{Lamp, LampPattern};
 use crate::profile::{Active, Line, Lit, Profile};
 use crate::ringer::{RingSequencer, Ringer};
 use crate::rotary::RotaryDial;
-use crate::watchdog::Watchdog;
+use crate::watchdog::{LinuxWatchdog, Watchdog};
 use crate::{BoardError, BoardEvent, Input, flash};
 use embedded_hal::digital::OutputPin;
 use linux_embedded_hal::CdevPin;
@@ -90,7 +90,7 @@ pub struct Board {
     inputs: Vec<Box<dyn Input>>,
     ringer: Option<Ringer<BellLines>>,
     lamps: Vec<(LampName, Lamp<LampPin>)>,
-    watchdog: Option<Watchdog>,
+    watchdog: Option<Box<dyn Watchdog>>,
     events: VecDeque<BoardEvent>,
     faults: VecDeque<BoardError>,
 }
@@ -183,8 +183,11 @@ impl Board {
             }
         }
 
-        let watchdog = match &profile.watchdog {
-            Some(dog) => Some(Watchdog::open(&dog.device, Duration::from_secs(u64::from(dog.timeout_s)))?),
+        let watchdog: Option<Box<dyn Watchdog>> = match &profile.watchdog {
+            Some(dog) => Some(Box::new(LinuxWatchdog::open(
+                &dog.device,
+                Duration::from_secs(u64::from(dog.timeout_s)),
+            )?)),
             None => None,
         };
 
@@ -285,9 +288,9 @@ impl Board {
     }
 
     /// Feeds the hardware watchdog, where there is one; tells how long it waits for the next time.
-    pub fn feed_watchdog(&mut self) -> Option<Duration> {
+    pub fn feed_watchdog(&mut self, now: Instant) -> Option<Duration> {
         let dog = self.watchdog.as_mut()?;
-        match dog.feed() {
+        match dog.feed(now) {
             Ok(()) => Some(dog.timeout()),
             Err(fault) => {
                 self.faults.push_back(fault);
@@ -304,7 +307,12 @@ impl Board {
         for (_, lamp) in &mut self.lamps {
             lamp.show(LampPattern::Off, now)?;
         }
-        self.watchdog.take().map_or(Ok(()), Watchdog::disarm)
+        self.watchdog.as_mut().map_or(Ok(()), |dog| dog.disarm())
+    }
+
+    /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device, and for tests.
+    pub fn set_watchdog(&mut self, dog: Box<dyn Watchdog>) {
+        self.watchdog = Some(dog);
     }
 
     fn arm(&mut self, now: Instant) {

@@ -1,17 +1,20 @@
 //! The hardware watchdog: resets a board whose phone has stopped.
 //!
 //! ```text
-//! owner (audio and control thread both alive?) ─▶ Watchdog::feed ─▶ /dev/watchdog
+//! owner (audio and control thread both alive?) ─▶ Watchdog::feed ─┬▶ LinuxWatchdog      /dev/watchdog
+//!                                                                 └▶ SimulatedWatchdog  remembers, and says when it would bite
 //! ```
 //!
 //! It is fed only when its owner says so; there is no timer in here. An orderly shutdown disarms it by [`Watchdog::disarm`] (the "magic
 //! close": a `V` before the close). Dropped without that, it stays armed and the board resets, which is the point.
 
 use crate::BoardError;
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 #[allow(unsafe_code)] // nix generates the ioctl wrapper; the kernel reads and writes one int.
 mod ioctl {
@@ -19,13 +22,23 @@ mod ioctl {
 }
 
 /// An armed watchdog.
+pub trait Watchdog {
+    /// Unfed for this long, the board resets. Feed it three times as often.
+    fn timeout(&self) -> Duration;
+    /// All is well.
+    fn feed(&mut self, now: Instant) -> Result<(), BoardError>;
+    /// Switches it off: for an orderly shutdown only. A driver built with "no way out" stays armed.
+    fn disarm(&mut self) -> Result<(), BoardError>;
+}
+
+/// The kernel's.
 #[derive(Debug)]
-pub struct Watchdog {
+pub struct LinuxWatchdog {
     device: File,
     timeout: Duration,
 }
 
-impl Watchdog {
+impl LinuxWatchdog {
     /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see [`Watchdog::timeout`].
     pub fn open(path: &Path, timeout: Duration) -> Result<Self, BoardError> {
         use std::os::fd::AsRawFd;
@@ -50,26 +63,65 @@ impl Watchdog {
         Ok(Self { device, timeout })
     }
 
-    /// Unfed for this long, the board resets. Feed it three times as often.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// All is well.
-    pub fn feed(&mut self) -> Result<(), BoardError> {
-        self.write(b"\0")
-    }
-
-    /// Switches it off: for an orderly shutdown only. A driver built with "no way out" stays armed.
-    pub fn disarm(mut self) -> Result<(), BoardError> {
-        self.write(b"V")
-    }
-
     fn write(&mut self, byte: &[u8]) -> Result<(), BoardError> {
         self.device.write_all(byte).map_err(|e| BoardError::Gone {
             device: "watchdog".to_owned(),
             problem: e.to_string(),
         })
+    }
+}
+
+impl Watchdog for LinuxWatchdog {
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn feed(&mut self, _now: Instant) -> Result<(), BoardError> {
+        self.write(b"\0")
+    }
+
+    fn disarm(&mut self) -> Result<(), BoardError> {
+        self.write(b"V")
+    }
+}
+
+/// One that resets nothing. Clones share it, so that a test can look while its owner feeds.
+#[derive(Debug, Clone)]
+pub struct SimulatedWatchdog {
+    timeout: Duration,
+    fed: Rc<Cell<Instant>>,
+    armed: Rc<Cell<bool>>,
+}
+
+impl SimulatedWatchdog {
+    /// Armed at `now`.
+    pub fn new(timeout: Duration, now: Instant) -> Self {
+        Self {
+            timeout,
+            fed: Rc::new(Cell::new(now)),
+            armed: Rc::new(Cell::new(true)),
+        }
+    }
+
+    /// When it would reset the board if nobody feeds it any more; `None`: it is disarmed.
+    pub fn bites_at(&self) -> Option<Instant> {
+        self.armed.get().then(|| self.fed.get() + self.timeout)
+    }
+}
+
+impl Watchdog for SimulatedWatchdog {
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn feed(&mut self, now: Instant) -> Result<(), BoardError> {
+        self.fed.set(now);
+        Ok(())
+    }
+
+    fn disarm(&mut self) -> Result<(), BoardError> {
+        self.armed.set(false);
+        Ok(())
     }
 }
 
@@ -81,20 +133,32 @@ mod tests {
     fn feeds_when_told_and_disarms_by_the_magic_letter() {
         let path = std::env::temp_dir().join(format!("offhook-watchdog-{}", std::process::id()));
         std::fs::write(&path, "").unwrap();
-        let mut dog = Watchdog::open(&path, Duration::from_secs(15)).unwrap();
+        let now = Instant::now();
+        let mut dog = LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"", "not fed by opening");
-        dog.feed().unwrap();
-        dog.feed().unwrap();
+        dog.feed(now).unwrap();
+        dog.feed(now).unwrap();
         drop(dog);
         assert_eq!(std::fs::read(&path).unwrap(), b"\0\0", "dropped without a word: it stays armed");
         std::fs::write(&path, "").unwrap();
-        Watchdog::open(&path, Duration::from_secs(15)).unwrap().disarm().unwrap();
+        LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap().disarm().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"V");
         std::fs::remove_file(&path).unwrap();
-        let error = Watchdog::open(&path, Duration::from_secs(15)).unwrap_err().to_string();
+        let error = LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap_err().to_string();
         assert!(
             error.contains("offhook-watchdog-") && error.contains("leave [watchdog] out"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_simulated_one_bites_a_timeout_after_its_last_meal() {
+        let t0 = Instant::now();
+        let seen = SimulatedWatchdog::new(Duration::from_secs(15), t0);
+        let mut dog = seen.clone();
+        dog.feed(t0 + Duration::from_secs(5)).unwrap();
+        assert_eq!(seen.bites_at(), Some(t0 + Duration::from_secs(20)));
+        dog.disarm().unwrap();
+        assert_eq!(seen.bites_at(), None);
     }
 }

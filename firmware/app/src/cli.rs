@@ -1,10 +1,10 @@
 //! The command line: words in, a command or one clear error out.
 //!
 //! ```text
-//! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ check │ ctl client (ctl, graph) │ tryout
+//! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ provision │ check │ ctl client (ctl, graph) │ tryout
 //! ```
 //!
-//! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong.
+//! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong; of `run` also those of [`crate::appliance::Ending`].
 
 mod help;
 mod words;
@@ -42,7 +42,8 @@ fn obey(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Help(about) => say(&help::text(about)),
         Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
-        Command::Run { config, board } => crate::setup::run(config, board)?,
+        Command::Run { places, when_good } => return crate::setup::run(places, when_good).map(|ending| ExitCode::from(ending.code())),
+        Command::Provision { places, emit } => crate::provision::provision(&places, &emit)?,
         Command::Sim { config, headless } => return crate::setup::sim(config, headless),
         Command::Echo(options) => crate::setup::echo(&options)?,
         Command::Check(file) => return check(&file),

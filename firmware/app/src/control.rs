@@ -184,6 +184,10 @@ pub struct Control {
     audio: AudioStatus,
     io: IoCounters,
     config_note: Option<String>,
+    /// Code of what is wrong with the configuration, shown by the line's lamp and heard before dial tone.
+    trouble: Option<u8>,
+    /// What the line's lamp shows when nothing is wrong.
+    line_lamp: phone::LampState,
     rtp_rejected: u64,
     told_state: phone::State,
     told_tone: Option<phone::Tone>,
@@ -240,6 +244,8 @@ impl Control {
             },
             io: IoCounters::default(),
             config_note: None,
+            trouble: None,
+            line_lamp: phone::LampState::Off,
             rtp_rejected: 0,
             told_state,
             told_tone: None,

@@ -11,6 +11,7 @@
 //! Order of the start: card and engine, board, then the network; lifting the handset sounds before any packet can leave.
 
 mod act;
+mod appliance;
 mod card;
 mod serve;
 
@@ -28,6 +29,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
 use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
@@ -36,16 +38,17 @@ use crate::net::ports::RtpPorts;
 use crate::net::{Heard, local, seen, tcp, udp};
 use crate::trust::{self, Known};
 
+pub(crate) use appliance::{remove_from_card, write_card};
 pub use card::CardSource;
 
 /// How often the phone looks after itself: watchdog, counters, lost card, own address.
 const TICK: Duration = Duration::from_millis(250);
 /// How often it looks whether its own address changed.
 const ADDRESS_EVERY: u32 = 20;
+/// How often it looks what the image says.
+const LOOK_EVERY: u32 = 20;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
 const FAREWELL: Duration = Duration::from_millis(1800);
-/// The audio thread is alive while its heart beat within this time.
-const AUDIO_ALIVE: Duration = Duration::from_secs(2);
 /// Messages from network tasks taken in one turn.
 const HEARD_A_TURN: usize = 64;
 
@@ -61,6 +64,8 @@ pub struct Setup {
     pub board: Option<Board>,
     /// The control socket; `None`: this phone is not driven from outside.
     pub socket: Option<PathBuf>,
+    /// What it knows as an appliance; `None`: it is a phone only.
+    pub appliance: Option<Appliance>,
 }
 
 /// Why a phone does not start.
@@ -109,7 +114,8 @@ struct Driver {
     keeper: mpsc::Sender<(PathBuf, String)>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
-    beat: (u64, Instant),
+    keeper: appliance::Keeper,
+    ending: Ending,
     ticks: u32,
     /// When shutting down must be over.
     farewell: Option<Instant>,
@@ -119,7 +125,7 @@ struct Driver {
 }
 
 /// Runs a phone until it is told to quit.
-pub fn run(setup: Setup) -> Result<(), DriverError> {
+pub fn run(setup: Setup) -> Result<Ending, DriverError> {
     let now = Instant::now();
     let (link, side) = audio_thread::link().map_err(AudioThreadError::from)?;
     let audio = &setup.config.board.audio;
@@ -166,13 +172,21 @@ pub fn run(setup: Setup) -> Result<(), DriverError> {
             keeper: keeper(),
             listeners: Vec::new(),
             local,
-            beat: (0, now),
+            keeper: appliance::Keeper::new(setup.appliance, &setup.config, now),
+            ending: Ending::Quit,
             ticks: 0,
             farewell: None,
             rights: Some(rights),
             bind_complaint: None,
         };
         driver.control.set_config_note(setup.config_note);
+        let trouble = driver
+            .keeper
+            .appliance
+            .as_ref()
+            .and_then(|appliance| appliance.provisioned.trouble());
+        driver.control.set_trouble(trouble);
+        driver.keeper.look();
         let result = driver.live(setup.socket, hears).await;
         driver.link.send(audio_thread::Order::Quit);
         result
@@ -186,7 +200,7 @@ pub fn run(setup: Setup) -> Result<(), DriverError> {
 
 impl Driver {
     /// The loop.
-    async fn live(&mut self, socket: Option<PathBuf>, mut hears: mpsc::Receiver<Heard>) -> Result<(), DriverError> {
+    async fn live(&mut self, socket: Option<PathBuf>, mut hears: mpsc::Receiver<Heard>) -> Result<Ending, DriverError> {
         let (asking, mut asks) = mpsc::channel::<Asked>(32);
         let _server = match socket {
             Some(path) => Some(Server::start(&path, asking.clone()).map_err(|source| DriverError::Socket { path, source })?),
@@ -209,7 +223,7 @@ impl Driver {
             tokio::select! {
                 signal = stop.recv() => {
                     if self.farewell.is_some() || signal.is_none() {
-                        return Ok(());
+                        return Ok(self.ending);
                     }
                     self.say_farewell();
                 }
@@ -234,7 +248,7 @@ impl Driver {
                 // One more breath for replies on their way to `ctl`.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 self.leave();
-                return Ok(());
+                return Ok(self.ending);
             }
         }
     }
@@ -328,21 +342,19 @@ impl Driver {
     fn look_after(&mut self) -> Result<(), DriverError> {
         let now = Instant::now();
         self.ticks = self.ticks.wrapping_add(1);
-        let beat = self.link.shared().heartbeat();
-        if beat != self.beat.0 {
-            self.beat = (beat, now);
-        }
-        if now.saturating_duration_since(self.beat.1) < AUDIO_ALIVE
-            && let Some(board) = self.board.as_mut()
-        {
-            board.feed_watchdog();
-        }
+        self.keep_alive(now);
         self.tell_rights();
         self.link.flush();
         self.mend_card(now);
         self.tell_figures();
         if self.udp.is_none() && self.ticks.is_multiple_of(4) {
             self.bind_network()?;
+        }
+        if self.ticks.is_multiple_of(LOOK_EVERY) {
+            self.keeper.look();
+        }
+        if self.ticks.is_multiple_of(4) {
+            self.tell_card(now);
         }
         if self.ticks.is_multiple_of(ADDRESS_EVERY) {
             let local = SocketAddr::new(local::address(self.config.network.bind), self.config.network.sip_port);

@@ -1,5 +1,6 @@
 //! The wiring between the rooms. `control` is sans-IO so that whole phones run under virtual time; everything beside it does I/O.
 
+pub mod appliance;
 pub mod audio_thread;
 pub mod cli;
 pub mod control;
@@ -12,6 +13,7 @@ pub mod identity;
 pub mod negotiate;
 mod net;
 mod panel;
+mod provision;
 pub mod realtime;
 mod setup;
 pub mod tones;

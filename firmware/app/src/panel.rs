@@ -47,8 +47,8 @@ pub(crate) fn run(config: config::Config, note: Option<String>, log: &Path) -> R
     let phone = std::thread::Builder::new()
         .name("offhook-control".into())
         .spawn(move || {
-            let outcome =
-                crate::setup::whole_phone(config, note).and_then(|setup| crate::driver::run(setup).map_err(|error| error.to_string()));
+            let outcome = crate::setup::whole_phone(config, note)
+                .and_then(|setup| crate::driver::run(setup).map(|_| ()).map_err(|error| error.to_string()));
             // The panel may be gone first.
             let _ = tell.send(outcome);
         })

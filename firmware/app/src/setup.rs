@@ -1,8 +1,7 @@
 //! From a command to a running phone: configuration, log, board, card.
 //!
 //! ```text
-//! offhook.toml ─▶ read ─▶ config::store::decide ─▶ Config, what to tell ─▶ Setup ─▶ driver::run
-//!                           ▲ last-good.toml (kept, 0600, fsync)
+//! offhook.toml ─▶ provision::load ─▶ Config, what to tell ─▶ Setup ─▶ driver::run
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -19,25 +18,31 @@ use board::{Board, Profile};
 use config::Config;
 use tracing_subscriber::EnvFilter;
 
+use crate::appliance::{Appliance, Ending};
 use crate::cli::EchoOptions;
 use crate::driver::{self, CardSource, Setup};
-
-/// Where the configuration lies when nobody says otherwise.
-const CONFIG: &str = "/etc/offhook/offhook.toml";
-/// The last good configuration, in the state directory.
-const LAST_GOOD: &str = "last-good.toml";
+use crate::provision::{Places, reset};
 
 /// `offhook run`.
-pub(crate) fn run(file: Option<PathBuf>, board: Option<String>) -> Result<(), String> {
-    let (mut config, note) = load(file)?;
-    if let Some(profile) = board {
-        config.board.profile = profile;
+pub(crate) fn run(places: Places, when_good: Option<PathBuf>) -> Result<Ending, String> {
+    if let Some(card) = places.card.as_deref().filter(|card| reset::is_asked(card)) {
+        let state_dir = crate::provision::state_dir(&places)?;
+        reset::factory_reset(&state_dir, Some(card)).map_err(|error| format!("factory reset: {error}; can the card be written?"))?;
+        return Ok(Ending::Reboot);
     }
-    log_to_stderr(&config);
+    let provisioned = crate::provision::load(&places, true)?;
+    log_to_stderr(&provisioned.config);
+    let note = provisioned.note();
     if let Some(note) = &note {
         tracing::error!("{note}");
     }
-    start(config, note)
+    let mut setup = whole_phone(provisioned.config.clone(), note)?;
+    setup.appliance = Some(Appliance {
+        places,
+        provisioned,
+        when_good,
+    });
+    driver::run(setup).map_err(|error| error.to_string())
 }
 
 /// `offhook sim`.
@@ -49,7 +54,8 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<ExitCode, Str
     "sim".clone_into(&mut config.board.profile);
     if headless {
         log_to_stderr(&config);
-        start(config, note)?;
+        let setup = whole_phone(config, note)?;
+        driver::run(setup).map_err(|error| error.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     let log = config.control.state_dir.join("sim.log");
@@ -88,14 +94,11 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), String> {
         board: None,
         socket,
         config_note: note,
+        appliance: None,
         config,
     })
+    .map(|_| ())
     .map_err(|error| error.to_string())
-}
-
-fn start(config: Config, note: Option<String>) -> Result<(), String> {
-    let setup = whole_phone(config, note)?;
-    driver::run(setup).map_err(|error| error.to_string())
 }
 
 /// A phone on the board its configuration names.
@@ -118,60 +121,20 @@ pub(crate) fn whole_phone(config: Config, config_note: Option<String>) -> Result
         board: Some(board),
         socket: Some(config.control.socket.clone()),
         config_note,
+        appliance: None,
         config,
     })
 }
 
-/// Reads the configuration, or the last good one, and keeps a good one.
+/// Reads the configuration of a phone that is no appliance.
 fn load(file: Option<PathBuf>) -> Result<(Config, Option<String>), String> {
-    let named = file.is_some();
-    let file = file.unwrap_or_else(|| CONFIG.into());
-    let name = file.display().to_string();
-    let found = match fs::read(&file) {
-        Ok(bytes) => Some(bytes),
-        Err(error) if named => return Err(format!("{name}: {error}; name a file that can be read")),
-        Err(_) => None,
+    let places = Places {
+        config: file,
+        ..Places::default()
     };
-    // Where the last good one is kept is itself configured; a bad file's word for it is not taken.
-    let state_dir = found
-        .as_deref()
-        .and_then(|bytes| config::load_bytes(bytes, &name).ok())
-        .map_or_else(|| state_dir_of(found.as_deref()), |config| config.control.state_dir);
-    let kept = state_dir.join(LAST_GOOD);
-    let last_good = fs::read(&kept).ok();
-    let decision = config::store::decide(found.as_deref(), &name, last_good.as_deref());
-    if let Some(keep) = &decision.keep
-        && let Err(error) = keep_safely(&kept, keep.0.as_bytes())
-    {
-        let _ = writeln!(
-            io::stderr(),
-            "offhook: {}: {error}; the last good configuration is not kept",
-            kept.display()
-        );
-    }
-    let note = match decision.source {
-        config::store::Source::File => None,
-        config::store::Source::LastGood | config::store::Source::Defaults => Some(match &decision.errors {
-            Some(errors) => format!("{}\n{errors}", decision.report),
-            None => decision.report.clone(),
-        }),
-    };
-    Ok((decision.config, note))
-}
-
-/// The state directory a broken file names, where that much of it can be read; else the default.
-fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
-    let default = Config::default().control.state_dir;
-    let Some(text) = found.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
-        return default;
-    };
-    text.lines()
-        .map(str::trim)
-        .filter_map(|line| line.strip_prefix("state_dir"))
-        .filter_map(|rest| rest.trim_start().strip_prefix('='))
-        .map(|value| value.trim().trim_matches('"'))
-        .find(|value| value.starts_with('/'))
-        .map_or(default, PathBuf::from)
+    let provisioned = crate::provision::load(&places, true)?;
+    let note = provisioned.note();
+    Ok((provisioned.config, note))
 }
 
 /// Whole or not at all, through power cuts: written beside, synced, renamed, the folder synced. It holds passwords: 0600.
@@ -266,7 +229,7 @@ mod tests {
         fs::write(&file, text("fr")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));
-        let kept = state.join(LAST_GOOD);
+        let kept = state.join(crate::provision::LAST_GOOD);
         assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
 
         fs::write(&file, text("nowhere")).unwrap();

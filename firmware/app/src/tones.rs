@@ -65,6 +65,35 @@ pub fn key_tone(key: Key, level_dbm0: i8) -> ToneSpec {
     }
 }
 
+/// A tone after as many beeps as the code of what is wrong: short, at a pitch no country dials with.
+pub fn after_code(tone: &ToneSpec, code: u8) -> ToneSpec {
+    const BEEP_HZ: u16 = 1400;
+    let once = |hz: u16, length_ms: u16| ToneSegment {
+        frequencies_hz: [hz, 0, 0, 0],
+        mix: Mix::Sum,
+        length_ms,
+        repeat: false,
+    };
+    let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
+    let tone_segments = &tone.segments[..usize::from(tone.len).min(MAX_SEGMENTS)];
+    // The beeps give way where a country's tone is long: it must be heard whole.
+    let room = (MAX_SEGMENTS - tone_segments.len()).saturating_sub(1) / 2;
+    let beeps = usize::from(code).min(room);
+    let lead = (0..beeps)
+        .flat_map(|_| [once(BEEP_HZ, 200), once(0, 200)])
+        .chain((beeps > 0).then(|| once(0, 600)));
+    let mut len = 0;
+    for (slot, segment) in segments.iter_mut().zip(lead.chain(tone_segments.iter().copied())) {
+        *slot = segment;
+        len += 1;
+    }
+    ToneSpec {
+        segments,
+        len,
+        level_dbm0: tone.level_dbm0,
+    }
+}
+
 /// The bell's cadence in ms (on, off …, repeating); `None`: the caller asks for silence.
 ///
 /// The distinctive ones are the five patterns every analogue exchange of the Bellcore school knows (GR-506, dr1 to dr5).
@@ -147,6 +176,36 @@ mod tests {
         assert_eq!((tone.segments[0].length_ms, tone.segments[0].repeat), (100, false));
         assert_eq!(tone.segments[1].mix, Mix::AmplitudeModulated);
         assert_eq!((tone.segments[1].length_ms, tone.segments[1].repeat), (0, true));
+    }
+
+    #[test]
+    fn a_code_is_beeped_before_the_dial_tone_and_never_again() {
+        for plan in config::country::PLANS {
+            let dial = call_tone(plan, ToneKind::Dial, -13);
+            let coded = after_code(&dial, 2);
+            assert_eq!(coded.len, dial.len + 5, "{}", plan.code);
+            let lead: Vec<_> = coded.segments[..5]
+                .iter()
+                .map(|s| (s.frequencies_hz[0], s.length_ms, s.repeat))
+                .collect();
+            let expected = [
+                (1400, 200, false),
+                (0, 200, false),
+                (1400, 200, false),
+                (0, 200, false),
+                (0, 600, false),
+            ];
+            assert_eq!(lead, expected, "{}", plan.code);
+            assert_eq!(coded.segments[5], dial.segments[0], "{}", plan.code);
+            let stutter = call_tone(plan, ToneKind::StutterDial, -13);
+            let last = |tone: &ToneSpec| tone.segments[usize::from(tone.len) - 1];
+            assert_eq!(
+                last(&after_code(&stutter, 3)),
+                last(&stutter),
+                "{}: the tone itself is whole",
+                plan.code
+            );
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn ask(socket: &str, request: &str) -> Value {
 fn the_command_line_explains_itself() {
     let (code, out, _) = said(&offhook(&["help"]));
     assert_eq!(code, 0);
-    for command in ["run", "sim", "echo", "check", "ctl", "graph", "tryout"] {
+    for command in ["run", "sim", "echo", "provision", "check", "ctl", "graph", "tryout"] {
         assert!(out.contains(&format!("offhook {command}")), "no example of {command}");
     }
     let (code, out, _) = said(&offhook(&["--version"]));

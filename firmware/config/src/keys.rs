@@ -116,6 +116,18 @@ pub(crate) struct Key {
     pub(crate) set: Set,
 }
 
+impl Key {
+    /// Whether only a text on the phone itself may set it: files and devices of the machine, who may log in, how the network is trusted.
+    pub(crate) fn is_local(&self) -> bool {
+        let files = matches!(self.kind, Kind::Path | Kind::Device(_) | Kind::Folder);
+        files
+            || matches!(
+                (self.section, self.name),
+                (Section::System, "ssh_keys") | (Section::Provision, "allow_http")
+            )
+    }
+}
+
 /// Most accounts.
 pub(crate) const MOST_ACCOUNTS: usize = 8;
 
@@ -399,7 +411,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::System, "time_zone", Kind::Word(Word::TimeZone), Absent::Unset("that of `[phone] country`"), "\"Europe/Berlin\"",
         |c, v| c.system.time_zone = v.text(),
         "Local time, by the zone's name or as a POSIX rule."),
-    key(Section::System, "ntp", Kind::Words(Word::Host, 4), Absent::Default("[\"pool.ntp.org\"]"), "[\"192.168.1.1\"]",
+    key(Section::System, "ntp", Kind::Words(Word::Server, 4), Absent::Default("[\"pool.ntp.org\"]"), "[\"192.168.1.1\"]",
         |c, v| c.system.ntp = v.texts(),
         "Time servers; `[]` asks none."),
     key(Section::System, "syslog", Kind::Word(Word::Host), Absent::Unset("nowhere"), "\"10.0.0.5:514\"",

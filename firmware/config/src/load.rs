@@ -30,7 +30,11 @@ pub fn load(text: &str, file_name: &str) -> Result<Config, Errors> {
 
 /// Reads a configuration from the bytes of a file, which may be no text at all.
 pub fn load_bytes(bytes: &[u8], file_name: &str) -> Result<Config, Errors> {
-    load_layers(&[Layer { name: file_name, bytes }])
+    load_layers(&[Layer {
+        name: file_name,
+        bytes,
+        remote: false,
+    }])
 }
 
 /// One of the texts a configuration is made of.
@@ -40,6 +44,8 @@ pub struct Layer<'a> {
     pub name: &'a str,
     /// What it holds.
     pub bytes: &'a [u8],
+    /// It came over the network: it may not say where files lie, who may log in, or how the network is trusted.
+    pub remote: bool,
 }
 
 /// Reads a configuration from several texts, the weakest first. Every error is told, layer by layer.
@@ -48,13 +54,13 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
     let mut errors = Vec::new();
     for layer in layers {
         match text_of(layer.bytes, layer.name) {
-            Ok(text) => texts.push((layer.name, text, DeTable::parse_recoverable(text))),
+            Ok(text) => texts.push((layer, text, DeTable::parse_recoverable(text))),
             Err(wrong) => errors.extend(wrong.0),
         }
     }
     let mut reader = Reader::new();
     let documents: Vec<&DeTable<'_>> = texts.iter().map(|(.., (document, _))| document.get_ref()).collect();
-    for (index, (name, text, (document, syntax))) in texts.iter().enumerate() {
+    for (index, (layer, text, (document, syntax))) in texts.iter().enumerate() {
         let places = Places::new(text);
         let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
         // One mistake often makes TOML stumble several times on its line: the first tells it.
@@ -63,6 +69,7 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         let broken_lines: BTreeSet<usize> = problems.iter().map(|problem| places.line(problem.at)).collect();
 
         reader.complete = problems.is_empty();
+        reader.remote = layer.remote;
         reader.document(document.get_ref());
         if index + 1 == texts.len() {
             reader.belongs_together(&documents);
@@ -75,7 +82,7 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         problems.extend(meaning);
         problems.dedup();
         if !problems.is_empty() {
-            errors.extend(places.place(name, problems).0);
+            errors.extend(places.place(layer.name, problems).0);
         }
     }
     if errors.is_empty() {
@@ -150,6 +157,8 @@ struct Reader {
     problems: Vec<Problem>,
     /// TOML read the whole text, so that a missing key is truly missing.
     complete: bool,
+    /// This text came over the network.
+    remote: bool,
     /// Keys whose value was wrong: what belongs together is not judged by them.
     wrong: Vec<&'static str>,
 }
@@ -170,6 +179,7 @@ impl Reader {
             config,
             problems: Vec::new(),
             complete: true,
+            remote: false,
             wrong: Vec::new(),
         }
     }
@@ -259,6 +269,14 @@ impl Reader {
         self.unknown_keys(section, path, found);
         for key in KEYS.iter().filter(|key| key.section == section) {
             let Set::Config(set) = key.set else { continue };
+            if let Some((name, _)) = found.get_key_value(key.name).filter(|_| self.remote && key.is_local()) {
+                self.problem(
+                    name.span().start,
+                    format!("`{path}.{}` may stand only on the card", key.name),
+                    "remove it here",
+                );
+                continue;
+            }
             match found.get(key.name).map(|value| key.kind.check(value)) {
                 Some(Ok(value)) => set(&mut self.config, value),
                 Some(Err(problems)) => self.wrong(path, key.name, problems),

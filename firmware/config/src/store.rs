@@ -25,7 +25,7 @@ pub const PRECEDENCE: [(&str, &str, &str); 4] = [
     (
         "network",
         "fetched from `[provision] url` or the address DHCP tells, kept on the data partition",
-        "every key",
+        "every key but files, devices, SSH keys and `allow_http`",
     ),
     ("card", "`offhook.toml` on the card", "every key"),
 ];
@@ -103,6 +103,7 @@ pub fn decide(texts: Texts<'_>) -> Decision {
     let last_good = texts.last_good.map(|bytes| Layer {
         name: "last good configuration",
         bytes,
+        remote: false,
     });
     let mut more = Vec::new();
     if let Some(last_good) = last_good

@@ -218,18 +218,18 @@ pub(crate) fn of_country(code: &str) -> &'static str {
 
 /// Whether a text has the shape of a POSIX rule: a name of three letters or more (or `<…>`), then an offset.
 fn is_rule(text: &str) -> bool {
-    let rest = match text.strip_prefix('<') {
-        Some(rest) => match rest.split_once('>') {
-            Some((name, rest)) if name.len() >= 3 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'-') => rest,
+    let rest = if let Some(rest) = text.strip_prefix('<') {
+        let name = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'-';
+        match rest.split_once('>') {
+            Some((inside, rest)) if inside.len() >= 3 && inside.bytes().all(name) => rest,
             Some(_) | None => return false,
-        },
-        None => {
-            let rest = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
-            if text.len() - rest.len() < 3 {
-                return false;
-            }
-            rest
         }
+    } else {
+        let rest = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        if text.len() - rest.len() < 3 {
+            return false;
+        }
+        rest
     };
     let offset = rest.trim_start_matches(['+', '-']);
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"<>+-,.:/".contains(&b);

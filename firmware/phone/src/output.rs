@@ -45,6 +45,8 @@ pub enum LampState {
     Slow,
     /// On and off each 100 ms (ringing, error).
     Fast,
+    /// This many flashes, then a pause: an error to be counted.
+    Code(u8),
 }
 
 /// What the phone wants done.

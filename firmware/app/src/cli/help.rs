@@ -20,12 +20,23 @@ pub(crate) const CTL_VERBS: &[&str] = &[
 pub(crate) const COMMANDS: &[Page] = &[
     Page {
         name: "run",
-        usage: "offhook run [--config FILE] [--board PROFILE]",
+        usage: "offhook run [--config FILE | --card DIR] [--board PROFILE] [--when-good PROGRAM]",
         summary: "the firmware: what the image starts at boot",
         details: "Reads /etc/offhook/offhook.toml unless told otherwise. A file with errors leaves the last good configuration\n\
                   in use (`ctl status` says so). --board overrides [board] profile. Ends on SIGTERM or `offhook ctl quit`:\n\
-                  calls are ended, registrations withdrawn, bell lines low, within two seconds.",
+                  calls are ended, registrations withdrawn, bell lines low, within two seconds.\n\
+                  --card names the folder the card's first partition is mounted on: offhook.toml is read there and status.txt\n\
+                  written. --when-good names a program run once when sound, configuration and a minute have proven the slot.\n\
+                  Exit code 10: start me anew, the configuration changed. 11: start the board anew.",
         example: "offhook run --config /etc/offhook/offhook.toml",
+    },
+    Page {
+        name: "provision",
+        usage: "offhook provision [--config FILE | --card DIR] [--board PROFILE] --emit FOLDER",
+        summary: "write the files of the system (network, Wi-Fi, clock, SSH) the configuration asks for",
+        details: "Decides as `run` does: a file with errors gives the last good one or the defaults. FOLDER is made anew; secrets\n\
+                  are readable by their owner only. docs/image.md tells what the files hold.",
+        example: "offhook provision --card /boot/offhook --board rpi3 --emit /run/offhook/system",
     },
     Page {
         name: "sim",

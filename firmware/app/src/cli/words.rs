@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::help;
+use crate::provision::Places;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
     Help(Option<&'static str>),
     Version,
-    Run { config: Option<PathBuf>, board: Option<String> },
+    Run { places: Places, when_good: Option<PathBuf> },
+    Provision { places: Places, emit: PathBuf },
     Sim { config: Option<PathBuf>, headless: bool },
     Echo(EchoOptions),
     Check(PathBuf),
@@ -151,6 +153,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     }
     match command {
         "run" => run(&mut words),
+        "provision" => provision(&mut words),
         "sim" => sim(&mut words),
         "echo" => echo(&mut words),
         "check" => check(&mut words),
@@ -182,16 +185,45 @@ fn about(words: &mut Words) -> Result<Command, UsageError> {
         .ok_or_else(|| UsageError::new(format!("`{}` is no command", asked.display()), None))
 }
 
+/// `--config`, `--card` and `--board`, which several commands share. `false`: the option is none of them.
+fn place(words: &mut Words, name: &str, places: &mut Places) -> Result<bool, UsageError> {
+    match name {
+        "--config" => places.config = Some(words.value(name)?.into()),
+        "--card" => places.card = Some(words.value(name)?.into()),
+        "--board" => places.board = Some(words.text(name)?),
+        _ => return Ok(false),
+    }
+    if places.config.is_some() && places.card.is_some() {
+        return Err(words.wrong("--config and --card both name the configuration"));
+    }
+    Ok(true)
+}
+
 fn run(words: &mut Words) -> Result<Command, UsageError> {
-    let (mut config, mut board) = (None, None);
+    let (mut places, mut when_good) = (Places::default(), None);
     while let Some(word) = words.next()? {
         match &word {
-            Word::Option(name) if name == "--config" => config = Some(words.value(name)?.into()),
-            Word::Option(name) if name == "--board" => board = Some(words.text(name)?),
+            Word::Option(name) if name == "--when-good" => when_good = Some(words.value(name)?.into()),
+            Word::Option(name) if place(words, name, &mut places)? => {}
             Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
         }
     }
-    Ok(Command::Run { config, board })
+    Ok(Command::Run { places, when_good })
+}
+
+fn provision(words: &mut Words) -> Result<Command, UsageError> {
+    let (mut places, mut emit) = (Places::default(), None);
+    while let Some(word) = words.next()? {
+        match &word {
+            Word::Option(name) if name == "--emit" => emit = Some(PathBuf::from(words.value(name)?)),
+            Word::Option(name) if place(words, name, &mut places)? => {}
+            Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
+        }
+    }
+    match emit {
+        Some(emit) => Ok(Command::Provision { places, emit }),
+        None => Err(words.wrong("--emit is missing: into which folder?")),
+    }
 }
 
 fn sim(words: &mut Words) -> Result<Command, UsageError> {
@@ -322,10 +354,26 @@ mod tests {
         assert_eq!(
             read("run --config=/a.toml --board rpi-zero2w").unwrap(),
             Command::Run {
-                config: Some("/a.toml".into()),
-                board: Some("rpi-zero2w".into())
+                places: Places {
+                    config: Some("/a.toml".into()),
+                    card: None,
+                    board: Some("rpi-zero2w".into())
+                },
+                when_good: None
             }
         );
+        assert_eq!(
+            read("provision --card /boot/offhook --emit /run/system").unwrap(),
+            Command::Provision {
+                places: Places {
+                    card: Some("/boot/offhook".into()),
+                    ..Places::default()
+                },
+                emit: "/run/system".into()
+            }
+        );
+        assert!(read("provision --card /c").unwrap_err().to_string().contains("--emit"));
+        assert!(read("run --card /c --config /c/x.toml").unwrap_err().to_string().contains("both"));
         assert_eq!(
             read("echo --bind 127.0.0.2 --sip-port 5072 --rtp-ports 21000-21099").unwrap(),
             Command::Echo(EchoOptions {

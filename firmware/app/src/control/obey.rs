@@ -14,7 +14,13 @@ impl Control {
         match wish {
             phone::Output::Tone(kind) => {
                 self.tone = kind;
-                let spec = kind.map(|kind| tones::call_tone(self.plan, kind, self.tone_level()));
+                let spec = kind.map(|kind| {
+                    let tone = tones::call_tone(self.plan, kind, self.tone_level());
+                    match (kind, self.trouble) {
+                        (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => tones::after_code(&tone, code),
+                        (_, _) => tone,
+                    }
+                });
                 self.outputs.push_back(Output::Media(media::Command::Tone(spec)));
             }
             phone::Output::KeyTone(key) => {
@@ -24,6 +30,10 @@ impl Control {
             phone::Output::Ring(style) => {
                 let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
                 self.outputs.push_back(Output::Ring(cadence));
+            }
+            phone::Output::Lamp(phone::Lamp::Line, state) => {
+                self.line_lamp = state;
+                self.show_line_lamp();
             }
             phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
             phone::Output::Place { call, to } => self.place(call, &to, ports, now),

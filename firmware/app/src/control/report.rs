@@ -333,6 +333,20 @@ impl Control {
         self.config_note = note;
     }
 
+    /// Something is wrong with the configuration: the line's lamp flashes the code, and each dial tone begins with as many beeps.
+    pub fn set_trouble(&mut self, code: Option<u8>) {
+        if self.trouble != code {
+            self.trouble = code;
+            self.show_line_lamp();
+        }
+    }
+
+    /// The line's lamp: the line's state, or what is wrong.
+    pub(super) fn show_line_lamp(&mut self) {
+        let state = self.trouble.map_or(self.line_lamp, phone::LampState::Code);
+        self.outputs.push_back(Output::Lamp(phone::Lamp::Line, state));
+    }
+
     pub(super) fn levels(&mut self, capture_dbm0: f32, playback_dbm0: f32) {
         let told = |level: f32| level.is_finite().then(|| round(level, 10.0));
         self.audio.capture_level_db = told(capture_dbm0);

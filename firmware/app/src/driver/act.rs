@@ -118,6 +118,7 @@ impl Driver {
             LampState::On => LampPattern::On,
             LampState::Slow => LampPattern::Slow,
             LampState::Fast => LampPattern::Fast,
+            LampState::Code(flashes) => LampPattern::Code(flashes),
         };
         board.lamp(name, pattern, std::time::Instant::now());
     }
@@ -130,10 +131,11 @@ impl Driver {
             Lamp::Message => "message",
         };
         let state = match state {
-            LampState::Off => "off",
-            LampState::On => "on",
-            LampState::Slow => "slow",
-            LampState::Fast => "fast",
+            LampState::Off => "off".to_owned(),
+            LampState::On => "on".to_owned(),
+            LampState::Slow => "slow".to_owned(),
+            LampState::Fast => "fast".to_owned(),
+            LampState::Code(flashes) => format!("code-{flashes}"),
         };
         let event = serde_json::json!({"event": "lamp", "lamp": lamp, "state": state}).to_string();
         self.publish(&event);

@@ -119,6 +119,11 @@ impl Driver {
         self.publish(&serde_json::json!({"event": "audio", "what": format!("lost: {what}")}).to_string());
     }
 
+    /// Whether a card is with the audio thread.
+    pub(super) fn has_card(&self) -> bool {
+        self.card.present
+    }
+
     /// Looks for a lost card, once a second, on a thread of its own: opening may block.
     pub(super) fn mend_card(&mut self, now: Instant) {
         if self.card.present {

@@ -48,6 +48,7 @@ impl Face<'_> {
             let lit = match self.lamps[place].1.as_str() {
                 "on" => true,
                 "slow" | "fast" => self.blink,
+                code if code.starts_with("code-") => self.blink,
                 _ => false,
             };
             format!("{} {name}", if lit { "●" } else { "○" })

@@ -28,6 +28,8 @@ pub(crate) enum Word {
     Ip,
     /// A host, with or without port.
     Host,
+    /// A host without a port.
+    Server,
     /// Name of a Wi-Fi network.
     Ssid,
     /// Password of a Wi-Fi network.
@@ -70,6 +72,13 @@ impl Word {
             Self::Ipv6 => or(text.parse::<std::net::Ipv6Addr>().is_ok(), format!("{shown} is no IPv6 address")),
             Self::Ip => or(text.parse::<std::net::IpAddr>().is_ok(), format!("{shown} is no IP address")),
             Self::Host => address::host_port(text).map_err(|why| (format!("{shown} is no host: {why}"), None)),
+            Self::Server => match address::host_port(text) {
+                Ok(()) if text.rsplit(']').next().is_some_and(|rest| rest.contains(':')) => {
+                    Err((format!("{shown} has a port, and time servers have none"), None))
+                }
+                Ok(()) => Ok(()),
+                Err(why) => Err((format!("{shown} is no host: {why}"), None)),
+            },
             Self::Ssid => or((1..=32).contains(&text.len()), format!("the name has {} bytes", text.len())),
             Self::WifiPassword => {
                 let hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -105,7 +114,7 @@ impl Word {
             Self::HostName => "the name of a machine",
             Self::Interface => "the name of an interface",
             Self::Ipv4Way | Self::Ipv6Way | Self::Ipv4 | Self::Ipv6 | Self::Ip => "an address in quotes",
-            Self::Host => "a host",
+            Self::Host | Self::Server => "a host",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
             Self::Region => "two letters",
@@ -127,6 +136,7 @@ impl Word {
             Self::Ipv6 => "write an IPv6 address in quotes, like \"fe80::1\"",
             Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"192.168.1.1\"",
             Self::Host => "write a name or address in quotes, with or without port, like \"log.example.net\" or \"10.0.0.1:514\"",
+            Self::Server => "write a name or address in quotes, like \"time.example.net\" or \"[2001:db8::1]\"",
             Self::Ssid => "write the name of the Wi-Fi network in quotes, 1 to 32 bytes",
             Self::WifiPassword => "write 8 to 63 characters, or a key of 64 hexadecimal digits, in quotes",
             Self::Region => "write the two capital letters of the country in quotes, like \"DE\"",
@@ -183,6 +193,11 @@ mod tests {
             (Word::Ipv4Way, &["dhcp", "off", "10.0.0.2/8"], &["10.0.0.2", "static"]),
             (Word::Ipv6Way, &["auto", "off", "fd00::2/64"], &["dhcp", "fd00::2"]),
             (Word::Host, &["log.example.net", "10.0.0.1:514"], &["a b", "10.0.0"]),
+            (
+                Word::Server,
+                &["time.example.net", "[2001:db8::1]", "10.0.0.1"],
+                &["a:123", "[::1]:123", "::1"],
+            ),
             (Word::Ssid, &["Café", "x"], &["", "123456789012345678901234567890123"]),
             (Word::WifiPassword, &["12345678", "with spaces too"], &["short", "pässword1"]),
             (Word::Region, &["DE"], &["de", "DEU"]),

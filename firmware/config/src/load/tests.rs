@@ -156,8 +156,8 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[system]\nntp = [\"a\", 7]",
-            "f:2:13: `system.ntp`: this is a whole number, not a host; write a name or address in quotes, with or without port, like \
-             \"log.example.net\" or \"10.0.0.1:514\"",
+            "f:2:13: `system.ntp`: this is a whole number, not a host; write a name or address in quotes, like \"time.example.net\" or \
+             \"[2001:db8::1]\"",
         ),
         (
             "country = \"de\"",

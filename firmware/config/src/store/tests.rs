@@ -15,7 +15,11 @@ fn card<'a>(bytes: &'a [u8], last_good: Option<&'a [u8]>) -> Decision {
 }
 
 fn layer<'a>(name: &'a str, bytes: &'a [u8]) -> Layer<'a> {
-    Layer { name, bytes }
+    Layer {
+        name,
+        bytes,
+        remote: false,
+    }
 }
 
 fn stack(board: &str, network: &str, card: &str) -> Decision {

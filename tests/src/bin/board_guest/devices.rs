@@ -203,7 +203,7 @@ pub(crate) fn errors(_chip: &Chip) {
 
 pub(crate) fn watchdog(_chip: &Chip) {
     let mut board = open();
-    assert_eq!(board.feed_watchdog(), Some(Duration::from_secs(30)));
+    assert_eq!(board.feed_watchdog(Instant::now()), Some(Duration::from_secs(30)));
     board.shutdown().unwrap();
     let state = std::fs::read_to_string("/sys/class/watchdog/watchdog0/state");
     assert!(state.as_deref().map_or("inactive", str::trim) == "inactive", "{state:?}");

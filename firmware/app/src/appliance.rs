@@ -1,0 +1,47 @@
+//! The phone as an appliance: what it knows of the card it booted from, and what it decides about itself. Nothing in here does I/O or reads a
+//! clock; `driver::appliance` carries it out.
+//!
+//! ```text
+//! heart beats, ticks ─▶ health ──────▶ feed the watchdog? is the slot good?
+//! Status, errors, image ─▶ status_file ▶ text of status.txt, and when it may be written
+//! ```
+
+pub(crate) mod health;
+pub(crate) mod status_file;
+
+use std::path::PathBuf;
+
+use crate::provision::{Places, Provisioned};
+
+/// What an appliance knows beyond a phone.
+#[derive(Debug, Clone)]
+pub struct Appliance {
+    /// Where its configuration lies.
+    pub(crate) places: Places,
+    /// What became of it.
+    pub(crate) provisioned: Provisioned,
+    /// Program to run when the slot is found good.
+    pub(crate) when_good: Option<PathBuf>,
+}
+
+/// Why a phone's loop ended, and what its process says to init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Quit,
+    /// A new configuration wants a new process.
+    Restart,
+    /// The board shall be started anew.
+    Reboot,
+}
+
+impl Ending {
+    /// The exit code, as `docs/image.md` has it.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Quit => 0,
+            Self::Restart => 10,
+            Self::Reboot => 11,
+        }
+    }
+}

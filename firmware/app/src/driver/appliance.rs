@@ -1,0 +1,198 @@
+//! What makes an appliance of a phone, done: the watchdog fed, `slot-good` told, `status.txt` written to the card, orders of star codes
+//! carried out.
+//!
+//! ```text
+//! tick ─▶ Health ─▶ Board::feed_watchdog, RUN/slot-good, --when-good PROGRAM
+//!      └▶ Facts ─▶ Writer ─▶ card::write (a thread of its own: a card may be slow)
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::ifaddrs::getifaddrs;
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use super::Driver;
+use crate::appliance::Appliance;
+use crate::appliance::health::Health;
+use crate::appliance::status_file::{self, Facts, MOST_IMAGE, Writer};
+
+/// On the card.
+const STATUS: &str = "status.txt";
+/// In the run directory: this slot is good.
+const SLOT_GOOD: &str = "slot-good";
+/// In the run directory: what the image says.
+const IMAGE: &str = "image";
+
+/// The appliance's own state.
+pub(super) struct Keeper {
+    pub(super) health: Health,
+    pub(super) appliance: Option<Appliance>,
+    status_file: Writer,
+    addresses: Vec<String>,
+    image: String,
+    /// Where the control socket lies; the image and the phone meet there.
+    run_dir: PathBuf,
+    /// Write `status.txt` at once when it differs.
+    urgent: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(appliance: Option<Appliance>, config: &config::Config, now: Instant) -> Self {
+        let on_card = appliance
+            .as_ref()
+            .and_then(|appliance| std::fs::read_to_string(appliance.places.card.as_ref()?.join(STATUS)).ok());
+        let provisioned = appliance.as_ref().map(|appliance| &appliance.provisioned);
+        let parsed = provisioned.is_none_or(|provisioned| provisioned.trouble() != Some(2));
+        Self {
+            health: Health::new(parsed, now),
+            urgent: provisioned.is_some_and(|provisioned| provisioned.errors.is_some()),
+            status_file: Writer::new(on_card),
+            addresses: Vec::new(),
+            image: String::new(),
+            run_dir: config.control.socket.parent().unwrap_or(Path::new("/run/offhook")).to_owned(),
+            appliance,
+        }
+    }
+
+    /// Looks again at what others say.
+    pub(super) fn look(&mut self) {
+        self.image = std::fs::read_to_string(self.run_dir.join(IMAGE)).unwrap_or_default();
+        if self.image.len() > MOST_IMAGE {
+            let end = (0..=MOST_IMAGE).rev().find(|end| self.image.is_char_boundary(*end)).unwrap_or(0);
+            self.image.truncate(end);
+        }
+        self.addresses = addresses();
+    }
+}
+
+impl Driver {
+    /// Once a tick: alive, and for long enough to be proven?
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        let verdict = self.keeper.health.tick(self.link.shared().heartbeat(), self.has_card(), now);
+        if verdict.feed
+            && let Some(board) = self.board.as_mut()
+        {
+            board.feed_watchdog(now);
+        }
+        if verdict.good {
+            self.tell_good();
+        }
+    }
+
+    fn tell_good(&mut self) {
+        let Some(appliance) = self.keeper.appliance.as_ref() else { return };
+        let flag = self.keeper.run_dir.join(SLOT_GOOD);
+        if let Err(error) = std::fs::write(&flag, "") {
+            tracing::warn!("{}: {error}", flag.display());
+        }
+        tracing::info!("this slot is good: sound, configuration and a minute without a fault");
+        if let Some(program) = &appliance.when_good {
+            // Not waited for: it may take its time, and there is one of it in a phone's life.
+            match std::process::Command::new(program).spawn() {
+                Ok(mut child) => drop(tokio::task::spawn_blocking(move || child.wait())),
+                Err(error) => tracing::error!("{}: {error}", program.display()),
+            }
+        }
+    }
+
+    /// Offers `status.txt` what it should say now.
+    pub(super) fn tell_card(&mut self, now: Instant) {
+        let Some(card) = self.keeper.appliance.as_ref().and_then(|appliance| appliance.places.card.clone()) else {
+            return;
+        };
+        self.tell_figures();
+        let Some(appliance) = self.keeper.appliance.as_ref() else { return };
+        let status = self.control.status(now);
+        let text = status_file::text(&Facts {
+            board: &self.config.board.profile,
+            report: &appliance.provisioned.report,
+            errors: appliance.provisioned.errors.as_ref(),
+            network: appliance.provisioned.network.then_some("a configuration fetched before is in use"),
+            status: &status,
+            addresses: &self.keeper.addresses,
+            image: &self.keeper.image,
+        });
+        let urgent = std::mem::replace(&mut self.keeper.urgent, false);
+        if let Some(text) = self.keeper.status_file.offer(text, urgent, now) {
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = write_card(&card, STATUS, text.as_bytes()) {
+                    tracing::warn!("{}: {error}; status.txt is not written", card.display());
+                }
+            });
+        }
+    }
+}
+
+/// Writes a file to the card, whole or not at all. A card mounted read-only is writable for just so long.
+pub(crate) fn write_card(card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    with_writable(card, || {
+        use std::io::Write;
+        let beside = card.join(format!("{name}.new"));
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, card.join(name))?;
+        std::fs::File::open(card)?.sync_all()
+    })
+}
+
+/// Removes a file from the card.
+pub(crate) fn remove_from_card(card: &Path, name: &str) -> io::Result<()> {
+    with_writable(card, || std::fs::remove_file(card.join(name)))
+}
+
+fn with_writable<T>(card: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let read_only = statvfs(card)?.flags().contains(FsFlags::ST_RDONLY);
+    let remount = |flags: MsFlags| mount(None::<&str>, card, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>);
+    if read_only {
+        remount(MsFlags::MS_NOATIME)?;
+    }
+    let done = work();
+    if read_only {
+        remount(MsFlags::MS_RDONLY | MsFlags::MS_NOATIME)?;
+    }
+    done
+}
+
+/// Each interface that is up, with its addresses; not the loopback, no link-local IPv6.
+fn addresses() -> Vec<String> {
+    use nix::net::if_::InterfaceFlags;
+    let Ok(all) = getifaddrs() else { return Vec::new() };
+    let mut found: Vec<String> = all
+        .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+                (Some(v4), _) => v4.ip().to_string(),
+                (_, Some(v6)) if !v6.ip().is_unicast_link_local() => v6.ip().to_string(),
+                (_, _) => return None,
+            };
+            Some(format!("{} {ip}", interface.interface_name))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found.truncate(16);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_on_the_card_is_whole_and_replaced() {
+        let card = std::env::temp_dir().join(format!("offhook-card-{}", std::process::id()));
+        std::fs::create_dir_all(&card).unwrap();
+        write_card(&card, STATUS, b"one").unwrap();
+        write_card(&card, STATUS, b"two").unwrap();
+        assert_eq!(std::fs::read(card.join(STATUS)).unwrap(), b"two");
+        assert!(!card.join("status.txt.new").exists());
+        remove_from_card(&card, STATUS).unwrap();
+        assert!(!card.join(STATUS).exists());
+        std::fs::remove_dir_all(&card).unwrap();
+    }
+}

@@ -1,0 +1,337 @@
+//! From the files a phone finds to the configuration it runs by; and from that to the files of the system around it.
+//!
+//! ```text
+//! board/NAME/offhook.toml ─┐
+//! state_dir/network.toml ──┼─▶ gather ─▶ config::store::decide ─▶ Provisioned ─▶ setup, driver      `offhook run`
+//! card/offhook.toml ───────┤                                          └──▶ emit ─▶ the system's files   `offhook provision`
+//! state_dir/last-good.toml ┘◀── keep (0600, whole or not at all)
+//! ```
+//!
+//! Precedence itself is made in `config`; here is only where the texts lie.
+
+mod emit;
+pub(crate) mod reset;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use config::store::{Source, Texts};
+use config::{Config, Errors, Layer};
+
+pub(crate) use emit::emit;
+
+/// Where the configuration lies when nobody says otherwise.
+const CONFIG: &str = "/etc/offhook/offhook.toml";
+/// A person's file, on the card and in a board's folder.
+pub(crate) const FILE: &str = "offhook.toml";
+/// The last good configuration, in the state directory.
+pub(crate) const LAST_GOOD: &str = "last-good.toml";
+/// What was fetched, in the state directory.
+pub(crate) const NETWORK: &str = "network.toml";
+/// How the fetched layer is called in errors.
+pub(crate) const NETWORK_NAME: &str = "network configuration";
+
+/// What the command line says about places.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// `--config FILE`
+    pub(crate) config: Option<PathBuf>,
+    /// `--card DIR`
+    pub(crate) card: Option<PathBuf>,
+    /// `--board NAME`
+    pub(crate) board: Option<String>,
+}
+
+/// A configuration, and what is to be told of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Provisioned {
+    /// What the phone runs by.
+    pub(crate) config: Config,
+    /// Where it comes from.
+    pub(crate) source: Source,
+    /// What the network said is part of it.
+    pub(crate) network: bool,
+    /// Everything wrong.
+    pub(crate) errors: Option<Errors>,
+    /// One line.
+    pub(crate) report: String,
+}
+
+impl Provisioned {
+    /// For `status` and the log; `None` when all is as the file says.
+    pub(crate) fn note(&self) -> Option<String> {
+        match (&self.errors, self.source) {
+            (None, Source::File) => None,
+            (Some(errors), _) => Some(format!("{}\n{errors}", self.report)),
+            (None, Source::LastGood | Source::Defaults) => Some(self.report.clone()),
+        }
+    }
+
+    /// The code a phone blinks and beeps: 1 the last good configuration is in use, 2 the defaults are, 3 what the network or the board
+    /// says is not used. `None`: nothing is wrong.
+    pub(crate) fn trouble(&self) -> Option<u8> {
+        self.errors.as_ref()?;
+        Some(match self.source {
+            Source::LastGood => 1,
+            Source::Defaults => 2,
+            Source::File => 3,
+        })
+    }
+}
+
+/// Everything found.
+struct Found {
+    name: String,
+    card: Option<Vec<u8>>,
+    board: Option<(String, Vec<u8>)>,
+    network: Option<Vec<u8>>,
+    last_good: Option<Vec<u8>>,
+    state_dir: PathBuf,
+}
+
+/// Reads every layer.
+fn gather(places: &Places) -> Result<Found, String> {
+    let file = match (&places.config, &places.card) {
+        (Some(file), _) => file.clone(),
+        (None, Some(card)) => card.join(FILE),
+        (None, None) => CONFIG.into(),
+    };
+    let name = match (&places.config, &places.card) {
+        // A person with the card in hand knows no mount points.
+        (None, Some(_)) => FILE.to_owned(),
+        (Some(_), _) | (None, None) => file.display().to_string(),
+    };
+    let card = match fs::read(&file) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if places.config.is_some() => return Err(format!("{name}: {error}; name a file that can be read")),
+        Err(_) => None,
+    };
+    // Where things are kept is itself configured; a bad file's word for it is taken only for the state directory.
+    let alone = card.as_deref().and_then(|bytes| config::load_bytes(bytes, &name).ok());
+    let state_dir = alone
+        .as_ref()
+        .map_or_else(|| state_dir_of(card.as_deref()), |config| config.control.state_dir.clone());
+    let alone = alone.unwrap_or_default();
+    let profile = places.board.clone().unwrap_or(alone.board.profile);
+    let board = alone.board.profile_dir.join(&profile).join(FILE);
+    Ok(Found {
+        board: fs::read(&board).ok().map(|bytes| (board.display().to_string(), bytes)),
+        network: fs::read(state_dir.join(NETWORK)).ok(),
+        last_good: fs::read(state_dir.join(LAST_GOOD)).ok(),
+        name,
+        card,
+        state_dir,
+    })
+}
+
+/// Decides what to run by. With `keep`, a new good text becomes the last good one.
+pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
+    let found = gather(places)?;
+    let layer = |name, bytes| Layer {
+        name,
+        bytes,
+        remote: false,
+    };
+    let decision = config::store::decide(Texts {
+        board: found.board.as_ref().map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
+        network: found.network.as_deref().map(|bytes| Layer {
+            name: NETWORK_NAME,
+            bytes,
+            remote: true,
+        }),
+        card: found.card.as_deref().map(|bytes| layer(found.name.as_str(), bytes)),
+        last_good: found.last_good.as_deref(),
+    });
+    if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
+        let kept = found.state_dir.join(LAST_GOOD);
+        if let Err(error) = crate::setup::keep_safely(&kept, text.0.as_bytes()) {
+            let _ = writeln!(
+                io::stderr(),
+                "offhook: {}: {error}; the last good configuration is not kept",
+                kept.display()
+            );
+        }
+    }
+    let mut config = decision.config;
+    config.control.state_dir = found.state_dir;
+    if let Some(profile) = &places.board {
+        config.board.profile.clone_from(profile);
+    }
+    Ok(Provisioned {
+        config,
+        source: decision.source,
+        network: decision.network,
+        errors: decision.errors,
+        report: decision.report,
+    })
+}
+
+/// Whether a fetched text could be used with everything else there is: the reason why not is for log and `status.txt`.
+#[cfg(test)]
+pub(crate) fn fits(places: &Places, network: &[u8]) -> Result<Config, Errors> {
+    let Ok(found) = gather(places) else {
+        return config::load_bytes(network, NETWORK_NAME);
+    };
+    let layer = |name, bytes| Layer {
+        name,
+        bytes,
+        remote: false,
+    };
+    let top = found.card.as_deref().or(found.last_good.as_deref());
+    let layers: Vec<Layer<'_>> = [
+        found.board.as_ref().map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
+        Some(Layer {
+            name: NETWORK_NAME,
+            bytes: network,
+            remote: true,
+        }),
+        top.filter(|bytes| config::load_bytes(bytes, &found.name).is_ok())
+            .map(|bytes| layer(found.name.as_str(), bytes)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    config::load_layers(&layers)
+}
+
+/// The state directory a broken file names, where that much of it can be read; else the default.
+fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
+    let default = Config::default().control.state_dir;
+    let Some(text) = found.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+        return default;
+    };
+    text.lines()
+        .map(str::trim)
+        .filter_map(|line| line.strip_prefix("state_dir"))
+        .filter_map(|rest| rest.trim_start().strip_prefix('='))
+        .map(|value| value.trim().trim_matches('"'))
+        .find(|value| value.starts_with('/'))
+        .map_or(default, PathBuf::from)
+}
+
+/// Where things are kept, as far as the configuration can be read.
+pub(crate) fn state_dir(places: &Places) -> Result<PathBuf, String> {
+    gather(places).map(|found| found.state_dir)
+}
+
+/// `offhook provision`: the system's files, for what the phone would run by.
+pub(crate) fn provision(places: &Places, folder: &Path) -> Result<(), String> {
+    let provisioned = load(places, false)?;
+    if let Some(note) = provisioned.note() {
+        let _ = writeln!(io::stderr(), "offhook: {note}");
+    }
+    emit(&provisioned.config, folder)
+        .map_err(|error| format!("{}: {error}; give --emit a folder whose parent can be written", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card, a state directory and a profile directory of one test.
+    struct Places3(PathBuf);
+
+    impl Places3 {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("offhook-provision-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            for part in ["card", "state", "profiles/box"] {
+                fs::create_dir_all(folder.join(part)).unwrap();
+            }
+            Self(folder)
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            fs::write(self.0.join(path), text).unwrap();
+        }
+
+        fn card(&self, text: &str) {
+            let head = format!(
+                "[control]\nstate_dir = \"{0}/state\"\n[board]\nprofile_dir = \"{0}/profiles\"\n",
+                self.0.display()
+            );
+            self.write("card/offhook.toml", &format!("{head}{text}"));
+        }
+
+        fn load(&self) -> Provisioned {
+            let places = Places {
+                card: Some(self.0.join("card")),
+                board: Some("box".to_owned()),
+                config: None,
+            };
+            load(&places, true).unwrap()
+        }
+    }
+
+    impl Drop for Places3 {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn every_layer_is_found_where_it_lies() {
+        let places = Places3::new("layers");
+        places.write(
+            "profiles/box/offhook.toml",
+            "[phone]\nname = \"Board\"\nuser = \"board\"\ncountry = \"fr\"\n",
+        );
+        places.write("state/network.toml", "[phone]\nname = \"Net\"\nuser = \"net\"\n");
+        places.card("[phone]\nname = \"Card\"\n");
+        let provisioned = places.load();
+        let phone = &provisioned.config.phone;
+        assert_eq!(
+            (phone.name.as_str(), phone.user.as_str(), phone.country.as_str()),
+            ("Card", "net", "fr")
+        );
+        assert!(provisioned.network && provisioned.note().is_none() && provisioned.trouble().is_none());
+        assert_eq!(provisioned.config.board.profile, "box");
+    }
+
+    #[test]
+    fn a_bad_card_is_told_by_the_name_a_person_knows() {
+        let places = Places3::new("bad");
+        places.card("[phone]\nuser = \"good\"\n");
+        assert_eq!(places.load().config.phone.user, "good");
+        places.card("[phone]\nusr = \"bad\"\n");
+        let provisioned = places.load();
+        assert_eq!((provisioned.config.phone.user.as_str(), provisioned.trouble()), ("good", Some(1)));
+        let note = provisioned.note().unwrap();
+        assert!(
+            note.contains("\noffhook.toml:6:1: ") && note.contains("did you mean `user`?"),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn the_network_may_not_say_where_files_lie_or_who_logs_in() {
+        let places = Places3::new("remote");
+        places.card("");
+        for text in [
+            "[control]\nstate_dir = \"/etc\"\n",
+            "[board.audio]\nplayback = \"wav:/etc/passwd\"\n",
+            "[system]\nssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 mallory\"]\n",
+            "[provision]\nallow_http = true\n",
+        ] {
+            places.write("state/network.toml", text);
+            let provisioned = places.load();
+            assert_eq!((provisioned.network, provisioned.trouble()), (false, Some(3)), "{text}");
+            assert!(provisioned.note().unwrap().contains("only on the card"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fetched_text_is_judged_with_what_the_card_says() {
+        let places = Places3::new("fits");
+        places.card("[network]\nsip_port = 5060\n");
+        let named = Places {
+            card: Some(places.0.join("card")),
+            board: None,
+            config: None,
+        };
+        assert!(fits(&named, b"[phone]\nname = \"Net\"\n").is_ok());
+        assert!(fits(&named, b"[network]\nrtp_ports = [5000, 5099]\n").is_err());
+        assert!(fits(&named, b"[phone]\nnam").is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Factory reset: the phone forgets everything it was told.
+//!
+//! ```text
+//! file on the card, key at power-up, star code ─▶ factory_reset ─┬▶ state directory emptied, and written over where it held secrets
+//!                                                                └▶ offhook.toml on the card becomes the empty example
+//! ```
+//!
+//! The order makes a power cut harmless: what asked for the reset goes last, so that one cut short begins again.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::FILE;
+use crate::driver::{remove_from_card, write_card};
+
+/// Any of these on the card asks for it; Windows likes to add the ending.
+const ASKED_BY: [&str; 2] = ["factory-reset", "factory-reset.txt"];
+
+/// Whether the card asks for it.
+pub(crate) fn is_asked(card: &Path) -> bool {
+    ASKED_BY.iter().any(|name| card.join(name).exists())
+}
+
+/// Forgets everything. A board without a card keeps its configuration file, which somebody else looks after.
+pub(crate) fn factory_reset(state_dir: &Path, card: Option<&Path>) -> io::Result<()> {
+    empty(state_dir)?;
+    let Some(card) = card else { return Ok(()) };
+    write_card(card, FILE, config::example().as_bytes())?;
+    for name in ASKED_BY {
+        if card.join(name).exists() {
+            remove_from_card(card, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is in a folder, but not the folder, which may be a mount point.
+fn empty(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        // No symbolic link is followed: only what lies here is ours.
+        if entry.file_type()?.is_dir() {
+            empty(&entry.path())?;
+            fs::remove_dir(entry.path())?;
+        } else {
+            if entry.file_type()?.is_file() {
+                overwrite(&entry.path())?;
+            }
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Zeros over a file. On flash the old cells may live on; a reader of the file system finds nothing.
+fn overwrite(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let zeros = [0; 4096];
+    let mut left = file.metadata()?.len();
+    while left > 0 {
+        let part = left.min(zeros.len() as u64);
+        file.write_all(&zeros[..part as usize])?;
+        left -= part;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_and_nothing_else_is_touched() {
+        let folder = std::env::temp_dir().join(format!("offhook-reset-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let (state, card) = (folder.join("state"), folder.join("card"));
+        fs::create_dir_all(state.join("crash")).unwrap();
+        fs::create_dir_all(&card).unwrap();
+        fs::write(state.join("last-good.toml"), "password = \"hunter2\"").unwrap();
+        fs::write(state.join("crash/1"), "boom").unwrap();
+        fs::write(folder.join("elsewhere"), "stays").unwrap();
+        std::os::unix::fs::symlink(folder.join("elsewhere"), state.join("link")).unwrap();
+        fs::write(card.join(FILE), "password = \"hunter2\"").unwrap();
+        assert!(!is_asked(&card));
+        fs::write(card.join("factory-reset.txt"), "").unwrap();
+        assert!(is_asked(&card));
+
+        factory_reset(&state, Some(&card)).unwrap();
+        assert!(state.exists() && fs::read_dir(&state).unwrap().next().is_none());
+        assert_eq!(fs::read_to_string(folder.join("elsewhere")).unwrap(), "stays");
+        assert_eq!(fs::read_to_string(card.join(FILE)).unwrap(), config::example());
+        assert!(!is_asked(&card));
+        factory_reset(&folder.join("never-was"), None).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
