@@ -3,6 +3,8 @@
 #   make run          a desk phone on this terminal, with an echo phone to call; without a terminal: one measured call by itself
 #   make test         everything: lints, units, two phones in virtual time, real peers, real devices, aarch64
 #   make cross        the stripped aarch64 binary
+#   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot (an hour or more)
+#   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
 #   make docs         regenerates docs/provisioning.md and the example offhook.toml from the schema
 #
 # Every target installs what it misses from Debian's packages and says so first (scripts/need).
@@ -10,9 +12,9 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: cross-test run test test-unit test-peers test-board cross docs deny clean help
+.PHONY: image flash cross-test run test test-unit test-peers test-board cross docs deny clean help
 help:
-	@sed -n '2,8s/^# \{0,1\}//p' Makefile
+	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
 run:
 	@scripts/need build
@@ -30,6 +32,16 @@ cross:
 
 cross-test:
 	@scripts/cross test
+
+image:
+	@scripts/image
+
+flash:
+	@scripts/need flash
+	@[ -n "$(DEV)" ] || { echo "flash: which card? make flash DEV=/dev/sdX BOARD=rpi-zero2w" >&2; exit 2; }
+	@image="$(IMAGE)"; [ -n "$$image" ] || image=$$(ls -t target/image/offhook-$(or $(BOARD),*)-*.img.xz 2>/dev/null | head -1); \
+	[ -n "$$image" ] || { echo "flash: there is no image; make image BOARD=NAME first, or name one with IMAGE=" >&2; exit 1; }; \
+	scripts/flash "$(DEV)" "$$image"
 
 docs:
 	@scripts/need build

@@ -99,6 +99,8 @@ pub struct Mixer {
     pub volume: Option<u8>,
     /// Switch it on or off.
     pub switch: Option<bool>,
+    /// Choose this of the control's words.
+    pub choice: Option<String>,
 }
 
 /// `[gpio]`

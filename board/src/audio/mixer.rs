@@ -46,6 +46,9 @@ pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
                 wrong.push(format!("{device}: control `{}` has no volume that can be set", setting.control));
             }
         }
+        if let Some(choice) = &setting.choice {
+            wrong.extend(choose(&element, device, &setting.control, choice));
+        }
         if let Some(on) = setting.switch {
             let playback = element
                 .has_playback_switch()
@@ -62,6 +65,28 @@ pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Sets a control that has words; what is wrong otherwise.
+fn choose(element: &Selem<'_>, device: &str, control: &str, choice: &str) -> Option<String> {
+    let items = if element.is_enumerated() {
+        element.get_enum_items().unwrap_or(0)
+    } else {
+        0
+    };
+    let words: Vec<String> = (0..items).filter_map(|item| element.get_enum_item_name(item).ok()).collect();
+    let Some(item) = words.iter().position(|word| word == choice) else {
+        return Some(format!(
+            "{device}: control `{control}` has no choice `{choice}`; it has: {}",
+            words.join(", ")
+        ));
+    };
+    // A control may be one for all channels or one a channel.
+    let set = alsa::mixer::SelemChannelId::all()
+        .iter()
+        .filter(|&&channel| element.set_enum_item(channel, item as u32).is_ok())
+        .count();
+    (set == 0).then(|| format!("{device}: control `{control}` does not take `{choice}`"))
 }
 
 /// The control device of a PCM: `hw:CARD=x,DEV=0`, `plughw:x,0`, `hw:0` → `hw:x`; any other name is its own.
@@ -99,6 +124,7 @@ mod tests {
             control: "Headphone".to_owned(),
             volume: Some(80),
             switch: None,
+            choice: None,
         };
         let wrong = set_mixer("hw:CARD=nothere,DEV=0", &[setting]);
         assert_eq!(wrong.len(), 1);

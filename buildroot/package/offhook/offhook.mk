@@ -14,17 +14,14 @@ OFFHOOK_DEPENDENCIES = alsa-lib host-pkgconf opus
 OFFHOOK_SUBDIR = firmware/app
 OFFHOOK_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target --exclude '/target-*'
 
-# Buildroot vendors crates for downloaded archives only, not for a local tree: done here, by the lock file.
+# Buildroot vendors crates for downloaded archives only, not for a local tree: done here, by the lock file, as soon as the tree is copied.
+# The build itself is offline.
 define OFFHOOK_VENDOR_CRATES
-	mkdir -p $(@D)/.cargo
+	mkdir -p $(@D)/.cargo $(BR_CARGO_HOME)
 	cd $(@D) && $(PKG_CARGO_ENV) flock $(BR_CARGO_HOME)/.br-lock \
 		$(HOST_DIR)/bin/cargo vendor --locked VENDOR > .cargo/config.toml
 endef
-define OFFHOOK_CARGO_HOME
-	mkdir -p $(BR_CARGO_HOME)
-endef
-OFFHOOK_POST_RSYNC_HOOKS += OFFHOOK_CARGO_HOME
-OFFHOOK_PRE_CONFIGURE_HOOKS += OFFHOOK_VENDOR_CRATES
+OFFHOOK_POST_RSYNC_HOOKS += OFFHOOK_VENDOR_CRATES
 
 # Buildroot's cargo infrastructure overrides the release profile by environment: restated, or the phone is built
 # without LTO in sixteen parts.
@@ -32,12 +29,11 @@ OFFHOOK_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_LTO="fat" \
 	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="1" \
 	CARGO_PROFILE_RELEASE_OPT_LEVEL="3" \
-	CARGO_PROFILE_RELEASE_PANIC="abort"
+	CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS="false" \
+	CARGO_PROFILE_RELEASE_PANIC="abort" \
+	CARGO_PROFILE_RELEASE_STRIP="true" \
+	PKG_CONFIG_ALLOW_CROSS="1"
 
-define OFFHOOK_INSTALL_INIT_SYSV
-	$(INSTALL) -D -m 0755 $(BR2_EXTERNAL_OFFHOOK_PATH)/package/offhook/S10offhook \
-		$(TARGET_DIR)/etc/init.d/S10offhook
-endef
 define OFFHOOK_INSTALL_PROFILES
 	mkdir -p $(TARGET_DIR)/usr/share/offhook
 	cp -a $(@D)/board/profiles $(TARGET_DIR)/usr/share/offhook/
@@ -45,3 +41,6 @@ endef
 OFFHOOK_POST_INSTALL_TARGET_HOOKS += OFFHOOK_INSTALL_PROFILES
 
 $(eval $(cargo-package))
+
+# The hook above runs cargo, which Buildroot promises only to later steps.
+$(OFFHOOK_TARGET_RSYNC): | host-rustc

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Validates the external tree against a Buildroot tree:   check.py BUILDROOT_TREE
+
+For each defconfig: it is the one configs.sh makes; every symbol of it exists in the tree; every line of it survives into .config (kconfig
+drops what does not exist or whose dependencies are not met, without a word); every fragment and script it names is there; every download the
+configuration needs has its hash in a .hash file. Exit code 1 and one line each for what is wrong."""
+import glob, json, os, re, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROBLEMS = []
+
+
+def wrong(what):
+    PROBLEMS.append(what)
+    print(what)
+
+
+def lock():
+    with open(os.path.join(HERE, "buildroot.lock")) as file:
+        return dict(line.strip().split("=", 1) for line in file if "=" in line and not line.startswith("#"))
+
+
+def symbols(tree):
+    """Every symbol any Config.in of the tree or of ours defines."""
+    found = set()
+    for top in (tree, HERE):
+        for folder, folders, files in os.walk(top):
+            folders[:] = [name for name in folders if name not in (".git", "output", "dl")]
+            for name in files:
+                if name.startswith("Config.in"):
+                    with open(os.path.join(folder, name), errors="replace") as file:
+                        found.update(re.findall(r"^\s*(?:menu)?config\s+(BR2_\w+)", file.read(), re.M))
+    return found
+
+
+def lines(path):
+    with open(path) as file:
+        return [line.rstrip("\n") for line in file if line.strip() and (not line.startswith("#") or line.endswith("is not set\n"))]
+
+
+def symbol(line):
+    return re.match(r"(?:# )?(\w+)", line).group(1)
+
+
+def value(config, name):
+    found = re.search(rf'^{name}="(.*)"$', config, re.M)
+    return found.group(1).replace("$(BR2_EXTERNAL_OFFHOOK_PATH)", HERE) if found else ""
+
+
+def make(tree, out, *words):
+    done = subprocess.run(["make", "--no-print-directory", "-s", "-C", tree, f"O={out}", f"BR2_EXTERNAL={HERE}", *words],
+                          capture_output=True, text=True)
+    if done.returncode:
+        wrong(f"make {' '.join(words)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return None
+    return done.stdout
+
+
+def hashed(tree):
+    """The file names all .hash files know. Some packages keep theirs in a sister's folder (kernel headers, gcc), so all are read."""
+    names = set()
+    for path in glob.glob(os.path.join(tree, "**", "*.hash"), recursive=True):
+        with open(path, errors="replace") as file:
+            names.update(line.split()[2] for line in file if line[:1] not in "#\n" and len(line.split()) >= 3)
+    return names
+
+
+def check(tree, defconfig, known, hashes, work):
+    name = os.path.basename(defconfig)
+    wanted = lines(defconfig)
+    for line in wanted:
+        if symbol(line) not in known:
+            wrong(f"{name}: no such symbol in this Buildroot: {symbol(line)}")
+    out = os.path.join(work, name)
+    if make(tree, out, name) is None:
+        return
+    with open(os.path.join(out, ".config")) as file:
+        config = file.read()
+    held = set(config.split("\n"))
+    for line in wanted:
+        if line not in held:
+            wrong(f"{name}: did not survive: {line}")
+    fragments = 0
+    for key in ("BR2_LINUX_KERNEL_CONFIG_FRAGMENT_FILES", "BR2_PACKAGE_BUSYBOX_CONFIG_FRAGMENT_FILES", "BR2_ROOTFS_POST_BUILD_SCRIPT",
+                "BR2_ROOTFS_POST_IMAGE_SCRIPT", "BR2_ROOTFS_OVERLAY", "BR2_PACKAGE_RPI_FIRMWARE_CONFIG_FILE",
+                "BR2_PACKAGE_RPI_FIRMWARE_CMDLINE_FILE"):
+        for path in value(config, key).replace("$(OFFHOOK_MORE_FRAGMENTS)", "").split():
+            fragments += 1
+            if not os.path.exists(path):
+                wrong(f"{name}: {key} names {path}, which is not there")
+    told = make(tree, out, "show-info")
+    if told is None:
+        return
+    downloads = 0
+    for package, info in json.loads(told).items():
+        # Our own package is the tree this file lies in.
+        for download in info.get("downloads", []) if package != "offhook" else []:
+            downloads += 1
+            if download["source"] not in hashes:
+                wrong(f"{name}: {package}: no hash for {download['source']}")
+    print(f"{name}: {len(wanted)} lines, {fragments} files, {downloads} downloads checked")
+
+
+def main():
+    tree = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not tree:
+        print("SKIPPED: buildroot check: no tree at hand (make -C buildroot check BUILDROOT=/path/to/buildroot)", file=sys.stderr)
+        return 0
+    if not os.path.isfile(os.path.join(tree, "Config.in.legacy")):
+        print(f"{tree}: this is no Buildroot tree", file=sys.stderr)
+        return 1
+    with open(os.path.join(tree, "Makefile")) as file:
+        version = re.search(r"BR2_VERSION := (\S+)", file.read()).group(1)
+    if version != lock()["VERSION"]:
+        wrong(f"{tree} is Buildroot {version}, buildroot.lock says {lock()['VERSION']}")
+    known, hashes = symbols(tree), hashed(tree)
+    with tempfile.TemporaryDirectory(prefix="offhook-buildroot-") as work:
+        subprocess.run([os.path.join(HERE, "configs.sh"), os.path.join(work, "configs")], check=True)
+        made = {os.path.basename(path) for path in glob.glob(os.path.join(work, "configs", "*"))}
+        ours = sorted(glob.glob(os.path.join(HERE, "configs", "*_defconfig")))
+        if made != {os.path.basename(path) for path in ours}:
+            wrong("configs/ does not have one defconfig for each board: run make -C buildroot configs")
+        for defconfig in ours:
+            made_path = os.path.join(work, "configs", os.path.basename(defconfig))
+            if os.path.exists(made_path) and open(made_path).read() != open(defconfig).read():
+                wrong(f"{os.path.basename(defconfig)} is not what its parts make: run make -C buildroot configs")
+            check(os.path.abspath(tree), defconfig, known, hashes, work)
+    return 1 if PROBLEMS else 0
+
+
+sys.exit(main())
