@@ -30,6 +30,7 @@
 )]
 
 pub mod card;
+pub mod certificates;
 pub mod measure;
 pub mod network;
 pub mod peer;

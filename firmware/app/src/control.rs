@@ -356,6 +356,12 @@ impl Control {
         self.settle(ports, now);
     }
 
+    /// The system's clock was set: what failed for want of the right time is tried again.
+    pub fn handle_clock_set(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+        self.agent.retry_lines(now);
+        self.settle(ports, now);
+    }
+
     /// A datagram could not be delivered (ICMP).
     pub fn handle_unreachable(&mut self, remote: SocketAddr, ports: &mut dyn MediaPorts, now: Instant) {
         self.agent.handle_unreachable(remote, now);

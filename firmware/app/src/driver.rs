@@ -35,7 +35,9 @@ use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
 use crate::identity::{Credentials, IdentityError};
 use crate::net::ports::RtpPorts;
-use crate::net::{Heard, local, seen, tcp, udp};
+use crate::net::tls::Tls;
+use crate::net::tls::clock::Watch;
+use crate::net::{Heard, local, seen, tcp, tls, udp};
 use crate::trust::{self, Known};
 
 pub(crate) use appliance::{remove_from_card, write_card};
@@ -74,7 +76,7 @@ pub enum DriverError {
     /// The SIP port cannot be had.
     #[error("{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind")]
     Bind {
-        /// UDP or TCP.
+        /// UDP, TCP or TLS.
         transport: &'static str,
         /// Which.
         address: SocketAddr,
@@ -107,11 +109,13 @@ struct Driver {
     board: Option<Board>,
     udp: Option<UdpSocket>,
     connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
+    tls: Tls,
+    clock: Watch,
     /// Room for one datagram.
     datagram: Vec<u8>,
     heard: mpsc::Sender<Heard>,
     /// Writes files, one after the other.
-    keeper: mpsc::Sender<(PathBuf, String)>,
+    writer: mpsc::Sender<(PathBuf, String)>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
     keeper: appliance::Keeper,
@@ -144,15 +148,17 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
     let outcome = runtime.block_on(async {
         let (heard, hears) = mpsc::channel(HEARD_A_TURN);
         let local = SocketAddr::new(local::address(setup.config.network.bind), setup.config.network.sip_port);
+        let credentials = credentials(&setup.config);
         let identity = Identity {
             seed: seed()?,
             local,
             card: figures,
             ntp: ntp_now(),
-            credentials: credentials(&setup.config),
+            credentials: credentials.clone(),
             known: known(&setup.config),
         };
         let network = &setup.config.network;
+        let tls = Tls::new(tls::settings(&setup.config), credentials.clone());
         let mut driver = Driver {
             control: Control::new(&setup.config, identity, now),
             ports: RtpPorts::new(
@@ -167,9 +173,11 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             board: setup.board,
             udp: None,
             connections: HashMap::new(),
+            clock: watch_clock(&tls, now),
+            tls,
             datagram: vec![0; udp::MAX_DATAGRAM],
             heard,
-            keeper: keeper(),
+            writer: writer(),
             listeners: Vec::new(),
             local,
             keeper: appliance::Keeper::new(setup.appliance, &setup.config, now),
@@ -272,18 +280,25 @@ impl Driver {
                 local,
                 remote,
                 out,
+                proved,
             } => {
                 self.connections.insert(connection, out);
-                self.control.handle_connected(connection, local, remote, &mut self.ports, now);
+                match proved {
+                    Some(names) => self.control.handle_accepted_tls(connection, remote, names, &mut self.ports, now),
+                    None => self.control.handle_connected(connection, local, remote, &mut self.ports, now),
+                }
             }
             Heard::Bytes { connection, bytes } => {
                 if self.connections.contains_key(&connection) {
                     self.control.handle_stream(connection, &bytes, &mut self.ports, now);
                 }
             }
-            Heard::Closed { connection } => {
+            Heard::Closed { connection, why } => {
                 self.connections.remove(&connection);
-                self.control.handle_closed(connection, &mut self.ports, now);
+                match why {
+                    Some(why) => self.control.handle_refused(connection, &why, &mut self.ports, now),
+                    None => self.control.handle_closed(connection, &mut self.ports, now),
+                }
             }
             Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, &mut self.ports, now),
         }
@@ -319,6 +334,7 @@ impl Driver {
             Ok(socket) => {
                 tcp::listen(address, network.sip_dscp, self.heard.clone()).map_err(|source| refused("TCP", source))?;
                 tracing::info!("SIP on {address}, known to others as {}", self.local);
+                self.listen_for_tls()?;
                 self.udp = Some(socket);
                 self.control.handle_timeout(&mut self.ports, Instant::now());
                 Ok(())
@@ -338,11 +354,43 @@ impl Driver {
         }
     }
 
+    /// Opens the TLS port to those who may come in. A phone whose certificate is damaged says so and goes on without.
+    fn listen_for_tls(&mut self) -> Result<(), DriverError> {
+        use config::schema::Listen;
+        let open = match self.config.tls.listen {
+            Listen::Pinned => !self.config.tls.pins.is_empty(),
+            Listen::All => true,
+            Listen::Off => false,
+        };
+        if !open {
+            return Ok(());
+        }
+        let address = SocketAddr::new(self.config.network.bind, self.config.tls.sip_port_tls);
+        match self.tls.server() {
+            Ok(server) => {
+                let (dscp, pins) = (self.config.network.sip_dscp, self.tls.pins().to_vec());
+                tls::connection::listen(address, dscp, server, pins, self.heard.clone()).map_err(|source| DriverError::Bind {
+                    transport: "TLS",
+                    address,
+                    source,
+                })?;
+                tracing::info!("SIP over TLS on {address}");
+            }
+            Err(why) => tracing::error!("no SIP over TLS on {address}: {why}"),
+        }
+        Ok(())
+    }
+
     /// What is done four times a second: proof of life, counters, a lost card, our own address.
     fn look_after(&mut self) -> Result<(), DriverError> {
         let now = Instant::now();
         self.ticks = self.ticks.wrapping_add(1);
         self.keep_alive(now);
+        let (system, trust) = self.tls.clock().read();
+        if self.clock.look(now, system, trust) {
+            tracing::info!("the clock was set");
+            self.control.handle_clock_set(&mut self.ports, now);
+        }
         self.tell_rights();
         self.link.flush();
         self.mend_card(now);
@@ -397,6 +445,11 @@ impl Driver {
             tracing::error!("{fault}");
         }
     }
+}
+
+fn watch_clock(tls: &Tls, now: Instant) -> Watch {
+    let (system, trust) = tls.clock().read();
+    Watch::new(now, system, trust)
 }
 
 /// Terminates, interrupts and hang-ups of the terminal.
@@ -458,14 +511,14 @@ fn credentials(config: &config::Config) -> Option<Credentials> {
             Credentials::make().ok()
         }
         Err(error @ (IdentityError::Damaged { .. } | IdentityError::Make(_))) => {
-            tracing::error!("no DTLS-SRTP: {error}");
+            tracing::error!("no DTLS-SRTP and no calls over TLS without a server: {error}");
             None
         }
     }
 }
 
 /// Writes files of the state directory, in the order they were given.
-fn keeper() -> mpsc::Sender<(PathBuf, String)> {
+fn writer() -> mpsc::Sender<(PathBuf, String)> {
     let (keep, mut kept) = mpsc::channel::<(PathBuf, String)>(8);
     tokio::spawn(async move {
         while let Some((path, text)) = kept.recv().await {

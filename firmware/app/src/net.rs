@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! udp    SIP datagrams in and out, ICMP errors          ─┐
-//! tcp    connections, one task each                      ├─▶ Heard (mpsc, bounded) ─▶ driver ─▶ Control
+//! tcp    connections, one task each; tls: the same       ├─▶ Heard (mpsc, bounded) ─▶ driver ─▶ Control
 //! lookup NAPTR, SRV, A, AAAA by RFC 3263                ─┘
 //! local  which of our addresses others reach us by
 //! ports  pairs of media sockets out of network.rtp_ports
@@ -12,6 +12,7 @@ pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod ports;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 pub(crate) mod udp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -39,11 +40,16 @@ pub(crate) enum Heard {
         remote: SocketAddr,
         /// Where its bytes to be sent go.
         out: tokio::sync::mpsc::Sender<Vec<u8>>,
+        /// A TLS connection of theirs: who the far end has proved to be.
+        proved: Option<Vec<String>>,
     },
     /// Bytes came in on one.
     Bytes { connection: sip::ConnectionId, bytes: Vec<u8> },
-    /// One is over, or never came to be.
-    Closed { connection: sip::ConnectionId },
+    /// One is over, or never came to be; why, where the owner can do something about it.
+    Closed {
+        connection: sip::ConnectionId,
+        why: Option<String>,
+    },
     /// A name was looked up.
     Found { id: sip::LookupId, targets: Vec<sip::Target> },
 }

@@ -92,13 +92,14 @@ pub(crate) fn sip_user(user: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a SIP address: `sip:[user@]host[:port][;parameters]`.
+/// Checks a SIP address: `sip:` or `sips:`, then `[user@]host[:port][;parameters]`.
 pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
-    let scheme = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("sip:"));
-    if scheme.is_none() {
-        return Err("a SIP address begins with `sip:`".to_owned());
-    }
-    let rest = &text[4..];
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let rest = match (begins("sip:"), begins("sips:")) {
+        (true, _) => &text[4..],
+        (_, true) => &text[5..],
+        (false, false) => return Err("a SIP address begins with `sip:` or `sips:`".to_owned()),
+    };
     if let Some(bad) = rest
         .chars()
         .find(|c| c.is_control() || c.is_whitespace() || !c.is_ascii() || "<>\"\\^`{}|".contains(*c))
@@ -193,6 +194,7 @@ mod tests {
             "SIP:a%20b@[::1];transport=tcp",
             "sip:*31#@pbx",
             "sip:a:pw@host",
+            "sips:kitchen@10.0.0.7:5063",
         ] {
             assert_eq!(sip_uri(good), Ok(()), "{good}");
         }

@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use crate::kind::{Kind, Value, Word};
-use crate::schema::{Account, Codec, Config, Flash, Ipv4Way, Ipv6Way, Keying, PrivacyMode, Secret, Transport, WifiSecurity};
+use crate::schema::{Account, Codec, Config, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode, Secret, Transport, WifiSecurity};
 
 /// A section of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub(crate) enum Section {
     Call,
     Codecs,
     Privacy,
+    Tls,
+    TlsPin,
+    Security,
     Board,
     BoardAudio,
     Control,
@@ -46,6 +49,19 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Call, "call", "How calls behave."),
     (Section::Codecs, "codecs", "How sound is coded."),
     (Section::Privacy, "privacy", "Who else may listen: encryption of the sound."),
+    (
+        Section::Tls,
+        "tls",
+        "Signalling over TLS: for accounts with `transport = \"tls\"` and for calls to `sips:` addresses. Certificate and name of a server \
+         are checked against the SIP domain; there is no way back to TCP or UDP.",
+    ),
+    (
+        Section::TlsPin,
+        "tls.pin",
+        "A phone or server known by the fingerprint of its certificate, whatever else the certificate says: how two phones call each \
+         other in confidence without a server. Repeat the section for each, at most 32. `offhook fingerprint` tells a phone's own.",
+    ),
+    (Section::Security, "security", "Keys and passwords at rest."),
     (Section::Board, "board", "Which board this is."),
     (
         Section::BoardAudio,
@@ -90,6 +106,14 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
 pub(crate) enum Set {
     Config(fn(&mut Config, Value)),
     Account(fn(&mut Account, Value)),
+    Pin(fn(&mut Pin, Value)),
+}
+
+impl Section {
+    /// A list of sections: `[[…]]`.
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self, Self::Account | Self::TlsPin)
+    }
 }
 
 /// What holds when the key is absent.
@@ -119,17 +143,23 @@ pub(crate) struct Key {
 impl Key {
     /// Whether only a text on the phone itself may set it: files and devices of the machine, who may log in, how the network is trusted.
     pub(crate) fn is_local(&self) -> bool {
-        let files = matches!(self.kind, Kind::Path | Kind::Device(_) | Kind::Folder);
+        let files = matches!(self.kind, Kind::Path | Kind::File | Kind::Device(_) | Kind::Folder);
         files
             || matches!(
                 (self.section, self.name),
-                (Section::System, "ssh_keys") | (Section::Provision, "allow_http")
+                (Section::System, "ssh_keys")
+                    | (Section::Provision, "allow_http")
+                    | (Section::Tls, "verify" | "listen")
+                    | (Section::TlsPin, _)
+                    | (Section::Security, _)
             )
     }
 }
 
 /// Most accounts.
 pub(crate) const MOST_ACCOUNTS: usize = 8;
+/// Most pins.
+pub(crate) const MOST_PINS: usize = 32;
 
 const CODECS: &[&str] = &["opus", "g722", "pcmu", "pcma"];
 
@@ -188,6 +218,18 @@ const fn account(
         example,
         doc,
         set: Set::Account(set),
+    }
+}
+
+const fn pin(name: &'static str, kind: Kind, example: &'static str, set: fn(&mut Pin, Value), doc: &'static str) -> Key {
+    Key {
+        section: Section::TlsPin,
+        name,
+        kind,
+        absent: Absent::Required,
+        example,
+        doc,
+        set: Set::Pin(set),
     }
 }
 
@@ -262,9 +304,10 @@ pub(crate) const KEYS: &[Key] = &[
         "Password (digest authentication). Never shown in log or status."),
     account("display_name", Kind::Text(64, false), Absent::Unset("none"), "\"Anna Berg\"", |a, v| a.display_name = Some(v.text()),
         "Name shown to the called party."),
-    account("transport", Kind::Choice(&["udp", "tcp"]), Absent::Default("\"udp\""), "\"tcp\"",
-        |a, v| a.transport = if v.text() == "tcp" { Transport::Tcp } else { Transport::Udp },
-        "How SIP travels to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes."),
+    account("transport", Kind::Choice(&["udp", "tcp", "tls"]), Absent::Default("\"udp\""), "\"tls\"",
+        |a, v| a.transport = match v.text().as_str() { "tls" => Transport::Tls, "tcp" => Transport::Tcp, _ => Transport::Udp },
+        "How SIP travels to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes; `tls` changes to nothing else, \
+         ever."),
     account("registrar", Kind::Host, Absent::Unset("found by `domain`"), "\"10.0.0.2:5060\"", |a, v| a.registrar = Some(v.text()),
         "Where the registrar is, when it is not found by `domain`."),
     account("outbound_proxy", Kind::Host, Absent::Unset("none"), "\"sbc.example.net\"", |a, v| a.outbound_proxy = Some(v.text()),
@@ -305,7 +348,7 @@ pub(crate) const KEYS: &[Key] = &[
 
     key(Section::Call, "auto_answer", Kind::AfterMs(60000), Absent::Default("false"), "true",
         |c, v| c.call.auto_answer_ms = match v { Value::Bool(true) => Some(0), Value::Number(ms) => Some(ms as u32),
-            Value::Bool(false) | Value::Text(_) | Value::Ip(_) | Value::Texts(_) | Value::Ports(..) | Value::Pairs(_) => None },
+            Value::Bool(false) | Value::Text(_) | Value::Ip(_) | Value::Texts(_) | Value::Ports(..) | Value::Pairs(_) | Value::Fingerprint(_) => None },
         "Answer every incoming call by itself: `false` never, `true` at once, or after this many milliseconds. Nobody needs to lift the handset."),
     key(Section::Call, "direct", Kind::Bool, Absent::Default("true"), "false",
         |c, v| c.call.direct = v.bool(),
@@ -357,6 +400,39 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Privacy, "sdes_over_clear", Kind::Bool, Absent::Default("false"), "true",
         |c, v| c.privacy.sdes_over_clear = v.bool(),
         "DANGEROUS: keys of `sdes` may travel by signalling in clear, where everybody on the way can read them and decrypt the call."),
+
+    key(Section::Tls, "ca", Kind::File, Absent::Unset("the system's certificate authorities"), "\"ca.pem\"",
+        |c, v| c.tls.ca = Some(path(v)),
+        "Certificates to trust instead of the system's, as PEM: your own CA, or a PBX's own certificate."),
+    key(Section::Tls, "certificate", Kind::File, Absent::Unset("the phone's own, made at its first start"), "\"phone.pem\"",
+        |c, v| c.tls.certificate = Some(path(v)),
+        "This phone's certificate (and chain) as PEM, shown to servers that ask for one and to those who call it. Needs `key`."),
+    key(Section::Tls, "key", Kind::File, Absent::Unset("the phone's own"), "\"phone.key\"",
+        |c, v| c.tls.key = Some(path(v)),
+        "The private key of `certificate`, as PEM."),
+    key(Section::Tls, "verify", Kind::Bool, Absent::Default("true"), "false",
+        |c, v| c.tls.verify = v.bool(),
+        "`false`: servers are NOT verified, and whoever stands between can listen in. For tests; log and status say so all the time."),
+    key(Section::Tls, "sip_port_tls", Kind::Number(1, 65535), Absent::Default("5061"), "5063",
+        |c, v| c.tls.sip_port_tls = v.number() as u16,
+        "SIP port for TLS."),
+    key(Section::Tls, "listen", Kind::Choice(&["pinned", "all", "off"]), Absent::Default("\"pinned\""), "\"all\"",
+        |c, v| c.tls.listen = match v.text().as_str() { "all" => Listen::All, "off" => Listen::Off, _ => Listen::Pinned },
+        "Who may connect to that port: those of `[[tls.pin]]` (without any, nobody), everybody, or nobody."),
+
+    pin("name", Kind::Text(64, false), "\"kitchen\"", |p, v| p.name = v.text(),
+        "What you call it."),
+    pin("address", Kind::Host, "\"192.168.1.21\"", |p, v| p.address = v.text(),
+        "Where it is. Dial it with a speed dial like `1 = \"sips:phone@192.168.1.21\"`."),
+    pin("fingerprint", Kind::Fingerprint,
+        "\"4A:1B:07:6C:5D:2E:8F:90:A1:B2:C3:D4:E5:F6:07:18:29:3A:4B:5C:6D:7E:8F:90:A1:B2:C3:D4:E5:F6:07:18\"",
+        |p, v| if let Value::Fingerprint(bytes) = v { p.fingerprint = bytes },
+        "SHA-256 of its certificate, as `offhook fingerprint` prints it on that phone."),
+
+    key(Section::Security, "move_secrets", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.security.move_secrets = v.bool(),
+        "`true`: at the next start the passwords in this file are moved into the phone's own folder, where only the phone reads them, and \
+         stand here as \"@moved\". Write a new password over that to change it."),
 
     key(Section::Board, "profile", Kind::Folder, Absent::Default("\"sim\""), "\"rpi-zero2w\"",
         |c, v| c.board.profile = v.text(),

@@ -64,6 +64,10 @@ pub(crate) enum Kind {
     Device(bool),
     /// A path of the file system.
     Path,
+    /// A path of a file that must be there; what is not absolute lies beside `offhook.toml`.
+    File,
+    /// SHA-256 of a certificate.
+    Fingerprint,
     /// The name of a folder, no path.
     Folder,
     /// One of the texts of the appliance.
@@ -82,6 +86,7 @@ pub(crate) enum Value {
     Texts(Vec<String>),
     Ports(u16, u16),
     Pairs(Vec<(String, String)>),
+    Fingerprint([u8; 32]),
 }
 
 impl Value {
@@ -156,6 +161,8 @@ impl Kind {
             | Self::Device(_)
             | Self::Path
             | Self::Word(_)
+            | Self::File
+            | Self::Fingerprint
             | Self::Folder => match value.get_ref() {
                 DeValue::String(text) => self.check_text(text).map_err(|(what, mend)| {
                     let mend = mend.unwrap_or_else(|| self.mend());
@@ -187,6 +194,10 @@ impl Kind {
                 Ok(fine)
             }
             Self::Secret => {
+                if text == crate::secrets::MOVED {
+                    let what = "the password was moved into the phone (`security.move_secrets`), and this phone does not have it";
+                    return Err((what.to_owned(), Some("write the password here again".to_owned())));
+                }
                 if text.chars().count() > MOST_SECRET {
                     return Err(("the password is too long".to_owned(), None));
                 }
@@ -236,7 +247,11 @@ impl Kind {
                 }
                 Ok(fine)
             }
-            Self::Path => {
+            Self::Fingerprint => match fingerprint(text) {
+                Some(bytes) => Ok(Value::Fingerprint(bytes)),
+                None => Err((format!("{shown} is no SHA-256 fingerprint"), None)),
+            },
+            Self::Path | Self::File => {
                 if text.is_empty() {
                     return Err(("the path is empty".to_owned(), None));
                 }
@@ -276,7 +291,8 @@ impl Kind {
             Self::Target => "a number or SIP address",
             Self::SpeedDial(_) => "a table",
             Self::Device(_) => "a sound device",
-            Self::Path => "a path",
+            Self::Path | Self::File => "a path",
+            Self::Fingerprint => "a fingerprint",
             Self::Folder => "the name of a folder",
             Self::Word(word) => word.shape(),
             Self::Words(..) => "a list",
@@ -323,6 +339,8 @@ impl Kind {
             Self::Device(true) => "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned(),
             Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
             Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \"rpi-zero2w\"".to_owned(),
+            Self::File => "write the path of a file in quotes, like \"ca.pem\" (beside this file) or \"/etc/ssl/ca.pem\"".to_owned(),
+            Self::Fingerprint => "write 32 bytes as hexadecimal digits in quotes, with or without colons".to_owned(),
             Self::Path => "write a path in quotes, like \"/run/offhook/ctl.sock\"".to_owned(),
             Self::Word(word) => word.mend().to_owned(),
             Self::Words(word, most) => format!("write a list of at most {most} in brackets; each: {}", word.mend()),
@@ -332,6 +350,22 @@ impl Kind {
 
 /// Longest password in characters.
 const MOST_SECRET: usize = 128;
+
+/// 32 bytes in hexadecimal, with colons or blanks between or not.
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let text = text.trim();
+    let text = text
+        .get(..7)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("sha-256"))
+        .map_or(text, |_| text[7..].trim_start());
+    let mut digits = text.chars().filter(|c| !matches!(c, ':' | ' ')).map(|c| c.to_digit(16));
+    let mut bytes = [0; 32];
+    for byte in &mut bytes {
+        let (high, low) = (digits.next()??, digits.next()??);
+        *byte = (high * 16 + low) as u8;
+    }
+    digits.next().is_none().then_some(bytes)
+}
 
 fn quoted(words: &[&str]) -> String {
     let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -373,7 +407,8 @@ fn is_keyed(text: &str) -> bool {
 }
 
 fn check_target(text: &str) -> Result<(), String> {
-    if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) {
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    if begins("sip:") || begins("sips:") {
         address::sip_uri(text).map_err(|why| format!("{} is no SIP address: {why}", quote(text)))
     } else if address::is_number(text) && text.len() <= 32 {
         Ok(())

@@ -18,6 +18,7 @@ mod kind;
 mod load;
 mod page;
 pub mod schema;
+pub mod secrets;
 pub mod store;
 mod time_zone;
 

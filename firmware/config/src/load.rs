@@ -15,9 +15,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Errors, MAX_ERRORS, Places, Problem, nearest, quote};
-use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, SECTIONS, Section, Set};
+use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, MOST_PINS, SECTIONS, Section, Set};
 use crate::kind::Kind;
-use crate::schema::{Account, Config, WifiSecurity};
+use crate::schema::{Account, Config, Pin, WifiSecurity};
 use crate::{country, schema};
 
 /// Largest configuration file in bytes.
@@ -219,6 +219,7 @@ impl Reader {
         for &(section, path, _) in SECTIONS {
             match section {
                 Section::Account => self.accounts(document),
+                Section::TlsPin => self.pins(document),
                 Section::BoardAudio => {
                     let audio = table(document, "board").and_then(|board| table(board, "audio"));
                     self.section(section, path, audio);
@@ -229,6 +230,8 @@ impl Reader {
                 | Section::Call
                 | Section::Codecs
                 | Section::Privacy
+                | Section::Tls
+                | Section::Security
                 | Section::Board
                 | Section::Control
                 | Section::Wifi
@@ -296,6 +299,9 @@ impl Reader {
         for (name, value) in in_order(found) {
             let known = |name: &str| KEYS.iter().any(|key| key.section == section && key.name == name);
             if known(name.get_ref()) {
+                continue;
+            }
+            if section == Section::Tls && name.get_ref() == "pin" {
                 continue;
             }
             if section == Section::Board && name.get_ref() == "audio" {
@@ -379,6 +385,49 @@ impl Reader {
                 ),
             }
         }
+    }
+
+    fn pins(&mut self, document: &DeTable<'_>) {
+        let Some((name, value)) = table(document, "tls").and_then(|tls| tls.get_key_value("pin")) else {
+            return;
+        };
+        let DeValue::Array(list) = value.get_ref() else {
+            let at = name.span().start;
+            return self.problem(at, "a pin is one of a list", "write `[[tls.pin]]` with two brackets");
+        };
+        for (index, item) in list.iter().enumerate() {
+            let at = item.span().start;
+            if index == MOST_PINS {
+                return self.problem(at, format!("there are {} pins", list.len()), format!("keep at most {MOST_PINS}"));
+            }
+            if let DeValue::Table(found) = item.get_ref() {
+                let pin = self.pin(found, at);
+                self.config.tls.pins.push(pin);
+            } else {
+                self.problem(at, "a pin is a section, not a value", "write `[[tls.pin]]` on a line of its own");
+            }
+        }
+    }
+
+    fn pin(&mut self, found: &DeTable<'_>, at: usize) -> Pin {
+        let mut pin = schema::blank_pin();
+        self.unknown_keys(Section::TlsPin, "tls.pin", found);
+        for key in KEYS.iter().filter(|key| key.section == Section::TlsPin) {
+            let Set::Pin(set) = key.set else { continue };
+            match found.get(key.name) {
+                Some(value) => match key.kind.check(value) {
+                    Ok(value) => set(&mut pin, value),
+                    Err(problems) => self.wrong("tls.pin", key.name, problems),
+                },
+                None if self.complete => self.problem(
+                    at,
+                    format!("this pin has no `{}`", key.name),
+                    format!("add a line like `{} = {}`", key.name, key.example),
+                ),
+                None => {}
+            }
+        }
+        pin
     }
 
     fn account(&mut self, found: &DeTable<'_>, at: usize) -> Account {
@@ -468,6 +517,28 @@ impl Reader {
                 at,
                 "`dial.hotline_after_ms` is set, but there is no `dial.hotline`",
                 "add `hotline = \"NUMBER\"` or remove this line",
+            );
+        }
+        let (port, tls) = (self.config.network.sip_port, self.config.tls.sip_port_tls);
+        if self.right(&["sip_port", "sip_port_tls"]) && port == tls {
+            let at = place("tls", "sip_port_tls").or(place("network", "sip_port")).unwrap_or(0);
+            self.problem(
+                at,
+                format!("`network.sip_port` and `tls.sip_port_tls` are both {port}"),
+                "choose two different ports",
+            );
+        }
+        let given = (self.config.tls.certificate.is_some(), self.config.tls.key.is_some());
+        let half = match given {
+            (true, false) => Some(("certificate", "key")),
+            (false, true) => Some(("key", "certificate")),
+            (true, true) | (false, false) => None,
+        };
+        if let Some((there, missing)) = half.filter(|_| self.right(&["certificate", "key"])) {
+            self.problem(
+                place("tls", there).unwrap_or(0),
+                format!("`tls.{there}` is set, but there is no `tls.{missing}`"),
+                format!("add `{missing} = \"FILE\"` or remove this line"),
             );
         }
         let accounts = &self.config.accounts;

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::country::PLANS;
-use crate::keys::{Absent, KEYS, Key, SECTIONS, Section};
+use crate::keys::{Absent, KEYS, Key, SECTIONS};
 use crate::kind::Kind;
 
 /// The example `offhook.toml`: every key explained, every default as a comment. As it stands it changes nothing.
@@ -22,8 +22,8 @@ pub fn example() -> String {
     for &(section, path, doc) in SECTIONS {
         page.push('\n');
         comment(&mut page, doc);
-        let header = if section == Section::Account {
-            "#[[account]]".to_owned()
+        let header = if section.is_list() {
+            format!("#[[{path}]]")
         } else {
             format!("[{path}]")
         };
@@ -73,8 +73,8 @@ pub fn reference() -> String {
         let _ = writeln!(page, "| {layer} | {place} | {what} |");
     }
     for &(section, path, doc) in SECTIONS {
-        let header = if section == Section::Account {
-            "[[account]]".to_owned()
+        let header = if section.is_list() {
+            format!("[[{path}]]")
         } else {
             format!("[{path}]")
         };
@@ -144,6 +144,7 @@ fn comment(page: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Section;
     use crate::load::load;
     use crate::schema::Config;
 
@@ -205,13 +206,12 @@ mod tests {
                 }
                 let (name, value) = line.strip_prefix('#')?.split_once(" = ")?;
                 let key = KEYS.iter().find(|key| key.section == section && key.name == name)?;
-                (section != Section::Account && matches!(key.absent, Absent::Default(default) if default == value))
-                    .then(|| line[1..].to_owned())
+                (!section.is_list() && matches!(key.absent, Absent::Default(default) if default == value)).then(|| line[1..].to_owned())
             })
             .collect();
         let expected = KEYS
             .iter()
-            .filter(|key| key.section != Section::Account && matches!(key.absent, Absent::Default(_)))
+            .filter(|key| !key.section.is_list() && matches!(key.absent, Absent::Default(_)))
             .count();
         // All but the speed dial table (which has an example) and the hotline's delay (which needs a hotline) stand there.
         assert_eq!(defaults.len(), expected - 1);

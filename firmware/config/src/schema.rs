@@ -35,6 +35,10 @@ pub struct Config {
     pub codecs: Codecs,
     /// `[privacy]`
     pub privacy: Privacy,
+    /// `[tls]` and `[[tls.pin]]`
+    pub tls: Tls,
+    /// `[security]`
+    pub security: Security,
     /// `[board]`
     pub board: Board,
     /// `[control]`
@@ -88,6 +92,8 @@ pub enum Transport {
     Udp,
     /// TCP.
     Tcp,
+    /// TLS, and nothing else.
+    Tls,
 }
 
 /// A secret that never shows in logs or `Debug`.
@@ -221,6 +227,54 @@ pub struct Codecs {
     pub ptime_ms: u8,
 }
 
+/// Whom the TLS port is open to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// Those who are pinned; nobody is, nobody listens.
+    Pinned,
+    /// Everybody.
+    All,
+    /// Nobody.
+    Off,
+}
+
+/// `[tls]`: signalling that nobody on the way can read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tls {
+    /// File of certificates to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// File of this phone's certificate chain, shown to servers that ask and to callers.
+    pub certificate: Option<PathBuf>,
+    /// File of its private key.
+    pub key: Option<PathBuf>,
+    /// `false`: servers are not verified. Dangerous, and told wherever the phone tells anything.
+    pub verify: bool,
+    /// Port for SIP over TLS.
+    pub sip_port_tls: u16,
+    /// Whom it is open to.
+    pub listen: Listen,
+    /// `[[tls.pin]]`
+    pub pins: Vec<Pin>,
+}
+
+/// `[[tls.pin]]`: a phone or server known by its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// What its owner calls it.
+    pub name: String,
+    /// `host` or `host:port`.
+    pub address: String,
+    /// SHA-256 of its certificate.
+    pub fingerprint: [u8; 32],
+}
+
+/// `[security]`: keys and passwords at rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Security {
+    /// Move passwords off the file into the phone's own, closed, folder.
+    pub move_secrets: bool,
+}
+
 /// `[board]`: which board, and what differs from its profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Board {
@@ -306,6 +360,16 @@ pub(crate) fn blank() -> Config {
             sdes_over_clear: false,
             hmac_32: false,
         },
+        tls: Tls {
+            ca: None,
+            certificate: None,
+            key: None,
+            verify: true,
+            sip_port_tls: 0,
+            listen: Listen::Pinned,
+            pins: Vec::new(),
+        },
+        security: Security { move_secrets: false },
         board: Board {
             profile: String::new(),
             profile_dir: PathBuf::new(),
@@ -321,6 +385,15 @@ pub(crate) fn blank() -> Config {
         provision: system::blank_provision(),
         update: Update { url: None },
         codes: system::blank_codes(),
+    }
+}
+
+/// A pin with nothing in it yet.
+pub(crate) fn blank_pin() -> Pin {
+    Pin {
+        name: String::new(),
+        address: String::new(),
+        fingerprint: [0; 32],
     }
 }
 

@@ -85,5 +85,6 @@ impl Lines {
 
 /// A SIP address rather than a number.
 fn is_address(text: &str) -> bool {
-    text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"))
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    begins("sip:") || begins("sips:")
 }

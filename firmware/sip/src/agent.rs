@@ -255,6 +255,16 @@ impl UserAgent {
         self.settle(now);
     }
 
+    /// Registers now whatever waits because it failed (the clock was set, a file was mended).
+    pub fn retry_lines(&mut self, now: Instant) {
+        for line in 0..self.lines.len() {
+            if self.lines.get(line).is_some_and(Line::is_failing) {
+                self.register_line(line, now);
+            }
+        }
+        self.settle(now);
+    }
+
     /// Ends all calls and registrations; tables are empty when their transactions are done.
     pub fn shut_down(&mut self, now: Instant) {
         self.leaving = true;

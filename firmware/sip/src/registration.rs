@@ -127,6 +127,11 @@ impl Line {
         with_transport(SipUri::at(self.public).with_user(&self.user), transport)
     }
 
+    /// Whether its last registration failed and it waits for the next.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0 && self.outgoing.is_none()
+    }
+
     /// The connection it registered over.
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         self.connection

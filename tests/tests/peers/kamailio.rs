@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use offhook_tests::certificates::Issued;
+
 use crate::place::{Place, Running, ports};
 
 pub(crate) struct Kamailio {
@@ -15,6 +17,15 @@ pub(crate) struct Kamailio {
 
 impl Kamailio {
     pub(crate) fn start(place: &Place, algorithm: &str) -> Self {
+        Self::start_with(place, algorithm, None)
+    }
+
+    /// With TLS besides, on `tls_port`, by this certificate.
+    pub(crate) fn start_tls(place: &Place, certificate: &Issued) -> Self {
+        Self::start_with(place, "SHA-256", Some(certificate))
+    }
+
+    fn start_with(place: &Place, algorithm: &str, certificate: Option<&Issued>) -> Self {
         let port = ports();
         let dir = place.join("kamailio");
         std::fs::create_dir_all(&dir).unwrap();
@@ -27,6 +38,18 @@ impl Kamailio {
             .find(|path| std::path::Path::new(path).exists())
             .expect("kamailio's modules are installed");
         let config = dir.join("kamailio.cfg");
+        let (listen_tls, load_tls) = match certificate {
+            None => (String::new(), String::new()),
+            Some(issued) => (
+                format!("enable_tls=yes\ntcp_connection_lifetime=3600\nlisten=tls:127.0.0.1:{}\n", port + 1),
+                format!(
+                    "loadmodule \"tls.so\"\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"certificate\", \"{}\")\n\
+                     modparam(\"tls\", \"private_key\", \"{}\")\nmodparam(\"tls\", \"verify_certificate\", 0)\n",
+                    issued.chain.display(),
+                    issued.key.display()
+                ),
+            ),
+        };
         let text = format!(
             r#"#!KAMAILIO
 debug=1
@@ -35,8 +58,8 @@ children=1
 tcp_children=1
 listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
-mpath="{modules}/"
-loadmodule "tm.so"
+{listen_tls}mpath="{modules}/"
+{load_tls}loadmodule "tm.so"
 loadmodule "sl.so"
 loadmodule "rr.so"
 loadmodule "pv.so"
@@ -85,7 +108,7 @@ request_route {{
         let mut command = Command::new("kamailio");
         // -DD: stays in the foreground, so that it ends with the test; small memories: there are ten of us
         command
-            .args(["-DD", "-E", "-m", "16", "-M", "4", "-Y"])
+            .args(["-DD", "-E", "-m", "32", "-M", "8", "-Y"])
             .arg(dir)
             .arg("-f")
             .arg(config);
@@ -98,6 +121,20 @@ request_route {{
             assert!(Instant::now() < end, "kamailio does not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Where it speaks TLS.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.port + 1
+    }
+
+    /// The `[[account]]` of a user who comes by TLS, for a domain of its own: what its certificate must be for.
+    pub(crate) fn account_tls(&self, user: &str, domain: &str) -> String {
+        format!(
+            "[[account]]\nuser = {user:?}\ndomain = {domain:?}\npassword = \"secret{user}\"\nregistrar = \"127.0.0.1:{0}\"\n\
+             outbound_proxy = \"127.0.0.1:{0}\"\ntransport = \"tls\"\nexpires_s = 60\n",
+            self.tls_port()
+        )
     }
 
     pub(crate) fn log(&self) -> String {

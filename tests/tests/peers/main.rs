@@ -25,3 +25,4 @@ mod place;
 mod registrar;
 mod sipp;
 mod sound;
+mod tls;

@@ -30,6 +30,7 @@ pub(super) fn agent_config(
             transport: match account.transport {
                 config::schema::Transport::Udp => sip::Transport::Udp,
                 config::schema::Transport::Tcp => sip::Transport::Tcp,
+                config::schema::Transport::Tls => sip::Transport::Tls,
             },
             registrar: account.registrar.clone(),
             outbound_proxy: account.outbound_proxy.clone(),
@@ -47,7 +48,7 @@ pub(super) fn agent_config(
         codecs: config.codecs.order.iter().copied().map(crate::negotiate::codec_offered).collect(),
         privacy: crate::negotiate::privacy(config, None, fingerprint),
         local,
-        tls_port: 5061,
+        tls_port: config.tls.sip_port_tls,
         seed,
     }
 }

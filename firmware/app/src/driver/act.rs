@@ -1,5 +1,6 @@
 //! What `Control` wants done, done.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use phone::{Lamp, LampState};
@@ -8,7 +9,7 @@ use super::Driver;
 use crate::audio_thread::{Datagram, Order, Report};
 use crate::control::Output;
 use crate::dtls::Transmit;
-use crate::net::{lookup, tcp, udp};
+use crate::net::{lookup, tcp, tls, udp};
 
 impl Driver {
     /// Carries out everything that waits, sockets first: a stream's packets need them.
@@ -22,17 +23,8 @@ impl Driver {
                     connection,
                     remote,
                     transport,
-                    names: _,
-                } => match transport {
-                    sip::Transport::Tls => {
-                        let now = std::time::Instant::now();
-                        self.control
-                            .handle_refused(connection, "this phone has no TLS yet", &mut self.ports, now);
-                    }
-                    sip::Transport::Tcp | sip::Transport::Udp => {
-                        tcp::connect(connection, remote, self.config.network.sip_dscp, self.heard.clone());
-                    }
-                },
+                    names,
+                } => self.connect(connection, remote, transport, &names),
                 Output::Disconnect(connection) => drop(self.connections.remove(&connection)),
                 Output::Lookup(lookup) => lookup::start(lookup, self.config.network.bind, self.heard.clone()),
                 Output::Media(command) => self.link.send(Order::Media(command)),
@@ -50,6 +42,22 @@ impl Driver {
         // Closing comes after the stop that made it necessary.
         while let Some(stream) = self.ports.closing.pop_front() {
             self.link.send(Order::CloseSockets(stream));
+        }
+    }
+
+    /// Opens a connection. One for TLS is opened by TLS or not at all.
+    fn connect(&mut self, connection: sip::ConnectionId, remote: SocketAddr, transport: sip::Transport, names: &[String]) {
+        let dscp = self.config.network.sip_dscp;
+        match transport {
+            sip::Transport::Udp => {}
+            sip::Transport::Tcp => tcp::connect(connection, remote, dscp, self.heard.clone()),
+            sip::Transport::Tls => match self.tls.client(names, remote) {
+                Ok(side) => tls::connection::connect(connection, side, dscp, self.heard.clone()),
+                Err(why) => {
+                    let now = std::time::Instant::now();
+                    self.control.handle_refused(connection, &why, &mut self.ports, now);
+                }
+            },
         }
     }
 
@@ -99,7 +107,7 @@ impl Driver {
     /// Has a file of the state directory written. A card may take long for that: it is not this thread's to wait for.
     fn keep(&self, file: &'static str, text: String) {
         let path = self.config.control.state_dir.join(file);
-        if self.keeper.try_send((path, text)).is_err() {
+        if self.writer.try_send((path, text)).is_err() {
             tracing::warn!("{file}: the card is too slow; the last change is not kept");
         }
     }

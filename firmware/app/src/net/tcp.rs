@@ -1,5 +1,5 @@
-//! TCP: a listener, and one task a connection. Everything between a task and the driver is bounded; a peer that does not read, or
-//! never says a word, is cut off.
+//! TCP: a listener, and one task a connection (`tls` runs its connections by the same `run`). Everything between a task and the
+//! driver is bounded; a peer that does not read, or never says a word, is cut off.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Heard;
 
 /// Connections others may hold open to us.
-const MAX_ACCEPTED: usize = 64;
+pub(super) const MAX_ACCEPTED: usize = 64;
 /// Messages waiting to be written on one connection.
 const MAX_UNSENT: usize = 64;
 /// How long a connection may take to open.
@@ -22,12 +22,24 @@ const OPENING: Duration = Duration::from_secs(10);
 /// How long a write may take.
 const WRITING: Duration = Duration::from_secs(10);
 /// How long an accepted connection may be silent (RFC 3261 section 18 leaves it to us).
-const SILENCE: Duration = Duration::from_secs(1800);
+pub(super) const SILENCE: Duration = Duration::from_secs(1800);
 /// Numbers of accepted connections begin here; the agent's own stay below.
-const FIRST_ACCEPTED: u64 = 1 << 32;
+static ACCEPTED: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// A number for an accepted connection, never used twice in one run.
+pub(super) fn next_accepted() -> sip::ConnectionId {
+    sip::ConnectionId(ACCEPTED.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Binds and serves the listener in the background.
 pub(crate) fn listen(address: SocketAddr, dscp: u8, heard: mpsc::Sender<Heard>) -> io::Result<()> {
+    let listener = bind(address, dscp)?;
+    tokio::spawn(accept(listener, heard));
+    Ok(())
+}
+
+/// A listening socket, its packets marked.
+pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -35,14 +47,11 @@ pub(crate) fn listen(address: SocketAddr, dscp: u8, heard: mpsc::Sender<Heard>) 
     socket.set_reuseaddr(true)?;
     crate::audio_thread::mark(&socket, address, dscp);
     socket.bind(address)?;
-    let listener = socket.listen(64)?;
-    tokio::spawn(accept(listener, heard));
-    Ok(())
+    socket.listen(64)
 }
 
 async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
     let room = Arc::new(Semaphore::new(MAX_ACCEPTED));
-    let numbers = AtomicU64::new(FIRST_ACCEPTED);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -50,10 +59,10 @@ async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
                 let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
                     continue;
                 };
-                let connection = sip::ConnectionId(numbers.fetch_add(1, Ordering::Relaxed));
+                let connection = next_accepted();
                 let heard = heard.clone();
                 tokio::spawn(async move {
-                    run(stream, connection, heard, Some(SILENCE)).await;
+                    run_plain(stream, connection, heard, Some(SILENCE)).await;
                     drop(permit);
                 });
             }
@@ -70,16 +79,16 @@ pub(crate) fn connect(connection: sip::ConnectionId, remote: SocketAddr, dscp: u
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
         match opened {
-            Ok(stream) => run(stream, connection, heard, None).await,
+            Ok(stream) => run_plain(stream, connection, heard, None).await,
             Err(error) => {
                 tracing::debug!("TCP to {remote}: {error}");
-                let _ = heard.send(Heard::Closed { connection }).await;
+                let _ = heard.send(Heard::Closed { connection, why: None }).await;
             }
         }
     });
 }
 
-async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
+pub(super) async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
     let socket = match remote {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -88,25 +97,39 @@ async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
     socket.connect(remote).await
 }
 
-/// Reads and writes until one side has had enough. The driver ends it by dropping its sender.
-async fn run(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>, silence: Option<Duration>) {
+async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>, silence: Option<Duration>) {
     let (Ok(local), Ok(remote)) = (stream.local_addr().map(super::seen), stream.peer_addr().map(super::seen)) else {
-        let _ = heard.send(Heard::Closed { connection }).await;
+        let _ = heard.send(Heard::Closed { connection, why: None }).await;
         return;
     };
     // SIP messages are whole when they are written; holding them back for more helps nobody.
     let _ = stream.set_nodelay(true);
-    let (out, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
-    let stands = Heard::Connected {
+    let stands = |out| Heard::Connected {
         connection,
         local,
         remote,
         out,
+        proved: None,
     };
-    if heard.send(stands).await.is_err() {
+    run(stream, connection, stands, heard, silence, |_| None).await;
+}
+
+/// Reads and writes until one side has had enough. The driver ends it by dropping its sender. `words` says what an error means for
+/// the owner, where it means something to him.
+pub(super) async fn run<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    connection: sip::ConnectionId,
+    stands: impl FnOnce(mpsc::Sender<Vec<u8>>) -> Heard,
+    heard: mpsc::Sender<Heard>,
+    silence: Option<Duration>,
+    words: impl Fn(&io::Error) -> Option<String>,
+) {
+    let (out, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
+    if heard.send(stands(out)).await.is_err() {
         return;
     }
-    let (mut reader, mut writer) = stream.into_split();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut why = None;
     let mut chunk = vec![0; 4096];
     let patience = silence.unwrap_or(Duration::MAX);
     loop {
@@ -118,16 +141,25 @@ async fn run(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Send
                         return;
                     }
                 }
-                Ok(Ok(_) | Err(_)) | Err(_) => break,
+                Ok(Err(error)) => {
+                    why = words(&error);
+                    break;
+                }
+                Ok(Ok(_)) | Err(_) => break,
             },
             message = unsent.recv() => {
                 let Some(message) = message else { break };
-                match tokio::time::timeout(WRITING, writer.write_all(&message)).await {
+                let writing = async {
+                    writer.write_all(&message).await?;
+                    writer.flush().await
+                };
+                match tokio::time::timeout(WRITING, writing).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => break,
                 }
             }
         }
     }
-    let _ = heard.send(Heard::Closed { connection }).await;
+    let _ = tokio::time::timeout(WRITING, writer.shutdown()).await;
+    let _ = heard.send(Heard::Closed { connection, why }).await;
 }

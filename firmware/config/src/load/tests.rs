@@ -92,6 +92,15 @@ fn every_key_is_effective() {
             (Section::Account, "user") => format!("[[account]]\n{line}\ndomain = \"d\"\n"),
             (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
             (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
+            (Section::TlsPin, name) => {
+                let others = ["name = \"n\"", "address = \"a\"", &format!("fingerprint = \"{}\"", "00".repeat(32))]
+                    .into_iter()
+                    .filter(|other| !other.starts_with(name))
+                    .fold(String::new(), |all, other| all + other + "\n");
+                format!("[[tls.pin]]\n{others}{line}\n")
+            }
+            (Section::Tls, "certificate") if !line.is_empty() => format!("[tls]\nkey = \"k\"\n{line}\n"),
+            (Section::Tls, "key") if !line.is_empty() => format!("[tls]\ncertificate = \"c\"\n{line}\n"),
             (_, "hotline_after_ms") => format!("[dial]\nhotline = \"1\"\n{line}\n"),
             (Section::Wifi, "ssid") => format!("[wifi]\npassword = \"12345678\"\n{line}\n"),
             (Section::Wifi, "security") => format!("[wifi]\n{line}\n"),

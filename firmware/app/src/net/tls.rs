@@ -1,0 +1,316 @@
+//! SIP over TLS: who is believed, who this phone is, and the connections.
+//!
+//! ```text
+//! [tls], [[tls.pin]], identity.pem ─▶ Tls ─▶ client(names, place) ─▶ ClientConfig ─▶ connection::connect ─▶ Heard
+//!                                      └───▶ server()           ─▶ ServerConfig ─▶ connection::listen  ─▶ Heard
+//! clock   which time certificates are judged by          names      is it for this SIP domain?
+//! verify  whom a connection is with                      complaint  what was wrong, in words
+//! dangerous  tls.verify = false
+//! ```
+//!
+//! TLS 1.2 and 1.3 by rustls on ring; older versions and weak ciphers are not in it at all. Sessions are resumed with a server that
+//! was verified by the very same rules.
+
+pub(crate) mod clock;
+pub(crate) mod complaint;
+pub(crate) mod connection;
+pub(crate) mod dangerous;
+pub(crate) mod names;
+mod verify;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::identity::Credentials;
+use clock::Clock;
+use complaint::About;
+use verify::{Anchors, Clients, Servers, Wanted};
+pub(crate) use verify::{Fingerprint, fingerprint};
+
+/// Servers whose settings (and sessions to be resumed) are kept.
+const MOST_KEPT: usize = 32;
+/// Largest file of certificates read.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// A phone or server known by the fingerprint of its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pin {
+    /// What its owner calls it.
+    pub(crate) name: String,
+    /// Where it is: a host name or address.
+    pub(crate) host: String,
+    /// The port it is at, if that counts.
+    pub(crate) port: Option<u16>,
+    /// SHA-256 of its certificate.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl Pin {
+    /// Whether a connection there is with it.
+    fn is_at(&self, names: &[String], remote: SocketAddr) -> bool {
+        let ip = self.host.parse::<IpAddr>();
+        let place = ip.is_ok_and(|ip| ip.to_canonical() == remote.ip().to_canonical())
+            || names.iter().any(|name| name.eq_ignore_ascii_case(&self.host));
+        place && self.port.is_none_or(|port| port == remote.port())
+    }
+
+    /// What its far end may be called.
+    fn names(&self) -> Vec<String> {
+        vec![self.host.to_ascii_lowercase(), self.name.to_ascii_lowercase()]
+    }
+}
+
+/// What the configuration says about TLS.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Certificates to trust instead of the system's.
+    pub(crate) ca: Option<PathBuf>,
+    /// Certificate chain and key this phone shows to servers, and to those who call it.
+    pub(crate) own: Option<(PathBuf, PathBuf)>,
+    /// `tls.verify = false`.
+    pub(crate) unverified: bool,
+    /// `[[tls.pin]]`.
+    pub(crate) pins: Vec<Pin>,
+}
+
+/// Why a file for TLS cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// It cannot be read.
+    #[error("{0}: {1}; put the file there, or mend the path")]
+    Read(PathBuf, std::io::Error),
+    /// It holds something else.
+    #[error("{0}: {1}")]
+    Content(PathBuf, String),
+}
+
+/// A chain of certificates and the key of the first.
+type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// The phone's side of every TLS connection.
+pub(crate) struct Tls {
+    settings: Settings,
+    identity: Option<Credentials>,
+    provider: Arc<CryptoProvider>,
+    clock: Clock,
+    /// Read when the first connection needs them.
+    anchors: Option<Arc<Anchors>>,
+    kept: HashMap<(Vec<String>, Option<Fingerprint>), Arc<ClientConfig>>,
+}
+
+/// What a connection to a server needs.
+pub(crate) struct ClientSide {
+    pub(crate) config: Arc<ClientConfig>,
+    /// Name asked for (SNI).
+    pub(crate) server: ServerName<'static>,
+    pub(crate) about: About,
+}
+
+impl Tls {
+    /// With the phone's own certificate, which direct calls need.
+    pub(crate) fn new(settings: Settings, identity: Option<Credentials>) -> Self {
+        Self {
+            settings,
+            identity,
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            clock: Clock::built(),
+            anchors: None,
+            kept: HashMap::new(),
+        }
+    }
+
+    /// The clock certificates are judged by.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Everything for a connection to a server that must be one of `names` (or the one pinned there); the error is for people.
+    pub(crate) fn client(&mut self, names: &[String], remote: SocketAddr) -> Result<ClientSide, String> {
+        let pin = self.settings.pins.iter().find(|pin| pin.is_at(names, remote)).cloned();
+        let about = About {
+            remote,
+            names: names.to_vec(),
+            pin: pin.as_ref().map(|pin| (pin.name.clone(), pin.fingerprint)),
+            clock: self.clock.read(),
+        };
+        let asked = names.first().and_then(|name| ServerName::try_from(name.clone()).ok());
+        let server = asked.unwrap_or_else(|| ServerName::IpAddress(remote.ip().to_canonical().into()));
+        let pinned = pin.map(|pin| pin.fingerprint);
+        let key = (names.to_vec(), pinned);
+        if let Some(config) = self.kept.get(&key) {
+            let config = Arc::clone(config);
+            return Ok(ClientSide { config, server, about });
+        }
+        let config = Arc::new(self.client_config(names, pinned)?);
+        if self.kept.len() >= MOST_KEPT {
+            self.kept.clear();
+        }
+        self.kept.insert(key, Arc::clone(&config));
+        Ok(ClientSide { config, server, about })
+    }
+
+    fn client_config(&mut self, names: &[String], pinned: Option<Fingerprint>) -> Result<ClientConfig, String> {
+        let provider = Arc::clone(&self.provider);
+        let verifier: Arc<dyn ServerCertVerifier> = match pinned {
+            Some(pinned) => Arc::new(Servers {
+                wanted: Wanted::Pinned(pinned),
+                provider,
+            }),
+            None if self.settings.unverified => Arc::new(dangerous::NoVerification(provider)),
+            None => Arc::new(Servers {
+                wanted: Wanted::Named {
+                    names: names.to_vec(),
+                    anchors: self.anchors().map_err(|error| error.to_string())?,
+                },
+                provider,
+            }),
+        };
+        let builder = ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("TLS: {error}"))?
+            .dangerous() // "dangerous" is to bring a verifier of one's own: `verify` is ours, stricter than the usual one
+            .with_custom_certificate_verifier(verifier);
+        // A certificate of the owner's is shown to every server that asks; the phone's own only to those who know it.
+        let own = match (self.own()?, pinned) {
+            (Some(own), _) => Some(own),
+            (None, Some(_)) => self.identity.as_ref().map(own_of),
+            (None, None) => None,
+        };
+        match own {
+            Some((chain, key)) => builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("tls.certificate and tls.key cannot be used: {error}")),
+            None => Ok(builder.with_no_client_auth()),
+        }
+    }
+
+    /// The side that is called: shows the phone's certificate, lets in whom the pins allow.
+    pub(crate) fn server(&self) -> Result<Arc<ServerConfig>, String> {
+        let own = match self.own()? {
+            Some(own) => own,
+            None => self
+                .identity
+                .as_ref()
+                .map(own_of)
+                .ok_or("this phone has no certificate of its own")?,
+        };
+        let clients = Clients {
+            pinned: self.settings.pins.iter().map(|pin| pin.fingerprint).collect(),
+            provider: Arc::clone(&self.provider),
+        };
+        ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("TLS: {error}"))?
+            .with_client_cert_verifier(Arc::new(clients))
+            .with_single_cert(own.0, own.1)
+            .map(Arc::new)
+            .map_err(|error| format!("tls.certificate and tls.key cannot be used: {error}"))
+    }
+
+    /// The pins, to tell who came in.
+    pub(crate) fn pins(&self) -> &[Pin] {
+        &self.settings.pins
+    }
+
+    fn own(&self) -> Result<Option<Own>, String> {
+        let Some((chain, key)) = &self.settings.own else {
+            return Ok(None);
+        };
+        let certificates = certificates(chain).map_err(|error| error.to_string())?;
+        let text = zeroize::Zeroizing::new(read(key).map_err(|error| error.to_string())?);
+        let key = PrivateKeyDer::from_pem_slice(&text)
+            .map_err(|error| FileError::Content(key.clone(), format!("no private key in it ({error}); write it as PEM")).to_string())?;
+        Ok(Some((certificates, key)))
+    }
+
+    fn anchors(&mut self) -> Result<Arc<Anchors>, FileError> {
+        if let Some(anchors) = &self.anchors {
+            return Ok(Arc::clone(anchors));
+        }
+        let mut roots = RootCertStore::empty();
+        let provisioned = if let Some(path) = &self.settings.ca {
+            let found = certificates(path)?;
+            // One that cannot be an authority may still be a server's own.
+            roots.add_parsable_certificates(found.iter().cloned());
+            found
+        } else {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::warn!("certificates of this system: {error}");
+            }
+            let (good, _) = roots.add_parsable_certificates(found.certs);
+            if good == 0 {
+                tracing::warn!("this system trusts no certificate authority: install ca-certificates, or set tls.ca");
+            }
+            Vec::new()
+        };
+        let anchors = Arc::new(Anchors { roots, provisioned });
+        self.anchors = Some(Arc::clone(&anchors));
+        Ok(anchors)
+    }
+}
+
+/// The phone's own certificate and key.
+fn own_of(identity: &Credentials) -> Own {
+    let chain = vec![CertificateDer::from(identity.certificate().to_vec())];
+    (chain, PrivatePkcs8KeyDer::from(identity.private_key().to_vec()).into())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    let wrong = |error| FileError::Read(path.to_owned(), error);
+    let length = std::fs::metadata(path).map_err(wrong)?.len();
+    if length > MAX_FILE {
+        return Err(FileError::Content(path.to_owned(), format!("{length} bytes are too many")));
+    }
+    std::fs::read(path).map_err(wrong)
+}
+
+/// Every certificate of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let text = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(FileError::Content(
+            path.to_owned(),
+            "no certificate in it; write it as PEM (-----BEGIN CERTIFICATE-----)".to_owned(),
+        )),
+        Err(error) => Err(FileError::Content(path.to_owned(), format!("a broken certificate: {error}"))),
+    }
+}
+
+/// What the configuration says.
+pub(crate) fn settings(config: &config::Config) -> Settings {
+    let tls = &config.tls;
+    if !tls.verify {
+        tracing::error!("{}", dangerous::WARNING);
+    }
+    Settings {
+        ca: tls.ca.clone(),
+        own: tls.certificate.clone().zip(tls.key.clone()),
+        unverified: !tls.verify,
+        pins: tls.pins.iter().map(pin_of).collect(),
+    }
+}
+
+fn pin_of(pin: &config::schema::Pin) -> Pin {
+    // An IPv6 address stands in brackets, so a colon behind them begins the port.
+    let (host, port) = match pin.address.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+        Some(_) | None => (pin.address.as_str(), None),
+    };
+    Pin {
+        name: pin.name.clone(),
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port,
+        fingerprint: pin.fingerprint,
+    }
+}

@@ -1,0 +1,151 @@
+//! What went wrong with a TLS connection, in words that name the thing and the mend: they are what stands in `status`.
+//!
+//! ```text
+//! io::Error ─▶ rustls::Error ─▶ Refusal, dates, alerts ─┬─▶ "the certificate of … expired on …; …"
+//! clock: can it be trusted? ────────────────────────────┘
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, Error};
+
+use super::clock::{Trust, date};
+use super::verify::{Fingerprint, Refusal};
+
+/// What a complaint needs to know of the connection it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) remote: SocketAddr,
+    /// Who was expected.
+    pub(crate) names: Vec<String>,
+    /// The pin that holds there: its name and fingerprint.
+    pub(crate) pin: Option<(String, Fingerprint)>,
+    /// What the phone's clock says, and how far it can be trusted.
+    pub(crate) clock: (Duration, Trust),
+}
+
+impl About {
+    fn server(&self) -> String {
+        let expected = self.names.first().map_or("the far end", String::as_str);
+        format!("{expected} ({})", self.remote)
+    }
+
+    /// Words for an error of a handshake or of a connection.
+    pub(crate) fn complaint(&self, error: &io::Error) -> String {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            return self.tls(tls);
+        }
+        let server = self.server();
+        match error.kind() {
+            io::ErrorKind::TimedOut => format!("{server} does not answer in time: is the address right, does a firewall stand between?"),
+            io::ErrorKind::ConnectionRefused => format!("nobody listens at {server}: is the port right, does the server run?"),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                format!("{server} closed the connection during the TLS handshake: is this its port for TLS?")
+            }
+            _ => format!("no TLS connection to {server}: {error}"),
+        }
+    }
+
+    fn tls(&self, error: &Error) -> String {
+        let server = self.server();
+        match error {
+            Error::InvalidCertificate(wrong) => self.certificate(wrong),
+            Error::AlertReceived(alert) => refused(&server, *alert),
+            Error::PeerIncompatible(why) => {
+                format!("{server} speaks no TLS that is safe enough (1.2 or 1.3 with modern ciphers): {why:?}; its operator must allow it")
+            }
+            Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+                format!("what answers at {server} is not TLS: is this its port for TLS?")
+            }
+            Error::NoCertificatesPresented => format!("{server} shows no certificate: its operator must give it one"),
+            other => format!("no TLS connection to {server}: {other}"),
+        }
+    }
+
+    fn certificate(&self, wrong: &CertificateError) -> String {
+        let server = self.server();
+        match wrong {
+            CertificateError::Expired => self.dated(&format!("the certificate of {server} has expired")),
+            CertificateError::ExpiredContext { not_after, .. } => {
+                let day = date(Duration::from_secs(not_after.as_secs()));
+                self.dated(&format!("the certificate of {server} expired on {day}"))
+            }
+            CertificateError::NotValidYet => self.dated(&format!("the certificate of {server} is not valid yet")),
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                let day = date(Duration::from_secs(not_before.as_secs()));
+                self.dated(&format!("the certificate of {server} is not valid before {day}"))
+            }
+            CertificateError::UnknownIssuer => format!(
+                "the certificate of {server} is signed by nobody this phone trusts; set tls.ca to its CA's certificate, or ask its operator \
+                 for a public one"
+            ),
+            CertificateError::Revoked => format!("the certificate of {server} was revoked; its operator must replace it"),
+            CertificateError::BadSignature => format!("the certificate of {server} is forged or broken: its signature is wrong"),
+            CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
+                Some(Refusal::WrongName { found }) => format!(
+                    "the certificate of {server} is for {found}, not for {}; its operator must issue it for that SIP domain (no wildcard), \
+                     or mend account.domain",
+                    self.names.join(" or ")
+                ),
+                Some(Refusal::NotPinned { found }) => {
+                    let (name, pinned) = match &self.pin {
+                        Some((name, pinned)) => (name.as_str(), crate::identity::colons(pinned)),
+                        None => ("none", "none".to_owned()),
+                    };
+                    format!(
+                        "the certificate of {server} has the fingerprint {}, but [[tls.pin]] {name} says {pinned}; only if that phone was \
+                         replaced, write the new one there",
+                        crate::identity::colons(found)
+                    )
+                }
+                Some(Refusal::Unreadable) | None => format!("the certificate of {server} cannot be used: {other:?}"),
+            },
+            other => format!("the certificate of {server} cannot be used: {other:?}"),
+        }
+    }
+
+    /// A date is wrong: the certificate's, or the phone's own.
+    fn dated(&self, what: &str) -> String {
+        let (now, trust) = self.clock;
+        match trust {
+            Trust::Set => format!("{what}; its operator must renew it"),
+            Trust::Unset => format!(
+                "{what}; or this phone's clock is wrong: it says {} and no time server has set it; tried again when one does",
+                date(now)
+            ),
+            Trust::Impossible => format!(
+                "{what}; this phone's clock is not set: it says {}, before this program was made; waiting for a time server (NTP), then \
+                 trying again",
+                date(now)
+            ),
+        }
+    }
+}
+
+fn refused(server: &str, alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
+            format!(
+                "{server} wants a certificate of this phone: set tls.certificate and tls.key, or have this phone's fingerprint pinned there"
+            )
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => {
+            format!(
+                "{server} does not accept this phone's certificate ({alert:?}): have this phone's fingerprint pinned there, or its CA trusted"
+            )
+        }
+        AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity => {
+            format!("{server} speaks no TLS that is safe enough (1.2 or 1.3): its operator must allow it")
+        }
+        AlertDescription::UnrecognisedName => format!("{server} does not know that name: is account.domain right?"),
+        other => format!("{server} refused the TLS handshake ({other:?})"),
+    }
+}

@@ -1,0 +1,152 @@
+//! TLS connections: ours to servers and phones, theirs to our port. The handshake is done here; what comes after is `tcp::run`'s, as
+//! for any other connection.
+//!
+//! ```text
+//! connect ─▶ TCP ─▶ handshake (verify) ─▶ run      listen ─▶ accept ─▶ handshake (verify) ─▶ run
+//!             └───────┴─▶ Heard::Closed with words               └─▶ counted out, logged
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::{ClientSide, Pin, fingerprint};
+use crate::net::{Heard, seen, tcp};
+
+/// How long TCP may take to open, and then the handshake; both end before the agent tries the next address.
+const OPENING: Duration = Duration::from_secs(5);
+const HANDSHAKE: Duration = Duration::from_secs(4);
+/// Handshakes of others at once: they cost us more than them.
+const MAX_HANDSHAKES: usize = 8;
+/// Bytes rustls may hold back for one connection, each way.
+const MAX_BUFFER: usize = 128 * 1024;
+
+/// Opens a connection in the background; what becomes of it is told.
+pub(crate) fn connect(connection: sip::ConnectionId, side: ClientSide, dscp: u8, heard: mpsc::Sender<Heard>) {
+    tokio::spawn(async move {
+        let about = side.about.clone();
+        let opened = async {
+            let stream = within(OPENING, tcp::open(about.remote, dscp)).await?;
+            let ends = ends(&stream)?;
+            let connector = TlsConnector::from(side.config);
+            let tls = within(
+                HANDSHAKE,
+                connector.connect_with(side.server, stream, |session| session.set_buffer_limit(Some(MAX_BUFFER))),
+            )
+            .await?;
+            Ok::<_, io::Error>((tls, ends))
+        };
+        match opened.await {
+            Ok((tls, (local, remote))) => {
+                let (_, session) = tls.get_ref();
+                tracing::debug!(
+                    "TLS with {}: {:?}, {:?}",
+                    remote,
+                    session.protocol_version(),
+                    session.handshake_kind()
+                );
+                let stands = |out| Heard::Connected {
+                    connection,
+                    local,
+                    remote,
+                    out,
+                    proved: None,
+                };
+                // A server that does not like our certificate says so only now (TLS 1.3).
+                tcp::run(tls, connection, stands, heard, None, |error| Some(about.complaint(error))).await;
+            }
+            Err(error) => {
+                let why = about.complaint(&error);
+                tracing::debug!("{why}");
+                let _ = heard
+                    .send(Heard::Closed {
+                        connection,
+                        why: Some(why),
+                    })
+                    .await;
+            }
+        }
+    });
+}
+
+async fn within<T>(time: Duration, doing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(time, doing).await {
+        Ok(done) => done,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+fn ends(stream: &TcpStream) -> io::Result<(SocketAddr, SocketAddr)> {
+    // SIP messages are whole when they are written; holding them back for more helps nobody.
+    let _ = stream.set_nodelay(true);
+    Ok((seen(stream.local_addr()?), seen(stream.peer_addr()?)))
+}
+
+/// Binds and serves the TLS port in the background.
+pub(crate) fn listen(
+    address: SocketAddr,
+    dscp: u8,
+    config: Arc<ServerConfig>,
+    pins: Vec<Pin>,
+    heard: mpsc::Sender<Heard>,
+) -> io::Result<()> {
+    let listener = tcp::bind(address, dscp)?;
+    tokio::spawn(accept(listener, config, Arc::new(pins), heard));
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, config: Arc<ServerConfig>, pins: Arc<Vec<Pin>>, heard: mpsc::Sender<Heard>) {
+    let room = Arc::new(Semaphore::new(tcp::MAX_ACCEPTED));
+    let busy = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // One too many is closed at once: waiting would block those behind it.
+                let (Ok(permit), Ok(shaking)) = (Arc::clone(&room).try_acquire_owned(), Arc::clone(&busy).try_acquire_owned()) else {
+                    continue;
+                };
+                let (acceptor, pins, heard) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&pins), heard.clone());
+                tokio::spawn(async move {
+                    let opened = async {
+                        let ends = ends(&stream)?;
+                        let bounded = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(MAX_BUFFER));
+                        Ok::<_, io::Error>((within(HANDSHAKE, acceptor.accept_with(stream, bounded)).await?, ends))
+                    };
+                    let opened = opened.await;
+                    drop(shaking);
+                    match opened {
+                        Ok((tls, (local, remote))) => {
+                            let proved = known(&tls, &pins);
+                            let connection = tcp::next_accepted();
+                            let stands = |out| Heard::Connected {
+                                connection,
+                                local,
+                                remote,
+                                out,
+                                proved: Some(proved),
+                            };
+                            tcp::run(tls, connection, stands, heard, Some(tcp::SILENCE), |_| None).await;
+                        }
+                        Err(error) => tracing::debug!("a TLS handshake with us failed: {error}"),
+                    }
+                    drop(permit);
+                });
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Who the far end has proved to be: what its pin says.
+fn known(tls: &tokio_rustls::server::TlsStream<TcpStream>, pins: &[Pin]) -> Vec<String> {
+    let (_, session) = tls.get_ref();
+    let shown = session.peer_certificates().and_then(<[_]>::first).map(fingerprint);
+    let pin = shown.and_then(|shown| pins.iter().find(|pin| pin.fingerprint == shown));
+    pin.map(Pin::names).unwrap_or_default()
+}

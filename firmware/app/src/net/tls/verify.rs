@@ -1,0 +1,217 @@
+//! Whom a TLS connection is with. Promise 1 is kept here: certificate and name are checked, against the SIP domain and not against
+//! whatever host DNS led to.
+//!
+//! ```text
+//! server's certificate ─┬─ pinned place: SHA-256 is the one pinned ─────────────────────────────▶ good
+//!                       └─ else: signed by a trusted CA (or is one provisioned itself), in time ─▶ names: for the SIP domain? ─▶ good
+//! client's certificate ─── SHA-256 is one of the pinned ones ───────────────────────────────────▶ good
+//! anything else ─▶ Refusal: what was wrong with whose certificate
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+
+use super::names::Identities;
+
+/// SHA-256 of a certificate.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// What is wrong with a certificate beyond what rustls has words for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is for other names.
+    WrongName {
+        /// What it is for, in words.
+        found: String,
+    },
+    /// Its fingerprint is not the pinned one.
+    NotPinned {
+        /// What it is.
+        found: Fingerprint,
+    },
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongName { found } => write!(f, "the certificate is for {found}"),
+            Self::NotPinned { found } => write!(f, "the certificate has fingerprint {}", crate::identity::colons(found)),
+            Self::Unreadable => f.write_str("the certificate cannot be read"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    fn into_error(self) -> Error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(self))))
+    }
+}
+
+/// SHA-256 of a certificate.
+pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
+    Sha256::digest(certificate).into()
+}
+
+/// Whom to trust.
+#[derive(Debug)]
+pub(crate) struct Anchors {
+    pub(crate) roots: RootCertStore,
+    /// Certificates provisioned by the owner: a small PBX's own, self-signed one may stand there and is then meant itself.
+    pub(crate) provisioned: Vec<CertificateDer<'static>>,
+}
+
+/// What a server's certificate must be.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// For one of these SIP domains or addresses, by a trusted CA.
+    Named { names: Vec<String>, anchors: Arc<Anchors> },
+    /// This one.
+    Pinned(Fingerprint),
+}
+
+/// Checks servers.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) wanted: Wanted,
+    pub(crate) provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Servers {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.wanted {
+            Wanted::Pinned(pinned) => {
+                let found = fingerprint(end_entity);
+                if found != *pinned {
+                    return Err(Refusal::NotPinned { found }.into_error());
+                }
+            }
+            Wanted::Named { names, anchors } => {
+                let (_, certificate) = x509_parser::parse_x509_certificate(end_entity).map_err(|_| Refusal::Unreadable.into_error())?;
+                if anchors.provisioned.iter().any(|known| known == end_entity) {
+                    in_time(&certificate, now)?;
+                } else {
+                    let parsed = ParsedCertificate::try_from(end_entity)?;
+                    let algorithms = self.provider.signature_verification_algorithms.all;
+                    verify_server_cert_signed_by_trust_anchor(&parsed, &anchors.roots, intermediates, now, algorithms)?;
+                }
+                let identities = Identities::of(&certificate);
+                if !identities.cover(names) {
+                    let found = identities.words();
+                    return Err(Refusal::WrongName { found }.into_error());
+                }
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The dates of a certificate that no CA vouches for.
+fn in_time(certificate: &x509_parser::prelude::X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+    let at = |time: x509_parser::time::ASN1Time| {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0)))
+    };
+    let (not_before, not_after) = (at(certificate.validity().not_before), at(certificate.validity().not_after));
+    if now < not_before {
+        let context = CertificateError::NotValidYetContext { time: now, not_before };
+        return Err(Error::InvalidCertificate(context));
+    }
+    if now > not_after {
+        let context = CertificateError::ExpiredContext { time: now, not_after };
+        return Err(Error::InvalidCertificate(context));
+    }
+    Ok(())
+}
+
+/// Checks those who call us directly: with pins, only who is pinned comes in; without any, everybody, as nobody in particular.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    pub(crate) pinned: Vec<Fingerprint>,
+    pub(crate) provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for Clients {
+    fn client_auth_mandatory(&self) -> bool {
+        !self.pinned.is_empty()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let found = fingerprint(end_entity);
+        if !self.pinned.is_empty() && !self.pinned.contains(&found) {
+            return Err(Refusal::NotPinned { found }.into_error());
+        }
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,160 @@
+//! SIP over TLS through kamailio, by good certificates and bad ones: with a good one phones register and talk, with a bad one they
+//! say what is wrong with it, and nothing is sent another way.
+
+use std::path::Path;
+use std::time::Duration;
+
+use offhook_tests::certificates::{Authority, Issued, Wish, self_signed};
+use serde_json::Value;
+
+use crate::desk::{Desk, Setup};
+use crate::kamailio::Kamailio;
+use crate::place::Place;
+use crate::sound::{Speaker, assert_heard, speech};
+
+/// The SIP domain of these tests: no name server knows it, the registrar is configured by its address.
+const DOMAIN: &str = "pbx.example.org";
+
+fn registered(status: &Value) -> bool {
+    status["lines"][0]["registered"] == true
+}
+
+fn trusting(ca: &Path) -> String {
+    format!("[tls]\nca = {ca:?}\n")
+}
+
+#[test]
+fn two_phones_call_through_kamailio_over_tls() {
+    let place = Place::new("tls-good");
+    let authority = Authority::new(&place.join("certificates"), "good");
+    let kamailio = Kamailio::start_tls(&place, &authority.issue("server", &Wish::dns(DOMAIN)));
+    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let phone = |name: &str, user: &str, says: &Path| {
+        Desk::start(
+            &place,
+            name,
+            Setup {
+                codecs: "\"g722\", \"pcmu\"",
+                microphone: Some(says.to_owned()),
+                direct: false,
+                more: kamailio.account_tls(user, DOMAIN) + &trusting(&authority.file()),
+                ..Setup::default()
+            },
+        )
+    };
+    let (l, r) = (phone("l", "101", &alice), phone("r", "102", &bob));
+    for desk in [&l, &r] {
+        desk.wait("registration", Duration::from_secs(8), registered);
+    }
+    l.lift();
+    l.wait_state("dial_tone");
+    l.press("102#");
+    r.wait_state("ringing");
+    r.lift();
+    l.wait_state("talking");
+    r.wait_state("talking");
+    std::thread::sleep(Duration::from_secs(5));
+    let (ear_of_l, ear_of_r) = (l.ear_now(), r.ear_now());
+    r.hang_up();
+    l.wait_state("congestion");
+    l.hang_up();
+    l.assert_usable();
+    r.assert_usable();
+    assert_heard(&place, "r heard l", &alice, &ear_of_r);
+    assert_heard(&place, "l heard r", &bob, &ear_of_l);
+}
+
+/// One bad certificate: the phone says what is wrong, places no call, and kamailio never hears a word of it.
+fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: &[&str]) {
+    let place = Place::new(&format!("tls-{name}"));
+    let folder = place.join("certificates");
+    let authority = Authority::new(&folder, "good");
+    let kamailio = Kamailio::start_tls(&place, &certificate(&authority, &folder));
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            direct: false,
+            more: kamailio.account_tls("101", DOMAIN) + &trusting(&authority.file()),
+            ..Setup::default()
+        },
+    );
+    let status = desk.wait("an error", Duration::from_secs(12), |status| {
+        status["lines"][0]["error"].is_string()
+    });
+    let error = status["lines"][0]["error"].as_str().unwrap().to_owned();
+    println!("{name}: {error}");
+    assert!(!registered(&status), "{status:#}");
+    for word in told {
+        assert!(error.contains(word), "{word:?} is missing in {error:?}");
+    }
+    assert!(!error.contains("secret101"), "a password shows");
+    desk.lift();
+    desk.wait_state("dial_tone");
+    desk.press("102#");
+    desk.wait_state("congestion");
+    desk.assert_usable();
+    assert!(!registered(&desk.status()));
+    // What it counts as received is everything that came to it, over whatever transport.
+    let sent = desk.status()["counters"]["sip_received"].as_u64();
+    assert_eq!(sent, Some(0), "somebody answered: something went out in the clear");
+}
+
+#[test]
+fn an_expired_certificate_is_refused() {
+    refused(
+        "expired",
+        |authority, _| authority.issue("server", &Wish::dns(DOMAIN).years(2001, 2019)),
+        &["expired on 2019-12-31", DOMAIN, ";"],
+    );
+}
+
+#[test]
+fn a_certificate_of_the_future_is_refused() {
+    refused(
+        "future",
+        |authority, _| authority.issue("server", &Wish::dns(DOMAIN).years(2090, 2098)),
+        &["not valid before 2090-01-01", DOMAIN, ";"],
+    );
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    refused(
+        "wrong-name",
+        |authority, _| authority.issue("server", &Wish::dns("other.example.org")),
+        &["is for other.example.org, not for pbx.example.org", ";"],
+    );
+}
+
+#[test]
+fn a_certificate_by_nobody_we_trust_is_refused() {
+    refused(
+        "unknown-ca",
+        |_, folder| Authority::new(folder, "evil").issue("server", &Wish::dns(DOMAIN)),
+        &["signed by nobody this phone trusts", "tls.ca"],
+    );
+}
+
+#[test]
+fn a_self_signed_certificate_is_refused() {
+    refused(
+        "self-signed",
+        |_, folder| self_signed(folder, "server", &Wish::dns(DOMAIN)),
+        &["signed by nobody this phone trusts", "tls.ca"],
+    );
+}
+
+#[test]
+fn a_wildcard_and_a_common_name_prove_nothing() {
+    refused(
+        "wildcard",
+        |authority, _| authority.issue("server", &Wish::dns("*.example.org")),
+        &["is for *.example.org, not for pbx.example.org"],
+    );
+    let only_cn = Wish {
+        common_name: Some(DOMAIN.into()),
+        ..Wish::default()
+    };
+    refused("cn-only", |authority, _| authority.issue("server", &only_cn), &["no name at all"]);
+}
