@@ -508,3 +508,6 @@ pub(crate) enum Heard {
     /// RTCP BYE.
     Bye,
 }
+
+#[cfg(test)]
+mod long_call;
