@@ -118,7 +118,8 @@ struct Driver {
     writer: mpsc::Sender<(PathBuf, String)>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
-    keeper: appliance::Keeper,
+    /// What makes an appliance of the phone.
+    house: appliance::Keeper,
     ending: Ending,
     ticks: u32,
     /// When shutting down must be over.
@@ -180,7 +181,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             writer: writer(),
             listeners: Vec::new(),
             local,
-            keeper: appliance::Keeper::new(setup.appliance, &setup.config, now),
+            house: appliance::Keeper::new(setup.appliance, &setup.config, now),
             ending: Ending::Quit,
             ticks: 0,
             farewell: None,
@@ -189,12 +190,12 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
         };
         driver.control.set_config_note(setup.config_note);
         let trouble = driver
-            .keeper
+            .house
             .appliance
             .as_ref()
             .and_then(|appliance| appliance.provisioned.trouble());
         driver.control.set_trouble(trouble);
-        driver.keeper.look();
+        driver.house.look();
         let result = driver.live(setup.socket, hears).await;
         driver.link.send(audio_thread::Order::Quit);
         result
@@ -399,7 +400,7 @@ impl Driver {
             self.bind_network()?;
         }
         if self.ticks.is_multiple_of(LOOK_EVERY) {
-            self.keeper.look();
+            self.house.look();
         }
         if self.ticks.is_multiple_of(4) {
             self.tell_card(now);

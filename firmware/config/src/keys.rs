@@ -150,8 +150,7 @@ impl Key {
                 (Section::System, "ssh_keys")
                     | (Section::Provision, "allow_http")
                     | (Section::Tls, "verify" | "listen")
-                    | (Section::TlsPin, _)
-                    | (Section::Security, _)
+                    | (Section::TlsPin | Section::Security, _)
             )
     }
 }

@@ -138,6 +138,7 @@ mod tests {
             local: "10.0.0.2:5060".parse().unwrap(),
             card: (48_000, 240),
             ntp: 0,
+            known: crate::trust::Known::default(),
             credentials: None,
         };
         Control::new(&config::load(toml, "f").unwrap(), identity, now).status(now)

@@ -71,7 +71,7 @@ impl Keeper {
 impl Driver {
     /// Once a tick: alive, and for long enough to be proven?
     pub(super) fn keep_alive(&mut self, now: Instant) {
-        let verdict = self.keeper.health.tick(self.link.shared().heartbeat(), self.has_card(), now);
+        let verdict = self.house.health.tick(self.link.shared().heartbeat(), self.has_card(), now);
         if verdict.feed
             && let Some(board) = self.board.as_mut()
         {
@@ -83,8 +83,8 @@ impl Driver {
     }
 
     fn tell_good(&mut self) {
-        let Some(appliance) = self.keeper.appliance.as_ref() else { return };
-        let flag = self.keeper.run_dir.join(SLOT_GOOD);
+        let Some(appliance) = self.house.appliance.as_ref() else { return };
+        let flag = self.house.run_dir.join(SLOT_GOOD);
         if let Err(error) = std::fs::write(&flag, "") {
             tracing::warn!("{}: {error}", flag.display());
         }
@@ -100,11 +100,11 @@ impl Driver {
 
     /// Offers `status.txt` what it should say now.
     pub(super) fn tell_card(&mut self, now: Instant) {
-        let Some(card) = self.keeper.appliance.as_ref().and_then(|appliance| appliance.places.card.clone()) else {
+        let Some(card) = self.house.appliance.as_ref().and_then(|appliance| appliance.places.card.clone()) else {
             return;
         };
         self.tell_figures();
-        let Some(appliance) = self.keeper.appliance.as_ref() else { return };
+        let Some(appliance) = self.house.appliance.as_ref() else { return };
         let status = self.control.status(now);
         let text = status_file::text(&Facts {
             board: &self.config.board.profile,
@@ -112,11 +112,11 @@ impl Driver {
             errors: appliance.provisioned.errors.as_ref(),
             network: appliance.provisioned.network.then_some("a configuration fetched before is in use"),
             status: &status,
-            addresses: &self.keeper.addresses,
-            image: &self.keeper.image,
+            addresses: &self.house.addresses,
+            image: &self.house.image,
         });
-        let urgent = std::mem::replace(&mut self.keeper.urgent, false);
-        if let Some(text) = self.keeper.status_file.offer(text, urgent, now) {
+        let urgent = std::mem::replace(&mut self.house.urgent, false);
+        if let Some(text) = self.house.status_file.offer(text, urgent, now) {
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = write_card(&card, STATUS, text.as_bytes()) {
                     tracing::warn!("{}: {error}; status.txt is not written", card.display());
