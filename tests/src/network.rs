@@ -125,7 +125,7 @@ impl Default for Link {
 }
 
 /// What a rule does with a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// The link decides.
     Pass,
@@ -135,6 +135,8 @@ pub enum Fate {
     Delay(Duration),
     /// It comes this many times more.
     Copy(u32),
+    /// Somebody on the way makes this of it.
+    Rewrite(Vec<u8>),
 }
 
 /// A scripted impairment: looks at each packet before the link does.
@@ -248,7 +250,7 @@ impl Network {
     }
 
     /// Sends a datagram.
-    pub fn send(&mut self, datagram: Datagram, now: Time) {
+    pub fn send(&mut self, mut datagram: Datagram, now: Time) {
         self.counters.sent += 1;
         let mut late = Duration::ZERO;
         let mut extra = 0;
@@ -262,6 +264,7 @@ impl Network {
                 }
                 Fate::Delay(more) => late += more,
                 Fate::Copy(more) => extra += more,
+                Fate::Rewrite(bytes) => datagram.bytes = bytes,
             }
         }
         let way = self.way(datagram.from.ip(), datagram.to.ip());

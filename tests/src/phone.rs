@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use board::BoardEvent;
 use media::{Command, Engine, EngineConfig, PacketKind, Protocol, StreamId};
-use offhook::control::{Control, Identity, MediaPorts, Output};
+use offhook::control::{Control, Identity, MediaPorts, Output, Request};
 use offhook::identity::Credentials;
 use offhook::trust::Known;
 use phone::{Lamp, LampState};
@@ -202,6 +202,13 @@ impl SimPhone {
     pub fn board(&mut self, event: BoardEvent, network: &mut Network, now: Time) {
         self.control.handle_board(event, &mut self.ports, self.base + now);
         self.obey(network, now);
+    }
+
+    /// Somebody asks for something by `ctl`.
+    pub fn request(&mut self, request: &Request, network: &mut Network, now: Time) -> Result<(), String> {
+        let done = self.control.handle_request(request, &mut self.ports, self.base + now);
+        self.obey(network, now);
+        done.map(drop)
     }
 
     /// A datagram came to one of its sockets.

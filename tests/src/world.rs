@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use board::BoardEvent;
+use offhook::control::Request;
 use phone::State;
 use rand_core::Rng;
 
@@ -444,6 +445,12 @@ impl World {
         self.lift(r);
         self.expect_state(r, State::Talking, secs(5));
         self.expect_state(l, State::Talking, secs(5));
+    }
+
+    /// What `ctl` asks of a phone.
+    pub fn request(&mut self, id: PhoneId, request: &Request) -> Result<(), String> {
+        let now = self.now;
+        self.phones[id.0].request(request, &mut self.network, now)
     }
 
     /// Orderly shutdown of a phone.

@@ -14,6 +14,7 @@
 
 mod calls;
 mod drift;
+mod dtls;
 mod fork;
 mod hold;
 mod hostile;
