@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     pub(crate) devices: Option<(String, String)>,
     /// Environment of the process.
     pub(crate) env: Vec<(String, String)>,
+    /// Address of its sockets.
+    pub(crate) bind: String,
 }
 
 impl Default for Setup {
@@ -41,6 +43,7 @@ impl Default for Setup {
             speed: vec![],
             devices: None,
             env: vec![],
+            bind: "127.0.0.1".to_owned(),
         }
     }
 }
@@ -74,9 +77,10 @@ impl Desk {
             .map_or("silence".to_owned(), |path| format!("wav:{}", path.display()));
         let (capture, playback) = setup.devices.clone().unwrap_or((capture, format!("wav:{}", ear.display())));
         let mut text = format!(
-            "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {base}\nrtp_ports = [{}, {}]\n\
+            "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\nrtp_ports = [{}, {}]\n\
              [control]\nsocket = {socket:?}\nstate_dir = {:?}\n[board]\nprofile = \"sim\"\n[board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
              [codecs]\norder = [{}]\n",
+            setup.bind,
             base + 10,
             base + 59,
             dir.join("state"),

@@ -13,19 +13,26 @@ pub(crate) struct Kamailio {
     dir: PathBuf,
     config: PathBuf,
     process: Running,
+    address: String,
 }
 
 impl Kamailio {
     pub(crate) fn start(place: &Place, algorithm: &str) -> Self {
-        Self::start_with(place, algorithm, None)
+        Self::start_with(place, algorithm, None, "127.0.0.1")
     }
 
     /// With TLS besides, on `tls_port`, by this certificate.
     pub(crate) fn start_tls(place: &Place, certificate: &Issued) -> Self {
-        Self::start_with(place, "SHA-256", Some(certificate))
+        Self::start_with(place, "SHA-256", Some(certificate), "127.0.0.1")
     }
 
-    fn start_with(place: &Place, algorithm: &str, certificate: Option<&Issued>) -> Self {
+    /// Listening on this address; its domain and realm stay `127.0.0.1`.
+    #[allow(dead_code)] // asked by the tests of the image
+    pub(crate) fn start_at(place: &Place, algorithm: &str, address: &str) -> Self {
+        Self::start_with(place, algorithm, None, address)
+    }
+
+    fn start_with(place: &Place, algorithm: &str, certificate: Option<&Issued>, address: &str) -> Self {
         let port = ports();
         let dir = place.join("kamailio");
         std::fs::create_dir_all(&dir).unwrap();
@@ -56,8 +63,8 @@ debug=1
 log_stderror=yes
 children=1
 tcp_children=1
-listen=udp:127.0.0.1:{port}
-listen=tcp:127.0.0.1:{port}
+listen=udp:{address}:{port}
+listen=tcp:{address}:{port}
 {listen_tls}mpath="{modules}/"
 {load_tls}loadmodule "tm.so"
 loadmodule "sl.so"
@@ -99,6 +106,7 @@ request_route {{
             dir,
             config,
             process,
+            address: address.to_owned(),
         };
         kamailio.wait_up();
         kamailio
@@ -117,7 +125,7 @@ request_route {{
 
     fn wait_up(&self) {
         let end = Instant::now() + Duration::from_secs(8);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while std::net::TcpStream::connect((self.address.as_str(), self.port)).is_err() {
             assert!(Instant::now() < end, "kamailio does not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -154,9 +162,9 @@ request_route {{
     /// The `[[account]]` of a user.
     pub(crate) fn account(&self, user: &str, password: &str, transport: &str) -> String {
         format!(
-            "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\nregistrar = \"127.0.0.1:{0}\"\noutbound_proxy = \"127.0.0.1:{0}\"\n\
+            "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\nregistrar = \"{1}:{0}\"\noutbound_proxy = \"{1}:{0}\"\n\
              transport = {transport:?}\nexpires_s = 60\n",
-            self.port
+            self.port, self.address
         )
     }
 }

@@ -74,6 +74,12 @@ impl Running {
         self.wait(limit)
     }
 
+    /// It ended by itself.
+    #[allow(dead_code)] // asked by the tests of the image
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its own end.
     pub(crate) fn wait(&mut self, limit: Duration) -> Option<i32> {
         let end = Instant::now() + limit;

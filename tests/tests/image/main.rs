@@ -1,0 +1,35 @@
+//! The image, booted: the card as a person flashes it, in QEMU's `virt` machine, from its first sector to a call.
+//!
+//! ```text
+//!  card image (tests/image/build.sh) ─▶ firmware.sh (slot) ─▶ QEMU ─▶ init ─▶ phone
+//!     ▲ mtools: offhook.toml, updates      │ lines (qtest)  │ sound card (PulseAudio)   │ wire (tap)
+//!     └ status.txt                       hook, keypad     ear, mouth              host: offhook, kamailio, DHCP
+//! ```
+//!
+//! Run by `scripts/test image`, in a network namespace of its own. The kernel is Debian's and the processor is emulated, so times are the
+//! machine's, not a board's; what is compared with what was said is the sound.
+
+// A test fails by panicking and reports by printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+// Configuration files are written as text, paths in quotes.
+#![allow(clippy::unnecessary_debug_formatting, clippy::format_push_string, clippy::needless_pass_by_value)]
+
+mod card;
+#[path = "../peers/desk.rs"]
+#[allow(dead_code)]
+mod desk;
+#[path = "../peers/kamailio.rs"]
+#[allow(dead_code)]
+mod kamailio;
+mod lines;
+mod machine;
+#[path = "../peers/place.rs"]
+#[allow(dead_code)]
+mod place;
+mod power;
+mod room;
+#[path = "../peers/sound.rs"]
+#[allow(dead_code)]
+mod sound;
+mod start;
+mod update;

@@ -1,0 +1,198 @@
+//! What stands around the phone: a wire to this machine with a DHCP server at its end, and a room with an ear and a mouth.
+//!
+//! ```text
+//!  phone ◀─ tap ─▶ 10.77.N.1: offhook, kamailio, udhcpd        phone's card ─▶ sink `ear` ─▶ parec (WAV)
+//!                                                              phone's card ◀─ sink `mouth` ◀─ paplay (WAV)
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::machine::Plugs;
+use crate::place::{Place, Running};
+
+/// A wire of its own, in the test's network namespace.
+pub(crate) struct Wire {
+    pub(crate) tap: String,
+    /// This machine's address on it.
+    pub(crate) host: String,
+    /// The address DHCP gives the phone.
+    pub(crate) phone: String,
+    number: u8,
+    dhcp: Option<Running>,
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("ip").args(arguments).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "ip {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
+}
+
+impl Wire {
+    /// Makes it, or says why it cannot be made here.
+    pub(crate) fn new(number: u8) -> Result<Self, String> {
+        let tap = format!("offhook{number}");
+        let host = format!("10.77.{number}.1");
+        ip(&["tuntap", "add", &tap, "mode", "tap"])?;
+        ip(&["addr", "add", &format!("{host}/24"), "dev", &tap])?;
+        ip(&["link", "set", &tap, "up"])?;
+        Ok(Self {
+            tap,
+            host,
+            phone: format!("10.77.{number}.20"),
+            number,
+            dhcp: None,
+        })
+    }
+
+    /// A DHCP server that gives the phone its address, and these lines besides.
+    pub(crate) fn serve_dhcp(&mut self, place: &Place, more: &str) {
+        let file = place.join(&format!("udhcpd-{}.conf", self.number));
+        let text = format!(
+            "interface {tap}\nstart {phone}\nend {phone}\nlease_file {dir}/leases\npidfile {dir}/udhcpd.pid\nmin_lease 60\n\
+             opt subnet 255.255.255.0\nopt router {host}\nopt dns {host}\nopt lease 3600\n{more}",
+            tap = self.tap,
+            phone = self.phone,
+            host = self.host,
+            dir = place.path().display(),
+        );
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(place.join("leases"), "").unwrap();
+        self.dhcp = Some(Running::start(
+            Command::new("busybox").args(["udhcpd", "-f"]).arg(&file),
+            &place.join("udhcpd.log"),
+        ));
+    }
+
+    /// The server is unplugged.
+    pub(crate) fn end_dhcp(&mut self) {
+        self.dhcp = None;
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        ip(&["link", "del", &self.tap]).ok();
+    }
+}
+
+/// Ear and mouth at the phone's emulated card.
+pub(crate) struct Room {
+    socket: PathBuf,
+    home: PathBuf,
+    _pulse: Running,
+}
+
+impl Room {
+    pub(crate) fn new(place: &Place) -> Self {
+        let home = place.join("room");
+        std::fs::create_dir_all(home.join("run")).unwrap();
+        let socket = home.join("native");
+        let script = home.join("room.pa");
+        std::fs::write(
+            &script,
+            format!(
+                "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
+                 load-module module-null-sink sink_name=ear rate=48000 channels=1\nload-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
+                socket.display()
+            ),
+        )
+        .unwrap();
+        let mut command = Command::new("pulseaudio");
+        command
+            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+            .arg(&script)
+            .env("HOME", &home)
+            .env("XDG_RUNTIME_DIR", home.join("run"));
+        let pulse = Running::start(&mut command, &home.join("log"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while !socket.exists() {
+            assert!(
+                Instant::now() < end,
+                "pulseaudio does not start:\n{}",
+                std::fs::read_to_string(home.join("log")).unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self {
+            socket,
+            home,
+            _pulse: pulse,
+        }
+    }
+
+    fn server(&self) -> String {
+        format!("unix:{}", self.socket.display())
+    }
+
+    /// Plugs the phone's card into the room.
+    pub(crate) fn plug(&self, plugs: &mut Plugs) {
+        let card = format!(
+            "pa,id=card,server={},out.name=ear,in.name=mouth.monitor,out.latency=80000,in.latency=80000",
+            self.server()
+        );
+        plugs.sound = vec!["-audiodev".to_owned(), card];
+        plugs.env = vec![
+            ("PULSE_SERVER".to_owned(), self.server()),
+            ("HOME".to_owned(), self.home.display().to_string()),
+        ];
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("PULSE_SERVER", self.server())
+            .env("HOME", &self.home)
+            .env("XDG_RUNTIME_DIR", self.home.join("run"));
+        command
+    }
+
+    /// Records what the earpiece plays, until the guard is dropped.
+    pub(crate) fn listen(&self, file: &Path) -> Running {
+        let mut command = self.client("parec");
+        command
+            .args([
+                "-d",
+                "ear.monitor",
+                "--format=s16le",
+                "--rate=48000",
+                "--channels=1",
+                "--latency-msec=20",
+                "--file-format=wav",
+            ])
+            .arg(file);
+        Running::start(&mut command, &self.home.join("parec.log"))
+    }
+
+    /// Speaks into the microphone, until the guard is dropped or the file is at its end.
+    pub(crate) fn speak(&self, file: &Path) -> Running {
+        let mut command = self.client("paplay");
+        command.args(["-d", "mouth"]).arg(file);
+        Running::start(&mut command, &self.home.join("paplay.log"))
+    }
+}
+
+/// What a recording holds from `from` seconds on, at 8 kHz.
+pub(crate) fn samples_8k(recording: &Path) -> Vec<i16> {
+    let out = recording.with_extension("8k.wav");
+    let done = Command::new("sox")
+        .arg("--ignore-length")
+        .arg(recording)
+        .args(["-r", "8000", "-c", "1", "-b", "16", "-e", "signed"])
+        .arg(&out)
+        .output()
+        .expect("sox runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    hound::WavReader::open(&out)
+        .unwrap()
+        .into_samples::<i16>()
+        .map(Result::unwrap)
+        .collect()
+}

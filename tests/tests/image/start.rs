@@ -1,0 +1,253 @@
+//! From power to a call, and what a start survives: a wrong file, a damaged data partition, a dead phone, a crashed kernel.
+
+use std::time::{Duration, Instant};
+
+use offhook_tests::measure::{level_dbfs, peak_near, share_of_power};
+
+use crate::desk::{Desk, Setup};
+use crate::kamailio::Kamailio;
+use crate::machine::{Machine, Plugs};
+use crate::place::Place;
+use crate::room::{Room, Wire, samples_8k};
+use crate::sound::{Speaker, assert_heard, speech};
+
+/// Longest start: an emulated processor on a machine that has other work, too.
+pub(crate) const START: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(30);
+
+/// A wire, or the reason why this test is skipped.
+macro_rules! wire {
+    ($test:expr, $number:expr) => {
+        match Wire::new($number) {
+            Ok(wire) => wire,
+            Err(why) => {
+                eprintln!("SKIPPED: {}: no tap device can be made here: {why}", $test);
+                return;
+            }
+        }
+    };
+}
+
+/// Sectors written to the card since it was switched on.
+fn written(machine: &mut Machine) -> u64 {
+    let text = machine.shell("cat /sys/block/vda/stat");
+    text.split_whitespace()
+        .nth(6)
+        .and_then(|word| word.parse().ok())
+        .expect("the seventh field")
+}
+
+/// The card is written to a folder, the handset lifted, keys pressed: a phone.
+#[test]
+fn from_the_card_to_a_call() {
+    let mut wire = wire!("from_the_card_to_a_call", 1);
+    let place = Place::new("image-call");
+    wire.serve_dhcp(&place, "");
+    let kamailio = Kamailio::start_at(&place, "MD5", &wire.host);
+    let (alice, bob) = (speech(&place, Speaker::Alice, 48000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let far = Desk::start(
+        &place,
+        "far",
+        Setup {
+            microphone: Some(bob.clone()),
+            auto_answer: true,
+            bind: wire.host.clone(),
+            ..Setup::default()
+        },
+    );
+    let room = Room::new(&place);
+    let mut plugs = Plugs {
+        tap: Some(wire.tap.clone()),
+        ..Plugs::default()
+    };
+    room.plug(&mut plugs);
+    let mut machine = Machine::new(&place, "phone", plugs);
+    machine.card.write(
+        "offhook.toml",
+        format!(
+            "[phone]\ncountry = \"de\"\n{}[codecs]\norder = [\"pcmu\"]\n[call]\ndirect = true\n[dial.speed]\n507 = \"sip:far@{}:{}\"\n",
+            kamailio.account("101", "secret101", "udp"),
+            wire.host,
+            far.sip_port
+        )
+        .as_bytes(),
+    );
+    // Off hook from the first moment: the dial tone is the sign that the phone is ready.
+    let ear = place.join("ear.wav");
+    let listening = room.listen(&ear);
+    let listens_since = Instant::now();
+    assert_eq!(machine.power(), "a");
+    machine.lines().hook(true);
+    machine.wait_up(START);
+    machine.wait_state("dial_tone", SOON);
+    std::thread::sleep(Duration::from_secs(4));
+    let lead = machine.since().duration_since(listens_since).as_secs_f64();
+    drop(listening);
+
+    // The German dial tone is 425 Hz, and nothing else is heard.
+    let heard = samples_8k(&ear);
+    let last = &heard[heard.len() - 8000 - 4000..heard.len() - 4000];
+    let (hz, _) = peak_near(last, 8000, 425.0, 20.0);
+    println!(
+        "dial tone: {hz:.1} Hz, {:.1} dBFS, {:.3} of the power",
+        level_dbfs(last),
+        share_of_power(last, 8000, &[hz])
+    );
+    assert!((hz - 425.0).abs() < 2.0, "the dial tone is {hz} Hz");
+    assert!(level_dbfs(last) > -40.0, "no dial tone: {} dBFS", level_dbfs(last));
+    let first = heard
+        .windows(160)
+        .step_by(80)
+        .position(|part| level_dbfs(part) > -40.0)
+        .expect("a tone was heard")
+        * 80;
+    let to_tone = first as f64 / 8000.0 - lead;
+    println!("FIGURE dial tone after power: {to_tone:.1} s");
+    let ready = machine.shell("dmesg | sed -n 's/^\\[ *\\([0-9.]*\\)\\].*SIP on.*/\\1/p' | head -1");
+    println!("FIGURE phone ready, in the kernel's time: {} s", ready.trim());
+    let free = machine.shell("free -k | awk '/^Mem/ { print $3, $2 }'");
+    println!("FIGURE memory used and given, kB: {}", free.trim());
+    let rss = machine.shell("grep VmRSS /proc/$(pidof offhook | cut -d' ' -f1)/status | tr -s '\\t ' ' '");
+    println!("FIGURE memory of the phone: {}", rss.trim());
+
+    // Handset down: silence. Registered meanwhile, by the account on the card.
+    machine.lines().hook(false);
+    machine.wait_state("idle", SOON);
+    machine.wait("registration", "offhook ctl status", SOON, |text| {
+        text.contains("\"registered\":true")
+    });
+
+    // Nothing writes while nothing happens.
+    let before = written(&mut machine);
+    std::thread::sleep(Duration::from_secs(12));
+    assert_eq!(written(&mut machine), before, "the idle phone writes to its card");
+
+    // Lifted, dialled with a finger, talked.
+    machine.lines().hook(true);
+    machine.wait_state("dial_tone", SOON);
+    for key in "507".chars() {
+        machine.lines().press(key);
+    }
+    machine.lines().press('#');
+    machine.wait_state("talking", SOON);
+    let ear = place.join("ear-in-call.wav");
+    let listening = room.listen(&ear);
+    let speaking = room.speak(&alice);
+    std::thread::sleep(Duration::from_secs(9));
+    let far_ear = far.ear_now();
+    drop(listening);
+    drop(speaking);
+    let status = machine.wait_state("talking", SOON);
+    println!("call: {}", status["calls"][0]);
+    machine.lines().hook(false);
+    machine.wait_state("idle", SOON);
+    far.wait_state("idle");
+    assert_heard(&place, "the far end heard what was said into the handset", &alice, &far_ear);
+    assert_heard(&place, "the handset heard the far end", &bob, &ear);
+}
+
+/// The status file on the card, once it says this.
+fn status_with(machine: &mut Machine, what: &str) -> String {
+    machine.wait(&format!("status.txt with {what:?}"), "cat /boot/offhook/status.txt", SOON, |text| {
+        text.contains(what)
+    })
+}
+
+#[test]
+fn a_wrong_file_is_told_and_the_last_good_one_serves() {
+    let place = Place::new("image-wrong");
+    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    machine.card.write("offhook.toml", b"[phone]\ncountry = \"fr\"\nname = \"first\"\n");
+    machine.power();
+    machine.wait_state("idle", START);
+    machine.wait("a kept configuration", "cat /var/lib/offhook/last-good.toml", SOON, |text| {
+        text.contains("first")
+    });
+    machine.cut();
+    machine
+        .card
+        .write("offhook.toml", b"[phone]\ncountry = \"fr\"\nname = \"second\"\nvolume = 11\n");
+    machine.power();
+    machine.wait_state("idle", START);
+    let told = status_with(&mut machine, "volume");
+    assert!(told.contains(":4:"), "no line is named:\n{told}");
+    // The partition is read-only again, and what a computer reads is whole.
+    machine.wait("p1 read-only", "grep ' /boot/offhook ' /proc/mounts", SOON, |text| {
+        text.contains(" ro,")
+    });
+    machine.shell("grep -q first /var/lib/offhook/last-good.toml");
+    machine.cut();
+    assert_eq!(machine.card.check_fat(place.path()), "");
+    let read = machine.card.read("status.txt").expect("status.txt is on the card");
+    assert!(read.contains("volume"), "{read}");
+}
+
+#[test]
+fn a_damaged_data_partition_formats_itself() {
+    let place = Place::new("image-damaged");
+    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    machine.power();
+    machine.wait_state("idle", START);
+    machine.shell("echo kept >/data/offhook/mark && sync");
+    machine.cut();
+    // A power cut alone loses nothing that was synced.
+    machine.power();
+    machine.wait_state("idle", START);
+    assert_eq!(machine.shell("cat /data/offhook/mark").trim(), "kept");
+    machine.cut();
+    machine.card.damage(7, &vec![0x5a; 8 << 20]);
+    machine.power();
+    machine.wait_state("idle", START);
+    machine.shell("grep ' /data ext4 rw' /proc/mounts && ! [ -e /data/offhook/mark ] && echo new >/data/offhook/mark && sync");
+    let told = machine.shell("cat /run/offhook/image");
+    assert!(told.contains("has been formatted"), "{told}");
+    machine.cut();
+    machine.power();
+    machine.wait_state("idle", START);
+    assert_eq!(
+        machine
+            .shell("cat /data/offhook/mark; cat /run/offhook/image | grep -c formatted || true")
+            .trim(),
+        "new\n0"
+    );
+}
+
+#[test]
+fn init_restarts_the_phone_and_the_watchdog_the_board() {
+    let place = Place::new("image-watchdog");
+    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    machine.power();
+    machine.wait_state("idle", START);
+    let first = machine.shell("pidof offhook").trim().to_owned();
+    machine.shell("kill -9 $(pidof offhook)");
+    machine.wait("another phone", "pidof offhook", SOON, |text| {
+        !text.trim().is_empty() && text.trim() != first
+    });
+    machine.wait_state("idle", SOON);
+    // Stopped, not dead: nobody feeds the watchdog, and init cannot know.
+    machine.shell("kill -STOP $(pidof offhook)");
+    let since = Instant::now();
+    machine.wait_reset(Duration::from_secs(90));
+    println!("reset {:.0} s after the phone stopped", since.elapsed().as_secs_f64());
+    machine.power();
+    machine.wait_state("idle", START);
+}
+
+#[test]
+fn a_crash_is_kept() {
+    let place = Place::new("image-crash");
+    let plugs = Plugs {
+        warm_reset: true,
+        ..Plugs::default()
+    };
+    let mut machine = Machine::new(&place, "phone", plugs);
+    machine.power();
+    machine.wait_state("idle", START);
+    machine.shell("echo 'the last words' >/dev/kmsg");
+    machine.ask("echo c >/proc/sysrq-trigger", Duration::from_secs(3)).ok();
+    machine.forget_shell();
+    machine.wait("a crash log", "cat /data/offhook/crash/*", START, |text| {
+        text.contains("the last words")
+    });
+    machine.shell("[ $(ls /data/offhook/crash | wc -l) = 1 ] && [ -z \"$(ls /sys/fs/pstore)\" ]");
+}

@@ -1,0 +1,84 @@
+//! Updates: refused, applied, kept, rolled back.
+
+use std::time::Duration;
+
+use crate::card::built;
+use crate::machine::{Machine, Plugs};
+use crate::place::Place;
+use crate::start::START;
+
+/// The image's own word on its update, for `status.txt`.
+fn told(machine: &mut Machine, what: &str, limit: Duration) -> String {
+    machine.wait(&format!("the word {what:?}"), "cat /run/offhook/image", limit, |text| {
+        text.contains(what)
+    })
+}
+
+#[test]
+fn signed_updates_are_applied_and_others_are_not() {
+    let place = Place::new("image-update");
+    let mut machine = Machine::new(&place, "phone", Plugs::default());
+
+    // Signed by somebody else: refused, said, nothing changed.
+    machine.card.drop_file(&built("foreign.raucb"), "update.raucb");
+    assert_eq!(machine.power(), "a");
+    machine.wait_state("idle", START);
+    let word = told(&mut machine, "update: refused", Duration::from_secs(120));
+    println!("{word}");
+    assert!(machine.shell("offhook-slot").contains("running a, kept a, next a"));
+    assert_eq!(machine.shell("cat /etc/offhook/version").trim(), "1");
+    machine.cut();
+
+    // Half of a good one is no update either.
+    let whole = std::fs::read(built("good.raucb")).unwrap();
+    machine.card.write("update.raucb", &whole[..whole.len() / 2]);
+    machine.power();
+    machine.wait_state("idle", START);
+    told(&mut machine, "update: refused", Duration::from_secs(120));
+    machine.cut();
+
+    // A good one: installed beside the running system, tried, and kept after its 60 s.
+    machine.card.write("update.raucb", &whole);
+    machine.power();
+    machine.wait_state("idle", START);
+    machine.wait_reset(Duration::from_secs(240));
+    assert_eq!(machine.power(), "b", "the new slot is on trial");
+    machine.wait_state("idle", START);
+    assert!(
+        machine.shell("offhook-slot").contains("running b, kept a, next a"),
+        "not kept before it is good"
+    );
+    assert_eq!(machine.shell("cat /etc/offhook/version").trim(), "2");
+    machine.wait("the slot being kept", "offhook-slot", Duration::from_secs(200), |text| {
+        text.contains("running b, kept b, next b")
+    });
+    told(&mut machine, "is kept", Duration::from_secs(60));
+    machine.wait("the bundle's end", "ls /boot/offhook", Duration::from_secs(30), |text| {
+        !text.contains("update.raucb")
+    });
+    machine.cut();
+    assert_eq!(machine.card.check_fat(place.path()), "");
+
+    // One that is signed and broken: tried, found wanting, rolled back, said.
+    machine.card.drop_file(&built("broken.raucb"), "update.raucb");
+    assert_eq!(machine.power(), "b", "kept");
+    machine.wait_state("idle", START);
+    machine.wait_reset(Duration::from_secs(240));
+    for attempt in 1..=2 {
+        assert_eq!(machine.power(), "a", "trial {attempt} of the broken slot");
+        machine.wait_reset(Duration::from_secs(240));
+        assert_eq!(machine.power(), "b", "back after trial {attempt}");
+        machine.wait_state("idle", START);
+        if attempt == 1 {
+            machine.wait_reset(Duration::from_secs(120));
+        }
+    }
+    let word = told(&mut machine, "rolled back", Duration::from_secs(60));
+    println!("{word}");
+    assert!(machine.shell("offhook-slot").contains("running b, kept b, next b"));
+    machine.cut();
+    // And left alone from now on.
+    assert_eq!(machine.power(), "b");
+    machine.wait_state("idle", START);
+    told(&mut machine, "not tried again", Duration::from_secs(60));
+}
