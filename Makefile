@@ -12,7 +12,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: image flash cross-test run test test-unit test-peers test-board cross docs deny clean help
+.PHONY: image flash cross-test run test test-unit test-peers test-board test-image cross docs deny clean help
 help:
 	@sed -n '2,10s/^# \{0,1\}//p' Makefile
 
@@ -24,7 +24,7 @@ run:
 test:
 	@scripts/test
 
-test-unit test-peers test-board test-lint test-cross:
+test-unit test-peers test-board test-lint test-cross test-image:
 	@scripts/test $(@:test-%=%)
 
 cross:

@@ -99,7 +99,7 @@ cat >"$tree/usr/lib/offhook/rauc-service" <<'S'
 mkdir -p /run/dbus
 [ -S /run/dbus/system_bus_socket ] || dbus-daemon --config-file=/etc/offhook/dbus.conf --fork || exit 1
 [ ! -e /run/offhook/rauc.pid ] || kill "$(cat /run/offhook/rauc.pid)" 2>/dev/null
-rauc -c /run/rauc/system.conf --override-boot-slot="$SLOT" service >/run/offhook/rauc.log 2>&1 &
+rauc -c /run/rauc/system.conf service >/run/offhook/rauc.log 2>&1 &
 echo $! >/run/offhook/rauc.pid
 sleep 1
 S

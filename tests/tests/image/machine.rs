@@ -43,7 +43,6 @@ struct Powered {
     lines: Lines,
     shell: Option<Shell>,
     since: Instant,
-    slot: String,
     console: PathBuf,
 }
 
@@ -162,7 +161,6 @@ impl Machine {
             lines,
             shell: None,
             since,
-            slot: slot.clone(),
             console,
         });
         slot
@@ -170,11 +168,6 @@ impl Machine {
 
     fn on(&mut self) -> &mut Powered {
         self.running.as_mut().expect("it is on")
-    }
-
-    /// The slot that was booted.
-    pub(crate) fn slot(&self) -> &str {
-        &self.running.as_ref().expect("it is on").slot
     }
 
     pub(crate) fn lines(&self) -> &Lines {

@@ -70,11 +70,6 @@ impl Wire {
             &place.join("udhcpd.log"),
         ));
     }
-
-    /// The server is unplugged.
-    pub(crate) fn end_dhcp(&mut self) {
-        self.dhcp = None;
-    }
 }
 
 impl Drop for Wire {
