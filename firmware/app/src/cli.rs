@@ -52,6 +52,7 @@ fn obey(command: Command) -> Result<ExitCode, String> {
             let mut client = Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
             say(&crate::graph::draw(&mut client, svg).map_err(|error| error.to_string())?);
         }
+        Command::Reboot { once } => return Err(format!("the board is not restarted: {}", crate::reboot::reboot(once))),
         Command::Tryout { speech, keep } => return crate::tryout::run(speech.as_deref(), keep),
     }
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,7 @@ mod net;
 mod panel;
 mod provision;
 pub mod realtime;
+mod reboot;
 mod setup;
 pub mod tones;
 pub mod trust;

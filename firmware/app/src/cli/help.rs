@@ -83,6 +83,14 @@ pub(crate) const COMMANDS: &[Page] = &[
         example: "offhook graph --socket /run/offhook/ctl.sock --svg",
     },
     Page {
+        name: "reboot",
+        usage: "offhook reboot [--once]",
+        summary: "restart the board; --once: into its other slot, on trial",
+        details: "For the image's own scripts: nothing is asked, calls end. --once gives the Raspberry Pi's firmware its flag\n\
+                  `tryboot` with the restart.",
+        example: "offhook reboot --once",
+    },
+    Page {
         name: "tryout",
         usage: "offhook tryout [--speech FILE.wav] [--keep FOLDER]",
         summary: "one measured call to an echo phone, all on this machine",

@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Check(PathBuf),
     Ctl { socket: Option<PathBuf>, request: CtlRequest },
     Graph { socket: Option<PathBuf>, svg: bool },
+    Reboot { once: bool },
     Tryout { speech: Option<PathBuf>, keep: Option<PathBuf> },
 }
 
@@ -160,6 +161,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         "ctl" => ctl(&mut words),
         "graph" => graph(&mut words),
         "tryout" => tryout(&mut words),
+        "reboot" => reboot(&mut words),
         "version" => nothing_more(words, Command::Version),
         _ => about(&mut words),
     }
@@ -314,6 +316,17 @@ fn graph(words: &mut Words) -> Result<Command, UsageError> {
         }
     }
     Ok(Command::Graph { socket, svg })
+}
+
+fn reboot(words: &mut Words) -> Result<Command, UsageError> {
+    let mut once = false;
+    while let Some(word) = words.next()? {
+        match &word {
+            Word::Option(name) if name == "--once" => once = true,
+            Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
+        }
+    }
+    Ok(Command::Reboot { once })
 }
 
 fn tryout(words: &mut Words) -> Result<Command, UsageError> {

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::ifaddrs::getifaddrs;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -144,15 +145,28 @@ pub(crate) fn remove_from_card(card: &Path, name: &str) -> io::Result<()> {
     with_writable(card, || std::fs::remove_file(card.join(name)))
 }
 
+/// How the image mounts the card, writable or not.
+const CARD_FLAGS: MsFlags = MsFlags::MS_NOATIME
+    .union(MsFlags::MS_NOSUID)
+    .union(MsFlags::MS_NODEV)
+    .union(MsFlags::MS_NOEXEC);
+/// One writer at a time: the image's own scripts write the slot choice there.
+const CARD_LOCK: &str = "/run/offhook/card.lock";
+
 fn with_writable<T>(card: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    // No such folder: no image around us that could write at the same time.
+    let _alone = match std::fs::File::create(CARD_LOCK) {
+        Ok(file) => Some(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?),
+        Err(_) => None,
+    };
     let read_only = statvfs(card)?.flags().contains(FsFlags::ST_RDONLY);
     let remount = |flags: MsFlags| mount(None::<&str>, card, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>);
     if read_only {
-        remount(MsFlags::MS_NOATIME)?;
+        remount(CARD_FLAGS)?;
     }
     let done = work();
     if read_only {
-        remount(MsFlags::MS_RDONLY | MsFlags::MS_NOATIME)?;
+        remount(MsFlags::MS_RDONLY | CARD_FLAGS)?;
     }
     done
 }
