@@ -13,7 +13,7 @@ pub use surface::*;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::invite::CallState;
 use crate::message::Message;
@@ -26,6 +26,11 @@ use crate::token::Tokens;
 use crate::transaction::client;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table, TransactionId};
 use crate::wire::Wire;
+
+/// How often one deadline may come back due within one turn: a machine has few timers, and fires them one by one.
+const TURNS_A_DEADLINE: usize = 16;
+/// How long what comes back due even then is held back.
+const HELD_BACK: Duration = Duration::from_millis(10);
 
 /// Who waits for a deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -280,7 +285,10 @@ impl UserAgent {
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(waiter) = self.deadlines.pop_due(now) {
+        // Each of them may make others due, but not for ever: one that is left in the past again and again must not stop the phone.
+        let most = TURNS_A_DEADLINE * (self.deadlines.len() + 1);
+        for _ in 0..most {
+            let Some(waiter) = self.deadlines.pop_due(now) else { return };
             match waiter {
                 Waiter::Client(id) => self.client_timeout(id, now),
                 Waiter::Server(id) => self.server_timeout(id, now),
@@ -291,6 +299,7 @@ impl UserAgent {
             }
             self.settle(now);
         }
+        self.deadlines.hold_back(now, now + HELD_BACK);
     }
 
     /// A message that must leave; call until `None`.

@@ -80,24 +80,18 @@ impl UserAgent {
     /// The checks of section 8.2 in order; the refusal if one fails.
     fn check(&self, request: &Request, tagged: bool) -> Result<(), Response> {
         let refuse = |code: u16| self.stateless(request, code);
-        match &request.method {
-            Method::Invite | Method::Bye | Method::Options | Method::Info | Method::Update | Method::Ack | Method::Cancel => {}
-            Method::Register | Method::Prack | Method::Refer | Method::Message | Method::Publish => {
-                let mut response = refuse(405);
-                response.headers.push("Allow", ALLOW);
-                return Err(response);
+        if let Some(code) = method_refusal(&request.method) {
+            let mut response = refuse(code);
+            response.headers.push("Allow", ALLOW);
+            return Err(response);
+        }
+        if matches!(request.method, Method::Subscribe | Method::Notify) {
+            if tagged {
+                return Err(refuse(481));
             }
-            Method::Subscribe | Method::Notify if tagged => return Err(refuse(481)),
-            Method::Subscribe | Method::Notify => {
-                let mut response = refuse(489);
-                response.headers.push("Allow-Events", "");
-                return Err(response);
-            }
-            Method::Other(_) => {
-                let mut response = refuse(501);
-                response.headers.push("Allow", ALLOW);
-                return Err(response);
-            }
+            let mut response = refuse(489);
+            response.headers.push("Allow-Events", "");
+            return Err(response);
         }
         if matches!(request.uri, Uri::Other(_)) {
             return Err(refuse(416));
@@ -233,24 +227,22 @@ impl UserAgent {
 
     /// An answer whose tag depends on the request alone: asked again, it is the same (section 8.2.7).
     pub(crate) fn stateless(&self, request: &Request, code: u16) -> Response {
-        let mut hash = Sha256::new();
         let branch = request.headers.top_via().ok().and_then(|via| via.branch().map(str::to_owned));
-        for part in [
-            self.salt.as_str(),
-            request.headers.call_id().unwrap_or_default(),
-            branch.as_deref().unwrap_or_default(),
-        ] {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        let tag = hash
-            .finalize()
-            .iter()
-            .take(8)
-            .fold(String::new(), |tag, byte| tag + &format!("{byte:02x}"));
+        let tag = self.stateless_tag(request.headers.call_id().unwrap_or_default(), branch.as_deref());
         let mut response = Response::reply(request, code, Some(&tag));
         response.headers.push("Server", &self.config.user_agent);
         response
+    }
+
+    /// 64 bits nobody can guess, the same each time for the same Call-ID and branch.
+    fn stateless_tag(&self, call_id: &str, branch: Option<&str>) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.salt.as_str(), call_id, branch.unwrap_or_default()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let digest = hash.finalize();
+        digest.iter().take(8).fold(String::new(), |tag, byte| tag + &format!("{byte:02x}"))
     }
 
     /// Says what this phone can do (section 11.2).
@@ -354,10 +346,16 @@ impl UserAgent {
             self.wire.counters.dropped += 1;
             return;
         }
-        let tag = "malformed";
-        if let Some(response) = error.answer(flow.remote(), tag)
+        let Some(salvage) = error.salvage.as_deref() else { return };
+        let tag = self.stateless_tag(salvage.headers.get("Call-ID").unwrap_or_default(), salvage.via.branch());
+        // Section 8.2.1 looks at the method first: what would be refused whole is refused for that, not for its other faults.
+        let refusal = method_refusal(&salvage.method).filter(|_| error.fault.code() == 400);
+        if let Some(mut response) = error.answer(flow.remote(), &tag, refusal)
             && let Ok(via) = response.headers.top_via()
         {
+            if refusal.is_some() {
+                response.headers.push("Allow", ALLOW);
+            }
             self.wire.counters.refused += 1;
             self.reply(reply_flow(flow, &via), &response, now);
         }
@@ -369,6 +367,24 @@ impl UserAgent {
             Entry::Account(line) => Some(line),
             Entry::Direct => None,
         }
+    }
+}
+
+/// The status that refuses a method this phone knows but does not allow (405), or does not know (501).
+fn method_refusal(method: &Method) -> Option<u16> {
+    match method {
+        // The last two are refused by what they ask for, not by their name.
+        Method::Invite
+        | Method::Bye
+        | Method::Options
+        | Method::Info
+        | Method::Update
+        | Method::Ack
+        | Method::Cancel
+        | Method::Subscribe
+        | Method::Notify => None,
+        Method::Register | Method::Prack | Method::Refer | Method::Message | Method::Publish => Some(405),
+        Method::Other(_) => Some(501),
     }
 }
 

@@ -48,6 +48,18 @@ impl<K: Ord + Copy> Deadlines<K> {
         }
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Moves all that is due to `until`.
+    pub(crate) fn hold_back(&mut self, now: Instant, until: Instant) {
+        while let Some(key) = self.pop_due(now) {
+            self.set(key, Some(until));
+        }
+    }
+
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)
@@ -106,5 +118,20 @@ mod tests {
         assert_eq!(deadlines.pop_due(at(25)), Some(2));
         assert_eq!(deadlines.pop_due(at(25)), None);
         assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn what_is_held_back_is_due_later_and_the_rest_keeps_its_time() {
+        let start = epoch();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut deadlines = Deadlines::new();
+        for (key, due) in [(1, 5), (2, 10), (3, 500)] {
+            deadlines.set(key, Some(at(due)));
+        }
+        deadlines.hold_back(at(20), at(30));
+        assert_eq!((deadlines.len(), deadlines.next()), (3, Some(at(30))));
+        assert_eq!(deadlines.pop_due(at(20)), None);
+        assert_eq!([deadlines.pop_due(at(30)), deadlines.pop_due(at(30))], [Some(1), Some(2)]);
+        assert_eq!(deadlines.next(), Some(at(500)));
     }
 }

@@ -320,6 +320,35 @@ fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
     world.assert_empty();
 }
 
+/// RFC 3261 section 8.2.1 looks at the method before anything else, whatever else is wrong with the request.
+#[test]
+fn an_unknown_method_is_refused_for_its_method_and_not_for_its_other_faults() {
+    let faulty = |method: &'static str| ask(method, "Content-Length: 900\r\n").replacen("CSeq: 1 ", "CSeq: 1 X", 1);
+    for (method, code) in [("NEWMETHOD", 501), ("MESSAGE", 405), ("REGISTER", 405), ("OPTIONS", 400)] {
+        let mut world = World::alone();
+        let (codes, response, _) = judge(&mut world, PEER, faulty(method).as_bytes());
+        assert_eq!(codes, [code], "{method}");
+        let response = response.unwrap();
+        let allow = response.headers.get("Allow").unwrap_or_default().to_owned();
+        assert_eq!(allow.contains("INVITE"), code != 400, "{method}: Allow is {allow:?}");
+    }
+}
+
+#[test]
+fn the_tag_of_a_bad_request_cannot_be_guessed_and_stays_for_its_repetition() {
+    let mut world = World::alone();
+    let bad = |call: &str| ask("OPTIONS", "Content-Length: 900\r\n").replacen("Call-ID: ", &format!("Call-ID: {call}"), 1);
+    let mut tag = |text: String| {
+        let (codes, response, _) = judge(&mut world, PEER, text.as_bytes());
+        assert_eq!(codes, [400]);
+        response.unwrap().headers.to().unwrap().tag().unwrap().to_owned()
+    };
+    let (first, again, other) = (tag(bad("one")), tag(bad("one")), tag(bad("two")));
+    assert!(first.len() >= 16, "{first}");
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+}
+
 #[test]
 fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
     let mut world = World::alone();

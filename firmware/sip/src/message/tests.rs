@@ -20,7 +20,7 @@ fn read(bytes: &[u8]) {
     let message = match Message::parse(bytes) {
         Ok(message) => message,
         Err(error) => {
-            black_box(error.answer(([192, 0, 2, 1], 5060).into(), "t"));
+            black_box(error.answer(([192, 0, 2, 1], 5060).into(), "t", None));
             return;
         }
     };

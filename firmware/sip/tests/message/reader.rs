@@ -66,7 +66,7 @@ pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
             }
         }
         Err(error) => {
-            if let Some(response) = error.answer("192.0.2.99:5060".parse().unwrap(), "tag") {
+            if let Some(response) = error.answer("192.0.2.99:5060".parse().unwrap(), "tag", None) {
                 let response = Message::Response(response);
                 let via = response.headers().top_via().unwrap();
                 assert!(via.reply_address().is_none_or(|a| a.ip().to_string() == "192.0.2.99"));

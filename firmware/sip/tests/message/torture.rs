@@ -32,7 +32,7 @@ fn manifest() {
             Err(error) => {
                 refused.push(name);
                 assert_ne!(case["category"], "valid", "{name}: {error}");
-                match error.answer("127.0.0.1:5060".parse().unwrap(), "t") {
+                match error.answer("127.0.0.1:5060".parse().unwrap(), "t", None) {
                     Some(answer) => assert!(
                         accept.contains(&answer.code().to_string().as_str()),
                         "{name}: {} {error}",
@@ -148,7 +148,7 @@ fn request(changes: &[(&str, &str)]) -> Vec<u8> {
 /// What the parser finds, and the code it is answered with (0: dropped).
 fn fault(bytes: &[u8]) -> (Fault, u16) {
     let error = exercise(bytes).expect_err(&String::from_utf8_lossy(bytes));
-    let code = error.answer("192.0.2.9:5060".parse().unwrap(), "t").map_or(0, |a| a.code());
+    let code = error.answer("192.0.2.9:5060".parse().unwrap(), "t", None).map_or(0, |a| a.code());
     (error.fault, code)
 }
 
@@ -398,7 +398,7 @@ fn answers_to_bad_requests_find_home() {
     ]);
     let answer = Message::parse(&bytes)
         .unwrap_err()
-        .answer("192.0.2.77:4444".parse().unwrap(), "ours")
+        .answer("192.0.2.77:4444".parse().unwrap(), "ours", None)
         .unwrap();
     assert_eq!((answer.code(), answer.reason()), (400, "CSeq method does not match the request"));
     let via = answer.headers.top_via().unwrap();
