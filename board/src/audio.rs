@@ -22,6 +22,7 @@ pub use simulated::SimulatedCard;
 pub use wav::{Recording, WavError};
 
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 /// What is asked of a card; the nearest it can do is taken and told by [`AudioDevice::format`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +75,9 @@ pub enum Period {
     Ready,
     /// Not a whole period yet; poll again.
     NotYet,
-    /// The card ran over or under and was restarted with prefilled silence; about this many frames are lost. Counted by the caller.
+    /// The card ran over or under. Counted by the caller.
     Xrun {
-        /// Frames of sound lost.
+        /// Frames of the microphone's sound lost, about; 0 where only what is played broke.
         lost_frames: usize,
     },
 }
@@ -87,6 +88,10 @@ pub trait AudioDevice: Send {
     fn format(&self) -> AudioFormat;
     /// File descriptors to poll (events `POLLIN`), until a capture period is there. At most 4.
     fn poll_fds(&self) -> &[RawFd];
+    /// How long it may give nothing before it counts as lost.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(500)
+    }
     /// Reads one period of capture if it is there.
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError>;
     /// Writes one period of playback.

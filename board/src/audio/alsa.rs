@@ -11,27 +11,33 @@
 //! plugins), one right after the other elsewhere. `readi`/`writei` and not mmap: the status page cannot be mapped on ARM.
 //!
 //! The amount queued for playback is looked at before each write. Empty means that the card plays ahead of us, which a linked start
-//! can do without ever reporting an underrun: it is prefilled again. Slowly growing or shrinking means that capture and playback run
-//! on two clocks (a USB microphone, an I²S speaker): one frame a period is dropped or repeated until it is back where it began.
+//! can do without ever reporting an underrun: it is prefilled again. What else it tells is [`queue`]'s to know.
 
-use super::layout::{Layout, Sample};
-use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period, cards};
-use alsa::pcm::{Access, Format, HwParams, PCM};
+mod open;
+mod queue;
+
+use self::open::{OpenProblem, common_rate, configure, is_sound_server};
+use self::queue::{Queue, Slip};
+use super::layout::Layout;
+use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
+use alsa::Direction;
+use alsa::pcm::PCM;
 use alsa::poll::{Descriptors, pollfd};
-use alsa::{Direction, ValueOr};
 use std::os::fd::RawFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Rates tried after the one asked for, best first.
-const RATES: [u32; 8] = [48_000, 16_000, 8000, 44_100, 32_000, 96_000, 24_000, 192_000];
 /// Most poll descriptors of a PCM we take.
 const MOST_FDS: usize = 4;
 /// Sound kept ahead for a sound server: it fetches lumps of about 40 ms.
 const SERVER_AHEAD_MS: u32 = 80;
 /// Longest period taken, in ms: a card that cannot do shorter is no telephone.
 const LONGEST_PERIOD_MS: u32 = 100;
-/// Periods over which the usual playback queue is learnt after a start.
-const LEARN: u32 = 64;
+/// Sound a server may give in one lump, which the capture buffer must hold, in ms.
+const SERVER_LUMP_MS: u32 = 500;
+/// How long a card may give nothing before it is lost.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A server may have rendered two seconds ahead, and then gives nothing until they are over.
+const SERVER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// One direction, opened and configured.
 struct Side {
@@ -60,60 +66,7 @@ pub struct AlsaCard {
     /// One period and one frame, for slipping.
     slipped: Vec<i16>,
     queue: Queue,
-}
-
-/// What the playback queue usually holds, and whether it wanders off.
-#[derive(Debug, Clone, Copy)]
-struct Queue {
-    /// Frames queued before a write, smoothed.
-    level: f32,
-    /// Where it should stay; learnt in the first periods.
-    target: f32,
-    /// How far off is worth a slip.
-    tolerance: f32,
-    periods: u32,
-}
-
-/// What to do with one frame of this period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slip {
-    None,
-    Drop,
-    Repeat,
-}
-
-impl Queue {
-    fn new(expected: usize, tolerance: usize) -> Self {
-        Self {
-            level: expected as f32,
-            target: expected as f32,
-            tolerance: tolerance as f32,
-            periods: 0,
-        }
-    }
-
-    /// Begins to learn anew.
-    fn restart(&mut self, expected: usize) {
-        *self = Self::new(expected, self.tolerance as usize);
-    }
-
-    /// Takes the frames queued before a write; tells whether it has wandered off.
-    fn observe(&mut self, queued: usize) -> Slip {
-        self.level += (queued as f32 - self.level) / 32.0;
-        if self.periods < LEARN {
-            self.periods += 1;
-            self.target = self.level;
-            return Slip::None;
-        }
-        let off = self.level - self.target;
-        if off > self.tolerance {
-            Slip::Drop
-        } else if off < -self.tolerance {
-            Slip::Repeat
-        } else {
-            Slip::None
-        }
-    }
+    patience: Duration,
 }
 
 /// What an error of a running PCM means.
@@ -174,7 +127,12 @@ impl AlsaCard {
             2
         };
         let periods = request.periods.clamp(2, 16).max(least) as usize;
-        let capture = configure(capture, rate_hz, wanted, 8).map_err(|e| (request.capture.clone(), e))?;
+        let lump = if served {
+            SERVER_LUMP_MS.div_ceil(request.period_ms.clamp(1, LONGEST_PERIOD_MS))
+        } else {
+            8
+        };
+        let capture = configure(capture, rate_hz, wanted, lump as usize).map_err(|e| (request.capture.clone(), e))?;
         // Room above the prefill for a late write and for a queue that wanders: two periods; a server takes its lumps when it likes.
         let room = if served { periods } else { 2 };
         let playback = configure(playback, rate_hz, capture.period, periods + room).map_err(|e| (request.playback.clone(), e))?;
@@ -208,8 +166,12 @@ impl AlsaCard {
                 playback_delay_frames: prefill - period,
             },
             slipped: vec![0; period + 1],
-            // A server's queue jumps by a lump; that is no drift.
-            queue: Queue::new(prefill - period, if served { 3 * period } else { period / 2 }),
+            queue: if served {
+                Queue::server(prefill - period, period, rate_hz)
+            } else {
+                Queue::card(prefill - period, period / 2)
+            },
+            patience: if served { SERVER_PATIENCE } else { PATIENCE },
             capture,
             playback,
             linked,
@@ -286,6 +248,10 @@ impl AudioDevice for AlsaCard {
         self.format
     }
 
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
     fn poll_fds(&self) -> &[RawFd] {
         &self.fds[..self.fd_count]
     }
@@ -335,14 +301,13 @@ impl AudioDevice for AlsaCard {
                 self.slipped[whole] = playback[..whole].last().copied().unwrap_or(0);
                 whole + 1
             }
+            Slip::Skip => return Ok(Period::Xrun { lost_frames: 0 }),
         };
         match self.playback.write(&self.slipped[..frames]) {
             Ok(written) if written >= frames && refilled == 0 => Ok(Period::Ready),
-            // The buffer is full: the rest is given up, or it would be delay for ever.
-            Ok(written) => Ok(Period::Xrun {
-                lost_frames: (frames - written.min(frames)).max(refilled),
-            }),
-            Err(Trouble::Again) => Ok(Period::Xrun { lost_frames: frames }),
+            Ok(_) | Err(Trouble::Again) if self.queue.waits() => Ok(Period::Ready),
+            // The buffer is full: the rest is given up, or it would be delay for ever. The microphone lost nothing.
+            Ok(_) | Err(Trouble::Again) => Ok(Period::Xrun { lost_frames: 0 }),
             Err(other @ (Trouble::Xrun | Trouble::Lost)) => self.answer(&other),
         }
     }
@@ -388,166 +353,4 @@ fn write_silence(side: &mut Side, frames: usize) -> alsa::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Why a PCM cannot be used.
-enum OpenProblem {
-    System(alsa::Error),
-    Format,
-    Channels(u32, u32),
-    Rate(String),
-    Period(usize, u32),
-    Descriptors(usize),
-}
-
-impl std::fmt::Display for OpenProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::System(e) => write!(f, "{}", std::io::Error::from_raw_os_error(e.errno().abs())),
-            Self::Format => f.write_str("offers none of S16_LE, S32_LE, S24_LE, S24_3LE"),
-            Self::Channels(from, to) => write!(f, "wants {from} to {to} channels"),
-            Self::Rate(wanted) => write!(f, "shares no sample rate with `{wanted}`"),
-            Self::Period(frames, rate) => write!(
-                f,
-                "cannot do periods below {} ms",
-                *frames as u64 * 1000 / u64::from((*rate).max(1))
-            ),
-            Self::Descriptors(count) => write!(f, "has {count} poll descriptors"),
-        }
-    }
-}
-
-impl OpenProblem {
-    fn mend(&self, device: &str) -> String {
-        match self {
-            Self::System(e) => match e.errno().abs() {
-                libc::ENOENT | libc::ENODEV | libc::ENXIO => {
-                    format!(
-                        "{}; set [board.audio] capture and playback to one of them (`aplay -L` lists all names)",
-                        cards()
-                    )
-                }
-                libc::EBUSY => {
-                    format!("another program holds it: `fuser -v /dev/snd/*` names it; stop it, or use another card than {device}")
-                }
-                libc::EACCES | libc::EPERM => "the phone needs the right to open it (group `audio`)".to_owned(),
-                _ => "try it with `arecord`/`aplay -D`; a `plughw:` name converts what the card cannot".to_owned(),
-            },
-            Self::Format | Self::Channels(..) | Self::Rate(_) => {
-                "use the `plughw:` or `plug:` form of its name: alsa-lib converts".to_owned()
-            }
-            Self::Period(..) | Self::Descriptors(_) => "use the `hw:` device itself, not a plugin in front of it".to_owned(),
-        }
-    }
-}
-
-/// `PulseAudio` or `PipeWire`, not a card: alsa-lib says so only in its description of the PCM.
-fn is_sound_server(pcm: &PCM) -> bool {
-    let Ok(mut text) = alsa::Output::buffer_open() else { return false };
-    pcm.dump(&mut text).is_ok() && ["PulseAudio", "PipeWire"].iter().any(|name| text.to_string().contains(name))
-}
-
-/// The rate asked for if both can do it, else the first of the usual ones.
-fn common_rate(capture: &PCM, playback: &PCM, request: &AudioRequest) -> Result<u32, (String, OpenProblem)> {
-    let params = |pcm, name: &str| HwParams::any(pcm).map_err(|e| (name.to_owned(), OpenProblem::System(e)));
-    let (c, p) = (params(capture, &request.capture)?, params(playback, &request.playback)?);
-    // Plugins that can convert are told not to: a rate the hardware has is always there among the usual ones.
-    let _ = c.set_rate_resample(false);
-    let _ = p.set_rate_resample(false);
-    std::iter::once(request.rate_hz)
-        .chain(RATES)
-        .find(|&rate| c.test_rate(rate).is_ok() && p.test_rate(rate).is_ok())
-        .ok_or_else(|| (request.capture.clone(), OpenProblem::Rate(request.playback.clone())))
-}
-
-/// Settles format, channels, period and buffer of one direction.
-fn configure(pcm: PCM, rate_hz: u32, period: usize, periods: usize) -> Result<Side, OpenProblem> {
-    let layout;
-    let (got_period, got_buffer);
-    {
-        let hw = HwParams::any(&pcm).map_err(OpenProblem::System)?;
-        let _ = hw.set_rate_resample(false);
-        hw.set_access(Access::RWInterleaved).map_err(OpenProblem::System)?;
-        let formats = [
-            (Format::S16LE, Sample::S16),
-            (Format::S32LE, Sample::S32),
-            (Format::S24LE, Sample::S24),
-            (Format::S243LE, Sample::S24In3),
-        ];
-        let (format, sample) = formats
-            .into_iter()
-            .find(|(format, _)| hw.test_format(*format).is_ok())
-            .ok_or(OpenProblem::Format)?;
-        hw.set_format(format).map_err(OpenProblem::System)?;
-        let channels = (1..=8)
-            .find(|&channels| hw.test_channels(channels).is_ok())
-            .ok_or_else(|| OpenProblem::Channels(hw.get_channels_min().unwrap_or_default(), hw.get_channels_max().unwrap_or_default()))?;
-        hw.set_channels(channels).map_err(OpenProblem::System)?;
-        hw.set_rate(rate_hz, ValueOr::Nearest).map_err(OpenProblem::System)?;
-        got_period = hw
-            .set_period_size_near(period as _, ValueOr::Nearest)
-            .map_err(OpenProblem::System)? as usize;
-        hw.set_buffer_size_near((got_period.max(period) * periods) as _)
-            .map_err(OpenProblem::System)?;
-        pcm.hw_params(&hw).map_err(OpenProblem::System)?;
-        got_buffer = hw.get_buffer_size().map_err(OpenProblem::System)? as usize;
-        layout = Layout {
-            sample,
-            channels: channels as usize,
-        };
-    }
-    if got_period == 0 || got_period as u64 * 1000 > u64::from(LONGEST_PERIOD_MS) * u64::from(rate_hz) {
-        return Err(OpenProblem::Period(got_period, rate_hz));
-    }
-    {
-        let sw = pcm.sw_params_current().map_err(OpenProblem::System)?;
-        // Only `start` starts it: the prefill must not.
-        let never = sw.get_boundary().map_err(OpenProblem::System)?;
-        sw.set_start_threshold(never).map_err(OpenProblem::System)?;
-        sw.set_avail_min(got_period.min(period) as _).map_err(OpenProblem::System)?;
-        pcm.sw_params(&sw).map_err(OpenProblem::System)?;
-    }
-    let bytes = vec![0; (got_period.max(period) + 1) * layout.frame()];
-    Ok(Side {
-        pcm,
-        layout,
-        buffer: got_buffer,
-        period: got_period,
-        bytes,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_clocks_are_held_together_by_slips() {
-        for ppm in [-200.0, 200.0] {
-            let mut queued = 240.0;
-            let mut queue = Queue::new(240, 120);
-            let mut far = 0.0f64;
-            // An hour of 5 ms periods: without slips 200 ppm make 0.72 s.
-            for _ in 0..720_000 {
-                queued -= 240.0 * (1.0 + ppm * 1e-6);
-                let written = match queue.observe((queued + 240.0) as usize) {
-                    Slip::None => 240.0,
-                    Slip::Drop => 239.0,
-                    Slip::Repeat => 241.0,
-                };
-                queued += written;
-                far = far.max((queued - 240.0f64).abs());
-            }
-            assert!(far < 240.0, "{ppm} ppm: the queue wandered {far} frames");
-        }
-    }
-
-    #[test]
-    fn a_steady_queue_with_jitter_is_left_alone() {
-        let mut queue = Queue::new(240, 120);
-        for i in 0..10_000usize {
-            let queued = 240 + (i * 7919 % 97) - 48;
-            assert_eq!(queue.observe(queued), Slip::None);
-        }
-    }
 }

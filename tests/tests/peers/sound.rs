@@ -8,14 +8,15 @@ use offhook_tests::measure::{Clip, align, median};
 
 use crate::place::{Place, Running};
 
-/// A PulseAudio daemon of the test's own with one null sink, paced in real time, and an ALSA configuration that knows nothing else.
+/// A PulseAudio daemon of the test's own with two null sinks, paced in real time, and an ALSA configuration that knows nothing else.
 pub(crate) struct NullSink {
     pub(crate) alsa_config: PathBuf,
+    server: String,
     _pulse: Running,
 }
 
 impl NullSink {
-    /// Starts it. ALSA PCM `ear` plays into the sink `ear`.
+    /// Starts it. ALSA PCM `ear` plays into the sink `ear`; ALSA PCM `mic` hears what is played into the sink `mouth`.
     pub(crate) fn start(place: &Place) -> Self {
         let dir = place.join("pulse");
         std::fs::create_dir_all(dir.join("run")).unwrap();
@@ -26,7 +27,8 @@ impl NullSink {
             &script,
             format!(
                 "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
-                 load-module module-null-sink sink_name=ear rate=48000 channels=1\n",
+                 load-module module-null-sink sink_name=ear rate=48000 channels=1\n\
+                 load-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
                 socket.display()
             ),
         )
@@ -36,6 +38,7 @@ impl NullSink {
             &alsa_config,
             format!(
                 "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\n\
+                 pcm.mic {{ type pulse server \"{server}\" device \"mouth.monitor\" }}\n\
                  pcm.!default {{ type pulse server \"{server}\" device \"ear\" }}\nctl.!default {{ type pulse server \"{server}\" }}\n"
             ),
         )
@@ -57,8 +60,33 @@ impl NullSink {
         }
         Self {
             alsa_config,
+            server,
             _pulse: pulse,
         }
+    }
+
+    /// Speaks a file into the sink `mouth`.
+    pub(crate) fn speak(&self, file: &Path) -> Running {
+        self.client("paplay", &["--device=mouth"], file)
+    }
+
+    /// Records what is played into the sink `ear`.
+    pub(crate) fn listen(&self, file: &Path) -> Running {
+        let format = ["--device=ear.monitor", "--rate=48000", "--channels=1", "--file-format=wav"];
+        self.client("parec", &format, file)
+    }
+
+    fn client(&self, program: &str, arguments: &[&str], file: &Path) -> Running {
+        let mut command = Command::new(program);
+        command
+            .arg("--latency-msec=40")
+            .args(arguments)
+            .arg(file)
+            .env("PULSE_SERVER", &self.server);
+        if let Some(dir) = self.alsa_config.parent() {
+            command.env("HOME", dir).env("XDG_RUNTIME_DIR", dir.join("run"));
+        }
+        Running::start(&mut command, &file.with_extension(program))
     }
 }
 

@@ -35,8 +35,6 @@ const PERIODS_A_TURN: usize = 8;
 const RESERVED: usize = 32;
 /// Things that wait to go home while the queue is full.
 const MAX_STASH: usize = 32;
-/// A card that gives nothing for so long is lost, whatever it says.
-const CARD_SILENCE: Duration = Duration::from_millis(500);
 /// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows, and a half more.
 const MAX_PERIOD: usize = 1440;
 
@@ -283,7 +281,7 @@ impl AudioLoop {
             match card.read(capture) {
                 Ok(Period::Ready) => {}
                 Ok(Period::NotYet) => {
-                    if now.saturating_duration_since(self.last_period) > CARD_SILENCE {
+                    if now.saturating_duration_since(self.last_period) > card.patience() {
                         self.lose_card(LossReason::Silent);
                     }
                     return;
