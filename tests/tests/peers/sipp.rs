@@ -1,4 +1,4 @@
-//! SIPp's stock scenarios: its caller (`-sn uac`) and its callee (`-sn uas`), with its RTP echo.
+//! SIPp's stock scenarios: its caller (`-sn uac`, with its RTP echo, `-sn uac_pcap`) and its callee (`-sn uas`).
 
 use std::path::Path;
 use std::process::Command;
@@ -62,6 +62,117 @@ fn stock_uac_calls_an_answering_phone() {
         status["calls"].as_array().is_some_and(Vec::is_empty)
     });
     desk.assert_usable();
+}
+
+#[test]
+fn stock_uac_hears_us_and_echoes_our_speech() {
+    let place = Place::new("sipp-uac-echo");
+    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            auto_answer: true,
+            microphone: Some(alice.clone()),
+            ..Setup::default()
+        },
+    );
+    let to = format!("127.0.0.1:{}", desk.sip_port);
+    let mut sipp = sipp(
+        place.path(),
+        ports(),
+        &["-sn", "uac", "-rtp_echo", "-m", "1", "-d", "7000", "-s", "phone", &to],
+    );
+    desk.wait_state("talking");
+    std::thread::sleep(Duration::from_secs(6));
+    let ear = desk.ear_now();
+    assert_eq!(
+        sipp.wait(Duration::from_secs(10)),
+        Some(0),
+        "{}",
+        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+    );
+    assert_heard(&place, "our speech, echoed by the caller", &alice, &ear);
+    desk.assert_usable();
+}
+
+/// SIPp's `uac_pcap` plays a recorded packet stream (A-law) and presses a key; the file comes with its package.
+#[test]
+fn a_caller_that_plays_recorded_packets_is_heard() {
+    const RECORDED: &str = "/usr/share/sip-tester/g711a.pcap";
+    let place = Place::new("sipp-pcap");
+    let Ok(capture) = std::fs::read(RECORDED) else {
+        eprintln!("SKIPPED: a_caller_that_plays_recorded_packets_is_heard: no {RECORDED} (package sip-tester)");
+        return;
+    };
+    let said = place.join("said.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&said, spec).unwrap();
+    for sample in a_law_of(&capture) {
+        writer.write_sample(sample).unwrap();
+    }
+    writer.finalize().unwrap();
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            codecs: "\"pcma\"",
+            auto_answer: true,
+            ..Setup::default()
+        },
+    );
+    // Its scenario names the files by a relative path.
+    std::fs::create_dir_all(place.join("pcap")).unwrap();
+    for file in ["g711a.pcap", "dtmf_2833_1.pcap"] {
+        std::fs::copy(Path::new("/usr/share/sip-tester").join(file), place.join("pcap").join(file)).unwrap();
+    }
+    let to = format!("127.0.0.1:{}", desk.sip_port);
+    let mut sipp = sipp(place.path(), ports(), &["-sn", "uac_pcap", "-m", "1", "-s", "phone", &to]);
+    desk.wait_state("talking");
+    std::thread::sleep(Duration::from_millis(6500));
+    let ear = desk.ear_now();
+    assert_eq!(
+        sipp.wait(Duration::from_secs(15)),
+        Some(0),
+        "{}",
+        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+    );
+    assert_heard(&place, "recorded packets", &said, &ear);
+    desk.assert_usable();
+}
+
+/// The sound of the RTP packets in a capture file (RFC 3551 payload type 8), in order.
+fn a_law_of(capture: &[u8]) -> Vec<i16> {
+    let word = |at: usize| u32::from_le_bytes(capture[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!(word(0), 0xA1B2_C3D4, "a little-endian capture file");
+    let (mut at, mut sound) = (24, Vec::new());
+    while at + 16 <= capture.len() {
+        let length = word(at + 8);
+        let frame = &capture[at + 16..at + 16 + length];
+        at += 16 + length;
+        // Ethernet, IPv4 without options, UDP, RTP without extensions.
+        if frame.len() > 54 && frame[42] == 0x80 && frame[43] & 0x7F == 8 {
+            sound.extend(frame[54..].iter().map(|&byte| from_a_law(byte)));
+        }
+    }
+    assert!(sound.len() > 8000, "{} samples in the capture", sound.len());
+    sound
+}
+
+/// ITU-T G.711 A-law to linear, by the book.
+fn from_a_law(byte: u8) -> i16 {
+    let code = byte ^ 0x55;
+    let (exponent, mantissa) = (u32::from(code >> 4 & 7), i16::from(code & 15));
+    let magnitude = match exponent {
+        0 => mantissa << 4 | 8,
+        _ => (mantissa << 4 | 0x108) << (exponent - 1),
+    };
+    if code & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
 #[test]
