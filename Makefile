@@ -2,9 +2,10 @@
 #
 #   make run          a desk phone on this terminal, with an echo phone to call; without a terminal: one measured call by itself
 #   make test         everything: lints, units, two phones in virtual time, real peers, real devices, aarch64
-#   make cross        the stripped aarch64 binary
+#   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
 #   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot (an hour or more)
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
+#   make bench        delay, CPU, memory, reactions and speech quality beside baresip and pjsua; written to docs/budgets.md
 #   make docs         regenerates docs/provisioning.md and the example offhook.toml from the schema
 #
 # Every target installs what it misses from Debian's packages and says so first (scripts/need).
@@ -12,9 +13,9 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: image flash cross-test run test test-unit test-peers test-board test-image cross docs deny clean help
+.PHONY: image flash run test test-unit test-peers test-board test-image cross bench docs deny clean help
 help:
-	@sed -n '2,10s/^# \{0,1\}//p' Makefile
+	@sed -n '2,11s/^# \{0,1\}//p' Makefile
 
 run:
 	@scripts/need build
@@ -28,10 +29,7 @@ test-unit test-peers test-board test-lint test-cross test-image:
 	@scripts/test $(@:test-%=%)
 
 cross:
-	@scripts/cross build
-
-cross-test:
-	@scripts/cross test
+	@scripts/cross
 
 image:
 	@scripts/image
@@ -42,6 +40,9 @@ flash:
 	@image="$(IMAGE)"; [ -n "$$image" ] || image=$$(ls -t target/image/offhook-$(or $(BOARD),*)-*.img.xz 2>/dev/null | head -1); \
 	[ -n "$$image" ] || { echo "flash: there is no image; make image BOARD=NAME first, or name one with IMAGE=" >&2; exit 1; }; \
 	scripts/flash "$(DEV)" "$$image"
+
+bench:
+	@scripts/bench
 
 docs:
 	@scripts/need build
