@@ -1,0 +1,325 @@
+//! The rows of the page, one function a group.
+
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use media::Codec;
+use offhook_tests::measure::median;
+
+use crate::caller::Caller;
+use crate::far::{Far, chirps, mouth_to_ear_ms};
+use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
+use crate::quality;
+use crate::subject::{Kind, Order, Subject, binary};
+use crate::table::{Page, figure};
+
+/// Runs of each start and each reaction; the median counts.
+const RUNS: usize = 7;
+/// How long CPU time is counted.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Measures everything and writes the page.
+pub(crate) fn measure(place: &Path) {
+    crate::process::hurry();
+    let mut page = Page::default();
+    for kind in Kind::ALL {
+        if let Some(why) = kind.missing() {
+            page.skip(&format!("{kind:?}"), &why);
+        }
+    }
+    let mut far = Far::open();
+    calls(place, &mut far, &mut page);
+    drop(far);
+    starts(place, &mut page);
+    reactions(place, &mut page);
+    audio_thread(place, &mut page);
+    page.row("binary, stripped", "≤ 8 MB", [figure(size_mb(&binary()), 1, "MB"), None, None]);
+    let mut far = Far::open();
+    quality::rows(place, &mut far, &mut page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/budgets.md");
+    std::fs::write(&path, page.text(&machine())).unwrap();
+    println!("bench: written to docs/budgets.md");
+}
+
+fn order(kind: Kind, codec: Codec) -> Order<'static> {
+    Order {
+        kind,
+        codec,
+        answers: true,
+        registrar: None,
+        counting: None,
+        microphone: None,
+    }
+}
+
+/// One call to a phone that answers, with RTP echoed.
+fn in_call<T>(place: &Path, order: &Order<'_>, work: impl FnOnce(&Subject) -> T) -> Option<T> {
+    if order.kind.missing().is_some() {
+        return None;
+    }
+    let subject = Subject::start(place, order)?;
+    subject.ready();
+    let mut caller = Caller::invite(subject.sip, order.codec);
+    caller.answered()?;
+    let echo = caller.echo();
+    let got = work(&subject);
+    drop(echo);
+    caller.hang_up();
+    Some(got)
+}
+
+/// Delay, CPU and memory in a call, a row each.
+fn calls(place: &Path, far: &mut Far, page: &mut Page) {
+    let seconds = WINDOW.as_secs() as usize + 4;
+    let said = chirps(seconds);
+    let spoken = quality::speech(place, 48_000).map(|(path, _)| path);
+    for codec in [Codec::Pcmu, Codec::Opus] {
+        let mut delays = [None, None, None];
+        let mut cpu = [None, None, None];
+        let mut memory = [None, None, None];
+        for (n, kind) in Kind::ALL.into_iter().enumerate() {
+            // A machine that was late spoils the recording: once more, twice at most.
+            for _ in 0..3 {
+                let order = Order {
+                    microphone: spoken.as_deref(),
+                    ..order(kind, codec)
+                };
+                let got = in_call(place, &order, |subject| {
+                    let pid = subject.process.pid();
+                    let meter = std::thread::spawn(move || {
+                        std::thread::sleep(Duration::from_secs(2));
+                        let (began, before) = (Instant::now(), cpu_time(pid));
+                        std::thread::sleep(WINDOW);
+                        let used = cpu_time(pid).saturating_sub(before);
+                        (used.as_secs_f64() / began.elapsed().as_secs_f64(), resident_mb(pid))
+                    });
+                    let talk = match kind {
+                        Kind::Pjsua => None,
+                        Kind::Offhook | Kind::Baresip => far.talk(&said, seconds as f64),
+                    };
+                    let delay = talk.and_then(|talk| mouth_to_ear_ms(&said, &talk));
+                    (meter.join().unwrap(), delay)
+                });
+                let Some(((share, resident), delay)) = got else { break };
+                cpu[n] = figure(Some(100.0 * share), 2, "%");
+                memory[n] = figure(resident, 1, "MB");
+                delays[n] = figure(delay, 1, "ms");
+                if delay.is_some() || kind == Kind::Pjsua {
+                    break;
+                }
+            }
+        }
+        page.row(format!("one-way delay mouth to ear, {codec:?}, 20 ms packets"), "≤ 45 ms", delays);
+        page.row(format!("CPU of one core, one {codec:?} call"), "below every peer", cpu);
+        page.row(format!("resident memory in a {codec:?} call"), "≤ 10 MB", memory);
+    }
+}
+
+fn size_mb(path: &Path) -> Option<f64> {
+    std::fs::metadata(path).ok().map(|data| data.len() as f64 / 1_048_576.0)
+}
+
+fn runs(mut one: impl FnMut() -> Option<f64>) -> Option<String> {
+    let got: Vec<f64> = (0..RUNS).filter_map(|_| one()).collect();
+    (got.len() * 2 > RUNS).then(|| median(got)).and_then(|ms| figure(Some(ms), 1, "ms"))
+}
+
+/// From the start of the process to dial tone, and to REGISTER on the wire.
+fn starts(place: &Path, page: &mut Page) {
+    let tone = runs(|| {
+        let subject = Subject::start(place, &order(Kind::Offhook, Codec::Pcmu))?;
+        let end = subject.began + Duration::from_secs(3);
+        while Instant::now() < end {
+            if subject.ctl(&serde_json::json!({"cmd": "lift"})).is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        while Instant::now() < end {
+            if subject.ctl(&serde_json::json!({"cmd": "status"}))?["tone"] == "dial" {
+                return Some(subject.began.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        None
+    });
+    page.row("start of process to dial tone (lifted at once)", "≤ 50 ms", [tone, None, None]);
+    let registers = [Kind::Offhook, Kind::Baresip].map(|kind| {
+        runs(|| {
+            // Offhook sends to the port of RFC 3261 unless a proxy says otherwise.
+            let registrar = UdpSocket::bind("127.0.0.1:0").ok()?;
+            registrar.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+            let order = Order {
+                registrar: registrar.local_addr().ok(),
+                ..order(kind, Codec::Pcmu)
+            };
+            let subject = Subject::start(place, &order)?;
+            let mut packet = [0; 2048];
+            loop {
+                let (length, _) = registrar.recv_from(&mut packet).ok()?;
+                if packet[..length].starts_with(b"REGISTER") {
+                    return Some(subject.began.elapsed().as_secs_f64() * 1000.0);
+                }
+            }
+        })
+    });
+    let [ours, theirs] = registers;
+    page.row("start of process to REGISTER sent", "≤ 100 ms", [ours, theirs, None]);
+}
+
+/// Lifting while it rings, and hanging up.
+fn reactions(place: &Path, page: &mut Page) {
+    let mut answered = [None, None, None];
+    let mut ended = [None, None, None];
+    for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
+        if kind.missing().is_some() {
+            continue;
+        }
+        let (mut to_ok, mut to_bye) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            let order = Order {
+                answers: false,
+                ..order(kind, Codec::Pcmu)
+            };
+            let Some(subject) = Subject::start(place, &order) else { continue };
+            subject.ready();
+            let mut caller = Caller::invite(subject.sip, Codec::Pcmu);
+            if !caller.ringing() {
+                continue;
+            }
+            let lifting = std::thread::scope(|scope| {
+                let hand = scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(100));
+                    subject.lift()
+                });
+                let came = caller.answered();
+                (hand.join().unwrap(), came)
+            });
+            if let (lifted, Some(came)) = lifting {
+                to_ok.push(came.saturating_duration_since(lifted).as_secs_f64() * 1000.0);
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            let hanging = std::thread::scope(|scope| {
+                let hand = scope.spawn(|| subject.hang_up());
+                let came = caller.bye_came();
+                (hand.join().unwrap(), came)
+            });
+            if let (hung, Some(came)) = hanging {
+                to_bye.push(came.saturating_duration_since(hung).as_secs_f64() * 1000.0);
+            }
+        }
+        let middle = |all: Vec<f64>| (all.len() * 2 > RUNS).then(|| median(all));
+        answered[n] = figure(middle(to_ok), 1, "ms");
+        ended[n] = figure(middle(to_bye), 1, "ms");
+    }
+    page.row(
+        "lift while ringing to 200 OK (request on the control socket to the wire)",
+        "≤ 10 ms",
+        answered,
+    );
+    page.row("hang up to BYE (the same)", "≤ 10 ms", ended);
+}
+
+/// What the audio thread asks of allocator, locks and kernel, in one second of a call.
+fn audio_thread(place: &Path, page: &mut Page) {
+    const SECONDS: u64 = 4;
+    let Some(library) = preload(place) else {
+        return page.skip(
+            "allocations and locks on the audio thread",
+            "no C compiler for the counting preload",
+        );
+    };
+    let mut allocations = [None, None, None];
+    let mut locks = [None, None, None];
+    for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
+        let file = place.join(format!("counts-{kind:?}"));
+        let order = Order {
+            counting: Some((&library, &file)),
+            ..order(kind, Codec::Pcmu)
+        };
+        let got = in_call(place, &order, |_| {
+            std::thread::sleep(Duration::from_secs(1));
+            let before = counts(&file);
+            std::thread::sleep(Duration::from_secs(SECONDS));
+            (before, counts(&file))
+        });
+        let Some((before, after)) = got else { continue };
+        // Offhook's audio thread has its name; in baresip every thread but none touches sound: all are counted.
+        let ours = |all: &[Counts], of: fn(&Counts) -> u64| -> u64 {
+            all.iter()
+                .filter(|thread| kind != Kind::Offhook || thread.name.starts_with("offhook-audio"))
+                .map(of)
+                .sum()
+        };
+        if kind == Kind::Offhook && !after.iter().any(|thread| thread.name.starts_with("offhook-audio")) {
+            page.skip("allocations on Offhook's audio thread", "the preload saw no thread of that name");
+            continue;
+        }
+        let rate = |of: fn(&Counts) -> u64| figure(Some((ours(&after, of) - ours(&before, of)) as f64 / SECONDS as f64), 0, "/s");
+        allocations[n] = rate(|counts| counts.allocations);
+        locks[n] = rate(|counts| counts.locks);
+    }
+    page.row(
+        "allocator calls on the audio thread, one Pcmu call (baresip: all threads)",
+        "0",
+        allocations,
+    );
+    page.row("mutex locks on the audio thread (baresip: all threads)", "0", locks);
+    futexes(place, page);
+}
+
+/// Futex calls: a lock that had to wait, or wake somebody.
+fn futexes(place: &Path, page: &mut Page) {
+    const SECONDS: u64 = 4;
+    if Command::new("strace").arg("-V").output().is_err() {
+        return page.skip("futex calls", "no strace");
+    }
+    let cells = [Kind::Offhook, Kind::Baresip].map(|kind| {
+        let got = in_call(place, &order(kind, Codec::Pcmu), |subject| {
+            std::thread::sleep(Duration::from_secs(1));
+            let pid = subject.process.pid();
+            let watched = match kind {
+                Kind::Offhook => threads(pid, "offhook-audio"),
+                Kind::Baresip | Kind::Pjsua => threads(pid, ""),
+            };
+            let mut command = Command::new("timeout");
+            command.args(["-s", "INT", &SECONDS.to_string(), "strace", "-e", "trace=futex"]);
+            for thread in &watched {
+                command.args(["-p", &thread.to_string()]);
+            }
+            let told = command.stdin(Stdio::null()).output().ok()?;
+            let text = String::from_utf8_lossy(&told.stderr).into_owned();
+            (!watched.is_empty() && text.contains("attached")).then(|| text.matches("futex(").count() as f64 / SECONDS as f64)
+        });
+        figure(got.flatten(), 1, "/s")
+    });
+    if cells[0].is_none() {
+        page.skip("futex calls", "strace may not attach here");
+    }
+    let [ours, theirs] = cells;
+    page.row("futex calls of the audio thread (baresip: all threads)", "0", [ours, theirs, None]);
+}
+
+/// On what it was measured, without its name.
+fn machine() -> String {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let model = text("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("model name")
+                .and_then(|rest| rest.split_once(": "))
+                .map(|(_, name)| name.to_owned())
+        })
+        .unwrap_or_else(|| std::env::consts::ARCH.into());
+    let load = text("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let day = Command::new("date")
+        .arg("+%F")
+        .output()
+        .map(|done| String::from_utf8_lossy(&done.stdout).trim().to_owned());
+    format!(
+        "Measured {} on {cores} cores of {model}; load average at the end {load} (above {cores}: other work disturbed the figures).",
+        day.unwrap_or_default()
+    )
+}

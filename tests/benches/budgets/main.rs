@@ -1,0 +1,61 @@
+//! `make bench`: the budgets, measured, each beside its peer in the same run, written to `docs/budgets.md`.
+//!
+//! ```text
+//!  bench: plays and records at the far end of a virtual card ═cable═ card ─ phone under test (offhook | baresip)
+//!     └─ scripted caller: SIP, and RTP echoed or played with losses ══════════════════════ SIP, RTP
+//!  pjsua (null card: what needs no card)
+//!  /proc, strace, a counting preload ─▶ figures ─▶ table
+//! ```
+//!
+//! A phone and an echo that delays nothing are two phones: what leaves one mouth and comes back to the same ear went through the
+//! sending half of one phone and the receiving half of another. So one-way delay needs no second clock.
+//!
+//! What cannot be measured here is a line `SKIPPED: …`, and a dash in the table.
+
+// A bench fails by panicking and reports by printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod caller;
+mod far;
+mod figures;
+mod process;
+mod quality;
+mod subject;
+mod table;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use offhook_tests::vcard::VirtualCard;
+
+/// Tells the process that measures where its card and files are.
+const PLACE: &str = "OFFHOOK_BENCH_PLACE";
+
+fn main() -> ExitCode {
+    if let Some(place) = std::env::var_os(PLACE) {
+        figures::measure(&PathBuf::from(place));
+        return ExitCode::SUCCESS;
+    }
+    let place = std::env::temp_dir().join(format!("offhook-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    // alsa-lib reads its configuration once: the process that measures begins with it.
+    let done = match VirtualCard::new(
+        &place,
+        "pcm.soft { type plug slave.pcm \"phone\" }\nctl.!default { type hw card 0 }\n",
+    ) {
+        Ok(card) => Command::new(std::env::current_exe().unwrap())
+            .env("ALSA_CONFIG_PATH", card.alsa_config())
+            .env(PLACE, &place)
+            .status()
+            .unwrap()
+            .success(),
+        Err(why) => {
+            println!("SKIPPED: all budgets: {why}");
+            true
+        }
+    };
+    if std::env::var_os("OFFHOOK_BENCH_KEEP").is_none() {
+        std::fs::remove_dir_all(&place).ok();
+    }
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

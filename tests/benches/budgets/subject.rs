@@ -1,0 +1,275 @@
+//! The phones under test, each started as its user would, on the same card.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use media::Codec;
+use serde_json::{Value, json};
+
+use crate::process::Kept;
+
+/// Which phone: the columns of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Offhook,
+    Baresip,
+    Pjsua,
+}
+
+/// How it is started.
+pub(crate) struct Order<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) codec: Codec,
+    /// Answers by itself; else it rings.
+    pub(crate) answers: bool,
+    /// Registers here.
+    pub(crate) registrar: Option<SocketAddr>,
+    /// Preloaded library, and the file it writes.
+    pub(crate) counting: Option<(&'a Path, &'a Path)>,
+    /// What pjsua's microphone says (others hear the card).
+    pub(crate) microphone: Option<&'a Path>,
+}
+
+/// A phone that runs.
+pub(crate) struct Subject {
+    pub(crate) sip: SocketAddr,
+    pub(crate) process: Kept,
+    /// When it was started.
+    pub(crate) began: Instant,
+    /// pjsua's ear.
+    pub(crate) ear: PathBuf,
+    hand: Hand,
+}
+
+/// How it is told what a finger would.
+enum Hand {
+    Ctl(PathBuf),
+    Netstring(u16),
+    None,
+}
+
+/// The release binary: what is measured is what ships.
+pub(crate) fn binary() -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let path = target.join("release/offhook");
+    assert!(path.exists(), "{} is missing: cargo build --release -p offhook", path.display());
+    path
+}
+
+/// A port that is free for UDP now.
+fn free_port() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 3] = [Kind::Offhook, Kind::Baresip, Kind::Pjsua];
+
+    /// Why this phone cannot be measured here.
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Kind::Offhook => None,
+            Kind::Baresip => Command::new("baresip")
+                .arg("-h")
+                .output()
+                .err()
+                .map(|error| format!("baresip: {error}")),
+            Kind::Pjsua => {
+                (python().is_none() || !has_module("pjsua2")).then(|| "no Python module pjsua2 in the bench's environment".into())
+            }
+        }
+    }
+}
+
+/// The interpreter of the environment that scripts/bench made.
+pub(crate) fn python() -> Option<PathBuf> {
+    std::env::var_os("OFFHOOK_BENCH_PYTHON")
+        .map(PathBuf::from)
+        .filter(|path| path.exists())
+}
+
+/// Whether it has a module.
+pub(crate) fn has_module(name: &str) -> bool {
+    python().is_some_and(|python| {
+        Command::new(python)
+            .args(["-c", &format!("import {name}")])
+            .output()
+            .is_ok_and(|done| done.status.success())
+    })
+}
+
+fn codec_names(codec: Codec) -> (&'static str, &'static str) {
+    match codec {
+        Codec::Opus => ("opus", "opus/48000/2"),
+        Codec::G722 => ("g722", "G722/16000/1"),
+        Codec::Pcmu => ("pcmu", "PCMU/8000/1"),
+        Codec::Pcma => ("pcma", "PCMA/8000/1"),
+    }
+}
+
+impl Subject {
+    /// Starts it and returns at once.
+    pub(crate) fn start(place: &Path, order: &Order<'_>) -> Option<Self> {
+        let dir = place.join(format!("{:?}-{}", order.kind, free_port()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let port = free_port();
+        let ear = dir.join("ear.wav");
+        let (mut command, hand) = match order.kind {
+            Kind::Offhook => offhook(&dir, port, order),
+            Kind::Baresip => baresip(&dir, port, order),
+            Kind::Pjsua => (pjsua(port, order, &ear)?, Hand::None),
+        };
+        if let Some((library, file)) = order.counting {
+            command.env("LD_PRELOAD", library).env("COUNTING", file);
+        }
+        let began = Instant::now();
+        let process = Kept::start(&mut command, &dir.join("log"))?;
+        Some(Self {
+            sip: SocketAddr::from(([127, 0, 0, 1], port)),
+            process,
+            began,
+            ear,
+            hand,
+        })
+    }
+
+    /// Waits until it takes calls.
+    pub(crate) fn ready(&self) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < end {
+            let there = match &self.hand {
+                Hand::Ctl(socket) => UnixStream::connect(socket).is_ok(),
+                Hand::Netstring(port) => TcpStream::connect(("127.0.0.1", *port)).is_ok(),
+                Hand::None => UdpSocket::bind(self.sip).is_err(),
+            };
+            if there {
+                // Sound cards take a moment.
+                std::thread::sleep(Duration::from_millis(700));
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// A request on Offhook's control socket.
+    pub(crate) fn ctl(&self, request: &Value) -> Option<Value> {
+        let Hand::Ctl(socket) = &self.hand else { return None };
+        let mut stream = UnixStream::connect(socket).ok()?;
+        writeln!(stream, "{request}").ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Answers a ringing call, as a hand would; when.
+    pub(crate) fn lift(&self) -> Instant {
+        self.finger(&json!({"cmd": "lift"}), "accept")
+    }
+
+    /// Hangs up; when.
+    pub(crate) fn hang_up(&self) -> Instant {
+        self.finger(&json!({"cmd": "hang-up"}), "hangup")
+    }
+
+    fn finger(&self, ours: &Value, theirs: &str) -> Instant {
+        match &self.hand {
+            Hand::Ctl(_) => {
+                let at = Instant::now();
+                self.ctl(ours);
+                at
+            }
+            Hand::Netstring(port) => {
+                let mut stream = TcpStream::connect(("127.0.0.1", *port)).unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+                let text = json!({"command": theirs, "params": "", "token": "t"}).to_string();
+                let at = Instant::now();
+                stream.write_all(format!("{}:{text},", text.len()).as_bytes()).unwrap();
+                stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+                // It answers, or it does not: the wire tells.
+                let mut answer = [0; 16];
+                stream.read_exact(&mut answer).ok();
+                at
+            }
+            Hand::None => Instant::now(),
+        }
+    }
+}
+
+fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
+    let socket = dir.join("ctl.sock");
+    let (codec, first) = (codec_names(order.codec).0, port.saturating_add(1) & !1);
+    let mut text = format!(
+        "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\nrtp_ports = [{first}, {}]\n\
+         [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
+         [board.audio]\ncapture = \"phone\"\nplayback = \"phone\"\n[codecs]\norder = [\"{codec}\"]\n[call]\ndirect = true\n",
+        first + 49,
+        socket.display(),
+        dir.join("state").display(),
+    );
+    if order.answers {
+        text.push_str("auto_answer = 20\n");
+    }
+    if let Some(registrar) = order.registrar {
+        let domain = registrar.ip();
+        let _ = write!(
+            text,
+            "[[account]]\nuser = \"bench\"\ndomain = \"{domain}\"\npassword = \"x\"\nregistrar = \"{registrar}\"\n"
+        );
+    }
+    let config = dir.join("offhook.toml");
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(binary());
+    command.arg("run").arg("--config").arg(config);
+    (command, Hand::Ctl(socket))
+}
+
+fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
+    let control = free_port();
+    let modules = [
+        "/usr/lib/baresip/modules",
+        "/usr/lib/x86_64-linux-gnu/baresip/modules",
+        "/usr/lib/aarch64-linux-gnu/baresip/modules",
+    ];
+    let modules = modules.iter().find(|path| Path::new(path).exists()).unwrap_or(&modules[0]);
+    let config = format!(
+        "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
+         module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\nmodule alsa.so\n\
+         module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
+        port.saturating_add(1) & !1,
+        (port.saturating_add(1) & !1) + 49,
+    );
+    std::fs::write(dir.join("config"), config).unwrap();
+    let answers = if order.answers { "auto" } else { "manual" };
+    let account = match order.registrar {
+        Some(registrar) => format!("<sip:bench@{registrar}>;auth_pass=x;regint=60;answermode={answers}\n"),
+        None => format!(
+            "<sip:bench@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}\n",
+            codec_names(order.codec).1
+        ),
+    };
+    std::fs::write(dir.join("accounts"), account).unwrap();
+    std::fs::write(dir.join("contacts"), "").unwrap();
+    let mut command = Command::new("baresip");
+    command.arg("-f").arg(dir).env("HOME", dir);
+    (command, Hand::Netstring(control))
+}
+
+fn pjsua(port: u16, order: &Order<'_>, ear: &Path) -> Option<Command> {
+    // Its packaged build has no Opus, and a null card cannot ring for a finger.
+    if order.codec == Codec::Opus || !order.answers || order.registrar.is_some() || order.counting.is_some() {
+        return None;
+    }
+    let mut command = Command::new(python()?);
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/budgets/pjsua.py"))
+        .arg(port.to_string())
+        .arg(order.microphone.map_or("-".as_ref(), Path::as_os_str))
+        .arg(ear);
+    Some(command)
+}
