@@ -43,6 +43,10 @@ fn obey(command: Command) -> Result<ExitCode, String> {
         Command::Help(about) => say(&help::text(about)),
         Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
         Command::Run { places, when_good } => return crate::setup::run(places, when_good).map(|ending| ExitCode::from(ending.code())),
+        Command::Fetch { places, most, url, file } => {
+            let new = crate::provision::fetch(&places, most, &url, &file)?;
+            return Ok(if new { ExitCode::SUCCESS } else { ExitCode::from(3) });
+        }
         Command::Provision { places, emit } => crate::provision::provision(&places, &emit)?,
         Command::Sim { config, headless } => return crate::setup::sim(config, headless),
         Command::Echo(options) => crate::setup::echo(&options)?,

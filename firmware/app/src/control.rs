@@ -456,6 +456,11 @@ impl Control {
         self.calls.is_empty() && self.agent.tables().calls == 0 && self.agent.unanswered() == 0
     }
 
+    /// Nobody uses the phone: it lies, nothing rings, no call is left.
+    pub fn is_idle(&self) -> bool {
+        self.phone.state() == phone::State::Idle && self.calls.is_empty()
+    }
+
     /// What the phone is doing.
     pub fn state(&self) -> phone::State {
         self.phone.state()
