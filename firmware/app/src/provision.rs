@@ -94,6 +94,7 @@ impl Provisioned {
 
 /// Everything found.
 struct Found {
+    file: PathBuf,
     name: String,
     card: Option<Vec<u8>>,
     board: Option<(String, Vec<u8>)>,
@@ -119,11 +120,15 @@ fn gather(places: &Places) -> Result<Found, String> {
         Err(error) if places.config.is_some() => return Err(format!("{name}: {error}; name a file that can be read")),
         Err(_) => None,
     };
+    let card = card.map(|bytes| {
+        let state_dir = state_dir_in(Some(&bytes));
+        crate::secrets::restore(bytes, &state_dir)
+    });
     // Where things are kept is itself configured; a bad file's word for it is taken only for the state directory.
     let alone = card.as_deref().and_then(|bytes| config::load_bytes(bytes, &name).ok());
     let state_dir = alone
         .as_ref()
-        .map_or_else(|| state_dir_of(card.as_deref()), |config| config.control.state_dir.clone());
+        .map_or_else(|| state_dir_in(card.as_deref()), |config| config.control.state_dir.clone());
     let alone = alone.unwrap_or_default();
     let profile = places.board.clone().unwrap_or(alone.board.profile);
     let board = alone.board.profile_dir.join(&profile).join(FILE);
@@ -134,6 +139,7 @@ fn gather(places: &Places) -> Result<Found, String> {
             .ok()
             .filter(|_| alone.provision.dhcp || alone.provision.url.is_some()),
         last_good: fs::read(state_dir.join(LAST_GOOD)).ok(),
+        file,
         name,
         card,
         state_dir,
@@ -161,20 +167,46 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
         let kept = found.state_dir.join(LAST_GOOD);
         if let Err(error) = crate::setup::keep_safely(&kept, text.0.as_bytes()) {
-            let _ = writeln!(
-                io::stderr(),
-                "offhook: {}: {error}; the last good configuration is not kept",
-                kept.display()
-            );
+            complain(&format!("{}: {error}; the last good configuration is not kept", kept.display()));
         }
     }
     let mut config = decision.config;
-    settle(&mut config, found.state_dir, places);
+    let beside = found.file.parent().unwrap_or(Path::new("."));
+    settle(&mut config, found.state_dir, beside, places);
+    let mut errors = decision.errors;
+    if decision.source == Source::File
+        && let Some(missing) = found
+            .card
+            .as_deref()
+            .and_then(|bytes| crate::secrets::missing_files(bytes, &found.name, beside))
+    {
+        errors = Some(Errors(
+            errors
+                .map_or_else(Vec::new, |errors| errors.0)
+                .into_iter()
+                .chain(missing.0)
+                .collect(),
+        ));
+    }
+    if keep && decision.source == Source::File && config.security.move_secrets {
+        match crate::secrets::move_off(&found.file, &config.control.state_dir) {
+            Ok(true) => complain(&format!(
+                "{}: its passwords are in {} now",
+                found.name,
+                config.control.state_dir.display()
+            )),
+            Ok(false) => {}
+            Err(error) => complain(&format!(
+                "{}: {error}; its passwords stay where they are (security.move_secrets)",
+                found.name
+            )),
+        }
+    }
     Ok(Provisioned {
         config,
         source: decision.source,
         network: decision.network,
-        errors: decision.errors,
+        errors,
         report: decision.report,
     })
 }
@@ -206,20 +238,27 @@ pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
     .flatten()
     .collect();
     let mut config = config::load_layers(&layers)?;
-    settle(&mut config, found.state_dir, places);
+    let beside = found.file.parent().unwrap_or(Path::new("."));
+    settle(&mut config, found.state_dir, beside, places);
     Ok(config)
 }
 
 /// What the machine itself says, whatever the texts do.
-fn settle(config: &mut Config, state_dir: PathBuf, places: &Places) {
+fn settle(config: &mut Config, state_dir: PathBuf, beside: &Path, places: &Places) {
+    crate::secrets::resolve(config, beside);
     config.control.state_dir = state_dir;
     if let Some(profile) = &places.board {
         config.board.profile.clone_from(profile);
     }
 }
 
+/// Before there is a log.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "offhook: {text}");
+}
+
 /// The state directory a broken file names, where that much of it can be read; else the default.
-fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
+fn state_dir_in(found: Option<&[u8]>) -> PathBuf {
     let default = Config::default().control.state_dir;
     let Some(text) = found.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
         return default;
@@ -231,6 +270,11 @@ fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
         .map(|value| value.trim().trim_matches('"'))
         .find(|value| value.starts_with('/'))
         .map_or(default, PathBuf::from)
+}
+
+/// The state directory a file names, else the default.
+pub(crate) fn state_dir_of(file: &Path) -> PathBuf {
+    state_dir_in(fs::read(file).ok().as_deref())
 }
 
 /// Where things are kept, as far as the configuration can be read.

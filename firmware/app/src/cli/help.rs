@@ -70,6 +70,14 @@ pub(crate) const COMMANDS: &[Page] = &[
         example: "offhook check /etc/offhook/offhook.toml",
     },
     Page {
+        name: "fingerprint",
+        usage: "offhook fingerprint [--config FILE | --card DIR]",
+        summary: "the SHA-256 of this phone's certificate, as other phones pin it",
+        details: "Write it as `fingerprint` under `[[tls.pin]]` in the other phone's offhook.toml. The certificate is made at the\n\
+                  phone's first start (or now), and stays.",
+        example: "offhook fingerprint --config /etc/offhook/offhook.toml",
+    },
+    Page {
         name: "ctl",
         usage: "offhook ctl [--socket PATH] VERB",
         summary: "drive and watch a running phone over its local socket",

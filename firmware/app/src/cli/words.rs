@@ -32,6 +32,7 @@ pub(crate) enum Command {
     },
     Echo(EchoOptions),
     Check(PathBuf),
+    Fingerprint(Places),
     Ctl {
         socket: Option<PathBuf>,
         request: CtlRequest,
@@ -185,6 +186,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         "sim" => sim(&mut words),
         "echo" => echo(&mut words),
         "check" => check(&mut words),
+        "fingerprint" => fingerprint(&mut words),
         "ctl" => ctl(&mut words),
         "graph" => graph(&mut words),
         "tryout" => tryout(&mut words),
@@ -318,6 +320,17 @@ fn check(words: &mut Words) -> Result<Command, UsageError> {
         }
     }
     file.map(Command::Check).ok_or_else(|| words.wrong("which file?"))
+}
+
+fn fingerprint(words: &mut Words) -> Result<Command, UsageError> {
+    let mut places = Places::default();
+    while let Some(word) = words.next()? {
+        match &word {
+            Word::Option(name) if place(words, name, &mut places)? => {}
+            Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
+        }
+    }
+    Ok(Command::Fingerprint(places))
 }
 
 fn ctl(words: &mut Words) -> Result<Command, UsageError> {
