@@ -177,7 +177,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             board: setup.board,
             udp: None,
             connections: HashMap::new(),
-            clock: watch_clock(&tls, now),
+            clock: watch_clock(&tls, Instant::now()),
             tls,
             datagram: vec![0; udp::MAX_DATAGRAM],
             heard,

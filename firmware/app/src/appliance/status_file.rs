@@ -140,7 +140,6 @@ mod tests {
             ntp: 0,
             known: crate::trust::Known::default(),
             credentials: None,
-            known: crate::trust::Known::default(),
         };
         Control::new(&config::load(toml, "f").unwrap(), identity, now).status(now)
     }
