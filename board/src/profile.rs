@@ -246,6 +246,8 @@ pub struct Lamps {
     pub in_use: Option<Line>,
     /// Messages wait.
     pub message: Option<Line>,
+    /// The call is encrypted.
+    pub private: Option<Line>,
     /// Level of a lit lamp.
     #[serde(default)]
     pub lit: Lit,
@@ -472,7 +474,7 @@ impl Profile {
             .iter()
             .flat_map(|r| std::iter::once(&r.pulse).chain(&r.off_normal).map(|line| ("[rotary]", line)));
         let ringer = self.ringer.iter().flat_map(|r| r.lines.iter().map(|line| ("[ringer]", line)));
-        let lamps = [&self.lamps.line, &self.lamps.in_use, &self.lamps.message]
+        let lamps = [&self.lamps.line, &self.lamps.in_use, &self.lamps.message, &self.lamps.private]
             .into_iter()
             .flatten()
             .map(|line| ("[lamps]", line));

@@ -32,7 +32,7 @@ const LINES: usize = 4;
 /// What arrives by itself.
 #[derive(Debug, Default)]
 struct News {
-    lamps: [(String, String); 3],
+    lamps: [(String, String); 4],
     lines: Vec<String>,
 }
 
@@ -171,6 +171,7 @@ fn take(news: &mut News, event: &Value) {
             let place = match event["lamp"].as_str() {
                 Some("line") => 0,
                 Some("in_use") => 1,
+                Some("private") => 3,
                 _ => 2,
             };
             news.lamps[place] = (word("lamp"), word("state"));
