@@ -25,7 +25,7 @@ use crate::card::CardSetup;
 use crate::measure::{Clip, Match, align, align_parts, holes, median};
 use crate::network::{Datagram, Fate, Network, Time, stream};
 use crate::peer::{Message, Peer};
-use crate::phone::SimPhone;
+use crate::phone::{SimPhone, TLS_PORT};
 use crate::registrar::{Registrar, address_of, via_address};
 use crate::signal::{Source, resample};
 
@@ -66,6 +66,8 @@ pub struct Setup {
     pub card: CardSetup,
     /// What its user says; `None`: a voice of its own.
     pub voice: Option<Source>,
+    /// Its speed dials go by TLS.
+    pub tls: bool,
 }
 
 impl Default for Setup {
@@ -77,6 +79,7 @@ impl Default for Setup {
             codecs: "\"pcmu\"".to_owned(),
             card: CardSetup::new(8_000, 20),
             voice: None,
+            tls: false,
         }
     }
 }
@@ -105,6 +108,13 @@ impl Setup {
         let text = self.sections.entry(section.to_owned()).or_default();
         text.push_str(lines);
         text.push('\n');
+        self
+    }
+
+    /// Calls go by TLS.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -174,6 +184,8 @@ pub struct World {
     /// The registrar, where there is one.
     pub registrar: Option<Registrar>,
     phones: Vec<SimPhone>,
+    /// Phones none of whose calls may ever be in clear.
+    guarded: Vec<IpAddr>,
     peers: Vec<Peer>,
     fingers: BinaryHeap<Reverse<Action>>,
     order: u64,
@@ -225,6 +237,7 @@ impl World {
             network: Network::new(seed),
             registrar: None,
             phones: Vec::new(),
+            guarded: Vec::new(),
             peers: Vec::new(),
             fingers: BinaryHeap::new(),
             order: 0,
@@ -252,6 +265,10 @@ impl World {
         let mut seed = [0u8; 32];
         rng.fill_bytes(&mut seed);
         let config = configuration(&name, at.ip(), &setup);
+        let required = |mode| mode == Some(config::schema::PrivacyMode::Required);
+        if required(config.privacy.mode) && config.accounts.iter().all(|a| a.privacy.is_none() || required(a.privacy)) {
+            self.guarded.push(at.ip());
+        }
         let voice = setup
             .voice
             .clone()
@@ -268,6 +285,13 @@ impl World {
     pub fn peer(&mut self) -> PeerId {
         let id = self.peers.len();
         self.peers.push(Peer::new(SocketAddr::new(peer_ip(PeerId(id)), 5060)));
+        PeerId(id)
+    }
+
+    /// Adds a scripted peer that speaks TLS.
+    pub fn tls_peer(&mut self) -> PeerId {
+        let id = self.peers.len();
+        self.peers.push(Peer::new(SocketAddr::new(peer_ip(PeerId(id)), TLS_PORT)));
         PeerId(id)
     }
 
@@ -676,6 +700,22 @@ impl World {
         while self.phones.iter().any(|phone| phone.unrest().is_some()) && self.step(limit) {}
         let unrest: Vec<String> = self.phones.iter().filter_map(SimPhone::unrest).collect();
         assert!(unrest.is_empty(), "not empty {SETTLE:?} after the end: {}", unrest.join("; "));
+        self.assert_guarded();
+    }
+
+    /// Nothing left a phone in clear whose calls are all to be encrypted.
+    fn assert_guarded(&self) {
+        for ip in &self.guarded {
+            if let Some(phone) = self.phones.iter().find(|phone| phone.at.ip() == *ip) {
+                let found = crate::recorder::examine(&self.network.wire, phone);
+                assert!(found.clear.is_empty(), "{} sent in clear: {}", phone.name, found.clear.join("; "));
+            }
+        }
+    }
+
+    /// What a phone sent on its media ports so far, packet by packet.
+    pub fn recorded(&self, id: PhoneId) -> crate::recorder::Found {
+        crate::recorder::examine(&self.network.wire, &self[id])
     }
 
     /// The one line a scenario says about itself.
@@ -705,6 +745,10 @@ const LONGEST_DELAY: Duration = Duration::from_millis(400);
 impl Drop for World {
     fn drop(&mut self) {
         let failing = std::thread::panicking();
+        if !failing {
+            // Whatever the scenario was about.
+            self.assert_guarded();
+        }
         if failing || std::env::var_os("OFFHOOK_SIM_PCAP").is_some() {
             let path = self.pcap_path();
             let written = self.network.wire.write_pcap(&path);
@@ -771,13 +815,20 @@ fn configuration(name: &str, ip: IpAddr, setup: &Setup) -> config::Config {
     if !setup.sections.get("dial").is_some_and(|own| own.contains("digit_map")) {
         add("dial", "digit_map = \"[2-9]xx\"");
     }
+    let way = if setup.tls { ":5061;transport=tls" } else { "" };
     for id in 0..5 {
         let id = PhoneId(id);
-        add("dial.speed", &format!("{} = \"sip:{}@{}\"", number_of(id), id.0 + 1, phone_ip(id)));
+        add(
+            "dial.speed",
+            &format!("{} = \"sip:{}@{}{way}\"", number_of(id), id.0 + 1, phone_ip(id)),
+        );
     }
     for id in 0..3 {
         let id = PeerId(id);
-        add("dial.speed", &format!("{} = \"sip:script@{}\"", number_of_peer(id), peer_ip(id)));
+        add(
+            "dial.speed",
+            &format!("{} = \"sip:script@{}{way}\"", number_of_peer(id), peer_ip(id)),
+        );
     }
     for (section, lines) in &setup.sections {
         add(section, lines);
