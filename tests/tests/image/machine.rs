@@ -146,6 +146,8 @@ impl Machine {
                 &format!("tap,id=wire,ifname={tap},script=no,downscript=no"),
                 "-device",
                 "virtio-net-device,netdev=wire",
+                "-object",
+                &format!("filter-dump,id=record,netdev=wire,file={}", self.wire_record().display()),
             ]);
         }
         command.envs(self.plugs.env.iter().cloned());
@@ -164,6 +166,11 @@ impl Machine {
             console,
         });
         slot
+    }
+
+    /// What was on the wire since the last start, as pcap.
+    pub(crate) fn wire_record(&self) -> PathBuf {
+        self.folder.join("wire.pcap")
     }
 
     fn on(&mut self) -> &mut Powered {
