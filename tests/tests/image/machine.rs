@@ -62,7 +62,6 @@ impl Machine {
     /// Switches it on; the slot its firmware chose.
     pub(crate) fn power(&mut self) -> String {
         assert!(self.running.is_none(), "it is on");
-        self.starts += 1;
         let firmware = self.folder.join("firmware");
         std::fs::create_dir_all(&firmware).unwrap();
         let output = Command::new(root().join("tests/image/firmware.sh"))
@@ -76,6 +75,14 @@ impl Machine {
             String::from_utf8_lossy(&output.stderr)
         );
         let slot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let card = self.card.path.clone();
+        self.start(&firmware, &card);
+        slot
+    }
+
+    /// Starts what lies in a folder (kernel, initramfs, command line) with this disk.
+    pub(crate) fn start(&mut self, firmware: &Path, disk: &Path) {
+        self.starts += 1;
         let socket = |name: &str| self.folder.join(name);
         let unix = |name: &str| format!("unix:{},server=on,wait=off", socket(name).display());
         for name in ["qtest", "qmp", "shell"] {
@@ -114,7 +121,7 @@ impl Machine {
             .arg("-initrd")
             .arg(firmware.join("initrd"))
             .args(["-append", cmdline.trim()])
-            .args(["-drive", &format!("if=none,id=card,format=raw,file={}", self.card.path.display())])
+            .args(["-drive", &format!("if=none,id=card,format=raw,file={}", disk.display())])
             .args([
                 "-device",
                 "virtio-blk-device,drive=card",
@@ -165,7 +172,6 @@ impl Machine {
             since,
             console,
         });
-        slot
     }
 
     /// What was on the wire since the last start, as pcap.
