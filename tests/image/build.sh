@@ -76,7 +76,7 @@ install -m 755 "$all/bin/busybox" "$tree/bin/busybox"
 for applet in $(qemu-aarch64-static "$all/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"; done
 ln -s /bin/busybox "$tree/sbin/init"
 cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
-for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
+for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
 take_program "$binary" usr/bin/offhook
 mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
 cp -r "$board/rootfs-overlay/." "$tree/"

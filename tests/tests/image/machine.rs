@@ -276,6 +276,12 @@ impl Machine {
         }
     }
 
+    /// Waits until nobody writes to p1 any more.
+    pub(crate) fn wait_card_closed(&mut self) {
+        let mounts = "grep ' /boot/offhook ' /proc/mounts";
+        self.wait("p1 read-only", mounts, Duration::from_secs(30), |text| text.contains(" ro,"));
+    }
+
     /// Waits until the phone answers on its control socket and its state is this one.
     pub(crate) fn wait_state(&mut self, state: &str, limit: Duration) -> serde_json::Value {
         let mark = format!("\"state\":\"{state}\"");
