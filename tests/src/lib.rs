@@ -35,7 +35,6 @@ pub mod measure;
 pub mod network;
 pub mod peer;
 pub mod phone;
-pub mod recorder;
 pub mod registrar;
 pub mod signal;
 pub mod tones;
