@@ -120,7 +120,6 @@ impl Driver {
             Lamp::Line => LampName::Line,
             Lamp::InUse => LampName::InUse,
             Lamp::Message => LampName::Message,
-            Lamp::Private => LampName::Private,
         };
         let pattern = match state {
             LampState::Off => LampPattern::Off,
@@ -138,7 +137,6 @@ impl Driver {
             Lamp::Line => "line",
             Lamp::InUse => "in_use",
             Lamp::Message => "message",
-            Lamp::Private => "private",
         };
         let state = match state {
             LampState::Off => "off".to_owned(),

@@ -172,4 +172,5 @@ impl Drop for Session {
 }
 
 #[cfg(test)]
+#[path = "cipher/tests.rs"]
 mod tests;

@@ -210,4 +210,5 @@ fn same(one: &MasterKey, other: &MasterKey) -> bool {
 }
 
 #[cfg(test)]
+#[path = "guard/tests.rs"]
 mod tests;

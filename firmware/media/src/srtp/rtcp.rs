@@ -189,4 +189,5 @@ impl Receiver {
 }
 
 #[cfg(test)]
+#[path = "rtcp/tests.rs"]
 mod tests;

@@ -269,4 +269,5 @@ impl Receiver {
 }
 
 #[cfg(test)]
+#[path = "rtp/tests.rs"]
 mod tests;
