@@ -33,4 +33,3 @@ mod room;
 mod sound;
 mod start;
 mod update;
-mod wire;

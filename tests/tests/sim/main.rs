@@ -19,8 +19,6 @@ mod fork;
 mod hold;
 mod hostile;
 mod monkey;
-mod privacy;
-mod privacy_middle;
 mod races;
 mod registration;
 mod sound;
