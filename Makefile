@@ -2,6 +2,7 @@
 #
 #   make run          a desk phone on this terminal, with an echo phone to call; without a terminal: one measured call by itself
 #   make test         everything: lints, units, two phones in virtual time, real peers, real devices, aarch64
+#   make test-image   the image in QEMU: from the card to a call, updates, power cuts (needs `make cross`, which it calls)
 #   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
 #   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot (an hour or more)
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
@@ -15,7 +16,7 @@ CARGO ?= cargo
 
 .PHONY: image flash run test test-unit test-peers test-board test-image cross bench docs deny clean help
 help:
-	@sed -n '2,11s/^# \{0,1\}//p' Makefile
+	@sed -n '2,12s/^# \{0,1\}//p' Makefile
 
 run:
 	@scripts/need build

@@ -55,6 +55,8 @@ pub enum LampName {
     InUse,
     /// Messages wait.
     Message,
+    /// The call is encrypted.
+    Private,
 }
 
 /// A lamp pin, straight or the other way round.
@@ -170,6 +172,7 @@ impl Board {
             (LampName::Line, &profile.lamps.line),
             (LampName::InUse, &profile.lamps.in_use),
             (LampName::Message, &profile.lamps.message),
+            (LampName::Private, &profile.lamps.private),
         ];
         let mut lamps = Vec::new();
         for (name, line) in wanted {

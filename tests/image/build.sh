@@ -76,7 +76,7 @@ install -m 755 "$all/bin/busybox" "$tree/bin/busybox"
 for applet in $(qemu-aarch64-static "$all/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"; done
 ln -s /bin/busybox "$tree/sbin/init"
 cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
-for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
+for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
 take_program "$binary" usr/bin/offhook
 mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
 cp -r "$board/rootfs-overlay/." "$tree/"
@@ -90,6 +90,8 @@ ln -s /data/offhook "$tree/var/lib/offhook"; ln -s /run "$tree/var/run"
 
 # --- only here: Debian's drivers are modules; RAUC comes with a D-Bus service; a shell for the test on a virtio port
 take_modules "$tree" "$tree/etc/offhook/modules" ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 snd_hda_codec_generic snd_hda_intel i6300esb ramoops virtio_console
+# insmod does not read the kernel's command line as a built-in driver does.
+sed -i 's/^ramoops.ko$/ramoops.ko mem_address=0x5f000000 mem_size=0x40000 record_size=0x10000 ecc=1/' "$tree/etc/offhook/modules"
 take_modules "$tree" "$tree/etc/offhook/modules.network" virtio_net 8021q
 take_modules "$tree" "$tree/etc/offhook/modules.update" loop dm_verity squashfs
 cat >"$tree/usr/lib/offhook/rauc-service" <<'S'
@@ -136,15 +138,19 @@ mount -t devtmpfs dev /dev; mount -t proc proc /proc
 while read -r module; do insmod "/lib/modules/$module"; done </order
 for word in $(cat /proc/cmdline); do case $word in root=*) root=${word#root=} ;; esac; done
 tries=0; until [ -b "$root" ] || [ $tries -ge 100 ]; do sleep 0.05; tries=$((tries + 1)); done
-mount -t squashfs -o ro "$root" /mnt || { echo "no root on $root"; sleep 1; echo b >/proc/sysrq-trigger; }
+mount -o ro "$root" /mnt || { echo "no root on $root"; sleep 1; echo b >/proc/sysrq-trigger; }
 mount --move /dev /mnt/dev; umount /proc
 exec switch_root /mnt /sbin/init
 S
 chmod +x "$initrd/init"
 mkdir "$work/boot"
 (cd "$initrd" && find . | cpio -o -H newc --quiet --owner 0:0 | gzip -6) >"$work/boot/initrd"
+# The same with ext4, for the stock Debian it is measured beside (tests/image/stock.sh).
+cp -r "$initrd" "$work/ext4"; rm "$work/ext4/order"
+take_modules "$work/ext4" "$work/ext4/order" virtio_mmio virtio_pci virtio_blk crc32c_generic ext4
+(cd "$work/ext4" && find . | cpio -o -H newc --quiet --owner 0:0 | gzip -6) >"$cache/initrd-ext4"
 cp "$modules/boot/vmlinuz-$release" "$work/boot/Image"
-echo "console=ttyAMA0 root=/dev/vda5 rootwait ro rauc.slot=a quiet panic=5 printk.devkmsg=on mem=496M ramoops.mem_address=0x5f000000 ramoops.mem_size=0x40000 ramoops.record_size=0x10000 ramoops.ecc=1" >"$work/boot/cmdline.txt"
+echo "console=ttyAMA0 root=/dev/vda5 rootwait ro rauc.slot=a quiet panic=5 printk.devkmsg=on mem=496M" >"$work/boot/cmdline.txt"
 
 # --- the card as a person has it
 mkdir "$work/card"

@@ -35,6 +35,7 @@ pub mod measure;
 pub mod network;
 pub mod peer;
 pub mod phone;
+pub mod recorder;
 pub mod registrar;
 pub mod signal;
 pub mod tones;

@@ -142,6 +142,9 @@ pub enum Fate {
 /// A scripted impairment: looks at each packet before the link does.
 pub type Rule = Box<dyn FnMut(&Datagram, Time) -> Fate>;
 
+/// Somebody in the middle.
+type Tamper = Box<dyn FnMut(&mut Datagram)>;
+
 struct Way {
     link: Link,
     rng: ChaCha8Rng,
@@ -192,6 +195,7 @@ pub struct Network {
     heap: BinaryHeap<Reverse<InFlight>>,
     order: u64,
     counters: NetworkCounters,
+    tamper: Option<Tamper>,
     /// Everything that was sent.
     pub wire: Wire,
 }
@@ -207,6 +211,7 @@ impl Network {
             heap: BinaryHeap::new(),
             order: 0,
             counters: NetworkCounters::default(),
+            tamper: None,
             wire: Wire::default(),
         }
     }
@@ -234,6 +239,12 @@ impl Network {
         self.rules.push((name.to_owned(), rule));
     }
 
+    /// Puts somebody between all of them, who reads and changes what he likes. He stands in for a proxy that signalling runs through:
+    /// what goes by TLS is his to see only where he is one of its ends.
+    pub fn set_tamper(&mut self, tamper: impl FnMut(&mut Datagram) + 'static) {
+        self.tamper = Some(Box::new(tamper));
+    }
+
     /// Takes a rule away.
     pub fn remove_rule(&mut self, name: &str) {
         self.rules.retain(|(known, _)| known != name);
@@ -252,6 +263,9 @@ impl Network {
     /// Sends a datagram.
     pub fn send(&mut self, mut datagram: Datagram, now: Time) {
         self.counters.sent += 1;
+        if let Some(tamper) = &mut self.tamper {
+            tamper(&mut datagram);
+        }
         let mut late = Duration::ZERO;
         let mut extra = 0;
         for (_, rule) in &mut self.rules {

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::network::{Datagram, Time};
+use crate::phone::TLS_PORT;
 
 /// A SIP message as text, taken apart just enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,7 +271,7 @@ pub fn sdp_with(at: SocketAddr, version: u32, direction: &str, codecs: &[(u8, &s
 /// The far end.
 #[derive(Debug)]
 pub struct Peer {
-    /// Its SIP address; it owns every port of that IP.
+    /// Its SIP address; it owns every port of that IP. At port 5061 it speaks TLS.
     pub at: SocketAddr,
     /// SIP messages that came and were not yet looked at.
     pub mailbox: VecDeque<(Time, SocketAddr, Message)>,
@@ -335,6 +336,23 @@ impl Peer {
         self.seen.clear();
     }
 
+    /// What it writes into Via.
+    fn via(&mut self) -> String {
+        let transport = if self.is_tls() { "TLS" } else { "UDP" };
+        let branch = self.branch();
+        format!("SIP/2.0/{transport} {};branch={branch};rport", self.at)
+    }
+
+    /// What it writes into Contact.
+    pub fn contact(&self) -> String {
+        let parameter = if self.is_tls() { ";transport=tls" } else { "" };
+        format!("<sip:script@{}{parameter}>", self.at)
+    }
+
+    fn is_tls(&self) -> bool {
+        self.at.port() == TLS_PORT
+    }
+
     /// A branch not used before.
     pub fn branch(&mut self) -> String {
         self.branch += 1;
@@ -344,15 +362,14 @@ impl Peer {
     /// A request outside any dialog.
     pub fn request(&mut self, method: &str, uri: &str, call_id: &str) -> Message {
         let at = self.at;
-        let branch = self.branch();
         let headers = [
-            ("Via", format!("SIP/2.0/UDP {at};branch={branch};rport")),
+            ("Via", self.via()),
             ("Max-Forwards", "70".to_owned()),
             ("From", format!("\"Script\" <sip:script@{at}>;tag=script-{call_id}")),
             ("To", format!("<{uri}>")),
             ("Call-ID", call_id.to_owned()),
             ("CSeq", format!("1 {method}")),
-            ("Contact", format!("<sip:script@{at}>")),
+            ("Contact", self.contact()),
         ];
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Message {
@@ -391,20 +408,18 @@ impl Peer {
         if method != "ACK" {
             dialog.cseq += 1;
         }
-        let at = self.at;
-        let branch = self.branch();
         let mut message = Message {
             start: format!("{method} {} SIP/2.0", dialog.target),
             headers: Vec::new(),
             body: String::new(),
         }
-        .with("Via", format!("SIP/2.0/UDP {at};branch={branch};rport"))
+        .with("Via", self.via())
         .with("Max-Forwards", "70")
         .with("From", dialog.local.clone())
         .with("To", dialog.remote.clone())
         .with("Call-ID", dialog.call_id.clone())
         .with("CSeq", format!("{} {method}", dialog.cseq))
-        .with("Contact", format!("<sip:script@{at}>"));
+        .with("Contact", self.contact());
         for route in &dialog.route {
             message = message.with("Route", route.clone());
         }

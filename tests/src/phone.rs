@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use board::BoardEvent;
-use media::{Command, Engine, EngineConfig, PacketKind, Protocol, StreamId};
+use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, Protocol, StreamId};
 use offhook::control::{Control, Identity, MediaPorts, Output, Request};
 use offhook::identity::Credentials;
 use offhook::trust::Known;
@@ -26,6 +26,8 @@ use crate::signal::Source;
 
 /// Media events and outputs of one turn; more means two rooms talk in circles.
 const MAX_OUTPUTS: usize = 10_000;
+/// Where TLS is spoken.
+pub const TLS_PORT: u16 = 5061;
 /// Events kept.
 const KEPT_EVENTS: usize = 20_000;
 
@@ -97,6 +99,11 @@ pub struct SimPhone {
     lookup_delay: Duration,
     lookups: VecDeque<(Time, sip::LookupId, Vec<sip::Target>)>,
     ports: Ports,
+    /// TLS connections, theirs and ours, and where their far ends are.
+    connections: BTreeMap<sip::ConnectionId, SocketAddr>,
+    accepted: u64,
+    /// Every key its engine was given to protect what it sends with.
+    pub keys: Vec<MasterKey>,
     commands: VecDeque<Command>,
     waiting: VecDeque<(Time, SocketAddr, StreamId, PacketKind, Vec<u8>)>,
     capture: Vec<i16>,
@@ -151,6 +158,9 @@ impl SimPhone {
                 range: config.network.rtp_ports,
                 open: BTreeMap::new(),
             },
+            connections: BTreeMap::new(),
+            accepted: 0,
+            keys: Vec::new(),
             commands: VecDeque::new(),
             waiting: VecDeque::new(),
             capture: vec![0; card.period],
@@ -217,6 +227,8 @@ impl SimPhone {
             self.control
                 .handle_datagram(datagram.from, &datagram.bytes, &mut self.ports, self.base + now);
             self.obey(network, now);
+        } else if datagram.to.port() == TLS_PORT {
+            self.receive_tls(&datagram, network, now);
         } else if let Some(&(stream, kind)) = self.ports.open.get(&datagram.to.port()) {
             self.counters.media_in += 1;
             if self.card.is_stalled(now) {
@@ -229,6 +241,27 @@ impl SimPhone {
         } else {
             self.counters.to_closed_port += 1;
         }
+    }
+
+    /// A message on a TLS connection; one from somebody new opens it.
+    fn receive_tls(&mut self, datagram: &Datagram, network: &mut Network, now: Time) {
+        let known = self
+            .connections
+            .iter()
+            .find(|(_, remote)| **remote == datagram.from)
+            .map(|(id, _)| *id);
+        let connection = known.unwrap_or_else(|| {
+            self.accepted += 1;
+            let id = sip::ConnectionId((1 << 32) + self.accepted);
+            self.connections.insert(id, datagram.from);
+            let names = vec![datagram.from.ip().to_string()];
+            self.control
+                .handle_accepted_tls(id, datagram.from, names, &mut self.ports, self.base + now);
+            id
+        });
+        self.control
+            .handle_stream(connection, &datagram.bytes, &mut self.ports, self.base + now);
+        self.obey(network, now);
     }
 
     /// The kernel reports that nobody listens there.
@@ -380,18 +413,48 @@ impl SimPhone {
                         },
                         now,
                     ),
-                    sip::Flow::Tcp { remote, .. } | sip::Flow::Tls { remote, .. } => {
+                    // TLS is a way nobody reads, from its port to its port; what it takes to build it is not simulated.
+                    sip::Flow::Tls { remote, .. } => network.send(
+                        Datagram {
+                            from: SocketAddr::new(self.at.ip(), TLS_PORT),
+                            to: remote,
+                            bytes: transmit.bytes,
+                        },
+                        now,
+                    ),
+                    sip::Flow::Tcp { remote, .. } => {
                         panic!("{}: TCP to {remote}, which nobody opened", self.name)
                     }
                 },
+                Output::Connect {
+                    connection,
+                    remote,
+                    transport: sip::Transport::Tls,
+                    ..
+                } => {
+                    self.connections.insert(connection, remote);
+                    let local = SocketAddr::new(self.at.ip(), TLS_PORT);
+                    self.control
+                        .handle_connected(connection, local, remote, &mut self.ports, self.base + now);
+                }
                 // No TCP in this network: every connection is refused, as by a host without a listener.
                 Output::Connect { connection, .. } => self.control.handle_closed(connection, &mut self.ports, self.base + now),
-                Output::Disconnect(_) => {}
+                Output::Disconnect(connection) => {
+                    self.connections.remove(&connection);
+                }
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups.push_back((now + self.lookup_delay, lookup.id, targets));
                 }
-                Output::Media(command) => self.commands.push_back(command),
+                Output::Media(command) => {
+                    if let Command::Start(stream) = &command
+                        && let Protection::Srtp { send, .. } = &stream.config().protection
+                        && !self.keys.contains(send)
+                    {
+                        self.keys.push(send.clone());
+                    }
+                    self.commands.push_back(command);
+                }
                 Output::Keep { file, text } => {
                     self.files.insert(file, text);
                 }
@@ -443,5 +506,6 @@ fn lamp_name(lamp: Lamp) -> &'static str {
         Lamp::Line => "Line",
         Lamp::InUse => "InUse",
         Lamp::Message => "Message",
+        Lamp::Private => "Private",
     }
 }

@@ -16,8 +16,6 @@ mod panel;
 mod provision;
 pub mod realtime;
 mod reboot;
-mod say;
-mod secrets;
 mod setup;
 pub mod tones;
 pub mod trust;

@@ -19,6 +19,7 @@ use config::Config;
 use tracing_subscriber::EnvFilter;
 
 use crate::appliance::{Appliance, Ending};
+use crate::cli::EchoOptions;
 use crate::driver::{self, CardSource, Setup};
 use crate::provision::{Places, reset};
 
@@ -31,10 +32,6 @@ pub(crate) fn run(places: Places, when_good: Option<PathBuf>) -> Result<Ending, 
     }
     let provisioned = crate::provision::load(&places, true)?;
     log_to_stderr(&provisioned.config);
-    let key = provisioned.config.tls.key.clone();
-    for told in crate::secrets::guard(&provisioned.config.control.state_dir, &Vec::from_iter(key)) {
-        tracing::warn!("{told}");
-    }
     let note = provisioned.note();
     if let Some(note) = &note {
         tracing::error!("{note}");
@@ -63,20 +60,7 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<ExitCode, Str
     }
     let log = config.control.state_dir.join("sim.log");
     log_to_file(&config, &log)?;
-    crate::panel::run(config, &log, move |config| {
-        let setup = whole_phone(config, note)?;
-        driver::run(setup).map(|_| ()).map_err(|error| error.to_string())
-    })
-}
-
-/// `offhook echo`'s own settings.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct EchoOptions {
-    pub(crate) config: Option<PathBuf>,
-    pub(crate) bind: Option<IpAddr>,
-    pub(crate) sip_port: Option<u16>,
-    pub(crate) rtp_ports: Option<(u16, u16)>,
-    pub(crate) socket: Option<PathBuf>,
+    crate::panel::run(config, note, &log)
 }
 
 /// `offhook echo`.

@@ -31,7 +31,8 @@ pub fn call_tone(plan: &CountryPlan, kind: ToneKind, level_dbm0: i8) -> ToneSpec
         | ToneKind::Congestion
         | ToneKind::CallWaiting
         | ToneKind::SpecialInformation
-        | ToneKind::Confirmation => f32::from(level_dbm0),
+        | ToneKind::Confirmation
+        | ToneKind::Unprotected => f32::from(level_dbm0),
     };
     spec(segments, level)
 }
@@ -123,6 +124,7 @@ pub fn tone_word(kind: ToneKind) -> &'static str {
         ToneKind::SpecialInformation => "special_information",
         ToneKind::Howler => "howler",
         ToneKind::Confirmation => "confirmation",
+        ToneKind::Unprotected => "unprotected",
     }
 }
 

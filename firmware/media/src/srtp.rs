@@ -22,6 +22,17 @@ mod test_vectors;
 pub(crate) use guard::Guard;
 pub use keys::{Encryption, KeyError, MAX_MKI, MasterKey, Protection, SrtpStats, Suite};
 
+/// Whether a packet is under this key: for whoever watches a wire and holds the keys. Only the first 2^16 packets of a source are known
+/// again, for a watcher has no rollover counter.
+pub fn is_authentic(key: &MasterKey, kind: crate::PacketKind, packet: &[u8]) -> bool {
+    let mut packet = packet.to_vec();
+    match kind {
+        crate::PacketKind::Rtp => rtp::Receiver::new(key).unprotect(&mut packet),
+        crate::PacketKind::Rtcp => rtcp::Receiver::new(key).unprotect(&mut packet),
+    }
+    .is_ok()
+}
+
 /// A packet that may not be sent under this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spent;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use media::{
     Codec, Command, Direction, Encryption, Event, MasterKey, PacketKind, Protection, Protocol, SrtpStats, Stream, StreamConfig, Suite,
 };
-use pair::{ID, Pair, Sent, align, babble, config};
+use pair::{ID, Pair, Random, Sent, align, babble, config};
 
 const RATE: u32 = 8000;
 const FRAMES: usize = 40;
@@ -367,6 +367,72 @@ fn new_keys_take_over_and_the_old_ones_open_nothing() {
     assert!(correlation(&speech[3 * RATE as usize..], &heard, 3.0) > 0.95);
     for side in 0..2 {
         assert_eq!(pair.stats(side).encryption, Encryption::Full(suite));
+    }
+}
+
+/// The same keys, another source and other numbers, as after a change of codec at the far end or a box in between.
+#[test]
+fn a_far_end_that_becomes_another_source_is_heard_on() {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let speech = babble(RATE, 12.0);
+    let mut pair = secured(suite, &[]);
+    pair.talk(&speech, 2.0);
+    for (n, first_sequence) in [40_000, 65_530, 3, 40_000].into_iter().enumerate() {
+        let other = StreamConfig {
+            ssrc: 0x5000 + n as u32,
+            first_sequence,
+            first_timestamp: 1_000_000 * n as u32,
+            ..with(&pair, 0, protection(suite, 0, [1, 2], &[]))
+        };
+        replace(&mut pair, 0, other);
+        let heard = pair.talk(&speech, 4.0);
+        assert!(correlation(&speech, &heard, 2.0) > 0.95, "source {n}");
+    }
+    let stats = pair.stats(1);
+    assert_eq!((stats.srtp.auth_failed, stats.srtp.replayed, stats.srtp.clear_dropped), (0, 0, 0));
+    // What the earlier sources sent is remembered, and comes to nothing.
+    let from = pair.sides[0].address;
+    for sent in tapped(&mut pair).iter().filter(|s| s.0 == 0 && s.1 == PacketKind::Rtp) {
+        throw(&mut pair, from, sent.3.clone());
+    }
+    let after = pair.stats(1);
+    assert!(after.srtp.replayed > 800 && after.received == stats.received, "{:?}", after.srtp);
+}
+
+/// Anything at all, from anywhere, of any length: nobody's key made it, so nothing comes of it.
+#[test]
+fn rubbish_changes_nothing() {
+    let speech = babble(RATE, 4.0);
+    for suite in [Suite::AesCm128HmacSha1_32, Suite::AeadAes128Gcm] {
+        let (mut calm, mut pair) = (secured(suite, &[7]), secured(suite, &[7]));
+        let mut random = Random::new(4);
+        for round in 0..20 {
+            for _ in 0..300 {
+                let mut bytes: Vec<u8> = (0..random.next() % 1500).map(|_| random.next() as u8).collect();
+                // Half of it begins like RTP or RTCP of the far end.
+                let start = [0x80, [0, 8, 200, 201, 203][random.next() as usize % 5], 0, 1];
+                if random.unit() < 0.5 && bytes.len() > 12 {
+                    bytes[..4].copy_from_slice(&start);
+                    bytes[8..12].copy_from_slice(&0x1111u32.to_be_bytes());
+                }
+                let from = if random.unit() < 0.5 {
+                    pair.sides[0].address
+                } else {
+                    STRANGER.parse().unwrap()
+                };
+                throw(&mut pair, from, bytes);
+            }
+            assert_eq!(pair.talk(&speech, 0.5), calm.talk(&speech, 0.5), "round {round}");
+        }
+        let (stats, before) = (pair.stats(1), calm.stats(1));
+        assert_eq!(stats.srtp.protected_received, before.srtp.protected_received);
+        assert!(stats.rejected > 4000 && stats.received == before.received, "{stats:?}");
+        assert!(
+            pair.sides[1]
+                .events
+                .iter()
+                .all(|e| !matches!(e, Event::Bye(_) | Event::Digit { .. }))
+        );
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::input::{Alert, CallId};
+use crate::input::{Alert, CallId, Encryption};
 use crate::output::Destination;
 
 /// Most calls at once: one talking, one on hold, one waiting.
@@ -66,6 +66,9 @@ pub(crate) struct Call {
     pub(crate) ways: VecDeque<Destination>,
     /// How an incoming call asks to be rung.
     pub(crate) alert: Alert,
+    pub(crate) encryption: Encryption,
+    /// The handset said that encryption is missing.
+    pub(crate) warned: bool,
 }
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name needs.
@@ -112,6 +115,20 @@ impl Calls {
     pub(crate) fn remove(&mut self, id: CallId) -> Option<Call> {
         let at = self.list.iter().position(|call| call.id == id)?;
         Some(self.list.remove(at))
+    }
+
+    /// Sets what is known of a call's encryption.
+    pub(crate) fn set_encryption(&mut self, id: CallId, encryption: Encryption) {
+        if let Some(call) = self.list.iter_mut().find(|call| call.id == id) {
+            call.warned &= encryption == Encryption::Missing;
+            call.encryption = encryption;
+        }
+    }
+
+    /// Whether the handset has still to say that this call's encryption is missing; from now on it has been said.
+    pub(crate) fn take_warning(&mut self, id: CallId) -> bool {
+        let call = self.list.iter_mut().find(|call| call.id == id);
+        call.is_some_and(|call| call.encryption == Encryption::Missing && !std::mem::replace(&mut call.warned, true))
     }
 
     /// Sets a call's state and makes it the last touched.

@@ -98,8 +98,24 @@ pub enum CallUpdate {
     Held(bool),
     /// The far end put us on hold or took us back.
     HeldByPeer(bool),
+    /// What is known of its encryption changed.
+    Encryption(Encryption),
     /// The call is over.
     Ended(EndCause),
+}
+
+/// What is known of a call's encryption, as far as a person must hear or see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encryption {
+    /// Nobody asked for any.
+    #[default]
+    Unwanted,
+    /// It was to be there and is not.
+    Missing,
+    /// It is to be there, and was not yet seen to work both ways.
+    Pending,
+    /// Seen to work both ways.
+    Working,
 }
 
 /// Why a call is over.

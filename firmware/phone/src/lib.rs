@@ -17,6 +17,6 @@ pub mod phone;
 mod route;
 
 pub use call::CallState;
-pub use input::{AccountId, Alert, CallId, CallUpdate, EndCause, Input, Key};
+pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input, Key};
 pub use output::{Destination, Lamp, LampState, Output, RingStyle, State, Tone};
 pub use phone::Phone;

@@ -32,6 +32,9 @@ pub enum Lamp {
     InUse,
     /// Messages wait.
     Message,
+    /// Nobody else listens: lit while the call is seen to be encrypted, blinking slowly while that is still to be seen, fast where it was
+    /// to be and is not.
+    Private,
 }
 
 /// What a lamp does.

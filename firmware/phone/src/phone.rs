@@ -37,6 +37,9 @@ mod present;
 /// How long dial tone waits for the first digit before it becomes congestion tone.
 const DIAL_TONE: Duration = Duration::from_secs(30);
 
+/// How long the tone for a missing encryption is: three short beeps.
+const WARNING: Duration = Duration::from_millis(500);
+
 /// How long a rotary digit sounds as DTMF in a call.
 const ROTARY_DTMF: Duration = Duration::from_millis(100);
 
@@ -85,6 +88,8 @@ pub struct Phone {
     step: Option<Instant>,
     /// When the hook went down, while that may still be a flash.
     flash_from: Option<Instant>,
+    /// Until when the handset says that the call's encryption is missing.
+    warning: Option<Instant>,
     /// When a ringing call is answered by itself.
     auto_answer: Option<(Instant, CallId)>,
 
@@ -119,6 +124,7 @@ impl Phone {
             messages: false,
             step: None,
             flash_from: None,
+            warning: None,
             auto_answer: None,
             shown: present::Shown::default(),
             out: VecDeque::new(),
@@ -181,12 +187,14 @@ impl Phone {
             } => self.incoming(call, &from, alert, auto_answer, now),
             Input::Call(call, update) => self.news(call, update, now),
         }
+        self.warn(now);
         self.present();
     }
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.fire(now);
+        self.warn(now);
         self.present();
     }
 
@@ -201,6 +209,7 @@ impl Phone {
             self.step,
             self.flash_ends(),
             self.auto_answer.map(|(at, _)| at),
+            self.warning,
             self.key.and_then(|key| key.until),
         ]
         .into_iter()
@@ -222,12 +231,37 @@ impl Phone {
             {
                 self.auto_answer = None;
                 self.answer_by_itself(call);
+            } else if due(self.warning) {
+                self.warning = None;
             } else if due(self.step) {
                 self.step = None;
                 self.step_over(now);
             } else {
                 return;
             }
+        }
+    }
+
+    /// Whoever is about to speak in a call that was to be encrypted, and is not, hears so first.
+    fn warn(&mut self, now: Instant) {
+        let listening = match self.state {
+            State::EarlyMedia | State::Talking => self.flash_from.is_none(),
+            State::Idle
+            | State::DialTone
+            | State::Collecting
+            | State::Calling
+            | State::Ringback
+            | State::Ringing
+            | State::Busy
+            | State::Congestion
+            | State::Howler
+            | State::Silent
+            | State::OnHold => false,
+        };
+        match self.active.filter(|_| listening) {
+            Some(call) if self.calls.take_warning(call) => self.warning = Some(now + WARNING),
+            Some(_) => {}
+            None => self.warning = None,
         }
     }
 

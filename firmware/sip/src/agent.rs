@@ -19,6 +19,7 @@ use crate::invite::CallState;
 use crate::message::Message;
 use crate::offer_answer::{Direction, LocalMedia};
 use crate::outgoing::{Outgoing, OutgoingId, Purpose};
+use crate::privacy::Privacy;
 use crate::registration::Line;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
@@ -98,8 +99,10 @@ impl UserAgent {
             .iter()
             .map(|account| Line::new(account, local_address(&config, account.transport), &mut tokens, now))
             .collect();
+        let loud = |privacy: &Privacy| privacy.sdes_over_clear;
+        let keys_in_clear = loud(&config.privacy) || config.accounts.iter().any(|account| loud(&account.privacy));
         let mut agent = Self {
-            wire: Wire::new(config.local),
+            wire: Wire::new(config.local, keys_in_clear),
             salt: tokens.word(16),
             tokens,
             events: VecDeque::new(),

@@ -3,6 +3,9 @@
 use super::*;
 use crate::privacy::table::Profile;
 
+#[path = "offer_answer_tests/privacy.rs"]
+mod privacy;
+
 fn local(codecs: &[CodecName]) -> LocalMedia {
     LocalMedia {
         rtp: "0.0.0.0:20000".parse().unwrap(),

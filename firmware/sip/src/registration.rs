@@ -497,8 +497,6 @@ fn granted(response: &Response, user: &str) -> Option<u32> {
     let contacts = response.headers.values("Contact").filter_map(|v| NameAddr::parse(v).ok());
     let ours = contacts
         .filter(|c| c.uri.user().as_deref() == Some(user))
-        .filter_map(|c| c.params.get("expires")?.parse().ok())
-        // A contact just taken away may still be listed, with nothing left.
-        .max();
+        .find_map(|c| c.params.get("expires")?.parse().ok());
     ours.or_else(|| response.headers.expires())
 }

@@ -83,12 +83,15 @@ pub(crate) struct Wire {
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     next: u64,
     pub(crate) counters: Counters,
+    /// Keys of media may stand in messages that go in clear: the configuration says so.
+    keys_in_clear: bool,
 }
 
 impl Wire {
-    pub(crate) fn new(local: SocketAddr) -> Self {
+    pub(crate) fn new(local: SocketAddr, keys_in_clear: bool) -> Self {
         Self {
             local,
+            keys_in_clear,
             queue: VecDeque::new(),
             connections: BTreeMap::new(),
             next: 1,
@@ -98,6 +101,11 @@ impl Wire {
 
     /// Sends one message; on a connection that is gone it is lost, and its transaction will notice.
     pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>, now: Instant) {
+        // The last gate: offer and answer put no key into what goes in clear, and if they ever did, it would not leave.
+        if !flow.is_secure() && !self.keys_in_clear && carries_keys(&bytes) {
+            self.counters.dropped += 1;
+            return;
+        }
         if let Some(connection) = flow.connection() {
             match self.connections.get_mut(&connection) {
                 Some(found) if found.open => found.used = now,
@@ -233,5 +241,33 @@ impl Wire {
     /// The next message for `app`.
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
         self.queue.pop_front()
+    }
+}
+
+/// Whether a message carries keys for media (RFC 4568).
+fn carries_keys(bytes: &[u8]) -> bool {
+    const LINE: &[u8] = b"\na=crypto:";
+    bytes.windows(LINE.len()).any(|window| window.eq_ignore_ascii_case(LINE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_do_not_leave_in_clear() {
+        let now = crate::timer::epoch();
+        let remote: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        let message = |line: &str| format!("INVITE sip:a@b SIP/2.0\r\n\r\nv=0\r\nm=audio 1 RTP/SAVP 0\r\n{line}").into_bytes();
+        for (allowed, line, leaves) in [
+            (false, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", false),
+            (false, "A=Crypto:1 x\r\n", false),
+            (false, "a=cryptographer:1\r\n", true),
+            (true, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", true),
+        ] {
+            let mut wire = Wire::new(remote, allowed);
+            wire.send(Flow::Udp { remote }, message(line), now);
+            assert_eq!(wire.poll().is_some(), leaves, "{line}");
+        }
     }
 }

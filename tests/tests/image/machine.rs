@@ -62,7 +62,6 @@ impl Machine {
     /// Switches it on; the slot its firmware chose.
     pub(crate) fn power(&mut self) -> String {
         assert!(self.running.is_none(), "it is on");
-        self.starts += 1;
         let firmware = self.folder.join("firmware");
         std::fs::create_dir_all(&firmware).unwrap();
         let output = Command::new(root().join("tests/image/firmware.sh"))
@@ -76,6 +75,14 @@ impl Machine {
             String::from_utf8_lossy(&output.stderr)
         );
         let slot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let card = self.card.path.clone();
+        self.start(&firmware, &card);
+        slot
+    }
+
+    /// Starts what lies in a folder (kernel, initramfs, command line) with this disk.
+    pub(crate) fn start(&mut self, firmware: &Path, disk: &Path) {
+        self.starts += 1;
         let socket = |name: &str| self.folder.join(name);
         let unix = |name: &str| format!("unix:{},server=on,wait=off", socket(name).display());
         for name in ["qtest", "qmp", "shell"] {
@@ -114,7 +121,7 @@ impl Machine {
             .arg("-initrd")
             .arg(firmware.join("initrd"))
             .args(["-append", cmdline.trim()])
-            .args(["-drive", &format!("if=none,id=card,format=raw,file={}", self.card.path.display())])
+            .args(["-drive", &format!("if=none,id=card,format=raw,file={}", disk.display())])
             .args([
                 "-device",
                 "virtio-blk-device,drive=card",
@@ -146,6 +153,8 @@ impl Machine {
                 &format!("tap,id=wire,ifname={tap},script=no,downscript=no"),
                 "-device",
                 "virtio-net-device,netdev=wire",
+                "-object",
+                &format!("filter-dump,id=record,netdev=wire,file={}", self.wire_record().display()),
             ]);
         }
         command.envs(self.plugs.env.iter().cloned());
@@ -163,7 +172,11 @@ impl Machine {
             since,
             console,
         });
-        slot
+    }
+
+    /// What was on the wire since the last start, as pcap.
+    pub(crate) fn wire_record(&self) -> PathBuf {
+        self.folder.join("wire.pcap")
     }
 
     fn on(&mut self) -> &mut Powered {
@@ -261,6 +274,12 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Waits until nobody writes to p1 any more.
+    pub(crate) fn wait_card_closed(&mut self) {
+        let mounts = "grep ' /boot/offhook ' /proc/mounts";
+        self.wait("p1 read-only", mounts, Duration::from_secs(30), |text| text.contains(" ro,"));
     }
 
     /// Waits until the phone answers on its control socket and its state is this one.

@@ -33,3 +33,4 @@ mod room;
 mod sound;
 mod start;
 mod update;
+mod wire;

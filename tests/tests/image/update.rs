@@ -56,6 +56,7 @@ fn signed_updates_are_applied_and_others_are_not() {
     machine.wait("the bundle's end", "ls /boot/offhook", Duration::from_secs(30), |text| {
         !text.contains("update.raucb")
     });
+    machine.wait_card_closed();
     machine.cut();
     assert_eq!(machine.card.check_fat(place.path()), "");
 

@@ -19,6 +19,8 @@ mod fork;
 mod hold;
 mod hostile;
 mod monkey;
+mod privacy;
+mod privacy_middle;
 mod races;
 mod registration;
 mod sound;

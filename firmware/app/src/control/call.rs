@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use media::{StreamId, StreamStats};
-use phone::CallId;
+use phone::{CallId, Encryption};
 use sip::offer_answer::Negotiated;
+use sip::privacy::Protection;
+use sip::sdes::SdesKey;
 
 use crate::dtls::Words;
 use crate::trust::Trust;
@@ -75,6 +77,16 @@ pub(crate) struct Proof {
     pub(crate) trust: Trust,
 }
 
+/// What a key that does not last for ever asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyWants {
+    Nothing,
+    /// A new one.
+    Renewal,
+    /// It may not be used any more.
+    End,
+}
+
 /// One call.
 #[derive(Debug)]
 pub(crate) struct CallRecord {
@@ -101,6 +113,12 @@ pub(crate) struct CallRecord {
     pub(crate) hold_asked: Option<bool>,
     pub(crate) held_by_peer: bool,
     pub(crate) stats: StreamStats,
+    /// What the engine measured of the encryption of the stream it has now; `None`: nothing yet.
+    pub(crate) measured: Option<media::Encryption>,
+    /// The far end's key in use, packets received before it, and whether a new one was asked for.
+    pub(crate) key: Option<(SdesKey, u64, bool)>,
+    /// What was told of the encryption last.
+    pub(crate) told_encryption: Option<(&'static str, Encryption)>,
     pub(crate) cause: Option<String>,
     /// What a DTLS handshake proved of the far end.
     pub(crate) proof: Option<Proof>,
@@ -131,10 +149,71 @@ impl CallRecord {
             hold_asked: None,
             held_by_peer: false,
             stats: StreamStats::default(),
+            measured: None,
+            key: None,
+            told_encryption: None,
             cause: None,
             proof: None,
             why: None,
             forget_at: None,
+        }
+    }
+
+    /// The word for the encryption in `status` and events: what the engine measured, whatever was agreed on.
+    pub(crate) fn encryption_word(&self) -> &'static str {
+        match self.measured {
+            Some(measured) => measured.word(),
+            None if self.wants_keys() => media::Encryption::Waiting.word(),
+            None => media::Encryption::None.word(),
+        }
+    }
+
+    /// Whether its media is to be encrypted, as far as signalling goes.
+    fn wants_keys(&self) -> bool {
+        self.media
+            .as_ref()
+            .is_some_and(|agreed| agreed.required || agreed.protection != Protection::Clear)
+    }
+
+    /// Takes note of the far end's key when its stream begins.
+    pub(crate) fn key_begins(&mut self) {
+        let Some(Protection::Sdes { receive, .. }) = self.media.as_ref().map(|agreed| &agreed.protection) else {
+            self.key = None;
+            return;
+        };
+        if self.key.as_ref().is_none_or(|(known, ..)| known != receive) {
+            self.key = Some((receive.clone(), self.stats.srtp.protected_received, false));
+        }
+    }
+
+    /// What the lifetime of the far end's key (RFC 4568 section 6.1) asks for now.
+    pub(crate) fn key_wants(&mut self) -> KeyWants {
+        let received = self.stats.srtp.protected_received;
+        match self
+            .key
+            .as_mut()
+            .map(|(key, before, asked)| (key.lifetime(), received.saturating_sub(*before), asked))
+        {
+            Some((Some(lifetime), used, _)) if used >= lifetime => KeyWants::End,
+            // Early enough that a few refusals and retries do not hurt.
+            Some((Some(lifetime), used, asked)) if used >= lifetime / 8 * 7 && !*asked => {
+                *asked = true;
+                KeyWants::Renewal
+            }
+            Some(_) | None => KeyWants::Nothing,
+        }
+    }
+
+    /// What a person must hear or see of the encryption.
+    pub(crate) fn encryption(&self) -> Encryption {
+        let missing = self.media.as_ref().is_some_and(|agreed| agreed.missing.is_some());
+        match self.measured {
+            _ if missing => Encryption::Missing,
+            _ if !self.wants_keys() => Encryption::Unwanted,
+            Some(media::Encryption::Full(_)) => Encryption::Working,
+            // It was agreed on, and packets go in clear: the worst that can be.
+            Some(media::Encryption::None) => Encryption::Missing,
+            Some(media::Encryption::Waiting | media::Encryption::Partial) | None => Encryption::Pending,
         }
     }
 
@@ -148,8 +227,9 @@ impl CallRecord {
             100.0 * s.lost as f64 / expected as f64
         };
         let codec = self.media.as_ref().map_or("none", |m| crate::negotiate::codec_word(m.codec));
+        let encryption = self.encryption_word();
         format!(
-            "call {} with {}: {}, codec {codec}, sent {}, received {}, loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS {:.2}",
+            "call {} with {}: {}, codec {codec}, encryption {encryption}, sent {}, received {}, loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS {:.2}",
             self.id.0,
             self.peer,
             self.cause.as_deref().unwrap_or("ended"),
@@ -161,5 +241,97 @@ impl CallRecord {
             s.delay_ms,
             s.mos,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_key(lifetime: Option<u64>, byte: u8) -> Negotiated {
+        let key = |byte| SdesKey::new(sip::privacy::Suite::AesCm128HmacSha1_80, &[byte; 30], &[], lifetime).unwrap();
+        Negotiated {
+            remote_rtp: "192.0.2.1:4000".parse().unwrap(),
+            remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
+            rtcp_mux: false,
+            codec: sip::offer_answer::CodecName::Pcmu,
+            send_payload: 0,
+            recv_payload: 0,
+            recv_payloads: Vec::new(),
+            send_dtmf: None,
+            recv_dtmf: None,
+            ptime_ms: 20,
+            opus_fec: false,
+            opus_dtx: false,
+            direction: sip::offer_answer::Direction::SendRecv,
+            protection: Protection::Sdes {
+                send: key(1),
+                receive: key(byte),
+            },
+            required: true,
+            missing: None,
+        }
+    }
+
+    fn record() -> CallRecord {
+        CallRecord::new(CallId(1), sip::Call(1), Way::Out, "anna".into(), Instant::now())
+    }
+
+    #[test]
+    fn a_key_is_renewed_before_its_end_and_not_used_after() {
+        let mut call = record();
+        call.stats.srtp.protected_received = 1000;
+        call.media = Some(with_key(Some(1 << 19), 2));
+        call.key_begins();
+        let mut at = |packets: u64| {
+            call.stats.srtp.protected_received = 1000 + packets;
+            call.key_begins();
+            call.key_wants()
+        };
+        assert_eq!(at((1 << 19) / 8 * 7 - 1), KeyWants::Nothing);
+        assert_eq!(at((1 << 19) / 8 * 7), KeyWants::Renewal);
+        assert_eq!(at((1 << 19) / 8 * 7 + 1), KeyWants::Nothing, "asked once");
+        assert_eq!(at(1 << 19), KeyWants::End);
+        // A new key begins anew; one without lifetime lasts.
+        call.media = Some(with_key(Some(1 << 19), 3));
+        call.key_begins();
+        assert_eq!(call.key_wants(), KeyWants::Nothing);
+        call.media = Some(with_key(None, 4));
+        call.key_begins();
+        call.stats.srtp.protected_received = u64::MAX;
+        assert_eq!(call.key_wants(), KeyWants::Nothing);
+    }
+
+    #[test]
+    fn what_is_said_of_encryption_is_what_was_measured() {
+        use media::Encryption as Measured;
+        let mut call = record();
+        assert_eq!((call.encryption_word(), call.encryption()), ("none", Encryption::Unwanted));
+        // Agreed on, and nothing measured yet: a wish.
+        call.media = Some(with_key(None, 2));
+        assert_eq!((call.encryption_word(), call.encryption()), ("waiting", Encryption::Pending));
+        for (measured, word, shown) in [
+            (Measured::Waiting, "waiting", Encryption::Pending),
+            (Measured::Partial, "partial", Encryption::Pending),
+            (Measured::Full(media::Suite::AeadAes256Gcm), "AEAD_AES_256_GCM", Encryption::Working),
+            // Whatever signalling said: packets go in clear.
+            (Measured::None, "none", Encryption::Missing),
+        ] {
+            call.measured = Some(measured);
+            assert_eq!((call.encryption_word(), call.encryption()), (word, shown));
+        }
+        // Nothing agreed on, and it was to be: missing, also before anything is measured.
+        call.media = Some(Negotiated {
+            protection: Protection::Clear,
+            required: false,
+            missing: Some(sip::privacy::WhyClear::NotTaken),
+            ..with_key(None, 2)
+        });
+        for measured in [None, Some(Measured::None)] {
+            call.measured = measured;
+            assert_eq!((call.encryption_word(), call.encryption()), ("none", Encryption::Missing));
+        }
+        call.media.as_mut().unwrap().missing = None;
+        assert_eq!(call.encryption(), Encryption::Unwanted);
     }
 }

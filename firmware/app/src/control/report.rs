@@ -31,12 +31,6 @@ pub struct Status {
     /// What is to be known of the configuration: only where another than the file's own is in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// SHA-256 of this phone's certificate, as others pin it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
-    /// What is dangerous in the way this phone is configured; shown as long as it is.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
     /// This program's version.
     pub version: &'static str,
 }
@@ -76,6 +70,8 @@ pub struct CallStatus {
     /// Who the far end proved to be; only where keys were agreed on by DTLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<PeerStatus>,
+    /// Why it is not encrypted, where it was to be.
+    pub encryption_missing: Option<String>,
     /// From INVITE to answer.
     pub setup_ms: Option<u64>,
     /// What was measured of its sound.
@@ -199,7 +195,8 @@ impl CallRecord {
             peer: self.peer.clone(),
             codec: self.media.as_ref().map(|m| codec_word(m.codec)),
             ptime_ms: self.media.as_ref().map(|m| m.ptime_ms),
-            encryption: "none",
+            encryption: self.encryption_word(),
+            encryption_missing: self.media.as_ref().and_then(|m| m.missing).map(|why| why.to_string()),
             identity: self.proof.as_ref().map(|proof| PeerStatus {
                 sha256: crate::identity::colons(&proof.fingerprint),
                 trust: proof.trust.word(),
@@ -253,15 +250,8 @@ impl Control {
             counters: self.counters(),
             last_call: self.last_call.clone(),
             config: self.config_note.clone(),
-            fingerprint: self.fingerprint.clone(),
-            warnings: self.warnings(),
             version: env!("CARGO_PKG_VERSION"),
         }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let unverified = (!self.config.tls.verify).then(|| crate::net::tls::dangerous::WARNING.to_owned());
-        unverified.into_iter().collect()
     }
 
     /// Every figure of every stream, and how full everything is.
@@ -391,6 +381,32 @@ impl Control {
             tracing::info!("call {} with {}: {}", status.id, status.peer, status.state);
         }
         self.tell(&event);
+    }
+
+    /// Tells what is known of a call's encryption, where that is not what was told last.
+    pub(super) fn tell_encryption(&mut self, place: usize, now: Instant) {
+        let Some(record) = self.calls.get_mut(place) else { return };
+        if record.media.is_none() {
+            return;
+        }
+        let told = (record.encryption_word(), record.encryption());
+        if record.told_encryption == Some(told) {
+            return;
+        }
+        record.told_encryption = Some(told);
+        let (id, why) = (record.id, record.media.as_ref().and_then(|agreed| agreed.missing));
+        let mut event = json!({"event": "encryption", "call": id.0, "encryption": told.0});
+        match (why, told.1) {
+            (Some(why), _) => event["missing"] = json!(why.to_string()),
+            (None, phone::Encryption::Missing) => event["missing"] = json!("it was agreed on, but packets go in clear"),
+            (None, phone::Encryption::Unwanted | phone::Encryption::Pending | phone::Encryption::Working) => {}
+        }
+        if let Some(why) = event["missing"].as_str() {
+            tracing::warn!("call {}: not encrypted: {why}", id.0);
+        }
+        self.tell(&event);
+        self.phone
+            .handle(phone::Input::Call(id, phone::CallUpdate::Encryption(told.1)), now);
     }
 
     /// Tells state and tone where they are not what was told last.

@@ -12,6 +12,7 @@ use rand_core::Rng;
 use serde_json::json;
 use sip::offer_answer::Negotiated;
 
+use super::call::KeyWants;
 use super::keys;
 use super::{Control, MediaPorts, Output, Stage};
 use crate::negotiate::{Birth, direction_played, same_stream, stream_config};
@@ -48,9 +49,10 @@ impl Control {
                     direction: direction_played(agreed.direction),
                 }));
             }
-            return;
+        } else {
+            self.start_stream(place, id, &agreed, now);
         }
-        self.start_stream(place, id, &agreed, now);
+        self.tell_encryption(place, now);
     }
 
     pub(super) fn start_stream(&mut self, place: usize, id: StreamId, agreed: &Negotiated, now: Instant) {
@@ -70,6 +72,8 @@ impl Control {
             Ok(stream) => {
                 let record = &mut self.calls[place];
                 record.abroad += 1;
+                record.measured = None;
+                record.key_begins();
                 record.connected = self.connected.contains(&record.id);
                 let connected = record.connected;
                 self.outputs.push_back(Output::Media(Command::Start(stream)));
@@ -126,7 +130,7 @@ impl Control {
     }
 
     /// News from the engine.
-    pub(super) fn heard(&mut self, event: media::Event, ports: &mut dyn MediaPorts, _now: Instant) {
+    pub(super) fn heard(&mut self, event: media::Event, ports: &mut dyn MediaPorts, now: Instant) {
         match event {
             media::Event::Retired(stream) => {
                 let id = stream.config().id;
@@ -147,6 +151,9 @@ impl Control {
             media::Event::Stats { id, stats } => {
                 if let Some(place) = self.place_of_stream(id) {
                     self.calls[place].stats = stats;
+                    self.calls[place].measured = Some(stats.encryption);
+                    self.tell_encryption(place, now);
+                    self.renew_key(place, now);
                 }
             }
             media::Event::Levels {
@@ -161,6 +168,23 @@ impl Control {
             }
             // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
             media::Event::Bye(id) => tracing::debug!("stream {}: RTCP BYE", id.0),
+        }
+    }
+
+    /// A key with a lifetime is renewed in time, and not used beyond it.
+    fn renew_key(&mut self, place: usize, now: Instant) {
+        let record = &mut self.calls[place];
+        let (call, sip) = (record.id.0, record.sip);
+        match record.key_wants() {
+            KeyWants::Nothing => {}
+            KeyWants::Renewal => {
+                tracing::info!("call {call}: the far end's key comes to its end; new keys");
+                self.agent.rekey(sip, now);
+            }
+            KeyWants::End => {
+                record.why = Some("the far end's key came to its end, and no new one came".into());
+                self.agent.end(sip, now);
+            }
         }
     }
 

@@ -120,6 +120,7 @@ impl Driver {
             Lamp::Line => LampName::Line,
             Lamp::InUse => LampName::InUse,
             Lamp::Message => LampName::Message,
+            Lamp::Private => LampName::Private,
         };
         let pattern = match state {
             LampState::Off => LampPattern::Off,
@@ -137,6 +138,7 @@ impl Driver {
             Lamp::Line => "line",
             Lamp::InUse => "in_use",
             Lamp::Message => "message",
+            Lamp::Private => "private",
         };
         let state = match state {
             LampState::Off => "off".to_owned(),

@@ -13,7 +13,7 @@ const METER: usize = 24;
 /// Everything that is drawn.
 pub(super) struct Face<'a> {
     pub(super) status: &'a Value,
-    pub(super) lamps: &'a [(String, String); 3],
+    pub(super) lamps: &'a [(String, String); 4],
     pub(super) lines: &'a [String],
     pub(super) speed_dial: &'a [(String, String)],
     pub(super) pressed: Option<char>,
@@ -55,12 +55,13 @@ impl Face<'_> {
         };
         cut(
             &format!(
-                " OFFHOOK {}   {}   {}   {}   {}",
+                " OFFHOOK {}   {}   {}   {}   {}   {}",
                 text(&self.status["version"]),
                 plain(&who),
                 lamp(0, "line"),
                 lamp(1, "in use"),
-                lamp(2, "message")
+                lamp(2, "message"),
+                lamp(3, "private")
             ),
             WIDTH,
         )
@@ -200,6 +201,7 @@ mod tests {
             ("line".into(), "on".into()),
             (String::new(), "off".into()),
             (String::new(), "fast".into()),
+            (String::new(), "on".into()),
         ];
         let speed_dial: Vec<(String, String)> = (0..9).map(|n| (n.to_string(), "sip:echo@127.0.0.1:5072".to_owned())).collect();
         Face {

@@ -57,6 +57,8 @@ pub enum ToneKind {
     Howler,
     /// Something was accepted (star code, setting).
     Confirmation,
+    /// This call was to be encrypted and is not.
+    Unprotected,
 }
 
 /// Everything the phone knows of one country's telephone habits.

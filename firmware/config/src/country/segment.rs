@@ -88,4 +88,5 @@ pub const FALLBACK: &[(ToneKind, &[Segment])] = &[
     ),
     (ToneKind::Howler, &[tone(&[1400, 2060, 2450], 100), silence(100)]),
     (ToneKind::Confirmation, &beeps::<7>(tone(&[425], 100), silence(100), SILENCE)),
+    (ToneKind::Unprotected, &beeps::<7>(tone(&[1400], 80), silence(80), SILENCE)),
 ];

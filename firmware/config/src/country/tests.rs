@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 
-const ALL: [ToneKind; 10] = [
+const ALL: [ToneKind; 11] = [
     ToneKind::Dial,
     ToneKind::StutterDial,
     ToneKind::RecallDial,
@@ -17,6 +17,7 @@ const ALL: [ToneKind; 10] = [
     ToneKind::SpecialInformation,
     ToneKind::Howler,
     ToneKind::Confirmation,
+    ToneKind::Unprotected,
 ];
 
 fn facts(test: &str) -> Option<Value> {

@@ -172,5 +172,4 @@ impl Drop for Session {
 }
 
 #[cfg(test)]
-#[path = "cipher/tests.rs"]
 mod tests;

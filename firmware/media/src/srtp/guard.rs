@@ -210,5 +210,4 @@ fn same(one: &MasterKey, other: &MasterKey) -> bool {
 }
 
 #[cfg(test)]
-#[path = "guard/tests.rs"]
 mod tests;

@@ -189,5 +189,4 @@ impl Receiver {
 }
 
 #[cfg(test)]
-#[path = "rtcp/tests.rs"]
 mod tests;

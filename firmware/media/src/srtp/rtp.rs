@@ -269,5 +269,4 @@ impl Receiver {
 }
 
 #[cfg(test)]
-#[path = "rtp/tests.rs"]
 mod tests;

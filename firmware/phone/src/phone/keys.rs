@@ -167,6 +167,8 @@ impl Phone {
             emergency,
             ways,
             alert: Alert::Normal,
+            encryption: crate::input::Encryption::default(),
+            warned: false,
         });
         self.out.push_back(Output::Place { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Phone;
 use crate::call::{Call, CallState, plain};
-use crate::input::{Alert, CallId, CallUpdate, EndCause};
+use crate::input::{Alert, CallId, CallUpdate, Encryption, EndCause};
 use crate::output::{Output, State, Tone};
 
 impl Phone {
@@ -47,6 +47,8 @@ impl Phone {
             emergency: false,
             ways: std::collections::VecDeque::new(),
             alert,
+            encryption: Encryption::default(),
+            warned: false,
         });
         match self.state {
             State::Idle => {
@@ -106,6 +108,13 @@ impl Phone {
             CallUpdate::HeldByPeer(held) => {
                 let text = format!("{} {}", call.peer, if held { "put the call on hold" } else { "took the call back" });
                 self.note(text);
+            }
+            CallUpdate::Encryption(encryption) => {
+                if encryption == Encryption::Missing && call.encryption != encryption {
+                    let text = format!("call with {} is not encrypted", call.peer);
+                    self.note(text);
+                }
+                self.calls.set_encryption(id, encryption);
             }
             CallUpdate::Ended(cause) => self.ended(id, &cause, now),
         }

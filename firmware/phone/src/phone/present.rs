@@ -6,7 +6,7 @@
 
 use super::Phone;
 use crate::call::CallState;
-use crate::input::{CallId, Key};
+use crate::input::{CallId, Encryption, Key};
 use crate::output::{Lamp, LampState, Output, RingStyle, State, Tone};
 
 /// What the owner was told last. At the start: silence and darkness.
@@ -16,11 +16,11 @@ pub(super) struct Shown {
     key_tone: Option<Key>,
     ring: Option<RingStyle>,
     connected: Option<CallId>,
-    /// Line, in use, message; `None` is off.
-    lamps: [Option<LampState>; 3],
+    /// Line, in use, message, private; `None` is off.
+    lamps: [Option<LampState>; 4],
 }
 
-const LAMPS: [Lamp; 3] = [Lamp::Line, Lamp::InUse, Lamp::Message];
+const LAMPS: [Lamp; 4] = [Lamp::Line, Lamp::InUse, Lamp::Message, Lamp::Private];
 
 impl Phone {
     /// Tells the owner what changed.
@@ -78,6 +78,7 @@ impl Phone {
                 self.lines.ready().then_some(LampState::On),
                 self.in_use_lamp(),
                 self.messages.then_some(LampState::On),
+                self.private_lamp(),
             ],
         }
     }
@@ -85,6 +86,7 @@ impl Phone {
     fn wanted_tone(&self) -> Option<Tone> {
         let waiting = self.calls.first(CallState::Waiting).map(|_| Tone::CallWaiting);
         match self.state {
+            State::EarlyMedia | State::Talking if self.warning.is_some() => Some(Tone::Unprotected),
             State::Idle | State::Ringing | State::Calling | State::EarlyMedia | State::Silent => None,
             State::DialTone if self.second_dial_tone => Some(Tone::RecallDial),
             State::DialTone if self.messages => Some(Tone::StutterDial),
@@ -113,6 +115,16 @@ impl Phone {
             | State::Howler
             | State::Silent
             | State::OnHold => None,
+        }
+    }
+
+    fn private_lamp(&self) -> Option<LampState> {
+        let call = self.calls.get(self.wanted_call()?)?;
+        match call.encryption {
+            Encryption::Unwanted => None,
+            Encryption::Missing => Some(LampState::Fast),
+            Encryption::Pending => Some(LampState::Slow),
+            Encryption::Working => Some(LampState::On),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::input::{AccountId, Alert, CallUpdate, EndCause};
+use crate::input::{AccountId, Alert, CallUpdate, Encryption, EndCause};
 use crate::output::{Destination, Lamp, LampState, RingStyle};
 
 mod calls;
 mod numbers;
+mod privacy;
 mod random;
 
 /// A phone, its clock, and everything it said since it was last asked.

@@ -42,6 +42,7 @@ enum News {
     Answered,
     Held(bool),
     HeldByPeer(bool),
+    Encryption(Encryption),
     Ended(Option<u16>),
 }
 
@@ -52,6 +53,7 @@ fn update(what: News) -> CallUpdate {
         News::Answered => CallUpdate::Answered,
         News::Held(held) => CallUpdate::Held(held),
         News::HeldByPeer(held) => CallUpdate::HeldByPeer(held),
+        News::Encryption(encryption) => CallUpdate::Encryption(encryption),
         News::Ended(code) => CallUpdate::Ended(EndCause {
             code,
             reason: "random".to_owned(),
@@ -66,6 +68,7 @@ fn news() -> impl Strategy<Value = News> {
         4 => Just(News::Answered),
         1 => any::<bool>().prop_map(News::Held),
         1 => any::<bool>().prop_map(News::HeldByPeer),
+        2 => prop::sample::select(vec![Encryption::Unwanted, Encryption::Missing, Encryption::Pending, Encryption::Working]).prop_map(News::Encryption),
         2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)), Just(Some(603))].prop_map(News::Ended),
     ]
 }
