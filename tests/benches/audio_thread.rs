@@ -140,7 +140,7 @@ impl Call {
             }
             while near.poll_event().is_some() {}
         }
-        (cpu() - before).as_secs_f64() * 1e6
+        cpu().saturating_sub(before).as_secs_f64() * 1e6
     }
 
     /// The call was one, and encrypted as it should be.

@@ -1,7 +1,7 @@
 //! The command line: words in, a command or one clear error out.
 //!
 //! ```text
-//! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ provision │ check │ ctl client (ctl, graph) │ tryout
+//! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ provision │ check, fingerprint │ ctl client (ctl, graph) │ tryout
 //! ```
 //!
 //! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong; of `run` also those of [`crate::appliance::Ending`].
@@ -11,7 +11,7 @@ mod words;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -43,10 +43,15 @@ fn obey(command: Command) -> Result<ExitCode, String> {
         Command::Help(about) => say(&help::text(about)),
         Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
         Command::Run { places, when_good } => return crate::setup::run(places, when_good).map(|ending| ExitCode::from(ending.code())),
+        Command::Fetch { places, most, url, file } => {
+            let new = crate::provision::fetch(&places, most, &url, &file)?;
+            return Ok(if new { ExitCode::SUCCESS } else { ExitCode::from(3) });
+        }
         Command::Provision { places, emit } => crate::provision::provision(&places, &emit)?,
         Command::Sim { config, headless } => return crate::setup::sim(config, headless),
         Command::Echo(options) => crate::setup::echo(&options)?,
         Command::Check(file) => return check(&file),
+        Command::Fingerprint(places) => say(&fingerprint(&places)?),
         Command::Ctl { socket, request } => ctl(socket, &request)?,
         Command::Graph { socket, svg } => {
             let mut client = Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
@@ -71,8 +76,15 @@ fn complain(text: &str) {
 fn check(file: &PathBuf) -> Result<ExitCode, String> {
     let name = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
+    // On a phone, what was moved off the card is known; elsewhere its absence is an error like any other.
+    let bytes = crate::secrets::restore(bytes, &crate::provision::state_dir_of(file));
     match config::load_bytes(&bytes, &name) {
         Ok(_) => {
+            let beside = file.parent().unwrap_or(Path::new("."));
+            if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside) {
+                let _ = writeln!(std::io::stderr().lock(), "{missing}");
+                return Ok(ExitCode::FAILURE);
+            }
             say(&format!("{name}: no errors"));
             Ok(ExitCode::SUCCESS)
         }
@@ -82,6 +94,12 @@ fn check(file: &PathBuf) -> Result<ExitCode, String> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What other phones pin.
+fn fingerprint(places: &crate::provision::Places) -> Result<String, String> {
+    let config = crate::provision::load(places, false)?.config;
+    crate::net::tls::own_fingerprint(&config)
 }
 
 fn socket_path(given: Option<PathBuf>) -> PathBuf {

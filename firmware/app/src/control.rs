@@ -184,6 +184,8 @@ pub struct Control {
     audio: AudioStatus,
     io: IoCounters,
     config_note: Option<String>,
+    /// SHA-256 of this phone's certificate.
+    fingerprint: Option<String>,
     /// Code of what is wrong with the configuration, shown by the line's lamp and heard before dial tone.
     trouble: Option<u8>,
     /// What the line's lamp shows when nothing is wrong.
@@ -215,6 +217,7 @@ impl Control {
                 error: None,
             })
             .collect();
+        let fingerprint = identity.credentials.as_ref().map(Credentials::fingerprint_text);
         let dtls = dtls::Room::new(identity.credentials);
         let mut control = Self {
             plan: config::country::plan(&config.phone.country).unwrap_or(&config::country::PLANS[0]),
@@ -244,6 +247,7 @@ impl Control {
             },
             io: IoCounters::default(),
             config_note: None,
+            fingerprint,
             trouble: None,
             line_lamp: phone::LampState::Off,
             rtp_rejected: 0,
@@ -454,6 +458,11 @@ impl Control {
     /// After [`Control::shut_down`]: everybody was told, and said so.
     pub fn is_done(&self) -> bool {
         self.calls.is_empty() && self.agent.tables().calls == 0 && self.agent.unanswered() == 0
+    }
+
+    /// Nobody uses the phone: it lies, nothing rings, no call is left.
+    pub fn is_idle(&self) -> bool {
+        self.phone.state() == phone::State::Idle && self.calls.is_empty()
     }
 
     /// What the phone is doing.

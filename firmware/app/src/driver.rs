@@ -13,6 +13,7 @@
 mod act;
 mod appliance;
 mod card;
+mod provisioning;
 mod serve;
 
 use std::collections::HashMap;
@@ -42,6 +43,7 @@ use crate::trust::{self, Known};
 
 pub(crate) use appliance::{remove_from_card, write_card};
 pub use card::CardSource;
+pub(crate) use provisioning::{News, authority, read_origin};
 
 /// How often the phone looks after itself: watchdog, counters, lost card, own address.
 const TICK: Duration = Duration::from_millis(250);
@@ -120,6 +122,7 @@ struct Driver {
     local: SocketAddr,
     /// What makes an appliance of the phone.
     house: appliance::Keeper,
+    provisioning: provisioning::Provisioning,
     ending: Ending,
     ticks: u32,
     /// When shutting down must be over.
@@ -174,13 +177,18 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             board: setup.board,
             udp: None,
             connections: HashMap::new(),
-            clock: watch_clock(&tls, now),
+            clock: watch_clock(&tls, Instant::now()),
             tls,
             datagram: vec![0; udp::MAX_DATAGRAM],
             heard,
             writer: writer(),
             listeners: Vec::new(),
             local,
+            provisioning: provisioning::Provisioning::new(
+                &setup.config,
+                setup.appliance.as_ref().is_some_and(|appliance| appliance.provisioned.network),
+                now,
+            ),
             house: appliance::Keeper::new(setup.appliance, &setup.config, now),
             ending: Ending::Quit,
             ticks: 0,
@@ -301,6 +309,7 @@ impl Driver {
                     None => self.control.handle_closed(connection, &mut self.ports, now),
                 }
             }
+            Heard::Configuration(news) => self.heard_configuration(*news),
             Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, &mut self.ports, now),
         }
     }
@@ -401,7 +410,9 @@ impl Driver {
         }
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.house.look();
+            self.hear_dhcp(now);
         }
+        self.provision(now);
         if self.ticks.is_multiple_of(4) {
             self.tell_card(now);
         }

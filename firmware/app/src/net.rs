@@ -4,10 +4,12 @@
 //! udp    SIP datagrams in and out, ICMP errors          ─┐
 //! tcp    connections, one task each; tls: the same       ├─▶ Heard (mpsc, bounded) ─▶ driver ─▶ Control
 //! lookup NAPTR, SRV, A, AAAA by RFC 3263                ─┘
+//! fetch  files over https, whole or not at all
 //! local  which of our addresses others reach us by
 //! ports  pairs of media sockets out of network.rtp_ports
 //! ```
 
+pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod ports;
@@ -52,6 +54,8 @@ pub(crate) enum Heard {
     },
     /// A name was looked up.
     Found { id: sip::LookupId, targets: Vec<sip::Target> },
+    /// A configuration was looked for in the network.
+    Configuration(Box<crate::driver::News>),
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod emit;
 pub(crate) mod reset;
+pub(crate) mod schedule;
 
 use std::fs;
 use std::io::{self, Write};
@@ -41,6 +42,17 @@ pub(crate) struct Places {
     pub(crate) card: Option<PathBuf>,
     /// `--board NAME`
     pub(crate) board: Option<String>,
+}
+
+impl Places {
+    /// Where the configuration lies: files it names without a whole path are beside it.
+    pub(crate) fn folder(&self) -> PathBuf {
+        match (&self.config, &self.card) {
+            (Some(file), _) => file.parent().unwrap_or(Path::new(".")).to_owned(),
+            (None, Some(card)) => card.clone(),
+            (None, None) => Path::new(CONFIG).parent().unwrap_or(Path::new("/")).to_owned(),
+        }
+    }
 }
 
 /// A configuration, and what is to be told of it.
@@ -82,6 +94,7 @@ impl Provisioned {
 
 /// Everything found.
 struct Found {
+    file: PathBuf,
     name: String,
     card: Option<Vec<u8>>,
     board: Option<(String, Vec<u8>)>,
@@ -107,18 +120,26 @@ fn gather(places: &Places) -> Result<Found, String> {
         Err(error) if places.config.is_some() => return Err(format!("{name}: {error}; name a file that can be read")),
         Err(_) => None,
     };
+    let card = card.map(|bytes| {
+        let state_dir = state_dir_in(Some(&bytes));
+        crate::secrets::restore(bytes, &state_dir)
+    });
     // Where things are kept is itself configured; a bad file's word for it is taken only for the state directory.
     let alone = card.as_deref().and_then(|bytes| config::load_bytes(bytes, &name).ok());
     let state_dir = alone
         .as_ref()
-        .map_or_else(|| state_dir_of(card.as_deref()), |config| config.control.state_dir.clone());
+        .map_or_else(|| state_dir_in(card.as_deref()), |config| config.control.state_dir.clone());
     let alone = alone.unwrap_or_default();
     let profile = places.board.clone().unwrap_or(alone.board.profile);
     let board = alone.board.profile_dir.join(&profile).join(FILE);
     Ok(Found {
         board: fs::read(&board).ok().map(|bytes| (board.display().to_string(), bytes)),
-        network: fs::read(state_dir.join(NETWORK)).ok(),
+        // What was fetched counts as long as fetching is wanted.
+        network: fs::read(state_dir.join(NETWORK))
+            .ok()
+            .filter(|_| alone.provision.dhcp || alone.provision.url.is_some()),
         last_good: fs::read(state_dir.join(LAST_GOOD)).ok(),
+        file,
         name,
         card,
         state_dir,
@@ -146,57 +167,98 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
         let kept = found.state_dir.join(LAST_GOOD);
         if let Err(error) = crate::setup::keep_safely(&kept, text.0.as_bytes()) {
-            let _ = writeln!(
-                io::stderr(),
-                "offhook: {}: {error}; the last good configuration is not kept",
-                kept.display()
-            );
+            complain(&format!("{}: {error}; the last good configuration is not kept", kept.display()));
         }
     }
     let mut config = decision.config;
-    config.control.state_dir = found.state_dir;
-    if let Some(profile) = &places.board {
-        config.board.profile.clone_from(profile);
+    let beside = found.file.parent().unwrap_or(Path::new("."));
+    settle(&mut config, found.state_dir, beside, places);
+    let mut errors = decision.errors;
+    if decision.source == Source::File
+        && let Some(missing) = found
+            .card
+            .as_deref()
+            .and_then(|bytes| crate::secrets::missing_files(bytes, &found.name, beside))
+    {
+        errors = Some(Errors(
+            errors
+                .map_or_else(Vec::new, |errors| errors.0)
+                .into_iter()
+                .chain(missing.0)
+                .collect(),
+        ));
+    }
+    if keep && decision.source == Source::File && config.security.move_secrets {
+        match crate::secrets::move_off(&found.file, &config.control.state_dir) {
+            Ok(true) => complain(&format!(
+                "{}: its passwords are in {} now",
+                found.name,
+                config.control.state_dir.display()
+            )),
+            Ok(false) => {}
+            Err(error) => complain(&format!(
+                "{}: {error}; its passwords stay where they are (security.move_secrets)",
+                found.name
+            )),
+        }
     }
     Ok(Provisioned {
         config,
         source: decision.source,
         network: decision.network,
-        errors: decision.errors,
+        errors,
         report: decision.report,
     })
 }
 
-/// Whether a fetched text could be used with everything else there is: the reason why not is for log and `status.txt`.
-#[cfg(test)]
-pub(crate) fn fits(places: &Places, network: &[u8]) -> Result<Config, Errors> {
+/// What the phone would run by with this text from the network; the error is why it cannot be used with what else there is.
+pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
+    let remote = Layer {
+        name: NETWORK_NAME,
+        bytes: network,
+        remote: true,
+    };
     let Ok(found) = gather(places) else {
-        return config::load_bytes(network, NETWORK_NAME);
+        return config::load_layers(&[remote]);
     };
     let layer = |name, bytes| Layer {
         name,
         bytes,
         remote: false,
     };
-    let top = found.card.as_deref().or(found.last_good.as_deref());
+    // A bad card is not the network's fault: the last good one stands in for it, as it does in the phone.
+    let good = |bytes: &&[u8]| config::load_bytes(bytes, &found.name).is_ok();
+    let top = found.card.as_deref().filter(good).or(found.last_good.as_deref().filter(good));
     let layers: Vec<Layer<'_>> = [
         found.board.as_ref().map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
-        Some(Layer {
-            name: NETWORK_NAME,
-            bytes: network,
-            remote: true,
-        }),
-        top.filter(|bytes| config::load_bytes(bytes, &found.name).is_ok())
-            .map(|bytes| layer(found.name.as_str(), bytes)),
+        Some(remote),
+        top.map(|bytes| layer(found.name.as_str(), bytes)),
     ]
     .into_iter()
     .flatten()
     .collect();
-    config::load_layers(&layers)
+    let mut config = config::load_layers(&layers)?;
+    let beside = found.file.parent().unwrap_or(Path::new("."));
+    settle(&mut config, found.state_dir, beside, places);
+    Ok(config)
+}
+
+/// What the machine itself says, whatever the texts do.
+fn settle(config: &mut Config, state_dir: PathBuf, beside: &Path, places: &Places) {
+    crate::secrets::resolve(config, beside);
+    config.control.state_dir = state_dir;
+    if let Some(profile) = &places.board {
+        config.board.profile.clone_from(profile);
+    }
+}
+
+/// Before there is a log.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "offhook: {text}");
 }
 
 /// The state directory a broken file names, where that much of it can be read; else the default.
-fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
+fn state_dir_in(found: Option<&[u8]>) -> PathBuf {
     let default = Config::default().control.state_dir;
     let Some(text) = found.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
         return default;
@@ -208,6 +270,11 @@ fn state_dir_of(found: Option<&[u8]>) -> PathBuf {
         .map(|value| value.trim().trim_matches('"'))
         .find(|value| value.starts_with('/'))
         .map_or(default, PathBuf::from)
+}
+
+/// The state directory a file names, else the default.
+pub(crate) fn state_dir_of(file: &Path) -> PathBuf {
+    state_dir_in(fs::read(file).ok().as_deref())
 }
 
 /// Where things are kept, as far as the configuration can be read.
@@ -223,6 +290,48 @@ pub(crate) fn provision(places: &Places, folder: &Path) -> Result<(), String> {
     }
     emit(&provisioned.config, folder)
         .map_err(|error| format!("{}: {error}; give --emit a folder whose parent can be written", folder.display()))
+}
+
+/// `offhook fetch`: a file over the network, whole or not at all; whether there was anything new.
+pub(crate) fn fetch(places: &Places, most: u64, url: &str, file: &Path) -> Result<bool, String> {
+    use crate::driver::{authority, read_origin};
+    use crate::net::fetch::{Asked, Fetched, fetch};
+    let config = load(places, false)?.config;
+    let beside = |ending: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (part, origin) = (beside(".part"), beside(".etag"));
+    let asked = Asked {
+        url: url.to_owned(),
+        ca: authority(&config, places),
+        allow_http: config.provision.allow_http,
+        etag: read_origin(&origin, url),
+        most,
+    };
+    let wrong = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    let mut out = fs::File::create(&part).map_err(|error| wrong(&part, error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let fetched = runtime.block_on(fetch(&asked, &mut |bytes| out.write_all(bytes)));
+    // A lookup that still waits for its answer is not waited for.
+    runtime.shutdown_background();
+    let new = match fetched {
+        Ok(Fetched::New { etag }) => {
+            out.sync_all().map_err(|error| wrong(&part, error))?;
+            fs::rename(&part, file).map_err(|error| wrong(file, error))?;
+            fs::write(&origin, format!("{url}\n{}\n", etag.unwrap_or_default())).map_err(|error| wrong(&origin, error))?;
+            return Ok(true);
+        }
+        Ok(Fetched::NotModified) => Ok(false),
+        Err(error) => Err(error.to_string()),
+    };
+    // What is left of a part helps nobody.
+    let _ = fs::remove_file(&part);
+    new
 }
 
 #[cfg(test)]
@@ -330,8 +439,8 @@ mod tests {
             board: None,
             config: None,
         };
-        assert!(fits(&named, b"[phone]\nname = \"Net\"\n").is_ok());
-        assert!(fits(&named, b"[network]\nrtp_ports = [5000, 5099]\n").is_err());
-        assert!(fits(&named, b"[phone]\nnam").is_err());
+        assert!(judge(&named, b"[phone]\nname = \"Net\"\n").is_ok());
+        assert!(judge(&named, b"[network]\nrtp_ports = [5000, 5099]\n").is_err());
+        assert!(judge(&named, b"[phone]\nnam").is_err());
     }
 }

@@ -32,6 +32,10 @@ pub(crate) fn run(places: Places, when_good: Option<PathBuf>) -> Result<Ending, 
     }
     let provisioned = crate::provision::load(&places, true)?;
     log_to_stderr(&provisioned.config);
+    let key = provisioned.config.tls.key.clone();
+    for told in crate::secrets::guard(&provisioned.config.control.state_dir, &Vec::from_iter(key)) {
+        tracing::warn!("{told}");
+    }
     let note = provisioned.note();
     if let Some(note) = &note {
         tracing::error!("{note}");

@@ -509,11 +509,11 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Provision, "every_h", Kind::Number(0, 720), Absent::Default("24"), "1",
         |c, v| c.provision.every_h = v.number() as u32,
         "Hours between two looks; 0: only at start."),
-    key(Section::Provision, "ca", Kind::Path, Absent::Unset("the system's"), "\"ca.pem\"",
+    key(Section::Provision, "ca", Kind::Path, Absent::Unset("those of `[tls]`, or the system's"), "\"ca.pem\"",
         |c, v| c.provision.ca = Some(path(v)),
         "File with the certificates (PEM) the server is judged by, beside this file on the card or with a whole path."),
 
-    key(Section::Update, "url", Kind::Word(Word::Url), Absent::Unset("only from the card"), "\"https://updates.example.net/offhook/{board}.fw\"",
+    key(Section::Update, "url", Kind::Word(Word::Url), Absent::Unset("only from the card"), "\"https://updates.example.net/offhook/{board}.raucb\"",
         |c, v| c.update.url = Some(v.text()),
         "Where signed updates are looked for. `{board}` stands for the board's name."),
 

@@ -1,8 +1,8 @@
-//! The audio engine: codecs, RTP, RTCP, jitter buffer, concealment, tones, mixer. Sans-IO; nothing allocates after start.
+//! The audio engine: codecs, RTP, RTCP, SRTP, jitter buffer, concealment, tones, mixer. Sans-IO; nothing allocates after start.
 //!
 //! ```text
-//! capture ─▶ level ─▶ resample ─▶ encode ─▶ RTP ─▶ Transmit
-//! packet ─▶ RTP ─▶ jitter buffer ─▶ decode / conceal / stretch ─▶ resample ─▶ mixer (tones, second call, sidetone) ─▶ playback
+//! capture ─▶ level ─▶ resample ─▶ encode ─▶ RTP ─▶ SRTP ─▶ Transmit
+//! packet ─▶ SRTP ─▶ RTP ─▶ jitter buffer ─▶ decode / conceal / stretch ─▶ resample ─▶ mixer (tones, second call, sidetone) ─▶ playback
 //! ```
 
 pub mod codec;

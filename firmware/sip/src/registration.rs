@@ -497,6 +497,8 @@ fn granted(response: &Response, user: &str) -> Option<u32> {
     let contacts = response.headers.values("Contact").filter_map(|v| NameAddr::parse(v).ok());
     let ours = contacts
         .filter(|c| c.uri.user().as_deref() == Some(user))
-        .find_map(|c| c.params.get("expires")?.parse().ok());
+        .filter_map(|c| c.params.get("expires")?.parse().ok())
+        // A contact just taken away may still be listed, with nothing left.
+        .max();
     ours.or_else(|| response.headers.expires())
 }

@@ -57,6 +57,17 @@ impl Kamailio {
                 ),
             ),
         };
+        // Contacts of phones that come by TLS lead back by the connection they came by.
+        let (load_nat, mend_contact, use_alias, mend_register, replies) = match certificate {
+            None => ("", "", "", "", ""),
+            Some(_) => (
+                "loadmodule \"nathelper.so\"\nmodparam(\"nathelper|registrar\", \"received_avp\", \"$avp(received)\")\n",
+                "if (is_method(\"INVITE|UPDATE\")) add_contact_alias();",
+                "handle_ruri_alias();",
+                "fix_nated_register();",
+                "onreply_route { add_contact_alias(); }\n",
+            ),
+        };
         let text = format!(
             r#"#!KAMAILIO
 debug=1
@@ -80,24 +91,25 @@ modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_expires", 60)
 modparam("auth", "algorithm", "{algorithm}")
 modparam("auth", "qop", "auth")
-request_route {{
+{load_nat}request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    {mend_contact}
     if (has_totag()) {{
-        if (loose_route()) {{ t_relay(); exit; }}
+        if (loose_route()) {{ {use_alias} t_relay(); exit; }}
         if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
         sl_send_reply("404", "Not Here"); exit;
     }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
     if (is_method("REGISTER")) {{
         if (!pv_www_authenticate("127.0.0.1", "secret$au", "0")) {{ www_challenge("127.0.0.1", "1"); exit; }}
-        save("location"); exit;
+        {mend_register} save("location"); exit;
     }}
     if (!pv_proxy_authenticate("127.0.0.1", "secret$au", "0")) {{ proxy_challenge("127.0.0.1", "1"); exit; }}
     record_route();
     if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
     t_relay();
 }}
-"#
+{replies}"#
         );
         std::fs::write(&config, text).unwrap();
         let process = Self::spawn(&dir, &config);

@@ -1,7 +1,7 @@
 //! Where one test lives: a folder of its own, ports of its own, and children that end with it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,19 @@ impl Running {
             .spawn()
             .unwrap_or_else(|error| panic!("{:?} does not start: {error}", command.get_program()));
         Self { child }
+    }
+
+    /// The same, with its standard input at hand.
+    pub(crate) fn start_with_keys(command: &mut Command, log: &Path) -> (Self, ChildStdin) {
+        let file = std::fs::File::create(log).unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{:?} does not start: {error}", command.get_program()));
+        let keys = child.stdin.take().unwrap();
+        (Self { child }, keys)
     }
 
     /// Ends it without a chance to say goodbye.

@@ -2,6 +2,7 @@
 //! say what is wrong with it, and nothing is sent another way.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use offhook_tests::certificates::{Authority, Issued, Wish, self_signed};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::desk::{Desk, Setup};
 use crate::kamailio::Kamailio;
-use crate::place::Place;
+use crate::place::{Place, Running};
 use crate::sound::{Speaker, assert_heard, speech};
 
 /// The SIP domain of these tests: no name server knows it, the registrar is configured by its address.
@@ -157,4 +158,126 @@ fn a_wildcard_and_a_common_name_prove_nothing() {
         ..Wish::default()
     };
     refused("cn-only", |authority, _| authority.issue("server", &only_cn), &["no name at all"]);
+}
+
+#[test]
+fn what_is_older_than_tls_1_2_is_not_spoken() {
+    for old in ["-tls1", "-tls1_1"] {
+        let place = Place::new(&format!("tls{old}"));
+        let authority = Authority::new(&place.join("certificates"), "good");
+        let issued = authority.issue("server", &Wish::dns(DOMAIN));
+        let port = crate::place::ports();
+        let mut server = Command::new("openssl");
+        server
+            .args([
+                "s_server",
+                "-accept",
+                &format!("127.0.0.1:{port}"),
+                old,
+                "-cipher",
+                "DEFAULT@SECLEVEL=0",
+                "-cert",
+            ])
+            .arg(&issued.chain)
+            .arg("-key")
+            .arg(&issued.key);
+        let _server = Running::start(&mut server, &place.join("s_server.log"));
+        let desk = Desk::start(
+            &place,
+            "desk",
+            Setup {
+                direct: false,
+                more: format!(
+                    "[[account]]\nuser = \"101\"\ndomain = {DOMAIN:?}\nregistrar = \"127.0.0.1:{port}\"\ntransport = \"tls\"\n{}",
+                    trusting(&authority.file())
+                ),
+                ..Setup::default()
+            },
+        );
+        // The first try may come before the server is up.
+        let status = desk.wait("an error", Duration::from_secs(20), |status| {
+            status["lines"][0]["error"]
+                .as_str()
+                .is_some_and(|error| !error.contains("nobody listens"))
+        });
+        let error = status["lines"][0]["error"].as_str().unwrap();
+        println!("{old}: {error}");
+        assert!(error.contains("1.2 or 1.3"), "{error}");
+    }
+}
+
+#[test]
+fn who_is_not_verified_is_told_all_the_time() {
+    let place = Place::new("tls-unverified");
+    let folder = place.join("certificates");
+    let kamailio = Kamailio::start_tls(&place, &Authority::new(&folder, "evil").issue("server", &Wish::dns("evil.example")));
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            direct: false,
+            more: kamailio.account_tls("101", DOMAIN) + "[tls]\nverify = false\n",
+            ..Setup::default()
+        },
+    );
+    let status = desk.wait("registration", Duration::from_secs(10), registered);
+    let warning = status["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains("NOT verified") && warning.contains("tls.verify"), "{status:#}");
+    let log = std::fs::read_to_string(place.join("desk").join("log")).unwrap();
+    assert!(log.contains("NOT verified"), "{log}");
+    assert!(
+        !log.contains("secret101") && !log.contains("PRIVATE KEY"),
+        "a secret stands in the log"
+    );
+}
+
+#[test]
+fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
+    let place = Place::new("tls-port");
+    let port = crate::place::ports();
+    let pin = format!(
+        "[[tls.pin]]\nname = \"other\"\naddress = \"127.0.0.9\"\nfingerprint = \"{}\"\n",
+        "00".repeat(32)
+    );
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            more: format!("[tls]\nsip_port_tls = {port}\n{pin}"),
+            ..Setup::default()
+        },
+    );
+    let stranger = self_signed(&place.join("certificates"), "stranger", &Wish::dns("stranger.example"));
+    // What openssl says at the end of a connection that waits for the server's word.
+    let connect = |arguments: &[&str]| {
+        let mut client = Command::new("openssl");
+        client
+            .args([
+                "s_client",
+                "-connect",
+                &format!("127.0.0.1:{port}"),
+                "-cipher",
+                "DEFAULT@SECLEVEL=0",
+                "-ign_eof",
+            ])
+            .args(arguments);
+        let log = place.join("s_client.log");
+        let mut running = Running::start(&mut client, &log);
+        running.wait(Duration::from_secs(8));
+        std::fs::read_to_string(&log).unwrap()
+    };
+    for old in ["-tls1", "-tls1_1"] {
+        let told = connect(&[old]);
+        assert!(told.contains("alert protocol version"), "{old}: {told}");
+    }
+    let told = connect(&["-tls1_3"]);
+    assert!(told.contains("alert certificate required"), "{told}");
+    let (chain, key) = (stranger.chain.display().to_string(), stranger.key.display().to_string());
+    let told = connect(&["-tls1_3", "-cert", &chain, "-key", &key]);
+    assert!(
+        told.contains("alert certificate unknown") || told.contains("alert bad certificate"),
+        "{told}"
+    );
+    assert_eq!(desk.status()["counters"]["sip_received"], 0);
+    desk.assert_usable();
 }

@@ -13,7 +13,7 @@ pub(crate) struct Page {
 
 /// What `offhook ctl` can say.
 pub(crate) const CTL_VERBS: &[&str] = &[
-    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events", "quit",
+    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events", "refresh", "quit",
 ];
 
 /// All commands, in the order of the help page.
@@ -55,11 +55,27 @@ pub(crate) const COMMANDS: &[Page] = &[
         example: "offhook echo --bind 127.0.0.1 --sip-port 5072 --rtp-ports 21000-21099",
     },
     Page {
+        name: "fetch",
+        usage: "offhook fetch [--config FILE | --card DIR] [--board PROFILE] [--most BYTES] URL FILE",
+        summary: "download a file by the phone's own rules: proven origin, bounded, whole or not at all",
+        details: "https is judged by provision.ca, tls.ca or the system's authorities; http only with provision.allow_http. Never from https\n\
+                  to http. The ETag is kept in FILE.etag. Exit code 0: FILE is new. 3: nothing new. 1: it did not work.",
+        example: "offhook fetch --card /boot/offhook https://updates.example.net/rpi3.raucb /data/update.raucb",
+    },
+    Page {
         name: "check",
         usage: "offhook check FILE",
         summary: "validate a configuration: file:line:column, what, and the mend",
         details: "Exit code 0: no errors. 1: errors, all of them, one a line.",
         example: "offhook check /etc/offhook/offhook.toml",
+    },
+    Page {
+        name: "fingerprint",
+        usage: "offhook fingerprint [--config FILE | --card DIR]",
+        summary: "the SHA-256 of this phone's certificate, as other phones pin it",
+        details: "Write it as `fingerprint` under `[[tls.pin]]` in the other phone's offhook.toml. The certificate is made at the\n\
+                  phone's first start (or now), and stays.",
+        example: "offhook fingerprint --config /etc/offhook/offhook.toml",
     },
     Page {
         name: "ctl",
@@ -72,6 +88,7 @@ pub(crate) const COMMANDS: &[Page] = &[
                   status                  the whole phone as one JSON object\n\
                   stats                   every figure of every stream\n\
                   events                  JSON lines as things happen, with CLOCK_MONOTONIC seconds\n\
+                  refresh                 look again at what DHCP, the image and the provisioning server say\n\
                   quit                    orderly shutdown",
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
     },

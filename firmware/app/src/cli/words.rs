@@ -12,15 +12,42 @@ use crate::provision::Places;
 pub(crate) enum Command {
     Help(Option<&'static str>),
     Version,
-    Run { places: Places, when_good: Option<PathBuf> },
-    Provision { places: Places, emit: PathBuf },
-    Sim { config: Option<PathBuf>, headless: bool },
+    Run {
+        places: Places,
+        when_good: Option<PathBuf>,
+    },
+    Provision {
+        places: Places,
+        emit: PathBuf,
+    },
+    Fetch {
+        places: Places,
+        most: u64,
+        url: String,
+        file: PathBuf,
+    },
+    Sim {
+        config: Option<PathBuf>,
+        headless: bool,
+    },
     Echo(EchoOptions),
     Check(PathBuf),
-    Ctl { socket: Option<PathBuf>, request: CtlRequest },
-    Graph { socket: Option<PathBuf>, svg: bool },
-    Reboot { once: bool },
-    Tryout { speech: Option<PathBuf>, keep: Option<PathBuf> },
+    Fingerprint(Places),
+    Ctl {
+        socket: Option<PathBuf>,
+        request: CtlRequest,
+    },
+    Graph {
+        socket: Option<PathBuf>,
+        svg: bool,
+    },
+    Reboot {
+        once: bool,
+    },
+    Tryout {
+        speech: Option<PathBuf>,
+        keep: Option<PathBuf>,
+    },
 }
 
 /// `offhook echo`'s own settings.
@@ -155,9 +182,11 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
     match command {
         "run" => run(&mut words),
         "provision" => provision(&mut words),
+        "fetch" => fetch(&mut words),
         "sim" => sim(&mut words),
         "echo" => echo(&mut words),
         "check" => check(&mut words),
+        "fingerprint" => fingerprint(&mut words),
         "ctl" => ctl(&mut words),
         "graph" => graph(&mut words),
         "tryout" => tryout(&mut words),
@@ -228,6 +257,25 @@ fn provision(words: &mut Words) -> Result<Command, UsageError> {
     }
 }
 
+fn fetch(words: &mut Words) -> Result<Command, UsageError> {
+    let (mut places, mut most, mut url, mut file) = (Places::default(), 1024 * 1024, None, None);
+    while let Some(word) = words.next()? {
+        match word {
+            Word::Option(name) if name == "--most" => most = words.parsed(&name, "a number of bytes")?,
+            Word::Option(ref name) if place(words, name, &mut places)? => {}
+            Word::Plain(word) if url.is_none() => {
+                url = Some(word.into_string().map_err(|_| words.wrong("the URL is not UTF-8"))?);
+            }
+            Word::Plain(word) if file.is_none() => file = Some(PathBuf::from(word)),
+            Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
+        }
+    }
+    match (url, file) {
+        (Some(url), Some(file)) => Ok(Command::Fetch { places, most, url, file }),
+        (_, _) => Err(words.wrong("what is to be fetched, and into which file?")),
+    }
+}
+
 fn sim(words: &mut Words) -> Result<Command, UsageError> {
     let (mut config, mut headless) = (None, false);
     while let Some(word) = words.next()? {
@@ -272,6 +320,17 @@ fn check(words: &mut Words) -> Result<Command, UsageError> {
         }
     }
     file.map(Command::Check).ok_or_else(|| words.wrong("which file?"))
+}
+
+fn fingerprint(words: &mut Words) -> Result<Command, UsageError> {
+    let mut places = Places::default();
+    while let Some(word) = words.next()? {
+        match &word {
+            Word::Option(name) if place(words, name, &mut places)? => {}
+            Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
+        }
+    }
+    Ok(Command::Fingerprint(places))
 }
 
 fn ctl(words: &mut Words) -> Result<Command, UsageError> {

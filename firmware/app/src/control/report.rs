@@ -31,6 +31,12 @@ pub struct Status {
     /// What is to be known of the configuration: only where another than the file's own is in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// SHA-256 of this phone's certificate, as others pin it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// What is dangerous in the way this phone is configured; shown as long as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// This program's version.
     pub version: &'static str,
 }
@@ -250,8 +256,15 @@ impl Control {
             counters: self.counters(),
             last_call: self.last_call.clone(),
             config: self.config_note.clone(),
+            fingerprint: self.fingerprint.clone(),
+            warnings: self.warnings(),
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let unverified = (!self.config.tls.verify).then(|| crate::net::tls::dangerous::WARNING.to_owned());
+        unverified.into_iter().collect()
     }
 
     /// Every figure of every stream, and how full everything is.

@@ -15,6 +15,8 @@ pub enum Order {
     Stats,
     /// Event lines until the connection closes.
     Events,
+    /// Look again at what DHCP, the image and the provisioning server say.
+    Refresh,
     /// Orderly shutdown.
     Quit,
 }
@@ -26,7 +28,7 @@ pub enum ProtocolError {
     #[error("not a request: {0}; send one object a line, like {{\"cmd\":\"status\"}}")]
     Malformed(String),
     /// A command this phone does not know.
-    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, quit")]
+    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, refresh, quit")]
     Unknown(String),
     /// A command without what it needs.
     #[error("{command} needs {missing:?}, like {example}")]
@@ -80,6 +82,7 @@ pub fn parse(line: &[u8]) -> Result<Order, ProtocolError> {
         "status" => Ok(Order::Status),
         "stats" => Ok(Order::Stats),
         "events" => Ok(Order::Events),
+        "refresh" => Ok(Order::Refresh),
         "quit" => Ok(Order::Quit),
         _ => Err(ProtocolError::Unknown(line.cmd)),
     }
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn every_verb_is_understood() {
-        let table: [(&str, Order); 10] = [
+        let table: [(&str, Order); 11] = [
             (r#"{"cmd":"lift"}"#, Order::Do(Request::Lift)),
             (r#"{"cmd":"hang-up"}"#, Order::Do(Request::HangUp)),
             (r#"{"cmd":"flash"}"#, Order::Do(Request::Flash)),
@@ -101,6 +104,7 @@ mod tests {
             (r#"{"cmd":"status"}"#, Order::Status),
             (r#"{"cmd":"stats"}"#, Order::Stats),
             (r#" { "cmd" : "events" } "#, Order::Events),
+            (r#"{"cmd":"refresh"}"#, Order::Refresh),
             (r#"{"cmd":"quit"}"#, Order::Quit),
         ];
         for (line, order) in table {

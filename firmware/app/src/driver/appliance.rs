@@ -58,6 +58,16 @@ impl Keeper {
         }
     }
 
+    /// Where the image and the phone meet.
+    pub(super) fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
+    /// `status.txt` is waited for.
+    pub(super) fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
     /// Looks again at what others say.
     pub(super) fn look(&mut self) {
         self.image = std::fs::read_to_string(self.run_dir.join(IMAGE)).unwrap_or_default();
@@ -111,7 +121,7 @@ impl Driver {
             board: &self.config.board.profile,
             report: &appliance.provisioned.report,
             errors: appliance.provisioned.errors.as_ref(),
-            network: appliance.provisioned.network.then_some("a configuration fetched before is in use"),
+            network: self.provisioning.word.as_deref(),
             status: &status,
             addresses: &self.house.addresses,
             image: &self.house.image,

@@ -42,6 +42,10 @@ impl Driver {
                     Reply::Lines(told)
                 }
             }
+            Order::Refresh => {
+                self.refresh(now);
+                line(json!({"ok": true}))
+            }
             Order::Quit => {
                 if self.farewell.is_none() {
                     self.say_farewell();

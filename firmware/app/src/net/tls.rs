@@ -314,3 +314,17 @@ fn pin_of(pin: &config::schema::Pin) -> Pin {
         fingerprint: pin.fingerprint,
     }
 }
+
+/// The fingerprint others pin: of the certificate the configuration names, else of the phone's own.
+pub(crate) fn own_fingerprint(config: &config::Config) -> Result<String, String> {
+    if let Some(path) = &config.tls.certificate {
+        let chain = certificates(path).map_err(|error| error.to_string())?;
+        let own = chain.first().map(fingerprint).unwrap_or_default();
+        return Ok(crate::identity::colons(&own));
+    }
+    let own = Credentials::load_or_make(&config.control.state_dir).map_err(|error| error.to_string())?;
+    Ok(own.fingerprint_text())
+}
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,7 @@ ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna"]
 [provision]
 url = "https://pbx.example.net/{mac}.toml"
 [update]
-url = "https://u.example.net/{board}.fw"
+url = "https://u.example.net/{board}.raucb"
 "#);
         assert_eq!(
             text(&files, "network.env"),
@@ -247,7 +247,7 @@ url = "https://u.example.net/{board}.fw"
         );
         assert_eq!(text(&files, "ntp.conf"), Some("server 2001:db8::1\nserver time.example.net\n"));
         assert_eq!(text(&files, "syslog.env"), Some("SYSLOG='10.0.0.5:514'\n"));
-        assert_eq!(text(&files, "update.env"), Some("UPDATE_URL='https://u.example.net/sim.fw'\n"));
+        assert_eq!(text(&files, "update.env"), Some("UPDATE_URL='https://u.example.net/sim.raucb'\n"));
         let keys = files.iter().find(|file| file.name == "authorized_keys").unwrap();
         assert!(keys.secret && keys.text.ends_with("Y9 anna\n"));
     }

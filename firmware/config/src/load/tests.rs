@@ -124,7 +124,10 @@ fn every_key_is_effective() {
                 );
             }
             Absent::Unset(_) => assert_ne!(set, load(&with(""), "f").unwrap(), "{path}.{} changes nothing", key.name),
-            Absent::Required => assert!(errors(&with("")).contains(&format!("this account has no `{}`", key.name))),
+            Absent::Required => {
+                let whose = if key.section == Section::TlsPin { "pin" } else { "account" };
+                assert!(errors(&with("")).contains(&format!("this {whose} has no `{}`", key.name)));
+            }
         }
     }
 }

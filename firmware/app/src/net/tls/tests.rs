@@ -1,0 +1,363 @@
+//! Whole handshakes without sockets: two rustls sessions that pass each other their bytes. Promise 1 stands here: take a check out of
+//! `verify` or `names`, and one of these lets somebody in.
+
+use std::io;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd};
+use rustls::{ClientConnection, HandshakeKind, ProtocolVersion, ServerConnection};
+
+use super::clock::Trust;
+use super::*;
+
+const DOMAIN: &str = "pbx.example.org";
+
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer }
+    }
+
+    fn issue(&self, names: &[SanType], years: (i32, i32)) -> Own {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(names, years).signed_by(&key, &self.issuer).unwrap();
+        (
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+    }
+}
+
+fn params(names: &[SanType], years: (i32, i32)) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.subject_alt_names = names.to_vec();
+    params.not_before = date_time_ymd(years.0, 1, 1);
+    params.not_after = date_time_ymd(years.1, 12, 31);
+    params
+}
+
+fn dns(name: &str) -> Vec<SanType> {
+    vec![SanType::DnsName(name.try_into().unwrap())]
+}
+
+/// A server that shows this certificate.
+fn server(own: Own) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    Arc::new(builder.with_no_client_auth().with_single_cert(own.0, own.1).unwrap())
+}
+
+/// A phone that trusts this authority.
+fn phone(authority: &Authority, settings: Settings) -> Tls {
+    let mut tls = Tls::new(settings, Some(Credentials::make().unwrap()));
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.issuer.der().clone()).unwrap();
+    let provisioned = vec![authority.issuer.der().clone()];
+    tls.anchors = Some(Arc::new(Anchors { roots, provisioned }));
+    tls
+}
+
+fn remote() -> SocketAddr {
+    "192.0.2.9:5061".parse().unwrap()
+}
+
+/// Lets the two talk until both are content or one is not; the error is that one's, with what the owner is told.
+fn shake(client: &mut ClientConnection, server: &mut ServerConnection, about: &About) -> Result<(), String> {
+    let told = |error: rustls::Error| about.complaint(&io::Error::new(io::ErrorKind::InvalidData, error));
+    for _ in 0..10 {
+        let mut wire = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut wire).unwrap();
+        }
+        let mut read = wire.as_slice();
+        while !read.is_empty() {
+            server.read_tls(&mut read).unwrap();
+            if let Err(error) = server.process_new_packets() {
+                return Err(format!("server: {error}"));
+            }
+        }
+        let mut wire = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut wire).unwrap();
+        }
+        let mut read = wire.as_slice();
+        while !read.is_empty() {
+            client.read_tls(&mut read).unwrap();
+            client.process_new_packets().map_err(told)?;
+        }
+    }
+    assert!(!client.is_handshaking() && !server.is_handshaking());
+    Ok(())
+}
+
+fn visit(tls: &mut Tls, names: &[&str], server: &Arc<ServerConfig>) -> Result<ClientConnection, String> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let side = tls.client(&names, remote())?;
+    let mut client = ClientConnection::new(side.config, side.server).unwrap();
+    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+    shake(&mut client, &mut server, &side.about)?;
+    Ok(client)
+}
+
+#[test]
+fn a_good_certificate_is_taken_by_name_by_sip_uri_and_by_address() {
+    let authority = Authority::new();
+    let uri = SanType::URI(format!("sip:{DOMAIN}").as_str().try_into().unwrap());
+    let address = SanType::IpAddress("192.0.2.9".parse().unwrap());
+    for (names, expected) in [
+        (dns(DOMAIN), vec![DOMAIN]),
+        (vec![uri], vec![DOMAIN]),
+        (vec![address], vec!["192.0.2.9"]),
+        (dns("sbc.example.net"), vec![DOMAIN, "sbc.example.net"]),
+    ] {
+        let server = server(authority.issue(&names, (2001, 2098)));
+        let client = visit(&mut phone(&authority, Settings::default()), &expected, &server).unwrap();
+        assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    }
+}
+
+#[test]
+fn every_other_certificate_is_refused_in_words() {
+    let authority = Authority::new();
+    let good = (2001, 2098);
+    let self_signed = || {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(&dns(DOMAIN), good).self_signed(&key).unwrap();
+        (
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+    };
+    let cn_only = || {
+        let (key, mut params) = (KeyPair::generate().unwrap(), params(&[], good));
+        params.distinguished_name.push(rcgen::DnType::CommonName, DOMAIN);
+        let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+        (
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+    };
+    let cases: Vec<(Own, &str)> = vec![
+        (
+            authority.issue(&dns("other.example.org"), good),
+            "is for other.example.org, not for",
+        ),
+        (authority.issue(&dns("*.example.org"), good), "is for *.example.org, not for"),
+        (authority.issue(&dns("example.org"), good), "is for example.org, not for"),
+        (
+            authority.issue(&dns("pbx.example.org.evil.example"), good),
+            "not for pbx.example.org",
+        ),
+        (cn_only(), "no name at all"),
+        (authority.issue(&dns(DOMAIN), (2001, 2019)), "expired on 2019-12-31"),
+        (authority.issue(&dns(DOMAIN), (2090, 2098)), "not valid before 2090-01-01"),
+        (Authority::new().issue(&dns(DOMAIN), good), "signed by nobody this phone trusts"),
+        (self_signed(), "signed by nobody this phone trusts"),
+    ];
+    for (own, told) in cases {
+        let refused = visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &server(own)).unwrap_err();
+        assert!(
+            refused.contains(told) && refused.contains(';'),
+            "{told:?} is missing in {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pbx_whose_own_certificate_is_provisioned_is_believed_for_its_name_only() {
+    let key = KeyPair::generate().unwrap();
+    let mut own = params(&dns(DOMAIN), (2001, 2098));
+    own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = own.self_signed(&key).unwrap();
+    let shown = || -> Own {
+        (
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+    };
+    let mut tls = phone(&Authority::new(), Settings::default());
+    tls.anchors = Some(Arc::new(Anchors {
+        roots: RootCertStore::empty(),
+        provisioned: vec![certificate.der().clone()],
+    }));
+    visit(&mut tls, &[DOMAIN], &server(shown())).unwrap();
+    assert!(
+        visit(&mut tls, &["other.example"], &server(shown()))
+            .unwrap_err()
+            .contains("not for other.example")
+    );
+}
+
+#[test]
+fn verify_false_believes_anybody_and_only_then() {
+    let stranger = server(Authority::new().issue(&dns("evil.example"), (2001, 2019)));
+    let authority = Authority::new();
+    assert!(visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &stranger).is_err());
+    let unverified = Settings {
+        unverified: true,
+        ..Settings::default()
+    };
+    visit(&mut phone(&authority, unverified), &[DOMAIN], &stranger).unwrap();
+}
+
+#[test]
+fn sessions_are_resumed_for_the_same_domain_and_no_other() {
+    let authority = Authority::new();
+    let names = [dns(DOMAIN), dns("b.example")].concat();
+    let server = server(authority.issue(&names, (2001, 2098)));
+    let mut tls = phone(&authority, Settings::default());
+    let kinds: Vec<_> = [DOMAIN, DOMAIN, "b.example"]
+        .into_iter()
+        .map(|domain| visit(&mut tls, &[domain], &server).unwrap().handshake_kind())
+        .collect();
+    assert_eq!(
+        kinds,
+        [Some(HandshakeKind::Full), Some(HandshakeKind::Resumed), Some(HandshakeKind::Full)]
+    );
+}
+
+#[test]
+fn tls_1_2_is_spoken_and_nothing_older_is_known() {
+    let authority = Authority::new();
+    let own = authority.issue(&dns(DOMAIN), (2001, 2098));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap();
+    let old = Arc::new(builder.with_no_client_auth().with_single_cert(own.0, own.1).unwrap());
+    let client = visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &old).unwrap();
+    assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_2));
+    assert!(
+        rustls::ALL_VERSIONS
+            .iter()
+            .all(|version| matches!(version.version, ProtocolVersion::TLSv1_2 | ProtocolVersion::TLSv1_3))
+    );
+}
+
+fn pin(name: &str, fingerprint: Fingerprint) -> Pin {
+    Pin {
+        name: name.into(),
+        host: "192.0.2.9".into(),
+        port: None,
+        fingerprint,
+    }
+}
+
+fn pinned(pins: Vec<Pin>) -> Settings {
+    Settings {
+        pins,
+        ..Settings::default()
+    }
+}
+
+/// A phone calls another over TLS without any server; who each has pinned is said.
+fn direct(caller: Settings, own: &Credentials, called: Settings, called_own: &Credentials) -> Result<Vec<String>, String> {
+    let mut caller = Tls::new(caller, Some(own.clone()));
+    let called = Tls::new(called, Some(called_own.clone()));
+    // Nothing but a pin can make these two believe each other.
+    caller.anchors = Some(Arc::new(Anchors {
+        roots: RootCertStore::empty(),
+        provisioned: Vec::new(),
+    }));
+    let side = caller.client(&["192.0.2.9".to_owned()], remote())?;
+    let mut client = ClientConnection::new(side.config, side.server).unwrap();
+    let mut server = ServerConnection::new(called.server()?).unwrap();
+    shake(&mut client, &mut server, &side.about)?;
+    let shown = server.peer_certificates().and_then(<[_]>::first).map(fingerprint);
+    let known = called.pins().iter().find(|pin| Some(pin.fingerprint) == shown);
+    Ok(known.map(Pin::names).unwrap_or_default())
+}
+
+#[test]
+fn two_phones_that_pinned_each_other_believe_each_other_and_nobody_else() {
+    let (a, b, eve) = (
+        Credentials::make().unwrap(),
+        Credentials::make().unwrap(),
+        Credentials::make().unwrap(),
+    );
+    let of = |whom: &Credentials| pinned(vec![pin("kitchen", whom.fingerprint())]);
+    assert_eq!(direct(of(&b), &a, of(&a), &b).unwrap(), ["192.0.2.9", "kitchen"]);
+    // Somebody else answers at b's address: the caller says whose fingerprint it should have been.
+    let refused = direct(of(&b), &a, of(&a), &eve).unwrap_err();
+    let expected = crate::identity::colons(&b.fingerprint());
+    assert!(refused.contains("[[tls.pin]] kitchen") && refused.contains(&expected), "{refused}");
+    // Somebody else calls: he is not let in.
+    let refused = direct(of(&b), &eve, of(&a), &b).unwrap_err();
+    assert!(refused.contains("server:"), "{refused}");
+    // Without a pin the caller believes no certificate a phone made for itself.
+    let refused = direct(Settings::default(), &a, of(&a), &b).unwrap_err();
+    assert!(refused.contains("signed by nobody this phone trusts"), "{refused}");
+}
+
+#[test]
+fn a_wrong_clock_is_named_where_a_date_is_the_trouble() {
+    let about = |trust| About {
+        remote: remote(),
+        names: vec![DOMAIN.into()],
+        pin: None,
+        clock: (std::time::Duration::from_secs(120), trust),
+    };
+    let expired = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Expired),
+        )
+    };
+    assert!(about(Trust::Set).complaint(&expired()).contains("must renew it"));
+    let unset = about(Trust::Unset).complaint(&expired());
+    assert!(unset.contains("no time server has set it"), "{unset}");
+    let impossible = about(Trust::Impossible).complaint(&expired());
+    assert!(
+        impossible.contains("it says 1970-01-01") && impossible.contains("waiting for a time server"),
+        "{impossible}"
+    );
+}
+
+#[test]
+fn a_provisioned_certificate_is_shown_to_servers_that_ask() {
+    let folder = std::env::temp_dir().join(format!("offhook-tls-{}-own", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = params(&dns("phone.example"), (2001, 2098)).self_signed(&key).unwrap();
+    let (chain, private) = (folder.join("phone.pem"), folder.join("phone.key"));
+    std::fs::write(&chain, certificate.pem()).unwrap();
+    std::fs::write(&private, key.serialize_pem()).unwrap();
+    let authority = Authority::new();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = Clients {
+        pinned: vec![fingerprint(certificate.der())],
+        provider: Arc::clone(&provider),
+    };
+    let own = authority.issue(&dns(DOMAIN), (2001, 2098));
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let strict = Arc::new(
+        builder
+            .with_client_cert_verifier(Arc::new(clients))
+            .with_single_cert(own.0, own.1)
+            .unwrap(),
+    );
+    let settings = |own| Settings {
+        own,
+        ..Settings::default()
+    };
+    visit(&mut phone(&authority, settings(Some((chain.clone(), private)))), &[DOMAIN], &strict).unwrap();
+    assert!(visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &strict).is_err());
+    let told = visit(
+        &mut phone(&authority, settings(Some((chain, folder.join("none"))))),
+        &[DOMAIN],
+        &strict,
+    )
+    .unwrap_err();
+    assert!(told.contains("none") && told.contains("; put the file there"), "{told}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

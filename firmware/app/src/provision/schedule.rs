@@ -1,0 +1,197 @@
+//! When to look for a configuration in the network, and where. No I/O, no clock.
+//!
+//! ```text
+//! [provision] url ─┐
+//! DHCP 160, 66 ────┴─▶ place ─▶ due at start, at `refresh`, every so many hours, soon again after a failure ─▶ Ask
+//! ```
+//!
+//! What DHCP says is hearsay: whoever is in the network can say it. It is followed only where the configuration names the authority that
+//! vouches for the server (`provision.ca`), or allows `http` outright.
+
+use std::time::{Duration, Instant};
+
+use config::schema::Provision;
+
+/// After the start, so that the network is there; `refresh` cuts it short.
+const FIRST: Duration = Duration::from_secs(10);
+/// After a failure, doubled each time, up to the last.
+const RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
+
+/// When and where.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    provision: Provision,
+    mac: String,
+    /// What DHCP told, as it stands in the file.
+    dhcp: Option<String>,
+    due: Option<Instant>,
+    failures: u32,
+    asking: bool,
+}
+
+impl Schedule {
+    /// `mac`: twelve small hexadecimal digits.
+    pub(crate) fn new(provision: Provision, mac: String, now: Instant) -> Self {
+        Self {
+            provision,
+            mac,
+            dhcp: None,
+            due: Some(now + FIRST),
+            failures: 0,
+            asking: false,
+        }
+    }
+
+    /// What DHCP told (the file's text); something new is looked for at once.
+    pub(crate) fn told_by_dhcp(&mut self, text: Option<String>, now: Instant) {
+        if self.dhcp != text {
+            self.dhcp = text;
+            if self.provision.url.is_none() {
+                self.refresh(now);
+            }
+        }
+    }
+
+    /// Somebody wants it looked for now.
+    pub(crate) fn refresh(&mut self, now: Instant) {
+        self.failures = 0;
+        self.due = Some(now);
+    }
+
+    /// The place to ask, when it is time; then [`Schedule::answered`] must follow.
+    pub(crate) fn ask(&mut self, now: Instant) -> Option<Result<String, String>> {
+        if self.asking || self.due.is_none_or(|due| due > now) {
+            return None;
+        }
+        self.due = None;
+        let place = self.place()?;
+        self.asking = place.is_ok();
+        Some(place)
+    }
+
+    /// The last asking came to an end.
+    pub(crate) fn answered(&mut self, well: bool, now: Instant) {
+        self.asking = false;
+        if well {
+            self.failures = 0;
+            let hours = u64::from(self.provision.every_h);
+            self.due = (hours > 0).then(|| now + Duration::from_secs(3600 * hours));
+        } else {
+            let wait = RETRY.0.saturating_mul(1 << self.failures.min(12)).min(RETRY.1);
+            self.failures += 1;
+            self.due = Some(now + wait);
+        }
+    }
+
+    /// Where the configuration lies; the error says why nobody is asked.
+    fn place(&self) -> Option<Result<String, String>> {
+        let with_mac = |url: &str| url.replace("{mac}", &self.mac);
+        if let Some(url) = &self.provision.url {
+            return Some(Ok(with_mac(url)));
+        }
+        let told = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
+        let option = |name: &str| {
+            let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?.trim();
+            (!value.is_empty()).then_some(value)
+        };
+        let url = match (option("option160"), option("option66")) {
+            (Some(url), _) => url.to_owned(),
+            (None, Some(server)) if server.contains("://") => server.to_owned(),
+            (None, Some(server)) => format!("https://{server}/"),
+            (None, None) => return None,
+        };
+        let url = if url.ends_with('/') { format!("{url}{{mac}}.toml") } else { url };
+        let shown: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
+        if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
+            return Some(Err(format!("DHCP names {shown}, which is neither https nor http: not followed")));
+        }
+        if self.provision.ca.is_none() && !(url.starts_with("http://") && self.provision.allow_http) {
+            return Some(Err(format!(
+                "DHCP names {shown}: not followed, because provision.ca does not say who vouches for it"
+            )));
+        }
+        Some(Ok(with_mac(&url)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(toml: &str) -> (Schedule, Instant) {
+        let now = Instant::now();
+        let config = config::load(&format!("[provision]\n{toml}"), "f").unwrap_or_else(|errors| panic!("{errors}"));
+        (Schedule::new(config.provision, "0242ac110002".to_owned(), now), now)
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn it_asks_at_start_then_every_so_often() {
+        let (mut schedule, t0) = schedule("url = \"https://p.example/{mac}.toml\"\nevery_h = 2");
+        assert_eq!(schedule.ask(t0), None);
+        let at = t0 + 10 * SECOND;
+        assert_eq!(schedule.ask(at), Some(Ok("https://p.example/0242ac110002.toml".to_owned())));
+        assert_eq!(schedule.ask(at), None, "one at a time");
+        schedule.answered(true, at);
+        assert_eq!(schedule.ask(at + 7199 * SECOND), None);
+        assert!(schedule.ask(at + 7200 * SECOND).is_some());
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_soon_then_seldom() {
+        let (mut schedule, t0) = schedule("url = \"https://p.example/x\"");
+        let (mut at, mut waits) = (t0, Vec::new());
+        for _ in 0..10 {
+            let asked = (0..4000).map(|s| at + s * SECOND).find(|now| schedule.ask(*now).is_some()).unwrap();
+            waits.push(asked.duration_since(at).as_secs());
+            schedule.answered(false, asked);
+            at = asked;
+        }
+        assert_eq!(waits, [10, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        schedule.refresh(at);
+        assert!(schedule.ask(at).is_some(), "somebody asked for it");
+    }
+
+    #[test]
+    fn dhcp_is_followed_only_where_somebody_vouches() {
+        let told = |toml: &str, text: &str| {
+            let (mut schedule, t0) = schedule(toml);
+            schedule.told_by_dhcp(Some(text.to_owned()), t0);
+            schedule.ask(t0)
+        };
+        let ours = "ca = \"ca.pem\"";
+        assert_eq!(
+            told(ours, "option66=p.example\n"),
+            Some(Ok("https://p.example/0242ac110002.toml".to_owned()))
+        );
+        assert_eq!(
+            told(ours, "option66=p.example\noption160=https://q.example/a/{mac}\n"),
+            Some(Ok("https://q.example/a/0242ac110002".to_owned()))
+        );
+        assert_eq!(told("", ""), None);
+        for (toml, text) in [
+            ("", "option66=p.example"),
+            ("", "option160=https://mallory.example/"),
+            (ours, "option66=tftp://p.example/x"),
+            ("", "option160=http://p.example/x"),
+        ] {
+            assert!(matches!(told(toml, text), Some(Err(_))), "{toml} {text}");
+        }
+        assert_eq!(
+            told("allow_http = true", "option160=http://p.example/x"),
+            Some(Ok("http://p.example/x".to_owned()))
+        );
+        assert_eq!(told("dhcp = false\nca = \"ca.pem\"", "option66=p.example"), None);
+        assert!(
+            told("url = \"https://own.example/x\"", "option160=https://q.example/").is_none(),
+            "the configured one waits its time"
+        );
+    }
+
+    #[test]
+    fn nothing_is_asked_where_nothing_is_configured() {
+        let (mut schedule, t0) = schedule("");
+        assert_eq!(schedule.ask(t0 + 3600 * SECOND), None);
+    }
+}

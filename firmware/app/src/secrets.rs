@@ -1,0 +1,213 @@
+//! Keys and passwords at rest: for the phone's eyes only, and on request off the card that anybody can take out.
+//!
+//! ```text
+//! card/offhook.toml ─▶ restore (state_dir/secrets.toml) ─▶ the text the phone runs by
+//! security.move_secrets ─▶ move_off: secrets.toml first, then the card's file: whole, each of them, through a power cut
+//! guard: files with secrets that others could read are closed, and that is told
+//! missing_files: what the configuration names and is not there, with its line and column
+//! ```
+//!
+//! What a flash card once held may be found on it by whoever takes it apart; moving is no erasing.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use config::secrets::{self, Kept};
+use config::{Error, Errors};
+
+/// The file in the state directory.
+pub(crate) const FILE: &str = "secrets.toml";
+/// Longest such file.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// What was moved here before.
+fn kept(state_dir: &Path) -> Kept {
+    let path = state_dir.join(FILE);
+    let short = fs::metadata(&path).is_ok_and(|about| about.len() <= MAX_BYTES);
+    let text = if short { fs::read_to_string(&path).ok() } else { None };
+    text.map(|text| Kept::parse(&text)).unwrap_or_default()
+}
+
+/// The text with its secrets in their places again.
+pub(crate) fn restore(bytes: Vec<u8>, state_dir: &Path) -> Vec<u8> {
+    let kept = kept(state_dir);
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if !kept.is_empty() => secrets::put_back(text, &kept).0.into_bytes(),
+        Ok(_) | Err(_) => bytes,
+    }
+}
+
+/// Moves the secrets of a good file into the state directory; whether there was anything to move. At each step of it both files are
+/// whole, and together they hold everything: done again after a power cut, it ends the same.
+pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
+    let text = fs::read_to_string(file)?;
+    let Some(moved) = secrets::move_out(&text, &kept(state_dir)) else {
+        return Ok(false);
+    };
+    crate::setup::keep_safely(&state_dir.join(FILE), moved.kept.text().0.as_bytes())?;
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or(crate::provision::FILE);
+    crate::driver::write_card(folder, name, moved.text.as_bytes())?;
+    Ok(true)
+}
+
+/// Closes the files of secrets that others could read, and says which those were. What cannot be closed is told, too.
+pub(crate) fn guard(state_dir: &Path, more: &[PathBuf]) -> Vec<String> {
+    let own = [FILE, crate::provision::LAST_GOOD, crate::provision::NETWORK, crate::identity::FILE].map(|name| state_dir.join(name));
+    own.iter().chain(more).filter_map(|path| close(path)).collect()
+}
+
+fn close(path: &Path) -> Option<String> {
+    let about = fs::metadata(path).ok()?;
+    let mode = about.permissions().mode();
+    // The owner of our own process's folder is who we are.
+    let me = fs::metadata("/proc/self").ok()?.uid();
+    let shown = path.display();
+    if about.uid() != me && me != 0 {
+        return Some(format!(
+            "{shown} holds secrets and belongs to user {}: give it to the phone's user",
+            about.uid()
+        ));
+    }
+    if is_closed(mode) {
+        return None;
+    }
+    let closed = fs::set_permissions(path, Permissions::from_mode(0o600)).is_ok()
+        && fs::metadata(path).is_ok_and(|about| is_closed(about.permissions().mode()));
+    Some(if closed {
+        format!(
+            "{shown} holds secrets and could be read by others (mode {:o}): closed it",
+            mode & 0o777
+        )
+    } else {
+        format!("{shown} holds secrets, others can read it, and its file system cannot close it: move it into control.state_dir")
+    })
+}
+
+/// Nobody but the owner may do anything.
+fn is_closed(mode: u32) -> bool {
+    mode.trailing_zeros() >= 6
+}
+
+/// The files a configuration names that are not there or cannot be read, as errors with their places.
+pub(crate) fn missing_files(bytes: &[u8], name: &str, beside: &Path) -> Option<Errors> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let missing = secrets::files(text).into_iter().filter_map(|named| {
+        let path = beside.join(&named.path);
+        let problem = fs::File::open(&path).err()?;
+        Some(Error {
+            file: name.to_owned(),
+            line: named.line,
+            column: named.column,
+            what: format!("`{}`: {}: {problem}", named.key, path.display()),
+            mend: "put the file there, or mend the path".to_owned(),
+        })
+    });
+    let missing: Vec<Error> = missing.collect();
+    (!missing.is_empty()).then_some(Errors(missing))
+}
+
+/// Paths that are not absolute lie beside the file that names them.
+pub(crate) fn resolve(config: &mut config::Config, beside: &Path) {
+    for path in [&mut config.tls.ca, &mut config.tls.certificate, &mut config.tls.key]
+        .into_iter()
+        .flatten()
+    {
+        *path = beside.join(&*path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[security]\nmove_secrets = true\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n";
+
+    fn folders(name: &str) -> (PathBuf, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("offhook-secrets-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let (card, state) = (folder.join("card"), folder.join("state"));
+        fs::create_dir_all(&card).unwrap();
+        fs::create_dir_all(&state).unwrap();
+        (card.join("offhook.toml"), state)
+    }
+
+    fn password(file: &Path, state: &Path) -> String {
+        let text = restore(fs::read(file).unwrap(), state);
+        config::load_bytes(&text, "f").unwrap().accounts[0].password.0.clone()
+    }
+
+    #[test]
+    fn secrets_leave_the_card_once_and_the_phone_has_them() {
+        let (file, state) = folders("move");
+        fs::write(&file, TEXT).unwrap();
+        assert!(move_off(&file, &state).unwrap());
+        let card = fs::read_to_string(&file).unwrap();
+        assert!(!card.contains("hunter2") && card.contains("\"@moved\""), "{card}");
+        assert_eq!(fs::metadata(state.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(password(&file, &state), "hunter2");
+        assert!(!move_off(&file, &state).unwrap(), "once is enough");
+        assert_eq!(fs::read_to_string(&file).unwrap(), card);
+        let beside: Vec<_> = fs::read_dir(file.parent().unwrap()).unwrap().collect();
+        assert_eq!(beside.len(), 1, "nothing is left beside the file");
+    }
+
+    #[test]
+    fn a_power_cut_between_the_two_writes_loses_nothing() {
+        let (file, state) = folders("cut");
+        fs::write(&file, TEXT).unwrap();
+        // The card refuses the write, as if the power had gone: a folder stands where the new file would be written.
+        fs::create_dir(file.parent().unwrap().join("offhook.toml.new")).unwrap();
+        assert!(move_off(&file, &state).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), TEXT);
+        assert_eq!(password(&file, &state), "hunter2");
+        fs::remove_dir(file.parent().unwrap().join("offhook.toml.new")).unwrap();
+        assert!(move_off(&file, &state).unwrap());
+        assert_eq!(password(&file, &state), "hunter2");
+        // And where the secrets cannot be kept, the card keeps them.
+        let (file, state) = folders("full");
+        fs::write(&file, TEXT).unwrap();
+        fs::create_dir(state.join("secrets.new")).unwrap();
+        assert!(move_off(&file, &state).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn open_files_are_closed_and_told() {
+        let (file, state) = folders("modes");
+        let path = state.join(FILE);
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let told = guard(&state, std::slice::from_ref(&file));
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("secrets.toml") && told[0].contains("644"), "{told:?}");
+        for path in [path, file] {
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(guard(&state, &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_with_its_place() {
+        let (file, _) = folders("missing");
+        let beside = file.parent().unwrap();
+        let text = "[tls]\nca = \"ca.pem\"\n";
+        let errors = missing_files(text.as_bytes(), "offhook.toml", beside).unwrap().to_string();
+        assert!(
+            errors.starts_with("offhook.toml:2:6: `tls.ca`: ") && errors.contains("; put the file there"),
+            "{errors}"
+        );
+        fs::write(beside.join("ca.pem"), "").unwrap();
+        assert_eq!(missing_files(text.as_bytes(), "offhook.toml", beside), None);
+        let mut config = config::load(text, "f").unwrap();
+        resolve(&mut config, beside);
+        assert_eq!(config.tls.ca, Some(beside.join("ca.pem")));
+    }
+}

@@ -1,0 +1,80 @@
+//! linphonec, registered at kamailio over TLS, SDES mandatory, with WAV files for a sound card.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command};
+use std::time::{Duration, Instant};
+
+use crate::place::{Place, Running, ports};
+
+pub(crate) struct Linphone {
+    dir: PathBuf,
+    keys: ChildStdin,
+    process: Running,
+}
+
+impl Linphone {
+    /// Starts it as this user. It answers by itself, speaks and records. It does not look at the server's certificate: its mbedTLS knows
+    /// no certificates for addresses, and what it would find there is no matter of this test.
+    pub(crate) fn start(place: &Place, user: &str, registrar: u16, says: &Path) -> Self {
+        let dir = place.join("linphone");
+        std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
+        let base = ports();
+        let rc = format!(
+            "[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port={base}\nmedia_encryption=srtp\nmedia_encryption_mandatory=1\n\
+             verify_server_certs=0\nverify_server_cn=0\ndefault_proxy=0\nuse_ipv6=0\n[rtp]\naudio_rtp_port={}\n\
+             [sound]\nechocancellation=0\n[audio_codec_0]\nmime=PCMU\nrate=8000\nchannels=1\nenabled=1\n\
+             [proxy_0]\nreg_proxy=<sip:127.0.0.1:{registrar};transport=tls>\nreg_identity=sip:{user}@127.0.0.1\nreg_expires=60\n\
+             reg_sendregister=1\npublish=0\n[auth_info_0]\nusername={user}\npasswd=secret{user}\nrealm=127.0.0.1\n",
+            base + 10,
+        );
+        std::fs::write(dir.join("rc"), rc).unwrap();
+        let mut command = Command::new("linphonec");
+        command
+            .args(["-c"])
+            .arg(dir.join("rc"))
+            .args(["-d", "5", "-l"])
+            .arg(dir.join("log"))
+            .arg("-a")
+            .env("HOME", &dir);
+        let (process, keys) = Running::start_with_keys(&mut command, &dir.join("out"));
+        let mut linphone = Self { dir, keys, process };
+        linphone.say("soundcard use files");
+        linphone.say(&format!("record {}", linphone.dir.join("heard.wav").display()));
+        linphone.say(&format!("play {}", says.display()));
+        linphone.wait_log("[LinphoneRegistrationOk]", Duration::from_secs(20));
+        linphone
+    }
+
+    /// One line of its console.
+    pub(crate) fn say(&mut self, line: &str) {
+        writeln!(self.keys, "{line}").unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default()).into_owned()
+    }
+
+    fn wait_log(&self, what: &str, limit: Duration) {
+        let end = Instant::now() + limit;
+        while !self.log().contains(what) {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(40).collect();
+            assert!(
+                Instant::now() < end,
+                "linphonec: no {what:?} within {limit:?}:\n{}",
+                tail.join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What it heard; ends it, so that its recording is closed.
+    pub(crate) fn heard(&mut self) -> PathBuf {
+        self.say("terminate");
+        std::thread::sleep(Duration::from_millis(500));
+        self.say("quit");
+        self.process.wait(Duration::from_secs(6));
+        self.dir.join("heard.wav")
+    }
+}

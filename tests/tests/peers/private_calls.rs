@@ -1,0 +1,243 @@
+//! Private calls with other people's phones: SDES over TLS through kamailio, both ways, the speech compared at both ends; and between
+//! two of ours that know each other by fingerprint, without a server.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use offhook_tests::certificates::{Authority, Wish};
+use serde_json::Value;
+
+use crate::desk::{Desk, Setup, binary};
+use crate::gnome::Gnome;
+use crate::kamailio::Kamailio;
+use crate::linphone::Linphone;
+use crate::place::Place;
+use crate::sound::{Speaker, assert_heard, speech};
+
+const TALK: Duration = Duration::from_secs(6);
+
+/// A registrar with a good certificate, and our phone at it, as 102, that does not talk in the clear.
+struct Office {
+    kamailio: Kamailio,
+    desk: Desk,
+}
+
+fn office(place: &Place, says: &Path, privacy: &str) -> Office {
+    let authority = Authority::new(&place.join("certificates"), "office");
+    let wish = Wish {
+        dns: vec!["pbx.example.org".into()],
+        addresses: vec!["127.0.0.1".into()],
+        ..Wish::default()
+    };
+    let kamailio = Kamailio::start_tls(place, &authority.issue("server", &wish));
+    let desk = Desk::start(
+        place,
+        "desk",
+        Setup {
+            codecs: "\"pcmu\"",
+            microphone: Some(says.to_owned()),
+            direct: false,
+            more: format!(
+                "{}[tls]\nca = {:?}\n[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\n{privacy}",
+                kamailio.account_tls("102", "127.0.0.1"),
+                authority.file()
+            ),
+            ..Setup::default()
+        },
+    );
+    desk.wait("registration", Duration::from_secs(10), |status| {
+        status["lines"][0]["registered"] == true
+    });
+    Office { kamailio, desk }
+}
+
+/// The call is measured as encrypted with this suite, by sound that went both ways.
+fn assert_private(status: &Value, suite: &str) {
+    let call = &status["calls"][0];
+    assert_eq!(call["encryption"], *suite, "{status:#}");
+    let packets = |name: &str| call["rtp"][name].as_u64().unwrap_or_default();
+    assert!(packets("sent") > 100 && packets("received") > 100, "{status:#}");
+}
+
+fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
+    let place = Place::new(&format!("gnome-{from_gnome}-{suite}"));
+    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 48000, 1));
+    let Office { kamailio, desk } = office(&place, &alice, privacy);
+    let mut gnome = Gnome::start(&place, "101", kamailio.tls_port());
+    if from_gnome {
+        gnome.dial("sips:102@127.0.0.1");
+        desk.wait_state("ringing");
+        desk.lift();
+    } else {
+        desk.lift();
+        desk.wait_state("dial_tone");
+        desk.press("101#");
+        gnome.accept();
+    }
+    desk.wait_state("talking");
+    gnome.speak(&bob);
+    std::thread::sleep(TALK);
+    let (status, ear) = (desk.status(), desk.ear_now());
+    let heard = gnome.heard();
+    desk.hang_up();
+    desk.assert_usable();
+    gnome.quit();
+    assert_private(&status, suite);
+    assert_heard(&place, "gnome-calls heard us", &alice, &heard);
+    assert_heard(&place, "we heard gnome-calls", &bob, &ear);
+}
+
+#[test]
+fn we_call_gnome_calls() {
+    gnome_talks(false, "", "AES_CM_128_HMAC_SHA1_80");
+}
+
+#[test]
+fn gnome_calls_calls_us() {
+    gnome_talks(true, "", "AES_CM_128_HMAC_SHA1_80");
+}
+
+/// It takes the short authentication tag as soon as that is offered; the call works all the same.
+#[test]
+fn gnome_calls_may_choose_the_short_tag() {
+    gnome_talks(false, "hmac_32 = true\n", "AES_CM_128_HMAC_SHA1_32");
+}
+
+fn linphone_talks(from_linphone: bool) {
+    let place = Place::new(&format!("linphone-{from_linphone}"));
+    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 8000, 1));
+    let office = office(&place, &alice, "");
+    let mut linphone = Linphone::start(&place, "103", office.kamailio.tls_port(), &bob);
+    let desk = &office.desk;
+    if from_linphone {
+        linphone.say("call sip:102@127.0.0.1");
+        desk.wait_state("ringing");
+        desk.lift();
+    } else {
+        desk.lift();
+        desk.wait_state("dial_tone");
+        desk.press("103#");
+    }
+    desk.wait_state("talking");
+    std::thread::sleep(TALK);
+    let (status, ear) = (desk.status(), desk.ear_now());
+    let heard = linphone.heard();
+    desk.wait_state("congestion");
+    desk.assert_usable();
+    let suite = status["calls"][0]["encryption"].as_str().unwrap_or_default().to_owned();
+    println!("linphone chose {suite}");
+    assert!(suite.starts_with("AE"), "{status:#}");
+    assert_heard(&place, "linphone heard us", &alice, &heard);
+    assert_heard(&place, "we heard linphone", &bob, &ear);
+}
+
+#[test]
+fn we_call_linphone() {
+    linphone_talks(false);
+}
+
+#[test]
+fn linphone_calls_us() {
+    linphone_talks(true);
+}
+
+/// The fingerprint a phone with this state directory has.
+fn fingerprint(place: &Place, name: &str) -> String {
+    let dir = place.join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    let file: PathBuf = dir.join("for-fingerprint.toml");
+    std::fs::write(&file, format!("[control]\nstate_dir = {:?}\n", dir.join("state"))).unwrap();
+    let output = Command::new(binary())
+        .arg("fingerprint")
+        .arg("--config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn pinned(tls_port: u16, other: &str, other_port: u16) -> String {
+    format!(
+        "[privacy]\nmode = \"required\"\n[tls]\nsip_port_tls = {tls_port}\n[[tls.pin]]\nname = \"other\"\naddress = \"127.0.0.1:{other_port}\"\n\
+         fingerprint = {other:?}\n"
+    )
+}
+
+fn neighbour(place: &Place, name: &str, says: &Path, more: String, speed: Vec<(String, String)>) -> Desk {
+    Desk::start(
+        place,
+        name,
+        Setup {
+            codecs: "\"g722\"",
+            microphone: Some(says.to_owned()),
+            more,
+            speed,
+            ..Setup::default()
+        },
+    )
+}
+
+#[test]
+fn two_phones_that_know_each_other_talk_without_a_server() {
+    let place = Place::new("pinned");
+    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let (of_l, of_r) = (fingerprint(&place, "l"), fingerprint(&place, "r"));
+    assert_ne!(of_l, of_r);
+    assert_eq!(of_l, fingerprint(&place, "l"), "it stays the same");
+    let (at_l, at_r) = (crate::place::ports(), crate::place::ports());
+    let dial = vec![("1".to_owned(), format!("sips:phone@127.0.0.1:{at_r}"))];
+    let l = neighbour(&place, "l", &alice, pinned(at_l, &of_r, at_r), dial);
+    let r = neighbour(&place, "r", &bob, pinned(at_r, &of_l, at_l), vec![]);
+    assert_eq!(l.status()["fingerprint"], *of_l);
+    l.lift();
+    l.wait_state("dial_tone");
+    l.press("1#");
+    r.wait_state("ringing");
+    r.lift();
+    l.wait_state("talking");
+    std::thread::sleep(TALK);
+    let (status, ear_of_l, ear_of_r) = (l.status(), l.ear_now(), r.ear_now());
+    let suite = status["calls"][0]["encryption"].as_str().unwrap_or_default().to_owned();
+    println!("without a server: {suite}");
+    assert_private(&status, &suite);
+    assert!(suite.starts_with("AE"), "{status:#}");
+    l.hang_up();
+    r.wait_state("congestion");
+    l.assert_usable();
+    r.assert_usable();
+    assert_heard(&place, "r heard l", &alice, &ear_of_r);
+    assert_heard(&place, "l heard r", &bob, &ear_of_l);
+}
+
+#[test]
+fn a_phone_with_another_fingerprint_is_not_called_and_does_not_ring() {
+    let place = Place::new("not-pinned");
+    let alice = speech(&place, Speaker::Alice, 16000, 1);
+    let (of_l, of_r, of_other) = (
+        fingerprint(&place, "l"),
+        fingerprint(&place, "r"),
+        fingerprint(&place, "somebody-else"),
+    );
+    let (at_l, at_r) = (crate::place::ports(), crate::place::ports());
+    let dial = |port: u16| vec![("1".to_owned(), format!("sips:phone@127.0.0.1:{port}"))];
+    let l = neighbour(&place, "l", &alice, pinned(at_l, &of_other, at_r), dial(at_r));
+    let r = neighbour(&place, "r", &alice, pinned(at_r, &of_l, at_l), dial(at_l));
+    // Who answers at r's address is not who was pinned there.
+    l.lift();
+    l.wait_state("dial_tone");
+    l.press("1#");
+    let status = l.wait_state("congestion");
+    let cause = status["last_call"]["cause"].as_str().unwrap_or_default();
+    assert!(cause.contains(&of_r) && cause.contains(&of_other), "{status:#}");
+    l.assert_usable();
+    // And who calls from r is nobody l knows.
+    r.lift();
+    r.wait_state("dial_tone");
+    r.press("1#");
+    r.wait_state("congestion");
+    r.assert_usable();
+    assert_eq!(l.status()["state"], "idle");
+    assert_eq!(l.status()["counters"]["sip_received"], 0);
+}
