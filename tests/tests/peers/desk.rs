@@ -111,7 +111,7 @@ impl Desk {
             ear,
             _process: process,
         };
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(15);
         while UnixStream::connect(&desk.socket).is_err() {
             assert!(
                 Instant::now() < end,

@@ -67,7 +67,7 @@ fn stock_uac_calls_an_answering_phone() {
 #[test]
 fn stock_uac_hears_us_and_echoes_our_speech() {
     let place = Place::new("sipp-uac-echo");
-    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let alice = speech(&place, Speaker::Alice, 48000, 1);
     let desk = Desk::start(
         &place,
         "desk",
@@ -178,7 +178,7 @@ fn from_a_law(byte: u8) -> i16 {
 #[test]
 fn stock_uas_is_called_and_echoes_our_speech() {
     let place = Place::new("sipp-uas");
-    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let alice = speech(&place, Speaker::Alice, 48000, 1);
     let port = ports();
     // SIPp echoes only to its own media port, which its stock answer names.
     let mut sipp = sipp(place.path(), port, &["-sn", "uas", "-rtp_echo", "-m", "1"]);
