@@ -8,10 +8,17 @@
 //!
 //! A scenario that fails prints its seed and the signalling, and leaves `target/sim/NAME.pcap`. `OFFHOOK_SIM_PCAP=1` leaves one always.
 
+mod hear;
+mod others;
+mod setup;
+
+pub use hear::HEARD;
+use setup::configuration;
+pub use setup::{Setup, number_of, number_of_peer, peer_ip, phone_ip, registrar_ip};
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BinaryHeap;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::{Index, IndexMut};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,12 +29,11 @@ use phone::State;
 use rand_core::Rng;
 
 use crate::card::CardSetup;
-use crate::measure::{Clip, Match, align, align_parts, holes, median};
-use crate::network::{Datagram, Fate, Network, Time, stream};
-use crate::peer::{Message, Peer};
+use crate::network::{Datagram, Network, Time, stream};
+use crate::peer::Peer;
 use crate::phone::{SimPhone, TLS_PORT};
-use crate::registrar::{Registrar, address_of, via_address};
-use crate::signal::{Source, resample};
+use crate::registrar::Registrar;
+use crate::signal::Source;
 
 /// Milliseconds.
 pub const fn ms(n: u64) -> Duration {
@@ -49,105 +55,6 @@ pub struct PeerId(pub usize);
 
 /// Longest time after which everything must be empty: 64·T1 for the slowest transactions, and a little.
 const SETTLE: Duration = Duration::from_secs(75);
-
-/// What a phone of the story is like. The defaults: an 8 kHz card with 20 ms periods, PCMU, no account, speed dials to every
-/// phone (`201` is `l`) and scripted peer (`301` is the first).
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// Further lines of its `offhook.toml`, by section, after those the world writes itself.
-    pub sections: BTreeMap<String, String>,
-    /// Its `[[account]]` sections.
-    pub accounts: String,
-    /// Country.
-    pub country: String,
-    /// `codecs.order`.
-    pub codecs: String,
-    /// Its card.
-    pub card: CardSetup,
-    /// What its user says; `None`: a voice of its own.
-    pub voice: Option<Source>,
-    /// Its speed dials go by TLS.
-    pub tls: bool,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            sections: BTreeMap::new(),
-            accounts: String::new(),
-            country: "de".to_owned(),
-            codecs: "\"pcmu\"".to_owned(),
-            card: CardSetup::new(8_000, 20),
-            voice: None,
-            tls: false,
-        }
-    }
-}
-
-impl Setup {
-    /// A card with this rate and period.
-    #[must_use]
-    pub fn card(mut self, rate_hz: u32, period_ms: u32) -> Self {
-        self.card = CardSetup {
-            start: self.card.start,
-            ..CardSetup::new(rate_hz, period_ms)
-        };
-        self
-    }
-
-    /// Codecs, best first, as in the configuration: `"opus", "pcmu"`.
-    #[must_use]
-    pub fn codecs(mut self, order: &str) -> Self {
-        order.clone_into(&mut self.codecs);
-        self
-    }
-
-    /// Further lines of a section of its configuration: `("call", "waiting = false")`.
-    #[must_use]
-    pub fn toml(mut self, section: &str, lines: &str) -> Self {
-        let text = self.sections.entry(section.to_owned()).or_default();
-        text.push_str(lines);
-        text.push('\n');
-        self
-    }
-
-    /// Calls go by TLS.
-    #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
-        self
-    }
-
-    /// A country.
-    #[must_use]
-    pub fn country(mut self, code: &str) -> Self {
-        code.clone_into(&mut self.country);
-        self
-    }
-
-    /// What its user says.
-    #[must_use]
-    pub fn voice(mut self, source: Source) -> Self {
-        self.voice = Some(source);
-        self
-    }
-
-    /// An account at the registrar of the world, `10.0.0.100`.
-    #[must_use]
-    pub fn account(self, user: &str, password: &str) -> Self {
-        self.account_with(user, password, "10.0.0.100", "")
-    }
-
-    /// An account with further lines.
-    #[must_use]
-    pub fn account_with(mut self, user: &str, password: &str, domain: &str, lines: &str) -> Self {
-        let _ = writeln!(
-            self.accounts,
-            "[[account]]\nuser = \"{user}\"\ndomain = \"{domain}\"\npassword = \"{password}\"\n{lines}"
-        );
-        self
-    }
-}
 
 struct Action {
     at: Time,
@@ -483,209 +390,6 @@ impl World {
         self.phones[id.0].shut_down(&mut self.network, now);
     }
 
-    /// Names every phone can resolve.
-    pub fn set_zone(&mut self, names: &[(&str, &[&str])]) {
-        let targets = |addresses: &[&str]| {
-            let target = |address: &&str| sip::Target {
-                transport: sip::Transport::Udp,
-                address: address.parse().expect("an address and port"),
-            };
-            addresses.iter().map(target).collect::<Vec<_>>()
-        };
-        for phone in &mut self.phones {
-            phone.set_zone(
-                names
-                    .iter()
-                    .map(|(name, addresses)| ((*name).to_owned(), targets(addresses)))
-                    .collect(),
-            );
-        }
-    }
-
-    /// The kernel tells a phone that nobody listens at this address.
-    pub fn unreachable(&mut self, id: PhoneId, remote: SocketAddr) {
-        let now = self.now;
-        self.phones[id.0].unreachable(remote, &mut self.network, now);
-    }
-
-    // ---------------------------------------------------------------- network
-
-    /// Loses the first `count` packets of this kind (`"ACK"`, `"SIP/2.0 200 INVITE"`: a response and its method) from this address.
-    pub fn lose_first(&mut self, from: IpAddr, what: &str, count: u32) {
-        let (start, about) = match what.strip_prefix("SIP/2.0 ").and_then(|rest| rest.split_once(' ')) {
-            Some((code, method)) => (format!("SIP/2.0 {code}"), Some(method.to_owned())),
-            None => (what.to_owned(), None),
-        };
-        let mut left = count;
-        self.network.add_rule(
-            &format!("lose {what}"),
-            Box::new(move |packet, _| {
-                let hit = left > 0
-                    && packet.from.ip() == from
-                    && packet.is_sip(&start)
-                    && about.as_ref().is_none_or(|method| packet.is_about(method));
-                left -= u32::from(hit);
-                if hit { Fate::Lose } else { Fate::Pass }
-            }),
-        );
-    }
-
-    /// Nothing goes to or from this address, from now for this long.
-    pub fn cut_off(&mut self, ip: IpAddr, length: Duration) {
-        let (from, until) = (self.now, self.now + length);
-        self.network.add_rule(
-            &format!("cut {ip} {from:?}"),
-            Box::new(move |packet, now| {
-                let hit = (from..until).contains(&now) && (packet.from.ip() == ip || packet.to.ip() == ip);
-                if hit { Fate::Lose } else { Fate::Pass }
-            }),
-        );
-    }
-
-    // ---------------------------------------------------------------- scripted peer
-
-    /// The next message at a peer, which must be this: a method, or a code with the method (`"200 INVITE"`).
-    pub fn expect(&mut self, id: PeerId, what: &str) -> Message {
-        self.expect_within(id, what, secs(5))
-    }
-
-    /// [`World::expect`] with its own patience.
-    pub fn expect_within(&mut self, id: PeerId, what: &str, within: Duration) -> Message {
-        self.until(&format!("peer gets {what}"), within, |world| !world[id].mailbox.is_empty());
-        let (_, _, message) = self[id].mailbox.pop_front().expect("it is not empty");
-        let is = match message.code() {
-            Some(code) => format!("{code} {}", message.header("cseq").split(' ').nth(1).unwrap_or("")),
-            None => message.method().to_owned(),
-        };
-        assert_eq!(is, what, "peer got\n{}", message.text());
-        message
-    }
-
-    /// Nothing comes to a peer for this long.
-    pub fn expect_nothing(&mut self, id: PeerId, length: Duration) {
-        self.run(length);
-        if let Some((at, _, message)) = self[id].mailbox.front() {
-            panic!("peer got at {at:?}\n{}", message.text());
-        }
-    }
-
-    /// A peer sends a message: a response along its Via, a request to its Route or Request-URI.
-    pub fn say(&mut self, id: PeerId, message: &Message) {
-        let to = if message.code().is_some() {
-            via_address(message.header("via"))
-        } else {
-            message
-                .all("route")
-                .first()
-                .and_then(|route| address_of(crate::peer::bare(route)))
-                .or_else(|| address_of(message.uri()))
-        };
-        let to = to.unwrap_or_else(|| panic!("no address to send this to:\n{}", message.text()));
-        self.say_raw(id, to, message.text().into_bytes());
-    }
-
-    /// A peer sends these bytes from its SIP port.
-    pub fn say_raw(&mut self, id: PeerId, to: SocketAddr, bytes: Vec<u8>) {
-        let from = self[id].at;
-        self.send_from(from, to, bytes);
-    }
-
-    /// Anybody sends these bytes.
-    pub fn send_from(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
-        let now = self.now;
-        self.network.send(Datagram { from, to, bytes }, now);
-    }
-
-    // ---------------------------------------------------------------- sound
-
-    /// What was said at `from` in the last `length`, against what was heard at `to`: the middle of parts of 200 ms.
-    pub fn compare(&self, from: PhoneId, to: PhoneId, length: Duration) -> Match {
-        let parts = self.compare_parts(from, to, length);
-        assert!(!parts.is_empty(), "{} said nothing in the last {length:?}", self[from].name);
-        Match {
-            delay_s: median(parts.iter().map(|part| part.delay_s)),
-            correlation: median(parts.iter().map(|part| part.correlation)),
-            gain_db: median(parts.iter().map(|part| part.gain_db)),
-        }
-    }
-
-    /// [`World::compare`], each part.
-    pub fn compare_parts(&self, from: PhoneId, to: PhoneId, length: Duration) -> Vec<Match> {
-        let (said, heard) = self.both(from, to, length);
-        align_parts(&said, &heard, 0.2, LONGEST_DELAY.as_secs_f64())
-    }
-
-    /// One alignment of the whole of the last `length`: for delays to a fraction of a millisecond.
-    pub fn delay(&self, from: PhoneId, to: PhoneId, length: Duration) -> Match {
-        let (said, heard) = self.both(from, to, length);
-        align(&said, &heard, LONGEST_DELAY.as_secs_f64())
-    }
-
-    /// Both on the world's time line, at the lower of the two cards' rates; above 8 kHz there is no speech to compare.
-    fn both(&self, from: PhoneId, to: PhoneId, length: Duration) -> (Clip, Clip) {
-        let start = self.now.saturating_sub(length + LONGEST_DELAY);
-        let said = self[from].card.said.clip(start, length + LONGEST_DELAY);
-        let heard = self[to].card.heard.clip(start, length + LONGEST_DELAY);
-        let rate_hz = said.rate_hz.min(heard.rate_hz).min(16_000);
-        let bring = |clip: Clip| Clip {
-            rate_hz,
-            samples: resample(&clip.samples, clip.rate_hz, rate_hz),
-        };
-        (bring(said), bring(heard))
-    }
-
-    /// Speech goes both ways, each side hears the other and not itself, at the level it was said (±3 dB).
-    pub fn assert_speech_both_ways(&self, l: PhoneId, r: PhoneId, length: Duration, at_least: f64) -> (Match, Match) {
-        let one = self.assert_speech(l, r, length, at_least);
-        let other = self.assert_speech(r, l, length, at_least);
-        let own = self.compare(l, l, length);
-        assert!(own.correlation < 0.6, "{} hears itself: {own:?}", self[l].name);
-        (one, other)
-    }
-
-    /// Speech goes from one to the other.
-    pub fn assert_speech(&self, from: PhoneId, to: PhoneId, length: Duration, at_least: f64) -> Match {
-        let found = self.compare(from, to, length);
-        let way = format!("{} to {}", self[from].name, self[to].name);
-        let parts = || {
-            let parts = self.compare_parts(from, to, length);
-            parts
-                .iter()
-                .map(|part| format!("{:.1}/{:.2}", part.delay_s * 1e3, part.correlation))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        assert!(
-            found.correlation >= at_least,
-            "speech from {way}: {found:?}, wanted {at_least}; ms/likeness of each part: {}",
-            parts()
-        );
-        assert!(found.gain_db.abs() < 3.0, "level from {way}: {found:?}");
-        found
-    }
-
-    /// Share of the loud 10 ms frames said at `from` that are holes in what `to` heard, in the last `length`.
-    pub fn holes(&self, from: PhoneId, to: PhoneId, length: Duration) -> f64 {
-        let (said, heard) = self.both(from, to, length);
-        holes(&said, &heard, self.compare(from, to, length).delay_s)
-    }
-
-    /// What a phone's ear heard in the last `length`.
-    pub fn heard(&self, id: PhoneId, length: Duration) -> Clip {
-        // What is written to the card now is heard a little later: look at what is surely out.
-        let queue = self[id].card.setup();
-        let late = Duration::from_secs_f64((queue.queue * queue.period) as f64 / f64::from(queue.rate_hz));
-        self[id].card.heard.clip(self.now.saturating_sub(length + late), length)
-    }
-
-    /// Nothing is heard in a phone's ear.
-    pub fn assert_silent(&self, id: PhoneId, length: Duration) {
-        let level = self.heard(id, length).level_dbfs();
-        assert!(level < -60.0, "{} hears something: {level:.1} dBFS", self[id].name);
-    }
-
-    // ---------------------------------------------------------------- the end
-
     /// Everybody hangs up, and after the longest timer of SIP nothing is left: no call, transaction, dialog, timer, tone, port, stream.
     pub fn quiet(&mut self) {
         for id in 0..self.phones.len() {
@@ -736,12 +440,6 @@ impl World {
     }
 }
 
-/// Likeness from which speech counts as heard while a jitter buffer may still be moving its delay, a sample now and then.
-pub const HEARD: f64 = 0.85;
-
-/// Longest delay looked for when speech is compared.
-const LONGEST_DELAY: Duration = Duration::from_millis(400);
-
 impl Drop for World {
     fn drop(&mut self) {
         let failing = std::thread::panicking();
@@ -770,73 +468,4 @@ impl Drop for World {
             }
         }
     }
-}
-
-/// Address of a phone.
-pub fn phone_ip(id: PhoneId) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, id.0 as u8 + 1))
-}
-
-/// Address of a scripted peer.
-pub fn peer_ip(id: PeerId) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, id.0 as u8 + 9))
-}
-
-/// Address of the registrar.
-pub fn registrar_ip() -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100))
-}
-
-/// The number that speed-dials a phone.
-pub fn number_of(id: PhoneId) -> String {
-    format!("20{}", id.0 + 1)
-}
-
-/// The number that speed-dials a scripted peer.
-pub fn number_of_peer(id: PeerId) -> String {
-    format!("30{}", id.0 + 1)
-}
-
-fn configuration(name: &str, ip: IpAddr, setup: &Setup) -> config::Config {
-    let mut sections: BTreeMap<String, String> = BTreeMap::new();
-    let mut add = |section: &str, lines: &str| {
-        let text = sections.entry(section.to_owned()).or_default();
-        text.push_str(lines);
-        text.push('\n');
-    };
-    add(
-        "phone",
-        &format!("country = \"{}\"\nname = \"{name}\"\nuser = \"{name}\"", setup.country),
-    );
-    add("network", &format!("bind = \"{ip}\"\nsip_port = 5060\nrtp_ports = [20000, 20019]"));
-    add("codecs", &format!("order = [{}]", setup.codecs));
-    add("control", "socket = \"/nowhere/ctl.sock\"\nstate_dir = \"/nowhere\"");
-    add("board", "profile = \"sim\"");
-    if !setup.sections.get("dial").is_some_and(|own| own.contains("digit_map")) {
-        add("dial", "digit_map = \"[2-9]xx\"");
-    }
-    let way = if setup.tls { ":5061;transport=tls" } else { "" };
-    for id in 0..5 {
-        let id = PhoneId(id);
-        add(
-            "dial.speed",
-            &format!("{} = \"sip:{}@{}{way}\"", number_of(id), id.0 + 1, phone_ip(id)),
-        );
-    }
-    for id in 0..3 {
-        let id = PeerId(id);
-        add(
-            "dial.speed",
-            &format!("{} = \"sip:script@{}{way}\"", number_of_peer(id), peer_ip(id)),
-        );
-    }
-    for (section, lines) in &setup.sections {
-        add(section, lines);
-    }
-    let mut text = String::new();
-    for (section, lines) in &sections {
-        let _ = writeln!(text, "[{section}]\n{lines}");
-    }
-    text += &setup.accounts;
-    config::load(&text, "simulated offhook.toml").unwrap_or_else(|error| panic!("configuration of {name}:\n{text}\n{error:?}"))
 }

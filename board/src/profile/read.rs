@@ -1,0 +1,214 @@
+//! How `hardware.toml` is read: found, parsed, checked, and each mistake placed.
+//!
+//! ```text
+//! DIR/NAME/hardware.toml | the simulated board's own ─▶ toml ─▶ checks across keys ─▶ Profile, or file:line:column and the mend
+//! ```
+
+use super::{Keypad, Line, Profile, ProfileError};
+use crate::gpio::LineName;
+use crate::keypad::{Legend, MOST};
+use crate::ringer::RingerKind;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = toml::Spanned::<LineName>::deserialize(deserializer)?;
+        let span = spanned.span();
+        Ok(Self {
+            name: spanned.into_inner(),
+            span,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for LineName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = LineName;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a line number (17) or a line name (\"GPIO17\")")
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<LineName, E> {
+                u32::try_from(number)
+                    .map(LineName::Number)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<LineName, E> {
+                Ok(LineName::Name(name.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// The simulated board, which needs no folder.
+const SIM: &str = include_str!("../../profiles/sim/hardware.toml");
+
+impl Profile {
+    /// Reads `DIR/NAME/hardware.toml`. `sim` is always there, even without its folder.
+    pub fn load(dir: &Path, name: &str) -> Result<Self, ProfileError> {
+        let file = dir.join(name).join("hardware.toml");
+        match std::fs::read_to_string(&file) {
+            Ok(text) => Self::parse(&file, &text),
+            Err(_) if name == "sim" => Self::parse(&file, SIM),
+            Err(error) => {
+                let mut known: Vec<String> = std::fs::read_dir(dir)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter(|entry| entry.path().join("hardware.toml").is_file())
+                    .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                    .collect();
+                known.sort();
+                if !known.iter().any(|k| k == "sim") {
+                    known.push("sim".to_owned());
+                }
+                Err(ProfileError {
+                    file,
+                    at: String::new(),
+                    problem: format!("no board profile `{name}` ({error})"),
+                    mend: format!("the boards known in {} are: {}", dir.display(), known.join(", ")),
+                })
+            }
+        }
+    }
+
+    /// Reads the text of a `hardware.toml`; `file` is its name for messages.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ProfileError> {
+        let wrong = |span: Option<Range<usize>>, problem: String, mend: String| ProfileError {
+            file: file.to_owned(),
+            at: span.map_or(String::new(), |span| place(text, span.start)),
+            problem,
+            mend,
+        };
+        let profile: Self = toml::from_str(text).map_err(|e| {
+            let (problem, mend) = match e.message().split_once(", expected ") {
+                Some((problem, expected)) => (problem.to_owned(), format!("expected {expected}")),
+                None => (e.message().to_owned(), "board/README.md explains every key".to_owned()),
+            };
+            wrong(e.span(), problem.replace('\n', " "), mend.replace('\n', " "))
+        })?;
+        profile.check().map_err(|(span, problem, mend)| wrong(span, problem, mend))?;
+        Ok(profile)
+    }
+
+    /// What serde cannot see.
+    fn check(&self) -> Result<(), (Option<Range<usize>>, String, String)> {
+        if let Some(keypad) = &self.keypad {
+            let span = Some(keypad.keys.span());
+            let (rows, columns) = (keypad.rows.len(), keypad.columns.len());
+            if !(1..=MOST).contains(&rows) || !(1..=MOST).contains(&columns) {
+                return Err((
+                    span,
+                    format!("a keypad of {rows} rows and {columns} columns"),
+                    format!("1 to {MOST} of each"),
+                ));
+            }
+            if keypad.keys.get_ref().len() != rows {
+                let problem = format!("`keys` has {} strings for {rows} rows", keypad.keys.get_ref().len());
+                return Err((span, problem, "one string a row, top first".to_owned()));
+            }
+            for row in keypad.keys.get_ref() {
+                if row.chars().count() != columns {
+                    let problem = format!("`keys` row \"{row}\" has {} keys for {columns} columns", row.chars().count());
+                    return Err((span, problem, "one character a column, left first".to_owned()));
+                }
+                if let Some(key) = row.chars().find(|&key| !Legend::is_key(key)) {
+                    let mend = "keys are 0-9, *, #, A-D, F for flash, `.` for none".to_owned();
+                    return Err((span, format!("`{key}` is no telephone key"), mend));
+                }
+            }
+        }
+        if let Some(ringer) = &self.ringer {
+            let span = ringer.lines.first().map(|line| line.span.clone());
+            let wanted = match ringer.kind {
+                RingerKind::Bell => 2,
+                RingerKind::Buzzer => 1,
+            };
+            if ringer.lines.len() != wanted {
+                let problem = format!("{} ringer lines", ringer.lines.len());
+                return Err((span, problem, "a bell has two lines, a buzzer one".to_owned()));
+            }
+            if !(10..=50).contains(&ringer.frequency_hz) {
+                return Err((
+                    span,
+                    format!("a bell at {} Hz", ringer.frequency_hz),
+                    "frequency_hz is 10 to 50, mostly 20 or 25".to_owned(),
+                ));
+            }
+        }
+        for (what, ms, limit) in [
+            ("[hook] debounce_ms", self.hook.as_ref().map(|h| h.debounce_ms), 0..=200),
+            ("[flash] debounce_ms", self.flash.as_ref().map(|f| f.debounce_ms), 0..=200),
+            ("[keypad] debounce_ms", self.keypad.as_ref().map(|k| k.debounce_ms), 0..=200),
+            ("[keypad] step_ms", self.keypad.as_ref().map(|k| k.step_ms), 1..=20),
+            ("[audio] period_ms", Some(self.audio.period_ms), 2..=20),
+            ("[audio] periods", Some(self.audio.periods), 2..=8),
+            ("[audio] rate_hz", Some(self.audio.rate_hz), 8000..=192_000),
+            ("[watchdog] timeout_s", self.watchdog.as_ref().map(|w| w.timeout_s), 2..=600),
+        ] {
+            if let Some(value) = ms.filter(|ms| !limit.contains(ms)) {
+                return Err((
+                    None,
+                    format!("{what} = {value}"),
+                    format!("it is {} to {}", limit.start(), limit.end()),
+                ));
+            }
+        }
+        let mut seen: Vec<(&'static str, &Line)> = Vec::new();
+        for (what, line) in self.lines() {
+            if let Some((before, _)) = seen.iter().find(|(_, other)| other.name == line.name) {
+                let problem = format!("line {} of {what} is used by {before} already", line.name);
+                return Err((Some(line.span.clone()), problem, "each line has one purpose".to_owned()));
+            }
+            seen.push((what, line));
+        }
+        Ok(())
+    }
+
+    /// Every line, with the table it stands in.
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &Line)> {
+        let hook = self.hook.iter().map(|h| ("[hook]", &h.line));
+        let flash = self.flash.iter().map(|f| ("[flash]", &f.line));
+        let keypad = self
+            .keypad
+            .iter()
+            .flat_map(|k| k.rows.iter().chain(&k.columns).map(|line| ("[keypad]", line)));
+        let rotary = self
+            .rotary
+            .iter()
+            .flat_map(|r| std::iter::once(&r.pulse).chain(&r.off_normal).map(|line| ("[rotary]", line)));
+        let ringer = self.ringer.iter().flat_map(|r| r.lines.iter().map(|line| ("[ringer]", line)));
+        let lamps = [&self.lamps.line, &self.lamps.in_use, &self.lamps.message, &self.lamps.private]
+            .into_iter()
+            .flatten()
+            .map(|line| ("[lamps]", line));
+        hook.chain(flash).chain(keypad).chain(rotary).chain(ringer).chain(lamps)
+    }
+}
+
+impl Keypad {
+    /// The keys as a legend; [`Profile::parse`] has checked them.
+    pub fn legend(&self) -> Legend {
+        let mut legend = [['.'; MOST]; MOST];
+        for (to, row) in legend.iter_mut().zip(self.keys.get_ref()) {
+            for (to, key) in to.iter_mut().zip(row.chars()) {
+                *to = key;
+            }
+        }
+        Legend(legend)
+    }
+}
+
+/// `:line:column` of a byte, both from 1.
+fn place(text: &str, byte: usize) -> String {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!(":{line}:{column}")
+}

@@ -1,0 +1,90 @@
+//! What `hardware.toml` may say, and what it is told when it may not.
+
+use super::*;
+use std::path::Path;
+
+fn error(text: &str) -> String {
+    Profile::parse(Path::new("hardware.toml"), text).unwrap_err().to_string()
+}
+
+#[test]
+fn every_profile_we_ship_is_right() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let profile = Profile::load(&dir, &name).unwrap_or_else(|e| panic!("{e}"));
+        assert!(!profile.name.is_empty());
+        assert!(
+            profile.hook.is_some() || name == "sim" || name == "virt",
+            "{name} has no hook switch"
+        );
+        count += 1;
+    }
+    assert!(count >= 5, "only {count} profiles");
+}
+
+#[test]
+fn the_simulated_board_needs_no_folder() {
+    let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
+    assert_eq!((profile.audio.capture.as_str(), profile.hook), ("silence", None));
+}
+
+#[test]
+fn an_unknown_board_names_the_known_ones() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let text = Profile::load(&dir, "rpi5").unwrap_err().to_string();
+    assert!(text.contains("no board profile `rpi5`") && text.contains("rpi4, sim"), "{text}");
+}
+
+#[test]
+fn errors_have_a_place_and_a_mend() {
+    let keypad = "name = \"x\"\n[keypad]\nrows = [1, 2]\ncolumns = [3, 4]\n";
+    for (text, want) in [
+        (
+            "name = \"x\"\n[hook]\nlnie = 4\n",
+            "hardware.toml:3:1: unknown field `lnie`; expected one of `line`, `contact`",
+        ),
+        (
+            "name = \"x\"\n[hook]\nline = true\n",
+            "hardware.toml:3:8: invalid type: boolean `true`; expected a line number (17) or",
+        ),
+        (
+            "name = \"x\"\n[hook]\nline = -1\n",
+            "hardware.toml:3:8: invalid value: integer `-1`; expected a line number",
+        ),
+        (
+            "name = \"x\"\n[hook]\nline = 1\ncontact = \"nc\"\n",
+            "hardware.toml:4:11: unknown variant `nc`; expected `normally-open` or",
+        ),
+        ("name = \"x\"\n[hook]\n", "hardware.toml:2:1: missing field `line`; board/README.md"),
+        ("name = \"x\n", "hardware.toml:1:"),
+        (
+            &format!("{keypad}keys = [\"12\"]\n"),
+            "hardware.toml:5:8: `keys` has 1 strings for 2 rows; one string a row",
+        ),
+        (
+            &format!("{keypad}keys = [\"12\", \"345\"]\n"),
+            "hardware.toml:5:8: `keys` row \"345\" has 3 keys for 2 columns; one",
+        ),
+        (
+            &format!("{keypad}keys = [\"12\", \"3x\"]\n"),
+            "hardware.toml:5:8: `x` is no telephone key; keys are",
+        ),
+        (
+            "name = \"x\"\n[hook]\nline = 4\n[flash]\nline = 4\n",
+            "hardware.toml:5:8: line 4 of [flash] is used by [hook] already; each",
+        ),
+        (
+            "name = \"x\"\n[ringer]\nkind = \"bell\"\nlines = [4]\n",
+            "hardware.toml:4:10: 1 ringer lines; a bell has two",
+        ),
+        (
+            "name = \"x\"\n[audio]\nperiod_ms = 500\n",
+            "hardware.toml: [audio] period_ms = 500; it is 2 to 20",
+        ),
+    ] {
+        let got = error(text);
+        assert!(got.starts_with(want), "{text}\n{got}");
+    }
+}
