@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::ctl::client::Client;
+use crate::say::say;
 use words::Command;
-pub(crate) use words::EchoOptions;
 
 /// Runs what the arguments (without the program's own name) ask for.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -61,12 +61,6 @@ fn obey(command: Command) -> Result<ExitCode, String> {
         Command::Tryout { speech, keep } => return crate::tryout::run(speech.as_deref(), keep),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// One line or page on standard output. A reader that went away (`| head`) is no error of ours.
-pub(crate) fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
 }
 
 fn complain(text: &str) {

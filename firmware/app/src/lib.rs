@@ -16,6 +16,7 @@ mod panel;
 mod provision;
 pub mod realtime;
 mod reboot;
+mod say;
 mod secrets;
 mod setup;
 pub mod tones;

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cli::say;
 use crate::ctl::client::Client;
+use crate::say::say;
 use draw::Face;
 use terminal::Terminal;
 
@@ -36,19 +36,22 @@ struct News {
     lines: Vec<String>,
 }
 
-/// Runs the phone and its panel until `q`.
-pub(crate) fn run(config: config::Config, note: Option<String>, log: &Path) -> Result<ExitCode, String> {
+/// Runs a phone and its panel until `q`. `phone` is the whole phone; it returns when it is told to quit.
+pub(crate) fn run(
+    config: config::Config,
+    log: &Path,
+    phone: impl FnOnce(config::Config) -> Result<(), String> + Send + 'static,
+) -> Result<ExitCode, String> {
     if !Terminal::is_here() {
         return Err("there is no terminal here; use `offhook sim --headless`, and `offhook ctl` to drive it".into());
     }
     let socket = config.control.socket.clone();
     let speed_dial = config.dial.speed_dial.clone();
     let (tell, told) = mpsc::channel();
-    let phone = std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("offhook-control".into())
         .spawn(move || {
-            let outcome = crate::setup::whole_phone(config, note)
-                .and_then(|setup| crate::driver::run(setup).map(|_| ()).map_err(|error| error.to_string()));
+            let outcome = phone(config);
             // The panel may be gone first.
             let _ = tell.send(outcome);
         })
@@ -58,7 +61,7 @@ pub(crate) fn run(config: config::Config, note: Option<String>, log: &Path) -> R
         let _ = client.ask(&json!({"cmd": "quit"}));
     }
     let ended = told.recv_timeout(PATIENCE);
-    drop(phone);
+    drop(thread);
     outcome?;
     if let Ok(Err(error)) = ended {
         return Err(error);

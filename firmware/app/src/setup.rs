@@ -19,7 +19,6 @@ use config::Config;
 use tracing_subscriber::EnvFilter;
 
 use crate::appliance::{Appliance, Ending};
-use crate::cli::EchoOptions;
 use crate::driver::{self, CardSource, Setup};
 use crate::provision::{Places, reset};
 
@@ -64,7 +63,20 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<ExitCode, Str
     }
     let log = config.control.state_dir.join("sim.log");
     log_to_file(&config, &log)?;
-    crate::panel::run(config, note, &log)
+    crate::panel::run(config, &log, move |config| {
+        let setup = whole_phone(config, note)?;
+        driver::run(setup).map(|_| ()).map_err(|error| error.to_string())
+    })
+}
+
+/// `offhook echo`'s own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct EchoOptions {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) sip_port: Option<u16>,
+    pub(crate) rtp_ports: Option<(u16, u16)>,
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// `offhook echo`.

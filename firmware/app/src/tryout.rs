@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cli::say;
 use crate::ctl::client::Client;
+use crate::say::say;
 use speech::Speech;
 
 /// Silence before the speech begins: time to lift, dial and connect.

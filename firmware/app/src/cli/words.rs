@@ -1,11 +1,11 @@
 //! Arguments, read: strict, every error names the word and a line that works.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::help;
 use crate::provision::Places;
+use crate::setup::EchoOptions;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,16 +48,6 @@ pub(crate) enum Command {
         speech: Option<PathBuf>,
         keep: Option<PathBuf>,
     },
-}
-
-/// `offhook echo`'s own settings.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct EchoOptions {
-    pub(crate) config: Option<PathBuf>,
-    pub(crate) bind: Option<IpAddr>,
-    pub(crate) sip_port: Option<u16>,
-    pub(crate) rtp_ports: Option<(u16, u16)>,
-    pub(crate) socket: Option<PathBuf>,
 }
 
 /// What `ctl` sends.

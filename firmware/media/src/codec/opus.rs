@@ -128,7 +128,8 @@ impl Encoder {
     }
 
     /// Tells it the loss the far end reports. With FEC asked for, libopus is never told less than 5 %: at 0 it sends no
-    /// redundancy at all, and the first lost packet comes before the first report of one.
+    /// redundancy at all, and the first lost packet comes before the first report of one. 5 % alone do not bring any: the bitrate
+    /// must leave room for it too ([`bitrate_for_rate`], and more of it in `media::send`).
     pub fn set_loss_percent(&mut self, percent: u8) {
         let percent = percent.clamp(if self.fec { 5 } else { 0 }, 50);
         if percent != self.loss_percent && self.inner.set_packet_loss_perc(percent).is_ok() {
