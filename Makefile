@@ -14,7 +14,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: image flash run test test-unit test-peers test-board test-image cross bench docs deny clean help
+.PHONY: image flash run test test-unit test-peers test-board test-image cross bench bench-image docs deny clean help
 help:
 	@sed -n '2,12s/^# \{0,1\}//p' Makefile
 

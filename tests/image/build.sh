@@ -167,4 +167,5 @@ squash 2
 mv "$tree/usr/bin/offhook" "$work/offhook"; printf '#!/bin/sh\nexit 1\n' >"$tree/usr/bin/offhook"; chmod +x "$tree/usr/bin/offhook"
 squash 3
 "$board/assemble" bundle "$out/broken.raucb" virt 3 "$work/boot" "$work/3.squashfs" "$cache/update.pem" "$cache/update.key"
+printf 'root %s\nkernel %s\nbundle %s\n' "$(stat -c %s "$work/1.squashfs")" "$(stat -c %s "$work/boot/Image")" "$(stat -c %s "$out/good.raucb")" >"$out/sizes"
 echo "build: $(stat -c %s "$work/1.squashfs") bytes of root, $(stat -c %s "$work/boot/Image") of kernel, $(stat -c %s "$out/good.raucb") of bundle"

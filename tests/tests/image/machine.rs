@@ -259,7 +259,8 @@ impl Machine {
     pub(crate) fn wait(&mut self, what: &str, command: &str, limit: Duration, right: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + limit;
         loop {
-            let told = self.ask(command, end.saturating_duration_since(Instant::now()).max(Duration::from_secs(5)));
+            // A question asked during a reset is lost: it is asked again.
+            let told = self.ask(command, Duration::from_secs(15));
             if let Ok((text, 0)) = &told
                 && right(text)
             {
@@ -332,7 +333,12 @@ impl Shell {
             if let Some((before, after)) = said.split_once(&mark)
                 && let Some((code, _)) = after.split_once('.')
             {
-                return Ok((before.replace('\r', ""), code.parse().map_err(|_| format!("exit code {code:?}"))?));
+                // An earlier question may have been answered late: only what came after it is ours.
+                let earlier = format!("<{}>", self.asked - 1);
+                let ours = before
+                    .rsplit_once(&earlier)
+                    .map_or(before, |(_, rest)| rest.split_once('\n').map_or("", |(_, rest)| rest));
+                return Ok((ours.replace('\r', ""), code.parse().map_err(|_| format!("exit code {code:?}"))?));
             }
         }
     }

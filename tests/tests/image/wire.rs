@@ -28,7 +28,7 @@ fn the_network_is_what_the_file_says() {
     let place = Place::new("image-network");
     // Option 160 as the bytes of its text; nothing listens there, which is no error of the network.
     let url = format!("http://{}/{{mac}}.toml", wire.host);
-    let hex: String = url.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = url.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     wire.serve_dhcp(&place, &format!("opt tftp {}\nopt 0xa0 {hex}\n", wire.host));
     let plugs = Plugs {
         tap: Some(wire.tap.clone()),
