@@ -103,7 +103,7 @@ mkdir -p /run/dbus
 [ ! -e /run/offhook/rauc.pid ] || kill "$(cat /run/offhook/rauc.pid)" 2>/dev/null
 rauc -c /run/rauc/system.conf service >/run/offhook/rauc.log 2>&1 &
 echo $! >/run/offhook/rauc.pid
-sleep 1
+tries=0; until rauc -c /run/rauc/system.conf status >/dev/null 2>&1; do tries=$((tries + 1)); [ $tries -lt 30 ] || exit 1; sleep 1; done
 S
 cat >"$tree/etc/offhook/dbus.conf" <<'S'
 <busconfig>

@@ -49,7 +49,7 @@ fn the_network_is_what_the_file_says() {
     assert!(machine.shell("cat /etc/resolv.conf").contains(&wire.host));
     assert!(machine.shell("ip route").contains(&format!("default via {}", wire.host)));
     // Dial tone does not wait for it.
-    let (phone, network) = (logged(&mut machine, "SIP on"), logged(&mut machine, "eth0: link becomes ready"));
+    let (phone, network) = (logged(&mut machine, "SIP on"), logged(&mut machine, "on device eth0"));
     println!("phone ready at {phone} s, network at {network} s of the kernel's time");
     machine.cut();
 
