@@ -190,7 +190,7 @@ impl UserAgent {
             return;
         }
         let bytes = response.to_bytes();
-        entry.last = Some(bytes.clone());
+        entry.last = Some(bytes.clone().into());
         let (reply, via) = (entry.reply, entry.request.headers.top_via());
         let reply = self.living_flow(reply, via.ok().as_ref(), now);
         self.wire.send(reply, bytes, now);
@@ -272,7 +272,7 @@ impl UserAgent {
             let (reply, last) = (entry.reply, entry.last.clone());
             if let Some(bytes) = last {
                 self.wire.counters.retransmitted += 1;
-                self.wire.send(reply, bytes, now);
+                self.wire.send(reply, bytes.to_vec(), now);
             }
         }
         self.schedule_server(id);
@@ -285,7 +285,7 @@ impl UserAgent {
         {
             let reply = entry.reply;
             self.wire.counters.retransmitted += 1;
-            self.wire.send(reply, bytes, now);
+            self.wire.send(reply, bytes.to_vec(), now);
         }
     }
 

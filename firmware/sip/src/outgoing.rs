@@ -306,7 +306,7 @@ impl UserAgent {
         let entry = ClientEntry {
             machine,
             request,
-            bytes: bytes.clone(),
+            bytes: bytes.clone().into(),
             flow,
             owner: Some(id),
         };

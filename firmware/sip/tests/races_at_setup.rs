@@ -155,7 +155,7 @@ fn case_07_glare_waits_by_the_rule() {
         let waited = world.now - before;
         let again = world.request(&Method::Invite);
         assert_eq!(again.headers.cseq().unwrap().number, first.headers.cseq().unwrap().number + 1);
-        assert!(String::from_utf8(again.body.clone()).unwrap().contains("a=sendonly"));
+        assert!(String::from_utf8(again.body.to_vec()).unwrap().contains("a=sendonly"));
         world.answer(&again, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "a=recvonly\r\n")));
         world.request(&Method::Ack);
         assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly));

@@ -62,7 +62,7 @@ fn case_18_late_offer() {
     world.with(0, |alice, now| alice.answer(call, media(20_000), now));
     let response = world.response(200);
     assert!(
-        String::from_utf8(response.body.clone())
+        String::from_utf8(response.body.to_vec())
             .unwrap()
             .contains("m=audio 20000 RTP/AVP 96 9 0 8")
     );
@@ -142,7 +142,7 @@ fn case_21_a_refused_hold_keeps_the_call() {
     // The session is as before: the next offer says sendrecv again.
     world.with(0, |alice, now| alice.set_direction(call, Direction::SendRecv, now));
     let reinvite = world.request(&Method::Invite);
-    assert!(String::from_utf8(reinvite.body.clone()).unwrap().contains("a=sendrecv"));
+    assert!(String::from_utf8(reinvite.body.to_vec()).unwrap().contains("a=sendrecv"));
     world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
@@ -373,7 +373,7 @@ fn case_32_update_in_the_call() {
     };
     world.send(PEER, 0, update.text());
     let ok = world.response(200);
-    assert!(String::from_utf8(ok.body).unwrap().contains("a=recvonly"));
+    assert!(String::from_utf8(ok.body.to_vec()).unwrap().contains("a=recvonly"));
     assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::RecvOnly));
     world.send(PEER, 0, inside(&response, "UPDATE", 3).text());
     assert!(world.response(200).body.is_empty());
@@ -404,7 +404,7 @@ fn case_33_a_change_that_is_put_off_is_tried_again() {
     assert!(world.inbox.is_empty());
     world.run_ms(400);
     let again = world.request(&Method::Invite);
-    assert!(String::from_utf8(again.body.clone()).unwrap().contains("a=sendonly"));
+    assert!(String::from_utf8(again.body.to_vec()).unwrap().contains("a=sendonly"));
     world.answer(&again, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "a=recvonly\r\n")));
     world.request(&Method::Ack);
     assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly));
@@ -429,7 +429,7 @@ fn case_34_a_call_survives_a_new_address_of_ours() {
     let reinvite = world.request(&Method::Invite);
     assert!(reinvite.headers.get("Contact").unwrap().contains("192.0.2.50"));
     assert!(reinvite.headers.get("Via").unwrap().contains("192.0.2.50"));
-    let body = String::from_utf8(reinvite.body.clone()).unwrap();
+    let body = String::from_utf8(reinvite.body.to_vec()).unwrap();
     assert!(body.contains("c=IN IP4 192.0.2.50") && body.contains("a=sendrecv"), "{body}");
     world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
     world.request(&Method::Ack);

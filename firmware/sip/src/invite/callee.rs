@@ -175,7 +175,7 @@ impl UserAgent {
             return;
         };
         response.headers.push("Content-Type", "application/sdp");
-        response.body = body;
+        response.body = body.into();
         self.send_response(server, &response, now);
         let Some(state) = self.calls.get_mut(&call) else { return };
         state.phase = Phase::Answered;

@@ -80,7 +80,8 @@ impl UserAgent {
         request.headers.push("Content-Type", "application/sdp");
         request.body = session
             .offer(&mut self.tokens)
-            .map_err(|error| InviteError::NoEncryption(error.to_string()))?;
+            .map_err(|error| InviteError::NoEncryption(error.to_string()))?
+            .into();
         let mut state = CallState::new(account, Phase::Calling, shown(&NameAddr::new(uri.clone())));
         state.target = Some(uri);
         state.sips = sips;
@@ -373,7 +374,7 @@ impl UserAgent {
         request.headers.push("Allow", ALLOW);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
-        request.body = body;
+        request.body = body.into();
         let outgoing = self.dispatch(
             Errand {
                 purpose: Purpose::Invite(call),

@@ -58,7 +58,7 @@ pub(crate) struct Leg {
 pub(crate) struct AckWait {
     cseq: u32,
     flow: Flow,
-    bytes: Vec<u8>,
+    bytes: zeroize::Zeroizing<Vec<u8>>,
     interval: Duration,
     next: Option<Instant>,
     until: Instant,
@@ -337,7 +337,7 @@ impl UserAgent {
         } else if wait.next.is_some_and(|at| at <= now) {
             wait.interval = (wait.interval * 2).min(crate::timer::T2);
             wait.next = Some(now + wait.interval);
-            let (flow, bytes) = (wait.flow, wait.bytes.clone());
+            let (flow, bytes) = (wait.flow, wait.bytes.to_vec());
             self.wire.counters.retransmitted += 1;
             self.wire.send(flow, bytes, now);
         }

@@ -143,7 +143,7 @@ impl UserAgent {
         response.headers.push("Contact", NameAddr::new(contact));
         Self::say_abilities(&mut response);
         response.headers.push("Content-Type", "application/sdp");
-        response.body = body;
+        response.body = body.into();
         self.send_response(transaction, &response, now);
         self.await_ack(call, transaction, agreed.is_none(), Some(before), now);
         if let Some(media) = agreed {
@@ -184,7 +184,7 @@ impl UserAgent {
             None => {}
             Some(Ok((body, media))) => {
                 response.headers.push("Content-Type", "application/sdp");
-                response.body = body;
+                response.body = body.into();
                 if let Some(state) = self.calls.get_mut(&call) {
                     state.media = Some(media.clone());
                 }
@@ -265,7 +265,7 @@ impl UserAgent {
         let Some(dialog) = state.dialog.as_mut() else { return };
         let mut request = dialog.request(&Method::Info);
         request.headers.push("Content-Type", "application/dtmf-relay");
-        request.body = format!("Signal={digit}\r\nDuration=160\r\n").into_bytes();
+        request.body = format!("Signal={digit}\r\nDuration=160\r\n").into_bytes().into();
         let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
         self.dispatch(
             Errand {
@@ -363,7 +363,7 @@ impl UserAgent {
         request.headers.push("Allow", ALLOW);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
-        request.body = offer;
+        request.body = offer.into();
         let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
         let outgoing = self.dispatch(
             Errand {

@@ -31,6 +31,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use zeroize::Zeroizing;
+
 use std::fmt;
 
 pub use error::{Fault, HeaderError, ParseError, Salvage};
@@ -66,8 +68,8 @@ pub struct Request {
     pub uri: Uri,
     /// Headers, in order.
     pub headers: Headers,
-    /// Body, as it came; its length is the Content-Length.
-    pub body: Vec<u8>,
+    /// Body, as it came; its length is the Content-Length. Keys may stand in it: it is wiped when it goes.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// A response.
@@ -77,8 +79,8 @@ pub struct Response {
     reason: String,
     /// Headers, in order.
     pub headers: Headers,
-    /// Body, as it came; its length is the Content-Length.
-    pub body: Vec<u8>,
+    /// Body, as it came; its length is the Content-Length. Keys may stand in it: it is wiped when it goes.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// A request's method. Case counts (RFC 3261 7.1).
@@ -212,7 +214,7 @@ impl Request {
             method,
             uri: uri.into(),
             headers: Headers::default(),
-            body: Vec::new(),
+            body: Zeroizing::default(),
         }
     }
 }
@@ -227,7 +229,7 @@ impl Response {
             code,
             reason: reason.to_owned(),
             headers: Headers::default(),
-            body: Vec::new(),
+            body: Zeroizing::default(),
         }
     }
 

@@ -9,6 +9,8 @@
 //!                                               └────────── any fault ─▶ ParseError with Salvage
 //! ```
 
+use zeroize::Zeroizing;
+
 use std::borrow::Cow;
 
 use super::error::{Fault, HeaderError, ParseError, Salvage};
@@ -121,7 +123,7 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
         let present = body.len();
         (announced > present + REWRITTEN_BODY).then_some(Fault::Truncated { announced, present })
     });
-    let body = body.get(..announced).unwrap_or(body).to_vec();
+    let body = Zeroizing::new(body.get(..announced).unwrap_or(body).to_vec());
     match (start, fault) {
         (Start::Request { method, uri: Some(uri) }, None) => Ok(Message::Request(Request {
             method,

@@ -52,7 +52,7 @@ impl UserAgent {
         let entry = ClientEntry {
             machine,
             request,
-            bytes: bytes.clone(),
+            bytes: bytes.clone().into(),
             flow,
             owner: None,
         };
@@ -71,7 +71,7 @@ impl UserAgent {
         request.headers.copy(&outgoing.request.headers, "Proxy-Authorization");
         if let Some(body) = body {
             request.headers.push("Content-Type", "application/sdp");
-            request.body = body;
+            request.body = body.into();
         }
         let purpose = Purpose::Ack {
             invite,

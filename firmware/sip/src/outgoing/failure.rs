@@ -19,7 +19,7 @@ impl UserAgent {
         let todo = entry.machine.timeout(now);
         let (flow, owner) = (entry.flow, entry.owner);
         if todo.retransmit {
-            let bytes = entry.bytes.clone();
+            let bytes = entry.bytes.to_vec();
             self.wire.counters.retransmitted += 1;
             self.wire.send(flow, bytes, now);
         }

@@ -6,6 +6,8 @@
 //!
 //! Both tables are bounded; a full one refuses, it never drops an older transaction.
 
+use zeroize::Zeroizing;
+
 use std::collections::BTreeMap;
 
 use crate::agent::{Call, Flow};
@@ -31,7 +33,7 @@ pub(crate) struct ClientEntry {
     /// The request as sent, Via included: CANCEL and ACK are made from it.
     pub(crate) request: Request,
     /// The same as bytes, for retransmission.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// The way it went.
     pub(crate) flow: Flow,
     /// Who sent it; `None`: nobody waits for the answer any more.
@@ -48,7 +50,7 @@ pub(crate) struct ServerEntry {
     /// Where answers go.
     pub(crate) reply: Flow,
     /// Last answer sent.
-    pub(crate) last: Option<Vec<u8>>,
+    pub(crate) last: Option<Zeroizing<Vec<u8>>>,
     /// Our tag in the answers.
     pub(crate) to_tag: String,
     /// The call it belongs to.

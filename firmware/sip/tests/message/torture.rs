@@ -311,7 +311,7 @@ fn each_defect_has_its_name_and_answer() {
     let Ok(Message::Request(short)) = Message::parse(&with_body(21, "v=0\r\n")) else {
         panic!("a rewritten body is refused")
     };
-    assert_eq!(short.body, b"v=0\r\n");
+    assert_eq!(*short.body, b"v=0\r\n");
     assert_eq!(
         fault(&with_body(22, "v=0\r\n")),
         (Fault::Truncated { announced: 22, present: 5 }, 400)

@@ -431,7 +431,7 @@ impl World {
         }
         if let Some(body) = body {
             response.headers.push("Content-Type", "application/sdp");
-            response.body = body.as_bytes().to_vec();
+            response.body = body.as_bytes().to_vec().into();
         }
         self.send(from, 0, response.to_bytes());
     }
