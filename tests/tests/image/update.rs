@@ -23,7 +23,7 @@ fn signed_updates_are_applied_and_others_are_not() {
     machine.card.drop_file(&built("foreign.raucb"), "update.raucb");
     assert_eq!(machine.power(), "a");
     machine.wait_state("idle", START);
-    let word = told(&mut machine, "update: refused", Duration::from_secs(120));
+    let word = told(&mut machine, "update: refused", Duration::from_secs(300));
     println!("{word}");
     assert!(machine.shell("offhook-slot").contains("running a, kept a, next a"));
     assert_eq!(machine.shell("cat /etc/offhook/version").trim(), "1");
@@ -34,14 +34,14 @@ fn signed_updates_are_applied_and_others_are_not() {
     machine.card.write("update.raucb", &whole[..whole.len() / 2]);
     machine.power();
     machine.wait_state("idle", START);
-    told(&mut machine, "update: refused", Duration::from_secs(120));
+    told(&mut machine, "update: refused", Duration::from_secs(300));
     machine.cut();
 
     // A good one: installed beside the running system, tried, and kept after its 60 s.
     machine.card.write("update.raucb", &whole);
     machine.power();
     machine.wait_state("idle", START);
-    machine.wait_reset(Duration::from_secs(240));
+    machine.wait_reset(Duration::from_secs(400));
     assert_eq!(machine.power(), "b", "the new slot is on trial");
     machine.wait_state("idle", START);
     assert!(
@@ -64,14 +64,14 @@ fn signed_updates_are_applied_and_others_are_not() {
     machine.card.drop_file(&built("broken.raucb"), "update.raucb");
     assert_eq!(machine.power(), "b", "kept");
     machine.wait_state("idle", START);
-    machine.wait_reset(Duration::from_secs(240));
+    machine.wait_reset(Duration::from_secs(400));
     for attempt in 1..=2 {
         assert_eq!(machine.power(), "a", "trial {attempt} of the broken slot");
-        machine.wait_reset(Duration::from_secs(240));
+        machine.wait_reset(Duration::from_secs(400));
         assert_eq!(machine.power(), "b", "back after trial {attempt}");
         machine.wait_state("idle", START);
         if attempt == 1 {
-            machine.wait_reset(Duration::from_secs(120));
+            machine.wait_reset(Duration::from_secs(300));
         }
     }
     let word = told(&mut machine, "rolled back", Duration::from_secs(60));
