@@ -442,6 +442,7 @@ impl SimPhone {
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
                 }
+                Output::Order(_) => {}
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups.push_back((now + self.lookup_delay, lookup.id, targets));

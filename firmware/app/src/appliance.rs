@@ -7,9 +7,8 @@
 //! ```
 
 pub(crate) mod health;
+pub(crate) mod power_up;
 pub(crate) mod status_file;
-
-use std::path::PathBuf;
 
 use crate::provision::{Places, Provisioned};
 
@@ -20,8 +19,6 @@ pub struct Appliance {
     pub(crate) places: Places,
     /// What became of it.
     pub(crate) provisioned: Provisioned,
-    /// Program to run when the slot is found good.
-    pub(crate) when_good: Option<PathBuf>,
 }
 
 /// Why a phone's loop ended, and what its process says to init.
@@ -33,13 +30,16 @@ pub enum Ending {
     Restart,
     /// The board shall be started anew.
     Reboot,
+    /// The self-test is wanted; the phone comes back after it.
+    SelfTest,
 }
 
 impl Ending {
     /// The exit code, as `docs/image.md` has it.
     pub fn code(self) -> u8 {
         match self {
-            Self::Quit => 0,
+            // The self-test runs in this very process: nobody outside hears of it.
+            Self::Quit | Self::SelfTest => 0,
             Self::Restart => 10,
             Self::Reboot => 11,
         }

@@ -42,7 +42,11 @@ fn obey(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Help(about) => say(&help::text(about)),
         Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
-        Command::Run { places, when_good } => return crate::setup::run(places, when_good).map(|ending| ExitCode::from(ending.code())),
+        Command::Run { places } => return crate::setup::run(&places).map(|ending| ExitCode::from(ending.code())),
+        Command::SelfTest { places } => {
+            let well = crate::setup::selftest(&places)?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Fetch { places, most, url, file } => {
             let new = crate::provision::fetch(&places, most, &url, &file)?;
             return Ok(if new { ExitCode::SUCCESS } else { ExitCode::from(3) });
@@ -107,6 +111,7 @@ fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), Strin
         words::CtlRequest::Press(keys) => json!({"cmd": "press", "keys": keys}),
         words::CtlRequest::Rotary(digits) => json!({"cmd": "rotary", "digits": digits}),
         words::CtlRequest::Verify(call) => json!({"cmd": "verify", "call": call}),
+        words::CtlRequest::Bundle(file) => json!({"cmd": "bundle", "file": file}),
     };
     match request {
         words::CtlRequest::Plain("events") => {
@@ -120,7 +125,11 @@ fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), Strin
             // The phone closes the connection when it is gone.
             while matches!(client.line(), Ok(Some(_))) {}
         }
-        words::CtlRequest::Plain(_) | words::CtlRequest::Press(_) | words::CtlRequest::Rotary(_) | words::CtlRequest::Verify(_) => {
+        words::CtlRequest::Plain(_)
+        | words::CtlRequest::Press(_)
+        | words::CtlRequest::Rotary(_)
+        | words::CtlRequest::Verify(_)
+        | words::CtlRequest::Bundle(_) => {
             say(&client.ask(&asked).map_err(|error| error.to_string())?.to_string());
         }
     }

@@ -99,6 +99,8 @@ pub enum Output {
     Ring(Option<Vec<u16>>),
     /// Set a lamp.
     Lamp(phone::Lamp, phone::LampState),
+    /// Carry out what keys ordered.
+    Order(phone::Order),
     /// An event for `ctl events`, without its time: one JSON object.
     Event(String),
 }

@@ -30,8 +30,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use crate::appliance::power_up::PowerUp;
 use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
+use crate::bundle::trace::Trace;
 use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
 use crate::identity::{Credentials, IdentityError};
@@ -123,6 +125,9 @@ struct Driver {
     /// What makes an appliance of the phone.
     house: appliance::Keeper,
     provisioning: provisioning::Provisioning,
+    power_up: PowerUp,
+    /// The last SIP messages, for the support bundle.
+    trace: Trace,
     ending: Ending,
     ticks: u32,
     /// When shutting down must be over.
@@ -189,6 +194,8 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
                 setup.appliance.as_ref().is_some_and(|appliance| appliance.provisioned.network),
                 now,
             ),
+            power_up: PowerUp::new(now),
+            trace: Trace::default(),
             house: appliance::Keeper::new(setup.appliance, &setup.config, now),
             ending: Ending::Quit,
             ticks: 0,
@@ -274,6 +281,7 @@ impl Driver {
         let Some(board) = self.board.as_mut() else { return };
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
+            self.power_up.saw(event, now);
             self.control.handle_board(event, &mut self.ports, now);
         }
         while let Some(fault) = board.poll_fault() {
@@ -292,6 +300,7 @@ impl Driver {
                 proved,
             } => {
                 self.connections.insert(connection, out);
+                self.trace.opened(connection, remote);
                 match proved {
                     Some(names) => self.control.handle_accepted_tls(connection, remote, names, &mut self.ports, now),
                     None => self.control.handle_connected(connection, local, remote, &mut self.ports, now),
@@ -299,11 +308,13 @@ impl Driver {
             }
             Heard::Bytes { connection, bytes } => {
                 if self.connections.contains_key(&connection) {
+                    self.trace.keep_stream(connection, self.local, &bytes, since_1970());
                     self.control.handle_stream(connection, &bytes, &mut self.ports, now);
                 }
             }
             Heard::Closed { connection, why } => {
                 self.connections.remove(&connection);
+                self.trace.closed(connection);
                 match why {
                     Some(why) => self.control.handle_refused(connection, &why, &mut self.ports, now),
                     None => self.control.handle_closed(connection, &mut self.ports, now),
@@ -319,6 +330,7 @@ impl Driver {
         for _ in 0..udp::DATAGRAMS_A_TURN {
             match udp.try_recv_from(&mut self.datagram) {
                 Ok((length, from)) => {
+                    self.trace.keep(seen(from), self.local, &self.datagram[..length], since_1970());
                     self.control
                         .handle_datagram(seen(from), &self.datagram[..length], &mut self.ports, Instant::now());
                 }
@@ -413,6 +425,10 @@ impl Driver {
             self.hear_dhcp(now);
         }
         self.provision(now);
+        if let Some(order) = self.power_up.tick(now) {
+            tracing::info!("a key was held at power-up");
+            self.obey_order(order);
+        }
         if self.ticks.is_multiple_of(4) {
             self.tell_card(now);
         }
@@ -570,6 +586,11 @@ fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
     Ok(seed)
+}
+
+/// The wall clock since 1970.
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The wall clock as NTP 32.32: seconds since 1900.

@@ -2,6 +2,7 @@
 
 pub mod appliance;
 pub mod audio_thread;
+mod bundle;
 pub mod cli;
 pub mod control;
 pub mod ctl;
@@ -18,6 +19,7 @@ pub mod realtime;
 mod reboot;
 mod say;
 mod secrets;
+mod selftest;
 mod setup;
 pub mod tones;
 pub mod trust;

@@ -19,17 +19,33 @@ use config::Config;
 use tracing_subscriber::EnvFilter;
 
 use crate::appliance::{Appliance, Ending};
+use crate::bundle::log::Tee;
 use crate::driver::{self, CardSource, Setup};
 use crate::provision::{Places, reset};
 
 /// `offhook run`.
-pub(crate) fn run(places: Places, when_good: Option<PathBuf>) -> Result<Ending, String> {
+pub(crate) fn run(places: &Places) -> Result<Ending, String> {
+    loop {
+        let ending = run_once(places)?;
+        if ending != Ending::SelfTest {
+            return Ok(ending);
+        }
+        let config = crate::provision::load(places, false)?.config;
+        // Whatever the self-test says, a phone it shall be again.
+        match crate::selftest::run(&config) {
+            Ok(well) => tracing::info!("self-test: {}", if well { "all is well" } else { "something does not work" }),
+            Err(error) => tracing::error!("self-test: {error}"),
+        }
+    }
+}
+
+fn run_once(places: &Places) -> Result<Ending, String> {
     if let Some(card) = places.card.as_deref().filter(|card| reset::is_asked(card)) {
-        let state_dir = crate::provision::state_dir(&places)?;
+        let state_dir = crate::provision::state_dir(places)?;
         reset::factory_reset(&state_dir, Some(card)).map_err(|error| format!("factory reset: {error}; can the card be written?"))?;
         return Ok(Ending::Reboot);
     }
-    let provisioned = crate::provision::load(&places, true)?;
+    let provisioned = crate::provision::load(places, true)?;
     log_to_stderr(&provisioned.config);
     let key = provisioned.config.tls.key.clone();
     for told in crate::secrets::guard(&provisioned.config.control.state_dir, &Vec::from_iter(key)) {
@@ -41,11 +57,17 @@ pub(crate) fn run(places: Places, when_good: Option<PathBuf>) -> Result<Ending, 
     }
     let mut setup = whole_phone(provisioned.config.clone(), note)?;
     setup.appliance = Some(Appliance {
-        places,
+        places: places.clone(),
         provisioned,
-        when_good,
     });
     driver::run(setup).map_err(|error| error.to_string())
+}
+
+/// `offhook selftest`.
+pub(crate) fn selftest(places: &Places) -> Result<bool, String> {
+    let provisioned = crate::provision::load(places, false)?;
+    log_to_stderr(&provisioned.config);
+    crate::selftest::run(&provisioned.config)
 }
 
 /// `offhook sim`.
@@ -117,18 +139,23 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), String> {
     .map_err(|error| error.to_string())
 }
 
+/// The sound card the board and the configuration name together.
+pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest {
+    let (audio, own) = (&config.board.audio, &profile.audio);
+    AudioRequest {
+        capture: audio.capture.clone().unwrap_or_else(|| own.capture.clone()),
+        playback: audio.playback.clone().unwrap_or_else(|| own.playback.clone()),
+        rate_hz: audio.rate_hz.unwrap_or(own.rate_hz),
+        period_ms: audio.period_ms.unwrap_or(own.period_ms),
+        periods: own.periods,
+    }
+}
+
 /// A phone on the board its configuration names.
 pub(crate) fn whole_phone(config: Config, config_note: Option<String>) -> Result<Setup, String> {
     let profile = Profile::load(&config.board.profile_dir, &config.board.profile).map_err(|error| error.to_string())?;
     let board = Board::open(&profile, Instant::now()).map_err(|error| error.to_string())?;
-    let audio = &config.board.audio;
-    let request = AudioRequest {
-        capture: audio.capture.clone().unwrap_or(profile.audio.capture),
-        playback: audio.playback.clone().unwrap_or(profile.audio.playback),
-        rate_hz: audio.rate_hz.unwrap_or(profile.audio.rate_hz),
-        period_ms: audio.period_ms.unwrap_or(profile.audio.period_ms),
-        periods: profile.audio.periods,
-    };
+    let request = audio_request(&config, &profile);
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
         tracing::warn!("{wrong}");
     }
@@ -176,7 +203,7 @@ fn log_to_stderr(config: &Config) {
     // A second call in one process (tests) keeps the first log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(io::stderr)
+        .with_writer(Tee::default)
         .with_ansi(false)
         .with_target(false)
         .try_init();

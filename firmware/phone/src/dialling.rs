@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! digits ─┬─▶ emergency numbers ── complete: at once, before all else
+//!         ├─▶ codes ────────────── complete: an order to the phone itself
 //!         ├─▶ speed dial ───────── complete: its target
 //!         └─▶ digit map ────────── complete, could be longer, barred, no match
 //!                 └─▶ Decision: dial now, wait for a timer, or refuse and say why
@@ -10,6 +11,8 @@
 //! While the digits are the beginning of an emergency number no digit map sends or refuses them: `911` can always be keyed to its end.
 
 use config::digit_map::{self, DigitMap, Timer};
+
+use crate::output::Order;
 
 use crate::digit_map::{Match, matches};
 
@@ -34,6 +37,7 @@ pub(crate) struct DialPlan {
     map: Option<DigitMap>,
     emergency: Vec<String>,
     speed_dial: Vec<(String, String)>,
+    codes: Vec<(String, Order)>,
 }
 
 impl DialPlan {
@@ -48,12 +52,19 @@ impl DialPlan {
                 .chain(config.dial.emergency.iter().cloned())
                 .collect(),
             speed_dial: config.dial.speed_dial.clone(),
+            codes: codes(&config.codes),
         }
     }
 
     /// Whether this is an emergency number.
     pub(crate) fn is_emergency(&self, number: &str) -> bool {
         self.emergency.iter().any(|emergency| emergency == number)
+    }
+
+    /// What these keys order; an emergency number orders nothing.
+    pub(crate) fn order(&self, digits: &str) -> Option<Order> {
+        let code = self.codes.iter().find(|(code, _)| code == digits);
+        code.map(|(_, order)| *order).filter(|_| !self.is_emergency(digits))
     }
 
     /// Whether anything begins with these digits; decides if `#` is a digit or means "send now".
@@ -64,7 +75,8 @@ impl DialPlan {
             Match::Partial | Match::CouldBeLonger { .. } | Match::Complete(_) | Match::Barred => true,
             Match::NoMatch => false,
         });
-        speed || emergency || map
+        let code = self.codes.iter().any(|(code, _)| code.starts_with(digits));
+        speed || emergency || code || map
     }
 
     /// Decides on digits (at least one).
@@ -73,7 +85,9 @@ impl DialPlan {
             return Decision::Dial(digits.to_owned());
         }
         let longer = |number: &str| number.len() > digits.len() && number.starts_with(digits);
-        let hold = self.emergency.iter().any(|number| longer(number)) || self.speed_dial.iter().any(|(keyed, _)| longer(keyed));
+        let hold = self.emergency.iter().any(|number| longer(number))
+            || self.speed_dial.iter().any(|(keyed, _)| longer(keyed))
+            || self.codes.iter().any(|(code, _)| longer(code));
         let verdict = self.map.as_ref().map(|map| matches(map, digits));
         let second_dial_tone = verdict.as_ref().is_some_and(|verdict| verdict.second_dial_tone);
         let matched = verdict.map_or(Match::NoMatch, |verdict| verdict.matched);
@@ -82,6 +96,14 @@ impl DialPlan {
             number,
             second_dial_tone,
         };
+        if self.order(digits).is_some() {
+            // A digit map that could go on does not hold an order up; a longer code or number does.
+            return if hold {
+                wait(Timer::Short, Some(digits.to_owned()))
+            } else {
+                Decision::Dial(digits.to_owned())
+            };
+        }
         if let Some((_, target)) = self.speed_dial.iter().find(|(keyed, _)| keyed == digits) {
             return match matched {
                 Match::Partial | Match::CouldBeLonger { .. } => wait(Timer::Short, Some(target.clone())),
@@ -115,6 +137,19 @@ impl DialPlan {
             decided @ (Decision::Dial(_) | Decision::Refuse(_)) => decided,
         }
     }
+}
+
+/// The codes that are there.
+fn codes(codes: &config::schema::Codes) -> Vec<(String, Order)> {
+    [
+        (&codes.self_test, Order::SelfTest),
+        (&codes.bundle, Order::Bundle),
+        (&codes.reboot, Order::Reboot),
+        (&codes.factory_reset, Order::FactoryReset),
+    ]
+    .into_iter()
+    .filter_map(|(code, order)| Some((code.clone()?, order)))
+    .collect()
 }
 
 #[cfg(test)]
@@ -183,6 +218,22 @@ mod tests {
         };
         assert_eq!(number.as_deref(), Some("1"));
         assert_eq!(plan.decide("558"), dial("2"));
+    }
+
+    #[test]
+    fn codes_are_orders_and_the_map_does_not_hold_them_up() {
+        let standard = plan("");
+        assert_eq!(standard.order("*97"), Some(Order::Bundle));
+        assert_eq!(standard.decide("*97"), dial("*97"));
+        assert!(matches!(standard.decide("*99"), Decision::Wait { .. }), "the reset is longer");
+        assert_eq!(standard.order("*99*7378#"), Some(Order::FactoryReset));
+        assert!(standard.accepts("*96#"), "here # is a digit");
+        let own = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[codes]\nbundle = \"\"\nreboot = \"55\"");
+        assert_eq!((own.order("*97"), own.order("55")), (None, Some(Order::Reboot)));
+        assert_eq!(own.decide("55"), dial("55"));
+        // An emergency number stays one.
+        let plan = plan("[phone]\ncountry = \"de\"\n[codes]\nreboot = \"112\"");
+        assert_eq!(plan.order("112"), None);
     }
 
     #[test]

@@ -18,5 +18,5 @@ mod route;
 
 pub use call::CallState;
 pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input, Key};
-pub use output::{Destination, Lamp, LampState, Output, RingStyle, State, Tone};
+pub use output::{Destination, Lamp, LampState, Order, Output, RingStyle, State, Tone};
 pub use phone::Phone;

@@ -52,6 +52,19 @@ pub enum LampState {
     Code(u8),
 }
 
+/// What keys can order besides a call (`[codes]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Walk through speaker, microphone, keys, hook, lamps and bell.
+    SelfTest,
+    /// Write the support bundle.
+    Bundle,
+    /// Start the board anew.
+    Reboot,
+    /// Forget everything.
+    FactoryReset,
+}
+
 /// What the phone wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
@@ -84,6 +97,8 @@ pub enum Output {
     Connect(Vec<CallId>),
     /// Send a digit into the call: pressed (true) or released (false).
     Dtmf(CallId, Key, bool),
+    /// The owner shall do this; the ear hears a confirmation meanwhile.
+    Order(Order),
     /// A line for log and history.
     Note(String),
 }

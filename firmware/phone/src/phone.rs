@@ -79,6 +79,8 @@ pub struct Phone {
     pending: Option<String>,
     /// A second dial tone: after a flash (`DialTone`) or a `,` of the digit map (`Collecting`).
     second_dial_tone: bool,
+    /// An order was taken: confirmation tone until something else happens (`DialTone`).
+    confirmed: bool,
     key: Option<KeyDown>,
     lines: Lines,
     messages: bool,
@@ -119,6 +121,7 @@ impl Phone {
             digits: String::new(),
             pending: None,
             second_dial_tone: false,
+            confirmed: false,
             key: None,
             lines: Lines::new(config),
             messages: false,
@@ -269,7 +272,7 @@ impl Phone {
     fn step_over(&mut self, now: Instant) {
         match self.state {
             State::DialTone => match self.hotline.clone() {
-                Some((number, _)) if !self.second_dial_tone => self.dial(&number, now),
+                Some((number, _)) if !self.second_dial_tone && !self.confirmed => self.dial(&number, now),
                 Some(_) | None => self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now),
             },
             State::Collecting => {
@@ -299,6 +302,7 @@ impl Phone {
     fn enter(&mut self, state: State, step: Option<Instant>) {
         self.state = state;
         self.step = step;
+        self.confirmed = false;
         match state {
             State::Calling | State::Ringback | State::EarlyMedia | State::Talking => {}
             State::Idle

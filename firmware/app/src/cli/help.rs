@@ -13,20 +13,20 @@ pub(crate) struct Page {
 
 /// What `offhook ctl` can say.
 pub(crate) const CTL_VERBS: &[&str] = &[
-    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events", "refresh", "quit",
+    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events", "refresh", "bundle", "quit",
 ];
 
 /// All commands, in the order of the help page.
 pub(crate) const COMMANDS: &[Page] = &[
     Page {
         name: "run",
-        usage: "offhook run [--config FILE | --card DIR] [--board PROFILE] [--when-good PROGRAM]",
+        usage: "offhook run [--config FILE | --card DIR] [--board PROFILE]",
         summary: "the firmware: what the image starts at boot",
         details: "Reads /etc/offhook/offhook.toml unless told otherwise. A file with errors leaves the last good configuration\n\
                   in use (`ctl status` says so). --board overrides [board] profile. Ends on SIGTERM or `offhook ctl quit`:\n\
                   calls are ended, registrations withdrawn, bell lines low, within two seconds.\n\
                   --card names the folder the card's first partition is mounted on: offhook.toml is read there and status.txt\n\
-                  written. --when-good names a program run once when sound, configuration and a minute have proven the slot.\n\
+                  written. slot-good, beside the control socket, appears when sound, configuration and a minute have proven it.\n\
                   Exit code 10: start me anew, the configuration changed. 11: start the board anew.",
         example: "offhook run --config /etc/offhook/offhook.toml",
     },
@@ -53,6 +53,14 @@ pub(crate) const COMMANDS: &[Page] = &[
         details: "Lives on 127.0.0.1:5072 with RTP ports 21000-21099 unless told otherwise. With --socket, `offhook ctl` can\n\
                   watch it.",
         example: "offhook echo --bind 127.0.0.1 --sip-port 5072 --rtp-ports 21000-21099",
+    },
+    Page {
+        name: "selftest",
+        usage: "offhook selftest [--config FILE | --card DIR] [--board PROFILE]",
+        summary: "a walk by ear through speaker, microphone, keys, hook, lamps and bell",
+        details: "As many beeps as the number of the step, then the step. Also by holding # at power-up, or by star code (*98). Stop a\n\
+                  running phone first: it holds the card. Exit code 0: all is well, as far as the phone can tell. 1: it is not.",
+        example: "offhook selftest --board sim",
     },
     Page {
         name: "fetch",
@@ -89,6 +97,7 @@ pub(crate) const COMMANDS: &[Page] = &[
                   stats                   every figure of every stream\n\
                   events                  JSON lines as things happen, with CLOCK_MONOTONIC seconds\n\
                   refresh                 look again at what DHCP, the image and the provisioning server say\n\
+                  bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz unless named\n\
                   quit                    orderly shutdown",
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
     },

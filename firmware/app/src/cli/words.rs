@@ -14,7 +14,9 @@ pub(crate) enum Command {
     Version,
     Run {
         places: Places,
-        when_good: Option<PathBuf>,
+    },
+    SelfTest {
+        places: Places,
     },
     Provision {
         places: Places,
@@ -57,6 +59,7 @@ pub(crate) enum CtlRequest {
     Press(String),
     Rotary(String),
     Verify(u32),
+    Bundle(PathBuf),
 }
 
 /// A command line that makes no sense.
@@ -170,7 +173,12 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         return Ok(Command::Help(Some(command)));
     }
     match command {
-        "run" => run(&mut words),
+        "run" => Ok(Command::Run {
+            places: places_only(&mut words)?,
+        }),
+        "selftest" => Ok(Command::SelfTest {
+            places: places_only(&mut words)?,
+        }),
         "provision" => provision(&mut words),
         "fetch" => fetch(&mut words),
         "sim" => sim(&mut words),
@@ -220,16 +228,16 @@ fn place(words: &mut Words, name: &str, places: &mut Places) -> Result<bool, Usa
     Ok(true)
 }
 
-fn run(words: &mut Words) -> Result<Command, UsageError> {
-    let (mut places, mut when_good) = (Places::default(), None);
+/// `run` and `selftest`: places, and nothing else.
+fn places_only(words: &mut Words) -> Result<Places, UsageError> {
+    let mut places = Places::default();
     while let Some(word) = words.next()? {
         match &word {
-            Word::Option(name) if name == "--when-good" => when_good = Some(words.value(name)?.into()),
             Word::Option(name) if place(words, name, &mut places)? => {}
             Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
         }
     }
-    Ok(Command::Run { places, when_good })
+    Ok(places)
 }
 
 fn provision(words: &mut Words) -> Result<Command, UsageError> {
@@ -346,6 +354,10 @@ fn ctl(words: &mut Words) -> Result<Command, UsageError> {
             let call = call.and_then(|call| call.parse().ok());
             CtlRequest::Verify(call.ok_or_else(|| words.wrong("verify needs the number of a call, as in `offhook ctl verify 1`"))?)
         }
+        (Some(&"bundle"), file) => {
+            let file = file.unwrap_or_else(|| crate::bundle::FILE.to_owned());
+            CtlRequest::Bundle(std::path::absolute(&file).map_err(|error| words.wrong(format!("{file}: {error}")))?)
+        }
         (Some(&"press"), None) => return Err(words.wrong("press needs keys, as in `offhook ctl press 123#`")),
         (Some(&"rotary"), None) => return Err(words.wrong("rotary needs digits, as in `offhook ctl rotary 112`")),
         (Some(verb), None) => CtlRequest::Plain(verb),
@@ -420,8 +432,7 @@ mod tests {
                     config: Some("/a.toml".into()),
                     card: None,
                     board: Some("rpi-zero2w".into())
-                },
-                when_good: None
+                }
             }
         );
         assert_eq!(

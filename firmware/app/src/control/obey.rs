@@ -59,6 +59,7 @@ impl Control {
                 self.connect_sound();
             }
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
+            phone::Output::Order(order) => self.outputs.push_back(Output::Order(order)),
             phone::Output::Note(text) => self.note(&text),
         }
     }

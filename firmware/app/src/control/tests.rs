@@ -86,7 +86,7 @@ impl Desk {
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
-                Output::Lamp(..) | Output::Keep { .. } => {}
+                Output::Lamp(..) | Output::Keep { .. } | Output::Order(_) => {}
                 Output::Connect { .. } | Output::Disconnect(_) | Output::Lookup(_) | Output::Dtls(_) => {
                     panic!("no TCP, no names, no DTLS here")
                 }

@@ -1,5 +1,7 @@
 //! A request line, read. Pure: bytes in, order or error out.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::control::Request;
@@ -17,6 +19,8 @@ pub enum Order {
     Events,
     /// Look again at what DHCP, the image and the provisioning server say.
     Refresh,
+    /// Write the support bundle to this file.
+    Bundle(PathBuf),
     /// Orderly shutdown.
     Quit,
 }
@@ -28,7 +32,7 @@ pub enum ProtocolError {
     #[error("not a request: {0}; send one object a line, like {{\"cmd\":\"status\"}}")]
     Malformed(String),
     /// A command this phone does not know.
-    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, refresh, quit")]
+    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, refresh, bundle, quit")]
     Unknown(String),
     /// A command without what it needs.
     #[error("{command} needs {missing:?}, like {example}")]
@@ -49,6 +53,7 @@ struct Line {
     keys: Option<String>,
     digits: Option<String>,
     call: Option<u32>,
+    file: Option<PathBuf>,
 }
 
 /// Reads one line.
@@ -79,6 +84,15 @@ pub fn parse(line: &[u8]) -> Result<Order, ProtocolError> {
                 missing: "call",
                 example: r#"{"cmd":"verify","call":1}"#,
             }),
+        "bundle" => line
+            .file
+            .filter(|file| file.is_absolute())
+            .map(Order::Bundle)
+            .ok_or(ProtocolError::Missing {
+                command: "bundle",
+                missing: "file",
+                example: r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
+            }),
         "status" => Ok(Order::Status),
         "stats" => Ok(Order::Stats),
         "events" => Ok(Order::Events),
@@ -94,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_verb_is_understood() {
-        let table: [(&str, Order); 11] = [
+        let table: [(&str, Order); 12] = [
             (r#"{"cmd":"lift"}"#, Order::Do(Request::Lift)),
             (r#"{"cmd":"hang-up"}"#, Order::Do(Request::HangUp)),
             (r#"{"cmd":"flash"}"#, Order::Do(Request::Flash)),
@@ -105,6 +119,7 @@ mod tests {
             (r#"{"cmd":"stats"}"#, Order::Stats),
             (r#" { "cmd" : "events" } "#, Order::Events),
             (r#"{"cmd":"refresh"}"#, Order::Refresh),
+            (r#"{"cmd":"bundle","file":"/tmp/b"}"#, Order::Bundle("/tmp/b".into())),
             (r#"{"cmd":"quit"}"#, Order::Quit),
         ];
         for (line, order) in table {

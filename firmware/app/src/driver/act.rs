@@ -30,6 +30,7 @@ impl Driver {
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Dtls(datagram) => self.send_dtls(&datagram),
                 Output::Keep { file, text } => self.keep(file, text),
+                Output::Order(order) => self.obey_order(order),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), std::time::Instant::now());
@@ -68,6 +69,8 @@ impl Driver {
     }
 
     fn send_sip(&mut self, message: sip::Transmit) {
+        let (sip::Flow::Udp { remote } | sip::Flow::Tcp { remote, .. } | sip::Flow::Tls { remote, .. }) = message.flow;
+        self.trace.keep(self.local, remote, &message.bytes, super::since_1970());
         match message.flow {
             sip::Flow::Udp { remote } => {
                 let Some(udp) = self.udp.as_ref() else { return };

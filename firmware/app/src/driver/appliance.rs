@@ -2,7 +2,7 @@
 //! carried out.
 //!
 //! ```text
-//! tick ─▶ Health ─▶ Board::feed_watchdog, RUN/slot-good, --when-good PROGRAM
+//! tick ─▶ Health ─▶ Board::feed_watchdog, RUN/slot-good
 //!      └▶ Facts ─▶ Writer ─▶ card::write (a thread of its own: a card may be slow)
 //! ```
 
@@ -14,11 +14,13 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::ifaddrs::getifaddrs;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
+use phone::Order;
 
 use super::Driver;
-use crate::appliance::Appliance;
 use crate::appliance::health::Health;
 use crate::appliance::status_file::{self, Facts, MOST_IMAGE, Writer};
+use crate::appliance::{Appliance, Ending};
+use crate::bundle::{self, Parts};
 
 /// On the card.
 const STATUS: &str = "status.txt";
@@ -94,19 +96,14 @@ impl Driver {
     }
 
     fn tell_good(&mut self) {
-        let Some(appliance) = self.house.appliance.as_ref() else { return };
+        if self.house.appliance.is_none() {
+            return;
+        }
         let flag = self.house.run_dir.join(SLOT_GOOD);
         if let Err(error) = std::fs::write(&flag, "") {
             tracing::warn!("{}: {error}", flag.display());
         }
         tracing::info!("this slot is good: sound, configuration and a minute without a fault");
-        if let Some(program) = &appliance.when_good {
-            // Not waited for: it may take its time, and there is one of it in a phone's life.
-            match std::process::Command::new(program).spawn() {
-                Ok(mut child) => drop(tokio::task::spawn_blocking(move || child.wait())),
-                Err(error) => tracing::error!("{}: {error}", program.display()),
-            }
-        }
     }
 
     /// Offers `status.txt` what it should say now.
@@ -134,6 +131,60 @@ impl Driver {
                 }
             });
         }
+    }
+}
+
+impl Driver {
+    /// Carries out what keys ordered.
+    pub(super) fn obey_order(&mut self, order: Order) {
+        match order {
+            Order::SelfTest => self.end_with(Ending::SelfTest),
+            Order::Reboot => self.end_with(Ending::Reboot),
+            Order::FactoryReset => {
+                let card = self.house.appliance.as_ref().and_then(|appliance| appliance.places.card.clone());
+                match crate::provision::reset::factory_reset(&self.config.control.state_dir, card.as_deref()) {
+                    Ok(()) => self.end_with(Ending::Reboot),
+                    Err(error) => tracing::error!("factory reset: {error}; can the card be written?"),
+                }
+            }
+            Order::Bundle => {
+                let Some(card) = self.house.appliance.as_ref().and_then(|appliance| appliance.places.card.clone()) else {
+                    tracing::error!("support bundle: there is no card to write it to (offhook ctl bundle FILE)");
+                    return;
+                };
+                let parts = self.bundle();
+                drop(tokio::task::spawn_blocking(move || {
+                    match parts.pack().and_then(|bytes| write_card(&card, bundle::FILE, &bytes)) {
+                        Ok(()) => tracing::info!("support bundle: {} on the card", bundle::FILE),
+                        Err(error) => tracing::error!("support bundle: {error}"),
+                    }
+                }));
+            }
+        }
+    }
+
+    fn end_with(&mut self, ending: Ending) {
+        if self.farewell.is_none() {
+            tracing::info!("ordered by keys: {ending:?}");
+            self.ending = ending;
+            self.say_farewell();
+        }
+    }
+
+    /// Everything for the support bundle, gathered now.
+    pub(super) fn bundle(&mut self) -> Parts {
+        self.tell_figures();
+        let mut parts = Parts::new();
+        let status = serde_json::to_string_pretty(&self.control.status(Instant::now())).unwrap_or_default();
+        parts.add("status.json", status);
+        parts.add("stats.json", format!("{:#}", self.control.stats()));
+        // Types that hold secrets print none.
+        parts.add("settings.txt", format!("{:#?}\n", self.config));
+        parts.add("log.txt", bundle::log::last_lines());
+        parts.add("sip.pcap", self.trace.pcap());
+        parts.add("image.txt", self.house.image.clone());
+        parts.add_machine(&self.config.control.state_dir);
+        parts
     }
 }
 

@@ -42,6 +42,19 @@ impl Driver {
                     Reply::Lines(told)
                 }
             }
+            Order::Bundle(file) => {
+                // Packing and writing take their time: on a thread of their own, which answers.
+                let parts = self.bundle();
+                drop(tokio::task::spawn_blocking(move || {
+                    let written = parts.pack().and_then(|bytes| crate::setup::keep_safely(&file, &bytes));
+                    let told = match written {
+                        Ok(()) => json!({"ok": true, "file": file}),
+                        Err(error) => json!({"ok": false, "error": format!("{}: {error}", file.display())}),
+                    };
+                    let _ = asked.reply.send(Reply::Line(told.to_string(), Duration::ZERO));
+                }));
+                return;
+            }
             Order::Refresh => {
                 self.refresh(now);
                 line(json!({"ok": true}))

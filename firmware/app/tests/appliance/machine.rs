@@ -87,6 +87,14 @@ impl Phone {
         ask(&self.socket, request)
     }
 
+    /// Asks what the phone will not live to answer.
+    pub(crate) fn tell(&self, request: &str) {
+        UnixStream::connect(&self.socket)
+            .unwrap()
+            .write_all(format!("{request}\n").as_bytes())
+            .unwrap();
+    }
+
     pub(crate) fn exit_code(&mut self) -> i32 {
         let mut code = None;
         until("the phone ends", || {

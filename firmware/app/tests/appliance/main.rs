@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 mod machine;
+mod orders;
 mod provisioning;
 mod server;
 

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use config::digit_map::Timer;
 
-use super::{KeyDown, Phone, ROTARY_DTMF};
+use super::{DIAL_TONE, KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
 use crate::dialling::Decision;
 use crate::input::{Alert, Key};
-use crate::output::{Destination, Output, State, Tone};
+use crate::output::{Destination, Order, Output, State, Tone};
 
 /// What a key does in a state.
 enum KeyMeans {
@@ -130,6 +130,9 @@ impl Phone {
 
     /// Calls a number or an address.
     pub(super) fn dial(&mut self, number: &str, now: Instant) {
+        if let Some(order) = self.plan.order(number) {
+            return self.order(order, now);
+        }
         let ways = if self.plan.is_emergency(number) {
             let ways = self.lines.emergency_ways(number);
             if ways.is_empty() {
@@ -144,6 +147,17 @@ impl Phone {
             Ok(ways) => self.place(ways.into(), now),
             Err(why) => self.fail(Tone::Congestion, format!("{number} cannot be called: {why}"), now),
         }
+    }
+
+    /// Keys that are an order: the owner carries it out.
+    fn order(&mut self, order: Order, now: Instant) {
+        self.note(format!("ordered by keys: {order:?}"));
+        self.out.push_back(Output::Order(order));
+        self.digits.clear();
+        self.pending = None;
+        self.enter(State::DialTone, Some(now + DIAL_TONE));
+        self.second_dial_tone = false;
+        self.confirmed = true;
     }
 
     /// Places a call by the first of these ways; the others are for when it fails.

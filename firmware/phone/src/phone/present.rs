@@ -88,6 +88,7 @@ impl Phone {
         match self.state {
             State::EarlyMedia | State::Talking if self.warning.is_some() => Some(Tone::Unprotected),
             State::Idle | State::Ringing | State::Calling | State::EarlyMedia | State::Silent => None,
+            State::DialTone if self.confirmed => Some(Tone::Confirmation),
             State::DialTone if self.second_dial_tone => Some(Tone::RecallDial),
             State::DialTone if self.messages => Some(Tone::StutterDial),
             State::DialTone => Some(Tone::Dial),

@@ -68,6 +68,7 @@ impl Desk {
                 | Output::End(_)
                 | Output::Hold(..)
                 | Output::Dtmf(..)
+                | Output::Order(_)
                 | Output::Note(_) => {}
             }
             self.said.push(output);

@@ -3,6 +3,17 @@
 use super::*;
 
 #[test]
+fn an_order_by_keys_is_confirmed_and_carried_out_by_the_owner() {
+    let mut desk = Desk::new("");
+    desk.lifts().presses("*97");
+    assert!(desk.noted("ordered by keys: Bundle"), "{:?}", desk.said);
+    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::Confirmation)));
+    desk.presses("1");
+    assert_eq!(desk.state(), State::Collecting, "the phone is ready for the next number");
+    desk.puts_down().rests();
+}
+
+#[test]
 fn without_a_line_there_is_dial_tone_but_numbers_get_congestion_and_a_reason() {
     let mut desk = Desk::new(ONE_LINE);
     assert_eq!(desk.lifts().tone, Some(Tone::Dial));

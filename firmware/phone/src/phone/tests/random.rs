@@ -129,7 +129,7 @@ impl Ledger {
                 Output::Hold(call, _) | Output::Dtmf(call, ..) => assert!(self.open.contains(call), "{output:?}"),
                 Output::Connect(calls) => assert!(calls.iter().all(|call| self.open.contains(call)), "{output:?}"),
                 Output::Ringing(call) => assert!(self.ringing.contains(call)),
-                Output::Tone(_) | Output::Ring(_) | Output::Lamp(..) | Output::KeyTone(_) | Output::Note(_) => {}
+                Output::Tone(_) | Output::Ring(_) | Output::Lamp(..) | Output::KeyTone(_) | Output::Order(_) | Output::Note(_) => {}
             }
         }
     }

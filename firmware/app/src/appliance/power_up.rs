@@ -1,0 +1,100 @@
+//! A key held at power-up: `#` for three seconds the self-test, `*` for ten the factory reset.
+//!
+//! ```text
+//! KeyDown within the first seconds ─▶ held ─┬─ 3 s `#` ─▶ SelfTest        KeyUp, another key: nothing
+//!                                           └─ 10 s `*` ─▶ FactoryReset
+//! ```
+
+use std::time::{Duration, Instant};
+
+use board::BoardEvent;
+use phone::Order;
+
+/// A key counts that was down when the phone came up; so long may the keypad take to say so.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// What hangs on a held key.
+#[derive(Debug)]
+pub(crate) struct PowerUp {
+    until: Instant,
+    held: Option<(char, Instant)>,
+    over: bool,
+}
+
+impl PowerUp {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            until: now + FIRST,
+            held: None,
+            over: false,
+        }
+    }
+
+    /// The board saw something.
+    pub(crate) fn saw(&mut self, event: BoardEvent, now: Instant) {
+        match event {
+            BoardEvent::KeyDown(key) if self.held.is_none() && now <= self.until => self.held = Some((key, now)),
+            // A second key, or a key let go: a hand that is doing something else.
+            BoardEvent::KeyDown(_) | BoardEvent::KeyUp(_) => self.over = true,
+            BoardEvent::Hook(_) | BoardEvent::FlashKey | BoardEvent::Rotary(_) => {}
+        }
+    }
+
+    /// Whether it was held long enough; said once.
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<Order> {
+        if self.over || (self.held.is_none() && now > self.until) {
+            return None;
+        }
+        let (key, since) = self.held?;
+        let held = now.saturating_duration_since(since);
+        let order = match key {
+            '#' if held >= Duration::from_secs(3) => Order::SelfTest,
+            '*' if held >= Duration::from_secs(10) => Order::FactoryReset,
+            _ => return None,
+        };
+        self.over = true;
+        Some(order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Key events at milliseconds, and what was ordered when.
+    fn story(events: &[(u64, BoardEvent)]) -> Option<(u64, Order)> {
+        let t0 = Instant::now();
+        let at = |ms: u64| t0 + Duration::from_millis(ms);
+        let mut power_up = PowerUp::new(t0);
+        let mut ordered = None;
+        for ms in (0..20_000).step_by(50) {
+            for (_, event) in events.iter().filter(|(when, _)| *when == ms) {
+                power_up.saw(*event, at(ms));
+            }
+            if let Some(order) = power_up.tick(at(ms)) {
+                assert_eq!(ordered, None, "said twice");
+                ordered = Some((ms, order));
+            }
+        }
+        ordered
+    }
+
+    #[test]
+    fn held_long_enough_it_is_an_order() {
+        assert_eq!(story(&[(100, BoardEvent::KeyDown('#'))]), Some((3100, Order::SelfTest)));
+        assert_eq!(story(&[(50, BoardEvent::KeyDown('*'))]), Some((10_050, Order::FactoryReset)));
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        assert_eq!(story(&[]), None);
+        assert_eq!(story(&[(100, BoardEvent::KeyDown('*')), (9900, BoardEvent::KeyUp('*'))]), None);
+        assert_eq!(story(&[(100, BoardEvent::KeyDown('*')), (5000, BoardEvent::KeyDown('1'))]), None);
+        assert_eq!(
+            story(&[(2500, BoardEvent::KeyDown('*'))]),
+            None,
+            "pressed later, it is a key like any other"
+        );
+        assert_eq!(story(&[(100, BoardEvent::KeyDown('5'))]), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! The support bundle: what somebody far away needs to understand a phone, and nothing that would let him be it.
+//!
+//! ```text
+//! log ring ─┐
+//! SIP ring ─┼─ (blanked when they go in) ─▶ Parts ─▶ tar.gz ─▶ file (0600), or the card
+//! status, stats, settings ─┘
+//! ```
+//!
+//! Secrets never enter: SIP messages are blanked before they are kept, settings are printed by types that print no secret, and the log never
+//! had one.
+
+pub(crate) mod blank;
+pub(crate) mod log;
+pub(crate) mod trace;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// The bundle's name on the card.
+pub(crate) const FILE: &str = "offhook-support.tar.gz";
+/// Most bytes of one crash log, and most crash logs.
+const MOST_CRASH: (usize, usize) = (64 * 1024, 8);
+/// What the system says of itself.
+const SYSTEM: [&str; 6] = [
+    "/proc/version",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/asound/cards",
+    "/proc/net/dev",
+];
+
+/// Names and contents.
+pub(crate) struct Parts(Vec<(String, Vec<u8>)>);
+
+impl Parts {
+    pub(crate) fn new() -> Self {
+        let readme = concat!(
+            "Support bundle of Offhook ",
+            env!("CARGO_PKG_VERSION"),
+            ".\nlog.txt: the last log lines. status.json, stats.json: the phone at the moment of the bundle. settings.txt: the settings in use.\n\
+             sip.pcap: the last SIP messages, for Wireshark (those over TCP and TLS as if they were UDP). system.txt: the machine. crash/: what\n\
+             was kept of crashes. Passwords, keys and the answers to challenges are blanked.\n"
+        );
+        Self(vec![("README.txt".to_owned(), readme.as_bytes().to_vec())])
+    }
+
+    pub(crate) fn add(&mut self, name: &str, content: impl Into<Vec<u8>>) {
+        self.0.push((name.to_owned(), content.into()));
+    }
+
+    /// What lies on the machine: crash logs of the state directory, and the kernel's own words.
+    pub(crate) fn add_machine(&mut self, state_dir: &Path) {
+        let mut system = String::new();
+        for path in SYSTEM {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            system.extend(["== ", path, "\n", &text, "\n"]);
+        }
+        self.add("system.txt", system);
+        let Ok(entries) = std::fs::read_dir(state_dir.join("crash")) else {
+            return;
+        };
+        let mut names: Vec<_> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort();
+        for name in names.iter().rev().take(MOST_CRASH.1) {
+            let mut text = std::fs::read(state_dir.join("crash").join(name)).unwrap_or_default();
+            text.truncate(MOST_CRASH.0);
+            self.add(&format!("crash/{name}"), text);
+        }
+    }
+
+    /// All of it as a gzipped tar archive.
+    pub(crate) fn pack(&self) -> io::Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+        let time = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        for (name, content) in &self.0 {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o600);
+            header.set_mtime(time.as_secs());
+            archive.append_data(&mut header, format!("offhook-support/{name}"), content.as_slice())?;
+        }
+        let mut gzip = archive.into_inner()?;
+        gzip.flush()?;
+        gzip.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn an_archive_everybody_can_open() {
+        let mut parts = Parts::new();
+        parts.add("log.txt", "line\n");
+        let packed = parts.pack().unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice()));
+        let found: Vec<(String, String)> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut text = String::new();
+                entry.read_to_string(&mut text).unwrap();
+                (entry.path().unwrap().display().to_string(), text)
+            })
+            .collect();
+        assert_eq!(found[1], ("offhook-support/log.txt".to_owned(), "line\n".to_owned()));
+        assert!(found[0].1.contains(env!("CARGO_PKG_VERSION")));
+    }
+}

@@ -1,0 +1,224 @@
+//! Secrets of a SIP message, blanked in place: the length stays, so that Content-Length stays true.
+//!
+//! ```text
+//! Authorization: Digest username="101", realm="pbx", response="6629…"  ─▶  …, response="xxxx…"
+//! a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0Rm…                      ─▶  a=crypto:1 … inline:xxxx…
+//! ```
+//!
+//! Of a challenge or its answer only what is known to be harmless stays; whatever a server invents is blanked.
+
+/// Headers about credentials (RFC 3261 section 22, RFC 8760).
+const HEADERS: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "www-authenticate",
+    "proxy-authenticate",
+    "authentication-info",
+];
+/// Parameters of theirs that give nothing away.
+const HARMLESS: [&str; 9] = ["username", "realm", "uri", "algorithm", "qop", "nc", "stale", "charset", "domain"];
+/// Lines of a session description that hold keys (RFC 4568, RFC 4567, RFC 8866 section 5.12), and where the secret begins.
+const KEY_LINES: [(&str, &str); 3] = [("a=crypto:", "inline:"), ("a=key-mgmt:", " "), ("k=", ":")];
+
+/// Longest line of a stream that is waited for.
+const MOST_LINE: usize = 8192;
+
+/// Blanks every secret of a whole message.
+pub(crate) fn blank(message: &mut [u8]) {
+    blank_lines(message, &mut false);
+}
+
+/// The same for a stream, whose pieces begin and end anywhere: only whole lines come out.
+#[derive(Debug, Default)]
+pub(crate) struct Blanker {
+    /// The header under way is about credentials; the next line may go on with it.
+    credentials: bool,
+    rest: Vec<u8>,
+    /// The line under way is longer than any: nothing of it is shown.
+    endless: bool,
+}
+
+impl Blanker {
+    /// The lines that are whole now, blanked.
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> Vec<u8> {
+        self.rest.extend_from_slice(piece);
+        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let mut lines: Vec<u8> = self.rest.drain(..whole).collect();
+        if self.endless && whole > 0 {
+            let first = lines.iter().position(|byte| *byte == b'\n').map_or(whole, |last| last + 1);
+            fill(&mut lines[..first]);
+            self.endless = false;
+        }
+        blank_lines(&mut lines, &mut self.credentials);
+        if self.rest.len() > MOST_LINE {
+            self.endless = true;
+            self.rest.clear();
+        }
+        lines
+    }
+}
+
+fn blank_lines(message: &mut [u8], credentials: &mut bool) {
+    let mut at = 0;
+    while at < message.len() {
+        let end = message[at..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(message.len(), |line| at + line + 1);
+        let line = &mut message[at..end];
+        let folded = matches!(line.first(), Some(b' ' | b'\t'));
+        if !folded {
+            *credentials = is_about_credentials(line);
+        }
+        if *credentials {
+            blank_parameters(line);
+        } else {
+            blank_keys(line);
+        }
+        at = end;
+    }
+}
+
+fn is_about_credentials(line: &[u8]) -> bool {
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return false;
+    };
+    let name = String::from_utf8_lossy(&line[..colon]).trim().to_ascii_lowercase();
+    HEADERS.contains(&name.as_str())
+}
+
+/// `name=value` and `name="value"`, wherever they stand in the line.
+fn blank_parameters(line: &mut [u8]) {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._!%*+`'~".contains(&byte);
+    let mut at = 0;
+    while let Some(equals) = line[at..].iter().position(|byte| *byte == b'=').map(|found| at + found) {
+        let before = line[..equals]
+            .iter()
+            .rposition(|byte| !byte.is_ascii_whitespace())
+            .map_or(0, |last| last + 1);
+        let start = line[..before].iter().rposition(|byte| !word(*byte)).map_or(0, |last| last + 1);
+        let name = String::from_utf8_lossy(&line[start..before]).to_ascii_lowercase();
+        let mut value = equals + 1;
+        while line.get(value).is_some_and(u8::is_ascii_whitespace) {
+            value += 1;
+        }
+        let (from, to) = if line.get(value) == Some(&b'"') {
+            let mut close = value + 1;
+            while close < line.len() && line[close] != b'"' {
+                // An escaped quote is part of the text.
+                close += if line[close] == b'\\' { 2 } else { 1 };
+            }
+            (value + 1, close.min(line.len()))
+        } else {
+            let close = line[value..]
+                .iter()
+                .position(|byte| *byte == b',' || byte.is_ascii_whitespace())
+                .map_or(line.len(), |found| value + found);
+            (value, close)
+        };
+        if !HARMLESS.contains(&name.as_str()) {
+            fill(&mut line[from..to]);
+        }
+        at = to.max(equals + 1);
+    }
+}
+
+fn blank_keys(line: &mut [u8]) {
+    let lower = String::from_utf8_lossy(line).to_ascii_lowercase();
+    for (begin, secret) in KEY_LINES {
+        if lower.starts_with(begin)
+            && let Some(found) = lower[begin.len() - 1..].find(secret)
+        {
+            // Every key from the first on: a line may hold several.
+            fill(&mut line[begin.len() - 1 + found + secret.len()..]);
+        }
+    }
+}
+
+fn fill(bytes: &mut [u8]) {
+    for byte in bytes {
+        if !matches!(byte, b'\r' | b'\n') {
+            *byte = b'x';
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blanked(text: &str) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        blank(&mut bytes);
+        assert_eq!(bytes.len(), text.len());
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn credentials_lose_what_could_be_used() {
+        let text = blanked(
+            "REGISTER sip:pbx SIP/2.0\r\nAuthorization: Digest username=\"101\", realm=\"pbx\", nonce=\"abc\\\"def\", uri=\"sip:pbx\",\r\n \
+             response=\"6629fae4\", cnonce = \"0a4f113b\", nc=00000001, qop=auth, opaque=5ccc\r\nproxy-AUTHENTICATE : Digest realm=\"x\",nonce=\"n1\",novel=z9\r\n\
+             Contact: <sip:a@b>;tag=kept\r\n\r\n",
+        );
+        for secret in ["abc", "def", "6629fae4", "0a4f113b", "5ccc", "n1", "z9"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        for kept in [
+            "username=\"101\"",
+            "realm=\"pbx\"",
+            "uri=\"sip:pbx\"",
+            "nc=00000001",
+            "qop=auth",
+            "tag=kept",
+        ] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_session_description_are_gone() {
+        let text = blanked(
+            "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20\r\n\
+             A=CRYPTO:2 F8 INLINE:aaaa;inline:bbbb\r\nk=base64:c2VjcmV0\r\na=key-mgmt:mikey AQAF\r\na=fingerprint:sha-256 AA:BB\r\n",
+        );
+        for secret in ["d0Rm", "2^20", "aaaa", "bbbb", "c2Vj", "AQAF"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        assert!(
+            text.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxxx") && text.contains("sha-256 AA:BB"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_stream_may_be_cut_anywhere() {
+        let text = b"SIP/2.0 401 No\r\nWWW-Authenticate: Digest realm=\"pbx\",\r\n nonce=\"5ec4e7\"\r\n\r\na=crypto:1 X inline:5ec4e7\r\n";
+        for size in 1..40 {
+            let mut blanker = Blanker::default();
+            let seen: Vec<u8> = text.chunks(size).flat_map(|piece| blanker.feed(piece)).collect();
+            assert_eq!(seen.len(), text.len());
+            let seen = String::from_utf8(seen).unwrap();
+            assert!(!seen.contains("5ec4e7") && seen.contains("realm=\"pbx\""), "{size}: {seen}");
+        }
+        let mut blanker = Blanker::default();
+        assert!(blanker.feed(&vec![b'a'; 3 * MOST_LINE]).is_empty());
+        assert_eq!(blanker.feed(b"5ec4e7\nnext\n"), b"xxxxxx\nnext\n");
+    }
+
+    #[test]
+    fn no_bytes_make_it_stumble() {
+        for bytes in [
+            &b"Authorization: x=\""[..],
+            b"Authorization: =\\",
+            b"=\n=\"\\",
+            b"k=",
+            b"a=crypto:",
+            b"\xff\xfe=\x00",
+            b"",
+        ] {
+            let mut bytes = bytes.to_vec();
+            blank(&mut bytes);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! `offhook selftest`: a walk by ear through speaker, microphone, keys, hook, lamps and bell. The walk itself is clocked by the sound it makes,
+//! so that it runs as well in a test as on a board.
+//!
+//! ```text
+//! capture ─▶ Walk::process ─▶ playback          as many beeps as the step's number, then what the step does
+//! BoardEvent ─▶ Walk::handle                    Walk::poll ─▶ lamps, bell, lines of the report, the end
+//! ```
+//!
+//! What a board has not is told and passed over. At the end three rising tones say that all is well; a low one, and the number of the step,
+//! that it is not.
+
+mod run;
+
+use std::collections::VecDeque;
+
+use board::{BoardEvent, LampName};
+
+pub(crate) use run::run;
+
+/// Level of every tone, about −16 dBm0.
+const AMPLITUDE: f32 = 5000.0;
+/// Softer than this is no microphone: −60 dB of full scale.
+const QUIET: f64 = 33.0;
+/// Seconds a person has for all keys, and for the hook.
+const PATIENCE: (f32, f32) = (60.0, 30.0);
+/// Seconds heard and played back.
+const LISTENS: f32 = 3.0;
+
+/// What is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Speaker,
+    Microphone,
+    Keys,
+    Hook,
+    Lamps,
+    Bell,
+}
+
+impl Step {
+    const ALL: [Self; 6] = [Self::Speaker, Self::Microphone, Self::Keys, Self::Hook, Self::Lamps, Self::Bell];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Speaker => "speaker",
+            Self::Microphone => "microphone",
+            Self::Keys => "keys",
+            Self::Hook => "hook",
+            Self::Lamps => "lamps",
+            Self::Bell => "bell",
+        }
+    }
+
+    /// Its number, as it is beeped.
+    fn number(self) -> usize {
+        Self::ALL.iter().position(|step| *step == self).unwrap_or(0) + 1
+    }
+}
+
+/// What a board has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    /// What is printed on its keys.
+    pub(crate) keys: Vec<char>,
+    pub(crate) hook: bool,
+    pub(crate) lamps: bool,
+    pub(crate) bell: bool,
+}
+
+/// What the owner shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Do {
+    Lamp(LampName, bool),
+    Ring(bool),
+    /// A line of the report.
+    Say(String),
+    /// It is over: whether all was well.
+    End(bool),
+}
+
+/// The walk.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    rate: f32,
+    abilities: Abilities,
+    /// The step under way; past the last: the closing tones.
+    step: usize,
+    /// Frames since the step began.
+    frame: usize,
+    heard: Vec<i16>,
+    /// Keys not pressed yet.
+    missing: Vec<char>,
+    /// The key that sounds, and until which frame.
+    sounding: Option<(char, usize)>,
+    hook_seen: (bool, bool),
+    /// What was switched in this step already.
+    switched: usize,
+    first_failed: Option<Step>,
+    out: VecDeque<Do>,
+}
+
+impl Walk {
+    pub(crate) fn new(rate_hz: u32, abilities: Abilities) -> Self {
+        let mut walk = Self {
+            rate: rate_hz as f32,
+            missing: abilities.keys.clone(),
+            abilities,
+            step: 0,
+            frame: 0,
+            heard: Vec::new(),
+            sounding: None,
+            hook_seen: (false, false),
+            switched: 0,
+            first_failed: None,
+            out: VecDeque::new(),
+        };
+        walk.announce();
+        walk
+    }
+
+    /// The board saw something.
+    pub(crate) fn handle(&mut self, event: BoardEvent) {
+        match (self.current(), event) {
+            (Some(Step::Keys), BoardEvent::KeyDown(key)) => {
+                self.missing.retain(|missing| *missing != key);
+                self.sounding = Some((key, self.frame + (0.2 * self.rate) as usize));
+            }
+            (Some(Step::Hook), BoardEvent::Hook(off)) => {
+                if off {
+                    self.hook_seen.0 = true;
+                } else {
+                    self.hook_seen.1 = true;
+                }
+            }
+            (_, _) => {}
+        }
+    }
+
+    /// One period of sound: what the microphone gave, what the ear gets.
+    pub(crate) fn process(&mut self, capture: &[i16], playback: &mut [i16]) {
+        for (at, out) in playback.iter_mut().enumerate() {
+            let heard = capture.get(at).copied().unwrap_or(0);
+            *out = self.sample(heard);
+            self.frame += 1;
+        }
+        self.switch();
+    }
+
+    /// What is to be done next.
+    pub(crate) fn poll(&mut self) -> Option<Do> {
+        self.out.pop_front()
+    }
+
+    fn current(&self) -> Option<Step> {
+        Step::ALL.get(self.step).copied()
+    }
+
+    /// Seconds since the step's own part began, after its beeps.
+    fn inside(&self) -> f32 {
+        let beeps = self.current().map_or(0, Step::number) as f32 * 0.3 + 0.4;
+        self.frame as f32 / self.rate - beeps
+    }
+
+    fn sample(&mut self, heard: i16) -> i16 {
+        let Some(step) = self.current() else { return self.closing() };
+        let inside = self.inside();
+        if inside < 0.0 {
+            let within = (self.frame as f32 / self.rate) % 0.3;
+            let beeping = (self.frame as f32 / self.rate) < step.number() as f32 * 0.3 && within < 0.15;
+            return if beeping { self.tone(1000.0, 0.0) } else { 0 };
+        }
+        match step {
+            Step::Speaker if inside < 2.0 => self.tone(440.0, 0.0),
+            Step::Microphone if inside < LISTENS => {
+                self.heard.push(heard);
+                0
+            }
+            Step::Microphone if inside < 2.0 * LISTENS => {
+                let at = self.heard.len().min(((inside - LISTENS) * self.rate) as usize);
+                self.heard.get(at).copied().unwrap_or(0)
+            }
+            Step::Keys => match self.sounding {
+                Some((key, until)) if self.frame < until => {
+                    let (row, column) = dtmf(key);
+                    self.tone(row, column)
+                }
+                Some(_) | None => 0,
+            },
+            Step::Speaker | Step::Microphone | Step::Hook | Step::Lamps | Step::Bell => 0,
+        }
+    }
+
+    /// The sum of two sines; 0 is none.
+    fn tone(&self, first: f32, second: f32) -> i16 {
+        let seconds = self.frame as f64 / f64::from(self.rate);
+        let sine = |hz: f32| {
+            if hz > 0.0 {
+                (std::f64::consts::TAU * f64::from(hz) * seconds).sin() as f32
+            } else {
+                0.0
+            }
+        };
+        let share = if second > 0.0 { 0.5 } else { 1.0 };
+        ((sine(first) + sine(second)) * share * AMPLITUDE) as i16
+    }
+
+    fn closing(&self) -> i16 {
+        let at = self.frame as f32 / self.rate;
+        match self.first_failed {
+            None if at < 0.6 => self.tone([523.0, 659.0, 784.0][(at / 0.2) as usize % 3], 0.0),
+            Some(_) if at < 1.0 => self.tone(200.0, 0.0),
+            Some(step) if at > 1.3 && at < 1.3 + 0.4 * step.number() as f32 && (at - 1.3) % 0.4 < 0.2 => self.tone(1000.0, 0.0),
+            Some(_) | None => 0,
+        }
+    }
+
+    /// After each period: lamps, bell, and whether the step is over.
+    fn switch(&mut self) {
+        let Some(step) = self.current() else {
+            let length = self.first_failed.map_or(0.8, |step| 1.5 + 0.4 * step.number() as f32);
+            if self.frame as f32 / self.rate >= length && self.switched == 0 {
+                self.switched = 1;
+                self.out.push_back(Do::End(self.first_failed.is_none()));
+            }
+            return;
+        };
+        let inside = self.inside();
+        if inside < 0.0 {
+            return;
+        }
+        match step {
+            Step::Speaker if inside >= 2.0 => self.next(&Ok("a tone of two seconds was played: was it heard?".to_owned())),
+            Step::Microphone if inside >= 2.0 * LISTENS => {
+                let sum: f64 = self.heard.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+                let level = (sum / self.heard.len().max(1) as f64).sqrt();
+                let decibel = 20.0 * (level.max(0.1) / 32_768.0).log10();
+                let outcome = if level > QUIET {
+                    Ok(format!("heard {decibel:.0} dB of full scale, and played it back: was it clear?"))
+                } else {
+                    Err(format!(
+                        "nothing was heard ({decibel:.0} dB); is it wired, and its gain set ([audio] mixer in hardware.toml)?"
+                    ))
+                };
+                self.next(&outcome);
+            }
+            Step::Keys if self.missing.is_empty() && self.sounding.is_none_or(|(_, until)| self.frame >= until) => {
+                self.next(&Ok("every key was pressed".to_owned()));
+            }
+            Step::Keys if inside > PATIENCE.0 => {
+                let missing: Vec<String> = self.missing.iter().map(char::to_string).collect();
+                self.next(&Err(format!(
+                    "never pressed, or not connected: {}; see [keypad] in hardware.toml",
+                    missing.join(" ")
+                )));
+            }
+            Step::Hook if self.hook_seen == (true, true) => self.next(&Ok("lifted and put down".to_owned())),
+            Step::Hook if inside > PATIENCE.1 => {
+                let seen = match self.hook_seen {
+                    (false, false) => "it did not move",
+                    (true, _) => "it was lifted, but never put down",
+                    (false, true) => "it was put down, but never lifted",
+                };
+                self.next(&Err(format!("{seen}; see [hook] in hardware.toml")));
+            }
+            Step::Lamps => self.light(inside),
+            Step::Bell => self.ring(inside),
+            Step::Speaker | Step::Microphone | Step::Keys | Step::Hook => {}
+        }
+    }
+
+    /// One lamp after the other, a second each.
+    fn light(&mut self, inside: f32) {
+        const LAMPS: [LampName; 3] = [LampName::Line, LampName::InUse, LampName::Message];
+        while self.switched as f32 <= inside && self.switched <= LAMPS.len() {
+            if let Some(before) = self.switched.checked_sub(1) {
+                self.out.push_back(Do::Lamp(LAMPS[before], false));
+            }
+            match LAMPS.get(self.switched) {
+                Some(lamp) => self.out.push_back(Do::Lamp(*lamp, true)),
+                None => return self.next(&Ok("line, in use and messages were lit, a second each: were they seen?".to_owned())),
+            }
+            self.switched += 1;
+        }
+    }
+
+    /// On, off, on, off: a second each.
+    fn ring(&mut self, inside: f32) {
+        while self.switched as f32 <= inside {
+            if self.switched == 4 {
+                return self.next(&Ok("it rang twice: was it heard?".to_owned()));
+            }
+            self.out.push_back(Do::Ring(self.switched.is_multiple_of(2)));
+            self.switched += 1;
+        }
+    }
+
+    /// The step is over.
+    fn next(&mut self, outcome: &Result<String, String>) {
+        if let Some(step) = self.current() {
+            let (word, text) = match outcome {
+                Ok(text) => ("ok", text),
+                Err(text) => ("FAILED", text),
+            };
+            self.out
+                .push_back(Do::Say(format!("{} {:<10} {word}: {text}", step.number(), step.name())));
+            if outcome.is_err() && self.first_failed.is_none() {
+                self.first_failed = Some(step);
+            }
+        }
+        self.step += 1;
+        self.announce();
+    }
+
+    /// Begins the next step there is.
+    fn announce(&mut self) {
+        (self.frame, self.switched) = (0, 0);
+        while let Some(step) = self.current() {
+            let there = match step {
+                Step::Speaker | Step::Microphone => true,
+                Step::Keys => !self.abilities.keys.is_empty(),
+                Step::Hook => self.abilities.hook,
+                Step::Lamps => self.abilities.lamps,
+                Step::Bell => self.abilities.bell,
+            };
+            if there {
+                let asks = match step {
+                    Step::Speaker => "listen: a long tone",
+                    Step::Microphone => "after the beeps speak for three seconds; then you hear yourself",
+                    Step::Keys => "press every key once; each answers with its tone",
+                    Step::Hook => "put the handset down and lift it again",
+                    Step::Lamps => "look: line, in use, messages",
+                    Step::Bell => "listen: the bell",
+                };
+                self.out.push_back(Do::Say(format!("{} {:<10} {asks}", step.number(), step.name())));
+                return;
+            }
+            self.out
+                .push_back(Do::Say(format!("{} {:<10} this board has none", step.number(), step.name())));
+            self.step += 1;
+        }
+    }
+}
+
+/// The tone pair of a key (ITU-T Q.23).
+fn dtmf(key: char) -> (f32, f32) {
+    const ROWS: [(&str, f32); 4] = [("123A", 697.0), ("456B", 770.0), ("789C", 852.0), ("*0#D", 941.0)];
+    const COLUMNS: [f32; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
+    ROWS.iter()
+        .find_map(|(keys, row)| keys.find(key).map(|column| (*row, COLUMNS[column])))
+        .unwrap_or((400.0, 0.0))
+}
+
+#[cfg(test)]
+mod tests;

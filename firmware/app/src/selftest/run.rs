@@ -1,0 +1,98 @@
+//! The walk on a real board: its card, its lines, and a report on standard output.
+
+use std::time::{Duration, Instant};
+
+use board::audio::{AudioDevice, Period};
+use board::lamp::LampPattern;
+use board::{Board, Profile};
+
+use super::{Abilities, Do, Walk};
+use crate::say::say;
+
+/// A card that gives nothing for so long gives nothing.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// Walks; whether all was well.
+pub(crate) fn run(config: &config::Config) -> Result<bool, String> {
+    let profile = Profile::load(&config.board.profile_dir, &config.board.profile).map_err(|error| error.to_string())?;
+    let abilities = abilities(&profile);
+    let mut board = Board::open(&profile, Instant::now()).map_err(|error| error.to_string())?;
+    let request = crate::setup::audio_request(config, &profile);
+    for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
+        say(&format!("  mixer: {wrong}"));
+    }
+    let mut card = board::audio::open(&request).map_err(|error| error.to_string())?;
+    say(&format!("self-test of {}", profile.name));
+    let well = walk(&mut board, card.as_mut(), abilities);
+    board.shutdown().map_err(|error| error.to_string())?;
+    let well = well?;
+    say(if well {
+        "all is well, as far as the phone can tell"
+    } else {
+        "something does not work: see above"
+    });
+    Ok(well)
+}
+
+fn abilities(profile: &Profile) -> Abilities {
+    let keys = profile
+        .keypad
+        .as_ref()
+        .map(|keypad| keypad.keys.get_ref().concat())
+        .unwrap_or_default();
+    let lamps = &profile.lamps;
+    Abilities {
+        keys: keys.chars().filter(|key| "0123456789*#ABCD".contains(*key)).collect(),
+        hook: profile.hook.is_some(),
+        lamps: lamps.line.is_some() || lamps.in_use.is_some() || lamps.message.is_some(),
+        bell: profile.ringer.is_some(),
+    }
+}
+
+fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities) -> Result<bool, String> {
+    let format = card.format();
+    let mut walk = Walk::new(format.rate_hz, abilities);
+    let (mut capture, mut playback) = (vec![0; format.period_frames], vec![0; format.period_frames]);
+    let mut heard = Instant::now();
+    loop {
+        let mut fds: Vec<libc::pollfd> = card
+            .poll_fds()
+            .iter()
+            .map(|fd| libc::pollfd {
+                fd: *fd,
+                events: libc::POLLIN,
+                revents: 0,
+            })
+            .collect();
+        // A poll that fails comes back at once and is tried again; the card's silence is noticed below.
+        let _ = crate::realtime::poll(&mut fds, Duration::from_millis(10));
+        let now = Instant::now();
+        board.handle_ready(now);
+        while let Some(event) = board.poll_event() {
+            walk.handle(event);
+        }
+        while let Some(fault) = board.poll_fault() {
+            say(&format!("  {fault}"));
+        }
+        match card.read(&mut capture).map_err(|error| error.to_string())? {
+            Period::Ready => {
+                heard = now;
+                walk.process(&capture, &mut playback);
+                card.write(&playback).map_err(|error| error.to_string())?;
+            }
+            Period::Xrun { .. } => heard = now,
+            Period::NotYet if now.saturating_duration_since(heard) > SILENCE => {
+                return Err("the sound card gives no sound at all; see [audio] in hardware.toml".to_owned());
+            }
+            Period::NotYet => {}
+        }
+        while let Some(wish) = walk.poll() {
+            match wish {
+                Do::Say(line) => say(&line),
+                Do::Lamp(lamp, lit) => board.lamp(lamp, if lit { LampPattern::On } else { LampPattern::Off }, now),
+                Do::Ring(on) => board.ring(on.then_some(&[60_000, 1][..]), now),
+                Do::End(well) => return Ok(well),
+            }
+        }
+    }
+}

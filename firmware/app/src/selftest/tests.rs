@@ -1,0 +1,135 @@
+//! The walk in virtual time: what is heard, switched and said, on boards that are whole and boards that are not.
+
+use super::*;
+
+const RATE: u32 = 8000;
+const PERIOD: usize = 80;
+
+/// A walk with somebody who does as told: speaks, presses these keys, moves the hook.
+struct Person {
+    speaks: bool,
+    keys: &'static str,
+    hook: &'static [bool],
+}
+
+/// Report, everything switched, everything heard, how it ended.
+fn walked(abilities: Abilities, person: &Person) -> (Vec<String>, Vec<Do>, Vec<i16>, bool) {
+    let mut walk = Walk::new(RATE, abilities);
+    let (mut said, mut switched, mut ear) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut hook) = (person.keys.chars(), person.hook.iter());
+    let mut phase = 0.0_f32;
+    for period in 0..100 * 120 {
+        while let Some(wish) = walk.poll() {
+            match wish {
+                Do::Say(line) => said.push(line),
+                Do::End(well) => return (said, switched, ear, well),
+                Do::Lamp(..) | Do::Ring(_) => switched.push(wish),
+            }
+        }
+        // Something every half second.
+        if period % 50 == 0 && walk.inside() > 0.0 {
+            match walk.current() {
+                Some(Step::Keys) => {
+                    if let Some(key) = keys.next() {
+                        walk.handle(BoardEvent::KeyDown(key));
+                    }
+                }
+                Some(Step::Hook) => {
+                    if let Some(off) = hook.next() {
+                        walk.handle(BoardEvent::Hook(*off));
+                    }
+                }
+                Some(Step::Speaker | Step::Microphone | Step::Lamps | Step::Bell) | None => {}
+            }
+        }
+        let mut capture = [0_i16; PERIOD];
+        for sample in &mut capture {
+            phase += 0.3;
+            *sample = if person.speaks { (3000.0 * phase.sin()) as i16 } else { 0 };
+        }
+        let mut playback = [0_i16; PERIOD];
+        walk.process(&capture, &mut playback);
+        ear.extend_from_slice(&playback);
+    }
+    panic!("it never ended: {said:?}");
+}
+
+fn desk() -> Abilities {
+    Abilities {
+        keys: "123*".chars().collect(),
+        hook: true,
+        lamps: true,
+        bell: true,
+    }
+}
+
+/// How often the sound crosses zero in a second, halved: its pitch.
+fn pitch(sound: &[i16]) -> f32 {
+    let crossings = sound.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
+    crossings as f32 * RATE as f32 / sound.len() as f32
+}
+
+#[test]
+fn a_whole_board_is_walked_through() {
+    let person = Person {
+        speaks: true,
+        keys: "12*3",
+        hook: &[false, true],
+    };
+    let (said, switched, ear, well) = walked(desk(), &person);
+    assert!(well, "{said:?}");
+    assert_eq!(said.iter().filter(|line| line.contains(" ok: ")).count(), 6, "{said:?}");
+    let lamps: Vec<_> = switched.iter().filter(|wish| matches!(wish, Do::Lamp(_, true))).collect();
+    assert_eq!(lamps.len(), 3);
+    assert_eq!(switched.iter().filter(|wish| **wish == Do::Ring(true)).count(), 2);
+    assert_eq!(switched.last(), Some(&Do::Ring(false)), "the bell is silent in the end");
+    // The speaker's tone after one beep, and the voice given back as it was.
+    assert!((pitch(&ear[8000..16_000]) - 440.0).abs() < 5.0);
+    let voice = &ear[(2.7 + 1.0 + 3.2) as usize * 8000 + 4000..][..8000];
+    assert!(
+        (pitch(voice) - 0.3 * RATE as f32 / std::f32::consts::TAU).abs() < 8.0,
+        "{}",
+        pitch(voice)
+    );
+}
+
+#[test]
+fn what_does_not_work_is_named() {
+    let person = Person {
+        speaks: false,
+        keys: "13",
+        hook: &[false],
+    };
+    let (said, _, ear, well) = walked(desk(), &person);
+    assert!(!well);
+    let failed: Vec<_> = said.iter().filter(|line| line.contains("FAILED")).collect();
+    assert_eq!(failed.len(), 3, "{said:?}");
+    assert!(failed[0].contains("microphone") && failed[0].contains("nothing was heard"));
+    assert!(failed[1].contains("2 *") && failed[2].contains("put down, but never lifted"));
+    // A low tone closes it.
+    let low = ear.len() - ((1.5 + 0.8) * 8000.0) as usize;
+    assert!(
+        (pitch(&ear[low..low + 7000]) - 200.0).abs() < 10.0,
+        "{}",
+        pitch(&ear[low..low + 7000])
+    );
+}
+
+#[test]
+fn what_a_board_has_not_is_passed_over() {
+    let person = Person {
+        speaks: true,
+        keys: "",
+        hook: &[],
+    };
+    let (said, switched, _, well) = walked(Abilities::default(), &person);
+    assert!(well && switched.is_empty());
+    assert_eq!(said.iter().filter(|line| line.ends_with("this board has none")).count(), 4);
+}
+
+#[test]
+fn every_key_has_the_tones_of_a_telephone() {
+    assert_eq!(dtmf('1'), (697.0, 1209.0));
+    assert_eq!(dtmf('#'), (941.0, 1477.0));
+    assert_eq!(dtmf('D'), (941.0, 1633.0));
+}
