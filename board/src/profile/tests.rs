@@ -24,6 +24,26 @@ fn every_profile_we_ship_is_right() {
     assert!(count >= 5, "only {count} profiles");
 }
 
+/// What a person copies out of the page about sound cards is read as it stands.
+#[test]
+fn every_table_of_the_page_about_sound_cards_is_right() {
+    let page = include_str!("../../../docs/hardware/sound-cards.md");
+    let tables: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(tables.len() >= 2);
+    for table in tables {
+        let profile = Profile::parse(Path::new("sound-cards.md"), table).unwrap_or_else(|e| panic!("{e}"));
+        assert!(profile.audio.capture.contains("CARD=") && !profile.audio.mixer.is_empty());
+        for setting in &profile.audio.mixer {
+            let said = setting.volume.is_some() || setting.switch.is_some() || setting.choice.is_some();
+            assert!(said, "{} sets nothing", setting.control);
+        }
+    }
+}
+
 #[test]
 fn the_simulated_board_needs_no_folder() {
     let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
