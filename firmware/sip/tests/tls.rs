@@ -183,7 +183,7 @@ fn ok_with_sdp(request: &Request, contact: &str) -> Vec<u8> {
     let mut ok = Response::reply(request, 200, Some("far"));
     ok.headers.push("Contact", contact);
     ok.headers.push("Content-Type", "application/sdp");
-    ok.body = sdp("192.0.2.9", "").into_bytes();
+    ok.body = sdp("192.0.2.9", "").into_bytes().into();
     ok.to_bytes()
 }
 
