@@ -85,7 +85,7 @@ fn a_whole_board_is_walked_through() {
     assert_eq!(switched.last(), Some(&Do::Ring(false)), "the bell is silent in the end");
     // The speaker's tone after one beep, and the voice given back as it was.
     assert!((pitch(&ear[8000..16_000]) - 440.0).abs() < 5.0);
-    let voice = &ear[(2.7 + 1.0 + 3.2) as usize * 8000 + 4000..][..8000];
+    let voice = &ear[((2.7 + 1.0 + 3.2) * 8000.0) as usize..][..8000];
     assert!(
         (pitch(voice) - 0.3 * RATE as f32 / std::f32::consts::TAU).abs() < 8.0,
         "{}",

@@ -82,7 +82,10 @@ impl About {
                  for a public one"
             ),
             CertificateError::Revoked => format!("the certificate of {server} was revoked; its operator must replace it"),
-            CertificateError::BadSignature => format!("the certificate of {server} is forged or broken: its signature is wrong"),
+            CertificateError::BadSignature => format!(
+                "the certificate of {server} is signed by nobody this phone trusts: it names a CA of that name, but another key signed it; set \
+                 tls.ca to the CA that did, unless somebody stands in between"
+            ),
             CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
                 Some(Refusal::WrongName { found }) => format!(
                     "the certificate of {server} is for {found}, not for {}; its operator must issue it for that SIP domain (no wildcard), \
