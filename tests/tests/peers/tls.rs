@@ -202,7 +202,12 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
         });
         let error = status["lines"][0]["error"].as_str().unwrap();
         println!("{old}: {error}");
-        assert!(error.contains("1.2 or 1.3"), "{error}");
+        // An old server says so by an alert, or just hangs up; either way nothing older is spoken and nobody is registered.
+        assert!(
+            error.contains("1.2 or 1.3") || error.contains("closed the connection during the TLS handshake"),
+            "{error}"
+        );
+        assert_eq!(status["lines"][0]["registered"], false, "{status:#}");
     }
 }
 
@@ -268,7 +273,11 @@ fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
     };
     for old in ["-tls1", "-tls1_1"] {
         let told = connect(&[old]);
-        assert!(told.contains("alert protocol version"), "{old}: {told}");
+        // Which of the two it is depends on the ciphers openssl still offers at that version.
+        assert!(
+            told.contains("alert protocol version") || told.contains("alert handshake failure"),
+            "{old}: {told}"
+        );
     }
     let told = connect(&["-tls1_3"]);
     assert!(told.contains("alert certificate required"), "{told}");
