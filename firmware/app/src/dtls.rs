@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                      control thread                                                     audio thread
-//! Negotiated ─▶ negotiate ─▶ Room::agree ─▶ Association (a socket) ─▶ Handshake (dimpl)
+//! Negotiated ─▶ negotiate ─▶ Room::agree ─▶ Association (a socket) ─▶ Handshake (rtc-dtls)
 //!                              ▲   │              │ certificate = fingerprint?
 //!   DTLS of a media socket ────┘   │              └─▶ Event::Secured ─▶ Control ─▶ Stream (SRTP) ──────────▶ replaces Stream (waiting)
 //!   (sorted by the audio thread)   └─▶ poll_transmit ─▶ the same media socket

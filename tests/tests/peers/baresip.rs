@@ -21,6 +21,18 @@ pub(crate) struct Baresip {
 impl Baresip {
     /// Starts it with one codec (baresip's own notation, `PCMU/8000/1`) and a microphone at that codec's rate.
     pub(crate) fn start(place: &Place, codec: &str, microphone: &Path, sound: &crate::sound::NullSink) -> Self {
+        Self::start_with(place, codec, microphone, sound, "", "")
+    }
+
+    /// [`Baresip::start`] with more parameters of its account (`;mediaenc=dtls_srtp`) and more lines of its configuration.
+    pub(crate) fn start_with(
+        place: &Place,
+        codec: &str,
+        microphone: &Path,
+        sound: &crate::sound::NullSink,
+        account: &str,
+        more: &str,
+    ) -> Self {
         let base = ports();
         let dir = place.join("baresip");
         std::fs::create_dir_all(dir.join("snd")).unwrap();
@@ -36,7 +48,7 @@ impl Baresip {
         let config = format!(
             "sip_listen 127.0.0.1:{base}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source aufile,{}\naudio_player alsa,ear\naudio_alert alsa,ear\n\
              snd_path {}\nmodule_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule alsa.so\nmodule sndfile.so\n\
-             module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
+             {more}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
             base + 10,
             base + 59,
             microphone.display(),
@@ -46,7 +58,7 @@ impl Baresip {
         std::fs::write(dir.join("config"), config).unwrap();
         std::fs::write(
             dir.join("accounts"),
-            format!("<sip:bob@127.0.0.1:{base}>;regint=0;audio_codecs={codec};answermode=auto\n"),
+            format!("<sip:bob@127.0.0.1:{base}>;regint=0;audio_codecs={codec};answermode=auto{account}\n"),
         )
         .unwrap();
         std::fs::write(dir.join("contacts"), "").unwrap();

@@ -24,6 +24,7 @@ mod kamailio;
 mod linphone;
 mod loss_of_peer;
 mod place;
+mod private_baresip;
 mod private_calls;
 mod registrar;
 mod sipp;

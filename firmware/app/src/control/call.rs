@@ -207,8 +207,10 @@ impl CallRecord {
     /// What a person must hear or see of the encryption.
     pub(crate) fn encryption(&self) -> Encryption {
         let missing = self.media.as_ref().is_some_and(|agreed| agreed.missing.is_some());
+        // Encrypted for somebody else than before is not what was expected either.
+        let changed = self.proof.as_ref().is_some_and(|proof| proof.trust == Trust::Changed);
         match self.measured {
-            _ if missing => Encryption::Missing,
+            _ if missing || changed => Encryption::Missing,
             _ if !self.wants_keys() => Encryption::Unwanted,
             Some(media::Encryption::Full(_)) => Encryption::Working,
             // It was agreed on, and packets go in clear: the worst that can be.
@@ -306,6 +308,16 @@ mod tests {
     fn what_is_said_of_encryption_is_what_was_measured() {
         use media::Encryption as Measured;
         let mut call = record();
+        let proof = |trust| {
+            Some(Proof {
+                fingerprint: [0; 32],
+                words: Words::derive(&[1], &[0; 32], &[0; 32]),
+                trust,
+            })
+        };
+        call.proof = proof(Trust::Changed);
+        assert_eq!(call.encryption(), Encryption::Missing, "somebody else's certificate is told");
+        call.proof = proof(Trust::New);
         assert_eq!((call.encryption_word(), call.encryption()), ("none", Encryption::Unwanted));
         // Agreed on, and nothing measured yet: a wish.
         call.media = Some(with_key(None, 2));

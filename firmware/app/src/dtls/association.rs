@@ -30,6 +30,8 @@ const MAX_CANDIDATES: usize = 4;
 const MAX_TRIES: u32 = 16;
 /// How long a handshake may still come to its end after an alert in clear said it will not: anybody can write one.
 const AFTER_ALERT: Duration = Duration::from_secs(2);
+/// A record's first byte where application data is in it.
+const APPLICATION_DATA: u8 = 23;
 /// The level of an alert that ends a connection.
 const FATAL: u8 = 2;
 /// Errors with the announced address until the association is given up: one forged datagram must not end a call.
@@ -301,6 +303,10 @@ impl Association {
             None if self.welcome(bytes) && self.begin(from, Setup::Passive, maker, now) => self.candidates.len() - 1,
             None => return,
         };
+        // Nobody sends application data here; in clear it would end the handshake.
+        if bytes.first() == Some(&APPLICATION_DATA) {
+            return;
+        }
         let candidate = &mut self.candidates[place];
         if let Some((level, what)) = alert_in_clear(bytes) {
             if level == FATAL && candidate.secrets.is_none() {
@@ -396,9 +402,9 @@ impl Association {
         if !announced || candidate.secrets.is_some() {
             return;
         }
-        self.errors += 1;
-        let last = matches!(why, HandshakeError::Dtls(dimpl::Error::Timeout(_)) | HandshakeError::Alert(_));
-        if last || self.errors >= MAX_ERRORS {
+        // Silence has its own deadline: until then it is tried again.
+        self.errors += u32::from(why != HandshakeError::Unanswered);
+        if matches!(why, HandshakeError::Alert(_)) || self.errors >= MAX_ERRORS {
             self.fail(Failure::Handshake { from: candidate.peer, why });
         } else {
             self.begin_active(maker, now);

@@ -1,0 +1,162 @@
+//! Encrypted calls to and from baresip: keys by DTLS-SRTP and by SDES, with the speech compared at both ends.
+
+use std::time::Duration;
+
+use crate::baresip::Baresip;
+use crate::desk::{Desk, Setup};
+use crate::place::Place;
+use crate::sound::{NullSink, Speaker, assert_heard, speech};
+
+/// Long enough for two seconds of undisturbed speech at the end of each recording.
+const TALK: Duration = Duration::from_secs(5);
+
+/// How the call is to be encrypted.
+struct Keying {
+    name: &'static str,
+    /// Our `[privacy]`.
+    ours: &'static str,
+    /// baresip's account.
+    account: &'static str,
+    /// baresip's configuration.
+    config: &'static str,
+    /// What our status says in the end.
+    suite: &'static str,
+}
+
+const DTLS: Keying = Keying {
+    name: "dtls",
+    ours: "[privacy]\nmode = \"required\"\nkeying = [\"dtls\"]\n",
+    account: ";mediaenc=dtls_srtp",
+    config: "module dtls_srtp.so\nrtcp_mux yes\n",
+    suite: "AES_CM_128_HMAC_SHA1_80",
+};
+
+const DTLS_TWO_PORTS: Keying = Keying {
+    name: "dtls-two-ports",
+    config: "module dtls_srtp.so\nrtcp_mux no\n",
+    ..DTLS
+};
+
+const SDES: Keying = Keying {
+    name: "sdes",
+    ours: "[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
+    account: ";mediaenc=srtp-mand",
+    config: "module srtp.so\n",
+    suite: "AES_CM_128_HMAC_SHA1_80",
+};
+
+fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
+    let (ours, theirs, rate, channels) = codec;
+    let place = Place::new(&format!("baresip-{}-{ours}-{from_baresip}", keying.name));
+    let sound = NullSink::start(&place);
+    let alice = speech(&place, Speaker::Alice, 48000, 1);
+    let bob = speech(&place, Speaker::Bob, rate, channels);
+    let mut baresip = Baresip::start_with(&place, theirs, &bob, &sound, keying.account, keying.config);
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            codecs: &format!("{ours:?}").leak()[..],
+            microphone: Some(alice.clone()),
+            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            more: keying.ours.to_owned(),
+            ..Setup::default()
+        },
+    );
+    if from_baresip {
+        baresip.command("dial", &format!("sip:phone@127.0.0.1:{}", desk.sip_port));
+        desk.wait_state("ringing");
+        desk.lift();
+        desk.wait_state("talking");
+    } else {
+        desk.call("1#");
+    }
+    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    desk.wait("encryption seen to work", Duration::from_secs(8), |status| {
+        status["calls"][0]["encryption"] == keying.suite
+    });
+    std::thread::sleep(TALK);
+    let status = desk.status();
+    let call = &status["calls"][0];
+    assert_eq!(call["codec"].as_str(), Some(ours), "{status:#}");
+    assert_eq!(call["encryption"], keying.suite, "{status:#}");
+    let ear = desk.ear_now();
+    desk.hang_up();
+    baresip.wait_event("CALL_CLOSED", Duration::from_secs(5));
+    desk.wait_state("idle");
+    desk.assert_usable();
+    baresip.quit();
+    println!(
+        "{}, {ours}, {}: {} {}",
+        keying.name,
+        if from_baresip { "baresip calls" } else { "we call" },
+        call["rtp"],
+        call["identity"],
+    );
+    assert_heard(&place, "baresip heard us", &alice, &baresip.heard());
+    assert_heard(&place, "we heard baresip", &bob, &ear);
+}
+
+const PCMU: (&str, &str, u32, u32) = ("pcmu", "PCMU/8000/1", 8000, 1);
+const G722: (&str, &str, u32, u32) = ("g722", "G722/16000/1", 16000, 1);
+const OPUS: (&str, &str, u32, u32) = ("opus", "opus/48000/2", 48000, 2);
+
+#[test]
+fn we_call_baresip_by_dtls_pcmu() {
+    call(&DTLS, PCMU, false);
+}
+#[test]
+fn baresip_calls_us_by_dtls_pcmu() {
+    call(&DTLS, PCMU, true);
+}
+#[test]
+fn we_call_baresip_by_dtls_opus() {
+    call(&DTLS, OPUS, false);
+}
+#[test]
+fn baresip_calls_us_by_dtls_g722() {
+    call(&DTLS, G722, true);
+}
+#[test]
+fn we_call_baresip_by_dtls_with_rtcp_on_its_own_port() {
+    call(&DTLS_TWO_PORTS, PCMU, false);
+}
+#[test]
+fn baresip_calls_us_by_dtls_with_rtcp_on_its_own_port() {
+    call(&DTLS_TWO_PORTS, G722, true);
+}
+#[test]
+fn we_call_baresip_by_sdes_pcmu() {
+    call(&SDES, PCMU, false);
+}
+#[test]
+fn baresip_calls_us_by_sdes_opus() {
+    call(&SDES, OPUS, true);
+}
+
+#[test]
+fn baresip_without_encryption_is_not_called_in_clear() {
+    let place = Place::new("baresip-clear-dtls");
+    let sound = NullSink::start(&place);
+    let bob = speech(&place, Speaker::Bob, 8000, 1);
+    let baresip = Baresip::start(&place, PCMU.1, &bob, &sound);
+    let desk = Desk::start(
+        &place,
+        "desk",
+        Setup {
+            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            more: DTLS.ours.to_owned(),
+            ..Setup::default()
+        },
+    );
+    desk.lift();
+    desk.wait_state("dial_tone");
+    desk.press("1#");
+    desk.wait("the call is refused", Duration::from_secs(8), |status| {
+        status["last_call"].is_object() && status["calls"].as_array().is_some_and(Vec::is_empty)
+    });
+    let status = desk.status();
+    assert_eq!(status["last_call"]["rtp"]["sent"], 0, "{status:#}");
+    assert!(status["tone"].is_string(), "{status:#}");
+    desk.assert_usable();
+}
