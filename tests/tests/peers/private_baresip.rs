@@ -19,8 +19,8 @@ struct Keying {
     account: &'static str,
     /// baresip's configuration.
     config: &'static str,
-    /// What our status says in the end.
-    suite: &'static str,
+    /// What our status says in the end: where we call, and where baresip does.
+    suites: [&'static str; 2],
 }
 
 const DTLS: Keying = Keying {
@@ -28,7 +28,8 @@ const DTLS: Keying = Keying {
     ours: "[privacy]\nmode = \"required\"\nkeying = [\"dtls\"]\n",
     account: ";mediaenc=dtls_srtp",
     config: "module dtls_srtp.so\nrtcp_mux yes\n",
-    suite: "AES_CM_128_HMAC_SHA1_80",
+    // All that its OpenSSL is asked for, whoever asks.
+    suites: ["AES_CM_128_HMAC_SHA1_80"; 2],
 };
 
 const DTLS_TWO_PORTS: Keying = Keying {
@@ -42,11 +43,13 @@ const SDES: Keying = Keying {
     ours: "[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
     account: ";mediaenc=srtp-mand",
     config: "module srtp.so\n",
-    suite: "AES_CM_128_HMAC_SHA1_80",
+    // It takes the best it is offered, and offers this one first.
+    suites: ["AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80"],
 };
 
 fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
     let (ours, theirs, rate, channels) = codec;
+    let suite = keying.suites[usize::from(from_baresip)];
     let place = Place::new(&format!("baresip-{}-{ours}-{from_baresip}", keying.name));
     let sound = NullSink::start(&place);
     let alice = speech(&place, Speaker::Alice, 48000, 1);
@@ -73,13 +76,13 @@ fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
     }
     baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
     desk.wait("encryption seen to work", Duration::from_secs(8), |status| {
-        status["calls"][0]["encryption"] == keying.suite
+        status["calls"][0]["encryption"] == suite
     });
     std::thread::sleep(TALK);
     let status = desk.status();
     let call = &status["calls"][0];
     assert_eq!(call["codec"].as_str(), Some(ours), "{status:#}");
-    assert_eq!(call["encryption"], keying.suite, "{status:#}");
+    assert_eq!(call["encryption"], suite, "{status:#}");
     let ear = desk.ear_now();
     desk.hang_up();
     baresip.wait_event("CALL_CLOSED", Duration::from_secs(5));
@@ -128,6 +131,18 @@ fn baresip_calls_us_by_dtls_with_rtcp_on_its_own_port() {
 #[test]
 fn we_call_baresip_by_sdes_pcmu() {
     call(&SDES, PCMU, false);
+}
+#[test]
+fn we_call_baresip_by_sdes_opus() {
+    call(&SDES, OPUS, false);
+}
+#[test]
+fn baresip_calls_us_by_sdes_g722() {
+    call(&SDES, G722, true);
+}
+#[test]
+fn baresip_calls_us_by_dtls_opus() {
+    call(&DTLS, OPUS, true);
 }
 #[test]
 fn baresip_calls_us_by_sdes_opus() {
