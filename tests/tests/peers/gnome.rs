@@ -21,6 +21,13 @@ pub(crate) struct Gnome {
     sound: Vec<Running>,
 }
 
+/// A program that goes before others where that is allowed: its sound has no time to lose, and it asks for none itself.
+fn ahead(program: &str) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "-11", program]);
+    command
+}
+
 impl Gnome {
     /// Starts it as this user of the registrar at this port.
     pub(crate) fn start(place: &Place, user: &str, registrar: u16) -> Self {
@@ -68,12 +75,13 @@ impl Gnome {
             ("GDK_BACKEND", "x11".into()),
             ("GSETTINGS_BACKEND", "keyfile".into()),
             ("NO_AT_BRIDGE", "1".into()),
-            ("G_MESSAGES_DEBUG", "CallsSipOrigin CallsSipMediaPipeline".into()),
+            // Its own names of domains, given one by one, let nothing through.
+            ("G_MESSAGES_DEBUG", "all".into()),
             ("PULSE_SERVER", format!("unix:{}", socket.display())),
             ("PULSE_SINK", "ear".into()),
             ("PULSE_SOURCE", "mouth.monitor".into()),
         ];
-        let mut pulse = Command::new("pulseaudio");
+        let mut pulse = ahead("pulseaudio");
         pulse
             .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
             .arg(dir.join("bench.pa"))
@@ -99,7 +107,7 @@ impl Gnome {
             ),
         )
         .unwrap();
-        let mut session = Command::new("dbus-run-session");
+        let mut session = ahead("dbus-run-session");
         session.args(["--", "bash"]).arg(dir.join("session.sh")).envs(env.iter().cloned());
         let session = Running::start(&mut session, &dir.join("log"));
         let gnome = Self {
@@ -167,11 +175,11 @@ impl Gnome {
         }
     }
 
-    /// Speaks into its microphone, and records its loudspeaker until [`Gnome::heard`].
+    /// Speaks into its microphone, and records its loudspeaker.
     pub(crate) fn speak(&mut self, says: &Path) {
-        let mut play = Command::new("paplay");
+        let mut play = ahead("paplay");
         play.args(["-d", "mouth"]).arg(says).envs(self.env.iter().cloned());
-        let mut record = Command::new("parec");
+        let mut record = ahead("parec");
         record
             .args(["-d", "ear.monitor", "--rate=16000", "--channels=1", "--file-format=wav"])
             .arg(self.dir.join("heard.wav"))
@@ -183,16 +191,24 @@ impl Gnome {
         ];
     }
 
-    /// What its loudspeaker played.
-    pub(crate) fn heard(&mut self) -> PathBuf {
-        for mut process in self.sound.drain(..) {
-            process.terminate(Duration::from_secs(3));
-        }
+    /// What its loudspeaker played so far.
+    pub(crate) fn heard(&self) -> PathBuf {
         self.dir.join("heard.wav")
     }
 
-    /// The `a=crypto` lines it was sent or sent, by its own log.
+    /// What it said itself of sound it could not take in: that is lost before it came to any phone.
+    pub(crate) fn starved(&self) -> Option<String> {
+        let log = self.log();
+        log.lines()
+            .find(|line| line.contains("Can't record audio fast enough"))
+            .map(str::to_owned)
+    }
+
+    /// Ends it.
     pub(crate) fn quit(&mut self) {
+        for mut process in self.sound.drain(..) {
+            process.terminate(Duration::from_secs(3));
+        }
         self.session.terminate(Duration::from_secs(4));
     }
 }

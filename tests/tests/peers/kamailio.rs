@@ -22,8 +22,8 @@ impl Kamailio {
     }
 
     /// With TLS besides, on `tls_port`, by this certificate.
-    pub(crate) fn start_tls(place: &Place, certificate: &Issued) -> Self {
-        Self::start_with(place, "SHA-256", Some(certificate), "127.0.0.1")
+    pub(crate) fn start_tls(place: &Place, algorithm: &str, certificate: &Issued) -> Self {
+        Self::start_with(place, algorithm, Some(certificate), "127.0.0.1")
     }
 
     /// Listening on this address; its domain and realm stay `127.0.0.1`.

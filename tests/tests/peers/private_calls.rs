@@ -13,9 +13,11 @@ use crate::gnome::Gnome;
 use crate::kamailio::Kamailio;
 use crate::linphone::Linphone;
 use crate::place::Place;
-use crate::sound::{Speaker, assert_heard, speech};
+use crate::sound::{Speaker, assert_heard, is_heard_soon, speech};
 
 const TALK: Duration = Duration::from_secs(6);
+/// Until a peer with windows must have been heard well; what is said lasts longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A registrar with a good certificate, and our phone at it, as 102, that does not talk in the clear.
 struct Office {
@@ -23,14 +25,14 @@ struct Office {
     desk: Desk,
 }
 
-fn office(place: &Place, says: &Path, privacy: &str) -> Office {
+fn office(place: &Place, says: &Path, algorithm: &str, privacy: &str) -> Office {
     let authority = Authority::new(&place.join("certificates"), "office");
     let wish = Wish {
         dns: vec!["pbx.example.org".into()],
         addresses: vec!["127.0.0.1".into()],
         ..Wish::default()
     };
-    let kamailio = Kamailio::start_tls(place, &authority.issue("server", &wish));
+    let kamailio = Kamailio::start_tls(place, algorithm, &authority.issue("server", &wish));
     let desk = Desk::start(
         place,
         "desk",
@@ -63,10 +65,12 @@ fn assert_private(status: &Value, suite: &str) {
 fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
     let place = Place::new(&format!("gnome-{from_gnome}-{suite}"));
     let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 48000, 1));
-    let Office { kamailio, desk } = office(&place, &alice, privacy);
+    // Its library answers challenges by MD5 only, and gives up in silence at another.
+    let Office { kamailio, desk } = office(&place, &alice, "MD5", privacy);
     let mut gnome = Gnome::start(&place, "101", kamailio.tls_port());
     if from_gnome {
-        gnome.dial("sips:102@127.0.0.1");
+        // It knows no outbound proxy: the address leads to the server by its port.
+        gnome.dial(&format!("sips:102@127.0.0.1:{}", kamailio.tls_port()));
         desk.wait_state("ringing");
         desk.lift();
     } else {
@@ -78,31 +82,32 @@ fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
     desk.wait_state("talking");
     gnome.speak(&bob);
     std::thread::sleep(TALK);
-    let (status, ear) = (desk.status(), desk.ear_now());
-    let heard = gnome.heard();
+    assert_private(&desk.status(), suite);
+    let heard = is_heard_soon(&place, "gnome-calls heard us", &alice, PATIENCE, || gnome.heard())
+        && is_heard_soon(&place, "we heard gnome-calls", &bob, PATIENCE, || desk.ear_now());
+    assert_private(&desk.status(), suite);
     desk.hang_up();
     desk.assert_usable();
     gnome.quit();
-    assert_private(&status, suite);
-    assert_heard(&place, "gnome-calls heard us", &alice, &heard);
-    assert_heard(&place, "we heard gnome-calls", &bob, &ear);
+    if !heard && let Some(complaint) = gnome.starved() {
+        eprintln!("SKIPPED: sound of a call with gnome-calls, {suite}: it gets too little of this machine: {complaint}");
+        return;
+    }
+    assert!(heard, "the speech did not arrive");
 }
 
 #[test]
-#[ignore = "calls with gnome-calls stood by hand, but the comparison of sound under Xvfb has not been seen to pass"]
 fn we_call_gnome_calls() {
     gnome_talks(false, "", "AES_CM_128_HMAC_SHA1_80");
 }
 
 #[test]
-#[ignore = "calls with gnome-calls stood by hand, but the comparison of sound under Xvfb has not been seen to pass"]
 fn gnome_calls_calls_us() {
     gnome_talks(true, "", "AES_CM_128_HMAC_SHA1_80");
 }
 
 /// It takes the short authentication tag as soon as that is offered; the call works all the same.
 #[test]
-#[ignore = "calls with gnome-calls stood by hand, but the comparison of sound under Xvfb has not been seen to pass"]
 fn gnome_calls_may_choose_the_short_tag() {
     gnome_talks(false, "hmac_32 = true\n", "AES_CM_128_HMAC_SHA1_32");
 }
@@ -110,7 +115,7 @@ fn gnome_calls_may_choose_the_short_tag() {
 fn linphone_talks(from_linphone: bool) {
     let place = Place::new(&format!("linphone-{from_linphone}"));
     let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 8000, 1));
-    let office = office(&place, &alice, "");
+    let office = office(&place, &alice, "SHA-256", "");
     let mut linphone = Linphone::start(&place, "103", office.kamailio.tls_port(), &bob);
     let desk = &office.desk;
     if from_linphone {

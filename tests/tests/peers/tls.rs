@@ -28,7 +28,7 @@ fn trusting(ca: &Path) -> String {
 fn two_phones_call_through_kamailio_over_tls() {
     let place = Place::new("tls-good");
     let authority = Authority::new(&place.join("certificates"), "good");
-    let kamailio = Kamailio::start_tls(&place, &authority.issue("server", &Wish::dns(DOMAIN)));
+    let kamailio = Kamailio::start_tls(&place, "SHA-256", &authority.issue("server", &Wish::dns(DOMAIN)));
     let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 16000, 1));
     let phone = |name: &str, user: &str, says: &Path| {
         Desk::start(
@@ -70,7 +70,7 @@ fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: 
     let place = Place::new(&format!("tls-{name}"));
     let folder = place.join("certificates");
     let authority = Authority::new(&folder, "good");
-    let kamailio = Kamailio::start_tls(&place, &certificate(&authority, &folder));
+    let kamailio = Kamailio::start_tls(&place, "SHA-256", &certificate(&authority, &folder));
     let desk = Desk::start(
         &place,
         "desk",
@@ -215,7 +215,11 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
 fn who_is_not_verified_is_told_all_the_time() {
     let place = Place::new("tls-unverified");
     let folder = place.join("certificates");
-    let kamailio = Kamailio::start_tls(&place, &Authority::new(&folder, "evil").issue("server", &Wish::dns("evil.example")));
+    let kamailio = Kamailio::start_tls(
+        &place,
+        "SHA-256",
+        &Authority::new(&folder, "evil").issue("server", &Wish::dns("evil.example")),
+    );
     let desk = Desk::start(
         &place,
         "desk",
