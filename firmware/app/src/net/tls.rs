@@ -32,7 +32,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::identity::Credentials;
 use clock::Clock;
 use complaint::About;
-use verify::{Anchors, Clients, Servers, Wanted};
+use verify::{Anchors, Clients, Servers, Signatures, Wanted};
 pub(crate) use verify::{Fingerprint, fingerprint};
 
 /// Servers whose settings (and sessions to be resumed) are kept.
@@ -158,19 +158,19 @@ impl Tls {
     }
 
     fn client_config(&mut self, names: &[String], pinned: Option<Fingerprint>) -> Result<ClientConfig, String> {
-        let provider = Arc::clone(&self.provider);
+        let signatures = Signatures(Arc::clone(&self.provider));
         let verifier: Arc<dyn ServerCertVerifier> = match pinned {
             Some(pinned) => Arc::new(Servers {
                 wanted: Wanted::Pinned(pinned),
-                provider,
+                signatures,
             }),
-            None if self.settings.unverified => Arc::new(dangerous::NoVerification(provider)),
+            None if self.settings.unverified => Arc::new(dangerous::NoVerification(signatures)),
             None => Arc::new(Servers {
                 wanted: Wanted::Named {
                     names: names.to_vec(),
                     anchors: self.anchors().map_err(|error| error.to_string())?,
                 },
-                provider,
+                signatures,
             }),
         };
         let builder = ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
@@ -204,7 +204,7 @@ impl Tls {
         };
         let clients = Clients {
             pinned: self.settings.pins.iter().map(|pin| pin.fingerprint).collect(),
-            provider: Arc::clone(&self.provider),
+            signatures: Signatures(Arc::clone(&self.provider)),
         };
         ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
             .with_safe_default_protocol_versions()

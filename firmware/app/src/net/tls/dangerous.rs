@@ -2,20 +2,19 @@
 //! between phone and server reads and changes everything, keys of calls included. It exists for test beds, is written into the
 //! configuration as `tls.verify = false`, and is told in log and status as long as it lasts.
 
-use std::sync::Arc;
-
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+use super::verify::Signatures;
 
 /// What log and status say of it.
 pub(crate) const WARNING: &str =
     "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
 
-/// Believes everybody.
+/// Believes every certificate; that who shows it holds its key is checked all the same.
 #[derive(Debug)]
-pub(crate) struct NoVerification(pub(crate) Arc<CryptoProvider>);
+pub(crate) struct NoVerification(pub(crate) Signatures);
 
 impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
@@ -35,7 +34,7 @@ impl ServerCertVerifier for NoVerification {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        self.0.tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -44,10 +43,10 @@ impl ServerCertVerifier for NoVerification {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        self.0.tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.0.schemes()
     }
 }

@@ -297,6 +297,72 @@ fn two_phones_that_pinned_each_other_believe_each_other_and_nobody_else() {
     assert!(refused.contains("signed by nobody this phone trusts"), "{refused}");
 }
 
+/// Shows a certificate, and signs with another's key.
+#[derive(Debug)]
+struct Thief(Arc<rustls::sign::CertifiedKey>);
+
+impl Thief {
+    fn of(shown: &Credentials, key: &Credentials) -> Self {
+        let (chain, _) = own_of(shown);
+        let key = rustls::crypto::ring::sign::any_supported_type(&own_of(key).1).unwrap();
+        Self(Arc::new(rustls::sign::CertifiedKey::new(chain, key)))
+    }
+}
+
+impl rustls::server::ResolvesServerCert for Thief {
+    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl rustls::client::ResolvesClientCert for Thief {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn who_shows_a_certificate_without_its_key_is_refused_on_either_side() {
+    let (a, b, eve) = (
+        Credentials::make().unwrap(),
+        Credentials::make().unwrap(),
+        Credentials::make().unwrap(),
+    );
+    let unverified = Settings {
+        unverified: true,
+        ..Settings::default()
+    };
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let provider = || Arc::new(rustls::crypto::ring::default_provider());
+        // Eve copied b's certificate off the wire. She answers with it: pinned or not verified at all, that is not enough.
+        let thief = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .unwrap();
+        let thief = Arc::new(thief.with_no_client_auth().with_cert_resolver(Arc::new(Thief::of(&b, &eve))));
+        for settings in [pinned(vec![pin("kitchen", b.fingerprint())]), unverified.clone()] {
+            let refused = visit(&mut Tls::new(settings, Some(a.clone())), &["192.0.2.9"], &thief).unwrap_err();
+            assert!(refused.contains("another key signed it"), "{refused}");
+        }
+        // She calls with it.
+        let mut called = Tls::new(pinned(vec![pin("kitchen", b.fingerprint())]), Some(a.clone()));
+        let caller = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .unwrap();
+        let caller = caller
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(dangerous::NoVerification(Signatures(provider()))))
+            .with_client_cert_resolver(Arc::new(Thief::of(&b, &eve)));
+        let mut client = ClientConnection::new(Arc::new(caller), ServerName::IpAddress(remote().ip().into())).unwrap();
+        let mut server = ServerConnection::new(called.server().unwrap()).unwrap();
+        let about = called.client(&["192.0.2.9".to_owned()], remote()).unwrap().about;
+        let refused = shake(&mut client, &mut server, &about).unwrap_err();
+        assert!(refused.starts_with("server:") && refused.contains("BadSignature"), "{refused}");
+    }
+}
+
 #[test]
 fn a_wrong_clock_is_named_where_a_date_is_the_trouble() {
     let about = |trust| About {
@@ -334,7 +400,7 @@ fn a_provisioned_certificate_is_shown_to_servers_that_ask() {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let clients = Clients {
         pinned: vec![fingerprint(certificate.der())],
-        provider: Arc::clone(&provider),
+        signatures: Signatures(Arc::clone(&provider)),
     };
     let own = authority.issue(&dns(DOMAIN), (2001, 2098));
     let builder = ServerConfig::builder_with_provider(provider)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme};
@@ -65,6 +65,39 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Sha256::digest(certificate).into()
 }
 
+/// Whether who shows a certificate holds its key: the same for servers and clients, and for those nobody vouches for. Whatever else is
+/// believed unseen, this never is.
+#[derive(Debug, Clone)]
+pub(crate) struct Signatures(pub(crate) Arc<CryptoProvider>);
+
+impl Signatures {
+    pub(crate) fn tls12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    pub(crate) fn tls13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    pub(crate) fn schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn algorithms(&self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+        self.0.signature_verification_algorithms.all
+    }
+}
+
 /// Whom to trust.
 #[derive(Debug)]
 pub(crate) struct Anchors {
@@ -86,7 +119,7 @@ pub(crate) enum Wanted {
 #[derive(Debug)]
 pub(crate) struct Servers {
     pub(crate) wanted: Wanted,
-    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) signatures: Signatures,
 }
 
 impl ServerCertVerifier for Servers {
@@ -111,8 +144,7 @@ impl ServerCertVerifier for Servers {
                     in_time(&certificate, now)?;
                 } else {
                     let parsed = ParsedCertificate::try_from(end_entity)?;
-                    let algorithms = self.provider.signature_verification_algorithms.all;
-                    verify_server_cert_signed_by_trust_anchor(&parsed, &anchors.roots, intermediates, now, algorithms)?;
+                    verify_server_cert_signed_by_trust_anchor(&parsed, &anchors.roots, intermediates, now, self.signatures.algorithms())?;
                 }
                 let identities = Identities::of(&certificate);
                 if !identities.cover(names) {
@@ -130,7 +162,7 @@ impl ServerCertVerifier for Servers {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        self.signatures.tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -139,11 +171,11 @@ impl ServerCertVerifier for Servers {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        self.signatures.tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 
@@ -168,7 +200,7 @@ fn in_time(certificate: &x509_parser::prelude::X509Certificate<'_>, now: UnixTim
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) pinned: Vec<Fingerprint>,
-    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) signatures: Signatures,
 }
 
 impl ClientCertVerifier for Clients {
@@ -199,7 +231,7 @@ impl ClientCertVerifier for Clients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        self.signatures.tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -208,10 +240,10 @@ impl ClientCertVerifier for Clients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        self.signatures.tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
