@@ -75,11 +75,12 @@ fn check(file: &PathBuf) -> Result<ExitCode, String> {
     let name = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
     // On a phone, what was moved off the card is known; elsewhere its absence is an error like any other.
-    let bytes = crate::secrets::restore(bytes, &crate::provision::state_dir_of(file));
+    let state_dir = crate::provision::state_dir_of(file);
+    let bytes = crate::secrets::restore(bytes, &state_dir);
     match config::load_bytes(&bytes, &name) {
         Ok(_) => {
             let beside = file.parent().unwrap_or(Path::new("."));
-            if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside) {
+            if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside, &state_dir) {
                 let _ = writeln!(std::io::stderr().lock(), "{missing}");
                 return Ok(ExitCode::FAILURE);
             }

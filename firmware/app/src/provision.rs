@@ -178,7 +178,7 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
         && let Some(missing) = found
             .card
             .as_deref()
-            .and_then(|bytes| crate::secrets::missing_files(bytes, &found.name, beside))
+            .and_then(|bytes| crate::secrets::missing_files(bytes, &found.name, beside, &config.control.state_dir))
     {
         errors = Some(Errors(
             errors
@@ -200,6 +200,12 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
                 "{}: {error}; its passwords stay where they are (security.move_secrets)",
                 found.name
             )),
+        }
+        let state_dir = config.control.state_dir.clone();
+        match crate::secrets::move_key(&mut config.tls, beside, &state_dir) {
+            Ok(true) => complain(&format!("the private key tls.key names is in {} now", state_dir.display())),
+            Ok(false) => {}
+            Err(error) => complain(&format!("tls.key: {error}; the key stays where it is (security.move_secrets)")),
         }
     }
     Ok(Provisioned {
@@ -245,7 +251,7 @@ pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
 
 /// What the machine itself says, whatever the texts do.
 fn settle(config: &mut Config, state_dir: PathBuf, beside: &Path, places: &Places) {
-    crate::secrets::resolve(config, beside);
+    crate::secrets::resolve(config, beside, &state_dir);
     config.control.state_dir = state_dir;
     if let Some(profile) = &places.board {
         config.board.profile.clone_from(profile);

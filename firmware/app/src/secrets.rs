@@ -3,6 +3,7 @@
 //! ```text
 //! card/offhook.toml ─▶ restore (state_dir/secrets.toml) ─▶ the text the phone runs by
 //! security.move_secrets ─▶ move_off: secrets.toml first, then the card's file: whole, each of them, through a power cut
+//!                        └▶ move_key: the file of tls.key into state_dir, then off the card; resolve finds it in either place
 //! guard: files with secrets that others could read are closed, and that is told
 //! missing_files: what the configuration names and is not there, with its line and column
 //! ```
@@ -56,6 +57,37 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Where a key that lay at this path is kept when it was moved off the card.
+fn moved(path: &Path, state_dir: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    state_dir.join(format!("moved-{name}"))
+}
+
+/// Moves the private key `tls.key` names into the state directory; whether there was one to move. Only what lies beside the
+/// configuration is moved: what the owner put elsewhere is no card's. It is whole in its new place before it goes from the old one: a
+/// power cut between the two leaves it in both, and the next start does it again.
+pub(crate) fn move_key(tls: &mut config::schema::Tls, beside: &Path, state_dir: &Path) -> io::Result<bool> {
+    let Some(key) = tls.key.clone() else { return Ok(false) };
+    let Ok(name) = key.strip_prefix(beside) else { return Ok(false) };
+    let there = moved(&key, state_dir);
+    if key == there {
+        return Ok(false);
+    }
+    if fs::metadata(&key)?.len() > MAX_BYTES {
+        return Err(io::Error::other(format!("{}: too long for a key", key.display())));
+    }
+    let content = zeroize::Zeroizing::new(fs::read(&key)?);
+    crate::setup::keep_safely(&there, &content)?;
+    let folder = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+    crate::driver::remove_from_card(folder, &name.to_string_lossy())?;
+    // Certificate and key may lie in one file.
+    if tls.certificate.as_ref() == Some(&key) {
+        tls.certificate = Some(there.clone());
+    }
+    tls.key = Some(there);
+    Ok(true)
+}
+
 /// Closes the files of secrets that others could read, and says which those were. What cannot be closed is told, too.
 pub(crate) fn guard(state_dir: &Path, more: &[PathBuf]) -> Vec<String> {
     let own = [FILE, crate::provision::LAST_GOOD, crate::provision::NETWORK, crate::identity::FILE].map(|name| state_dir.join(name));
@@ -95,11 +127,11 @@ fn is_closed(mode: u32) -> bool {
 }
 
 /// The files a configuration names that are not there or cannot be read, as errors with their places.
-pub(crate) fn missing_files(bytes: &[u8], name: &str, beside: &Path) -> Option<Errors> {
+pub(crate) fn missing_files(bytes: &[u8], name: &str, beside: &Path, state_dir: &Path) -> Option<Errors> {
     let text = std::str::from_utf8(bytes).ok()?;
     let missing = secrets::files(text).into_iter().filter_map(|named| {
         let path = beside.join(&named.path);
-        let problem = fs::File::open(&path).err()?;
+        let problem = fs::File::open(in_either(&named.key, path.clone(), state_dir)).err()?;
         Some(Error {
             file: name.to_owned(),
             line: named.line,
@@ -112,13 +144,27 @@ pub(crate) fn missing_files(bytes: &[u8], name: &str, beside: &Path) -> Option<E
     (!missing.is_empty()).then_some(Errors(missing))
 }
 
-/// Paths that are not absolute lie beside the file that names them.
-pub(crate) fn resolve(config: &mut config::Config, beside: &Path) {
-    for path in [&mut config.tls.ca, &mut config.tls.certificate, &mut config.tls.key]
-        .into_iter()
-        .flatten()
-    {
-        *path = beside.join(&*path);
+/// A file of this key where it was put, or where it was moved to. One that was put anew counts.
+fn in_either(key: &str, path: PathBuf, state_dir: &Path) -> PathBuf {
+    let there = moved(&path, state_dir);
+    if matches!(key, "tls.certificate" | "tls.key") && !path.exists() && there.exists() {
+        there
+    } else {
+        path
+    }
+}
+
+/// Paths that are not absolute lie beside the file that names them, unless they were moved off the card.
+pub(crate) fn resolve(config: &mut config::Config, beside: &Path, state_dir: &Path) {
+    let tls = &mut config.tls;
+    for (key, path) in [
+        ("tls.ca", &mut tls.ca),
+        ("tls.certificate", &mut tls.certificate),
+        ("tls.key", &mut tls.key),
+    ] {
+        if let Some(path) = path {
+            *path = in_either(key, beside.join(&*path), state_dir);
+        }
     }
 }
 
@@ -178,6 +224,63 @@ mod tests {
     }
 
     #[test]
+    fn the_key_file_leaves_the_card_and_is_found_where_it_went() {
+        let (file, state) = folders("key");
+        let card = file.parent().unwrap();
+        let text = "[tls]\ncertificate = \"phone.pem\"\nkey = \"phone.key\"\n";
+        let load = |text: &str| {
+            let mut config = config::load(text, "f").unwrap();
+            resolve(&mut config, card, &state);
+            config.tls
+        };
+        let missing = |text: &str| missing_files(text.as_bytes(), "f", card, &state).map(|errors| errors.to_string());
+        fs::write(card.join("phone.pem"), "certificate").unwrap();
+        fs::write(card.join("phone.key"), "first").unwrap();
+        let mut tls = load(text);
+        assert!(move_key(&mut tls, card, &state).unwrap());
+        let there = state.join("moved-phone.key");
+        assert_eq!(
+            (tls.key.as_ref(), tls.certificate.as_ref()),
+            (Some(&there), Some(&card.join("phone.pem")))
+        );
+        assert_eq!(fs::metadata(&there).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(
+            !card.join("phone.key").exists() && card.join("phone.pem").exists(),
+            "only the key is secret"
+        );
+        // The next start: the file still says where it was, and that is no error.
+        let mut tls = load(text);
+        assert_eq!((tls.key.as_ref(), missing(text)), (Some(&there), None));
+        assert!(!move_key(&mut tls, card, &state).unwrap(), "once is enough");
+        // A new key on the card takes the old one's place; so does one that a power cut left in both.
+        fs::write(card.join("phone.key"), "second").unwrap();
+        let mut tls = load(text);
+        assert_eq!(tls.key, Some(card.join("phone.key")));
+        assert!(move_key(&mut tls, card, &state).unwrap());
+        assert_eq!(fs::read_to_string(&there).unwrap(), "second");
+        // Where it cannot be kept it stays, and works from there.
+        fs::create_dir(state.join("moved-third.new")).unwrap();
+        fs::write(card.join("third.key"), "third").unwrap();
+        let third = text.replace("phone.key", "third.key");
+        assert!(move_key(&mut load(&third), card, &state).is_err());
+        assert_eq!(load(&third).key, Some(card.join("third.key")));
+        // One file for both; and one that is nowhere.
+        fs::write(card.join("both.pem"), "both").unwrap();
+        let mut tls = load("[tls]\ncertificate = \"both.pem\"\nkey = \"both.pem\"\n");
+        assert!(move_key(&mut tls, card, &state).unwrap());
+        assert_eq!(
+            (&tls.certificate, &tls.key),
+            (&Some(state.join("moved-both.pem")), &Some(state.join("moved-both.pem")))
+        );
+        assert!(missing(&text.replace("phone.key", "none.key")).unwrap().contains("none.key"));
+        // What lies elsewhere is no card's.
+        let elsewhere = state.join("elsewhere.key");
+        fs::write(&elsewhere, "elsewhere").unwrap();
+        let mut tls = load(&format!("[tls]\ncertificate = \"phone.pem\"\nkey = {elsewhere:?}\n"));
+        assert!(!move_key(&mut tls, card, &state).unwrap() && elsewhere.exists());
+    }
+
+    #[test]
     fn open_files_are_closed_and_told() {
         let (file, state) = folders("modes");
         let path = state.join(FILE);
@@ -196,18 +299,18 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_an_error_with_its_place() {
-        let (file, _) = folders("missing");
+        let (file, state) = folders("missing");
         let beside = file.parent().unwrap();
         let text = "[tls]\nca = \"ca.pem\"\n";
-        let errors = missing_files(text.as_bytes(), "offhook.toml", beside).unwrap().to_string();
+        let errors = missing_files(text.as_bytes(), "offhook.toml", beside, &state).unwrap().to_string();
         assert!(
             errors.starts_with("offhook.toml:2:6: `tls.ca`: ") && errors.contains("; put the file there"),
             "{errors}"
         );
         fs::write(beside.join("ca.pem"), "").unwrap();
-        assert_eq!(missing_files(text.as_bytes(), "offhook.toml", beside), None);
+        assert_eq!(missing_files(text.as_bytes(), "offhook.toml", beside, &state), None);
         let mut config = config::load(text, "f").unwrap();
-        resolve(&mut config, beside);
+        resolve(&mut config, beside, &state);
         assert_eq!(config.tls.ca, Some(beside.join("ca.pem")));
     }
 }

@@ -431,7 +431,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Security, "move_secrets", Kind::Bool, Absent::Default("false"), "true",
         |c, v| c.security.move_secrets = v.bool(),
         "`true`: at the next start the passwords in this file are moved into the phone's own folder, where only the phone reads them, and \
-         stand here as \"@moved\". Write a new password over that to change it."),
+         stand here as \"@moved\". Write a new password over that to change it. The private key `tls.key` names moves with them: its file \
+         goes from the card, and a new one put in its place is taken."),
 
     key(Section::Board, "profile", Kind::Folder, Absent::Default("\"sim\""), "\"rpi-zero2w\"",
         |c, v| c.board.profile = v.text(),
