@@ -15,6 +15,9 @@ mod association;
 #[cfg(test)]
 mod association_tests;
 mod handshake;
+#[cfg(test)]
+mod hostile_tests;
+mod sieve;
 mod words;
 
 use std::net::SocketAddr;

@@ -154,6 +154,17 @@ impl Credentials {
     }
 }
 
+#[cfg(test)]
+impl Credentials {
+    /// This certificate, in the hands of somebody who has another's key only.
+    pub(crate) fn with_key_of(&self, thief: &Self) -> Self {
+        Self {
+            certificate: self.certificate.clone(),
+            key: thief.key.clone(),
+        }
+    }
+}
+
 /// Bytes in upper-case hexadecimal with colons between them.
 pub fn colons(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);

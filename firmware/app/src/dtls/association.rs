@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use sip::privacy::{Fingerprint, HashName, Setup};
 
 use super::handshake::{Handshake, HandshakeError, LONGEST, Maker, Secrets};
+use super::sieve;
 use crate::identity::colons;
 
 /// Handshakes side by side on one socket.
@@ -30,10 +31,6 @@ const MAX_CANDIDATES: usize = 4;
 const MAX_TRIES: u32 = 16;
 /// How long a handshake may still come to its end after an alert in clear said it will not: anybody can write one.
 const AFTER_ALERT: Duration = Duration::from_secs(2);
-/// A record's first byte where application data is in it.
-const APPLICATION_DATA: u8 = 23;
-/// The level of an alert that ends a connection.
-const FATAL: u8 = 2;
 /// Errors with the announced address until the association is given up: one forged datagram must not end a call.
 const MAX_ERRORS: u32 = 3;
 
@@ -142,15 +139,6 @@ fn is_client_hello(datagram: &[u8]) -> bool {
     const RECORD: usize = 13;
     const HELLO: usize = 12 + 2 + 32;
     matches!(datagram, [22, 254, _, 0, 0, ..]) && datagram.len() >= RECORD + HELLO && datagram[RECORD] == 1
-}
-
-/// An alert that is not encrypted: its level (2 is fatal) and what it says.
-fn alert_in_clear(datagram: &[u8]) -> Option<(u8, u8)> {
-    const RECORD: usize = 13;
-    matches!(datagram, [21, 254, _, 0, 0, ..]).then(|| match datagram.get(RECORD..) {
-        Some([level, what, ..]) => (*level, *what),
-        Some(_) | None => (0, 0),
-    })
 }
 
 /// RFC 8122 section 5: of every hash the peer used, one fingerprint must be the certificate's. None at all matches nothing.
@@ -303,16 +291,12 @@ impl Association {
             None if self.welcome(bytes) && self.begin(from, Setup::Passive, maker, now) => self.candidates.len() - 1,
             None => return,
         };
-        // Nobody sends application data here; in clear it would end the handshake.
-        if bytes.first() == Some(&APPLICATION_DATA) {
-            return;
-        }
         let candidate = &mut self.candidates[place];
-        if let Some((level, what)) = alert_in_clear(bytes) {
-            if level == FATAL && candidate.secrets.is_none() {
-                candidate.alert.get_or_insert((now + AFTER_ALERT, what));
-            }
-            return;
+        // Anybody can write one: the library does not see it, and it is believed after a while only.
+        if candidate.secrets.is_none()
+            && let Some(what) = sieve::fatal_alert_in_clear(bytes)
+        {
+            candidate.alert.get_or_insert((now + AFTER_ALERT, what));
         }
         let mut out = VecDeque::new();
         let outcome = candidate.handshake.handle_datagram(bytes, now, &mut out);

@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 use sip::privacy::Setup;
 use zeroize::Zeroizing;
 
+use super::sieve::{Sieve, TooMuch};
 use super::words::Words;
 use crate::identity::Credentials;
 
@@ -38,8 +39,6 @@ const RETRANSMISSION: Duration = Duration::from_millis(500);
 pub(crate) const LONGEST: Duration = Duration::from_secs(15);
 /// Largest datagram sent: fits every tunnel of an IPv6 path.
 const LARGEST_SENT: usize = 1200;
-/// Datagrams of the peer taken in until a handshake is complete. A flight of 16 kB, lost and repeated, has fewer.
-const MOST_TAKEN: u32 = 200;
 /// Who the peer is to the endpoint, which knows one only.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
@@ -152,7 +151,7 @@ pub(crate) struct Handshake {
     certificate: Option<Vec<u8>>,
     connected: bool,
     complete: bool,
-    taken: u32,
+    sieve: Sieve,
 }
 
 impl Handshake {
@@ -173,7 +172,7 @@ impl Handshake {
             certificate: None,
             connected: false,
             complete: false,
-            taken: 0,
+            sieve: Sieve::handshake(),
         };
         handshake.drain(out);
         Ok(handshake)
@@ -181,18 +180,22 @@ impl Handshake {
 
     /// A datagram of the peer. An error ends the handshake.
     pub(crate) fn handle_datagram(&mut self, bytes: &[u8], now: Instant, out: &mut VecDeque<Vec<u8>>) -> Result<(), HandshakeError> {
-        if !self.complete {
-            self.taken += 1;
-            if self.taken > MOST_TAKEN {
-                return Err(HandshakeError::Dtls("too many datagrams".into()));
-            }
-        }
-        let events = self.endpoint.read(now, PEER, None, BytesMut::from(bytes));
+        let bytes = match self.sieve.pass(bytes) {
+            Ok(bytes) if bytes.is_empty() => return Ok(()),
+            Ok(bytes) => bytes,
+            // The far end repeats itself for ever, or somebody does in its name: the keys are not touched by that.
+            Err(TooMuch) if self.complete => return Ok(()),
+            Err(TooMuch) => return Err(HandshakeError::Dtls("it sends more than any handshake needs".into())),
+        };
+        let events = self.endpoint.read(now, PEER, None, BytesMut::from(&bytes[..]));
         self.drain(out);
         // Application data is nobody's here, and a close_notify ends no call: signalling does.
         if events?.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
             self.connected = true;
             self.complete = true;
+            self.sieve = Sieve::afterwards();
+            // What was shown before could have been replaced since; what is proved now is this one.
+            self.certificate = self.shown();
         }
         Ok(())
     }
@@ -255,11 +258,13 @@ impl Handshake {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             out.push_back(transmit.message.to_vec());
         }
-        if self.certificate.is_none()
-            && let Some(state) = self.endpoint.get_connection_state(PEER)
-        {
-            self.certificate = state.peer_certificates.first().cloned();
+        if self.certificate.is_none() {
+            self.certificate = self.shown();
         }
+    }
+
+    fn shown(&self) -> Option<Vec<u8>> {
+        self.endpoint.get_connection_state(PEER)?.peer_certificates.first().cloned()
     }
 }
 
