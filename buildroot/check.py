@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Validates the external tree against a Buildroot tree:   check.py BUILDROOT_TREE
+"""Validates the external tree against a Buildroot tree:   check.py BUILDROOT_TREE [KERNEL_TREE]
 
 For each defconfig: it is the one configs.sh makes; every symbol of it exists in the tree; every line of it survives into .config (kconfig
 drops what does not exist or whose dependencies are not met, without a word); every fragment and script it names is there; every download the
-configuration needs has its hash in a .hash file. Exit code 1 and one line each for what is wrong."""
+configuration needs has its hash in a .hash file. With a kernel's sources (any Linux from 6.1 on) at hand: every line of a board's kernel
+fragments survives into its .config as well. Exit code 1 and one line each for what is wrong."""
 import glob, json, os, re, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROBLEMS = []
+# Only Raspberry Pi's own kernel has these.
+DOWNSTREAM = {"CONFIG_USB_DWCOTG"}
 
 
 def wrong(what):
@@ -101,6 +104,38 @@ def check(tree, defconfig, known, hashes, work):
     print(f"{name}: {len(wanted)} lines, {fragments} files, {downloads} downloads checked")
 
 
+def kernel(tree, board, work):
+    """The fragments of a board, merged as Buildroot merges them, into arm64's own configuration."""
+    out = os.path.join(work, f"linux-{board}")
+    os.mkdir(out)
+    fragments = [os.path.join(HERE, "board/offhook/linux.fragment"), os.path.join(HERE, "../board/profiles", board, "linux.fragment")]
+
+    def configure(target):
+        done = subprocess.run(["make", "-s", "-C", tree, f"O={out}", "ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-", target], capture_output=True, text=True)
+        if done.returncode:
+            wrong(f"{board}: the kernel's {target} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.returncode == 0
+
+    if not configure("defconfig"):
+        return
+    with open(os.path.join(out, ".config"), "a") as config:
+        for fragment in fragments:
+            config.write("\n" + open(fragment).read())
+    if not configure("olddefconfig"):
+        return
+    survived, elsewhere = 0, 0
+    held = set(open(os.path.join(out, ".config")).read().split("\n"))
+    for fragment in fragments:
+        for line in lines(fragment):
+            if symbol(line) in DOWNSTREAM:
+                elsewhere += 1
+            elif line in held:
+                survived += 1
+            else:
+                wrong(f"{board}: did not survive: {line}   ({os.path.relpath(fragment, HERE)})")
+    print(f"{board}: {survived} lines of kernel fragments survive, {elsewhere} are for Raspberry Pi's own kernel only")
+
+
 def main():
     tree = sys.argv[1] if len(sys.argv) > 1 else ""
     if not tree:
@@ -125,6 +160,9 @@ def main():
             if os.path.exists(made_path) and open(made_path).read() != open(defconfig).read():
                 wrong(f"{os.path.basename(defconfig)} is not what its parts make: run make -C buildroot configs")
             check(os.path.abspath(tree), defconfig, known, hashes, work)
+        if len(sys.argv) > 2 and sys.argv[2]:
+            for profile in sorted(glob.glob(os.path.join(HERE, "../board/profiles/*/linux.fragment"))):
+                kernel(os.path.abspath(sys.argv[2]), os.path.basename(os.path.dirname(profile)), work)
     return 1 if PROBLEMS else 0
 
 

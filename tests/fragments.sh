@@ -1,0 +1,23 @@
+#!/bin/sh
+# The check that fails a build when a line of a kernel or busybox fragment did not reach .config, on every fragment there is: whole it passes;
+# missing, off, a module or another value, every line is named.
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd)
+survived=$root/buildroot/board/offhook/survived
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+bad=0 tried=0
+wrong() { echo "FAIL: $*"; bad=1; }
+for fragment in "$root"/buildroot/board/offhook/*.fragment "$root"/board/profiles/*/linux.fragment; do
+  grep '^CONFIG_' "$fragment" >"$work/lines"
+  sed 's/^\(CONFIG_[A-Z0-9_]*\)=n$/# \1 is not set/' "$fragment" >"$work/config"
+  "$survived" "$fragment" "$work/config" whole 2>"$work/said" || wrong "$fragment does not survive as it is: $(cat "$work/said")"
+  for spoil in '/^CONFIG_/d' 's/^\(CONFIG_[A-Z0-9_]*\)=.*/# \1 is not set/' 's/^\(CONFIG_.*\)=y$/\1=m/; t; /^CONFIG_/d' 's/^CONFIG_.*/&2/'; do
+    sed "$spoil" "$fragment" >"$work/config"
+    if "$survived" "$fragment" "$work/config" spoilt 2>"$work/said"; then wrong "$fragment: nobody missed anything after $spoil"; fi
+    sed 's/^spoilt: did not survive: \([^ ]*\) .*/\1/' "$work/said" | cmp -s - "$work/lines" || wrong "$fragment after $spoil: $(cat "$work/said")"
+  done
+  tried=$((tried + $(wc -l <"$work/lines")))
+done
+[ $tried -gt 50 ] || wrong "only $tried lines were tried"
+echo "$tried lines of fragments tried"
+exit $bad
