@@ -1,9 +1,10 @@
-//! `offhook selftest`: a walk by ear through speaker, microphone, keys, hook, lamps and bell. The walk itself is clocked by the sound it makes,
-//! so that it runs as well in a test as on a board.
+//! `offhook selftest`: a walk by ear through speaker, microphone, keys, hook, lamps, bell and network. The walk itself is clocked by the sound
+//! it makes, so that it runs as well in a test as on a board.
 //!
 //! ```text
 //! capture ─▶ Walk::process ─▶ playback          as many beeps as the step's number, then what the step does
-//! BoardEvent ─▶ Walk::handle                    Walk::poll ─▶ lamps, bell, lines of the report, the end
+//! BoardEvent ─▶ Walk::handle                    Walk::poll ─▶ lamps, bell, a look at the network, lines of the report, the end
+//! address, or why there is none ─▶ Walk::network
 //! ```
 //!
 //! What a board has not is told and passed over. At the end three rising tones say that all is well; a low one, and the number of the step,
@@ -23,6 +24,8 @@ const AMPLITUDE: f32 = 5000.0;
 const QUIET: f64 = 33.0;
 /// Seconds a person has for all keys, and for the hook.
 const PATIENCE: (f32, f32) = (60.0, 30.0);
+/// Seconds a network has to come up: the self-test may have begun with the power.
+const NETWORK: f32 = 20.0;
 /// Seconds heard and played back.
 const LISTENS: f32 = 3.0;
 
@@ -35,10 +38,19 @@ pub(crate) enum Step {
     Hook,
     Lamps,
     Bell,
+    Network,
 }
 
 impl Step {
-    const ALL: [Self; 6] = [Self::Speaker, Self::Microphone, Self::Keys, Self::Hook, Self::Lamps, Self::Bell];
+    const ALL: [Self; 7] = [
+        Self::Speaker,
+        Self::Microphone,
+        Self::Keys,
+        Self::Hook,
+        Self::Lamps,
+        Self::Bell,
+        Self::Network,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -48,6 +60,7 @@ impl Step {
             Self::Hook => "hook",
             Self::Lamps => "lamps",
             Self::Bell => "bell",
+            Self::Network => "network",
         }
     }
 
@@ -72,6 +85,8 @@ pub(crate) struct Abilities {
 pub(crate) enum Do {
     Lamp(LampName, bool),
     Ring(bool),
+    /// Look whether there is a network, and tell [`Walk::network`].
+    LookAtNetwork,
     /// A line of the report.
     Say(String),
     /// It is over: whether all was well.
@@ -93,6 +108,8 @@ pub(crate) struct Walk {
     /// The key that sounds, and until which frame.
     sounding: Option<(char, usize)>,
     hook_seen: (bool, bool),
+    /// The network's answer, and at which frame it came.
+    network: Option<(Result<String, String>, usize)>,
     /// What was switched in this step already.
     switched: usize,
     first_failed: Option<Step>,
@@ -110,6 +127,7 @@ impl Walk {
             heard: Vec::new(),
             sounding: None,
             hook_seen: (false, false),
+            network: None,
             switched: 0,
             first_failed: None,
             out: VecDeque::new(),
@@ -133,6 +151,13 @@ impl Walk {
                 }
             }
             (_, _) => {}
+        }
+    }
+
+    /// What a look at the network found: an address, or why there is none.
+    pub(crate) fn network(&mut self, found: Result<String, String>) {
+        if self.current() == Some(Step::Network) && !matches!(self.network, Some((Ok(_), _))) {
+            self.network = Some((found, self.frame));
         }
     }
 
@@ -184,6 +209,11 @@ impl Walk {
                     let (row, column) = dtmf(key);
                     self.tone(row, column)
                 }
+                Some(_) | None => 0,
+            },
+            // A high tone: there is a network.
+            Step::Network => match &self.network {
+                Some((Ok(_), since)) if (self.frame - since) as f32 <= 0.6 * self.rate => self.tone(880.0, 0.0),
                 Some(_) | None => 0,
             },
             Step::Speaker | Step::Microphone | Step::Hook | Step::Lamps | Step::Bell => 0,
@@ -264,6 +294,7 @@ impl Walk {
             }
             Step::Lamps => self.light(inside),
             Step::Bell => self.ring(inside),
+            Step::Network => self.connect(inside),
             Step::Speaker | Step::Microphone | Step::Keys | Step::Hook => {}
         }
     }
@@ -294,6 +325,28 @@ impl Walk {
         }
     }
 
+    /// A look each second until there is an address, which then sounds.
+    fn connect(&mut self, inside: f32) {
+        match &self.network {
+            Some((Ok(address), since)) => {
+                if (self.frame - since) as f32 > 0.8 * self.rate {
+                    let outcome = Ok(address.clone());
+                    self.next(&outcome);
+                }
+            }
+            Some((Err(why), _)) if inside > NETWORK => {
+                let outcome = Err(why.clone());
+                self.next(&outcome);
+            }
+            Some((Err(_), _)) | None => {
+                if self.switched as f32 <= inside {
+                    self.out.push_back(Do::LookAtNetwork);
+                    self.switched += 1;
+                }
+            }
+        }
+    }
+
     /// The step is over.
     fn next(&mut self, outcome: &Result<String, String>) {
         if let Some(step) = self.current() {
@@ -316,7 +369,7 @@ impl Walk {
         (self.frame, self.switched) = (0, 0);
         while let Some(step) = self.current() {
             let there = match step {
-                Step::Speaker | Step::Microphone => true,
+                Step::Speaker | Step::Microphone | Step::Network => true,
                 Step::Keys => !self.abilities.keys.is_empty(),
                 Step::Hook => self.abilities.hook,
                 Step::Lamps => self.abilities.lamps,
@@ -330,6 +383,7 @@ impl Walk {
                     Step::Hook => "put the handset down and lift it again",
                     Step::Lamps => "look: line, in use, messages",
                     Step::Bell => "listen: the bell",
+                    Step::Network => "a high tone says that the phone has an address",
                 };
                 self.out.push_back(Do::Say(format!("{} {:<10} {asks}", step.number(), step.name())));
                 return;

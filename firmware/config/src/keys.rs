@@ -520,7 +520,7 @@ pub(crate) const KEYS: &[Key] = &[
 
     key(Section::Codes, "self_test", Kind::Word(Word::Code), Absent::Default("\"*98\""), "\"*980\"",
         |c, v| c.codes.self_test = order(v),
-        "Self-test: speaker, microphone, keys, hook, lamps and bell, by ear."),
+        "Self-test: speaker, microphone, keys, hook, lamps, bell and network, by ear."),
     key(Section::Codes, "bundle", Kind::Word(Word::Code), Absent::Default("\"*97\""), "\"*970\"",
         |c, v| c.codes.bundle = order(v),
         "Support bundle: logs, status and settings without secrets, written to the card."),

@@ -55,7 +55,7 @@ pub enum LampState {
 /// What keys can order besides a call (`[codes]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// Walk through speaker, microphone, keys, hook, lamps and bell.
+    /// Walk through speaker, microphone, keys, hook, lamps, bell and network.
     SelfTest,
     /// Write the support bundle.
     Bundle,

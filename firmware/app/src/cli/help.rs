@@ -57,7 +57,7 @@ pub(crate) const COMMANDS: &[Page] = &[
     Page {
         name: "selftest",
         usage: "offhook selftest [--config FILE | --card DIR] [--board PROFILE]",
-        summary: "a walk by ear through speaker, microphone, keys, hook, lamps and bell",
+        summary: "a walk by ear through speaker, microphone, keys, hook, lamps, bell and network",
         details: "As many beeps as the number of the step, then the step. Also by holding # at power-up, or by star code (*98). Stop a\n\
                   running phone first: it holds the card. Exit code 0: all is well, as far as the phone can tell. 1: it is not.",
         example: "offhook selftest --board sim",

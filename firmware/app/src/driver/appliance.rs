@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::ifaddrs::getifaddrs;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use phone::Order;
@@ -77,7 +76,7 @@ impl Keeper {
             let end = (0..=MOST_IMAGE).rev().find(|end| self.image.is_char_boundary(*end)).unwrap_or(0);
             self.image.truncate(end);
         }
-        self.addresses = addresses();
+        self.addresses = crate::net::local::all();
     }
 }
 
@@ -230,28 +229,6 @@ fn with_writable<T>(card: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Re
         remount(MsFlags::MS_RDONLY | CARD_FLAGS)?;
     }
     done
-}
-
-/// Each interface that is up, with its addresses; not the loopback, no link-local IPv6.
-fn addresses() -> Vec<String> {
-    use nix::net::if_::InterfaceFlags;
-    let Ok(all) = getifaddrs() else { return Vec::new() };
-    let mut found: Vec<String> = all
-        .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-                (Some(v4), _) => v4.ip().to_string(),
-                (_, Some(v6)) if !v6.ip().is_unicast_link_local() => v6.ip().to_string(),
-                (_, _) => return None,
-            };
-            Some(format!("{} {ip}", interface.interface_name))
-        })
-        .collect();
-    found.sort();
-    found.dedup();
-    found.truncate(16);
-    found
 }
 
 #[cfg(test)]

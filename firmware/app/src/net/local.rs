@@ -1,4 +1,4 @@
-//! Which of our addresses others reach us by, where the configuration says "all of them".
+//! Our addresses: which of them others reach us by, where the configuration says "all of them"; and all of them, for people.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -44,6 +44,27 @@ fn first_interface(bind: IpAddr) -> Option<IpAddr> {
         })
         // Link-local IPv6 needs a scope no SIP header can carry.
         .find(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+}
+
+/// Each interface that is up, with its addresses; not the loopback, no link-local IPv6.
+pub(crate) fn all() -> Vec<String> {
+    let Ok(all) = getifaddrs() else { return Vec::new() };
+    let mut found: Vec<String> = all
+        .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+                (Some(v4), _) => v4.ip().to_string(),
+                (_, Some(v6)) if !v6.ip().is_unicast_link_local() => v6.ip().to_string(),
+                (_, _) => return None,
+            };
+            Some(format!("{} {ip}", interface.interface_name))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found.truncate(16);
+    found
 }
 
 #[cfg(test)]

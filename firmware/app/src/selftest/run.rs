@@ -1,5 +1,6 @@
 //! The walk on a real board: its card, its lines, and a report on standard output.
 
+use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, Period};
@@ -23,7 +24,8 @@ pub(crate) fn run(config: &config::Config) -> Result<bool, String> {
     }
     let mut card = board::audio::open(&request).map_err(|error| error.to_string())?;
     say(&format!("self-test of {}", profile.name));
-    let well = walk(&mut board, card.as_mut(), abilities);
+    let bind = config.network.bind;
+    let well = walk(&mut board, card.as_mut(), abilities, bind);
     board.shutdown().map_err(|error| error.to_string())?;
     let well = well?;
     say(if well {
@@ -49,11 +51,29 @@ fn abilities(profile: &Profile) -> Abilities {
     }
 }
 
-fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities) -> Result<bool, String> {
+/// The addresses others reach the phone by, or why there is none.
+fn network(bind: IpAddr) -> Result<String, String> {
+    if !bind.is_unspecified() {
+        return match UdpSocket::bind((bind, 0)) {
+            Ok(_) => Ok(format!("the address is {bind}, as the configuration says")),
+            Err(error) => Err(format!(
+                "{bind} is no address of this board ({error}); see [network] bind in offhook.toml"
+            )),
+        };
+    }
+    let found = crate::net::local::all();
+    if found.is_empty() {
+        return Err("no address: no cable, no Wi-Fi, or no DHCP server; see [network] and [wifi] in offhook.toml".to_owned());
+    }
+    Ok(found.join(", "))
+}
+
+fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities, bind: IpAddr) -> Result<bool, String> {
     let format = card.format();
     let mut walk = Walk::new(format.rate_hz, abilities);
     let (mut capture, mut playback) = (vec![0; format.period_frames], vec![0; format.period_frames]);
     let mut heard = Instant::now();
+    let mut fed = None;
     loop {
         let mut fds: Vec<libc::pollfd> = card
             .poll_fds()
@@ -77,6 +97,7 @@ fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities) -> 
         match card.read(&mut capture).map_err(|error| error.to_string())? {
             Period::Ready => {
                 heard = now;
+                fed = feed(board, fed, now);
                 walk.process(&capture, &mut playback);
                 card.write(&playback).map_err(|error| error.to_string())?;
             }
@@ -91,8 +112,18 @@ fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities) -> 
                 Do::Say(line) => say(&line),
                 Do::Lamp(lamp, lit) => board.lamp(lamp, if lit { LampPattern::On } else { LampPattern::Off }, now),
                 Do::Ring(on) => board.ring(on.then_some(&[60_000, 1][..]), now),
+                Do::LookAtNetwork => walk.network(network(bind)),
                 Do::End(well) => return Ok(well),
             }
         }
     }
+}
+
+/// The walk lasts longer than a watchdog waits: once a second, while sound flows.
+fn feed(board: &mut Board, fed: Option<Instant>, now: Instant) -> Option<Instant> {
+    if fed.is_some_and(|at| now.saturating_duration_since(at) < Duration::from_secs(1)) {
+        return fed;
+    }
+    board.feed_watchdog(now);
+    Some(now)
 }

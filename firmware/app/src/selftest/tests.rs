@@ -10,6 +10,8 @@ struct Person {
     speaks: bool,
     keys: &'static str,
     hook: &'static [bool],
+    /// So many looks at the network find nothing.
+    offline: u32,
 }
 
 /// Report, everything switched, everything heard, how it ended.
@@ -17,12 +19,20 @@ fn walked(abilities: Abilities, person: &Person) -> (Vec<String>, Vec<Do>, Vec<i
     let mut walk = Walk::new(RATE, abilities);
     let (mut said, mut switched, mut ear) = (Vec::new(), Vec::new(), Vec::new());
     let (mut keys, mut hook) = (person.keys.chars(), person.hook.iter());
-    let mut phase = 0.0_f32;
-    for period in 0..100 * 120 {
+    let (mut phase, mut looks) = (0.0_f32, 0);
+    for period in 0..100 * 180 {
         while let Some(wish) = walk.poll() {
             match wish {
                 Do::Say(line) => said.push(line),
                 Do::End(well) => return (said, switched, ear, well),
+                Do::LookAtNetwork => {
+                    looks += 1;
+                    walk.network(if looks > person.offline {
+                        Ok("eth0 10.0.0.2".to_owned())
+                    } else {
+                        Err("no address".to_owned())
+                    });
+                }
                 Do::Lamp(..) | Do::Ring(_) => switched.push(wish),
             }
         }
@@ -39,7 +49,7 @@ fn walked(abilities: Abilities, person: &Person) -> (Vec<String>, Vec<Do>, Vec<i
                         walk.handle(BoardEvent::Hook(*off));
                     }
                 }
-                Some(Step::Speaker | Step::Microphone | Step::Lamps | Step::Bell) | None => {}
+                Some(Step::Speaker | Step::Microphone | Step::Lamps | Step::Bell | Step::Network) | None => {}
             }
         }
         let mut capture = [0_i16; PERIOD];
@@ -75,14 +85,19 @@ fn a_whole_board_is_walked_through() {
         speaks: true,
         keys: "12*3",
         hook: &[false, true],
+        offline: 3,
     };
     let (said, switched, ear, well) = walked(desk(), &person);
     assert!(well, "{said:?}");
-    assert_eq!(said.iter().filter(|line| line.contains(" ok: ")).count(), 6, "{said:?}");
+    assert_eq!(said.iter().filter(|line| line.contains(" ok: ")).count(), 7, "{said:?}");
+    assert!(said.last().unwrap().contains("network    ok: eth0 10.0.0.2"), "{said:?}");
     let lamps: Vec<_> = switched.iter().filter(|wish| matches!(wish, Do::Lamp(_, true))).collect();
     assert_eq!(lamps.len(), 3);
     assert_eq!(switched.iter().filter(|wish| **wish == Do::Ring(true)).count(), 2);
     assert_eq!(switched.last(), Some(&Do::Ring(false)), "the bell is silent in the end");
+    // The network came at the fourth look; a high tone said so, just before the closing tones.
+    let high = &ear[ear.len() - ((0.8 + 0.75) * 8000.0) as usize..][..3200];
+    assert!((pitch(high) - 880.0).abs() < 10.0, "{}", pitch(high));
     // The speaker's tone after one beep, and the voice given back as it was.
     assert!((pitch(&ear[8000..16_000]) - 440.0).abs() < 5.0);
     let voice = &ear[((2.7 + 1.0 + 3.2) * 8000.0) as usize..][..8000];
@@ -99,11 +114,13 @@ fn what_does_not_work_is_named() {
         speaks: false,
         keys: "13",
         hook: &[false],
+        offline: 1000,
     };
     let (said, _, ear, well) = walked(desk(), &person);
     assert!(!well);
     let failed: Vec<_> = said.iter().filter(|line| line.contains("FAILED")).collect();
-    assert_eq!(failed.len(), 3, "{said:?}");
+    assert_eq!(failed.len(), 4, "{said:?}");
+    assert!(failed[3].contains("network") && failed[3].contains("no address"));
     assert!(failed[0].contains("microphone") && failed[0].contains("nothing was heard"));
     assert!(failed[1].contains("2 *") && failed[2].contains("put down, but never lifted"));
     // A low tone closes it.
@@ -121,6 +138,7 @@ fn what_a_board_has_not_is_passed_over() {
         speaks: true,
         keys: "",
         hook: &[],
+        offline: 0,
     };
     let (said, switched, _, well) = walked(Abilities::default(), &person);
     assert!(well && switched.is_empty());

@@ -164,7 +164,7 @@ pub struct Update {
 /// `[codes]`: keys that are orders and no number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codes {
-    /// Walks through speaker, microphone, keys, hook, lamps and bell.
+    /// Walks through speaker, microphone, keys, hook, lamps, bell and network.
     pub self_test: Option<String>,
     /// Writes the support bundle to the card.
     pub bundle: Option<String>,
