@@ -414,3 +414,28 @@ fn an_automatic_phone_answers_by_itself() {
     pair.ask(true, &Request::HangUp);
     pair.assert_quiet();
 }
+
+#[test]
+fn a_wrong_configuration_flashes_and_beeps_until_it_is_right() {
+    let now = Instant::now();
+    let mut desk = Desk::new("127.0.0.1", "", now);
+    desk.drain(now);
+    for trouble in [Some(2), None] {
+        desk.control.set_trouble(trouble);
+        for request in [Request::Lift, Request::HangUp] {
+            desk.control.handle_request(&request, &mut desk.ports, now).unwrap();
+        }
+        let (mut lamps, mut beeps) = (Vec::new(), None);
+        while let Some(output) = desk.control.poll_output() {
+            match output {
+                Output::Lamp(phone::Lamp::Line, state) => lamps.push(state),
+                Output::Media(Command::Tone(Some(tone))) => {
+                    beeps = Some(tone.segments.iter().filter(|segment| segment.frequencies_hz[0] == 1400).count());
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(lamps.first() == Some(&phone::LampState::Code(2)), trouble.is_some(), "{lamps:?}");
+        assert_eq!(beeps, Some(usize::from(trouble.unwrap_or(0))));
+    }
+}

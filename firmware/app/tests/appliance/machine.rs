@@ -29,7 +29,12 @@ impl Machine {
 
     /// A board with silence for a sound card, and this.
     pub(crate) fn hardware(&self, more: &str) {
-        let text = format!("name = \"A box\"\n[audio]\ncapture = \"silence\"\nplayback = \"null\"\n{more}");
+        self.hardware_of("silence", "null", more);
+    }
+
+    /// A board with this sound card, and this.
+    pub(crate) fn hardware_of(&self, capture: &str, playback: &str, more: &str) {
+        let text = format!("name = \"A box\"\n[audio]\ncapture = \"{capture}\"\nplayback = \"{playback}\"\n{more}");
         fs::write(self.path("profiles/box/hardware.toml"), text).unwrap();
     }
 

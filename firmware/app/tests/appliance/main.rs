@@ -2,6 +2,7 @@
 //! provisioning server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
+mod frozen;
 mod machine;
 mod orders;
 mod provisioning;
@@ -36,6 +37,51 @@ fn a_bad_card_is_told_on_the_card_and_the_last_good_one_is_in_use() {
         text.starts_with(concat!("Offhook ", env!("CARGO_PKG_VERSION"), " on box\n")),
         "{text}"
     );
+}
+
+/// Beeps of 1400 Hz at the head of what the ear heard, then the dial tone.
+fn beeps(ear: &std::path::Path) -> (usize, bool) {
+    let bytes = fs::read(ear).unwrap();
+    let rate = f64::from(u32::from_le_bytes(bytes[24..28].try_into().unwrap()));
+    let samples: Vec<f64> = bytes[44..]
+        .chunks_exact(2)
+        .map(|pair| f64::from(i16::from_le_bytes([pair[0], pair[1]])))
+        .collect();
+    // 50 ms each: which of the two is it?
+    let amplitude = |part: &[f64], hz: f64| {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (n, sample) in part.iter().enumerate() {
+            let phase = std::f64::consts::TAU * hz * n as f64 / rate;
+            (re, im) = (re + sample * phase.cos(), im + sample * phase.sin());
+        }
+        2.0 * f64::hypot(re, im) / part.len() as f64
+    };
+    let (mut count, mut beeping, mut dial) = (0, false, false);
+    for part in samples.chunks_exact((rate / 20.0) as usize) {
+        let (beep, tone) = (amplitude(part, 1400.0) > 200.0, amplitude(part, 425.0) > 200.0);
+        count += usize::from(beep && !beeping);
+        assert!(!(beep && dial), "a beep in the middle of the dial tone");
+        (beeping, dial) = (beep, dial || tone);
+    }
+    (count, dial)
+}
+
+#[test]
+fn a_bad_card_is_heard_before_the_dial_tone() {
+    let machine = Machine::new("heard");
+    let ear = machine.path("run/ear.wav");
+    machine.hardware_of("silence", &format!("wav:{}", ear.display()), "");
+    // All is well; then the last good one is in use, which is one beep.
+    for (card, code) in [("[phone]\ncountry = \"de\"\n", 0), ("[phone]\nusr = \"bad\"\n", 1)] {
+        let _ = fs::remove_file(&ear);
+        machine.card(card);
+        let mut phone = machine.start();
+        phone.ask(r#"{"cmd":"lift"}"#);
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        phone.ask(r#"{"cmd":"quit"}"#);
+        assert_eq!(phone.exit_code(), 0);
+        assert_eq!(beeps(&ear), (code, true), "{card}");
+    }
 }
 
 #[test]

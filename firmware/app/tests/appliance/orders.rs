@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::machine::{Machine, until, words};
 
@@ -44,6 +45,11 @@ fn answer(socket: &UdpSocket, to: SocketAddr, request: &str, status: &str, more:
         header(request, "CSeq:"),
     );
     socket.send_to(reply.as_bytes(), to).unwrap();
+}
+
+/// Something to say.
+fn speech() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/speech.wav")
 }
 
 #[test]
@@ -156,7 +162,7 @@ fn keys_order_what_the_card_is_for() {
 #[test]
 fn the_self_test_walks_by_itself_where_there_is_nothing_to_touch() {
     let machine = Machine::new("selftest");
-    let speech = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/speech.wav");
+    let speech = speech();
     let ear = machine.path("run/ear.wav");
     machine.card(&format!(
         "[board.audio]\ncapture = \"wav:{speech}\"\nplayback = \"wav:{}\"\n",
@@ -174,7 +180,9 @@ fn the_self_test_walks_by_itself_where_there_is_nothing_to_touch() {
         "{said}"
     );
     assert!(
-        said.contains("6 bell       this board has none") && said.contains("all is well"),
+        said.contains("6 bell       this board has none")
+            && said.contains("7 network    ok: the address is 127.0.0.1")
+            && said.contains("all is well"),
         "{said}"
     );
     assert!(fs::metadata(&ear).unwrap().len() > 200_000, "what it played was recorded");
@@ -188,6 +196,27 @@ fn the_self_test_walks_by_itself_where_there_is_nothing_to_touch() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("2 microphone FAILED: nothing was heard"), "{said}");
+}
+
+#[test]
+fn keys_lead_into_the_self_test_and_back_to_the_phone() {
+    let machine = Machine::new("selftest-code");
+    machine.hardware_of(&format!("wav:{}", speech()), "null", "");
+    machine.card("");
+    let mut phone = machine.start();
+    phone.ask(r#"{"cmd":"lift"}"#);
+    phone.tell(r#"{"cmd":"press","keys":"*98"}"#);
+    let answers = || UnixStream::connect(&phone.socket).is_ok();
+    until("the phone makes way", || !answers());
+    // The walk lasts as long as its sound: speaker, microphone, network.
+    let since = Instant::now();
+    while !answers() {
+        assert!(since.elapsed() < Duration::from_secs(120), "the phone does not come back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(since.elapsed() > Duration::from_secs(8), "nobody walked: {:?}", since.elapsed());
+    assert!(phone.child.try_wait().unwrap().is_none(), "it is another process");
+    assert_eq!(phone.ask(r#"{"cmd":"status"}"#)["state"], "idle");
 }
 
 #[test]
