@@ -7,6 +7,7 @@
 #   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot (an hour or more)
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
 #   make bench        delay, CPU, memory, reactions and speech quality beside baresip and pjsua; written to docs/budgets.md
+#   make bench-image  boot time, size and memory of the image beside a stock Debian, in QEMU; written to docs/budgets.md
 #   make docs         regenerates docs/provisioning.md and the example offhook.toml from the schema
 #
 # Every target installs what it misses from Debian's packages and says so first (scripts/need).
@@ -16,7 +17,7 @@ CARGO ?= cargo
 
 .PHONY: image flash run test test-unit test-peers test-board test-image cross bench bench-image docs deny clean help
 help:
-	@sed -n '2,12s/^# \{0,1\}//p' Makefile
+	@sed -n '2,13s/^# \{0,1\}//p' Makefile
 
 run:
 	@scripts/need build
@@ -44,6 +45,9 @@ flash:
 
 bench:
 	@scripts/bench
+
+bench-image:
+	@OFFHOOK_WRITE_PAGES=1 OFFHOOK_IMAGE_ONLY=sooner_than_a_stock_debian scripts/test image
 
 docs:
 	@scripts/need build
