@@ -98,11 +98,10 @@ impl Card {
         file.write_all_at(bytes, start_of(&self.path, partition)).unwrap();
     }
 
-    /// What a checker of FAT finds wrong with p1; empty is good.
-    pub(crate) fn check_fat(&self, folder: &Path) -> String {
-        let copy = folder.join("p1.img");
-        let from = start_of(&self.path, 1) / (1 << 20);
-        let to = start_of(&self.path, 2) / (1 << 20);
+    /// A copy of one partition, `to` the next one or the card's end.
+    fn partition(&self, copy: &Path, number: u32, to: Option<u32>) {
+        let from = start_of(&self.path, number) / (1 << 20);
+        let to = to.map_or_else(|| std::fs::metadata(&self.path).unwrap().len(), |next| start_of(&self.path, next)) / (1 << 20);
         let done = Command::new("dd")
             .arg(format!("if={}", self.path.display()))
             .arg(format!("of={}", copy.display()))
@@ -115,6 +114,31 @@ impl Card {
             ])
             .status();
         assert!(done.unwrap().success());
+    }
+
+    /// A file of the data partition as the next start will find it, its journal played back; empty: there is none. Panics when the file
+    /// system cannot be mended without loss.
+    pub(crate) fn data_file(&self, folder: &Path, name: &str) -> String {
+        let copy = folder.join("p7.img");
+        self.partition(&copy, 7, None);
+        let checked = Command::new("/sbin/e2fsck").arg("-p").arg(&copy).output().expect("e2fsck runs");
+        assert!(
+            checked.status.code().is_some_and(|code| code <= 1),
+            "the data partition is damaged: {}",
+            String::from_utf8_lossy(&checked.stdout)
+        );
+        let read = Command::new("/sbin/debugfs")
+            .args(["-R", &format!("cat {name}")])
+            .arg(&copy)
+            .output();
+        std::fs::remove_file(&copy).ok();
+        String::from_utf8_lossy(&read.expect("debugfs runs").stdout).into_owned()
+    }
+
+    /// What a checker of FAT finds wrong with p1; empty is good.
+    pub(crate) fn check_fat(&self, folder: &Path) -> String {
+        let copy = folder.join("p1.img");
+        self.partition(&copy, 1, Some(2));
         let done = Command::new("/sbin/fsck.fat").arg("-n").arg(&copy).output().expect("fsck.fat runs");
         std::fs::remove_file(&copy).ok();
         if done.status.success() {

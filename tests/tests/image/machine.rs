@@ -249,6 +249,46 @@ impl Machine {
         }
     }
 
+    /// Runs a command inside that must succeed; `None` where the machine resets itself instead.
+    pub(crate) fn shell_or_reset(&mut self, command: &str) -> Option<String> {
+        let told = self.ask(command, Duration::from_secs(30));
+        match told {
+            Ok((text, 0)) => Some(text),
+            // It may go down in the middle of the answer: it gets the time to be gone.
+            other => {
+                let end = Instant::now() + Duration::from_secs(20);
+                while !self.has_reset() {
+                    assert!(Instant::now() < end, "`{command}`: {other:?}\n{}", self.console());
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                None
+            }
+        }
+    }
+
+    /// Waits until the phone is idle; false when the machine resets itself instead.
+    pub(crate) fn idle_or_reset(&mut self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        loop {
+            if self.has_reset() {
+                return false;
+            }
+            let told = self.ask("offhook ctl status", Duration::from_secs(5));
+            if told
+                .as_ref()
+                .is_ok_and(|(text, code)| *code == 0 && text.contains("\"state\":\"idle\""))
+            {
+                return true;
+            }
+            assert!(
+                Instant::now() < end,
+                "the phone is not idle within {limit:?}: {told:?}\n{}",
+                self.console()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Waits until the shell answers: init has started everything.
     pub(crate) fn wait_up(&mut self, limit: Duration) {
         let told = self.ask("true", limit);

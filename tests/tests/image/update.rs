@@ -69,9 +69,11 @@ fn signed_updates_are_applied_and_others_are_not() {
         assert_eq!(machine.power(), "a", "trial {attempt} of the broken slot");
         machine.wait_reset(Duration::from_secs(400));
         assert_eq!(machine.power(), "b", "back after trial {attempt}");
-        machine.wait_state("idle", START);
         if attempt == 1 {
+            // A power cut looks the same as a slot that does not work: tried once more, at once, while nobody is on the phone yet.
             machine.wait_reset(Duration::from_secs(300));
+        } else {
+            machine.wait_state("idle", START);
         }
     }
     let word = told(&mut machine, "rolled back", Duration::from_secs(60));
