@@ -15,10 +15,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Errors, MAX_ERRORS, Places, Problem, nearest, quote};
-use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, MOST_PINS, SECTIONS, Section, Set};
-use crate::kind::Kind;
-use crate::schema::{Account, Config, Pin, WifiSecurity};
-use crate::{country, schema};
+use crate::keys::{Absent, KEYS, Key, SECTIONS, Section, Set};
+use crate::kind::{Kind, Value};
+use crate::schema;
+use crate::schema::Config;
 
 /// Largest configuration file in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -152,6 +152,14 @@ fn syntax_problem(error: &toml::de::Error) -> Problem {
     Problem::new(error.span().map_or(0, |span| span.start), what, mend)
 }
 
+/// What a text says of a key.
+enum Given {
+    Absent,
+    /// Its error has been told.
+    Wrong,
+    Value(Value),
+}
+
 struct Reader {
     config: Config,
     problems: Vec<Problem>,
@@ -272,18 +280,27 @@ impl Reader {
         self.unknown_keys(section, path, found);
         for key in KEYS.iter().filter(|key| key.section == section) {
             let Set::Config(set) = key.set else { continue };
-            if let Some((name, _)) = found.get_key_value(key.name).filter(|_| self.remote && key.is_local()) {
-                self.problem(
-                    name.span().start,
-                    format!("`{path}.{}` may stand only on the card", key.name),
-                    "remove it here",
-                );
-                continue;
+            if let Given::Value(value) = self.given(path, key, found) {
+                set(&mut self.config, value);
             }
-            match found.get(key.name).map(|value| key.kind.check(value)) {
-                Some(Ok(value)) => set(&mut self.config, value),
-                Some(Err(problems)) => self.wrong(path, key.name, problems),
-                None => {}
+        }
+    }
+
+    /// What a section says of one key; what is wrong with it is told here.
+    fn given(&mut self, path: &str, key: &Key, found: &DeTable<'_>) -> Given {
+        let Some((name, value)) = found.get_key_value(key.name) else {
+            return Given::Absent;
+        };
+        if self.remote && key.is_local() {
+            let what = format!("`{path}.{}` may stand only on the card", key.name);
+            self.problem(name.span().start, what, "remove it here");
+            return Given::Wrong;
+        }
+        match key.kind.check(value) {
+            Ok(value) => Given::Value(value),
+            Err(problems) => {
+                self.wrong(path, key.name, problems);
+                Given::Wrong
             }
         }
     }
@@ -337,281 +354,6 @@ impl Reader {
             );
         }
     }
-
-    fn accounts(&mut self, document: &DeTable<'_>) {
-        let Some((name, value)) = document.get_key_value("account") else {
-            return;
-        };
-        // The accounts of a layer take the place of those below it.
-        self.config.accounts.clear();
-        let list = match value.get_ref() {
-            DeValue::Array(list) => list,
-            DeValue::Table(_) => {
-                self.problem(
-                    name.span().start,
-                    "an account is one of a list",
-                    "write `[[account]]` with two brackets",
-                );
-                return;
-            }
-            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-                self.problem(
-                    name.span().start,
-                    "an account is a section, not a value",
-                    "write `[[account]]` on a line of its own",
-                );
-                return;
-            }
-        };
-        for (index, item) in list.iter().enumerate() {
-            let at = item.span().start;
-            if index == MOST_ACCOUNTS {
-                self.problem(
-                    at,
-                    format!("there are {} accounts", list.len()),
-                    format!("keep at most {MOST_ACCOUNTS}"),
-                );
-                return;
-            }
-            match item.get_ref() {
-                DeValue::Table(found) => {
-                    let account = self.account(found, at);
-                    self.config.accounts.push(account);
-                }
-                _other => self.problem(
-                    at,
-                    "an account is a section, not a value",
-                    "write `[[account]]` on a line of its own",
-                ),
-            }
-        }
-    }
-
-    fn pins(&mut self, document: &DeTable<'_>) {
-        let Some((name, value)) = table(document, "tls").and_then(|tls| tls.get_key_value("pin")) else {
-            return;
-        };
-        let DeValue::Array(list) = value.get_ref() else {
-            let at = name.span().start;
-            return self.problem(at, "a pin is one of a list", "write `[[tls.pin]]` with two brackets");
-        };
-        for (index, item) in list.iter().enumerate() {
-            let at = item.span().start;
-            if index == MOST_PINS {
-                return self.problem(at, format!("there are {} pins", list.len()), format!("keep at most {MOST_PINS}"));
-            }
-            if let DeValue::Table(found) = item.get_ref() {
-                let pin = self.pin(found, at);
-                self.config.tls.pins.push(pin);
-            } else {
-                self.problem(at, "a pin is a section, not a value", "write `[[tls.pin]]` on a line of its own");
-            }
-        }
-    }
-
-    fn pin(&mut self, found: &DeTable<'_>, at: usize) -> Pin {
-        let mut pin = schema::blank_pin();
-        self.unknown_keys(Section::TlsPin, "tls.pin", found);
-        for key in KEYS.iter().filter(|key| key.section == Section::TlsPin) {
-            let Set::Pin(set) = key.set else { continue };
-            match found.get(key.name) {
-                Some(value) => match key.kind.check(value) {
-                    Ok(value) => set(&mut pin, value),
-                    Err(problems) => self.wrong("tls.pin", key.name, problems),
-                },
-                None if self.complete => self.problem(
-                    at,
-                    format!("this pin has no `{}`", key.name),
-                    format!("add a line like `{} = {}`", key.name, key.example),
-                ),
-                None => {}
-            }
-        }
-        pin
-    }
-
-    fn account(&mut self, found: &DeTable<'_>, at: usize) -> Account {
-        let mut account = schema::blank_account();
-        self.unknown_keys(Section::Account, "account", found);
-        for key in KEYS.iter().filter(|key| key.section == Section::Account) {
-            let Set::Account(set) = key.set else { continue };
-            match (found.get(key.name), key.absent) {
-                (Some(value), _) => match key.kind.check(value) {
-                    Ok(value) => set(&mut account, value),
-                    Err(problems) => self.wrong("account", key.name, problems),
-                },
-                (None, Absent::Default(default)) => {
-                    if let Some(value) = default_value(key.kind, default) {
-                        set(&mut account, value);
-                    }
-                }
-                (None, Absent::Required) if self.complete => {
-                    self.problem(
-                        at,
-                        format!("this account has no `{}`", key.name),
-                        format!("add a line like `{} = {}`", key.name, key.example),
-                    );
-                }
-                (None, Absent::Required | Absent::Unset(_)) => {}
-            }
-        }
-        if account.name.is_empty() {
-            account.name = format!("{}@{}", account.user, account.domain);
-        }
-        account
-    }
-
-    /// None of these keys had a wrong value.
-    fn right(&self, names: &[&str]) -> bool {
-        !names.iter().any(|name| self.wrong.contains(name))
-    }
-
-    /// What each value alone cannot tell.
-    fn belongs_together(&mut self, documents: &[&DeTable<'_>]) {
-        // Errors are placed in the last layer: that is the one a person writes, and what it lies on was looked at on its own before.
-        let Some((document, below)) = documents.split_last() else { return };
-        let place = |section: &str, key: &str| {
-            table(document, section)
-                .and_then(|found| found.get(key))
-                .map(|value| value.span().start)
-        };
-        let network = &self.config.network;
-        let (first, last) = network.rtp_ports;
-        if self.right(&["sip_port", "rtp_ports"]) && (first..=last).contains(&network.sip_port) {
-            let port = network.sip_port;
-            let at = place("network", "sip_port").or(place("network", "rtp_ports")).unwrap_or(0);
-            self.problem(
-                at,
-                format!("`network.sip_port` {port} lies inside `network.rtp_ports` [{first}, {last}]"),
-                "choose ports that do not overlap",
-            );
-        }
-        let dial = &self.config.dial;
-        if self.right(&["short_timer_ms", "long_timer_ms"]) && dial.short_timer_ms > dial.long_timer_ms {
-            let what = format!(
-                "`dial.short_timer_ms` {} is longer than `dial.long_timer_ms` {}",
-                dial.short_timer_ms, dial.long_timer_ms
-            );
-            let at = place("dial", "short_timer_ms").or(place("dial", "long_timer_ms")).unwrap_or(0);
-            self.problem(at, what, "make the short timer the shorter one");
-        }
-        let own = country::plan(&self.config.phone.country).map_or(&[][..], |plan| plan.emergency);
-        let all: Vec<&str> = own
-            .iter()
-            .copied()
-            .chain(self.config.dial.emergency.iter().map(String::as_str))
-            .collect();
-        let hidden = all.iter().find_map(|long| {
-            all.iter()
-                .find(|short| long.len() > short.len() && long.starts_with(**short))
-                .map(|short| (*long, *short))
-        });
-        if let Some((long, short)) = hidden.filter(|_| self.right(&["emergency", "country"])) {
-            let what = format!("the emergency number `{long}` can never be reached: `{short}` is sent before it is complete");
-            self.problem(place("dial", "emergency").unwrap_or(0), what, "remove one of the two");
-        }
-        let has_hotline = |document: &DeTable<'_>| table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"));
-        let hotline = has_hotline(document) || below.iter().any(|document| has_hotline(document));
-        if let (Some(at), false) = (place("dial", "hotline_after_ms"), hotline) {
-            self.problem(
-                at,
-                "`dial.hotline_after_ms` is set, but there is no `dial.hotline`",
-                "add `hotline = \"NUMBER\"` or remove this line",
-            );
-        }
-        let (port, tls) = (self.config.network.sip_port, self.config.tls.sip_port_tls);
-        if self.right(&["sip_port", "sip_port_tls"]) && port == tls {
-            let at = place("tls", "sip_port_tls").or(place("network", "sip_port")).unwrap_or(0);
-            self.problem(
-                at,
-                format!("`network.sip_port` and `tls.sip_port_tls` are both {port}"),
-                "choose two different ports",
-            );
-        }
-        let given = (self.config.tls.certificate.is_some(), self.config.tls.key.is_some());
-        let half = match given {
-            (true, false) => Some(("certificate", "key")),
-            (false, true) => Some(("key", "certificate")),
-            (true, true) | (false, false) => None,
-        };
-        if let Some((there, missing)) = half.filter(|_| self.right(&["certificate", "key"])) {
-            self.problem(
-                place("tls", there).unwrap_or(0),
-                format!("`tls.{there}` is set, but there is no `tls.{missing}`"),
-                format!("add `{missing} = \"FILE\"` or remove this line"),
-            );
-        }
-        let accounts = &self.config.accounts;
-        let twins: Vec<(usize, String)> = (0..accounts.len())
-            .filter(|&later| !accounts[later].user.is_empty() && !accounts[later].domain.is_empty())
-            .filter(|&later| accounts[..later].iter().any(|earlier| earlier.name == accounts[later].name))
-            .map(|later| (later, accounts[later].name.clone()))
-            .collect();
-        for (index, name) in twins {
-            let at = match document.get("account").map(Spanned::get_ref) {
-                Some(DeValue::Array(list)) => list.get(index).map_or(0, |item| item.span().start),
-                Some(_) | None => 0,
-            };
-            self.problem(at, format!("two accounts are named {}", quote(&name)), "give each its own `name`");
-        }
-        self.appliance_belongs_together(&place);
-    }
-
-    /// The same for cable, radio and provisioning.
-    fn appliance_belongs_together(&mut self, place: &dyn Fn(&str, &str) -> Option<usize>) {
-        let (link, wifi, provision) = (&self.config.link, &self.config.wifi, &self.config.provision);
-        let mut found: Vec<(Option<usize>, &str, &str)> = Vec::new();
-        if self.right(&["address", "gateway"])
-            && let Some(gateway) = link.gateway
-            && !link.ipv4.reaches(gateway)
-        {
-            found.push((
-                place("network", "gateway").or(place("network", "address")),
-                "`network.gateway` does not lie in the network of `network.address`",
-                "give the router's address there, or the right length of the prefix",
-            ));
-        }
-        let open = wifi.security == WifiSecurity::Open;
-        if self.right(&["ssid", "password", "security"]) {
-            let password = !wifi.password.0.is_empty();
-            if wifi.ssid.is_some() && !password && !open {
-                found.push((
-                    place("wifi", "ssid"),
-                    "the Wi-Fi network has no password",
-                    "add `password = \"…\"`, or `security = \"open\"` where there truly is none",
-                ));
-            }
-            if password && open {
-                found.push((
-                    place("wifi", "password"),
-                    "`wifi.security` is \"open\", but there is a password",
-                    "remove one of the two lines",
-                ));
-            }
-            if wifi.security == WifiSecurity::Wpa3 && wifi.password.0.len() == 64 {
-                found.push((
-                    place("wifi", "password"),
-                    "WPA3 knows no key of 64 digits",
-                    "write the password itself",
-                ));
-            }
-        }
-        let plain = provision.url.as_deref().is_some_and(|url| url.starts_with("http:"));
-        if plain && !provision.allow_http && self.right(&["url", "allow_http"]) {
-            found.push((
-                place("provision", "url"),
-                "`provision.url` is not encrypted: whoever is on the way could read the passwords and configure the phone",
-                "write `https://`, or add `allow_http = true` under `[provision]`",
-            ));
-        }
-        for (at, what, mend) in found
-            .into_iter()
-            .map(|(at, what, mend)| (at.unwrap_or(0), what.to_owned(), mend))
-            .collect::<Vec<_>>()
-        {
-            self.problem(at, what, mend);
-        }
-    }
 }
 
 /// The zone of a country as a POSIX rule.
@@ -644,7 +386,7 @@ fn belongs_to(name: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// A default of the table as a value; the table's test sees that every one is valid.
-pub(crate) fn default_value(kind: Kind, default: &'static str) -> Option<crate::kind::Value> {
+pub(crate) fn default_value(kind: Kind, default: &'static str) -> Option<Value> {
     let value = DeValue::parse(default).ok()?;
     kind.check(&value).ok()
 }
@@ -656,5 +398,7 @@ impl Default for Config {
     }
 }
 
+mod lists;
 #[cfg(test)]
 mod tests;
+mod together;

@@ -453,3 +453,55 @@ proptest! {
         }
     }
 }
+
+fn from_network(text: &str) -> Result<Config, Errors> {
+    load_layers(&[Layer {
+        name: "network",
+        bytes: text.as_bytes(),
+        remote: true,
+    }])
+}
+
+#[test]
+fn the_network_may_not_set_what_belongs_to_the_phone() {
+    let (mut refused, mut taken) = (0, 0);
+    for key in KEYS {
+        let (_, path, _) = SECTIONS.iter().find(|(section, ..)| *section == key.section).unwrap();
+        let open = match key.section {
+            Section::Account | Section::TlsPin => format!("[[{path}]]"),
+            _ => format!("[{path}]"),
+        };
+        let errors = from_network(&format!("{open}\n{} = {}\n", key.name, key.example))
+            .err()
+            .map_or(String::new(), |errors| errors.to_string());
+        let told = errors.contains(&format!(
+            "network:2:1: `{path}.{}` may stand only on the card; remove it here",
+            key.name
+        ));
+        assert_eq!(told, key.is_local(), "{path}.{}: {errors}", key.name);
+        *(if told { &mut refused } else { &mut taken }) += 1;
+    }
+    assert!(refused > 10 && taken > 50, "{refused} refused, {taken} taken");
+}
+
+#[test]
+fn pins_of_a_layer_take_the_place_of_those_below_it() {
+    let pins = |name: &str| {
+        format!(
+            "[[tls.pin]]\nname = \"{name}\"\naddress = \"10.0.0.1\"\nfingerprint = \"{}\"\n",
+            "ab".repeat(32)
+        )
+    };
+    let (below, above) = (pins("below") + &pins("second"), pins("above"));
+    let layer = |bytes| Layer {
+        name: "card",
+        bytes,
+        remote: false,
+    };
+    let names = |layers: &[Layer<'_>]| {
+        let config = load_layers(layers).unwrap();
+        config.tls.pins.into_iter().map(|pin| pin.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[layer(below.as_bytes()), layer(above.as_bytes())]), ["above"]);
+    assert_eq!(names(&[layer(below.as_bytes()), layer(b"")]), ["below", "second"]);
+}

@@ -25,7 +25,10 @@ fn layer<'a>(name: &'a str, bytes: &'a [u8]) -> Layer<'a> {
 fn stack(board: &str, network: &str, card: &str) -> Decision {
     decide(Texts {
         board: Some(layer("board", board.as_bytes())),
-        network: Some(layer("network", network.as_bytes())),
+        network: Some(Layer {
+            remote: true,
+            ..layer("network", network.as_bytes())
+        }),
         card: Some(layer("card", card.as_bytes())),
         last_good: None,
     })

@@ -1,0 +1,133 @@
+//! The sections a configuration may have several of: `[[account]]` and `[[tls.pin]]`.
+//!
+//! ```text
+//! [[account]] ─▶ each entry: unknown names, kinds, what is required ─▶ Config::accounts   (a later layer's list takes the place)
+//! [[tls.pin]] ─▶ the same                                           ─▶ Config::tls.pins   (never from the network)
+//! ```
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Given, Reader, default_value, table};
+use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, MOST_PINS, Section, Set};
+use crate::schema::{self, Account, Pin};
+
+impl Reader {
+    pub(super) fn accounts(&mut self, document: &DeTable<'_>) {
+        let Some((name, value)) = document.get_key_value("account") else {
+            return;
+        };
+        // The accounts of a layer take the place of those below it.
+        self.config.accounts.clear();
+        let list = match value.get_ref() {
+            DeValue::Array(list) => list,
+            DeValue::Table(_) => {
+                self.problem(
+                    name.span().start,
+                    "an account is one of a list",
+                    "write `[[account]]` with two brackets",
+                );
+                return;
+            }
+            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+                self.problem(
+                    name.span().start,
+                    "an account is a section, not a value",
+                    "write `[[account]]` on a line of its own",
+                );
+                return;
+            }
+        };
+        for (index, item) in list.iter().enumerate() {
+            let at = item.span().start;
+            if index == MOST_ACCOUNTS {
+                self.problem(
+                    at,
+                    format!("there are {} accounts", list.len()),
+                    format!("keep at most {MOST_ACCOUNTS}"),
+                );
+                return;
+            }
+            match item.get_ref() {
+                DeValue::Table(found) => {
+                    let account = self.account(found, at);
+                    self.config.accounts.push(account);
+                }
+                _other => self.problem(
+                    at,
+                    "an account is a section, not a value",
+                    "write `[[account]]` on a line of its own",
+                ),
+            }
+        }
+    }
+
+    pub(super) fn pins(&mut self, document: &DeTable<'_>) {
+        let Some((name, value)) = table(document, "tls").and_then(|tls| tls.get_key_value("pin")) else {
+            return;
+        };
+        let DeValue::Array(list) = value.get_ref() else {
+            let at = name.span().start;
+            return self.problem(at, "a pin is one of a list", "write `[[tls.pin]]` with two brackets");
+        };
+        // The pins of a layer take the place of those below it, as its accounts do.
+        self.config.tls.pins.clear();
+        for (index, item) in list.iter().enumerate() {
+            let at = item.span().start;
+            if index == MOST_PINS {
+                return self.problem(at, format!("there are {} pins", list.len()), format!("keep at most {MOST_PINS}"));
+            }
+            if let DeValue::Table(found) = item.get_ref() {
+                let pin = self.pin(found, at);
+                self.config.tls.pins.push(pin);
+            } else {
+                self.problem(at, "a pin is a section, not a value", "write `[[tls.pin]]` on a line of its own");
+            }
+        }
+    }
+
+    fn pin(&mut self, found: &DeTable<'_>, at: usize) -> Pin {
+        let mut pin = schema::blank_pin();
+        self.unknown_keys(Section::TlsPin, "tls.pin", found);
+        for key in KEYS.iter().filter(|key| key.section == Section::TlsPin) {
+            let Set::Pin(set) = key.set else { continue };
+            match self.given("tls.pin", key, found) {
+                Given::Value(value) => set(&mut pin, value),
+                Given::Absent if self.complete => self.problem(
+                    at,
+                    format!("this pin has no `{}`", key.name),
+                    format!("add a line like `{} = {}`", key.name, key.example),
+                ),
+                Given::Absent | Given::Wrong => {}
+            }
+        }
+        pin
+    }
+
+    fn account(&mut self, found: &DeTable<'_>, at: usize) -> Account {
+        let mut account = schema::blank_account();
+        self.unknown_keys(Section::Account, "account", found);
+        for key in KEYS.iter().filter(|key| key.section == Section::Account) {
+            let Set::Account(set) = key.set else { continue };
+            match (self.given("account", key, found), key.absent) {
+                (Given::Value(value), _) => set(&mut account, value),
+                (Given::Absent, Absent::Default(default)) => {
+                    if let Some(value) = default_value(key.kind, default) {
+                        set(&mut account, value);
+                    }
+                }
+                (Given::Absent, Absent::Required) if self.complete => {
+                    self.problem(
+                        at,
+                        format!("this account has no `{}`", key.name),
+                        format!("add a line like `{} = {}`", key.name, key.example),
+                    );
+                }
+                (Given::Wrong, _) | (Given::Absent, Absent::Required | Absent::Unset(_)) => {}
+            }
+        }
+        if account.name.is_empty() {
+            account.name = format!("{}@{}", account.user, account.domain);
+        }
+        account
+    }
+}

@@ -1,0 +1,169 @@
+//! What each value alone cannot tell: ports that overlap, halves of a pair, numbers nobody can reach.
+//!
+//! ```text
+//! Config as read, documents (for the places) ─▶ belongs_together ─▶ problems
+//! ```
+//!
+//! A rule is left out where one of its keys was wrong already: its error has been told.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Reader, table};
+use crate::country;
+use crate::error::quote;
+use crate::schema::WifiSecurity;
+
+impl Reader {
+    /// None of these keys had a wrong value.
+    fn right(&self, names: &[&str]) -> bool {
+        !names.iter().any(|name| self.wrong.contains(name))
+    }
+
+    /// What each value alone cannot tell.
+    pub(super) fn belongs_together(&mut self, documents: &[&DeTable<'_>]) {
+        // Errors are placed in the last layer: that is the one a person writes, and what it lies on was looked at on its own before.
+        let Some((document, below)) = documents.split_last() else { return };
+        let place = |section: &str, key: &str| {
+            table(document, section)
+                .and_then(|found| found.get(key))
+                .map(|value| value.span().start)
+        };
+        let network = &self.config.network;
+        let (first, last) = network.rtp_ports;
+        if self.right(&["sip_port", "rtp_ports"]) && (first..=last).contains(&network.sip_port) {
+            let port = network.sip_port;
+            let at = place("network", "sip_port").or(place("network", "rtp_ports")).unwrap_or(0);
+            self.problem(
+                at,
+                format!("`network.sip_port` {port} lies inside `network.rtp_ports` [{first}, {last}]"),
+                "choose ports that do not overlap",
+            );
+        }
+        let dial = &self.config.dial;
+        if self.right(&["short_timer_ms", "long_timer_ms"]) && dial.short_timer_ms > dial.long_timer_ms {
+            let what = format!(
+                "`dial.short_timer_ms` {} is longer than `dial.long_timer_ms` {}",
+                dial.short_timer_ms, dial.long_timer_ms
+            );
+            let at = place("dial", "short_timer_ms").or(place("dial", "long_timer_ms")).unwrap_or(0);
+            self.problem(at, what, "make the short timer the shorter one");
+        }
+        let own = country::plan(&self.config.phone.country).map_or(&[][..], |plan| plan.emergency);
+        let all: Vec<&str> = own
+            .iter()
+            .copied()
+            .chain(self.config.dial.emergency.iter().map(String::as_str))
+            .collect();
+        let hidden = all.iter().find_map(|long| {
+            all.iter()
+                .find(|short| long.len() > short.len() && long.starts_with(**short))
+                .map(|short| (*long, *short))
+        });
+        if let Some((long, short)) = hidden.filter(|_| self.right(&["emergency", "country"])) {
+            let what = format!("the emergency number `{long}` can never be reached: `{short}` is sent before it is complete");
+            self.problem(place("dial", "emergency").unwrap_or(0), what, "remove one of the two");
+        }
+        let has_hotline = |document: &DeTable<'_>| table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"));
+        let hotline = has_hotline(document) || below.iter().any(|document| has_hotline(document));
+        if let (Some(at), false) = (place("dial", "hotline_after_ms"), hotline) {
+            self.problem(
+                at,
+                "`dial.hotline_after_ms` is set, but there is no `dial.hotline`",
+                "add `hotline = \"NUMBER\"` or remove this line",
+            );
+        }
+        let (port, tls) = (self.config.network.sip_port, self.config.tls.sip_port_tls);
+        if self.right(&["sip_port", "sip_port_tls"]) && port == tls {
+            let at = place("tls", "sip_port_tls").or(place("network", "sip_port")).unwrap_or(0);
+            self.problem(
+                at,
+                format!("`network.sip_port` and `tls.sip_port_tls` are both {port}"),
+                "choose two different ports",
+            );
+        }
+        let given = (self.config.tls.certificate.is_some(), self.config.tls.key.is_some());
+        let half = match given {
+            (true, false) => Some(("certificate", "key")),
+            (false, true) => Some(("key", "certificate")),
+            (true, true) | (false, false) => None,
+        };
+        if let Some((there, missing)) = half.filter(|_| self.right(&["certificate", "key"])) {
+            self.problem(
+                place("tls", there).unwrap_or(0),
+                format!("`tls.{there}` is set, but there is no `tls.{missing}`"),
+                format!("add `{missing} = \"FILE\"` or remove this line"),
+            );
+        }
+        let accounts = &self.config.accounts;
+        let twins: Vec<(usize, String)> = (0..accounts.len())
+            .filter(|&later| !accounts[later].user.is_empty() && !accounts[later].domain.is_empty())
+            .filter(|&later| accounts[..later].iter().any(|earlier| earlier.name == accounts[later].name))
+            .map(|later| (later, accounts[later].name.clone()))
+            .collect();
+        for (index, name) in twins {
+            let at = match document.get("account").map(Spanned::get_ref) {
+                Some(DeValue::Array(list)) => list.get(index).map_or(0, |item| item.span().start),
+                Some(_) | None => 0,
+            };
+            self.problem(at, format!("two accounts are named {}", quote(&name)), "give each its own `name`");
+        }
+        self.appliance_belongs_together(&place);
+    }
+
+    /// The same for cable, radio and provisioning.
+    fn appliance_belongs_together(&mut self, place: &dyn Fn(&str, &str) -> Option<usize>) {
+        let (link, wifi, provision) = (&self.config.link, &self.config.wifi, &self.config.provision);
+        let mut found: Vec<(Option<usize>, &str, &str)> = Vec::new();
+        if self.right(&["address", "gateway"])
+            && let Some(gateway) = link.gateway
+            && !link.ipv4.reaches(gateway)
+        {
+            found.push((
+                place("network", "gateway").or(place("network", "address")),
+                "`network.gateway` does not lie in the network of `network.address`",
+                "give the router's address there, or the right length of the prefix",
+            ));
+        }
+        let open = wifi.security == WifiSecurity::Open;
+        if self.right(&["ssid", "password", "security"]) {
+            let password = !wifi.password.0.is_empty();
+            if wifi.ssid.is_some() && !password && !open {
+                found.push((
+                    place("wifi", "ssid"),
+                    "the Wi-Fi network has no password",
+                    "add `password = \"…\"`, or `security = \"open\"` where there truly is none",
+                ));
+            }
+            if password && open {
+                found.push((
+                    place("wifi", "password"),
+                    "`wifi.security` is \"open\", but there is a password",
+                    "remove one of the two lines",
+                ));
+            }
+            if wifi.security == WifiSecurity::Wpa3 && wifi.password.0.len() == 64 {
+                found.push((
+                    place("wifi", "password"),
+                    "WPA3 knows no key of 64 digits",
+                    "write the password itself",
+                ));
+            }
+        }
+        let plain = provision.url.as_deref().is_some_and(|url| url.starts_with("http:"));
+        if plain && !provision.allow_http && self.right(&["url", "allow_http"]) {
+            found.push((
+                place("provision", "url"),
+                "`provision.url` is not encrypted: whoever is on the way could read the passwords and configure the phone",
+                "write `https://`, or add `allow_http = true` under `[provision]`",
+            ));
+        }
+        for (at, what, mend) in found
+            .into_iter()
+            .map(|(at, what, mend)| (at.unwrap_or(0), what.to_owned(), mend))
+            .collect::<Vec<_>>()
+        {
+            self.problem(at, what, mend);
+        }
+    }
+}
