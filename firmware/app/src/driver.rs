@@ -13,20 +13,20 @@
 mod act;
 mod appliance;
 mod card;
+mod kept;
+mod network;
 mod provisioning;
 mod serve;
+mod wait;
 
 use std::collections::HashMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use board::Board;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -36,16 +36,15 @@ use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
 use crate::bundle::trace::Trace;
 use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
-use crate::identity::{Credentials, IdentityError};
 use crate::net::ports::RtpPorts;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
-use crate::net::{Heard, local, seen, tcp, tls, udp};
-use crate::trust::{self, Known};
+use crate::net::{Heard, local, tls, udp};
 
 pub(crate) use appliance::{remove_from_card, write_card};
 pub use card::CardSource;
 pub(crate) use provisioning::{News, authority, read_origin};
+use wait::{readable, ready, signals, sleep_until, watch};
 
 /// How often the phone looks after itself: watchdog, counters, lost card, own address.
 const TICK: Duration = Duration::from_millis(250);
@@ -157,14 +156,14 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
     let outcome = runtime.block_on(async {
         let (heard, hears) = mpsc::channel(HEARD_A_TURN);
         let local = SocketAddr::new(local::address(setup.config.network.bind), setup.config.network.sip_port);
-        let credentials = credentials(&setup.config);
+        let credentials = kept::credentials(&setup.config);
         let identity = Identity {
             seed: seed()?,
             local,
             card: figures,
             ntp: ntp_now(),
             credentials: credentials.clone(),
-            known: known(&setup.config),
+            known: kept::known(&setup.config),
         };
         let network = &setup.config.network;
         let tls = Tls::new(tls::settings(&setup.config), credentials.clone());
@@ -186,7 +185,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             tls,
             datagram: vec![0; udp::MAX_DATAGRAM],
             heard,
-            writer: writer(),
+            writer: kept::writer(),
             listeners: Vec::new(),
             local,
             provisioning: provisioning::Provisioning::new(
@@ -289,120 +288,6 @@ impl Driver {
         }
     }
 
-    fn hear(&mut self, heard: Heard) {
-        let now = Instant::now();
-        match heard {
-            Heard::Connected {
-                connection,
-                local,
-                remote,
-                out,
-                proved,
-            } => {
-                self.connections.insert(connection, out);
-                self.trace.opened(connection, remote);
-                match proved {
-                    Some(names) => self.control.handle_accepted_tls(connection, remote, names, &mut self.ports, now),
-                    None => self.control.handle_connected(connection, local, remote, &mut self.ports, now),
-                }
-            }
-            Heard::Bytes { connection, bytes } => {
-                if self.connections.contains_key(&connection) {
-                    self.trace.keep_stream(connection, self.local, &bytes, since_1970());
-                    self.control.handle_stream(connection, &bytes, &mut self.ports, now);
-                }
-            }
-            Heard::Closed { connection, why } => {
-                self.connections.remove(&connection);
-                self.trace.closed(connection);
-                match why {
-                    Some(why) => self.control.handle_refused(connection, &why, &mut self.ports, now),
-                    None => self.control.handle_closed(connection, &mut self.ports, now),
-                }
-            }
-            Heard::Configuration(news) => self.heard_configuration(*news),
-            Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, &mut self.ports, now),
-        }
-    }
-
-    fn take_datagrams(&mut self) {
-        let Some(udp) = self.udp.as_ref() else { return };
-        for _ in 0..udp::DATAGRAMS_A_TURN {
-            match udp.try_recv_from(&mut self.datagram) {
-                Ok((length, from)) => {
-                    self.trace.keep(seen(from), self.local, &self.datagram[..length], since_1970());
-                    self.control
-                        .handle_datagram(seen(from), &self.datagram[..length], &mut self.ports, Instant::now());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {}
-            }
-        }
-        for remote in udp::unreachable(udp) {
-            self.control.handle_unreachable(remote, &mut self.ports, Instant::now());
-        }
-    }
-
-    /// Binds the SIP port. An address that is not there yet (the network comes up later) is tried again by the tick.
-    fn bind_network(&mut self) -> Result<(), DriverError> {
-        let network = &self.config.network;
-        let address = SocketAddr::new(network.bind, network.sip_port);
-        let refused = |transport, source| DriverError::Bind {
-            transport,
-            address,
-            source,
-        };
-        match udp::bind(address, network.sip_dscp) {
-            Ok(socket) => {
-                tcp::listen(address, network.sip_dscp, self.heard.clone()).map_err(|source| refused("TCP", source))?;
-                tracing::info!("SIP on {address}, known to others as {}", self.local);
-                self.listen_for_tls()?;
-                self.udp = Some(socket);
-                self.control.handle_timeout(&mut self.ports, Instant::now());
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                let complaint = format!(
-                    "network.bind = {}: this machine does not have that address (yet); trying again",
-                    network.bind
-                );
-                if self.bind_complaint.as_ref() != Some(&complaint) {
-                    tracing::warn!("{complaint}");
-                    self.bind_complaint = Some(complaint);
-                }
-                Ok(())
-            }
-            Err(error) => Err(refused("UDP", error)),
-        }
-    }
-
-    /// Opens the TLS port to those who may come in. A phone whose certificate is damaged says so and goes on without.
-    fn listen_for_tls(&mut self) -> Result<(), DriverError> {
-        use config::schema::Listen;
-        let open = match self.config.tls.listen {
-            Listen::Pinned => !self.config.tls.pins.is_empty(),
-            Listen::All => true,
-            Listen::Off => false,
-        };
-        if !open {
-            return Ok(());
-        }
-        let address = SocketAddr::new(self.config.network.bind, self.config.tls.sip_port_tls);
-        match self.tls.server() {
-            Ok(server) => {
-                let (dscp, pins) = (self.config.network.sip_dscp, self.tls.pins().to_vec());
-                tls::connection::listen(address, dscp, server, pins, self.heard.clone()).map_err(|source| DriverError::Bind {
-                    transport: "TLS",
-                    address,
-                    source,
-                })?;
-                tracing::info!("SIP over TLS on {address}");
-            }
-            Err(why) => tracing::error!("no SIP over TLS on {address}: {why}"),
-        }
-        Ok(())
-    }
-
     /// What is done four times a second: proof of life, counters, a lost card, our own address.
     fn look_after(&mut self) -> Result<(), DriverError> {
         let now = Instant::now();
@@ -478,108 +363,6 @@ impl Driver {
 fn watch_clock(tls: &Tls, now: Instant) -> Watch {
     let (system, trust) = tls.clock().read();
     Watch::new(now, system, trust)
-}
-
-/// Terminates, interrupts and hang-ups of the terminal.
-fn signals() -> io::Result<mpsc::Receiver<()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (tell, told) = mpsc::channel(4);
-    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
-        let mut signal = signal(kind)?;
-        let tell = tell.clone();
-        tokio::spawn(async move {
-            while signal.recv().await.is_some() {
-                if tell.send(()).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    Ok(told)
-}
-
-/// A descriptor of its own for the same thing, so that what it belongs to stays free to be used.
-#[allow(deprecated)] // The new way is `unsafe`, for descriptors that may be closed under it; an `OwnedFd` cannot be.
-fn watch(fd: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(fd.as_fd().try_clone_to_owned()?)
-}
-
-/// Waits until a descriptor is readable; for ever where there is none.
-async fn ready(fd: Option<&AsyncFd<OwnedFd>>) {
-    let Some(fd) = fd else { return std::future::pending().await };
-    match fd.readable().await {
-        // What made it readable is drained by whoever we wake.
-        Ok(mut guard) => guard.clear_ready(),
-        Err(_) => std::future::pending().await,
-    }
-}
-
-async fn readable(udp: Option<&UdpSocket>) {
-    match udp {
-        // ICMP errors make a socket ready for nothing but themselves. A failure here shows again when the socket is read.
-        Some(udp) => drop(udp.ready(Interest::READABLE | Interest::ERROR).await),
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(due: Option<tokio::time::Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The phone's identity. Where it cannot be kept the phone has one for this run; where the kept one is damaged it has none. Either is
-/// told, neither costs dial tone.
-fn credentials(config: &config::Config) -> Option<Credentials> {
-    match Credentials::load_or_make(&config.control.state_dir) {
-        Ok(credentials) => Some(credentials),
-        Err(error @ IdentityError::File { .. }) => {
-            tracing::warn!("{error}; this phone has another certificate after each start");
-            Credentials::make().ok()
-        }
-        Err(error @ (IdentityError::Damaged { .. } | IdentityError::Make(_))) => {
-            tracing::error!("no DTLS-SRTP and no calls over TLS without a server: {error}");
-            None
-        }
-    }
-}
-
-/// Writes files of the state directory, in the order they were given.
-fn writer() -> mpsc::Sender<(PathBuf, String)> {
-    let (keep, mut kept) = mpsc::channel::<(PathBuf, String)>(8);
-    tokio::spawn(async move {
-        while let Some((path, text)) = kept.recv().await {
-            // The task ends early only with the runtime.
-            let _ = tokio::task::spawn_blocking(move || {
-                if let Err(error) = crate::setup::keep_safely(&path, text.as_bytes()) {
-                    tracing::warn!("{}: {error}; it is forgotten at the next start", path.display());
-                }
-            })
-            .await;
-        }
-    });
-    keep
-}
-
-/// The peers met before. A file that cannot be read costs their trust, and is told.
-fn known(config: &config::Config) -> Known {
-    let path = config.control.state_dir.join(trust::FILE);
-    let read = match std::fs::File::open(&path) {
-        Ok(file) => {
-            let mut text = Vec::new();
-            file.take(trust::MAX_BYTES as u64 + 1)
-                .read_to_end(&mut text)
-                .map_err(|error| error.to_string())
-                .and_then(|_| Known::parse(&text))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::default()),
-        Err(error) => Err(error.to_string()),
-    };
-    read.unwrap_or_else(|error| {
-        tracing::warn!("{}: {error}; every phone is new again, compare key words", path.display());
-        Known::default()
-    })
 }
 
 fn seed() -> io::Result<[u8; 32]> {
