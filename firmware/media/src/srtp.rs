@@ -13,6 +13,8 @@ mod cipher;
 mod guard;
 mod kdf;
 mod keys;
+#[cfg(test)]
+mod oracle;
 mod replay;
 mod rtcp;
 mod rtp;
