@@ -15,6 +15,7 @@
 
 mod cycle;
 mod link;
+mod rehearsal;
 mod sockets;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl Rights {
 /// Starts the thread. It ends by [`Order::Quit`].
 pub fn start(mut audio: AudioLoop, shared: Arc<Shared>) -> Result<(JoinHandle<()>, std::sync::mpsc::Receiver<Rights>), AudioThreadError> {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let engine = audio.engine();
     let handle = std::thread::Builder::new()
         .name("offhook-audio".into())
         .stack_size(512 * 1024)
@@ -82,6 +84,8 @@ pub fn start(mut audio: AudioLoop, shared: Arc<Shared>) -> Result<(JoinHandle<()
             let _ = tell.send(rights);
             drop(tell);
             crate::realtime::touch_stack();
+            // After the lock: what it touches stays.
+            rehearsal::start(engine);
             while audio.turn() {}
         })?;
     Ok((handle, told))

@@ -1,13 +1,12 @@
 //! The few calls into the kernel that make a thread a real-time thread, and the poll it sleeps in.
 //!
-//! `nix` has no `sched_setscheduler`, and its `poll` wants borrowed descriptors where a sound card only tells numbers; both are
-//! plain calls with no memory of ours at risk.
+//! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed descriptors where a sound card only tells
+//! numbers; all are plain calls with no memory of ours at risk.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::time::Duration;
 
-use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{Resource, getrlimit};
 
 /// Priority of the audio thread: below the kernel's interrupt threads (50 is their default, sound cards get more), above all else.
@@ -25,18 +24,18 @@ pub fn become_realtime(priority: i32) -> io::Result<()> {
     }
 }
 
-/// Locks the process's memory, where the kernel lets us. What comes later is locked too only where no limit could turn that into
-/// failing allocations.
+/// Locks the process's memory, where the kernel lets us: each page from its first use on (`MCL_ONFAULT`), so that code no phone runs takes
+/// no room. What comes later is locked too only where no limit could turn that into failing allocations.
 pub fn lock_memory() -> io::Result<()> {
     let unlimited = getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY);
     // SAFETY: asks for a number, touches nothing.
     let root = unsafe { libc::geteuid() } == 0;
-    let flags = if unlimited || root {
-        MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE
-    } else {
-        MlockAllFlags::MCL_CURRENT
-    };
-    mlockall(flags).map_err(io::Error::from)
+    let flags = libc::MCL_CURRENT | libc::MCL_ONFAULT | if unlimited || root { libc::MCL_FUTURE } else { 0 };
+    // SAFETY: changes how pages are kept, not what is in them.
+    match unsafe { libc::mlockall(flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Touches the stack the calling thread will use.

@@ -93,6 +93,11 @@ impl AudioLoop {
         Ok(audio)
     }
 
+    /// What its engine runs at.
+    pub(super) fn engine(&self) -> media::EngineConfig {
+        self.engine.config()
+    }
+
     /// One turn; `false`: the loop is over.
     pub fn turn(&mut self) -> bool {
         // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and the next turn tries again.

@@ -1,0 +1,125 @@
+//! A short call with itself right after the start, heard by nobody, so that the first real one finds all its code in memory.
+//!
+//! ```text
+//! each codec, each family of SRTP:   noise ─▶ Engine ─▶ packet ─▶ the same Engine ─▶ thrown away
+//! ```
+//!
+//! Memory is locked as it is touched (`realtime::lock_memory`): locking all of it at once would keep 4 MB of code in memory that no
+//! call ever runs. What is touched here stays; without this the first packet of the first call would wait for the SD card. It runs
+//! in a thread of its own at ordinary priority, so that it keeps neither dial tone nor sound waiting.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use media::{Codec, Command, Direction, Engine, EngineConfig, MasterKey, Protection, Stream, StreamConfig, StreamError, StreamId, Suite};
+
+const ID: StreamId = StreamId(1);
+/// 0.4 s of 5 ms: the jitter buffer fills, plays and, at the end, conceals.
+const PERIODS: u32 = 80;
+/// Nothing arrives any more in the last ones.
+const UNANSWERED: u32 = 12;
+
+/// Every codec once, and between them both kinds of SRTP cipher.
+const PARTS: [(Codec, u8, Suite); 3] = [
+    (Codec::Opus, 111, Suite::AeadAes128Gcm),
+    (Codec::G722, 9, Suite::AesCm128HmacSha1_80),
+    (Codec::Pcmu, 0, Suite::AesCm128HmacSha1_80),
+];
+
+/// Starts it. Nobody waits for its end; where the system gives no thread, the first call does without.
+pub(super) fn start(engine: EngineConfig) {
+    let begun = std::thread::Builder::new()
+        .name("offhook-rehearse".into())
+        .stack_size(256 * 1024)
+        .spawn(move || {
+            for (codec, payload, suite) in PARTS {
+                if let Err(error) = call(engine, codec, payload, suite) {
+                    tracing::warn!("no rehearsal with {codec:?}: {error}; the first call may stutter");
+                }
+            }
+        });
+    if let Err(error) = begun {
+        tracing::warn!("no rehearsal: {error}; the first call may stutter");
+    }
+}
+
+/// One call with itself; tells the packets that came back and were played.
+fn call(config: EngineConfig, codec: Codec, payload: u8, suite: Suite) -> Result<u64, StreamError> {
+    let start = Instant::now();
+    let itself = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let key = || {
+        let seed = [1; 64];
+        MasterKey::new(suite, &seed[..suite.key_len()], &seed[..suite.salt_len()], &[])
+    };
+    // The same key for both directions, which nobody but a rehearsal may have.
+    let protection = match (key(), key()) {
+        (Ok(send), Ok(receive)) => Protection::Srtp { send, receive },
+        (Err(_), _) | (_, Err(_)) => Protection::Clear,
+    };
+    let mut engine = Engine::new(config, start);
+    let stream = Stream::new(StreamConfig {
+        id: ID,
+        codec,
+        send_payload: payload,
+        recv_payloads: vec![(payload, codec)],
+        send_dtmf: None,
+        recv_dtmf: None,
+        ptime_ms: 20,
+        opus_fec: true,
+        opus_dtx: false,
+        remote_rtp: itself,
+        remote_rtcp: itself,
+        latching: true,
+        protection,
+        direction: Direction { send: true, receive: true },
+        ssrc: 1,
+        first_sequence: 1,
+        first_timestamp: 1,
+        cname: "rehearsal".into(),
+        card_rate_hz: config.rate_hz,
+        period_frames: config.period_frames,
+        ntp: (start, 0),
+    })?;
+    engine.handle_command(Command::Start(stream), start);
+    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
+    let mut noise = 1_u32;
+    let mut mouth = vec![0_i16; config.period_frames];
+    let mut ear = vec![0_i16; config.period_frames];
+    let mut packet = Vec::with_capacity(2048);
+    for period in 0..PERIODS {
+        let now = start + Duration::from_millis(5) * period;
+        mouth.fill_with(|| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 20) as i16
+        });
+        engine.process(&mouth, &mut ear, now);
+        while let Some(sent) = engine.poll_transmit() {
+            packet.clear();
+            packet.extend_from_slice(sent.bytes);
+            let kind = sent.kind;
+            if period + UNANSWERED < PERIODS {
+                engine.handle_packet(ID, kind, itself, &mut packet, now);
+            }
+        }
+        while engine.poll_event().is_some() {}
+    }
+    Ok(engine.stats(ID).map_or(0, |stats| stats.received))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_played_through_to_its_end() {
+        for (codec, payload, suite) in PARTS {
+            let config = EngineConfig {
+                rate_hz: 48_000,
+                period_frames: 240,
+                sidetone_db: None,
+            };
+            let received = call(config, codec, payload, suite).unwrap();
+            assert!(received >= 15, "{codec:?}: {received} packets came through decryption and decoder");
+        }
+    }
+}
