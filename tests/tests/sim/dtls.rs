@@ -328,3 +328,109 @@ fn who_compared_key_words_is_remembered() {
     assert_eq!(call_status(&world, r)["identity"]["trust"], "known");
     world.quiet();
 }
+
+/// Packets of sound sent to this host so far.
+fn sent_to(world: &World, host: &str) -> usize {
+    let to = |sent: &Datagram| is_rtp(sent) && sent.to.ip().to_string() == host;
+    world.network.wire.packets().filter(|sent| to(&sent.datagram)).count()
+}
+
+#[test]
+fn sound_goes_where_the_hands_were_shaken_whatever_was_announced() {
+    let (mut world, l, r) = World::pair("dtls behind a NAT", 11, &private());
+    let there = phone_ip(r).to_string();
+    // The answer names an address nobody is at; the handshake comes from where the phone is.
+    world.network.set_tamper(move |packet: &mut Datagram| {
+        if packet.is_sip("SIP/2.0 200") && packet.from.ip().to_string() == there {
+            let text = String::from_utf8_lossy(&packet.bytes).replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
+            packet.bytes = mended(&text);
+        }
+    });
+    world.connect(l, r);
+    world.run(secs(4));
+    assert_private(&world, l, r);
+    assert_eq!(sent_to(&world, "10.0.9.9"), 0);
+    world.quiet();
+}
+
+/// A message whose body has another length than before.
+fn mended(text: &str) -> Vec<u8> {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let head: Vec<String> = head
+        .split("\r\n")
+        .map(|line| {
+            if line.to_ascii_lowercase().starts_with("content-length") {
+                format!("Content-Length: {}", body.len())
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    format!("{}\r\n\r\n{body}", head.join("\r\n")).into_bytes()
+}
+
+#[test]
+fn authentic_sound_from_elsewhere_is_not_heard_and_draws_none() {
+    let (mut world, l, r) = World::pair("dtls sound from elsewhere", 12, &private());
+    let from = phone_ip(r);
+    // Somebody on the way takes r's packets and sends them on in his own name, from the first one.
+    world.network.set_tamper(move |packet: &mut Datagram| {
+        if is_rtp(packet) && packet.from.ip() == from {
+            packet.from = "10.0.9.9:4000".parse().unwrap();
+        }
+    });
+    world.connect(l, r);
+    world.run(secs(4));
+    world.assert_silent(l, secs(2));
+    assert_eq!(sent_to(&world, "10.0.9.9"), 0, "nothing goes to him");
+    assert!(sent_to(&world, &from.to_string()) > 100, "all of it goes to whom the hand belongs");
+    world.assert_speech(l, r, secs(2), HEARD);
+    world.quiet();
+}
+
+#[test]
+fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
+    let (mut world, l, r) = World::pair("dtls moved", 13, &private());
+    world.connect(l, r);
+    world.run(secs(3));
+    assert_private(&world, l, r);
+    let there = phone_ip(r).to_string();
+    world.network.set_tamper(move |packet: &mut Datagram| {
+        if packet.is_sip("INVITE") && packet.from.ip().to_string() == there {
+            let text = String::from_utf8_lossy(&packet.bytes).replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
+            packet.bytes = mended(&text);
+        }
+    });
+    // Held and taken back: the same certificate, and another address.
+    for _ in 0..2 {
+        world.flash(r);
+        world.run(secs(2));
+    }
+    world.run(secs(2));
+    assert_eq!(
+        sent_to(&world, "10.0.9.9"),
+        0,
+        "keys shaken out with one address are not used with another"
+    );
+    world.until("the call is over", secs(20), |world| !last_call(world, l).is_null());
+    assert_eq!((sent_to(&world, "10.0.9.9"), media_seen(&world).1), (0, 0));
+    world.quiet();
+}
+
+#[test]
+fn with_rtcp_on_a_port_of_its_own_there_is_none() {
+    let (mut world, l, r) = World::pair("dtls without mux", 14, &private());
+    world.network.set_tamper(|packet: &mut Datagram| {
+        let text = String::from_utf8_lossy(&packet.bytes).into_owned();
+        if !packet.is_media() && text.contains("a=rtcp-mux\r\n") {
+            packet.bytes = mended(&text.replace("a=rtcp-mux\r\n", ""));
+        }
+    });
+    world.connect(l, r);
+    world.run(secs(12));
+    assert_private(&world, l, r);
+    let is_rtcp = |sent: &Datagram| is_rtp(sent) && matches!(sent.bytes.get(1), Some(192..=223));
+    let reports = world.network.wire.packets().filter(|sent| is_rtcp(&sent.datagram)).count();
+    assert_eq!(reports, 0, "its keys would be of a second handshake");
+    world.quiet();
+}

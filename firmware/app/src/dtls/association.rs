@@ -197,18 +197,19 @@ impl Association {
             }
         }
         tracing::debug!("DTLS: {:?} towards {}", agreed.setup, agreed.announced);
-        self.secured = None;
+        let before = self.secured.take().map(|secured| secured.peer);
         self.failed = None;
         self.tries = 0;
         self.strangers = 0;
         self.errors = 0;
         self.news.clear();
-        // What ran with the announced address under another agreement, or in the other role, is over. Others may be forks.
+        // What was in use under another agreement, or ran with the announced address or in the other role, is over. Others may be forks.
         let (setup, announced) = (agreed.setup, agreed.announced);
         self.candidates.retain(|candidate| {
             let certificate = candidate.handshake.certificate();
             let wrong = certificate.is_some_and(|certificate| !matches(certificate, &agreed.fingerprints));
-            candidate.role == setup && !(wrong && plain(candidate.peer) == plain(announced))
+            let used = before == Some(candidate.peer);
+            candidate.role == setup && !used && !(wrong && plain(candidate.peer) == plain(announced))
         });
         let settled = agreed.settled;
         self.agreed = Some(agreed);

@@ -248,14 +248,17 @@ fn the_same_agreement_again_changes_nothing_and_another_begins_anew() {
     r2.agree(Setup::Passive, &l, now);
     let now = run(&mut [&mut l, &mut r2], now, LONG, |_, _, _| true);
     both_secured(&l, &r2);
-    // The same certificate at another address.
-    r2.at = at("10.0.0.4:4000");
-    r2.association = Association::new();
-    l.agree(Setup::Passive, &r2, now);
-    assert!(l.association.secured().is_none());
-    r2.agree(Setup::Active, &l, now);
-    run(&mut [&mut l, &mut r2], now, LONG, |_, _, _| true);
-    both_secured(&l, &r2);
+    // The same certificate at another address, and at yet another in the same roles.
+    let mut now = now;
+    for moved in ["10.0.0.4:4000", "10.0.0.5:4000"] {
+        r2.at = at(moved);
+        r2.association = Association::new();
+        l.agree(Setup::Passive, &r2, now);
+        assert!(l.association.secured().is_none());
+        r2.agree(Setup::Active, &l, now);
+        now = run(&mut [&mut l, &mut r2], now, LONG, |_, _, _| true);
+        both_secured(&l, &r2);
+    }
 }
 
 #[test]
@@ -322,6 +325,9 @@ fn one_forged_alert_ends_no_handshake() {
     // A fatal alert in clear, as anybody can write who knows the two ports.
     let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 2, 40];
     r.hears(at(L), &alert, now);
+    // Time passes before anything else comes.
+    let now = now + Duration::from_millis(300);
+    r.wakes(now);
     assert!(r.failed.is_none());
     run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
     both_secured(&l, &r);
