@@ -7,6 +7,8 @@
 //!              └───────────────── media events ◀──────────────────────┘
 //! ```
 
+mod pretend;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;

@@ -384,6 +384,12 @@ impl World {
         self.phones[id.0].request(request, &mut self.network, now)
     }
 
+    /// Tells a phone that so many packets have come under its call's key.
+    pub fn pretend_received(&mut self, id: PhoneId, packets: u64) {
+        let now = self.now;
+        self.phones[id.0].pretend_received(packets, &mut self.network, now);
+    }
+
     /// Orderly shutdown of a phone.
     pub fn shut_down(&mut self, id: PhoneId) {
         let now = self.now;

@@ -8,8 +8,8 @@ use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_p
 use phone::{LampState, State, Tone};
 
 /// Keys of the scripted peer, base64 of 30 bytes.
-const ONE: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
-const TWO: &str = "t0r0/apkukU7JjjfR0mY8GEimBq4OiPEm9eKSFOx";
+pub(crate) const ONE: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
+pub(crate) const TWO: &str = "t0r0/apkukU7JjjfR0mY8GEimBq4OiPEm9eKSFOx";
 const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
 fn media_at() -> SocketAddr {
@@ -17,7 +17,7 @@ fn media_at() -> SocketAddr {
 }
 
 /// A phone whose calls must be encrypted, with keys in the signalling, which runs over TLS.
-fn required() -> Setup {
+pub(crate) fn required() -> Setup {
     Setup::default().tls().toml("privacy", "mode = \"required\"\nkeying = [\"sdes\"]")
 }
 
@@ -26,13 +26,13 @@ fn preferred() -> Setup {
 }
 
 /// The scripted peer's description in this profile, with these further attributes.
-fn described(version: u32, direction: &str, profile: &str, attributes: &str) -> String {
+pub(crate) fn described(version: u32, direction: &str, profile: &str, attributes: &str) -> String {
     let text = sdp(media_at(), version, direction).replace("RTP/AVP", profile);
     text.replace("a=ptime:20\r\n", &format!("a=ptime:20\r\n{attributes}"))
 }
 
 /// The line that takes up an offer's AES-128 line, with this key.
-fn take(offer: &Message, key: &str) -> String {
+pub(crate) fn take(offer: &Message, key: &str) -> String {
     let line = offer
         .body
         .lines()
@@ -44,7 +44,7 @@ fn take(offer: &Message, key: &str) -> String {
 }
 
 /// The key an offer or answer of the phone carries for our suite.
-fn key_in(message: &Message) -> String {
+pub(crate) fn key_in(message: &Message) -> String {
     let line = message
         .body
         .lines()
@@ -54,7 +54,7 @@ fn key_in(message: &Message) -> String {
         .to_owned()
 }
 
-fn reply(world: &World, far: PeerId, request: &Message, code: u16, tag: &str, body: &str) -> Message {
+pub(crate) fn reply(world: &World, far: PeerId, request: &Message, code: u16, tag: &str, body: &str) -> Message {
     request.reply(code, tag).with("Contact", world[far].contact()).sdp(body)
 }
 
@@ -106,7 +106,7 @@ fn warnings(world: &World, id: PhoneId) -> usize {
 }
 
 /// Everything that left the phone's media ports is authentic under a key of its own, and there was something.
-fn all_protected(world: &World, id: PhoneId, at_least: usize) -> usize {
+pub(crate) fn all_protected(world: &World, id: PhoneId, at_least: usize) -> usize {
     let found = world.recorded(id);
     assert!(found.clear.is_empty(), "{}", found.clear.join("; "));
     assert!(found.protected >= at_least, "{} packets only", found.protected);

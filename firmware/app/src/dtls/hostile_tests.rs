@@ -124,6 +124,26 @@ fn forged_datagrams_in_between_end_nothing() {
     assert!(pair.active.take_secrets().is_some() && pair.passive.take_secrets().is_some());
 }
 
+#[test]
+fn a_chain_of_empty_pieces_is_not_followed() {
+    let ends = [maker(Credentials::make().unwrap()), maker(Credentials::make().unwrap())];
+    let mut pair = Pair::new(&ends[0], &ends[1]);
+    // Each says that it is one byte of sixteen million, and brings none. The first comes last: 31200 calls deep, where the library is let.
+    let mut numbers = 1_000_u64..;
+    for n in (0..12).rev() {
+        let chain = (n * 2_600..(n + 1) * 2_600).rev().map(|offset| {
+            let mut one = record(HANDSHAKE, 0, &piece(0x00ff_ffff, 0, offset, 1, b""));
+            one[5..11].copy_from_slice(&numbers.next().unwrap().to_be_bytes()[2..]);
+            one
+        });
+        let datagram = chain.collect::<Vec<_>>().concat();
+        assert!(datagram.len() < 65_535);
+        pair.passive.handle_datagram(&datagram, pair.now, &mut pair.to_active).unwrap();
+    }
+    assert_eq!(pair.run(|datagram| vec![datagram]), (Ok(()), Ok(())));
+    assert!(pair.passive.take_secrets().is_some());
+}
+
 /// Datagrams as long as can be, of pieces that hang together one by one: the library would follow them, each by a call of itself.
 fn chains(large: bool) -> impl Iterator<Item = Vec<u8>> {
     let per_datagram = if large { 2_400 } else { 50 };

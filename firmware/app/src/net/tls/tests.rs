@@ -194,6 +194,24 @@ fn a_pbx_whose_own_certificate_is_provisioned_is_believed_for_its_name_only() {
             .unwrap_err()
             .contains("not for other.example")
     );
+    // It has its time, too, though nobody else vouches for it.
+    for (years, told) in [
+        ((2001, 2019), "expired on 2019-12-31"),
+        ((2090, 2098), "not valid before 2090-01-01"),
+    ] {
+        let certificate = params(&dns(DOMAIN), years).self_signed(&key).unwrap();
+        let mut tls = phone(&Authority::new(), Settings::default());
+        tls.anchors = Some(Arc::new(Anchors {
+            roots: RootCertStore::empty(),
+            provisioned: vec![certificate.der().clone()],
+        }));
+        let own = (
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        );
+        let refused = visit(&mut tls, &[DOMAIN], &server(own)).unwrap_err();
+        assert!(refused.contains(told), "{refused}");
+    }
 }
 
 #[test]
