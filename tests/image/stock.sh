@@ -35,6 +35,8 @@ if [ ! -e "$tree/.done" ]; then
   ln -sf /lib/systemd/system/networking.service "$tree/etc/systemd/system/multi-user.target.wants/"
   touch "$tree/.done"
 fi
+# The machine's power key hangs on a line that is the keypad's here: whoever loads its driver first has it.
+mkdir -p "$tree/etc/modprobe.d"; echo 'blacklist gpio_keys' >"$tree/etc/modprobe.d/keypad.conf"
 install -m 755 "$binary" "$tree/usr/bin/offhook"
 mkdir -p "$tree/usr/share/offhook" "$tree/etc/offhook" "$tree/var/lib/offhook"; cp -r "$root/board/profiles" "$tree/usr/share/offhook/"
 printf '[phone]\ncountry = "de"\n' >"$tree/etc/offhook/offhook.toml"

@@ -46,17 +46,47 @@ struct Figures {
 
 fn figures(what: &str, machine: &mut Machine, heard: &[i16], lead_s: f64) -> Figures {
     let first = heard.windows(160).step_by(80).position(|part| level_dbfs(part) > -40.0);
-    let number = |text: String| text.trim().parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+    // Read by `cat` alone: a stock Debian need not have more.
+    let kb = |text: &str, key: &str| -> u64 {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap_or_else(|| panic!("no {key} in {text}"));
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap_or_else(|error| panic!("{line}: {error}"))
+    };
+    let memory = machine.shell("cat /proc/meminfo");
+    let phone = machine.shell("cat /proc/$(pidof offhook | cut -d' ' -f1)/status");
     let figures = Figures {
         tone_s: first.expect("a tone was heard") as f64 / 100.0 - lead_s,
-        used_kb: number(machine.shell("awk '/MemTotal/ { t = $2 } /MemAvailable/ { print t - $2 }' /proc/meminfo")),
-        phone_kb: number(machine.shell("awk '/VmRSS/ { print $2 }' /proc/$(pidof offhook | cut -d' ' -f1)/status")),
+        used_kb: kb(&memory, "MemTotal:") - kb(&memory, "MemAvailable:"),
+        phone_kb: kb(&phone, "VmRSS:"),
     };
     println!(
         "FIGURE {what}: dial tone {:.1} s after power, {} kB of memory in use, {} kB of it the phone's",
         figures.tone_s, figures.used_kb, figures.phone_kb
     );
     figures
+}
+
+/// The machine that measured, and the day.
+fn here_and_now() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let names: Vec<_> = cpus
+        .lines()
+        .filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
+        .collect();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let date = std::process::Command::new("date").arg("+%F").output().expect("date runs");
+    format!(
+        "{} × {}, load {}, {}",
+        names.len(),
+        names.first().unwrap_or(&"unknown processor"),
+        load.split(' ').next().unwrap_or("unknown"),
+        String::from_utf8_lossy(&date.stdout).trim()
+    )
 }
 
 /// The same phone on a stock Debian, started in the same run: what the image is measured beside. Written to `docs/budgets.md` when
@@ -121,11 +151,12 @@ fn sooner_than_a_stock_debian() {
     };
     let mb = |bytes: Option<f64>| bytes.map_or("–".to_owned(), |bytes| format!("{:.1} MB", bytes / 1e6));
     let page = format!(
-        "\n## The image, beside a stock Debian\n\nBoth in QEMU (`virt`, one emulated Cortex-A53, 512 MB), in one run of `make bench-image`: the same \
+        "\n## The image\n\nBeside a stock Debian, both in QEMU (`virt`, one emulated Cortex-A53, 512 MB), in one run of `make bench-image` ({}): the same \
          kernel, the same phone, off hook from the\nstart. Debian is systemd, udev, ifupdown and DHCP, nothing else. An emulated processor is slower \
          than a board's; compare the columns.\n\n| | image | stock Debian |\n|---|---|---|\n\
          | dial tone after power | {:.1} s | {:.1} s |\n| memory in use then | {:.1} MB | {:.1} MB |\n| of it the phone | {:.1} MB | {:.1} MB |\n\
          | root file system | {} | {} |\n| kernel | {} | the same |\n| signed update (kernel and root) | {} | – |\n",
+        here_and_now(),
         image.tone_s,
         stock.tone_s,
         image.used_kb as f64 / 1e3,
