@@ -151,9 +151,9 @@ fn sooner_than_a_stock_debian() {
     };
     let mb = |bytes: Option<f64>| bytes.map_or("–".to_owned(), |bytes| format!("{:.1} MB", bytes / 1e6));
     let page = format!(
-        "\n## The image\n\nBeside a stock Debian, both in QEMU (`virt`, one emulated Cortex-A53, 512 MB), in one run of `make bench-image` ({}): the same \
-         kernel, the same phone, off hook from the\nstart. Debian is systemd, udev, ifupdown and DHCP, nothing else. An emulated processor is slower \
-         than a board's; compare the columns.\n\n| | image | stock Debian |\n|---|---|---|\n\
+        "\n## The image\n\nBeside a stock Debian, both in QEMU (`virt`, one emulated Cortex-A53, 512 MB), in one run of `make bench-image`\n({}):\n\
+         the same kernel, the same phone, off hook from the start. Debian is systemd, udev, ifupdown and DHCP, nothing else; its root holds\n\
+         every module of its kernel. An emulated processor is slower than a board's; compare the columns.\n\n| | image | stock Debian |\n|---|---|---|\n\
          | dial tone after power | {:.1} s | {:.1} s |\n| memory in use then | {:.1} MB | {:.1} MB |\n| of it the phone | {:.1} MB | {:.1} MB |\n\
          | root file system | {} | {} |\n| kernel | {} | the same |\n| signed update (kernel and root) | {} | – |\n",
         here_and_now(),
