@@ -20,6 +20,7 @@ mod hold;
 mod hostile;
 mod monkey;
 mod privacy;
+mod privacy_change;
 mod privacy_lifetime;
 mod privacy_middle;
 mod races;
