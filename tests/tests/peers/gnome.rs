@@ -102,7 +102,7 @@ impl Gnome {
                 "echo -n x | gnome-keyring-daemon --unlock --components=secrets\n\
                  echo -n secret{user} | secret-tool store --label=x xdg:schema sm.puri.Calls server 127.0.0.1 username {user} protocol sip\n\
                  echo \"$DBUS_SESSION_BUS_ADDRESS\" > {0}/bus.new && mv {0}/bus.new {0}/bus\n\
-                 exec gnome-calls -d -vv\n",
+                 echo $$ > {0}/pid\nexec gnome-calls -d -vv\n",
                 dir.display()
             ),
         )
@@ -204,11 +204,21 @@ impl Gnome {
             .map(str::to_owned)
     }
 
-    /// Ends it.
+    /// Ends it; with it its bus ends, and all that was started on that.
     pub(crate) fn quit(&mut self) {
-        for mut process in self.sound.drain(..) {
-            process.terminate(Duration::from_secs(3));
+        self.sound.clear();
+        let pid = std::fs::read_to_string(self.dir.join("pid"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        if let Some(pid) = pid.filter(|_| !self.session.has_ended()) {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).ok();
+            self.session.wait(Duration::from_secs(4));
         }
-        self.session.terminate(Duration::from_secs(4));
+    }
+}
+
+impl Drop for Gnome {
+    fn drop(&mut self) {
+        self.quit();
     }
 }

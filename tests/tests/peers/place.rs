@@ -88,7 +88,6 @@ impl Running {
     }
 
     /// It ended by itself.
-    #[allow(dead_code)] // asked by the tests of the image
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
