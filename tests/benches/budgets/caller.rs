@@ -22,7 +22,9 @@ pub(crate) struct Caller {
     to: SocketAddr,
     call_id: String,
     remote_to: String,
-    far_rtp: Option<SocketAddr>,
+    pub(crate) far_rtp: Option<SocketAddr>,
+    /// What the phone protects with, where it was offered keys and took them.
+    pub(crate) key: Option<[u8; 30]>,
 }
 
 /// RTP being echoed or played until dropped.
@@ -41,7 +43,7 @@ impl Drop for Sound {
 }
 
 /// Payload type we name, and its rtpmap.
-fn rtpmap(codec: Codec) -> (u8, &'static str) {
+pub(crate) fn rtpmap(codec: Codec) -> (u8, &'static str) {
     match codec {
         Codec::Pcmu => (0, "PCMU/8000"),
         Codec::Pcma => (8, "PCMA/8000"),
@@ -53,6 +55,15 @@ fn rtpmap(codec: Codec) -> (u8, &'static str) {
 impl Caller {
     /// Sends INVITE; nothing is waited for.
     pub(crate) fn invite(to: SocketAddr, codec: Codec) -> Self {
+        Self::offer(to, codec, "RTP/AVP", "")
+    }
+
+    /// The same with a key: SRTP or no call.
+    pub(crate) fn invite_private(to: SocketAddr, codec: Codec) -> Self {
+        Self::offer(to, codec, "RTP/SAVP", &crate::private::crypto_line())
+    }
+
+    fn offer(to: SocketAddr, codec: Codec, profile: &str, more: &str) -> Self {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
         let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
         sip.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -64,6 +75,7 @@ impl Caller {
             call_id,
             remote_to: format!("<sip:phone@{to}>"),
             far_rtp: None,
+            key: None,
         };
         let (payload, map) = rtpmap(codec);
         let fec = if codec == Codec::Opus {
@@ -72,8 +84,8 @@ impl Caller {
             String::new()
         };
         let body = format!(
-            "v=0\r\no=bench 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP {payload}\r\n\
-             a=rtpmap:{payload} {map}\r\n{fec}a=ptime:20\r\na=sendrecv\r\n",
+            "v=0\r\no=bench 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} {profile} {payload}\r\n\
+             a=rtpmap:{payload} {map}\r\n{fec}{more}a=ptime:20\r\na=sendrecv\r\n",
             caller.rtp.local_addr().unwrap().port()
         );
         caller.send("INVITE", 1, "Content-Type: application/sdp\r\n", &body);
@@ -129,6 +141,7 @@ impl Caller {
             .parse()
             .ok()?;
         self.far_rtp = Some(SocketAddr::new(self.to.ip(), port));
+        self.key = crate::private::key_of(&text);
         self.send("ACK", 1, "", "");
         Some(came)
     }
@@ -207,6 +220,11 @@ impl Caller {
         })
     }
 
+    /// A handle on its RTP socket.
+    pub(crate) fn rtp(&self) -> UdpSocket {
+        self.rtp.try_clone().unwrap()
+    }
+
     /// Throws away what comes, so that no socket buffer fills.
     pub(crate) fn deaf(&self) -> Sound {
         let socket = self.rtp.try_clone().unwrap();
@@ -221,7 +239,7 @@ impl Caller {
 }
 
 impl Sound {
-    fn run(work: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
+    pub(crate) fn run(work: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         Self {

@@ -10,6 +10,7 @@ use offhook_tests::measure::median;
 
 use crate::caller::Caller;
 use crate::far::{Far, chirps, mouth_to_ear_ms};
+use crate::private;
 use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
 use crate::quality;
 use crate::subject::{Kind, Order, Subject, binary};
@@ -18,7 +19,7 @@ use crate::table::{Page, figure};
 /// Runs of each start and each reaction; the median counts.
 const RUNS: usize = 7;
 /// How long CPU time is counted.
-const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
 /// Measures everything and writes the page.
 pub(crate) fn measure(place: &Path) {
@@ -32,6 +33,7 @@ pub(crate) fn measure(place: &Path) {
     let mut far = Far::open();
     calls(place, &mut far, &mut page);
     drop(far);
+    private::rows(place, &mut page);
     starts(place, &mut page);
     reactions(place, &mut page);
     audio_thread(place, &mut page);
@@ -46,12 +48,13 @@ pub(crate) fn measure(place: &Path) {
     println!("bench: written to docs/budgets.md");
 }
 
-fn order(kind: Kind, codec: Codec) -> Order<'static> {
+pub(crate) fn order(kind: Kind, codec: Codec) -> Order<'static> {
     Order {
         kind,
         codec,
         answers: true,
         registrar: None,
+        private: false,
         counting: None,
         microphone: None,
     }

@@ -18,6 +18,7 @@
 mod caller;
 mod far;
 mod figures;
+mod private;
 mod process;
 mod quality;
 mod subject;

@@ -95,6 +95,7 @@ fn listen(place: &Path, far: &mut Far, kind: Kind, codec: Codec, sound: &[i16], 
             &Order {
                 kind,
                 codec,
+                private: false,
                 answers: true,
                 registrar: None,
                 counting: None,

@@ -29,6 +29,8 @@ pub(crate) struct Order<'a> {
     pub(crate) answers: bool,
     /// Registers here.
     pub(crate) registrar: Option<SocketAddr>,
+    /// Encrypted by SDES, or no call.
+    pub(crate) private: bool,
     /// Preloaded library, and the file it writes.
     pub(crate) counting: Option<(&'a Path, &'a Path)>,
     /// What pjsua's microphone says (others hear the card).
@@ -215,6 +217,9 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     if order.answers {
         text.push_str("auto_answer = 20\n");
     }
+    if order.private {
+        text.push_str("[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n");
+    }
     if let Some(registrar) = order.registrar {
         let domain = registrar.ip();
         let _ = write!(
@@ -240,17 +245,19 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     let config = format!(
         "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
          module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\nmodule alsa.so\n\
-         module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
+         {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
         port.saturating_add(1) & !1,
         (port.saturating_add(1) & !1) + 49,
+        if order.private { "module srtp.so\n" } else { "" },
     );
     std::fs::write(dir.join("config"), config).unwrap();
     let answers = if order.answers { "auto" } else { "manual" };
     let account = match order.registrar {
         Some(registrar) => format!("<sip:bench@{registrar}>;auth_pass=x;regint=60;answermode={answers}\n"),
         None => format!(
-            "<sip:bench@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}\n",
-            codec_names(order.codec).1
+            "<sip:bench@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}{}\n",
+            codec_names(order.codec).1,
+            if order.private { ";mediaenc=srtp-mand" } else { "" },
         ),
     };
     std::fs::write(dir.join("accounts"), account).unwrap();
@@ -262,7 +269,7 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
 
 fn pjsua(port: u16, order: &Order<'_>, ear: &Path) -> Option<Command> {
     // Its packaged build has no Opus, and a null card cannot ring for a finger.
-    if order.codec == Codec::Opus || !order.answers || order.registrar.is_some() || order.counting.is_some() {
+    if order.codec == Codec::Opus || order.private || !order.answers || order.registrar.is_some() || order.counting.is_some() {
         return None;
     }
     let mut command = Command::new(python()?);

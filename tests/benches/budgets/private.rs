@@ -1,0 +1,199 @@
+//! What encryption costs: the same call in clear and by SDES, beside the peer, with a far end that protects what it says.
+//!
+//! ```text
+//! speech ─▶ Engine (media, 20 ms, SRTP or clear) ─▶ RTP socket ═▶ phone under test ─▶ RTP ─▶ the same Engine
+//! ```
+//!
+//! Both calls of a phone have the same far end and differ in nothing but the keys. The keys travel in clear here, which a phone must be
+//! told to bear (`sdes_over_clear`): TLS would add to the set-up, not to the call.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use base64ct::{Base64, Encoding};
+use media::{Codec, Command, Direction, Engine, EngineConfig, MasterKey, PacketKind, Protection, Stream, StreamConfig, StreamId, Suite};
+
+use crate::caller::{Caller, Sound, rtpmap};
+use crate::figures::{WINDOW, order};
+use crate::process::{cpu_time, thread_time, threads};
+use crate::quality;
+use crate::subject::{Kind, Order, Subject};
+use crate::table::{Page, figure};
+
+const SUITE: Suite = Suite::AesCm128HmacSha1_80;
+const ID: StreamId = StreamId(1);
+const RATE: u32 = 48_000;
+/// One packet a period.
+const PERIOD: Duration = Duration::from_millis(20);
+const FRAMES: usize = 960;
+
+/// The key the caller protects with: key and salt, as SDES writes them.
+const OWN: [u8; 30] = *b"the key of the scripted caller";
+
+/// The attribute that names a key (RFC 4568 section 9.1).
+pub(crate) fn crypto_line() -> String {
+    format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", Base64::encode_string(&OWN))
+}
+
+/// The key in an answer.
+pub(crate) fn key_of(answer: &str) -> Option<[u8; 30]> {
+    let line = answer
+        .lines()
+        .find(|line| line.starts_with("a=crypto:") && line.contains("AES_CM_128_HMAC_SHA1_80"))?;
+    let coded = line.split_once("inline:")?.1.split(['|', ' ']).next()?.trim();
+    Base64::decode_vec(coded).ok()?.try_into().ok()
+}
+
+/// The rows: CPU of the process, and of Offhook's audio thread, in clear and encrypted.
+pub(crate) fn rows(place: &Path, page: &mut Page) {
+    let Some((_, speech)) = quality::speech(place, RATE) else {
+        return page.skip("encrypted calls", "no espeak-ng or sox for the far end's speech");
+    };
+    for codec in [Codec::Pcmu, Codec::Opus] {
+        let mut cells = [const { [None, None, None] }; 2];
+        let mut thread = [None, None];
+        for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
+            for (private, row) in cells.iter_mut().enumerate() {
+                let Some((process, audio)) = one(place, kind, codec, private == 1, &speech) else {
+                    page.skip(
+                        &format!("{kind:?}, {codec:?}, encrypted: {}", private == 1),
+                        "no such call came about",
+                    );
+                    continue;
+                };
+                row[n] = figure(Some(process), 2, "%");
+                if kind == Kind::Offhook {
+                    thread[private] = Some(audio);
+                }
+            }
+        }
+        let [clear, private] = cells;
+        page.row(
+            format!("CPU of one core, {codec:?} call in clear, speech both ways"),
+            "below every peer",
+            clear,
+        );
+        page.row(format!("the same call by SDES, {SUITE:?}"), "below every peer", private);
+        let [clear, private] = thread;
+        page.row(
+            format!("CPU of the audio thread, {codec:?}, in clear"),
+            "",
+            [figure(clear, 2, "%"), None, None],
+        );
+        let added = clear.zip(private).map(|(clear, private)| (private / clear - 1.0) * 100.0);
+        let told = private.zip(added).map(|(share, added)| format!("{share:.2} % ({added:+.1} %)"));
+        page.row("the same, encrypted", "< 15 % more", [told, None, None]);
+    }
+}
+
+/// CPU time of the process and of its audio thread over the window of one call, in percent of a core.
+fn one(place: &Path, kind: Kind, codec: Codec, private: bool, speech: &[i16]) -> Option<(f64, f64)> {
+    if kind.missing().is_some() {
+        return None;
+    }
+    let order = Order {
+        private,
+        ..order(kind, codec)
+    };
+    let subject = Subject::start(place, &order)?;
+    subject.ready();
+    let mut caller = if private {
+        Caller::invite_private(subject.sip, codec)
+    } else {
+        Caller::invite(subject.sip, codec)
+    };
+    caller.answered()?;
+    if private {
+        caller.key?;
+    }
+    let sound = talk(&caller, codec, speech.to_vec())?;
+    std::thread::sleep(Duration::from_secs(3));
+    let pid = subject.process.pid();
+    let audio = threads(pid, "offhook-audio");
+    let at_work = || audio.iter().map(|thread| thread_time(pid, *thread)).sum::<Duration>();
+    let (began, process, thread) = (Instant::now(), cpu_time(pid), at_work());
+    std::thread::sleep(WINDOW);
+    let (took, process, thread) = (
+        began.elapsed().as_secs_f64(),
+        cpu_time(pid).saturating_sub(process),
+        at_work().saturating_sub(thread),
+    );
+    drop(sound);
+    caller.hang_up();
+    Some((100.0 * process.as_secs_f64() / took, 100.0 * thread.as_secs_f64() / took))
+}
+
+/// Speaks and listens, a packet in 20 ms, until dropped.
+fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
+    let (socket, to) = (caller.rtp(), caller.far_rtp?);
+    let key = |bytes: &[u8; 30]| MasterKey::new(SUITE, &bytes[..16], &bytes[16..], &[]).ok();
+    let protection = match &caller.key {
+        Some(theirs) => Protection::Srtp {
+            send: key(&OWN)?,
+            receive: key(theirs)?,
+        },
+        None => Protection::Clear,
+    };
+    let start = Instant::now();
+    let payload = rtpmap(codec).0;
+    let stream = Stream::new(StreamConfig {
+        id: ID,
+        codec,
+        send_payload: payload,
+        recv_payloads: vec![(payload, codec)],
+        send_dtmf: None,
+        recv_dtmf: None,
+        ptime_ms: 20,
+        opus_fec: codec == Codec::Opus,
+        opus_dtx: false,
+        remote_rtp: to,
+        remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
+        latching: true,
+        protection,
+        direction: Direction { send: true, receive: true },
+        ssrc: 0x0BEC,
+        first_sequence: 1,
+        first_timestamp: 1,
+        cname: "bench".into(),
+        card_rate_hz: RATE,
+        period_frames: FRAMES,
+        ntp: (start, 0),
+    })
+    .ok()?;
+    let mut engine = Engine::new(
+        EngineConfig {
+            rate_hz: RATE,
+            period_frames: FRAMES,
+            sidetone_db: None,
+        },
+        start,
+    );
+    engine.handle_command(Command::Start(stream), start);
+    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
+    Some(Sound::run(move |stop| pace(&mut engine, &socket, &sound, start, stop)))
+}
+
+fn pace(engine: &mut Engine, socket: &UdpSocket, sound: &[i16], start: Instant, stop: &std::sync::atomic::AtomicBool) {
+    socket.set_nonblocking(true).unwrap();
+    let (mut ear, mut packet) = ([0; FRAMES], [0; 2048]);
+    for n in 0_u32.. {
+        if stop.load(std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep((start + PERIOD * n).saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        while let Ok((length, from)) = socket.recv_from(&mut packet) {
+            engine.handle_packet(ID, PacketKind::Rtp, from, &mut packet[..length], now);
+        }
+        let at = n as usize * FRAMES % (sound.len() - FRAMES);
+        engine.process(&sound[at..at + FRAMES], &mut ear, now);
+        while let Some(sent) = engine.poll_transmit() {
+            // Reports go by a socket of their own, which nobody has here.
+            if matches!(sent.kind, PacketKind::Rtp) {
+                socket.send_to(sent.bytes, sent.to).ok();
+            }
+        }
+        while engine.poll_event().is_some() {}
+    }
+}
