@@ -205,7 +205,7 @@ impl Subject {
 
 fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     let socket = dir.join("ctl.sock");
-    let (codec, first) = (codec_names(order.codec).0, port.saturating_add(1) & !1);
+    let (codec, first) = (codec_names(order.codec).0, (port | 1).saturating_add(1));
     let mut text = format!(
         "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\nrtp_ports = [{first}, {}]\n\
          [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
@@ -246,8 +246,8 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
         "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
          module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\nmodule alsa.so\n\
          {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
-        port.saturating_add(1) & !1,
-        (port.saturating_add(1) & !1) + 49,
+        (port | 1).saturating_add(1),
+        ((port | 1).saturating_add(1)) + 49,
         if order.private { "module srtp.so\n" } else { "" },
     );
     std::fs::write(dir.join("config"), config).unwrap();
@@ -255,7 +255,7 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     let account = match order.registrar {
         Some(registrar) => format!("<sip:bench@{registrar}>;auth_pass=x;regint=60;answermode={answers}\n"),
         None => format!(
-            "<sip:bench@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}{}\n",
+            "<sip:phone@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}{}\n",
             codec_names(order.codec).1,
             if order.private { ";mediaenc=srtp-mand" } else { "" },
         ),
