@@ -60,6 +60,8 @@ pub struct AudioLoop {
     quiet: usize,
     /// A socket had more than one turn may take: sleep until the card wants something, not until the next datagram.
     flooded: bool,
+    /// The last poll told nothing of the sockets: each must be looked into.
+    unseen: bool,
     told: bool,
     running: bool,
 }
@@ -83,6 +85,7 @@ impl AudioLoop {
             steady: false,
             quiet: 0,
             flooded: false,
+            unseen: false,
             told: false,
             running: true,
         };
@@ -102,8 +105,9 @@ impl AudioLoop {
     pub fn turn(&mut self) -> bool {
         // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and the next turn tries again.
         let watched = if self.flooded { self.quiet } else { self.fds.len() };
+        let polled = crate::realtime::poll(&mut self.fds[..watched], Duration::from_millis(20));
+        self.unseen = self.flooded || polled.is_err();
         self.flooded = false;
-        let _ = crate::realtime::poll(&mut self.fds[..watched], Duration::from_millis(20));
         self.end.shared.beat();
         self.take_orders();
         self.send_datagrams();
@@ -125,7 +129,10 @@ impl AudioLoop {
     }
 
     fn take_orders(&mut self) {
-        let _ = self.end.wake_audio.read();
+        // The first descriptor is the eventfd. A call into the kernel to hear that nothing came is saved, here and at the sockets.
+        if self.unseen || self.fds.first().is_none_or(|wake| wake.revents != 0) {
+            let _ = self.end.wake_audio.read();
+        }
         for _ in 0..ORDERS_A_TURN {
             // What the orders send home must have room.
             if self.stash.len() + 2 > MAX_STASH {
@@ -250,8 +257,13 @@ impl AudioLoop {
             return;
         }
         let wall = wall_clock();
-        for pair in &self.pairs {
-            for kind in [PacketKind::Rtp, PacketKind::Rtcp] {
+        for (place, pair) in self.pairs.iter().enumerate() {
+            for (half, kind) in [PacketKind::Rtp, PacketKind::Rtcp].into_iter().enumerate() {
+                // In the order of `watch`. An error of the socket counts as readiness: it is taken off by receiving.
+                let watched = self.fds.get(self.quiet + 2 * place + half);
+                if !self.unseen && watched.is_some_and(|socket| socket.revents == 0) {
+                    continue;
+                }
                 let mut taken = 0;
                 loop {
                     if taken == PACKETS_A_TURN {
