@@ -285,7 +285,7 @@ fn from_the_card_to_a_call() {
     drop(listening);
     drop(speaking);
     let status = machine.wait_state("talking", SOON);
-    println!("call: {}", status["calls"][0]);
+    println!("call: {}\nsound: {}", status["calls"][0], status["audio"]);
     machine.lines().hook(false);
     machine.wait_state("idle", SOON);
     far.wait_state("idle");
