@@ -194,11 +194,19 @@ fn from_the_card_to_a_call() {
     wire.serve_dhcp(&place, "");
     let kamailio = Kamailio::start_at(&place, "MD5", &wire.host);
     let (alice, bob) = (speech(&place, Speaker::Alice, 48000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    // The far end speaks from its own start on, which is long before the call: for ten minutes, so that it is not done by then.
+    let long = place.join("bob-for-long.wav");
+    let repeated = std::process::Command::new("sox")
+        .arg(&bob)
+        .arg(&long)
+        .args(["repeat", "12"])
+        .status();
+    assert!(repeated.expect("sox runs").success());
     let far = Desk::start(
         &place,
         "far",
         Setup {
-            microphone: Some(bob.clone()),
+            microphone: Some(long),
             auto_answer: true,
             bind: wire.host.clone(),
             ..Setup::default()
