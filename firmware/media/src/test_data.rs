@@ -1,8 +1,10 @@
 //! What several tests need: data files, a deterministic noise, spectra, and libspandsp as oracle.
 #![allow(unsafe_code, reason = "libspandsp is reached by dlopen, in tests only")]
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 /// The folder of test data: `OFFHOOK_DATA`, else beside the workspace.
 pub(crate) fn folder() -> PathBuf {
@@ -12,8 +14,13 @@ pub(crate) fn folder() -> PathBuf {
     )
 }
 
-/// Says that a test is skipped: on the real standard error, which the test harness does not swallow as it does `eprintln`.
+/// Says that a test is skipped: on the real standard error, which the test harness does not swallow as it does `eprintln`. Once: a
+/// property is tried many times.
 pub(crate) fn skipped(test: &str, why: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().is_ok_and(|mut told| !told.insert(test.to_owned())) {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
 }
 
