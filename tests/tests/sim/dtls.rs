@@ -11,6 +11,8 @@ use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;
 use serde_json::Value;
 
+use crate::tampered::with_length_mended;
+
 /// A phone that makes encrypted calls only, and agrees on keys by DTLS.
 fn private() -> Setup {
     Setup::default().toml("privacy", "mode = \"required\"\nkeying = [\"dtls\"]")
@@ -343,7 +345,7 @@ fn sound_goes_where_the_hands_were_shaken_whatever_was_announced() {
     world.network.set_tamper(move |packet: &mut Datagram| {
         if packet.is_sip("SIP/2.0 200") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes).replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
-            packet.bytes = mended(&text);
+            packet.bytes = with_length_mended(&text);
         }
     });
     world.connect(l, r);
@@ -351,22 +353,6 @@ fn sound_goes_where_the_hands_were_shaken_whatever_was_announced() {
     assert_private(&world, l, r);
     assert_eq!(sent_to(&world, "10.0.9.9"), 0);
     world.quiet();
-}
-
-/// A message whose body has another length than before.
-fn mended(text: &str) -> Vec<u8> {
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let head: Vec<String> = head
-        .split("\r\n")
-        .map(|line| {
-            if line.to_ascii_lowercase().starts_with("content-length") {
-                format!("Content-Length: {}", body.len())
-            } else {
-                line.to_owned()
-            }
-        })
-        .collect();
-    format!("{}\r\n\r\n{body}", head.join("\r\n")).into_bytes()
 }
 
 #[test]
@@ -398,7 +384,7 @@ fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
     world.network.set_tamper(move |packet: &mut Datagram| {
         if packet.is_sip("INVITE") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes).replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
-            packet.bytes = mended(&text);
+            packet.bytes = with_length_mended(&text);
         }
     });
     // Held and taken back: the same certificate, and another address.
@@ -423,7 +409,7 @@ fn with_rtcp_on_a_port_of_its_own_there_is_none() {
     world.network.set_tamper(|packet: &mut Datagram| {
         let text = String::from_utf8_lossy(&packet.bytes).into_owned();
         if !packet.is_media() && text.contains("a=rtcp-mux\r\n") {
-            packet.bytes = mended(&text.replace("a=rtcp-mux\r\n", ""));
+            packet.bytes = with_length_mended(&text.replace("a=rtcp-mux\r\n", ""));
         }
     });
     world.connect(l, r);

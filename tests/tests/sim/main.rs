@@ -26,4 +26,5 @@ mod privacy_middle;
 mod races;
 mod registration;
 mod sound;
+mod tampered;
 mod tones;

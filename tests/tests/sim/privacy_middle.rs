@@ -5,6 +5,8 @@ use offhook_tests::network::Datagram;
 use offhook_tests::world::{PhoneId, Setup, World, number_of, secs};
 use phone::{LampState, State};
 
+use crate::tampered::with_length_mended;
+
 /// Changes the session description of every message, or only of those that begin like this.
 fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
     world.network.set_tamper(move |packet: &mut Datagram| {
@@ -17,17 +19,7 @@ fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
             return;
         }
         let body = change(body);
-        let head: Vec<String> = head
-            .split("\r\n")
-            .map(|line| {
-                if line.to_ascii_lowercase().starts_with("content-length") {
-                    format!("Content-Length: {}", body.len())
-                } else {
-                    line.to_owned()
-                }
-            })
-            .collect();
-        packet.bytes = format!("{}\r\n\r\n{body}", head.join("\r\n")).into_bytes();
+        packet.bytes = with_length_mended(&format!("{head}\r\n\r\n{body}"));
     });
 }
 
