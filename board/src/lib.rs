@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and the flash key over an [`EdgeLine`],
-//! [`keypad::Keypad`] and [`lamp::Lamp`] over embedded-hal pins, [`ringer::Ringer`] over [`ringer::RingerLines`]. [`gpio`] makes
+//! [`keypad::Keypad`] and [`lamp::Lamp`] over embedded-hal pins, [`input_device::InputDevices`] over evdev, [`ringer::Ringer`] over [`ringer::RingerLines`]. [`gpio`] makes
 //! those of Linux lines, [`pins`] of nothing. Most owners need only [`Profile::load`], [`Board::open`] and [`audio::open`].
 
 pub mod audio;
@@ -16,6 +16,7 @@ pub mod contact;
 pub mod flash;
 pub mod gpio;
 pub mod hook;
+pub mod input_device;
 pub mod keypad;
 pub mod lamp;
 mod panel;
@@ -73,6 +74,10 @@ pub trait Input {
     fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError>;
     /// When to call [`Input::handle_ready`] though no descriptor is ready.
     fn poll_timeout(&self) -> Option<Instant>;
+    /// Something that went wrong and may get right again by itself.
+    fn poll_fault(&mut self) -> Option<BoardError> {
+        None
+    }
 }
 
 /// What went wrong with a device other than the sound card.

@@ -1,7 +1,7 @@
 //! The whole board but its sound card, behind one descriptor.
 //!
 //! ```text
-//!              ┌ hook, flash, keypad, rotary ─▶ poll_event ─▶ owner
+//!              ┌ hook, flash, keypad, rotary, input devices ─▶ poll_event ─▶ owner
 //! epoll fd ◀───┤ timerfd (debounce, scans, bell halves, lamps)
 //!              └ ringer, lamps, watchdog ◀── ring, lamp, feed_watchdog ── owner
 //! ```
@@ -27,6 +27,7 @@
 
 use crate::gpio::{self, BellLines, Drive, EdgeInput, FoundLine, Inverted};
 use crate::hook::HookSwitch;
+use crate::input_device::InputDevices;
 use crate::keypad::{Keypad, KeypadDecoder};
 use crate::lamp::{Lamp, LampPattern};
 use crate::profile::{Active, Line, Lit, Profile};
@@ -150,6 +151,11 @@ impl Board {
             inputs.push(Box::new(Keypad::new(rows, columns, decoder, ms(keypad.step_ms), now)?));
         }
 
+        if let Some(input) = &profile.input {
+            let devices = InputDevices::open("/dev/input".as_ref(), input.devices.clone(), input.grab, input.meanings(), now)?;
+            inputs.push(Box::new(devices));
+        }
+
         let ringer = match &profile.ringer {
             Some(ringer) => {
                 let lines = ringer
@@ -229,6 +235,7 @@ impl Board {
                     events.push_back(event);
                 }
             });
+            faults.extend(std::iter::from_fn(|| input.poll_fault()));
             let Err(fault) = done else { return true };
             // A line that failed stays readable for ever: let go of it, or the loop would spin.
             for fd in input.fds() {
@@ -255,7 +262,7 @@ impl Board {
         self.events.pop_front()
     }
 
-    /// The next device that failed; it is not used any more.
+    /// The next device that failed; it is not used any more, but for an input device, which is waited for.
     pub fn poll_fault(&mut self) -> Option<BoardError> {
         self.faults.pop_front()
     }

@@ -11,6 +11,7 @@ use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -46,6 +47,8 @@ pub struct Profile {
     pub flash: Option<Flash>,
     /// `[keypad]`
     pub keypad: Option<Keypad>,
+    /// `[input]`: keys the kernel drives.
+    pub input: Option<InputKeys>,
     /// `[rotary]`
     pub rotary: Option<Rotary>,
     /// `[ringer]`
@@ -201,6 +204,20 @@ pub struct Keypad {
     pub debounce_ms: u32,
 }
 
+/// `[input]`: keypads and handsets the kernel drives as input devices.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputKeys {
+    /// Names, as `/proc/bus/input/devices` has them, or paths below `/dev`.
+    pub devices: Vec<String>,
+    /// Whether nobody else (a console) gets their keys.
+    #[serde(default = "yes")]
+    pub grab: bool,
+    /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before [`crate::input_device::Meaning::standard`].
+    #[serde(default)]
+    pub map: BTreeMap<toml::Spanned<String>, toml::Spanned<String>>,
+}
+
 /// `[rotary]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -275,6 +292,9 @@ pub struct Watchdog {
     pub timeout_s: u32,
 }
 
+fn yes() -> bool {
+    true
+}
 fn low() -> Active {
     Active::Low
 }

@@ -4,15 +4,18 @@
 //! DIR/NAME/hardware.toml | the simulated board's own ─▶ toml ─▶ checks across keys ─▶ Profile, or file:line:column and the mend
 //! ```
 
-use super::{Keypad, Line, Profile, ProfileError};
+use super::{InputKeys, Keypad, Line, Profile, ProfileError};
 use crate::gpio::LineName;
+use crate::input_device::Meaning;
 use crate::keypad::{Legend, MOST};
 use crate::ringer::RingerKind;
+use evdev::KeyCode;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::str::FromStr;
 
 impl<'de> Deserialize<'de> for Line {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -124,6 +127,18 @@ impl Profile {
                 }
             }
         }
+        for (code, meaning) in self.input.iter().flat_map(|input| &input.map) {
+            if KeyCode::from_str(code.get_ref()).is_err() {
+                let problem = format!("`{}` is no key code of Linux", code.get_ref());
+                let mend = "KEY_KPDOT, KEY_PHONE …: `evtest` shows what a key sends".to_owned();
+                return Err((Some(code.span()), problem, mend));
+            }
+            if Meaning::parse(meaning.get_ref()).is_none() {
+                let problem = format!("`{}` is nothing a telephone has", meaning.get_ref());
+                let mend = "0-9, *, #, A-D, F for flash, hook, lift, hang-up, none".to_owned();
+                return Err((Some(meaning.span()), problem, mend));
+            }
+        }
         if let Some(ringer) = &self.ringer {
             let span = ringer.lines.first().map(|line| line.span.clone());
             let wanted = match ringer.kind {
@@ -189,6 +204,16 @@ impl Profile {
             .flatten()
             .map(|line| ("[lamps]", line));
         hook.chain(flash).chain(keypad).chain(rotary).chain(ringer).chain(lamps)
+    }
+}
+
+impl InputKeys {
+    /// The map; [`Profile::parse`] has checked it.
+    pub fn meanings(&self) -> Vec<(KeyCode, Meaning)> {
+        let pair = |(code, meaning): (&toml::Spanned<String>, &toml::Spanned<String>)| {
+            Some((KeyCode::from_str(code.get_ref()).ok()?, Meaning::parse(meaning.get_ref())?))
+        };
+        self.map.iter().filter_map(pair).collect()
     }
 }
 

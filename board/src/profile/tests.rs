@@ -1,6 +1,7 @@
 //! What `hardware.toml` may say, and what it is told when it may not.
 
 use super::*;
+use crate::input_device::Meaning;
 use std::path::Path;
 
 fn error(text: &str) -> String {
@@ -55,6 +56,29 @@ fn an_unknown_board_names_the_known_ones() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     let text = Profile::load(&dir, "rpi5").unwrap_err().to_string();
     assert!(text.contains("no board profile `rpi5`") && text.contains("rpi4, sim"), "{text}");
+}
+
+#[test]
+fn input_devices_are_named_and_their_keys_may_be_told() {
+    let text = "name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = { KEY_KPDOT = \"F\", KEY_PHONE = \"hook\" }\n";
+    let input = Profile::parse(Path::new("hardware.toml"), text).unwrap().input.unwrap();
+    assert!(input.grab);
+    let mut meanings = input.meanings();
+    meanings.sort_by_key(|(code, _)| *code);
+    assert_eq!(
+        meanings,
+        [
+            (evdev::KeyCode::KEY_KPDOT, Meaning::Flash),
+            (evdev::KeyCode::KEY_PHONE, Meaning::Hook)
+        ]
+    );
+    for (map, want) in [
+        ("KEY_KPDOTT = \"F\"", "hardware.toml:4:9: `KEY_KPDOTT` is no key code of Linux; "),
+        ("KEY_KPDOT = \"Z\"", "hardware.toml:4:21: `Z` is nothing a telephone has; 0-9, *, #"),
+    ] {
+        let text = error(&format!("name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = {{ {map} }}\n"));
+        assert!(text.starts_with(want), "{text}");
+    }
 }
 
 #[test]

@@ -1,0 +1,439 @@
+//! Keys the kernel drives (evdev): USB keypads and handsets, `gpio-keys`, `matrix-keypad`.
+//!
+//! ```text
+//! /dev/input/event* of a wanted name or path ─▶ evdev (makes up for what an overrun lost) ─▶ KeyDecoder ─▶ BoardEvent
+//!        ▲ looked for again every two seconds while one is missing: it may be plugged in late, and pulled out at any time
+//! ```
+//!
+//! The devices stand behind one epoll descriptor of this module's own, so that the owner's set of descriptors never changes.
+//! A device pulled out with keys down lets them go, and puts the handset down if it told where that is.
+
+use crate::{BoardError, BoardEvent, Input};
+use evdev::{Device, EventSummary, KeyCode};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Between two looks for a device that is missing.
+const LOOK: Duration = Duration::from_secs(2);
+/// Most reads a device gets in one turn; what is left makes the descriptor readable again.
+const MOST_READS: usize = 16;
+
+/// What a key of an input device is to a telephone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// `0`–`9`, `*`, `#`, `A`–`D`.
+    Key(char),
+    /// The flash key.
+    Flash,
+    /// A switch that is down for as long as the handset is lifted.
+    Hook,
+    /// A button that lifts the handset.
+    Lift,
+    /// A button that puts it down.
+    HangUp,
+    /// Nothing.
+    Nothing,
+}
+
+impl Meaning {
+    /// As `hardware.toml` writes it: a key's character, `F` for flash, or `hook`, `lift`, `hang-up`, `none`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (Some('F'), None) => Some(Self::Flash),
+            (Some(key @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Some(Self::Key(key)),
+            _ => match text {
+                "hook" => Some(Self::Hook),
+                "lift" => Some(Self::Lift),
+                "hang-up" => Some(Self::HangUp),
+                "none" => Some(Self::Nothing),
+                _ => None,
+            },
+        }
+    }
+
+    /// What a key means where nobody said otherwise. Keyboards have no `#`: Enter and `/` of a number pad stand in.
+    pub fn standard(code: KeyCode) -> Self {
+        const DIGITS: [[KeyCode; 3]; 10] = [
+            [KeyCode::KEY_0, KeyCode::KEY_KP0, KeyCode::KEY_NUMERIC_0],
+            [KeyCode::KEY_1, KeyCode::KEY_KP1, KeyCode::KEY_NUMERIC_1],
+            [KeyCode::KEY_2, KeyCode::KEY_KP2, KeyCode::KEY_NUMERIC_2],
+            [KeyCode::KEY_3, KeyCode::KEY_KP3, KeyCode::KEY_NUMERIC_3],
+            [KeyCode::KEY_4, KeyCode::KEY_KP4, KeyCode::KEY_NUMERIC_4],
+            [KeyCode::KEY_5, KeyCode::KEY_KP5, KeyCode::KEY_NUMERIC_5],
+            [KeyCode::KEY_6, KeyCode::KEY_KP6, KeyCode::KEY_NUMERIC_6],
+            [KeyCode::KEY_7, KeyCode::KEY_KP7, KeyCode::KEY_NUMERIC_7],
+            [KeyCode::KEY_8, KeyCode::KEY_KP8, KeyCode::KEY_NUMERIC_8],
+            [KeyCode::KEY_9, KeyCode::KEY_KP9, KeyCode::KEY_NUMERIC_9],
+        ];
+        if let Some(digit) = ('0'..='9').zip(DIGITS).find(|(_, codes)| codes.contains(&code)) {
+            return Self::Key(digit.0);
+        }
+        match code {
+            KeyCode::KEY_KPASTERISK | KeyCode::KEY_NUMERIC_STAR => Self::Key('*'),
+            KeyCode::KEY_KPENTER | KeyCode::KEY_ENTER | KeyCode::KEY_KPSLASH | KeyCode::KEY_NUMERIC_POUND => Self::Key('#'),
+            KeyCode::KEY_NUMERIC_A => Self::Key('A'),
+            KeyCode::KEY_NUMERIC_B => Self::Key('B'),
+            KeyCode::KEY_NUMERIC_C => Self::Key('C'),
+            KeyCode::KEY_NUMERIC_D => Self::Key('D'),
+            KeyCode::KEY_PICKUP_PHONE => Self::Lift,
+            KeyCode::KEY_HANGUP_PHONE => Self::HangUp,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// From key codes to what a person did; pure. One a device.
+#[derive(Debug, Clone)]
+pub struct KeyDecoder {
+    map: Vec<(KeyCode, Meaning)>,
+    down: Vec<(KeyCode, char)>,
+    lifted: bool,
+}
+
+impl KeyDecoder {
+    /// `map` goes before [`Meaning::standard`].
+    pub fn new(map: Vec<(KeyCode, Meaning)>) -> Self {
+        Self {
+            map,
+            down: Vec::new(),
+            lifted: false,
+        }
+    }
+
+    /// A key of the device: `value` is 1 down, 0 up, 2 the keyboard's own repetition, which a telephone has not.
+    pub fn key(&mut self, code: KeyCode, value: i32, out: &mut dyn FnMut(BoardEvent)) {
+        let said = self.map.iter().find(|(key, _)| *key == code).map(|(_, meaning)| *meaning);
+        match (said.unwrap_or_else(|| Meaning::standard(code)), value) {
+            // A key that came up is known by its code, whatever else has its name.
+            (Meaning::Key(_), 0) => {
+                if let Some(at) = self.down.iter().position(|(key, _)| *key == code) {
+                    out(BoardEvent::KeyUp(self.down.swap_remove(at).1));
+                }
+            }
+            (Meaning::Key(name), 1) => {
+                if !self.down.iter().any(|(key, _)| *key == code) {
+                    self.down.push((code, name));
+                    out(BoardEvent::KeyDown(name));
+                }
+            }
+            (Meaning::Flash, 1) => out(BoardEvent::FlashKey),
+            (Meaning::Hook, 0 | 1) => self.lift(value == 1, out),
+            (Meaning::Lift, 1) => self.lift(true, out),
+            (Meaning::HangUp, 1) => self.lift(false, out),
+            (Meaning::Key(_) | Meaning::Flash | Meaning::Hook | Meaning::Lift | Meaning::HangUp | Meaning::Nothing, _) => {}
+        }
+    }
+
+    /// The device is gone: every key comes up, the handset lies.
+    pub fn gone(&mut self, out: &mut dyn FnMut(BoardEvent)) {
+        for (_, name) in self.down.drain(..) {
+            out(BoardEvent::KeyUp(name));
+        }
+        self.lift(false, out);
+    }
+
+    fn lift(&mut self, lifted: bool, out: &mut dyn FnMut(BoardEvent)) {
+        if lifted != self.lifted {
+            self.lifted = lifted;
+            out(BoardEvent::Hook(lifted));
+        }
+    }
+}
+
+struct Plugged {
+    /// Which of the wanted it is.
+    wanted: usize,
+    device: Device,
+    decoder: KeyDecoder,
+}
+
+/// The input devices a profile names.
+pub struct InputDevices {
+    folder: PathBuf,
+    wanted: Vec<String>,
+    grab: bool,
+    map: Vec<(KeyCode, Meaning)>,
+    epoll: Epoll,
+    plugged: Vec<Plugged>,
+    /// When to look for what is missing; `None`: nothing is.
+    look_at: Option<Instant>,
+    /// Which of the wanted were told missing.
+    told: Vec<bool>,
+    faults: Vec<BoardError>,
+}
+
+impl InputDevices {
+    /// `wanted`: names as `/proc/bus/input/devices` has them, or paths. `folder` is `/dev/input`. With `grab` nobody else, a console
+    /// say, gets the keys. A device that is not there is a fault told once, and is waited for.
+    pub fn open(folder: &Path, wanted: Vec<String>, grab: bool, map: Vec<(KeyCode, Meaning)>, now: Instant) -> Result<Self, BoardError> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| BoardError::Device {
+            device: "[input]".to_owned(),
+            problem: format!("no epoll: {e}"),
+            mend: "raise the limit on open files".to_owned(),
+        })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            told: vec![false; wanted.len()],
+            wanted,
+            grab,
+            map,
+            epoll,
+            plugged: Vec::new(),
+            look_at: Some(now),
+            faults: Vec::new(),
+        })
+    }
+
+    /// The event devices of the folder that are not in use here, with their names.
+    fn here(&self) -> Vec<(PathBuf, Device)> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries
+            .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"event"))
+            .map(|entry| entry.path())
+            .collect();
+        paths.sort();
+        paths
+            .into_iter()
+            .filter_map(|path| Some((path.clone(), Device::open(&path).ok()?)))
+            .collect()
+    }
+
+    fn look(&mut self, out: &mut dyn FnMut(BoardEvent)) {
+        let mut here = self.here();
+        let known = here
+            .iter()
+            .map(|(path, device)| format!("{} \"{}\"", path.display(), device.name().unwrap_or_default()));
+        let known = known.collect::<Vec<_>>().join(", ");
+        for wanted in 0..self.wanted.len() {
+            if self.plugged.iter().any(|plugged| plugged.wanted == wanted) {
+                continue;
+            }
+            let name = &self.wanted[wanted];
+            let found = if name.starts_with('/') {
+                Device::open(name).ok()
+            } else {
+                let at = here.iter().position(|(_, device)| device.name() == Some(name));
+                at.map(|at| here.swap_remove(at).1)
+            };
+            let problem = match found.map(|device| self.plug(wanted, device, out)) {
+                Some(Ok(())) => {
+                    self.told[wanted] = false;
+                    continue;
+                }
+                Some(Err(error)) => error.to_string(),
+                None => "not there (yet)".to_owned(),
+            };
+            if !std::mem::replace(&mut self.told[wanted], true) {
+                let mend = if known.is_empty() {
+                    format!("there is no input device in {}; it is waited for", self.folder.display())
+                } else {
+                    format!("there are {known}; it is waited for")
+                };
+                self.faults.push(BoardError::Device {
+                    device: format!("[input] device \"{}\"", self.wanted[wanted]),
+                    problem,
+                    mend,
+                });
+            }
+        }
+    }
+
+    fn plug(&mut self, wanted: usize, mut device: Device, out: &mut dyn FnMut(BoardEvent)) -> std::io::Result<()> {
+        device.set_nonblocking(true)?;
+        if self.grab {
+            device.grab()?;
+        }
+        self.epoll.add(&device, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        let mut decoder = KeyDecoder::new(self.map.clone());
+        // A handset may hang beside its hook already. Keys held since before are no presses.
+        let held = device.get_key_state()?;
+        for (code, meaning) in &self.map {
+            if *meaning == Meaning::Hook && held.contains(*code) {
+                decoder.key(*code, 1, out);
+            }
+        }
+        self.plugged.push(Plugged { wanted, device, decoder });
+        Ok(())
+    }
+}
+
+/// Reads what a device has; an error means it is gone.
+fn drain(plugged: &mut Plugged, out: &mut dyn FnMut(BoardEvent)) -> std::io::Result<()> {
+    for _ in 0..MOST_READS {
+        match plugged.device.fetch_events() {
+            Ok(events) => {
+                for event in events {
+                    if let EventSummary::Key(_, code, value) = event.destructure() {
+                        plugged.decoder.key(code, value, out);
+                    }
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Input for InputDevices {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.epoll.0.as_fd()]
+    }
+
+    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError> {
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look(out);
+        }
+        for at in (0..self.plugged.len()).rev() {
+            if let Err(error) = drain(&mut self.plugged[at], out) {
+                let mut lost = self.plugged.swap_remove(at);
+                lost.decoder.gone(out);
+                self.told[lost.wanted] = true;
+                self.faults.push(BoardError::Device {
+                    device: format!("[input] device \"{}\"", self.wanted[lost.wanted]),
+                    problem: error.to_string(),
+                    mend: "plug it in again; it is waited for".to_owned(),
+                });
+            }
+        }
+        let missing = self.plugged.len() < self.wanted.len();
+        self.look_at = match self.look_at {
+            _ if !missing => None,
+            Some(at) if at > now => Some(at),
+            Some(_) | None => Some(now + LOOK),
+        };
+        Ok(())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    fn poll_fault(&mut self) -> Option<BoardError> {
+        self.faults.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn story(map: &[(KeyCode, Meaning)], keys: &[(KeyCode, i32)], gone: bool) -> Vec<BoardEvent> {
+        let mut decoder = KeyDecoder::new(map.to_vec());
+        let mut seen = Vec::new();
+        for (code, value) in keys {
+            decoder.key(*code, *value, &mut |event| seen.push(event));
+        }
+        if gone {
+            decoder.gone(&mut |event| seen.push(event));
+        }
+        seen
+    }
+
+    #[test]
+    fn number_pad_top_row_and_telephone_keys_dial_alike() {
+        use BoardEvent::{KeyDown, KeyUp};
+        for five in [KeyCode::KEY_5, KeyCode::KEY_KP5, KeyCode::KEY_NUMERIC_5] {
+            assert_eq!(story(&[], &[(five, 1), (five, 2), (five, 0)], false), [KeyDown('5'), KeyUp('5')]);
+        }
+        let pads = [
+            (KeyCode::KEY_KP0, '0'),
+            (KeyCode::KEY_NUMERIC_9, '9'),
+            (KeyCode::KEY_KPASTERISK, '*'),
+            (KeyCode::KEY_KPENTER, '#'),
+            (KeyCode::KEY_NUMERIC_POUND, '#'),
+            (KeyCode::KEY_NUMERIC_D, 'D'),
+        ];
+        for (code, name) in pads {
+            assert_eq!(story(&[], &[(code, 1)], false), [KeyDown(name)], "{code:?}");
+        }
+        assert_eq!(story(&[], &[(KeyCode::KEY_Q, 1), (KeyCode::KEY_Q, 0)], false), []);
+    }
+
+    #[test]
+    fn the_map_goes_before_the_standard() {
+        let map = [
+            (KeyCode::KEY_KPDOT, Meaning::Flash),
+            (KeyCode::KEY_5, Meaning::Nothing),
+            (KeyCode::KEY_PHONE, Meaning::Hook),
+        ];
+        let keys = [
+            (KeyCode::KEY_PHONE, 1),
+            (KeyCode::KEY_5, 1),
+            (KeyCode::KEY_KPDOT, 1),
+            (KeyCode::KEY_KPDOT, 0),
+            (KeyCode::KEY_PHONE, 0),
+        ];
+        let want = [BoardEvent::Hook(true), BoardEvent::FlashKey, BoardEvent::Hook(false)];
+        assert_eq!(story(&map, &keys, false), want);
+    }
+
+    #[test]
+    fn buttons_lift_and_hang_up_once() {
+        let keys = [
+            (KeyCode::KEY_HANGUP_PHONE, 1),
+            (KeyCode::KEY_PICKUP_PHONE, 1),
+            (KeyCode::KEY_PICKUP_PHONE, 0),
+            (KeyCode::KEY_PICKUP_PHONE, 1),
+            (KeyCode::KEY_HANGUP_PHONE, 1),
+        ];
+        assert_eq!(story(&[], &keys, false), [BoardEvent::Hook(true), BoardEvent::Hook(false)]);
+    }
+
+    #[test]
+    fn a_device_pulled_out_lets_go_of_everything() {
+        let map = [(KeyCode::KEY_PHONE, Meaning::Hook)];
+        let keys = [(KeyCode::KEY_PHONE, 1), (KeyCode::KEY_KP7, 1)];
+        assert_eq!(story(&map, &keys, true)[2..], [BoardEvent::KeyUp('7'), BoardEvent::Hook(false)]);
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_told_once_and_waited_for() {
+        let folder = std::env::temp_dir().join(format!("offhook-input-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // No device at all, but a file that has the name of one: it is passed over.
+        std::fs::write(folder.join("event0"), "not a device").unwrap();
+        let now = Instant::now();
+        let mut devices = InputDevices::open(&folder, vec!["USB Keypad".to_owned()], true, Vec::new(), now).unwrap();
+        let mut told = Vec::new();
+        for turn in 0..5 {
+            devices.handle_ready(now + LOOK * turn, &mut |event| panic!("{event:?}")).unwrap();
+            told.extend(std::iter::from_fn(|| devices.poll_fault()));
+            assert_eq!(devices.poll_timeout(), Some(now + LOOK * (turn + 1)));
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("[input] device \"USB Keypad\": not there (yet); there is no input device in "),
+            "{told:?}"
+        );
+    }
+
+    proptest! {
+        /// Whatever a device sends: downs and ups of a key alternate, and nothing stays down when it is gone.
+        #[test]
+        fn downs_and_ups_alternate(keys in prop::collection::vec((prop::sample::select(vec![2u16, 3, 79, 80, 96, 98, 169, 0x1bd, 0x1be]), 0..3i32), 0..60)) {
+            let map = [(KeyCode::KEY_PHONE, Meaning::Hook)];
+            let keys: Vec<(KeyCode, i32)> = keys.into_iter().map(|(code, value)| (KeyCode(code), value)).collect();
+            let (mut balance, mut lifted) = (std::collections::HashMap::new(), false);
+            for event in story(&map, &keys, true) {
+                match event {
+                    BoardEvent::KeyDown(name) => *balance.entry(name).or_insert(0) += 1,
+                    BoardEvent::KeyUp(name) => *balance.entry(name).or_insert(0) -= 1,
+                    BoardEvent::Hook(up) => {
+                        prop_assert!(up != lifted);
+                        lifted = up;
+                    }
+                    BoardEvent::FlashKey | BoardEvent::Rotary(_) => prop_assert!(false),
+                }
+                prop_assert!(balance.values().all(|&n| (0..=3).contains(&n)));
+            }
+            prop_assert!(balance.values().all(|&n| n == 0) && !lifted);
+        }
+    }
+}
