@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# What `make image` hands out for every board, by the very script Buildroot calls at its end (post-image), with stand-ins for kernel, firmware
+# and root: the four files and the update, and what a board's firmware finds on the card.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook/layout.sh"
+export MTOOLS_SKIP_CHECK=1 PATH=$PATH:/usr/sbin:/sbin
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+bad=0 tried=0
+fail() { echo "FAIL: $board: $*"; bad=1; }
+is() { tried=$((tried + 1)); [ "$2" = "$3" ] || fail "$1: '$2', not '$3'"; }
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=updates" -keyout "$work/key" -out "$work/certificate" 2>/dev/null
+mkdir "$work/tree"; head -c 300000 /dev/urandom >"$work/tree/mark"; mksquashfs "$work/tree" "$work/root.squashfs" -all-root -no-progress -quiet >/dev/null
+
+for profile in "$root"/board/profiles/*/buildroot.config; do
+  profile=$(dirname "$profile") board=$(basename "$(dirname "$profile/x")")
+  out=$work/$board; mkdir -p "$out"
+  cp "$work/root.squashfs" "$out/rootfs.squashfs"; echo "kernel of $board" >"$out/Image"
+  if [ -f "$profile/config.txt" ]; then
+    # What Buildroot's rpi-firmware leaves for this board, by its own choice in buildroot.config.
+    mkdir -p "$out/rpi-firmware/overlays"; echo start >"$out/rpi-firmware/start.elf"; echo dtbo >"$out/rpi-firmware/overlays/ramoops.dtbo"
+    grep -q BOOTCODE_BIN=y "$profile/buildroot.config" && echo bootcode >"$out/rpi-firmware/bootcode.bin"
+    for tree in $(sed -n 's/^BR2_LINUX_KERNEL_INTREE_DTS_NAME="\(.*\)"/\1/p' "$profile/buildroot.config"); do echo dtb >"$out/$(basename "$tree").dtb"; done
+  fi
+  HOST_DIR=/usr OFFHOOK_IMAGE_VERSION=7.8.9 OFFHOOK_UPDATE_CERTIFICATE=$work/certificate OFFHOOK_UPDATE_KEY=$work/key \
+    "$root/buildroot/board/offhook/post-image" "$out" "$board" >"$work/log" 2>&1 || { fail "post-image: $(cat "$work/log")"; continue; }
+  image=$out/offhook-$board-7.8.9
+  # Names, hashes, map, manifest.
+  is "the files" "$(cd "$out" && ls -d offhook-* | tr '\n' ' ')" "offhook-$board-7.8.9.img offhook-$board-7.8.9.img.bmap offhook-$board-7.8.9.img.xz offhook-$board-7.8.9.img.xz.sha256 offhook-$board-7.8.9.manifest.json offhook-$board-7.8.9.raucb "
+  (cd "$out" && sha256sum --quiet -c "$image.img.xz.sha256") || fail "the hash is not the file's"
+  is "the manifest" "$(python3 -c "import json,sys; m=json.load(open(sys.argv[1])); print(m['board'], m['version'], m['image']['file'], m['image']['bmap'], m['buildroot']['version'])" "$image.manifest.json")" \
+    "$board 7.8.9 offhook-$board-7.8.9.img.xz offhook-$board-7.8.9.img.bmap $(sed -n 's/^VERSION=//p' "$root/buildroot/buildroot.lock")"
+  is "the update" "$(rauc --keyring "$work/certificate" info --output-format=shell "$image.raucb" 2>/dev/null | sed -n "s/^RAUC_MF_COMPATIBLE=//p" | tr -d "'")" "offhook-$board"
+  # The card.
+  start() { sfdisk -d "$image.img" | sed -n "s/^[^ ]*img$1 : start= *\([0-9]*\),.*/\1/p"; }
+  fat() { echo "$image.img@@$(($(start "$1") * 512))"; }
+  text() { mtype -i "$(fat "$1")" "::$2" 2>/dev/null; }
+  holds() { mdir -b -i "$(fat "$1")" "::$2" >/dev/null 2>&1 && echo yes; }
+  for name in offhook.toml README.txt autoboot.txt; do is "p1 $name" "$(holds 1 $name)" yes; done
+  is "p1 names slot a" "$(text 1 autoboot.txt | sed -n 3p)" "boot_partition=$(slot_boot a)"
+  cmp -s <(text 1 offhook.toml) "$root/firmware/config/offhook.example.toml" || fail "offhook.toml is not the explained one"
+  for slot in a b; do
+    part=$(slot_boot $slot) line=$(text "$(slot_boot $slot)" cmdline.txt)
+    is "the kernel in slot $slot" "$(text "$part" Image)" "kernel of $board"
+    case $line in *root=/dev/*$(slot_root $slot)\ *rauc.slot=$slot\ *) tried=$((tried + 1)) ;; *) fail "slot $slot boots by: $line" ;; esac
+    cmp -s <(dd if="$image.img" bs=512 skip="$(start "$(slot_root $slot)")" count=$(($(stat -c %s "$work/root.squashfs") / 512)) status=none) "$work/root.squashfs" || fail "root $slot is not what was built"
+    [ -f "$profile/config.txt" ] || continue
+    cmp -s <(text "$part" config.txt) "$profile/config.txt" || fail "slot $slot: config.txt is another"
+    # Every overlay the board's config.txt can be told to load is there, ours and the firmware's.
+    for overlay in $(sed -n 's/^#* *.*dtoverlay=\([a-z0-9-]*\).*/\1/p' "$profile/config.txt"); do is "slot $slot, overlay $overlay" "$(holds "$part" "overlays/$overlay.dtbo")" yes; done
+    is "slot $slot, firmware" "$(holds "$part" start.elf)" yes
+  done
+  if [ -f "$profile/config.txt" ]; then is "no flag of a machine without firmware" "$(holds 1 tryboot)" ""; else is "the flag of a trial" "$(text 1 tryboot)" 0; fi
+  is "the first stage on p1, where the board wants one" "$(holds 1 bootcode.bin)" "$(grep -q BOOTCODE_BIN=y "$profile/buildroot.config" && echo yes)"
+  rm -rf "$out"
+done
+echo "$tried things looked at on the images of all boards"
+exit $bad
