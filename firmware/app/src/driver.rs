@@ -193,7 +193,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
                 setup.appliance.as_ref().is_some_and(|appliance| appliance.provisioned.network),
                 now,
             ),
-            power_up: PowerUp::new(now),
+            power_up: PowerUp::default(),
             trace: Trace::default(),
             house: appliance::Keeper::new(setup.appliance, &setup.config, now),
             ending: Ending::Quit,

@@ -10,30 +10,24 @@ use std::time::{Duration, Instant};
 use board::BoardEvent;
 use phone::Order;
 
-/// A key counts that was down when the phone came up; so long may the keypad take to say so.
+/// A key counts that was down when the phone first looked at its keys; so long may the keypad take to say so.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// What hangs on a held key.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct PowerUp {
-    until: Instant,
+    /// Counted from the first look, not from the start: opening a slow sound card comes in between.
+    until: Option<Instant>,
     held: Option<(char, Instant)>,
     over: bool,
 }
 
 impl PowerUp {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            until: now + FIRST,
-            held: None,
-            over: false,
-        }
-    }
-
     /// The board saw something.
     pub(crate) fn saw(&mut self, event: BoardEvent, now: Instant) {
+        let until = *self.until.get_or_insert(now + FIRST);
         match event {
-            BoardEvent::KeyDown(key) if self.held.is_none() && now <= self.until => self.held = Some((key, now)),
+            BoardEvent::KeyDown(key) if self.held.is_none() && now <= until => self.held = Some((key, now)),
             // A second key, or a key let go: a hand that is doing something else.
             BoardEvent::KeyDown(_) | BoardEvent::KeyUp(_) => self.over = true,
             BoardEvent::Hook(_) | BoardEvent::FlashKey | BoardEvent::Rotary(_) => {}
@@ -42,7 +36,8 @@ impl PowerUp {
 
     /// Whether it was held long enough; said once.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Order> {
-        if self.over || (self.held.is_none() && now > self.until) {
+        self.until.get_or_insert(now + FIRST);
+        if self.over {
             return None;
         }
         let (key, since) = self.held?;
@@ -63,11 +58,16 @@ mod tests {
 
     /// Key events at milliseconds, and what was ordered when.
     fn story(events: &[(u64, BoardEvent)]) -> Option<(u64, Order)> {
+        story_from(0, events)
+    }
+
+    /// The same for a phone that first looks at its keys so many milliseconds after its start.
+    fn story_from(from: u64, events: &[(u64, BoardEvent)]) -> Option<(u64, Order)> {
         let t0 = Instant::now();
         let at = |ms: u64| t0 + Duration::from_millis(ms);
-        let mut power_up = PowerUp::new(t0);
+        let mut power_up = PowerUp::default();
         let mut ordered = None;
-        for ms in (0..20_000).step_by(50) {
+        for ms in (from..20_000).step_by(50) {
             for (_, event) in events.iter().filter(|(when, _)| *when == ms) {
                 power_up.saw(*event, at(ms));
             }
@@ -83,6 +83,15 @@ mod tests {
     fn held_long_enough_it_is_an_order() {
         assert_eq!(story(&[(100, BoardEvent::KeyDown('#'))]), Some((3100, Order::SelfTest)));
         assert_eq!(story(&[(50, BoardEvent::KeyDown('*'))]), Some((10_050, Order::FactoryReset)));
+    }
+
+    #[test]
+    fn a_slow_start_misses_no_key() {
+        assert_eq!(
+            story_from(5000, &[(5100, BoardEvent::KeyDown('*'))]),
+            Some((15_100, Order::FactoryReset))
+        );
+        assert_eq!(story_from(5000, &[(7500, BoardEvent::KeyDown('*'))]), None);
     }
 
     #[test]
