@@ -48,7 +48,7 @@ pub(super) struct Provisioning {
 impl Provisioning {
     pub(super) fn new(config: &config::Config, in_use: bool, now: Instant) -> Self {
         Self {
-            schedule: Schedule::new(config.provision.clone(), mac(&config.link.interface), now),
+            schedule: Schedule::new(config.provision.clone(), now),
             word: in_use.then(|| "a configuration fetched before is in use".to_owned()),
             waiting: false,
             idle_since: None,
@@ -76,7 +76,7 @@ impl Driver {
     /// Once a tick: asks when it is time, and starts anew when it may.
     pub(super) fn provision(&mut self, now: Instant) {
         let Some(appliance) = self.house.appliance.as_ref() else { return };
-        match self.provisioning.schedule.ask(now) {
+        match self.provisioning.schedule.ask(|| mac(&self.config.link.interface), now) {
             None => {}
             Some(Err(why)) => {
                 tracing::warn!("{why}");

@@ -16,12 +16,15 @@ use config::schema::Provision;
 const FIRST: Duration = Duration::from_secs(10);
 /// After a failure, doubled each time, up to the last.
 const RETRY: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
+/// Between two looks for an interface whose address an address wants.
+const LOOK: Duration = Duration::from_secs(1);
+/// In an address: the phone's hardware address.
+const MAC: &str = "{mac}";
 
 /// When and where.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     provision: Provision,
-    mac: String,
     /// What DHCP told, as it stands in the file.
     dhcp: Option<String>,
     due: Option<Instant>,
@@ -30,11 +33,9 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `mac`: twelve small hexadecimal digits.
-    pub(crate) fn new(provision: Provision, mac: String, now: Instant) -> Self {
+    pub(crate) fn new(provision: Provision, now: Instant) -> Self {
         Self {
             provision,
-            mac,
             dhcp: None,
             due: Some(now + FIRST),
             failures: 0,
@@ -58,13 +59,24 @@ impl Schedule {
         self.due = Some(now);
     }
 
-    /// The place to ask, when it is time; then [`Schedule::answered`] must follow.
-    pub(crate) fn ask(&mut self, now: Instant) -> Option<Result<String, String>> {
+    /// The place to ask, when it is time; then [`Schedule::answered`] must follow. `mac` tells the hardware address, twelve small hexadecimal
+    /// digits, or nothing while there is no interface: the phone starts before its network does.
+    pub(crate) fn ask(&mut self, mac: impl Fn() -> String, now: Instant) -> Option<Result<String, String>> {
         if self.asking || self.due.is_none_or(|due| due > now) {
             return None;
         }
         self.due = None;
-        let place = self.place()?;
+        let mut place = self.place()?;
+        if let Ok(url) = &mut place
+            && url.contains(MAC)
+        {
+            let mac = mac();
+            if mac.is_empty() {
+                self.due = Some(now + LOOK);
+                return None;
+            }
+            *url = url.replace(MAC, &mac);
+        }
         self.asking = place.is_ok();
         Some(place)
     }
@@ -83,11 +95,10 @@ impl Schedule {
         }
     }
 
-    /// Where the configuration lies; the error says why nobody is asked.
+    /// Where the configuration lies, `{mac}` still in it; the error says why nobody is asked.
     fn place(&self) -> Option<Result<String, String>> {
-        let with_mac = |url: &str| url.replace("{mac}", &self.mac);
         if let Some(url) = &self.provision.url {
-            return Some(Ok(with_mac(url)));
+            return Some(Ok(url.clone()));
         }
         let told = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
         let option = |name: &str| {
@@ -100,7 +111,7 @@ impl Schedule {
             (None, Some(server)) => format!("https://{server}/"),
             (None, None) => return None,
         };
-        let url = if url.ends_with('/') { format!("{url}{{mac}}.toml") } else { url };
+        let url = if url.ends_with('/') { format!("{url}{MAC}.toml") } else { url };
         let shown: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
         if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
             return Some(Err(format!("DHCP names {shown}, which is neither https nor http: not followed")));
@@ -110,7 +121,7 @@ impl Schedule {
                 "DHCP names {shown}: not followed, because provision.ca does not say who vouches for it"
             )));
         }
-        Some(Ok(with_mac(&url)))
+        Some(Ok(url))
     }
 }
 
@@ -121,7 +132,11 @@ mod tests {
     fn schedule(toml: &str) -> (Schedule, Instant) {
         let now = Instant::now();
         let config = config::load(&format!("[provision]\n{toml}"), "f").unwrap_or_else(|errors| panic!("{errors}"));
-        (Schedule::new(config.provision, "0242ac110002".to_owned(), now), now)
+        (Schedule::new(config.provision, now), now)
+    }
+
+    fn mac() -> String {
+        "0242ac110002".to_owned()
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -129,13 +144,13 @@ mod tests {
     #[test]
     fn it_asks_at_start_then_every_so_often() {
         let (mut schedule, t0) = schedule("url = \"https://p.example/{mac}.toml\"\nevery_h = 2");
-        assert_eq!(schedule.ask(t0), None);
+        assert_eq!(schedule.ask(mac, t0), None);
         let at = t0 + 10 * SECOND;
-        assert_eq!(schedule.ask(at), Some(Ok("https://p.example/0242ac110002.toml".to_owned())));
-        assert_eq!(schedule.ask(at), None, "one at a time");
+        assert_eq!(schedule.ask(mac, at), Some(Ok("https://p.example/0242ac110002.toml".to_owned())));
+        assert_eq!(schedule.ask(mac, at), None, "one at a time");
         schedule.answered(true, at);
-        assert_eq!(schedule.ask(at + 7199 * SECOND), None);
-        assert!(schedule.ask(at + 7200 * SECOND).is_some());
+        assert_eq!(schedule.ask(mac, at + 7199 * SECOND), None);
+        assert!(schedule.ask(mac, at + 7200 * SECOND).is_some());
     }
 
     #[test]
@@ -143,14 +158,17 @@ mod tests {
         let (mut schedule, t0) = schedule("url = \"https://p.example/x\"");
         let (mut at, mut waits) = (t0, Vec::new());
         for _ in 0..10 {
-            let asked = (0..4000).map(|s| at + s * SECOND).find(|now| schedule.ask(*now).is_some()).unwrap();
+            let asked = (0..4000)
+                .map(|s| at + s * SECOND)
+                .find(|now| schedule.ask(mac, *now).is_some())
+                .unwrap();
             waits.push(asked.duration_since(at).as_secs());
             schedule.answered(false, asked);
             at = asked;
         }
         assert_eq!(waits, [10, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
         schedule.refresh(at);
-        assert!(schedule.ask(at).is_some(), "somebody asked for it");
+        assert!(schedule.ask(mac, at).is_some(), "somebody asked for it");
     }
 
     #[test]
@@ -158,7 +176,7 @@ mod tests {
         let told = |toml: &str, text: &str| {
             let (mut schedule, t0) = schedule(toml);
             schedule.told_by_dhcp(Some(text.to_owned()), t0);
-            schedule.ask(t0)
+            schedule.ask(mac, t0)
         };
         let ours = "ca = \"ca.pem\"";
         assert_eq!(
@@ -190,8 +208,33 @@ mod tests {
     }
 
     #[test]
+    fn an_address_with_the_phones_own_in_it_waits_for_an_interface() {
+        for (toml, told) in [
+            ("url = \"https://p.example/{mac}.toml\"", None),
+            ("ca = \"ca.pem\"", Some("option66=p.example\n")),
+        ] {
+            let (mut schedule, t0) = schedule(toml);
+            schedule.told_by_dhcp(told.map(str::to_owned), t0);
+            for second in 10..30 {
+                assert_eq!(
+                    schedule.ask(String::new, t0 + second * SECOND),
+                    None,
+                    "nobody is asked for nobody's file"
+                );
+            }
+            assert_eq!(
+                schedule.ask(mac, t0 + 30 * SECOND),
+                Some(Ok("https://p.example/0242ac110002.toml".to_owned())),
+                "as soon as there is one"
+            );
+        }
+        let (mut schedule, t0) = schedule("url = \"https://p.example/all.toml\"");
+        assert!(schedule.ask(String::new, t0 + 10 * SECOND).is_some(), "not needed, not waited for");
+    }
+
+    #[test]
     fn nothing_is_asked_where_nothing_is_configured() {
         let (mut schedule, t0) = schedule("");
-        assert_eq!(schedule.ask(t0 + 3600 * SECOND), None);
+        assert_eq!(schedule.ask(mac, t0 + 3600 * SECOND), None);
     }
 }
