@@ -76,22 +76,26 @@ install -m 755 "$all/bin/busybox" "$tree/bin/busybox"
 for applet in $(qemu-aarch64-static "$all/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"; done
 ln -s /bin/busybox "$tree/sbin/init"
 cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
-for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
+for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/sbin/dropbear usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
 take_program "$binary" usr/bin/offhook
 mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
 cp -r "$board/rootfs-overlay/." "$tree/"
 cp -r "$root/board/profiles" "$tree/usr/share/offhook/"
 echo virt >"$tree/etc/offhook/board"
-printf 'root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n' >"$tree/etc/passwd"
+printf 'root:*:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n' >"$tree/etc/passwd"
 printf 'root:x:0:\nmessagebus:x:100:\n' >"$tree/etc/group"
 printf '127.0.0.1 localhost\n::1 localhost\n' >"$tree/etc/hosts"
 ln -s /run/resolv.conf "$tree/etc/resolv.conf"; ln -s /proc/mounts "$tree/etc/mtab"
 ln -s /data/offhook "$tree/var/lib/offhook"; ln -s /run "$tree/var/run"
+ln -s /data/ssh "$tree/etc/dropbear"; ln -s /run/root/.ssh "$tree/root/.ssh"
 
-# --- only here: Debian's drivers are modules; RAUC comes with a D-Bus service; a shell for the test on a virtio port
-take_modules "$tree" "$tree/etc/offhook/modules" ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 snd_hda_codec_generic snd_hda_intel i6300esb ramoops virtio_console
+# --- only here: Debian's drivers are modules, and gpio-sim is none of them; RAUC comes with a D-Bus service; a shell for the test on a
+# virtio port, and a finger for the keypad
+take_modules "$tree" "$tree/etc/offhook/modules" ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 snd_hda_codec_generic snd_hda_intel configfs i6300esb ramoops virtio_console
 # insmod does not read the kernel's command line as a built-in driver does.
 sed -i 's/^ramoops.ko$/ramoops.ko mem_address=0x5f000000 mem_size=0x40000 record_size=0x10000 ecc=1/' "$tree/etc/offhook/modules"
+sim=$("$here/gpio_sim.sh" "$release" "$cache")
+cp "$sim" "$tree/lib/modules/gpio-sim.ko"; echo gpio-sim.ko >>"$tree/etc/offhook/modules"
 take_modules "$tree" "$tree/etc/offhook/modules.network" virtio_net 8021q
 take_modules "$tree" "$tree/etc/offhook/modules.update" loop dm_verity squashfs
 cat >"$tree/usr/lib/offhook/rauc-service" <<'S'
@@ -118,7 +122,30 @@ for name in /sys/class/virtio-ports/*/name; do
 done
 sleep 5
 S
-chmod +x "$tree/usr/lib/offhook/rauc-service" "$tree/usr/lib/offhook/test-shell"
+cat >"$tree/usr/lib/offhook/test-finger" <<'S'
+#!/bin/sh
+# A finger on a key of the simulated keypad:   test-finger ROW_LINE COLUMN_LINE SECONDS
+# A closed key joins its column to its row: while it is held the column is low whenever the phone drives the row low. Looked at every few
+# milliseconds, a fraction of the scan's step; waiting on an empty pipe starts no process.
+row=/run/lines/sim_gpio$1/value column=/run/lines/sim_gpio$2/pull was=
+mkfifo /run/finger.$$; exec 3<>/run/finger.$$
+(sleep "$3"; rm /run/finger.$$) &
+while [ -e /run/finger.$$ ]; do
+  read -r level <"$row"
+  [ "$level" = "$was" ] || { was=$level; if [ "$level" = 0 ]; then echo pull-down >"$column"; else echo pull-up >"$column"; fi; }
+  read -r -t 0.002 nothing <&3
+done
+echo pull-up >"$column"
+S
+# At power-up nobody can be asked to press: the kernel's command line says which key is held.
+cat >"$tree/usr/lib/offhook/test-held" <<'S'
+#!/bin/sh
+for word in $(cat /proc/cmdline); do
+  case $word in offhook.held=*:*) word=${word#*=}; /usr/lib/offhook/test-finger "${word%:*}" "${word#*:}" 60 & ;; esac
+done
+S
+chmod +x "$tree"/usr/lib/offhook/{rauc-service,test-shell,test-finger,test-held}
+echo '::sysinit:/usr/lib/offhook/test-held' >>"$tree/etc/inittab"
 echo '::respawn:/usr/lib/offhook/test-shell' >>"$tree/etc/inittab"
 
 # --- keys: the image's own, and somebody else's

@@ -35,8 +35,8 @@ if [ ! -e "$tree/.done" ]; then
   ln -sf /lib/systemd/system/networking.service "$tree/etc/systemd/system/multi-user.target.wants/"
   touch "$tree/.done"
 fi
-# The machine's power key hangs on a line that is the keypad's here: whoever loads its driver first has it.
-mkdir -p "$tree/etc/modprobe.d"; echo 'blacklist gpio_keys' >"$tree/etc/modprobe.d/keypad.conf"
+# The simulated lines, as the image has them.
+sim=$("$root/tests/image/gpio_sim.sh" "$release" "$cache"); cp "$sim" "$tree/usr/lib/offhook-gpio-sim.ko"
 install -m 755 "$binary" "$tree/usr/bin/offhook"
 mkdir -p "$tree/usr/share/offhook" "$tree/etc/offhook" "$tree/var/lib/offhook"; cp -r "$root/board/profiles" "$tree/usr/share/offhook/"
 printf '[phone]\ncountry = "de"\n' >"$tree/etc/offhook/offhook.toml"
@@ -44,6 +44,7 @@ cat >"$tree/etc/systemd/system/offhook.service" <<'S'
 [Unit]
 Description=Offhook
 [Service]
+ExecStartPre=/bin/sh -c 'modprobe configfs; insmod /usr/lib/offhook-gpio-sim.ko; exec /usr/share/offhook/profiles/virt/lines'
 ExecStart=/usr/bin/offhook run --config /etc/offhook/offhook.toml --board virt
 RuntimeDirectory=offhook
 Restart=always

@@ -1,143 +1,93 @@
-//! The phone's wires: hook switch and keypad matrix, on the emulated PL061 of the `virt` machine, moved from outside by QEMU's qtest.
+//! The phone's wires: hook switch, keypad matrix, bell and lamps on the kernel's simulated GPIO chip inside the machine, moved and read by
+//! its attributes through the machine's shell.
 //!
 //! ```text
-//!   test: hook(), press() ─▶ Wires ─▶ "set_irq_in … LINE LEVEL"  ─▶ PL061 ─▶ gpiolib ─▶ phone
-//!   phone scans rows      ─▶ PL061 ─▶ "IRQ lower ROW"  ─▶ Wires: a closed key joins its column to its row
+//!   test: hook()  ─▶ sim_gpio0/pull ─▶ gpio-sim ─▶ edge ─▶ phone          phone ─▶ gpio-sim ─▶ sim_gpioN/value ─▶ lamp(), rings()
+//!   test: press() ─▶ test-finger (tests/image/build.sh): a closed key joins its column to its row, inside, since a scan is too quick
+//!                    for a question from outside
 //! ```
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use crate::machine::Machine;
 
 /// As `board/profiles/virt/hardware.toml` has them.
-const HOOK: usize = 0;
-const COLUMNS: [usize; 3] = [1, 2, 3];
-const ROWS: [usize; 4] = [4, 5, 6, 7];
+const HOOK: u32 = 0;
+const COLUMNS: [u32; 3] = [1, 2, 3];
+const ROWS: [u32; 4] = [4, 5, 6, 7];
 const KEYS: [&str; 4] = ["123", "456", "789", "*0#"];
+const BELL: [u32; 2] = [8, 9];
 
-struct Wires {
-    to: UnixStream,
-    chip: String,
-    /// Level of each line as the phone drives it.
-    driven: [bool; 8],
-    /// The key held: row and column.
-    held: Option<(usize, usize)>,
-    /// What we last set.
-    set: [Option<bool>; 8],
+/// A lamp by its line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lamp {
+    /// The line: lit while it can be used.
+    Line = 10,
+    /// Lit while the handset is in use.
+    InUse = 11,
 }
 
-impl Wires {
-    fn set(&mut self, line: usize, high: bool) {
-        if self.set[line] != Some(high) {
-            self.set[line] = Some(high);
-            // A machine that is gone has no lines to move.
-            writeln!(self.to, "set_irq_in {} unnamed-gpio-in {line} {}", self.chip, u8::from(high)).ok();
+/// Lines of a key: its row's and its column's.
+fn matrix(key: char) -> (u32, u32) {
+    let row = KEYS.iter().position(|row| row.contains(key)).expect("a key of this keypad");
+    let column = KEYS[row].find(key).expect("it is in this row");
+    (ROWS[row], COLUMNS[column])
+}
+
+impl Machine {
+    /// Moves the hook switch: the contact closes when the handset is lifted. Done when the line has moved.
+    pub(crate) fn hook(&mut self, lifted: bool) {
+        let pull = if lifted { "pull-down" } else { "pull-up" };
+        self.shell(&format!("echo {pull} >/run/lines/sim_gpio{HOOK}/pull"));
+    }
+
+    /// A finger on this key while the power comes on, for as long as a factory reset could need.
+    pub(crate) fn hold(&mut self, key: char) {
+        let (row, column) = matrix(key);
+        self.more_words = format!(" offhook.held={row}:{column}");
+    }
+
+    /// No finger any more.
+    pub(crate) fn let_go(&mut self) {
+        self.more_words.clear();
+    }
+
+    /// Presses one key for half a second and lets it go.
+    pub(crate) fn press(&mut self, key: char) {
+        let (row, column) = matrix(key);
+        self.shell(&format!("/usr/lib/offhook/test-finger {row} {column} 0.5; sleep 0.4"));
+    }
+
+    fn lit(&mut self, lamp: Lamp) -> bool {
+        self.shell(&format!("cat /run/lines/sim_gpio{}/value", lamp as u32)).trim() == "1"
+    }
+
+    /// Waits until a lamp is lit, or dark.
+    pub(crate) fn wait_lamp(&mut self, lamp: Lamp, lit: bool, limit: Duration) {
+        let end = Instant::now() + limit;
+        while self.lit(lamp) != lit {
+            assert!(
+                Instant::now() < end,
+                "the lamp {lamp:?} is not {} within {limit:?}",
+                if lit { "lit" } else { "dark" }
+            );
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
-    fn columns(&mut self) {
-        for (column, line) in COLUMNS.into_iter().enumerate() {
-            let pulled = self.held.is_some_and(|(row, held)| held == column && !self.driven[ROWS[row]]);
-            self.set(line, !pulled);
-        }
+    /// How often either bell line was seen to change, and both high at once, in this many looks. The bell swings at 25 Hz and a look takes
+    /// a few milliseconds: swings are missed, a bell is not.
+    pub(crate) fn bell(&mut self, looks: u32) -> (u32, u32) {
+        let [first, second] = BELL.map(|line| format!("/run/lines/sim_gpio{line}/value"));
+        let seen = self.shell(&format!(
+            "was=00 changes=0 both=0 looks=0; while [ $looks -lt {looks} ]; do read -r one <{first}; read -r two <{second}; \
+             [ $one$two = $was ] || {{ changes=$((changes + 1)); was=$one$two; }}; \
+             if [ $one$two = 11 ]; then read -r one <{first}; read -r two <{second}; read -r three <{first}; \
+             [ $one$two$three != 111 ] || both=$((both + 1)); fi; looks=$((looks + 1)); done; echo $changes $both"
+        ));
+        let mut words = seen
+            .split_whitespace()
+            .map(|word| word.parse().unwrap_or_else(|error| panic!("{seen}: {error}")));
+        (words.next().expect("changes"), words.next().expect("both"))
     }
-}
-
-/// The wires of one running machine.
-pub(crate) struct Lines {
-    wires: Arc<Mutex<Wires>>,
-}
-
-impl Lines {
-    /// Takes hold of the lines of a machine that has just been started: handset down, no key pressed.
-    pub(crate) fn hold(qtest: &Path, qmp: &Path) -> Self {
-        let chip = chip(qmp);
-        let to = connect(qtest);
-        let from = BufReader::new(to.try_clone().unwrap());
-        let mut wires = Wires {
-            to,
-            chip,
-            driven: [false; 8],
-            held: None,
-            set: [None; 8],
-        };
-        writeln!(wires.to, "irq_intercept_out {}", wires.chip).unwrap();
-        wires.set(HOOK, true);
-        wires.columns();
-        let wires = Arc::new(Mutex::new(wires));
-        let shared = Arc::clone(&wires);
-        std::thread::spawn(move || {
-            for line in from.lines().map_while(Result::ok) {
-                let mut words = line.split_whitespace();
-                if let (Some("IRQ"), Some(way), Some(Ok(number))) = (words.next(), words.next(), words.next().map(str::parse::<usize>))
-                    && number < 8
-                {
-                    let mut wires = shared.lock().unwrap();
-                    wires.driven[number] = way == "raise";
-                    wires.columns();
-                }
-            }
-        });
-        Self { wires }
-    }
-
-    /// Moves the hook switch: the contact closes when the handset is lifted.
-    pub(crate) fn hook(&self, lifted: bool) {
-        self.wires.lock().unwrap().set(HOOK, !lifted);
-    }
-
-    /// Presses one key for a while and lets it go.
-    pub(crate) fn press(&self, key: char) {
-        let row = KEYS.iter().position(|row| row.contains(key)).expect("a key of this keypad");
-        let column = KEYS[row].find(key).unwrap();
-        for held in [Some((row, column)), None] {
-            {
-                let mut wires = self.wires.lock().unwrap();
-                wires.held = held;
-                wires.columns();
-            }
-            std::thread::sleep(Duration::from_millis(600));
-        }
-    }
-}
-
-fn connect(path: &Path) -> UnixStream {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        match UnixStream::connect(path) {
-            Ok(stream) => return stream,
-            Err(error) => assert!(Instant::now() < end, "{}: {error}", path.display()),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Where this QEMU keeps its PL061.
-fn chip(qmp: &Path) -> String {
-    let mut stream = connect(qmp);
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut from = BufReader::new(stream.try_clone().unwrap());
-    let mut ask = |request: &str| -> Value {
-        writeln!(stream, "{request}").unwrap();
-        loop {
-            let mut line = String::new();
-            assert!(from.read_line(&mut line).unwrap() > 0, "QMP ended");
-            let value: Value = serde_json::from_str(&line).unwrap();
-            if value.get("return").is_some() || value.get("error").is_some() {
-                return value;
-            }
-        }
-    };
-    ask(r#"{"execute": "qmp_capabilities"}"#);
-    let devices = ask(r#"{"execute": "qom-list", "arguments": {"path": "/machine/unattached"}}"#);
-    let name = devices["return"]
-        .as_array()
-        .and_then(|list| list.iter().find(|device| device["type"] == "child<pl061>"))
-        .and_then(|device| device["name"].as_str())
-        .unwrap_or_else(|| panic!("no PL061 among {devices}"));
-    format!("/machine/unattached/{name}")
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Machine::power ─▶ firmware.sh: slot ─▶ qemu-system-aarch64 ─▶ console.log
-//!        shell() ◀─▶ virtio port (a shell that only the test image has)      lines: see `lines`
+//!        shell() ◀─▶ virtio port (a shell that only the test image has)      hook, keys, bell, lamps: see `lines`
 //!        cut(): the power, in the middle of whatever it does                 ended(): it reset itself
 //! ```
 
@@ -13,7 +13,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::card::{Card, root};
-use crate::lines::Lines;
 use crate::place::{Place, Running};
 
 /// What is plugged in besides the card.
@@ -27,6 +26,8 @@ pub(crate) struct Plugs {
     pub(crate) tap: Option<String>,
     /// A reset starts the same kernel again inside QEMU, memory kept, instead of going through the firmware.
     pub(crate) warm_reset: bool,
+    /// The handset lies beside the phone when it is switched on.
+    pub(crate) lifted: bool,
 }
 
 /// A board.
@@ -34,13 +35,14 @@ pub(crate) struct Machine {
     pub(crate) card: Card,
     folder: PathBuf,
     plugs: Plugs,
+    /// Words for the kernel's command line: what a hand does before anything runs.
+    pub(crate) more_words: String,
     running: Option<Powered>,
     starts: u32,
 }
 
 struct Powered {
     qemu: Running,
-    lines: Lines,
     shell: Option<Shell>,
     since: Instant,
     console: PathBuf,
@@ -54,6 +56,7 @@ impl Machine {
             card: Card::new(&folder),
             folder,
             plugs,
+            more_words: String::new(),
             running: None,
             starts: 0,
         }
@@ -84,11 +87,12 @@ impl Machine {
     pub(crate) fn start(&mut self, firmware: &Path, disk: &Path) {
         self.starts += 1;
         let socket = |name: &str| self.folder.join(name);
-        let unix = |name: &str| format!("unix:{},server=on,wait=off", socket(name).display());
-        for name in ["qtest", "qmp", "shell"] {
-            std::fs::remove_file(socket(name)).ok();
+        std::fs::remove_file(socket("shell")).ok();
+        let mut cmdline = std::fs::read_to_string(firmware.join("cmdline.txt")).unwrap().trim().to_owned();
+        if self.plugs.lifted {
+            cmdline += " offhook.lifted";
         }
-        let cmdline = std::fs::read_to_string(firmware.join("cmdline.txt")).unwrap();
+        cmdline += &self.more_words;
         let mut command = Command::new("qemu-system-aarch64");
         command
             .args([
@@ -106,21 +110,12 @@ impl Machine {
                 "-accel",
                 "tcg",
             ])
-            .args([
-                "-serial",
-                "stdio",
-                "-qtest",
-                &unix("qtest"),
-                "-qtest-log",
-                "none",
-                "-qmp",
-                &unix("qmp"),
-            ])
+            .args(["-serial", "stdio"])
             .arg("-kernel")
             .arg(firmware.join("Image"))
             .arg("-initrd")
             .arg(firmware.join("initrd"))
-            .args(["-append", cmdline.trim()])
+            .args(["-append", &cmdline])
             .args(["-drive", &format!("if=none,id=card,format=raw,file={}", disk.display())])
             .args([
                 "-device",
@@ -164,10 +159,8 @@ impl Machine {
         let console = self.folder.join(format!("console-{}.log", self.starts));
         let since = Instant::now();
         let qemu = Running::start(&mut command, &console);
-        let lines = Lines::hold(&socket("qtest"), &socket("qmp"));
         self.running = Some(Powered {
             qemu,
-            lines,
             shell: None,
             since,
             console,
@@ -181,10 +174,6 @@ impl Machine {
 
     fn on(&mut self) -> &mut Powered {
         self.running.as_mut().expect("it is on")
-    }
-
-    pub(crate) fn lines(&self) -> &Lines {
-        &self.running.as_ref().expect("it is on").lines
     }
 
     /// Since it was switched on.

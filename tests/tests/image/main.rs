@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  card image (tests/image/build.sh) ─▶ firmware.sh (slot) ─▶ QEMU ─▶ init ─▶ phone
-//!     ▲ mtools: offhook.toml, updates      │ lines (qtest)  │ sound card (PulseAudio)   │ wire (tap)
-//!     └ status.txt                       hook, keypad     ear, mouth              host: offhook, kamailio, DHCP
+//!     ▲ mtools: offhook.toml, updates      │ lines (gpio-sim)   │ sound card (PulseAudio)   │ wire (tap)
+//!     └ status.txt                       hook, keypad, bell   ear, mouth              host: offhook, kamailio, DHCP
 //! ```
 //!
 //! Run by `scripts/test image`, in a network namespace of its own. The kernel is Debian's and the processor is emulated, so times are the

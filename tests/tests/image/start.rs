@@ -6,6 +6,7 @@ use offhook_tests::measure::{level_dbfs, peak_near, share_of_power};
 
 use crate::desk::{Desk, Setup};
 use crate::kamailio::Kamailio;
+use crate::lines::Lamp;
 use crate::machine::{Machine, Plugs};
 use crate::place::Place;
 use crate::room::{Room, Wire, samples_8k};
@@ -105,6 +106,8 @@ fn sooner_than_a_stock_debian() {
     let room = Room::new(&place);
     let mut plugs = Plugs::default();
     room.plug(&mut plugs);
+    // Off hook from the first moment: the dial tone is the sign that the phone is ready.
+    plugs.lifted = true;
     let disk = place.join("disk.img");
     let copied = std::process::Command::new("cp")
         .arg("--sparse=always")
@@ -115,7 +118,7 @@ fn sooner_than_a_stock_debian() {
     let mut image = Machine::new(&place, "image", plugs.clone());
     // Both as they are after their first start.
     image.power();
-    image.wait_state("idle", START);
+    image.wait_state("dial_tone", START);
     image.shell("sync");
     image.cut();
     let mut stock = Machine::new(&place, "stock", plugs);
@@ -133,7 +136,6 @@ fn sooner_than_a_stock_debian() {
         } else {
             machine.start(&folder, &disk);
         }
-        machine.lines().hook(true);
         machine.wait_up(START * 3);
         machine.wait_state("dial_tone", START);
         std::thread::sleep(Duration::from_secs(2));
@@ -209,6 +211,7 @@ fn from_the_card_to_a_call() {
             microphone: Some(long),
             auto_answer: true,
             bind: wire.host.clone(),
+            speed: vec![("1".to_owned(), format!("sip:101@{}", wire.phone))],
             ..Setup::default()
         },
     );
@@ -229,37 +232,13 @@ fn from_the_card_to_a_call() {
         )
         .as_bytes(),
     );
-    // Off hook from the first moment: the dial tone is the sign that the phone is ready.
-    let ear = place.join("ear.wav");
-    let listening = room.listen(&ear);
-    let listens_since = Instant::now();
     assert_eq!(machine.power(), "a");
-    machine.lines().hook(true);
-    machine.wait_up(START);
-    machine.wait_state("dial_tone", SOON);
-    std::thread::sleep(Duration::from_secs(4));
-    let lead = machine.since().duration_since(listens_since).as_secs_f64();
-    drop(listening);
-
-    // The German dial tone is 425 Hz, and nothing else is heard.
-    let heard = samples_8k(&ear);
-    let last = &heard[heard.len() - 8000 - 4000..heard.len() - 4000];
-    let (hz, _) = peak_near(last, 8000, 425.0, 20.0);
-    println!(
-        "dial tone: {hz:.1} Hz, {:.1} dBFS, {:.3} of the power",
-        level_dbfs(last),
-        share_of_power(last, 8000, &[hz])
-    );
-    assert!((hz - 425.0).abs() < 2.0, "the dial tone is {hz} Hz");
-    assert!(level_dbfs(last) > -40.0, "no dial tone: {} dBFS", level_dbfs(last));
-    figures("the first start", &mut machine, &heard, lead);
-
-    // Handset down: silence. Registered meanwhile, by the account on the card.
-    machine.lines().hook(false);
-    machine.wait_state("idle", SOON);
+    machine.wait_state("idle", START);
+    // Registered by the account on the card, and the lamp says so.
     machine.wait("registration", "offhook ctl status", SOON, |text| {
         text.contains("\"registered\":true")
     });
+    machine.wait_lamp(Lamp::Line, true, SOON);
 
     // Nothing writes while nothing happens: the start's own words (status, registration) are soon on the card, then it is left alone.
     let end = Instant::now() + Duration::from_secs(120);
@@ -277,14 +256,51 @@ fn from_the_card_to_a_call() {
         before = now;
     }
 
+    // Lifted: dial tone, the German one at 425 Hz, and nothing else is heard; before it and after it silence.
+    let ear = place.join("ear.wav");
+    let listening = room.listen(&ear);
+    let listens_since = Instant::now();
+    std::thread::sleep(Duration::from_secs(2));
+    let lifted = listens_since.elapsed().as_secs_f64();
+    machine.hook(true);
+    machine.wait_state("dial_tone", SOON);
+    machine.wait_lamp(Lamp::InUse, true, SOON);
+    std::thread::sleep(Duration::from_secs(4));
+    machine.hook(false);
+    machine.wait_state("idle", SOON);
+    machine.wait_lamp(Lamp::InUse, false, SOON);
+    std::thread::sleep(Duration::from_secs(2));
+    drop(listening);
+    let heard = samples_8k(&ear);
+    let loud: Vec<_> = heard.chunks_exact(160).map(|part| level_dbfs(part) > -40.0).collect();
+    let first = loud.iter().position(|&loud| loud).expect("dial tone is heard");
+    let last = loud.iter().rposition(|&loud| loud).expect("dial tone is heard");
+    println!(
+        "dial tone: {:.2} s after the line was pulled, for {:.2} s",
+        first as f64 / 50.0 - lifted,
+        (last - first) as f64 / 50.0
+    );
+    assert!(first as f64 / 50.0 > lifted - 0.5, "a tone before the handset was lifted");
+    assert!(loud.len() - last > 25, "the tone goes on after the handset was put down");
+    let tone = &heard[(first + 50) * 160..(first + 100) * 160];
+    let (hz, _) = peak_near(tone, 8000, 425.0, 20.0);
+    println!(
+        "dial tone: {hz:.1} Hz, {:.1} dBFS, {:.3} of the power",
+        level_dbfs(tone),
+        share_of_power(tone, 8000, &[hz])
+    );
+    assert!((hz - 425.0).abs() < 2.0, "the dial tone is {hz} Hz");
+    assert!(share_of_power(tone, 8000, &[hz]) > 0.9, "there is more than a dial tone");
+
     // Lifted, dialled with a finger, talked.
-    machine.lines().hook(true);
+    machine.hook(true);
     machine.wait_state("dial_tone", SOON);
     for key in "507".chars() {
-        machine.lines().press(key);
+        machine.press(key);
     }
-    machine.lines().press('#');
+    machine.press('#');
     machine.wait_state("talking", SOON);
+    machine.wait_lamp(Lamp::InUse, true, SOON);
     let ear = place.join("ear-in-call.wav");
     let listening = room.listen(&ear);
     let speaking = room.speak(&alice);
@@ -294,11 +310,38 @@ fn from_the_card_to_a_call() {
     drop(speaking);
     let status = machine.wait_state("talking", SOON);
     println!("call: {}\nsound: {}", status["calls"][0], status["audio"]);
-    machine.lines().hook(false);
+    machine.hook(false);
     machine.wait_state("idle", SOON);
     far.wait_state("idle");
+    machine.wait_lamp(Lamp::InUse, false, SOON);
     assert_heard(&place, "the far end heard what was said into the handset", &alice, &far_ear);
     assert_heard(&place, "the handset heard the far end", &bob, &ear);
+
+    // The other way round: the bell swings, both of its lines and never both high; lifting stops it and answers.
+    assert_eq!(machine.bell(100), (0, 0), "the bell moves by itself");
+    far.lift();
+    far.wait_state("dial_tone");
+    far.press("1");
+    machine.wait_state("ringing", SOON);
+    // One second in five: looked at until it is that second.
+    let end = Instant::now() + SOON;
+    let changes = loop {
+        let (changes, both) = machine.bell(300);
+        assert_eq!(both, 0, "both lines of the bell were high");
+        if changes > 10 {
+            break changes;
+        }
+        assert!(Instant::now() < end, "the bell does not swing");
+    };
+    println!("bell: seen to change {changes} times in 300 looks");
+    machine.hook(true);
+    machine.wait_state("talking", SOON);
+    far.wait_state("talking");
+    assert_eq!(machine.bell(100), (0, 0), "the bell goes on in the call");
+    machine.hook(false);
+    machine.wait_state("idle", SOON);
+    far.hang_up();
+    far.wait_state("idle");
 }
 
 /// The status file on the card, once it says this.
