@@ -85,10 +85,29 @@ impl Card {
         assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Removes a file.
+    pub(crate) fn remove(&self, name: &str) {
+        let done = self.mtools("mdel", &[&format!("::{name}")], None);
+        assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
     /// Reads a text file; `None` where there is none.
     pub(crate) fn read(&self, name: &str) -> Option<String> {
         let done = self.mtools("mtype", &[&format!("::{name}")], None);
         done.status.success().then(|| String::from_utf8_lossy(&done.stdout).into_owned())
+    }
+
+    /// Reads any file; `None` where there is none.
+    pub(crate) fn read_bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let done = self.mtools("mtype", &[&format!("::{name}")], None);
+        done.status.success().then_some(done.stdout)
+    }
+
+    /// Names of the files on it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let done = self.mtools("mdir", &["-b", "::"], None);
+        let text = String::from_utf8_lossy(&done.stdout).into_owned();
+        text.lines().map(|line| line.trim_start_matches("::/").to_owned()).collect()
     }
 
     /// Overwrites the first bytes of a partition.

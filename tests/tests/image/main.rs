@@ -23,6 +23,7 @@ mod desk;
 mod kamailio;
 mod lines;
 mod machine;
+mod orders;
 #[path = "../peers/place.rs"]
 #[allow(dead_code)]
 mod place;
