@@ -5,8 +5,12 @@
 //!                                                              phone's card ◀─ sink `mouth` ◀─ paplay (WAV)
 //! ```
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::machine::Plugs;
@@ -42,6 +46,7 @@ impl Wire {
         let host = format!("10.77.{number}.1");
         ip(&["tuntap", "add", &tap, "mode", "tap"])?;
         ip(&["addr", "add", &format!("{host}/24"), "dev", &tap])?;
+        ip(&["addr", "add", &format!("fd77:{number}::1/64"), "dev", &tap, "nodad"])?;
         ip(&["link", "set", &tap, "up"])?;
         Ok(Self {
             tap,
@@ -76,6 +81,44 @@ impl Drop for Wire {
     fn drop(&mut self) {
         ip(&["link", "del", &self.tap]).ok();
     }
+}
+
+/// The hardware address QEMU gives the phone.
+const MAC: &str = "525400123456";
+
+/// A server that has one file and knows its version. Counted: it gave the file, it said that there is nothing new, it was asked for another.
+/// `{mac}` in the name is the phone's own address.
+pub(crate) fn serve(address: &str, name: &str, body: Vec<u8>) -> (String, Arc<[AtomicU32; 3]>) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let url = format!("http://{}/{name}", listener.local_addr().unwrap());
+    let counts: Arc<[AtomicU32; 3]> = Arc::default();
+    let (counted, wanted) = (Arc::clone(&counts), format!("get /{} ", name.replace("{mac}", MAC)));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            let (what, answer) = if !head.starts_with(&wanted) {
+                (2, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned())
+            } else if head.contains("if-none-match: \"v1\"") {
+                (1, "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n".to_owned())
+            } else {
+                (
+                    0,
+                    format!("HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: {}\r\n\r\n", body.len()),
+                )
+            };
+            counted[what].fetch_add(1, Ordering::SeqCst);
+            // A machine whose power is cut does not listen to the end.
+            let _ = stream.write_all(answer.as_bytes());
+            if what == 0 {
+                let _ = stream.write_all(&body);
+            }
+        }
+    });
+    (url, counts)
 }
 
 /// Ear and mouth at the phone's emulated card.

@@ -1,10 +1,14 @@
-//! The network the configuration asks for: DHCP with its options, a fixed address, a VLAN. Always after the phone.
+//! The network the configuration asks for: DHCP with its options, a fixed address, a VLAN, IPv6; a configuration from a server; log
+//! and SSH, each only when asked for. Always after the phone.
 
-use std::time::Duration;
+use std::net::UdpSocket;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use crate::machine::{Machine, Plugs};
 use crate::place::Place;
-use crate::room::Wire;
+use crate::room::{Wire, serve};
 use crate::start::START;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -51,6 +55,10 @@ fn the_network_is_what_the_file_says() {
     // Dial tone does not wait for it.
     let (phone, network) = (logged(&mut machine, "SIP on"), logged(&mut machine, "on device eth0"));
     println!("phone ready at {phone} s, network at {network} s of the kernel's time");
+    assert!(phone < network, "the phone waited for the network");
+    // Nobody gave a key: nothing listens but the phone.
+    let listening = machine.shell("cat /proc/net/tcp /proc/net/tcp6");
+    assert!(!listening.contains(":0016 "), "SSH without a key: {listening}");
     machine.cut();
 
     // A fixed address on a VLAN, and a name.
@@ -69,6 +77,10 @@ fn the_network_is_what_the_file_says() {
         !machine.shell("ip -4 addr show dev eth0").contains("inet "),
         "an address outside the VLAN"
     );
+    assert!(
+        !machine.shell("ip -6 addr show dev eth0").contains("inet6 "),
+        "an IPv6 address outside the VLAN"
+    );
     machine.cut();
     // On the wire: the question for the router's address, tagged with VLAN 7 and the priority of voice, 5.
     let seen = std::fs::read(machine.wire_record()).unwrap();
@@ -77,4 +89,134 @@ fn the_network_is_what_the_file_says() {
         "no ARP with VLAN 7 and priority 5 among {} bytes",
         seen.len()
     );
+}
+
+/// The next datagram to this socket that is right.
+fn datagram(socket: &UdpSocket, what: &str, right: impl Fn(&[u8]) -> bool) {
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let (end, mut buffer, mut seen) = (Instant::now() + SOON, [0; 2048], Vec::new());
+    while Instant::now() < end {
+        if let Ok(length) = socket.recv(&mut buffer) {
+            if right(&buffer[..length]) {
+                return;
+            }
+            seen.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+    }
+    panic!("no {what} within {SOON:?}, only {seen:?}");
+}
+
+/// IPv6; a configuration from the network, taken without a reboot; and what runs beside the phone when the file asks for it: the log to a
+/// server, SSH with a key.
+#[test]
+fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
+    let wire = match Wire::new(4) {
+        Ok(wire) => wire,
+        Err(why) => {
+            eprintln!(
+                "SKIPPED: a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them: no tap device can be made here: {why}"
+            );
+            return;
+        }
+    };
+    let place = Place::new("image-beside");
+    let key = place.join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "anna", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.expect("ssh-keygen runs").success());
+    let stranger = place.join("stranger");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&stranger)
+        .status();
+    assert!(made.expect("ssh-keygen runs").success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let log = UdpSocket::bind((wire.host.as_str(), 0)).unwrap();
+    let fetched = "[phone]\nname = \"From afar\"\n[network]\nhost_name = \"desk\"\n";
+    let (url, counts) = serve(&wire.host, "{mac}.toml", fetched.into());
+    let plugs = Plugs {
+        tap: Some(wire.tap.clone()),
+        ..Plugs::default()
+    };
+    let mut machine = Machine::new(&place, "phone", plugs);
+    machine.card.write(
+        "offhook.toml",
+        format!(
+            "[provision]\nurl = \"{url}\"\nallow_http = true\n[phone]\ncountry = \"fr\"\n[network]\naddress = \"{}/24\"\nipv6 = \"fd77:4::20/64\"\n\
+             [system]\nsyslog = \"{}\"\nssh_keys = [\"{}\"]\n",
+            wire.phone,
+            log.local_addr().unwrap(),
+            public.trim(),
+        )
+        .as_bytes(),
+    );
+    machine.power();
+    machine.wait_state("idle", START);
+    // Fetched and judged beside the running phone, then another phone, and the system around it follows; the board runs on.
+    let boot_id = machine.shell("cat /proc/sys/kernel/random/boot_id");
+    machine.wait("the name from the network", "hostname", SOON, |text| text.trim() == "desk");
+    machine.wait(
+        "its word",
+        "offhook ctl refresh >/dev/null; cat /boot/offhook/status.txt",
+        SOON,
+        |text| text.contains("From the network: in use"),
+    );
+    machine.wait_state("idle", SOON);
+    // The interface came after the phone: nobody's file was asked for meanwhile.
+    let [given, known, other] = [0, 1, 2].map(|index: usize| counts[index].load(Ordering::SeqCst));
+    assert!(
+        given == 1 && known >= 1 && other == 0,
+        "given {given} times, {known} times not new, {other} times another file"
+    );
+    assert_eq!(machine.shell("cat /proc/sys/kernel/random/boot_id"), boot_id, "it was started anew");
+    machine.shell("dmesg | grep -q 'starts anew with a new configuration' && grep -q 'From afar' /data/offhook/network.toml");
+    // Busybox's words in the log are the kernel's and the phone's.
+    datagram(&log, "line of the phone's log", |line| {
+        let line = String::from_utf8_lossy(line);
+        line.contains("offhook") || line.contains("SIP on")
+    });
+    machine.wait("SSH", "cat /proc/net/tcp6 /proc/net/tcp", SOON, |text| text.contains(":0016 "));
+    let ssh = |key: &std::path::Path, host: &str| {
+        let output = Command::new("ssh")
+            .args([
+                "-F",
+                "none",
+                "-T",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "IdentitiesOnly=yes",
+            ])
+            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60", "-i"])
+            .arg(key)
+            .args([&format!("root@{host}"), "hostname"])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("ssh runs");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    for host in [wire.phone.as_str(), "fd77:4::20"] {
+        let (done, said, why) = ssh(&key, host);
+        assert!(done && said == "desk", "{host}: {said} {why}");
+    }
+    let (done, _, why) = ssh(&stranger, &wire.phone);
+    assert!(
+        !done && why.contains("Permission denied (publickey)"),
+        "a stranger's key, or a password would do: {why}"
+    );
+    // Its host key stays when the power goes.
+    machine.shell("sync");
+    let host_key = machine.shell("sha256sum /data/ssh/*");
+    machine.cut();
+    machine.power();
+    machine.wait_state("idle", START);
+    assert_eq!(machine.shell("sha256sum /data/ssh/*"), host_key);
 }
