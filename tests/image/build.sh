@@ -76,7 +76,7 @@ install -m 755 "$all/bin/busybox" "$tree/bin/busybox"
 for applet in $(qemu-aarch64-static "$all/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"; done
 ln -s /bin/busybox "$tree/sbin/init"
 cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
-for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/sbin/dropbear usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
+for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/chrt usr/sbin/dropbear usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
 take_program "$binary" usr/bin/offhook
 mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
 cp -r "$board/rootfs-overlay/." "$tree/"
@@ -126,14 +126,16 @@ cat >"$tree/usr/lib/offhook/test-finger" <<'S'
 #!/bin/sh
 # A finger on a key of the simulated keypad:   test-finger ROW_LINE COLUMN_LINE SECONDS
 # A closed key joins its column to its row: while it is held the column is low whenever the phone drives the row low. Looked at every few
-# milliseconds, a fraction of the scan's step; waiting on an empty pipe starts no process.
-row=/run/lines/sim_gpio$1/value column=/run/lines/sim_gpio$2/pull was=
+# milliseconds, a fraction of the scan's step, before the audio thread has its turn: a contact waits for nobody. Waiting on an empty pipe
+# starts no process. Said every time: the phone's own pull-up, set when it takes the line, would be the last word otherwise.
+[ "${4:-}" = now ] || exec chrt -f 90 "$0" "$1" "$2" "$3" now
+row=/run/lines/sim_gpio$1/value column=/run/lines/sim_gpio$2/pull
 mkfifo /run/finger.$$; exec 3<>/run/finger.$$
 (sleep "$3"; rm /run/finger.$$) &
 while [ -e /run/finger.$$ ]; do
   read -r level <"$row"
-  [ "$level" = "$was" ] || { was=$level; if [ "$level" = 0 ]; then echo pull-down >"$column"; else echo pull-up >"$column"; fi; }
-  read -r -t 0.002 nothing <&3
+  if [ "$level" = 0 ]; then echo pull-down >"$column"; else echo pull-up >"$column"; fi
+  read -r -t 0.004 nothing <&3
 done
 echo pull-up >"$column"
 S
