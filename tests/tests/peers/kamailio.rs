@@ -180,3 +180,10 @@ modparam("auth", "qop", "auth")
         )
     }
 }
+
+impl Drop for Kamailio {
+    /// Asked, not killed: its children would go on without it.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
