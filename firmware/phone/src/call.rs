@@ -69,6 +69,8 @@ pub(crate) struct Call {
     pub(crate) encryption: Encryption,
     /// The handset said that encryption is missing.
     pub(crate) warned: bool,
+    /// The call it is to take the place of: that one ends when this one is answered, and is taken back when it fails.
+    pub(crate) instead_of: Option<CallId>,
 }
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name needs.
@@ -106,6 +108,13 @@ impl Calls {
     pub(crate) fn push(&mut self, call: Call) {
         debug_assert!(!self.full());
         self.list.push(call);
+    }
+
+    /// The call that this one was to take the place of and did not yet, while it is there.
+    pub(crate) fn take_replaced(&mut self, id: CallId) -> Option<CallId> {
+        let call = self.list.iter_mut().find(|call| call.id == id)?;
+        let old = call.instead_of.take()?;
+        self.get(old).map(|old| old.id)
     }
 
     pub(crate) fn get(&self, id: CallId) -> Option<&Call> {

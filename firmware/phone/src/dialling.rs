@@ -61,6 +61,16 @@ impl DialPlan {
         self.emergency.iter().any(|emergency| emergency == number)
     }
 
+    /// Why this number may not be called because somebody else says so: emergency numbers are for a hand on this phone only, and what
+    /// the digit map bars is barred.
+    pub(crate) fn bars(&self, number: &str) -> Option<String> {
+        if self.is_emergency(number) {
+            return Some(format!("{number} is an emergency number"));
+        }
+        let map = self.map.as_ref()?;
+        (matches(map, number).matched == Match::Barred).then(|| format!("{number} is barred by the digit map"))
+    }
+
     /// What these keys order; an emergency number orders nothing.
     pub(crate) fn order(&self, digits: &str) -> Option<Order> {
         let code = self.codes.iter().find(|(code, _)| code == digits);

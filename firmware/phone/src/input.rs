@@ -100,6 +100,13 @@ pub enum CallUpdate {
     HeldByPeer(bool),
     /// What is known of its encryption changed.
     Encryption(Encryption),
+    /// The far end asks us to call somebody else in its place (REFER).
+    Refer {
+        /// Whom: an address or a number.
+        to: String,
+        /// The user part or number in it.
+        user: String,
+    },
     /// The call is over.
     Ended(EndCause),
 }

@@ -83,6 +83,17 @@ pub enum Output {
         /// Where to.
         to: Destination,
     },
+    /// Call whom the far end of a call asked us to call, as a new call.
+    Follow {
+        /// The call in which it asked.
+        old: CallId,
+        /// The id the phone gave the new one.
+        call: CallId,
+        /// Whom it is with, as far as is known.
+        to: String,
+    },
+    /// Do not call whom the far end of this call asked us to call.
+    Decline(CallId),
     /// Tell the caller it rings here (180).
     Ringing(CallId),
     /// Answer an incoming call.

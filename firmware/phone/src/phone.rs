@@ -3,7 +3,8 @@
 //! ```text
 //!                    ┌─ hook.rs   lift, put down, flash, answer
 //! Input ─▶ handle ───┼─ keys.rs   keys, rotary digits, the number, placing
-//!                    └─ news.rs   calls coming in, news of calls, what fails
+//!                    ├─ news.rs   calls coming in, news of calls, what fails
+//!                    └─ transfer.rs   one call taking the place of another
 //!             │           └─▶ state, active call, calls, one timer a purpose
 //!             └─▶ present.rs: what is heard, rung and lit follows from the state alone; differences become Output
 //!
@@ -33,6 +34,7 @@ mod hook;
 mod keys;
 mod news;
 mod present;
+mod transfer;
 
 /// How long dial tone waits for the first digit before it becomes congestion tone.
 const DIAL_TONE: Duration = Duration::from_secs(30);

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::invite::CallState;
+use crate::invite::{CallState, Owed, Referral};
 use crate::message::Message;
 use crate::offer_answer::{Direction, LocalMedia};
 use crate::outgoing::{Outgoing, OutgoingId, Purpose};
@@ -84,6 +84,10 @@ pub struct UserAgent {
     pub(crate) failures: VecDeque<(Purpose, u16, String)>,
     pub(crate) calls: BTreeMap<Call, CallState>,
     pub(crate) next_call: u64,
+    /// Who is owed news of a call placed on a REFER.
+    pub(crate) referrals: BTreeMap<Call, Referral>,
+    /// What is owed because of what just happened to a call.
+    pub(crate) owed: VecDeque<Owed>,
     pub(crate) lines: Vec<Line>,
     /// Salt of the tags in answers that no transaction remembers.
     pub(crate) salt: String,
@@ -116,6 +120,8 @@ impl UserAgent {
             failures: VecDeque::new(),
             calls: BTreeMap::new(),
             next_call: 1,
+            referrals: BTreeMap::new(),
+            owed: VecDeque::new(),
             lines,
             leaving: false,
             config,
@@ -249,6 +255,20 @@ impl UserAgent {
         self.settle(now);
     }
 
+    /// Does what [`Event::Refer`] asked for: calls that address, by the account and with the media given, and keeps the far end of
+    /// `call` told. The new call is one like any other; `call` goes on until it is ended.
+    pub fn follow(&mut self, call: Call, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+        let placed = self.follow_refer(call, media, now);
+        self.settle(now);
+        placed
+    }
+
+    /// Does not do what [`Event::Refer`] asked for.
+    pub fn decline(&mut self, call: Call, now: Instant) {
+        self.decline_refer(call, now);
+        self.settle(now);
+    }
+
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
     pub fn send_info_digit(&mut self, call: Call, digit: char, now: Instant) {
         self.send_digit(call, digit, now);
@@ -330,7 +350,7 @@ impl UserAgent {
         Tables {
             client_transactions: self.clients.len() + self.outgoing.values().filter(|o| o.transaction.is_none()).count(),
             server_transactions: self.servers.len(),
-            dialogs: self.calls.values().map(CallState::dialogs).sum(),
+            dialogs: self.calls.values().map(CallState::dialogs).sum::<usize>() + self.orphaned_referrals(),
             calls: self.calls.len(),
             lookups: self.lookups.len(),
         }
@@ -368,10 +388,17 @@ impl UserAgent {
         self.lines_lost(connection, now);
     }
 
-    /// Tells those who sent requests that failed here. Telling may make new requests, and new failures; each step ends one request.
+    /// Tells those who sent requests that failed here, and those who wait for news. Telling may make new requests, and new failures;
+    /// each step ends one request.
     pub(crate) fn settle(&mut self, now: Instant) {
-        while let Some((purpose, code, reason)) = self.failures.pop_front() {
-            self.outcome(&purpose, 0, &crate::outgoing::Outcome::Failed(code, &reason), now);
+        loop {
+            if let Some((purpose, code, reason)) = self.failures.pop_front() {
+                self.outcome(&purpose, 0, &crate::outgoing::Outcome::Failed(code, &reason), now);
+            } else if let Some(owed) = self.owed.pop_front() {
+                self.pay(owed, now);
+            } else {
+                break;
+            }
         }
     }
 }

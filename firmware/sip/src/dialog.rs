@@ -162,7 +162,7 @@ impl Dialog {
                 method: method.clone(),
             },
         );
-        if matches!(method, Method::Invite | Method::Update) {
+        if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify) {
             headers.push("Contact", NameAddr::new(self.contact.clone()));
         }
         request

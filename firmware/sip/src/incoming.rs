@@ -22,9 +22,9 @@ use crate::transaction::server::{Server, State};
 use crate::transaction::table::{ServerEntry, TransactionId, merge_key, server_key};
 
 /// The methods this phone knows what to do with.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 /// The extensions it speaks.
-pub(crate) const SUPPORTED: [&str; 0] = [];
+pub(crate) const SUPPORTED: [&str; 1] = ["norefersub"];
 /// Room kept free in the table for requests inside of dialogs: a flood of calls must not stop a BYE.
 const RESERVED: usize = 64;
 
@@ -98,6 +98,10 @@ impl UserAgent {
         }
         if tagged || matches!(request.method, Method::Bye | Method::Info | Method::Update) {
             return Err(refuse(481));
+        }
+        // Nobody makes this phone call somebody but the far end of a call that stands.
+        if request.method == Method::Refer {
+            return Err(refuse(403));
         }
         // Every open server transaction is an INVITE or inside of a dialog; there are few.
         if request.method == Method::Invite
@@ -373,7 +377,7 @@ impl UserAgent {
 /// The status that refuses a method this phone knows but does not allow (405), or does not know (501).
 fn method_refusal(method: &Method) -> Option<u16> {
     match method {
-        // The last two are refused by what they ask for, not by their name.
+        // The last three are refused by what they ask for, not by their name.
         Method::Invite
         | Method::Bye
         | Method::Options
@@ -382,8 +386,9 @@ fn method_refusal(method: &Method) -> Option<u16> {
         | Method::Ack
         | Method::Cancel
         | Method::Subscribe
-        | Method::Notify => None,
-        Method::Register | Method::Prack | Method::Refer | Method::Message | Method::Publish => Some(405),
+        | Method::Notify
+        | Method::Refer => None,
+        Method::Register | Method::Prack | Method::Message | Method::Publish => Some(405),
         Method::Other(_) => Some(501),
     }
 }

@@ -75,7 +75,7 @@ fn methods_outside_of_a_dialog() {
         ("OPTIONS", 200),
         ("REGISTER", 405),
         ("MESSAGE", 405),
-        ("REFER", 405),
+        ("REFER", 403),
         ("PUBLISH", 405),
         ("PRACK", 405),
         ("SUBSCRIBE", 489),
@@ -102,7 +102,7 @@ fn methods_outside_of_a_dialog() {
 fn options_says_what_the_phone_can_do() {
     let response = one(&ask("OPTIONS", ""));
     assert!(response.headers.get("Accept").unwrap().contains("application/sdp"));
-    for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE"] {
+    for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY"] {
         assert!(response.headers.has_token("Allow", method));
     }
 }

@@ -94,7 +94,7 @@ pub(crate) struct CallRecord {
     pub(crate) id: CallId,
     /// The agent's number for it.
     pub(crate) sip: sip::Call,
-    /// By which account it came in; `None`: directly, or it went out.
+    /// By which account it goes; `None`: directly.
     pub(crate) account: Option<usize>,
     /// The engine's number for its sound, and the owner of its sockets.
     pub(crate) stream: Option<StreamId>,

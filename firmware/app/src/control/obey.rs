@@ -37,6 +37,12 @@ impl Control {
             }
             phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
             phone::Output::Place { call, to } => self.place(call, &to, ports, now),
+            phone::Output::Follow { old, call, to } => self.follow(old, call, to, ports, now),
+            phone::Output::Decline(call) => {
+                if let Some(sip) = self.sip_of(call) {
+                    self.agent.decline(sip, now);
+                }
+            }
             phone::Output::Ringing(call) => {
                 if let Some(sip) = self.sip_of(call) {
                     self.agent.ring(sip, now);
@@ -88,6 +94,40 @@ impl Control {
         match self.agent.invite(account, &to.address, media, now) {
             Ok(sip) => {
                 let mut record = CallRecord::new(call, sip, Way::Out, to.address.clone(), now);
+                record.account = to.account.map(|account| account.0);
+                record.stream = Some(stream);
+                self.calls.push(record);
+                self.tell_call(self.calls.len() - 1);
+            }
+            Err(error) => {
+                self.dtls.close(stream);
+                ports.close(stream);
+                self.could_not(call, &error.to_string(), now);
+            }
+        }
+    }
+
+    /// Calls whom the far end of a call asked for: by that call's account, and encrypted as any call by it.
+    fn follow(&mut self, old: CallId, call: CallId, to: String, ports: &mut dyn MediaPorts, now: Instant) {
+        let Some(place) = self.place_of(old).filter(|place| self.calls[*place].stage != Stage::Ended) else {
+            return self.could_not(call, "the call it was asked for in is over", now);
+        };
+        let (asked, account) = (self.calls[place].sip, self.calls[place].account);
+        let stream = self.new_stream_id();
+        let (rtp, rtcp) = match ports.open(stream, None) {
+            Ok(pair) => pair,
+            Err(error) => {
+                self.agent.decline(asked, now);
+                return self.could_not(call, &format!("no media port: {error}; widen network.rtp_ports"), now);
+            }
+        };
+        let line = account.and_then(|account| self.config.accounts.get(account));
+        let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
+        self.expect_handshake(stream, &mut media);
+        match self.agent.follow(asked, media, now) {
+            Ok(sip) => {
+                let mut record = CallRecord::new(call, sip, Way::Out, to, now);
+                record.account = account;
                 record.stream = Some(stream);
                 self.calls.push(record);
                 self.tell_call(self.calls.len() - 1);
@@ -136,6 +176,8 @@ impl Control {
         let Some(place) = self.place_of(call) else { return };
         let record = &mut self.calls[place];
         match record.stage {
+            // Put aside for another call without a word on the wire: there is nothing to take back.
+            Stage::Talking if !hold && record.hold_asked.is_none() => {}
             Stage::Talking | Stage::OnHold => {
                 record.hold_asked = Some(hold);
                 let direction = if hold { Direction::SendOnly } else { Direction::SendRecv };

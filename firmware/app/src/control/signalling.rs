@@ -121,6 +121,14 @@ impl Control {
                     self.tell(&json!({"event": "digit", "call": id, "digit": digit.to_string(), "via": "info"}));
                 }
             }
+            sip::Event::Refer { call, to, user } => {
+                let Some(place) = self.place_of_sip(call) else {
+                    return self.agent.decline(call, now);
+                };
+                let id = self.calls[place].id;
+                self.tell(&json!({"event": "refer", "call": id.0, "to": to}));
+                self.phone.handle(Input::Call(id, CallUpdate::Refer { to, user }), now);
+            }
             sip::Event::Ended { call, by, code, reason } => self.ended(call, by, code, reason, ports, now),
             sip::Event::Lookup(lookup) => self.outputs.push_back(Output::Lookup(lookup)),
             sip::Event::Connect {

@@ -229,7 +229,7 @@ impl Phone {
     }
 
     /// The handset goes to a call that waits or is on hold.
-    fn switch_to(&mut self, call: CallId) {
+    pub(super) fn switch_to(&mut self, call: CallId) {
         match self.call_state(call) {
             Some(CallState::Waiting | CallState::Ringing) => self.answer(call),
             Some(CallState::OnHold) => {

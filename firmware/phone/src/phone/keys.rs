@@ -183,6 +183,7 @@ impl Phone {
             alert: Alert::Normal,
             encryption: crate::input::Encryption::default(),
             warned: false,
+            instead_of: None,
         });
         self.out.push_back(Output::Place { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));
@@ -199,7 +200,15 @@ impl Phone {
         let Some(call) = self.active else { return };
         let peer = self.calls.get(call).map(|call| call.peer.clone()).unwrap_or_default();
         self.release_key();
+        let replaced = self.calls.take_replaced(call);
         self.end(call);
-        self.fail(Tone::Congestion, format!("call to {peer} given up: no answer"), now);
+        let text = format!("call to {peer} given up: no answer");
+        match replaced {
+            Some(old) => {
+                self.note(text);
+                self.switch_to(old);
+            }
+            None => self.fail(Tone::Congestion, text, now),
+        }
     }
 }

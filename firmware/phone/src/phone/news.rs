@@ -49,6 +49,7 @@ impl Phone {
             alert,
             encryption: Encryption::default(),
             warned: false,
+            instead_of: None,
         });
         match self.state {
             State::Idle => {
@@ -97,6 +98,7 @@ impl Phone {
             CallUpdate::Answered => match state {
                 CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
                     self.progress(id, CallState::Talking, State::Talking, None);
+                    self.replaced(id);
                 }
                 CallState::Talking | CallState::OnHold | CallState::Ringing | CallState::Waiting => {}
             },
@@ -116,6 +118,7 @@ impl Phone {
                 }
                 self.calls.set_encryption(id, encryption);
             }
+            CallUpdate::Refer { to, user } => self.asked_to_call(id, &plain(&to), &user, now),
             CallUpdate::Ended(cause) => self.ended(id, &cause, now),
         }
     }
@@ -136,6 +139,7 @@ impl Phone {
         if self.key.is_some_and(|key| key.dtmf == Some(id)) {
             self.key = None;
         }
+        let replaced = self.calls.take_replaced(id);
         let Some(call) = self.calls.remove(id) else { return };
         let why = match cause.code {
             Some(code) => format!("{code} {}", plain(&cause.reason)),
@@ -148,6 +152,9 @@ impl Phone {
                 if call.emergency && !call.ways.is_empty() {
                     self.note(text);
                     self.place(call.ways, now);
+                } else if let Some(old) = replaced {
+                    self.note(text);
+                    self.switch_to(old);
                 } else {
                     self.fail(if busy { Tone::Busy } else { Tone::Congestion }, text, now);
                 }

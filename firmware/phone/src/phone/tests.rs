@@ -10,6 +10,7 @@ mod calls;
 mod numbers;
 mod privacy;
 mod random;
+mod transfer;
 
 /// A phone, its clock, and everything it said since it was last asked.
 struct Desk {
@@ -62,6 +63,8 @@ impl Desk {
                 Output::Connect(calls) => self.connected.clone_from(calls),
                 Output::Lamp(..)
                 | Output::Place { .. }
+                | Output::Follow { .. }
+                | Output::Decline(_)
                 | Output::Ringing(_)
                 | Output::Answer(_)
                 | Output::Reject(..)

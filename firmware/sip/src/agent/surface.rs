@@ -303,6 +303,16 @@ pub enum Event {
         /// Words for log, status and history.
         reason: String,
     },
+    /// The far end of a standing call asks this phone to call somebody else in its place (REFER, RFC 3515). Answered by
+    /// [`UserAgent::follow`] or [`UserAgent::decline`].
+    Refer {
+        /// Which call.
+        call: Call,
+        /// Whom to call: address or number.
+        to: String,
+        /// The user part or number in it: what a dial plan would look at.
+        user: String,
+    },
     /// A name must be resolved.
     Lookup(Lookup),
     /// A connection must be opened; answered by [`UserAgent::handle_connected`], [`UserAgent::handle_refused`] or
@@ -374,4 +384,7 @@ pub enum InviteError {
     /// Too many calls at once.
     #[error("too many calls at once")]
     TooManyCalls,
+    /// The call no longer asks for anybody to be called.
+    #[error("nobody asks for this call any more")]
+    NotAsked,
 }

@@ -18,6 +18,7 @@ use crate::offer_answer::{LocalMedia, Session};
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
 use crate::registration::server_uri;
 
+use super::refer::Order;
 use super::{CallState, Leg, MAX_CALLS, MAX_LEGS, Phase, shown};
 
 /// Most redirections followed in one call.
@@ -26,6 +27,18 @@ const MAX_REDIRECTS: u8 = 5;
 impl UserAgent {
     /// Places a call.
     pub(crate) fn place(&mut self, account: Option<usize>, target: &str, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+        self.place_as(account, target, media, Order::default(), now)
+    }
+
+    /// Places a call, as a REFER ordered it.
+    pub(super) fn place_as(
+        &mut self,
+        account: Option<usize>,
+        target: &str,
+        media: LocalMedia,
+        order: Order,
+        now: Instant,
+    ) -> Result<Call, InviteError> {
         if self.calls.len() >= MAX_CALLS || self.leaving {
             return Err(InviteError::TooManyCalls);
         }
@@ -42,7 +55,7 @@ impl UserAgent {
         };
         // Section 26.2.2: who is called by `sips:` is called by TLS on every hop, the first one included.
         let sips = uri.as_sip().is_some_and(SipUri::is_secure);
-        let hop = if sips { hop.and_then(Hop::secured) } else { hop };
+        let hop = if sips || order.secure { hop.and_then(Hop::secured) } else { hop };
         let name = match account.and_then(|a| self.config.accounts.get(a)) {
             Some(account) => account.display_name.clone().unwrap_or_default(),
             None => self.config.display_name.clone(),
@@ -76,6 +89,7 @@ impl UserAgent {
         if !SUPPORTED.is_empty() {
             request.headers.push("Supported", SUPPORTED.join(", "));
         }
+        order.write(&mut request);
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
         request.body = session
@@ -86,6 +100,7 @@ impl UserAgent {
         state.target = Some(uri);
         state.sips = sips;
         state.session = Some(session);
+        state.order = order;
         state.secure = hop.as_ref().is_ok_and(Hop::is_secure);
         self.calls.insert(call, state);
         // A route of the account or, for an address elsewhere without any, that address itself.
@@ -247,6 +262,7 @@ impl UserAgent {
                 state.media = Some(media.clone());
                 let peer = state.peer.clone();
                 self.events.push_back(Event::Established { call, media, peer });
+                self.owe_answer(call);
                 if shared {
                     self.want_keys(call, now);
                 }
@@ -372,6 +388,9 @@ impl UserAgent {
             .headers
             .push("Contact", NameAddr::new(self.contact(account, transport, sips)));
         request.headers.push("Allow", ALLOW);
+        if let Some(state) = self.calls.get(&call) {
+            state.order.write(&mut request);
+        }
         request.headers.push("User-Agent", &self.config.user_agent);
         request.headers.push("Content-Type", "application/sdp");
         request.body = body.into();

@@ -7,12 +7,16 @@
 //!            └ CANCEL, reject ─▶ gone   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ gone
 //! ```
 //!
-//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands. A call leaves
+//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands, `refer` how one
+//! call is asked to become another. A call leaves
 //! the table the moment it is over for its owner; what the network still has to say about it is the affair of transactions.
 
 mod callee;
 mod caller;
+mod refer;
 mod session;
+
+pub(crate) use refer::{Owed, Referral};
 
 use std::time::{Duration, Instant};
 
@@ -116,6 +120,11 @@ pub(crate) struct CallState {
     ring_again: Option<Instant>,
     /// When the caller's patience ends (Expires of its INVITE).
     ring_until: Option<Instant>,
+    /// What the REFER said that made us place this call.
+    order: refer::Order,
+    /// A REFER of theirs, and how many there were.
+    asked: Option<refer::Asked>,
+    refers: u8,
 }
 
 impl CallState {
@@ -143,6 +152,9 @@ impl CallState {
             put_off: 0,
             ring_again: None,
             ring_until: None,
+            order: refer::Order::default(),
+            asked: None,
+            refers: 0,
         }
     }
 
@@ -188,6 +200,7 @@ impl UserAgent {
     pub(crate) fn finish(&mut self, call: Call, by: EndedBy, code: Option<u16>, reason: &str) -> Option<CallState> {
         let state = self.calls.remove(&call)?;
         self.deadlines.set(Waiter::Call(call), None);
+        self.owe(call, &state, code);
         if state.phase != Phase::Leaving {
             self.events.push_back(Event::Ended {
                 call,
@@ -285,6 +298,7 @@ impl UserAgent {
             Purpose::Invite(call) => self.invite_outcome(*call, id, outcome, now),
             Purpose::Reinvite(call) => self.reinvite_outcome(*call, id, outcome, now),
             Purpose::InDialog(call) => self.in_dialog_outcome(*call, outcome, now),
+            Purpose::Notify(call) => self.notify_outcome(*call, outcome),
             Purpose::Ack { .. } | Purpose::Nobody => {}
         }
     }
@@ -295,6 +309,11 @@ impl UserAgent {
             Purpose::Register(line) => self.register_numbered(*line, number),
             Purpose::Invite(call) | Purpose::Reinvite(call) | Purpose::InDialog(call) => {
                 if let Some(dialog) = self.calls.get_mut(call).and_then(|state| state.dialog.as_mut()) {
+                    dialog.local_cseq = dialog.local_cseq.max(number);
+                }
+            }
+            Purpose::Notify(call) => {
+                if let Some(dialog) = self.referrer(*call) {
                     dialog.local_cseq = dialog.local_cseq.max(number);
                 }
             }

@@ -65,14 +65,15 @@ impl UserAgent {
                 }
             }
             Method::Prack | Method::Notify | Method::Subscribe => self.respond_refusal(transaction, 481, now),
-            Method::Register | Method::Refer | Method::Message | Method::Publish => self.respond_refusal(transaction, 405, now),
+            Method::Refer => self.referred(call, transaction, early_leg, request, now),
+            Method::Register | Method::Message | Method::Publish => self.respond_refusal(transaction, 405, now),
             Method::Other(_) => self.respond_refusal(transaction, 501, now),
             // Both never come here: they open no transaction of their own.
             Method::Ack | Method::Cancel => {}
         }
     }
 
-    fn respond_refusal(&mut self, transaction: TransactionId, code: u16, now: Instant) {
+    pub(super) fn respond_refusal(&mut self, transaction: TransactionId, code: u16, now: Instant) {
         self.wire.counters.refused += 1;
         if let Some(mut response) = self.response_for(transaction, code) {
             response.headers.push("Allow", ALLOW);
@@ -207,7 +208,7 @@ impl UserAgent {
     }
 
     /// 500 with a Retry-After of 0 to 10 s (section 14.2).
-    fn try_later(&mut self, transaction: TransactionId, now: Instant) {
+    pub(super) fn try_later(&mut self, transaction: TransactionId, now: Instant) {
         self.wire.counters.refused += 1;
         let wait = self.tokens.between(Duration::ZERO, Duration::from_secs(10)).as_secs();
         if let Some(mut response) = self.response_for(transaction, 500) {

@@ -43,6 +43,7 @@ enum News {
     Held(bool),
     HeldByPeer(bool),
     Encryption(Encryption),
+    Refer(bool),
     Ended(Option<u16>),
 }
 
@@ -54,6 +55,10 @@ fn update(what: News) -> CallUpdate {
         News::Held(held) => CallUpdate::Held(held),
         News::HeldByPeer(held) => CallUpdate::HeldByPeer(held),
         News::Encryption(encryption) => CallUpdate::Encryption(encryption),
+        News::Refer(emergency) => CallUpdate::Refer {
+            to: "sip:carol@pbx".to_owned(),
+            user: if emergency { "112" } else { "carol" }.to_owned(),
+        },
         News::Ended(code) => CallUpdate::Ended(EndCause {
             code,
             reason: "random".to_owned(),
@@ -69,6 +74,7 @@ fn news() -> impl Strategy<Value = News> {
         1 => any::<bool>().prop_map(News::Held),
         1 => any::<bool>().prop_map(News::HeldByPeer),
         2 => prop::sample::select(vec![Encryption::Unwanted, Encryption::Missing, Encryption::Pending, Encryption::Working]).prop_map(News::Encryption),
+        2 => prop::bool::weighted(0.1).prop_map(News::Refer),
         2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)), Just(Some(603))].prop_map(News::Ended),
     ]
 }
@@ -124,6 +130,12 @@ impl Ledger {
                     assert!(self.ringing.remove(call), "{call:?} does not ring");
                     self.open.insert(*call);
                 }
+                Output::Follow { old, call, .. } => {
+                    assert!(self.open.contains(old), "{output:?}");
+                    assert!(self.ever.insert(*call), "the id {call:?} was used before");
+                    self.open.insert(*call);
+                }
+                Output::Decline(call) => assert!(self.open.contains(call) || self.ringing.contains(call), "{output:?}"),
                 Output::Reject(call, _) => assert!(self.ringing.remove(call), "{call:?} does not ring"),
                 Output::End(call) => assert!(self.open.remove(call), "{call:?} is no open call"),
                 Output::Hold(call, _) | Output::Dtmf(call, ..) => assert!(self.open.contains(call), "{output:?}"),

@@ -1,0 +1,110 @@
+//! One call takes the place of another.
+
+use super::*;
+
+fn refer(to: &str, user: &str) -> CallUpdate {
+    CallUpdate::Refer {
+        to: to.to_owned(),
+        user: user.to_owned(),
+    }
+}
+
+impl Desk {
+    /// The far end of this call asked to call somebody else: the new call.
+    fn followed(&mut self, old: CallId) -> CallId {
+        self.hears(old, refer("sip:carol@pbx", "carol"));
+        let new = self.said.iter().find_map(|output| match output {
+            Output::Follow { old: asked, call, to } if *asked == old && to == "sip:carol@pbx" => Some(*call),
+            _ => None,
+        });
+        new.unwrap_or_else(|| panic!("not followed: {:?}", self.said))
+    }
+}
+
+#[test]
+fn asked_to_call_somebody_else_the_old_call_ends_with_the_answer() {
+    let (mut desk, old) = Desk::talking("");
+    let new = desk.followed(old);
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Calling, &[][..]));
+    assert!(!desk.said(&Output::End(old)), "not before the answer");
+    desk.hears(new, CallUpdate::Ringing);
+    assert_eq!(desk.tone, Some(Tone::Ringback));
+    desk.hears(new, CallUpdate::Answered);
+    assert!(desk.said(&Output::End(old)));
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    // In clear where it should not be: told as in any other call.
+    desk.hears(new, CallUpdate::Encryption(Encryption::Missing));
+    assert_eq!(desk.tone, Some(Tone::Unprotected));
+    desk.does(Input::HangUp);
+    assert!(desk.said(&Output::End(new)));
+    desk.rests();
+}
+
+#[test]
+fn what_comes_to_nothing_gives_the_old_call_back() {
+    for ring in [false, true] {
+        let (mut desk, old) = Desk::talking("");
+        let new = desk.followed(old);
+        if ring {
+            desk.hears(new, CallUpdate::Ringing);
+        }
+        desk.ended(new, Some(488));
+        assert_eq!((desk.state(), &desk.connected[..], desk.tone), (State::Talking, &[old][..], None));
+        assert!(desk.noted("488"));
+        // And may be handed on again.
+        desk.followed(old);
+    }
+    // Nobody answers; a flash wants the old one back.
+    let (mut desk, old) = Desk::talking("[call]\nno_answer_s = 60");
+    let new = desk.followed(old);
+    assert!(desk.waits_ms(60_001).said(&Output::End(new)));
+    assert_eq!(desk.connected, [old]);
+    let new = desk.followed(old);
+    assert!(desk.does(Input::Flash).said(&Output::End(new)));
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[old][..]));
+}
+
+#[test]
+fn who_asked_may_be_gone_before_it_is_done() {
+    let (mut desk, old) = Desk::talking("");
+    let new = desk.followed(old);
+    desk.ended(old, None);
+    assert_eq!(desk.state(), State::Calling, "the new call goes on");
+    desk.hears(new, CallUpdate::Answered);
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    let (mut desk, old) = Desk::talking("");
+    let new = desk.followed(old);
+    desk.ended(old, None).ended(new, Some(404));
+    assert_eq!((desk.state(), desk.tone), (State::Congestion, Some(Tone::Congestion)));
+    desk.does(Input::HangUp).rests();
+}
+
+#[test]
+fn hanging_up_ends_both() {
+    let (mut desk, old) = Desk::talking("");
+    let new = desk.followed(old);
+    desk.does(Input::HangUp);
+    assert!(desk.said(&Output::End(old)) && desk.said(&Output::End(new)));
+    desk.rests();
+}
+
+#[test]
+fn it_is_declined_where_nobody_could_follow_or_may() {
+    let declined = |desk: &mut Desk, call: CallId, to: &str, user: &str| {
+        desk.hears(call, refer(to, user));
+        assert!(desk.said(&Output::Decline(call)), "{:?}", desk.said);
+        assert!(!desk.said.iter().any(|output| matches!(output, Output::Follow { .. })));
+    };
+    let (mut desk, call) = Desk::talking("[dial]\ndigit_map = \"xxx|0900!\"");
+    declined(&mut desk, call, "tel:112", "112");
+    declined(&mut desk, call, "tel:0900", "0900");
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+    // On hold: another call may have the handset, or nobody listens.
+    desk.does(Input::Flash);
+    declined(&mut desk, call, "sip:carol@pbx", "carol");
+    // Answered by itself: nobody is there.
+    let mut desk = Desk::ready("[call]\nauto_answer = true");
+    let call = desk.rings("door");
+    assert_eq!(desk.state(), State::Talking);
+    declined(&mut desk, call, "sip:carol@pbx", "carol");
+}
