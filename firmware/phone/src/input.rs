@@ -57,6 +57,16 @@ pub enum Input {
         /// The far end asks for, and configuration allows, answering by itself.
         auto_answer: bool,
     },
+    /// A call comes in that takes the place of one there is: nobody needs to lift for it. The id is given by
+    /// [`crate::Phone::new_call`].
+    Replacing {
+        /// The new call.
+        call: CallId,
+        /// The call it takes the place of.
+        old: CallId,
+        /// Address or display name of the caller.
+        from: String,
+    },
     /// Something happened to a call the phone knows.
     Call(CallId, CallUpdate),
 }

@@ -190,6 +190,7 @@ impl Phone {
                 alert,
                 auto_answer,
             } => self.incoming(call, &from, alert, auto_answer, now),
+            Input::Replacing { call, old, from } => self.replacing(call, old, &from),
             Input::Call(call, update) => self.news(call, update, now),
         }
         self.warn(now);

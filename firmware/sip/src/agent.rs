@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::invite::{CallState, Owed, Referral};
+use crate::invite::{CallState, Ids, Owed, Referral};
 use crate::message::Message;
 use crate::offer_answer::{Direction, LocalMedia};
 use crate::outgoing::{Outgoing, OutgoingId, Purpose};
@@ -86,6 +86,8 @@ pub struct UserAgent {
     pub(crate) next_call: u64,
     /// Who is owed news of a call placed on a REFER.
     pub(crate) referrals: BTreeMap<Call, Referral>,
+    /// The dialogs that ended last: who wants to take their place comes too late.
+    pub(crate) over: VecDeque<Ids>,
     /// What is owed because of what just happened to a call.
     pub(crate) owed: VecDeque<Owed>,
     pub(crate) lines: Vec<Line>,
@@ -121,6 +123,7 @@ impl UserAgent {
             calls: BTreeMap::new(),
             next_call: 1,
             referrals: BTreeMap::new(),
+            over: VecDeque::new(),
             owed: VecDeque::new(),
             lines,
             leaving: false,

@@ -24,7 +24,7 @@ use crate::transaction::table::{ServerEntry, TransactionId, merge_key, server_ke
 /// The methods this phone knows what to do with.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 /// The extensions it speaks.
-pub(crate) const SUPPORTED: [&str; 1] = ["norefersub"];
+pub(crate) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
 /// Room kept free in the table for requests inside of dialogs: a flood of calls must not stop a BYE.
 const RESERVED: usize = 64;
 
@@ -109,6 +109,10 @@ impl UserAgent {
             && self.servers.iter().any(|(_, entry)| entry.merge == merge)
         {
             return Err(refuse(482));
+        }
+        // RFC 3891 section 3: only an INVITE takes somebody's place.
+        if request.method != Method::Invite && request.headers.get("Replaces").is_some() {
+            return Err(refuse(400));
         }
         self.check_require(request)?;
         check_body(request).map_err(|code| {

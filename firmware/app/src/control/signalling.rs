@@ -84,13 +84,22 @@ impl Control {
                 alert_info,
                 answer_after_ms,
                 call_id,
+                replaces,
             } => {
+                let old = replaces.and_then(|old| self.place_of_sip(old)).map(|place| self.calls[place].id);
                 let id = self.phone.new_call();
                 tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
                 let mut record = CallRecord::new(id, call, Way::In, from.clone(), now);
                 record.account = account.map(|account| account.0);
                 self.calls.push(record);
                 self.tell_call(self.calls.len() - 1);
+                if replaces.is_some() {
+                    // The call may have ended in this very turn: then there is nothing to take the place of.
+                    return match old {
+                        Some(old) => self.phone.handle(Input::Replacing { call: id, old, from }, now),
+                        None => self.agent.reject(call, 603, now),
+                    };
+                }
                 let alert = alert_of(alert_info.as_deref());
                 // A stranger's wish to be answered at once counts only where the owner lets the phone answer by itself.
                 let auto_answer = answer_after_ms.is_some() && self.config.call.auto_answer_ms.is_some();

@@ -100,7 +100,8 @@ impl Phone {
                     self.progress(id, CallState::Talking, State::Talking, None);
                     self.replaced(id);
                 }
-                CallState::Talking | CallState::OnHold | CallState::Ringing | CallState::Waiting => {}
+                CallState::Talking | CallState::OnHold => self.replaced(id),
+                CallState::Ringing | CallState::Waiting => {}
             },
             // Who is connected is the handset's business, not the far end's: both are for the log only.
             CallUpdate::Held(held) => {
@@ -161,7 +162,10 @@ impl Phone {
             }
             CallState::Talking => {
                 let text = format!("call with {} ended by the far end: {why}", call.peer);
-                if self.hands_free {
+                if let Some(old) = replaced {
+                    self.note(text);
+                    self.switch_to(old);
+                } else if self.hands_free {
                     self.note(text);
                     self.on_hook(now);
                 } else if self.flash_from.is_some() && self.calls.first(CallState::OnHold).is_none() {

@@ -3,6 +3,7 @@
 //! ```text
 //! far end: "call C instead" ─▶ Follow: the old call waits, the new one has the handset ─┬ answered ─▶ the old one ends
 //!                            └ Decline: nobody here to follow it                         └ fails ────▶ the old one is taken back
+//! INVITE in the place of a call: answered at once, and the same then
 //! ```
 //!
 //! The new call is one like any other: what was dialled by a hand on this phone and what was asked for by the far end sound alike, and
@@ -12,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Phone;
-use crate::call::{Call, CallState};
+use crate::call::{Call, CallState, plain};
 use crate::input::{Alert, CallId, Encryption};
 use crate::output::{Output, State};
 
@@ -55,10 +56,59 @@ impl Phone {
         self.active = Some(id);
     }
 
+    /// A call comes in that takes the place of one of this handset: it is answered, and gets what that one had. The old one ends when
+    /// the new one stands, or at once where it did not stand itself.
+    pub(super) fn replacing(&mut self, id: CallId, old: CallId, from: &str) {
+        let from = plain(from);
+        self.calls.used(id);
+        let Some(call) = self.calls.get(old).filter(|call| call.state.of_handset() && !self.calls.full()) else {
+            self.note(format!("call from {from} in the place of another refused"));
+            self.out.push_back(Output::Reject(id, 486));
+            return;
+        };
+        let (peer, emergency, had) = (call.peer.clone(), call.emergency, call.state);
+        let (state, stood) = match had {
+            CallState::OnHold => (CallState::OnHold, true),
+            CallState::Talking => (CallState::Talking, true),
+            CallState::Calling | CallState::Ringback | CallState::EarlyMedia => (CallState::Talking, false),
+            // No call of the handset.
+            CallState::Ringing | CallState::Waiting => return,
+        };
+        self.note(format!("call with {peer} goes on with {from}"));
+        self.calls.push(Call {
+            id,
+            state,
+            peer: from,
+            emergency,
+            ways: VecDeque::new(),
+            alert: Alert::Normal,
+            encryption: Encryption::default(),
+            warned: false,
+            instead_of: stood.then_some(old),
+        });
+        self.out.push_back(Output::Answer(id));
+        if self.active == Some(old) {
+            self.release_key();
+            self.active = Some(id);
+            self.enter(State::Talking, None);
+        }
+        if stood {
+            self.calls.set(old, CallState::OnHold);
+        } else {
+            self.end(old);
+        }
+    }
+
     /// A call was answered: the one it takes the place of is over.
     pub(super) fn replaced(&mut self, id: CallId) {
         if let Some(old) = self.calls.take_replaced(id) {
+            // A flash may have gone back to it in between.
+            let had_handset = self.active == Some(old);
             self.end(old);
+            if had_handset {
+                self.active = None;
+                self.switch_to(id);
+            }
         }
     }
 }

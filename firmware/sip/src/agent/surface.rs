@@ -251,6 +251,8 @@ pub enum Event {
         answer_after_ms: Option<u32>,
         /// Call-Id header, for logs.
         call_id: String,
+        /// It takes the place of this call (RFC 3891): it is to be answered at once, and that one to be ended then.
+        replaces: Option<Call>,
     },
     /// A provisional response: 180, 183 … `media` when it carried an SDP answer.
     Progress {

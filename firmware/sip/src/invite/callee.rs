@@ -28,12 +28,13 @@ impl UserAgent {
     pub(crate) fn handle_invite(&mut self, entry: Entry, reply: Flow, key: &str, request: Request, now: Instant) {
         let account = Self::account_of(entry);
         let full = !self.has_room();
+        let replaced = self.replaced(account, &request, reply.is_secure());
         let refusal = if full || self.leaving {
             Some(self.stateless(&request, 503))
         } else if self.calls.len() >= MAX_CALLS {
             Some(self.stateless(&request, 486))
-        } else if request.headers.all("Replaces").count() > 1 {
-            Some(self.stateless(&request, 400))
+        } else if let Err(code) = replaced {
+            Some(self.stateless(&request, code))
         } else {
             session_body(&request).and_then(|body| self.offer_refusal(account, &request, &body, reply.is_secure()))
         };
@@ -87,6 +88,7 @@ impl UserAgent {
             alert_info: request.headers.get("Alert-Info").map(str::to_owned),
             answer_after_ms: answer_after(&request),
             call_id: request.headers.call_id().unwrap_or_default().to_owned(),
+            replaces: replaced.ok().flatten(),
         });
     }
 

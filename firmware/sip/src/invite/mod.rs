@@ -7,16 +7,18 @@
 //!            └ CANCEL, reject ─▶ gone   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ gone
 //! ```
 //!
-//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands, `refer` how one
-//! call is asked to become another. A call leaves
+//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands, `refer` and
+//! `replaces` how one call becomes another. A call leaves
 //! the table the moment it is over for its owner; what the network still has to say about it is the affair of transactions.
 
 mod callee;
 mod caller;
 mod refer;
+mod replaces;
 mod session;
 
 pub(crate) use refer::{Owed, Referral};
+pub(crate) use replaces::Ids;
 
 use std::time::{Duration, Instant};
 
@@ -201,6 +203,7 @@ impl UserAgent {
         let state = self.calls.remove(&call)?;
         self.deadlines.set(Waiter::Call(call), None);
         self.owe(call, &state, code);
+        self.remember_over(&state);
         if state.phase != Phase::Leaving {
             self.events.push_back(Event::Ended {
                 call,

@@ -102,7 +102,8 @@ impl UserAgent {
         let (target, order) = match self.read_refer(state, request) {
             Ok(read) => read,
             Err((code, why)) => {
-                self.events.push_back(Event::Note(format!("asked to call somebody else, refused: {why}")));
+                self.events
+                    .push_back(Event::Note(format!("asked to call somebody else, refused: {why}")));
                 return self.respond_refusal(transaction, code, now);
             }
         };
@@ -116,7 +117,10 @@ impl UserAgent {
             transaction,
             target: target.clone(),
             order,
-            quiet: request.headers.get("Refer-Sub").is_some_and(|v| v.trim().eq_ignore_ascii_case("false")),
+            quiet: request
+                .headers
+                .get("Refer-Sub")
+                .is_some_and(|v| v.trim().eq_ignore_ascii_case("false")),
             id: number.filter(|_| state.refers > 1),
         });
         self.events.push_back(Event::Refer {
@@ -179,7 +183,11 @@ impl UserAgent {
             self.respond_refusal(asked.transaction, 603, now);
             return placed;
         };
-        let contact = self.calls.get(&call).and_then(|state| state.dialog.as_ref()).map(|d| d.contact.clone());
+        let contact = self
+            .calls
+            .get(&call)
+            .and_then(|state| state.dialog.as_ref())
+            .map(|d| d.contact.clone());
         if let (Some(mut response), Some(contact)) = (self.response_for(asked.transaction, 202), contact) {
             response.headers.push("Contact", NameAddr::new(contact));
             if asked.quiet {

@@ -26,6 +26,10 @@ enum Step {
         age: u32,
         what: News,
     },
+    /// A call that takes the place of another.
+    Replacing {
+        age: u32,
+    },
     /// An id that may never have been, or that is long gone.
     Nonsense {
         id: u32,
@@ -94,6 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Messages),
         3 => (0u8..3, prop::bool::weighted(0.2)).prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
         8 => (0u32..3, news()).prop_map(|(age, what)| Step::News { age, what }),
+        1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
         1 => (any::<u32>(), news()).prop_map(|(id, what)| Step::Nonsense { id, what }),
         4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000]).prop_map(Step::Wait),
     ]
@@ -182,6 +187,17 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     from: "somebody".to_owned(),
                     alert,
                     auto_answer: *auto_answer,
+                }
+            }
+            Step::Replacing { age } => {
+                let known: Vec<CallId> = ledger.open.iter().chain(&ledger.ringing).copied().collect();
+                let call = desk.phone.new_call();
+                assert!(ledger.ever.insert(call));
+                ledger.ringing.insert(call);
+                Input::Replacing {
+                    call,
+                    old: known.iter().rev().nth(*age as usize).copied().unwrap_or(CallId(next)),
+                    from: "somebody".to_owned(),
                 }
             }
             Step::News { age, what } => {

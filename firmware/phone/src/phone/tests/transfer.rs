@@ -108,3 +108,57 @@ fn it_is_declined_where_nobody_could_follow_or_may() {
     assert_eq!(desk.state(), State::Talking);
     declined(&mut desk, call, "sip:carol@pbx", "carol");
 }
+
+#[test]
+fn a_call_in_the_place_of_another_is_answered_at_once() {
+    let replacing = |desk: &mut Desk, old: CallId| {
+        let call = desk.phone.new_call();
+        let from = "carol".to_owned();
+        desk.does(Input::Replacing { call, old, from });
+        call
+    };
+    let (mut desk, old) = Desk::talking("");
+    let new = replacing(&mut desk, old);
+    assert!(desk.said(&Output::Answer(new)) && !desk.said(&Output::End(old)));
+    assert_eq!((desk.state(), &desk.connected[..], desk.ring), (State::Talking, &[new][..], None));
+    desk.hears(new, CallUpdate::Answered);
+    assert!(desk.said(&Output::End(old)));
+    desk.does(Input::HangUp).rests();
+    // It comes to nothing: the old one is still there.
+    let (mut desk, old) = Desk::talking("");
+    let new = replacing(&mut desk, old);
+    desk.ended(new, Some(488));
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[old][..]));
+    // One that is still being placed is given up.
+    let mut desk = Desk::ready("");
+    let (old, _) = desk.lifts().presses("200#").placed();
+    desk.hears(old, CallUpdate::Ringing);
+    let new = replacing(&mut desk, old);
+    assert!(desk.said(&Output::Answer(new)) && desk.said(&Output::End(old)));
+    assert_eq!((desk.state(), &desk.connected[..], desk.tone), (State::Talking, &[new][..], None));
+    // One on hold stays on hold.
+    let (mut desk, old) = Desk::talking("");
+    desk.does(Input::Flash);
+    let new = replacing(&mut desk, old);
+    desk.hears(new, CallUpdate::Answered);
+    assert!(desk.said(&Output::End(old)));
+    assert_eq!(
+        (desk.state(), desk.phone.call_state(new)),
+        (State::DialTone, Some(CallState::OnHold))
+    );
+    desk.does(Input::Flash);
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    // Flashed back to the old one before the new one stood: who takes its place takes the handset with it.
+    let (mut desk, old) = Desk::talking("");
+    let new = replacing(&mut desk, old);
+    desk.does(Input::Flash);
+    assert_eq!(desk.connected, [old]);
+    desk.hears(new, CallUpdate::Answered);
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    // Nobody takes the place of a call nobody answered.
+    let mut desk = Desk::ready("");
+    let old = desk.rings("anna");
+    let new = replacing(&mut desk, old);
+    assert!(desk.said(&Output::Reject(new, 486)));
+    assert_eq!(desk.state(), State::Ringing);
+}
