@@ -363,6 +363,10 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Call, "waiting", Kind::Bool, Absent::Default("true"), "false",
         |c, v| c.call.waiting = v.bool(),
         "Call waiting: during a call a second caller hears ringing and you a short tone. `false`: the second caller hears busy."),
+    key(Section::Call, "transfer_on_hangup", Kind::Bool, Absent::Default("false"), "true",
+        |c, v| c.call.transfer_on_hangup = v.bool(),
+        "Attended transfer: with one call on hold and a second one that you placed ringing or talking, putting the handset down connects the \
+         two and leaves you out. `false`: both calls end."),
     key(Section::Call, "key_tones", Kind::Bool, Absent::Default("false"), "true",
         |c, v| c.call.key_tones = v.bool(),
         "During a call your own keys are heard in the handset, too. They always are while dialling."),

@@ -178,6 +178,8 @@ pub struct Call {
     pub flash: Flash,
     /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
     pub waiting: bool,
+    /// Hanging up while a consulted call rings or stands hands the call on hold over to it; `false`: both end.
+    pub transfer_on_hangup: bool,
     /// During a call the user's own keys are heard in the handset, too.
     pub key_tones: bool,
     /// Seconds of congestion tone after the far end hung up, before the howler.
@@ -345,6 +347,7 @@ pub(crate) fn blank() -> Config {
             no_answer_s: 0,
             flash: Flash::Off,
             waiting: false,
+            transfer_on_hangup: false,
             key_tones: false,
             howler_after_s: 0,
             howler_s: 0,

@@ -71,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) warned: bool,
     /// The call it is to take the place of: that one ends when this one is answered, and is taken back when it fails.
     pub(crate) instead_of: Option<CallId>,
+    /// The call on hold for which it was placed: the consultation before a transfer.
+    pub(crate) consults: Option<CallId>,
 }
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name needs.

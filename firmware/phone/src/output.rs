@@ -92,6 +92,13 @@ pub enum Output {
         /// Whom it is with, as far as is known.
         to: String,
     },
+    /// Connect the far ends of these two calls with each other; for this phone both are over.
+    Transfer {
+        /// The call on hold.
+        held: CallId,
+        /// The one placed meanwhile: it rings or stands.
+        consulted: CallId,
+    },
     /// Do not call whom the far end of this call asked us to call.
     Decline(CallId),
     /// Tell the caller it rings here (180).

@@ -272,6 +272,14 @@ impl UserAgent {
         self.settle(now);
     }
 
+    /// Hands the far end of `held` over to whom `consulted` is with, or is being placed to. For the owner both are over then
+    /// ([`Event::Ended`] follows for each); what came of it is told by an [`Event::Note`].
+    pub fn transfer(&mut self, held: Call, consulted: Call, now: Instant) -> Result<(), TransferError> {
+        let result = self.hand_over(held, consulted, now);
+        self.settle(now);
+        result
+    }
+
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
     pub fn send_info_digit(&mut self, call: Call, digit: char, now: Instant) {
         self.send_digit(call, digit, now);

@@ -47,6 +47,8 @@ pub(crate) enum Purpose {
     Reinvite(Call),
     /// Any other request in a call.
     InDialog(Call),
+    /// The REFER that hands a call over.
+    Refer(Call),
     /// The NOTIFY that tells how the call placed on a REFER gets on.
     Notify(Call),
     /// The ACK of a 2xx; kept with its INVITE for repetition.

@@ -38,6 +38,7 @@ impl Control {
             phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
             phone::Output::Place { call, to } => self.place(call, &to, ports, now),
             phone::Output::Follow { old, call, to } => self.follow(old, call, to, ports, now),
+            phone::Output::Transfer { held, consulted } => self.transfer(held, consulted, now),
             phone::Output::Decline(call) => {
                 if let Some(sip) = self.sip_of(call) {
                     self.agent.decline(sip, now);
@@ -136,6 +137,21 @@ impl Control {
                 self.dtls.close(stream);
                 ports.close(stream);
                 self.could_not(call, &error.to_string(), now);
+            }
+        }
+    }
+
+    /// Connects two far ends with each other, or ends both calls and says why.
+    fn transfer(&mut self, held: CallId, consulted: CallId, now: Instant) {
+        let (from, to) = (self.sip_of(held), self.sip_of(consulted));
+        let result = match (from, to) {
+            (Some(from), Some(to)) => self.agent.transfer(from, to, now),
+            (None, _) | (_, None) => Err(sip::agent::TransferError::NoCall),
+        };
+        if let Err(why) = result {
+            self.note(&format!("call {} is not handed over: {why}; both calls end", held.0));
+            for call in [from, to].into_iter().flatten() {
+                self.agent.end(call, now);
             }
         }
     }

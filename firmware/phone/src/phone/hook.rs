@@ -102,6 +102,7 @@ impl Phone {
             | State::OnHold => {}
         }
         self.release_key();
+        self.hand_over();
         let ours: Vec<CallId> = self
             .calls
             .iter()

@@ -184,6 +184,7 @@ impl Phone {
             encryption: crate::input::Encryption::default(),
             warned: false,
             instead_of: None,
+            consults: self.calls.first(CallState::OnHold),
         });
         self.out.push_back(Output::Place { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));

@@ -50,6 +50,7 @@ impl Phone {
             encryption: Encryption::default(),
             warned: false,
             instead_of: None,
+            consults: None,
         });
         match self.state {
             State::Idle => {

@@ -64,6 +64,7 @@ impl Desk {
                 Output::Lamp(..)
                 | Output::Place { .. }
                 | Output::Follow { .. }
+                | Output::Transfer { .. }
                 | Output::Decline(_)
                 | Output::Ringing(_)
                 | Output::Answer(_)

@@ -4,6 +4,7 @@
 //! far end: "call C instead" ─▶ Follow: the old call waits, the new one has the handset ─┬ answered ─▶ the old one ends
 //!                            └ Decline: nobody here to follow it                         └ fails ────▶ the old one is taken back
 //! INVITE in the place of a call: answered at once, and the same then
+//! hanging up with a call on hold and its consultation: Transfer, where configured
 //! ```
 //!
 //! The new call is one like any other: what was dialled by a hand on this phone and what was asked for by the far end sound alike, and
@@ -49,6 +50,7 @@ impl Phone {
             encryption: Encryption::default(),
             warned: false,
             instead_of: Some(old),
+            consults: None,
         });
         let to = to.to_owned();
         self.out.push_back(Output::Follow { old, call: id, to });
@@ -85,6 +87,7 @@ impl Phone {
             encryption: Encryption::default(),
             warned: false,
             instead_of: stood.then_some(old),
+            consults: None,
         });
         self.out.push_back(Output::Answer(id));
         if self.active == Some(old) {
@@ -110,5 +113,31 @@ impl Phone {
                 self.switch_to(id);
             }
         }
+    }
+
+    /// The handset goes down: the call on hold and the one placed for it are connected with each other, where that is configured.
+    pub(super) fn hand_over(&mut self) {
+        let Some(active) = self.active.filter(|_| self.call.transfer_on_hangup) else {
+            return;
+        };
+        let held: Vec<&Call> = self.calls.iter().filter(|call| call.state == CallState::OnHold).collect();
+        let &[other] = held.as_slice() else { return };
+        let Some(call) = self.calls.get(active) else { return };
+        let consulted = call.consults == Some(other.id) || other.consults == Some(active);
+        // One that only rings can but be the consultation itself.
+        let ready = match call.state {
+            CallState::Talking => consulted,
+            CallState::Ringback | CallState::EarlyMedia => call.consults == Some(other.id),
+            CallState::Calling | CallState::OnHold | CallState::Ringing | CallState::Waiting => false,
+        };
+        if !ready || call.emergency || other.emergency || call.instead_of.is_some() || other.instead_of.is_some() {
+            return;
+        }
+        let (from, held) = (other.peer.clone(), other.id);
+        let text = format!("{from} is handed over to {}", call.peer);
+        self.note(text);
+        self.out.push_back(Output::Transfer { held, consulted: active });
+        self.calls.remove(held);
+        self.calls.remove(active);
     }
 }

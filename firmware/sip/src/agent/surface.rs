@@ -368,6 +368,17 @@ pub struct Tables {
     pub lookups: usize,
 }
 
+/// Why a call cannot be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// One of the two is not in a state to be handed over.
+    #[error("one of the calls does not stand")]
+    NoCall,
+    /// The consulted call goes by TLS and the other one does not.
+    #[error("one call goes by TLS and would be told to somebody in the clear")]
+    Clear,
+}
+
 /// Why a call cannot even be tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InviteError {

@@ -240,7 +240,7 @@ impl UserAgent {
                 }
             }
             Phase::Up if wait.offered => self.late_answer(call, ack, wait.before, now),
-            Phase::Up | Phase::Calling | Phase::Ringing => {}
+            Phase::Up | Phase::Calling | Phase::Ringing | Phase::Handing => {}
         }
         self.retry_change(call, now);
         self.schedule_call(call);

@@ -7,12 +7,13 @@
 //!            └ CANCEL, reject ─▶ gone   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ gone
 //! ```
 //!
-//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands, `refer` and
-//! `replaces` how one call becomes another. A call leaves
+//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands, `refer`,
+//! `replaces` and `handover` how one call becomes another. A call leaves
 //! the table the moment it is over for its owner; what the network still has to say about it is the affair of transactions.
 
 mod callee;
 mod caller;
+mod handover;
 mod refer;
 mod replaces;
 mod session;
@@ -49,6 +50,8 @@ pub(crate) enum Phase {
     Up,
     /// Over for the owner; the BYE waits for the ACK of our 2xx (section 15).
     Leaving,
+    /// Over for the owner; its far end is being handed over to somebody else.
+    Handing,
 }
 
 /// One branch of a call we placed: an early dialog by To tag.
@@ -127,6 +130,8 @@ pub(crate) struct CallState {
     /// A REFER of theirs, and how many there were.
     asked: Option<refer::Asked>,
     refers: u8,
+    /// What it waits for while it is handed over (`Handing`).
+    handover: Option<handover::Handover>,
 }
 
 impl CallState {
@@ -157,6 +162,7 @@ impl CallState {
             order: refer::Order::default(),
             asked: None,
             refers: 0,
+            handover: None,
         }
     }
 
@@ -179,6 +185,7 @@ impl CallState {
             self.retry_at,
             self.ring_again,
             self.ring_until,
+            self.handover.as_ref().map(|handover| handover.until),
         ])
     }
 }
@@ -204,7 +211,7 @@ impl UserAgent {
         self.deadlines.set(Waiter::Call(call), None);
         self.owe(call, &state, code);
         self.remember_over(&state);
-        if state.phase != Phase::Leaving {
+        if !matches!(state.phase, Phase::Leaving | Phase::Handing) {
             self.events.push_back(Event::Ended {
                 call,
                 by,
@@ -275,7 +282,7 @@ impl UserAgent {
                     state.phase = Phase::Leaving;
                 }
             }
-            Phase::Up => {
+            Phase::Up | Phase::Handing => {
                 if let Some(mut state) = self.finish(call, EndedBy::Local, None, "hung up")
                     && let Some(dialog) = state.dialog.as_mut()
                 {
@@ -301,6 +308,7 @@ impl UserAgent {
             Purpose::Invite(call) => self.invite_outcome(*call, id, outcome, now),
             Purpose::Reinvite(call) => self.reinvite_outcome(*call, id, outcome, now),
             Purpose::InDialog(call) => self.in_dialog_outcome(*call, outcome, now),
+            Purpose::Refer(call) => self.refer_outcome(*call, outcome, now),
             Purpose::Notify(call) => self.notify_outcome(*call, outcome),
             Purpose::Ack { .. } | Purpose::Nobody => {}
         }
@@ -310,7 +318,7 @@ impl UserAgent {
     pub(crate) fn numbered(&mut self, purpose: &Purpose, number: u32) {
         match purpose {
             Purpose::Register(line) => self.register_numbered(*line, number),
-            Purpose::Invite(call) | Purpose::Reinvite(call) | Purpose::InDialog(call) => {
+            Purpose::Invite(call) | Purpose::Reinvite(call) | Purpose::InDialog(call) | Purpose::Refer(call) => {
                 if let Some(dialog) = self.calls.get_mut(call).and_then(|state| state.dialog.as_mut()) {
                     dialog.local_cseq = dialog.local_cseq.max(number);
                 }
@@ -339,6 +347,9 @@ impl UserAgent {
         if state.ring_again.is_some_and(|at| at <= now) {
             state.ring_again = None;
             self.ring_back(call, now);
+        }
+        if self.is_handover_due(call, now) {
+            return self.handover_timeout(call, now);
         }
         self.ack_timeout(call, now);
         self.retry_change(call, now);

@@ -91,7 +91,7 @@ impl UserAgent {
         match state.phase {
             Phase::Up if !early_leg => {}
             Phase::Answered if !early_leg => return self.try_later(transaction, now),
-            Phase::Up | Phase::Answered | Phase::Calling | Phase::Ringing | Phase::Leaving => {
+            Phase::Up | Phase::Answered | Phase::Calling | Phase::Ringing | Phase::Leaving | Phase::Handing => {
                 return self.respond_refusal(transaction, 403, now);
             }
         }

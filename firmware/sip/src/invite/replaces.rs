@@ -93,7 +93,7 @@ impl UserAgent {
             Phase::Answered | Phase::Up | Phase::Calling => Ok(Some(*call)),
             // An early dialog that was not begun here.
             Phase::Ringing => Err(481),
-            Phase::Leaving => Err(603),
+            Phase::Leaving | Phase::Handing => Err(603),
         }
     }
 

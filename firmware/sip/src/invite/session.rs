@@ -64,7 +64,8 @@ impl UserAgent {
                     self.send_response(transaction, &response, now);
                 }
             }
-            Method::Prack | Method::Notify | Method::Subscribe => self.respond_refusal(transaction, 481, now),
+            Method::Notify => self.notified(call, transaction, request, now),
+            Method::Prack | Method::Subscribe => self.respond_refusal(transaction, 481, now),
             Method::Refer => self.referred(call, transaction, early_leg, request, now),
             Method::Register | Method::Message | Method::Publish => self.respond_refusal(transaction, 405, now),
             Method::Other(_) => self.respond_refusal(transaction, 501, now),
@@ -92,6 +93,7 @@ impl UserAgent {
         let (server, reason) = (state.server, said(request));
         if let Some(state) = self.finish(call, EndedBy::Remote, None, &reason) {
             self.drop_change(state.change.as_ref(), now);
+            self.left_handover(state.handover.as_ref(), now);
         }
         if let Some(server) = server {
             self.respond(server, 487, now);
@@ -107,7 +109,7 @@ impl UserAgent {
         }
         let ready = match state.phase {
             Phase::Up => !busy,
-            Phase::Calling | Phase::Ringing | Phase::Answered | Phase::Leaving => false,
+            Phase::Calling | Phase::Ringing | Phase::Answered | Phase::Leaving | Phase::Handing => false,
         };
         if !ready {
             return self.try_later(transaction, now);
@@ -163,7 +165,7 @@ impl UserAgent {
         let open_offer = state.ack_wait.as_ref().is_some_and(|wait| wait.offered);
         let ready = match state.phase {
             Phase::Up | Phase::Answered => !early_leg && !open_offer,
-            Phase::Calling | Phase::Ringing | Phase::Leaving => false,
+            Phase::Calling | Phase::Ringing | Phase::Leaving | Phase::Handing => false,
         };
         if offer.is_some() && !ready {
             return self.try_later(transaction, now);
@@ -315,7 +317,7 @@ impl UserAgent {
                 self.retry_change(call, now);
                 self.schedule_call(call);
             }
-            Phase::Calling | Phase::Ringing | Phase::Leaving => {}
+            Phase::Calling | Phase::Ringing | Phase::Leaving | Phase::Handing => {}
         }
     }
 

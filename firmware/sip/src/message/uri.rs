@@ -274,6 +274,14 @@ impl SipUri {
         self
     }
 
+    /// With this `?name=value` header, escaped as needed.
+    #[must_use]
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers
+            .push((scan::percent_encode(name, b""), scan::percent_encode(value, b"")));
+        self
+    }
+
     /// As it may stand in a Request-URI: no headers, no `method` parameter (RFC 3261 19.1.1, table 1).
     #[must_use]
     pub fn for_request(mut self) -> Self {

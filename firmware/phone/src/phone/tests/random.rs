@@ -109,9 +109,9 @@ fn configuration() -> impl Strategy<Value = String> {
     let map = prop::sample::select(vec!["xx.T", "[2-8]xx|0x.T|9,x.T|1!", "x"]);
     let auto = prop::sample::select(vec!["false", "false", "false", "true", "700"]);
     let hotline = prop::sample::select(vec!["", "", "", "hotline = \"5\"\n", "hotline = \"5\"\nhotline_after_ms = 500\n"]);
-    (flash, map, auto, any::<bool>(), any::<bool>(), hotline).prop_map(|(flash, map, auto, waiting, account, hotline)| {
+    (flash, map, auto, any::<bool>(), any::<bool>(), any::<bool>(), hotline).prop_map(|(flash, map, auto, waiting, account, transfer, hotline)| {
         let account = if account { "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n[[account]]\nuser = \"2\"\ndomain = \"p\"\n" } else { "" };
-        format!("{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n[call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\n")
+        format!("{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n[call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\ntransfer_on_hangup = {transfer}\n")
     })
 }
 
@@ -139,6 +139,9 @@ impl Ledger {
                     assert!(self.open.contains(old), "{output:?}");
                     assert!(self.ever.insert(*call), "the id {call:?} was used before");
                     self.open.insert(*call);
+                }
+                Output::Transfer { held, consulted } => {
+                    assert!(self.open.remove(held) && self.open.remove(consulted), "{output:?}");
                 }
                 Output::Decline(call) => assert!(self.open.contains(call) || self.ringing.contains(call), "{output:?}"),
                 Output::Reject(call, _) => assert!(self.ringing.remove(call), "{call:?} does not ring"),

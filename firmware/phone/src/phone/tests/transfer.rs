@@ -162,3 +162,62 @@ fn a_call_in_the_place_of_another_is_answered_at_once() {
     assert!(desk.said(&Output::Reject(new, 486)));
     assert_eq!(desk.state(), State::Ringing);
 }
+
+/// A call on hold and its consultation, in this state.
+fn consulting(toml: &str, update: Option<CallUpdate>) -> (Desk, CallId, CallId) {
+    let (mut desk, held) = Desk::talking(&format!("[call]\nflash = \"key\"\n{toml}"));
+    let (consulted, _) = desk.does(Input::Flash).presses("201#").placed();
+    if let Some(update) = update {
+        desk.hears(consulted, update);
+    }
+    (desk, held, consulted)
+}
+
+#[test]
+fn hanging_up_hands_over_where_that_is_configured() {
+    let on = "transfer_on_hangup = true";
+    for (toml, update, hands_over) in [
+        (on, Some(CallUpdate::Answered), true),
+        (on, Some(CallUpdate::Ringing), true),
+        (on, Some(CallUpdate::EarlyMedia), true),
+        (on, None, false),
+        ("", Some(CallUpdate::Answered), false),
+        ("", Some(CallUpdate::Ringing), false),
+    ] {
+        let (mut desk, held, consulted) = consulting(toml, update.clone());
+        desk.puts_down();
+        assert_eq!(desk.said(&Output::Transfer { held, consulted }), hands_over, "{toml} {update:?}");
+        assert_eq!(desk.said(&Output::End(held)), !hands_over, "{toml} {update:?}");
+        assert_eq!(desk.said(&Output::End(consulted)), !hands_over, "{toml} {update:?}");
+        desk.rests();
+    }
+    // Gone back to the first one: the two are connected all the same.
+    let (mut desk, held, consulted) = consulting(on, Some(CallUpdate::Answered));
+    desk.does(Input::Flash);
+    assert_eq!(desk.connected, [held]);
+    desk.puts_down();
+    assert!(
+        desk.said(&Output::Transfer {
+            held: consulted,
+            consulted: held
+        }),
+        "{:?}",
+        desk.said
+    );
+    desk.rests();
+}
+
+#[test]
+fn who_was_not_consulted_is_connected_with_nobody() {
+    let (mut desk, first) = Desk::talking("[call]\nflash = \"key\"\ntransfer_on_hangup = true");
+    let second = desk.rings("anna");
+    desk.does(Input::Flash).hears(second, CallUpdate::Answered);
+    assert_eq!(desk.connected, [second]);
+    desk.puts_down();
+    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)), "{:?}", desk.said);
+    desk.rests();
+    // A call alone ends.
+    let (mut desk, call) = Desk::talking("[call]\nflash = \"key\"\ntransfer_on_hangup = true");
+    assert!(desk.puts_down().said(&Output::End(call)));
+    desk.rests();
+}
