@@ -28,3 +28,4 @@ mod registration;
 mod sound;
 mod tampered;
 mod tones;
+mod transfer;

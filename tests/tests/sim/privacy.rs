@@ -85,19 +85,19 @@ pub(crate) fn end(world: &mut World, l: PhoneId, far: PeerId) {
     world.quiet();
 }
 
-fn encryption(world: &World, id: PhoneId) -> String {
+pub(crate) fn encryption(world: &World, id: PhoneId) -> String {
     world[id].status(world.now())["calls"][0]["encryption"]
         .as_str()
         .unwrap_or("no call")
         .to_owned()
 }
 
-fn lamp(world: &World, id: PhoneId) -> LampState {
+pub(crate) fn lamp(world: &World, id: PhoneId) -> LampState {
     world[id].lamps.get("Private").copied().unwrap_or(LampState::Off)
 }
 
 /// How often this phone's handset said that encryption is missing.
-fn warnings(world: &World, id: PhoneId) -> usize {
+pub(crate) fn warnings(world: &World, id: PhoneId) -> usize {
     world[id]
         .events_named("tone")
         .iter()
