@@ -48,7 +48,8 @@ fn mutate(rng: &mut ChaCha8Rng, bytes: &[u8]) -> Vec<u8> {
 fn ten_thousand_datagrams_change_nothing_but_counters() {
     let mut world = World::new("10000 datagrams", 1);
     world.add_registrar(&[("101", "one")]);
-    let l = world.phone(Setup::default().account("101", "one"));
+    // A mutation may leave an INVITE what it was, a call: without call waiting it hears busy, and changes nothing either.
+    let l = world.phone(Setup::default().account("101", "one").toml("call", "waiting = false"));
     let r = world.phone(Setup::default());
     world.connect(l, r);
     // The call's own transactions are over before anything is compared.

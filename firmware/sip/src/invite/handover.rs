@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use crate::agent::{Call, EndedBy, Event, TransferError, UserAgent};
+use crate::dialog::Dialog;
 use crate::message::{Method, NameAddr, Request, Uri};
 use crate::outgoing::{Errand, Outcome, Purpose};
 use crate::timer::T1_64;
@@ -44,13 +45,13 @@ impl UserAgent {
         if from.phase != Phase::Up || from.asked.is_some() || held == consulted {
             return Err(TransferError::NoCall);
         }
-        let from_secure = from.dialog.as_ref().is_some_and(|dialog| dialog.is_secure());
+        let from_secure = from.dialog.as_ref().is_some_and(Dialog::is_secure);
         let stands = match to.phase {
             Phase::Up => true,
             Phase::Calling => false,
             Phase::Ringing | Phase::Answered | Phase::Leaving | Phase::Handing => return Err(TransferError::NoCall),
         };
-        let to_secure = to.secure || to.dialog.as_ref().is_some_and(|dialog| dialog.is_secure());
+        let to_secure = to.secure || to.dialog.as_ref().is_some_and(Dialog::is_secure);
         // What names the consulted call lets its holder take it over: it is not told in the clear. Nor is anybody sent out of TLS.
         if to_secure && !from_secure {
             return Err(TransferError::Clear);

@@ -76,7 +76,7 @@ pub(crate) struct Referral {
 }
 
 /// What is owed because a call went on, or is over.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Owed {
     /// The last word on a call placed on a REFER.
     News(Call, u16),
@@ -99,7 +99,7 @@ impl UserAgent {
         if pending {
             return self.respond_refusal(transaction, 491, now);
         }
-        let (target, order) = match self.read_refer(state, request) {
+        let (target, order) = match Self::read_refer(state, request) {
             Ok(read) => read,
             Err((code, why)) => {
                 self.events
@@ -131,7 +131,7 @@ impl UserAgent {
     }
 
     /// Whom to call, and how; the status and the words of the refusal else.
-    fn read_refer(&self, state: &CallState, request: &Request) -> Result<(Uri, Order), (u16, &'static str)> {
+    fn read_refer(state: &CallState, request: &Request) -> Result<(Uri, Order), (u16, &'static str)> {
         let mut all = request.headers.values("Refer-To");
         let (Some(text), None) = (all.next(), all.next()) else {
             return Err((400, "not exactly one Refer-To"));
