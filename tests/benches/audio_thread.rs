@@ -67,6 +67,7 @@ fn engine(side: u16, codec: Codec, suite: Option<Suite>, start: Instant) -> Engi
         remote_rtp: address(1 - side),
         remote_rtcp: address(1 - side),
         latching: true,
+        media_timeout: Duration::from_secs(3600),
         protection: suite.map_or(Protection::Clear, |suite| Protection::Srtp {
             send: key(suite, side),
             receive: key(suite, 1 - side),

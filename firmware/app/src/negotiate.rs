@@ -8,7 +8,7 @@
 //! `sip` and `media` know nothing of each other, so the two sets of names for the same codecs meet here and nowhere else.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use media::{Codec, StreamConfig, StreamId};
 use sip::offer_answer::{CodecName, Direction, LocalMedia, Negotiated};
@@ -28,6 +28,8 @@ pub struct Birth {
     pub first_timestamp: u32,
     /// RTCP CNAME.
     pub cname: String,
+    /// How long sound is sent without a sign of life from the far end.
+    pub media_timeout: Duration,
     /// The card's rate in Hz and period in frames.
     pub card: (u32, usize),
     /// The wall-clock time of some instant, as NTP 32.32.
@@ -133,6 +135,7 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
         remote_rtp: agreed.remote_rtp,
         remote_rtcp: if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp },
         latching: true,
+        media_timeout: birth.media_timeout,
         protection: protection(agreed),
         direction: direction_played(agreed.direction),
         ssrc: birth.ssrc,
@@ -250,6 +253,7 @@ mod tests {
             first_sequence: 2,
             first_timestamp: 3,
             cname: "c".into(),
+            media_timeout: Duration::from_secs(60),
             card: (48_000, 240),
             ntp: (Instant::now(), 9),
         }
@@ -272,6 +276,7 @@ mod tests {
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             latching: true,
+            media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
             direction: media::Direction { send: true, receive: true },
             ssrc: 1,

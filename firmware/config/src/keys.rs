@@ -355,6 +355,10 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Call, "no_answer_s", Kind::Number(5, 3600), Absent::Default("120"), "60",
         |c, v| c.call.no_answer_s = v.number() as u32,
         "Seconds an outgoing call may ring before it is given up (never an emergency call)."),
+    key(Section::Call, "media_timeout_s", Kind::Number(10, 3600), Absent::Default("60"), "300",
+        |c, v| c.call.media_timeout_s = v.number() as u32,
+        "Seconds the phone speaks to an address of which it hears nothing at all, neither sound nor reports (RTCP): then it sends nothing \
+         more and ends the call. Hold does not count. More is needed only for a far end that is silent by design and sends no reports."),
     key(Section::Call, "flash", Kind::Choice(&["hook", "key", "off"]), Absent::Default("\"hook\""), "\"key\"",
         |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "off" => Flash::Off, _other => Flash::Hook },
         "How a flash (hold, second call, swap) is given: by a short press of the hook in the country's window, or only by the flash key, \

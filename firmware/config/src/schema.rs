@@ -174,6 +174,8 @@ pub struct Call {
     pub direct: bool,
     /// Seconds an outgoing call may ring before it is given up.
     pub no_answer_s: u32,
+    /// Seconds sound is sent in a call without any RTP or RTCP from where it goes.
+    pub media_timeout_s: u32,
     /// How a flash is given.
     pub flash: Flash,
     /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
@@ -345,6 +347,7 @@ pub(crate) fn blank() -> Config {
             auto_answer_ms: None,
             direct: false,
             no_answer_s: 0,
+            media_timeout_s: 0,
             flash: Flash::Off,
             waiting: false,
             transfer_on_hangup: false,

@@ -65,7 +65,8 @@ pub enum Command {
         /// Which way sound goes.
         direction: Direction,
     },
-    /// Whether the handset hears and speaks to this stream. Two connected streams are mixed (conference).
+    /// Whether the handset hears and speaks to this stream. Two connected streams are mixed (conference). Told again of a connected one
+    /// (the call was answered), the wait for a sign of life begins anew.
     Connect {
         /// Which stream.
         id: StreamId,
@@ -118,6 +119,8 @@ pub enum Event {
     FirstSound(StreamId),
     /// The far end said goodbye by RTCP BYE.
     Bye(StreamId),
+    /// Nothing was heard of the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent any more. Told every second while it lasts.
+    Unheard(StreamId),
 }
 
 /// A packet that must leave, borrowed from the engine.
@@ -259,7 +262,7 @@ impl Engine {
             }
             Command::Connect { id, connected } => {
                 if let Some(stream) = self.find(id) {
-                    stream.connected = connected;
+                    stream.connect(connected);
                 }
             }
             Command::Tone(Some(spec)) => self.tone.start(spec),
@@ -412,7 +415,11 @@ impl Engine {
         for place in 0..MAX_STREAMS {
             if let Some(stream) = &mut self.streams[place] {
                 stream.second();
+                let unheard = stream.is_unheard().then(|| stream.config().id);
                 self.tell_stats(place);
+                if let Some(id) = unheard {
+                    self.tell(Event::Unheard(id));
+                }
             }
         }
         let (capture_dbm0, playback_dbm0) = (self.capture_level.take(), self.playback_level.take());

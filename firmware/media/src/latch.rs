@@ -87,6 +87,12 @@ impl Latch {
         }
     }
 
+    /// Whether who sends from there is where our RTP goes. RTCP may be agreed on with another host (RFC 3605): that one is believed, but
+    /// tells nothing of him who gets the sound.
+    pub(crate) fn is_far_host(&self, from: SocketAddr) -> bool {
+        self.rtp().is_some_and(|far| plain(far).ip() == plain(from).ip())
+    }
+
     /// Whether RTCP from there is believed: from the negotiated address, or from the host RTP comes from.
     pub(crate) fn admits_rtcp(&mut self, from: SocketAddr) -> bool {
         let from = plain(from);

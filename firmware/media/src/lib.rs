@@ -16,6 +16,7 @@ mod latch;
 pub mod level;
 mod mixer;
 mod outbox;
+mod patience;
 mod playout;
 mod receive;
 pub mod resample;

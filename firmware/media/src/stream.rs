@@ -13,12 +13,13 @@
 //! go on, so that the pause keeps its length. A stream that may receive but is not connected lets packets pass by, counted.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::{PacketKind, StreamId};
 use crate::latch::Latch;
 use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
+use crate::patience::Patience;
 use crate::receive::{Outcome, Receive};
 use crate::rtcp::{self, Session};
 use crate::rtp::View;
@@ -76,6 +77,8 @@ pub struct StreamConfig {
     /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric RTP behind a NAT). `false` where
     /// the far address was proven, as by a DTLS handshake.
     pub latching: bool,
+    /// How long sound is sent without any authentic RTP or RTCP from where it goes; then nothing leaves, and [`crate::Event::Unheard`] tells.
+    pub media_timeout: Duration,
     /// How packets are protected.
     pub protection: Protection,
     /// Which way sound goes.
@@ -157,6 +160,8 @@ pub struct StreamStats {
     pub sent_level_dbm0: f32,
     /// Level of what was received last, dBm0.
     pub received_level_dbm0: f32,
+    /// Milliseconds of sound sent since the far end was last heard of by RTP or RTCP.
+    pub unheard_ms: u64,
     /// What protection counted.
     pub srtp: SrtpStats,
     /// What was measured of the encryption.
@@ -171,6 +176,7 @@ pub struct Stream {
     rtcp: Session,
     latch: Latch,
     guard: Guard,
+    patience: Patience,
     pub(crate) connected: bool,
     first_sound_told: bool,
     pub(crate) rejected: u64,
@@ -223,8 +229,10 @@ impl Stream {
         );
         let latch = Latch::new(config.remote_rtp, config.remote_rtcp, config.latching);
         let guard = Guard::new(&config.protection);
+        let patience = Patience::new(config.media_timeout);
         Ok(Box::new(Self {
             guard,
+            patience,
             config,
             send,
             receive,
@@ -260,6 +268,8 @@ impl Stream {
         self.connected = old.connected;
         self.rejected = old.rejected;
         self.heard_ms = old.heard_ms;
+        // Not anew: else a far end could have a new agreement every minute, and sound for its victim for ever.
+        self.patience.continue_from(&old.patience);
         self.first_sound_told = old.first_sound_told;
         (self.sent_level, self.received_level) = (old.sent_level, old.received_level);
         if self.config.ssrc == old.config.ssrc {
@@ -291,9 +301,27 @@ impl Stream {
         }
     }
 
-    /// Whether sound leaves: allowed by direction, the handset speaks to it, and keys are not awaited.
-    pub(crate) fn sends(&self) -> bool {
+    /// Whether there is sound to send: allowed by direction, the handset speaks to it, and keys are not awaited.
+    fn speaks(&self) -> bool {
         self.connected && self.config.direction.send && !self.guard.is_silent() && self.latch.rtp().is_some()
+    }
+
+    /// Whether sound leaves: there is some, and as far as is known somebody to hear it.
+    pub(crate) fn sends(&self) -> bool {
+        self.speaks() && !self.patience.is_over()
+    }
+
+    /// Nothing was heard of the far end for so long that nothing is sent any more.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.patience.is_over()
+    }
+
+    /// The handset hears and speaks to it, or not. Told again, patience with the far end begins anew.
+    pub(crate) fn connect(&mut self, connected: bool) {
+        self.connected = connected;
+        if connected {
+            self.patience.heard();
+        }
     }
 
     /// A key for the far end. Held streams send nothing, keys neither.
@@ -354,7 +382,12 @@ impl Stream {
             self.rejected += 1;
             return Heard::Nothing;
         };
-        if !self.config.direction.receive || !self.receive.acceptable(&view, packet) || !self.latch.admit(from, &view) {
+        let believed = self.config.direction.receive && self.receive.acceptable(&view, packet) && self.latch.admit(from, &view);
+        // What is not for the ear (held one way, or in a codec of its own) is a sign of life, too.
+        if self.latch.is_far_host(from) {
+            self.patience.heard();
+        }
+        if !believed {
             self.rejected += 1;
             return Heard::Nothing;
         }
@@ -378,6 +411,9 @@ impl Stream {
             self.rejected += 1;
             return Heard::Nothing;
         };
+        if self.latch.is_far_host(from) {
+            self.patience.heard();
+        }
         if let Some(time) = heard.round_trip {
             self.round_trip_ms = Some(time.as_secs_f32() * 1000.0);
         }
@@ -411,8 +447,13 @@ impl Stream {
             }
             Some(_) | None => self.send.skip(sound.len()),
         }
+        if self.speaks() {
+            self.patience
+                .sent(sound.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz));
+        }
         if now >= self.rtcp.due()
             && !self.guard.is_silent()
+            && !self.patience.is_over()
             && let Some(to) = self.latch.rtcp()
         {
             let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
@@ -427,7 +468,7 @@ impl Stream {
     /// Says goodbye, if anything was ever said or heard (RFC 3550 section 6.3.7).
     pub(crate) fn bye(&mut self, now: Instant, outbox: &mut Outbox) {
         let Some(to) = self.latch.rtcp() else { return };
-        if self.send.sent() == 0 {
+        if self.send.sent() == 0 || self.patience.is_over() {
             return;
         }
         let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
@@ -492,6 +533,7 @@ impl Stream {
             }),
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,
+            unheard_ms: self.patience.unheard_ms() as u64,
             srtp: self.guard.stats(),
             encryption: self.guard.encryption(),
         }

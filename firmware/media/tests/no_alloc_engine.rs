@@ -232,7 +232,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
             match event {
                 Event::Retired(stream) => home.push(stream),
                 Event::Digit { .. } => digits += 1,
-                Event::Stats { .. } | Event::Levels { .. } | Event::FirstSound(_) | Event::Bye(_) => {}
+                Event::Stats { .. } | Event::Levels { .. } | Event::FirstSound(_) | Event::Bye(_) | Event::Unheard(_) => {}
             }
         }
     }

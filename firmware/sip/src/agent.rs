@@ -242,7 +242,13 @@ impl UserAgent {
 
     /// Ends a call whatever its state needs: CANCEL, BYE, or a final response. [`Event::Ended`] follows.
     pub fn end(&mut self, call: Call, now: Instant) {
-        self.hang_up(call, now);
+        self.hang_up(call, None, now);
+        self.settle(now);
+    }
+
+    /// [`UserAgent::end`], and the far end is told why.
+    pub fn end_because(&mut self, call: Call, reason: EndReason, now: Instant) {
+        self.hang_up(call, Some(reason), now);
         self.settle(now);
     }
 
@@ -309,7 +315,7 @@ impl UserAgent {
         self.leaving = true;
         let calls: Vec<Call> = self.calls.keys().copied().collect();
         for call in calls {
-            self.hang_up(call, now);
+            self.hang_up(call, None, now);
         }
         for line in 0..self.lines.len() {
             self.unregister_line(line, now);

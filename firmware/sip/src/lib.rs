@@ -28,6 +28,6 @@ mod transaction;
 mod wire;
 
 pub use agent::{
-    AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndedBy, Event, Flow, Lookup, LookupId, Target, Transmit, Transport,
-    UserAgent,
+    AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndReason, EndedBy, Event, Flow, Lookup, LookupId, Target, Transmit,
+    Transport, UserAgent,
 };

@@ -18,6 +18,7 @@ mod dtls;
 mod fork;
 mod hold;
 mod hostile;
+mod media_timeout;
 mod monkey;
 mod privacy;
 mod privacy_change;

@@ -381,7 +381,8 @@ impl AudioLoop {
                 | media::Event::Stats { .. }
                 | media::Event::Levels { .. }
                 | media::Event::FirstSound(_)
-                | media::Event::Bye(_) => {
+                | media::Event::Bye(_)
+                | media::Event::Unheard(_) => {
                     let room = self.end.reports.capacity() - self.end.reports.len();
                     if room > RESERVED && self.end.reports.enqueue(Report::Media(event)).is_ok() {
                         self.told = true;

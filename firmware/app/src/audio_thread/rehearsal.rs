@@ -70,6 +70,7 @@ fn call(config: EngineConfig, codec: Codec, payload: u8, suite: Suite) -> Result
         remote_rtp: itself,
         remote_rtcp: itself,
         latching: true,
+        media_timeout: Duration::from_secs(3600),
         protection,
         direction: Direction { send: true, receive: true },
         ssrc: 1,

@@ -210,6 +210,7 @@ impl Control {
             record.peer = peer;
         }
         let id = record.id;
+        self.expect_sound(place);
         self.shake_hands(place, now);
         self.tell_call(place);
         self.phone.handle(Input::Call(id, CallUpdate::Answered), now);

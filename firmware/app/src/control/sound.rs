@@ -63,6 +63,7 @@ impl Control {
             first_sequence: (self.rng.next_u32() & 0x7fff) as u16,
             first_timestamp: self.rng.next_u32(),
             cname: self.cname.clone(),
+            media_timeout: self.media_timeout(),
             card: self.card,
             ntp: self.ntp,
         };
@@ -168,6 +169,39 @@ impl Control {
             }
             // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
             media::Event::Bye(id) => tracing::debug!("stream {}: RTCP BYE", id.0),
+            media::Event::Unheard(id) => self.unheard(id, now),
+        }
+    }
+
+    /// How long sound is sent without a sign of life from the far end.
+    fn media_timeout(&self) -> Duration {
+        Duration::from_secs(self.config.call.media_timeout_s.into())
+    }
+
+    /// The engine has stopped sending: nobody is where the sound goes. A call that stands ends; one that is heard before
+    /// its answer goes on in silence, and begins anew when it is answered.
+    fn unheard(&mut self, id: StreamId, now: Instant) {
+        let Some(place) = self.place_of_stream(id) else { return };
+        let after = self.config.call.media_timeout_s;
+        let record = &mut self.calls[place];
+        match record.stage {
+            Stage::Talking | Stage::OnHold => {
+                record.why = Some(format!("media timeout: nothing was heard of the far end for {after} s"));
+                let sip = record.sip;
+                self.agent.end_because(sip, sip::EndReason::MediaTimeout, now);
+            }
+            Stage::Calling | Stage::Ringback | Stage::EarlyMedia | Stage::Ringing | Stage::Answering | Stage::Ended => {}
+        }
+    }
+
+    /// The call was answered: from now on somebody is to be heard.
+    pub(super) fn expect_sound(&mut self, place: usize) {
+        let record = &self.calls[place];
+        if let Some(id) = record.stream
+            && record.connected
+            && record.abroad > 0
+        {
+            self.outputs.push_back(Output::Media(Command::Connect { id, connected: true }));
         }
     }
 

@@ -123,6 +123,7 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
         remote_rtp: SocketAddr::from(([127, 0, 0, 1], port(1 - side))),
         remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port(1 - side) + 1)),
         latching: true,
+        media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
         direction: Direction { send: true, receive: true },
         ssrc: 0x1111 * (side as u32 + 1),

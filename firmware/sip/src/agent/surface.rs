@@ -223,6 +223,23 @@ pub enum EndedBy {
     Failure,
 }
 
+/// Why this phone ends a call, where that is more than a hand on the hook; the far end is told (RFC 3326).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Nothing was heard of the far end for too long.
+    MediaTimeout,
+}
+
+impl EndReason {
+    /// Value of the Reason header.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            // Recovery on timer expiry (Q.850).
+            Self::MediaTimeout => "Q.850;cause=102;text=\"media timeout\"",
+        }
+    }
+}
+
 /// What the owner should know or do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

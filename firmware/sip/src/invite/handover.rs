@@ -78,7 +78,7 @@ impl UserAgent {
         if stands {
             self.leave_owner(consulted, handover(None, false));
         } else {
-            self.hang_up(consulted, now);
+            self.hang_up(consulted, None, now);
         }
         self.leave_owner(held, handover(stands.then_some(consulted), true));
         self.send_refer(held, &target, now);
@@ -178,9 +178,9 @@ impl UserAgent {
                 crate::message::reason_phrase(code)
             ),
         }));
-        self.hang_up(call, now);
+        self.hang_up(call, None, now);
         if let Some(consulted) = handover.consulted {
-            self.hang_up(consulted, now);
+            self.hang_up(consulted, None, now);
         }
     }
 
@@ -208,7 +208,7 @@ impl UserAgent {
         if handover.asks {
             self.handed_over(call, Err(408), now);
         } else {
-            self.hang_up(call, now);
+            self.hang_up(call, None, now);
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use replaces::Ids;
 
 use std::time::{Duration, Instant};
 
-use crate::agent::{Call, EndedBy, Event, Flow, Transport, UserAgent, Waiter, at_port};
+use crate::agent::{Call, EndReason, EndedBy, Event, Flow, Transport, UserAgent, Waiter, at_port};
 use crate::dialog::Dialog;
 use crate::message::{Method, NameAddr, Request, SipUri, Uri};
 use crate::offer_answer::{Direction, Negotiated, Session};
@@ -259,8 +259,8 @@ impl UserAgent {
         if sips { uri.secured() } else { uri }
     }
 
-    /// Ends a call for its owner, whatever its state needs.
-    pub(crate) fn hang_up(&mut self, call: Call, now: Instant) {
+    /// Ends a call for its owner, whatever its state needs. `reason` is told with the BYE of a call that stands.
+    pub(crate) fn hang_up(&mut self, call: Call, reason: Option<EndReason>, now: Instant) {
         let Some(state) = self.calls.get(&call) else { return };
         match state.phase {
             Phase::Calling => {
@@ -287,7 +287,7 @@ impl UserAgent {
                     && let Some(dialog) = state.dialog.as_mut()
                 {
                     self.drop_change(state.change.as_ref(), now);
-                    self.say_bye(dialog, state.account, None, now);
+                    self.say_bye(dialog, state.account, reason.map(EndReason::header), now);
                 }
             }
             Phase::Leaving => {}
