@@ -10,7 +10,9 @@
 use std::path::PathBuf;
 
 use crate::kind::{Kind, Value, Word};
-use crate::schema::{Account, Codec, Config, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode, Secret, Transport, WifiSecurity};
+use crate::schema::{
+    Account, Codec, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode, Secret, Transport, WifiSecurity,
+};
 
 /// A section of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,6 +303,10 @@ pub(crate) const KEYS: &[Key] = &[
         "User name for the password, where it differs from `user`."),
     account("password", Kind::Secret, Absent::Default("\"\""), "\"correct horse\"", |a, v| a.password = Secret(v.text()),
         "Password (digest authentication). Never shown in log or status."),
+    account("digest", Kind::Choice(&["any", "sha-256"]), Absent::Default("\"any\""), "\"sha-256\"",
+        |a, v| a.digest = match v.text().as_str() { "sha-256" => DigestPolicy::Sha256, _other => DigestPolicy::Any },
+        "How the password is proved (RFC 8760). `any`: by the strongest way the server offers, MD5 where it offers nothing else. `sha-256`: \
+         never by MD5, so that nobody on the way can make the server seem to offer nothing better."),
     account("display_name", Kind::Text(64, false), Absent::Unset("none"), "\"Anna Berg\"", |a, v| a.display_name = Some(v.text()),
         "Name shown to the called party."),
     account("transport", Kind::Choice(&["udp", "tcp", "tls"]), Absent::Default("\"udp\""), "\"tls\"",

@@ -106,6 +106,15 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Which challenges an account answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DigestPolicy {
+    /// The strongest that is offered, MD5 where there is nothing else.
+    Any,
+    /// SHA-256 and better.
+    Sha256,
+}
+
 /// `[[account]]`: one line at a registrar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -119,6 +128,8 @@ pub struct Account {
     pub auth_user: Option<String>,
     /// Digest password.
     pub password: Secret,
+    /// Which challenges are answered with it.
+    pub digest: DigestPolicy,
     /// Name shown to the called party.
     pub display_name: Option<String>,
     /// Transport to the registrar.
@@ -411,6 +422,7 @@ pub(crate) fn blank_account() -> Account {
         domain: String::new(),
         auth_user: None,
         password: Secret::default(),
+        digest: DigestPolicy::Any,
         display_name: None,
         transport: Transport::Udp,
         registrar: None,

@@ -332,7 +332,13 @@ impl UserAgent {
                 }
                 (code, _) => {
                     let after = response.headers.number("Retry-After");
-                    self.not_bound(line, code, response.reason(), after, now);
+                    let mend = match code {
+                        401 | 407 => "; check user, auth_user and password of the account",
+                        403 => "; the server does not accept this account: check user and password",
+                        404 => "; the server does not know this user",
+                        _ => "",
+                    };
+                    self.not_bound(line, code, &format!("{}{mend}", response.reason()), after, now);
                 }
             },
             Outcome::Failed(code, reason) => self.not_bound(line, *code, reason, None, now),
@@ -403,13 +409,7 @@ impl UserAgent {
         }
         state.next_at = Some(now + wait);
         let domain = self.config.accounts.get(line).map(|a| a.domain.as_str()).unwrap_or_default();
-        let mend = match code {
-            401 | 407 => "; check user, auth_user and password of the account",
-            403 => "; the server does not accept this account: check user and password",
-            404 => "; the server does not know this user",
-            _ => "",
-        };
-        let error = format!("{domain}: {code} {reason}{mend}");
+        let error = format!("{domain}: {code} {reason}");
         let until = state.until.filter(|until| *until > now);
         state.until = until;
         self.events.push_back(Event::Registration {

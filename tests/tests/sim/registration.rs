@@ -182,6 +182,42 @@ fn wrong_password() {
 }
 
 #[test]
+fn an_account_that_refuses_md5_is_registered_by_sha_256_or_not_at_all() {
+    let mut world = World::new("no MD5", 31);
+    world.add_registrar(&[("101", "secret")]);
+    let l = world.phone(Setup::default().account_with("101", "secret", "10.0.0.100", "digest = \"sha-256\""));
+    world.run(secs(120));
+    let tries = world.reg().counters.registers;
+    assert!((2..=20).contains(&tries), "{tries} tries in two minutes");
+    let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
+    assert!(error.contains("MD5 only") && error.contains("digest = "), "{error:?}");
+    assert!(!error.contains("check user"), "nothing is wrong with the password: {error:?}");
+    let answers = |world: &World| {
+        let answer = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\r\nAuthorization:");
+        world.network.wire.packets().filter(|sent| answer(&sent.datagram.bytes)).count()
+    };
+    assert_eq!(answers(&world), 0, "nothing of the password, to nobody");
+    // The server learns SHA-256.
+    world.reg().algorithms = vec![Algorithm::Md5, Algorithm::Sha256];
+    world.until("registered", secs(700), |world| registered(world, l));
+    assert_eq!(world.reg().last_algorithm, Some(Algorithm::Sha256));
+    assert_eq!(line(&world, l)["error"], Value::Null);
+    // Somebody on the way strikes it out of the challenges that follow: no second answer, and in the end no registration.
+    world.reg().algorithms = vec![Algorithm::Md5];
+    world.reg().restart();
+    world.run(secs(1));
+    let before = world.reg().counters.granted;
+    world.until("the registration lapses", secs(700), |world| !registered(world, l));
+    assert_eq!(world.reg().counters.granted, before);
+    assert_eq!(world.reg().last_algorithm, Some(Algorithm::Sha256), "no answer by MD5");
+    let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
+    world.quiet();
+    world.report(&format!(
+        "{tries} tries and no answer to MD5; by SHA-256 at once; struck out again: {error:?}"
+    ));
+}
+
+#[test]
 fn a_call_through_the_server() {
     for (n, algorithm) in [Algorithm::Md5, Algorithm::Sha256].into_iter().enumerate() {
         let mut world = World::new(&format!("proxied call {}", algorithm.name()), 20 + n as u64);

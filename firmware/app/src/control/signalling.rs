@@ -26,6 +26,10 @@ pub(super) fn agent_config(
             domain: account.domain.clone(),
             auth_user: account.auth_user.clone().unwrap_or_else(|| account.user.clone()),
             password: account.password.0.clone(),
+            weakest_hash: match account.digest {
+                config::schema::DigestPolicy::Any => sip::digest::Hash::Md5,
+                config::schema::DigestPolicy::Sha256 => sip::digest::Hash::Sha256,
+            },
             display_name: account.display_name.clone(),
             transport: match account.transport {
                 config::schema::Transport::Udp => sip::Transport::Udp,

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::digest::Hash;
 use crate::offer_answer::{CodecName, Negotiated};
 use crate::privacy::Privacy;
 
@@ -139,6 +140,8 @@ pub struct AccountConfig {
     pub auth_user: String,
     /// Digest password.
     pub password: String,
+    /// Weakest hash a challenge may ask for: one in the middle who strikes the stronger ones out gets nothing.
+    pub weakest_hash: Hash,
     /// Name shown to the called party.
     pub display_name: Option<String>,
     /// Transport to the registrar.

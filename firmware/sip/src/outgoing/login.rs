@@ -1,7 +1,7 @@
 //! The second try with credentials (RFC 3261 section 22): whom they are shown, and how often.
 //!
 //! ```text
-//! 401, 407 ─▶ account of the request? ─▶ asked by its own server? ─▶ not answered before, or stale? ─▶ same request, CSeq + 1
+//! 401, 407 ─▶ account of the request? ─▶ asked by its own server? ─▶ strong enough? ─▶ not answered before, or stale? ─▶ again, CSeq + 1
 //! ```
 
 use std::time::Instant;
@@ -16,7 +16,8 @@ use super::OutgoingId;
 const MAX_LOGINS: u8 = 4;
 
 impl UserAgent {
-    /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were not refused just now.
+    /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were not refused just now. `true`: the
+    /// request is on its way again, or given up with words of its own.
     pub(super) fn log_in(&mut self, id: OutgoingId, response: &Response, now: Instant) -> bool {
         let Some(outgoing) = self.outgoing.get_mut(&id) else { return false };
         let Some(account) = outgoing.account else { return false };
@@ -34,7 +35,22 @@ impl UserAgent {
             )));
             return false;
         }
-        let chosen = digest::choose(digest::challenges(&response.headers));
+        let understood = digest::challenges(&response.headers);
+        let weak = understood.len();
+        let strong: Vec<_> = understood
+            .into_iter()
+            .filter(|challenge| challenge.algorithm.hash >= config.weakest_hash)
+            .collect();
+        if strong.is_empty() && weak > 0 {
+            let reason = format!(
+                "{} asks for the password by MD5 only, which account {} does not give (digest = \"sha-256\"); let the server offer \
+                 SHA-256, or allow MD5 by digest = \"any\"",
+                current.target.address, config.user
+            );
+            self.give_up(id, response.code(), &reason);
+            return true;
+        }
+        let chosen = digest::choose(strong);
         if chosen.is_empty() {
             return false;
         }

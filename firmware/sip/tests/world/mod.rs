@@ -93,6 +93,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         domain: domain.into(),
         auth_user: user.into(),
         password: password.into(),
+        weakest_hash: sip::digest::Hash::Md5,
         display_name: None,
         transport: Transport::Udp,
         registrar: None,
