@@ -354,7 +354,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(Section::Call, "auto_answer", Kind::AfterMs(60000), Absent::Default("false"), "true",
         |c, v| c.call.auto_answer_ms = match v { Value::Bool(true) => Some(0), Value::Number(ms) => Some(ms as u32),
             Value::Bool(false) | Value::Text(_) | Value::Ip(_) | Value::Texts(_) | Value::Ports(..) | Value::Pairs(_) | Value::Fingerprint(_) => None },
-        "Answer every incoming call by itself: `false` never, `true` at once, or after this many milliseconds. Nobody needs to lift the handset."),
+        "Answer every incoming call by itself: `false` never, `true` at once, or after this many milliseconds. Nobody needs to lift the handset, and the \
+         microphone is alive. Only with this key set, a caller by an account may ask to be answered at once; the bell tells, and that caller hears \
+         nothing until somebody lifts."),
     key(Section::Call, "direct", Kind::Bool, Absent::Default("true"), "false",
         |c, v| c.call.direct = v.bool(),
         "Calls between phones without a server are placed and accepted."),

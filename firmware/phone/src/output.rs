@@ -113,6 +113,8 @@ pub enum Output {
     Hold(CallId, bool),
     /// Connect the handset with these calls (none: no call is heard, nothing is sent).
     Connect(Vec<CallId>),
+    /// The microphone is dead (true) or alive (false).
+    Mute(bool),
     /// Send a digit into the call: pressed (true) or released (false).
     Dtmf(CallId, Key, bool),
     /// The owner shall do this; the ear hears a confirmation meanwhile.

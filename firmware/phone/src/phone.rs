@@ -39,6 +39,9 @@ mod transfer;
 /// How long dial tone waits for the first digit before it becomes congestion tone.
 const DIAL_TONE: Duration = Duration::from_secs(30);
 
+/// How long the bell tells that a call answered itself because its caller asked.
+const ANNOUNCEMENT: Duration = Duration::from_secs(1);
+
 /// How long the tone for a missing encryption is: three short beeps.
 const WARNING: Duration = Duration::from_millis(500);
 
@@ -96,6 +99,10 @@ pub struct Phone {
     warning: Option<Instant>,
     /// When a ringing call is answered by itself.
     auto_answer: Option<(Instant, CallId)>,
+    /// Until when the bell tells that a call answered itself because its caller asked.
+    announced: Option<Instant>,
+    /// The far end of such a call hears nothing until somebody lifts.
+    muted: bool,
 
     // What the owner was told.
     shown: present::Shown,
@@ -131,6 +138,8 @@ impl Phone {
             flash_from: None,
             warning: None,
             auto_answer: None,
+            announced: None,
+            muted: false,
             shown: present::Shown::default(),
             out: VecDeque::new(),
         };
@@ -216,6 +225,7 @@ impl Phone {
             self.flash_ends(),
             self.auto_answer.map(|(at, _)| at),
             self.warning,
+            self.announced,
             self.key.and_then(|key| key.until),
         ]
         .into_iter()
@@ -239,6 +249,8 @@ impl Phone {
                 self.answer_by_itself(call);
             } else if due(self.warning) {
                 self.warning = None;
+            } else if due(self.announced) {
+                self.announced = None;
             } else if due(self.step) {
                 self.step = None;
                 self.step_over(now);
@@ -316,7 +328,10 @@ impl Phone {
             | State::Congestion
             | State::Howler
             | State::Silent
-            | State::OnHold => self.active = None,
+            | State::OnHold => {
+                self.active = None;
+                self.unmute();
+            }
         }
         match state {
             State::DialTone | State::Collecting => {}

@@ -336,3 +336,121 @@ fn digits_arrive_once_each_with_loss() {
     world.quiet();
     world.report("16 of 16 digits, each once");
 }
+
+/// What callers write who wish to be answered without a hand, and whether they take no other answer.
+const WISHES: [(&str, &str, bool); 7] = [
+    ("Call-Info", "<sip:10.0.0.9>;answer-after=0", false),
+    ("Alert-Info", "<http://10.0.0.9>;info=alert-autoanswer;delay=0", false),
+    ("Alert-Info", "Auto Answer", false),
+    ("Answer-Mode", "Auto", false),
+    ("Answer-Mode", "Auto;require", true),
+    ("Priv-Answer-Mode", "Auto", false),
+    ("Priv-Answer-Mode", "Auto;require", true),
+];
+
+#[test]
+fn nobody_makes_the_phone_answer_from_afar() {
+    // As delivered; and with the owner's own, slow, automatic answer, which a caller without a server cannot hasten.
+    for (n, (owner, answers_after)) in [("", None), ("auto_answer = 20000", Some(20))].into_iter().enumerate() {
+        let mut world = World::new(&format!("answer from afar, {owner}"), 21 + n as u64);
+        let l = world.phone(Setup::default().toml("call", owner));
+        let far = world.peer();
+        for (n, (name, value, insists)) in WISHES.into_iter().enumerate() {
+            let invite = world[far]
+                .request("INVITE", "sip:l@10.0.0.1", &format!("wish{n}"))
+                .with(name, value)
+                .sdp(&sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
+            world.say(far, &invite);
+            if insists {
+                let no = world.expect(far, "403 INVITE");
+                let to = no.header("to").to_owned();
+                let ack = invite.same_transaction("ACK", Some(&to));
+                world.say(far, &ack);
+                world.expect_nothing(far, secs(1));
+                assert_eq!((world.state(l), world[l].ring.is_some()), (State::Idle, false), "{name}: {value}");
+                continue;
+            }
+            world.expect(far, "100 INVITE");
+            world.expect(far, "180 INVITE");
+            world.expect_nothing(far, secs(answers_after.unwrap_or(60) - 1));
+            assert_eq!((world.state(l), world[l].ring.is_some()), (State::Ringing, true), "{name}: {value}");
+            let before = world[far].media.len();
+            assert_eq!(before, 0, "{name}: not a sound before");
+            let cancel = invite.same_transaction("CANCEL", None);
+            world.say(far, &cancel);
+            world.expect(far, "200 CANCEL");
+            let no = world.expect(far, "487 INVITE");
+            let to = no.header("to").to_owned();
+            let ack = invite.same_transaction("ACK", Some(&to));
+            world.say(far, &ack);
+            world.expect_state(l, State::Idle, secs(1));
+        }
+        // The option tags of RFC 5373, required: this phone has no such extension, and says so.
+        for tag in ["answermode", "privanswermode"] {
+            let invite = world[far]
+                .request("INVITE", "sip:l@10.0.0.1", &format!("tag {tag}").replace(' ', "-"))
+                .with("Require", tag)
+                .with("Answer-Mode", "Auto")
+                .sdp(&sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
+            world.say(far, &invite);
+            let no = world.expect(far, "420 INVITE");
+            assert_eq!(no.header("unsupported"), tag);
+            let to = no.header("to").to_owned();
+            let ack = invite.same_transaction("ACK", Some(&to));
+            world.say(far, &ack);
+            assert_eq!(world.state(l), State::Idle);
+        }
+        world.run(secs(40));
+        world.quiet();
+        world.report(&format!("{} wishes and 2 required tags, none answered", WISHES.len()));
+    }
+}
+
+#[test]
+fn a_caller_by_the_server_may_ask_where_the_owner_allows_it_and_hears_nothing() {
+    let mut world = World::new("asked to answer", 23);
+    world.add_registrar(&[("101", "one")]);
+    let l = world.phone(Setup::default().account("101", "one").toml("call", "auto_answer = 20000"));
+    world.until("registered", secs(2), |world| {
+        world[l].status(world.now())["lines"][0]["registered"] == true
+    });
+    let far = world.peer();
+    let contact = world.reg().bindings["101"].contact.clone();
+    let invite = world[far]
+        .request("INVITE", &contact, "asks")
+        .with("Call-Info", "<sip:10.0.0.9>;answer-after=0")
+        .with("Alert-Info", "<urn:alert:tune:silent>")
+        .sdp(&sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
+    world.say(far, &invite);
+    world.expect(far, "100 INVITE");
+    let ok = world.expect(far, "200 INVITE");
+    assert!(world[l].ring.is_some(), "the bell tells");
+    let mut dialog = world[far].caller_dialog(&invite, &ok);
+    let ack = world[far].in_dialog(&mut dialog, "ACK");
+    world.say(far, &ack);
+    world.run(secs(5));
+    assert!(world[l].ring.is_none());
+    // Packets of silence: µ-law's zero, from the first to the last.
+    let loudest = |world: &World, from: usize| {
+        let sound = world[far]
+            .media
+            .iter()
+            .skip(from)
+            .filter(|(_, port, bytes)| *port == 4000 && bytes[1] & 0x7f == 0);
+        sound
+            .flat_map(|(_, _, bytes)| bytes[12..].iter())
+            .map(|byte| 127 - (byte & 0x7f))
+            .max()
+    };
+    assert_eq!(loudest(&world, 0), Some(0), "not a sound of the room");
+    let muted = world[far].media.len();
+    assert!(muted > 200, "{muted}");
+    world.lift(l);
+    world.run(secs(3));
+    assert!(loudest(&world, muted + 5) > Some(50), "whoever lifts is heard");
+    world.hang_up(l);
+    let bye = world.expect(far, "BYE");
+    world.say(far, &bye.reply(200, ""));
+    world.quiet();
+    world.report(&format!("{muted} packets of silence until the handset was lifted"));
+}

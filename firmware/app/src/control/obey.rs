@@ -65,6 +65,7 @@ impl Control {
                 self.connected = calls;
                 self.connect_sound();
             }
+            phone::Output::Mute(muted) => self.outputs.push_back(Output::Media(media::Command::Mute(muted))),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::Order(order) => self.outputs.push_back(Output::Order(order)),
             phone::Output::Note(text) => self.note(&text),

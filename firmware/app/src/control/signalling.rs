@@ -49,6 +49,7 @@ pub(super) fn agent_config(
         display_name: config.phone.name.clone(),
         user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
         direct_calls: config.call.direct,
+        auto_answer: config.call.auto_answer_ms.is_some(),
         codecs: config.codecs.order.iter().copied().map(crate::negotiate::codec_offered).collect(),
         privacy: crate::negotiate::privacy(config, None, fingerprint),
         local,
@@ -105,8 +106,7 @@ impl Control {
                     };
                 }
                 let alert = alert_of(alert_info.as_deref());
-                // A stranger's wish to be answered at once counts only where the owner lets the phone answer by itself.
-                let auto_answer = answer_after_ms.is_some() && self.config.call.auto_answer_ms.is_some();
+                let auto_answer = answer_after_ms.is_some();
                 self.phone.handle(
                     Input::Incoming {
                         call: id,

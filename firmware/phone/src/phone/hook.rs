@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use config::schema::Flash;
 
-use super::{DIAL_TONE, Phone};
+use super::{ANNOUNCEMENT, DIAL_TONE, Phone};
 use crate::call::CallState;
 use crate::input::CallId;
 use crate::output::{Output, State};
@@ -25,6 +25,7 @@ impl Phone {
         if self.hands_free {
             // Whoever lifts now takes the call over; it is connected already.
             self.hands_free = false;
+            self.unmute();
             return;
         }
         match self.state {
@@ -179,6 +180,20 @@ impl Phone {
             self.hands_free = !self.off_hook;
             self.answer(call);
         }
+    }
+
+    /// Its caller asked for that, and the owner allows it: nobody's room is listened to unawares. The bell tells, and the microphone is
+    /// dead until somebody lifts.
+    pub(super) fn announce(&mut self, now: Instant) {
+        if self.hands_free {
+            self.announced = Some(now + ANNOUNCEMENT);
+            self.muted = true;
+        }
+    }
+
+    pub(super) fn unmute(&mut self) {
+        self.announced = None;
+        self.muted = false;
     }
 
     /// A flash: answers who waits, takes back who is on hold, or holds the call and gives a second dial tone.

@@ -58,6 +58,10 @@ impl Phone {
                 if self.auto_answer.is_some_and(|(at, _)| at <= now) {
                     self.auto_answer = None;
                     self.answer_by_itself(id);
+                    // Who is let in at once in any case hears the room, by the owner's own word.
+                    if at_once && self.call.auto_answer_ms != Some(0) {
+                        self.announce(now);
+                    }
                 } else {
                     self.out.push_back(Output::Ringing(id));
                 }

@@ -6,7 +6,7 @@
 
 use super::Phone;
 use crate::call::CallState;
-use crate::input::{CallId, Encryption, Key};
+use crate::input::{Alert, CallId, Encryption, Key};
 use crate::output::{Lamp, LampState, Output, RingStyle, State, Tone};
 
 /// What the owner was told last. At the start: silence and darkness.
@@ -16,6 +16,7 @@ pub(super) struct Shown {
     key_tone: Option<Key>,
     ring: Option<RingStyle>,
     connected: Option<CallId>,
+    muted: bool,
     /// Line, in use, message, private; `None` is off.
     lamps: [Option<LampState>; 4],
 }
@@ -28,6 +29,9 @@ impl Phone {
         let wanted = self.wanted();
         if wanted.ring != self.shown.ring {
             self.out.push_back(Output::Ring(wanted.ring));
+        }
+        if wanted.muted != self.shown.muted {
+            self.out.push_back(Output::Mute(wanted.muted));
         }
         if wanted.connected != self.shown.connected {
             self.out.push_back(Output::Connect(wanted.connected.into_iter().collect()));
@@ -56,13 +60,14 @@ impl Phone {
                 .iter()
                 .find(|call| call.state == CallState::Ringing)
                 .map(|call| RingStyle { alert: call.alert }),
+            // Whatever ring the caller wished for: not none.
+            State::Talking => self.announced.map(|_| RingStyle { alert: Alert::Normal }),
             State::Idle
             | State::DialTone
             | State::Collecting
             | State::Calling
             | State::Ringback
             | State::EarlyMedia
-            | State::Talking
             | State::Busy
             | State::Congestion
             | State::Howler
@@ -74,6 +79,7 @@ impl Phone {
             key_tone: self.key.filter(|key| key.heard && !deaf).map(|key| key.key),
             ring,
             connected: self.wanted_call().filter(|_| !deaf),
+            muted: self.muted,
             lamps: [
                 self.lines.ready().then_some(LampState::On),
                 self.in_use_lamp(),

@@ -22,6 +22,7 @@ struct Desk {
     key_tone: Option<Key>,
     ring: Option<RingStyle>,
     connected: Vec<CallId>,
+    muted: bool,
 }
 
 const ONE_LINE: &str = "[phone]\ncountry = \"de\"\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\n";
@@ -38,6 +39,7 @@ impl Desk {
             key_tone: None,
             ring: None,
             connected: Vec::new(),
+            muted: false,
         };
         desk.listen();
         desk
@@ -61,6 +63,7 @@ impl Desk {
                 Output::KeyTone(key) => self.key_tone = *key,
                 Output::Ring(ring) => self.ring = *ring,
                 Output::Connect(calls) => self.connected.clone_from(calls),
+                Output::Mute(muted) => self.muted = *muted,
                 Output::Lamp(..)
                 | Output::Place { .. }
                 | Output::Follow { .. }

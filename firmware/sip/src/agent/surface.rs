@@ -171,6 +171,8 @@ pub struct AgentConfig {
     pub user_agent: String,
     /// Accept and place calls without a server.
     pub direct_calls: bool,
+    /// The owner lets the phone answer by itself: callers by an account may ask for it. Nobody else may, ever.
+    pub auto_answer: bool,
     /// Codecs this phone is configured for: an offer without any of them is refused (488) before anything rings.
     pub codecs: Vec<CodecName>,
     /// What is wanted of the encryption of direct calls.
@@ -267,7 +269,7 @@ pub enum Event {
         to: String,
         /// Alert-Info value.
         alert_info: Option<String>,
-        /// The caller asks to be answered at once (Call-Info answer-after, Alert-Info, RFC 5373), in ms.
+        /// The caller asks to be answered without a hand (Call-Info answer-after, Alert-Info, RFC 5373), in ms, and may ask so.
         answer_after_ms: Option<u32>,
         /// Call-Id header, for logs.
         call_id: String,

@@ -35,6 +35,8 @@ impl UserAgent {
             Some(self.stateless(&request, 486))
         } else if let Err(code) = replaced {
             Some(self.stateless(&request, code))
+        } else if self.may_not_ask(account, &request) {
+            Some(self.stateless(&request, 403).with_reason("Automatic Answer Forbidden"))
         } else {
             session_body(&request).and_then(|body| self.offer_refusal(account, &request, &body, reply.is_secure()))
         };
@@ -86,10 +88,27 @@ impl UserAgent {
             from,
             to: request.headers.to().map(|to| shown(&to)).unwrap_or_default(),
             alert_info: request.headers.get("Alert-Info").map(str::to_owned),
-            answer_after_ms: answer_after(&request),
+            answer_after_ms: answer_after(&request).filter(|_| self.answers_for(account)),
             call_id: request.headers.call_id().unwrap_or_default().to_owned(),
             replaces: replaced.ok().flatten(),
         });
+    }
+
+    /// Whether a caller's wish to be answered without a hand counts: the owner allows it at all, and the call came by an account, whose
+    /// server answers for the caller. A direct caller is anybody who wants to listen to the room.
+    fn answers_for(&self, account: Option<usize>) -> bool {
+        self.config.auto_answer && account.is_some()
+    }
+
+    /// A caller that takes no other answer than an automatic one, and may not have it (RFC 5373 section 4.3).
+    fn may_not_ask(&self, account: Option<usize>, request: &Request) -> bool {
+        let insists = |name: &str| {
+            request.headers.get(name).is_some_and(|value| {
+                let mut parts = value.split(';').map(str::trim);
+                parts.next().is_some_and(|mode| mode.eq_ignore_ascii_case("auto")) && parts.any(|p| p.eq_ignore_ascii_case("require"))
+            })
+        };
+        !self.answers_for(account) && (insists("Answer-Mode") || insists("Priv-Answer-Mode"))
     }
 
     /// An offer this phone, as it is configured, could not take is refused before anything rings.

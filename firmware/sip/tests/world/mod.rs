@@ -79,6 +79,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         display_name: String::new(),
         user_agent: "Offhook/test".into(),
         direct_calls: true,
+        auto_answer: false,
         codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
         privacy: sip::privacy::Privacy::default(),
         local: local.parse().unwrap(),

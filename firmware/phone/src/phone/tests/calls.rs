@@ -213,6 +213,48 @@ fn auto_answer_at_once_does_not_ring() {
 }
 
 #[test]
+fn a_caller_who_asks_to_be_answered_is_told_of_by_the_bell_and_hears_nothing_until_somebody_lifts() {
+    let mut desk = Desk::ready("[call]\nauto_answer = 20000");
+    let asks = |desk: &mut Desk| {
+        let call = desk.phone.new_call();
+        desk.does(Input::Incoming {
+            call,
+            from: "door".to_owned(),
+            // Asking for no bell is of no use.
+            alert: Alert::Silent,
+            auto_answer: true,
+        });
+        call
+    };
+    let bell = Some(RingStyle { alert: Alert::Normal });
+    let call = asks(&mut desk);
+    assert!(desk.said(&Output::Answer(call)) && desk.said(&Output::Mute(true)));
+    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, bell, &[call][..]));
+    assert!(!desk.waits_ms(999).said(&Output::Mute(false)));
+    assert_eq!(desk.ring, bell);
+    desk.waits_ms(1);
+    assert_eq!(desk.ring, None);
+    assert!(!desk.waits_ms(60_000).said(&Output::Mute(false)), "time alone opens no microphone");
+    assert!(desk.lifts().said(&Output::Mute(false)));
+    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+    desk.puts_down().waits_ms(2000).rests();
+    // Its end, too, leaves a phone whose microphone works; and lifted within the second, the bell is silent.
+    let call = asks(&mut desk);
+    assert!(desk.ended(call, None).said(&Output::Mute(false)));
+    desk.rests();
+    asks(&mut desk);
+    desk.waits_ms(300).lifts();
+    assert_eq!(desk.ring, None);
+    assert!(desk.said(&Output::Mute(false)));
+    // Who does not ask is answered in the owner's time, and heard.
+    desk.puts_down().waits_ms(2000).rests();
+    let call = desk.rings("anna");
+    assert!(!desk.waits_ms(19_999).said(&Output::Answer(call)));
+    desk.waits_ms(1);
+    assert!(desk.said(&Output::Answer(call)) && !desk.said(&Output::Mute(true)));
+}
+
+#[test]
 fn two_callers_at_once() {
     let mut desk = Desk::ready("");
     let first = desk.rings("anna");
