@@ -15,6 +15,7 @@ pub mod negotiate;
 mod net;
 mod panel;
 mod provision;
+mod readable;
 pub mod realtime;
 mod reboot;
 mod say;

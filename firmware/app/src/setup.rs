@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::Instant;
 
 use board::audio::AudioRequest;
@@ -22,6 +22,7 @@ use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
 use crate::driver::{self, CardSource, Setup};
 use crate::provision::{Places, reset};
+use crate::readable::OneLine;
 
 /// `offhook run`.
 pub(crate) fn run(places: &Places) -> Result<Ending, String> {
@@ -53,7 +54,9 @@ fn run_once(places: &Places) -> Result<Ending, String> {
     }
     let note = provisioned.note();
     if let Some(note) = &note {
-        tracing::error!("{note}");
+        for line in note.lines() {
+            tracing::error!("{line}");
+        }
     }
     let mut setup = whole_phone(provisioned.config.clone(), note)?;
     setup.appliance = Some(Appliance {
@@ -203,7 +206,7 @@ fn log_to_stderr(config: &Config) {
     // A second call in one process (tests) keeps the first log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(Tee::default)
+        .with_writer(|| OneLine(Tee))
         .with_ansi(false)
         .with_target(false)
         .try_init();
@@ -213,10 +216,10 @@ fn log_to_file(config: &Config, path: &Path) -> Result<(), String> {
     let wrong = |error: io::Error| format!("{}: {error}; set control.state_dir to a folder this user may write", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(wrong)?;
-    let file = File::create(path).map_err(wrong)?;
+    let file = Arc::new(File::create(path).map_err(wrong)?);
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(Mutex::new(file))
+        .with_writer(move || OneLine(Arc::clone(&file)))
         .with_ansi(false)
         .with_target(false)
         .try_init();

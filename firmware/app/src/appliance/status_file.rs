@@ -77,8 +77,7 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     if image.peek().is_some() {
         out.push_str("\nImage:\n");
         for line in image {
-            let shown: String = line.chars().filter(|c| !c.is_control()).collect();
-            let _ = writeln!(out, "  {shown}");
+            let _ = writeln!(out, "  {}", crate::readable::shown(line));
         }
     }
     out
@@ -166,7 +165,7 @@ mod tests {
         );
         assert!(text.contains("  101@pbx (sip:101@pbx): not registered\n") && text.contains("  eth0 192.168.1.20\n"));
         assert!(
-            text.contains("Image:\n  slot: a\n  update: refused: the signature is not ours[2J\n"),
+            text.contains("Image:\n  slot: a\n  update: refused: the signature is not ours\u{fffd}[2J\n"),
             "{text}"
         );
         assert!(!text.contains("hunter2"));

@@ -376,7 +376,7 @@ impl Control {
 
     pub(super) fn note(&mut self, text: &str) {
         tracing::info!("{text}");
-        self.tell(&json!({"event": "note", "text": text}));
+        self.tell(&json!({"event": "note", "text": crate::readable::shown(text)}));
     }
 
     /// Tells what has become of a call.

@@ -10,6 +10,7 @@ use sip::offer_answer::Negotiated;
 use sip::privacy::Fingerprint;
 
 use super::{CallRecord, Control, MediaPorts, Output, Stage, Way};
+use crate::readable::shown;
 
 /// What the agent is told of the configuration.
 pub(super) fn agent_config(
@@ -93,7 +94,9 @@ impl Control {
             } => {
                 let old = replaces.and_then(|old| self.place_of_sip(old)).map(|place| self.calls[place].id);
                 let id = self.phone.new_call();
+                // As it came: the log shows what is no text by its number.
                 tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
+                let from = shown(&from);
                 let mut record = CallRecord::new(id, call, Way::In, from.clone(), now);
                 record.account = account.map(|account| account.0);
                 self.calls.push(record);
@@ -163,6 +166,7 @@ impl Control {
     fn registered(&mut self, account: sip::AccountId, until: Option<Instant>, error: Option<String>, now: Instant) {
         let Some(line) = self.lines.get_mut(account.0) else { return };
         let name = line.name.clone();
+        let error = error.as_deref().map(shown);
         if line.error != error
             && let Some(error) = &error
         {
@@ -211,7 +215,7 @@ impl Control {
         record.stage = Stage::Talking;
         record.setup = Some(now.saturating_duration_since(record.began));
         if !peer.is_empty() {
-            record.peer = peer;
+            record.peer = shown(&peer);
         }
         let id = record.id;
         self.expect_sound(place);
@@ -263,7 +267,7 @@ impl Control {
         };
         let record = &mut self.calls[place];
         record.stage = Stage::Ended;
-        let reason = record.why.take().unwrap_or(reason);
+        let reason = record.why.take().unwrap_or_else(|| shown(&reason));
         record.cause = Some(match code {
             Some(code) => format!("{whose}: {code} {reason}"),
             None => format!("{whose}: {reason}"),

@@ -179,7 +179,7 @@ fn text(value: &Value) -> String {
 
 /// What others chose (names, reasons) may not move our cursor.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    crate::readable::shown(text)
 }
 
 fn cut(text: &str, columns: usize) -> String {

@@ -112,7 +112,7 @@ impl Schedule {
             (None, None) => return None,
         };
         let url = if url.ends_with('/') { format!("{url}{MAC}.toml") } else { url };
-        let shown: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
+        let shown: String = crate::readable::shown(&url).chars().take(200).collect();
         if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
             return Some(Err(format!("DHCP names {shown}, which is neither https nor http: not followed")));
         }

@@ -178,13 +178,13 @@ pub(crate) fn escapes_are_whole(text: &str) -> bool {
     bytes.iter().enumerate().all(|(at, b)| *b != b'%' || (hex(at + 1) && hex(at + 2)))
 }
 
-/// `text` with its `%HH` escapes resolved once; what they hide of control characters becomes a space, what is not UTF-8 U+FFFD.
+/// `text` with its `%HH` escapes resolved once; what they hide of control characters, and what is not UTF-8, becomes U+FFFD.
 pub(crate) fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
     }
     let decoded = decode_bytes(text, |_| true);
-    String::from_utf8_lossy(&decoded).replace(char::is_control, " ")
+    String::from_utf8_lossy(&decoded).replace(char::is_control, "\u{fffd}")
 }
 
 /// `text` in the form two equal URI parts share: what needs no escape is not escaped, the rest has upper-case hexadecimals.

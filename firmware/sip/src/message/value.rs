@@ -27,7 +27,7 @@ pub enum ValueError {
 /// From, To, Contact, Route …: a display name, an address, parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameAddr {
-    /// Display name, without its quotes and escapes; control characters are spaces.
+    /// Display name, without its quotes and escapes, as it came: whoever shows it sees to what is no text.
     pub display: Option<String>,
     /// The address.
     pub uri: Uri,
@@ -87,7 +87,7 @@ impl NameAddr {
         };
         let params = Params::parse(params).map_err(ValueError::Text)?;
         Ok(Self {
-            display: display.filter(|d| !d.is_empty()).map(|d| d.replace(char::is_control, " ")),
+            display: display.filter(|d| !d.is_empty()),
             uri: Uri::parse(uri)?,
             params,
         })

@@ -113,7 +113,7 @@ fn built_addresses_escape_what_they_hold() {
         .with_param("x y", Some("1;2"));
     let text = built.to_string();
     assert_eq!(text, "sip:a%20b%40%0D%0A%231@example.com:5070;xy=1%3B2");
-    assert_eq!(uri(&text).user().as_deref(), Some("a b@  #1"));
+    assert_eq!(uri(&text).user().as_deref(), Some("a b@\u{fffd}\u{fffd}#1"));
     assert_eq!(SipUri::at("[::1]:5060".parse().unwrap()).to_string(), "sip:[::1]:5060");
     let refer = uri("sip:a@b;method=INVITE;x?Replaces=c%3Bto-tag%3Dd");
     let refer = refer.as_sip().unwrap();
