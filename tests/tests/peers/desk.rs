@@ -20,6 +20,8 @@ pub(crate) struct Setup {
     pub(crate) auto_answer: bool,
     /// Accepts calls from anybody, without a server.
     pub(crate) direct: bool,
+    /// More lines of `[call]`.
+    pub(crate) call: &'static str,
     /// More of the file, as text.
     pub(crate) more: String,
     /// Speed dial entries: key and address.
@@ -39,6 +41,7 @@ impl Default for Setup {
             microphone: None,
             auto_answer: false,
             direct: true,
+            call: "",
             more: String::new(),
             speed: vec![],
             devices: None,
@@ -90,6 +93,7 @@ impl Desk {
         if setup.auto_answer {
             text.push_str("auto_answer = 200\n");
         }
+        text.push_str(setup.call);
         text.push_str("[dial.speed]\n");
         for (key, address) in &setup.speed {
             text.push_str(&format!("{key:?} = {address:?}\n"));

@@ -29,4 +29,5 @@ mod private_calls;
 mod registrar;
 mod sipp;
 mod sound;
+mod strangers;
 mod tls;

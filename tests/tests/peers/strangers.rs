@@ -1,0 +1,441 @@
+//! What reaches a phone from people nobody asked: scanners, floods, and names made to write into a log or a terminal.
+//!
+//! ```text
+//! Stranger (127.0.0.66, raw datagrams) ─▶ offhook ─▶ answers, or none; ringing, or not; log, status; the call that goes on beside
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::desk::{Desk, Setup};
+use crate::kamailio::Kamailio;
+use crate::place::Place;
+use crate::sound::{Speaker, assert_heard, speech};
+
+/// Somebody else's machine: no address of the phone's server.
+const ELSEWHERE: &str = "127.0.0.66";
+
+/// One who sends what he likes.
+struct Stranger {
+    socket: UdpSocket,
+    phone: u16,
+    sent: u32,
+}
+
+/// One request of his, without its end.
+struct Ask<'a> {
+    method: &'a str,
+    user: &'a str,
+    /// Whole header lines.
+    more: &'a str,
+    body: &'a str,
+}
+
+impl Stranger {
+    fn new(phone: u16) -> Self {
+        let socket = UdpSocket::bind((ELSEWHERE, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self { socket, phone, sent: 0 }
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        // A full buffer of the phone's is the stranger's loss.
+        self.socket.send_to(bytes, ("127.0.0.1", self.phone)).ok();
+    }
+
+    /// Sends a request with a transaction of its own; returns its number.
+    fn ask(&mut self, ask: &Ask<'_>) -> u32 {
+        self.sent += 1;
+        let (n, port) = (self.sent, self.socket.local_addr().unwrap().port());
+        let Ask { method, user, more, body } = ask;
+        let from = if more.contains("From:") {
+            ""
+        } else {
+            "From: \"scan\" <sip:100@1.1.1.1>;tag=t\r\n"
+        };
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        self.send(
+            format!(
+                "{method} sip:{user}@127.0.0.1:{phone} SIP/2.0\r\nVia: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\nMax-Forwards: 70\r\n\
+                 {from}To: <sip:{user}@127.0.0.1>\r\nCall-ID: scan-{n}\r\nCSeq: 1 {method}\r\n\
+                 Contact: <sip:100@{ELSEWHERE}:{port}>\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+                body.len(),
+                phone = self.phone,
+            )
+            .as_bytes(),
+        );
+        n
+    }
+
+    /// Everything that came back so far.
+    fn answers(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
+            all.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        all
+    }
+
+    /// The first line of the first final answer to that request.
+    fn answer_to(&self, n: u32) -> String {
+        let end = Instant::now() + Duration::from_secs(3);
+        loop {
+            let found = self
+                .answers()
+                .into_iter()
+                .find(|text| !text.starts_with("SIP/2.0 1") && text.contains(&format!("branch=z9hG4bK-{n};")));
+            if let Some(text) = found {
+                return text.lines().next().unwrap_or_default().to_owned();
+            }
+            assert!(Instant::now() < end, "no answer to request {n}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn offer(port: u16) -> String {
+    format!("v=0\r\no=- 1 1 IN IP4 {ELSEWHERE}\r\ns=-\r\nc=IN IP4 {ELSEWHERE}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n")
+}
+
+/// Two phones of one server; what each is set up with besides.
+fn pair(place: &Place, direct: bool, call: &'static str, microphone: PathBuf) -> (Kamailio, Desk, Desk) {
+    let kamailio = Kamailio::start(place, "MD5");
+    let phone = |name: &str, user: &str, microphone: Option<PathBuf>| {
+        Desk::start(
+            place,
+            name,
+            Setup {
+                microphone,
+                direct,
+                call,
+                more: kamailio.account(user, &format!("secret{user}"), "udp"),
+                ..Setup::default()
+            },
+        )
+    };
+    let (l, r) = (phone("l", "101", Some(microphone)), phone("r", "102", None));
+    for desk in [&l, &r] {
+        desk.wait("registration", Duration::from_secs(8), |status| {
+            status["lines"][0]["registered"] == true
+        });
+    }
+    (kamailio, l, r)
+}
+
+/// Methods and users as scanners try them: those that are here, and those that are not.
+const METHODS: [&str; 3] = ["OPTIONS", "INVITE", "REGISTER"];
+const USERS: [&str; 8] = ["102", "phone", "100", "101", "1000", "admin", "test", "nobody-here"];
+
+#[test]
+fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
+    let place = Place::new("scanner");
+    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let (_kamailio, l, r) = pair(&place, false, "", alice.clone());
+    let before = r.status();
+    let mut stranger = Stranger::new(r.sip_port);
+    let scan = |stranger: &mut Stranger, length: Duration| {
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            for method in METHODS {
+                for user in USERS {
+                    let body = if method == "INVITE" { offer(9) } else { String::new() };
+                    stranger.ask(&Ask {
+                        method,
+                        user,
+                        more: "User-Agent: friendly-scanner\r\n",
+                        body: &body,
+                    });
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            assert_ne!(r.state(), "ringing", "a scanner rings");
+        }
+    };
+    scan(&mut stranger, Duration::from_secs(5));
+    assert_eq!(stranger.answers(), [""; 0], "known or unknown: not one answer");
+    // A call of a friend's, in the midst of it.
+    let (sent, during) = std::thread::scope(|threads| {
+        let scanning = threads.spawn(move || {
+            let mut stranger = stranger;
+            let end = Instant::now() + Duration::from_secs(8);
+            while Instant::now() < end {
+                for user in USERS {
+                    let body = offer(9);
+                    stranger.ask(&Ask {
+                        method: "INVITE",
+                        user,
+                        more: "",
+                        body: &body,
+                    });
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            (stranger.sent, stranger.answers())
+        });
+        l.lift();
+        l.press("102#");
+        r.wait_state("ringing");
+        r.lift();
+        l.wait_state("talking");
+        scanning.join().unwrap()
+    });
+    assert_eq!(during, [""; 0]);
+    let after = r.status();
+    assert_eq!(after["calls"].as_array().map(Vec::len), Some(1), "{after:#}");
+    let counted = |status: &Value| status["counters"]["sip_dropped"].as_u64().unwrap_or(0);
+    assert_eq!(counted(&after) - counted(&before), u64::from(sent), "each was dropped and counted");
+    let ear = r.ear_now();
+    l.hang_up();
+    r.wait_state("congestion");
+    r.assert_usable();
+    assert_heard(&place, "the friend, during the scan", &alice, &ear);
+}
+
+#[test]
+fn a_phone_open_to_direct_calls_tells_users_not_apart() {
+    let place = Place::new("scanner-direct");
+    let desk = Desk::start(&place, "desk", Setup::default());
+    let mut stranger = Stranger::new(desk.sip_port);
+    for method in ["OPTIONS", "REGISTER", "SUBSCRIBE", "MESSAGE"] {
+        let mut answers = BTreeSet::new();
+        for user in USERS {
+            let n = stranger.ask(&Ask {
+                method,
+                user,
+                more: "",
+                body: "",
+            });
+            answers.insert(stranger.answer_to(n));
+        }
+        assert_eq!(answers.len(), 1, "{method}: {answers:?}");
+        let answer = answers.first().unwrap();
+        assert!(
+            !answer.contains(" 401 ") && !answer.contains(" 407 "),
+            "{method}: no password is asked for: {answer}"
+        );
+        println!("{method}: {answer} to every user");
+    }
+    // Whoever is called, the one telephone rings: nobody is told apart by that either.
+    for user in USERS {
+        let body = offer(9);
+        stranger.ask(&Ask {
+            method: "INVITE",
+            user,
+            more: "Expires: 1\r\n",
+            body: &body,
+        });
+        desk.wait_state("ringing");
+        desk.wait_state("idle");
+    }
+    let codes: BTreeSet<String> = stranger
+        .answers()
+        .iter()
+        .filter_map(|text| text.lines().next().map(str::to_owned))
+        .collect();
+    assert_eq!(
+        codes.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 487 Request Terminated"]
+    );
+    desk.assert_usable();
+}
+
+/// Frames made up and packets received by the phone's one call.
+fn concealed(desk: &Desk) -> (u64, u64) {
+    let status = desk.status();
+    let rtp = &status["calls"][0]["rtp"];
+    (rtp["concealed"].as_u64().unwrap_or(0), rtp["received"].as_u64().unwrap_or(0))
+}
+
+/// 500 OPTIONS and 50 INVITEs a second for half a minute, at a phone that answers each of them, in the middle of a call.
+#[test]
+fn a_flood_of_requests_is_not_heard_in_a_call() {
+    const LENGTH: Duration = Duration::from_secs(30);
+    let place = Place::new("flood");
+    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let (_kamailio, l, r) = pair(&place, true, "waiting = false\n", alice.clone());
+    l.lift();
+    l.press("102#");
+    r.wait_state("ringing");
+    r.lift();
+    l.wait_state("talking");
+    std::thread::sleep(Duration::from_secs(2));
+    // What this machine does by itself, without a flood.
+    let quiet = [concealed(&r), {
+        std::thread::sleep(Duration::from_secs(10));
+        concealed(&r)
+    }];
+    let mut stranger = Stranger::new(r.sip_port);
+    let (flooded, slowest, sent, answered) = std::thread::scope(|threads| {
+        let flooding = threads.spawn(move || {
+            let (begun, mut answered) = (Instant::now(), 0);
+            for n in 0_u32.. {
+                let due = begun + Duration::from_millis(20) * n;
+                if due.saturating_duration_since(begun) >= LENGTH {
+                    break;
+                }
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                for _ in 0..10 {
+                    stranger.ask(&Ask {
+                        method: "OPTIONS",
+                        user: "102",
+                        more: "",
+                        body: "",
+                    });
+                }
+                let body = offer(9);
+                stranger.ask(&Ask {
+                    method: "INVITE",
+                    user: "102",
+                    more: "",
+                    body: &body,
+                });
+                answered += stranger.answers().len();
+            }
+            (stranger.sent, answered)
+        });
+        let from = concealed(&r);
+        let mut slowest = Duration::ZERO;
+        while !flooding.is_finished() {
+            let asked = Instant::now();
+            r.status();
+            slowest = slowest.max(asked.elapsed());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let to = concealed(&r);
+        let (sent, answered) = flooding.join().unwrap();
+        ([from, to], slowest, sent, answered)
+    });
+    let share = |[from, to]: [(u64, u64); 2]| (to.0 - from.0) as f64 / (to.1 - from.1).max(1) as f64;
+    println!(
+        "{sent} requests, {answered} answers; concealed {:.2} % before, {:.2} % during; status took {slowest:?} at most",
+        100.0 * share(quiet),
+        100.0 * share(flooded)
+    );
+    assert!(answered > sent as usize / 2, "it answers strangers here: {answered} of {sent}");
+    assert!(flooded[1].1 - flooded[0].1 > 1200, "sound came all the time: {flooded:?}");
+    assert!(
+        share(flooded) - share(quiet) < 0.01,
+        "concealed: {quiet:?} before, {flooded:?} during the flood"
+    );
+    assert!(slowest < Duration::from_secs(2), "the phone is busy: {slowest:?}");
+    let ear = r.ear_now();
+    let over = Instant::now();
+    l.hang_up();
+    r.wait_state("congestion");
+    r.hang_up();
+    r.lift();
+    r.wait_state("dial_tone");
+    assert!(over.elapsed() < Duration::from_secs(5), "{:?}", over.elapsed());
+    r.hang_up();
+    r.assert_usable();
+    assert_heard(&place, "speech during the flood", &alice, &ear);
+}
+
+/// Text no log and no terminal should take for its own. Each is a whole `From` line; `true`: refused before anything is read of it.
+fn hostile_names() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let line = |name: &[u8]| [&b"From: \""[..], name, &b"\" <sip:%1b%5b2J@1.1.1.1>;tag=t\r\n"[..]].concat();
+    vec![
+        ("escape", line(b"\x1b[2J\x1b]0;owned\x07"), true),
+        ("NUL", line(b"a\0b"), true),
+        ("quoted escape", line(b"a\\\x1b[31m"), true),
+        (
+            "folded",
+            b"From: \"Anna\r\n 2026-01-01T00:00:00Z ERROR root logged in\" <sip:a@1.1.1.1>;tag=t\r\n".to_vec(),
+            false,
+        ),
+        ("format", line(b"%s%n%s%n%x %1$s {} {0}"), false),
+        ("C1 in UTF-8", line("x\u{9b}31mred\u{85}next".as_bytes()), false),
+        ("bidi", line("\u{202e}gpj.exe\u{2066}".as_bytes()), false),
+        ("separator", line("a\u{2028}2026-01-01 ERROR b".as_bytes()), false),
+        ("four bytes", line("😀 電話".as_bytes()), false),
+        ("no UTF-8", line(b"\xff\xfe\x9b31m\xc3("), false),
+        ("long", line(&[b'y'; 4000]), false),
+    ]
+}
+
+#[test]
+fn names_of_strangers_write_neither_log_nor_terminal() {
+    let place = Place::new("names");
+    let desk = Desk::start(&place, "desk", Setup::default());
+    let mut stranger = Stranger::new(desk.sip_port);
+    let no_text = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    for (what, from, refused) in hostile_names() {
+        stranger.sent += 1;
+        let (n, port, body) = (stranger.sent, stranger.socket.local_addr().unwrap().port(), offer(9));
+        let head = format!(
+            "INVITE sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\nTo: <sip:phone@127.0.0.1>\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:x@{ELSEWHERE}:{port}>\r\nExpires: 1\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n",
+            body.len()
+        );
+        let mut message = head.into_bytes();
+        message.extend(&from);
+        // The same in headers nobody shows, and in one that is logged.
+        let name: Vec<u8> = from[5..]
+            .split(|b| *b == b'<')
+            .next()
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .filter(|b| !b"\r\n".contains(b))
+            .collect();
+        for header in ["Subject: ", "User-Agent: "] {
+            message.extend(header.as_bytes());
+            message.extend(&name);
+            message.extend(b"\r\n");
+        }
+        // A Call-ID has no place for more than ASCII, in a message that is read at all.
+        let word: Vec<u8> = name
+            .iter()
+            .copied()
+            .filter(|b| b.is_ascii_graphic() && *b != b'"')
+            .take(200)
+            .collect();
+        message.extend(format!("Call-ID: {n}").as_bytes());
+        message.extend(&word);
+        message.extend(b"\r\n\r\n");
+        message.extend(body.as_bytes());
+        stranger.send(&message);
+        if refused {
+            assert!(stranger.answer_to(n).starts_with("SIP/2.0 400 "), "{what}");
+            assert_eq!(desk.state(), "idle", "{what}");
+            continue;
+        }
+        let status = desk.wait("a call", Duration::from_secs(5), |status| status["state"] == "ringing");
+        let peer = status["calls"][0]["peer"].as_str().unwrap_or_default().to_owned();
+        assert!(!peer.is_empty() && !peer.contains(no_text), "{what}: {peer:?}");
+        assert!(!status.to_string().contains(no_text), "{what}");
+        match what {
+            "format" => assert_eq!(peer, "%s%n%s%n%x %1$s {} {0}"),
+            "four bytes" => assert_eq!(peer, "😀 電話"),
+            "C1 in UTF-8" => assert_eq!(peer, "x\u{fffd}31mred\u{fffd}next"),
+            "bidi" => assert_eq!(peer, "\u{fffd}gpj.exe\u{fffd}"),
+            _ => {}
+        }
+        let status = desk.wait("its end", Duration::from_secs(5), |status| status["state"] == "idle");
+        assert!(!status.to_string().contains(no_text), "{what}");
+    }
+    desk.assert_usable();
+    let log = std::fs::read(place.join("desk").join("log")).unwrap();
+    let log = String::from_utf8(log).expect("the log is UTF-8");
+    let bundle = place.join("bundle.tar.gz");
+    let reply = desk.ctl(&serde_json::json!({"cmd": "bundle", "file": bundle}));
+    assert_eq!(reply["ok"], true, "{reply}");
+    for line in log.lines() {
+        assert!(!line.contains(no_text), "{line:?}");
+        // Each line is one event's, of this program.
+        let levels = [" ERROR ", "  WARN ", "  INFO ", " DEBUG "];
+        assert!(
+            line.get(..4).is_some_and(|year| year.parse::<u16>().is_ok()) && levels.iter().any(|level| line[..40].contains(level)),
+            "{line:?}"
+        );
+    }
+    for shown in ["\\u{9b}31m", "\\u{202e}", "\\u{2028}", "%s%n%s%n%x %1$s {} {0}", "😀"] {
+        assert!(log.contains(shown), "no {shown} in\n{log}");
+    }
+}
