@@ -61,17 +61,39 @@ impl Layout {
 
     /// Mixes all channels to one (their mean, so nothing clips).
     pub(super) fn to_mono(self, bytes: &[u8], mono: &mut [i16]) {
-        for (to, frame) in mono.iter_mut().zip(bytes.chunks_exact(self.frame())) {
-            let sum: i32 = frame.chunks_exact(self.width()).map(|sample| self.get(sample)).sum();
-            *to = (sum / self.channels as i32) as i16;
+        let low_high = |sample: &[u8]| i16::from_le_bytes([sample[0], sample[1]]);
+        match (self.sample, self.channels) {
+            // What most cards have goes without a choice and a division for each sample.
+            (Sample::S16, 1) => mono
+                .iter_mut()
+                .zip(bytes.chunks_exact(2))
+                .for_each(|(to, frame)| *to = low_high(frame)),
+            (Sample::S16, 2) => mono
+                .iter_mut()
+                .zip(bytes.chunks_exact(4))
+                .for_each(|(to, frame)| *to = ((i32::from(low_high(frame)) + i32::from(low_high(&frame[2..]))) / 2) as i16),
+            (Sample::S16 | Sample::S24 | Sample::S24In3 | Sample::S32, _) => {
+                for (to, frame) in mono.iter_mut().zip(bytes.chunks_exact(self.frame())) {
+                    let sum: i32 = frame.chunks_exact(self.width()).map(|sample| self.get(sample)).sum();
+                    *to = (sum / self.channels as i32) as i16;
+                }
+            }
         }
     }
 
     /// The same on every channel.
     pub(super) fn spread(self, mono: &[i16], bytes: &mut [u8]) {
-        for (&sample, frame) in mono.iter().zip(bytes.chunks_exact_mut(self.frame())) {
-            for to in frame.chunks_exact_mut(self.width()) {
-                self.put(sample, to);
+        match (self.sample, self.channels) {
+            (Sample::S16, 1) => mono
+                .iter()
+                .zip(bytes.chunks_exact_mut(2))
+                .for_each(|(sample, frame)| frame.copy_from_slice(&sample.to_le_bytes())),
+            (Sample::S16 | Sample::S24 | Sample::S24In3 | Sample::S32, _) => {
+                for (&sample, frame) in mono.iter().zip(bytes.chunks_exact_mut(self.frame())) {
+                    for to in frame.chunks_exact_mut(self.width()) {
+                        self.put(sample, to);
+                    }
+                }
             }
         }
     }
