@@ -22,7 +22,7 @@ use super::layout::Layout;
 use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
 use alsa::Direction;
 use alsa::pcm::PCM;
-use alsa::poll::{Descriptors, pollfd};
+use alsa::poll::{Descriptors, Flags, pollfd};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,8 @@ pub struct AlsaCard {
     fd_count: usize,
     /// When the last period was read: how much an overrun lost.
     last_read: Instant,
+    /// Frames that waited when it was read, without it; `None`: not known.
+    left: Option<usize>,
     /// One period and one frame, for slipping.
     slipped: Vec<i16>,
     queue: Queue,
@@ -180,6 +182,7 @@ impl AlsaCard {
             polls,
             fd_count,
             last_read: Instant::now(),
+            left: None,
         };
         card.start().map_err(at(&request.playback))?;
         Ok(card)
@@ -197,6 +200,7 @@ impl AlsaCard {
             }
         }
         self.last_read = Instant::now();
+        self.left = None;
         self.queue.restart(self.prefill - self.format.period_frames);
         Ok(())
     }
@@ -234,6 +238,13 @@ impl AlsaCard {
         }
     }
 
+    /// A plugin takes the readiness of its descriptors back here, which costs it calls into the kernel: only once all is read that was
+    /// there. Whether more came meanwhile.
+    fn woken(&self) -> bool {
+        let told = self.capture.pcm.revents(&self.polls[..self.fd_count]);
+        told.is_ok_and(|told| told.contains(Flags::IN))
+    }
+
     /// Frames written and not yet played.
     fn queued(&mut self) -> Result<usize, Trouble> {
         match self.playback.pcm.avail_update() {
@@ -258,20 +269,26 @@ impl AudioDevice for AlsaCard {
 
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
         let period = self.format.period_frames;
-        // A plugin takes the readiness of its descriptors back here.
-        let _ = self.capture.pcm.revents(&self.polls[..self.fd_count]);
-        let ready = self.capture.pcm.avail_update();
-        match ready {
-            Ok(avail) if (avail.max(0) as usize) < period => return Ok(Period::NotYet),
-            Ok(_) => {}
-            Err(e) => {
-                let trouble = trouble(e, &self.capture.pcm);
-                return self.answer(&trouble);
-            }
+        // What was read last told that no whole period is left: asked is what came meanwhile, not the amount again.
+        let mut asked = self.left.take().is_some_and(|left| left < period);
+        if asked && !self.woken() {
+            return Ok(Period::NotYet);
         }
+        let ready = loop {
+            match self.capture.pcm.avail_update() {
+                Ok(avail) if avail.max(0) as usize >= period => break avail as usize,
+                Ok(_) if !asked && self.woken() => asked = true,
+                Ok(_) => return Ok(Period::NotYet),
+                Err(e) => {
+                    let trouble = trouble(e, &self.capture.pcm);
+                    return self.answer(&trouble);
+                }
+            }
+        };
         if let Err(trouble) = self.capture.read(&mut capture[..]) {
             return self.answer(&trouble);
         }
+        self.left = Some(ready - period);
         self.last_read = Instant::now();
         Ok(Period::Ready)
     }
@@ -293,18 +310,18 @@ impl AudioDevice for AlsaCard {
         }
         let slip = if refilled == 0 { self.queue.observe(queued) } else { Slip::None };
         let whole = playback.len().min(period);
-        self.slipped[..whole].copy_from_slice(&playback[..whole]);
-        let frames = match slip {
-            Slip::None => whole,
-            Slip::Drop => whole.saturating_sub(1),
+        let sound = match slip {
+            Slip::None => &playback[..whole],
+            Slip::Drop => &playback[..whole.saturating_sub(1)],
             Slip::Repeat => {
+                self.slipped[..whole].copy_from_slice(&playback[..whole]);
                 self.slipped[whole] = playback[..whole].last().copied().unwrap_or(0);
-                whole + 1
+                &self.slipped[..=whole]
             }
             Slip::Skip => return Ok(Period::Xrun { lost_frames: 0 }),
         };
-        match self.playback.write(&self.slipped[..frames]) {
-            Ok(written) if written >= frames && refilled == 0 => Ok(Period::Ready),
+        match self.playback.write(sound) {
+            Ok(written) if written >= sound.len() && refilled == 0 => Ok(Period::Ready),
             Ok(_) | Err(Trouble::Again) if self.queue.waits() => Ok(Period::Ready),
             // The buffer is full: the rest is given up, or it would be delay for ever. The microphone lost nothing.
             Ok(_) | Err(Trouble::Again) => Ok(Period::Xrun { lost_frames: 0 }),
