@@ -74,7 +74,7 @@ impl Send {
         let encoder = Encoder::new(config.codec, options).map_err(|e| StreamError::Opus(e.to_string()))?;
         let rate = encoder.rate_hz();
         let ptime = frame_ms(config.codec, config.ptime_ms);
-        let push = Push::new(config.card_rate_hz, rate, config.period_frames, false).map_err(|_| StreamError::OutOfRange {
+        let push = Push::new(config.card_rate_hz, rate, config.period_frames).map_err(|_| StreamError::OutOfRange {
             what: "card rate",
             value: u64::from(config.card_rate_hz),
             allowed: "8000 to 48000 Hz",

@@ -275,15 +275,13 @@ fn rate_conversion() {
         (48_000, 48_000),
     ] {
         let block = from as usize / 200;
-        let mut push = resample::Push::new(from, to, block, true).unwrap();
-        let mut pull = resample::Pull::new(from, to, to as usize / 200, true).unwrap();
+        let mut push = resample::Push::new(from, to, block).unwrap();
+        let mut pull = resample::Pull::new(from, to, to as usize / 200).unwrap();
         let input = sound(2 * block + 200);
         let mut out = vec![0; push.output_max(block).max(to as usize / 200)];
         quiet(&format!("{from} to {to} Hz"), || {
             for n in 0..500 {
-                push.set_ppm(f64::from(n) - 250.0);
                 push.process(&input[..block - n as usize % 3], &mut out);
-                pull.set_ppm(250.0 - f64::from(n));
                 let want = to as usize / 200 - n as usize % 2;
                 let needed = pull.needed(want);
                 pull.process(&input[..needed], &mut out[..want]);
