@@ -53,7 +53,7 @@ impl LevelMeter {
         // 2^30 a sample: u64 holds 2^34 samples, days of sound.
         self.sum += samples
             .iter()
-            .map(|&sample| (i64::from(sample) * i64::from(sample)) as u64)
+            .map(|&sample| u64::from((i32::from(sample) * i32::from(sample)) as u32))
             .sum::<u64>();
         self.count += samples.len() as u64;
     }

@@ -122,7 +122,7 @@ impl Receive {
         let highest = decoders.iter().map(Decoder::rate_hz).max().unwrap_or(rate);
         let pulls = decoders
             .iter()
-            .map(|d| Pull::new(d.rate_hz(), config.card_rate_hz, config.period_frames, false))
+            .map(|d| Pull::new(d.rate_hz(), config.card_rate_hz, config.period_frames))
             .collect::<Result<Box<[Pull]>, _>>()
             .map_err(|_| StreamError::OutOfRange {
                 what: "card rate",
@@ -408,13 +408,15 @@ impl Receive {
         let rate = self.playout.rate_hz();
         if rate == self.card_hz {
             self.playout.pull(&mut self.decoders, out, now_ms, card_ppm);
+            self.level.push(out);
         } else {
             let number = self.decoders.iter().position(|d| d.rate_hz() == rate).unwrap_or(0);
             let need = self.pulls[number].needed(out.len()).min(self.converted.len());
-            self.playout.pull(&mut self.decoders, &mut self.converted[..need], now_ms, card_ppm);
-            self.pulls[number].process(&self.converted[..need], out);
+            let sound = &mut self.converted[..need];
+            self.playout.pull(&mut self.decoders, sound, now_ms, card_ppm);
+            self.pulls[number].process(sound, out);
+            self.level.push(sound);
         }
-        self.level.push(out);
         true
     }
 
