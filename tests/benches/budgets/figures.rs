@@ -21,25 +21,81 @@ const RUNS: usize = 7;
 /// How long CPU time is counted.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Measures everything and writes the page.
-pub(crate) fn measure(place: &Path) {
+/// Rows that are measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Delay, CPU and memory in a call.
+    Calls,
+    /// What encryption costs.
+    Private,
+    /// From the start of the process.
+    Starts,
+    /// Lifting and hanging up.
+    Reactions,
+    /// Allocations and locks.
+    Thread,
+    /// Speech under loss.
+    Quality,
+}
+
+impl Group {
+    pub(crate) const ALL: [Group; 6] = [
+        Group::Calls,
+        Group::Private,
+        Group::Starts,
+        Group::Reactions,
+        Group::Thread,
+        Group::Quality,
+    ];
+
+    /// As it is named on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Group::Calls => "calls",
+            Group::Private => "private",
+            Group::Starts => "starts",
+            Group::Reactions => "reactions",
+            Group::Thread => "thread",
+            Group::Quality => "quality",
+        }
+    }
+
+    /// The group of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.name() == name)
+    }
+}
+
+/// Measures the groups, or everything where none is named; only a whole run writes the page.
+pub(crate) fn measure(place: &Path, groups: &[Group]) {
     crate::process::hurry();
+    let began = Instant::now();
     let mut page = Page::default();
     for kind in Kind::ALL {
         if let Some(why) = kind.missing() {
             page.skip(&format!("{kind:?}"), &why);
         }
     }
-    let mut far = Far::open();
-    calls(place, &mut far, &mut page);
-    drop(far);
-    private::rows(place, &mut page);
-    starts(place, &mut page);
-    reactions(place, &mut page);
-    audio_thread(place, &mut page);
-    page.row("binary, stripped", "≤ 8 MB", [figure(size_mb(&binary()), 1, "MB"), None, None]);
-    let mut far = Far::open();
-    quality::rows(place, &mut far, &mut page);
+    for group in Group::ALL {
+        if !groups.is_empty() && !groups.contains(&group) {
+            continue;
+        }
+        match group {
+            Group::Calls => calls(place, &mut Far::open(), &mut page),
+            Group::Private => private::rows(place, &mut page),
+            Group::Starts => starts(place, &mut page),
+            Group::Reactions => reactions(place, &mut page),
+            Group::Thread => {
+                audio_thread(place, &mut page);
+                page.row("binary, stripped", "≤ 8 MB", [figure(size_mb(&binary()), 1, "MB"), None, None]);
+            }
+            Group::Quality => quality::rows(place, &mut Far::open(), &mut page),
+        }
+        println!("bench: {} after {:.0} s", group.name(), began.elapsed().as_secs_f64());
+    }
+    if !groups.is_empty() {
+        return println!("bench: not all was measured, so docs/budgets.md stays as it is");
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/budgets.md");
     // The image is measured elsewhere (`make bench-image`), in a section of its own.
     let before = std::fs::read_to_string(&path).unwrap_or_default();

@@ -11,6 +11,8 @@
 //! sending half of one phone and the receiving half of another. So one-way delay needs no second clock.
 //!
 //! What cannot be measured here is a line `SKIPPED: …`, and a dash in the table.
+//!
+//! `scripts/bench GROUP…` measures only these groups of rows and leaves the page alone; the groups are in [`figures::Group`].
 
 // A bench fails by panicking and reports by printing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
@@ -27,17 +29,28 @@ mod table;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use figures::Group;
 use offhook_tests::vcard::VirtualCard;
 
 /// Tells the process that measures where its card and files are.
 const PLACE: &str = "OFFHOOK_BENCH_PLACE";
 
 fn main() -> ExitCode {
+    // cargo adds options of its own.
+    let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let Some(groups) = named.iter().map(|name| Group::named(name)).collect::<Option<Vec<Group>>>() else {
+        let known = Group::ALL.map(Group::name).join(", ");
+        println!("bench: the groups of rows are {known}; none named: all");
+        return ExitCode::FAILURE;
+    };
     if let Some(place) = std::env::var_os(PLACE) {
-        figures::measure(&PathBuf::from(place));
+        figures::measure(&PathBuf::from(place), &groups);
         return ExitCode::SUCCESS;
     }
-    let place = std::env::temp_dir().join(format!("offhook-bench-{}", std::process::id()));
+    // In memory where there is such a place: what a file system makes of the virtual card's wire is no phone's work.
+    let memory = PathBuf::from("/dev/shm");
+    let beside = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let place = beside.join(format!("offhook-bench-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();
     // alsa-lib reads its configuration once: the process that measures begins with it.
     let done = match VirtualCard::new(
@@ -45,6 +58,7 @@ fn main() -> ExitCode {
         "pcm.soft { type plug slave.pcm \"phone\" }\nctl.!default { type hw card 0 }\n",
     ) {
         Ok(card) => Command::new(std::env::current_exe().unwrap())
+            .args(&named)
             .env("ALSA_CONFIG_PATH", card.alsa_config())
             .env(PLACE, &place)
             .status()
