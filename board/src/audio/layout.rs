@@ -71,7 +71,7 @@ impl Layout {
             (Sample::S16, 2) => mono
                 .iter_mut()
                 .zip(bytes.chunks_exact(4))
-                .for_each(|(to, frame)| *to = ((i32::from(low_high(frame)) + i32::from(low_high(&frame[2..]))) / 2) as i16),
+                .for_each(|(to, frame)| *to = low_high(frame).midpoint(low_high(&frame[2..]))),
             (Sample::S16 | Sample::S24 | Sample::S24In3 | Sample::S32, _) => {
                 for (to, frame) in mono.iter_mut().zip(bytes.chunks_exact(self.frame())) {
                     let sum: i32 = frame.chunks_exact(self.width()).map(|sample| self.get(sample)).sum();

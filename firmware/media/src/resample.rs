@@ -187,6 +187,7 @@ fn rows(taps: usize, places: usize, cutoff: f64) -> Box<[f32]> {
 }
 
 /// Four sums of four, which the compiler makes vector instructions of.
+#[allow(clippy::many_single_char_names)] // sums and factors
 fn dot(sound: &[f32], row: &[f32]) -> f32 {
     type Four = [f32; 4];
     let add = |sum: Four, x: &[f32], y: &[f32]| -> Four { std::array::from_fn(|n| sum[n] + x[n] * y[n]) };

@@ -5,6 +5,7 @@
 //! what the far end sends, if anything ─▶ Engine ─▶ what leaves, second by second; Event::Unheard
 //! ```
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::disallowed_methods, reason = "some instant to count virtual time from")]
 
 mod pair;
 

@@ -133,7 +133,7 @@ fn news_are_first_100_and_last_what_became_of_it() {
             let (again, ..) = news(&mut world);
             assert_eq!(again.headers.get("Event"), Some("refer;id=4"));
         }
-        world.with(0, |alice, now| alice.shut_down(now));
+        world.with(0, sip::UserAgent::shut_down);
         world.assert_empty();
     }
 }
@@ -252,7 +252,7 @@ fn news_that_are_not_wanted_stop() {
     let accepted = world.response(202);
     assert_eq!(accepted.headers.get("Refer-Sub"), Some("false"));
     assert!(accepted.headers.sip_contact().is_ok());
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     assert_eq!(world.sent("NOTIFY"), 0);
     world.assert_quiet();
     // The first is refused: no second, and the call in which it was asked goes on.
@@ -304,7 +304,7 @@ fn handed_on_and_on_comes_to_an_end() {
         world.events(0);
         (call, invite) = (new, next);
     }
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.assert_quiet();
 }
 
@@ -338,7 +338,7 @@ fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
     assert_eq!(at, PEER.parse().unwrap(), "by the account's server");
     assert_eq!(invite.uri.to_string(), "sip:+49301234@192.0.2.9;user=phone");
     assert_eq!(invite.headers.from().unwrap().uri.to_string(), "sip:alice@192.0.2.9");
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.run_ms(40_000);
     // A direct call has no account, and so no password, whoever asks for one (S02).
     let mut world = World::new(vec![sip::AgentConfig {
@@ -356,7 +356,7 @@ fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
     world.run_ms(50);
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
     assert_eq!(world.sent("INVITE"), 1);
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.assert_quiet();
 }
 
@@ -406,7 +406,7 @@ fn an_invite_takes_the_place_of_a_call_that_stands() {
     // Who comes now comes too late.
     world.send("192.0.2.7:5060", 0, replacing(&ok, "late", "192.0.2.7:5060", ""));
     world.response(603);
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.run_ms(40_000);
     world.assert_quiet();
 }
@@ -503,7 +503,7 @@ fn a_call_that_is_not_answered_yet_can_be_replaced_where_it_was_placed() {
     assert_eq!(replaced(&mut world).map(|(_, old)| old), Some(Some(old)));
     world.with(0, |alice, now| alice.end(old, now));
     world.request(&Method::Cancel);
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.run_ms(70_000);
     world.assert_quiet();
 }
@@ -632,7 +632,7 @@ fn shutting_down_ends_what_is_being_handed_over() {
     world.answer(&second, 200, Some("c"), CAROL, &[], Some(&sdp("192.0.2.8", "")));
     world.run_ms(50);
     world.with(0, |alice, now| alice.transfer(held, consulted, now)).unwrap();
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     assert_eq!(world.sent("BYE"), 2);
     world.run_ms(70_000);
     world.assert_empty();

@@ -436,7 +436,7 @@ fn a_caller_by_the_server_may_ask_where_the_owner_allows_it_and_hears_nothing() 
             .media
             .iter()
             .skip(from)
-            .filter(|(_, port, bytes)| *port == 4000 && bytes[1] & 0x7f == 0);
+            .filter(|(_, port, bytes)| *port == 4000 && bytes[1] % 128 == 0);
         sound
             .flat_map(|(_, _, bytes)| bytes[12..].iter())
             .map(|byte| 127 - (byte & 0x7f))

@@ -81,7 +81,7 @@ fn alert_of(alert_info: Option<&str>) -> Alert {
 impl Control {
     pub(super) fn signalled(&mut self, event: sip::Event, ports: &mut dyn MediaPorts, now: Instant) {
         match event {
-            sip::Event::Registration { account, until, error } => self.registered(account, until, error, now),
+            sip::Event::Registration { account, until, error } => self.registered(account, until, error.as_deref(), now),
             sip::Event::Incoming {
                 call,
                 account,
@@ -121,7 +121,7 @@ impl Control {
                 );
             }
             sip::Event::Progress { call, code: _, media } => self.progress(call, media, now),
-            sip::Event::Established { call, media, peer } => self.established(call, media, peer, now),
+            sip::Event::Established { call, media, peer } => self.established(call, media, &peer, now),
             sip::Event::MediaChanged { call, media } => self.media_changed(call, media, now),
             sip::Event::HoldFailed { call, code } => {
                 let Some(place) = self.place_of_sip(call) else { return };
@@ -145,7 +145,7 @@ impl Control {
                 self.tell(&json!({"event": "refer", "call": id.0, "to": to}));
                 self.phone.handle(Input::Call(id, CallUpdate::Refer { to, user }), now);
             }
-            sip::Event::Ended { call, by, code, reason } => self.ended(call, by, code, reason, ports, now),
+            sip::Event::Ended { call, by, code, reason } => self.ended(call, by, code, &reason, ports, now),
             sip::Event::Lookup(lookup) => self.outputs.push_back(Output::Lookup(lookup)),
             sip::Event::Connect {
                 connection,
@@ -163,10 +163,10 @@ impl Control {
         }
     }
 
-    fn registered(&mut self, account: sip::AccountId, until: Option<Instant>, error: Option<String>, now: Instant) {
+    fn registered(&mut self, account: sip::AccountId, until: Option<Instant>, error: Option<&str>, now: Instant) {
         let Some(line) = self.lines.get_mut(account.0) else { return };
         let name = line.name.clone();
-        let error = error.as_deref().map(shown);
+        let error = error.map(shown);
         if line.error != error
             && let Some(error) = &error
         {
@@ -208,14 +208,14 @@ impl Control {
         self.phone.handle(Input::Call(id, update), now);
     }
 
-    fn established(&mut self, call: sip::Call, media: Negotiated, peer: String, now: Instant) {
+    fn established(&mut self, call: sip::Call, media: Negotiated, peer: &str, now: Instant) {
         let Some(place) = self.place_of_sip(call) else { return };
         self.agree(place, media, now);
         let record = &mut self.calls[place];
         record.stage = Stage::Talking;
         record.setup = Some(now.saturating_duration_since(record.began));
         if !peer.is_empty() {
-            record.peer = shown(&peer);
+            record.peer = shown(peer);
         }
         let id = record.id;
         self.expect_sound(place);
@@ -258,7 +258,7 @@ impl Control {
         }
     }
 
-    fn ended(&mut self, call: sip::Call, by: EndedBy, code: Option<u16>, reason: String, ports: &mut dyn MediaPorts, now: Instant) {
+    fn ended(&mut self, call: sip::Call, by: EndedBy, code: Option<u16>, reason: &str, ports: &mut dyn MediaPorts, now: Instant) {
         let Some(place) = self.place_of_sip(call) else { return };
         let whose = match by {
             EndedBy::Local => "ended here",
@@ -267,7 +267,7 @@ impl Control {
         };
         let record = &mut self.calls[place];
         record.stage = Stage::Ended;
-        let reason = record.why.take().unwrap_or_else(|| shown(&reason));
+        let reason = record.why.take().unwrap_or_else(|| shown(reason));
         record.cause = Some(match code {
             Some(code) => format!("{whose}: {code} {reason}"),
             None => format!("{whose}: {reason}"),
