@@ -221,6 +221,7 @@ fn a_call_costs_the_audio_thread_no_memory() {
 
     a_lost_card_comes_home_and_the_call_goes_on();
     a_flood_is_taken_in_portions();
+    packets_wake_nobody();
 }
 
 /// STUN and DTLS reach the control thread and leave from the media sockets before any stream has begun; a flood of them is bounded.
@@ -325,6 +326,27 @@ fn a_lost_card_comes_home_and_the_call_goes_on() {
         silent += 1;
     }
     assert!(silent >= 5, "{silent} packets in 300 ms without a card");
+    running.quit();
+}
+
+/// Packets wait for the card's next period: the thread turns no oftener for them.
+fn packets_wake_nobody() {
+    let mut running = Running::start(Some(board::audio::open(&silence()).unwrap()));
+    let (far, to) = receiver();
+    running.call(42_208, to);
+    running.reports(Duration::from_millis(50));
+    let (before, began, mut sent) = (running.link.shared().heartbeat(), Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(300) {
+        let _ = far.send_to(&[0x80; 172], (LOOPBACK, 42_208));
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let turns = running.link.shared().heartbeat() - before;
+    let periods = began.elapsed().as_millis() as u64 / 5;
+    assert!(
+        turns <= periods + 10 + sent / 4,
+        "{turns} turns in {periods} periods with {sent} packets"
+    );
     running.quit();
 }
 

@@ -4,6 +4,10 @@
 //! poll ─▶ orders ─▶ packets in (bounded) ─▶ card: read ─▶ engine.process ─▶ write ─▶ packets out ─▶ reports
 //!            └─ STUN, DTLS to be sent  └─ STUN, DTLS ──────────────────────────────────────────────────▶ to the control thread
 //! ```
+//!
+//! It sleeps until the card (or the timer in its place) or the control thread wants something, not until a datagram comes: none is heard
+//! before the next period, and the kernel stamps each with its true arrival. So a call wakes the thread no oftener than silence does,
+//! and a flood not at all.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,7 +16,8 @@ use std::time::{Duration, Instant};
 use board::audio::{AudioDevice, Period};
 use heapless::Vec as Fixed;
 use media::engine::MAX_STREAMS;
-use media::{Engine, PacketKind};
+use media::{Engine, PacketKind, StreamId};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -23,8 +28,8 @@ use super::sockets::{Inbox, Received, SocketPair, wall_clock};
 const MAX_PAIRS: usize = 2 * MAX_STREAMS;
 /// Descriptors of one card.
 const MAX_CARD_FDS: usize = 4;
-/// All descriptors of one poll: card, orders, timer, sockets.
-const MAX_FDS: usize = MAX_CARD_FDS + 2 + 2 * MAX_PAIRS;
+/// Descriptors slept on: orders, and card or timer.
+const MAX_FDS: usize = MAX_CARD_FDS + 1;
 /// Packets taken off one socket in one turn: four streams' worth of a stall, and no flood can take more of a period.
 const PACKETS_A_TURN: usize = 32;
 /// Orders taken in one turn.
@@ -38,6 +43,21 @@ const MAX_STASH: usize = 32;
 /// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows, and a half more.
 const MAX_PERIOD: usize = 1440;
 
+/// How the kernel shall call a stream's socket.
+fn told_as(stream: StreamId, kind: PacketKind) -> EpollEvent {
+    let half = match kind {
+        PacketKind::Rtp => 0,
+        PacketKind::Rtcp => 1,
+    };
+    EpollEvent::new(EpollFlags::EPOLLIN, u64::from(stream.0) << 1 | half)
+}
+
+/// Which socket it means.
+fn meant_by(told: &EpollEvent) -> (StreamId, PacketKind) {
+    let kind = if told.data() & 1 == 0 { PacketKind::Rtp } else { PacketKind::Rtcp };
+    (StreamId((told.data() >> 1) as u32), kind)
+}
+
 /// The loop's whole state; moves into the audio thread.
 pub struct AudioLoop {
     end: AudioEnd,
@@ -46,7 +66,10 @@ pub struct AudioLoop {
     pairs: Fixed<Box<SocketPair>, MAX_PAIRS>,
     inbox: Inbox,
     stash: Fixed<Report, MAX_STASH>,
+    /// What wakes the loop: orders first, then card or timer.
     fds: Fixed<libc::pollfd, MAX_FDS>,
+    /// Each pair's RTP and RTCP socket: the kernel keeps a list of those with something in them, and need not be told of all each time.
+    sockets: Epoll,
     capture: [i16; MAX_PERIOD],
     playback: [i16; MAX_PERIOD],
     /// Paces the engine while there is no card.
@@ -56,12 +79,6 @@ pub struct AudioLoop {
     last_period: Instant,
     /// The period before this one was done without a gap of our own making, so that a late one can be told.
     steady: bool,
-    /// The first so many descriptors are no sockets.
-    quiet: usize,
-    /// A socket had more than one turn may take: sleep until the card wants something, not until the next datagram.
-    flooded: bool,
-    /// The last poll told nothing of the sockets: each must be looked into.
-    unseen: bool,
     told: bool,
     running: bool,
 }
@@ -77,15 +94,13 @@ impl AudioLoop {
             inbox: Inbox::new(),
             stash: Fixed::new(),
             fds: Fixed::new(),
+            sockets: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             capture: [0; MAX_PERIOD],
             playback: [0; MAX_PERIOD],
             timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?,
             next_silent: now,
             last_period: now,
             steady: false,
-            quiet: 0,
-            flooded: false,
-            unseen: false,
             told: false,
             running: true,
         };
@@ -104,15 +119,11 @@ impl AudioLoop {
     /// One turn; `false`: the loop is over.
     pub fn turn(&mut self) -> bool {
         // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and the next turn tries again.
-        let watched = if self.flooded { self.quiet } else { self.fds.len() };
-        let polled = crate::realtime::poll(&mut self.fds[..watched], Duration::from_millis(20));
-        self.unseen = self.flooded || polled.is_err();
-        self.flooded = false;
+        let awake = crate::realtime::poll(&mut self.fds, Duration::from_millis(20)).is_ok();
         self.end.shared.beat();
-        self.take_orders();
+        self.take_orders(awake);
         self.send_datagrams();
-        let now = Instant::now();
-        self.take_packets(now);
+        self.take_packets();
         self.run_card();
         self.send_packets();
         self.report();
@@ -128,9 +139,9 @@ impl AudioLoop {
         self.engine.config().period_frames.min(MAX_PERIOD)
     }
 
-    fn take_orders(&mut self) {
+    fn take_orders(&mut self, awake: bool) {
         // The first descriptor is the eventfd. A call into the kernel to hear that nothing came is saved, here and at the sockets.
-        if self.unseen || self.fds.first().is_none_or(|wake| wake.revents != 0) {
+        if !awake || self.fds.first().is_none_or(|wake| wake.revents != 0) {
             let _ = self.end.wake_audio.read();
         }
         for _ in 0..ORDERS_A_TURN {
@@ -143,16 +154,19 @@ impl AudioLoop {
             match order {
                 Order::Media(command) => self.engine.handle_command(command, now),
                 Order::Sockets(pair) => {
-                    if let Err(pair) = self.pairs.push(pair) {
-                        self.send_home(Report::SocketsHome(pair));
+                    let listens = [PacketKind::Rtp, PacketKind::Rtcp]
+                        .into_iter()
+                        .all(|kind| self.sockets.add(pair.socket(kind), told_as(pair.stream, kind)).is_ok());
+                    // Sockets that cannot be listened to, or are too many, are of no use here.
+                    match if listens { self.pairs.push(pair) } else { Err(pair) } {
+                        Ok(()) => {}
+                        Err(pair) => self.send_sockets_home(pair),
                     }
-                    self.watch();
                 }
                 Order::CloseSockets(stream) => {
                     if let Some(place) = self.pairs.iter().position(|pair| pair.stream == stream) {
                         let pair = self.pairs.swap_remove(place);
-                        self.send_home(Report::SocketsHome(pair));
-                        self.watch();
+                        self.send_sockets_home(pair);
                     }
                 }
                 Order::Card(card, engine) => self.take_card(card, engine),
@@ -242,44 +256,37 @@ impl AudioLoop {
             Some(card) => card.poll_fds().iter().take(MAX_CARD_FDS).for_each(|fd| add(*fd)),
             None => add(self.timer.as_fd().as_raw_fd()),
         }
-        self.quiet = self.fds.len();
-        let mut add = |fd| {
-            let _ = self.fds.push(watched(fd));
-        };
-        for pair in &self.pairs {
-            add(pair.rtp.as_raw_fd());
-            add(pair.rtcp.as_raw_fd());
-        }
     }
 
-    fn take_packets(&mut self, now: Instant) {
+    fn take_packets(&mut self) {
         if self.pairs.is_empty() {
             return;
         }
-        let wall = wall_clock();
-        for (place, pair) in self.pairs.iter().enumerate() {
-            for (half, kind) in [PacketKind::Rtp, PacketKind::Rtcp].into_iter().enumerate() {
-                // In the order of `watch`. An error of the socket counts as readiness: it is taken off by receiving.
-                let watched = self.fds.get(self.quiet + 2 * place + half);
-                if !self.unseen && watched.is_some_and(|socket| socket.revents == 0) {
-                    continue;
+        let mut full = [EpollEvent::empty(); 2 * MAX_PAIRS];
+        // What a failed call does not tell, the next one does.
+        let count = self.sockets.wait(&mut full, EpollTimeout::ZERO).unwrap_or(0);
+        if count == 0 {
+            return;
+        }
+        let (now, wall) = (Instant::now(), wall_clock());
+        for told in &full[..count] {
+            let (stream, kind) = meant_by(told);
+            let Some(pair) = self.pairs.iter().find(|pair| pair.stream == stream) else {
+                continue;
+            };
+            // An error of the socket is told, too: it is taken off by receiving.
+            for taken in 0.. {
+                if taken == PACKETS_A_TURN {
+                    self.end.shared.count_flood();
+                    break;
                 }
-                let mut taken = 0;
-                loop {
-                    if taken == PACKETS_A_TURN {
-                        self.end.shared.count_flood();
-                        self.flooded = true;
-                        break;
+                match self.inbox.receive(pair.socket(kind), now, wall) {
+                    Received::Packet(packet) => {
+                        self.engine
+                            .handle_packet(pair.stream, kind, packet.from, packet.bytes, packet.arrival);
                     }
-                    match self.inbox.receive(pair.socket(kind), now, wall) {
-                        Received::Packet(packet) => {
-                            self.engine
-                                .handle_packet(pair.stream, kind, packet.from, packet.bytes, packet.arrival);
-                        }
-                        Received::Nothing => {}
-                        Received::Empty => break,
-                    }
-                    taken += 1;
+                    Received::Nothing => {}
+                    Received::Empty => break,
                 }
             }
         }
@@ -396,6 +403,13 @@ impl AudioLoop {
             self.told = false;
             let _ = self.end.wake_control.write(1);
         }
+    }
+
+    /// A socket is closed elsewhere, so it must be taken off the list here.
+    fn send_sockets_home(&mut self, pair: Box<SocketPair>) {
+        let _ = self.sockets.delete(&pair.rtp);
+        let _ = self.sockets.delete(&pair.rtcp);
+        self.send_home(Report::SocketsHome(pair));
     }
 
     fn send_home(&mut self, report: Report) {
