@@ -62,8 +62,31 @@ fn assert_private(status: &Value, suite: &str) {
     assert!(packets("sent") > 100 && packets("received") > 100, "{status:#}");
 }
 
+/// What came of the sound of a call with gnome-calls.
+enum Sound {
+    Heard,
+    /// It says itself that it gets too little of this machine.
+    Starved(String),
+    Missing,
+}
+
+/// Its player drops what it is late for, on a busy machine nearly all, and says nothing: one more call is made before the phone is blamed.
 fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
-    let place = Place::new(&format!("gnome-{from_gnome}-{suite}"));
+    for turn in 1..=2 {
+        match gnome_call(from_gnome, privacy, suite, turn) {
+            Sound::Heard => return,
+            Sound::Starved(complaint) => {
+                eprintln!("SKIPPED: sound of a call with gnome-calls, {suite}: it gets too little of this machine: {complaint}");
+                return;
+            }
+            Sound::Missing => println!("call {turn}: the speech did not arrive"),
+        }
+    }
+    panic!("the speech did not arrive in two calls");
+}
+
+fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
+    let place = Place::new(&format!("gnome-{from_gnome}-{suite}-{turn}"));
     let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 48000, 1));
     // Its library answers challenges by MD5 only, and gives up in silence at another.
     let Office { kamailio, desk } = office(&place, &alice, "MD5", privacy);
@@ -89,11 +112,11 @@ fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
     desk.hang_up();
     desk.assert_usable();
     gnome.quit();
-    if !heard && let Some(complaint) = gnome.starved() {
-        eprintln!("SKIPPED: sound of a call with gnome-calls, {suite}: it gets too little of this machine: {complaint}");
-        return;
+    match gnome.starved() {
+        _ if heard => Sound::Heard,
+        Some(complaint) => Sound::Starved(complaint),
+        None => Sound::Missing,
     }
-    assert!(heard, "the speech did not arrive");
 }
 
 #[test]
