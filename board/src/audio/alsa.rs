@@ -69,6 +69,9 @@ pub struct AlsaCard {
     slipped: Vec<i16>,
     queue: Queue,
     patience: Duration,
+    /// Writes in a row for which there was no room, and when playback stood still the last time.
+    refused: usize,
+    stood_still: Option<Instant>,
 }
 
 /// What an error of a running PCM means.
@@ -174,6 +177,8 @@ impl AlsaCard {
                 Queue::card(prefill - period, period / 2)
             },
             patience: if served { SERVER_PATIENCE } else { PATIENCE },
+            refused: 0,
+            stood_still: None,
             capture,
             playback,
             linked,
@@ -201,6 +206,7 @@ impl AlsaCard {
         }
         self.last_read = Instant::now();
         self.left = None;
+        self.refused = 0;
         self.queue.restart(self.prefill - self.format.period_frames);
         Ok(())
     }
@@ -223,6 +229,27 @@ impl AlsaCard {
             }),
             Err(_) => Err(self.lost()),
         }
+    }
+
+    /// Playback had no room again. If that lasts as long as a card may give nothing, it stands still, whatever it says (a server forgot the
+    /// stream, say): it is started anew, and if that was tried lately, the card is opened anew.
+    fn refuse(&mut self) -> Result<Period, AudioError> {
+        self.refused += 1;
+        let limit = (self.patience.as_millis() as usize * self.format.rate_hz as usize / 1000) / self.format.period_frames;
+        if self.refused > limit {
+            let lately = self.stood_still.replace(self.last_read);
+            if lately.is_some_and(|at| self.last_read.duration_since(at) < 4 * self.patience) {
+                return Err(self.lost());
+            }
+            return self.restart();
+        }
+        // What a server that has not begun to play finds no room for was never promised to be heard. Else the buffer is full: the rest is
+        // given up, or it would be delay for ever. The microphone lost nothing.
+        Ok(if self.queue.waits() {
+            Period::Ready
+        } else {
+            Period::Xrun { lost_frames: 0 }
+        })
     }
 
     /// Takes the name: losing a card allocates nothing.
@@ -321,10 +348,15 @@ impl AudioDevice for AlsaCard {
             Slip::Skip => return Ok(Period::Xrun { lost_frames: 0 }),
         };
         match self.playback.write(sound) {
-            Ok(written) if written >= sound.len() && refilled == 0 => Ok(Period::Ready),
-            Ok(_) | Err(Trouble::Again) if self.queue.waits() => Ok(Period::Ready),
-            // The buffer is full: the rest is given up, or it would be delay for ever. The microphone lost nothing.
-            Ok(_) | Err(Trouble::Again) => Ok(Period::Xrun { lost_frames: 0 }),
+            Ok(written) if written >= sound.len() => {
+                self.refused = 0;
+                Ok(if refilled == 0 {
+                    Period::Ready
+                } else {
+                    Period::Xrun { lost_frames: 0 }
+                })
+            }
+            Ok(_) | Err(Trouble::Again) => self.refuse(),
             Err(other @ (Trouble::Xrun | Trouble::Lost)) => self.answer(&other),
         }
     }
