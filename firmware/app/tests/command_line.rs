@@ -80,10 +80,13 @@ impl Phone {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let phone = Self(child);
+        let mut phone = Self(child);
         let deadline = Instant::now() + Duration::from_secs(10);
         while UnixStream::connect(socket).is_err() {
-            assert!(Instant::now() < deadline, "the phone does not listen");
+            if Instant::now() > deadline || phone.0.try_wait().unwrap().is_some() {
+                phone.0.kill().unwrap();
+                panic!("the phone does not listen: {:?}", phone.ended());
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
         phone
@@ -111,8 +114,13 @@ impl Drop for Phone {
     }
 }
 
+/// A port that is free for UDP and for TCP.
 fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    (0..100)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .map(|socket| socket.local_addr().unwrap().port())
+        .find(|&port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .unwrap()
 }
 
 fn ask(socket: &str, request: &str) -> Value {
