@@ -327,7 +327,7 @@ impl AudioDevice for AlsaCard {
             Err(trouble) => return self.answer(&trouble),
         };
         let mut refilled = 0;
-        if queued == 0 {
+        if self.queue.is_dry(queued) {
             refilled = self.prefill - period;
             if let Err(e) = write_silence(&mut self.playback, refilled) {
                 let trouble = trouble(e, &self.playback.pcm);

@@ -96,6 +96,49 @@ fn a_call_through_pulseaudio_carries_both_directions() {
     l.assert_usable();
 }
 
+/// A server goes on without a phone that came late, and takes what comes too late for played: the phone must catch up with it.
+#[test]
+fn who_stood_still_beside_a_sound_server_is_heard_again() {
+    let place = Place::new("pulse-stall");
+    let sound = NullSink::start(&place);
+    let (alice, bob) = (speech(&place, Speaker::Alice, 48000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let (l, r) = phones(&place, &sound.alsa_config, "mic", "ear", &bob);
+    let _mouth = sound.speak(&alice);
+    l.call("1#");
+    l.wait("sound from the server", Duration::from_secs(5), |status| {
+        status["audio"]["capture_level_db"].as_f64().is_some_and(|level| level > -60.0)
+    });
+    for (turn, (who, ms)) in [("phone", 150), ("phone", 400), ("both", 300)].into_iter().enumerate() {
+        let time = Duration::from_millis(ms);
+        std::thread::scope(|scope| {
+            if who == "both" {
+                scope.spawn(|| sound.stall(time));
+            }
+            l.stall(time);
+        });
+        // The null sink renders up to two seconds ahead, and plays a stream that is new only after them.
+        std::thread::sleep(Duration::from_millis(2500));
+        // Twice if need be: one xrun more is heard, silence for ever is what must not be.
+        let is_heard = (1..=2).any(|time| {
+            let heard = place.join(&format!("earpiece-{turn}-{time}.wav"));
+            let mut record = sound.listen(&heard);
+            std::thread::sleep(Duration::from_secs(6));
+            record.terminate(Duration::from_secs(2));
+            let results = [compare(&place, &bob, &heard), compare(&place, &alice, &r.ear_now())];
+            println!("{who} stood still for {ms} ms: earpiece, then far ear {results:?}");
+            results.iter().all(|result| result.correlation > 0.8 && result.level_db.abs() < 3.0)
+        });
+        let status = l.status();
+        assert!(is_heard, "{who} stood still for {ms} ms, and then was not heard: {status:#}");
+        assert_eq!(
+            status["counters"]["device_losses"], 0,
+            "a stall was taken for a lost card: {status:#}"
+        );
+    }
+    l.hang_up();
+    l.assert_usable();
+}
+
 #[test]
 fn the_card_is_pulled_out_in_mid_call() {
     let place = Place::new("pulled-card");

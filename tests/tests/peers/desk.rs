@@ -57,7 +57,7 @@ pub(crate) struct Desk {
     pub(crate) rtp_ports: (u16, u16),
     socket: PathBuf,
     ear: PathBuf,
-    _process: Running,
+    process: Running,
 }
 
 /// The binary cargo built beside this test.
@@ -113,7 +113,7 @@ impl Desk {
             rtp_ports: (base + 10, base + 59),
             socket,
             ear,
-            _process: process,
+            process: process,
         };
         let end = Instant::now() + Duration::from_secs(15);
         while UnixStream::connect(&desk.socket).is_err() {
@@ -125,6 +125,11 @@ impl Desk {
             std::thread::sleep(Duration::from_millis(20));
         }
         desk
+    }
+
+    /// The phone stands still for so long.
+    pub(crate) fn stall(&self, time: Duration) {
+        self.process.stall(time);
     }
 
     /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the call is at its end.

@@ -87,6 +87,14 @@ impl Running {
         self.wait(limit)
     }
 
+    /// Lets it stand still for so long, as a machine does that is busy elsewhere.
+    pub(crate) fn stall(&self, time: Duration) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        std::thread::sleep(time);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    }
+
     /// It ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

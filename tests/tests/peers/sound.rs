@@ -12,7 +12,7 @@ use crate::place::{Place, Running};
 pub(crate) struct NullSink {
     pub(crate) alsa_config: PathBuf,
     server: String,
-    _pulse: Running,
+    pulse: Running,
 }
 
 impl NullSink {
@@ -61,8 +61,13 @@ impl NullSink {
         Self {
             alsa_config,
             server,
-            _pulse: pulse,
+            pulse,
         }
+    }
+
+    /// The server stands still for so long.
+    pub(crate) fn stall(&self, time: Duration) {
+        self.pulse.stall(time);
     }
 
     /// Speaks a file into the sink `mouth`.
