@@ -100,7 +100,7 @@ impl UserAgent {
         self.config.auto_answer && account.is_some()
     }
 
-    /// A caller that takes no other answer than an automatic one, and may not have it (RFC 5373 section 4.3).
+    /// A caller that takes no other answer than an automatic one, and may not have it (RFC 5373).
     fn may_not_ask(&self, account: Option<usize>, request: &Request) -> bool {
         let insists = |name: &str| {
             request.headers.get(name).is_some_and(|value| {
