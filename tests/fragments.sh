@@ -18,6 +18,17 @@ for fragment in "$root"/buildroot/board/offhook/*.fragment "$root"/board/profile
   done
   tried=$((tried + $(wc -l <"$work/lines")))
 done
+# A board with a radio has all that the phone's wpa_supplicant.conf and the script `network` ask for; without the control socket the whole
+# file is refused.
+radios=0
+for config in "$root"/buildroot/configs/*_defconfig; do
+  grep -q '^BR2_PACKAGE_WPA_SUPPLICANT=y' "$config" || continue
+  radios=$((radios + 1))
+  for option in WPA_SUPPLICANT_NL80211 WPA_SUPPLICANT_WPA3 WPA_SUPPLICANT_CTRL_IFACE WPA_SUPPLICANT_CLI IW; do
+    grep -q "^BR2_PACKAGE_$option=y" "$config" || wrong "$(basename "$config") has a radio without BR2_PACKAGE_$option"
+  done
+done
+[ $radios -ge 3 ] || wrong "only $radios boards with a radio"
 [ $tried -gt 50 ] || wrong "only $tried lines were tried"
 echo "$tried lines of fragments tried"
 exit $bad
