@@ -4,7 +4,8 @@
 #   Debian arm64 packages (cached) ─┐                              ┌─▶ offhook.img          (slots a and b: version 1)
 #   the phone, by make cross ───────┼─▶ root tree ─▶ squashfs ─▶ assemble ─▶ good.raucb     (version 2, signed by the keyring's key)
 #   buildroot/board/offhook overlay ┘                              ├─▶ broken.raucb         (signed, but its phone never starts)
-#                                                                  └─▶ foreign.raucb        (whole, signed by somebody else)
+#                                                                  ├─▶ foreign.raucb        (whole, signed by somebody else)
+#                                                                  └─▶ air.squashfs         (an access point and two simulated radios)
 #
 # Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are Debian's, which cannot be asked of
 # Buildroot where nothing can be downloaded. What only the test has is under "only here" below. Needs no right of any kind.
@@ -76,7 +77,10 @@ install -m 755 "$all/bin/busybox" "$tree/bin/busybox"
 for applet in $(qemu-aarch64-static "$all/bin/busybox" --list); do [ "$applet" = busybox ] || ln -s /bin/busybox "$tree/bin/$applet"; done
 ln -s /bin/busybox "$tree/sbin/init"
 cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
-for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/chrt usr/sbin/dropbear usr/bin/rauc usr/bin/dbus-daemon; do take_program "$all/$program" "$program"; done
+for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/chrt usr/sbin/dropbear usr/bin/rauc usr/bin/dbus-daemon sbin/wpa_supplicant sbin/wpa_cli; do take_program "$all/$program" "$program"; done
+take_program "$(find "$all/sbin" "$all/usr/sbin" -name iw -type f | head -1)" usr/sbin/iw
+# Debian's busybox has no time client; without it the test of the clock says so.
+if ntpd=$("$here/ntpd.sh" "$cache"); then take_program "$ntpd" usr/sbin/ntpd; fi
 take_program "$binary" usr/bin/offhook
 mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
 cp -r "$board/rootfs-overlay/." "$tree/"
@@ -149,6 +153,13 @@ S
 chmod +x "$tree"/usr/lib/offhook/{rauc-service,test-shell,test-finger,test-held}
 echo '::sysinit:/usr/lib/offhook/test-held' >>"$tree/etc/inittab"
 echo '::respawn:/usr/lib/offhook/test-shell' >>"$tree/etc/inittab"
+
+# --- the air: what stands around a phone with a radio, on a disk of its own
+air=$work/air; mkdir -p "$air"
+take_program "$all/usr/sbin/hostapd" usr/sbin/hostapd; mv "$tree/usr/sbin/hostapd" "$air/hostapd"
+take_modules "$air" "$air/order" mac80211_hwsim aes_generic ctr ccm cmac
+install -m 755 "$here/air" "$air/air"
+rm -f "$out/air.squashfs"; mksquashfs "$air" "$out/air.squashfs" -comp zstd -all-root -no-progress -quiet >/dev/null
 
 # --- keys: the image's own, and somebody else's
 for who in update foreign; do

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::card::{Card, root};
+use crate::card::{Card, built, root};
 use crate::place::{Place, Running};
 
 /// What is plugged in besides the card.
@@ -28,6 +28,10 @@ pub(crate) struct Plugs {
     pub(crate) warm_reset: bool,
     /// The handset lies beside the phone when it is switched on.
     pub(crate) lifted: bool,
+    /// A disk with two simulated radios and an access point.
+    pub(crate) air: bool,
+    /// What its clock says when it is switched on; none: the right time.
+    pub(crate) clock: Option<&'static str>,
 }
 
 /// A board.
@@ -151,6 +155,17 @@ impl Machine {
                 "-object",
                 &format!("filter-dump,id=record,netdev=wire,file={}", self.wire_record().display()),
             ]);
+        }
+        if self.plugs.air {
+            command.args([
+                "-drive",
+                &format!("if=none,id=air,format=raw,readonly=on,file={}", built("air.squashfs").display()),
+                "-device",
+                "virtio-blk-pci,drive=air",
+            ]);
+        }
+        if let Some(clock) = self.plugs.clock {
+            command.args(["-rtc", &format!("base={clock}")]);
         }
         command.envs(self.plugs.env.iter().cloned());
         if !self.plugs.warm_reset {

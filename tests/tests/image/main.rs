@@ -14,7 +14,9 @@
 // Configuration files are written as text, paths in quotes.
 #![allow(clippy::unnecessary_debug_formatting, clippy::format_push_string, clippy::needless_pass_by_value)]
 
+mod air;
 mod card;
+mod clock;
 #[path = "../peers/desk.rs"]
 #[allow(dead_code)]
 mod desk;
