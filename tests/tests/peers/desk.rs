@@ -113,7 +113,7 @@ impl Desk {
             rtp_ports: (base + 10, base + 59),
             socket,
             ear,
-            process: process,
+            process,
         };
         let end = Instant::now() + Duration::from_secs(15);
         while UnixStream::connect(&desk.socket).is_err() {
