@@ -50,6 +50,10 @@ impl Page {
         for row in &self.rows {
             let _ = writeln!(out, "{}", row.line());
         }
+        let missed: Vec<String> = self.rows.iter().filter_map(Row::missed).collect();
+        if !missed.is_empty() {
+            let _ = writeln!(out, "\nMissed: {}.", missed.join("; "));
+        }
         if !self.notes.is_empty() {
             out.push('\n');
             for note in &self.notes {
@@ -65,6 +69,29 @@ impl Row {
         let cells: Vec<&str> = self.cells.iter().map(|cell| cell.as_deref().unwrap_or("–")).collect();
         format!("| {} | {} | {} |", self.what, self.budget, cells.join(" | "))
     }
+
+    /// What the first column, which is ours, has beside the budget; `None` where it holds or nobody can tell.
+    fn missed(&self) -> Option<String> {
+        let [ours, peers @ ..] = &self.cells;
+        let own = number(ours.as_deref()?)?;
+        let peers = peers.iter().flatten().filter_map(|cell| number(cell));
+        let limit = match self.budget {
+            "below every peer" => peers.fold(f64::INFINITY, f64::min),
+            "above every peer" => {
+                let best = peers.fold(f64::NEG_INFINITY, f64::max);
+                return (own < best).then(|| format!("{}: {own} against {best}", self.what));
+            }
+            "< 15 % more" => return None,
+            budget => number(budget).unwrap_or(f64::INFINITY),
+        };
+        (own > limit).then(|| format!("{}: {own} against {limit}", self.what))
+    }
+}
+
+/// The number a figure begins with, behind whatever sign of comparison.
+fn number(text: &str) -> Option<f64> {
+    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+    text.split(|c: char| !c.is_ascii_digit() && c != '.').next()?.parse().ok()
 }
 
 /// A figure with so many digits behind the point and its unit.
