@@ -3,7 +3,7 @@
 
 For each defconfig: it is the one configs.sh makes; every symbol of it exists in the tree; every line of it survives into .config (kconfig
 drops what does not exist or whose dependencies are not met, without a word); every fragment and script it names is there; every download the
-configuration needs has its hash in a .hash file. With a kernel's sources (any Linux from 6.1 on) at hand: every line of a board's kernel
+configuration needs has its hash in a .hash file. No script of the image calls an applet that its busybox is built without. With a kernel's sources (any Linux from 6.1 on) at hand: every line of a board's kernel
 fragments survives into its .config as well. Exit code 1 and one line each for what is wrong."""
 import glob, json, os, re, subprocess, sys, tempfile
 
@@ -104,6 +104,30 @@ def check(tree, defconfig, known, hashes, work):
     print(f"{name}: {len(wanted)} lines, {fragments} files, {downloads} downloads checked")
 
 
+def applets(tree):
+    """Words the image's scripts begin a command with, which busybox could have and, by its configuration and our fragment, has not."""
+    config = {}
+    for path in (os.path.join(tree, "package/busybox/busybox.config"), os.path.join(HERE, "board/offhook/busybox.fragment")):
+        with open(path) as file:
+            for line in file:
+                if found := re.match(r"(?:# )?CONFIG_(\w+)(?:=(\w)| is not set)", line):
+                    config[found[1]] = found[2] == "y"
+    begin = r"(?:^|[;&|({!]|\$\(|\b(?:then|do|else|if|while|until|exec)\b)[ \t]*([a-z][a-z0-9_]*)(?=[ \t\n;)|&]|$)"
+    scripts, called = 0, set()
+    for folder, _, files in os.walk(os.path.join(HERE, "board/offhook/rootfs-overlay")):
+        for name in files:
+            with open(os.path.join(folder, name)) as file:
+                text = file.read()
+            if not text.startswith("#!/bin/sh") and not name.endswith(".sh"):
+                continue
+            scripts += 1
+            for word in re.findall(begin, re.sub(r"(^|\s)#.*", "", text, flags=re.M), re.M):
+                called.add(word)
+                if config.get(word.upper()) is False:
+                    wrong(f"{os.path.join(os.path.relpath(folder, HERE), name)}: calls {word}, and busybox is built without it")
+    print(f"{scripts} scripts call {sum(config.get(word.upper(), False) for word in called)} applets")
+
+
 def kernel(tree, board, work):
     """The fragments of a board, merged as Buildroot merges them, into arm64's own configuration."""
     out = os.path.join(work, f"linux-{board}")
@@ -148,6 +172,7 @@ def main():
         version = re.search(r"BR2_VERSION := (\S+)", file.read()).group(1)
     if version != lock()["VERSION"]:
         wrong(f"{tree} is Buildroot {version}, buildroot.lock says {lock()['VERSION']}")
+    applets(tree)
     known, hashes = symbols(tree), hashed(tree)
     with tempfile.TemporaryDirectory(prefix="offhook-buildroot-") as work:
         subprocess.run([os.path.join(HERE, "configs.sh"), os.path.join(work, "configs")], check=True)
