@@ -3,8 +3,9 @@
 
 For each defconfig: it is the one configs.sh makes; every symbol of it exists in the tree; every line of it survives into .config (kconfig
 drops what does not exist or whose dependencies are not met, without a word); every fragment and script it names is there; every download the
-configuration needs has its hash in a .hash file. No script of the image calls an applet that its busybox is built without. With a kernel's sources (any Linux from 6.1 on) at hand: every line of a board's kernel
-fragments survives into its .config as well. Exit code 1 and one line each for what is wrong."""
+configuration needs has its hash in a .hash file; no script of the image calls an applet that its busybox is built without. With a kernel's
+sources (any Linux from 6.1 on) at hand: every line of a board's kernel fragments survives into its .config as well. Exit code 1 and one line
+each for what is wrong."""
 import glob, json, os, re, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))

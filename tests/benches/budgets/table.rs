@@ -81,7 +81,11 @@ impl Row {
                 let best = peers.fold(f64::NEG_INFINITY, f64::max);
                 return (own < best).then(|| format!("{}: {own} against {best}", self.what));
             }
-            "< 15 % more" => return None,
+            "< 15 % more" => {
+                // `1.01 % (+6.7 %)`: what it adds stands behind.
+                let more = ours.as_deref()?.split_once("(+").and_then(|(_, more)| number(more))?;
+                return (more >= 15.0).then(|| format!("{}: {more} % more", self.what));
+            }
             budget => number(budget).unwrap_or(f64::INFINITY),
         };
         (own > limit).then(|| format!("{}: {own} against {limit}", self.what))

@@ -85,8 +85,8 @@ impl Served {
     }
 }
 
-/// The speech arrived. A null sink's clock wobbles: a millisecond to and fro within one piece costs a third of its correlation and is
-/// heard by nobody. Silence and other speech are far below.
+/// The speech arrived. Lower than elsewhere: through null sinks an undisturbed call was seen at 0.80 once, for a reason not looked for
+/// (their timers are not the sound's clock). Other speech reaches 0.37, silence 0.
 fn arrived(result: &Heard) -> bool {
     result.correlation > 0.6 && result.level_db.abs() < 3.0
 }
