@@ -7,8 +7,9 @@
 //! the owner's loop:  poll(poll_fds) ─▶ read(period) ─▶ engine ─▶ write(period) ─▶ poll …
 //! ```
 //!
-//! `read` answers [`Period::NotYet`] when a poll woke for nothing; after [`Period::Ready`] call it again until it does, each time
-//! followed by one `write`, so that a stall is caught up with at once.
+//! `read` answers [`Period::NotYet`] when a poll woke for nothing; after [`Period::Ready`] call it
+//! again until it does, each time followed by one `write`, so that a stall is caught up with at
+//! once.
 
 mod alsa;
 mod layout;
@@ -100,8 +101,8 @@ pub trait AudioDevice: Send {
 
 /// Opens the card asked for.
 ///
-/// `capture` and `playback` are either both simulated (`wav:FILE`, `silence`, `null`) or both ALSA PCM names: two clocks in one
-/// loop would drift apart.
+/// `capture` and `playback` are either both simulated (`wav:FILE`, `silence`, `null`) or both ALSA
+/// PCM names: two clocks in one loop would drift apart.
 pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> {
     let simulated = |name: &str| name.starts_with("wav:") || name == "silence" || name == "null";
     match (simulated(&request.capture), simulated(&request.playback)) {
@@ -123,7 +124,12 @@ fn cards() -> String {
     let text = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
     let names: Vec<String> = text
         .lines()
-        .filter_map(|line| Some(format!("hw:{}", line.split_once('[')?.1.split_once(']')?.0.trim())))
+        .filter_map(|line| {
+            Some(format!(
+                "hw:{}",
+                line.split_once('[')?.1.split_once(']')?.0.trim()
+            ))
+        })
         .collect();
     if names.is_empty() {
         "the kernel knows no sound card".to_owned()

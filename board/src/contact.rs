@@ -1,12 +1,14 @@
-//! One mechanical contact, debounced: edges with timestamps in, settled levels out. Hook, dial and flash key are made of it.
+//! One mechanical contact, debounced: edges with timestamps in, settled levels out. Hook, dial and
+//! flash key are made of it.
 //!
 //! ```text
 //! edge(level, at) ─▶ [ quiet for `settle`? ] ─▶ level re-read ─▶ changed? ─▶ Some(level)
 //! ```
 //!
-//! Edges can get lost (the kernel's queue is 16 deep, a bounce is faster than an interrupt), so the last edge is never believed
-//! alone: when the burst is over the owner reads the line once more and passes the level to [`Debouncer::settle`]. Before that, an
-//! edge that comes after a long enough quiet proves that the level in between was real; so a train read late counts the same.
+//! Edges can get lost (the kernel's queue is 16 deep, a bounce is faster than an interrupt), so the
+//! last edge is never believed alone: when the burst is over the owner reads the line once more and
+//! passes the level to [`Debouncer::settle`]. Before that, an edge that comes after a long enough
+//! quiet proves that the level in between was real; so a train read late counts the same.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,8 @@ pub struct Debouncer {
     due: Option<Instant>,
 }
 
-/// A settled change: the new level, and when the contact took it (the first quiet moment, not the report).
+/// A settled change: the new level, and when the contact took it (the first quiet moment, not the
+/// report).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// The level.
@@ -42,7 +45,8 @@ impl Debouncer {
         }
     }
 
-    /// The line changed to `level` at `at`. Reports the level before, if that had been quiet long enough.
+    /// The line changed to `level` at `at`. Reports the level before, if that had been quiet long
+    /// enough.
     pub fn edge(&mut self, level: bool, at: Instant) -> Option<Change> {
         let before = if self.due.is_some_and(|due| due <= at) {
             self.commit()
@@ -59,14 +63,20 @@ impl Debouncer {
         self.due
     }
 
-    /// The line reads `level` now. Call at [`Debouncer::poll_timeout`]; earlier calls only catch a lost edge.
+    /// The line reads `level` now. Call at [`Debouncer::poll_timeout`]; earlier calls only catch a
+    /// lost edge.
     pub fn settle(&mut self, level: bool, now: Instant) -> Option<Change> {
         if level != self.raw {
             // An edge was lost: the quiet begins now.
             self.raw = level;
             self.due = Some(now + self.settle);
-            // With no time to settle (the kernel has debounced already) there is nothing to wait for.
-            return if self.settle.is_zero() { self.commit() } else { None };
+            // With no time to settle (the kernel has debounced already) there is nothing to wait
+            // for.
+            return if self.settle.is_zero() {
+                self.commit()
+            } else {
+                None
+            };
         }
         if self.due.is_some_and(|due| due <= now) {
             self.commit()

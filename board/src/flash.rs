@@ -27,7 +27,11 @@ impl<L: EdgeLine> Input for FlashKey<L> {
         self.line.fd().into_iter().collect()
     }
 
-    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError> {
+    fn handle_ready(
+        &mut self,
+        now: Instant,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> Result<(), BoardError> {
         let mut known = self.debounce.stable().is_some();
         let mut press = |change: Option<crate::contact::Change>| {
             if let Some(change) = change {
@@ -68,12 +72,22 @@ mod tests {
             line.set(held, t0);
             let mut key = FlashKey::new(line.clone(), ms(10), t0).unwrap();
             let mut seen = Vec::new();
-            for (t, level) in [(50, false), (100, true), (102, false), (104, true), (300, false), (500, true)] {
-                key.handle_ready(t0 + ms(t - 1), &mut |event| seen.push(event)).unwrap();
+            for (t, level) in [
+                (50, false),
+                (100, true),
+                (102, false),
+                (104, true),
+                (300, false),
+                (500, true),
+            ] {
+                key.handle_ready(t0 + ms(t - 1), &mut |event| seen.push(event))
+                    .unwrap();
                 line.set(level, t0 + ms(t));
-                key.handle_ready(t0 + ms(t), &mut |event| seen.push(event)).unwrap();
+                key.handle_ready(t0 + ms(t), &mut |event| seen.push(event))
+                    .unwrap();
             }
-            key.handle_ready(t0 + ms(510), &mut |event| seen.push(event)).unwrap();
+            key.handle_ready(t0 + ms(510), &mut |event| seen.push(event))
+                .unwrap();
             assert_eq!(seen, [BoardEvent::FlashKey; 2], "held at start: {held}");
         }
     }

@@ -74,7 +74,9 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
         mend,
     };
     let (path, opened) = find_chip(chip).map_err(|(problem, mend)| wrong(problem, mend))?;
-    let info = opened.info().map_err(|e| wrong(e.to_string(), "is it a GPIO chip?".to_owned()))?;
+    let info = opened
+        .info()
+        .map_err(|e| wrong(e.to_string(), "is it a GPIO chip?".to_owned()))?;
     let found = match line {
         LineName::Number(number) if *number < info.num_lines => opened.line_info(*number).ok(),
         LineName::Number(_) => None,
@@ -82,7 +84,10 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
     };
     let Some(found) = found else {
         let mend = match line {
-            LineName::Number(_) => format!("the chip has lines 0 to {}", info.num_lines.saturating_sub(1)),
+            LineName::Number(_) => format!(
+                "the chip has lines 0 to {}",
+                info.num_lines.saturating_sub(1)
+            ),
             LineName::Name(_) => "`gpioinfo` lists the names of all lines".to_owned(),
         };
         return Err(wrong("does not exist".to_owned(), mend));
@@ -109,12 +114,17 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
 fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
     let paths = gpiocdev::chip::chips().unwrap_or_default();
     if paths.is_empty() {
-        let mend = "this machine has no /dev/gpiochip*: use `--board sim`, or a kernel with GPIO".to_owned();
+        let mend = "this machine has no /dev/gpiochip*: use `--board sim`, or a kernel with GPIO"
+            .to_owned();
         return Err(("there are no GPIO chips".to_owned(), mend));
     }
     let mut here = Vec::new();
     for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let by_path = path.as_os_str() == wanted || name == wanted;
         match Chip::from_path(&path).and_then(|chip| Ok((chip.info()?, chip))) {
             Ok((info, chip)) if by_path || info.label == wanted => return Ok((path, chip)),
@@ -159,9 +169,14 @@ pub struct EdgeInput {
 }
 
 impl EdgeInput {
-    /// Takes the line. `active_low`: active while the line is at ground. `debounce` is asked of the kernel; see
-    /// [`EdgeInput::is_debounced`].
-    pub fn open(line: &FoundLine, active_low: bool, bias: Option<Bias>, debounce: Duration) -> Result<Self, BoardError> {
+    /// Takes the line. `active_low`: active while the line is at ground. `debounce` is asked of the
+    /// kernel; see [`EdgeInput::is_debounced`].
+    pub fn open(
+        line: &FoundLine,
+        active_low: bool,
+        bias: Option<Bias>,
+        debounce: Duration,
+    ) -> Result<Self, BoardError> {
         let request = |debounce: Duration| {
             let mut builder = Request::builder();
             builder
@@ -190,10 +205,14 @@ impl EdgeInput {
         let (request, kernel_debounce) = match request(debounce) {
             Ok(done) => (done, !debounce.is_zero()),
             // An old kernel may refuse the debouncing alone: then it is ours to do.
-            Err(_) if !debounce.is_zero() => (request(Duration::ZERO).map_err(|e| line.refused(&e))?, false),
+            Err(_) if !debounce.is_zero() => (
+                request(Duration::ZERO).map_err(|e| line.refused(&e))?,
+                false,
+            ),
             Err(e) => return Err(line.refused(&e)),
         };
-        let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+        let monotonic =
+            clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
         let anchor = (Instant::now(), monotonic);
         Ok(Self {
             request,
@@ -276,18 +295,24 @@ pub fn output(line: &FoundLine, drive: Drive, high: bool) -> Result<CdevPin, Boa
 
 /// Takes a line as an embedded-hal input.
 pub fn input(line: &FoundLine, bias: Option<Bias>) -> Result<CdevPin, BoardError> {
-    // gpio-cdev does not name the bias flags of <linux/gpio.h>: GPIOHANDLE_REQUEST_BIAS_{PULL_UP,PULL_DOWN,DISABLE}.
+    // gpio-cdev does not name the bias flags of <linux/gpio.h>:
+    // GPIOHANDLE_REQUEST_BIAS_{PULL_UP,PULL_DOWN,DISABLE}.
     let bias = match bias {
         Some(Bias::PullUp) => 1 << 5,
         Some(Bias::PullDown) => 1 << 6,
         Some(Bias::Off) => 1 << 7,
         None => 0,
     };
-    pin(line, LineRequestFlags::INPUT | LineRequestFlags::from_bits_retain(bias), 0)
+    pin(
+        line,
+        LineRequestFlags::INPUT | LineRequestFlags::from_bits_retain(bias),
+        0,
+    )
 }
 
 fn pin(line: &FoundLine, flags: LineRequestFlags, value: u8) -> Result<CdevPin, BoardError> {
-    let mut chip = linux_embedded_hal::gpio_cdev::Chip::new(&line.chip).map_err(|e| line.refused(&e))?;
+    let mut chip =
+        linux_embedded_hal::gpio_cdev::Chip::new(&line.chip).map_err(|e| line.refused(&e))?;
     let handle = chip
         .get_line(line.offset)
         .and_then(|l| l.request(flags, value, CONSUMER))
@@ -326,13 +351,17 @@ pub struct BellLines {
 }
 
 impl BellLines {
-    /// Takes the lines, low. From now on a panic anywhere in the process makes them low before anything else happens.
+    /// Takes the lines, low. From now on a panic anywhere in the process makes them low before
+    /// anything else happens.
     pub fn open(a: &FoundLine, b: Option<&FoundLine>) -> Result<Self, BoardError> {
         if let Some(b) = b.filter(|b| b.chip != a.chip) {
             return Err(b.refused(&"both lines of a bell must be on one chip, to be set together"));
         }
         let mut builder = Request::builder();
-        let offsets: Vec<Offset> = std::iter::once(a).chain(b).map(|line| line.offset).collect();
+        let offsets: Vec<Offset> = std::iter::once(a)
+            .chain(b)
+            .map(|line| line.offset)
+            .collect();
         builder
             .on_chip(&a.chip)
             .with_consumer(CONSUMER)
@@ -361,7 +390,9 @@ impl BellLines {
 
 fn make_all_low() {
     // `try_lock`: the panic may have come from within.
-    let Ok(guarded) = GUARDED.try_lock() else { return };
+    let Ok(guarded) = GUARDED.try_lock() else {
+        return;
+    };
     for request in guarded.iter().filter_map(Weak::upgrade) {
         let mut values = Values::default();
         for &offset in request.config().lines() {
@@ -379,9 +410,11 @@ impl RingerLines for BellLines {
         if let Some(offset) = self.b {
             values.set(offset, b.into());
         }
-        self.request.set_values(&values).map_err(|e| BoardError::Gone {
-            device: self.device.clone(),
-            problem: e.to_string(),
-        })
+        self.request
+            .set_values(&values)
+            .map_err(|e| BoardError::Gone {
+                device: self.device.clone(),
+                problem: e.to_string(),
+            })
     }
 }

@@ -30,7 +30,8 @@ pub struct HookDecoder {
 }
 
 impl HookDecoder {
-    /// `closed`: the contact's level now. The first event comes one quiet `settle` later, whatever the level.
+    /// `closed`: the contact's level now. The first event comes one quiet `settle` later, whatever
+    /// the level.
     pub fn new(contact: Contact, settle: Duration, closed: bool, now: Instant) -> Self {
         Self {
             contact,
@@ -40,12 +41,16 @@ impl HookDecoder {
 
     /// The contact closed or opened at `at`.
     pub fn edge(&mut self, closed: bool, at: Instant) -> Option<BoardEvent> {
-        self.debounce.edge(closed, at).map(|change| self.event(change.level))
+        self.debounce
+            .edge(closed, at)
+            .map(|change| self.event(change.level))
     }
 
     /// The contact reads `closed` now.
     pub fn settle(&mut self, closed: bool, now: Instant) -> Option<BoardEvent> {
-        self.debounce.settle(closed, now).map(|change| self.event(change.level))
+        self.debounce
+            .settle(closed, now)
+            .map(|change| self.event(change.level))
     }
 
     /// When to read the contact and call [`HookDecoder::settle`].
@@ -69,7 +74,12 @@ pub struct HookSwitch<L> {
 
 impl<L: EdgeLine> HookSwitch<L> {
     /// Reads the line; its level is reported after the first quiet `settle`.
-    pub fn new(mut line: L, contact: Contact, settle: Duration, now: Instant) -> Result<Self, BoardError> {
+    pub fn new(
+        mut line: L,
+        contact: Contact,
+        settle: Duration,
+        now: Instant,
+    ) -> Result<Self, BoardError> {
         let closed = line.level()?;
         Ok(Self {
             line,
@@ -83,11 +93,18 @@ impl<L: EdgeLine> Input for HookSwitch<L> {
         self.line.fd().into_iter().collect()
     }
 
-    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError> {
+    fn handle_ready(
+        &mut self,
+        now: Instant,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> Result<(), BoardError> {
         let mut moved = false;
         while let Some(edge) = self.line.next_edge()? {
             moved = true;
-            self.decoder.edge(edge.level, edge.at).into_iter().for_each(&mut *out);
+            self.decoder
+                .edge(edge.level, edge.at)
+                .into_iter()
+                .for_each(&mut *out);
         }
         if moved || self.decoder.poll_timeout().is_some_and(|due| due <= now) {
             let closed = self.line.level()?;
@@ -112,8 +129,14 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// Plays a trace of (ms, closed) edges; the line is re-read at each due time. Edges in `lost` change the line but are not told.
-    fn run(contact: Contact, closed_at_start: bool, trace: &[(u64, bool)], lost: &[usize]) -> Vec<(u64, bool)> {
+    /// Plays a trace of (ms, closed) edges; the line is re-read at each due time. Edges in `lost`
+    /// change the line but are not told.
+    fn run(
+        contact: Contact,
+        closed_at_start: bool,
+        trace: &[(u64, bool)],
+        lost: &[usize],
+    ) -> Vec<(u64, bool)> {
         let t0 = Instant::now();
         let mut hook = HookDecoder::new(contact, SETTLE, closed_at_start, t0);
         let mut seen = Vec::new();
@@ -143,9 +166,17 @@ mod tests {
     #[test]
     fn says_where_it_stands_at_start() {
         assert_eq!(run(Contact::NormallyOpen, false, &[], &[]), [(20, false)]);
-        assert_eq!(run(Contact::NormallyOpen, true, &[], &[]), [(20, true)], "booted off hook");
+        assert_eq!(
+            run(Contact::NormallyOpen, true, &[], &[]),
+            [(20, true)],
+            "booted off hook"
+        );
         assert_eq!(run(Contact::NormallyClosed, true, &[], &[]), [(20, false)]);
-        assert_eq!(run(Contact::NormallyClosed, false, &[], &[]), [(20, true)], "booted off hook");
+        assert_eq!(
+            run(Contact::NormallyClosed, false, &[], &[]),
+            [(20, true)],
+            "booted off hook"
+        );
     }
 
     #[test]
@@ -168,14 +199,25 @@ mod tests {
 
     #[test]
     fn a_knock_shorter_than_the_debounce_is_nothing() {
-        assert_eq!(run(Contact::NormallyOpen, false, &[(100, true), (112, false)], &[]), [(20, false)]);
+        assert_eq!(
+            run(
+                Contact::NormallyOpen,
+                false,
+                &[(100, true), (112, false)],
+                &[]
+            ),
+            [(20, false)]
+        );
     }
 
     #[test]
     fn the_level_wins_over_the_edges() {
         // The last edge of the burst is lost: the line is closed though the last word was "open".
         let lift = [(100, true), (103, false), (104, true)];
-        assert_eq!(run(Contact::NormallyOpen, false, &lift, &[2]), [(20, false), (143, true)]);
+        assert_eq!(
+            run(Contact::NormallyOpen, false, &lift, &[2]),
+            [(20, false), (143, true)]
+        );
     }
 
     #[test]
@@ -186,7 +228,8 @@ mod tests {
     }
 
     proptest! {
-        /// However it bounces, and whatever edges get lost: once quiet, the last thing said is the truth, and no two words in a row are the same.
+        /// However it bounces, and whatever edges get lost: once quiet, the last thing said is the
+        /// truth, and no two words in a row are the same.
         #[test]
         fn ends_on_the_truth(
             closed in any::<bool>(),
@@ -201,7 +244,8 @@ mod tests {
                 level = !level;
                 trace.push((t, level));
             }
-            // An edge lost at the very end with none after it cannot be seen by anybody: the last two are always told.
+            // An edge lost at the very end with none after it cannot be seen by anybody: the last
+            // two are always told.
             let lost: Vec<_> = lost.into_iter().filter(|&i| i + 2 < trace.len()).collect();
             let seen = run(contact, closed, &trace, &lost);
             prop_assert_eq!(seen.last().map(|s| s.1), Some(level != normally_closed));

@@ -5,8 +5,9 @@
 //!        ▲ looked for again every two seconds while one is missing: it may be plugged in late, and pulled out at any time
 //! ```
 //!
-//! The devices stand behind one epoll descriptor of this module's own, so that the owner's set of descriptors never changes.
-//! A device pulled out with keys down lets them go, and puts the handset down if it told where that is.
+//! The devices stand behind one epoll descriptor of this module's own, so that the owner's set of
+//! descriptors never changes. A device pulled out with keys down lets them go, and puts the handset
+//! down if it told where that is.
 
 use crate::{BoardError, BoardEvent, Input};
 use evdev::{Device, EventSummary, KeyCode};
@@ -38,7 +39,8 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// As `hardware.toml` writes it: a key's character, `F` for flash, or `hook`, `lift`, `hang-up`, `none`.
+    /// As `hardware.toml` writes it: a key's character, `F` for flash, or `hook`, `lift`,
+    /// `hang-up`, `none`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
@@ -54,7 +56,8 @@ impl Meaning {
         }
     }
 
-    /// What a key means where nobody said otherwise. Keyboards have no `#`: Enter and `/` of a number pad stand in.
+    /// What a key means where nobody said otherwise. Keyboards have no `#`: Enter and `/` of a
+    /// number pad stand in.
     pub fn standard(code: KeyCode) -> Self {
         const DIGITS: [[KeyCode; 3]; 10] = [
             [KeyCode::KEY_0, KeyCode::KEY_KP0, KeyCode::KEY_NUMERIC_0],
@@ -68,12 +71,18 @@ impl Meaning {
             [KeyCode::KEY_8, KeyCode::KEY_KP8, KeyCode::KEY_NUMERIC_8],
             [KeyCode::KEY_9, KeyCode::KEY_KP9, KeyCode::KEY_NUMERIC_9],
         ];
-        if let Some(digit) = ('0'..='9').zip(DIGITS).find(|(_, codes)| codes.contains(&code)) {
+        if let Some(digit) = ('0'..='9')
+            .zip(DIGITS)
+            .find(|(_, codes)| codes.contains(&code))
+        {
             return Self::Key(digit.0);
         }
         match code {
             KeyCode::KEY_KPASTERISK | KeyCode::KEY_NUMERIC_STAR => Self::Key('*'),
-            KeyCode::KEY_KPENTER | KeyCode::KEY_ENTER | KeyCode::KEY_KPSLASH | KeyCode::KEY_NUMERIC_POUND => Self::Key('#'),
+            KeyCode::KEY_KPENTER
+            | KeyCode::KEY_ENTER
+            | KeyCode::KEY_KPSLASH
+            | KeyCode::KEY_NUMERIC_POUND => Self::Key('#'),
             KeyCode::KEY_NUMERIC_A => Self::Key('A'),
             KeyCode::KEY_NUMERIC_B => Self::Key('B'),
             KeyCode::KEY_NUMERIC_C => Self::Key('C'),
@@ -103,9 +112,14 @@ impl KeyDecoder {
         }
     }
 
-    /// A key of the device: `value` is 1 down, 0 up, 2 the keyboard's own repetition, which a telephone has not.
+    /// A key of the device: `value` is 1 down, 0 up, 2 the keyboard's own repetition, which a
+    /// telephone has not.
     pub fn key(&mut self, code: KeyCode, value: i32, out: &mut dyn FnMut(BoardEvent)) {
-        let said = self.map.iter().find(|(key, _)| *key == code).map(|(_, meaning)| *meaning);
+        let said = self
+            .map
+            .iter()
+            .find(|(key, _)| *key == code)
+            .map(|(_, meaning)| *meaning);
         match (said.unwrap_or_else(|| Meaning::standard(code)), value) {
             // A key that came up is known by its code, whatever else has its name.
             (Meaning::Key(_), 0) => {
@@ -123,7 +137,15 @@ impl KeyDecoder {
             (Meaning::Hook, 0 | 1) => self.lift(value == 1, out),
             (Meaning::Lift, 1) => self.lift(true, out),
             (Meaning::HangUp, 1) => self.lift(false, out),
-            (Meaning::Key(_) | Meaning::Flash | Meaning::Hook | Meaning::Lift | Meaning::HangUp | Meaning::Nothing, _) => {}
+            (
+                Meaning::Key(_)
+                | Meaning::Flash
+                | Meaning::Hook
+                | Meaning::Lift
+                | Meaning::HangUp
+                | Meaning::Nothing,
+                _,
+            ) => {}
         }
     }
 
@@ -166,14 +188,22 @@ pub struct InputDevices {
 }
 
 impl InputDevices {
-    /// `wanted`: names as `/proc/bus/input/devices` has them, or paths. `folder` is `/dev/input`. With `grab` nobody else, a console
-    /// say, gets the keys. A device that is not there is a fault told once, and is waited for.
-    pub fn open(folder: &Path, wanted: Vec<String>, grab: bool, map: Vec<(KeyCode, Meaning)>, now: Instant) -> Result<Self, BoardError> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| BoardError::Device {
-            device: "[input]".to_owned(),
-            problem: format!("no epoll: {e}"),
-            mend: "raise the limit on open files".to_owned(),
-        })?;
+    /// `wanted`: names as `/proc/bus/input/devices` has them, or paths. `folder` is `/dev/input`.
+    /// With `grab` nobody else, a console say, gets the keys. A device that is not there is a fault
+    /// told once, and is waited for.
+    pub fn open(
+        folder: &Path,
+        wanted: Vec<String>,
+        grab: bool,
+        map: Vec<(KeyCode, Meaning)>,
+        now: Instant,
+    ) -> Result<Self, BoardError> {
+        let epoll =
+            Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| BoardError::Device {
+                device: "[input]".to_owned(),
+                problem: format!("no epoll: {e}"),
+                mend: "raise the limit on open files".to_owned(),
+            })?;
         Ok(Self {
             folder: folder.to_owned(),
             told: vec![false; wanted.len()],
@@ -189,7 +219,10 @@ impl InputDevices {
 
     /// The event devices of the folder that are not in use here, with their names.
     fn here(&self) -> Vec<(PathBuf, Device)> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut paths: Vec<PathBuf> = entries
             .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"event"))
             .map(|entry| entry.path())
@@ -203,9 +236,13 @@ impl InputDevices {
 
     fn look(&mut self, out: &mut dyn FnMut(BoardEvent)) {
         let mut here = self.here();
-        let known = here
-            .iter()
-            .map(|(path, device)| format!("{} \"{}\"", path.display(), device.name().unwrap_or_default()));
+        let known = here.iter().map(|(path, device)| {
+            format!(
+                "{} \"{}\"",
+                path.display(),
+                device.name().unwrap_or_default()
+            )
+        });
         let known = known.collect::<Vec<_>>().join(", ");
         for wanted in 0..self.wanted.len() {
             if self.plugged.iter().any(|plugged| plugged.wanted == wanted) {
@@ -215,7 +252,9 @@ impl InputDevices {
             let found = if name.starts_with('/') {
                 Device::open(name).ok()
             } else {
-                let at = here.iter().position(|(_, device)| device.name() == Some(name));
+                let at = here
+                    .iter()
+                    .position(|(_, device)| device.name() == Some(name));
                 at.map(|at| here.swap_remove(at).1)
             };
             let problem = match found.map(|device| self.plug(wanted, device, out)) {
@@ -228,7 +267,10 @@ impl InputDevices {
             };
             if !std::mem::replace(&mut self.told[wanted], true) {
                 let mend = if known.is_empty() {
-                    format!("there is no input device in {}; it is waited for", self.folder.display())
+                    format!(
+                        "there is no input device in {}; it is waited for",
+                        self.folder.display()
+                    )
                 } else {
                     format!("there are {known}; it is waited for")
                 };
@@ -241,12 +283,18 @@ impl InputDevices {
         }
     }
 
-    fn plug(&mut self, wanted: usize, mut device: Device, out: &mut dyn FnMut(BoardEvent)) -> std::io::Result<()> {
+    fn plug(
+        &mut self,
+        wanted: usize,
+        mut device: Device,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> std::io::Result<()> {
         device.set_nonblocking(true)?;
         if self.grab {
             device.grab()?;
         }
-        self.epoll.add(&device, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        self.epoll
+            .add(&device, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         let mut decoder = KeyDecoder::new(self.map.clone());
         // A handset may hang beside its hook already. Keys held since before are no presses.
         let held = device.get_key_state()?;
@@ -255,7 +303,11 @@ impl InputDevices {
                 decoder.key(*code, 1, out);
             }
         }
-        self.plugged.push(Plugged { wanted, device, decoder });
+        self.plugged.push(Plugged {
+            wanted,
+            device,
+            decoder,
+        });
         Ok(())
     }
 }
@@ -283,7 +335,11 @@ impl Input for InputDevices {
         vec![self.epoll.0.as_fd()]
     }
 
-    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError> {
+    fn handle_ready(
+        &mut self,
+        now: Instant,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> Result<(), BoardError> {
         if self.look_at.is_some_and(|at| at <= now) {
             self.look(out);
         }
@@ -338,7 +394,10 @@ mod tests {
     fn number_pad_top_row_and_telephone_keys_dial_alike() {
         use BoardEvent::{KeyDown, KeyUp};
         for five in [KeyCode::KEY_5, KeyCode::KEY_KP5, KeyCode::KEY_NUMERIC_5] {
-            assert_eq!(story(&[], &[(five, 1), (five, 2), (five, 0)], false), [KeyDown('5'), KeyUp('5')]);
+            assert_eq!(
+                story(&[], &[(five, 1), (five, 2), (five, 0)], false),
+                [KeyDown('5'), KeyUp('5')]
+            );
         }
         let pads = [
             (KeyCode::KEY_KP0, '0'),
@@ -351,7 +410,10 @@ mod tests {
         for (code, name) in pads {
             assert_eq!(story(&[], &[(code, 1)], false), [KeyDown(name)], "{code:?}");
         }
-        assert_eq!(story(&[], &[(KeyCode::KEY_Q, 1), (KeyCode::KEY_Q, 0)], false), []);
+        assert_eq!(
+            story(&[], &[(KeyCode::KEY_Q, 1), (KeyCode::KEY_Q, 0)], false),
+            []
+        );
     }
 
     #[test]
@@ -368,7 +430,11 @@ mod tests {
             (KeyCode::KEY_KPDOT, 0),
             (KeyCode::KEY_PHONE, 0),
         ];
-        let want = [BoardEvent::Hook(true), BoardEvent::FlashKey, BoardEvent::Hook(false)];
+        let want = [
+            BoardEvent::Hook(true),
+            BoardEvent::FlashKey,
+            BoardEvent::Hook(false),
+        ];
         assert_eq!(story(&map, &keys, false), want);
     }
 
@@ -381,14 +447,20 @@ mod tests {
             (KeyCode::KEY_PICKUP_PHONE, 1),
             (KeyCode::KEY_HANGUP_PHONE, 1),
         ];
-        assert_eq!(story(&[], &keys, false), [BoardEvent::Hook(true), BoardEvent::Hook(false)]);
+        assert_eq!(
+            story(&[], &keys, false),
+            [BoardEvent::Hook(true), BoardEvent::Hook(false)]
+        );
     }
 
     #[test]
     fn a_device_pulled_out_lets_go_of_everything() {
         let map = [(KeyCode::KEY_PHONE, Meaning::Hook)];
         let keys = [(KeyCode::KEY_PHONE, 1), (KeyCode::KEY_KP7, 1)];
-        assert_eq!(story(&map, &keys, true)[2..], [BoardEvent::KeyUp('7'), BoardEvent::Hook(false)]);
+        assert_eq!(
+            story(&map, &keys, true)[2..],
+            [BoardEvent::KeyUp('7'), BoardEvent::Hook(false)]
+        );
     }
 
     #[test]
@@ -398,10 +470,19 @@ mod tests {
         // No device at all, but a file that has the name of one: it is passed over.
         std::fs::write(folder.join("event0"), "not a device").unwrap();
         let now = Instant::now();
-        let mut devices = InputDevices::open(&folder, vec!["USB Keypad".to_owned()], true, Vec::new(), now).unwrap();
+        let mut devices = InputDevices::open(
+            &folder,
+            vec!["USB Keypad".to_owned()],
+            true,
+            Vec::new(),
+            now,
+        )
+        .unwrap();
         let mut told = Vec::new();
         for turn in 0..5 {
-            devices.handle_ready(now + LOOK * turn, &mut |event| panic!("{event:?}")).unwrap();
+            devices
+                .handle_ready(now + LOOK * turn, &mut |event| panic!("{event:?}"))
+                .unwrap();
             told.extend(std::iter::from_fn(|| devices.poll_fault()));
             assert_eq!(devices.poll_timeout(), Some(now + LOOK * (turn + 1)));
         }
@@ -409,13 +490,16 @@ mod tests {
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].starts_with("[input] device \"USB Keypad\": not there (yet); there is no input device in "),
+            told[0].starts_with(
+                "[input] device \"USB Keypad\": not there (yet); there is no input device in "
+            ),
             "{told:?}"
         );
     }
 
     proptest! {
-        /// Whatever a device sends: downs and ups of a key alternate, and nothing stays down when it is gone.
+        /// Whatever a device sends: downs and ups of a key alternate, and nothing stays down when
+        /// it is gone.
         #[test]
         fn downs_and_ups_alternate(keys in prop::collection::vec((prop::sample::select(vec![2u16, 3, 79, 80, 96, 98, 169, 0x1bd, 0x1be]), 0..3i32), 0..60)) {
             let map = [(KeyCode::KEY_PHONE, Meaning::Hook)];

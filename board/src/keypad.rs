@@ -6,9 +6,10 @@
 //!            nothing down for a while ─▶ idle
 //! ```
 //!
-//! A step lasts 1 ms or more and is a timer, not a wait: the wires have that long to settle. Rows are open drain: with two keys of a
-//! column down, two rows are joined, and a row driven high would fight one driven low. Without diodes three keys on the corners of a
-//! rectangle close the fourth; which are real cannot be known, so while a rectangle stands no key goes down, only up.
+//! A step lasts 1 ms or more and is a timer, not a wait: the wires have that long to settle. Rows
+//! are open drain: with two keys of a column down, two rows are joined, and a row driven high would
+//! fight one driven low. Without diodes three keys on the corners of a rectangle close the fourth;
+//! which are real cannot be known, so while a rectangle stands no key goes down, only up.
 
 use crate::{BoardError, BoardEvent, Input};
 use embedded_hal::digital::{InputPin, OutputPin};
@@ -40,7 +41,8 @@ impl KeySet {
 pub struct Legend(pub [[char; MOST]; MOST]);
 
 impl Legend {
-    /// The key of a telephone: `0`–`9`, `*`, `#`, `A`–`D`, or `F` for flash, or `.` where there is no key.
+    /// The key of a telephone: `0`–`9`, `*`, `#`, `A`–`D`, or `F` for flash, or `.` where there is
+    /// no key.
     pub fn is_key(key: char) -> bool {
         matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | 'F' | '.')
     }
@@ -84,7 +86,8 @@ impl KeypadDecoder {
                 self.since[key] = Some(now);
                 continue;
             }
-            let settled = self.since[key].is_none_or(|since| now.saturating_duration_since(since) >= self.settle);
+            let settled = self.since[key]
+                .is_none_or(|since| now.saturating_duration_since(since) >= self.settle);
             if is_closed == is_down || !settled {
                 continue;
             }
@@ -125,8 +128,15 @@ pub struct Keypad<R, C> {
 }
 
 impl<R: OutputPin, C: InputPin> Keypad<R, C> {
-    /// Takes the pins (at most 4 of each) and starts idle: all rows low. `step` is the time one row is driven before it is read.
-    pub fn new(rows: Vec<R>, columns: Vec<C>, decoder: KeypadDecoder, step: Duration, now: Instant) -> Result<Self, BoardError> {
+    /// Takes the pins (at most 4 of each) and starts idle: all rows low. `step` is the time one row
+    /// is driven before it is read.
+    pub fn new(
+        rows: Vec<R>,
+        columns: Vec<C>,
+        decoder: KeypadDecoder,
+        step: Duration,
+        now: Instant,
+    ) -> Result<Self, BoardError> {
         let mut keypad = Self {
             rows,
             columns,
@@ -144,12 +154,14 @@ impl<R: OutputPin, C: InputPin> Keypad<R, C> {
         // First let go, then drive: never two rows of a scan at once.
         for (row, pin) in self.rows.iter_mut().enumerate() {
             if one.is_some_and(|one| one != row) {
-                pin.set_high().map_err(|e| BoardError::pin("keypad row", row, &e))?;
+                pin.set_high()
+                    .map_err(|e| BoardError::pin("keypad row", row, &e))?;
             }
         }
         for (row, pin) in self.rows.iter_mut().enumerate() {
             if one.is_none_or(|one| one == row) {
-                pin.set_low().map_err(|e| BoardError::pin("keypad row", row, &e))?;
+                pin.set_low()
+                    .map_err(|e| BoardError::pin("keypad row", row, &e))?;
             }
         }
         Ok(())
@@ -158,7 +170,10 @@ impl<R: OutputPin, C: InputPin> Keypad<R, C> {
     fn columns(&mut self) -> Result<u16, BoardError> {
         let mut set = 0;
         for (column, pin) in self.columns.iter_mut().enumerate() {
-            if pin.is_low().map_err(|e| BoardError::pin("keypad column", column, &e))? {
+            if pin
+                .is_low()
+                .map_err(|e| BoardError::pin("keypad column", column, &e))?
+            {
                 set |= 1 << column;
             }
         }
@@ -171,7 +186,11 @@ impl<R: OutputPin, C: InputPin> Input for Keypad<R, C> {
         Vec::new()
     }
 
-    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError> {
+    fn handle_ready(
+        &mut self,
+        now: Instant,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> Result<(), BoardError> {
         if now < self.due {
             return Ok(());
         }
@@ -261,7 +280,9 @@ mod tests {
             while let Some(due) = self.keypad.poll_timeout().filter(|&due| due <= end) {
                 self.now = due;
                 let seen = &mut self.seen;
-                self.keypad.handle_ready(due, &mut |event| seen.push(event)).unwrap();
+                self.keypad
+                    .handle_ready(due, &mut |event| seen.push(event))
+                    .unwrap();
                 assert!(
                     self.matrix.driven() <= 1 || self.matrix.driven() == self.matrix.rows(),
                     "two rows driven in one scan"
@@ -345,7 +366,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is pressed and let go: only keys really closed go down, each down has its up, and nothing stays down.
+        /// Whatever is pressed and let go: only keys really closed go down, each down has its up,
+        /// and nothing stays down.
         #[test]
         fn no_ghost_no_stuck_key(moves in prop::collection::vec((0usize..16, any::<bool>(), 0u64..50), 0..60)) {
             let mut bench = Bench::new(4, 4);

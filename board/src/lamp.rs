@@ -20,7 +20,8 @@ pub enum LampPattern {
     Slow,
     /// 100 ms lit, 100 ms dark.
     Fast,
-    /// This many flashes of 200 ms, a second of dark between the groups: an error to be counted. 0 is dark.
+    /// This many flashes of 200 ms, a second of dark between the groups: an error to be counted. 0
+    /// is dark.
     Code(u8),
 }
 
@@ -34,7 +35,10 @@ pub struct LampSequencer {
 impl LampSequencer {
     /// Begins the pattern at `now`.
     pub fn new(pattern: LampPattern, now: Instant) -> Self {
-        Self { pattern, since: now }
+        Self {
+            pattern,
+            since: now,
+        }
     }
 
     /// Lit or dark at `now`, and when that changes (`None`: never).
@@ -44,7 +48,10 @@ impl LampSequencer {
             let half = Duration::from_millis(half_ms);
             let nth = run.as_nanos() / half.as_nanos();
             let within = Duration::from_nanos((run.as_nanos() % half.as_nanos()) as u64);
-            (nth.is_multiple_of(2), Some(now + half.saturating_sub(within)))
+            (
+                nth.is_multiple_of(2),
+                Some(now + half.saturating_sub(within)),
+            )
         };
         match self.pattern {
             LampPattern::Off | LampPattern::Code(0) => (false, None),
@@ -104,7 +111,11 @@ impl<P: OutputPin> Lamp<P> {
         let (lit, next) = self.sequencer.at(now);
         self.next = next;
         if lit != self.lit {
-            let set = if lit { self.pin.set_high() } else { self.pin.set_low() };
+            let set = if lit {
+                self.pin.set_high()
+            } else {
+                self.pin.set_low()
+            };
             set.map_err(|e| BoardError::pin("lamp", 0, &e))?;
             self.lit = lit;
         }
@@ -129,9 +140,15 @@ mod tests {
         let mut lamp = Lamp::new(pin.clone(), t0).unwrap();
         lamp.show(pattern, t0).unwrap();
         let mut seen = vec![(0, pin.is_high())];
-        while let Some(next) = lamp.poll_timeout().filter(|&next| next < t0 + Duration::from_secs(2)) {
+        while let Some(next) = lamp
+            .poll_timeout()
+            .filter(|&next| next < t0 + Duration::from_secs(2))
+        {
             lamp.handle_timeout(next).unwrap();
-            assert!(lamp.poll_timeout().is_none_or(|after| after > next), "stuck");
+            assert!(
+                lamp.poll_timeout().is_none_or(|after| after > next),
+                "stuck"
+            );
             if pin.is_high() != seen[seen.len() - 1].1 {
                 seen.push(((next - t0).as_millis(), pin.is_high()));
             }
@@ -143,12 +160,25 @@ mod tests {
     fn each_pattern_is_told_from_the_others() {
         assert_eq!(changes(LampPattern::Off), [(0, false)]);
         assert_eq!(changes(LampPattern::On), [(0, true)]);
-        assert_eq!(changes(LampPattern::Slow), [(0, true), (500, false), (1000, true), (1500, false)]);
+        assert_eq!(
+            changes(LampPattern::Slow),
+            [(0, true), (500, false), (1000, true), (1500, false)]
+        );
         let fast = changes(LampPattern::Fast);
-        assert_eq!((fast.len(), fast[1], fast[19]), (20, (100, false), (1900, false)));
+        assert_eq!(
+            (fast.len(), fast[1], fast[19]),
+            (20, (100, false), (1900, false))
+        );
         assert_eq!(
             changes(LampPattern::Code(2)),
-            [(0, true), (200, false), (400, true), (600, false), (1600, true), (1800, false)]
+            [
+                (0, true),
+                (200, false),
+                (400, true),
+                (600, false),
+                (1600, true),
+                (1800, false)
+            ]
         );
         assert_eq!(changes(LampPattern::Code(0)), [(0, false)]);
     }
@@ -159,7 +189,8 @@ mod tests {
         let pin = SimulatedPin::default();
         let mut lamp = Lamp::new(pin.clone(), t0).unwrap();
         lamp.show(LampPattern::Slow, t0).unwrap();
-        lamp.show(LampPattern::Slow, t0 + Duration::from_millis(600)).unwrap();
+        lamp.show(LampPattern::Slow, t0 + Duration::from_millis(600))
+            .unwrap();
         assert!(!pin.is_high());
     }
 }

@@ -1,4 +1,5 @@
-//! The hardware: each device a pure decoder or sequencer, a Linux backend and a simulated one. Knows nothing of SIP or calls.
+//! The hardware: each device a pure decoder or sequencer, a Linux backend and a simulated one.
+//! Knows nothing of SIP or calls.
 //!
 //! ```text
 //! GPIO edges, key levels, timestamps ─▶ pure decoders (hook, keypad, rotary) ─▶ BoardEvent
@@ -7,9 +8,11 @@
 //! hardware.toml ─▶ Profile ─▶ Board: all of it behind one pollable descriptor
 //! ```
 //!
-//! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and the flash key over an [`EdgeLine`],
-//! [`keypad::Keypad`] and [`lamp::Lamp`] over embedded-hal pins, [`input_device::InputDevices`] over evdev, [`ringer::Ringer`] over [`ringer::RingerLines`]. [`gpio`] makes
-//! those of Linux lines, [`pins`] of nothing. Most owners need only [`Profile::load`], [`Board::open`] and [`audio::open`].
+//! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and the flash key
+//! over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::Lamp`] over embedded-hal pins,
+//! [`input_device::InputDevices`] over evdev, [`ringer::Ringer`] over [`ringer::RingerLines`].
+//! [`gpio`] makes those of Linux lines, [`pins`] of nothing. Most owners need only
+//! [`Profile::load`], [`Board::open`] and [`audio::open`].
 
 pub mod audio;
 pub mod contact;
@@ -70,8 +73,13 @@ pub trait EdgeLine {
 pub trait Input {
     /// Descriptors that become readable when there is something to decode.
     fn fds(&self) -> Vec<BorrowedFd<'_>>;
-    /// Decodes what there is. Call when a descriptor is ready or the timeout has come; an idle call costs little.
-    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError>;
+    /// Decodes what there is. Call when a descriptor is ready or the timeout has come; an idle call
+    /// costs little.
+    fn handle_ready(
+        &mut self,
+        now: Instant,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> Result<(), BoardError>;
     /// When to call [`Input::handle_ready`] though no descriptor is ready.
     fn poll_timeout(&self) -> Option<Instant>;
     /// Something that went wrong and may get right again by itself.

@@ -6,7 +6,8 @@
 //!              └ ringer, lamps, watchdog ◀── ring, lamp, feed_watchdog ── owner
 //! ```
 //!
-//! The board has no thread and never blocks. Its descriptor is readable whenever there is something to do, timers included:
+//! The board has no thread and never blocks. Its descriptor is readable whenever there is something
+//! to do, timers included:
 //!
 //! ```no_run
 //! # use board::{Board, Profile}; use std::os::fd::AsFd; use std::time::Instant;
@@ -22,8 +23,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Call [`Board::handle_ready`] once right after opening: it tells where the hook stands (a board without a hook switch says
-//! "on hook" once). Between a call and the next nothing is lost; the kernel queues the edges.
+//! Call [`Board::handle_ready`] once right after opening: it tells where the hook stands (a board
+//! without a hook switch says "on hook" once). Between a call and the next nothing is lost; the
+//! kernel queues the edges.
 
 use crate::gpio::{self, BellLines, Drive, EdgeInput, FoundLine, Inverted};
 use crate::hook::HookSwitch;
@@ -112,19 +114,42 @@ impl Board {
 
         if let Some(hook) = &profile.hook {
             let debounce = ms(hook.debounce_ms);
-            let line = edges(&find("[hook]", &hook.line)?, hook.closed, hook.bias, debounce)?;
-            let settle = if line.is_debounced() { Duration::ZERO } else { debounce };
+            let line = edges(
+                &find("[hook]", &hook.line)?,
+                hook.closed,
+                hook.bias,
+                debounce,
+            )?;
+            let settle = if line.is_debounced() {
+                Duration::ZERO
+            } else {
+                debounce
+            };
             inputs.push(Box::new(HookSwitch::new(line, hook.contact, settle, now)?));
         }
         if let Some(key) = &profile.flash {
             let debounce = ms(key.debounce_ms);
-            let line = edges(&find("[flash]", &key.line)?, key.pressed, key.bias, debounce)?;
-            let settle = if line.is_debounced() { Duration::ZERO } else { debounce };
+            let line = edges(
+                &find("[flash]", &key.line)?,
+                key.pressed,
+                key.bias,
+                debounce,
+            )?;
+            let settle = if line.is_debounced() {
+                Duration::ZERO
+            } else {
+                debounce
+            };
             inputs.push(Box::new(flash::FlashKey::new(line, settle, now)?));
         }
         if let Some(rotary) = &profile.rotary {
             // Not debounced by the kernel: the decoder wants the moment a contact really moved.
-            let pulse = edges(&find("[rotary]", &rotary.pulse)?, rotary.pulse_closed, rotary.bias, Duration::ZERO)?;
+            let pulse = edges(
+                &find("[rotary]", &rotary.pulse)?,
+                rotary.pulse_closed,
+                rotary.bias,
+                Duration::ZERO,
+            )?;
             let off_normal = match &rotary.off_normal {
                 Some(line) => Some(edges(
                     &find("[rotary]", line)?,
@@ -134,7 +159,12 @@ impl Board {
                 )?),
                 None => None,
             };
-            inputs.push(Box::new(RotaryDial::new(pulse, off_normal, rotary.numbering, now)?));
+            inputs.push(Box::new(RotaryDial::new(
+                pulse,
+                off_normal,
+                rotary.numbering,
+                now,
+            )?));
         }
         if let Some(keypad) = &profile.keypad {
             let rows = keypad
@@ -148,11 +178,23 @@ impl Board {
                 .map(|column| gpio::input(&find("[keypad] columns", column)?, Some(keypad.bias)));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             let decoder = KeypadDecoder::new(keypad.legend(), ms(keypad.debounce_ms));
-            inputs.push(Box::new(Keypad::new(rows, columns, decoder, ms(keypad.step_ms), now)?));
+            inputs.push(Box::new(Keypad::new(
+                rows,
+                columns,
+                decoder,
+                ms(keypad.step_ms),
+                now,
+            )?));
         }
 
         if let Some(input) = &profile.input {
-            let devices = InputDevices::open("/dev/input".as_ref(), input.devices.clone(), input.grab, input.meanings(), now)?;
+            let devices = InputDevices::open(
+                "/dev/input".as_ref(),
+                input.devices.clone(),
+                input.grab,
+                input.meanings(),
+                now,
+            )?;
             inputs.push(Box::new(devices));
         }
 
@@ -201,10 +243,18 @@ impl Board {
         };
 
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system)?;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC).map_err(system)?;
-        epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(system)?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )
+        .map_err(system)?;
+        epoll
+            .add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0))
+            .map_err(system)?;
         for fd in inputs.iter().flat_map(|input| input.fds()) {
-            epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(system)?;
+            epoll
+                .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))
+                .map_err(system)?;
         }
         let mut events = VecDeque::new();
         if profile.hook.is_none() {
@@ -244,7 +294,11 @@ impl Board {
             faults.push_back(fault);
             false
         });
-        if let Some(Err(fault)) = self.ringer.as_mut().map(|ringer| ringer.handle_timeout(now)) {
+        if let Some(Err(fault)) = self
+            .ringer
+            .as_mut()
+            .map(|ringer| ringer.handle_timeout(now))
+        {
             self.faults.push_back(fault);
             self.ringer = None;
         }
@@ -262,22 +316,29 @@ impl Board {
         self.events.pop_front()
     }
 
-    /// The next device that failed; it is not used any more, but for an input device, which is waited for.
+    /// The next device that failed; it is not used any more, but for an input device, which is
+    /// waited for.
     pub fn poll_fault(&mut self) -> Option<BoardError> {
         self.faults.pop_front()
     }
 
-    /// When [`Board::handle_ready`] has something to do though no line moves. The descriptor becomes readable then by itself.
+    /// When [`Board::handle_ready`] has something to do though no line moves. The descriptor
+    /// becomes readable then by itself.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let inputs = self.inputs.iter().filter_map(|input| input.poll_timeout());
         let ringer = self.ringer.as_ref().and_then(Ringer::poll_timeout);
         inputs
             .chain(ringer)
-            .chain(self.lamps.iter().filter_map(|(_, lamp)| lamp.poll_timeout()))
+            .chain(
+                self.lamps
+                    .iter()
+                    .filter_map(|(_, lamp)| lamp.poll_timeout()),
+            )
             .min()
     }
 
-    /// Rings with this cadence (ms on, off, …; repeated), or stops. A board without a ringer does nothing.
+    /// Rings with this cadence (ms on, off, …; repeated), or stops. A board without a ringer does
+    /// nothing.
     pub fn ring(&mut self, cadence: Option<&[u16]>, now: Instant) {
         if let Some(Err(fault)) = self.ringer.as_mut().map(|ringer| ringer.ring(cadence, now)) {
             self.faults.push_back(fault);
@@ -310,7 +371,8 @@ impl Board {
         }
     }
 
-    /// An orderly end: ringer silent, lamps dark, watchdog disarmed. Dropped without it, the watchdog stays armed.
+    /// An orderly end: ringer silent, lamps dark, watchdog disarmed. Dropped without it, the
+    /// watchdog stays armed.
     pub fn shutdown(mut self) -> Result<(), BoardError> {
         let now = Instant::now();
         self.ring(None, now);
@@ -320,7 +382,8 @@ impl Board {
         self.watchdog.as_mut().map_or(Ok(()), |dog| dog.disarm())
     }
 
-    /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device, and for tests.
+    /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device,
+    /// and for tests.
     pub fn set_watchdog(&mut self, dog: Box<dyn Watchdog>) {
         self.watchdog = Some(dog);
     }
@@ -328,9 +391,13 @@ impl Board {
     fn arm(&mut self, now: Instant) {
         let set = match self.poll_timeout() {
             Some(at) => {
-                let left = at.saturating_duration_since(now).max(Duration::from_nanos(1));
-                self.timer
-                    .set(Expiration::OneShot(TimeSpec::from_duration(left)), TimerSetTimeFlags::empty())
+                let left = at
+                    .saturating_duration_since(now)
+                    .max(Duration::from_nanos(1));
+                self.timer.set(
+                    Expiration::OneShot(TimeSpec::from_duration(left)),
+                    TimerSetTimeFlags::empty(),
+                )
             }
             None => self.timer.unset(),
         };
@@ -359,7 +426,12 @@ fn ms(ms: u32) -> Duration {
     Duration::from_millis(u64::from(ms))
 }
 
-fn edges(line: &FoundLine, active: Active, bias: Option<gpio::Bias>, debounce: Duration) -> Result<EdgeInput, BoardError> {
+fn edges(
+    line: &FoundLine,
+    active: Active,
+    bias: Option<gpio::Bias>,
+    debounce: Duration,
+) -> Result<EdgeInput, BoardError> {
     EdgeInput::open(line, active == Active::Low, bias, debounce)
 }
 
@@ -377,7 +449,10 @@ mod tests {
         assert_eq!(board.poll_event(), Some(BoardEvent::Hook(false)));
         board.ring(Some(&[1000, 4000]), now);
         board.lamp(LampName::InUse, LampPattern::Fast, now);
-        assert_eq!((board.poll_event(), board.poll_fault(), board.poll_timeout()), (None, None, None));
+        assert_eq!(
+            (board.poll_event(), board.poll_fault(), board.poll_timeout()),
+            (None, None, None)
+        );
         board.shutdown().unwrap();
     }
 
@@ -389,7 +464,10 @@ mod tests {
             panic!("opened")
         };
         let text = error.to_string();
-        assert!(text.starts_with("[hook]: GPIO line 17 of chip `no-such-chip`: there "), "{text}");
+        assert!(
+            text.starts_with("[hook]: GPIO line 17 of chip `no-such-chip`: there "),
+            "{text}"
+        );
         assert!(text.contains("; "), "{text}");
     }
 }

@@ -1,4 +1,5 @@
-//! Simulated pins: the same devices as on Linux, without a chip. Used by the tests, and by whoever builds a phone without hardware.
+//! Simulated pins: the same devices as on Linux, without a chip. Used by the tests, and by whoever
+//! builds a phone without hardware.
 //!
 //! ```text
 //! SimulatedLine::set ─▶ edges ─▶ HookSwitch, RotaryDial          Matrix::set ─▶ Keypad
@@ -101,7 +102,12 @@ impl Matrix {
 
     /// The pins a keypad needs.
     pub fn pins(&self) -> (Vec<MatrixRow>, Vec<MatrixColumn>) {
-        let rows = (0..self.rows).map(|row| MatrixRow { matrix: self.clone(), row }).collect();
+        let rows = (0..self.rows)
+            .map(|row| MatrixRow {
+                matrix: self.clone(),
+                row,
+            })
+            .collect();
         let columns = (0..self.columns)
             .map(|column| MatrixColumn {
                 matrix: self.clone(),
@@ -168,7 +174,9 @@ impl OutputPin for MatrixRow {
     }
 
     fn set_high(&mut self) -> Result<(), Infallible> {
-        self.matrix.low.set(self.matrix.low.get() & !(1 << self.row));
+        self.matrix
+            .low
+            .set(self.matrix.low.get() & !(1 << self.row));
         Ok(())
     }
 }
@@ -205,7 +213,13 @@ mod tests {
     fn a_full_queue_still_ends_on_the_truth() {
         let t0 = Instant::now();
         let line = SimulatedLine::default();
-        let mut hook = HookSwitch::new(line.clone(), Contact::NormallyOpen, Duration::from_millis(20), t0).unwrap();
+        let mut hook = HookSwitch::new(
+            line.clone(),
+            Contact::NormallyOpen,
+            Duration::from_millis(20),
+            t0,
+        )
+        .unwrap();
         let mut seen = Vec::new();
         for i in 0..101u64 {
             line.set(i % 2 == 0, t0 + Duration::from_micros(100 * i));
@@ -225,7 +239,10 @@ mod tests {
             matrix.set(row, column, true);
         }
         rows[1].set_low().unwrap();
-        let low: Vec<bool> = columns.iter_mut().map(|column| column.is_low().unwrap()).collect();
+        let low: Vec<bool> = columns
+            .iter_mut()
+            .map(|column| column.is_low().unwrap())
+            .collect();
         assert_eq!(low, [true, true, false, false]);
     }
 }

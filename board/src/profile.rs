@@ -190,7 +190,8 @@ pub struct Keypad {
     pub columns: Vec<Line>,
     /// What is printed on the keys, a string a row; `F` is flash, `.` is no key.
     pub keys: toml::Spanned<Vec<String>>,
-    /// How rows are driven. Open drain wherever two keys of a column may be pressed together; push-pull only with a diode at each key.
+    /// How rows are driven. Open drain wherever two keys of a column may be pressed together;
+    /// push-pull only with a diode at each key.
     #[serde(default = "open_drain")]
     pub drive: Drive,
     /// Pull resistor of the columns.
@@ -213,7 +214,8 @@ pub struct InputKeys {
     /// Whether nobody else (a console) gets their keys.
     #[serde(default = "yes")]
     pub grab: bool,
-    /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before [`crate::input_device::Meaning::standard`].
+    /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before
+    /// [`crate::input_device::Meaning::standard`].
     #[serde(default)]
     pub map: BTreeMap<toml::Spanned<String>, toml::Spanned<String>>,
 }

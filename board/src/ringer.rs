@@ -4,10 +4,12 @@
 //! cadence (ms on, off, …) ─▶ RingSequencer ─▶ lines A and B at this moment ─▶ Ringer ─▶ GPIO
 //! ```
 //!
-//! A bell coil hangs between two half bridges, one line each, driven in turn at 20 or 25 Hz. Both high would short nothing but hold
-//! the coil still and hot, so they never are: between the halves both are low for a moment. Both are low on stop, on drop, when a
-//! write fails, and when the process panics ([`crate::gpio`] keeps a panic hook for it: a release build aborts without dropping).
-//! A killed process cannot do that; the hardware watchdog's reset makes the pins inputs, so give both lines pull-down resistors.
+//! A bell coil hangs between two half bridges, one line each, driven in turn at 20 or 25 Hz. Both
+//! high would short nothing but hold the coil still and hot, so they never are: between the halves
+//! both are low for a moment. Both are low on stop, on drop, when a write fails, and when the
+//! process panics ([`crate::gpio`] keeps a panic hook for it: a release build aborts without
+//! dropping). A killed process cannot do that; the hardware watchdog's reset makes the pins inputs,
+//! so give both lines pull-down resistors.
 
 use crate::BoardError;
 use serde::Deserialize;
@@ -52,7 +54,8 @@ impl RingSequencer {
         }
     }
 
-    /// Rings with this cadence (ms on, off, …; repeated; at most 16, more are ignored), or stops. An empty one rings without pause.
+    /// Rings with this cadence (ms on, off, …; repeated; at most 16, more are ignored), or stops.
+    /// An empty one rings without pause.
     pub fn set(&mut self, cadence: Option<&[u16]>, now: Instant) {
         let Some(cadence) = cadence else {
             self.since = None;
@@ -68,7 +71,9 @@ impl RingSequencer {
     /// Levels of the lines at `now`, and when they change next (`None`: never).
     pub fn at(&self, now: Instant) -> ((bool, bool), Option<Instant>) {
         const LOW: (bool, bool) = (false, false);
-        let Some(since) = self.since else { return (LOW, None) };
+        let Some(since) = self.since else {
+            return (LOW, None);
+        };
         let run = now.saturating_duration_since(since);
         let Some((on, into, left)) = self.place(run) else {
             return (LOW, None);
@@ -95,7 +100,8 @@ impl RingSequencer {
         }
     }
 
-    /// Where in the cadence: on or off, how long it has been, how long it stays (`None`: for ever). `None`: the cadence has no length.
+    /// Where in the cadence: on or off, how long it has been, how long it stays (`None`: for ever).
+    /// `None`: the cadence has no length.
     fn place(&self, run: Duration) -> Option<(bool, Duration, Option<Duration>)> {
         let cadence = &self.cadence[..self.length];
         if cadence.is_empty() {
@@ -155,7 +161,12 @@ impl<L: RingerLines> Ringer<L> {
         if lines != self.set {
             // A late caller may skip the dead time: both low in between, always.
             let swapped = (self.set.0 && lines.1) || (self.set.1 && lines.0);
-            let done = if swapped { self.lines.set(false, false) } else { Ok(()) }.and_then(|()| self.lines.set(lines.0, lines.1));
+            let done = if swapped {
+                self.lines.set(false, false)
+            } else {
+                Ok(())
+            }
+            .and_then(|()| self.lines.set(lines.0, lines.1));
             if let Err(error) = done {
                 // Try to leave the coil without current; the first error is the one to tell.
                 self.sequencer.set(None, now);
@@ -207,7 +218,10 @@ mod tests {
             }
             assert!(!(a && b), "both lines high");
             assert!(
-                !tape.0.last().is_some_and(|&(la, lb)| (la && b) || (lb && a)),
+                !tape
+                    .0
+                    .last()
+                    .is_some_and(|&(la, lb)| (la && b) || (lb && a)),
                 "no dead time between the halves"
             );
             tape.0.push((a, b));
@@ -230,7 +244,8 @@ mod tests {
         for (hz, swings) in [(20, 20), (25, 25)] {
             let t0 = Instant::now();
             let tape = Tape::default();
-            let mut bell = Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, hz)).unwrap();
+            let mut bell =
+                Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, hz)).unwrap();
             bell.ring(Some(&[1000, 4000]), t0).unwrap();
             let (mut rises, mut last_high, mut now) = (0, t0, t0);
             let mut before = (false, false);
@@ -259,7 +274,8 @@ mod tests {
     fn a_buzzer_follows_the_cadence() {
         let t0 = Instant::now();
         let tape = Tape::default();
-        let mut buzzer = Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Buzzer, 25)).unwrap();
+        let mut buzzer =
+            Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Buzzer, 25)).unwrap();
         buzzer.ring(Some(&[400, 200, 400, 2000]), t0).unwrap();
         for (t, high) in [
             (0, true),
@@ -280,7 +296,8 @@ mod tests {
         let t0 = Instant::now();
         let tape = Tape::default();
         let new = || {
-            let mut bell = Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, 25)).unwrap();
+            let mut bell =
+                Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, 25)).unwrap();
             bell.ring(Some(&[]), t0).unwrap();
             bell.handle_timeout(t0 + ms(5)).unwrap();
             assert_eq!(tape.last(), (true, false));
@@ -305,7 +322,8 @@ mod tests {
     }
 
     proptest! {
-        /// Any cadence, any lateness: never both lines, never a swing without a pause between (asserted by the tape), and always an end.
+        /// Any cadence, any lateness: never both lines, never a swing without a pause between
+        /// (asserted by the tape), and always an end.
         #[test]
         fn never_both_lines(
             cadence in prop::collection::vec(0u16..500, 0..20),

@@ -1,12 +1,14 @@
-//! The rotary dial: two contacts, one that opens once a pulse and one that is closed while the dial is away from rest.
+//! The rotary dial: two contacts, one that opens once a pulse and one that is closed while the dial
+//! is away from rest.
 //!
 //! ```text
 //! pulse contact edges ──────▶ debounce ─▶ count breaks ─┐
 //! off-normal contact edges ─▶ debounce ─▶ back at rest ─┴▶ BoardEvent::Rotary
 //! ```
 //!
-//! A dial runs at 10 pulses a second (8 to 12 in the field), 60/40 or 66/33 break to make: breaks of 50 to 80 ms, makes of 27 to
-//! 50 ms. Where no off-normal contact is wired a pause ends the digit.
+//! A dial runs at 10 pulses a second (8 to 12 in the field), 60/40 or 66/33 break to make: breaks
+//! of 50 to 80 ms, makes of 27 to 50 ms. Where no off-normal contact is wired a pause ends the
+//! digit.
 
 use crate::contact::{Change, Debouncer};
 use crate::{BoardError, BoardEvent, Edge, EdgeLine, Input};
@@ -18,7 +20,8 @@ use std::time::{Duration, Instant};
 const SETTLE: Duration = Duration::from_millis(7);
 /// A break longer than this is no pulse: a broken wire, or a hook opened in the same loop.
 const LONGEST_BREAK: Duration = Duration::from_millis(200);
-/// Without an off-normal contact: this long after the last break began, the digit is over (the slowest pulse takes 125 ms).
+/// Without an off-normal contact: this long after the last break began, the digit is over (the
+/// slowest pulse takes 125 ms).
 const DIGIT_PAUSE: Duration = Duration::from_millis(250);
 
 /// What the number of pulses means.
@@ -83,17 +86,25 @@ impl RotaryDecoder {
         paused
     }
 
-    /// The off-normal contact changed. Tell edges of both contacts in the order of their timestamps.
+    /// The off-normal contact changed. Tell edges of both contacts in the order of their
+    /// timestamps.
     pub fn away_edge(&mut self, away: bool, at: Instant) -> Option<BoardEvent> {
-        let change = self.away.as_mut().and_then(|contact| contact.edge(away, at));
+        let change = self
+            .away
+            .as_mut()
+            .and_then(|contact| contact.edge(away, at));
         self.moved(change)
     }
 
-    /// Both contacts as they read now; call at [`RotaryDecoder::poll_timeout`] and after each burst.
+    /// Both contacts as they read now; call at [`RotaryDecoder::poll_timeout`] and after each
+    /// burst.
     pub fn settle(&mut self, closed: bool, away: bool, now: Instant) -> Option<BoardEvent> {
         let change = self.pulse.settle(closed, now);
         self.pulsed(change);
-        let change = self.away.as_mut().and_then(|contact| contact.settle(away, now));
+        let change = self
+            .away
+            .as_mut()
+            .and_then(|contact| contact.settle(away, now));
         let moved = self.moved(change);
         moved.or_else(|| self.pause(now))
     }
@@ -125,7 +136,10 @@ impl RotaryDecoder {
             self.broke_at = Some(change.since);
         } else if let Some(broke) = self.broke_at {
             let whole = change.since.saturating_duration_since(broke) <= LONGEST_BREAK;
-            self.count = self.count.filter(|_| whole).map(|count| count.saturating_add(1));
+            self.count = self
+                .count
+                .filter(|_| whole)
+                .map(|count| count.saturating_add(1));
         }
     }
 
@@ -143,7 +157,8 @@ impl RotaryDecoder {
     fn pause(&mut self, now: Instant) -> Option<BoardEvent> {
         let over = self.away.is_none() && self.broke_at.is_some_and(|at| now >= at + DIGIT_PAUSE);
         if !over || self.pulse.stable() == Some(false) {
-            // Still open: a break this long spoils the train; the make that ends it will see to that.
+            // Still open: a break this long spoils the train; the make that ends it will see to
+            // that.
             if over {
                 self.count = None;
                 self.broke_at = None;
@@ -173,8 +188,14 @@ pub struct RotaryDial<L> {
 }
 
 impl<L: EdgeLine> RotaryDial<L> {
-    /// Reads both contacts. `pulse` is active while closed, `away` while the dial is away from rest.
-    pub fn new(mut pulse: L, mut away: Option<L>, numbering: Numbering, now: Instant) -> Result<Self, BoardError> {
+    /// Reads both contacts. `pulse` is active while closed, `away` while the dial is away from
+    /// rest.
+    pub fn new(
+        mut pulse: L,
+        mut away: Option<L>,
+        numbering: Numbering,
+        now: Instant,
+    ) -> Result<Self, BoardError> {
         let closed = pulse.level()?;
         let is_away = away.as_mut().map(EdgeLine::level).transpose()?;
         Ok(Self {
@@ -194,7 +215,11 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
             .collect()
     }
 
-    fn handle_ready(&mut self, now: Instant, out: &mut dyn FnMut(BoardEvent)) -> Result<(), BoardError> {
+    fn handle_ready(
+        &mut self,
+        now: Instant,
+        out: &mut dyn FnMut(BoardEvent),
+    ) -> Result<(), BoardError> {
         let mut moved = false;
         let (mut pulse, mut away) = (None, None);
         loop {
@@ -203,7 +228,12 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
                 pulse = self.pulse.next_edge()?;
             }
             if away.is_none() {
-                away = self.away.as_mut().map(EdgeLine::next_edge).transpose()?.flatten();
+                away = self
+                    .away
+                    .as_mut()
+                    .map(EdgeLine::next_edge)
+                    .transpose()?
+                    .flatten();
             }
             let pulse_first = match (pulse, away) {
                 (None, None) => break,
@@ -212,17 +242,28 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
                 (Some(p), Some(a)) => p.at <= a.at,
             };
             let event = if pulse_first {
-                pulse.take().and_then(|edge: Edge| self.decoder.pulse_edge(edge.level, edge.at))
+                pulse
+                    .take()
+                    .and_then(|edge: Edge| self.decoder.pulse_edge(edge.level, edge.at))
             } else {
-                away.take().and_then(|edge: Edge| self.decoder.away_edge(edge.level, edge.at))
+                away.take()
+                    .and_then(|edge: Edge| self.decoder.away_edge(edge.level, edge.at))
             };
             moved = true;
             event.into_iter().for_each(&mut *out);
         }
         if moved || self.decoder.poll_timeout().is_some_and(|due| due <= now) {
             let closed = self.pulse.level()?;
-            let away = self.away.as_mut().map(EdgeLine::level).transpose()?.unwrap_or(false);
-            self.decoder.settle(closed, away, now).into_iter().for_each(out);
+            let away = self
+                .away
+                .as_mut()
+                .map(EdgeLine::level)
+                .transpose()?
+                .unwrap_or(false);
+            self.decoder
+                .settle(closed, away, now)
+                .into_iter()
+                .for_each(out);
         }
         Ok(())
     }
@@ -243,8 +284,16 @@ mod tests {
         Away(bool),
     }
 
-    /// A dialled digit as a train of edges in µs: `pps` pulses a second, `break_share` of each open, each edge bouncing for `bounce`.
-    fn train(trace: &mut Vec<(u64, Wire)>, start: u64, pulses: u64, pps: f64, break_share: f64, bounce: u64) -> u64 {
+    /// A dialled digit as a train of edges in µs: `pps` pulses a second, `break_share` of each
+    /// open, each edge bouncing for `bounce`.
+    fn train(
+        trace: &mut Vec<(u64, Wire)>,
+        start: u64,
+        pulses: u64,
+        pps: f64,
+        break_share: f64,
+        bounce: u64,
+    ) -> u64 {
         let mut push = |at: u64, wire: Wire| {
             trace.push((at, wire));
             let back = match wire {
@@ -287,9 +336,9 @@ mod tests {
         while now < end {
             // Wakes at the next edge or the decoder's own time, at most `lazy` late.
             let edge = trace.get(next).map_or(end, |e| e.0);
-            let due = dial
-                .poll_timeout()
-                .map_or(end, |due| due.saturating_duration_since(t0).as_micros() as u64);
+            let due = dial.poll_timeout().map_or(end, |due| {
+                due.saturating_duration_since(t0).as_micros() as u64
+            });
             now = (edge.min(due) + lazy).max(now + 1);
             while let Some(&(t, wire)) = trace.get(next).filter(|e| e.0 <= now) {
                 match wire {
@@ -349,7 +398,8 @@ mod tests {
 
     #[test]
     fn what_no_finger_dials_is_nothing() {
-        // Eleven pulses; a dial turned and let go without a pulse; a wire that opens for half a second.
+        // Eleven pulses; a dial turned and let go without a pulse; a wire that opens for half a
+        // second.
         let mut trace = Vec::new();
         let mut t = train(&mut trace, 0, 11, 10.0, 0.6, 1000);
         t = train(&mut trace, t + 500_000, 0, 10.0, 0.6, 1000);
@@ -363,8 +413,13 @@ mod tests {
 
     #[test]
     fn a_break_too_long_spoils_the_train() {
-        // Within one turn of the dial the wire opens for 300 ms; two good pulses follow. That is no 3.
-        let mut trace = vec![(0, Wire::Away(true)), (200_000, Wire::Pulse(false)), (500_000, Wire::Pulse(true))];
+        // Within one turn of the dial the wire opens for 300 ms; two good pulses follow. That is no
+        // 3.
+        let mut trace = vec![
+            (0, Wire::Away(true)),
+            (200_000, Wire::Pulse(false)),
+            (500_000, Wire::Pulse(true)),
+        ];
         for t in [600_000, 700_000] {
             trace.extend([(t, Wire::Pulse(false)), (t + 60_000, Wire::Pulse(true))]);
         }

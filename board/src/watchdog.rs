@@ -5,8 +5,9 @@
 //!                                                                 └▶ SimulatedWatchdog  remembers, and says when it would bite
 //! ```
 //!
-//! It is fed only when its owner says so; there is no timer in here. An orderly shutdown disarms it by [`Watchdog::disarm`] (the "magic
-//! close": a `V` before the close). Dropped without that, it stays armed and the board resets, which is the point.
+//! It is fed only when its owner says so; there is no timer in here. An orderly shutdown disarms it
+//! by [`Watchdog::disarm`] (the "magic close": a `V` before the close). Dropped without that, it
+//! stays armed and the board resets, which is the point.
 
 use crate::BoardError;
 use std::cell::Cell;
@@ -39,7 +40,8 @@ pub struct LinuxWatchdog {
 }
 
 impl LinuxWatchdog {
-    /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see [`Watchdog::timeout`].
+    /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see
+    /// [`Watchdog::timeout`].
     pub fn open(path: &Path, timeout: Duration) -> Result<Self, BoardError> {
         use std::os::fd::AsRawFd;
         let device = OpenOptions::new().write(true).open(path).map_err(|e| BoardError::Device {
@@ -52,7 +54,8 @@ impl LinuxWatchdog {
             .to_owned(),
         })?;
         let mut seconds = timeout.as_secs().clamp(1, 3600) as libc::c_int;
-        // SAFETY: the descriptor is open and `seconds` lives through the call. A driver with a fixed timeout refuses; it stays as it was.
+        // SAFETY: the descriptor is open and `seconds` lives through the call. A driver with a
+        // fixed timeout refuses; it stays as it was.
         #[allow(unsafe_code)]
         let set = unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut seconds) };
         let timeout = if set.is_ok() {
@@ -139,12 +142,21 @@ mod tests {
         dog.feed(now).unwrap();
         dog.feed(now).unwrap();
         drop(dog);
-        assert_eq!(std::fs::read(&path).unwrap(), b"\0\0", "dropped without a word: it stays armed");
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            b"\0\0",
+            "dropped without a word: it stays armed"
+        );
         std::fs::write(&path, "").unwrap();
-        LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap().disarm().unwrap();
+        LinuxWatchdog::open(&path, Duration::from_secs(15))
+            .unwrap()
+            .disarm()
+            .unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"V");
         std::fs::remove_file(&path).unwrap();
-        let error = LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap_err().to_string();
+        let error = LinuxWatchdog::open(&path, Duration::from_secs(15))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("offhook-watchdog-") && error.contains("leave [watchdog] out"),
             "{error}"

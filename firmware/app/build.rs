@@ -1,4 +1,5 @@
-//! Tells the program when it was built: no clock of a phone that runs it can rightly say an earlier time.
+//! Tells the program when it was built: no clock of a phone that runs it can rightly say an earlier
+//! time.
 //!
 //! ```text
 //! SOURCE_DATE_EPOCH (Buildroot, Debian: reproducible builds) ─▶ else the commit's time ─▶ else now ─▶ OFFHOOK_BUILT, in seconds
@@ -13,13 +14,20 @@ fn main() {
     let given = std::env::var("SOURCE_DATE_EPOCH")
         .ok()
         .and_then(|text| text.trim().parse::<u64>().ok());
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs())
+    };
     let built = given.or_else(commit_time).unwrap_or_else(now);
     println!("cargo::rustc-env=OFFHOOK_BUILT={built}");
 }
 
 /// The time of the commit that is checked out: the same for everybody who builds it.
 fn commit_time() -> Option<u64> {
-    let output = Command::new("git").args(["log", "-1", "--format=%ct"]).output().ok()?;
+    let output = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .output()
+        .ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }

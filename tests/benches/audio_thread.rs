@@ -1,25 +1,33 @@
-//! What encryption costs the audio thread: one call's engine, both directions, in clear and under each suite, side by side.
+//! What encryption costs the audio thread: one call's engine, both directions, in clear and under
+//! each suite, side by side.
 //!
 //! ```text
 //! a second of the far end's packets ─▶ Engine::handle_packet ─┐
 //! a second of the microphone ────────▶ Engine::process ───────┴─▶ poll_transmit        CPU time of this thread, nothing else
 //! ```
 //!
-//! The far end's packets are made beforehand, outside the time measured. All variants' calls run side by side, a second of each in turn,
-//! and each second is compared with the same second in clear; told are the medians, so that a busy machine disturbs none more than
-//! another. Sockets and the card are left out: they cost both the same, and would make the share look smaller. Fails where SRTP adds
-//! 15 % or more.
+//! The far end's packets are made beforehand, outside the time measured. All variants' calls run
+//! side by side, a second of each in turn, and each second is compared with the same second in
+//! clear; told are the medians, so that a busy machine disturbs none more than another. Sockets and
+//! the card are left out: they cost both the same, and would make the share look smaller. Fails
+//! where SRTP adds 15 % or more.
 //!
 //! `cargo bench --workspace --bench audio_thread`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use media::{
-    Codec, Command, Direction, Encryption, Engine, EngineConfig, MasterKey, PacketKind, Protection, Stream, StreamConfig, StreamId, Suite,
+    Codec, Command, Direction, Encryption, Engine, EngineConfig, MasterKey, PacketKind, Protection,
+    Stream, StreamConfig, StreamId, Suite,
 };
 use nix::time::{ClockId, clock_gettime};
 use offhook_tests::signal::Source;
@@ -40,7 +48,13 @@ fn address(side: u16) -> SocketAddr {
 
 fn key(suite: Suite, side: u16) -> MasterKey {
     let seed = side as u8 + 1;
-    MasterKey::new(suite, &vec![seed; suite.key_len()], &vec![seed; suite.salt_len()], &[]).unwrap()
+    MasterKey::new(
+        suite,
+        &vec![seed; suite.key_len()],
+        &vec![seed; suite.salt_len()],
+        &[],
+    )
+    .unwrap()
 }
 
 /// One side's engine, talking.
@@ -72,7 +86,10 @@ fn engine(side: u16, codec: Codec, suite: Option<Suite>, start: Instant) -> Engi
             send: key(suite, side),
             receive: key(suite, 1 - side),
         }),
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
         ssrc: 7 + u32::from(side),
         first_sequence: 1,
         first_timestamp: 1,
@@ -83,12 +100,20 @@ fn engine(side: u16, codec: Codec, suite: Option<Suite>, start: Instant) -> Engi
     })
     .unwrap();
     engine.handle_command(Command::Start(stream), start);
-    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
+    engine.handle_command(
+        Command::Connect {
+            id: ID,
+            connected: true,
+        },
+        start,
+    );
     engine
 }
 
 fn cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .unwrap()
+        .into()
 }
 
 /// A call of two engines under one variant.
@@ -112,10 +137,14 @@ impl Call {
 
     /// The CPU time the near engine took for this second of call, in µs.
     fn second(&mut self, second: u32, voice: &[i16]) -> f64 {
-        let Self { near, far, start, .. } = self;
-        let time = |period: u32| *start + Duration::from_millis(5) * (second * PERIODS_A_SECOND + period);
+        let Self {
+            near, far, start, ..
+        } = self;
+        let time =
+            |period: u32| *start + Duration::from_millis(5) * (second * PERIODS_A_SECOND + period);
         let sound = |period: u32| {
-            let at = (second * PERIODS_A_SECOND + period) as usize * FRAMES % (voice.len() - FRAMES);
+            let at =
+                (second * PERIODS_A_SECOND + period) as usize * FRAMES % (voice.len() - FRAMES);
             &voice[at..at + FRAMES]
         };
         let mut playback = [0; FRAMES];
@@ -149,7 +178,10 @@ impl Call {
         let stats = self.near.stats(ID).unwrap();
         let least = 50 * u64::from(SECONDS - 1);
         assert!(stats.received > least && stats.sent > least, "{stats:?}");
-        assert_eq!(stats.encryption, self.suite.map_or(Encryption::None, Encryption::Full));
+        assert_eq!(
+            stats.encryption,
+            self.suite.map_or(Encryption::None, Encryption::Full)
+        );
     }
 }
 
@@ -183,7 +215,13 @@ fn main() -> ExitCode {
         }
         for (call, micros) in calls.iter().zip(&took) {
             call.check();
-            let added = median(micros.iter().zip(&took[0]).map(|(sealed, clear)| sealed / clear - 1.0).collect());
+            let added = median(
+                micros
+                    .iter()
+                    .zip(&took[0])
+                    .map(|(sealed, clear)| sealed / clear - 1.0)
+                    .collect(),
+            );
             held &= added < BUDGET;
             println!(
                 "  {codec:?}  {:<26} {:>8.0}  {:>+6.1} %",
@@ -198,5 +236,9 @@ fn main() -> ExitCode {
         BUDGET * 100.0,
         if held { "held" } else { "BROKEN" }
     );
-    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if held {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

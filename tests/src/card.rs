@@ -1,5 +1,5 @@
-//! A sound card with a clock of its own, as ALSA shows one: capture fills a ring, playback drains a queue, both are linked, and
-//! whoever comes too late finds them stopped (xrun).
+//! A sound card with a clock of its own, as ALSA shows one: capture fills a ring, playback drains a
+//! queue, both are linked, and whoever comes too late finds them stopped (xrun).
 //!
 //! ```text
 //! Source ─▶ [capture ring] ─▶ read ─▶ engine ─▶ write ─▶ [playback queue] ─▶ ear
@@ -7,7 +7,8 @@
 //!           said (record)                                     heard (record)
 //! ```
 //!
-//! A sample written in period n is heard when the `periods` already queued are out: what a real duplex loop with prefill does.
+//! A sample written in period n is heard when the `periods` already queued are out: what a real
+//! duplex loop with prefill does.
 
 use std::collections::VecDeque;
 use std::f64::consts::PI;
@@ -90,7 +91,11 @@ impl Record {
     }
 
     fn push(&mut self, start_s: f64, samples: &[i16]) {
-        while self.blocks.front().is_some_and(|first| first.start_s < start_s - self.keep_s) {
+        while self
+            .blocks
+            .front()
+            .is_some_and(|first| first.start_s < start_s - self.keep_s)
+        {
             self.blocks.pop_front();
         }
         self.blocks.push_back(Block {
@@ -99,8 +104,9 @@ impl Record {
         });
     }
 
-    /// What sounded from `from` for `length`, on the world's time line at the card's nominal rate. A card's samples lie between
-    /// those of the time line, so they are brought there by a windowed sinc; silence where the card was stopped.
+    /// What sounded from `from` for `length`, on the world's time line at the card's nominal rate.
+    /// A card's samples lie between those of the time line, so they are brought there by a windowed
+    /// sinc; silence where the card was stopped.
     pub fn clip(&self, from: Time, length: Duration) -> Clip {
         let (from_s, rate) = (from.as_secs_f64(), f64::from(self.rate_hz));
         let count = (length.as_secs_f64() * rate).round() as usize;
@@ -114,14 +120,24 @@ impl Record {
         });
         for block in near {
             if (block.start_s - end_s).abs() > self.step_s / 2.0 {
-                place(&run, (run_s - from_s) * rate, self.step_s * rate, &mut samples);
+                place(
+                    &run,
+                    (run_s - from_s) * rate,
+                    self.step_s * rate,
+                    &mut samples,
+                );
                 run.clear();
                 run_s = block.start_s;
             }
             run.extend_from_slice(&block.samples);
             end_s = block.start_s + block.samples.len() as f64 * self.step_s;
         }
-        place(&run, (run_s - from_s) * rate, self.step_s * rate, &mut samples);
+        place(
+            &run,
+            (run_s - from_s) * rate,
+            self.step_s * rate,
+            &mut samples,
+        );
         Clip {
             rate_hz: self.rate_hz,
             samples,
@@ -134,10 +150,15 @@ const REACH: usize = 16;
 /// Places between two samples the interpolation knows.
 const PHASES: usize = 512;
 
-/// Puts an unbroken run, whose samples are `step` apart and begin at `start` (both in samples of `out`), onto `out`.
+/// Puts an unbroken run, whose samples are `step` apart and begin at `start` (both in samples of
+/// `out`), onto `out`.
 fn place(run: &[i16], start: f64, step: f64, out: &mut [i16]) {
     static KERNELS: OnceLock<Vec<[f32; 2 * REACH]>> = OnceLock::new();
-    let kernels = KERNELS.get_or_init(|| (0..=PHASES).map(|phase| kernel(phase as f64 / PHASES as f64)).collect());
+    let kernels = KERNELS.get_or_init(|| {
+        (0..=PHASES)
+            .map(|phase| kernel(phase as f64 / PHASES as f64))
+            .collect()
+    });
     let first = start.ceil().max(0.0) as usize;
     for (n, sample) in out.iter_mut().enumerate().skip(first) {
         let at = (n as f64 - start) / step;
@@ -148,10 +169,16 @@ fn place(run: &[i16], start: f64, step: f64, out: &mut [i16]) {
         let kernel = &kernels[((at - low) * PHASES as f64).round() as usize];
         let base = low as isize - REACH as isize + 1;
         let sum: f32 = if base >= 0 && base as usize + 2 * REACH <= run.len() {
-            run[base as usize..].iter().zip(kernel).map(|(&s, k)| f32::from(s) * k).sum()
+            run[base as usize..]
+                .iter()
+                .zip(kernel)
+                .map(|(&s, k)| f32::from(s) * k)
+                .sum()
         } else {
             (0..2 * REACH)
-                .filter_map(|k| Some(f32::from(*run.get(usize::try_from(base + k as isize).ok()?)?) * kernel[k]))
+                .filter_map(|k| {
+                    Some(f32::from(*run.get(usize::try_from(base + k as isize).ok()?)?) * kernel[k])
+                })
                 .sum()
         };
         *sample = sum.round().clamp(-32_768.0, 32_767.0) as i16;
@@ -162,7 +189,11 @@ fn place(run: &[i16], start: f64, step: f64, out: &mut [i16]) {
 fn kernel(fraction: f64) -> [f32; 2 * REACH] {
     std::array::from_fn(|k| {
         let x = k as f64 - (REACH as f64 - 1.0) - fraction;
-        let sinc = if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) };
+        let sinc = if x.abs() < 1e-9 {
+            1.0
+        } else {
+            (PI * x).sin() / (PI * x)
+        };
         (sinc * (0.5 + 0.5 * (PI * x / (REACH as f64 + 0.5)).cos())) as f32
     })
 }
@@ -236,7 +267,8 @@ impl Card {
         now < self.asleep_until
     }
 
-    /// The card goes away (true) or comes back (false). While it is away the loop goes on by a timer, with silence, as the real one.
+    /// The card goes away (true) or comes back (false). While it is away the loop goes on by a
+    /// timer, with silence, as the real one.
     pub fn set_lost(&mut self, lost: bool, now: Time) {
         self.lost = lost;
         self.restart(now);
@@ -259,7 +291,8 @@ impl Card {
         let dry = self.boundary(self.period + self.setup.queue as u64);
         let over = self.boundary(self.period + self.setup.ring as u64);
         if now > dry.min(over) {
-            let lost = now.saturating_sub(self.boundary(self.period)).as_secs_f64() / self.said.step_s;
+            let lost =
+                now.saturating_sub(self.boundary(self.period)).as_secs_f64() / self.said.step_s;
             self.xruns += 1;
             self.spoken += lost.round() as u64;
             self.restart(now);
@@ -267,7 +300,8 @@ impl Card {
         }
         self.microphone.read(self.spoken, capture);
         if self.recording {
-            self.said.push(self.boundary(self.period).as_secs_f64(), capture);
+            self.said
+                .push(self.boundary(self.period).as_secs_f64(), capture);
         }
         self.spoken += capture.len() as u64;
         Turn::Period
@@ -276,8 +310,11 @@ impl Card {
     /// Writes a period of playback after a period was read.
     pub fn write(&mut self, playback: &[i16]) {
         if self.recording {
-            self.heard
-                .push(self.boundary(self.period + self.setup.queue as u64).as_secs_f64(), playback);
+            self.heard.push(
+                self.boundary(self.period + self.setup.queue as u64)
+                    .as_secs_f64(),
+                playback,
+            );
         }
         self.period += 1;
     }
@@ -323,7 +360,9 @@ mod tests {
                 0.1,
             );
             assert!(
-                (found.delay_s - 0.010).abs() < 0.0002 && found.correlation > 0.999 && found.gain_db.abs() < 0.05,
+                (found.delay_s - 0.010).abs() < 0.0002
+                    && found.correlation > 0.999
+                    && found.gain_db.abs() < 0.05,
                 "{found:?}"
             );
         }
@@ -339,11 +378,18 @@ mod tests {
         }
         let now = Duration::from_millis(50);
         card.stall(now, Duration::from_millis(9));
-        assert_eq!(turn(&mut card, &mut buffer, now + Duration::from_millis(8)), Turn::NotYet);
+        assert_eq!(
+            turn(&mut card, &mut buffer, now + Duration::from_millis(8)),
+            Turn::NotYet
+        );
         let woken = card.next_turn().unwrap();
         assert_eq!(woken, Duration::from_millis(59));
         assert_eq!(turn(&mut card, &mut buffer, woken), Turn::Period);
-        assert_eq!(turn(&mut card, &mut buffer, woken), Turn::NotYet, "only one period has passed");
+        assert_eq!(
+            turn(&mut card, &mut buffer, woken),
+            Turn::NotYet,
+            "only one period has passed"
+        );
         card.stall(Duration::from_millis(59), Duration::from_millis(40));
         assert_eq!(
             turn(&mut card, &mut buffer, Duration::from_millis(99)),

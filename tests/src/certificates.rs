@@ -1,4 +1,5 @@
-//! Certificates for servers of a test, good and bad, made anew for each: nothing that could be trusted elsewhere lies in the repository.
+//! Certificates for servers of a test, good and bad, made anew for each: nothing that could be
+//! trusted elsewhere lies in the repository.
 //!
 //! ```text
 //! Authority ─▶ issue(Wish) ─▶ chain.pem, key.pem in the test's folder          ca.pem: what a phone is told to trust
@@ -6,7 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    SanType, date_time_ymd,
+};
 
 /// A certificate authority of the test's own.
 pub struct Authority {
@@ -62,7 +66,9 @@ impl Authority {
     pub fn new(folder: &Path, name: &str) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, format!("{name} test authority"));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("{name} test authority"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -100,9 +106,18 @@ fn params(wish: &Wish) -> CertificateParams {
     if let Some(name) = &wish.common_name {
         params.distinguished_name.push(DnType::CommonName, name);
     }
-    let dns = wish.dns.iter().map(|name| SanType::DnsName(name.as_str().try_into().unwrap()));
-    let uris = wish.uris.iter().map(|uri| SanType::URI(uri.as_str().try_into().unwrap()));
-    let addresses = wish.addresses.iter().map(|ip| SanType::IpAddress(ip.parse().unwrap()));
+    let dns = wish
+        .dns
+        .iter()
+        .map(|name| SanType::DnsName(name.as_str().try_into().unwrap()));
+    let uris = wish
+        .uris
+        .iter()
+        .map(|uri| SanType::URI(uri.as_str().try_into().unwrap()));
+    let addresses = wish
+        .addresses
+        .iter()
+        .map(|ip| SanType::IpAddress(ip.parse().unwrap()));
     params.subject_alt_names = dns.chain(uris).chain(addresses).collect();
     let (first, last) = wish.years.unwrap_or((2001, 2098));
     params.not_before = date_time_ymd(first, 1, 1);

@@ -1,5 +1,6 @@
-//! The phone seen from outside. This library is the simulator: whole phones, the network between them, their sound cards and the
-//! people who use them, in one process under virtual time, everything drawn from one seed.
+//! The phone seen from outside. This library is the simulator: whole phones, the network between
+//! them, their sound cards and the people who use them, in one process under virtual time,
+//! everything drawn from one seed.
 //!
 //! ```text
 //!  fingers ─▶ phone (Control + Engine) ◀─▶ card (own clock, own microphone, own ear)
@@ -11,7 +12,8 @@
 //!             peer (scripted) · registrar (scripted)          measure: what was said against what was heard
 //! ```
 //!
-//! `world` owns all of it and is the only thing a scenario talks to. Scenarios are in `tests/tests/`.
+//! `world` owns all of it and is the only thing a scenario talks to. Scenarios are in
+//! `tests/tests/`.
 
 // This crate is nothing but tests: an assertion that fails is its product.
 #![allow(
@@ -21,7 +23,8 @@
     clippy::print_stdout,
     clippy::missing_panics_doc
 )]
-// Header names are prose here, builders are used in one breath, and arguments are given away as one gives away a letter.
+// Header names are prose here, builders are used in one breath, and arguments are given away as one
+// gives away a letter.
 #![allow(
     clippy::doc_markdown,
     clippy::return_self_not_must_use,

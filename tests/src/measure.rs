@@ -1,4 +1,5 @@
-//! Sound is compared, not counted: delay and likeness by cross-correlation, level, frequency by Goertzel, cadence by envelope.
+//! Sound is compared, not counted: delay and likeness by cross-correlation, level, frequency by
+//! Goertzel, cadence by envelope.
 //!
 //! ```text
 //! said (microphone of one phone) ─┐
@@ -36,7 +37,8 @@ impl Clip {
     /// Part of it, in seconds.
     pub fn part(&self, from_s: f64, length_s: f64) -> &[i16] {
         let first = ((from_s * f64::from(self.rate_hz)) as usize).min(self.samples.len());
-        let last = (((from_s + length_s) * f64::from(self.rate_hz)) as usize).min(self.samples.len());
+        let last =
+            (((from_s + length_s) * f64::from(self.rate_hz)) as usize).min(self.samples.len());
         &self.samples[first..last]
     }
 }
@@ -46,25 +48,39 @@ pub fn level_dbfs(samples: &[i16]) -> f64 {
     if samples.is_empty() {
         return -120.0;
     }
-    let power = samples.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / samples.len() as f64;
+    let power = samples
+        .iter()
+        .map(|&x| f64::from(x) * f64::from(x))
+        .sum::<f64>()
+        / samples.len() as f64;
     (10.0 * (power / (32_768.0 * 32_768.0)).max(1e-12).log10()).max(-120.0)
 }
 
-/// Finds the first part of `said` (all but the last `longest_s`) in `heard`, which begins at the same moment.
+/// Finds the first part of `said` (all but the last `longest_s`) in `heard`, which begins at the
+/// same moment.
 pub fn align(said: &Clip, heard: &Clip, longest_s: f64) -> Match {
     assert_eq!(said.rate_hz, heard.rate_hz, "clips must share a rate");
     let lags = (longest_s * f64::from(said.rate_hz)) as usize;
-    let count = said.samples.len().min(heard.samples.len().saturating_sub(lags));
+    let count = said
+        .samples
+        .len()
+        .min(heard.samples.len().saturating_sub(lags));
     assert!(
         count > 0,
         "nothing to compare: {} said, {} heard, {lags} lags",
         said.samples.len(),
         heard.samples.len()
     );
-    let x: Vec<f32> = said.samples[..count].iter().map(|&s| f32::from(s)).collect();
+    let x: Vec<f32> = said.samples[..count]
+        .iter()
+        .map(|&s| f32::from(s))
+        .collect();
     let y: Vec<f32> = heard.samples.iter().map(|&s| f32::from(s)).collect();
     let energy_x: f64 = x.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    let mut energy_y: f64 = y[..count].iter().map(|&s| f64::from(s) * f64::from(s)).sum();
+    let mut energy_y: f64 = y[..count]
+        .iter()
+        .map(|&s| f64::from(s) * f64::from(s))
+        .sum();
     let mut products = Vec::with_capacity(lags + 1);
     let mut best = (0, -1.0, -120.0);
     for lag in 0..=lags {
@@ -81,7 +97,8 @@ pub fn align(said: &Clip, heard: &Clip, longest_s: f64) -> Match {
         }
     }
     let (lag, correlation, gain_db) = best;
-    // The true delay lies between two samples; at 3 kHz half a sample would cost most of the likeness.
+    // The true delay lies between two samples; at 3 kHz half a sample would cost most of the
+    // likeness.
     let (offset, gain) = peak_between(&products, lag);
     Match {
         delay_s: (lag as f64 + offset) / f64::from(said.rate_hz),
@@ -90,7 +107,8 @@ pub fn align(said: &Clip, heard: &Clip, longest_s: f64) -> Match {
     }
 }
 
-/// The peak of a band-limited sequence near one of its samples (windowed sinc): how far from it, and how much higher.
+/// The peak of a band-limited sequence near one of its samples (windowed sinc): how far from it,
+/// and how much higher.
 fn peak_between(values: &[f64], centre: usize) -> (f64, f64) {
     const REACH: usize = 12;
     if centre < REACH || centre + REACH >= values.len() || values[centre] <= 0.0 {
@@ -100,7 +118,11 @@ fn peak_between(values: &[f64], centre: usize) -> (f64, f64) {
         (centre - REACH..=centre + REACH)
             .map(|k| {
                 let x = k as f64 - centre as f64 - offset;
-                let sinc = if x.abs() < 1e-9 { 1.0 } else { (PI * x).sin() / (PI * x) };
+                let sinc = if x.abs() < 1e-9 {
+                    1.0
+                } else {
+                    (PI * x).sin() / (PI * x)
+                };
                 values[k] * sinc * (0.5 + 0.5 * (PI * x / (REACH as f64 + 1.0)).cos())
             })
             .sum()
@@ -115,7 +137,8 @@ fn peak_between(values: &[f64], centre: usize) -> (f64, f64) {
     (offset, highest / values[centre])
 }
 
-/// [`align`] over consecutive parts, so that a delay that moves does not blur the likeness. Parts in which little is said are left out.
+/// [`align`] over consecutive parts, so that a delay that moves does not blur the likeness. Parts
+/// in which little is said are left out.
 pub fn align_parts(said: &Clip, heard: &Clip, part_s: f64, longest_s: f64) -> Vec<Match> {
     let rate = f64::from(said.rate_hz);
     let (part, lags) = ((part_s * rate) as usize, (longest_s * rate) as usize);
@@ -139,8 +162,8 @@ pub fn align_parts(said: &Clip, heard: &Clip, part_s: f64, longest_s: f64) -> Ve
     out
 }
 
-/// Share of what was said (10 ms frames, the loud ones) that left a hole in what is heard this much later: 20 dB too soft. A median
-/// of likeness does not see holes; an ear does.
+/// Share of what was said (10 ms frames, the loud ones) that left a hole in what is heard this much
+/// later: 20 dB too soft. A median of likeness does not see holes; an ear does.
 pub fn holes(said: &Clip, heard: &Clip, delay_s: f64) -> f64 {
     let frame = (said.rate_hz / 100) as usize;
     let shift = (delay_s * f64::from(said.rate_hz)).round() as usize;
@@ -156,7 +179,9 @@ pub fn holes(said: &Clip, heard: &Clip, delay_s: f64) -> f64 {
         let level = level_dbfs(&said.samples[at..at + frame]);
         if level > floor {
             loud += 1;
-            missing += u32::from(level_dbfs(&heard.samples[at + shift..at + shift + frame]) < level - 20.0);
+            missing += u32::from(
+                level_dbfs(&heard.samples[at + shift..at + shift + frame]) < level - 20.0,
+            );
         }
     }
     f64::from(missing) / f64::from(loud.max(1))
@@ -233,7 +258,9 @@ pub fn share_of_power(samples: &[i16], rate_hz: u32, frequencies: &[f64]) -> f64
     let windowed: f64 = samples
         .iter()
         .enumerate()
-        .map(|(n, &s)| (f64::from(s) * (0.5 - 0.5 * (TAU * (n as f64 + 0.5) / count).cos())).powi(2))
+        .map(|(n, &s)| {
+            (f64::from(s) * (0.5 - 0.5 * (TAU * (n as f64 + 0.5) / count).cos())).powi(2)
+        })
         .sum::<f64>()
         / count;
     // A Hann-windowed sine of amplitude A has mean power 3/8 · A²/2.
@@ -241,10 +268,15 @@ pub fn share_of_power(samples: &[i16], rate_hz: u32, frequencies: &[f64]) -> f64
         .iter()
         .map(|&hz| goertzel(samples, rate_hz, hz).powi(2) * 0.5 * 0.375)
         .sum();
-    if windowed == 0.0 { 0.0 } else { in_tones / windowed }
+    if windowed == 0.0 {
+        0.0
+    } else {
+        in_tones / windowed
+    }
 }
 
-/// Sound and silence in turn: (sounding, length in ms), by an envelope of 2 ms. The first and last are cut by the clip's ends.
+/// Sound and silence in turn: (sounding, length in ms), by an envelope of 2 ms. The first and last
+/// are cut by the clip's ends.
 pub fn cadence(clip: &Clip) -> Vec<(bool, f64)> {
     let step = (clip.rate_hz / 500) as usize;
     // A low tone dips within its own period: look at a little more than one (8 ms) each time.
@@ -316,7 +348,10 @@ mod tests {
             },
             0.1,
         );
-        assert!((found.delay_s - 0.04).abs() < 1e-9 && found.correlation > 0.999, "{found:?}");
+        assert!(
+            (found.delay_s - 0.04).abs() < 1e-9 && found.correlation > 0.999,
+            "{found:?}"
+        );
         assert!((found.gain_db + 6.02).abs() < 0.2, "{found:?}");
     }
 
@@ -380,7 +415,10 @@ mod tests {
             samples.extend(sine(&[(425.0, 8_000.0)], 0.48));
             samples.extend(vec![0i16; 3_840]);
         }
-        let runs = cadence(&Clip { rate_hz: 8_000, samples });
+        let runs = cadence(&Clip {
+            rate_hz: 8_000,
+            samples,
+        });
         assert_eq!(runs.len(), 7, "{runs:?}");
         for (index, (on, ms)) in runs.iter().enumerate().take(6).skip(1) {
             assert_eq!(*on, index % 2 == 1);

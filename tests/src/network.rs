@@ -1,5 +1,5 @@
-//! The network between the phones: one [`Link`] per direction between two addresses, each with its own random stream, so that
-//! what happens on one way never changes what is drawn on another.
+//! The network between the phones: one [`Link`] per direction between two addresses, each with its
+//! own random stream, so that what happens on one way never changes what is drawn on another.
 //!
 //! ```text
 //! send ─▶ rules (scripted losses) ─▶ outage? ─▶ loss ─▶ duplicate ─▶ delay + jitter + held back ─▶ heap ─▶ pop_due
@@ -39,13 +39,16 @@ impl Datagram {
     /// Whether its CSeq names this method.
     pub fn is_about(&self, method: &str) -> bool {
         let text = String::from_utf8_lossy(&self.bytes);
-        text.lines()
-            .any(|line| line.to_ascii_lowercase().starts_with("cseq:") && line.trim_end().ends_with(method))
+        text.lines().any(|line| {
+            line.to_ascii_lowercase().starts_with("cseq:") && line.trim_end().ends_with(method)
+        })
     }
 
     /// Whether the first byte says RTP or RTCP (RFC 7983).
     pub fn is_media(&self) -> bool {
-        self.bytes.first().is_some_and(|first| (128..192).contains(first))
+        self.bytes
+            .first()
+            .is_some_and(|first| (128..192).contains(first))
     }
 }
 
@@ -79,7 +82,8 @@ pub enum Loss {
     None,
     /// Each packet on its own, with this probability.
     Random(f64),
-    /// Two states, changed between before each packet (Gilbert–Elliott with a good state that loses nothing).
+    /// Two states, changed between before each packet (Gilbert–Elliott with a good state that loses
+    /// nothing).
     Gilbert {
         /// Probability of good to bad.
         to_bad: f64,
@@ -239,8 +243,9 @@ impl Network {
         self.rules.push((name.to_owned(), rule));
     }
 
-    /// Puts somebody between all of them, who reads and changes what he likes. He stands in for a proxy that signalling runs through:
-    /// what goes by TLS is his to see only where he is one of its ends.
+    /// Puts somebody between all of them, who reads and changes what he likes. He stands in for a
+    /// proxy that signalling runs through: what goes by TLS is his to see only where he is one of
+    /// its ends.
     pub fn set_tamper(&mut self, tamper: impl FnMut(&mut Datagram) + 'static) {
         self.tamper = Some(Box::new(tamper));
     }
@@ -329,9 +334,17 @@ impl Way {
         match self.link.loss {
             Loss::None => false,
             Loss::Random(p) => unit(&mut self.rng) < p,
-            Loss::Gilbert { to_bad, to_good, loss } => {
+            Loss::Gilbert {
+                to_bad,
+                to_good,
+                loss,
+            } => {
                 let turn = unit(&mut self.rng);
-                self.bad = if self.bad { turn >= to_good } else { turn < to_bad };
+                self.bad = if self.bad {
+                    turn >= to_good
+                } else {
+                    turn < to_bad
+                };
                 self.bad && unit(&mut self.rng) < loss
             }
         }
@@ -458,11 +471,17 @@ mod tests {
             2,
             50_000,
         );
-        let bursts = got.windows(2).filter(|pair| pair[1].0 > pair[0].0 + 1).count();
+        let bursts = got
+            .windows(2)
+            .filter(|pair| pair[1].0 > pair[0].0 + 1)
+            .count();
         let lost = 50_000 - got.len();
         let mean = lost as f64 / bursts as f64;
         assert!((3.0..5.0).contains(&mean), "mean burst {mean}");
-        assert!((0.05..0.1).contains(&(lost as f64 / 50_000.0)), "lost {lost}");
+        assert!(
+            (0.05..0.1).contains(&(lost as f64 / 50_000.0)),
+            "lost {lost}"
+        );
     }
 
     #[test]
@@ -470,7 +489,14 @@ mod tests {
         let jitter = Jitter::Normal {
             sd: Duration::from_millis(30),
         };
-        let kept = through(Link { jitter, ..Link::default() }, 3, 2_000);
+        let kept = through(
+            Link {
+                jitter,
+                ..Link::default()
+            },
+            3,
+            2_000,
+        );
         assert!(kept.windows(2).all(|pair| pair[0].0 < pair[1].0));
         assert!(kept.iter().any(|&(_, ms)| ms > 40.0));
         let free = through(
@@ -548,7 +574,11 @@ mod tests {
             "third",
             Box::new(move |_, _| {
                 seen += 1;
-                if seen % 3 == 0 { Fate::Lose } else { Fate::Pass }
+                if seen % 3 == 0 {
+                    Fate::Lose
+                } else {
+                    Fate::Pass
+                }
             }),
         );
         for n in 0..9 {

@@ -1,5 +1,5 @@
-//! A far end that only does what the script says: it reads and writes SIP as text, with a parser of its own, so that a mistake of
-//! the phone's message layer cannot cancel itself out.
+//! A far end that only does what the script says: it reads and writes SIP as text, with a parser of
+//! its own, so that a mistake of the phone's message layer cannot cancel itself out.
 //!
 //! ```text
 //! network ─▶ mailbox ─▶ expect("INVITE") ─▶ Message ─▶ reply(180) / request("BYE") ─▶ text ─▶ network
@@ -126,7 +126,8 @@ impl Message {
     /// Puts in or replaces a header.
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.retain(|(known, _)| long(known) != name.to_ascii_lowercase());
+        self.headers
+            .retain(|(known, _)| long(known) != name.to_ascii_lowercase());
         self.with(name, value)
     }
 
@@ -141,10 +142,19 @@ impl Message {
     /// The message as it goes out, Content-Length right.
     pub fn text(&self) -> String {
         let mut out = format!("{}\r\n", self.start);
-        for (name, value) in self.headers.iter().filter(|(name, _)| long(name) != "content-length") {
+        for (name, value) in self
+            .headers
+            .iter()
+            .filter(|(name, _)| long(name) != "content-length")
+        {
             let _ = write!(out, "{name}: {value}\r\n");
         }
-        let _ = write!(out, "Content-Length: {}\r\n\r\n{}", self.body.len(), self.body);
+        let _ = write!(
+            out,
+            "Content-Length: {}\r\n\r\n{}",
+            self.body.len(),
+            self.body
+        );
         out
     }
 
@@ -153,8 +163,12 @@ impl Message {
         let mut headers: Vec<(String, String)> = Vec::new();
         for (name, value) in &self.headers {
             match long(name).as_str() {
-                "to" if code > 100 && Self::parameter(value, "tag").is_none() => headers.push((name.clone(), format!("{value};tag={tag}"))),
-                "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => headers.push((name.clone(), value.clone())),
+                "to" if code > 100 && Self::parameter(value, "tag").is_none() => {
+                    headers.push((name.clone(), format!("{value};tag={tag}")))
+                }
+                "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => {
+                    headers.push((name.clone(), value.clone()))
+                }
                 _ => {}
             }
         }
@@ -165,7 +179,8 @@ impl Message {
         }
     }
 
-    /// The ACK for a final response other than 2xx, in the INVITE's own transaction, or a CANCEL (RFC 3261 sections 9.1, 17.1.1.3).
+    /// The ACK for a final response other than 2xx, in the INVITE's own transaction, or a CANCEL
+    /// (RFC 3261 sections 9.1, 17.1.1.3).
     pub fn same_transaction(&self, method: &str, to: Option<&str>) -> Self {
         let mut headers = vec![
             ("Via".to_owned(), self.header("via").to_owned()),
@@ -248,13 +263,21 @@ pub fn reason(code: u16) -> &'static str {
 
 /// A plain session description: one audio line, PCMU and telephone-event unless told otherwise.
 pub fn sdp(at: SocketAddr, version: u32, direction: &str) -> String {
-    sdp_with(at, version, direction, &[(0, "PCMU/8000"), (101, "telephone-event/8000")])
+    sdp_with(
+        at,
+        version,
+        direction,
+        &[(0, "PCMU/8000"), (101, "telephone-event/8000")],
+    )
 }
 
 /// A session description with these payload types.
 pub fn sdp_with(at: SocketAddr, version: u32, direction: &str, codecs: &[(u8, &str)]) -> String {
     let family = if at.is_ipv4() { "IP4" } else { "IP6" };
-    let list: Vec<String> = codecs.iter().map(|(payload, _)| payload.to_string()).collect();
+    let list: Vec<String> = codecs
+        .iter()
+        .map(|(payload, _)| payload.to_string())
+        .collect();
     let mut text = format!(
         "v=0\r\no=script 77 {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {list}\r\n",
         ip = at.ip(),
@@ -319,9 +342,15 @@ impl Peer {
             if self.media.len() == 20_000 {
                 self.media.pop_front();
             }
-            self.media.push_back((now, datagram.to.port(), datagram.bytes.clone()));
+            self.media
+                .push_back((now, datagram.to.port(), datagram.bytes.clone()));
         } else if let Some(message) = Message::parse(&datagram.bytes) {
-            let key = format!("{}|{}|{}", message.start, message.header("via"), message.header("cseq"));
+            let key = format!(
+                "{}|{}|{}",
+                message.start,
+                message.header("via"),
+                message.header("cseq")
+            );
             if self.seen.contains(&key) {
                 self.retransmissions += 1;
                 return;
@@ -331,7 +360,8 @@ impl Peer {
         }
     }
 
-    /// From now on, repeats of what was seen count as new: for scripts that look at retransmissions.
+    /// From now on, repeats of what was seen count as new: for scripts that look at
+    /// retransmissions.
     pub fn forget_seen(&mut self) {
         self.seen.clear();
     }
@@ -365,13 +395,19 @@ impl Peer {
         let headers = [
             ("Via", self.via()),
             ("Max-Forwards", "70".to_owned()),
-            ("From", format!("\"Script\" <sip:script@{at}>;tag=script-{call_id}")),
+            (
+                "From",
+                format!("\"Script\" <sip:script@{at}>;tag=script-{call_id}"),
+            ),
             ("To", format!("<{uri}>")),
             ("Call-ID", call_id.to_owned()),
             ("CSeq", format!("1 {method}")),
             ("Contact", self.contact()),
         ];
-        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         Message {
             start: format!("{method} {uri} SIP/2.0"),
             headers,
@@ -379,14 +415,19 @@ impl Peer {
         }
     }
 
-    /// The dialog on the side of whoever sent this response to that request of the phone's: a peer that answered.
+    /// The dialog on the side of whoever sent this response to that request of the phone's: a peer
+    /// that answered.
     pub fn callee_dialog(&self, invite: &Message, ok: &Message) -> Dialog {
         Dialog {
             local: ok.header("to").to_owned(),
             remote: invite.header("from").to_owned(),
             call_id: invite.header("call-id").to_owned(),
             target: invite.address("contact"),
-            route: invite.all("record-route").iter().map(|&r| r.to_owned()).collect(),
+            route: invite
+                .all("record-route")
+                .iter()
+                .map(|&r| r.to_owned())
+                .collect(),
             cseq: 100,
         }
     }
@@ -398,12 +439,18 @@ impl Peer {
             remote: ok.header("to").to_owned(),
             call_id: invite.header("call-id").to_owned(),
             target: ok.address("contact"),
-            route: ok.all("record-route").iter().rev().map(|&r| r.to_owned()).collect(),
+            route: ok
+                .all("record-route")
+                .iter()
+                .rev()
+                .map(|&r| r.to_owned())
+                .collect(),
             cseq: invite.cseq(),
         }
     }
 
-    /// A request in a dialog. ACK takes the number of the request it acknowledges: set `dialog.cseq` first.
+    /// A request in a dialog. ACK takes the number of the request it acknowledges: set
+    /// `dialog.cseq` first.
     pub fn in_dialog(&mut self, dialog: &mut Dialog, method: &str) -> Message {
         if method != "ACK" {
             dialog.cseq += 1;
@@ -437,11 +484,18 @@ mod tests {
                     i: c1\r\nCSeq: 7 INVITE\r\nm: <sip:l@10.0.0.1:5060>\r\nContent-Length: 0\r\n\r\n";
         let invite = Message::parse(text.as_bytes()).unwrap();
         assert_eq!(
-            (invite.method(), invite.cseq(), invite.tag("from"), invite.tag("to")),
+            (
+                invite.method(),
+                invite.cseq(),
+                invite.tag("from"),
+                invite.tag("to")
+            ),
             ("INVITE", 7, Some("a"), None)
         );
         assert_eq!(invite.address("contact"), "sip:l@10.0.0.1:5060");
-        let ok = invite.reply(200, "b").sdp(&sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
+        let ok = invite
+            .reply(200, "b")
+            .sdp(&sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
         assert_eq!((ok.code(), ok.tag("to")), (Some(200), Some("b")));
         assert_eq!(
             Message::parse(ok.text().as_bytes()).unwrap().media(),

@@ -1,5 +1,5 @@
-//! One whole phone in the simulation: its control loop, its audio engine, its card, its sockets (numbers only) and its board.
-//! It does what the real driver does between them, on virtual time.
+//! One whole phone in the simulation: its control loop, its audio engine, its card, its sockets
+//! (numbers only) and its board. It does what the real driver does between them, on virtual time.
 //!
 //! ```text
 //! finger ─▶ Control ─▶ Output ─▶ network (SIP) · commands ─▶ (next turn of the card) ─▶ Engine ─▶ network (RTP)
@@ -42,14 +42,21 @@ struct Ports {
 }
 
 impl MediaPorts for Ports {
-    fn open(&mut self, stream: StreamId, _toward: Option<SocketAddr>) -> io::Result<(SocketAddr, SocketAddr)> {
+    fn open(
+        &mut self,
+        stream: StreamId,
+        _toward: Option<SocketAddr>,
+    ) -> io::Result<(SocketAddr, SocketAddr)> {
         let port = (self.range.0..self.range.1)
             .step_by(2)
             .find(|port| !self.open.contains_key(port))
             .ok_or_else(|| io::Error::other("no media port is free"))?;
         self.open.insert(port, (stream, PacketKind::Rtp));
         self.open.insert(port + 1, (stream, PacketKind::Rtcp));
-        Ok((SocketAddr::new(self.ip, port), SocketAddr::new(self.ip, port + 1)))
+        Ok((
+            SocketAddr::new(self.ip, port),
+            SocketAddr::new(self.ip, port + 1),
+        ))
     }
 
     fn close(&mut self, stream: StreamId) {
@@ -116,7 +123,10 @@ pub struct SimPhone {
 
 impl SimPhone {
     /// A phone on hook.
-    #[allow(clippy::too_many_arguments, reason = "each is one fact of the phone, told once, in `World::phone`")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is one fact of the phone, told once, in `World::phone`"
+    )]
     pub fn new(
         name: &str,
         at: SocketAddr,
@@ -177,7 +187,10 @@ impl SimPhone {
             base,
             timeout: None,
         };
-        phone.timeout = phone.control.poll_timeout().map(|at| at.saturating_duration_since(base));
+        phone.timeout = phone
+            .control
+            .poll_timeout()
+            .map(|at| at.saturating_duration_since(base));
         phone
     }
 
@@ -188,21 +201,29 @@ impl SimPhone {
 
     /// When it wants to be woken.
     pub fn next(&self) -> Option<Time> {
-        [self.timeout, self.card.next_turn(), self.lookups.front().map(|first| first.0)]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timeout,
+            self.card.next_turn(),
+            self.lookups.front().map(|first| first.0),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Fires what is due.
     pub fn wake(&mut self, network: &mut Network, now: Time) {
         while self.lookups.front().is_some_and(|first| first.0 <= now) {
-            let Some((_, id, targets)) = self.lookups.pop_front() else { break };
-            self.control.handle_lookup(id, &targets, &mut self.ports, self.base + now);
+            let Some((_, id, targets)) = self.lookups.pop_front() else {
+                break;
+            };
+            self.control
+                .handle_lookup(id, &targets, &mut self.ports, self.base + now);
             self.obey(network, now);
         }
         if self.timeout.is_some_and(|at| at <= now) {
-            self.control.handle_timeout(&mut self.ports, self.base + now);
+            self.control
+                .handle_timeout(&mut self.ports, self.base + now);
             self.obey(network, now);
         }
         if self.card.next_turn().is_some_and(|at| at <= now) {
@@ -212,13 +233,21 @@ impl SimPhone {
 
     /// The board saw something.
     pub fn board(&mut self, event: BoardEvent, network: &mut Network, now: Time) {
-        self.control.handle_board(event, &mut self.ports, self.base + now);
+        self.control
+            .handle_board(event, &mut self.ports, self.base + now);
         self.obey(network, now);
     }
 
     /// Somebody asks for something by `ctl`.
-    pub fn request(&mut self, request: &Request, network: &mut Network, now: Time) -> Result<(), String> {
-        let done = self.control.handle_request(request, &mut self.ports, self.base + now);
+    pub fn request(
+        &mut self,
+        request: &Request,
+        network: &mut Network,
+        now: Time,
+    ) -> Result<(), String> {
+        let done = self
+            .control
+            .handle_request(request, &mut self.ports, self.base + now);
         self.obey(network, now);
         done.map(drop)
     }
@@ -226,18 +255,28 @@ impl SimPhone {
     /// A datagram came to one of its sockets.
     pub fn receive(&mut self, mut datagram: Datagram, network: &mut Network, now: Time) {
         if datagram.to.port() == self.at.port() {
-            self.control
-                .handle_datagram(datagram.from, &datagram.bytes, &mut self.ports, self.base + now);
+            self.control.handle_datagram(
+                datagram.from,
+                &datagram.bytes,
+                &mut self.ports,
+                self.base + now,
+            );
             self.obey(network, now);
         } else if datagram.to.port() == TLS_PORT {
             self.receive_tls(&datagram, network, now);
         } else if let Some(&(stream, kind)) = self.ports.open.get(&datagram.to.port()) {
             self.counters.media_in += 1;
             if self.card.is_stalled(now) {
-                self.waiting.push_back((now, datagram.from, stream, kind, datagram.bytes));
+                self.waiting
+                    .push_back((now, datagram.from, stream, kind, datagram.bytes));
             } else {
-                self.engine
-                    .handle_packet(stream, kind, datagram.from, &mut datagram.bytes, self.base + now);
+                self.engine.handle_packet(
+                    stream,
+                    kind,
+                    datagram.from,
+                    &mut datagram.bytes,
+                    self.base + now,
+                );
                 self.hand_over(network, now);
             }
         } else {
@@ -257,18 +296,28 @@ impl SimPhone {
             let id = sip::ConnectionId((1 << 32) + self.accepted);
             self.connections.insert(id, datagram.from);
             let names = vec![datagram.from.ip().to_string()];
-            self.control
-                .handle_accepted_tls(id, datagram.from, names, &mut self.ports, self.base + now);
+            self.control.handle_accepted_tls(
+                id,
+                datagram.from,
+                names,
+                &mut self.ports,
+                self.base + now,
+            );
             id
         });
-        self.control
-            .handle_stream(connection, &datagram.bytes, &mut self.ports, self.base + now);
+        self.control.handle_stream(
+            connection,
+            &datagram.bytes,
+            &mut self.ports,
+            self.base + now,
+        );
         self.obey(network, now);
     }
 
     /// The kernel reports that nobody listens there.
     pub fn unreachable(&mut self, remote: SocketAddr, network: &mut Network, now: Time) {
-        self.control.handle_unreachable(remote, &mut self.ports, self.base + now);
+        self.control
+            .handle_unreachable(remote, &mut self.ports, self.base + now);
         self.obey(network, now);
     }
 
@@ -305,7 +354,11 @@ impl SimPhone {
         if self.ring.is_some() {
             what.push("still ringing".to_owned());
         }
-        if self.lamps.get("InUse").is_some_and(|lamp| *lamp != LampState::Off) {
+        if self
+            .lamps
+            .get("InUse")
+            .is_some_and(|lamp| *lamp != LampState::Off)
+        {
             what.push("in-use lamp lit".to_owned());
         }
         if let Some(at) = self.timeout.filter(|_| self.lineless) {
@@ -321,20 +374,32 @@ impl SimPhone {
 
     /// Figures of every stream in the engine.
     pub fn stream_stats(&self) -> Vec<media::StreamStats> {
-        let mut ids: Vec<StreamId> = self.ports.open.values().map(|(stream, _)| *stream).collect();
+        let mut ids: Vec<StreamId> = self
+            .ports
+            .open
+            .values()
+            .map(|(stream, _)| *stream)
+            .collect();
         ids.dedup();
-        ids.into_iter().filter_map(|id| self.engine.stats(id)).collect()
+        ids.into_iter()
+            .filter_map(|id| self.engine.stats(id))
+            .collect()
     }
 
     /// Events with this name, with their times.
     pub fn events_named(&self, name: &str) -> Vec<(Time, Value)> {
-        self.events.iter().filter(|(_, event)| event["event"] == name).cloned().collect()
+        self.events
+            .iter()
+            .filter(|(_, event)| event["event"] == name)
+            .cloned()
+            .collect()
     }
 
     fn turn(&mut self, network: &mut Network, now: Time) {
         loop {
             while let Some((arrival, from, stream, kind, mut bytes)) = self.waiting.pop_front() {
-                self.engine.handle_packet(stream, kind, from, &mut bytes, self.base + arrival);
+                self.engine
+                    .handle_packet(stream, kind, from, &mut bytes, self.base + arrival);
             }
             self.hand_over(network, now);
             while let Some(command) = self.commands.pop_front() {
@@ -342,14 +407,22 @@ impl SimPhone {
             }
             match self.card.read(&mut self.capture, now) {
                 Turn::NotYet => break,
-                Turn::Xrun(frames) => self.engine.handle_discontinuity(frames as i64, self.base + now),
+                Turn::Xrun(frames) => self
+                    .engine
+                    .handle_discontinuity(frames as i64, self.base + now),
                 Turn::Period => {
-                    self.engine.process(&self.capture, &mut self.playback, self.base + now);
+                    self.engine
+                        .process(&self.capture, &mut self.playback, self.base + now);
                     self.card.write(&self.playback);
                 }
             }
             while let Some(transmit) = self.engine.poll_transmit() {
-                let (stream, kind, to, bytes) = (transmit.stream, transmit.kind, transmit.to, transmit.bytes.to_vec());
+                let (stream, kind, to, bytes) = (
+                    transmit.stream,
+                    transmit.kind,
+                    transmit.to,
+                    transmit.bytes.to_vec(),
+                );
                 let socket = self
                     .ports
                     .open
@@ -380,9 +453,20 @@ impl SimPhone {
     fn hand_over(&mut self, network: &mut Network, now: Time) {
         while let Some(foreign) = self.engine.poll_foreign() {
             if foreign.protocol == Protocol::Dtls {
-                let (stream, socket, from, bytes) = (foreign.stream, foreign.socket, foreign.from, foreign.bytes.to_vec());
-                self.control
-                    .handle_dtls(stream, socket, from, &bytes, &mut self.ports, self.base + now);
+                let (stream, socket, from, bytes) = (
+                    foreign.stream,
+                    foreign.socket,
+                    foreign.from,
+                    foreign.bytes.to_vec(),
+                );
+                self.control.handle_dtls(
+                    stream,
+                    socket,
+                    from,
+                    &bytes,
+                    &mut self.ports,
+                    self.base + now,
+                );
                 self.obey(network, now);
             }
         }
@@ -391,8 +475,11 @@ impl SimPhone {
     /// Carries what the engine tells to the control loop.
     fn listen(&mut self, network: &mut Network, now: Time) {
         for _ in 0..MAX_OUTPUTS {
-            let Some(event) = self.engine.poll_event() else { return };
-            self.control.handle_media(event, &mut self.ports, self.base + now);
+            let Some(event) = self.engine.poll_event() else {
+                return;
+            };
+            self.control
+                .handle_media(event, &mut self.ports, self.base + now);
             self.obey(network, now);
         }
         panic!("{}: the engine never stops telling", self.name);
@@ -402,7 +489,10 @@ impl SimPhone {
     fn obey(&mut self, network: &mut Network, now: Time) {
         for _ in 0..MAX_OUTPUTS {
             let Some(output) = self.control.poll_output() else {
-                self.timeout = self.control.poll_timeout().map(|at| at.saturating_duration_since(self.base));
+                self.timeout = self
+                    .control
+                    .poll_timeout()
+                    .map(|at| at.saturating_duration_since(self.base));
                 return;
             };
             match output {
@@ -415,7 +505,8 @@ impl SimPhone {
                         },
                         now,
                     ),
-                    // TLS is a way nobody reads, from its port to its port; what it takes to build it is not simulated.
+                    // TLS is a way nobody reads, from its port to its port; what it takes to build
+                    // it is not simulated.
                     sip::Flow::Tls { remote, .. } => network.send(
                         Datagram {
                             from: SocketAddr::new(self.at.ip(), TLS_PORT),
@@ -436,18 +527,28 @@ impl SimPhone {
                 } => {
                     self.connections.insert(connection, remote);
                     let local = SocketAddr::new(self.at.ip(), TLS_PORT);
-                    self.control
-                        .handle_connected(connection, local, remote, &mut self.ports, self.base + now);
+                    self.control.handle_connected(
+                        connection,
+                        local,
+                        remote,
+                        &mut self.ports,
+                        self.base + now,
+                    );
                 }
-                // No TCP in this network: every connection is refused, as by a host without a listener.
-                Output::Connect { connection, .. } => self.control.handle_closed(connection, &mut self.ports, self.base + now),
+                // No TCP in this network: every connection is refused, as by a host without a
+                // listener.
+                Output::Connect { connection, .. } => {
+                    self.control
+                        .handle_closed(connection, &mut self.ports, self.base + now)
+                }
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
                 }
                 Output::Order(_) => {}
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
-                    self.lookups.push_back((now + self.lookup_delay, lookup.id, targets));
+                    self.lookups
+                        .push_back((now + self.lookup_delay, lookup.id, targets));
                 }
                 Output::Media(command) => {
                     if let Command::Start(stream) = &command
@@ -483,8 +584,9 @@ impl SimPhone {
                     if self.events.len() == KEPT_EVENTS {
                         self.events.pop_front();
                     }
-                    let event =
-                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: event {text:?} is no JSON: {error}", self.name));
+                    let event = serde_json::from_str(&text).unwrap_or_else(|error| {
+                        panic!("{}: event {text:?} is no JSON: {error}", self.name)
+                    });
                     self.events.push_back((now, event));
                 }
             }

@@ -1,5 +1,6 @@
-//! The recorder on the wire: for a phone whose calls must be encrypted, every datagram that leaves its media ports is held against the
-//! keys its engine was given. Looking random is not enough: it must be authentic, byte by byte.
+//! The recorder on the wire: for a phone whose calls must be encrypted, every datagram that leaves
+//! its media ports is held against the keys its engine was given. Looking random is not enough: it
+//! must be authentic, byte by byte.
 //!
 //! ```text
 //! Wire (all packets) + SimPhone::keys ─▶ examine ─▶ Found { protected, handshake, clear }
@@ -32,9 +33,9 @@ pub fn examine(wire: &Wire, phone: &SimPhone) -> Found {
         by_key: vec![0; phone.keys.len()],
         ..Found::default()
     };
-    let ours = wire
-        .packets()
-        .filter(|sent| sent.datagram.from.ip() == phone.at.ip() && MEDIA_PORTS.contains(&sent.datagram.from.port()));
+    let ours = wire.packets().filter(|sent| {
+        sent.datagram.from.ip() == phone.at.ip() && MEDIA_PORTS.contains(&sent.datagram.from.port())
+    });
     for sent in ours {
         let bytes = &sent.datagram.bytes;
         let key = phone.keys.iter().position(|key| {

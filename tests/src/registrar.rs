@@ -1,5 +1,5 @@
-//! A registrar and stateless proxy that reads SIP as text and checks digests by its own arithmetic (RFC 3261, 7616, 8760), so that
-//! an error in the phone's digest cannot agree with itself.
+//! A registrar and stateless proxy that reads SIP as text and checks digests by its own arithmetic
+//! (RFC 3261, 7616, 8760), so that an error in the phone's digest cannot agree with itself.
 //!
 //! ```text
 //! REGISTER ─▶ no or bad credentials? ─▶ 401 with one challenge an algorithm      nonce worn out? ─▶ 401 stale=true
@@ -102,7 +102,8 @@ pub struct Registrar {
     pub min_expires: Option<Duration>,
     /// How often a nonce may be used before it is stale.
     pub nonce_uses: u32,
-    /// Every second good answer is called stale once, whatever its nonce (a server whose nonces run out at any time).
+    /// Every second good answer is called stale once, whatever its nonce (a server whose nonces run
+    /// out at any time).
     pub stale_by_turns: bool,
     /// INVITEs must carry credentials, too.
     pub challenge_calls: bool,
@@ -157,7 +158,9 @@ impl Registrar {
 
     /// Whether this user is registered now.
     pub fn knows(&self, user: &str, now: Time) -> bool {
-        self.bindings.get(user).is_some_and(|binding| binding.until > now)
+        self.bindings
+            .get(user)
+            .is_some_and(|binding| binding.until > now)
     }
 
     /// Forgets everything, as a restarted server does.
@@ -168,7 +171,9 @@ impl Registrar {
 
     /// Answers or forwards one datagram.
     pub fn handle(&mut self, datagram: &Datagram, now: Time) -> Vec<Datagram> {
-        let Some(message) = Message::parse(&datagram.bytes).filter(|message| !message.all("via").is_empty()) else {
+        let Some(message) =
+            Message::parse(&datagram.bytes).filter(|message| !message.all("via").is_empty())
+        else {
             return Vec::new();
         };
         if message.code().is_some() {
@@ -178,7 +183,9 @@ impl Registrar {
             let reply = self.register(&message, datagram.from, now);
             return vec![self.to(datagram.from, &reply)];
         }
-        self.forward_request(message, datagram.from, now).into_iter().collect()
+        self.forward_request(message, datagram.from, now)
+            .into_iter()
+            .collect()
     }
 
     fn to(&self, to: SocketAddr, message: &Message) -> Datagram {
@@ -216,7 +223,9 @@ impl Registrar {
             return request.reply(200, "reg");
         }
         if let Some(least) = self.min_expires.filter(|least| asked < *least) {
-            return request.reply(423, "reg").with("Min-Expires", least.as_secs().to_string());
+            return request
+                .reply(423, "reg")
+                .with("Min-Expires", least.as_secs().to_string());
         }
         let granted = asked.min(self.expires);
         let contact = bare(&contact).to_owned();
@@ -229,22 +238,32 @@ impl Registrar {
             },
         );
         self.counters.granted += 1;
-        request
-            .reply(200, "reg")
-            .with("Contact", format!("<{contact}>;expires={}", granted.as_secs()))
+        request.reply(200, "reg").with(
+            "Contact",
+            format!("<{contact}>;expires={}", granted.as_secs()),
+        )
     }
 
     fn challenge(&mut self, request: &Message, code: u16, stale: bool) -> Message {
         self.counters.challenges += 1;
         self.counters.stale += u64::from(stale);
         self.serial += 1;
-        let nonce = hex(&Sha256::digest(format!("nonce {} {}", self.serial, request.header("call-id"))))[..24].to_owned();
+        let nonce = hex(&Sha256::digest(format!(
+            "nonce {} {}",
+            self.serial,
+            request.header("call-id")
+        )))[..24]
+            .to_owned();
         // A real server forgets old nonces, too.
         if self.nonces.len() > 1_000 {
             self.nonces.clear();
         }
         self.nonces.insert(nonce.clone(), (0, 0));
-        let header = if code == 401 { "WWW-Authenticate" } else { "Proxy-Authenticate" };
+        let header = if code == 401 {
+            "WWW-Authenticate"
+        } else {
+            "Proxy-Authenticate"
+        };
         let mut reply = request.reply(code, "reg");
         for algorithm in &self.algorithms {
             let stale = if stale { ", stale=true" } else { "" };
@@ -261,7 +280,9 @@ impl Registrar {
 
     fn check(&mut self, request: &Message, header: &str) -> Verdict {
         for value in request.all(header) {
-            let Some(rest) = value.strip_prefix("Digest ") else { continue };
+            let Some(rest) = value.strip_prefix("Digest ") else {
+                continue;
+            };
             let given = parameters(rest);
             let get = |name: &str| given.get(name).map_or("", String::as_str);
             if get("realm") != self.realm {
@@ -276,16 +297,29 @@ impl Registrar {
             let Some((uses, last)) = self.nonces.get_mut(get("nonce")) else {
                 return Verdict::Stale;
             };
-            let Some(password) = self.users.get(get("username")).filter(|_| self.algorithms.contains(&algorithm)) else {
+            let Some(password) = self
+                .users
+                .get(get("username"))
+                .filter(|_| self.algorithms.contains(&algorithm))
+            else {
                 return Verdict::Wrong;
             };
             let count = u32::from_str_radix(get("nc"), 16).unwrap_or(0);
-            if get("qop") != "auth" || get("nc").len() != 8 || get("cnonce").is_empty() || get("uri") != request.uri() {
+            if get("qop") != "auth"
+                || get("nc").len() != 8
+                || get("cnonce").is_empty()
+                || get("uri") != request.uri()
+            {
                 return Verdict::Wrong;
             }
             let one = algorithm.hash(&format!("{}:{}:{password}", get("username"), self.realm));
             let two = algorithm.hash(&format!("{}:{}", request.method(), get("uri")));
-            let wanted = algorithm.hash(&format!("{one}:{}:{}:{}:auth:{two}", get("nonce"), get("nc"), get("cnonce")));
+            let wanted = algorithm.hash(&format!(
+                "{one}:{}:{}:{}:auth:{two}",
+                get("nonce"),
+                get("nc"),
+                get("cnonce")
+            ));
             if get("response") != wanted {
                 return Verdict::Wrong;
             }
@@ -303,9 +337,15 @@ impl Registrar {
         Verdict::Missing
     }
 
-    fn forward_request(&mut self, request: Message, source: SocketAddr, now: Time) -> Option<Datagram> {
+    fn forward_request(
+        &mut self,
+        request: Message,
+        source: SocketAddr,
+        now: Time,
+    ) -> Option<Datagram> {
         if self.broken {
-            return (request.method() != "ACK").then(|| self.to(source, &request.reply(503, "proxy")));
+            return (request.method() != "ACK")
+                .then(|| self.to(source, &request.reply(503, "proxy")));
         }
         let mut routes: Vec<String> = request
             .all("route")
@@ -313,7 +353,9 @@ impl Registrar {
             .flat_map(|value| value.split(','))
             .map(|r| r.trim().to_owned())
             .collect();
-        let for_us = routes.first().is_some_and(|route| bare(route).contains(&self.at.to_string()));
+        let for_us = routes
+            .first()
+            .is_some_and(|route| bare(route).contains(&self.at.to_string()));
         if for_us {
             routes.remove(0);
         }
@@ -335,14 +377,25 @@ impl Registrar {
                     return Some(self.to(source, &refusal));
                 }
             }
-            match self.bindings.get(user_of(&target)).filter(|binding| binding.until > now) {
+            match self
+                .bindings
+                .get(user_of(&target))
+                .filter(|binding| binding.until > now)
+            {
                 Some(binding) => (target, place) = (binding.contact.clone(), Some(binding.source)),
                 None if request.method() == "ACK" => return None,
                 None => return Some(self.to(source, &request.reply(404, "proxy"))),
             }
         }
-        let place = routes.first().and_then(|route| address_of(bare(route))).or(place)?;
-        let hops: u32 = request.all("max-forwards").first().and_then(|n| n.parse().ok()).unwrap_or(70);
+        let place = routes
+            .first()
+            .and_then(|route| address_of(bare(route)))
+            .or(place)?;
+        let hops: u32 = request
+            .all("max-forwards")
+            .first()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(70);
         if hops == 0 {
             return Some(self.to(source, &request.reply(483, "proxy")));
         }
@@ -353,7 +406,10 @@ impl Registrar {
             Message::parameter(&top, "branch").unwrap_or(&top)
         )))[..20]
             .to_owned();
-        let mut headers = vec![("Via".to_owned(), format!("SIP/2.0/UDP {};branch=z9hG4bK{branch}", self.at))];
+        let mut headers = vec![(
+            "Via".to_owned(),
+            format!("SIP/2.0/UDP {};branch=z9hG4bK{branch}", self.at),
+        )];
         if request.method() == "INVITE" && !inside {
             headers.push(("Record-Route".to_owned(), format!("<sip:{};lr>", self.at)));
         }
@@ -362,7 +418,10 @@ impl Registrar {
             match long(name).as_str() {
                 "via" if first => {
                     first = false;
-                    let value = value.replace(";rport", &format!(";received={};rport={}", source.ip(), source.port()));
+                    let value = value.replace(
+                        ";rport",
+                        &format!(";received={};rport={}", source.ip(), source.port()),
+                    );
                     headers.push((name.clone(), value));
                 }
                 "route" | "proxy-authorization" => {}
@@ -380,7 +439,10 @@ impl Registrar {
     }
 
     fn forward_response(&self, mut response: Message) -> Option<Datagram> {
-        let own = response.headers.iter().position(|(name, _)| long(name) == "via")?;
+        let own = response
+            .headers
+            .iter()
+            .position(|(name, _)| long(name) == "via")?;
         if !response.headers[own].1.contains(&self.at.to_string()) {
             return None;
         }
@@ -415,10 +477,17 @@ pub fn user_of(uri: &str) -> &str {
 /// Address and port of a SIP URI whose host is an address.
 pub fn address_of(uri: &str) -> Option<SocketAddr> {
     let rest = uri.split_once(':')?.1;
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host).split([';', '?', '>']).next()?;
-    host.parse()
-        .ok()
-        .or_else(|| Some(SocketAddr::new(host.trim_matches(['[', ']']).parse().ok()?, 5060)))
+    let host = rest
+        .rsplit_once('@')
+        .map_or(rest, |(_, host)| host)
+        .split([';', '?', '>'])
+        .next()?;
+    host.parse().ok().or_else(|| {
+        Some(SocketAddr::new(
+            host.trim_matches(['[', ']']).parse().ok()?,
+            5060,
+        ))
+    })
 }
 
 /// `name=value, name="value"` with quoted commas respected.
@@ -439,7 +508,10 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
     parts.push(&text[start..]);
     for part in parts {
         if let Some((name, value)) = part.split_once('=') {
-            out.insert(name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned());
+            out.insert(
+                name.trim().to_ascii_lowercase(),
+                value.trim().trim_matches('"').to_owned(),
+            );
         }
     }
     out
@@ -462,7 +534,10 @@ mod tests {
             let two = algorithm.hash("GET:/dir/index.html");
             let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
             let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
-            assert_eq!(algorithm.hash(&format!("{one}:{nonce}:00000001:{cnonce}:auth:{two}")), wanted);
+            assert_eq!(
+                algorithm.hash(&format!("{one}:{nonce}:00000001:{cnonce}:auth:{two}")),
+                wanted
+            );
         }
     }
 
@@ -472,7 +547,10 @@ mod tests {
             via_address("SIP/2.0/UDP 10.0.0.1:5070;branch=x;received=10.0.0.7;rport=99"),
             "10.0.0.7:99".parse().ok()
         );
-        assert_eq!(via_address("SIP/2.0/UDP 10.0.0.1;branch=x"), "10.0.0.1:5060".parse().ok());
+        assert_eq!(
+            via_address("SIP/2.0/UDP 10.0.0.1;branch=x"),
+            "10.0.0.1:5060".parse().ok()
+        );
         assert_eq!(
             (user_of("sip:101@h:5"), address_of("sip:101@10.0.0.1:5;x=y")),
             ("101", "10.0.0.1:5".parse().ok())

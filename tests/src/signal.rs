@@ -1,4 +1,5 @@
-//! What a microphone hears in a simulation: silence, a made-up voice that needs no data files, or real speech from a WAV.
+//! What a microphone hears in a simulation: silence, a made-up voice that needs no data files, or
+//! real speech from a WAV.
 //!
 //! ```text
 //! seed ─▶ voice (syllables of chirping harmonics, breathy bursts, pauses) ─┐
@@ -22,12 +23,16 @@ pub struct Source {
 impl Source {
     /// Nothing is said.
     pub fn silence() -> Self {
-        Self { samples: Arc::from([]) }
+        Self {
+            samples: Arc::from([]),
+        }
     }
 
     /// These samples, over and over.
     pub fn samples(samples: Vec<i16>) -> Self {
-        Self { samples: samples.into() }
+        Self {
+            samples: samples.into(),
+        }
     }
 
     /// A made-up voice, unlike that of any other seed: ten seconds, then again.
@@ -47,7 +52,10 @@ impl Source {
         let amplitude = 32_767.0 * 10f64.powf(dbfs / 20.0);
         Self::samples(
             (0..rate_hz)
-                .map(|n| (amplitude * (TAU * hz.round() * f64::from(n) / f64::from(rate_hz)).sin()).round() as i16)
+                .map(|n| {
+                    (amplitude * (TAU * hz.round() * f64::from(n) / f64::from(rate_hz)).sin())
+                        .round() as i16
+                })
                 .collect(),
         )
     }
@@ -79,13 +87,16 @@ impl Source {
 
 /// Where the outside test data lies, if it is there.
 pub fn data(file: &str) -> Option<PathBuf> {
-    let root =
-        std::env::var_os("OFFHOOK_DATA").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    let root = std::env::var_os("OFFHOOK_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        PathBuf::from,
+    );
     let path = root.join(file);
     path.exists().then_some(path)
 }
 
-/// Syllables with a gliding pitch of their own, a few formants, breath in between, and pauses. About −20 dBFS.
+/// Syllables with a gliding pitch of their own, a few formants, breath in between, and pauses.
+/// About −20 dBFS.
 fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
     let mut rng = stream(seed, "voice");
     let rate = f64::from(rate_hz);
@@ -95,14 +106,20 @@ fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
     let mut at = 0.0;
     while at < seconds - 0.5 {
         let length = grid(0.12 + 0.2 * unit(&mut rng));
-        let (f0, f1) = (base * (0.8 + 0.5 * unit(&mut rng)), base * (0.8 + 0.5 * unit(&mut rng)));
+        let (f0, f1) = (
+            base * (0.8 + 0.5 * unit(&mut rng)),
+            base * (0.8 + 0.5 * unit(&mut rng)),
+        );
         let formants = [
             300.0 + 500.0 * unit(&mut rng),
             900.0 + 1_100.0 * unit(&mut rng),
             2_200.0 + 900.0 * unit(&mut rng),
         ];
         let loud = 0.5 + unit(&mut rng);
-        let (first, count) = ((at * rate).round() as usize, (length * rate).round() as usize);
+        let (first, count) = (
+            (at * rate).round() as usize,
+            (length * rate).round() as usize,
+        );
         let start = TAU * unit(&mut rng);
         for n in 0..count {
             let x = n as f64 / count as f64;
@@ -125,9 +142,12 @@ fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
         }
         at += length;
         if unit(&mut rng) < 0.3 {
-            // A breathy burst: noise around 2 kHz. Drawn at 8 kHz whatever the rate, so that the voice is the same at every rate.
+            // A breathy burst: noise around 2 kHz. Drawn at 8 kHz whatever the rate, so that the
+            // voice is the same at every rate.
             let burst = grid(0.03 + 0.05 * unit(&mut rng));
-            let noise: Vec<f64> = (0..(burst * 8_000.0) as usize).map(|_| normal(&mut rng)).collect();
+            let noise: Vec<f64> = (0..(burst * 8_000.0) as usize)
+                .map(|_| normal(&mut rng))
+                .collect();
             for n in 0..(burst * rate) as usize {
                 let place = ((at * rate).round() as usize + n).min(total - 1);
                 let t = n as f64 / rate;
@@ -144,7 +164,9 @@ fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
     }
     let power = out.iter().map(|x| x * x).sum::<f64>() / total as f64;
     let gain = 3_276.7 / power.sqrt();
-    out.iter().map(|x| (x * gain).clamp(-32_000.0, 32_000.0).round() as i16).collect()
+    out.iter()
+        .map(|x| (x * gain).clamp(-32_000.0, 32_000.0).round() as i16)
+        .collect()
 }
 
 /// Rounded to the grid of 8 kHz, so that a place is a whole sample at every rate.
@@ -160,7 +182,8 @@ pub fn resample(samples: &[i16], from: u32, to: u32) -> Vec<i16> {
     let step = f64::from(from) / f64::from(to);
     let cut = (1.0 / step).min(1.0) * 0.95;
     let half = (16.0 / cut).ceil() as i64;
-    // Output sample n lies at n·from/to: only to/gcd different fractions occur, each with its own kernel.
+    // Output sample n lies at n·from/to: only to/gcd different fractions occur, each with its own
+    // kernel.
     let phases = u64::from(to / gcd(from, to));
     let kernels: Vec<Vec<f32>> = (0..phases)
         .map(|n| {
@@ -214,9 +237,17 @@ mod tests {
         Source::voice(1, 8_000).read(0, &mut a);
         Source::voice(2, 8_000).read(0, &mut b);
         let (a, b) = (clip(a, 8_000), clip(b, 8_000));
-        assert!((-30.0..-12.0).contains(&a.level_dbfs()), "{}", a.level_dbfs());
+        assert!(
+            (-30.0..-12.0).contains(&a.level_dbfs()),
+            "{}",
+            a.level_dbfs()
+        );
         assert!(align(&a, &a, 0.1).correlation > 0.999);
-        assert!(align(&a, &b, 0.3).correlation < 0.45, "{:?}", align(&a, &b, 0.3));
+        assert!(
+            align(&a, &b, 0.3).correlation < 0.45,
+            "{:?}",
+            align(&a, &b, 0.3)
+        );
     }
 
     #[test]
@@ -227,6 +258,9 @@ mod tests {
         Source::voice(3, 48_000).read(0, &mut high);
         let down = clip(resample(&high, 48_000, 8_000), 8_000);
         let found = align(&clip(low, 8_000), &down, 0.05);
-        assert!(found.correlation > 0.97 && found.delay_s.abs() < 0.0005, "{found:?}");
+        assert!(
+            found.correlation > 0.97 && found.delay_s.abs() < 0.0005,
+            "{found:?}"
+        );
     }
 }

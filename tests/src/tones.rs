@@ -1,4 +1,5 @@
-//! Tones as facts from outside (`tones.json`) and the judge who compares them with what an ear heard.
+//! Tones as facts from outside (`tones.json`) and the judge who compares them with what an ear
+//! heard.
 //!
 //! ```text
 //! tones.json ─▶ plan ─┐
@@ -30,14 +31,23 @@ pub fn countries() -> Option<Vec<String>> {
 
 /// A country's tone by its name there (`dial`, `busy`, `ringback`, `congestion`, …).
 pub fn plan(country: &str, tone: &str) -> Option<Vec<Step>> {
-    let steps = facts()?["zones"][country]["tones"][tone].as_array()?.clone();
+    let steps = facts()?["zones"][country]["tones"][tone]
+        .as_array()?
+        .clone();
     Some(
         steps
             .iter()
             .map(|step| {
-                let hz: Vec<f64> = step["freq_hz"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
-                // The sources write the Japanese ringback as a sum with a 15 Hz tone; it is a modulation (the data's own note).
-                let modulated = step["mix"] == "am" || hz.get(1).is_some_and(|&second| second < 50.0);
+                let hz: Vec<f64> = step["freq_hz"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_f64)
+                    .collect();
+                // The sources write the Japanese ringback as a sum with a 15 Hz tone; it is a
+                // modulation (the data's own note).
+                let modulated =
+                    step["mix"] == "am" || hz.get(1).is_some_and(|&second| second < 50.0);
                 Step {
                     hz,
                     modulated,
@@ -68,13 +78,18 @@ pub fn judge(clip: &Clip, plan: &[Step]) -> Result<(), String> {
     let expected = time_line(plan, onset, end);
     judge_cadence(clip, &expected, onset)?;
     for (from, until, step) in &expected {
-        let until = if step.ms.is_none() { end.min(*until) } else { *until };
+        let until = if step.ms.is_none() {
+            end.min(*until)
+        } else {
+            *until
+        };
         let (from, length) = (from + 0.012, until - from - 0.024);
         if until > end || length < 0.01 {
             continue;
         }
         let part = clip.part(from, length.min(1.0));
-        judge_sound(part, clip.rate_hz, step).map_err(|what| format!("{what} at {:.3} s to {:.3} s", from - onset, until - onset))?;
+        judge_sound(part, clip.rate_hz, step)
+            .map_err(|what| format!("{what} at {:.3} s to {:.3} s", from - onset, until - onset))?;
     }
     Ok(())
 }
@@ -92,7 +107,11 @@ fn time_line(plan: &[Step], onset: f64, end: f64) -> Vec<(f64, f64, Step)> {
         } else {
             0
         };
-        for step in plan.iter().skip(leading).filter(|step| first || step.repeat) {
+        for step in plan
+            .iter()
+            .skip(leading)
+            .filter(|step| first || step.repeat)
+        {
             let until = step.ms.map_or(f64::INFINITY, |ms| at + ms / 1e3);
             line.push((at, until.min(end + 1.0), step.clone()));
             at = until;
@@ -121,7 +140,8 @@ fn judge_cadence(clip: &Clip, expected: &[(f64, f64, Step)], onset: f64) -> Resu
     };
     for (on, ms) in cadence(&from_onset) {
         // Beats and modulation dip for a few milliseconds; no cadence has a pause that short.
-        let joins = runs.last().is_some_and(|(state, _)| *state == on) || (!on && ms < 16.0 && !runs.is_empty());
+        let joins = runs.last().is_some_and(|(state, _)| *state == on)
+            || (!on && ms < 16.0 && !runs.is_empty());
         if joins {
             runs.last_mut().ok_or("no run")?.1 += ms;
         } else {
@@ -190,7 +210,11 @@ fn judge_sound(part: &[i16], rate_hz: u32, step: &Step) -> Result<(), String> {
     if step.hz.len() > 1 && closest < 5.0 / seconds {
         // Too short to tell its tones apart: at least nothing else may sound.
         let share = peak_near(part, rate_hz, step.hz[0], 2.0 / seconds).1;
-        return if share > 0.0 { Ok(()) } else { Err("no power".to_owned()) };
+        return if share > 0.0 {
+            Ok(())
+        } else {
+            Err("no power".to_owned())
+        };
     }
     let mut amplitudes = Vec::new();
     for &hz in &step.hz {
@@ -203,9 +227,14 @@ fn judge_sound(part: &[i16], rate_hz: u32, step: &Step) -> Result<(), String> {
     }
     let (low, high) = amplitudes
         .iter()
-        .fold((f64::INFINITY, 0f64), |(low, high), &a| (low.min(a), high.max(a)));
+        .fold((f64::INFINITY, 0f64), |(low, high), &a| {
+            (low.min(a), high.max(a))
+        });
     if 20.0 * (high / low).log10() > 3.0 {
-        return Err(format!("tones differ by {:.1} dB", 20.0 * (high / low).log10()));
+        return Err(format!(
+            "tones differ by {:.1} dB",
+            20.0 * (high / low).log10()
+        ));
     }
     let share = share_of_power(part, rate_hz, &step.hz);
     if seconds > 0.05 && !(0.9..1.1).contains(&share) {
@@ -225,10 +254,15 @@ mod tests {
             let first = samples.len();
             samples.extend((0..(ms * 8.0) as usize).map(|n| {
                 let t = (first + n) as f64 / 8_000.0;
-                (hz.iter().map(|f| 3_000.0 * (TAU * f * t).sin()).sum::<f64>()) as i16
+                (hz.iter()
+                    .map(|f| 3_000.0 * (TAU * f * t).sin())
+                    .sum::<f64>()) as i16
             }));
         }
-        Clip { rate_hz: 8_000, samples }
+        Clip {
+            rate_hz: 8_000,
+            samples,
+        }
     }
 
     fn step(hz: &[f64], ms: Option<f64>) -> Step {
@@ -259,15 +293,24 @@ mod tests {
         assert!(with(0, (515.0, &[480.0, 620.0])).contains("cadence"));
         assert!(with(1, (480.0, &[])).contains("cadence"));
         assert!(with(2, (500.0, &[480.0, 635.0])).contains("Hz"));
-        assert!(with(2, (500.0, &[480.0])).contains("dB") || with(2, (500.0, &[480.0])).contains("Hz"));
+        assert!(
+            with(2, (500.0, &[480.0])).contains("dB") || with(2, (500.0, &[480.0])).contains("Hz")
+        );
         assert!(with(2, (500.0, &[480.0, 620.0, 1_000.0])).contains("power"));
         let steady = [step(&[420.0], None)];
         judge(&render(&[(3_000.0, &[420.0])]), &steady).unwrap();
-        assert!(judge(&render(&[(3_000.0, &[425.0])]), &steady).unwrap_err().contains("Hz"));
         assert!(
-            judge(&render(&[(1_000.0, &[420.0]), (100.0, &[]), (1_000.0, &[420.0])]), &steady)
+            judge(&render(&[(3_000.0, &[425.0])]), &steady)
                 .unwrap_err()
-                .contains("cadence")
+                .contains("Hz")
+        );
+        assert!(
+            judge(
+                &render(&[(1_000.0, &[420.0]), (100.0, &[]), (1_000.0, &[420.0])]),
+                &steady
+            )
+            .unwrap_err()
+            .contains("cadence")
         );
         assert!(judge(&render(&[(3_000.0, &[])]), &plan).is_err());
         assert!(judge(&render(&[(3_000.0, &[480.0, 620.0])]), &plan).is_err());

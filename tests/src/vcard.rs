@@ -1,4 +1,5 @@
-//! The virtual sound card of `tests/vcard/vcard.c`: built, configured and given its faults from here.
+//! The virtual sound card of `tests/vcard/vcard.c`: built, configured and given its faults from
+//! here.
 //!
 //! ```text
 //! VirtualCard::new ─▶ plugin + asound.conf + a file of shared memory (the "wire")
@@ -38,12 +39,16 @@ pub struct VirtualCard {
 }
 
 impl VirtualCard {
-    /// Builds the plugin if need be and lays two cards into `dir`, which must exist. `more` is added to the ALSA configuration;
-    /// `WIRE` in it becomes the path of the shared memory. `Err` tells why it cannot be: for a SKIPPED line.
+    /// Builds the plugin if need be and lays two cards into `dir`, which must exist. `more` is
+    /// added to the ALSA configuration; `WIRE` in it becomes the path of the shared memory. `Err`
+    /// tells why it cannot be: for a SKIPPED line.
     pub fn new(dir: &Path, more: &str) -> Result<Self, String> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let plugins = here.join("../target/vcard");
-        let built = Command::new("sh").arg(here.join("vcard/build.sh")).arg(&plugins).output();
+        let built = Command::new("sh")
+            .arg(here.join("vcard/build.sh"))
+            .arg(&plugins)
+            .output();
         let built = built.map_err(|e| format!("no shell to build the virtual card: {e}"))?;
         if !built.status.success() {
             return Err(format!(
@@ -78,7 +83,10 @@ impl VirtualCard {
 
     /// The cards that another process laid into `dir`.
     pub fn at(dir: &Path) -> io::Result<Self> {
-        let wire = File::options().read(true).write(true).open(dir.join("wire"))?;
+        let wire = File::options()
+            .read(true)
+            .write(true)
+            .open(dir.join("wire"))?;
         Ok(Self {
             config: dir.join("asound.conf"),
             wire,

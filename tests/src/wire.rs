@@ -1,5 +1,5 @@
-//! What was on the wire: kept for assertions, as a fingerprint for determinism, and as a pcap for whoever must find out why a
-//! scenario failed.
+//! What was on the wire: kept for assertions, as a fingerprint for determinism, and as a pcap for
+//! whoever must find out why a scenario failed.
 //!
 //! ```text
 //! Network::send ─▶ record ─▶ ring of the last packets ─▶ pcap, `sip_between`, `rtp_between`
@@ -60,8 +60,14 @@ impl Wire {
             }
         };
         eat(&(at.as_nanos() as u64).to_le_bytes());
-        eat(&arrived.map_or(u64::MAX, |t| t.as_nanos() as u64).to_le_bytes());
-        eat(&[datagram.from.port().to_le_bytes(), datagram.to.port().to_le_bytes()].concat());
+        eat(&arrived
+            .map_or(u64::MAX, |t| t.as_nanos() as u64)
+            .to_le_bytes());
+        eat(&[
+            datagram.from.port().to_le_bytes(),
+            datagram.to.port().to_le_bytes(),
+        ]
+        .concat());
         eat(&datagram.bytes);
         self.fingerprint = hash;
         if self.sip_only && datagram.is_media() {
@@ -94,24 +100,39 @@ impl Wire {
 
     /// SIP packets from one address to another, in order of sending.
     pub fn sip_between(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &Sent> {
-        self.ring
-            .iter()
-            .filter(move |sent| sent.datagram.from.ip() == from && sent.datagram.to.ip() == to && !sent.datagram.is_media())
+        self.ring.iter().filter(move |sent| {
+            sent.datagram.from.ip() == from
+                && sent.datagram.to.ip() == to
+                && !sent.datagram.is_media()
+        })
     }
 
     /// RTP and RTCP packets from one address to another, in order of sending.
     pub fn media_between(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &Sent> {
-        self.ring
-            .iter()
-            .filter(move |sent| sent.datagram.from.ip() == from && sent.datagram.to.ip() == to && sent.datagram.is_media())
+        self.ring.iter().filter(move |sent| {
+            sent.datagram.from.ip() == from
+                && sent.datagram.to.ip() == to
+                && sent.datagram.is_media()
+        })
     }
 
     /// The signalling as a ladder of start lines, for failure messages.
     pub fn ladder(&self) -> String {
         let mut text = String::new();
-        let all: Vec<&Sent> = self.ring.iter().filter(|sent| !sent.datagram.is_media()).collect();
+        let all: Vec<&Sent> = self
+            .ring
+            .iter()
+            .filter(|sent| !sent.datagram.is_media())
+            .collect();
         for sent in &all[all.len().saturating_sub(80)..] {
-            let line = String::from_utf8_lossy(sent.datagram.bytes.split(|&b| b == b'\r').next().unwrap_or(&[])).into_owned();
+            let line = String::from_utf8_lossy(
+                sent.datagram
+                    .bytes
+                    .split(|&b| b == b'\r')
+                    .next()
+                    .unwrap_or(&[]),
+            )
+            .into_owned();
             let cseq = String::from_utf8_lossy(&sent.datagram.bytes);
             let cseq = cseq
                 .lines()
@@ -132,7 +153,8 @@ impl Wire {
         text
     }
 
-    /// Writes what is kept as a pcap (nanosecond times, raw IP); a lost packet is there with TTL 0 (`ip.ttl == 0`).
+    /// Writes what is kept as a pcap (nanosecond times, raw IP); a lost packet is there with TTL 0
+    /// (`ip.ttl == 0`).
     pub fn write_pcap(&self, path: &Path) -> std::io::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -157,7 +179,8 @@ impl Wire {
     }
 }
 
-/// The datagram in UDP and IPv4 (or, where an address is not IPv4, IPv6) headers; checksums are left zero but for IPv4's own.
+/// The datagram in UDP and IPv4 (or, where an address is not IPv4, IPv6) headers; checksums are
+/// left zero but for IPv4's own.
 fn ip_packet(datagram: &Datagram, ttl: u8) -> Vec<u8> {
     let length = datagram.bytes.len() + 8;
     let mut packet = Vec::with_capacity(length + 40);
@@ -168,7 +191,10 @@ fn ip_packet(datagram: &Datagram, ttl: u8) -> Vec<u8> {
             packet.extend([0, 0, 0x40, 0, ttl, 17, 0, 0]);
             packet.extend(from.ip().octets());
             packet.extend(to.ip().octets());
-            let sum: u32 = packet.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+            let sum: u32 = packet
+                .chunks(2)
+                .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+                .sum();
             let folded = (sum & 0xffff) + (sum >> 16);
             let check = !(((folded & 0xffff) + (folded >> 16)) as u16);
             packet[10..12].copy_from_slice(&check.to_be_bytes());
@@ -222,7 +248,11 @@ mod tests {
                 arrives.then_some(Duration::from_millis(9)),
                 &datagram(first),
             );
-            wire.record(Duration::from_millis(3), Some(Duration::from_millis(9)), &datagram(second));
+            wire.record(
+                Duration::from_millis(3),
+                Some(Duration::from_millis(9)),
+                &datagram(second),
+            );
             prints.push(wire.fingerprint());
         }
         prints.sort_unstable();
@@ -233,7 +263,11 @@ mod tests {
     #[test]
     fn a_pcap_reads_back() {
         let mut wire = Wire::default();
-        wire.record(Duration::from_millis(1500), None, &datagram(b"OPTIONS sip:x SIP/2.0\r\n\r\n"));
+        wire.record(
+            Duration::from_millis(1500),
+            None,
+            &datagram(b"OPTIONS sip:x SIP/2.0\r\n\r\n"),
+        );
         let path = std::env::temp_dir().join(format!("offhook-wire-{}.pcap", std::process::id()));
         wire.write_pcap(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
@@ -244,7 +278,11 @@ mod tests {
             [1, 0, 0, 0, 0x00, 0x65, 0xcd, 0x1d],
             "1.5 s in seconds and nanoseconds"
         );
-        assert_eq!((bytes[40], bytes[48]), (0x45, 0), "IPv4, TTL 0 as it was lost");
+        assert_eq!(
+            (bytes[40], bytes[48]),
+            (0x45, 0),
+            "IPv4, TTL 0 as it was lost"
+        );
         let sum: u32 = bytes[40..60]
             .chunks(2)
             .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))

@@ -1,12 +1,14 @@
-//! The world a scenario lives in: phones, scripted peers, a registrar and the network, on one virtual clock. A scenario reads like
-//! a story about `l` and `r`; the world moves time forward to the next thing that happens, and nothing else moves it.
+//! The world a scenario lives in: phones, scripted peers, a registrar and the network, on one
+//! virtual clock. A scenario reads like a story about `l` and `r`; the world moves time forward to
+//! the next thing that happens, and nothing else moves it.
 //!
 //! ```text
 //! story ─▶ lift, press, hang_up, expect, run ─▶ World ─▶ next event: network · timer · card · finger
 //!                                                  └─▶ at the end: quiet() – every table, timer, port and stream is empty
 //! ```
 //!
-//! A scenario that fails prints its seed and the signalling, and leaves `target/sim/NAME.pcap`. `OFFHOOK_SIM_PCAP=1` leaves one always.
+//! A scenario that fails prints its seed and the signalling, and leaves `target/sim/NAME.pcap`.
+//! `OFFHOOK_SIM_PCAP=1` leaves one always.
 
 mod hear;
 mod others;
@@ -53,7 +55,8 @@ pub struct PhoneId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerId(pub usize);
 
-/// Longest time after which everything must be empty: 64·T1 for the slowest transactions, and a little.
+/// Longest time after which everything must be empty: 64·T1 for the slowest transactions, and a
+/// little.
 const SETTLE: Duration = Duration::from_secs(75);
 
 struct Action {
@@ -129,7 +132,8 @@ impl IndexMut<PeerId> for World {
 }
 
 impl World {
-    /// An empty world for the scenario of this name. `OFFHOOK_SIM_SEED` replaces the seed, to look at other draws.
+    /// An empty world for the scenario of this name. `OFFHOOK_SIM_SEED` replaces the seed, to look
+    /// at other draws.
     pub fn new(name: &str, seed: u64) -> Self {
         let seed = std::env::var("OFFHOOK_SIM_SEED")
             .ok()
@@ -138,7 +142,8 @@ impl World {
         Self {
             name: name.to_owned(),
             seed,
-            // The one clock reading: every Instant of the world is this plus virtual time, and only differences are ever looked at.
+            // The one clock reading: every Instant of the world is this plus virtual time, and only
+            // differences are ever looked at.
             base: Instant::now(),
             now: secs(1),
             network: Network::new(seed),
@@ -173,7 +178,12 @@ impl World {
         rng.fill_bytes(&mut seed);
         let config = configuration(&name, at.ip(), &setup);
         let required = |mode| mode == Some(config::schema::PrivacyMode::Required);
-        if required(config.privacy.mode) && config.accounts.iter().all(|a| a.privacy.is_none() || required(a.privacy)) {
+        if required(config.privacy.mode)
+            && config
+                .accounts
+                .iter()
+                .all(|a| a.privacy.is_none() || required(a.privacy))
+        {
             self.guarded.push(at.ip());
         }
         let voice = setup
@@ -182,23 +192,29 @@ impl World {
             .unwrap_or_else(|| Source::voice(100 + id as u64, setup.card.rate_hz));
         // Cards that tick together would hide what happens between their ticks.
         let start = setup.card.start + Duration::from_micros(1_300 * (id as u64 + 1));
-        let card = CardSetup { start, ..setup.card };
-        self.phones
-            .push(SimPhone::new(&name, at, &config, seed, card, voice, self.base, self.now));
+        let card = CardSetup {
+            start,
+            ..setup.card
+        };
+        self.phones.push(SimPhone::new(
+            &name, at, &config, seed, card, voice, self.base, self.now,
+        ));
         PhoneId(id)
     }
 
     /// Adds a scripted peer: 10.0.0.9, 10.0.0.10, …
     pub fn peer(&mut self) -> PeerId {
         let id = self.peers.len();
-        self.peers.push(Peer::new(SocketAddr::new(peer_ip(PeerId(id)), 5060)));
+        self.peers
+            .push(Peer::new(SocketAddr::new(peer_ip(PeerId(id)), 5060)));
         PeerId(id)
     }
 
     /// Adds a scripted peer that speaks TLS.
     pub fn tls_peer(&mut self) -> PeerId {
         let id = self.peers.len();
-        self.peers.push(Peer::new(SocketAddr::new(peer_ip(PeerId(id)), TLS_PORT)));
+        self.peers
+            .push(Peer::new(SocketAddr::new(peer_ip(PeerId(id)), TLS_PORT)));
         PeerId(id)
     }
 
@@ -210,7 +226,9 @@ impl World {
 
     /// The registrar; a scenario that asks for one it never added is wrong.
     pub fn reg(&mut self) -> &mut Registrar {
-        self.registrar.as_mut().expect("this world has no registrar")
+        self.registrar
+            .as_mut()
+            .expect("this world has no registrar")
     }
 
     /// Virtual time.
@@ -251,14 +269,22 @@ impl World {
             return false;
         };
         self.spinning = if at > self.now { 0 } else { self.spinning + 1 };
-        assert!(self.spinning < 100_000, "time stands still at {:?}: a timer spins", self.now);
+        assert!(
+            self.spinning < 100_000,
+            "time stands still at {:?}: a timer spins",
+            self.now
+        );
         self.turns += 1;
         self.now = self.now.max(at);
         let now = self.now;
         while let Some(datagram) = self.network.pop_due(now) {
             self.deliver(datagram);
         }
-        while self.fingers.peek().is_some_and(|Reverse(action)| action.at <= now) {
+        while self
+            .fingers
+            .peek()
+            .is_some_and(|Reverse(action)| action.at <= now)
+        {
             if let Some(Reverse(action)) = self.fingers.pop() {
                 self.phones[action.phone.0].board(action.event, &mut self.network, now);
             }
@@ -278,7 +304,11 @@ impl World {
             phone.receive(datagram, &mut self.network, now);
         } else if let Some(peer) = self.peers.iter_mut().find(|peer| peer.at.ip() == ip) {
             peer.receive(&datagram, now);
-        } else if let Some(registrar) = self.registrar.as_mut().filter(|registrar| registrar.at.ip() == ip) {
+        } else if let Some(registrar) = self
+            .registrar
+            .as_mut()
+            .filter(|registrar| registrar.at.ip() == ip)
+        {
             for reply in registrar.handle(&datagram, now) {
                 self.network.send(reply, now);
             }
@@ -292,17 +322,26 @@ impl World {
         while self.step(limit) {}
     }
 
-    /// Lets time pass until this holds; a scenario in which it does not hold within the given time fails.
+    /// Lets time pass until this holds; a scenario in which it does not hold within the given time
+    /// fails.
     pub fn until(&mut self, what: &str, within: Duration, mut holds: impl FnMut(&Self) -> bool) {
         let limit = self.now + within;
         while !holds(self) {
-            assert!(self.step(limit) || holds(self), "not within {within:?}: {what}; {}", self.states());
+            assert!(
+                self.step(limit) || holds(self),
+                "not within {within:?}: {what}; {}",
+                self.states()
+            );
         }
     }
 
     /// Lets time pass until the phone is in this state.
     pub fn expect_state(&mut self, id: PhoneId, state: State, within: Duration) {
-        self.until(&format!("{} in {state:?}", self[id].name), within, |world| world.state(id) == state);
+        self.until(
+            &format!("{} in {state:?}", self[id].name),
+            within,
+            |world| world.state(id) == state,
+        );
     }
 
     /// What a phone is doing.
@@ -313,7 +352,14 @@ impl World {
     fn states(&self) -> String {
         self.phones
             .iter()
-            .map(|phone| format!("{}: {:?} tone {:?}", phone.name, phone.control.state(), phone.control.tone()))
+            .map(|phone| {
+                format!(
+                    "{}: {:?} tone {:?}",
+                    phone.name,
+                    phone.control.state(),
+                    phone.control.tone()
+                )
+            })
             .collect::<Vec<_>>()
             .join(", ")
     }
@@ -396,7 +442,8 @@ impl World {
         self.phones[id.0].shut_down(&mut self.network, now);
     }
 
-    /// Everybody hangs up, and after the longest timer of SIP nothing is left: no call, transaction, dialog, timer, tone, port, stream.
+    /// Everybody hangs up, and after the longest timer of SIP nothing is left: no call,
+    /// transaction, dialog, timer, tone, port, stream.
     pub fn quiet(&mut self) {
         for id in 0..self.phones.len() {
             self.hang_up(PhoneId(id));
@@ -409,7 +456,11 @@ impl World {
         let limit = self.now + SETTLE;
         while self.phones.iter().any(|phone| phone.unrest().is_some()) && self.step(limit) {}
         let unrest: Vec<String> = self.phones.iter().filter_map(SimPhone::unrest).collect();
-        assert!(unrest.is_empty(), "not empty {SETTLE:?} after the end: {}", unrest.join("; "));
+        assert!(
+            unrest.is_empty(),
+            "not empty {SETTLE:?} after the end: {}",
+            unrest.join("; ")
+        );
         self.assert_guarded();
     }
 
@@ -418,7 +469,12 @@ impl World {
         for ip in &self.guarded {
             if let Some(phone) = self.phones.iter().find(|phone| phone.at.ip() == *ip) {
                 let found = crate::recorder::examine(&self.network.wire, phone);
-                assert!(found.clear.is_empty(), "{} sent in clear: {}", phone.name, found.clear.join("; "));
+                assert!(
+                    found.clear.is_empty(),
+                    "{} sent in clear: {}",
+                    phone.name,
+                    found.clear.join("; ")
+                );
             }
         }
     }
@@ -440,9 +496,13 @@ impl World {
     }
 
     fn pcap_path(&self) -> PathBuf {
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-        target.join("sim").join(format!("{}.pcap", self.name.replace([' ', '/'], "-")))
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
+            PathBuf::from,
+        );
+        target
+            .join("sim")
+            .join(format!("{}.pcap", self.name.replace([' ', '/'], "-")))
     }
 }
 

@@ -7,11 +7,13 @@
 //! ENODEV … ─▶ AudioError::Lost
 //! ```
 //!
-//! Both directions are started together, playback prefilled with silence: linked where the driver can (`snd_pcm_link` is ENOSYS on
-//! plugins), one right after the other elsewhere. `readi`/`writei` and not mmap: the status page cannot be mapped on ARM.
+//! Both directions are started together, playback prefilled with silence: linked where the driver
+//! can (`snd_pcm_link` is ENOSYS on plugins), one right after the other elsewhere. `readi`/`writei`
+//! and not mmap: the status page cannot be mapped on ARM.
 //!
-//! The amount queued for playback is looked at before each write. Empty means that the card plays ahead of us, which a linked start
-//! can do without ever reporting an underrun: it is prefilled again. What else it tells is [`queue`]'s to know.
+//! The amount queued for playback is looked at before each write. Empty means that the card plays
+//! ahead of us, which a linked start can do without ever reporting an underrun: it is prefilled
+//! again. What else it tells is [`queue`]'s to know.
 
 mod open;
 mod queue;
@@ -100,12 +102,20 @@ fn trouble(error: alsa::Error, pcm: &PCM) -> Trouble {
 impl AlsaCard {
     /// Opens both PCMs, finds a rate both can do, starts them.
     pub fn open(request: &AudioRequest) -> Result<Self, AudioError> {
-        // alsa-lib writes its reasons to stderr unless they are collected; the handler stays with this thread.
+        // alsa-lib writes its reasons to stderr unless they are collected; the handler stays with
+        // this thread.
         let reasons = alsa::Output::local_error_handler().ok();
         let done = Self::negotiate(request).map_err(|(device, problem)| {
-            let told = reasons.as_ref().map(|output| output.borrow().to_string()).unwrap_or_default();
+            let told = reasons
+                .as_ref()
+                .map(|output| output.borrow().to_string())
+                .unwrap_or_default();
             let mend = problem.mend(&device);
-            let detail = told.lines().last().map(|line| format!(" ({line})")).unwrap_or_default();
+            let detail = told
+                .lines()
+                .last()
+                .map(|line| format!(" ({line})"))
+                .unwrap_or_default();
             AudioError::Open {
                 device,
                 problem: format!("{problem}{detail}"),
@@ -121,8 +131,10 @@ impl AlsaCard {
             let name = name.to_owned();
             move |e: alsa::Error| (name, OpenProblem::System(e))
         };
-        let capture = PCM::new(&request.capture, Direction::Capture, true).map_err(at(&request.capture))?;
-        let playback = PCM::new(&request.playback, Direction::Playback, true).map_err(at(&request.playback))?;
+        let capture =
+            PCM::new(&request.capture, Direction::Capture, true).map_err(at(&request.capture))?;
+        let playback = PCM::new(&request.playback, Direction::Playback, true)
+            .map_err(at(&request.playback))?;
         let rate_hz = common_rate(&capture, &playback, request)?;
         let wanted = (rate_hz * request.period_ms.clamp(1, LONGEST_PERIOD_MS) / 1000) as usize;
         let served = is_sound_server(&capture) || is_sound_server(&playback);
@@ -137,14 +149,20 @@ impl AlsaCard {
         } else {
             8
         };
-        let capture = configure(capture, rate_hz, wanted, lump as usize).map_err(|e| (request.capture.clone(), e))?;
-        // Room above the prefill for a late write and for a queue that wanders: two periods; a server takes its lumps when it likes.
+        let capture = configure(capture, rate_hz, wanted, lump as usize)
+            .map_err(|e| (request.capture.clone(), e))?;
+        // Room above the prefill for a late write and for a queue that wanders: two periods; a
+        // server takes its lumps when it likes.
         let room = if served { periods } else { 2 };
-        let playback = configure(playback, rate_hz, capture.period, periods + room).map_err(|e| (request.playback.clone(), e))?;
+        let playback = configure(playback, rate_hz, capture.period, periods + room)
+            .map_err(|e| (request.playback.clone(), e))?;
         let period = capture.period;
         let prefill = (periods * period).min(playback.buffer);
         if playback.buffer < 2 * period {
-            return Err((request.playback.clone(), OpenProblem::Period(period, rate_hz)));
+            return Err((
+                request.playback.clone(),
+                OpenProblem::Period(period, rate_hz),
+            ));
         }
 
         let mut polls = [pollfd {
@@ -156,7 +174,10 @@ impl AlsaCard {
         if fd_count == 0 || fd_count > MOST_FDS {
             return Err((request.capture.clone(), OpenProblem::Descriptors(fd_count)));
         }
-        capture.pcm.fill(&mut polls[..fd_count]).map_err(at(&request.capture))?;
+        capture
+            .pcm
+            .fill(&mut polls[..fd_count])
+            .map_err(at(&request.capture))?;
         let fds = polls.map(|poll| poll.fd);
         for poll in &mut polls[..fd_count] {
             poll.revents = libc::POLLIN;
@@ -213,7 +234,8 @@ impl AlsaCard {
 
     /// After an over- or underrun: both from the beginning, so that the delay is again what it was.
     fn restart(&mut self) -> Result<Period, AudioError> {
-        let lost = self.last_read.elapsed().as_nanos() * u128::from(self.format.rate_hz) / 1_000_000_000;
+        let lost =
+            self.last_read.elapsed().as_nanos() * u128::from(self.format.rate_hz) / 1_000_000_000;
         // A stream that has stopped already refuses to be stopped.
         let _ = self.capture.pcm.drop();
         let _ = self.playback.pcm.drop();
@@ -231,11 +253,13 @@ impl AlsaCard {
         }
     }
 
-    /// Playback had no room again. If that lasts as long as a card may give nothing, it stands still, whatever it says (a server forgot the
-    /// stream, say): it is started anew, and if that was tried lately, the card is opened anew.
+    /// Playback had no room again. If that lasts as long as a card may give nothing, it stands
+    /// still, whatever it says (a server forgot the stream, say): it is started anew, and if that
+    /// was tried lately, the card is opened anew.
     fn refuse(&mut self) -> Result<Period, AudioError> {
         self.refused += 1;
-        let limit = (self.patience.as_millis() as usize * self.format.rate_hz as usize / 1000) / self.format.period_frames;
+        let limit = (self.patience.as_millis() as usize * self.format.rate_hz as usize / 1000)
+            / self.format.period_frames;
         if self.refused > limit {
             let lately = self.stood_still.replace(self.last_read);
             if lately.is_some_and(|at| self.last_read.duration_since(at) < 4 * self.patience) {
@@ -243,8 +267,9 @@ impl AlsaCard {
             }
             return self.restart();
         }
-        // What a server that has not begun to play finds no room for was never promised to be heard. Else the buffer is full: the rest is
-        // given up, or it would be delay for ever. The microphone lost nothing.
+        // What a server that has not begun to play finds no room for was never promised to be
+        // heard. Else the buffer is full: the rest is given up, or it would be delay for ever. The
+        // microphone lost nothing.
         Ok(if self.queue.waits() {
             Period::Ready
         } else {
@@ -265,8 +290,8 @@ impl AlsaCard {
         }
     }
 
-    /// A plugin takes the readiness of its descriptors back here, which costs it calls into the kernel: only once all is read that was
-    /// there. Whether more came meanwhile.
+    /// A plugin takes the readiness of its descriptors back here, which costs it calls into the
+    /// kernel: only once all is read that was there. Whether more came meanwhile.
     fn woken(&self) -> bool {
         let told = self.capture.pcm.revents(&self.polls[..self.fd_count]);
         told.is_ok_and(|told| told.contains(Flags::IN))
@@ -296,7 +321,8 @@ impl AudioDevice for AlsaCard {
 
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
         let period = self.format.period_frames;
-        // What was read last told that no whole period is left: asked is what came meanwhile, not the amount again.
+        // What was read last told that no whole period is left: asked is what came meanwhile, not
+        // the amount again.
         let mut asked = self.left.take().is_some_and(|left| left < period);
         if asked && !self.woken() {
             return Ok(Period::NotYet);
@@ -335,7 +361,11 @@ impl AudioDevice for AlsaCard {
             }
             self.queue.restart(refilled);
         }
-        let slip = if refilled == 0 { self.queue.observe(queued) } else { Slip::None };
+        let slip = if refilled == 0 {
+            self.queue.observe(queued)
+        } else {
+            Slip::None
+        };
         let whole = playback.len().min(period);
         let sound = match slip {
             Slip::None => &playback[..whole],
@@ -368,7 +398,10 @@ impl Side {
         let (frame, period) = (self.layout.frame(), self.period);
         let mut done = 0;
         while done < period {
-            let got = self.pcm.io_bytes().readi(&mut self.bytes[done * frame..period * frame]);
+            let got = self
+                .pcm
+                .io_bytes()
+                .readi(&mut self.bytes[done * frame..period * frame]);
             match got.map_err(|e| trouble(e, &self.pcm))? {
                 0 => break,
                 frames => done += frames,
@@ -396,7 +429,11 @@ fn write_silence(side: &mut Side, frames: usize) -> alsa::Result<()> {
     let most = side.bytes.len() / frame;
     let mut left = frames;
     while left > 0 {
-        match side.pcm.io_bytes().writei(&side.bytes[..left.min(most) * frame])? {
+        match side
+            .pcm
+            .io_bytes()
+            .writei(&side.bytes[..left.min(most) * frame])?
+        {
             0 => break,
             written => left -= written.min(left),
         }

@@ -54,7 +54,9 @@ impl Layout {
             Sample::S16 => bytes.copy_from_slice(&[low, high]),
             Sample::S24In3 => bytes.copy_from_slice(&[0, low, high]),
             // The fourth byte carries the sign: some cards read it.
-            Sample::S24 => bytes.copy_from_slice(&[0, low, high, if sample < 0 { 0xff } else { 0 }]),
+            Sample::S24 => {
+                bytes.copy_from_slice(&[0, low, high, if sample < 0 { 0xff } else { 0 }])
+            }
             Sample::S32 => bytes.copy_from_slice(&[0, 0, low, high]),
         }
     }
@@ -74,7 +76,10 @@ impl Layout {
                 .for_each(|(to, frame)| *to = low_high(frame).midpoint(low_high(&frame[2..]))),
             (Sample::S16 | Sample::S24 | Sample::S24In3 | Sample::S32, _) => {
                 for (to, frame) in mono.iter_mut().zip(bytes.chunks_exact(self.frame())) {
-                    let sum: i32 = frame.chunks_exact(self.width()).map(|sample| self.get(sample)).sum();
+                    let sum: i32 = frame
+                        .chunks_exact(self.width())
+                        .map(|sample| self.get(sample))
+                        .sum();
                     *to = (sum / self.channels as i32) as i16;
                 }
             }
@@ -121,7 +126,10 @@ mod tests {
     #[test]
     fn bytes_are_where_alsa_wants_them() {
         let bytes = |sample, value: i16| {
-            let layout = Layout { sample, channels: 1 };
+            let layout = Layout {
+                sample,
+                channels: 1,
+            };
             let mut bytes = vec![0xaa; layout.frame()];
             layout.spread(&[value], &mut bytes);
             bytes

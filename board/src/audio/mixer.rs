@@ -3,8 +3,8 @@
 use crate::profile::Mixer as Setting;
 use alsa::mixer::{Mixer, Selem, SelemId};
 
-/// Makes the settings on the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Tells what could not be set, for the log; the
-/// phone works without.
+/// Makes the settings on the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Tells what
+/// could not be set, for the log; the phone works without.
 pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
     if settings.is_empty() {
         return Vec::new();
@@ -35,15 +35,19 @@ pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
             continue;
         };
         if let Some(percent) = setting.volume {
-            let share = |(low, high): (i64, i64)| low + (high - low) * i64::from(percent.min(100)) / 100;
-            let playback = element
-                .has_playback_volume()
-                .then(|| element.set_playback_volume_all(share(element.get_playback_volume_range())));
+            let share =
+                |(low, high): (i64, i64)| low + (high - low) * i64::from(percent.min(100)) / 100;
+            let playback = element.has_playback_volume().then(|| {
+                element.set_playback_volume_all(share(element.get_playback_volume_range()))
+            });
             let capture = element
                 .has_capture_volume()
                 .then(|| element.set_capture_volume_all(share(element.get_capture_volume_range())));
             if !matches!((playback, capture), (Some(Ok(())), _) | (_, Some(Ok(())))) {
-                wrong.push(format!("{device}: control `{}` has no volume that can be set", setting.control));
+                wrong.push(format!(
+                    "{device}: control `{}` has no volume that can be set",
+                    setting.control
+                ));
             }
         }
         if let Some(choice) = &setting.choice {
@@ -60,7 +64,10 @@ pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
                     .try_for_each(|&c| element.set_capture_switch(c, i32::from(on)))
             });
             if !matches!((playback, capture), (Some(Ok(())), _) | (_, Some(Ok(())))) {
-                wrong.push(format!("{device}: control `{}` has no switch that can be set", setting.control));
+                wrong.push(format!(
+                    "{device}: control `{}` has no switch that can be set",
+                    setting.control
+                ));
             }
         }
     }
@@ -74,7 +81,9 @@ fn choose(element: &Selem<'_>, device: &str, control: &str, choice: &str) -> Opt
     } else {
         0
     };
-    let words: Vec<String> = (0..items).filter_map(|item| element.get_enum_item_name(item).ok()).collect();
+    let words: Vec<String> = (0..items)
+        .filter_map(|item| element.get_enum_item_name(item).ok())
+        .collect();
     let Some(item) = words.iter().position(|word| word == choice) else {
         return Some(format!(
             "{device}: control `{control}` has no choice `{choice}`; it has: {}",
@@ -89,12 +98,16 @@ fn choose(element: &Selem<'_>, device: &str, control: &str, choice: &str) -> Opt
     (set == 0).then(|| format!("{device}: control `{control}` does not take `{choice}`"))
 }
 
-/// The control device of a PCM: `hw:CARD=x,DEV=0`, `plughw:x,0`, `hw:0` → `hw:x`; any other name is its own.
+/// The control device of a PCM: `hw:CARD=x,DEV=0`, `plughw:x,0`, `hw:0` → `hw:x`; any other name is
+/// its own.
 fn card_of(device: &str) -> String {
     let Some((kind, rest)) = device.split_once(':') else {
         return device.to_owned();
     };
-    if !matches!(kind, "hw" | "plughw" | "sysdefault" | "front" | "dsnoop" | "dmix") {
+    if !matches!(
+        kind,
+        "hw" | "plughw" | "sysdefault" | "front" | "dsnoop" | "dmix"
+    ) {
         return device.to_owned();
     }
     let first = rest.split(',').next().unwrap_or(rest);
@@ -128,6 +141,10 @@ mod tests {
         };
         let wrong = set_mixer("hw:CARD=nothere,DEV=0", &[setting]);
         assert_eq!(wrong.len(), 1);
-        assert!(wrong[0].starts_with("hw:CARD=nothere,DEV=0: no mixer `hw:nothere`"), "{}", wrong[0]);
+        assert!(
+            wrong[0].starts_with("hw:CARD=nothere,DEV=0: no mixer `hw:nothere`"),
+            "{}",
+            wrong[0]
+        );
     }
 }

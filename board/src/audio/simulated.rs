@@ -1,4 +1,5 @@
-//! A sound card of files: a WAV file is the microphone, another one is the ear, and a timerfd paces both in real time.
+//! A sound card of files: a WAV file is the microphone, another one is the ear, and a timerfd paces
+//! both in real time.
 //!
 //! ```text
 //! monotonic clock ─▶ periods due ─▶ read: next period of the microphone file (after its end: silence)
@@ -6,10 +7,11 @@
 //! timerfd ─▶ poll wakes
 //! ```
 //!
-//! It keeps the habits of a real card. The ear file begins with `periods` periods of silence, the prefill a real card's buffer
-//! holds: a sample's place in the file is the moment it is heard, on the same clock as its place in the microphone file. A
-//! reader that stays away longer than the card's buffer (250 ms) loses that sound, in both files, and gets [`Period::Xrun`].
-//! Writing the file is a system call on the audio thread, which only this card makes; it allocates nothing.
+//! It keeps the habits of a real card. The ear file begins with `periods` periods of silence, the
+//! prefill a real card's buffer holds: a sample's place in the file is the moment it is heard, on
+//! the same clock as its place in the microphone file. A reader that stays away longer than the
+//! card's buffer (250 ms) loses that sound, in both files, and gets [`Period::Xrun`]. Writing the
+//! file is a system call on the audio thread, which only this card makes; it allocates nothing.
 
 use super::wav::{Recording, WavError, WavWriter};
 use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
@@ -39,7 +41,8 @@ pub struct SimulatedCard {
 }
 
 impl SimulatedCard {
-    /// Loads the microphone file, creates the ear file, starts the clock. The card's rate is the one asked for, within 8 to 96 kHz.
+    /// Loads the microphone file, creates the ear file, starts the clock. The card's rate is the
+    /// one asked for, within 8 to 96 kHz.
     pub fn open(request: &AudioRequest) -> Result<Self, AudioError> {
         let rate_hz = request.rate_hz.clamp(8000, 96_000);
         let period_frames = (rate_hz * request.period_ms.clamp(1, 100) / 1000) as usize;
@@ -64,8 +67,11 @@ impl SimulatedCard {
         let silence = vec![0; period_frames];
         let ear = match request.playback.strip_prefix("wav:") {
             Some(path) => {
-                let cannot = |e: std::io::Error| AudioError::open(&request.playback, &e.to_string(), "free some space");
-                let mut ear = WavWriter::create(&PathBuf::from(path), rate_hz, period_frames).map_err(|e| wrong(&request.playback, &e))?;
+                let cannot = |e: std::io::Error| {
+                    AudioError::open(&request.playback, &e.to_string(), "free some space")
+                };
+                let mut ear = WavWriter::create(&PathBuf::from(path), rate_hz, period_frames)
+                    .map_err(|e| wrong(&request.playback, &e))?;
                 for _ in 0..periods {
                     ear.append(&silence).map_err(cannot)?;
                 }
@@ -81,9 +87,21 @@ impl SimulatedCard {
             }
         };
         let name = format!("{} / {}", request.capture, request.playback);
-        let no_timer = |e: nix::Error| AudioError::open(&name, &format!("no timer: {e}"), "raise the limit on open files");
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC).map_err(no_timer)?;
-        let tick = TimeSpec::from_duration(Duration::from_nanos(period_frames as u64 * 1_000_000_000 / u64::from(rate_hz)));
+        let no_timer = |e: nix::Error| {
+            AudioError::open(
+                &name,
+                &format!("no timer: {e}"),
+                "raise the limit on open files",
+            )
+        };
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )
+        .map_err(no_timer)?;
+        let tick = TimeSpec::from_duration(Duration::from_nanos(
+            period_frames as u64 * 1_000_000_000 / u64::from(rate_hz),
+        ));
         timer
             .set(Expiration::Interval(tick), TimerSetTimeFlags::empty())
             .map_err(no_timer)?;
@@ -108,13 +126,19 @@ impl SimulatedCard {
 
     /// Whole periods captured since the start.
     fn captured(&self) -> u64 {
-        let frames = self.start.elapsed().as_nanos() * u128::from(self.format.rate_hz) / 1_000_000_000;
+        let frames =
+            self.start.elapsed().as_nanos() * u128::from(self.format.rate_hz) / 1_000_000_000;
         (frames / self.format.period_frames as u128) as u64
     }
 
-    fn hear(ear: &mut Option<WavWriter>, samples: &[i16], name: &mut String) -> Result<(), AudioError> {
+    fn hear(
+        ear: &mut Option<WavWriter>,
+        samples: &[i16],
+        name: &mut String,
+    ) -> Result<(), AudioError> {
         match ear.as_mut().map(|ear| ear.append(samples)) {
-            // A full disk is a card that died. The name was made at open: nothing is allocated here.
+            // A full disk is a card that died. The name was made at open: nothing is allocated
+            // here.
             Some(Err(_)) => Err(AudioError::Lost(std::mem::take(name))),
             Some(Ok(())) | None => Ok(()),
         }
@@ -133,7 +157,8 @@ impl AudioDevice for SimulatedCard {
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
         let due = self.captured().saturating_sub(self.done);
         if due == 0 {
-            // Drained only now: while periods are due the descriptor stays ready, so none is forgotten.
+            // Drained only now: while periods are due the descriptor stays ready, so none is
+            // forgotten.
             let _ = self.timer.wait();
             return Ok(Period::NotYet);
         }
@@ -183,12 +208,20 @@ mod tests {
         // The descriptor outlives the borrow: the card holds it.
         #[allow(unsafe_code)]
         let fd = unsafe { BorrowedFd::borrow_raw(card.poll_fds()[0]) };
-        poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::from(1000u16)).unwrap();
+        poll(
+            &mut [PollFd::new(fd, PollFlags::POLLIN)],
+            PollTimeout::from(1000u16),
+        )
+        .unwrap();
     }
 
     /// Runs the card as a wire from microphone to ear; `None` when the machine stalled.
     fn play(mic: &Path, ear: &Path) -> Option<Vec<i16>> {
-        let mut card = open(&request(&format!("wav:{}", mic.display()), &format!("wav:{}", ear.display()))).unwrap();
+        let mut card = open(&request(
+            &format!("wav:{}", mic.display()),
+            &format!("wav:{}", ear.display()),
+        ))
+        .unwrap();
         assert_eq!(
             card.format(),
             AudioFormat {
@@ -223,8 +256,12 @@ mod tests {
         let mic = folder.join("mic.wav");
         let ear = folder.join("ear.wav");
         let wave: Vec<i16> = (0..1600).map(|n| (n * 17 % 9973) as i16 + 1).collect();
-        WavWriter::create(&mic, 16_000, 80).unwrap().append(&wave).unwrap();
-        // A machine too busy to run the test for 250 ms loses sound, as it should; then it is played again.
+        WavWriter::create(&mic, 16_000, 80)
+            .unwrap()
+            .append(&wave)
+            .unwrap();
+        // A machine too busy to run the test for 250 ms loses sound, as it should; then it is
+        // played again.
         let heard = (0..20).find_map(|_| play(&mic, &ear)).unwrap();
         assert_eq!(heard[..1600], wave[..]);
         assert!(
@@ -253,11 +290,23 @@ mod tests {
     #[test]
     fn pairs_that_cannot_work_are_refused_by_name() {
         for (capture, playback, what) in [
-            ("wav:/nowhere/mic.wav", "null", "wav:/nowhere/mic.wav: No such file"),
-            ("silence", "wav:/nowhere/ear.wav", "wav:/nowhere/ear.wav: No such file"),
+            (
+                "wav:/nowhere/mic.wav",
+                "null",
+                "wav:/nowhere/mic.wav: No such file",
+            ),
+            (
+                "silence",
+                "wav:/nowhere/ear.wav",
+                "wav:/nowhere/ear.wav: No such file",
+            ),
             ("null", "null", "null: is not a microphone"),
             ("silence", "silence", "silence: is not an ear"),
-            ("silence", "hw:0", "hw:0: cannot be paired with capture device `silence`"),
+            (
+                "silence",
+                "hw:0",
+                "hw:0: cannot be paired with capture device `silence`",
+            ),
         ] {
             let Err(error) = open(&request(capture, playback)) else {
                 panic!("{capture} with {playback} opened")

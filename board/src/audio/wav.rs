@@ -1,5 +1,5 @@
-//! WAV files for the simulated card: any common file becomes mono i16 at the card's rate, and what the ear hears becomes a file
-//! that is valid at every moment, even after `kill -9`.
+//! WAV files for the simulated card: any common file becomes mono i16 at the card's rate, and what
+//! the ear hears becomes a file that is valid at every moment, even after `kill -9`.
 //!
 //! ```text
 //! FILE ─hound─▶ frames ─mix to mono─▶ f32 ─windowed sinc─▶ card rate ─▶ Recording
@@ -63,10 +63,15 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a WAV file (8, 16, 24, 32 bit PCM or 32 bit float, any channel count up to 8) and mixes it to mono.
+    /// Reads a WAV file (8, 16, 24, 32 bit PCM or 32 bit float, any channel count up to 8) and
+    /// mixes it to mono.
     pub fn load(path: &Path) -> Result<Self, WavError> {
-        let file = File::open(path).map_err(|e| WavError::File { problem: e.to_string() })?;
-        let about = file.metadata().map_err(|e| WavError::File { problem: e.to_string() })?;
+        let file = File::open(path).map_err(|e| WavError::File {
+            problem: e.to_string(),
+        })?;
+        let about = file.metadata().map_err(|e| WavError::File {
+            problem: e.to_string(),
+        })?;
         if about.is_dir() {
             return Err(WavError::File {
                 problem: "is a directory".to_owned(),
@@ -77,9 +82,11 @@ impl Recording {
             hound::Error::Unsupported => WavError::Unsupported {
                 problem: "sample format (compressed or unusual)".to_owned(),
             },
-            hound::Error::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof => WavError::Malformed {
-                problem: "it ends too early".to_owned(),
-            },
+            hound::Error::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                WavError::Malformed {
+                    problem: "it ends too early".to_owned(),
+                }
+            }
             other => WavError::Malformed {
                 problem: other.to_string(),
             },
@@ -122,7 +129,11 @@ impl Recording {
             hound::SampleFormat::Float => {
                 for sample in reader.samples::<f32>() {
                     let sample = sample.map_err(malformed)?;
-                    put(if sample.is_finite() { sample * 32768.0 } else { 0.0 });
+                    put(if sample.is_finite() {
+                        sample * 32768.0
+                    } else {
+                        0.0
+                    });
                 }
             }
             hound::SampleFormat::Int => {
@@ -150,7 +161,9 @@ impl Recording {
         let step = f64::from(self.rate_hz) / f64::from(rate_hz);
         let kernel = Kernel::new((1.0 / step).min(1.0));
         let frames = (self.samples.len() as f64 / step) as usize;
-        let samples = (0..frames).map(|n| to_i16(kernel.at(&self.samples, n as f64 * step))).collect();
+        let samples = (0..frames)
+            .map(|n| to_i16(kernel.at(&self.samples, n as f64 * step)))
+            .collect();
         Self { samples, rate_hz }
     }
 }
@@ -177,7 +190,11 @@ impl Kernel {
         let table = (0..=(half * Self::FINE) as usize + 2)
             .map(|i| {
                 let t = i as f64 / Self::FINE;
-                let window = if t < half { 0.5 + 0.5 * (PI * t / half).cos() } else { 0.0 };
+                let window = if t < half {
+                    0.5 + 0.5 * (PI * t / half).cos()
+                } else {
+                    0.0
+                };
                 // 0.95 leaves the filter a slope before the images begin.
                 let x = PI * t * cutoff * 0.95;
                 let sinc = if x == 0.0 { 1.0 } else { x.sin() / x };
@@ -194,14 +211,16 @@ impl Kernel {
         for (k, &sample) in samples.iter().enumerate().take(last + 1).skip(first) {
             let place = (t - k as f64).abs() * Self::FINE;
             let i = place as usize;
-            let weight = self.table[i] + (self.table[i + 1] - self.table[i]) * (place - i as f64) as f32;
+            let weight =
+                self.table[i] + (self.table[i + 1] - self.table[i]) * (place - i as f64) as f32;
             sum += f32::from(sample) * weight;
         }
         sum
     }
 }
 
-/// A WAV file being written, mono i16. Writing allocates nothing; each call is one `pwrite`, and one more for the header now and then.
+/// A WAV file being written, mono i16. Writing allocates nothing; each call is one `pwrite`, and
+/// one more for the header now and then.
 #[derive(Debug)]
 pub(super) struct WavWriter {
     file: File,
@@ -216,7 +235,9 @@ pub(super) struct WavWriter {
 impl WavWriter {
     /// Creates (and empties) the file. `most` frames are written at once.
     pub(super) fn create(path: &PathBuf, rate_hz: u32, most: usize) -> Result<Self, WavError> {
-        let file = File::create(path).map_err(|e| WavError::File { problem: e.to_string() })?;
+        let file = File::create(path).map_err(|e| WavError::File {
+            problem: e.to_string(),
+        })?;
         let mut writer = Self {
             file,
             rate_hz,
@@ -224,7 +245,9 @@ impl WavWriter {
             told: 0,
             bytes: Vec::with_capacity(most * 2),
         };
-        writer.write_header().map_err(|e| WavError::File { problem: e.to_string() })?;
+        writer.write_header().map_err(|e| WavError::File {
+            problem: e.to_string(),
+        })?;
         Ok(writer)
     }
 
@@ -241,7 +264,8 @@ impl WavWriter {
             self.file.write_all_at(&self.bytes, HEADER + self.data)?;
             self.data += self.bytes.len() as u64;
         }
-        // The header lags the samples by at most 100 ms, so a killed process leaves a file any player opens.
+        // The header lags the samples by at most 100 ms, so a killed process leaves a file any
+        // player opens.
         if self.data - self.told >= u64::from(self.rate_hz) * 2 / 10 {
             self.write_header()
         } else {
@@ -327,10 +351,15 @@ mod tests {
             for &sample in &wave {
                 for _ in 0..channels {
                     match format {
-                        hound::SampleFormat::Float => writer.write_sample((sample * 0.5) as f32).unwrap(),
+                        hound::SampleFormat::Float => {
+                            writer.write_sample((sample * 0.5) as f32).unwrap()
+                        }
                         hound::SampleFormat::Int => {
                             writer
-                                .write_sample((sample * 0.5 * f64::from((1u32 << (bits - 1)) - 1)).round() as i32)
+                                .write_sample(
+                                    (sample * 0.5 * f64::from((1u32 << (bits - 1)) - 1)).round()
+                                        as i32,
+                                )
                                 .unwrap();
                         }
                     }
@@ -338,7 +367,11 @@ mod tests {
             }
             writer.finalize().unwrap();
             let recording = Recording::load(&path).unwrap();
-            assert_eq!((recording.samples.len(), recording.rate_hz), (16_000, 16_000), "{name}");
+            assert_eq!(
+                (recording.samples.len(), recording.rate_hz),
+                (16_000, 16_000),
+                "{name}"
+            );
             let got = level(&recording.samples, 1000.0, 16_000);
             assert!((got + 6.02).abs() < 0.1, "{name}: {got} dB");
         }
@@ -347,9 +380,22 @@ mod tests {
 
     #[test]
     fn another_rate_keeps_the_tone_and_folds_nothing_back() {
-        for (from, to) in [(8000, 48_000), (44_100, 48_000), (48_000, 8000), (48_000, 16_000), (16_000, 44_100)] {
-            let samples: Vec<i16> = sine(1000.0, from, from as usize).iter().map(|s| (s * 16384.0) as i16).collect();
-            let got = Recording { samples, rate_hz: from }.at_rate(to);
+        for (from, to) in [
+            (8000, 48_000),
+            (44_100, 48_000),
+            (48_000, 8000),
+            (48_000, 16_000),
+            (16_000, 44_100),
+        ] {
+            let samples: Vec<i16> = sine(1000.0, from, from as usize)
+                .iter()
+                .map(|s| (s * 16384.0) as i16)
+                .collect();
+            let got = Recording {
+                samples,
+                rate_hz: from,
+            }
+            .at_rate(to);
             assert!(
                 got.samples.len().abs_diff(to as usize) <= 1,
                 "{from} → {to}: {} frames",
@@ -359,8 +405,20 @@ mod tests {
             assert!((tone + 6.02).abs() < 0.2, "{from} → {to}: {tone} dB");
         }
         // 7 kHz cannot live at 8 kHz; it must not come back as 1 kHz.
-        let samples: Vec<i16> = sine(7000.0, 48_000, 48_000).iter().map(|s| (s * 16384.0) as i16).collect();
-        let alias = level(&Recording { samples, rate_hz: 48_000 }.at_rate(8000).samples, 1000.0, 8000);
+        let samples: Vec<i16> = sine(7000.0, 48_000, 48_000)
+            .iter()
+            .map(|s| (s * 16384.0) as i16)
+            .collect();
+        let alias = level(
+            &Recording {
+                samples,
+                rate_hz: 48_000,
+            }
+            .at_rate(8000)
+            .samples,
+            1000.0,
+            8000,
+        );
         assert!(alias < -50.0, "alias at {alias} dB");
     }
 
@@ -369,12 +427,24 @@ mod tests {
         let folder = folder("bad");
         let text = folder.join("text.wav");
         std::fs::write(&text, "this is no sound").unwrap();
-        assert!(matches!(Recording::load(&text), Err(WavError::Malformed { .. })));
-        assert!(matches!(Recording::load(&folder.join("absent.wav")), Err(WavError::File { .. })));
-        assert!(matches!(Recording::load(&folder), Err(WavError::File { .. })));
+        assert!(matches!(
+            Recording::load(&text),
+            Err(WavError::Malformed { .. })
+        ));
+        assert!(matches!(
+            Recording::load(&folder.join("absent.wav")),
+            Err(WavError::File { .. })
+        ));
+        assert!(matches!(
+            Recording::load(&folder),
+            Err(WavError::File { .. })
+        ));
         let empty = folder.join("empty.wav");
         std::fs::write(&empty, "").unwrap();
-        assert!(matches!(Recording::load(&empty), Err(WavError::Malformed { .. })));
+        assert!(matches!(
+            Recording::load(&empty),
+            Err(WavError::Malformed { .. })
+        ));
         // A header that promises more than there is.
         let path = folder.join("cut.wav");
         let mut writer = WavWriter::create(&path, 8000, 80).unwrap();
@@ -383,7 +453,10 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         for cut in [4, 12, 20, 43] {
             std::fs::write(&path, &bytes[..cut]).unwrap();
-            assert!(matches!(Recording::load(&path), Err(WavError::Malformed { .. })), "cut at {cut}");
+            assert!(
+                matches!(Recording::load(&path), Err(WavError::Malformed { .. })),
+                "cut at {cut}"
+            );
         }
         std::fs::remove_dir_all(folder).unwrap();
     }
@@ -408,7 +481,10 @@ mod tests {
                 }
             }
         }
-        assert!(refused > 50, "only {refused} of 264 damaged headers were noticed");
+        assert!(
+            refused > 50,
+            "only {refused} of 264 damaged headers were noticed"
+        );
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -423,7 +499,11 @@ mod tests {
         }
         let seen = Recording::load(&path).unwrap();
         assert_eq!(seen.rate_hz, 48_000);
-        assert!(seen.samples.len() >= 24_000 - 4800, "{} frames in the header", seen.samples.len());
+        assert!(
+            seen.samples.len() >= 24_000 - 4800,
+            "{} frames in the header",
+            seen.samples.len()
+        );
         assert_eq!(seen.samples[..], wave[..seen.samples.len()]);
         drop(writer);
         assert_eq!(Recording::load(&path).unwrap().samples, wave);

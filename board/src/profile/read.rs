@@ -75,7 +75,11 @@ impl Profile {
                     file,
                     at: String::new(),
                     problem: format!("no board profile `{name}` ({error})"),
-                    mend: format!("the boards known in {} are: {}", dir.display(), known.join(", ")),
+                    mend: format!(
+                        "the boards known in {} are: {}",
+                        dir.display(),
+                        known.join(", ")
+                    ),
                 })
             }
         }
@@ -92,11 +96,20 @@ impl Profile {
         let profile: Self = toml::from_str(text).map_err(|e| {
             let (problem, mend) = match e.message().split_once(", expected ") {
                 Some((problem, expected)) => (problem.to_owned(), format!("expected {expected}")),
-                None => (e.message().to_owned(), "board/README.md explains every key".to_owned()),
+                None => (
+                    e.message().to_owned(),
+                    "board/README.md explains every key".to_owned(),
+                ),
             };
-            wrong(e.span(), problem.replace('\n', " "), mend.replace('\n', " "))
+            wrong(
+                e.span(),
+                problem.replace('\n', " "),
+                mend.replace('\n', " "),
+            )
         })?;
-        profile.check().map_err(|(span, problem, mend)| wrong(span, problem, mend))?;
+        profile
+            .check()
+            .map_err(|(span, problem, mend)| wrong(span, problem, mend))?;
         Ok(profile)
     }
 
@@ -113,13 +126,23 @@ impl Profile {
                 ));
             }
             if keypad.keys.get_ref().len() != rows {
-                let problem = format!("`keys` has {} strings for {rows} rows", keypad.keys.get_ref().len());
+                let problem = format!(
+                    "`keys` has {} strings for {rows} rows",
+                    keypad.keys.get_ref().len()
+                );
                 return Err((span, problem, "one string a row, top first".to_owned()));
             }
             for row in keypad.keys.get_ref() {
                 if row.chars().count() != columns {
-                    let problem = format!("`keys` row \"{row}\" has {} keys for {columns} columns", row.chars().count());
-                    return Err((span, problem, "one character a column, left first".to_owned()));
+                    let problem = format!(
+                        "`keys` row \"{row}\" has {} keys for {columns} columns",
+                        row.chars().count()
+                    );
+                    return Err((
+                        span,
+                        problem,
+                        "one character a column, left first".to_owned(),
+                    ));
                 }
                 if let Some(key) = row.chars().find(|&key| !Legend::is_key(key)) {
                     let mend = "keys are 0-9, *, #, A-D, F for flash, `.` for none".to_owned();
@@ -147,7 +170,11 @@ impl Profile {
             };
             if ringer.lines.len() != wanted {
                 let problem = format!("{} ringer lines", ringer.lines.len());
-                return Err((span, problem, "a bell has two lines, a buzzer one".to_owned()));
+                return Err((
+                    span,
+                    problem,
+                    "a bell has two lines, a buzzer one".to_owned(),
+                ));
             }
             if !(10..=50).contains(&ringer.frequency_hz) {
                 return Err((
@@ -158,14 +185,34 @@ impl Profile {
             }
         }
         for (what, ms, limit) in [
-            ("[hook] debounce_ms", self.hook.as_ref().map(|h| h.debounce_ms), 0..=200),
-            ("[flash] debounce_ms", self.flash.as_ref().map(|f| f.debounce_ms), 0..=200),
-            ("[keypad] debounce_ms", self.keypad.as_ref().map(|k| k.debounce_ms), 0..=200),
-            ("[keypad] step_ms", self.keypad.as_ref().map(|k| k.step_ms), 1..=20),
+            (
+                "[hook] debounce_ms",
+                self.hook.as_ref().map(|h| h.debounce_ms),
+                0..=200,
+            ),
+            (
+                "[flash] debounce_ms",
+                self.flash.as_ref().map(|f| f.debounce_ms),
+                0..=200,
+            ),
+            (
+                "[keypad] debounce_ms",
+                self.keypad.as_ref().map(|k| k.debounce_ms),
+                0..=200,
+            ),
+            (
+                "[keypad] step_ms",
+                self.keypad.as_ref().map(|k| k.step_ms),
+                1..=20,
+            ),
             ("[audio] period_ms", Some(self.audio.period_ms), 2..=20),
             ("[audio] periods", Some(self.audio.periods), 2..=8),
             ("[audio] rate_hz", Some(self.audio.rate_hz), 8000..=192_000),
-            ("[watchdog] timeout_s", self.watchdog.as_ref().map(|w| w.timeout_s), 2..=600),
+            (
+                "[watchdog] timeout_s",
+                self.watchdog.as_ref().map(|w| w.timeout_s),
+                2..=600,
+            ),
         ] {
             if let Some(value) = ms.filter(|ms| !limit.contains(ms)) {
                 return Err((
@@ -179,7 +226,11 @@ impl Profile {
         for (what, line) in self.lines() {
             if let Some((before, _)) = seen.iter().find(|(_, other)| other.name == line.name) {
                 let problem = format!("line {} of {what} is used by {before} already", line.name);
-                return Err((Some(line.span.clone()), problem, "each line has one purpose".to_owned()));
+                return Err((
+                    Some(line.span.clone()),
+                    problem,
+                    "each line has one purpose".to_owned(),
+                ));
             }
             seen.push((what, line));
         }
@@ -190,20 +241,35 @@ impl Profile {
     fn lines(&self) -> impl Iterator<Item = (&'static str, &Line)> {
         let hook = self.hook.iter().map(|h| ("[hook]", &h.line));
         let flash = self.flash.iter().map(|f| ("[flash]", &f.line));
-        let keypad = self
-            .keypad
+        let keypad = self.keypad.iter().flat_map(|k| {
+            k.rows
+                .iter()
+                .chain(&k.columns)
+                .map(|line| ("[keypad]", line))
+        });
+        let rotary = self.rotary.iter().flat_map(|r| {
+            std::iter::once(&r.pulse)
+                .chain(&r.off_normal)
+                .map(|line| ("[rotary]", line))
+        });
+        let ringer = self
+            .ringer
             .iter()
-            .flat_map(|k| k.rows.iter().chain(&k.columns).map(|line| ("[keypad]", line)));
-        let rotary = self
-            .rotary
-            .iter()
-            .flat_map(|r| std::iter::once(&r.pulse).chain(&r.off_normal).map(|line| ("[rotary]", line)));
-        let ringer = self.ringer.iter().flat_map(|r| r.lines.iter().map(|line| ("[ringer]", line)));
-        let lamps = [&self.lamps.line, &self.lamps.in_use, &self.lamps.message, &self.lamps.private]
-            .into_iter()
-            .flatten()
-            .map(|line| ("[lamps]", line));
-        hook.chain(flash).chain(keypad).chain(rotary).chain(ringer).chain(lamps)
+            .flat_map(|r| r.lines.iter().map(|line| ("[ringer]", line)));
+        let lamps = [
+            &self.lamps.line,
+            &self.lamps.in_use,
+            &self.lamps.message,
+            &self.lamps.private,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|line| ("[lamps]", line));
+        hook.chain(flash)
+            .chain(keypad)
+            .chain(rotary)
+            .chain(ringer)
+            .chain(lamps)
     }
 }
 
@@ -211,7 +277,10 @@ impl InputKeys {
     /// The map; [`Profile::parse`] has checked it.
     pub fn meanings(&self) -> Vec<(KeyCode, Meaning)> {
         let pair = |(code, meaning): (&toml::Spanned<String>, &toml::Spanned<String>)| {
-            Some((KeyCode::from_str(code.get_ref()).ok()?, Meaning::parse(meaning.get_ref())?))
+            Some((
+                KeyCode::from_str(code.get_ref()).ok()?,
+                Meaning::parse(meaning.get_ref())?,
+            ))
         };
         self.map.iter().filter_map(pair).collect()
     }

@@ -5,7 +5,9 @@ use crate::input_device::Meaning;
 use std::path::Path;
 
 fn error(text: &str) -> String {
-    Profile::parse(Path::new("hardware.toml"), text).unwrap_err().to_string()
+    Profile::parse(Path::new("hardware.toml"), text)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -36,10 +38,12 @@ fn every_table_of_the_page_about_sound_cards_is_right() {
         .collect();
     assert!(tables.len() >= 2);
     for table in tables {
-        let profile = Profile::parse(Path::new("sound-cards.md"), table).unwrap_or_else(|e| panic!("{e}"));
+        let profile =
+            Profile::parse(Path::new("sound-cards.md"), table).unwrap_or_else(|e| panic!("{e}"));
         assert!(profile.audio.capture.contains("CARD=") && !profile.audio.mixer.is_empty());
         for setting in &profile.audio.mixer {
-            let said = setting.volume.is_some() || setting.switch.is_some() || setting.choice.is_some();
+            let said =
+                setting.volume.is_some() || setting.switch.is_some() || setting.choice.is_some();
             assert!(said, "{} sets nothing", setting.control);
         }
     }
@@ -48,20 +52,29 @@ fn every_table_of_the_page_about_sound_cards_is_right() {
 #[test]
 fn the_simulated_board_needs_no_folder() {
     let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
-    assert_eq!((profile.audio.capture.as_str(), profile.hook), ("silence", None));
+    assert_eq!(
+        (profile.audio.capture.as_str(), profile.hook),
+        ("silence", None)
+    );
 }
 
 #[test]
 fn an_unknown_board_names_the_known_ones() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     let text = Profile::load(&dir, "rpi5").unwrap_err().to_string();
-    assert!(text.contains("no board profile `rpi5`") && text.contains("rpi4, sim"), "{text}");
+    assert!(
+        text.contains("no board profile `rpi5`") && text.contains("rpi4, sim"),
+        "{text}"
+    );
 }
 
 #[test]
 fn input_devices_are_named_and_their_keys_may_be_told() {
     let text = "name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = { KEY_KPDOT = \"F\", KEY_PHONE = \"hook\" }\n";
-    let input = Profile::parse(Path::new("hardware.toml"), text).unwrap().input.unwrap();
+    let input = Profile::parse(Path::new("hardware.toml"), text)
+        .unwrap()
+        .input
+        .unwrap();
     assert!(input.grab);
     let mut meanings = input.meanings();
     meanings.sort_by_key(|(code, _)| *code);
@@ -73,10 +86,18 @@ fn input_devices_are_named_and_their_keys_may_be_told() {
         ]
     );
     for (map, want) in [
-        ("KEY_KPDOTT = \"F\"", "hardware.toml:4:9: `KEY_KPDOTT` is no key code of Linux; "),
-        ("KEY_KPDOT = \"Z\"", "hardware.toml:4:21: `Z` is nothing a telephone has; 0-9, *, #"),
+        (
+            "KEY_KPDOTT = \"F\"",
+            "hardware.toml:4:9: `KEY_KPDOTT` is no key code of Linux; ",
+        ),
+        (
+            "KEY_KPDOT = \"Z\"",
+            "hardware.toml:4:21: `Z` is nothing a telephone has; 0-9, *, #",
+        ),
     ] {
-        let text = error(&format!("name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = {{ {map} }}\n"));
+        let text = error(&format!(
+            "name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = {{ {map} }}\n"
+        ));
         assert!(text.starts_with(want), "{text}");
     }
 }
@@ -101,7 +122,10 @@ fn errors_have_a_place_and_a_mend() {
             "name = \"x\"\n[hook]\nline = 1\ncontact = \"nc\"\n",
             "hardware.toml:4:11: unknown variant `nc`; expected `normally-open` or",
         ),
-        ("name = \"x\"\n[hook]\n", "hardware.toml:2:1: missing field `line`; board/README.md"),
+        (
+            "name = \"x\"\n[hook]\n",
+            "hardware.toml:2:1: missing field `line`; board/README.md",
+        ),
         ("name = \"x\n", "hardware.toml:1:"),
         (
             &format!("{keypad}keys = [\"12\"]\n"),

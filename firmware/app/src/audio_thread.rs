@@ -1,4 +1,5 @@
-//! The audio thread: one loop over one duplex card, the media sockets and the engine. Nothing else runs in it.
+//! The audio thread: one loop over one duplex card, the media sockets and the engine. Nothing else
+//! runs in it.
 //!
 //! ```text
 //! control thread                         audio thread (SCHED_FIFO, memory locked)
@@ -10,8 +11,9 @@
 //!             Shared (atomics)       ◀────── heartbeat, xruns, late cycles, drops
 //! ```
 //!
-//! The loop allocates nothing, frees nothing, locks nothing, logs nothing; its only calls into the kernel are card, sockets, clock,
-//! poll and the eventfd. Whatever must be freed travels home first.
+//! The loop allocates nothing, frees nothing, locks nothing, logs nothing; its only calls into the
+//! kernel are card, sockets, clock, poll and the eventfd. Whatever must be freed travels home
+//! first.
 
 mod cycle;
 mod link;
@@ -66,7 +68,10 @@ impl Rights {
 }
 
 /// Starts the thread. It ends by [`Order::Quit`].
-pub fn start(mut audio: AudioLoop, shared: Arc<Shared>) -> Result<(JoinHandle<()>, std::sync::mpsc::Receiver<Rights>), AudioThreadError> {
+pub fn start(
+    mut audio: AudioLoop,
+    shared: Arc<Shared>,
+) -> Result<(JoinHandle<()>, std::sync::mpsc::Receiver<Rights>), AudioThreadError> {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     let engine = audio.engine();
     let handle = std::thread::Builder::new()
@@ -92,9 +97,19 @@ pub fn start(mut audio: AudioLoop, shared: Arc<Shared>) -> Result<(JoinHandle<()
 }
 
 /// The engine for a card; without a card, for the one that was asked for.
-pub fn engine_for(card: Option<&dyn AudioDevice>, wanted: (u32, u32), sidetone_db: Option<i8>, now: std::time::Instant) -> Engine {
+pub fn engine_for(
+    card: Option<&dyn AudioDevice>,
+    wanted: (u32, u32),
+    sidetone_db: Option<i8>,
+    now: std::time::Instant,
+) -> Engine {
     let (rate_hz, period_frames) = card.map_or_else(
-        || (wanted.0, (wanted.0 as usize * wanted.1 as usize / 1000).max(1)),
+        || {
+            (
+                wanted.0,
+                (wanted.0 as usize * wanted.1 as usize / 1000).max(1),
+            )
+        },
         |card| (card.format().rate_hz, card.format().period_frames),
     );
     Engine::new(

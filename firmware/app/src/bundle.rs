@@ -1,4 +1,5 @@
-//! The support bundle: what somebody far away needs to understand a phone, and nothing that would let him be it.
+//! The support bundle: what somebody far away needs to understand a phone, and nothing that would
+//! let him be it.
 //!
 //! ```text
 //! log ring ─┐
@@ -6,8 +7,8 @@
 //! status, stats, settings ─┘
 //! ```
 //!
-//! Secrets never enter: SIP messages are blanked before they are kept, settings are printed by types that print no secret, and the log never
-//! had one.
+//! Secrets never enter: SIP messages are blanked before they are kept, settings are printed by
+//! types that print no secret, and the log never had one.
 
 pub(crate) mod blank;
 pub(crate) mod log;
@@ -63,7 +64,9 @@ impl Parts {
         let Ok(entries) = std::fs::read_dir(state_dir.join("crash")) else {
             return;
         };
-        let mut names: Vec<_> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let mut names: Vec<_> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
         names.sort();
         for name in names.iter().rev().take(MOST_CRASH.1) {
             let mut text = std::fs::read(state_dir.join("crash").join(name)).unwrap_or_default();
@@ -83,7 +86,11 @@ impl Parts {
             header.set_size(content.len() as u64);
             header.set_mode(0o600);
             header.set_mtime(time.as_secs());
-            archive.append_data(&mut header, format!("offhook-support/{name}"), content.as_slice())?;
+            archive.append_data(
+                &mut header,
+                format!("offhook-support/{name}"),
+                content.as_slice(),
+            )?;
         }
         let mut gzip = archive.into_inner()?;
         gzip.flush()?;
@@ -112,7 +119,10 @@ mod tests {
                 (entry.path().unwrap().display().to_string(), text)
             })
             .collect();
-        assert_eq!(found[1], ("offhook-support/log.txt".to_owned(), "line\n".to_owned()));
+        assert_eq!(
+            found[1],
+            ("offhook-support/log.txt".to_owned(), "line\n".to_owned())
+        );
         assert!(found[0].1.contains(env!("CARGO_PKG_VERSION")));
     }
 }

@@ -4,7 +4,8 @@
 //! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ provision │ check, fingerprint │ ctl client (ctl, graph) │ tryout
 //! ```
 //!
-//! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong; of `run` also those of [`crate::appliance::Ending`].
+//! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong; of `run` also those of
+//! [`crate::appliance::Ending`].
 
 mod help;
 mod words;
@@ -42,14 +43,29 @@ fn obey(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::Help(about) => say(&help::text(about)),
         Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
-        Command::Run { places } => return crate::setup::run(&places).map(|ending| ExitCode::from(ending.code())),
+        Command::Run { places } => {
+            return crate::setup::run(&places).map(|ending| ExitCode::from(ending.code()));
+        }
         Command::SelfTest { places } => {
             let well = crate::setup::selftest(&places)?;
-            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
-        Command::Fetch { places, most, url, file } => {
+        Command::Fetch {
+            places,
+            most,
+            url,
+            file,
+        } => {
             let new = crate::provision::fetch(&places, most, &url, &file)?;
-            return Ok(if new { ExitCode::SUCCESS } else { ExitCode::from(3) });
+            return Ok(if new {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(3)
+            });
         }
         Command::Provision { places, emit } => crate::provision::provision(&places, &emit)?,
         Command::Sim { config, headless } => return crate::setup::sim(config, headless),
@@ -58,10 +74,16 @@ fn obey(command: Command) -> Result<ExitCode, String> {
         Command::Fingerprint(places) => say(&fingerprint(&places)?),
         Command::Ctl { socket, request } => ctl(socket, &request)?,
         Command::Graph { socket, svg } => {
-            let mut client = Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
+            let mut client =
+                Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
             say(&crate::graph::draw(&mut client, svg).map_err(|error| error.to_string())?);
         }
-        Command::Reboot { once } => return Err(format!("the board is not restarted: {}", crate::reboot::reboot(once))),
+        Command::Reboot { once } => {
+            return Err(format!(
+                "the board is not restarted: {}",
+                crate::reboot::reboot(once)
+            ));
+        }
         Command::Tryout { speech, keep } => return crate::tryout::run(speech.as_deref(), keep),
     }
     Ok(ExitCode::SUCCESS)
@@ -73,14 +95,17 @@ fn complain(text: &str) {
 
 fn check(file: &PathBuf) -> Result<ExitCode, String> {
     let name = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
-    // On a phone, what was moved off the card is known; elsewhere its absence is an error like any other.
+    let bytes = std::fs::read(file)
+        .map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
+    // On a phone, what was moved off the card is known; elsewhere its absence is an error like any
+    // other.
     let state_dir = crate::provision::state_dir_of(file);
     let bytes = crate::secrets::restore(bytes, &state_dir);
     match config::load_bytes(&bytes, &name) {
         Ok(_) => {
             let beside = file.parent().unwrap_or(Path::new("."));
-            if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside, &state_dir) {
+            if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside, &state_dir)
+            {
                 let _ = writeln!(std::io::stderr().lock(), "{missing}");
                 return Ok(ExitCode::FAILURE);
             }
@@ -122,7 +147,10 @@ fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), Strin
             }
         }
         words::CtlRequest::Plain("quit") => {
-            say(&client.ask(&asked).map_err(|error| error.to_string())?.to_string());
+            say(&client
+                .ask(&asked)
+                .map_err(|error| error.to_string())?
+                .to_string());
             // The phone closes the connection when it is gone.
             while matches!(client.line(), Ok(Some(_))) {}
         }
@@ -131,7 +159,10 @@ fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), Strin
         | words::CtlRequest::Rotary(_)
         | words::CtlRequest::Verify(_)
         | words::CtlRequest::Bundle(_) => {
-            say(&client.ask(&asked).map_err(|error| error.to_string())?.to_string());
+            say(&client
+                .ask(&asked)
+                .map_err(|error| error.to_string())?
+                .to_string());
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! The control loop's logic without its I/O: board events, SIP bytes, media events and timers in; everything to be done out.
-//! The tokio driver and the virtual-time simulator both own one of these.
+//! The control loop's logic without its I/O: board events, SIP bytes, media events and timers in;
+//! everything to be done out. The tokio driver and the virtual-time simulator both own one of
+//! these.
 //!
 //! ```text
 //! board, ctl ─▶ keys ─▶ phone::Phone ─▶ obey ──────▶ sip::UserAgent ─▶ Output::Sip, Connect, Lookup …
@@ -10,7 +11,8 @@
 //! DTLS of the media sockets ─▶ dtls::Room ─▶ handshakes ─▶ sound (keys), Output::Dtls
 //! ```
 //!
-//! Every `handle_*` ends in [`Control::settle`], which carries values between phone and agent until both have nothing more to say.
+//! Every `handle_*` ends in [`Control::settle`], which carries values between phone and agent until
+//! both have nothing more to say.
 
 mod call;
 mod handshakes;
@@ -39,12 +41,15 @@ use crate::trust::Known;
 
 pub(crate) use call::{CallRecord, Stage, Way};
 use keys::{Finger, Touch};
-pub use report::{AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, PeerStatus, RtpStatus, Status};
+pub use report::{
+    AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, PeerStatus, RtpStatus, Status,
+};
 
-/// Rounds of carrying values between phone and agent in one turn; more than any real turn needs, so that a mistake in either
-/// cannot hang the phone.
+/// Rounds of carrying values between phone and agent in one turn; more than any real turn needs, so
+/// that a mistake in either cannot hang the phone.
 const MAX_ROUNDS: usize = 1000;
-/// Most of our own accounts, calls and outputs are few; this many outputs unread means nobody reads them.
+/// Most of our own accounts, calls and outputs are few; this many outputs unread means nobody reads
+/// them.
 const MAX_OUTPUTS: usize = 4096;
 
 /// What differs between two phones with the same configuration.
@@ -107,8 +112,13 @@ pub enum Output {
 
 /// Hands out and takes back pairs of media sockets; the simulator's are numbers only.
 pub trait MediaPorts {
-    /// Opens an RTP/RTCP pair for a stream that may have to reach this address; tells the local RTP and RTCP address.
-    fn open(&mut self, stream: StreamId, toward: Option<SocketAddr>) -> std::io::Result<(SocketAddr, SocketAddr)>;
+    /// Opens an RTP/RTCP pair for a stream that may have to reach this address; tells the local RTP
+    /// and RTCP address.
+    fn open(
+        &mut self,
+        stream: StreamId,
+        toward: Option<SocketAddr>,
+    ) -> std::io::Result<(SocketAddr, SocketAddr)>;
     /// The stream is over.
     fn close(&mut self, stream: StreamId);
 }
@@ -126,7 +136,8 @@ pub enum Request {
     Flash,
     /// Dial digits on a rotary dial.
     Rotary(String),
-    /// The key words of this call were compared, and are the same: trust the far end's certificate from now on.
+    /// The key words of this call were compared, and are the same: trust the far end's certificate
+    /// from now on.
     Verify(u32),
 }
 
@@ -188,7 +199,8 @@ pub struct Control {
     config_note: Option<String>,
     /// SHA-256 of this phone's certificate.
     fingerprint: Option<String>,
-    /// Code of what is wrong with the configuration, shown by the line's lamp and heard before dial tone.
+    /// Code of what is wrong with the configuration, shown by the line's lamp and heard before dial
+    /// tone.
     trouble: Option<u8>,
     /// What the line's lamp shows when nothing is wrong.
     line_lamp: phone::LampState,
@@ -219,12 +231,21 @@ impl Control {
                 error: None,
             })
             .collect();
-        let fingerprint = identity.credentials.as_ref().map(Credentials::fingerprint_text);
+        let fingerprint = identity
+            .credentials
+            .as_ref()
+            .map(Credentials::fingerprint_text);
         let dtls = dtls::Room::new(identity.credentials);
         let mut control = Self {
-            plan: config::country::plan(&config.phone.country).unwrap_or(&config::country::PLANS[0]),
+            plan: config::country::plan(&config.phone.country)
+                .unwrap_or(&config::country::PLANS[0]),
             agent: sip::UserAgent::new(
-                signalling::agent_config(config, identity.local, dtls.fingerprint().as_ref(), agent_seed),
+                signalling::agent_config(
+                    config,
+                    identity.local,
+                    dtls.fingerprint().as_ref(),
+                    agent_seed,
+                ),
                 now,
             ),
             dtls,
@@ -273,7 +294,12 @@ impl Control {
     }
 
     /// The hardware saw something.
-    pub fn handle_board(&mut self, event: board::BoardEvent, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_board(
+        &mut self,
+        event: board::BoardEvent,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         match event {
             board::BoardEvent::Hook(off) => self.hook(off, now),
             board::BoardEvent::KeyDown(cap) => self.key(cap, true, now),
@@ -288,15 +314,22 @@ impl Control {
         self.settle(ports, now);
     }
 
-    /// A finger, or `ctl` in its place. Tells how long the finger will be busy; the error is for the one who asked.
-    pub fn handle_request(&mut self, request: &Request, ports: &mut dyn MediaPorts, now: Instant) -> Result<Duration, String> {
+    /// A finger, or `ctl` in its place. Tells how long the finger will be busy; the error is for
+    /// the one who asked.
+    pub fn handle_request(
+        &mut self,
+        request: &Request,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) -> Result<Duration, String> {
         if self.closing {
             return Err("the phone is shutting down".into());
         }
         match request {
             Request::Lift => self.hook(true, now),
             Request::HangUp => {
-                // Flash has a verb of its own: this one is final at once, and ends a call that answered itself, too.
+                // Flash has a verb of its own: this one is final at once, and ends a call that
+                // answered itself, too.
                 if std::mem::replace(&mut self.off_hook, false) {
                     self.tell(&json!({"event": "hook", "off": false}));
                 }
@@ -313,13 +346,25 @@ impl Control {
     }
 
     /// One SIP datagram.
-    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        bytes: &[u8],
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_datagram(from, bytes, now);
         self.settle(ports, now);
     }
 
     /// Bytes on a TCP connection.
-    pub fn handle_stream(&mut self, connection: sip::ConnectionId, bytes: &[u8], ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_stream(
+        &mut self,
+        connection: sip::ConnectionId,
+        bytes: &[u8],
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_stream(connection, bytes, now);
         self.settle(ports, now);
     }
@@ -346,18 +391,30 @@ impl Control {
         ports: &mut dyn MediaPorts,
         now: Instant,
     ) {
-        self.agent.handle_accepted_tls(connection, remote, names, now);
+        self.agent
+            .handle_accepted_tls(connection, remote, names, now);
         self.settle(ports, now);
     }
 
     /// A connection that was asked for does not come to be, and why.
-    pub fn handle_refused(&mut self, connection: sip::ConnectionId, reason: &str, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_refused(
+        &mut self,
+        connection: sip::ConnectionId,
+        reason: &str,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_refused(connection, reason, now);
         self.settle(ports, now);
     }
 
     /// A connection failed to open, broke or was closed.
-    pub fn handle_closed(&mut self, connection: sip::ConnectionId, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_closed(
+        &mut self,
+        connection: sip::ConnectionId,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_closed(connection, now);
         self.settle(ports, now);
     }
@@ -369,19 +426,35 @@ impl Control {
     }
 
     /// A datagram could not be delivered (ICMP).
-    pub fn handle_unreachable(&mut self, remote: SocketAddr, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_unreachable(
+        &mut self,
+        remote: SocketAddr,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_unreachable(remote, now);
         self.settle(ports, now);
     }
 
     /// A name lookup's answer; empty: it does not resolve.
-    pub fn handle_lookup(&mut self, id: sip::LookupId, targets: &[sip::Target], ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_lookup(
+        &mut self,
+        id: sip::LookupId,
+        targets: &[sip::Target],
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_lookup(id, targets, now);
         self.settle(ports, now);
     }
 
     /// Our own address changed.
-    pub fn handle_local_address(&mut self, local: SocketAddr, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_local_address(
+        &mut self,
+        local: SocketAddr,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.agent.handle_local_address(local, now);
         self.settle(ports, now);
     }
@@ -393,7 +466,13 @@ impl Control {
     }
 
     /// The sound card has another rate or period than before: every stream is built anew for it.
-    pub fn handle_card(&mut self, rate_hz: u32, period_frames: usize, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_card(
+        &mut self,
+        rate_hz: u32,
+        period_frames: usize,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         self.card = (rate_hz, period_frames);
         self.restart_sound(now);
         self.settle(ports, now);
@@ -408,8 +487,14 @@ impl Control {
         self.agent.shut_down(now);
         self.settle(ports, now);
         self.outputs.push_back(Output::Ring(None));
-        for lamp in [phone::Lamp::Line, phone::Lamp::InUse, phone::Lamp::Message, phone::Lamp::Private] {
-            self.outputs.push_back(Output::Lamp(lamp, phone::LampState::Off));
+        for lamp in [
+            phone::Lamp::Line,
+            phone::Lamp::InUse,
+            phone::Lamp::Message,
+            phone::Lamp::Private,
+        ] {
+            self.outputs
+                .push_back(Output::Lamp(lamp, phone::LampState::Off));
         }
     }
 
@@ -488,7 +573,14 @@ impl Control {
 
     fn key(&mut self, cap: char, down: bool, now: Instant) {
         if let Some(key) = keys::key_of(cap) {
-            self.touch(if down { Touch::Down(key) } else { Touch::Up(key) }, now);
+            self.touch(
+                if down {
+                    Touch::Down(key)
+                } else {
+                    Touch::Up(key)
+                },
+                now,
+            );
         }
     }
 
@@ -528,7 +620,8 @@ impl Control {
         self.tell_changes();
         if self.outputs.len() > MAX_OUTPUTS {
             // Nobody reads them; events are the only thing that may be lost.
-            self.outputs.retain(|output| !matches!(output, Output::Event(_)));
+            self.outputs
+                .retain(|output| !matches!(output, Output::Event(_)));
         }
     }
 
@@ -537,10 +630,14 @@ impl Control {
     }
 
     fn place_of_sip(&self, sip: sip::Call) -> Option<usize> {
-        self.calls.iter().position(|call| call.sip == sip && call.stage != Stage::Ended)
+        self.calls
+            .iter()
+            .position(|call| call.sip == sip && call.stage != Stage::Ended)
     }
 
     fn place_of_stream(&self, stream: StreamId) -> Option<usize> {
-        self.calls.iter().position(|call| call.stream == Some(stream))
+        self.calls
+            .iter()
+            .position(|call| call.stream == Some(stream))
     }
 }

@@ -1,4 +1,5 @@
-//! The local socket every outside hand and test drives the phone by: one JSON object a line, in both directions.
+//! The local socket every outside hand and test drives the phone by: one JSON object a line, in
+//! both directions.
 //!
 //! ```text
 //! offhook ctl VERB ─▶ client ═ unix socket, 0600 ═▶ server ─▶ Asked (mpsc) ─▶ driver ─▶ Control

@@ -1,4 +1,5 @@
-//! The running phone: `Control` between real sockets, a real board, a real clock and the audio thread. One thread, nothing blocks.
+//! The running phone: `Control` between real sockets, a real board, a real clock and the audio
+//! thread. One thread, nothing blocks.
 //!
 //! ```text
 //! board fd ─┐
@@ -8,7 +9,8 @@
 //! timers, ticks ─┘                 └─▶ event lines to ctl       (serve)
 //! ```
 //!
-//! Order of the start: card and engine, board, then the network; lifting the handset sounds before any packet can leave.
+//! Order of the start: card and engine, board, then the network; lifting the handset sounds before
+//! any packet can leave.
 
 mod act;
 mod appliance;
@@ -77,7 +79,9 @@ pub struct Setup {
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The SIP port cannot be had.
-    #[error("{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind")]
+    #[error(
+        "{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind"
+    )]
     Bind {
         /// UDP, TCP or TLS.
         transport: &'static str,
@@ -145,7 +149,8 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
     let engine = audio_thread::engine_for(device.as_deref(), card.wanted(), audio.sidetone_db, now);
     let figures = (engine.config().rate_hz, engine.config().period_frames);
     let shared = Arc::clone(link.shared());
-    let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now).map_err(AudioThreadError::from)?;
+    let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now)
+        .map_err(AudioThreadError::from)?;
     let (thread, rights) = audio_thread::start(audio_loop, shared)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -155,7 +160,10 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
         .build()?;
     let outcome = runtime.block_on(async {
         let (heard, hears) = mpsc::channel(HEARD_A_TURN);
-        let local = SocketAddr::new(local::address(setup.config.network.bind), setup.config.network.sip_port);
+        let local = SocketAddr::new(
+            local::address(setup.config.network.bind),
+            setup.config.network.sip_port,
+        );
         let credentials = kept::credentials(&setup.config);
         let identity = Identity {
             seed: seed()?,
@@ -190,7 +198,10 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             local,
             provisioning: provisioning::Provisioning::new(
                 &setup.config,
-                setup.appliance.as_ref().is_some_and(|appliance| appliance.provisioned.network),
+                setup
+                    .appliance
+                    .as_ref()
+                    .is_some_and(|appliance| appliance.provisioned.network),
                 now,
             ),
             power_up: PowerUp::default(),
@@ -223,10 +234,17 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
 
 impl Driver {
     /// The loop.
-    async fn live(&mut self, socket: Option<PathBuf>, mut hears: mpsc::Receiver<Heard>) -> Result<Ending, DriverError> {
+    async fn live(
+        &mut self,
+        socket: Option<PathBuf>,
+        mut hears: mpsc::Receiver<Heard>,
+    ) -> Result<Ending, DriverError> {
         let (asking, mut asks) = mpsc::channel::<Asked>(32);
         let _server = match socket {
-            Some(path) => Some(Server::start(&path, asking.clone()).map_err(|source| DriverError::Socket { path, source })?),
+            Some(path) => Some(
+                Server::start(&path, asking.clone())
+                    .map_err(|source| DriverError::Socket { path, source })?,
+            ),
             None => None,
         };
         let audio_wake = watch(&self.link)?;
@@ -242,7 +260,10 @@ impl Driver {
         self.bind_network()?;
         self.act();
         loop {
-            let due = self.control.poll_timeout().map(tokio::time::Instant::from_std);
+            let due = self
+                .control
+                .poll_timeout()
+                .map(tokio::time::Instant::from_std);
             tokio::select! {
                 signal = stop.recv() => {
                     if self.farewell.is_some() || signal.is_none() {
@@ -277,7 +298,9 @@ impl Driver {
     }
 
     fn work_board(&mut self, now: Instant) {
-        let Some(board) = self.board.as_mut() else { return };
+        let Some(board) = self.board.as_mut() else {
+            return;
+        };
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
             self.power_up.saw(event, now);
@@ -318,11 +341,15 @@ impl Driver {
             self.tell_card(now);
         }
         if self.ticks.is_multiple_of(ADDRESS_EVERY) {
-            let local = SocketAddr::new(local::address(self.config.network.bind), self.config.network.sip_port);
+            let local = SocketAddr::new(
+                local::address(self.config.network.bind),
+                self.config.network.sip_port,
+            );
             if local != self.local {
                 tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
                 self.local = local;
-                self.control.handle_local_address(local, &mut self.ports, now);
+                self.control
+                    .handle_local_address(local, &mut self.ports, now);
             }
         }
         Ok(())
@@ -330,12 +357,16 @@ impl Driver {
 
     /// Once, loudly, where the audio thread has no real-time rights.
     fn tell_rights(&mut self) {
-        let Some(told) = self.rights.take() else { return };
+        let Some(told) = self.rights.take() else {
+            return;
+        };
         match told.try_recv() {
             Ok(rights) => {
                 if let Some(complaint) = rights.complaint() {
                     tracing::warn!("{complaint}");
-                    self.publish(&serde_json::json!({"event": "audio", "what": complaint}).to_string());
+                    self.publish(
+                        &serde_json::json!({"event": "audio", "what": complaint}).to_string(),
+                    );
                 }
             }
             Err(std::sync::mpsc::TryRecvError::Empty) => self.rights = Some(told),
@@ -367,19 +398,24 @@ fn watch_clock(tls: &Tls, now: Instant) -> Watch {
 
 fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut seed)
+        .map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
     Ok(seed)
 }
 
 /// The wall clock since 1970.
 fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// The wall clock as NTP 32.32: seconds since 1900.
 fn ntp_now() -> u64 {
     const SINCE_1900: u64 = 2_208_988_800;
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
     ((wall.as_secs().wrapping_add(SINCE_1900)) << 32) | fraction
 }

@@ -1,4 +1,5 @@
-//! DTLS-SRTP (RFC 5763, 5764): keys agreed on between the two ends of the media themselves, proved by the fingerprints signalling carries.
+//! DTLS-SRTP (RFC 5763, 5764): keys agreed on between the two ends of the media themselves, proved
+//! by the fingerprints signalling carries.
 //!
 //! ```text
 //!                      control thread                                                     audio thread
@@ -8,8 +9,9 @@
 //!   (sorted by the audio thread)   └─▶ poll_transmit ─▶ the same media socket
 //! ```
 //!
-//! Everything here is sans-IO: datagrams and `now` in, datagrams and events out. A handshake costs a few milliseconds of the control
-//! thread and none of the audio thread. Nothing is in clear meanwhile: the stream waits, it does not play.
+//! Everything here is sans-IO: datagrams and `now` in, datagrams and events out. A handshake costs
+//! a few milliseconds of the control thread and none of the audio thread. Nothing is in clear
+//! meanwhile: the stream waits, it does not play.
 
 mod association;
 #[cfg(test)]
@@ -107,7 +109,8 @@ impl Room {
         })
     }
 
-    /// A stream's sockets are open and DTLS may come there: the far end may speak before its answer is known.
+    /// A stream's sockets are open and DTLS may come there: the far end may speak before its answer
+    /// is known.
     pub(crate) fn open(&mut self, stream: StreamId) {
         if self.maker.is_none() || self.sockets.iter().any(|socket| socket.stream == stream) {
             return;
@@ -129,7 +132,11 @@ impl Room {
             self.sockets
                 .retain(|socket| socket.stream != stream || socket.kind == PacketKind::Rtp);
         }
-        for socket in self.sockets.iter_mut().filter(|socket| socket.stream == stream) {
+        for socket in self
+            .sockets
+            .iter_mut()
+            .filter(|socket| socket.stream == stream)
+        {
             let announced = match socket.kind {
                 PacketKind::Rtp => terms.rtp,
                 PacketKind::Rtcp => terms.rtcp.unwrap_or(terms.rtp),
@@ -150,7 +157,14 @@ impl Room {
     }
 
     /// A DTLS datagram came on a stream's socket.
-    pub(crate) fn handle_datagram(&mut self, stream: StreamId, kind: PacketKind, from: SocketAddr, bytes: &[u8], now: Instant) {
+    pub(crate) fn handle_datagram(
+        &mut self,
+        stream: StreamId,
+        kind: PacketKind,
+        from: SocketAddr,
+        bytes: &[u8],
+        now: Instant,
+    ) {
         let Some(maker) = &self.maker else { return };
         let socket = self
             .sockets
@@ -171,7 +185,10 @@ impl Room {
 
     /// When to call [`Room::handle_timeout`].
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.sockets.iter().filter_map(|socket| socket.association.poll_timeout()).min()
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.association.poll_timeout())
+            .min()
     }
 
     /// What must leave; call until `None`.
@@ -187,17 +204,19 @@ impl Room {
         })
     }
 
-    /// What the owner should know; call until `None`. Only RTP's handshake decides: a peer without rtcp-mux gets one on its RTCP port
-    /// too (RFC 5764 section 4), so that it need not wait, but its reports are not missed when that fails.
+    /// What the owner should know; call until `None`. Only RTP's handshake decides: a peer without
+    /// rtcp-mux gets one on its RTCP port too (RFC 5764 section 4), so that it need not wait, but
+    /// its reports are not missed when that fails.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         loop {
-            let (stream, kind, news) = self
-                .sockets
-                .iter_mut()
-                .find_map(|socket| Some((socket.stream, socket.kind, socket.association.poll_news()?)))?;
+            let (stream, kind, news) = self.sockets.iter_mut().find_map(|socket| {
+                Some((socket.stream, socket.kind, socket.association.poll_news()?))
+            })?;
             match (kind, news) {
                 (PacketKind::Rtp, News::Secured) => return Some(Event::Secured(stream)),
-                (PacketKind::Rtp, News::Failed(failure)) => return Some(Event::Failed(stream, failure)),
+                (PacketKind::Rtp, News::Failed(failure)) => {
+                    return Some(Event::Failed(stream, failure));
+                }
                 (PacketKind::Rtcp, News::Secured) => {}
                 (PacketKind::Rtcp, News::Failed(failure)) => tracing::info!("no RTCP: {failure}"),
             }

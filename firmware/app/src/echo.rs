@@ -4,7 +4,8 @@
 //! write(period n) ─▶ one period kept ─▶ read(period n+1)
 //! ```
 //!
-//! Its delay is honest: what is written in one period is heard in the next, no sooner than any real card could.
+//! Its delay is honest: what is written in one period is heard in the next, no sooner than any real
+//! card could.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
@@ -35,16 +36,24 @@ impl EchoCard {
             mend: "use 8000 to 48000 Hz and 2 to 20 ms".into(),
         };
         if !(8000..=48_000).contains(&rate_hz) || !(2..=20).contains(&period_ms) {
-            return Err(refused(format!("{rate_hz} Hz with periods of {period_ms} ms")));
+            return Err(refused(format!(
+                "{rate_hz} Hz with periods of {period_ms} ms"
+            )));
         }
         let period_frames = rate_hz as usize * period_ms as usize / 1000;
         let period = Duration::from_millis(u64::from(period_ms));
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)
-            .and_then(|timer| {
-                timer.set(Expiration::Interval(TimeSpec::from_duration(period)), TimerSetTimeFlags::empty())?;
-                Ok(timer)
-            })
-            .map_err(|error| refused(error.to_string()))?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )
+        .and_then(|timer| {
+            timer.set(
+                Expiration::Interval(TimeSpec::from_duration(period)),
+                TimerSetTimeFlags::empty(),
+            )?;
+            Ok(timer)
+        })
+        .map_err(|error| refused(error.to_string()))?;
         Ok(Self {
             format: AudioFormat {
                 rate_hz,

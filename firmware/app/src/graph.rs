@@ -1,4 +1,5 @@
-//! The audio path as it is wired now, with live counters: DOT for Graphviz, or a drawing of our own layout as SVG.
+//! The audio path as it is wired now, with live counters: DOT for Graphviz, or a drawing of our own
+//! layout as SVG.
 //!
 //! ```text
 //! ctl stats + status ─▶ path ─▶ boxes and arrows ─┬▶ dot
@@ -70,12 +71,26 @@ fn path(status: &Value, stats: &Value) -> Path {
         vec![
             title.to_owned(),
             text(&audio["device"]),
-            format!("{} dBm0, period {} ms", text(level), text(&audio["period_ms"])),
+            format!(
+                "{} dBm0, period {} ms",
+                text(level),
+                text(&audio["period_ms"])
+            ),
         ]
     };
-    path.stage("microphone", 0, 0, card("microphone", &audio["capture_level_db"]));
+    path.stage(
+        "microphone",
+        0,
+        0,
+        card("microphone", &audio["capture_level_db"]),
+    );
     path.stage("ear", 5, 0, card("earpiece", &audio["playback_level_db"]));
-    path.stage("mixer", 4, 0, vec!["mixer".into(), format!("xruns {}", text(&audio["xruns"]))]);
+    path.stage(
+        "mixer",
+        4,
+        0,
+        vec!["mixer".into(), format!("xruns {}", text(&audio["xruns"]))],
+    );
     path.stage("tones", 3, 0, vec!["tones".into(), text(&status["tone"])]);
     path.arrow("tones", "mixer");
     path.arrow("mixer", "ear");
@@ -112,7 +127,11 @@ fn path(status: &Value, stats: &Value) -> Path {
             &name("peer"),
             3,
             row,
-            vec![of("peer"), of("state"), format!("round trip {} ms", figure("round_trip_ms"))],
+            vec![
+                of("peer"),
+                of("state"),
+                format!("round trip {} ms", figure("round_trip_ms")),
+            ],
         );
         row += 1;
         path.stage(
@@ -163,10 +182,17 @@ fn path(status: &Value, stats: &Value) -> Path {
 
 fn to_dot(path: &Path) -> String {
     let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let mut out = String::from("digraph audio {\n    rankdir=LR;\n    node [shape=box, fontname=\"sans-serif\"];\n");
+    let mut out = String::from(
+        "digraph audio {\n    rankdir=LR;\n    node [shape=box, fontname=\"sans-serif\"];\n",
+    );
     for stage in &path.stages {
         let label: Vec<String> = stage.lines.iter().map(|line| quote(line)).collect();
-        let _ = writeln!(out, "    \"{}\" [label=\"{}\"];", stage.id, label.join("\\n"));
+        let _ = writeln!(
+            out,
+            "    \"{}\" [label=\"{}\"];",
+            stage.id,
+            label.join("\\n")
+        );
     }
     for (from, to) in &path.arrows {
         let _ = writeln!(out, "    \"{from}\" -> \"{to}\";");
@@ -176,10 +202,28 @@ fn to_dot(path: &Path) -> String {
 }
 
 fn to_svg(path: &Path) -> String {
-    let corner = |stage: &Stage| (GAP.0 + stage.column * (BOX.0 + GAP.0), GAP.1 + stage.row * (BOX.1 + GAP.1));
-    let columns = path.stages.iter().map(|stage| stage.column + 1).max().unwrap_or(1);
-    let rows = path.stages.iter().map(|stage| stage.row + 1).max().unwrap_or(1);
-    let (width, height) = (GAP.0 + columns * (BOX.0 + GAP.0), GAP.1 + rows * (BOX.1 + GAP.1));
+    let corner = |stage: &Stage| {
+        (
+            GAP.0 + stage.column * (BOX.0 + GAP.0),
+            GAP.1 + stage.row * (BOX.1 + GAP.1),
+        )
+    };
+    let columns = path
+        .stages
+        .iter()
+        .map(|stage| stage.column + 1)
+        .max()
+        .unwrap_or(1);
+    let rows = path
+        .stages
+        .iter()
+        .map(|stage| stage.row + 1)
+        .max()
+        .unwrap_or(1);
+    let (width, height) = (
+        GAP.0 + columns * (BOX.0 + GAP.0),
+        GAP.1 + rows * (BOX.1 + GAP.1),
+    );
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n\
@@ -219,7 +263,10 @@ fn to_svg(path: &Path) -> String {
                 "<text x=\"{}\" y=\"{}\">{}</text>",
                 x + 6,
                 y + 17 + 16 * number,
-                short.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+                short
+                    .replace('&', "&amp;")
+                    .replace('<', "&lt;")
+                    .replace('>', "&gt;")
             );
         }
     }
@@ -279,7 +326,10 @@ mod tests {
         assert!(dot.contains(r#"\"Anna\" <sip:a@b>"#), "{dot}");
         assert!(dot.contains("received 99, lost 1"), "{dot}");
         let svg = to_svg(&talking());
-        assert!(svg.contains("&lt;sip:a@b&gt;") && !svg.contains("<sip:"), "{svg}");
+        assert!(
+            svg.contains("&lt;sip:a@b&gt;") && !svg.contains("<sip:"),
+            "{svg}"
+        );
         assert_eq!(svg.matches("<rect").count(), talking().stages.len());
     }
 

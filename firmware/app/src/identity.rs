@@ -1,5 +1,5 @@
-//! The phone's own key and certificate: who it is for DTLS-SRTP and for direct calls over TLS. Made once, at the first start; its
-//! fingerprint is what others pin.
+//! The phone's own key and certificate: who it is for DTLS-SRTP and for direct calls over TLS. Made
+//! once, at the first start; its fingerprint is what others pin.
 //!
 //! ```text
 //! state_dir/identity.pem (0600) ─▶ read ─▶ Credentials ─▶ dtls (handshakes), net::tls (server side, client certificate)
@@ -7,8 +7,9 @@
 //!        └── written whole or not ◀─┴─ make (ECDSA P-256, self-signed)
 //! ```
 //!
-//! The certificate carries no name of a person and is valid for ever: a phone without a clock must be able to use it, and whoever
-//! trusts it trusts the fingerprint, not a date (RFC 5763 section 5).
+//! The certificate carries no name of a person and is valid for ever: a phone without a clock must
+//! be able to use it, and whoever trusts it trusts the fingerprint, not a date (RFC 5763 section
+//! 5).
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -37,7 +38,9 @@ pub enum IdentityError {
         source: io::Error,
     },
     /// The file is there and is no identity.
-    #[error("{path}: {what}; restore it, or delete it and tell those who pinned the old fingerprint the new one")]
+    #[error(
+        "{path}: {what}; restore it, or delete it and tell those who pinned the old fingerprint the new one"
+    )]
     Damaged {
         /// Which.
         path: PathBuf,
@@ -68,7 +71,9 @@ impl Credentials {
     pub fn make() -> Result<Self, IdentityError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec!["offhook".to_owned()])?;
-        params.distinguished_name.push(DnType::CommonName, "offhook");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "offhook");
         let certificate = params.self_signed(&key)?;
         Ok(Self {
             certificate: certificate.der().to_vec(),
@@ -76,8 +81,9 @@ impl Credentials {
         })
     }
 
-    /// The identity kept in this folder; made and kept there if there is none. A damaged one is an error: another fingerprint would
-    /// lock out everybody who pinned the old one, so nobody but the owner decides that.
+    /// The identity kept in this folder; made and kept there if there is none. A damaged one is an
+    /// error: another fingerprint would lock out everybody who pinned the old one, so nobody but
+    /// the owner decides that.
     pub fn load_or_make(folder: &Path) -> Result<Self, IdentityError> {
         let path = folder.join(FILE);
         let wrong = |source| IdentityError::File {
@@ -96,7 +102,10 @@ impl Credentials {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made = Self::make()?;
                 crate::setup::keep_safely(&path, made.pem().as_bytes()).map_err(wrong)?;
-                tracing::info!("made this phone's certificate, fingerprint {}", made.fingerprint_text());
+                tracing::info!(
+                    "made this phone's certificate, fingerprint {}",
+                    made.fingerprint_text()
+                );
                 Ok(made)
             }
             Err(error) => Err(wrong(error)),
@@ -105,11 +114,14 @@ impl Credentials {
 
     /// Reads one certificate and its PKCS #8 key.
     fn parse(text: &[u8]) -> Result<Self, String> {
-        let certificate = CertificateDer::from_pem_slice(text).map_err(|error| format!("no certificate: {error}"))?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|error| format!("no private key: {error}"))?;
+        let certificate = CertificateDer::from_pem_slice(text)
+            .map_err(|error| format!("no certificate: {error}"))?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(text)
+            .map_err(|error| format!("no private key: {error}"))?;
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ECDSA_P256_SHA256)
             .map_err(|error| format!("the private key is not ECDSA P-256: {error}"))?;
-        let (_, read) = x509_parser::parse_x509_certificate(&certificate).map_err(|error| format!("no X.509 certificate: {error}"))?;
+        let (_, read) = x509_parser::parse_x509_certificate(&certificate)
+            .map_err(|error| format!("no X.509 certificate: {error}"))?;
         if read.public_key().subject_public_key.data.as_ref() != pair.der_bytes() {
             return Err("key and certificate do not belong together".into());
         }
@@ -122,8 +134,12 @@ impl Credentials {
     /// As the file keeps it.
     fn pem(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
-        for (label, der) in [("CERTIFICATE", self.certificate.as_slice()), ("PRIVATE KEY", self.key.as_slice())] {
-            let encoded = Zeroizing::new(<base64ct::Base64 as base64ct::Encoding>::encode_string(der));
+        for (label, der) in [
+            ("CERTIFICATE", self.certificate.as_slice()),
+            ("PRIVATE KEY", self.key.as_slice()),
+        ] {
+            let encoded =
+                Zeroizing::new(<base64ct::Base64 as base64ct::Encoding>::encode_string(der));
             let _ = writeln!(text, "-----BEGIN {label}-----");
             for line in encoded.as_bytes().chunks(64) {
                 let _ = writeln!(text, "{}", String::from_utf8_lossy(line));
@@ -143,7 +159,8 @@ impl Credentials {
         &self.key
     }
 
-    /// SHA-256 over the certificate, as `a=fingerprint` and `[[tls.pin]]` want it (RFC 8122 section 5).
+    /// SHA-256 over the certificate, as `a=fingerprint` and `[[tls.pin]]` want it (RFC 8122 section
+    /// 5).
     pub fn fingerprint(&self) -> [u8; 32] {
         Sha256::digest(&self.certificate).into()
     }
@@ -181,7 +198,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("offhook-identity-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("offhook-identity-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         folder
     }
@@ -191,11 +209,20 @@ mod tests {
         let folder = folder("once");
         let made = Credentials::load_or_make(&folder).unwrap();
         let path = folder.join(FILE);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let read = Credentials::load_or_make(&folder).unwrap();
-        assert_eq!((read.certificate(), read.private_key()), (made.certificate(), made.private_key()));
+        assert_eq!(
+            (read.certificate(), read.private_key()),
+            (made.certificate(), made.private_key())
+        );
         assert_eq!(read.fingerprint_text().len(), 32 * 3 - 1);
-        assert_ne!(Credentials::make().unwrap().fingerprint(), made.fingerprint());
+        assert_ne!(
+            Credentials::make().unwrap().fingerprint(),
+            made.fingerprint()
+        );
         let shown = format!("{made:?}");
         assert_eq!(shown, format!("Credentials({})", made.fingerprint_text()));
         fs::remove_dir_all(&folder).unwrap();
@@ -230,7 +257,10 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), bad, "left as it was");
         }
         fs::write(&path, &good).unwrap();
-        assert_eq!(Credentials::load_or_make(&folder).unwrap().fingerprint(), made.fingerprint());
+        assert_eq!(
+            Credentials::load_or_make(&folder).unwrap().fingerprint(),
+            made.fingerprint()
+        );
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -1,4 +1,5 @@
-//! The wiring between the rooms. `control` is sans-IO so that whole phones run under virtual time; everything beside it does I/O.
+//! The wiring between the rooms. `control` is sans-IO so that whole phones run under virtual time;
+//! everything beside it does I/O.
 
 pub mod appliance;
 pub mod audio_thread;

@@ -5,7 +5,8 @@
 //! sip::Negotiated + Birth        ─▶ stream_config ─▶ media::StreamConfig (what we send and play)
 //! ```
 //!
-//! `sip` and `media` know nothing of each other, so the two sets of names for the same codecs meet here and nowhere else.
+//! `sip` and `media` know nothing of each other, so the two sets of names for the same codecs meet
+//! here and nowhere else.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -37,12 +38,21 @@ pub struct Birth {
 }
 
 /// What this phone offers, or may answer with, from the sockets `rtp` and `rtcp`.
-pub fn local_media(config: &config::Config, account: Option<&config::schema::Account>, rtp: SocketAddr, rtcp: SocketAddr) -> LocalMedia {
+pub fn local_media(
+    config: &config::Config,
+    account: Option<&config::schema::Account>,
+    rtp: SocketAddr,
+    rtcp: SocketAddr,
+) -> LocalMedia {
     let codecs = &config.codecs;
     LocalMedia {
         rtp,
         rtcp,
-        codecs: codecs.order.iter().map(|codec| codec_offered(*codec)).collect(),
+        codecs: codecs
+            .order
+            .iter()
+            .map(|codec| codec_offered(*codec))
+            .collect(),
         ptime_ms: codecs.ptime_ms,
         dtmf: true,
         privacy: privacy(config, account, None),
@@ -50,7 +60,11 @@ pub fn local_media(config: &config::Config, account: Option<&config::schema::Acc
 }
 
 /// What is wanted of a call's encryption, by an account or (`None`) directly.
-pub fn privacy(config: &config::Config, account: Option<&config::schema::Account>, fingerprint: Option<&Fingerprint>) -> Privacy {
+pub fn privacy(
+    config: &config::Config,
+    account: Option<&config::schema::Account>,
+    fingerprint: Option<&Fingerprint>,
+) -> Privacy {
     use config::schema::{Keying as Configured, PrivacyMode};
     let wanted = &config.privacy;
     let mode = account.and_then(|account| account.privacy).or(wanted.mode);
@@ -75,22 +89,29 @@ pub fn privacy(config: &config::Config, account: Option<&config::schema::Account
                 Configured::Dtls => Keying::Dtls,
             })
             .collect(),
-        suites: wanted.suites.iter().filter_map(|name| Suite::from_name(name)).collect(),
+        suites: wanted
+            .suites
+            .iter()
+            .filter_map(|name| Suite::from_name(name))
+            .collect(),
         sdes_over_clear: wanted.sdes_over_clear,
         hmac_32: wanted.hmac_32,
         fingerprint: fingerprint.cloned(),
     }
 }
 
-/// How the engine protects what was agreed. The one place where a stream in clear is made: never for a call that is not to be
-/// in clear, whatever the agreement says; such a stream waits for keys and lets nothing out.
+/// How the engine protects what was agreed. The one place where a stream in clear is made: never
+/// for a call that is not to be in clear, whatever the agreement says; such a stream waits for keys
+/// and lets nothing out.
 fn protection(agreed: &Negotiated) -> media::Protection {
     match &agreed.protection {
         Protection::Clear if !agreed.required => media::Protection::Clear,
         // The keys of a handshake come later, from the handshake.
         Protection::Clear | Protection::Dtls { .. } => media::Protection::Waiting,
         Protection::Sdes { send, receive } => match (master_key(send), master_key(receive)) {
-            (Ok(send), Ok(receive)) if send.suite() == receive.suite() => media::Protection::Srtp { send, receive },
+            (Ok(send), Ok(receive)) if send.suite() == receive.suite() => {
+                media::Protection::Srtp { send, receive }
+            }
             (Ok(_) | Err(_), _) => media::Protection::Waiting,
         },
     }
@@ -119,7 +140,10 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
         .map(|(payload, codec)| (*payload, codec_played(*codec)))
         .collect();
     // The far end may send what it answered with, even where the list was cut short.
-    if !recv_payloads.iter().any(|(payload, _)| *payload == agreed.recv_payload) {
+    if !recv_payloads
+        .iter()
+        .any(|(payload, _)| *payload == agreed.recv_payload)
+    {
         recv_payloads.push((agreed.recv_payload, codec_played(agreed.codec)));
     }
     StreamConfig {
@@ -133,7 +157,11 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
         opus_fec: agreed.opus_fec,
         opus_dtx: agreed.opus_dtx,
         remote_rtp: agreed.remote_rtp,
-        remote_rtcp: if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp },
+        remote_rtcp: if agreed.rtcp_mux {
+            agreed.remote_rtp
+        } else {
+            agreed.remote_rtcp
+        },
         latching: true,
         media_timeout: birth.media_timeout,
         protection: protection(agreed),
@@ -278,7 +306,10 @@ mod tests {
             latching: true,
             media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
-            direction: media::Direction { send: true, receive: true },
+            direction: media::Direction {
+                send: true,
+                receive: true,
+            },
             ssrc: 1,
             first_sequence: 2,
             first_timestamp: 3,
@@ -304,16 +335,34 @@ mod tests {
     #[test]
     fn keys_reach_the_engine_the_right_way_round() {
         for (named, played) in [
-            (Suite::AesCm128HmacSha1_80, media::Suite::AesCm128HmacSha1_80),
-            (Suite::AesCm128HmacSha1_32, media::Suite::AesCm128HmacSha1_32),
-            (Suite::AesCm256HmacSha1_80, media::Suite::AesCm256HmacSha1_80),
-            (Suite::AesCm256HmacSha1_32, media::Suite::AesCm256HmacSha1_32),
+            (
+                Suite::AesCm128HmacSha1_80,
+                media::Suite::AesCm128HmacSha1_80,
+            ),
+            (
+                Suite::AesCm128HmacSha1_32,
+                media::Suite::AesCm128HmacSha1_32,
+            ),
+            (
+                Suite::AesCm256HmacSha1_80,
+                media::Suite::AesCm256HmacSha1_80,
+            ),
+            (
+                Suite::AesCm256HmacSha1_32,
+                media::Suite::AesCm256HmacSha1_32,
+            ),
             (Suite::AeadAes128Gcm, media::Suite::AeadAes128Gcm),
             (Suite::AeadAes256Gcm, media::Suite::AeadAes256Gcm),
         ] {
             assert_eq!(named.name(), played.name());
             let key = |byte, mki: &[u8]| {
-                media::MasterKey::new(played, &vec![byte; played.key_len()], &vec![byte; played.salt_len()], mki).unwrap()
+                media::MasterKey::new(
+                    played,
+                    &vec![byte; played.key_len()],
+                    &vec![byte; played.salt_len()],
+                    mki,
+                )
+                .unwrap()
             };
             let wanted = media::Protection::Srtp {
                 send: key(1, &[]),
@@ -330,8 +379,14 @@ mod tests {
             required: true,
             ..agreed()
         };
-        assert_eq!(stream_config(&agreed(), birth()).protection, media::Protection::Clear);
-        assert_eq!(stream_config(&required, birth()).protection, media::Protection::Waiting);
+        assert_eq!(
+            stream_config(&agreed(), birth()).protection,
+            media::Protection::Clear
+        );
+        assert_eq!(
+            stream_config(&required, birth()).protection,
+            media::Protection::Waiting
+        );
         for required in [true, false] {
             let handshake = Negotiated {
                 required,
@@ -341,11 +396,15 @@ mod tests {
                 },
                 ..agreed()
             };
-            assert_eq!(stream_config(&handshake, birth()).protection, media::Protection::Waiting);
+            assert_eq!(
+                stream_config(&handshake, birth()).protection,
+                media::Protection::Waiting
+            );
             // Keys that do not belong together are no keys.
-            let (Protection::Sdes { send, .. }, Protection::Sdes { receive, .. }) =
-                (keyed(Suite::AeadAes128Gcm).protection, keyed(Suite::AesCm128HmacSha1_80).protection)
-            else {
+            let (Protection::Sdes { send, .. }, Protection::Sdes { receive, .. }) = (
+                keyed(Suite::AeadAes128Gcm).protection,
+                keyed(Suite::AesCm128HmacSha1_80).protection,
+            ) else {
                 unreachable!()
             };
             let mixed = Negotiated {
@@ -353,7 +412,10 @@ mod tests {
                 protection: Protection::Sdes { send, receive },
                 ..agreed()
             };
-            assert_eq!(stream_config(&mixed, birth()).protection, media::Protection::Waiting);
+            assert_eq!(
+                stream_config(&mixed, birth()).protection,
+                media::Protection::Waiting
+            );
         }
     }
 
@@ -374,20 +436,46 @@ mod tests {
         let text = "[privacy]\nmode = \"required\"\nhmac_32 = true\nsuites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
                     [[account]]\nuser = \"a\"\ndomain = \"example.net\"\nprivacy = \"preferred\"\n";
         let config = config::load(text, "t.toml").unwrap();
-        assert_eq!(of(&config, config.accounts.first()), (Policy::Preferred, Policy::Preferred));
+        assert_eq!(
+            of(&config, config.accounts.first()),
+            (Policy::Preferred, Policy::Preferred)
+        );
         assert_eq!(of(&config, None), (Policy::Required, Policy::Required));
         let all = privacy(&config, None, None);
         assert!(all.hmac_32 && !all.sdes_over_clear);
-        assert_eq!((all.suites, all.keying), (vec![Suite::AesCm128HmacSha1_80], vec![Keying::Dtls]));
+        assert_eq!(
+            (all.suites, all.keying),
+            (vec![Suite::AesCm128HmacSha1_80], vec![Keying::Dtls])
+        );
     }
 
     #[test]
     fn each_codec_keeps_its_name_across_the_bridge() {
         let table = [
-            (config::schema::Codec::Opus, CodecName::Opus, Codec::Opus, "opus"),
-            (config::schema::Codec::G722, CodecName::G722, Codec::G722, "g722"),
-            (config::schema::Codec::Pcmu, CodecName::Pcmu, Codec::Pcmu, "pcmu"),
-            (config::schema::Codec::Pcma, CodecName::Pcma, Codec::Pcma, "pcma"),
+            (
+                config::schema::Codec::Opus,
+                CodecName::Opus,
+                Codec::Opus,
+                "opus",
+            ),
+            (
+                config::schema::Codec::G722,
+                CodecName::G722,
+                Codec::G722,
+                "g722",
+            ),
+            (
+                config::schema::Codec::Pcmu,
+                CodecName::Pcmu,
+                Codec::Pcmu,
+                "pcmu",
+            ),
+            (
+                config::schema::Codec::Pcma,
+                CodecName::Pcma,
+                Codec::Pcma,
+                "pcma",
+            ),
         ];
         for (configured, named, played, word) in table {
             assert_eq!(codec_offered(configured), named);
@@ -400,7 +488,10 @@ mod tests {
                 ..agreed()
             };
             let config = stream_config(&negotiated, birth());
-            assert_eq!((config.codec, config.recv_payloads), (played, vec![(97, played)]));
+            assert_eq!(
+                (config.codec, config.recv_payloads),
+                (played, vec![(97, played)])
+            );
         }
     }
 

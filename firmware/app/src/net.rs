@@ -46,14 +46,20 @@ pub(crate) enum Heard {
         proved: Option<Vec<String>>,
     },
     /// Bytes came in on one.
-    Bytes { connection: sip::ConnectionId, bytes: Vec<u8> },
+    Bytes {
+        connection: sip::ConnectionId,
+        bytes: Vec<u8>,
+    },
     /// One is over, or never came to be; why, where the owner can do something about it.
     Closed {
         connection: sip::ConnectionId,
         why: Option<String>,
     },
     /// A name was looked up.
-    Found { id: sip::LookupId, targets: Vec<sip::Target> },
+    Found {
+        id: sip::LookupId,
+        targets: Vec<sip::Target>,
+    },
     /// A configuration was looked for in the network.
     Configuration(Box<crate::driver::News>),
 }

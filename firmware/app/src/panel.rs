@@ -1,5 +1,6 @@
-//! `offhook sim`: a desk phone on a terminal. The phone itself runs beside it on a thread of its own; the panel is one more hand on
-//! its control socket, so that what is seen here is what every other tool sees.
+//! `offhook sim`: a desk phone on a terminal. The phone itself runs beside it on a thread of its
+//! own; the panel is one more hand on its control socket, so that what is seen here is what every
+//! other tool sees.
 //!
 //! ```text
 //! keys ─▶ ctl requests ─▶ phone          status 10 times a second, events ─▶ Face ─▶ 24 lines of plain ANSI
@@ -36,7 +37,8 @@ struct News {
     lines: Vec<String>,
 }
 
-/// Runs a phone and its panel until `q`. `phone` is the whole phone; it returns when it is told to quit.
+/// Runs a phone and its panel until `q`. `phone` is the whole phone; it returns when it is told to
+/// quit.
 pub(crate) fn run(
     config: config::Config,
     log: &Path,
@@ -70,19 +72,26 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-fn watch(socket: &Path, speed_dial: &[(String, String)], phone: &mpsc::Receiver<Result<(), String>>) -> Result<(), String> {
+fn watch(
+    socket: &Path,
+    speed_dial: &[(String, String)],
+    phone: &mpsc::Receiver<Result<(), String>>,
+) -> Result<(), String> {
     let mut client = connect(socket, phone)?;
     let news = Arc::new(Mutex::new(News::default()));
     listen(socket.to_owned(), Arc::clone(&news));
     let hands = hands(socket.to_owned());
-    let mut terminal = Terminal::open().map_err(|error| format!("the terminal cannot be used: {error}"))?;
+    let mut terminal =
+        Terminal::open().map_err(|error| format!("the terminal cannot be used: {error}"))?;
     let mut pressed: Option<(char, Instant)> = None;
     loop {
         if let Ok(outcome) = phone.try_recv() {
             drop(terminal);
             return outcome.and(Err("the phone ended".into()));
         }
-        let status = client.ask(&json!({"cmd": "status"})).map_err(|error| error.to_string())?;
+        let status = client
+            .ask(&json!({"cmd": "status"}))
+            .map_err(|error| error.to_string())?;
         if pressed.is_some_and(|(_, at)| at.elapsed() > Duration::from_millis(250)) {
             pressed = None;
         }
@@ -98,7 +107,9 @@ fn watch(socket: &Path, speed_dial: &[(String, String)], phone: &mpsc::Receiver<
             }
             .lines()
         };
-        terminal.show(&face).map_err(|error| format!("the terminal is gone: {error}"))?;
+        terminal
+            .show(&face)
+            .map_err(|error| format!("the terminal is gone: {error}"))?;
         let until = Instant::now() + FRAME;
         while let Some(key) = Terminal::key(until) {
             let request = match key {
@@ -139,7 +150,9 @@ fn connect(socket: &Path, phone: &mpsc::Receiver<Result<(), String>>) -> Result<
 fn hands(socket: PathBuf) -> mpsc::SyncSender<Value> {
     let (tell, told) = mpsc::sync_channel::<Value>(32);
     std::thread::spawn(move || {
-        let Ok(mut client) = Client::connect(&socket) else { return };
+        let Ok(mut client) = Client::connect(&socket) else {
+            return;
+        };
         for request in told {
             // A refusal shows as nothing happening; the phone's own line says why.
             if let Err(crate::ctl::client::ClientError::Broken { .. }) = client.ask(&request) {
@@ -153,7 +166,9 @@ fn hands(socket: PathBuf) -> mpsc::SyncSender<Value> {
 /// Lamps and notes come as events.
 fn listen(socket: PathBuf, news: Arc<Mutex<News>>) {
     std::thread::spawn(move || {
-        let Ok(mut client) = Client::connect(&socket) else { return };
+        let Ok(mut client) = Client::connect(&socket) else {
+            return;
+        };
         if client.tell(&json!({"cmd": "events"})).is_err() {
             return;
         }
@@ -181,8 +196,19 @@ fn take(news: &mut News, event: &Value) {
             return;
         }
         Some("note") => word("text"),
-        Some("call") => format!("call {} {} {} {}", event["id"], word("state"), word("peer"), word("cause")),
-        Some("registration") => format!("account {} registered: {} {}", word("account"), event["registered"], word("error")),
+        Some("call") => format!(
+            "call {} {} {} {}",
+            event["id"],
+            word("state"),
+            word("peer"),
+            word("cause")
+        ),
+        Some("registration") => format!(
+            "account {} registered: {} {}",
+            word("account"),
+            event["registered"],
+            word("error")
+        ),
         Some("digit") => format!("the far end pressed {}", word("digit")),
         Some("audio") => word("what"),
         _ => return,

@@ -1,4 +1,5 @@
-//! From the files a phone finds to the configuration it runs by; and from that to the files of the system around it.
+//! From the files a phone finds to the configuration it runs by; and from that to the files of the
+//! system around it.
 //!
 //! ```text
 //! board/NAME/offhook.toml ─┐
@@ -50,7 +51,10 @@ impl Places {
         match (&self.config, &self.card) {
             (Some(file), _) => file.parent().unwrap_or(Path::new(".")).to_owned(),
             (None, Some(card)) => card.clone(),
-            (None, None) => Path::new(CONFIG).parent().unwrap_or(Path::new("/")).to_owned(),
+            (None, None) => Path::new(CONFIG)
+                .parent()
+                .unwrap_or(Path::new("/"))
+                .to_owned(),
         }
     }
 }
@@ -80,8 +84,8 @@ impl Provisioned {
         }
     }
 
-    /// The code a phone blinks and beeps: 1 the last good configuration is in use, 2 the defaults are, 3 what the network or the board
-    /// says is not used. `None`: nothing is wrong.
+    /// The code a phone blinks and beeps: 1 the last good configuration is in use, 2 the defaults
+    /// are, 3 what the network or the board says is not used. `None`: nothing is wrong.
     pub(crate) fn trouble(&self) -> Option<u8> {
         self.errors.as_ref()?;
         Some(match self.source {
@@ -117,23 +121,31 @@ fn gather(places: &Places) -> Result<Found, String> {
     };
     let card = match fs::read(&file) {
         Ok(bytes) => Some(bytes),
-        Err(error) if places.config.is_some() => return Err(format!("{name}: {error}; name a file that can be read")),
+        Err(error) if places.config.is_some() => {
+            return Err(format!("{name}: {error}; name a file that can be read"));
+        }
         Err(_) => None,
     };
     let card = card.map(|bytes| {
         let state_dir = state_dir_in(Some(&bytes));
         crate::secrets::restore(bytes, &state_dir)
     });
-    // Where things are kept is itself configured; a bad file's word for it is taken only for the state directory.
-    let alone = card.as_deref().and_then(|bytes| config::load_bytes(bytes, &name).ok());
-    let state_dir = alone
-        .as_ref()
-        .map_or_else(|| state_dir_in(card.as_deref()), |config| config.control.state_dir.clone());
+    // Where things are kept is itself configured; a bad file's word for it is taken only for the
+    // state directory.
+    let alone = card
+        .as_deref()
+        .and_then(|bytes| config::load_bytes(bytes, &name).ok());
+    let state_dir = alone.as_ref().map_or_else(
+        || state_dir_in(card.as_deref()),
+        |config| config.control.state_dir.clone(),
+    );
     let alone = alone.unwrap_or_default();
     let profile = places.board.clone().unwrap_or(alone.board.profile);
     let board = alone.board.profile_dir.join(&profile).join(FILE);
     Ok(Found {
-        board: fs::read(&board).ok().map(|bytes| (board.display().to_string(), bytes)),
+        board: fs::read(&board)
+            .ok()
+            .map(|bytes| (board.display().to_string(), bytes)),
         // What was fetched counts as long as fetching is wanted.
         network: fs::read(state_dir.join(NETWORK))
             .ok()
@@ -155,19 +167,28 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
         remote: false,
     };
     let decision = config::store::decide(Texts {
-        board: found.board.as_ref().map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
+        board: found
+            .board
+            .as_ref()
+            .map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
         network: found.network.as_deref().map(|bytes| Layer {
             name: NETWORK_NAME,
             bytes,
             remote: true,
         }),
-        card: found.card.as_deref().map(|bytes| layer(found.name.as_str(), bytes)),
+        card: found
+            .card
+            .as_deref()
+            .map(|bytes| layer(found.name.as_str(), bytes)),
         last_good: found.last_good.as_deref(),
     });
     if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
         let kept = found.state_dir.join(LAST_GOOD);
         if let Err(error) = crate::setup::keep_safely(&kept, text.0.as_bytes()) {
-            complain(&format!("{}: {error}; the last good configuration is not kept", kept.display()));
+            complain(&format!(
+                "{}: {error}; the last good configuration is not kept",
+                kept.display()
+            ));
         }
     }
     let mut config = decision.config;
@@ -175,10 +196,9 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     settle(&mut config, found.state_dir, beside, places);
     let mut errors = decision.errors;
     if decision.source == Source::File
-        && let Some(missing) = found
-            .card
-            .as_deref()
-            .and_then(|bytes| crate::secrets::missing_files(bytes, &found.name, beside, &config.control.state_dir))
+        && let Some(missing) = found.card.as_deref().and_then(|bytes| {
+            crate::secrets::missing_files(bytes, &found.name, beside, &config.control.state_dir)
+        })
     {
         errors = Some(Errors(
             errors
@@ -203,9 +223,14 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
         }
         let state_dir = config.control.state_dir.clone();
         match crate::secrets::move_key(&mut config.tls, beside, &state_dir) {
-            Ok(true) => complain(&format!("the private key tls.key names is in {} now", state_dir.display())),
+            Ok(true) => complain(&format!(
+                "the private key tls.key names is in {} now",
+                state_dir.display()
+            )),
             Ok(false) => {}
-            Err(error) => complain(&format!("tls.key: {error}; the key stays where it is (security.move_secrets)")),
+            Err(error) => complain(&format!(
+                "tls.key: {error}; the key stays where it is (security.move_secrets)"
+            )),
         }
     }
     Ok(Provisioned {
@@ -217,7 +242,8 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     })
 }
 
-/// What the phone would run by with this text from the network; the error is why it cannot be used with what else there is.
+/// What the phone would run by with this text from the network; the error is why it cannot be used
+/// with what else there is.
 pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
     let remote = Layer {
         name: NETWORK_NAME,
@@ -232,11 +258,19 @@ pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
         bytes,
         remote: false,
     };
-    // A bad card is not the network's fault: the last good one stands in for it, as it does in the phone.
+    // A bad card is not the network's fault: the last good one stands in for it, as it does in the
+    // phone.
     let good = |bytes: &&[u8]| config::load_bytes(bytes, &found.name).is_ok();
-    let top = found.card.as_deref().filter(good).or(found.last_good.as_deref().filter(good));
+    let top = found
+        .card
+        .as_deref()
+        .filter(good)
+        .or(found.last_good.as_deref().filter(good));
     let layers: Vec<Layer<'_>> = [
-        found.board.as_ref().map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
+        found
+            .board
+            .as_ref()
+            .map(|(name, bytes)| layer(name.as_str(), bytes.as_slice())),
         Some(remote),
         top.map(|bytes| layer(found.name.as_str(), bytes)),
     ]
@@ -294,8 +328,12 @@ pub(crate) fn provision(places: &Places, folder: &Path) -> Result<(), String> {
     if let Some(note) = provisioned.note() {
         let _ = writeln!(io::stderr(), "offhook: {note}");
     }
-    emit(&provisioned.config, folder)
-        .map_err(|error| format!("{}: {error}; give --emit a folder whose parent can be written", folder.display()))
+    emit(&provisioned.config, folder).map_err(|error| {
+        format!(
+            "{}: {error}; give --emit a folder whose parent can be written",
+            folder.display()
+        )
+    })
 }
 
 /// `offhook fetch`: a file over the network, whole or not at all; whether there was anything new.
@@ -329,7 +367,8 @@ pub(crate) fn fetch(places: &Places, most: u64, url: &str, file: &Path) -> Resul
         Ok(Fetched::New { etag }) => {
             out.sync_all().map_err(|error| wrong(&part, error))?;
             fs::rename(&part, file).map_err(|error| wrong(file, error))?;
-            fs::write(&origin, format!("{url}\n{}\n", etag.unwrap_or_default())).map_err(|error| wrong(&origin, error))?;
+            fs::write(&origin, format!("{url}\n{}\n", etag.unwrap_or_default()))
+                .map_err(|error| wrong(&origin, error))?;
             return Ok(true);
         }
         Ok(Fetched::NotModified) => Ok(false),
@@ -349,7 +388,8 @@ mod tests {
 
     impl Places3 {
         fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("offhook-provision-{}-{name}", std::process::id()));
+            let folder = std::env::temp_dir()
+                .join(format!("offhook-provision-{}-{name}", std::process::id()));
             let _ = fs::remove_dir_all(&folder);
             for part in ["card", "state", "profiles/box"] {
                 fs::create_dir_all(folder.join(part)).unwrap();
@@ -392,15 +432,24 @@ mod tests {
             "profiles/box/offhook.toml",
             "[phone]\nname = \"Board\"\nuser = \"board\"\ncountry = \"fr\"\n",
         );
-        places.write("state/network.toml", "[phone]\nname = \"Net\"\nuser = \"net\"\n");
+        places.write(
+            "state/network.toml",
+            "[phone]\nname = \"Net\"\nuser = \"net\"\n",
+        );
         places.card("[phone]\nname = \"Card\"\n");
         let provisioned = places.load();
         let phone = &provisioned.config.phone;
         assert_eq!(
-            (phone.name.as_str(), phone.user.as_str(), phone.country.as_str()),
+            (
+                phone.name.as_str(),
+                phone.user.as_str(),
+                phone.country.as_str()
+            ),
             ("Card", "net", "fr")
         );
-        assert!(provisioned.network && provisioned.note().is_none() && provisioned.trouble().is_none());
+        assert!(
+            provisioned.network && provisioned.note().is_none() && provisioned.trouble().is_none()
+        );
         assert_eq!(provisioned.config.board.profile, "box");
     }
 
@@ -411,7 +460,13 @@ mod tests {
         assert_eq!(places.load().config.phone.user, "good");
         places.card("[phone]\nusr = \"bad\"\n");
         let provisioned = places.load();
-        assert_eq!((provisioned.config.phone.user.as_str(), provisioned.trouble()), ("good", Some(1)));
+        assert_eq!(
+            (
+                provisioned.config.phone.user.as_str(),
+                provisioned.trouble()
+            ),
+            ("good", Some(1))
+        );
         let note = provisioned.note().unwrap();
         assert!(
             note.contains("\noffhook.toml:6:1: ") && note.contains("did you mean `user`?"),
@@ -431,8 +486,15 @@ mod tests {
         ] {
             places.write("state/network.toml", text);
             let provisioned = places.load();
-            assert_eq!((provisioned.network, provisioned.trouble()), (false, Some(3)), "{text}");
-            assert!(provisioned.note().unwrap().contains("only on the card"), "{text}");
+            assert_eq!(
+                (provisioned.network, provisioned.trouble()),
+                (false, Some(3)),
+                "{text}"
+            );
+            assert!(
+                provisioned.note().unwrap().contains("only on the card"),
+                "{text}"
+            );
         }
     }
 

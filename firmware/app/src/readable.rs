@@ -1,12 +1,14 @@
-//! Text that others chose – names, reasons, what a server or a certificate says – as a person may look at it. The one place that knows
-//! which characters are no text: they move a cursor, end a line, or turn the reading order around.
+//! Text that others chose – names, reasons, what a server or a certificate says – as a person may
+//! look at it. The one place that knows which characters are no text: they move a cursor, end a
+//! line, or turn the reading order around.
 //!
 //! ```text
 //! sip::Event … ─▶ shown (each such character is �) ─▶ status, events, panel, status.txt
 //! tracing      ─▶ OneLine (each is \x1b or \u{202e}; the line's own end stays) ─▶ standard error, sim.log, support bundle
 //! ```
 //!
-//! The log keeps what came, in a form that does nothing; the display only tells that there was something.
+//! The log keeps what came, in a form that does nothing; the display only tells that there was
+//! something.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,8 +17,9 @@ use std::io::{self, Write};
 /// Most characters of one text that are shown.
 const MOST: usize = 512;
 
-/// Whether a character is no text: controls (C0, DEL, C1), line and paragraph separators, marks that change the reading order (the
-/// trojan-source ones), invisible ones, tags, and what is no character.
+/// Whether a character is no text: controls (C0, DEL, C1), line and paragraph separators, marks
+/// that change the reading order (the trojan-source ones), invisible ones, tags, and what is no
+/// character.
 fn is_no_text(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -54,7 +57,8 @@ fn logged(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A log in which each event is one line, whatever is in it. It gets one whole event a write, with the end of the line.
+/// A log in which each event is one line, whatever is in it. It gets one whole event a write, with
+/// the end of the line.
 #[derive(Debug)]
 pub(crate) struct OneLine<W>(pub(crate) W);
 
@@ -84,18 +88,28 @@ mod tests {
     #[test]
     fn no_character_that_does_something_is_shown_or_logged() {
         for code in 0..=0x10_ffff {
-            let Some(c) = char::from_u32(code) else { continue };
+            let Some(c) = char::from_u32(code) else {
+                continue;
+            };
             let (text, mut log) = (format!("a{c}b"), Vec::new());
-            OneLine(&mut log).write_all(format!("{text}\n").as_bytes()).unwrap();
+            OneLine(&mut log)
+                .write_all(format!("{text}\n").as_bytes())
+                .unwrap();
             let log = String::from_utf8(log).unwrap();
             if is_no_text(c) {
                 assert_eq!(shown(&text), "a\u{fffd}b", "{code:x}");
                 assert!(
-                    log.starts_with("a\\") && log.ends_with("b\n") && log.trim_end().bytes().all(|b| b.is_ascii_graphic()),
+                    log.starts_with("a\\")
+                        && log.ends_with("b\n")
+                        && log.trim_end().bytes().all(|b| b.is_ascii_graphic()),
                     "{code:x}: {log:?}"
                 );
             } else {
-                assert_eq!((shown(&text), log), (text.clone(), format!("{text}\n")), "{code:x}");
+                assert_eq!(
+                    (shown(&text), log),
+                    (text.clone(), format!("{text}\n")),
+                    "{code:x}"
+                );
             }
         }
     }
@@ -109,7 +123,10 @@ mod tests {
             String::from_utf8(log).unwrap(),
             "\\x1b[2J\\x0d\\x0aroot login\\x00 %s%n \\x9b31m \\u{202e}gpj.exe żółw 電話 😀\n"
         );
-        assert_eq!(shown(text.trim_end()), "�[2J��root login� %s%n �31m �gpj.exe żółw 電話 😀");
+        assert_eq!(
+            shown(text.trim_end()),
+            "�[2J��root login� %s%n �31m �gpj.exe żółw 電話 😀"
+        );
         assert_eq!(shown(&"x".repeat(5000)).chars().count(), MOST + 1);
     }
 }

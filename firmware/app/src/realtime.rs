@@ -1,7 +1,8 @@
 //! The few calls into the kernel that make a thread a real-time thread, and the poll it sleeps in.
 //!
-//! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed descriptors where a sound card only tells
-//! numbers; all are plain calls with no memory of ours at risk.
+//! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed
+//! descriptors where a sound card only tells numbers; all are plain calls with no memory of ours at
+//! risk.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -9,13 +10,15 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// Priority of the audio thread: below the kernel's interrupt threads (50 is their default, sound cards get more), above all else.
+/// Priority of the audio thread: below the kernel's interrupt threads (50 is their default, sound
+/// cards get more), above all else.
 pub const AUDIO_PRIORITY: i32 = 60;
 /// Stack touched in advance, so that no page of it is missing when it matters.
 const STACK_TOUCHED: usize = 64 * 1024;
 
-/// Tells alsa-lib to guard its calls by no mutex: each card belongs to one thread at a time, and the audio thread shall take no lock.
-/// Drivers and sound servers keep the locks they need. To be called before any other thread begins.
+/// Tells alsa-lib to guard its calls by no mutex: each card belongs to one thread at a time, and
+/// the audio thread shall take no lock. Drivers and sound servers keep the locks they need. To be
+/// called before any other thread begins.
 pub fn let_alsa_go_unlocked() {
     // SAFETY: nobody else reads or writes the environment yet.
     unsafe { std::env::set_var("LIBASOUND_THREAD_SAFE", "0") };
@@ -23,21 +26,37 @@ pub fn let_alsa_go_unlocked() {
 
 /// Makes the calling thread `SCHED_FIFO` at this priority.
 pub fn become_realtime(priority: i32) -> io::Result<()> {
-    let wanted = libc::sched_param { sched_priority: priority };
+    let wanted = libc::sched_param {
+        sched_priority: priority,
+    };
     // SAFETY: the parameter outlives the call; pid 0 is the calling thread.
-    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const wanted) } {
+    match unsafe {
+        libc::sched_setscheduler(
+            0,
+            libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK,
+            &raw const wanted,
+        )
+    } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Locks the process's memory, where the kernel lets us: each page from its first use on (`MCL_ONFAULT`), so that code no phone runs takes
-/// no room. What comes later is locked too only where no limit could turn that into failing allocations.
+/// Locks the process's memory, where the kernel lets us: each page from its first use on
+/// (`MCL_ONFAULT`), so that code no phone runs takes no room. What comes later is locked too only
+/// where no limit could turn that into failing allocations.
 pub fn lock_memory() -> io::Result<()> {
-    let unlimited = getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY);
+    let unlimited =
+        getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == libc::RLIM_INFINITY);
     // SAFETY: asks for a number, touches nothing.
     let root = unsafe { libc::geteuid() } == 0;
-    let flags = libc::MCL_CURRENT | libc::MCL_ONFAULT | if unlimited || root { libc::MCL_FUTURE } else { 0 };
+    let flags = libc::MCL_CURRENT
+        | libc::MCL_ONFAULT
+        | if unlimited || root {
+            libc::MCL_FUTURE
+        } else {
+            0
+        };
     // SAFETY: changes how pages are kept, not what is in them.
     match unsafe { libc::mlockall(flags) } {
         0 => Ok(()),

@@ -4,13 +4,15 @@
 //! offhook reboot --once ─▶ sync ─▶ reboot(2), "0 tryboot" ─▶ Raspberry Pi: [tryboot] of autoboot.txt, once
 //! ```
 //!
-//! `nix` knows `reboot(2)` without its argument only; the call below takes one string and does not return.
+//! `nix` knows `reboot(2)` without its argument only; the call below takes one string and does not
+//! return.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
 use std::io;
 
-/// Restarts at once; `once` asks the firmware for the other slot, for this one start. Comes back only with the reason why it could not.
+/// Restarts at once; `once` asks the firmware for the other slot, for this one start. Comes back
+/// only with the reason why it could not.
 pub(crate) fn reboot(once: bool) -> io::Error {
     let word: &CStr = if once { c"0 tryboot" } else { c"0" };
     nix::unistd::sync();

@@ -1,4 +1,5 @@
-//! Keys and passwords at rest: for the phone's eyes only, and on request off the card that anybody can take out.
+//! Keys and passwords at rest: for the phone's eyes only, and on request off the card that anybody
+//! can take out.
 //!
 //! ```text
 //! card/offhook.toml ─▶ restore (state_dir/secrets.toml) ─▶ the text the phone runs by
@@ -27,7 +28,11 @@ const MAX_BYTES: u64 = 64 * 1024;
 fn kept(state_dir: &Path) -> Kept {
     let path = state_dir.join(FILE);
     let short = fs::metadata(&path).is_ok_and(|about| about.len() <= MAX_BYTES);
-    let text = if short { fs::read_to_string(&path).ok() } else { None };
+    let text = if short {
+        fs::read_to_string(&path).ok()
+    } else {
+        None
+    };
     text.map(|text| Kept::parse(&text)).unwrap_or_default()
 }
 
@@ -40,8 +45,9 @@ pub(crate) fn restore(bytes: Vec<u8>, state_dir: &Path) -> Vec<u8> {
     }
 }
 
-/// Moves the secrets of a good file into the state directory; whether there was anything to move. At each step of it both files are
-/// whole, and together they hold everything: done again after a power cut, it ends the same.
+/// Moves the secrets of a good file into the state directory; whether there was anything to move.
+/// At each step of it both files are whole, and together they hold everything: done again after a
+/// power cut, it ends the same.
 pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
     let text = fs::read_to_string(file)?;
     let Some(moved) = secrets::move_out(&text, &kept(state_dir)) else {
@@ -52,7 +58,10 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or(crate::provision::FILE);
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or(crate::provision::FILE);
     crate::driver::write_card(folder, name, moved.text.as_bytes())?;
     Ok(true)
 }
@@ -63,22 +72,38 @@ fn moved(path: &Path, state_dir: &Path) -> PathBuf {
     state_dir.join(format!("moved-{name}"))
 }
 
-/// Moves the private key `tls.key` names into the state directory; whether there was one to move. Only what lies beside the
-/// configuration is moved: what the owner put elsewhere is no card's. It is whole in its new place before it goes from the old one: a
-/// power cut between the two leaves it in both, and the next start does it again.
-pub(crate) fn move_key(tls: &mut config::schema::Tls, beside: &Path, state_dir: &Path) -> io::Result<bool> {
-    let Some(key) = tls.key.clone() else { return Ok(false) };
-    let Ok(name) = key.strip_prefix(beside) else { return Ok(false) };
+/// Moves the private key `tls.key` names into the state directory; whether there was one to move.
+/// Only what lies beside the configuration is moved: what the owner put elsewhere is no card's. It
+/// is whole in its new place before it goes from the old one: a power cut between the two leaves it
+/// in both, and the next start does it again.
+pub(crate) fn move_key(
+    tls: &mut config::schema::Tls,
+    beside: &Path,
+    state_dir: &Path,
+) -> io::Result<bool> {
+    let Some(key) = tls.key.clone() else {
+        return Ok(false);
+    };
+    let Ok(name) = key.strip_prefix(beside) else {
+        return Ok(false);
+    };
     let there = moved(&key, state_dir);
     if key == there {
         return Ok(false);
     }
     if fs::metadata(&key)?.len() > MAX_BYTES {
-        return Err(io::Error::other(format!("{}: too long for a key", key.display())));
+        return Err(io::Error::other(format!(
+            "{}: too long for a key",
+            key.display()
+        )));
     }
     let content = zeroize::Zeroizing::new(fs::read(&key)?);
     crate::setup::keep_safely(&there, &content)?;
-    let folder = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
+    let folder = if beside.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        beside
+    };
     crate::driver::remove_from_card(folder, &name.to_string_lossy())?;
     // Certificate and key may lie in one file.
     if tls.certificate.as_ref() == Some(&key) {
@@ -88,10 +113,20 @@ pub(crate) fn move_key(tls: &mut config::schema::Tls, beside: &Path, state_dir: 
     Ok(true)
 }
 
-/// Closes the files of secrets that others could read, and says which those were. What cannot be closed is told, too.
+/// Closes the files of secrets that others could read, and says which those were. What cannot be
+/// closed is told, too.
 pub(crate) fn guard(state_dir: &Path, more: &[PathBuf]) -> Vec<String> {
-    let own = [FILE, crate::provision::LAST_GOOD, crate::provision::NETWORK, crate::identity::FILE].map(|name| state_dir.join(name));
-    own.iter().chain(more).filter_map(|path| close(path)).collect()
+    let own = [
+        FILE,
+        crate::provision::LAST_GOOD,
+        crate::provision::NETWORK,
+        crate::identity::FILE,
+    ]
+    .map(|name| state_dir.join(name));
+    own.iter()
+        .chain(more)
+        .filter_map(|path| close(path))
+        .collect()
 }
 
 fn close(path: &Path) -> Option<String> {
@@ -117,7 +152,9 @@ fn close(path: &Path) -> Option<String> {
             mode & 0o777
         )
     } else {
-        format!("{shown} holds secrets, others can read it, and its file system cannot close it: move it into control.state_dir")
+        format!(
+            "{shown} holds secrets, others can read it, and its file system cannot close it: move it into control.state_dir"
+        )
     })
 }
 
@@ -126,8 +163,14 @@ fn is_closed(mode: u32) -> bool {
     mode.trailing_zeros() >= 6
 }
 
-/// The files a configuration names that are not there or cannot be read, as errors with their places.
-pub(crate) fn missing_files(bytes: &[u8], name: &str, beside: &Path, state_dir: &Path) -> Option<Errors> {
+/// The files a configuration names that are not there or cannot be read, as errors with their
+/// places.
+pub(crate) fn missing_files(
+    bytes: &[u8],
+    name: &str,
+    beside: &Path,
+    state_dir: &Path,
+) -> Option<Errors> {
     let text = std::str::from_utf8(bytes).ok()?;
     let missing = secrets::files(text).into_iter().filter_map(|named| {
         let path = beside.join(&named.path);
@@ -154,7 +197,8 @@ fn in_either(key: &str, path: PathBuf, state_dir: &Path) -> PathBuf {
     }
 }
 
-/// Paths that are not absolute lie beside the file that names them, unless they were moved off the card.
+/// Paths that are not absolute lie beside the file that names them, unless they were moved off the
+/// card.
 pub(crate) fn resolve(config: &mut config::Config, beside: &Path, state_dir: &Path) {
     let tls = &mut config.tls;
     for (key, path) in [
@@ -175,7 +219,8 @@ mod tests {
     const TEXT: &str = "[security]\nmove_secrets = true\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n";
 
     fn folders(name: &str) -> (PathBuf, PathBuf) {
-        let folder = std::env::temp_dir().join(format!("offhook-secrets-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("offhook-secrets-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         let (card, state) = (folder.join("card"), folder.join("state"));
         fs::create_dir_all(&card).unwrap();
@@ -185,7 +230,10 @@ mod tests {
 
     fn password(file: &Path, state: &Path) -> String {
         let text = restore(fs::read(file).unwrap(), state);
-        config::load_bytes(&text, "f").unwrap().accounts[0].password.0.clone()
+        config::load_bytes(&text, "f").unwrap().accounts[0]
+            .password
+            .0
+            .clone()
     }
 
     #[test]
@@ -194,8 +242,14 @@ mod tests {
         fs::write(&file, TEXT).unwrap();
         assert!(move_off(&file, &state).unwrap());
         let card = fs::read_to_string(&file).unwrap();
-        assert!(!card.contains("hunter2") && card.contains("\"@moved\""), "{card}");
-        assert_eq!(fs::metadata(state.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(
+            !card.contains("hunter2") && card.contains("\"@moved\""),
+            "{card}"
+        );
+        assert_eq!(
+            fs::metadata(state.join(FILE)).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(password(&file, &state), "hunter2");
         assert!(!move_off(&file, &state).unwrap(), "once is enough");
         assert_eq!(fs::read_to_string(&file).unwrap(), card);
@@ -207,7 +261,8 @@ mod tests {
     fn a_power_cut_between_the_two_writes_loses_nothing() {
         let (file, state) = folders("cut");
         fs::write(&file, TEXT).unwrap();
-        // The card refuses the write, as if the power had gone: a folder stands where the new file would be written.
+        // The card refuses the write, as if the power had gone: a folder stands where the new file
+        // would be written.
         fs::create_dir(file.parent().unwrap().join("offhook.toml.new")).unwrap();
         assert!(move_off(&file, &state).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), TEXT);
@@ -233,7 +288,9 @@ mod tests {
             resolve(&mut config, card, &state);
             config.tls
         };
-        let missing = |text: &str| missing_files(text.as_bytes(), "f", card, &state).map(|errors| errors.to_string());
+        let missing = |text: &str| {
+            missing_files(text.as_bytes(), "f", card, &state).map(|errors| errors.to_string())
+        };
         fs::write(card.join("phone.pem"), "certificate").unwrap();
         fs::write(card.join("phone.key"), "first").unwrap();
         let mut tls = load(text);
@@ -243,7 +300,10 @@ mod tests {
             (tls.key.as_ref(), tls.certificate.as_ref()),
             (Some(&there), Some(&card.join("phone.pem")))
         );
-        assert_eq!(fs::metadata(&there).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&there).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(
             !card.join("phone.key").exists() && card.join("phone.pem").exists(),
             "only the key is secret"
@@ -252,7 +312,8 @@ mod tests {
         let mut tls = load(text);
         assert_eq!((tls.key.as_ref(), missing(text)), (Some(&there), None));
         assert!(!move_key(&mut tls, card, &state).unwrap(), "once is enough");
-        // A new key on the card takes the old one's place; so does one that a power cut left in both.
+        // A new key on the card takes the old one's place; so does one that a power cut left in
+        // both.
         fs::write(card.join("phone.key"), "second").unwrap();
         let mut tls = load(text);
         assert_eq!(tls.key, Some(card.join("phone.key")));
@@ -270,13 +331,22 @@ mod tests {
         assert!(move_key(&mut tls, card, &state).unwrap());
         assert_eq!(
             (&tls.certificate, &tls.key),
-            (&Some(state.join("moved-both.pem")), &Some(state.join("moved-both.pem")))
+            (
+                &Some(state.join("moved-both.pem")),
+                &Some(state.join("moved-both.pem"))
+            )
         );
-        assert!(missing(&text.replace("phone.key", "none.key")).unwrap().contains("none.key"));
+        assert!(
+            missing(&text.replace("phone.key", "none.key"))
+                .unwrap()
+                .contains("none.key")
+        );
         // What lies elsewhere is no card's.
         let elsewhere = state.join("elsewhere.key");
         fs::write(&elsewhere, "elsewhere").unwrap();
-        let mut tls = load(&format!("[tls]\ncertificate = \"phone.pem\"\nkey = {elsewhere:?}\n"));
+        let mut tls = load(&format!(
+            "[tls]\ncertificate = \"phone.pem\"\nkey = {elsewhere:?}\n"
+        ));
         assert!(!move_key(&mut tls, card, &state).unwrap() && elsewhere.exists());
     }
 
@@ -290,9 +360,15 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         let told = guard(&state, std::slice::from_ref(&file));
         assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("secrets.toml") && told[0].contains("644"), "{told:?}");
+        assert!(
+            told[0].contains("secrets.toml") && told[0].contains("644"),
+            "{told:?}"
+        );
         for path in [path, file] {
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
         assert_eq!(guard(&state, &[]), Vec::<String>::new());
     }
@@ -302,13 +378,19 @@ mod tests {
         let (file, state) = folders("missing");
         let beside = file.parent().unwrap();
         let text = "[tls]\nca = \"ca.pem\"\n";
-        let errors = missing_files(text.as_bytes(), "offhook.toml", beside, &state).unwrap().to_string();
+        let errors = missing_files(text.as_bytes(), "offhook.toml", beside, &state)
+            .unwrap()
+            .to_string();
         assert!(
-            errors.starts_with("offhook.toml:2:6: `tls.ca`: ") && errors.contains("; put the file there"),
+            errors.starts_with("offhook.toml:2:6: `tls.ca`: ")
+                && errors.contains("; put the file there"),
             "{errors}"
         );
         fs::write(beside.join("ca.pem"), "").unwrap();
-        assert_eq!(missing_files(text.as_bytes(), "offhook.toml", beside, &state), None);
+        assert_eq!(
+            missing_files(text.as_bytes(), "offhook.toml", beside, &state),
+            None
+        );
         let mut config = config::load(text, "f").unwrap();
         resolve(&mut config, beside, &state);
         assert_eq!(config.tls.ca, Some(beside.join("ca.pem")));

@@ -1,5 +1,6 @@
-//! `offhook selftest`: a walk by ear through speaker, microphone, keys, hook, lamps, bell and network. The walk itself is clocked by the sound
-//! it makes, so that it runs as well in a test as on a board.
+//! `offhook selftest`: a walk by ear through speaker, microphone, keys, hook, lamps, bell and
+//! network. The walk itself is clocked by the sound it makes, so that it runs as well in a test as
+//! on a board.
 //!
 //! ```text
 //! capture ─▶ Walk::process ─▶ playback          as many beeps as the step's number, then what the step does
@@ -7,8 +8,8 @@
 //! address, or why there is none ─▶ Walk::network
 //! ```
 //!
-//! What a board has not is told and passed over. At the end three rising tones say that all is well; a low one, and the number of the step,
-//! that it is not.
+//! What a board has not is told and passed over. At the end three rising tones say that all is
+//! well; a low one, and the number of the step, that it is not.
 
 mod run;
 
@@ -187,11 +188,14 @@ impl Walk {
     }
 
     fn sample(&mut self, heard: i16) -> i16 {
-        let Some(step) = self.current() else { return self.closing() };
+        let Some(step) = self.current() else {
+            return self.closing();
+        };
         let inside = self.inside();
         if inside < 0.0 {
             let within = (self.frame as f32 / self.rate) % 0.3;
-            let beeping = (self.frame as f32 / self.rate) < step.number() as f32 * 0.3 && within < 0.15;
+            let beeping =
+                (self.frame as f32 / self.rate) < step.number() as f32 * 0.3 && within < 0.15;
             return if beeping { self.tone(1000.0, 0.0) } else { 0 };
         }
         match step {
@@ -201,7 +205,10 @@ impl Walk {
                 0
             }
             Step::Microphone if inside < 2.0 * LISTENS => {
-                let at = self.heard.len().min(((inside - LISTENS) * self.rate) as usize);
+                let at = self
+                    .heard
+                    .len()
+                    .min(((inside - LISTENS) * self.rate) as usize);
                 self.heard.get(at).copied().unwrap_or(0)
             }
             Step::Keys => match self.sounding {
@@ -213,7 +220,9 @@ impl Walk {
             },
             // A high tone: there is a network.
             Step::Network => match &self.network {
-                Some((Ok(_), since)) if (self.frame - since) as f32 <= 0.6 * self.rate => self.tone(880.0, 0.0),
+                Some((Ok(_), since)) if (self.frame - since) as f32 <= 0.6 * self.rate => {
+                    self.tone(880.0, 0.0)
+                }
                 Some(_) | None => 0,
             },
             Step::Speaker | Step::Microphone | Step::Hook | Step::Lamps | Step::Bell => 0,
@@ -239,7 +248,11 @@ impl Walk {
         match self.first_failed {
             None if at < 0.6 => self.tone([523.0, 659.0, 784.0][(at / 0.2) as usize % 3], 0.0),
             Some(_) if at < 1.0 => self.tone(200.0, 0.0),
-            Some(step) if at > 1.3 && at < 1.3 + 0.4 * step.number() as f32 && (at - 1.3) % 0.4 < 0.2 => self.tone(1000.0, 0.0),
+            Some(step)
+                if at > 1.3 && at < 1.3 + 0.4 * step.number() as f32 && (at - 1.3) % 0.4 < 0.2 =>
+            {
+                self.tone(1000.0, 0.0)
+            }
             Some(_) | None => 0,
         }
     }
@@ -247,7 +260,9 @@ impl Walk {
     /// After each period: lamps, bell, and whether the step is over.
     fn switch(&mut self) {
         let Some(step) = self.current() else {
-            let length = self.first_failed.map_or(0.8, |step| 1.5 + 0.4 * step.number() as f32);
+            let length = self
+                .first_failed
+                .map_or(0.8, |step| 1.5 + 0.4 * step.number() as f32);
             if self.frame as f32 / self.rate >= length && self.switched == 0 {
                 self.switched = 1;
                 self.out.push_back(Do::End(self.first_failed.is_none()));
@@ -259,13 +274,21 @@ impl Walk {
             return;
         }
         match step {
-            Step::Speaker if inside >= 2.0 => self.next(&Ok("a tone of two seconds was played: was it heard?".to_owned())),
+            Step::Speaker if inside >= 2.0 => self.next(&Ok(
+                "a tone of two seconds was played: was it heard?".to_owned(),
+            )),
             Step::Microphone if inside >= 2.0 * LISTENS => {
-                let sum: f64 = self.heard.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+                let sum: f64 = self
+                    .heard
+                    .iter()
+                    .map(|sample| f64::from(*sample).powi(2))
+                    .sum();
                 let level = (sum / self.heard.len().max(1) as f64).sqrt();
                 let decibel = 20.0 * (level.max(0.1) / 32_768.0).log10();
                 let outcome = if level > QUIET {
-                    Ok(format!("heard {decibel:.0} dB of full scale, and played it back: was it clear?"))
+                    Ok(format!(
+                        "heard {decibel:.0} dB of full scale, and played it back: was it clear?"
+                    ))
                 } else {
                     Err(format!(
                         "nothing was heard ({decibel:.0} dB); is it wired, and its gain set ([audio] mixer in hardware.toml)?"
@@ -273,7 +296,10 @@ impl Walk {
                 };
                 self.next(&outcome);
             }
-            Step::Keys if self.missing.is_empty() && self.sounding.is_none_or(|(_, until)| self.frame >= until) => {
+            Step::Keys
+                if self.missing.is_empty()
+                    && self.sounding.is_none_or(|(_, until)| self.frame >= until) =>
+            {
                 self.next(&Ok("every key was pressed".to_owned()));
             }
             Step::Keys if inside > PATIENCE.0 => {
@@ -283,7 +309,9 @@ impl Walk {
                     missing.join(" ")
                 )));
             }
-            Step::Hook if self.hook_seen == (true, true) => self.next(&Ok("lifted and put down".to_owned())),
+            Step::Hook if self.hook_seen == (true, true) => {
+                self.next(&Ok("lifted and put down".to_owned()))
+            }
             Step::Hook if inside > PATIENCE.1 => {
                 let seen = match self.hook_seen {
                     (false, false) => "it did not move",
@@ -308,7 +336,12 @@ impl Walk {
             }
             match LAMPS.get(self.switched) {
                 Some(lamp) => self.out.push_back(Do::Lamp(*lamp, true)),
-                None => return self.next(&Ok("line, in use and messages were lit, a second each: were they seen?".to_owned())),
+                None => {
+                    return self.next(&Ok(
+                        "line, in use and messages were lit, a second each: were they seen?"
+                            .to_owned(),
+                    ));
+                }
             }
             self.switched += 1;
         }
@@ -320,7 +353,8 @@ impl Walk {
             if self.switched == 4 {
                 return self.next(&Ok("it rang twice: was it heard?".to_owned()));
             }
-            self.out.push_back(Do::Ring(self.switched.is_multiple_of(2)));
+            self.out
+                .push_back(Do::Ring(self.switched.is_multiple_of(2)));
             self.switched += 1;
         }
     }
@@ -354,8 +388,11 @@ impl Walk {
                 Ok(text) => ("ok", text),
                 Err(text) => ("FAILED", text),
             };
-            self.out
-                .push_back(Do::Say(format!("{} {:<10} {word}: {text}", step.number(), step.name())));
+            self.out.push_back(Do::Say(format!(
+                "{} {:<10} {word}: {text}",
+                step.number(),
+                step.name()
+            )));
             if outcome.is_err() && self.first_failed.is_none() {
                 self.first_failed = Some(step);
             }
@@ -378,18 +415,27 @@ impl Walk {
             if there {
                 let asks = match step {
                     Step::Speaker => "listen: a long tone",
-                    Step::Microphone => "after the beeps speak for three seconds; then you hear yourself",
+                    Step::Microphone => {
+                        "after the beeps speak for three seconds; then you hear yourself"
+                    }
                     Step::Keys => "press every key once; each answers with its tone",
                     Step::Hook => "put the handset down and lift it again",
                     Step::Lamps => "look: line, in use, messages",
                     Step::Bell => "listen: the bell",
                     Step::Network => "a high tone says that the phone has an address",
                 };
-                self.out.push_back(Do::Say(format!("{} {:<10} {asks}", step.number(), step.name())));
+                self.out.push_back(Do::Say(format!(
+                    "{} {:<10} {asks}",
+                    step.number(),
+                    step.name()
+                )));
                 return;
             }
-            self.out
-                .push_back(Do::Say(format!("{} {:<10} this board has none", step.number(), step.name())));
+            self.out.push_back(Do::Say(format!(
+                "{} {:<10} this board has none",
+                step.number(),
+                step.name()
+            )));
             self.step += 1;
         }
     }
@@ -397,7 +443,12 @@ impl Walk {
 
 /// The tone pair of a key (ITU-T Q.23).
 fn dtmf(key: char) -> (f32, f32) {
-    const ROWS: [(&str, f32); 4] = [("123A", 697.0), ("456B", 770.0), ("789C", 852.0), ("*0#D", 941.0)];
+    const ROWS: [(&str, f32); 4] = [
+        ("123A", 697.0),
+        ("456B", 770.0),
+        ("789C", 852.0),
+        ("*0#D", 941.0),
+    ];
     const COLUMNS: [f32; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
     ROWS.iter()
         .find_map(|(keys, row)| keys.find(key).map(|column| (*row, COLUMNS[column])))

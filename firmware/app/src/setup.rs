@@ -34,7 +34,14 @@ pub(crate) fn run(places: &Places) -> Result<Ending, String> {
         let config = crate::provision::load(places, false)?.config;
         // Whatever the self-test says, a phone it shall be again.
         match crate::selftest::run(&config) {
-            Ok(well) => tracing::info!("self-test: {}", if well { "all is well" } else { "something does not work" }),
+            Ok(well) => tracing::info!(
+                "self-test: {}",
+                if well {
+                    "all is well"
+                } else {
+                    "something does not work"
+                }
+            ),
             Err(error) => tracing::error!("self-test: {error}"),
         }
     }
@@ -43,7 +50,8 @@ pub(crate) fn run(places: &Places) -> Result<Ending, String> {
 fn run_once(places: &Places) -> Result<Ending, String> {
     if let Some(card) = places.card.as_deref().filter(|card| reset::is_asked(card)) {
         let state_dir = crate::provision::state_dir(places)?;
-        reset::factory_reset(&state_dir, Some(card)).map_err(|error| format!("factory reset: {error}; can the card be written?"))?;
+        reset::factory_reset(&state_dir, Some(card))
+            .map_err(|error| format!("factory reset: {error}; can the card be written?"))?;
         return Ok(Ending::Reboot);
     }
     let provisioned = crate::provision::load(places, true)?;
@@ -90,7 +98,9 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<ExitCode, Str
     log_to_file(&config, &log)?;
     crate::panel::run(config, &log, move |config| {
         let setup = whole_phone(config, note)?;
-        driver::run(setup).map(|_| ()).map_err(|error| error.to_string())
+        driver::run(setup)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     })
 }
 
@@ -120,10 +130,12 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), String> {
     if let Some(ports) = options.rtp_ports {
         config.network.rtp_ports = ports;
     }
-    let socket = options
-        .socket
-        .clone()
-        .or_else(|| options.config.as_ref().map(|_| config.control.socket.clone()));
+    let socket = options.socket.clone().or_else(|| {
+        options
+            .config
+            .as_ref()
+            .map(|_| config.control.socket.clone())
+    });
     log_to_stderr(&config);
     let audio = &config.board.audio;
     let card = CardSource::Echo {
@@ -147,7 +159,10 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
     let (audio, own) = (&config.board.audio, &profile.audio);
     AudioRequest {
         capture: audio.capture.clone().unwrap_or_else(|| own.capture.clone()),
-        playback: audio.playback.clone().unwrap_or_else(|| own.playback.clone()),
+        playback: audio
+            .playback
+            .clone()
+            .unwrap_or_else(|| own.playback.clone()),
         rate_hz: audio.rate_hz.unwrap_or(own.rate_hz),
         period_ms: audio.period_ms.unwrap_or(own.period_ms),
         periods: own.periods,
@@ -156,7 +171,8 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
 
 /// A phone on the board its configuration names.
 pub(crate) fn whole_phone(config: Config, config_note: Option<String>) -> Result<Setup, String> {
-    let profile = Profile::load(&config.board.profile_dir, &config.board.profile).map_err(|error| error.to_string())?;
+    let profile = Profile::load(&config.board.profile_dir, &config.board.profile)
+        .map_err(|error| error.to_string())?;
     let board = Board::open(&profile, Instant::now()).map_err(|error| error.to_string())?;
     let request = audio_request(&config, &profile);
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
@@ -183,11 +199,15 @@ fn load(file: Option<PathBuf>) -> Result<(Config, Option<String>), String> {
     Ok((provisioned.config, note))
 }
 
-/// Whole or not at all, through power cuts: written beside, synced, renamed, the folder synced. It holds passwords: 0600.
+/// Whole or not at all, through power cuts: written beside, synced, renamed, the folder synced. It
+/// holds passwords: 0600.
 pub(crate) fn keep_safely(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     if !folder.exists() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new()
@@ -213,9 +233,18 @@ fn log_to_stderr(config: &Config) {
 }
 
 fn log_to_file(config: &Config, path: &Path) -> Result<(), String> {
-    let wrong = |error: io::Error| format!("{}: {error}; set control.state_dir to a folder this user may write", path.display());
+    let wrong = |error: io::Error| {
+        format!(
+            "{}: {error}; set control.state_dir to a folder this user may write",
+            path.display()
+        )
+    };
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(wrong)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(wrong)?;
     let file = Arc::new(File::create(path).map_err(wrong)?);
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
@@ -259,7 +288,8 @@ mod tests {
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("offhook-setup-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("offhook-setup-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         folder
@@ -271,12 +301,20 @@ mod tests {
         let folder = folder("keep");
         let file = folder.join("offhook.toml");
         let state = folder.join("state");
-        let text = |country: &str| format!("[phone]\ncountry = \"{country}\"\n[control]\nstate_dir = \"{}\"\n", state.display());
+        let text = |country: &str| {
+            format!(
+                "[phone]\ncountry = \"{country}\"\n[control]\nstate_dir = \"{}\"\n",
+                state.display()
+            )
+        };
         fs::write(&file, text("fr")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));
         let kept = state.join(crate::provision::LAST_GOOD);
-        assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
 
         fs::write(&file, text("nowhere")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
@@ -290,13 +328,19 @@ mod tests {
     #[test]
     fn a_named_file_that_is_not_there_is_an_error() {
         let error = load(Some("/nowhere/offhook.toml".into())).unwrap_err();
-        assert!(error.contains("/nowhere/offhook.toml") && error.contains(';'), "{error}");
+        assert!(
+            error.contains("/nowhere/offhook.toml") && error.contains(';'),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_built_in_phones_can_call_each_other() {
         let (sim, echo) = (sim_defaults(), echo_defaults());
-        let target = format!("sip:{}@{}:{}", echo.phone.user, echo.network.bind, echo.network.sip_port);
+        let target = format!(
+            "sip:{}@{}:{}",
+            echo.phone.user, echo.network.bind, echo.network.sip_port
+        );
         assert_eq!(sim.dial.speed_dial, [("1".to_owned(), target)]);
         assert!(sim.call.direct && echo.call.direct);
     }

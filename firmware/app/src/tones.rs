@@ -1,4 +1,5 @@
-//! Country data becomes sound: a cadence out of `config` as the engine's plain copyable tone, key tones, ringer cadences.
+//! Country data becomes sound: a cadence out of `config` as the engine's plain copyable tone, key
+//! tones, ringer cadences.
 //!
 //! ```text
 //! config::CountryPlan ─▶ call_tone ─▶ media::ToneSpec   (dial tone, busy …)
@@ -66,7 +67,8 @@ pub fn key_tone(key: Key, level_dbm0: i8) -> ToneSpec {
     }
 }
 
-/// A tone after as many beeps as the code of what is wrong: short, at a pitch no country dials with.
+/// A tone after as many beeps as the code of what is wrong: short, at a pitch no country dials
+/// with.
 pub fn after_code(tone: &ToneSpec, code: u8) -> ToneSpec {
     const BEEP_HZ: u16 = 1400;
     let once = |hz: u16, length_ms: u16| ToneSegment {
@@ -84,7 +86,10 @@ pub fn after_code(tone: &ToneSpec, code: u8) -> ToneSpec {
         .flat_map(|_| [once(BEEP_HZ, 200), once(0, 200)])
         .chain((beeps > 0).then(|| once(0, 600)));
     let mut len = 0;
-    for (slot, segment) in segments.iter_mut().zip(lead.chain(tone_segments.iter().copied())) {
+    for (slot, segment) in segments
+        .iter_mut()
+        .zip(lead.chain(tone_segments.iter().copied()))
+    {
         *slot = segment;
         len += 1;
     }
@@ -97,7 +102,8 @@ pub fn after_code(tone: &ToneSpec, code: u8) -> ToneSpec {
 
 /// The bell's cadence in ms (on, off …, repeating); `None`: the caller asks for silence.
 ///
-/// The distinctive ones are the five patterns every analogue exchange of the Bellcore school knows (GR-506, dr1 to dr5).
+/// The distinctive ones are the five patterns every analogue exchange of the Bellcore school knows
+/// (GR-506, dr1 to dr5).
 pub fn ring_cadence(plan: &CountryPlan, alert: Alert) -> Option<Vec<u16>> {
     let distinctive: &[u16] = match alert {
         Alert::Silent => return None,
@@ -175,9 +181,15 @@ mod tests {
         let tone = spec(&steps, -10.0);
         assert_eq!(tone.len, 2);
         assert_eq!(tone.segments[0].frequencies_hz, [350, 440, 0, 0]);
-        assert_eq!((tone.segments[0].length_ms, tone.segments[0].repeat), (100, false));
+        assert_eq!(
+            (tone.segments[0].length_ms, tone.segments[0].repeat),
+            (100, false)
+        );
         assert_eq!(tone.segments[1].mix, Mix::AmplitudeModulated);
-        assert_eq!((tone.segments[1].length_ms, tone.segments[1].repeat), (0, true));
+        assert_eq!(
+            (tone.segments[1].length_ms, tone.segments[1].repeat),
+            (0, true)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Whom this phone has met: peers and the fingerprints of their certificates, trusted on first use, verified by key words.
+//! Whom this phone has met: peers and the fingerprints of their certificates, trusted on first use,
+//! verified by key words.
 //!
 //! ```text
 //! state_dir/known-phones.json ─▶ read ─▶ Known ──meet(peer, fingerprint)──▶ new · known · verified · changed
@@ -6,8 +7,9 @@
 //!        └── Output::Keep ◀── text ◀───────┴──verify(peer, fingerprint)
 //! ```
 //!
-//! A changed fingerprint is told and never taken over by itself: only who compared the key words anew may do that. What the file says
-//! of a peer can only make the phone more wary, so a damaged file costs warnings, not security; it is told.
+//! A changed fingerprint is told and never taken over by itself: only who compared the key words
+//! anew may do that. What the file says of a peer can only make the phone more wary, so a damaged
+//! file costs warnings, not security; it is told.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,8 @@ use crate::identity::colons;
 
 /// The file in the state directory.
 pub const FILE: &str = "known-phones.json";
-/// Peers remembered. The one not verified that was met longest ago makes room, then the oldest of all.
+/// Peers remembered. The one not verified that was met longest ago makes room, then the oldest of
+/// all.
 const MOST: usize = 256;
 /// Longest name of a peer kept.
 const LONGEST_NAME: usize = 128;
@@ -61,7 +64,8 @@ pub struct Known {
     entries: Vec<Entry>,
 }
 
-/// The part of an address that names a phone: user and host, without scheme, port, parameters and display name.
+/// The part of an address that names a phone: user and host, without scheme, port, parameters and
+/// display name.
 fn name_of(address: &str) -> String {
     let address = match (address.find('<'), address.find('>')) {
         (Some(start), Some(end)) if start < end => &address[start + 1..end],
@@ -72,14 +76,23 @@ fn name_of(address: &str) -> String {
         .iter()
         .find_map(|scheme| {
             let start = address.get(..scheme.len())?;
-            start.eq_ignore_ascii_case(scheme).then(|| &address[scheme.len()..])
+            start
+                .eq_ignore_ascii_case(scheme)
+                .then(|| &address[scheme.len()..])
         })
         .unwrap_or(address);
     let address = &address[..address.find([';', '?']).unwrap_or(address.len())];
-    let (user, host) = address.split_once('@').map_or(("", address), |(user, host)| (user, host));
+    let (user, host) = address
+        .split_once('@')
+        .map_or(("", address), |(user, host)| (user, host));
     let host = match host.rfind(':') {
         // An IPv6 address keeps its colons.
-        Some(colon) if !host[colon..].contains(']') && (host.starts_with('[') || host.matches(':').count() == 1) => &host[..colon],
+        Some(colon)
+            if !host[colon..].contains(']')
+                && (host.starts_with('[') || host.matches(':').count() == 1) =>
+        {
+            &host[..colon]
+        }
         Some(_) | None => host,
     };
     let name = format!("{user}@{}", host.to_ascii_lowercase());
@@ -95,9 +108,13 @@ impl Known {
         if text.len() > MAX_BYTES {
             return Err(format!("{} bytes are too many", text.len()));
         }
-        let entries: Vec<Entry> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let entries: Vec<Entry> =
+            serde_json::from_slice(text).map_err(|error| error.to_string())?;
         if entries.len() > MOST {
-            return Err(format!("{} peers, at most {MOST} are remembered", entries.len()));
+            return Err(format!(
+                "{} peers, at most {MOST} are remembered",
+                entries.len()
+            ));
         }
         Ok(Self { entries })
     }
@@ -108,7 +125,8 @@ impl Known {
         serde_json::to_string_pretty(&self.entries).unwrap_or_default()
     }
 
-    /// A peer proved to hold the certificate with this SHA-256. Tells what that is worth, and whether the file must be written.
+    /// A peer proved to hold the certificate with this SHA-256. Tells what that is worth, and
+    /// whether the file must be written.
     pub fn meet(&mut self, address: &str, fingerprint: &[u8; 32]) -> (Trust, bool) {
         let (peer, sha256) = (name_of(address), colons(fingerprint));
         match self.entries.iter().find(|entry| entry.peer == peer) {
@@ -139,7 +157,11 @@ impl Known {
 
     fn put(&mut self, entry: Entry) {
         while self.entries.len() >= MOST {
-            let place = self.entries.iter().position(|entry| !entry.verified).unwrap_or(0);
+            let place = self
+                .entries
+                .iter()
+                .position(|entry| !entry.verified)
+                .unwrap_or(0);
             self.entries.remove(place);
         }
         self.entries.push(entry);
@@ -158,11 +180,18 @@ mod tests {
         let mut known = Known::default();
         let bob = "sip:bob@192.0.2.7:5060;transport=udp";
         assert_eq!(known.meet(bob, &A), (Trust::New, true));
-        assert_eq!(known.meet("\"Bob\" <sip:bob@192.0.2.7>", &A), (Trust::Known, false));
+        assert_eq!(
+            known.meet("\"Bob\" <sip:bob@192.0.2.7>", &A),
+            (Trust::Known, false)
+        );
         known.verify(bob, &A);
         assert_eq!(known.meet(bob, &A), (Trust::Verified, false));
         assert_eq!(known.meet(bob, &B), (Trust::Changed, false));
-        assert_eq!(known.meet(bob, &B), (Trust::Changed, false), "told again, never taken over");
+        assert_eq!(
+            known.meet(bob, &B),
+            (Trust::Changed, false),
+            "told again, never taken over"
+        );
         assert_eq!(known.meet(bob, &A), (Trust::Verified, false));
         known.verify(bob, &B);
         assert_eq!(known.meet(bob, &B), (Trust::Verified, false));
@@ -207,7 +236,10 @@ mod tests {
     #[test]
     fn a_phone_has_one_name_however_it_is_written() {
         for (written, name) in [
-            ("sip:bob@Example.ORG:5061;transport=tcp?x=y", "bob@example.org"),
+            (
+                "sip:bob@Example.ORG:5061;transport=tcp?x=y",
+                "bob@example.org",
+            ),
             ("SIPS:bob@example.org", "bob@example.org"),
             ("<sip:Bob@example.org>;tag=1", "Bob@example.org"),
             ("sip:192.0.2.1:5080", "@192.0.2.1"),

@@ -49,7 +49,8 @@ impl Drop for Kept {
 
 impl Kept {
     fn spawn(name: &'static str, arguments: &[&str], log: PathBuf) -> Result<Self, String> {
-        let program = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
+        let program =
+            std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
         let wrong = |error: io::Error| format!("{}: {error}", log.display());
         let file = File::create(&log).map_err(wrong)?;
         let child = Command::new(program)
@@ -77,14 +78,28 @@ pub(crate) fn run(file: Option<&Path>, keep: Option<PathBuf>) -> Result<ExitCode
         None => Speech::generated(),
     };
     let kept = keep.is_some();
-    let folder = keep.unwrap_or_else(|| std::env::temp_dir().join(format!("offhook-tryout-{}", std::process::id())));
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}; name a folder this user may write", folder.display()))?;
-    let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
+    let folder = keep.unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("offhook-tryout-{}", std::process::id()))
+    });
+    fs::create_dir_all(&folder).map_err(|error| {
+        format!(
+            "{}: {error}; name a folder this user may write",
+            folder.display()
+        )
+    })?;
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
     let outcome = call(&speech, &folder);
     if !kept && outcome.is_ok() {
         let _ = fs::remove_dir_all(&folder);
     }
-    let call = outcome.map_err(|error| format!("{error}\noffhook: logs and recordings are in {}", folder.display()))?;
+    let call = outcome.map_err(|error| {
+        format!(
+            "{error}\noffhook: logs and recordings are in {}",
+            folder.display()
+        )
+    })?;
     Ok(report(&speech, &call))
 }
 
@@ -108,18 +123,34 @@ impl Bench {
     fn start(folder: &Path, mic: &Path, ear: &Path) -> Result<Self, String> {
         let (phone_port, echo_port) = (free_port()?, free_port()?);
         let config = folder.join("offhook.toml");
-        fs::write(&config, configuration(folder, mic, ear, phone_port, echo_port))
-            .map_err(|error| format!("{}: {error}", config.display()))?;
+        fs::write(
+            &config,
+            configuration(folder, mic, ear, phone_port, echo_port),
+        )
+        .map_err(|error| format!("{}: {error}", config.display()))?;
         let port = echo_port.to_string();
         let echo = Kept::spawn(
             "echo phone",
-            &["echo", "--bind", "127.0.0.1", "--sip-port", &port, "--rtp-ports", "29100-29199"],
+            &[
+                "echo",
+                "--bind",
+                "127.0.0.1",
+                "--sip-port",
+                &port,
+                "--rtp-ports",
+                "29100-29199",
+            ],
             folder.join("echo.log"),
         )?;
         let began = Instant::now();
         let mut phone = Kept::spawn(
             "phone",
-            &["sim", "--headless", "--config", &config.display().to_string()],
+            &[
+                "sim",
+                "--headless",
+                "--config",
+                &config.display().to_string(),
+            ],
             folder.join("phone.log"),
         )?;
         let client = connect(&folder.join("ctl.sock"), &mut phone)?;
@@ -147,7 +178,10 @@ impl Bench {
                 return Err(words);
             }
             if Instant::now() > deadline {
-                return Err(format!("{what} within {} s; the phone says: {status}", PATIENCE.as_secs()));
+                return Err(format!(
+                    "{what} within {} s; the phone says: {status}",
+                    PATIENCE.as_secs()
+                ));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -165,14 +199,22 @@ fn call(speech: &Speech, folder: &Path) -> Result<Call, String> {
     let dial_tone_ms = lifted.elapsed().as_secs_f64() * 1000.0;
     say("dial tone; dialling 1, the echo phone");
     bench.ask(&json!({"cmd": "press", "keys": "1#"}))?;
-    bench.until("the echo phone did not answer", |status| status["state"] == "talking")?;
-    say(&format!("connected; speaking {:.1} s of {}", speech.seconds(), speech.what));
+    bench.until("the echo phone did not answer", |status| {
+        status["state"] == "talking"
+    })?;
+    say(&format!(
+        "connected; speaking {:.1} s of {}",
+        speech.seconds(),
+        speech.what
+    ));
     let end = bench.began + LEAD + Duration::from_secs_f64(speech.seconds()) + TAIL;
     std::thread::sleep(end.saturating_duration_since(Instant::now()));
     bench.ask(&json!({"cmd": "hang-up"}))?;
     say("hung up");
     bench.until("the phone did not become idle", |status| {
-        status["state"] == "idle" && status["calls"].as_array().is_some_and(Vec::is_empty) && status["last_call"].is_object()
+        status["state"] == "idle"
+            && status["calls"].as_array().is_some_and(Vec::is_empty)
+            && status["last_call"].is_object()
     })?;
     // The stream's last figures come with the next cycle of the audio thread.
     std::thread::sleep(Duration::from_millis(200));
@@ -209,7 +251,9 @@ fn connect(socket: &Path, phone: &mut Kept) -> Result<Client, String> {
 fn free_port() -> Result<u16, String> {
     for _ in 0..16 {
         let taken = UdpSocket::bind("127.0.0.1:0").and_then(|udp| udp.local_addr());
-        let port = taken.map_err(|error| format!("no free port on loopback: {error}"))?.port();
+        let port = taken
+            .map_err(|error| format!("no free port on loopback: {error}"))?
+            .port();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
@@ -218,7 +262,12 @@ fn free_port() -> Result<u16, String> {
 }
 
 fn configuration(folder: &Path, mic: &Path, ear: &Path, phone: u16, echo: u16) -> String {
-    let path = |path: &Path| path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    let path = |path: &Path| {
+        path.display()
+            .to_string()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+    };
     format!(
         "[network]\nbind = \"127.0.0.1\"\nsip_port = {phone}\nrtp_ports = [29000, 29099]\n\
          [control]\nsocket = \"{0}/ctl.sock\"\nstate_dir = \"{0}/state\"\n\
@@ -243,12 +292,19 @@ fn report(speech: &Speech, call: &Call) -> ExitCode {
     };
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     say("\nmeasured:");
-    say(&format!("  speech            {}, {:.1} s", speech.what, speech.seconds()));
+    say(&format!(
+        "  speech            {}, {:.1} s",
+        speech.what,
+        speech.seconds()
+    ));
     say(&format!(
         "  lift to dial tone {:.0} ms (request to status, with the control socket in between)",
         call.dial_tone_ms
     ));
-    say(&format!("  set-up time       {} ms (INVITE to 200)", last["setup_ms"]));
+    say(&format!(
+        "  set-up time       {} ms (INVITE to 200)",
+        last["setup_ms"]
+    ));
     say(&format!(
         "  codec             {}, {} ms packets",
         word(&last["codec"]),
@@ -274,7 +330,10 @@ fn report(speech: &Speech, call: &Call) -> ExitCode {
         heard.delay_ms / 2.0,
         heard.delay_ms
     ));
-    say(&format!("  level             {:+.1} dB, ear against mouth", heard.level_db));
+    say(&format!(
+        "  level             {:+.1} dB, ear against mouth",
+        heard.level_db
+    ));
     say(&format!(
         "  correlation       {:.3} (median of {} windows of 0.4 s; {SAME_SPEECH} or more is the same speech)",
         heard.correlation, heard.windows

@@ -1,4 +1,5 @@
-//! The audio loop with a live card, live sockets and a call in it allocates nothing and frees nothing, and outlives its card.
+//! The audio loop with a live card, live sockets and a call in it allocates nothing and frees
+//! nothing, and outlives its card.
 //!
 //! ```text
 //! this test (control thread) ── Order ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
 use media::{Codec, Command, Direction, PacketKind, Stream, StreamConfig, StreamId};
-use offhook::audio_thread::{AudioLink, AudioLoop, Datagram, LossReason, Order, Report, bind_pair, engine_for, link};
+use offhook::audio_thread::{
+    AudioLink, AudioLoop, Datagram, LossReason, Order, Report, bind_pair, engine_for, link,
+};
 
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
@@ -25,7 +28,8 @@ static FREES: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator unchanged; counting touches an atomic and a const thread-local only.
+// SAFETY: every call goes to the system's allocator unchanged; counting touches an atomic and a
+// const thread-local only.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(&ALLOCATIONS);
@@ -79,7 +83,10 @@ fn stream(to: SocketAddr, codec: Codec, payload: u8) -> Box<Stream> {
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
         ssrc: 7,
         first_sequence: 1,
         first_timestamp: 2,
@@ -129,7 +136,8 @@ impl Running {
     fn call(&mut self, port: u16, to: SocketAddr) {
         let pair = bind_pair(STREAM, LOOPBACK, port, 46).unwrap();
         self.link.send(Order::Sockets(Box::new(pair)));
-        self.link.send(Order::Media(Command::Start(stream(to, Codec::Pcmu, 0))));
+        self.link
+            .send(Order::Media(Command::Start(stream(to, Codec::Pcmu, 0))));
         self.link.send(Order::Media(Command::Connect {
             id: STREAM,
             connected: true,
@@ -144,7 +152,9 @@ impl Running {
 
 fn receiver() -> (UdpSocket, SocketAddr) {
     let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(2)))
+        .unwrap();
     let address = socket.local_addr().unwrap();
     (socket, address)
 }
@@ -163,7 +173,9 @@ fn a_call_costs_the_audio_thread_no_memory() {
             let mut packet = [0; 1500];
             let mut seen = 0_u32;
             while echoing.load(Ordering::Relaxed) {
-                let Ok((length, from)) = far.recv_from(&mut packet) else { break };
+                let Ok((length, from)) = far.recv_from(&mut packet) else {
+                    break;
+                };
                 // Back it goes, twice now and then, and sometimes as rubbish.
                 let _ = far.send_to(&packet[..length], from);
                 if seen.is_multiple_of(7) {
@@ -186,13 +198,17 @@ fn a_call_costs_the_audio_thread_no_memory() {
         down: false,
     }));
     // Another codec in the same call, then its end: what is replaced comes home.
-    running.link.send(Order::Media(Command::Start(stream(to, Codec::Pcma, 8))));
+    running
+        .link
+        .send(Order::Media(Command::Start(stream(to, Codec::Pcma, 8))));
     reports.extend(running.reports(Duration::from_millis(700)));
     running.link.send(Order::Media(Command::Stop(STREAM)));
     running.link.send(Order::CloseSockets(STREAM));
     reports.extend(running.reports(Duration::from_millis(100)));
     // A card is exchanged under way.
-    running.link.send(Order::Card(board::audio::open(&silence()).unwrap(), None));
+    running
+        .link
+        .send(Order::Card(board::audio::open(&silence()).unwrap(), None));
     reports.extend(running.reports(Duration::from_millis(50)));
     running.quit();
     echoing.store(false, Ordering::Relaxed);
@@ -208,29 +224,48 @@ fn a_call_costs_the_audio_thread_no_memory() {
     });
     assert!(seen >= 20, "{seen} packets in 1.3 s");
     assert_eq!(retired, 2, "one was replaced, one stopped");
-    assert!(figures.is_some_and(|stats| stats.received > 10), "{figures:?}");
-    assert!(reports.iter().any(|report| matches!(report, Report::SocketsHome(_))));
+    assert!(
+        figures.is_some_and(|stats| stats.received > 10),
+        "{figures:?}"
+    );
+    assert!(
+        reports
+            .iter()
+            .any(|report| matches!(report, Report::SocketsHome(_)))
+    );
     assert!(
         reports
             .iter()
             .any(|report| matches!(report, Report::CardHome(_, LossReason::Replaced)))
     );
     handshakes_pass_by_the_engine();
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), 0, "allocations on the audio thread");
-    assert_eq!(FREES.load(Ordering::Relaxed), 0, "frees on the audio thread");
+    assert_eq!(
+        ALLOCATIONS.load(Ordering::Relaxed),
+        0,
+        "allocations on the audio thread"
+    );
+    assert_eq!(
+        FREES.load(Ordering::Relaxed),
+        0,
+        "frees on the audio thread"
+    );
 
     a_lost_card_comes_home_and_the_call_goes_on();
     a_flood_is_taken_in_portions();
     packets_wake_nobody();
 }
 
-/// STUN and DTLS reach the control thread and leave from the media sockets before any stream has begun; a flood of them is bounded.
+/// STUN and DTLS reach the control thread and leave from the media sockets before any stream has
+/// begun; a flood of them is bounded.
 fn handshakes_pass_by_the_engine() {
     let mut running = Running::start(Some(board::audio::open(&silence()).unwrap()));
     let (far, to) = receiver();
     far.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let pair = bind_pair(STREAM, LOOPBACK, 42_206, 46).unwrap();
-    let (rtp, rtcp) = (pair.rtp.local_addr().unwrap(), pair.rtcp.local_addr().unwrap());
+    let (rtp, rtcp) = (
+        pair.rtp.local_addr().unwrap(),
+        pair.rtcp.local_addr().unwrap(),
+    );
     running.link.send(Order::Sockets(Box::new(pair)));
     let dtls: Vec<u8> = [22, 254, 253].into_iter().chain(1..100).collect();
     let mut stun = [0u8; 20];
@@ -248,9 +283,13 @@ fn handshakes_pass_by_the_engine() {
     far.send_to(&stun, rtcp).unwrap();
     far.send_to(&[0x80; 40], rtp).unwrap();
     let came = wait(&mut running, 2);
-    let told: Vec<_> = came.iter().map(|d| (d.stream, d.socket, d.peer, d.bytes.as_slice())).collect();
+    let told: Vec<_> = came
+        .iter()
+        .map(|d| (d.stream, d.socket, d.peer, d.bytes.as_slice()))
+        .collect();
     assert!(
-        told.contains(&(STREAM, PacketKind::Rtp, to, &dtls)) && told.contains(&(STREAM, PacketKind::Rtcp, to, &stun)),
+        told.contains(&(STREAM, PacketKind::Rtp, to, &dtls))
+            && told.contains(&(STREAM, PacketKind::Rtcp, to, &stun)),
         "{told:?}"
     );
     for (socket, from) in [(PacketKind::Rtp, rtp), (PacketKind::Rtcp, rtcp)] {
@@ -269,7 +308,10 @@ fn handshakes_pass_by_the_engine() {
     }
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(wait(&mut running, 16).len(), 16);
-    assert!(running.link.receive_datagram().is_none(), "no more than 16 ever wait");
+    assert!(
+        running.link.receive_datagram().is_none(),
+        "no more than 16 ever wait"
+    );
     running.link.send(Order::CloseSockets(STREAM));
     running.quit();
 }
@@ -367,7 +409,10 @@ fn a_flood_is_taken_in_portions() {
     while far.recv(&mut [0; 1500]).is_ok() {
         sent += 1;
     }
-    assert!(running.link.shared().floods() > 0, "the flood was not noticed");
+    assert!(
+        running.link.shared().floods() > 0,
+        "the flood was not noticed"
+    );
     assert!(sent >= 5, "only {sent} packets in 350 ms under a flood");
     running.quit();
 }

@@ -1,4 +1,5 @@
-//! The binary from outside: exit codes, messages, the control socket's habits. No call is made here; `tests/` does that.
+//! The binary from outside: exit codes, messages, the control socket's habits. No call is made
+//! here; `tests/` does that.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 use std::fs;
@@ -98,7 +99,12 @@ impl Phone {
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
                 let mut words = String::new();
-                self.0.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+                self.0
+                    .stderr
+                    .take()
+                    .unwrap()
+                    .read_to_string(&mut words)
+                    .unwrap();
                 return (status.code().unwrap_or(-1), words);
             }
             assert!(Instant::now() < deadline, "the phone does not end");
@@ -135,14 +141,32 @@ fn ask(socket: &str, request: &str) -> Value {
 fn the_command_line_explains_itself() {
     let (code, out, _) = said(&offhook(&["help"]));
     assert_eq!(code, 0);
-    for command in ["run", "sim", "echo", "provision", "check", "ctl", "graph", "tryout"] {
-        assert!(out.contains(&format!("offhook {command}")), "no example of {command}");
+    for command in [
+        "run",
+        "sim",
+        "echo",
+        "provision",
+        "check",
+        "ctl",
+        "graph",
+        "tryout",
+    ] {
+        assert!(
+            out.contains(&format!("offhook {command}")),
+            "no example of {command}"
+        );
     }
     let (code, out, _) = said(&offhook(&["--version"]));
-    assert_eq!((code, out.trim()), (0, concat!("offhook ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (code, out.trim()),
+        (0, concat!("offhook ", env!("CARGO_PKG_VERSION")))
+    );
     let (code, out, err) = said(&offhook(&["dial"]));
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(err.contains("`dial` is no command") && err.contains("offhook help"), "{err}");
+    assert!(
+        err.contains("`dial` is no command") && err.contains("offhook help"),
+        "{err}"
+    );
     assert_eq!(said(&offhook(&[])).0, 2);
 }
 
@@ -151,11 +175,20 @@ fn check_tells_every_error_with_its_place() {
     let folder = Folder::new("check");
     let good = folder.file("good.toml", "[phone]\ncountry = \"de\"\n");
     assert_eq!(said(&offhook(&["check", &good])).0, 0);
-    let bad = folder.file("bad.toml", "[phone]\ncuontry = \"de\"\n[network]\nsip_port = 99999\n");
+    let bad = folder.file(
+        "bad.toml",
+        "[phone]\ncuontry = \"de\"\n[network]\nsip_port = 99999\n",
+    );
     let (code, _, err) = said(&offhook(&["check", &bad]));
     assert_eq!(code, 1);
-    assert!(err.contains(&format!("{bad}:2:1: ")) && err.contains(&format!("{bad}:4:")), "{err}");
-    assert!(err.lines().all(|line| line.contains(';')), "an error without its mend: {err}");
+    assert!(
+        err.contains(&format!("{bad}:2:1: ")) && err.contains(&format!("{bad}:4:")),
+        "{err}"
+    );
+    assert!(
+        err.lines().all(|line| line.contains(';')),
+        "an error without its mend: {err}"
+    );
     let (code, _, err) = said(&offhook(&["check", "/nowhere/x.toml"]));
     assert_eq!(code, 1);
     assert!(err.contains("/nowhere/x.toml"), "{err}");
@@ -166,9 +199,15 @@ fn a_phone_that_is_not_there_is_named() {
     for verb in ["status", "events", "quit"] {
         let (code, _, err) = said(&offhook(&["ctl", "--socket", "/nowhere/ctl.sock", verb]));
         assert_eq!(code, 1, "{verb}");
-        assert!(err.contains("/nowhere/ctl.sock") && err.contains("offhook run"), "{err}");
+        assert!(
+            err.contains("/nowhere/ctl.sock") && err.contains("offhook run"),
+            "{err}"
+        );
     }
-    assert_eq!(said(&offhook(&["graph", "--socket", "/nowhere/ctl.sock"])).0, 1);
+    assert_eq!(
+        said(&offhook(&["graph", "--socket", "/nowhere/ctl.sock"])).0,
+        1
+    );
 }
 
 #[test]
@@ -178,7 +217,10 @@ fn the_socket_is_the_owners_and_speaks_json_lines() {
     // A socket left by a phone that was killed.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
-    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&socket).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 
     let status = ask(&socket, r#"{"cmd":"status"}"#);
     for key in [
@@ -194,28 +236,68 @@ fn the_socket_is_the_owners_and_speaks_json_lines() {
     ] {
         assert!(status.get(key).is_some(), "status has no {key}: {status}");
     }
-    assert_eq!((&status["hook"], &status["state"]), (&json!("on"), &json!("idle")));
-    for key in ["device", "rt", "period_ms", "xruns", "capture_level_db", "playback_level_db"] {
-        assert!(status["audio"].get(key).is_some(), "audio has no {key}: {status}");
+    assert_eq!(
+        (&status["hook"], &status["state"]),
+        (&json!("on"), &json!("idle"))
+    );
+    for key in [
+        "device",
+        "rt",
+        "period_ms",
+        "xruns",
+        "capture_level_db",
+        "playback_level_db",
+    ] {
+        assert!(
+            status["audio"].get(key).is_some(),
+            "audio has no {key}: {status}"
+        );
     }
     assert!(status["audio"]["rt"].is_boolean());
 
     let refused = ask(&socket, r#"{"cmd":"press","keys":"12x"}"#);
     assert_eq!(refused["ok"], json!(false));
-    assert!(refused["error"].as_str().unwrap().contains("'x'"), "{refused}");
-    for bad in ["", "lift", "{}", r#"{"cmd":"dance"}"#, r#"{"cmd":1}"#, &"x".repeat(10_000)] {
+    assert!(
+        refused["error"].as_str().unwrap().contains("'x'"),
+        "{refused}"
+    );
+    for bad in [
+        "",
+        "lift",
+        "{}",
+        r#"{"cmd":"dance"}"#,
+        r#"{"cmd":1}"#,
+        &"x".repeat(10_000),
+    ] {
         let refused = ask(&socket, bad);
         assert_eq!(refused["ok"], json!(false), "{bad}");
-        assert!(refused["error"].as_str().is_some_and(|error| !error.is_empty()), "{bad}");
+        assert!(
+            refused["error"]
+                .as_str()
+                .is_some_and(|error| !error.is_empty()),
+            "{bad}"
+        );
     }
-    assert_eq!(said(&offhook(&["ctl", "--socket", &socket, "press", "x"])).0, 1);
+    assert_eq!(
+        said(&offhook(&["ctl", "--socket", &socket, "press", "x"])).0,
+        1
+    );
     let (code, out, _) = said(&offhook(&["graph", "--socket", &socket]));
-    assert!(code == 0 && out.starts_with("digraph") && out.contains("microphone"), "{out}");
+    assert!(
+        code == 0 && out.starts_with("digraph") && out.contains("microphone"),
+        "{out}"
+    );
     let (code, out, _) = said(&offhook(&["graph", "--socket", &socket, "--svg"]));
-    assert!(code == 0 && out.starts_with("<svg") && out.trim_end().ends_with("</svg>"), "{out}");
+    assert!(
+        code == 0 && out.starts_with("<svg") && out.trim_end().ends_with("</svg>"),
+        "{out}"
+    );
 
     let (code, out, _) = said(&offhook(&["ctl", "--socket", &socket, "quit"]));
-    assert_eq!((code, serde_json::from_str::<Value>(&out).unwrap()), (0, json!({"ok": true})));
+    assert_eq!(
+        (code, serde_json::from_str::<Value>(&out).unwrap()),
+        (0, json!({"ok": true}))
+    );
     assert_eq!(phone.ended().0, 0);
     assert!(!Path::new(&socket).exists(), "the socket's file was left");
 }
@@ -227,7 +309,9 @@ fn lifting_is_seen_by_all_who_listen() {
     let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
     let mut listener = UnixStream::connect(&socket).unwrap();
     listener.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
-    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    listener
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     // Another one never reads: it must hold nobody up.
     let mut deaf = UnixStream::connect(&socket).unwrap();
     deaf.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
@@ -262,16 +346,20 @@ fn a_listener_that_does_not_read_is_dropped() {
     let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
     let mut deaf = UnixStream::connect(&socket).unwrap();
     deaf.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
-    deaf.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    deaf.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     let hand = UnixStream::connect(&socket).unwrap();
     let mut answers = BufReader::new(hand.try_clone().unwrap()).lines();
     let mut told = 0;
     for request in ["lift", "hang-up"].iter().cycle().take(4000) {
-        (&hand).write_all(format!("{{\"cmd\":\"{request}\"}}\n").as_bytes()).unwrap();
+        (&hand)
+            .write_all(format!("{{\"cmd\":\"{request}\"}}\n").as_bytes())
+            .unwrap();
         assert_eq!(answers.next().unwrap().unwrap(), "{\"ok\":true}");
         told += 1;
     }
-    // It hears what was kept for it, and then that it was dropped; each request made three events or more.
+    // It hears what was kept for it, and then that it was dropped; each request made three events
+    // or more.
     let heard = BufReader::new(deaf).lines().map_while(Result::ok).count();
     assert!(heard < 3 * told, "{heard} lines: nobody was dropped");
     assert_eq!(said(&offhook(&["ctl", "--socket", &socket, "quit"])).0, 0);
@@ -286,13 +374,29 @@ fn two_phones_do_not_share_a_socket_or_a_port() {
     let mut phone = Phone::start(&config, &socket);
     let (code, _, err) = said(&offhook(&["run", "--board", "sim", "--config", &config]));
     assert_eq!(code, 1);
-    assert!(err.contains("another offhook") && err.contains("ctl.sock"), "{err}");
+    assert!(
+        err.contains("another offhook") && err.contains("ctl.sock"),
+        "{err}"
+    );
 
     let other = Folder::new("twice-other");
-    let (code, _, err) = said(&offhook(&["run", "--board", "sim", "--config", &other.config(port, "")]));
+    let (code, _, err) = said(&offhook(&[
+        "run",
+        "--board",
+        "sim",
+        "--config",
+        &other.config(port, ""),
+    ]));
     assert_eq!(code, 1);
-    assert!(err.contains(&port.to_string()) && err.contains("sip_port"), "{err}");
-    assert_eq!(ask(&socket, r#"{"cmd":"status"}"#)["hook"], json!("on"), "the first phone lives on");
+    assert!(
+        err.contains(&port.to_string()) && err.contains("sip_port"),
+        "{err}"
+    );
+    assert_eq!(
+        ask(&socket, r#"{"cmd":"status"}"#)["hook"],
+        json!("on"),
+        "the first phone lives on"
+    );
     drop(ask(&socket, r#"{"cmd":"quit"}"#));
     assert_eq!(phone.ended().0, 0);
 }
@@ -303,7 +407,10 @@ fn a_signal_ends_the_phone_in_order() {
     let socket = folder.socket();
     let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
     ask(&socket, r#"{"cmd":"lift"}"#);
-    let kill = Command::new("kill").args(["-TERM", &phone.0.id().to_string()]).status().unwrap();
+    let kill = Command::new("kill")
+        .args(["-TERM", &phone.0.id().to_string()])
+        .status()
+        .unwrap();
     assert!(kill.success());
     assert_eq!(phone.ended().0, 0);
     assert!(!Path::new(&socket).exists());
@@ -321,8 +428,14 @@ fn a_typing_mistake_leaves_the_last_good_configuration_in_use() {
     phone.ended();
     folder.config(port, "[phone]\ncuontry = \"de\"\n");
     let mut phone = Phone::start(&config, &socket);
-    let told = ask(&socket, r#"{"cmd":"status"}"#)["config"].as_str().unwrap().to_owned();
-    assert!(told.contains("last good") && told.contains("cuontry"), "{told}");
+    let told = ask(&socket, r#"{"cmd":"status"}"#)["config"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        told.contains("last good") && told.contains("cuontry"),
+        "{told}"
+    );
     ask(&socket, r#"{"cmd":"quit"}"#);
     let (code, words) = phone.ended();
     assert_eq!(code, 0);
@@ -334,13 +447,22 @@ fn bad_input_is_one_clear_error() {
     let folder = Folder::new("bad");
     let noise = folder.file("noise.wav", "this is no sound");
     let missing = folder.config(free_port(), "");
-    let board = said(&offhook(&["run", "--config", &missing, "--board", "no-such-board"]));
+    let board = said(&offhook(&[
+        "run",
+        "--config",
+        &missing,
+        "--board",
+        "no-such-board",
+    ]));
     assert_eq!(board.0, 1);
     assert!(board.2.contains("no-such-board"), "{}", board.2);
     let (code, _, err) = said(&offhook(&["run", "--config", "/nowhere.toml"]));
     assert!(code == 1 && err.contains("/nowhere.toml"), "{err}");
     let (code, _, err) = said(&offhook(&["tryout", "--speech", &noise]));
-    assert!(code == 1 && err.contains("noise.wav") && err.contains(';'), "{err}");
+    assert!(
+        code == 1 && err.contains("noise.wav") && err.contains(';'),
+        "{err}"
+    );
     let (code, _, err) = said(&offhook(&["sim"]));
     assert!(code == 1 && err.contains("--headless"), "{err}");
 }
@@ -351,11 +473,17 @@ fn a_phone_without_its_card_runs_and_says_so() {
     let socket = folder.socket();
     let text = fs::read_to_string(folder.config(free_port(), "")).unwrap();
     let missing = folder.0.join("mic.wav");
-    let config = folder.file("offhook.toml", &text.replace("silence", &format!("wav:{}", missing.display())));
+    let config = folder.file(
+        "offhook.toml",
+        &text.replace("silence", &format!("wav:{}", missing.display())),
+    );
     let mut phone = Phone::start(&config, &socket);
     let status = ask(&socket, r#"{"cmd":"status"}"#);
     let device = status["audio"]["device"].as_str().unwrap();
-    assert!(device.starts_with("none") && device.contains("mic.wav"), "{status}");
+    assert!(
+        device.starts_with("none") && device.contains("mic.wav"),
+        "{status}"
+    );
     assert_eq!(ask(&socket, r#"{"cmd":"lift"}"#), json!({"ok": true}));
     // The card is plugged in.
     let header = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0";

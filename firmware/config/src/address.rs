@@ -1,17 +1,22 @@
-//! The grammar of addresses in a configuration: hosts, ports, SIP users and SIP addresses (RFC 3261 section 25.1).
+//! The grammar of addresses in a configuration: hosts, ports, SIP users and SIP addresses (RFC 3261
+//! section 25.1).
 //!
 //! ```text
 //! "10.0.0.1:5070"  ─▶ host_port ─┐
 //! "sip:101@pbx"    ─▶ sip_uri  ──┴─▶ Ok, or what is wrong with it in words
 //! ```
 //!
-//! Only the shape is looked at, so that a typing mistake is found where it stands; the meaning is the `sip` room's.
+//! Only the shape is looked at, so that a typing mistake is found where it stands; the meaning is
+//! the `sip` room's.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Checks `host` or `host:port`; IPv6 in brackets.
 pub(crate) fn host_port(text: &str) -> Result<(), String> {
-    if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) {
+    if text
+        .get(..4)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"))
+    {
         return Err("a host is written without `sip:`".to_owned());
     }
     if text.contains('@') {
@@ -64,8 +69,15 @@ fn host_name(host: &str) -> Result<(), String> {
             .map_err(|_| "this is not an IPv4 address".to_owned());
     }
     for label in host.strip_suffix('.').unwrap_or(host).split('.') {
-        let inside = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if label.is_empty() || label.len() > 63 || !inside || label.starts_with('-') || label.ends_with('-') {
+        let inside = label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if label.is_empty()
+            || label.len() > 63
+            || !inside
+            || label.starts_with('-')
+            || label.ends_with('-')
+        {
             return Err("a host name is letters, digits, `-` and dots".to_owned());
         }
     }
@@ -82,11 +94,17 @@ pub(crate) fn sip_user(user: &str) -> Result<(), String> {
         let allowed = byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/#".contains(&byte);
         if byte == b'%' {
             let (high, low) = (bytes.next(), bytes.next());
-            if ![high, low].iter().all(|b| b.is_some_and(|b| b.is_ascii_hexdigit())) {
+            if ![high, low]
+                .iter()
+                .all(|b| b.is_some_and(|b| b.is_ascii_hexdigit()))
+            {
                 return Err("`%` is followed by two hexadecimal digits".to_owned());
             }
         } else if !allowed {
-            return Err(format!("`{}` cannot stand in a SIP user name", char::from(byte).escape_debug()));
+            return Err(format!(
+                "`{}` cannot stand in a SIP user name",
+                char::from(byte).escape_debug()
+            ));
         }
     }
     Ok(())
@@ -94,17 +112,22 @@ pub(crate) fn sip_user(user: &str) -> Result<(), String> {
 
 /// Checks a SIP address: `sip:` or `sips:`, then `[user@]host[:port][;parameters]`.
 pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
-    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let begins = |scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
     let rest = match (begins("sip:"), begins("sips:")) {
         (true, _) => &text[4..],
         (_, true) => &text[5..],
         (false, false) => return Err("a SIP address begins with `sip:` or `sips:`".to_owned()),
     };
-    if let Some(bad) = rest
-        .chars()
-        .find(|c| c.is_control() || c.is_whitespace() || !c.is_ascii() || "<>\"\\^`{}|".contains(*c))
-    {
-        return Err(format!("`{}` cannot stand in a SIP address", bad.escape_debug()));
+    if let Some(bad) = rest.chars().find(|c| {
+        c.is_control() || c.is_whitespace() || !c.is_ascii() || "<>\"\\^`{}|".contains(*c)
+    }) {
+        return Err(format!(
+            "`{}` cannot stand in a SIP address",
+            bad.escape_debug()
+        ));
     }
     let (user, host) = match rest.rsplit_once('@') {
         Some((user, host)) => (Some(user), host),
@@ -140,10 +163,14 @@ pub(crate) fn url(text: &str) -> Result<(), String> {
     host_port(authority)
 }
 
-/// True for what can be dialled on keys: digits, `*`, `#`, A–D, at least one, with a leading `+` allowed.
+/// True for what can be dialled on keys: digits, `*`, `#`, A–D, at least one, with a leading `+`
+/// allowed.
 pub(crate) fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || b"*#ABCD".contains(&b))
+    !digits.is_empty()
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b"*#ABCD".contains(&b))
 }
 
 #[cfg(test)]

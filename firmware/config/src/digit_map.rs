@@ -18,7 +18,8 @@
 //! | `,` | sound the second dial tone here |
 //! | `!` at the end | barred: refused as soon as it is complete |
 //!
-//! Blanks between symbols are skipped and one pair of parentheses may enclose the whole, as in RFC 3435.
+//! Blanks between symbols are skipped and one pair of parentheses may enclose the whole, as in RFC
+//! 3435.
 
 /// Longest digit map in bytes (RFC 3435 asks for at least 2048).
 pub const MAX_LENGTH: usize = 4096;
@@ -154,7 +155,11 @@ struct Reader {
 impl Reader {
     /// The next symbol that is no blank, not taken.
     fn peek(&mut self) -> Option<char> {
-        while self.symbols.get(self.at).is_some_and(char::is_ascii_whitespace) {
+        while self
+            .symbols
+            .get(self.at)
+            .is_some_and(char::is_ascii_whitespace)
+        {
             self.at += 1;
         }
         self.symbols.get(self.at).copied()
@@ -167,7 +172,10 @@ impl Reader {
     }
 
     fn error(&self, what: &'static str) -> SyntaxError {
-        SyntaxError { at: self.at + 1, what }
+        SyntaxError {
+            at: self.at + 1,
+            what,
+        }
     }
 
     fn alternative(&mut self) -> Result<Alternative, SyntaxError> {
@@ -181,7 +189,11 @@ impl Reader {
             match symbol {
                 '|' | ')' => break,
                 '!' if !alternative.barred => alternative.barred = true,
-                _ if ended => return Err(self.error("after `T`, `S`, `L` or `!` a pattern ends: write `|` here")),
+                _ if ended => {
+                    return Err(
+                        self.error("after `T`, `S`, `L` or `!` a pattern ends: write `|` here")
+                    );
+                }
                 'T' | 't' | 'S' | 's' => alternative.timer = Some(Timer::Short),
                 'L' | 'l' => alternative.timer = Some(Timer::Long),
                 ',' => alternative.elements.push(Element::SecondDialTone),
@@ -191,8 +203,16 @@ impl Reader {
                     continue;
                 }
                 '.' => match alternative.elements.last_mut() {
-                    Some(Element::Keys { repeat, dialled: true, .. }) if !*repeat => *repeat = true,
-                    Some(_) | None => return Err(self.error("`.` repeats the key, `x` or `[…]` before it, and there is none")),
+                    Some(Element::Keys {
+                        repeat,
+                        dialled: true,
+                        ..
+                    }) if !*repeat => *repeat = true,
+                    Some(_) | None => {
+                        return Err(self.error(
+                            "`.` repeats the key, `x` or `[…]` before it, and there is none",
+                        ));
+                    }
                 },
                 _ => {
                     let Some(keys) = self.keys()? else { break };
@@ -206,7 +226,10 @@ impl Reader {
             }
             self.at += 1;
         }
-        let keyed = alternative.elements.iter().any(|element| matches!(element, Element::Keys { .. }));
+        let keyed = alternative
+            .elements
+            .iter()
+            .any(|element| matches!(element, Element::Keys { .. }));
         // A symbol that is none is the more helpful thing to report; the caller sees it.
         if !keyed && matches!(self.peek(), None | Some('|' | ')')) {
             return Err(self.error("a pattern needs at least one key here"));
@@ -216,7 +239,9 @@ impl Reader {
 
     /// One key, `x` or a class; `None` (and nothing taken) where something else stands.
     fn keys(&mut self) -> Result<Option<Keys>, SyntaxError> {
-        let Some(symbol) = self.peek() else { return Ok(None) };
+        let Some(symbol) = self.peek() else {
+            return Ok(None);
+        };
         let keys = match symbol {
             'x' | 'X' => Keys::DIGITS,
             '[' => {
@@ -238,7 +263,9 @@ impl Reader {
         loop {
             let first = match self.peek() {
                 None => return Err(self.error("the closing `]` is missing")),
-                Some(']') if set == 0 => return Err(self.error("`[]` matches nothing: write keys between the brackets")),
+                Some(']') if set == 0 => {
+                    return Err(self.error("`[]` matches nothing: write keys between the brackets"));
+                }
                 Some(']') => {
                     self.at += 1;
                     return Ok(Keys(set));
@@ -260,7 +287,11 @@ impl Reader {
                 let last = self.peek();
                 high = match last.and_then(index) {
                     Some(high) if low <= high && same_row(low, high) => high,
-                    Some(_) | None => return Err(self.error("a range goes from a lower to a higher digit, like `2-9`")),
+                    Some(_) | None => {
+                        return Err(
+                            self.error("a range goes from a lower to a higher digit, like `2-9`")
+                        );
+                    }
                 };
                 self.at += 1;
             }
@@ -290,7 +321,9 @@ impl Reader {
         loop {
             match self.next() {
                 Some('>') => break,
-                Some(key) if index(key).is_some() || (key == '+' && dialled.is_empty()) => dialled.push(key.to_ascii_uppercase()),
+                Some(key) if index(key).is_some() || (key == '+' && dialled.is_empty()) => {
+                    dialled.push(key.to_ascii_uppercase())
+                }
                 Some(_) => {
                     self.at -= 1;
                     return Err(self.error("between `:` and `>` stand only the keys to be dialled"));
@@ -351,7 +384,13 @@ mod tests {
         else {
             panic!()
         };
-        assert!(keys.contains('1') && keys.contains('2') && keys.contains('*') && !keys.contains('3') && !keys.contains('#'));
+        assert!(
+            keys.contains('1')
+                && keys.contains('2')
+                && keys.contains('*')
+                && !keys.contains('3')
+                && !keys.contains('#')
+        );
         assert_eq!(
             map.alternatives[1].elements[1],
             Element::Keys {
@@ -379,7 +418,10 @@ mod tests {
             ]
         );
         assert_eq!(map.alternatives[0].timer, Some(Timer::Short));
-        assert_eq!(map.alternatives[1].elements[0], Element::Insert("030".to_owned()));
+        assert_eq!(
+            map.alternatives[1].elements[0],
+            Element::Insert("030".to_owned())
+        );
         assert_eq!(map.alternatives[1].timer, Some(Timer::Long));
         assert!(map.alternatives[2].barred);
     }

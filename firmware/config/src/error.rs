@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-/// Most errors reported for one file; a file with more has one common cause and the first ones tell it.
+/// Most errors reported for one file; a file with more has one common cause and the first ones tell
+/// it.
 pub const MAX_ERRORS: usize = 100;
 
 /// One thing wrong in a configuration file.
@@ -76,21 +77,28 @@ pub(crate) struct Places<'t> {
 
 impl<'t> Places<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
         Self { text, starts }
     }
 
     /// Line of a byte offset, from 1.
     pub(crate) fn line(&self, at: usize) -> usize {
-        self.starts.partition_point(|&start| start <= at.min(self.text.len()))
+        self.starts
+            .partition_point(|&start| start <= at.min(self.text.len()))
     }
 
-    /// Line and column (in characters) of a byte offset, both from 1. An offset past the end is the end.
+    /// Line and column (in characters) of a byte offset, both from 1. An offset past the end is the
+    /// end.
     pub(crate) fn find(&self, at: usize) -> (usize, usize) {
         let at = at.min(self.text.len());
         let line = self.line(at);
         let start = self.starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
-        let column = self.text.as_bytes()[start..at].iter().filter(|&&byte| byte & 0xC0 != 0x80).count();
+        let column = self.text.as_bytes()[start..at]
+            .iter()
+            .filter(|&&byte| byte & 0xC0 != 0x80)
+            .count();
         (line, column + 1)
     }
 
@@ -115,7 +123,10 @@ impl<'t> Places<'t> {
         if more > 0
             && let Some(last) = errors.last_mut()
         {
-            last.mend = format!("{} (and {more} more errors after this one: mend these first)", last.mend);
+            last.mend = format!(
+                "{} (and {more} more errors after this one: mend these first)",
+                last.mend
+            );
         }
         Errors(errors)
     }
@@ -124,7 +135,11 @@ impl<'t> Places<'t> {
 /// The text as it may be shown in an error: short and without control characters.
 pub(crate) fn quote(text: &str) -> String {
     const MOST: usize = 40;
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect();
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
     }
@@ -132,16 +147,25 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// The nearest of `names` to `wrong`, if it is near enough to be what was meant.
-pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let wrong: Vec<char> = wrong.chars().take(64).flat_map(char::to_lowercase).collect();
+pub(crate) fn nearest<'n>(
+    wrong: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    let wrong: Vec<char> = wrong
+        .chars()
+        .take(64)
+        .flat_map(char::to_lowercase)
+        .collect();
     names
         .into_iter()
         .map(|name| (distance(&wrong, name), name))
         .filter(|&(distance, name)| {
             let longer = name.len().max(wrong.len());
-            // A third of the letters may be wrong; a name that is the beginning of the other is near, too.
+            // A third of the letters may be wrong; a name that is the beginning of the other is
+            // near, too.
             let start: String = wrong.iter().collect();
-            distance * 3 <= longer || (start.len() >= 3 && (name.starts_with(&start) || start.starts_with(name)))
+            distance * 3 <= longer
+                || (start.len() >= 3 && (name.starts_with(&start) || start.starts_with(name)))
         })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)
@@ -155,7 +179,9 @@ fn distance(wrong: &[char], name: &str) -> usize {
     for (i, &a) in wrong.iter().enumerate() {
         let mut next = vec![i + 1];
         for (j, &b) in name.iter().enumerate() {
-            let mut best = (row[j] + usize::from(a != b)).min(row[j + 1] + 1).min(next[j] + 1);
+            let mut best = (row[j] + usize::from(a != b))
+                .min(row[j + 1] + 1)
+                .min(next[j] + 1);
             if i > 0 && j > 0 && a == name[j - 1] && wrong[i - 1] == b {
                 best = best.min(before[j - 1] + 1);
             }
@@ -195,7 +221,10 @@ mod tests {
         let places = Places::new("x");
         let errors = places.place("f", vec![Problem::new(0, "wrong", "right"); 1000]);
         assert_eq!(errors.0.len(), MAX_ERRORS);
-        assert!(errors.to_string().contains("and 900 more errors"), "{errors}");
+        assert!(
+            errors.to_string().contains("and 900 more errors"),
+            "{errors}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The table every other part is made from: each key of `offhook.toml` with its kind, default, words and the field it fills.
+//! The table every other part is made from: each key of `offhook.toml` with its kind, default,
+//! words and the field it fills.
 //!
 //! ```text
 //!                  ┌─▶ load        (which keys there are, what they may hold)
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 
 use crate::kind::{Kind, Value, Word};
 use crate::schema::{
-    Account, Codec, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode, Secret, Transport, WifiSecurity,
+    Account, Codec, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin,
+    PrivacyMode, Secret, Transport, WifiSecurity,
 };
 
 /// A section of the file.
@@ -50,7 +52,11 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Dial, "dial", "From keys to numbers."),
     (Section::Call, "call", "How calls behave."),
     (Section::Codecs, "codecs", "How sound is coded."),
-    (Section::Privacy, "privacy", "Who else may listen: encryption of the sound."),
+    (
+        Section::Privacy,
+        "privacy",
+        "Who else may listen: encryption of the sound.",
+    ),
     (
         Section::Tls,
         "tls",
@@ -143,9 +149,13 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Whether only a text on the phone itself may set it: files and devices of the machine, who may log in, how the network is trusted.
+    /// Whether only a text on the phone itself may set it: files and devices of the machine, who
+    /// may log in, how the network is trusted.
     pub(crate) fn is_local(&self) -> bool {
-        let files = matches!(self.kind, Kind::Path | Kind::File | Kind::Device(_) | Kind::Folder);
+        let files = matches!(
+            self.kind,
+            Kind::Path | Kind::File | Kind::Device(_) | Kind::Folder
+        );
         files
             || matches!(
                 (self.section, self.name),
@@ -222,7 +232,13 @@ const fn account(
     }
 }
 
-const fn pin(name: &'static str, kind: Kind, example: &'static str, set: fn(&mut Pin, Value), doc: &'static str) -> Key {
+const fn pin(
+    name: &'static str,
+    kind: Kind,
+    example: &'static str,
+    set: fn(&mut Pin, Value),
+    doc: &'static str,
+) -> Key {
     Key {
         section: Section::TlsPin,
         name,
@@ -234,7 +250,8 @@ const fn pin(name: &'static str, kind: Kind, example: &'static str, set: fn(&mut
     }
 }
 
-/// Every key, by section, in the order of the example. A later key may build on an earlier one of its section.
+/// Every key, by section, in the order of the example. A later key may build on an earlier one of
+/// its section.
 #[rustfmt::skip]
 pub(crate) const KEYS: &[Key] = &[
     key(Section::Phone, "country", Kind::Country, Absent::Default("\"us\""), "\"de\"",

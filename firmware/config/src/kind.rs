@@ -90,13 +90,22 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The text; a value of another shape has none (the schema's own test sees that no key asks for the wrong shape).
+    /// The text; a value of another shape has none (the schema's own test sees that no key asks for
+    /// the wrong shape).
     pub(crate) fn text(self) -> String {
-        if let Self::Text(text) = self { text } else { String::new() }
+        if let Self::Text(text) = self {
+            text
+        } else {
+            String::new()
+        }
     }
 
     pub(crate) fn number(&self) -> i64 {
-        if let Self::Number(number) = self { *number } else { 0 }
+        if let Self::Number(number) = self {
+            *number
+        } else {
+            0
+        }
     }
 
     pub(crate) fn bool(&self) -> bool {
@@ -104,11 +113,19 @@ impl Value {
     }
 
     pub(crate) fn texts(self) -> Vec<String> {
-        if let Self::Texts(texts) = self { texts } else { Vec::new() }
+        if let Self::Texts(texts) = self {
+            texts
+        } else {
+            Vec::new()
+        }
     }
 
     pub(crate) fn pairs(self) -> Vec<(String, String)> {
-        if let Self::Pairs(pairs) = self { pairs } else { Vec::new() }
+        if let Self::Pairs(pairs) = self {
+            pairs
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -120,7 +137,13 @@ impl Kind {
     pub(crate) fn check(self, value: &Spanned<DeValue<'_>>) -> Result<Value, Vec<Problem>> {
         let at = value.span().start;
         let wrong = |what: String| vec![Problem::new(at, what, self.mend())];
-        let shape = || wrong(format!("this is {}, not {}", shape_of(value.get_ref()), self.shape()));
+        let shape = || {
+            wrong(format!(
+                "this is {}, not {}",
+                shape_of(value.get_ref()),
+                self.shape()
+            ))
+        };
         match self {
             Self::Bool => match value.get_ref() {
                 DeValue::Boolean(yes) => Ok(Value::Bool(*yes)),
@@ -128,7 +151,10 @@ impl Kind {
             },
             Self::Number(least, most) => match integer(value.get_ref()) {
                 Some(number) if (least..=most).contains(&number) => Ok(Value::Number(number)),
-                Some(_) => Err(wrong(format!("{} is out of range", as_written(value.get_ref())))),
+                Some(_) => Err(wrong(format!(
+                    "{} is out of range",
+                    as_written(value.get_ref())
+                ))),
                 None => Err(shape()),
             },
             Self::OneNumber(allowed) => match integer(value.get_ref()) {
@@ -139,10 +165,14 @@ impl Kind {
             Self::AfterMs(most) => match (value.get_ref(), integer(value.get_ref())) {
                 (DeValue::Boolean(yes), _) => Ok(Value::Bool(*yes)),
                 (_, Some(number)) if (0..=most).contains(&number) => Ok(Value::Number(number)),
-                (_, Some(_)) => Err(wrong(format!("{} is out of range", as_written(value.get_ref())))),
+                (_, Some(_)) => Err(wrong(format!(
+                    "{} is out of range",
+                    as_written(value.get_ref())
+                ))),
                 (_, None) => Err(shape()),
             },
-            Self::PortRange => port_range(value).map_err(|what| wrong(what.unwrap_or_else(|| shape().remove(0).what))),
+            Self::PortRange => port_range(value)
+                .map_err(|what| wrong(what.unwrap_or_else(|| shape().remove(0).what))),
             Self::Order(words) => order(value, words, self),
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
@@ -173,7 +203,8 @@ impl Kind {
         }
     }
 
-    /// Checks a value that is written as text; the error is what is wrong and, where it is better than the kind's own, the mend.
+    /// Checks a value that is written as text; the error is what is wrong and, where it is better
+    /// than the kind's own, the mend.
     fn check_text(self, text: &str) -> Result<Value, (String, Option<String>)> {
         let shown = quote(text);
         let fine = Value::Text(text.to_owned());
@@ -189,14 +220,20 @@ impl Kind {
                     return Err(("the text is empty".to_owned(), None));
                 }
                 if text.chars().count() > most {
-                    return Err((format!("the text has {} characters", text.chars().count()), None));
+                    return Err((
+                        format!("the text has {} characters", text.chars().count()),
+                        None,
+                    ));
                 }
                 Ok(fine)
             }
             Self::Secret => {
                 if text == crate::secrets::MOVED {
                     let what = "the password was moved into the phone (`security.move_secrets`), and this phone does not have it";
-                    return Err((what.to_owned(), Some("write the password here again".to_owned())));
+                    return Err((
+                        what.to_owned(),
+                        Some("write the password here again".to_owned()),
+                    ));
                 }
                 if text.chars().count() > MOST_SECRET {
                     return Err(("the password is too long".to_owned(), None));
@@ -209,11 +246,15 @@ impl Kind {
                 }
                 // A two-letter guess would be a guess; whoever wrote the country's name meant it.
                 let meant = nearest(text, country::PLANS.iter().map(|plan| plan.name));
-                let plan = meant.and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
-                let mend = plan.map(|plan| format!("did you mean \"{}\" ({})?", plan.code, plan.name));
+                let plan =
+                    meant.and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
+                let mend =
+                    plan.map(|plan| format!("did you mean \"{}\" ({})?", plan.code, plan.name));
                 Err((format!("there is no country plan {shown}"), mend))
             }
-            Self::LogFilter => check_log_filter(text).map(|()| fine).map_err(|what| (what, None)),
+            Self::LogFilter => check_log_filter(text)
+                .map(|()| fine)
+                .map_err(|what| (what, None)),
             Self::SipUser => address::sip_user(text)
                 .map(|()| fine)
                 .map_err(|why| (format!("{shown} is no SIP user name: {why}"), None)),
@@ -223,12 +264,16 @@ impl Kind {
             Self::SipUri => address::sip_uri(text)
                 .map(|()| fine)
                 .map_err(|why| (format!("{shown} is no SIP address: {why}"), None)),
-            Self::Ip => text.parse().map(Value::Ip).map_err(|_| (format!("{shown} is no IP address"), None)),
+            Self::Ip => text
+                .parse()
+                .map(Value::Ip)
+                .map_err(|_| (format!("{shown} is no IP address"), None)),
             Self::Choice(words) => {
                 if words.contains(&text) {
                     return Ok(fine);
                 }
-                let mend = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+                let mend = nearest(text, words.iter().copied())
+                    .map(|word| format!("did you mean `{word}`?"));
                 Err((format!("{shown} is not one of the words allowed"), mend))
             }
             Self::DigitMap => match digit_map::parse(text) {
@@ -238,11 +283,20 @@ impl Kind {
                     Some(error.what.to_owned()),
                 )),
             },
-            Self::Target => check_target(text).map(|()| fine).map_err(|what| (what, None)),
-            Self::Device(capture) => check_device(text, capture).map(|()| fine).map_err(|what| (what, None)),
+            Self::Target => check_target(text)
+                .map(|()| fine)
+                .map_err(|what| (what, None)),
+            Self::Device(capture) => check_device(text, capture)
+                .map(|()| fine)
+                .map_err(|what| (what, None)),
             Self::Folder => {
-                let named = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
-                if text.is_empty() || text.len() > 64 || text.starts_with('.') || !text.bytes().all(named) {
+                let named =
+                    |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
+                if text.is_empty()
+                    || text.len() > 64
+                    || text.starts_with('.')
+                    || !text.bytes().all(named)
+                {
                     return Err((format!("{shown} is no name of a folder"), None));
                 }
                 Ok(fine)
@@ -358,7 +412,10 @@ fn fingerprint(text: &str) -> Option<[u8; 32]> {
         .get(..7)
         .filter(|prefix| prefix.eq_ignore_ascii_case("sha-256"))
         .map_or(text, |_| text[7..].trim_start());
-    let mut digits = text.chars().filter(|c| !matches!(c, ':' | ' ')).map(|c| c.to_digit(16));
+    let mut digits = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | ' '))
+        .map(|c| c.to_digit(16));
     let mut bytes = [0; 32];
     for byte in &mut bytes {
         let (high, low) = (digits.next()??, digits.next()??);
@@ -384,10 +441,17 @@ fn shape_of(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// The whole number a TOML value is; one too large to count is the largest there is, and so out of every range.
+/// The whole number a TOML value is; one too large to count is the largest there is, and so out of
+/// every range.
 fn integer(value: &DeValue<'_>) -> Option<i64> {
-    let DeValue::Integer(number) = value else { return None };
-    let least_or_most = if number.as_str().starts_with('-') { i64::MIN } else { i64::MAX };
+    let DeValue::Integer(number) = value else {
+        return None;
+    };
+    let least_or_most = if number.as_str().starts_with('-') {
+        i64::MIN
+    } else {
+        i64::MAX
+    };
     Some(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(least_or_most))
 }
 
@@ -395,25 +459,37 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
 fn as_written(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) => quote(&number.to_string()),
-        DeValue::String(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-            "the value".to_owned()
-        }
+        DeValue::String(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => "the value".to_owned(),
     }
 }
 
 /// What can be keyed on a 4×3 keypad, at most 16 keys.
 fn is_keyed(text: &str) -> bool {
-    (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'*' || b == b'#')
+    (1..=16).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b == b'*' || b == b'#')
 }
 
 fn check_target(text: &str) -> Result<(), String> {
-    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let begins = |scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
     if begins("sip:") || begins("sips:") {
         address::sip_uri(text).map_err(|why| format!("{} is no SIP address: {why}", quote(text)))
     } else if address::is_number(text) && text.len() <= 32 {
         Ok(())
     } else {
-        Err(format!("{} is neither a number nor a SIP address", quote(text)))
+        Err(format!(
+            "{} is neither a number nor a SIP address",
+            quote(text)
+        ))
     }
 }
 
@@ -429,8 +505,12 @@ fn check_device(text: &str, capture: bool) -> Result<(), String> {
         };
     }
     match (text, capture) {
-        ("null", true) => Err("`null` is for playback only; a silent microphone is `silence`".to_owned()),
-        ("silence", false) => Err("`silence` is for capture only; a playback nobody hears is `null`".to_owned()),
+        ("null", true) => {
+            Err("`null` is for playback only; a silent microphone is `silence`".to_owned())
+        }
+        ("silence", false) => {
+            Err("`silence` is for capture only; a playback nobody hears is `null`".to_owned())
+        }
         _other => Ok(()),
     }
 }
@@ -440,7 +520,11 @@ fn check_log_filter(text: &str) -> Result<(), String> {
     for part in text.split(',') {
         let level = match part.split_once('=') {
             Some((target, level)) => {
-                if target.is_empty() || !target.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':') {
+                if target.is_empty()
+                    || !target
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':')
+                {
                     return Err(format!("{} is no part of the program", quote(target)));
                 }
                 level

@@ -6,8 +6,9 @@
 //!               └─ one error          └──────────── problems ────────┴───────────────────────────────────┴─▶ Errors
 //! ```
 //!
-//! Several texts lie one over the other ([`load_layers`]): a key of a later one wins over the same key of an earlier one, a list (accounts,
-//! speed dial) as a whole. This is the one place where precedence is made; [`crate::store`] says which texts there are.
+//! Several texts lie one over the other ([`load_layers`]): a key of a later one wins over the same
+//! key of an earlier one, a list (accounts, speed dial) as a whole. This is the one place where
+//! precedence is made; [`crate::store`] says which texts there are.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,8 @@ use crate::schema::Config;
 /// Largest configuration file in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// Reads a configuration. Every error is told, in the order of the text; `file_name` is only for their places.
+/// Reads a configuration. Every error is told, in the order of the text; `file_name` is only for
+/// their places.
 pub fn load(text: &str, file_name: &str) -> Result<Config, Errors> {
     load_bytes(text.as_bytes(), file_name)
 }
@@ -44,11 +46,13 @@ pub struct Layer<'a> {
     pub name: &'a str,
     /// What it holds.
     pub bytes: &'a [u8],
-    /// It came over the network: it may not say where files lie, who may log in, or how the network is trusted.
+    /// It came over the network: it may not say where files lie, who may log in, or how the network
+    /// is trusted.
     pub remote: bool,
 }
 
-/// Reads a configuration from several texts, the weakest first. Every error is told, layer by layer.
+/// Reads a configuration from several texts, the weakest first. Every error is told, layer by
+/// layer.
 pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
     let mut texts = Vec::new();
     let mut errors = Vec::new();
@@ -59,14 +63,20 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         }
     }
     let mut reader = Reader::new();
-    let documents: Vec<&DeTable<'_>> = texts.iter().map(|(.., (document, _))| document.get_ref()).collect();
+    let documents: Vec<&DeTable<'_>> = texts
+        .iter()
+        .map(|(.., (document, _))| document.get_ref())
+        .collect();
     for (index, (layer, text, (document, syntax))) in texts.iter().enumerate() {
         let places = Places::new(text);
         let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
         // One mistake often makes TOML stumble several times on its line: the first tells it.
         problems.sort_by_key(|problem| problem.at);
         problems.dedup_by_key(|problem| places.line(problem.at));
-        let broken_lines: BTreeSet<usize> = problems.iter().map(|problem| places.line(problem.at)).collect();
+        let broken_lines: BTreeSet<usize> = problems
+            .iter()
+            .map(|problem| places.line(problem.at))
+            .collect();
 
         reader.complete = problems.is_empty();
         reader.remote = layer.remote;
@@ -74,11 +84,14 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         if index + 1 == texts.len() {
             reader.belongs_together(&documents);
         }
-        // What TOML could not read it guessed, with no place (0) or on the broken line: a second error would only repeat the first.
+        // What TOML could not read it guessed, with no place (0) or on the broken line: a second
+        // error would only repeat the first.
         let whole = problems.is_empty();
         let meaning = std::mem::take(&mut reader.problems)
             .into_iter()
-            .filter(|problem| whole || (problem.at > 0 && !broken_lines.contains(&places.line(problem.at))));
+            .filter(|problem| {
+                whole || (problem.at > 0 && !broken_lines.contains(&places.line(problem.at)))
+            });
         problems.extend(meaning);
         problems.dedup();
         if !problems.is_empty() {
@@ -105,11 +118,19 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
         }])
     };
     if bytes.len() > MAX_BYTES {
-        let what = format!("the file has {} bytes, a configuration at most {MAX_BYTES}", bytes.len());
+        let what = format!(
+            "the file has {} bytes, a configuration at most {MAX_BYTES}",
+            bytes.len()
+        );
         return Err(whole(1, 1, what, "give the offhook.toml, not another file"));
     }
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
-        return Err(whole(1, 1, "the file is UTF-16 text".to_owned(), "save it as UTF-8"));
+        return Err(whole(
+            1,
+            1,
+            "the file is UTF-16 text".to_owned(),
+            "save it as UTF-8",
+        ));
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let upto = |at: usize| {
@@ -127,7 +148,12 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let (line, column) = upto(error.valid_up_to());
-        whole(line, column, "this character is not UTF-8".to_owned(), "save the file as UTF-8")
+        whole(
+            line,
+            column,
+            "this character is not UTF-8".to_owned(),
+            "save the file as UTF-8",
+        )
     })
 }
 
@@ -139,12 +165,18 @@ fn syntax_problem(error: &toml::de::Error) -> Problem {
         .map_or((message, None), |(what, expected)| (what, Some(expected)));
     let mend = match (what, expected) {
         ("duplicate key", _) => "keep one of them".to_owned(),
-        ("unexpected key or value", Some(_)) => "begin a new line here, or write `#` before a comment".to_owned(),
+        ("unexpected key or value", Some(_)) => {
+            "begin a new line here, or write `#` before a comment".to_owned()
+        }
         ("invalid basic string", Some("`\"`")) => "close the text with `\"`".to_owned(),
         (what, _) if what.contains("recurs") => "nest fewer brackets and dots".to_owned(),
-        ("string values must be quoted", _) => "write the value in quotes, like \"text\"".to_owned(),
+        ("string values must be quoted", _) => {
+            "write the value in quotes, like \"text\"".to_owned()
+        }
         ("key with no value", _) => "write `name = value`".to_owned(),
-        ("carriage return must be followed by newline", _) => "save the file with Unix or Windows line ends".to_owned(),
+        ("carriage return must be followed by newline", _) => {
+            "save the file with Unix or Windows line ends".to_owned()
+        }
         (_, Some("nothing")) => "remove this".to_owned(),
         (_, Some(expected)) => format!("write {expected} here"),
         (_, None) => "write `name = value`, `[section]` or a `#` comment".to_owned(),
@@ -209,7 +241,9 @@ impl Reader {
 
     fn document(&mut self, document: &DeTable<'_>) {
         for (name, value) in in_order(document) {
-            let known = SECTIONS.iter().find(|(_, path, _)| *path == name.get_ref().as_ref());
+            let known = SECTIONS
+                .iter()
+                .find(|(_, path, _)| *path == name.get_ref().as_ref());
             match known {
                 None => self.unknown_section(name, value),
                 Some((Section::Account, ..)) => {}
@@ -251,12 +285,20 @@ impl Reader {
         }
     }
 
-    fn unknown_section(&mut self, name: &Spanned<toml::de::DeString<'_>>, value: &Spanned<DeValue<'_>>) {
+    fn unknown_section(
+        &mut self,
+        name: &Spanned<toml::de::DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
         let at = name.span().start;
         let shown = quote(name.get_ref());
         if self.problems.len() > MAX_ERRORS {
             // Looking for what was meant takes time; there are enough errors to begin with.
-            self.problem(at, format!("there is no section or key {shown} here"), "remove it");
+            self.problem(
+                at,
+                format!("there is no section or key {shown} here"),
+                "remove it",
+            );
         } else if matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
             let paths = SECTIONS.iter().map(|(_, path, _)| *path);
             let mend = match nearest(name.get_ref(), paths.clone()) {
@@ -314,7 +356,10 @@ impl Reader {
 
     fn unknown_keys(&mut self, section: Section, path: &str, found: &DeTable<'_>) {
         for (name, value) in in_order(found) {
-            let known = |name: &str| KEYS.iter().any(|key| key.section == section && key.name == name);
+            let known = |name: &str| {
+                KEYS.iter()
+                    .any(|key| key.section == section && key.name == name)
+            };
             if known(name.get_ref()) {
                 continue;
             }
@@ -339,13 +384,19 @@ impl Reader {
                 );
                 continue;
             }
-            let here = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+            let here = KEYS
+                .iter()
+                .filter(|key| key.section == section)
+                .map(|key| key.name);
             let mend = if let Some(near) = nearest(name.get_ref(), here.clone()) {
                 format!("did you mean `{near}`?")
             } else if let Some((other, key)) = belongs_to(name.get_ref()) {
                 format!("did you mean `{key}` under `[{other}]`?")
             } else {
-                format!("the keys of this section are {}", here.collect::<Vec<_>>().join(", "))
+                format!(
+                    "the keys of this section are {}",
+                    here.collect::<Vec<_>>().join(", ")
+                )
             };
             self.problem(
                 name.span().start,
@@ -362,7 +413,12 @@ fn country_zone(country: &str) -> &'static str {
 }
 
 /// The entries in the order of the text, so that the first errors are the ones told in full.
-fn in_order<'d, 'i>(table: &'d DeTable<'i>) -> Vec<(&'d Spanned<toml::de::DeString<'i>>, &'d Spanned<DeValue<'i>>)> {
+fn in_order<'d, 'i>(
+    table: &'d DeTable<'i>,
+) -> Vec<(
+    &'d Spanned<toml::de::DeString<'i>>,
+    &'d Spanned<DeValue<'i>>,
+)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     entries
@@ -371,9 +427,12 @@ fn in_order<'d, 'i>(table: &'d DeTable<'i>) -> Vec<(&'d Spanned<toml::de::DeStri
 fn table<'d, 'i>(document: &'d DeTable<'i>, name: &str) -> Option<&'d DeTable<'i>> {
     match document.get(name)?.get_ref() {
         DeValue::Table(found) => Some(found),
-        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) => {
-            None
-        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => None,
     }
 }
 
@@ -381,7 +440,9 @@ fn table<'d, 'i>(document: &'d DeTable<'i>, name: &str) -> Option<&'d DeTable<'i
 fn belongs_to(name: &str) -> Option<(&'static str, &'static str)> {
     let near = nearest(name, KEYS.iter().map(|key| key.name))?;
     let key = KEYS.iter().find(|key| key.name == near)?;
-    let (_, path, _) = SECTIONS.iter().find(|(section, ..)| *section == key.section)?;
+    let (_, path, _) = SECTIONS
+        .iter()
+        .find(|(section, ..)| *section == key.section)?;
     Some((path, near))
 }
 

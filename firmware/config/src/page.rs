@@ -1,4 +1,5 @@
-//! The commented example and the reference page, written from the table of keys so that neither can disagree with the parser.
+//! The commented example and the reference page, written from the table of keys so that neither can
+//! disagree with the parser.
 //!
 //! ```text
 //! SECTIONS, KEYS ─┬─▶ example   ─▶ firmware/config/offhook.example.toml   (`#key = default`, ready to be uncommented)
@@ -11,7 +12,8 @@ use crate::country::PLANS;
 use crate::keys::{Absent, KEYS, Key, SECTIONS};
 use crate::kind::Kind;
 
-/// The example `offhook.toml`: every key explained, every default as a comment. As it stands it changes nothing.
+/// The example `offhook.toml`: every key explained, every default as a comment. As it stands it
+/// changes nothing.
 pub fn example() -> String {
     let mut page = String::from(
         "# offhook.toml: everything this telephone can be told.\n\
@@ -32,7 +34,9 @@ pub fn example() -> String {
             page.push('\n');
             comment(&mut page, key.doc);
             if let Kind::SpeedDial(_) = key.kind {
-                page.push_str("# Example:\n#[dial.speed]\n#1 = \"sip:echo@10.0.0.7\"\n#2 = \"0301234567\"\n");
+                page.push_str(
+                    "# Example:\n#[dial.speed]\n#1 = \"sip:echo@10.0.0.7\"\n#2 = \"0301234567\"\n",
+                );
                 continue;
             }
             match key.absent {
@@ -41,11 +45,17 @@ pub fn example() -> String {
                     let _ = writeln!(page, "#{} = {default}", key.name);
                 }
                 Absent::Unset(meaning) => {
-                    comment(&mut page, &format!("{}. When not set: {meaning}. Example:", limits(key)));
+                    comment(
+                        &mut page,
+                        &format!("{}. When not set: {meaning}. Example:", limits(key)),
+                    );
                     let _ = writeln!(page, "#{} = {}", key.name, key.example);
                 }
                 Absent::Required => {
-                    comment(&mut page, &format!("{}. Must be given. Example:", limits(key)));
+                    comment(
+                        &mut page,
+                        &format!("{}. Must be given. Example:", limits(key)),
+                    );
                     let _ = writeln!(page, "#{} = {}", key.name, key.example);
                 }
             }
@@ -89,12 +99,21 @@ pub fn reference() -> String {
                 Absent::Required => "must be given".to_owned(),
             };
             let what = format!("{} Example: `{}`", cell(key.doc), cell(key.example));
-            let _ = writeln!(page, "| `{}` | {} | {default} | {what} |", key.name, cell(&limits(key)));
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | {default} | {what} |",
+                key.name,
+                cell(&limits(key))
+            );
         }
     }
     page.push_str("\n## Countries\n\n| code | country | emergency numbers | flash, ms | ringing, ms on, off |\n|---|---|---|---|---|\n");
     for plan in PLANS {
-        let ring: Vec<_> = plan.ring_cadence_ms.iter().map(ToString::to_string).collect();
+        let ring: Vec<_> = plan
+            .ring_cadence_ms
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let (from, to) = plan.flash_window_ms;
         let _ = writeln!(
             page,
@@ -117,9 +136,9 @@ fn limits(key: &Key) -> String {
     };
     let words = mend.strip_prefix("write ").unwrap_or(&mend);
     let mut letters = words.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 /// Text as it may stand in a cell of a table.
@@ -178,7 +197,9 @@ mod tests {
     /// Takes the `#` from setting lines for which `wanted` says so.
     fn uncomment(wanted: impl Fn(&str) -> bool) -> String {
         let line = |line: &str| match line.strip_prefix('#') {
-            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') && wanted(rest) => format!("{rest}\n"),
+            Some(rest) if !rest.is_empty() && !rest.starts_with(' ') && wanted(rest) => {
+                format!("{rest}\n")
+            }
             Some(_) | None => format!("{line}\n"),
         };
         example().lines().map(line).collect()
@@ -205,15 +226,20 @@ mod tests {
                     section = *found;
                 }
                 let (name, value) = line.strip_prefix('#')?.split_once(" = ")?;
-                let key = KEYS.iter().find(|key| key.section == section && key.name == name)?;
-                (!section.is_list() && matches!(key.absent, Absent::Default(default) if default == value)).then(|| line[1..].to_owned())
+                let key = KEYS
+                    .iter()
+                    .find(|key| key.section == section && key.name == name)?;
+                (!section.is_list()
+                    && matches!(key.absent, Absent::Default(default) if default == value))
+                .then(|| line[1..].to_owned())
             })
             .collect();
         let expected = KEYS
             .iter()
             .filter(|key| !key.section.is_list() && matches!(key.absent, Absent::Default(_)))
             .count();
-        // All but the speed dial table (which has an example) and the hotline's delay (which needs a hotline) stand there.
+        // All but the speed dial table (which has an example) and the hotline's delay (which needs
+        // a hotline) stand there.
         assert_eq!(defaults.len(), expected - 1);
         let text = uncomment(|line| {
             defaults

@@ -1,7 +1,7 @@
 //! The one schema: what `offhook.toml` may say, its defaults and its limits.
 //!
-//! The types are here, what may be written into them and what they hold by default is in `keys`; parser, commented example and
-//! reference page all come from that table.
+//! The types are here, what may be written into them and what they hold by default is in `keys`;
+//! parser, commented example and reference page all come from that table.
 //!
 //! ```text
 //! keys (kind, default, words, field) ─▶ load ─▶ Config (these types)
@@ -191,7 +191,8 @@ pub struct Call {
     pub flash: Flash,
     /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
     pub waiting: bool,
-    /// Hanging up while a consulted call rings or stands hands the call on hold over to it; `false`: both end.
+    /// Hanging up while a consulted call rings or stands hands the call on hold over to it;
+    /// `false`: both end.
     pub transfer_on_hangup: bool,
     /// During a call the user's own keys are heard in the handset, too.
     pub key_tones: bool,
@@ -301,8 +302,8 @@ pub struct Board {
     pub audio: Audio,
 }
 
-/// `[board.audio]`: overrides of the board's sound card. A device is an ALSA PCM name, `wav:FILE`, or (capture only) `silence`,
-/// (playback only) `null`.
+/// `[board.audio]`: overrides of the board's sound card. A device is an ALSA PCM name, `wav:FILE`,
+/// or (capture only) `silence`, (playback only) `null`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Audio {
     /// Capture device.
@@ -386,7 +387,9 @@ pub(crate) fn blank() -> Config {
             listen: Listen::Pinned,
             pins: Vec::new(),
         },
-        security: Security { move_secrets: false },
+        security: Security {
+            move_secrets: false,
+        },
         board: Board {
             profile: String::new(),
             profile_dir: PathBuf::new(),

@@ -1,13 +1,15 @@
-//! Passwords off the card: the file on the FAT partition can be read by whoever takes it out, the phone's own folder only by the
-//! phone. What moves where is decided here; who owns the files reads and writes them.
+//! Passwords off the card: the file on the FAT partition can be read by whoever takes it out, the
+//! phone's own folder only by the phone. What moves where is decided here; who owns the files reads
+//! and writes them.
 //!
 //! ```text
 //! offhook.toml ── move_out ──▶ the same text with "@moved" for each secret, and the secrets by name ─▶ secrets.toml (0600)
 //! offhook.toml + secrets.toml ── put_back ──▶ the text as if nothing had moved ─▶ load
 //! ```
 //!
-//! Order of writing: the secrets first, then the file. A power cut between the two leaves both whole, and the next start does it
-//! again. A secret's name is its section and key, an account's besides its user and domain: accounts may change their order.
+//! Order of writing: the secrets first, then the file. A power cut between the two leaves both
+//! whole, and the next start does it again. A secret's name is its section and key, an account's
+//! besides its user and domain: accounts may change their order.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,17 +37,23 @@ impl Kept {
     /// Reads what [`Kept::text`] wrote; what is broken is left out.
     pub fn parse(text: &str) -> Self {
         let (document, _) = DeTable::parse_recoverable(text);
-        let entries = document.get_ref().iter().filter_map(|(name, value)| match value.get_ref() {
-            DeValue::String(secret) => Some((name.get_ref().to_string(), Secret(secret.to_string()))),
-            _ => None,
-        });
+        let entries = document
+            .get_ref()
+            .iter()
+            .filter_map(|(name, value)| match value.get_ref() {
+                DeValue::String(secret) => {
+                    Some((name.get_ref().to_string(), Secret(secret.to_string())))
+                }
+                _ => None,
+            });
         Self(entries.take(MOST).collect())
     }
 
     /// As a file keeps it. To be written for the phone's own eyes only.
     pub fn text(&self) -> Secret {
-        let mut text =
-            String::from("# Secrets moved off offhook.toml (security.move_secrets). Only the phone reads and writes this file.\n");
+        let mut text = String::from(
+            "# Secrets moved off offhook.toml (security.move_secrets). Only the phone reads and writes this file.\n",
+        );
         for (name, secret) in &self.0 {
             let _ = writeln!(text, "{} = {}", literal(name), literal(&secret.0));
         }
@@ -151,14 +159,18 @@ fn places(text: &str) -> Vec<Place> {
     values(text, |kind| kind == Kind::Secret)
 }
 
-/// Every text value of a kind, in a text with or without a byte order mark; spans count from the very beginning.
+/// Every text value of a kind, in a text with or without a byte order mark; spans count from the
+/// very beginning.
 fn values(text: &str, wanted: impl Fn(Kind) -> bool) -> Vec<Place> {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     let before = text.len() - bare.len();
     let (document, _) = DeTable::parse_recoverable(bare);
     let mut found = Vec::new();
     for key in KEYS.iter().filter(|key| wanted(key.kind)) {
-        let Some((_, path, _)) = SECTIONS.iter().find(|(section, ..)| *section == key.section) else {
+        let Some((_, path, _)) = SECTIONS
+            .iter()
+            .find(|(section, ..)| *section == key.section)
+        else {
             continue;
         };
         for (whose, table) in tables(document.get_ref(), path) {
@@ -183,7 +195,9 @@ fn tables<'d, 'i>(document: &'d DeTable<'i>, path: &str) -> Vec<(String, &'d DeT
     let mut steps = path.split('.').peekable();
     while let Some(step) = steps.next() {
         match here.get(step).map(Spanned::get_ref) {
-            Some(DeValue::Table(table)) if steps.peek().is_none() => return vec![(String::new(), table)],
+            Some(DeValue::Table(table)) if steps.peek().is_none() => {
+                return vec![(String::new(), table)];
+            }
             Some(DeValue::Table(table)) => here = table,
             Some(DeValue::Array(list)) if steps.peek().is_none() => {
                 let entry = |item: &'d Spanned<DeValue<'i>>| match item.get_ref() {
@@ -235,19 +249,30 @@ mod tests {
 
     fn passwords(text: &str) -> Vec<String> {
         let config = load(text, "f").unwrap_or_else(|errors| panic!("{errors}"));
-        config.accounts.into_iter().map(|account| account.password.0).collect()
+        config
+            .accounts
+            .into_iter()
+            .map(|account| account.password.0)
+            .collect()
     }
 
     #[test]
     fn secrets_move_out_and_come_back() {
         let moved = move_out(CARD, &Kept::default()).unwrap();
-        assert!(!moved.text.contains("hunter") && !moved.text.contains("quo"), "{}", moved.text);
+        assert!(
+            !moved.text.contains("hunter") && !moved.text.contains("quo"),
+            "{}",
+            moved.text
+        );
         assert_eq!(moved.text.matches("\"@moved\"").count(), 2);
         assert!(moved.text.contains("# mine\r\n") && moved.text.starts_with('\u{feff}'));
         assert_eq!(moved.kept.len(), 2);
         let kept = Kept::parse(&moved.kept.text().0);
         assert_eq!(kept, moved.kept);
-        assert_eq!(passwords(&put_back(&moved.text, &kept).0), ["hunter\\2", "quo\"te ü"]);
+        assert_eq!(
+            passwords(&put_back(&moved.text, &kept).0),
+            ["hunter\\2", "quo\"te ü"]
+        );
     }
 
     #[test]
@@ -263,9 +288,15 @@ mod tests {
         let moved = move_out(CARD, &Kept::default()).unwrap();
         let changed = moved.text.replacen("\"@moved\"", "\"new\"", 1);
         let again = move_out(&changed, &moved.kept).unwrap();
-        assert_eq!(passwords(&put_back(&again.text, &again.kept).0), ["new", "quo\"te ü"]);
+        assert_eq!(
+            passwords(&put_back(&again.text, &again.kept).0),
+            ["new", "quo\"te ü"]
+        );
         let swapped = "[[account]]\nuser=\"102\"\ndomain=\"b.example\"\npassword=\"@moved\"\n[[account]]\nuser=\"101\"\ndomain=\"a.example\"\npassword=\"@moved\"\n";
-        assert_eq!(passwords(&put_back(swapped, &again.kept).0), ["quo\"te ü", "new"]);
+        assert_eq!(
+            passwords(&put_back(swapped, &again.kept).0),
+            ["quo\"te ü", "new"]
+        );
     }
 
     #[test]
@@ -275,7 +306,8 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("offhook.toml:5:12: ") && error.contains("write the password here again"),
+            error.starts_with("offhook.toml:5:12: ")
+                && error.contains("write the password here again"),
             "{error}"
         );
     }
@@ -289,8 +321,13 @@ mod tests {
     #[test]
     fn every_file_named_has_a_place() {
         let text = "[tls]\nca = \"ca.pem\"\n  certificate = '/c'\nkey = \"k\"\n";
-        let found: Vec<_> = files(text).into_iter().map(|f| (f.key, f.path, f.line, f.column)).collect();
-        let expect = |key: &str, path: &str, line, column| (key.to_owned(), PathBuf::from(path), line, column);
+        let found: Vec<_> = files(text)
+            .into_iter()
+            .map(|f| (f.key, f.path, f.line, f.column))
+            .collect();
+        let expect = |key: &str, path: &str, line, column| {
+            (key.to_owned(), PathBuf::from(path), line, column)
+        };
         assert_eq!(
             found,
             [

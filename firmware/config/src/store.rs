@@ -1,4 +1,5 @@
-//! Which texts a phone runs by, decided without touching a file: the layers, and the last good one where the new one is bad.
+//! Which texts a phone runs by, decided without touching a file: the layers, and the last good one
+//! where the new one is bad.
 //!
 //! ```text
 //! country data        (the plan of [phone] country, in this crate)            weakest
@@ -8,13 +9,15 @@
 //!        └─▶ decide ─▶ config to run by, where it is from, what is wrong with the rest, text to keep as the last good one
 //! ```
 //!
-//! The owner reads and writes the files; kept texts hold passwords and belong in files only the phone can read.
+//! The owner reads and writes the files; kept texts hold passwords and belong in files only the
+//! phone can read.
 
 use crate::load::{Layer, load_layers};
 use crate::schema::Secret;
 use crate::{Config, Error, Errors, MAX_ERRORS};
 
-/// The table of precedence, weakest first: layer, where it is, what it may say. Printed in `docs/provisioning.md`.
+/// The table of precedence, weakest first: layer, where it is, what it may say. Printed in
+/// `docs/provisioning.md`.
 pub const PRECEDENCE: [(&str, &str, &str); 4] = [
     (
         "country data",
@@ -71,7 +74,8 @@ pub struct Decision {
     pub keep: Option<Secret>,
 }
 
-/// Decides. A layer that cannot be used is left out and told; the card's own text is replaced by the last good one.
+/// Decides. A layer that cannot be used is left out and told; the card's own text is replaced by
+/// the last good one.
 pub fn decide(texts: Texts<'_>) -> Decision {
     let mut errors = Vec::new();
     if let Some(card) = texts.card {
@@ -85,7 +89,10 @@ pub fn decide(texts: Texts<'_>) -> Decision {
                     report: if errors.is_empty() {
                         format!("{} is in use", card.name)
                     } else {
-                        format!("{} is in use, but something it lies on is not: see the errors", card.name)
+                        format!(
+                            "{} is in use, but something it lies on is not: see the errors",
+                            card.name
+                        )
                     },
                     errors: told(errors),
                     keep: new.then(|| Secret(String::from_utf8_lossy(card.bytes).into_owned())),
@@ -120,21 +127,28 @@ pub fn decide(texts: Texts<'_>) -> Decision {
         };
     }
     let mut more = Vec::new();
-    let (config, network) = fit(texts, None, &mut more).unwrap_or_else(|| (Config::default(), false));
+    let (config, network) =
+        fit(texts, None, &mut more).unwrap_or_else(|| (Config::default(), false));
     errors.extend(more);
     Decision {
         config,
         source: Source::Defaults,
         network,
         errors: told(errors),
-        report: format!("{why} and no good one was kept: the defaults are in use; write the file anew"),
+        report: format!(
+            "{why} and no good one was kept: the defaults are in use; write the file anew"
+        ),
         keep: None,
     }
 }
 
-/// The first of these stacks that holds: all of it, without the network, without the board, the top alone. What kept the whole from holding is
-/// told. `None`: the top itself is bad.
-fn fit(texts: Texts<'_>, top: Option<Layer<'_>>, errors: &mut Vec<Error>) -> Option<(Config, bool)> {
+/// The first of these stacks that holds: all of it, without the network, without the board, the top
+/// alone. What kept the whole from holding is told. `None`: the top itself is bad.
+fn fit(
+    texts: Texts<'_>,
+    top: Option<Layer<'_>>,
+    errors: &mut Vec<Error>,
+) -> Option<(Config, bool)> {
     let stacks = [
         (texts.board, texts.network),
         (texts.board, None),

@@ -1,12 +1,13 @@
-//! Time zones by their usual names, as the POSIX rule a small system understands, and the zone of each country of the tone plans.
+//! Time zones by their usual names, as the POSIX rule a small system understands, and the zone of
+//! each country of the tone plans.
 //!
 //! ```text
 //! "Europe/Berlin" ─┐
 //! "CET-1CEST,M3…" ─┴─▶ rule ─▶ "CET-1CEST,M3.5.0,M10.5.0/3"      country "de" ─▶ of_country ─▶ "Europe/Berlin"
 //! ```
 //!
-//! The rules are those in force today: what a clock needs that shows the present time. The zone database itself would be larger than the
-//! phone.
+//! The rules are those in force today: what a clock needs that shows the present time. The zone
+//! database itself would be larger than the phone.
 
 /// A POSIX rule and the names of the zones that follow it, spaces between.
 #[rustfmt::skip]
@@ -207,16 +208,24 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The POSIX rule of a zone's name, or of what is one already.
 pub(crate) fn rule(text: &str) -> Option<&str> {
-    let named = ZONES.iter().find(|(_, names)| names.split(' ').any(|name| name == text));
-    named.map(|(rule, _)| *rule).or_else(|| is_rule(text).then_some(text))
+    let named = ZONES
+        .iter()
+        .find(|(_, names)| names.split(' ').any(|name| name == text));
+    named
+        .map(|(rule, _)| *rule)
+        .or_else(|| is_rule(text).then_some(text))
 }
 
 /// The zone of a country of the tone plans.
 pub(crate) fn of_country(code: &str) -> &'static str {
-    COUNTRIES.iter().find(|(known, _)| *known == code).map_or("UTC", |(_, zone)| zone)
+    COUNTRIES
+        .iter()
+        .find(|(known, _)| *known == code)
+        .map_or("UTC", |(_, zone)| zone)
 }
 
-/// Whether a text has the shape of a POSIX rule: a name of three letters or more (or `<…>`), then an offset.
+/// Whether a text has the shape of a POSIX rule: a name of three letters or more (or `<…>`), then
+/// an offset.
 fn is_rule(text: &str) -> bool {
     let rest = if let Some(rest) = text.strip_prefix('<') {
         let name = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'-';
@@ -233,7 +242,10 @@ fn is_rule(text: &str) -> bool {
     };
     let offset = rest.trim_start_matches(['+', '-']);
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"<>+-,.:/".contains(&b);
-    text.len() <= 64 && rest.len() - offset.len() <= 1 && offset.starts_with(|c: char| c.is_ascii_digit()) && rest.bytes().all(allowed)
+    text.len() <= 64
+        && rest.len() - offset.len() <= 1
+        && offset.starts_with(|c: char| c.is_ascii_digit())
+        && rest.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -258,7 +270,16 @@ mod tests {
             assert!(names.split(' ').all(|name| !is_rule(name)), "{names}");
         }
         assert_eq!(rule("<+0545>-5:45"), Some("<+0545>-5:45"));
-        for wrong in ["", "Berlin", "CET", "CE-1", "Europe/Berlni", "CET-1;reboot", "<x>3", "CET--1"] {
+        for wrong in [
+            "",
+            "Berlin",
+            "CET",
+            "CE-1",
+            "Europe/Berlni",
+            "CET-1;reboot",
+            "<x>3",
+            "CET--1",
+        ] {
             assert_eq!(rule(wrong), None, "{wrong}");
         }
     }

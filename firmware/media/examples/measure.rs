@@ -1,5 +1,6 @@
-//! Measures the engine: `measure speed` tells µs a card period, `measure day` runs a day of ±200 ppm, `measure write DIR` writes what is heard over bad networks as WAV
-//! files, beside what was said, for listening and for outside judges such as PESQ.
+//! Measures the engine: `measure speed` tells µs a card period, `measure day` runs a day of ±200
+//! ppm, `measure write DIR` writes what is heard over bad networks as WAV files, beside what was
+//! said, for listening and for outside judges such as PESQ.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -28,7 +29,9 @@ fn speed() {
         let begin = std::time::Instant::now();
         let heard = pair.talk(&sound, 20.0);
         let each = begin.elapsed().as_secs_f64() * 1e6 / (heard.len() / frames * 2) as f64;
-        println!("{codec:?} on a card of {rate} Hz: {each:.1} µs per 5 ms and phone, both directions, harness included");
+        println!(
+            "{codec:?} on a card of {rate} Hz: {each:.1} µs per 5 ms and phone, both directions, harness included"
+        );
     }
 }
 
@@ -71,7 +74,11 @@ fn write(folder: &str) {
         }
         file.finalize().unwrap();
     };
-    for (codec, rate) in [(Codec::Pcmu, 8000u32), (Codec::G722, 16_000), (Codec::Opus, 16_000)] {
+    for (codec, rate) in [
+        (Codec::Pcmu, 8000u32),
+        (Codec::G722, 16_000),
+        (Codec::Opus, 16_000),
+    ] {
         let tag = if rate == 8000 { "8k" } else { "16k" };
         let mut sound = Vec::new();
         for who in ["m1", "f1", "m1", "f1", "m1", "f1", "m1", "f1"] {

@@ -1,11 +1,13 @@
-//! Sound in place of packets that did not come: the last pitch periods are repeated, ever softer, and faded into the next good frame.
+//! Sound in place of packets that did not come: the last pitch periods are repeated, ever softer,
+//! and faded into the next good frame.
 //!
 //! ```text
 //! history ─▶ pitch ─▶ last 1, then 2, then 3 periods, over and over ─▶ fade after 10 ms, silent after 60 ms ─▶ ear
 //!                                                                   └─▶ merge: overlap into the first good frame
 //! ```
 //!
-//! In the spirit of ITU-T G.711 Appendix I, but without its constant 3.75 ms of delay: the seams are smoothed forwards.
+//! In the spirit of ITU-T G.711 Appendix I, but without its constant 3.75 ms of delay: the seams
+//! are smoothed forwards.
 
 use crate::stretch::{pitch, samples};
 
@@ -13,7 +15,8 @@ use crate::stretch::{pitch, samples};
 const FULL_MS: f64 = 10.0;
 /// Silent from here on.
 const SILENT_MS: f64 = 60.0;
-/// Below this correlation there is no voice to repeat: a longer piece is taken, so that noise does not begin to hum.
+/// Below this correlation there is no voice to repeat: a longer piece is taken, so that noise does
+/// not begin to hum.
 const VOICED: f32 = 0.4;
 
 /// A concealment under way, or none.
@@ -68,20 +71,27 @@ impl Concealer {
         self.periods = 1;
         let window = samples(20.0, rate);
         let longest = samples(15.0, rate);
-        let found = past.len().checked_sub(window).and_then(|at| pitch(past, at, window, longest, rate));
+        let found = past
+            .len()
+            .checked_sub(window)
+            .and_then(|at| pitch(past, at, window, longest, rate));
         self.period = match found {
             Some(p) if p.correlation > VOICED => p.lag,
             Some(_) | None => longest,
         }
         .max(1);
         // Three periods and a quarter for the seam.
-        self.len = (self.period * 3 + self.period / 4 + 1).min(past.len()).min(self.source.len());
+        self.len = (self.period * 3 + self.period / 4 + 1)
+            .min(past.len())
+            .min(self.source.len());
         self.source[..self.len].copy_from_slice(&past[past.len() - self.len..]);
         self.period = self.period.min(self.len.saturating_sub(1)).max(1);
         self.at = 0;
         self.step = match (
             past.last(),
-            self.len.checked_sub(self.period + 1).and_then(|i| self.source[..self.len].get(i)),
+            self.len
+                .checked_sub(self.period + 1)
+                .and_then(|i| self.source[..self.len].get(i)),
         ) {
             (Some(&last), Some(&before)) => f32::from(last) - f32::from(before),
             _ => 0.0,
@@ -97,7 +107,8 @@ impl Concealer {
         }
     }
 
-    /// One repeated sample at `at` of a loop of `span` samples at the source's end; its last quarter period fades into what lies before its start.
+    /// One repeated sample at `at` of a loop of `span` samples at the source's end; its last
+    /// quarter period fades into what lies before its start.
     fn looped(&self, at: usize, span: usize) -> f32 {
         let start = self.len - span;
         let seam = (self.period / 4).min(start);
@@ -130,8 +141,11 @@ impl Concealer {
             self.made += 1;
             self.at += 1;
             if self.at >= span {
-                // After each 10 ms one more period joins the loop, so that it does not sound like a machine.
-                self.periods = (1 + self.made / block).min(3).min((self.len / self.period).max(1));
+                // After each 10 ms one more period joins the loop, so that it does not sound like a
+                // machine.
+                self.periods = (1 + self.made / block)
+                    .min(3)
+                    .min((self.len / self.period).max(1));
                 self.at = 0;
             }
         }
@@ -197,7 +211,11 @@ mod tests {
             .map(|(&a, &b)| f64::from(i32::from(a) - i32::from(b)).powi(2))
             .sum();
         let signal: f64 = x[600..680].iter().map(|&v| f64::from(v).powi(2)).sum();
-        assert!(10.0 * (signal / error).log10() > 15.0, "{} dB", 10.0 * (signal / error).log10());
+        assert!(
+            10.0 * (signal / error).log10() > 15.0,
+            "{} dB",
+            10.0 * (signal / error).log10()
+        );
     }
 
     #[test]

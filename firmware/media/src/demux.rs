@@ -1,4 +1,5 @@
-//! What a datagram on a media socket is, told by its first bytes (RFC 7983 section 7, RFC 5761 section 4).
+//! What a datagram on a media socket is, told by its first bytes (RFC 7983 section 7, RFC 5761
+//! section 4).
 //!
 //! ```text
 //!  0– 3 STUN ─▶ control thread        128–191 RTP, or RTCP where the second byte says 192–223 ─▶ Stream
@@ -54,13 +55,20 @@ const DTLS_HEADER: usize = 13;
 /// The first byte of every DTLS version on the wire.
 const DTLS_MAJOR: u8 = 254;
 
-/// Sorts a datagram. Beyond the first byte only what every message of the kind has is asked for: the control thread need not be
-/// woken for rubbish.
+/// Sorts a datagram. Beyond the first byte only what every message of the kind has is asked for:
+/// the control thread need not be woken for rubbish.
 pub(crate) fn sort(datagram: &[u8]) -> Sorted {
     match datagram {
-        [0..=3, _, _, _, cookie @ ..] if datagram.len() >= STUN_HEADER && cookie.starts_with(&COOKIE) => Sorted::Foreign(Protocol::Stun),
-        [20..=31, DTLS_MAJOR, ..] if datagram.len() > DTLS_HEADER => Sorted::Foreign(Protocol::Dtls),
-        // A DTLS 1.3 record with the short header (RFC 9147 section 4): at least flags, a sequence number and 16 bytes of cipher text.
+        [0..=3, _, _, _, cookie @ ..]
+            if datagram.len() >= STUN_HEADER && cookie.starts_with(&COOKIE) =>
+        {
+            Sorted::Foreign(Protocol::Stun)
+        }
+        [20..=31, DTLS_MAJOR, ..] if datagram.len() > DTLS_HEADER => {
+            Sorted::Foreign(Protocol::Dtls)
+        }
+        // A DTLS 1.3 record with the short header (RFC 9147 section 4): at least flags, a sequence
+        // number and 16 bytes of cipher text.
         [32..=63, ..] if datagram.len() >= 18 => Sorted::Foreign(Protocol::Dtls),
         _ => rtp::kind(datagram).map_or(Sorted::Unknown, Sorted::Media),
     }

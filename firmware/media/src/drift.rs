@@ -1,12 +1,14 @@
-//! Two clocks that should agree and do not: how far apart they are, how fast they part, and the one-sample slips that mend it.
+//! Two clocks that should agree and do not: how far apart they are, how fast they part, and the
+//! one-sample slips that mend it.
 //!
 //! ```text
 //! (local ms − remote ms) of each packet ─▶ Floor: least of the last seconds ─▶ playout delay is counted from here
 //!                                             └─▶ Skew: slow PI filter ─▶ ppm ─▶ Slip: insert or drop one sample, sinc-interpolated
 //! ```
 //!
-//! Transit times only ever grow on their way (queues, late wake-ups), so the least one seen tells the clocks, and the rest is
-//! jitter. The same two filters serve the far end's RTP clock (against `now`) and the card's frame clock (against `now`).
+//! Transit times only ever grow on their way (queues, late wake-ups), so the least one seen tells
+//! the clocks, and the rest is jitter. The same two filters serve the far end's RTP clock (against
+//! `now`) and the card's frame clock (against `now`).
 
 /// Sub-windows of a [`Floor`].
 const WINDOWS: usize = 8;
@@ -33,14 +35,17 @@ impl Floor {
         }
     }
 
-    /// Takes a value seen at `now_ms`. `Some` with the least of the sub-window that just ended, if one did.
+    /// Takes a value seen at `now_ms`. `Some` with the least of the sub-window that just ended, if
+    /// one did.
     pub(crate) fn add(&mut self, value: f64, now_ms: f64) -> Option<f64> {
         let mut ended = None;
         if now_ms >= self.window_end {
             if self.window_end.is_finite() {
                 ended = Some(self.least[self.at]).filter(|v| v.is_finite());
-                // A pause of the sender ages the window by as many steps as it lasted, at most all of them.
-                let steps = (((now_ms - self.window_end) / self.window_ms) as usize + 1).min(WINDOWS);
+                // A pause of the sender ages the window by as many steps as it lasted, at most all
+                // of them.
+                let steps =
+                    (((now_ms - self.window_end) / self.window_ms) as usize + 1).min(WINDOWS);
                 for _ in 0..steps {
                     self.at = (self.at + 1) % WINDOWS;
                     self.least[self.at] = f64::INFINITY;
@@ -131,7 +136,8 @@ impl Skew {
             self.phase = Some((value, at));
             return;
         }
-        // Quick at first, then slow: the proportional gain falls from 0.6 to 0.15, the integral one keeps the loop critically damped.
+        // Quick at first, then slow: the proportional gain falls from 0.6 to 0.15, the integral one
+        // keeps the loop critically damped.
         self.looks = self.looks.saturating_add(1);
         let kp = (1.2 / f64::from(self.looks + 1)).max(0.15);
         let ki = kp * kp / 4.0;
@@ -139,7 +145,8 @@ impl Skew {
         self.phase = Some((predicted + kp * error, at));
     }
 
-    /// How much faster local time runs than the remote clock counts, in parts per million. Positive: the remote clock is slow.
+    /// How much faster local time runs than the remote clock counts, in parts per million.
+    /// Positive: the remote clock is slow.
     pub(crate) fn ppm(&self) -> f64 {
         self.ppm
     }
@@ -152,7 +159,8 @@ impl Skew {
     }
 }
 
-/// The card's frame clock against `now`: smooths the wake-up jitter of the audio thread out of time.
+/// The card's frame clock against `now`: smooths the wake-up jitter of the audio thread out of
+/// time.
 #[derive(Debug, Clone)]
 pub(crate) struct CardClock {
     period_ms: f64,
@@ -221,7 +229,8 @@ impl Slip {
                 let window = if w.abs() >= 1.0 {
                     0.0
                 } else {
-                    0.42 + 0.5 * (std::f64::consts::PI * w).cos() + 0.08 * (2.0 * std::f64::consts::PI * w).cos()
+                    0.42 + 0.5 * (std::f64::consts::PI * w).cos()
+                        + 0.08 * (2.0 * std::f64::consts::PI * w).cos()
                 };
                 *out = (sinc * window) as f32;
                 sum += sinc * window;
@@ -233,7 +242,8 @@ impl Slip {
         Self { table, owed: 0.0 }
     }
 
-    /// `samples` went by while sound piles up by `ppm`. The whole samples to drop now (positive) or repeat (negative): −1, 0 or 1.
+    /// `samples` went by while sound piles up by `ppm`. The whole samples to drop now (positive) or
+    /// repeat (negative): −1, 0 or 1.
     pub(crate) fn owe(&mut self, samples: usize, ppm: f64) -> i32 {
         self.owed = (self.owed + samples as f64 * ppm * 1e-6).clamp(-3.0, 3.0);
         if self.owed >= 1.0 {
@@ -255,11 +265,16 @@ impl Slip {
         self.owed = 0.0;
     }
 
-    /// Fills `out` with `input[before..before + out.len() + drop]` squeezed (`drop` = 1) or stretched (−1) to `out.len()`.
-    /// `input` must have `TAPS` samples of sound on either side of that range; returns `false`, and does nothing, if not.
+    /// Fills `out` with `input[before..before + out.len() + drop]` squeezed (`drop` = 1) or
+    /// stretched (−1) to `out.len()`. `input` must have `TAPS` samples of sound on either side of
+    /// that range; returns `false`, and does nothing, if not.
     pub(crate) fn bend(&self, input: &[i16], before: usize, drop: i32, out: &mut [i16]) -> bool {
         let consumed = out.len() as i64 + i64::from(drop);
-        if before < TAPS || consumed <= 0 || out.is_empty() || input.len() < before + consumed as usize + TAPS {
+        if before < TAPS
+            || consumed <= 0
+            || out.is_empty()
+            || input.len() < before + consumed as usize + TAPS
+        {
             return false;
         }
         let step = consumed as f64 / out.len() as f64;
@@ -298,7 +313,11 @@ mod tests {
             } else {
                 continue;
             };
-            assert!((floor.get().unwrap() - want).abs() < 1e-9, "packet {i}: {:?}", floor.get());
+            assert!(
+                (floor.get().unwrap() - want).abs() < 1e-9,
+                "packet {i}: {:?}",
+                floor.get()
+            );
         }
     }
 
@@ -345,7 +364,9 @@ mod tests {
         let tone = |n: f64, hz: f64| (n * hz / 8000.0 * std::f64::consts::TAU).sin() * 10_000.0;
         for hz in [400.0, 1500.0, 3000.0] {
             for drop in [-1, 1] {
-                let input: Vec<i16> = (0..240).map(|n| tone(f64::from(n), hz).round() as i16).collect();
+                let input: Vec<i16> = (0..240)
+                    .map(|n| tone(f64::from(n), hz).round() as i16)
+                    .collect();
                 let mut out = [0i16; 160];
                 assert!(slip.bend(&input, 32, drop, &mut out));
                 let step = (160.0 + f64::from(drop)) / 160.0;
@@ -356,7 +377,10 @@ mod tests {
                     .sum();
                 let signal: f64 = out.iter().map(|&y| f64::from(y).powi(2)).sum();
                 let snr = 10.0 * (signal / error).log10();
-                assert!(snr > if hz < 2000.0 { 55.0 } else { 30.0 }, "{hz} Hz: {snr} dB");
+                assert!(
+                    snr > if hz < 2000.0 { 55.0 } else { 30.0 },
+                    "{hz} Hz: {snr} dB"
+                );
             }
         }
     }

@@ -14,7 +14,8 @@ use crate::tone::{MAX_FREQUENCIES, MAX_SEGMENTS, Mix, ToneSegment, ToneSpec};
 pub const PAYLOAD_LEN: usize = 4;
 /// Presses that may wait while one is sent.
 pub const QUEUE: usize = 32;
-/// Shortest key that leaves us, in ms: what receivers must recognise is 40 (ITU-T Q.24), most real keys are longer.
+/// Shortest key that leaves us, in ms: what receivers must recognise is 40 (ITU-T Q.24), most real
+/// keys are longer.
 pub const MIN_TONE_MS: u32 = 50;
 /// Shortest pause between two keys, in ms.
 pub const MIN_GAP_MS: u32 = 50;
@@ -44,7 +45,8 @@ struct Press {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Idle,
-    /// Sending: the event, its timestamp, how long it lasts so far in this segment and in all, and whether it is let go.
+    /// Sending: the event, its timestamp, how long it lasts so far in this segment and in all, and
+    /// whether it is let go.
     Active {
         event: u8,
         timestamp: u32,
@@ -74,13 +76,15 @@ pub struct Sender {
     state: State,
     /// Event clock ticks in one packet time.
     step: u32,
-    /// Sound clock ticks for an event clock tick, as a fraction: the timestamp runs on the sound's clock.
+    /// Sound clock ticks for an event clock tick, as a fraction: the timestamp runs on the sound's
+    /// clock.
     sound_hz: u32,
     event_hz: u32,
 }
 
 impl Sender {
-    /// `event_hz`: the clock of `telephone-event/…`; `sound_hz`: the clock of the stream's timestamps.
+    /// `event_hz`: the clock of `telephone-event/…`; `sound_hz`: the clock of the stream's
+    /// timestamps.
     pub fn new(event_hz: u32, sound_hz: u32, ptime_ms: u8) -> Self {
         let event_hz = event_hz.max(1000);
         Self {
@@ -94,21 +98,34 @@ impl Sender {
 
     /// A key goes down. `false`: the queue is full (or the event unknown) and the press is dropped.
     pub fn press(&mut self, event: u8) -> bool {
-        event <= 15 && self.queue.push_back(Press { event, released: false }).is_ok()
+        event <= 15
+            && self
+                .queue
+                .push_back(Press {
+                    event,
+                    released: false,
+                })
+                .is_ok()
     }
 
     /// A key goes up: the earliest press of it that is still down.
     pub fn release(&mut self, event: u8) {
         match &mut self.state {
             State::Active {
-                event: active, released, ..
+                event: active,
+                released,
+                ..
             } if *active == event && !*released => {
                 *released = true;
                 return;
             }
             State::Idle | State::Active { .. } | State::Ending { .. } | State::Gap { .. } => {}
         }
-        if let Some(press) = self.queue.iter_mut().find(|press| press.event == event && !press.released) {
+        if let Some(press) = self
+            .queue
+            .iter_mut()
+            .find(|press| press.event == event && !press.released)
+        {
             press.released = true;
         }
     }
@@ -118,7 +135,9 @@ impl Sender {
         if let State::Active { released, .. } = &mut self.state {
             *released = true;
         }
-        self.queue.iter_mut().for_each(|press| press.released = true);
+        self.queue
+            .iter_mut()
+            .for_each(|press| press.released = true);
     }
 
     /// Whether a key is being sent or waits.
@@ -126,12 +145,16 @@ impl Sender {
         !matches!(self.state, State::Idle) || !self.queue.is_empty()
     }
 
-    /// Called once each packet time with the timestamp the sound of this packet would have. `Some`: send this instead
-    /// of sound; `None`: send sound.
+    /// Called once each packet time with the timestamp the sound of this packet would have. `Some`:
+    /// send this instead of sound; `None`: send sound.
     pub fn tick(&mut self, timestamp: u32) -> Option<EventPacket> {
         if let State::Gap { left } = self.state {
             let left = left.saturating_sub(self.step);
-            self.state = if left == 0 { State::Idle } else { State::Gap { left } };
+            self.state = if left == 0 {
+                State::Idle
+            } else {
+                State::Gap { left }
+            };
         }
         if matches!(self.state, State::Idle) {
             let press = self.queue.pop_front()?;
@@ -153,7 +176,14 @@ impl Sender {
                 total,
                 first,
                 released,
-            } => Some(self.report(event, start, segment + self.step, total.saturating_add(self.step), first, released)),
+            } => Some(self.report(
+                event,
+                start,
+                segment + self.step,
+                total.saturating_add(self.step),
+                first,
+                released,
+            )),
             State::Ending {
                 event,
                 timestamp,
@@ -182,11 +212,20 @@ impl Sender {
         }
     }
 
-    fn report(&mut self, event: u8, timestamp: u32, segment: u32, total: u32, first: bool, released: bool) -> EventPacket {
+    fn report(
+        &mut self,
+        event: u8,
+        timestamp: u32,
+        segment: u32,
+        total: u32,
+        first: bool,
+        released: bool,
+    ) -> EventPacket {
         let ms = |ms: u32| self.event_hz / 1000 * ms;
         if segment > 0xFFFF {
-            // Too long for the field: this segment ends without the E bit, the next begins where it ended (§2.5.1.3).
-            // Its end is not repeated: the packets of the next segment say that the event goes on.
+            // Too long for the field: this segment ends without the E bit, the next begins where it
+            // ended (§2.5.1.3). Its end is not repeated: the packets of the next segment say that
+            // the event goes on.
             let ticks = (0xFFFF * u64::from(self.sound_hz) / u64::from(self.event_hz)) as u32;
             self.state = State::Active {
                 event,
@@ -252,8 +291,9 @@ impl Receiver {
         Self::default()
     }
 
-    /// Takes the payload of an event packet and its timestamp. `Some(code)`: a key went down, 0–15. Told at the first
-    /// packet of an event that comes, whichever it is; repeats, late packets and further segments tell nothing.
+    /// Takes the payload of an event packet and its timestamp. `Some(code)`: a key went down, 0–15.
+    /// Told at the first packet of an event that comes, whichever it is; repeats, late packets and
+    /// further segments tell nothing.
     pub fn handle(&mut self, timestamp: u32, marker: bool, payload: &[u8]) -> Option<u8> {
         let &[event, flags, high, low] = payload.first_chunk::<PAYLOAD_LEN>()?;
         let duration = u16::from_be_bytes([high, low]);
@@ -272,8 +312,10 @@ impl Receiver {
                 }
             } else if last.wrapping_sub(timestamp) < OLD {
                 return None;
-            } else if *code == event && !marker && !*ended && *longest >= 0xF000 && ahead < 0x7_0000 {
-                // The next segment of a key that is held for long (§2.5.1.3); on a 48 kHz clock the step may be six times larger.
+            } else if *code == event && !marker && !*ended && *longest >= 0xF000 && ahead < 0x7_0000
+            {
+                // The next segment of a key that is held for long (§2.5.1.3); on a 48 kHz clock the
+                // step may be six times larger.
                 *last = timestamp;
                 *longest = duration;
                 *ended = end;
@@ -304,7 +346,9 @@ pub fn event_of(key: char) -> Option<u8> {
 
 /// The key of an event code, if it is one.
 pub fn key_of(event: u8) -> Option<char> {
-    b"0123456789*#ABCD".get(usize::from(event)).map(|&byte| char::from(byte))
+    b"0123456789*#ABCD"
+        .get(usize::from(event))
+        .map(|&byte| char::from(byte))
 }
 
 /// The two frequencies of a key in Hz, low group first (ITU-T Q.23).
@@ -328,7 +372,8 @@ pub fn tone(event: u8, level_dbm0: f32) -> Option<ToneSpec> {
     pulse(event, 0, 0, level_dbm0)
 }
 
-/// The sound of a key for `tone_ms` (0: until stopped), then `pause_ms` of silence, then the end: in-band digits.
+/// The sound of a key for `tone_ms` (0: until stopped), then `pause_ms` of silence, then the end:
+/// in-band digits.
 pub fn pulse(event: u8, tone_ms: u16, pause_ms: u16, level_dbm0: f32) -> Option<ToneSpec> {
     let (low, high) = frequencies_of(event)?;
     let mut frequencies_hz = [0; MAX_FREQUENCIES];

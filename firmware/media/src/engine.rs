@@ -48,9 +48,11 @@ pub struct EngineConfig {
     pub sidetone_db: Option<i8>,
 }
 
-/// What the control thread asks for. Travels through a fixed queue; never allocates or frees on the audio thread.
+/// What the control thread asks for. Travels through a fixed queue; never allocates or frees on the
+/// audio thread.
 pub enum Command {
-    /// Start a stream. One with the same id is replaced, its jitter buffer kept where codec and source are the same.
+    /// Start a stream. One with the same id is replaced, its jitter buffer kept where codec and
+    /// source are the same.
     Start(Box<Stream>),
     /// Stop a stream; it comes back as [`Event::Retired`].
     Stop(StreamId),
@@ -65,8 +67,9 @@ pub enum Command {
         /// Which way sound goes.
         direction: Direction,
     },
-    /// Whether the handset hears and speaks to this stream. Two connected streams are mixed (conference). Told again of a connected one
-    /// (the call was answered), the wait for a sign of life begins anew.
+    /// Whether the handset hears and speaks to this stream. Two connected streams are mixed
+    /// (conference). Told again of a connected one (the call was answered), the wait for a sign of
+    /// life begins anew.
     Connect {
         /// Which stream.
         id: StreamId,
@@ -119,7 +122,8 @@ pub enum Event {
     FirstSound(StreamId),
     /// The far end said goodbye by RTCP BYE.
     Bye(StreamId),
-    /// Nothing was heard of the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent any more. Told every second while it lasts.
+    /// Nothing was heard of the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
+    /// any more. Told every second while it lasts.
     Unheard(StreamId),
 }
 
@@ -136,7 +140,8 @@ pub struct Transmit<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Events that may wait for [`Engine::poll_event`]. Retired streams wait in a list of their own that is never full.
+/// Events that may wait for [`Engine::poll_event`]. Retired streams wait in a list of their own
+/// that is never full.
 const EVENTS: usize = 64;
 /// Datagrams that may wait for [`Engine::poll_foreign`]: two flights of a DTLS handshake.
 const FOREIGN: usize = 16;
@@ -188,7 +193,9 @@ impl Engine {
             tone: ToneGenerator::new(config.rate_hz),
             key_tone: ToneGenerator::new(config.rate_hz),
             muted: false,
-            sidetone: config.sidetone_db.map(|db| 10f32.powf(f32::from(db) / 20.0)),
+            sidetone: config
+                .sidetone_db
+                .map(|db| 10f32.powf(f32::from(db) / 20.0)),
             outbox: Outbox::new(),
             foreign: Ring::new(FOREIGN),
             events: heapless::Deque::new(),
@@ -212,7 +219,10 @@ impl Engine {
     }
 
     fn find(&mut self, id: StreamId) -> Option<&mut Box<Stream>> {
-        self.streams.iter_mut().flatten().find(|s| s.config().id == id)
+        self.streams
+            .iter_mut()
+            .flatten()
+            .find(|s| s.config().id == id)
     }
 
     fn tell(&mut self, event: Event) {
@@ -279,13 +289,18 @@ impl Engine {
     }
 
     fn place(&self, id: StreamId) -> Option<usize> {
-        self.streams.iter().position(|s| s.as_ref().is_some_and(|s| s.config().id == id))
+        self.streams
+            .iter()
+            .position(|s| s.as_ref().is_some_and(|s| s.config().id == id))
     }
 
     fn start(&mut self, mut stream: Box<Stream>, now: Instant) {
         let config = stream.config();
-        let fits = config.card_rate_hz == self.config.rate_hz && config.period_frames == self.config.period_frames;
-        let place = self.place(config.id).or_else(|| self.streams.iter().position(Option::is_none));
+        let fits = config.card_rate_hz == self.config.rate_hz
+            && config.period_frames == self.config.period_frames;
+        let place = self
+            .place(config.id)
+            .or_else(|| self.streams.iter().position(Option::is_none));
         match place {
             Some(place) if fits => {
                 let mut old = self.streams[place].take();
@@ -300,9 +315,17 @@ impl Engine {
         }
     }
 
-    /// A datagram came in on a stream's socket. It may be changed in place (decryption). RTP and RTCP go to the stream, told apart by
-    /// their bytes; STUN and DTLS wait for [`Engine::poll_foreign`], whether the stream has begun or not.
-    pub fn handle_packet(&mut self, id: StreamId, socket: PacketKind, from: SocketAddr, packet: &mut [u8], arrival: Instant) {
+    /// A datagram came in on a stream's socket. It may be changed in place (decryption). RTP and
+    /// RTCP go to the stream, told apart by their bytes; STUN and DTLS wait for
+    /// [`Engine::poll_foreign`], whether the stream has begun or not.
+    pub fn handle_packet(
+        &mut self,
+        id: StreamId,
+        socket: PacketKind,
+        from: SocketAddr,
+        packet: &mut [u8],
+        arrival: Instant,
+    ) {
         let kind = match sort(packet) {
             Sorted::Media(kind) => Some(kind),
             Sorted::Foreign(_) => {
@@ -323,7 +346,8 @@ impl Engine {
         }
     }
 
-    /// One card period: takes what the microphone heard, fills what the ear shall hear. Both are mono, `period_frames` long.
+    /// One card period: takes what the microphone heard, fills what the ear shall hear. Both are
+    /// mono, `period_frames` long.
     pub fn process(&mut self, capture: &[i16], playback: &mut [i16], now: Instant) {
         self.now_ms = self.ms(now);
         let now_ms = self.clock.tick(self.now_ms);
@@ -340,7 +364,9 @@ impl Engine {
     fn hear(&mut self, now_ms: f64, card_ppm: f64) {
         for place in 0..MAX_STREAMS {
             self.speaking[place] = false;
-            let Some(stream) = &mut self.streams[place] else { continue };
+            let Some(stream) = &mut self.streams[place] else {
+                continue;
+            };
             self.speaking[place] = stream.render(&mut self.heard[place], now_ms, card_ppm);
             if stream.first_sound() {
                 let id = stream.config().id;
@@ -362,7 +388,9 @@ impl Engine {
             self.microphone[n..].fill(0);
         }
         for place in 0..MAX_STREAMS {
-            let Some(stream) = &mut self.streams[place] else { continue };
+            let Some(stream) = &mut self.streams[place] else {
+                continue;
+            };
             let others = (0..MAX_STREAMS).any(|other| other != place && self.speaking[other]);
             if others && stream.sends() {
                 self.mixer.clear();
@@ -429,8 +457,8 @@ impl Engine {
         });
     }
 
-    /// The card lost (or, below zero, repeated) sound of about this many frames (xrun, re-open): jitter buffers re-align, and the
-    /// RTP clock of what we send goes on over what was lost.
+    /// The card lost (or, below zero, repeated) sound of about this many frames (xrun, re-open):
+    /// jitter buffers re-align, and the RTP clock of what we send goes on over what was lost.
     pub fn handle_discontinuity(&mut self, frames: i64, now: Instant) {
         self.now_ms = self.ms(now);
         self.clock.jumped();
@@ -444,8 +472,8 @@ impl Engine {
         self.outbox.pop()
     }
 
-    /// A STUN or DTLS datagram for the control thread; call until `None` after packets were handled. At most 16 wait, more are dropped
-    /// and counted (both protocols repeat what is lost).
+    /// A STUN or DTLS datagram for the control thread; call until `None` after packets were
+    /// handled. At most 16 wait, more are dropped and counted (both protocols repeat what is lost).
     pub fn poll_foreign(&mut self) -> Option<Foreign<'_>> {
         let slot = self.foreign.pop()?;
         let Sorted::Foreign(protocol) = sort(slot.bytes()) else {
@@ -477,7 +505,11 @@ impl Engine {
 
     /// Live figures of a stream.
     pub fn stats(&self, id: StreamId) -> Option<StreamStats> {
-        let stream = self.streams.iter().flatten().find(|s| s.config().id == id)?;
+        let stream = self
+            .streams
+            .iter()
+            .flatten()
+            .find(|s| s.config().id == id)?;
         Some(stream.stats(self.clock.ppm()))
     }
 

@@ -6,8 +6,9 @@
 //!                          └─▶ Skew (ppm)
 //! ```
 //!
-//! Delay is counted from the fastest packet: a sample whose playout delay is D is heard D ms after it would have come had it
-//! travelled as fast as the fastest. A packet is in time if it is less than D late. [`crate::playout`] steers D to the target.
+//! Delay is counted from the fastest packet: a sample whose playout delay is D is heard D ms after
+//! it would have come had it travelled as fast as the fastest. A packet is in time if it is less
+//! than D late. [`crate::playout`] steers D to the target.
 
 pub(crate) mod store;
 pub(crate) mod target;
@@ -45,15 +46,18 @@ impl Delay {
         }
     }
 
-    /// A packet whose first sample stands at `media_ms` of the far clock came at `arrival_ms`. How late it is against the fastest.
+    /// A packet whose first sample stands at `media_ms` of the far clock came at `arrival_ms`. How
+    /// late it is against the fastest.
     pub(crate) fn arrived(&mut self, media_ms: f64, arrival_ms: f64) -> f64 {
         let transit = arrival_ms - media_ms;
         self.floor.add(transit, arrival_ms);
         self.skew.add(transit, arrival_ms);
         let late = transit - self.floor.get().unwrap_or(transit);
-        // After a stall everything comes at once, each packet a little less late than the one before: that is one event, not ten.
+        // After a stall everything comes at once, each packet a little less late than the one
+        // before: that is one event, not ten.
         let (last_arrival, last_media) = std::mem::replace(&mut self.last, (arrival_ms, media_ms));
-        let follows = media_ms > last_media && arrival_ms - last_arrival < (media_ms - last_media) / 2.0;
+        let follows =
+            media_ms > last_media && arrival_ms - last_arrival < (media_ms - last_media) / 2.0;
         if !follows {
             self.target.add(late);
         }
@@ -73,12 +77,18 @@ impl Delay {
 
     /// The playout delay of a sample at `media_ms` heard at `at_ms`.
     pub(crate) fn of(&self, media_ms: f64, at_ms: f64) -> f64 {
-        self.floor.get().map_or(0.0, |floor| at_ms - media_ms - floor)
+        self.floor
+            .get()
+            .map_or(0.0, |floor| at_ms - media_ms - floor)
     }
 
     /// The delay to steer to.
     pub(crate) fn target_ms(&self) -> f64 {
-        (self.target.quantile_ms().clamp(LEAST_TARGET_MS, MOST_TARGET_MS)) + self.period_ms
+        (self
+            .target
+            .quantile_ms()
+            .clamp(LEAST_TARGET_MS, MOST_TARGET_MS))
+            + self.period_ms
     }
 
     /// How much slower the far clock runs than ours, in ppm.

@@ -1,4 +1,5 @@
-//! Whose packets are believed, and where ours go (symmetric RTP, RFC 4961; the cautions of RFC 7362).
+//! Whose packets are believed, and where ours go (symmetric RTP, RFC 4961; the cautions of RFC
+//! 7362).
 //!
 //! ```text
 //! from the negotiated address ─▶ believed, always; from now on nobody else is
@@ -87,13 +88,15 @@ impl Latch {
         }
     }
 
-    /// Whether who sends from there is where our RTP goes. RTCP may be agreed on with another host (RFC 3605): that one is believed, but
-    /// tells nothing of him who gets the sound.
+    /// Whether who sends from there is where our RTP goes. RTCP may be agreed on with another host
+    /// (RFC 3605): that one is believed, but tells nothing of him who gets the sound.
     pub(crate) fn is_far_host(&self, from: SocketAddr) -> bool {
-        self.rtp().is_some_and(|far| plain(far).ip() == plain(from).ip())
+        self.rtp()
+            .is_some_and(|far| plain(far).ip() == plain(from).ip())
     }
 
-    /// Whether RTCP from there is believed: from the negotiated address, or from the host RTP comes from.
+    /// Whether RTCP from there is believed: from the negotiated address, or from the host RTP comes
+    /// from.
     pub(crate) fn admits_rtcp(&mut self, from: SocketAddr) -> bool {
         let from = plain(from);
         if from == plain(self.rtcp) || from == plain(self.rtp) {

@@ -4,8 +4,8 @@
 //! samples ─▶ LevelMeter::push ─▶ … ─▶ take() once a second ─▶ dBm0
 //! ```
 //!
-//! A full-scale sine is +3.14 dBm0 (ITU-T G.711: the overload point of the µ-law coder is +3.17, of the A-law one
-//! +3.14; the A-law figure is used for all).
+//! A full-scale sine is +3.14 dBm0 (ITU-T G.711: the overload point of the µ-law coder is +3.17, of
+//! the A-law one +3.14; the A-law figure is used for all).
 
 /// Level of a full-scale sine, dBm0.
 #[allow(clippy::approx_constant, reason = "a level, not the circle's number")]
@@ -75,16 +75,28 @@ impl LevelMeter {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, clippy::approx_constant, reason = "the floor is exact; 3.14 is a level")]
+#[allow(
+    clippy::float_cmp,
+    clippy::approx_constant,
+    reason = "the floor is exact; 3.14 is a level"
+)]
 mod tests {
     use super::*;
     use crate::test_data::sine;
 
     #[test]
     fn a_sine_has_the_level_g711_gives_it() {
-        for (amplitude, expected) in [(32_767.0, 3.14), (16_383.5, -2.88), (327.67, -36.86), (10.0, -67.17)] {
+        for (amplitude, expected) in [
+            (32_767.0, 3.14),
+            (16_383.5, -2.88),
+            (327.67, -36.86),
+            (10.0, -67.17),
+        ] {
             let level = dbm0(&sine(1000.0, 8000, amplitude, 8000));
-            assert!((level - expected).abs() < 0.1, "{amplitude}: {level} dBm0, expected {expected}");
+            assert!(
+                (level - expected).abs() < 0.1,
+                "{amplitude}: {level} dBm0, expected {expected}"
+            );
             assert!((amplitude_of(expected) - amplitude as f32).abs() < 0.01 * amplitude as f32);
         }
     }

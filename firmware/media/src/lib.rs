@@ -1,4 +1,5 @@
-//! The audio engine: codecs, RTP, RTCP, SRTP, jitter buffer, concealment, tones, mixer. Sans-IO; nothing allocates after start.
+//! The audio engine: codecs, RTP, RTCP, SRTP, jitter buffer, concealment, tones, mixer. Sans-IO;
+//! nothing allocates after start.
 //!
 //! ```text
 //! capture ─▶ level ─▶ resample ─▶ encode ─▶ RTP ─▶ SRTP ─▶ Transmit

@@ -62,12 +62,16 @@ impl Mixer {
                 .iter_mut()
                 .zip(&self.sum)
                 .for_each(|(y, &x)| *y = x.clamp(-32_768, 32_767) as i16),
-            _ => out.iter_mut().zip(&self.sum).for_each(|(y, &x)| *y = soft(x)),
+            _ => out
+                .iter_mut()
+                .zip(&self.sum)
+                .for_each(|(y, &x)| *y = soft(x)),
         }
     }
 }
 
-/// Linear up to the knee, then an even curve that reaches full scale only at infinity, with no corner between them.
+/// Linear up to the knee, then an even curve that reaches full scale only at infinity, with no
+/// corner between them.
 fn soft(x: i32) -> i16 {
     let loud = x.abs();
     if loud <= KNEE {

@@ -10,7 +10,8 @@ use crate::engine::{PacketKind, StreamId, Transmit};
 use crate::ring::Ring;
 use crate::srtp::Guard;
 
-/// Packets that may wait for [`crate::Engine::poll_transmit`]: all streams' sound of one period and their reports, several times over.
+/// Packets that may wait for [`crate::Engine::poll_transmit`]: all streams' sound of one period and
+/// their reports, several times over.
 const SLOTS: usize = 32;
 
 /// The ring.
@@ -21,8 +22,8 @@ impl Outbox {
         Self(Ring::new(SLOTS))
     }
 
-    /// Lets `write` fill a packet and say its length, then has it sealed; nothing leaves if either says no. A full ring drops the
-    /// packet, counted.
+    /// Lets `write` fill a packet and say its length, then has it sealed; nothing leaves if either
+    /// says no. A full ring drops the packet, counted.
     pub(crate) fn push(
         &mut self,
         stream: StreamId,

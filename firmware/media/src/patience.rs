@@ -1,12 +1,14 @@
-//! How long a stream speaks to nobody: sound goes on for so long without a sign of life from where it goes, and then no longer.
+//! How long a stream speaks to nobody: sound goes on for so long without a sign of life from where
+//! it goes, and then no longer.
 //!
 //! ```text
 //! RTP leaves ─▶ sent ─▶ over the limit? ─▶ nothing leaves any more, Event::Unheard
 //! RTP or RTCP of the far host, authentic ─▶ heard: anew
 //! ```
 //!
-//! RFC 3550 section 6.3.5 takes a participant for gone after five RTCP intervals without RTP or RTCP, 25 s in a call of two. The limit
-//! is the owner's. Only the time in which we speak is counted: nobody need answer a stream on hold, and a held one floods nobody.
+//! RFC 3550 section 6.3.5 takes a participant for gone after five RTCP intervals without RTP or
+//! RTCP, 25 s in a call of two. The limit is the owner's. Only the time in which we speak is
+//! counted: nobody need answer a stream on hold, and a held one floods nobody.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! From waiting packets to an unbroken run of sound: decides each time what comes next, and keeps the delay at its target.
+//! From waiting packets to an unbroken run of sound: decides each time what comes next, and keeps
+//! the delay at its target.
 //!
 //! ```text
 //!           ┌─ in turn ────────▶ decode ─▶ merge ─┐
@@ -7,8 +8,9 @@
 //!           └─ pause of talk ──▶ silence, re-align┘
 //! ```
 //!
-//! When nothing is there, concealment does not move the far clock on: a late packet is still played, the delay has grown by the wait,
-//! and is worked off by stretching. Only when a later packet shows that one is lost, the made-up sound counts as its.
+//! When nothing is there, concealment does not move the far clock on: a late packet is still
+//! played, the delay has grown by the wait, and is worked off by stretching. Only when a later
+//! packet shows that one is lost, the made-up sound counts as its.
 
 mod gap;
 mod steer;
@@ -78,7 +80,8 @@ pub(crate) struct Playout {
     frame: Box<[i16]>,
     frame_ms: f64,
     delay_ms: f64,
-    /// Share of packets lost lately, and whether the last sound carried a copy of the one before it.
+    /// Share of packets lost lately, and whether the last sound carried a copy of the one before
+    /// it.
     loss: f64,
     copies: bool,
     waits_for_copies: bool,
@@ -90,7 +93,8 @@ pub(crate) struct Playout {
 }
 
 impl Playout {
-    /// A player whose sound is at `rate_hz` first, at most at `highest_hz`, read once each `period_ms`.
+    /// A player whose sound is at `rate_hz` first, at most at `highest_hz`, read once each
+    /// `period_ms`.
     pub(crate) fn new(rate_hz: u32, highest_hz: u32, clock_hz: u32, period_ms: f64) -> Self {
         Self {
             store: Store::new(),
@@ -159,7 +163,8 @@ impl Playout {
         &self.delay
     }
 
-    /// How late a packet with this timestamp would be if it came now: for judging whether it belongs to this timeline.
+    /// How late a packet with this timestamp would be if it came now: for judging whether it
+    /// belongs to this timeline.
     pub(crate) fn lateness(&self, timestamp: i64, arrival_ms: f64) -> Option<f64> {
         self.delay.lateness(self.media_ms(timestamp), arrival_ms)
     }
@@ -172,17 +177,21 @@ impl Playout {
     fn delay_at(&self, now_ms: f64) -> f64 {
         match self.state {
             State::Waiting => self.target_ms(),
-            State::Playing => self
-                .delay
-                .of(self.media_ms(self.next_timestamp), now_ms + self.ms(self.line.unplayed())),
+            State::Playing => self.delay.of(
+                self.media_ms(self.next_timestamp),
+                now_ms + self.ms(self.line.unplayed()),
+            ),
         }
     }
 
     /// A packet came. Only sound teaches the delay: an event's timestamp is its beginning.
     pub(crate) fn insert(&mut self, head: Head, payload: &[u8], arrival_ms: f64) -> Inserted {
         let inserted = self.store.insert(head, payload);
-        if matches!(head.kind, Kind::Sound(_)) && matches!(inserted, Inserted::Stored | Inserted::Late) {
-            self.delay.arrived(self.media_ms(head.timestamp), arrival_ms);
+        if matches!(head.kind, Kind::Sound(_))
+            && matches!(inserted, Inserted::Stored | Inserted::Late)
+        {
+            self.delay
+                .arrived(self.media_ms(head.timestamp), arrival_ms);
         }
         inserted
     }
@@ -192,7 +201,8 @@ impl Playout {
         self.noise = level;
     }
 
-    /// A new source, or the same one with a new timeline: what waited is dropped, what was learnt about the network stays.
+    /// A new source, or the same one with a new timeline: what waited is dropped, what was learnt
+    /// about the network stays.
     pub(crate) fn restart(&mut self) {
         self.store.clear();
         self.delay.restart();
@@ -247,8 +257,15 @@ impl Playout {
         self.slip.reset();
     }
 
-    /// Fills `out` with the sound of `now_ms`. `card_ppm`: how much slower than `now` the card plays.
-    pub(crate) fn pull(&mut self, decoders: &mut [Decoder], out: &mut [i16], now_ms: f64, card_ppm: f64) {
+    /// Fills `out` with the sound of `now_ms`. `card_ppm`: how much slower than `now` the card
+    /// plays.
+    pub(crate) fn pull(
+        &mut self,
+        decoders: &mut [Decoder],
+        out: &mut [i16],
+        now_ms: f64,
+        card_ppm: f64,
+    ) {
         if self.realign {
             self.realign = false;
             if self.state == State::Playing {
@@ -275,7 +292,9 @@ impl Playout {
             if head.kind != Kind::Other {
                 break;
             }
-            if self.store.next().is_some_and(|next| head.sequence != next) && self.state == State::Playing {
+            if self.store.next().is_some_and(|next| head.sequence != next)
+                && self.state == State::Playing
+            {
                 break;
             }
             self.store.pop();
@@ -287,7 +306,8 @@ impl Playout {
         }
     }
 
-    /// Silence until the first packet has waited for its target; more than one overdue: the old ones go.
+    /// Silence until the first packet has waited for its target; more than one overdue: the old
+    /// ones go.
     fn begin_when_due(&mut self, missing: usize, now_ms: f64) {
         let at_ms = now_ms + self.ms(self.line.unplayed());
         let target = self.target_ms();
@@ -304,7 +324,11 @@ impl Playout {
             return;
         };
         let early = target - self.delay.of(self.media_ms(head.timestamp), at_ms);
-        let wait = if early > 0.0 { samples(early, self.line.rate()) } else { 0 };
+        let wait = if early > 0.0 {
+            samples(early, self.line.rate())
+        } else {
+            0
+        };
         if wait > 0 {
             self.hush(wait.min(missing));
             return;
@@ -413,7 +437,8 @@ impl Playout {
                 self.fade_in = true;
             }
         }
-        self.copies = decoder.has_fec(self.store.payload()) || (self.copies && self.waits_for_copies);
+        self.copies =
+            decoder.has_fec(self.store.payload()) || (self.copies && self.waits_for_copies);
         let lost = self.store.next().map_or(0, |next| head.sequence - next);
         let decoded = decoder.decode(self.store.payload(), &mut self.frame);
         self.store.pop();

@@ -6,8 +6,9 @@
 //!                  └─▶ telephone-event ─▶ key, once
 //! ```
 //!
-//! A single packet never moves the timeline: bytes from outside may be anything. What does not fit waits as a candidate for a second
-//! one that follows it; only both together are believed (in the manner of RFC 3550 appendix A.1's probation).
+//! A single packet never moves the timeline: bytes from outside may be anything. What does not fit
+//! waits as a candidate for a second one that follows it; only both together are believed (in the
+//! manner of RFC 3550 appendix A.1's probation).
 
 use std::time::Instant;
 
@@ -102,14 +103,19 @@ impl Receive {
             let number = if let Some(number) = decoders.iter().position(|d| d.codec() == codec) {
                 number
             } else {
-                decoders.push(Decoder::new(codec, config.card_rate_hz).map_err(|e| StreamError::Opus(e.to_string()))?);
+                decoders.push(
+                    Decoder::new(codec, config.card_rate_hz)
+                        .map_err(|e| StreamError::Opus(e.to_string()))?,
+                );
                 decoders.len() - 1
             };
-            payloads.push((payload, number as u8)).map_err(|_| StreamError::OutOfRange {
-                what: "number of payload types received",
-                value: config.recv_payloads.len() as u64,
-                allowed: "1 to 16",
-            })?;
+            payloads
+                .push((payload, number as u8))
+                .map_err(|_| StreamError::OutOfRange {
+                    what: "number of payload types received",
+                    value: config.recv_payloads.len() as u64,
+                    allowed: "1 to 16",
+                })?;
         }
         let Some(first) = decoders.first() else {
             return Err(StreamError::OutOfRange {
@@ -118,7 +124,8 @@ impl Receive {
                 allowed: "1 to 16",
             });
         };
-        let (rate, clock_hz, codec) = (first.rate_hz(), first.codec().rtp_clock_hz(), first.codec());
+        let (rate, clock_hz, codec) =
+            (first.rate_hz(), first.codec().rtp_clock_hz(), first.codec());
         let highest = decoders.iter().map(Decoder::rate_hz).max().unwrap_or(rate);
         let pulls = decoders
             .iter()
@@ -129,7 +136,12 @@ impl Receive {
                 value: u64::from(config.card_rate_hz),
                 allowed: "8000 to 48000 Hz",
             })?;
-        let converted = pulls.iter().map(|p| p.needed_max(config.period_frames)).max().unwrap_or(0) + 64;
+        let converted = pulls
+            .iter()
+            .map(|p| p.needed_max(config.period_frames))
+            .max()
+            .unwrap_or(0)
+            + 64;
         let period_ms = config.period_frames as f64 * 1000.0 / f64::from(config.card_rate_hz);
         Ok(Self {
             payloads,
@@ -194,7 +206,8 @@ impl Receive {
                 payload.len() <= MAX_PAYLOAD
                     && self.decoders.get(usize::from(number)).is_some_and(|d| {
                         // 120 ms is the longest packet any of our codecs makes.
-                        d.samples_in(payload).is_ok_and(|n| n > 0 && n <= d.samples_per_ms() * 120)
+                        d.samples_in(payload)
+                            .is_ok_and(|n| n > 0 && n <= d.samples_per_ms() * 120)
                     })
             }
             // One report exactly, and the reserved bit zero (RFC 4733 section 2.3).
@@ -204,13 +217,16 @@ impl Receive {
         }
     }
 
-    /// Whether the packet is by its form a whole one in clear: sound of whole 10 ms, or for Opus, which has a meaning for nearly any
-    /// bytes, one frame of 20 ms. A guess, for counters only.
+    /// Whether the packet is by its form a whole one in clear: sound of whole 10 ms, or for Opus,
+    /// which has a meaning for nearly any bytes, one frame of 20 ms. A guess, for counters only.
     pub(crate) fn is_whole(&self, view: &View, packet: &[u8]) -> bool {
         let sound = |number: u8| {
             let decoder = self.decoders.get(usize::from(number))?;
             let payload = view.payload(packet);
-            let (samples, ten) = (decoder.samples_in(payload).ok()?, decoder.samples_per_ms() * 10);
+            let (samples, ten) = (
+                decoder.samples_in(payload).ok()?,
+                decoder.samples_per_ms() * 10,
+            );
             Some(match decoder.codec() {
                 Codec::Opus => samples == 2 * ten && payload.first()?.is_multiple_of(4),
                 Codec::G722 | Codec::Pcmu | Codec::Pcma => samples.is_multiple_of(ten),
@@ -225,7 +241,13 @@ impl Receive {
     }
 
     /// Takes a packet from the right address.
-    pub(crate) fn packet(&mut self, view: &View, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Outcome {
+    pub(crate) fn packet(
+        &mut self,
+        view: &View,
+        packet: &[u8],
+        arrival: Instant,
+        arrival_ms: f64,
+    ) -> Outcome {
         if !self.acceptable(view, packet) {
             return Outcome::Rejected;
         }
@@ -242,7 +264,10 @@ impl Receive {
                 return self.event(role, view, packet);
             }
             self.adopt(view, clock);
-        } else if self.ssrc != Some(view.ssrc) || clock != self.clock_hz || !self.plausible(role, view, arrival_ms) {
+        } else if self.ssrc != Some(view.ssrc)
+            || clock != self.clock_hz
+            || !self.plausible(role, view, arrival_ms)
+        {
             let fits = self.candidate.is_some_and(|c| {
                 let ticks = view.timestamp.wrapping_sub(c.timestamp);
                 c.ssrc == view.ssrc
@@ -298,7 +323,8 @@ impl Receive {
         let packets = f64::from(view.sequence.wrapping_sub(self.highest.0) as i16);
         let ticks = f64::from(view.timestamp.wrapping_sub(self.highest.1) as i32);
         let ms = ticks * 1000.0 / f64::from(self.clock_hz);
-        // An event keeps the timestamp of its beginning: it may stand still, and lie behind, but never run ahead.
+        // An event keeps the timestamp of its beginning: it may stand still, and lie behind, but
+        // never run ahead.
         if role == Role::Event {
             return ms < PROBATION_MS * 10.0 && packets.abs() < 3000.0;
         }
@@ -321,11 +347,14 @@ impl Receive {
         } else {
             MOST_EARLY_MS
         };
-        let late = self.playout.lateness(self.extend(view.timestamp), arrival_ms);
+        let late = self
+            .playout
+            .lateness(self.extend(view.timestamp), arrival_ms);
         in_order && late.is_none_or(|late| (-early..MOST_LATE_MS).contains(&late))
     }
 
-    /// After event packets the highest timestamp is an old one; a few numbers ahead say nothing yet.
+    /// After event packets the highest timestamp is an old one; a few numbers ahead say nothing
+    /// yet.
     fn after_event(&self, packets: f64) -> bool {
         self.events.is_down() && packets < 50.0
     }
@@ -348,7 +377,15 @@ impl Receive {
         self.candidate = None;
     }
 
-    fn take(&mut self, role: Role, sequence: u32, view: &View, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Outcome {
+    fn take(
+        &mut self,
+        role: Role,
+        sequence: u32,
+        view: &View,
+        packet: &[u8],
+        arrival: Instant,
+        arrival_ms: f64,
+    ) -> Outcome {
         let timestamp = self.extend(view.timestamp);
         let newest = (view.sequence.wrapping_sub(self.highest.0) as i16) >= 0;
         if newest && role != Role::Event {
@@ -390,7 +427,8 @@ impl Receive {
                 .handle(view.timestamp, view.marker, payload)
                 .map_or(Outcome::Taken, Outcome::Digit),
             Role::Noise => {
-                // The level is in −dBov (RFC 3389 section 3.1); a square wave at full scale is 0 dBov.
+                // The level is in −dBov (RFC 3389 section 3.1); a square wave at full scale is 0
+                // dBov.
                 let level = 10f32.powf(-f32::from(payload[0] & 0x7F) / 20.0) * 32_767.0;
                 self.playout.comfort_noise(level.min(LOUDEST_NOISE));
                 Outcome::Taken
@@ -410,10 +448,17 @@ impl Receive {
             self.playout.pull(&mut self.decoders, out, now_ms, card_ppm);
             self.level.push(out);
         } else {
-            let number = self.decoders.iter().position(|d| d.rate_hz() == rate).unwrap_or(0);
-            let need = self.pulls[number].needed(out.len()).min(self.converted.len());
+            let number = self
+                .decoders
+                .iter()
+                .position(|d| d.rate_hz() == rate)
+                .unwrap_or(0);
+            let need = self.pulls[number]
+                .needed(out.len())
+                .min(self.converted.len());
             let sound = &mut self.converted[..need];
-            self.playout.pull(&mut self.decoders, sound, now_ms, card_ppm);
+            self.playout
+                .pull(&mut self.decoders, sound, now_ms, card_ppm);
             self.pulls[number].process(sound, out);
             self.level.push(sound);
         }
@@ -431,7 +476,8 @@ impl Receive {
 
     /// The far source with its bookkeeping, for reports.
     pub(crate) fn source(&mut self) -> Option<(u32, &mut Sequence, &Jitter)> {
-        self.ssrc.map(|ssrc| (ssrc, &mut self.sequence, &self.jitter))
+        self.ssrc
+            .map(|ssrc| (ssrc, &mut self.sequence, &self.jitter))
     }
 
     pub(crate) fn totals(&self) -> Totals {

@@ -1,14 +1,17 @@
-//! Rate conversion between card and codec, whose rates are fixed and stand to each other as two whole numbers.
+//! Rate conversion between card and codec, whose rates are fixed and stand to each other as two
+//! whole numbers.
 //!
 //! ```text
 //! push: any input block ─▶ history ─▶ a filter for each place between two samples ─▶ as much output as it makes (±1 from block to block)
 //! pull: any output block ◀─ the same ◀─ as much input as it needs (`needed`, ±1)
 //! ```
 //!
-//! At L outputs for M inputs an output falls on one of only L places between two input samples, so a windowed sinc for each is all there
-//! is to know: one dot product an output, no interpolation, no rounding that grows over days. Clocks that drift are none of its business
-//! ([`crate::playout`] slips single samples). The filter is as long as 1 ms of delay allows at 16 kHz and above; with 8 kHz on one side it
-//! is 1.5 ms, which that side's narrow transition (3.4 to 4.6 kHz) needs. With equal rates sound passes untouched and undelayed.
+//! At L outputs for M inputs an output falls on one of only L places between two input samples, so
+//! a windowed sinc for each is all there is to know: one dot product an output, no interpolation,
+//! no rounding that grows over days. Clocks that drift are none of its business ([`crate::playout`]
+//! slips single samples). The filter is as long as 1 ms of delay allows at 16 kHz and above; with 8
+//! kHz on one side it is 1.5 ms, which that side's narrow transition (3.4 to 4.6 kHz) needs. With
+//! equal rates sound passes untouched and undelayed.
 
 /// Filters are whole multiples of this long, so that products may be summed side by side.
 const LANES: usize = 8;
@@ -17,7 +20,9 @@ const CUTOFF: f64 = 0.97;
 
 /// Why no resampler could be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot resample {from_hz} Hz to {to_hz} Hz in blocks of {block}: rates must be 8000 to 192000 Hz, blocks 1 to 48000 samples")]
+#[error(
+    "cannot resample {from_hz} Hz to {to_hz} Hz in blocks of {block}: rates must be 8000 to 192000 Hz, blocks 1 to 48000 samples"
+)]
 pub struct ResampleError {
     from_hz: u32,
     to_hz: u32,
@@ -50,8 +55,16 @@ struct Filter {
 impl Core {
     /// `most`: the most input a block can have.
     fn new(from_hz: u32, to_hz: u32, block: usize, most: usize) -> Result<Self, ResampleError> {
-        if !(8_000..=192_000).contains(&from_hz) || !(8_000..=192_000).contains(&to_hz) || block == 0 || block > 48_000 {
-            return Err(ResampleError { from_hz, to_hz, block });
+        if !(8_000..=192_000).contains(&from_hz)
+            || !(8_000..=192_000).contains(&to_hz)
+            || block == 0
+            || block > 48_000
+        {
+            return Err(ResampleError {
+                from_hz,
+                to_hz,
+                block,
+            });
         }
         let ratio = f64::from(to_hz) / f64::from(from_hz);
         if from_hz == to_hz {
@@ -85,7 +98,11 @@ impl Filter {
         let step = (step / places, step % places);
         let taps = taps(from_hz, to_hz);
         let mut filter = Self {
-            rows: rows(taps, places, CUTOFF * (f64::from(to_hz) / f64::from(from_hz)).min(1.0)),
+            rows: rows(
+                taps,
+                places,
+                CUTOFF * (f64::from(to_hz) / f64::from(from_hz)).min(1.0),
+            ),
             taps,
             places,
             step,
@@ -98,11 +115,16 @@ impl Filter {
         filter
     }
 
-    /// Silence before the first sample, no more than there must be: so many inputs make the first output that it is due by then.
+    /// Silence before the first sample, no more than there must be: so many inputs make the first
+    /// output that it is due by then.
     fn reset(&mut self) {
         let (whole, part) = self.step;
         // A place is 1 to L: none beyond a sample is the last before it.
-        let (before, place) = if part == 0 { (whole - 1, self.places) } else { (whole, part) };
+        let (before, place) = if part == 0 {
+            (whole - 1, self.places)
+        } else {
+            (whole, part)
+        };
         self.filled = self.taps - 1 - before;
         self.history[..self.filled].fill(0.0);
         (self.start, self.place) = (0, place);
@@ -110,7 +132,9 @@ impl Filter {
 
     /// Input wanted before so many outputs can be made.
     fn needed(&self, outputs: usize) -> usize {
-        let Some(before) = outputs.checked_sub(1) else { return 0 };
+        let Some(before) = outputs.checked_sub(1) else {
+            return 0;
+        };
         let steps = before * (self.step.0 * self.places + self.step.1);
         let last = self.start + (self.place - 1 + steps) / self.places;
         (last + self.taps).saturating_sub(self.filled)
@@ -137,7 +161,8 @@ impl Filter {
     fn make(&mut self, out: &mut [i16]) -> usize {
         let mut made = 0;
         for out in out {
-            let Some(sound) = self.history[..self.filled].get(self.start..self.start + self.taps) else {
+            let Some(sound) = self.history[..self.filled].get(self.start..self.start + self.taps)
+            else {
                 break;
             };
             let row = (self.place - 1) * self.taps;
@@ -161,12 +186,19 @@ impl Filter {
 
 /// Filter length in input samples: whole lanes.
 fn taps(from_hz: u32, to_hz: u32) -> usize {
-    let delay = if from_hz.min(to_hz) <= 8_000 { 0.001_5 } else { 0.001 };
-    ((f64::from(from_hz) * delay * 2.0) as usize).next_multiple_of(LANES).max(16)
+    let delay = if from_hz.min(to_hz) <= 8_000 {
+        0.001_5
+    } else {
+        0.001
+    };
+    ((f64::from(from_hz) * delay * 2.0) as usize)
+        .next_multiple_of(LANES)
+        .max(16)
 }
 
-/// A sinc under a Blackman window for each place; `cutoff` relative to half the input's rate. Each row alone lets a steady sound through
-/// at its own level, or the level would hum at the rate of the places.
+/// A sinc under a Blackman window for each place; `cutoff` relative to half the input's rate. Each
+/// row alone lets a steady sound through at its own level, or the level would hum at the rate of
+/// the places.
 fn rows(taps: usize, places: usize, cutoff: f64) -> Box<[f32]> {
     let half = taps as f64 / 2.0;
     let mut rows = Vec::with_capacity(taps * places);
@@ -175,7 +207,11 @@ fn rows(taps: usize, places: usize, cutoff: f64) -> Box<[f32]> {
             .map(|tap| {
                 let x = tap as f64 + 1.0 - half - place as f64 / places as f64;
                 let turn = std::f64::consts::PI * x;
-                let sinc = if x.abs() < 1e-9 { cutoff } else { (turn * cutoff).sin() / turn };
+                let sinc = if x.abs() < 1e-9 {
+                    cutoff
+                } else {
+                    (turn * cutoff).sin() / turn
+                };
                 let window = 0.42 + 0.5 * (turn / half).cos() + 0.08 * (2.0 * turn / half).cos();
                 sinc * window
             })
@@ -190,7 +226,8 @@ fn rows(taps: usize, places: usize, cutoff: f64) -> Box<[f32]> {
 #[allow(clippy::many_single_char_names)] // sums and factors
 fn dot(sound: &[f32], row: &[f32]) -> f32 {
     type Four = [f32; 4];
-    let add = |sum: Four, x: &[f32], y: &[f32]| -> Four { std::array::from_fn(|n| sum[n] + x[n] * y[n]) };
+    let add =
+        |sum: Four, x: &[f32], y: &[f32]| -> Four { std::array::from_fn(|n| sum[n] + x[n] * y[n]) };
     let (mut a, mut b, mut c, mut d) = ([0.0; 4], [0.0; 4], [0.0; 4], [0.0; 4]);
     let (sounds, rows) = (sound.chunks_exact(2 * LANES), row.chunks_exact(2 * LANES));
     let (x, y) = (sounds.remainder(), rows.remainder());
@@ -221,7 +258,8 @@ impl Push {
         Core::new(from_hz, to_hz, max_block, max_block).map(Self)
     }
 
-    /// Converts a block, returns the samples written. `out` must hold [`Push::output_max`] of the block.
+    /// Converts a block, returns the samples written. `out` must hold [`Push::output_max`] of the
+    /// block.
     pub fn process(&mut self, input: &[i16], out: &mut [i16]) -> usize {
         let Some(filter) = &mut self.0.filter else {
             let n = input.len().min(out.len());
@@ -263,7 +301,10 @@ impl Pull {
 
     /// How many input samples the next `output` samples need; varies by one from block to block.
     pub fn needed(&self, output: usize) -> usize {
-        self.0.filter.as_ref().map_or(output, |filter| filter.needed(output))
+        self.0
+            .filter
+            .as_ref()
+            .map_or(output, |filter| filter.needed(output))
     }
 
     /// Most input samples an output block can need.
@@ -271,7 +312,8 @@ impl Pull {
         (output as f64 / self.0.ratio).ceil() as usize + 2
     }
 
-    /// Fills `out` from `input`, which must be [`Pull::needed`]`(out.len())` long; missing input is silence.
+    /// Fills `out` from `input`, which must be [`Pull::needed`]`(out.len())` long; missing input is
+    /// silence.
     pub fn process(&mut self, input: &[i16], out: &mut [i16]) {
         let made = match &mut self.0.filter {
             None => {

@@ -50,8 +50,8 @@ impl Ring {
         }
     }
 
-    /// Lets `write` fill a slot and say its length; nothing is kept if it says `None` or 0. A full ring drops the newest, counted: the
-    /// newest sound matters most, but order matters more.
+    /// Lets `write` fill a slot and say its length; nothing is kept if it says `None` or 0. A full
+    /// ring drops the newest, counted: the newest sound matters most, but order matters more.
     pub(crate) fn push(
         &mut self,
         stream: StreamId,

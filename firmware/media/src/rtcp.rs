@@ -1,4 +1,5 @@
-//! RTCP (RFC 3550): reports written into the caller's buffer, reports of the far end read, and when to send the next.
+//! RTCP (RFC 3550): reports written into the caller's buffer, reports of the far end read, and when
+//! to send the next.
 //!
 //! ```text
 //! RTP packet ─▶ Jitter ─┐
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::rtp::Sequence;
 
-/// Enough for what [`Session`] writes: SR with one block (52), SDES with the longest CNAME (76), BYE (8).
+/// Enough for what [`Session`] writes: SR with one block (52), SDES with the longest CNAME (76),
+/// BYE (8).
 pub const MAX_WRITTEN: usize = 160;
 /// Longest CNAME used, in bytes.
 pub const MAX_CNAME: usize = 63;
@@ -49,7 +51,8 @@ impl Jitter {
         let first = self.start.is_none();
         let start = *self.start.get_or_insert(arrival);
         // Ticks since the first packet; a packet stamped by the kernel may lie before it.
-        let ticks = |time: Duration| (time.as_nanos() * u128::from(clock_hz) / 1_000_000_000) as u32;
+        let ticks =
+            |time: Duration| (time.as_nanos() * u128::from(clock_hz) / 1_000_000_000) as u32;
         let arrival = match arrival.checked_duration_since(start) {
             Some(after) => ticks(after),
             None => ticks(start.duration_since(arrival)).wrapping_neg(),
@@ -65,7 +68,8 @@ impl Jitter {
         self.transit = transit;
     }
 
-    /// The far end started anew, or paused: the next packet is not compared with the last. The estimate stays.
+    /// The far end started anew, or paused: the next packet is not compared with the last. The
+    /// estimate stays.
     pub fn restart(&mut self) {
         self.start = None;
     }
@@ -128,14 +132,15 @@ pub struct Session {
     next: Instant,
     initial: bool,
     average: f64,
-    /// Packets we had sent at the last two reports: we are a sender if the count moved since the older (RFC 3550 §6.3.8).
+    /// Packets we had sent at the last two reports: we are a sender if the count moved since the
+    /// older (RFC 3550 §6.3.8).
     sent_before: [u32; 2],
     far_heard: bool,
 }
 
 impl Session {
-    /// Starts; the first report is due after half an interval. `ntp` ties an `Instant` to wall-clock time (NTP 32.32);
-    /// `seed` spreads the intervals.
+    /// Starts; the first report is due after half an interval. `ntp` ties an `Instant` to
+    /// wall-clock time (NTP 32.32); `seed` spreads the intervals.
     pub fn new(ssrc: u32, cname: &str, ntp: (Instant, u64), seed: u64, now: Instant) -> Self {
         // Cut at a character, not within one.
         let mut length = cname.len().min(MAX_CNAME);
@@ -164,10 +169,15 @@ impl Session {
 
     /// NTP time (32.32 fixed point) of an instant.
     pub fn ntp_at(&self, now: Instant) -> u64 {
-        let fixed = |time: Duration| (time.as_secs() << 32) + ((u64::from(time.subsec_nanos()) << 32) / 1_000_000_000);
+        let fixed = |time: Duration| {
+            (time.as_secs() << 32) + ((u64::from(time.subsec_nanos()) << 32) / 1_000_000_000)
+        };
         match now.checked_duration_since(self.ntp.0) {
             Some(after) => self.ntp.1.wrapping_add(fixed(after)),
-            None => self.ntp.1.wrapping_sub(fixed(self.ntp.0.duration_since(now))),
+            None => self
+                .ntp
+                .1
+                .wrapping_sub(fixed(self.ntp.0.duration_since(now))),
         }
     }
 
@@ -191,11 +201,18 @@ impl Session {
         let members = if self.far_heard { 2 } else { 1 };
         let senders = u32::from(we_sent) + u32::from(self.last_report.is_some());
         let random = self.unit();
-        interval(members, senders, we_sent, self.average, self.initial, random)
+        interval(
+            members,
+            senders,
+            we_sent,
+            self.average,
+            self.initial,
+            random,
+        )
     }
 
-    /// Writes a report into `out` if one is due: `Some(length)`. `sent`: `None` if nothing is sent at all;
-    /// `source`: the far end's SSRC with its bookkeeping, `None` before its first packet.
+    /// Writes a report into `out` if one is due: `Some(length)`. `sent`: `None` if nothing is sent
+    /// at all; `source`: the far end's SSRC with its bookkeeping, `None` before its first packet.
     pub fn poll(
         &mut self,
         now: Instant,
@@ -208,13 +225,16 @@ impl Session {
         }
         let packets = sent.map_or(0, |sent| sent.packets);
         let we_sent = packets != self.sent_before[0];
-        // Timer reconsideration (§6.3.6): what was drawn then may be too early for what is known now.
+        // Timer reconsideration (§6.3.6): what was drawn then may be too early for what is known
+        // now.
         let interval = self.interval(we_sent);
         if self.previous + interval > now {
             self.next = self.previous + interval;
             return None;
         }
-        let length = self.write(now, sent.filter(|_| we_sent), source, false, out).ok()?;
+        let length = self
+            .write(now, sent.filter(|_| we_sent), source, false, out)
+            .ok()?;
         self.sent_before = [self.sent_before[1], packets];
         self.previous = now;
         self.initial = false;
@@ -270,7 +290,10 @@ impl Session {
             writer.u32(sequence.highest_reported())?;
             writer.u32(jitter.ticks())?;
             let (middle, delay) = match self.last_report {
-                Some(report) if report.ssrc == ssrc => (report.middle, short(now.saturating_duration_since(report.arrival))),
+                Some(report) if report.ssrc == ssrc => (
+                    report.middle,
+                    short(now.saturating_duration_since(report.arrival)),
+                ),
                 Some(_) | None => (0, 0),
             };
             writer.u32(middle)?;
@@ -308,7 +331,9 @@ impl Session {
             let (kind, bytes) = part.ok_or(malformed)?;
             match kind {
                 200 => {
-                    let sender = <rtcp_types::SenderReport as rtcp_types::RtcpPacketParser>::parse(bytes).map_err(|_| malformed)?;
+                    let sender =
+                        <rtcp_types::SenderReport as rtcp_types::RtcpPacketParser>::parse(bytes)
+                            .map_err(|_| malformed)?;
                     heard.sender_report = true;
                     report = Some(LastReport {
                         ssrc: sender.ssrc(),
@@ -320,13 +345,16 @@ impl Session {
                     }
                 }
                 201 => {
-                    let receiver = <rtcp_types::ReceiverReport as rtcp_types::RtcpPacketParser>::parse(bytes).map_err(|_| malformed)?;
+                    let receiver =
+                        <rtcp_types::ReceiverReport as rtcp_types::RtcpPacketParser>::parse(bytes)
+                            .map_err(|_| malformed)?;
                     for block in receiver.report_blocks() {
                         self.block(&block, arrival, &mut heard);
                     }
                 }
                 203 => {
-                    <rtcp_types::Bye as rtcp_types::RtcpPacketParser>::parse(bytes).map_err(|_| malformed)?;
+                    <rtcp_types::Bye as rtcp_types::RtcpPacketParser>::parse(bytes)
+                        .map_err(|_| malformed)?;
                     heard.bye = true;
                 }
                 // SDES tells a name we do not show; feedback and XR are for video and statistics.
@@ -355,7 +383,9 @@ impl Session {
                 .wrapping_sub(block.delay_since_last_sender_report_timestamp());
             // A far end that lies about its delay makes this negative, or absurd: no figure then.
             if away < 30 << 16 {
-                heard.round_trip = Some(Duration::from_nanos((u64::from(away) * 1_000_000_000) >> 16));
+                heard.round_trip = Some(Duration::from_nanos(
+                    (u64::from(away) * 1_000_000_000) >> 16,
+                ));
             }
         }
     }
@@ -366,10 +396,21 @@ fn short(time: Duration) -> u32 {
     u32::try_from((time.as_nanos() << 16) / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
-/// The interval to the next report (RFC 3550 §6.3.1, A.7). `average`: mean RTCP packet with what lies underneath, in
-/// bytes; `random`: 0 to 1.
-fn interval(members: u32, senders: u32, we_sent: bool, average: f64, initial: bool, random: f64) -> Duration {
-    let minimum = if initial { MIN_INTERVAL / 2.0 } else { MIN_INTERVAL };
+/// The interval to the next report (RFC 3550 §6.3.1, A.7). `average`: mean RTCP packet with what
+/// lies underneath, in bytes; `random`: 0 to 1.
+fn interval(
+    members: u32,
+    senders: u32,
+    we_sent: bool,
+    average: f64,
+    initial: bool,
+    random: f64,
+) -> Duration {
+    let minimum = if initial {
+        MIN_INTERVAL / 2.0
+    } else {
+        MIN_INTERVAL
+    };
     let (mut bandwidth, mut counted) = (BANDWIDTH, members);
     // Few senders share a quarter of the bandwidth, the rest what is left.
     if f64::from(senders) <= f64::from(members) * 0.25 {
@@ -391,7 +432,8 @@ pub(crate) fn is_whole(packet: &[u8]) -> bool {
     !packet.is_empty() && Parts::new(packet).all(|part| part.is_some())
 }
 
-/// The packets of a compound one, each with its type; `None` for one that is cut short or of another version.
+/// The packets of a compound one, each with its type; `None` for one that is cut short or of
+/// another version.
 struct Parts<'a>(&'a [u8]);
 
 impl<'a> Parts<'a> {

@@ -1,4 +1,5 @@
-//! RTP (RFC 3550): headers written into the caller's buffer, packets read as small copyable views, sequence numbers judged.
+//! RTP (RFC 3550): headers written into the caller's buffer, packets read as small copyable views,
+//! sequence numbers judged.
 //!
 //! ```text
 //! packet ─▶ kind (RTP or RTCP?) ─▶ View::parse (rtp-rs checks every length) ─▶ Sequence::update ─▶ jitter buffer
@@ -27,8 +28,8 @@ pub enum RtpError {
     NoRoom(usize),
 }
 
-/// Tells RTP from RTCP on one port by the payload type (RFC 5761 §4) and both from STUN and DTLS by the first byte
-/// (RFC 7983 §7). `None`: neither.
+/// Tells RTP from RTCP on one port by the payload type (RFC 5761 §4) and both from STUN and DTLS by
+/// the first byte (RFC 7983 §7). `None`: neither.
 pub fn kind(packet: &[u8]) -> Option<PacketKind> {
     match packet {
         [128..=191, 192..=223, ..] => Some(PacketKind::Rtcp),
@@ -37,7 +38,8 @@ pub fn kind(packet: &[u8]) -> Option<PacketKind> {
     }
 }
 
-/// What a packet's header says, and where its payload lies. Small and copyable: it outlives the borrow of the packet.
+/// What a packet's header says, and where its payload lies. Small and copyable: it outlives the
+/// borrow of the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     /// Payload type, 0–127.
@@ -85,7 +87,9 @@ impl View {
 
     /// The payload within the packet this view was parsed from (empty on any shorter one).
     pub fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
-        packet.get(usize::from(self.start)..usize::from(self.end)).unwrap_or(&[])
+        packet
+            .get(usize::from(self.start)..usize::from(self.end))
+            .unwrap_or(&[])
     }
 
     /// Payload length in bytes.
@@ -128,13 +132,14 @@ impl Sender {
         self.timestamp
     }
 
-    /// Time passed: also called for frames that are not sent (DTX, mute by direction), so that silence keeps its length.
+    /// Time passed: also called for frames that are not sent (DTX, mute by direction), so that
+    /// silence keeps its length.
     pub fn advance(&mut self, ticks: u32) {
         self.timestamp = self.timestamp.wrapping_add(ticks);
     }
 
-    /// Writes the header of the next packet with this timestamp (of the sound, or of a telephone event's start) and
-    /// counts it. The payload belongs at `out[HEADER_LEN..]`.
+    /// Writes the header of the next packet with this timestamp (of the sound, or of a telephone
+    /// event's start) and counts it. The payload belongs at `out[HEADER_LEN..]`.
     ///
     /// # Errors
     /// [`RtpError::NoRoom`].
@@ -147,7 +152,9 @@ impl Sender {
         payload_len: usize,
     ) -> Result<usize, RtpError> {
         let length = out.len();
-        let header = out.first_chunk_mut::<HEADER_LEN>().ok_or(RtpError::NoRoom(length))?;
+        let header = out
+            .first_chunk_mut::<HEADER_LEN>()
+            .ok_or(RtpError::NoRoom(length))?;
         header[0] = 0x80;
         header[1] = (u8::from(marker) << 7) | (payload_type & 0x7F);
         header[2..4].copy_from_slice(&self.sequence.to_be_bytes());
@@ -194,11 +201,13 @@ pub enum Verdict {
     Restart(u32),
 }
 
-/// Sequence bookkeeping of one source (RFC 3550 A.1, A.3), with duplicates known within the last 128 packets.
+/// Sequence bookkeeping of one source (RFC 3550 A.1, A.3), with duplicates known within the last
+/// 128 packets.
 ///
-/// Without probation: A.1 wants two packets in sequence before a source counts, against stray packets. Here the source
-/// was agreed by signalling and the address is checked, and the first word of a call must not be lost, so the first
-/// packet counts. A.1's rule of two still guards a running stream against a jump.
+/// Without probation: A.1 wants two packets in sequence before a source counts, against stray
+/// packets. Here the source was agreed by signalling and the address is checked, and the first word
+/// of a call must not be lost, so the first packet counts. A.1's rule of two still guards a running
+/// stream against a jump.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sequence {
     started: bool,
@@ -311,7 +320,8 @@ impl Sequence {
         self.expected().saturating_sub(self.received)
     }
 
-    /// Loss since the last call, in 1/256 (RFC 3550 A.3). For receiver reports only: it closes the interval.
+    /// Loss since the last call, in 1/256 (RFC 3550 A.3). For receiver reports only: it closes the
+    /// interval.
     pub fn fraction_lost(&mut self) -> u8 {
         let expected = self.expected() - self.expected_prior;
         let received = self.received - self.received_prior;

@@ -19,8 +19,9 @@ use crate::srtp::Guard;
 use crate::stream::{Codec, StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
-/// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s unless told 10 % loss, and then the
-/// sound suffers; PESQ-WB of speech clean / with 5 % lost: 24 kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
+/// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s
+/// unless told 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 % lost: 24
+/// kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
 const FEC_BITRATE: u32 = 40_000;
 /// How much of the loss once reported is still believed at the next report.
 const LOSS_KEPT: f32 = 0.7;
@@ -71,17 +72,22 @@ impl Send {
             dtx: config.opus_dtx,
             bitrate: (config.opus_fec && config.card_rate_hz >= 16_000).then_some(FEC_BITRATE),
         };
-        let encoder = Encoder::new(config.codec, options).map_err(|e| StreamError::Opus(e.to_string()))?;
+        let encoder =
+            Encoder::new(config.codec, options).map_err(|e| StreamError::Opus(e.to_string()))?;
         let rate = encoder.rate_hz();
         let ptime = frame_ms(config.codec, config.ptime_ms);
-        let push = Push::new(config.card_rate_hz, rate, config.period_frames).map_err(|_| StreamError::OutOfRange {
-            what: "card rate",
-            value: u64::from(config.card_rate_hz),
-            allowed: "8000 to 48000 Hz",
+        let push = Push::new(config.card_rate_hz, rate, config.period_frames).map_err(|_| {
+            StreamError::OutOfRange {
+                what: "card rate",
+                value: u64::from(config.card_rate_hz),
+                allowed: "8000 to 48000 Hz",
+            }
         })?;
         let converted = push.output_max(config.period_frames) + 8;
         let clock = config.codec.rtp_clock_hz();
-        let (event_payload, event_hz) = config.send_dtmf.map_or((None, clock), |(payload, hz)| (Some(payload), hz));
+        let (event_payload, event_hz) = config
+            .send_dtmf
+            .map_or((None, clock), |(payload, hz)| (Some(payload), hz));
         Ok(Self {
             frame: vec![0; rate as usize / 1000 * usize::from(ptime)].into_boxed_slice(),
             filled: 0,
@@ -130,11 +136,13 @@ impl Send {
         }
     }
 
-    /// The far end loses this share of our packets. A calm report of five seconds does not mean that the loss is over: told high at
-    /// once, low slowly; and never more than 10 %, because beyond it the copies cost the sound more than they save (measured).
+    /// The far end loses this share of our packets. A calm report of five seconds does not mean
+    /// that the loss is over: told high at once, low slowly; and never more than 10 %, because
+    /// beyond it the copies cost the sound more than they save (measured).
     pub(crate) fn set_loss(&mut self, share: f32) {
         self.loss = share.max(self.loss * LOSS_KEPT);
-        self.encoder.set_loss_percent((self.loss * 100.0).clamp(0.0, 10.0) as u8);
+        self.encoder
+            .set_loss_percent((self.loss * 100.0).clamp(0.0, 10.0) as u8);
     }
 
     /// A key goes down or up. `false`: dropped, too many wait.
@@ -153,7 +161,11 @@ impl Send {
         match &mut self.inband_down {
             Some((active, _, released)) if *active == event && !*released => *released = true,
             Some(_) | None => {
-                if let Some(waiting) = self.inband_waiting.iter_mut().find(|w| w.0 == event && !w.1) {
+                if let Some(waiting) = self
+                    .inband_waiting
+                    .iter_mut()
+                    .find(|w| w.0 == event && !w.1)
+                {
                     waiting.1 = true;
                 }
             }
@@ -161,15 +173,16 @@ impl Send {
         true
     }
 
-    /// Nothing is sent for these frames, because nobody shall hear us or the card lost them: time goes on all the same.
+    /// Nothing is sent for these frames, because nobody shall hear us or the card lost them: time
+    /// goes on all the same.
     pub(crate) fn skip(&mut self, card_frames: usize) {
         let rate = u64::from(self.encoder.rate_hz());
         let owed = self.owed + card_frames as u64 * rate;
         let samples = (owed / u64::from(self.card_hz)) as usize;
         self.owed = owed % u64::from(self.card_hz);
         self.marker = true;
-        // What was collected of a packet is left out: half of it would be of another time. The next one begins with a card period, so
-        // that none waits for the rest of its last.
+        // What was collected of a packet is left out: half of it would be of another time. The next
+        // one begins with a card period, so that none waits for the rest of its last.
         self.rtp.advance(self.encoder.ticks(self.filled + samples));
         self.filled = 0;
     }
@@ -202,17 +215,28 @@ impl Send {
     fn packet(&mut self, config: &StreamConfig, way: &mut Way) {
         let timestamp = self.rtp.timestamp();
         let ticks = self.encoder.ticks(self.frame.len());
-        if let Some(event) = self.event_payload.and_then(|payload| Some((payload, self.events.tick(timestamp)?))) {
+        if let Some(event) = self
+            .event_payload
+            .and_then(|payload| Some((payload, self.events.tick(timestamp)?)))
+        {
             let (payload_type, event) = event;
             let rtp = &mut self.rtp;
-            let sent = way.outbox.push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
-                out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
-                    .copy_from_slice(&event.payload);
-                let header = rtp
-                    .write_header(out, payload_type, event.marker, event.timestamp, event.payload.len())
-                    .ok()?;
-                Some(header + event.payload.len())
-            });
+            let sent = way
+                .outbox
+                .push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
+                    out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
+                        .copy_from_slice(&event.payload);
+                    let header = rtp
+                        .write_header(
+                            out,
+                            payload_type,
+                            event.marker,
+                            event.timestamp,
+                            event.payload.len(),
+                        )
+                        .ok()?;
+                    Some(header + event.payload.len())
+                });
             self.sent += u64::from(sent);
             self.rtp.advance(ticks);
             self.marker = true;
@@ -222,15 +246,19 @@ impl Send {
         self.level.push(&self.frame);
         let (encoder, rtp, frame) = (&mut self.encoder, &mut self.rtp, &self.frame);
         let (payload_type, marker) = (self.payload_type, self.marker);
-        let sent = way.outbox.push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
-            let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
-            let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
-            if encoder.is_dtx(n) {
-                return None;
-            }
-            let header = rtp.write_header(out, payload_type, marker, timestamp, n).ok()?;
-            Some(header + n)
-        });
+        let sent = way
+            .outbox
+            .push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
+                let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
+                let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
+                if encoder.is_dtx(n) {
+                    return None;
+                }
+                let header = rtp
+                    .write_header(out, payload_type, marker, timestamp, n)
+                    .ok()?;
+                Some(header + n)
+            });
         self.sent += u64::from(sent);
         // Silence left out (DTX) makes the next packet a new spurt.
         self.marker = !sent;
@@ -261,7 +289,8 @@ impl Send {
     }
 }
 
-/// The packet length really used: Opus has no frames of 30 or 50 ms, and the next shorter is always acceptable.
+/// The packet length really used: Opus has no frames of 30 or 50 ms, and the next shorter is always
+/// acceptable.
 pub(crate) fn frame_ms(codec: Codec, ptime_ms: u8) -> u8 {
     match (codec, ptime_ms) {
         (Codec::Opus, 0..=19) => 10,

@@ -1,4 +1,5 @@
-//! SRTP and SRTCP (RFC 3711, 6188, 7714): packets are protected and unprotected in place, without allocation.
+//! SRTP and SRTCP (RFC 3711, 6188, 7714): packets are protected and unprotected in place, without
+//! allocation.
 //!
 //! ```text
 //! MasterKey ─▶ kdf ─▶ cipher (keyed once) ─┬─▶ rtp::Sender, rtcp::Sender ─────▶ packet with tag and MKI
@@ -6,8 +7,8 @@
 //! Stream ─▶ Guard (clear, waiting for keys, SRTP) ─▶ Outbox        Guard measures what `status` says of encryption
 //! ```
 //!
-//! The rules, each held by a test that fails without it: nothing of an unauthentic packet is used; no key stream is used twice; a
-//! stream that waits for keys neither sends nor takes anything.
+//! The rules, each held by a test that fails without it: nothing of an unauthentic packet is used;
+//! no key stream is used twice; a stream that waits for keys neither sends nor takes anything.
 
 mod cipher;
 mod guard;
@@ -24,8 +25,8 @@ mod test_vectors;
 pub(crate) use guard::Guard;
 pub use keys::{Encryption, KeyError, MAX_MKI, MasterKey, Protection, SrtpStats, Suite};
 
-/// Whether a packet is under this key: for whoever watches a wire and holds the keys. Only the first 2^16 packets of a source are known
-/// again, for a watcher has no rollover counter.
+/// Whether a packet is under this key: for whoever watches a wire and holds the keys. Only the
+/// first 2^16 packets of a source are known again, for a watcher has no rollover counter.
 pub fn is_authentic(key: &MasterKey, kind: crate::PacketKind, packet: &[u8]) -> bool {
     let mut packet = packet.to_vec();
     match kind {

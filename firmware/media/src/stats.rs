@@ -11,8 +11,9 @@ const R_BEST: f32 = 93.2;
 /// Delay the phones and their cards add at both ends, in ms, to what is measured between them.
 const APPARATUS_MS: f32 = 10.0;
 
-/// Equipment impairment without loss, and robustness against random loss in per cent (G.113 Appendix I: G.711 with
-/// concealment; the others are set by what concealment and FEC leave of their sound, on the same narrow-band scale).
+/// Equipment impairment without loss, and robustness against random loss in per cent (G.113
+/// Appendix I: G.711 with concealment; the others are set by what concealment and FEC leave of
+/// their sound, on the same narrow-band scale).
 fn impairment(codec: Codec, fec: bool) -> (f32, f32) {
     match codec {
         Codec::Pcmu | Codec::Pcma => (0.0, 25.1),

@@ -1,4 +1,5 @@
-//! One call's two directions. Built on the control thread (which may allocate), used on the audio thread (which may not).
+//! One call's two directions. Built on the control thread (which may allocate), used on the audio
+//! thread (which may not).
 //!
 //! ```text
 //! datagram ─▶ Guard (authentic?) ─▶ RTP? ─▶ Latch (from whom?) ─▶ Receive ─▶ period for the mixer
@@ -6,11 +7,13 @@
 //! period from the mixer ─▶ Send ─▶ Guard ─▶ Outbox;   every 5 s Session ─▶ report ─▶ Guard ─▶ Outbox
 //! ```
 //!
-//! The guard comes first on the way in and last on the way out: where keys are agreed on, nothing that is not authentic moves latch,
-//! buffer, report or counter of the sound, and nothing leaves in clear.
+//! The guard comes first on the way in and last on the way out: where keys are agreed on, nothing
+//! that is not authentic moves latch, buffer, report or counter of the sound, and nothing leaves in
+//! clear.
 //!
-//! A stream sends only while it is connected and its direction allows it; a held one is silent on the wire, but its timestamps
-//! go on, so that the pause keeps its length. A stream that may receive but is not connected lets packets pass by, counted.
+//! A stream sends only while it is connected and its direction allows it; a held one is silent on
+//! the wire, but its timestamps go on, so that the pause keeps its length. A stream that may
+//! receive but is not connected lets packets pass by, counted.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -74,10 +77,11 @@ pub struct StreamConfig {
     pub remote_rtp: SocketAddr,
     /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
     pub remote_rtcp: SocketAddr,
-    /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric RTP behind a NAT). `false` where
-    /// the far address was proven, as by a DTLS handshake.
+    /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric
+    /// RTP behind a NAT). `false` where the far address was proven, as by a DTLS handshake.
     pub latching: bool,
-    /// How long sound is sent without any authentic RTP or RTCP from where it goes; then nothing leaves, and [`crate::Event::Unheard`] tells.
+    /// How long sound is sent without any authentic RTP or RTCP from where it goes; then nothing
+    /// leaves, and [`crate::Event::Unheard`] tells.
     pub media_timeout: Duration,
     /// How packets are protected.
     pub protection: Protection,
@@ -95,7 +99,8 @@ pub struct StreamConfig {
     pub card_rate_hz: u32,
     /// Card period in frames.
     pub period_frames: usize,
-    /// The wall-clock time of some `Instant`, for the NTP field of sender reports: (instant, NTP 32.32).
+    /// The wall-clock time of some `Instant`, for the NTP field of sender reports: (instant, NTP
+    /// 32.32).
     pub ntp: (Instant, u64),
 }
 
@@ -192,12 +197,25 @@ pub struct Stream {
 impl Stream {
     /// Builds a stream; everything it will ever need is allocated here.
     pub fn new(config: StreamConfig) -> Result<Box<Self>, StreamError> {
-        let out_of_range = |what, value, allowed| Err(StreamError::OutOfRange { what, value, allowed });
+        let out_of_range = |what, value, allowed| {
+            Err(StreamError::OutOfRange {
+                what,
+                value,
+                allowed,
+            })
+        };
         if !(8_000..=48_000).contains(&config.card_rate_hz) {
-            return out_of_range("card rate", u64::from(config.card_rate_hz), "8000 to 48000 Hz");
+            return out_of_range(
+                "card rate",
+                u64::from(config.card_rate_hz),
+                "8000 to 48000 Hz",
+            );
         }
         // 1 to 40 ms: the engine asks for 2 to 20, rounding aside.
-        let (least, most) = (config.card_rate_hz as usize / 1000, config.card_rate_hz as usize / 25);
+        let (least, most) = (
+            config.card_rate_hz as usize / 1000,
+            config.card_rate_hz as usize / 25,
+        );
         if !(least..=most).contains(&config.period_frames) {
             return out_of_range(
                 "card period in frames",
@@ -268,7 +286,8 @@ impl Stream {
         self.connected = old.connected;
         self.rejected = old.rejected;
         self.heard_ms = old.heard_ms;
-        // Not anew: else a far end could have a new agreement every minute, and sound for its victim for ever.
+        // Not anew: else a far end could have a new agreement every minute, and sound for its
+        // victim for ever.
         self.patience.continue_from(&old.patience);
         self.first_sound_told = old.first_sound_told;
         (self.sent_level, self.received_level) = (old.sent_level, old.received_level);
@@ -287,12 +306,20 @@ impl Stream {
         if self.latch.is_like(&old.latch) {
             self.latch = old.latch;
         }
-        self.guard
-            .continue_from(&self.config.protection, &mut old.guard, &old.config.protection);
+        self.guard.continue_from(
+            &self.config.protection,
+            &mut old.guard,
+            &old.config.protection,
+        );
     }
 
     /// New far address or direction.
-    pub(crate) fn redirect(&mut self, remote_rtp: SocketAddr, remote_rtcp: SocketAddr, direction: Direction) {
+    pub(crate) fn redirect(
+        &mut self,
+        remote_rtp: SocketAddr,
+        remote_rtcp: SocketAddr,
+        direction: Direction,
+    ) {
         self.config.direction = direction;
         if (remote_rtp, remote_rtcp) != (self.config.remote_rtp, self.config.remote_rtcp) {
             self.config.remote_rtp = remote_rtp;
@@ -301,9 +328,13 @@ impl Stream {
         }
     }
 
-    /// Whether there is sound to send: allowed by direction, the handset speaks to it, and keys are not awaited.
+    /// Whether there is sound to send: allowed by direction, the handset speaks to it, and keys are
+    /// not awaited.
     fn speaks(&self) -> bool {
-        self.connected && self.config.direction.send && !self.guard.is_silent() && self.latch.rtp().is_some()
+        self.connected
+            && self.config.direction.send
+            && !self.guard.is_silent()
+            && self.latch.rtp().is_some()
     }
 
     /// Whether sound leaves: there is some, and as far as is known somebody to hear it.
@@ -316,7 +347,8 @@ impl Stream {
         self.patience.is_over()
     }
 
-    /// The handset hears and speaks to it, or not. Told again, patience with the far end begins anew.
+    /// The handset hears and speaks to it, or not. Told again, patience with the far end begins
+    /// anew.
     pub(crate) fn connect(&mut self, connected: bool) {
         self.connected = connected;
         if connected {
@@ -358,10 +390,13 @@ impl Stream {
         }
     }
 
-    /// A packet the guard did not let in: nothing is done with it but that it is counted, as what it was by its form.
+    /// A packet the guard did not let in: nothing is done with it but that it is counted, as what
+    /// it was by its form.
     fn refused(&mut self, refusal: Refusal, kind: PacketKind, packet: &[u8]) {
         let looks_clear = || match kind {
-            PacketKind::Rtp => View::parse(packet).is_ok_and(|view| self.receive.is_whole(&view, packet)),
+            PacketKind::Rtp => {
+                View::parse(packet).is_ok_and(|view| self.receive.is_whole(&view, packet))
+            }
             PacketKind::Rtcp => rtcp::is_whole(packet),
         };
         match refusal {
@@ -382,7 +417,9 @@ impl Stream {
             self.rejected += 1;
             return Heard::Nothing;
         };
-        let believed = self.config.direction.receive && self.receive.acceptable(&view, packet) && self.latch.admit(from, &view);
+        let believed = self.config.direction.receive
+            && self.receive.acceptable(&view, packet)
+            && self.latch.admit(from, &view);
         // What is not for the ear (held one way, or in a codec of its own) is a sign of life, too.
         if self.latch.is_far_host(from) {
             self.patience.heard();
@@ -421,7 +458,11 @@ impl Stream {
             self.remote_loss = Some(loss);
             self.send.set_loss(loss);
         }
-        if heard.bye { Heard::Bye } else { Heard::Nothing }
+        if heard.bye {
+            Heard::Bye
+        } else {
+            Heard::Nothing
+        }
     }
 
     /// Fills one period of what the far end says. `false`: silence.
@@ -443,7 +484,8 @@ impl Stream {
         match self.latch.rtp() {
             Some(to) if self.sends() => {
                 let guard = &mut self.guard;
-                self.send.capture(&self.config, sound, &mut Way { to, guard, outbox });
+                self.send
+                    .capture(&self.config, sound, &mut Way { to, guard, outbox });
             }
             Some(_) | None => self.send.skip(sound.len()),
         }
@@ -458,9 +500,13 @@ impl Stream {
         {
             let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
             let sent = (send.sent() > 0).then(|| send.info());
-            outbox.push(self.config.id, PacketKind::Rtcp, to, &mut self.guard, |out| {
-                rtcp.poll(now, sent, receive.source(), out)
-            });
+            outbox.push(
+                self.config.id,
+                PacketKind::Rtcp,
+                to,
+                &mut self.guard,
+                |out| rtcp.poll(now, sent, receive.source(), out),
+            );
         }
         self.guard.tick(now);
     }
@@ -473,9 +519,13 @@ impl Stream {
         }
         let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
         let sent = Some(send.info());
-        outbox.push(self.config.id, PacketKind::Rtcp, to, &mut self.guard, |out| {
-            rtcp.bye(now, sent, receive.source(), out).ok()
-        });
+        outbox.push(
+            self.config.id,
+            PacketKind::Rtcp,
+            to,
+            &mut self.guard,
+            |out| rtcp.bye(now, sent, receive.source(), out).ok(),
+        );
     }
 
     /// `true` once: the first packet was played.
@@ -490,8 +540,9 @@ impl Stream {
     /// Sound of the card was lost (so many frames) or repeated (less than none).
     pub(crate) fn realign(&mut self, frames: i64) {
         self.receive.realign();
-        // The RTP clock is the clock of the microphone's sound: were what is lost not counted, the far end would take every hole
-        // for a network grown slower by as much, and wait longer and longer.
+        // The RTP clock is the clock of the microphone's sound: were what is lost not counted, the
+        // far end would take every hole for a network grown slower by as much, and wait longer and
+        // longer.
         self.send.skip(usize::try_from(frames).unwrap_or(0));
     }
 
@@ -529,7 +580,9 @@ impl Stream {
                 codec: self.receive.codec(),
                 fec: self.config.opus_fec,
                 made_up,
-                delay_ms: delay_ms + self.receive.frame_ms() as f32 + self.round_trip_ms.unwrap_or(0.0) / 2.0,
+                delay_ms: delay_ms
+                    + self.receive.frame_ms() as f32
+                    + self.round_trip_ms.unwrap_or(0.0) / 2.0,
             }),
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,

@@ -1,4 +1,5 @@
-//! Decoded sound on its way to the ear, and how to make it a little shorter or longer without anyone noticing.
+//! Decoded sound on its way to the ear, and how to make it a little shorter or longer without
+//! anyone noticing.
 //!
 //! ```text
 //!            history (played)          │ unplayed                      │
@@ -6,8 +7,8 @@
 //!         pitch search, concealment ◀──┘ └─ remove / insert one pitch period, or any length in silence
 //! ```
 //!
-//! Time-scale modification is WSOLA with the pitch period as its step (Verhelst and Roelands 1993): two stretches of sound one
-//! period apart look alike, so one may fade into the other anywhere.
+//! Time-scale modification is WSOLA with the pitch period as its step (Verhelst and Roelands 1993):
+//! two stretches of sound one period apart look alike, so one may fade into the other anywhere.
 
 use crate::drift::{Slip, TAPS};
 
@@ -34,7 +35,10 @@ pub(crate) struct Pitch {
 
 fn correlate(x: &[i16], at: usize, lag: usize, window: usize) -> f32 {
     let (mut cross, mut now, mut then) = (0.0f32, 0.0f32, 0.0f32);
-    for (&a, &b) in x[at..at + window].iter().zip(&x[at - lag..at - lag + window]) {
+    for (&a, &b) in x[at..at + window]
+        .iter()
+        .zip(&x[at - lag..at - lag + window])
+    {
         let (a, b) = (f32::from(a), f32::from(b));
         cross += a * b;
         now += a * a;
@@ -47,9 +51,15 @@ fn correlate(x: &[i16], at: usize, lag: usize, window: usize) -> f32 {
     }
 }
 
-/// Finds the pitch of `x[at..at + window]` against what lies before it, with lags up to `longest`; `None` where there is too little.
-/// Coarse at about 4 kHz, then refined around the best.
-pub(crate) fn pitch(x: &[i16], at: usize, window: usize, longest: usize, rate: u32) -> Option<Pitch> {
+/// Finds the pitch of `x[at..at + window]` against what lies before it, with lags up to `longest`;
+/// `None` where there is too little. Coarse at about 4 kHz, then refined around the best.
+pub(crate) fn pitch(
+    x: &[i16],
+    at: usize,
+    window: usize,
+    longest: usize,
+    rate: u32,
+) -> Option<Pitch> {
     let least = samples(PITCH_MIN_MS, rate);
     let most = samples(PITCH_MAX_MS, rate).min(longest).min(at);
     if most < least || window < least || at + window > x.len() {
@@ -58,7 +68,10 @@ pub(crate) fn pitch(x: &[i16], at: usize, window: usize, longest: usize, rate: u
     let step = (rate / 4000).max(1) as usize;
     // Decimated copies of the reference and of what it is compared with, aligned at `at`.
     let mut low = [0.0f32; 320];
-    let (before, after) = ((most / step + 1).min(at / step).min(160), (window / step).min(160));
+    let (before, after) = (
+        (most / step + 1).min(at / step).min(160),
+        (window / step).min(160),
+    );
     for (i, y) in low[..before + after].iter_mut().enumerate() {
         let from = at + i * step - before * step;
         *y = x[from..from + step].iter().map(|&v| f32::from(v)).sum();
@@ -164,7 +177,9 @@ impl Line {
         if self.end + more <= self.buffer.len() {
             return true;
         }
-        let from = self.read.saturating_sub(samples(HISTORY_MS as f64, self.rate));
+        let from = self
+            .read
+            .saturating_sub(samples(HISTORY_MS as f64, self.rate));
         self.buffer.copy_within(from..self.end, 0);
         self.read -= from;
         self.end -= from;
@@ -204,7 +219,8 @@ impl Line {
         self.end = self.read;
     }
 
-    /// Goes on at another rate: what is there is carried over, linearly interpolated (a codec switch is rare and audible anyway).
+    /// Goes on at another rate: what is there is carried over, linearly interpolated (a codec
+    /// switch is rare and audible anyway).
     pub(crate) fn change_rate(&mut self, rate: u32) {
         if rate == self.rate {
             return;
@@ -229,14 +245,16 @@ impl Line {
         self.rate = rate;
     }
 
-    /// The pitch at the beginning of the last `tail` samples, compared with what comes one lag earlier: where a period may go or come.
+    /// The pitch at the beginning of the last `tail` samples, compared with what comes one lag
+    /// earlier: where a period may go or come.
     pub(crate) fn pitch_at(&self, tail: usize) -> Option<Pitch> {
         let at = self.end.checked_sub(tail)?;
         let window = tail.min(samples(PITCH_MAX_MS, self.rate));
         pitch(&self.buffer[..self.end], at, window, at, self.rate)
     }
 
-    /// Drops `count` samples, beginning `tail` samples before the end, with a fade of `fade`. Needs `tail ≥ count + fade`.
+    /// Drops `count` samples, beginning `tail` samples before the end, with a fade of `fade`. Needs
+    /// `tail ≥ count + fade`.
     pub(crate) fn remove(&mut self, tail: usize, count: usize, fade: usize) -> bool {
         if tail < count + fade || tail > self.unplayed() || count == 0 {
             return false;
@@ -248,15 +266,22 @@ impl Line {
             &mut self.scratch[..fade],
         );
         self.buffer[at..at + fade].copy_from_slice(&self.scratch[..fade]);
-        self.buffer.copy_within(at + count + fade..self.end, at + fade);
+        self.buffer
+            .copy_within(at + count + fade..self.end, at + fade);
         self.end -= count;
         true
     }
 
-    /// Puts `count` samples in, beginning `tail` samples before the end: sound fades into itself `count` samples earlier.
-    /// Needs `tail ≥ fade`, `fade ≤ count`, and `count` samples of history before that place.
+    /// Puts `count` samples in, beginning `tail` samples before the end: sound fades into itself
+    /// `count` samples earlier. Needs `tail ≥ fade`, `fade ≤ count`, and `count` samples of history
+    /// before that place.
     pub(crate) fn insert(&mut self, tail: usize, count: usize, fade: usize) -> bool {
-        if tail < fade || fade > count || tail > self.unplayed() || count == 0 || !self.make_room(count) {
+        if tail < fade
+            || fade > count
+            || tail > self.unplayed()
+            || count == 0
+            || !self.make_room(count)
+        {
             return false;
         }
         let at = self.end - tail;
@@ -265,7 +290,11 @@ impl Line {
         }
         self.scratch[..count].copy_from_slice(&self.buffer[at - count..at]);
         let (head, rest) = self.scratch.split_at_mut(count);
-        cross_fade(&self.buffer[at..at + fade], &head[..fade], &mut rest[..fade]);
+        cross_fade(
+            &self.buffer[at..at + fade],
+            &head[..fade],
+            &mut rest[..fade],
+        );
         head[..fade].copy_from_slice(&rest[..fade]);
         self.buffer.copy_within(at..self.end, at + count);
         self.buffer[at..at + count].copy_from_slice(&self.scratch[..count]);
@@ -282,7 +311,12 @@ impl Line {
         let consumed = tail - TAPS;
         let len = (consumed as i64 - i64::from(drop)) as usize;
         let before = at.min(TAPS);
-        if !slip.bend(&self.buffer[at - before..self.end], before, drop, &mut self.scratch[..len]) {
+        if !slip.bend(
+            &self.buffer[at - before..self.end],
+            before,
+            drop,
+            &mut self.scratch[..len],
+        ) {
             return false;
         }
         self.buffer.copy_within(self.end - TAPS..self.end, at + len);
@@ -300,7 +334,8 @@ mod tests {
         (0..n)
             .map(|i| {
                 let t = i as f64 / f64::from(rate) * hz * std::f64::consts::TAU;
-                (6000.0 * t.sin() + 3000.0 * (2.0 * t).sin() + 1500.0 * (5.0 * t + 0.3).sin()).round() as i16
+                (6000.0 * t.sin() + 3000.0 * (2.0 * t).sin() + 1500.0 * (5.0 * t + 0.3).sin())
+                    .round() as i16
             })
             .collect()
     }

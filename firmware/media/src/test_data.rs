@@ -14,11 +14,14 @@ pub(crate) fn folder() -> PathBuf {
     )
 }
 
-/// Says that a test is skipped: on the real standard error, which the test harness does not swallow as it does `eprintln`. Once: a
-/// property is tried many times.
+/// Says that a test is skipped: on the real standard error, which the test harness does not swallow
+/// as it does `eprintln`. Once: a property is tried many times.
 pub(crate) fn skipped(test: &str, why: &str) {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if TOLD.lock().is_ok_and(|mut told| !told.insert(test.to_owned())) {
+    if TOLD
+        .lock()
+        .is_ok_and(|mut told| !told.insert(test.to_owned()))
+    {
         return;
     }
     let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
@@ -48,12 +51,16 @@ pub(crate) fn read_all(test: &str, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         }
     }
     if found.is_empty() {
-        skipped(test, &format!("nothing in {}", folder().join(name).display()));
+        skipped(
+            test,
+            &format!("nothing in {}", folder().join(name).display()),
+        );
     }
     found
 }
 
-/// The payloads of all UDP datagrams in a capture (pcap of either byte order, Ethernet or Linux cooked), in order.
+/// The payloads of all UDP datagrams in a capture (pcap of either byte order, Ethernet or Linux
+/// cooked), in order.
 pub(crate) fn datagrams(capture: &[u8]) -> Vec<&[u8]> {
     let little = capture.starts_with(&[0xD4, 0xC3, 0xB2, 0xA1]);
     if !little && !capture.starts_with(&[0xA1, 0xB2, 0xC3, 0xD4]) {
@@ -131,7 +138,10 @@ impl Noise {
 /// A sine of a peak amplitude.
 pub(crate) fn sine(hz: f64, rate_hz: u32, amplitude: f64, samples: usize) -> Vec<i16> {
     (0..samples)
-        .map(|n| (amplitude * (std::f64::consts::TAU * hz * n as f64 / f64::from(rate_hz)).sin()).round() as i16)
+        .map(|n| {
+            (amplitude * (std::f64::consts::TAU * hz * n as f64 / f64::from(rate_hz)).sin()).round()
+                as i16
+        })
         .collect()
 }
 
@@ -173,7 +183,8 @@ pub(crate) mod spandsp {
     impl G722 {
         /// Says that the test is skipped where the library is not installed.
         pub(crate) fn open() -> Option<Self> {
-            // SAFETY: dlopen and dlsym take C strings; the signatures are those of spandsp/g722.h, unchanged since 0.0.6.
+            // SAFETY: dlopen and dlsym take C strings; the signatures are those of spandsp/g722.h,
+            // unchanged since 0.0.6.
             unsafe {
                 let library = [c"libspandsp.so.2", c"libspandsp.so.3"]
                     .into_iter()
@@ -212,7 +223,12 @@ pub(crate) mod spandsp {
             // SAFETY: the buffer holds a byte for each two samples, which is what 64 kbit/s makes.
             unsafe {
                 let state = init(std::ptr::null_mut(), RATE, 0);
-                let length = run(state, out.as_mut_ptr(), sound.as_ptr(), sound.len() as c_int);
+                let length = run(
+                    state,
+                    out.as_mut_ptr(),
+                    sound.as_ptr(),
+                    sound.len() as c_int,
+                );
                 assert_eq!(length as usize, out.len());
                 free(state);
             }
@@ -225,7 +241,12 @@ pub(crate) mod spandsp {
             // SAFETY: the buffer holds two samples for each byte.
             unsafe {
                 let state = init(std::ptr::null_mut(), RATE, 0);
-                let length = run(state, out.as_mut_ptr(), bytes.as_ptr(), bytes.len() as c_int);
+                let length = run(
+                    state,
+                    out.as_mut_ptr(),
+                    bytes.as_ptr(),
+                    bytes.len() as c_int,
+                );
                 assert_eq!(length as usize, out.len());
                 free(state);
             }

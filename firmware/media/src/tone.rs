@@ -1,4 +1,5 @@
-//! Tones: what a cadence is made of. Plain copyable data, so that it travels through a lock-free queue.
+//! Tones: what a cadence is made of. Plain copyable data, so that it travels through a lock-free
+//! queue.
 
 /// Most frequencies in one segment.
 pub const MAX_FREQUENCIES: usize = 4;
@@ -210,7 +211,8 @@ impl ToneGenerator {
             due / 1000
         });
         self.ramp_in = from.is_none_or(|from| !same_sound(&spec.segments[from], &segment));
-        self.ramp_out = following(spec, index).is_none_or(|next| !same_sound(&spec.segments[next], &segment));
+        self.ramp_out =
+            following(spec, index).is_none_or(|next| !same_sound(&spec.segments[next], &segment));
         self.gain = gain(&segment, spec.level_dbm0);
         for (oscillator, &hz) in self.oscillators.iter_mut().zip(&segment.frequencies_hz) {
             if hz != 0 {
@@ -223,7 +225,11 @@ impl ToneGenerator {
         if self.spec.is_none() || !self.keep_time() {
             return 0.0;
         }
-        let mut value = if self.silent { 0.0 } else { self.sound() * self.edge() };
+        let mut value = if self.silent {
+            0.0
+        } else {
+            self.sound() * self.edge()
+        };
         self.position += 1;
         if let Some(left) = self.fade {
             value *= raised_cosine(left, self.ramp);
@@ -244,7 +250,8 @@ impl ToneGenerator {
         let Some(spec) = self.spec else { return false };
         let next = following(&spec, self.segment);
         // Silence for ever is an end.
-        let next = next.filter(|&next| spec.segments[next].length_ms != 0 || !is_silent(&spec.segments[next]));
+        let next = next
+            .filter(|&next| spec.segments[next].length_ms != 0 || !is_silent(&spec.segments[next]));
         match next {
             Some(next) => self.enter(&spec, next, Some(self.segment)),
             None => self.end(),
@@ -270,8 +277,12 @@ impl ToneGenerator {
         let sum = match self.sound.mix {
             Mix::Sum => voices.map(|(oscillator, _)| oscillator.next()).sum::<f32>(),
             Mix::AmplitudeModulated => {
-                let carrier = voices.next().map_or(0.0, |(oscillator, _)| oscillator.next());
-                let modulator = voices.next().map_or(0.0, |(oscillator, _)| oscillator.next());
+                let carrier = voices
+                    .next()
+                    .map_or(0.0, |(oscillator, _)| oscillator.next());
+                let modulator = voices
+                    .next()
+                    .map_or(0.0, |(oscillator, _)| oscillator.next());
                 carrier * (1.0 + DEPTH * modulator)
             }
         };
@@ -326,7 +337,12 @@ fn following(spec: &ToneSpec, index: usize) -> Option<usize> {
 
 /// Peak amplitude of each oscillator, so that the whole has the level asked for and never clips.
 fn gain(segment: &ToneSegment, level_dbm0: f32) -> f32 {
-    let voices = segment.frequencies_hz.iter().filter(|&&hz| hz != 0).count().max(1) as f32;
+    let voices = segment
+        .frequencies_hz
+        .iter()
+        .filter(|&&hz| hz != 0)
+        .count()
+        .max(1) as f32;
     let amplitude = crate::level::amplitude_of(level_dbm0);
     // Powers add; peaks add too.
     let (gain, peak) = match segment.mix {

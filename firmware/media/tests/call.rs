@@ -1,4 +1,5 @@
-//! Calls between two engines: what is said is heard, soon and at the right level, with every codec on every card.
+//! Calls between two engines: what is said is heard, soon and at the right level, with every codec
+//! on every card.
 
 mod pair;
 
@@ -16,14 +17,19 @@ fn measure(codec: Codec, rate: u32, period_ms: u32) -> (f64, f64, f64) {
     let mut pair = Pair::call(codec, rate, frames, 1);
     let heard = pair.talk(&speech, 12.0);
     let (from, len) = (rate as usize * 9, rate as usize / 2);
-    let (delay, correlation) = align(&speech[from..from + len], &heard[from..], rate as usize / 10);
+    let (delay, correlation) = align(
+        &speech[from..from + len],
+        &heard[from..],
+        rate as usize / 10,
+    );
     let stats = pair.stats(1);
     assert_eq!(
         (stats.lost, stats.late, stats.rejected),
         (0, 0, 0),
         "{codec:?} at {rate}: {stats:?}"
     );
-    // The microphone's period was spoken before `process` got it; what `process` gives is heard from the next moment on.
+    // The microphone's period was spoken before `process` got it; what `process` gives is heard
+    // from the next moment on.
     let mouth_to_ear = delay as f64 * 1000.0 / f64::from(rate) + f64::from(period_ms);
     (
         mouth_to_ear,
@@ -52,7 +58,10 @@ fn every_codec_on_every_card_is_heard_within_45_ms_at_the_right_level() {
         eprintln!(
             "{codec:?} on a card of {rate} Hz, {period_ms} ms: {mouth_to_ear:.1} ms mouth to ear, correlation {correlation:.4}, level {level_db:+.2} dB"
         );
-        assert!(mouth_to_ear <= 40.0 + f64::from(period_ms), "{mouth_to_ear} ms");
+        assert!(
+            mouth_to_ear <= 40.0 + f64::from(period_ms),
+            "{mouth_to_ear} ms"
+        );
         // Opus at 16 kbit/s on a narrow-band card keeps the sound, not the wave.
         let least = if codec == Codec::Opus { 0.75 } else { 0.95 };
         assert!(correlation > least, "{correlation}");

@@ -35,7 +35,11 @@ fn drift(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) ->
         stats.concealed_ms, stats.late, stats.lost
     );
     assert_eq!((stats.lost, stats.late), (0, 0));
-    assert!(stats.concealed_ms <= 40, "{} ms were made up", stats.concealed_ms);
+    assert!(
+        stats.concealed_ms <= 40,
+        "{} ms were made up",
+        stats.concealed_ms
+    );
     delays
 }
 
@@ -46,7 +50,10 @@ fn flat(delays: &[f64]) {
         settled.iter().copied().fold(0.0, f64::max),
     );
     eprintln!("delay {least:.2} to {most:.2} ms");
-    assert!(most - least <= 5.0, "the delay wandered from {least} to {most} ms");
+    assert!(
+        most - least <= 5.0,
+        "the delay wandered from {least} to {most} ms"
+    );
     assert!(most < 15.0, "{most} ms");
 }
 
@@ -63,7 +70,8 @@ fn the_other_codecs_drift_alike() {
     flat(&drift(Codec::Opus, 16_000, 80, [-200.0, 200.0], 7));
 }
 
-/// A stalled audio thread: nothing is processed, then everything at once (the card had it all), or with a hole (xrun).
+/// A stalled audio thread: nothing is processed, then everything at once (the card had it all), or
+/// with a hole (xrun).
 #[test]
 fn a_thousand_stalls_leave_the_delay_where_it_was() {
     let speech = babble(8000, 30.0);
@@ -78,27 +86,42 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
             pair.sides[1].next += stall;
             if told {
                 let now = pair.start + pair.sides[1].next;
-                pair.sides[1].engine.handle_discontinuity(stall.as_millis() as i64 * 8, now);
+                pair.sides[1]
+                    .engine
+                    .handle_discontinuity(stall.as_millis() as i64 * 8, now);
             }
             if told {
-                // Told of the hole, the buffer need not work it off: it begins anew where it should be.
+                // Told of the hole, the buffer need not work it off: it begins anew where it should
+                // be.
                 pair.talk(&speech, 0.2);
                 let now = f64::from(pair.stats(1).delay_ms);
-                assert!(now - before <= 8.0, "{now} ms right after a stall, {before} ms before");
+                assert!(
+                    now - before <= 8.0,
+                    "{now} ms right after a stall, {before} ms before"
+                );
             }
             pair.talk(&speech, 2.0);
             worst = worst.max(f64::from(pair.stats(1).delay_ms) - before);
             pair.sides.iter_mut().for_each(|s| s.events.clear());
         }
         let after = f64::from(pair.stats(1).delay_ms);
-        eprintln!("told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall");
-        assert!((after - before).abs() <= 5.0, "{before} ms before, {after} ms after");
+        eprintln!(
+            "told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall"
+        );
+        assert!(
+            (after - before).abs() <= 5.0,
+            "{before} ms before, {after} ms after"
+        );
     }
 }
 
-/// What the card loses is lost in the packets' clock, too: the far end sees a pause, not a network that has grown slower.
+/// What the card loses is lost in the packets' clock, too: the far end sees a pause, not a network
+/// that has grown slower.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "some instant to count virtual time from")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "some instant to count virtual time from"
+)]
 fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
     let start = Instant::now();
     let far = "10.0.0.2:4000".parse().unwrap();
@@ -125,7 +148,10 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
         ssrc: 1,
         first_sequence: 0,
         first_timestamp: 0,
@@ -150,7 +176,11 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
             engine.handle_discontinuity(16_000, start);
             engine.handle_discontinuity(16_000 * 3_600, start);
         }
-        engine.process(&[1000; 160], &mut playback, start + Duration::from_millis(10 * (n + 1)));
+        engine.process(
+            &[1000; 160],
+            &mut playback,
+            start + Duration::from_millis(10 * (n + 1)),
+        );
         while let Some(packet) = engine.poll_transmit() {
             if packet.kind == media::PacketKind::Rtp {
                 let b = packet.bytes;
@@ -170,5 +200,8 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
     let hole = jump.1.1.wrapping_sub(jump.0.1);
     assert_eq!(jump.1.0, jump.0.0 + 1, "no packet is missing");
     assert!(jump.1.2, "the marker says that sound begins anew");
-    assert!(hole.abs_diff(3_601 * 8_000 + 160) <= 160, "the clock went on by {hole} ticks");
+    assert!(
+        hole.abs_diff(3_601 * 8_000 + 160) <= 160,
+        "the clock went on by {hole} ticks"
+    );
 }

@@ -1,11 +1,15 @@
-//! What a phone asks of its engine beyond carrying sound: keys, hold, mute, tones, conference, changes in mid-call, farewells.
+//! What a phone asks of its engine beyond carrying sound: keys, hold, mute, tones, conference,
+//! changes in mid-call, farewells.
 
 mod pair;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media::{Codec, Command, Direction, Engine, EngineConfig, Event, Mix, PacketKind, Stream, StreamId, ToneSegment, ToneSpec};
+use media::{
+    Codec, Command, Direction, Engine, EngineConfig, Event, Mix, PacketKind, Stream, StreamId,
+    ToneSegment, ToneSpec,
+};
 use pair::{ID, Network, Pair, babble, config};
 
 /// Level of one frequency in dB against full scale (Goertzel).
@@ -31,7 +35,13 @@ fn digits(pair: &Pair, side: usize) -> Vec<u8> {
     pair.sides[side]
         .events
         .iter()
-        .filter_map(|e| if let Event::Digit { event, .. } = e { Some(*event) } else { None })
+        .filter_map(|e| {
+            if let Event::Digit { event, .. } = e {
+                Some(*event)
+            } else {
+                None
+            }
+        })
         .collect()
 }
 
@@ -40,7 +50,14 @@ fn loud(x: &[i16]) -> bool {
 }
 
 fn press(pair: &mut Pair, event: u8, seconds: f64, speech: &[i16]) -> Vec<i16> {
-    pair.command(0, Command::Dtmf { id: ID, event, down: true });
+    pair.command(
+        0,
+        Command::Dtmf {
+            id: ID,
+            event,
+            down: true,
+        },
+    );
     let mut heard = pair.talk(speech, seconds);
     pair.command(
         0,
@@ -65,12 +82,22 @@ fn keys_are_told_once_and_silence_the_voice() {
     }
     assert_eq!(digits(&pair, 1), [1, 2, 10, 11, 15, 1]);
     let kinds: Vec<u8> = pair.tapped.iter().map(|p| p[1] & 0x7F).collect();
-    assert!(pair.tapped.iter().filter(|p| p[1] & 0x7F == 101).count() >= 6 * 6, "{kinds:?}");
-    // While a key is sent no sound goes beside it: between its first and last packet there are only events.
+    assert!(
+        pair.tapped.iter().filter(|p| p[1] & 0x7F == 101).count() >= 6 * 6,
+        "{kinds:?}"
+    );
+    // While a key is sent no sound goes beside it: between its first and last packet there are only
+    // events.
     let first = kinds.iter().position(|&k| k == 101).unwrap();
-    assert!(kinds[first..first + 8].iter().all(|&k| k == 101), "{kinds:?}");
+    assert!(
+        kinds[first..first + 8].iter().all(|&k| k == 101),
+        "{kinds:?}"
+    );
     assert_eq!(pair.stats(1).concealed_ms, 0, "a key is no loss");
-    assert!(loud(&pair.talk(&speech, 1.0)), "after the keys the voice is back");
+    assert!(
+        loud(&pair.talk(&speech, 1.0)),
+        "after the keys the voice is back"
+    );
 }
 
 #[test]
@@ -115,14 +142,29 @@ fn a_held_call_is_silent_and_comes_back_at_once() {
     assert!(loud(&pair.talk(&speech, 2.0)));
     let before = pair.stats(1);
     // The right side puts the left on hold: it goes on receiving, unheard, and sends nothing.
-    pair.command(1, Command::Connect { id: ID, connected: false });
+    pair.command(
+        1,
+        Command::Connect {
+            id: ID,
+            connected: false,
+        },
+    );
     let sent = pair.stats(1).sent;
     let heard = pair.talk(&speech, 5.0);
     assert!(!loud(&heard[200..]));
     let stats = pair.stats(1);
-    assert!(stats.sent - sent <= 1 && stats.received - before.received > 240, "{stats:?}");
+    assert!(
+        stats.sent - sent <= 1 && stats.received - before.received > 240,
+        "{stats:?}"
+    );
     assert_eq!((stats.concealed_ms, stats.lost), (0, 0));
-    pair.command(1, Command::Connect { id: ID, connected: true });
+    pair.command(
+        1,
+        Command::Connect {
+            id: ID,
+            connected: true,
+        },
+    );
     let heard = pair.talk(&speech, 0.5);
     assert!(loud(&heard[..1600]), "heard again within 200 ms");
     assert!(pair.stats(1).delay_ms < 20.0 && pair.stats(1).sent > sent);
@@ -158,13 +200,19 @@ fn direction_and_mute_are_obeyed() {
     redirect(&mut pair, 1, true, false);
     let rejected = pair.stats(1).rejected;
     assert!(!loud(&pair.talk(&speech, 1.0)[800..]));
-    assert!(pair.stats(1).rejected > rejected + 40, "sendonly hears nothing, and counts it");
+    assert!(
+        pair.stats(1).rejected > rejected + 40,
+        "sendonly hears nothing, and counts it"
+    );
     redirect(&mut pair, 1, true, true);
     assert!(loud(&pair.talk(&speech, 1.0)));
     pair.command(0, Command::Mute(true));
     let sent = pair.stats(0).sent;
     assert!(!loud(&pair.talk(&speech, 1.0)[800..]));
-    assert!(pair.stats(0).sent >= sent + 49, "a muted phone sends silence");
+    assert!(
+        pair.stats(0).sent >= sent + 49,
+        "a muted phone sends silence"
+    );
     pair.command(0, Command::Mute(false));
     assert!(loud(&pair.talk(&speech, 1.0)));
 }
@@ -181,7 +229,10 @@ fn a_redirected_stream_sends_there_and_listens_there() {
             id: ID,
             remote_rtp: there,
             remote_rtcp: there,
-            direction: Direction { send: true, receive: true },
+            direction: Direction {
+                send: true,
+                receive: true,
+            },
         },
     );
     let mut playback = [0; 40];
@@ -194,7 +245,8 @@ fn a_redirected_stream_sends_there_and_listens_there() {
     }
     pair.now += Duration::from_millis(500);
     pair.sides[1].next = pair.now;
-    // The old address is a stranger now; two of its packets in a row show that it is the same far end behind another port.
+    // The old address is a stranger now; two of its packets in a row show that it is the same far
+    // end behind another port.
     let heard = pair.talk(&speech, 1.0);
     assert!(loud(&heard[1600..]));
 }
@@ -225,7 +277,10 @@ fn a_replaced_stream_goes_on_where_it_was() {
     );
     for side in &pair.sides {
         assert_eq!(
-            side.events.iter().filter(|e| matches!(e, Event::Retired(_))).count(),
+            side.events
+                .iter()
+                .filter(|e| matches!(e, Event::Retired(_)))
+                .count(),
             1,
             "the old one went home"
         );
@@ -237,14 +292,28 @@ fn a_replaced_stream_goes_on_where_it_was() {
 fn another_codec_and_another_source_in_mid_call_are_heard_at_once() {
     let speech = babble(16_000, 3.0);
     let mut pair = Pair::new(16_000, 80, 1);
-    let payloads = vec![(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722), (111, Codec::Opus)];
+    let payloads = vec![
+        (0, Codec::Pcmu),
+        (8, Codec::Pcma),
+        (9, Codec::G722),
+        (111, Codec::Opus),
+    ];
     for side in 0..2 {
         let mut config = config(side, Codec::Pcmu, 16_000, 80, pair.start);
         config.recv_payloads.clone_from(&payloads);
         pair.start_stream(side, config);
     }
     pair.talk(&speech, 1.0);
-    for (n, &(_, codec)) in [payloads[1], payloads[2], payloads[3], payloads[0], payloads[3]].iter().enumerate() {
+    for (n, &(_, codec)) in [
+        payloads[1],
+        payloads[2],
+        payloads[3],
+        payloads[0],
+        payloads[3],
+    ]
+    .iter()
+    .enumerate()
+    {
         let mut next = config(0, codec, 16_000, 80, pair.start);
         next.recv_payloads.clone_from(&payloads);
         if n % 2 == 1 {
@@ -297,10 +366,17 @@ fn opus_dtx_is_silence_and_not_loss() {
     let sent = pair.stats(0).sent;
     pair.talk(&[0; 1600], 10.0);
     let stats = pair.stats(1);
-    assert!(pair.stats(0).sent - sent < 200, "{} packets of silence", pair.stats(0).sent - sent);
+    assert!(
+        pair.stats(0).sent - sent < 200,
+        "{} packets of silence",
+        pair.stats(0).sent - sent
+    );
     assert!(loud(&pair.talk(&speech, 1.0)), "the next word is heard");
     assert_eq!(stats.lost, 0);
-    assert!(stats.concealed_ms < 200 && stats.delay_ms < 30.0, "{stats:?}");
+    assert!(
+        stats.concealed_ms < 200 && stats.delay_ms < 30.0,
+        "{stats:?}"
+    );
 }
 
 fn tone(hz: u16, level_dbm0: f32) -> ToneSpec {
@@ -328,7 +404,10 @@ fn tones_are_in_the_ear_and_never_on_the_wire() {
     assert!((tone_db(&heard[4000..], 425.0, 8000.0) + 16.1).abs() < 0.5);
     pair.command(1, Command::KeyTone(Some(tone(697, -13.0))));
     let heard = pair.talk(&[0; 80], 1.0);
-    let (key, other) = (tone_db(&heard[4000..], 697.0, 8000.0), tone_db(&heard[4000..], 425.0, 8000.0));
+    let (key, other) = (
+        tone_db(&heard[4000..], 697.0, 8000.0),
+        tone_db(&heard[4000..], 425.0, 8000.0),
+    );
     assert!(
         (key + 16.1).abs() < 0.5 && other < key - 10.0,
         "the key is over the tone: {key} against {other} dB"
@@ -337,7 +416,10 @@ fn tones_are_in_the_ear_and_never_on_the_wire() {
     pair.command(1, Command::Tone(None));
     let heard = pair.talk(&[0; 80], 1.0);
     assert!(heard[800..].iter().all(|&v| v == 0), "and then silence");
-    assert!(pair.stats(0).received_level_dbm0 < -60.0, "the far end heard none of it");
+    assert!(
+        pair.stats(0).received_level_dbm0 < -60.0,
+        "the far end heard none of it"
+    );
 }
 
 #[test]
@@ -356,15 +438,28 @@ fn sidetone_is_the_microphone_at_its_gain_in_a_call_only() {
         for n in from..from + 200 {
             let (mut capture, mut playback) = ([0; 40], [0; 40]);
             sine(500.0, 8000.0, n as usize * 40, &mut capture);
-            engine.process(&capture, &mut playback, start + Duration::from_millis(5 * n));
+            engine.process(
+                &capture,
+                &mut playback,
+                start + Duration::from_millis(5 * n),
+            );
             heard.extend(playback);
             while engine.poll_transmit().is_some() {}
         }
         tone_db(&heard, 500.0, 8000.0)
     };
     assert!(run(&mut engine, 0) < -100.0);
-    engine.handle_command(Command::Start(Stream::new(config(0, Codec::Pcmu, 8000, 40, start)).unwrap()), start);
-    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
+    engine.handle_command(
+        Command::Start(Stream::new(config(0, Codec::Pcmu, 8000, 40, start)).unwrap()),
+        start,
+    );
+    engine.handle_command(
+        Command::Connect {
+            id: ID,
+            connected: true,
+        },
+        start,
+    );
     let db = run(&mut engine, 200);
     // 8000 of 32 768 is −12.2 dB.
     assert!((db + 24.2).abs() < 0.3, "{db}");
@@ -385,12 +480,26 @@ fn reports_tell_the_round_trip_and_stop_says_goodbye() {
     pair.sides[0].network.loss = 0.1;
     pair.talk(&speech, 20.0);
     let stats = pair.stats(0);
-    assert!((stats.round_trip_ms.unwrap() - 80.0).abs() < 8.0, "{stats:?}");
+    assert!(
+        (stats.round_trip_ms.unwrap() - 80.0).abs() < 8.0,
+        "{stats:?}"
+    );
     let loss = stats.remote_loss.unwrap();
     assert!((0.03..0.2).contains(&loss), "{stats:?}");
-    let seconds = pair.sides[1].events.iter().filter(|e| matches!(e, Event::Stats { .. })).count();
+    let seconds = pair.sides[1]
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::Stats { .. }))
+        .count();
     assert!((19..=20).contains(&seconds), "{seconds} reports of figures");
-    assert_eq!(pair.sides[1].events.iter().filter(|e| matches!(e, Event::FirstSound(_))).count(), 1);
+    assert_eq!(
+        pair.sides[1]
+            .events
+            .iter()
+            .filter(|e| matches!(e, Event::FirstSound(_)))
+            .count(),
+        1
+    );
     assert!(
         pair.sides[1]
             .events
@@ -403,7 +512,10 @@ fn reports_tell_the_round_trip_and_stop_says_goodbye() {
         pair.step(|_, _| {}, |_, _| {});
     }
     let left = std::mem::take(&mut pair.sides[0].events);
-    let last = left.iter().rposition(|e| matches!(e, Event::Stats { .. })).unwrap();
+    let last = left
+        .iter()
+        .rposition(|e| matches!(e, Event::Stats { .. }))
+        .unwrap();
     for (n, event) in left.iter().enumerate() {
         if matches!(event, Event::Retired(_)) {
             home += 1;
@@ -411,7 +523,12 @@ fn reports_tell_the_round_trip_and_stop_says_goodbye() {
         }
     }
     assert_eq!((home, pair.sides[0].engine.streams()), (1, 0));
-    assert!(pair.sides[1].events.iter().any(|e| matches!(e, Event::Bye(id) if *id == ID)));
+    assert!(
+        pair.sides[1]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::Bye(id) if *id == ID))
+    );
 }
 
 #[test]
@@ -478,7 +595,8 @@ fn behind_a_nat_both_hear_each_other() {
     for side in 0..2 {
         let mut c = config(side, Codec::Pcmu, 8000, 40, pair.start);
         if side == 1 {
-            // The left side's own address, as it believes, is behind a NAT: nothing comes from there.
+            // The left side's own address, as it believes, is behind a NAT: nothing comes from
+            // there.
             c.remote_rtp = SocketAddr::from(([192, 168, 1, 2], 4000));
             c.remote_rtcp = SocketAddr::from(([192, 168, 1, 2], 4001));
         }
@@ -594,5 +712,8 @@ fn in_a_conference_everyone_hears_the_others_and_nobody_himself() {
     let levels = run(&mut engines, 1000, 1000);
     assert!(levels[2][0] < -50.0 && levels[2][1] < -50.0, "{levels:?}");
     assert!(levels[1][2] < -50.0 && levels[0][2] < -50.0, "{levels:?}");
-    assert!((levels[0][1] + 18.3).abs() < 1.0 && (levels[1][0] + 18.3).abs() < 1.0, "{levels:?}");
+    assert!(
+        (levels[0][1] + 18.3).abs() < 1.0 && (levels[1][0] + 18.3).abs() < 1.0,
+        "{levels:?}"
+    );
 }

@@ -8,8 +8,14 @@ use media::{Codec, Event, PacketKind};
 use pair::{ID, Pair, Random, align, babble};
 use proptest::prelude::*;
 
-/// A call in which `rubbish` is thrown at the right engine after each of its periods; what its ear hears, and digits or BYEs told.
-fn call_under(codec: Codec, rate: u32, seconds: f64, mut rubbish: impl FnMut(&mut Pair)) -> (Vec<i16>, Pair) {
+/// A call in which `rubbish` is thrown at the right engine after each of its periods; what its ear
+/// hears, and digits or BYEs told.
+fn call_under(
+    codec: Codec,
+    rate: u32,
+    seconds: f64,
+    mut rubbish: impl FnMut(&mut Pair),
+) -> (Vec<i16>, Pair) {
     let frames = rate as usize / 200;
     let speech = babble(rate, seconds);
     let mut pair = Pair::call(codec, rate, frames, 21);
@@ -39,10 +45,13 @@ fn call_under(codec: Codec, rate: u32, seconds: f64, mut rubbish: impl FnMut(&mu
 
 fn throw(pair: &mut Pair, from: SocketAddr, kind: PacketKind, mut bytes: Vec<u8>) {
     let now = pair.instant();
-    pair.sides[1].engine.handle_packet(ID, kind, from, &mut bytes, now);
+    pair.sides[1]
+        .engine
+        .handle_packet(ID, kind, from, &mut bytes, now);
 }
 
-/// Share of 100 ms pieces that are found nowhere near where an undisturbed call has them (shifts of the delay are allowed).
+/// Share of 100 ms pieces that are found nowhere near where an undisturbed call has them (shifts of
+/// the delay are allowed).
 fn differing(clean: &[i16], heard: &[i16], rate: u32) -> f64 {
     let (piece, around) = (rate as usize / 10, rate as usize * 8 / 100);
     let (mut differ, mut all) = (0.0, 0.0);
@@ -50,7 +59,8 @@ fn differing(clean: &[i16], heard: &[i16], rate: u32) -> f64 {
     while at + piece + around < clean.len().min(heard.len()) {
         let sound = &clean[at..at + piece];
         if sound.iter().any(|v| v.abs() > 1000) {
-            let (_, correlation) = align(sound, &heard[at - around..at + piece + around], 2 * around);
+            let (_, correlation) =
+                align(sound, &heard[at - around..at + piece + around], 2 * around);
             differ += f64::from(u8::from(correlation < 0.9));
             all += 1.0;
         }
@@ -61,7 +71,11 @@ fn differing(clean: &[i16], heard: &[i16], rate: u32) -> f64 {
 
 #[test]
 fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
-    for (codec, rate) in [(Codec::Pcmu, 8000), (Codec::G722, 16_000), (Codec::Opus, 16_000)] {
+    for (codec, rate) in [
+        (Codec::Pcmu, 8000),
+        (Codec::G722, 16_000),
+        (Codec::Opus, 16_000),
+    ] {
         let (clean, _) = call_under(codec, rate, 13.0, |_| {});
         let mut random = Random::new(77);
         let (mut thrown, mut seen) = (0u32, Vec::<Vec<u8>>::new());
@@ -101,14 +115,19 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
         });
         let stats = pair.stats(1);
         let share = differing(&clean, &heard, rate);
-        let told = pair.sides[1].events.iter().filter(|e| matches!(e, Event::Digit { .. })).count();
+        let told = pair.sides[1]
+            .events
+            .iter()
+            .filter(|e| matches!(e, Event::Digit { .. }))
+            .count();
         eprintln!(
             "{codec:?}: {thrown} thrown, {:.2} % of the sound differs, {told} digits told, {stats:?}",
             share * 100.0
         );
         assert!(thrown >= 10_000);
         assert!(stats.rejected > 1000, "{stats:?}");
-        // Some forgeries are perfect but for their payload: what they replace is theirs. Never more than a breath of it.
+        // Some forgeries are perfect but for their payload: what they replace is theirs. Never more
+        // than a breath of it.
         assert!(share < 0.05, "{} % of the sound differs", share * 100.0);
         assert!(stats.delay_ms < 30.0, "{stats:?}");
         let after = pair.talk(&babble(rate, 2.0), 2.0);
@@ -129,7 +148,10 @@ fn strangers_change_nothing_at_all() {
             return;
         }
         for _ in 0..4 {
-            let from = SocketAddr::from(([127, 0, 0, (2 + random.next() % 200) as u8], 4000 + (random.next() % 3) as u16));
+            let from = SocketAddr::from((
+                [127, 0, 0, (2 + random.next() % 200) as u8],
+                4000 + (random.next() % 3) as u16,
+            ));
             let kind = if random.next().is_multiple_of(5) {
                 PacketKind::Rtcp
             } else {
@@ -150,7 +172,8 @@ fn strangers_change_nothing_at_all() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any bytes, from anywhere, in any order: no panic, bounded figures, and the engine still plays.
+    /// Any bytes, from anywhere, in any order: no panic, bounded figures, and the engine still
+    /// plays.
     #[test]
     fn any_bytes_are_survived(packets in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..1600), any::<bool>(), any::<bool>(), any::<bool>()), 1..80)) {
         let mut pair = Pair::call(Codec::Opus, 16_000, 80, 1);

@@ -1,12 +1,14 @@
-//! Speech over a network that loses packets: how much better it is than holes, and that level and delay hold.
+//! Speech over a network that loses packets: how much better it is than holes, and that level and
+//! delay hold.
 
 mod pair;
 
 use media::Codec;
 use pair::{Network, Pair, Random, align, babble, speech};
 
-/// How far the loudness of each 10 ms is off, in dB, over frames in which something is said; and the share of them that is a hole
-/// (15 dB or more too quiet). Short against a syllable, long against a pitch period: shifts of a sample or two do not matter.
+/// How far the loudness of each 10 ms is off, in dB, over frames in which something is said; and
+/// the share of them that is a hole (15 dB or more too quiet). Short against a syllable, long
+/// against a pitch period: shifts of a sample or two do not matter.
 fn contour(clean: &[i16], heard: &[i16], rate: u32) -> (f64, f64) {
     let n = rate as usize / 100;
     let (mut off, mut holes, mut count) = (0.0, 0.0, 0.0);
@@ -36,8 +38,16 @@ struct Result {
     lost_ms: u64,
 }
 
-/// The same call with and without loss: the clean one is the reference, so that codec and delay are the same.
-fn lossy(codec: Codec, rate: u32, sound: &[i16], loss: f64, jitter_ms: f64, fec: bool) -> (Result, Result) {
+/// The same call with and without loss: the clean one is the reference, so that codec and delay are
+/// the same.
+fn lossy(
+    codec: Codec,
+    rate: u32,
+    sound: &[i16],
+    loss: f64,
+    jitter_ms: f64,
+    fec: bool,
+) -> (Result, Result) {
     let frames = rate as usize / 200;
     let seconds = sound.len() as f64 / f64::from(rate);
     let run = |loss: f64| {
@@ -72,7 +82,11 @@ fn lossy(codec: Codec, rate: u32, sound: &[i16], loss: f64, jitter_ms: f64, fec:
             rate as usize * 6 / 100,
         );
         if level(&clean[at..at + window]) > 40.0 {
-            let (off, hole) = contour(&clean[at..at + window], &heard[from + shift..from + shift + window], rate);
+            let (off, hole) = contour(
+                &clean[at..at + window],
+                &heard[from + shift..from + shift + window],
+                rate,
+            );
             off_db += off;
             holes += hole;
             correlations += correlation;
@@ -109,7 +123,9 @@ fn lossy(codec: Codec, rate: u32, sound: &[i16], loss: f64, jitter_ms: f64, fec:
 }
 
 fn judge(codec: Codec, rate: u32, sound: &[i16]) {
-    eprintln!("{codec:?} at {rate} Hz: loss | loudness off by, holes: ours, silence inserted | level, correlation, concealed");
+    eprintln!(
+        "{codec:?} at {rate} Hz: loss | loudness off by, holes: ours, silence inserted | level, correlation, concealed"
+    );
     for loss in [0.01, 0.05, 0.10] {
         let (ours, silence) = lossy(codec, rate, sound, loss, 0.2, true);
         eprintln!(
@@ -123,7 +139,12 @@ fn judge(codec: Codec, rate: u32, sound: &[i16]) {
             ours.correlation,
             ours.concealed_ms
         );
-        assert!(ours.holes <= silence.holes * 0.4, "holes: {} against {}", ours.holes, silence.holes);
+        assert!(
+            ours.holes <= silence.holes * 0.4,
+            "holes: {} against {}",
+            ours.holes,
+            silence.holes
+        );
         // Loudness is also off by a little where nothing is lost: time is stretched here and there.
         assert!(
             ours.off_db <= silence.off_db * 0.8 + 0.1,
@@ -140,7 +161,11 @@ fn judge(codec: Codec, rate: u32, sound: &[i16]) {
             );
         }
         assert!(ours.level_db.abs() < 1.0, "level {} dB", ours.level_db);
-        assert!(ours.correlation > 0.9 - loss, "correlation {}", ours.correlation);
+        assert!(
+            ours.correlation > 0.9 - loss,
+            "correlation {}",
+            ours.correlation
+        );
     }
 }
 

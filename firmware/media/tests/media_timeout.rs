@@ -1,5 +1,5 @@
-//! Sound for one who never asked: without a sign of life from where it goes, a stream falls silent in time; and with the least sign it
-//! does not.
+//! Sound for one who never asked: without a sign of life from where it goes, a stream falls silent
+//! in time; and with the least sign it does not.
 //!
 //! ```text
 //! what the far end sends, if anything ─▶ Engine ─▶ what leaves, second by second; Event::Unheard
@@ -12,7 +12,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::engine::MAX_PACKET;
-use media::{Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection, Stream, StreamConfig, Suite};
+use media::{
+    Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
+    Stream, StreamConfig, Suite,
+};
 use pair::{ID, Pair, config};
 
 const RATE: u32 = 8000;
@@ -55,7 +58,10 @@ impl Lone {
         };
         let config = lone.config(change);
         lone.command(Command::Start(Stream::new(config).unwrap()));
-        lone.command(Command::Connect { id: ID, connected: true });
+        lone.command(Command::Connect {
+            id: ID,
+            connected: true,
+        });
         lone
     }
 
@@ -75,7 +81,8 @@ impl Lone {
         self.engine.handle_command(command, now);
     }
 
-    /// Runs for so many seconds; `far` is asked each period, by its number in the second, what comes in.
+    /// Runs for so many seconds; `far` is asked each period, by its number in the second, what
+    /// comes in.
     fn run(&mut self, seconds: u64, mut far: impl FnMut(&mut Self, u64)) {
         for _ in 0..seconds {
             let second = self.left.len() as u64;
@@ -106,8 +113,13 @@ impl Lone {
         let mut packet = [0; MAX_PACKET];
         packet[..bytes.len()].copy_from_slice(bytes);
         let now = self.now();
-        self.engine
-            .handle_packet(ID, kind, from.parse().unwrap(), &mut packet[..bytes.len()], now);
+        self.engine.handle_packet(
+            ID,
+            kind,
+            from.parse().unwrap(),
+            &mut packet[..bytes.len()],
+            now,
+        );
     }
 
     /// An RTP packet of the far end's, of this payload type and content.
@@ -126,7 +138,9 @@ impl Lone {
         self.hear(
             PacketKind::Rtcp,
             from,
-            &[0x80, 201, 0, 1, 9, 9, 9, 9, 0x81, 202, 0, 2, 9, 9, 9, 9, 1, 1, b'a', 0],
+            &[
+                0x80, 201, 0, 1, 9, 9, 9, 9, 0x81, 202, 0, 2, 9, 9, 9, 9, 1, 1, b'a', 0,
+            ],
         );
     }
 
@@ -149,9 +163,19 @@ fn who_is_never_heard_is_spoken_to_for_so_long_and_no_longer() {
     let mut lone = Lone::new(|_| ());
     lone.run(30, nobody);
     let rtp = lone.rtp_left();
-    assert!((499..=501).contains(&rtp), "{rtp} packets: ten seconds' worth");
-    assert_eq!(lone.left[11..], [(0, 0); 19], "neither sound nor reports after");
-    assert!(lone.left[..11].iter().any(|(_, rtcp)| *rtcp > 0), "there were reports before");
+    assert!(
+        (499..=501).contains(&rtp),
+        "{rtp} packets: ten seconds' worth"
+    );
+    assert_eq!(
+        lone.left[11..],
+        [(0, 0); 19],
+        "neither sound nor reports after"
+    );
+    assert!(
+        lone.left[..11].iter().any(|(_, rtcp)| *rtcp > 0),
+        "there were reports before"
+    );
     assert_eq!(
         lone.unheard,
         (10..30).collect::<Vec<_>>(),
@@ -193,11 +217,16 @@ fn the_least_sign_of_life_is_enough() {
         ("reports on the sound's port", |lone| lone.report(FAR)),
         ("comfort noise", |lone| lone.rtp(FAR, 13, &[60])),
         ("a key", |lone| lone.rtp(FAR, 101, &[5, 10, 0, 160])),
-        ("a codec nobody agreed on", |lone| lone.rtp(FAR, 77, &[1, 2, 3])),
+        ("a codec nobody agreed on", |lone| {
+            lone.rtp(FAR, 77, &[1, 2, 3])
+        }),
     ];
     for (name, sign) in signs {
         for direction in [
-            Direction { send: true, receive: true },
+            Direction {
+                send: true,
+                receive: true,
+            },
             Direction {
                 send: true,
                 receive: false,
@@ -222,7 +251,9 @@ fn others_do_not_vouch_for_a_victim() {
     type Sign = fn(&mut Lone);
     let signs: [(&str, Sign); 3] = [
         // The offer names the attacker's own address for RTCP (RFC 3605), and the victim's for RTP.
-        ("reports of another host, as agreed on", |lone| lone.report("192.0.2.66:4011")),
+        ("reports of another host, as agreed on", |lone| {
+            lone.report("192.0.2.66:4011")
+        }),
         ("reports of a stranger", |lone| lone.report("192.0.2.67:9")),
         ("sound of a stranger, one packet at a time", |lone| {
             lone.sequence = lone.sequence.wrapping_add(7);
@@ -230,7 +261,8 @@ fn others_do_not_vouch_for_a_victim() {
         }),
     ];
     for (name, sign) in signs {
-        let mut lone = Lone::new(|config| config.remote_rtcp = SocketAddr::from(([192, 0, 2, 66], 4011)));
+        let mut lone =
+            Lone::new(|config| config.remote_rtcp = SocketAddr::from(([192, 0, 2, 66], 4011)));
         lone.run(20, |lone, _| sign(lone));
         let rtp = lone.rtp_left();
         assert!((499..=501).contains(&rtp), "{name}: {rtp}");
@@ -240,7 +272,8 @@ fn others_do_not_vouch_for_a_victim() {
 
 #[test]
 fn only_what_is_authentic_is_a_sign_of_life() {
-    let key = |byte: u8| MasterKey::new(Suite::AeadAes128Gcm, &[byte; 16], &[byte; 12], &[]).unwrap();
+    let key =
+        |byte: u8| MasterKey::new(Suite::AeadAes128Gcm, &[byte; 16], &[byte; 12], &[]).unwrap();
     let keyed = |send: u8, receive: u8| Protection::Srtp {
         send: key(send),
         receive: key(receive),
@@ -260,15 +293,28 @@ fn only_what_is_authentic_is_a_sign_of_life() {
         ..config(1, Codec::Pcmu, RATE, FRAMES, start)
     };
     far.handle_command(Command::Start(Stream::new(far_config).unwrap()), start);
-    far.handle_command(Command::Connect { id: ID, connected: true }, start);
+    far.handle_command(
+        Command::Connect {
+            id: ID,
+            connected: true,
+        },
+        start,
+    );
     let mut packets = Vec::new();
     for n in 0..50 {
-        far.process(&[0; FRAMES], &mut [0; FRAMES], start + Duration::from_millis(20 * n));
+        far.process(
+            &[0; FRAMES],
+            &mut [0; FRAMES],
+            start + Duration::from_millis(20 * n),
+        );
         while let Some(packet) = far.poll_transmit() {
             packets.push((packet.kind, packet.bytes.to_vec()));
         }
     }
-    let first = packets.iter().position(|(kind, _)| *kind == PacketKind::Rtp).unwrap();
+    let first = packets
+        .iter()
+        .position(|(kind, _)| *kind == PacketKind::Rtp)
+        .unwrap();
     let (_, authentic) = packets.swap_remove(first);
     let mut forged = authentic.clone();
     *forged.last_mut().unwrap() ^= 1;
@@ -304,16 +350,25 @@ fn a_stream_that_sends_nothing_waits_for_ever() {
     ] {
         let mut lone = Lone::new(change);
         lone.run(60, nobody);
-        assert_eq!((lone.rtp_left(), lone.unheard.len(), lone.unheard_ms()), (0, 0, 0));
+        assert_eq!(
+            (lone.rtp_left(), lone.unheard.len(), lone.unheard_ms()),
+            (0, 0, 0)
+        );
     }
     // The handset is with somebody else.
     let mut lone = Lone::new(|_| ());
     lone.run(5, nobody);
-    lone.command(Command::Connect { id: ID, connected: false });
+    lone.command(Command::Connect {
+        id: ID,
+        connected: false,
+    });
     lone.run(60, nobody);
     assert_eq!(lone.unheard, []);
     assert!((249..=251).contains(&lone.rtp_left()));
-    lone.command(Command::Connect { id: ID, connected: true });
+    lone.command(Command::Connect {
+        id: ID,
+        connected: true,
+    });
     lone.run(20, nobody);
     let rtp = lone.rtp_left();
     assert!(
@@ -338,7 +393,10 @@ fn a_new_agreement_is_no_new_patience() {
         id: ID,
         remote_rtp: SocketAddr::from(([192, 0, 2, 1], 4000)),
         remote_rtcp: SocketAddr::from(([192, 0, 2, 1], 4001)),
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
     });
     lone.run(12, nobody);
     let rtp = lone.rtp_left();

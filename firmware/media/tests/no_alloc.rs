@@ -5,8 +5,8 @@
 //! libopus ──────────┴─▶ malloc, defined here ─▶ counted while armed ─▶ glibc's
 //! ```
 //!
-//! Defining `malloc` in the program takes the place of the C library's for every library loaded; a control test sees that
-//! it does, for Rust and for libopus.
+//! Defining `malloc` in the program takes the place of the C library's for every library loaded; a
+//! control test sees that it does, for Rust and for libopus.
 #![allow(unsafe_code, reason = "a malloc that counts cannot be written without")]
 #![cfg(target_env = "gnu")]
 
@@ -106,11 +106,22 @@ fn quiet<R>(what: &str, work: impl FnOnce() -> R) -> R {
 #[test]
 fn the_trap_works_for_rust_and_for_libopus() {
     let (calls, vec) = heap_calls(|| vec![1u8; 100]);
-    assert!(calls >= 1 && vec.len() == 100, "Rust's allocations are not seen");
+    assert!(
+        calls >= 1 && vec.len() == 100,
+        "Rust's allocations are not seen"
+    );
     // Four settings and a box would be Rust's; libopus' own state is one malloc of some 20 kB.
-    let (calls, coder) =
-        heap_calls(|| audiopus::coder::Encoder::new(audiopus::SampleRate::Hz48000, audiopus::Channels::Mono, audiopus::Application::Voip));
-    assert!(calls >= 1 && coder.is_ok(), "libopus' allocations are not seen");
+    let (calls, coder) = heap_calls(|| {
+        audiopus::coder::Encoder::new(
+            audiopus::SampleRate::Hz48000,
+            audiopus::Channels::Mono,
+            audiopus::Application::Voip,
+        )
+    });
+    assert!(
+        calls >= 1 && coder.is_ok(),
+        "libopus' allocations are not seen"
+    );
     let (calls, ()) = heap_calls(|| drop(coder));
     assert!(calls >= 1, "libopus' frees are not seen");
 }
@@ -147,32 +158,35 @@ fn coding_and_decoding() {
                 let sound = sound(frame * 150);
                 let mut payload = [0; MAX_PAYLOAD];
                 let mut out = [0; MAX_SAMPLES];
-                quiet(&format!("{codec:?} at {card_rate_hz} Hz, fec {fec}, dtx {dtx}"), || {
-                    for (n, chunk) in sound.chunks_exact(frame).enumerate() {
-                        encoder.set_loss_percent((n % 30) as u8);
-                        let length = encoder.encode(chunk, &mut payload).unwrap();
-                        let payload = &payload[..length];
-                        assert_eq!(decoder.samples_in(payload), Ok(frame));
-                        match n % 10 {
-                            3 => {
-                                let _ = decoder.conceal(&mut out[..frame]);
-                                decoder.follow_concealment(chunk, &chunk[..40]);
-                            }
-                            6 => {
-                                if !decoder.decode_fec(payload, &mut out[..frame]) {
-                                    decoder.conceal(&mut out[..frame]);
+                quiet(
+                    &format!("{codec:?} at {card_rate_hz} Hz, fec {fec}, dtx {dtx}"),
+                    || {
+                        for (n, chunk) in sound.chunks_exact(frame).enumerate() {
+                            encoder.set_loss_percent((n % 30) as u8);
+                            let length = encoder.encode(chunk, &mut payload).unwrap();
+                            let payload = &payload[..length];
+                            assert_eq!(decoder.samples_in(payload), Ok(frame));
+                            match n % 10 {
+                                3 => {
+                                    let _ = decoder.conceal(&mut out[..frame]);
+                                    decoder.follow_concealment(chunk, &chunk[..40]);
                                 }
-                                assert_eq!(decoder.decode(payload, &mut out), Ok(frame));
+                                6 => {
+                                    if !decoder.decode_fec(payload, &mut out[..frame]) {
+                                        decoder.conceal(&mut out[..frame]);
+                                    }
+                                    assert_eq!(decoder.decode(payload, &mut out), Ok(frame));
+                                }
+                                _ => assert_eq!(decoder.decode(payload, &mut out), Ok(frame)),
                             }
-                            _ => assert_eq!(decoder.decode(payload, &mut out), Ok(frame)),
+                            // What is refused is refused without the heap, too.
+                            assert!(decoder.decode(&[], &mut out).is_err());
+                            assert!(decoder.decode(payload, &mut out[..1]).is_err());
+                            let _ = decoder.decode(&[0xFF, 0x3F, 1, 2, 3], &mut out);
                         }
-                        // What is refused is refused without the heap, too.
-                        assert!(decoder.decode(&[], &mut out).is_err());
-                        assert!(decoder.decode(payload, &mut out[..1]).is_err());
-                        let _ = decoder.decode(&[0xFF, 0x3F, 1, 2, 3], &mut out);
-                    }
-                    decoder.reset();
-                });
+                        decoder.reset();
+                    },
+                );
             }
         }
     }
@@ -210,7 +224,10 @@ fn tones_keys_and_levels() {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "some instant to count virtual time from")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "some instant to count virtual time from"
+)]
 fn packets_and_reports() {
     let start = Instant::now();
     let mut sender = rtp::Sender::new(1, 65_000, 4_000_000_000);
@@ -223,7 +240,8 @@ fn packets_and_reports() {
     // SDES of several chunks, APP, feedback and XR: what rtcp-types would put into vectors.
     let others: [&[u8]; 4] = [
         &[
-            0x82, 202, 0, 6, 0, 0, 0, 9, 1, 2, b'a', b'b', 0, 0, 0, 0, 0, 0, 0, 8, 1, 1, b'c', 0, 0, 0, 0, 0,
+            0x82, 202, 0, 6, 0, 0, 0, 9, 1, 2, b'a', b'b', 0, 0, 0, 0, 0, 0, 0, 8, 1, 1, b'c', 0,
+            0, 0, 0, 0,
         ],
         &[0x80, 204, 0, 2, 0, 0, 0, 9, b'n', b'a', b'm', b'e'],
         &[0x81, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 8, 0, 1, 0, 0],
@@ -234,7 +252,9 @@ fn packets_and_reports() {
         for n in 0..5_000u32 {
             now += Duration::from_millis(20);
             let timestamp = sender.timestamp();
-            sender.write_header(&mut packet, 0, n == 0, timestamp, 160).unwrap();
+            sender
+                .write_header(&mut packet, 0, n == 0, timestamp, 160)
+                .unwrap();
             sender.advance(160);
             assert!(rtp::kind(&packet).is_some());
             let view = rtp::View::parse(&packet).unwrap();
@@ -251,7 +271,9 @@ fn packets_and_reports() {
             if let Some(length) = near.poll(now, Some(sent), None, &mut report) {
                 assert!(far.handle(&report[..length], now).unwrap().sender_report);
             }
-            if let Some(length) = far.poll(now, None, Some((1, &mut sequence, &jitter)), &mut report) {
+            if let Some(length) =
+                far.poll(now, None, Some((1, &mut sequence, &jitter)), &mut report)
+            {
                 near.handle(&report[..length], now).unwrap();
             }
             for other in others {
@@ -260,7 +282,8 @@ fn packets_and_reports() {
             }
             let _ = rtp::View::parse(&report[..n as usize % 20]);
         }
-        far.bye(now, None, Some((1, &mut sequence, &jitter)), &mut report).unwrap()
+        far.bye(now, None, Some((1, &mut sequence, &jitter)), &mut report)
+            .unwrap()
     });
 }
 

@@ -1,5 +1,6 @@
-//! The audio path allocates and frees nothing: a counting allocator traps whatever does, around every call into the engine, for
-//! all codecs, with loss, jitter, keys, tones, a conference, re-starts and rubbish on the wire.
+//! The audio path allocates and frees nothing: a counting allocator traps whatever does, around
+//! every call into the engine, for all codecs, with loss, jitter, keys, tones, a conference,
+//! re-starts and rubbish on the wire.
 #![allow(unsafe_code, reason = "a global allocator is unsafe by definition")]
 #![allow(
     clippy::disallowed_methods,
@@ -14,7 +15,10 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media::{Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection, Stream, StreamId, Suite};
+use media::{
+    Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
+    Stream, StreamId, Suite,
+};
 use pair::{Random, babble, config};
 
 struct Counting;
@@ -66,12 +70,15 @@ fn watched<T>(what: &str, work: impl FnOnce() -> T) -> T {
 
 #[test]
 fn the_trap_works() {
-    let caught = std::panic::catch_unwind(|| watched("a vector", || drop(std::hint::black_box(vec![1u8; 100]))));
+    let caught = std::panic::catch_unwind(|| {
+        watched("a vector", || drop(std::hint::black_box(vec![1u8; 100])))
+    });
     WATCHED.with(|w| w.set(false));
     assert!(caught.is_err());
 }
 
-/// One engine that talks to itself: what stream 0 sends reaches stream 1 and the other way, through a bad network.
+/// One engine that talks to itself: what stream 0 sends reaches stream 1 and the other way, through
+/// a bad network.
 fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
     let start = std::time::Instant::now();
     let mut random = Random::new(u64::from(rate) + codec as u64);
@@ -94,7 +101,8 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
         )
         .unwrap()
     };
-    // Three generations of both streams: the second goes on with the keys of the first, the third has new ones.
+    // Three generations of both streams: the second goes on with the keys of the first, the third
+    // has new ones.
     let stream = |n: usize| {
         let (side, id, generation) = (n % 2, n as u32 % 2, n / 2);
         let mut config = config(side, codec, rate, frames, start);
@@ -117,13 +125,22 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
     let mut home: Vec<Box<Stream>> = Vec::with_capacity(64);
     let mut wire: Vec<(Duration, StreamId, Vec<u8>)> = Vec::new();
     let address = |side: u16| SocketAddr::from(([127, 0, 0, 1], 4000 + 10 * side));
-    let command =
-        |engine: &mut Engine, what: &str, command: Command, at: Duration| watched(what, || engine.handle_command(command, start + at));
+    let command = |engine: &mut Engine, what: &str, command: Command, at: Duration| {
+        watched(what, || engine.handle_command(command, start + at))
+    };
     for _ in 0..2 {
         let stream = spare.pop().unwrap();
         let id = stream.config().id;
         command(&mut engine, "start", Command::Start(stream), Duration::ZERO);
-        command(&mut engine, "connect", Command::Connect { id, connected: true }, Duration::ZERO);
+        command(
+            &mut engine,
+            "connect",
+            Command::Connect {
+                id,
+                connected: true,
+            },
+            Duration::ZERO,
+        );
     }
     let period = Duration::from_secs_f64(frames as f64 / f64::from(rate));
     let mut playback = vec![0i16; frames];
@@ -152,8 +169,18 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
                 },
                 now,
             ),
-            100 => command(&mut engine, "tone", Command::Tone(media::dtmf::tone(3, -10.0)), now),
-            120 => command(&mut engine, "key tone", Command::KeyTone(media::dtmf::tone(5, -10.0)), now),
+            100 => command(
+                &mut engine,
+                "tone",
+                Command::Tone(media::dtmf::tone(3, -10.0)),
+                now,
+            ),
+            120 => command(
+                &mut engine,
+                "key tone",
+                Command::KeyTone(media::dtmf::tone(5, -10.0)),
+                now,
+            ),
             140 => command(&mut engine, "key tone", Command::KeyTone(None), now),
             160 => command(&mut engine, "tone", Command::Tone(None), now),
             200 => command(&mut engine, "mute", Command::Mute(n % 800 == 200), now),
@@ -182,11 +209,16 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
                     id: StreamId(1),
                     remote_rtp: address(0),
                     remote_rtcp: address(0),
-                    direction: Direction { send: true, receive: true },
+                    direction: Direction {
+                        send: true,
+                        receive: true,
+                    },
                 },
                 now,
             ),
-            280 => watched("discontinuity", || engine.handle_discontinuity(400, start + now)),
+            280 => watched("discontinuity", || {
+                engine.handle_discontinuity(400, start + now)
+            }),
             300 => {
                 for stream in spare.drain(spare.len().saturating_sub(2)..).rev() {
                     command(&mut engine, "replace", Command::Start(stream), now);
@@ -203,7 +235,9 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
                 bytes[place] ^= random.next() as u8;
             }
             packets += 1;
-            watched("packet", || engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at));
+            watched("packet", || {
+                engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at)
+            });
             if random.unit() < 0.05 {
                 // The same once more, or what is left of it; and something for the control thread.
                 watched("packet again", || {
@@ -219,20 +253,34 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
             }
         }
         let at = n as usize * frames % (speech.len() - frames);
-        watched("process", || engine.process(&speech[at..at + frames], &mut playback, start + now));
+        watched("process", || {
+            engine.process(&speech[at..at + frames], &mut playback, start + now)
+        });
         while let Some(transmit) = watched("poll_transmit", || engine.poll_transmit()) {
             if random.unit() < 0.1 {
                 continue;
             }
             let late = Duration::from_secs_f64(0.002 + random.unit() * random.unit() * 0.08);
-            let late = if n / 300 % 5 == 4 { Duration::from_millis(300) } else { late };
-            wire.push((now + late, StreamId(1 - transmit.stream.0), transmit.bytes.to_vec()));
+            let late = if n / 300 % 5 == 4 {
+                Duration::from_millis(300)
+            } else {
+                late
+            };
+            wire.push((
+                now + late,
+                StreamId(1 - transmit.stream.0),
+                transmit.bytes.to_vec(),
+            ));
         }
         while let Some(event) = watched("poll_event", || engine.poll_event()) {
             match event {
                 Event::Retired(stream) => home.push(stream),
                 Event::Digit { .. } => digits += 1,
-                Event::Stats { .. } | Event::Levels { .. } | Event::FirstSound(_) | Event::Bye(_) | Event::Unheard(_) => {}
+                Event::Stats { .. }
+                | Event::Levels { .. }
+                | Event::FirstSound(_)
+                | Event::Bye(_)
+                | Event::Unheard(_) => {}
             }
         }
     }
@@ -243,18 +291,30 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
     );
     let srtp = stats.srtp;
     assert!(
-        suite.is_none() || (srtp.protected_received > 200 && srtp.auth_failed + srtp.clear_dropped > 5 && srtp.replayed > 3),
+        suite.is_none()
+            || (srtp.protected_received > 200
+                && srtp.auth_failed + srtp.clear_dropped > 5
+                && srtp.replayed > 3),
         "{suite:?}: {srtp:?}"
     );
     for id in [StreamId(0), StreamId(1)] {
-        command(&mut engine, "stop", Command::Stop(id), Duration::from_secs(13));
+        command(
+            &mut engine,
+            "stop",
+            Command::Stop(id),
+            Duration::from_secs(13),
+        );
     }
     while let Some(event) = watched("poll_event", || engine.poll_event()) {
         if let Event::Retired(stream) = event {
             home.push(stream);
         }
     }
-    assert_eq!((home.len() + spare.len(), engine.streams()), (6, 0), "every stream came home");
+    assert_eq!(
+        (home.len() + spare.len(), engine.streams()),
+        (6, 0),
+        "every stream came home"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Encrypted calls between two engines: heard as well as in clear, silent to everybody else, and moved by nothing that is not authentic.
+//! Encrypted calls between two engines: heard as well as in clear, silent to everybody else, and
+//! moved by nothing that is not authentic.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -7,7 +8,8 @@ mod pair;
 use std::net::SocketAddr;
 
 use media::{
-    Codec, Command, Direction, Encryption, Event, MasterKey, PacketKind, Protection, Protocol, SrtpStats, Stream, StreamConfig, Suite,
+    Codec, Command, Direction, Encryption, Event, MasterKey, PacketKind, Protection, Protocol,
+    SrtpStats, Stream, StreamConfig, Suite,
 };
 use pair::{ID, Pair, Random, Sent, align, babble, config};
 
@@ -16,8 +18,18 @@ const FRAMES: usize = 40;
 const STRANGER: &str = "192.0.2.66:4000";
 
 fn key(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
-    let bytes = |n: usize| (0..n as u8).map(|b| b.wrapping_mul(37) ^ seed).collect::<Vec<_>>();
-    MasterKey::new(suite, &bytes(suite.key_len()), &bytes(suite.salt_len()), mki).unwrap()
+    let bytes = |n: usize| {
+        (0..n as u8)
+            .map(|b| b.wrapping_mul(37) ^ seed)
+            .collect::<Vec<_>>()
+    };
+    MasterKey::new(
+        suite,
+        &bytes(suite.key_len()),
+        &bytes(suite.salt_len()),
+        mki,
+    )
+    .unwrap()
 }
 
 /// Keys of a side, where the two sides' seeds are these.
@@ -56,7 +68,9 @@ fn tapped(pair: &mut Pair) -> Vec<Sent> {
 /// Hands a datagram to the right engine, now.
 fn throw(pair: &mut Pair, from: SocketAddr, mut bytes: Vec<u8>) {
     let now = pair.instant();
-    pair.sides[1].engine.handle_packet(ID, PacketKind::Rtp, from, &mut bytes, now);
+    pair.sides[1]
+        .engine
+        .handle_packet(ID, PacketKind::Rtp, from, &mut bytes, now);
 }
 
 fn correlation(speech: &[i16], heard: &[i16], seconds: f64) -> f64 {
@@ -78,7 +92,10 @@ fn every_suite_is_heard_and_measured_and_nothing_goes_in_clear() {
         let mki = &[&[][..], &[9], &[1, 2, 3, 4]][n % 3];
         let mut pair = secured(suite, mki);
         let heard = pair.talk(&speech, 14.0);
-        assert_eq!(heard, plain_sound, "{suite:?}: the same sound as in clear, sample for sample");
+        assert_eq!(
+            heard, plain_sound,
+            "{suite:?}: the same sound as in clear, sample for sample"
+        );
         for side in 0..2 {
             let stats = pair.stats(side);
             assert_eq!(stats.encryption, Encryption::Full(suite));
@@ -97,7 +114,10 @@ fn every_suite_is_heard_and_measured_and_nothing_goes_in_clear() {
         pair.command(0, Command::Stop(ID));
         pair.talk(&speech, 0.1);
         assert!(
-            pair.sides[1].events.iter().any(|e| matches!(e, Event::Bye(_))),
+            pair.sides[1]
+                .events
+                .iter()
+                .any(|e| matches!(e, Event::Bye(_))),
             "the BYE came, protected"
         );
 
@@ -112,7 +132,11 @@ fn every_suite_is_heard_and_measured_and_nothing_goes_in_clear() {
             };
             assert_eq!(sealed.3.len(), plain.3.len() + grows);
             assert_eq!(sealed.3[..header], plain.3[..header]);
-            let same = sealed.3[header..].iter().zip(&plain.3[header..]).filter(|(a, b)| a == b).count();
+            let same = sealed.3[header..]
+                .iter()
+                .zip(&plain.3[header..])
+                .filter(|(a, b)| a == b)
+                .count();
             assert!(same <= 8, "{suite:?}: {same} bytes are as in clear");
         }
     }
@@ -123,20 +147,39 @@ fn while_keys_are_awaited_nothing_leaves_and_nothing_is_heard() {
     let speech = babble(RATE, 12.0);
     let mut pair = Pair::new(RATE, FRAMES, 5);
     pair.wiretap = Some(Vec::new());
-    let (clear, waiting) = (with(&pair, 0, Protection::Clear), with(&pair, 1, Protection::Waiting));
+    let (clear, waiting) = (
+        with(&pair, 0, Protection::Clear),
+        with(&pair, 1, Protection::Waiting),
+    );
     pair.start_stream(0, clear);
     pair.start_stream(1, waiting);
     for down in [true, false] {
-        pair.command(1, Command::Dtmf { id: ID, event: 5, down });
+        pair.command(
+            1,
+            Command::Dtmf {
+                id: ID,
+                event: 5,
+                down,
+            },
+        );
         pair.talk(&speech, 0.2);
     }
     let heard = pair.talk(&speech, 8.0);
-    assert!(heard.iter().all(|&x| x == 0), "what comes in clear is not heard");
+    assert!(
+        heard.iter().all(|&x| x == 0),
+        "what comes in clear is not heard"
+    );
     let came = tapped(&mut pair);
-    assert!(came.iter().all(|s| s.0 == 0), "not one datagram, RTP or RTCP, of the waiting side");
+    assert!(
+        came.iter().all(|s| s.0 == 0),
+        "not one datagram, RTP or RTCP, of the waiting side"
+    );
     let stats = pair.stats(1);
     assert_eq!(stats.encryption, Encryption::Waiting);
-    assert_eq!((stats.srtp.clear_dropped, stats.received), (came.len() as u64, 0));
+    assert_eq!(
+        (stats.srtp.clear_dropped, stats.received),
+        (came.len() as u64, 0)
+    );
 
     // A handshake is none of the engine's business, and is handed over.
     let mut hello = vec![22, 254, 253];
@@ -145,7 +188,13 @@ fn while_keys_are_awaited_nothing_leaves_and_nothing_is_heard() {
     throw(&mut pair, from, hello.clone());
     let foreign = pair.sides[1].engine.poll_foreign().unwrap();
     assert_eq!(
-        (foreign.stream, foreign.socket, foreign.from, foreign.protocol, foreign.bytes),
+        (
+            foreign.stream,
+            foreign.socket,
+            foreign.from,
+            foreign.protocol,
+            foreign.bytes
+        ),
         (ID, PacketKind::Rtp, from, Protocol::Dtls, &hello[..])
     );
 
@@ -174,7 +223,8 @@ fn keys_that_arrive_open_the_stream() {
     assert_eq!(pair.stats(1).encryption, Encryption::Full(suite));
 }
 
-/// Case S10 of the security cases: clear RTP, wrong tags, replays, and a wrap with loss, all at once.
+/// Case S10 of the security cases: clear RTP, wrong tags, replays, and a wrap with loss, all at
+/// once.
 #[test]
 fn what_is_not_authentic_changes_nothing() {
     for suite in Suite::ALL {
@@ -214,7 +264,9 @@ fn what_is_not_authentic_changes_nothing() {
             };
             for from in [far, STRANGER.parse().unwrap()] {
                 // In clear, with the header the far end would use next: sound of another.
-                let sequence = u16::from_be_bytes([last[2], last[3]]).wrapping_add(1).to_be_bytes();
+                let sequence = u16::from_be_bytes([last[2], last[3]])
+                    .wrapping_add(1)
+                    .to_be_bytes();
                 let clear = [&last[..2], &sequence, &last[4..12], &[0x80; 160]].concat();
                 throw(&mut pair, from, clear);
                 thrown.clear_dropped += 1;
@@ -225,7 +277,8 @@ fn what_is_not_authentic_changes_nothing() {
                     throw(&mut pair, from, wrong);
                 }
                 thrown.auth_failed += 3;
-                // Half a turn back it is too old before its tag is looked at, half a turn ahead its tag is wrong.
+                // Half a turn back it is too old before its tag is looked at, half a turn ahead its
+                // tag is wrong.
                 turned += 1;
                 throw(&mut pair, from, last.clone());
                 throw(&mut pair, from, old[old.len() / 2].clone());
@@ -242,8 +295,14 @@ fn what_is_not_authentic_changes_nothing() {
             "{:?} of {thrown:?}",
             stats.srtp
         );
-        assert!(stats.srtp.clear_dropped >= thrown.clear_dropped && stats.srtp.replayed >= thrown.replayed);
-        assert_eq!(stats.srtp.protected_received, before.srtp.protected_received);
+        assert!(
+            stats.srtp.clear_dropped >= thrown.clear_dropped
+                && stats.srtp.replayed >= thrown.replayed
+        );
+        assert_eq!(
+            stats.srtp.protected_received,
+            before.srtp.protected_received
+        );
         assert_eq!(
             (stats.received, stats.lost, stats.duplicate),
             (before.received, before.lost, before.duplicate)
@@ -258,7 +317,8 @@ fn what_is_not_authentic_changes_nothing() {
     }
 }
 
-/// Behind a NAT packets come from elsewhere: authentic ones move where ours go, anything else does not.
+/// Behind a NAT packets come from elsewhere: authentic ones move where ours go, anything else does
+/// not.
 #[test]
 fn only_authentic_packets_move_the_latch() {
     let suite = Suite::AesCm128HmacSha1_80;
@@ -282,7 +342,11 @@ fn only_authentic_packets_move_the_latch() {
         pair.start_stream(1, near);
         let goes_to = |pair: &mut Pair| {
             pair.talk(&speech, 0.1);
-            tapped(pair).iter().rev().find(|s| s.1 == PacketKind::Rtp).map(|s| s.2)
+            tapped(pair)
+                .iter()
+                .rev()
+                .find(|s| s.1 == PacketKind::Rtp)
+                .map(|s| s.2)
         };
         let negotiated = pair.sides[0].address;
         // Forged from the genuine, with numbers in a row, and in clear.
@@ -296,13 +360,19 @@ fn only_authentic_packets_move_the_latch() {
         for packet in &genuine[..20] {
             throw(&mut pair, nat, packet.clone());
         }
-        assert_eq!(goes_to(&mut pair), Some(if learns { nat } else { negotiated }));
+        assert_eq!(
+            goes_to(&mut pair),
+            Some(if learns { nat } else { negotiated })
+        );
         assert_eq!(pair.stats(1).received > 0, learns);
         // The same packets from elsewhere are replays, and move nothing any more.
         for packet in &genuine[..20] {
             throw(&mut pair, stranger, packet.clone());
         }
-        assert_eq!(goes_to(&mut pair), Some(if learns { nat } else { negotiated }));
+        assert_eq!(
+            goes_to(&mut pair),
+            Some(if learns { nat } else { negotiated })
+        );
         assert_eq!(pair.stats(1).srtp.replayed, 20);
     }
 }
@@ -322,11 +392,18 @@ fn a_stream_replaced_with_the_same_keys_goes_on() {
         let from = pair.sides[0].address;
         throw(&mut pair, from, sent.3.clone());
     }
-    assert_eq!(pair.stats(1).encryption, Encryption::Full(suite), "what was proven stays proven");
+    assert_eq!(
+        pair.stats(1).encryption,
+        Encryption::Full(suite),
+        "what was proven stays proven"
+    );
     heard.extend(pair.talk(&speech[3 * RATE as usize..], 6.0));
     assert!(correlation(&speech, &heard, 6.0) > 0.95);
     let stats = pair.stats(1);
-    assert_eq!((stats.srtp.auth_failed, stats.srtp.clear_dropped, stats.lost), (0, 0, 0));
+    assert_eq!(
+        (stats.srtp.auth_failed, stats.srtp.clear_dropped, stats.lost),
+        (0, 0, 0)
+    );
     assert!(stats.srtp.replayed >= 100, "{:?}", stats.srtp);
     // One sequence, one key stream: no number of the far end's was protected twice.
     let mut numbers: Vec<[u8; 2]> = old
@@ -356,13 +433,21 @@ fn new_keys_take_over_and_the_old_ones_open_nothing() {
         };
         replace(&mut pair, side, new);
     }
-    assert_eq!(pair.stats(1).encryption, Encryption::Partial, "new keys prove themselves anew");
+    assert_eq!(
+        pair.stats(1).encryption,
+        Encryption::Partial,
+        "new keys prove themselves anew"
+    );
     let old = tapped(&mut pair);
     for sent in old.iter().filter(|s| s.0 == 0 && s.1 == PacketKind::Rtp) {
         throw(&mut pair, from, sent.3.clone());
     }
     let stats = pair.stats(1);
-    assert!(stats.srtp.auth_failed > 100 && stats.srtp.replayed == 0, "{:?}", stats.srtp);
+    assert!(
+        stats.srtp.auth_failed > 100 && stats.srtp.replayed == 0,
+        "{:?}",
+        stats.srtp
+    );
     let heard = pair.talk(&speech[3 * RATE as usize..], 6.0);
     assert!(correlation(&speech[3 * RATE as usize..], &heard, 3.0) > 0.95);
     for side in 0..2 {
@@ -370,7 +455,8 @@ fn new_keys_take_over_and_the_old_ones_open_nothing() {
     }
 }
 
-/// The same keys, another source and other numbers, as after a change of codec at the far end or a box in between.
+/// The same keys, another source and other numbers, as after a change of codec at the far end or a
+/// box in between.
 #[test]
 fn a_far_end_that_becomes_another_source_is_heard_on() {
     let suite = Suite::AesCm128HmacSha1_80;
@@ -389,14 +475,28 @@ fn a_far_end_that_becomes_another_source_is_heard_on() {
         assert!(correlation(&speech, &heard, 2.0) > 0.95, "source {n}");
     }
     let stats = pair.stats(1);
-    assert_eq!((stats.srtp.auth_failed, stats.srtp.replayed, stats.srtp.clear_dropped), (0, 0, 0));
+    assert_eq!(
+        (
+            stats.srtp.auth_failed,
+            stats.srtp.replayed,
+            stats.srtp.clear_dropped
+        ),
+        (0, 0, 0)
+    );
     // What the earlier sources sent is remembered, and comes to nothing.
     let from = pair.sides[0].address;
-    for sent in tapped(&mut pair).iter().filter(|s| s.0 == 0 && s.1 == PacketKind::Rtp) {
+    for sent in tapped(&mut pair)
+        .iter()
+        .filter(|s| s.0 == 0 && s.1 == PacketKind::Rtp)
+    {
         throw(&mut pair, from, sent.3.clone());
     }
     let after = pair.stats(1);
-    assert!(after.srtp.replayed > 800 && after.received == stats.received, "{:?}", after.srtp);
+    assert!(
+        after.srtp.replayed > 800 && after.received == stats.received,
+        "{:?}",
+        after.srtp
+    );
 }
 
 /// Anything at all, from anywhere, of any length: nobody's key made it, so nothing comes of it.
@@ -408,9 +508,16 @@ fn rubbish_changes_nothing() {
         let mut random = Random::new(4);
         for round in 0..20 {
             for _ in 0..300 {
-                let mut bytes: Vec<u8> = (0..random.next() % 1500).map(|_| random.next() as u8).collect();
+                let mut bytes: Vec<u8> = (0..random.next() % 1500)
+                    .map(|_| random.next() as u8)
+                    .collect();
                 // Half of it begins like RTP or RTCP of the far end.
-                let start = [0x80, [0, 8, 200, 201, 203][random.next() as usize % 5], 0, 1];
+                let start = [
+                    0x80,
+                    [0, 8, 200, 201, 203][random.next() as usize % 5],
+                    0,
+                    1,
+                ];
                 if random.unit() < 0.5 && bytes.len() > 12 {
                     bytes[..4].copy_from_slice(&start);
                     bytes[8..12].copy_from_slice(&0x1111u32.to_be_bytes());
@@ -422,11 +529,21 @@ fn rubbish_changes_nothing() {
                 };
                 throw(&mut pair, from, bytes);
             }
-            assert_eq!(pair.talk(&speech, 0.5), calm.talk(&speech, 0.5), "round {round}");
+            assert_eq!(
+                pair.talk(&speech, 0.5),
+                calm.talk(&speech, 0.5),
+                "round {round}"
+            );
         }
         let (stats, before) = (pair.stats(1), calm.stats(1));
-        assert_eq!(stats.srtp.protected_received, before.srtp.protected_received);
-        assert!(stats.rejected > 4000 && stats.received == before.received, "{stats:?}");
+        assert_eq!(
+            stats.srtp.protected_received,
+            before.srtp.protected_received
+        );
+        assert!(
+            stats.rejected > 4000 && stats.received == before.received,
+            "{stats:?}"
+        );
         assert!(
             pair.sides[1]
                 .events
@@ -487,7 +604,8 @@ fn two_suites_are_no_stream() {
     );
 }
 
-/// Half an hour of real sound in a bad network, three wraps of the sequence number: sample for sample what it is in clear.
+/// Half an hour of real sound in a bad network, three wraps of the sequence number: sample for
+/// sample what it is in clear.
 #[test]
 fn sound_over_wraps_in_a_bad_network_is_what_it_is_in_clear() {
     let suite = Suite::AesCm128HmacSha1_80;
@@ -512,8 +630,15 @@ fn sound_over_wraps_in_a_bad_network_is_what_it_is_in_clear() {
     for minute in 0..30 {
         let heard = sealed.talk(&speech, 60.0);
         assert_eq!(heard, clear.talk(&speech, 60.0), "minute {minute}");
-        assert!(heard.iter().any(|x| x.abs() > 1000), "minute {minute} is silent");
-        assert_eq!(sealed.stats(1).encryption, Encryption::Full(suite), "minute {minute}");
+        assert!(
+            heard.iter().any(|x| x.abs() > 1000),
+            "minute {minute} is silent"
+        );
+        assert_eq!(
+            sealed.stats(1).encryption,
+            Encryption::Full(suite),
+            "minute {minute}"
+        );
     }
     let stats = sealed.stats(1);
     assert!(

@@ -45,10 +45,13 @@ impl CallState {
         }
     }
 
-    /// The call belongs to the handset: putting it down ends it. An incoming call nobody answered goes on ringing instead.
+    /// The call belongs to the handset: putting it down ends it. An incoming call nobody answered
+    /// goes on ringing instead.
     pub(crate) fn of_handset(self) -> bool {
         match self {
-            Self::Calling | Self::Ringback | Self::EarlyMedia | Self::Talking | Self::OnHold => true,
+            Self::Calling | Self::Ringback | Self::EarlyMedia | Self::Talking | Self::OnHold => {
+                true
+            }
             Self::Ringing | Self::Waiting => false,
         }
     }
@@ -69,16 +72,21 @@ pub(crate) struct Call {
     pub(crate) encryption: Encryption,
     /// The handset said that encryption is missing.
     pub(crate) warned: bool,
-    /// The call it is to take the place of: that one ends when this one is answered, and is taken back when it fails.
+    /// The call it is to take the place of: that one ends when this one is answered, and is taken
+    /// back when it fails.
     pub(crate) instead_of: Option<CallId>,
     /// The call on hold for which it was placed: the consultation before a transfer.
     pub(crate) consults: Option<CallId>,
 }
 
-/// Text from the far end as it may stand in log and history: one line, not longer than a name needs.
+/// Text from the far end as it may stand in log and history: one line, not longer than a name
+/// needs.
 pub(crate) fn plain(text: &str) -> String {
     const MOST: usize = 128;
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MOST)
+        .collect()
 }
 
 /// All calls, the longest untouched first.
@@ -136,10 +144,13 @@ impl Calls {
         }
     }
 
-    /// Whether the handset has still to say that this call's encryption is missing; from now on it has been said.
+    /// Whether the handset has still to say that this call's encryption is missing; from now on it
+    /// has been said.
     pub(crate) fn take_warning(&mut self, id: CallId) -> bool {
         let call = self.list.iter_mut().find(|call| call.id == id);
-        call.is_some_and(|call| call.encryption == Encryption::Missing && !std::mem::replace(&mut call.warned, true))
+        call.is_some_and(|call| {
+            call.encryption == Encryption::Missing && !std::mem::replace(&mut call.warned, true)
+        })
     }
 
     /// Sets a call's state and makes it the last touched.
@@ -152,7 +163,10 @@ impl Calls {
 
     /// The call in this state that was untouched longest.
     pub(crate) fn first(&self, state: CallState) -> Option<CallId> {
-        self.list.iter().find(|call| call.state == state).map(|call| call.id)
+        self.list
+            .iter()
+            .find(|call| call.state == state)
+            .map(|call| call.id)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Call> {

@@ -8,7 +8,8 @@
 //!                 └─▶ Decision: dial now, wait for a timer, or refuse and say why
 //! ```
 //!
-//! While the digits are the beginning of an emergency number no digit map sends or refuses them: `911` can always be keyed to its end.
+//! While the digits are the beginning of an emergency number no digit map sends or refuses them:
+//! `911` can always be keyed to its end.
 
 use config::digit_map::{self, DigitMap, Timer};
 
@@ -42,9 +43,11 @@ pub(crate) struct DialPlan {
 
 impl DialPlan {
     pub(crate) fn new(config: &config::Config) -> Self {
-        let own = config::country::plan(&config.phone.country).map_or(&[][..], |plan| plan.emergency);
+        let own =
+            config::country::plan(&config.phone.country).map_or(&[][..], |plan| plan.emergency);
         Self {
-            // A configuration that was loaded has a valid map; with one built by hand that has not, only emergency and speed dial work.
+            // A configuration that was loaded has a valid map; with one built by hand that has not,
+            // only emergency and speed dial work.
             map: digit_map::parse(&config.dial.digit_map).ok(),
             emergency: own
                 .iter()
@@ -61,30 +64,44 @@ impl DialPlan {
         self.emergency.iter().any(|emergency| emergency == number)
     }
 
-    /// Why this number may not be called because somebody else says so: emergency numbers are for a hand on this phone only, and what
-    /// the digit map bars is barred.
+    /// Why this number may not be called because somebody else says so: emergency numbers are for a
+    /// hand on this phone only, and what the digit map bars is barred.
     pub(crate) fn bars(&self, number: &str) -> Option<String> {
         if self.is_emergency(number) {
             return Some(format!("{number} is an emergency number"));
         }
         let map = self.map.as_ref()?;
-        (matches(map, number).matched == Match::Barred).then(|| format!("{number} is barred by the digit map"))
+        (matches(map, number).matched == Match::Barred)
+            .then(|| format!("{number} is barred by the digit map"))
     }
 
     /// What these keys order; an emergency number orders nothing.
     pub(crate) fn order(&self, digits: &str) -> Option<Order> {
         let code = self.codes.iter().find(|(code, _)| code == digits);
-        code.map(|(_, order)| *order).filter(|_| !self.is_emergency(digits))
+        code.map(|(_, order)| *order)
+            .filter(|_| !self.is_emergency(digits))
     }
 
     /// Whether anything begins with these digits; decides if `#` is a digit or means "send now".
     pub(crate) fn accepts(&self, digits: &str) -> bool {
-        let speed = self.speed_dial.iter().any(|(keyed, _)| keyed.starts_with(digits));
-        let emergency = self.emergency.iter().any(|number| number.starts_with(digits));
-        let map = self.map.as_ref().is_some_and(|map| match matches(map, digits).matched {
-            Match::Partial | Match::CouldBeLonger { .. } | Match::Complete(_) | Match::Barred => true,
-            Match::NoMatch => false,
-        });
+        let speed = self
+            .speed_dial
+            .iter()
+            .any(|(keyed, _)| keyed.starts_with(digits));
+        let emergency = self
+            .emergency
+            .iter()
+            .any(|number| number.starts_with(digits));
+        let map = self
+            .map
+            .as_ref()
+            .is_some_and(|map| match matches(map, digits).matched {
+                Match::Partial
+                | Match::CouldBeLonger { .. }
+                | Match::Complete(_)
+                | Match::Barred => true,
+                Match::NoMatch => false,
+            });
         let code = self.codes.iter().any(|(code, _)| code.starts_with(digits));
         speed || emergency || code || map
     }
@@ -99,7 +116,9 @@ impl DialPlan {
             || self.speed_dial.iter().any(|(keyed, _)| longer(keyed))
             || self.codes.iter().any(|(code, _)| longer(code));
         let verdict = self.map.as_ref().map(|map| matches(map, digits));
-        let second_dial_tone = verdict.as_ref().is_some_and(|verdict| verdict.second_dial_tone);
+        let second_dial_tone = verdict
+            .as_ref()
+            .is_some_and(|verdict| verdict.second_dial_tone);
         let matched = verdict.map_or(Match::NoMatch, |verdict| verdict.matched);
         let wait = |timer, number| Decision::Wait {
             timer,
@@ -116,9 +135,15 @@ impl DialPlan {
         }
         if let Some((_, target)) = self.speed_dial.iter().find(|(keyed, _)| keyed == digits) {
             return match matched {
-                Match::Partial | Match::CouldBeLonger { .. } => wait(Timer::Short, Some(target.clone())),
-                Match::Complete(_) | Match::Barred | Match::NoMatch if hold => wait(Timer::Short, Some(target.clone())),
-                Match::Complete(_) | Match::Barred | Match::NoMatch => Decision::Dial(target.clone()),
+                Match::Partial | Match::CouldBeLonger { .. } => {
+                    wait(Timer::Short, Some(target.clone()))
+                }
+                Match::Complete(_) | Match::Barred | Match::NoMatch if hold => {
+                    wait(Timer::Short, Some(target.clone()))
+                }
+                Match::Complete(_) | Match::Barred | Match::NoMatch => {
+                    Decision::Dial(target.clone())
+                }
             };
         }
         match matched {
@@ -132,12 +157,19 @@ impl DialPlan {
         }
     }
 
-    /// What `#` sends: the number if it is complete, else the digits as they are; never a barred one.
+    /// What `#` sends: the number if it is complete, else the digits as they are; never a barred
+    /// one.
     pub(crate) fn send_now(&self, digits: &str) -> Decision {
         match self.decide(digits) {
-            Decision::Wait { number: Some(number), .. } => Decision::Dial(number),
+            Decision::Wait {
+                number: Some(number),
+                ..
+            } => Decision::Dial(number),
             Decision::Wait { number: None, .. } => {
-                let barred = self.map.as_ref().is_some_and(|map| matches(map, digits).matched == Match::Barred);
+                let barred = self
+                    .map
+                    .as_ref()
+                    .is_some_and(|map| matches(map, digits).matched == Match::Barred);
                 if barred {
                     Decision::Refuse(format!("{digits} is barred by the digit map"))
                 } else {
@@ -178,7 +210,18 @@ mod tests {
     fn every_emergency_number_of_every_country_passes_any_map() {
         let mut tried = 0;
         for country in config::country::PLANS {
-            for map in ["x", "xx", "1!", "x.!", "xxxxxxxxxx", "#", "[2-8]xx", "9,xxx", "<1:2>x.T", "0T|9!"] {
+            for map in [
+                "x",
+                "xx",
+                "1!",
+                "x.!",
+                "xxxxxxxxxx",
+                "#",
+                "[2-8]xx",
+                "9,xxx",
+                "<1:2>x.T",
+                "0T|9!",
+            ] {
                 let plan = plan(&format!(
                     "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n9 = \"101\"\n1 = \"102\"",
                     country.code
@@ -210,7 +253,9 @@ mod tests {
 
     #[test]
     fn speed_dial_goes_at_once_where_nothing_else_begins_like_it() {
-        let plan = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"");
+        let plan = plan(
+            "[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"",
+        );
         assert_eq!(plan.decide("1"), dial("sip:a@b"));
         let Decision::Wait {
             timer: Timer::Short,
@@ -235,11 +280,17 @@ mod tests {
         let standard = plan("");
         assert_eq!(standard.order("*97"), Some(Order::Bundle));
         assert_eq!(standard.decide("*97"), dial("*97"));
-        assert!(matches!(standard.decide("*99"), Decision::Wait { .. }), "the reset is longer");
+        assert!(
+            matches!(standard.decide("*99"), Decision::Wait { .. }),
+            "the reset is longer"
+        );
         assert_eq!(standard.order("*99*7378#"), Some(Order::FactoryReset));
         assert!(standard.accepts("*96#"), "here # is a digit");
         let own = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[codes]\nbundle = \"\"\nreboot = \"55\"");
-        assert_eq!((own.order("*97"), own.order("55")), (None, Some(Order::Reboot)));
+        assert_eq!(
+            (own.order("*97"), own.order("55")),
+            (None, Some(Order::Reboot))
+        );
         assert_eq!(own.decide("55"), dial("55"));
         // An emergency number stays one.
         let plan = plan("[phone]\ncountry = \"de\"\n[codes]\nreboot = \"112\"");
@@ -249,7 +300,10 @@ mod tests {
     #[test]
     fn what_fits_nothing_is_refused_with_a_reason() {
         let plan = plan("[dial]\ndigit_map = \"[2-8]xx|1900x.!\"");
-        assert_eq!(plan.decide("0"), Decision::Refuse("0 is no number of the digit map".to_owned()));
+        assert_eq!(
+            plan.decide("0"),
+            Decision::Refuse("0 is no number of the digit map".to_owned())
+        );
         assert_eq!(
             plan.decide("19001"),
             Decision::Refuse("19001 is barred by the digit map".to_owned())

@@ -1,4 +1,5 @@
-//! Matching keyed digits against a digit map (RFC 3435 section 2.1.5; the grammar is [`config::digit_map`]).
+//! Matching keyed digits against a digit map (RFC 3435 section 2.1.5; the grammar is
+//! [`config::digit_map`]).
 //!
 //! ```text
 //! "0301" + DigitMap ─▶ walk every pattern at once ─┬─▶ Partial          keep collecting, long timer
@@ -8,11 +9,11 @@
 //!                                                  └─▶ NoMatch
 //! ```
 //!
-//! Each key moves a set of places through the pattern, so the work is (keys × symbols of the map) whatever the map says:
-//! at most 64 × 4096 steps, never exponential.
+//! Each key moves a set of places through the pattern, so the work is (keys × symbols of the map)
+//! whatever the map says: at most 64 × 4096 steps, never exponential.
 //!
-//! Where RFC 3435 sends on the first match, this phone waits the short timer if another pattern could still go on (`1|1xx`):
-//! the user's finger is still on the way.
+//! Where RFC 3435 sends on the first match, this phone waits the short timer if another pattern
+//! could still go on (`1|1xx`): the user's finger is still on the way.
 
 use config::digit_map::{Alternative, DigitMap, Element, Timer};
 
@@ -70,7 +71,9 @@ pub fn matches(map: &DigitMap, digits: &str) -> Verdict {
             complete.push(alternative);
         }
     }
-    let at_once = complete.iter().find(|alternative| alternative.timer.is_none() && !goes_on);
+    let at_once = complete
+        .iter()
+        .find(|alternative| alternative.timer.is_none() && !goes_on);
     let matched = if barred {
         Match::Barred
     } else if let Some(alternative) = at_once {
@@ -85,7 +88,10 @@ pub fn matches(map: &DigitMap, digits: &str) -> Verdict {
     } else {
         Match::NoMatch
     };
-    Verdict { matched, second_dial_tone }
+    Verdict {
+        matched,
+        second_dial_tone,
+    }
 }
 
 /// Where a pattern stands after all digits.
@@ -114,7 +120,12 @@ fn walk(elements: &[Element], digits: &[char]) -> End {
         places = next;
     }
     let here = |at: usize| places[at];
-    let at = |wanted: fn(&Element) -> bool| elements.iter().enumerate().any(|(at, element)| here(at) && wanted(element));
+    let at = |wanted: fn(&Element) -> bool| {
+        elements
+            .iter()
+            .enumerate()
+            .any(|(at, element)| here(at) && wanted(element))
+    };
     End {
         complete: here(elements.len()),
         goes_on: at(|element| matches!(element, Element::Keys { .. })),
@@ -135,7 +146,8 @@ fn settle(elements: &[Element], places: &mut [bool]) {
     }
 }
 
-/// What a complete pattern dials for these digits. Where several readings fit, a repeated symbol takes as much as it can.
+/// What a complete pattern dials for these digits. Where several readings fit, a repeated symbol
+/// takes as much as it can.
 fn dialled(elements: &[Element], digits: &[char]) -> String {
     let width = elements.len() + 1;
     // fits[i * width + j]: the digits from i on can be read by the symbols from j on.
@@ -163,7 +175,11 @@ fn dialled(elements: &[Element], digits: &[char]) -> String {
         match element {
             Element::Insert(text) => number.push_str(text),
             Element::SecondDialTone => {}
-            Element::Keys { keys, repeat, dialled } => {
+            Element::Keys {
+                keys,
+                repeat,
+                dialled,
+            } => {
                 let digit = digits.get(i).copied().filter(|&digit| keys.contains(digit));
                 let stays = if *repeat { j } else { j + 1 };
                 if let Some(digit) = digit
@@ -271,7 +287,10 @@ mod tests {
     #[test]
     fn hostile_maps_are_answered_at_once() {
         let map = "x.".repeat(2000);
-        assert_eq!(matched(&map, &"1".repeat(MAX_DIGITS)), could(&"1".repeat(MAX_DIGITS)));
+        assert_eq!(
+            matched(&map, &"1".repeat(MAX_DIGITS)),
+            could(&"1".repeat(MAX_DIGITS))
+        );
         assert_eq!(matched(&map, &"1".repeat(MAX_DIGITS + 1)), Match::NoMatch);
         assert_eq!(matched(&map, &"1".repeat(1_000_000)), Match::NoMatch);
     }

@@ -26,7 +26,8 @@ pub enum Key {
 pub enum Input {
     /// The handset was lifted (true) or put down (false), debounced. Sent once at start, too.
     Hook(bool),
-    /// A key went down. On hook keys do nothing: there is no pre-dialling, a desk phone dials with the handset lifted.
+    /// A key went down. On hook keys do nothing: there is no pre-dialling, a desk phone dials with
+    /// the handset lifted.
     KeyDown(Key),
     /// A key came up.
     KeyUp(Key),
@@ -34,8 +35,9 @@ pub enum Input {
     Rotary(Key),
     /// The flash key, or `ctl flash`.
     Flash,
-    /// The handset was put down and that is meant (`ctl hang-up`, where a flash has a verb of its own): final at once, without
-    /// waiting for the flash window. A hook switch says [`Input::Hook`]`(false)`.
+    /// The handset was put down and that is meant (`ctl hang-up`, where a flash has a verb of its
+    /// own): final at once, without waiting for the flash window. A hook switch says
+    /// [`Input::Hook`]`(false)`.
     HangUp,
     /// An account became usable (registered, or needs no registration) or unusable.
     Line {
@@ -57,8 +59,8 @@ pub enum Input {
         /// The far end asks for, and configuration allows, answering by itself.
         auto_answer: bool,
     },
-    /// A call comes in that takes the place of one there is: nobody needs to lift for it. The id is given by
-    /// [`crate::Phone::new_call`].
+    /// A call comes in that takes the place of one there is: nobody needs to lift for it. The id is
+    /// given by [`crate::Phone::new_call`].
     Replacing {
         /// The new call.
         call: CallId,
@@ -72,7 +74,8 @@ pub enum Input {
 }
 
 impl Key {
-    /// The key as it is written: `0`–`9`, `*`, `#`, `A`–`D`. A digit or letter out of range is the last one.
+    /// The key as it is written: `0`–`9`, `*`, `#`, `A`–`D`. A digit or letter out of range is the
+    /// last one.
     pub fn char(self) -> char {
         match self {
             Self::Digit(digit) => char::from(b'0' + digit.min(9)),

@@ -32,8 +32,8 @@ pub enum Lamp {
     InUse,
     /// Messages wait.
     Message,
-    /// Nobody else listens: lit while the call is seen to be encrypted, blinking slowly while that is still to be seen, fast where it was
-    /// to be and is not.
+    /// Nobody else listens: lit while the call is seen to be encrypted, blinking slowly while that
+    /// is still to be seen, fast where it was to be and is not.
     Private,
 }
 
@@ -150,7 +150,8 @@ pub enum State {
     Howler,
     /// Off hook after the howler: nothing more is heard until the handset is put down.
     Silent,
-    /// A call is on hold and nothing else goes on; a flash takes it back. (Second dial tone is [`State::DialTone`].)
+    /// A call is on hold and nothing else goes on; a flash takes it back. (Second dial tone is
+    /// [`State::DialTone`].)
     OnHold,
 }
 

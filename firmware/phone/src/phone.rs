@@ -13,11 +13,14 @@
 //!   any failure ▶ Busy | Congestion ─time▶ Howler ─time▶ Silent;   every state ─put down▶ Idle (or Ringing, if a caller waits)
 //! ```
 //!
-//! Because sound, ringer and lamps are derived (`present`), no path through the machine can forget to stop a tone.
+//! Because sound, ringer and lamps are derived (`present`), no path through the machine can forget
+//! to stop a tone.
 //!
-//! The hook as flash (`call.flash = "hook"`): where a flash means something (in a call, or with one on hold) putting the handset down
-//! cuts the sound at once and starts the country's window. Lifted again before the window's begin it was a knock and the call goes on;
-//! inside it, a flash; when it has passed, the handset is down for good and every call ends. Everywhere else it is down at once.
+//! The hook as flash (`call.flash = "hook"`): where a flash means something (in a call, or with one
+//! on hold) putting the handset down cuts the sound at once and starts the country's window. Lifted
+//! again before the window's begin it was a knock and the call goes on; inside it, a flash; when it
+//! has passed, the handset is down for good and every call ends. Everywhere else it is down at
+//! once.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -77,7 +80,8 @@ pub struct Phone {
     /// On hook, but a call stands that answered itself.
     hands_free: bool,
     calls: Calls,
-    /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`, `Ringback`, `EarlyMedia` and `Talking` only.
+    /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`,
+    /// `Ringback`, `EarlyMedia` and `Talking` only.
     active: Option<CallId>,
     digits: String,
     /// What the digit timer dials when it runs out.
@@ -119,7 +123,11 @@ impl Phone {
             call: config.call.clone(),
             long_timer: ms(config.dial.long_timer_ms),
             short_timer: ms(config.dial.short_timer_ms),
-            hotline: config.dial.hotline.as_ref().map(|(number, delay)| (number.clone(), ms(*delay))),
+            hotline: config
+                .dial
+                .hotline
+                .as_ref()
+                .map(|(number, delay)| (number.clone(), ms(*delay))),
             flash_window: (ms(from.into()), ms(to.into())),
             plan: DialPlan::new(config),
             state: State::Idle,
@@ -235,8 +243,9 @@ impl Phone {
 
     fn fire(&mut self, now: Instant) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        // Each timer is cleared before it acts. One that acts may set another that is due, too (a howler of no length), but only along
-        // Congestion → Howler → Silent: a few rounds are enough.
+        // Each timer is cleared before it acts. One that acts may set another that is due, too (a
+        // howler of no length), but only along Congestion → Howler → Silent: a few rounds are
+        // enough.
         for _ in 0..4 {
             if due(self.flash_ends()) {
                 self.hang_up(now);
@@ -287,8 +296,12 @@ impl Phone {
     fn step_over(&mut self, now: Instant) {
         match self.state {
             State::DialTone => match self.hotline.clone() {
-                Some((number, _)) if !self.second_dial_tone && !self.confirmed => self.dial(&number, now),
-                Some(_) | None => self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now),
+                Some((number, _)) if !self.second_dial_tone && !self.confirmed => {
+                    self.dial(&number, now)
+                }
+                Some(_) | None => {
+                    self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now)
+                }
             },
             State::Collecting => {
                 if let Some(number) = self.pending.take() {
@@ -301,10 +314,14 @@ impl Phone {
             State::Calling | State::Ringback | State::EarlyMedia => self.no_answer(now),
             State::Busy | State::Congestion => {
                 if self.calls.first(CallState::OnHold).is_some() {
-                    // Somebody is on hold: no howler for one who may only have put the handset aside.
+                    // Somebody is on hold: no howler for one who may only have put the handset
+                    // aside.
                     self.enter(State::OnHold, None);
                 } else {
-                    self.enter(State::Howler, Some(now + Duration::from_secs(self.call.howler_s.into())));
+                    self.enter(
+                        State::Howler,
+                        Some(now + Duration::from_secs(self.call.howler_s.into())),
+                    );
                 }
             }
             State::Howler => self.enter(State::Silent, None),

@@ -20,7 +20,11 @@ pub(crate) struct Lines {
 impl Lines {
     pub(crate) fn new(config: &config::Config) -> Self {
         Self {
-            accounts: config.accounts.iter().map(|account| (account.name.clone(), false)).collect(),
+            accounts: config
+                .accounts
+                .iter()
+                .map(|account| (account.name.clone(), false))
+                .collect(),
             direct: config.call.direct,
             emergency_route: config.dial.emergency_route.clone(),
         }
@@ -66,15 +70,19 @@ impl Lines {
         }
     }
 
-    /// Every way to call an emergency number: the usable accounts, the emergency route, and when there is neither even an account
-    /// that is not registered, for many servers take an emergency call all the same.
+    /// Every way to call an emergency number: the usable accounts, the emergency route, and when
+    /// there is neither even an account that is not registered, for many servers take an emergency
+    /// call all the same.
     pub(crate) fn emergency_ways(&self, number: &str) -> Vec<Destination> {
         let to = |address: &str, account| Destination {
             address: address.to_owned(),
             account,
             emergency: true,
         };
-        let mut ways: Vec<Destination> = self.usable().map(|account| to(number, Some(account))).collect();
+        let mut ways: Vec<Destination> = self
+            .usable()
+            .map(|account| to(number, Some(account)))
+            .collect();
         ways.extend(self.emergency_route.iter().map(|route| to(route, None)));
         if ways.is_empty() {
             ways.extend((0..self.accounts.len()).map(|index| to(number, Some(AccountId(index)))));
@@ -85,6 +93,9 @@ impl Lines {
 
 /// A SIP address rather than a number.
 fn is_address(text: &str) -> bool {
-    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let begins = |scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
     begins("sip:") || begins("sips:")
 }

@@ -25,10 +25,13 @@ use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
 use crate::token::Tokens;
 use crate::transaction::client;
-use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table, TransactionId};
+use crate::transaction::table::{
+    ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table, TransactionId,
+};
 use crate::wire::Wire;
 
-/// How often one deadline may come back due within one turn: a machine has few timers, and fires them one by one.
+/// How often one deadline may come back due within one turn: a machine has few timers, and fires
+/// them one by one.
 const TURNS_A_DEADLINE: usize = 16;
 /// How long what comes back due even then is held back.
 const HELD_BACK: Duration = Duration::from_millis(10);
@@ -103,10 +106,18 @@ impl UserAgent {
         let lines = config
             .accounts
             .iter()
-            .map(|account| Line::new(account, local_address(&config, account.transport), &mut tokens, now))
+            .map(|account| {
+                Line::new(
+                    account,
+                    local_address(&config, account.transport),
+                    &mut tokens,
+                    now,
+                )
+            })
             .collect();
         let loud = |privacy: &Privacy| privacy.sdes_over_clear;
-        let keys_in_clear = loud(&config.privacy) || config.accounts.iter().any(|account| loud(&account.privacy));
+        let keys_in_clear =
+            loud(&config.privacy) || config.accounts.iter().any(|account| loud(&account.privacy));
         let mut agent = Self {
             wire: Wire::new(config.local, keys_in_clear),
             salt: tokens.word(16),
@@ -151,14 +162,20 @@ impl UserAgent {
         found.reader.push(bytes);
         self.wire.heard(connection, now);
         // Each frame may end the connection, so it is looked up anew.
-        while let Some(frame) = self.wire.connections.get_mut(&connection).and_then(|c| c.reader.poll()) {
+        while let Some(frame) = self
+            .wire
+            .connections
+            .get_mut(&connection)
+            .and_then(|c| c.reader.poll())
+        {
             match frame {
                 Ok(Frame::Message(message)) => self.handle_bytes(flow, &message, now),
                 Ok(Frame::Ping) => self.wire.send(flow, PONG.to_vec(), now),
                 Ok(Frame::Pong) => self.ponged(connection),
                 Err(error) => {
                     self.wire.counters.malformed += 1;
-                    self.events.push_back(Event::Note(format!("connection from {remote}: {error}")));
+                    self.events
+                        .push_back(Event::Note(format!("connection from {remote}: {error}")));
                     self.events.push_back(Event::Close(connection));
                     self.connection_lost(connection, BROKEN, now);
                 }
@@ -167,25 +184,52 @@ impl UserAgent {
         self.settle(now);
     }
 
-    /// A connection stands: one asked for by [`Event::Connect`], or a TCP one accepted (with a number from `app`'s own, high, range).
-    pub fn handle_connected(&mut self, connection: ConnectionId, _local: SocketAddr, remote: SocketAddr, now: Instant) {
+    /// A connection stands: one asked for by [`Event::Connect`], or a TCP one accepted (with a
+    /// number from `app`'s own, high, range).
+    pub fn handle_connected(
+        &mut self,
+        connection: ConnectionId,
+        _local: SocketAddr,
+        remote: SocketAddr,
+        now: Instant,
+    ) {
         if self.wire.connected(connection, remote, now) {
             self.connection_opened(connection);
         } else {
-            self.wire
-                .accepted(connection, remote, Transport::Tcp, Vec::new(), &mut self.events, now);
+            self.wire.accepted(
+                connection,
+                remote,
+                Transport::Tcp,
+                Vec::new(),
+                &mut self.events,
+                now,
+            );
         }
         self.settle(now);
     }
 
-    /// A TLS connection of theirs stands. `names`: the addresses and names its far end has proved to be by a certificate `app`
-    /// trusts; none where it showed none.
-    pub fn handle_accepted_tls(&mut self, connection: ConnectionId, remote: SocketAddr, names: Vec<String>, now: Instant) {
-        self.wire.accepted(connection, remote, Transport::Tls, names, &mut self.events, now);
+    /// A TLS connection of theirs stands. `names`: the addresses and names its far end has proved
+    /// to be by a certificate `app` trusts; none where it showed none.
+    pub fn handle_accepted_tls(
+        &mut self,
+        connection: ConnectionId,
+        remote: SocketAddr,
+        names: Vec<String>,
+        now: Instant,
+    ) {
+        self.wire.accepted(
+            connection,
+            remote,
+            Transport::Tls,
+            names,
+            &mut self.events,
+            now,
+        );
         self.settle(now);
     }
 
-    /// A connection asked for by [`Event::Connect`] does not come to be; `reason` is in words a person can act on.
+    /// A connection asked for by [`Event::Connect`] does not come to be; `reason` is in words a
+    /// person can act on.
     pub fn handle_refused(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         self.connection_lost(connection, reason, now);
         self.settle(now);
@@ -199,7 +243,11 @@ impl UserAgent {
 
     /// A UDP datagram to this address could not be sent (ICMP unreachable).
     pub fn handle_unreachable(&mut self, remote: SocketAddr, now: Instant) {
-        self.flow_failed(|flow| flow == Flow::Udp { remote }, "nobody listens at the far address", now);
+        self.flow_failed(
+            |flow| flow == Flow::Udp { remote },
+            "nobody listens at the far address",
+            now,
+        );
         self.settle(now);
     }
 
@@ -216,7 +264,13 @@ impl UserAgent {
     }
 
     /// Places a call. `target` is a number or a SIP/tel URI.
-    pub fn invite(&mut self, account: Option<AccountId>, target: &str, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+    pub fn invite(
+        &mut self,
+        account: Option<AccountId>,
+        target: &str,
+        media: LocalMedia,
+        now: Instant,
+    ) -> Result<Call, InviteError> {
         let call = self.place(account.map(|a| a.0), target, media, now);
         self.settle(now);
         call
@@ -240,7 +294,8 @@ impl UserAgent {
         self.settle(now);
     }
 
-    /// Ends a call whatever its state needs: CANCEL, BYE, or a final response. [`Event::Ended`] follows.
+    /// Ends a call whatever its state needs: CANCEL, BYE, or a final response. [`Event::Ended`]
+    /// follows.
     pub fn end(&mut self, call: Call, now: Instant) {
         self.hang_up(call, None, now);
         self.settle(now);
@@ -252,21 +307,29 @@ impl UserAgent {
         self.settle(now);
     }
 
-    /// Changes the direction of a standing call by re-INVITE: hold is `SendOnly`/`Inactive`, resume `SendRecv`.
+    /// Changes the direction of a standing call by re-INVITE: hold is `SendOnly`/`Inactive`, resume
+    /// `SendRecv`.
     pub fn set_direction(&mut self, call: Call, direction: Direction, now: Instant) {
         self.want_direction(call, direction, now);
         self.settle(now);
     }
 
-    /// Brings new keys into a standing call by re-INVITE, where its keys stand in the session descriptions.
+    /// Brings new keys into a standing call by re-INVITE, where its keys stand in the session
+    /// descriptions.
     pub fn rekey(&mut self, call: Call, now: Instant) {
         self.want_keys(call, now);
         self.settle(now);
     }
 
-    /// Does what [`Event::Refer`] asked for: calls that address, by the account and with the media given, and keeps the far end of
-    /// `call` told. The new call is one like any other; `call` goes on until it is ended.
-    pub fn follow(&mut self, call: Call, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+    /// Does what [`Event::Refer`] asked for: calls that address, by the account and with the media
+    /// given, and keeps the far end of `call` told. The new call is one like any other; `call` goes
+    /// on until it is ended.
+    pub fn follow(
+        &mut self,
+        call: Call,
+        media: LocalMedia,
+        now: Instant,
+    ) -> Result<Call, InviteError> {
         let placed = self.follow_refer(call, media, now);
         self.settle(now);
         placed
@@ -278,9 +341,15 @@ impl UserAgent {
         self.settle(now);
     }
 
-    /// Hands the far end of `held` over to whom `consulted` is with, or is being placed to. For the owner both are over then
-    /// ([`Event::Ended`] follows for each); what came of it is told by an [`Event::Note`].
-    pub fn transfer(&mut self, held: Call, consulted: Call, now: Instant) -> Result<(), TransferError> {
+    /// Hands the far end of `held` over to whom `consulted` is with, or is being placed to. For the
+    /// owner both are over then ([`Event::Ended`] follows for each); what came of it is told by an
+    /// [`Event::Note`].
+    pub fn transfer(
+        &mut self,
+        held: Call,
+        consulted: Call,
+        now: Instant,
+    ) -> Result<(), TransferError> {
         let result = self.hand_over(held, consulted, now);
         self.settle(now);
         result
@@ -325,10 +394,13 @@ impl UserAgent {
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // Each of them may make others due, but not for ever: one that is left in the past again and again must not stop the phone.
+        // Each of them may make others due, but not for ever: one that is left in the past again
+        // and again must not stop the phone.
         let most = TURNS_A_DEADLINE * (self.deadlines.len() + 1);
         for _ in 0..most {
-            let Some(waiter) = self.deadlines.pop_due(now) else { return };
+            let Some(waiter) = self.deadlines.pop_due(now) else {
+                return;
+            };
             match waiter {
                 Waiter::Client(id) => self.client_timeout(id, now),
                 Waiter::Server(id) => self.server_timeout(id, now),
@@ -365,23 +437,39 @@ impl UserAgent {
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
         Tables {
-            client_transactions: self.clients.len() + self.outgoing.values().filter(|o| o.transaction.is_none()).count(),
+            client_transactions: self.clients.len()
+                + self
+                    .outgoing
+                    .values()
+                    .filter(|o| o.transaction.is_none())
+                    .count(),
             server_transactions: self.servers.len(),
-            dialogs: self.calls.values().map(CallState::dialogs).sum::<usize>() + self.orphaned_referrals(),
+            dialogs: self.calls.values().map(CallState::dialogs).sum::<usize>()
+                + self.orphaned_referrals(),
             calls: self.calls.len(),
             lookups: self.lookups.len(),
         }
     }
 
-    /// Requests of ours that still wait for their final answer: when it is 0 after [`UserAgent::shut_down`], nobody is left in the
-    /// dark, though answered transactions linger for repetitions.
+    /// Requests of ours that still wait for their final answer: when it is 0 after
+    /// [`UserAgent::shut_down`], nobody is left in the dark, though answered transactions linger
+    /// for repetitions.
     pub fn unanswered(&self) -> usize {
         let waiting = |entry: &ClientEntry| match entry.machine.state() {
             client::State::Calling | client::State::Proceeding => true,
             client::State::Completed | client::State::Accepted | client::State::Done => false,
         };
-        let unsent = self.outgoing.values().filter(|o| o.transaction.is_none()).count();
-        unsent + self.clients.iter().filter(|(_, entry)| waiting(entry)).count()
+        let unsent = self
+            .outgoing
+            .values()
+            .filter(|o| o.transaction.is_none())
+            .count();
+        unsent
+            + self
+                .clients
+                .iter()
+                .filter(|(_, entry)| waiting(entry))
+                .count()
     }
 
     fn handle_bytes(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
@@ -401,16 +489,25 @@ impl UserAgent {
     pub(crate) fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         self.wire.closed(connection);
         self.deadlines.set(Waiter::Connection(connection), None);
-        self.flow_failed(|flow: Flow| flow.connection() == Some(connection), reason, now);
+        self.flow_failed(
+            |flow: Flow| flow.connection() == Some(connection),
+            reason,
+            now,
+        );
         self.lines_lost(connection, now);
     }
 
-    /// Tells those who sent requests that failed here, and those who wait for news. Telling may make new requests, and new failures;
-    /// each step ends one request.
+    /// Tells those who sent requests that failed here, and those who wait for news. Telling may
+    /// make new requests, and new failures; each step ends one request.
     pub(crate) fn settle(&mut self, now: Instant) {
         loop {
             if let Some((purpose, code, reason)) = self.failures.pop_front() {
-                self.outcome(&purpose, 0, &crate::outgoing::Outcome::Failed(code, &reason), now);
+                self.outcome(
+                    &purpose,
+                    0,
+                    &crate::outgoing::Outcome::Failed(code, &reason),
+                    now,
+                );
             } else if let Some(owed) = self.owed.pop_front() {
                 self.pay(owed, now);
             } else {

@@ -30,13 +30,18 @@ pub(crate) struct Dialog {
     pub(crate) remote_cseq: Option<u32>,
     /// Our Contact in it.
     pub(crate) contact: SipUri,
-    /// The way its INVITE came: a connection that stands is used again, the far end may not be reachable by another.
+    /// The way its INVITE came: a connection that stands is used again, the far end may not be
+    /// reachable by another.
     pub(crate) flow: Option<Flow>,
 }
 
 impl Dialog {
     /// The caller's side (section 12.1.2): from our INVITE and a response that carries a To tag.
-    pub(crate) fn of_caller(request: &Request, response: &Response, flow: Option<Flow>) -> Option<Self> {
+    pub(crate) fn of_caller(
+        request: &Request,
+        response: &Response,
+        flow: Option<Flow>,
+    ) -> Option<Self> {
         let remote = response.headers.to().ok()?;
         let mut routes = response.headers.record_routes().unwrap_or_default();
         routes.reverse();
@@ -59,8 +64,14 @@ impl Dialog {
         })
     }
 
-    /// The called side (section 12.1.1): from their INVITE and our tag. `None` without a usable Contact.
-    pub(crate) fn of_callee(request: &Request, to_tag: &str, contact: SipUri, flow: Option<Flow>) -> Option<Self> {
+    /// The called side (section 12.1.1): from their INVITE and our tag. `None` without a usable
+    /// Contact.
+    pub(crate) fn of_callee(
+        request: &Request,
+        to_tag: &str,
+        contact: SipUri,
+        flow: Option<Flow>,
+    ) -> Option<Self> {
         let mut local = request.headers.to().ok()?;
         local.params.set("tag", Some(to_tag));
         let mut routes = request.headers.record_routes().unwrap_or_default();
@@ -95,8 +106,12 @@ impl Dialog {
     pub(crate) fn owns(&self, request: &Request) -> bool {
         let headers = &request.headers;
         headers.call_id().is_ok_and(|id| id == self.call_id)
-            && headers.to().is_ok_and(|to| to.tag() == Some(self.local_tag()))
-            && headers.from().is_ok_and(|from| from.tag().unwrap_or_default() == self.remote_tag())
+            && headers
+                .to()
+                .is_ok_and(|to| to.tag() == Some(self.local_tag()))
+            && headers
+                .from()
+                .is_ok_and(|from| from.tag().unwrap_or_default() == self.remote_tag())
     }
 
     /// Whether the number of a request of theirs is in order; remembers it then.
@@ -119,7 +134,11 @@ impl Dialog {
     /// A dialog that began over TLS stays there, whatever the addresses in it say.
     pub(crate) fn hop(&self) -> Result<Hop, HopError> {
         let hop = Hop::of(self.routes.first().map_or(&self.target, |route| &route.uri))?;
-        Ok(if self.is_secure() { hop.forced_secure() } else { hop })
+        Ok(if self.is_secure() {
+            hop.forced_secure()
+        } else {
+            hop
+        })
     }
 
     /// Whether it began over TLS.
@@ -127,7 +146,8 @@ impl Dialog {
         self.flow.is_some_and(Flow::is_secure)
     }
 
-    /// A new request in this dialog (section 12.2.1.1), without Via. ACK and CANCEL take the number of their INVITE instead.
+    /// A new request in this dialog (section 12.2.1.1), without Via. ACK and CANCEL take the number
+    /// of their INVITE instead.
     pub(crate) fn request(&mut self, method: &Method) -> Request {
         self.local_cseq = self.local_cseq.saturating_add(1);
         self.numbered(method, self.local_cseq)
@@ -137,7 +157,8 @@ impl Dialog {
     pub(crate) fn numbered(&self, method: &Method, number: u32) -> Request {
         let mut routes = self.routes.clone();
         let mut uri = self.target.clone();
-        // A strict router at the front (RFC 2543): its address becomes the Request-URI, the target the last route.
+        // A strict router at the front (RFC 2543): its address becomes the Request-URI, the target
+        // the last route.
         if routes.first().is_some_and(|first| !is_loose(first)) {
             let strict = routes.remove(0);
             routes.push(NameAddr::new(uri));
@@ -162,7 +183,10 @@ impl Dialog {
                 method: method.clone(),
             },
         );
-        if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify) {
+        if matches!(
+            method,
+            Method::Invite | Method::Update | Method::Refer | Method::Notify
+        ) {
             headers.push("Contact", NameAddr::new(self.contact.clone()));
         }
         request
@@ -212,7 +236,10 @@ mod tests {
         let request = invite(routes_text);
         let mut callee = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         let bye = callee.request(&Method::Bye);
-        assert_eq!(routes(&bye), ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]);
+        assert_eq!(
+            routes(&bye),
+            ["<sip:p2.example.com;lr>", "<sip:p1.example.com;lr>"]
+        );
         assert_eq!(bye.uri.to_string(), "sip:a@192.0.2.1");
         assert_eq!(bye.headers.from().unwrap().tag(), Some("bo"));
         assert_eq!(bye.headers.to().unwrap().tag(), Some("al"));
@@ -221,20 +248,29 @@ mod tests {
         let mut response = Response::reply(&request, 200, Some("bo"));
         response.headers.copy(&request.headers, "Record-Route");
         response.headers.push("Contact", "<sip:bob@192.0.2.4>");
-        let mut caller = Dialog::of_caller(&invite("Contact: <sip:al@192.0.2.9>\r\n"), &response, None).unwrap();
+        let mut caller =
+            Dialog::of_caller(&invite("Contact: <sip:al@192.0.2.9>\r\n"), &response, None).unwrap();
         let bye = caller.request(&Method::Bye);
-        assert_eq!(routes(&bye), ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]);
+        assert_eq!(
+            routes(&bye),
+            ["<sip:p1.example.com;lr>", "<sip:p2.example.com;lr>"]
+        );
         assert_eq!(bye.uri.to_string(), "sip:bob@192.0.2.4");
         assert_eq!(bye.headers.cseq().unwrap().number, 315);
     }
 
     #[test]
     fn a_strict_router_gets_what_it_expects() {
-        let request = invite("Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n");
+        let request = invite(
+            "Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n",
+        );
         let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         let bye = dialog.request(&Method::Bye);
         assert_eq!(bye.uri.to_string(), "sip:old.example.com");
-        assert_eq!(routes(&bye), ["<sip:new.example.com;lr>", "<sip:a@192.0.2.1>"]);
+        assert_eq!(
+            routes(&bye),
+            ["<sip:new.example.com;lr>", "<sip:a@192.0.2.1>"]
+        );
     }
 
     #[test]
@@ -250,6 +286,8 @@ mod tests {
         assert!(dialog.owns(&bye));
         bye.headers.set("From", "<sip:a@x>;tag=other");
         assert!(!dialog.owns(&bye));
-        assert!(Dialog::of_callee(&invite("Contact: mailto:x@y\r\n"), "bo", contact(), None).is_none());
+        assert!(
+            Dialog::of_callee(&invite("Contact: mailto:x@y\r\n"), "bo", contact(), None).is_none()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Digest authentication, the client's side (RFC 7616, RFC 8760): challenges read, the strongest understood one answered.
+//! Digest authentication, the client's side (RFC 7616, RFC 8760): challenges read, the strongest
+//! understood one answered.
 //!
 //! ```text
 //! 401 / 407 ─▶ challenges ─▶ choose (one a realm) ─▶ Session ─▶ authorize(credentials, request) ─▶ Authorization value
@@ -121,11 +122,14 @@ impl Hash {
             for part in parts {
                 digest.update(part);
             }
-            digest.finalize().iter().fold(String::new(), |mut text, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+            digest
+                .finalize()
+                .iter()
+                .fold(String::new(), |mut text, byte| {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                })
         }
         match self {
             Self::Md5 => run::<Md5>(parts),
@@ -139,7 +143,9 @@ impl Algorithm {
     /// Reads a name of the IANA registry, without regard to case; `None` for one not understood.
     pub fn parse(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
-        let (base, session) = lower.strip_suffix("-sess").map_or((lower.as_str(), false), |base| (base, true));
+        let (base, session) = lower
+            .strip_suffix("-sess")
+            .map_or((lower.as_str(), false), |base| (base, true));
         let hash = match base {
             "md5" => Hash::Md5,
             "sha-256" => Hash::Sha256,
@@ -162,20 +168,29 @@ impl Algorithm {
     }
 }
 
-/// Every challenge of a 401 or 407 that can be answered, in order. Other schemes, unknown algorithms and unknown qop are left out.
+/// Every challenge of a 401 or 407 that can be answered, in order. Other schemes, unknown
+/// algorithms and unknown qop are left out.
 pub fn challenges(headers: &Headers) -> Vec<Challenge> {
     [Asker::Server, Asker::Proxy]
         .into_iter()
-        .flat_map(|asker| headers.all(asker.challenge_header()).flat_map(move |value| read(asker, value)))
+        .flat_map(|asker| {
+            headers
+                .all(asker.challenge_header())
+                .flat_map(move |value| read(asker, value))
+        })
         .take(MAX_CHALLENGES)
         .collect()
 }
 
-/// The strongest challenge of each realm, the server's and the proxy's apart; of two equals the first (RFC 8760 2.4).
+/// The strongest challenge of each realm, the server's and the proxy's apart; of two equals the
+/// first (RFC 8760 2.4).
 pub fn choose(challenges: Vec<Challenge>) -> Vec<Challenge> {
     let mut best: Vec<Challenge> = Vec::new();
     for challenge in challenges.into_iter().take(MAX_CHALLENGES) {
-        match best.iter_mut().find(|b| b.realm == challenge.realm && b.asker == challenge.asker) {
+        match best
+            .iter_mut()
+            .find(|b| b.realm == challenge.realm && b.asker == challenge.asker)
+        {
             Some(known) if known.algorithm.hash >= challenge.algorithm.hash => {}
             Some(known) => *known = challenge,
             None => best.push(challenge),
@@ -184,15 +199,21 @@ pub fn choose(challenges: Vec<Challenge>) -> Vec<Challenge> {
     best
 }
 
-/// Reads one header line, which may hold several challenges: `Digest a=b, c="d", Digest …, Basic …`.
+/// Reads one header line, which may hold several challenges: `Digest a=b, c="d", Digest …, Basic
+/// …`.
 fn read(asker: Asker, value: &str) -> Vec<Challenge> {
     let mut found = Vec::new();
     let mut current: Option<Vec<(&str, &str)>> = None;
     let mut close = |fields: &mut Option<Vec<(&str, &str)>>| {
-        found.extend(fields.take().and_then(|f| Challenge::from_fields(asker, &f)));
+        found.extend(
+            fields
+                .take()
+                .and_then(|f| Challenge::from_fields(asker, &f)),
+        );
     };
     for part in scan::split_list(value) {
-        // A part that opens a challenge is `scheme name=value` or a scheme alone; all others are `name=value`.
+        // A part that opens a challenge is `scheme name=value` or a scheme alone; all others are
+        // `name=value`.
         let word_end = part.find([' ', '\t', '=']).unwrap_or(part.len());
         let rest = scan::trim(&part[word_end..]);
         let field = if rest.starts_with('=') {
@@ -223,9 +244,13 @@ impl Challenge {
         let algorithm = raw("algorithm");
         let qop = match raw("qop") {
             None => None,
-            // Proxies and NAT helpers rewrite bodies, so auth-int is used only where it is all that is offered.
+            // Proxies and NAT helpers rewrite bodies, so auth-int is used only where it is all that
+            // is offered.
             Some(list) => {
-                let offers = |qop: &str| list.split(',').any(|q| scan::trim(q).eq_ignore_ascii_case(qop));
+                let offers = |qop: &str| {
+                    list.split(',')
+                        .any(|q| scan::trim(q).eq_ignore_ascii_case(qop))
+                };
                 Some(if offers("auth") {
                     Qop::Auth
                 } else if offers("auth-int") {
@@ -237,7 +262,8 @@ impl Challenge {
         };
         Some(Self {
             asker,
-            // Both are required, but registrars that leave an empty one out exist, and an answer costs nothing.
+            // Both are required, but registrars that leave an empty one out exist, and an answer
+            // costs nothing.
             realm: raw("realm").unwrap_or_default().into_owned(),
             nonce: raw("nonce").unwrap_or_default().into_owned(),
             opaque: raw("opaque").map(std::borrow::Cow::into_owned),
@@ -248,8 +274,16 @@ impl Challenge {
         })
     }
 
-    /// The `response` field: RFC 7616 3.4.1. `first_cnonce` is the one of the session's first request, for `-sess`.
-    pub fn response(&self, who: Credentials<'_>, what: Protected<'_>, nc: u32, cnonce: &str, first_cnonce: &str) -> String {
+    /// The `response` field: RFC 7616 3.4.1. `first_cnonce` is the one of the session's first
+    /// request, for `-sess`.
+    pub fn response(
+        &self,
+        who: Credentials<'_>,
+        what: Protected<'_>,
+        nc: u32,
+        cnonce: &str,
+        first_cnonce: &str,
+    ) -> String {
         let hash = self.algorithm.hash;
         let joined = |parts: &[&str]| hash.hex(&[parts.join(":").as_bytes()]);
         let mut key = joined(&[who.user, &self.realm, who.password]);
@@ -262,7 +296,14 @@ impl Challenge {
             Some(Qop::Auth) | None => joined(&[method, what.uri]),
         };
         match self.qop {
-            Some(qop) => joined(&[&key, &self.nonce, &format!("{nc:08x}"), cnonce, qop.name(), &request]),
+            Some(qop) => joined(&[
+                &key,
+                &self.nonce,
+                &format!("{nc:08x}"),
+                cnonce,
+                qop.name(),
+                &request,
+            ]),
             None => joined(&[&key, &self.nonce, &request]),
         }
     }
@@ -331,7 +372,12 @@ impl Session {
             add(format_args!("opaque={}", quoted(opaque)));
         }
         match challenge.qop {
-            Some(qop) => add(format_args!("qop={}, cnonce={}, nc={:08x}", qop.name(), quoted(cnonce), self.count)),
+            Some(qop) => add(format_args!(
+                "qop={}, cnonce={}, nc={:08x}",
+                qop.name(),
+                quoted(cnonce),
+                self.count
+            )),
             // RFC 7616 wants the cnonce of a -sess algorithm said even where no qop was offered.
             None if challenge.algorithm.session => add(format_args!("cnonce={}", quoted(cnonce))),
             None => {}

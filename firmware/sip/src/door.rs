@@ -1,5 +1,6 @@
-//! Who may ring: requests count only from a server this phone knows, to an address nobody can guess, or where direct calls are
-//! allowed. Everybody else is dropped without a word, so that a scanner learns nothing, not even that a phone is here.
+//! Who may ring: requests count only from a server this phone knows, to an address nobody can
+//! guess, or where direct calls are allowed. Everybody else is dropped without a word, so that a
+//! scanner learns nothing, not even that a phone is here.
 //!
 //! ```text
 //! request ─┬─ inside a dialog (unguessable tags) ──────────────▶ in
@@ -26,8 +27,19 @@ impl UserAgent {
     pub(crate) fn admit(&self, flow: Flow, request: &Request) -> Option<Entry> {
         let user = request.uri.user().unwrap_or_default();
         // A line that speaks TLS hears nothing else: the address of a datagram proves nothing.
-        let fits = |line: usize| flow.is_secure() || self.config.accounts.get(line).is_none_or(|a| a.transport != Transport::Tls);
-        if let Some(line) = self.lines.iter().position(|line| line.contact_user() == user) {
+        let fits = |line: usize| {
+            flow.is_secure()
+                || self
+                    .config
+                    .accounts
+                    .get(line)
+                    .is_none_or(|a| a.transport != Transport::Tls)
+        };
+        if let Some(line) = self
+            .lines
+            .iter()
+            .position(|line| line.contact_user() == user)
+        {
             return fits(line).then_some(Entry::Account(line));
         }
         let ip = flow.remote().ip();

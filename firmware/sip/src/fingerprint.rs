@@ -1,4 +1,5 @@
-//! What a session description says about a DTLS handshake: `a=fingerprint` (RFC 8122), `a=setup` (RFC 4145, 5763).
+//! What a session description says about a DTLS handshake: `a=fingerprint` (RFC 8122), `a=setup`
+//! (RFC 4145, 5763).
 //!
 //! ```text
 //! a=fingerprint:sha-256 AB:CD:… ─▶ read_all ─▶ [Fingerprint]       (strong ones only)
@@ -53,10 +54,15 @@ impl From<Setup> for SetupWord {
     }
 }
 
-/// Our role after their offer, and the word that says so. `now`: the handshake in force with the same certificate, if there is one.
-pub(crate) fn role_offered(word: Option<SetupWord>, now: Option<Setup>) -> Option<(Setup, SetupWord)> {
+/// Our role after their offer, and the word that says so. `now`: the handshake in force with the
+/// same certificate, if there is one.
+pub(crate) fn role_offered(
+    word: Option<SetupWord>,
+    now: Option<Setup>,
+) -> Option<(Setup, SetupWord)> {
     let role = match (word, now) {
-        // Who may be either stays what it was; else the answerer goes first, so that the handshake begins before the 200 arrives.
+        // Who may be either stays what it was; else the answerer goes first, so that the handshake
+        // begins before the 200 arrives.
         (Some(SetupWord::Actpass), now) => now.unwrap_or(Setup::Active),
         // RFC 4145 section 4.1: without the word the offerer is active.
         (Some(SetupWord::Active) | None, _) => Setup::Passive,
@@ -81,12 +87,16 @@ pub(crate) fn role_answered(word: Option<SetupWord>, now: Option<Setup>) -> Opti
 /// Our role in the handshake in force, if the far end's certificate is still the same.
 pub(crate) fn role_in_force(now: &Protection, theirs: &[Fingerprint]) -> Option<Setup> {
     match now {
-        Protection::Dtls { setup, fingerprints } if fingerprints == theirs => Some(*setup),
+        Protection::Dtls {
+            setup,
+            fingerprints,
+        } if fingerprints == theirs => Some(*setup),
         Protection::Dtls { .. } | Protection::Sdes { .. } | Protection::Clear => None,
     }
 }
 
-/// The strong fingerprints of an m-line. `None`: there are none of any kind; empty: all are weak or unreadable.
+/// The strong fingerprints of an m-line. `None`: there are none of any kind; empty: all are weak or
+/// unreadable.
 pub(crate) fn read_all<'a>(values: impl Iterator<Item = &'a str>) -> Option<Vec<Fingerprint>> {
     let mut any = false;
     let mut strong = Vec::new();
@@ -114,7 +124,9 @@ fn read(value: &str) -> Option<Fingerprint> {
             .flatten()
     };
     let bytes: Option<Vec<u8>> = hex.split(':').map(byte).collect();
-    bytes.filter(|b| b.len() == hash.len()).map(|bytes| Fingerprint { hash, bytes })
+    bytes
+        .filter(|b| b.len() == hash.len())
+        .map(|bytes| Fingerprint { hash, bytes })
 }
 
 /// Writes it as an attribute, line end included.
@@ -148,7 +160,10 @@ mod tests {
             );
             let mut body = String::new();
             write(&found[0], &mut body);
-            assert_eq!(read(body.trim_start_matches("a=fingerprint:")), Some(found[0].clone()));
+            assert_eq!(
+                read(body.trim_start_matches("a=fingerprint:")),
+                Some(found[0].clone())
+            );
         }
     }
 
@@ -182,12 +197,20 @@ mod tests {
         use SetupWord::{Active, Actpass, Holdconn, Passive};
         for (word, now, wanted) in [
             (Some(Actpass), None, Some((Setup::Active, Active))),
-            (Some(Actpass), Some(Setup::Passive), Some((Setup::Passive, Passive))),
+            (
+                Some(Actpass),
+                Some(Setup::Passive),
+                Some((Setup::Passive, Passive)),
+            ),
             (Some(Active), None, Some((Setup::Passive, Passive))),
             (None, None, Some((Setup::Passive, Passive))),
             (Some(Passive), None, Some((Setup::Active, Active))),
             (Some(Holdconn), None, None),
-            (Some(Holdconn), Some(Setup::Active), Some((Setup::Active, Holdconn))),
+            (
+                Some(Holdconn),
+                Some(Setup::Active),
+                Some((Setup::Active, Holdconn)),
+            ),
         ] {
             assert_eq!(role_offered(word, now), wanted, "{word:?} {now:?}");
         }

@@ -1,4 +1,5 @@
-//! Requests that come in: sorted, checked in the order RFC 3261 section 8.2 gives, answered or handed on.
+//! Requests that come in: sorted, checked in the order RFC 3261 section 8.2 gives, answered or
+//! handed on.
 //!
 //! ```text
 //! request ─▶ ACK? ─▶ repeated? ─▶ CANCEL? ─▶ in a dialog? ─▶ invite::session
@@ -7,8 +8,9 @@
 //!                       door ─▶ method, scheme, To tag, merged, Require, body ─▶ invite::callee (INVITE) | answered here
 //! ```
 //!
-//! Requests outside of dialogs that change nothing (OPTIONS, and all that is refused but INVITE) are answered without a
-//! transaction: the same question gets the same answer, and a flood of them fills no table.
+//! Requests outside of dialogs that change nothing (OPTIONS, and all that is refused but INVITE)
+//! are answered without a transaction: the same question gets the same answer, and a flood of them
+//! fills no table.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -25,17 +27,22 @@ use crate::transaction::table::{ServerEntry, TransactionId, merge_key, server_ke
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 /// The extensions it speaks.
 pub(crate) const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
-/// Room kept free in the table for requests inside of dialogs: a flood of calls must not stop a BYE.
+/// Room kept free in the table for requests inside of dialogs: a flood of calls must not stop a
+/// BYE.
 const RESERVED: usize = 64;
 
 impl UserAgent {
     /// A request came in.
     pub(crate) fn handle_request(&mut self, flow: Flow, mut request: Request, now: Instant) {
-        let Ok(mut via) = request.headers.top_via() else { return };
+        let Ok(mut via) = request.headers.top_via() else {
+            return;
+        };
         via.stamp(flow.remote());
         request.headers.set_top_via(&via);
         let reply = reply_flow(flow, &via);
-        let Some(key) = server_key(&request, None) else { return };
+        let Some(key) = server_key(&request, None) else {
+            return;
+        };
         let known = self.servers.find(&key);
         match (&request.method, known) {
             (Method::Ack, known) => return self.handle_ack(flow, known, &request, now),
@@ -44,13 +51,16 @@ impl UserAgent {
             (_, None) => {}
         }
         if via.params().has("alias") {
-            self.wire.learn_alias(flow, via.port().unwrap_or(Transport::Tls.default_port()));
+            self.wire
+                .learn_alias(flow, via.port().unwrap_or(Transport::Tls.default_port()));
         }
         let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if tagged && let Some(call) = self.call_of(&request) {
             if self.is_downgrade(call, flow, &request) {
                 self.wire.counters.refused += 1;
-                let response = self.stateless(&request, 403).with_reason("Secure Signalling Required");
+                let response = self
+                    .stateless(&request, 403)
+                    .with_reason("Secure Signalling Required");
                 self.reply(reply, &response, now);
                 return;
             }
@@ -64,11 +74,15 @@ impl UserAgent {
         };
         match self.check(&request, tagged) {
             Err(refusal) => self.refuse(reply, &key, request, &refusal, now),
-            Ok(()) if request.method == Method::Invite => self.handle_invite(entry, reply, &key, request, now),
+            Ok(()) if request.method == Method::Invite => {
+                self.handle_invite(entry, reply, &key, request, now)
+            }
             Ok(()) => {
                 // Of the methods that pass the checks only OPTIONS is left.
                 let mut response = self.stateless(&request, 200);
-                response.headers.push("Accept", "application/sdp, application/dtmf-relay");
+                response
+                    .headers
+                    .push("Accept", "application/sdp, application/dtmf-relay");
                 response.headers.push("Accept-Encoding", "identity");
                 response.headers.push("Accept-Language", "en");
                 Self::say_abilities(&mut response);
@@ -128,7 +142,11 @@ impl UserAgent {
         let unknown: Vec<&str> = request
             .headers
             .require()
-            .filter(|tag| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag)))
+            .filter(|tag| {
+                !SUPPORTED
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(tag))
+            })
             .take(16)
             .collect();
         if unknown.is_empty() {
@@ -139,8 +157,16 @@ impl UserAgent {
         Err(response)
     }
 
-    /// Refuses a request outside of a dialog: INVITE by a transaction, since its ACK follows; others without.
-    fn refuse(&mut self, reply: Flow, key: &str, request: Request, response: &Response, now: Instant) {
+    /// Refuses a request outside of a dialog: INVITE by a transaction, since its ACK follows;
+    /// others without.
+    fn refuse(
+        &mut self,
+        reply: Flow,
+        key: &str,
+        request: Request,
+        response: &Response,
+        now: Instant,
+    ) {
         self.wire.counters.refused += 1;
         if request.method == Method::Invite
             && let Some(transaction) = self.open(reply, key, request)
@@ -152,8 +178,16 @@ impl UserAgent {
     }
 
     /// Opens a server transaction; `None` when the table is full.
-    pub(crate) fn open(&mut self, reply: Flow, key: &str, request: Request) -> Option<TransactionId> {
-        let machine = Server::new(request.method == Method::Invite, reply.transport().is_reliable());
+    pub(crate) fn open(
+        &mut self,
+        reply: Flow,
+        key: &str,
+        request: Request,
+    ) -> Option<TransactionId> {
+        let machine = Server::new(
+            request.method == Method::Invite,
+            reply.transport().is_reliable(),
+        );
         let merge = merge_key(&request)?;
         let to_tag = self.tokens.tag();
         self.servers.insert(
@@ -192,8 +226,15 @@ impl UserAgent {
     }
 
     /// Answers a transaction.
-    pub(crate) fn send_response(&mut self, transaction: TransactionId, response: &Response, now: Instant) {
-        let Some(entry) = self.servers.get_mut(transaction) else { return };
+    pub(crate) fn send_response(
+        &mut self,
+        transaction: TransactionId,
+        response: &Response,
+        now: Instant,
+    ) {
+        let Some(entry) = self.servers.get_mut(transaction) else {
+            return;
+        };
         if !entry.machine.respond(response.code(), now) {
             return;
         }
@@ -205,7 +246,8 @@ impl UserAgent {
         self.schedule_server(transaction);
     }
 
-    /// The flow itself, or, when its connection is gone, a new one of the same kind to where the Via says (section 18.2.2).
+    /// The flow itself, or, when its connection is gone, a new one of the same kind to where the
+    /// Via says (section 18.2.2).
     fn living_flow(&mut self, flow: Flow, via: Option<&Via>, now: Instant) -> Flow {
         if self.wire.is_alive(flow) {
             return flow;
@@ -213,19 +255,34 @@ impl UserAgent {
         let transport = flow.transport();
         let found = via.and_then(|via| {
             let ip = via.received().or_else(|| via.host().ip())?;
-            let mut names: Vec<String> = self.lines.iter().flat_map(|line| line.names_behind(via.host(), ip)).collect();
+            let mut names: Vec<String> = self
+                .lines
+                .iter()
+                .flat_map(|line| line.names_behind(via.host(), ip))
+                .collect();
             names.push(crate::outgoing::plain(via.host()));
             names.dedup();
-            Some((SocketAddr::new(ip, via.port().unwrap_or(transport.default_port())), names))
+            Some((
+                SocketAddr::new(ip, via.port().unwrap_or(transport.default_port())),
+                names,
+            ))
         });
         found
-            .and_then(|(address, names)| self.wire.connect(address, transport, &names, &mut self.events, now))
+            .and_then(|(address, names)| {
+                self.wire
+                    .connect(address, transport, &names, &mut self.events, now)
+            })
             .unwrap_or(flow)
     }
 
-    /// A request for a call that began over TLS must come over TLS: anything else is somebody else's, or a way down.
+    /// A request for a call that began over TLS must come over TLS: anything else is somebody
+    /// else's, or a way down.
     fn is_downgrade(&self, call: Call, flow: Flow, request: &Request) -> bool {
-        !flow.is_secure() && self.calls.get(&call).is_some_and(|state| state.is_secure(request))
+        !flow.is_secure()
+            && self
+                .calls
+                .get(&call)
+                .is_some_and(|state| state.is_secure(request))
     }
 
     /// Sends an answer that no transaction remembers.
@@ -233,10 +290,18 @@ impl UserAgent {
         self.wire.send(reply, response.to_bytes(), now);
     }
 
-    /// An answer whose tag depends on the request alone: asked again, it is the same (section 8.2.7).
+    /// An answer whose tag depends on the request alone: asked again, it is the same (section
+    /// 8.2.7).
     pub(crate) fn stateless(&self, request: &Request, code: u16) -> Response {
-        let branch = request.headers.top_via().ok().and_then(|via| via.branch().map(str::to_owned));
-        let tag = self.stateless_tag(request.headers.call_id().unwrap_or_default(), branch.as_deref());
+        let branch = request
+            .headers
+            .top_via()
+            .ok()
+            .and_then(|via| via.branch().map(str::to_owned));
+        let tag = self.stateless_tag(
+            request.headers.call_id().unwrap_or_default(),
+            branch.as_deref(),
+        );
         let mut response = Response::reply(request, code, Some(&tag));
         response.headers.push("Server", &self.config.user_agent);
         response
@@ -250,7 +315,10 @@ impl UserAgent {
             hash.update([0]);
         }
         let digest = hash.finalize();
-        digest.iter().take(8).fold(String::new(), |tag, byte| tag + &format!("{byte:02x}"))
+        digest
+            .iter()
+            .take(8)
+            .fold(String::new(), |tag, byte| tag + &format!("{byte:02x}"))
     }
 
     /// Says what this phone can do (section 11.2).
@@ -263,18 +331,23 @@ impl UserAgent {
 
     /// Keeps the index in step with a server transaction; forgets it when it is over.
     pub(crate) fn schedule_server(&mut self, id: TransactionId) {
-        let Some(entry) = self.servers.get(id) else { return };
+        let Some(entry) = self.servers.get(id) else {
+            return;
+        };
         if entry.machine.state() == State::Done {
             self.deadlines.set(Waiter::Server(id), None);
             self.servers.remove(id);
         } else {
-            self.deadlines.set(Waiter::Server(id), entry.machine.deadline());
+            self.deadlines
+                .set(Waiter::Server(id), entry.machine.deadline());
         }
     }
 
     /// A server transaction's time has come.
     pub(crate) fn server_timeout(&mut self, id: TransactionId, now: Instant) {
-        let Some(entry) = self.servers.get_mut(id) else { return };
+        let Some(entry) = self.servers.get_mut(id) else {
+            return;
+        };
         let todo = entry.machine.timeout(now);
         if todo.retransmit {
             let (reply, last) = (entry.reply, entry.last.clone());
@@ -287,7 +360,9 @@ impl UserAgent {
     }
 
     fn repeat(&mut self, id: TransactionId, now: Instant) {
-        let Some(entry) = self.servers.get(id) else { return };
+        let Some(entry) = self.servers.get(id) else {
+            return;
+        };
         if entry.machine.repeated()
             && let Some(bytes) = entry.last.clone()
         {
@@ -297,7 +372,13 @@ impl UserAgent {
         }
     }
 
-    fn handle_ack(&mut self, flow: Flow, transaction: Option<TransactionId>, ack: &Request, now: Instant) {
+    fn handle_ack(
+        &mut self,
+        flow: Flow,
+        transaction: Option<TransactionId>,
+        ack: &Request,
+        now: Instant,
+    ) {
         if let Some(id) = transaction
             && let Some(entry) = self.servers.get_mut(id)
             && entry.machine.state() != State::Accepted
@@ -312,9 +393,11 @@ impl UserAgent {
         }
     }
 
-    /// CANCEL (section 9.2): 200 where there is something to cancel, whether or not it is too late for that.
+    /// CANCEL (section 9.2): 200 where there is something to cancel, whether or not it is too late
+    /// for that.
     fn handle_cancel(&mut self, flow: Flow, reply: Flow, cancel: &Request, now: Instant) {
-        let invite = server_key(cancel, Some(&Method::Invite)).and_then(|key| self.servers.find(&key));
+        let invite =
+            server_key(cancel, Some(&Method::Invite)).and_then(|key| self.servers.find(&key));
         let Some((id, entry)) = invite.and_then(|id| Some((id, self.servers.get(id)?))) else {
             if self.admit(flow, cancel).is_some() {
                 self.wire.counters.refused += 1;
@@ -327,7 +410,9 @@ impl UserAgent {
             return;
         };
         // Who cancels must be where the INVITE came from.
-        if entry.reply.remote().ip() != reply.remote().ip() || (entry.reply.is_secure() && !reply.is_secure()) {
+        if entry.reply.remote().ip() != reply.remote().ip()
+            || (entry.reply.is_secure() && !reply.is_secure())
+        {
             self.wire.counters.dropped += 1;
             return;
         }
@@ -344,7 +429,8 @@ impl UserAgent {
         }
     }
 
-    /// Bytes that are no message: answered if they are nearly a request from somebody who may ask, counted always.
+    /// Bytes that are no message: answered if they are nearly a request from somebody who may ask,
+    /// counted always.
     pub(crate) fn handle_malformed(&mut self, flow: Flow, error: &ParseError, now: Instant) {
         if error.fault == Fault::Empty {
             return;
@@ -354,9 +440,15 @@ impl UserAgent {
             self.wire.counters.dropped += 1;
             return;
         }
-        let Some(salvage) = error.salvage.as_deref() else { return };
-        let tag = self.stateless_tag(salvage.headers.get("Call-ID").unwrap_or_default(), salvage.via.branch());
-        // Section 8.2.1 looks at the method first: what would be refused whole is refused for that, not for its other faults.
+        let Some(salvage) = error.salvage.as_deref() else {
+            return;
+        };
+        let tag = self.stateless_tag(
+            salvage.headers.get("Call-ID").unwrap_or_default(),
+            salvage.via.branch(),
+        );
+        // Section 8.2.1 looks at the method first: what would be refused whole is refused for that,
+        // not for its other faults.
         let refusal = method_refusal(&salvage.method).filter(|_| error.fault.code() == 400);
         if let Some(mut response) = error.answer(flow.remote(), &tag, refusal)
             && let Ok(via) = response.headers.top_via()
@@ -378,7 +470,8 @@ impl UserAgent {
     }
 }
 
-/// The status that refuses a method this phone knows but does not allow (405), or does not know (501).
+/// The status that refuses a method this phone knows but does not allow (405), or does not know
+/// (501).
 fn method_refusal(method: &Method) -> Option<u16> {
     match method {
         // The last three are refused by what they ask for, not by their name.
@@ -397,7 +490,8 @@ fn method_refusal(method: &Method) -> Option<u16> {
     }
 }
 
-/// Where answers go (section 18.2.2): back on the connection; over UDP to the source address, at the port rport or the Via names.
+/// Where answers go (section 18.2.2): back on the connection; over UDP to the source address, at
+/// the port rport or the Via names.
 fn reply_flow(flow: Flow, via: &Via) -> Flow {
     match flow {
         Flow::Tcp { .. } | Flow::Tls { .. } => flow,
@@ -430,7 +524,11 @@ fn check_body(request: &Request) -> Result<(), u16> {
         // RFC 3261 section 20.15 wants a Content-Type; without one nothing can be made of the body.
         Ok(None) | Err(_) => Err(400),
         Ok(Some(kind)) if kind.name == "application/sdp" => Ok(()),
-        Ok(Some(kind)) if kind.name.starts_with("multipart/") && session_body(request).is_some() => Ok(()),
+        Ok(Some(kind))
+            if kind.name.starts_with("multipart/") && session_body(request).is_some() =>
+        {
+            Ok(())
+        }
         Ok(Some(_)) => Err(415),
     }
 }
@@ -476,9 +574,13 @@ fn session_part(kind: &crate::message::MediaType, body: &[u8]) -> Option<Vec<u8>
                 if bare.is_empty() {
                     *in_body = true;
                 } else if let Some((name, value)) = bare.split_once(':')
-                    && (name.trim().eq_ignore_ascii_case("content-type") || name.trim().eq_ignore_ascii_case("c"))
+                    && (name.trim().eq_ignore_ascii_case("content-type")
+                        || name.trim().eq_ignore_ascii_case("c"))
                 {
-                    *is_sdp = value.trim().to_ascii_lowercase().starts_with("application/sdp");
+                    *is_sdp = value
+                        .trim()
+                        .to_ascii_lowercase()
+                        .starts_with("application/sdp");
                 }
             }
             Some((true, _, found)) => found.push_str(line),

@@ -1,5 +1,5 @@
-//! Keeping connections alive, and learning when they are not (RFC 5626 sections 3.5.1 and 4.4.1): a registration is worth nothing
-//! over a connection that a firewall forgot.
+//! Keeping connections alive, and learning when they are not (RFC 5626 sections 3.5.1 and 4.4.1): a
+//! registration is worth nothing over a connection that a firewall forgot.
 //!
 //! ```text
 //! a line registers over a connection ─▶ every 95 to 120 s: CRLF CRLF ─┬ CRLF comes back: it is alive, and answers pings
@@ -61,8 +61,9 @@ impl UserAgent {
         let (flow, pulse) = (connection.flow(id), &mut connection.pulse);
         if fire(&mut pulse.pong_by, now) {
             let remote = flow.remote();
-            self.events
-                .push_back(Event::Note(format!("connection to {remote}: no answer to a keepalive")));
+            self.events.push_back(Event::Note(format!(
+                "connection to {remote}: no answer to a keepalive"
+            )));
             self.events.push_back(Event::Close(id));
             self.connection_lost(id, "the connection is dead: no answer to a keepalive", now);
             return;
@@ -76,7 +77,11 @@ impl UserAgent {
     }
 
     fn schedule_pulse(&mut self, id: ConnectionId) {
-        let pulse = self.wire.connections.get(&id).map(|connection| &connection.pulse);
+        let pulse = self
+            .wire
+            .connections
+            .get(&id)
+            .map(|connection| &connection.pulse);
         let next = pulse.and_then(|pulse| earliest([pulse.ping_at, pulse.pong_by]));
         self.deadlines.set(Waiter::Connection(id), next);
     }

@@ -1,4 +1,5 @@
-//! The SIP user agent: messages, transactions, dialogs, registration. Sans-IO: bytes and time come in, bytes and events go out.
+//! The SIP user agent: messages, transactions, dialogs, registration. Sans-IO: bytes and time come
+//! in, bytes and events go out.
 //!
 //! ```text
 //! datagram / stream bytes ─▶ message ─▶ transaction ─▶ dialog, invite, registration ─▶ agent ─▶ Event
@@ -28,6 +29,6 @@ mod transaction;
 mod wire;
 
 pub use agent::{
-    AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndReason, EndedBy, Event, Flow, Lookup, LookupId, Target, Transmit,
-    Transport, UserAgent,
+    AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndReason, EndedBy, Event, Flow,
+    Lookup, LookupId, Target, Transmit, Transport, UserAgent,
 };

@@ -1,5 +1,6 @@
-//! Where a request goes (RFC 3263). Addresses need no question; names become an [`crate::agent::Event::Lookup`], whose answer comes
-//! in as data: this crate never asks a name server itself.
+//! Where a request goes (RFC 3263). Addresses need no question; names become an
+//! [`crate::agent::Event::Lookup`], whose answer comes in as data: this crate never asks a name
+//! server itself.
 //!
 //! ```text
 //! URI ─▶ Hop ─┬─ numeric ─▶ [Target]
@@ -25,8 +26,11 @@ pub(crate) struct Hop {
 /// Why a URI leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HopError {
-    /// `sips:` over a transport without TLS, or a way that leaves TLS (RFC 3261 section 26.2.2): nothing is sent.
-    #[error("TLS is required here and the address asks for a transport without it: nothing is sent in the clear")]
+    /// `sips:` over a transport without TLS, or a way that leaves TLS (RFC 3261 section 26.2.2):
+    /// nothing is sent.
+    #[error(
+        "TLS is required here and the address asks for a transport without it: nothing is sent in the clear"
+    )]
     Insecure,
     /// A transport nobody here speaks.
     #[error("the address asks for a transport other than udp, tcp and tls")]
@@ -67,12 +71,16 @@ impl Hop {
         })
     }
 
-    /// The answer that needs no name server: an address is where it says (section 4.1: UDP unless said otherwise).
+    /// The answer that needs no name server: an address is where it says (section 4.1: UDP unless
+    /// said otherwise).
     pub(crate) fn numeric(&self) -> Option<Target> {
         let transport = self.transport.unwrap_or(Transport::Udp);
         Some(Target {
             transport,
-            address: SocketAddr::new(self.host.ip()?, self.port.unwrap_or(transport.default_port())),
+            address: SocketAddr::new(
+                self.host.ip()?,
+                self.port.unwrap_or(transport.default_port()),
+            ),
         })
     }
 
@@ -111,27 +119,59 @@ mod tests {
     fn addresses_need_no_question() {
         for (uri, transport, address) in [
             ("sip:a@192.0.2.1", Transport::Udp, "192.0.2.1:5060"),
-            ("sip:a@192.0.2.1:5072;transport=TCP", Transport::Tcp, "192.0.2.1:5072"),
+            (
+                "sip:a@192.0.2.1:5072;transport=TCP",
+                Transport::Tcp,
+                "192.0.2.1:5072",
+            ),
             ("sip:a@[2001:db8::1]", Transport::Udp, "[2001:db8::1]:5060"),
-            ("sip:a@example.com;maddr=192.0.2.9", Transport::Udp, "192.0.2.9:5060"),
-            ("sip:a@192.0.2.1;transport=tls", Transport::Tls, "192.0.2.1:5061"),
+            (
+                "sip:a@example.com;maddr=192.0.2.9",
+                Transport::Udp,
+                "192.0.2.9:5060",
+            ),
+            (
+                "sip:a@192.0.2.1;transport=tls",
+                Transport::Tls,
+                "192.0.2.1:5061",
+            ),
             ("sips:a@192.0.2.1", Transport::Tls, "192.0.2.1:5061"),
-            ("sips:a@192.0.2.1:5071;transport=tcp", Transport::Tls, "192.0.2.1:5071"),
+            (
+                "sips:a@192.0.2.1:5071;transport=tcp",
+                Transport::Tls,
+                "192.0.2.1:5071",
+            ),
         ] {
             let target = hop(uri).unwrap().numeric().unwrap();
-            assert_eq!((target.transport, target.address), (transport, address.parse().unwrap()), "{uri}");
+            assert_eq!(
+                (target.transport, target.address),
+                (transport, address.parse().unwrap()),
+                "{uri}"
+            );
         }
         assert_eq!(hop("sip:a@example.com").unwrap().numeric(), None);
     }
 
     #[test]
     fn what_cannot_be_reached_is_said() {
-        assert_eq!(hop("sips:a@192.0.2.1;transport=udp"), Err(HopError::Insecure));
+        assert_eq!(
+            hop("sips:a@192.0.2.1;transport=udp"),
+            Err(HopError::Insecure)
+        );
         let secured = |uri: &str| hop(uri).and_then(Hop::secured).map(|hop| hop.transport);
-        assert_eq!(secured("sip:a@192.0.2.1;transport=udp"), Err(HopError::Insecure));
-        assert_eq!(secured("sip:a@192.0.2.1;transport=tcp"), Err(HopError::Insecure));
+        assert_eq!(
+            secured("sip:a@192.0.2.1;transport=udp"),
+            Err(HopError::Insecure)
+        );
+        assert_eq!(
+            secured("sip:a@192.0.2.1;transport=tcp"),
+            Err(HopError::Insecure)
+        );
         assert_eq!(secured("sip:a@example.com"), Ok(Some(Transport::Tls)));
-        assert_eq!(hop("sip:a@192.0.2.1;transport=sctp"), Err(HopError::Transport));
+        assert_eq!(
+            hop("sip:a@192.0.2.1;transport=sctp"),
+            Err(HopError::Transport)
+        );
         assert_eq!(hop("tel:+1201"), Err(HopError::NoHost));
         assert_eq!(hop("mailto:x@y"), Err(HopError::NoHost));
     }

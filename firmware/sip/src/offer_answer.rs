@@ -5,8 +5,9 @@
 //! far end's offer ─▶ Session::answer() ─▶ (bytes, Negotiated)
 //! ```
 //!
-//! One [`Session`] per leg: it remembers the m-lines (their number never shrinks), the payload numbers given away (they never
-//! change their meaning), our version in `o=`, and the direction this phone wants.
+//! One [`Session`] per leg: it remembers the m-lines (their number never shrinks), the payload
+//! numbers given away (they never change their meaning), our version in `o=`, and the direction
+//! this phone wants.
 
 mod protect;
 
@@ -141,7 +142,11 @@ impl CodecName {
             Self::Opus => &[60, 40, 20, 10],
             Self::G722 | Self::Pcmu | Self::Pcma => &[60, 50, 40, 30, 20, 10],
         };
-        steps.iter().copied().find(|step| u32::from(*step) <= wish).unwrap_or(10)
+        steps
+            .iter()
+            .copied()
+            .find(|step| u32::from(*step) <= wish)
+            .unwrap_or(10)
     }
 }
 
@@ -170,7 +175,10 @@ impl Direction {
 
     /// What both allow.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self::of(self.sends() && other.sends(), self.receives() && other.receives())
+        Self::of(
+            self.sends() && other.sends(),
+            self.receives() && other.receives(),
+        )
     }
 
     fn attribute(self) -> &'static str {
@@ -189,7 +197,11 @@ enum Slot {
     /// The one audio line this phone uses, with its protocol as first written.
     Ours { proto: String },
     /// A line refused for good (or until offered anew): port 0, its own formats.
-    Refused { media: String, proto: String, fmt: String },
+    Refused {
+        media: String,
+        proto: String,
+        fmt: String,
+    },
 }
 
 /// The line of an offer that is taken.
@@ -225,7 +237,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// A session that nothing has been said about yet. An unspecified address in `local` is replaced by `address`.
+    /// A session that nothing has been said about yet. An unspecified address in `local` is
+    /// replaced by `address`.
     pub(crate) fn new(mut local: LocalMedia, address: IpAddr, id: u64) -> Self {
         if local.rtp.ip().is_unspecified() {
             local.rtp.set_ip(address);
@@ -269,8 +282,8 @@ impl Session {
         self.local.rtcp.set_ip(address);
     }
 
-    /// An offer with all our codecs, and the keys in force, if there are any. It cannot be made where encryption is required and
-    /// there is no way to it.
+    /// An offer with all our codecs, and the keys in force, if there are any. It cannot be made
+    /// where encryption is required and there is no way to it.
     pub(crate) fn offer(&mut self, tokens: &mut Tokens) -> Result<Vec<u8>, SdpError> {
         self.offer_with(false, tokens)
     }
@@ -310,34 +323,61 @@ impl Session {
             .local
             .codecs
             .iter()
-            .filter_map(|codec| self.codecs.iter().find(|(_, known)| known == codec).copied())
+            .filter_map(|codec| {
+                self.codecs
+                    .iter()
+                    .find(|(_, known)| known == codec)
+                    .copied()
+            })
             .collect();
-        let events = if self.local.dtmf { self.events.clone() } else { Vec::new() };
+        let events = if self.local.dtmf {
+            self.events.clone()
+        } else {
+            Vec::new()
+        };
         let direction = self.wish;
-        // A DTLS handshake keys one port; without it RTP and RTCP keep their own, as every peer can.
+        // A DTLS handshake keys one port; without it RTP and RTCP keep their own, as every peer
+        // can.
         Ok(self.describe(&codecs, &events, direction, self.local.ptime_ms, shape.dtls))
     }
 
-    /// Reads the answer to our last offer. May be called again for the same offer: 183 and then 200.
+    /// Reads the answer to our last offer. May be called again for the same offer: 183 and then
+    /// 200.
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<Negotiated, SdpError> {
         let description = Description::parse(body)?;
-        let ours = self.slots.iter().position(|slot| matches!(slot, Slot::Ours { .. })).unwrap_or(0);
-        let line = description
-            .lines
-            .get(ours)
-            .ok_or_else(|| SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into()))?;
+        let ours = self
+            .slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::Ours { .. }))
+            .unwrap_or(0);
+        let line = description.lines.get(ours).ok_or_else(|| {
+            SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into())
+        })?;
         if !line.is_live_audio() {
-            return Err(SdpError::NotAcceptable("the answer refuses the audio line".into()));
+            return Err(SdpError::NotAcceptable(
+                "the answer refuses the audio line".into(),
+            ));
         }
-        let offered = |codec: CodecName| self.codecs.iter().find(|(_, known)| *known == codec).map(|(pt, _)| *pt);
+        let offered = |codec: CodecName| {
+            self.codecs
+                .iter()
+                .find(|(_, known)| *known == codec)
+                .map(|(pt, _)| *pt)
+        };
         let (send_payload, codec) = line
             .formats
             .iter()
             .find_map(|(pt, format)| match format {
-                Format::Codec(codec) if self.local.codecs.contains(codec) && offered(*codec).is_some() => Some((*pt, *codec)),
+                Format::Codec(codec)
+                    if self.local.codecs.contains(codec) && offered(*codec).is_some() =>
+                {
+                    Some((*pt, *codec))
+                }
                 Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
             })
-            .ok_or_else(|| SdpError::NotAcceptable(format!("the answer's formats are {:?}", line.fmt)))?;
+            .ok_or_else(|| {
+                SdpError::NotAcceptable(format!("the answer's formats are {:?}", line.fmt))
+            })?;
         let recv_payload = offered(codec).unwrap_or(send_payload);
         let recv_payloads = self
             .codecs
@@ -357,7 +397,8 @@ impl Session {
         self.choose(&Description::parse(body)?).map(|_| ())
     }
 
-    /// The line of an offer to be taken: the first one that is encrypted, else the first that can be used.
+    /// The line of an offer to be taken: the first one that is encrypted, else the first that can
+    /// be used.
     fn choose(&self, description: &Description) -> Result<Chosen, SdpError> {
         let mut reason = SdpError::NotAcceptable("no audio line".into());
         let mut chosen: Option<Chosen> = None;
@@ -378,7 +419,10 @@ impl Session {
                     }
                 }
                 // What is wrong with the first audio line is what the caller wants to hear.
-                Err(error) if line.is_live_audio() && matches!(&reason, SdpError::NotAcceptable(text) if text == "no audio line") => {
+                Err(error)
+                    if line.is_live_audio()
+                        && matches!(&reason, SdpError::NotAcceptable(text) if text == "no audio line") =>
+                {
                     reason = error;
                 }
                 Err(_) => {}
@@ -388,7 +432,11 @@ impl Session {
     }
 
     /// Reads an offer and writes the answer to it. An offer that is refused changes nothing.
-    pub(crate) fn answer(&mut self, body: &[u8], tokens: &mut Tokens) -> Result<(Vec<u8>, Negotiated), SdpError> {
+    pub(crate) fn answer(
+        &mut self,
+        body: &[u8],
+        tokens: &mut Tokens,
+    ) -> Result<(Vec<u8>, Negotiated), SdpError> {
         let description = Description::parse(body)?;
         let Chosen {
             index,
@@ -441,24 +489,37 @@ impl Session {
         line.formats
             .iter()
             .find_map(|(pt, format)| match format {
-                Format::Codec(codec) if self.local.codecs.contains(codec) => Some((*pt, *codec, verdict)),
+                Format::Codec(codec) if self.local.codecs.contains(codec) => {
+                    Some((*pt, *codec, verdict))
+                }
                 Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
             })
             .ok_or_else(|| {
                 let mine: Vec<&str> = self.local.codecs.iter().map(|c| c.rtpmap()).collect();
-                SdpError::NotAcceptable(format!("offered formats {:?}, this phone has {}", line.fmt, mine.join(", ")))
+                SdpError::NotAcceptable(format!(
+                    "offered formats {:?}, this phone has {}",
+                    line.fmt,
+                    mine.join(", ")
+                ))
             })
     }
 
-    /// Takes over the far end's payload numbers: what it calls 97 we call 97 for the rest of the session.
+    /// Takes over the far end's payload numbers: what it calls 97 we call 97 for the rest of the
+    /// session.
     fn adopt(&mut self, line: &Line) {
         for (pt, format) in &line.formats {
             self.codecs.retain(|(known, _)| known != pt);
             self.events.retain(|(known, _)| known != pt);
             match format {
                 Format::Codec(codec) if self.local.codecs.contains(codec) => {
-                    // The first number of a codec counts: a second rtpmap for it is another flavour.
-                    if line.formats.iter().find(|(_, f)| f == format).is_some_and(|(first, _)| first == pt) {
+                    // The first number of a codec counts: a second rtpmap for it is another
+                    // flavour.
+                    if line
+                        .formats
+                        .iter()
+                        .find(|(_, f)| f == format)
+                        .is_some_and(|(first, _)| first == pt)
+                    {
                         self.codecs.retain(|(_, known)| known != codec);
                         self.codecs.push((*pt, *codec));
                     }
@@ -470,7 +531,8 @@ impl Session {
                 Format::Codec(_) | Format::Unknown => {}
             }
         }
-        self.events.retain(|(_, clock)| matches!(clock, 8_000 | 48_000));
+        self.events
+            .retain(|(_, clock)| matches!(clock, 8_000 | 48_000));
     }
 
     fn agree(
@@ -483,7 +545,12 @@ impl Session {
     ) -> Result<Negotiated, SdpError> {
         let (remote_rtp, remote_rtcp) = line.remote()?;
         let send_dtmf = pick_event(line, codec).filter(|_| self.local.dtmf);
-        let recv_dtmf = send_dtmf.and_then(|(_, clock)| events.iter().find(|(_, known)| *known == clock).map(|(pt, _)| *pt));
+        let recv_dtmf = send_dtmf.and_then(|(_, clock)| {
+            events
+                .iter()
+                .find(|(_, known)| *known == clock)
+                .map(|(pt, _)| *pt)
+        });
         let wish = line
             .ptime
             .unwrap_or(u32::from(self.local.ptime_ms))
@@ -511,7 +578,14 @@ impl Session {
         })
     }
 
-    fn describe(&mut self, codecs: &[(u8, CodecName)], events: &[(u8, u32)], direction: Direction, ptime: u8, mux: bool) -> Vec<u8> {
+    fn describe(
+        &mut self,
+        codecs: &[(u8, CodecName)],
+        events: &[(u8, u32)],
+        direction: Direction,
+        ptime: u8,
+        mux: bool,
+    ) -> Vec<u8> {
         let ip = self.local.rtp.ip();
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let mut body = Zeroizing::new(String::with_capacity(2048));
@@ -519,14 +593,21 @@ impl Session {
         for slot in &self.slots {
             // Writing to a String cannot fail.
             let _ = match slot {
-                Slot::Refused { media, proto, fmt } => write!(body, "m={media} 0 {proto} {fmt}\r\n"),
-                Slot::Ours { proto } => self.describe_audio(&mut body, proto, codecs, events, direction, ptime, mux),
+                Slot::Refused { media, proto, fmt } => {
+                    write!(body, "m={media} 0 {proto} {fmt}\r\n")
+                }
+                Slot::Ours { proto } => {
+                    self.describe_audio(&mut body, proto, codecs, events, direction, ptime, mux)
+                }
             };
         }
         if self.last.as_ref().is_some_and(|last| *last != body) {
             self.version += 1;
         }
-        let whole = format!("v=0\r\no=- {} {} IN {family} {ip}\r\n{}", self.id, self.version, *body);
+        let whole = format!(
+            "v=0\r\no=- {} {} IN {family} {ip}\r\n{}",
+            self.id, self.version, *body
+        );
         self.last = Some(body);
         whole.into_bytes()
     }
@@ -543,7 +624,11 @@ impl Session {
         mux: bool,
     ) -> std::fmt::Result {
         write!(body, "m=audio {} {proto}", self.local.rtp.port())?;
-        for pt in codecs.iter().map(|(pt, _)| pt).chain(events.iter().map(|(pt, _)| pt)) {
+        for pt in codecs
+            .iter()
+            .map(|(pt, _)| pt)
+            .chain(events.iter().map(|(pt, _)| pt))
+        {
             write!(body, " {pt}")?;
         }
         body.push_str("\r\n");
@@ -554,7 +639,10 @@ impl Session {
             }
         }
         for (pt, clock) in events {
-            write!(body, "a=rtpmap:{pt} telephone-event/{clock}\r\na=fmtp:{pt} 0-16\r\n")?;
+            write!(
+                body,
+                "a=rtpmap:{pt} telephone-event/{clock}\r\na=fmtp:{pt} 0-16\r\n"
+            )?;
         }
         write!(body, "a=ptime:{ptime}\r\na=maxptime:60\r\n")?;
         if mux {
@@ -567,20 +655,24 @@ impl Session {
     }
 
     fn free(&self, pt: u8) -> bool {
-        !self.codecs.iter().any(|(known, _)| *known == pt) && !self.events.iter().any(|(known, _)| *known == pt)
+        !self.codecs.iter().any(|(known, _)| *known == pt)
+            && !self.events.iter().any(|(known, _)| *known == pt)
     }
 
     /// A dynamic number not yet given away, `first` if possible.
     fn number(&self, first: u8) -> u8 {
         std::iter::once(first)
             .chain(96..=127)
-            .find(|pt| self.free(*pt) && (*pt == first || ![OPUS, EVENT_8K, EVENT_48K].contains(pt)))
+            .find(|pt| {
+                self.free(*pt) && (*pt == first || ![OPUS, EVENT_8K, EVENT_48K].contains(pt))
+            })
             .unwrap_or(first)
     }
 }
 
-/// The telephone-event format that goes with a codec: the one of its clock, else any (RFC 4733 section 2.1 wants the same clock;
-/// phones that offer Opus with telephone-event/8000 are many, and digits are worth more than the rule).
+/// The telephone-event format that goes with a codec: the one of its clock, else any (RFC 4733
+/// section 2.1 wants the same clock; phones that offer Opus with telephone-event/8000 are many, and
+/// digits are worth more than the rule).
 fn pick_event(line: &Line, codec: CodecName) -> Option<(u8, u32)> {
     let events = || {
         line.formats.iter().filter_map(|(pt, format)| match format {
@@ -588,9 +680,10 @@ fn pick_event(line: &Line, codec: CodecName) -> Option<(u8, u32)> {
             Format::Event(_) | Format::Codec(_) | Format::Unknown => None,
         })
     };
-    events().find(|(_, clock)| *clock == codec.clock()).or_else(|| events().next())
+    events()
+        .find(|(_, clock)| *clock == codec.clock())
+        .or_else(|| events().next())
 }
 
 #[cfg(test)]
-#[path = "offer_answer_tests.rs"]
 mod tests;

@@ -1,4 +1,5 @@
-//! One request on its way: where it goes, how it gets there, and the second try with credentials or at the next address.
+//! One request on its way: where it goes, how it gets there, and the second try with credentials or
+//! at the next address.
 //!
 //! ```text
 //! Request ─▶ Hop ─▶ [Attempt …] ─▶ Via, bytes ─▶ client transaction ─▶ response
@@ -6,7 +7,8 @@
 //!              └────────────┴─────────────────────────────────────────────┴─▶ Outcome ─▶ call | registration
 //! ```
 //!
-//! CANCEL belongs here too: it may only follow a provisional response, and outlives the call it ends (RFC 3261 section 9.1).
+//! CANCEL belongs here too: it may only follow a provisional response, and outlives the call it
+//! ends (RFC 3261 section 9.1).
 
 mod cancel;
 mod failure;
@@ -15,20 +17,25 @@ mod login;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::agent::{Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter, at_port};
+use crate::agent::{
+    Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter, at_port,
+};
 use crate::digest;
 use crate::locate::{Hop, HopError};
 use crate::message::{Host, Method, Request, Response, Via};
 use crate::timer::TIMER_C;
 use crate::transaction::client::{Client, State};
-use crate::transaction::table::{ClientEntry, MAX_CLIENTS, TransactionId, client_key, response_key};
+use crate::transaction::table::{
+    ClientEntry, MAX_CLIENTS, TransactionId, client_key, response_key,
+};
 
 /// Number of a request on its way; never used twice.
 pub(crate) type OutgoingId = u64;
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).
 const UDP_LIMIT: usize = 1300;
-/// How long a connection may take to open before the next address is tried; TLS needs its handshake besides.
+/// How long a connection may take to open before the next address is tried; TLS needs its handshake
+/// besides.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 const CONNECT_TIME_TLS: Duration = Duration::from_secs(10);
 /// Most addresses tried.
@@ -128,12 +135,15 @@ impl Outgoing {
 }
 
 impl UserAgent {
-    /// Sends a request on its way. Its outcome comes to its purpose; failures never before this returns.
+    /// Sends a request on its way. Its outcome comes to its purpose; failures never before this
+    /// returns.
     pub(crate) fn dispatch(&mut self, errand: Errand, now: Instant) -> OutgoingId {
         let id = self.next_outgoing;
         self.next_outgoing += 1;
         let hop = match errand.hop {
-            _ if self.outgoing.len() >= MAX_CLIENTS => Err("too many requests under way".to_owned()),
+            _ if self.outgoing.len() >= MAX_CLIENTS => {
+                Err("too many requests under way".to_owned())
+            }
             Ok(hop) => Ok(hop),
             Err(error) => Err(error.to_string()),
         };
@@ -180,24 +190,38 @@ impl UserAgent {
 
     /// The answer to a lookup.
     pub(crate) fn located(&mut self, lookup: LookupId, targets: &[Target], now: Instant) {
-        let Some(id) = self.lookups.remove(&lookup) else { return };
-        let Some(outgoing) = self.outgoing.get(&id) else { return };
-        let reason = if outgoing.hop.is_secure() && targets.iter().any(|target| target.transport != Transport::Tls) {
+        let Some(id) = self.lookups.remove(&lookup) else {
+            return;
+        };
+        let Some(outgoing) = self.outgoing.get(&id) else {
+            return;
+        };
+        let reason = if outgoing.hop.is_secure()
+            && targets
+                .iter()
+                .any(|target| target.transport != Transport::Tls)
+        {
             format!(
                 "the name {} has no server for TLS: nothing is sent without; check the transport, or ask the provider",
                 outgoing.hop.host
             )
         } else {
-            format!("the name {} does not resolve: check the name and the DNS server", outgoing.hop.host)
+            format!(
+                "the name {} does not resolve: check the name and the DNS server",
+                outgoing.hop.host
+            )
         };
         self.set_targets(id, targets);
         self.try_next(id, 503, &reason, now);
     }
 
     fn set_targets(&mut self, id: OutgoingId, targets: &[Target]) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
         // What shall go by TLS goes nowhere else, whatever an answer out of DNS says.
-        let fits = |target: &&Target| !outgoing.hop.is_secure() || target.transport == Transport::Tls;
+        let fits =
+            |target: &&Target| !outgoing.hop.is_secure() || target.transport == Transport::Tls;
         outgoing.attempts = targets
             .iter()
             .filter(fits)
@@ -216,7 +240,9 @@ impl UserAgent {
     /// Sends to the next address; without one the request has failed for the reason given.
     fn try_next(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
         loop {
-            let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+            let Some(outgoing) = self.outgoing.get_mut(&id) else {
+                return;
+            };
             let Some(attempt) = outgoing.attempts.pop_front() else {
                 self.give_up(id, code, reason);
                 return;
@@ -231,7 +257,8 @@ impl UserAgent {
         if let Some(outgoing) = self.forget_outgoing(id)
             && outgoing.cancel == Cancel::No
         {
-            self.failures.push_back((outgoing.purpose, code, reason.to_owned()));
+            self.failures
+                .push_back((outgoing.purpose, code, reason.to_owned()));
         }
     }
 
@@ -255,13 +282,22 @@ impl UserAgent {
         let branch = self.tokens.branch();
         let (local, tls_port) = (self.wire.local, self.config.tls_port);
         let names = self.names_expected(id, attempt.target);
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return true };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return true;
+        };
         let mut request = outgoing.request.clone();
         let mut transport = attempt.target.transport;
         if outgoing.hop.is_secure() && transport != Transport::Tls {
             return false;
         }
-        let via = |transport: Transport| match (Via::new(transport.name(), at_port(local, tls_port, transport), &branch), transport) {
+        let via = |transport: Transport| match (
+            Via::new(
+                transport.name(),
+                at_port(local, tls_port, transport),
+                &branch,
+            ),
+            transport,
+        ) {
             (via, Transport::Udp | Transport::Tcp) => via,
             (via, Transport::Tls) => via.with_alias(),
         };
@@ -283,9 +319,16 @@ impl UserAgent {
         let flow = match transport {
             Transport::Udp => Some(Flow::Udp { remote }),
             Transport::Tcp | Transport::Tls => {
-                let same = |flow: &Flow| flow.transport() == transport && flow.remote().ip() == remote.ip() && self.wire.is_alive(*flow);
+                let same = |flow: &Flow| {
+                    flow.transport() == transport
+                        && flow.remote().ip() == remote.ip()
+                        && self.wire.is_alive(*flow)
+                };
                 let known = outgoing.flow.filter(same);
-                known.or_else(|| self.wire.connect(remote, transport, &names, &mut self.events, now))
+                known.or_else(|| {
+                    self.wire
+                        .connect(remote, transport, &names, &mut self.events, now)
+                })
             }
         };
         let Some(flow) = flow else { return false };
@@ -302,7 +345,9 @@ impl UserAgent {
         if let Purpose::Register(line) = outgoing.purpose {
             self.registered_over(line, flow);
         }
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return true };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return true;
+        };
         outgoing.flow = Some(flow);
         let invite = request.method == Method::Invite;
         let key = client_key(&branch, &request.method);
@@ -318,9 +363,13 @@ impl UserAgent {
             return false;
         };
         outgoing.transaction = Some(transaction);
-        let opening = flow
-            .connection()
-            .is_some_and(|connection| !self.wire.connections.get(&connection).is_some_and(|c| c.open));
+        let opening = flow.connection().is_some_and(|connection| {
+            !self
+                .wire
+                .connections
+                .get(&connection)
+                .is_some_and(|c| c.open)
+        });
         outgoing.deadline = opening.then(|| {
             now + match transport {
                 Transport::Udp | Transport::Tcp => CONNECT_TIME,
@@ -333,15 +382,18 @@ impl UserAgent {
         true
     }
 
-    /// Who the server at this place must prove to be: the SIP domain, never a name DNS led to (RFC 5922 section 4, RFC 3263 section
-    /// 4.1). Where an account names its server itself, that name counts as well.
+    /// Who the server at this place must prove to be: the SIP domain, never a name DNS led to (RFC
+    /// 5922 section 4, RFC 3263 section 4.1). Where an account names its server itself, that name
+    /// counts as well.
     fn names_expected(&self, id: OutgoingId, target: Target) -> Vec<String> {
         let Some(outgoing) = self.outgoing.get(&id) else {
             return Vec::new();
         };
         let host = &outgoing.hop.host;
         let line = outgoing.account.and_then(|account| self.lines.get(account));
-        let mut names = line.map(|line| line.names_behind(host, target.address.ip())).unwrap_or_default();
+        let mut names = line
+            .map(|line| line.names_behind(host, target.address.ip()))
+            .unwrap_or_default();
         let shown = plain(host);
         if !names.contains(&shown) {
             names.push(shown);
@@ -369,18 +421,24 @@ impl UserAgent {
 
     /// Keeps the index in step with a client transaction; forgets it when it is over.
     fn schedule_client(&mut self, id: TransactionId) {
-        let Some(entry) = self.clients.get(id) else { return };
+        let Some(entry) = self.clients.get(id) else {
+            return;
+        };
         if entry.machine.state() == State::Done {
             self.deadlines.set(Waiter::Client(id), None);
             let owner = self.clients.remove(id).and_then(|entry| entry.owner);
             // An INVITE that got its 2xx stays until no other branch can answer any more.
             if let Some(owner) = owner
-                && self.outgoing.get(&owner).is_some_and(|o| o.transaction == Some(id))
+                && self
+                    .outgoing
+                    .get(&owner)
+                    .is_some_and(|o| o.transaction == Some(id))
             {
                 self.forget_outgoing(owner);
             }
         } else {
-            self.deadlines.set(Waiter::Client(id), entry.machine.deadline());
+            self.deadlines
+                .set(Waiter::Client(id), entry.machine.deadline());
         }
     }
 
@@ -390,12 +448,14 @@ impl UserAgent {
         let transaction = response_key(response)
             .filter(|_| response.headers.via_count() == 1)
             .and_then(|key| self.clients.find(&key));
-        let Some((id, entry)) = transaction.and_then(|id| Some((id, self.clients.get_mut(id)?))) else {
+        let Some((id, entry)) = transaction.and_then(|id| Some((id, self.clients.get_mut(id)?)))
+        else {
             self.wire.counters.dropped += 1;
             return;
         };
         let same = |a: &Request, b: &Response| {
-            a.headers.call_id() == b.headers.call_id() && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
+            a.headers.call_id() == b.headers.call_id()
+                && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
         };
         // What was asked in confidence is not answered in public.
         if !same(&entry.request, response) || (entry.flow.is_secure() && !flow.is_secure()) {
@@ -405,7 +465,10 @@ impl UserAgent {
         let todo = entry.machine.response(response.code(), now);
         let owner = entry.owner;
         if todo.ack {
-            let (flow, bytes) = (entry.flow, cancel::ack_of_refusal(&entry.request, response).to_bytes());
+            let (flow, bytes) = (
+                entry.flow,
+                cancel::ack_of_refusal(&entry.request, response).to_bytes(),
+            );
             self.wire.send(flow, bytes, now);
         }
         if todo.deliver
@@ -417,7 +480,9 @@ impl UserAgent {
     }
 
     fn answered(&mut self, id: OutgoingId, response: &Response, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
         let invite = outgoing.request.method == Method::Invite;
         let purpose = outgoing.purpose.clone();
         if response.is_provisional() {
@@ -449,15 +514,26 @@ impl UserAgent {
             self.outcome(&purpose, id, &Outcome::Response(response), now);
             return;
         }
-        if let Some(entry) = outgoing.transaction.take().and_then(|t| self.clients.get_mut(t)) {
+        if let Some(entry) = outgoing
+            .transaction
+            .take()
+            .and_then(|t| self.clients.get_mut(t))
+        {
             entry.owner = None;
         }
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
         if outgoing.cancel == Cancel::No {
             if matches!(response.code(), 401 | 407) && self.log_in(id, response, now) {
                 return;
             }
-            if response.code() == 503 && self.outgoing.get(&id).is_some_and(|o| !o.attempts.is_empty()) {
+            if response.code() == 503
+                && self
+                    .outgoing
+                    .get(&id)
+                    .is_some_and(|o| !o.attempts.is_empty())
+            {
                 self.try_next(id, 503, "no server available", now);
                 return;
             }
@@ -470,7 +546,8 @@ impl UserAgent {
     }
 }
 
-/// A host as a certificate names it: an IPv6 address without brackets, a name without the dot of the root.
+/// A host as a certificate names it: an IPv6 address without brackets, a name without the dot of
+/// the root.
 pub(crate) fn plain(host: &Host) -> String {
     match host.ip() {
         Some(ip) => ip.to_string(),

@@ -6,7 +6,8 @@
 //! secure signalling? ─────────────┘
 //! ```
 //!
-//! The rules are here and in nobody else's hands: `app` tells what is wished for, and gets told what it got.
+//! The rules are here and in nobody else's hands: `app` tells what is wished for, and gets told
+//! what it got.
 
 pub(crate) mod table;
 
@@ -80,7 +81,10 @@ impl Suite {
     pub fn short_tag(self) -> bool {
         match self {
             Self::AesCm128HmacSha1_32 | Self::AesCm256HmacSha1_32 => true,
-            Self::AesCm128HmacSha1_80 | Self::AesCm256HmacSha1_80 | Self::AeadAes128Gcm | Self::AeadAes256Gcm => false,
+            Self::AesCm128HmacSha1_80
+            | Self::AesCm256HmacSha1_80
+            | Self::AeadAes128Gcm
+            | Self::AeadAes256Gcm => false,
         }
     }
 
@@ -95,7 +99,10 @@ impl Suite {
     /// Length of the master salt in bytes.
     pub fn salt_len(self) -> usize {
         match self {
-            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 | Self::AesCm256HmacSha1_80 | Self::AesCm256HmacSha1_32 => 14,
+            Self::AesCm128HmacSha1_80
+            | Self::AesCm128HmacSha1_32
+            | Self::AesCm256HmacSha1_80
+            | Self::AesCm256HmacSha1_32 => 14,
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
         }
     }
@@ -171,7 +178,8 @@ pub struct Privacy {
     pub keying: Vec<Keying>,
     /// Cipher suites for SDES, best first.
     pub suites: Vec<Suite>,
-    /// SDES keys may travel in clear, where everybody on the way can read them and with them the call. Loud.
+    /// SDES keys may travel in clear, where everybody on the way can read them and with them the
+    /// call. Loud.
     pub sdes_over_clear: bool,
     /// The suites with a short tag (`_32`) may be used where a peer offers nothing else.
     pub hmac_32: bool,
@@ -182,7 +190,11 @@ pub struct Privacy {
 impl Privacy {
     /// What is wanted on a leg whose signalling is secure or not.
     pub fn policy_on(&self, secure: bool) -> Policy {
-        if secure { self.policy } else { self.policy_over_clear }
+        if secure {
+            self.policy
+        } else {
+            self.policy_over_clear
+        }
     }
 }
 

@@ -6,12 +6,16 @@
 //!                                                          └ else: again after a jittered back-off that begins at seconds
 //! ```
 //!
-//! The contact's user part is random: only who was told it by the registrar can address the phone by it (see `door`).
+//! The contact's user part is random: only who was told it by the registrar can address the phone
+//! by it (see `door`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::agent::{AccountConfig, AccountId, ConnectionId, Event, Flow, Target, Transport, UserAgent, Waiter, at_port};
+use crate::agent::{
+    AccountConfig, AccountId, ConnectionId, Event, Flow, Target, Transport, UserAgent, Waiter,
+    at_port,
+};
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, SipUri, Uri};
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose, plain};
@@ -25,7 +29,8 @@ const MAX_EXPIRES: u32 = 86_400;
 /// Back-off after a failure: first and longest.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(120);
-/// Back-off after a refusal of the password: long enough to annoy nobody, short enough that a mended account works soon.
+/// Back-off after a refusal of the password: long enough to annoy nobody, short enough that a
+/// mended account works soon.
 const DENIED_RETRY: Duration = Duration::from_secs(30);
 /// Longest Retry-After that is believed.
 const MAX_RETRY_AFTER: u32 = 3600;
@@ -62,12 +67,21 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(account: &AccountConfig, local: SocketAddr, tokens: &mut Tokens, now: Instant) -> Self {
-        let hosts: Vec<Host> = [Some(&account.domain), account.registrar.as_ref(), account.outbound_proxy.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter_map(|text| server_uri(text).map(|uri| uri.host().clone()))
-            .collect();
+    pub(crate) fn new(
+        account: &AccountConfig,
+        local: SocketAddr,
+        tokens: &mut Tokens,
+        now: Instant,
+    ) -> Self {
+        let hosts: Vec<Host> = [
+            Some(&account.domain),
+            account.registrar.as_ref(),
+            account.outbound_proxy.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter_map(|text| server_uri(text).map(|uri| uri.host().clone()))
+        .collect();
         let known = hosts.iter().filter_map(Host::ip).collect();
         Self {
             user: tokens.word(20),
@@ -101,7 +115,8 @@ impl Line {
         self.known.contains(&ip.to_canonical())
     }
 
-    /// Whether the account's password may be shown (as digest) to who was reached by this name at this address.
+    /// Whether the account's password may be shown (as digest) to who was reached by this name at
+    /// this address.
     pub(crate) fn trusts(&self, host: &Host, ip: IpAddr) -> bool {
         self.knows(ip) || self.hosts.iter().any(|known| known.matches(host))
     }
@@ -137,11 +152,18 @@ impl Line {
         self.connection
     }
 
-    /// Who is behind this host, if it is one of the account's servers: the account's domain. An address counts because the account
-    /// names it or its domain was found there; the certificate must be the domain's all the same.
+    /// Who is behind this host, if it is one of the account's servers: the account's domain. An
+    /// address counts because the account names it or its domain was found there; the certificate
+    /// must be the domain's all the same.
     pub(crate) fn names_behind(&self, host: &Host, ip: IpAddr) -> Vec<String> {
-        let ours = self.hosts.iter().any(|known| known.matches(host)) || (host.ip().is_some() && self.knows(ip));
-        self.hosts.first().filter(|_| ours).map(plain).into_iter().collect()
+        let ours = self.hosts.iter().any(|known| known.matches(host))
+            || (host.ip().is_some() && self.knows(ip));
+        self.hosts
+            .first()
+            .filter(|_| ours)
+            .map(plain)
+            .into_iter()
+            .collect()
     }
 }
 
@@ -163,7 +185,8 @@ pub(crate) fn server_uri(text: &str) -> Option<SipUri> {
     }
 }
 
-/// Where requests of an account go that have no route of their own: the configured registrar, else the domain.
+/// Where requests of an account go that have no route of their own: the configured registrar, else
+/// the domain.
 fn home(account: &AccountConfig) -> Result<Hop, HopError> {
     let text = account.registrar.as_ref().unwrap_or(&account.domain);
     let mut hop = Hop::of(&server_uri(text).ok_or(HopError::NoHost)?.into())?;
@@ -181,12 +204,20 @@ impl UserAgent {
     /// The address of record of an account.
     pub(crate) fn address_of_record(&self, line: usize) -> Option<NameAddr> {
         let account = self.config.accounts.get(line)?;
-        Some(NameAddr::new(server_uri(&account.domain)?.with_user(&account.user)))
+        Some(NameAddr::new(
+            server_uri(&account.domain)?.with_user(&account.user),
+        ))
     }
 
-    /// The routes a request outside of a dialog gets by an account, and the first hop they (or the account's server) make.
-    pub(crate) fn account_way(&self, line: usize, with_service_route: bool) -> (Vec<NameAddr>, Result<Hop, HopError>) {
-        let (Some(account), Some(state)) = (self.config.accounts.get(line), self.lines.get(line)) else {
+    /// The routes a request outside of a dialog gets by an account, and the first hop they (or the
+    /// account's server) make.
+    pub(crate) fn account_way(
+        &self,
+        line: usize,
+        with_service_route: bool,
+    ) -> (Vec<NameAddr>, Result<Hop, HopError>) {
+        let (Some(account), Some(state)) = (self.config.accounts.get(line), self.lines.get(line))
+        else {
             return (Vec::new(), Err(HopError::NoHost));
         };
         let mut routes = Vec::new();
@@ -213,13 +244,18 @@ impl UserAgent {
 
     /// Keeps the index in step with a line.
     pub(crate) fn schedule_line(&mut self, line: usize) {
-        let Some(state) = self.lines.get(line) else { return };
-        self.deadlines.set(Waiter::Line(line), earliest([state.next_at, state.until]));
+        let Some(state) = self.lines.get(line) else {
+            return;
+        };
+        self.deadlines
+            .set(Waiter::Line(line), earliest([state.next_at, state.until]));
     }
 
     /// Registers a line now, whatever it waits for.
     pub(crate) fn register_line(&mut self, line: usize, now: Instant) {
-        let Some(state) = self.lines.get_mut(line) else { return };
+        let Some(state) = self.lines.get_mut(line) else {
+            return;
+        };
         if !state.wanted || self.leaving {
             return;
         }
@@ -230,12 +266,17 @@ impl UserAgent {
     }
 
     fn send_register(&mut self, line: usize, now: Instant) {
-        if let Some(old) = self.lines.get_mut(line).and_then(|state| state.outgoing.take()) {
+        if let Some(old) = self
+            .lines
+            .get_mut(line)
+            .and_then(|state| state.outgoing.take())
+        {
             self.withdraw(old);
         }
         let Some(aor) = self.address_of_record(line) else {
             let account = AccountId(line);
-            let error = Some("the domain is no host name or address: mend account.domain".to_owned());
+            let error =
+                Some("the domain is no host name or address: mend account.domain".to_owned());
             self.events.push_back(Event::Registration {
                 account,
                 until: None,
@@ -244,10 +285,14 @@ impl UserAgent {
             return;
         };
         let (routes, hop) = self.account_way(line, false);
-        let (Some(account), Some(state)) = (self.config.accounts.get(line), self.lines.get_mut(line)) else {
+        let (Some(account), Some(state)) =
+            (self.config.accounts.get(line), self.lines.get_mut(line))
+        else {
             return;
         };
-        let Some(uri) = server_uri(&account.domain) else { return };
+        let Some(uri) = server_uri(&account.domain) else {
+            return;
+        };
         let expires = if self.leaving { 0 } else { state.expires };
         state.cseq += 1;
         state.next_at = None;
@@ -268,9 +313,13 @@ impl UserAgent {
             },
         );
         if let Some(old) = state.old_contact.take() {
-            headers.push("Contact", NameAddr::new(old).with_param("expires", Some("0")));
+            headers.push(
+                "Contact",
+                NameAddr::new(old).with_param("expires", Some("0")),
+            );
         }
-        let contact = NameAddr::new(state.contact(account.transport)).with_param("expires", Some(&expires.to_string()));
+        let contact = NameAddr::new(state.contact(account.transport))
+            .with_param("expires", Some(&expires.to_string()));
         headers.push("Contact", contact);
         headers.push("Expires", expires);
         headers.push("Supported", "path");
@@ -294,7 +343,9 @@ impl UserAgent {
 
     /// Takes a line's binding away.
     pub(crate) fn unregister_line(&mut self, line: usize, now: Instant) {
-        let Some(state) = self.lines.get_mut(line) else { return };
+        let Some(state) = self.lines.get_mut(line) else {
+            return;
+        };
         state.wanted = false;
         state.next_at = None;
         let bound = state.until.take().is_some() || state.outgoing.is_some();
@@ -306,7 +357,9 @@ impl UserAgent {
 
     /// How a REGISTER ended.
     pub(crate) fn registered(&mut self, line: usize, outcome: &Outcome<'_>, now: Instant) {
-        let Some(state) = self.lines.get_mut(line) else { return };
+        let Some(state) = self.lines.get_mut(line) else {
+            return;
+        };
         match outcome {
             Outcome::Response(response) if response.is_provisional() => return,
             Outcome::Response(_) | Outcome::Failed(..) => state.outgoing = None,
@@ -324,45 +377,77 @@ impl UserAgent {
         }
         match outcome {
             Outcome::Response(response) if response.is_success() => self.bound(line, response, now),
-            Outcome::Response(response) => match (response.code(), response.headers.number("Min-Expires")) {
-                (423, Some(least)) if least > state.expires && least <= MAX_EXPIRES && state.too_brief < 2 => {
-                    state.expires = least;
-                    state.too_brief += 1;
-                    self.send_register(line, now);
+            Outcome::Response(response) => {
+                match (response.code(), response.headers.number("Min-Expires")) {
+                    (423, Some(least))
+                        if least > state.expires && least <= MAX_EXPIRES && state.too_brief < 2 =>
+                    {
+                        state.expires = least;
+                        state.too_brief += 1;
+                        self.send_register(line, now);
+                    }
+                    (code, _) => {
+                        let after = response.headers.number("Retry-After");
+                        let mend = match code {
+                            401 | 407 => "; check user, auth_user and password of the account",
+                            403 => {
+                                "; the server does not accept this account: check user and password"
+                            }
+                            404 => "; the server does not know this user",
+                            _ => "",
+                        };
+                        self.not_bound(
+                            line,
+                            code,
+                            &format!("{}{mend}", response.reason()),
+                            after,
+                            now,
+                        );
+                    }
                 }
-                (code, _) => {
-                    let after = response.headers.number("Retry-After");
-                    let mend = match code {
-                        401 | 407 => "; check user, auth_user and password of the account",
-                        403 => "; the server does not accept this account: check user and password",
-                        404 => "; the server does not know this user",
-                        _ => "",
-                    };
-                    self.not_bound(line, code, &format!("{}{mend}", response.reason()), after, now);
-                }
-            },
+            }
             Outcome::Failed(code, reason) => self.not_bound(line, *code, reason, None, now),
         }
     }
 
     fn bound(&mut self, line: usize, response: &Response, now: Instant) {
-        let transport = self.config.accounts.get(line).map_or(Transport::Udp, |a| a.transport);
-        let jitter = self.tokens.between(Duration::from_millis(800), Duration::from_secs(1)).as_millis() as u64;
-        let Some(state) = self.lines.get_mut(line) else { return };
+        let transport = self
+            .config
+            .accounts
+            .get(line)
+            .map_or(Transport::Udp, |a| a.transport);
+        let jitter = self
+            .tokens
+            .between(Duration::from_millis(800), Duration::from_secs(1))
+            .as_millis() as u64;
+        let Some(state) = self.lines.get_mut(line) else {
+            return;
+        };
         let granted = granted(response, &state.user).unwrap_or(state.expires);
         state.failures = 0;
         state.too_brief = 0;
         if granted == 0 {
-            self.not_bound(line, 200, "the registrar keeps no binding for this phone", None, now);
+            self.not_bound(
+                line,
+                200,
+                "the registrar keeps no binding for this phone",
+                None,
+                now,
+            );
             return;
         }
-        state.service_route = response.headers.addresses("Service-Route").unwrap_or_default();
+        state.service_route = response
+            .headers
+            .addresses("Service-Route")
+            .unwrap_or_default();
         state.service_route.truncate(8);
         let lifetime = Duration::from_secs(u64::from(granted));
         let until = now + lifetime;
         state.until = Some(until);
         // Before it runs out, with room for one whole failed try where the lifetime allows that.
-        let margin = (lifetime / 2).min(Duration::from_secs(40)).max(lifetime / 10);
+        let margin = (lifetime / 2)
+            .min(Duration::from_secs(40))
+            .max(lifetime / 10);
         state.next_at = Some(now + lifetime.saturating_sub(margin) * (jitter as u32) / 1000);
         let seen = response
             .headers
@@ -370,8 +455,13 @@ impl UserAgent {
             .ok()
             .and_then(|via| Some(SocketAddr::new(via.received()?, via.rport()?)));
         let old = state.contact(transport);
-        // A server cannot open a TLS connection to a phone behind a firewall; told where this one comes from it can use it.
-        let told = |seen: &SocketAddr| transport != Transport::Tcp && *seen != state.public && state.corrections < MAX_CORRECTIONS;
+        // A server cannot open a TLS connection to a phone behind a firewall; told where this one
+        // comes from it can use it.
+        let told = |seen: &SocketAddr| {
+            transport != Transport::Tcp
+                && *seen != state.public
+                && state.corrections < MAX_CORRECTIONS
+        };
         if let Some(seen) = seen.filter(told) {
             state.corrections += 1;
             state.public = seen;
@@ -391,9 +481,18 @@ impl UserAgent {
         self.schedule_line(line);
     }
 
-    fn not_bound(&mut self, line: usize, code: u16, reason: &str, retry_after: Option<u32>, now: Instant) {
+    fn not_bound(
+        &mut self,
+        line: usize,
+        code: u16,
+        reason: &str,
+        retry_after: Option<u32>,
+        now: Instant,
+    ) {
         let denied = matches!(code, 401 | 403 | 407);
-        let Some(state) = self.lines.get_mut(line) else { return };
+        let Some(state) = self.lines.get_mut(line) else {
+            return;
+        };
         state.failures = state.failures.saturating_add(1);
         let doubled = FIRST_RETRY * 2_u32.pow(state.failures.min(10) - 1);
         let back_off = if denied {
@@ -403,12 +502,19 @@ impl UserAgent {
         };
         // Never all phones of a house at once after an outage.
         let low = if denied { back_off } else { back_off / 2 };
-        let mut wait = self.tokens.between(low, if denied { back_off * 3 / 2 } else { back_off });
+        let mut wait = self
+            .tokens
+            .between(low, if denied { back_off * 3 / 2 } else { back_off });
         if let Some(after) = retry_after {
             wait = wait.max(Duration::from_secs(u64::from(after.min(MAX_RETRY_AFTER))));
         }
         state.next_at = Some(now + wait);
-        let domain = self.config.accounts.get(line).map(|a| a.domain.as_str()).unwrap_or_default();
+        let domain = self
+            .config
+            .accounts
+            .get(line)
+            .map(|a| a.domain.as_str())
+            .unwrap_or_default();
         let error = format!("{domain}: {code} {reason}");
         let until = state.until.filter(|until| *until > now);
         state.until = until;
@@ -422,7 +528,9 @@ impl UserAgent {
 
     /// A line's time has come: to register, or to say that the binding ran out.
     pub(crate) fn line_timeout(&mut self, line: usize, now: Instant) {
-        let Some(state) = self.lines.get_mut(line) else { return };
+        let Some(state) = self.lines.get_mut(line) else {
+            return;
+        };
         if state.until.is_some_and(|until| until <= now) {
             state.until = None;
             let error = Some("the registration ran out and could not be renewed".to_owned());
@@ -445,7 +553,11 @@ impl UserAgent {
         let tls_port = self.config.tls_port;
         self.wire.local = local;
         for line in 0..self.lines.len() {
-            let transport = self.config.accounts.get(line).map_or(Transport::Udp, |a| a.transport);
+            let transport = self
+                .config
+                .accounts
+                .get(line)
+                .map_or(Transport::Udp, |a| a.transport);
             if let Some(state) = self.lines.get_mut(line) {
                 let here = at_port(local, tls_port, transport);
                 if old_local != local && state.until.is_some() && state.public != here {
@@ -466,7 +578,9 @@ impl UserAgent {
     pub(crate) fn lines_lost(&mut self, connection: ConnectionId, now: Instant) {
         let wait = self.tokens.between(Duration::from_millis(500), FIRST_RETRY);
         for line in 0..self.lines.len() {
-            let Some(state) = self.lines.get_mut(line) else { continue };
+            let Some(state) = self.lines.get_mut(line) else {
+                continue;
+            };
             if state.connection == Some(connection) {
                 state.connection = None;
                 if state.wanted && state.outgoing.is_none() {
@@ -494,7 +608,10 @@ impl UserAgent {
 
 /// What the registrar grants: our own contact's `expires`, else the header.
 fn granted(response: &Response, user: &str) -> Option<u32> {
-    let contacts = response.headers.values("Contact").filter_map(|v| NameAddr::parse(v).ok());
+    let contacts = response
+        .headers
+        .values("Contact")
+        .filter_map(|v| NameAddr::parse(v).ok());
     let ours = contacts
         .filter(|c| c.uri.user().as_deref() == Some(user))
         .filter_map(|c| c.params.get("expires")?.parse().ok())

@@ -1,13 +1,14 @@
-//! Keys in session descriptions (RFC 4568, suites also of RFC 6188 and 7714): what an `a=crypto` line says, which one is taken, and
-//! when a key is a new one.
+//! Keys in session descriptions (RFC 4568, suites also of RFC 6188 and 7714): what an `a=crypto`
+//! line says, which one is taken, and when a key is a new one.
 //!
 //! ```text
 //!                  offer ─▶ a=crypto:1 …, a=crypto:2 … ─▶ far end ─▶ a=crypto:2 … ─▶ accept ─▶ Keys { send, receive }
 //! far end's lines ─▶ read ─▶ choose ─▶ answer ─▶ a=crypto:TAG … (our own key) ─▶ Keys { send, receive }
 //! ```
 //!
-//! An [`Exchange`] is one leg's memory: a description that changes nothing repeats the key in force (a session refresh must not
-//! restart the cipher), everything else gets a key that was never used. Keys are wiped when dropped and never shown.
+//! An [`Exchange`] is one leg's memory: a description that changes nothing repeats the key in force
+//! (a session refresh must not restart the cipher), everything else gets a key that was never used.
+//! Keys are wiped when dropped and never shown.
 
 mod line;
 #[cfg(test)]
@@ -103,21 +104,39 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// The lines of an offer; `fresh`: nothing of before is repeated.
-    pub(crate) fn offer(&mut self, privacy: &Privacy, fresh: bool, tokens: &mut Tokens) -> &[Crypto] {
-        let mut old = if fresh { Vec::new() } else { std::mem::take(&mut self.said) };
+    pub(crate) fn offer(
+        &mut self,
+        privacy: &Privacy,
+        fresh: bool,
+        tokens: &mut Tokens,
+    ) -> &[Crypto] {
+        let mut old = if fresh {
+            Vec::new()
+        } else {
+            std::mem::take(&mut self.said)
+        };
         if let (Some(keys), false) = (&self.agreed, fresh) {
             // The key in force goes first, whoever brought it up.
             old.retain(|line| line.key.suite() != keys.send.suite());
             old.insert(0, Crypto::new(0, keys.send.clone()));
         }
-        let in_force = self.agreed.as_ref().filter(|_| !fresh).map(|keys| keys.send.suite());
-        let others = acceptable(privacy).into_iter().filter(|suite| Some(*suite) != in_force);
+        let in_force = self
+            .agreed
+            .as_ref()
+            .filter(|_| !fresh)
+            .map(|keys| keys.send.suite());
+        let others = acceptable(privacy)
+            .into_iter()
+            .filter(|suite| Some(*suite) != in_force);
         self.said = in_force
             .into_iter()
             .chain(others)
             .zip(1..)
             .map(|(suite, tag)| {
-                let known = old.iter().find(|line| line.key.suite() == suite).map(|line| line.key.clone());
+                let known = old
+                    .iter()
+                    .find(|line| line.key.suite() == suite)
+                    .map(|line| line.key.clone());
                 Crypto::new(tag, known.unwrap_or_else(|| SdesKey::fresh(suite, tokens)))
             })
             .collect();
@@ -134,7 +153,10 @@ impl Exchange {
 
     /// Our answer to a line of theirs.
     pub(crate) fn answer(&mut self, theirs: &Crypto, tokens: &mut Tokens) -> Keys {
-        let same = self.agreed.as_ref().filter(|keys| keys.receive == theirs.key);
+        let same = self
+            .agreed
+            .as_ref()
+            .filter(|keys| keys.receive == theirs.key);
         let send = match same {
             Some(keys) => keys.send.clone(),
             None => SdesKey::fresh(theirs.key.suite(), tokens),
@@ -157,12 +179,19 @@ impl Exchange {
         &self.said
     }
 
-    /// Reads their answer to our last offer: exactly one line, with a tag of ours and the suite that goes with it (section 5.1.3).
+    /// Reads their answer to our last offer: exactly one line, with a tag of ours and the suite
+    /// that goes with it (section 5.1.3).
     pub(crate) fn accept(&mut self, answered: &[Reading]) -> Option<Keys> {
-        let [Reading::Usable(line)] = answered else { return None };
+        let [Reading::Usable(line)] = answered else {
+            return None;
+        };
         let ours = self.said.iter().find(|ours| ours.tag == line.tag)?;
-        // A key of ours that comes back is no key of theirs: both directions under one key undo the cipher.
-        let echoed = self.said.iter().any(|ours| ours.key.secret == line.key.secret);
+        // A key of ours that comes back is no key of theirs: both directions under one key undo the
+        // cipher.
+        let echoed = self
+            .said
+            .iter()
+            .any(|ours| ours.key.secret == line.key.secret);
         if ours.key.suite() != line.key.suite() || echoed {
             return None;
         }
@@ -175,7 +204,8 @@ impl Exchange {
     }
 }
 
-/// Every suite this phone takes, best first: those with a short tag only where the policy lets them, and after all others.
+/// Every suite this phone takes, best first: those with a short tag only where the policy lets
+/// them, and after all others.
 pub(crate) fn acceptable(privacy: &Privacy) -> Vec<Suite> {
     let mut suites: Vec<Suite> = Vec::new();
     let long = privacy.suites.iter().filter(|suite| !suite.short_tag());

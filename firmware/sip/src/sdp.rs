@@ -1,10 +1,12 @@
-//! SDP as this phone reads it: `sdp-types` knows the lines, this module knows the attributes that matter to one audio stream.
+//! SDP as this phone reads it: `sdp-types` knows the lines, this module knows the attributes that
+//! matter to one audio stream.
 //!
 //! ```text
 //! body bytes ─▶ sdp_types::Session ─▶ Description { lines: [Line { formats, direction, address … }] } ─▶ offer_answer
 //! ```
 //!
-//! Everything unknown is ignored; what is needed and unreadable is a typed error, so that the answer can name it (RFC 8866, 4566).
+//! Everything unknown is ignored; what is needed and unreadable is a typed error, so that the
+//! answer can name it (RFC 8866, 4566).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,7 +36,9 @@ pub(crate) enum SdpError {
     #[error("no common codec: {0}")]
     NotAcceptable(String),
     /// An address that is none, or of a kind that cannot be reached from here.
-    #[error("bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed")]
+    #[error(
+        "bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed"
+    )]
     Address(String),
     /// Its encryption, or the lack of it, is not what this phone takes.
     #[error("{0}")]
@@ -42,7 +46,8 @@ pub(crate) enum SdpError {
 }
 
 impl SdpError {
-    /// The status an offer with this mistake gets: 400 for what cannot be read, 488 for what cannot be done.
+    /// The status an offer with this mistake gets: 400 for what cannot be read, 488 for what cannot
+    /// be done.
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Syntax(_) | Self::NoMedia => 400,
@@ -120,11 +125,15 @@ impl Description {
     /// Reads a body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, SdpError> {
         if body.len() > MAX_BYTES {
-            return Err(SdpError::Syntax(format!("{} bytes, more than {MAX_BYTES}", body.len())));
+            return Err(SdpError::Syntax(format!(
+                "{} bytes, more than {MAX_BYTES}",
+                body.len()
+            )));
         }
         // Session names in Latin-1 exist; nothing this phone needs is outside ASCII.
         let text = String::from_utf8_lossy(body);
-        let session = sdp_types::Session::parse(text.trim_start().as_bytes()).map_err(|e| SdpError::Syntax(e.to_string()))?;
+        let session = sdp_types::Session::parse(text.trim_start().as_bytes())
+            .map_err(|e| SdpError::Syntax(e.to_string()))?;
         if session.medias.is_empty() {
             return Err(SdpError::NoMedia);
         }
@@ -134,7 +143,11 @@ impl Description {
                 session.medias.len()
             )));
         }
-        let lines = session.medias.iter().map(|media| Line::read(&session, media)).collect();
+        let lines = session
+            .medias
+            .iter()
+            .map(|media| Line::read(&session, media))
+            .collect();
         Ok(Self { lines })
     }
 }
@@ -146,13 +159,17 @@ impl Line {
             Some(connection) => unicast(connection),
             None => Err(SdpError::Address("no c= line".into())),
         };
-        let direction = direction(attributes).or_else(|| direction(&session.attributes)).unwrap_or_default();
+        let direction = direction(attributes)
+            .or_else(|| direction(&session.attributes))
+            .unwrap_or_default();
         let formats = formats(&media.fmt, attributes);
         let opus = formats
             .iter()
             .find(|(_, f)| *f == Format::Codec(CodecName::Opus))
             .map(|(pt, _)| *pt);
-        let opus_parameter = |name: &str| opus.is_some_and(|pt| parameter(attributes, pt, name).is_some_and(|v| v == "1"));
+        let opus_parameter = |name: &str| {
+            opus.is_some_and(|pt| parameter(attributes, pt, name).is_some_and(|v| v == "1"))
+        };
         Self {
             media: media.media.clone(),
             port: media.port,
@@ -161,7 +178,8 @@ impl Line {
             address,
             direction,
             ptime: number(attributes, "ptime").or_else(|| number(&session.attributes, "ptime")),
-            maxptime: number(attributes, "maxptime").or_else(|| number(&session.attributes, "maxptime")),
+            maxptime: number(attributes, "maxptime")
+                .or_else(|| number(&session.attributes, "maxptime")),
             rtcp: rtcp(attributes),
             rtcp_mux: value(attributes, "rtcp-mux").is_some(),
             opus_fec: opus_parameter("useinbandfec"),
@@ -201,7 +219,8 @@ impl Line {
         Ok((rtp, rtcp))
     }
 
-    /// The direction the sender means, with the old way of holding (`c=0.0.0.0`, RFC 3264 section 8.4) understood.
+    /// The direction the sender means, with the old way of holding (`c=0.0.0.0`, RFC 3264 section
+    /// 8.4) understood.
     pub(crate) fn meant_direction(&self) -> Direction {
         let dead = matches!(&self.address, Ok(ip) if ip.is_unspecified());
         match (dead, self.direction) {
@@ -257,17 +276,22 @@ fn rtpmap(attributes: &[sdp_types::Attribute], pt: u8) -> Option<&str> {
 
 /// One `name=value` of a format's fmtp line.
 fn parameter<'a>(attributes: &'a [sdp_types::Attribute], pt: u8, name: &str) -> Option<&'a str> {
-    per_format(attributes, "fmtp", pt)?.split(';').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-    })
+    per_format(attributes, "fmtp", pt)?
+        .split(';')
+        .find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
 }
 
 fn per_format<'a>(attributes: &'a [sdp_types::Attribute], name: &str, pt: u8) -> Option<&'a str> {
-    attributes.iter().filter(|a| a.attribute.eq_ignore_ascii_case(name)).find_map(|a| {
-        let (number, rest) = a.value.as_deref()?.trim().split_once(char::is_whitespace)?;
-        (number.parse::<u8>() == Ok(pt)).then(|| rest.trim())
-    })
+    attributes
+        .iter()
+        .filter(|a| a.attribute.eq_ignore_ascii_case(name))
+        .find_map(|a| {
+            let (number, rest) = a.value.as_deref()?.trim().split_once(char::is_whitespace)?;
+            (number.parse::<u8>() == Ok(pt)).then(|| rest.trim())
+        })
 }
 
 /// `Some("")` for an attribute without value.
@@ -279,7 +303,10 @@ fn value<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a s
 }
 
 /// Every value of an attribute that may stand more than once.
-fn values<'a>(attributes: &'a [sdp_types::Attribute], name: &'a str) -> impl Iterator<Item = &'a str> {
+fn values<'a>(
+    attributes: &'a [sdp_types::Attribute],
+    name: &'a str,
+) -> impl Iterator<Item = &'a str> {
     attributes
         .iter()
         .filter(move |a| a.attribute.eq_ignore_ascii_case(name))
@@ -292,13 +319,15 @@ fn number(attributes: &[sdp_types::Attribute], name: &str) -> Option<u32> {
 }
 
 fn direction(attributes: &[sdp_types::Attribute]) -> Option<Direction> {
-    attributes.iter().find_map(|a| match a.attribute.to_ascii_lowercase().as_str() {
-        "sendrecv" => Some(Direction::SendRecv),
-        "sendonly" => Some(Direction::SendOnly),
-        "recvonly" => Some(Direction::RecvOnly),
-        "inactive" => Some(Direction::Inactive),
-        _ => None,
-    })
+    attributes
+        .iter()
+        .find_map(|a| match a.attribute.to_ascii_lowercase().as_str() {
+            "sendrecv" => Some(Direction::SendRecv),
+            "sendonly" => Some(Direction::SendOnly),
+            "recvonly" => Some(Direction::RecvOnly),
+            "inactive" => Some(Direction::Inactive),
+            _ => None,
+        })
 }
 
 /// `a=rtcp:port [IN IP4 address]`
@@ -310,11 +339,19 @@ fn rtcp(attributes: &[sdp_types::Attribute]) -> Option<(u16, Option<IpAddr>)> {
 }
 
 fn unicast(connection: &sdp_types::Connection) -> Result<IpAddr, SdpError> {
-    let refuse = || SdpError::Address(format!("{} {}", connection.addrtype, connection.connection_address));
+    let refuse = || {
+        SdpError::Address(format!(
+            "{} {}",
+            connection.addrtype, connection.connection_address
+        ))
+    };
     if !matches!(connection.nettype, sdp_types::NetType::In) {
         return Err(refuse());
     }
-    let ip: IpAddr = connection.connection_address.parse().map_err(|_| refuse())?;
+    let ip: IpAddr = connection
+        .connection_address
+        .parse()
+        .map_err(|_| refuse())?;
     let right_kind = match &connection.addrtype {
         sdp_types::AddrType::Ip4 => ip.is_ipv4(),
         sdp_types::AddrType::Ip6 => ip.is_ipv6(),
@@ -332,13 +369,17 @@ mod tests {
     use super::*;
 
     fn one(media: &str) -> Line {
-        let body = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}");
+        let body = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}"
+        );
         Description::parse(body.as_bytes()).unwrap().lines.remove(0)
     }
 
     #[test]
     fn static_numbers_count_only_without_an_rtpmap() {
-        let line = one("m=audio 4000 RTP/AVP 0 8 9 96 18\r\na=rtpmap:0 G729/8000\r\na=rtpmap:96 pcmU/8000\r\n");
+        let line = one(
+            "m=audio 4000 RTP/AVP 0 8 9 96 18\r\na=rtpmap:0 G729/8000\r\na=rtpmap:96 pcmU/8000\r\n",
+        );
         assert_eq!(
             line.formats,
             [
@@ -358,7 +399,13 @@ mod tests {
                     a=rtpmap:101 Telephone-Event/48000\r\na=rtcp:4009 IN IP6 2001:db8::2\r\na=maxptime:40.0\r\n";
         let line = Description::parse(body.as_bytes()).unwrap().lines.remove(0);
         assert_eq!(line.profile(), Profile::Plain);
-        assert_eq!(line.formats, [(107, Format::Codec(CodecName::Opus)), (101, Format::Event(48_000))]);
+        assert_eq!(
+            line.formats,
+            [
+                (107, Format::Codec(CodecName::Opus)),
+                (101, Format::Event(48_000))
+            ]
+        );
         assert_eq!(line.direction, Direction::SendOnly);
         assert_eq!((line.ptime, line.maxptime), (Some(30), Some(40)));
         assert!(line.opus_fec);
@@ -390,7 +437,9 @@ mod tests {
             ("recvonly", Direction::Inactive),
             ("inactive", Direction::Inactive),
         ] {
-            let line = one(&format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na={attribute}\r\n"));
+            let line = one(&format!(
+                "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na={attribute}\r\n"
+            ));
             assert_eq!(line.meant_direction(), meant);
         }
     }
@@ -415,6 +464,9 @@ mod tests {
             );
         }
         let many = format!("v=0\r\n{}", "m=audio 1 RTP/AVP 0\r\n".repeat(33));
-        assert!(matches!(Description::parse(many.as_bytes()), Err(SdpError::Syntax(_))));
+        assert!(matches!(
+            Description::parse(many.as_bytes()),
+            Err(SdpError::Syntax(_))
+        ));
     }
 }

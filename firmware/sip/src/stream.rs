@@ -1,7 +1,7 @@
 //! Messages out of a byte stream: TCP framing (RFC 3261 18.3) and its keepalives (RFC 5626 3.5.1).
 //!
-//! A stream has no second chance: once its framing is lost every later byte is guesswork, so anything that is not plainly SIP ends
-//! it. What is kept is at most one unfinished message.
+//! A stream has no second chance: once its framing is lost every later byte is guesswork, so
+//! anything that is not plainly SIP ends it. What is kept is at most one unfinished message.
 //!
 //! ```text
 //! bytes ─▶ push ─▶ buffer ─▶ poll ─┬▶ Frame::Message (whole head and body) ─▶ Message::parse
@@ -67,7 +67,8 @@ enum Stage {
 #[derive(Debug)]
 pub struct StreamReader {
     buffer: Vec<u8>,
-    /// How much of the buffer is used up; taken away when it outweighs the rest, so that the work stays linear.
+    /// How much of the buffer is used up; taken away when it outweighs the rest, so that the work
+    /// stays linear.
     used: usize,
     stage: Stage,
 }
@@ -117,7 +118,9 @@ impl StreamReader {
                 Stage::FirstLine { searched } => match first_line(waiting, searched) {
                     Ok(true) => self.stage = Stage::Head { searched: 0 },
                     Ok(false) => {
-                        self.stage = Stage::FirstLine { searched: waiting.len() };
+                        self.stage = Stage::FirstLine {
+                            searched: waiting.len(),
+                        };
                         return None;
                     }
                     Err(error) => self.fail(error),
@@ -162,8 +165,9 @@ impl StreamReader {
     }
 }
 
-/// Between messages: CRLF CRLF is a ping, a lone CRLF a pong. `None`: more bytes must tell. A ping cut in two by the network right
-/// behind its first CRLF reads as two pongs; that one goes unanswered and the far end asks again.
+/// Between messages: CRLF CRLF is a ping, a lone CRLF a pong. `None`: more bytes must tell. A ping
+/// cut in two by the network right behind its first CRLF reads as two pongs; that one goes
+/// unanswered and the far end asks again.
 fn keepalive(waiting: &[u8]) -> Option<(Result<Frame, StreamError>, usize)> {
     match waiting {
         [b'\r', b'\n', b'\r', b'\n', ..] => Some((Ok(Frame::Ping), 4)),
@@ -173,12 +177,17 @@ fn keepalive(waiting: &[u8]) -> Option<(Result<Frame, StreamError>, usize)> {
     }
 }
 
-/// Whether the first line is whole and looks like SIP's. The stricter judgement is the parser's; this one keeps other protocols,
-/// and lines without end, from being collected.
+/// Whether the first line is whole and looks like SIP's. The stricter judgement is the parser's;
+/// this one keeps other protocols, and lines without end, from being collected.
 fn first_line(waiting: &[u8], searched: usize) -> Result<bool, StreamError> {
     let fresh = waiting.get(searched..).unwrap_or_default();
-    let newline = fresh.iter().position(|b| *b == b'\n').map(|at| searched + at);
-    let line = waiting.get(..newline.unwrap_or(waiting.len())).unwrap_or_default();
+    let newline = fresh
+        .iter()
+        .position(|b| *b == b'\n')
+        .map(|at| searched + at);
+    let line = waiting
+        .get(..newline.unwrap_or(waiting.len()))
+        .unwrap_or_default();
     scan::work(line.len().saturating_sub(searched));
     if line.len() > MAX_LINE
         || fresh
@@ -193,7 +202,10 @@ fn first_line(waiting: &[u8], searched: usize) -> Result<bool, StreamError> {
     }
     let line = line.trim_ascii_end();
     let version = line.rsplit(|b| *b == b' ').next().unwrap_or_default();
-    let is_sip = |text: &[u8]| text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case(b"SIP/"));
+    let is_sip = |text: &[u8]| {
+        text.get(..4)
+            .is_some_and(|t| t.eq_ignore_ascii_case(b"SIP/"))
+    };
     if is_sip(line) || is_sip(version) {
         Ok(true)
     } else {
@@ -229,7 +241,10 @@ mod tests {
     fn cuts_messages_however_the_bytes_arrive() {
         let wire = [OPTIONS, OPTIONS, PING, OPTIONS].concat();
         let message = || Ok(Frame::Message(OPTIONS.to_vec()));
-        assert_eq!(read(&wire), [message(), message(), Ok(Frame::Ping), message()]);
+        assert_eq!(
+            read(&wire),
+            [message(), message(), Ok(Frame::Ping), message()]
+        );
         for size in [1, 2, 7, 64] {
             let mut reader = StreamReader::default();
             let mut messages = 0;
@@ -267,10 +282,22 @@ mod tests {
     fn a_length_is_needed_once_and_within_bounds() {
         let with = |lines: &str| read(format!("OPTIONS sip:a@b SIP/2.0\r\n{lines}\r\n").as_bytes());
         assert_eq!(with("A: b\r\n"), [Err(StreamError::NoContentLength)]);
-        assert_eq!(with("Content-Length: -1\r\n"), [Err(StreamError::BadContentLength)]);
-        assert_eq!(with("Content-Length: 1\r\nl: 1\r\n"), [Err(StreamError::BadContentLength)]);
-        assert_eq!(with("Content-Length: 65536\r\n"), [Err(StreamError::TooLong)]);
-        assert_eq!(with("Content-Length: 18446744073709551615\r\n"), [Err(StreamError::TooLong)]);
+        assert_eq!(
+            with("Content-Length: -1\r\n"),
+            [Err(StreamError::BadContentLength)]
+        );
+        assert_eq!(
+            with("Content-Length: 1\r\nl: 1\r\n"),
+            [Err(StreamError::BadContentLength)]
+        );
+        assert_eq!(
+            with("Content-Length: 65536\r\n"),
+            [Err(StreamError::TooLong)]
+        );
+        assert_eq!(
+            with("Content-Length: 18446744073709551615\r\n"),
+            [Err(StreamError::TooLong)]
+        );
         // RFC 4475 3.1.2.2 on a stream: wait for the rest.
         assert_eq!(with("Content-Length: 9999\r\n"), []);
     }
@@ -287,7 +314,10 @@ mod tests {
         }
         assert_eq!(reader.poll(), Some(Err(StreamError::TooLong)));
         reader.push(OPTIONS);
-        assert_eq!((reader.waiting(), reader.poll()), (0, Some(Err(StreamError::TooLong))));
+        assert_eq!(
+            (reader.waiting(), reader.poll()),
+            (0, Some(Err(StreamError::TooLong)))
+        );
 
         let mut reader = StreamReader::default();
         for _ in 0..MAX_BUFFER / OPTIONS.len() + 2 {
@@ -303,6 +333,10 @@ mod tests {
             reader.push(OPTIONS);
             assert!(reader.poll().is_some());
         }
-        assert!(reader.buffer.capacity() < 4096, "{} bytes kept", reader.buffer.capacity());
+        assert!(
+            reader.buffer.capacity() < 4096,
+            "{} bytes kept",
+            reader.buffer.capacity()
+        );
     }
 }

@@ -4,14 +4,16 @@
 //! transaction, call, registration ── their own next deadline ──▶ Deadlines ── earliest ──▶ poll_timeout
 //! ```
 //!
-//! Each state machine keeps its own deadlines; the index only says who is next, so that waking up costs no walk over the tables.
+//! Each state machine keeps its own deadlines; the index only says who is next, so that waking up
+//! costs no walk over the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Round-trip estimate.
 pub(crate) const T1: Duration = Duration::from_millis(500);
-/// Longest interval between retransmissions of a request that is no INVITE, and of responses to INVITE.
+/// Longest interval between retransmissions of a request that is no INVITE, and of responses to
+/// INVITE.
 pub(crate) const T2: Duration = Duration::from_secs(4);
 /// Longest time a message stays in the network.
 pub(crate) const T4: Duration = Duration::from_secs(5);
@@ -131,7 +133,10 @@ mod tests {
         deadlines.hold_back(at(20), at(30));
         assert_eq!((deadlines.len(), deadlines.next()), (3, Some(at(30))));
         assert_eq!(deadlines.pop_due(at(20)), None);
-        assert_eq!([deadlines.pop_due(at(30)), deadlines.pop_due(at(30))], [Some(1), Some(2)]);
+        assert_eq!(
+            [deadlines.pop_due(at(30)), deadlines.pop_due(at(30))],
+            [Some(1), Some(2)]
+        );
         assert_eq!(deadlines.next(), Some(at(500)));
     }
 }

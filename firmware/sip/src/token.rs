@@ -1,5 +1,5 @@
-//! Names nobody can guess: tags, branches, Call-IDs, contact users. All drawn from the one seed the owner gave, so that a
-//! simulation repeats itself.
+//! Names nobody can guess: tags, branches, Call-IDs, contact users. All drawn from the one seed the
+//! owner gave, so that a simulation repeats itself.
 
 use std::time::Duration;
 
@@ -25,7 +25,10 @@ impl Tokens {
     pub(crate) fn word(&mut self, length: usize) -> String {
         let mut bytes = vec![0_u8; length];
         self.0.fill_bytes(&mut bytes);
-        bytes.iter().map(|b| char::from(ALPHABET[usize::from(b & 31)])).collect()
+        bytes
+            .iter()
+            .map(|b| char::from(ALPHABET[usize::from(b & 31)]))
+            .collect()
     }
 
     /// A tag: 80 bits (RFC 3261 section 19.3 wants at least 32).

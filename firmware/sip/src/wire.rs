@@ -1,4 +1,5 @@
-//! Everything between messages and the sockets `app` holds: the queue of what must leave, and the connections.
+//! Everything between messages and the sockets `app` holds: the queue of what must leave, and the
+//! connections.
 //!
 //! ```text
 //! send(flow, bytes) ─┬─ UDP ──────────────────────────────────▶ queue ─▶ poll_transmit
@@ -30,7 +31,8 @@ pub(crate) struct Connection {
     names: Vec<String>,
     /// We opened it.
     ours: bool,
-    /// Where its far end listens, as it said in a request of its own (RFC 5923): requests for there take this connection.
+    /// Where its far end listens, as it said in a request of its own (RFC 5923): requests for there
+    /// take this connection.
     alias: Option<SocketAddr>,
     pub(crate) open: bool,
     waiting: Vec<Vec<u8>>,
@@ -40,7 +42,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(remote: SocketAddr, transport: Transport, names: Vec<String>, ours: bool, now: Instant) -> Self {
+    fn new(
+        remote: SocketAddr,
+        transport: Transport,
+        names: Vec<String>,
+        ours: bool,
+        now: Instant,
+    ) -> Self {
         Self {
             remote,
             transport,
@@ -60,16 +68,19 @@ impl Connection {
         Flow::of(self.transport, id, self.remote)
     }
 
-    /// Whether a request for this place may take it. Over TLS the place is not enough: what was proved when it was opened must be
-    /// what this request needs, or a server of one domain would get what is meant for another on the same machine.
+    /// Whether a request for this place may take it. Over TLS the place is not enough: what was
+    /// proved when it was opened must be what this request needs, or a server of one domain would
+    /// get what is meant for another on the same machine.
     fn serves(&self, remote: SocketAddr, transport: Transport, names: &[String]) -> bool {
         let place = self.remote == remote || self.alias == Some(remote);
         let proved = if self.ours {
             self.names == names
         } else {
-            names
-                .iter()
-                .any(|name| self.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+            names.iter().any(|name| {
+                self.names
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+            })
         };
         place && self.transport == transport && (transport != Transport::Tls || proved)
     }
@@ -101,7 +112,8 @@ impl Wire {
 
     /// Sends one message; on a connection that is gone it is lost, and its transaction will notice.
     pub(crate) fn send(&mut self, flow: Flow, bytes: Vec<u8>, now: Instant) {
-        // The last gate: offer and answer put no key into what goes in clear, and if they ever did, it would not leave.
+        // The last gate: offer and answer put no key into what goes in clear, and if they ever did,
+        // it would not leave.
         if !flow.is_secure() && !self.keys_in_clear && carries_keys(&bytes) {
             self.counters.dropped += 1;
             return;
@@ -127,8 +139,8 @@ impl Wire {
         self.queue.push_back(Transmit { flow, bytes });
     }
 
-    /// The connection to an address: one that stands or is being opened, else a new one. `None` when there are too many, and for
-    /// UDP. With TLS the far end must prove to be one of `names`.
+    /// The connection to an address: one that stands or is being opened, else a new one. `None`
+    /// when there are too many, and for UDP. With TLS the far end must prove to be one of `names`.
     pub(crate) fn connect(
         &mut self,
         remote: SocketAddr,
@@ -140,7 +152,11 @@ impl Wire {
         if transport == Transport::Udp {
             return None;
         }
-        if let Some((id, found)) = self.connections.iter().find(|(_, c)| c.serves(remote, transport, names)) {
+        if let Some((id, found)) = self
+            .connections
+            .iter()
+            .find(|(_, c)| c.serves(remote, transport, names))
+        {
             return Some(found.flow(*id));
         }
         if !self.make_room(events) {
@@ -192,14 +208,15 @@ impl Wire {
         now: Instant,
     ) {
         if self.make_room(events) {
-            self.connections.insert(id, Connection::new(remote, transport, names, false, now));
+            self.connections
+                .insert(id, Connection::new(remote, transport, names, false, now));
         } else {
             events.push_back(Event::Close(id));
         }
     }
 
-    /// The far end of a connection says where it listens (RFC 5923 section 5). Believed only of who proved to be somebody: else
-    /// anybody could have calls for another's address sent to himself.
+    /// The far end of a connection says where it listens (RFC 5923 section 5). Believed only of who
+    /// proved to be somebody: else anybody could have calls for another's address sent to himself.
     pub(crate) fn learn_alias(&mut self, flow: Flow, port: u16) {
         if let Some(connection) = flow.connection()
             && let Some(found) = self.connections.get_mut(&connection)
@@ -211,7 +228,8 @@ impl Wire {
         }
     }
 
-    /// Where there are too many connections the longest unused one gives way: who still needs it opens it again.
+    /// Where there are too many connections the longest unused one gives way: who still needs it
+    /// opens it again.
     fn make_room(&mut self, events: &mut VecDeque<Event>) -> bool {
         if self.connections.len() < MAX_CONNECTIONS {
             return true;
@@ -247,7 +265,9 @@ impl Wire {
 /// Whether a message carries keys for media (RFC 4568).
 fn carries_keys(bytes: &[u8]) -> bool {
     const LINE: &[u8] = b"\na=crypto:";
-    bytes.windows(LINE.len()).any(|window| window.eq_ignore_ascii_case(LINE))
+    bytes
+        .windows(LINE.len())
+        .any(|window| window.eq_ignore_ascii_case(LINE))
 }
 
 #[cfg(test)]
@@ -258,12 +278,23 @@ mod tests {
     fn keys_do_not_leave_in_clear() {
         let now = crate::timer::epoch();
         let remote: SocketAddr = "192.0.2.1:5060".parse().unwrap();
-        let message = |line: &str| format!("INVITE sip:a@b SIP/2.0\r\n\r\nv=0\r\nm=audio 1 RTP/SAVP 0\r\n{line}").into_bytes();
+        let message = |line: &str| {
+            format!("INVITE sip:a@b SIP/2.0\r\n\r\nv=0\r\nm=audio 1 RTP/SAVP 0\r\n{line}")
+                .into_bytes()
+        };
         for (allowed, line, leaves) in [
-            (false, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", false),
+            (
+                false,
+                "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n",
+                false,
+            ),
             (false, "A=Crypto:1 x\r\n", false),
             (false, "a=cryptographer:1\r\n", true),
-            (true, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", true),
+            (
+                true,
+                "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n",
+                true,
+            ),
         ] {
             let mut wire = Wire::new(remote, allowed);
             wire.send(Flow::Udp { remote }, message(line), now);

@@ -1,4 +1,5 @@
-//! Which of the challenges a server may send is answered, and by what: one in the middle must not choose the hash (RFC 8760).
+//! Which of the challenges a server may send is answered, and by what: one in the middle must not
+//! choose the hash (RFC 8760).
 #![allow(clippy::unwrap_used)] // what cannot be is a failed test
 
 mod world;
@@ -8,7 +9,8 @@ use sip::digest::Hash;
 use sip::message::Method;
 use world::{PEER, World, account, config, ends, media};
 
-/// One INVITE by an account, challenged with these: the algorithm of the answer (empty: none is named), or the words of the refusal.
+/// One INVITE by an account, challenged with these: the algorithm of the answer (empty: none is
+/// named), or the words of the refusal.
 fn answered(weakest_hash: Hash, challenges: &[&str]) -> Result<Vec<String>, String> {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config.accounts.push(sip::AccountConfig {
@@ -18,10 +20,15 @@ fn answered(weakest_hash: Hash, challenges: &[&str]) -> Result<Vec<String>, Stri
     });
     let mut world = World::new(vec![config]);
     world.with(0, |alice, now| {
-        alice.invite(Some(sip::AccountId(0)), "200", media(20_000), now).unwrap();
+        alice
+            .invite(Some(sip::AccountId(0)), "200", media(20_000), now)
+            .unwrap();
     });
     let first = world.request(&Method::Invite);
-    let headers: Vec<_> = challenges.iter().map(|value| ("Proxy-Authenticate", *value)).collect();
+    let headers: Vec<_> = challenges
+        .iter()
+        .map(|value| ("Proxy-Authenticate", *value))
+        .collect();
     world.answer(&first, 407, Some("x"), PEER, &headers, None);
     world.request(&Method::Ack);
     let events = world.events(0);
@@ -41,7 +48,12 @@ fn answered(weakest_hash: Hash, challenges: &[&str]) -> Result<Vec<String>, Stri
             .headers
             .all("Proxy-Authorization")
             .map(|value| {
-                let field = |name: &str| value.split(", ").find_map(|part| part.strip_prefix(name)).map(str::to_owned);
+                let field = |name: &str| {
+                    value
+                        .split(", ")
+                        .find_map(|part| part.strip_prefix(name))
+                        .map(str::to_owned)
+                };
                 assert_eq!(field("qop=").is_some(), value.contains("nc="), "{value}");
                 field("algorithm=").unwrap_or_default()
             })
@@ -74,7 +86,11 @@ fn the_strongest_known_is_answered_and_the_unknown_is_passed_over() {
         (&[UNKNOWN, MD5], "MD5"),
         (&[UNKNOWN, SHA_256, SHA_512], "SHA-512-256"),
     ] {
-        assert_eq!(answered(Hash::Md5, challenges), Ok(vec![wanted.to_owned()]), "{challenges:?}");
+        assert_eq!(
+            answered(Hash::Md5, challenges),
+            Ok(vec![wanted.to_owned()]),
+            "{challenges:?}"
+        );
     }
     let refused = answered(Hash::Md5, &[UNKNOWN]).unwrap_err();
     assert!(!refused.contains("MD5"), "{refused}");
@@ -102,6 +118,10 @@ fn an_account_that_refuses_md5_gives_nothing_to_one_who_took_the_rest_out() {
         (&[SHA_256_NO_QOP], "SHA-256"),
         (&[MD5_ELSEWHERE, SHA_512], "SHA-512-256"),
     ] {
-        assert_eq!(answered(Hash::Sha256, challenges), Ok(vec![wanted.to_owned()]), "{challenges:?}");
+        assert_eq!(
+            answered(Hash::Sha256, challenges),
+            Ok(vec![wanted.to_owned()]),
+            "{challenges:?}"
+        );
     }
 }

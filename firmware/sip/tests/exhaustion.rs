@@ -1,4 +1,5 @@
-//! Dialogs and transactions begun by the thousand and left behind: there are caps, they say 486 or 503, and in the end nothing is left.
+//! Dialogs and transactions begun by the thousand and left behind: there are caps, they say 486 or
+//! 503, and in the end nothing is left.
 
 mod world;
 
@@ -49,13 +50,19 @@ fn two_thousand_answered_calls_that_nobody_confirms() {
         }
         let tables = world.phones[0].agent.tables();
         assert!(
-            tables.calls <= 16 && tables.dialogs <= 16 && tables.server_transactions <= 512 && tables.client_transactions <= 256,
+            tables.calls <= 16
+                && tables.dialogs <= 16
+                && tables.server_transactions <= 512
+                && tables.client_transactions <= 256,
             "{tables:?}"
         );
     }
     // 40 s of it: those never confirmed are given up after 32 s, and others have their place.
     assert!((16..=32).contains(&answered), "{answered}");
-    assert!(codes.keys().all(|code| [200, 486, 503].contains(code)), "{codes:?}");
+    assert!(
+        codes.keys().all(|code| [200, 486, 503].contains(code)),
+        "{codes:?}"
+    );
     assert!(codes[&486] + codes[&503] >= 2000 - 32, "{codes:?}");
     println!("{answered} of 2000 calls had a place; answers {codes:?}");
     world.assert_empty();
@@ -89,7 +96,14 @@ fn two_hundred_branches_that_all_answer() {
     let (call, invite) = called(&mut world);
     for n in 0..200 {
         let tag = format!("branch{n}");
-        world.answer(&invite, 200, Some(&tag), PEER, &[], Some(&sdp("192.0.2.9", "")));
+        world.answer(
+            &invite,
+            200,
+            Some(&tag),
+            PEER,
+            &[],
+            Some(&sdp("192.0.2.9", "")),
+        );
         world.run_ms(30);
         let tables = world.phones[0].agent.tables();
         assert!(
@@ -103,17 +117,24 @@ fn two_hundred_branches_that_all_answer() {
         .filter(|event| matches!(event, Event::Established { .. }))
         .count();
     assert_eq!(established, 1, "one of them is the call");
-    // Each was acknowledged, and each but the first told goodbye, as often as the peer did not answer that.
+    // Each was acknowledged, and each but the first told goodbye, as often as the peer did not
+    // answer that.
     assert_eq!(world.sent("ACK"), 200);
     let goodbyes: std::collections::BTreeSet<String> = world
         .inbox
         .iter()
         .filter_map(|(_, _, message)| match message {
-            Message::Request(request) if request.method == Method::Bye => request.headers.to().ok()?.tag().map(str::to_owned),
+            Message::Request(request) if request.method == Method::Bye => {
+                request.headers.to().ok()?.tag().map(str::to_owned)
+            }
             Message::Request(_) | Message::Response(_) => None,
         })
         .collect();
-    assert!(goodbyes.len() == 199 && !goodbyes.contains("branch0"), "{}", goodbyes.len());
+    assert!(
+        goodbyes.len() == 199 && !goodbyes.contains("branch0"),
+        "{}",
+        goodbyes.len()
+    );
     world.with(0, |alice, now| alice.end(call, now));
     world.inbox.clear();
     world.assert_empty();

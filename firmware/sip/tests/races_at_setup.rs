@@ -8,7 +8,10 @@ use sip::Event;
 use sip::agent::EndedBy;
 use sip::message::Method;
 use sip::offer_answer::Direction;
-use world::{Ask, PEER, World, account, ack, answered, called, calling, config, ends, is_established, media, sdp, to_of};
+use world::{
+    Ask, PEER, World, account, ack, answered, called, calling, config, ends, is_established, media,
+    sdp, to_of,
+};
 
 #[test]
 fn case_01_cancel_crosses_200() {
@@ -19,10 +22,20 @@ fn case_01_cancel_crosses_200() {
     world.with(0, |alice, now| alice.end(call, now));
     let cancel = world.request(&Method::Cancel);
     assert_eq!(cancel.headers.top_via(), invite.headers.top_via());
-    assert_eq!(cancel.headers.cseq().unwrap().number, invite.headers.cseq().unwrap().number);
+    assert_eq!(
+        cancel.headers.cseq().unwrap().number,
+        invite.headers.cseq().unwrap().number
+    );
     // Too late: the peer has just answered.
     world.answer(&cancel, 200, Some("p"), PEER, &[], None);
-    world.answer(&invite, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.answer(
+        &invite,
+        200,
+        Some("p"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.9", "")),
+    );
     world.request(&Method::Ack);
     let bye = world.request(&Method::Bye);
     assert_eq!(bye.headers.to().unwrap().tag(), Some("p"));
@@ -67,7 +80,10 @@ fn case_04_no_ack_ever() {
     assert_eq!(world.sent("SIP/2.0 200"), 11);
     assert_eq!(ends(&world.events(0)), [(EndedBy::Failure, Some(408))]);
     let bye = world.request(&Method::Bye);
-    assert_eq!(bye.headers.from().unwrap().tag(), response.headers.to().unwrap().tag());
+    assert_eq!(
+        bye.headers.from().unwrap().tag(),
+        response.headers.to().unwrap().tag()
+    );
     world.answer(&bye, 200, None, PEER, &[], None);
     world.assert_empty();
 }
@@ -78,18 +94,39 @@ fn case_05_a_repeated_200_gets_the_same_ack() {
     let (call, invite) = called(&mut world);
     let mut acks = Vec::new();
     for _ in 0..3 {
-        world.answer(&invite, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+        world.answer(
+            &invite,
+            200,
+            Some("p"),
+            PEER,
+            &[],
+            Some(&sdp("192.0.2.9", "")),
+        );
         acks.push(world.request(&Method::Ack));
     }
     assert_eq!(acks[0], acks[1]);
     assert_eq!(acks[0], acks[2]);
     assert_eq!(acks[0].headers.cseq().unwrap().number, 1);
-    assert_eq!(world.events(0).iter().filter(|e| matches!(e, Event::Established { .. })).count(), 1);
+    assert_eq!(
+        world
+            .events(0)
+            .iter()
+            .filter(|e| matches!(e, Event::Established { .. }))
+            .count(),
+        1
+    );
     // Even when the call is already over here.
     world.with(0, |alice, now| alice.end(call, now));
     let bye = world.request(&Method::Bye);
     world.answer(&bye, 200, None, PEER, &[], None);
-    world.answer(&invite, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.answer(
+        &invite,
+        200,
+        Some("p"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.9", "")),
+    );
     assert_eq!(world.request(&Method::Ack), acks[0]);
     assert_eq!(world.sent("BYE"), 1);
     world.assert_empty();
@@ -144,7 +181,9 @@ fn case_07_glare_waits_by_the_rule() {
             call
         };
         world.events(0);
-        world.with(0, |alice, now| alice.set_direction(call, Direction::SendOnly, now));
+        world.with(0, |alice, now| {
+            alice.set_direction(call, Direction::SendOnly, now)
+        });
         let first = world.request(&Method::Invite);
         let before = world.now;
         world.answer(&first, 491, None, PEER, &[], None);
@@ -154,11 +193,27 @@ fn case_07_glare_waits_by_the_rule() {
         }
         let waited = world.now - before;
         let again = world.request(&Method::Invite);
-        assert_eq!(again.headers.cseq().unwrap().number, first.headers.cseq().unwrap().number + 1);
-        assert!(String::from_utf8(again.body.to_vec()).unwrap().contains("a=sendonly"));
-        world.answer(&again, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "a=recvonly\r\n")));
+        assert_eq!(
+            again.headers.cseq().unwrap().number,
+            first.headers.cseq().unwrap().number + 1
+        );
+        assert!(
+            String::from_utf8(again.body.to_vec())
+                .unwrap()
+                .contains("a=sendonly")
+        );
+        world.answer(
+            &again,
+            200,
+            None,
+            PEER,
+            &[],
+            Some(&sdp("192.0.2.9", "a=recvonly\r\n")),
+        );
         world.request(&Method::Ack);
-        assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly));
+        assert!(
+            matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly)
+        );
         world.with(0, |alice, now| alice.end(call, now));
         world.assert_empty();
         waited
@@ -175,10 +230,30 @@ fn case_08_two_branches_answer() {
     world.answer(&invite, 180, Some("p2"), PEER, &[], None);
     world.run_ms(50);
     assert_eq!(world.phones[0].agent.tables().dialogs, 2);
-    world.answer(&invite, 200, Some("p2"), PEER, &[], Some(&sdp("192.0.2.92", "")));
-    assert_eq!(world.request(&Method::Ack).headers.to().unwrap().tag(), Some("p2"));
-    world.answer(&invite, 200, Some("p1"), PEER, &[], Some(&sdp("192.0.2.91", "")));
-    assert_eq!(world.request(&Method::Ack).headers.to().unwrap().tag(), Some("p1"));
+    world.answer(
+        &invite,
+        200,
+        Some("p2"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.92", "")),
+    );
+    assert_eq!(
+        world.request(&Method::Ack).headers.to().unwrap().tag(),
+        Some("p2")
+    );
+    world.answer(
+        &invite,
+        200,
+        Some("p1"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.91", "")),
+    );
+    assert_eq!(
+        world.request(&Method::Ack).headers.to().unwrap().tag(),
+        Some("p1")
+    );
     let bye = world.request(&Method::Bye);
     assert_eq!(bye.headers.to().unwrap().tag(), Some("p1"));
     world.answer(&bye, 200, None, PEER, &[], None);
@@ -196,7 +271,10 @@ fn case_08_two_branches_answer() {
     assert_eq!(kept, ["192.0.2.92:4000"]);
     assert_eq!(world.phones[0].agent.tables().dialogs, 1);
     world.with(0, |alice, now| alice.end(call, now));
-    assert_eq!(world.request(&Method::Bye).headers.to().unwrap().tag(), Some("p2"));
+    assert_eq!(
+        world.request(&Method::Bye).headers.to().unwrap().tag(),
+        Some("p2")
+    );
     world.assert_empty();
 }
 
@@ -204,9 +282,23 @@ fn case_08_two_branches_answer() {
 fn case_09_early_media_of_two_branches() {
     let mut world = World::alone();
     let (call, invite) = called(&mut world);
-    world.answer(&invite, 183, Some("p1"), PEER, &[], Some(&sdp("192.0.2.91", "")));
+    world.answer(
+        &invite,
+        183,
+        Some("p1"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.91", "")),
+    );
     world.answer(&invite, 180, Some("p2"), PEER, &[], None);
-    world.answer(&invite, 183, Some("p2"), PEER, &[], Some(&sdp("192.0.2.92", "")));
+    world.answer(
+        &invite,
+        183,
+        Some("p2"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.92", "")),
+    );
     world.run_ms(50);
     let early: Vec<_> = world
         .events(0)
@@ -230,7 +322,9 @@ fn case_09_early_media_of_two_branches() {
     // The answer stood in the 183; the 200 need not repeat it.
     world.answer(&invite, 200, Some("p1"), PEER, &[], None);
     world.request(&Method::Ack);
-    assert!(matches!(&world.events(0)[..], [Event::Established { media, .. }] if media.remote_rtp == "192.0.2.91:4000".parse().unwrap()));
+    assert!(
+        matches!(&world.events(0)[..], [Event::Established { media, .. }] if media.remote_rtp == "192.0.2.91:4000".parse().unwrap())
+    );
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
 }
@@ -255,7 +349,10 @@ fn case_10_challenges_at_setup_and_in_the_dialog() {
         "Digest realm=\"r\", nonce=\"n1\", algorithm=SHA-256, qop=\"auth\"",
     )];
     world.answer(&first, 407, Some("x"), PEER, &challenge, None);
-    assert_eq!(world.request(&Method::Ack).headers.to().unwrap().tag(), Some("x"));
+    assert_eq!(
+        world.request(&Method::Ack).headers.to().unwrap().tag(),
+        Some("x")
+    );
     let second = world.request(&Method::Invite);
     assert_eq!(second.headers.cseq().unwrap().number, 2);
     assert_eq!(second.headers.call_id(), first.headers.call_id());
@@ -263,7 +360,11 @@ fn case_10_challenges_at_setup_and_in_the_dialog() {
         second.headers.top_via().unwrap().branch(),
         first.headers.top_via().unwrap().branch()
     );
-    let credentials = second.headers.get("Proxy-Authorization").unwrap().to_owned();
+    let credentials = second
+        .headers
+        .get("Proxy-Authorization")
+        .unwrap()
+        .to_owned();
     assert!(credentials.contains("algorithm=SHA-256"));
     world.answer(
         &second,
@@ -274,7 +375,10 @@ fn case_10_challenges_at_setup_and_in_the_dialog() {
         Some(&sdp("192.0.2.9", "")),
     );
     let ack = world.request(&Method::Ack);
-    assert_eq!(ack.headers.get("Proxy-Authorization"), Some(credentials.as_str()));
+    assert_eq!(
+        ack.headers.get("Proxy-Authorization"),
+        Some(credentials.as_str())
+    );
     assert_eq!(ack.headers.cseq().unwrap().number, 2);
     world.with(0, |alice, now| alice.end(call, now));
     let bye = world.request(&Method::Bye);
@@ -303,7 +407,14 @@ fn case_11_a_wrong_password_is_shown_once() {
     for nonce in ["n1", "n2"] {
         let invite = world.request(&Method::Invite);
         let challenge = format!("Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\"");
-        world.answer(&invite, 401, Some("x"), PEER, &[("WWW-Authenticate", &challenge)], None);
+        world.answer(
+            &invite,
+            401,
+            Some("x"),
+            PEER,
+            &[("WWW-Authenticate", &challenge)],
+            None,
+        );
         world.request(&Method::Ack);
     }
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
@@ -327,7 +438,14 @@ fn case_12_a_stale_nonce_is_no_wrong_password_but_no_endless_loop() {
     for round in 0..5 {
         let invite = world.request(&Method::Invite);
         let challenge = format!("Digest realm=\"r\", nonce=\"n{round}\", qop=\"auth\", stale=true");
-        world.answer(&invite, 401, Some("x"), PEER, &[("WWW-Authenticate", &challenge)], None);
+        world.answer(
+            &invite,
+            401,
+            Some("x"),
+            PEER,
+            &[("WWW-Authenticate", &challenge)],
+            None,
+        );
         world.request(&Method::Ack);
     }
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
@@ -361,11 +479,17 @@ fn case_13_no_password_for_a_stranger_who_asks() {
     world.request(&Method::Ack);
     let (to, invite) = world.request_at(&Method::Invite);
     assert_eq!(to, "192.0.2.66:5060".parse().unwrap());
-    let challenge = [("WWW-Authenticate", "Digest realm=\"192.0.2.3\", nonce=\"n\"")];
+    let challenge = [(
+        "WWW-Authenticate",
+        "Digest realm=\"192.0.2.3\", nonce=\"n\"",
+    )];
     world.answer(&invite, 401, Some("y"), "192.0.2.66:5060", &challenge, None);
     world.request(&Method::Ack);
     world.assert_silence();
-    assert!(matches!(ends(&world.events(0))[..], [(EndedBy::Remote, Some(401))]));
+    assert!(matches!(
+        ends(&world.events(0))[..],
+        [(EndedBy::Remote, Some(401))]
+    ));
     world.assert_empty();
 }
 
@@ -374,8 +498,17 @@ fn case_14_redirections_are_followed_a_few_times() {
     let mut world = World::alone();
     let (_, mut invite) = called(&mut world);
     for hop in 1..=5 {
-        let contact = format!("<mailto:no@192.0.2.8>, <sip:worse@192.0.2.8>;q=0.1, <sip:hop{hop}@192.0.2.9>;q=0.7");
-        world.answer(&invite, 302, Some("x"), PEER, &[("Contact", &contact)], None);
+        let contact = format!(
+            "<mailto:no@192.0.2.8>, <sip:worse@192.0.2.8>;q=0.1, <sip:hop{hop}@192.0.2.9>;q=0.7"
+        );
+        world.answer(
+            &invite,
+            302,
+            Some("x"),
+            PEER,
+            &[("Contact", &contact)],
+            None,
+        );
         world.request(&Method::Ack);
         let next = world.request(&Method::Invite);
         assert_eq!(next.uri.to_string(), format!("sip:hop{hop}@192.0.2.9"));
@@ -384,7 +517,14 @@ fn case_14_redirections_are_followed_a_few_times() {
         assert!(next.headers.cseq().unwrap().number > invite.headers.cseq().unwrap().number);
         invite = next;
     }
-    world.answer(&invite, 302, Some("x"), PEER, &[("Contact", "<sip:hop6@192.0.2.9>")], None);
+    world.answer(
+        &invite,
+        302,
+        Some("x"),
+        PEER,
+        &[("Contact", "<sip:hop6@192.0.2.9>")],
+        None,
+    );
     world.request(&Method::Ack);
     world.assert_silence();
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(302))]);

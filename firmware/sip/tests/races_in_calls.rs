@@ -1,4 +1,5 @@
-//! Numbered cases of what crosses on the wire while a call stands or ends, and of forks and detours, each against a scripted peer.
+//! Numbered cases of what crosses on the wire while a call stands or ends, and of forks and
+//! detours, each against a scripted peer.
 
 mod world;
 
@@ -8,7 +9,9 @@ use sip::agent::EndedBy;
 use sip::message::Method;
 use sip::offer_answer::Direction;
 use sip::{Event, Target, Transport};
-use world::{Ask, PEER, World, ack, answered, called, calling, ends, inside, is_established, media, sdp};
+use world::{
+    Ask, PEER, World, ack, answered, called, calling, ends, inside, is_established, media, sdp,
+};
 
 #[test]
 fn case_16_hung_up_before_the_ack_comes() {
@@ -74,7 +77,9 @@ fn case_18_late_offer() {
     };
     world.send(PEER, 0, answer.text());
     world.run_ms(50);
-    assert!(matches!(&world.events(0)[..], [Event::Established { media, .. }] if media.remote_rtp.port() == 4000));
+    assert!(
+        matches!(&world.events(0)[..], [Event::Established { media, .. }] if media.remote_rtp.port() == 4000)
+    );
     // And once more inside of the call.
     world.send(PEER, 0, inside(&response, "INVITE", 2).text());
     world.response(200);
@@ -90,7 +95,9 @@ fn case_18_late_offer() {
         .text(),
     );
     world.run_ms(50);
-    assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::Inactive));
+    assert!(
+        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::Inactive)
+    );
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
 }
@@ -122,7 +129,9 @@ fn case_19_a_late_offer_never_answered_ends_the_call() {
 fn case_20_the_far_end_forgot_the_call() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
-    world.with(0, |alice, now| alice.set_direction(call, Direction::SendOnly, now));
+    world.with(0, |alice, now| {
+        alice.set_direction(call, Direction::SendOnly, now)
+    });
     let reinvite = world.request(&Method::Invite);
     world.answer(&reinvite, 481, None, PEER, &[], None);
     world.run_ms(50);
@@ -134,15 +143,26 @@ fn case_20_the_far_end_forgot_the_call() {
 fn case_21_a_refused_hold_keeps_the_call() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
-    world.with(0, |alice, now| alice.set_direction(call, Direction::SendOnly, now));
+    world.with(0, |alice, now| {
+        alice.set_direction(call, Direction::SendOnly, now)
+    });
     let reinvite = world.request(&Method::Invite);
     world.answer(&reinvite, 488, None, PEER, &[], None);
     world.request(&Method::Ack);
-    assert!(matches!(&world.events(0)[..], [Event::HoldFailed { code: 488, .. }]));
+    assert!(matches!(
+        &world.events(0)[..],
+        [Event::HoldFailed { code: 488, .. }]
+    ));
     // The session is as before: the next offer says sendrecv again.
-    world.with(0, |alice, now| alice.set_direction(call, Direction::SendRecv, now));
+    world.with(0, |alice, now| {
+        alice.set_direction(call, Direction::SendRecv, now)
+    });
     let reinvite = world.request(&Method::Invite);
-    assert!(String::from_utf8(reinvite.body.to_vec()).unwrap().contains("a=sendrecv"));
+    assert!(
+        String::from_utf8(reinvite.body.to_vec())
+            .unwrap()
+            .contains("a=sendrecv")
+    );
     world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
@@ -257,15 +277,26 @@ fn case_27_answers_to_nothing_are_dropped() {
     let (call, invite) = called(&mut world);
     let mut forged = invite.clone();
     let text = invite.headers.top_via().unwrap().to_string();
-    forged.headers.set("Via", text.replace("z9hG4bK", "z9hG4bKx"));
+    forged
+        .headers
+        .set("Via", text.replace("z9hG4bK", "z9hG4bKx"));
     let mut other_call = invite.clone();
     other_call.headers.set("Call-ID", "another");
     let mut other_number = invite.clone();
     other_number.headers.set("CSeq", "9 INVITE");
     let mut two_vias = invite.clone();
-    two_vias.headers.push_front("Via", invite.headers.top_via().unwrap());
+    two_vias
+        .headers
+        .push_front("Via", invite.headers.top_via().unwrap());
     for request in [forged, other_call, other_number, two_vias] {
-        world.answer(&request, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+        world.answer(
+            &request,
+            200,
+            Some("p"),
+            PEER,
+            &[],
+            Some(&sdp("192.0.2.9", "")),
+        );
     }
     world.run_ms(50);
     assert!(world.events(0).is_empty());
@@ -283,7 +314,11 @@ fn case_28_the_next_address_is_tried() {
     };
     world.names.insert(
         "example.com".into(),
-        vec![target("192.0.2.81"), target("192.0.2.82"), target("192.0.2.83")],
+        vec![
+            target("192.0.2.81"),
+            target("192.0.2.82"),
+            target("192.0.2.83"),
+        ],
     );
     world.invite(0, "sip:bob@example.com");
     let (to, _) = world.request_at(&Method::Invite);
@@ -303,7 +338,9 @@ fn case_28_the_next_address_is_tried() {
     world.invite(0, "sip:bob@nowhere.example");
     let events = world.events(0);
     assert_eq!(ends(&events), [(EndedBy::Failure, Some(503))]);
-    assert!(matches!(&events[0], Event::Ended { reason, .. } if reason.contains("nowhere.example")));
+    assert!(
+        matches!(&events[0], Event::Ended { reason, .. } if reason.contains("nowhere.example"))
+    );
     world.assert_empty();
 }
 
@@ -326,7 +363,15 @@ fn case_29_bye_of_a_ringing_caller() {
 fn case_30_the_callers_time_runs_out() {
     let mut world = World::alone();
     let extra = "Expires: 20\r\nContent-Type: application/sdp\r\n".into();
-    world.send(PEER, 0, Ask { extra, ..Ask::invite() }.text());
+    world.send(
+        PEER,
+        0,
+        Ask {
+            extra,
+            ..Ask::invite()
+        }
+        .text(),
+    );
     world.response(100);
     world.incoming(0);
     world.run(Duration::from_secs(21));
@@ -373,8 +418,14 @@ fn case_32_update_in_the_call() {
     };
     world.send(PEER, 0, update.text());
     let ok = world.response(200);
-    assert!(String::from_utf8(ok.body.to_vec()).unwrap().contains("a=recvonly"));
-    assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::RecvOnly));
+    assert!(
+        String::from_utf8(ok.body.to_vec())
+            .unwrap()
+            .contains("a=recvonly")
+    );
+    assert!(
+        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::RecvOnly)
+    );
     world.send(PEER, 0, inside(&response, "UPDATE", 3).text());
     assert!(world.response(200).body.is_empty());
     let body = sdp("192.0.2.9", "")
@@ -396,7 +447,9 @@ fn case_32_update_in_the_call() {
 fn case_33_a_change_that_is_put_off_is_tried_again() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
-    world.with(0, |alice, now| alice.set_direction(call, Direction::SendOnly, now));
+    world.with(0, |alice, now| {
+        alice.set_direction(call, Direction::SendOnly, now)
+    });
     let first = world.request(&Method::Invite);
     world.answer(&first, 500, None, PEER, &[("Retry-After", "3")], None);
     world.request(&Method::Ack);
@@ -404,17 +457,35 @@ fn case_33_a_change_that_is_put_off_is_tried_again() {
     assert!(world.inbox.is_empty());
     world.run_ms(400);
     let again = world.request(&Method::Invite);
-    assert!(String::from_utf8(again.body.to_vec()).unwrap().contains("a=sendonly"));
-    world.answer(&again, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "a=recvonly\r\n")));
+    assert!(
+        String::from_utf8(again.body.to_vec())
+            .unwrap()
+            .contains("a=sendonly")
+    );
+    world.answer(
+        &again,
+        200,
+        None,
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.9", "a=recvonly\r\n")),
+    );
     world.request(&Method::Ack);
-    assert!(matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly));
+    assert!(
+        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly)
+    );
     // Without Retry-After, or with a long one, the change has failed.
     for extra in [&[][..], &[("Retry-After", "600")][..]] {
-        world.with(0, |alice, now| alice.set_direction(call, Direction::SendRecv, now));
+        world.with(0, |alice, now| {
+            alice.set_direction(call, Direction::SendRecv, now)
+        });
         let reinvite = world.request(&Method::Invite);
         world.answer(&reinvite, 500, None, PEER, extra, None);
         world.request(&Method::Ack);
-        assert!(matches!(&world.events(0)[..], [Event::HoldFailed { code: 500, .. }]));
+        assert!(matches!(
+            &world.events(0)[..],
+            [Event::HoldFailed { code: 500, .. }]
+        ));
     }
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
@@ -425,12 +496,23 @@ fn case_34_a_call_survives_a_new_address_of_ours() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
     world.phones[0].address = "192.0.2.50:5060".parse().unwrap();
-    world.with(0, |alice, now| alice.handle_local_address("192.0.2.50:5060".parse().unwrap(), now));
+    world.with(0, |alice, now| {
+        alice.handle_local_address("192.0.2.50:5060".parse().unwrap(), now)
+    });
     let reinvite = world.request(&Method::Invite);
-    assert!(reinvite.headers.get("Contact").unwrap().contains("192.0.2.50"));
+    assert!(
+        reinvite
+            .headers
+            .get("Contact")
+            .unwrap()
+            .contains("192.0.2.50")
+    );
     assert!(reinvite.headers.get("Via").unwrap().contains("192.0.2.50"));
     let body = String::from_utf8(reinvite.body.to_vec()).unwrap();
-    assert!(body.contains("c=IN IP4 192.0.2.50") && body.contains("a=sendrecv"), "{body}");
+    assert!(
+        body.contains("c=IN IP4 192.0.2.50") && body.contains("a=sendrecv"),
+        "{body}"
+    );
     world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
     world.request(&Method::Ack);
     assert!(matches!(&world.events(0)[..], [Event::MediaChanged { .. }]));
@@ -443,7 +525,9 @@ fn case_34_a_call_survives_a_new_address_of_ours() {
 fn case_35_hung_up_while_a_change_is_under_way() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
-    world.with(0, |alice, now| alice.set_direction(call, Direction::SendOnly, now));
+    world.with(0, |alice, now| {
+        alice.set_direction(call, Direction::SendOnly, now)
+    });
     let reinvite = world.request(&Method::Invite);
     world.with(0, |alice, now| alice.end(call, now));
     let bye = world.request(&Method::Bye);
@@ -451,7 +535,10 @@ fn case_35_hung_up_while_a_change_is_under_way() {
     // The answer to the change comes late; its ACK is owed.
     world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
     let ack = world.request(&Method::Ack);
-    assert_eq!(ack.headers.cseq().unwrap().number, reinvite.headers.cseq().unwrap().number);
+    assert_eq!(
+        ack.headers.cseq().unwrap().number,
+        reinvite.headers.cseq().unwrap().number
+    );
     assert_eq!(world.sent("BYE"), 1);
     world.assert_empty();
 }

@@ -1,4 +1,5 @@
-//! Registration against a scripted registrar: challenge, refresh, outage, refusal, NAT, address change.
+//! Registration against a scripted registrar: challenge, refresh, outage, refusal, NAT, address
+//! change.
 #![allow(clippy::unwrap_used)] // what cannot be is a failed test
 
 mod world;
@@ -78,14 +79,30 @@ fn challenged_bound_refreshed_and_unbound() {
     let mut world = line();
     let first = world.request(&Method::Register);
     assert_eq!(first.uri.to_string(), "sip:192.0.2.9");
-    assert_eq!(first.headers.to().unwrap().uri.to_string(), "sip:101@192.0.2.9");
+    assert_eq!(
+        first.headers.to().unwrap().uri.to_string(),
+        "sip:101@192.0.2.9"
+    );
     assert!(first.headers.has_token("Supported", "path"));
     let challenge = "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"";
-    world.answer(&first, 401, Some("r"), REGISTRAR, &[("WWW-Authenticate", challenge)], None);
+    world.answer(
+        &first,
+        401,
+        Some("r"),
+        REGISTRAR,
+        &[("WWW-Authenticate", challenge)],
+        None,
+    );
     let second = world.request(&Method::Register);
     assert_eq!(second.headers.cseq().unwrap().number, 2);
     assert_eq!(second.headers.call_id(), first.headers.call_id());
-    assert!(second.headers.get("Authorization").unwrap().contains("username=\"101\""));
+    assert!(
+        second
+            .headers
+            .get("Authorization")
+            .unwrap()
+            .contains("username=\"101\"")
+    );
     accept(&mut world, &second, 200);
     assert_eq!(states(&mut world), [(Some(200), None)]);
     let (after, refresh) = wait(&mut world, Duration::from_secs(200)).unwrap();
@@ -105,7 +122,14 @@ fn challenged_bound_refreshed_and_unbound() {
 fn a_longer_lifetime_is_asked_for_when_told_to() {
     let mut world = line();
     let first = world.request(&Method::Register);
-    world.answer(&first, 423, Some("r"), REGISTRAR, &[("Min-Expires", "1800")], None);
+    world.answer(
+        &first,
+        423,
+        Some("r"),
+        REGISTRAR,
+        &[("Min-Expires", "1800")],
+        None,
+    );
     let second = world.request(&Method::Register);
     assert_eq!(second.headers.expires(), Some(1800));
     // A registrar that does not know what it wants is left alone for a while.
@@ -132,13 +156,26 @@ fn a_wrong_password_is_tried_gently_and_never_given_up() {
             } else {
                 world.request(&Method::Register)
             };
-            world.answer(&request, 401, Some("r"), REGISTRAR, &[("WWW-Authenticate", &challenge)], None);
+            world.answer(
+                &request,
+                401,
+                Some("r"),
+                REGISTRAR,
+                &[("WWW-Authenticate", &challenge)],
+                None,
+            );
         }
         world.run_ms(50);
         let told = states(&mut world);
-        assert!(matches!(&told[..], [(None, Some(error))] if error.contains("password")), "{told:?}");
+        assert!(
+            matches!(&told[..], [(None, Some(error))] if error.contains("password")),
+            "{told:?}"
+        );
     }
-    assert!(waits.iter().all(|w| (29.0..=185.0).contains(w)), "{waits:?}");
+    assert!(
+        waits.iter().all(|w| (29.0..=185.0).contains(w)),
+        "{waits:?}"
+    );
     // Cut short by hand.
     world.with(0, sip::UserAgent::register);
     world.request(&Method::Register);
@@ -180,7 +217,10 @@ fn back_off_begins_at_seconds_and_is_jittered() {
         waits
     };
     let one = waits(1);
-    for (wait, top) in one.iter().zip([2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0, 120.0]) {
+    for (wait, top) in one
+        .iter()
+        .zip([2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 120.0, 120.0])
+    {
         assert!((top / 2.0 - 0.1..=top + 0.2).contains(wait), "{one:?}");
     }
     assert_ne!(one, waits(2));
@@ -190,7 +230,14 @@ fn back_off_begins_at_seconds_and_is_jittered() {
 fn retry_after_is_honoured() {
     let mut world = line();
     let register = world.request(&Method::Register);
-    world.answer(&register, 503, Some("r"), REGISTRAR, &[("Retry-After", "90 (lunch)")], None);
+    world.answer(
+        &register,
+        503,
+        Some("r"),
+        REGISTRAR,
+        &[("Retry-After", "90 (lunch)")],
+        None,
+    );
     let (took, _) = wait(&mut world, Duration::from_secs(200)).unwrap();
     assert!((89.0..=92.0).contains(&took), "{took}");
 }
@@ -210,10 +257,20 @@ fn the_address_the_registrar_sees_becomes_the_contact() {
     seen.headers.set("Via", via);
     accept(&mut world, &seen, 600);
     let second = world.request(&Method::Register);
-    let contacts: Vec<String> = second.headers.values("Contact").map(str::to_owned).collect();
+    let contacts: Vec<String> = second
+        .headers
+        .values("Contact")
+        .map(str::to_owned)
+        .collect();
     assert_eq!(contacts.len(), 2);
-    assert!(contacts[0].contains("@192.0.2.1:5060>;expires=0"), "{contacts:?}");
-    assert!(contacts[1].contains("@203.0.113.5:40123>;expires=600"), "{contacts:?}");
+    assert!(
+        contacts[0].contains("@192.0.2.1:5060>;expires=0"),
+        "{contacts:?}"
+    );
+    assert!(
+        contacts[1].contains("@203.0.113.5:40123>;expires=600"),
+        "{contacts:?}"
+    );
     let mut seen = second.clone();
     seen.headers.set(
         "Via",
@@ -229,11 +286,14 @@ fn the_address_the_registrar_sees_becomes_the_contact() {
     world.assert_silence();
     // Another address of our own: the old binding goes, the new one comes, at once.
     world.phones[0].address = "192.0.2.50:5060".parse().unwrap();
-    world.with(0, |phone, now| phone.handle_local_address("192.0.2.50:5060".parse().unwrap(), now));
+    world.with(0, |phone, now| {
+        phone.handle_local_address("192.0.2.50:5060".parse().unwrap(), now)
+    });
     let moved = world.request(&Method::Register);
     let contacts: Vec<String> = moved.headers.values("Contact").map(str::to_owned).collect();
     assert!(
-        contacts[0].contains("@203.0.113.5:40123>;expires=0") && contacts[1].contains("@192.0.2.50:5060>"),
+        contacts[0].contains("@203.0.113.5:40123>;expires=0")
+            && contacts[1].contains("@192.0.2.50:5060>"),
         "{contacts:?}"
     );
 }
@@ -245,7 +305,10 @@ fn service_route_and_outbound_proxy_lead_calls() {
     let mut world = with(proxied);
     let (to, register) = world.request_at(&Method::Register);
     assert_eq!(to, "192.0.2.20:5070".parse().unwrap());
-    assert_eq!(register.headers.routes().unwrap()[0].uri.to_string(), "sip:192.0.2.20:5070;lr");
+    assert_eq!(
+        register.headers.routes().unwrap()[0].uri.to_string(),
+        "sip:192.0.2.20:5070;lr"
+    );
     let binding = format!("{};expires=600", contact(&register));
     let route = "<sip:192.0.2.30;lr>, <sip:192.0.2.31;lr>";
     world.answer(
@@ -265,7 +328,13 @@ fn service_route_and_outbound_proxy_lead_calls() {
     let (to, invite) = world.request_at(&Method::Invite);
     assert_eq!(to, "192.0.2.30:5060".parse().unwrap());
     assert_eq!(invite.uri.to_string(), "sip:+49301234@example.com");
-    let routes: Vec<String> = invite.headers.routes().unwrap().iter().map(|r| r.uri.to_string()).collect();
+    let routes: Vec<String> = invite
+        .headers
+        .routes()
+        .unwrap()
+        .iter()
+        .map(|r| r.uri.to_string())
+        .collect();
     assert_eq!(routes, ["sip:192.0.2.30;lr", "sip:192.0.2.31;lr"]);
     world.with(0, |phone, now| phone.end(call, now));
 }
@@ -273,7 +342,9 @@ fn service_route_and_outbound_proxy_lead_calls() {
 #[test]
 fn names_are_asked_for_and_their_addresses_are_known_at_the_door() {
     let mut config = config("alice", "192.0.2.1:5060", 1);
-    config.accounts.push(account("101", "example.com", "secret"));
+    config
+        .accounts
+        .push(account("101", "example.com", "secret"));
     config.direct_calls = false;
     let mut world = World::new(vec![config]);
     world.names.insert(
@@ -287,10 +358,19 @@ fn names_are_asked_for_and_their_addresses_are_known_at_the_door() {
     let register = world.request(&Method::Register);
     accept(&mut world, &register, 600);
     world.events(0);
-    let invite = world::Ask::invite().text().replace("sip:alice@192.0.2.1", "sip:101@192.0.2.1");
-    world.send("192.0.2.66:5060", 0, invite.replace("192.0.2.9", "192.0.2.66"));
+    let invite = world::Ask::invite()
+        .text()
+        .replace("sip:alice@192.0.2.1", "sip:101@192.0.2.1");
+    world.send(
+        "192.0.2.66:5060",
+        0,
+        invite.replace("192.0.2.9", "192.0.2.66"),
+    );
     world.assert_silence();
-    assert_eq!((world.counters(0).refused, world.counters(0).dropped), (1, 1));
+    assert_eq!(
+        (world.counters(0).refused, world.counters(0).dropped),
+        (1, 1)
+    );
     world.send(REGISTRAR, 0, invite);
     world.response(100);
     assert!(matches!(
@@ -310,13 +390,18 @@ fn our_contact_is_known_to_the_registrar_alone() {
     let target = target.trim_matches(['<', '>']);
     accept(&mut world, &register, 600);
     world.events(0);
-    // From an unknown address, but to the contact: a proxy of the registrar's we have never heard of.
+    // From an unknown address, but to the contact: a proxy of the registrar's we have never heard
+    // of.
     let invite = world::Ask {
         from: "192.0.2.66:5060",
         ..world::Ask::invite()
     }
     .text();
-    world.send("192.0.2.66:5060", 0, invite.replacen("sip:alice@192.0.2.1", target, 1));
+    world.send(
+        "192.0.2.66:5060",
+        0,
+        invite.replacen("sip:alice@192.0.2.1", target, 1),
+    );
     world.response(100);
     assert!(matches!(&world.events(0)[..], [Event::Incoming { .. }]));
     assert!(target.split('@').next().unwrap().len() > 20);

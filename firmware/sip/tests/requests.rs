@@ -1,4 +1,5 @@
-//! What the phone answers to single requests: the rules of RFC 3261 section 8.2, and the cases in the shared data.
+//! What the phone answers to single requests: the rules of RFC 3261 section 8.2, and the cases in
+//! the shared data.
 #![allow(clippy::panic)] // what cannot be is a failed test
 
 mod world;
@@ -13,7 +14,8 @@ const PEER: &str = "192.0.2.9:5060";
 
 /// The shared data's text, or a line that says what is skipped.
 fn data(test: &str, path: &str) -> Option<Vec<u8>> {
-    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let root = std::env::var("OFFHOOK_DATA")
+        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
     let file = format!("{root}/{path}");
     match std::fs::read(&file) {
         Ok(bytes) => Some(bytes),
@@ -40,7 +42,10 @@ fn judge(world: &mut World, from: &str, bytes: &[u8]) -> (Vec<u16>, Option<Respo
     world.run_ms(50);
     // The codes are taken from the log: an answer that echoes a broken header cannot be read back.
     let code = |line: &String| line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok();
-    let codes = world.log[before..].iter().filter_map(|(_, line)| code(line)).collect();
+    let codes = world.log[before..]
+        .iter()
+        .filter_map(|(_, line)| code(line))
+        .collect();
     let mut last = None;
     for (_, _, message) in world.inbox.drain(..) {
         if let Message::Response(response) = message
@@ -101,8 +106,16 @@ fn methods_outside_of_a_dialog() {
 #[test]
 fn options_says_what_the_phone_can_do() {
     let response = one(&ask("OPTIONS", ""));
-    assert!(response.headers.get("Accept").unwrap().contains("application/sdp"));
-    for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY"] {
+    assert!(
+        response
+            .headers
+            .get("Accept")
+            .unwrap()
+            .contains("application/sdp")
+    );
+    for method in [
+        "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "REFER", "NOTIFY",
+    ] {
         assert!(response.headers.has_token("Allow", method));
     }
 }
@@ -148,7 +161,11 @@ fn bodies_that_cannot_be_read() {
     assert_eq!(refused.code(), 415);
     assert!(refused.headers.has_token("Accept", "application/sdp"));
     assert_eq!(
-        invite("Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n", "x").code(),
+        invite(
+            "Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n",
+            "x"
+        )
+        .code(),
         415
     );
     assert_eq!(invite("", "v=0\r\n").code(), 400);
@@ -167,13 +184,21 @@ fn bodies_that_cannot_be_read() {
     );
     let mixed = invite("Content-Type: multipart/mixed;boundary=x\r\n", &body);
     assert_eq!(mixed.code(), 200);
-    assert!(String::from_utf8(mixed.body.to_vec()).unwrap().contains("RTP/AVP 0\r\n"));
+    assert!(
+        String::from_utf8(mixed.body.to_vec())
+            .unwrap()
+            .contains("RTP/AVP 0\r\n")
+    );
 }
 
 #[test]
 fn an_offer_nobody_can_take_never_rings() {
     let mut world = World::alone();
-    for (media, code) in [("RTP/AVP 18", 488), ("RTP/SAVP 0", 488), ("UDP/TLS/RTP/SAVPF 0", 488)] {
+    for (media, code) in [
+        ("RTP/AVP 18", 488),
+        ("RTP/SAVP 0", 488),
+        ("UDP/TLS/RTP/SAVPF 0", 488),
+    ] {
         let body = sdp("192.0.2.9", "").replace("RTP/AVP 0", media);
         let branch = format!("z9hG4bK{}", media.len()).leak();
         let text = Ask {
@@ -193,11 +218,18 @@ fn an_offer_nobody_can_take_never_rings() {
 #[test]
 fn addresses_and_headers_that_cannot_be() {
     assert_eq!(
-        one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS nobody:alice")).code(),
+        one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS nobody:alice"))
+            .code(),
         416
     );
-    assert_eq!(one(&ask("OPTIONS", "").replace(" SIP/2.0\r\n", " SIP/7.0\r\n")).code(), 505);
-    assert_eq!(one(&ask("OPTIONS", "").replace("1 OPTIONS", "1 INVITE")).code(), 400);
+    assert_eq!(
+        one(&ask("OPTIONS", "").replace(" SIP/2.0\r\n", " SIP/7.0\r\n")).code(),
+        505
+    );
+    assert_eq!(
+        one(&ask("OPTIONS", "").replace("1 OPTIONS", "1 INVITE")).code(),
+        400
+    );
     assert_eq!(
         one(&ask("INVITE", "").replace("Contact: <sip:peer@192.0.2.9:5060>\r\n", "")).code(),
         400
@@ -211,13 +243,21 @@ fn addresses_and_headers_that_cannot_be() {
         400
     );
     assert_eq!(
-        one(&ask("INVITE", "").replace("To: <sip:alice@192.0.2.1>", "To: <sip:alice@192.0.2.1>;tag=gone")).code(),
+        one(&ask("INVITE", "").replace(
+            "To: <sip:alice@192.0.2.1>",
+            "To: <sip:alice@192.0.2.1>;tag=gone"
+        ))
+        .code(),
         481
     );
     // The last hop may be used up: the phone forwards nothing.
-    assert_eq!(one(&ask("OPTIONS", "").replace("Max-Forwards: 70", "Max-Forwards: 0")).code(), 200);
     assert_eq!(
-        one(&ask("INVITE", "").replace("INVITE sip:alice@192.0.2.1", "INVITE tel:+2065551212")).code(),
+        one(&ask("OPTIONS", "").replace("Max-Forwards: 70", "Max-Forwards: 0")).code(),
+        200
+    );
+    assert_eq!(
+        one(&ask("INVITE", "").replace("INVITE sip:alice@192.0.2.1", "INVITE tel:+2065551212"))
+            .code(),
         200
     );
 }
@@ -225,17 +265,30 @@ fn addresses_and_headers_that_cannot_be() {
 #[test]
 fn answers_go_where_via_and_rport_say() {
     for (via, to) in [
-        ("SIP/2.0/UDP 192.0.2.9:5099;rport;branch=z9hG4bKa", "192.0.2.66:4321"),
-        ("SIP/2.0/UDP 192.0.2.9:5099;branch=z9hG4bKa", "192.0.2.66:5099"),
-        ("SIP/2.0/UDP host.example;branch=z9hG4bKa", "192.0.2.66:5060"),
+        (
+            "SIP/2.0/UDP 192.0.2.9:5099;rport;branch=z9hG4bKa",
+            "192.0.2.66:4321",
+        ),
+        (
+            "SIP/2.0/UDP 192.0.2.9:5099;branch=z9hG4bKa",
+            "192.0.2.66:5099",
+        ),
+        (
+            "SIP/2.0/UDP host.example;branch=z9hG4bKa",
+            "192.0.2.66:5060",
+        ),
     ] {
         let mut world = World::alone();
-        let text = ask("OPTIONS", "").replace("SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bKfirst", via);
+        let text =
+            ask("OPTIONS", "").replace("SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bKfirst", via);
         world.send("192.0.2.66:4321", 0, text);
         world.run_ms(50);
         let (_, at, message) = world.inbox.pop_front().unwrap();
         assert_eq!(at, to.parse().unwrap(), "{via}");
-        assert_eq!(message.headers().top_via().unwrap().received(), Some("192.0.2.66".parse().unwrap()));
+        assert_eq!(
+            message.headers().top_via().unwrap().received(),
+            Some("192.0.2.66".parse().unwrap())
+        );
     }
 }
 
@@ -286,17 +339,25 @@ fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
             .text(),
         );
         world.run_ms(2);
-        calls.extend(
-            world
-                .events(0)
-                .into_iter()
-                .filter_map(|e| if let Event::Incoming { call, .. } = e { Some(call) } else { None }),
-        );
+        calls.extend(world.events(0).into_iter().filter_map(|e| {
+            if let Event::Incoming { call, .. } = e {
+                Some(call)
+            } else {
+                None
+            }
+        }));
         let tables = world.phones[0].agent.tables();
-        assert!(tables.calls <= 16 && tables.server_transactions <= 512, "{tables:?}");
+        assert!(
+            tables.calls <= 16 && tables.server_transactions <= 512,
+            "{tables:?}"
+        );
     }
     assert_eq!(calls.len(), 16);
-    assert!(world.sent("SIP/2.0 503") > 1000, "{}", world.sent("SIP/2.0 503"));
+    assert!(
+        world.sent("SIP/2.0 503") > 1000,
+        "{}",
+        world.sent("SIP/2.0 503")
+    );
     world.inbox.clear();
     world.with(0, |alice, now| alice.answer(calls[0], media(20_000), now));
     let ok = world.response(200);
@@ -314,34 +375,64 @@ fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
     };
     world.send(PEER, 0, bye.text());
     world.run_ms(50);
-    assert!(world.events(0).iter().any(|e| matches!(e, Event::Ended { .. })));
+    assert!(
+        world
+            .events(0)
+            .iter()
+            .any(|e| matches!(e, Event::Ended { .. }))
+    );
     world.with(0, sip::UserAgent::shut_down);
     world.inbox.clear();
     world.assert_empty();
 }
 
-/// RFC 3261 section 8.2.1 looks at the method before anything else, whatever else is wrong with the request.
+/// RFC 3261 section 8.2.1 looks at the method before anything else, whatever else is wrong with the
+/// request.
 #[test]
 fn an_unknown_method_is_refused_for_its_method_and_not_for_its_other_faults() {
-    let faulty = |method: &'static str| ask(method, "Content-Length: 900\r\n").replacen("CSeq: 1 ", "CSeq: 1 X", 1);
-    for (method, code) in [("NEWMETHOD", 501), ("MESSAGE", 405), ("REGISTER", 405), ("OPTIONS", 400)] {
+    let faulty = |method: &'static str| {
+        ask(method, "Content-Length: 900\r\n").replacen("CSeq: 1 ", "CSeq: 1 X", 1)
+    };
+    for (method, code) in [
+        ("NEWMETHOD", 501),
+        ("MESSAGE", 405),
+        ("REGISTER", 405),
+        ("OPTIONS", 400),
+    ] {
         let mut world = World::alone();
         let (codes, response, _) = judge(&mut world, PEER, faulty(method).as_bytes());
         assert_eq!(codes, [code], "{method}");
         let response = response.unwrap();
         let allow = response.headers.get("Allow").unwrap_or_default().to_owned();
-        assert_eq!(allow.contains("INVITE"), code != 400, "{method}: Allow is {allow:?}");
+        assert_eq!(
+            allow.contains("INVITE"),
+            code != 400,
+            "{method}: Allow is {allow:?}"
+        );
     }
 }
 
 #[test]
 fn the_tag_of_a_bad_request_cannot_be_guessed_and_stays_for_its_repetition() {
     let mut world = World::alone();
-    let bad = |call: &str| ask("OPTIONS", "Content-Length: 900\r\n").replacen("Call-ID: ", &format!("Call-ID: {call}"), 1);
+    let bad = |call: &str| {
+        ask("OPTIONS", "Content-Length: 900\r\n").replacen(
+            "Call-ID: ",
+            &format!("Call-ID: {call}"),
+            1,
+        )
+    };
     let mut tag = |text: String| {
         let (codes, response, _) = judge(&mut world, PEER, text.as_bytes());
         assert_eq!(codes, [400]);
-        response.unwrap().headers.to().unwrap().tag().unwrap().to_owned()
+        response
+            .unwrap()
+            .headers
+            .to()
+            .unwrap()
+            .tag()
+            .unwrap()
+            .to_owned()
     };
     let (first, again, other) = (tag(bad("one")), tag(bad("one")), tag(bad("two")));
     assert!(first.len() >= 16, "{first}");
@@ -396,7 +487,11 @@ fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
         for event in world.events(0) {
             // A mutation that leaves a whole INVITE behind may ring, as that INVITE would have.
             if let Event::Incoming { call, .. } = event {
-                assert!(bytes.starts_with(b"INVITE "), "{}", String::from_utf8_lossy(&bytes));
+                assert!(
+                    bytes.starts_with(b"INVITE "),
+                    "{}",
+                    String::from_utf8_lossy(&bytes)
+                );
                 rang += 1;
                 world.with(0, |alice, now| alice.reject(call, 486, now));
                 world.events(0);
@@ -427,7 +522,10 @@ fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
 
 #[test]
 fn torture_messages_get_an_acceptable_answer() {
-    let Some(manifest) = data("torture_messages_get_an_acceptable_answer", "sip-torture/manifest.json") else {
+    let Some(manifest) = data(
+        "torture_messages_get_an_acceptable_answer",
+        "sip-torture/manifest.json",
+    ) else {
         return;
     };
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
@@ -440,34 +538,63 @@ fn torture_messages_get_an_acceptable_answer() {
         };
         let mut world = World::alone();
         let (codes, _, rang) = judge(&mut world, PEER, &bytes);
-        let accept: Vec<&str> = case["phone_accept"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        let fail: Vec<&str> = case["phone_fail"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        let code = codes.iter().find(|c| **c >= 200).map_or("drop".to_owned(), ToString::to_string);
+        let accept: Vec<&str> = case["phone_accept"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        let fail: Vec<&str> = case["phone_fail"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        let code = codes
+            .iter()
+            .find(|c| **c >= 200)
+            .map_or("drop".to_owned(), ToString::to_string);
         let finals = codes.iter().filter(|c| **c >= 200).count();
         let bad_ring = rang && fail.contains(&"rings");
         if !accept.contains(&code.as_str()) || bad_ring || finals > 1 {
-            wrong.push(format!("{file}: {code} (rang: {rang}, finals: {finals}), accepted are {accept:?}"));
+            wrong.push(format!(
+                "{file}: {code} (rang: {rang}, finals: {finals}), accepted are {accept:?}"
+            ));
         }
         judged += 1;
     }
     assert!(judged >= 30, "{judged}");
-    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {judged}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn single_request_cases_get_their_code() {
-    let Some(cases) = data("single_request_cases_get_their_code", "sip-cases/uas-request-cases.json") else {
+    let Some(cases) = data(
+        "single_request_cases_get_their_code",
+        "sip-cases/uas-request-cases.json",
+    ) else {
         return;
     };
     let cases: Value = serde_json::from_slice(&cases).unwrap();
     // What belongs to later work: encryption, ICE, session timers, presence subscriptions.
     let later = [
-        "170_", "173_", "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_", "330_", "364_",
+        "170_", "173_", "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_",
+        "330_", "364_",
     ];
     let mut judged = 0;
     let mut wrong = Vec::new();
     for case in cases["cases"].as_array().unwrap() {
-        let text = |name: &str| case[name].as_str().unwrap_or_default().replace("\r\n", "\n");
+        let text = |name: &str| {
+            case[name]
+                .as_str()
+                .unwrap_or_default()
+                .replace("\r\n", "\n")
+        };
         let id = text("id");
         if later.iter().any(|prefix| id.starts_with(prefix))
             || case["relevant_to_desk_phone"] == Value::Bool(false) && !id.starts_with("12")
@@ -477,13 +604,19 @@ fn single_request_cases_get_their_code() {
         let whole = text("complete_msg");
         let message = if whole.is_empty() {
             let (sdp, extra, body) = (text("sdp"), text("extra_headers"), text("body"));
-            let body = if sdp.is_empty() { body } else { sdp.trim_start().to_owned() };
+            let body = if sdp.is_empty() {
+                body
+            } else {
+                sdp.trim_start().to_owned()
+            };
             let kind = if extra.contains("Content-Type") {
                 ""
             } else {
                 "Content-Type: application/sdp\n"
             };
-            let extra = format!("{}\n{kind}", extra.trim_end()).trim_start().replace('\n', "\r\n");
+            let extra = format!("{}\n{kind}", extra.trim_end())
+                .trim_start()
+                .replace('\n', "\r\n");
             Ask {
                 extra,
                 body: body.replace('\n', "\r\n"),
@@ -497,7 +630,11 @@ fn single_request_cases_get_their_code() {
                 .filter(|l| !l.to_ascii_lowercase().starts_with("content-length"))
                 .collect();
             let body = body.replace('\n', "\r\n").replace("X.X.X.X", "192.0.2.9");
-            let text = format!("{}\r\nContent-Length: {}\r\n\r\n{body}", head.join("\r\n"), body.len());
+            let text = format!(
+                "{}\r\nContent-Length: {}\r\n\r\n{body}",
+                head.join("\r\n"),
+                body.len()
+            );
             text.replace("$LOCAL_IP", "192.0.2.9")
                 .replace("$LOCAL_PORT", "5060")
                 .replace("$FROM_TAG", ";tag=f")
@@ -505,7 +642,12 @@ fn single_request_cases_get_their_code() {
         };
         let mut world = World::alone();
         let (codes, last, _) = judge(&mut world, PEER, message.as_bytes());
-        let accepted: Vec<u64> = case["accept_codes"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+        let accepted: Vec<u64> = case["accept_codes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_u64)
+            .collect();
         let code = last.as_ref().map_or(0, |r| u64::from(r.code()));
         let answer = last
             .map(|r| String::from_utf8_lossy(&r.to_bytes()).into_owned())
@@ -517,7 +659,10 @@ fn single_request_cases_get_their_code() {
                 .unwrap_or_default()
                 .replace("[1-9]+[0-9]*", "\u{1}")
                 .replace("\\d+", "\u{1}");
-            pattern.split("[\\s\\S]+").map(str::to_owned).collect::<Vec<_>>()
+            pattern
+                .split("[\\s\\S]+")
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         let matches = |pattern: &Value| {
             let mut rest = answer.as_str();
@@ -526,8 +671,11 @@ fn single_request_cases_get_their_code() {
                 match words[..] {
                     [before, after] => rest.match_indices(before).any(|(at, _)| {
                         let tail = &rest[at + before.len()..];
-                        let digits = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-                        let fits = digits > 0 && !tail.starts_with('0') && tail[digits..].starts_with(after);
+                        let digits = tail.len()
+                            - tail.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                        let fits = digits > 0
+                            && !tail.starts_with('0')
+                            && tail[digits..].starts_with(after);
                         if fits {
                             rest = &tail[digits..];
                         }
@@ -544,7 +692,9 @@ fn single_request_cases_get_their_code() {
             })
         };
         let all = |name: &str| case[name].as_array().is_none_or(|a| a.iter().all(&matches));
-        let none = case["must_not_match"].as_array().is_none_or(|a| !a.iter().any(&matches));
+        let none = case["must_not_match"]
+            .as_array()
+            .is_none_or(|a| !a.iter().any(&matches));
         if !accepted.contains(&code) || !all("must_match") || !none {
             wrong.push(format!(
                 "{id}: {code} ({codes:?}), accepted are {accepted:?}, patterns {}\n{answer}",
@@ -554,7 +704,12 @@ fn single_request_cases_get_their_code() {
         judged += 1;
     }
     assert!(judged >= 20, "{judged}");
-    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {judged}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -566,5 +721,7 @@ fn a_preloaded_route_and_a_utf8_name_do_no_harm() {
         .replace("Max-Forwards", "Route: <sip:192.0.2.1;lr>\r\nMax-Forwards");
     world.send(PEER, 0, text);
     world.response(100);
-    assert!(matches!(&world.events(0)[..], [Event::Incoming { from, .. }] if from == "Jürgen 東京"));
+    assert!(
+        matches!(&world.events(0)[..], [Event::Incoming { from, .. }] if from == "Jürgen 東京")
+    );
 }

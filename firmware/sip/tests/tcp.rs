@@ -1,4 +1,5 @@
-//! SIP over TCP: reuse of connections, the 1300-byte rule with its way back, and what happens when a connection breaks.
+//! SIP over TCP: reuse of connections, the 1300-byte rule with its way back, and what happens when
+//! a connection breaks.
 
 mod world;
 
@@ -9,7 +10,9 @@ use sip::{ConnectionId, Event, Transport};
 use world::{World, account, config, media};
 
 fn is_established(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event, Event::Established { .. }))
+    events
+        .iter()
+        .any(|event| matches!(event, Event::Established { .. }))
 }
 
 fn answer(world: &mut World) -> sip::Call {
@@ -29,10 +32,21 @@ fn a_call_over_tcp_uses_one_connection_and_repeats_nothing() {
     world.run(Duration::from_secs(10));
     world.with(0, |alice, now| alice.end(a, now));
     world.run_ms(200);
-    let lines: Vec<&str> = world.log.iter().map(|(_, line)| line.split(" sip").next().unwrap()).collect();
+    let lines: Vec<&str> = world
+        .log
+        .iter()
+        .map(|(_, line)| line.split(" sip").next().unwrap())
+        .collect();
     assert_eq!(
         lines,
-        ["INVITE", "SIP/2.0 100 Trying", "SIP/2.0 200 OK", "ACK", "BYE", "SIP/2.0 200 OK"]
+        [
+            "INVITE",
+            "SIP/2.0 100 Trying",
+            "SIP/2.0 200 OK",
+            "ACK",
+            "BYE",
+            "SIP/2.0 200 OK"
+        ]
     );
     assert_eq!(world.connections(), 1);
     world.assert_empty();
@@ -51,12 +65,13 @@ fn a_large_request_goes_by_tcp_and_by_udp_where_nobody_listens() {
         assert_eq!(world.connections(), usize::from(listens));
         world.with(0, |alice, now| alice.end(a, now));
         world.run_ms(200);
-        assert!(
-            world
-                .events(1)
-                .iter()
-                .any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. }))
-        );
+        assert!(world.events(1).iter().any(|e| matches!(
+            e,
+            Event::Ended {
+                by: EndedBy::Remote,
+                ..
+            }
+        )));
         world.assert_empty();
     }
 }
@@ -79,13 +94,15 @@ fn an_answer_finds_its_way_when_the_connection_broke() {
     let b = world.incoming(1);
     world.break_connections();
     world.run_ms(100);
-    // The caller's INVITE failed with its connection; the called phone still rings, and its refusal finds nobody who waits.
-    assert!(
-        world
-            .events(0)
-            .iter()
-            .any(|e| matches!(e, Event::Ended { by: EndedBy::Failure, .. }))
-    );
+    // The caller's INVITE failed with its connection; the called phone still rings, and its refusal
+    // finds nobody who waits.
+    assert!(world.events(0).iter().any(|e| matches!(
+        e,
+        Event::Ended {
+            by: EndedBy::Failure,
+            ..
+        }
+    )));
     world.with(1, |bob, now| bob.reject(b, 486, now));
     world.assert_empty();
 }
@@ -97,15 +114,21 @@ fn a_broken_connection_in_a_call_is_opened_anew_for_the_bye() {
     answer(&mut world);
     world.break_connections();
     world.run_ms(100);
-    assert!(!world.events(0).iter().any(|e| matches!(e, Event::Ended { .. })));
+    assert!(
+        !world
+            .events(0)
+            .iter()
+            .any(|e| matches!(e, Event::Ended { .. }))
+    );
     world.with(0, |alice, now| alice.end(a, now));
     world.run_ms(200);
-    assert!(
-        world
-            .events(1)
-            .iter()
-            .any(|e| matches!(e, Event::Ended { by: EndedBy::Remote, .. }))
-    );
+    assert!(world.events(1).iter().any(|e| matches!(
+        e,
+        Event::Ended {
+            by: EndedBy::Remote,
+            ..
+        }
+    )));
     world.assert_empty();
 }
 
@@ -152,5 +175,12 @@ fn a_line_over_tcp_registers_again_when_its_connection_breaks() {
     let mut world = World::new(vec![config_a, config("bob", "192.0.2.2:5060", 2)]);
     world.run_ms(500);
     // Bob is no registrar and says so; what counts here is that both went over one connection.
-    assert_eq!((world.sent("REGISTER"), world.sent("SIP/2.0 405"), world.connections()), (1, 1, 1));
+    assert_eq!(
+        (
+            world.sent("REGISTER"),
+            world.sent("SIP/2.0 405"),
+            world.connections()
+        ),
+        (1, 1, 1)
+    );
 }

@@ -1,5 +1,6 @@
-//! SIP over TLS inside the agent: what must go by TLS goes by TLS or not at all, to whom it is meant for, and comes back the same way.
-//! The test is the far end and the sockets at once, under virtual time.
+//! SIP over TLS inside the agent: what must go by TLS goes by TLS or not at all, to whom it is
+//! meant for, and comes back the same way. The test is the far end and the sockets at once, under
+//! virtual time.
 #![allow(clippy::unwrap_used, clippy::panic)] // what cannot be is a failed test
 
 mod world;
@@ -9,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use sip::agent::AgentConfig;
 use sip::message::{Message, Request, Response};
-use sip::{AccountConfig, AccountId, Call, ConnectionId, Event, Flow, Lookup, Target, Transport, UserAgent};
+use sip::{
+    AccountConfig, AccountId, Call, ConnectionId, Event, Flow, Lookup, Target, Transport, UserAgent,
+};
 use world::{account, config, media, sdp};
 
 const SERVER: &str = "192.0.2.9:5061";
@@ -60,8 +63,10 @@ impl Phone {
 
     fn drain(&mut self) {
         while let Some(transmit) = self.agent.poll_transmit() {
-            self.sent
-                .push((transmit.flow, String::from_utf8_lossy(&transmit.bytes).into_owned()));
+            self.sent.push((
+                transmit.flow,
+                String::from_utf8_lossy(&transmit.bytes).into_owned(),
+            ));
         }
         while let Some(event) = self.agent.poll_event() {
             if let Event::Connect {
@@ -72,8 +77,12 @@ impl Phone {
             } = &event
             {
                 assert_eq!(*transport, Transport::Tls, "something left TLS: {event:?}");
-                self.asked
-                    .push(((self.now - self.start).as_secs_f64(), *connection, *remote, names.clone()));
+                self.asked.push((
+                    (self.now - self.start).as_secs_f64(),
+                    *connection,
+                    *remote,
+                    names.clone(),
+                ));
             }
             self.events.push(event);
         }
@@ -99,7 +108,9 @@ impl Phone {
     /// The connection asked for last stands.
     fn open(&mut self) -> ConnectionId {
         let (_, connection, remote, _) = self.asked.last().cloned().unwrap();
-        self.act(|agent, now| agent.handle_connected(connection, "192.0.2.1:40000".parse().unwrap(), remote, now));
+        self.act(|agent, now| {
+            agent.handle_connected(connection, "192.0.2.1:40000".parse().unwrap(), remote, now)
+        });
         connection
     }
 
@@ -122,7 +133,12 @@ impl Phone {
 
     /// The last request sent, which must have gone by this connection.
     fn request(&self, connection: ConnectionId) -> Request {
-        let (flow, text) = self.sent.iter().rev().find(|(_, text)| !text.starts_with("SIP/2.0")).unwrap();
+        let (flow, text) = self
+            .sent
+            .iter()
+            .rev()
+            .find(|(_, text)| !text.starts_with("SIP/2.0"))
+            .unwrap();
         assert_eq!(flow.connection(), Some(connection), "{text}");
         assert!(flow.is_secure());
         match Message::parse(text.as_bytes()).unwrap() {
@@ -194,12 +210,22 @@ fn a_sips_call_takes_tls_out_of_what_dns_offers_and_asks_for_the_domain() {
         .act(|agent, now| agent.invite(None, "sips:bob@example.org", media(20_000), now))
         .unwrap();
     let lookup = alice.lookup();
-    assert_eq!((lookup.host.as_str(), lookup.transport), ("example.org", Some(Transport::Tls)));
-    let found = [target(Transport::Udp, "192.0.2.7:5060"), target(Transport::Tls, SERVER)];
+    assert_eq!(
+        (lookup.host.as_str(), lookup.transport),
+        ("example.org", Some(Transport::Tls))
+    );
+    let found = [
+        target(Transport::Udp, "192.0.2.7:5060"),
+        target(Transport::Tls, SERVER),
+    ];
     alice.act(|agent, now| agent.handle_lookup(lookup.id, &found, now));
     assert_eq!(alice.asked[0].2, SERVER.parse().unwrap());
     assert_eq!(alice.asked[0].3, ["example.org"]);
-    assert_eq!(alice.sent, [], "before the connection stands nothing leaves");
+    assert_eq!(
+        alice.sent,
+        [],
+        "before the connection stands nothing leaves"
+    );
     let connection = alice.open();
     let invite = alice.request(connection);
     let via = invite.headers.top_via().unwrap();
@@ -213,7 +239,10 @@ fn a_sips_call_takes_tls_out_of_what_dns_offers_and_asks_for_the_domain() {
 fn without_a_server_for_tls_there_is_no_call_and_not_one_byte() {
     for found in [
         vec![],
-        vec![target(Transport::Udp, "192.0.2.7:5060"), target(Transport::Tcp, "192.0.2.7:5060")],
+        vec![
+            target(Transport::Udp, "192.0.2.7:5060"),
+            target(Transport::Tcp, "192.0.2.7:5060"),
+        ],
     ] {
         let mut alice = Phone::direct();
         alice
@@ -223,7 +252,11 @@ fn without_a_server_for_tls_there_is_no_call_and_not_one_byte() {
         alice.act(|agent, now| agent.handle_lookup(lookup.id, &found, now));
         alice.run(Duration::from_secs(300));
         assert_eq!((alice.sent.len(), alice.asked.len()), (0, 0));
-        assert!(alice.ended().unwrap().contains("example.org"), "{:?}", alice.ended());
+        assert!(
+            alice.ended().unwrap().contains("example.org"),
+            "{:?}",
+            alice.ended()
+        );
     }
 }
 
@@ -236,7 +269,11 @@ fn a_refused_certificate_ends_the_call_with_its_words_and_is_not_walked_around()
     alice.refuse("the certificate of 192.0.2.9 is for nobody");
     alice.run(Duration::from_secs(300));
     assert_eq!((alice.sent.len(), alice.asked.len()), (0, 1));
-    assert!(alice.ended().unwrap().contains("is for nobody"), "{:?}", alice.ended());
+    assert!(
+        alice.ended().unwrap().contains("is for nobody"),
+        "{:?}",
+        alice.ended()
+    );
 }
 
 #[test]
@@ -262,11 +299,23 @@ fn a_line_over_tls_registers_tells_what_is_wrong_and_tries_again_later_and_later
     );
     assert!(told, "{:?}", alice.events);
     assert_eq!(alice.sent, [], "nothing goes another way");
-    let waits: Vec<f64> = alice.asked.windows(2).map(|two| two[1].0 - two[0].0).collect();
-    assert!(waits[0] <= 2.1 && waits.iter().all(|wait| *wait <= 121.0), "{waits:?}");
+    let waits: Vec<f64> = alice
+        .asked
+        .windows(2)
+        .map(|two| two[1].0 - two[0].0)
+        .collect();
+    assert!(
+        waits[0] <= 2.1 && waits.iter().all(|wait| *wait <= 121.0),
+        "{waits:?}"
+    );
     assert!(waits[7] > 55.0, "the wait grows: {waits:?}");
-    let whole = waits.iter().all(|wait| (wait.log2() - wait.log2().round()).abs() < 0.01);
-    assert!(!whole, "the wait is drawn, so that not all phones come at once: {waits:?}");
+    let whole = waits
+        .iter()
+        .all(|wait| (wait.log2() - wait.log2().round()).abs() < 0.01);
+    assert!(
+        !whole,
+        "the wait is drawn, so that not all phones come at once: {waits:?}"
+    );
     // The clock was set: the same once more, at once.
     alice.refuse("not valid yet");
     let before = alice.asked.len();
@@ -278,13 +327,29 @@ fn a_line_over_tls_registers_tells_what_is_wrong_and_tries_again_later_and_later
 fn a_registered_phone_can_be_reached_by_its_connection_and_registers_anew_when_that_breaks() {
     let mut alice = Phone::with_line();
     let connection = alice.register();
-    // A registrar cannot open a connection through a firewall; the contact is where this one comes from.
-    let contact = alice.request(connection).headers.contacts().unwrap().pop().unwrap().uri.to_string();
-    assert!(contact.ends_with("@203.0.113.7:40000;transport=tls"), "{contact}");
+    // A registrar cannot open a connection through a firewall; the contact is where this one comes
+    // from.
+    let contact = alice
+        .request(connection)
+        .headers
+        .contacts()
+        .unwrap()
+        .pop()
+        .unwrap()
+        .uri
+        .to_string();
+    assert!(
+        contact.ends_with("@203.0.113.7:40000;transport=tls"),
+        "{contact}"
+    );
     let asked = alice.asked.len();
     alice.act(|agent, now| agent.handle_closed(connection, now));
     alice.run(Duration::from_secs(3));
-    assert_eq!(alice.asked.len(), asked + 1, "a new connection within seconds");
+    assert_eq!(
+        alice.asked.len(),
+        asked + 1,
+        "a new connection within seconds"
+    );
     assert!(alice.open() != connection);
 }
 
@@ -293,7 +358,13 @@ fn a_dead_connection_is_noticed_where_the_server_answers_keepalives() {
     for answers in [true, false] {
         let mut alice = Phone::with_line();
         let connection = alice.register();
-        let pings = |phone: &Phone| phone.sent.iter().filter(|(_, text)| text == "\r\n\r\n").count();
+        let pings = |phone: &Phone| {
+            phone
+                .sent
+                .iter()
+                .filter(|(_, text)| text == "\r\n\r\n")
+                .count()
+        };
         alice.run(Duration::from_secs(94));
         assert_eq!(pings(&alice), 0);
         alice.run(Duration::from_secs(27));
@@ -304,7 +375,11 @@ fn a_dead_connection_is_noticed_where_the_server_answers_keepalives() {
         let closed = |phone: &Phone| phone.events.contains(&Event::Close(connection));
         alice.run(Duration::from_secs(131));
         assert_eq!(pings(&alice), 2);
-        assert_eq!(closed(&alice), answers, "the silence of one that never answered proves nothing");
+        assert_eq!(
+            closed(&alice),
+            answers,
+            "the silence of one that never answered proves nothing"
+        );
     }
 }
 
@@ -315,7 +390,10 @@ fn call_that_stands(alice: &mut Phone) -> (Call, ConnectionId, Request) {
         .unwrap();
     let connection = alice.open();
     let invite = alice.request(connection);
-    alice.hear(connection, ok_with_sdp(&invite, "<sip:bob@192.0.2.9:5060;transport=udp>"));
+    alice.hear(
+        connection,
+        ok_with_sdp(&invite, "<sip:bob@192.0.2.9:5060;transport=udp>"),
+    );
     assert!(world::is_established(&alice.events));
     (call, connection, invite)
 }
@@ -327,7 +405,11 @@ fn a_call_that_began_over_tls_stays_there_whatever_its_contact_says() {
     alice.act(|agent, now| agent.end(call, now));
     let bye = alice.request(connection);
     assert_eq!(bye.method.to_string(), "BYE");
-    assert!(alice.sent.iter().all(|(flow, _)| flow.is_secure()), "{:?}", alice.sent);
+    assert!(
+        alice.sent.iter().all(|(flow, _)| flow.is_secure()),
+        "{:?}",
+        alice.sent
+    );
 }
 
 #[test]
@@ -341,10 +423,16 @@ fn answers_and_requests_in_the_clear_do_not_touch_a_call_over_tls() {
     let ok = ok_with_sdp(&invite, "<sip:bob@192.0.2.9:5060>");
     let from: SocketAddr = "192.0.2.9:5060".parse().unwrap();
     alice.act(|agent, now| agent.handle_datagram(from, &ok, now));
-    assert!(!world::is_established(&alice.events), "an answer in the clear was believed");
+    assert!(
+        !world::is_established(&alice.events),
+        "an answer in the clear was believed"
+    );
     alice.hear(connection, &ok);
     assert!(world::is_established(&alice.events));
-    let (to, from_header) = (invite.headers.get("From").unwrap(), invite.headers.get("To").unwrap());
+    let (to, from_header) = (
+        invite.headers.get("From").unwrap(),
+        invite.headers.get("To").unwrap(),
+    );
     let bye = |branch: &str| {
         format!(
             "BYE sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{branch}\r\nFrom: {from_header};tag=far\r\n\
@@ -354,7 +442,11 @@ fn answers_and_requests_in_the_clear_do_not_touch_a_call_over_tls() {
     };
     alice.act(|agent, now| agent.handle_datagram(from, bye("clear").as_bytes(), now));
     assert_eq!(alice.ended(), None, "a BYE in the clear ended the call");
-    assert!(alice.sent.last().unwrap().1.starts_with("SIP/2.0 403"), "{:?}", alice.sent.last());
+    assert!(
+        alice.sent.last().unwrap().1.starts_with("SIP/2.0 403"),
+        "{:?}",
+        alice.sent.last()
+    );
     alice.hear(connection, bye("secure"));
     assert!(alice.ended().is_some());
 }
@@ -370,13 +462,22 @@ fn a_redirection_does_not_lead_out_of_tls() {
         let mut moved = Response::reply(&alice.request(connection), 302, Some("far"));
         moved.headers.push("Contact", contact);
         alice.hear(connection, moved.to_bytes());
-        assert!(alice.ended().unwrap().contains("out of TLS"), "{:?}", alice.ended());
+        assert!(
+            alice.ended().unwrap().contains("out of TLS"),
+            "{:?}",
+            alice.ended()
+        );
         assert_eq!(alice.asked.len(), 1);
     }
     // Not by sips:, but over TLS: what follows goes by TLS, or is no way at all.
-    for (contact, followed) in [("<sip:bob@192.0.2.8>", true), ("<sip:bob@192.0.2.8;transport=tcp>", false)] {
+    for (contact, followed) in [
+        ("<sip:bob@192.0.2.8>", true),
+        ("<sip:bob@192.0.2.8;transport=tcp>", false),
+    ] {
         let mut alice = Phone::direct();
-        let call = |agent: &mut UserAgent, now| agent.invite(None, "sip:bob@192.0.2.9;transport=tls", media(20_000), now);
+        let call = |agent: &mut UserAgent, now| {
+            agent.invite(None, "sip:bob@192.0.2.9;transport=tls", media(20_000), now)
+        };
         alice.act(call).unwrap();
         let connection = alice.open();
         let mut moved = Response::reply(&alice.request(connection), 302, Some("far"));
@@ -403,7 +504,11 @@ fn who_proved_to_be_somebody_is_called_back_by_the_same_connection() {
             "OPTIONS sips:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.2:5061;branch=z9hG4bKa;alias\r\nMax-Forwards: 70\r\n\
              From: <sips:bob@192.0.2.2>;tag=b\r\nTo: <sips:alice@192.0.2.1>\r\nCall-ID: o\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
         );
-        assert!(alice.sent[0].1.starts_with("SIP/2.0 200"), "{:?}", alice.sent);
+        assert!(
+            alice.sent[0].1.starts_with("SIP/2.0 200"),
+            "{:?}",
+            alice.sent
+        );
         alice
             .act(|agent, now| agent.invite(None, "sips:bob@192.0.2.2", media(20_000), now))
             .unwrap();
@@ -417,12 +522,17 @@ fn who_proved_to_be_somebody_is_called_back_by_the_same_connection() {
 #[test]
 fn two_domains_on_one_machine_are_two_connections() {
     let mut alice = Phone::direct();
-    for (place, domain) in ["a.example", "b.example", "a.example"].into_iter().enumerate() {
+    for (place, domain) in ["a.example", "b.example", "a.example"]
+        .into_iter()
+        .enumerate()
+    {
         alice
             .act(|agent, now| agent.invite(None, &format!("sips:bob@{domain}"), media(20_000), now))
             .unwrap();
         let lookup = alice.lookup();
-        alice.act(|agent, now| agent.handle_lookup(lookup.id, &[target(Transport::Tls, SERVER)], now));
+        alice.act(|agent, now| {
+            agent.handle_lookup(lookup.id, &[target(Transport::Tls, SERVER)], now)
+        });
         assert_eq!(alice.asked.len(), [1, 2, 2][place], "{domain}");
     }
 }
@@ -431,7 +541,14 @@ fn two_domains_on_one_machine_are_two_connections() {
 fn a_line_over_tls_rings_for_nothing_that_comes_in_the_clear() {
     let mut alice = Phone::with_line();
     let connection = alice.register();
-    let contact = alice.request(connection).headers.contacts().unwrap().pop().unwrap().uri;
+    let contact = alice
+        .request(connection)
+        .headers
+        .contacts()
+        .unwrap()
+        .pop()
+        .unwrap()
+        .uri;
     let invite = |branch: &str, via: &str| {
         let body = sdp("192.0.2.9", "");
         format!(
@@ -441,11 +558,21 @@ fn a_line_over_tls_rings_for_nothing_that_comes_in_the_clear() {
             body.len()
         )
     };
-    let rings = |phone: &Phone| phone.events.iter().filter(|event| matches!(event, Event::Incoming { .. })).count();
+    let rings = |phone: &Phone| {
+        phone
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Incoming { .. }))
+            .count()
+    };
     let sent = alice.sent.len();
     let from: SocketAddr = "192.0.2.9:5061".parse().unwrap();
     alice.act(|agent, now| agent.handle_datagram(from, invite("clear", "UDP").as_bytes(), now));
-    assert_eq!((rings(&alice), alice.sent.len()), (0, sent), "not even an answer");
+    assert_eq!(
+        (rings(&alice), alice.sent.len()),
+        (0, sent),
+        "not even an answer"
+    );
     alice.hear(connection, invite("secure", "TLS"));
     assert_eq!(rings(&alice), 1);
 }

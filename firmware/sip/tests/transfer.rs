@@ -1,4 +1,5 @@
-//! Calls that become other calls: REFER inside of one (RFC 3515, 3892, 4488), and the news its sender is owed (RFC 6665).
+//! Calls that become other calls: REFER inside of one (RFC 3515, 3892, 4488), and the news its
+//! sender is owed (RFC 6665).
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,7 +8,10 @@ mod world;
 use sip::agent::{Event, InviteError};
 use sip::message::{Message, Method, Request, Response};
 use sip::{Call, EndedBy};
-use world::{Ask, PEER, World, account, ack, answered, calling, config, ends, inside, is_established, media, sdp};
+use world::{
+    Ask, PEER, World, account, ack, answered, calling, config, ends, inside, is_established, media,
+    sdp,
+};
 
 /// Who is called in the peer's place.
 const CAROL: &str = "192.0.2.8:5060";
@@ -47,7 +51,13 @@ fn news(world: &mut World) -> (Request, String, String) {
     let notify = world.request(&Method::Notify);
     let state = notify.headers.get("Subscription-State").unwrap().to_owned();
     assert!(notify.headers.get("Event").unwrap().starts_with("refer"));
-    assert!(notify.headers.get("Content-Type").unwrap().starts_with("message/sipfrag"));
+    assert!(
+        notify
+            .headers
+            .get("Content-Type")
+            .unwrap()
+            .starts_with("message/sipfrag")
+    );
     assert!(notify.headers.sip_contact().is_ok());
     let body = String::from_utf8(notify.body.to_vec()).unwrap();
     world.answer(&notify, 200, None, PEER, &[], None);
@@ -73,7 +83,10 @@ fn a_refer_is_accepted_followed_and_told_of() {
         (at, invite.uri.to_string().as_str()),
         (CAROL.parse().unwrap(), "sip:carol@192.0.2.8")
     );
-    assert_eq!(invite.headers.get("Replaces"), Some("abc@x;to-tag=7;from-tag=6"));
+    assert_eq!(
+        invite.headers.get("Replaces"),
+        Some("abc@x;to-tag=7;from-tag=6")
+    );
     assert_eq!(
         invite.headers.get("Referred-By"),
         Some("<sip:peer@192.0.2.9>;cid=\"2UWQFN309shb3@x\"")
@@ -83,11 +96,23 @@ fn a_refer_is_accepted_followed_and_told_of() {
     assert_eq!(accepted, 1);
     world.answer(&invite, 180, Some("c"), CAROL, &[], None);
     world.run_ms(50);
-    world.answer(&invite, 200, Some("c"), CAROL, &[], Some(&sdp("192.0.2.8", "")));
+    world.answer(
+        &invite,
+        200,
+        Some("c"),
+        CAROL,
+        &[],
+        Some(&sdp("192.0.2.8", "")),
+    );
     world.run_ms(50);
     assert!(is_established(&world.events(0)));
     world.run_ms(50);
-    assert_eq!(world.sent("NOTIFY"), 2, "100 and the last word: {:?}", world.log);
+    assert_eq!(
+        world.sent("NOTIFY"),
+        2,
+        "100 and the last word: {:?}",
+        world.log
+    );
     // The old call stands until somebody ends it; the news came in its dialog, in order.
     world.with(0, |alice, now| alice.end(call, now));
     world.run_ms(50);
@@ -99,7 +124,10 @@ fn a_refer_is_accepted_followed_and_told_of() {
 
 #[test]
 fn news_are_first_100_and_last_what_became_of_it() {
-    for (code, told_code) in [(200, "SIP/2.0 200 OK\r\n"), (486, "SIP/2.0 486 Busy Here\r\n")] {
+    for (code, told_code) in [
+        (200, "SIP/2.0 200 OK\r\n"),
+        (486, "SIP/2.0 486 Busy Here\r\n"),
+    ] {
         let mut world = World::alone();
         let (call, ok) = asked(&mut world, "Refer-To: sip:carol@192.0.2.8\r\n");
         world.events(0);
@@ -108,24 +136,42 @@ fn news_are_first_100_and_last_what_became_of_it() {
         assert_eq!(body, "SIP/2.0 100 Trying\r\n");
         assert!(state.starts_with("active;expires="), "{state}");
         assert_eq!(first.headers.to().unwrap().tag(), Some("peer"));
-        assert_eq!(first.headers.from().unwrap().tag(), ok.headers.to().unwrap().tag());
+        assert_eq!(
+            first.headers.from().unwrap().tag(),
+            ok.headers.to().unwrap().tag()
+        );
         // Another REFER while this one is under way waits.
         world.send(PEER, 0, refer(&ok, 3, "Refer-To: sip:dave@192.0.2.7\r\n"));
         world.response(491);
-        let invite = world.log.iter().filter(|(_, line)| line.starts_with("INVITE sip:carol")).count();
+        let invite = world
+            .log
+            .iter()
+            .filter(|(_, line)| line.starts_with("INVITE sip:carol"))
+            .count();
         assert_eq!(invite, 1);
         world.events(0);
         // The INVITE was thrown away by the waiting above; it comes again by its timer.
         world.run_ms(600);
         let (_, invite) = world.request_at(&Method::Invite);
         let body = sdp("192.0.2.8", "");
-        world.answer(&invite, code, Some("c"), CAROL, &[], (code == 200).then_some(body.as_str()));
+        world.answer(
+            &invite,
+            code,
+            Some("c"),
+            CAROL,
+            &[],
+            (code == 200).then_some(body.as_str()),
+        );
         let (last, state, body) = news(&mut world);
         assert_eq!(body, told_code);
         assert_eq!(state, "terminated;reason=noresource");
         assert!(last.headers.cseq().unwrap().number > first.headers.cseq().unwrap().number);
         if code == 486 {
-            assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(486))], "the old call goes on");
+            assert_eq!(
+                ends(&world.events(0)),
+                [(EndedBy::Remote, Some(486))],
+                "the old call goes on"
+            );
             // The next REFER's news say which they are of.
             world.send(PEER, 0, refer(&ok, 4, "Refer-To: sip:carol@192.0.2.8\r\n"));
             world.run_ms(50);
@@ -142,7 +188,10 @@ fn news_are_first_100_and_last_what_became_of_it() {
 fn what_is_no_address_to_call_is_refused() {
     for (extra, code) in [
         ("", 400),
-        ("Refer-To: sip:a@192.0.2.8\r\nRefer-To: sip:b@192.0.2.8\r\n", 400),
+        (
+            "Refer-To: sip:a@192.0.2.8\r\nRefer-To: sip:b@192.0.2.8\r\n",
+            400,
+        ),
         ("Refer-To: <sip:a@192.0.2.8>, <sip:b@192.0.2.8>\r\n", 400),
         ("Refer-To: <mailto:carol@example.com>\r\n", 400),
         ("Refer-To: <http://192.0.2.8/>\r\n", 400),
@@ -153,7 +202,10 @@ fn what_is_no_address_to_call_is_refused() {
         ),
         ("Refer-To: <sip:a@192.0.2.8;method=BYE>\r\n", 603),
         ("Refer-To: <sip:a@192.0.2.8;method=MESSAGE>\r\n", 603),
-        ("Refer-To: sip:a@192.0.2.8\r\nRequire: multiple-refer\r\n", 420),
+        (
+            "Refer-To: sip:a@192.0.2.8\r\nRequire: multiple-refer\r\n",
+            420,
+        ),
     ] {
         let mut world = World::alone();
         let (call, _) = asked(&mut world, extra);
@@ -161,7 +213,14 @@ fn what_is_no_address_to_call_is_refused() {
         let refused = format!("SIP/2.0 {code}");
         assert_eq!(world.sent(&refused), 1, "{extra}: {:?}", world.log);
         assert_eq!(follow(&mut world, call), Err(InviteError::NotAsked));
-        assert_eq!((world.sent("INVITE"), world.sent("NOTIFY"), world.sent("SIP/2.0 202")), (0, 0, 0));
+        assert_eq!(
+            (
+                world.sent("INVITE"),
+                world.sent("NOTIFY"),
+                world.sent("SIP/2.0 202")
+            ),
+            (0, 0, 0)
+        );
         world.with(0, |alice, now| alice.end(call, now));
         world.assert_empty();
     }
@@ -176,7 +235,10 @@ fn what_the_owner_does_not_want_or_cannot_do_is_declined() {
     // A number, and no account to call it by.
     world.send(PEER, 0, refer(&ok, 3, "Refer-To: <tel:+4930123456>\r\n"));
     world.run_ms(50);
-    assert!(matches!(follow(&mut world, call), Err(InviteError::BadTarget(_))));
+    assert!(matches!(
+        follow(&mut world, call),
+        Err(InviteError::BadTarget(_))
+    ));
     world.response(603);
     // The call ends before the owner has decided.
     world.send(PEER, 0, refer(&ok, 4, "Refer-To: sip:carol@192.0.2.8\r\n"));
@@ -203,7 +265,11 @@ fn a_stranger_is_never_obeyed() {
     };
     world.send(PEER, 0, ask("<sip:alice@192.0.2.1>", "z9hG4bKr1").text());
     world.response(403);
-    world.send(PEER, 0, ask("<sip:alice@192.0.2.1>;tag=guess", "z9hG4bKr2").text());
+    world.send(
+        PEER,
+        0,
+        ask("<sip:alice@192.0.2.1>;tag=guess", "z9hG4bKr2").text(),
+    );
     world.response(481);
     // In a call that only rings.
     world.send(PEER, 0, Ask::invite().text());
@@ -230,7 +296,11 @@ fn who_asked_is_told_although_his_call_is_over() {
     world.send(PEER, 0, inside(&ok, "BYE", 3).text());
     world.run_ms(50);
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, None)]);
-    assert_eq!(world.phones[0].agent.tables().dialogs, 1, "the old dialog, for the news");
+    assert_eq!(
+        world.phones[0].agent.tables().dialogs,
+        1,
+        "the old dialog, for the news"
+    );
     world.with(0, |alice, now| alice.end(new, now));
     let (last, _, body) = news(&mut world);
     assert_eq!(body, "SIP/2.0 487 Request Terminated\r\n");
@@ -266,7 +336,11 @@ fn news_that_are_not_wanted_stop() {
     world.with(0, |alice, now| alice.end(new, now));
     world.run_ms(50);
     assert_eq!(world.sent("NOTIFY"), 1);
-    assert_eq!(ends(&world.events(0)), [(EndedBy::Local, None)], "only the new one");
+    assert_eq!(
+        ends(&world.events(0)),
+        [(EndedBy::Local, None)],
+        "only the new one"
+    );
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_quiet();
 }
@@ -297,7 +371,14 @@ fn handed_on_and_on_comes_to_an_end() {
         assert!(told(&mut world).is_some(), "round {round}: {:?}", world.log);
         let new = follow(&mut world, call).unwrap();
         let (_, next) = world.request_at(&Method::Invite);
-        world.answer(&next, 200, Some("c"), CAROL, &[], Some(&sdp("192.0.2.8", "")));
+        world.answer(
+            &next,
+            200,
+            Some("c"),
+            CAROL,
+            &[],
+            Some(&sdp("192.0.2.8", "")),
+        );
         world.run_ms(50);
         world.with(0, |alice, now| alice.end(call, now));
         world.run_ms(50);
@@ -318,10 +399,19 @@ fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
         ..config("alice", "192.0.2.1:5060", 1)
     }]);
     let call = world.with(0, |alice, now| {
-        alice.invite(Some(sip::AccountId(0)), "100", media(20_000), now).unwrap()
+        alice
+            .invite(Some(sip::AccountId(0)), "100", media(20_000), now)
+            .unwrap()
     });
     let invite = world.request(&Method::Invite);
-    world.answer(&invite, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.answer(
+        &invite,
+        200,
+        Some("p"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.9", "")),
+    );
     world.request(&Method::Ack);
     let text = format!(
         "REFER sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKacc\r\nMax-Forwards: 70\r\nFrom: {};tag=p\r\n\
@@ -332,12 +422,18 @@ fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
     );
     world.send(PEER, 0, text);
     world.run_ms(50);
-    assert_eq!(told(&mut world).map(|(_, _, user)| user), Some("+49301234".into()));
+    assert_eq!(
+        told(&mut world).map(|(_, _, user)| user),
+        Some("+49301234".into())
+    );
     follow(&mut world, call).unwrap();
     let (at, invite) = world.request_at(&Method::Invite);
     assert_eq!(at, PEER.parse().unwrap(), "by the account's server");
     assert_eq!(invite.uri.to_string(), "sip:+49301234@192.0.2.9;user=phone");
-    assert_eq!(invite.headers.from().unwrap().uri.to_string(), "sip:alice@192.0.2.9");
+    assert_eq!(
+        invite.headers.from().unwrap().uri.to_string(),
+        "sip:alice@192.0.2.9"
+    );
     world.with(0, sip::UserAgent::shut_down);
     world.run_ms(40_000);
     // A direct call has no account, and so no password, whoever asks for one (S02).
@@ -352,7 +448,14 @@ fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
     follow(&mut world, call).unwrap();
     let (_, invite) = world.request_at(&Method::Invite);
     let challenge = "Digest realm=\"192.0.2.100\", nonce=\"n\", qop=\"auth\"";
-    world.answer(&invite, 401, Some("t"), CAROL, &[("WWW-Authenticate", challenge)], None);
+    world.answer(
+        &invite,
+        401,
+        Some("t"),
+        CAROL,
+        &[("WWW-Authenticate", challenge)],
+        None,
+    );
     world.run_ms(50);
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
     assert_eq!(world.sent("INVITE"), 1);
@@ -399,12 +502,19 @@ fn an_invite_takes_the_place_of_a_call_that_stands() {
     world.with(0, |alice, now| alice.end(old, now));
     let bye = world.request(&Method::Bye);
     assert_eq!(
-        (bye.headers.call_id().unwrap(), bye.headers.to().unwrap().tag()),
+        (
+            bye.headers.call_id().unwrap(),
+            bye.headers.to().unwrap().tag()
+        ),
         ("call-1", Some("peer"))
     );
     world.answer(&bye, 200, None, PEER, &[], None);
     // Who comes now comes too late.
-    world.send("192.0.2.7:5060", 0, replacing(&ok, "late", "192.0.2.7:5060", ""));
+    world.send(
+        "192.0.2.7:5060",
+        0,
+        replacing(&ok, "late", "192.0.2.7:5060", ""),
+    );
     world.response(603);
     world.with(0, sip::UserAgent::shut_down);
     world.run_ms(40_000);
@@ -427,7 +537,9 @@ fn who_may_not_take_a_place_is_told_why() {
             .inbox
             .drain(..)
             .filter_map(|(_, _, message)| match message {
-                Message::Response(response) if response.headers.call_id() == Ok(name) => Some(response.code()),
+                Message::Response(response) if response.headers.call_id() == Ok(name) => {
+                    Some(response.code())
+                }
                 Message::Response(_) | Message::Request(_) => None,
             })
             .collect();
@@ -462,8 +574,10 @@ fn who_may_not_take_a_place_is_told_why() {
     world.send(PEER, 0, options.text());
     world.response(400);
     // An offer that cannot be taken leaves the call alone.
-    let text =
-        replacing(&ok, "codec", CAROL, "\r\nRequire: replaces").replace("RTP/AVP 0\r\na=rtpmap:0 PCMU", "RTP/AVP 3\r\na=rtpmap:3 GSMX");
+    let text = replacing(&ok, "codec", CAROL, "\r\nRequire: replaces").replace(
+        "RTP/AVP 0\r\na=rtpmap:0 PCMU",
+        "RTP/AVP 3\r\na=rtpmap:3 GSMX",
+    );
     world.send(CAROL, 0, text);
     world.response(488);
     assert!(world.events(0).is_empty());
@@ -521,7 +635,11 @@ fn what_goes_directly_is_not_replaced_by_way_of_an_account() {
     world.send(PEER, 0, ack(&ok));
     world.run_ms(50);
     world.events(0);
-    world.send("192.0.2.100:5060", 0, replacing(&ok, "server", "192.0.2.100:5060", ""));
+    world.send(
+        "192.0.2.100:5060",
+        0,
+        replacing(&ok, "server", "192.0.2.100:5060", ""),
+    );
     world.response(403);
     assert!(world.events(0).is_empty());
     world.with(0, |alice, now| alice.end(call, now));
@@ -547,7 +665,14 @@ fn a_call_is_handed_over_and_its_news_are_followed() {
     let (held, first) = calling(&mut world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
-    world.answer(&second, 200, Some("c"), CAROL, &[], Some(&sdp("192.0.2.8", "")));
+    world.answer(
+        &second,
+        200,
+        Some("c"),
+        CAROL,
+        &[],
+        Some(&sdp("192.0.2.8", "")),
+    );
     world.run_ms(50);
     world.events(0);
     world.inbox.clear();
@@ -556,13 +681,20 @@ fn a_call_is_handed_over_and_its_news_are_followed() {
     let active = format!("Event: refer\r\nSubscription-State: active;expires=60\r\n{fragment}");
     world.send(PEER, 0, notify(&first, 60, &active, "SIP/2.0 200 OK\r\n"));
     world.response(481);
-    world.with(0, |alice, now| alice.transfer(held, consulted, now)).unwrap();
+    world
+        .with(0, |alice, now| alice.transfer(held, consulted, now))
+        .unwrap();
     assert_eq!(
         ends(&world.events(0)),
         [(EndedBy::Local, None), (EndedBy::Local, None)],
         "for the owner both are over"
     );
-    assert!(world.with(0, |alice, now| alice.transfer(held, consulted, now)).is_err(), "once");
+    assert!(
+        world
+            .with(0, |alice, now| alice.transfer(held, consulted, now))
+            .is_err(),
+        "once"
+    );
     let (at, refer) = world.request_at(&Method::Refer);
     assert_eq!(at, PEER.parse().unwrap());
     let tag = |request: &Request| request.headers.from().unwrap().tag().unwrap().to_owned();
@@ -575,26 +707,47 @@ fn a_call_is_handed_over_and_its_news_are_followed() {
     );
     assert_eq!(
         uri.header("Replaces").unwrap(),
-        format!("{};to-tag=c;from-tag={}", second.headers.call_id().unwrap(), tag(&second))
+        format!(
+            "{};to-tag=c;from-tag={}",
+            second.headers.call_id().unwrap(),
+            tag(&second)
+        )
     );
-    assert!(refer.headers.sip_contact().is_ok() && refer.headers.address("Referred-By").unwrap().unwrap().tag().is_none());
+    assert!(
+        refer.headers.sip_contact().is_ok()
+            && refer
+                .headers
+                .address("Referred-By")
+                .unwrap()
+                .unwrap()
+                .tag()
+                .is_none()
+    );
     world.answer(&refer, 202, None, PEER, &[], None);
     for (cseq, headers, body, code) in [
         (61, active.as_str(), "SIP/2.0 100 Trying\r\n", 200),
         (62, active.as_str(), "SIP/2.0 180 Ringing\r\n", 200),
         (63, "Event: dialog\r\n", "", 481),
-        (64, "Event: refer\r\nContent-Type: text/plain\r\n", "hello", 415),
+        (
+            64,
+            "Event: refer\r\nContent-Type: text/plain\r\n",
+            "hello",
+            415,
+        ),
         (65, active.as_str(), "no status", 200),
     ] {
         world.send(PEER, 0, notify(&first, cseq, headers, body));
         world.response(code);
         assert_eq!(world.sent("BYE"), 0, "{body}");
     }
-    let last = format!("Event: refer\r\nSubscription-State: terminated;reason=noresource\r\n{fragment}");
+    let last =
+        format!("Event: refer\r\nSubscription-State: terminated;reason=noresource\r\n{fragment}");
     world.send(PEER, 0, notify(&first, 66, &last, "SIP/2.0 200 OK\r\n"));
     world.run_ms(50);
     assert_eq!(world.sent("BYE"), 2);
-    assert!(matches!(&world.events(0)[..], [Event::Note(text)] if text.starts_with("call handed over to")));
+    assert!(
+        matches!(&world.events(0)[..], [Event::Note(text)] if text.starts_with("call handed over to"))
+    );
     assert_eq!(world.phones[0].agent.tables().calls, 0);
     world.run_ms(40_000);
     world.assert_empty();
@@ -609,12 +762,18 @@ fn what_only_rings_is_given_up_and_called_by_the_other_end() {
     world.answer(&second, 180, Some("c"), CAROL, &[], None);
     world.run_ms(50);
     world.events(0);
-    world.with(0, |alice, now| alice.transfer(held, consulted, now)).unwrap();
+    world
+        .with(0, |alice, now| alice.transfer(held, consulted, now))
+        .unwrap();
     world.run_ms(50);
     assert_eq!((world.sent("CANCEL"), world.sent("REFER")), (1, 1));
     let refer = world.request(&Method::Refer);
     let to = refer.headers.address("Refer-To").unwrap().unwrap();
-    assert_eq!(to.uri.to_string(), format!("sip:carol@{CAROL}"), "without Replaces");
+    assert_eq!(
+        to.uri.to_string(),
+        format!("sip:carol@{CAROL}"),
+        "without Replaces"
+    );
     // Refused: nothing stays.
     world.answer(&refer, 405, None, PEER, &[], None);
     world.request(&Method::Bye);
@@ -629,9 +788,18 @@ fn shutting_down_ends_what_is_being_handed_over() {
     let (held, _) = calling(&mut world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
-    world.answer(&second, 200, Some("c"), CAROL, &[], Some(&sdp("192.0.2.8", "")));
+    world.answer(
+        &second,
+        200,
+        Some("c"),
+        CAROL,
+        &[],
+        Some(&sdp("192.0.2.8", "")),
+    );
     world.run_ms(50);
-    world.with(0, |alice, now| alice.transfer(held, consulted, now)).unwrap();
+    world
+        .with(0, |alice, now| alice.transfer(held, consulted, now))
+        .unwrap();
     world.with(0, sip::UserAgent::shut_down);
     assert_eq!(world.sent("BYE"), 2);
     world.run_ms(70_000);

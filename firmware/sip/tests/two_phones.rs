@@ -81,7 +81,11 @@ fn a_call_is_set_up_and_ended_by_the_caller() {
     world.run_ms(100);
     assert_eq!(ended(&world.events(0)), Some((EndedBy::Local, None)));
     assert_eq!(ended(&world.events(1)), Some((EndedBy::Remote, None)));
-    let lines: Vec<&str> = world.log.iter().map(|(_, line)| line.split(" sip").next().unwrap()).collect();
+    let lines: Vec<&str> = world
+        .log
+        .iter()
+        .map(|(_, line)| line.split(" sip").next().unwrap())
+        .collect();
     assert_eq!(
         lines,
         [
@@ -157,11 +161,15 @@ fn hold_and_resume_both_ways() {
         other => panic!("{other:?}"),
     };
     for (phone, call) in [(0, a), (1, b)] {
-        world.with(phone, |p, now| p.set_direction(call, Direction::SendOnly, now));
+        world.with(phone, |p, now| {
+            p.set_direction(call, Direction::SendOnly, now)
+        });
         world.run_ms(200);
         assert_eq!(direction(world.events(phone)), Direction::SendOnly);
         assert_eq!(direction(world.events(1 - phone)), Direction::RecvOnly);
-        world.with(phone, |p, now| p.set_direction(call, Direction::SendRecv, now));
+        world.with(phone, |p, now| {
+            p.set_direction(call, Direction::SendRecv, now)
+        });
         world.run_ms(200);
         assert_eq!(direction(world.events(phone)), Direction::SendRecv);
         assert_eq!(direction(world.events(1 - phone)), Direction::SendRecv);
@@ -174,7 +182,9 @@ fn hold_and_resume_both_ways() {
 fn both_hold_at_once_and_the_glare_dissolves() {
     let mut world = World::pair();
     let (a, b) = talking(&mut world);
-    world.with(0, |alice, now| alice.set_direction(a, Direction::SendOnly, now));
+    world.with(0, |alice, now| {
+        alice.set_direction(a, Direction::SendOnly, now)
+    });
     world.with(1, |bob, now| bob.set_direction(b, Direction::SendOnly, now));
     world.run(Duration::from_secs(6));
     assert_eq!(world.sent("SIP/2.0 491"), 2);
@@ -201,7 +211,13 @@ fn digits_go_by_info() {
     let digits: String = world
         .events(1)
         .iter()
-        .filter_map(|e| if let Event::Digit { digit, .. } = e { Some(*digit) } else { None })
+        .filter_map(|e| {
+            if let Event::Digit { digit, .. } = e {
+                Some(*digit)
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(digits, "5#*D");
     world.with(0, |alice, now| alice.end(a, now));
@@ -227,7 +243,11 @@ fn calls_survive_a_quarter_of_all_messages_lost() {
         assert!(established(&world.events(0)).is_some(), "seed {seed}");
         world.with(0, |alice, now| alice.end(a, now));
         world.run(Duration::from_secs(40));
-        assert_eq!(ended(&world.events(1)), Some((EndedBy::Remote, None)), "seed {seed}");
+        assert_eq!(
+            ended(&world.events(1)),
+            Some((EndedBy::Remote, None)),
+            "seed {seed}"
+        );
         world.assert_empty();
     }
 }
@@ -238,7 +258,9 @@ fn too_many_calls_are_refused() {
     for _ in 0..16 {
         world.invite(0, "sip:bob@192.0.2.2");
     }
-    let full = world.with(0, |alice, now| alice.invite(None, "sip:bob@192.0.2.2", media(1), now));
+    let full = world.with(0, |alice, now| {
+        alice.invite(None, "sip:bob@192.0.2.2", media(1), now)
+    });
     assert_eq!(full, Err(sip::agent::InviteError::TooManyCalls));
     world.with(0, sip::UserAgent::shut_down);
     world.assert_empty();

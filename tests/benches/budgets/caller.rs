@@ -66,8 +66,13 @@ impl Caller {
     fn offer(to: SocketAddr, codec: Codec, profile: &str, more: &str) -> Self {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
         let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        sip.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let call_id = format!("bench-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        sip.set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let call_id = format!(
+            "bench-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let caller = Self {
             sip,
             rtp,
@@ -109,7 +114,9 @@ impl Caller {
         let end = Instant::now() + limit;
         let mut buffer = [0; 4096];
         while Instant::now() < end {
-            let Ok(length) = self.sip.recv(&mut buffer) else { continue };
+            let Ok(length) = self.sip.recv(&mut buffer) else {
+                continue;
+            };
             let came = Instant::now();
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             if text.starts_with(start) {
@@ -129,7 +136,10 @@ impl Caller {
         let (came, text) = self.expect("SIP/2.0 200", Duration::from_secs(8))?;
         let header = |name: &str| {
             text.lines()
-                .find_map(|line| line.split_once(':').filter(|(n, _)| n.eq_ignore_ascii_case(name)))
+                .find_map(|line| {
+                    line.split_once(':')
+                        .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+                })
                 .map(|(_, value)| value.trim().to_owned())
         };
         self.remote_to = header("To").or_else(|| header("t"))?;
@@ -174,7 +184,9 @@ impl Caller {
     /// Sends back each packet the moment it comes, as another source.
     pub(crate) fn echo(&self) -> Sound {
         let socket = self.rtp.try_clone().unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
         Sound::run(move |stop| {
             let mut packet = [0; 2048];
             while !stop.load(Ordering::Relaxed) {
@@ -188,9 +200,19 @@ impl Caller {
         })
     }
 
-    /// Plays sound (at the codec's own rate), one packet in 20 ms; `lost` says which packets never leave.
-    pub(crate) fn play(&self, codec: Codec, sound: Vec<i16>, loss_percent: u8, lost: impl Fn(u32) -> bool + Send + 'static) -> Sound {
-        let (socket, to) = (self.rtp.try_clone().unwrap(), self.far_rtp.expect("the call is answered"));
+    /// Plays sound (at the codec's own rate), one packet in 20 ms; `lost` says which packets never
+    /// leave.
+    pub(crate) fn play(
+        &self,
+        codec: Codec,
+        sound: Vec<i16>,
+        loss_percent: u8,
+        lost: impl Fn(u32) -> bool + Send + 'static,
+    ) -> Sound {
+        let (socket, to) = (
+            self.rtp.try_clone().unwrap(),
+            self.far_rtp.expect("the call is answered"),
+        );
         let mut encoder = Encoder::new(codec, EncoderOptions::default()).unwrap();
         encoder.set_loss_percent(loss_percent);
         let frame = 20 * encoder.samples_per_ms();
@@ -228,7 +250,9 @@ impl Caller {
     /// Throws away what comes, so that no socket buffer fills.
     pub(crate) fn deaf(&self) -> Sound {
         let socket = self.rtp.try_clone().unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
         Sound::run(move |stop| {
             let mut packet = [0; 2048];
             while !stop.load(Ordering::Relaxed) {

@@ -1,4 +1,5 @@
-//! The far end of the virtual card: speaks into the phone's microphone and listens at its earpiece, on one clock.
+//! The far end of the virtual card: speaks into the phone's microphone and listens at its earpiece,
+//! on one clock.
 
 use std::time::{Duration, Instant};
 
@@ -34,13 +35,15 @@ impl Far {
         Self { card }
     }
 
-    /// Says this and listens for `seconds`. `None`: the machine was late, and the recording has a hole.
+    /// Says this and listens for `seconds`. `None`: the machine was late, and the recording has a
+    /// hole.
     pub(crate) fn talk(&mut self, said: &[i16], seconds: f64) -> Option<Talk> {
         let format = self.card.format();
         let frames = format.period_frames;
         let mut period = vec![0; frames];
         let wanted = (seconds * f64::from(RATE)) as usize;
-        let (mut heard, mut spoken, mut whole, mut flushed) = (Vec::with_capacity(wanted), 0, true, false);
+        let (mut heard, mut spoken, mut whole, mut flushed) =
+            (Vec::with_capacity(wanted), 0, true, false);
         let end = Instant::now() + Duration::from_secs_f64(seconds + 5.0);
         while heard.len() < wanted && Instant::now() < end {
             match self.card.read(&mut period).unwrap() {
@@ -93,7 +96,8 @@ pub(crate) fn chirps(seconds: usize) -> Vec<i16> {
     sound
 }
 
-/// Mouth to ear in ms: the median over the chirps that came back whole, the first two seconds left out.
+/// Mouth to ear in ms: the median over the chirps that came back whole, the first two seconds left
+/// out.
 pub(crate) fn mouth_to_ear_ms(said: &[i16], talk: &Talk) -> Option<f64> {
     let (step, window) = (RATE as usize / 2, RATE as usize * 46 / 100);
     let piece = RATE as usize * 60 / 1000;
@@ -105,7 +109,11 @@ pub(crate) fn mouth_to_ear_ms(said: &[i16], talk: &Talk) -> Option<f64> {
                 rate_hz: RATE,
                 samples: samples.to_vec(),
             };
-            let found = align(&clip(&said[at..at + piece]), &clip(&talk.heard[at..at + window + piece]), 0.46);
+            let found = align(
+                &clip(&said[at..at + piece]),
+                &clip(&talk.heard[at..at + window + piece]),
+                0.46,
+            );
             (found.correlation > 0.7).then_some(found.delay_s * 1000.0)
         })
         .collect();

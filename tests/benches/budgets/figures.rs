@@ -87,11 +87,19 @@ pub(crate) fn measure(place: &Path, groups: &[Group]) {
             Group::Reactions => reactions(place, &mut page),
             Group::Thread => {
                 audio_thread(place, &mut page);
-                page.row("binary, stripped", "≤ 8 MB", [figure(size_mb(&binary()), 1, "MB"), None, None]);
+                page.row(
+                    "binary, stripped",
+                    "≤ 8 MB",
+                    [figure(size_mb(&binary()), 1, "MB"), None, None],
+                );
             }
             Group::Quality => quality::rows(place, &mut Far::open(), &mut page),
         }
-        println!("bench: {} after {:.0} s", group.name(), began.elapsed().as_secs_f64());
+        println!(
+            "bench: {} after {:.0} s",
+            group.name(),
+            began.elapsed().as_secs_f64()
+        );
     }
     if !groups.is_empty() {
         return println!("bench: not all was measured, so docs/budgets.md stays as it is");
@@ -155,7 +163,10 @@ fn calls(place: &Path, far: &mut Far, page: &mut Page) {
                         let (began, before) = (Instant::now(), cpu_time(pid));
                         std::thread::sleep(WINDOW);
                         let used = cpu_time(pid).saturating_sub(before);
-                        (used.as_secs_f64() / began.elapsed().as_secs_f64(), resident_mb(pid))
+                        (
+                            used.as_secs_f64() / began.elapsed().as_secs_f64(),
+                            resident_mb(pid),
+                        )
                     });
                     let talk = match kind {
                         Kind::Pjsua => None,
@@ -164,7 +175,9 @@ fn calls(place: &Path, far: &mut Far, page: &mut Page) {
                     let delay = talk.and_then(|talk| mouth_to_ear_ms(&said, &talk));
                     (meter.join().unwrap(), delay)
                 });
-                let Some(((share, resident), delay)) = got else { break };
+                let Some(((share, resident), delay)) = got else {
+                    break;
+                };
                 cpu[n] = figure(Some(100.0 * share), 2, "%");
                 memory[n] = figure(resident, 1, "MB");
                 delays[n] = figure(delay, 1, "ms");
@@ -173,19 +186,35 @@ fn calls(place: &Path, far: &mut Far, page: &mut Page) {
                 }
             }
         }
-        page.row(format!("one-way delay mouth to ear, {codec:?}, 20 ms packets"), "≤ 45 ms", delays);
-        page.row(format!("CPU of one core, one {codec:?} call"), "below every peer", cpu);
-        page.row(format!("resident memory in a {codec:?} call"), "≤ 10 MB", memory);
+        page.row(
+            format!("one-way delay mouth to ear, {codec:?}, 20 ms packets"),
+            "≤ 45 ms",
+            delays,
+        );
+        page.row(
+            format!("CPU of one core, one {codec:?} call"),
+            "below every peer",
+            cpu,
+        );
+        page.row(
+            format!("resident memory in a {codec:?} call"),
+            "≤ 10 MB",
+            memory,
+        );
     }
 }
 
 fn size_mb(path: &Path) -> Option<f64> {
-    std::fs::metadata(path).ok().map(|data| data.len() as f64 / 1_048_576.0)
+    std::fs::metadata(path)
+        .ok()
+        .map(|data| data.len() as f64 / 1_048_576.0)
 }
 
 fn runs(mut one: impl FnMut() -> Option<f64>) -> Option<String> {
     let got: Vec<f64> = (0..RUNS).filter_map(|_| one()).collect();
-    (got.len() * 2 > RUNS).then(|| median(got)).and_then(|ms| figure(Some(ms), 1, "ms"))
+    (got.len() * 2 > RUNS)
+        .then(|| median(got))
+        .and_then(|ms| figure(Some(ms), 1, "ms"))
 }
 
 /// From the start of the process to dial tone, and to REGISTER on the wire.
@@ -206,12 +235,18 @@ fn starts(place: &Path, page: &mut Page) {
         }
         None
     });
-    page.row("start of process to dial tone (lifted at once)", "≤ 50 ms", [tone, None, None]);
+    page.row(
+        "start of process to dial tone (lifted at once)",
+        "≤ 50 ms",
+        [tone, None, None],
+    );
     let registers = [Kind::Offhook, Kind::Baresip].map(|kind| {
         runs(|| {
             // Offhook sends to the port of RFC 3261 unless a proxy says otherwise.
             let registrar = UdpSocket::bind("127.0.0.1:0").ok()?;
-            registrar.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+            registrar
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .ok()?;
             let order = Order {
                 registrar: registrar.local_addr().ok(),
                 ..order(kind, Codec::Pcmu)
@@ -227,7 +262,11 @@ fn starts(place: &Path, page: &mut Page) {
         })
     });
     let [ours, theirs] = registers;
-    page.row("start of process to REGISTER sent", "≤ 100 ms", [ours, theirs, None]);
+    page.row(
+        "start of process to REGISTER sent",
+        "≤ 100 ms",
+        [ours, theirs, None],
+    );
 }
 
 /// Lifting while it rings, and hanging up.
@@ -244,7 +283,9 @@ fn reactions(place: &Path, page: &mut Page) {
                 answers: false,
                 ..order(kind, Codec::Pcmu)
             };
-            let Some(subject) = Subject::start(place, &order) else { continue };
+            let Some(subject) = Subject::start(place, &order) else {
+                continue;
+            };
             subject.ready();
             let mut caller = Caller::invite(subject.sip, Codec::Pcmu);
             if !caller.ringing() {
@@ -307,18 +348,32 @@ fn audio_thread(place: &Path, page: &mut Page) {
             (before, counts(&file))
         });
         let Some((before, after)) = got else { continue };
-        // Offhook's audio thread has its name; in baresip every thread but none touches sound: all are counted.
+        // Offhook's audio thread has its name; in baresip every thread but none touches sound: all
+        // are counted.
         let ours = |all: &[Counts], of: fn(&Counts) -> u64| -> u64 {
             all.iter()
                 .filter(|thread| kind != Kind::Offhook || thread.name.starts_with("offhook-audio"))
                 .map(of)
                 .sum()
         };
-        if kind == Kind::Offhook && !after.iter().any(|thread| thread.name.starts_with("offhook-audio")) {
-            page.skip("allocations on Offhook's audio thread", "the preload saw no thread of that name");
+        if kind == Kind::Offhook
+            && !after
+                .iter()
+                .any(|thread| thread.name.starts_with("offhook-audio"))
+        {
+            page.skip(
+                "allocations on Offhook's audio thread",
+                "the preload saw no thread of that name",
+            );
             continue;
         }
-        let rate = |of: fn(&Counts) -> u64| figure(Some((ours(&after, of) - ours(&before, of)) as f64 / SECONDS as f64), 0, "/s");
+        let rate = |of: fn(&Counts) -> u64| {
+            figure(
+                Some((ours(&after, of) - ours(&before, of)) as f64 / SECONDS as f64),
+                0,
+                "/s",
+            )
+        };
         allocations[n] = rate(|counts| counts.allocations);
         locks[n] = rate(|counts| counts.locks);
     }
@@ -327,7 +382,11 @@ fn audio_thread(place: &Path, page: &mut Page) {
         "0",
         allocations,
     );
-    page.row("mutex locks on the audio thread (baresip: all threads)", "0", locks);
+    page.row(
+        "mutex locks on the audio thread (baresip: all threads)",
+        "0",
+        locks,
+    );
     futexes(place, page);
 }
 
@@ -346,13 +405,21 @@ fn futexes(place: &Path, page: &mut Page) {
                 Kind::Baresip | Kind::Pjsua => threads(pid, ""),
             };
             let mut command = Command::new("timeout");
-            command.args(["-s", "INT", &SECONDS.to_string(), "strace", "-e", "trace=futex"]);
+            command.args([
+                "-s",
+                "INT",
+                &SECONDS.to_string(),
+                "strace",
+                "-e",
+                "trace=futex",
+            ]);
             for thread in &watched {
                 command.args(["-p", &thread.to_string()]);
             }
             let told = command.stdin(Stdio::null()).output().ok()?;
             let text = String::from_utf8_lossy(&told.stderr).into_owned();
-            (!watched.is_empty() && text.contains("attached")).then(|| text.matches("futex(").count() as f64 / SECONDS as f64)
+            (!watched.is_empty() && text.contains("attached"))
+                .then(|| text.matches("futex(").count() as f64 / SECONDS as f64)
         });
         figure(got.flatten(), 1, "/s")
     });
@@ -360,7 +427,11 @@ fn futexes(place: &Path, page: &mut Page) {
         page.skip("futex calls", "strace may not attach here");
     }
     let [ours, theirs] = cells;
-    page.row("futex calls of the audio thread (baresip: all threads)", "0", [ours, theirs, None]);
+    page.row(
+        "futex calls of the audio thread (baresip: all threads)",
+        "0",
+        [ours, theirs, None],
+    );
 }
 
 /// On what it was measured, without its name.
@@ -374,7 +445,11 @@ fn machine() -> String {
                 .map(|(_, name)| name.to_owned())
         })
         .unwrap_or_else(|| std::env::consts::ARCH.into());
-    let load = text("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
+    let load = text("/proc/loadavg")
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let day = Command::new("date")
         .arg("+%F")

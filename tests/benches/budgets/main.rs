@@ -1,4 +1,5 @@
-//! `make bench`: the budgets, measured, each beside its peer in the same run, written to `docs/budgets.md`.
+//! `make bench`: the budgets, measured, each beside its peer in the same run, written to
+//! `docs/budgets.md`.
 //!
 //! ```text
 //!  bench: plays and records at the far end of a virtual card ═cable═ card ─ phone under test (offhook | baresip)
@@ -7,15 +8,22 @@
 //!  /proc, strace, a counting preload ─▶ figures ─▶ table
 //! ```
 //!
-//! A phone and an echo that delays nothing are two phones: what leaves one mouth and comes back to the same ear went through the
-//! sending half of one phone and the receiving half of another. So one-way delay needs no second clock.
+//! A phone and an echo that delays nothing are two phones: what leaves one mouth and comes back to
+//! the same ear went through the sending half of one phone and the receiving half of another. So
+//! one-way delay needs no second clock.
 //!
 //! What cannot be measured here is a line `SKIPPED: …`, and a dash in the table.
 //!
-//! `scripts/bench GROUP…` measures only these groups of rows and leaves the page alone; the groups are in [`figures::Group`].
+//! `scripts/bench GROUP…` measures only these groups of rows and leaves the page alone; the groups
+//! are in [`figures::Group`].
 
 // A bench fails by panicking and reports by printing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 mod caller;
 mod far;
@@ -37,8 +45,15 @@ const PLACE: &str = "OFFHOOK_BENCH_PLACE";
 
 fn main() -> ExitCode {
     // cargo adds options of its own.
-    let named: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let Some(groups) = named.iter().map(|name| Group::named(name)).collect::<Option<Vec<Group>>>() else {
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let Some(groups) = named
+        .iter()
+        .map(|name| Group::named(name))
+        .collect::<Option<Vec<Group>>>()
+    else {
         let known = Group::ALL.map(Group::name).join(", ");
         println!("bench: the groups of rows are {known}; none named: all");
         return ExitCode::FAILURE;
@@ -47,9 +62,14 @@ fn main() -> ExitCode {
         figures::measure(&PathBuf::from(place), &groups);
         return ExitCode::SUCCESS;
     }
-    // In memory where there is such a place: what a file system makes of the virtual card's wire is no phone's work.
+    // In memory where there is such a place: what a file system makes of the virtual card's wire is
+    // no phone's work.
     let memory = PathBuf::from("/dev/shm");
-    let beside = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let beside = if memory.is_dir() {
+        memory
+    } else {
+        std::env::temp_dir()
+    };
     let place = beside.join(format!("offhook-bench-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();
     // alsa-lib reads its configuration once: the process that measures begins with it.
@@ -72,5 +92,9 @@ fn main() -> ExitCode {
     if std::env::var_os("OFFHOOK_BENCH_KEEP").is_none() {
         std::fs::remove_dir_all(&place).ok();
     }
-    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

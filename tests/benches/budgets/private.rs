@@ -1,18 +1,23 @@
-//! What encryption costs: the same call in clear and by SDES, beside the peer, with a far end that protects what it says.
+//! What encryption costs: the same call in clear and by SDES, beside the peer, with a far end that
+//! protects what it says.
 //!
 //! ```text
 //! speech ─▶ Engine (media, 20 ms, SRTP or clear) ─▶ RTP socket ═▶ phone under test ─▶ RTP ─▶ the same Engine
 //! ```
 //!
-//! Both calls of a phone have the same far end and differ in nothing but the keys. The keys travel in clear here, which a phone must be
-//! told to bear (`sdes_over_clear`): TLS would add to the set-up, not to the call.
+//! Both calls of a phone have the same far end and differ in nothing but the keys. The keys travel
+//! in clear here, which a phone must be told to bear (`sdes_over_clear`): TLS would add to the
+//! set-up, not to the call.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
-use media::{Codec, Command, Direction, Engine, EngineConfig, MasterKey, PacketKind, Protection, Stream, StreamConfig, StreamId, Suite};
+use media::{
+    Codec, Command, Direction, Engine, EngineConfig, MasterKey, PacketKind, Protection, Stream,
+    StreamConfig, StreamId, Suite,
+};
 
 use crate::caller::{Caller, Sound, rtpmap};
 use crate::figures::{WINDOW, order};
@@ -33,7 +38,10 @@ const OWN: [u8; 30] = *b"the key of the scripted caller";
 
 /// The attribute that names a key (RFC 4568 section 9.1).
 pub(crate) fn crypto_line() -> String {
-    format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n", Base64::encode_string(&OWN))
+    format!(
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}\r\n",
+        Base64::encode_string(&OWN)
+    )
 }
 
 /// The key in an answer.
@@ -41,14 +49,22 @@ pub(crate) fn key_of(answer: &str) -> Option<[u8; 30]> {
     let line = answer
         .lines()
         .find(|line| line.starts_with("a=crypto:") && line.contains("AES_CM_128_HMAC_SHA1_80"))?;
-    let coded = line.split_once("inline:")?.1.split(['|', ' ']).next()?.trim();
+    let coded = line
+        .split_once("inline:")?
+        .1
+        .split(['|', ' '])
+        .next()?
+        .trim();
     Base64::decode_vec(coded).ok()?.try_into().ok()
 }
 
 /// The rows: CPU of the process, and of Offhook's audio thread, in clear and encrypted.
 pub(crate) fn rows(place: &Path, page: &mut Page) {
     let Some((_, speech)) = quality::speech(place, RATE) else {
-        return page.skip("encrypted calls", "no espeak-ng or sox for the far end's speech");
+        return page.skip(
+            "encrypted calls",
+            "no espeak-ng or sox for the far end's speech",
+        );
     };
     for codec in [Codec::Pcmu, Codec::Opus] {
         let mut cells = [const { [None, None, None] }; 2];
@@ -74,21 +90,36 @@ pub(crate) fn rows(place: &Path, page: &mut Page) {
             "below every peer",
             clear,
         );
-        page.row(format!("the same call by SDES, {SUITE:?}"), "below every peer", private);
+        page.row(
+            format!("the same call by SDES, {SUITE:?}"),
+            "below every peer",
+            private,
+        );
         let [clear, private] = thread;
         page.row(
             format!("CPU of the audio thread, {codec:?}, in clear"),
             "",
             [figure(clear, 2, "%"), None, None],
         );
-        let added = clear.zip(private).map(|(clear, private)| (private / clear - 1.0) * 100.0);
-        let told = private.zip(added).map(|(share, added)| format!("{share:.2} % ({added:+.1} %)"));
+        let added = clear
+            .zip(private)
+            .map(|(clear, private)| (private / clear - 1.0) * 100.0);
+        let told = private
+            .zip(added)
+            .map(|(share, added)| format!("{share:.2} % ({added:+.1} %)"));
         page.row("the same, encrypted", "< 15 % more", [told, None, None]);
     }
 }
 
-/// CPU time of the process and of its audio thread over the window of one call, in percent of a core.
-fn one(place: &Path, kind: Kind, codec: Codec, private: bool, speech: &[i16]) -> Option<(f64, f64)> {
+/// CPU time of the process and of its audio thread over the window of one call, in percent of a
+/// core.
+fn one(
+    place: &Path,
+    kind: Kind,
+    codec: Codec,
+    private: bool,
+    speech: &[i16],
+) -> Option<(f64, f64)> {
     if kind.missing().is_some() {
         return None;
     }
@@ -111,7 +142,12 @@ fn one(place: &Path, kind: Kind, codec: Codec, private: bool, speech: &[i16]) ->
     std::thread::sleep(Duration::from_secs(3));
     let pid = subject.process.pid();
     let audio = threads(pid, "offhook-audio");
-    let at_work = || audio.iter().map(|thread| thread_time(pid, *thread)).sum::<Duration>();
+    let at_work = || {
+        audio
+            .iter()
+            .map(|thread| thread_time(pid, *thread))
+            .sum::<Duration>()
+    };
     let (began, process, thread) = (Instant::now(), cpu_time(pid), at_work());
     std::thread::sleep(WINDOW);
     let (took, process, thread) = (
@@ -121,7 +157,10 @@ fn one(place: &Path, kind: Kind, codec: Codec, private: bool, speech: &[i16]) ->
     );
     drop(sound);
     caller.hang_up();
-    Some((100.0 * process.as_secs_f64() / took, 100.0 * thread.as_secs_f64() / took))
+    Some((
+        100.0 * process.as_secs_f64() / took,
+        100.0 * thread.as_secs_f64() / took,
+    ))
 }
 
 /// Speaks and listens, a packet in 20 ms, until dropped.
@@ -152,7 +191,10 @@ fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection,
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
         ssrc: 0x0BEC,
         first_sequence: 1,
         first_timestamp: 1,
@@ -171,11 +213,25 @@ fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
         start,
     );
     engine.handle_command(Command::Start(stream), start);
-    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
-    Some(Sound::run(move |stop| pace(&mut engine, &socket, &sound, start, stop)))
+    engine.handle_command(
+        Command::Connect {
+            id: ID,
+            connected: true,
+        },
+        start,
+    );
+    Some(Sound::run(move |stop| {
+        pace(&mut engine, &socket, &sound, start, stop)
+    }))
 }
 
-fn pace(engine: &mut Engine, socket: &UdpSocket, sound: &[i16], start: Instant, stop: &std::sync::atomic::AtomicBool) {
+fn pace(
+    engine: &mut Engine,
+    socket: &UdpSocket,
+    sound: &[i16],
+    start: Instant,
+    stop: &std::sync::atomic::AtomicBool,
+) {
     socket.set_nonblocking(true).unwrap();
     let (mut ear, mut packet) = ([0; FRAMES], [0; 2048]);
     for n in 0_u32.. {

@@ -1,4 +1,5 @@
-//! What the kernel knows of a process: its time, its memory, its threads' calls; and the counting preload.
+//! What the kernel knows of a process: its time, its memory, its threads' calls; and the counting
+//! preload.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,7 +25,11 @@ impl Kept {
     /// Starts it with its output in `log`; `None` where the program is not there.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Option<Self> {
         let file = std::fs::File::create(log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn();
         child.ok().map(Self)
     }
 
@@ -55,15 +60,26 @@ pub(crate) fn cpu_time(pid: u32) -> Duration {
 
 /// Time one thread was on a processor so far, to the nanosecond.
 pub(crate) fn thread_time(pid: u32, thread: u32) -> Duration {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).unwrap_or_default();
-    Duration::from_nanos(text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(
+        text.split(' ')
+            .next()
+            .and_then(|ns| ns.parse().ok())
+            .unwrap_or(0),
+    )
 }
 
 /// Resident memory in MB.
 pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().split(' ').next()?.parse::<f64>().ok().map(|kb| kb / 1024.0)
+    line.trim()
+        .split(' ')
+        .next()?
+        .parse::<f64>()
+        .ok()
+        .map(|kb| kb / 1024.0)
 }
 
 /// Threads of a process whose names begin like this.
@@ -73,7 +89,10 @@ pub(crate) fn threads(pid: u32, name: &str) -> Vec<u32> {
     };
     tasks
         .filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|task: &u32| std::fs::read_to_string(format!("/proc/{pid}/task/{task}/comm")).is_ok_and(|comm| comm.starts_with(name)))
+        .filter(|task: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/task/{task}/comm"))
+                .is_ok_and(|comm| comm.starts_with(name))
+        })
         .collect()
 }
 
@@ -106,7 +125,9 @@ pub(crate) fn counts(file: &Path) -> Vec<Counts> {
         .chunks_exact(32)
         .filter(|slot| slot[0] != 0)
         .map(|slot| Counts {
-            name: String::from_utf8_lossy(&slot[..16]).trim_end_matches('\0').to_owned(),
+            name: String::from_utf8_lossy(&slot[..16])
+                .trim_end_matches('\0')
+                .to_owned(),
             allocations: word(&slot[16..24]),
             locks: word(&slot[24..32]),
         })

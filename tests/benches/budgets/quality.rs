@@ -1,4 +1,5 @@
-//! Speech through losses: what a caller says, some of its packets never sent, and how it sounds at the ear.
+//! Speech through losses: what a caller says, some of its packets never sent, and how it sounds at
+//! the ear.
 //!
 //! ```text
 //! sentences ─▶ encode ─▶ packets, n % lost ─▶ phone ─▶ its earpiece ─▶ PESQ against the sentences
@@ -43,7 +44,13 @@ pub(crate) fn speech(place: &Path, rate: u32) -> Option<(PathBuf, Vec<i16>)> {
         return None;
     }
     let reader = hound::WavReader::open(&path).ok()?;
-    Some((path.clone(), reader.into_samples::<i16>().filter_map(Result::ok).collect()))
+    Some((
+        path.clone(),
+        reader
+            .into_samples::<i16>()
+            .filter_map(Result::ok)
+            .collect(),
+    ))
 }
 
 /// Which packets are lost: the same ones for every phone, drawn from a seed.
@@ -88,7 +95,14 @@ pub(crate) fn rows(place: &Path, far: &mut Far, page: &mut Page) {
 }
 
 /// Plays it to the phone; what its ear heard, as a file.
-fn listen(place: &Path, far: &mut Far, kind: Kind, codec: Codec, sound: &[i16], percent: u8) -> Option<PathBuf> {
+fn listen(
+    place: &Path,
+    far: &mut Far,
+    kind: Kind,
+    codec: Codec,
+    sound: &[i16],
+    percent: u8,
+) -> Option<PathBuf> {
     for _ in 0..3 {
         let subject = Subject::start(
             place,
@@ -107,7 +121,12 @@ fn listen(place: &Path, far: &mut Far, kind: Kind, codec: Codec, sound: &[i16], 
         caller.answered()?;
         let deaf = caller.deaf();
         let played = caller.play(codec, sound.to_vec(), percent, lost(percent));
-        let seconds = sound.len() as f64 / if codec == Codec::Opus { 48_000.0 } else { 8000.0 };
+        let seconds = sound.len() as f64
+            / if codec == Codec::Opus {
+                48_000.0
+            } else {
+                8000.0
+            };
         let heard = place.join(format!("heard-{kind:?}-{codec:?}-{percent}.wav"));
         let whole = match kind {
             // Its card is its own: it records by itself.
@@ -115,7 +134,9 @@ fn listen(place: &Path, far: &mut Far, kind: Kind, codec: Codec, sound: &[i16], 
                 std::thread::sleep(Duration::from_secs_f64(seconds + 0.5));
                 true
             }
-            Kind::Offhook | Kind::Baresip => far.talk(&[], seconds + 0.5).is_some_and(|talk| write(&heard, &talk.heard)),
+            Kind::Offhook | Kind::Baresip => far
+                .talk(&[], seconds + 0.5)
+                .is_some_and(|talk| write(&heard, &talk.heard)),
         };
         played.finish();
         drop(deaf);
@@ -147,13 +168,26 @@ fn write(path: &Path, samples: &[i16]) -> bool {
 
 /// PESQ of a recording against what was said; the tool aligns them.
 fn pesq(reference: &Path, heard: &Path, codec: Codec) -> Option<f64> {
-    let (rate, mode) = if codec == Codec::Opus { (16_000, "wb") } else { (8000, "nb") };
+    let (rate, mode) = if codec == Codec::Opus {
+        (16_000, "wb")
+    } else {
+        (8000, "nb")
+    };
     let at_rate = |path: &Path| -> Option<PathBuf> {
         let out = path.with_extension("pesq.wav");
         let done = Command::new("sox")
             .arg("--ignore-length")
             .arg(path)
-            .args(["-r", &rate.to_string(), "-c", "1", "-b", "16", "-e", "signed"])
+            .args([
+                "-r",
+                &rate.to_string(),
+                "-c",
+                "1",
+                "-b",
+                "16",
+                "-e",
+                "signed",
+            ])
             .arg(&out)
             .status();
         done.is_ok_and(|status| status.success()).then_some(out)

@@ -57,10 +57,16 @@ enum Hand {
 
 /// The release binary: what is measured is what ships.
 pub(crate) fn binary() -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    );
     let path = target.join("release/offhook");
-    assert!(path.exists(), "{} is missing: cargo build --release -p offhook", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --release -p offhook",
+        path.display()
+    );
     path
 }
 
@@ -82,9 +88,8 @@ impl Kind {
                 .output()
                 .err()
                 .map(|error| format!("baresip: {error}")),
-            Kind::Pjsua => {
-                (python().is_none() || !has_module("pjsua2")).then(|| "no Python module pjsua2 in the bench's environment".into())
-            }
+            Kind::Pjsua => (python().is_none() || !has_module("pjsua2"))
+                .then(|| "no Python module pjsua2 in the bench's environment".into()),
         }
     }
 }
@@ -161,7 +166,9 @@ impl Subject {
 
     /// A request on Offhook's control socket.
     pub(crate) fn ctl(&self, request: &Value) -> Option<Value> {
-        let Hand::Ctl(socket) = &self.hand else { return None };
+        let Hand::Ctl(socket) = &self.hand else {
+            return None;
+        };
         let mut stream = UnixStream::connect(socket).ok()?;
         writeln!(stream, "{request}").ok()?;
         let mut line = String::new();
@@ -191,8 +198,12 @@ impl Subject {
                 std::thread::sleep(Duration::from_millis(50));
                 let text = json!({"command": theirs, "params": "", "token": "t"}).to_string();
                 let at = Instant::now();
-                stream.write_all(format!("{}:{text},", text.len()).as_bytes()).unwrap();
-                stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+                stream
+                    .write_all(format!("{}:{text},", text.len()).as_bytes())
+                    .unwrap();
+                stream
+                    .set_read_timeout(Some(Duration::from_millis(300)))
+                    .unwrap();
                 // It answers, or it does not: the wire tells.
                 let mut answer = [0; 16];
                 stream.read_exact(&mut answer).ok();
@@ -218,7 +229,9 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
         text.push_str("auto_answer = 20\n");
     }
     if order.private {
-        text.push_str("[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n");
+        text.push_str(
+            "[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
+        );
     }
     if let Some(registrar) = order.registrar {
         let domain = registrar.ip();
@@ -241,23 +254,36 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
         "/usr/lib/x86_64-linux-gnu/baresip/modules",
         "/usr/lib/aarch64-linux-gnu/baresip/modules",
     ];
-    let modules = modules.iter().find(|path| Path::new(path).exists()).unwrap_or(&modules[0]);
+    let modules = modules
+        .iter()
+        .find(|path| Path::new(path).exists())
+        .unwrap_or(&modules[0]);
     let config = format!(
         "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
          module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\nmodule alsa.so\n\
          {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
         (port | 1).saturating_add(1),
         ((port | 1).saturating_add(1)) + 49,
-        if order.private { "module srtp.so\n" } else { "" },
+        if order.private {
+            "module srtp.so\n"
+        } else {
+            ""
+        },
     );
     std::fs::write(dir.join("config"), config).unwrap();
     let answers = if order.answers { "auto" } else { "manual" };
     let account = match order.registrar {
-        Some(registrar) => format!("<sip:bench@{registrar}>;auth_pass=x;regint=60;answermode={answers}\n"),
+        Some(registrar) => {
+            format!("<sip:bench@{registrar}>;auth_pass=x;regint=60;answermode={answers}\n")
+        }
         None => format!(
             "<sip:phone@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}{}\n",
             codec_names(order.codec).1,
-            if order.private { ";mediaenc=srtp-mand" } else { "" },
+            if order.private {
+                ";mediaenc=srtp-mand"
+            } else {
+                ""
+            },
         ),
     };
     std::fs::write(dir.join("accounts"), account).unwrap();
@@ -269,7 +295,12 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
 
 fn pjsua(port: u16, order: &Order<'_>, ear: &Path) -> Option<Command> {
     // Its packaged build has no Opus, and a null card cannot ring for a finger.
-    if order.codec == Codec::Opus || order.private || !order.answers || order.registrar.is_some() || order.counting.is_some() {
+    if order.codec == Codec::Opus
+        || order.private
+        || !order.answers
+        || order.registrar.is_some()
+        || order.counting.is_some()
+    {
         return None;
     }
     let mut command = Command::new(python()?);

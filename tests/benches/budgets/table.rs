@@ -21,7 +21,12 @@ pub(crate) struct Page {
 
 impl Page {
     /// Adds a figure; `None` where there is none.
-    pub(crate) fn row(&mut self, what: impl Into<String>, budget: &'static str, cells: [Option<String>; PHONES.len()]) {
+    pub(crate) fn row(
+        &mut self,
+        what: impl Into<String>,
+        budget: &'static str,
+        cells: [Option<String>; PHONES.len()],
+    ) {
         let row = Row {
             what: what.into(),
             budget,
@@ -66,11 +71,21 @@ impl Page {
 
 impl Row {
     fn line(&self) -> String {
-        let cells: Vec<&str> = self.cells.iter().map(|cell| cell.as_deref().unwrap_or("–")).collect();
-        format!("| {} | {} | {} |", self.what, self.budget, cells.join(" | "))
+        let cells: Vec<&str> = self
+            .cells
+            .iter()
+            .map(|cell| cell.as_deref().unwrap_or("–"))
+            .collect();
+        format!(
+            "| {} | {} | {} |",
+            self.what,
+            self.budget,
+            cells.join(" | ")
+        )
     }
 
-    /// What the first column, which is ours, has beside the budget; `None` where it holds or nobody can tell.
+    /// What the first column, which is ours, has beside the budget; `None` where it holds or nobody
+    /// can tell.
     fn missed(&self) -> Option<String> {
         let [ours, peers @ ..] = &self.cells;
         let own = number(ours.as_deref()?)?;
@@ -83,7 +98,10 @@ impl Row {
             }
             "< 15 % more" => {
                 // `1.01 % (+6.7 %)`: what it adds stands behind.
-                let more = ours.as_deref()?.split_once("(+").and_then(|(_, more)| number(more))?;
+                let more = ours
+                    .as_deref()?
+                    .split_once("(+")
+                    .and_then(|(_, more)| number(more))?;
                 return (more >= 15.0).then(|| format!("{}: {more} % more", self.what));
             }
             budget => number(budget).unwrap_or(f64::INFINITY),
@@ -95,7 +113,10 @@ impl Row {
 /// The number a figure begins with, behind whatever sign of comparison.
 fn number(text: &str) -> Option<f64> {
     let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-    text.split(|c: char| !c.is_ascii_digit() && c != '.').next()?.parse().ok()
+    text.split(|c: char| !c.is_ascii_digit() && c != '.')
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// A figure with so many digits behind the point and its unit.

@@ -4,15 +4,22 @@ use crate::network::{Network, Time};
 use crate::phone::SimPhone;
 
 impl SimPhone {
-    /// The engine tells once that so many authentic packets have come. Its next word is the truth again.
+    /// The engine tells once that so many authentic packets have come. Its next word is the truth
+    /// again.
     pub fn pretend_received(&mut self, packets: u64, network: &mut Network, now: Time) {
-        let stream = self.ports.open.values().map(|(stream, _)| *stream).next_back();
+        let stream = self
+            .ports
+            .open
+            .values()
+            .map(|(stream, _)| *stream)
+            .next_back();
         let Some((id, mut stats)) = stream.and_then(|id| Some((id, self.engine.stats(id)?))) else {
             panic!("{}: there is no stream", self.name);
         };
         stats.srtp.protected_received = packets;
         let event = media::Event::Stats { id, stats };
-        self.control.handle_media(event, &mut self.ports, self.base + now);
+        self.control
+            .handle_media(event, &mut self.ports, self.base + now);
         self.obey(network, now);
     }
 }

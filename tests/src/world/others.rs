@@ -36,9 +36,13 @@ impl World {
 
     // ---------------------------------------------------------------- network
 
-    /// Loses the first `count` packets of this kind (`"ACK"`, `"SIP/2.0 200 INVITE"`: a response and its method) from this address.
+    /// Loses the first `count` packets of this kind (`"ACK"`, `"SIP/2.0 200 INVITE"`: a response
+    /// and its method) from this address.
     pub fn lose_first(&mut self, from: IpAddr, what: &str, count: u32) {
-        let (start, about) = match what.strip_prefix("SIP/2.0 ").and_then(|rest| rest.split_once(' ')) {
+        let (start, about) = match what
+            .strip_prefix("SIP/2.0 ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             Some((code, method)) => (format!("SIP/2.0 {code}"), Some(method.to_owned())),
             None => (what.to_owned(), None),
         };
@@ -62,7 +66,8 @@ impl World {
         self.network.add_rule(
             &format!("cut {ip} {from:?}"),
             Box::new(move |packet, now| {
-                let hit = (from..until).contains(&now) && (packet.from.ip() == ip || packet.to.ip() == ip);
+                let hit = (from..until).contains(&now)
+                    && (packet.from.ip() == ip || packet.to.ip() == ip);
                 if hit { Fate::Lose } else { Fate::Pass }
             }),
         );
@@ -70,17 +75,23 @@ impl World {
 
     // ---------------------------------------------------------------- scripted peer
 
-    /// The next message at a peer, which must be this: a method, or a code with the method (`"200 INVITE"`).
+    /// The next message at a peer, which must be this: a method, or a code with the method (`"200
+    /// INVITE"`).
     pub fn expect(&mut self, id: PeerId, what: &str) -> Message {
         self.expect_within(id, what, secs(5))
     }
 
     /// [`World::expect`] with its own patience.
     pub fn expect_within(&mut self, id: PeerId, what: &str, within: Duration) -> Message {
-        self.until(&format!("peer gets {what}"), within, |world| !world[id].mailbox.is_empty());
+        self.until(&format!("peer gets {what}"), within, |world| {
+            !world[id].mailbox.is_empty()
+        });
         let (_, _, message) = self[id].mailbox.pop_front().expect("it is not empty");
         let is = match message.code() {
-            Some(code) => format!("{code} {}", message.header("cseq").split(' ').nth(1).unwrap_or("")),
+            Some(code) => format!(
+                "{code} {}",
+                message.header("cseq").split(' ').nth(1).unwrap_or("")
+            ),
             None => message.method().to_owned(),
         };
         assert_eq!(is, what, "peer got\n{}", message.text());

@@ -8,8 +8,8 @@ use super::{PeerId, PhoneId};
 use crate::card::CardSetup;
 use crate::signal::Source;
 
-/// What a phone of the story is like. The defaults: an 8 kHz card with 20 ms periods, PCMU, no account, speed dials to every
-/// phone (`201` is `l`) and scripted peer (`301` is the first).
+/// What a phone of the story is like. The defaults: an 8 kHz card with 20 ms periods, PCMU, no
+/// account, speed dials to every phone (`201` is `l`) and scripted peer (`301` is the first).
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// Further lines of its `offhook.toml`, by section, after those the world writes itself.
@@ -141,13 +141,26 @@ pub(super) fn configuration(name: &str, ip: IpAddr, setup: &Setup) -> config::Co
     };
     add(
         "phone",
-        &format!("country = \"{}\"\nname = \"{name}\"\nuser = \"{name}\"", setup.country),
+        &format!(
+            "country = \"{}\"\nname = \"{name}\"\nuser = \"{name}\"",
+            setup.country
+        ),
     );
-    add("network", &format!("bind = \"{ip}\"\nsip_port = 5060\nrtp_ports = [20000, 20019]"));
+    add(
+        "network",
+        &format!("bind = \"{ip}\"\nsip_port = 5060\nrtp_ports = [20000, 20019]"),
+    );
     add("codecs", &format!("order = [{}]", setup.codecs));
-    add("control", "socket = \"/nowhere/ctl.sock\"\nstate_dir = \"/nowhere\"");
+    add(
+        "control",
+        "socket = \"/nowhere/ctl.sock\"\nstate_dir = \"/nowhere\"",
+    );
     add("board", "profile = \"sim\"");
-    if !setup.sections.get("dial").is_some_and(|own| own.contains("digit_map")) {
+    if !setup
+        .sections
+        .get("dial")
+        .is_some_and(|own| own.contains("digit_map"))
+    {
         add("dial", "digit_map = \"[2-9]xx\"");
     }
     let way = if setup.tls { ":5061;transport=tls" } else { "" };
@@ -155,14 +168,23 @@ pub(super) fn configuration(name: &str, ip: IpAddr, setup: &Setup) -> config::Co
         let id = PhoneId(id);
         add(
             "dial.speed",
-            &format!("{} = \"sip:{}@{}{way}\"", number_of(id), id.0 + 1, phone_ip(id)),
+            &format!(
+                "{} = \"sip:{}@{}{way}\"",
+                number_of(id),
+                id.0 + 1,
+                phone_ip(id)
+            ),
         );
     }
     for id in 0..3 {
         let id = PeerId(id);
         add(
             "dial.speed",
-            &format!("{} = \"sip:script@{}{way}\"", number_of_peer(id), peer_ip(id)),
+            &format!(
+                "{} = \"sip:script@{}{way}\"",
+                number_of_peer(id),
+                peer_ip(id)
+            ),
         );
     }
     for (section, lines) in &setup.sections {
@@ -173,5 +195,6 @@ pub(super) fn configuration(name: &str, ip: IpAddr, setup: &Setup) -> config::Co
         let _ = writeln!(text, "[{section}]\n{lines}");
     }
     text += &setup.accounts;
-    config::load(&text, "simulated offhook.toml").unwrap_or_else(|error| panic!("configuration of {name}:\n{text}\n{error:?}"))
+    config::load(&text, "simulated offhook.toml")
+        .unwrap_or_else(|error| panic!("configuration of {name}:\n{text}\n{error:?}"))
 }

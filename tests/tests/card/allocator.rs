@@ -10,7 +10,8 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: every call goes to the system's allocator unchanged; the counter needs no allocation of its own.
+// SAFETY: every call goes to the system's allocator unchanged; the counter needs no allocation of
+// its own.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // During the thread's end the counter is gone, and nobody asks for it any more.

@@ -13,8 +13,8 @@ pub(crate) struct Bench {
     pub(crate) card: VirtualCard,
 }
 
-/// Runs a test's body in a process of its own whose alsa-lib knows the virtual card (alsa-lib reads its configuration once).
-/// `more` is added to that configuration. `name` is the test's own.
+/// Runs a test's body in a process of its own whose alsa-lib knows the virtual card (alsa-lib reads
+/// its configuration once). `more` is added to that configuration. `name` is the test's own.
 pub(crate) fn in_child(name: &str, more: &str, body: impl FnOnce(&Bench)) {
     if let Some(place) = std::env::var_os(PLACE) {
         hurry();
@@ -38,11 +38,21 @@ pub(crate) fn in_child(name: &str, more: &str, body: impl FnOnce(&Bench)) {
 
 /// Runs this test program again for one test, and fails as it fails.
 pub(crate) fn run_again(name: &str, command: &mut Command) {
-    let done = command.args([name, "--exact", "--nocapture", "--test-threads=1"]).output().unwrap();
-    let told = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let done = command
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let told = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
     print!("{told}");
     assert!(done.status.success(), "{name} failed in its own process");
-    assert!(told.contains("1 passed"), "{name}: no such test in the child");
+    assert!(
+        told.contains("1 passed"),
+        "{name}: no such test in the child"
+    );
 }
 
 /// Asks for a place before the machine's other work, where that is allowed: sound waits for nobody.
@@ -55,7 +65,8 @@ pub(crate) fn hurry() {
 impl Bench {
     /// Runs it again while the machine made xruns of its own; they are not what is tested.
     pub(crate) fn undisturbed<T>(&self, run: impl Fn() -> T) -> T {
-        let own = || self.card.own_xruns(Side::Phone).unwrap() + self.card.own_xruns(Side::Far).unwrap();
+        let own =
+            || self.card.own_xruns(Side::Phone).unwrap() + self.card.own_xruns(Side::Far).unwrap();
         for attempt in 0..8 {
             let before = own();
             let got = run();
@@ -92,9 +103,17 @@ pub(crate) struct Heard {
 impl Heard {
     /// How regularly the phone's periods came: reported, not asserted.
     pub(crate) fn report(&self) {
-        let mut ms: Vec<f64> = self.wakes.iter().map(|d| d.as_secs_f64() * 1000.0).collect();
+        let mut ms: Vec<f64> = self
+            .wakes
+            .iter()
+            .map(|d| d.as_secs_f64() * 1000.0)
+            .collect();
         ms.sort_by(f64::total_cmp);
-        let at = |share: f64| ms.get(((ms.len() - 1) as f64 * share) as usize).copied().unwrap_or_default();
+        let at = |share: f64| {
+            ms.get(((ms.len() - 1) as f64 * share) as usize)
+                .copied()
+                .unwrap_or_default()
+        };
         println!(
             "periods: {} wakes, p1 {:.2} p50 {:.2} p99 {:.2} max {:.2} ms",
             ms.len(),
@@ -106,13 +125,20 @@ impl Heard {
     }
 }
 
-/// The far end says something for `seconds` (then silence) and listens; the phone sends back what it hears.
-pub(crate) fn talk(phone: &mut dyn AudioDevice, far: &mut dyn AudioDevice, said: &[i16], seconds: f64) -> Heard {
+/// The far end says something for `seconds` (then silence) and listens; the phone sends back what
+/// it hears.
+pub(crate) fn talk(
+    phone: &mut dyn AudioDevice,
+    far: &mut dyn AudioDevice,
+    said: &[i16],
+    seconds: f64,
+) -> Heard {
     let mut heard = Heard::default();
     let mut period = vec![0i16; phone.format().period_frames.max(far.format().period_frames)];
     let far_period = far.format().period_frames;
     let wanted = (seconds * f64::from(far.format().rate_hz)) as usize;
-    // The recordings begin when the far end begins to speak: what lay in its microphone before that is thrown away.
+    // The recordings begin when the far end begins to speak: what lay in its microphone before that
+    // is thrown away.
     heard.phone_xruns += flush(phone);
     flush(far);
     let (mut spoken, mut last) = (0, Instant::now());
@@ -195,22 +221,31 @@ fn wait_any(cards: &[&dyn AudioDevice]) {
         events: libc::POLLIN,
         revents: 0,
     }; 8];
-    for (poll, &fd) in fds.iter_mut().zip(cards.iter().flat_map(|card| card.poll_fds())) {
+    for (poll, &fd) in fds
+        .iter_mut()
+        .zip(cards.iter().flat_map(|card| card.poll_fds()))
+    {
         poll.fd = fd;
     }
     // SAFETY: the array lives through the call; a negative descriptor is passed over by the kernel.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, 500) };
-    assert!(ready >= 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted);
+    assert!(
+        ready >= 0 || std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+    );
 }
 
-/// Sweeps of a fifth of a second, each over other frequencies between 300 and 3000 Hz: they align in one place only.
+/// Sweeps of a fifth of a second, each over other frequencies between 300 and 3000 Hz: they align
+/// in one place only.
 pub(crate) fn chirps(rate_hz: u32, seconds: f64) -> Vec<i16> {
     let length = f64::from(rate_hz) * 0.2;
     let mut phase = 0.0f64;
     (0..(seconds * f64::from(rate_hz)) as usize)
         .map(|n| {
             let (nth, within) = ((n as f64 / length) as u32, (n as f64 % length) / length);
-            let (from, to) = (300.0 + f64::from(nth * 97 % 700), 3000.0 - f64::from(nth * 131 % 1100));
+            let (from, to) = (
+                300.0 + f64::from(nth * 97 % 700),
+                3000.0 - f64::from(nth * 131 % 1100),
+            );
             phase += std::f64::consts::TAU * (from + (to - from) * within) / f64::from(rate_hz);
             let level = 4000.0 + 1000.0 * f64::from(nth % 5);
             (phase.sin() * level * (std::f64::consts::PI * within).sin()) as i16

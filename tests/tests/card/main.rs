@@ -1,13 +1,20 @@
-//! `board::audio` on cards that alsa-lib reaches: the virtual card in real time, PulseAudio, the null device.
+//! `board::audio` on cards that alsa-lib reaches: the virtual card in real time, PulseAudio, the
+//! null device.
 //!
 //! ```text
 //! each test ─▶ itself again, as a process with its own ALSA_CONFIG_PATH ─▶ board::audio::open("phone") ═cable═ open("far")
 //! ```
 //!
-//! What is heard is asserted; when it is heard is reported (a machine running tests is no machine to assert milliseconds on). The
-//! virtual card tells of over- and underruns that the machine caused, and a run spoilt by one is made again.
+//! What is heard is asserted; when it is heard is reported (a machine running tests is no machine
+//! to assert milliseconds on). The virtual card tells of over- and underruns that the machine
+//! caused, and a run spoilt by one is made again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a test: an assertion that fails is its product
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)] // a test: an assertion that fails is its product
 #![allow(clippy::doc_markdown)] // PulseAudio is a name
 
 mod allocator;
@@ -21,7 +28,11 @@ use offhook_tests::vcard::{Side, Stream};
 
 #[test]
 fn both_ends_hear_each_other() {
-    in_child("both_ends_hear_each_other", "", both_ends_hear_each_other_child);
+    in_child(
+        "both_ends_hear_each_other",
+        "",
+        both_ends_hear_each_other_child,
+    );
 }
 
 fn both_ends_hear_each_other_child(bench: &Bench) {
@@ -32,7 +43,10 @@ fn both_ends_hear_each_other_child(bench: &Bench) {
         // The phone is a wire from microphone to speaker: what the far end says comes back to it.
         bench::talk(&mut *phone, &mut *far, &said, 2.2)
     });
-    for (who, sound) in [("the phone", &heard.by_phone), ("the far end", &heard.by_far)] {
+    for (who, sound) in [
+        ("the phone", &heard.by_phone),
+        ("the far end", &heard.by_far),
+    ] {
         let got = align(&clip(&said), &clip(sound), 0.5);
         assert!(got.correlation > 0.99, "{who}: {got:?}");
         assert!(got.gain_db.abs() < 0.2, "{who}: {got:?}");
@@ -43,7 +57,11 @@ fn both_ends_hear_each_other_child(bench: &Bench) {
 
 #[test]
 fn after_an_xrun_the_delay_is_what_it_was() {
-    in_child("after_an_xrun_the_delay_is_what_it_was", "", after_an_xrun_child);
+    in_child(
+        "after_an_xrun_the_delay_is_what_it_was",
+        "",
+        after_an_xrun_child,
+    );
 }
 
 fn after_an_xrun_child(bench: &Bench) {
@@ -63,13 +81,20 @@ fn after_an_xrun_child(bench: &Bench) {
         let (before, after) = (delay(&before), delay(&after));
         println!("{stream:?}: {before:.2} ms before, {after:.2} ms after");
         // Capture and playback start within a period of each other, each time.
-        assert!((after - before).abs() <= 10.0, "{stream:?}: {before} ms before, {after} ms after");
+        assert!(
+            (after - before).abs() <= 10.0,
+            "{stream:?}: {before} ms before, {after} ms after"
+        );
     }
 }
 
 #[test]
 fn an_unplugged_card_is_lost_and_comes_back() {
-    in_child("an_unplugged_card_is_lost_and_comes_back", "", unplugged_child);
+    in_child(
+        "an_unplugged_card_is_lost_and_comes_back",
+        "",
+        unplugged_child,
+    );
 }
 
 fn unplugged_child(bench: &Bench) {
@@ -79,7 +104,12 @@ fn unplugged_child(bench: &Bench) {
     let error = bench::idle(&mut *phone, 1.0).unwrap_err();
     assert_eq!(error.to_string(), "phone / phone is gone");
     drop(phone);
-    let Err(AudioError::Open { device, problem, mend }) = open(&bench::request("phone", "phone")) else {
+    let Err(AudioError::Open {
+        device,
+        problem,
+        mend,
+    }) = open(&bench::request("phone", "phone"))
+    else {
         panic!("opened a card that is gone")
     };
     assert_eq!(device, "phone");
@@ -99,7 +129,9 @@ fn what_the_card_can_do_is_taken() {
 }
 
 fn negotiation_child(bench: &Bench) {
-    let got = |capture: &str, playback: &str| open(&bench::request(capture, playback)).map(|card| card.format());
+    let got = |capture: &str, playback: &str| {
+        open(&bench::request(capture, playback)).map(|card| card.format())
+    };
     assert_eq!(got("phone", "phone").unwrap().rate_hz, 48_000);
     assert_eq!(got("wide", "wide").unwrap().rate_hz, 44_100);
     let slow = got("slow", "slow").unwrap();
@@ -113,7 +145,10 @@ fn negotiation_child(bench: &Bench) {
         "{none}"
     );
     let absent = got("nothere", "phone").unwrap_err().to_string();
-    assert!(absent.starts_with("nothere: ") && absent.contains("[board.audio]"), "{absent}");
+    assert!(
+        absent.starts_with("nothere: ") && absent.contains("[board.audio]"),
+        "{absent}"
+    );
 
     // Stereo S32 at 44.1 kHz is still the same sound.
     let said = chirps(44_100, 1.0);
@@ -162,7 +197,11 @@ fn allocation_child(bench: &Bench) {
     };
     assert_eq!(count(&mut *phone, 50), 0, "allocations in 50 periods");
     bench.card.xrun(Side::Phone, Stream::Playback).unwrap();
-    assert_eq!(count(&mut *phone, 100), 0, "allocations in 50 periods with an underrun");
+    assert_eq!(
+        count(&mut *phone, 100),
+        0,
+        "allocations in 50 periods with an underrun"
+    );
     // The counter counts: it would have seen one.
     let before = allocator::count();
     drop(std::hint::black_box(vec![1u8; 100]));
@@ -176,8 +215,9 @@ fn two_clocks_stay_together() {
 }
 
 fn two_clocks_child(bench: &Bench) {
-    // Microphone and speaker are two cards whose clocks differ by 3000 ppm: 10 ms in 3.3 s. Without slips the speaker's queue of
-    // 30 ms is dry after ten seconds; half of that shows whether it is held.
+    // Microphone and speaker are two cards whose clocks differ by 3000 ppm: 10 ms in 3.3 s. Without
+    // slips the speaker's queue of 30 ms is dry after ten seconds; half of that shows whether it is
+    // held.
     let xruns = bench.undisturbed(|| {
         let mut card = open(&bench::request("phone", "drifting")).unwrap();
         bench::idle(&mut *card, 12.0).unwrap()
@@ -187,19 +227,23 @@ fn two_clocks_child(bench: &Bench) {
 
 #[test]
 fn the_null_device_opens() {
-    in_child("the_null_device_opens", "pcm.nothing { type null }\n", |_| {
-        // Not paced: it only shows that a device without a clock is no trap.
-        let mut card = open(&bench::request("nothing", "nothing")).unwrap();
-        let format = card.format();
-        assert_eq!((format.rate_hz, format.period_frames), (48_000, 480));
-        let mut sound = vec![1; format.period_frames];
-        for _ in 0..10 {
-            if card.read(&mut sound).unwrap() == Period::Ready {
-                assert!(sound.iter().all(|&s| s == 0));
+    in_child(
+        "the_null_device_opens",
+        "pcm.nothing { type null }\n",
+        |_| {
+            // Not paced: it only shows that a device without a clock is no trap.
+            let mut card = open(&bench::request("nothing", "nothing")).unwrap();
+            let format = card.format();
+            assert_eq!((format.rate_hz, format.period_frames), (48_000, 480));
+            let mut sound = vec![1; format.period_frames];
+            for _ in 0..10 {
+                if card.read(&mut sound).unwrap() == Period::Ready {
+                    assert!(sound.iter().all(|&s| s == 0));
+                }
+                card.write(&sound).unwrap();
             }
-            card.write(&sound).unwrap();
-        }
-    });
+        },
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `type pulse`: a PulseAudio daemon of the test's own, one null sink, the phone plays into it and hears its monitor.
+//! `type pulse`: a PulseAudio daemon of the test's own, one null sink, the phone plays into it and
+//! hears its monitor.
 
 use crate::bench::{chirps, hurry, request, run_again, wait};
 use board::audio::{Period, open};
@@ -18,7 +19,10 @@ pub(crate) fn test() {
         "/usr/bin/pulseaudio",
         "/usr/lib/x86_64-linux-gnu/alsa-lib/libasound_module_pcm_pulse.so",
     ];
-    let found = |path: &&str| Path::new(path).exists() || Path::new(&path.replace("x86_64", std::env::consts::ARCH)).exists();
+    let found = |path: &&str| {
+        Path::new(path).exists()
+            || Path::new(&path.replace("x86_64", std::env::consts::ARCH)).exists()
+    };
     if let Some(path) = missing.iter().find(|path| !found(path)) {
         eprintln!("SKIPPED: {NAME}: no {path} (packages pulseaudio, libasound2-plugins)");
         return;
@@ -45,7 +49,13 @@ pub(crate) fn test() {
     .unwrap();
     let log = std::fs::File::create(place.join("log")).unwrap();
     let mut daemon = Command::new("pulseaudio")
-        .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+        .args([
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--use-pid-file=no",
+            "-F",
+        ])
         .arg(place.join("bench.pa"))
         .env("HOME", &place)
         .env("XDG_RUNTIME_DIR", &place)
@@ -108,8 +118,8 @@ fn body() {
         };
         xruns += u32::from(matches!(done, Period::Xrun { .. }));
     }
-    // A server that the machine leaves waiting loses sound, and its delay moves: each part of what was said is looked for by
-    // itself, and most must have come through whole.
+    // A server that the machine leaves waiting loses sound, and its delay moves: each part of what
+    // was said is looked for by itself, and most must have come through whole.
     let parts = align_parts(
         &Clip {
             rate_hz: 48_000,
@@ -127,6 +137,13 @@ fn body() {
         .filter(|part| part.correlation > 0.95 && part.gain_db.abs() < 1.0)
         .count();
     let delay = median(parts.iter().map(|part| part.delay_s * 1000.0));
-    println!("{whole} of {} parts came whole, {delay:.0} ms later; {xruns} xruns", parts.len());
-    assert!(whole * 2 > parts.len(), "{whole} of {} parts came whole: {parts:?}", parts.len());
+    println!(
+        "{whole} of {} parts came whole, {delay:.0} ms later; {xruns} xruns",
+        parts.len()
+    );
+    assert!(
+        whole * 2 > parts.len(),
+        "{whole} of {} parts came whole: {parts:?}",
+        parts.len()
+    );
 }

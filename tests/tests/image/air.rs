@@ -1,4 +1,5 @@
-//! The radio: two simulated ones and the air between them (the kernel's `mac80211_hwsim`), an access point at the other end.
+//! The radio: two simulated ones and the air between them (the kernel's `mac80211_hwsim`), an
+//! access point at the other end.
 //!
 //! ```text
 //! [wifi] ─▶ wpa_supplicant.conf ─▶ wlan0 ~ ~ air ~ ~ wlan1 ◀─ hostapd, udhcpd (tests/image/air, in a network of its own)
@@ -10,7 +11,8 @@ use crate::machine::{Machine, Plugs};
 use crate::place::Place;
 use crate::start::START;
 
-/// The radio's own pauses between two tries are up to twenty seconds long, and ciphers are emulated, too.
+/// The radio's own pauses between two tries are up to twenty seconds long, and ciphers are
+/// emulated, too.
 const JOINED: Duration = Duration::from_secs(120);
 
 /// What the phone says of its radio once it is right.
@@ -20,12 +22,15 @@ fn radio(machine: &mut Machine, what: &str, right: impl Fn(&str) -> bool) -> Str
 
 /// Switches the phone on with this `[wifi]` section, and the air around it.
 fn power(machine: &mut Machine, wifi: &str) {
-    machine
-        .card
-        .write("offhook.toml", format!("[phone]\ncountry = \"de\"\n[wifi]\n{wifi}\n").as_bytes());
+    machine.card.write(
+        "offhook.toml",
+        format!("[phone]\ncountry = \"de\"\n[wifi]\n{wifi}\n").as_bytes(),
+    );
     machine.power();
     machine.wait_state("idle", START);
-    machine.shell("mkdir /run/air && mount -t squashfs -o ro /dev/vdb /run/air && /run/air/air radios");
+    machine.shell(
+        "mkdir /run/air && mount -t squashfs -o ro /dev/vdb /run/air && /run/air/air radios",
+    );
 }
 
 #[test]
@@ -36,30 +41,52 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
-    power(&mut machine, "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"not the password\"");
+    power(
+        &mut machine,
+        "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"not the password\"",
+    );
     // Nobody there; then somebody who wants another password.
     let told = |machine: &mut Machine, what: &str| {
-        machine.wait(what, "cat /boot/offhook/status.txt", JOINED, |text| text.contains(what));
+        machine.wait(what, "cat /boot/offhook/status.txt", JOINED, |text| {
+            text.contains(what)
+        });
     };
     told(&mut machine, "no network of this name is heard");
     machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 2");
     told(&mut machine, "does not let the phone in");
     machine.cut();
 
-    power(&mut machine, "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"correct horse\"");
+    power(
+        &mut machine,
+        "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"correct horse\"",
+    );
     machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 2");
-    let joined = radio(&mut machine, "joined by WPA2", |text| text.contains("wpa_state=COMPLETED"));
+    let joined = radio(&mut machine, "joined by WPA2", |text| {
+        text.contains("wpa_state=COMPLETED")
+    });
     assert!(
         joined.contains("key_mgmt=WPA2-PSK") && joined.contains("pairwise_cipher=CCMP"),
         "{joined}"
     );
-    machine.wait("an address over the air", "ip -4 addr show dev wlan0", JOINED, |text| {
-        text.contains("10.9.0.20")
-    });
-    machine.ask("ping -c 2 -W 2 10.9.0.1", Duration::from_secs(20)).unwrap();
+    machine.wait(
+        "an address over the air",
+        "ip -4 addr show dev wlan0",
+        JOINED,
+        |text| text.contains("10.9.0.20"),
+    );
+    machine
+        .ask("ping -c 2 -W 2 10.9.0.1", Duration::from_secs(20))
+        .unwrap();
     let nap = machine.shell("cat /run/nap; iw dev wlan0 get power_save");
-    let said: Vec<&str> = nap.lines().filter_map(|line| line.rsplit(' ').next()).collect();
-    assert_eq!(said, ["on", "off"], "it came napping, and was to be woken: {nap}");
+    let said: Vec<&str> = nap
+        .lines()
+        .filter_map(|line| line.rsplit(' ').next())
+        .collect();
+    assert_eq!(
+        said,
+        ["on", "off"],
+        "it came napping, and was to be woken: {nap}"
+    );
 
     // The same network with WPA3: the phone comes back by itself, and takes the better protection.
     machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 3");
@@ -70,10 +97,15 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
         joined.contains("pmf=1") || joined.contains("pmf=2"),
         "management frames are not protected: {joined}"
     );
-    machine.ask("ping -c 2 -W 2 10.9.0.1", Duration::from_secs(20)).unwrap();
-    machine.wait("no complaint", "cat /boot/offhook/status.txt", JOINED, |text| {
-        !text.contains("wifi:")
-    });
+    machine
+        .ask("ping -c 2 -W 2 10.9.0.1", Duration::from_secs(20))
+        .unwrap();
+    machine.wait(
+        "no complaint",
+        "cat /boot/offhook/status.txt",
+        JOINED,
+        |text| !text.contains("wifi:"),
+    );
 
     // Out of reach, that is told; the phone lives on.
     machine.shell("/run/air/air off");

@@ -17,7 +17,8 @@ fn now() -> Duration {
 
 /// A time server (RFC 5905, what a client needs of it) at the wire's end.
 fn serve(address: &str) -> Result<(), String> {
-    let socket = UdpSocket::bind((address, 123)).map_err(|error| format!("{address}:123: {error}"))?;
+    let socket =
+        UdpSocket::bind((address, 123)).map_err(|error| format!("{address}:123: {error}"))?;
     std::thread::spawn(move || {
         let mut question = [0; 128];
         while let Ok((length, from)) = socket.recv_from(&mut question) {
@@ -69,9 +70,16 @@ fn a_clock_of_another_year_is_set_by_the_network() {
     // Whatever the year: the phone is a phone.
     machine.wait_state("idle", START);
     if machine.ask("[ -x /usr/sbin/ntpd ]", START).unwrap().1 != 0 {
-        return eprintln!("SKIPPED: {name}: Debian's busybox has no time client, and its source could not be had or built");
+        return eprintln!(
+            "SKIPPED: {name}: Debian's busybox has no time client, and its source could not be had or built"
+        );
     }
-    assert_eq!(machine.shell("dmesg | grep -c 'setting system clock to 2001-02-03'").trim(), "1");
+    assert_eq!(
+        machine
+            .shell("dmesg | grep -c 'setting system clock to 2001-02-03'")
+            .trim(),
+        "1"
+    );
     let right = |text: &str| {
         text.trim()
             .parse::<u64>()
@@ -79,8 +87,11 @@ fn a_clock_of_another_year_is_set_by_the_network() {
     };
     machine.wait("the right time", "date +%s", Duration::from_secs(60), right);
     // The phone took note: certificates are judged by the new clock, timers by none.
-    machine.wait("the phone's word", "dmesg", Duration::from_secs(30), |text| {
-        text.contains("the clock was set")
-    });
+    machine.wait(
+        "the phone's word",
+        "dmesg",
+        Duration::from_secs(30),
+        |text| text.contains("the clock was set"),
+    );
     machine.wait_state("idle", START);
 }

@@ -1,5 +1,5 @@
-//! The phone's wires: hook switch, keypad matrix, bell and lamps on the kernel's simulated GPIO chip inside the machine, moved and read by
-//! its attributes through the machine's shell.
+//! The phone's wires: hook switch, keypad matrix, bell and lamps on the kernel's simulated GPIO
+//! chip inside the machine, moved and read by its attributes through the machine's shell.
 //!
 //! ```text
 //!   test: hook()  ─▶ sim_gpio0/pull ─▶ gpio-sim ─▶ edge ─▶ phone          phone ─▶ gpio-sim ─▶ sim_gpioN/value ─▶ lamp(), rings()
@@ -29,13 +29,17 @@ pub(crate) enum Lamp {
 
 /// Lines of a key: its row's and its column's.
 fn matrix(key: char) -> (u32, u32) {
-    let row = KEYS.iter().position(|row| row.contains(key)).expect("a key of this keypad");
+    let row = KEYS
+        .iter()
+        .position(|row| row.contains(key))
+        .expect("a key of this keypad");
     let column = KEYS[row].find(key).expect("it is in this row");
     (ROWS[row], COLUMNS[column])
 }
 
 impl Machine {
-    /// Moves the hook switch: the contact closes when the handset is lifted. Done when the line has moved.
+    /// Moves the hook switch: the contact closes when the handset is lifted. Done when the line has
+    /// moved.
     pub(crate) fn hook(&mut self, lifted: bool) {
         let pull = if lifted { "pull-down" } else { "pull-up" };
         self.shell(&format!("echo {pull} >/run/lines/sim_gpio{HOOK}/pull"));
@@ -55,11 +59,15 @@ impl Machine {
     /// Presses one key for half a second and lets it go.
     pub(crate) fn press(&mut self, key: char) {
         let (row, column) = matrix(key);
-        self.shell(&format!("/usr/lib/offhook/test-finger {row} {column} 0.5; sleep 0.4"));
+        self.shell(&format!(
+            "/usr/lib/offhook/test-finger {row} {column} 0.5; sleep 0.4"
+        ));
     }
 
     fn lit(&mut self, lamp: Lamp) -> bool {
-        self.shell(&format!("cat /run/lines/sim_gpio{}/value", lamp as u32)).trim() == "1"
+        self.shell(&format!("cat /run/lines/sim_gpio{}/value", lamp as u32))
+            .trim()
+            == "1"
     }
 
     /// Waits until a lamp is lit, or dark.
@@ -75,8 +83,9 @@ impl Machine {
         }
     }
 
-    /// How often either bell line was seen to change, and both high at once, in this many looks. The bell swings at 25 Hz and a look takes
-    /// a few milliseconds: swings are missed, a bell is not.
+    /// How often either bell line was seen to change, and both high at once, in this many looks.
+    /// The bell swings at 25 Hz and a look takes a few milliseconds: swings are missed, a bell is
+    /// not.
     pub(crate) fn bell(&mut self, looks: u32) -> (u32, u32) {
         let [first, second] = BELL.map(|line| format!("/run/lines/sim_gpio{line}/value"));
         let seen = self.shell(&format!(
@@ -85,9 +94,10 @@ impl Machine {
              if [ $one$two = 11 ]; then read -r one <{first}; read -r two <{second}; read -r three <{first}; \
              [ $one$two$three != 111 ] || both=$((both + 1)); fi; looks=$((looks + 1)); done; echo $changes $both"
         ));
-        let mut words = seen
-            .split_whitespace()
-            .map(|word| word.parse().unwrap_or_else(|error| panic!("{seen}: {error}")));
+        let mut words = seen.split_whitespace().map(|word| {
+            word.parse()
+                .unwrap_or_else(|error| panic!("{seen}: {error}"))
+        });
         (words.next().expect("changes"), words.next().expect("both"))
     }
 }

@@ -24,7 +24,8 @@ pub(crate) struct Plugs {
     pub(crate) env: Vec<(String, String)>,
     /// Name of a tap device; none: no wire.
     pub(crate) tap: Option<String>,
-    /// A reset starts the same kernel again inside QEMU, memory kept, instead of going through the firmware.
+    /// A reset starts the same kernel again inside QEMU, memory kept, instead of going through the
+    /// firmware.
     pub(crate) warm_reset: bool,
     /// The handset lies beside the phone when it is switched on.
     pub(crate) lifted: bool,
@@ -92,7 +93,10 @@ impl Machine {
         self.starts += 1;
         let socket = |name: &str| self.folder.join(name);
         std::fs::remove_file(socket("shell")).ok();
-        let mut cmdline = std::fs::read_to_string(firmware.join("cmdline.txt")).unwrap().trim().to_owned();
+        let mut cmdline = std::fs::read_to_string(firmware.join("cmdline.txt"))
+            .unwrap()
+            .trim()
+            .to_owned();
         if self.plugs.lifted {
             cmdline += " offhook.lifted";
         }
@@ -120,7 +124,10 @@ impl Machine {
             .arg("-initrd")
             .arg(firmware.join("initrd"))
             .args(["-append", &cmdline])
-            .args(["-drive", &format!("if=none,id=card,format=raw,file={}", disk.display())])
+            .args([
+                "-drive",
+                &format!("if=none,id=card,format=raw,file={}", disk.display()),
+            ])
             .args([
                 "-device",
                 "virtio-blk-device,drive=card",
@@ -131,7 +138,10 @@ impl Machine {
             ])
             .args([
                 "-chardev",
-                &format!("socket,id=shell,path={},server=on,wait=off", socket("shell").display()),
+                &format!(
+                    "socket,id=shell,path={},server=on,wait=off",
+                    socket("shell").display()
+                ),
             ])
             .args([
                 "-device",
@@ -153,13 +163,19 @@ impl Machine {
                 "-device",
                 "virtio-net-device,netdev=wire",
                 "-object",
-                &format!("filter-dump,id=record,netdev=wire,file={}", self.wire_record().display()),
+                &format!(
+                    "filter-dump,id=record,netdev=wire,file={}",
+                    self.wire_record().display()
+                ),
             ]);
         }
         if self.plugs.air {
             command.args([
                 "-drive",
-                &format!("if=none,id=air,format=raw,readonly=on,file={}", built("air.squashfs").display()),
+                &format!(
+                    "if=none,id=air,format=raw,readonly=on,file={}",
+                    built("air.squashfs").display()
+                ),
                 "-device",
                 "virtio-blk-pci,drive=air",
             ]);
@@ -215,7 +231,11 @@ impl Machine {
     pub(crate) fn wait_reset(&mut self, limit: Duration) {
         let end = Instant::now() + limit;
         while !self.on().qemu.has_ended() {
-            assert!(Instant::now() < end, "no reset within {limit:?}:\n{}", self.console());
+            assert!(
+                Instant::now() < end,
+                "no reset within {limit:?}:\n{}",
+                self.console()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         self.running = None;
@@ -262,7 +282,11 @@ impl Machine {
             other => {
                 let end = Instant::now() + Duration::from_secs(20);
                 while !self.has_reset() {
-                    assert!(Instant::now() < end, "`{command}`: {other:?}\n{}", self.console());
+                    assert!(
+                        Instant::now() < end,
+                        "`{command}`: {other:?}\n{}",
+                        self.console()
+                    );
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 None
@@ -296,11 +320,21 @@ impl Machine {
     /// Waits until the shell answers: init has started everything.
     pub(crate) fn wait_up(&mut self, limit: Duration) {
         let told = self.ask("true", limit);
-        assert!(told.is_ok(), "{told:?}; it is not up within {limit:?}:\n{}", self.console());
+        assert!(
+            told.is_ok(),
+            "{told:?}; it is not up within {limit:?}:\n{}",
+            self.console()
+        );
     }
 
     /// Waits until a command inside succeeds and its output satisfies `right`; its output.
-    pub(crate) fn wait(&mut self, what: &str, command: &str, limit: Duration, right: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait(
+        &mut self,
+        what: &str,
+        command: &str,
+        limit: Duration,
+        right: impl Fn(&str) -> bool,
+    ) -> String {
         let end = Instant::now() + limit;
         loop {
             // A question asked during a reset is lost: it is asked again.
@@ -311,7 +345,10 @@ impl Machine {
                 return text.clone();
             }
             if Instant::now() >= end {
-                let log = self.ask("dmesg | tail -40; cat /run/offhook/image", Duration::from_secs(10));
+                let log = self.ask(
+                    "dmesg | tail -40; cat /run/offhook/image",
+                    Duration::from_secs(10),
+                );
                 panic!(
                     "{what} did not come within {limit:?}: {told:?}\n{}",
                     log.map_or_else(|why| why, |(text, _)| text)
@@ -324,13 +361,20 @@ impl Machine {
     /// Waits until nobody writes to p1 any more.
     pub(crate) fn wait_card_closed(&mut self) {
         let mounts = "grep ' /boot/offhook ' /proc/mounts";
-        self.wait("p1 read-only", mounts, Duration::from_secs(30), |text| text.contains(" ro,"));
+        self.wait("p1 read-only", mounts, Duration::from_secs(30), |text| {
+            text.contains(" ro,")
+        });
     }
 
     /// Waits until the phone answers on its control socket and its state is this one.
     pub(crate) fn wait_state(&mut self, state: &str, limit: Duration) -> serde_json::Value {
         let mark = format!("\"state\":\"{state}\"");
-        let text = self.wait(&format!("state {state}"), "offhook ctl status", limit, |text| text.contains(&mark));
+        let text = self.wait(
+            &format!("state {state}"),
+            "offhook ctl status",
+            limit,
+            |text| text.contains(&mark),
+        );
         serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 }
@@ -346,7 +390,9 @@ impl Shell {
         loop {
             match UnixStream::connect(path) {
                 Ok(stream) => return Ok(Self { stream, asked: 0 }),
-                Err(error) if Instant::now() >= end => return Err(format!("{}: {error}", path.display())),
+                Err(error) if Instant::now() >= end => {
+                    return Err(format!("{}: {error}", path.display()));
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(50)),
             }
         }
@@ -356,12 +402,16 @@ impl Shell {
         self.asked += 1;
         let mark = format!("<{}>", self.asked);
         // The mark is put together inside, so that an echo of the command is not taken for its end.
-        writeln!(self.stream, "{command}\necho \"<\"{}\">$?.\"", self.asked).map_err(|error| error.to_string())?;
+        writeln!(self.stream, "{command}\necho \"<\"{}\">$?.\"", self.asked)
+            .map_err(|error| error.to_string())?;
         let mut text = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(format!("no answer in time, only {:?}", String::from_utf8_lossy(&text)));
+                return Err(format!(
+                    "no answer in time, only {:?}",
+                    String::from_utf8_lossy(&text)
+                ));
             }
             self.stream
                 .set_read_timeout(Some(left.min(Duration::from_millis(500))))
@@ -370,7 +420,14 @@ impl Shell {
             match self.stream.read(&mut part) {
                 Ok(0) => return Err("the machine went away".to_owned()),
                 Ok(count) => text.extend_from_slice(&part[..count]),
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => continue,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(error.to_string()),
             }
             let said = String::from_utf8_lossy(&text);
@@ -379,10 +436,13 @@ impl Shell {
             {
                 // An earlier question may have been answered late: only what came after it is ours.
                 let earlier = format!("<{}>", self.asked - 1);
-                let ours = before
-                    .rsplit_once(&earlier)
-                    .map_or(before, |(_, rest)| rest.split_once('\n').map_or("", |(_, rest)| rest));
-                return Ok((ours.replace('\r', ""), code.parse().map_err(|_| format!("exit code {code:?}"))?));
+                let ours = before.rsplit_once(&earlier).map_or(before, |(_, rest)| {
+                    rest.split_once('\n').map_or("", |(_, rest)| rest)
+                });
+                return Ok((
+                    ours.replace('\r', ""),
+                    code.parse().map_err(|_| format!("exit code {code:?}"))?,
+                ));
             }
         }
     }

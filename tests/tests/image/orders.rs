@@ -1,5 +1,6 @@
-//! What a hand can order of the booted image: the support bundle by a star code, and the factory reset all three ways, by a file on the
-//! card, by a star code on the keypad and by a key held while the power comes on.
+//! What a hand can order of the booted image: the support bundle by a star code, and the factory
+//! reset all three ways, by a file on the card, by a star code on the keypad and by a key held
+//! while the power comes on.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,8 +11,7 @@ use crate::start::START;
 
 const SOON: Duration = Duration::from_secs(40);
 /// Somebody's settings, with a registrar that answers nobody.
-const SETTINGS: &str =
-    "[phone]\ncountry = \"fr\"\n[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1:5999\"\npassword = \"hunter2hunter2\"\n";
+const SETTINGS: &str = "[phone]\ncountry = \"fr\"\n[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1:5999\"\npassword = \"hunter2hunter2\"\n";
 
 /// Lifts, presses the keys, and leaves the handset off.
 fn dial(machine: &mut Machine, keys: &str) {
@@ -35,17 +35,31 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
     });
     machine.hook(false);
     // The same by hand.
-    machine.shell("offhook ctl bundle /tmp/by-hand.tar.gz && tar -tzf /tmp/by-hand.tar.gz | grep -q sip.pcap");
+    machine.shell(
+        "offhook ctl bundle /tmp/by-hand.tar.gz && tar -tzf /tmp/by-hand.tar.gz | grep -q sip.pcap",
+    );
     machine.wait_card_closed();
     machine.cut();
     assert_eq!(machine.card.check_fat(place.path()), "");
 
     let packed = place.join("bundle.tar.gz");
-    let bytes = machine.card.read_bytes("offhook-support.tar.gz").expect("it is on the card");
+    let bytes = machine
+        .card
+        .read_bytes("offhook-support.tar.gz")
+        .expect("it is on the card");
     std::fs::write(&packed, bytes).unwrap();
     let tar = |words: &[&str]| {
-        let output = Command::new("tar").args(words).arg("-f").arg(&packed).output().expect("tar runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("tar")
+            .args(words)
+            .arg("-f")
+            .arg(&packed)
+            .output()
+            .expect("tar runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let names = tar(&["-tz"]);
@@ -58,23 +72,41 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
         "image.txt",
         "system.txt",
     ] {
-        assert!(names.contains(&format!("offhook-support/{name}\n")), "no {name} among {names}");
+        assert!(
+            names.contains(&format!("offhook-support/{name}\n")),
+            "no {name} among {names}"
+        );
     }
     let all = tar(&["-xzO"]);
-    assert!(all.contains("REGISTER sip:127.0.0.1:5999") && all.contains("slot: a"), "{all}");
+    assert!(
+        all.contains("REGISTER sip:127.0.0.1:5999") && all.contains("slot: a"),
+        "{all}"
+    );
     assert!(!all.contains("hunter2"), "a password is in it");
 }
 
 /// After a reset the card holds the empty example and the data partition nothing.
 fn assert_forgotten(machine: &mut Machine, place: &Place, how: &str) {
-    let settings = machine.card.read("offhook.toml").expect("there is a file to edit");
+    let settings = machine
+        .card
+        .read("offhook.toml")
+        .expect("there is a file to edit");
     assert!(
         settings.contains("#[[account]]") && !settings.contains("hunter2"),
         "{how}: {settings}"
     );
     let names = machine.card.names();
-    assert!(!names.iter().any(|name| name.starts_with("factory-reset")), "{how}: {names:?}");
-    assert_eq!(machine.card.data_file(place.path(), "/offhook/last-good.toml"), "", "{how}");
+    assert!(
+        !names.iter().any(|name| name.starts_with("factory-reset")),
+        "{how}: {names:?}"
+    );
+    assert_eq!(
+        machine
+            .card
+            .data_file(place.path(), "/offhook/last-good.toml"),
+        "",
+        "{how}"
+    );
     assert_eq!(machine.card.check_fat(place.path()), "", "{how}");
 }
 
@@ -86,9 +118,12 @@ fn a_factory_reset_by_file_by_keys_and_at_power_up() {
         machine.card.write("offhook.toml", SETTINGS.as_bytes());
         machine.power();
         machine.wait_state("idle", START);
-        machine.wait("the kept file", "cat /data/offhook/last-good.toml", SOON, |text| {
-            text.contains("hunter2")
-        });
+        machine.wait(
+            "the kept file",
+            "cat /data/offhook/last-good.toml",
+            SOON,
+            |text| text.contains("hunter2"),
+        );
         machine.shell("sync");
     };
 

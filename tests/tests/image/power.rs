@@ -1,5 +1,6 @@
-//! The power goes at any moment: in the middle of an update, and in the middle of a configuration being written. Twenty times each; then
-//! the phone must start, by a whole configuration, from a slot that works, with nothing lost that it had.
+//! The power goes at any moment: in the middle of an update, and in the middle of a configuration
+//! being written. Twenty times each; then the phone must start, by a whole configuration, from a
+//! slot that works, with nothing lost that it had.
 //!
 //! ```text
 //!   power ─▶ the act begins ─▶ cut after a random while ─▶ power: does it start? is everything there? ─▶ and again, on the same card
@@ -19,9 +20,13 @@ const CUTS: u32 = 20;
 
 /// Moments are drawn from one seed a run; `OFFHOOK_SEED` repeats it.
 fn dice(what: &str) -> ChaCha8Rng {
-    let given = std::env::var("OFFHOOK_SEED").ok().and_then(|text| text.parse().ok());
-    let seed =
-        given.unwrap_or_else(|| u64::from(std::process::id()) << 16 | u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_micros()));
+    let given = std::env::var("OFFHOOK_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        u64::from(std::process::id()) << 16
+            | u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_micros())
+    });
     println!("{what}: OFFHOOK_SEED={seed}");
     ChaCha8Rng::seed_from_u64(seed)
 }
@@ -39,7 +44,8 @@ fn twenty_power_cuts_during_an_update() {
     machine.card.write("offhook.toml", config.as_bytes());
     let (mut cuts, mut resets, mut again, mut kept, mut from_b, mut in_trial) = (0, 0, 0, 0, 0, 0);
     let end = Instant::now() + Duration::from_secs(2700);
-    // How long it takes here and now from the moment the phone is good to the restart into the new slot: the first one is not cut.
+    // How long it takes here and now from the moment the phone is good to the restart into the new
+    // slot: the first one is not cut.
     let mut installing: Option<Duration> = None;
     while cuts < CUTS {
         assert!(Instant::now() < end, "only {cuts} cuts in 45 minutes");
@@ -50,12 +56,14 @@ fn twenty_power_cuts_during_an_update() {
         );
         let slot = machine.power();
         from_b += u32::from(slot == "b");
-        // A start that follows a trial which did not stay may end at once: the trial is tried once more.
+        // A start that follows a trial which did not stay may end at once: the trial is tried once
+        // more.
         if !machine.idle_or_reset(START) {
             again += 1;
             continue;
         }
-        // Whole: the person's file, the last good copy, the slots, the version that belongs to the slot.
+        // Whole: the person's file, the last good copy, the slots, the version that belongs to the
+        // slot.
         let seen = "cat /boot/offhook/offhook.toml /var/lib/offhook/last-good.toml; offhook-slot; cat /run/offhook/image; \
                     [ ! -e /run/offhook/trial ] || echo on trial; \
                     [ -e /boot/offhook/update.raucb ] && [ \"$(grep -c -E ' (good|bad|refused)' /data/update/ledger 2>/dev/null)\" != 1 ] || echo over";
@@ -64,8 +72,14 @@ fn twenty_power_cuts_during_an_update() {
             continue;
         };
         assert_eq!(seen.matches("kept through it all").count(), 2, "{seen}");
-        assert!(!seen.contains("has been formatted") && !seen.contains("cannot be"), "{seen}");
-        assert!(!seen.contains("refused"), "a whole bundle was refused: {seen}");
+        assert!(
+            !seen.contains("has been formatted") && !seen.contains("cannot be"),
+            "{seen}"
+        );
+        assert!(
+            !seen.contains("refused"),
+            "a whole bundle was refused: {seen}"
+        );
         assert!(seen.contains(&format!("running {slot},")), "{seen}");
         if seen.lines().any(|line| line == "over") {
             // The last one is through: put down another.
@@ -77,15 +91,21 @@ fn twenty_power_cuts_during_an_update() {
         }
         // The sixty seconds are another test's; here they are over at once.
         let began = Instant::now();
-        if machine.shell_or_reset("touch /run/offhook/slot-good").is_none() {
+        if machine
+            .shell_or_reset("touch /run/offhook/slot-good")
+            .is_none()
+        {
             again += 1;
             continue;
         }
         let trial = seen.lines().any(|line| line == "on trial");
-        // A twentieth of that time each, and a bit beyond, so that no part is left out; where in it is left to the dice.
+        // A twentieth of that time each, and a bit beyond, so that no part is left out; where in it
+        // is left to the dice.
         let while_s = match installing {
             _ if trial => up_to(&mut dice, Duration::from_secs(3)),
-            Some(installing) => (installing / CUTS * cuts + up_to(&mut dice, installing / CUTS)).mul_f64(1.2),
+            Some(installing) => {
+                (installing / CUTS * cuts + up_to(&mut dice, installing / CUTS)).mul_f64(1.2)
+            }
             None => Duration::from_secs(400),
         };
         loop {
@@ -99,7 +119,11 @@ fn twenty_power_cuts_during_an_update() {
                 break;
             }
             if began.elapsed() >= while_s {
-                assert!(installing.is_some(), "nothing was installed in {while_s:?}: {}", machine.console());
+                assert!(
+                    installing.is_some(),
+                    "nothing was installed in {while_s:?}: {}",
+                    machine.console()
+                );
                 machine.cut();
                 cuts += 1;
                 in_trial += u32::from(trial);
@@ -111,7 +135,10 @@ fn twenty_power_cuts_during_an_update() {
     println!(
         "{cuts} cuts, {in_trial} of them in a trial; {resets} restarts into a trial, {again} at once; {kept} bundles put down; {from_b} starts from slot b"
     );
-    assert!(in_trial > 0 && in_trial < cuts, "the cuts were all of one kind");
+    assert!(
+        in_trial > 0 && in_trial < cuts,
+        "the cuts were all of one kind"
+    );
     assert_eq!(fat_damage(&machine, &place), "");
     // The last cut may have been in a trial: then the next start only tries it once more.
     let mut starts = 1;
@@ -126,13 +153,19 @@ fn twenty_power_cuts_during_an_update() {
 /// Lines a checker of FAT has about files, not about the mark that somebody was writing.
 fn fat_damage(machine: &Machine, place: &Place) -> String {
     let told = machine.card.check_fat(place.path());
-    let matters = |line: &&str| line.contains("lost") || line.contains("Bad") || line.contains("differ in") || line.contains("crosslink");
+    let matters = |line: &&str| {
+        line.contains("lost")
+            || line.contains("Bad")
+            || line.contains("differ in")
+            || line.contains("crosslink")
+    };
     told.lines().filter(matters).collect::<Vec<_>>().join("\n")
 }
 
-/// Two kinds of writes in turn: a good file is kept on the data partition as the last good one, a wrong one is told in `status.txt` on the
-/// card. After each cut the card is read as a computer reads it: the person's file to the letter, the last good one old or new and never
-/// torn, `status.txt` whole or not there.
+/// Two kinds of writes in turn: a good file is kept on the data partition as the last good one, a
+/// wrong one is told in `status.txt` on the card. After each cut the card is read as a computer
+/// reads it: the person's file to the letter, the last good one old or new and never torn,
+/// `status.txt` whole or not there.
 #[test]
 fn twenty_power_cuts_during_a_configuration_write() {
     let place = Place::new("image-cut-config");
@@ -150,9 +183,12 @@ fn twenty_power_cuts_during_a_configuration_write() {
     machine.card.write("offhook.toml", text(0).as_bytes());
     machine.power();
     let keeps = |machine: &mut Machine, serial: u32| {
-        machine.wait("the kept file", "cat /data/offhook/last-good.toml", START, |seen| {
-            seen.contains(&format!("number {serial}\""))
-        });
+        machine.wait(
+            "the kept file",
+            "cat /data/offhook/last-good.toml",
+            START,
+            |seen| seen.contains(&format!("number {serial}\"")),
+        );
         machine.since().elapsed()
     };
     let mut up = keeps(&mut machine, 0);
@@ -164,9 +200,14 @@ fn twenty_power_cuts_during_a_configuration_write() {
         assert!(Instant::now() < end, "only {serial} cuts in 40 minutes");
         machine.card.write("offhook.toml", text(serial).as_bytes());
         machine.power();
-        // Four seconds around that moment, a twentieth of them each time, so that no part is left out; where in it is left to the dice.
+        // Four seconds around that moment, a twentieth of them each time, so that no part is left
+        // out; where in it is left to the dice.
         let part = Duration::from_secs(4) / CUTS;
-        std::thread::sleep(up.saturating_sub(Duration::from_secs(3)) + part * (serial - 1) + up_to(&mut dice, part));
+        std::thread::sleep(
+            up.saturating_sub(Duration::from_secs(3))
+                + part * (serial - 1)
+                + up_to(&mut dice, part),
+        );
         machine.cut();
         assert_eq!(
             machine.card.read("offhook.toml").as_deref(),
@@ -174,7 +215,9 @@ fn twenty_power_cuts_during_a_configuration_write() {
             "cut {serial}"
         );
         assert_eq!(fat_damage(&machine, &place), "", "cut {serial}");
-        let kept = machine.card.data_file(place.path(), "/offhook/last-good.toml");
+        let kept = machine
+            .card
+            .data_file(place.path(), "/offhook/last-good.toml");
         if serial % 2 == 0 && kept == text(serial) {
             (good, after) = (serial, after + 1);
         } else {
@@ -199,11 +242,19 @@ fn twenty_power_cuts_during_a_configuration_write() {
             machine.wait_state("idle", START);
             good = serial;
             let seen = machine.shell("cat /run/offhook/image; ls -la /data/offhook");
-            assert!(!seen.contains("formatted") && !seen.contains("cannot be"), "{seen}");
+            assert!(
+                !seen.contains("formatted") && !seen.contains("cannot be"),
+                "{seen}"
+            );
             machine.shell("sync");
             machine.cut();
         }
     }
-    println!("{CUTS} cuts: {before} before a new file was kept, {after} after; {told} after errors were told");
-    assert!(before + after == CUTS / 2 && after < CUTS / 2, "no cut came before the write");
+    println!(
+        "{CUTS} cuts: {before} before a new file was kept, {after} after; {told} after errors were told"
+    );
+    assert!(
+        before + after == CUTS / 2 && after < CUTS / 2,
+        "no cut came before the write"
+    );
 }

@@ -1,4 +1,5 @@
-//! What stands around the phone: a wire to this machine with a DHCP server at its end, and a room with an ear and a mouth.
+//! What stands around the phone: a wire to this machine with a DHCP server at its end, and a room
+//! with an ear and a mouth.
 //!
 //! ```text
 //!  phone ◀─ tap ─▶ 10.77.N.1: offhook, kamailio, udhcpd        phone's card ─▶ sink `ear` ─▶ parec (WAV)
@@ -28,7 +29,10 @@ pub(crate) struct Wire {
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(arguments).output().map_err(|error| error.to_string())?;
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }
@@ -46,7 +50,14 @@ impl Wire {
         let host = format!("10.77.{number}.1");
         ip(&["tuntap", "add", &tap, "mode", "tap"])?;
         ip(&["addr", "add", &format!("{host}/24"), "dev", &tap])?;
-        ip(&["addr", "add", &format!("fd77:{number}::1/64"), "dev", &tap, "nodad"])?;
+        ip(&[
+            "addr",
+            "add",
+            &format!("fd77:{number}::1/64"),
+            "dev",
+            &tap,
+            "nodad",
+        ])?;
         ip(&["link", "set", &tap, "up"])?;
         Ok(Self {
             tap,
@@ -86,28 +97,42 @@ impl Drop for Wire {
 /// The hardware address QEMU gives the phone.
 const MAC: &str = "525400123456";
 
-/// A server that has one file and knows its version. Counted: it gave the file, it said that there is nothing new, it was asked for another.
-/// `{mac}` in the name is the phone's own address.
+/// A server that has one file and knows its version. Counted: it gave the file, it said that there
+/// is nothing new, it was asked for another. `{mac}` in the name is the phone's own address.
 pub(crate) fn serve(address: &str, name: &str, body: Vec<u8>) -> (String, Arc<[AtomicU32; 3]>) {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let url = format!("http://{}/{name}", listener.local_addr().unwrap());
     let counts: Arc<[AtomicU32; 3]> = Arc::default();
-    let (counted, wanted) = (Arc::clone(&counts), format!("get /{} ", name.replace("{mac}", MAC)));
+    let (counted, wanted) = (
+        Arc::clone(&counts),
+        format!("get /{} ", name.replace("{mac}", MAC)),
+    );
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let (mut head, mut byte) = (Vec::new(), [0]);
-            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
+            while !head.ends_with(b"\r\n\r\n")
+                && stream.read(&mut byte).is_ok_and(|count| count == 1)
+            {
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).to_lowercase();
             let (what, answer) = if !head.starts_with(&wanted) {
-                (2, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned())
+                (
+                    2,
+                    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
+                )
             } else if head.contains("if-none-match: \"v1\"") {
-                (1, "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n".to_owned())
+                (
+                    1,
+                    "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n".to_owned(),
+                )
             } else {
                 (
                     0,
-                    format!("HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: {}\r\n\r\n", body.len()),
+                    format!(
+                        "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: {}\r\n\r\n",
+                        body.len()
+                    ),
                 )
             };
             counted[what].fetch_add(1, Ordering::SeqCst);
@@ -145,7 +170,13 @@ impl Room {
         .unwrap();
         let mut command = Command::new("pulseaudio");
         command
-            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+            .args([
+                "-n",
+                "--daemonize=no",
+                "--exit-idle-time=-1",
+                "--use-pid-file=no",
+                "-F",
+            ])
             .arg(&script)
             .env("HOME", &home)
             .env("XDG_RUNTIME_DIR", home.join("run"));
@@ -227,7 +258,11 @@ pub(crate) fn samples_8k(recording: &Path) -> Vec<i16> {
         .arg(&out)
         .output()
         .expect("sox runs");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     hound::WavReader::open(&out)
         .unwrap()
         .into_samples::<i16>()

@@ -1,4 +1,5 @@
-//! From power to a call, and what a start survives: a wrong file, a damaged data partition, a dead phone, a crashed kernel.
+//! From power to a call, and what a start survives: a wrong file, a damaged data partition, a dead
+//! phone, a crashed kernel.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,10 @@ struct Figures {
 }
 
 fn figures(what: &str, machine: &mut Machine, heard: &[i16], lead_s: f64) -> Figures {
-    let first = heard.windows(160).step_by(80).position(|part| level_dbfs(part) > -40.0);
+    let first = heard
+        .windows(160)
+        .step_by(80)
+        .position(|part| level_dbfs(part) > -40.0);
     // Read by `cat` alone: a stock Debian need not have more.
     let kb = |text: &str, key: &str| -> u64 {
         let line = text
@@ -80,7 +84,10 @@ fn here_and_now() -> String {
         .filter_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
         .collect();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let date = std::process::Command::new("date").arg("+%F").output().expect("date runs");
+    let date = std::process::Command::new("date")
+        .arg("+%F")
+        .output()
+        .expect("date runs");
     format!(
         "{} × {}, load {}, {}",
         names.len(),
@@ -90,8 +97,8 @@ fn here_and_now() -> String {
     )
 }
 
-/// The same phone on a stock Debian, started in the same run: what the image is measured beside. Written to `docs/budgets.md` when
-/// `OFFHOOK_WRITE_PAGES` is set (`make bench-image`).
+/// The same phone on a stock Debian, started in the same run: what the image is measured beside.
+/// Written to `docs/budgets.md` when `OFFHOOK_WRITE_PAGES` is set (`make bench-image`).
 #[test]
 fn sooner_than_a_stock_debian() {
     let folder = crate::card::built("offhook.img").with_file_name("stock");
@@ -144,14 +151,20 @@ fn sooner_than_a_stock_debian() {
         found.push(figures(what, machine, &samples_8k(&ear), lead));
         machine.cut();
     }
-    let [image, stock] = &found[..] else { panic!("two were measured") };
-    let size = |name: &str| {
-        std::fs::read_to_string(folder.with_file_name("sizes")).ok().and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with(name))?.to_owned();
-            line.split(' ').nth(1)?.parse::<f64>().ok()
-        })
+    let [image, stock] = &found[..] else {
+        panic!("two were measured")
     };
-    let mb = |bytes: Option<f64>| bytes.map_or("–".to_owned(), |bytes| format!("{:.1} MB", bytes / 1e6));
+    let size = |name: &str| {
+        std::fs::read_to_string(folder.with_file_name("sizes"))
+            .ok()
+            .and_then(|text| {
+                let line = text.lines().find(|line| line.starts_with(name))?.to_owned();
+                line.split(' ').nth(1)?.parse::<f64>().ok()
+            })
+    };
+    let mb = |bytes: Option<f64>| {
+        bytes.map_or("–".to_owned(), |bytes| format!("{:.1} MB", bytes / 1e6))
+    };
     let page = format!(
         "\n## The image\n\nBeside a stock Debian, both in QEMU (`virt`, one emulated Cortex-A53, 512 MB), in one run of `make bench-image`\n({}):\n\
          the same kernel, the same phone, off hook from the start. Debian is systemd, udev, ifupdown and DHCP, nothing else; its root holds\n\
@@ -175,9 +188,11 @@ fn sooner_than_a_stock_debian() {
         let path = crate::card::root().join("docs/budgets.md");
         let before = std::fs::read_to_string(&path).unwrap_or_else(|_| "# Budgets\n".to_owned());
         // Only its own section; the other budgets are `make bench`'s.
-        let (head, tail) = before.split_once("\n## The image").map_or((before.as_str(), ""), |(head, old)| {
-            (head, old.find("\n## ").map_or("", |at| &old[at..]))
-        });
+        let (head, tail) = before
+            .split_once("\n## The image")
+            .map_or((before.as_str(), ""), |(head, old)| {
+                (head, old.find("\n## ").map_or("", |at| &old[at..]))
+            });
         std::fs::write(&path, format!("{head}{page}{tail}")).unwrap();
     }
     assert!(
@@ -195,8 +210,12 @@ fn from_the_card_to_a_call() {
     let place = Place::new("image-call");
     wire.serve_dhcp(&place, "");
     let kamailio = Kamailio::start_at(&place, "MD5", &wire.host);
-    let (alice, bob) = (speech(&place, Speaker::Alice, 48000, 1), speech(&place, Speaker::Bob, 16000, 1));
-    // The far end speaks from its own start on, which is long before the call: for ten minutes, so that it is not done by then.
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 48000, 1),
+        speech(&place, Speaker::Bob, 16000, 1),
+    );
+    // The far end speaks from its own start on, which is long before the call: for ten minutes, so
+    // that it is not done by then.
     let long = place.join("bob-for-long.wav");
     let repeated = std::process::Command::new("sox")
         .arg(&bob)
@@ -240,7 +259,8 @@ fn from_the_card_to_a_call() {
     });
     machine.wait_lamp(Lamp::Line, true, SOON);
 
-    // Nothing writes while nothing happens: the start's own words (status, registration) are soon on the card, then it is left alone.
+    // Nothing writes while nothing happens: the start's own words (status, registration) are soon
+    // on the card, then it is left alone.
     let end = Instant::now() + Duration::from_secs(120);
     let mut before = written(&mut machine);
     loop {
@@ -256,7 +276,8 @@ fn from_the_card_to_a_call() {
         before = now;
     }
 
-    // Lifted: dial tone, the German one at 425 Hz, and nothing else is heard; before it and after it silence.
+    // Lifted: dial tone, the German one at 425 Hz, and nothing else is heard; before it and after
+    // it silence.
     let ear = place.join("ear.wav");
     let listening = room.listen(&ear);
     let listens_since = Instant::now();
@@ -272,19 +293,37 @@ fn from_the_card_to_a_call() {
     std::thread::sleep(Duration::from_secs(2));
     drop(listening);
     let heard = samples_8k(&ear);
-    let loud: Vec<_> = heard.chunks_exact(160).map(|part| level_dbfs(part) > -40.0).collect();
-    let first = loud.iter().position(|&loud| loud).expect("dial tone is heard");
-    let last = loud.iter().rposition(|&loud| loud).expect("dial tone is heard");
+    let loud: Vec<_> = heard
+        .chunks_exact(160)
+        .map(|part| level_dbfs(part) > -40.0)
+        .collect();
+    let first = loud
+        .iter()
+        .position(|&loud| loud)
+        .expect("dial tone is heard");
+    let last = loud
+        .iter()
+        .rposition(|&loud| loud)
+        .expect("dial tone is heard");
     println!(
         "dial tone: {:.2} s after the line was pulled, for {:.2} s",
         first as f64 / 50.0 - lifted,
         (last - first) as f64 / 50.0
     );
-    assert!(first as f64 / 50.0 > lifted - 0.5, "a tone before the handset was lifted");
-    assert!(loud.len() - last > 25, "the tone goes on after the handset was put down");
-    // An emulated card misses a period when its machine was busy: looked at is a second without such a gap.
+    assert!(
+        first as f64 / 50.0 > lifted - 0.5,
+        "a tone before the handset was lifted"
+    );
+    assert!(
+        loud.len() - last > 25,
+        "the tone goes on after the handset was put down"
+    );
+    // An emulated card misses a period when its machine was busy: looked at is a second without
+    // such a gap.
     let gaps = loud[first..last].iter().filter(|&&loud| !loud).count();
-    let whole = loud.windows(60).position(|part| part.iter().all(|&loud| loud));
+    let whole = loud
+        .windows(60)
+        .position(|part| part.iter().all(|&loud| loud));
     let whole = whole.expect("more than a second of dial tone without a gap") + 5;
     let tone = &heard[whole * 160..(whole + 50) * 160];
     let (hz, _) = peak_near(tone, 8000, 425.0, 20.0);
@@ -296,7 +335,10 @@ fn from_the_card_to_a_call() {
     );
     assert!(gaps * 5 < last - first, "the dial tone is in pieces");
     assert!((hz - 425.0).abs() < 2.0, "the dial tone is {hz} Hz");
-    assert!(share_of_power(tone, 8000, &[hz]) > 0.9, "there is more than a dial tone");
+    assert!(
+        share_of_power(tone, 8000, &[hz]) > 0.9,
+        "there is more than a dial tone"
+    );
 
     // Lifted, dialled with a finger, talked.
     machine.hook(true);
@@ -320,10 +362,16 @@ fn from_the_card_to_a_call() {
     machine.wait_state("idle", SOON);
     far.wait_state("idle");
     machine.wait_lamp(Lamp::InUse, false, SOON);
-    assert_heard(&place, "the far end heard what was said into the handset", &alice, &far_ear);
+    assert_heard(
+        &place,
+        "the far end heard what was said into the handset",
+        &alice,
+        &far_ear,
+    );
     assert_heard(&place, "the handset heard the far end", &bob, &ear);
 
-    // The other way round: the bell swings, both of its lines and never both high; lifting stops it and answers.
+    // The other way round: the bell swings, both of its lines and never both high; lifting stops it
+    // and answers.
     assert_eq!(machine.bell(100), (0, 0), "the bell moves by itself");
     far.lift();
     far.wait_state("dial_tone");
@@ -352,25 +400,35 @@ fn from_the_card_to_a_call() {
 
 /// The status file on the card, once it says this.
 fn status_with(machine: &mut Machine, what: &str) -> String {
-    machine.wait(&format!("status.txt with {what:?}"), "cat /boot/offhook/status.txt", SOON, |text| {
-        text.contains(what)
-    })
+    machine.wait(
+        &format!("status.txt with {what:?}"),
+        "cat /boot/offhook/status.txt",
+        SOON,
+        |text| text.contains(what),
+    )
 }
 
 #[test]
 fn a_wrong_file_is_told_and_the_last_good_one_serves() {
     let place = Place::new("image-wrong");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
-    machine.card.write("offhook.toml", b"[phone]\ncountry = \"fr\"\nname = \"first\"\n");
+    machine.card.write(
+        "offhook.toml",
+        b"[phone]\ncountry = \"fr\"\nname = \"first\"\n",
+    );
     machine.power();
     machine.wait_state("idle", START);
-    machine.wait("a kept configuration", "cat /var/lib/offhook/last-good.toml", SOON, |text| {
-        text.contains("first")
-    });
+    machine.wait(
+        "a kept configuration",
+        "cat /var/lib/offhook/last-good.toml",
+        SOON,
+        |text| text.contains("first"),
+    );
     machine.cut();
-    machine
-        .card
-        .write("offhook.toml", b"[phone]\ncountry = \"fr\"\nname = \"second\"\nvolume = 11\n");
+    machine.card.write(
+        "offhook.toml",
+        b"[phone]\ncountry = \"fr\"\nname = \"second\"\nvolume = 11\n",
+    );
     machine.power();
     machine.wait_state("idle", START);
     let told = status_with(&mut machine, "volume");
@@ -380,7 +438,10 @@ fn a_wrong_file_is_told_and_the_last_good_one_serves() {
     machine.shell("grep -q first /var/lib/offhook/last-good.toml");
     machine.cut();
     assert_eq!(machine.card.check_fat(place.path()), "");
-    let read = machine.card.read("status.txt").expect("status.txt is on the card");
+    let read = machine
+        .card
+        .read("status.txt")
+        .expect("status.txt is on the card");
     assert!(read.contains("volume"), "{read}");
 }
 
@@ -430,7 +491,10 @@ fn init_restarts_the_phone_and_the_watchdog_the_board() {
     machine.shell("kill -STOP $(pidof offhook)");
     let since = Instant::now();
     machine.wait_reset(Duration::from_secs(90));
-    println!("reset {:.0} s after the phone stopped", since.elapsed().as_secs_f64());
+    println!(
+        "reset {:.0} s after the phone stopped",
+        since.elapsed().as_secs_f64()
+    );
     machine.power();
     machine.wait_state("idle", START);
 }
@@ -446,7 +510,9 @@ fn a_crash_is_kept() {
     machine.power();
     machine.wait_state("idle", START);
     machine.shell("echo 'the last words' >/dev/kmsg");
-    machine.ask("echo c >/proc/sysrq-trigger", Duration::from_secs(3)).ok();
+    machine
+        .ask("echo c >/proc/sysrq-trigger", Duration::from_secs(3))
+        .ok();
     machine.forget_shell();
     machine.wait("a crash log", "cat /data/offhook/crash/*", START, |text| {
         text.contains("the last words")

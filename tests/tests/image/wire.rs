@@ -1,5 +1,5 @@
-//! The network the configuration asks for: DHCP with its options, a fixed address, a VLAN, IPv6; a configuration from a server; log
-//! and SSH, each only when asked for. Always after the phone.
+//! The network the configuration asks for: DHCP with its options, a fixed address, a VLAN, IPv6; a
+//! configuration from a server; log and SSH, each only when asked for. Always after the phone.
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -16,8 +16,14 @@ const SOON: Duration = Duration::from_secs(40);
 /// Seconds since the kernel's start at which its log first says this.
 fn logged(machine: &mut Machine, what: &str) -> f64 {
     let line = machine.shell(&format!("dmesg | grep -m1 -e '{what}'"));
-    let time = line.trim_start_matches('[').split(']').next().unwrap_or_default().trim();
-    time.parse().unwrap_or_else(|error| panic!("{line}: {error}"))
+    let time = line
+        .trim_start_matches('[')
+        .split(']')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    time.parse()
+        .unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
 #[test]
@@ -25,40 +31,62 @@ fn the_network_is_what_the_file_says() {
     let mut wire = match Wire::new(2) {
         Ok(wire) => wire,
         Err(why) => {
-            eprintln!("SKIPPED: the_network_is_what_the_file_says: no tap device can be made here: {why}");
+            eprintln!(
+                "SKIPPED: the_network_is_what_the_file_says: no tap device can be made here: {why}"
+            );
             return;
         }
     };
     let place = Place::new("image-network");
     // Option 160 as the bytes of its text; nothing listens there, which is no error of the network.
     let url = format!("http://{}/{{mac}}.toml", wire.host);
-    let hex = url.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let hex = url
+        .bytes()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     wire.serve_dhcp(&place, &format!("opt tftp {}\nopt 0xa0 {hex}\n", wire.host));
     let plugs = Plugs {
         tap: Some(wire.tap.clone()),
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
-    machine.card.write("offhook.toml", b"[phone]\ncountry = \"fr\"\n");
+    machine
+        .card
+        .write("offhook.toml", b"[phone]\ncountry = \"fr\"\n");
     machine.power();
     machine.wait_state("idle", START);
-    machine.wait("an address by DHCP", "ip -4 addr show dev eth0", SOON, |text| {
-        text.contains(&wire.phone)
+    machine.wait(
+        "an address by DHCP",
+        "ip -4 addr show dev eth0",
+        SOON,
+        |text| text.contains(&wire.phone),
+    );
+    let told = machine.wait("the options", "cat /run/offhook/dhcp", SOON, |text| {
+        text.contains("option160")
     });
-    let told = machine.wait("the options", "cat /run/offhook/dhcp", SOON, |text| text.contains("option160"));
     assert!(
-        told.contains(&format!("option160={url}")) && told.contains(&format!("option66={}", wire.host)),
+        told.contains(&format!("option160={url}"))
+            && told.contains(&format!("option66={}", wire.host)),
         "{told}"
     );
     assert!(machine.shell("cat /etc/resolv.conf").contains(&wire.host));
-    assert!(machine.shell("ip route").contains(&format!("default via {}", wire.host)));
+    assert!(
+        machine
+            .shell("ip route")
+            .contains(&format!("default via {}", wire.host))
+    );
     // Dial tone does not wait for it.
-    let (phone, network) = (logged(&mut machine, "SIP on"), logged(&mut machine, "on device eth0"));
+    let (phone, network) = (
+        logged(&mut machine, "SIP on"),
+        logged(&mut machine, "on device eth0"),
+    );
     println!("phone ready at {phone} s, network at {network} s of the kernel's time");
     assert!(phone < network, "the phone waited for the network");
     // Nobody gave a key: nothing listens but the phone.
     let listening = machine.shell("cat /proc/net/tcp /proc/net/tcp6");
-    assert!(!listening.contains(":0016 "), "SSH without a key: {listening}");
+    assert!(
+        !listening.contains(":0016 "),
+        "SSH without a key: {listening}"
+    );
     machine.cut();
 
     // A fixed address on a VLAN, and a name.
@@ -68,9 +96,12 @@ fn the_network_is_what_the_file_says() {
     );
     machine.power();
     machine.wait_state("idle", START);
-    machine.wait("the fixed address", "ip -4 addr show dev eth0.7", SOON, |text| {
-        text.contains("10.78.2.9/24")
-    });
+    machine.wait(
+        "the fixed address",
+        "ip -4 addr show dev eth0.7",
+        SOON,
+        |text| text.contains("10.78.2.9/24"),
+    );
     machine.ask("ping -c 2 -W 1 10.78.2.1", SOON).unwrap();
     assert_eq!(machine.shell("hostname").trim(), "desk");
     assert!(
@@ -82,10 +113,12 @@ fn the_network_is_what_the_file_says() {
         "an IPv6 address outside the VLAN"
     );
     machine.cut();
-    // On the wire: the question for the router's address, tagged with VLAN 7 and the priority of voice, 5.
+    // On the wire: the question for the router's address, tagged with VLAN 7 and the priority of
+    // voice, 5.
     let seen = std::fs::read(machine.wire_record()).unwrap();
     assert!(
-        seen.windows(6).any(|part| part == [0x81, 0x00, 5 << 5, 7, 0x08, 0x06]),
+        seen.windows(6)
+            .any(|part| part == [0x81, 0x00, 5 << 5, 7, 0x08, 0x06]),
         "no ARP with VLAN 7 and priority 5 among {} bytes",
         seen.len()
     );
@@ -93,7 +126,9 @@ fn the_network_is_what_the_file_says() {
 
 /// The next datagram to this socket that is right.
 fn datagram(socket: &UdpSocket, what: &str, right: impl Fn(&[u8]) -> bool) {
-    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
     let (end, mut buffer, mut seen) = (Instant::now() + SOON, [0; 2048], Vec::new());
     while Instant::now() < end {
         if let Ok(length) = socket.recv(&mut buffer) {
@@ -106,8 +141,8 @@ fn datagram(socket: &UdpSocket, what: &str, right: impl Fn(&[u8]) -> bool) {
     panic!("no {what} within {SOON:?}, only {seen:?}");
 }
 
-/// IPv6; a configuration from the network, taken without a reboot; and what runs beside the phone when the file asks for it: the log to a
-/// server, SSH with a key.
+/// IPv6; a configuration from the network, taken without a reboot; and what runs beside the phone
+/// when the file asks for it: the log to a server, SSH with a key.
 #[test]
 fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
     let wire = match Wire::new(4) {
@@ -154,9 +189,12 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
     );
     machine.power();
     machine.wait_state("idle", START);
-    // Fetched and judged beside the running phone, then another phone, and the system around it follows; the board runs on.
+    // Fetched and judged beside the running phone, then another phone, and the system around it
+    // follows; the board runs on.
     let boot_id = machine.shell("cat /proc/sys/kernel/random/boot_id");
-    machine.wait("the name from the network", "hostname", SOON, |text| text.trim() == "desk");
+    machine.wait("the name from the network", "hostname", SOON, |text| {
+        text.trim() == "desk"
+    });
     machine.wait(
         "its word",
         "offhook ctl refresh >/dev/null; cat /boot/offhook/status.txt",
@@ -170,14 +208,20 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
         given == 1 && known >= 1 && other == 0,
         "given {given} times, {known} times not new, {other} times another file"
     );
-    assert_eq!(machine.shell("cat /proc/sys/kernel/random/boot_id"), boot_id, "it was started anew");
+    assert_eq!(
+        machine.shell("cat /proc/sys/kernel/random/boot_id"),
+        boot_id,
+        "it was started anew"
+    );
     machine.shell("dmesg | grep -q 'starts anew with a new configuration' && grep -q 'From afar' /data/offhook/network.toml");
     // Busybox's words in the log are the kernel's and the phone's.
     datagram(&log, "line of the phone's log", |line| {
         let line = String::from_utf8_lossy(line);
         line.contains("offhook") || line.contains("SIP on")
     });
-    machine.wait("SSH", "cat /proc/net/tcp6 /proc/net/tcp", SOON, |text| text.contains(":0016 "));
+    machine.wait("SSH", "cat /proc/net/tcp6 /proc/net/tcp", SOON, |text| {
+        text.contains(":0016 ")
+    });
     let ssh = |key: &std::path::Path, host: &str| {
         let output = Command::new("ssh")
             .args([
@@ -191,7 +235,13 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
                 "-o",
                 "IdentitiesOnly=yes",
             ])
-            .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=60", "-i"])
+            .args([
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "ConnectTimeout=60",
+                "-i",
+            ])
             .arg(key)
             .args([&format!("root@{host}"), "hostname"])
             .stdin(std::process::Stdio::null())

@@ -19,12 +19,19 @@ pub(crate) struct Baresip {
 }
 
 impl Baresip {
-    /// Starts it with one codec (baresip's own notation, `PCMU/8000/1`) and a microphone at that codec's rate.
-    pub(crate) fn start(place: &Place, codec: &str, microphone: &Path, sound: &crate::sound::NullSink) -> Self {
+    /// Starts it with one codec (baresip's own notation, `PCMU/8000/1`) and a microphone at that
+    /// codec's rate.
+    pub(crate) fn start(
+        place: &Place,
+        codec: &str,
+        microphone: &Path,
+        sound: &crate::sound::NullSink,
+    ) -> Self {
         Self::start_with(place, codec, microphone, sound, "", "")
     }
 
-    /// [`Baresip::start`] with more parameters of its account (`;mediaenc=dtls_srtp`) and more lines of its configuration.
+    /// [`Baresip::start`] with more parameters of its account (`;mediaenc=dtls_srtp`) and more
+    /// lines of its configuration.
     pub(crate) fn start_with(
         place: &Place,
         codec: &str,
@@ -82,7 +89,9 @@ impl Baresip {
             }
             std::thread::sleep(Duration::from_millis(50));
         };
-        control.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        control
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
         Self {
             sip_port: base,
             dir,
@@ -94,7 +103,9 @@ impl Baresip {
 
     pub(crate) fn command(&mut self, command: &str, params: &str) {
         let text = json!({"command": command, "params": params, "token": "t"}).to_string();
-        self.control.write_all(format!("{}:{text},", text.len()).as_bytes()).unwrap();
+        self.control
+            .write_all(format!("{}:{text},", text.len()).as_bytes())
+            .unwrap();
     }
 
     /// Waits for an event of this type.
@@ -106,7 +117,11 @@ impl Baresip {
                     return message;
                 }
             }
-            assert!(Instant::now() < end, "baresip: no {kind} within {limit:?}\n{}", self.log());
+            assert!(
+                Instant::now() < end,
+                "baresip: no {kind} within {limit:?}\n{}",
+                self.log()
+            );
             let mut buffer = [0; 4096];
             if let Ok(n) = self.control.read(&mut buffer) {
                 self.pending.extend_from_slice(&buffer[..n]);
@@ -117,7 +132,11 @@ impl Baresip {
     /// One netstring from what was read.
     fn next_message(&mut self) -> Option<Value> {
         let colon = self.pending.iter().position(|&b| b == b':')?;
-        let length: usize = std::str::from_utf8(&self.pending[..colon]).ok()?.trim().parse().ok()?;
+        let length: usize = std::str::from_utf8(&self.pending[..colon])
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         if self.pending.len() < colon + 1 + length + 1 {
             return None;
         }
@@ -134,12 +153,17 @@ impl Baresip {
             .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
             .collect();
         dumps.sort();
-        dumps.pop().unwrap_or_else(|| panic!("baresip recorded nothing\n{}", self.log()))
+        dumps
+            .pop()
+            .unwrap_or_else(|| panic!("baresip recorded nothing\n{}", self.log()))
     }
 
     pub(crate) fn log(&self) -> String {
         let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-        log.lines().filter(|line| !line.contains("audio=")).collect::<Vec<_>>().join("\n")
+        log.lines()
+            .filter(|line| !line.contains("audio="))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     pub(crate) fn kill(&mut self) {

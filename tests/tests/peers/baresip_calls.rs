@@ -31,7 +31,10 @@ fn call(codec: usize, from_baresip: bool) {
         Setup {
             codecs: &format!("{ours:?}").leak()[..],
             microphone: Some(alice.clone()),
-            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            speed: vec![(
+                "1".into(),
+                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
+            )],
             ..Setup::default()
         },
     );
@@ -47,8 +50,16 @@ fn call(codec: usize, from_baresip: bool) {
     std::thread::sleep(TALK);
     let status = desk.status();
     let call = &status["calls"][0];
-    assert_eq!(call["codec"].as_str().map(str::to_lowercase).as_deref(), Some(ours), "{status:#}");
-    assert_eq!(call["direction"], if from_baresip { "in" } else { "out" }, "{status:#}");
+    assert_eq!(
+        call["codec"].as_str().map(str::to_lowercase).as_deref(),
+        Some(ours),
+        "{status:#}"
+    );
+    assert_eq!(
+        call["direction"],
+        if from_baresip { "in" } else { "out" },
+        "{status:#}"
+    );
     assert!(
         call["rtp"]["sent"].as_u64() > Some(100) && call["rtp"]["received"].as_u64() > Some(100),
         "{status:#}"
@@ -61,7 +72,11 @@ fn call(codec: usize, from_baresip: bool) {
     baresip.quit();
     println!(
         "{ours}, {}: {}",
-        if from_baresip { "baresip calls" } else { "we call" },
+        if from_baresip {
+            "baresip calls"
+        } else {
+            "we call"
+        },
         call["rtp"]
     );
     assert_heard(&place, "baresip heard us", &alice, &baresip.heard());
@@ -111,7 +126,10 @@ fn baresip_hangs_up_and_we_hear_congestion() {
         &place,
         "desk",
         Setup {
-            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            speed: vec![(
+                "1".into(),
+                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
+            )],
             ..Setup::default()
         },
     );

@@ -1,5 +1,5 @@
-//! A whole call on ALSA: PulseAudio's null sinks for function, the tests' own virtual card, paced in real time, which can be pulled
-//! out.
+//! A whole call on ALSA: PulseAudio's null sinks for function, the tests' own virtual card, paced
+//! in real time, which can be pulled out.
 //!
 //! ```text
 //! aplay speech ─▶ far end of the card's cable ─▶ microphone of l ═call═ r (WAV) ─▶ ear of r
@@ -21,12 +21,22 @@ use crate::sound::{Heard, NullSink, Speaker, assert_heard, compare, speech};
 
 fn alsa(program: &str, config: &Path, arguments: &[&str], file: &Path) -> Running {
     let mut command = Command::new(program);
-    command.args(["-q", "-D"]).args(arguments).arg(file).env("ALSA_CONFIG_PATH", config);
+    command
+        .args(["-q", "-D"])
+        .args(arguments)
+        .arg(file)
+        .env("ALSA_CONFIG_PATH", config);
     Running::start(&mut command, &file.with_extension("log"))
 }
 
 /// A phone on ALSA devices and another on WAV files that answers by itself and speaks.
-fn phones(place: &Place, config: &Path, capture: &str, playback: &str, says: &Path) -> (Desk, Desk) {
+fn phones(
+    place: &Place,
+    config: &Path,
+    capture: &str,
+    playback: &str,
+    says: &Path,
+) -> (Desk, Desk) {
     let r = Desk::start(
         place,
         "r",
@@ -66,13 +76,19 @@ struct Served {
 impl Served {
     fn call(place: &Place) -> Self {
         let sound = NullSink::start(place);
-        let (alice, bob) = (speech(place, Speaker::Alice, 48000, 1), speech(place, Speaker::Bob, 16000, 1));
-        // The server has idled with two seconds rendered ahead: the phone's microphone gives nothing before they are over.
+        let (alice, bob) = (
+            speech(place, Speaker::Alice, 48000, 1),
+            speech(place, Speaker::Bob, 16000, 1),
+        );
+        // The server has idled with two seconds rendered ahead: the phone's microphone gives
+        // nothing before they are over.
         let (l, r) = phones(place, &sound.alsa_config, "mic", "ear", &bob);
         let mouth = sound.speak(&alice);
         l.call("1#");
         l.wait("sound from the server", Duration::from_secs(5), |status| {
-            status["audio"]["capture_level_db"].as_f64().is_some_and(|level| level > -60.0)
+            status["audio"]["capture_level_db"]
+                .as_f64()
+                .is_some_and(|level| level > -60.0)
         });
         Self {
             sound,
@@ -85,8 +101,9 @@ impl Served {
     }
 }
 
-/// The speech arrived. Lower than elsewhere: through null sinks an undisturbed call was seen at 0.80 once, for a reason not looked for
-/// (their timers are not the sound's clock). Other speech reaches 0.37, silence 0.
+/// The speech arrived. Lower than elsewhere: through null sinks an undisturbed call was seen at
+/// 0.80 once, for a reason not looked for (their timers are not the sound's clock). Other speech
+/// reaches 0.37, silence 0.
 fn arrived(result: &Heard) -> bool {
     result.correlation > 0.6 && result.level_db.abs() < 3.0
 }
@@ -96,10 +113,16 @@ fn a_call_through_pulseaudio_carries_both_directions() {
     let place = Place::new("pulse-call");
     let served = Served::call(&place);
     let Served {
-        sound, alice, bob, l, r, ..
+        sound,
+        alice,
+        bob,
+        l,
+        r,
+        ..
     } = &served;
-    // Sound through a server has no real-time promise: where the machine kept server or phone waiting, that is an xrun, it is heard, and
-    // says nothing of the phone. Then another piece of the call is listened to.
+    // Sound through a server has no real-time promise: where the machine kept server or phone
+    // waiting, that is an xrun, it is heard, and says nothing of the phone. Then another piece of
+    // the call is listened to.
     let xruns = |status: &Value| status["audio"]["xruns"].as_u64();
     let is_undisturbed = (1..=3).any(|turn| {
         let before = xruns(&l.status());
@@ -109,7 +132,10 @@ fn a_call_through_pulseaudio_carries_both_directions() {
         let status = l.status();
         let ear = r.ear_now();
         record.terminate(Duration::from_secs(2));
-        println!("through PulseAudio: {}, {}", status["audio"], status["calls"][0]["rtp"]);
+        println!(
+            "through PulseAudio: {}, {}",
+            status["audio"], status["calls"][0]["rtp"]
+        );
         assert_eq!(
             status["counters"]["device_losses"], 0,
             "a slow server was taken for a lost card: {status:#}"
@@ -119,26 +145,40 @@ fn a_call_through_pulseaudio_carries_both_directions() {
             ("l's earpiece on PulseAudio", compare(&place, bob, &heard)),
         ];
         let is_good = results.iter().all(|(what, result)| {
-            println!("{what}: correlation {:.3}, level {:+.1} dB", result.correlation, result.level_db);
+            println!(
+                "{what}: correlation {:.3}, level {:+.1} dB",
+                result.correlation, result.level_db
+            );
             arrived(result)
         });
-        assert!(is_good || xruns(&status) > before, "the speech did not arrive: {results:?}");
+        assert!(
+            is_good || xruns(&status) > before,
+            "the speech did not arrive: {results:?}"
+        );
         is_good
     });
     if !is_undisturbed {
-        eprintln!("SKIPPED: sound of a call through PulseAudio: xruns in each of three tries, the server gets too little of this machine");
+        eprintln!(
+            "SKIPPED: sound of a call through PulseAudio: xruns in each of three tries, the server gets too little of this machine"
+        );
     }
     l.hang_up();
     l.assert_usable();
 }
 
-/// A server goes on without a phone that came late, and takes what comes too late for played: the phone must catch up with it.
+/// A server goes on without a phone that came late, and takes what comes too late for played: the
+/// phone must catch up with it.
 #[test]
 fn who_stood_still_beside_a_sound_server_is_heard_again() {
     let place = Place::new("pulse-stall");
     let served = Served::call(&place);
     let Served {
-        sound, alice, bob, l, r, ..
+        sound,
+        alice,
+        bob,
+        l,
+        r,
+        ..
     } = &served;
     for (turn, (who, ms)) in [("phone", 400), ("both", 300)].into_iter().enumerate() {
         let time = Duration::from_millis(ms);
@@ -148,7 +188,8 @@ fn who_stood_still_beside_a_sound_server_is_heard_again() {
             }
             l.stall(time);
         });
-        // The null sink renders up to two seconds ahead, and plays a stream that is new only after them.
+        // The null sink renders up to two seconds ahead, and plays a stream that is new only after
+        // them.
         std::thread::sleep(Duration::from_millis(2500));
         // Again if need be: an xrun in between is heard, too; silence for ever is what must not be.
         let is_heard = (1..=3).any(|time| {
@@ -156,12 +197,18 @@ fn who_stood_still_beside_a_sound_server_is_heard_again() {
             let mut record = sound.listen(&heard);
             std::thread::sleep(Duration::from_secs(6));
             record.terminate(Duration::from_secs(2));
-            let results = [compare(&place, bob, &heard), compare(&place, alice, &r.ear_now())];
+            let results = [
+                compare(&place, bob, &heard),
+                compare(&place, alice, &r.ear_now()),
+            ];
             println!("{who} stood still for {ms} ms: earpiece, then far ear {results:?}");
             results.iter().all(arrived)
         });
         let status = l.status();
-        assert!(is_heard, "{who} stood still for {ms} ms, and then was not heard: {status:#}");
+        assert!(
+            is_heard,
+            "{who} stood still for {ms} ms, and then was not heard: {status:#}"
+        );
         assert_eq!(
             status["counters"]["device_losses"], 0,
             "a stall was taken for a lost card: {status:#}"
@@ -178,7 +225,10 @@ fn the_card_is_pulled_out_in_mid_call() {
         Ok(card) => card,
         Err(why) => return println!("SKIPPED: the_card_is_pulled_out_in_mid_call: {why}"),
     };
-    let (alice, bob) = (speech(&place, Speaker::Alice, 48000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 48000, 1),
+        speech(&place, Speaker::Bob, 16000, 1),
+    );
     let (l, r) = phones(&place, card.alsa_config(), "phone", "phone", &bob);
     let _mouth = alsa("aplay", card.alsa_config(), &["far"], &alice);
     l.call("1#");
@@ -194,7 +244,9 @@ fn the_card_is_pulled_out_in_mid_call() {
     assert_heard(&place, "l's earpiece", &bob, &heard);
     let before = l.status();
     assert!(
-        before["audio"]["device"].as_str().is_some_and(|device| device.contains("phone")),
+        before["audio"]["device"]
+            .as_str()
+            .is_some_and(|device| device.contains("phone")),
         "{before:#}"
     );
 
@@ -215,7 +267,11 @@ fn the_card_is_pulled_out_in_mid_call() {
         &tone,
     )
     .wait(Duration::from_secs(5));
-    let samples: Vec<i16> = hound::WavReader::open(&tone).unwrap().into_samples().map(Result::unwrap).collect();
+    let samples: Vec<i16> = hound::WavReader::open(&tone)
+        .unwrap()
+        .into_samples()
+        .map(Result::unwrap)
+        .collect();
     let (frequency, _) = peak_near(&samples[samples.len() / 2..], 48_000, 425.0, 40.0);
     println!("dial tone on the card that came back: {frequency:.1} Hz");
     assert!(

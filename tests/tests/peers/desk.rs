@@ -62,8 +62,18 @@ pub(crate) struct Desk {
 
 /// The binary cargo built beside this test.
 pub(crate) fn binary() -> PathBuf {
-    let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("offhook");
-    assert!(path.exists(), "{} is missing: cargo build -p offhook", path.display());
+    let path = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("offhook");
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build -p offhook",
+        path.display()
+    );
     path
 }
 
@@ -77,8 +87,13 @@ impl Desk {
         let capture = setup
             .microphone
             .as_ref()
-            .map_or("silence".to_owned(), |path| format!("wav:{}", path.display()));
-        let (capture, playback) = setup.devices.clone().unwrap_or((capture, format!("wav:{}", ear.display())));
+            .map_or("silence".to_owned(), |path| {
+                format!("wav:{}", path.display())
+            });
+        let (capture, playback) = setup
+            .devices
+            .clone()
+            .unwrap_or((capture, format!("wav:{}", ear.display())));
         let mut text = format!(
             "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\nrtp_ports = [{}, {}]\n\
              [control]\nsocket = {socket:?}\nstate_dir = {:?}\n[board]\nprofile = \"sim\"\n[board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
@@ -132,7 +147,8 @@ impl Desk {
         self.process.stall(time);
     }
 
-    /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the call is at its end.
+    /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the
+    /// call is at its end.
     pub(crate) fn ear_now(&self) -> PathBuf {
         let copy = self.ear.with_file_name("ear-in-call.wav");
         std::fs::copy(&self.ear, &copy).expect("the ear is being recorded");
@@ -142,11 +158,14 @@ impl Desk {
     /// One request on the control socket.
     pub(crate) fn ctl(&self, request: &Value) -> Value {
         let mut stream = UnixStream::connect(&self.socket).expect("the control socket answers");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         writeln!(stream, "{request}").unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{request} was answered by {line:?}: {error}"))
+        serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{request} was answered by {line:?}: {error}"))
     }
 
     fn done(&self, request: &Value) {
@@ -171,26 +190,39 @@ impl Desk {
     }
 
     pub(crate) fn state(&self) -> String {
-        self.status()["state"].as_str().unwrap_or_default().to_owned()
+        self.status()["state"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Waits until `status` satisfies `what`; panics with the last status after `limit`.
-    pub(crate) fn wait(&self, what: &str, limit: Duration, satisfied: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait(
+        &self,
+        what: &str,
+        limit: Duration,
+        satisfied: impl Fn(&Value) -> bool,
+    ) -> Value {
         let end = Instant::now() + limit;
         loop {
             let status = self.status();
             if satisfied(&status) {
                 return status;
             }
-            assert!(Instant::now() < end, "{what} did not come within {limit:?}: {status:#}");
+            assert!(
+                Instant::now() < end,
+                "{what} did not come within {limit:?}: {status:#}"
+            );
             std::thread::sleep(Duration::from_millis(25));
         }
     }
 
     pub(crate) fn wait_state(&self, state: &str) -> Value {
-        self.wait(&format!("state {state}"), Duration::from_secs(8), |status| {
-            status["state"] == *state
-        })
+        self.wait(
+            &format!("state {state}"),
+            Duration::from_secs(8),
+            |status| status["state"] == *state,
+        )
     }
 
     /// Lifts, hears dial tone, dials, and talks.

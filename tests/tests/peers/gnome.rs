@@ -1,5 +1,5 @@
-//! gnome-calls under Xvfb, registered at kamailio over TLS, its sound through a PulseAudio of the test's own: a phone of other people
-//! that speaks SDES, sends no 180 and knows no telephone-event.
+//! gnome-calls under Xvfb, registered at kamailio over TLS, its sound through a PulseAudio of the
+//! test's own: a phone of other people that speaks SDES, sends no 180 and knows no telephone-event.
 //!
 //! ```text
 //! speech ─▶ paplay ─▶ sink "mouth" ─▶ its monitor ─▶ gnome-calls ═SIP, SRTP═ offhook
@@ -21,7 +21,8 @@ pub(crate) struct Gnome {
     sound: Vec<Running>,
 }
 
-/// A program that goes before others where that is allowed: its sound has no time to lose, and it asks for none itself.
+/// A program that goes before others where that is allowed: its sound has no time to lose, and it
+/// asks for none itself.
 fn ahead(program: &str) -> Command {
     let mut command = Command::new("nice");
     command.args(["-n", "-11", program]);
@@ -33,11 +34,18 @@ impl Gnome {
     pub(crate) fn start(place: &Place, user: &str, registrar: u16) -> Self {
         let dir = place.join("gnome");
         let run = dir.join("run");
-        for folder in [".config/calls", ".config/glib-2.0/settings", ".local/share", ".cache", "run"] {
+        for folder in [
+            ".config/calls",
+            ".config/glib-2.0/settings",
+            ".local/share",
+            ".cache",
+            "run",
+        ] {
             std::fs::create_dir_all(dir.join(folder)).unwrap();
         }
         std::os::unix::fs::chown(&run, None, None).unwrap();
-        std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .unwrap();
         std::fs::write(
             dir.join(".config/calls/sip-account.cfg"),
             format!(
@@ -83,7 +91,13 @@ impl Gnome {
         ];
         let mut pulse = ahead("pulseaudio");
         pulse
-            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+            .args([
+                "-n",
+                "--daemonize=no",
+                "--exit-idle-time=-1",
+                "--use-pid-file=no",
+                "-F",
+            ])
             .arg(dir.join("bench.pa"))
             .envs(env.iter().cloned());
         let pulse = Running::start(&mut pulse, &dir.join("pulse.log"));
@@ -108,7 +122,10 @@ impl Gnome {
         )
         .unwrap();
         let mut session = ahead("dbus-run-session");
-        session.args(["--", "bash"]).arg(dir.join("session.sh")).envs(env.iter().cloned());
+        session
+            .args(["--", "bash"])
+            .arg(dir.join("session.sh"))
+            .envs(env.iter().cloned());
         let session = Running::start(&mut session, &dir.join("log"));
         let gnome = Self {
             dir,
@@ -123,13 +140,18 @@ impl Gnome {
     }
 
     fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default())
+            .into_owned()
     }
 
     fn wait_log(&self, what: &str, limit: Duration) {
         let end = Instant::now() + limit;
         while !self.log().contains(what) {
-            assert!(Instant::now() < end, "gnome-calls: no {what:?} within {limit:?}:\n{}", self.log());
+            assert!(
+                Instant::now() < end,
+                "gnome-calls: no {what:?} within {limit:?}:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -163,14 +185,26 @@ impl Gnome {
             "org.freedesktop.Application.ActivateAction",
             &["dial", &parameter, "{}"],
         );
-        assert!(dialled, "gnome-calls does not dial {address}:\n{}", self.log());
+        assert!(
+            dialled,
+            "gnome-calls does not dial {address}:\n{}",
+            self.log()
+        );
     }
 
     /// Takes the call that rings.
     pub(crate) fn accept(&self) {
         let end = Instant::now() + Duration::from_secs(10);
-        while !self.bus("/org/gnome/Calls/Call/1", "org.gnome.Calls.Call.Accept", &[]) {
-            assert!(Instant::now() < end, "nothing rings at gnome-calls:\n{}", self.log());
+        while !self.bus(
+            "/org/gnome/Calls/Call/1",
+            "org.gnome.Calls.Call.Accept",
+            &[],
+        ) {
+            assert!(
+                Instant::now() < end,
+                "nothing rings at gnome-calls:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -178,10 +212,18 @@ impl Gnome {
     /// Speaks into its microphone, and records its loudspeaker.
     pub(crate) fn speak(&mut self, says: &Path) {
         let mut play = ahead("paplay");
-        play.args(["-d", "mouth"]).arg(says).envs(self.env.iter().cloned());
+        play.args(["-d", "mouth"])
+            .arg(says)
+            .envs(self.env.iter().cloned());
         let mut record = ahead("parec");
         record
-            .args(["-d", "ear.monitor", "--rate=16000", "--channels=1", "--file-format=wav"])
+            .args([
+                "-d",
+                "ear.monitor",
+                "--rate=16000",
+                "--channels=1",
+                "--file-format=wav",
+            ])
             .arg(self.dir.join("heard.wav"))
             .envs(self.env.iter().cloned())
             .env_remove("PULSE_SOURCE");
@@ -211,7 +253,11 @@ impl Gnome {
             .ok()
             .and_then(|text| text.trim().parse().ok());
         if let Some(pid) = pid.filter(|_| !self.session.has_ended()) {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).ok();
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(pid),
+                nix::sys::signal::Signal::SIGTERM,
+            )
+            .ok();
             self.session.wait(Duration::from_secs(4));
         }
     }

@@ -1,4 +1,5 @@
-//! 10 000 random and mutated datagrams to the SIP and RTP ports in the middle of a call change nothing but counters.
+//! 10 000 random and mutated datagrams to the SIP and RTP ports in the middle of a call change
+//! nothing but counters.
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -16,7 +17,8 @@ const INVITE: &str = "INVITE sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127
 To: <sip:phone@127.0.0.1>\r\nCall-ID: hostile\r\nCSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:9>\r\nContent-Type: application/sdp\r\nContent-Length: 100\r\n\r\n\
 v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
 
-/// Half of them noise, half of them a valid packet with up to eight bytes changed and perhaps cut short.
+/// Half of them noise, half of them a valid packet with up to eight bytes changed and perhaps cut
+/// short.
 fn bad(valid: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let pick = |rng: &mut ChaCha8Rng, n: usize| (rng.next_u32() as usize) % n.max(1);
     if rng.next_u32().is_multiple_of(2) {
@@ -37,7 +39,8 @@ fn bad(valid: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
 fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
     let place = Place::new("hostile");
     let alice = speech(&place, Speaker::Alice, 8000, 1);
-    // No direct calls: a mutated INVITE that is still well-formed comes from nobody's flow and must not ring.
+    // No direct calls: a mutated INVITE that is still well-formed comes from nobody's flow and must
+    // not ring.
     let kamailio = Kamailio::start(&place, "MD5");
     let phone = |name: &str, user: &str, microphone: Option<PathBuf>| {
         Desk::start(
@@ -51,7 +54,10 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
             },
         )
     };
-    let (l, r) = (phone("l", "101", Some(alice.clone())), phone("r", "102", None));
+    let (l, r) = (
+        phone("l", "101", Some(alice.clone())),
+        phone("r", "102", None),
+    );
     for desk in [&l, &r] {
         desk.wait("registration", Duration::from_secs(8), |status| {
             status["lines"][0]["registered"] == true
@@ -65,7 +71,10 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
     let before = r.status();
     let mut rng = ChaCha8Rng::seed_from_u64(2026);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let rtp: Vec<u8> = [0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4].into_iter().chain([0xff; 160]).collect();
+    let rtp: Vec<u8> = [0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4]
+        .into_iter()
+        .chain([0xff; 160])
+        .collect();
     let rtcp: Vec<u8> = [0x80, 201, 0, 1, 1, 2, 3, 4].to_vec();
     for n in 0..10_000_u32 {
         let (port, valid): (u16, &[u8]) = match n % 3 {
@@ -73,7 +82,9 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
             1 => (r.rtp_ports.0 + (n / 3 % 8) as u16 * 2, &rtp),
             _ => (r.rtp_ports.0 + (n / 3 % 8) as u16 * 2 + 1, &rtcp),
         };
-        socket.send_to(&bad(valid, &mut rng), ("127.0.0.1", port)).ok();
+        socket
+            .send_to(&bad(valid, &mut rng), ("127.0.0.1", port))
+            .ok();
         if n % 10 == 0 {
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -1,4 +1,5 @@
-//! kamailio as registrar and record-routing proxy, digest without a database: every user's password is `secret` + user.
+//! kamailio as registrar and record-routing proxy, digest without a database: every user's password
+//! is `secret` + user.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,7 +33,12 @@ impl Kamailio {
         Self::start_with(place, algorithm, None, address)
     }
 
-    fn start_with(place: &Place, algorithm: &str, certificate: Option<&Issued>, address: &str) -> Self {
+    fn start_with(
+        place: &Place,
+        algorithm: &str,
+        certificate: Option<&Issued>,
+        address: &str,
+    ) -> Self {
         let port = ports();
         let dir = place.join("kamailio");
         std::fs::create_dir_all(&dir).unwrap();
@@ -48,7 +54,10 @@ impl Kamailio {
         let (listen_tls, load_tls) = match certificate {
             None => (String::new(), String::new()),
             Some(issued) => (
-                format!("enable_tls=yes\ntcp_connection_lifetime=3600\nlisten=tls:127.0.0.1:{}\n", port + 1),
+                format!(
+                    "enable_tls=yes\ntcp_connection_lifetime=3600\nlisten=tls:127.0.0.1:{}\n",
+                    port + 1
+                ),
                 format!(
                     "loadmodule \"tls.so\"\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"certificate\", \"{}\")\n\
                      modparam(\"tls\", \"private_key\", \"{}\")\nmodparam(\"tls\", \"verify_certificate\", 0)\n",
@@ -126,7 +135,8 @@ modparam("auth", "qop", "auth")
 
     fn spawn(dir: &std::path::Path, config: &std::path::Path) -> Running {
         let mut command = Command::new("kamailio");
-        // -DD: stays in the foreground, so that it ends with the test; small memories: there are ten of us
+        // -DD: stays in the foreground, so that it ends with the test; small memories: there are
+        // ten of us
         command
             .args(["-DD", "-E", "-m", "32", "-M", "8", "-Y"])
             .arg(dir)
@@ -138,7 +148,11 @@ modparam("auth", "qop", "auth")
     fn wait_up(&self) {
         let end = Instant::now() + Duration::from_secs(8);
         while std::net::TcpStream::connect((self.address.as_str(), self.port)).is_err() {
-            assert!(Instant::now() < end, "kamailio does not start:\n{}", self.log());
+            assert!(
+                Instant::now() < end,
+                "kamailio does not start:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -148,7 +162,8 @@ modparam("auth", "qop", "auth")
         self.port + 1
     }
 
-    /// The `[[account]]` of a user who comes by TLS, for a domain of its own: what its certificate must be for.
+    /// The `[[account]]` of a user who comes by TLS, for a domain of its own: what its certificate
+    /// must be for.
     pub(crate) fn account_tls(&self, user: &str, domain: &str) -> String {
         format!(
             "[[account]]\nuser = {user:?}\ndomain = {domain:?}\npassword = \"secret{user}\"\nregistrar = \"127.0.0.1:{0}\"\n\

@@ -14,8 +14,9 @@ pub(crate) struct Linphone {
 }
 
 impl Linphone {
-    /// Starts it as this user. It answers by itself, speaks and records. It does not look at the server's certificate: its mbedTLS knows
-    /// no certificates for addresses, and what it would find there is no matter of this test.
+    /// Starts it as this user. It answers by itself, speaks and records. It does not look at the
+    /// server's certificate: its mbedTLS knows no certificates for addresses, and what it would
+    /// find there is no matter of this test.
     pub(crate) fn start(place: &Place, user: &str, registrar: u16, says: &Path) -> Self {
         let dir = place.join("linphone");
         std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
@@ -40,7 +41,10 @@ impl Linphone {
         let (process, keys) = Running::start_with_keys(&mut command, &dir.join("out"));
         let mut linphone = Self { dir, keys, process };
         linphone.say("soundcard use files");
-        linphone.say(&format!("record {}", linphone.dir.join("heard.wav").display()));
+        linphone.say(&format!(
+            "record {}",
+            linphone.dir.join("heard.wav").display()
+        ));
         linphone.say(&format!("play {}", says.display()));
         linphone.wait_log("[LinphoneRegistrationOk]", Duration::from_secs(20));
         linphone
@@ -52,7 +56,8 @@ impl Linphone {
     }
 
     pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default())
+            .into_owned()
     }
 
     fn wait_log(&self, what: &str, limit: Duration) {

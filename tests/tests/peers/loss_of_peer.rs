@@ -17,7 +17,10 @@ fn the_peer_is_killed_in_mid_call() {
         &place,
         "desk",
         Setup {
-            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            speed: vec![(
+                "1".into(),
+                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
+            )],
             ..Setup::default()
         },
     );

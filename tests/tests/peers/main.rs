@@ -1,4 +1,5 @@
-//! Real peers: the unmodified `offhook` binary against SIPp, baresip and kamailio from Debian's packages.
+//! Real peers: the unmodified `offhook` binary against SIPp, baresip and kamailio from Debian's
+//! packages.
 //!
 //! ```text
 //! espeak-ng ─▶ speech.wav ─▶ microphone of A ─▶ offhook ═SIP, RTP on loopback═ peer ─▶ what the peer heard (WAV)
@@ -6,13 +7,22 @@
 //! each recording is compared with what was said: correlation and level, not just "packets arrived"
 //! ```
 //!
-//! Run by `scripts/test peers`, in a network namespace of its own. Ports are fresh for each test, so that no TIME_WAIT of one
-//! run meets the next.
+//! Run by `scripts/test peers`, in a network namespace of its own. Ports are fresh for each test,
+//! so that no TIME_WAIT of one run meets the next.
 
 // A test fails by panicking and reports by printing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 // Configuration files are written as text, paths in quotes.
-#![allow(clippy::unnecessary_debug_formatting, clippy::format_push_string, clippy::needless_pass_by_value)]
+#![allow(
+    clippy::unnecessary_debug_formatting,
+    clippy::format_push_string,
+    clippy::needless_pass_by_value
+)]
 
 mod baresip;
 mod baresip_calls;

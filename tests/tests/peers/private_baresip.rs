@@ -1,4 +1,5 @@
-//! Encrypted calls to and from baresip: keys by DTLS-SRTP and by SDES, with the speech compared at both ends.
+//! Encrypted calls to and from baresip: keys by DTLS-SRTP and by SDES, with the speech compared at
+//! both ends.
 
 use std::time::Duration;
 
@@ -54,14 +55,18 @@ fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
     let sound = NullSink::start(&place);
     let alice = speech(&place, Speaker::Alice, 48000, 1);
     let bob = speech(&place, Speaker::Bob, rate, channels);
-    let mut baresip = Baresip::start_with(&place, theirs, &bob, &sound, keying.account, keying.config);
+    let mut baresip =
+        Baresip::start_with(&place, theirs, &bob, &sound, keying.account, keying.config);
     let desk = Desk::start(
         &place,
         "desk",
         Setup {
             codecs: &format!("{ours:?}").leak()[..],
             microphone: Some(alice.clone()),
-            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            speed: vec![(
+                "1".into(),
+                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
+            )],
             more: keying.ours.to_owned(),
             ..Setup::default()
         },
@@ -75,9 +80,11 @@ fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
         desk.call("1#");
     }
     baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
-    desk.wait("encryption seen to work", Duration::from_secs(8), |status| {
-        status["calls"][0]["encryption"] == suite
-    });
+    desk.wait(
+        "encryption seen to work",
+        Duration::from_secs(8),
+        |status| status["calls"][0]["encryption"] == suite,
+    );
     std::thread::sleep(TALK);
     let status = desk.status();
     let call = &status["calls"][0];
@@ -92,7 +99,11 @@ fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
     println!(
         "{}, {ours}, {}: {} {}",
         keying.name,
-        if from_baresip { "baresip calls" } else { "we call" },
+        if from_baresip {
+            "baresip calls"
+        } else {
+            "we call"
+        },
         call["rtp"],
         call["identity"],
     );
@@ -159,7 +170,10 @@ fn baresip_without_encryption_is_not_called_in_clear() {
         &place,
         "desk",
         Setup {
-            speed: vec![("1".into(), format!("sip:bob@127.0.0.1:{}", baresip.sip_port))],
+            speed: vec![(
+                "1".into(),
+                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
+            )],
             more: DTLS.ours.to_owned(),
             ..Setup::default()
         },

@@ -1,5 +1,6 @@
-//! Private calls with other people's phones: SDES over TLS through kamailio, both ways, the speech compared at both ends; and between
-//! two of ours that know each other by fingerprint, without a server.
+//! Private calls with other people's phones: SDES over TLS through kamailio, both ways, the speech
+//! compared at both ends; and between two of ours that know each other by fingerprint, without a
+//! server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +20,8 @@ const TALK: Duration = Duration::from_secs(6);
 /// Until a peer with windows must have been heard well; what is said lasts longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A registrar with a good certificate, and our phone at it, as 102, that does not talk in the clear.
+/// A registrar with a good certificate, and our phone at it, as 102, that does not talk in the
+/// clear.
 struct Office {
     kamailio: Kamailio,
     desk: Desk,
@@ -59,7 +61,10 @@ fn assert_private(status: &Value, suite: &str) {
     let call = &status["calls"][0];
     assert_eq!(call["encryption"], *suite, "{status:#}");
     let packets = |name: &str| call["rtp"][name].as_u64().unwrap_or_default();
-    assert!(packets("sent") > 100 && packets("received") > 100, "{status:#}");
+    assert!(
+        packets("sent") > 100 && packets("received") > 100,
+        "{status:#}"
+    );
 }
 
 /// What came of the sound of a call with gnome-calls.
@@ -70,13 +75,16 @@ enum Sound {
     Missing,
 }
 
-/// Its player drops what it is late for, on a busy machine nearly all, and says nothing: one more call is made before the phone is blamed.
+/// Its player drops what it is late for, on a busy machine nearly all, and says nothing: one more
+/// call is made before the phone is blamed.
 fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
     for turn in 1..=2 {
         match gnome_call(from_gnome, privacy, suite, turn) {
             Sound::Heard => return,
             Sound::Starved(complaint) => {
-                eprintln!("SKIPPED: sound of a call with gnome-calls, {suite}: it gets too little of this machine: {complaint}");
+                eprintln!(
+                    "SKIPPED: sound of a call with gnome-calls, {suite}: it gets too little of this machine: {complaint}"
+                );
                 return;
             }
             Sound::Missing => println!("call {turn}: the speech did not arrive"),
@@ -87,7 +95,10 @@ fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
 
 fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
     let place = Place::new(&format!("gnome-{from_gnome}-{suite}-{turn}"));
-    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 48000, 1));
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 16000, 1),
+        speech(&place, Speaker::Bob, 48000, 1),
+    );
     // Its library answers challenges by MD5 only, and gives up in silence at another.
     let Office { kamailio, desk } = office(&place, &alice, "MD5", privacy);
     let mut gnome = Gnome::start(&place, "101", kamailio.tls_port());
@@ -106,8 +117,11 @@ fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
     gnome.speak(&bob);
     std::thread::sleep(TALK);
     assert_private(&desk.status(), suite);
-    let heard = is_heard_soon(&place, "gnome-calls heard us", &alice, PATIENCE, || gnome.heard())
-        && is_heard_soon(&place, "we heard gnome-calls", &bob, PATIENCE, || desk.ear_now());
+    let heard = is_heard_soon(&place, "gnome-calls heard us", &alice, PATIENCE, || {
+        gnome.heard()
+    }) && is_heard_soon(&place, "we heard gnome-calls", &bob, PATIENCE, || {
+        desk.ear_now()
+    });
     assert_private(&desk.status(), suite);
     desk.hang_up();
     desk.assert_usable();
@@ -137,7 +151,10 @@ fn gnome_calls_may_choose_the_short_tag() {
 
 fn linphone_talks(from_linphone: bool) {
     let place = Place::new(&format!("linphone-{from_linphone}"));
-    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 8000, 1));
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 16000, 1),
+        speech(&place, Speaker::Bob, 8000, 1),
+    );
     let office = office(&place, &alice, "SHA-256", "");
     let mut linphone = Linphone::start(&place, "103", office.kamailio.tls_port(), &bob);
     let desk = &office.desk;
@@ -156,7 +173,10 @@ fn linphone_talks(from_linphone: bool) {
     let heard = linphone.heard();
     desk.wait_state("congestion");
     desk.assert_usable();
-    let suite = status["calls"][0]["encryption"].as_str().unwrap_or_default().to_owned();
+    let suite = status["calls"][0]["encryption"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     println!("linphone chose {suite}");
     assert!(suite.starts_with("AE"), "{status:#}");
     assert_heard(&place, "linphone heard us", &alice, &heard);
@@ -178,7 +198,11 @@ fn fingerprint(place: &Place, name: &str) -> String {
     let dir = place.join(name);
     std::fs::create_dir_all(&dir).unwrap();
     let file: PathBuf = dir.join("for-fingerprint.toml");
-    std::fs::write(&file, format!("[control]\nstate_dir = {:?}\n", dir.join("state"))).unwrap();
+    std::fs::write(
+        &file,
+        format!("[control]\nstate_dir = {:?}\n", dir.join("state")),
+    )
+    .unwrap();
     let output = Command::new(binary())
         .arg("fingerprint")
         .arg("--config")
@@ -196,7 +220,13 @@ fn pinned(tls_port: u16, other: &str, other_port: u16) -> String {
     )
 }
 
-fn neighbour(place: &Place, name: &str, says: &Path, more: String, speed: Vec<(String, String)>) -> Desk {
+fn neighbour(
+    place: &Place,
+    name: &str,
+    says: &Path,
+    more: String,
+    speed: Vec<(String, String)>,
+) -> Desk {
     Desk::start(
         place,
         name,
@@ -213,7 +243,10 @@ fn neighbour(place: &Place, name: &str, says: &Path, more: String, speed: Vec<(S
 #[test]
 fn two_phones_that_know_each_other_talk_without_a_server() {
     let place = Place::new("pinned");
-    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 16000, 1),
+        speech(&place, Speaker::Bob, 16000, 1),
+    );
     let (of_l, of_r) = (fingerprint(&place, "l"), fingerprint(&place, "r"));
     assert_ne!(of_l, of_r);
     assert_eq!(of_l, fingerprint(&place, "l"), "it stays the same");
@@ -230,7 +263,10 @@ fn two_phones_that_know_each_other_talk_without_a_server() {
     l.wait_state("talking");
     std::thread::sleep(TALK);
     let (status, ear_of_l, ear_of_r) = (l.status(), l.ear_now(), r.ear_now());
-    let suite = status["calls"][0]["encryption"].as_str().unwrap_or_default().to_owned();
+    let suite = status["calls"][0]["encryption"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     println!("without a server: {suite}");
     assert_private(&status, &suite);
     assert!(suite.starts_with("AE"), "{status:#}");
@@ -253,7 +289,13 @@ fn a_phone_with_another_fingerprint_is_not_called_and_does_not_ring() {
     );
     let (at_l, at_r) = (crate::place::ports(), crate::place::ports());
     let dial = |port: u16| vec![("1".to_owned(), format!("sips:phone@127.0.0.1:{port}"))];
-    let l = neighbour(&place, "l", &alice, pinned(at_l, &of_other, at_r), dial(at_r));
+    let l = neighbour(
+        &place,
+        "l",
+        &alice,
+        pinned(at_l, &of_other, at_r),
+        dial(at_r),
+    );
     let r = neighbour(&place, "r", &alice, pinned(at_r, &of_l, at_l), dial(at_l));
     // Who answers at r's address is not who was pinned there.
     l.lift();
@@ -261,7 +303,10 @@ fn a_phone_with_another_fingerprint_is_not_called_and_does_not_ring() {
     l.press("1#");
     let status = l.wait_state("congestion");
     let cause = status["last_call"]["cause"].as_str().unwrap_or_default();
-    assert!(cause.contains(&of_r) && cause.contains(&of_other), "{status:#}");
+    assert!(
+        cause.contains(&of_r) && cause.contains(&of_other),
+        "{status:#}"
+    );
     l.assert_usable();
     // And who calls from r is nobody l knows.
     r.lift();

@@ -16,7 +16,10 @@ fn registered(status: &Value) -> bool {
 fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
     let place = Place::new(&format!("kamailio-{algorithm}-{transport}"));
     let kamailio = Kamailio::start(&place, algorithm);
-    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 16000, 1),
+        speech(&place, Speaker::Bob, 16000, 1),
+    );
     let phone = |name: &str, user: &str, says: &std::path::Path| {
         Desk::start(
             &place,
@@ -33,7 +36,9 @@ fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
     for desk in [&l, &r] {
         let status = desk.wait("registration", Duration::from_secs(8), registered);
         assert!(
-            status["lines"][0]["expires_in_s"].as_u64().is_some_and(|s| (1..=60).contains(&s)),
+            status["lines"][0]["expires_in_s"]
+                .as_u64()
+                .is_some_and(|s| (1..=60).contains(&s)),
             "{status:#}"
         );
     }
@@ -42,7 +47,9 @@ fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
     l.press("102#");
     let status = r.wait_state("ringing");
     assert!(
-        status["calls"][0]["peer"].as_str().is_some_and(|peer| peer.contains("101")),
+        status["calls"][0]["peer"]
+            .as_str()
+            .is_some_and(|peer| peer.contains("101")),
         "{status:#}"
     );
     l.wait_state("ringback");
@@ -82,9 +89,14 @@ fn a_wrong_password_is_told_and_still_gives_dial_tone() {
             ..Setup::default()
         },
     );
-    let status = desk.wait("an error", Duration::from_secs(8), |status| status["lines"][0]["error"].is_string());
+    let status = desk.wait("an error", Duration::from_secs(8), |status| {
+        status["lines"][0]["error"].is_string()
+    });
     assert!(!registered(&status));
-    assert!(!status.to_string().contains("not-this"), "the password shows in status");
+    assert!(
+        !status.to_string().contains("not-this"),
+        "the password shows in status"
+    );
     desk.lift();
     desk.wait_state("dial_tone");
     desk.press("102#");
@@ -129,9 +141,11 @@ fn the_registrar_dies_and_comes_back() {
     kamailio.restart();
     // They register again by themselves, at the latest when the 60 s lifetime is half over.
     for desk in [&l, &r] {
-        desk.wait("registration after the outage", Duration::from_secs(75), |status| {
-            registered(status) && status["lines"][0]["expires_in_s"].as_u64() > Some(30)
-        });
+        desk.wait(
+            "registration after the outage",
+            Duration::from_secs(75),
+            |status| registered(status) && status["lines"][0]["expires_in_s"].as_u64() > Some(30),
+        );
     }
     l.assert_usable();
 }

@@ -1,4 +1,5 @@
-//! SIPp's stock scenarios: its caller (`-sn uac`, with its RTP echo, `-sn uac_pcap`) and its callee (`-sn uas`).
+//! SIPp's stock scenarios: its caller (`-sn uac`, with its RTP echo, `-sn uac_pcap`) and its callee
+//! (`-sn uas`).
 
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +58,12 @@ fn stock_uac_calls_an_answering_phone() {
         ],
     );
     let code = sipp.wait(Duration::from_secs(30));
-    assert_eq!(code, Some(0), "{}", std::fs::read_to_string(place.join("sipp.log")).unwrap());
+    assert_eq!(
+        code,
+        Some(0),
+        "{}",
+        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+    );
     desk.wait("no call left", Duration::from_secs(5), |status| {
         status["calls"].as_array().is_some_and(Vec::is_empty)
     });
@@ -81,7 +87,18 @@ fn stock_uac_hears_us_and_echoes_our_speech() {
     let mut sipp = sipp(
         place.path(),
         ports(),
-        &["-sn", "uac", "-rtp_echo", "-m", "1", "-d", "7000", "-s", "phone", &to],
+        &[
+            "-sn",
+            "uac",
+            "-rtp_echo",
+            "-m",
+            "1",
+            "-d",
+            "7000",
+            "-s",
+            "phone",
+            &to,
+        ],
     );
     desk.wait_state("talking");
     std::thread::sleep(Duration::from_secs(6));
@@ -96,13 +113,16 @@ fn stock_uac_hears_us_and_echoes_our_speech() {
     desk.assert_usable();
 }
 
-/// SIPp's `uac_pcap` plays a recorded packet stream (A-law) and presses a key; the file comes with its package.
+/// SIPp's `uac_pcap` plays a recorded packet stream (A-law) and presses a key; the file comes with
+/// its package.
 #[test]
 fn a_caller_that_plays_recorded_packets_is_heard() {
     const RECORDED: &str = "/usr/share/sip-tester/g711a.pcap";
     let place = Place::new("sipp-pcap");
     let Ok(capture) = std::fs::read(RECORDED) else {
-        eprintln!("SKIPPED: a_caller_that_plays_recorded_packets_is_heard: no {RECORDED} (package sip-tester)");
+        eprintln!(
+            "SKIPPED: a_caller_that_plays_recorded_packets_is_heard: no {RECORDED} (package sip-tester)"
+        );
         return;
     };
     let said = place.join("said.wav");
@@ -129,10 +149,18 @@ fn a_caller_that_plays_recorded_packets_is_heard() {
     // Its scenario names the files by a relative path.
     std::fs::create_dir_all(place.join("pcap")).unwrap();
     for file in ["g711a.pcap", "dtmf_2833_1.pcap"] {
-        std::fs::copy(Path::new("/usr/share/sip-tester").join(file), place.join("pcap").join(file)).unwrap();
+        std::fs::copy(
+            Path::new("/usr/share/sip-tester").join(file),
+            place.join("pcap").join(file),
+        )
+        .unwrap();
     }
     let to = format!("127.0.0.1:{}", desk.sip_port);
-    let mut sipp = sipp(place.path(), ports(), &["-sn", "uac_pcap", "-m", "1", "-s", "phone", &to]);
+    let mut sipp = sipp(
+        place.path(),
+        ports(),
+        &["-sn", "uac_pcap", "-m", "1", "-s", "phone", &to],
+    );
     desk.wait_state("talking");
     std::thread::sleep(Duration::from_millis(6500));
     let ear = desk.ear_now();
@@ -172,7 +200,11 @@ fn from_a_law(byte: u8) -> i16 {
         0 => mantissa << 4 | 8,
         _ => (mantissa << 4 | 0x108) << (exponent - 1),
     };
-    if code & 0x80 == 0 { -magnitude } else { magnitude }
+    if code & 0x80 == 0 {
+        -magnitude
+    } else {
+        magnitude
+    }
 }
 
 #[test]

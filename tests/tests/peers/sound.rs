@@ -1,4 +1,5 @@
-//! Speech to say, a place for peers to play to, and the comparison of what was heard with what was said.
+//! Speech to say, a place for peers to play to, and the comparison of what was heard with what was
+//! said.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,8 @@ use offhook_tests::measure::{Clip, Match, align, median};
 
 use crate::place::{Place, Running};
 
-/// A PulseAudio daemon of the test's own with two null sinks, paced in real time, and an ALSA configuration that knows nothing else.
+/// A PulseAudio daemon of the test's own with two null sinks, paced in real time, and an ALSA
+/// configuration that knows nothing else.
 pub(crate) struct NullSink {
     pub(crate) alsa_config: PathBuf,
     server: String,
@@ -16,7 +18,8 @@ pub(crate) struct NullSink {
 }
 
 impl NullSink {
-    /// Starts it. ALSA PCM `ear` plays into the sink `ear`; ALSA PCM `mic` hears what is played into the sink `mouth`.
+    /// Starts it. ALSA PCM `ear` plays into the sink `ear`; ALSA PCM `mic` hears what is played
+    /// into the sink `mouth`.
     pub(crate) fn start(place: &Place) -> Self {
         let dir = place.join("pulse");
         std::fs::create_dir_all(dir.join("run")).unwrap();
@@ -45,9 +48,17 @@ impl NullSink {
         .unwrap();
         let mut command = Command::new("pulseaudio");
         command
-            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "-F"])
+            .args([
+                "-n",
+                "--daemonize=no",
+                "--exit-idle-time=-1",
+                "--use-pid-file=no",
+                "-F",
+            ])
             .arg(&script);
-        command.env("HOME", &dir).env("XDG_RUNTIME_DIR", dir.join("run"));
+        command
+            .env("HOME", &dir)
+            .env("XDG_RUNTIME_DIR", dir.join("run"));
         let pulse = Running::start(&mut command, &dir.join("log"));
         let end = Instant::now() + Duration::from_secs(8);
         while !socket.exists() {
@@ -77,7 +88,12 @@ impl NullSink {
 
     /// Records what is played into the sink `ear`.
     pub(crate) fn listen(&self, file: &Path) -> Running {
-        let format = ["--device=ear.monitor", "--rate=48000", "--channels=1", "--file-format=wav"];
+        let format = [
+            "--device=ear.monitor",
+            "--rate=48000",
+            "--channels=1",
+            "--file-format=wav",
+        ];
         self.client("parec", &format, file)
     }
 
@@ -89,7 +105,9 @@ impl NullSink {
             .arg(file)
             .env("PULSE_SERVER", &self.server);
         if let Some(dir) = self.alsa_config.parent() {
-            command.env("HOME", dir).env("XDG_RUNTIME_DIR", dir.join("run"));
+            command
+                .env("HOME", dir)
+                .env("XDG_RUNTIME_DIR", dir.join("run"));
         }
         Running::start(&mut command, &file.with_extension(program))
     }
@@ -122,27 +140,44 @@ pub(crate) fn speech(place: &Place, speaker: Speaker, rate: u32, channels: u32) 
         return path;
     }
     let raw = place.join("raw.wav");
-    run(Command::new("espeak-ng").args(["-v", voice, "-s", "150", "-w"]).arg(&raw).arg(text));
+    run(Command::new("espeak-ng")
+        .args(["-v", voice, "-s", "150", "-w"])
+        .arg(&raw)
+        .arg(text));
     // −12 dB of peak leaves room for codecs; `repeat` makes it outlast any call here.
     run(Command::new("sox")
         .arg("-R")
         .arg(&raw)
-        .args(["-r", &rate.to_string(), "-c", &channels.to_string(), "-b", "16"])
+        .args([
+            "-r",
+            &rate.to_string(),
+            "-c",
+            &channels.to_string(),
+            "-b",
+            "16",
+        ])
         .arg(&path)
         .args(["norm", "-12", "repeat", "2"]));
     path
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// How a recording compares with what was said.
 #[derive(Debug)]
 pub(crate) struct Heard {
-    /// Median normalised cross-correlation of the loud 0.4 s parts of the recording's last four seconds with what was said. Parts,
-    /// because a jitter buffer may rightly stretch speech between them; the median, because a part may hold such a place.
+    /// Median normalised cross-correlation of the loud 0.4 s parts of the recording's last four
+    /// seconds with what was said. Parts, because a jitter buffer may rightly stretch speech
+    /// between them; the median, because a part may hold such a place.
     pub(crate) correlation: f64,
     /// Median level of those parts against the same parts of the original, in dB.
     pub(crate) level_db: f64,
@@ -157,7 +192,9 @@ pub(crate) fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
     let length = heard.samples.len() as f64 / 8000.0;
     assert!(length > 3.0, "the recording is only {length:.1} s long");
     // The last four seconds but one: the call stands, and is past its beginning.
-    let parts = (0..9).map(|n| length - 1.0 - PART * f64::from(n + 1)).filter(|&from| from > 0.0);
+    let parts = (0..9)
+        .map(|n| length - 1.0 - PART * f64::from(n + 1))
+        .filter(|&from| from > 0.0);
     let mut found: Vec<_> = parts
         .map(|from| Clip {
             rate_hz: 8000,
@@ -180,12 +217,18 @@ pub(crate) fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
     }
 }
 
-/// Where in what was said does a part of what was heard lie? So the roles are exchanged, and the gain with them. A minute is searched
-/// at a quarter of the rate first: 16 times as fast, and what is compared in the end is the full sound.
+/// Where in what was said does a part of what was heard lie? So the roles are exchanged, and the
+/// gain with them. A minute is searched at a quarter of the rate first: 16 times as fast, and what
+/// is compared in the end is the full sound.
 fn find(part: &Clip, said: &Clip, coarse: &Clip) -> Match {
     const AROUND: f64 = 0.02;
     let (small, length) = (at_2k(part), part.samples.len() as f64 / 8000.0);
-    let place = align(&small, coarse, coarse.samples.len() as f64 / 2000.0 - length).delay_s;
+    let place = align(
+        &small,
+        coarse,
+        coarse.samples.len() as f64 / 2000.0 - length,
+    )
+    .delay_s;
     let from = (place - AROUND).max(0.0);
     let around = Clip {
         rate_hz: said.rate_hz,
@@ -206,18 +249,36 @@ fn at_2k(clip: &Clip) -> Clip {
 /// Asserts that what was said was heard, at its level.
 pub(crate) fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path) {
     let result = compare(place, said, heard);
-    println!("{what}: correlation {:.3}, level {:+.1} dB", result.correlation, result.level_db);
-    assert!(result.correlation > 0.8, "{what}: the speech did not arrive: {result:?}");
-    assert!(result.level_db.abs() < 3.0, "{what}: wrong level: {result:?}");
+    println!(
+        "{what}: correlation {:.3}, level {:+.1} dB",
+        result.correlation, result.level_db
+    );
+    assert!(
+        result.correlation > 0.8,
+        "{what}: the speech did not arrive: {result:?}"
+    );
+    assert!(
+        result.level_db.abs() < 3.0,
+        "{what}: wrong level: {result:?}"
+    );
 }
 
-/// Whether, while a call goes on, what was said is heard as it should be for four seconds on end, some time before `limit`.
-/// `recording` is what was heard so far.
-pub(crate) fn is_heard_soon(place: &Place, what: &str, said: &Path, limit: Duration, recording: impl Fn() -> PathBuf) -> bool {
+/// Whether, while a call goes on, what was said is heard as it should be for four seconds on end,
+/// some time before `limit`. `recording` is what was heard so far.
+pub(crate) fn is_heard_soon(
+    place: &Place,
+    what: &str,
+    said: &Path,
+    limit: Duration,
+    recording: impl Fn() -> PathBuf,
+) -> bool {
     let end = Instant::now() + limit;
     loop {
         let result = compare(place, said, &recording());
-        println!("{what}: correlation {:.3}, level {:+.1} dB", result.correlation, result.level_db);
+        println!(
+            "{what}: correlation {:.3}, level {:+.1} dB",
+            result.correlation, result.level_db
+        );
         if result.correlation > 0.8 && result.level_db.abs() < 3.0 {
             return true;
         }
@@ -241,5 +302,8 @@ fn samples_8k(place: &Place, path: &Path) -> Clip {
         .into_samples::<i16>()
         .map(Result::unwrap)
         .collect();
-    Clip { rate_hz: 8000, samples }
+    Clip {
+        rate_hz: 8000,
+        samples,
+    }
 }

@@ -1,4 +1,5 @@
-//! What reaches a phone from people nobody asked: scanners, floods, and names made to write into a log or a terminal.
+//! What reaches a phone from people nobody asked: scanners, floods, and names made to write into a
+//! log or a terminal.
 //!
 //! ```text
 //! Stranger (127.0.0.66, raw datagrams) ─▶ offhook ─▶ answers, or none; ringing, or not; log, status; the call that goes on beside
@@ -39,7 +40,11 @@ impl Stranger {
     fn new(phone: u16) -> Self {
         let socket = UdpSocket::bind((ELSEWHERE, 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
-        Self { socket, phone, sent: 0 }
+        Self {
+            socket,
+            phone,
+            sent: 0,
+        }
     }
 
     fn send(&self, bytes: &[u8]) {
@@ -51,13 +56,22 @@ impl Stranger {
     fn ask(&mut self, ask: &Ask<'_>) -> u32 {
         self.sent += 1;
         let (n, port) = (self.sent, self.socket.local_addr().unwrap().port());
-        let Ask { method, user, more, body } = ask;
+        let Ask {
+            method,
+            user,
+            more,
+            body,
+        } = ask;
         let from = if more.contains("From:") {
             ""
         } else {
             "From: \"scan\" <sip:100@1.1.1.1>;tag=t\r\n"
         };
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         self.send(
             format!(
                 "{method} sip:{user}@127.0.0.1:{phone} SIP/2.0\r\nVia: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\nMax-Forwards: 70\r\n\
@@ -85,10 +99,9 @@ impl Stranger {
     fn answer_to(&self, n: u32) -> String {
         let end = Instant::now() + Duration::from_secs(3);
         loop {
-            let found = self
-                .answers()
-                .into_iter()
-                .find(|text| !text.starts_with("SIP/2.0 1") && text.contains(&format!("branch=z9hG4bK-{n};")));
+            let found = self.answers().into_iter().find(|text| {
+                !text.starts_with("SIP/2.0 1") && text.contains(&format!("branch=z9hG4bK-{n};"))
+            });
             if let Some(text) = found {
                 return text.lines().next().unwrap_or_default().to_owned();
             }
@@ -99,11 +112,18 @@ impl Stranger {
 }
 
 fn offer(port: u16) -> String {
-    format!("v=0\r\no=- 1 1 IN IP4 {ELSEWHERE}\r\ns=-\r\nc=IN IP4 {ELSEWHERE}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n")
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ELSEWHERE}\r\ns=-\r\nc=IN IP4 {ELSEWHERE}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+    )
 }
 
 /// Two phones of one server; what each is set up with besides.
-fn pair(place: &Place, direct: bool, call: &'static str, microphone: PathBuf) -> (Kamailio, Desk, Desk) {
+fn pair(
+    place: &Place,
+    direct: bool,
+    call: &'static str,
+    microphone: PathBuf,
+) -> (Kamailio, Desk, Desk) {
     let kamailio = Kamailio::start(place, "MD5");
     let phone = |name: &str, user: &str, microphone: Option<PathBuf>| {
         Desk::start(
@@ -129,7 +149,16 @@ fn pair(place: &Place, direct: bool, call: &'static str, microphone: PathBuf) ->
 
 /// Methods and users as scanners try them: those that are here, and those that are not.
 const METHODS: [&str; 3] = ["OPTIONS", "INVITE", "REGISTER"];
-const USERS: [&str; 8] = ["102", "phone", "100", "101", "1000", "admin", "test", "nobody-here"];
+const USERS: [&str; 8] = [
+    "102",
+    "phone",
+    "100",
+    "101",
+    "1000",
+    "admin",
+    "test",
+    "nobody-here",
+];
 
 #[test]
 fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
@@ -143,7 +172,11 @@ fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
         while Instant::now() < end {
             for method in METHODS {
                 for user in USERS {
-                    let body = if method == "INVITE" { offer(9) } else { String::new() };
+                    let body = if method == "INVITE" {
+                        offer(9)
+                    } else {
+                        String::new()
+                    };
                     stranger.ask(&Ask {
                         method,
                         user,
@@ -157,7 +190,11 @@ fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
         }
     };
     scan(&mut stranger, Duration::from_secs(5));
-    assert_eq!(stranger.answers(), [""; 0], "known or unknown: not one answer");
+    assert_eq!(
+        stranger.answers(),
+        [""; 0],
+        "known or unknown: not one answer"
+    );
     // A call of a friend's, in the midst of it.
     let (sent, during) = std::thread::scope(|threads| {
         let scanning = threads.spawn(move || {
@@ -186,9 +223,17 @@ fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
     });
     assert_eq!(during, [""; 0]);
     let after = r.status();
-    assert_eq!(after["calls"].as_array().map(Vec::len), Some(1), "{after:#}");
+    assert_eq!(
+        after["calls"].as_array().map(Vec::len),
+        Some(1),
+        "{after:#}"
+    );
     let counted = |status: &Value| status["counters"]["sip_dropped"].as_u64().unwrap_or(0);
-    assert_eq!(counted(&after) - counted(&before), u64::from(sent), "each was dropped and counted");
+    assert_eq!(
+        counted(&after) - counted(&before),
+        u64::from(sent),
+        "each was dropped and counted"
+    );
     let ear = r.ear_now();
     l.hang_up();
     r.wait_state("congestion");
@@ -239,7 +284,11 @@ fn a_phone_open_to_direct_calls_tells_users_not_apart() {
         .collect();
     assert_eq!(
         codes.iter().map(String::as_str).collect::<Vec<_>>(),
-        ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 487 Request Terminated"]
+        [
+            "SIP/2.0 100 Trying",
+            "SIP/2.0 180 Ringing",
+            "SIP/2.0 487 Request Terminated"
+        ]
     );
     desk.assert_usable();
 }
@@ -248,10 +297,14 @@ fn a_phone_open_to_direct_calls_tells_users_not_apart() {
 fn concealed(desk: &Desk) -> (u64, u64) {
     let status = desk.status();
     let rtp = &status["calls"][0]["rtp"];
-    (rtp["concealed"].as_u64().unwrap_or(0), rtp["received"].as_u64().unwrap_or(0))
+    (
+        rtp["concealed"].as_u64().unwrap_or(0),
+        rtp["received"].as_u64().unwrap_or(0),
+    )
 }
 
-/// 500 OPTIONS and 50 INVITEs a second for half a minute, at a phone that answers each of them, in the middle of a call.
+/// 500 OPTIONS and 50 INVITEs a second for half a minute, at a phone that answers each of them, in
+/// the middle of a call.
 #[test]
 fn a_flood_of_requests_is_not_heard_in_a_call() {
     const LENGTH: Duration = Duration::from_secs(30);
@@ -310,19 +363,29 @@ fn a_flood_of_requests_is_not_heard_in_a_call() {
         let (sent, answered) = flooding.join().unwrap();
         ([from, to], slowest, sent, answered)
     });
-    let share = |[from, to]: [(u64, u64); 2]| (to.0 - from.0) as f64 / (to.1 - from.1).max(1) as f64;
+    let share =
+        |[from, to]: [(u64, u64); 2]| (to.0 - from.0) as f64 / (to.1 - from.1).max(1) as f64;
     println!(
         "{sent} requests, {answered} answers; concealed {:.2} % before, {:.2} % during; status took {slowest:?} at most",
         100.0 * share(quiet),
         100.0 * share(flooded)
     );
-    assert!(answered > sent as usize / 2, "it answers strangers here: {answered} of {sent}");
-    assert!(flooded[1].1 - flooded[0].1 > 1200, "sound came all the time: {flooded:?}");
+    assert!(
+        answered > sent as usize / 2,
+        "it answers strangers here: {answered} of {sent}"
+    );
+    assert!(
+        flooded[1].1 - flooded[0].1 > 1200,
+        "sound came all the time: {flooded:?}"
+    );
     assert!(
         share(flooded) - share(quiet) < 0.01,
         "concealed: {quiet:?} before, {flooded:?} during the flood"
     );
-    assert!(slowest < Duration::from_secs(2), "the phone is busy: {slowest:?}");
+    assert!(
+        slowest < Duration::from_secs(2),
+        "the phone is busy: {slowest:?}"
+    );
     let ear = r.ear_now();
     let over = Instant::now();
     l.hang_up();
@@ -330,15 +393,27 @@ fn a_flood_of_requests_is_not_heard_in_a_call() {
     r.hang_up();
     r.lift();
     r.wait_state("dial_tone");
-    assert!(over.elapsed() < Duration::from_secs(5), "{:?}", over.elapsed());
+    assert!(
+        over.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        over.elapsed()
+    );
     r.hang_up();
     r.assert_usable();
     assert_heard(&place, "speech during the flood", &alice, &ear);
 }
 
-/// Text no log and no terminal should take for its own. Each is a whole `From` line; `true`: refused before anything is read of it.
+/// Text no log and no terminal should take for its own. Each is a whole `From` line; `true`:
+/// refused before anything is read of it.
 fn hostile_names() -> Vec<(&'static str, Vec<u8>, bool)> {
-    let line = |name: &[u8]| [&b"From: \""[..], name, &b"\" <sip:%1b%5b2J@1.1.1.1>;tag=t\r\n"[..]].concat();
+    let line = |name: &[u8]| {
+        [
+            &b"From: \""[..],
+            name,
+            &b"\" <sip:%1b%5b2J@1.1.1.1>;tag=t\r\n"[..],
+        ]
+        .concat()
+    };
     vec![
         ("escape", line(b"\x1b[2J\x1b]0;owned\x07"), true),
         ("NUL", line(b"a\0b"), true),
@@ -363,10 +438,15 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
     let place = Place::new("names");
     let desk = Desk::start(&place, "desk", Setup::default());
     let mut stranger = Stranger::new(desk.sip_port);
-    let no_text = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let no_text =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     for (what, from, refused) in hostile_names() {
         stranger.sent += 1;
-        let (n, port, body) = (stranger.sent, stranger.socket.local_addr().unwrap().port(), offer(9));
+        let (n, port, body) = (
+            stranger.sent,
+            stranger.socket.local_addr().unwrap().port(),
+            offer(9),
+        );
         let head = format!(
             "INVITE sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\nTo: <sip:phone@127.0.0.1>\r\n\
              CSeq: 1 INVITE\r\nContact: <sip:x@{ELSEWHERE}:{port}>\r\nExpires: 1\r\nContent-Type: application/sdp\r\n\
@@ -406,9 +486,17 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
             assert_eq!(desk.state(), "idle", "{what}");
             continue;
         }
-        let status = desk.wait("a call", Duration::from_secs(5), |status| status["state"] == "ringing");
-        let peer = status["calls"][0]["peer"].as_str().unwrap_or_default().to_owned();
-        assert!(!peer.is_empty() && !peer.contains(no_text), "{what}: {peer:?}");
+        let status = desk.wait("a call", Duration::from_secs(5), |status| {
+            status["state"] == "ringing"
+        });
+        let peer = status["calls"][0]["peer"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            !peer.is_empty() && !peer.contains(no_text),
+            "{what}: {peer:?}"
+        );
         assert!(!status.to_string().contains(no_text), "{what}");
         match what {
             "format" => assert_eq!(peer, "%s%n%s%n%x %1$s {} {0}"),
@@ -417,7 +505,9 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
             "bidi" => assert_eq!(peer, "\u{fffd}gpj.exe\u{fffd}"),
             _ => {}
         }
-        let status = desk.wait("its end", Duration::from_secs(5), |status| status["state"] == "idle");
+        let status = desk.wait("its end", Duration::from_secs(5), |status| {
+            status["state"] == "idle"
+        });
         assert!(!status.to_string().contains(no_text), "{what}");
     }
     desk.assert_usable();
@@ -431,11 +521,19 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
         // Each line is one event's, of this program.
         let levels = [" ERROR ", "  WARN ", "  INFO ", " DEBUG "];
         assert!(
-            line.get(..4).is_some_and(|year| year.parse::<u16>().is_ok()) && levels.iter().any(|level| line[..40].contains(level)),
+            line.get(..4)
+                .is_some_and(|year| year.parse::<u16>().is_ok())
+                && levels.iter().any(|level| line[..40].contains(level)),
             "{line:?}"
         );
     }
-    for shown in ["\\u{9b}31m", "\\u{202e}", "\\u{2028}", "%s%n%s%n%x %1$s {} {0}", "😀"] {
+    for shown in [
+        "\\u{9b}31m",
+        "\\u{202e}",
+        "\\u{2028}",
+        "%s%n%s%n%x %1$s {} {0}",
+        "😀",
+    ] {
         assert!(log.contains(shown), "no {shown} in\n{log}");
     }
 }

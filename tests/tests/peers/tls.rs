@@ -1,5 +1,6 @@
-//! SIP over TLS through kamailio, by good certificates and bad ones: with a good one phones register and talk, with a bad one they
-//! say what is wrong with it, and nothing is sent another way.
+//! SIP over TLS through kamailio, by good certificates and bad ones: with a good one phones
+//! register and talk, with a bad one they say what is wrong with it, and nothing is sent another
+//! way.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +14,8 @@ use crate::kamailio::Kamailio;
 use crate::place::{Place, Running};
 use crate::sound::{Speaker, assert_heard, speech};
 
-/// The SIP domain of these tests: no name server knows it, the registrar is configured by its address.
+/// The SIP domain of these tests: no name server knows it, the registrar is configured by its
+/// address.
 const DOMAIN: &str = "pbx.example.org";
 
 fn registered(status: &Value) -> bool {
@@ -28,8 +30,15 @@ fn trusting(ca: &Path) -> String {
 fn two_phones_call_through_kamailio_over_tls() {
     let place = Place::new("tls-good");
     let authority = Authority::new(&place.join("certificates"), "good");
-    let kamailio = Kamailio::start_tls(&place, "SHA-256", &authority.issue("server", &Wish::dns(DOMAIN)));
-    let (alice, bob) = (speech(&place, Speaker::Alice, 16000, 1), speech(&place, Speaker::Bob, 16000, 1));
+    let kamailio = Kamailio::start_tls(
+        &place,
+        "SHA-256",
+        &authority.issue("server", &Wish::dns(DOMAIN)),
+    );
+    let (alice, bob) = (
+        speech(&place, Speaker::Alice, 16000, 1),
+        speech(&place, Speaker::Bob, 16000, 1),
+    );
     let phone = |name: &str, user: &str, says: &Path| {
         Desk::start(
             &place,
@@ -65,7 +74,8 @@ fn two_phones_call_through_kamailio_over_tls() {
     assert_heard(&place, "l heard r", &bob, &ear_of_l);
 }
 
-/// One bad certificate: the phone says what is wrong, places no call, and kamailio never hears a word of it.
+/// One bad certificate: the phone says what is wrong, places no call, and kamailio never hears a
+/// word of it.
 fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: &[&str]) {
     let place = Place::new(&format!("tls-{name}"));
     let folder = place.join("certificates");
@@ -98,7 +108,11 @@ fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: 
     assert!(!registered(&desk.status()));
     // What it counts as received is everything that came to it, over whatever transport.
     let sent = desk.status()["counters"]["sip_received"].as_u64();
-    assert_eq!(sent, Some(0), "somebody answered: something went out in the clear");
+    assert_eq!(
+        sent,
+        Some(0),
+        "somebody answered: something went out in the clear"
+    );
 }
 
 #[test]
@@ -157,7 +171,11 @@ fn a_wildcard_and_a_common_name_prove_nothing() {
         common_name: Some(DOMAIN.into()),
         ..Wish::default()
     };
-    refused("cn-only", |authority, _| authority.issue("server", &only_cn), &["no name at all"]);
+    refused(
+        "cn-only",
+        |authority, _| authority.issue("server", &only_cn),
+        &["no name at all"],
+    );
 }
 
 #[test]
@@ -202,9 +220,11 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
         });
         let error = status["lines"][0]["error"].as_str().unwrap();
         println!("{old}: {error}");
-        // An old server says so by an alert, or just hangs up; either way nothing older is spoken and nobody is registered.
+        // An old server says so by an alert, or just hangs up; either way nothing older is spoken
+        // and nobody is registered.
         assert!(
-            error.contains("1.2 or 1.3") || error.contains("closed the connection during the TLS handshake"),
+            error.contains("1.2 or 1.3")
+                || error.contains("closed the connection during the TLS handshake"),
             "{error}"
         );
         assert_eq!(status["lines"][0]["registered"], false, "{status:#}");
@@ -231,7 +251,10 @@ fn who_is_not_verified_is_told_all_the_time() {
     );
     let status = desk.wait("registration", Duration::from_secs(10), registered);
     let warning = status["warnings"][0].as_str().unwrap_or_default();
-    assert!(warning.contains("NOT verified") && warning.contains("tls.verify"), "{status:#}");
+    assert!(
+        warning.contains("NOT verified") && warning.contains("tls.verify"),
+        "{status:#}"
+    );
     let log = std::fs::read_to_string(place.join("desk").join("log")).unwrap();
     assert!(log.contains("NOT verified"), "{log}");
     assert!(
@@ -256,7 +279,11 @@ fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
             ..Setup::default()
         },
     );
-    let stranger = self_signed(&place.join("certificates"), "stranger", &Wish::dns("stranger.example"));
+    let stranger = self_signed(
+        &place.join("certificates"),
+        "stranger",
+        &Wish::dns("stranger.example"),
+    );
     // What openssl says at the end of a connection that waits for the server's word.
     let connect = |arguments: &[&str]| {
         let mut client = Command::new("openssl");
@@ -285,7 +312,10 @@ fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
     }
     let told = connect(&["-tls1_3"]);
     assert!(told.contains("alert certificate required"), "{told}");
-    let (chain, key) = (stranger.chain.display().to_string(), stranger.key.display().to_string());
+    let (chain, key) = (
+        stranger.chain.display().to_string(),
+        stranger.key.display().to_string(),
+    );
     let told = connect(&["-tls1_3", "-cert", &chain, "-key", &key]);
     assert!(
         told.contains("alert certificate unknown") || told.contains("alert bad certificate"),

@@ -1,4 +1,5 @@
-//! Calls as people make them: both ways in every codec, busy, no answer, refused, emergency, automatic answer.
+//! Calls as people make them: both ways in every codec, busy, no answer, refused, emergency,
+//! automatic answer.
 
 use offhook_tests::measure::Match;
 use offhook_tests::network::Fate;
@@ -16,7 +17,8 @@ fn shown(found: Match) -> String {
     )
 }
 
-/// One call each way with speech compared both ways, hung up once by the caller and once by the callee.
+/// One call each way with speech compared both ways, hung up once by the caller and once by the
+/// callee.
 fn both_ways(codec: &str, rate_hz: u32, at_least: f64) {
     let speech = |file: &str| {
         data(file).map_or_else(
@@ -27,7 +29,9 @@ fn both_ways(codec: &str, rate_hz: u32, at_least: f64) {
             |path| Some(Source::wav(&path, rate_hz).unwrap()),
         )
     };
-    let setup = Setup::default().codecs(&format!("\"{codec}\"")).card(rate_hz, 5);
+    let setup = Setup::default()
+        .codecs(&format!("\"{codec}\""))
+        .card(rate_hz, 5);
     let mut world = World::new(&format!("call {codec}"), 1);
     let mut one = setup.clone();
     one.voice = speech("speech/core/f1_16k.wav");
@@ -77,8 +81,16 @@ fn call_both_ways_opus() {
 #[test]
 fn call_between_unlike_cards_and_packet_lengths() {
     let mut world = World::new("unlike cards", 2);
-    let l = world.phone(Setup::default().card(48_000, 10).toml("codecs", "ptime_ms = 40"));
-    let r = world.phone(Setup::default().card(16_000, 8).toml("codecs", "ptime_ms = 10"));
+    let l = world.phone(
+        Setup::default()
+            .card(48_000, 10)
+            .toml("codecs", "ptime_ms = 40"),
+    );
+    let r = world.phone(
+        Setup::default()
+            .card(16_000, 8)
+            .toml("codecs", "ptime_ms = 10"),
+    );
     world.connect(l, r);
     world.run(secs(14));
     world.assert_speech_both_ways(l, r, secs(4), HEARD);
@@ -89,8 +101,16 @@ fn call_between_unlike_cards_and_packet_lengths() {
 #[test]
 fn a_common_codec_is_found_and_none_is_refused() {
     let mut world = World::new("codec choice", 3);
-    let l = world.phone(Setup::default().card(16_000, 10).codecs("\"opus\", \"g722\", \"pcma\""));
-    let r = world.phone(Setup::default().card(16_000, 10).codecs("\"pcmu\", \"pcma\", \"g722\""));
+    let l = world.phone(
+        Setup::default()
+            .card(16_000, 10)
+            .codecs("\"opus\", \"g722\", \"pcma\""),
+    );
+    let r = world.phone(
+        Setup::default()
+            .card(16_000, 10)
+            .codecs("\"pcmu\", \"pcma\", \"g722\""),
+    );
     let s = world.phone(Setup::default().codecs("\"pcmu\""));
     let t = world.phone(Setup::default().codecs("\"pcma\""));
     world.connect(l, r);
@@ -101,7 +121,11 @@ fn a_common_codec_is_found_and_none_is_refused() {
     world.assert_speech_both_ways(l, r, secs(2), 0.97);
     world.call(s, "204");
     world.expect_state(s, State::Congestion, secs(5));
-    assert_ne!(world.state(t), State::Ringing, "a call without a common codec must not ring");
+    assert_ne!(
+        world.state(t),
+        State::Ringing,
+        "a call without a common codec must not ring"
+    );
     world.quiet();
     world.report(&format!("agreed on {codec}; PCMU to PCMA refused"));
 }
@@ -110,7 +134,11 @@ fn a_common_codec_is_found_and_none_is_refused() {
 fn busy() {
     let mut world = World::new("busy", 4);
     let setup = Setup::default().toml("call", "waiting = false");
-    let (l, r, s) = (world.phone(setup.clone()), world.phone(setup.clone()), world.phone(setup));
+    let (l, r, s) = (
+        world.phone(setup.clone()),
+        world.phone(setup.clone()),
+        world.phone(setup),
+    );
     world.connect(l, r);
     // The check at the end of every scenario can fail: a call is not nothing.
     assert!(
@@ -185,7 +213,9 @@ fn each_refusal_is_heard() {
         world.expect_state(l, state, secs(1));
         let last = world[l].status(world.now())["last_call"].clone();
         assert!(
-            last["cause"].as_str().is_some_and(|cause| cause.contains(&code.to_string())),
+            last["cause"]
+                .as_str()
+                .is_some_and(|cause| cause.contains(&code.to_string())),
             "{last}"
         );
         world.quiet();
@@ -199,14 +229,19 @@ fn nobody_there() {
     let l = world.phone(Setup::default());
     world.call(l, "305".replace('5', "3").as_str());
     world.expect_state(l, State::Calling, secs(1));
-    world.until("Timer B ends the call", secs(40), |world| world.state(l) == State::Congestion);
+    world.until("Timer B ends the call", secs(40), |world| {
+        world.state(l) == State::Congestion
+    });
     let invites = world
         .network
         .wire
         .sip_between(phone_ip(l), peer_ip(offhook_tests::world::PeerId(2)))
         .filter(|sent| sent.datagram.is_sip("INVITE"))
         .count();
-    assert_eq!(invites, 7, "RFC 3261 section 17.1.1.2: at 0, .5, 1.5, 3.5, 7.5, 15.5 and 31.5 s");
+    assert_eq!(
+        invites, 7,
+        "RFC 3261 section 17.1.1.2: at 0, .5, 1.5, 3.5, 7.5, 15.5 and 31.5 s"
+    );
     world.quiet();
     world.report("7 INVITEs, congestion after 32 s");
 }
@@ -259,7 +294,11 @@ fn emergency_goes_at_once_without_any_line() {
     world.expect(far, "ACK");
     world.expect_state(l, State::Talking, secs(1));
     world.run(secs(1));
-    assert!(world[far].media.len() > 40, "{} packets came", world[far].media.len());
+    assert!(
+        world[far].media.len() > 40,
+        "{} packets came",
+        world[far].media.len()
+    );
     world.hang_up(l);
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, ""));
@@ -277,9 +316,11 @@ fn automatic_answer() {
     world.run(secs(4));
     world.assert_speech_both_ways(l, r, secs(3), HEARD);
     world.hang_up(l);
-    world.until("the answering phone is on hook by itself", secs(5), |world| {
-        world.state(r) == State::Idle
-    });
+    world.until(
+        "the answering phone is on hook by itself",
+        secs(5),
+        |world| world.state(r) == State::Idle,
+    );
     world.settle();
     world.report("answered by itself, ended with the caller");
 }
@@ -337,10 +378,15 @@ fn digits_arrive_once_each_with_loss() {
     world.report("16 of 16 digits, each once");
 }
 
-/// What callers write who wish to be answered without a hand, and whether they take no other answer.
+/// What callers write who wish to be answered without a hand, and whether they take no other
+/// answer.
 const WISHES: [(&str, &str, bool); 7] = [
     ("Call-Info", "<sip:10.0.0.9>;answer-after=0", false),
-    ("Alert-Info", "<http://10.0.0.9>;info=alert-autoanswer;delay=0", false),
+    (
+        "Alert-Info",
+        "<http://10.0.0.9>;info=alert-autoanswer;delay=0",
+        false,
+    ),
     ("Alert-Info", "Auto Answer", false),
     ("Answer-Mode", "Auto", false),
     ("Answer-Mode", "Auto;require", true),
@@ -350,8 +396,12 @@ const WISHES: [(&str, &str, bool); 7] = [
 
 #[test]
 fn nobody_makes_the_phone_answer_from_afar() {
-    // As delivered; and with the owner's own, slow, automatic answer, which a caller without a server cannot hasten.
-    for (n, (owner, answers_after)) in [("", None), ("auto_answer = 20000", Some(20))].into_iter().enumerate() {
+    // As delivered; and with the owner's own, slow, automatic answer, which a caller without a
+    // server cannot hasten.
+    for (n, (owner, answers_after)) in [("", None), ("auto_answer = 20000", Some(20))]
+        .into_iter()
+        .enumerate()
+    {
         let mut world = World::new(&format!("answer from afar, {owner}"), 21 + n as u64);
         let l = world.phone(Setup::default().toml("call", owner));
         let far = world.peer();
@@ -367,13 +417,21 @@ fn nobody_makes_the_phone_answer_from_afar() {
                 let ack = invite.same_transaction("ACK", Some(&to));
                 world.say(far, &ack);
                 world.expect_nothing(far, secs(1));
-                assert_eq!((world.state(l), world[l].ring.is_some()), (State::Idle, false), "{name}: {value}");
+                assert_eq!(
+                    (world.state(l), world[l].ring.is_some()),
+                    (State::Idle, false),
+                    "{name}: {value}"
+                );
                 continue;
             }
             world.expect(far, "100 INVITE");
             world.expect(far, "180 INVITE");
             world.expect_nothing(far, secs(answers_after.unwrap_or(60) - 1));
-            assert_eq!((world.state(l), world[l].ring.is_some()), (State::Ringing, true), "{name}: {value}");
+            assert_eq!(
+                (world.state(l), world[l].ring.is_some()),
+                (State::Ringing, true),
+                "{name}: {value}"
+            );
             let before = world[far].media.len();
             assert_eq!(before, 0, "{name}: not a sound before");
             let cancel = invite.same_transaction("CANCEL", None);
@@ -388,7 +446,11 @@ fn nobody_makes_the_phone_answer_from_afar() {
         // The option tags of RFC 5373, required: this phone has no such extension, and says so.
         for tag in ["answermode", "privanswermode"] {
             let invite = world[far]
-                .request("INVITE", "sip:l@10.0.0.1", &format!("tag {tag}").replace(' ', "-"))
+                .request(
+                    "INVITE",
+                    "sip:l@10.0.0.1",
+                    &format!("tag {tag}").replace(' ', "-"),
+                )
                 .with("Require", tag)
                 .with("Answer-Mode", "Auto")
                 .sdp(&sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
@@ -402,7 +464,10 @@ fn nobody_makes_the_phone_answer_from_afar() {
         }
         world.run(secs(40));
         world.quiet();
-        world.report(&format!("{} wishes and 2 required tags, none answered", WISHES.len()));
+        world.report(&format!(
+            "{} wishes and 2 required tags, none answered",
+            WISHES.len()
+        ));
     }
 }
 
@@ -410,7 +475,11 @@ fn nobody_makes_the_phone_answer_from_afar() {
 fn a_caller_by_the_server_may_ask_where_the_owner_allows_it_and_hears_nothing() {
     let mut world = World::new("asked to answer", 23);
     world.add_registrar(&[("101", "one")]);
-    let l = world.phone(Setup::default().account("101", "one").toml("call", "auto_answer = 20000"));
+    let l = world.phone(
+        Setup::default()
+            .account("101", "one")
+            .toml("call", "auto_answer = 20000"),
+    );
     world.until("registered", secs(2), |world| {
         world[l].status(world.now())["lines"][0]["registered"] == true
     });
@@ -447,10 +516,15 @@ fn a_caller_by_the_server_may_ask_where_the_owner_allows_it_and_hears_nothing() 
     assert!(muted > 200, "{muted}");
     world.lift(l);
     world.run(secs(3));
-    assert!(loudest(&world, muted + 5) > Some(50), "whoever lifts is heard");
+    assert!(
+        loudest(&world, muted + 5) > Some(50),
+        "whoever lifts is heard"
+    );
     world.hang_up(l);
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, ""));
     world.quiet();
-    world.report(&format!("{muted} packets of silence until the handset was lifted"));
+    world.report(&format!(
+        "{muted} packets of silence until the handset was lifted"
+    ));
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use offhook_tests::world::{Setup, World, ms, secs};
 use phone::State;
 
-/// A call for this many hours between cards of +200 and −200 ppm; the delay each way, measured each hour by correlation.
+/// A call for this many hours between cards of +200 and −200 ppm; the delay each way, measured each
+/// hour by correlation.
 fn drift(name: &str, hours: u32, step: Duration) {
     let mut setup = Setup::default();
     setup.card.keep = secs(12);
@@ -16,7 +17,8 @@ fn drift(name: &str, hours: u32, step: Duration) {
     setup.card.ppm = -200.0;
     let r = world.phone(setup);
     world.connect(l, r);
-    // The drift has to be measured before it can be corrected; a minute is what a person would not notice.
+    // The drift has to be measured before it can be corrected; a minute is what a person would not
+    // notice.
     for id in [l, r] {
         world[id].card.recording = true;
     }
@@ -53,8 +55,16 @@ fn drift(name: &str, hours: u32, step: Duration) {
         stats[0].drift_ppm,
         stats[1].drift_ppm
     );
-    assert!(stats.iter().all(|s| s.lost == 0 && s.concealed * 1_000 < s.received), "{stats:?}");
-    assert_eq!((world.state(l), world.state(r)), (State::Talking, State::Talking));
+    assert!(
+        stats
+            .iter()
+            .all(|s| s.lost == 0 && s.concealed * 1_000 < s.received),
+        "{stats:?}"
+    );
+    assert_eq!(
+        (world.state(l), world.state(r)),
+        (State::Talking, State::Talking)
+    );
     let shown = |(low, high): (f64, f64)| format!("{:.1} to {:.1} ms", low * 1e3, high * 1e3);
     let text = format!(
         "l to r {} (first {:.1}), r to l {} (first {:.1}), least likeness {least:.3}, drift measured {:.0} and {:.0} ppm, concealed {} and {} of {}",

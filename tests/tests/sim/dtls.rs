@@ -1,4 +1,5 @@
-//! Calls keyed by DTLS-SRTP (RFC 5763, 5764): keys agreed on through loss and delay, and every way they may fail to be.
+//! Calls keyed by DTLS-SRTP (RFC 5763, 5764): keys agreed on through loss and delay, and every way
+//! they may fail to be.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -26,16 +27,30 @@ fn is_rtp(datagram: &Datagram) -> bool {
     datagram.is_media()
 }
 
-/// RTP and RTCP seen so far, and how many of them were whole packets of PCMU in clear: 20 ms and a header, nothing after.
+/// RTP and RTCP seen so far, and how many of them were whole packets of PCMU in clear: 20 ms and a
+/// header, nothing after.
 fn media_seen(world: &World) -> (usize, usize) {
-    let packets: Vec<_> = world.network.wire.packets().filter(|sent| is_rtp(&sent.datagram)).collect();
-    let clear = packets.iter().filter(|sent| sent.datagram.bytes.len() == 12 + 160).count();
+    let packets: Vec<_> = world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| is_rtp(&sent.datagram))
+        .collect();
+    let clear = packets
+        .iter()
+        .filter(|sent| sent.datagram.bytes.len() == 12 + 160)
+        .count();
     (packets.len(), clear)
 }
 
 /// DTLS datagrams seen so far.
 fn dtls_seen(world: &World) -> usize {
-    world.network.wire.packets().filter(|sent| is_dtls(&sent.datagram)).count()
+    world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| is_dtls(&sent.datagram))
+        .count()
 }
 
 fn call_status(world: &World, id: PhoneId) -> Value {
@@ -54,7 +69,10 @@ fn encryption(world: &World, id: PhoneId) -> Encryption {
 fn assert_private(world: &World, l: PhoneId, r: PhoneId) {
     world.assert_speech_both_ways(l, r, secs(2), HEARD);
     for id in [l, r] {
-        assert_eq!(encryption(world, id), Encryption::Full(Suite::AeadAes256Gcm));
+        assert_eq!(
+            encryption(world, id),
+            Encryption::Full(Suite::AeadAes256Gcm)
+        );
     }
     let (a, b) = (call_status(world, l), call_status(world, r));
     assert_eq!(a["identity"]["words"], b["identity"]["words"], "{a} {b}");
@@ -67,14 +85,18 @@ fn assert_private(world: &World, l: PhoneId, r: PhoneId) {
     assert!(packets > 100 && clear == 0, "{clear} of {packets} in clear");
 }
 
-/// Changes one digit of every fingerprint in SIP from one phone, as somebody on the way may who has a certificate of his own.
+/// Changes one digit of every fingerprint in SIP from one phone, as somebody on the way may who has
+/// a certificate of his own.
 fn change_fingerprint(world: &mut World, from: PhoneId, when: impl Fn(&str) -> bool + 'static) {
     let from = phone_ip(from);
     world.network.add_rule(
         "another fingerprint",
         Box::new(move |packet, _| {
             let text = String::from_utf8_lossy(&packet.bytes).into_owned();
-            let Some(place) = text.find("a=fingerprint:").filter(|_| packet.from.ip() == from && when(&text)) else {
+            let Some(place) = text
+                .find("a=fingerprint:")
+                .filter(|_| packet.from.ip() == from && when(&text))
+            else {
                 return Fate::Pass;
             };
             let hex = place + text[place..].find("256 ").unwrap() + 4;
@@ -85,15 +107,24 @@ fn change_fingerprint(world: &mut World, from: PhoneId, when: impl Fn(&str) -> b
     );
 }
 
-/// The call ends by itself on the phone that saw what was wrong, which says what, and nobody heard or sent a thing.
+/// The call ends by itself on the phone that saw what was wrong, which says what, and nobody heard
+/// or sent a thing.
 fn assert_refused(world: &mut World, witness: PhoneId, within: Duration, why: &str) {
     world.until("the call is over", within, |world| {
-        world[witness].status(world.now())["calls"].as_array().is_some_and(Vec::is_empty)
+        world[witness].status(world.now())["calls"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
     });
-    let cause = last_call(world, witness)["cause"].as_str().unwrap().to_owned();
+    let cause = last_call(world, witness)["cause"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(cause.contains(why), "{cause}");
     world.run(ms(500));
-    assert!(world[witness].control.tone().is_some(), "the ear is told, too");
+    assert!(
+        world[witness].control.tone().is_some(),
+        "the ear is told, too"
+    );
 }
 
 #[test]
@@ -102,13 +133,18 @@ fn keys_are_agreed_on_a_good_line() {
     world.connect(l, r);
     let up = world.now();
     world.until("both protected", ms(200), |world| {
-        [l, r].into_iter().all(|id| world[id].events_named("secured").len() == 1)
+        [l, r]
+            .into_iter()
+            .all(|id| world[id].events_named("secured").len() == 1)
     });
     let took = world.now().saturating_sub(up);
     world.run(secs(4));
     assert_private(&world, l, r);
     assert_eq!(world[l].events_named("secured")[0].1["trust"], "new");
-    assert_eq!(world[l].counters.to_closed_port + world[r].counters.to_closed_port, 0);
+    assert_eq!(
+        world[l].counters.to_closed_port + world[r].counters.to_closed_port,
+        0
+    );
     world.quiet();
     world.report(&format!(
         "keys {:.1} ms after the answer, {} DTLS datagrams",
@@ -133,7 +169,9 @@ fn keys_are_agreed_through_loss_delay_and_reordering() {
         world.connect(l, r);
         let up = world.now();
         world.until("both protected", secs(12), |world| {
-            [l, r].into_iter().all(|id| world[id].events_named("secured").len() == 1)
+            [l, r]
+                .into_iter()
+                .all(|id| world[id].events_named("secured").len() == 1)
         });
         slowest = slowest.max(world.now().saturating_sub(up));
         world.run(secs(5));
@@ -170,7 +208,11 @@ fn hello_comes_before_the_answer() {
     );
     world.expect_state(l, State::Talking, secs(2));
     world.run(ms(50));
-    assert_eq!(world[l].events_named("secured").len(), 1, "at once, when the answer is there");
+    assert_eq!(
+        world[l].events_named("secured").len(),
+        1,
+        "at once, when the answer is there"
+    );
     world.run(secs(4));
     assert_private(&world, l, r);
     world.quiet();
@@ -217,7 +259,13 @@ fn no_handshake_is_no_call_and_no_sound() {
     let (mut world, l, r) = World::pair("dtls blocked", 6, &private());
     world.network.add_rule(
         "no DTLS",
-        Box::new(|packet, _| if is_dtls(packet) { Fate::Lose } else { Fate::Pass }),
+        Box::new(|packet, _| {
+            if is_dtls(packet) {
+                Fate::Lose
+            } else {
+                Fate::Pass
+            }
+        }),
     );
     world.connect(l, r);
     world.run(secs(5));
@@ -226,8 +274,14 @@ fn no_handshake_is_no_call_and_no_sound() {
     world.until("somebody gives up", secs(13), |world| {
         [l, r].into_iter().any(|id| !last_call(world, id).is_null())
     });
-    let told: Vec<String> = [l, r].into_iter().map(|id| last_call(&world, id)["cause"].to_string()).collect();
-    assert!(told.iter().any(|cause| cause.contains("DTLS handshake")), "{told:?}");
+    let told: Vec<String> = [l, r]
+        .into_iter()
+        .map(|id| last_call(&world, id)["cause"].to_string())
+        .collect();
+    assert!(
+        told.iter().any(|cause| cause.contains("DTLS handshake")),
+        "{told:?}"
+    );
     assert_eq!(media_seen(&world), (0, 0), "not one packet of sound");
     world.quiet();
 }
@@ -238,7 +292,10 @@ fn hold_and_back_keeps_the_keys() {
     world.connect(l, r);
     world.run(secs(4));
     assert_private(&world, l, r);
-    let (words, datagrams) = (call_status(&world, l)["identity"]["words"].clone(), dtls_seen(&world));
+    let (words, datagrams) = (
+        call_status(&world, l)["identity"]["words"].clone(),
+        dtls_seen(&world),
+    );
     for who in [l, r] {
         world.flash(who);
         world.run(secs(3));
@@ -260,9 +317,14 @@ fn another_fingerprint_in_a_reinvite_ends_the_call_and_leaks_nothing() {
     assert_private(&world, l, r);
     change_fingerprint(&mut world, r, |text| text.starts_with("INVITE"));
     world.flash(r);
-    world.until("the call is over", secs(20), |world| !last_call(world, l).is_null());
+    world.until("the call is over", secs(20), |world| {
+        !last_call(world, l).is_null()
+    });
     let cause = last_call(&world, l)["cause"].to_string();
-    assert!(cause.contains("certificate") || cause.contains("DTLS"), "{cause}");
+    assert!(
+        cause.contains("certificate") || cause.contains("DTLS"),
+        "{cause}"
+    );
     assert_eq!(media_seen(&world).1, 0);
     world.quiet();
 }
@@ -291,7 +353,9 @@ fn a_lost_handshake_of_a_stranger_harms_nobody() {
     world.until("a hello", secs(3), |world| dtls_seen(world) > 0);
     let hello = hello.take().unwrap();
     for port in 0..100 {
-        let from = format!("10.9.9.{}:{}", port % 7 + 1, 5_000 + port).parse().unwrap();
+        let from = format!("10.9.9.{}:{}", port % 7 + 1, 5_000 + port)
+            .parse()
+            .unwrap();
         world.send_from(from, hello.to, hello.bytes.clone());
     }
     world.run(secs(6));
@@ -318,7 +382,10 @@ fn who_compared_key_words_is_remembered() {
     world.request(l, &Request::Verify(id)).unwrap();
     assert_eq!(call_status(&world, l)["identity"]["trust"], "verified");
     let kept: Value = serde_json::from_str(&world[l].files["known-phones.json"]).unwrap();
-    assert_eq!(kept[0]["sha256"], call_status(&world, l)["identity"]["sha256"]);
+    assert_eq!(
+        kept[0]["sha256"],
+        call_status(&world, l)["identity"]["sha256"]
+    );
     assert_eq!(kept[0]["verified"], true);
     let words = call_status(&world, l)["identity"]["words"].clone();
     world.quiet();
@@ -334,7 +401,12 @@ fn who_compared_key_words_is_remembered() {
 /// Packets of sound sent to this host so far.
 fn sent_to(world: &World, host: &str) -> usize {
     let to = |sent: &Datagram| is_rtp(sent) && sent.to.ip().to_string() == host;
-    world.network.wire.packets().filter(|sent| to(&sent.datagram)).count()
+    world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| to(&sent.datagram))
+        .count()
 }
 
 #[test]
@@ -344,7 +416,8 @@ fn sound_goes_where_the_hands_were_shaken_whatever_was_announced() {
     // The answer names an address nobody is at; the handshake comes from where the phone is.
     world.network.set_tamper(move |packet: &mut Datagram| {
         if packet.is_sip("SIP/2.0 200") && packet.from.ip().to_string() == there {
-            let text = String::from_utf8_lossy(&packet.bytes).replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
+            let text = String::from_utf8_lossy(&packet.bytes)
+                .replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
             packet.bytes = with_length_mended(&text);
         }
     });
@@ -369,7 +442,10 @@ fn authentic_sound_from_elsewhere_is_not_heard_and_draws_none() {
     world.run(secs(4));
     world.assert_silent(l, secs(2));
     assert_eq!(sent_to(&world, "10.0.9.9"), 0, "nothing goes to him");
-    assert!(sent_to(&world, &from.to_string()) > 100, "all of it goes to whom the hand belongs");
+    assert!(
+        sent_to(&world, &from.to_string()) > 100,
+        "all of it goes to whom the hand belongs"
+    );
     world.assert_speech(l, r, secs(2), HEARD);
     world.quiet();
 }
@@ -383,7 +459,8 @@ fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
     let there = phone_ip(r).to_string();
     world.network.set_tamper(move |packet: &mut Datagram| {
         if packet.is_sip("INVITE") && packet.from.ip().to_string() == there {
-            let text = String::from_utf8_lossy(&packet.bytes).replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
+            let text = String::from_utf8_lossy(&packet.bytes)
+                .replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
             packet.bytes = with_length_mended(&text);
         }
     });
@@ -398,7 +475,9 @@ fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
         0,
         "keys shaken out with one address are not used with another"
     );
-    world.until("the call is over", secs(20), |world| !last_call(world, l).is_null());
+    world.until("the call is over", secs(20), |world| {
+        !last_call(world, l).is_null()
+    });
     assert_eq!((sent_to(&world, "10.0.9.9"), media_seen(&world).1), (0, 0));
     world.quiet();
 }
@@ -416,7 +495,12 @@ fn with_rtcp_on_a_port_of_its_own_there_is_none() {
     world.run(secs(12));
     assert_private(&world, l, r);
     let is_rtcp = |sent: &Datagram| is_rtp(sent) && matches!(sent.bytes.get(1), Some(192..=223));
-    let reports = world.network.wire.packets().filter(|sent| is_rtcp(&sent.datagram)).count();
+    let reports = world
+        .network
+        .wire
+        .packets()
+        .filter(|sent| is_rtcp(&sent.datagram))
+        .count();
     assert_eq!(reports, 0, "its keys would be of a second handshake");
     world.quiet();
 }

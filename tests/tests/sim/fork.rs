@@ -40,7 +40,11 @@ fn early_media_is_heard_before_the_answer() {
     sound(&mut world, 4_000, to, 100, 7);
     let level = world.heard(l, secs(1)).level_dbfs();
     assert!(level > -30.0, "early media at {level:.1} dBFS");
-    assert_eq!(world[l].control.tone(), None, "no ringback over early media");
+    assert_eq!(
+        world[l].control.tone(),
+        None,
+        "no ringback over early media"
+    );
     world.say(far, &answer(&invite, 200, "early", 4_000));
     let ack = world.expect(far, "ACK");
     assert_eq!(ack.tag("to"), Some("early"));
@@ -64,17 +68,25 @@ fn of_two_answers_one_is_kept_and_one_is_ended() {
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
     world.say(far, &answer(&invite, 183, "a", 4_000));
-    world.say(far, &invite.reply(180, "b").with("Contact", "<sip:b@10.0.0.9>"));
+    world.say(
+        far,
+        &invite.reply(180, "b").with("Contact", "<sip:b@10.0.0.9>"),
+    );
     world.run(ms(200));
     world.say(far, &answer(&invite, 200, "b", 4_002));
     let ack = world.expect(far, "ACK");
-    assert_eq!((ack.tag("to"), ack.uri(), ack.cseq()), (Some("b"), "sip:b@10.0.0.9", invite.cseq()));
+    assert_eq!(
+        (ack.tag("to"), ack.uri(), ack.cseq()),
+        (Some("b"), "sip:b@10.0.0.9", invite.cseq())
+    );
     world.expect_state(l, State::Talking, secs(1));
     world.say(far, &answer(&invite, 200, "a", 4_000));
     let mut ended = false;
     let mut acked = false;
     for _ in 0..2 {
-        world.until("ACK and BYE for the second answer", secs(2), |world| !world[far].mailbox.is_empty());
+        world.until("ACK and BYE for the second answer", secs(2), |world| {
+            !world[far].mailbox.is_empty()
+        });
         let (_, _, message) = world[far].mailbox.pop_front().unwrap();
         assert_eq!(message.tag("to"), Some("a"), "{}", message.text());
         match message.method() {
@@ -99,8 +111,12 @@ fn of_two_answers_one_is_kept_and_one_is_ended() {
         .iter()
         .filter(|(at, port, _)| *port == 4_000 && *at > world.now().saturating_sub(ms(500)))
         .count();
-    assert!(to_b > 40 && to_a == 0, "{to_b} packets to the kept leg, {to_a} to the ended one");
-    // The kept leg's 200 comes again, as if its ACK had been lost: it is acknowledged again, nothing else happens.
+    assert!(
+        to_b > 40 && to_a == 0,
+        "{to_b} packets to the kept leg, {to_a} to the ended one"
+    );
+    // The kept leg's 200 comes again, as if its ACK had been lost: it is acknowledged again,
+    // nothing else happens.
     world[far].forget_seen();
     world.say(far, &answer(&invite, 200, "b", 4_002));
     assert_eq!(world.expect(far, "ACK").tag("to"), Some("b"));
@@ -116,7 +132,12 @@ fn a_fork_that_only_rings_ends_with_the_call() {
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
     for n in 0..30 {
-        world.say(far, &invite.reply(180, &format!("leg{n}")).with("Contact", "<sip:leg@10.0.0.9>"));
+        world.say(
+            far,
+            &invite
+                .reply(180, &format!("leg{n}"))
+                .with("Contact", "<sip:leg@10.0.0.9>"),
+        );
     }
     world.run(secs(1));
     let dialogs = world[l].control.tables().sip.dialogs;
@@ -127,7 +148,9 @@ fn a_fork_that_only_rings_ends_with_the_call() {
     world.say(far, &invite.reply(487, "leg0"));
     world.expect(far, "ACK");
     world.quiet();
-    world.report(&format!("30 ringing legs, {dialogs} dialogs kept, one CANCEL"));
+    world.report(&format!(
+        "30 ringing legs, {dialogs} dialogs kept, one CANCEL"
+    ));
 }
 
 #[test]
@@ -138,10 +161,16 @@ fn redirected_in_a_circle() {
     let other = world.peer();
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
-    world.say(far, &invite.reply(302, "moved").with("Contact", "<sip:script@10.0.0.10>"));
+    world.say(
+        far,
+        &invite
+            .reply(302, "moved")
+            .with("Contact", "<sip:script@10.0.0.10>"),
+    );
     world.expect(far, "ACK");
     world.run(secs(1));
-    // The phone may follow, and then be sent back: it must not go round for ever, and never end in silence.
+    // The phone may follow, and then be sent back: it must not go round for ever, and never end in
+    // silence.
     let mut asked = 1;
     while world.state(l) != State::Congestion {
         let (id, back) = if world[far].mailbox.is_empty() {
@@ -165,5 +194,7 @@ fn redirected_in_a_circle() {
         assert!(world.now() < secs(60), "the loop must end in a tone");
     }
     world.quiet();
-    world.report(&format!("sent round in a circle: gives up after {asked} INVITEs, congestion"));
+    world.report(&format!(
+        "sent round in a circle: gives up after {asked} INVITEs, congestion"
+    ));
 }

@@ -1,4 +1,5 @@
-//! Flash: hold and back, call waiting, swap; the far end holding us; and glare, when both sides want something at once.
+//! Flash: hold and back, call waiting, swap; the far end holding us; and glare, when both sides
+//! want something at once.
 
 use offhook_tests::peer::{Dialog, Message, sdp};
 use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
@@ -16,13 +17,19 @@ fn hold_and_resume() {
         world.run(secs(3));
         world.assert_silent(r, secs(1));
         let own = world.compare(r, l, secs(2));
-        assert!(own.correlation < 0.6, "round {round}: the held party is still heard: {own:?}");
+        assert!(
+            own.correlation < 0.6,
+            "round {round}: the held party is still heard: {own:?}"
+        );
         let status = world[l].status(world.now());
         assert_eq!(status["calls"][0]["state"], "on_hold", "{status}");
         world.flash(l);
         world.run(secs(4));
         let (there, _) = world.assert_speech_both_ways(l, r, secs(2), HEARD);
-        assert!(there.delay_s < 0.12, "round {round}: delay grew to {there:?}");
+        assert!(
+            there.delay_s < 0.12,
+            "round {round}: delay grew to {there:?}"
+        );
     }
     world.quiet();
     world.report("three times held and taken back, speech and delay as before");
@@ -43,7 +50,10 @@ fn call_waiting_and_swap() {
     world.until("call-waiting tone", secs(2), |world| {
         world[l].control.tone() == Some(Tone::CallWaiting)
     });
-    assert!(world[l].ring.is_none(), "the bell does not ring into a call");
+    assert!(
+        world[l].ring.is_none(),
+        "the bell does not ring into a call"
+    );
     world.run(secs(2));
     world.assert_speech(l, r, secs(1), HEARD);
     world.flash(l);
@@ -74,7 +84,9 @@ fn a_waiting_caller_who_gives_up() {
     world.expect_state(s, State::Ringback, secs(5));
     world.run(secs(1));
     world.hang_up(s);
-    world.until("no call-waiting tone", secs(2), |world| world[l].control.tone().is_none());
+    world.until("no call-waiting tone", secs(2), |world| {
+        world[l].control.tone().is_none()
+    });
     world.run(secs(3));
     world.assert_speech_both_ways(l, r, secs(2), HEARD);
     world.quiet();
@@ -111,7 +123,9 @@ fn the_far_end_holds_us() {
     ] {
         let at = "10.0.0.9:4000".parse().unwrap();
         let version = dialog.cseq;
-        let invite = world[far].in_dialog(&mut dialog, "INVITE").sdp(&sdp(at, version, offer));
+        let invite = world[far]
+            .in_dialog(&mut dialog, "INVITE")
+            .sdp(&sdp(at, version, offer));
         world.say(far, &invite);
         let mut ok = world.expect_within(far, "200 INVITE", secs(1));
         while ok.code() == Some(100) {
@@ -129,12 +143,25 @@ fn the_far_end_holds_us() {
         let ack = world[far].in_dialog(&mut dialog, "ACK");
         world.say(far, &ack);
         world.run(ms(300));
-        let before = world[far].media.iter().filter(|(_, port, _)| *port == 4_000).count();
+        let before = world[far]
+            .media
+            .iter()
+            .filter(|(_, port, _)| *port == 4_000)
+            .count();
         world.run(secs(1));
-        let sent = world[far].media.iter().filter(|(_, port, _)| *port == 4_000).count() - before;
+        let sent = world[far]
+            .media
+            .iter()
+            .filter(|(_, port, _)| *port == 4_000)
+            .count()
+            - before;
         let sends = wanted == "sendrecv" || wanted == "sendonly";
         assert!(
-            if sends { (45..=55).contains(&sent) } else { sent == 0 },
+            if sends {
+                (45..=55).contains(&sent)
+            } else {
+                sent == 0
+            },
             "answered {wanted} and sent {sent} RTP packets in a second"
         );
     }
@@ -160,18 +187,24 @@ fn glare_with_a_scripted_peer() {
         ours.body
     );
     let at = "10.0.0.9:4000".parse().unwrap();
-    let theirs = world[far].in_dialog(&mut dialog, "INVITE").sdp(&sdp(at, 5, "sendrecv"));
+    let theirs = world[far]
+        .in_dialog(&mut dialog, "INVITE")
+        .sdp(&sdp(at, 5, "sendrecv"));
     world.say(far, &theirs);
     let refused = world.expect(far, "491 INVITE");
     let ack = theirs.same_transaction("ACK", Some(refused.header("to")));
     world.say(far, &ack);
-    // Theirs says 491, too: the owner of the Call-ID waits 2.1 to 4 s before it tries again (section 14.1).
+    // Theirs says 491, too: the owner of the Call-ID waits 2.1 to 4 s before it tries again
+    // (section 14.1).
     world.say(far, &ours.reply(491, ""));
     world.expect(far, "ACK");
     let refused_at = world.now();
     let again = world.expect(far, "INVITE");
     let waited = world.now().saturating_sub(refused_at);
-    assert!((ms(2_050)..ms(4_050)).contains(&waited), "tried again after {waited:?}");
+    assert!(
+        (ms(2_050)..ms(4_050)).contains(&waited),
+        "tried again after {waited:?}"
+    );
     assert!(again.cseq() > ours.cseq());
     world.say(
         far,
@@ -188,7 +221,10 @@ fn glare_with_a_scripted_peer() {
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, ""));
     world.quiet();
-    world.report(&format!("491 given and taken, tried again after {} ms", waited.as_millis()));
+    world.report(&format!(
+        "491 given and taken, tried again after {} ms",
+        waited.as_millis()
+    ));
 }
 
 #[test]

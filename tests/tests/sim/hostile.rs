@@ -1,4 +1,5 @@
-//! Ten thousand datagrams that nobody should send, in the middle of a call: nothing but counters changes, and the call goes on.
+//! Ten thousand datagrams that nobody should send, in the middle of a call: nothing but counters
+//! changes, and the call goes on.
 
 use std::net::SocketAddr;
 
@@ -30,7 +31,16 @@ fn mutate(rng: &mut ChaCha8Rng, bytes: &[u8]) -> Vec<u8> {
                 out.drain(at..end);
             }
             5 => {
-                let odd: [&[u8]; 8] = [b"\r\n\r\n", b"\r\n ", b"99999999999999999999", b"\0", b"\"", b"<>", b"%", b";;;=,"];
+                let odd: [&[u8]; 8] = [
+                    b"\r\n\r\n",
+                    b"\r\n ",
+                    b"99999999999999999999",
+                    b"\0",
+                    b"\"",
+                    b"<>",
+                    b"%",
+                    b";;;=,",
+                ];
                 let piece = odd[below(rng, odd.len())].to_vec();
                 out.splice(at..at, piece);
             }
@@ -48,8 +58,13 @@ fn mutate(rng: &mut ChaCha8Rng, bytes: &[u8]) -> Vec<u8> {
 fn ten_thousand_datagrams_change_nothing_but_counters() {
     let mut world = World::new("10000 datagrams", 1);
     world.add_registrar(&[("101", "one")]);
-    // A mutation may leave an INVITE what it was, a call: without call waiting it hears busy, and changes nothing either.
-    let l = world.phone(Setup::default().account("101", "one").toml("call", "waiting = false"));
+    // A mutation may leave an INVITE what it was, a call: without call waiting it hears busy, and
+    // changes nothing either.
+    let l = world.phone(
+        Setup::default()
+            .account("101", "one")
+            .toml("call", "waiting = false"),
+    );
     let r = world.phone(Setup::default());
     world.connect(l, r);
     // The call's own transactions are over before anything is compared.
@@ -92,14 +107,21 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
         counts[kind] += 1;
         let ports = &before.2;
         let (to, bytes) = match kind {
-            0 => (5_060, (0..below(&mut rng, 800)).map(|_| rng.next_u32() as u8).collect()),
+            0 => (
+                5_060,
+                (0..below(&mut rng, 800))
+                    .map(|_| rng.next_u32() as u8)
+                    .collect(),
+            ),
             1 => {
                 let real = real_sip[below(&mut rng, real_sip.len())].clone();
                 (5_060, mutate(&mut rng, &real))
             }
             2 => (
                 ports[below(&mut rng, ports.len())],
-                (0..below(&mut rng, 400)).map(|_| rng.next_u32() as u8).collect(),
+                (0..below(&mut rng, 400))
+                    .map(|_| rng.next_u32() as u8)
+                    .collect(),
             ),
             _ => {
                 let real = real_rtp[below(&mut rng, real_rtp.len())].clone();
@@ -123,7 +145,11 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
         .network
         .wire
         .packets()
-        .filter(|sent| sent.datagram.from.ip() == phone_ip(l) && sent.datagram.is_media() && sent.datagram.to.ip() != phone_ip(r))
+        .filter(|sent| {
+            sent.datagram.from.ip() == phone_ip(l)
+                && sent.datagram.is_media()
+                && sent.datagram.to.ip() != phone_ip(r)
+        })
         .count();
     assert_eq!(strange, 0, "no sound to a stranger");
     // Transactions that answered something end by their own timers; then everything is as before.
@@ -133,8 +159,14 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     assert_eq!(world[l].lamps, before.3);
     world.assert_speech_both_ways(l, r, secs(10), HEARD);
     let counters = world[l].status(world.now())["counters"].clone();
-    assert!(counters["sip_malformed"].as_u64() > Some(1_500), "{counters}");
-    assert!(counters["rtp_rejected"].as_u64() > Some(3_000), "{counters}");
+    assert!(
+        counters["sip_malformed"].as_u64() > Some(1_500),
+        "{counters}"
+    );
+    assert!(
+        counters["rtp_rejected"].as_u64() > Some(3_000),
+        "{counters}"
+    );
     world.hang_up(l);
     world.expect_state(r, State::Congestion, secs(2));
     world.quiet();
@@ -156,13 +188,23 @@ fn forged_messages_from_the_right_address_do_not_end_a_call() {
         .sip_between(phone_ip(l), phone_ip(r))
         .map(|sent| sent.datagram.bytes.clone())
         .collect();
-    let invite = String::from_utf8(messages.iter().find(|bytes| bytes.starts_with(b"INVITE")).unwrap().clone()).unwrap();
+    let invite = String::from_utf8(
+        messages
+            .iter()
+            .find(|bytes| bytes.starts_with(b"INVITE"))
+            .unwrap()
+            .clone(),
+    )
+    .unwrap();
     let message = offhook_tests::peer::Message::parse(invite.as_bytes()).unwrap();
     for method in ["BYE", "CANCEL", "INFO", "UPDATE", "REFER", "NOTIFY"] {
         for n in 0..20 {
             let forged = message
                 .same_transaction(method, Some("<sip:2@10.0.0.2>;tag=guess"))
-                .set("Via", format!("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKforged{method}{n}"))
+                .set(
+                    "Via",
+                    format!("SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKforged{method}{n}"),
+                )
                 .set("CSeq", format!("{} {method}", message.cseq() + n));
             world.send_from(
                 "10.0.0.1:5060".parse().unwrap(),
@@ -172,7 +214,10 @@ fn forged_messages_from_the_right_address_do_not_end_a_call() {
             world.run(ms(20));
         }
     }
-    assert_eq!((world.state(l), world.state(r)), (State::Talking, State::Talking));
+    assert_eq!(
+        (world.state(l), world.state(r)),
+        (State::Talking, State::Talking)
+    );
     world.run(secs(3));
     world.assert_speech_both_ways(l, r, secs(2), HEARD);
     world.quiet();
@@ -188,7 +233,11 @@ fn a_flood_of_invites_is_bounded() {
     for n in 0..3_000 {
         let invite = world[far]
             .request("INVITE", "sip:l@10.0.0.1", &format!("flood{n}"))
-            .sdp(&offhook_tests::peer::sdp("10.0.0.9:4000".parse().unwrap(), 1, "sendrecv"));
+            .sdp(&offhook_tests::peer::sdp(
+                "10.0.0.9:4000".parse().unwrap(),
+                1,
+                "sendrecv",
+            ));
         world.say(far, &invite);
         if n % 10 == 0 {
             world.run(ms(10));
@@ -198,13 +247,17 @@ fn a_flood_of_invites_is_bounded() {
     }
     assert!(most < 1_500, "tables grew to {most}");
     // The callers are gone: no CANCEL ever comes, so the phone must give up ringing by itself.
-    world.until("the bell stops by itself", secs(400), |world| world.state(l) == State::Idle);
+    world.until("the bell stops by itself", secs(400), |world| {
+        world.state(l) == State::Idle
+    });
     world.settle();
     world.lift(l);
     world.run(ms(500));
     assert_eq!(world.state(l), State::DialTone);
     world.quiet();
-    world.report(&format!("3000 INVITEs, at most {most} entries, dial tone after"));
+    world.report(&format!(
+        "3000 INVITEs, at most {most} entries, dial tone after"
+    ));
 }
 
 #[test]

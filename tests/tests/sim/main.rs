@@ -1,7 +1,9 @@
-//! Two whole phones, the network between them and a scripted third party, in one process under virtual time.
+//! Two whole phones, the network between them and a scripted third party, in one process under
+//! virtual time.
 //!
-//! Each scenario ends with [`World::quiet`](offhook_tests::world::World::quiet): every table, timer, port and stream of every phone
-//! is empty. A failing scenario prints its seed and its signalling and leaves `target/sim/NAME.pcap`.
+//! Each scenario ends with [`World::quiet`](offhook_tests::world::World::quiet): every table,
+//! timer, port and stream of every phone is empty. A failing scenario prints its seed and its
+//! signalling and leaves `target/sim/NAME.pcap`.
 
 // Header names are prose here; the tellers of a story may panic as its tests may.
 #![allow(

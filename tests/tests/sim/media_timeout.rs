@@ -1,10 +1,12 @@
-//! A far end of which nothing is heard: sound for a victim who never asked for it, a phone that vanished; and all those who are silent
-//! with good reason.
+//! A far end of which nothing is heard: sound for a victim who never asked for it, a phone that
+//! vanished; and all those who are silent with good reason.
 
 use std::net::IpAddr;
 
 use offhook_tests::peer::{Dialog, sdp};
-use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs};
+use offhook_tests::world::{
+    HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs,
+};
 use phone::{State, Tone};
 
 const VICTIM: &str = "10.0.0.200:4000";
@@ -46,8 +48,14 @@ fn ends_by_timeout(world: &mut World, l: PhoneId, far: PeerId, within: u64) -> f
     world.expect_state(l, State::Congestion, secs(1));
     assert_eq!(world[l].control.tone(), Some(Tone::Congestion));
     let status = world[l].status(world.now());
-    let cause = status["last_call"]["cause"].as_str().unwrap_or("").to_owned();
-    assert!(cause.contains("media timeout") && cause.contains(" s"), "{cause:?}");
+    let cause = status["last_call"]["cause"]
+        .as_str()
+        .unwrap_or("")
+        .to_owned();
+    assert!(
+        cause.contains("media timeout") && cause.contains(" s"),
+        "{cause:?}"
+    );
     world.now().saturating_sub(begun).as_secs_f64()
 }
 
@@ -65,7 +73,9 @@ fn sound_for_a_victim_who_never_asked_stops() {
     world.run(secs(120));
     assert_eq!(sent_to(&world, l, victim()), sent, "not one packet more");
     world.quiet();
-    world.report(&format!("{sent} packets to the victim, the call over after {took:.1} s"));
+    world.report(&format!(
+        "{sent} packets to the victim, the call over after {took:.1} s"
+    ));
 }
 
 #[test]
@@ -74,11 +84,14 @@ fn no_trick_of_signalling_prolongs_it() {
     let l = world.phone(Setup::default());
     let far = world.peer();
     let mut dialog = called(&mut world, l, far);
-    // Every ten seconds the victim gets another port, direction or codec, and all the time the caller's own reports come in.
+    // Every ten seconds the victim gets another port, direction or codec, and all the time the
+    // caller's own reports come in.
     let mut last = world.now();
     for version in 2.. {
         for _ in 0..10 {
-            let report = [0x80, 201, 0, 1, 9, 9, 9, 9, 0x81, 202, 0, 2, 9, 9, 9, 9, 1, 1, b'a', 0];
+            let report = [
+                0x80, 201, 0, 1, 9, 9, 9, 9, 0x81, 202, 0, 2, 9, 9, 9, 9, 1, 1, b'a', 0,
+            ];
             let ports = world[l].open_ports();
             for port in ports {
                 world.send_from(
@@ -89,15 +102,19 @@ fn no_trick_of_signalling_prolongs_it() {
             }
             world.run(secs(1));
         }
-        if world[far].mailbox.iter().any(|(_, _, message)| message.method() == "BYE") {
+        if world[far]
+            .mailbox
+            .iter()
+            .any(|(_, _, message)| message.method() == "BYE")
+        {
             break;
         }
         last = world.now();
         assert!(version < 20, "the call goes on");
         let mut at: std::net::SocketAddr = VICTIM.parse().unwrap();
         at.set_port(4000 + 2 * version as u16);
-        let body =
-            sdp(at, version, ["sendrecv", "recvonly"][version as usize % 2]).replace("a=ptime", "a=rtcp:4001 IN IP4 10.0.0.9\r\na=ptime");
+        let body = sdp(at, version, ["sendrecv", "recvonly"][version as usize % 2])
+            .replace("a=ptime", "a=rtcp:4001 IN IP4 10.0.0.9\r\na=ptime");
         let reinvite = world[far].in_dialog(&mut dialog, "INVITE").sdp(&body);
         world.say(far, &reinvite);
         world.expect(far, "200 INVITE");
@@ -111,7 +128,9 @@ fn no_trick_of_signalling_prolongs_it() {
     world.run(secs(60));
     assert_eq!(sent_to(&world, l, victim()), sent);
     world.quiet();
-    world.report(&format!("{sent} packets to the victim, last re-INVITE at {took:.0} s"));
+    world.report(&format!(
+        "{sent} packets to the victim, last re-INVITE at {took:.0} s"
+    ));
 }
 
 #[test]
@@ -134,7 +153,10 @@ fn a_phone_that_vanished_ends_the_call_at_both_ends() {
     world.assert_speech_both_ways(l, r, secs(3), HEARD);
     world.cut_off(phone_ip(r), secs(600));
     world.run(secs(18));
-    assert_eq!((world.state(l), world.state(r)), (State::Talking, State::Talking));
+    assert_eq!(
+        (world.state(l), world.state(r)),
+        (State::Talking, State::Talking)
+    );
     world.run(secs(4));
     for id in [l, r] {
         assert_eq!(
@@ -163,7 +185,9 @@ fn who_is_on_hold_may_be_silent() {
     let mut dialog = world[far].callee_dialog(&invite, &ok);
     // The peer holds us with no sound and no report for ten minutes.
     for (version, direction) in [(2, "inactive"), (3, "sendonly")] {
-        let reinvite = world[far].in_dialog(&mut dialog, "INVITE").sdp(&sdp(at, version, direction));
+        let reinvite = world[far]
+            .in_dialog(&mut dialog, "INVITE")
+            .sdp(&sdp(at, version, direction));
         world.say(far, &reinvite);
         world.expect(far, "200 INVITE");
         let ack = world[far].in_dialog(&mut dialog, "ACK");
@@ -172,7 +196,9 @@ fn who_is_on_hold_may_be_silent() {
         assert_eq!(world.state(l), State::Talking, "{direction}");
     }
     // We hold the peer, and take it back.
-    let reinvite = world[far].in_dialog(&mut dialog, "INVITE").sdp(&sdp(at, 4, "sendrecv"));
+    let reinvite = world[far]
+        .in_dialog(&mut dialog, "INVITE")
+        .sdp(&sdp(at, 4, "sendrecv"));
     world.say(far, &reinvite);
     world.expect(far, "200 INVITE");
     let ack = world[far].in_dialog(&mut dialog, "ACK");
@@ -220,16 +246,24 @@ fn ringing_without_sound_is_no_timeout_and_the_answer_begins_anew() {
     world.expect_nothing(far, secs(100));
     assert_eq!(world.state(l), State::EarlyMedia);
     let early = sent_to(&world, l, at.ip());
-    assert!((2_990..3_040).contains(&early), "{early}: a minute of it, then none");
+    assert!(
+        (2_990..3_040).contains(&early),
+        "{early}: a minute of it, then none"
+    );
     world.say(far, &with_sound(200));
     world.expect(far, "ACK");
     world.run(secs(50));
     assert_eq!(world.state(l), State::Talking);
     let answered = sent_to(&world, l, at.ip()) - early;
-    assert!((2_480..2_530).contains(&answered), "{answered}: heard again from the answer on");
+    assert!(
+        (2_480..2_530).contains(&answered),
+        "{answered}: heard again from the answer on"
+    );
     let took = ends_by_timeout(&mut world, l, far, 15);
     assert!((8.0..12.0).contains(&took), "{took}");
     world.run(ms(100));
     world.quiet();
-    world.report(&format!("{early} packets before the answer, {answered} in 50 s after"));
+    world.report(&format!(
+        "{early} packets before the answer, {answered} in 50 s after"
+    ));
 }

@@ -1,5 +1,6 @@
-//! Many calls with random people, random networks and random moments; after each, everything is empty. And the proof that a seed
-//! is a whole day: the same seed gives the same packets, byte by byte and nanosecond by nanosecond.
+//! Many calls with random people, random networks and random moments; after each, everything is
+//! empty. And the proof that a seed is a whole day: the same seed gives the same packets, byte by
+//! byte and nanosecond by nanosecond.
 
 use std::time::Duration;
 
@@ -96,7 +97,11 @@ fn random_link(rng: &mut rand_chacha::ChaCha8Rng) -> Link {
             Loss::None
         },
         duplicate: if unit(rng) < 0.3 { 0.1 } else { 0.0 },
-        hold_back: if unit(rng) < 0.3 { (0.05, ms(60)) } else { (0.0, Duration::ZERO) },
+        hold_back: if unit(rng) < 0.3 {
+            (0.05, ms(60))
+        } else {
+            (0.0, Duration::ZERO)
+        },
         outages: Vec::new(),
     }
 }
@@ -130,7 +135,11 @@ fn day(name: &str, seed: u64, rounds: usize) -> World {
         for n in 0..3 {
             world.lift(PhoneId(n));
             world.run(ms(300));
-            assert_eq!(world.state(PhoneId(n)), State::DialTone, "round {round}: ready for the next lift");
+            assert_eq!(
+                world.state(PhoneId(n)),
+                State::DialTone,
+                "round {round}: ready for the next lift"
+            );
             assert!(
                 world.heard(PhoneId(n), ms(100)).level_dbfs() > -40.0,
                 "round {round}: dial tone is heard"
@@ -179,5 +188,8 @@ fn the_same_seed_gives_the_same_day() {
         .collect();
     assert_eq!(prints[0], prints[1], "two runs of one seed differ");
     assert_ne!(prints[0], prints[2]);
-    println!("sim determinism: {} packets alike in time and every byte", prints[0].0);
+    println!(
+        "sim determinism: {} packets alike in time and every byte",
+        prints[0].0
+    );
 }

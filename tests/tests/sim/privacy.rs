@@ -1,5 +1,6 @@
-//! Encrypted calls: what leaves a phone whose calls must be encrypted, at every moment of a call. The recorder on the wire looks at
-//! each datagram at the end of every scenario, whatever else it asserts.
+//! Encrypted calls: what leaves a phone whose calls must be encrypted, at every moment of a call.
+//! The recorder on the wire looks at each datagram at the end of every scenario, whatever else it
+//! asserts.
 
 use std::net::SocketAddr;
 
@@ -18,11 +19,15 @@ pub(crate) fn media_at() -> SocketAddr {
 
 /// A phone whose calls must be encrypted, with keys in the signalling, which runs over TLS.
 pub(crate) fn required() -> Setup {
-    Setup::default().tls().toml("privacy", "mode = \"required\"\nkeying = [\"sdes\"]")
+    Setup::default()
+        .tls()
+        .toml("privacy", "mode = \"required\"\nkeying = [\"sdes\"]")
 }
 
 pub(crate) fn preferred() -> Setup {
-    Setup::default().tls().toml("privacy", "mode = \"preferred\"\nkeying = [\"sdes\"]")
+    Setup::default()
+        .tls()
+        .toml("privacy", "mode = \"preferred\"\nkeying = [\"sdes\"]")
 }
 
 /// The scripted peer's description in this profile, with these further attributes.
@@ -54,15 +59,29 @@ pub(crate) fn key_in(message: &Message) -> String {
         .to_owned()
 }
 
-pub(crate) fn reply(world: &World, far: PeerId, request: &Message, code: u16, tag: &str, body: &str) -> Message {
-    request.reply(code, tag).with("Contact", world[far].contact()).sdp(body)
+pub(crate) fn reply(
+    world: &World,
+    far: PeerId,
+    request: &Message,
+    code: u16,
+    tag: &str,
+    body: &str,
+) -> Message {
+    request
+        .reply(code, tag)
+        .with("Contact", world[far].contact())
+        .sdp(body)
 }
 
 /// The phone calls the peer, which answers with this key. The peer's dialog, and the INVITE.
 pub(crate) fn talk(world: &mut World, l: PhoneId, far: PeerId, profile: &str) -> (Dialog, Message) {
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
-    assert!(invite.body.contains(&format!("m=audio 20000 {profile} 0")), "{}", invite.body);
+    assert!(
+        invite.body.contains(&format!("m=audio 20000 {profile} 0")),
+        "{}",
+        invite.body
+    );
     let ok = reply(
         world,
         far,
@@ -93,7 +112,11 @@ pub(crate) fn encryption(world: &World, id: PhoneId) -> String {
 }
 
 pub(crate) fn lamp(world: &World, id: PhoneId) -> LampState {
-    world[id].lamps.get("Private").copied().unwrap_or(LampState::Off)
+    world[id]
+        .lamps
+        .get("Private")
+        .copied()
+        .unwrap_or(LampState::Off)
 }
 
 /// How often this phone's handset said that encryption is missing.
@@ -105,11 +128,16 @@ pub(crate) fn warnings(world: &World, id: PhoneId) -> usize {
         .count()
 }
 
-/// Everything that left the phone's media ports is authentic under a key of its own, and there was something.
+/// Everything that left the phone's media ports is authentic under a key of its own, and there was
+/// something.
 pub(crate) fn all_protected(world: &World, id: PhoneId, at_least: usize) -> usize {
     let found = world.recorded(id);
     assert!(found.clear.is_empty(), "{}", found.clear.join("; "));
-    assert!(found.protected >= at_least, "{} packets only", found.protected);
+    assert!(
+        found.protected >= at_least,
+        "{} packets only",
+        found.protected
+    );
     found.protected
 }
 
@@ -138,7 +166,10 @@ fn over_tls_encryption_is_wished_for_and_in_clear_it_is_not() {
     world.connect(l, r);
     world.run(secs(3));
     assert_eq!(
-        (encryption(&world, l).as_str(), encryption(&world, r).as_str()),
+        (
+            encryption(&world, l).as_str(),
+            encryption(&world, r).as_str()
+        ),
         ("AEAD_AES_256_GCM", "AEAD_AES_256_GCM")
     );
     all_protected(&world, l, 100);
@@ -147,7 +178,11 @@ fn over_tls_encryption_is_wished_for_and_in_clear_it_is_not() {
     world.connect(l, r);
     world.run(secs(2));
     assert_eq!(
-        (encryption(&world, l).as_str(), lamp(&world, l), warnings(&world, l)),
+        (
+            encryption(&world, l).as_str(),
+            lamp(&world, l),
+            warnings(&world, l)
+        ),
         ("none", LampState::Off, 0)
     );
     world.quiet();
@@ -172,7 +207,12 @@ fn what_status_says_is_what_was_measured() {
 #[test]
 fn keys_never_leave_by_signalling_in_clear() {
     let mut world = World::new("privacy udp", 4);
-    let wish = |mode: &str, keying: &str| Setup::default().toml("privacy", &format!("mode = \"{mode}\"\nkeying = [{keying}]"));
+    let wish = |mode: &str, keying: &str| {
+        Setup::default().toml(
+            "privacy",
+            &format!("mode = \"{mode}\"\nkeying = [{keying}]"),
+        )
+    };
     let l = world.phone(wish("preferred", "\"sdes\""));
     let far = world.peer();
     world.call(l, &number_of_peer(far));
@@ -183,7 +223,14 @@ fn keys_never_leave_by_signalling_in_clear() {
         invite.body
     );
     // The call goes on in clear, and that is heard and seen.
-    let ok = reply(&world, far, &invite, 200, "b", &sdp(media_at(), 1, "sendrecv"));
+    let ok = reply(
+        &world,
+        far,
+        &invite,
+        200,
+        "b",
+        &sdp(media_at(), 1, "sendrecv"),
+    );
     world.say(far, &ok);
     world.expect(far, "ACK");
     world.expect_state(l, State::Talking, secs(2));
@@ -191,12 +238,19 @@ fn keys_never_leave_by_signalling_in_clear() {
     assert_eq!(lamp(&world, l), LampState::Fast);
     let status = world[l].status(world.now());
     assert!(
-        status["calls"][0]["encryption_missing"].as_str().unwrap().contains("TLS"),
+        status["calls"][0]["encryption_missing"]
+            .as_str()
+            .unwrap()
+            .contains("TLS"),
         "{status}"
     );
     world.run(secs(1));
     assert_eq!(
-        (world[l].control.tone(), warnings(&world, l), encryption(&world, l).as_str()),
+        (
+            world[l].control.tone(),
+            warnings(&world, l),
+            encryption(&world, l).as_str()
+        ),
         (None, 1, "none")
     );
     end(&mut world, l, far);
@@ -215,7 +269,10 @@ fn keys_never_leave_by_signalling_in_clear() {
         "{}",
         invite.body
     );
-    assert!(invite.body.contains("a=fingerprint:sha-256 ") && invite.body.contains("a=setup:actpass\r\n"));
+    assert!(
+        invite.body.contains("a=fingerprint:sha-256 ")
+            && invite.body.contains("a=setup:actpass\r\n")
+    );
     world.say(far, &invite.reply(486, "b"));
     world.expect(far, "ACK");
     world.quiet();
@@ -232,7 +289,8 @@ fn keys_never_leave_by_signalling_in_clear() {
     world.say(far, &invite.reply(486, "b"));
     world.expect(far, "ACK");
     world.quiet();
-    world.report("over UDP: no key in any offer, preferred is heard in clear, required is not made");
+    world
+        .report("over UDP: no key in any offer, preferred is heard in clear, required is not made");
 }
 
 #[test]
@@ -255,7 +313,9 @@ fn keys_that_come_in_clear_are_refused() {
             (5, "RTP/AVP", "", plain_code),
         ] {
             let id = format!("clear-{at}");
-            let invite = world[far].request("INVITE", "sip:l@10.0.0.1:5060", &id).sdp(&offer(profile, keys));
+            let invite = world[far]
+                .request("INVITE", "sip:l@10.0.0.1:5060", &id)
+                .sdp(&offer(profile, keys));
             world.say(far, &invite);
             if code == 180 {
                 world.expect(far, "100 INVITE");
@@ -271,7 +331,10 @@ fn keys_that_come_in_clear_are_refused() {
                 world.say(far, &cancel);
                 world.expect(far, "200 CANCEL");
                 let gone = world.expect(far, "487 INVITE");
-                world.say(far, &invite.same_transaction("ACK", Some(gone.header("to"))));
+                world.say(
+                    far,
+                    &invite.same_transaction("ACK", Some(gone.header("to"))),
+                );
             }
             world.run(secs(1));
         }
@@ -301,7 +364,8 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
         world.run(secs(1));
         assert_eq!(world.state(l), State::EarlyMedia);
     }
-    // A third leg without keys is no early media: nothing of it is heard, and nothing goes there in clear.
+    // A third leg without keys is no early media: nothing of it is heard, and nothing goes there in
+    // clear.
     let clear = reply(
         &world,
         far,
@@ -312,7 +376,14 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
     );
     world.say(far, &clear);
     world.run(secs(1));
-    let to_clear = |world: &World| world.network.wire.packets().filter(|p| p.datagram.to.port() == 4100).count();
+    let to_clear = |world: &World| {
+        world
+            .network
+            .wire
+            .packets()
+            .filter(|p| p.datagram.to.port() == 4100)
+            .count()
+    };
     assert_eq!(to_clear(&world), 0);
     let before = world.recorded(l);
     assert!(before.protected > 100 && before.clear.is_empty());
@@ -342,7 +413,11 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
     world.expect(far, "ACK");
     world.run(secs(2));
     let found = world.recorded(l);
-    assert!(found.by_key.len() >= 2 && *found.by_key.last().unwrap() > 80, "{:?}", found.by_key);
+    assert!(
+        found.by_key.len() >= 2 && *found.by_key.last().unwrap() > 80,
+        "{:?}",
+        found.by_key
+    );
     all_protected(&world, l, 200);
     end(&mut world, l, far);
     world.report("two legs with keys, one without; the winner is rekeyed; all authentic");
@@ -355,7 +430,11 @@ fn a_refusal_of_what_is_required_is_the_end() {
     let far = world.tls_peer();
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
-    assert!(invite.body.contains("m=audio 20000 RTP/SAVP 0"), "{}", invite.body);
+    assert!(
+        invite.body.contains("m=audio 20000 RTP/SAVP 0"),
+        "{}",
+        invite.body
+    );
     world.say(far, &invite.reply(488, "b"));
     world.expect(far, "ACK");
     world.expect_state(l, State::Congestion, secs(2));
@@ -374,9 +453,17 @@ fn what_is_preferred_falls_back_and_says_so() {
     let far = world.tls_peer();
     world.call(l, &number_of_peer(far));
     let mut last = 0;
-    for (profile, keys) in [("RTP/AVP 0", true), ("RTP/SAVP 0", true), ("RTP/AVP 0", false)] {
+    for (profile, keys) in [
+        ("RTP/AVP 0", true),
+        ("RTP/SAVP 0", true),
+        ("RTP/AVP 0", false),
+    ] {
         let invite = world.expect(far, "INVITE");
-        assert!(invite.body.contains(&format!("m=audio 20000 {profile}")), "{}", invite.body);
+        assert!(
+            invite.body.contains(&format!("m=audio 20000 {profile}")),
+            "{}",
+            invite.body
+        );
         assert_eq!(invite.body.contains("a=crypto:"), keys, "{}", invite.body);
         assert!(invite.cseq() > last && invite.tag("to").is_none());
         last = invite.cseq();
@@ -384,7 +471,14 @@ fn what_is_preferred_falls_back_and_says_so() {
             world.say(far, &invite.reply(488, "b"));
             world.expect(far, "ACK");
         } else {
-            let ok = reply(&world, far, &invite, 200, "b", &sdp(media_at(), 1, "sendrecv"));
+            let ok = reply(
+                &world,
+                far,
+                &invite,
+                200,
+                "b",
+                &sdp(media_at(), 1, "sendrecv"),
+            );
             world.say(far, &ok);
             world.expect(far, "ACK");
         }
@@ -395,18 +489,29 @@ fn what_is_preferred_falls_back_and_says_so() {
         (Some(Tone::Unprotected), LampState::Fast)
     );
     world.run(secs(2));
-    assert_eq!((warnings(&world, l), encryption(&world, l).as_str()), (1, "none"));
+    assert_eq!(
+        (warnings(&world, l), encryption(&world, l).as_str()),
+        (1, "none")
+    );
     let told = world[l].events_named("encryption");
     assert!(
-        told.iter()
-            .any(|(_, event)| event["missing"].as_str().is_some_and(|why| why.contains("refused"))),
+        told.iter().any(|(_, event)| event["missing"]
+            .as_str()
+            .is_some_and(|why| why.contains("refused"))),
         "{told:?}"
     );
     end(&mut world, l, far);
     // Answered, but without taking the keys up: the same.
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
-    let ok = reply(&world, far, &invite, 200, "b", &sdp(media_at(), 1, "sendrecv"));
+    let ok = reply(
+        &world,
+        far,
+        &invite,
+        200,
+        "b",
+        &sdp(media_at(), 1, "sendrecv"),
+    );
     world.say(far, &ok);
     world.expect(far, "ACK");
     world.expect_state(l, State::Talking, secs(2));
@@ -454,7 +559,13 @@ fn cancelled_and_failed_calls_leak_nothing() {
     let mut world = World::new("privacy cancel", 13);
     let l = world.phone(required());
     let far = world.tls_peer();
-    for (early, code) in [(true, 487), (false, 487), (true, 500), (false, 404), (true, 488)] {
+    for (early, code) in [
+        (true, 487),
+        (false, 487),
+        (true, 500),
+        (false, 404),
+        (true, 488),
+    ] {
         world.call(l, &number_of_peer(far));
         let invite = world.expect(far, "INVITE");
         if early {

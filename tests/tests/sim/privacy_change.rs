@@ -1,11 +1,14 @@
-//! What changes in an encrypted call, or comes late: new keys, hold, somebody else at the other end. The recorder on the wire looks at
-//! each datagram.
+//! What changes in an encrypted call, or comes late: new keys, hold, somebody else at the other
+//! end. The recorder on the wire looks at each datagram.
 
 use offhook_tests::peer::sdp;
 use offhook_tests::world::{World, ms, secs};
 use phone::State;
 
-use crate::privacy::{ONE, SUITE, TWO, all_protected, described, end, key_in, media_at, preferred, reply, required, take, talk};
+use crate::privacy::{
+    ONE, SUITE, TWO, all_protected, described, end, key_in, media_at, preferred, reply, required,
+    take, talk,
+};
 
 #[test]
 fn new_keys_in_the_middle_of_a_call() {
@@ -15,7 +18,12 @@ fn new_keys_in_the_middle_of_a_call() {
     let (mut dialog, invite) = talk(&mut world, l, far, "RTP/SAVP");
     let ours = key_in(&invite);
     let mut offer = |world: &mut World, version: u32, key: &str| {
-        let body = described(version, "sendrecv", "RTP/SAVP", &format!("a=crypto:1 {SUITE} inline:{key}\r\n"));
+        let body = described(
+            version,
+            "sendrecv",
+            "RTP/SAVP",
+            &format!("a=crypto:1 {SUITE} inline:{key}\r\n"),
+        );
         let change = world[far].in_dialog(&mut dialog, "INVITE").sdp(&body);
         world.say(far, &change);
         let ok = world.expect(far, "200 INVITE");
@@ -33,7 +41,11 @@ fn new_keys_in_the_middle_of_a_call() {
     assert_ne!(renewed, ours);
     let found = world.recorded(l);
     assert_eq!(found.by_key.len(), 2);
-    assert!(found.by_key.iter().all(|packets| *packets > 30), "{:?}", found.by_key);
+    assert!(
+        found.by_key.iter().all(|packets| *packets > 30),
+        "{:?}",
+        found.by_key
+    );
     all_protected(&world, l, 100);
     end(&mut world, l, far);
     world.report("refresh keeps the keys, changed keys are answered with new ones");
@@ -54,7 +66,12 @@ fn hold_with_a_zero_address_and_back() {
         let change = world[far].in_dialog(&mut dialog, "INVITE").sdp(&body);
         world.say(far, &change);
         let ok = world.expect(far, "200 INVITE");
-        assert!(ok.body.contains(if zero { "a=recvonly" } else { "a=sendrecv" }), "{}", ok.body);
+        assert!(
+            ok.body
+                .contains(if zero { "a=recvonly" } else { "a=sendrecv" }),
+            "{}",
+            ok.body
+        );
         dialog.cseq = change.cseq();
         let ack = world[far].in_dialog(&mut dialog, "ACK");
         world.say(far, &ack);
@@ -70,8 +87,19 @@ fn hold_with_a_zero_address_and_back() {
             "{}",
             change.body
         );
-        let back = if wanted == "a=sendonly" { "recvonly" } else { "sendrecv" };
-        let ok = reply(&world, far, &change, 200, "b", &described(9, back, "RTP/SAVP", &take(&change, ONE)));
+        let back = if wanted == "a=sendonly" {
+            "recvonly"
+        } else {
+            "sendrecv"
+        };
+        let ok = reply(
+            &world,
+            far,
+            &change,
+            200,
+            "b",
+            &described(9, back, "RTP/SAVP", &take(&change, ONE)),
+        );
         world.say(far, &ok);
         world.expect(far, "ACK");
         world.run(secs(1));
@@ -86,7 +114,10 @@ fn hold_with_a_zero_address_and_back() {
 
 #[test]
 fn an_encrypted_call_is_not_taken_out_of_it() {
-    for (name, setup, profile) in [("required", required(), "RTP/SAVP"), ("preferred", preferred(), "RTP/AVP")] {
+    for (name, setup, profile) in [
+        ("required", required(), "RTP/SAVP"),
+        ("preferred", preferred(), "RTP/AVP"),
+    ] {
         let mut world = World::new(&format!("privacy transfer {name}"), 11);
         let l = world.phone(setup);
         let far = world.tls_peer();
@@ -102,7 +133,12 @@ fn an_encrypted_call_is_not_taken_out_of_it() {
                 profile,
                 &format!("a=crypto:1 {SUITE} inline:{TWO} UNENCRYPTED_SRTP\r\n"),
             ),
-            described(2, "sendrecv", profile, &format!("a=crypto:x {SUITE} inline:{TWO}\r\n")),
+            described(
+                2,
+                "sendrecv",
+                profile,
+                &format!("a=crypto:x {SUITE} inline:{TWO}\r\n"),
+            ),
         ];
         for body in &bodies {
             for method in ["INVITE", "UPDATE"] {
@@ -119,8 +155,20 @@ fn an_encrypted_call_is_not_taken_out_of_it() {
         }
         assert_eq!(world[l].keys.len(), 1);
         let found = world.recorded(l);
-        assert!(found.clear.is_empty() && found.protected > 200, "{:?}", found.clear);
-        assert_eq!(world.network.wire.packets().filter(|p| p.datagram.to.port() == 4100).count(), 0);
+        assert!(
+            found.clear.is_empty() && found.protected > 200,
+            "{:?}",
+            found.clear
+        );
+        assert_eq!(
+            world
+                .network
+                .wire
+                .packets()
+                .filter(|p| p.datagram.to.port() == 4100)
+                .count(),
+            0
+        );
         end(&mut world, l, far);
         world.report("re-INVITE and UPDATE without keys: 488, and the call goes on encrypted");
     }
@@ -132,7 +180,11 @@ fn a_late_offer_is_encrypted_or_nothing() {
     let r = world.phone(required());
     let far = world.tls_peer();
     for (at, answer_keys) in [(1, true), (2, false)] {
-        let invite = world[far].request("INVITE", "sip:l@10.0.0.1:5061;transport=tls", &format!("late-{at}"));
+        let invite = world[far].request(
+            "INVITE",
+            "sip:l@10.0.0.1:5061;transport=tls",
+            &format!("late-{at}"),
+        );
         world.say(far, &invite);
         world.expect(far, "100 INVITE");
         world.expect(far, "180 INVITE");

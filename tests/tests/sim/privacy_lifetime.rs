@@ -1,4 +1,5 @@
-//! Keys that come to their end in a call (RFC 4568 section 6.1): renewed in time, never used beyond it.
+//! Keys that come to their end in a call (RFC 4568 section 6.1): renewed in time, never used beyond
+//! it.
 
 use offhook_tests::peer::Message;
 use offhook_tests::world::{PeerId, PhoneId, World, ms, number_of_peer, secs};
@@ -14,7 +15,12 @@ fn with_lifetime(line: &str) -> String {
 }
 
 fn answer(world: &mut World, far: PeerId, invite: &Message, version: u32, key: &str) -> Message {
-    let body = described(version, "sendrecv", "RTP/SAVP", &with_lifetime(&take(invite, key)));
+    let body = described(
+        version,
+        "sendrecv",
+        "RTP/SAVP",
+        &with_lifetime(&take(invite, key)),
+    );
     let ok = reply(world, far, invite, 200, "b", &body);
     world.say(far, &ok);
     world.expect(far, "ACK");
@@ -47,7 +53,11 @@ fn a_key_near_its_end_is_renewed_on_the_wire() {
     world.run(secs(1));
     let found = world.recorded(l);
     assert_eq!(found.by_key.len(), 2);
-    assert!(found.by_key.iter().all(|packets| *packets > 30), "{:?}", found.by_key);
+    assert!(
+        found.by_key.iter().all(|packets| *packets > 30),
+        "{:?}",
+        found.by_key
+    );
     all_protected(&world, l, 80);
     world.hang_up(l);
     let bye = world.expect(far, "BYE");
@@ -64,7 +74,11 @@ fn a_key_at_its_end_ends_the_call() {
     world.say(far, &again.reply(488, "b"));
     world.expect(far, "ACK");
     world.run(secs(1));
-    assert_eq!(world.state(l), State::Talking, "refused, the old key is good for a while");
+    assert_eq!(
+        world.state(l),
+        State::Talking,
+        "refused, the old key is good for a while"
+    );
     world.pretend_received(l, LIFETIME);
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, "b"));

@@ -1,5 +1,6 @@
-//! Somebody sits in the signalling path and changes what two phones say to each other about their encryption. The calls fail; what
-//! must not happen is that they succeed in clear, or that anybody is told they are private when they are not.
+//! Somebody sits in the signalling path and changes what two phones say to each other about their
+//! encryption. The calls fail; what must not happen is that they succeed in clear, or that anybody
+//! is told they are private when they are not.
 
 use offhook_tests::network::Datagram;
 use offhook_tests::world::{PhoneId, Setup, World, number_of, secs};
@@ -13,8 +14,12 @@ fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
         if packet.is_media() || !packet.is_sip(start) {
             return;
         }
-        let Ok(text) = std::str::from_utf8(&packet.bytes) else { return };
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { return };
+        let Ok(text) = std::str::from_utf8(&packet.bytes) else {
+            return;
+        };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return;
+        };
         if body.is_empty() {
             return;
         }
@@ -24,7 +29,9 @@ fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
 }
 
 fn without(body: &str, start: &str) -> String {
-    body.split_inclusive("\r\n").filter(|line| !line.starts_with(start)).collect()
+    body.split_inclusive("\r\n")
+        .filter(|line| !line.starts_with(start))
+        .collect()
 }
 
 fn strip_keys(body: &str) -> String {
@@ -76,12 +83,14 @@ fn strip_fingerprint(body: &str) -> String {
 }
 
 fn required(keying: &str) -> Setup {
-    Setup::default()
-        .tls()
-        .toml("privacy", &format!("mode = \"required\"\nkeying = [\"{keying}\"]"))
+    Setup::default().tls().toml(
+        "privacy",
+        &format!("mode = \"required\"\nkeying = [\"{keying}\"]"),
+    )
 }
 
-/// The call is tried and answered where it rings; it never stands for both, and nothing left either phone in clear.
+/// The call is tried and answered where it rings; it never stands for both, and nothing left either
+/// phone in clear.
 fn fails(name: &str, keying: &str, start: &'static str, change: fn(&str) -> String) {
     let (mut world, l, r) = World::pair(name, 21, &required(keying));
     rewrite(&mut world, start, change);
@@ -93,7 +102,12 @@ fn fails(name: &str, keying: &str, start: &'static str, change: fn(&str) -> Stri
     // A handshake that fails takes its time.
     world.run(secs(40));
     for id in [l, r] {
-        assert_ne!(world.state(id), State::Talking, "{name}: {}", world[id].name);
+        assert_ne!(
+            world.state(id),
+            State::Talking,
+            "{name}: {}",
+            world[id].name
+        );
         let found = world.recorded(id);
         assert!(found.clear.is_empty(), "{name}: {}", found.clear.join("; "));
         assert_ne!(lit(&world, id), LampState::On, "{name}");
@@ -103,7 +117,11 @@ fn fails(name: &str, keying: &str, start: &'static str, change: fn(&str) -> Stri
 }
 
 fn lit(world: &World, id: PhoneId) -> LampState {
-    world[id].lamps.get("Private").copied().unwrap_or(LampState::Off)
+    world[id]
+        .lamps
+        .get("Private")
+        .copied()
+        .unwrap_or(LampState::Off)
 }
 
 #[test]
@@ -133,7 +151,8 @@ fn with_keys_exchanged_nobody_hears_and_nobody_is_told_it_is_private() {
     rewrite(&mut world, "SIP/2.0 200", another_key);
     world.connect(l, r);
     world.run(secs(6));
-    // r's packets are not authentic to l: it hears nothing of them and does not say it is encrypted both ways.
+    // r's packets are not authentic to l: it hears nothing of them and does not say it is encrypted
+    // both ways.
     world.assert_silent(l, secs(2));
     let word = |id: PhoneId| {
         world[id].status(world.now())["calls"][0]["encryption"]
@@ -152,7 +171,9 @@ fn with_keys_exchanged_nobody_hears_and_nobody_is_told_it_is_private() {
 
 #[test]
 fn what_is_preferred_and_stripped_is_heard_and_seen_at_both_ends() {
-    let setup = Setup::default().tls().toml("privacy", "mode = \"preferred\"");
+    let setup = Setup::default()
+        .tls()
+        .toml("privacy", "mode = \"preferred\"");
     let (mut world, l, r) = World::pair("preferred stripped", 23, &setup);
     rewrite(&mut world, "", |body| strip_fingerprint(&strip_keys(body)));
     world.connect(l, r);
@@ -183,7 +204,10 @@ fn handshakes_of_two_phones() {
         world.assert_speech_both_ways(l, r, secs(3), offhook_tests::world::HEARD);
         for id in [l, r] {
             let found = world.recorded(id);
-            assert!(found.clear.is_empty() && found.protected > 200 && found.handshake > 0, "{found:?}");
+            assert!(
+                found.clear.is_empty() && found.protected > 200 && found.handshake > 0,
+                "{found:?}"
+            );
             assert_eq!(lit(&world, id), LampState::On);
         }
         world.quiet();

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use offhook_tests::network::{Fate, Link, Loss};
 use offhook_tests::peer::{Message, sdp};
-use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs};
+use offhook_tests::world::{
+    HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs,
+};
 use phone::State;
 
 fn ok(invite: &Message) -> Message {
@@ -36,8 +38,16 @@ fn cancel_while_ringing() {
         (invite.header("via"), invite.cseq(), invite.uri())
     );
     assert_eq!(
-        (cancel.header("from"), cancel.header("to"), cancel.header("call-id")),
-        (invite.header("from"), invite.header("to"), invite.header("call-id"))
+        (
+            cancel.header("from"),
+            cancel.header("to"),
+            cancel.header("call-id")
+        ),
+        (
+            invite.header("from"),
+            invite.header("to"),
+            invite.header("call-id")
+        )
     );
     world.say(far, &cancel.reply(200, "far"));
     world.say(far, &invite.reply(487, "far"));
@@ -91,7 +101,11 @@ fn cancel_that_nobody_answers() {
     world.run(secs(1));
     assert_eq!(world.state(l), State::DialTone);
     world.quiet();
-    assert!(world[far].retransmissions >= 5, "{} repeats", world[far].retransmissions);
+    assert!(
+        world[far].retransmissions >= 5,
+        "{} repeats",
+        world[far].retransmissions
+    );
     world.report("no 487 ever: dial tone at once, tables empty in time");
 }
 
@@ -101,7 +115,9 @@ fn called_and_cancelled() {
     let l = world.phone(Setup::default());
     let far = world.peer();
     let at = "10.0.0.9:4000".parse().unwrap();
-    let invite = world[far].request("INVITE", "sip:l@10.0.0.1", "c1").sdp(&sdp(at, 1, "sendrecv"));
+    let invite = world[far]
+        .request("INVITE", "sip:l@10.0.0.1", "c1")
+        .sdp(&sdp(at, 1, "sendrecv"));
     world.say(far, &invite);
     answers_until(&mut world, far, "180 INVITE");
     world.expect_state(l, State::Ringing, secs(1));
@@ -120,7 +136,9 @@ fn called_and_cancelled() {
 /// Takes messages until this one, which is returned.
 fn answers_until(world: &mut World, far: PeerId, what: &str) -> Message {
     loop {
-        world.until(&format!("peer gets {what}"), secs(3), |world| !world[far].mailbox.is_empty());
+        world.until(&format!("peer gets {what}"), secs(3), |world| {
+            !world[far].mailbox.is_empty()
+        });
         let (_, _, message) = world[far].mailbox.pop_front().unwrap();
         if format!(
             "{} {}",
@@ -130,7 +148,12 @@ fn answers_until(world: &mut World, far: PeerId, what: &str) -> Message {
         {
             return message;
         }
-        assert_eq!(message.code(), Some(100), "waiting for {what}, got\n{}", message.text());
+        assert_eq!(
+            message.code(),
+            Some(100),
+            "waiting for {what}, got\n{}",
+            message.text()
+        );
     }
 }
 
@@ -140,10 +163,15 @@ trait ExpectAny {
 }
 impl ExpectAny for World {
     fn expect_any(&mut self, far: PeerId) -> String {
-        self.until("peer gets anything", secs(3), |world| !world[far].mailbox.is_empty());
+        self.until("peer gets anything", secs(3), |world| {
+            !world[far].mailbox.is_empty()
+        });
         let (_, _, message) = self[far].mailbox.pop_front().unwrap();
         match message.code() {
-            Some(code) => format!("{code} {}", message.header("cseq").split(' ').nth(1).unwrap()),
+            Some(code) => format!(
+                "{code} {}",
+                message.header("cseq").split(' ').nth(1).unwrap()
+            ),
             None => message.method().to_owned(),
         }
     }
@@ -155,7 +183,9 @@ fn cancel_after_the_answer_changes_nothing() {
     let l = world.phone(Setup::default());
     let far = world.peer();
     let at = "10.0.0.9:4000".parse().unwrap();
-    let invite = world[far].request("INVITE", "sip:l@10.0.0.1", "c2").sdp(&sdp(at, 1, "sendrecv"));
+    let invite = world[far]
+        .request("INVITE", "sip:l@10.0.0.1", "c2")
+        .sdp(&sdp(at, 1, "sendrecv"));
     world.say(far, &invite);
     answers_until(&mut world, far, "180 INVITE");
     world.lift(l);
@@ -181,7 +211,9 @@ fn an_ack_that_never_comes() {
     let l = world.phone(Setup::default());
     let far = world.peer();
     let at = "10.0.0.9:4000".parse().unwrap();
-    let invite = world[far].request("INVITE", "sip:l@10.0.0.1", "c3").sdp(&sdp(at, 1, "sendrecv"));
+    let invite = world[far]
+        .request("INVITE", "sip:l@10.0.0.1", "c3")
+        .sdp(&sdp(at, 1, "sendrecv"));
     world.say(far, &invite);
     answers_until(&mut world, far, "180 INVITE");
     world.lift(l);
@@ -230,7 +262,11 @@ fn lost_messages_are_repeated() {
     .into_iter()
     .enumerate()
     {
-        let (mut world, l, r) = World::pair(&format!("lost {what} {count}"), 10 + n as u64, &Setup::default());
+        let (mut world, l, r) = World::pair(
+            &format!("lost {what} {count}"),
+            10 + n as u64,
+            &Setup::default(),
+        );
         let from = phone_ip(if from_l { l } else { r });
         world.lose_first(from, what, count);
         world.call(l, "202");
@@ -245,7 +281,11 @@ fn lost_messages_are_repeated() {
         world.hang_up(l);
         world.expect_state(r, State::Congestion, secs(12));
         world.quiet();
-        assert_eq!(world.network.counters().lost, u64::from(count), "the rule lost what it should");
+        assert_eq!(
+            world.network.counters().lost,
+            u64::from(count),
+            "the rule lost what it should"
+        );
         report.push(format!("{count}×{what}"));
     }
     println!("sim lost messages: {}", report.join(", "));
@@ -285,7 +325,11 @@ fn a_bye_that_is_lost_for_good() {
 fn every_nth_message_is_lost() {
     for n in 2..=6 {
         for phase in 0..n {
-            let (mut world, l, r) = World::pair(&format!("every {n}th lost, phase {phase}"), 6, &Setup::default());
+            let (mut world, l, r) = World::pair(
+                &format!("every {n}th lost, phase {phase}"),
+                6,
+                &Setup::default(),
+            );
             let mut count = phase;
             world.network.add_rule(
                 "every nth",
@@ -294,7 +338,11 @@ fn every_nth_message_is_lost() {
                         return Fate::Pass;
                     }
                     count += 1;
-                    if count % n == 0 { Fate::Lose } else { Fate::Pass }
+                    if count % n == 0 {
+                        Fate::Lose
+                    } else {
+                        Fate::Pass
+                    }
                 }),
             );
             world.call(l, "202");
@@ -317,7 +365,8 @@ fn every_nth_message_is_lost() {
 fn hang_up_at_every_moment_around_the_answer() {
     let mut ends = [0u32; 3];
     for offset in (-100i64..=100).step_by(10) {
-        let (mut world, l, r) = World::pair(&format!("hang up at {offset} ms"), 7, &Setup::default());
+        let (mut world, l, r) =
+            World::pair(&format!("hang up at {offset} ms"), 7, &Setup::default());
         world.network.set_default(Link {
             delay: ms(20),
             ..Link::default()
@@ -382,7 +431,11 @@ fn both_call_each_other_at_once() {
     }
     world.run(secs(4));
     for id in [l, r] {
-        assert!(!matches!(world.state(id), State::Talking | State::Ringing), "{:?}", world.state(id));
+        assert!(
+            !matches!(world.state(id), State::Talking | State::Ringing),
+            "{:?}",
+            world.state(id)
+        );
     }
     world.quiet();
     world.report("each meets a phone in use; nobody hangs");
@@ -399,8 +452,15 @@ fn the_far_end_vanishes_in_mid_call() {
     world.expect_state(l, State::Idle, ms(500));
     world.lift(l);
     world.run(ms(300));
-    assert_eq!(world.state(l), State::DialTone, "dial tone on the next lift");
-    assert!(world.heard(l, ms(150)).level_dbfs() > -40.0, "and it is heard");
+    assert_eq!(
+        world.state(l),
+        State::DialTone,
+        "dial tone on the next lift"
+    );
+    assert!(
+        world.heard(l, ms(150)).level_dbfs() > -40.0,
+        "and it is heard"
+    );
     world.quiet();
     world.report("dial tone on the next lift, both empty after their timers");
 }
@@ -409,7 +469,8 @@ fn the_far_end_vanishes_in_mid_call() {
 fn signalling_with_a_fifth_lost() {
     let mut calls = 0;
     for seed in 0..20 {
-        let (mut world, l, r) = World::pair(&format!("20 % lost, seed {seed}"), seed, &Setup::default());
+        let (mut world, l, r) =
+            World::pair(&format!("20 % lost, seed {seed}"), seed, &Setup::default());
         world.network.set_default(Link {
             loss: Loss::Random(0.2),
             delay: ms(15),
@@ -426,7 +487,8 @@ fn signalling_with_a_fifth_lost() {
                     || world.state(r) != State::Talking && world.state(l) != State::Ringback
             });
             world.run(secs(2));
-            calls += u32::from(world.state(l) == State::Talking && world.state(r) == State::Talking);
+            calls +=
+                u32::from(world.state(l) == State::Talking && world.state(r) == State::Talking);
         }
         world.hang_up(l);
         world.run(ms(10 * seed));

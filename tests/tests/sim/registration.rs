@@ -1,4 +1,5 @@
-//! Registration: challenges of every kind, refresh, outage, wrong password, and calls through the server.
+//! Registration: challenges of every kind, refresh, outage, wrong password, and calls through the
+//! server.
 
 use offhook_tests::registrar::Algorithm;
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, registrar_ip, secs};
@@ -13,7 +14,11 @@ fn registered(world: &World, id: PhoneId) -> bool {
     line(world, id)["registered"] == true
 }
 
-fn one(name: &str, seed: u64, prepare: impl FnOnce(&mut offhook_tests::registrar::Registrar)) -> (World, PhoneId) {
+fn one(
+    name: &str,
+    seed: u64,
+    prepare: impl FnOnce(&mut offhook_tests::registrar::Registrar),
+) -> (World, PhoneId) {
     let mut world = World::new(name, seed);
     prepare(world.add_registrar(&[("101", "secret")]));
     let l = world.phone(Setup::default().account("101", "secret"));
@@ -32,9 +37,13 @@ fn every_digest_algorithm() {
     .enumerate()
     {
         let names: Vec<&str> = offered.iter().map(|a| a.name()).collect();
-        let (mut world, l) = one(&format!("register {}", names.join("+")), 1 + n as u64, |registrar| {
-            registrar.algorithms.clone_from(&offered);
-        });
+        let (mut world, l) = one(
+            &format!("register {}", names.join("+")),
+            1 + n as u64,
+            |registrar| {
+                registrar.algorithms.clone_from(&offered);
+            },
+        );
         let begun = world.now();
         world.until("registered", secs(2), |world| registered(world, l));
         let took = world.now().saturating_sub(begun);
@@ -42,15 +51,27 @@ fn every_digest_algorithm() {
         let registrar = world.reg();
         assert_eq!(registrar.last_algorithm, Some(wanted));
         assert_eq!(
-            (registrar.counters.challenges, registrar.counters.wrong, registrar.counters.granted),
+            (
+                registrar.counters.challenges,
+                registrar.counters.wrong,
+                registrar.counters.granted
+            ),
             (1, 0, 1)
         );
-        assert!(registrar.bindings["101"].contact.contains("10.0.0.1"), "{:?}", registrar.bindings);
+        assert!(
+            registrar.bindings["101"].contact.contains("10.0.0.1"),
+            "{:?}",
+            registrar.bindings
+        );
         world.lift(l);
         world.run(ms(300));
         assert_eq!(world[l].control.tone(), Some(Tone::Dial));
         world.quiet();
-        world.report(&format!("answered {} within {} ms", wanted.name(), took.as_millis()));
+        world.report(&format!(
+            "answered {} within {} ms",
+            wanted.name(),
+            took.as_millis()
+        ));
     }
 }
 
@@ -66,7 +87,10 @@ fn a_registration_never_lapses() {
             world.run(secs(1));
             let now = world.now();
             assert!(world.reg().knows("101", now), "lapsed after {second} s");
-            assert!(registered(&world, l), "the phone thinks it lapsed after {second} s");
+            assert!(
+                registered(&world, l),
+                "the phone thinks it lapsed after {second} s"
+            );
         }
         let counters = world.reg().counters;
         assert!((20..=60).contains(&counters.granted), "{counters:?}");
@@ -82,7 +106,9 @@ fn a_registration_never_lapses() {
 
 #[test]
 fn too_brief_is_lengthened() {
-    let (mut world, l) = one("423", 6, |registrar| registrar.min_expires = Some(secs(1_800)));
+    let (mut world, l) = one("423", 6, |registrar| {
+        registrar.min_expires = Some(secs(1_800))
+    });
     world[l].lineless = false;
     world.reg().expires = secs(3_600);
     world.until("registered", secs(5), |world| registered(world, l));
@@ -94,11 +120,15 @@ fn too_brief_is_lengthened() {
 
 #[test]
 fn outage_and_recovery() {
-    let (mut world, l) = one("registrar outage", 7, |registrar| registrar.expires = secs(120));
+    let (mut world, l) = one("registrar outage", 7, |registrar| {
+        registrar.expires = secs(120)
+    });
     world.until("registered", secs(2), |world| registered(world, l));
     world.run(secs(10));
     world.cut_off(registrar_ip(), secs(600));
-    world.until("the phone sees that it is cut off", secs(200), |world| !registered(world, l));
+    world.until("the phone sees that it is cut off", secs(200), |world| {
+        !registered(world, l)
+    });
     assert!(line(&world, l)["error"].is_string(), "{}", line(&world, l));
     world.lift(l);
     world.run(ms(300));
@@ -110,9 +140,18 @@ fn outage_and_recovery() {
     world.hang_up(l);
     let end = secs(1) + secs(10) + secs(600);
     let left = end.saturating_sub(world.now());
-    let before = world.network.wire.sip_between(phone_ip(l), registrar_ip()).count();
+    let before = world
+        .network
+        .wire
+        .sip_between(phone_ip(l), registrar_ip())
+        .count();
     world.run(left);
-    let tried = world.network.wire.sip_between(phone_ip(l), registrar_ip()).count() - before;
+    let tried = world
+        .network
+        .wire
+        .sip_between(phone_ip(l), registrar_ip())
+        .count()
+        - before;
     assert!(!registered(&world, l));
     world.until("registered again", secs(130), |world| registered(world, l));
     let took = world.now().saturating_sub(end);
@@ -132,12 +171,17 @@ fn a_server_that_fails_and_forgets() {
     world.run(secs(20));
     assert!(!registered(&world, l));
     assert!(
-        line(&world, l)["error"].as_str().is_some_and(|error| error.contains("503")),
+        line(&world, l)["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("503")),
         "{}",
         line(&world, l)
     );
     let tries = world.reg().register_times.len();
-    assert!((2..=12).contains(&tries), "{tries} tries in 20 s: neither asleep nor a flood");
+    assert!(
+        (2..=12).contains(&tries),
+        "{tries} tries in 20 s: neither asleep nor a flood"
+    );
     world.reg().broken = false;
     world.until("registered", secs(60), |world| registered(world, l));
     world.reg().restart();
@@ -148,7 +192,9 @@ fn a_server_that_fails_and_forgets() {
         "a server that forgot everything knows us again after one refresh"
     );
     world.settle();
-    world.report(&format!("{tries} tries in 20 s of 503; known again after the server's restart"));
+    world.report(&format!(
+        "{tries} tries in 20 s of 503; known again after the server's restart"
+    ));
 }
 
 #[test]
@@ -159,8 +205,14 @@ fn wrong_password() {
     world.run(secs(300));
     assert!(!registered(&world, l));
     let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
-    assert!(error.contains("password"), "the error must name the password: {error:?}");
-    assert!(!error.contains("wrong\"") && !error.contains("right"), "no password in status");
+    assert!(
+        error.contains("password"),
+        "the error must name the password: {error:?}"
+    );
+    assert!(
+        !error.contains("wrong\"") && !error.contains("right"),
+        "no password in status"
+    );
     let tries = world.reg().counters.registers;
     assert!((4..=80).contains(&tries), "{tries} REGISTERs in 5 minutes");
     world.lift(l);
@@ -170,7 +222,10 @@ fn wrong_password() {
     world.expect_state(l, State::Congestion, secs(3));
     world.quiet();
     // Mended at the server: the phone finds out by itself.
-    world.reg().users.insert("101".to_owned(), "wrong".to_owned());
+    world
+        .reg()
+        .users
+        .insert("101".to_owned(), "wrong".to_owned());
     let mended = world.now();
     world.until("registered", secs(700), |world| registered(world, l));
     let took = world.now().saturating_sub(mended);
@@ -185,16 +240,32 @@ fn wrong_password() {
 fn an_account_that_refuses_md5_is_registered_by_sha_256_or_not_at_all() {
     let mut world = World::new("no MD5", 31);
     world.add_registrar(&[("101", "secret")]);
-    let l = world.phone(Setup::default().account_with("101", "secret", "10.0.0.100", "digest = \"sha-256\""));
+    let l = world.phone(Setup::default().account_with(
+        "101",
+        "secret",
+        "10.0.0.100",
+        "digest = \"sha-256\"",
+    ));
     world.run(secs(120));
     let tries = world.reg().counters.registers;
     assert!((2..=20).contains(&tries), "{tries} tries in two minutes");
     let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
-    assert!(error.contains("MD5 only") && error.contains("digest = "), "{error:?}");
-    assert!(!error.contains("check user"), "nothing is wrong with the password: {error:?}");
+    assert!(
+        error.contains("MD5 only") && error.contains("digest = "),
+        "{error:?}"
+    );
+    assert!(
+        !error.contains("check user"),
+        "nothing is wrong with the password: {error:?}"
+    );
     let answers = |world: &World| {
         let answer = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\r\nAuthorization:");
-        world.network.wire.packets().filter(|sent| answer(&sent.datagram.bytes)).count()
+        world
+            .network
+            .wire
+            .packets()
+            .filter(|sent| answer(&sent.datagram.bytes))
+            .count()
     };
     assert_eq!(answers(&world), 0, "nothing of the password, to nobody");
     // The server learns SHA-256.
@@ -202,14 +273,21 @@ fn an_account_that_refuses_md5_is_registered_by_sha_256_or_not_at_all() {
     world.until("registered", secs(700), |world| registered(world, l));
     assert_eq!(world.reg().last_algorithm, Some(Algorithm::Sha256));
     assert_eq!(line(&world, l)["error"], Value::Null);
-    // Somebody on the way strikes it out of the challenges that follow: no second answer, and in the end no registration.
+    // Somebody on the way strikes it out of the challenges that follow: no second answer, and in
+    // the end no registration.
     world.reg().algorithms = vec![Algorithm::Md5];
     world.reg().restart();
     world.run(secs(1));
     let before = world.reg().counters.granted;
-    world.until("the registration lapses", secs(700), |world| !registered(world, l));
+    world.until("the registration lapses", secs(700), |world| {
+        !registered(world, l)
+    });
     assert_eq!(world.reg().counters.granted, before);
-    assert_eq!(world.reg().last_algorithm, Some(Algorithm::Sha256), "no answer by MD5");
+    assert_eq!(
+        world.reg().last_algorithm,
+        Some(Algorithm::Sha256),
+        "no answer by MD5"
+    );
     let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
     world.quiet();
     world.report(&format!(
@@ -226,7 +304,9 @@ fn a_call_through_the_server() {
         registrar.algorithms = vec![algorithm];
         let l = world.phone(Setup::default().account("401", "one").toml("dial", ""));
         let r = world.phone(Setup::default().account("402", "two"));
-        world.until("both registered", secs(3), |world| registered(world, l) && registered(world, r));
+        world.until("both registered", secs(3), |world| {
+            registered(world, l) && registered(world, r)
+        });
         world.call(l, "402");
         world.expect_state(r, State::Ringing, secs(5));
         world.run(secs(1));
@@ -245,7 +325,11 @@ fn a_call_through_the_server() {
         world.assert_speech_both_ways(l, r, secs(2), HEARD);
         world.hang_up(r);
         world.expect_state(l, State::Congestion, secs(2));
-        let direct = world.network.wire.sip_between(phone_ip(l), phone_ip(r)).count();
+        let direct = world
+            .network
+            .wire
+            .sip_between(phone_ip(l), phone_ip(r))
+            .count();
         assert_eq!(direct, 0, "every message goes by the server's Record-Route");
         assert_eq!(world.reg().counters.wrong, 0);
         world.hang_up(l);
@@ -264,10 +348,14 @@ fn a_call_through_the_server() {
 #[test]
 fn the_registrar_dies_in_mid_call() {
     let mut world = World::new("registrar dies in call", 30);
-    world.add_registrar(&[("401", "one"), ("402", "two")]).expires = secs(60);
+    world
+        .add_registrar(&[("401", "one"), ("402", "two")])
+        .expires = secs(60);
     let l = world.phone(Setup::default().account("401", "one"));
     let r = world.phone(Setup::default().account("402", "two"));
-    world.until("both registered", secs(3), |world| registered(world, l) && registered(world, r));
+    world.until("both registered", secs(3), |world| {
+        registered(world, l) && registered(world, r)
+    });
     world.call(l, "402");
     world.expect_state(r, State::Ringing, secs(5));
     world.lift(r);
@@ -323,7 +411,11 @@ fn an_orderly_end_takes_the_binding_away() {
     world.until("registered", secs(2), |world| registered(world, l));
     world.shut_down(l);
     world.run(secs(2));
-    assert!(world.reg().bindings.is_empty(), "{:?}", world.reg().bindings);
+    assert!(
+        world.reg().bindings.is_empty(),
+        "{:?}",
+        world.reg().bindings
+    );
     assert_eq!(world.reg().counters.removed, 1);
     world.settle();
     world.report("REGISTER with Expires 0");
@@ -336,7 +428,9 @@ fn a_registrar_found_by_name_and_its_stand_in() {
     let l = world.phone(Setup::default().account_with("101", "secret", "office.example", ""));
     // Best first: a server that is dead, then the one that lives (RFC 3263 section 4.3).
     world.set_zone(&[("office.example", &["10.0.0.99:5060", "10.0.0.100:5060"])]);
-    world.until("registered with the second", secs(60), |world| registered(world, l));
+    world.until("registered with the second", secs(60), |world| {
+        registered(world, l)
+    });
     let took = world.now();
     world.run(secs(600));
     assert!(registered(&world, l));
@@ -354,9 +448,14 @@ fn a_name_nobody_knows() {
     let l = world.phone(Setup::default().account_with("101", "secret", "offcie.example", ""));
     world.run(secs(60));
     let error = line(&world, l)["error"].as_str().unwrap_or("").to_owned();
-    assert!(error.contains("offcie.example"), "the error names the name: {error:?}");
+    assert!(
+        error.contains("offcie.example"),
+        "the error names the name: {error:?}"
+    );
     world.set_zone(&[("offcie.example", &["10.0.0.100:5060"])]);
-    world.until("registered once the name exists", secs(300), |world| registered(world, l));
+    world.until("registered once the name exists", secs(300), |world| {
+        registered(world, l)
+    });
     world.settle();
     world.report(&format!("{error:?}; registered once the name existed"));
 }

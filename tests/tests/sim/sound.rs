@@ -1,4 +1,5 @@
-//! Sound over a bad network and a bad machine: loss, jitter, order, copies, outages, stalls, a card that goes away. Judged by ear.
+//! Sound over a bad network and a bad machine: loss, jitter, order, copies, outages, stalls, a card
+//! that goes away. Judged by ear.
 
 use std::time::Duration;
 
@@ -7,7 +8,13 @@ use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;
 
 /// A standing call over this link, with speech for this long.
-fn talk(name: &str, seed: u64, setup: &Setup, link: Link, length: Duration) -> (World, PhoneId, PhoneId) {
+fn talk(
+    name: &str,
+    seed: u64,
+    setup: &Setup,
+    link: Link,
+    length: Duration,
+) -> (World, PhoneId, PhoneId) {
     let (mut world, l, r) = World::pair(name, seed, setup);
     world.connect(l, r);
     world.network.set_default(link);
@@ -33,7 +40,9 @@ fn one_way_delay_is_within_the_budget() {
         let mut worst = 0f64;
         // The two cards' clocks may stand in any relation.
         for phase in 0..5 {
-            let mut setup = Setup::default().codecs(&format!("\"{codec}\"")).card(rate_hz, 5);
+            let mut setup = Setup::default()
+                .codecs(&format!("\"{codec}\""))
+                .card(rate_hz, 5);
             let mut world = World::new(&format!("delay {codec} {phase}"), 1);
             let l = world.phone(setup.clone());
             setup.card.start = ms(phase);
@@ -47,7 +56,10 @@ fn one_way_delay_is_within_the_budget() {
             }
             world.quiet();
         }
-        assert!(worst <= budget, "{codec}: {worst:.1} ms mouth to ear, budget {budget}");
+        assert!(
+            worst <= budget,
+            "{codec}: {worst:.1} ms mouth to ear, budget {budget}"
+        );
         report.push(format!("{codec} {worst:.1} ms"));
     }
     println!(
@@ -59,8 +71,14 @@ fn one_way_delay_is_within_the_budget() {
 #[test]
 fn a_tenth_of_all_packets_lost() {
     // Opus carries copies (FEC) of most lost packets, so less of its sound has to be made up.
-    for (codec, rate_hz, at_least, made_up) in [("pcmu", 8_000, 0.9, 15), ("g722", 16_000, 0.8, 15), ("opus", 48_000, 0.7, 3)] {
-        let setup = Setup::default().codecs(&format!("\"{codec}\"")).card(rate_hz, 10);
+    for (codec, rate_hz, at_least, made_up) in [
+        ("pcmu", 8_000, 0.9, 15),
+        ("g722", 16_000, 0.8, 15),
+        ("opus", 48_000, 0.7, 3),
+    ] {
+        let setup = Setup::default()
+            .codecs(&format!("\"{codec}\""))
+            .card(rate_hz, 10);
         let (world, l, r) = talk(
             &format!("10 % loss {codec}"),
             2,
@@ -73,13 +91,18 @@ fn a_tenth_of_all_packets_lost() {
         );
         let (there, back) = world.assert_speech_both_ways(l, r, secs(10), at_least);
         let holes = world.holes(l, r, secs(10)).max(world.holes(r, l, secs(10)));
-        assert!(holes < 0.025, "{codec}: {:.1} % of the speech are holes", holes * 100.0);
+        assert!(
+            holes < 0.025,
+            "{codec}: {:.1} % of the speech are holes",
+            holes * 100.0
+        );
         for id in [l, r] {
             let stats = world[id].stream_stats()[0];
             let loss = stats.lost as f64 / (stats.lost + stats.received) as f64;
             assert!((0.06..0.14).contains(&loss), "{stats:?}");
             assert!(
-                stats.concealed as f64 > 0.7 * stats.lost as f64 && stats.concealed_ms >= made_up * stats.lost,
+                stats.concealed as f64 > 0.7 * stats.lost as f64
+                    && stats.concealed_ms >= made_up * stats.lost,
                 "concealment is counted: {stats:?}"
             );
             assert!(stats.mos < 4.2 && stats.mos > 1.0, "{stats:?}");
@@ -112,7 +135,10 @@ fn loss_in_bursts() {
     assert!(stats.lost > 20 && stats.concealed > 20, "{stats:?}");
     finish(
         world,
-        &format!("likeness {:.2} and {:.2}, {} lost", there.correlation, back.correlation, stats.lost),
+        &format!(
+            "likeness {:.2} and {:.2}, {} lost",
+            there.correlation, back.correlation, stats.lost
+        ),
     );
 }
 
@@ -138,12 +164,21 @@ fn jitter_is_swallowed() {
                 keep_order,
                 ..Link::default()
             };
-            let (world, l, r) = talk(&format!("jitter {name} {keep_order}"), 4, &Setup::default(), link, secs(30));
+            let (world, l, r) = talk(
+                &format!("jitter {name} {keep_order}"),
+                4,
+                &Setup::default(),
+                link,
+                secs(30),
+            );
             let (there, _) = world.assert_speech_both_ways(l, r, secs(20), 0.9);
             assert!(there.delay_s < longest, "{name}: {there:?}");
             let stats = world[r].stream_stats()[0];
             assert!(stats.lost <= 2, "jitter loses nothing: {stats:?}");
-            assert!((stats.late as f64) < 0.05 * stats.received as f64, "{stats:?}");
+            assert!(
+                (stats.late as f64) < 0.05 * stats.received as f64,
+                "{stats:?}"
+            );
             assert!(stats.jitter_ms > 1.0, "{stats:?}");
             report.push(format!(
                 "{name}{}: {:.0} ms, {:.2}, late {}",
@@ -159,7 +194,13 @@ fn jitter_is_swallowed() {
 
 #[test]
 fn delay_falls_again_after_jitter() {
-    let (mut world, l, r) = talk("after jitter", 5, &Setup::default(), Link::default(), secs(6));
+    let (mut world, l, r) = talk(
+        "after jitter",
+        5,
+        &Setup::default(),
+        Link::default(),
+        secs(6),
+    );
     let before = world.compare(l, r, secs(4)).delay_s;
     world.network.set_default(Link {
         jitter: Jitter::Normal { sd: ms(40) },
@@ -171,10 +212,18 @@ fn delay_falls_again_after_jitter() {
     world.run(secs(90));
     let after = world.compare(l, r, secs(4)).delay_s;
     assert!(during > before + 0.02, "{before} {during}");
-    assert!((after - before).abs() < 0.005, "before {before:.4} s, after {after:.4} s");
+    assert!(
+        (after - before).abs() < 0.005,
+        "before {before:.4} s, after {after:.4} s"
+    );
     finish(
         world,
-        &format!("{:.1} ms, {:.1} ms, {:.1} ms", before * 1e3, during * 1e3, after * 1e3),
+        &format!(
+            "{:.1} ms, {:.1} ms, {:.1} ms",
+            before * 1e3,
+            during * 1e3,
+            after * 1e3
+        ),
     );
 }
 
@@ -185,7 +234,13 @@ fn out_of_order_and_twice() {
         duplicate: 0.1,
         ..Link::default()
     };
-    let (world, l, r) = talk("reordered and doubled", 6, &Setup::default(), link, secs(30));
+    let (world, l, r) = talk(
+        "reordered and doubled",
+        6,
+        &Setup::default(),
+        link,
+        secs(30),
+    );
     let (there, back) = world.assert_speech_both_ways(l, r, secs(20), 0.97);
     for id in [l, r] {
         let stats = world[id].stream_stats()[0];
@@ -208,22 +263,47 @@ fn out_of_order_and_twice() {
 
 #[test]
 fn an_outage_leaves_no_delay_behind() {
-    let (mut world, l, r) = talk("media outage", 7, &Setup::default(), Link::default(), secs(6));
+    let (mut world, l, r) = talk(
+        "media outage",
+        7,
+        &Setup::default(),
+        Link::default(),
+        secs(6),
+    );
     let before = world.compare(l, r, secs(4)).delay_s;
     for length in [ms(300), secs(2), secs(20)] {
         world.cut_off(phone_ip(l), length);
         world.run(length + secs(12));
-        let after = world.assert_speech_both_ways(l, r, secs(4), HEARD).0.delay_s;
-        assert!((after - before).abs() < 0.005, "after {length:?}: {before:.4} s, {after:.4} s");
+        let after = world
+            .assert_speech_both_ways(l, r, secs(4), HEARD)
+            .0
+            .delay_s;
+        assert!(
+            (after - before).abs() < 0.005,
+            "after {length:?}: {before:.4} s, {after:.4} s"
+        );
     }
-    assert_eq!((world.state(l), world.state(r)), (State::Talking, State::Talking));
-    finish(world, &format!("{:.1} ms before and after 0.3, 2 and 20 s", before * 1e3));
+    assert_eq!(
+        (world.state(l), world.state(r)),
+        (State::Talking, State::Talking)
+    );
+    finish(
+        world,
+        &format!("{:.1} ms before and after 0.3, 2 and 20 s", before * 1e3),
+    );
 }
 
 #[test]
 fn a_burst_after_a_pause_leaves_no_delay_behind() {
-    // A network that holds everything for a while and then lets it all go at once: the classic way to a delay that stays.
-    let (mut world, l, r) = talk("held and released", 8, &Setup::default(), Link::default(), secs(6));
+    // A network that holds everything for a while and then lets it all go at once: the classic way
+    // to a delay that stays.
+    let (mut world, l, r) = talk(
+        "held and released",
+        8,
+        &Setup::default(),
+        Link::default(),
+        secs(6),
+    );
     let before = world.compare(l, r, secs(4)).delay_s;
     for _ in 0..10 {
         let until = world.now() + ms(400);
@@ -241,8 +321,14 @@ fn a_burst_after_a_pause_leaves_no_delay_behind() {
         world.network.remove_rule("held");
     }
     world.run(secs(60));
-    let after = world.assert_speech_both_ways(l, r, secs(4), HEARD).0.delay_s;
-    assert!((after - before).abs() < 0.005, "before {before:.4} s, after {after:.4} s");
+    let after = world
+        .assert_speech_both_ways(l, r, secs(4), HEARD)
+        .0
+        .delay_s;
+    assert!(
+        (after - before).abs() < 0.005,
+        "before {before:.4} s, after {after:.4} s"
+    );
     finish(
         world,
         &format!(
@@ -294,7 +380,13 @@ fn a_thousand_stalls() {
 
 #[test]
 fn a_card_that_goes_away_and_comes_back() {
-    let (mut world, l, r) = talk("card unplugged", 10, &Setup::default(), Link::default(), secs(5));
+    let (mut world, l, r) = talk(
+        "card unplugged",
+        10,
+        &Setup::default(),
+        Link::default(),
+        secs(5),
+    );
     let now = world.now();
     world[l].card.set_lost(true, now);
     world.run(secs(5));
@@ -327,14 +419,27 @@ fn a_card_that_goes_away_and_comes_back() {
 
 #[test]
 fn strangers_are_not_heard() {
-    let (mut world, l, r) = talk("RTP from a stranger", 11, &Setup::default(), Link::default(), secs(5));
+    let (mut world, l, r) = talk(
+        "RTP from a stranger",
+        11,
+        &Setup::default(),
+        Link::default(),
+        secs(5),
+    );
     let port = world[l].open_ports()[0];
     let to = std::net::SocketAddr::new(phone_ip(l), port);
     let before = world[l].stream_stats()[0];
     let mut rng = stream(11, "stranger");
-    let loud = |i: u32| if (i / 8).is_multiple_of(2) { 0x80_u8 } else { 0x00 };
+    let loud = |i: u32| {
+        if (i / 8).is_multiple_of(2) {
+            0x80_u8
+        } else {
+            0x00
+        }
+    };
     for n in 0..600u32 {
-        // Three kinds: many that guess, one that sends a stream of its own as a phone would, one that knows source and sequence.
+        // Three kinds: many that guess, one that sends a stream of its own as a phone would, one
+        // that knows source and sequence.
         let real = world
             .network
             .wire
@@ -359,7 +464,11 @@ fn strangers_are_not_heard() {
             .concat(),
             _ => {
                 let mut header = real[..12].to_vec();
-                header[2..4].copy_from_slice(&u16::from_be_bytes([real[2], real[3]]).wrapping_add(1).to_be_bytes());
+                header[2..4].copy_from_slice(
+                    &u16::from_be_bytes([real[2], real[3]])
+                        .wrapping_add(1)
+                        .to_be_bytes(),
+                );
                 header[4..8].copy_from_slice(
                     &u32::from_be_bytes([real[4], real[5], real[6], real[7]])
                         .wrapping_add(160)
@@ -370,7 +479,11 @@ fn strangers_are_not_heard() {
         };
         rtp.extend((0..160).map(loud));
         let from = match n % 3 {
-            0 => format!("10.0.0.{}:{}", 50 + below(&mut rng, 5), 4_000 + below(&mut rng, 10)),
+            0 => format!(
+                "10.0.0.{}:{}",
+                50 + below(&mut rng, 5),
+                4_000 + below(&mut rng, 10)
+            ),
             1 => "10.0.0.60:4000".to_owned(),
             _ => format!("10.0.0.61:{}", 20_000),
         };
@@ -380,16 +493,26 @@ fn strangers_are_not_heard() {
     world.assert_speech_both_ways(l, r, secs(5), HEARD);
     assert!(world.holes(r, l, secs(5)) < 0.01);
     let after = world[l].stream_stats()[0];
-    assert!(after.rejected - before.rejected >= 590, "counted: {before:?} {after:?}");
+    assert!(
+        after.rejected - before.rejected >= 590,
+        "counted: {before:?} {after:?}"
+    );
     let astray = world
         .network
         .wire
         .packets()
-        .filter(|sent| sent.datagram.from.ip() == phone_ip(l) && sent.datagram.is_media() && sent.datagram.to.ip() != phone_ip(r))
+        .filter(|sent| {
+            sent.datagram.from.ip() == phone_ip(l)
+                && sent.datagram.is_media()
+                && sent.datagram.to.ip() != phone_ip(r)
+        })
         .count();
     assert_eq!(astray, 0, "nothing is sent to a stranger");
     finish(
         world,
-        &format!("600 loud packets from strangers, {} rejected", after.rejected - before.rejected),
+        &format!(
+            "600 loud packets from strangers, {} rejected",
+            after.rejected - before.rejected
+        ),
     );
 }

@@ -1,4 +1,5 @@
-//! Every country's tones as the ear hears them, against facts from outside: frequency, cadence, level, and how soon.
+//! Every country's tones as the ear hears them, against facts from outside: frequency, cadence,
+//! level, and how soon.
 
 use offhook_tests::tones::{countries, judge, onset_s, plan};
 use offhook_tests::world::{Setup, World, ms, number_of_peer, secs};
@@ -11,8 +12,13 @@ fn both() -> Option<Vec<String>> {
         .filter(|code| config::country::plan(code).is_some())
         .collect();
     assert!(known.len() >= 15, "{known:?}");
-    for required in ["us", "uk", "de", "fr", "nl", "it", "es", "jp", "au", "in", "ch", "at", "se"] {
-        assert!(known.iter().any(|code| code == required), "{required} is missing");
+    for required in [
+        "us", "uk", "de", "fr", "nl", "it", "es", "jp", "au", "in", "ch", "at", "se",
+    ] {
+        assert!(
+            known.iter().any(|code| code == required),
+            "{required} is missing"
+        );
     }
     Some(known)
 }
@@ -34,11 +40,19 @@ fn dial_tone_of_every_country_within_100_ms() {
         world.lift(l);
         let lifted = world.now();
         world.run(secs(4));
-        let clip = world[l].card.heard.clip(lifted.saturating_sub(ms(50)), secs(4));
+        let clip = world[l]
+            .card
+            .heard
+            .clip(lifted.saturating_sub(ms(50)), secs(4));
         let onset = onset_s(&clip).unwrap_or_else(|| panic!("{code}: no dial tone")) - 0.05;
-        assert!((0.0..0.1).contains(&onset), "{code}: after {:.0} ms", onset * 1e3);
+        assert!(
+            (0.0..0.1).contains(&onset),
+            "{code}: after {:.0} ms",
+            onset * 1e3
+        );
         latest = latest.max(onset);
-        judge(&clip, &plan(code, "dial").unwrap()).unwrap_or_else(|error| panic!("{code} dial tone: {error}"));
+        judge(&clip, &plan(code, "dial").unwrap())
+            .unwrap_or_else(|error| panic!("{code} dial tone: {error}"));
         world.hang_up(l);
         world.run(ms(1_200));
         world.assert_silent(l, ms(200));
@@ -53,7 +67,9 @@ fn dial_tone_of_every_country_within_100_ms() {
 
 /// What the caller hears when the far end says this.
 fn heard_after(tone: &str, code: u16, state: State) {
-    let Some(known) = both() else { return skipped(tone) };
+    let Some(known) = both() else {
+        return skipped(tone);
+    };
     for country in &known {
         let mut world = World::new(&format!("{tone} {country}"), 2);
         let l = world.phone(Setup::default().country(country).card(8_000, 10));
@@ -69,7 +85,8 @@ fn heard_after(tone: &str, code: u16, state: State) {
         let clip = world[l].card.heard.clip(before, length);
         let onset = onset_s(&clip).unwrap_or_else(|| panic!("{country}: no {tone} tone"));
         assert!(onset < 0.1, "{country}: {tone} after {:.0} ms", onset * 1e3);
-        judge(&clip, &plan(country, tone).unwrap()).unwrap_or_else(|error| panic!("{country} {tone}: {error}"));
+        judge(&clip, &plan(country, tone).unwrap())
+            .unwrap_or_else(|error| panic!("{country} {tone}: {error}"));
         world.hang_up(l);
         world.run(ms(1_000));
         if code < 200 {
@@ -81,7 +98,10 @@ fn heard_after(tone: &str, code: u16, state: State) {
         world.assert_silent(l, ms(200));
         world.quiet();
     }
-    println!("sim {tone} tone: {} countries by frequency and cadence", known.len());
+    println!(
+        "sim {tone} tone: {} countries by frequency and cadence",
+        known.len()
+    );
 }
 
 #[test]
@@ -104,10 +124,13 @@ fn the_bell_rings_in_the_countrys_cadence() {
     let Some(known) = both() else {
         return skipped("the_bell_rings_in_the_countrys_cadence");
     };
-    let facts: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(offhook_tests::signal::data("tones.json").unwrap()).unwrap()).unwrap();
+    let facts: serde_json::Value = serde_json::from_str(
+        &std::fs::read_to_string(offhook_tests::signal::data("tones.json").unwrap()).unwrap(),
+    )
+    .unwrap();
     for code in &known {
-        let (mut world, l, r) = World::pair(&format!("bell {code}"), 3, &Setup::default().country(code));
+        let (mut world, l, r) =
+            World::pair(&format!("bell {code}"), 3, &Setup::default().country(code));
         world.call(l, "202");
         world.expect_state(r, State::Ringing, secs(3));
         let wanted: Vec<u64> = facts["zones"][code]["ring_cadence_ms"]
@@ -116,8 +139,16 @@ fn the_bell_rings_in_the_countrys_cadence() {
             .flatten()
             .filter_map(serde_json::Value::as_u64)
             .collect();
-        let rung: Vec<u64> = world[r].ring.iter().flatten().map(|&ms| u64::from(ms)).collect();
-        assert!(wanted.is_empty() || rung == wanted, "{code}: {rung:?}, wanted {wanted:?}");
+        let rung: Vec<u64> = world[r]
+            .ring
+            .iter()
+            .flatten()
+            .map(|&ms| u64::from(ms))
+            .collect();
+        assert!(
+            wanted.is_empty() || rung == wanted,
+            "{code}: {rung:?}, wanted {wanted:?}"
+        );
         assert!(!rung.is_empty());
         world.quiet();
     }
@@ -136,7 +167,10 @@ fn off_hook_for_too_long() {
     world.expect_state(l, State::Howler, secs(12));
     world.run(secs(2));
     let level = world.heard(l, secs(1)).level_dbfs();
-    assert!((-30.0..-6.0).contains(&level), "limited in level: {level:.1} dBFS");
+    assert!(
+        (-30.0..-6.0).contains(&level),
+        "limited in level: {level:.1} dBFS"
+    );
     world.run(secs(5));
     world.assert_silent(l, secs(1));
     world.run(secs(30));

@@ -1,18 +1,24 @@
-//! Calls that become other calls: REFER and Replaces, blind and attended, and what becomes of their encryption. The recorder on the
-//! wire looks at each datagram of every phone whose calls must be encrypted.
+//! Calls that become other calls: REFER and Replaces, blind and attended, and what becomes of their
+//! encryption. The recorder on the wire looks at each datagram of every phone whose calls must be
+//! encrypted.
 
 use offhook_tests::peer::{Dialog, Message, sdp};
-use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of, number_of_peer, secs};
+use offhook_tests::world::{
+    HEARD, PeerId, PhoneId, Setup, World, ms, number_of, number_of_peer, secs,
+};
 use phone::{LampState, State, Tone};
 
 use crate::privacy::{
-    ONE, SUITE, TWO, all_protected, described, encryption, end, key_in, lamp, preferred, reply, required, take, talk, warnings,
+    ONE, SUITE, TWO, all_protected, described, encryption, end, key_in, lamp, preferred, reply,
+    required, take, talk, warnings,
 };
 
 /// The far end asks the phone to call `other`: taken, and told that it is tried.
 fn refer(world: &mut World, far: PeerId, dialog: &mut Dialog, other: PeerId) {
     let there = world[other].contact();
-    let ask = world[far].in_dialog(dialog, "REFER").with("Refer-To", there);
+    let ask = world[far]
+        .in_dialog(dialog, "REFER")
+        .with("Refer-To", there);
     world.say(far, &ask);
     let accepted = world.expect(far, "202 REFER");
     assert!(!accepted.header("contact").is_empty());
@@ -23,10 +29,22 @@ fn refer(world: &mut World, far: PeerId, dialog: &mut Dialog, other: PeerId) {
 fn news(world: &mut World, far: PeerId) -> (u16, bool) {
     let notify = world.expect(far, "NOTIFY");
     world.say(far, &notify.reply(200, "b"));
-    assert!(notify.header("event").starts_with("refer"), "{}", notify.text());
+    assert!(
+        notify.header("event").starts_with("refer"),
+        "{}",
+        notify.text()
+    );
     assert!(notify.header("content-type").starts_with("message/sipfrag"));
-    let code = notify.body.strip_prefix("SIP/2.0 ").and_then(|rest| rest[..3].parse().ok());
-    (code.unwrap(), notify.header("subscription-state").starts_with("terminated"))
+    let code = notify
+        .body
+        .strip_prefix("SIP/2.0 ")
+        .and_then(|rest| rest[..3].parse().ok());
+    (
+        code.unwrap(),
+        notify
+            .header("subscription-state")
+            .starts_with("terminated"),
+    )
 }
 
 /// The second peer's description, in clear.
@@ -49,7 +67,11 @@ fn sent_to_other(world: &World) -> usize {
 
 #[test]
 fn required_and_handed_to_somebody_in_clear() {
-    for (name, code, gone) in [("488", 488, false), ("clear answer", 200, false), ("transferor gone", 488, true)] {
+    for (name, code, gone) in [
+        ("488", 488, false),
+        ("clear answer", 200, false),
+        ("transferor gone", 488, true),
+    ] {
         let mut world = World::new(&format!("transfer required {name}"), 1);
         let l = world.phone(required());
         let (far, other) = (world.tls_peer(), world.tls_peer());
@@ -126,10 +148,15 @@ fn preferred_and_handed_to_somebody_in_clear_is_heard_and_seen() {
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, "b"));
     world.run(secs(2));
-    assert_eq!((warnings(&world, l), encryption(&world, l).as_str()), (1, "none"));
+    assert_eq!(
+        (warnings(&world, l), encryption(&world, l).as_str()),
+        (1, "none")
+    );
     assert!(sent_to_other(&world) > 80);
     end(&mut world, l, other);
-    world.report("handed to a clear peer: three beeps, a fast lamp, `none`; the transferor is told and out");
+    world.report(
+        "handed to a clear peer: three beeps, a fast lamp, `none`; the transferor is told and out",
+    );
 }
 
 #[test]
@@ -149,7 +176,14 @@ fn handed_to_somebody_who_encrypts_it_stays_encrypted() {
     refer(&mut world, far, &mut dialog, other);
     let invite = world.expect(other, "INVITE");
     assert_ne!(key_in(&invite), key_in(&first), "a key of its own");
-    let ok = reply(&world, other, &invite, 200, "c", &keyed(&take(&invite, TWO)));
+    let ok = reply(
+        &world,
+        other,
+        &invite,
+        200,
+        "c",
+        &keyed(&take(&invite, TWO)),
+    );
     world.say(other, &ok);
     world.expect(other, "ACK");
     assert_eq!(news(&mut world, far), (200, true));
@@ -172,7 +206,8 @@ fn a_stranger_moves_no_call() {
     let there = world[other].contact();
     let to_there = |message: Message| message.with("Refer-To", there.clone());
     // Outside of any call, and in one whose tags are guessed.
-    let ask = to_there(world[other].request("REFER", "sip:l@10.0.0.1:5061;transport=tls", "stranger"));
+    let ask =
+        to_there(world[other].request("REFER", "sip:l@10.0.0.1:5061;transport=tls", "stranger"));
     world.say(other, &ask);
     world.expect(other, "403 REFER");
     let mut guessed = Dialog {
@@ -200,14 +235,23 @@ fn a_stranger_moves_no_call() {
         (other, "take-3", replaces(&ours), tls, 488),
     ] {
         let body = sdp("10.0.0.11:4000".parse().unwrap(), 1, "sendrecv");
-        let take = world[at].request("INVITE", to, id).with("Replaces", value).sdp(&body);
+        let take = world[at]
+            .request("INVITE", to, id)
+            .with("Replaces", value)
+            .sdp(&body);
         world.say(at, &take);
         let no = world.expect(at, &format!("{code} INVITE"));
         world.say(at, &take.same_transaction("ACK", Some(no.header("to"))));
     }
     world.run(secs(1));
     assert_eq!(world.state(l), State::Talking);
-    assert_eq!(world[l].status(world.now())["calls"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        world[l].status(world.now())["calls"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     all_protected(&world, l, 80);
     end(&mut world, l, far);
     world.report("REFER and Replaces of strangers: 403, 481, 488, and the call goes on");
@@ -219,7 +263,11 @@ fn a_call_is_taken_over_with_keys_of_its_own() {
     let l = world.phone(required());
     let (far, other) = (world.tls_peer(), world.tls_peer());
     let (_, invite) = talk(&mut world, l, far, "RTP/SAVP");
-    let replaces = format!("{};to-tag={};from-tag=b", invite.header("call-id"), invite.tag("from").unwrap());
+    let replaces = format!(
+        "{};to-tag={};from-tag=b",
+        invite.header("call-id"),
+        invite.tag("from").unwrap()
+    );
     let take = world[other]
         .request("INVITE", "sip:l@10.0.0.1:5061;transport=tls", "take")
         .with("Replaces", replaces)
@@ -234,10 +282,17 @@ fn a_call_is_taken_over_with_keys_of_its_own() {
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, "b"));
     world.run(secs(2));
-    assert_eq!((world.state(l), world[l].ring.is_some()), (State::Talking, false));
+    assert_eq!(
+        (world.state(l), world[l].ring.is_some()),
+        (State::Talking, false)
+    );
     assert!(sent_to_other(&world) > 80);
     let found = world.recorded(l);
-    assert!(found.by_key.len() == 2 && found.by_key[1] > 80, "{:?}", found.by_key);
+    assert!(
+        found.by_key.len() == 2 && found.by_key[1] > 80,
+        "{:?}",
+        found.by_key
+    );
     end(&mut world, l, other);
     all_protected(&world, l, 120);
     world.report("INVITE with Replaces: answered at once, the old call ended, all authentic");
@@ -268,11 +323,22 @@ fn three_phones_attended_transfer_by_hanging_up() {
         world.assert_speech_both_ways(r, s, secs(2), HEARD);
         world.hang_up(r);
         world.run(secs(5));
-        assert_eq!([l, r, s].map(|id| world.state(id)), [State::Talking, State::Idle, State::Talking]);
+        assert_eq!(
+            [l, r, s].map(|id| world.state(id)),
+            [State::Talking, State::Idle, State::Talking]
+        );
         world.assert_speech_both_ways(l, s, secs(2), HEARD);
         for id in [l, r, s] {
-            let calls = world[id].status(world.now())["calls"].as_array().unwrap().len();
-            assert_eq!((calls, warnings(&world, id)), (usize::from(id != r), 0), "{}", world[id].name);
+            let calls = world[id].status(world.now())["calls"]
+                .as_array()
+                .unwrap()
+                .len();
+            assert_eq!(
+                (calls, warnings(&world, id)),
+                (usize::from(id != r), 0),
+                "{}",
+                world[id].name
+            );
             if name == "required" {
                 all_protected(&world, id, 200);
             }
@@ -283,7 +349,9 @@ fn three_phones_attended_transfer_by_hanging_up() {
         world.hang_up(s);
         world.expect_state(l, State::Congestion, secs(2));
         world.quiet();
-        world.report(&format!("{name}: r consults s and hangs up; l and s talk, r is free"));
+        world.report(&format!(
+            "{name}: r consults s and hangs up; l and s talk, r is free"
+        ));
     }
 }
 
@@ -313,7 +381,13 @@ fn hanging_up_while_the_consulted_phone_rings() {
     for id in [l, s] {
         world.expect_state(id, State::Congestion, secs(5));
     }
-    assert!(!world.network.wire.packets().any(|sent| sent.datagram.is_sip("REFER")));
+    assert!(
+        !world
+            .network
+            .wire
+            .packets()
+            .any(|sent| sent.datagram.is_sip("REFER"))
+    );
     world.quiet();
     world.report("not configured: both end");
 }
@@ -335,7 +409,14 @@ fn a_far_end_that_does_not_do_it_keeps_nothing_open() {
         world.run(ms(500));
         world.press(l, &number_of_peer(other));
         let invite = world.expect(other, "INVITE");
-        let ok = reply(&world, other, &invite, 200, "c", &keyed(&take(&invite, TWO)));
+        let ok = reply(
+            &world,
+            other,
+            &invite,
+            200,
+            "c",
+            &keyed(&take(&invite, TWO)),
+        );
         world.say(other, &ok);
         world.expect(other, "ACK");
         world.run(secs(1));
@@ -348,8 +429,14 @@ fn a_far_end_that_does_not_do_it_keeps_nothing_open() {
             invite.header("call-id"),
             invite.tag("from").unwrap()
         );
-        assert!(to.contains("sip:script@10.0.0.10") && to.contains(&replaces), "{to}");
-        world.say(far, &refer.reply(if name == "603" { 603 } else { 202 }, "b"));
+        assert!(
+            to.contains("sip:script@10.0.0.10") && to.contains(&replaces),
+            "{to}"
+        );
+        world.say(
+            far,
+            &refer.reply(if name == "603" { 603 } else { 202 }, "b"),
+        );
         if name == "bye" {
             let bye = world[far].in_dialog(&mut dialog, "BYE");
             world.say(far, &bye);
@@ -361,7 +448,9 @@ fn a_far_end_that_does_not_do_it_keeps_nothing_open() {
                 ("terminated", "SIP/2.0 404 Not Found\r\n"),
             ] {
                 let mut notify = world[far].in_dialog(&mut dialog, "NOTIFY");
-                notify = notify.with("Event", "refer").with("Subscription-State", state);
+                notify = notify
+                    .with("Event", "refer")
+                    .with("Subscription-State", state);
                 notify = notify.with("Content-Type", "message/sipfrag");
                 body.clone_into(&mut notify.body);
                 world.say(far, &notify);

@@ -1,4 +1,5 @@
-//! How a PCM is opened: which rate, format, channels, period and buffer; and what to tell when none will do.
+//! How a PCM is opened: which rate, format, channels, period and buffer; and what to tell when none
+//! will do.
 //!
 //! ```text
 //! PCM names ─▶ common_rate ─▶ configure (each side) ─▶ Side, or OpenProblem ─▶ "what is wrong; the mend"
@@ -11,7 +12,9 @@ use alsa::ValueOr;
 use alsa::pcm::{Access, Format, HwParams, PCM};
 
 /// Rates tried after the one asked for, best first.
-const RATES: [u32; 8] = [48_000, 16_000, 8000, 44_100, 32_000, 96_000, 24_000, 192_000];
+const RATES: [u32; 8] = [
+    48_000, 16_000, 8000, 44_100, 32_000, 96_000, 24_000, 192_000,
+];
 
 /// Why a PCM cannot be used.
 pub(super) enum OpenProblem {
@@ -66,31 +69,56 @@ impl OpenProblem {
 
 /// `PulseAudio` or `PipeWire`, not a card: alsa-lib says so only in its description of the PCM.
 pub(super) fn is_sound_server(pcm: &PCM) -> bool {
-    let Ok(mut text) = alsa::Output::buffer_open() else { return false };
-    pcm.dump(&mut text).is_ok() && ["PulseAudio", "PipeWire"].iter().any(|name| text.to_string().contains(name))
+    let Ok(mut text) = alsa::Output::buffer_open() else {
+        return false;
+    };
+    pcm.dump(&mut text).is_ok()
+        && ["PulseAudio", "PipeWire"]
+            .iter()
+            .any(|name| text.to_string().contains(name))
 }
 
 /// The rate asked for if both can do it, else the first of the usual ones.
-pub(super) fn common_rate(capture: &PCM, playback: &PCM, request: &AudioRequest) -> Result<u32, (String, OpenProblem)> {
-    let params = |pcm, name: &str| HwParams::any(pcm).map_err(|e| (name.to_owned(), OpenProblem::System(e)));
-    let (c, p) = (params(capture, &request.capture)?, params(playback, &request.playback)?);
-    // Plugins that can convert are told not to: a rate the hardware has is always there among the usual ones.
+pub(super) fn common_rate(
+    capture: &PCM,
+    playback: &PCM,
+    request: &AudioRequest,
+) -> Result<u32, (String, OpenProblem)> {
+    let params =
+        |pcm, name: &str| HwParams::any(pcm).map_err(|e| (name.to_owned(), OpenProblem::System(e)));
+    let (c, p) = (
+        params(capture, &request.capture)?,
+        params(playback, &request.playback)?,
+    );
+    // Plugins that can convert are told not to: a rate the hardware has is always there among the
+    // usual ones.
     let _ = c.set_rate_resample(false);
     let _ = p.set_rate_resample(false);
     std::iter::once(request.rate_hz)
         .chain(RATES)
         .find(|&rate| c.test_rate(rate).is_ok() && p.test_rate(rate).is_ok())
-        .ok_or_else(|| (request.capture.clone(), OpenProblem::Rate(request.playback.clone())))
+        .ok_or_else(|| {
+            (
+                request.capture.clone(),
+                OpenProblem::Rate(request.playback.clone()),
+            )
+        })
 }
 
 /// Settles format, channels, period and buffer of one direction.
-pub(super) fn configure(pcm: PCM, rate_hz: u32, period: usize, periods: usize) -> Result<Side, OpenProblem> {
+pub(super) fn configure(
+    pcm: PCM,
+    rate_hz: u32,
+    period: usize,
+    periods: usize,
+) -> Result<Side, OpenProblem> {
     let layout;
     let (got_period, got_buffer);
     {
         let hw = HwParams::any(&pcm).map_err(OpenProblem::System)?;
         let _ = hw.set_rate_resample(false);
-        hw.set_access(Access::RWInterleaved).map_err(OpenProblem::System)?;
+        hw.set_access(Access::RWInterleaved)
+            .map_err(OpenProblem::System)?;
         let formats = [
             (Format::S16LE, Sample::S16),
             (Format::S32LE, Sample::S32),
@@ -104,9 +132,15 @@ pub(super) fn configure(pcm: PCM, rate_hz: u32, period: usize, periods: usize) -
         hw.set_format(format).map_err(OpenProblem::System)?;
         let channels = (1..=8)
             .find(|&channels| hw.test_channels(channels).is_ok())
-            .ok_or_else(|| OpenProblem::Channels(hw.get_channels_min().unwrap_or_default(), hw.get_channels_max().unwrap_or_default()))?;
+            .ok_or_else(|| {
+                OpenProblem::Channels(
+                    hw.get_channels_min().unwrap_or_default(),
+                    hw.get_channels_max().unwrap_or_default(),
+                )
+            })?;
         hw.set_channels(channels).map_err(OpenProblem::System)?;
-        hw.set_rate(rate_hz, ValueOr::Nearest).map_err(OpenProblem::System)?;
+        hw.set_rate(rate_hz, ValueOr::Nearest)
+            .map_err(OpenProblem::System)?;
         got_period = hw
             .set_period_size_near(period as _, ValueOr::Nearest)
             .map_err(OpenProblem::System)? as usize;
@@ -119,7 +153,9 @@ pub(super) fn configure(pcm: PCM, rate_hz: u32, period: usize, periods: usize) -
             channels: channels as usize,
         };
     }
-    if got_period == 0 || got_period as u64 * 1000 > u64::from(LONGEST_PERIOD_MS) * u64::from(rate_hz) {
+    if got_period == 0
+        || got_period as u64 * 1000 > u64::from(LONGEST_PERIOD_MS) * u64::from(rate_hz)
+    {
         return Err(OpenProblem::Period(got_period, rate_hz));
     }
     {
@@ -127,7 +163,8 @@ pub(super) fn configure(pcm: PCM, rate_hz: u32, period: usize, periods: usize) -
         // Only `start` starts it: the prefill must not.
         let never = sw.get_boundary().map_err(OpenProblem::System)?;
         sw.set_start_threshold(never).map_err(OpenProblem::System)?;
-        sw.set_avail_min(got_period.min(period) as _).map_err(OpenProblem::System)?;
+        sw.set_avail_min(got_period.min(period) as _)
+            .map_err(OpenProblem::System)?;
         pcm.sw_params(&sw).map_err(OpenProblem::System)?;
     }
     let bytes = vec![0; (got_period.max(period) + 1) * layout.frame()];

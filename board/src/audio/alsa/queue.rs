@@ -1,18 +1,21 @@
-//! The sound queued for playback: what it usually is, whether it wanders off, and what one period may do about it.
+//! The sound queued for playback: what it usually is, whether it wanders off, and what one period
+//! may do about it.
 //!
 //! ```text
 //! frames queued before a write ─▶ observe ─▶ Slip: write it whole | a frame less | a frame more | not at all
 //! ```
 //!
-//! On a card, capture and playback run on two clocks at worst (a USB microphone, an I²S speaker): the level is smoothed, the usual
-//! one is learnt after a start, and what wanders off it is taken back a frame a period.
+//! On a card, capture and playback run on two clocks at worst (a USB microphone, an I²S speaker):
+//! the level is smoothed, the usual one is learnt after a start, and what wanders off it is taken
+//! back a frame a period.
 //!
-//! A sound server fetches lumps when it likes and begins to play when it likes, long after the microphone already gave sound. What
-//! it left lying then would be delay for ever, and a full queue that drops sound at the first lump. So there the *least* that was
-//! queued over a quarter of a second counts: what is never needed is left out, at once where it is much.
+//! A sound server fetches lumps when it likes and begins to play when it likes, long after the
+//! microphone already gave sound. What it left lying then would be delay for ever, and a full queue
+//! that drops sound at the first lump. So there the *least* that was queued over a quarter of a
+//! second counts: what is never needed is left out, at once where it is much.
 //!
-//! (`PULSE_LATENCY_MSEC` in the environment spoils this: the server's buffer is then another than alsa-lib counts with. Without it
-//! the plugin asks for the latency of our periods.)
+//! (`PULSE_LATENCY_MSEC` in the environment spoils this: the server's buffer is then another than
+//! alsa-lib counts with. Without it the plugin asks for the latency of our periods.)
 
 /// Periods over which a card's usual queue is learnt after a start.
 const LEARN: u32 = 64;
@@ -116,8 +119,8 @@ impl Queue {
         }
     }
 
-    /// Nothing is left to play: the card, or the server, is ahead of us. A server's plugin keeps a frame back, or its ring would look empty
-    /// where it is full.
+    /// Nothing is left to play: the card, or the server, is ahead of us. A server's plugin keeps a
+    /// frame back, or its ring would look empty where it is full.
     pub(super) fn is_dry(&self, queued: usize) -> bool {
         match self {
             Self::Card(_) => queued == 0,
@@ -228,8 +231,9 @@ mod tests {
         }
     }
 
-    /// A server that begins `late` periods after the microphone and fetches `lump` periods at a time, on a clock `ppm` slower:
-    /// the periods left out, the frames slipped, and the least and most queued in the last second.
+    /// A server that begins `late` periods after the microphone and fetches `lump` periods at a
+    /// time, on a clock `ppm` slower: the periods left out, the frames slipped, and the least and
+    /// most queued in the last second.
     fn serve(late: usize, lump: usize, ppm: f64, seconds: usize) -> (usize, usize, usize, usize) {
         const PERIOD: usize = 240;
         let (mut queued, mut skipped, mut slipped) = (16.0 * PERIOD as f64, 0, 0);
@@ -273,7 +277,8 @@ mod tests {
         assert_eq!(serve(0, 8, 0.0, 60).0, 0, "lumps were taken for a surplus");
         let (skipped, slipped, least, _) = serve(0, 8, 200.0, 600);
         assert_eq!(skipped, 0, "sound was left out for a mere drift");
-        // 200 ppm of 48 kHz are 9.6 frames a second; what lay below the target at first was taken up.
+        // 200 ppm of 48 kHz are 9.6 frames a second; what lay below the target at first was taken
+        // up.
         assert!((3000..6000).contains(&slipped), "{slipped} frames slipped");
         assert!(least <= 17 * 240, "the queue grew to {least} at least");
     }

@@ -1,5 +1,5 @@
-//! Alive or not: the audio thread by its heart beat, the control thread by asking at all. Feeds the watchdog, and tells once that a slot is
-//! good.
+//! Alive or not: the audio thread by its heart beat, the control thread by asking at all. Feeds the
+//! watchdog, and tells once that a slot is good.
 //!
 //! ```text
 //! tick(beat, card, now) ─▶ feed: the beat moved within AUDIO_ALIVE
@@ -45,7 +45,8 @@ impl Health {
         }
     }
 
-    /// The control thread is here; `beat` is the audio thread's counter, `card` whether a sound card is open.
+    /// The control thread is here; `beat` is the audio thread's counter, `card` whether a sound
+    /// card is open.
     pub(crate) fn tick(&mut self, beat: u64, card: bool, now: Instant) -> Verdict {
         if beat != self.beat.0 {
             self.beat = (beat, now);
@@ -56,7 +57,9 @@ impl Health {
         } else {
             self.well_since = None;
         }
-        let proven = self.well_since.is_some_and(|since| now.saturating_duration_since(since) >= PROVEN);
+        let proven = self
+            .well_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= PROVEN);
         let good = proven && self.parsed && !self.told;
         self.told |= good;
         Verdict { feed, good }
@@ -168,6 +171,10 @@ mod tests {
             card: 30 * second..4000 * second,
             ..Life::new()
         };
-        assert_eq!(late.live(), (None, Some(90 * second)), "the minute is one with sound");
+        assert_eq!(
+            late.live(),
+            (None, Some(90 * second)),
+            "the minute is one with sound"
+        );
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use board::BoardEvent;
 use phone::Order;
 
-/// A key counts that was down when the phone first looked at its keys; so long may the keypad take to say so.
+/// A key counts that was down when the phone first looked at its keys; so long may the keypad take
+/// to say so.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// What hangs on a held key.
@@ -27,7 +28,9 @@ impl PowerUp {
     pub(crate) fn saw(&mut self, event: BoardEvent, now: Instant) {
         let until = *self.until.get_or_insert(now + FIRST);
         match event {
-            BoardEvent::KeyDown(key) if self.held.is_none() && now <= until => self.held = Some((key, now)),
+            BoardEvent::KeyDown(key) if self.held.is_none() && now <= until => {
+                self.held = Some((key, now))
+            }
             // A second key, or a key let go: a hand that is doing something else.
             BoardEvent::KeyDown(_) | BoardEvent::KeyUp(_) => self.over = true,
             BoardEvent::Hook(_) | BoardEvent::FlashKey | BoardEvent::Rotary(_) => {}
@@ -81,8 +84,14 @@ mod tests {
 
     #[test]
     fn held_long_enough_it_is_an_order() {
-        assert_eq!(story(&[(100, BoardEvent::KeyDown('#'))]), Some((3100, Order::SelfTest)));
-        assert_eq!(story(&[(50, BoardEvent::KeyDown('*'))]), Some((10_050, Order::FactoryReset)));
+        assert_eq!(
+            story(&[(100, BoardEvent::KeyDown('#'))]),
+            Some((3100, Order::SelfTest))
+        );
+        assert_eq!(
+            story(&[(50, BoardEvent::KeyDown('*'))]),
+            Some((10_050, Order::FactoryReset))
+        );
     }
 
     #[test]
@@ -97,8 +106,20 @@ mod tests {
     #[test]
     fn anything_else_is_not() {
         assert_eq!(story(&[]), None);
-        assert_eq!(story(&[(100, BoardEvent::KeyDown('*')), (9900, BoardEvent::KeyUp('*'))]), None);
-        assert_eq!(story(&[(100, BoardEvent::KeyDown('*')), (5000, BoardEvent::KeyDown('1'))]), None);
+        assert_eq!(
+            story(&[
+                (100, BoardEvent::KeyDown('*')),
+                (9900, BoardEvent::KeyUp('*'))
+            ]),
+            None
+        );
+        assert_eq!(
+            story(&[
+                (100, BoardEvent::KeyDown('*')),
+                (5000, BoardEvent::KeyDown('1'))
+            ]),
+            None
+        );
         assert_eq!(
             story(&[(2500, BoardEvent::KeyDown('*'))]),
             None,

@@ -1,10 +1,12 @@
-//! `status.txt`: what the phone made of its configuration, for somebody with the card in hand. The text, and when it may be written.
+//! `status.txt`: what the phone made of its configuration, for somebody with the card in hand. The
+//! text, and when it may be written.
 //!
 //! ```text
 //! Facts ─▶ text ─▶ Writer ─▶ Some(text) to write: errors at once, the rest when it is quiet, never the same twice
 //! ```
 //!
-//! There is no time and no counter in it, so that a phone that only runs writes nothing: cards wear out.
+//! There is no time and no counter in it, so that a phone that only runs writes nothing: cards wear
+//! out.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -13,7 +15,8 @@ use crate::control::Status;
 
 /// A text must stand so long before it is written.
 const QUIET: Duration = Duration::from_secs(10);
-/// Two writes of what the network does are at least so far apart; a card that flaps with its registrar would not live long.
+/// Two writes of what the network does are at least so far apart; a card that flaps with its
+/// registrar would not live long.
 const APART: Duration = Duration::from_secs(600);
 /// Most bytes taken of what the image says.
 pub(crate) const MOST_IMAGE: usize = 2048;
@@ -73,7 +76,12 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         out.push_str("  none: no cable, no Wi-Fi, or no DHCP server\n");
     }
     let _ = writeln!(out, "\nSound card: {}", facts.status.audio.device);
-    let mut image = facts.image.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    let mut image = facts
+        .image
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .peekable();
     if image.peek().is_some() {
         out.push_str("\nImage:\n");
         for line in image {
@@ -103,7 +111,8 @@ impl Writer {
         }
     }
 
-    /// What the file should say now; `urgent`: somebody waits for it (errors, an order). Tells what to write, once.
+    /// What the file should say now; `urgent`: somebody waits for it (errors, an order). Tells what
+    /// to write, once.
     pub(crate) fn offer(&mut self, text: String, urgent: bool, now: Instant) -> Option<String> {
         if self.written.as_ref() == Some(&text) {
             self.waiting = None;
@@ -114,7 +123,9 @@ impl Writer {
             Some(_) | None => now,
         };
         let quiet = now.saturating_duration_since(since) >= QUIET;
-        let apart = self.written_at.is_none_or(|at| now.saturating_duration_since(at) >= APART);
+        let apart = self
+            .written_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= APART);
         if urgent || (quiet && apart) {
             self.written = Some(text.clone());
             self.written_at = Some(now);
@@ -147,7 +158,8 @@ mod tests {
     fn it_tells_errors_with_their_place_and_no_secret() {
         let bad = "[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\ntransprot = \"udp\"\n";
         let errors = config::load(bad, "offhook.toml").unwrap_err();
-        let status = status("[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
+        let status =
+            status("[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
         let text = text(&Facts {
             board: "rpi3",
             report: "offhook.toml has an error: the last good configuration stays in use; mend the file",
@@ -163,9 +175,14 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("  101@pbx (sip:101@pbx): not registered\n") && text.contains("  eth0 192.168.1.20\n"));
         assert!(
-            text.contains("Image:\n  slot: a\n  update: refused: the signature is not ours\u{fffd}[2J\n"),
+            text.contains("  101@pbx (sip:101@pbx): not registered\n")
+                && text.contains("  eth0 192.168.1.20\n")
+        );
+        assert!(
+            text.contains(
+                "Image:\n  slot: a\n  update: refused: the signature is not ours\u{fffd}[2J\n"
+            ),
             "{text}"
         );
         assert!(!text.contains("hunter2"));
@@ -182,7 +199,11 @@ mod tests {
         }
         assert_eq!(writes, 1);
         let mut again = Writer::new(Some("steady".into()));
-        assert_eq!(again.offer("steady".into(), true, t0), None, "nor at the next start");
+        assert_eq!(
+            again.offer("steady".into(), true, t0),
+            None,
+            "nor at the next start"
+        );
     }
 
     #[test]
@@ -193,7 +214,11 @@ mod tests {
         // Every 30 s the registrar comes or goes, for a day.
         for tick in 0..4 * 86_400_u32 {
             let text = format!("registered: {}", tick / 120 % 2);
-            writes += u32::from(writer.offer(text, false, t0 + Duration::from_millis(250) * tick).is_some());
+            writes += u32::from(
+                writer
+                    .offer(text, false, t0 + Duration::from_millis(250) * tick)
+                    .is_some(),
+            );
         }
         assert!(writes > 1 && writes <= 86_400 / 600 + 1, "{writes}");
     }

@@ -5,9 +5,10 @@
 //!            └─ STUN, DTLS to be sent  └─ STUN, DTLS ──────────────────────────────────────────────────▶ to the control thread
 //! ```
 //!
-//! It sleeps until the card (or the timer in its place) or the control thread wants something, not until a datagram comes: none is heard
-//! before the next period, and the kernel stamps each with its true arrival. So a call wakes the thread no oftener than silence does,
-//! and a flood not at all.
+//! It sleeps until the card (or the timer in its place) or the control thread wants something, not
+//! until a datagram comes: none is heard before the next period, and the kernel stamps each with
+//! its true arrival. So a call wakes the thread no oftener than silence does, and a flood not at
+//! all.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -30,7 +31,8 @@ const MAX_PAIRS: usize = 2 * MAX_STREAMS;
 const MAX_CARD_FDS: usize = 4;
 /// Descriptors slept on: orders, and card or timer.
 const MAX_FDS: usize = MAX_CARD_FDS + 1;
-/// Packets taken off one socket in one turn: four streams' worth of a stall, and no flood can take more of a period.
+/// Packets taken off one socket in one turn: four streams' worth of a stall, and no flood can take
+/// more of a period.
 const PACKETS_A_TURN: usize = 32;
 /// Orders taken in one turn.
 const ORDERS_A_TURN: usize = 64;
@@ -40,7 +42,8 @@ const PERIODS_A_TURN: usize = 8;
 const RESERVED: usize = 32;
 /// Things that wait to go home while the queue is full.
 const MAX_STASH: usize = 32;
-/// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows, and a half more.
+/// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows,
+/// and a half more.
 const MAX_PERIOD: usize = 1440;
 
 /// How the kernel shall call a stream's socket.
@@ -54,7 +57,11 @@ fn told_as(stream: StreamId, kind: PacketKind) -> EpollEvent {
 
 /// Which socket it means.
 fn meant_by(told: &EpollEvent) -> (StreamId, PacketKind) {
-    let kind = if told.data() & 1 == 0 { PacketKind::Rtp } else { PacketKind::Rtcp };
+    let kind = if told.data() & 1 == 0 {
+        PacketKind::Rtp
+    } else {
+        PacketKind::Rtcp
+    };
     (StreamId((told.data() >> 1) as u32), kind)
 }
 
@@ -68,7 +75,8 @@ pub struct AudioLoop {
     stash: Fixed<Report, MAX_STASH>,
     /// What wakes the loop: orders first, then card or timer.
     fds: Fixed<libc::pollfd, MAX_FDS>,
-    /// Each pair's RTP and RTCP socket: the kernel keeps a list of those with something in them, and need not be told of all each time.
+    /// Each pair's RTP and RTCP socket: the kernel keeps a list of those with something in them,
+    /// and need not be told of all each time.
     sockets: Epoll,
     capture: [i16; MAX_PERIOD],
     playback: [i16; MAX_PERIOD],
@@ -77,7 +85,8 @@ pub struct AudioLoop {
     next_silent: Instant,
     /// When the card last gave sound, or was given to us.
     last_period: Instant,
-    /// The period before this one was done without a gap of our own making, so that a late one can be told.
+    /// The period before this one was done without a gap of our own making, so that a late one can
+    /// be told.
     steady: bool,
     told: bool,
     running: bool,
@@ -85,7 +94,12 @@ pub struct AudioLoop {
 
 impl AudioLoop {
     /// A loop about to start, with the card it has, if any.
-    pub fn new(side: AudioSide, engine: Box<Engine>, card: Option<Box<dyn AudioDevice>>, now: Instant) -> io::Result<Self> {
+    pub fn new(
+        side: AudioSide,
+        engine: Box<Engine>,
+        card: Option<Box<dyn AudioDevice>>,
+        now: Instant,
+    ) -> io::Result<Self> {
         let mut audio = Self {
             end: side.0,
             engine,
@@ -97,7 +111,10 @@ impl AudioLoop {
             sockets: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             capture: [0; MAX_PERIOD],
             playback: [0; MAX_PERIOD],
-            timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?,
+            timer: TimerFd::new(
+                ClockId::CLOCK_MONOTONIC,
+                TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+            )?,
             next_silent: now,
             last_period: now,
             steady: false,
@@ -118,7 +135,8 @@ impl AudioLoop {
 
     /// One turn; `false`: the loop is over.
     pub fn turn(&mut self) -> bool {
-        // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and the next turn tries again.
+        // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and
+        // the next turn tries again.
         let awake = crate::realtime::poll(&mut self.fds, Duration::from_millis(20)).is_ok();
         self.end.shared.beat();
         self.take_orders(awake);
@@ -140,7 +158,8 @@ impl AudioLoop {
     }
 
     fn take_orders(&mut self, awake: bool) {
-        // The first descriptor is the eventfd. A call into the kernel to hear that nothing came is saved, here and at the sockets.
+        // The first descriptor is the eventfd. A call into the kernel to hear that nothing came is
+        // saved, here and at the sockets.
         if !awake || self.fds.first().is_none_or(|wake| wake.revents != 0) {
             let _ = self.end.wake_audio.read();
         }
@@ -149,16 +168,24 @@ impl AudioLoop {
             if self.stash.len() + 2 > MAX_STASH {
                 break;
             }
-            let Some(order) = self.end.orders.dequeue() else { break };
+            let Some(order) = self.end.orders.dequeue() else {
+                break;
+            };
             let now = Instant::now();
             match order {
                 Order::Media(command) => self.engine.handle_command(command, now),
                 Order::Sockets(pair) => {
-                    let listens = [PacketKind::Rtp, PacketKind::Rtcp]
-                        .into_iter()
-                        .all(|kind| self.sockets.add(pair.socket(kind), told_as(pair.stream, kind)).is_ok());
+                    let listens = [PacketKind::Rtp, PacketKind::Rtcp].into_iter().all(|kind| {
+                        self.sockets
+                            .add(pair.socket(kind), told_as(pair.stream, kind))
+                            .is_ok()
+                    });
                     // Sockets that cannot be listened to, or are too many, are of no use here.
-                    match if listens { self.pairs.push(pair) } else { Err(pair) } {
+                    match if listens {
+                        self.pairs.push(pair)
+                    } else {
+                        Err(pair)
+                    } {
                         Ok(()) => {}
                         Err(pair) => self.send_sockets_home(pair),
                     }
@@ -175,12 +202,20 @@ impl AudioLoop {
         }
     }
 
-    /// Sends what the control thread has to say on media sockets. After the orders, so that the socket is here.
+    /// Sends what the control thread has to say on media sockets. After the orders, so that the
+    /// socket is here.
     fn send_datagrams(&mut self) {
         while let Some(datagram) = self.end.datagrams_out.dequeue() {
-            match self.pairs.iter().find(|pair| pair.stream == datagram.stream) {
+            match self
+                .pairs
+                .iter()
+                .find(|pair| pair.stream == datagram.stream)
+            {
                 Some(pair) => {
-                    if pair.send(datagram.socket, &datagram.bytes, datagram.peer).is_err() {
+                    if pair
+                        .send(datagram.socket, &datagram.bytes, datagram.peer)
+                        .is_err()
+                    {
                         self.end.shared.count_send_error();
                     }
                 }
@@ -193,7 +228,9 @@ impl AudioLoop {
     fn hand_over(&mut self) {
         while let Some(foreign) = self.engine.poll_foreign() {
             // MAX_PACKET is the most a datagram here has.
-            let Ok(bytes) = Fixed::from_slice(foreign.bytes) else { continue };
+            let Ok(bytes) = Fixed::from_slice(foreign.bytes) else {
+                continue;
+            };
             let datagram = Datagram {
                 stream: foreign.stream,
                 socket: foreign.socket,
@@ -233,9 +270,10 @@ impl AudioLoop {
         let period = self.period();
         self.next_silent = now + period;
         // A timer that cannot be set leaves the poll's own 20 ms as the pace.
-        let _ = self
-            .timer
-            .set(Expiration::Interval(TimeSpec::from_duration(period)), TimerSetTimeFlags::empty());
+        let _ = self.timer.set(
+            Expiration::Interval(TimeSpec::from_duration(period)),
+            TimerSetTimeFlags::empty(),
+        );
         self.watch();
     }
 
@@ -253,7 +291,11 @@ impl AudioLoop {
         };
         add(self.end.wake_audio.as_fd().as_raw_fd());
         match &self.card {
-            Some(card) => card.poll_fds().iter().take(MAX_CARD_FDS).for_each(|fd| add(*fd)),
+            Some(card) => card
+                .poll_fds()
+                .iter()
+                .take(MAX_CARD_FDS)
+                .for_each(|fd| add(*fd)),
             None => add(self.timer.as_fd().as_raw_fd()),
         }
     }
@@ -264,7 +306,10 @@ impl AudioLoop {
         }
         let mut full = [EpollEvent::empty(); 2 * MAX_PAIRS];
         // What a failed call does not tell, the next one does.
-        let count = self.sockets.wait(&mut full, EpollTimeout::ZERO).unwrap_or(0);
+        let count = self
+            .sockets
+            .wait(&mut full, EpollTimeout::ZERO)
+            .unwrap_or(0);
         if count == 0 {
             return;
         }
@@ -282,8 +327,13 @@ impl AudioLoop {
                 }
                 match self.inbox.receive(pair.socket(kind), now, wall) {
                     Received::Packet(packet) => {
-                        self.engine
-                            .handle_packet(pair.stream, kind, packet.from, packet.bytes, packet.arrival);
+                        self.engine.handle_packet(
+                            pair.stream,
+                            kind,
+                            packet.from,
+                            packet.bytes,
+                            packet.arrival,
+                        );
                     }
                     Received::Nothing => {}
                     Received::Empty => break,
@@ -338,7 +388,8 @@ impl AudioLoop {
         }
     }
 
-    /// No card: the engine goes on with silence, so that calls, RTP, RTCP and DTMF outlive an unplugged cable.
+    /// No card: the engine goes on with silence, so that calls, RTP, RTCP and DTMF outlive an
+    /// unplugged cable.
     fn run_silent(&mut self) {
         let _ = self.timer.wait();
         let (now, period, frames) = (Instant::now(), self.period(), self.frames());
@@ -347,14 +398,16 @@ impl AudioLoop {
                 return;
             }
             self.capture[..frames].fill(0);
-            self.engine.process(&self.capture[..frames], &mut self.playback[..frames], now);
+            self.engine
+                .process(&self.capture[..frames], &mut self.playback[..frames], now);
             self.next_silent += period;
         }
         // Further behind than a turn may catch up: go on from here.
         let behind = now.saturating_duration_since(self.next_silent);
         if behind > period {
             let rate = f64::from(self.engine.config().rate_hz);
-            self.engine.handle_discontinuity((behind.as_secs_f64() * rate) as i64, now);
+            self.engine
+                .handle_discontinuity((behind.as_secs_f64() * rate) as i64, now);
             self.next_silent = now + period;
         }
     }
@@ -370,7 +423,8 @@ impl AudioLoop {
         }
     }
 
-    /// Tells what the engine has to tell. Figures are dropped when nobody reads; what must be freed waits.
+    /// Tells what the engine has to tell. Figures are dropped when nobody reads; what must be freed
+    /// waits.
     fn report(&mut self) {
         while let Some(waiting) = self.stash.pop() {
             if let Err(waiting) = self.end.reports.enqueue(waiting) {
@@ -381,7 +435,9 @@ impl AudioLoop {
             self.told = true;
         }
         while self.stash.len() < MAX_STASH {
-            let Some(event) = self.engine.poll_event() else { break };
+            let Some(event) = self.engine.poll_event() else {
+                break;
+            };
             match event {
                 media::Event::Retired(_) => self.send_home(Report::Media(event)),
                 media::Event::Digit { .. }
@@ -416,7 +472,8 @@ impl AudioLoop {
         match self.end.reports.enqueue(report) {
             Ok(()) => self.told = true,
             Err(report) => {
-                // Orders and events are taken only while the stash has room; the last resort is a leak, never a free on this thread.
+                // Orders and events are taken only while the stash has room; the last resort is a
+                // leak, never a free on this thread.
                 if let Err(report) = self.stash.push(report) {
                     std::mem::forget(report);
                 }

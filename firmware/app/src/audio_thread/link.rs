@@ -25,7 +25,8 @@ use super::sockets::SocketPair;
 const ORDERS: usize = 128;
 /// Reports that may wait. The audio thread makes a handful a second.
 const REPORTS: usize = 256;
-/// Datagrams that may wait, each way: two flights of a DTLS handshake. (A queue holds one less than its size.)
+/// Datagrams that may wait, each way: two flights of a DTLS handshake. (A queue holds one less than
+/// its size.)
 const DATAGRAMS: usize = 17;
 /// Orders kept on the control thread while the queue is full.
 const MOST_KEPT: usize = 1024;
@@ -39,7 +40,8 @@ pub enum Order {
     Sockets(Box<SocketPair>),
     /// The stream's sockets shall come home.
     CloseSockets(StreamId),
-    /// A card (first, or in place of a lost one); what was there before comes home. With an engine where its figures differ.
+    /// A card (first, or in place of a lost one); what was there before comes home. With an engine
+    /// where its figures differ.
     Card(Box<dyn AudioDevice>, Option<Box<Engine>>),
     /// End the loop.
     Quit,
@@ -69,7 +71,8 @@ pub enum Report {
     EngineHome(Box<Engine>),
 }
 
-/// A datagram on a media socket that is neither RTP nor RTCP: STUN or DTLS. Copied through the queues, never on the heap.
+/// A datagram on a media socket that is neither RTP nor RTCP: STUN or DTLS. Copied through the
+/// queues, never on the heap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Datagram {
     /// Whose socket.
@@ -139,7 +142,8 @@ impl Shared {
         count_send_error
     );
     counter!(
-        /// STUN and DTLS datagrams dropped: too many waited for the control thread, or there was no socket to send from.
+        /// STUN and DTLS datagrams dropped: too many waited for the control thread, or there was no
+        /// socket to send from.
         datagrams_dropped,
         count_datagram_dropped
     );
@@ -190,7 +194,8 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     let (report_in, report_out) = reports.split();
     let (out_in, out_out) = out.split();
     let (in_in, in_out) = inward.split();
-    let eventfd = || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
+    let eventfd =
+        || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
     let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
     let shared = Arc::new(Shared::default());
     let control = AudioLink {
@@ -251,13 +256,15 @@ impl AudioLink {
         self.reports.dequeue()
     }
 
-    /// A STUN or DTLS datagram that came to a stream's socket; read until `None` when the link wakes, as [`AudioLink::receive`].
-    /// Whatever finds 16 waiting is dropped and counted: both protocols repeat what is lost.
+    /// A STUN or DTLS datagram that came to a stream's socket; read until `None` when the link
+    /// wakes, as [`AudioLink::receive`]. Whatever finds 16 waiting is dropped and counted: both
+    /// protocols repeat what is lost.
     pub fn receive_datagram(&mut self) -> Option<Datagram> {
         self.datagrams_in.dequeue()
     }
 
-    /// Sends a STUN or DTLS datagram from a stream's socket, at once. `false`: dropped, because 16 wait already.
+    /// Sends a STUN or DTLS datagram from a stream's socket, at once. `false`: dropped, because 16
+    /// wait already.
     pub fn send_datagram(&mut self, datagram: Datagram) -> bool {
         let taken = self.datagrams_out.enqueue(datagram).is_ok();
         // As for orders.

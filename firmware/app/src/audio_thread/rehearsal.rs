@@ -1,17 +1,22 @@
-//! A short call with itself right after the start, heard by nobody, so that the first real one finds all its code in memory.
+//! A short call with itself right after the start, heard by nobody, so that the first real one
+//! finds all its code in memory.
 //!
 //! ```text
 //! each codec, each family of SRTP:   noise ─▶ Engine ─▶ packet ─▶ the same Engine ─▶ thrown away
 //! ```
 //!
-//! Memory is locked as it is touched (`realtime::lock_memory`): locking all of it at once would keep 4 MB of code in memory that no
-//! call ever runs. What is touched here stays; without this the first packet of the first call would wait for the SD card. It runs
-//! in a thread of its own at ordinary priority, so that it keeps neither dial tone nor sound waiting.
+//! Memory is locked as it is touched (`realtime::lock_memory`): locking all of it at once would
+//! keep 4 MB of code in memory that no call ever runs. What is touched here stays; without this the
+//! first packet of the first call would wait for the SD card. It runs in a thread of its own at
+//! ordinary priority, so that it keeps neither dial tone nor sound waiting.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use media::{Codec, Command, Direction, Engine, EngineConfig, MasterKey, Protection, Stream, StreamConfig, StreamError, StreamId, Suite};
+use media::{
+    Codec, Command, Direction, Engine, EngineConfig, MasterKey, Protection, Stream, StreamConfig,
+    StreamError, StreamId, Suite,
+};
 
 const ID: StreamId = StreamId(1);
 /// 0.4 s of 5 ms: the jitter buffer fills, plays and, at the end, conceals.
@@ -26,7 +31,8 @@ const PARTS: [(Codec, u8, Suite); 3] = [
     (Codec::Pcmu, 0, Suite::AesCm128HmacSha1_80),
 ];
 
-/// Starts it. Nobody waits for its end; where the system gives no thread, the first call does without.
+/// Starts it. Nobody waits for its end; where the system gives no thread, the first call does
+/// without.
 pub(super) fn start(engine: EngineConfig) {
     let begun = std::thread::Builder::new()
         .name("offhook-rehearse".into())
@@ -34,7 +40,9 @@ pub(super) fn start(engine: EngineConfig) {
         .spawn(move || {
             for (codec, payload, suite) in PARTS {
                 if let Err(error) = call(engine, codec, payload, suite) {
-                    tracing::warn!("no rehearsal with {codec:?}: {error}; the first call may stutter");
+                    tracing::warn!(
+                        "no rehearsal with {codec:?}: {error}; the first call may stutter"
+                    );
                 }
             }
         });
@@ -49,7 +57,12 @@ fn call(config: EngineConfig, codec: Codec, payload: u8, suite: Suite) -> Result
     let itself = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let key = || {
         let seed = [1; 64];
-        MasterKey::new(suite, &seed[..suite.key_len()], &seed[..suite.salt_len()], &[])
+        MasterKey::new(
+            suite,
+            &seed[..suite.key_len()],
+            &seed[..suite.salt_len()],
+            &[],
+        )
     };
     // The same key for both directions, which nobody but a rehearsal may have.
     let protection = match (key(), key()) {
@@ -72,7 +85,10 @@ fn call(config: EngineConfig, codec: Codec, payload: u8, suite: Suite) -> Result
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection,
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
         ssrc: 1,
         first_sequence: 1,
         first_timestamp: 1,
@@ -82,7 +98,13 @@ fn call(config: EngineConfig, codec: Codec, payload: u8, suite: Suite) -> Result
         ntp: (start, 0),
     })?;
     engine.handle_command(Command::Start(stream), start);
-    engine.handle_command(Command::Connect { id: ID, connected: true }, start);
+    engine.handle_command(
+        Command::Connect {
+            id: ID,
+            connected: true,
+        },
+        start,
+    );
     let mut noise = 1_u32;
     let mut mouth = vec![0_i16; config.period_frames];
     let mut ear = vec![0_i16; config.period_frames];
@@ -120,7 +142,10 @@ mod tests {
                 sidetone_db: None,
             };
             let received = call(config, codec, payload, suite).unwrap();
-            assert!(received >= 15, "{codec:?}: {received} packets came through decryption and decoder");
+            assert!(
+                received >= 15,
+                "{codec:?}: {received} packets came through decryption and decoder"
+            );
         }
     }
 }

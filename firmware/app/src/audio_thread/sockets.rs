@@ -1,7 +1,8 @@
-//! Media sockets: bound on the control thread, read and written on the audio thread without allocating.
+//! Media sockets: bound on the control thread, read and written on the audio thread without
+//! allocating.
 //!
-//! A packet's arrival is the kernel's own time stamp (`SO_TIMESTAMPNS`), so that the 5 ms between two turns of the loop do not look
-//! like jitter.
+//! A packet's arrival is the kernel's own time stamp (`SO_TIMESTAMPNS`), so that the 5 ms between
+//! two turns of the loop do not look like jitter.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use media::engine::MAX_PACKET;
 use media::{PacketKind, StreamId};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
 
 /// An arrival further back than this is a clock set by hand, not a late packet.
 const OLDEST_ARRIVAL: Duration = Duration::from_secs(1);
@@ -36,7 +39,8 @@ pub struct SocketPair {
 impl SocketPair {
     /// Sends one packet.
     pub(super) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.socket(kind).send_to(bytes, crate::net::reachable(to, self.v6))
+        self.socket(kind)
+            .send_to(bytes, crate::net::reachable(to, self.v6))
     }
 
     pub(super) fn socket(&self, kind: PacketKind) -> &UdpSocket {
@@ -69,7 +73,8 @@ fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// DSCP and queueing priority. Best effort: a network that ignores them, or a kernel that refuses, costs no call.
+/// DSCP and queueing priority. Best effort: a network that ignores them, or a kernel that refuses,
+/// costs no call.
 pub(crate) fn mark(socket: &impl std::os::fd::AsFd, address: SocketAddr, dscp: u8) {
     let tos = i32::from(dscp) << 2;
     let told = if address.is_ipv4() {
@@ -119,14 +124,25 @@ impl Inbox {
     }
 
     /// Takes one packet off a socket. `now` and `wall` were read together.
-    pub(super) fn receive(&mut self, socket: &UdpSocket, now: Instant, wall: Duration) -> Received<'_> {
+    pub(super) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        now: Instant,
+        wall: Duration,
+    ) -> Received<'_> {
         let Self { packet, control } = self;
         let (length, from, stamp) = {
             let mut parts = [IoSliceMut::new(packet)];
-            let message = match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control.0), MsgFlags::MSG_DONTWAIT) {
+            let message = match recvmsg::<SockaddrStorage>(
+                socket.as_raw_fd(),
+                &mut parts,
+                Some(&mut control.0),
+                MsgFlags::MSG_DONTWAIT,
+            ) {
                 Ok(message) => message,
                 Err(Errno::EAGAIN) => return Received::Empty,
-                // ICMP errors of packets we sent come out here; the signalling notices a peer that is gone.
+                // ICMP errors of packets we sent come out here; the signalling notices a peer that
+                // is gone.
                 Err(_) => return Received::Nothing,
             };
             if message.flags.contains(MsgFlags::MSG_TRUNC) {
@@ -140,9 +156,15 @@ impl Inbox {
                     }
                 }
             }
-            (message.bytes, message.address.and_then(socket_address), stamp)
+            (
+                message.bytes,
+                message.address.and_then(socket_address),
+                stamp,
+            )
         };
-        let Some(from) = from else { return Received::Nothing };
+        let Some(from) = from else {
+            return Received::Nothing;
+        };
         let age = stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
         let arrival = if age < OLDEST_ARRIVAL {
             now.checked_sub(age).unwrap_or(now)
@@ -159,12 +181,16 @@ impl Inbox {
 
 /// The wall clock, as the kernel stamps packets with.
 pub(super) fn wall_clock() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn socket_address(address: SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::from((v4.ip(), v4.port())));
     }
-    address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+    address
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
 }

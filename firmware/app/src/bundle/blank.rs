@@ -5,7 +5,8 @@
 //! a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0Rm…                      ─▶  a=crypto:1 … inline:xxxx…
 //! ```
 //!
-//! Of a challenge or its answer only what is known to be harmless stays; whatever a server invents is blanked.
+//! Of a challenge or its answer only what is known to be harmless stays; whatever a server invents
+//! is blanked.
 
 /// Headers about credentials (RFC 3261 section 22, RFC 8760).
 const HEADERS: [&str; 5] = [
@@ -16,8 +17,19 @@ const HEADERS: [&str; 5] = [
     "authentication-info",
 ];
 /// Parameters of theirs that give nothing away.
-const HARMLESS: [&str; 9] = ["username", "realm", "uri", "algorithm", "qop", "nc", "stale", "charset", "domain"];
-/// Lines of a session description that hold keys (RFC 4568, RFC 4567, RFC 8866 section 5.12), and where the secret begins.
+const HARMLESS: [&str; 9] = [
+    "username",
+    "realm",
+    "uri",
+    "algorithm",
+    "qop",
+    "nc",
+    "stale",
+    "charset",
+    "domain",
+];
+/// Lines of a session description that hold keys (RFC 4568, RFC 4567, RFC 8866 section 5.12), and
+/// where the secret begins.
 const KEY_LINES: [(&str, &str); 3] = [("a=crypto:", "inline:"), ("a=key-mgmt:", " "), ("k=", ":")];
 
 /// Longest line of a stream that is waited for.
@@ -42,10 +54,17 @@ impl Blanker {
     /// The lines that are whole now, blanked.
     pub(crate) fn feed(&mut self, piece: &[u8]) -> Vec<u8> {
         self.rest.extend_from_slice(piece);
-        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let whole = self
+            .rest
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
         let mut lines: Vec<u8> = self.rest.drain(..whole).collect();
         if self.endless && whole > 0 {
-            let first = lines.iter().position(|byte| *byte == b'\n').map_or(whole, |last| last + 1);
+            let first = lines
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(whole, |last| last + 1);
             fill(&mut lines[..first]);
             self.endless = false;
         }
@@ -83,7 +102,9 @@ fn is_about_credentials(line: &[u8]) -> bool {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
         return false;
     };
-    let name = String::from_utf8_lossy(&line[..colon]).trim().to_ascii_lowercase();
+    let name = String::from_utf8_lossy(&line[..colon])
+        .trim()
+        .to_ascii_lowercase();
     HEADERS.contains(&name.as_str())
 }
 
@@ -91,12 +112,19 @@ fn is_about_credentials(line: &[u8]) -> bool {
 fn blank_parameters(line: &mut [u8]) {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._!%*+`'~".contains(&byte);
     let mut at = 0;
-    while let Some(equals) = line[at..].iter().position(|byte| *byte == b'=').map(|found| at + found) {
+    while let Some(equals) = line[at..]
+        .iter()
+        .position(|byte| *byte == b'=')
+        .map(|found| at + found)
+    {
         let before = line[..equals]
             .iter()
             .rposition(|byte| !byte.is_ascii_whitespace())
             .map_or(0, |last| last + 1);
-        let start = line[..before].iter().rposition(|byte| !word(*byte)).map_or(0, |last| last + 1);
+        let start = line[..before]
+            .iter()
+            .rposition(|byte| !word(*byte))
+            .map_or(0, |last| last + 1);
         let name = String::from_utf8_lossy(&line[start..before]).to_ascii_lowercase();
         let mut value = equals + 1;
         while line.get(value).is_some_and(u8::is_ascii_whitespace) {
@@ -186,7 +214,8 @@ mod tests {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
         assert!(
-            text.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxxx") && text.contains("sha-256 AA:BB"),
+            text.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxxx")
+                && text.contains("sha-256 AA:BB"),
             "{text}"
         );
     }
@@ -196,10 +225,16 @@ mod tests {
         let text = b"SIP/2.0 401 No\r\nWWW-Authenticate: Digest realm=\"pbx\",\r\n nonce=\"5ec4e7\"\r\n\r\na=crypto:1 X inline:5ec4e7\r\n";
         for size in 1..40 {
             let mut blanker = Blanker::default();
-            let seen: Vec<u8> = text.chunks(size).flat_map(|piece| blanker.feed(piece)).collect();
+            let seen: Vec<u8> = text
+                .chunks(size)
+                .flat_map(|piece| blanker.feed(piece))
+                .collect();
             assert_eq!(seen.len(), text.len());
             let seen = String::from_utf8(seen).unwrap();
-            assert!(!seen.contains("5ec4e7") && seen.contains("realm=\"pbx\""), "{size}: {seen}");
+            assert!(
+                !seen.contains("5ec4e7") && seen.contains("realm=\"pbx\""),
+                "{size}: {seen}"
+            );
         }
         let mut blanker = Blanker::default();
         assert!(blanker.feed(&vec![b'a'; 3 * MOST_LINE]).is_empty());

@@ -14,13 +14,17 @@ const MOST: usize = 64 * 1024;
 
 static RING: Mutex<VecDeque<u8>> = Mutex::new(VecDeque::new());
 
-/// Writes to standard error and keeps what it wrote. Only the control thread logs, so that nobody real-time waits for the lock.
+/// Writes to standard error and keeps what it wrote. Only the control thread logs, so that nobody
+/// real-time waits for the lock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tee;
 
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        keep(&mut RING.lock().unwrap_or_else(PoisonError::into_inner), bytes);
+        keep(
+            &mut RING.lock().unwrap_or_else(PoisonError::into_inner),
+            bytes,
+        );
         // A log nobody reads any more is no reason to fail.
         let _ = io::stderr().write_all(bytes);
         Ok(bytes.len())
@@ -40,7 +44,11 @@ fn keep(ring: &mut VecDeque<u8>, bytes: &[u8]) {
 
 /// What is kept; the first line may be the end of one.
 pub(crate) fn last_lines() -> Vec<u8> {
-    RING.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    RING.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]

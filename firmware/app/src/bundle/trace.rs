@@ -47,7 +47,8 @@ impl Trace {
 
     /// A connection stands.
     pub(crate) fn opened(&mut self, connection: sip::ConnectionId, remote: SocketAddr) {
-        self.streams.insert(connection, (remote, Blanker::default()));
+        self.streams
+            .insert(connection, (remote, Blanker::default()));
     }
 
     /// A connection is over.
@@ -56,7 +57,13 @@ impl Trace {
     }
 
     /// Keeps what came in on a connection, as far as it is whole lines.
-    pub(crate) fn keep_stream(&mut self, connection: sip::ConnectionId, to: SocketAddr, piece: &[u8], at: Duration) {
+    pub(crate) fn keep_stream(
+        &mut self,
+        connection: sip::ConnectionId,
+        to: SocketAddr,
+        piece: &[u8],
+        at: Duration,
+    ) {
         let Some((from, blanker)) = self.streams.get_mut(&connection) else {
             return;
         };
@@ -90,7 +97,12 @@ impl Trace {
         for kept in &self.kept {
             let packet = datagram(kept);
             let whole = packet.len() + kept.length - kept.bytes.len();
-            for word in [kept.at.as_secs() as u32, kept.at.subsec_micros(), packet.len() as u32, whole as u32] {
+            for word in [
+                kept.at.as_secs() as u32,
+                kept.at.subsec_micros(),
+                packet.len() as u32,
+                whole as u32,
+            ] {
                 file.extend_from_slice(&word.to_le_bytes());
             }
             file.extend_from_slice(&packet);
@@ -160,11 +172,19 @@ mod tests {
             b"OPTIONS",
             Duration::new(1_700_000_000, 5000),
         );
-        trace.keep(address("[2001:db8::2]:5060"), address("[2001:db8::1]:5060"), b"hi", Duration::ZERO);
+        trace.keep(
+            address("[2001:db8::2]:5060"),
+            address("[2001:db8::1]:5060"),
+            b"hi",
+            Duration::ZERO,
+        );
         let file = trace.pcap();
         let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
         assert_eq!((word(0), word(20)), (0xa1b2_c3d4, 101));
-        assert_eq!((word(24), word(28), word(32), word(36)), (1_700_000_000, 5, 35, 35));
+        assert_eq!(
+            (word(24), word(28), word(32), word(36)),
+            (1_700_000_000, 5, 35, 35)
+        );
         let ip = &file[40..75];
         let sum: u32 = ip[..20]
             .chunks_exact(2)
@@ -185,7 +205,12 @@ mod tests {
             "y".repeat(MOST_BYTES)
         );
         for _ in 0..3 * MOST {
-            trace.keep(address("10.0.0.2:5060"), address("10.0.0.1:5060"), long.as_bytes(), Duration::ZERO);
+            trace.keep(
+                address("10.0.0.2:5060"),
+                address("10.0.0.1:5060"),
+                long.as_bytes(),
+                Duration::ZERO,
+            );
         }
         let file = trace.pcap();
         assert_eq!(file.len(), 24 + MOST * (16 + 28 + MOST_BYTES));

@@ -13,7 +13,8 @@ pub(crate) struct Page {
 
 /// What `offhook ctl` can say.
 pub(crate) const CTL_VERBS: &[&str] = &[
-    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events", "refresh", "bundle", "quit",
+    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events",
+    "refresh", "bundle", "quit",
 ];
 
 /// All commands, in the order of the help page.

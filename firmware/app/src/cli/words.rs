@@ -73,10 +73,16 @@ pub(crate) struct UsageError {
 impl UsageError {
     fn new(what: impl Into<String>, command: Option<&'static str>) -> Self {
         let mend = match command {
-            Some(command) => format!("for example `{}` (`offhook help {command}` tells more)", help::example(command)),
+            Some(command) => format!(
+                "for example `{}` (`offhook help {command}` tells more)",
+                help::example(command)
+            ),
             None => "`offhook help` tells what there is".to_owned(),
         };
-        Self { what: what.into(), mend }
+        Self {
+            what: what.into(),
+            mend,
+        }
     }
 }
 
@@ -97,9 +103,13 @@ enum Word {
 impl Words {
     fn next(&mut self) -> Result<Option<Word>, UsageError> {
         if let Some(value) = self.glued.take() {
-            return Err(self.wrong(format!("`={value}` belongs to an option that takes no value")));
+            return Err(self.wrong(format!(
+                "`={value}` belongs to an option that takes no value"
+            )));
         }
-        let Some(word) = self.left.next() else { return Ok(None) };
+        let Some(word) = self.left.next() else {
+            return Ok(None);
+        };
         match word.to_str() {
             Some(text) if text.starts_with("--") && text.len() > 2 => {
                 let name = match text.split_once('=') {
@@ -111,7 +121,9 @@ impl Words {
                 };
                 Ok(Some(Word::Option(name.to_owned())))
             }
-            Some(text) if text.starts_with('-') && text.len() > 1 => Ok(Some(Word::Option(text.to_owned()))),
+            Some(text) if text.starts_with('-') && text.len() > 1 => {
+                Ok(Some(Word::Option(text.to_owned())))
+            }
             Some(_) | None => Ok(Some(Word::Plain(word))),
         }
     }
@@ -120,7 +132,9 @@ impl Words {
         if let Some(value) = self.glued.take() {
             return Ok(value.into());
         }
-        self.left.next().ok_or_else(|| self.wrong(format!("{option} needs a value")))
+        self.left
+            .next()
+            .ok_or_else(|| self.wrong(format!("{option} needs a value")))
     }
 
     fn text(&mut self, option: &str) -> Result<String, UsageError> {
@@ -131,7 +145,8 @@ impl Words {
 
     fn parsed<T: std::str::FromStr>(&mut self, option: &str, kind: &str) -> Result<T, UsageError> {
         let text = self.text(option)?;
-        text.parse().map_err(|_| self.wrong(format!("{option} {text}: not {kind}")))
+        text.parse()
+            .map_err(|_| self.wrong(format!("{option} {text}: not {kind}")))
     }
 
     fn wrong(&self, what: impl Into<String>) -> UsageError {
@@ -140,8 +155,14 @@ impl Words {
 
     fn unknown(&self, word: &Word) -> UsageError {
         match word {
-            Word::Option(name) => self.wrong(format!("`offhook {}` has no option {name}", self.command)),
-            Word::Plain(word) => self.wrong(format!("`offhook {}` does not expect `{}`", self.command, word.display())),
+            Word::Option(name) => {
+                self.wrong(format!("`offhook {}` has no option {name}", self.command))
+            }
+            Word::Plain(word) => self.wrong(format!(
+                "`offhook {}` does not expect `{}`",
+                self.command,
+                word.display()
+            )),
         }
     }
 }
@@ -153,7 +174,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         return Err(UsageError::new("no command", None));
     };
     let Some(first) = first.to_str() else {
-        return Err(UsageError::new(format!("`{}` is no command", first.display()), None));
+        return Err(UsageError::new(
+            format!("`{}` is no command", first.display()),
+            None,
+        ));
     };
     let command = match first {
         "-h" | "--help" => return Ok(Command::Help(None)),
@@ -169,7 +193,12 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command
         left: arguments,
         glued: None,
     };
-    if words.left.as_slice().iter().any(|word| word == "--help" || word == "-h") {
+    if words
+        .left
+        .as_slice()
+        .iter()
+        .any(|word| word == "--help" || word == "-h")
+    {
         return Ok(Command::Help(Some(command)));
     }
     match command {
@@ -214,7 +243,8 @@ fn about(words: &mut Words) -> Result<Command, UsageError> {
         .ok_or_else(|| UsageError::new(format!("`{}` is no command", asked.display()), None))
 }
 
-/// `--config`, `--card` and `--board`, which several commands share. `false`: the option is none of them.
+/// `--config`, `--card` and `--board`, which several commands share. `false`: the option is none of
+/// them.
 fn place(words: &mut Words, name: &str, places: &mut Places) -> Result<bool, UsageError> {
     match name {
         "--config" => places.config = Some(words.value(name)?.into()),
@@ -244,7 +274,9 @@ fn provision(words: &mut Words) -> Result<Command, UsageError> {
     let (mut places, mut emit) = (Places::default(), None);
     while let Some(word) = words.next()? {
         match &word {
-            Word::Option(name) if name == "--emit" => emit = Some(PathBuf::from(words.value(name)?)),
+            Word::Option(name) if name == "--emit" => {
+                emit = Some(PathBuf::from(words.value(name)?))
+            }
             Word::Option(name) if place(words, name, &mut places)? => {}
             Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
         }
@@ -259,17 +291,27 @@ fn fetch(words: &mut Words) -> Result<Command, UsageError> {
     let (mut places, mut most, mut url, mut file) = (Places::default(), 1024 * 1024, None, None);
     while let Some(word) = words.next()? {
         match word {
-            Word::Option(name) if name == "--most" => most = words.parsed(&name, "a number of bytes")?,
+            Word::Option(name) if name == "--most" => {
+                most = words.parsed(&name, "a number of bytes")?
+            }
             Word::Option(ref name) if place(words, name, &mut places)? => {}
             Word::Plain(word) if url.is_none() => {
-                url = Some(word.into_string().map_err(|_| words.wrong("the URL is not UTF-8"))?);
+                url = Some(
+                    word.into_string()
+                        .map_err(|_| words.wrong("the URL is not UTF-8"))?,
+                );
             }
             Word::Plain(word) if file.is_none() => file = Some(PathBuf::from(word)),
             Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
         }
     }
     match (url, file) {
-        (Some(url), Some(file)) => Ok(Command::Fetch { places, most, url, file }),
+        (Some(url), Some(file)) => Ok(Command::Fetch {
+            places,
+            most,
+            url,
+            file,
+        }),
         (_, _) => Err(words.wrong("what is to be fetched, and into which file?")),
     }
 }
@@ -290,11 +332,21 @@ fn echo(words: &mut Words) -> Result<Command, UsageError> {
     let mut options = EchoOptions::default();
     while let Some(word) = words.next()? {
         match &word {
-            Word::Option(name) if name == "--config" => options.config = Some(words.value(name)?.into()),
-            Word::Option(name) if name == "--bind" => options.bind = Some(words.parsed(name, "an IP address")?),
-            Word::Option(name) if name == "--sip-port" => options.sip_port = Some(words.parsed(name, "a port, 0 to 65535")?),
-            Word::Option(name) if name == "--rtp-ports" => options.rtp_ports = Some(range(words, name)?),
-            Word::Option(name) if name == "--socket" => options.socket = Some(words.value(name)?.into()),
+            Word::Option(name) if name == "--config" => {
+                options.config = Some(words.value(name)?.into())
+            }
+            Word::Option(name) if name == "--bind" => {
+                options.bind = Some(words.parsed(name, "an IP address")?)
+            }
+            Word::Option(name) if name == "--sip-port" => {
+                options.sip_port = Some(words.parsed(name, "a port, 0 to 65535")?)
+            }
+            Word::Option(name) if name == "--rtp-ports" => {
+                options.rtp_ports = Some(range(words, name)?)
+            }
+            Word::Option(name) if name == "--socket" => {
+                options.socket = Some(words.value(name)?.into())
+            }
             Word::Option(_) | Word::Plain(_) => return Err(words.unknown(&word)),
         }
     }
@@ -306,7 +358,11 @@ fn range(words: &mut Words, option: &str) -> Result<(u16, u16), UsageError> {
     text.split_once('-')
         .and_then(|(first, last)| Some((first.parse::<u16>().ok()?, last.parse::<u16>().ok()?)))
         .filter(|(first, last)| *first >= 1024 && last > first)
-        .ok_or_else(|| words.wrong(format!("{option} {text}: not two ports from 1024 up, as in 21000-21099")))
+        .ok_or_else(|| {
+            words.wrong(format!(
+                "{option} {text}: not two ports from 1024 up, as in 21000-21099"
+            ))
+        })
 }
 
 fn check(words: &mut Words) -> Result<Command, UsageError> {
@@ -317,7 +373,8 @@ fn check(words: &mut Words) -> Result<Command, UsageError> {
             Word::Plain(_) | Word::Option(_) => return Err(words.unknown(&word)),
         }
     }
-    file.map(Command::Check).ok_or_else(|| words.wrong("which file?"))
+    file.map(Command::Check)
+        .ok_or_else(|| words.wrong("which file?"))
 }
 
 fn fingerprint(words: &mut Words) -> Result<Command, UsageError> {
@@ -345,24 +402,43 @@ fn ctl(words: &mut Words) -> Result<Command, UsageError> {
     let spoken = verb.to_string_lossy().into_owned();
     let said = match said {
         None => None,
-        Some(said) => Some(said.into_string().map_err(|_| words.wrong(format!("{spoken}: not UTF-8")))?),
+        Some(said) => Some(
+            said.into_string()
+                .map_err(|_| words.wrong(format!("{spoken}: not UTF-8")))?,
+        ),
     };
     let request = match (help::CTL_VERBS.iter().find(|known| **known == spoken), said) {
         (Some(&"press"), Some(keys)) => CtlRequest::Press(keys),
         (Some(&"rotary"), Some(digits)) => CtlRequest::Rotary(digits),
         (Some(&"verify"), call) => {
             let call = call.and_then(|call| call.parse().ok());
-            CtlRequest::Verify(call.ok_or_else(|| words.wrong("verify needs the number of a call, as in `offhook ctl verify 1`"))?)
+            CtlRequest::Verify(call.ok_or_else(|| {
+                words.wrong("verify needs the number of a call, as in `offhook ctl verify 1`")
+            })?)
         }
         (Some(&"bundle"), file) => {
             let file = file.unwrap_or_else(|| crate::bundle::FILE.to_owned());
-            CtlRequest::Bundle(std::path::absolute(&file).map_err(|error| words.wrong(format!("{file}: {error}")))?)
+            CtlRequest::Bundle(
+                std::path::absolute(&file)
+                    .map_err(|error| words.wrong(format!("{file}: {error}")))?,
+            )
         }
-        (Some(&"press"), None) => return Err(words.wrong("press needs keys, as in `offhook ctl press 123#`")),
-        (Some(&"rotary"), None) => return Err(words.wrong("rotary needs digits, as in `offhook ctl rotary 112`")),
+        (Some(&"press"), None) => {
+            return Err(words.wrong("press needs keys, as in `offhook ctl press 123#`"));
+        }
+        (Some(&"rotary"), None) => {
+            return Err(words.wrong("rotary needs digits, as in `offhook ctl rotary 112`"));
+        }
         (Some(verb), None) => CtlRequest::Plain(verb),
-        (Some(verb), Some(more)) => return Err(words.wrong(format!("{verb} does not expect `{more}`"))),
-        (None, _) => return Err(words.wrong(format!("a phone cannot `{spoken}`; it knows {}", help::CTL_VERBS.join(", ")))),
+        (Some(verb), Some(more)) => {
+            return Err(words.wrong(format!("{verb} does not expect `{more}`")));
+        }
+        (None, _) => {
+            return Err(words.wrong(format!(
+                "a phone cannot `{spoken}`; it knows {}",
+                help::CTL_VERBS.join(", ")
+            )));
+        }
     };
     Ok(Command::Ctl { socket, request })
 }
@@ -445,8 +521,18 @@ mod tests {
                 emit: "/run/system".into()
             }
         );
-        assert!(read("provision --card /c").unwrap_err().to_string().contains("--emit"));
-        assert!(read("run --card /c --config /c/x.toml").unwrap_err().to_string().contains("both"));
+        assert!(
+            read("provision --card /c")
+                .unwrap_err()
+                .to_string()
+                .contains("--emit")
+        );
+        assert!(
+            read("run --card /c --config /c/x.toml")
+                .unwrap_err()
+                .to_string()
+                .contains("both")
+        );
         assert_eq!(
             read("echo --bind 127.0.0.2 --sip-port 5072 --rtp-ports 21000-21099").unwrap(),
             Command::Echo(EchoOptions {
@@ -481,7 +567,14 @@ mod tests {
         assert!(error("ctl verify").contains("number of a call"));
         assert!(error("ctl verify x").contains("number of a call"));
         assert!(error("ctl lift 5").contains("does not expect `5`"));
-        for line in ["run x", "check a b", "graph --png", "tryout a", "help nothing", "version now"] {
+        for line in [
+            "run x",
+            "check a b",
+            "graph --png",
+            "tryout a",
+            "help nothing",
+            "version now",
+        ] {
             assert!(error(line).contains("; "), "{line}: {}", error(line));
         }
     }

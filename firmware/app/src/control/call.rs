@@ -1,4 +1,5 @@
-//! One call as the control loop sees it: the phone's number, the agent's number and the engine's number for the same thing.
+//! One call as the control loop sees it: the phone's number, the agent's number and the engine's
+//! number for the same thing.
 
 use std::time::{Duration, Instant};
 
@@ -159,7 +160,8 @@ impl CallRecord {
         }
     }
 
-    /// The word for the encryption in `status` and events: what the engine measured, whatever was agreed on.
+    /// The word for the encryption in `status` and events: what the engine measured, whatever was
+    /// agreed on.
     pub(crate) fn encryption_word(&self) -> &'static str {
         match self.measured {
             Some(measured) => measured.word(),
@@ -177,7 +179,9 @@ impl CallRecord {
 
     /// Takes note of the far end's key when its stream begins.
     pub(crate) fn key_begins(&mut self) {
-        let Some(Protection::Sdes { receive, .. }) = self.media.as_ref().map(|agreed| &agreed.protection) else {
+        let Some(Protection::Sdes { receive, .. }) =
+            self.media.as_ref().map(|agreed| &agreed.protection)
+        else {
             self.key = None;
             return;
         };
@@ -206,20 +210,29 @@ impl CallRecord {
 
     /// What a person must hear or see of the encryption.
     pub(crate) fn encryption(&self) -> Encryption {
-        let missing = self.media.as_ref().is_some_and(|agreed| agreed.missing.is_some());
+        let missing = self
+            .media
+            .as_ref()
+            .is_some_and(|agreed| agreed.missing.is_some());
         // Encrypted for somebody else than before is not what was expected either.
-        let changed = self.proof.as_ref().is_some_and(|proof| proof.trust == Trust::Changed);
+        let changed = self
+            .proof
+            .as_ref()
+            .is_some_and(|proof| proof.trust == Trust::Changed);
         match self.measured {
             _ if missing || changed => Encryption::Missing,
             _ if !self.wants_keys() => Encryption::Unwanted,
             Some(media::Encryption::Full(_)) => Encryption::Working,
             // It was agreed on, and packets go in clear: the worst that can be.
             Some(media::Encryption::None) => Encryption::Missing,
-            Some(media::Encryption::Waiting | media::Encryption::Partial) | None => Encryption::Pending,
+            Some(media::Encryption::Waiting | media::Encryption::Partial) | None => {
+                Encryption::Pending
+            }
         }
     }
 
-    /// The line written when its figures are complete: what a person wants to know of a call that went badly.
+    /// The line written when its figures are complete: what a person wants to know of a call that
+    /// went badly.
     pub(crate) fn quality_line(&self) -> String {
         let s = &self.stats;
         let expected = s.received + s.lost;
@@ -228,7 +241,10 @@ impl CallRecord {
         } else {
             100.0 * s.lost as f64 / expected as f64
         };
-        let codec = self.media.as_ref().map_or("none", |m| crate::negotiate::codec_word(m.codec));
+        let codec = self
+            .media
+            .as_ref()
+            .map_or("none", |m| crate::negotiate::codec_word(m.codec));
         let encryption = self.encryption_word();
         format!(
             "call {} with {}: {}, codec {codec}, encryption {encryption}, sent {}, received {}, loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS {:.2}",
@@ -251,7 +267,15 @@ mod tests {
     use super::*;
 
     fn with_key(lifetime: Option<u64>, byte: u8) -> Negotiated {
-        let key = |byte| SdesKey::new(sip::privacy::Suite::AesCm128HmacSha1_80, &[byte; 30], &[], lifetime).unwrap();
+        let key = |byte| {
+            SdesKey::new(
+                sip::privacy::Suite::AesCm128HmacSha1_80,
+                &[byte; 30],
+                &[],
+                lifetime,
+            )
+            .unwrap()
+        };
         Negotiated {
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
@@ -276,7 +300,13 @@ mod tests {
     }
 
     fn record() -> CallRecord {
-        CallRecord::new(CallId(1), sip::Call(1), Way::Out, "anna".into(), Instant::now())
+        CallRecord::new(
+            CallId(1),
+            sip::Call(1),
+            Way::Out,
+            "anna".into(),
+            Instant::now(),
+        )
     }
 
     #[test]
@@ -316,16 +346,30 @@ mod tests {
             })
         };
         call.proof = proof(Trust::Changed);
-        assert_eq!(call.encryption(), Encryption::Missing, "somebody else's certificate is told");
+        assert_eq!(
+            call.encryption(),
+            Encryption::Missing,
+            "somebody else's certificate is told"
+        );
         call.proof = proof(Trust::New);
-        assert_eq!((call.encryption_word(), call.encryption()), ("none", Encryption::Unwanted));
+        assert_eq!(
+            (call.encryption_word(), call.encryption()),
+            ("none", Encryption::Unwanted)
+        );
         // Agreed on, and nothing measured yet: a wish.
         call.media = Some(with_key(None, 2));
-        assert_eq!((call.encryption_word(), call.encryption()), ("waiting", Encryption::Pending));
+        assert_eq!(
+            (call.encryption_word(), call.encryption()),
+            ("waiting", Encryption::Pending)
+        );
         for (measured, word, shown) in [
             (Measured::Waiting, "waiting", Encryption::Pending),
             (Measured::Partial, "partial", Encryption::Pending),
-            (Measured::Full(media::Suite::AeadAes256Gcm), "AEAD_AES_256_GCM", Encryption::Working),
+            (
+                Measured::Full(media::Suite::AeadAes256Gcm),
+                "AEAD_AES_256_GCM",
+                Encryption::Working,
+            ),
             // Whatever signalling said: packets go in clear.
             (Measured::None, "none", Encryption::Missing),
         ] {
@@ -341,7 +385,10 @@ mod tests {
         });
         for measured in [None, Some(Measured::None)] {
             call.measured = measured;
-            assert_eq!((call.encryption_word(), call.encryption()), ("none", Encryption::Missing));
+            assert_eq!(
+                (call.encryption_word(), call.encryption()),
+                ("none", Encryption::Missing)
+            );
         }
         call.media.as_mut().unwrap().missing = None;
         assert_eq!(call.encryption(), Encryption::Unwanted);

@@ -5,7 +5,8 @@
 //!                                   └─▶ Failed  ─▶ the call ends, and says why
 //! ```
 //!
-//! Until there are keys the stream waits (`media::Protection::Waiting`): it neither sends nor plays. There is no other way out.
+//! Until there are keys the stream waits (`media::Protection::Waiting`): it neither sends nor
+//! plays. There is no other way out.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -21,7 +22,8 @@ use crate::dtls::{Event, Terms};
 use crate::trust::{self, Trust};
 
 /// Nowhere: nothing is sent there.
-const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const NOWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Control {
     /// A DTLS datagram came on a stream's socket.
@@ -59,7 +61,10 @@ impl Control {
             Stage::Answering | Stage::Talking | Stage::OnHold | Stage::Ended => true,
         };
         match &agreed.protection {
-            Protection::Dtls { setup, fingerprints } => {
+            Protection::Dtls {
+                setup,
+                fingerprints,
+            } => {
                 let terms = Terms {
                     setup: *setup,
                     fingerprints: fingerprints.clone(),
@@ -78,22 +83,38 @@ impl Control {
         }
     }
 
-    /// Where a stream's packets go: with DTLS to the address the handshake was with, and to nobody before.
-    pub(super) fn addresses(&self, stream: StreamId, agreed: &Negotiated) -> (SocketAddr, SocketAddr) {
-        let rtcp = if agreed.rtcp_mux { agreed.remote_rtp } else { agreed.remote_rtcp };
+    /// Where a stream's packets go: with DTLS to the address the handshake was with, and to nobody
+    /// before.
+    pub(super) fn addresses(
+        &self,
+        stream: StreamId,
+        agreed: &Negotiated,
+    ) -> (SocketAddr, SocketAddr) {
+        let rtcp = if agreed.rtcp_mux {
+            agreed.remote_rtp
+        } else {
+            agreed.remote_rtcp
+        };
         match &agreed.protection {
             Protection::Clear | Protection::Sdes { .. } => (agreed.remote_rtp, rtcp),
             // The old way to hold: an address that is none.
-            Protection::Dtls { .. } if agreed.remote_rtp.ip().is_unspecified() => (agreed.remote_rtp, NOWHERE),
+            Protection::Dtls { .. } if agreed.remote_rtp.ip().is_unspecified() => {
+                (agreed.remote_rtp, NOWHERE)
+            }
             Protection::Dtls { .. } => {
-                let rtp = self.dtls.secured(stream).map_or(agreed.remote_rtp, |secured| secured.peer);
-                // RTCP on a port of its own would need keys of its own; without it the call only lacks the far end's reports.
+                let rtp = self
+                    .dtls
+                    .secured(stream)
+                    .map_or(agreed.remote_rtp, |secured| secured.peer);
+                // RTCP on a port of its own would need keys of its own; without it the call only
+                // lacks the far end's reports.
                 (rtp, if agreed.rtcp_mux { rtp } else { NOWHERE })
             }
         }
     }
 
-    /// Puts the keys of a finished handshake into what the engine gets. Without them it stays as the bridge made it: waiting.
+    /// Puts the keys of a finished handshake into what the engine gets. Without them it stays as
+    /// the bridge made it: waiting.
     pub(super) fn protect(&self, config: &mut StreamConfig, agreed: &Negotiated) {
         if !matches!(agreed.protection, Protection::Dtls { .. }) {
             return;
@@ -111,14 +132,24 @@ impl Control {
 
     /// A handshake proved who the far end is: is it who it was before?
     fn prove(&mut self, place: usize, stream: StreamId) {
-        let Some(secured) = self.dtls.secured(stream) else { return };
-        let (fingerprint, words, suite) = (secured.fingerprint, secured.secrets.words, secured.secrets.send.suite().name());
+        let Some(secured) = self.dtls.secured(stream) else {
+            return;
+        };
+        let (fingerprint, words, suite) = (
+            secured.fingerprint,
+            secured.secrets.words,
+            secured.secrets.send.suite().name(),
+        );
         let record = &mut self.calls[place];
         let call = record.id.0;
         tracing::info!("call {call}: DTLS with {} done, {suite}", secured.peer);
         let (trust, news) = self.known.meet(&record.peer, &fingerprint);
         let peer = record.peer.clone();
-        record.proof = Some(Proof { fingerprint, words, trust });
+        record.proof = Some(Proof {
+            fingerprint,
+            words,
+            trust,
+        });
         if news {
             self.keep_known();
         }
@@ -147,7 +178,9 @@ impl Control {
             return Err(format!("there is no call {call}; see `offhook ctl status`"));
         };
         let Some(proof) = record.proof.as_mut() else {
-            return Err(format!("call {call} is not keyed by DTLS: there are no key words to compare"));
+            return Err(format!(
+                "call {call} is not keyed by DTLS: there are no key words to compare"
+            ));
         };
         proof.trust = Trust::Verified;
         let (peer, fingerprint) = (record.peer.clone(), proof.fingerprint);
@@ -159,23 +192,31 @@ impl Control {
 
     fn keep_known(&mut self) {
         let text = self.known.text();
-        self.outputs.push_back(Output::Keep { file: trust::FILE, text });
+        self.outputs.push_back(Output::Keep {
+            file: trust::FILE,
+            text,
+        });
     }
 
     /// A handshake came to its end.
     pub(super) fn shaken(&mut self, event: Event, now: Instant) {
         match event {
             Event::Secured(stream) => {
-                let Some(place) = self.place_of_stream(stream) else { return };
+                let Some(place) = self.place_of_stream(stream) else {
+                    return;
+                };
                 let record = &self.calls[place];
-                let (Some(agreed), false) = (record.media.clone(), record.stage == Stage::Ended) else {
+                let (Some(agreed), false) = (record.media.clone(), record.stage == Stage::Ended)
+                else {
                     return;
                 };
                 self.prove(place, stream);
                 self.start_stream(place, stream, &agreed, now);
             }
             Event::Failed(stream, failure) => {
-                let Some(place) = self.place_of_stream(stream) else { return };
+                let Some(place) = self.place_of_stream(stream) else {
+                    return;
+                };
                 let record = &mut self.calls[place];
                 record.why = Some(failure.to_string());
                 let (id, sip) = (record.id.0, record.sip);

@@ -1,5 +1,5 @@
-//! Keys in their three spellings: the character on the cap, the phone's key, the RFC 4733 event code.
-//! And the finger that presses a whole row of them for `ctl press`.
+//! Keys in their three spellings: the character on the cap, the phone's key, the RFC 4733 event
+//! code. And the finger that presses a whole row of them for `ctl press`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -88,8 +88,13 @@ impl Finger {
                 "{wanted} keys are too many at once; at most {MAX_KEYS} may wait to be pressed"
             ));
         }
-        if let Some(bad) = keys.chars().find(|cap| *cap != ',' && key_of(*cap).is_none()) {
-            return Err(format!("{bad:?} is no key; use 0-9, *, #, A-D, and ',' for a pause of 500 ms"));
+        if let Some(bad) = keys
+            .chars()
+            .find(|cap| *cap != ',' && key_of(*cap).is_none())
+        {
+            return Err(format!(
+                "{bad:?} is no key; use 0-9, *, #, A-D, and ',' for a pause of 500 ms"
+            ));
         }
         let mut at = self.free_at.map_or(now, |free| free.max(now));
         for cap in keys.chars() {
@@ -108,7 +113,9 @@ impl Finger {
     /// Dials a row of digits on a rotary dial (10 pulses a second); all or nothing.
     pub(crate) fn dial(&mut self, digits: &str, now: Instant) -> Result<(), String> {
         if digits.chars().count() + self.waiting.len() > MAX_KEYS {
-            return Err(format!("too many digits at once; at most {MAX_KEYS} may wait to be dialled"));
+            return Err(format!(
+                "too many digits at once; at most {MAX_KEYS} may wait to be dialled"
+            ));
         }
         if let Some(bad) = digits.chars().find(|digit| !digit.is_ascii_digit()) {
             return Err(format!("{bad:?} is not on the dial; use 0-9"));
@@ -117,7 +124,8 @@ impl Finger {
         for digit in digits.bytes().map(|digit| digit - b'0') {
             let pulses = if digit == 0 { 10 } else { u32::from(digit) };
             at += PULSE * pulses;
-            self.waiting.push_back((at, Touch::Dialled(Key::Digit(digit))));
+            self.waiting
+                .push_back((at, Touch::Dialled(Key::Digit(digit))));
             at += BETWEEN_DIGITS;
         }
         self.free_at = Some(at);
@@ -195,7 +203,10 @@ mod tests {
         let mut finger = Finger::default();
         finger.dial("30", start).unwrap();
         assert_eq!(finger.poll(start + Duration::from_millis(299)), None);
-        assert_eq!(finger.poll(start + Duration::from_millis(300)), Some(Touch::Dialled(Key::Digit(3))));
+        assert_eq!(
+            finger.poll(start + Duration::from_millis(300)),
+            Some(Touch::Dialled(Key::Digit(3)))
+        );
         assert_eq!(finger.due(), Some(start + Duration::from_millis(1900)));
         assert!(finger.dial("4*", start).unwrap_err().contains("'*'"));
     }
@@ -206,7 +217,12 @@ mod tests {
         let mut finger = Finger::default();
         assert!(finger.press("12x", now).unwrap_err().contains("'x'"));
         assert_eq!(finger.len(), 0);
-        assert!(finger.press(&"1".repeat(MAX_KEYS + 1), now).unwrap_err().contains("too many"));
+        assert!(
+            finger
+                .press(&"1".repeat(MAX_KEYS + 1), now)
+                .unwrap_err()
+                .contains("too many")
+        );
         assert_eq!(finger.len(), 0);
     }
 }

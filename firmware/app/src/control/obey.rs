@@ -1,4 +1,5 @@
-//! What the phone wants done, done: signalling goes to the agent, sound to the engine, the rest to whoever owns the board.
+//! What the phone wants done, done: signalling goes to the agent, sound to the engine, the rest to
+//! whoever owns the board.
 
 use std::time::Instant;
 
@@ -17,15 +18,19 @@ impl Control {
                 let spec = kind.map(|kind| {
                     let tone = tones::call_tone(self.plan, kind, self.tone_level());
                     match (kind, self.trouble) {
-                        (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => tones::after_code(&tone, code),
+                        (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => {
+                            tones::after_code(&tone, code)
+                        }
                         (_, _) => tone,
                     }
                 });
-                self.outputs.push_back(Output::Media(media::Command::Tone(spec)));
+                self.outputs
+                    .push_back(Output::Media(media::Command::Tone(spec)));
             }
             phone::Output::KeyTone(key) => {
                 let spec = key.map(|key| tones::key_tone(key, self.tone_level()));
-                self.outputs.push_back(Output::Media(media::Command::KeyTone(spec)));
+                self.outputs
+                    .push_back(Output::Media(media::Command::KeyTone(spec)));
             }
             phone::Output::Ring(style) => {
                 let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
@@ -65,7 +70,9 @@ impl Control {
                 self.connected = calls;
                 self.connect_sound();
             }
-            phone::Output::Mute(muted) => self.outputs.push_back(Output::Media(media::Command::Mute(muted))),
+            phone::Output::Mute(muted) => self
+                .outputs
+                .push_back(Output::Media(media::Command::Mute(muted))),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::Order(order) => self.outputs.push_back(Output::Order(order)),
             phone::Output::Note(text) => self.note(&text),
@@ -73,7 +80,11 @@ impl Control {
     }
 
     fn tone_level(&self) -> i8 {
-        self.config.board.audio.tone_level_dbm0.unwrap_or(tones::DEFAULT_LEVEL_DBM0)
+        self.config
+            .board
+            .audio
+            .tone_level_dbm0
+            .unwrap_or(tones::DEFAULT_LEVEL_DBM0)
     }
 
     fn sip_of(&self, call: CallId) -> Option<sip::Call> {
@@ -87,9 +98,17 @@ impl Control {
         let stream = self.new_stream_id();
         let (rtp, rtcp) = match ports.open(stream, None) {
             Ok(pair) => pair,
-            Err(error) => return self.could_not(call, &format!("no media port: {error}; widen network.rtp_ports"), now),
+            Err(error) => {
+                return self.could_not(
+                    call,
+                    &format!("no media port: {error}; widen network.rtp_ports"),
+                    now,
+                );
+            }
         };
-        let line = to.account.and_then(|account| self.config.accounts.get(account.0));
+        let line = to
+            .account
+            .and_then(|account| self.config.accounts.get(account.0));
         let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
         self.expect_handshake(stream, &mut media);
         let account = to.account.map(|account| sip::AccountId(account.0));
@@ -109,9 +128,20 @@ impl Control {
         }
     }
 
-    /// Calls whom the far end of a call asked for: by that call's account, and encrypted as any call by it.
-    fn follow(&mut self, old: CallId, call: CallId, to: String, ports: &mut dyn MediaPorts, now: Instant) {
-        let Some(place) = self.place_of(old).filter(|place| self.calls[*place].stage != Stage::Ended) else {
+    /// Calls whom the far end of a call asked for: by that call's account, and encrypted as any
+    /// call by it.
+    fn follow(
+        &mut self,
+        old: CallId,
+        call: CallId,
+        to: String,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
+        let Some(place) = self
+            .place_of(old)
+            .filter(|place| self.calls[*place].stage != Stage::Ended)
+        else {
             return self.could_not(call, "the call it was asked for in is over", now);
         };
         let (asked, account) = (self.calls[place].sip, self.calls[place].account);
@@ -120,7 +150,11 @@ impl Control {
             Ok(pair) => pair,
             Err(error) => {
                 self.agent.decline(asked, now);
-                return self.could_not(call, &format!("no media port: {error}; widen network.rtp_ports"), now);
+                return self.could_not(
+                    call,
+                    &format!("no media port: {error}; widen network.rtp_ports"),
+                    now,
+                );
             }
         };
         let line = account.and_then(|account| self.config.accounts.get(account));
@@ -150,26 +184,34 @@ impl Control {
             (None, _) | (_, None) => Err(sip::agent::TransferError::NoCall),
         };
         if let Err(why) = result {
-            self.note(&format!("call {} is not handed over: {why}; both calls end", held.0));
+            self.note(&format!(
+                "call {} is not handed over: {why}; both calls end",
+                held.0
+            ));
             for call in [from, to].into_iter().flatten() {
                 self.agent.end(call, now);
             }
         }
     }
 
-    /// A call that cannot even be tried: the phone hears of it as of any failure, log and events say why.
+    /// A call that cannot even be tried: the phone hears of it as of any failure, log and events
+    /// say why.
     fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
         self.note(&format!("call {} failed: {reason}", call.0));
         let cause = EndCause {
             code: None,
             reason: reason.to_owned(),
         };
-        self.phone.handle(Input::Call(call, CallUpdate::Ended(cause)), now);
+        self.phone
+            .handle(Input::Call(call, CallUpdate::Ended(cause)), now);
     }
 
     fn answer(&mut self, call: CallId, ports: &mut dyn MediaPorts, now: Instant) {
         let stream = self.new_stream_id();
-        let Some(place) = self.place_of(call).filter(|place| self.calls[*place].stage == Stage::Ringing) else {
+        let Some(place) = self
+            .place_of(call)
+            .filter(|place| self.calls[*place].stage == Stage::Ringing)
+        else {
             return;
         };
         let sip = self.calls[place].sip;
@@ -177,47 +219,69 @@ impl Control {
             Ok((rtp, rtcp)) => {
                 self.calls[place].stream = Some(stream);
                 self.calls[place].stage = Stage::Answering;
-                let line = self.calls[place].account.and_then(|account| self.config.accounts.get(account));
+                let line = self.calls[place]
+                    .account
+                    .and_then(|account| self.config.accounts.get(account));
                 let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
                 self.expect_handshake(stream, &mut media);
                 self.agent.answer(sip, media, now);
             }
             Err(error) => {
-                self.note(&format!("call {} refused: no media port: {error}; widen network.rtp_ports", call.0));
+                self.note(&format!(
+                    "call {} refused: no media port: {error}; widen network.rtp_ports",
+                    call.0
+                ));
                 self.agent.reject(sip, 500, now);
             }
         }
     }
 
     fn hold(&mut self, call: CallId, hold: bool, now: Instant) {
-        let Some(place) = self.place_of(call) else { return };
+        let Some(place) = self.place_of(call) else {
+            return;
+        };
         let record = &mut self.calls[place];
         match record.stage {
             // Put aside for another call without a word on the wire: there is nothing to take back.
             Stage::Talking if !hold && record.hold_asked.is_none() => {}
             Stage::Talking | Stage::OnHold => {
                 record.hold_asked = Some(hold);
-                let direction = if hold { Direction::SendOnly } else { Direction::SendRecv };
+                let direction = if hold {
+                    Direction::SendOnly
+                } else {
+                    Direction::SendRecv
+                };
                 let sip = record.sip;
                 self.agent.set_direction(sip, direction, now);
             }
-            Stage::Calling | Stage::Ringback | Stage::EarlyMedia | Stage::Ringing | Stage::Answering | Stage::Ended => {}
+            Stage::Calling
+            | Stage::Ringback
+            | Stage::EarlyMedia
+            | Stage::Ringing
+            | Stage::Answering
+            | Stage::Ended => {}
         }
     }
 
-    /// RFC 4733 where it was agreed, INFO where not: INFO knows no release, so it goes out when the key goes down.
+    /// RFC 4733 where it was agreed, INFO where not: INFO knows no release, so it goes out when the
+    /// key goes down.
     fn send_digit(&mut self, call: CallId, key: phone::Key, down: bool, now: Instant) {
         let Some(record) = self.calls.iter().find(|record| record.id == call) else {
             return;
         };
-        let Some(agreed) = record.media.as_ref() else { return };
+        let Some(agreed) = record.media.as_ref() else {
+            return;
+        };
         match (agreed.send_dtmf, record.stream) {
             (Some(_), Some(id)) => self.outputs.push_back(Output::Media(media::Command::Dtmf {
                 id,
                 event: keys::event_of(key),
                 down,
             })),
-            (None, _) | (_, None) if down => self.agent.send_info_digit(record.sip, keys::cap_of(key), now),
+            (None, _) | (_, None) if down => {
+                self.agent
+                    .send_info_digit(record.sip, keys::cap_of(key), now)
+            }
             (None, _) | (_, None) => {}
         }
     }

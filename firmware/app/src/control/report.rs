@@ -94,7 +94,8 @@ pub struct PeerStatus {
     pub sha256: String,
     /// `"new"`, `"known"`, `"verified"` or `"changed"`.
     pub trust: &'static str,
-    /// Key words: two people who read each other the same ones talk to each other and to nobody in between.
+    /// Key words: two people who read each other the same ones talk to each other and to nobody in
+    /// between.
     pub words: String,
     /// The same as digits.
     pub digits: String,
@@ -202,7 +203,11 @@ impl CallRecord {
             codec: self.media.as_ref().map(|m| codec_word(m.codec)),
             ptime_ms: self.media.as_ref().map(|m| m.ptime_ms),
             encryption: self.encryption_word(),
-            encryption_missing: self.media.as_ref().and_then(|m| m.missing).map(|why| why.to_string()),
+            encryption_missing: self
+                .media
+                .as_ref()
+                .and_then(|m| m.missing)
+                .map(|why| why.to_string()),
             identity: self.proof.as_ref().map(|proof| PeerStatus {
                 sha256: crate::identity::colons(&proof.fingerprint),
                 trust: proof.trust.word(),
@@ -263,7 +268,8 @@ impl Control {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let unverified = (!self.config.tls.verify).then(|| crate::net::tls::dangerous::WARNING.to_owned());
+        let unverified =
+            (!self.config.tls.verify).then(|| crate::net::tls::dangerous::WARNING.to_owned());
         unverified.into_iter().collect()
     }
 
@@ -325,7 +331,12 @@ impl Control {
             sip_refused: sip.refused,
             sip_dropped: sip.dropped,
             sip_retransmitted: sip.retransmitted,
-            rtp_rejected: self.rtp_rejected + self.calls.iter().map(|call| call.stats.rejected).sum::<u64>(),
+            rtp_rejected: self.rtp_rejected
+                + self
+                    .calls
+                    .iter()
+                    .map(|call| call.stats.rejected)
+                    .sum::<u64>(),
             io: self.io,
         }
     }
@@ -345,12 +356,14 @@ impl Control {
         self.io = io;
     }
 
-    /// What is to be told about the configuration in use (for instance: the last good one, because the new one is bad).
+    /// What is to be told about the configuration in use (for instance: the last good one, because
+    /// the new one is bad).
     pub fn set_config_note(&mut self, note: Option<String>) {
         self.config_note = note;
     }
 
-    /// Something is wrong with the configuration: the line's lamp flashes the code, and each dial tone begins with as many beeps.
+    /// Something is wrong with the configuration: the line's lamp flashes the code, and each dial
+    /// tone begins with as many beeps.
     pub fn set_trouble(&mut self, code: Option<u8>) {
         if self.trouble != code {
             self.trouble = code;
@@ -361,7 +374,8 @@ impl Control {
     /// The line's lamp: the line's state, or what is wrong.
     pub(super) fn show_line_lamp(&mut self) {
         let state = self.trouble.map_or(self.line_lamp, phone::LampState::Code);
-        self.outputs.push_back(Output::Lamp(phone::Lamp::Line, state));
+        self.outputs
+            .push_back(Output::Lamp(phone::Lamp::Line, state));
     }
 
     pub(super) fn levels(&mut self, capture_dbm0: f32, playback_dbm0: f32) {
@@ -381,15 +395,21 @@ impl Control {
 
     /// Tells what has become of a call.
     pub(super) fn tell_call(&mut self, place: usize) {
-        let Some(call) = self.calls.get(place) else { return };
+        let Some(call) = self.calls.get(place) else {
+            return;
+        };
         let status = call.status();
-        let mut event =
-            json!({"event": "call", "id": status.id, "state": status.state, "peer": status.peer, "direction": status.direction});
+        let mut event = json!({"event": "call", "id": status.id, "state": status.state, "peer": status.peer, "direction": status.direction});
         if let Some(codec) = status.codec {
             event["codec"] = json!(codec);
         }
         if let Some(cause) = status.cause {
-            tracing::info!("call {} with {}: {}, {cause}", status.id, status.peer, status.state);
+            tracing::info!(
+                "call {} with {}: {}, {cause}",
+                status.id,
+                status.peer,
+                status.state
+            );
             event["cause"] = json!(cause);
         } else {
             tracing::info!("call {} with {}: {}", status.id, status.peer, status.state);
@@ -399,7 +419,9 @@ impl Control {
 
     /// Tells what is known of a call's encryption, where that is not what was told last.
     pub(super) fn tell_encryption(&mut self, place: usize, now: Instant) {
-        let Some(record) = self.calls.get_mut(place) else { return };
+        let Some(record) = self.calls.get_mut(place) else {
+            return;
+        };
         if record.media.is_none() {
             return;
         }
@@ -408,19 +430,31 @@ impl Control {
             return;
         }
         record.told_encryption = Some(told);
-        let (id, why) = (record.id, record.media.as_ref().and_then(|agreed| agreed.missing));
+        let (id, why) = (
+            record.id,
+            record.media.as_ref().and_then(|agreed| agreed.missing),
+        );
         let mut event = json!({"event": "encryption", "call": id.0, "encryption": told.0});
         match (why, told.1) {
             (Some(why), _) => event["missing"] = json!(why.to_string()),
-            (None, phone::Encryption::Missing) => event["missing"] = json!("it was agreed on, but packets go in clear"),
-            (None, phone::Encryption::Unwanted | phone::Encryption::Pending | phone::Encryption::Working) => {}
+            (None, phone::Encryption::Missing) => {
+                event["missing"] = json!("it was agreed on, but packets go in clear")
+            }
+            (
+                None,
+                phone::Encryption::Unwanted
+                | phone::Encryption::Pending
+                | phone::Encryption::Working,
+            ) => {}
         }
         if let Some(why) = event["missing"].as_str() {
             tracing::warn!("call {}: not encrypted: {why}", id.0);
         }
         self.tell(&event);
-        self.phone
-            .handle(phone::Input::Call(id, phone::CallUpdate::Encryption(told.1)), now);
+        self.phone.handle(
+            phone::Input::Call(id, phone::CallUpdate::Encryption(told.1)),
+            now,
+        );
     }
 
     /// Tells state and tone where they are not what was told last.

@@ -1,4 +1,5 @@
-//! What the agent tells: each event becomes news for the phone, and a stream where media was agreed.
+//! What the agent tells: each event becomes news for the phone, and a stream where media was
+//! agreed.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -25,7 +26,10 @@ pub(super) fn agent_config(
         .map(|account| sip::AccountConfig {
             user: account.user.clone(),
             domain: account.domain.clone(),
-            auth_user: account.auth_user.clone().unwrap_or_else(|| account.user.clone()),
+            auth_user: account
+                .auth_user
+                .clone()
+                .unwrap_or_else(|| account.user.clone()),
             password: account.password.0.clone(),
             weakest_hash: match account.digest {
                 config::schema::DigestPolicy::Any => sip::digest::Hash::Md5,
@@ -51,7 +55,13 @@ pub(super) fn agent_config(
         user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
         direct_calls: config.call.direct,
         auto_answer: config.call.auto_answer_ms.is_some(),
-        codecs: config.codecs.order.iter().copied().map(crate::negotiate::codec_offered).collect(),
+        codecs: config
+            .codecs
+            .order
+            .iter()
+            .copied()
+            .map(crate::negotiate::codec_offered)
+            .collect(),
         privacy: crate::negotiate::privacy(config, None, fingerprint),
         local,
         tls_port: config.tls.sip_port_tls,
@@ -79,9 +89,18 @@ fn alert_of(alert_info: Option<&str>) -> Alert {
 }
 
 impl Control {
-    pub(super) fn signalled(&mut self, event: sip::Event, ports: &mut dyn MediaPorts, now: Instant) {
+    pub(super) fn signalled(
+        &mut self,
+        event: sip::Event,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
         match event {
-            sip::Event::Registration { account, until, error } => self.registered(account, until, error.as_deref(), now),
+            sip::Event::Registration {
+                account,
+                until,
+                error,
+            } => self.registered(account, until, error.as_deref(), now),
             sip::Event::Incoming {
                 call,
                 account,
@@ -92,7 +111,9 @@ impl Control {
                 call_id,
                 replaces,
             } => {
-                let old = replaces.and_then(|old| self.place_of_sip(old)).map(|place| self.calls[place].id);
+                let old = replaces
+                    .and_then(|old| self.place_of_sip(old))
+                    .map(|place| self.calls[place].id);
                 let id = self.phone.new_call();
                 // As it came: the log shows what is no text by its number.
                 tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
@@ -102,9 +123,17 @@ impl Control {
                 self.calls.push(record);
                 self.tell_call(self.calls.len() - 1);
                 if replaces.is_some() {
-                    // The call may have ended in this very turn: then there is nothing to take the place of.
+                    // The call may have ended in this very turn: then there is nothing to take the
+                    // place of.
                     return match old {
-                        Some(old) => self.phone.handle(Input::Replacing { call: id, old, from }, now),
+                        Some(old) => self.phone.handle(
+                            Input::Replacing {
+                                call: id,
+                                old,
+                                from,
+                            },
+                            now,
+                        ),
                         None => self.agent.reject(call, 603, now),
                     };
                 }
@@ -120,16 +149,28 @@ impl Control {
                     now,
                 );
             }
-            sip::Event::Progress { call, code: _, media } => self.progress(call, media, now),
-            sip::Event::Established { call, media, peer } => self.established(call, media, &peer, now),
+            sip::Event::Progress {
+                call,
+                code: _,
+                media,
+            } => self.progress(call, media, now),
+            sip::Event::Established { call, media, peer } => {
+                self.established(call, media, &peer, now)
+            }
             sip::Event::MediaChanged { call, media } => self.media_changed(call, media, now),
             sip::Event::HoldFailed { call, code } => {
-                let Some(place) = self.place_of_sip(call) else { return };
+                let Some(place) = self.place_of_sip(call) else {
+                    return;
+                };
                 let record = &mut self.calls[place];
                 record.hold_asked = None;
                 let (id, held) = (record.id, record.stage == Stage::OnHold);
-                self.note(&format!("call {}: hold or resume was refused with {code}", id.0));
-                self.phone.handle(Input::Call(id, CallUpdate::Held(held)), now);
+                self.note(&format!(
+                    "call {}: hold or resume was refused with {code}",
+                    id.0
+                ));
+                self.phone
+                    .handle(Input::Call(id, CallUpdate::Held(held)), now);
             }
             sip::Event::Digit { call, digit } => {
                 if let Some(place) = self.place_of_sip(call) {
@@ -143,9 +184,15 @@ impl Control {
                 };
                 let id = self.calls[place].id;
                 self.tell(&json!({"event": "refer", "call": id.0, "to": to}));
-                self.phone.handle(Input::Call(id, CallUpdate::Refer { to, user }), now);
+                self.phone
+                    .handle(Input::Call(id, CallUpdate::Refer { to, user }), now);
             }
-            sip::Event::Ended { call, by, code, reason } => self.ended(call, by, code, &reason, ports, now),
+            sip::Event::Ended {
+                call,
+                by,
+                code,
+                reason,
+            } => self.ended(call, by, code, &reason, ports, now),
             sip::Event::Lookup(lookup) => self.outputs.push_back(Output::Lookup(lookup)),
             sip::Event::Connect {
                 connection,
@@ -163,8 +210,16 @@ impl Control {
         }
     }
 
-    fn registered(&mut self, account: sip::AccountId, until: Option<Instant>, error: Option<&str>, now: Instant) {
-        let Some(line) = self.lines.get_mut(account.0) else { return };
+    fn registered(
+        &mut self,
+        account: sip::AccountId,
+        until: Option<Instant>,
+        error: Option<&str>,
+        now: Instant,
+    ) {
+        let Some(line) = self.lines.get_mut(account.0) else {
+            return;
+        };
         let name = line.name.clone();
         let error = error.map(shown);
         if line.error != error
@@ -189,10 +244,13 @@ impl Control {
     }
 
     fn progress(&mut self, call: sip::Call, media: Option<Negotiated>, now: Instant) {
-        let Some(place) = self.place_of_sip(call) else { return };
+        let Some(place) = self.place_of_sip(call) else {
+            return;
+        };
         let id = self.calls[place].id;
-        // A 180 without sound after another leg's early media does not silence what is heard already: one leg at a time, and the
-        // agent tells of the leg whose sound counts by sending its media.
+        // A 180 without sound after another leg's early media does not silence what is heard
+        // already: one leg at a time, and the agent tells of the leg whose sound counts by sending
+        // its media.
         let (stage, update) = match media {
             Some(media) => {
                 self.agree(place, media, now);
@@ -209,7 +267,9 @@ impl Control {
     }
 
     fn established(&mut self, call: sip::Call, media: Negotiated, peer: &str, now: Instant) {
-        let Some(place) = self.place_of_sip(call) else { return };
+        let Some(place) = self.place_of_sip(call) else {
+            return;
+        };
         self.agree(place, media, now);
         let record = &mut self.calls[place];
         record.stage = Stage::Talking;
@@ -221,17 +281,21 @@ impl Control {
         self.expect_sound(place);
         self.shake_hands(place, now);
         self.tell_call(place);
-        self.phone.handle(Input::Call(id, CallUpdate::Answered), now);
+        self.phone
+            .handle(Input::Call(id, CallUpdate::Answered), now);
         self.tell_hold_by_peer(place, now);
     }
 
     fn media_changed(&mut self, call: sip::Call, media: Negotiated, now: Instant) {
-        let Some(place) = self.place_of_sip(call) else { return };
+        let Some(place) = self.place_of_sip(call) else {
+            return;
+        };
         let receives = crate::negotiate::direction_played(media.direction).receive;
         self.agree(place, media, now);
         let record = &mut self.calls[place];
         let id = record.id;
-        // An offer of theirs may cross ours: ours is answered only when the direction says what we asked for.
+        // An offer of theirs may cross ours: ours is answered only when the direction says what we
+        // asked for.
         let told = match record.hold_asked {
             Some(true) if !receives => Some(true),
             Some(false) if receives || record.stage == Stage::OnHold => Some(false),
@@ -241,7 +305,8 @@ impl Control {
             record.hold_asked = None;
             record.stage = if held { Stage::OnHold } else { Stage::Talking };
             self.tell_call(place);
-            self.phone.handle(Input::Call(id, CallUpdate::Held(held)), now);
+            self.phone
+                .handle(Input::Call(id, CallUpdate::Held(held)), now);
         }
         self.tell_hold_by_peer(place, now);
     }
@@ -249,17 +314,30 @@ impl Control {
     /// The far end holds us when it does not want our sound and we did not ask for that.
     fn tell_hold_by_peer(&mut self, place: usize, now: Instant) {
         let record = &mut self.calls[place];
-        let Some(agreed) = record.media.as_ref() else { return };
+        let Some(agreed) = record.media.as_ref() else {
+            return;
+        };
         let held = !crate::negotiate::direction_played(agreed.direction).send;
         if held != record.held_by_peer {
             record.held_by_peer = held;
             let id = record.id;
-            self.phone.handle(Input::Call(id, CallUpdate::HeldByPeer(held)), now);
+            self.phone
+                .handle(Input::Call(id, CallUpdate::HeldByPeer(held)), now);
         }
     }
 
-    fn ended(&mut self, call: sip::Call, by: EndedBy, code: Option<u16>, reason: &str, ports: &mut dyn MediaPorts, now: Instant) {
-        let Some(place) = self.place_of_sip(call) else { return };
+    fn ended(
+        &mut self,
+        call: sip::Call,
+        by: EndedBy,
+        code: Option<u16>,
+        reason: &str,
+        ports: &mut dyn MediaPorts,
+        now: Instant,
+    ) {
+        let Some(place) = self.place_of_sip(call) else {
+            return;
+        };
         let whose = match by {
             EndedBy::Local => "ended here",
             EndedBy::Remote => "ended by the far end",
@@ -275,8 +353,10 @@ impl Control {
         let id = record.id;
         self.last_call = Some(record.status());
         self.tell_call(place);
-        self.phone
-            .handle(Input::Call(id, CallUpdate::Ended(EndCause { code, reason })), now);
+        self.phone.handle(
+            Input::Call(id, CallUpdate::Ended(EndCause { code, reason })),
+            now,
+        );
         self.stop_sound(place, ports, now);
     }
 }
@@ -288,10 +368,22 @@ mod tests {
     #[test]
     fn alert_info_is_read_as_phones_write_it() {
         assert_eq!(alert_of(None), Alert::Normal);
-        assert_eq!(alert_of(Some("<http://127.0.0.1/Bellcore-dr3>")), Alert::Distinctive(3));
-        assert_eq!(alert_of(Some("<urn:alert:source:internal>")), Alert::Distinctive(2));
-        assert_eq!(alert_of(Some("<http://x>;info=alert-internal")), Alert::Distinctive(2));
-        assert_eq!(alert_of(Some("<http://www.notused.com>;info=silent")), Alert::Silent);
+        assert_eq!(
+            alert_of(Some("<http://127.0.0.1/Bellcore-dr3>")),
+            Alert::Distinctive(3)
+        );
+        assert_eq!(
+            alert_of(Some("<urn:alert:source:internal>")),
+            Alert::Distinctive(2)
+        );
+        assert_eq!(
+            alert_of(Some("<http://x>;info=alert-internal")),
+            Alert::Distinctive(2)
+        );
+        assert_eq!(
+            alert_of(Some("<http://www.notused.com>;info=silent")),
+            Alert::Silent
+        );
         assert_eq!(alert_of(Some("<http://x/ring.wav>")), Alert::Normal);
     }
 }

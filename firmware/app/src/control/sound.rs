@@ -1,4 +1,5 @@
-//! Streams: built when media is agreed, redirected when only the way changes, sent home when a call ends.
+//! Streams: built when media is agreed, redirected when only the way changes, sent home when a call
+//! ends.
 //!
 //! ```text
 //! agree ─▶ Stream::new ─▶ Command::Start ─▶ (engine) ─▶ Event::Stats, Digit … ─▶ heard
@@ -39,7 +40,12 @@ impl Control {
         self.shake_hands(place, now);
         // Keys of an agreement that is no more must not go on in the new one.
         let rekeyed = keyed && self.dtls.secured(id).is_none();
-        if runs && !rekeyed && before.as_ref().is_some_and(|before| same_stream(before, &agreed)) {
+        if runs
+            && !rekeyed
+            && before
+                .as_ref()
+                .is_some_and(|before| same_stream(before, &agreed))
+        {
             if before.as_ref() != Some(&agreed) {
                 let (remote_rtp, remote_rtcp) = self.addresses(id, &agreed);
                 self.outputs.push_back(Output::Media(Command::Redirect {
@@ -55,11 +61,18 @@ impl Control {
         self.tell_encryption(place, now);
     }
 
-    pub(super) fn start_stream(&mut self, place: usize, id: StreamId, agreed: &Negotiated, now: Instant) {
+    pub(super) fn start_stream(
+        &mut self,
+        place: usize,
+        id: StreamId,
+        agreed: &Negotiated,
+        now: Instant,
+    ) {
         let birth = Birth {
             id,
             ssrc: self.rng.next_u32(),
-            // RFC 3550 section 5.1 wants random starts; below 2^15 the sequence does not wrap at once (RFC 3711 appendix).
+            // RFC 3550 section 5.1 wants random starts; below 2^15 the sequence does not wrap at
+            // once (RFC 3711 appendix).
             first_sequence: (self.rng.next_u32() & 0x7fff) as u16,
             first_timestamp: self.rng.next_u32(),
             cname: self.cname.clone(),
@@ -77,8 +90,10 @@ impl Control {
                 record.key_begins();
                 record.connected = self.connected.contains(&record.id);
                 let connected = record.connected;
-                self.outputs.push_back(Output::Media(Command::Start(stream)));
-                self.outputs.push_back(Output::Media(Command::Connect { id, connected }));
+                self.outputs
+                    .push_back(Output::Media(Command::Start(stream)));
+                self.outputs
+                    .push_back(Output::Media(Command::Connect { id, connected }));
             }
             Err(error) => {
                 let record = &self.calls[place];
@@ -110,7 +125,8 @@ impl Control {
                 && let Some(id) = record.stream
             {
                 record.connected = connected;
-                self.outputs.push_back(Output::Media(Command::Connect { id, connected }));
+                self.outputs
+                    .push_back(Output::Media(Command::Connect { id, connected }));
             }
         }
     }
@@ -136,7 +152,9 @@ impl Control {
             media::Event::Retired(stream) => {
                 let id = stream.config().id;
                 drop(stream);
-                let Some(place) = self.place_of_stream(id) else { return };
+                let Some(place) = self.place_of_stream(id) else {
+                    return;
+                };
                 let record = &mut self.calls[place];
                 record.abroad = record.abroad.saturating_sub(1);
                 if record.abroad == 0 && record.stage == Stage::Ended {
@@ -144,7 +162,9 @@ impl Control {
                 }
             }
             media::Event::Digit { id, event } => {
-                if let (Some(place), Some(cap)) = (self.place_of_stream(id), keys::cap_of_event(event)) {
+                if let (Some(place), Some(cap)) =
+                    (self.place_of_stream(id), keys::cap_of_event(event))
+                {
                     let call = self.calls[place].id.0;
                     self.tell(&json!({"event": "digit", "call": call, "digit": cap.to_string(), "via": "rfc4733"}));
                 }
@@ -164,7 +184,9 @@ impl Control {
             media::Event::FirstSound(id) => {
                 if let Some(place) = self.place_of_stream(id) {
                     let call = self.calls[place].id.0;
-                    self.tell(&json!({"event": "audio", "what": format!("first sound of call {call}")}));
+                    self.tell(
+                        &json!({"event": "audio", "what": format!("first sound of call {call}")}),
+                    );
                 }
             }
             // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
@@ -178,19 +200,29 @@ impl Control {
         Duration::from_secs(self.config.call.media_timeout_s.into())
     }
 
-    /// The engine has stopped sending: nobody is where the sound goes. A call that stands ends; one that is heard before
-    /// its answer goes on in silence, and begins anew when it is answered.
+    /// The engine has stopped sending: nobody is where the sound goes. A call that stands ends; one
+    /// that is heard before its answer goes on in silence, and begins anew when it is answered.
     fn unheard(&mut self, id: StreamId, now: Instant) {
-        let Some(place) = self.place_of_stream(id) else { return };
+        let Some(place) = self.place_of_stream(id) else {
+            return;
+        };
         let after = self.config.call.media_timeout_s;
         let record = &mut self.calls[place];
         match record.stage {
             Stage::Talking | Stage::OnHold => {
-                record.why = Some(format!("media timeout: nothing was heard of the far end for {after} s"));
+                record.why = Some(format!(
+                    "media timeout: nothing was heard of the far end for {after} s"
+                ));
                 let sip = record.sip;
-                self.agent.end_because(sip, sip::EndReason::MediaTimeout, now);
+                self.agent
+                    .end_because(sip, sip::EndReason::MediaTimeout, now);
             }
-            Stage::Calling | Stage::Ringback | Stage::EarlyMedia | Stage::Ringing | Stage::Answering | Stage::Ended => {}
+            Stage::Calling
+            | Stage::Ringback
+            | Stage::EarlyMedia
+            | Stage::Ringing
+            | Stage::Answering
+            | Stage::Ended => {}
         }
     }
 
@@ -201,7 +233,10 @@ impl Control {
             && record.connected
             && record.abroad > 0
         {
-            self.outputs.push_back(Output::Media(Command::Connect { id, connected: true }));
+            self.outputs.push_back(Output::Media(Command::Connect {
+                id,
+                connected: true,
+            }));
         }
     }
 
@@ -224,8 +259,15 @@ impl Control {
 
     /// Ended calls whose sound did not come home in time.
     pub(super) fn forget_late(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
-        while let Some(place) = self.calls.iter().position(|call| call.forget_at.is_some_and(|at| at <= now)) {
-            tracing::warn!("call {}: its sound did not come home", self.calls[place].id.0);
+        while let Some(place) = self
+            .calls
+            .iter()
+            .position(|call| call.forget_at.is_some_and(|at| at <= now))
+        {
+            tracing::warn!(
+                "call {}: its sound did not come home",
+                self.calls[place].id.0
+            );
             self.forget(place, ports);
         }
     }
@@ -236,7 +278,11 @@ impl Control {
             ports.close(id);
         }
         self.rtp_rejected += record.stats.rejected;
-        if self.last_call.as_ref().is_some_and(|last| last.id == record.id.0) {
+        if self
+            .last_call
+            .as_ref()
+            .is_some_and(|last| last.id == record.id.0)
+        {
             self.last_call = Some(record.status());
         }
         if record.media.is_some() {

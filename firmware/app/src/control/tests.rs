@@ -1,4 +1,5 @@
-//! Two phones joined by hand, under virtual time: what `Control` carries between phone, agent and engine.
+//! Two phones joined by hand, under virtual time: what `Control` carries between phone, agent and
+//! engine.
 //!
 //! ```text
 //! left: Control ──Output::Sip──▶ right: Control        Output::Media ──▶ Engine stand-in (keeps streams, sends them home)
@@ -21,18 +22,26 @@ struct Ports {
 }
 
 impl MediaPorts for Ports {
-    fn open(&mut self, stream: StreamId, _toward: Option<SocketAddr>) -> std::io::Result<(SocketAddr, SocketAddr)> {
+    fn open(
+        &mut self,
+        stream: StreamId,
+        _toward: Option<SocketAddr>,
+    ) -> std::io::Result<(SocketAddr, SocketAddr)> {
         if self.refuse {
             return Err(std::io::ErrorKind::AddrInUse.into());
         }
         self.open.push(stream);
         let port = 20_000 + 2 * stream.0 as u16;
-        Ok((SocketAddr::from(([0; 4], port)), SocketAddr::from(([0; 4], port + 1))))
+        Ok((
+            SocketAddr::from(([0; 4], port)),
+            SocketAddr::from(([0; 4], port + 1)),
+        ))
     }
 
     fn close(&mut self, stream: StreamId) {
         let place = self.open.iter().position(|open| *open == stream);
-        self.open.remove(place.expect("closed once, and only what was opened"));
+        self.open
+            .remove(place.expect("closed once, and only what was opened"));
     }
 }
 
@@ -87,7 +96,10 @@ impl Desk {
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
                 Output::Lamp(..) | Output::Keep { .. } | Output::Order(_) => {}
-                Output::Connect { .. } | Output::Disconnect(_) | Output::Lookup(_) | Output::Dtls(_) => {
+                Output::Connect { .. }
+                | Output::Disconnect(_)
+                | Output::Lookup(_)
+                | Output::Dtls(_) => {
                     panic!("no TCP, no names, no DTLS here")
                 }
             }
@@ -100,7 +112,8 @@ impl Desk {
             Command::Start(stream) => {
                 let id = stream.config().id;
                 assert!(self.ports.open.contains(&id), "a stream without sockets");
-                self.commands.push(format!("start {}", stream.config().card_rate_hz));
+                self.commands
+                    .push(format!("start {}", stream.config().card_rate_hz));
                 self.streams.insert(id, stream)
             }
             Command::Stop(id) => {
@@ -113,8 +126,10 @@ impl Desk {
                 None
             }
             Command::Redirect { direction, .. } => {
-                self.commands
-                    .push(format!("redirect send={} receive={}", direction.send, direction.receive));
+                self.commands.push(format!(
+                    "redirect send={} receive={}",
+                    direction.send, direction.receive
+                ));
                 None
             }
             Command::Dtmf { event, down, .. } => {
@@ -124,7 +139,8 @@ impl Desk {
             Command::Tone(_) | Command::KeyTone(_) | Command::Mute(_) => None,
         };
         if let Some(stream) = home.filter(|_| !self.deaf) {
-            self.control.handle_media(Event::Retired(stream), &mut self.ports, now);
+            self.control
+                .handle_media(Event::Retired(stream), &mut self.ports, now);
         }
     }
 
@@ -166,10 +182,20 @@ impl Pair {
                     break;
                 }
                 for message in to_right {
-                    right.control.handle_datagram(left.address, &message.bytes, &mut right.ports, now);
+                    right.control.handle_datagram(
+                        left.address,
+                        &message.bytes,
+                        &mut right.ports,
+                        now,
+                    );
                 }
                 for message in to_left {
-                    left.control.handle_datagram(right.address, &message.bytes, &mut left.ports, now);
+                    left.control.handle_datagram(
+                        right.address,
+                        &message.bytes,
+                        &mut left.ports,
+                        now,
+                    );
                 }
             }
             let due = [left.control.poll_timeout(), right.control.poll_timeout()]
@@ -181,8 +207,12 @@ impl Pair {
                 return;
             };
             self.now = due.max(now);
-            self.left.control.handle_timeout(&mut self.left.ports, self.now);
-            self.right.control.handle_timeout(&mut self.right.ports, self.now);
+            self.left
+                .control
+                .handle_timeout(&mut self.left.ports, self.now);
+            self.right
+                .control
+                .handle_timeout(&mut self.right.ports, self.now);
         }
     }
 
@@ -191,8 +221,17 @@ impl Pair {
     }
 
     fn ask(&mut self, left: bool, request: &Request) {
-        let (now, desk) = (self.now, if left { &mut self.left } else { &mut self.right });
-        desk.control.handle_request(request, &mut desk.ports, now).unwrap();
+        let (now, desk) = (
+            self.now,
+            if left {
+                &mut self.left
+            } else {
+                &mut self.right
+            },
+        );
+        desk.control
+            .handle_request(request, &mut desk.ports, now)
+            .unwrap();
         self.ms(1);
     }
 
@@ -233,7 +272,10 @@ fn a_call_from_lift_to_hang_up() {
     assert_eq!(pair.left.control.tone(), Some(phone::Tone::Ringback));
     assert!(pair.right.ring.is_some(), "it does not ring");
     let ringing = pair.right.control.status(pair.now);
-    assert_eq!((ringing.calls[0].direction, ringing.calls[0].state), ("in", "ringing"));
+    assert_eq!(
+        (ringing.calls[0].direction, ringing.calls[0].state),
+        ("in", "ringing")
+    );
     assert!(pair.right.streams.is_empty(), "sound before the answer");
 
     pair.ms(1000);
@@ -260,10 +302,9 @@ fn a_call_from_lift_to_hang_up() {
     assert_eq!(last.state, "ended");
     assert!(last.cause.unwrap().contains("far end"));
     assert!(
-        pair.left
-            .events
-            .iter()
-            .any(|event| event["event"] == "note" && event["text"].as_str().unwrap().contains("MOS"))
+        pair.left.events.iter().any(
+            |event| event["event"] == "note" && event["text"].as_str().unwrap().contains("MOS")
+        )
     );
     pair.ask(true, &Request::HangUp);
     pair.assert_quiet();
@@ -276,7 +317,15 @@ fn keys_in_a_call_travel_as_events() {
     pair.left.commands.clear();
     pair.ask(true, &Request::Press("5#".into()));
     pair.ms(500);
-    assert_eq!(pair.left.commands, ["dtmf 5 true", "dtmf 5 false", "dtmf 11 true", "dtmf 11 false"]);
+    assert_eq!(
+        pair.left.commands,
+        [
+            "dtmf 5 true",
+            "dtmf 5 false",
+            "dtmf 11 true",
+            "dtmf 11 false"
+        ]
+    );
     let id = *pair.right.streams.keys().next().unwrap();
     let now = pair.now;
     pair.right
@@ -284,7 +333,10 @@ fn keys_in_a_call_travel_as_events() {
         .handle_media(Event::Digit { id, event: 11 }, &mut pair.right.ports, now);
     pair.ms(1);
     let digit = pair.right.last_event("digit");
-    assert_eq!((&digit["digit"], &digit["via"]), (&"#".into(), &"rfc4733".into()));
+    assert_eq!(
+        (&digit["digit"], &digit["via"]),
+        (&"#".into(), &"rfc4733".into())
+    );
     pair.ask(true, &Request::HangUp);
     pair.ask(false, &Request::HangUp);
     pair.assert_quiet();
@@ -311,15 +363,24 @@ fn a_flash_holds_and_the_next_takes_back() {
         "a held call is still heard"
     );
     let held = |desk: &Desk| {
-        desk.events
-            .iter()
-            .any(|event| event["text"].as_str().is_some_and(|text| text.contains("on hold")))
+        desk.events.iter().any(|event| {
+            event["text"]
+                .as_str()
+                .is_some_and(|text| text.contains("on hold"))
+        })
     };
-    assert!(held(&pair.right), "the held phone was not told: {:?}", pair.right.events);
+    assert!(
+        held(&pair.right),
+        "the held phone was not told: {:?}",
+        pair.right.events
+    );
     pair.ask(true, &Request::Flash);
     pair.ms(300);
     assert_eq!(pair.left.control.status(pair.now).calls[0].state, "talking");
-    assert_eq!(pair.right.commands.last().unwrap(), "redirect send=true receive=true");
+    assert_eq!(
+        pair.right.commands.last().unwrap(),
+        "redirect send=true receive=true"
+    );
     assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
     pair.ask(true, &Request::HangUp);
     pair.ask(false, &Request::HangUp);
@@ -335,7 +396,12 @@ fn without_a_port_there_is_congestion_and_a_reason() {
     pair.ask(true, &Request::Press("1#".into()));
     pair.ms(400);
     assert_eq!(pair.left.control.tone(), Some(phone::Tone::Congestion));
-    let notes: Vec<_> = pair.left.events.iter().filter(|event| event["event"] == "note").collect();
+    let notes: Vec<_> = pair
+        .left
+        .events
+        .iter()
+        .filter(|event| event["event"] == "note")
+        .collect();
     assert!(
         notes
             .iter()
@@ -351,7 +417,11 @@ fn without_a_port_there_is_congestion_and_a_reason() {
     pair.ms(400);
     pair.ask(false, &Request::Lift);
     pair.ms(400);
-    assert_eq!(pair.left.control.tone(), Some(phone::Tone::Congestion), "the caller waits for ever");
+    assert_eq!(
+        pair.left.control.tone(),
+        Some(phone::Tone::Congestion),
+        "the caller waits for ever"
+    );
     pair.ask(true, &Request::HangUp);
     pair.ask(false, &Request::HangUp);
     pair.assert_quiet();
@@ -364,9 +434,16 @@ fn a_stream_that_never_comes_home_is_forgotten() {
     pair.left.deaf = true;
     pair.ask(true, &Request::HangUp);
     pair.ms(500);
-    assert_eq!(pair.left.control.tables().calls, 1, "it waits for its figures");
+    assert_eq!(
+        pair.left.control.tables().calls,
+        1,
+        "it waits for its figures"
+    );
     pair.ms(1000);
-    assert_eq!((pair.left.control.tables().calls, pair.left.ports.open.len()), (0, 0));
+    assert_eq!(
+        (pair.left.control.tables().calls, pair.left.ports.open.len()),
+        (0, 0)
+    );
     pair.ask(false, &Request::HangUp);
     pair.assert_quiet();
 }
@@ -376,10 +453,16 @@ fn another_card_makes_every_stream_anew() {
     let mut pair = Pair::new("", "");
     pair.talk();
     let now = pair.now;
-    pair.left.control.handle_card(16_000, 160, &mut pair.left.ports, now);
+    pair.left
+        .control
+        .handle_card(16_000, 160, &mut pair.left.ports, now);
     pair.ms(10);
     assert_eq!(pair.left.commands, ["start 48000", "start 16000"]);
-    assert_eq!(pair.left.control.tables().streams, 1, "the replaced stream came home");
+    assert_eq!(
+        pair.left.control.tables().streams,
+        1,
+        "the replaced stream came home"
+    );
     assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
     pair.ask(true, &Request::HangUp);
     pair.ask(false, &Request::HangUp);
@@ -396,7 +479,10 @@ fn shutting_down_in_a_call_ends_it_at_both_ends() {
     assert!(pair.left.control.is_done());
     assert!(pair.right.control.status(pair.now).calls.is_empty());
     let now = pair.now;
-    let refused = pair.left.control.handle_request(&Request::Lift, &mut pair.left.ports, now);
+    let refused = pair
+        .left
+        .control
+        .handle_request(&Request::Lift, &mut pair.left.ports, now);
     assert!(refused.unwrap_err().contains("shutting down"));
     pair.ask(false, &Request::HangUp);
     pair.assert_quiet();
@@ -423,19 +509,30 @@ fn a_wrong_configuration_flashes_and_beeps_until_it_is_right() {
     for trouble in [Some(2), None] {
         desk.control.set_trouble(trouble);
         for request in [Request::Lift, Request::HangUp] {
-            desk.control.handle_request(&request, &mut desk.ports, now).unwrap();
+            desk.control
+                .handle_request(&request, &mut desk.ports, now)
+                .unwrap();
         }
         let (mut lamps, mut beeps) = (Vec::new(), None);
         while let Some(output) = desk.control.poll_output() {
             match output {
                 Output::Lamp(phone::Lamp::Line, state) => lamps.push(state),
                 Output::Media(Command::Tone(Some(tone))) => {
-                    beeps = Some(tone.segments.iter().filter(|segment| segment.frequencies_hz[0] == 1400).count());
+                    beeps = Some(
+                        tone.segments
+                            .iter()
+                            .filter(|segment| segment.frequencies_hz[0] == 1400)
+                            .count(),
+                    );
                 }
                 _ => {}
             }
         }
-        assert_eq!(lamps.first() == Some(&phone::LampState::Code(2)), trouble.is_some(), "{lamps:?}");
+        assert_eq!(
+            lamps.first() == Some(&phone::LampState::Code(2)),
+            trouble.is_some(),
+            "{lamps:?}"
+        );
         assert_eq!(beeps, Some(usize::from(trouble.unwrap_or(0))));
     }
 }

@@ -15,7 +15,9 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers at the socket.
-    #[error("no phone answers at {path}: {source}; is `offhook run` or `offhook sim` running, with this control.socket?")]
+    #[error(
+        "no phone answers at {path}: {source}; is `offhook run` or `offhook sim` running, with this control.socket?"
+    )]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -51,11 +53,16 @@ impl Client {
     /// Asks, and reads the one line that answers.
     pub fn ask(&mut self, request: &serde_json::Value) -> Result<serde_json::Value, ClientError> {
         self.tell(request)?;
-        let line = self.line()?.ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))?;
-        let answer: serde_json::Value =
-            serde_json::from_str(&line).map_err(|error| self.broken(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        let line = self
+            .line()?
+            .ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))?;
+        let answer: serde_json::Value = serde_json::from_str(&line)
+            .map_err(|error| self.broken(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         if answer.get("ok") == Some(&serde_json::Value::Bool(false)) {
-            let reason = answer.get("error").and_then(|error| error.as_str()).unwrap_or("refused");
+            let reason = answer
+                .get("error")
+                .and_then(|error| error.as_str())
+                .unwrap_or("refused");
             return Err(ClientError::Refused(reason.to_owned()));
         }
         Ok(answer)

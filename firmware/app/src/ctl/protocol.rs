@@ -32,7 +32,9 @@ pub enum ProtocolError {
     #[error("not a request: {0}; send one object a line, like {{\"cmd\":\"status\"}}")]
     Malformed(String),
     /// A command this phone does not know.
-    #[error("unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, refresh, bundle, quit")]
+    #[error(
+        "unknown command {0:?}; known are lift, hang-up, press, flash, rotary, verify, status, stats, events, refresh, bundle, quit"
+    )]
     Unknown(String),
     /// A command without what it needs.
     #[error("{command} needs {missing:?}, like {example}")]
@@ -58,16 +60,21 @@ struct Line {
 
 /// Reads one line.
 pub fn parse(line: &[u8]) -> Result<Order, ProtocolError> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| ProtocolError::Malformed(error.to_string()))?;
+    let line: Line = serde_json::from_slice(line)
+        .map_err(|error| ProtocolError::Malformed(error.to_string()))?;
     match line.cmd.as_str() {
         "lift" => Ok(Order::Do(Request::Lift)),
         "hang-up" => Ok(Order::Do(Request::HangUp)),
         "flash" => Ok(Order::Do(Request::Flash)),
-        "press" => line.keys.map(|keys| Order::Do(Request::Press(keys))).ok_or(ProtocolError::Missing {
-            command: "press",
-            missing: "keys",
-            example: r#"{"cmd":"press","keys":"123#"}"#,
-        }),
+        "press" => {
+            line.keys
+                .map(|keys| Order::Do(Request::Press(keys)))
+                .ok_or(ProtocolError::Missing {
+                    command: "press",
+                    missing: "keys",
+                    example: r#"{"cmd":"press","keys":"123#"}"#,
+                })
+        }
         "rotary" => line
             .digits
             .map(|digits| Order::Do(Request::Rotary(digits)))
@@ -112,14 +119,26 @@ mod tests {
             (r#"{"cmd":"lift"}"#, Order::Do(Request::Lift)),
             (r#"{"cmd":"hang-up"}"#, Order::Do(Request::HangUp)),
             (r#"{"cmd":"flash"}"#, Order::Do(Request::Flash)),
-            (r#"{"cmd":"press","keys":"12,#"}"#, Order::Do(Request::Press("12,#".into()))),
-            (r#"{"cmd":"rotary","digits":"90"}"#, Order::Do(Request::Rotary("90".into()))),
-            (r#"{"cmd":"verify","call":3}"#, Order::Do(Request::Verify(3))),
+            (
+                r#"{"cmd":"press","keys":"12,#"}"#,
+                Order::Do(Request::Press("12,#".into())),
+            ),
+            (
+                r#"{"cmd":"rotary","digits":"90"}"#,
+                Order::Do(Request::Rotary("90".into())),
+            ),
+            (
+                r#"{"cmd":"verify","call":3}"#,
+                Order::Do(Request::Verify(3)),
+            ),
             (r#"{"cmd":"status"}"#, Order::Status),
             (r#"{"cmd":"stats"}"#, Order::Stats),
             (r#" { "cmd" : "events" } "#, Order::Events),
             (r#"{"cmd":"refresh"}"#, Order::Refresh),
-            (r#"{"cmd":"bundle","file":"/tmp/b"}"#, Order::Bundle("/tmp/b".into())),
+            (
+                r#"{"cmd":"bundle","file":"/tmp/b"}"#,
+                Order::Bundle("/tmp/b".into()),
+            ),
             (r#"{"cmd":"quit"}"#, Order::Quit),
         ];
         for (line, order) in table {

@@ -1,4 +1,5 @@
-//! The phone's end of the socket. Each connection is a task of its own; the driver answers through channels and never waits.
+//! The phone's end of the socket. Each connection is a task of its own; the driver answers through
+//! channels and never waits.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -50,7 +51,9 @@ impl Server {
     pub(crate) fn start(path: &Path, asks: mpsc::Sender<Asked>) -> io::Result<Self> {
         let listener = bind(path)?;
         tokio::spawn(accept(listener, asks));
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 }
 
@@ -62,11 +65,18 @@ impl Drop for Server {
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     if path.exists() {
-        // A socket somebody listens on is a running phone; one nobody listens on was left by a phone that was killed.
+        // A socket somebody listens on is a running phone; one nobody listens on was left by a
+        // phone that was killed.
         match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => {
                 return Err(io::Error::new(
@@ -74,11 +84,14 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
                     "another offhook is running on it; stop that one (offhook ctl quit), or set another control.socket",
                 ));
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path)?
+            }
             Err(error) => return Err(error),
         }
     }
-    // Only the owner may drive the phone: the file is born 0600, there is no moment in which it is not.
+    // Only the owner may drive the phone: the file is born 0600, there is no moment in which it is
+    // not.
     let before = umask(Mode::from_bits_truncate(0o177));
     let listener = UnixListener::bind(path);
     umask(before);
@@ -114,7 +127,8 @@ async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) {
         let order = match line.and_then(|line| parse(&line)) {
             Ok(order) => order,
             Err(error) => {
-                let refusal = serde_json::json!({"ok": false, "error": error.to_string()}).to_string();
+                let refusal =
+                    serde_json::json!({"ok": false, "error": error.to_string()}).to_string();
                 if write_line(&mut stream, &refusal).await.is_err() {
                     return;
                 }
@@ -159,7 +173,10 @@ async fn stream_lines(mut stream: UnixStream, mut lines: mpsc::Receiver<Arc<str>
 }
 
 /// The next line; `None`: the connection is over.
-async fn read_line(stream: &mut UnixStream, held: &mut Vec<u8>) -> Option<Result<Vec<u8>, ProtocolError>> {
+async fn read_line(
+    stream: &mut UnixStream,
+    held: &mut Vec<u8>,
+) -> Option<Result<Vec<u8>, ProtocolError>> {
     let mut chunk = [0; 512];
     loop {
         if let Some(end) = held.iter().position(|byte| *byte == b'\n') {
@@ -169,7 +186,9 @@ async fn read_line(stream: &mut UnixStream, held: &mut Vec<u8>) -> Option<Result
         }
         if held.len() > MAX_LINE {
             held.clear();
-            return Some(Err(ProtocolError::Malformed(format!("the line is longer than {MAX_LINE} bytes"))));
+            return Some(Err(ProtocolError::Malformed(format!(
+                "the line is longer than {MAX_LINE} bytes"
+            ))));
         }
         match stream.read(&mut chunk).await {
             // Bytes without an end of line were no request.

@@ -26,7 +26,9 @@ impl Driver {
                     names,
                 } => self.connect(connection, remote, transport, &names),
                 Output::Disconnect(connection) => drop(self.connections.remove(&connection)),
-                Output::Lookup(lookup) => lookup::start(lookup, self.config.network.bind, self.heard.clone()),
+                Output::Lookup(lookup) => {
+                    lookup::start(lookup, self.config.network.bind, self.heard.clone())
+                }
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Dtls(datagram) => self.send_dtls(&datagram),
                 Output::Keep { file, text } => self.keep(file, text),
@@ -47,7 +49,13 @@ impl Driver {
     }
 
     /// Opens a connection. One for TLS is opened by TLS or not at all.
-    fn connect(&mut self, connection: sip::ConnectionId, remote: SocketAddr, transport: sip::Transport, names: &[String]) {
+    fn connect(
+        &mut self,
+        connection: sip::ConnectionId,
+        remote: SocketAddr,
+        transport: sip::Transport,
+        names: &[String],
+    ) {
         let dscp = self.config.network.sip_dscp;
         match transport {
             sip::Transport::Udp => {}
@@ -56,7 +64,8 @@ impl Driver {
                 Ok(side) => tls::connection::connect(connection, side, dscp, self.heard.clone()),
                 Err(why) => {
                     let now = std::time::Instant::now();
-                    self.control.handle_refused(connection, &why, &mut self.ports, now);
+                    self.control
+                        .handle_refused(connection, &why, &mut self.ports, now);
                 }
             },
         }
@@ -69,31 +78,47 @@ impl Driver {
     }
 
     fn send_sip(&mut self, message: sip::Transmit) {
-        let (sip::Flow::Udp { remote } | sip::Flow::Tcp { remote, .. } | sip::Flow::Tls { remote, .. }) = message.flow;
-        self.trace.keep(self.local, remote, &message.bytes, super::since_1970());
+        let (sip::Flow::Udp { remote }
+        | sip::Flow::Tcp { remote, .. }
+        | sip::Flow::Tls { remote, .. }) = message.flow;
+        self.trace
+            .keep(self.local, remote, &message.bytes, super::since_1970());
         match message.flow {
             sip::Flow::Udp { remote } => {
                 let Some(udp) = self.udp.as_ref() else { return };
                 if let Err(error) = udp::send(udp, &message.bytes, remote) {
                     tracing::debug!("SIP to {remote}: {error}");
-                    self.control.handle_unreachable(remote, &mut self.ports, std::time::Instant::now());
+                    self.control.handle_unreachable(
+                        remote,
+                        &mut self.ports,
+                        std::time::Instant::now(),
+                    );
                 }
             }
             sip::Flow::Tcp { connection, remote } | sip::Flow::Tls { connection, remote } => {
-                let Some(out) = self.connections.get(&connection) else { return };
+                let Some(out) = self.connections.get(&connection) else {
+                    return;
+                };
                 if out.try_send(message.bytes).is_err() {
                     // It does not read, or is gone: dropping the sender ends its task, which tells.
-                    tracing::debug!("{} to {remote}: the far end does not read", message.flow.transport().name());
+                    tracing::debug!(
+                        "{} to {remote}: the far end does not read",
+                        message.flow.transport().name()
+                    );
                     self.connections.remove(&connection);
                 }
             }
         }
     }
 
-    /// DTLS leaves by the audio thread, which owns the media sockets. What is too much is lost, as on any network: it is sent again.
+    /// DTLS leaves by the audio thread, which owns the media sockets. What is too much is lost, as
+    /// on any network: it is sent again.
     fn send_dtls(&mut self, datagram: &Transmit) {
         let Ok(bytes) = heapless::Vec::from_slice(&datagram.bytes) else {
-            tracing::warn!("a DTLS datagram of {} bytes is too long", datagram.bytes.len());
+            tracing::warn!(
+                "a DTLS datagram of {} bytes is too long",
+                datagram.bytes.len()
+            );
             return;
         };
         let datagram = Datagram {
@@ -107,7 +132,8 @@ impl Driver {
         }
     }
 
-    /// Has a file of the state directory written. A card may take long for that: it is not this thread's to wait for.
+    /// Has a file of the state directory written. A card may take long for that: it is not this
+    /// thread's to wait for.
     fn keep(&self, file: &'static str, text: String) {
         let path = self.config.control.state_dir.join(file);
         if self.writer.try_send((path, text)).is_err() {
@@ -118,7 +144,9 @@ impl Driver {
     fn light(&mut self, lamp: Lamp, state: LampState) {
         use board::{LampName, lamp::LampPattern};
         self.tell_panel(lamp, state);
-        let Some(board) = self.board.as_mut() else { return };
+        let Some(board) = self.board.as_mut() else {
+            return;
+        };
         let name = match lamp {
             Lamp::Line => LampName::Line,
             Lamp::InUse => LampName::InUse,
@@ -175,7 +203,8 @@ impl Driver {
                     peer,
                     bytes,
                 } = datagram;
-                self.control.handle_dtls(stream, socket, peer, &bytes, &mut self.ports, now);
+                self.control
+                    .handle_dtls(stream, socket, peer, &bytes, &mut self.ports, now);
             }
         }
         self.link.flush();
@@ -191,7 +220,8 @@ impl Driver {
             Some(rest) => format!("{{\"t\":{t:.6},{rest}").into(),
             None => event.into(),
         };
-        self.listeners.retain(|listener| listener.try_send(Arc::clone(&line)).is_ok());
+        self.listeners
+            .retain(|listener| listener.try_send(Arc::clone(&line)).is_ok());
     }
 }
 

@@ -1,5 +1,5 @@
-//! What makes an appliance of a phone, done: the watchdog fed, `slot-good` told, `status.txt` written to the card, orders of star codes
-//! carried out.
+//! What makes an appliance of a phone, done: the watchdog fed, `slot-good` told, `status.txt`
+//! written to the card, orders of star codes carried out.
 //!
 //! ```text
 //! tick ─▶ Health ─▶ Board::feed_watchdog, RUN/slot-good
@@ -43,9 +43,9 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(appliance: Option<Appliance>, config: &config::Config, now: Instant) -> Self {
-        let on_card = appliance
-            .as_ref()
-            .and_then(|appliance| std::fs::read_to_string(appliance.places.card.as_ref()?.join(STATUS)).ok());
+        let on_card = appliance.as_ref().and_then(|appliance| {
+            std::fs::read_to_string(appliance.places.card.as_ref()?.join(STATUS)).ok()
+        });
         let provisioned = appliance.as_ref().map(|appliance| &appliance.provisioned);
         let parsed = provisioned.is_none_or(|provisioned| provisioned.trouble() != Some(2));
         Self {
@@ -54,7 +54,12 @@ impl Keeper {
             status_file: Writer::new(on_card),
             addresses: Vec::new(),
             image: String::new(),
-            run_dir: config.control.socket.parent().unwrap_or(Path::new("/run/offhook")).to_owned(),
+            run_dir: config
+                .control
+                .socket
+                .parent()
+                .unwrap_or(Path::new("/run/offhook"))
+                .to_owned(),
             appliance,
         }
     }
@@ -73,7 +78,10 @@ impl Keeper {
     pub(super) fn look(&mut self) {
         self.image = std::fs::read_to_string(self.run_dir.join(IMAGE)).unwrap_or_default();
         if self.image.len() > MOST_IMAGE {
-            let end = (0..=MOST_IMAGE).rev().find(|end| self.image.is_char_boundary(*end)).unwrap_or(0);
+            let end = (0..=MOST_IMAGE)
+                .rev()
+                .find(|end| self.image.is_char_boundary(*end))
+                .unwrap_or(0);
             self.image.truncate(end);
         }
         self.addresses = crate::net::local::all();
@@ -83,7 +91,10 @@ impl Keeper {
 impl Driver {
     /// Once a tick: alive, and for long enough to be proven?
     pub(super) fn keep_alive(&mut self, now: Instant) {
-        let verdict = self.house.health.tick(self.link.shared().heartbeat(), self.has_card(), now);
+        let verdict = self
+            .house
+            .health
+            .tick(self.link.shared().heartbeat(), self.has_card(), now);
         if verdict.feed
             && let Some(board) = self.board.as_mut()
         {
@@ -107,11 +118,18 @@ impl Driver {
 
     /// Offers `status.txt` what it should say now.
     pub(super) fn tell_card(&mut self, now: Instant) {
-        let Some(card) = self.house.appliance.as_ref().and_then(|appliance| appliance.places.card.clone()) else {
+        let Some(card) = self
+            .house
+            .appliance
+            .as_ref()
+            .and_then(|appliance| appliance.places.card.clone())
+        else {
             return;
         };
         self.tell_figures();
-        let Some(appliance) = self.house.appliance.as_ref() else { return };
+        let Some(appliance) = self.house.appliance.as_ref() else {
+            return;
+        };
         let status = self.control.status(now);
         let text = status_file::text(&Facts {
             board: &self.config.board.profile,
@@ -140,20 +158,39 @@ impl Driver {
             Order::SelfTest => self.end_with(Ending::SelfTest),
             Order::Reboot => self.end_with(Ending::Reboot),
             Order::FactoryReset => {
-                let card = self.house.appliance.as_ref().and_then(|appliance| appliance.places.card.clone());
-                match crate::provision::reset::factory_reset(&self.config.control.state_dir, card.as_deref()) {
+                let card = self
+                    .house
+                    .appliance
+                    .as_ref()
+                    .and_then(|appliance| appliance.places.card.clone());
+                match crate::provision::reset::factory_reset(
+                    &self.config.control.state_dir,
+                    card.as_deref(),
+                ) {
                     Ok(()) => self.end_with(Ending::Reboot),
-                    Err(error) => tracing::error!("factory reset: {error}; can the card be written?"),
+                    Err(error) => {
+                        tracing::error!("factory reset: {error}; can the card be written?")
+                    }
                 }
             }
             Order::Bundle => {
-                let Some(card) = self.house.appliance.as_ref().and_then(|appliance| appliance.places.card.clone()) else {
-                    tracing::error!("support bundle: there is no card to write it to (offhook ctl bundle FILE)");
+                let Some(card) = self
+                    .house
+                    .appliance
+                    .as_ref()
+                    .and_then(|appliance| appliance.places.card.clone())
+                else {
+                    tracing::error!(
+                        "support bundle: there is no card to write it to (offhook ctl bundle FILE)"
+                    );
                     return;
                 };
                 let parts = self.bundle();
                 drop(tokio::task::spawn_blocking(move || {
-                    match parts.pack().and_then(|bytes| write_card(&card, bundle::FILE, &bytes)) {
+                    match parts
+                        .pack()
+                        .and_then(|bytes| write_card(&card, bundle::FILE, &bytes))
+                    {
                         Ok(()) => tracing::info!("support bundle: {} on the card", bundle::FILE),
                         Err(error) => tracing::error!("support bundle: {error}"),
                     }
@@ -174,7 +211,8 @@ impl Driver {
     pub(super) fn bundle(&mut self) -> Parts {
         self.tell_figures();
         let mut parts = Parts::new();
-        let status = serde_json::to_string_pretty(&self.control.status(Instant::now())).unwrap_or_default();
+        let status =
+            serde_json::to_string_pretty(&self.control.status(Instant::now())).unwrap_or_default();
         parts.add("status.json", status);
         parts.add("stats.json", format!("{:#}", self.control.stats()));
         // Types that hold secrets print none.
@@ -187,7 +225,8 @@ impl Driver {
     }
 }
 
-/// Writes a file to the card, whole or not at all. A card mounted read-only is writable for just so long.
+/// Writes a file to the card, whole or not at all. A card mounted read-only is writable for just so
+/// long.
 pub(crate) fn write_card(card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     with_writable(card, || {
         use std::io::Write;
@@ -220,7 +259,15 @@ fn with_writable<T>(card: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Re
         Err(_) => None,
     };
     let read_only = statvfs(card)?.flags().contains(FsFlags::ST_RDONLY);
-    let remount = |flags: MsFlags| mount(None::<&str>, card, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>);
+    let remount = |flags: MsFlags| {
+        mount(
+            None::<&str>,
+            card,
+            None::<&str>,
+            MsFlags::MS_REMOUNT | flags,
+            None::<&str>,
+        )
+    };
     if read_only {
         remount(CARD_FLAGS)?;
     }

@@ -31,13 +31,17 @@ impl CardSource {
     fn open(&self) -> Result<Box<dyn AudioDevice>, AudioError> {
         match self {
             CardSource::Board(request) => board::audio::open(request),
-            CardSource::Echo { rate_hz, period_ms } => Ok(Box::new(EchoCard::open(*rate_hz, *period_ms)?)),
+            CardSource::Echo { rate_hz, period_ms } => {
+                Ok(Box::new(EchoCard::open(*rate_hz, *period_ms)?))
+            }
         }
     }
 
     fn name(&self) -> String {
         match self {
-            CardSource::Board(request) if request.capture == request.playback => request.capture.clone(),
+            CardSource::Board(request) if request.capture == request.playback => {
+                request.capture.clone()
+            }
             CardSource::Board(request) => format!("{} / {}", request.capture, request.playback),
             CardSource::Echo { .. } => "echo".into(),
         }
@@ -104,7 +108,12 @@ impl Card {
 
 impl Driver {
     /// The audio thread gave the card up.
-    pub(super) fn lost_card(&mut self, device: Box<dyn AudioDevice>, reason: LossReason, now: Instant) {
+    pub(super) fn lost_card(
+        &mut self,
+        device: Box<dyn AudioDevice>,
+        reason: LossReason,
+        now: Instant,
+    ) {
         // Closing a card that is gone may take its time, and this thread has none.
         drop(tokio::task::spawn_blocking(move || drop(device)));
         let what = match reason {
@@ -116,7 +125,9 @@ impl Driver {
         self.card.losses += 1;
         self.card.next_try = now + AGAIN;
         self.card.complain(&what);
-        self.publish(&serde_json::json!({"event": "audio", "what": format!("lost: {what}")}).to_string());
+        self.publish(
+            &serde_json::json!({"event": "audio", "what": format!("lost: {what}")}).to_string(),
+        );
     }
 
     /// Whether a card is with the audio thread.
@@ -140,10 +151,16 @@ impl Driver {
         }
     }
 
-    fn card_tried(&mut self, mut attempt: JoinHandle<Result<Box<dyn AudioDevice>, AudioError>>, now: Instant) {
+    fn card_tried(
+        &mut self,
+        mut attempt: JoinHandle<Result<Box<dyn AudioDevice>, AudioError>>,
+        now: Instant,
+    ) {
         self.card.next_try = now + AGAIN;
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let std::task::Poll::Ready(Ok(opened)) = Future::poll(std::pin::Pin::new(&mut attempt), &mut context) else {
+        let std::task::Poll::Ready(Ok(opened)) =
+            Future::poll(std::pin::Pin::new(&mut attempt), &mut context)
+        else {
             return;
         };
         match opened {
@@ -166,9 +183,12 @@ impl Driver {
             let engine = engine_for(Some(device.as_ref()), self.card.wanted(), sidetone, now);
             self.card.figures = figures;
             self.link.send(Order::Card(device, Some(Box::new(engine))));
-            self.control.handle_card(figures.0, figures.1, &mut self.ports, now);
+            self.control
+                .handle_card(figures.0, figures.1, &mut self.ports, now);
         }
-        self.publish(&serde_json::json!({"event": "audio", "what": format!("found: {name}")}).to_string());
+        self.publish(
+            &serde_json::json!({"event": "audio", "what": format!("found: {name}")}).to_string(),
+        );
     }
 
     /// Tells `Control` what the I/O side counted.

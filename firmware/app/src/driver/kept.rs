@@ -1,4 +1,5 @@
-//! What the phone keeps from one start to the next, in its state directory: its certificate, the peers it has met.
+//! What the phone keeps from one start to the next, in its state directory: its certificate, the
+//! peers it has met.
 //!
 //! ```text
 //! state_dir ─▶ credentials, known ─▶ Control     Control ─▶ writer (a task: file after file) ─▶ state_dir
@@ -12,8 +13,8 @@ use tokio::sync::mpsc;
 use crate::identity::{Credentials, IdentityError};
 use crate::trust::{self, Known};
 
-/// The phone's identity. Where it cannot be kept the phone has one for this run; where the kept one is damaged it has none. Either is
-/// told, neither costs dial tone.
+/// The phone's identity. Where it cannot be kept the phone has one for this run; where the kept one
+/// is damaged it has none. Either is told, neither costs dial tone.
 pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
     match Credentials::load_or_make(&config.control.state_dir) {
         Ok(credentials) => Some(credentials),
@@ -36,7 +37,10 @@ pub(super) fn writer() -> mpsc::Sender<(PathBuf, String)> {
             // The task ends early only with the runtime.
             let _ = tokio::task::spawn_blocking(move || {
                 if let Err(error) = crate::setup::keep_safely(&path, text.as_bytes()) {
-                    tracing::warn!("{}: {error}; it is forgotten at the next start", path.display());
+                    tracing::warn!(
+                        "{}: {error}; it is forgotten at the next start",
+                        path.display()
+                    );
                 }
             })
             .await;
@@ -60,7 +64,10 @@ pub(super) fn known(config: &config::Config) -> Known {
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|error| {
-        tracing::warn!("{}: {error}; every phone is new again, compare key words", path.display());
+        tracing::warn!(
+            "{}: {error}; every phone is new again, compare key words",
+            path.display()
+        );
         Known::default()
     })
 }

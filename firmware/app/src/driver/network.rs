@@ -26,26 +26,46 @@ impl Driver {
                 self.connections.insert(connection, out);
                 self.trace.opened(connection, remote);
                 match proved {
-                    Some(names) => self.control.handle_accepted_tls(connection, remote, names, &mut self.ports, now),
-                    None => self.control.handle_connected(connection, local, remote, &mut self.ports, now),
+                    Some(names) => self.control.handle_accepted_tls(
+                        connection,
+                        remote,
+                        names,
+                        &mut self.ports,
+                        now,
+                    ),
+                    None => self.control.handle_connected(
+                        connection,
+                        local,
+                        remote,
+                        &mut self.ports,
+                        now,
+                    ),
                 }
             }
             Heard::Bytes { connection, bytes } => {
                 if self.connections.contains_key(&connection) {
-                    self.trace.keep_stream(connection, self.local, &bytes, since_1970());
-                    self.control.handle_stream(connection, &bytes, &mut self.ports, now);
+                    self.trace
+                        .keep_stream(connection, self.local, &bytes, since_1970());
+                    self.control
+                        .handle_stream(connection, &bytes, &mut self.ports, now);
                 }
             }
             Heard::Closed { connection, why } => {
                 self.connections.remove(&connection);
                 self.trace.closed(connection);
                 match why {
-                    Some(why) => self.control.handle_refused(connection, &why, &mut self.ports, now),
+                    Some(why) => {
+                        self.control
+                            .handle_refused(connection, &why, &mut self.ports, now)
+                    }
                     None => self.control.handle_closed(connection, &mut self.ports, now),
                 }
             }
             Heard::Configuration(news) => self.heard_configuration(*news),
-            Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, &mut self.ports, now),
+            Heard::Found { id, targets } => {
+                self.control
+                    .handle_lookup(id, &targets, &mut self.ports, now)
+            }
         }
     }
 
@@ -54,20 +74,31 @@ impl Driver {
         for _ in 0..udp::DATAGRAMS_A_TURN {
             match udp.try_recv_from(&mut self.datagram) {
                 Ok((length, from)) => {
-                    self.trace.keep(seen(from), self.local, &self.datagram[..length], since_1970());
-                    self.control
-                        .handle_datagram(seen(from), &self.datagram[..length], &mut self.ports, Instant::now());
+                    self.trace.keep(
+                        seen(from),
+                        self.local,
+                        &self.datagram[..length],
+                        since_1970(),
+                    );
+                    self.control.handle_datagram(
+                        seen(from),
+                        &self.datagram[..length],
+                        &mut self.ports,
+                        Instant::now(),
+                    );
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {}
             }
         }
         for remote in udp::unreachable(udp) {
-            self.control.handle_unreachable(remote, &mut self.ports, Instant::now());
+            self.control
+                .handle_unreachable(remote, &mut self.ports, Instant::now());
         }
     }
 
-    /// Binds the SIP port. An address that is not there yet (the network comes up later) is tried again by the tick.
+    /// Binds the SIP port. An address that is not there yet (the network comes up later) is tried
+    /// again by the tick.
     pub(super) fn bind_network(&mut self) -> Result<(), DriverError> {
         let network = &self.config.network;
         let address = SocketAddr::new(network.bind, network.sip_port);
@@ -78,7 +109,8 @@ impl Driver {
         };
         match udp::bind(address, network.sip_dscp) {
             Ok(socket) => {
-                tcp::listen(address, network.sip_dscp, self.heard.clone()).map_err(|source| refused("TCP", source))?;
+                tcp::listen(address, network.sip_dscp, self.heard.clone())
+                    .map_err(|source| refused("TCP", source))?;
                 tracing::info!("SIP on {address}, known to others as {}", self.local);
                 self.listen_for_tls()?;
                 self.udp = Some(socket);
@@ -100,7 +132,8 @@ impl Driver {
         }
     }
 
-    /// Opens the TLS port to those who may come in. A phone whose certificate is damaged says so and goes on without.
+    /// Opens the TLS port to those who may come in. A phone whose certificate is damaged says so
+    /// and goes on without.
     fn listen_for_tls(&mut self) -> Result<(), DriverError> {
         use config::schema::Listen;
         let open = match self.config.tls.listen {
@@ -115,11 +148,13 @@ impl Driver {
         match self.tls.server() {
             Ok(server) => {
                 let (dscp, pins) = (self.config.network.sip_dscp, self.tls.pins().to_vec());
-                tls::connection::listen(address, dscp, server, pins, self.heard.clone()).map_err(|source| DriverError::Bind {
-                    transport: "TLS",
-                    address,
-                    source,
-                })?;
+                tls::connection::listen(address, dscp, server, pins, self.heard.clone()).map_err(
+                    |source| DriverError::Bind {
+                        transport: "TLS",
+                        address,
+                        source,
+                    },
+                )?;
                 tracing::info!("SIP over TLS on {address}");
             }
             Err(why) => tracing::error!("no SIP over TLS on {address}: {why}"),

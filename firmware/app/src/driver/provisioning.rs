@@ -1,5 +1,5 @@
-//! A configuration from the network: asked for when `Schedule` says, judged with everything else there is, kept, and put in use when nobody
-//! uses the phone.
+//! A configuration from the network: asked for when `Schedule` says, judged with everything else
+//! there is, kept, and put in use when nobody uses the phone.
 //!
 //! ```text
 //! tick ─▶ Schedule::ask ─▶ fetch (a task) ─▶ Heard::Configuration ─▶ provision::judge ─┬─ fits ─▶ network.toml ─▶ idle? ─▶ Ending::Restart
@@ -75,8 +75,14 @@ impl Driver {
 
     /// Once a tick: asks when it is time, and starts anew when it may.
     pub(super) fn provision(&mut self, now: Instant) {
-        let Some(appliance) = self.house.appliance.as_ref() else { return };
-        match self.provisioning.schedule.ask(|| mac(&self.config.link.interface), now) {
+        let Some(appliance) = self.house.appliance.as_ref() else {
+            return;
+        };
+        match self
+            .provisioning
+            .schedule
+            .ask(|| mac(&self.config.link.interface), now)
+        {
             None => {}
             Some(Err(why)) => {
                 tracing::warn!("{why}");
@@ -104,7 +110,12 @@ impl Driver {
                         Err(error) => Err(error.to_string()),
                     };
                     // The driver is gone only when the phone is.
-                    let _ = heard.send(Heard::Configuration(Box::new(News { url: asked.url, found }))).await;
+                    let _ = heard
+                        .send(Heard::Configuration(Box::new(News {
+                            url: asked.url,
+                            found,
+                        })))
+                        .await;
                 });
             }
         }
@@ -155,8 +166,12 @@ impl Driver {
         let kept = self.config.control.state_dir.join(NETWORK);
         let origin = format!("{url}\n{}\n", etag.unwrap_or(""));
         // The text first: an ETag without its text would never be asked for again.
-        let done = crate::setup::keep_safely(&kept, text)
-            .and_then(|()| crate::setup::keep_safely(&self.config.control.state_dir.join(ORIGIN), origin.as_bytes()));
+        let done = crate::setup::keep_safely(&kept, text).and_then(|()| {
+            crate::setup::keep_safely(
+                &self.config.control.state_dir.join(ORIGIN),
+                origin.as_bytes(),
+            )
+        });
         if let Err(error) = done {
             return format!("not kept: {}: {error}", kept.display());
         }
@@ -177,25 +192,42 @@ pub(crate) fn read_origin(path: &Path, url: &str) -> Option<String> {
 
 /// The file of those who vouch for a provisioning server, wherever it is said to lie.
 pub(crate) fn authority(config: &config::Config, places: &provision::Places) -> Option<PathBuf> {
-    let file = config.provision.ca.clone().or_else(|| config.tls.ca.clone())?;
+    let file = config
+        .provision
+        .ca
+        .clone()
+        .or_else(|| config.tls.ca.clone())?;
     Some(places.folder().join(file))
 }
 
-/// The hardware address of the interface, twelve small hexadecimal digits; of the first there is for `auto`.
+/// The hardware address of the interface, twelve small hexadecimal digits; of the first there is
+/// for `auto`.
 fn mac(interface: &str) -> String {
     let address = |name: &str| {
         let text = std::fs::read_to_string(format!("/sys/class/net/{name}/address")).ok()?;
-        let digits: String = text.trim().chars().filter(char::is_ascii_hexdigit).collect();
-        (digits.len() == 12 && digits.bytes().any(|digit| digit != b'0')).then(|| digits.to_ascii_lowercase())
+        let digits: String = text
+            .trim()
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .collect();
+        (digits.len() == 12 && digits.bytes().any(|digit| digit != b'0'))
+            .then(|| digits.to_ascii_lowercase())
     };
     if interface != "auto" {
         return address(interface).unwrap_or_default();
     }
     let mut names: Vec<String> = std::fs::read_dir("/sys/class/net")
-        .map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+        .map(|entries| {
+            entries
+                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                .collect()
+        })
         .unwrap_or_default();
     names.sort();
-    names.iter().find_map(|name| address(name)).unwrap_or_default()
+    names
+        .iter()
+        .find_map(|name| address(name))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -206,7 +238,10 @@ mod tests {
     fn an_etag_counts_only_for_the_place_it_is_from() {
         let path = std::env::temp_dir().join(format!("offhook-origin-{}", std::process::id()));
         std::fs::write(&path, "https://a.example/x\n\"v1\"\n").unwrap();
-        assert_eq!(read_origin(&path, "https://a.example/x").as_deref(), Some("\"v1\""));
+        assert_eq!(
+            read_origin(&path, "https://a.example/x").as_deref(),
+            Some("\"v1\"")
+        );
         assert_eq!(read_origin(&path, "https://b.example/x"), None);
         std::fs::write(&path, "https://a.example/x\n\n").unwrap();
         assert_eq!(read_origin(&path, "https://a.example/x"), None);

@@ -15,7 +15,8 @@ impl Driver {
         let now = Instant::now();
         let line = |value: serde_json::Value| Reply::Line(value.to_string(), Duration::ZERO);
         let reply = match asked.order {
-            Order::Do(request) => match self.control.handle_request(&request, &mut self.ports, now) {
+            Order::Do(request) => match self.control.handle_request(&request, &mut self.ports, now)
+            {
                 Ok(busy) => Reply::Line(json!({"ok": true}).to_string(), busy),
                 Err(error) => line(json!({"ok": false, "error": error})),
             },
@@ -35,7 +36,9 @@ impl Driver {
                     self.listeners.retain(|listener| !listener.is_closed());
                 }
                 if self.listeners.len() >= MAX_LISTENERS {
-                    line(json!({"ok": false, "error": format!("{MAX_LISTENERS} others listen already")}))
+                    line(
+                        json!({"ok": false, "error": format!("{MAX_LISTENERS} others listen already")}),
+                    )
                 } else {
                     let (tell, told) = lines();
                     self.listeners.push(tell);
@@ -46,12 +49,18 @@ impl Driver {
                 // Packing and writing take their time: on a thread of their own, which answers.
                 let parts = self.bundle();
                 drop(tokio::task::spawn_blocking(move || {
-                    let written = parts.pack().and_then(|bytes| crate::setup::keep_safely(&file, &bytes));
+                    let written = parts
+                        .pack()
+                        .and_then(|bytes| crate::setup::keep_safely(&file, &bytes));
                     let told = match written {
                         Ok(()) => json!({"ok": true, "file": file}),
-                        Err(error) => json!({"ok": false, "error": format!("{}: {error}", file.display())}),
+                        Err(error) => {
+                            json!({"ok": false, "error": format!("{}: {error}", file.display())})
+                        }
                     };
-                    let _ = asked.reply.send(Reply::Line(told.to_string(), Duration::ZERO));
+                    let _ = asked
+                        .reply
+                        .send(Reply::Line(told.to_string(), Duration::ZERO));
                 }));
                 return;
             }

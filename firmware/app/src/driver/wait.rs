@@ -1,4 +1,5 @@
-//! What the loop waits for: descriptors, sockets, the next timer, a signal. Each may be absent, and is then waited for in vain.
+//! What the loop waits for: descriptors, sockets, the next timer, a signal. Each may be absent, and
+//! is then waited for in vain.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +13,11 @@ use tokio::sync::mpsc;
 pub(super) fn signals() -> io::Result<mpsc::Receiver<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (tell, told) = mpsc::channel(4);
-    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ] {
         let mut signal = signal(kind)?;
         let tell = tell.clone();
         tokio::spawn(async move {
@@ -34,7 +39,9 @@ pub(super) fn watch(fd: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
 
 /// Waits until a descriptor is readable; for ever where there is none.
 pub(super) async fn ready(fd: Option<&AsyncFd<OwnedFd>>) {
-    let Some(fd) = fd else { return std::future::pending().await };
+    let Some(fd) = fd else {
+        return std::future::pending().await;
+    };
     match fd.readable().await {
         // What made it readable is drained by whoever we wake.
         Ok(mut guard) => guard.clear_ready(),
@@ -44,7 +51,8 @@ pub(super) async fn ready(fd: Option<&AsyncFd<OwnedFd>>) {
 
 pub(super) async fn readable(udp: Option<&UdpSocket>) {
     match udp {
-        // ICMP errors make a socket ready for nothing but themselves. A failure here shows again when the socket is read.
+        // ICMP errors make a socket ready for nothing but themselves. A failure here shows again
+        // when the socket is read.
         Some(udp) => drop(udp.ready(Interest::READABLE | Interest::ERROR).await),
         None => std::future::pending().await,
     }

@@ -8,11 +8,13 @@
 //! ```
 //!
 //! Rules, and why:
-//! - A candidate is one address. Several may run side by side (forks, strangers); the first whose certificate has an agreed fingerprint
-//!   wins, and only its address will send and get media.
-//! - A wrong certificate from the announced address is an attack or a mistake, and fails the association. From elsewhere it is a
-//!   stranger, or a fork whose answer is still to come: it is kept, bounded, and gets nothing.
-//! - What strangers can cost is bounded: [`MAX_CANDIDATES`] at once, [`MAX_TRIES`] in all, each begun by a whole `ClientHello` only.
+//! - A candidate is one address. Several may run side by side (forks, strangers); the first whose
+//!   certificate has an agreed fingerprint wins, and only its address will send and get media.
+//! - A wrong certificate from the announced address is an attack or a mistake, and fails the
+//!   association. From elsewhere it is a stranger, or a fork whose answer is still to come: it is
+//!   kept, bounded, and gets nothing.
+//! - What strangers can cost is bounded: [`MAX_CANDIDATES`] at once, [`MAX_TRIES`] in all, each
+//!   begun by a whole `ClientHello` only.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -27,11 +29,14 @@ use crate::identity::colons;
 
 /// Handshakes side by side on one socket.
 const MAX_CANDIDATES: usize = 4;
-/// Handshakes begun between two agreements: with the announced address, and as many with everybody else.
+/// Handshakes begun between two agreements: with the announced address, and as many with everybody
+/// else.
 const MAX_TRIES: u32 = 16;
-/// How long a handshake may still come to its end after an alert in clear said it will not: anybody can write one.
+/// How long a handshake may still come to its end after an alert in clear said it will not: anybody
+/// can write one.
 const AFTER_ALERT: Duration = Duration::from_secs(2);
-/// Errors with the announced address until the association is given up: one forged datagram must not end a call.
+/// Errors with the announced address until the association is given up: one forged datagram must
+/// not end a call.
 const MAX_ERRORS: u32 = 3;
 
 /// What was agreed in signalling.
@@ -51,7 +56,9 @@ pub(crate) struct Agreed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The certificate shown is not the one signalling told of.
-    #[error("the certificate shown by {from} is not the one its signalling named: it has SHA-256 {shown}; somebody may be in between")]
+    #[error(
+        "the certificate shown by {from} is not the one its signalling named: it has SHA-256 {shown}; somebody may be in between"
+    )]
     WrongCertificate {
         /// Who showed it.
         from: SocketAddr,
@@ -134,14 +141,18 @@ fn reachable(address: SocketAddr) -> bool {
     !address.ip().is_unspecified() && address.port() != 0
 }
 
-/// Whether a datagram begins a handshake: a record of epoch 0 with a whole `ClientHello` header in it. Nothing else makes a candidate.
+/// Whether a datagram begins a handshake: a record of epoch 0 with a whole `ClientHello` header in
+/// it. Nothing else makes a candidate.
 fn is_client_hello(datagram: &[u8]) -> bool {
     const RECORD: usize = 13;
     const HELLO: usize = 12 + 2 + 32;
-    matches!(datagram, [22, 254, _, 0, 0, ..]) && datagram.len() >= RECORD + HELLO && datagram[RECORD] == 1
+    matches!(datagram, [22, 254, _, 0, 0, ..])
+        && datagram.len() >= RECORD + HELLO
+        && datagram[RECORD] == 1
 }
 
-/// RFC 8122 section 5: of every hash the peer used, one fingerprint must be the certificate's. None at all matches nothing.
+/// RFC 8122 section 5: of every hash the peer used, one fingerprint must be the certificate's. None
+/// at all matches nothing.
 pub(crate) fn matches(certificate: &[u8], fingerprints: &[Fingerprint]) -> bool {
     let of = |hash: HashName| match hash {
         HashName::Sha256 => Sha256::digest(certificate).to_vec(),
@@ -151,7 +162,9 @@ pub(crate) fn matches(certificate: &[u8], fingerprints: &[Fingerprint]) -> bool 
     !fingerprints.is_empty()
         && fingerprints.iter().all(|wanted| {
             let is = of(wanted.hash);
-            fingerprints.iter().any(|one| one.hash == wanted.hash && one.bytes == is)
+            fingerprints
+                .iter()
+                .any(|one| one.hash == wanted.hash && one.bytes == is)
         })
 }
 
@@ -177,14 +190,17 @@ impl Association {
         self.secured.as_ref()
     }
 
-    /// Signalling agreed, again or for the first time. The same fingerprints at the same address: everything stays as it is (RFC 5763
-    /// section 6.6). An address of 0.0.0.0 (hold) is no address.
+    /// Signalling agreed, again or for the first time. The same fingerprints at the same address:
+    /// everything stays as it is (RFC 5763 section 6.6). An address of 0.0.0.0 (hold) is no
+    /// address.
     pub(crate) fn agree(&mut self, mut agreed: Agreed, maker: &Maker, now: Instant) {
         if let Some(before) = &self.agreed {
             if !reachable(agreed.announced) {
                 agreed.announced = before.announced;
             }
-            if before.fingerprints == agreed.fingerprints && plain(before.announced) == plain(agreed.announced) {
+            if before.fingerprints == agreed.fingerprints
+                && plain(before.announced) == plain(agreed.announced)
+            {
                 let settles = agreed.settled && !before.settled;
                 // Roles of a running association do not change, whatever a later offer says.
                 agreed.setup = before.setup;
@@ -203,13 +219,17 @@ impl Association {
         self.strangers = 0;
         self.errors = 0;
         self.news.clear();
-        // What was in use under another agreement, or ran with the announced address or in the other role, is over. Others may be forks.
+        // What was in use under another agreement, or ran with the announced address or in the
+        // other role, is over. Others may be forks.
         let (setup, announced) = (agreed.setup, agreed.announced);
         self.candidates.retain(|candidate| {
             let certificate = candidate.handshake.certificate();
-            let wrong = certificate.is_some_and(|certificate| !matches(certificate, &agreed.fingerprints));
+            let wrong =
+                certificate.is_some_and(|certificate| !matches(certificate, &agreed.fingerprints));
             let used = before == Some(candidate.peer);
-            candidate.role == setup && !used && !(wrong && plain(candidate.peer) == plain(announced))
+            candidate.role == setup
+                && !used
+                && !(wrong && plain(candidate.peer) == plain(announced))
         });
         let settled = agreed.settled;
         self.agreed = Some(agreed);
@@ -221,7 +241,8 @@ impl Association {
         self.begin_active(maker, now);
     }
 
-    /// The call stands now. A wrong certificate counts; what else came to nothing before is tried once more.
+    /// The call stands now. A wrong certificate counts; what else came to nothing before is tried
+    /// once more.
     fn settle(&mut self, maker: &Maker, now: Instant) {
         match self.failed.take() {
             Some(failure @ Failure::WrongCertificate { .. }) => return self.fail(failure),
@@ -237,8 +258,16 @@ impl Association {
     fn begin_active(&mut self, maker: &Maker, now: Instant) {
         let Some(agreed) = &self.agreed else { return };
         let announced = agreed.announced;
-        let runs = self.candidates.iter().any(|candidate| plain(candidate.peer) == plain(announced));
-        if agreed.setup == Setup::Active && reachable(announced) && !runs && self.failed.is_none() && self.secured.is_none() {
+        let runs = self
+            .candidates
+            .iter()
+            .any(|candidate| plain(candidate.peer) == plain(announced));
+        if agreed.setup == Setup::Active
+            && reachable(announced)
+            && !runs
+            && self.failed.is_none()
+            && self.secured.is_none()
+        {
             self.begin(announced, Setup::Active, maker, now);
         }
     }
@@ -285,15 +314,27 @@ impl Association {
     }
 
     /// A datagram came. It is DTLS by its first byte and no more is known of it.
-    pub(crate) fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], maker: &Maker, now: Instant) {
-        let known = self.candidates.iter().position(|candidate| plain(candidate.peer) == plain(from));
+    pub(crate) fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        bytes: &[u8],
+        maker: &Maker,
+        now: Instant,
+    ) {
+        let known = self
+            .candidates
+            .iter()
+            .position(|candidate| plain(candidate.peer) == plain(from));
         let place = match known {
             Some(place) => place,
-            None if self.welcome(bytes) && self.begin(from, Setup::Passive, maker, now) => self.candidates.len() - 1,
+            None if self.welcome(bytes) && self.begin(from, Setup::Passive, maker, now) => {
+                self.candidates.len() - 1
+            }
             None => return,
         };
         let candidate = &mut self.candidates[place];
-        // Anybody can write one: the library does not see it, and it is believed after a while only.
+        // Anybody can write one: the library does not see it, and it is believed after a while
+        // only.
         if candidate.secrets.is_none()
             && let Some(what) = sieve::fatal_alert_in_clear(bytes)
         {
@@ -307,7 +348,10 @@ impl Association {
 
     /// Whether a stranger's datagram may begin a handshake.
     fn welcome(&self, bytes: &[u8]) -> bool {
-        let passive = self.agreed.as_ref().is_none_or(|agreed| agreed.setup == Setup::Passive);
+        let passive = self
+            .agreed
+            .as_ref()
+            .is_none_or(|agreed| agreed.setup == Setup::Passive);
         passive && self.secured.is_none() && self.failed.is_none() && is_client_hello(bytes)
     }
 
@@ -326,7 +370,8 @@ impl Association {
             let spins = outcome.is_ok() && due(&self.candidates[place]);
             self.progress(place, outcome, maker, now);
             if spins {
-                // A timer that does not move would hang the phone; a crate's mistake costs this handshake only.
+                // A timer that does not move would hang the phone; a crate's mistake costs this
+                // handshake only.
                 self.candidates.retain(|candidate| candidate.peer != peer);
             }
         }
@@ -358,7 +403,13 @@ impl Association {
     }
 
     /// A candidate may have come further, or to an end.
-    fn progress(&mut self, place: usize, outcome: Result<(), HandshakeError>, maker: &Maker, now: Instant) {
+    fn progress(
+        &mut self,
+        place: usize,
+        outcome: Result<(), HandshakeError>,
+        maker: &Maker,
+        now: Instant,
+    ) {
         let candidate = &mut self.candidates[place];
         let outcome = outcome.and_then(|()| match candidate.handshake.take_secrets() {
             Some(secrets) => secrets.map(|secrets| {
@@ -390,13 +441,17 @@ impl Association {
         // Silence has its own deadline: until then it is tried again.
         self.errors += u32::from(why != HandshakeError::Unanswered);
         if matches!(why, HandshakeError::Alert(_)) || self.errors >= MAX_ERRORS {
-            self.fail(Failure::Handshake { from: candidate.peer, why });
+            self.fail(Failure::Handshake {
+                from: candidate.peer,
+                why,
+            });
         } else {
             self.begin_active(maker, now);
         }
     }
 
-    /// Looks at every certificate shown, now that something is new: a candidate, or what was agreed.
+    /// Looks at every certificate shown, now that something is new: a candidate, or what was
+    /// agreed.
     fn judge_all(&mut self) {
         let Some(agreed) = &self.agreed else { return };
         if self.secured.is_some() || self.failed.is_some() {
@@ -438,7 +493,8 @@ impl Association {
         }
         if let Some(agreed) = &self.agreed {
             let announced = plain(agreed.announced);
-            self.candidates.retain(|candidate| plain(candidate.peer) != announced);
+            self.candidates
+                .retain(|candidate| plain(candidate.peer) != announced);
             if agreed.settled {
                 self.news.push_back(News::Failed(failure.clone()));
             }

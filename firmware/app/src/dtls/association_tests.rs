@@ -46,7 +46,14 @@ impl End {
         self.agree_on(setup, vec![peer.fingerprint()], peer.at, true, now);
     }
 
-    fn agree_on(&mut self, setup: Setup, fingerprints: Vec<Fingerprint>, announced: SocketAddr, settled: bool, now: Instant) {
+    fn agree_on(
+        &mut self,
+        setup: Setup,
+        fingerprints: Vec<Fingerprint>,
+        announced: SocketAddr,
+        settled: bool,
+        now: Instant,
+    ) {
         let agreed = Agreed {
             setup,
             fingerprints,
@@ -58,7 +65,8 @@ impl End {
     }
 
     fn hears(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
-        self.association.handle_datagram(from, bytes, &self.maker, now);
+        self.association
+            .handle_datagram(from, bytes, &self.maker, now);
         self.listen();
     }
 
@@ -81,8 +89,14 @@ impl End {
     }
 }
 
-/// Carries datagrams between these ends until all is quiet or the time is over; `pass` may swallow any.
-fn run(ends: &mut [&mut End], mut now: Instant, length: Duration, mut pass: impl FnMut(SocketAddr, SocketAddr, &[u8]) -> bool) -> Instant {
+/// Carries datagrams between these ends until all is quiet or the time is over; `pass` may swallow
+/// any.
+fn run(
+    ends: &mut [&mut End],
+    mut now: Instant,
+    length: Duration,
+    mut pass: impl FnMut(SocketAddr, SocketAddr, &[u8]) -> bool,
+) -> Instant {
     let limit = now + length;
     loop {
         let mut wire = Vec::new();
@@ -117,7 +131,10 @@ fn run(ends: &mut [&mut End], mut now: Instant, length: Duration, mut pass: impl
 fn both_secured(l: &End, r: &End) {
     let (a, b) = (l.secured.as_ref().unwrap(), r.secured.as_ref().unwrap());
     assert_eq!((a.peer, b.peer), (r.at, l.at));
-    assert_eq!((&a.secrets.send, &a.secrets.receive), (&b.secrets.receive, &b.secrets.send));
+    assert_eq!(
+        (&a.secrets.send, &a.secrets.receive),
+        (&b.secrets.receive, &b.secrets.send)
+    );
     assert_eq!(a.secrets.words, b.secrets.words);
     assert_eq!(a.fingerprint, r.maker.credentials().fingerprint());
 }
@@ -132,7 +149,10 @@ fn two_ends_come_to_keys_and_then_to_rest() {
     r.agree(Setup::Active, &l, now);
     run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
     both_secured(&l, &r);
-    assert_eq!((l.association.poll_timeout(), r.association.poll_timeout()), (None, None));
+    assert_eq!(
+        (l.association.poll_timeout(), r.association.poll_timeout()),
+        (None, None)
+    );
 }
 
 #[test]
@@ -140,8 +160,16 @@ fn early_hello_is_kept_and_proves_nothing_until_the_answer_is_known() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     r.agree(Setup::Active, &l, now);
-    let now = run(&mut [&mut l, &mut r], now, Duration::from_secs(3), |_, _, _| true);
-    assert!(l.secured.is_none() && l.failed.is_none(), "no answer, no trust");
+    let now = run(
+        &mut [&mut l, &mut r],
+        now,
+        Duration::from_secs(3),
+        |_, _, _| true,
+    );
+    assert!(
+        l.secured.is_none() && l.failed.is_none(),
+        "no answer, no trust"
+    );
     l.agree(Setup::Passive, &r, now);
     both_secured(&l, &r);
 }
@@ -185,7 +213,10 @@ fn another_certificate_at_the_announced_address_fails_on_either_side() {
         run(&mut [&mut l, &mut mallory], now, LONG, |_, _, _| true);
         assert!(l.secured.is_none());
         let shown = colons(&mallory.maker.credentials().fingerprint());
-        assert_eq!(l.failed, Some(Failure::WrongCertificate { from: at(R), shown }));
+        assert_eq!(
+            l.failed,
+            Some(Failure::WrongCertificate { from: at(R), shown })
+        );
     }
 }
 
@@ -196,10 +227,20 @@ fn a_stranger_gets_nothing_and_the_peer_is_served_all_the_same() {
     let now = Instant::now();
     l.agree(Setup::Passive, &r, now);
     stranger.agree(Setup::Active, &l, now);
-    let now = run(&mut [&mut l, &mut stranger], now, Duration::from_secs(5), |_, _, _| true);
+    let now = run(
+        &mut [&mut l, &mut stranger],
+        now,
+        Duration::from_secs(5),
+        |_, _, _| true,
+    );
     assert!(l.secured.is_none() && l.failed.is_none());
     r.agree(Setup::Active, &l, now);
-    run(&mut [&mut l, &mut r, &mut stranger], now, LONG, |_, _, _| true);
+    run(
+        &mut [&mut l, &mut r, &mut stranger],
+        now,
+        LONG,
+        |_, _, _| true,
+    );
     both_secured(&l, &r);
 }
 
@@ -207,7 +248,13 @@ fn a_stranger_gets_nothing_and_the_peer_is_served_all_the_same() {
 fn the_right_certificate_counts_from_behind_a_nat() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
-    l.agree_on(Setup::Passive, vec![r.fingerprint()], at("192.168.7.7:9"), true, now);
+    l.agree_on(
+        Setup::Passive,
+        vec![r.fingerprint()],
+        at("192.168.7.7:9"),
+        true,
+        now,
+    );
     r.agree(Setup::Active, &l, now);
     run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
     both_secured(&l, &r);
@@ -218,11 +265,26 @@ fn a_fork_that_shook_hands_early_is_used_when_its_answer_comes() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut fork = End::new("10.0.0.3:4000");
     let now = Instant::now();
-    l.agree_on(Setup::Passive, vec![fork.fingerprint()], fork.at, false, now);
+    l.agree_on(
+        Setup::Passive,
+        vec![fork.fingerprint()],
+        fork.at,
+        false,
+        now,
+    );
     fork.agree(Setup::Active, &l, now);
     r.agree(Setup::Active, &l, now);
-    let now = run(&mut [&mut l, &mut r, &mut fork], now, Duration::from_secs(4), |_, _, _| true);
-    assert_eq!(l.secured.take().unwrap().peer, fork.at, "early media of one fork");
+    let now = run(
+        &mut [&mut l, &mut r, &mut fork],
+        now,
+        Duration::from_secs(4),
+        |_, _, _| true,
+    );
+    assert_eq!(
+        l.secured.take().unwrap().peer,
+        fork.at,
+        "early media of one fork"
+    );
     l.agree(Setup::Passive, &r, now);
     both_secured(&l, &r);
 }
@@ -233,17 +295,31 @@ fn the_same_agreement_again_changes_nothing_and_another_begins_anew() {
     let now = Instant::now();
     l.agree(Setup::Passive, &r, now);
     r.agree(Setup::Active, &l, now);
-    let now = run(&mut [&mut l, &mut r], now, Duration::from_secs(2), |_, _, _| true);
+    let now = run(
+        &mut [&mut l, &mut r],
+        now,
+        Duration::from_secs(2),
+        |_, _, _| true,
+    );
     let first = l.association.secured().unwrap().secrets.send.clone();
     // Again, in the other role, and on hold: still the same keys, and nobody sends anything.
     l.agree(Setup::Active, &r, now);
-    l.agree_on(Setup::Active, vec![r.fingerprint()], at("0.0.0.0:4000"), true, now);
+    l.agree_on(
+        Setup::Active,
+        vec![r.fingerprint()],
+        at("0.0.0.0:4000"),
+        true,
+        now,
+    );
     assert_eq!(l.association.secured().unwrap().secrets.send, first);
     assert!(l.says().is_empty());
     // Another certificate at the same address.
     let mut r2 = End::new(R);
     l.agree(Setup::Active, &r2, now);
-    assert!(l.association.secured().is_none(), "old keys are not used for a new peer");
+    assert!(
+        l.association.secured().is_none(),
+        "old keys are not used for a new peer"
+    );
     l.secured = None;
     r2.agree(Setup::Passive, &l, now);
     let now = run(&mut [&mut l, &mut r2], now, LONG, |_, _, _| true);
@@ -282,10 +358,19 @@ fn a_wrong_certificate_in_early_media_ends_the_call_once_it_stands() {
     let now = Instant::now();
     l.agree_on(Setup::Passive, vec![r.fingerprint()], r.at, false, now);
     mallory.agree_on(Setup::Active, vec![l.fingerprint()], at(L), true, now);
-    let now = run(&mut [&mut l, &mut mallory], now, Duration::from_secs(3), |_, _, _| true);
+    let now = run(
+        &mut [&mut l, &mut mallory],
+        now,
+        Duration::from_secs(3),
+        |_, _, _| true,
+    );
     assert!(l.failed.is_none() && l.secured.is_none());
     l.agree(Setup::Passive, &r, now);
-    assert!(matches!(l.failed, Some(Failure::WrongCertificate { .. })), "{:?}", l.failed);
+    assert!(
+        matches!(l.failed, Some(Failure::WrongCertificate { .. })),
+        "{:?}",
+        l.failed
+    );
 }
 
 #[test]
@@ -336,7 +421,11 @@ fn one_forged_alert_ends_no_handshake() {
     r.agree(Setup::Active, &l, now);
     r.hears(at(L), &alert, now);
     run(&mut [&mut r], now, Duration::from_secs(3), |_, _, _| true);
-    assert!(r.failed.as_ref().unwrap().to_string().contains("alert 40"), "{:?}", r.failed);
+    assert!(
+        r.failed.as_ref().unwrap().to_string().contains("alert 40"),
+        "{:?}",
+        r.failed
+    );
 }
 
 #[test]
@@ -362,6 +451,10 @@ fn every_hash_the_peer_names_must_fit() {
         (vec![bad], false),
         (vec![short], false),
     ] {
-        assert_eq!(matches(certificate, &fingerprints), fits, "{fingerprints:?}");
+        assert_eq!(
+            matches(certificate, &fingerprints),
+            fits,
+            "{fingerprints:?}"
+        );
     }
 }

@@ -6,8 +6,9 @@
 //!                      └──────▶ Secrets: SRTP master keys (RFC 5764 section 4.2), when the handshake is complete
 //! ```
 //!
-//! A complete handshake proves that the peer holds the key of its certificate, nothing more: whose certificate it is, the
-//! [`super::association`] decides. No certificate is verified here: fingerprints are.
+//! A complete handshake proves that the peer holds the key of its certificate, nothing more: whose
+//! certificate it is, the [`super::association`] decides. No certificate is verified here:
+//! fingerprints are.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -32,8 +33,8 @@ use super::sieve::{Sieve, TooMuch};
 use super::words::Words;
 use crate::identity::Credentials;
 
-/// A flight is sent again after this time, seven times. RFC 6347 section 4.2.4.1 wants a second where nothing better is known: here
-/// somebody waits for sound, and flights are small.
+/// A flight is sent again after this time, seven times. RFC 6347 section 4.2.4.1 wants a second
+/// where nothing better is known: here somebody waits for sound, and flights are small.
 const RETRANSMISSION: Duration = Duration::from_millis(500);
 /// A handshake that took so long will not end well.
 pub(crate) const LONGEST: Duration = Duration::from_secs(15);
@@ -111,7 +112,8 @@ pub(crate) struct Maker {
 
 impl Maker {
     pub(crate) fn new(credentials: Credentials) -> Result<Self, HandshakeError> {
-        let provider: Arc<dyn RTCCryptoProvider> = Arc::new(rtc_crypto::providers::RingProvider::new());
+        let provider: Arc<dyn RTCCryptoProvider> =
+            Arc::new(rtc_crypto::providers::RingProvider::new());
         let key = provider
             .crypto()
             .import_signing_key(SignatureScheme::EcdsaP256Sha256, credentials.private_key())?;
@@ -119,12 +121,16 @@ impl Maker {
         let config = |active: bool| {
             ConfigBuilder::default()
                 .with_crypto_provider(Arc::clone(&provider))
-                .with_certificates(vec![Certificate::from_signing_key(vec![certificate.clone()], Arc::clone(&key))])
+                .with_certificates(vec![Certificate::from_signing_key(
+                    vec![certificate.clone()],
+                    Arc::clone(&key),
+                )])
                 .with_cipher_suites(CIPHER_SUITES.to_vec())
                 .with_srtp_protection_profiles(PROFILES.to_vec())
                 .with_client_auth(ClientAuthType::RequireAnyClientCert)
                 .with_extended_master_secret(ExtendedMasterSecretType::Require)
-                // No authority vouches for a phone: its fingerprint in signalling does, and `association` compares it.
+                // No authority vouches for a phone: its fingerprint in signalling does, and
+                // `association` compares it.
                 .with_insecure_skip_verify(true)
                 .with_server_name("offhook".to_owned())
                 .with_flight_interval(RETRANSMISSION)
@@ -156,7 +162,12 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     /// A handshake about to begin: active sends its first datagram at once, passive waits for one.
-    pub(crate) fn new(maker: &Maker, role: Setup, now: Instant, out: &mut VecDeque<Vec<u8>>) -> Result<Self, HandshakeError> {
+    pub(crate) fn new(
+        maker: &Maker,
+        role: Setup,
+        now: Instant,
+        out: &mut VecDeque<Vec<u8>>,
+    ) -> Result<Self, HandshakeError> {
         let server = match role {
             Setup::Active => None,
             Setup::Passive => Some(Arc::clone(&maker.passive)),
@@ -179,18 +190,33 @@ impl Handshake {
     }
 
     /// A datagram of the peer. An error ends the handshake.
-    pub(crate) fn handle_datagram(&mut self, bytes: &[u8], now: Instant, out: &mut VecDeque<Vec<u8>>) -> Result<(), HandshakeError> {
+    pub(crate) fn handle_datagram(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
+        out: &mut VecDeque<Vec<u8>>,
+    ) -> Result<(), HandshakeError> {
         let bytes = match self.sieve.pass(bytes) {
             Ok(bytes) if bytes.is_empty() => return Ok(()),
             Ok(bytes) => bytes,
-            // The far end repeats itself for ever, or somebody does in its name: the keys are not touched by that.
+            // The far end repeats itself for ever, or somebody does in its name: the keys are not
+            // touched by that.
             Err(TooMuch) if self.complete => return Ok(()),
-            Err(TooMuch) => return Err(HandshakeError::Dtls("it sends more than any handshake needs".into())),
+            Err(TooMuch) => {
+                return Err(HandshakeError::Dtls(
+                    "it sends more than any handshake needs".into(),
+                ));
+            }
         };
-        let events = self.endpoint.read(now, PEER, None, BytesMut::from(&bytes[..]));
+        let events = self
+            .endpoint
+            .read(now, PEER, None, BytesMut::from(&bytes[..]));
         self.drain(out);
         // Application data is nobody's here, and a close_notify ends no call: signalling does.
-        if events?.iter().any(|event| matches!(event, EndpointEvent::HandshakeComplete)) {
+        if events?
+            .iter()
+            .any(|event| matches!(event, EndpointEvent::HandshakeComplete))
+        {
             self.connected = true;
             self.complete = true;
             self.sieve = Sieve::afterwards();
@@ -201,7 +227,11 @@ impl Handshake {
     }
 
     /// Time passed. An error ends the handshake.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) -> Result<(), HandshakeError> {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        out: &mut VecDeque<Vec<u8>>,
+    ) -> Result<(), HandshakeError> {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return Ok(());
         }
@@ -216,7 +246,8 @@ impl Handshake {
         self.endpoint.poll_timeout(&PEER).filter(|_| !self.complete)
     }
 
-    /// The peer's certificate (DER), once it was shown. Until the handshake is complete it proves nothing.
+    /// The peer's certificate (DER), once it was shown. Until the handshake is complete it proves
+    /// nothing.
     pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.certificate.as_deref()
     }
@@ -230,7 +261,10 @@ impl Handshake {
         let Some(certificate) = &self.certificate else {
             return Err(HandshakeError::NoCertificate);
         };
-        let state = self.endpoint.get_connection_state(PEER).ok_or(HandshakeError::Unanswered)?;
+        let state = self
+            .endpoint
+            .get_connection_state(PEER)
+            .ok_or(HandshakeError::Unanswered)?;
         let suite = match state.srtp_protection_profile() {
             SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Suite::AesCm128HmacSha1_80,
             SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Suite::AeadAes128Gcm,
@@ -242,7 +276,10 @@ impl Handshake {
             let material = state.export_keying_material(label, &[], length)?;
             Ok::<_, HandshakeError>(Zeroizing::new(material.into_bytes()))
         };
-        let material = export("EXTRACTOR-dtls_srtp", 2 * (suite.key_len() + suite.salt_len()))?;
+        let material = export(
+            "EXTRACTOR-dtls_srtp",
+            2 * (suite.key_len() + suite.salt_len()),
+        )?;
         let (send, receive) = split(suite, &material, self.role)?;
         let (own, peer) = (self.own.fingerprint(), Sha256::digest(certificate).into());
         let (client, server) = match self.role {
@@ -250,8 +287,16 @@ impl Handshake {
             Setup::Passive => (peer, own),
         };
         // RFC 5705 section 4: labels of this beginning need no registration.
-        let words = Words::derive(&export("EXPERIMENTAL offhook key words", 32)?, &client, &server);
-        Ok(Secrets { send, receive, words })
+        let words = Words::derive(
+            &export("EXPERIMENTAL offhook key words", 32)?,
+            &client,
+            &server,
+        );
+        Ok(Secrets {
+            send,
+            receive,
+            words,
+        })
     }
 
     fn drain(&mut self, out: &mut VecDeque<Vec<u8>>) {
@@ -264,19 +309,34 @@ impl Handshake {
     }
 
     fn shown(&self) -> Option<Vec<u8>> {
-        self.endpoint.get_connection_state(PEER)?.peer_certificates.first().cloned()
+        self.endpoint
+            .get_connection_state(PEER)?
+            .peer_certificates
+            .first()
+            .cloned()
     }
 }
 
-/// Cuts the exported key material: client key, server key, client salt, server salt (RFC 5764 section 4.2). We send with our own role's.
-fn split(suite: Suite, material: &[u8], role: Setup) -> Result<(MasterKey, MasterKey), HandshakeError> {
+/// Cuts the exported key material: client key, server key, client salt, server salt (RFC 5764
+/// section 4.2). We send with our own role's.
+fn split(
+    suite: Suite,
+    material: &[u8],
+    role: Setup,
+) -> Result<(MasterKey, MasterKey), HandshakeError> {
     let (key, salt) = (suite.key_len(), suite.salt_len());
     if material.len() != 2 * (key + salt) {
         return Err(HandshakeError::Profile);
     }
     let (keys, salts) = material.split_at(2 * key);
     let master = |place: usize| {
-        MasterKey::new(suite, &keys[place * key..][..key], &salts[place * salt..][..salt], &[]).map_err(|_| HandshakeError::Profile)
+        MasterKey::new(
+            suite,
+            &keys[place * key..][..key],
+            &salts[place * salt..][..salt],
+            &[],
+        )
+        .map_err(|_| HandshakeError::Profile)
     };
     let (client, server) = (master(0)?, master(1)?);
     Ok(match role {
@@ -300,19 +360,35 @@ mod tests {
         let key = |k: std::ops::Range<usize>, s: std::ops::Range<usize>| {
             MasterKey::new(Suite::AesCm128HmacSha1_80, &material[k], &material[s], &[]).unwrap()
         };
-        assert_eq!((&send, &receive), (&key(0..16, 32..46), &key(16..32, 46..60)));
-        let (passive_send, passive_receive) = split(Suite::AesCm128HmacSha1_80, &material, Setup::Passive).unwrap();
+        assert_eq!(
+            (&send, &receive),
+            (&key(0..16, 32..46), &key(16..32, 46..60))
+        );
+        let (passive_send, passive_receive) =
+            split(Suite::AesCm128HmacSha1_80, &material, Setup::Passive).unwrap();
         assert_eq!((passive_send, passive_receive), (receive, send));
         let material: Vec<u8> = (0..88).collect();
         let (send, _) = split(Suite::AeadAes256Gcm, &material, Setup::Active).unwrap();
         assert_eq!(
             send,
-            MasterKey::new(Suite::AeadAes256Gcm, &material[..32], &material[64..76], &[]).unwrap()
+            MasterKey::new(
+                Suite::AeadAes256Gcm,
+                &material[..32],
+                &material[64..76],
+                &[]
+            )
+            .unwrap()
         );
         let (send, _) = split(Suite::AeadAes128Gcm, &material[..56], Setup::Passive).unwrap();
         assert_eq!(
             send,
-            MasterKey::new(Suite::AeadAes128Gcm, &material[16..32], &material[44..56], &[]).unwrap()
+            MasterKey::new(
+                Suite::AeadAes128Gcm,
+                &material[16..32],
+                &material[44..56],
+                &[]
+            )
+            .unwrap()
         );
         assert_eq!(
             split(Suite::AeadAes256Gcm, &material[..87], Setup::Active),
@@ -338,8 +414,14 @@ mod tests {
                 active.handle_datagram(&datagram, now, &mut to_r).unwrap();
             }
         }
-        eprintln!("both ends of a handshake took {:?} of processor time", began.elapsed());
-        let (a, p) = (active.take_secrets().unwrap().unwrap(), passive.take_secrets().unwrap().unwrap());
+        eprintln!(
+            "both ends of a handshake took {:?} of processor time",
+            began.elapsed()
+        );
+        let (a, p) = (
+            active.take_secrets().unwrap().unwrap(),
+            passive.take_secrets().unwrap().unwrap(),
+        );
         assert_eq!((&a.send, &a.receive), (&p.receive, &p.send));
         assert_ne!(a.send, a.receive);
         assert_eq!(a.send.suite(), Suite::AeadAes256Gcm, "the best both have");
@@ -354,7 +436,8 @@ mod tests {
         );
     }
 
-    /// A handshake up to its end, each datagram changed by `spoil`; nothing that arrives may make either end panic.
+    /// A handshake up to its end, each datagram changed by `spoil`; nothing that arrives may make
+    /// either end panic.
     fn spoilt(mut spoil: impl FnMut(usize, &mut Vec<u8>)) {
         let now = Instant::now();
         let (mut to_r, mut to_l) = (VecDeque::new(), VecDeque::new());

@@ -1,4 +1,5 @@
-//! Handshakes with somebody who cheats: who shows a certificate that is not his, who sends what no handshake has, who never stops.
+//! Handshakes with somebody who cheats: who shows a certificate that is not his, who sends what no
+//! handshake has, who never stops.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -38,18 +39,32 @@ impl Pair {
         }
     }
 
-    /// What each end came to: an error ends it. Every datagram goes through `change` first, and what that makes of it arrives.
-    fn run(&mut self, mut change: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>) -> (Result<(), HandshakeError>, Result<(), HandshakeError>) {
+    /// What each end came to: an error ends it. Every datagram goes through `change` first, and
+    /// what that makes of it arrives.
+    fn run(
+        &mut self,
+        mut change: impl FnMut(Vec<u8>) -> Vec<Vec<u8>>,
+    ) -> (Result<(), HandshakeError>, Result<(), HandshakeError>) {
         let (mut active, mut passive) = (Ok(()), Ok(()));
         while !(self.to_passive.is_empty() && self.to_active.is_empty()) {
-            for datagram in std::mem::take(&mut self.to_passive).into_iter().flat_map(&mut change) {
+            for datagram in std::mem::take(&mut self.to_passive)
+                .into_iter()
+                .flat_map(&mut change)
+            {
                 if passive.is_ok() {
-                    passive = self.passive.handle_datagram(&datagram, self.now, &mut self.to_active);
+                    passive =
+                        self.passive
+                            .handle_datagram(&datagram, self.now, &mut self.to_active);
                 }
             }
-            for datagram in std::mem::take(&mut self.to_active).into_iter().flat_map(&mut change) {
+            for datagram in std::mem::take(&mut self.to_active)
+                .into_iter()
+                .flat_map(&mut change)
+            {
                 if active.is_ok() {
-                    active = self.active.handle_datagram(&datagram, self.now, &mut self.to_passive);
+                    active = self
+                        .active
+                        .handle_datagram(&datagram, self.now, &mut self.to_passive);
                 }
             }
         }
@@ -61,7 +76,8 @@ impl Pair {
 fn records(mut datagram: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while datagram.len() >= 13 {
-        let (one, rest) = datagram.split_at(13 + usize::from(u16::from_be_bytes([datagram[11], datagram[12]])));
+        let (one, rest) =
+            datagram.split_at(13 + usize::from(u16::from_be_bytes([datagram[11], datagram[12]])));
         found.push(one);
         datagram = rest;
     }
@@ -80,7 +96,11 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
     // The thief is called: his signature over the key exchange does not fit the certificate.
     let mut pair = Pair::new(&honest, &stolen);
     let (active, _) = pair.run(|datagram| vec![datagram]);
-    assert_eq!(pair.active.certificate(), Some(robbed.certificate()), "it was shown");
+    assert_eq!(
+        pair.active.certificate(),
+        Some(robbed.certificate()),
+        "it was shown"
+    );
     assert!(active.is_err() && pair.active.take_secrets().is_none());
     // The thief calls: his CertificateVerify does not.
     let mut pair = Pair::new(&stolen, &honest);
@@ -92,7 +112,9 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
     let mut left_out = 0;
     let (_, _) = pair.run(|datagram| {
         let kept = records(&datagram).into_iter().filter(|record| {
-            let verify = record[0] == HANDSHAKE && record[3..5] == [0, 0] && record[13] == CERTIFICATE_VERIFY;
+            let verify = record[0] == HANDSHAKE
+                && record[3..5] == [0, 0]
+                && record[13] == CERTIFICATE_VERIFY;
             left_out += u32::from(verify);
             !verify
         });
@@ -107,7 +129,10 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
 
 #[test]
 fn forged_datagrams_in_between_end_nothing() {
-    let ends = [maker(Credentials::make().unwrap()), maker(Credentials::make().unwrap())];
+    let ends = [
+        maker(Credentials::make().unwrap()),
+        maker(Credentials::make().unwrap()),
+    ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
     let piece = record(HANDSHAKE, 0, &piece(300, 11, 7, 3, b"abc"));
     let forged = [
@@ -119,16 +144,27 @@ fn forged_datagrams_in_between_end_nothing() {
         record(24, 0, b"?"),
         vec![22; 700],
     ];
-    let outcome = pair.run(|datagram| forged.iter().cloned().chain([datagram]).chain(forged.iter().cloned()).collect());
+    let outcome = pair.run(|datagram| {
+        forged
+            .iter()
+            .cloned()
+            .chain([datagram])
+            .chain(forged.iter().cloned())
+            .collect()
+    });
     assert_eq!(outcome, (Ok(()), Ok(())));
     assert!(pair.active.take_secrets().is_some() && pair.passive.take_secrets().is_some());
 }
 
 #[test]
 fn a_chain_of_empty_pieces_is_not_followed() {
-    let ends = [maker(Credentials::make().unwrap()), maker(Credentials::make().unwrap())];
+    let ends = [
+        maker(Credentials::make().unwrap()),
+        maker(Credentials::make().unwrap()),
+    ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
-    // Each says that it is one byte of sixteen million, and brings none. The first comes last: 31200 calls deep, where the library is let.
+    // Each says that it is one byte of sixteen million, and brings none. The first comes last:
+    // 31200 calls deep, where the library is let.
     let mut numbers = 1_000_u64..;
     for n in (0..12).rev() {
         let chain = (n * 2_600..(n + 1) * 2_600).rev().map(|offset| {
@@ -138,33 +174,49 @@ fn a_chain_of_empty_pieces_is_not_followed() {
         });
         let datagram = chain.collect::<Vec<_>>().concat();
         assert!(datagram.len() < 65_535);
-        pair.passive.handle_datagram(&datagram, pair.now, &mut pair.to_active).unwrap();
+        pair.passive
+            .handle_datagram(&datagram, pair.now, &mut pair.to_active)
+            .unwrap();
     }
     assert_eq!(pair.run(|datagram| vec![datagram]), (Ok(()), Ok(())));
     assert!(pair.passive.take_secrets().is_some());
 }
 
-/// Datagrams as long as can be, of pieces that hang together one by one: the library would follow them, each by a call of itself.
+/// Datagrams as long as can be, of pieces that hang together one by one: the library would follow
+/// them, each by a call of itself.
 fn chains(large: bool) -> impl Iterator<Item = Vec<u8>> {
     let per_datagram = if large { 2_400 } else { 50 };
     (0..).map(move |n: u32| {
-        let one = |m: u32| record(HANDSHAKE, 0, &piece(12_000, 1, (n * per_datagram + m) % 12_000, 1, b"x"));
+        let one = |m: u32| {
+            record(
+                HANDSHAKE,
+                0,
+                &piece(12_000, 1, (n * per_datagram + m) % 12_000, 1, b"x"),
+            )
+        };
         (0..per_datagram).map(one).collect::<Vec<_>>().concat()
     })
 }
 
 #[test]
 fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
-    let ends = [maker(Credentials::make().unwrap()), maker(Credentials::make().unwrap())];
+    let ends = [
+        maker(Credentials::make().unwrap()),
+        maker(Credentials::make().unwrap()),
+    ];
     for large in [false, true] {
         // Before: an error, after a bounded number of datagrams.
         let mut pair = Pair::new(&ends[0], &ends[1]);
         let hello = pair.to_passive.pop_front().unwrap();
-        pair.passive.handle_datagram(&hello, pair.now, &mut pair.to_active).unwrap();
+        pair.passive
+            .handle_datagram(&hello, pair.now, &mut pair.to_active)
+            .unwrap();
         let mut count = 0;
         let ended = chains(large).take(10_000).find_map(|datagram| {
             count += 1;
-            pair.passive.handle_datagram(&datagram, pair.now, &mut pair.to_active).err()
+            pair.passive
+                .handle_datagram(&datagram, pair.now, &mut pair.to_active)
+                .err()
         });
         assert!(ended.is_some() && count < 10, "{ended:?} after {count}");
         assert!(pair.to_active.len() < 4, "{} answers", pair.to_active.len());
@@ -173,7 +225,11 @@ fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
     let mut pair = Pair::new(&ends[0], &ends[1]);
     let sealed = record(HANDSHAKE, 1, &[7; 1200]);
     let taken = (0..10_000)
-        .take_while(|_| pair.passive.handle_datagram(&sealed, pair.now, &mut pair.to_active).is_ok())
+        .take_while(|_| {
+            pair.passive
+                .handle_datagram(&sealed, pair.now, &mut pair.to_active)
+                .is_ok()
+        })
         .count();
     assert!(taken * sealed.len() < 128 * 1024, "{taken}");
     // After: no error, no answer to speak of, and the keys are what they were.
@@ -184,9 +240,16 @@ fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
         vec![datagram]
     });
     assert_eq!(outcome, (Ok(()), Ok(())));
-    for datagram in chains(false).take(200).chain(seen.into_iter().cycle().take(2_000)) {
-        pair.passive.handle_datagram(&datagram, pair.now, &mut pair.to_active).unwrap();
-        pair.active.handle_datagram(&datagram, pair.now, &mut pair.to_passive).unwrap();
+    for datagram in chains(false)
+        .take(200)
+        .chain(seen.into_iter().cycle().take(2_000))
+    {
+        pair.passive
+            .handle_datagram(&datagram, pair.now, &mut pair.to_active)
+            .unwrap();
+        pair.active
+            .handle_datagram(&datagram, pair.now, &mut pair.to_passive)
+            .unwrap();
     }
     assert!(
         pair.to_active.len() + pair.to_passive.len() < 60,
@@ -201,12 +264,13 @@ fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
     assert_eq!((a.send, a.receive), (p.receive, p.send));
 }
 
-/// The signature schemes a message offers: the extension `signature_algorithms` (13) of a hello, or what a request for a certificate has.
+/// The signature schemes a message offers: the extension `signature_algorithms` (13) of a hello, or
+/// what a request for a certificate has.
 fn schemes(bytes: &[u8]) -> Vec<[u8; 2]> {
     // Found by its beginning: a length, then ECDSA with SHA-256, which is always first.
-    let place = bytes
-        .windows(4)
-        .position(|window| window[0] == 0 && window[1] % 2 == 0 && window[1] < 32 && window[2..] == [4, 3]);
+    let place = bytes.windows(4).position(|window| {
+        window[0] == 0 && window[1] % 2 == 0 && window[1] < 32 && window[2..] == [4, 3]
+    });
     let place = place.expect("schemes are offered");
     let length = usize::from(bytes[place + 1]);
     bytes[place + 2..][..length]
@@ -217,7 +281,10 @@ fn schemes(bytes: &[u8]) -> Vec<[u8; 2]> {
 
 #[test]
 fn no_weak_signature_is_asked_for_on_either_side() {
-    let ends = [maker(Credentials::make().unwrap()), maker(Credentials::make().unwrap())];
+    let ends = [
+        maker(Credentials::make().unwrap()),
+        maker(Credentials::make().unwrap()),
+    ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
     let (mut hellos, mut requests) = (0, 0);
     let (_, _) = pair.run(|datagram| {

@@ -1,6 +1,7 @@
-//! What of a datagram the DTLS library gets to see. Until a handshake is complete nothing proves who sent a datagram, and the library
-//! is trusting with such: it ends a handshake over a record it cannot read, believes alerts in clear, keeps pieces of messages without
-//! counting them and puts them together by recursion. So each record is looked at first.
+//! What of a datagram the DTLS library gets to see. Until a handshake is complete nothing proves
+//! who sent a datagram, and the library is trusting with such: it ends a handshake over a record it
+//! cannot read, believes alerts in clear, keeps pieces of messages without counting them and puts
+//! them together by recursion. So each record is looked at first.
 //!
 //! ```text
 //! datagram ─▶ records ─┬─ in clear: whole messages or plausible pieces of them, ChangeCipherSpec ─┐
@@ -43,10 +44,12 @@ struct Record<'a> {
     body: &'a [u8],
 }
 
-/// The whole records a datagram begins with; what is cut off behind them counts for nothing (RFC 6347 section 4.1.2.7).
+/// The whole records a datagram begins with; what is cut off behind them counts for nothing (RFC
+/// 6347 section 4.1.2.7).
 fn records(mut datagram: &[u8]) -> impl Iterator<Item = Record<'_>> {
     std::iter::from_fn(move || {
-        let (&[kind, major, _, high, low, _, _, _, _, _, _, long, short], _) = datagram.split_first_chunk::<RECORD>()?;
+        let (&[kind, major, _, high, low, _, _, _, _, _, _, long, short], _) =
+            datagram.split_first_chunk::<RECORD>()?;
         let end = RECORD + usize::from(u16::from_be_bytes([long, short]));
         let (whole, rest) = datagram.split_at_checked(end).filter(|_| major == 254)?;
         datagram = rest;
@@ -69,11 +72,19 @@ pub(crate) fn fatal_alert_in_clear(datagram: &[u8]) -> Option<u8> {
 
 /// How many pieces of messages a record holds; `None`: it holds something else.
 fn pieces(mut body: &[u8]) -> Option<u32> {
-    let number = |bytes: &[u8]| bytes.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte))
+    };
     let mut count = 0;
     while !body.is_empty() {
         let (header, rest) = body.split_first_chunk::<MESSAGE>()?;
-        let (length, offset, part) = (number(&header[1..4]), number(&header[6..9]), number(&header[9..12]));
+        let (length, offset, part) = (
+            number(&header[1..4]),
+            number(&header[6..9]),
+            number(&header[9..12]),
+        );
         let possible = length <= LONGEST_MESSAGE
             && u16::from_be_bytes([header[4], header[5]]) < MOST_MESSAGES
             && offset + part <= length
@@ -90,7 +101,8 @@ fn pieces(mut body: &[u8]) -> Option<u32> {
 }
 
 impl Sieve {
-    /// For a handshake. One with certificates of 12 kB, every flight of it repeated seven times, needs less.
+    /// For a handshake. One with certificates of 12 kB, every flight of it repeated seven times,
+    /// needs less.
     pub(crate) const fn handshake() -> Self {
         Self {
             records: 400,
@@ -114,7 +126,8 @@ impl Sieve {
         for record in records(datagram) {
             let found = match (record.epoch, record.kind, record.body) {
                 (0, HANDSHAKE, body) => pieces(body),
-                (0, CHANGE_CIPHER_SPEC, [1]) | (1, CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE, [_, ..]) => Some(1),
+                (0, CHANGE_CIPHER_SPEC, [1])
+                | (1, CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE, [_, ..]) => Some(1),
                 (_, _, _) => None,
             };
             let Some(found) = found else { continue };
@@ -146,7 +159,13 @@ pub(crate) mod tests {
     }
 
     /// A piece of a message of this length and number.
-    pub(crate) fn piece(length: u32, number: u16, offset: u32, part: u32, content: &[u8]) -> Vec<u8> {
+    pub(crate) fn piece(
+        length: u32,
+        number: u16,
+        offset: u32,
+        part: u32,
+        content: &[u8],
+    ) -> Vec<u8> {
         let mut out = vec![1];
         out.extend(&length.to_be_bytes()[1..]);
         out.extend(number.to_be_bytes());
@@ -163,7 +182,11 @@ pub(crate) mod tests {
     #[test]
     fn what_a_handshake_has_passes_and_nothing_else() {
         let whole = record(HANDSHAKE, 0, &piece(3, 0, 0, 3, b"abc"));
-        let two = record(HANDSHAKE, 0, &[piece(3, 0, 0, 3, b"abc"), piece(0, 1, 0, 0, b"")].concat());
+        let two = record(
+            HANDSHAKE,
+            0,
+            &[piece(3, 0, 0, 3, b"abc"), piece(0, 1, 0, 0, b"")].concat(),
+        );
         let part = record(HANDSHAKE, 0, &piece(300, 2, 100, 3, b"abc"));
         let change = record(CHANGE_CIPHER_SPEC, 0, &[1]);
         let sealed = record(HANDSHAKE, 1, &[7; 40]);
@@ -186,7 +209,11 @@ pub(crate) mod tests {
             record(HANDSHAKE, 0, &piece(3, 0, 1, 0, b"")),
             record(HANDSHAKE, 0, &piece(0, 0, 0, 1, b"")),
             record(HANDSHAKE, 0, &piece(0x00ff_ffff, 0, 0, 3, b"abc")),
-            record(HANDSHAKE, 0, &[piece(6, 0, 0, 3, b"abc"), piece(6, 0, 3, 3, b"def")].concat()),
+            record(
+                HANDSHAKE,
+                0,
+                &[piece(6, 0, 0, 3, b"abc"), piece(6, 0, 3, 3, b"def")].concat(),
+            ),
         ] {
             // Between two good records it goes, and they stay.
             assert_eq!(
@@ -196,7 +223,11 @@ pub(crate) mod tests {
             );
         }
         for end in 0..whole.len() {
-            assert_eq!(passed(&[&whole[..], &whole[..end]].concat()), whole, "cut at {end}");
+            assert_eq!(
+                passed(&[&whole[..], &whole[..end]].concat()),
+                whole,
+                "cut at {end}"
+            );
         }
     }
 
@@ -205,7 +236,10 @@ pub(crate) mod tests {
         let whole = record(HANDSHAKE, 0, &piece(3, 0, 0, 3, b"abc"));
         let alert = record(ALERT, 0, &[2, 40]);
         assert_eq!(fatal_alert_in_clear(&alert), Some(40));
-        assert_eq!(fatal_alert_in_clear(&[&whole[..], &alert].concat()), Some(40));
+        assert_eq!(
+            fatal_alert_in_clear(&[&whole[..], &alert].concat()),
+            Some(40)
+        );
         for none in [
             whole,
             record(ALERT, 0, &[1, 0]),
@@ -225,7 +259,9 @@ pub(crate) mod tests {
         let change = record(CHANGE_CIPHER_SPEC, 0, &[1]);
         for (datagram, most) in [(small, 256), (large, 8), (many, 2), (change, 256)] {
             let mut sieve = Sieve::handshake();
-            let taken = (0..1000).take_while(|_| sieve.pass(&datagram).is_ok()).count();
+            let taken = (0..1000)
+                .take_while(|_| sieve.pass(&datagram).is_ok())
+                .count();
             assert_eq!(taken, most);
             assert_eq!(sieve.pass(&datagram), Err(TooMuch), "and stays so");
         }

@@ -1,5 +1,5 @@
-//! The key words of a call: a short authentication string both ends derive, and two people read to each other. The same words mean the
-//! same key: nobody is in between.
+//! The key words of a call: a short authentication string both ends derive, and two people read to
+//! each other. The same words mean the same key: nobody is in between.
 //!
 //! ```text
 //! exported key material ─┐
@@ -7,14 +7,17 @@
 //! server's fingerprint ──┘                          └─▶ 40 bits ─▶ twelve digits         (the same said by a phone without a display)
 //! ```
 //!
-//! **Why not the fingerprints alone.** They are known beforehand and last for years: somebody in the middle could make certificates at
-//! leisure until a pair of his gives the words of both sides; against n bits that takes about 2^(n/2) certificates, a second's work for
-//! 40 bits. The exported key material is new in every handshake and neither side knows it before the other has spoken, so the search can
-//! only begin when the handshake has, and must be over before it is given up ([`super::handshake::LONGEST`], 15 s).
+//! **Why not the fingerprints alone.** They are known beforehand and last for years: somebody in
+//! the middle could make certificates at leisure until a pair of his gives the words of both sides;
+//! against n bits that takes about 2^(n/2) certificates, a second's work for 40 bits. The exported
+//! key material is new in every handshake and neither side knows it before the other has spoken, so
+//! the search can only begin when the handshake has, and must be over before it is given up
+//! ([`super::handshake::LONGEST`], 15 s).
 //!
-//! **What is left to him.** As client he may see the server's flight and then try out messages of his own, each a few hashes; the 4096
-//! rounds make each try as dear as 4096. To hit 40 bits he needs about 2^40 tries, 2^52 hashes, within 15 s: 3·10^14 a second. One
-//! blind guess works once in 10^12. Somebody who can copy the voices of two people and answer for both needs none of this.
+//! **What is left to him.** As client he may see the server's flight and then try out messages of
+//! his own, each a few hashes; the 4096 rounds make each try as dear as 4096. To hit 40 bits he
+//! needs about 2^40 tries, 2^52 hashes, within 15 s: 3·10^14 a second. One blind guess works once
+//! in 10^12. Somebody who can copy the voices of two people and answer for both needs none of this.
 
 use std::fmt;
 
@@ -64,7 +67,11 @@ impl Words {
         first.update(material);
         let mut hash: [u8; 32] = first.finalize().into();
         for round in 0..ROUNDS {
-            hash = Sha256::new().chain_update(hash).chain_update(round.to_be_bytes()).finalize().into();
+            hash = Sha256::new()
+                .chain_update(hash)
+                .chain_update(round.to_be_bytes())
+                .finalize()
+                .into();
         }
         let mut words = [0; COUNT];
         words.copy_from_slice(&hash[..COUNT]);
@@ -128,7 +135,11 @@ mod tests {
         let (client, server) = ([1; 32], [2; 32]);
         let words = Words::derive(&material, &client, &server);
         assert_eq!(words, Words::derive(&material, &client, &server));
-        assert_ne!(words, Words::derive(&material, &server, &client), "who is who is part of it");
+        assert_ne!(
+            words,
+            Words::derive(&material, &server, &client),
+            "who is who is part of it"
+        );
         for bit in 0..8 {
             let mut other = material;
             other[59] ^= 1 << bit;
@@ -136,7 +147,10 @@ mod tests {
             let mut other = client;
             other[31] ^= 1 << bit;
             assert_ne!(words, Words::derive(&material, &other, &server));
-            assert_ne!(words.digits(), Words::derive(&material, &client, &other).digits());
+            assert_ne!(
+                words.digits(),
+                Words::derive(&material, &client, &other).digits()
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Files over the network, by rules that do not bend: an origin that is proven, a size that is bounded, and all of it or nothing.
+//! Files over the network, by rules that do not bend: an origin that is proven, a size that is
+//! bounded, and all of it or nothing.
 //!
 //! ```text
 //! Asked (url, CA, ETag, most) ─▶ GET ─┬─ 200 ─▶ length told? ─▶ sink, counted ─▶ Fetched::New(ETag)
@@ -7,8 +8,9 @@
 //!                                     └─ else ─▶ FetchError
 //! ```
 //!
-//! `https` is judged by the certificates given, or the system's; `http` is refused unless it was allowed by name. A body whose end cannot
-//! be told from a broken connection is refused, and so is a compressed one: what it unpacks to has no bound.
+//! `https` is judged by the certificates given, or the system's; `http` is refused unless it was
+//! allowed by name. A body whose end cannot be told from a broken connection is refused, and so is
+//! a compressed one: what it unpacks to has no bound.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +18,10 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, IF_NONE_MATCH, LOCATION, TRANSFER_ENCODING, USER_AGENT};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HOST, IF_NONE_MATCH, LOCATION, TRANSFER_ENCODING,
+    USER_AGENT,
+};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
@@ -69,7 +74,9 @@ pub(crate) enum FetchError {
     Authority { path: PathBuf, what: String },
     #[error("{host}: {what}; is the server there, and its name right?")]
     Connect { host: String, what: String },
-    #[error("{host}: {what}; the certificate must be for this name and signed by an authority that is trusted (provision.ca)")]
+    #[error(
+        "{host}: {what}; the certificate must be for this name and signed by an authority that is trusted (provision.ca)"
+    )]
     Trust { host: String, what: String },
     #[error("{url}: the server says {status}")]
     Status { url: String, status: StatusCode },
@@ -98,10 +105,18 @@ impl Place {
         };
         let host = uri.host().ok_or_else(wrong)?.to_owned();
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
             return Err(wrong());
         }
-        Ok(Self { uri, secure, host, port })
+        Ok(Self {
+            uri,
+            secure,
+            host,
+            port,
+        })
     }
 
     /// Where this place sends on to.
@@ -110,7 +125,9 @@ impl Place {
             let scheme = if self.secure { "https" } else { "http" };
             Self::of(&format!(
                 "{scheme}://{}{location}",
-                self.uri.authority().map_or("", |authority| authority.as_str())
+                self.uri
+                    .authority()
+                    .map_or("", |authority| authority.as_str())
             ))?
         } else {
             Self::of(location)?
@@ -126,7 +143,10 @@ impl Place {
 }
 
 /// Fetches into a sink. On an error the sink may hold a part: whoever owns it throws that away.
-pub(crate) async fn fetch(asked: &Asked, sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send)) -> Result<Fetched, FetchError> {
+pub(crate) async fn fetch(
+    asked: &Asked,
+    sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+) -> Result<Fetched, FetchError> {
     let mut place = Place::of(&asked.url)?;
     for _ in 0..=MOST_HOPS {
         if !place.secure && !asked.allow_http {
@@ -141,7 +161,11 @@ pub(crate) async fn fetch(asked: &Asked, sink: &mut (dyn FnMut(&[u8]) -> std::io
             | StatusCode::SEE_OTHER
             | StatusCode::TEMPORARY_REDIRECT
             | StatusCode::PERMANENT_REDIRECT => {
-                let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("");
+                let location = response
+                    .headers()
+                    .get(LOCATION)
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or("");
                 place = place.onward(location)?;
             }
             status => {
@@ -165,14 +189,18 @@ async fn get(place: &Place, asked: &Asked) -> Result<Response<Incoming>, FetchEr
         .map_err(|error| connect(error.to_string()))?;
     if place.secure {
         let config = trust(asked)?;
-        let name = ServerName::try_from(bare.to_owned()).map_err(|error| connect(error.to_string()))?;
-        let tls = timeout(PATIENCE, tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp))
-            .await
-            .map_err(|_| connect("no answer to TLS".to_owned()))?
-            .map_err(|error| FetchError::Trust {
-                host: host(),
-                what: error.to_string(),
-            })?;
+        let name =
+            ServerName::try_from(bare.to_owned()).map_err(|error| connect(error.to_string()))?;
+        let tls = timeout(
+            PATIENCE,
+            tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp),
+        )
+        .await
+        .map_err(|_| connect("no answer to TLS".to_owned()))?
+        .map_err(|error| FetchError::Trust {
+            host: host(),
+            what: error.to_string(),
+        })?;
         ask(TokioIo::new(tls), place, asked).await
     } else {
         ask(TokioIo::new(tcp), place, asked).await
@@ -195,12 +223,20 @@ where
     tokio::spawn(connection);
     let path = place.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::get(path)
-        .header(HOST, place.uri.authority().map_or("", |authority| authority.as_str()))
+        .header(
+            HOST,
+            place
+                .uri
+                .authority()
+                .map_or("", |authority| authority.as_str()),
+        )
         .header(USER_AGENT, concat!("Offhook/", env!("CARGO_PKG_VERSION")));
     if let Some(etag) = &asked.etag {
         request = request.header(IF_NONE_MATCH, etag);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| connect(error.to_string()))?;
+    let request = request
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| connect(error.to_string()))?;
     timeout(PATIENCE, sender.send_request(request))
         .await
         .map_err(|_| connect("no answer".to_owned()))?
@@ -224,7 +260,8 @@ async fn take(
     let chunked = response.version() == Version::HTTP_11 && headers.contains_key(TRANSFER_ENCODING);
     if length.is_none() && !chunked {
         return Err(body(
-            "the server does not tell how long it is, so that a part of it would look like all".to_owned(),
+            "the server does not tell how long it is, so that a part of it would look like all"
+                .to_owned(),
         ));
     }
     if headers.contains_key(CONTENT_ENCODING) {
@@ -249,7 +286,9 @@ async fn take(
             None => return Ok(Fetched::New { etag }),
             Some(Err(error)) => return Err(body(format!("it broke off in the middle ({error})"))),
             Some(Ok(frame)) => {
-                let Some(data) = frame.data_ref() else { continue };
+                let Some(data) = frame.data_ref() else {
+                    continue;
+                };
                 left = left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
                 sink(data).map_err(FetchError::Sink)?;
             }
@@ -262,18 +301,25 @@ fn trust(asked: &Asked) -> Result<rustls::ClientConfig, FetchError> {
     let mut roots = rustls::RootCertStore::empty();
     match &asked.ca {
         Some(path) => {
-            let wrong = |what: String| FetchError::Authority { path: path.clone(), what };
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
+            let wrong = |what: String| FetchError::Authority {
+                path: path.clone(),
+                what,
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
             for certificate in certificates {
                 let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| wrong(error.to_string()))?;
             }
             if roots.is_empty() {
                 return Err(wrong("there is no certificate in it".to_owned()));
             }
         }
         None => {
-            // A system's certificate that cannot be read is one authority less, not a reason to stop.
+            // A system's certificate that cannot be read is one authority less, not a reason to
+            // stop.
             for certificate in rustls_native_certs::load_native_certs().certs {
                 let _ = roots.add(certificate);
             }
@@ -298,12 +344,27 @@ mod tests {
     #[test]
     fn no_redirect_leads_out_of_the_encryption() {
         let from = Place::of("https://a.example:8443/x").unwrap();
-        assert!(matches!(from.onward("http://a.example/x"), Err(FetchError::Downgrade { .. })));
-        assert!(matches!(from.onward("ftp://a.example/x"), Err(FetchError::Url(_))));
+        assert!(matches!(
+            from.onward("http://a.example/x"),
+            Err(FetchError::Downgrade { .. })
+        ));
+        assert!(matches!(
+            from.onward("ftp://a.example/x"),
+            Err(FetchError::Url(_))
+        ));
         assert!(matches!(from.onward(""), Err(FetchError::Url(_))));
-        assert_eq!(from.onward("/y?z").unwrap().uri.to_string(), "https://a.example:8443/y?z");
+        assert_eq!(
+            from.onward("/y?z").unwrap().uri.to_string(),
+            "https://a.example:8443/y?z"
+        );
         assert_eq!(from.onward("https://b.example/y").unwrap().port, 443);
-        assert!(Place::of("http://a.example/").unwrap().onward("https://a.example/").unwrap().secure);
+        assert!(
+            Place::of("http://a.example/")
+                .unwrap()
+                .onward("https://a.example/")
+                .unwrap()
+                .secure
+        );
         assert!(Place::of("https://user:password@a.example/").is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! Our addresses: which of them others reach us by, where the configuration says "all of them"; and all of them, for people.
+//! Our addresses: which of them others reach us by, where the configuration says "all of them"; and
+//! all of them, for people.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -20,7 +21,8 @@ pub(crate) fn address(bind: IpAddr) -> IpAddr {
     })
 }
 
-/// The source address of the default route. Connecting a UDP socket sends nothing; the addresses are those of RFC 5737 and RFC 3849.
+/// The source address of the default route. Connecting a UDP socket sends nothing; the addresses
+/// are those of RFC 5737 and RFC 3849.
 fn routed(bind: IpAddr) -> Option<IpAddr> {
     let far = match bind {
         IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9)),
@@ -36,7 +38,10 @@ fn first_interface(bind: IpAddr) -> Option<IpAddr> {
     let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING;
     getifaddrs()
         .ok()?
-        .filter(|interface| interface.flags.contains(wanted) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+        .filter(|interface| {
+            interface.flags.contains(wanted)
+                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+        })
         .filter_map(|interface| interface.address)
         .filter_map(|address| match bind {
             IpAddr::V4(_) => address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip())),
@@ -48,9 +53,14 @@ fn first_interface(bind: IpAddr) -> Option<IpAddr> {
 
 /// Each interface that is up, with its addresses; not the loopback, no link-local IPv6.
 pub(crate) fn all() -> Vec<String> {
-    let Ok(all) = getifaddrs() else { return Vec::new() };
+    let Ok(all) = getifaddrs() else {
+        return Vec::new();
+    };
     let mut found: Vec<String> = all
-        .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP) && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+        .filter(|interface| {
+            interface.flags.contains(InterfaceFlags::IFF_UP)
+                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+        })
         .filter_map(|interface| {
             let address = interface.address?;
             let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {

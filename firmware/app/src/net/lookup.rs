@@ -1,4 +1,5 @@
-//! Finding the server for a SIP name (RFC 3263): NAPTR, then SRV, then addresses; `/etc/hosts` counts.
+//! Finding the server for a SIP name (RFC 3263): NAPTR, then SRV, then addresses; `/etc/hosts`
+//! counts.
 //!
 //! ```text
 //! number as host ───────────────────────────────────────────────▶ address, port or 5060
@@ -27,7 +28,9 @@ const MAX_TARGETS: usize = 16;
 pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<Heard>) {
     tokio::spawn(async move {
         let id = lookup.id;
-        let mut targets = tokio::time::timeout(PATIENCE, find(&lookup)).await.unwrap_or_default();
+        let mut targets = tokio::time::timeout(PATIENCE, find(&lookup))
+            .await
+            .unwrap_or_default();
         // Addresses our one socket cannot send to are no places.
         targets.retain(|target| can_reach(bind, target));
         targets.truncate(MAX_TARGETS);
@@ -36,7 +39,8 @@ pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<Heard>) {
     });
 }
 
-/// A socket bound to `::` reaches both families, any other its own; TCP opens a socket of the right one.
+/// A socket bound to `::` reaches both families, any other its own; TCP opens a socket of the right
+/// one.
 fn can_reach(bind: IpAddr, target: &Target) -> bool {
     let all = bind == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     all || target.transport != Transport::Udp || target.address.is_ipv6() == bind.is_ipv6()
@@ -49,7 +53,8 @@ async fn find(lookup: &Lookup) -> Vec<Target> {
         let address = SocketAddr::new(ip, lookup.port.unwrap_or(transport.default_port()));
         return vec![Target { transport, address }];
     }
-    // Built anew each time: an answer must not outlive the network it came from, and calls are rare.
+    // Built anew each time: an answer must not outlive the network it came from, and calls are
+    // rare.
     let resolver = match TokioResolver::builder_tokio().and_then(ResolverBuilder::build) {
         Ok(resolver) => resolver,
         Err(error) => {
@@ -58,11 +63,21 @@ async fn find(lookup: &Lookup) -> Vec<Target> {
         }
     };
     if let Some(port) = lookup.port {
-        return addresses(&resolver, host, port, lookup.transport.unwrap_or(Transport::Udp)).await;
+        return addresses(
+            &resolver,
+            host,
+            port,
+            lookup.transport.unwrap_or(Transport::Udp),
+        )
+        .await;
     }
     let services = match lookup.transport {
-        Some(transport @ (Transport::Udp | Transport::Tcp)) => vec![(transport, srv_name(transport, host))],
-        wanted @ (Some(Transport::Tls) | None) => services(naptr(&resolver, host).await, wanted, host),
+        Some(transport @ (Transport::Udp | Transport::Tcp)) => {
+            vec![(transport, srv_name(transport, host))]
+        }
+        wanted @ (Some(Transport::Tls) | None) => {
+            services(naptr(&resolver, host).await, wanted, host)
+        }
     };
     let mut targets = Vec::new();
     for (transport, name) in services {
@@ -98,7 +113,10 @@ struct Naptr {
 }
 
 async fn naptr(resolver: &TokioResolver, host: &str) -> Vec<Naptr> {
-    let Ok(answer) = resolver.lookup(host, hickory_resolver::proto::rr::RecordType::NAPTR).await else {
+    let Ok(answer) = resolver
+        .lookup(host, hickory_resolver::proto::rr::RecordType::NAPTR)
+        .await
+    else {
         return Vec::new();
     };
     let leads_on = |record: &hickory_resolver::proto::rr::Record| match &record.data {
@@ -110,12 +128,21 @@ async fn naptr(resolver: &TokioResolver, host: &str) -> Vec<Naptr> {
         }),
         _ => None,
     };
-    answer.answers().iter().filter_map(leads_on).take(MAX_TARGETS).collect()
+    answer
+        .answers()
+        .iter()
+        .filter_map(leads_on)
+        .take(MAX_TARGETS)
+        .collect()
 }
 
-/// Which services a domain offers that we speak, in its own order (RFC 3263 section 4.1). Who wants TLS gets SIPS+D2T and nothing
-/// else, whatever else the domain prefers.
-fn services(mut records: Vec<Naptr>, wanted: Option<Transport>, host: &str) -> Vec<(Transport, String)> {
+/// Which services a domain offers that we speak, in its own order (RFC 3263 section 4.1). Who wants
+/// TLS gets SIPS+D2T and nothing else, whatever else the domain prefers.
+fn services(
+    mut records: Vec<Naptr>,
+    wanted: Option<Transport>,
+    host: &str,
+) -> Vec<(Transport, String)> {
     records.sort_by_key(|record| (record.order, record.preference));
     let spoken = |record: Naptr| {
         let transport = match record.service.as_str() {
@@ -145,7 +172,9 @@ async fn servers(resolver: &TokioResolver, name: &str) -> Vec<(String, u16)> {
         .answers()
         .iter()
         .filter_map(|record| match &record.data {
-            RData::SRV(srv) if !srv.target.is_root() => Some((srv.priority, srv.weight, srv.target.to_utf8(), srv.port)),
+            RData::SRV(srv) if !srv.target.is_root() => {
+                Some((srv.priority, srv.weight, srv.target.to_utf8(), srv.port))
+            }
             _ => None,
         })
         .take(MAX_TARGETS)
@@ -153,14 +182,28 @@ async fn servers(resolver: &TokioResolver, name: &str) -> Vec<(String, u16)> {
     drawn(found, &mut || getrandom::u32().unwrap_or(0))
 }
 
-/// RFC 2782: lowest priority first; within one, each next server is drawn with a chance in proportion to its weight.
-fn drawn(mut found: Vec<(u16, u16, String, u16)>, chance: &mut dyn FnMut() -> u32) -> Vec<(String, u16)> {
+/// RFC 2782: lowest priority first; within one, each next server is drawn with a chance in
+/// proportion to its weight.
+fn drawn(
+    mut found: Vec<(u16, u16, String, u16)>,
+    chance: &mut dyn FnMut() -> u32,
+) -> Vec<(String, u16)> {
     found.sort_by_key(|(priority, weight, ..)| (*priority, *weight));
     let mut order = Vec::with_capacity(found.len());
     while let Some(priority) = found.first().map(|first| first.0) {
-        let peers = found.iter().take_while(|server| server.0 == priority).count();
-        let total: u32 = found[..peers].iter().map(|server| u32::from(server.1)).sum();
-        let mut rest = if total == 0 { 0 } else { chance() % (total + 1) };
+        let peers = found
+            .iter()
+            .take_while(|server| server.0 == priority)
+            .count();
+        let total: u32 = found[..peers]
+            .iter()
+            .map(|server| u32::from(server.1))
+            .sum();
+        let mut rest = if total == 0 {
+            0
+        } else {
+            chance() % (total + 1)
+        };
         let mut place = 0;
         while place + 1 < peers && u32::from(found[place].1) < rest {
             rest -= u32::from(found[place].1);
@@ -172,7 +215,12 @@ fn drawn(mut found: Vec<(u16, u16, String, u16)>, chance: &mut dyn FnMut() -> u3
     order
 }
 
-async fn addresses(resolver: &TokioResolver, host: &str, port: u16, transport: Transport) -> Vec<Target> {
+async fn addresses(
+    resolver: &TokioResolver,
+    host: &str,
+    port: u16,
+    transport: Transport,
+) -> Vec<Target> {
     match resolver.lookup_ip(host).await {
         Ok(found) => found
             .iter()
@@ -197,7 +245,10 @@ mod tests {
     }
 
     fn names(found: Vec<(u16, u16, String, u16)>, mut chance: impl FnMut() -> u32) -> Vec<String> {
-        drawn(found, &mut chance).into_iter().map(|(name, _)| name).collect()
+        drawn(found, &mut chance)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
     }
 
     #[test]
@@ -210,7 +261,9 @@ mod tests {
     fn weights_decide_how_often_a_server_is_first() {
         let mut first = [0_u32; 2];
         for draw in 0..1000_u32 {
-            let order = names(vec![server(1, 90, "much"), server(1, 10, "little")], || draw);
+            let order = names(vec![server(1, 90, "much"), server(1, 10, "little")], || {
+                draw
+            });
             first[usize::from(order[0] == "little")] += 1;
             assert_eq!(order.len(), 2);
         }
@@ -234,7 +287,10 @@ mod tests {
         assert_eq!(reached("0.0.0.0"), (true, false));
         assert_eq!(reached("::1"), (false, true));
         assert_eq!(reached("::"), (true, true));
-        assert!(can_reach("0.0.0.0".parse().unwrap(), &target("[2001:db8::1]:5060", Transport::Tcp)));
+        assert!(can_reach(
+            "0.0.0.0".parse().unwrap(),
+            &target("[2001:db8::1]:5060", Transport::Tcp)
+        ));
     }
 
     #[test]
@@ -252,15 +308,25 @@ mod tests {
             record(10, "SIP+D2S", "_sip._sctp.a"),
         ];
         let asked = |records: &[Naptr], wanted| services(records.to_vec(), wanted, "a");
-        assert_eq!(asked(&all, Some(Transport::Tls)), [(Transport::Tls, "_sips._tcp.b".to_owned())]);
-        let order: Vec<_> = asked(&all, None).into_iter().map(|(transport, _)| transport).collect();
+        assert_eq!(
+            asked(&all, Some(Transport::Tls)),
+            [(Transport::Tls, "_sips._tcp.b".to_owned())]
+        );
+        let order: Vec<_> = asked(&all, None)
+            .into_iter()
+            .map(|(transport, _)| transport)
+            .collect();
         assert_eq!(order, [Transport::Udp, Transport::Tcp, Transport::Tls]);
-        // A domain without a NAPTR record for TLS may still have the SRV record; never that of another transport.
+        // A domain without a NAPTR record for TLS may still have the SRV record; never that of
+        // another transport.
         assert_eq!(
             asked(&all[..1], Some(Transport::Tls)),
             [(Transport::Tls, "_sips._tcp.a".to_owned())]
         );
-        assert_eq!(asked(&[], Some(Transport::Tls)), [(Transport::Tls, "_sips._tcp.a".to_owned())]);
+        assert_eq!(
+            asked(&[], Some(Transport::Tls)),
+            [(Transport::Tls, "_sips._tcp.a".to_owned())]
+        );
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
-//! TCP: a listener, and one task a connection (`tls` runs its connections by the same `run`). Everything between a task and the
-//! driver is bounded; a peer that does not read, or never says a word, is cut off.
+//! TCP: a listener, and one task a connection (`tls` runs its connections by the same `run`).
+//! Everything between a task and the driver is bounded; a peer that does not read, or never says a
+//! word, is cut off.
 
 use std::io;
 use std::net::SocketAddr;
@@ -72,7 +73,12 @@ async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
 }
 
 /// Opens a connection in the background; what becomes of it is told.
-pub(crate) fn connect(connection: sip::ConnectionId, remote: SocketAddr, dscp: u8, heard: mpsc::Sender<Heard>) {
+pub(crate) fn connect(
+    connection: sip::ConnectionId,
+    remote: SocketAddr,
+    dscp: u8,
+    heard: mpsc::Sender<Heard>,
+) {
     tokio::spawn(async move {
         let opened = match tokio::time::timeout(OPENING, open(remote, dscp)).await {
             Ok(opened) => opened,
@@ -82,7 +88,12 @@ pub(crate) fn connect(connection: sip::ConnectionId, remote: SocketAddr, dscp: u
             Ok(stream) => run_plain(stream, connection, heard, None).await,
             Err(error) => {
                 tracing::debug!("TCP to {remote}: {error}");
-                let _ = heard.send(Heard::Closed { connection, why: None }).await;
+                let _ = heard
+                    .send(Heard::Closed {
+                        connection,
+                        why: None,
+                    })
+                    .await;
             }
         }
     });
@@ -97,9 +108,22 @@ pub(super) async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
     socket.connect(remote).await
 }
 
-async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>, silence: Option<Duration>) {
-    let (Ok(local), Ok(remote)) = (stream.local_addr().map(super::seen), stream.peer_addr().map(super::seen)) else {
-        let _ = heard.send(Heard::Closed { connection, why: None }).await;
+async fn run_plain(
+    stream: TcpStream,
+    connection: sip::ConnectionId,
+    heard: mpsc::Sender<Heard>,
+    silence: Option<Duration>,
+) {
+    let (Ok(local), Ok(remote)) = (
+        stream.local_addr().map(super::seen),
+        stream.peer_addr().map(super::seen),
+    ) else {
+        let _ = heard
+            .send(Heard::Closed {
+                connection,
+                why: None,
+            })
+            .await;
         return;
     };
     // SIP messages are whole when they are written; holding them back for more helps nobody.
@@ -114,8 +138,8 @@ async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc
     run(stream, connection, stands, heard, silence, |_| None).await;
 }
 
-/// Reads and writes until one side has had enough. The driver ends it by dropping its sender. `words` says what an error means for
-/// the owner, where it means something to him.
+/// Reads and writes until one side has had enough. The driver ends it by dropping its sender.
+/// `words` says what an error means for the owner, where it means something to him.
 pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
     connection: sip::ConnectionId,

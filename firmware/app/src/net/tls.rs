@@ -8,8 +8,8 @@
 //! dangerous  tls.verify = false
 //! ```
 //!
-//! TLS 1.2 and 1.3 by rustls on ring; older versions and weak ciphers are not in it at all. Sessions are resumed with a server that
-//! was verified by the very same rules.
+//! TLS 1.2 and 1.3 by rustls on ring; older versions and weak ciphers are not in it at all.
+//! Sessions are resumed with a server that was verified by the very same rules.
 
 pub(crate) mod clock;
 pub(crate) mod complaint;
@@ -58,13 +58,18 @@ impl Pin {
     fn is_at(&self, names: &[String], remote: SocketAddr) -> bool {
         let ip = self.host.parse::<IpAddr>();
         let place = ip.is_ok_and(|ip| ip.to_canonical() == remote.ip().to_canonical())
-            || names.iter().any(|name| name.eq_ignore_ascii_case(&self.host));
+            || names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(&self.host));
         place && self.port.is_none_or(|port| port == remote.port())
     }
 
     /// What its far end may be called.
     fn names(&self) -> Vec<String> {
-        vec![self.host.to_ascii_lowercase(), self.name.to_ascii_lowercase()]
+        vec![
+            self.host.to_ascii_lowercase(),
+            self.name.to_ascii_lowercase(),
+        ]
     }
 }
 
@@ -132,32 +137,57 @@ impl Tls {
         self.clock
     }
 
-    /// Everything for a connection to a server that must be one of `names` (or the one pinned there); the error is for people.
-    pub(crate) fn client(&mut self, names: &[String], remote: SocketAddr) -> Result<ClientSide, String> {
-        let pin = self.settings.pins.iter().find(|pin| pin.is_at(names, remote)).cloned();
+    /// Everything for a connection to a server that must be one of `names` (or the one pinned
+    /// there); the error is for people.
+    pub(crate) fn client(
+        &mut self,
+        names: &[String],
+        remote: SocketAddr,
+    ) -> Result<ClientSide, String> {
+        let pin = self
+            .settings
+            .pins
+            .iter()
+            .find(|pin| pin.is_at(names, remote))
+            .cloned();
         let about = About {
             remote,
             names: names.to_vec(),
             pin: pin.as_ref().map(|pin| (pin.name.clone(), pin.fingerprint)),
             clock: self.clock.read(),
         };
-        let asked = names.first().and_then(|name| ServerName::try_from(name.clone()).ok());
-        let server = asked.unwrap_or_else(|| ServerName::IpAddress(remote.ip().to_canonical().into()));
+        let asked = names
+            .first()
+            .and_then(|name| ServerName::try_from(name.clone()).ok());
+        let server =
+            asked.unwrap_or_else(|| ServerName::IpAddress(remote.ip().to_canonical().into()));
         let pinned = pin.map(|pin| pin.fingerprint);
         let key = (names.to_vec(), pinned);
         if let Some(config) = self.kept.get(&key) {
             let config = Arc::clone(config);
-            return Ok(ClientSide { config, server, about });
+            return Ok(ClientSide {
+                config,
+                server,
+                about,
+            });
         }
         let config = Arc::new(self.client_config(names, pinned)?);
         if self.kept.len() >= MOST_KEPT {
             self.kept.clear();
         }
         self.kept.insert(key, Arc::clone(&config));
-        Ok(ClientSide { config, server, about })
+        Ok(ClientSide {
+            config,
+            server,
+            about,
+        })
     }
 
-    fn client_config(&mut self, names: &[String], pinned: Option<Fingerprint>) -> Result<ClientConfig, String> {
+    fn client_config(
+        &mut self,
+        names: &[String],
+        pinned: Option<Fingerprint>,
+    ) -> Result<ClientConfig, String> {
         let signatures = Signatures(Arc::clone(&self.provider));
         let verifier: Arc<dyn ServerCertVerifier> = match pinned {
             Some(pinned) => Arc::new(Servers {
@@ -173,12 +203,14 @@ impl Tls {
                 signatures,
             }),
         };
-        let builder = ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS: {error}"))?
-            .dangerous() // "dangerous" is to bring a verifier of one's own: `verify` is ours, stricter than the usual one
-            .with_custom_certificate_verifier(verifier);
-        // A certificate of the owner's is shown to every server that asks; the phone's own only to those who know it.
+        let builder =
+            ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| format!("TLS: {error}"))?
+                .dangerous() // "dangerous" is to bring a verifier of one's own: `verify` is ours, stricter than the usual one
+                .with_custom_certificate_verifier(verifier);
+        // A certificate of the owner's is shown to every server that asks; the phone's own only to
+        // those who know it.
         let own = match (self.own()?, pinned) {
             (Some(own), _) => Some(own),
             (None, Some(_)) => self.identity.as_ref().map(own_of),
@@ -203,7 +235,12 @@ impl Tls {
                 .ok_or("this phone has no certificate of its own")?,
         };
         let clients = Clients {
-            pinned: self.settings.pins.iter().map(|pin| pin.fingerprint).collect(),
+            pinned: self
+                .settings
+                .pins
+                .iter()
+                .map(|pin| pin.fingerprint)
+                .collect(),
             signatures: Signatures(Arc::clone(&self.provider)),
         };
         ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
@@ -226,8 +263,13 @@ impl Tls {
         };
         let certificates = certificates(chain).map_err(|error| error.to_string())?;
         let text = zeroize::Zeroizing::new(read(key).map_err(|error| error.to_string())?);
-        let key = PrivateKeyDer::from_pem_slice(&text)
-            .map_err(|error| FileError::Content(key.clone(), format!("no private key in it ({error}); write it as PEM")).to_string())?;
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+            FileError::Content(
+                key.clone(),
+                format!("no private key in it ({error}); write it as PEM"),
+            )
+            .to_string()
+        })?;
         Ok(Some((certificates, key)))
     }
 
@@ -248,7 +290,9 @@ impl Tls {
             }
             let (good, _) = roots.add_parsable_certificates(found.certs);
             if good == 0 {
-                tracing::warn!("this system trusts no certificate authority: install ca-certificates, or set tls.ca");
+                tracing::warn!(
+                    "this system trusts no certificate authority: install ca-certificates, or set tls.ca"
+                );
             }
             Vec::new()
         };
@@ -261,14 +305,20 @@ impl Tls {
 /// The phone's own certificate and key.
 fn own_of(identity: &Credentials) -> Own {
     let chain = vec![CertificateDer::from(identity.certificate().to_vec())];
-    (chain, PrivatePkcs8KeyDer::from(identity.private_key().to_vec()).into())
+    (
+        chain,
+        PrivatePkcs8KeyDer::from(identity.private_key().to_vec()).into(),
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let wrong = |error| FileError::Read(path.to_owned(), error);
     let length = std::fs::metadata(path).map_err(wrong)?.len();
     if length > MAX_FILE {
-        return Err(FileError::Content(path.to_owned(), format!("{length} bytes are too many")));
+        return Err(FileError::Content(
+            path.to_owned(),
+            format!("{length} bytes are too many"),
+        ));
     }
     std::fs::read(path).map_err(wrong)
 }
@@ -283,7 +333,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> 
             path.to_owned(),
             "no certificate in it; write it as PEM (-----BEGIN CERTIFICATE-----)".to_owned(),
         )),
-        Err(error) => Err(FileError::Content(path.to_owned(), format!("a broken certificate: {error}"))),
+        Err(error) => Err(FileError::Content(
+            path.to_owned(),
+            format!("a broken certificate: {error}"),
+        )),
     }
 }
 
@@ -322,7 +375,8 @@ pub(crate) fn own_fingerprint(config: &config::Config) -> Result<String, String>
         let own = chain.first().map(fingerprint).unwrap_or_default();
         return Ok(crate::identity::colons(&own));
     }
-    let own = Credentials::load_or_make(&config.control.state_dir).map_err(|error| error.to_string())?;
+    let own =
+        Credentials::load_or_make(&config.control.state_dir).map_err(|error| error.to_string())?;
     Ok(own.fingerprint_text())
 }
 

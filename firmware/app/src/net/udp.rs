@@ -32,10 +32,16 @@ pub(crate) fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 /// Sends one datagram; an error left over from an earlier one does not count against this one.
 pub(crate) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
     let to = super::reachable(to, socket.local_addr()?.is_ipv6());
-    // Straight to the kernel: tokio's own way refuses until the loop has turned once, and the first REGISTER would wait 500 ms.
+    // Straight to the kernel: tokio's own way refuses until the loop has turned once, and the first
+    // REGISTER would wait 500 ms.
     let (socket, to) = (SockRef::from(socket), SockAddr::from(to));
     let sent = match socket.send_to(bytes, &to) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable
+            ) =>
+        {
             socket.send_to(bytes, &to)
         }
         other => other,
@@ -66,12 +72,17 @@ fn one_unreachable(socket: &UdpSocket) -> io::Result<Option<SocketAddr>> {
     let (mut packet, mut control) = ([0_u8; 128], nix::cmsg_space!([u8; 128]));
     let mut parts = [IoSliceMut::new(&mut packet)];
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    let message =
+        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
     Ok(message.address.and_then(|address| {
         address
             .as_sockaddr_in()
             .map(|v4| SocketAddr::from((v4.ip(), v4.port())))
-            .or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
+            .or_else(|| {
+                address
+                    .as_sockaddr_in6()
+                    .map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+            })
     }))
 }
 
@@ -83,7 +94,9 @@ mod tests {
     async fn a_closed_port_is_told_by_its_address() {
         for loopback in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(somebody) = std::net::UdpSocket::bind(loopback) else {
-                eprintln!("SKIPPED: a_closed_port_is_told_by_its_address: no {loopback} on this machine");
+                eprintln!(
+                    "SKIPPED: a_closed_port_is_told_by_its_address: no {loopback} on this machine"
+                );
                 continue;
             };
             let nobody = somebody.local_addr().unwrap();
@@ -93,7 +106,10 @@ mod tests {
             send(&socket, b"hello", nobody).unwrap();
             let told = tokio::time::timeout(std::time::Duration::from_secs(5), async {
                 loop {
-                    socket.ready(Interest::READABLE | Interest::ERROR).await.unwrap();
+                    socket
+                        .ready(Interest::READABLE | Interest::ERROR)
+                        .await
+                        .unwrap();
                     let _ = socket.try_recv_from(&mut [0; 16]);
                     let gone = unreachable(&socket);
                     if !gone.is_empty() {

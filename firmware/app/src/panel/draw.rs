@@ -32,13 +32,19 @@ impl Face<'_> {
             screen.push(cut(&format!("{}{right}", pad(left, 26)), WIDTH));
         }
         screen.push(String::new());
-        screen.extend(self.lines.iter().map(|line| cut(&format!(" · {}", plain(line)), WIDTH)));
+        screen.extend(
+            self.lines
+                .iter()
+                .map(|line| cut(&format!(" · {}", plain(line)), WIDTH)),
+        );
         screen.push(" space: hook   0-9 * #: keys   f: flash   q: quit".to_owned());
         screen
     }
 
     fn title(&self) -> String {
-        let line = self.status["lines"].as_array().and_then(|lines| lines.first());
+        let line = self.status["lines"]
+            .as_array()
+            .and_then(|lines| lines.first());
         let who = match line {
             Some(line) if line["registered"] == true => text(&line["uri"]),
             Some(line) => format!("{} (not registered)", text(&line["uri"])),
@@ -92,7 +98,14 @@ impl Face<'_> {
             out.push(format!(" │   {}   │", keys.join(" ")));
         }
         out.push(" ╰─────────────────╯".to_owned());
-        out.push(if off { "  the handset is lifted" } else { "  the handset is down" }.to_owned());
+        out.push(
+            if off {
+                "  the handset is lifted"
+            } else {
+                "  the handset is down"
+            }
+            .to_owned(),
+        );
         out
     }
 
@@ -109,7 +122,11 @@ impl Face<'_> {
                 "          {} ms periods, {} xruns{}",
                 text(&audio["period_ms"]),
                 text(&audio["xruns"]),
-                if audio["rt"] == true { "" } else { ", not real-time" },
+                if audio["rt"] == true {
+                    ""
+                } else {
+                    ", not real-time"
+                },
             ),
         ];
         let calls = status["calls"].as_array().cloned().unwrap_or_default();
@@ -133,9 +150,15 @@ impl Face<'_> {
                 "          lost {}, late {}, concealed {}",
                 rtp["lost"], rtp["late"], rtp["concealed"]
             ));
-            out.push(format!("          jitter {} ms, delay {} ms", rtp["jitter_ms"], rtp["delay_ms"]));
+            out.push(format!(
+                "          jitter {} ms, delay {} ms",
+                rtp["jitter_ms"], rtp["delay_ms"]
+            ));
             if let Some(words) = call["identity"]["words"].as_str() {
-                out.push(format!("key words {words} ({})", text(&call["identity"]["trust"])));
+                out.push(format!(
+                    "key words {words} ({})",
+                    text(&call["identity"]["trust"])
+                ));
             }
         }
         if calls.is_empty() {
@@ -165,8 +188,13 @@ fn meter(level: &Value) -> String {
     let Some(level) = level.as_f64() else {
         return format!("[{}]", " ".repeat(METER));
     };
-    let filled = ((level - METER_FLOOR) / -METER_FLOOR * METER as f64).clamp(0.0, METER as f64) as usize;
-    format!("[{}{}] {level:.0} dBm0", "█".repeat(filled), " ".repeat(METER - filled))
+    let filled =
+        ((level - METER_FLOOR) / -METER_FLOOR * METER as f64).clamp(0.0, METER as f64) as usize;
+    format!(
+        "[{}{}] {level:.0} dBm0",
+        "█".repeat(filled),
+        " ".repeat(METER - filled)
+    )
 }
 
 fn text(value: &Value) -> String {
@@ -203,7 +231,9 @@ mod tests {
             (String::new(), "fast".into()),
             (String::new(), "on".into()),
         ];
-        let speed_dial: Vec<(String, String)> = (0..9).map(|n| (n.to_string(), "sip:echo@127.0.0.1:5072".to_owned())).collect();
+        let speed_dial: Vec<(String, String)> = (0..9)
+            .map(|n| (n.to_string(), "sip:echo@127.0.0.1:5072".to_owned()))
+            .collect();
         Face {
             status,
             lamps: &lamps,
@@ -225,7 +255,9 @@ mod tests {
 
     #[test]
     fn the_busiest_screen_fits_the_smallest_terminal() {
-        let lines: Vec<String> = (0..super::super::LINES).map(|_| "x\n".repeat(200)).collect();
+        let lines: Vec<String> = (0..super::super::LINES)
+            .map(|_| "x\n".repeat(200))
+            .collect();
         for status in [busy(), json!({})] {
             let screen = face(&status, &lines, Some('5'));
             assert!(screen.len() <= HEIGHT, "{} lines", screen.len());
@@ -252,9 +284,16 @@ mod tests {
         ] {
             assert!(screen.contains(wanted), "{wanted} is missing:\n{screen}");
         }
-        let idle = face(&json!({"hook": "on", "state": "idle", "tone": "dial"}), &[], None).join("\n");
+        let idle = face(
+            &json!({"hook": "on", "state": "idle", "tone": "dial"}),
+            &[],
+            None,
+        )
+        .join("\n");
         assert!(
-            idle.contains("dial tone") && idle.contains("handset is down") && idle.contains("sip:echo@"),
+            idle.contains("dial tone")
+                && idle.contains("handset is down")
+                && idle.contains("sip:echo@"),
             "{idle}"
         );
     }

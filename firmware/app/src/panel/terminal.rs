@@ -1,4 +1,5 @@
-//! The terminal: keys one by one, a screen of our own, and everything as it was afterwards, whatever happens.
+//! The terminal: keys one by one, a screen of our own, and everything as it was afterwards,
+//! whatever happens.
 
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
@@ -6,14 +7,17 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+};
 
 /// Another screen, cursor hidden.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
 /// Back again.
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// How the terminal was, for whoever must put it back: us, or the panic hook (a release build aborts without dropping anything).
+/// How the terminal was, for whoever must put it back: us, or the panic hook (a release build
+/// aborts without dropping anything).
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
@@ -32,7 +36,8 @@ impl Terminal {
     pub(super) fn open() -> io::Result<Self> {
         let before = tcgetattr(io::stdin().as_fd())?;
         let mut raw = before.clone();
-        raw.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG);
+        raw.local_flags
+            .remove(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::ISIG);
         raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 0;
         raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);

@@ -1,4 +1,5 @@
-//! The files of the system around the phone, made of the configuration. What they are for stands in `docs/image.md`.
+//! The files of the system around the phone, made of the configuration. What they are for stands in
+//! `docs/image.md`.
 //!
 //! ```text
 //! Config ─▶ files (pure: name, text, secret) ─▶ FOLDER.new ─▶ FOLDER      `changed`: what differs from the FOLDER before
@@ -39,7 +40,10 @@ pub(crate) fn emit(config: &Config, folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(&beside)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&beside)?;
     for file in &files {
         let mode = if file.secret { 0o600 } else { 0o644 };
         let mut out = OpenOptions::new()
@@ -56,11 +60,14 @@ pub(crate) fn emit(config: &Config, folder: &Path) -> io::Result<()> {
     fs::rename(&beside, folder)
 }
 
-/// Names of the files that differ from what lies in the folder, one a line; those that are gone count.
+/// Names of the files that differ from what lies in the folder, one a line; those that are gone
+/// count.
 fn changed(files: &[SystemFile], folder: &Path) -> String {
     let mut names: Vec<String> = files
         .iter()
-        .filter(|file| fs::read(folder.join(file.name)).ok().as_deref() != Some(file.text.as_bytes()))
+        .filter(|file| {
+            fs::read(folder.join(file.name)).ok().as_deref() != Some(file.text.as_bytes())
+        })
         .map(|file| file.name.to_owned())
         .collect();
     if let Ok(before) = fs::read_dir(folder) {
@@ -70,12 +77,22 @@ fn changed(files: &[SystemFile], folder: &Path) -> String {
         names.extend(gone);
     }
     names.sort();
-    names.iter().fold(String::new(), |text, name| text + name + "\n")
+    names
+        .iter()
+        .fold(String::new(), |text, name| text + name + "\n")
 }
 
 fn files(config: &Config) -> Vec<SystemFile> {
-    let plain = |name, text| SystemFile { name, text, secret: false };
-    let secret = |name, text| SystemFile { name, text, secret: true };
+    let plain = |name, text| SystemFile {
+        name,
+        text,
+        secret: false,
+    };
+    let secret = |name, text| SystemFile {
+        name,
+        text,
+        secret: true,
+    };
     let (link, system) = (&config.link, &config.system);
     let mut files = vec![
         plain("network.env", network_env(config)),
@@ -83,7 +100,9 @@ fn files(config: &Config) -> Vec<SystemFile> {
         plain("TZ", format!("{}\n", system.time_zone)),
     ];
     if !link.dns.is_empty() {
-        let text = link.dns.iter().fold(String::new(), |text, ip| text + &format!("nameserver {ip}\n"));
+        let text = link.dns.iter().fold(String::new(), |text, ip| {
+            text + &format!("nameserver {ip}\n")
+        });
         files.push(plain("resolv.conf", text));
     }
     if let Some(text) = wpa_supplicant(config) {
@@ -91,24 +110,35 @@ fn files(config: &Config) -> Vec<SystemFile> {
     }
     if !system.ntp.is_empty() {
         // busybox's ntpd takes an IPv6 address without brackets.
-        let bare = |host: &String| host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let text = system
-            .ntp
-            .iter()
-            .fold(String::new(), |text, host| text + &format!("server {}\n", bare(host)));
+        let bare = |host: &String| {
+            host.trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned()
+        };
+        let text = system.ntp.iter().fold(String::new(), |text, host| {
+            text + &format!("server {}\n", bare(host))
+        });
         files.push(plain("ntp.conf", text));
     }
     if !system.ssh_keys.is_empty() {
         files.push(secret("authorized_keys", system.ssh_keys.join("\n") + "\n"));
     }
     if let Some(syslog) = &system.syslog {
-        // The port is said where it was not: busybox's syslogd would take its own default, which is the same.
-        let port = if syslog.rsplit(']').next().is_some_and(|rest| rest.contains(':')) {
+        // The port is said where it was not: busybox's syslogd would take its own default, which is
+        // the same.
+        let port = if syslog
+            .rsplit(']')
+            .next()
+            .is_some_and(|rest| rest.contains(':'))
+        {
             ""
         } else {
             ":514"
         };
-        files.push(plain("syslog.env", env(&[("SYSLOG", format!("{syslog}{port}"))])));
+        files.push(plain(
+            "syslog.env",
+            env(&[("SYSLOG", format!("{syslog}{port}"))]),
+        ));
     }
     if let Some(url) = &config.update.url {
         let url = url.replace("{board}", &config.board.profile);
@@ -145,8 +175,18 @@ fn network_env(config: &Config) -> String {
         ("GATEWAY", text(link.gateway.map(|ip| ip.to_string()))),
         ("DNS", dns.join(" ")),
         ("IPV6", ipv6),
-        ("IPV6_GATEWAY", text(link.ipv6_gateway.map(|ip| ip.to_string()))),
-        ("DHCP_OPTIONS", if options { "66 160".to_owned() } else { String::new() }),
+        (
+            "IPV6_GATEWAY",
+            text(link.ipv6_gateway.map(|ip| ip.to_string())),
+        ),
+        (
+            "DHCP_OPTIONS",
+            if options {
+                "66 160".to_owned()
+            } else {
+                String::new()
+            },
+        ),
     ])
 }
 
@@ -162,21 +202,35 @@ fn env(pairs: &[(&str, String)]) -> String {
 fn wpa_supplicant(config: &Config) -> Option<String> {
     let wifi = &config.wifi;
     let ssid = wifi.ssid.as_ref()?;
-    let region = wifi.region.clone().unwrap_or_else(|| match config.phone.country.as_str() {
-        "uk" => "GB".to_owned(),
-        country => country.to_ascii_uppercase(),
-    });
+    let region = wifi
+        .region
+        .clone()
+        .unwrap_or_else(|| match config.phone.country.as_str() {
+            "uk" => "GB".to_owned(),
+            country => country.to_ascii_uppercase(),
+        });
     // The name in hexadecimal: any bytes may be in it.
-    let ssid = ssid.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let ssid = ssid
+        .bytes()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let password = &wifi.password.0;
-    // A key of 64 digits stands bare; wpa_supplicant takes a quoted one up to the last quote, so quotes inside need nothing.
+    // A key of 64 digits stands bare; wpa_supplicant takes a quoted one up to the last quote, so
+    // quotes inside need nothing.
     let raw = password.len() == 64;
-    let psk = if raw { password.clone() } else { format!("\"{password}\"") };
+    let psk = if raw {
+        password.clone()
+    } else {
+        format!("\"{password}\"")
+    };
     let protection = match wifi.security {
         WifiSecurity::Open => "\tkey_mgmt=NONE\n".to_owned(),
         WifiSecurity::Wpa3 => format!("\tkey_mgmt=SAE\n\tieee80211w=2\n\tsae_password={psk}\n"),
-        WifiSecurity::Any if !raw => format!("\tkey_mgmt=SAE WPA-PSK\n\tieee80211w=1\n\tproto=RSN\n\tpsk={psk}\n"),
-        WifiSecurity::Any | WifiSecurity::Wpa2 => format!("\tkey_mgmt=WPA-PSK\n\tieee80211w=1\n\tproto=RSN\n\tpsk={psk}\n"),
+        WifiSecurity::Any if !raw => {
+            format!("\tkey_mgmt=SAE WPA-PSK\n\tieee80211w=1\n\tproto=RSN\n\tpsk={psk}\n")
+        }
+        WifiSecurity::Any | WifiSecurity::Wpa2 => {
+            format!("\tkey_mgmt=WPA-PSK\n\tieee80211w=1\n\tproto=RSN\n\tpsk={psk}\n")
+        }
     };
     let hidden = if wifi.hidden { "\tscan_ssid=1\n" } else { "" };
     Some(format!(
@@ -195,7 +249,10 @@ mod tests {
     }
 
     fn text<'f>(files: &'f [SystemFile], name: &str) -> Option<&'f str> {
-        files.iter().find(|file| file.name == name).map(|file| file.text.as_str())
+        files
+            .iter()
+            .find(|file| file.name == name)
+            .map(|file| file.text.as_str())
     }
 
     #[test]
@@ -245,10 +302,19 @@ url = "https://u.example.net/{board}.raucb"
             text(&files, "resolv.conf"),
             Some("nameserver 192.168.1.1\nnameserver 2001:db8::53\n")
         );
-        assert_eq!(text(&files, "ntp.conf"), Some("server 2001:db8::1\nserver time.example.net\n"));
+        assert_eq!(
+            text(&files, "ntp.conf"),
+            Some("server 2001:db8::1\nserver time.example.net\n")
+        );
         assert_eq!(text(&files, "syslog.env"), Some("SYSLOG='10.0.0.5:514'\n"));
-        assert_eq!(text(&files, "update.env"), Some("UPDATE_URL='https://u.example.net/sim.raucb'\n"));
-        let keys = files.iter().find(|file| file.name == "authorized_keys").unwrap();
+        assert_eq!(
+            text(&files, "update.env"),
+            Some("UPDATE_URL='https://u.example.net/sim.raucb'\n")
+        );
+        let keys = files
+            .iter()
+            .find(|file| file.name == "authorized_keys")
+            .unwrap();
         assert!(keys.secret && keys.text.ends_with("Y9 anna\n"));
     }
 
@@ -258,7 +324,11 @@ url = "https://u.example.net/{board}.raucb"
             let files = of(&format!(
                 "[phone]\ncountry = \"uk\"\n[wifi]\nssid = \"Caf\u{e9} \\\"1\\\"\"\n{rest}\n"
             ));
-            assert!(text(&files, "network.env").unwrap().contains("INTERFACE='wlan0'\n"));
+            assert!(
+                text(&files, "network.env")
+                    .unwrap()
+                    .contains("INTERFACE='wlan0'\n")
+            );
             text(&files, "wpa_supplicant.conf").unwrap().to_owned()
         };
         let any = wifi("password = \"a \\\"quoted\\\" one\"");
@@ -267,21 +337,31 @@ url = "https://u.example.net/{board}.raucb"
             "{any}"
         );
         assert!(
-            any.contains("\tkey_mgmt=SAE WPA-PSK\n") && any.contains("\tpsk=\"a \"quoted\" one\"\n"),
+            any.contains("\tkey_mgmt=SAE WPA-PSK\n")
+                && any.contains("\tpsk=\"a \"quoted\" one\"\n"),
             "{any}"
         );
         let wpa3 = wifi("password = \"12345678\"\nsecurity = \"wpa3\"\nhidden = true");
-        assert!(wpa3.contains("\tkey_mgmt=SAE\n\tieee80211w=2\n\tsae_password=\"12345678\"\n") && wpa3.contains("scan_ssid=1"));
+        assert!(
+            wpa3.contains("\tkey_mgmt=SAE\n\tieee80211w=2\n\tsae_password=\"12345678\"\n")
+                && wpa3.contains("scan_ssid=1")
+        );
         assert!(!wpa3.contains("psk="));
         let raw = wifi(&format!("password = \"{}\"", "ab".repeat(32)));
-        assert!(raw.contains(&format!("\tpsk={}\n", "ab".repeat(32))) && raw.contains("\tkey_mgmt=WPA-PSK\n"));
+        assert!(
+            raw.contains(&format!("\tpsk={}\n", "ab".repeat(32)))
+                && raw.contains("\tkey_mgmt=WPA-PSK\n")
+        );
         let open = wifi("security = \"open\"\ncountry = \"DE\"");
         assert!(open.contains("key_mgmt=NONE") && open.contains("country=DE"));
     }
 
     #[test]
     fn what_a_shell_reads_stays_text() {
-        assert_eq!(env(&[("A", "it's $(x) `y`".to_owned())]), "A='it'\\''s $(x) `y`'\n");
+        assert_eq!(
+            env(&[("A", "it's $(x) `y`".to_owned())]),
+            "A='it'\\''s $(x) `y`'\n"
+        );
     }
 
     #[test]
@@ -292,15 +372,37 @@ url = "https://u.example.net/{board}.raucb"
         let _ = fs::remove_dir_all(&folder);
         let config = |toml: &str| config::load(toml, "f").unwrap();
         let changed = || fs::read_to_string(folder.join("changed")).unwrap();
-        emit(&config("[wifi]\nssid = \"x\"\npassword = \"12345678\""), &folder).unwrap();
-        let mode = |name: &str| fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode("wpa_supplicant.conf"), mode("network.env")), (0o600, 0o644));
-        assert_eq!(changed(), "TZ\nhostname\nnetwork.env\nntp.conf\nwpa_supplicant.conf\n");
-        emit(&config("[wifi]\nssid = \"x\"\npassword = \"12345678\""), &folder).unwrap();
+        emit(
+            &config("[wifi]\nssid = \"x\"\npassword = \"12345678\""),
+            &folder,
+        )
+        .unwrap();
+        let mode = |name: &str| {
+            fs::metadata(folder.join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        assert_eq!(
+            (mode("wpa_supplicant.conf"), mode("network.env")),
+            (0o600, 0o644)
+        );
+        assert_eq!(
+            changed(),
+            "TZ\nhostname\nnetwork.env\nntp.conf\nwpa_supplicant.conf\n"
+        );
+        emit(
+            &config("[wifi]\nssid = \"x\"\npassword = \"12345678\""),
+            &folder,
+        )
+        .unwrap();
         assert_eq!(changed(), "");
         emit(&config("[network]\nhost_name = \"hall\""), &folder).unwrap();
         assert_eq!(changed(), "hostname\nnetwork.env\nwpa_supplicant.conf\n");
-        assert!(!folder.join("wpa_supplicant.conf").exists() && !folder.with_extension("new").exists());
+        assert!(
+            !folder.join("wpa_supplicant.conf").exists() && !folder.with_extension("new").exists()
+        );
         fs::remove_dir_all(folder.parent().unwrap()).unwrap();
     }
 }

@@ -5,7 +5,8 @@
 //!                                                                └▶ offhook.toml on the card becomes the empty example
 //! ```
 //!
-//! The order makes a power cut harmless: what asked for the reset goes last, so that one cut short begins again.
+//! The order makes a power cut harmless: what asked for the reset goes last, so that one cut short
+//! begins again.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -22,7 +23,8 @@ pub(crate) fn is_asked(card: &Path) -> bool {
     ASKED_BY.iter().any(|name| card.join(name).exists())
 }
 
-/// Forgets everything. A board without a card keeps its configuration file, which somebody else looks after.
+/// Forgets everything. A board without a card keeps its configuration file, which somebody else
+/// looks after.
 pub(crate) fn factory_reset(state_dir: &Path, card: Option<&Path>) -> io::Result<()> {
     empty(state_dir)?;
     let Some(card) = card else { return Ok(()) };
@@ -58,7 +60,8 @@ fn empty(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-/// Zeros over a file. On flash the old cells may live on; a reader of the file system finds nothing.
+/// Zeros over a file. On flash the old cells may live on; a reader of the file system finds
+/// nothing.
 fn overwrite(path: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     let zeros = [0; 4096];
@@ -93,8 +96,14 @@ mod tests {
 
         factory_reset(&state, Some(&card)).unwrap();
         assert!(state.exists() && fs::read_dir(&state).unwrap().next().is_none());
-        assert_eq!(fs::read_to_string(folder.join("elsewhere")).unwrap(), "stays");
-        assert_eq!(fs::read_to_string(card.join(FILE)).unwrap(), config::example());
+        assert_eq!(
+            fs::read_to_string(folder.join("elsewhere")).unwrap(),
+            "stays"
+        );
+        assert_eq!(
+            fs::read_to_string(card.join(FILE)).unwrap(),
+            config::example()
+        );
         assert!(!is_asked(&card));
         factory_reset(&folder.join("never-was"), None).unwrap();
         fs::remove_dir_all(&folder).unwrap();

@@ -5,8 +5,9 @@
 //! DHCP 160, 66 ────┴─▶ place ─▶ due at start, at `refresh`, every so many hours, soon again after a failure ─▶ Ask
 //! ```
 //!
-//! What DHCP says is hearsay: whoever is in the network can say it. It is followed only where the configuration names the authority that
-//! vouches for the server (`provision.ca`), or allows `http` outright.
+//! What DHCP says is hearsay: whoever is in the network can say it. It is followed only where the
+//! configuration names the authority that vouches for the server (`provision.ca`), or allows `http`
+//! outright.
 
 use std::time::{Duration, Instant};
 
@@ -59,9 +60,14 @@ impl Schedule {
         self.due = Some(now);
     }
 
-    /// The place to ask, when it is time; then [`Schedule::answered`] must follow. `mac` tells the hardware address, twelve small hexadecimal
-    /// digits, or nothing while there is no interface: the phone starts before its network does.
-    pub(crate) fn ask(&mut self, mac: impl Fn() -> String, now: Instant) -> Option<Result<String, String>> {
+    /// The place to ask, when it is time; then [`Schedule::answered`] must follow. `mac` tells the
+    /// hardware address, twelve small hexadecimal digits, or nothing while there is no interface:
+    /// the phone starts before its network does.
+    pub(crate) fn ask(
+        &mut self,
+        mac: impl Fn() -> String,
+        now: Instant,
+    ) -> Option<Result<String, String>> {
         if self.asking || self.due.is_none_or(|due| due > now) {
             return None;
         }
@@ -89,7 +95,10 @@ impl Schedule {
             let hours = u64::from(self.provision.every_h);
             self.due = (hours > 0).then(|| now + Duration::from_secs(3600 * hours));
         } else {
-            let wait = RETRY.0.saturating_mul(1 << self.failures.min(12)).min(RETRY.1);
+            let wait = RETRY
+                .0
+                .saturating_mul(1 << self.failures.min(12))
+                .min(RETRY.1);
             self.failures += 1;
             self.due = Some(now + wait);
         }
@@ -102,7 +111,10 @@ impl Schedule {
         }
         let told = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
         let option = |name: &str| {
-            let value = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?.trim();
+            let value = told
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?
+                .trim();
             (!value.is_empty()).then_some(value)
         };
         let url = match (option("option160"), option("option66")) {
@@ -111,12 +123,19 @@ impl Schedule {
             (None, Some(server)) => format!("https://{server}/"),
             (None, None) => return None,
         };
-        let url = if url.ends_with('/') { format!("{url}{MAC}.toml") } else { url };
+        let url = if url.ends_with('/') {
+            format!("{url}{MAC}.toml")
+        } else {
+            url
+        };
         let shown: String = crate::readable::shown(&url).chars().take(200).collect();
         if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
-            return Some(Err(format!("DHCP names {shown}, which is neither https nor http: not followed")));
+            return Some(Err(format!(
+                "DHCP names {shown}, which is neither https nor http: not followed"
+            )));
         }
-        if self.provision.ca.is_none() && !(url.starts_with("http://") && self.provision.allow_http) {
+        if self.provision.ca.is_none() && !(url.starts_with("http://") && self.provision.allow_http)
+        {
             return Some(Err(format!(
                 "DHCP names {shown}: not followed, because provision.ca does not say who vouches for it"
             )));
@@ -131,7 +150,8 @@ mod tests {
 
     fn schedule(toml: &str) -> (Schedule, Instant) {
         let now = Instant::now();
-        let config = config::load(&format!("[provision]\n{toml}"), "f").unwrap_or_else(|errors| panic!("{errors}"));
+        let config = config::load(&format!("[provision]\n{toml}"), "f")
+            .unwrap_or_else(|errors| panic!("{errors}"));
         (Schedule::new(config.provision, now), now)
     }
 
@@ -146,7 +166,10 @@ mod tests {
         let (mut schedule, t0) = schedule("url = \"https://p.example/{mac}.toml\"\nevery_h = 2");
         assert_eq!(schedule.ask(mac, t0), None);
         let at = t0 + 10 * SECOND;
-        assert_eq!(schedule.ask(mac, at), Some(Ok("https://p.example/0242ac110002.toml".to_owned())));
+        assert_eq!(
+            schedule.ask(mac, at),
+            Some(Ok("https://p.example/0242ac110002.toml".to_owned()))
+        );
         assert_eq!(schedule.ask(mac, at), None, "one at a time");
         schedule.answered(true, at);
         assert_eq!(schedule.ask(mac, at + 7199 * SECOND), None);
@@ -184,7 +207,10 @@ mod tests {
             Some(Ok("https://p.example/0242ac110002.toml".to_owned()))
         );
         assert_eq!(
-            told(ours, "option66=p.example\noption160=https://q.example/a/{mac}\n"),
+            told(
+                ours,
+                "option66=p.example\noption160=https://q.example/a/{mac}\n"
+            ),
             Some(Ok("https://q.example/a/0242ac110002".to_owned()))
         );
         assert_eq!(told("", ""), None);
@@ -200,9 +226,16 @@ mod tests {
             told("allow_http = true", "option160=http://p.example/x"),
             Some(Ok("http://p.example/x".to_owned()))
         );
-        assert_eq!(told("dhcp = false\nca = \"ca.pem\"", "option66=p.example"), None);
+        assert_eq!(
+            told("dhcp = false\nca = \"ca.pem\"", "option66=p.example"),
+            None
+        );
         assert!(
-            told("url = \"https://own.example/x\"", "option160=https://q.example/").is_none(),
+            told(
+                "url = \"https://own.example/x\"",
+                "option160=https://q.example/"
+            )
+            .is_none(),
             "the configured one waits its time"
         );
     }
@@ -229,7 +262,10 @@ mod tests {
             );
         }
         let (mut schedule, t0) = schedule("url = \"https://p.example/all.toml\"");
-        assert!(schedule.ask(String::new, t0 + 10 * SECOND).is_some(), "not needed, not waited for");
+        assert!(
+            schedule.ask(String::new, t0 + 10 * SECOND).is_some(),
+            "not needed, not waited for"
+        );
     }
 
     #[test]

@@ -15,7 +15,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// Walks; whether all was well.
 pub(crate) fn run(config: &config::Config) -> Result<bool, String> {
-    let profile = Profile::load(&config.board.profile_dir, &config.board.profile).map_err(|error| error.to_string())?;
+    let profile = Profile::load(&config.board.profile_dir, &config.board.profile)
+        .map_err(|error| error.to_string())?;
     let abilities = abilities(&profile);
     let mut board = Board::open(&profile, Instant::now()).map_err(|error| error.to_string())?;
     let request = crate::setup::audio_request(config, &profile);
@@ -44,7 +45,10 @@ fn abilities(profile: &Profile) -> Abilities {
         .unwrap_or_default();
     let lamps = &profile.lamps;
     Abilities {
-        keys: keys.chars().filter(|key| "0123456789*#ABCD".contains(*key)).collect(),
+        keys: keys
+            .chars()
+            .filter(|key| "0123456789*#ABCD".contains(*key))
+            .collect(),
         hook: profile.hook.is_some(),
         lamps: lamps.line.is_some() || lamps.in_use.is_some() || lamps.message.is_some(),
         bell: profile.ringer.is_some(),
@@ -68,10 +72,16 @@ fn network(bind: IpAddr) -> Result<String, String> {
     Ok(found.join(", "))
 }
 
-fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities, bind: IpAddr) -> Result<bool, String> {
+fn walk(
+    board: &mut Board,
+    card: &mut dyn AudioDevice,
+    abilities: Abilities,
+    bind: IpAddr,
+) -> Result<bool, String> {
     let format = card.format();
     let mut walk = Walk::new(format.rate_hz, abilities);
-    let (mut capture, mut playback) = (vec![0; format.period_frames], vec![0; format.period_frames]);
+    let (mut capture, mut playback) =
+        (vec![0; format.period_frames], vec![0; format.period_frames]);
     let mut heard = Instant::now();
     let mut fed = None;
     loop {
@@ -84,7 +94,8 @@ fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities, bin
                 revents: 0,
             })
             .collect();
-        // A poll that fails comes back at once and is tried again; the card's silence is noticed below.
+        // A poll that fails comes back at once and is tried again; the card's silence is noticed
+        // below.
         let _ = crate::realtime::poll(&mut fds, Duration::from_millis(10));
         let now = Instant::now();
         board.handle_ready(now);
@@ -103,14 +114,24 @@ fn walk(board: &mut Board, card: &mut dyn AudioDevice, abilities: Abilities, bin
             }
             Period::Xrun { .. } => heard = now,
             Period::NotYet if now.saturating_duration_since(heard) > SILENCE => {
-                return Err("the sound card gives no sound at all; see [audio] in hardware.toml".to_owned());
+                return Err(
+                    "the sound card gives no sound at all; see [audio] in hardware.toml".to_owned(),
+                );
             }
             Period::NotYet => {}
         }
         while let Some(wish) = walk.poll() {
             match wish {
                 Do::Say(line) => say(&line),
-                Do::Lamp(lamp, lit) => board.lamp(lamp, if lit { LampPattern::On } else { LampPattern::Off }, now),
+                Do::Lamp(lamp, lit) => board.lamp(
+                    lamp,
+                    if lit {
+                        LampPattern::On
+                    } else {
+                        LampPattern::Off
+                    },
+                    now,
+                ),
                 Do::Ring(on) => board.ring(on.then_some(&[60_000, 1][..]), now),
                 Do::LookAtNetwork => walk.network(network(bind)),
                 Do::End(well) => return Ok(well),

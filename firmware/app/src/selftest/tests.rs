@@ -1,4 +1,5 @@
-//! The walk in virtual time: what is heard, switched and said, on boards that are whole and boards that are not.
+//! The walk in virtual time: what is heard, switched and said, on boards that are whole and boards
+//! that are not.
 
 use super::*;
 
@@ -49,13 +50,20 @@ fn walked(abilities: Abilities, person: &Person) -> (Vec<String>, Vec<Do>, Vec<i
                         walk.handle(BoardEvent::Hook(*off));
                     }
                 }
-                Some(Step::Speaker | Step::Microphone | Step::Lamps | Step::Bell | Step::Network) | None => {}
+                Some(
+                    Step::Speaker | Step::Microphone | Step::Lamps | Step::Bell | Step::Network,
+                )
+                | None => {}
             }
         }
         let mut capture = [0_i16; PERIOD];
         for sample in &mut capture {
             phase += 0.3;
-            *sample = if person.speaks { (3000.0 * phase.sin()) as i16 } else { 0 };
+            *sample = if person.speaks {
+                (3000.0 * phase.sin()) as i16
+            } else {
+                0
+            };
         }
         let mut playback = [0_i16; PERIOD];
         walk.process(&capture, &mut playback);
@@ -75,7 +83,10 @@ fn desk() -> Abilities {
 
 /// How often the sound crosses zero in a second, halved: its pitch.
 fn pitch(sound: &[i16]) -> f32 {
-    let crossings = sound.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
+    let crossings = sound
+        .windows(2)
+        .filter(|pair| pair[0] < 0 && pair[1] >= 0)
+        .count();
     crossings as f32 * RATE as f32 / sound.len() as f32
 }
 
@@ -89,12 +100,34 @@ fn a_whole_board_is_walked_through() {
     };
     let (said, switched, ear, well) = walked(desk(), &person);
     assert!(well, "{said:?}");
-    assert_eq!(said.iter().filter(|line| line.contains(" ok: ")).count(), 7, "{said:?}");
-    assert!(said.last().unwrap().contains("network    ok: eth0 10.0.0.2"), "{said:?}");
-    let lamps: Vec<_> = switched.iter().filter(|wish| matches!(wish, Do::Lamp(_, true))).collect();
+    assert_eq!(
+        said.iter().filter(|line| line.contains(" ok: ")).count(),
+        7,
+        "{said:?}"
+    );
+    assert!(
+        said.last()
+            .unwrap()
+            .contains("network    ok: eth0 10.0.0.2"),
+        "{said:?}"
+    );
+    let lamps: Vec<_> = switched
+        .iter()
+        .filter(|wish| matches!(wish, Do::Lamp(_, true)))
+        .collect();
     assert_eq!(lamps.len(), 3);
-    assert_eq!(switched.iter().filter(|wish| **wish == Do::Ring(true)).count(), 2);
-    assert_eq!(switched.last(), Some(&Do::Ring(false)), "the bell is silent in the end");
+    assert_eq!(
+        switched
+            .iter()
+            .filter(|wish| **wish == Do::Ring(true))
+            .count(),
+        2
+    );
+    assert_eq!(
+        switched.last(),
+        Some(&Do::Ring(false)),
+        "the bell is silent in the end"
+    );
     // The network came at the fourth look; a high tone said so, just before the closing tones.
     let high = &ear[ear.len() - ((0.8 + 0.75) * 8000.0) as usize..][..3200];
     assert!((pitch(high) - 880.0).abs() < 10.0, "{}", pitch(high));
@@ -142,7 +175,12 @@ fn what_a_board_has_not_is_passed_over() {
     };
     let (said, switched, _, well) = walked(Abilities::default(), &person);
     assert!(well && switched.is_empty());
-    assert_eq!(said.iter().filter(|line| line.ends_with("this board has none")).count(), 4);
+    assert_eq!(
+        said.iter()
+            .filter(|line| line.ends_with("this board has none"))
+            .count(),
+        4
+    );
 }
 
 #[test]

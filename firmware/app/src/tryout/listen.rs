@@ -13,8 +13,9 @@ const RATE: u32 = 8000;
 const MAX_DELAY_MS: usize = 1500;
 /// How far a window may lie from the coarse delay: a jitter buffer stretches.
 const NEAR_MS: usize = 60;
-/// Length of a window in samples, 0.4 s. Short, and judged by their median: where the jitter buffer stretched speech within a window,
-/// its two halves lie at two delays and correlate badly although every word arrived.
+/// Length of a window in samples, 0.4 s. Short, and judged by their median: where the jitter buffer
+/// stretched speech within a window, its two halves lie at two delays and correlate badly although
+/// every word arrived.
 pub(super) const WINDOW: usize = RATE as usize * 2 / 5;
 /// Windows quieter than this (RMS of full scale i16) say nothing.
 const QUIET: f64 = 60.0;
@@ -33,10 +34,22 @@ pub(super) struct Heard {
 }
 
 /// Compares two recordings on one clock; `None`: the ear heard nothing while the mouth spoke.
-pub(super) fn compare(mic: &Path, ear: &Path, seconds: f64, lead: Duration) -> Result<Option<Heard>, String> {
+pub(super) fn compare(
+    mic: &Path,
+    ear: &Path,
+    seconds: f64,
+    lead: Duration,
+) -> Result<Option<Heard>, String> {
     let read = |path: &Path| {
         board::audio::Recording::load(path)
-            .map(|recording| recording.at_rate(RATE).samples.iter().map(|s| f64::from(*s)).collect::<Vec<f64>>())
+            .map(|recording| {
+                recording
+                    .at_rate(RATE)
+                    .samples
+                    .iter()
+                    .map(|s| f64::from(*s))
+                    .collect::<Vec<f64>>()
+            })
             .map_err(|error| format!("{}: {error}", path.display()))
     };
     let (said, heard) = (read(mic)?, read(ear)?);
@@ -68,7 +81,11 @@ fn match_speech(said: &[f64], heard: &[f64], start: usize, end: usize) -> Option
             .map(|delay| (delay, correlation(said, heard, window.0, window.1, delay)))
             .max_by(|one, two| one.1.total_cmp(&two.1))?;
         said_power += power;
-        heard_power += self::power(heard.get(window.0 + best.0..window.1 + best.0).unwrap_or(&[]));
+        heard_power += self::power(
+            heard
+                .get(window.0 + best.0..window.1 + best.0)
+                .unwrap_or(&[]),
+        );
         found.push(best);
     }
     if found.is_empty() || heard_power <= 0.0 {
@@ -92,7 +109,8 @@ fn power(samples: &[f64]) -> f64 {
     samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64
 }
 
-/// Normalized correlation of what was said in a span with what was heard so much later; 0 where the recording ends before.
+/// Normalized correlation of what was said in a span with what was heard so much later; 0 where the
+/// recording ends before.
 fn correlation(said: &[f64], heard: &[f64], from: usize, to: usize, delay: usize) -> f64 {
     let to = to.min(heard.len().saturating_sub(delay)).min(said.len());
     if to <= from {
@@ -132,7 +150,10 @@ mod tests {
         heard.extend(said.iter().map(|sample| sample / 2.0));
         let found = match_speech(&said, &heard, 0, said.len()).unwrap();
         assert!((found.delay_ms - 60.0).abs() < 0.2, "{found:?}");
-        assert!((found.level_db + 6.02).abs() < 0.1 && found.correlation > 0.99, "{found:?}");
+        assert!(
+            (found.level_db + 6.02).abs() < 0.1 && found.correlation > 0.99,
+            "{found:?}"
+        );
     }
 
     #[test]

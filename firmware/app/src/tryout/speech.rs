@@ -19,7 +19,12 @@ impl Speech {
     /// Reads a WAV file of any common kind.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let mut recording = board::audio::Recording::load(path)
-            .map_err(|error| format!("{}: {error}; name a WAV file with speech in it", path.display()))?
+            .map_err(|error| {
+                format!(
+                    "{}: {error}; name a WAV file with speech in it",
+                    path.display()
+                )
+            })?
             .at_rate(RATE);
         recording.samples.truncate(MAX_SECONDS * RATE as usize);
         if recording.samples.len() < 2 * RATE as usize {
@@ -34,18 +39,22 @@ impl Speech {
         })
     }
 
-    /// Eight seconds with the shape of speech: a gliding voice with harmonics through two moving resonances, in syllables, with
-    /// breath between the phrases. Deterministic.
+    /// Eight seconds with the shape of speech: a gliding voice with harmonics through two moving
+    /// resonances, in syllables, with breath between the phrases. Deterministic.
     pub(super) fn generated() -> Self {
         let rate = f64::from(RATE);
         let mut samples = Vec::with_capacity(8 * RATE as usize);
         let (mut phase, mut noise) = (0.0_f64, 0x2545_f491_u32);
         for frame in 0..8 * RATE as usize {
             let t = frame as f64 / rate;
-            // Pitch glides between 90 and 160 Hz and never quite repeats, so that only one delay fits.
+            // Pitch glides between 90 and 160 Hz and never quite repeats, so that only one delay
+            // fits.
             let pitch = 120.0 + 25.0 * (1.7 * t).sin() + 12.0 * (0.61 * t * t).sin();
             phase += pitch / rate;
-            let (first, second) = (500.0 + 250.0 * (2.3 * t).sin(), 1500.0 + 600.0 * (1.3 * t + 1.0).sin());
+            let (first, second) = (
+                500.0 + 250.0 * (2.3 * t).sin(),
+                1500.0 + 600.0 * (1.3 * t + 1.0).sin(),
+            );
             let mut voice = 0.0;
             for harmonic in 1..=24 {
                 let hz = pitch * f64::from(harmonic);
@@ -60,7 +69,9 @@ impl Speech {
             // Four syllables a second, a pause every two seconds.
             let syllable = (std::f64::consts::PI * 4.0 * t).sin().powi(2).sqrt();
             let phrase = if t % 2.0 < 1.7 { 1.0 } else { 0.02 };
-            samples.push((4200.0 * phrase * (syllable * voice + breath)).clamp(-30_000.0, 30_000.0) as i16);
+            samples.push(
+                (4200.0 * phrase * (syllable * voice + breath)).clamp(-30_000.0, 30_000.0) as i16,
+            );
         }
         Self {
             samples,
@@ -85,7 +96,10 @@ impl Speech {
         let mut file = hound::WavWriter::create(path, spec).map_err(wrong)?;
         let silence = |time: Duration| (time.as_secs_f64() * f64::from(RATE)) as usize;
         let quiet = |frames: usize| std::iter::repeat_n(0, frames);
-        for sample in quiet(silence(lead)).chain(self.samples.iter().copied()).chain(quiet(silence(tail))) {
+        for sample in quiet(silence(lead))
+            .chain(self.samples.iter().copied())
+            .chain(quiet(silence(tail)))
+        {
             file.write_sample(sample).map_err(wrong)?;
         }
         file.finalize().map_err(wrong)

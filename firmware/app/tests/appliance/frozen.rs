@@ -1,4 +1,5 @@
-//! A phone that is still there and no longer works: one of its two threads frozen, the other going on. Nobody may feed the watchdog then.
+//! A phone that is still there and no longer works: one of its two threads frozen, the other going
+//! on. Nobody may feed the watchdog then.
 //!
 //! ```text
 //! test ─ptrace─▶ one thread stops ─▶ the watchdog's file grows no more ─▶ it goes on ─▶ the file grows again
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use crate::machine::{Machine, Phone, until};
 
-/// Longer than the phone takes to give a thread up for lost (2 s), and than the time between two meals.
+/// Longer than the phone takes to give a thread up for lost (2 s), and than the time between two
+/// meals.
 const HUNGRY: Duration = Duration::from_secs(4);
 
 /// One thread of a phone, stopped by ptrace: the kernel lets the others run on.
@@ -44,10 +46,16 @@ fn ptrace(request: libc::c_uint, thread: i32) {
     // SAFETY: none of these requests reads or writes memory of ours.
     #[allow(unsafe_code)]
     let done = unsafe { libc::ptrace(request, thread, nothing, nothing) };
-    assert_eq!(done, 0, "ptrace of a child of ours: {}", std::io::Error::last_os_error());
+    assert_eq!(
+        done,
+        0,
+        "ptrace of a child of ours: {}",
+        std::io::Error::last_os_error()
+    );
 }
 
-/// The number of the phone's thread of this name; "" for its first one, which is the control thread.
+/// The number of the phone's thread of this name; "" for its first one, which is the control
+/// thread.
 fn thread(phone: &Phone, name: &str) -> i32 {
     let process = phone.child.id();
     if name.is_empty() {
@@ -57,9 +65,20 @@ fn thread(phone: &Phone, name: &str) -> i32 {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let found = threads
-        .find(|path| fs::read_to_string(path.join("comm")).unwrap_or_default().trim() == name)
+        .find(|path| {
+            fs::read_to_string(path.join("comm"))
+                .unwrap_or_default()
+                .trim()
+                == name
+        })
         .unwrap_or_else(|| panic!("no thread {name}"));
-    found.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    found
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 fn starves_without(which: &str, name: &str) {
@@ -75,7 +94,11 @@ fn starves_without(which: &str, name: &str) {
     std::thread::sleep(HUNGRY);
     let before = meals();
     std::thread::sleep(HUNGRY);
-    assert_eq!(meals(), before, "fed, although the {which} thread stands still");
+    assert_eq!(
+        meals(),
+        before,
+        "fed, although the {which} thread stands still"
+    );
     // It was the thread, and nothing else: when it goes on, so do the meals.
     drop(frozen);
     until("meals again", || meals() > before);

@@ -1,4 +1,5 @@
-//! A machine of one test: card, state directory, run directory, board; and the phone that runs on it.
+//! A machine of one test: card, state directory, run directory, board; and the phone that runs on
+//! it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +14,8 @@ pub(crate) struct Machine(pub(crate) PathBuf);
 
 impl Machine {
     pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("offhook-appliance-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("offhook-appliance-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         for part in ["card", "state", "run", "profiles/box"] {
             fs::create_dir_all(path.join(part)).unwrap();
@@ -34,13 +36,19 @@ impl Machine {
 
     /// A board with this sound card, and this.
     pub(crate) fn hardware_of(&self, capture: &str, playback: &str, more: &str) {
-        let text = format!("name = \"A box\"\n[audio]\ncapture = \"{capture}\"\nplayback = \"{playback}\"\n{more}");
+        let text = format!(
+            "name = \"A box\"\n[audio]\ncapture = \"{capture}\"\nplayback = \"{playback}\"\n{more}"
+        );
         fs::write(self.path("profiles/box/hardware.toml"), text).unwrap();
     }
 
     /// `offhook.toml`: seven lines about places, then this.
     pub(crate) fn card(&self, more: &str) {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let folder = self.0.display();
         let text = format!(
             "[control]\nsocket = \"{folder}/run/ctl.sock\"\nstate_dir = \"{folder}/state\"\n[board]\nprofile_dir = \"{folder}/profiles\"\n\
@@ -61,12 +69,18 @@ impl Machine {
     }
 
     pub(crate) fn start(&self) -> Phone {
-        let child = self.command(&["run"]).stderr(Stdio::null()).spawn().unwrap();
+        let child = self
+            .command(&["run"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let phone = Phone {
             child,
             socket: self.path("run/ctl.sock"),
         };
-        until("the phone listens", || UnixStream::connect(&phone.socket).is_ok());
+        until("the phone listens", || {
+            UnixStream::connect(&phone.socket).is_ok()
+        });
         phone
     }
 

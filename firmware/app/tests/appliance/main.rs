@@ -1,5 +1,5 @@
-//! The phone as an appliance, from outside: the card it reads, the status it writes back, the system's files, the watchdog, the reset, the
-//! provisioning server.
+//! The phone as an appliance, from outside: the card it reads, the status it writes back, the
+//! system's files, the watchdog, the reset, the provisioning server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 mod frozen;
@@ -24,15 +24,24 @@ fn a_bad_card_is_told_on_the_card_and_the_last_good_one_is_in_use() {
 
     machine.card("[phone]\nusr = \"bad\"\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
     let phone = machine.start();
-    let config = phone.ask(r#"{"cmd":"status"}"#)["config"].as_str().unwrap().to_owned();
-    assert!(config.contains("last good") && config.contains("offhook.toml:10:1: "), "{config}");
+    let config = phone.ask(r#"{"cmd":"status"}"#)["config"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        config.contains("last good") && config.contains("offhook.toml:10:1: "),
+        "{config}"
+    );
     until("status.txt", || machine.status_file().contains("Errors:"));
     let text = machine.status_file();
     assert!(
         text.contains("offhook.toml, line 10, column 1: there is no key `usr` in `phone`"),
         "{text}"
     );
-    assert!(text.contains("mend: did you mean `user`?") && !text.contains("hunter2"), "{text}");
+    assert!(
+        text.contains("mend: did you mean `user`?") && !text.contains("hunter2"),
+        "{text}"
+    );
     assert!(
         text.starts_with(concat!("Offhook ", env!("CARGO_PKG_VERSION"), " on box\n")),
         "{text}"
@@ -58,7 +67,10 @@ fn beeps(ear: &std::path::Path) -> (usize, bool) {
     };
     let (mut count, mut beeping, mut dial) = (0, false, false);
     for part in samples.chunks_exact((rate / 20.0) as usize) {
-        let (beep, tone) = (amplitude(part, 1400.0) > 200.0, amplitude(part, 425.0) > 200.0);
+        let (beep, tone) = (
+            amplitude(part, 1400.0) > 200.0,
+            amplitude(part, 425.0) > 200.0,
+        );
         count += usize::from(beep && !beeping);
         assert!(!(beep && dial), "a beep in the middle of the dial tone");
         (beeping, dial) = (beep, dial || tone);
@@ -72,7 +84,10 @@ fn a_bad_card_is_heard_before_the_dial_tone() {
     let ear = machine.path("run/ear.wav");
     machine.hardware_of("silence", &format!("wav:{}", ear.display()), "");
     // All is well; then the last good one is in use, which is one beep.
-    for (card, code) in [("[phone]\ncountry = \"de\"\n", 0), ("[phone]\nusr = \"bad\"\n", 1)] {
+    for (card, code) in [
+        ("[phone]\ncountry = \"de\"\n", 0),
+        ("[phone]\nusr = \"bad\"\n", 1),
+    ] {
         let _ = fs::remove_file(&ear);
         machine.card(card);
         let mut phone = machine.start();
@@ -87,25 +102,47 @@ fn a_bad_card_is_heard_before_the_dial_tone() {
 #[test]
 fn the_systems_files_come_from_the_same_decision() {
     let machine = Machine::new("emit");
-    machine.card("host_name = \"kitchen\"\n[wifi]\nssid = \"Home\"\npassword = \"hunter2hunter2\"\n");
+    machine
+        .card("host_name = \"kitchen\"\n[wifi]\nssid = \"Home\"\npassword = \"hunter2hunter2\"\n");
     let emit = machine.path("run/system");
-    let run = || machine.command(&["provision", "--emit", emit.to_str().unwrap()]).output().unwrap();
+    let run = || {
+        machine
+            .command(&["provision", "--emit", emit.to_str().unwrap()])
+            .output()
+            .unwrap()
+    };
     let output = run();
-    assert!(output.status.success() && words(&output).is_empty(), "{}", words(&output));
-    assert_eq!(fs::read_to_string(emit.join("hostname")).unwrap(), "kitchen\n");
+    assert!(
+        output.status.success() && words(&output).is_empty(),
+        "{}",
+        words(&output)
+    );
+    assert_eq!(
+        fs::read_to_string(emit.join("hostname")).unwrap(),
+        "kitchen\n"
+    );
     assert!(
         fs::read_to_string(emit.join("wpa_supplicant.conf"))
             .unwrap()
             .contains("hunter2hunter2")
     );
-    assert!(!machine.path("state/last-good.toml").exists(), "only the phone keeps");
+    assert!(
+        !machine.path("state/last-good.toml").exists(),
+        "only the phone keeps"
+    );
     // What a shell makes of it.
     let sourced = Command::new("sh")
-        .args(["-c", ". ./network.env; printf %s \"$HOST_NAME $INTERFACE $IPV4\""])
+        .args([
+            "-c",
+            ". ./network.env; printf %s \"$HOST_NAME $INTERFACE $IPV4\"",
+        ])
         .current_dir(&emit)
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&sourced.stdout), "kitchen wlan0 dhcp");
+    assert_eq!(
+        String::from_utf8_lossy(&sourced.stdout),
+        "kitchen wlan0 dhcp"
+    );
     machine.card("host_nam = \"kitchen\"\n");
     let output = run();
     assert!(
@@ -113,18 +150,30 @@ fn the_systems_files_come_from_the_same_decision() {
         "{}",
         words(&output)
     );
-    assert_eq!(fs::read_to_string(emit.join("hostname")).unwrap(), "offhook\n");
+    assert_eq!(
+        fs::read_to_string(emit.join("hostname")).unwrap(),
+        "offhook\n"
+    );
 }
 
 #[test]
 fn a_file_on_the_card_makes_the_phone_forget_and_ask_for_a_reboot() {
     let machine = Machine::new("reset");
     machine.card("[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
-    fs::write(machine.path("state/last-good.toml"), "password = \"hunter2\"").unwrap();
+    fs::write(
+        machine.path("state/last-good.toml"),
+        "password = \"hunter2\"",
+    )
+    .unwrap();
     fs::write(machine.path("card/factory-reset.txt"), "").unwrap();
     let output = machine.command(&["run"]).output().unwrap();
     assert_eq!(output.status.code(), Some(11), "{}", words(&output));
-    assert!(fs::read_dir(machine.path("state")).unwrap().next().is_none());
+    assert!(
+        fs::read_dir(machine.path("state"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
     let card = fs::read_to_string(machine.path("card/offhook.toml")).unwrap();
     assert!(!card.contains("hunter2") && card.contains("#[[account]]"));
     assert!(!machine.path("card/factory-reset.txt").exists());

@@ -1,4 +1,5 @@
-//! Orders by keys, and the support bundle: that it helps, and that it holds no secret (case S43 of the security catalogue).
+//! Orders by keys, and the support bundle: that it helps, and that it holds no secret (case S43 of
+//! the security catalogue).
 
 use std::fs;
 use std::io::Read;
@@ -26,12 +27,18 @@ fn unpacked(file: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 fn holds(content: &[u8], text: &str) -> bool {
-    content.windows(text.len()).any(|window| window == text.as_bytes())
+    content
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
 }
 
 /// A header's value.
 fn header<'m>(message: &'m str, name: &str) -> &'m str {
-    message.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim()
+    message
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or("")
+        .trim()
 }
 
 /// Answers a request, repeating what RFC 3261 section 8.2.6 wants repeated.
@@ -56,7 +63,9 @@ fn speech() -> &'static str {
 fn a_support_bundle_tells_much_and_no_secret() {
     let machine = Machine::new("bundle");
     let registrar = UdpSocket::bind("127.0.0.1:0").unwrap();
-    registrar.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    registrar
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     let port = registrar.local_addr().unwrap().port();
     machine.card(&format!(
         "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1:{port}\"\npassword = \"hunter2hunter2\"\n[wifi]\nssid = \"Home\"\npassword = \"w1fi-secret\"\n"
@@ -84,25 +93,38 @@ fn a_support_bundle_tells_much_and_no_secret() {
         }
     }
     assert_eq!(response.len(), 32);
-    until("registered", || phone.ask(r#"{"cmd":"status"}"#)["lines"][0]["registered"] == true);
+    until("registered", || {
+        phone.ask(r#"{"cmd":"status"}"#)["lines"][0]["registered"] == true
+    });
     // A call with a key in its session description.
     let own = registrar.local_addr().unwrap();
     let status = phone.ask(r#"{"cmd":"status"}"#);
-    assert_eq!(status["lines"][0]["account"], format!("101@127.0.0.1:{port}"));
+    assert_eq!(
+        status["lines"][0]["account"],
+        format!("101@127.0.0.1:{port}")
+    );
     let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n\
                a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n";
     let target = fs::read_to_string(machine.path("card/offhook.toml")).unwrap();
-    let sip_port = target.lines().find_map(|line| line.strip_prefix("sip_port = ")).unwrap();
+    let sip_port = target
+        .lines()
+        .find_map(|line| line.strip_prefix("sip_port = "))
+        .unwrap();
     let invite = format!(
         "INVITE sip:phone@127.0.0.1:{sip_port} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:x@{own}>;tag=1\r\n\
          To: <sip:phone@127.0.0.1>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:x@{own}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
         sdp.len()
     );
-    registrar.send_to(invite.as_bytes(), format!("127.0.0.1:{sip_port}")).unwrap();
+    registrar
+        .send_to(invite.as_bytes(), format!("127.0.0.1:{sip_port}"))
+        .unwrap();
     registrar.recv_from(&mut buffer).unwrap();
 
     let file = machine.path("run/support.tar.gz");
-    let told = phone.ask(&format!(r#"{{"cmd":"bundle","file":"{}"}}"#, file.display()));
+    let told = phone.ask(&format!(
+        r#"{{"cmd":"bundle","file":"{}"}}"#,
+        file.display()
+    ));
     assert_eq!(told["ok"], true, "{told}");
     let parts = unpacked(&file);
     let part = |name: &str| {
@@ -112,18 +134,37 @@ fn a_support_bundle_tells_much_and_no_secret() {
             .unwrap()
             .1
     };
-    assert!(holds(part("status.json"), "\"registered\": true") && holds(part("settings.txt"), "101"));
-    assert!(holds(part("log.txt"), "registered") && holds(part("crash/20260101-panic"), "it fell over"));
+    assert!(
+        holds(part("status.json"), "\"registered\": true") && holds(part("settings.txt"), "101")
+    );
+    assert!(
+        holds(part("log.txt"), "registered") && holds(part("crash/20260101-panic"), "it fell over")
+    );
     let pcap = part("sip.pcap");
-    assert!(holds(pcap, "REGISTER sip:") && holds(pcap, "WWW-Authenticate: Digest realm=\"pbx\"") && holds(pcap, "a=crypto:1"));
-    assert_eq!(fs::metadata(&file).unwrap().len() / 1_000_000, 0, "small enough for a letter");
+    assert!(
+        holds(pcap, "REGISTER sip:")
+            && holds(pcap, "WWW-Authenticate: Digest realm=\"pbx\"")
+            && holds(pcap, "a=crypto:1")
+    );
+    assert_eq!(
+        fs::metadata(&file).unwrap().len() / 1_000_000,
+        0,
+        "small enough for a letter"
+    );
     let identity = fs::read_to_string(machine.path("state/identity.pem")).unwrap_or_default();
     let key = identity
         .lines()
         .find(|line| line.len() > 40)
         .unwrap_or("no identity was kept")
         .to_owned();
-    for secret in ["hunter2", "w1fi-secret", "n0nce-5ec4e7", &response, "QUJDREVG", &key] {
+    for secret in [
+        "hunter2",
+        "w1fi-secret",
+        "n0nce-5ec4e7",
+        &response,
+        "QUJDREVG",
+        &key,
+    ] {
         for (name, content) in &parts {
             assert!(!holds(content, secret), "{name} holds {secret}");
         }
@@ -140,7 +181,11 @@ fn keys_order_what_the_card_is_for() {
     phone.ask(r#"{"cmd":"press","keys":"*97"}"#);
     let file = machine.path("card/offhook-support.tar.gz");
     until("the bundle on the card", || file.exists());
-    assert!(unpacked(&file).iter().any(|(name, _)| name.ends_with("sip.pcap")));
+    assert!(
+        unpacked(&file)
+            .iter()
+            .any(|(name, _)| name.ends_with("sip.pcap"))
+    );
     phone.ask(r#"{"cmd":"hang-up"}"#);
     phone.ask(r#"{"cmd":"lift"}"#);
     phone.tell(r#"{"cmd":"press","keys":"*96#"}"#);
@@ -185,7 +230,10 @@ fn the_self_test_walks_by_itself_where_there_is_nothing_to_touch() {
             && said.contains("all is well"),
         "{said}"
     );
-    assert!(fs::metadata(&ear).unwrap().len() > 200_000, "what it played was recorded");
+    assert!(
+        fs::metadata(&ear).unwrap().len() > 200_000,
+        "what it played was recorded"
+    );
     // A microphone that gives nothing.
     machine.card("");
     let output = machine
@@ -195,7 +243,10 @@ fn the_self_test_walks_by_itself_where_there_is_nothing_to_touch() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("2 microphone FAILED: nothing was heard"), "{said}");
+    assert!(
+        said.contains("2 microphone FAILED: nothing was heard"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -211,11 +262,21 @@ fn keys_lead_into_the_self_test_and_back_to_the_phone() {
     // The walk lasts as long as its sound: speaker, microphone, network.
     let since = Instant::now();
     while !answers() {
-        assert!(since.elapsed() < Duration::from_secs(120), "the phone does not come back");
+        assert!(
+            since.elapsed() < Duration::from_secs(120),
+            "the phone does not come back"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(since.elapsed() > Duration::from_secs(8), "nobody walked: {:?}", since.elapsed());
-    assert!(phone.child.try_wait().unwrap().is_none(), "it is another process");
+    assert!(
+        since.elapsed() > Duration::from_secs(8),
+        "nobody walked: {:?}",
+        since.elapsed()
+    );
+    assert!(
+        phone.child.try_wait().unwrap().is_none(),
+        "it is another process"
+    );
     assert_eq!(phone.ask(r#"{"cmd":"status"}"#)["state"], "idle");
 }
 

@@ -1,4 +1,5 @@
-//! Provisioning over the network, and every way to be led astray by it (case S23 of the security catalogue): the old configuration stays.
+//! Provisioning over the network, and every way to be led astray by it (case S23 of the security
+//! catalogue): the old configuration stays.
 
 use std::fs;
 use std::process::Output;
@@ -18,7 +19,10 @@ fn world(name: &str) -> (Machine, Authority, Server) {
 
 fn fetch(machine: &Machine, url: &str) -> Output {
     let file = machine.path("run/file");
-    machine.command(&["fetch", url, file.to_str().unwrap()]).output().unwrap()
+    machine
+        .command(&["fetch", url, file.to_str().unwrap()])
+        .output()
+        .unwrap()
 }
 
 /// It did not work, for this reason, and nothing is left.
@@ -41,11 +45,21 @@ fn a_file_is_fetched_once_while_it_does_not_change() {
     assert_eq!(code(), Some(3), "the same again");
     server.body("/a", "another");
     assert_eq!(code(), Some(0));
-    assert_eq!(fs::read_to_string(machine.path("run/file")).unwrap(), "another");
-    assert!(server.asked()[1].to_lowercase().contains("if-none-match: \"v3\""));
+    assert_eq!(
+        fs::read_to_string(machine.path("run/file")).unwrap(),
+        "another"
+    );
+    assert!(
+        server.asked()[1]
+            .to_lowercase()
+            .contains("if-none-match: \"v3\"")
+    );
     // Another place with the same name of a version is another file.
     server.body("/b", "one more");
-    server.answer("/b", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: \"v7\"\r\n\r\ntwo");
+    server.answer(
+        "/b",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: \"v7\"\r\n\r\ntwo",
+    );
     assert_eq!(fetch(&machine, &server.url("/b")).status.code(), Some(0));
 }
 
@@ -58,7 +72,10 @@ fn nobody_is_believed_who_cannot_prove_the_name() {
     for server in [&foreign, &other] {
         server.body("/a", "evil");
         refused(&machine, &server.url("/a"), "certificate");
-        assert!(server.asked().is_empty(), "it was asked before it proved its name");
+        assert!(
+            server.asked().is_empty(),
+            "it was asked before it proved its name"
+        );
     }
     let plain = Server::start(None);
     plain.body("/a", "evil");
@@ -78,7 +95,8 @@ fn no_way_leads_out_of_the_encryption() {
     let (machine, authority, server) = world("redirect");
     let plain = Server::start(None);
     plain.body("/evil", "evil");
-    let redirect = |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let redirect =
+        |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
     server.answer("/out", redirect(&plain.url("/evil")));
     refused(&machine, &server.url("/out"), "not encrypted: refused");
     // Not even where plain http is allowed.
@@ -91,7 +109,10 @@ fn no_way_leads_out_of_the_encryption() {
     second.body("/there", "found");
     server.answer("/on", redirect(&second.url("/there")));
     assert_eq!(fetch(&machine, &server.url("/on")).status.code(), Some(0));
-    assert_eq!(fs::read_to_string(machine.path("run/file")).unwrap(), "found");
+    assert_eq!(
+        fs::read_to_string(machine.path("run/file")).unwrap(),
+        "found"
+    );
 }
 
 #[test]
@@ -100,11 +121,21 @@ fn too_much_too_little_and_packed_is_refused() {
     let head = |more: &str| format!("HTTP/1.1 200 OK\r\n{more}\r\n\r\n[phone]\n");
     server.answer("/50mb", head("Content-Length: 52428800"));
     refused(&machine, &server.url("/50mb"), "longer than 1048576 bytes");
-    server.answer("/endless", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n<endless>");
-    refused(&machine, &server.url("/endless"), "longer than 1048576 bytes");
+    server.answer(
+        "/endless",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n<endless>",
+    );
+    refused(
+        &machine,
+        &server.url("/endless"),
+        "longer than 1048576 bytes",
+    );
     server.answer("/short", head("Content-Length: 500"));
     refused(&machine, &server.url("/short"), "broke off in the middle");
-    server.answer("/cut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n");
+    server.answer(
+        "/cut",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+    );
     refused(&machine, &server.url("/cut"), "broke off in the middle");
     server.answer("/unknown", head("Connection: close"));
     refused(&machine, &server.url("/unknown"), "does not tell how long");
@@ -116,9 +147,16 @@ fn too_much_too_little_and_packed_is_refused() {
 /// A phone with a configuration in use from the network, that then finds this there.
 fn stays(name: &str, spoil: impl Fn(&Server, &str), why: &str) {
     let (machine, _authority, server) = world(name);
-    let provision = format!("[provision]\nca = \"ca.pem\"\nurl = \"{}\"\n", server.url("/phone.toml"));
+    let provision = format!(
+        "[provision]\nca = \"ca.pem\"\nurl = \"{}\"\n",
+        server.url("/phone.toml")
+    );
     machine.card(&provision);
-    fs::write(machine.path("state/network.toml"), "[phone]\nuser = \"net\"\n").unwrap();
+    fs::write(
+        machine.path("state/network.toml"),
+        "[phone]\nuser = \"net\"\n",
+    )
+    .unwrap();
     spoil(&server, "/phone.toml");
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"refresh"}"#);
@@ -131,7 +169,10 @@ fn stays(name: &str, spoil: impl Fn(&Server, &str), why: &str) {
         "[phone]\nuser = \"net\"\n",
         "{name}"
     );
-    assert!(phone.child.try_wait().unwrap().is_none(), "{name}: the phone ended");
+    assert!(
+        phone.child.try_wait().unwrap().is_none(),
+        "{name}: the phone ended"
+    );
 }
 
 #[test]
@@ -141,7 +182,11 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
         |server, path| server.body(path, "[phone]\nusr = \"bad\"\n"),
         "not taken, what was in use stays: network configuration:2:1: there is no key `usr`",
     );
-    stays("nested", |server, path| server.body(path, &"[".repeat(100_000)), "not taken");
+    stays(
+        "nested",
+        |server, path| server.body(path, &"[".repeat(100_000)),
+        "not taken",
+    );
     stays(
         "files",
         |server, path| server.body(path, "[control]\nstate_dir = \"/etc\"\n"),
@@ -149,7 +194,12 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
     );
     stays(
         "truncated",
-        |server, path| server.answer(path, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[phone]\nuser = \"half\"\n"),
+        |server, path| {
+            server.answer(
+                path,
+                "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[phone]\nuser = \"half\"\n",
+            )
+        },
         "broke off in the middle",
     );
 }
@@ -157,7 +207,10 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
 #[test]
 fn a_new_one_is_used_when_nobody_is_on_the_phone() {
     let (machine, _authority, server) = world("apply");
-    machine.card(&format!("[provision]\nca = \"ca.pem\"\nurl = \"{}\"\n", server.url("/{mac}.toml")));
+    machine.card(&format!(
+        "[provision]\nca = \"ca.pem\"\nurl = \"{}\"\n",
+        server.url("/{mac}.toml")
+    ));
     let mac = mac();
     let path = format!("/{mac}.toml");
     let mut phone = machine.start();
@@ -187,7 +240,9 @@ fn a_new_one_is_used_when_nobody_is_on_the_phone() {
     std::thread::sleep(Duration::from_secs(3));
     assert!(phone.child.try_wait().unwrap().is_none(), "nothing is new");
     phone.ask(r#"{"cmd":"refresh"}"#);
-    until("status.txt", || machine.status_file().contains("From the network: in use"));
+    until("status.txt", || {
+        machine.status_file().contains("From the network: in use")
+    });
 }
 
 #[test]
@@ -202,10 +257,15 @@ fn what_dhcp_says_is_followed_only_to_a_server_somebody_vouches_for() {
     phone.ask(r#"{"cmd":"refresh"}"#);
     until("status.txt", || {
         phone.ask(r#"{"cmd":"refresh"}"#);
-        machine.status_file().contains("provision.ca does not say who vouches for it")
+        machine
+            .status_file()
+            .contains("provision.ca does not say who vouches for it")
     });
     assert!(server.asked().is_empty());
-    for evil in ["option66=tftp://127.0.0.1/x\n", "option43=x\noption66=127.0.0.1:1/../../etc\n"] {
+    for evil in [
+        "option66=tftp://127.0.0.1/x\n",
+        "option43=x\noption66=127.0.0.1:1/../../etc\n",
+    ] {
         fs::write(machine.path("run/dhcp"), evil).unwrap();
         phone.ask(r#"{"cmd":"refresh"}"#);
     }
@@ -218,16 +278,27 @@ fn what_dhcp_says_is_followed_only_to_a_server_somebody_vouches_for() {
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"refresh"}"#);
     assert_eq!(phone.exit_code(), 10);
-    assert!(fs::read_to_string(machine.path("state/network.toml")).unwrap().contains("DHCP"));
+    assert!(
+        fs::read_to_string(machine.path("state/network.toml"))
+            .unwrap()
+            .contains("DHCP")
+    );
 }
 
 /// The hardware address the phone will take: that of the first interface that has one.
 fn mac() -> String {
-    let mut names: Vec<_> = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut names: Vec<_> = fs::read_dir("/sys/class/net")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     names.sort();
     let address = |path: &std::path::PathBuf| {
         let text = fs::read_to_string(path.join("address")).ok()?;
-        let digits: String = text.trim().chars().filter(char::is_ascii_hexdigit).collect();
+        let digits: String = text
+            .trim()
+            .chars()
+            .filter(char::is_ascii_hexdigit)
+            .collect();
         (digits.len() == 12 && digits != "000000000000").then_some(digits)
     };
     names.iter().find_map(address).unwrap_or_default()

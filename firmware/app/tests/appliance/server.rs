@@ -74,7 +74,12 @@ impl Server {
         let (answers, asked) = (Arc::clone(&server.answers), Arc::clone(&server.asked));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (Ok(stream), answers, asked, config) = (stream, Arc::clone(&answers), Arc::clone(&asked), config.clone()) else {
+                let (Ok(stream), answers, asked, config) = (
+                    stream,
+                    Arc::clone(&answers),
+                    Arc::clone(&asked),
+                    config.clone(),
+                ) else {
                     return;
                 };
                 std::thread::spawn(move || {
@@ -109,7 +114,9 @@ impl Server {
         let length = body.len();
         self.answer(
             path,
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"v{etag}\"\r\n\r\n{body}"),
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"v{etag}\"\r\n\r\n{body}"
+            ),
         );
     }
 
@@ -134,11 +141,15 @@ fn serve(stream: &mut (impl Read + Write), answers: &Answers, asked: &Mutex<Vec<
         .iter()
         .find(|(known, _)| *known == path)
         .map(|(_, bytes)| bytes.clone());
-    let mut answer = answer.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let mut answer =
+        answer.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec());
     let etag = String::from_utf8_lossy(&answer)
         .lines()
         .find_map(|line| line.strip_prefix("ETag: ").map(str::to_owned));
-    if etag.is_some_and(|etag| head.to_lowercase().contains(&format!("if-none-match: {etag}"))) {
+    if etag.is_some_and(|etag| {
+        head.to_lowercase()
+            .contains(&format!("if-none-match: {etag}"))
+    }) {
         answer = b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec();
     }
     asked.lock().unwrap().push(head);

@@ -1,11 +1,13 @@
 //! The plans themselves, by country code.
 //!
-//! Tones and ringing: ITU-T E.180 supplement 2 and national specifications. Where a network's stutter or recall tone is not published the
-//! plan has what its exchanges are known to send. A test compares every line with an independent table.
+//! Tones and ringing: ITU-T E.180 supplement 2 and national specifications. Where a network's
+//! stutter or recall tone is not published the plan has what its exchanges are known to send. A
+//! test compares every line with an independent table.
 //!
-//! Flash: `LONG` where a hook flash is national practice (TIA-464, 300 to 1000 ms); `MIDDLE` and `SHORT` where the network's own recall is
-//! a timed break too short for a finger (ETSI ES 201 970: 50 to 130 ms, Germany 170 to 310 ms): the lower end is the network's, the upper
-//! what a finger on the hook can do.
+//! Flash: `LONG` where a hook flash is national practice (TIA-464, 300 to 1000 ms); `MIDDLE` and
+//! `SHORT` where the network's own recall is a timed break too short for a finger (ETSI ES 201 970:
+//! 50 to 130 ms, Germany 170 to 310 ms): the lower end is the network's, the upper what a finger on
+//! the hook can do.
 
 use super::ToneKind::{Busy, CallWaiting, Confirmation, Congestion, Dial, RecallDial, Ringback, SpecialInformation, StutterDial};
 use super::segment::{SILENCE, beeps, hum, hum_am, once, silence, tone, warble};

@@ -61,7 +61,10 @@ fn every_tone_is_the_one_of_the_table() {
             .map(|ms| ms.as_u64().unwrap())
             .collect();
         assert_eq!(
-            own.ring_cadence_ms.iter().map(|&ms| u64::from(ms)).collect::<Vec<_>>(),
+            own.ring_cadence_ms
+                .iter()
+                .map(|&ms| u64::from(ms))
+                .collect::<Vec<_>>(),
             ring,
             "{} rings",
             own.code
@@ -83,19 +86,34 @@ fn every_tone_is_the_one_of_the_table() {
                     .iter()
                     .map(|hz| hz.as_u64().unwrap())
                     .collect();
-                // 10 kHz is above what a telephone carries: in this one place the table means a pause.
+                // 10 kHz is above what a telephone carries: in this one place the table means a
+                // pause.
                 if (own.code, name, index) == ("th", "call_waiting", 1) {
                     frequencies.clear();
                 }
                 assert_eq!(
-                    segment.frequencies_hz.iter().map(|&hz| u64::from(hz)).collect::<Vec<_>>(),
+                    segment
+                        .frequencies_hz
+                        .iter()
+                        .map(|&hz| u64::from(hz))
+                        .collect::<Vec<_>>(),
                     frequencies,
                     "{place}"
                 );
-                assert_eq!(segment.length_ms.map(u64::from), expected["ms"].as_u64(), "{place}");
-                assert_eq!(segment.repeat, expected["repeat"].as_bool().unwrap(), "{place}");
-                // The table writes the Japanese tones as sums, and says itself that they are modulated.
-                let modulated = expected["mix"] == "am" || (own.code == "jp" && frequencies.len() == 2);
+                assert_eq!(
+                    segment.length_ms.map(u64::from),
+                    expected["ms"].as_u64(),
+                    "{place}"
+                );
+                assert_eq!(
+                    segment.repeat,
+                    expected["repeat"].as_bool().unwrap(),
+                    "{place}"
+                );
+                // The table writes the Japanese tones as sums, and says itself that they are
+                // modulated.
+                let modulated =
+                    expected["mix"] == "am" || (own.code == "jp" && frequencies.len() == 2);
                 assert_eq!(segment.mix == Mix::AmplitudeModulated, modulated, "{place}");
                 compared += 1;
             }
@@ -103,7 +121,10 @@ fn every_tone_is_the_one_of_the_table() {
     }
     assert!(compared > 1000, "only {compared} segments compared");
     for required in facts["required"].as_array().unwrap() {
-        assert!(plan(required.as_str().unwrap()).is_some(), "{required} is required");
+        assert!(
+            plan(required.as_str().unwrap()).is_some(),
+            "{required} is required"
+        );
     }
 }
 
@@ -116,9 +137,17 @@ fn plans_are_complete_and_playable() {
             "{} stands twice or out of order",
             own.code
         );
-        assert!(!own.emergency.is_empty(), "{} has no emergency number", own.code);
+        assert!(
+            !own.emergency.is_empty(),
+            "{} has no emergency number",
+            own.code
+        );
         for number in own.emergency {
-            assert!(number.bytes().all(|b| b.is_ascii_digit()), "{} {number}", own.code);
+            assert!(
+                number.bytes().all(|b| b.is_ascii_digit()),
+                "{} {number}",
+                own.code
+            );
             let hidden = own
                 .emergency
                 .iter()
@@ -135,16 +164,24 @@ fn plans_are_complete_and_playable() {
         for kind in ALL {
             let cadence = own.tone(kind);
             assert!(
-                cadence.iter().any(|segment| !segment.frequencies_hz.is_empty()),
+                cadence
+                    .iter()
+                    .any(|segment| !segment.frequencies_hz.is_empty()),
                 "{} {kind:?} is silent",
                 own.code
             );
             for segment in cadence {
                 assert!(segment.frequencies_hz.len() <= 4, "{} {kind:?}", own.code);
-                assert!(segment.frequencies_hz.iter().all(|&hz| hz < 4000), "{} {kind:?}", own.code);
+                assert!(
+                    segment.frequencies_hz.iter().all(|&hz| hz < 4000),
+                    "{} {kind:?}",
+                    own.code
+                );
                 assert_ne!(segment.length_ms, Some(0), "{} {kind:?}", own.code);
             }
-            let endless = cadence.iter().position(|segment| segment.length_ms.is_none());
+            let endless = cadence
+                .iter()
+                .position(|segment| segment.length_ms.is_none());
             assert!(
                 endless.is_none_or(|at| at + 1 == cadence.len()),
                 "{} {kind:?}: nothing is heard after an endless segment",
@@ -175,7 +212,10 @@ fn emergency_numbers_that_everyone_knows() {
         ("br", "190"),
         ("cn", "120"),
     ] {
-        assert!(plan(code).unwrap().emergency.contains(&number), "{code} {number}");
+        assert!(
+            plan(code).unwrap().emergency.contains(&number),
+            "{code} {number}"
+        );
     }
     assert!(plan("xx").is_none() && plan("").is_none());
 }

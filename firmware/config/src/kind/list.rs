@@ -8,19 +8,27 @@ use crate::error::{Problem, nearest, quote};
 
 /// `Err(None)`: the value has another shape.
 pub(super) fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<String>> {
-    let DeValue::Array(list) = value.get_ref() else { return Err(None) };
+    let DeValue::Array(list) = value.get_ref() else {
+        return Err(None);
+    };
     let ports: Option<Vec<i64>> = list.iter().map(|port| integer(port.get_ref())).collect();
-    let Some(&[first, last]) = ports.as_deref() else { return Err(None) };
+    let Some(&[first, last]) = ports.as_deref() else {
+        return Err(None);
+    };
     match (u16::try_from(first), u16::try_from(last)) {
         (Ok(low), Ok(high)) if low >= 1024 && high >= 1024 => {
             if first > last {
-                Err(Some(format!("the first port {first} is above the last {last}")))
+                Err(Some(format!(
+                    "the first port {first} is above the last {last}"
+                )))
             } else if first % 2 != 0 {
                 Err(Some(format!(
                     "the first port {first} is odd, but RTP takes the even port of a pair (RFC 3550)"
                 )))
             } else if last % 2 == 0 {
-                Err(Some(format!("the last port {last} is even: the RTCP port beside it is missing")))
+                Err(Some(format!(
+                    "the last port {last} is even: the RTCP port beside it is missing"
+                )))
             } else if last - first + 1 < FEWEST_RTP_PORTS {
                 Err(Some(format!("{} ports are too few", last - first + 1)))
             } else {
@@ -31,7 +39,11 @@ pub(super) fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<S
     }
 }
 
-pub(super) fn order(value: &Spanned<DeValue<'_>>, words: &'static [&'static str], kind: Kind) -> Result<Value, Vec<Problem>> {
+pub(super) fn order(
+    value: &Spanned<DeValue<'_>>,
+    words: &'static [&'static str],
+    kind: Kind,
+) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Array(list) = value.get_ref() else {
         return Err(vec![Problem::new(
@@ -56,10 +68,19 @@ pub(super) fn order(value: &Spanned<DeValue<'_>>, words: &'static [&'static str]
             continue;
         };
         if !words.contains(&word.as_ref()) {
-            let mend = nearest(word, words.iter().copied()).map_or_else(|| kind.mend(), |near| format!("did you mean \"{near}\"?"));
-            problems.push(Problem::new(at, format!("{} is not known", quote(word)), mend));
+            let mend = nearest(word, words.iter().copied())
+                .map_or_else(|| kind.mend(), |near| format!("did you mean \"{near}\"?"));
+            problems.push(Problem::new(
+                at,
+                format!("{} is not known", quote(word)),
+                mend,
+            ));
         } else if chosen.iter().any(|earlier| earlier == word.as_ref()) {
-            problems.push(Problem::new(at, format!("{} stands twice", quote(word)), "keep one of them"));
+            problems.push(Problem::new(
+                at,
+                format!("{} stands twice", quote(word)),
+                "keep one of them",
+            ));
         } else {
             chosen.push(word.clone().into_owned());
         }
@@ -71,17 +92,28 @@ pub(super) fn order(value: &Spanned<DeValue<'_>>, words: &'static [&'static str]
     }
 }
 
-pub(super) fn numbers(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
+pub(super) fn numbers(
+    value: &Spanned<DeValue<'_>>,
+    most: usize,
+    kind: Kind,
+) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Array(list) = value.get_ref() else {
         return Err(vec![Problem::new(
             at,
-            format!("this is {}, not a list of numbers", shape_of(value.get_ref())),
+            format!(
+                "this is {}, not a list of numbers",
+                shape_of(value.get_ref())
+            ),
             kind.mend(),
         )]);
     };
     if list.len() > most {
-        return Err(vec![Problem::new(at, format!("the list has {} numbers", list.len()), kind.mend())]);
+        return Err(vec![Problem::new(
+            at,
+            format!("the list has {} numbers", list.len()),
+            kind.mend(),
+        )]);
     }
     let mut problems = Vec::new();
     let mut found = Vec::new();
@@ -107,7 +139,11 @@ pub(super) fn numbers(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> 
     }
 }
 
-pub(super) fn speed_dial(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
+pub(super) fn speed_dial(
+    value: &Spanned<DeValue<'_>>,
+    most: usize,
+    kind: Kind,
+) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Table(table) = value.get_ref() else {
         return Err(vec![Problem::new(
@@ -129,12 +165,22 @@ pub(super) fn speed_dial(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) 
         let keyed = key.get_ref();
         if !is_keyed(keyed) {
             let mend = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or `\"*1\" = …`";
-            problems.push(Problem::new(key.span().start, format!("{} cannot be keyed", quote(keyed)), mend));
+            problems.push(Problem::new(
+                key.span().start,
+                format!("{} cannot be keyed", quote(keyed)),
+                mend,
+            ));
         }
         match target.get_ref() {
             DeValue::String(text) => match check_target(text) {
-                Ok(()) => found.push((key.span().start, keyed.clone().into_owned(), text.clone().into_owned())),
-                Err(what) => problems.push(Problem::new(target.span().start, what, Kind::Target.mend())),
+                Ok(()) => found.push((
+                    key.span().start,
+                    keyed.clone().into_owned(),
+                    text.clone().into_owned(),
+                )),
+                Err(what) => {
+                    problems.push(Problem::new(target.span().start, what, Kind::Target.mend()))
+                }
             },
             other => {
                 let what = format!("this is {}, not a number or SIP address", shape_of(other));
@@ -144,13 +190,23 @@ pub(super) fn speed_dial(value: &Spanned<DeValue<'_>>, most: usize, kind: Kind) 
     }
     found.sort();
     if problems.is_empty() {
-        Ok(Value::Pairs(found.into_iter().map(|(_, keyed, target)| (keyed, target)).collect()))
+        Ok(Value::Pairs(
+            found
+                .into_iter()
+                .map(|(_, keyed, target)| (keyed, target))
+                .collect(),
+        ))
     } else {
         Err(problems)
     }
 }
 
-pub(super) fn words(value: &Spanned<DeValue<'_>>, word: Word, most: usize, kind: Kind) -> Result<Value, Vec<Problem>> {
+pub(super) fn words(
+    value: &Spanned<DeValue<'_>>,
+    word: Word,
+    most: usize,
+    kind: Kind,
+) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Array(list) = value.get_ref() else {
         return Err(vec![Problem::new(
@@ -160,7 +216,11 @@ pub(super) fn words(value: &Spanned<DeValue<'_>>, word: Word, most: usize, kind:
         )]);
     };
     if list.len() > most {
-        return Err(vec![Problem::new(at, format!("the list has {} entries", list.len()), kind.mend())]);
+        return Err(vec![Problem::new(
+            at,
+            format!("the list has {} entries", list.len()),
+            kind.mend(),
+        )]);
     }
     let mut problems = Vec::new();
     let mut found = Vec::new();
@@ -169,10 +229,18 @@ pub(super) fn words(value: &Spanned<DeValue<'_>>, word: Word, most: usize, kind:
         match item.get_ref() {
             DeValue::String(text) => match word.check(text) {
                 Ok(()) if text.chars().any(char::is_control) => {
-                    problems.push(Problem::new(at, "there is a control character in the text", word.mend()));
+                    problems.push(Problem::new(
+                        at,
+                        "there is a control character in the text",
+                        word.mend(),
+                    ));
                 }
                 Ok(()) => found.push(text.clone().into_owned()),
-                Err((what, mend)) => problems.push(Problem::new(at, what, mend.unwrap_or_else(|| word.mend().to_owned()))),
+                Err((what, mend)) => problems.push(Problem::new(
+                    at,
+                    what,
+                    mend.unwrap_or_else(|| word.mend().to_owned()),
+                )),
             },
             other => problems.push(Problem::new(
                 at,

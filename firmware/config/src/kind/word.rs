@@ -1,4 +1,5 @@
-//! Words and short texts of the appliance's own sections: names, addresses, keys, codes. Each says what is wrong and what would be right.
+//! Words and short texts of the appliance's own sections: names, addresses, keys, codes. Each says
+//! what is wrong and what would be right.
 //!
 //! ```text
 //! text + Word ─▶ check ─▶ fine, or (what, mend)      lists of them: Kind::Words
@@ -56,7 +57,10 @@ impl Word {
         match self {
             Self::HostName => {
                 let label = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-                let fine = (1..=63).contains(&text.len()) && text.bytes().all(label) && !text.starts_with('-') && !text.ends_with('-');
+                let fine = (1..=63).contains(&text.len())
+                    && text.bytes().all(label)
+                    && !text.starts_with('-')
+                    && !text.ends_with('-');
                 or(fine, format!("{shown} is no name of a machine"))
             }
             Self::Interface => {
@@ -66,23 +70,52 @@ impl Word {
                     format!("{shown} is no name of a network interface"),
                 )
             }
-            Self::Ipv4Way => or(Ipv4Way::from_text(text).is_some(), format!("{shown} is no address of this phone")),
-            Self::Ipv6Way => or(Ipv6Way::from_text(text).is_some(), format!("{shown} is no address of this phone")),
-            Self::Ipv4 => or(text.parse::<std::net::Ipv4Addr>().is_ok(), format!("{shown} is no IPv4 address")),
-            Self::Ipv6 => or(text.parse::<std::net::Ipv6Addr>().is_ok(), format!("{shown} is no IPv6 address")),
-            Self::Ip => or(text.parse::<std::net::IpAddr>().is_ok(), format!("{shown} is no IP address")),
-            Self::Host => address::host_port(text).map_err(|why| (format!("{shown} is no host: {why}"), None)),
+            Self::Ipv4Way => or(
+                Ipv4Way::from_text(text).is_some(),
+                format!("{shown} is no address of this phone"),
+            ),
+            Self::Ipv6Way => or(
+                Ipv6Way::from_text(text).is_some(),
+                format!("{shown} is no address of this phone"),
+            ),
+            Self::Ipv4 => or(
+                text.parse::<std::net::Ipv4Addr>().is_ok(),
+                format!("{shown} is no IPv4 address"),
+            ),
+            Self::Ipv6 => or(
+                text.parse::<std::net::Ipv6Addr>().is_ok(),
+                format!("{shown} is no IPv6 address"),
+            ),
+            Self::Ip => or(
+                text.parse::<std::net::IpAddr>().is_ok(),
+                format!("{shown} is no IP address"),
+            ),
+            Self::Host => {
+                address::host_port(text).map_err(|why| (format!("{shown} is no host: {why}"), None))
+            }
             Self::Server => match address::host_port(text) {
-                Ok(()) if text.rsplit(']').next().is_some_and(|rest| rest.contains(':')) => {
-                    Err((format!("{shown} has a port, and time servers have none"), None))
+                Ok(())
+                    if text
+                        .rsplit(']')
+                        .next()
+                        .is_some_and(|rest| rest.contains(':')) =>
+                {
+                    Err((
+                        format!("{shown} has a port, and time servers have none"),
+                        None,
+                    ))
                 }
                 Ok(()) => Ok(()),
                 Err(why) => Err((format!("{shown} is no host: {why}"), None)),
             },
-            Self::Ssid => or((1..=32).contains(&text.len()), format!("the name has {} bytes", text.len())),
+            Self::Ssid => or(
+                (1..=32).contains(&text.len()),
+                format!("the name has {} bytes", text.len()),
+            ),
             Self::WifiPassword => {
                 let hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-                let phrase = (8..=63).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+                let phrase = (8..=63).contains(&text.len())
+                    && text.bytes().all(|b| (b' '..=b'~').contains(&b));
                 // The text itself is never shown.
                 let what = if text.is_ascii() {
                     format!("the password has {} characters", text.len())
@@ -99,11 +132,17 @@ impl Word {
                 if time_zone::rule(text).is_some() {
                     return Ok(());
                 }
-                let near = nearest(text, time_zone::names()).map(|name| format!("did you mean \"{name}\"?"));
+                let near = nearest(text, time_zone::names())
+                    .map(|name| format!("did you mean \"{name}\"?"));
                 Err((format!("there is no time zone {shown}"), near))
             }
-            Self::Url => address::url(text).map_err(|why| (format!("{shown} is no URL: {why}"), None)),
-            Self::Code => or(text.is_empty() || is_keyed(text), format!("{shown} cannot be keyed")),
+            Self::Url => {
+                address::url(text).map_err(|why| (format!("{shown} is no URL: {why}"), None))
+            }
+            Self::Code => or(
+                text.is_empty() || is_keyed(text),
+                format!("{shown} cannot be keyed"),
+            ),
             Self::SshKey => check_ssh_key(text),
         }
     }
@@ -113,7 +152,9 @@ impl Word {
         match self {
             Self::HostName => "the name of a machine",
             Self::Interface => "the name of an interface",
-            Self::Ipv4Way | Self::Ipv6Way | Self::Ipv4 | Self::Ipv6 | Self::Ip => "an address in quotes",
+            Self::Ipv4Way | Self::Ipv6Way | Self::Ipv4 | Self::Ipv6 | Self::Ip => {
+                "an address in quotes"
+            }
             Self::Host | Self::Server => "a host",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
@@ -128,22 +169,44 @@ impl Word {
     /// What would be right; begins with "write".
     pub(crate) fn mend(self) -> &'static str {
         match self {
-            Self::HostName => "write letters, digits and hyphens in quotes, at most 63, like \"kitchen-phone\"",
-            Self::Interface => "write \"auto\" or the kernel's name of the interface in quotes, like \"eth0\"",
-            Self::Ipv4Way => "write \"dhcp\", \"off\", or an address with the length of its prefix, like \"192.168.1.20/24\"",
-            Self::Ipv6Way => "write \"auto\", \"off\", or an address with the length of its prefix, like \"2001:db8::20/64\"",
+            Self::HostName => {
+                "write letters, digits and hyphens in quotes, at most 63, like \"kitchen-phone\""
+            }
+            Self::Interface => {
+                "write \"auto\" or the kernel's name of the interface in quotes, like \"eth0\""
+            }
+            Self::Ipv4Way => {
+                "write \"dhcp\", \"off\", or an address with the length of its prefix, like \"192.168.1.20/24\""
+            }
+            Self::Ipv6Way => {
+                "write \"auto\", \"off\", or an address with the length of its prefix, like \"2001:db8::20/64\""
+            }
             Self::Ipv4 => "write an IPv4 address in quotes, like \"192.168.1.1\"",
             Self::Ipv6 => "write an IPv6 address in quotes, like \"fe80::1\"",
             Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"192.168.1.1\"",
-            Self::Host => "write a name or address in quotes, with or without port, like \"log.example.net\" or \"10.0.0.1:514\"",
-            Self::Server => "write a name or address in quotes, like \"time.example.net\" or \"[2001:db8::1]\"",
+            Self::Host => {
+                "write a name or address in quotes, with or without port, like \"log.example.net\" or \"10.0.0.1:514\""
+            }
+            Self::Server => {
+                "write a name or address in quotes, like \"time.example.net\" or \"[2001:db8::1]\""
+            }
             Self::Ssid => "write the name of the Wi-Fi network in quotes, 1 to 32 bytes",
-            Self::WifiPassword => "write 8 to 63 characters, or a key of 64 hexadecimal digits, in quotes",
+            Self::WifiPassword => {
+                "write 8 to 63 characters, or a key of 64 hexadecimal digits, in quotes"
+            }
             Self::Region => "write the two capital letters of the country in quotes, like \"DE\"",
-            Self::TimeZone => "write a name like \"Europe/Berlin\", or a POSIX rule like \"CET-1CEST,M3.5.0,M10.5.0/3\", in quotes",
-            Self::Url => "write an address in quotes, like \"https://example.net/phones/{mac}.toml\"",
-            Self::Code => "write keys 0-9, * and # in quotes, at most 16, like \"*97\", or \"\" for none",
-            Self::SshKey => "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\"",
+            Self::TimeZone => {
+                "write a name like \"Europe/Berlin\", or a POSIX rule like \"CET-1CEST,M3.5.0,M10.5.0/3\", in quotes"
+            }
+            Self::Url => {
+                "write an address in quotes, like \"https://example.net/phones/{mac}.toml\""
+            }
+            Self::Code => {
+                "write keys 0-9, * and # in quotes, at most 16, like \"*97\", or \"\" for none"
+            }
+            Self::SshKey => {
+                "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\""
+            }
         }
     }
 }
@@ -184,22 +247,46 @@ mod tests {
     #[test]
     fn what_is_right_passes_and_what_is_wrong_says_why() {
         let table: &[(Word, &[&str], &[&str])] = &[
-            (Word::HostName, &["phone", "k-1"], &["", "-a", "a_b", "a.b", "a b"]),
+            (
+                Word::HostName,
+                &["phone", "k-1"],
+                &["", "-a", "a_b", "a.b", "a b"],
+            ),
             (
                 Word::Interface,
                 &["auto", "eth0", "wlan0"],
                 &["", "eth0; reboot", "sixteen-letters0"],
             ),
-            (Word::Ipv4Way, &["dhcp", "off", "10.0.0.2/8"], &["10.0.0.2", "static"]),
-            (Word::Ipv6Way, &["auto", "off", "fd00::2/64"], &["dhcp", "fd00::2"]),
-            (Word::Host, &["log.example.net", "10.0.0.1:514"], &["a b", "10.0.0"]),
+            (
+                Word::Ipv4Way,
+                &["dhcp", "off", "10.0.0.2/8"],
+                &["10.0.0.2", "static"],
+            ),
+            (
+                Word::Ipv6Way,
+                &["auto", "off", "fd00::2/64"],
+                &["dhcp", "fd00::2"],
+            ),
+            (
+                Word::Host,
+                &["log.example.net", "10.0.0.1:514"],
+                &["a b", "10.0.0"],
+            ),
             (
                 Word::Server,
                 &["time.example.net", "[2001:db8::1]", "10.0.0.1"],
                 &["a:123", "[::1]:123", "::1"],
             ),
-            (Word::Ssid, &["Café", "x"], &["", "123456789012345678901234567890123"]),
-            (Word::WifiPassword, &["12345678", "with spaces too"], &["short", "pässword1"]),
+            (
+                Word::Ssid,
+                &["Café", "x"],
+                &["", "123456789012345678901234567890123"],
+            ),
+            (
+                Word::WifiPassword,
+                &["12345678", "with spaces too"],
+                &["short", "pässword1"],
+            ),
             (Word::Region, &["DE"], &["de", "DEU"]),
             (
                 Word::TimeZone,
@@ -242,7 +329,11 @@ mod tests {
     #[test]
     fn the_nearest_zone_is_told() {
         assert_eq!(
-            Word::TimeZone.check("Europe/Berln").unwrap_err().1.as_deref(),
+            Word::TimeZone
+                .check("Europe/Berln")
+                .unwrap_err()
+                .1
+                .as_deref(),
             Some("did you mean \"Europe/Berlin\"?")
         );
     }

@@ -28,7 +28,11 @@ impl Reader {
                 );
                 return;
             }
-            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {
                 self.problem(
                     name.span().start,
                     "an account is a section, not a value",
@@ -62,25 +66,38 @@ impl Reader {
     }
 
     pub(super) fn pins(&mut self, document: &DeTable<'_>) {
-        let Some((name, value)) = table(document, "tls").and_then(|tls| tls.get_key_value("pin")) else {
+        let Some((name, value)) = table(document, "tls").and_then(|tls| tls.get_key_value("pin"))
+        else {
             return;
         };
         let DeValue::Array(list) = value.get_ref() else {
             let at = name.span().start;
-            return self.problem(at, "a pin is one of a list", "write `[[tls.pin]]` with two brackets");
+            return self.problem(
+                at,
+                "a pin is one of a list",
+                "write `[[tls.pin]]` with two brackets",
+            );
         };
         // The pins of a layer take the place of those below it, as its accounts do.
         self.config.tls.pins.clear();
         for (index, item) in list.iter().enumerate() {
             let at = item.span().start;
             if index == MOST_PINS {
-                return self.problem(at, format!("there are {} pins", list.len()), format!("keep at most {MOST_PINS}"));
+                return self.problem(
+                    at,
+                    format!("there are {} pins", list.len()),
+                    format!("keep at most {MOST_PINS}"),
+                );
             }
             if let DeValue::Table(found) = item.get_ref() {
                 let pin = self.pin(found, at);
                 self.config.tls.pins.push(pin);
             } else {
-                self.problem(at, "a pin is a section, not a value", "write `[[tls.pin]]` on a line of its own");
+                self.problem(
+                    at,
+                    "a pin is a section, not a value",
+                    "write `[[tls.pin]]` on a line of its own",
+                );
             }
         }
     }

@@ -50,63 +50,105 @@ flash = "key"
     )
     .unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.network.bind.to_string(), "127.0.0.1");
-    assert_eq!((config.network.sip_port, config.network.rtp_ports), (5062, (20000, 20099)));
+    assert_eq!(
+        (config.network.sip_port, config.network.rtp_ports),
+        (5062, (20000, 20099))
+    );
     assert_eq!(config.accounts[0].name, "101@127.0.0.1:5070");
     assert_eq!(config.accounts[0].password.0, "secret");
     assert!(config.accounts[0].register && config.accounts[0].transport == Transport::Udp);
     assert_eq!(
-        (config.accounts[1].name.as_str(), config.accounts[1].transport),
+        (
+            config.accounts[1].name.as_str(),
+            config.accounts[1].transport
+        ),
         ("second", Transport::Tcp)
     );
-    let speed = [("2", "0301234567"), ("1", "sip:echo@127.0.0.1:5072")].map(|(keyed, target)| (keyed.to_owned(), target.to_owned()));
+    let speed = [("2", "0301234567"), ("1", "sip:echo@127.0.0.1:5072")]
+        .map(|(keyed, target)| (keyed.to_owned(), target.to_owned()));
     assert_eq!(config.dial.speed_dial, speed);
     assert_eq!(config.dial.hotline, Some(("1".to_owned(), 0)));
     assert_eq!(config.codecs.order, [Codec::Pcmu, Codec::Opus]);
-    assert_eq!((config.call.auto_answer_ms, config.call.flash), (Some(250), Flash::Key));
-    assert_eq!(config.board.audio.capture.as_deref(), Some("wav:/tmp/x/mic.wav"));
+    assert_eq!(
+        (config.call.auto_answer_ms, config.call.flash),
+        (Some(250), Flash::Key)
+    );
+    assert_eq!(
+        config.board.audio.capture.as_deref(),
+        Some("wav:/tmp/x/mic.wav")
+    );
 }
 
 #[test]
 fn an_empty_file_is_the_default() {
-    for text in ["", "\n", "# nothing\n", "\u{feff}", "[phone]\r\n[network]\r\n"] {
+    for text in [
+        "",
+        "\n",
+        "# nothing\n",
+        "\u{feff}",
+        "[phone]\r\n[network]\r\n",
+    ] {
         assert_eq!(load(text, "f").unwrap(), Config::default(), "{text:?}");
     }
     let config = Config::default();
     assert_eq!(
-        (config.phone.country.as_str(), config.network.sip_port, config.codecs.ptime_ms),
+        (
+            config.phone.country.as_str(),
+            config.network.sip_port,
+            config.codecs.ptime_ms
+        ),
         ("us", 5060, 20)
     );
     assert_eq!(
-        (config.call.auto_answer_ms, config.call.flash, config.call.waiting),
+        (
+            config.call.auto_answer_ms,
+            config.call.flash,
+            config.call.waiting
+        ),
         (None, Flash::Hook, true)
     );
-    assert_eq!(config.codecs.order, [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]);
+    assert_eq!(
+        config.codecs.order,
+        [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma]
+    );
 }
 
 /// Each key of the table fills a field: its example gives another configuration than its default.
 #[test]
 fn every_key_is_effective() {
     for key in KEYS {
-        let (_, path, _) = SECTIONS.iter().find(|(section, ..)| *section == key.section).unwrap();
+        let (_, path, _) = SECTIONS
+            .iter()
+            .find(|(section, ..)| *section == key.section)
+            .unwrap();
         let with = |line: &str| match (key.section, key.name) {
             (Section::Account, "user") => format!("[[account]]\n{line}\ndomain = \"d\"\n"),
             (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
             (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
             (Section::TlsPin, name) => {
-                let others = ["name = \"n\"", "address = \"a\"", &format!("fingerprint = \"{}\"", "00".repeat(32))]
-                    .into_iter()
-                    .filter(|other| !other.starts_with(name))
-                    .fold(String::new(), |all, other| all + other + "\n");
+                let others = [
+                    "name = \"n\"",
+                    "address = \"a\"",
+                    &format!("fingerprint = \"{}\"", "00".repeat(32)),
+                ]
+                .into_iter()
+                .filter(|other| !other.starts_with(name))
+                .fold(String::new(), |all, other| all + other + "\n");
                 format!("[[tls.pin]]\n{others}{line}\n")
             }
-            (Section::Tls, "certificate") if !line.is_empty() => format!("[tls]\nkey = \"k\"\n{line}\n"),
-            (Section::Tls, "key") if !line.is_empty() => format!("[tls]\ncertificate = \"c\"\n{line}\n"),
+            (Section::Tls, "certificate") if !line.is_empty() => {
+                format!("[tls]\nkey = \"k\"\n{line}\n")
+            }
+            (Section::Tls, "key") if !line.is_empty() => {
+                format!("[tls]\ncertificate = \"c\"\n{line}\n")
+            }
             (_, "hotline_after_ms") => format!("[dial]\nhotline = \"1\"\n{line}\n"),
             (Section::Wifi, "ssid") => format!("[wifi]\npassword = \"12345678\"\n{line}\n"),
             (Section::Wifi, "security") => format!("[wifi]\n{line}\n"),
             (_, _) => format!("[{path}]\n{line}\n"),
         };
-        let set = load(&with(&format!("{} = {}", key.name, key.example)), "f").unwrap_or_else(|errors| panic!("{errors}"));
+        let set = load(&with(&format!("{} = {}", key.name, key.example)), "f")
+            .unwrap_or_else(|errors| panic!("{errors}"));
         match key.absent {
             Absent::Default(default) => {
                 assert!(
@@ -123,9 +165,18 @@ fn every_key_is_effective() {
                     key.name
                 );
             }
-            Absent::Unset(_) => assert_ne!(set, load(&with(""), "f").unwrap(), "{path}.{} changes nothing", key.name),
+            Absent::Unset(_) => assert_ne!(
+                set,
+                load(&with(""), "f").unwrap(),
+                "{path}.{} changes nothing",
+                key.name
+            ),
             Absent::Required => {
-                let whose = if key.section == Section::TlsPin { "pin" } else { "account" };
+                let whose = if key.section == Section::TlsPin {
+                    "pin"
+                } else {
+                    "account"
+                };
                 assert!(errors(&with("")).contains(&format!("this {whose} has no `{}`", key.name)));
             }
         }
@@ -175,8 +226,14 @@ fn each_mistake_is_told_with_place_and_mend() {
             "country = \"de\"",
             "f:1:1: `country` stands outside of every section; did you mean `country` under `[phone]`?",
         ),
-        ("[netwrok]", "f:1:2: there is no section `netwrok`; did you mean `[network]`?"),
-        ("[acount]", "f:1:2: there is no section `acount`; did you mean `[[account]]`?"),
+        (
+            "[netwrok]",
+            "f:1:2: there is no section `netwrok`; did you mean `[network]`?",
+        ),
+        (
+            "[acount]",
+            "f:1:2: there is no section `acount`; did you mean `[[account]]`?",
+        ),
         (
             "[account]",
             "f:1:2: an account is one of a list; write `[[account]]` with two brackets",
@@ -285,7 +342,10 @@ fn each_mistake_is_told_with_place_and_mend() {
             "[dial]\nlong_timer_ms = 1.5",
             "f:2:17: `dial.long_timer_ms`: this is a fraction, not a whole number",
         ),
-        ("[dial]\nemergency = [\"1x\"]", "f:2:14: `dial.emergency`: `1x` cannot be keyed"),
+        (
+            "[dial]\nemergency = [\"1x\"]",
+            "f:2:14: `dial.emergency`: `1x` cannot be keyed",
+        ),
         (
             "[dial]\nemergency = [\"91\"]",
             "f:2:13: the emergency number `911` can never be reached: `91` is sent before it is complete",
@@ -322,7 +382,10 @@ fn each_mistake_is_told_with_place_and_mend() {
             "[codecs]\norder = [\"opsu\"]",
             "f:2:10: `codecs.order`: `opsu` is not known; did you mean \"opus\"?",
         ),
-        ("[codecs]\norder = []", "f:2:9: `codecs.order`: the list is empty"),
+        (
+            "[codecs]\norder = []",
+            "f:2:9: `codecs.order`: the list is empty",
+        ),
         (
             "[codecs]\nptime_ms = 25",
             "f:2:12: `codecs.ptime_ms`: 25 is not one of the values allowed; write one of 10, 20, 30, 40, 60",
@@ -343,8 +406,14 @@ fn each_mistake_is_told_with_place_and_mend() {
             "[[account]]\nuser = \"1\"\ndomain = \"sip:p\"",
             "f:3:10: `account.domain`: `sip:p` is no host: a host is written without `sip:`",
         ),
-        ("[board]\naudio = 3", "f:2:1: `board.audio` is a section, not a value"),
-        ("[control]\nsocket = \"\"", "f:2:10: `control.socket`: the path is empty"),
+        (
+            "[board]\naudio = 3",
+            "f:2:1: `board.audio` is a section, not a value",
+        ),
+        (
+            "[control]\nsocket = \"\"",
+            "f:2:10: `control.socket`: the path is empty",
+        ),
         (
             "[phone]\r\nname = \"ü\" x",
             "f:2:12: unexpected key or value; begin a new line here",
@@ -353,12 +422,21 @@ fn each_mistake_is_told_with_place_and_mend() {
             "[phone]\nname = x",
             "f:2:8: string values must be quoted; write the value in quotes",
         ),
-        ("[phone]\nname = \"x", "f:2:10: invalid basic string; close the text with `\"`"),
-        ("[phone]\nname = \"x\"\nname = \"y\"", "f:3:1: duplicate key; keep one of them"),
+        (
+            "[phone]\nname = \"x",
+            "f:2:10: invalid basic string; close the text with `\"`",
+        ),
+        (
+            "[phone]\nname = \"x\"\nname = \"y\"",
+            "f:3:1: duplicate key; keep one of them",
+        ),
         ("[phone\n", "f:1:7: unclosed table; write `]` here"),
     ] {
         let told = errors(text);
-        assert!(told.starts_with(expected), "{text}\n told     {told}\n expected {expected}");
+        assert!(
+            told.starts_with(expected),
+            "{text}\n told     {told}\n expected {expected}"
+        );
         assert_eq!(told.lines().count(), 1, "{told}");
     }
 }
@@ -367,9 +445,25 @@ fn each_mistake_is_told_with_place_and_mend() {
 fn all_errors_are_told_at_once_in_the_order_of_the_text() {
     let text = "[control]\nsocket = 1\n[phone]\nname = \n[network]\nsip_prot = 1\nbind = \"x\"\n[[account]]\n[codecs]\nptime_ms = 21\norder = [\"x\", \"y\"]\n";
     let errors = load(text, "f").unwrap_err();
-    let places: Vec<_> = errors.0.iter().map(|error| (error.line, error.column)).collect();
+    let places: Vec<_> = errors
+        .0
+        .iter()
+        .map(|error| (error.line, error.column))
+        .collect();
     // (The account's missing keys are not judged while the text itself is broken.)
-    assert_eq!(places, [(2, 10), (4, 8), (6, 1), (7, 8), (10, 12), (11, 10), (11, 15)], "{errors}");
+    assert_eq!(
+        places,
+        [
+            (2, 10),
+            (4, 8),
+            (6, 1),
+            (7, 8),
+            (10, 12),
+            (11, 10),
+            (11, 15)
+        ],
+        "{errors}"
+    );
 }
 
 #[test]
@@ -422,8 +516,17 @@ fn hostile_texts_end_soon_with_few_errors() {
         format!("[phone]\n{} = 1", "x".repeat(200_000)),
     ] {
         let errors = load(&text, "f").unwrap_err();
-        assert!(errors.0.len() <= MAX_ERRORS && errors.to_string().len() < 60_000, "{}", text.len());
-        assert!(errors.0.iter().all(|error| !error.what.is_empty() && !error.mend.is_empty()));
+        assert!(
+            errors.0.len() <= MAX_ERRORS && errors.to_string().len() < 60_000,
+            "{}",
+            text.len()
+        );
+        assert!(
+            errors
+                .0
+                .iter()
+                .all(|error| !error.what.is_empty() && !error.mend.is_empty())
+        );
     }
 }
 
@@ -433,7 +536,8 @@ proptest! {
         let _ = load_bytes(&bytes, "f");
     }
 
-    /// The example with some of it cut, doubled or replaced: errors lie inside the text and always say something.
+    /// The example with some of it cut, doubled or replaced: errors lie inside the text and always
+    /// say something.
     #[test]
     fn a_damaged_example_is_told_where(cuts in prop::collection::vec((0usize..9000, 0usize..40, "[\\[\\]=\"'#{},.\n a-z0-9]{0,6}"), 1..5)) {
         let mut text: String = crate::example().lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n").collect();
@@ -466,7 +570,10 @@ fn from_network(text: &str) -> Result<Config, Errors> {
 fn the_network_may_not_set_what_belongs_to_the_phone() {
     let (mut refused, mut taken) = (0, 0);
     for key in KEYS {
-        let (_, path, _) = SECTIONS.iter().find(|(section, ..)| *section == key.section).unwrap();
+        let (_, path, _) = SECTIONS
+            .iter()
+            .find(|(section, ..)| *section == key.section)
+            .unwrap();
         let open = match key.section {
             Section::Account | Section::TlsPin => format!("[[{path}]]"),
             _ => format!("[{path}]"),
@@ -481,7 +588,10 @@ fn the_network_may_not_set_what_belongs_to_the_phone() {
         assert_eq!(told, key.is_local(), "{path}.{}: {errors}", key.name);
         *(if told { &mut refused } else { &mut taken }) += 1;
     }
-    assert!(refused > 10 && taken > 50, "{refused} refused, {taken} taken");
+    assert!(
+        refused > 10 && taken > 50,
+        "{refused} refused, {taken} taken"
+    );
 }
 
 #[test]
@@ -500,8 +610,19 @@ fn pins_of_a_layer_take_the_place_of_those_below_it() {
     };
     let names = |layers: &[Layer<'_>]| {
         let config = load_layers(layers).unwrap();
-        config.tls.pins.into_iter().map(|pin| pin.name).collect::<Vec<_>>()
+        config
+            .tls
+            .pins
+            .into_iter()
+            .map(|pin| pin.name)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(names(&[layer(below.as_bytes()), layer(above.as_bytes())]), ["above"]);
-    assert_eq!(names(&[layer(below.as_bytes()), layer(b"")]), ["below", "second"]);
+    assert_eq!(
+        names(&[layer(below.as_bytes()), layer(above.as_bytes())]),
+        ["above"]
+    );
+    assert_eq!(
+        names(&[layer(below.as_bytes()), layer(b"")]),
+        ["below", "second"]
+    );
 }

@@ -1,4 +1,5 @@
-//! What each value alone cannot tell: ports that overlap, halves of a pair, numbers nobody can reach.
+//! What each value alone cannot tell: ports that overlap, halves of a pair, numbers nobody can
+//! reach.
 //!
 //! ```text
 //! Config as read, documents (for the places) ─▶ belongs_together ─▶ problems
@@ -22,8 +23,11 @@ impl Reader {
 
     /// What each value alone cannot tell.
     pub(super) fn belongs_together(&mut self, documents: &[&DeTable<'_>]) {
-        // Errors are placed in the last layer: that is the one a person writes, and what it lies on was looked at on its own before.
-        let Some((document, below)) = documents.split_last() else { return };
+        // Errors are placed in the last layer: that is the one a person writes, and what it lies on
+        // was looked at on its own before.
+        let Some((document, below)) = documents.split_last() else {
+            return;
+        };
         let place = |section: &str, key: &str| {
             table(document, section)
                 .and_then(|found| found.get(key))
@@ -33,20 +37,28 @@ impl Reader {
         let (first, last) = network.rtp_ports;
         if self.right(&["sip_port", "rtp_ports"]) && (first..=last).contains(&network.sip_port) {
             let port = network.sip_port;
-            let at = place("network", "sip_port").or(place("network", "rtp_ports")).unwrap_or(0);
+            let at = place("network", "sip_port")
+                .or(place("network", "rtp_ports"))
+                .unwrap_or(0);
             self.problem(
                 at,
-                format!("`network.sip_port` {port} lies inside `network.rtp_ports` [{first}, {last}]"),
+                format!(
+                    "`network.sip_port` {port} lies inside `network.rtp_ports` [{first}, {last}]"
+                ),
                 "choose ports that do not overlap",
             );
         }
         let dial = &self.config.dial;
-        if self.right(&["short_timer_ms", "long_timer_ms"]) && dial.short_timer_ms > dial.long_timer_ms {
+        if self.right(&["short_timer_ms", "long_timer_ms"])
+            && dial.short_timer_ms > dial.long_timer_ms
+        {
             let what = format!(
                 "`dial.short_timer_ms` {} is longer than `dial.long_timer_ms` {}",
                 dial.short_timer_ms, dial.long_timer_ms
             );
-            let at = place("dial", "short_timer_ms").or(place("dial", "long_timer_ms")).unwrap_or(0);
+            let at = place("dial", "short_timer_ms")
+                .or(place("dial", "long_timer_ms"))
+                .unwrap_or(0);
             self.problem(at, what, "make the short timer the shorter one");
         }
         let own = country::plan(&self.config.phone.country).map_or(&[][..], |plan| plan.emergency);
@@ -61,10 +73,18 @@ impl Reader {
                 .map(|short| (*long, *short))
         });
         if let Some((long, short)) = hidden.filter(|_| self.right(&["emergency", "country"])) {
-            let what = format!("the emergency number `{long}` can never be reached: `{short}` is sent before it is complete");
-            self.problem(place("dial", "emergency").unwrap_or(0), what, "remove one of the two");
+            let what = format!(
+                "the emergency number `{long}` can never be reached: `{short}` is sent before it is complete"
+            );
+            self.problem(
+                place("dial", "emergency").unwrap_or(0),
+                what,
+                "remove one of the two",
+            );
         }
-        let has_hotline = |document: &DeTable<'_>| table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"));
+        let has_hotline = |document: &DeTable<'_>| {
+            table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"))
+        };
         let hotline = has_hotline(document) || below.iter().any(|document| has_hotline(document));
         if let (Some(at), false) = (place("dial", "hotline_after_ms"), hotline) {
             self.problem(
@@ -75,14 +95,19 @@ impl Reader {
         }
         let (port, tls) = (self.config.network.sip_port, self.config.tls.sip_port_tls);
         if self.right(&["sip_port", "sip_port_tls"]) && port == tls {
-            let at = place("tls", "sip_port_tls").or(place("network", "sip_port")).unwrap_or(0);
+            let at = place("tls", "sip_port_tls")
+                .or(place("network", "sip_port"))
+                .unwrap_or(0);
             self.problem(
                 at,
                 format!("`network.sip_port` and `tls.sip_port_tls` are both {port}"),
                 "choose two different ports",
             );
         }
-        let given = (self.config.tls.certificate.is_some(), self.config.tls.key.is_some());
+        let given = (
+            self.config.tls.certificate.is_some(),
+            self.config.tls.key.is_some(),
+        );
         let half = match given {
             (true, false) => Some(("certificate", "key")),
             (false, true) => Some(("key", "certificate")),
@@ -98,7 +123,11 @@ impl Reader {
         let accounts = &self.config.accounts;
         let twins: Vec<(usize, String)> = (0..accounts.len())
             .filter(|&later| !accounts[later].user.is_empty() && !accounts[later].domain.is_empty())
-            .filter(|&later| accounts[..later].iter().any(|earlier| earlier.name == accounts[later].name))
+            .filter(|&later| {
+                accounts[..later]
+                    .iter()
+                    .any(|earlier| earlier.name == accounts[later].name)
+            })
             .map(|later| (later, accounts[later].name.clone()))
             .collect();
         for (index, name) in twins {
@@ -106,14 +135,19 @@ impl Reader {
                 Some(DeValue::Array(list)) => list.get(index).map_or(0, |item| item.span().start),
                 Some(_) | None => 0,
             };
-            self.problem(at, format!("two accounts are named {}", quote(&name)), "give each its own `name`");
+            self.problem(
+                at,
+                format!("two accounts are named {}", quote(&name)),
+                "give each its own `name`",
+            );
         }
         self.appliance_belongs_together(&place);
     }
 
     /// The same for cable, radio and provisioning.
     fn appliance_belongs_together(&mut self, place: &dyn Fn(&str, &str) -> Option<usize>) {
-        let (link, wifi, provision) = (&self.config.link, &self.config.wifi, &self.config.provision);
+        let (link, wifi, provision) =
+            (&self.config.link, &self.config.wifi, &self.config.provision);
         let mut found: Vec<(Option<usize>, &str, &str)> = Vec::new();
         if self.right(&["address", "gateway"])
             && let Some(gateway) = link.gateway
@@ -150,7 +184,10 @@ impl Reader {
                 ));
             }
         }
-        let plain = provision.url.as_deref().is_some_and(|url| url.starts_with("http:"));
+        let plain = provision
+            .url
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http:"));
         if plain && !provision.allow_http && self.right(&["url", "allow_http"]) {
             found.push((
                 place("provision", "url"),

@@ -1,4 +1,5 @@
-//! What `offhook.toml` says about the appliance around the phone: cable, radio, clock, provisioning, updates.
+//! What `offhook.toml` says about the appliance around the phone: cable, radio, clock,
+//! provisioning, updates.
 //!
 //! The phone itself uses little of it; `offhook provision --emit` writes it out for the system.
 
@@ -27,8 +28,14 @@ impl Ipv4Way {
             _ => {
                 let (address, length) = text.split_once('/')?;
                 let address: Ipv4Addr = address.parse().ok()?;
-                let length = length.parse().ok().filter(|length| (1..=32).contains(length))?;
-                let usable = !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && !address.is_broadcast();
+                let length = length
+                    .parse()
+                    .ok()
+                    .filter(|length| (1..=32).contains(length))?;
+                let usable = !address.is_unspecified()
+                    && !address.is_loopback()
+                    && !address.is_multicast()
+                    && !address.is_broadcast();
                 usable.then_some(Self::Fixed(address, length))
             }
         }
@@ -67,8 +74,12 @@ impl Ipv6Way {
             _ => {
                 let (address, length) = text.split_once('/')?;
                 let address: Ipv6Addr = address.parse().ok()?;
-                let length = length.parse().ok().filter(|length| (1..=128).contains(length))?;
-                let usable = !address.is_unspecified() && !address.is_loopback() && !address.is_multicast();
+                let length = length
+                    .parse()
+                    .ok()
+                    .filter(|length| (1..=128).contains(length))?;
+                let usable =
+                    !address.is_unspecified() && !address.is_loopback() && !address.is_multicast();
                 usable.then_some(Self::Fixed(address, length))
             }
         }
@@ -150,7 +161,8 @@ pub struct Provision {
     pub allow_http: bool,
     /// Hours between two looks; 0: only at start.
     pub every_h: u32,
-    /// PEM file with the certificates the server is judged by; `None`: those of `[tls]`, or the system's.
+    /// PEM file with the certificates the server is judged by; `None`: those of `[tls]`, or the
+    /// system's.
     pub ca: Option<PathBuf>,
 }
 
@@ -237,7 +249,10 @@ mod tests {
         assert!(!own.reaches(Ipv4Addr::new(192, 168, 2, 1)));
         assert!(!own.reaches(Ipv4Addr::new(192, 168, 1, 20)));
         assert!(Ipv4Way::Dhcp.reaches(Ipv4Addr::new(10, 0, 0, 1)));
-        assert!(Ipv4Way::from_text("10.0.0.2/32").is_some_and(|own| !own.reaches(Ipv4Addr::new(10, 0, 0, 1))));
+        assert!(
+            Ipv4Way::from_text("10.0.0.2/32")
+                .is_some_and(|own| !own.reaches(Ipv4Addr::new(10, 0, 0, 1)))
+        );
     }
 
     #[test]
@@ -254,7 +269,13 @@ mod tests {
         ] {
             assert_eq!(Ipv4Way::from_text(wrong), None, "{wrong}");
         }
-        for wrong in ["::1/64", "2001:db8::1", "2001:db8::1/129", "10.0.0.1/24", "ff02::1/64"] {
+        for wrong in [
+            "::1/64",
+            "2001:db8::1",
+            "2001:db8::1/129",
+            "10.0.0.1/24",
+            "ff02::1/64",
+        ] {
             assert_eq!(Ipv6Way::from_text(wrong), None, "{wrong}");
         }
         assert_eq!(

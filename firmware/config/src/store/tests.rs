@@ -36,8 +36,16 @@ fn stack(board: &str, network: &str, card: &str) -> Decision {
 
 #[test]
 fn country_data_gives_way_to_the_board() {
-    assert_eq!(PRECEDENCE.map(|(name, ..)| name), ["country data", "board", "network", "card"]);
-    let zone = |board: &str| stack(board, "", "[phone]\ncountry = \"de\"").config.system.time_zone;
+    assert_eq!(
+        PRECEDENCE.map(|(name, ..)| name),
+        ["country data", "board", "network", "card"]
+    );
+    let zone = |board: &str| {
+        stack(board, "", "[phone]\ncountry = \"de\"")
+            .config
+            .system
+            .time_zone
+    };
     assert_eq!(zone(""), "CET-1CEST,M3.5.0,M10.5.0/3");
     assert_eq!(zone("[system]\ntime_zone = \"Asia/Tokyo\""), "JST-9");
 }
@@ -47,22 +55,31 @@ fn the_board_gives_way_to_the_network() {
     let board = "[system]\ntime_zone = \"Asia/Tokyo\"\n[network]\nsip_port = 5070";
     let decided = stack(board, "[system]\ntime_zone = \"Europe/London\"", "");
     assert_eq!(decided.config.system.time_zone, "GMT0BST,M3.5.0/1,M10.5.0");
-    assert_eq!(decided.config.network.sip_port, 5070, "what the network does not say stays");
+    assert_eq!(
+        decided.config.network.sip_port, 5070,
+        "what the network does not say stays"
+    );
     assert!(decided.network && decided.errors.is_none());
 }
 
 #[test]
 fn the_network_gives_way_to_the_card() {
-    let network =
-        "[phone]\nname = \"Hall\"\nuser = \"hall\"\n[[account]]\nuser = \"1\"\ndomain = \"a\"\n[[account]]\nuser = \"2\"\ndomain = \"a\"";
+    let network = "[phone]\nname = \"Hall\"\nuser = \"hall\"\n[[account]]\nuser = \"1\"\ndomain = \"a\"\n[[account]]\nuser = \"2\"\ndomain = \"a\"";
     let decided = stack(
         "",
         network,
         "[phone]\nname = \"Kitchen\"\n[[account]]\nuser = \"7\"\ndomain = \"b\"",
     );
     let config = &decided.config;
-    assert_eq!((config.phone.name.as_str(), config.phone.user.as_str()), ("Kitchen", "hall"));
-    let accounts: Vec<_> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    assert_eq!(
+        (config.phone.name.as_str(), config.phone.user.as_str()),
+        ("Kitchen", "hall")
+    );
+    let accounts: Vec<_> = config
+        .accounts
+        .iter()
+        .map(|account| account.name.as_str())
+        .collect();
     assert_eq!(accounts, ["7@b"], "the list as a whole");
     assert_eq!(stack("", network, "").config.accounts.len(), 2);
 }
@@ -75,10 +92,20 @@ fn what_a_layer_sets_a_higher_one_may_set_back_to_the_default() {
 
 #[test]
 fn a_layer_that_is_bad_or_does_not_fit_is_left_out_and_told() {
-    let decided = stack("", "[phone]\ncuontry = \"de\"", "[phone]\nname = \"Kitchen\"");
+    let decided = stack(
+        "",
+        "[phone]\ncuontry = \"de\"",
+        "[phone]\nname = \"Kitchen\"",
+    );
     assert_eq!((decided.source, decided.network), (Source::File, false));
     assert_eq!(decided.config.phone.name, "Kitchen");
-    assert!(decided.errors.unwrap().to_string().starts_with("network:2:1: "));
+    assert!(
+        decided
+            .errors
+            .unwrap()
+            .to_string()
+            .starts_with("network:2:1: ")
+    );
 
     // Each for itself is fine, together they are not.
     let decided = stack(
@@ -86,7 +113,11 @@ fn a_layer_that_is_bad_or_does_not_fit_is_left_out_and_told() {
         "[network]\nrtp_ports = [5000, 5099]",
         "[network]\nsip_port = 5060",
     );
-    assert!(!decided.network && decided.config.phone.user == "b" && decided.config.network.rtp_ports == (20000, 20099));
+    assert!(
+        !decided.network
+            && decided.config.phone.user == "b"
+            && decided.config.network.rtp_ports == (20000, 20099)
+    );
     assert!(decided.errors.unwrap().to_string().contains("lies inside"));
 
     let decided = stack("nonsense", "[phone]\nuser = \"n\"", "");
@@ -102,16 +133,30 @@ fn a_bad_card_leaves_the_network_in_use() {
         ..Texts::default()
     });
     assert_eq!(
-        (decided.source, decided.network, decided.config.phone.user.as_str()),
+        (
+            decided.source,
+            decided.network,
+            decided.config.phone.user.as_str()
+        ),
         (Source::Defaults, true, "n")
     );
-    assert!(decided.errors.unwrap().0.iter().all(|error| error.file == "card"));
+    assert!(
+        decided
+            .errors
+            .unwrap()
+            .0
+            .iter()
+            .all(|error| error.file == "card")
+    );
 }
 
 #[test]
 fn a_good_file_is_used_and_kept_once() {
     let first = card(GOOD, None);
-    assert_eq!((first.source, first.config.phone.country.as_str()), (Source::File, "de"));
+    assert_eq!(
+        (first.source, first.config.phone.country.as_str()),
+        (Source::File, "de")
+    );
     let kept = first.keep.unwrap().0;
     assert_eq!(kept.as_bytes(), GOOD);
     assert_eq!(card(GOOD, Some(kept.as_bytes())).keep, None);
@@ -123,7 +168,10 @@ fn a_good_file_is_used_and_kept_once() {
 #[test]
 fn a_bad_file_leaves_the_last_good_in_use() {
     let decision = card(BAD, Some(GOOD));
-    assert_eq!((decision.source, decision.config.phone.country.as_str()), (Source::LastGood, "de"));
+    assert_eq!(
+        (decision.source, decision.config.phone.country.as_str()),
+        (Source::LastGood, "de")
+    );
     assert_eq!(decision.keep, None);
     assert_eq!(
         decision.errors.unwrap().to_string(),
@@ -148,7 +196,10 @@ fn a_missing_file_is_no_error() {
 #[test]
 fn two_bad_texts_end_in_the_defaults() {
     let decision = card(b"\0\x01", Some(BAD));
-    assert_eq!((decision.source, decision.config), (Source::Defaults, Config::default()));
+    assert_eq!(
+        (decision.source, decision.config),
+        (Source::Defaults, Config::default())
+    );
     assert_eq!(decision.errors.unwrap().0.len(), 1);
 }
 

@@ -1,11 +1,13 @@
-//! G.711: why it is our own: it is thirty lines, and the crates tried miss 897 A-law inputs of the ITU's.
+//! G.711: why it is our own: it is thirty lines, and the crates tried miss 897 A-law inputs of the
+//! ITU's.
 //!
 //! ```text
 //! i16 ─▶ sign, magnitude ─▶ segment (leading zeros) + 4 bits ─▶ byte        byte ─▶ table of 256 ─▶ i16
 //! ```
 //!
-//! 16-bit words are the Recommendation's 14-bit (µ) or 13-bit (A) ones, left-justified. Negative magnitudes are the
-//! one's complement, as in the ITU-T software tool library (G.191): a decision value falls to the same side there and here.
+//! 16-bit words are the Recommendation's 14-bit (µ) or 13-bit (A) ones, left-justified. Negative
+//! magnitudes are the one's complement, as in the ITU-T software tool library (G.191): a decision
+//! value falls to the same side there and here.
 
 use super::CodecError;
 
@@ -62,10 +64,19 @@ impl Law {
         let have = out.len();
         let out = out
             .get_mut(..frame.len())
-            .ok_or(CodecError::OutputTooShort { have, need: frame.len() })?;
+            .ok_or(CodecError::OutputTooShort {
+                have,
+                need: frame.len(),
+            })?;
         match self {
-            Self::Mu => out.iter_mut().zip(frame).for_each(|(byte, &sample)| *byte = linear_to_mu(sample)),
-            Self::A => out.iter_mut().zip(frame).for_each(|(byte, &sample)| *byte = linear_to_a(sample)),
+            Self::Mu => out
+                .iter_mut()
+                .zip(frame)
+                .for_each(|(byte, &sample)| *byte = linear_to_mu(sample)),
+            Self::A => out
+                .iter_mut()
+                .zip(frame)
+                .for_each(|(byte, &sample)| *byte = linear_to_a(sample)),
         }
         Ok(frame.len())
     }
@@ -78,7 +89,10 @@ impl Law {
         let have = out.len();
         let out = out
             .get_mut(..payload.len())
-            .ok_or(CodecError::OutputTooShort { have, need: payload.len() })?;
+            .ok_or(CodecError::OutputTooShort {
+                have,
+                need: payload.len(),
+            })?;
         let table = match self {
             Self::Mu => &MU_TO_LINEAR,
             Self::A => &A_TO_LINEAR,
@@ -110,7 +124,11 @@ const fn mu_to_linear(byte: u8) -> i16 {
     let segment = (code >> 4) & 0x07;
     let step = (((code & 0x0F) as i16) << 3) + 0x84;
     let magnitude = (step << segment) - 0x84;
-    if code & 0x80 == 0 { magnitude } else { -magnitude }
+    if code & 0x80 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
 }
 
 /// G.711 table 1: sign, 3 bits of segment, 4 bits within it, even bits inverted.
@@ -130,8 +148,16 @@ const fn a_to_linear(byte: u8) -> i16 {
     let code = byte ^ 0x55;
     let segment = (code >> 4) & 0x07;
     let step = (((code & 0x0F) as i16) << 4) + 8;
-    let magnitude = if segment == 0 { step } else { (step + 0x100) << (segment - 1) };
-    if code & 0x80 == 0 { -magnitude } else { magnitude }
+    let magnitude = if segment == 0 {
+        step
+    } else {
+        (step + 0x100) << (segment - 1)
+    };
+    if code & 0x80 == 0 {
+        -magnitude
+    } else {
+        magnitude
+    }
 }
 
 #[cfg(test)]
@@ -142,12 +168,19 @@ mod tests {
     /// Little-endian 16-bit words, as the ITU's sweep files hold them.
     fn words(name: &str) -> Option<Vec<i16>> {
         let bytes = test_data::read("g711::every_input", &format!("codec/g711-stl/{name}"))?;
-        Some(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
+        Some(
+            bytes
+                .chunks_exact(2)
+                .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+                .collect(),
+        )
     }
 
     #[test]
     fn every_input_is_coded_as_the_itu_codes_it() {
-        let (Some(source), Some(a), Some(mu)) = (words("sweep.src"), words("sweep-r.a"), words("sweep-r.u")) else {
+        let (Some(source), Some(a), Some(mu)) =
+            (words("sweep.src"), words("sweep-r.a"), words("sweep-r.u"))
+        else {
             return;
         };
         assert_eq!(source.len(), 65_536);
@@ -159,7 +192,11 @@ mod tests {
 
     #[test]
     fn every_input_comes_back_as_the_itu_brings_it_back() {
-        let (Some(source), Some(a), Some(mu)) = (words("sweep.src"), words("sweep-r.a-a"), words("sweep-r.u-u")) else {
+        let (Some(source), Some(a), Some(mu)) = (
+            words("sweep.src"),
+            words("sweep-r.a-a"),
+            words("sweep-r.u-u"),
+        ) else {
             return;
         };
         let mut bytes = vec![0; source.len()];

@@ -7,8 +7,9 @@
 //!               └─ high ─▶ 2-bit inverse ADPCM ─┘
 //! ```
 //!
-//! Each byte stands for two samples, first sample first; bits 7–6 are the high band, 5–0 the low one. Names of the
-//! blocks (QUANTL, INVQAL, LOGSCL, …) are those of the Recommendation's section 6; arithmetic is its 16-bit one.
+//! Each byte stands for two samples, first sample first; bits 7–6 are the high band, 5–0 the low
+//! one. Names of the blocks (QUANTL, INVQAL, LOGSCL, …) are those of the Recommendation's section
+//! 6; arithmetic is its 16-bit one.
 
 use super::CodecError;
 
@@ -19,26 +20,30 @@ pub const QMF_DELAY: usize = 22;
 const QMF: [i32; 12] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
 /// Decision levels of the low band (table 14).
 const Q6: [i32; 31] = [
-    0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940, 1023, 1121, 1219, 1339, 1458, 1612, 1765,
-    1980, 2195, 2557, 2919, 0,
+    0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940,
+    1023, 1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919, 0,
 ];
 /// Codes of the low band (table 14) for negative and positive differences.
 const ILN: [u8; 31] = [
-    0, 63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4,
+    0, 63, 62, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+    10, 9, 8, 7, 6, 5, 4,
 ];
 const ILP: [u8; 31] = [
-    0, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32,
+    0, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43, 42, 41, 40, 39,
+    38, 37, 36, 35, 34, 33, 32,
 ];
 /// Inverse quantiser of the low band's upper four bits, which drives the prediction (table 18).
 const QM4: [i32; 16] = [
-    0, -20456, -12896, -8968, -6288, -4240, -2584, -1200, 20456, 12896, 8968, 6288, 4240, 2584, 1200, 0,
+    0, -20456, -12896, -8968, -6288, -4240, -2584, -1200, 20456, 12896, 8968, 6288, 4240, 2584,
+    1200, 0,
 ];
 /// Inverse quantiser of all six bits, which is heard (table 16).
 const QM6: [i32; 64] = [
-    -136, -136, -136, -136, -24808, -21904, -19008, -16704, -14984, -13512, -12280, -11192, -10232, -9360, -8576, -7856, -7192, -6576,
-    -6000, -5456, -4944, -4464, -4008, -3576, -3168, -2776, -2400, -2032, -1688, -1360, -1040, -728, 24808, 21904, 19008, 16704, 14984,
-    13512, 12280, 11192, 10232, 9360, 8576, 7856, 7192, 6576, 6000, 5456, 4944, 4464, 4008, 3576, 3168, 2776, 2400, 2032, 1688, 1360, 1040,
-    728, 432, 136, -432, -136,
+    -136, -136, -136, -136, -24808, -21904, -19008, -16704, -14984, -13512, -12280, -11192, -10232,
+    -9360, -8576, -7856, -7192, -6576, -6000, -5456, -4944, -4464, -4008, -3576, -3168, -2776,
+    -2400, -2032, -1688, -1360, -1040, -728, 24808, 21904, 19008, 16704, 14984, 13512, 12280,
+    11192, 10232, 9360, 8576, 7856, 7192, 6576, 6000, 5456, 4944, 4464, 4008, 3576, 3168, 2776,
+    2400, 2032, 1688, 1360, 1040, 728, 432, 136, -432, -136,
 ];
 /// Inverse quantiser of the high band.
 const QM2: [i32; 4] = [-7408, -1616, 7408, 1616];
@@ -48,8 +53,8 @@ const RL42: [u8; 16] = [0, 7, 6, 5, 4, 3, 2, 1, 7, 6, 5, 4, 3, 2, 1, 0];
 const WH: [i32; 4] = [798, -214, 798, -214];
 /// Mantissa of the linear scale factor.
 const ILB: [i32; 32] = [
-    2048, 2093, 2139, 2186, 2233, 2282, 2332, 2383, 2435, 2489, 2543, 2599, 2656, 2714, 2774, 2834, 2896, 2960, 3025, 3091, 3158, 3228,
-    3298, 3371, 3444, 3520, 3597, 3676, 3756, 3838, 3922, 4008,
+    2048, 2093, 2139, 2186, 2233, 2282, 2332, 2383, 2435, 2489, 2543, 2599, 2656, 2714, 2774, 2834,
+    2896, 2960, 3025, 3091, 3158, 3228, 3298, 3371, 3444, 3520, 3597, 3676, 3756, 3838, 3922, 4008,
 ];
 
 fn sat(value: i32) -> i32 {
@@ -90,7 +95,8 @@ impl Band {
         }
     }
 
-    /// Block 4 (RECONS to PREDIC): takes the quantised difference, leaves the next prediction in `s`.
+    /// Block 4 (RECONS to PREDIC): takes the quantised difference, leaves the next prediction in
+    /// `s`.
     fn adapt(&mut self, d: i32) {
         self.d[0] = d;
         self.r[0] = sat(self.s + d);
@@ -100,19 +106,35 @@ impl Band {
 
         // UPPOL2
         let turned = sat(self.a[1] << 2);
-        let toward = if negative[0] == negative[1] { sat(-turned) } else { turned };
-        let step = if negative[0] == negative[2] { 128 } else { -128 };
+        let toward = if negative[0] == negative[1] {
+            sat(-turned)
+        } else {
+            turned
+        };
+        let step = if negative[0] == negative[2] {
+            128
+        } else {
+            -128
+        };
         let a2 = ((toward >> 7) + step + ((self.a[2] * 32_512) >> 15)).clamp(-12_288, 12_288);
 
         // UPPOL1
-        let step = if negative[0] == negative[1] { 192 } else { -192 };
+        let step = if negative[0] == negative[1] {
+            192
+        } else {
+            -192
+        };
         let bound = sat(15_360 - a2);
         let a1 = sat(step + ((self.a[1] * 32_640) >> 15)).clamp(-bound, bound);
 
         // UPZERO
         let step = if d == 0 { 0 } else { 128 };
         for i in 1..7 {
-            let toward = if (self.d[i] < 0) == (d < 0) { step } else { -step };
+            let toward = if (self.d[i] < 0) == (d < 0) {
+                step
+            } else {
+                -step
+            };
             self.b[i] = sat(toward + ((self.b[i] * 32_640) >> 15));
         }
         self.a = [0, a1, a2];
@@ -123,7 +145,9 @@ impl Band {
         self.p.copy_within(0..2, 1);
 
         // FILTEP, FILTEZ, PREDIC
-        let poles = sat(((self.a[1] * sat(self.r[1] * 2)) >> 15) + ((self.a[2] * sat(self.r[2] * 2)) >> 15));
+        let poles = sat(
+            ((self.a[1] * sat(self.r[1] * 2)) >> 15) + ((self.a[2] * sat(self.r[2] * 2)) >> 15)
+        );
         self.sz = sat((1..7).map(|i| (self.b[i] * sat(self.d[i] * 2)) >> 15).sum());
         self.s = sat(poles + self.sz);
     }
@@ -132,7 +156,11 @@ impl Band {
     fn rescale(&mut self, offset: i32) {
         let mantissa = ILB[((self.nb >> 6) & 31) as usize];
         let shift = offset - (self.nb >> 11);
-        self.det = (if shift < 0 { mantissa << -shift } else { mantissa >> shift }) << 2;
+        self.det = (if shift < 0 {
+            mantissa << -shift
+        } else {
+            mantissa >> shift
+        }) << 2;
     }
 
     /// INVQAL, LOGSCL, SCALEL and block 4 of the low band, common to both directions.
@@ -173,13 +201,27 @@ impl Bands {
     /// QUANTL, QUANTH and the rest: one sample of each band to a byte.
     fn encode(&mut self, low: i32, high: i32) -> u8 {
         let difference = sat(low - self.low.s);
-        let size = if difference < 0 { -(difference + 1) } else { difference };
-        let level = (1..30).find(|&i| size < (Q6[i] * self.low.det) >> 12).unwrap_or(30);
-        let low_code = if difference < 0 { ILN[level] } else { ILP[level] };
+        let size = if difference < 0 {
+            -(difference + 1)
+        } else {
+            difference
+        };
+        let level = (1..30)
+            .find(|&i| size < (Q6[i] * self.low.det) >> 12)
+            .unwrap_or(30);
+        let low_code = if difference < 0 {
+            ILN[level]
+        } else {
+            ILP[level]
+        };
         self.low.take_low(low_code);
 
         let difference = sat(high - self.high.s);
-        let size = if difference < 0 { -(difference + 1) } else { difference };
+        let size = if difference < 0 {
+            -(difference + 1)
+        } else {
+            difference
+        };
         let large = size >= (564 * self.high.det) >> 12;
         let high_code = match (difference < 0, large) {
             (true, false) => 1,
@@ -194,7 +236,8 @@ impl Bands {
     /// A byte to one sample of each band.
     fn decode(&mut self, byte: u8) -> (i32, i32) {
         let code = byte & 0x3F;
-        let low = (self.low.s + ((self.low.det * QM6[usize::from(code)]) >> 15)).clamp(-16_384, 16_383);
+        let low =
+            (self.low.s + ((self.low.det * QM6[usize::from(code)]) >> 15)).clamp(-16_384, 16_383);
         self.low.take_low(code);
         let prediction = self.high.s;
         let high = (prediction + self.high.take_high(byte >> 6)).clamp(-16_384, 16_383);
@@ -270,7 +313,10 @@ impl Encoder {
         }
         let need = frame.len() / 2;
         if out.len() < need {
-            return Err(CodecError::OutputTooShort { have: out.len(), need });
+            return Err(CodecError::OutputTooShort {
+                have: out.len(),
+                need,
+            });
         }
         for (byte, pair) in out.iter_mut().zip(frame.chunks_exact(2)) {
             let (low, high) = self.qmf.analyse(pair[0], pair[1]);
@@ -315,7 +361,10 @@ impl Decoder {
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, CodecError> {
         let need = payload.len() * 2;
         if out.len() < need {
-            return Err(CodecError::OutputTooShort { have: out.len(), need });
+            return Err(CodecError::OutputTooShort {
+                have: out.len(),
+                need,
+            });
         }
         for (pair, &byte) in out.chunks_exact_mut(2).zip(payload) {
             let (low, high) = self.bands.decode(byte);
@@ -329,10 +378,11 @@ impl Decoder {
         Ok(need)
     }
 
-    /// Follows sound that was made up in place of lost bytes: codes it and keeps the memory that leaves, so that
-    /// scale and prediction fit when bytes come again (the method of G.722 Appendix III). `ahead`: at least
-    /// [`QMF_DELAY`] samples the concealment would have played next; the bands run that much ahead of the sound.
-    /// Without them the memory fits less well. An odd sample waits for the next call.
+    /// Follows sound that was made up in place of lost bytes: codes it and keeps the memory that
+    /// leaves, so that scale and prediction fit when bytes come again (the method of G.722 Appendix
+    /// III). `ahead`: at least [`QMF_DELAY`] samples the concealment would have played next; the
+    /// bands run that much ahead of the sound. Without them the memory fits less well. An odd
+    /// sample waits for the next call.
     pub fn follow(&mut self, played: &[i16], ahead: &[i16]) {
         let waiting = self.waiting.take();
         let whole = (usize::from(waiting.is_some()) + played.len()) & !1;

@@ -1,20 +1,25 @@
-//! Opus by the system's libopus: why a wrapper of a wrapper: the choices of a desk phone are made here, once.
+//! Opus by the system's libopus: why a wrapper of a wrapper: the choices of a desk phone are made
+//! here, once.
 //!
 //! ```text
 //! mono i16 ─▶ libopus (VoIP, complexity 5, VBR, FEC, DTX) ─▶ payload ─▶ libopus ─▶ mono i16
 //!                                                  next payload ─▶ LBRR ─▶ the lost frame
 //! ```
 //!
-//! What is sent is wideband (8 kHz) at most, whatever the card: speech has little above, a handset hears nothing of it, and the bits are
-//! missed below (`docs/decisions/0017-opus-is-wideband.md`). What is received may be fullband.
+//! What is sent is wideband (8 kHz) at most, whatever the card: speech has little above, a handset
+//! hears nothing of it, and the bits are missed below (`docs/decisions/0017-opus-is-wideband.md`).
+//! What is received may be fullband.
 //!
-//! Complexity 5 costs about 8 % of a Cortex-A53 core, 10 costs 13 %, and the difference is hardly heard in speech.
-//! The far end may send stereo (`opus/48000/2` always says so): a mono decoder mixes it down by itself (RFC 7587 §4.1).
+//! Complexity 5 costs about 8 % of a Cortex-A53 core, 10 costs 13 %, and the difference is hardly
+//! heard in speech. The far end may send stereo (`opus/48000/2` always says so): a mono decoder
+//! mixes it down by itself (RFC 7587 §4.1).
 
 use super::{CodecError, EncoderOptions, MAX_SAMPLES};
 use audiopus::coder::{Decoder as LibDecoder, Encoder as LibEncoder, GenericCtl};
 use audiopus::packet::Packet;
-use audiopus::{Application, Bandwidth, Bitrate, Channels, ErrorCode, MutSignals, SampleRate, Signal};
+use audiopus::{
+    Application, Bandwidth, Bitrate, Channels, ErrorCode, MutSignals, SampleRate, Signal,
+};
 
 /// What libopus answered when it refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +44,9 @@ fn refused(error: &audiopus::Error) -> CodecError {
     }))
 }
 
-/// The rate Opus works at for a card: the lowest of Opus' rates that keeps all the card can carry, so that the common
-/// cards (8, 16, 24, 48 kHz) need no resampling of ours at all; a 44.1 or 32 kHz card gets 48 kHz.
+/// The rate Opus works at for a card: the lowest of Opus' rates that keeps all the card can carry,
+/// so that the common cards (8, 16, 24, 48 kHz) need no resampling of ours at all; a 44.1 or 32 kHz
+/// card gets 48 kHz.
 pub fn rate_for_card(card_rate_hz: u32) -> u32 {
     [8_000, 12_000, 16_000, 24_000]
         .into_iter()
@@ -48,8 +54,9 @@ pub fn rate_for_card(card_rate_hz: u32) -> u32 {
         .unwrap_or(48_000)
 }
 
-/// Bits a second for mono speech at a rate: where listening tests stop rising steeply (RFC 7587 §3.1.1), and with FEC 4000
-/// more. That much it takes for libopus to really add redundancy at the loss we tell it at first, without narrowing the band.
+/// Bits a second for mono speech at a rate: where listening tests stop rising steeply (RFC 7587
+/// §3.1.1), and with FEC 4000 more. That much it takes for libopus to really add redundancy at the
+/// loss we tell it at first, without narrowing the band.
 pub fn bitrate_for_rate(rate_hz: u32, fec: bool) -> u32 {
     let sound = match rate_hz {
         0..=8_000 => 16_000,
@@ -89,9 +96,12 @@ impl Encoder {
     /// [`CodecError::Opus`].
     pub fn new(options: EncoderOptions) -> Result<Self, CodecError> {
         let rate_hz = rate_for_card(options.card_rate_hz);
-        let bitrate = options.bitrate.unwrap_or_else(|| bitrate_for_rate(rate_hz, options.fec));
+        let bitrate = options
+            .bitrate
+            .unwrap_or_else(|| bitrate_for_rate(rate_hz, options.fec));
         let build = || -> audiopus::Result<(LibEncoder, usize)> {
-            let mut inner = LibEncoder::new(sample_rate(rate_hz), Channels::Mono, Application::Voip)?;
+            let mut inner =
+                LibEncoder::new(sample_rate(rate_hz), Channels::Mono, Application::Voip)?;
             inner.set_complexity(5)?;
             inner.set_signal(Signal::Voice)?;
             inner.set_max_bandwidth(Bandwidth::Wideband)?;
@@ -131,9 +141,10 @@ impl Encoder {
         self.dtx
     }
 
-    /// Tells it the loss the far end reports. With FEC asked for, libopus is never told less than 5 %: at 0 it sends no
-    /// redundancy at all, and the first lost packet comes before the first report of one. 5 % alone do not bring any: the bitrate
-    /// must leave room for it too ([`bitrate_for_rate`], and more of it in `media::send`).
+    /// Tells it the loss the far end reports. With FEC asked for, libopus is never told less than 5
+    /// %: at 0 it sends no redundancy at all, and the first lost packet comes before the first
+    /// report of one. 5 % alone do not bring any: the bitrate must leave room for it too
+    /// ([`bitrate_for_rate`], and more of it in `media::send`).
     pub fn set_loss_percent(&mut self, percent: u8) {
         let percent = percent.clamp(if self.fec { 5 } else { 0 }, 50);
         if percent != self.loss_percent && self.inner.set_packet_loss_perc(percent).is_ok() {
@@ -147,13 +158,17 @@ impl Encoder {
     /// [`CodecError::FrameLength`], [`CodecError::Opus`].
     pub fn encode(&mut self, frame: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
         let half_ms = frame.len() * 2000 / self.rate_hz as usize;
-        if half_ms * self.rate_hz as usize != frame.len() * 2000 || !matches!(half_ms, 5 | 10 | 20 | 40 | 80 | 120) {
+        if half_ms * self.rate_hz as usize != frame.len() * 2000
+            || !matches!(half_ms, 5 | 10 | 20 | 40 | 80 | 120)
+        {
             return Err(CodecError::FrameLength {
                 samples: frame.len(),
                 allowed: "Opus takes 2.5, 5, 10, 20, 40 or 60 ms",
             });
         }
-        self.inner.encode(frame, out).map_err(|error| refused(&error))
+        self.inner
+            .encode(frame, out)
+            .map_err(|error| refused(&error))
     }
 }
 
@@ -170,7 +185,8 @@ impl Decoder {
     /// # Errors
     /// [`CodecError::Opus`].
     pub fn new(rate_hz: u32) -> Result<Self, CodecError> {
-        let inner = LibDecoder::new(sample_rate(rate_hz), Channels::Mono).map_err(|error| refused(&error))?;
+        let inner = LibDecoder::new(sample_rate(rate_hz), Channels::Mono)
+            .map_err(|error| refused(&error))?;
         Ok(Self { inner, rate_hz })
     }
 
@@ -179,13 +195,20 @@ impl Decoder {
         self.rate_hz
     }
 
-    fn run(&mut self, payload: Option<&[u8]>, out: &mut [i16], fec: bool) -> Result<usize, CodecError> {
+    fn run(
+        &mut self,
+        payload: Option<&[u8]>,
+        out: &mut [i16],
+        fec: bool,
+    ) -> Result<usize, CodecError> {
         let packet = match payload {
             Some(bytes) => Some(Packet::try_from(bytes).map_err(|error| refused(&error))?),
             None => None,
         };
         let signals = MutSignals::try_from(out).map_err(|error| refused(&error))?;
-        self.inner.decode(packet, signals, fec).map_err(|error| refused(&error))
+        self.inner
+            .decode(packet, signals, fec)
+            .map_err(|error| refused(&error))
     }
 
     /// Decodes a packet; returns the samples written.
@@ -195,7 +218,10 @@ impl Decoder {
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, CodecError> {
         let need = samples_in(payload, self.rate_hz)?;
         if out.len() < need {
-            return Err(CodecError::OutputTooShort { have: out.len(), need });
+            return Err(CodecError::OutputTooShort {
+                have: out.len(),
+                need,
+            });
         }
         self.run(Some(payload), out, false)
     }
@@ -209,7 +235,8 @@ impl Decoder {
         self.run(None, out, false)
     }
 
-    /// Fills `out`, which must be as long as the lost frame, from the redundancy in the packet after it.
+    /// Fills `out`, which must be as long as the lost frame, from the redundancy in the packet
+    /// after it.
     ///
     /// # Errors
     /// [`CodecError::FrameLength`], [`CodecError::Opus`].
@@ -261,10 +288,13 @@ pub fn samples_in(payload: &[u8], rate_hz: u32) -> Result<usize, CodecError> {
     Ok(samples)
 }
 
-/// Whether a packet carries a low-bitrate copy of the frame before it: the LBRR flag follows the voice activity flags in
-/// the first bits of a SILK frame (RFC 6716 §4.2.3, §4.2.4), which a range coder leaves readable as they are.
+/// Whether a packet carries a low-bitrate copy of the frame before it: the LBRR flag follows the
+/// voice activity flags in the first bits of a SILK frame (RFC 6716 §4.2.3, §4.2.4), which a range
+/// coder leaves readable as they are.
 pub fn has_fec(payload: &[u8]) -> bool {
-    let Some(&toc) = payload.first() else { return false };
+    let Some(&toc) = payload.first() else {
+        return false;
+    };
     let config = toc >> 3;
     if config >= 16 {
         return false;
@@ -283,7 +313,9 @@ pub fn has_fec(payload: &[u8]) -> bool {
         },
         // Code 3: count byte, padding length bytes, and for VBR the first frame's length.
         _ => {
-            let Some(&count) = payload.get(1) else { return false };
+            let Some(&count) = payload.get(1) else {
+                return false;
+            };
             let mut at = 2;
             if count & 0x40 != 0 {
                 while payload.get(at) == Some(&255) {
@@ -301,7 +333,9 @@ pub fn has_fec(payload: &[u8]) -> bool {
             at
         }
     };
-    let Some(&flags) = payload.get(first) else { return false };
+    let Some(&flags) = payload.get(first) else {
+        return false;
+    };
     let mono = flags >> (7 - silk_frames) & 1 == 1;
     let side = toc & 4 != 0 && silk_frames < 3 && flags >> (6 - 2 * silk_frames) & 1 == 1;
     mono || side

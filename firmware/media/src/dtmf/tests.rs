@@ -7,7 +7,11 @@ use crate::test_data::{self, Noise};
 const STEP: u32 = 160;
 
 /// Runs a sender for some packet times from a timestamp on; `act` presses and releases.
-fn run(sender: &mut Sender, ticks: u32, mut act: impl FnMut(&mut Sender, u32)) -> Vec<(u32, EventPacket)> {
+fn run(
+    sender: &mut Sender,
+    ticks: u32,
+    mut act: impl FnMut(&mut Sender, u32),
+) -> Vec<(u32, EventPacket)> {
     let mut sent = Vec::new();
     for tick in 0..ticks {
         act(sender, tick);
@@ -20,7 +24,12 @@ fn run(sender: &mut Sender, ticks: u32, mut act: impl FnMut(&mut Sender, u32)) -
 
 fn fields(packet: &EventPacket) -> (u8, bool, u8, u16) {
     let [event, flags, high, low] = packet.payload;
-    (event, flags & 0x80 != 0, flags & 0x3F, u16::from_be_bytes([high, low]))
+    (
+        event,
+        flags & 0x80 != 0,
+        flags & 0x3F,
+        u16::from_be_bytes([high, low]),
+    )
 }
 
 #[test]
@@ -52,14 +61,22 @@ fn one_key_packet_by_packet() {
 
 #[test]
 fn the_shortest_tap_lasts_50_ms_and_keys_are_50_ms_apart() {
-    for (ptime, hz) in [(10, 8_000), (20, 8_000), (30, 8_000), (20, 48_000), (60, 8_000)] {
+    for (ptime, hz) in [
+        (10, 8_000),
+        (20, 8_000),
+        (30, 8_000),
+        (20, 48_000),
+        (60, 8_000),
+    ] {
         let step = hz / 1000 * u32::from(ptime);
         let mut sender = Sender::new(hz, hz, ptime);
         for event in [1, 1, 2] {
             assert!(sender.press(event));
             sender.release(event);
         }
-        let sent: Vec<EventPacket> = (0..100).filter_map(|tick| sender.tick(tick * step)).collect();
+        let sent: Vec<EventPacket> = (0..100)
+            .filter_map(|tick| sender.tick(tick * step))
+            .collect();
         let mut keys: Vec<(u8, u32, u32)> = Vec::new();
         for packet in &sent {
             let (event, _, _, duration) = fields(packet);
@@ -68,14 +85,25 @@ fn the_shortest_tap_lasts_50_ms_and_keys_are_50_ms_apart() {
                 _ => keys.push((event, packet.timestamp, u32::from(duration))),
             }
         }
-        assert_eq!(keys.iter().map(|key| key.0).collect::<Vec<_>>(), [1, 1, 2], "{ptime} ms");
+        assert_eq!(
+            keys.iter().map(|key| key.0).collect::<Vec<_>>(),
+            [1, 1, 2],
+            "{ptime} ms"
+        );
         for key in &keys {
             assert!(key.2 >= hz / 1000 * MIN_TONE_MS, "{ptime} ms: {keys:?}");
         }
         for pair in keys.windows(2) {
-            assert!(pair[1].1 >= pair[0].1 + pair[0].2 + hz / 1000 * MIN_GAP_MS, "{ptime} ms: {keys:?}");
+            assert!(
+                pair[1].1 >= pair[0].1 + pair[0].2 + hz / 1000 * MIN_GAP_MS,
+                "{ptime} ms: {keys:?}"
+            );
         }
-        assert_eq!(sent.iter().filter(|packet| fields(packet).1).count(), 9, "three ends a key");
+        assert_eq!(
+            sent.iter().filter(|packet| fields(packet).1).count(),
+            9,
+            "three ends a key"
+        );
     }
 }
 
@@ -87,11 +115,21 @@ fn a_key_held_for_long_goes_on_in_segments() {
         950 => sender.release(11),
         _ => {}
     });
-    let full: Vec<_> = sent.iter().filter(|(_, packet)| fields(packet).3 == 0xFFFF).collect();
+    let full: Vec<_> = sent
+        .iter()
+        .filter(|(_, packet)| fields(packet).3 == 0xFFFF)
+        .collect();
     assert_eq!(full.len(), 2, "19 s are two full segments and a rest");
-    assert!(full.iter().all(|(_, packet)| !fields(packet).1), "no end bit within the event");
-    let starts: std::collections::BTreeSet<u32> = sent.iter().map(|(_, packet)| packet.timestamp).collect();
-    assert_eq!(starts.into_iter().collect::<Vec<_>>(), [0, 0xFFFF, 2 * 0xFFFF]);
+    assert!(
+        full.iter().all(|(_, packet)| !fields(packet).1),
+        "no end bit within the event"
+    );
+    let starts: std::collections::BTreeSet<u32> =
+        sent.iter().map(|(_, packet)| packet.timestamp).collect();
+    assert_eq!(
+        starts.into_iter().collect::<Vec<_>>(),
+        [0, 0xFFFF, 2 * 0xFFFF]
+    );
     assert_eq!(sent.iter().filter(|(_, packet)| packet.marker).count(), 1);
     // In all as long as it was held.
     let last = sent.last().unwrap().1;
@@ -148,11 +186,15 @@ fn all_keys_up_ends_what_is_held() {
     assert!(sender.tick(0).is_some());
     sender.release_all();
     let sent = run(&mut sender, 100, |_, _| {});
-    assert_eq!(sent.iter().filter(|(_, packet)| fields(packet).1).count(), 6);
+    assert_eq!(
+        sent.iter().filter(|(_, packet)| fields(packet).1).count(),
+        6
+    );
     assert!(!sender.is_busy());
 }
 
-/// The network: loses, doubles and shuffles. Every key of which a packet comes is heard once, in order.
+/// The network: loses, doubles and shuffles. Every key of which a packet comes is heard once, in
+/// order.
 #[test]
 fn each_key_once_through_a_bad_network() {
     for seed in 0..300 {
@@ -171,10 +213,13 @@ fn each_key_once_through_a_bad_network() {
                 sender.release(key);
             }
         });
-        // 30 % lost, but of each key at least the end's last packet comes; 20 % doubled; up to 4 packets out of place.
+        // 30 % lost, but of each key at least the end's last packet comes; 20 % doubled; up to 4
+        // packets out of place.
         let mut line: Vec<(u32, EventPacket)> = Vec::new();
         for (n, (tick, packet)) in sent.iter().enumerate() {
-            let last_of_key = sent.get(n + 1).is_none_or(|next| next.1.timestamp != packet.timestamp);
+            let last_of_key = sent
+                .get(n + 1)
+                .is_none_or(|next| next.1.timestamp != packet.timestamp);
             if !last_of_key && noise.unit() < -0.4 {
                 continue;
             }
@@ -187,7 +232,9 @@ fn each_key_once_through_a_bad_network() {
         let mut receiver = Receiver::new();
         let heard: Vec<u8> = line
             .iter()
-            .filter_map(|(_, packet)| receiver.handle(packet.timestamp, packet.marker, &packet.payload))
+            .filter_map(|(_, packet)| {
+                receiver.handle(packet.timestamp, packet.marker, &packet.payload)
+            })
             .collect();
         assert_eq!(heard, keys, "seed {seed}");
     }
@@ -211,21 +258,40 @@ fn a_lost_end_does_not_swallow_the_same_key_pressed_again() {
 #[test]
 fn timestamps_wrap_and_may_start_anew() {
     let mut receiver = Receiver::new();
-    assert_eq!(receiver.handle(u32::MAX - 100, true, &[1, 10, 0, 160]), Some(1));
+    assert_eq!(
+        receiver.handle(u32::MAX - 100, true, &[1, 10, 0, 160]),
+        Some(1)
+    );
     assert_eq!(receiver.handle(900, true, &[2, 10, 0, 160]), Some(2));
-    assert_eq!(receiver.handle(u32::MAX - 100, false, &[1, 0x8A, 0, 160]), None, "late");
+    assert_eq!(
+        receiver.handle(u32::MAX - 100, false, &[1, 0x8A, 0, 160]),
+        None,
+        "late"
+    );
     // A far end that chose a new start.
-    assert_eq!(receiver.handle(3_000_000_000, true, &[3, 10, 0, 160]), Some(3));
+    assert_eq!(
+        receiver.handle(3_000_000_000, true, &[3, 10, 0, 160]),
+        Some(3)
+    );
 }
 
 #[test]
 fn what_is_no_key_is_no_key() {
     let mut receiver = Receiver::new();
-    for payload in [&[][..], &[1], &[1, 2, 3], &[16, 10, 0, 160], &[255, 255, 255, 255]] {
+    for payload in [
+        &[][..],
+        &[1],
+        &[1, 2, 3],
+        &[16, 10, 0, 160],
+        &[255, 255, 255, 255],
+    ] {
         assert_eq!(receiver.handle(0, true, payload), None, "{payload:?}");
     }
     // Longer payloads (several events in one packet, RFC 2833) count by their first.
-    assert_eq!(receiver.handle(0, true, &[7, 10, 0, 160, 8, 10, 0, 160]), Some(7));
+    assert_eq!(
+        receiver.handle(0, true, &[7, 10, 0, 160, 8, 10, 0, 160]),
+        Some(7)
+    );
 }
 
 /// Captures of other people's phones: what they pressed is what we hear, once each.
@@ -246,8 +312,12 @@ fn keys_in_captures_are_heard() {
             let heard: String = packets
                 .iter()
                 .filter_map(|packet| Some((View::parse(packet).ok()?, packet)))
-                .filter(|(view, _)| view.ssrc == ssrc && view.payload_type.to_string() == payload_type)
-                .filter_map(|(view, packet)| receiver.handle(view.timestamp, view.marker, view.payload(packet)))
+                .filter(|(view, _)| {
+                    view.ssrc == ssrc && view.payload_type.to_string() == payload_type
+                })
+                .filter_map(|(view, packet)| {
+                    receiver.handle(view.timestamp, view.marker, view.payload(packet))
+                })
                 .filter_map(key_of)
                 .collect();
             assert_eq!(heard, wanted["digits"].as_str().unwrap(), "{name} {stream}");
@@ -277,7 +347,12 @@ fn keys_codes_and_frequencies_fit_together() {
         assert_eq!(key_of(event).and_then(event_of), Some(event));
     }
     assert_eq!(
-        (event_of('x'), key_of(16), frequencies_of(16), tone(16, -10.0)),
+        (
+            event_of('x'),
+            key_of(16),
+            frequencies_of(16),
+            tone(16, -10.0)
+        ),
         (None, None, None, None)
     );
 }

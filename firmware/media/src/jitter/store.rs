@@ -1,9 +1,10 @@
-//! Where packets wait for their time: a ring of fixed slots, each packet at its sequence number's place, so that reordering and
-//! duplicates sort themselves out without moving anything.
+//! Where packets wait for their time: a ring of fixed slots, each packet at its sequence number's
+//! place, so that reordering and duplicates sort themselves out without moving anything.
 
 /// Slots: 2.5 s of 20 ms packets.
 pub(crate) const SLOTS: usize = 128;
-/// Largest payload kept: an Opus packet of one frame (RFC 6716 section 3.2.1) is at most 1275 bytes, 60 ms of G.711 is 480.
+/// Largest payload kept: an Opus packet of one frame (RFC 6716 section 3.2.1) is at most 1275
+/// bytes, 60 ms of G.711 is 480.
 pub(crate) const MAX_PAYLOAD: usize = 1276;
 
 /// What a waiting packet is.
@@ -11,7 +12,8 @@ pub(crate) const MAX_PAYLOAD: usize = 1276;
 pub(crate) enum Kind {
     /// Sound for the decoder of this number.
     Sound(u8),
-    /// A telephone event or comfort-noise packet: it takes a sequence number, but brings no sound of its own.
+    /// A telephone event or comfort-noise packet: it takes a sequence number, but brings no sound
+    /// of its own.
     Other,
 }
 
@@ -98,7 +100,11 @@ impl Store {
                 return Inserted::Late;
             }
             // Too far ahead for the ring: the oldest make room.
-            while self.count > 0 && self.first_sequence().is_some_and(|first| first + SLOTS as i64 <= head.sequence) {
+            while self.count > 0
+                && self
+                    .first_sequence()
+                    .is_some_and(|first| first + SLOTS as i64 <= head.sequence)
+            {
                 self.pop();
                 self.dropped += 1;
             }
@@ -107,7 +113,8 @@ impl Store {
         slot.used = true;
         slot.head = head;
         slot.len = payload.len() as u16;
-        self.payloads[index * MAX_PAYLOAD..index * MAX_PAYLOAD + payload.len()].copy_from_slice(payload);
+        self.payloads[index * MAX_PAYLOAD..index * MAX_PAYLOAD + payload.len()]
+            .copy_from_slice(payload);
         self.highest = if self.count == 0 {
             head.sequence
         } else {
@@ -130,7 +137,8 @@ impl Store {
 
     /// The earliest waiting packet.
     pub(crate) fn head(&self) -> Option<Head> {
-        self.first_sequence().map(|s| self.slots[Self::index(s)].head)
+        self.first_sequence()
+            .map(|s| self.slots[Self::index(s)].head)
     }
 
     /// The second earliest.
@@ -152,7 +160,8 @@ impl Store {
         match self.first_sequence() {
             Some(s) => {
                 let index = Self::index(s);
-                &self.payloads[index * MAX_PAYLOAD..index * MAX_PAYLOAD + usize::from(self.slots[index].len)]
+                &self.payloads
+                    [index * MAX_PAYLOAD..index * MAX_PAYLOAD + usize::from(self.slots[index].len)]
             }
             None => &[],
         }
@@ -227,7 +236,10 @@ mod tests {
         }
         assert_eq!(drain(&mut store), [4, 5, 6, 7, 8]);
         assert_eq!(store.insert(head(6), &[6]), Inserted::Late);
-        assert_eq!(store.insert(head(9), &[0; MAX_PAYLOAD + 1]), Inserted::TooLarge);
+        assert_eq!(
+            store.insert(head(9), &[0; MAX_PAYLOAD + 1]),
+            Inserted::TooLarge
+        );
     }
 
     #[test]
@@ -237,7 +249,10 @@ mod tests {
             store.insert(head(s), &[s as u8]);
             assert!(store.len() <= SLOTS);
         }
-        assert_eq!(drain(&mut store), (1000 - SLOTS as i64..1000).collect::<Vec<_>>());
+        assert_eq!(
+            drain(&mut store),
+            (1000 - SLOTS as i64..1000).collect::<Vec<_>>()
+        );
         assert_eq!(store.dropped(), 1000 - SLOTS as u64);
         store.insert(head(1010), &[1]);
         store.insert(head(900_000), &[2]);

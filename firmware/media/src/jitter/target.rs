@@ -1,5 +1,6 @@
-//! How long packets should wait: a histogram of how late each was against the fastest of the last seconds, with forgetting; the
-//! target is a quantile of it. Fast increase, slow decrease: a late packet is learnt at once and forgotten over many seconds.
+//! How long packets should wait: a histogram of how late each was against the fastest of the last
+//! seconds, with forgetting; the target is a quantile of it. Fast increase, slow decrease: a late
+//! packet is learnt at once and forgotten over many seconds.
 
 /// Buckets of 1 ms up to 200 ms, then of 10 ms up to 1.4 s.
 const FINE: usize = 200;
@@ -8,7 +9,8 @@ const COARSE_MS: f64 = 10.0;
 
 /// Part of the packets that shall be in time.
 const QUANTILE: f64 = 0.985;
-/// Weight of the past after each packet, once learnt: half is forgotten in about five seconds of 20 ms packets.
+/// Weight of the past after each packet, once learnt: half is forgotten in about five seconds of 20
+/// ms packets.
 const KEEP: f64 = 0.997;
 /// Packets the first guess weighs.
 const PRIOR: f64 = 1.5;
@@ -110,7 +112,10 @@ mod tests {
             target.add(1.0);
             packets += 1;
         }
-        assert!((200..3000).contains(&packets), "forgotten after {packets} packets");
+        assert!(
+            (200..3000).contains(&packets),
+            "forgotten after {packets} packets"
+        );
     }
 
     #[test]
@@ -119,7 +124,11 @@ mod tests {
         for i in 0..4_000_000u32 {
             target.add(f64::from(i % 20));
         }
-        assert!((19.0..=20.0).contains(&target.quantile_ms()), "{}", target.quantile_ms());
+        assert!(
+            (19.0..=20.0).contains(&target.quantile_ms()),
+            "{}",
+            target.quantile_ms()
+        );
         target.add(1e9);
         assert!(target.quantile_ms().is_finite());
     }

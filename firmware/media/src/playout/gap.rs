@@ -24,9 +24,15 @@ const COPIES_OFF: f64 = 0.005;
 const DRY_MS: f64 = 400.0;
 
 impl Playout {
-    /// The delay to steer to. Where packets get lost and their successors carry copies of them (Opus FEC), it pays to wait for one.
+    /// The delay to steer to. Where packets get lost and their successors carry copies of them
+    /// (Opus FEC), it pays to wait for one.
     pub(super) fn target_ms(&self) -> f64 {
-        self.delay.target_ms() + if self.waits_for_copies { self.frame_ms } else { 0.0 }
+        self.delay.target_ms()
+            + if self.waits_for_copies {
+                self.frame_ms
+            } else {
+                0.0
+            }
     }
 
     /// `lost` packets did not come before one that did.
@@ -35,7 +41,13 @@ impl Playout {
             self.loss += (1.0 - self.loss) * LOSS_MEMORY;
         }
         self.loss -= self.loss * LOSS_MEMORY;
-        self.waits_for_copies = self.copies && self.loss > if self.waits_for_copies { COPIES_OFF } else { COPIES_ON };
+        self.waits_for_copies = self.copies
+            && self.loss
+                > if self.waits_for_copies {
+                    COPIES_OFF
+                } else {
+                    COPIES_ON
+                };
     }
 
     /// Makes up sound without moving the far clock.
@@ -83,13 +95,22 @@ impl Playout {
     }
 
     /// Sound of `gap` samples is lost, and what comes after it is here.
-    pub(super) fn bridge(&mut self, decoders: &mut [Decoder], head: Head, gap: usize, missing: usize, at_ms: f64) {
+    pub(super) fn bridge(
+        &mut self,
+        decoders: &mut [Decoder],
+        head: Head,
+        gap: usize,
+        missing: usize,
+        at_ms: f64,
+    ) {
         let left = gap - self.unaccounted;
         if self.unaccounted == 0 {
             // The packet before `head` may be inside it: conceal up to it, then rebuild it.
             let frame = samples(self.frame_ms, self.line.rate());
             let has_copy = match (head.kind, decoders.get(usize::from(self.decoder))) {
-                (Kind::Sound(n), Some(decoder)) => n == self.decoder && decoder.has_fec(self.store.payload()),
+                (Kind::Sound(n), Some(decoder)) => {
+                    n == self.decoder && decoder.has_fec(self.store.payload())
+                }
                 _ => false,
             };
             if has_copy && frame > 0 && left == frame && frame <= self.frame.len() {
@@ -112,7 +133,10 @@ impl Playout {
             }
         }
         // Too much delay is best worked off where sound is made up anyway.
-        let excess = self.delay.of(self.media_ms(head.timestamp), at_ms + self.ms(left)) - self.target_ms();
+        let excess = self
+            .delay
+            .of(self.media_ms(head.timestamp), at_ms + self.ms(left))
+            - self.target_ms();
         if excess > LOW_MS {
             let shorter = samples(excess, self.line.rate()).min(left);
             self.next_timestamp += self.samples_to_ticks(shorter);

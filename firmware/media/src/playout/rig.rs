@@ -6,7 +6,8 @@ use crate::stream::Codec;
 
 pub(super) const PERIOD_MS: f64 = 5.0;
 
-/// A voice that is a function of its sample number: vowels with pauses, 8 kHz, over again every 40 s.
+/// A voice that is a function of its sample number: vowels with pauses, 8 kHz, over again every 40
+/// s.
 pub(super) fn voice(n: i64) -> i16 {
     static SAID: std::sync::OnceLock<Vec<i16>> = std::sync::OnceLock::new();
     let said = SAID.get_or_init(|| (0..320_000).map(say).collect());
@@ -19,7 +20,9 @@ fn say(n: i64) -> i16 {
     let word = if (t * 0.4).fract() < 0.8 { 1.0 } else { 0.0 };
     // The phase is the integral of 130 + 20 sin(2 t) Hz.
     let phase = (130.0 * t - 10.0 * ((2.0 * t).cos() - 1.0)) * std::f64::consts::TAU;
-    let sum: f64 = (1..9).map(|k| (f64::from(k) * phase).sin() / f64::from(k)).sum();
+    let sum: f64 = (1..9)
+        .map(|k| (f64::from(k) * phase).sin() / f64::from(k))
+        .sum();
     (sum * syllable * word * 6000.0) as i16
 }
 
@@ -53,10 +56,18 @@ impl Rig {
     }
 
     /// A packet of `frame_ms` of the voice arrives at `at_ms`; periods before it are played first.
-    pub(super) fn put(&mut self, sequence: i64, timestamp: i64, frame_ms: f64, at_ms: f64) -> Inserted {
+    pub(super) fn put(
+        &mut self,
+        sequence: i64,
+        timestamp: i64,
+        frame_ms: f64,
+        at_ms: f64,
+    ) -> Inserted {
         self.play_until(at_ms);
         let first = timestamp * 8000 / i64::from(self.clock_hz);
-        let payload: Vec<u8> = (0..(frame_ms * 8.0) as i64).map(|n| Law::Mu.compress(voice(first + n))).collect();
+        let payload: Vec<u8> = (0..(frame_ms * 8.0) as i64)
+            .map(|n| Law::Mu.compress(voice(first + n)))
+            .collect();
         let inserted = self.playout.insert(
             Head {
                 sequence,
@@ -78,11 +89,13 @@ impl Rig {
     pub(super) fn play_until(&mut self, until_ms: f64) {
         while self.now_ms < until_ms {
             let mut out = [0; 40];
-            self.playout.pull(&mut self.decoders, &mut out, self.now_ms, 0.0);
+            self.playout
+                .pull(&mut self.decoders, &mut out, self.now_ms, 0.0);
             self.heard.extend_from_slice(&out);
             if self.playout.played_first() {
                 self.delays.push(self.playout.delay_ms());
-                self.transits.push(self.playout.delay_ms() + self.playout.delay().floor_ms());
+                self.transits
+                    .push(self.playout.delay_ms() + self.playout.delay().floor_ms());
             }
             self.now_ms += PERIOD_MS;
         }

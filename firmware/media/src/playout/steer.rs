@@ -9,12 +9,14 @@
 use super::{Playout, State};
 use crate::stretch::{rms, samples};
 
-/// Delay may be off its target by this much before sound is stretched; within it, single samples slip. In ms.
+/// Delay may be off its target by this much before sound is stretched; within it, single samples
+/// slip. In ms.
 const HIGH_MS: f64 = 6.0;
 pub(super) const LOW_MS: f64 = 3.0;
 /// Off by less than this nothing is done at all: sound passes bit by bit. In ms.
 const SLACK_MS: f64 = 1.0;
-/// Slips made for each ms off target, in ppm, and their most. A tenth of a per cent is far below what an ear notices.
+/// Slips made for each ms off target, in ppm, and their most. A tenth of a per cent is far below
+/// what an ear notices.
 const SLIP_PPM_PER_MS: f64 = 250.0;
 const SLIP_MOST_PPM: f64 = 1000.0;
 /// Least time between two stretches, in ms, unless the delay is far too long.
@@ -28,7 +30,8 @@ const ALIKE_IF_FAR: f32 = 0.5;
 const QUIET: f32 = 60.0;
 
 impl Playout {
-    /// How long sound would last if no further packet came, and the least of it lately: what the delay could do without.
+    /// How long sound would last if no further packet came, and the least of it lately: what the
+    /// delay could do without.
     pub(super) fn watch_spare(&mut self, now_ms: f64) {
         if self.state == State::Waiting {
             return;
@@ -42,10 +45,9 @@ impl Playout {
     }
 
     fn at_hand_ms(&self) -> f64 {
-        let waiting = self
-            .store
-            .last()
-            .map_or(0.0, |last| self.media_ms(last.timestamp - self.next_timestamp) + self.frame_ms);
+        let waiting = self.store.last().map_or(0.0, |last| {
+            self.media_ms(last.timestamp - self.next_timestamp) + self.frame_ms
+        });
         self.ms(self.line.unplayed()) + waiting.max(0.0)
     }
 
@@ -55,9 +57,14 @@ impl Playout {
         let excess = self.delay_at(now_ms) - self.target_ms();
         // Steady drift and small errors: slips of one sample.
         let off = excess - excess.clamp(-SLACK_MS, SLACK_MS);
-        let ppm = card_ppm - self.delay.ppm() + (off * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
+        let ppm = card_ppm - self.delay.ppm()
+            + (off * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
         let owed = self.slip.owe(n, ppm);
-        if owed != 0 && self.line.slip(&self.slip, n.min(self.line.unplayed()), owed) {
+        if owed != 0
+            && self
+                .line
+                .slip(&self.slip, n.min(self.line.unplayed()), owed)
+        {
             self.slip.paid(owed);
         }
         let tail = self.line.unplayed().min(n + samples(20.0, rate));
@@ -86,7 +93,8 @@ impl Playout {
             }
             let lookahead = tail / 2;
             if let Some(p) = self.line.pitch_at(lookahead) {
-                // The period found lies before the place; the sound from there on is one period further.
+                // The period found lies before the place; the sound from there on is one period
+                // further.
                 let at = lookahead + p.lag;
                 let alike = p.correlation >= if far { ALIKE_IF_FAR } else { ALIKE };
                 if alike

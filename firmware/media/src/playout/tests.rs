@@ -41,7 +41,8 @@ impl Script {
 
     fn put(&mut self, late_ms: f64) {
         let (sequence, timestamp, at) = self.next();
-        self.rig.put(sequence, timestamp, self.frame_ms, at + late_ms);
+        self.rig
+            .put(sequence, timestamp, self.frame_ms, at + late_ms);
     }
 
     fn counts(&self) -> [f64; 6] {
@@ -69,7 +70,10 @@ impl Script {
             "jitter" => {
                 let mut waiting: Vec<(f64, i64, i64)> = Vec::new();
                 for _ in 0..number(2)? as u32 {
-                    self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    self.seed = self
+                        .seed
+                        .wrapping_mul(1_664_525)
+                        .wrapping_add(1_013_904_223);
                     let (sequence, timestamp, at) = self.next();
                     waiting.push((
                         at + f64::from(self.seed >> 8) / f64::from(1 << 24) * number(1)?,
@@ -135,8 +139,18 @@ impl Script {
                     let d = &self.rig.delays[self.rig.delays.len().saturating_sub(20)..];
                     d.iter().sum::<f64>() / d.len() as f64
                 } else {
-                    let names = ["concealed", "late", "doubled", "skipped", "shortened", "lengthened"];
-                    let i = names.iter().position(|n| *n == what).ok_or(format!("{what} is unknown"))?;
+                    let names = [
+                        "concealed",
+                        "late",
+                        "doubled",
+                        "skipped",
+                        "shortened",
+                        "lengthened",
+                    ];
+                    let i = names
+                        .iter()
+                        .position(|n| *n == what)
+                        .ok_or(format!("{what} is unknown"))?;
                     self.counts()[i] - self.base[i]
                 };
                 if !(number(2)?..=number(3)?).contains(&value) {
@@ -190,11 +204,13 @@ fn scenarios_of_the_far_end() {
 
 #[test]
 fn a_scenario_can_fail() {
-    let failed = std::panic::catch_unwind(|| run("itself", "= wrong\nput 50\nexpect delay 100 200"));
+    let failed =
+        std::panic::catch_unwind(|| run("itself", "= wrong\nput 50\nexpect delay 100 200"));
     assert!(failed.is_err());
 }
 
-/// Bit by bit what was sent, once the delay has settled: nothing on the way touches sound that needs no touch.
+/// Bit by bit what was sent, once the delay has settled: nothing on the way touches sound that
+/// needs no touch.
 #[test]
 fn undisturbed_sound_passes_untouched() {
     let mut rig = Rig::new(8000);
@@ -209,5 +225,9 @@ fn undisturbed_sound_passes_untouched() {
     let shift = (0..160_000)
         .find(|&s| (0..400).all(|i| tail[i as usize] == law(s + i)))
         .expect("the sent sound is in the heard");
-    assert!(tail.iter().enumerate().all(|(i, &y)| y == law(shift + i as i64)));
+    assert!(
+        tail.iter()
+            .enumerate()
+            .all(|(i, &y)| y == law(shift + i as i64))
+    );
 }

@@ -1,4 +1,5 @@
-//! Recorded networks: how much is missed at how much delay, beside other buffers on the same arrivals.
+//! Recorded networks: how much is missed at how much delay, beside other buffers on the same
+//! arrivals.
 
 use super::rig::Rig;
 
@@ -16,7 +17,8 @@ struct Trace {
 }
 
 fn root() -> String {
-    std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned())
+    std::env::var("OFFHOOK_DATA")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned())
 }
 
 fn traces() -> Option<Vec<Trace>> {
@@ -57,7 +59,12 @@ fn traces() -> Option<Vec<Trace>> {
         let frame_ms = steps[steps.len() / 2] as f64 * 1000.0 / f64::from(clock_hz);
         packets.sort_by(|a, b| a.arrival_ms.total_cmp(&b.arrival_ms));
         out.push(Trace {
-            name: csv.rsplit('/').next().unwrap().trim_end_matches(".csv").to_owned(),
+            name: csv
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .trim_end_matches(".csv")
+                .to_owned(),
             clock_hz,
             packets,
             frame_ms,
@@ -93,8 +100,9 @@ impl Trace {
         late.iter().filter(|&&l| l > delay_ms).count() as f64 / late.len() as f64 * 100.0
     }
 
-    /// The rule WebRTC's `NetEq` publishes: greatest lateness of each half second into buckets of 20 ms, quantile 0.95, forgetting
-    /// 0.983, start at 80 ms; the delay is believed to follow its target at once, which flatters it.
+    /// The rule WebRTC's `NetEq` publishes: greatest lateness of each half second into buckets of
+    /// 20 ms, quantile 0.95, forgetting 0.983, start at 80 ms; the delay is believed to follow its
+    /// target at once, which flatters it.
     fn neteq(&self) -> (f64, f64) {
         let (mut buckets, mut target, mut sum, mut missed) = ([0.0f64; 400], 80.0, 0.0, 0u32);
         let (mut window_end, mut worst) = (500.0, 0.0f64);
@@ -134,20 +142,30 @@ impl Trace {
         )
     }
 
-    /// Ours: mean playout delay, share of sound made up that was not lost on the way, share of packets not played.
+    /// Ours: mean playout delay, share of sound made up that was not lost on the way, share of
+    /// packets not played.
     fn ours(&self) -> (f64, f64, f64, super::Counts) {
         let mut rig = Rig::new(self.clock_hz);
         let base = self.packets[0].timestamp - (1 << 32);
         for p in &self.packets {
-            rig.put(p.sequence, p.timestamp - base, self.frame_ms, p.arrival_ms + 100.0);
+            rig.put(
+                p.sequence,
+                p.timestamp - base,
+                self.frame_ms,
+                p.arrival_ms + 100.0,
+            );
         }
         let c = rig.playout.counts();
         let fastest = self
             .packets
             .iter()
-            .map(|p| p.arrival_ms + 100.0 - (p.timestamp - base) as f64 * 1000.0 / f64::from(self.clock_hz))
+            .map(|p| {
+                p.arrival_ms + 100.0
+                    - (p.timestamp - base) as f64 * 1000.0 / f64::from(self.clock_hz)
+            })
             .fold(f64::INFINITY, f64::min);
-        let delay = rig.transits.iter().map(|t| t - fastest).sum::<f64>() / rig.transits.len() as f64;
+        let delay =
+            rig.transits.iter().map(|t| t - fastest).sum::<f64>() / rig.transits.len() as f64;
         let late_loss = ((c.concealed_ms - self.lost_ms()) / self.total_ms() * 100.0).max(0.0);
         let dropped = (c.skipped + rig.inserted[1]) as f64 / self.packets.len() as f64 * 100.0;
         (delay, late_loss, dropped, c)
@@ -157,7 +175,10 @@ impl Trace {
 #[test]
 fn recorded_networks_are_weathered_better_than_by_other_buffers() {
     let Some(traces) = traces() else {
-        eprintln!("SKIPPED: recorded_networks: no {}/jitter/traces.json", root());
+        eprintln!(
+            "SKIPPED: recorded_networks: no {}/jitter/traces.json",
+            root()
+        );
         return;
     };
     println!(

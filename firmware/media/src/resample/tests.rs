@@ -1,4 +1,5 @@
-//! What a converter must keep: the band, the level, the time; and what it must not let in: aliases and images.
+//! What a converter must keep: the band, the level, the time; and what it must not let in: aliases
+//! and images.
 
 use super::*;
 use crate::test_data::{amplitude_at, sine};
@@ -35,7 +36,11 @@ fn pull_all(from: u32, to: u32, input: &[i16]) -> Vec<i16> {
     let mut rest = input;
     loop {
         let needed = pull.needed(block);
-        assert!(needed <= pull.needed_max(block), "{needed} > {}", pull.needed_max(block));
+        assert!(
+            needed <= pull.needed_max(block),
+            "{needed} > {}",
+            pull.needed_max(block)
+        );
         if needed > rest.len() {
             return all;
         }
@@ -49,8 +54,12 @@ fn pull_all(from: u32, to: u32, input: &[i16]) -> Vec<i16> {
 /// Both directions of use, between both rates, both ways round.
 fn every_way(mut check: impl FnMut(&str, u32, u32, &dyn Fn(&[i16]) -> Vec<i16>)) {
     for (card, codec) in PAIRS {
-        check(&format!("push {card}->{codec}"), card, codec, &|input| push_all(card, codec, input));
-        check(&format!("pull {codec}->{card}"), codec, card, &|input| pull_all(codec, card, input));
+        check(&format!("push {card}->{codec}"), card, codec, &|input| {
+            push_all(card, codec, input)
+        });
+        check(&format!("pull {codec}->{card}"), codec, card, &|input| {
+            pull_all(codec, card, input)
+        });
     }
 }
 
@@ -72,9 +81,16 @@ fn the_band_passes_flat() {
             let out = run(&sine(hz, from, 10_000.0, from as usize / 4));
             let steady = &out[out.len() / 5..];
             let gain = 20.0 * (amplitude_at(steady, to, hz) / 10_000.0).log10();
-            worst = if gain.abs() > worst.abs() { gain } else { worst };
+            worst = if gain.abs() > worst.abs() {
+                gain
+            } else {
+                worst
+            };
         }
-        println!("{name}: band edge {:.0} Hz, worst gain {worst:+.2} dB", band(from, to));
+        println!(
+            "{name}: band edge {:.0} Hz, worst gain {worst:+.2} dB",
+            band(from, to)
+        );
         assert!(worst.abs() < 1.0, "{name}: {worst:+.2} dB within the band");
     });
 }
@@ -85,7 +101,8 @@ fn what_is_not_the_signal_stays_low() {
         for hz in [440.0, 1_020.0, 0.9 * band(from, to)] {
             let out = run(&sine(hz, from, 10_000.0, from as usize / 4));
             let steady = &out[out.len() / 5..out.len() / 5 * 4];
-            // Take the signal away and see what is left: images, aliases, jitter of the interpolation, rounding.
+            // Take the signal away and see what is left: images, aliases, jitter of the
+            // interpolation, rounding.
             let rest = residual(steady, to, hz);
             let ratio = 20.0 * (10_000.0 / 2f64.sqrt() / rest).log10();
             println!("{name}: {hz:.0} Hz, signal over the rest {ratio:.1} dB");
@@ -133,13 +150,20 @@ fn sound_above_the_codecs_band_does_not_fold_into_it() {
         while hz < f64::from(card) * 0.45 {
             let out = push_all(card, codec, &sine(hz, card, 10_000.0, card as usize / 4));
             let steady = &out[out.len() / 5..];
-            let level = steady.iter().map(|&sample| f64::from(sample).powi(2)).sum::<f64>() / steady.len() as f64;
+            let level = steady
+                .iter()
+                .map(|&sample| f64::from(sample).powi(2))
+                .sum::<f64>()
+                / steady.len() as f64;
             worst = worst.max(level.sqrt() * 2f64.sqrt() / 10_000.0);
             hz *= 1.07;
         }
         let down = -20.0 * worst.log10();
         println!("{card}->{codec}: above {reach} Hz, aliases at least {down:.1} dB down");
-        assert!(down > 40.0, "{card}->{codec}: aliases only {down:.1} dB down");
+        assert!(
+            down > 40.0,
+            "{card}->{codec}: aliases only {down:.1} dB down"
+        );
     }
 }
 
@@ -150,7 +174,8 @@ fn the_delay_is_what_we_say_and_short() {
         let at = from as usize / 10;
         let mut input = vec![0; from as usize / 4];
         for (n, place) in input[at - 20..=at + 20].iter_mut().enumerate() {
-            *place = (10_000.0 * (0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / 40.0).cos())) as i16;
+            *place =
+                (10_000.0 * (0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / 40.0).cos())) as i16;
         }
         let out = run(&input);
         let (mut moment, mut weight) = (0.0, 0.0);
@@ -161,20 +186,34 @@ fn the_delay_is_what_we_say_and_short() {
         }
         let measured = moment / weight / f64::from(to) - at as f64 / f64::from(from);
         let claimed = Push::new(from, to, 480).unwrap().delay();
-        println!("{name}: delay {:.3} ms, claimed {:.3} ms", measured * 1e3, claimed * 1e3);
+        println!(
+            "{name}: delay {:.3} ms, claimed {:.3} ms",
+            measured * 1e3,
+            claimed * 1e3
+        );
         assert!(
             (measured - claimed).abs() < 0.000_01,
             "{name}: measured {measured}, claimed {claimed}"
         );
-        let bound = if from.min(to) <= 8_000 { 0.001_6 } else { 0.001_01 };
+        let bound = if from.min(to) <= 8_000 {
+            0.001_6
+        } else {
+            0.001_01
+        };
         assert!(measured <= bound, "{name}: {measured} s");
     });
 }
 
-/// Where the rates do not divide, blocks vary by one; over a day nothing is lost or made up, and nothing drifts.
+/// Where the rates do not divide, blocks vary by one; over a day nothing is lost or made up, and
+/// nothing drifts.
 #[test]
 fn block_lengths_vary_by_one_and_add_up() {
-    for (card, codec) in [(48_000, 16_000), (48_000, 8_000), (44_100, 16_000), (44_100, 8_000)] {
+    for (card, codec) in [
+        (48_000, 16_000),
+        (48_000, 8_000),
+        (44_100, 16_000),
+        (44_100, 8_000),
+    ] {
         let block = card as usize / 200;
         let made_of = block as f64 * f64::from(codec) / f64::from(card);
         let near = |n: usize| (n as f64 - made_of).abs() < 1.0;
@@ -185,7 +224,10 @@ fn block_lengths_vary_by_one_and_add_up() {
         for n in 1..=40_000usize {
             let length = push.process(&vec![0; block], &mut out);
             let needed = pull.needed(block);
-            assert!(near(length) && near(needed), "{card}, {codec}: {length} made, {needed} needed");
+            assert!(
+                near(length) && near(needed),
+                "{card}, {codec}: {length} made, {needed} needed"
+            );
             pull.process(&vec![0; needed], &mut ear);
             (made, used) = (made + length, used + needed);
             // In whole samples what the rates say, at every moment.
@@ -223,7 +265,12 @@ fn equal_rates_pass_untouched_and_bad_ones_are_refused() {
     assert_eq!(push.process(&input, &mut out), 160);
     assert_eq!(&out[..160], &input[..]);
     assert!(push.delay() < 1e-9);
-    for (from, to, block) in [(0, 8_000, 80), (8_000, 0, 80), (8_000, 400_000, 80), (8_000, 16_000, 0)] {
+    for (from, to, block) in [
+        (0, 8_000, 80),
+        (8_000, 0, 80),
+        (8_000, 400_000, 80),
+        (8_000, 16_000, 0),
+    ] {
         let Err(error) = Push::new(from, to, block) else {
             panic!("{from} {to} {block} taken")
         };
@@ -233,7 +280,11 @@ fn equal_rates_pass_untouched_and_bad_ones_are_refused() {
 
 #[test]
 fn full_scale_is_clipped_not_wrapped() {
-    let out = push_all(8_000, 48_000, &[[i16::MAX; 20], [i16::MIN; 20]].concat().repeat(50));
+    let out = push_all(
+        8_000,
+        48_000,
+        &[[i16::MAX; 20], [i16::MIN; 20]].concat().repeat(50),
+    );
     let swings = out
         .windows(2)
         .filter(|pair| (i32::from(pair[0]) - i32::from(pair[1])).abs() > 50_000)

@@ -31,7 +31,12 @@ const SENT: SenderInfo = SenderInfo {
 };
 
 /// Waits until a report is due, returns it and when.
-fn report(side: &mut Side, mut now: Instant, sent: Option<SenderInfo>, far: Option<u32>) -> (Instant, Vec<u8>) {
+fn report(
+    side: &mut Side,
+    mut now: Instant,
+    sent: Option<SenderInfo>,
+    far: Option<u32>,
+) -> (Instant, Vec<u8>) {
     let mut out = [0; MAX_WRITTEN];
     loop {
         now = side.session.due().max(now);
@@ -48,23 +53,37 @@ fn a_report_as_another_library_reads_it() {
     let mut us = side(0x1111, NTP, start);
     for n in 0..100u16 {
         if n % 10 != 3 {
-            assert!(matches!(us.sequence.update(65_500u16.wrapping_add(n)), Verdict::Take(_)));
+            assert!(matches!(
+                us.sequence.update(65_500u16.wrapping_add(n)),
+                Verdict::Take(_)
+            ));
         }
     }
     let (now, bytes) = report(&mut us, start, Some(SENT), Some(0x2222));
     assert_eq!(bytes.len() % 4, 0);
-    let parts: Vec<Packet> = Compound::parse(&bytes).unwrap().map(Result::unwrap).collect();
+    let parts: Vec<Packet> = Compound::parse(&bytes)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let [Packet::Sr(sender), Packet::Sdes(names)] = &parts[..] else {
         panic!("{parts:?}")
     };
     assert_eq!(
-        (sender.ssrc(), sender.rtp_timestamp(), sender.packet_count(), sender.octet_count()),
+        (
+            sender.ssrc(),
+            sender.rtp_timestamp(),
+            sender.packet_count(),
+            sender.octet_count()
+        ),
         (0x1111, 123_456, 250, 40_000)
     );
     let seconds = (sender.ntp_timestamp() - NTP) as f64 / 2f64.powi(32);
     assert!((seconds - (now - start).as_secs_f64()).abs() < 1e-6);
     let block = sender.report_blocks().next().unwrap();
-    assert_eq!((block.ssrc(), block.fraction_lost(), block.cumulative_lost()), (0x2222, 25, 10));
+    assert_eq!(
+        (block.ssrc(), block.fraction_lost(), block.cumulative_lost()),
+        (0x2222, 25, 10)
+    );
     assert_eq!(block.extended_sequence_number(), (1 << 16) + 63);
     assert_eq!(
         (
@@ -91,13 +110,23 @@ fn names_of_every_length_end_on_a_word() {
         let mut session = Session::new(1, &name, (start, NTP), 1, start);
         let mut out = [0; MAX_WRITTEN];
         let written = session.bye(start, Some(SENT), None, &mut out).unwrap();
-        let parts: Vec<Packet> = Compound::parse(&out[..written]).unwrap().map(Result::unwrap).collect();
-        let Packet::Sdes(names) = &parts[1] else { panic!("{parts:?}") };
+        let parts: Vec<Packet> = Compound::parse(&out[..written])
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let Packet::Sdes(names) = &parts[1] else {
+            panic!("{parts:?}")
+        };
         let chunk = names.chunks().next().unwrap();
         let value = chunk.items().next().unwrap().value();
-        assert!(value.len() <= MAX_CNAME && name.as_bytes().starts_with(value) && std::str::from_utf8(value).is_ok());
+        assert!(
+            value.len() <= MAX_CNAME
+                && name.as_bytes().starts_with(value)
+                && std::str::from_utf8(value).is_ok()
+        );
         assert_eq!(value.len(), (2 * length).min(62));
-        // Sender report of 28 bytes, then header, SSRC, item: a zero byte must end the list, within the packet's length.
+        // Sender report of 28 bytes, then header, SSRC, item: a zero byte must end the list, within
+        // the packet's length.
         let end = 28 + 4 + 4 + 2 + value.len();
         let stated = 28 + 4 * (usize::from(u16::from_be_bytes([out[30], out[31]])) + 1);
         assert!(
@@ -115,12 +144,20 @@ fn no_room_is_an_error_at_every_length() {
     let mut out = [0; MAX_WRITTEN];
     let whole = us
         .session
-        .bye(start, Some(SENT), Some((2, &mut us.sequence, &us.jitter)), &mut out)
+        .bye(
+            start,
+            Some(SENT),
+            Some((2, &mut us.sequence, &us.jitter)),
+            &mut out,
+        )
         .unwrap();
     for room in 0..whole {
-        let result = us
-            .session
-            .bye(start, Some(SENT), Some((2, &mut us.sequence, &us.jitter)), &mut out[..room]);
+        let result = us.session.bye(
+            start,
+            Some(SENT),
+            Some((2, &mut us.sequence, &us.jitter)),
+            &mut out[..room],
+        );
         assert_eq!(result, Err(RtcpError::NoRoom(room)));
     }
 }
@@ -169,7 +206,10 @@ fn an_impossible_delay_gives_no_round_trip() {
         packet.extend([0; 12]);
         packet.extend(u32::to_be_bytes(lsr));
         packet.extend(u32::to_be_bytes(dlsr));
-        let heard = us.session.handle(&packet, start + Duration::from_secs(2)).unwrap();
+        let heard = us
+            .session
+            .handle(&packet, start + Duration::from_secs(2))
+            .unwrap();
         assert_eq!(heard.round_trip.is_some(), known, "{lsr:#x} {dlsr:#x}");
     }
 }
@@ -182,15 +222,32 @@ fn goodbye_is_last_and_heard() {
     left.sequence.update(1);
     let length = left
         .session
-        .bye(start, Some(SENT), Some((0xB, &mut left.sequence, &left.jitter)), &mut out)
+        .bye(
+            start,
+            Some(SENT),
+            Some((0xB, &mut left.sequence, &left.jitter)),
+            &mut out,
+        )
         .unwrap();
-    let parts: Vec<Packet> = Compound::parse(&out[..length]).unwrap().map(Result::unwrap).collect();
-    assert!(matches!(&parts[..], [Packet::Sr(_), Packet::Sdes(_), Packet::Bye(_)]), "{parts:?}");
+    let parts: Vec<Packet> = Compound::parse(&out[..length])
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(
+        matches!(&parts[..], [Packet::Sr(_), Packet::Sdes(_), Packet::Bye(_)]),
+        "{parts:?}"
+    );
     assert!(right.session.handle(&out[..length], start).unwrap().bye);
     // Nothing sent: a receiver report opens the packet.
     let length = right.session.bye(start, None, None, &mut out).unwrap();
-    let parts: Vec<Packet> = Compound::parse(&out[..length]).unwrap().map(Result::unwrap).collect();
-    assert!(matches!(&parts[..], [Packet::Rr(_), Packet::Sdes(_), Packet::Bye(_)]), "{parts:?}");
+    let parts: Vec<Packet> = Compound::parse(&out[..length])
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(
+        matches!(&parts[..], [Packet::Rr(_), Packet::Sdes(_), Packet::Bye(_)]),
+        "{parts:?}"
+    );
 }
 
 #[test]
@@ -207,11 +264,15 @@ fn a_silent_sender_becomes_a_receiver_after_two_intervals() {
         kinds.push(bytes[1]);
     }
     assert_eq!(kinds, [200, 201, 201, 201]);
-    let moved = SenderInfo { packets: 251, ..SENT };
+    let moved = SenderInfo {
+        packets: 251,
+        ..SENT
+    };
     assert_eq!(report(&mut us, now, Some(moved), Some(0xB)).1[1], 200);
 }
 
-/// RFC 3550 §6.2, §6.3: half of 5 s first, then 5 s, each spread over half to one and a half, by e − 3/2.
+/// RFC 3550 §6.2, §6.3: half of 5 s first, then 5 s, each spread over half to one and a half, by e
+/// − 3/2.
 #[test]
 fn reports_keep_the_rhythm() {
     let start = test_data::start();
@@ -238,10 +299,15 @@ fn reports_keep_the_rhythm() {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (low, high) = (0.5 / 1.218_28, 1.5 / 1.218_28);
     assert!(
-        firsts.iter().all(|gap| (2.5 * low - 0.01..2.5 * high + 0.01).contains(gap)),
+        firsts
+            .iter()
+            .all(|gap| (2.5 * low - 0.01..2.5 * high + 0.01).contains(gap)),
         "{firsts:?}"
     );
-    assert!(gaps.iter().all(|gap| (5.0 * low - 0.01..5.0 * high + 0.01).contains(gap)));
+    assert!(
+        gaps.iter()
+            .all(|gap| (5.0 * low - 0.01..5.0 * high + 0.01).contains(gap))
+    );
     // Reconsideration and its compensation leave the mean where it should be.
     assert!((mean(&gaps) - 5.0).abs() < 0.25, "mean {}", mean(&gaps));
     assert!((mean(&firsts) - 2.5).abs() < 0.25, "mean {}", mean(&firsts));
@@ -270,7 +336,8 @@ fn jitter_follows_the_formula_and_not_the_clocks_distance() {
     let mut noise = test_data::Noise::new(3);
     for n in 0..500u32 {
         let late = (noise.unit() + 1.0) * 4.0; // ms
-        let arrival = start + Duration::from_micros(u64::from(n) * 20_000 + (late * 1_000.0) as u64);
+        let arrival =
+            start + Duration::from_micros(u64::from(n) * 20_000 + (late * 1_000.0) as u64);
         jitter.update(0xFFFF_FF00u32.wrapping_add(n * 160), arrival, 8_000);
         if let Some(before) = before {
             let difference: f64 = late - before;
@@ -285,7 +352,11 @@ fn jitter_follows_the_formula_and_not_the_clocks_distance() {
     );
     assert!((f64::from(jitter.ms(8_000)) - model / 8.0).abs() < 0.25);
     // A packet stamped before the first is no trouble.
-    jitter.update(0, start.checked_sub(Duration::from_millis(500)).unwrap(), 8_000);
+    jitter.update(
+        0,
+        start.checked_sub(Duration::from_millis(500)).unwrap(),
+        8_000,
+    );
 }
 
 #[test]
@@ -293,7 +364,11 @@ fn steady_packets_have_no_jitter_and_absurd_ones_do_not_overflow() {
     let start = test_data::start();
     let mut jitter = Jitter::default();
     for n in 0..100u32 {
-        jitter.update(n * 160, start + Duration::from_millis(u64::from(n) * 20), 8_000);
+        jitter.update(
+            n * 160,
+            start + Duration::from_millis(u64::from(n) * 20),
+            8_000,
+        );
     }
     assert_eq!(jitter.ticks(), 0);
     for n in 0..1_000u32 {

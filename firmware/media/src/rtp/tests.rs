@@ -1,4 +1,5 @@
-//! Packets written and read back, packets that are none, and sequence numbers on every kind of road.
+//! Packets written and read back, packets that are none, and sequence numbers on every kind of
+//! road.
 
 use proptest::prelude::*;
 
@@ -12,30 +13,67 @@ fn what_is_written_is_read_back() {
     packet[HEADER_LEN..].copy_from_slice(b"hush");
     for (n, (sequence, timestamp)) in [(65_535, u32::MAX - 79), (0, 80)].into_iter().enumerate() {
         let now = sender.timestamp();
-        assert_eq!(sender.write_header(&mut packet, 96, n == 0, now, 4), Ok(HEADER_LEN));
+        assert_eq!(
+            sender.write_header(&mut packet, 96, n == 0, now, 4),
+            Ok(HEADER_LEN)
+        );
         sender.advance(160);
         let view = View::parse(&packet).unwrap();
         assert_eq!(
-            (view.payload_type, view.marker, view.sequence, view.timestamp, view.ssrc),
+            (
+                view.payload_type,
+                view.marker,
+                view.sequence,
+                view.timestamp,
+                view.ssrc
+            ),
             (96, n == 0, sequence, timestamp, 0xDEAD_BEEF)
         );
-        assert_eq!((view.payload(&packet), view.payload_len()), (&b"hush"[..], 4));
+        assert_eq!(
+            (view.payload(&packet), view.payload_len()),
+            (&b"hush"[..], 4)
+        );
     }
-    assert_eq!((sender.packets(), sender.octets(), sender.last_timestamp()), (2, 8, Some(80)));
-    assert_eq!(sender.write_header(&mut [0; 11], 0, false, 0, 0), Err(RtpError::NoRoom(11)));
+    assert_eq!(
+        (sender.packets(), sender.octets(), sender.last_timestamp()),
+        (2, 8, Some(80))
+    );
+    assert_eq!(
+        sender.write_header(&mut [0; 11], 0, false, 0, 0),
+        Err(RtpError::NoRoom(11))
+    );
     assert_eq!(sender.packets(), 2, "what was not written is not counted");
 }
 
 #[test]
 fn csrc_extension_and_padding_are_stepped_over() {
-    let mut packet = vec![0x80 | 0x20 | 0x10 | 2, 0x80 | 8, 0, 7, 0, 0, 0, 9, 0, 0, 0, 1];
+    let mut packet = vec![
+        0x80 | 0x20 | 0x10 | 2,
+        0x80 | 8,
+        0,
+        7,
+        0,
+        0,
+        0,
+        9,
+        0,
+        0,
+        0,
+        1,
+    ];
     packet.extend([0; 8]); // two CSRCs
     packet.extend([0xBE, 0xDE, 0, 1, 1, 2, 3, 4]); // an extension of one word
     packet.extend(b"sound");
     packet.extend([0, 0, 3]); // three bytes of padding
     let view = View::parse(&packet).unwrap();
     assert_eq!(
-        (view.payload_type, view.marker, view.sequence, view.timestamp, view.ssrc),
+        (
+            view.payload_type,
+            view.marker,
+            view.sequence,
+            view.timestamp,
+            view.ssrc
+        ),
         (8, true, 7, 9, 1)
     );
     assert_eq!(view.payload(&packet), b"sound");
@@ -57,8 +95,16 @@ fn csrc_extension_and_padding_are_stepped_over() {
 fn rtp_rtcp_stun_and_dtls_are_told_apart() {
     let with = |first: u8, second: u8| kind(&[first, second, 0, 0]);
     for payload_type in (0..64).chain(96..128) {
-        assert_eq!(with(0x80, payload_type), Some(PacketKind::Rtp), "{payload_type}");
-        assert_eq!(with(0x80, payload_type | 0x80), Some(PacketKind::Rtp), "{payload_type} with marker");
+        assert_eq!(
+            with(0x80, payload_type),
+            Some(PacketKind::Rtp),
+            "{payload_type}"
+        );
+        assert_eq!(
+            with(0x80, payload_type | 0x80),
+            Some(PacketKind::Rtp),
+            "{payload_type} with marker"
+        );
     }
     for rtcp in 200..=207 {
         assert_eq!(with(0x81, rtcp), Some(PacketKind::Rtcp));
@@ -93,7 +139,8 @@ proptest! {
         let _ = kind(&bytes);
     }
 
-    /// Against a model with a set: whatever comes within reach, duplicates are known, counts add up.
+    /// Against a model with a set: whatever comes within reach, duplicates are known, counts add
+    /// up.
     #[test]
     fn sequence_agrees_with_a_set(start in any::<u16>(), steps in proptest::collection::vec((0u32..30, 0u32..90), 1..400)) {
         let mut sequence = Sequence::new();
@@ -124,9 +171,23 @@ proptest! {
 #[test]
 fn the_first_packet_counts_at_once() {
     let mut sequence = Sequence::new();
-    assert_eq!((sequence.expected(), sequence.lost(), sequence.fraction_lost()), (0, 0, 0));
+    assert_eq!(
+        (
+            sequence.expected(),
+            sequence.lost(),
+            sequence.fraction_lost()
+        ),
+        (0, 0, 0)
+    );
     assert_eq!(sequence.update(9), Verdict::Take(65_545));
-    assert_eq!((sequence.received(), sequence.expected(), sequence.highest_reported()), (1, 1, 9));
+    assert_eq!(
+        (
+            sequence.received(),
+            sequence.expected(),
+            sequence.highest_reported()
+        ),
+        (1, 1, 9)
+    );
 }
 
 #[test]
@@ -155,7 +216,11 @@ fn a_jump_is_believed_at_its_second_packet() {
         sequence.update(number);
     }
     assert_eq!(sequence.update(40_000), Verdict::Suspect);
-    assert_eq!(sequence.update(110), Verdict::Take(65_646), "a stray one changed nothing");
+    assert_eq!(
+        sequence.update(110),
+        Verdict::Take(65_646),
+        "a stray one changed nothing"
+    );
     assert_eq!(sequence.update(50_000), Verdict::Suspect);
     assert_eq!(sequence.update(50_002), Verdict::Suspect, "not in sequence");
     let Verdict::Restart(base) = sequence.update(50_003) else {
@@ -164,7 +229,10 @@ fn a_jump_is_believed_at_its_second_packet() {
     assert_eq!(base & 0xFFFF, 50_003);
     assert!(matches!(sequence.update(50_004), Verdict::Take(_)));
     // Nothing of the old stream counts as lost because of the jump.
-    assert_eq!((sequence.received(), sequence.expected(), sequence.lost()), (13, 13, 0));
+    assert_eq!(
+        (sequence.received(), sequence.expected(), sequence.lost()),
+        (13, 13, 0)
+    );
 }
 
 /// RFC 3550 A.1: 3000 ahead and 100 behind.
@@ -177,7 +245,10 @@ fn the_bounds_of_dropout_and_reordering() {
     };
     assert_eq!(start().update(10_000 - 100), Verdict::Take(65_536 + 9_900));
     assert_eq!(start().update(10_000 - 101), Verdict::Suspect);
-    assert_eq!(start().update(10_000 + 2_999), Verdict::Take(65_536 + 12_999));
+    assert_eq!(
+        start().update(10_000 + 2_999),
+        Verdict::Take(65_536 + 12_999)
+    );
     assert_eq!(start().update(10_000 + 3_000), Verdict::Suspect);
 }
 
@@ -192,7 +263,11 @@ fn the_fraction_lost_is_of_the_interval() {
     (100..200).for_each(|n| {
         sequence.update(n);
     });
-    assert_eq!(sequence.fraction_lost(), 0, "the next interval lost nothing");
+    assert_eq!(
+        sequence.fraction_lost(),
+        0,
+        "the next interval lost nothing"
+    );
     assert_eq!(sequence.lost(), 25);
     // More received than expected in an interval (late ones of the last): none lost.
     sequence.update(197);

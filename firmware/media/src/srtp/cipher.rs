@@ -1,4 +1,5 @@
-//! The two families of transforms, keyed once and used for every packet: nothing is expanded, hashed or allocated twice.
+//! The two families of transforms, keyed once and used for every packet: nothing is expanded,
+//! hashed or allocated twice.
 //!
 //! ```text
 //! Cm:  iv ─▶ AES counter mode ⊕ payload;  HMAC-SHA1(packet, roc or index), cut
@@ -25,8 +26,13 @@ pub(super) const MAC_LEN: usize = 20;
 /// A whole GCM tag; SRTP never cuts it (RFC 7714 section 13.1).
 pub(super) const GCM_TAG: usize = 16;
 
-/// Adds AES-CM key stream. The counter is the last 16 bits of `iv`, which begin at zero: no packet reaches its end.
-pub(super) fn keystream<A: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>>(aes: &A, iv: &[u8; 16], data: &mut [u8]) {
+/// Adds AES-CM key stream. The counter is the last 16 bits of `iv`, which begin at zero: no packet
+/// reaches its end.
+pub(super) fn keystream<A: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>>(
+    aes: &A,
+    iv: &[u8; 16],
+    data: &mut [u8],
+) {
     CtrCore::<&A, Ctr32BE>::inner_iv_init(aes, iv.into()).apply_keystream_partial(data.into());
 }
 
@@ -61,7 +67,9 @@ impl Cm {
 
     /// Whether `tag` is theirs; in constant time.
     pub(super) fn verify(&self, packet: &[u8], tail: &[u8], tag: &[u8]) -> bool {
-        !tag.is_empty() && tag.len() <= MAC_LEN && bool::from(self.mac(packet, tail)[..tag.len()].ct_eq(tag))
+        !tag.is_empty()
+            && tag.len() <= MAC_LEN
+            && bool::from(self.mac(packet, tail)[..tag.len()].ct_eq(tag))
     }
 }
 
@@ -73,7 +81,12 @@ pub(super) enum Gcm {
 
 impl Gcm {
     /// Encrypts in place; the tag. `None` only beyond 64 GiB.
-    pub(super) fn seal(&self, nonce: [u8; 12], header: &[u8], data: &mut [u8]) -> Option<[u8; GCM_TAG]> {
+    pub(super) fn seal(
+        &self,
+        nonce: [u8; 12],
+        header: &[u8],
+        data: &mut [u8],
+    ) -> Option<[u8; GCM_TAG]> {
         match self {
             Gcm::Aes128(gcm) => gcm.encrypt_inout_detached(&nonce.into(), header, data.into()),
             Gcm::Aes256(gcm) => gcm.encrypt_inout_detached(&nonce.into(), header, data.into()),
@@ -82,12 +95,23 @@ impl Gcm {
         .map(Into::into)
     }
 
-    /// Decrypts in place if the tag is right (compared in constant time); otherwise `data` stays as it is.
-    pub(super) fn open(&self, nonce: [u8; 12], header: &[u8], data: &mut [u8], tag: [u8; GCM_TAG]) -> bool {
+    /// Decrypts in place if the tag is right (compared in constant time); otherwise `data` stays as
+    /// it is.
+    pub(super) fn open(
+        &self,
+        nonce: [u8; 12],
+        header: &[u8],
+        data: &mut [u8],
+        tag: [u8; GCM_TAG],
+    ) -> bool {
         let tag: Tag = tag.into();
         match self {
-            Gcm::Aes128(gcm) => gcm.decrypt_inout_detached(&nonce.into(), header, data.into(), &tag),
-            Gcm::Aes256(gcm) => gcm.decrypt_inout_detached(&nonce.into(), header, data.into(), &tag),
+            Gcm::Aes128(gcm) => {
+                gcm.decrypt_inout_detached(&nonce.into(), header, data.into(), &tag)
+            }
+            Gcm::Aes256(gcm) => {
+                gcm.decrypt_inout_detached(&nonce.into(), header, data.into(), &tag)
+            }
         }
         .is_ok()
     }
@@ -108,14 +132,19 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(master: &MasterKey, channel: Channel) -> Self {
-        Self::keyed(master.suite(), channel, &SessionKeys::derive(master, channel))
+        Self::keyed(
+            master.suite(),
+            channel,
+            &SessionKeys::derive(master, channel),
+        )
     }
 
     fn keyed(suite: Suite, channel: Channel, keys: &SessionKeys) -> Self {
         let (mut short, long) = ([0; 16], &keys.cipher);
         short.copy_from_slice(&keys.cipher[..16]);
         let cm = |aes| {
-            // HMAC takes keys of any length: this is its fixed block, the key filled up with zeros (RFC 2104).
+            // HMAC takes keys of any length: this is its fixed block, the key filled up with zeros
+            // (RFC 2104).
             let mut block = [0; 64];
             block[..keys.auth.len()].copy_from_slice(&keys.auth);
             let mac = <Hmac<Sha1> as KeyInit>::new(&block.into());
@@ -123,8 +152,12 @@ impl Session {
             Transform::Cm(Cm { aes, mac })
         };
         let transform = match suite {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => cm(Aes::Aes128(Aes128Enc::new(&short.into()))),
-            Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => cm(Aes::Aes256(Aes256Enc::new(long.into()))),
+            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => {
+                cm(Aes::Aes128(Aes128Enc::new(&short.into())))
+            }
+            Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => {
+                cm(Aes::Aes256(Aes256Enc::new(long.into())))
+            }
             Suite::AeadAes128Gcm => Transform::Gcm(Gcm::Aes128(AesGcm::new(&short.into()))),
             Suite::AeadAes256Gcm => Transform::Gcm(Gcm::Aes256(AesGcm::new(long.into()))),
         };
@@ -148,7 +181,8 @@ impl Session {
         iv
     }
 
-    /// Zero (2 bytes), SSRC (4), index (6), all ⊕ salt: RFC 7714 sections 8.1 and 9.1. An SRTCP index has but 31 bits of the 48.
+    /// Zero (2 bytes), SSRC (4), index (6), all ⊕ salt: RFC 7714 sections 8.1 and 9.1. An SRTCP
+    /// index has but 31 bits of the 48.
     pub(super) fn gcm_iv(&self, ssrc: u32, index: u64) -> [u8; 12] {
         let mut iv = [0; 12];
         iv.copy_from_slice(&self.salt[..12]);

@@ -11,7 +11,8 @@ use super::keys::{Encryption, MasterKey, Protection, SrtpStats, Suite};
 use super::{Refusal, rtcp, rtp};
 use crate::engine::PacketKind;
 
-/// What was seen within this time is the present state: two RTCP reports fit in, so that a held call is measured too.
+/// What was seen within this time is the present state: two RTCP reports fit in, so that a held
+/// call is measured too.
 const FRESH: Duration = Duration::from_secs(15);
 
 struct Send {
@@ -78,9 +79,14 @@ impl Guard {
         }
     }
 
-    /// Follows the stream this one replaces: a key that stays keeps its numbers, a new key begins anew. `ours` and `before` are what the
-    /// two guards were made of.
-    pub(crate) fn continue_from(&mut self, ours: &Protection, old: &mut Guard, before: &Protection) {
+    /// Follows the stream this one replaces: a key that stays keeps its numbers, a new key begins
+    /// anew. `ours` and `before` are what the two guards were made of.
+    pub(crate) fn continue_from(
+        &mut self,
+        ours: &Protection,
+        old: &mut Guard,
+        before: &Protection,
+    ) {
         self.stats = old.stats;
         self.seen = (self.stats.protected_sent, self.stats.protected_received);
         self.now = old.now;
@@ -105,7 +111,9 @@ impl Guard {
             std::mem::swap(&mut new.receive, &mut old_keyed.receive);
             self.authentic_at = old.authentic_at;
         } else {
-            new.receive.rtp.set_earlier(old_keyed.receive.rtp.rollovers());
+            new.receive
+                .rtp
+                .set_earlier(old_keyed.receive.rtp.rollovers());
         }
     }
 
@@ -124,7 +132,12 @@ impl Guard {
     }
 
     /// Makes the packet in `buffer[..length]` what may leave; its length then. `None`: nothing may.
-    pub(crate) fn seal(&mut self, kind: PacketKind, buffer: &mut [u8], length: usize) -> Option<usize> {
+    pub(crate) fn seal(
+        &mut self,
+        kind: PacketKind,
+        buffer: &mut [u8],
+        length: usize,
+    ) -> Option<usize> {
         let keyed = match &mut self.state {
             State::Clear => return Some(length),
             State::Waiting => return None,
@@ -145,7 +158,8 @@ impl Guard {
     /// Makes a datagram of the far end the clear packet it carries; its length then.
     ///
     /// # Errors
-    /// [`Refusal`], counted; the owner tells [`Guard::was_clear`] where a packet that is not authentic is a whole clear one.
+    /// [`Refusal`], counted; the owner tells [`Guard::was_clear`] where a packet that is not
+    /// authentic is a whole clear one.
     pub(crate) fn open(&mut self, kind: PacketKind, packet: &mut [u8]) -> Result<usize, Refusal> {
         let opened = match &mut self.state {
             State::Clear => return Ok(packet.len()),
@@ -158,7 +172,9 @@ impl Guard {
         let stats = &mut self.stats;
         match opened {
             Ok(_) => stats.protected_received += 1,
-            Err(Refusal::Malformed | Refusal::NotAuthentic | Refusal::TooManySources) => stats.auth_failed += 1,
+            Err(Refusal::Malformed | Refusal::NotAuthentic | Refusal::TooManySources) => {
+                stats.auth_failed += 1
+            }
             Err(Refusal::Replayed) => stats.replayed += 1,
             Err(Refusal::Clear) => stats.clear_dropped += 1,
         }
@@ -195,7 +211,10 @@ impl Guard {
             State::Waiting => return Encryption::Waiting,
             State::Keyed(keyed) => keyed,
         };
-        let fresh = |at: Option<Instant>| at.zip(self.now).is_some_and(|(at, now)| now.saturating_duration_since(at) < FRESH);
+        let fresh = |at: Option<Instant>| {
+            at.zip(self.now)
+                .is_some_and(|(at, now)| now.saturating_duration_since(at) < FRESH)
+        };
         if fresh(self.protected_at) && fresh(self.authentic_at) {
             Encryption::Full(keyed.suite)
         } else {

@@ -1,4 +1,5 @@
-//! Session keys from a master key (RFC 3711 section 4.3.1, RFC 6188 section 3, RFC 7714 section 11), key derivation rate 0.
+//! Session keys from a master key (RFC 3711 section 4.3.1, RFC 6188 section 3, RFC 7714 section
+//! 11), key derivation rate 0.
 //!
 //! ```text
 //! master salt ⊕ label ─▶ AES-CM keyed with the master key ─▶ cipher key, authentication key, salt
@@ -55,7 +56,8 @@ impl SessionKeys {
     }
 }
 
-/// AES-CM as a pseudo-random function. A salt of 12 bytes (GCM) is filled up with zeros on the right.
+/// AES-CM as a pseudo-random function. A salt of 12 bytes (GCM) is filled up with zeros on the
+/// right.
 fn pseudo_random(master: &MasterKey, label: u8, out: &mut [u8]) {
     let mut iv = [0; 16];
     iv[..MAX_SALT].copy_from_slice(master.salt());
@@ -81,7 +83,13 @@ mod tests {
             return;
         };
         let bytes = |name: &str| hex(v[name].as_str().unwrap());
-        let master = MasterKey::new(Suite::AesCm128HmacSha1_80, &bytes("master_key"), &bytes("master_salt"), &[]).unwrap();
+        let master = MasterKey::new(
+            Suite::AesCm128HmacSha1_80,
+            &bytes("master_key"),
+            &bytes("master_salt"),
+            &[],
+        )
+        .unwrap();
         let keys = SessionKeys::derive(&master, Channel::Rtp);
         assert_eq!(keys.cipher[..16], bytes("cipher_key"));
         assert_eq!(keys.auth[..], bytes("auth_key"));
@@ -104,7 +112,10 @@ mod tests {
             hex("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4")
         );
         assert_eq!(keys.salt[..], hex("fa31791685ca444a9e07c6c64e93"));
-        assert_eq!(keys.auth[..], hex("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"));
+        assert_eq!(
+            keys.auth[..],
+            hex("fd9c32d39ed5fbb5a9dc96b30818454d1313dc05")
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! What the owner gives and what he is told: suites, master keys, a stream's protection, and what was measured.
+//! What the owner gives and what he is told: suites, master keys, a stream's protection, and what
+//! was measured.
 //!
-//! Key material is overwritten when a [`MasterKey`] goes, compared in constant time, and never shown by `Debug`.
+//! Key material is overwritten when a [`MasterKey`] goes, compared in constant time, and never
+//! shown by `Debug`.
 
 use std::fmt;
 
@@ -19,7 +21,8 @@ pub const MAX_MKI: usize = 128;
 pub enum Suite {
     /// AES-128 in counter mode, HMAC-SHA1 cut to 80 bits (RFC 4568 section 6.2.1).
     AesCm128HmacSha1_80,
-    /// AES-128 in counter mode, HMAC-SHA1 cut to 32 bits for RTP and to 80 for RTCP (RFC 4568 section 6.2.2).
+    /// AES-128 in counter mode, HMAC-SHA1 cut to 32 bits for RTP and to 80 for RTCP (RFC 4568
+    /// section 6.2.2).
     AesCm128HmacSha1_32,
     /// AES-256 in counter mode, HMAC-SHA1 cut to 80 bits (RFC 6188).
     AesCm256HmacSha1_80,
@@ -53,7 +56,10 @@ impl Suite {
     /// Length of the master salt in bytes.
     pub const fn salt_len(self) -> usize {
         match self {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 | Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => 14,
+            Suite::AesCm128HmacSha1_80
+            | Suite::AesCm128HmacSha1_32
+            | Suite::AesCm256HmacSha1_80
+            | Suite::AesCm256HmacSha1_32 => 14,
             Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 12,
         }
     }
@@ -70,7 +76,10 @@ impl Suite {
     /// Length of the tag of an RTCP packet in bytes: never the short one.
     pub const fn rtcp_tag_len(self) -> usize {
         match self {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm256HmacSha1_80 | Suite::AesCm128HmacSha1_32 | Suite::AesCm256HmacSha1_32 => 10,
+            Suite::AesCm128HmacSha1_80
+            | Suite::AesCm256HmacSha1_80
+            | Suite::AesCm128HmacSha1_32
+            | Suite::AesCm256HmacSha1_32 => 10,
             Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 16,
         }
     }
@@ -108,7 +117,9 @@ pub enum KeyError {
         found: usize,
     },
     /// The master key identifier is too long.
-    #[error("a master key identifier of {0} bytes, at most {MAX_MKI} are allowed (RFC 4568 section 6.1)")]
+    #[error(
+        "a master key identifier of {0} bytes, at most {MAX_MKI} are allowed (RFC 4568 section 6.1)"
+    )]
     Mki(usize),
 }
 
@@ -130,10 +141,16 @@ impl MasterKey {
     /// [`KeyError`] where a length is not the suite's.
     pub fn new(suite: Suite, key: &[u8], salt: &[u8], mki: &[u8]) -> Result<Self, KeyError> {
         if key.len() != suite.key_len() {
-            return Err(KeyError::Key { suite, found: key.len() });
+            return Err(KeyError::Key {
+                suite,
+                found: key.len(),
+            });
         }
         if salt.len() != suite.salt_len() {
-            return Err(KeyError::Salt { suite, found: salt.len() });
+            return Err(KeyError::Salt {
+                suite,
+                found: salt.len(),
+            });
         }
         if mki.len() > MAX_MKI {
             return Err(KeyError::Mki(mki.len()));
@@ -173,7 +190,9 @@ impl MasterKey {
 
 impl PartialEq for MasterKey {
     fn eq(&self, other: &Self) -> bool {
-        let same = self.key.ct_eq(&other.key) & self.salt.ct_eq(&other.salt) & self.mki().ct_eq(other.mki());
+        let same = self.key.ct_eq(&other.key)
+            & self.salt.ct_eq(&other.salt)
+            & self.mki().ct_eq(other.mki());
         self.suite == other.suite && bool::from(same)
     }
 }
@@ -187,13 +206,17 @@ impl fmt::Debug for MasterKey {
 }
 
 /// How a stream's packets are protected.
-#[allow(clippy::large_enum_variant, reason = "one a stream; a box would leave keys in one place more")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one a stream; a box would leave keys in one place more"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Protection {
     /// Not at all: RTP and RTCP in clear.
     #[default]
     Clear,
-    /// Keys are being agreed on (DTLS): nothing leaves, and every RTP and RTCP packet that comes is dropped and counted.
+    /// Keys are being agreed on (DTLS): nothing leaves, and every RTP and RTCP packet that comes is
+    /// dropped and counted.
     Waiting,
     /// SRTP and SRTCP, nothing else.
     Srtp {
@@ -215,8 +238,9 @@ pub struct SrtpStats {
     pub auth_failed: u64,
     /// Packets dropped because they came before, or are too old to tell.
     pub replayed: u64,
-    /// Packets dropped because they came in clear, as far as that can be told: while keys are awaited every one counts; with keys those
-    /// that are whole clear packets by their form (an SRTP packet with a wrong tag may rarely look like one).
+    /// Packets dropped because they came in clear, as far as that can be told: while keys are
+    /// awaited every one counts; with keys those that are whole clear packets by their form (an
+    /// SRTP packet with a wrong tag may rarely look like one).
     pub clear_dropped: u64,
     /// Packets not sent because the key has protected as many as it may (RFC 3711 section 9.2).
     pub key_exhausted: u64,
@@ -271,14 +295,19 @@ mod tests {
                     found: salt.len() - 1
                 })
             );
-            assert_eq!(MasterKey::new(suite, &key, &salt, &[0; 129]), Err(KeyError::Mki(129)));
+            assert_eq!(
+                MasterKey::new(suite, &key, &salt, &[0; 129]),
+                Err(KeyError::Mki(129))
+            );
         }
     }
 
     #[test]
     fn keys_are_equal_when_all_of_them_is() {
         let suite = Suite::AesCm128HmacSha1_80;
-        let of = |suite, key: u8, salt: u8, mki: &[u8]| MasterKey::new(suite, &[key; 16], &[salt; 14], mki).unwrap();
+        let of = |suite, key: u8, salt: u8, mki: &[u8]| {
+            MasterKey::new(suite, &[key; 16], &[salt; 14], mki).unwrap()
+        };
         let one = of(suite, 1, 2, &[3]);
         assert_eq!(one, one.clone());
         for other in [
@@ -310,7 +339,13 @@ mod tests {
 
     #[test]
     fn what_is_overwritten_is_gone() {
-        let mut key = MasterKey::new(Suite::AesCm256HmacSha1_80, &[0xAB; 32], &[0xCD; 14], &[0xEF; 4]).unwrap();
+        let mut key = MasterKey::new(
+            Suite::AesCm256HmacSha1_80,
+            &[0xAB; 32],
+            &[0xCD; 14],
+            &[0xEF; 4],
+        )
+        .unwrap();
         key.zeroize();
         assert_eq!((key.key, key.salt, key.mki_len), ([0; 32], [0; 14], 0));
     }

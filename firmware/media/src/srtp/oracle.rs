@@ -52,15 +52,19 @@ impl Ours {
 }
 
 fn master(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
-    let key: Vec<u8> = (0..suite.key_len() as u8).map(|n| n.wrapping_mul(29) ^ seed).collect();
-    let salt: Vec<u8> = (0..suite.salt_len() as u8).map(|n| n.wrapping_mul(31) ^ !seed).collect();
+    let key: Vec<u8> = (0..suite.key_len() as u8)
+        .map(|n| n.wrapping_mul(29) ^ seed)
+        .collect();
+    let salt: Vec<u8> = (0..suite.salt_len() as u8)
+        .map(|n| n.wrapping_mul(31) ^ !seed)
+        .collect();
     MasterKey::new(suite, &key, &salt, mki).unwrap()
 }
 
 const IDENTIFIERS: [&[u8]; 3] = [&[], &[0x2A], &[1, 2, 3, 4]];
 
-/// Whether the library can read such packets of its own: it looks for a report's identifier before a tag of the length RTP has, and so
-/// finds none where the two lengths differ (libsrtp 2.5).
+/// Whether the library can read such packets of its own: it looks for a report's identifier before
+/// a tag of the length RTP has, and so finds none where the two lengths differ (libsrtp 2.5).
 fn library_reads(kind: PacketKind, suite: Suite, mki: &[u8]) -> bool {
     kind == PacketKind::Rtp || mki.is_empty() || suite.rtp_tag_len() == suite.rtcp_tag_len()
 }
@@ -96,13 +100,18 @@ fn every_size_suite_and_identifier_is_the_librarys() {
     for suite in Suite::ALL {
         for mki in IDENTIFIERS {
             let master = master(suite, 1, mki);
-            let (mut ours, mut sender, mut receiver) = (Ours::new(&master), Peer::new(&master), Peer::new(&master));
+            let (mut ours, mut sender, mut receiver) =
+                (Ours::new(&master), Peer::new(&master), Peer::new(&master));
             for length in (0..200).chain([320, 640, 961, 1275]) {
                 let payload: Vec<u8> = (0..length).map(|n| (n as u8).wrapping_mul(3)).collect();
                 let (sources, extension) = (length as u8 % 4, length as u8 % 3);
                 let clear = packet(length as u16, 0xCAFE_BABE, sources, extension, &payload);
                 let mine = ours.protect(PacketKind::Rtp, &clear);
-                assert_eq!(mine, sender.protect(PacketKind::Rtp, &clear), "{suite:?} {mki:?} {length}");
+                assert_eq!(
+                    mine,
+                    sender.protect(PacketKind::Rtp, &clear),
+                    "{suite:?} {mki:?} {length}"
+                );
                 let sealed = mine.unwrap();
                 assert_eq!(
                     receiver.unprotect(PacketKind::Rtp, &sealed).as_ref(),
@@ -126,8 +135,15 @@ fn every_size_suite_and_identifier_is_the_librarys() {
                 let sealed = mine.unwrap();
                 let theirs = receiver.unprotect(PacketKind::Rtcp, &sealed);
                 let wanted = library_reads(PacketKind::Rtcp, suite, mki).then_some(&clear);
-                assert_eq!(theirs.as_ref(), wanted, "{suite:?} {mki:?} report of {words}");
-                assert_eq!(ours.unprotect(PacketKind::Rtcp, &sealed).as_ref(), Some(&clear));
+                assert_eq!(
+                    theirs.as_ref(),
+                    wanted,
+                    "{suite:?} {mki:?} report of {words}"
+                );
+                assert_eq!(
+                    ours.unprotect(PacketKind::Rtcp, &sealed).as_ref(),
+                    Some(&clear)
+                );
             }
         }
     }
@@ -141,17 +157,26 @@ fn wraps_are_the_librarys() {
     }
     for suite in Suite::ALL {
         let master = master(suite, 2, &[]);
-        let (mut ours, mut sender, mut receiver) = (Ours::new(&master), Peer::new(&master), Peer::new(&master));
+        let (mut ours, mut sender, mut receiver) =
+            (Ours::new(&master), Peer::new(&master), Peer::new(&master));
         let mut wire: Vec<(u64, Vec<u8>, Vec<u8>)> = Vec::new();
         let mut index = 100u64;
         while index < 20 << 16 {
             let clear = packet(index as u16, 7, 0, 0, &index.to_be_bytes());
             let mine = ours.protect(PacketKind::Rtp, &clear);
-            assert_eq!(mine, sender.protect(PacketKind::Rtp, &clear), "{suite:?} {index:x}");
+            assert_eq!(
+                mine,
+                sender.protect(PacketKind::Rtp, &clear),
+                "{suite:?} {index:x}"
+            );
             // Within what both remember.
             wire.push((index + index * 7919 % 60, mine.unwrap(), clear));
             let near = (index as u16).wrapping_add(50) < 100;
-            index += if near { 1 + index % 3 } else { 1 + index * 104_729 % 9_000 };
+            index += if near {
+                1 + index % 3
+            } else {
+                1 + index * 104_729 % 9_000
+            };
             if !near && (index as u16) < 50 && index as u16 > 0 {
                 index -= u64::from(index as u16);
             }
@@ -159,7 +184,11 @@ fn wraps_are_the_librarys() {
         wire.sort_by_key(|w| w.0);
         for (at, sealed, clear) in &wire {
             let taken = ours.unprotect(PacketKind::Rtp, sealed);
-            assert_eq!(taken, receiver.unprotect(PacketKind::Rtp, sealed), "{suite:?} {at:x}");
+            assert_eq!(
+                taken,
+                receiver.unprotect(PacketKind::Rtp, sealed),
+                "{suite:?} {at:x}"
+            );
             assert_eq!(taken.as_ref(), Some(clear), "{suite:?} {at:x}");
         }
     }
@@ -167,7 +196,8 @@ fn wraps_are_the_librarys() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
-    /// Whatever a packet looks like and whatever happens to it: both take it, as the same bytes, or both refuse it.
+    /// Whatever a packet looks like and whatever happens to it: both take it, as the same bytes, or
+    /// both refuse it.
     #[test]
     fn verdicts_are_the_librarys(
         suite in prop::sample::select(Suite::ALL.to_vec()),
@@ -209,7 +239,10 @@ proptest! {
 #[test]
 fn rubbish_is_refused_as_by_the_library() {
     let test = "srtp::oracle::rubbish_is_refused_as_by_the_library";
-    let mut all: Vec<Vec<u8>> = read_all(test, "srtp/pjsip-seeds").into_iter().map(|(_, bytes)| bytes).collect();
+    let mut all: Vec<Vec<u8>> = read_all(test, "srtp/pjsip-seeds")
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .collect();
     let archive = folder().join("srtp/libsrtp-fuzz-corpus.tar.xz");
     let place = std::env::temp_dir().join(format!("offhook-srtp-corpus-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();
@@ -228,7 +261,10 @@ fn rubbish_is_refused_as_by_the_library() {
             }
         }
     } else {
-        skipped(test, &format!("{} cannot be unpacked by tar and xz", archive.display()));
+        skipped(
+            test,
+            &format!("{} cannot be unpacked by tar and xz", archive.display()),
+        );
     }
     std::fs::remove_dir_all(&place).unwrap();
     if all.is_empty() {
@@ -246,7 +282,9 @@ fn rubbish_is_refused_as_by_the_library() {
                 for bytes in [&bytes[..], bytes.get(34..).unwrap_or(&[])] {
                     for kind in [PacketKind::Rtp, PacketKind::Rtcp] {
                         assert_eq!(ours.unprotect(kind, bytes), None);
-                        if let Some(peer) = peer.as_mut().filter(|_| (12..1400).contains(&bytes.len())) {
+                        if let Some(peer) =
+                            peer.as_mut().filter(|_| (12..1400).contains(&bytes.len()))
+                        {
                             assert_eq!(peer.unprotect(kind, bytes), None);
                         }
                     }

@@ -6,10 +6,12 @@
 //!
 //! Nothing here changes before a packet is authentic.
 
-/// Packets back from the highest that are still told apart; older ones count as seen. 10 s at 20 ms: beyond any jitter buffer.
+/// Packets back from the highest that are still told apart; older ones count as seen. 10 s at 20
+/// ms: beyond any jitter buffer.
 pub(super) const WINDOW: u64 = 512;
 const WORDS: usize = WINDOW as usize / 64;
-/// SSRCs known per key and channel. A source that is known is never forgotten, or its packets could be replayed.
+/// SSRCs known per key and channel. A source that is known is never forgotten, or its packets could
+/// be replayed.
 pub(super) const MAX_SOURCES: usize = 64;
 /// The index of a packet has 48 bits.
 pub(super) const LAST_INDEX: u64 = (1 << 48) - 1;
@@ -27,7 +29,10 @@ impl Window {
     pub(super) fn new(first: u64) -> Self {
         let mut seen = [0; WORDS];
         seen[0] = 1;
-        Self { highest: first, seen }
+        Self {
+            highest: first,
+            seen,
+        }
     }
 
     pub(super) fn highest(&self) -> u64 {
@@ -69,8 +74,8 @@ impl Window {
         }
     }
 
-    /// The index a sequence number most likely means: the one nearest to the highest. `None`: it would lie before the first packet
-    /// or beyond the last of all.
+    /// The index a sequence number most likely means: the one nearest to the highest. `None`: it
+    /// would lie before the first packet or beyond the last of all.
     pub(super) fn estimate(&self, sequence: u16) -> Option<u64> {
         estimate(self.highest, sequence)
     }
@@ -117,7 +122,11 @@ mod tests {
             (LAST_INDEX, 0xFFF0, Some(LAST_INDEX - 15)),
         ];
         for (reference, sequence, index) in table {
-            assert_eq!(estimate(reference, sequence), index, "{reference:x} {sequence:x}");
+            assert_eq!(
+                estimate(reference, sequence),
+                index,
+                "{reference:x} {sequence:x}"
+            );
         }
     }
 

@@ -5,8 +5,8 @@
 //! GCM: header (8) | cipher text | tag | E, index (4) | MKI
 //! ```
 //!
-//! The index is in the packet, so nothing is guessed. We always encrypt, and take no packet that is not (RFC 3711 section 3.4 leaves
-//! that to the keying: nothing we negotiate allows it).
+//! The index is in the packet, so nothing is guessed. We always encrypt, and take no packet that is
+//! not (RFC 3711 section 3.4 leaves that to the keying: nothing we negotiate allows it).
 
 use heapless::Vec as Fixed;
 
@@ -27,7 +27,10 @@ const ENCRYPTED: u32 = 1 << 31;
 const LAST: u32 = (1 << 31) - 1;
 
 fn ssrc(packet: &[u8]) -> Option<u32> {
-    packet.get(4..HEADER)?.first_chunk().map(|b| u32::from_be_bytes(*b))
+    packet
+        .get(4..HEADER)?
+        .first_chunk()
+        .map(|b| u32::from_be_bytes(*b))
 }
 
 /// Associated data of GCM: the header, E-bit and index (RFC 7714 section 9.2).
@@ -85,7 +88,11 @@ impl Sender {
             Transform::Gcm(gcm) => {
                 let data = associated(packet, word);
                 let tag = gcm
-                    .seal(self.session.gcm_iv(source, index), &data, &mut packet[HEADER..])
+                    .seal(
+                        self.session.gcm_iv(source, index),
+                        &data,
+                        &mut packet[HEADER..],
+                    )
                     .ok_or(Spent)?;
                 tail[..tag_len].copy_from_slice(&tag);
                 tail[tag_len..tag_len + INDEX].copy_from_slice(&word);
@@ -131,7 +138,10 @@ impl Receiver {
     /// [`Refusal`]; nothing was learnt from the packet then, and it is still as it came.
     pub(super) fn unprotect(&mut self, packet: &mut [u8]) -> Result<usize, Refusal> {
         let (tag_len, mki_len) = (self.session.tag_len, self.mki.len());
-        let length = packet.len().checked_sub(INDEX + tag_len + mki_len).filter(|&n| n >= HEADER);
+        let length = packet
+            .len()
+            .checked_sub(INDEX + tag_len + mki_len)
+            .filter(|&n| n >= HEADER);
         let length = length.ok_or(Refusal::Malformed)?;
         let (word_at, mki_at) = match self.session.transform {
             Transform::Cm(_) => (length, length + INDEX),
@@ -141,11 +151,16 @@ impl Receiver {
             return Err(Refusal::NotAuthentic);
         }
         let word: [u8; INDEX] = *packet[word_at..].first_chunk().ok_or(Refusal::Malformed)?;
-        let (encrypted, index) = (u32::from_be_bytes(word) & ENCRYPTED != 0, u32::from_be_bytes(word) & LAST);
+        let (encrypted, index) = (
+            u32::from_be_bytes(word) & ENCRYPTED != 0,
+            u32::from_be_bytes(word) & LAST,
+        );
         let source = ssrc(packet).ok_or(Refusal::Malformed)?;
         let known = self.sources.iter().position(|s| s.ssrc == source);
         match known {
-            Some(known) if !self.sources[known].window.is_new(u64::from(index)) => return Err(Refusal::Replayed),
+            Some(known) if !self.sources[known].window.is_new(u64::from(index)) => {
+                return Err(Refusal::Replayed);
+            }
             None if self.sources.is_full() => return Err(Refusal::TooManySources),
             Some(_) | None => {}
         }
@@ -163,7 +178,14 @@ impl Receiver {
         Ok(length)
     }
 
-    fn open(&self, packet: &mut [u8], length: usize, source: u32, word: [u8; INDEX], encrypted: bool) -> Result<(), Refusal> {
+    fn open(
+        &self,
+        packet: &mut [u8],
+        length: usize,
+        source: u32,
+        word: [u8; INDEX],
+        encrypted: bool,
+    ) -> Result<(), Refusal> {
         let index = u64::from(u32::from_be_bytes(word) & LAST);
         let (body, tail) = packet.split_at_mut(length);
         let authentic = match &self.session.transform {
@@ -172,7 +194,8 @@ impl Receiver {
                 let tag: [u8; GCM_TAG] = *tail.first_chunk().ok_or(Refusal::Malformed)?;
                 let nonce = self.session.gcm_iv(source, index);
                 let data = associated(body, word);
-                // Not encrypted: the whole packet would be associated data; such a packet is refused in any case.
+                // Not encrypted: the whole packet would be associated data; such a packet is
+                // refused in any case.
                 encrypted && gcm.open(nonce, &data, &mut body[HEADER..], tag)
             }
         };

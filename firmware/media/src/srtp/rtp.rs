@@ -13,8 +13,9 @@ use super::keys::{MAX_MKI, MasterKey};
 use super::replay::{LAST_INDEX, MAX_SOURCES, Window, estimate};
 use super::{Refusal, Spent};
 
-/// So many packets of a known source in a row that are not authentic make other rollover counters worth a try: after an outage of more
-/// than half a turn of the sequence the estimate is wrong for ever.
+/// So many packets of a known source in a row that are not authentic make other rollover counters
+/// worth a try: after an outage of more than half a turn of the sequence the estimate is wrong for
+/// ever.
 const LOST_AFTER: u32 = 32;
 /// How far ahead the rollover counter is looked for: two and a half hours of outage at 20 ms.
 const LOST_ROLLOVERS: u32 = 8;
@@ -101,7 +102,8 @@ impl Sender {
     /// Protects the packet in `buffer[..length]`; its new length.
     ///
     /// # Errors
-    /// [`Spent`]: the key may not protect this packet (48 bits of index used up, or a number used before), or there is no room.
+    /// [`Spent`]: the key may not protect this packet (48 bits of index used up, or a number used
+    /// before), or there is no room.
     pub(super) fn protect(&mut self, buffer: &mut [u8], length: usize) -> Result<usize, Spent> {
         let total = length + self.overhead();
         let header = buffer.get(..length).and_then(Header::read).ok_or(Spent)?;
@@ -113,14 +115,19 @@ impl Sender {
         let (tag_len, mki_len) = (self.session.tag_len, self.mki.len());
         match &self.session.transform {
             Transform::Cm(cm) => {
-                cm.apply(&self.session.cm_iv(header.ssrc, index), &mut packet[header.length..]);
+                cm.apply(
+                    &self.session.cm_iv(header.ssrc, index),
+                    &mut packet[header.length..],
+                );
                 let tag = cm.mac(packet, &roc(index));
                 tail[..mki_len].copy_from_slice(&self.mki);
                 tail[mki_len..mki_len + tag_len].copy_from_slice(&tag[..tag_len]);
             }
             Transform::Gcm(gcm) => {
                 let (clear, payload) = packet.split_at_mut(header.length);
-                let tag = gcm.seal(self.session.gcm_iv(header.ssrc, index), clear, payload).ok_or(Spent)?;
+                let tag = gcm
+                    .seal(self.session.gcm_iv(header.ssrc, index), clear, payload)
+                    .ok_or(Spent)?;
                 tail[..tag_len].copy_from_slice(&tag);
                 tail[tag_len..tag_len + mki_len].copy_from_slice(&self.mki);
             }
@@ -154,8 +161,8 @@ pub(super) struct Receiver {
     session: Session,
     mki: Mki,
     sources: Fixed<Source, MAX_SOURCES>,
-    /// The rollover counter a new source may have kept from an earlier key (RFC 3711 section 3.3.1 has it go on, most have it begin
-    /// anew).
+    /// The rollover counter a new source may have kept from an earlier key (RFC 3711 section 3.3.1
+    /// has it go on, most have it begin anew).
     earlier_roc: u32,
 }
 
@@ -171,7 +178,11 @@ impl Receiver {
 
     /// The highest rollover counter in use.
     pub(super) fn rollovers(&self) -> u32 {
-        self.sources.iter().map(|s| (s.window.highest() >> 16) as u32).max().unwrap_or(0)
+        self.sources
+            .iter()
+            .map(|s| (s.window.highest() >> 16) as u32)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The rollover counter reached under the key before this one.
@@ -186,7 +197,10 @@ impl Receiver {
     pub(super) fn unprotect(&mut self, packet: &mut [u8]) -> Result<usize, Refusal> {
         let header = Header::read(packet).ok_or(Refusal::Malformed)?;
         let (tag_len, mki_len) = (self.session.tag_len, self.mki.len());
-        let length = packet.len().checked_sub(tag_len + mki_len).filter(|&n| n >= header.length);
+        let length = packet
+            .len()
+            .checked_sub(tag_len + mki_len)
+            .filter(|&n| n >= header.length);
         let length = length.ok_or(Refusal::Malformed)?;
         let mki_at = match self.session.transform {
             Transform::Cm(_) => length,
@@ -202,30 +216,51 @@ impl Receiver {
         }
     }
 
-    fn of_known(&mut self, known: usize, packet: &mut [u8], header: &Header, length: usize) -> Result<usize, Refusal> {
-        let Source { window, failures, .. } = self.sources[known];
+    fn of_known(
+        &mut self,
+        known: usize,
+        packet: &mut [u8],
+        header: &Header,
+        length: usize,
+    ) -> Result<usize, Refusal> {
+        let Source {
+            window, failures, ..
+        } = self.sources[known];
         let estimate = window.estimate(header.sequence);
         let new = estimate.filter(|&index| window.is_new(index));
         let mut found = new.filter(|&index| self.open(packet, header, length, index));
         if found.is_none() && failures >= LOST_AFTER {
-            // One more try a packet, each time further ahead: no flood of forgeries costs more than twice.
+            // One more try a packet, each time further ahead: no flood of forgeries costs more than
+            // twice.
             let rollovers = 1 + failures % LOST_ROLLOVERS - u32::from(estimate.is_none());
-            let later = estimate.unwrap_or(u64::from(header.sequence)) + (u64::from(rollovers) << 16);
-            let later = Some(later).filter(|&later| later <= LAST_INDEX && later > window.highest());
+            let later =
+                estimate.unwrap_or(u64::from(header.sequence)) + (u64::from(rollovers) << 16);
+            let later =
+                Some(later).filter(|&later| later <= LAST_INDEX && later > window.highest());
             found = later.filter(|&later| self.open(packet, header, length, later));
         }
         let source = &mut self.sources[known];
         let Some(index) = found else {
             source.failures = failures.checked_add(1).unwrap_or(LOST_AFTER);
-            return Err(if new.is_none() { Refusal::Replayed } else { Refusal::NotAuthentic });
+            return Err(if new.is_none() {
+                Refusal::Replayed
+            } else {
+                Refusal::NotAuthentic
+            });
         };
         source.failures = 0;
         source.window.accept(index);
         Ok(length)
     }
 
-    /// The first packet of a source has most likely never rolled over; it may just have, or have gone on from an earlier key.
-    fn of_new(&mut self, packet: &mut [u8], header: &Header, length: usize) -> Result<usize, Refusal> {
+    /// The first packet of a source has most likely never rolled over; it may just have, or have
+    /// gone on from an earlier key.
+    fn of_new(
+        &mut self,
+        packet: &mut [u8],
+        header: &Header,
+        length: usize,
+    ) -> Result<usize, Refusal> {
         if self.sources.is_full() {
             return Err(Refusal::TooManySources);
         }
@@ -256,11 +291,16 @@ impl Receiver {
                 if !cm.verify(body, &roc(index), tag) {
                     return false;
                 }
-                cm.apply(&self.session.cm_iv(header.ssrc, index), &mut body[header.length..]);
+                cm.apply(
+                    &self.session.cm_iv(header.ssrc, index),
+                    &mut body[header.length..],
+                );
                 true
             }
             Transform::Gcm(gcm) => {
-                let Some(&tag) = tail.first_chunk::<GCM_TAG>() else { return false };
+                let Some(&tag) = tail.first_chunk::<GCM_TAG>() else {
+                    return false;
+                };
                 let (clear, payload) = body.split_at_mut(header.length);
                 gcm.open(self.session.gcm_iv(header.ssrc, index), clear, payload, tag)
             }

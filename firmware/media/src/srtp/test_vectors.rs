@@ -4,7 +4,11 @@ use crate::test_data::{read, skipped};
 
 /// Bytes of hexadecimal digits; blanks are stepped over.
 pub(super) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.chars().filter_map(|c| c.to_digit(16)).map(|d| d as u8).collect();
+    let digits: Vec<u8> = text
+        .chars()
+        .filter_map(|c| c.to_digit(16))
+        .map(|d| d as u8)
+        .collect();
     assert!(digits.len().is_multiple_of(2), "{text}");
     digits.chunks(2).map(|two| two[0] << 4 | two[1]).collect()
 }
@@ -12,7 +16,12 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 /// One of `srtp/vectors.json`, or a word on why not.
 pub(super) fn vector(test: &str, id: &str) -> Option<serde_json::Value> {
     let all: serde_json::Value = serde_json::from_slice(&read(test, "srtp/vectors.json")?).unwrap();
-    let found = all["vectors"].as_array().unwrap().iter().find(|v| v["id"] == id).cloned();
+    let found = all["vectors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|v| v["id"] == id)
+        .cloned();
     if found.is_none() {
         skipped(test, &format!("srtp/vectors.json has no {id}"));
     }

@@ -1,12 +1,13 @@
-//! Fifty hours of an encrypted call in virtual time: 137 wraps of the sequence number, two of the 48 kHz timestamp, loss and disorder at
-//! each, and sound both ways.
+//! Fifty hours of an encrypted call in virtual time: 137 wraps of the sequence number, two of the
+//! 48 kHz timestamp, loss and disorder at each, and sound both ways.
 //!
 //! ```text
 //! sound packets (encoded once) ─▶ header ─▶ Guard ─▶ Outbox ─▶ loss, disorder ─▶ Stream::packet ─▶ render ─▶ the tone again?
 //! ```
 //!
-//! Nine million packets each way pass guard, latch and jitter buffer; around each wrap of either number they are decoded and listened
-//! to. Between the wraps they carry Opus's three bytes of silence and nobody listens, or this would take an hour.
+//! Nine million packets each way pass guard, latch and jitter buffer; around each wrap of either
+//! number they are decoded and listened to. Between the wraps they carry Opus's three bytes of
+//! silence and nobody listens, or this would take an hour.
 
 use std::time::Duration;
 
@@ -46,8 +47,12 @@ struct End {
 impl End {
     fn new(side: u8, start: Instant) -> Self {
         let address = |side: u8| SocketAddr::from(([192, 0, 2, side], 4000));
-        // The first wrap of the sequence comes early, the timestamp's first one after four hours and after seven.
-        let (sequence, timestamp) = (60_000 + 1000 * u16::from(side), u32::MAX - RATE * 3600 * (4 + 3 * u32::from(side)));
+        // The first wrap of the sequence comes early, the timestamp's first one after four hours
+        // and after seven.
+        let (sequence, timestamp) = (
+            60_000 + 1000 * u16::from(side),
+            u32::MAX - RATE * 3600 * (4 + 3 * u32::from(side)),
+        );
         let config = StreamConfig {
             id: StreamId(u32::from(side)),
             codec: Codec::Opus,
@@ -66,7 +71,10 @@ impl End {
                 send: key(side),
                 receive: key(1 - side),
             },
-            direction: Direction { send: true, receive: true },
+            direction: Direction {
+                send: true,
+                receive: true,
+            },
             ssrc: 0xABC + u32::from(side),
             first_sequence: sequence,
             first_timestamp: timestamp,
@@ -85,7 +93,10 @@ impl End {
         let mut encoder = Encoder::new(Codec::Opus, options).unwrap();
         let sound = (0..50)
             .map(|n| {
-                let wave = |i: usize| ((n * FRAME + i) as f64 * tone_hz / f64::from(RATE) * std::f64::consts::TAU).sin();
+                let wave = |i: usize| {
+                    ((n * FRAME + i) as f64 * tone_hz / f64::from(RATE) * std::f64::consts::TAU)
+                        .sin()
+                };
                 let frame: Vec<i16> = (0..FRAME).map(|i| (8000.0 * wave(i)) as i16).collect();
                 let mut out = [0; 400];
                 let length = encoder.encode(&frame, &mut out).unwrap();
@@ -126,15 +137,27 @@ impl End {
         let near = self.to_wrap(sequence) <= AROUND;
         // Loud well before and after it is listened to, so that the codec has come in.
         let loud = self.to_wrap(sequence) <= 2 * AROUND;
-        let payload = if loud { &self.sound[n as usize % 50][..] } else { &SILENCE };
+        let payload = if loud {
+            &self.sound[n as usize % 50][..]
+        } else {
+            &SILENCE
+        };
         let timestamp = self.numbers.timestamp();
         let numbers = &mut self.numbers;
         let to = self.stream.config.remote_rtp;
-        let pushed = outbox.push(self.stream.config.id, PacketKind::Rtp, to, &mut self.stream.guard, |out| {
-            let header = numbers.write_header(out, 111, false, timestamp, payload.len()).ok()?;
-            out[header..header + payload.len()].copy_from_slice(payload);
-            Some(header + payload.len())
-        });
+        let pushed = outbox.push(
+            self.stream.config.id,
+            PacketKind::Rtp,
+            to,
+            &mut self.stream.guard,
+            |out| {
+                let header = numbers
+                    .write_header(out, 111, false, timestamp, payload.len())
+                    .ok()?;
+                out[header..header + payload.len()].copy_from_slice(payload);
+                Some(header + payload.len())
+            },
+        );
         assert!(pushed, "packet {n} was not sent");
         self.numbers.advance(FRAME as u32);
         let packet = outbox.pop().unwrap().bytes.to_vec();
@@ -155,7 +178,11 @@ impl End {
         for (_, mut packet) in far.wire.drain(..due) {
             far.delivered += 1;
             let kind = rtp::kind(&packet);
-            assert_eq!(self.stream.packet(far.address, kind, &mut packet, at, now_ms), Heard::Nothing);
+            assert_eq!(
+                self.stream
+                    .packet(far.address, kind, &mut packet, at, now_ms),
+                Heard::Nothing
+            );
         }
         self.stream.connected = listens;
         let mut period = [0; FRAME];
@@ -171,7 +198,10 @@ impl End {
 fn tone_in(sound: &[i16], hz: f64) -> f64 {
     let (mut real, mut imaginary, mut energy) = (0.0, 0.0, 0.0);
     for (i, &x) in sound.iter().enumerate() {
-        let (x, phase) = (f64::from(x), i as f64 * hz / f64::from(RATE) * std::f64::consts::TAU);
+        let (x, phase) = (
+            f64::from(x),
+            i as f64 * hz / f64::from(RATE) * std::f64::consts::TAU,
+        );
         real += x * phase.cos();
         imaginary += x * phase.sin();
         energy += x * x;
@@ -203,7 +233,11 @@ fn fifty_hours_keep_their_sound_over_every_wrap() {
         }
         for side in 0..2 {
             let [left, right] = &mut ends;
-            let (near, far) = if side == 0 { (left, right) } else { (right, left) };
+            let (near, far) = if side == 0 {
+                (left, right)
+            } else {
+                (right, left)
+            };
             let listens = far.to_wrap(sequences[1 - side]) <= AROUND;
             near.receive(n, far, listens, at);
             if !listens && !near.heard.is_empty() {
@@ -215,7 +249,8 @@ fn fifty_hours_keep_their_sound_over_every_wrap() {
                     .skip(25)
                     .map(|sound| tone_in(sound, far.tone_hz))
                     .collect();
-                let clean = pieces.iter().filter(|&&share| share > 0.6).count() as f64 / pieces.len() as f64;
+                let clean = pieces.iter().filter(|&&share| share > 0.6).count() as f64
+                    / pieces.len() as f64;
                 worst = worst.min(clean);
                 assert!(
                     clean > 0.7,
@@ -225,7 +260,10 @@ fn fifty_hours_keep_their_sound_over_every_wrap() {
             }
         }
     }
-    eprintln!("at the worst wrap {:.0} % of the sound is the tone", worst * 100.0);
+    eprintln!(
+        "at the worst wrap {:.0} % of the sound is the tone",
+        worst * 100.0
+    );
     for (side, end) in ends.iter().enumerate() {
         let (stats, far) = (end.stream.stats(0.0), &ends[1 - side]);
         assert_eq!(wraps[side], (138, 2), "side {side}");
@@ -243,7 +281,10 @@ fn fifty_hours_keep_their_sound_over_every_wrap() {
             ),
             (0, 0, 0, 0)
         );
-        assert_eq!((stats.srtp.protected_sent, stats.srtp.protected_received), (PACKETS, far.delivered));
+        assert_eq!(
+            (stats.srtp.protected_sent, stats.srtp.protected_received),
+            (PACKETS, far.delivered)
+        );
         assert_eq!((stats.rejected, stats.duplicate), (0, 0));
         assert!(
             far.lost > 2000 && stats.received == far.delivered,

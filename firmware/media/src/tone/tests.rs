@@ -1,4 +1,5 @@
-//! Every tone of every country, rendered and measured: cadence by its envelope, frequencies by fitting, level by its power.
+//! Every tone of every country, rendered and measured: cadence by its envelope, frequencies by
+//! fitting, level by its power.
 
 use super::*;
 use crate::level::dbm0;
@@ -21,14 +22,27 @@ fn table() -> Vec<(String, ToneSpec)> {
                 len: steps.len() as u8,
                 level_dbm0: LEVEL,
             };
-            assert!(steps.len() <= MAX_SEGMENTS, "{zone} {kind} has {} segments", steps.len());
+            assert!(
+                steps.len() <= MAX_SEGMENTS,
+                "{zone} {kind} has {} segments",
+                steps.len()
+            );
             for (segment, step) in spec.segments.iter_mut().zip(steps) {
-                for (place, hz) in segment.frequencies_hz.iter_mut().zip(step["freq_hz"].as_array().unwrap()) {
+                for (place, hz) in segment
+                    .frequencies_hz
+                    .iter_mut()
+                    .zip(step["freq_hz"].as_array().unwrap())
+                {
                     *place = hz.as_u64().unwrap() as u16;
                 }
-                // The table writes some modulations as a sum with a frequency below hearing (Japan: 400+15).
+                // The table writes some modulations as a sum with a frequency below hearing (Japan:
+                // 400+15).
                 let modulated = step["mix"] == "am" || (1..50).contains(&segment.frequencies_hz[1]);
-                segment.mix = if modulated { Mix::AmplitudeModulated } else { Mix::Sum };
+                segment.mix = if modulated {
+                    Mix::AmplitudeModulated
+                } else {
+                    Mix::Sum
+                };
                 segment.length_ms = step["ms"].as_u64().unwrap_or(0) as u16;
                 segment.repeat = step["repeat"].as_bool().unwrap();
             }
@@ -38,16 +52,28 @@ fn table() -> Vec<(String, ToneSpec)> {
     all
 }
 
-/// What should be heard, straight from the table: (segment, start in ms, end in ms), lead-ins once, the rest `rounds` times.
+/// What should be heard, straight from the table: (segment, start in ms, end in ms), lead-ins once,
+/// the rest `rounds` times.
 fn expected(spec: &ToneSpec, rounds: usize) -> Vec<(ToneSegment, f64, f64)> {
     let segments = &spec.segments[..usize::from(spec.len)];
     let once: Vec<_> = segments.to_vec();
-    let again: Vec<_> = segments.iter().copied().filter(|segment| segment.repeat).collect();
+    let again: Vec<_> = segments
+        .iter()
+        .copied()
+        .filter(|segment| segment.repeat)
+        .collect();
     let mut at = 0.0;
     let mut heard = Vec::new();
-    for segment in once.into_iter().chain((1..rounds).flat_map(|_| again.clone())) {
+    for segment in once
+        .into_iter()
+        .chain((1..rounds).flat_map(|_| again.clone()))
+    {
         let endless = segment.length_ms == 0;
-        let length = if endless { 2_000.0 } else { f64::from(segment.length_ms) };
+        let length = if endless {
+            2_000.0
+        } else {
+            f64::from(segment.length_ms)
+        };
         heard.push((segment, at, at + length));
         at += length;
         if endless {
@@ -57,11 +83,15 @@ fn expected(spec: &ToneSpec, rounds: usize) -> Vec<(ToneSegment, f64, f64)> {
     heard
 }
 
-/// Places where sound begins and ends, in ms: by the peak in windows of 1 ms against 3 % of the loudest; gaps under 4 ms
-/// (beats, a change of frequency) are not pauses.
+/// Places where sound begins and ends, in ms: by the peak in windows of 1 ms against 3 % of the
+/// loudest; gaps under 4 ms (beats, a change of frequency) are not pauses.
 fn bursts(samples: &[i16], rate: u32) -> Vec<(f64, f64)> {
     let place = |ms: usize| ms * rate as usize / 1000;
-    let loudest = samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
+    let loudest = samples
+        .iter()
+        .map(|sample| sample.unsigned_abs())
+        .max()
+        .unwrap_or(0);
     let loud = |chunk: &[i16]| {
         chunk
             .iter()
@@ -80,11 +110,16 @@ fn bursts(samples: &[i16], rate: u32) -> Vec<(f64, f64)> {
     found
 }
 
-/// The best fit of sines of given frequencies: the share of the power they do not explain, and their amplitudes.
+/// The best fit of sines of given frequencies: the share of the power they do not explain, and
+/// their amplitudes.
 fn fit(samples: &[i16], rate: u32, frequencies: &[f64]) -> (f64, Vec<f64>) {
     let basis = |n: usize, k: usize| {
         let angle = std::f64::consts::TAU * frequencies[k / 2] * n as f64 / f64::from(rate);
-        if k.is_multiple_of(2) { angle.sin() } else { angle.cos() }
+        if k.is_multiple_of(2) {
+            angle.sin()
+        } else {
+            angle.cos()
+        }
     };
     let size = 2 * frequencies.len();
     let mut matrix = vec![vec![0.0; size + 1]; size];
@@ -101,7 +136,9 @@ fn fit(samples: &[i16], rate: u32, frequencies: &[f64]) -> (f64, Vec<f64>) {
         let pivot = matrix[i].clone();
         for (_, row) in matrix.iter_mut().enumerate().filter(|(j, _)| *j != i) {
             let factor = row[i] / pivot[i];
-            row.iter_mut().zip(&pivot).for_each(|(place, value)| *place -= factor * value);
+            row.iter_mut()
+                .zip(&pivot)
+                .for_each(|(place, value)| *place -= factor * value);
         }
     }
     let weights: Vec<f64> = (0..size).map(|i| matrix[i][size] / matrix[i][i]).collect();
@@ -111,7 +148,13 @@ fn fit(samples: &[i16], rate: u32, frequencies: &[f64]) -> (f64, Vec<f64>) {
         left += (f64::from(sample) - value).powi(2);
         power += f64::from(sample).powi(2);
     }
-    (left / power, weights.chunks(2).map(|pair| pair[0].hypot(pair[1])).collect())
+    (
+        left / power,
+        weights
+            .chunks(2)
+            .map(|pair| pair[0].hypot(pair[1]))
+            .collect(),
+    )
 }
 
 fn unexplained(samples: &[i16], rate: u32, frequencies: &[f64]) -> f64 {
@@ -158,7 +201,11 @@ fn check(name: &str, spec: &ToneSpec, rate: u32) {
         }
     }
     let found = bursts(&sound, rate);
-    assert_eq!(found.len(), wanted.len(), "{name} at {rate}: bursts {found:?}, wanted {wanted:?}");
+    assert_eq!(
+        found.len(),
+        wanted.len(),
+        "{name} at {rate}: bursts {found:?}, wanted {wanted:?}"
+    );
     for (found, wanted) in found.iter().zip(&wanted) {
         let length = wanted.1 - wanted.0;
         let bound = (0.02 * length).max(10.0);
@@ -184,15 +231,20 @@ fn check(name: &str, spec: &ToneSpec, rate: u32) {
             "{name} at {rate}: {:.2} % of the power is not {wanted:?}",
             left * 100.0
         );
-        // Every line is there, as strong as it should be: equal in a sum, 0.45 of the carrier beside it.
+        // Every line is there, as strong as it should be: equal in a sum, 0.45 of the carrier
+        // beside it.
         for amplitude in &amplitudes[1..] {
-            let (ratio, should) = (amplitude / amplitudes[0], if segment.mix == Mix::Sum { 1.0 } else { 0.45 });
+            let (ratio, should) = (
+                amplitude / amplitudes[0],
+                if segment.mix == Mix::Sum { 1.0 } else { 0.45 },
+            );
             assert!(
                 (ratio / should - 1.0).abs() < 0.1,
                 "{name} at {rate}: {wanted:?} have amplitudes {amplitudes:.0?}"
             );
         }
-        // The check itself sees an error of 1 %: no frequency 1 % off may explain the sound as well.
+        // The check itself sees an error of 1 %: no frequency 1 % off may explain the sound as
+        // well.
         let span = part.len() as f64 / f64::from(rate);
         for k in 0..wanted.len() {
             let mut other = wanted.clone();
@@ -225,7 +277,11 @@ fn the_usual_card_rates_too() {
         let required = ["us", "uk", "de", "fr", "jp", "in"]
             .iter()
             .any(|zone| name.starts_with(&format!("{zone} ")));
-        if required && ["dial", "ringback", "busy"].iter().any(|kind| name.ends_with(&format!(" {kind}"))) {
+        if required
+            && ["dial", "ringback", "busy"]
+                .iter()
+                .any(|kind| name.ends_with(&format!(" {kind}")))
+        {
             check(&name, &spec, 16_000);
             check(&name, &spec, 44_100);
             check(&name, &spec, 48_000);
@@ -278,7 +334,8 @@ fn both_tones_of_a_pair_are_equally_loud() {
     for event in 0..16 {
         let out = render(&crate::dtmf::tone(event, -9.0).unwrap(), 8_000, 8_000);
         let (low, high) = crate::dtmf::frequencies_of(event).unwrap();
-        let ratio = test_data::amplitude_at(&out, 8_000, f64::from(low)) / test_data::amplitude_at(&out, 8_000, f64::from(high));
+        let ratio = test_data::amplitude_at(&out, 8_000, f64::from(low))
+            / test_data::amplitude_at(&out, 8_000, f64::from(high));
         assert!((20.0 * ratio.log10()).abs() < 0.2, "event {event}: {ratio}");
     }
 }
@@ -293,13 +350,20 @@ fn it_never_clips_however_loud_it_is_asked_for() {
             .count();
         // A clipped wave stays at the rail; a full one only touches it.
         assert!(rails < 40, "{frequencies:?}: {rails} samples at the rail");
-        assert!(out.iter().any(|sample| sample.unsigned_abs() > 29_000), "{frequencies:?} is loud");
+        assert!(
+            out.iter().any(|sample| sample.unsigned_abs() > 29_000),
+            "{frequencies:?} is loud"
+        );
         let lines: Vec<f64> = frequencies.iter().map(|&hz| f64::from(hz)).collect();
-        assert!(unexplained(&out[100..8_000], 8_000, &lines) < 1e-4, "{frequencies:?} is distorted");
+        assert!(
+            unexplained(&out[100..8_000], 8_000, &lines) < 1e-4,
+            "{frequencies:?} is distorted"
+        );
     }
 }
 
-/// A click is a bend sharper than the sound has: bounded by amplitude × angular frequency², and the ramp's own.
+/// A click is a bend sharper than the sound has: bounded by amplitude × angular frequency², and the
+/// ramp's own.
 #[test]
 fn no_click_at_start_stop_edges_or_change() {
     let rate = 48_000;
@@ -315,7 +379,10 @@ fn no_click_at_start_stop_edges_or_change() {
     cadence.segments[2] = cadence.segments[0];
     cadence.segments[2].frequencies_hz[0] = 1_400;
     cadence.len = 3;
-    cadence.segments.iter_mut().for_each(|segment| segment.repeat = true);
+    cadence
+        .segments
+        .iter_mut()
+        .for_each(|segment| segment.repeat = true);
     generator.start(cadence);
     more(&mut generator, 20_011);
     generator.start(one(&[350, 440], Mix::Sum, 0, -6.0));
@@ -330,7 +397,8 @@ fn no_click_at_start_stop_edges_or_change() {
     let amplitude = f64::from(crate::level::amplitude_of(-6.0)) * 2f64.sqrt();
     let bound = amplitude * (std::f64::consts::TAU * 1_500.0 / f64::from(rate)).powi(2) + 3.0;
     for (n, three) in all.windows(3).enumerate() {
-        let bend = f64::from(i32::from(three[0]) - 2 * i32::from(three[1]) + i32::from(three[2])).abs();
+        let bend =
+            f64::from(i32::from(three[0]) - 2 * i32::from(three[1]) + i32::from(three[2])).abs();
         assert!(bend < bound, "a click at {n}: {three:?}, {bend} > {bound}");
     }
     assert_eq!(all.last(), Some(&0));
@@ -353,7 +421,10 @@ fn it_stops_within_the_ramp_and_a_played_out_tone_is_over() {
     let mut long = [1; 400];
     generator.render(&mut long);
     assert!(!generator.is_active());
-    assert!(long[..200].iter().any(|&sample| sample != 0) && long[240..].iter().all(|&sample| sample == 0));
+    assert!(
+        long[..200].iter().any(|&sample| sample != 0)
+            && long[240..].iter().all(|&sample| sample == 0)
+    );
 
     // Nothing in it at all.
     let mut empty = one(&[425], Mix::Sum, 30, -10.0);

@@ -1,4 +1,5 @@
-//! Two engines back to back under virtual time, with a network between them that delays, drops and repeats by a seed.
+//! Two engines back to back under virtual time, with a network between them that delays, drops and
+//! repeats by a seed.
 //!
 //! ```text
 //! mouth ─▶ left card ─▶ Engine ─▶ Network ─▶ Engine ─▶ right card ─▶ ear      (and the other way)
@@ -18,7 +19,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use media::{Codec, Command, Direction, Engine, EngineConfig, Event, PacketKind, Stream, StreamConfig, StreamId, StreamStats};
+use media::{
+    Codec, Command, Direction, Engine, EngineConfig, Event, PacketKind, Stream, StreamConfig,
+    StreamId, StreamStats,
+};
 
 /// xorshift64*.
 pub struct Random(u64);
@@ -90,7 +94,8 @@ pub struct Pair {
     order: u64,
     pub rate: u32,
     pub frames: usize,
-    /// RTP packets the left side sent and the network let through, as they arrive, while someone drains them (at most 256).
+    /// RTP packets the left side sent and the network let through, as they arrive, while someone
+    /// drains them (at most 256).
     pub tapped: Vec<Vec<u8>>,
     /// Every datagram either side sent, if wanted: side, kind, where to, bytes.
     pub wiretap: Option<Vec<Sent>>,
@@ -125,7 +130,10 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
-        direction: Direction { send: true, receive: true },
+        direction: Direction {
+            send: true,
+            receive: true,
+        },
         ssrc: 0x1111 * (side as u32 + 1),
         first_sequence: 65_500,
         first_timestamp: u32::MAX - 80_000,
@@ -184,7 +192,13 @@ impl Pair {
         let id = config.id;
         let stream = Stream::new(config).unwrap();
         self.command(side, Command::Start(stream));
-        self.command(side, Command::Connect { id, connected: true });
+        self.command(
+            side,
+            Command::Connect {
+                id,
+                connected: true,
+            },
+        );
     }
 
     pub fn instant(&self) -> Instant {
@@ -200,8 +214,13 @@ impl Pair {
         self.sides[side].engine.stats(ID).unwrap()
     }
 
-    /// Runs the next card period of whichever side is due; `sound(side, capture)` fills the microphone, `ear(side, playback)` hears.
-    pub fn step(&mut self, mut mouth: impl FnMut(usize, &mut [i16]), mut ear: impl FnMut(usize, &[i16])) {
+    /// Runs the next card period of whichever side is due; `sound(side, capture)` fills the
+    /// microphone, `ear(side, playback)` hears.
+    pub fn step(
+        &mut self,
+        mut mouth: impl FnMut(usize, &mut [i16]),
+        mut ear: impl FnMut(usize, &[i16]),
+    ) {
         let side = usize::from(self.sides[1].next < self.sides[0].next);
         self.now = self.sides[side].next;
         let now = self.instant();
@@ -229,7 +248,8 @@ impl Pair {
                 self.tapped.push(flying.bytes.clone());
             }
             let from = from[usize::from(flying.kind == PacketKind::Rtcp)];
-            me.engine.handle_packet(ID, flying.kind, from, &mut flying.bytes, start + flying.at);
+            me.engine
+                .handle_packet(ID, flying.kind, from, &mut flying.bytes, start + flying.at);
         }
     }
 
@@ -266,7 +286,8 @@ impl Pair {
         }
     }
 
-    /// Plays `speech` into the left mouth (looped), records what the right ear hears; the left ear hears silence sent back.
+    /// Plays `speech` into the left mouth (looped), records what the right ear hears; the left ear
+    /// hears silence sent back.
     pub fn talk(&mut self, speech: &[i16], seconds: f64) -> Vec<i16> {
         let mut heard = Vec::new();
         let mut at = 0;
@@ -294,7 +315,9 @@ impl Pair {
 
 /// Speech of the given rate from outside, or `None` with a word on stderr.
 pub fn speech(test: &str, name: &str) -> Option<Vec<i16>> {
-    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned());
+    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned()
+    });
     let path = format!("{root}/speech/core/{name}");
     match hound::WavReader::open(&path) {
         Ok(reader) => Some(reader.into_samples::<i16>().map(Result::unwrap).collect()),
@@ -319,7 +342,9 @@ pub fn babble(rate: u32, seconds: f64) -> Vec<i16> {
             let word = if (t * 0.45).fract() < 0.75 { 1.0 } else { 0.0 };
             let voiced: f64 = (1..20)
                 .filter(|&k| f64::from(k) * hz < 3400.0)
-                .map(|k| (f64::from(k) * phase * std::f64::consts::TAU).sin() / f64::from(k).powf(0.8))
+                .map(|k| {
+                    (f64::from(k) * phase * std::f64::consts::TAU).sin() / f64::from(k).powf(0.8)
+                })
                 .sum();
             let hiss = random.normal() * if (t * 1.7).fract() > 0.85 { 0.8 } else { 0.02 };
             let target = syllable * word;

@@ -16,7 +16,8 @@ impl Phone {
         }
         self.off_hook = true;
         if let Some(from) = self.flash_from.take() {
-            // A longer pulse fired the window's timer before this. A shorter one was a knock, no flash.
+            // A longer pulse fired the window's timer before this. A shorter one was a knock, no
+            // flash.
             if now.saturating_duration_since(from) >= self.flash_window.0 {
                 self.flash(now);
             }
@@ -59,7 +60,8 @@ impl Phone {
         }
     }
 
-    /// In a call, or with one on hold or waiting. Never in an emergency call: no slip of the hand may park it.
+    /// In a call, or with one on hold or waiting. Never in an emergency call: no slip of the hand
+    /// may park it.
     fn flash_means_something(&self) -> bool {
         let emergency = self.calls.iter().any(|call| call.emergency);
         let held = self
@@ -84,7 +86,8 @@ impl Phone {
         here && !emergency
     }
 
-    /// The handset is down for good: every call of it ends. One that rings or waits, which is nobody's yet, (still) rings.
+    /// The handset is down for good: every call of it ends. One that rings or waits, which is
+    /// nobody's yet, (still) rings.
     pub(super) fn hang_up(&mut self, now: Instant) {
         self.flash_from = None;
         match self.state {
@@ -131,13 +134,18 @@ impl Phone {
     /// Rings for a call, and sets the time it answers itself.
     pub(super) fn ring(&mut self, call: CallId, at_once: bool, now: Instant) {
         self.enter(State::Ringing, None);
-        let after_ms = if at_once { Some(0) } else { self.call.auto_answer_ms };
+        let after_ms = if at_once {
+            Some(0)
+        } else {
+            self.call.auto_answer_ms
+        };
         if let Some(ms) = after_ms {
             self.auto_answer = Some((now + std::time::Duration::from_millis(ms.into()), call));
         }
     }
 
-    /// Ends a call of ours and forgets it. Whoever ends the active one enters another state next, and that clears `active`.
+    /// Ends a call of ours and forgets it. Whoever ends the active one enters another state next,
+    /// and that clears `active`.
     pub(super) fn end(&mut self, call: CallId) {
         if let Some(call) = self.calls.remove(call) {
             self.out.push_back(Output::End(call.id));
@@ -160,7 +168,9 @@ impl Phone {
 
     /// The handset gets an incoming call.
     pub(super) fn answer(&mut self, call: CallId) {
-        let Some(found) = self.calls.get(call) else { return };
+        let Some(found) = self.calls.get(call) else {
+            return;
+        };
         let peer = found.peer.clone();
         self.out.push_back(Output::Answer(call));
         self.calls.set(call, CallState::Talking);
@@ -182,8 +192,8 @@ impl Phone {
         }
     }
 
-    /// Its caller asked for that, and the owner allows it: nobody's room is listened to unawares. The bell tells, and the microphone is
-    /// dead until somebody lifts.
+    /// Its caller asked for that, and the owner allows it: nobody's room is listened to unawares.
+    /// The bell tells, and the microphone is dead until somebody lifts.
     pub(super) fn announce(&mut self, now: Instant) {
         if self.hands_free {
             self.announced = Some(now + ANNOUNCEMENT);
@@ -196,7 +206,8 @@ impl Phone {
         self.muted = false;
     }
 
-    /// A flash: answers who waits, takes back who is on hold, or holds the call and gives a second dial tone.
+    /// A flash: answers who waits, takes back who is on hold, or holds the call and gives a second
+    /// dial tone.
     pub(super) fn flash(&mut self, now: Instant) {
         if self.call.flash == Flash::Off || self.hands_free || self.flash_from.is_some() {
             return;
@@ -238,9 +249,19 @@ impl Phone {
                 }
                 self.switch_to(next);
             }
-            (State::Busy | State::Congestion | State::Howler | State::Silent, None) => self.dial_tone(false, now),
+            (State::Busy | State::Congestion | State::Howler | State::Silent, None) => {
+                self.dial_tone(false, now)
+            }
             // Nobody to go to: a number being dialled or a call being placed is left alone.
-            (State::DialTone | State::Collecting | State::Calling | State::Ringback | State::EarlyMedia | State::OnHold, None) => {}
+            (
+                State::DialTone
+                | State::Collecting
+                | State::Calling
+                | State::Ringback
+                | State::EarlyMedia
+                | State::OnHold,
+                None,
+            ) => {}
         }
     }
 
@@ -254,7 +275,13 @@ impl Phone {
                 self.active = Some(call);
                 self.enter(State::Talking, None);
             }
-            Some(CallState::Calling | CallState::Ringback | CallState::EarlyMedia | CallState::Talking) | None => {}
+            Some(
+                CallState::Calling
+                | CallState::Ringback
+                | CallState::EarlyMedia
+                | CallState::Talking,
+            )
+            | None => {}
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Keys and rotary digits: collected to a number before a call, sent as DTMF in it; and the number becomes a call.
+//! Keys and rotary digits: collected to a number before a call, sent as DTMF in it; and the number
+//! becomes a call.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -87,7 +88,11 @@ impl Phone {
 
     /// The key that is down comes up, whether the finger left it or what it was for is over.
     pub(super) fn release_key(&mut self) {
-        if let Some(KeyDown { key, dtmf: Some(call), .. }) = self.key.take()
+        if let Some(KeyDown {
+            key,
+            dtmf: Some(call),
+            ..
+        }) = self.key.take()
             && self.calls.get(call).is_some()
         {
             self.out.push_back(Output::Dtmf(call, key, false));
@@ -145,7 +150,11 @@ impl Phone {
         };
         match ways {
             Ok(ways) => self.place(ways.into(), now),
-            Err(why) => self.fail(Tone::Congestion, format!("{number} cannot be called: {why}"), now),
+            Err(why) => self.fail(
+                Tone::Congestion,
+                format!("{number} cannot be called: {why}"),
+                now,
+            ),
         }
     }
 
@@ -164,7 +173,11 @@ impl Phone {
     pub(super) fn place(&mut self, mut ways: VecDeque<Destination>, now: Instant) {
         let Some(to) = ways.pop_front() else { return };
         if self.calls.full() {
-            self.fail(Tone::Congestion, format!("{} cannot be called: too many calls", to.address), now);
+            self.fail(
+                Tone::Congestion,
+                format!("{} cannot be called: too many calls", to.address),
+                now,
+            );
             return;
         }
         let id = self.calls.new_id();
@@ -199,7 +212,11 @@ impl Phone {
     /// The active call rang too long.
     pub(super) fn no_answer(&mut self, now: Instant) {
         let Some(call) = self.active else { return };
-        let peer = self.calls.get(call).map(|call| call.peer.clone()).unwrap_or_default();
+        let peer = self
+            .calls
+            .get(call)
+            .map(|call| call.peer.clone())
+            .unwrap_or_default();
         self.release_key();
         let replaced = self.calls.take_replaced(call);
         self.end(call);

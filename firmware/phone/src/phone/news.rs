@@ -8,19 +8,34 @@ use crate::input::{Alert, CallId, CallUpdate, Encryption, EndCause};
 use crate::output::{Output, State, Tone};
 
 impl Phone {
-    pub(super) fn incoming(&mut self, id: CallId, from: &str, alert: Alert, at_once: bool, now: Instant) {
+    pub(super) fn incoming(
+        &mut self,
+        id: CallId,
+        from: &str,
+        alert: Alert,
+        at_once: bool,
+        now: Instant,
+    ) {
         if self.calls.get(id).is_some() {
             return;
         }
         self.calls.used(id);
         let from = plain(from);
         let emergency = self.calls.iter().any(|call| call.emergency);
-        // One more may wait behind the one that rings or talks, if it is allowed to and somebody is there to hear it.
-        let may_wait = self.call.waiting && self.calls.first(CallState::Waiting).is_none() && !self.calls.full() && !emergency;
+        // One more may wait behind the one that rings or talks, if it is allowed to and somebody is
+        // there to hear it.
+        let may_wait = self.call.waiting
+            && self.calls.first(CallState::Waiting).is_none()
+            && !self.calls.full()
+            && !emergency;
         let state = match self.state {
             State::Idle => Some(CallState::Ringing),
-            State::Ringing if may_wait && self.calls.iter().count() == 1 => Some(CallState::Ringing),
-            State::Talking | State::OnHold if may_wait && !self.hands_free => Some(CallState::Waiting),
+            State::Ringing if may_wait && self.calls.iter().count() == 1 => {
+                Some(CallState::Ringing)
+            }
+            State::Talking | State::OnHold if may_wait && !self.hands_free => {
+                Some(CallState::Waiting)
+            }
             State::Ringing
             | State::Talking
             | State::OnHold
@@ -82,12 +97,20 @@ impl Phone {
     }
 
     pub(super) fn news(&mut self, id: CallId, update: CallUpdate, now: Instant) {
-        let Some(call) = self.calls.get(id) else { return };
+        let Some(call) = self.calls.get(id) else {
+            return;
+        };
         let (state, emergency) = (call.state, call.emergency);
         match update {
             CallUpdate::Ringing => match state {
-                CallState::Calling => self.progress(id, CallState::Ringback, State::Ringback, self.give_up(emergency, now)),
-                // A 180 after early media is the same ringing told again: what is heard stays (RFC 3960 section 3.2).
+                CallState::Calling => self.progress(
+                    id,
+                    CallState::Ringback,
+                    State::Ringback,
+                    self.give_up(emergency, now),
+                ),
+                // A 180 after early media is the same ringing told again: what is heard stays (RFC
+                // 3960 section 3.2).
                 CallState::Ringback
                 | CallState::EarlyMedia
                 | CallState::Talking
@@ -96,9 +119,20 @@ impl Phone {
                 | CallState::Waiting => {}
             },
             CallUpdate::EarlyMedia => match state {
-                CallState::Calling => self.progress(id, CallState::EarlyMedia, State::EarlyMedia, self.give_up(emergency, now)),
-                CallState::Ringback => self.progress(id, CallState::EarlyMedia, State::EarlyMedia, self.step),
-                CallState::EarlyMedia | CallState::Talking | CallState::OnHold | CallState::Ringing | CallState::Waiting => {}
+                CallState::Calling => self.progress(
+                    id,
+                    CallState::EarlyMedia,
+                    State::EarlyMedia,
+                    self.give_up(emergency, now),
+                ),
+                CallState::Ringback => {
+                    self.progress(id, CallState::EarlyMedia, State::EarlyMedia, self.step)
+                }
+                CallState::EarlyMedia
+                | CallState::Talking
+                | CallState::OnHold
+                | CallState::Ringing
+                | CallState::Waiting => {}
             },
             CallUpdate::Answered => match state {
                 CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
@@ -108,13 +142,26 @@ impl Phone {
                 CallState::Talking | CallState::OnHold => self.replaced(id),
                 CallState::Ringing | CallState::Waiting => {}
             },
-            // Who is connected is the handset's business, not the far end's: both are for the log only.
+            // Who is connected is the handset's business, not the far end's: both are for the log
+            // only.
             CallUpdate::Held(held) => {
-                let text = format!("call with {} {}", call.peer, if held { "is on hold" } else { "is taken back" });
+                let text = format!(
+                    "call with {} {}",
+                    call.peer,
+                    if held { "is on hold" } else { "is taken back" }
+                );
                 self.note(text);
             }
             CallUpdate::HeldByPeer(held) => {
-                let text = format!("{} {}", call.peer, if held { "put the call on hold" } else { "took the call back" });
+                let text = format!(
+                    "{} {}",
+                    call.peer,
+                    if held {
+                        "put the call on hold"
+                    } else {
+                        "took the call back"
+                    }
+                );
                 self.note(text);
             }
             CallUpdate::Encryption(encryption) => {
@@ -146,7 +193,9 @@ impl Phone {
             self.key = None;
         }
         let replaced = self.calls.take_replaced(id);
-        let Some(call) = self.calls.remove(id) else { return };
+        let Some(call) = self.calls.remove(id) else {
+            return;
+        };
         let why = match cause.code {
             Some(code) => format!("{code} {}", plain(&cause.reason)),
             None => plain(&cause.reason),
@@ -173,7 +222,8 @@ impl Phone {
                 } else if self.hands_free {
                     self.note(text);
                     self.on_hook(now);
-                } else if self.flash_from.is_some() && self.calls.first(CallState::OnHold).is_none() {
+                } else if self.flash_from.is_some() && self.calls.first(CallState::OnHold).is_none()
+                {
                     // The hook is down and there is nothing left a flash could be for.
                     self.note(text);
                     self.hang_up(now);
@@ -182,7 +232,10 @@ impl Phone {
                 }
             }
             CallState::OnHold => {
-                let text = format!("call with {} on hold ended by the far end: {why}", call.peer);
+                let text = format!(
+                    "call with {} on hold ended by the far end: {why}",
+                    call.peer
+                );
                 let last = self.calls.first(CallState::OnHold).is_none();
                 if self.state == State::OnHold && last {
                     self.fail(Tone::Congestion, text, now);
@@ -204,10 +257,18 @@ impl Phone {
         }
     }
 
-    /// What was wanted did not come about, or is over: never silence, but the tone that says so, and the reason in the log.
+    /// What was wanted did not come about, or is over: never silence, but the tone that says so,
+    /// and the reason in the log.
     pub(super) fn fail(&mut self, tone: Tone, why: String, now: Instant) {
-        let state = if tone == Tone::Busy { State::Busy } else { State::Congestion };
+        let state = if tone == Tone::Busy {
+            State::Busy
+        } else {
+            State::Congestion
+        };
         self.note(why);
-        self.enter(state, Some(now + Duration::from_secs(self.call.howler_after_s.into())));
+        self.enter(
+            state,
+            Some(now + Duration::from_secs(self.call.howler_after_s.into())),
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What is heard, rung and lit: derived from the state, told when it differs from what was told before.
+//! What is heard, rung and lit: derived from the state, told when it differs from what was told
+//! before.
 //!
 //! ```text
 //! state, active call, lines ─▶ wanted ─▶ compare with `shown` ─▶ Output::{Ring, Connect, Tone, KeyTone, Lamp}
@@ -34,7 +35,8 @@ impl Phone {
             self.out.push_back(Output::Mute(wanted.muted));
         }
         if wanted.connected != self.shown.connected {
-            self.out.push_back(Output::Connect(wanted.connected.into_iter().collect()));
+            self.out
+                .push_back(Output::Connect(wanted.connected.into_iter().collect()));
         }
         if wanted.tone != self.shown.tone {
             self.out.push_back(Output::Tone(wanted.tone));
@@ -44,8 +46,10 @@ impl Phone {
         }
         for (index, lamp) in LAMPS.into_iter().enumerate() {
             if wanted.lamps[index] != self.shown.lamps[index] {
-                self.out
-                    .push_back(Output::Lamp(lamp, wanted.lamps[index].unwrap_or(LampState::Off)));
+                self.out.push_back(Output::Lamp(
+                    lamp,
+                    wanted.lamps[index].unwrap_or(LampState::Off),
+                ));
             }
         }
         self.shown = wanted;
@@ -61,7 +65,9 @@ impl Phone {
                 .find(|call| call.state == CallState::Ringing)
                 .map(|call| RingStyle { alert: call.alert }),
             // Whatever ring the caller wished for: not none.
-            State::Talking => self.announced.map(|_| RingStyle { alert: Alert::Normal }),
+            State::Talking => self.announced.map(|_| RingStyle {
+                alert: Alert::Normal,
+            }),
             State::Idle
             | State::DialTone
             | State::Collecting
@@ -90,10 +96,15 @@ impl Phone {
     }
 
     fn wanted_tone(&self) -> Option<Tone> {
-        let waiting = self.calls.first(CallState::Waiting).map(|_| Tone::CallWaiting);
+        let waiting = self
+            .calls
+            .first(CallState::Waiting)
+            .map(|_| Tone::CallWaiting);
         match self.state {
             State::EarlyMedia | State::Talking if self.warning.is_some() => Some(Tone::Unprotected),
-            State::Idle | State::Ringing | State::Calling | State::EarlyMedia | State::Silent => None,
+            State::Idle | State::Ringing | State::Calling | State::EarlyMedia | State::Silent => {
+                None
+            }
             State::DialTone if self.confirmed => Some(Tone::Confirmation),
             State::DialTone if self.second_dial_tone => Some(Tone::RecallDial),
             State::DialTone if self.messages => Some(Tone::StutterDial),

@@ -79,7 +79,11 @@ impl Desk {
                 | Output::Note(_) => {}
             }
             self.said.push(output);
-            assert!(self.said.len() - before < 50, "the phone does not stop talking: {:?}", self.said);
+            assert!(
+                self.said.len() - before < 50,
+                "the phone does not stop talking: {:?}",
+                self.said
+            );
         }
     }
 
@@ -189,7 +193,10 @@ impl Desk {
         let mut desk = Self::ready(toml);
         let (call, _) = desk.lifts().presses("200#").placed();
         desk.hears(call, CallUpdate::Answered);
-        assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+        assert_eq!(
+            (desk.state(), &desk.connected[..]),
+            (State::Talking, &[call][..])
+        );
         (desk, call)
     }
 
@@ -250,7 +257,10 @@ fn ringback_early_media_answer_and_hang_up() {
     let (call, _) = desk.lifts().presses("200#").placed();
     assert_eq!((desk.state(), desk.tone), (State::Calling, None));
     desk.hears(call, CallUpdate::Ringing);
-    assert_eq!((desk.state(), desk.tone), (State::Ringback, Some(Tone::Ringback)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::Ringback, Some(Tone::Ringback))
+    );
     desk.hears(call, CallUpdate::EarlyMedia);
     assert_eq!(
         (desk.state(), desk.tone, &desk.connected[..]),
@@ -282,9 +292,14 @@ fn busy_tone_for_busy_and_congestion_for_the_rest() {
     ] {
         let mut desk = Desk::ready("");
         let (call, _) = desk.lifts().presses("200#").placed();
-        desk.hears(call, CallUpdate::Ringing).ended(call, Some(code));
+        desk.hears(call, CallUpdate::Ringing)
+            .ended(call, Some(code));
         assert_eq!(desk.tone, Some(tone), "{code}");
-        assert!(desk.noted(&format!("call to 200 failed: {code} Reason")), "{:?}", desk.said);
+        assert!(
+            desk.noted(&format!("call to 200 failed: {code} Reason")),
+            "{:?}",
+            desk.said
+        );
         desk.puts_down().rests();
     }
 }
@@ -293,7 +308,9 @@ fn busy_tone_for_busy_and_congestion_for_the_rest() {
 fn an_unanswered_call_is_given_up() {
     let mut desk = Desk::ready("[call]\nno_answer_s = 60");
     let (call, _) = desk.lifts().presses("200#").placed();
-    desk.waits_ms(30_000).hears(call, CallUpdate::Ringing).waits_ms(59_990);
+    desk.waits_ms(30_000)
+        .hears(call, CallUpdate::Ringing)
+        .waits_ms(59_990);
     assert_eq!(desk.state(), State::Ringback);
     assert!(desk.waits_ms(20).said(&Output::End(call)));
     assert_eq!(desk.state(), State::Congestion);
@@ -308,7 +325,10 @@ fn left_off_hook_congestion_howler_silence() {
         (State::Congestion, Some(Tone::Congestion), &[][..])
     );
     desk.waits_ms(20_001);
-    assert_eq!((desk.state(), desk.tone), (State::Howler, Some(Tone::Howler)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::Howler, Some(Tone::Howler))
+    );
     desk.waits_ms(30_000);
     assert_eq!((desk.state(), desk.tone), (State::Silent, None));
     assert_eq!(desk.phone.poll_timeout(), None);
@@ -384,10 +404,18 @@ fn what_the_far_end_calls_itself_stays_one_short_line() {
     let notes: Vec<_> = desk
         .said
         .iter()
-        .filter_map(|output| if let Output::Note(text) = output { Some(text) } else { None })
+        .filter_map(|output| {
+            if let Output::Note(text) = output {
+                Some(text)
+            } else {
+                None
+            }
+        })
         .collect();
     assert!(
-        notes.iter().all(|text| text.len() < 200 && !text.contains(char::is_control)),
+        notes
+            .iter()
+            .all(|text| text.len() < 200 && !text.contains(char::is_control)),
         "{notes:?}"
     );
 }

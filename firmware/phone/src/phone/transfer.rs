@@ -7,8 +7,8 @@
 //! hanging up with a call on hold and its consultation: Transfer, where configured
 //! ```
 //!
-//! The new call is one like any other: what was dialled by a hand on this phone and what was asked for by the far end sound alike, and
-//! what is missing of its encryption is told the same way.
+//! The new call is one like any other: what was dialled by a hand on this phone and what was asked
+//! for by the far end sound alike, and what is missing of its encryption is told the same way.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -19,9 +19,12 @@ use crate::input::{Alert, CallId, Encryption};
 use crate::output::{Output, State};
 
 impl Phone {
-    /// The far end of a call asks us to call somebody else. It is done for the call the handset has, and no other.
+    /// The far end of a call asks us to call somebody else. It is done for the call the handset
+    /// has, and no other.
     pub(super) fn asked_to_call(&mut self, old: CallId, to: &str, user: &str, now: Instant) {
-        let Some(call) = self.calls.get(old) else { return };
+        let Some(call) = self.calls.get(old) else {
+            return;
+        };
         let (peer, emergency) = (call.peer.clone(), call.emergency);
         let here = self.state == State::Talking && self.active == Some(old) && self.off_hook;
         let refused = if !here || self.flash_from.is_some() {
@@ -58,12 +61,17 @@ impl Phone {
         self.active = Some(id);
     }
 
-    /// A call comes in that takes the place of one of this handset: it is answered, and gets what that one had. The old one ends when
-    /// the new one stands, or at once where it did not stand itself.
+    /// A call comes in that takes the place of one of this handset: it is answered, and gets what
+    /// that one had. The old one ends when the new one stands, or at once where it did not stand
+    /// itself.
     pub(super) fn replacing(&mut self, id: CallId, old: CallId, from: &str) {
         let from = plain(from);
         self.calls.used(id);
-        let Some(call) = self.calls.get(old).filter(|call| call.state.of_handset() && !self.calls.full()) else {
+        let Some(call) = self
+            .calls
+            .get(old)
+            .filter(|call| call.state.of_handset() && !self.calls.full())
+        else {
             self.note(format!("call from {from} in the place of another refused"));
             self.out.push_back(Output::Reject(id, 486));
             return;
@@ -72,7 +80,9 @@ impl Phone {
         let (state, stood) = match had {
             CallState::OnHold => (CallState::OnHold, true),
             CallState::Talking => (CallState::Talking, true),
-            CallState::Calling | CallState::Ringback | CallState::EarlyMedia => (CallState::Talking, false),
+            CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
+                (CallState::Talking, false)
+            }
             // No call of the handset.
             CallState::Ringing | CallState::Waiting => return,
         };
@@ -115,28 +125,45 @@ impl Phone {
         }
     }
 
-    /// The handset goes down: the call on hold and the one placed for it are connected with each other, where that is configured.
+    /// The handset goes down: the call on hold and the one placed for it are connected with each
+    /// other, where that is configured.
     pub(super) fn hand_over(&mut self) {
         let Some(active) = self.active.filter(|_| self.call.transfer_on_hangup) else {
             return;
         };
-        let held: Vec<&Call> = self.calls.iter().filter(|call| call.state == CallState::OnHold).collect();
+        let held: Vec<&Call> = self
+            .calls
+            .iter()
+            .filter(|call| call.state == CallState::OnHold)
+            .collect();
         let &[other] = held.as_slice() else { return };
-        let Some(call) = self.calls.get(active) else { return };
+        let Some(call) = self.calls.get(active) else {
+            return;
+        };
         let consulted = call.consults == Some(other.id) || other.consults == Some(active);
         // One that only rings can but be the consultation itself.
         let ready = match call.state {
             CallState::Talking => consulted,
             CallState::Ringback | CallState::EarlyMedia => call.consults == Some(other.id),
-            CallState::Calling | CallState::OnHold | CallState::Ringing | CallState::Waiting => false,
+            CallState::Calling | CallState::OnHold | CallState::Ringing | CallState::Waiting => {
+                false
+            }
         };
-        if !ready || call.emergency || other.emergency || call.instead_of.is_some() || other.instead_of.is_some() {
+        if !ready
+            || call.emergency
+            || other.emergency
+            || call.instead_of.is_some()
+            || other.instead_of.is_some()
+        {
             return;
         }
         let (from, held) = (other.peer.clone(), other.id);
         let text = format!("{from} is handed over to {}", call.peer);
         self.note(text);
-        self.out.push_back(Output::Transfer { held, consulted: active });
+        self.out.push_back(Output::Transfer {
+            held,
+            consulted: active,
+        });
         self.calls.remove(held);
         self.calls.remove(active);
     }

@@ -140,7 +140,8 @@ pub struct AccountConfig {
     pub auth_user: String,
     /// Digest password.
     pub password: String,
-    /// Weakest hash a challenge may ask for: one in the middle who strikes the stronger ones out gets nothing.
+    /// Weakest hash a challenge may ask for: one in the middle who strikes the stronger ones out
+    /// gets nothing.
     pub weakest_hash: Hash,
     /// Name shown to the called party.
     pub display_name: Option<String>,
@@ -154,7 +155,8 @@ pub struct AccountConfig {
     pub expires_s: u32,
     /// Whether to register.
     pub register: bool,
-    /// What is wanted of the encryption of its calls: an offer that breaks it is refused before anything rings.
+    /// What is wanted of the encryption of its calls: an offer that breaks it is refused before
+    /// anything rings.
     pub privacy: Privacy,
 }
 
@@ -171,18 +173,22 @@ pub struct AgentConfig {
     pub user_agent: String,
     /// Accept and place calls without a server.
     pub direct_calls: bool,
-    /// The owner lets the phone answer by itself: callers by an account may ask for it. Nobody else may, ever.
+    /// The owner lets the phone answer by itself: callers by an account may ask for it. Nobody else
+    /// may, ever.
     pub auto_answer: bool,
-    /// Codecs this phone is configured for: an offer without any of them is refused (488) before anything rings.
+    /// Codecs this phone is configured for: an offer without any of them is refused (488) before
+    /// anything rings.
     pub codecs: Vec<CodecName>,
     /// What is wanted of the encryption of direct calls.
     pub privacy: Privacy,
-    /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never unspecified: `app` resolves
-    /// `0.0.0.0` to an interface address (see [`UserAgent::handle_local_address`]).
+    /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never
+    /// unspecified: `app` resolves `0.0.0.0` to an interface address (see
+    /// [`UserAgent::handle_local_address`]).
     pub local: SocketAddr,
     /// Our TLS port, as written into Via and Contact.
     pub tls_port: u16,
-    /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in simulations.
+    /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in
+    /// simulations.
     pub seed: [u8; 32],
 }
 
@@ -228,7 +234,8 @@ pub enum EndedBy {
     Failure,
 }
 
-/// Why this phone ends a call, where that is more than a hand on the hook; the far end is told (RFC 3326).
+/// Why this phone ends a call, where that is more than a hand on the hook; the far end is told (RFC
+/// 3326).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
     /// Nothing was heard of the far end for too long.
@@ -269,11 +276,13 @@ pub enum Event {
         to: String,
         /// Alert-Info value.
         alert_info: Option<String>,
-        /// The caller asks to be answered without a hand (Call-Info answer-after, Alert-Info, RFC 5373), in ms, and may ask so.
+        /// The caller asks to be answered without a hand (Call-Info answer-after, Alert-Info, RFC
+        /// 5373), in ms, and may ask so.
         answer_after_ms: Option<u32>,
         /// Call-Id header, for logs.
         call_id: String,
-        /// It takes the place of this call (RFC 3891): it is to be answered at once, and that one to be ended then.
+        /// It takes the place of this call (RFC 3891): it is to be answered at once, and that one
+        /// to be ended then.
         replaces: Option<Call>,
     },
     /// A provisional response: 180, 183 … `media` when it carried an SDP answer.
@@ -285,8 +294,8 @@ pub enum Event {
         /// Early media, if any.
         media: Option<Negotiated>,
     },
-    /// The call stands: 200 came (and ACK went), or our own 200 went. Only after an INVITE without an offer does it take the ACK,
-    /// which brings the answer.
+    /// The call stands: 200 came (and ACK went), or our own 200 went. Only after an INVITE without
+    /// an offer does it take the ACK, which brings the answer.
     Established {
         /// Which call.
         call: Call,
@@ -327,8 +336,8 @@ pub enum Event {
         /// Words for log, status and history.
         reason: String,
     },
-    /// The far end of a standing call asks this phone to call somebody else in its place (REFER, RFC 3515). Answered by
-    /// [`UserAgent::follow`] or [`UserAgent::decline`].
+    /// The far end of a standing call asks this phone to call somebody else in its place (REFER,
+    /// RFC 3515). Answered by [`UserAgent::follow`] or [`UserAgent::decline`].
     Refer {
         /// Which call.
         call: Call,
@@ -339,8 +348,8 @@ pub enum Event {
     },
     /// A name must be resolved.
     Lookup(Lookup),
-    /// A connection must be opened; answered by [`UserAgent::handle_connected`], [`UserAgent::handle_refused`] or
-    /// [`UserAgent::handle_closed`].
+    /// A connection must be opened; answered by [`UserAgent::handle_connected`],
+    /// [`UserAgent::handle_refused`] or [`UserAgent::handle_closed`].
     Connect {
         /// The number it shall have.
         connection: ConnectionId,
@@ -348,8 +357,8 @@ pub enum Event {
         remote: SocketAddr,
         /// TCP or TLS.
         transport: Transport,
-        /// TLS: the certificate must be for one of these SIP domains (RFC 5922 section 7.2) or addresses; the first is the one asked
-        /// for (SNI). Never a name that came out of DNS.
+        /// TLS: the certificate must be for one of these SIP domains (RFC 5922 section 7.2) or
+        /// addresses; the first is the one asked for (SNI). Never a name that came out of DNS.
         names: Vec<String>,
     },
     /// A connection is no longer wanted.

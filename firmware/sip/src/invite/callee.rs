@@ -20,12 +20,20 @@ use super::{CallState, MAX_CALLS, Phase, shown};
 
 /// How often 180 is repeated (section 13.3.1.1).
 const RING_AGAIN: Duration = Duration::from_secs(60);
-/// How long a call rings whose INVITE names no Expires; a proxy's Timer C (section 16.6) is not much longer than three minutes.
+/// How long a call rings whose INVITE names no Expires; a proxy's Timer C (section 16.6) is not
+/// much longer than three minutes.
 const RING_AT_MOST: Duration = Duration::from_secs(300);
 
 impl UserAgent {
     /// A new INVITE that passed all checks.
-    pub(crate) fn handle_invite(&mut self, entry: Entry, reply: Flow, key: &str, request: Request, now: Instant) {
+    pub(crate) fn handle_invite(
+        &mut self,
+        entry: Entry,
+        reply: Flow,
+        key: &str,
+        request: Request,
+        now: Instant,
+    ) {
         let account = Self::account_of(entry);
         let full = !self.has_room();
         let replaced = self.replaced(account, &request, reply.is_secure());
@@ -36,9 +44,13 @@ impl UserAgent {
         } else if let Err(code) = replaced {
             Some(self.stateless(&request, code))
         } else if self.may_not_ask(account, &request) {
-            Some(self.stateless(&request, 403).with_reason("Automatic Answer Forbidden"))
+            Some(
+                self.stateless(&request, 403)
+                    .with_reason("Automatic Answer Forbidden"),
+            )
         } else {
-            session_body(&request).and_then(|body| self.offer_refusal(account, &request, &body, reply.is_secure()))
+            session_body(&request)
+                .and_then(|body| self.offer_refusal(account, &request, &body, reply.is_secure()))
         };
         if let Some(mut response) = refusal {
             self.wire.counters.refused += 1;
@@ -53,12 +65,20 @@ impl UserAgent {
         let Some(transaction) = self.open(reply, key, request.clone()) else {
             return;
         };
-        let tag = self.servers.get(transaction).map(|entry| entry.to_tag.clone()).unwrap_or_default();
+        let tag = self
+            .servers
+            .get(transaction)
+            .map(|entry| entry.to_tag.clone())
+            .unwrap_or_default();
         let contact = self.contact(account, Some(reply.transport()), wants_sips(&request));
         let Some(dialog) = Dialog::of_callee(&request, &tag, contact, Some(reply)) else {
             self.wire.counters.refused += 1;
             if let Some(response) = self.response_for(transaction, 400) {
-                self.send_response(transaction, &response.with_reason("Missing Contact header"), now);
+                self.send_response(
+                    transaction,
+                    &response.with_reason("Missing Contact header"),
+                    now,
+                );
             }
             return;
         };
@@ -69,11 +89,11 @@ impl UserAgent {
         self.send_response(transaction, &trying, now);
         let mut state = CallState::new(account, Phase::Ringing, shown(&dialog.remote));
         state.server = Some(transaction);
-        // A caller that vanished sends no CANCEL: without a limit of ours the bell would ring for ever.
-        let patience = request
-            .headers
-            .expires()
-            .map_or(RING_AT_MOST, |s| Duration::from_secs(u64::from(s.clamp(1, 7200))));
+        // A caller that vanished sends no CANCEL: without a limit of ours the bell would ring for
+        // ever.
+        let patience = request.headers.expires().map_or(RING_AT_MOST, |s| {
+            Duration::from_secs(u64::from(s.clamp(1, 7200)))
+        });
         state.ring_until = Some(now + patience);
         let from = state.peer.clone();
         state.dialog = Some(dialog);
@@ -86,7 +106,11 @@ impl UserAgent {
             call,
             account: account.map(AccountId),
             from,
-            to: request.headers.to().map(|to| shown(&to)).unwrap_or_default(),
+            to: request
+                .headers
+                .to()
+                .map(|to| shown(&to))
+                .unwrap_or_default(),
             alert_info: request.headers.get("Alert-Info").map(str::to_owned),
             answer_after_ms: answer_after(&request).filter(|_| self.answers_for(account)),
             call_id: request.headers.call_id().unwrap_or_default().to_owned(),
@@ -94,8 +118,9 @@ impl UserAgent {
         });
     }
 
-    /// Whether a caller's wish to be answered without a hand counts: the owner allows it at all, and the call came by an account, whose
-    /// server answers for the caller. A direct caller is anybody who wants to listen to the room.
+    /// Whether a caller's wish to be answered without a hand counts: the owner allows it at all,
+    /// and the call came by an account, whose server answers for the caller. A direct caller is
+    /// anybody who wants to listen to the room.
     fn answers_for(&self, account: Option<usize>) -> bool {
         self.config.auto_answer && account.is_some()
     }
@@ -105,14 +130,23 @@ impl UserAgent {
         let insists = |name: &str| {
             request.headers.get(name).is_some_and(|value| {
                 let mut parts = value.split(';').map(str::trim);
-                parts.next().is_some_and(|mode| mode.eq_ignore_ascii_case("auto")) && parts.any(|p| p.eq_ignore_ascii_case("require"))
+                parts
+                    .next()
+                    .is_some_and(|mode| mode.eq_ignore_ascii_case("auto"))
+                    && parts.any(|p| p.eq_ignore_ascii_case("require"))
             })
         };
         !self.answers_for(account) && (insists("Answer-Mode") || insists("Priv-Answer-Mode"))
     }
 
     /// An offer this phone, as it is configured, could not take is refused before anything rings.
-    fn offer_refusal(&self, account: Option<usize>, request: &Request, body: &[u8], secure: bool) -> Option<Response> {
+    fn offer_refusal(
+        &self,
+        account: Option<usize>,
+        request: &Request,
+        body: &[u8],
+        secure: bool,
+    ) -> Option<Response> {
         let account = account.and_then(|account| self.config.accounts.get(account));
         let all = LocalMedia {
             rtp: self.wire.local,
@@ -120,7 +154,9 @@ impl UserAgent {
             codecs: self.config.codecs.clone(),
             ptime_ms: 20,
             dtmf: true,
-            privacy: account.map_or(&self.config.privacy, |account| &account.privacy).clone(),
+            privacy: account
+                .map_or(&self.config.privacy, |account| &account.privacy)
+                .clone(),
         };
         let mut session = Session::new(all, self.wire.local.ip(), 0);
         session.set_secure(secure);
@@ -134,24 +170,36 @@ impl UserAgent {
     pub(crate) fn say_why(&self, response: &mut Response, error: &SdpError) {
         let agent = self.wire.local;
         let text = error.to_string().replace(['"', '\\'], "'");
-        response
-            .headers
-            .push("Warning", format_args!("{} {agent} \"{text}\"", error.warning()));
+        response.headers.push(
+            "Warning",
+            format_args!("{} {agent} \"{text}\"", error.warning()),
+        );
     }
 
     /// A response that makes or confirms the dialog.
-    fn dialog_response(&self, transaction: TransactionId, code: u16, contact: &crate::message::SipUri) -> Option<Response> {
+    fn dialog_response(
+        &self,
+        transaction: TransactionId,
+        code: u16,
+        contact: &crate::message::SipUri,
+    ) -> Option<Response> {
         let mut response = self.response_for(transaction, code)?;
         let request = &self.servers.get(transaction)?.request;
         response.headers.copy(&request.headers, "Record-Route");
-        response.headers.push("Contact", NameAddr::new(contact.clone()));
+        response
+            .headers
+            .push("Contact", NameAddr::new(contact.clone()));
         Self::say_abilities(&mut response);
         Some(response)
     }
 
     /// Sends 180.
     pub(crate) fn ring_back(&mut self, call: Call, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call).filter(|state| state.phase == Phase::Ringing) else {
+        let Some(state) = self
+            .calls
+            .get_mut(&call)
+            .filter(|state| state.phase == Phase::Ringing)
+        else {
             return;
         };
         state.ring_again = Some(now + RING_AGAIN);
@@ -167,19 +215,27 @@ impl UserAgent {
 
     /// Sends 200 with an answer, or with an offer where the INVITE had none.
     pub(crate) fn accept_call(&mut self, call: Call, media: LocalMedia, now: Instant) {
-        let Some(state) = self.calls.get(&call).filter(|state| state.phase == Phase::Ringing) else {
+        let Some(state) = self
+            .calls
+            .get(&call)
+            .filter(|state| state.phase == Phase::Ringing)
+        else {
             return;
         };
         let (Some(server), Some(dialog)) = (state.server, state.dialog.as_ref()) else {
             return;
         };
         let contact = dialog.contact.clone();
-        let Some(entry) = self.servers.get(server) else { return };
+        let Some(entry) = self.servers.get(server) else {
+            return;
+        };
         let mut session = Session::new(media, self.wire.local.ip(), self.tokens.session_id());
         session.set_secure(dialog.is_secure());
         let said = match session_body(&entry.request) {
             None => session.offer(&mut self.tokens).map(|body| (body, None)),
-            Some(offer) => session.answer(&offer, &mut self.tokens).map(|(body, agreed)| (body, Some(agreed))),
+            Some(offer) => session
+                .answer(&offer, &mut self.tokens)
+                .map(|(body, agreed)| (body, Some(agreed))),
         };
         let (body, agreed) = match said {
             Ok(said) => said,
@@ -188,7 +244,12 @@ impl UserAgent {
                     self.say_why(&mut response, &error);
                     self.send_response(server, &response, now);
                 }
-                self.finish(call, EndedBy::Failure, Some(error.status()), &error.to_string());
+                self.finish(
+                    call,
+                    EndedBy::Failure,
+                    Some(error.status()),
+                    &error.to_string(),
+                );
                 return;
             }
         };
@@ -198,7 +259,9 @@ impl UserAgent {
         response.headers.push("Content-Type", "application/sdp");
         response.body = body.into();
         self.send_response(server, &response, now);
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         state.phase = Phase::Answered;
         state.ring_again = None;
         state.ring_until = None;
@@ -209,29 +272,58 @@ impl UserAgent {
         self.await_ack(call, server, agreed.is_none(), None, now);
         // The caller may talk from here on; the media must not wait for the ACK.
         if let Some(media) = agreed {
-            self.events.push_back(Event::Established { call, media, peer });
+            self.events
+                .push_back(Event::Established { call, media, peer });
         }
     }
 
     /// Refuses a call.
     pub(crate) fn refuse_call(&mut self, call: Call, code: u16, now: Instant) {
-        let Some(state) = self.calls.get(&call).filter(|state| state.phase == Phase::Ringing) else {
+        let Some(state) = self
+            .calls
+            .get(&call)
+            .filter(|state| state.phase == Phase::Ringing)
+        else {
             return;
         };
-        let code = if (400..700).contains(&code) { code } else { 480 };
+        let code = if (400..700).contains(&code) {
+            code
+        } else {
+            480
+        };
         let server = state.server;
-        self.finish(call, EndedBy::Local, Some(code), crate::message::reason_phrase(code));
+        self.finish(
+            call,
+            EndedBy::Local,
+            Some(code),
+            crate::message::reason_phrase(code),
+        );
         if let Some(server) = server {
             self.respond(server, code, now);
         }
     }
 
     /// The caller gave up.
-    pub(crate) fn cancelled(&mut self, call: Call, server: TransactionId, reason: Option<&str>, now: Instant) {
-        if self.calls.get(&call).is_some_and(|state| state.phase == Phase::Ringing) {
-            // RFC 3326: who shows the caller's phone list wants to know that another phone took the call.
+    pub(crate) fn cancelled(
+        &mut self,
+        call: Call,
+        server: TransactionId,
+        reason: Option<&str>,
+        now: Instant,
+    ) {
+        if self
+            .calls
+            .get(&call)
+            .is_some_and(|state| state.phase == Phase::Ringing)
+        {
+            // RFC 3326: who shows the caller's phone list wants to know that another phone took the
+            // call.
             let elsewhere = reason.is_some_and(|r| r.contains("cause=200"));
-            let text = if elsewhere { "answered elsewhere" } else { "the caller hung up" };
+            let text = if elsewhere {
+                "answered elsewhere"
+            } else {
+                "the caller hung up"
+            };
             self.finish(call, EndedBy::Remote, Some(487), text);
         }
         self.respond(server, 487, now);
@@ -239,7 +331,9 @@ impl UserAgent {
 
     /// The ACK of a 2xx of ours.
     pub(crate) fn acked(&mut self, call: Call, ack: &Request, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         let number = ack.headers.cseq().map(|c| c.number).unwrap_or_default();
         let Some(wait) = state.ack_wait.take_if(|wait| wait.cseq == number) else {
             return;
@@ -268,9 +362,15 @@ impl UserAgent {
     /// The answer to an offer that stood in our 2xx.
     fn late_answer(&mut self, call: Call, ack: &Request, before: Option<Session>, now: Instant) {
         let first = before.is_none();
-        let Some(state) = self.calls.get_mut(&call) else { return };
-        let Some(session) = state.session.as_mut() else { return };
-        let agreed = session_body(ack).ok_or(SdpError::NoMedia).and_then(|body| session.accept(&body));
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let Some(session) = state.session.as_mut() else {
+            return;
+        };
+        let agreed = session_body(ack)
+            .ok_or(SdpError::NoMedia)
+            .and_then(|body| session.accept(&body));
         match agreed {
             Ok(media) => {
                 state.media = Some(media.clone());
@@ -288,38 +388,61 @@ impl UserAgent {
                 if let Some(mut state) = self.finish(call, EndedBy::Failure, Some(488), &reason)
                     && let Some(dialog) = state.dialog.as_mut()
                 {
-                    self.say_bye(dialog, state.account, Some("SIP;cause=488;text=\"Not Acceptable Here\""), now);
+                    self.say_bye(
+                        dialog,
+                        state.account,
+                        Some("SIP;cause=488;text=\"Not Acceptable Here\""),
+                        now,
+                    );
                 }
             }
         }
     }
 }
 
-/// Section 12.1.1: our Contact must be `sips:` where the request's address is, or the nearest proxy's.
+/// Section 12.1.1: our Contact must be `sips:` where the request's address is, or the nearest
+/// proxy's.
 fn wants_sips(request: &Request) -> bool {
     let is_sips = |uri: &Uri| uri.as_sip().is_some_and(crate::message::SipUri::is_secure);
-    let nearest = request.headers.record_routes().unwrap_or_default().into_iter().next();
+    let nearest = request
+        .headers
+        .record_routes()
+        .unwrap_or_default()
+        .into_iter()
+        .next();
     is_sips(&request.uri) || nearest.is_some_and(|route| is_sips(&route.uri))
 }
 
-/// Whether, and after how many ms, the caller wishes to be answered without a hand: Call-Info and Alert-Info as phones write them,
-/// Answer-Mode of RFC 5373.
+/// Whether, and after how many ms, the caller wishes to be answered without a hand: Call-Info and
+/// Alert-Info as phones write them, Answer-Mode of RFC 5373.
 fn answer_after(request: &Request) -> Option<u32> {
     let headers = &request.headers;
-    for value in headers.values("Call-Info").chain(headers.values("Alert-Info")) {
+    for value in headers
+        .values("Call-Info")
+        .chain(headers.values("Alert-Info"))
+    {
         let lower = value.to_ascii_lowercase().replace(' ', "");
         if let Some((_, rest)) = lower.split_once("answer-after=") {
-            let digits: String = rest.chars().take_while(char::is_ascii_digit).take(4).collect();
+            let digits: String = rest
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .take(4)
+                .collect();
             return Some(digits.parse::<u32>().unwrap_or(0).saturating_mul(1000));
         }
-        if lower.contains("info=alert-autoanswer") || lower.contains("auto-answer") || lower.contains("autoanswer") {
+        if lower.contains("info=alert-autoanswer")
+            || lower.contains("auto-answer")
+            || lower.contains("autoanswer")
+        {
             return Some(0);
         }
     }
     let auto = |name: &str| {
-        headers
-            .get(name)
-            .is_some_and(|v| v.split(';').next().is_some_and(|m| m.trim().eq_ignore_ascii_case("auto")))
+        headers.get(name).is_some_and(|v| {
+            v.split(';')
+                .next()
+                .is_some_and(|m| m.trim().eq_ignore_ascii_case("auto"))
+        })
     };
     (auto("Answer-Mode") || auto("Priv-Answer-Mode")).then_some(0)
 }

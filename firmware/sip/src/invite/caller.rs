@@ -26,7 +26,13 @@ const MAX_REDIRECTS: u8 = 5;
 
 impl UserAgent {
     /// Places a call.
-    pub(crate) fn place(&mut self, account: Option<usize>, target: &str, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+    pub(crate) fn place(
+        &mut self,
+        account: Option<usize>,
+        target: &str,
+        media: LocalMedia,
+        now: Instant,
+    ) -> Result<Call, InviteError> {
         self.place_as(account, target, media, Order::default(), now)
     }
 
@@ -45,7 +51,8 @@ impl UserAgent {
         let uri = self.target(account, target)?;
         let (from, (routes, hop)) = match account {
             Some(line) => (
-                self.address_of_record(line).ok_or(InviteError::NoSuchAccount)?,
+                self.address_of_record(line)
+                    .ok_or(InviteError::NoSuchAccount)?,
                 self.account_way(line, true),
             ),
             None => (
@@ -53,9 +60,14 @@ impl UserAgent {
                 (Vec::new(), Hop::of(&uri)),
             ),
         };
-        // Section 26.2.2: who is called by `sips:` is called by TLS on every hop, the first one included.
+        // Section 26.2.2: who is called by `sips:` is called by TLS on every hop, the first one
+        // included.
         let sips = uri.as_sip().is_some_and(SipUri::is_secure);
-        let hop = if sips || order.secure { hop.and_then(Hop::secured) } else { hop };
+        let hop = if sips || order.secure {
+            hop.and_then(Hop::secured)
+        } else {
+            hop
+        };
         let name = match account.and_then(|a| self.config.accounts.get(a)) {
             Some(account) => account.display_name.clone().unwrap_or_default(),
             None => self.config.display_name.clone(),
@@ -69,9 +81,11 @@ impl UserAgent {
             request.headers.push("Route", route);
         }
         request.headers.push("Max-Forwards", 70);
-        request
-            .headers
-            .push("From", from.with_display(&name).with_param("tag", Some(&self.tokens.tag())));
+        request.headers.push(
+            "From",
+            from.with_display(&name)
+                .with_param("tag", Some(&self.tokens.tag())),
+        );
         request.headers.push("To", NameAddr::new(uri.clone()));
         request.headers.push("Call-ID", self.tokens.word(24));
         request.headers.push(
@@ -82,9 +96,10 @@ impl UserAgent {
             },
         );
         let transport = hop.as_ref().ok().and_then(|hop| hop.transport);
-        request
-            .headers
-            .push("Contact", NameAddr::new(self.contact(account, transport, sips)));
+        request.headers.push(
+            "Contact",
+            NameAddr::new(self.contact(account, transport, sips)),
+        );
         request.headers.push("Allow", ALLOW);
         if !SUPPORTED.is_empty() {
             request.headers.push("Supported", SUPPORTED.join(", "));
@@ -125,7 +140,12 @@ impl UserAgent {
         let target = target.trim();
         let bad = || InviteError::BadTarget(target.to_owned());
         let config = match account {
-            Some(line) => Some(self.config.accounts.get(line).ok_or(InviteError::NoSuchAccount)?),
+            Some(line) => Some(
+                self.config
+                    .accounts
+                    .get(line)
+                    .ok_or(InviteError::NoSuchAccount)?,
+            ),
             None => None,
         };
         if config.is_none() && !self.config.direct_calls {
@@ -133,7 +153,9 @@ impl UserAgent {
         }
         let parsed = match Uri::parse(target) {
             Ok(uri) => uri,
-            Err(_) if target.contains('@') => Uri::parse(&format!("sip:{target}")).map_err(|_| bad())?,
+            Err(_) if target.contains('@') => {
+                Uri::parse(&format!("sip:{target}")).map_err(|_| bad())?
+            }
             Err(_) => {
                 // A number or a user of the account's domain.
                 let fits = |c: char| c.is_alphanumeric() || "+*#-._".contains(c);
@@ -148,19 +170,36 @@ impl UserAgent {
             (Uri::Sip(uri), _) => Ok(uri.for_request().into()),
             (Uri::Tel(tel), Some(account)) => {
                 let domain = server_uri(&account.domain).ok_or_else(bad)?;
-                Ok(domain.with_user(&tel.digits()).with_param("user", Some("phone")).into())
+                Ok(domain
+                    .with_user(&tel.digits())
+                    .with_param("user", Some("phone"))
+                    .into())
             }
             (Uri::Tel(_), None) | (Uri::Other(_), _) => Err(bad()),
         }
     }
 
     /// What became of our INVITE.
-    pub(crate) fn invite_outcome(&mut self, call: Call, id: OutgoingId, outcome: &Outcome<'_>, now: Instant) {
+    pub(crate) fn invite_outcome(
+        &mut self,
+        call: Call,
+        id: OutgoingId,
+        outcome: &Outcome<'_>,
+        now: Instant,
+    ) {
         match outcome {
-            Outcome::Response(response) if response.is_provisional() => self.progress(call, id, response),
-            Outcome::Response(response) if response.is_success() => self.answered_by(call, id, response, now),
-            Outcome::Response(response) if (300..400).contains(&response.code()) => self.redirect(call, response, now),
-            Outcome::Response(response) if matches!(response.code(), 488 | 606) && self.has_other_offer(call, response) => {
+            Outcome::Response(response) if response.is_provisional() => {
+                self.progress(call, id, response)
+            }
+            Outcome::Response(response) if response.is_success() => {
+                self.answered_by(call, id, response, now)
+            }
+            Outcome::Response(response) if (300..400).contains(&response.code()) => {
+                self.redirect(call, response, now)
+            }
+            Outcome::Response(response)
+                if matches!(response.code(), 488 | 606) && self.has_other_offer(call, response) =>
+            {
                 self.offer_again(call, response, now);
             }
             Outcome::Response(response) => {
@@ -179,7 +218,9 @@ impl UserAgent {
             return;
         }
         let leg = self.leg(call, id, response);
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         if state.phase != Phase::Calling {
             return;
         }
@@ -187,7 +228,8 @@ impl UserAgent {
         if let Some(leg) = leg.and_then(|index| state.legs.get_mut(index))
             && let Some(body) = session_body_of(response)
         {
-            // An answer that makes no sense in a 183 is no reason to give the call up; the one in the 200 is.
+            // An answer that makes no sense in a 183 is no reason to give the call up; the one in
+            // the 200 is.
             media = leg.session.accept(&body).ok();
             leg.media.clone_from(&media);
         }
@@ -203,7 +245,11 @@ impl UserAgent {
         let tag = response.headers.to().ok()?.tag()?.to_owned();
         let outgoing = self.outgoing.get(&id)?;
         let state = self.calls.get_mut(&call)?;
-        if let Some(index) = state.legs.iter().position(|leg| leg.dialog.remote_tag() == tag) {
+        if let Some(index) = state
+            .legs
+            .iter()
+            .position(|leg| leg.dialog.remote_tag() == tag)
+        {
             return Some(index);
         }
         if state.legs.len() >= MAX_LEGS {
@@ -220,19 +266,28 @@ impl UserAgent {
 
     /// A 2xx: the first one makes the call, every other one is acknowledged and ended.
     fn answered_by(&mut self, call: Call, id: OutgoingId, response: &Response, now: Instant) {
-        let Some(outgoing) = self.outgoing.get(&id) else { return };
-        let Some(mut dialog) = Dialog::of_caller(&outgoing.request, response, outgoing.flow()) else {
+        let Some(outgoing) = self.outgoing.get(&id) else {
+            return;
+        };
+        let Some(mut dialog) = Dialog::of_caller(&outgoing.request, response, outgoing.flow())
+        else {
             return;
         };
         let account = outgoing.account();
         self.acknowledge(id, &dialog, account, None, now);
-        let waiting = self.calls.get_mut(&call).filter(|state| state.phase == Phase::Calling);
+        let waiting = self
+            .calls
+            .get_mut(&call)
+            .filter(|state| state.phase == Phase::Calling);
         let Some(state) = waiting else {
             self.say_bye(&mut dialog, account, None, now);
             return;
         };
         // Requests sent in the early dialog count on.
-        let leg = state.legs.iter().position(|leg| leg.dialog.remote_tag() == dialog.remote_tag());
+        let leg = state
+            .legs
+            .iter()
+            .position(|leg| leg.dialog.remote_tag() == dialog.remote_tag());
         let leg = leg.map(|index| state.legs.swap_remove(index));
         if let Some(leg) = &leg {
             dialog.local_cseq = dialog.local_cseq.max(leg.dialog.local_cseq);
@@ -254,14 +309,20 @@ impl UserAgent {
                 state.phase = Phase::Up;
                 state.legs.clear();
                 state.outgoing = None;
-                if let Some(name) = dialog.remote.display.clone().filter(|name| !name.trim().is_empty()) {
+                if let Some(name) = dialog
+                    .remote
+                    .display
+                    .clone()
+                    .filter(|name| !name.trim().is_empty())
+                {
                     state.peer = name;
                 }
                 state.dialog = Some(dialog);
                 state.session = Some(session);
                 state.media = Some(media.clone());
                 let peer = state.peer.clone();
-                self.events.push_back(Event::Established { call, media, peer });
+                self.events
+                    .push_back(Event::Established { call, media, peer });
                 self.owe_answer(call);
                 if shared {
                     self.want_keys(call, now);
@@ -270,28 +331,57 @@ impl UserAgent {
             Err(error) => {
                 let reason = format!("the far end's answer cannot be used: {error}");
                 self.finish(call, EndedBy::Failure, Some(488), &reason);
-                self.say_bye(&mut dialog, account, Some("SIP;cause=488;text=\"Not Acceptable Here\""), now);
+                self.say_bye(
+                    &mut dialog,
+                    account,
+                    Some("SIP;cause=488;text=\"Not Acceptable Here\""),
+                    now,
+                );
             }
         }
     }
 
-    /// A 3xx: the best contact is tried, with the same Call-ID and a higher number (section 8.1.3.4).
+    /// A 3xx: the best contact is tried, with the same Call-ID and a higher number (section
+    /// 8.1.3.4).
     fn redirect(&mut self, call: Call, response: &Response, now: Instant) {
         let contacts = response.headers.contacts().unwrap_or_default();
-        let quality = |contact: &NameAddr| contact.params.get("q").and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0);
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let quality = |contact: &NameAddr| {
+            contact
+                .params
+                .get("q")
+                .and_then(|q| q.parse::<f32>().ok())
+                .unwrap_or(1.0)
+        };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         let sips = state.sips;
         // A call that began secure is not led out of it (section 26.2.2, RFC 5630 section 5.3).
-        let keeps = |contact: &NameAddr| contact.uri.as_sip().is_some_and(|uri| !sips || uri.is_secure());
-        let (mut usable, refused): (Vec<NameAddr>, Vec<NameAddr>) = contacts.into_iter().partition(keeps);
+        let keeps = |contact: &NameAddr| {
+            contact
+                .uri
+                .as_sip()
+                .is_some_and(|uri| !sips || uri.is_secure())
+        };
+        let (mut usable, refused): (Vec<NameAddr>, Vec<NameAddr>) =
+            contacts.into_iter().partition(keeps);
         if usable.is_empty() && refused.iter().any(|contact| contact.uri.as_sip().is_some()) {
-            let reason = format!("{}: it leads out of TLS, which is not followed", response.reason());
+            let reason = format!(
+                "{}: it leads out of TLS, which is not followed",
+                response.reason()
+            );
             self.finish(call, EndedBy::Remote, Some(response.code()), &reason);
             return;
         }
         usable.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
-        let next = usable.into_iter().next().and_then(|contact| contact.uri.as_sip().cloned());
-        let (Some(uri), true) = (next.filter(|_| state.redirected < MAX_REDIRECTS), state.session.is_some()) else {
+        let next = usable
+            .into_iter()
+            .next()
+            .and_then(|contact| contact.uri.as_sip().cloned());
+        let (Some(uri), true) = (
+            next.filter(|_| state.redirected < MAX_REDIRECTS),
+            state.session.is_some(),
+        ) else {
             self.finish(
                 call,
                 EndedBy::Remote,
@@ -307,11 +397,14 @@ impl UserAgent {
         self.call_again(call, response, true, now);
     }
 
-    /// Whether the offer just refused was not the last one planned (what is preferred is asked for in more than one way). The next
-    /// one is due then.
+    /// Whether the offer just refused was not the last one planned (what is preferred is asked for
+    /// in more than one way). The next one is due then.
     fn has_other_offer(&mut self, call: Call, response: &Response) -> bool {
-        let Some(state) = self.calls.get_mut(&call) else { return false };
-        let more = state.phase == Phase::Calling && state.session.as_mut().is_some_and(Session::next_attempt);
+        let Some(state) = self.calls.get_mut(&call) else {
+            return false;
+        };
+        let more = state.phase == Phase::Calling
+            && state.session.as_mut().is_some_and(Session::next_attempt);
         if more {
             let (peer, reason) = (state.peer.clone(), refusal(response));
             self.events.push_back(Event::Note(format!(
@@ -331,19 +424,31 @@ impl UserAgent {
         }
     }
 
-    /// The INVITE of a call again, after a final answer to the one before: same Call-ID, higher number.
+    /// The INVITE of a call again, after a final answer to the one before: same Call-ID, higher
+    /// number.
     fn call_again(&mut self, call: Call, response: &Response, redirected: bool, now: Instant) {
         let Some((from, call_id, number)) = original(response) else {
             return;
         };
-        let Some(state) = self.calls.get(&call) else { return };
+        let Some(state) = self.calls.get(&call) else {
+            return;
+        };
         let (secure, sips, account) = (state.secure, state.sips, state.account);
-        let Some(uri) = state.target.clone() else { return };
+        let Some(uri) = state.target.clone() else {
+            return;
+        };
         let (routes, hop) = match account {
             Some(line) => {
                 let (routes, hop) = self.account_way(line, true);
                 // Without a proxy of its own the account's call goes where the contact says.
-                if redirected && routes.is_empty() && self.config.accounts.get(line).is_none_or(|a| a.registrar.is_none()) {
+                if redirected
+                    && routes.is_empty()
+                    && self
+                        .config
+                        .accounts
+                        .get(line)
+                        .is_none_or(|a| a.registrar.is_none())
+                {
                     (routes, Hop::of(&uri))
                 } else {
                     (routes, hop)
@@ -351,10 +456,18 @@ impl UserAgent {
             }
             None => (Vec::new(), Hop::of(&uri)),
         };
-        let hop = if secure || sips { hop.and_then(Hop::secured) } else { hop };
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let hop = if secure || sips {
+            hop.and_then(Hop::secured)
+        } else {
+            hop
+        };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         state.secure = hop.as_ref().is_ok_and(Hop::is_secure);
-        let Some(session) = state.session.as_mut() else { return };
+        let Some(session) = state.session.as_mut() else {
+            return;
+        };
         session.set_secure(state.secure);
         let body = match session.offer(&mut self.tokens) {
             Ok(body) => body,
@@ -384,9 +497,10 @@ impl UserAgent {
             },
         );
         let transport = hop.as_ref().ok().and_then(|hop| hop.transport);
-        request
-            .headers
-            .push("Contact", NameAddr::new(self.contact(account, transport, sips)));
+        request.headers.push(
+            "Contact",
+            NameAddr::new(self.contact(account, transport, sips)),
+        );
         request.headers.push("Allow", ALLOW);
         if let Some(state) = self.calls.get(&call) {
             state.order.write(&mut request);

@@ -1,12 +1,13 @@
-//! Handing a call over: its far end is asked to call somebody else instead (REFER, RFC 3515 and 5589), and who asked is out of it.
+//! Handing a call over: its far end is asked to call somebody else instead (REFER, RFC 3515 and
+//! 5589), and who asked is out of it.
 //!
 //! ```text
 //! transfer(held, consulted) ─┬ consulted stands ─▶ REFER, Refer-To with Replaces ─┬ 2xx ─▶ NOTIFY: 100 … last word ─▶ BYE, both
 //!                            └ it only rings ─▶ CANCEL, REFER without             └ refused, silence, 32 s ──────────▶ BYE, both
 //! ```
 //!
-//! For their owner both calls are over at once: the handset is down, and nothing that may still go wrong keeps anything open longer
-//! than [`HAND_OVER`].
+//! For their owner both calls are over at once: the handset is down, and nothing that may still go
+//! wrong keeps anything open longer than [`HAND_OVER`].
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,8 @@ const LAST_CHANCE: Duration = Duration::from_secs(5);
 /// What a call that is being handed over waits for.
 #[derive(Debug)]
 pub(super) struct Handover {
-    /// Held call: the consulted one, which ends with it. None in the consulted call itself, or where that was given up.
+    /// Held call: the consulted one, which ends with it. None in the consulted call itself, or
+    /// where that was given up.
     consulted: Option<Call>,
     /// The REFER went out in this call.
     asks: bool,
@@ -38,7 +40,12 @@ pub(super) struct Handover {
 
 impl UserAgent {
     /// Hands the far end of `held` over to the far end of `consulted`.
-    pub(crate) fn hand_over(&mut self, held: Call, consulted: Call, now: Instant) -> Result<(), TransferError> {
+    pub(crate) fn hand_over(
+        &mut self,
+        held: Call,
+        consulted: Call,
+        now: Instant,
+    ) -> Result<(), TransferError> {
         let (Some(from), Some(to)) = (self.calls.get(&held), self.calls.get(&consulted)) else {
             return Err(TransferError::NoCall);
         };
@@ -49,10 +56,13 @@ impl UserAgent {
         let stands = match to.phase {
             Phase::Up => true,
             Phase::Calling => false,
-            Phase::Ringing | Phase::Answered | Phase::Leaving | Phase::Handing => return Err(TransferError::NoCall),
+            Phase::Ringing | Phase::Answered | Phase::Leaving | Phase::Handing => {
+                return Err(TransferError::NoCall);
+            }
         };
         let to_secure = to.secure || to.dialog.as_ref().is_some_and(Dialog::is_secure);
-        // What names the consulted call lets its holder take it over: it is not told in the clear. Nor is anybody sent out of TLS.
+        // What names the consulted call lets its holder take it over: it is not told in the clear.
+        // Nor is anybody sent out of TLS.
         if to_secure && !from_secure {
             return Err(TransferError::Clear);
         }
@@ -61,8 +71,15 @@ impl UserAgent {
             Some(dialog) if stands => match &dialog.target {
                 Uri::Sip(uri) => {
                     // Seen from its far end: our tag is the remote one.
-                    let replaces = format!("{};to-tag={};from-tag={}", dialog.call_id, dialog.remote_tag(), dialog.local_tag());
-                    Some(Uri::Sip(uri.clone().for_request().with_header("Replaces", &replaces)))
+                    let replaces = format!(
+                        "{};to-tag={};from-tag={}",
+                        dialog.call_id,
+                        dialog.remote_tag(),
+                        dialog.local_tag()
+                    );
+                    Some(Uri::Sip(
+                        uri.clone().for_request().with_header("Replaces", &replaces),
+                    ))
                 }
                 Uri::Tel(_) | Uri::Other(_) => None,
             },
@@ -87,7 +104,9 @@ impl UserAgent {
 
     /// The owner is told that the call is over; here it goes on.
     fn leave_owner(&mut self, call: Call, handover: Handover) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         state.phase = Phase::Handing;
         state.wanted = None;
         self.events.push_back(Event::Ended {
@@ -105,14 +124,22 @@ impl UserAgent {
     fn send_refer(&mut self, call: Call, target: &Uri, now: Instant) {
         let account = self.calls.get(&call).and_then(|state| state.account);
         let by = account.and_then(|line| self.address_of_record(line));
-        let Some(dialog) = self.calls.get_mut(&call).and_then(|state| state.dialog.as_mut()) else {
+        let Some(dialog) = self
+            .calls
+            .get_mut(&call)
+            .and_then(|state| state.dialog.as_mut())
+        else {
             return;
         };
         let mut request = dialog.request(&Method::Refer);
-        request.headers.push("Refer-To", NameAddr::new(target.clone()));
+        request
+            .headers
+            .push("Refer-To", NameAddr::new(target.clone()));
         let mut own = dialog.local.clone();
         own.params.remove("tag");
-        request.headers.push("Referred-By", NameAddr::new(by.unwrap_or(own).uri));
+        request
+            .headers
+            .push("Referred-By", NameAddr::new(by.unwrap_or(own).uri));
         request.headers.push("User-Agent", &self.config.user_agent);
         let (hop, flow) = (dialog.hop(), dialog.flow);
         self.dispatch(
@@ -137,12 +164,23 @@ impl UserAgent {
     }
 
     /// NOTIFY inside of a call: news of our REFER, or of nothing this phone asked for.
-    pub(super) fn notified(&mut self, call: Call, transaction: TransactionId, request: &Request, now: Instant) {
-        let asks = self
-            .calls
-            .get(&call)
-            .is_some_and(|state| state.handover.as_ref().is_some_and(|handover| handover.asks));
-        let event = request.headers.get("Event").and_then(|event| event.split(';').next());
+    pub(super) fn notified(
+        &mut self,
+        call: Call,
+        transaction: TransactionId,
+        request: &Request,
+        now: Instant,
+    ) {
+        let asks = self.calls.get(&call).is_some_and(|state| {
+            state
+                .handover
+                .as_ref()
+                .is_some_and(|handover| handover.asks)
+        });
+        let event = request
+            .headers
+            .get("Event")
+            .and_then(|event| event.split(';').next());
         if !asks || !event.is_some_and(|event| event.trim().eq_ignore_ascii_case("refer")) {
             return self.respond_refusal(transaction, 481, now);
         }
@@ -151,12 +189,15 @@ impl UserAgent {
             return self.respond_refusal(transaction, 415, now);
         }
         self.respond(transaction, 200, now);
-        let over = request.headers.get("Subscription-State").is_some_and(|state| {
-            state
-                .split(';')
-                .next()
-                .is_some_and(|state| state.trim().eq_ignore_ascii_case("terminated"))
-        });
+        let over = request
+            .headers
+            .get("Subscription-State")
+            .is_some_and(|state| {
+                state
+                    .split(';')
+                    .next()
+                    .is_some_and(|state| state.trim().eq_ignore_ascii_case("terminated"))
+            });
         match status_in(&request.body) {
             Some(code) if (200..300).contains(&code) => self.handed_over(call, Ok(()), now),
             Some(code) if code >= 300 => self.handed_over(call, Err(code), now),
@@ -167,7 +208,11 @@ impl UserAgent {
 
     /// The last word on a call handed over: whatever it is, nothing stays open here.
     fn handed_over(&mut self, call: Call, result: Result<(), u16>, now: Instant) {
-        let Some(handover) = self.calls.get_mut(&call).and_then(|state| state.handover.take()) else {
+        let Some(handover) = self
+            .calls
+            .get_mut(&call)
+            .and_then(|state| state.handover.take())
+        else {
             return;
         };
         self.events.push_back(Event::Note(match result {
@@ -184,25 +229,37 @@ impl UserAgent {
         }
     }
 
-    /// The far end of a call being handed over hung up without a last word: the consulted one is given a moment to be replaced.
+    /// The far end of a call being handed over hung up without a last word: the consulted one is
+    /// given a moment to be replaced.
     pub(super) fn left_handover(&mut self, handover: Option<&Handover>, now: Instant) {
         let Some(consulted) = handover.and_then(|handover| handover.consulted) else {
             return;
         };
-        if let Some(waiting) = self.calls.get_mut(&consulted).and_then(|state| state.handover.as_mut()) {
+        if let Some(waiting) = self
+            .calls
+            .get_mut(&consulted)
+            .and_then(|state| state.handover.as_mut())
+        {
             waiting.until = waiting.until.min(now + LAST_CHANCE);
             self.schedule_call(consulted);
         }
     }
 
     pub(super) fn is_handover_due(&self, call: Call, now: Instant) -> bool {
-        let handover = self.calls.get(&call).and_then(|state| state.handover.as_ref());
+        let handover = self
+            .calls
+            .get(&call)
+            .and_then(|state| state.handover.as_ref());
         handover.is_some_and(|handover| handover.until <= now)
     }
 
     /// The time for it is over.
     pub(super) fn handover_timeout(&mut self, call: Call, now: Instant) {
-        let Some(handover) = self.calls.get(&call).and_then(|state| state.handover.as_ref()) else {
+        let Some(handover) = self
+            .calls
+            .get(&call)
+            .and_then(|state| state.handover.as_ref())
+        else {
             return;
         };
         if handover.asks {

@@ -1,4 +1,5 @@
-//! A far end that asks us to call somebody in its place: REFER inside of a call (RFC 3515), and the NOTIFYs it is owed (RFC 6665).
+//! A far end that asks us to call somebody in its place: REFER inside of a call (RFC 3515), and the
+//! NOTIFYs it is owed (RFC 6665).
 //!
 //! ```text
 //! REFER ─▶ one address, INVITE, not out of TLS, not the sixth in a row ─▶ Event::Refer ─┬ follow ──▶ 202, INVITE, NOTIFY 100
@@ -6,8 +7,9 @@
 //! new call: 200, or whatever ended it ─▶ Owed ─▶ NOTIFY, last word          old call over before ─▶ its dialog lives on for that
 //! ```
 //!
-//! The new call is an ordinary one: same account, same wish for encryption, same credentials and no others. Nothing of the address
-//! asked for but its Replaces reaches the INVITE (RFC 3261 section 19.1.5 warns of the headers one may hide there).
+//! The new call is an ordinary one: same account, same wish for encryption, same credentials and no
+//! others. Nothing of the address asked for but its Replaces reaches the INVITE (RFC 3261 section
+//! 19.1.5 warns of the headers one may hide there).
 
 use std::time::Instant;
 
@@ -86,28 +88,46 @@ pub(crate) enum Owed {
 
 impl UserAgent {
     /// REFER inside of a call.
-    pub(super) fn referred(&mut self, call: Call, transaction: TransactionId, early_leg: bool, request: &Request, now: Instant) {
-        let Some(state) = self.calls.get(&call) else { return };
+    pub(super) fn referred(
+        &mut self,
+        call: Call,
+        transaction: TransactionId,
+        early_leg: bool,
+        request: &Request,
+        now: Instant,
+    ) {
+        let Some(state) = self.calls.get(&call) else {
+            return;
+        };
         match state.phase {
             Phase::Up if !early_leg => {}
             Phase::Answered if !early_leg => return self.try_later(transaction, now),
-            Phase::Up | Phase::Answered | Phase::Calling | Phase::Ringing | Phase::Leaving | Phase::Handing => {
+            Phase::Up
+            | Phase::Answered
+            | Phase::Calling
+            | Phase::Ringing
+            | Phase::Leaving
+            | Phase::Handing => {
                 return self.respond_refusal(transaction, 403, now);
             }
         }
-        let pending = state.asked.is_some() || self.referrals.values().any(|referral| referral.old == call);
+        let pending =
+            state.asked.is_some() || self.referrals.values().any(|referral| referral.old == call);
         if pending {
             return self.respond_refusal(transaction, 491, now);
         }
         let (target, order) = match Self::read_refer(state, request) {
             Ok(read) => read,
             Err((code, why)) => {
-                self.events
-                    .push_back(Event::Note(format!("asked to call somebody else, refused: {why}")));
+                self.events.push_back(Event::Note(format!(
+                    "asked to call somebody else, refused: {why}"
+                )));
                 return self.respond_refusal(transaction, code, now);
             }
         };
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         if let Some(dialog) = state.dialog.as_mut() {
             dialog.refresh(&request.headers);
         }
@@ -131,7 +151,10 @@ impl UserAgent {
     }
 
     /// Whom to call, and how; the status and the words of the refusal else.
-    fn read_refer(state: &CallState, request: &Request) -> Result<(Uri, Order), (u16, &'static str)> {
+    fn read_refer(
+        state: &CallState,
+        request: &Request,
+    ) -> Result<(Uri, Order), (u16, &'static str)> {
         let mut all = request.headers.values("Refer-To");
         let (Some(text), None) = (all.next(), all.next()) else {
             return Err((400, "not exactly one Refer-To"));
@@ -144,11 +167,14 @@ impl UserAgent {
                 if method.is_some_and(|method| !method.eq_ignore_ascii_case("INVITE")) {
                     return Err((603, "something else than a call is asked for"));
                 }
-                // RFC 5630 section 5.3, as for a redirection: who is called by `sips:` is not led out of it.
+                // RFC 5630 section 5.3, as for a redirection: who is called by `sips:` is not led
+                // out of it.
                 if dialog.contact.is_secure() && !uri.is_secure() {
                     return Err((603, "it leads out of TLS"));
                 }
-                let replaces = uri.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Replaces"));
+                let replaces = uri
+                    .headers()
+                    .filter(|(name, _)| name.eq_ignore_ascii_case("Replaces"));
                 if replaces.count() > 1 {
                     return Err((400, "more than one Replaces"));
                 }
@@ -166,7 +192,9 @@ impl UserAgent {
         let order = Order {
             replaces,
             // As it was written: a signature may cover it.
-            referred_by: by.and(request.headers.get("Referred-By")).map(str::to_owned),
+            referred_by: by
+                .and(request.headers.get("Referred-By"))
+                .map(str::to_owned),
             secure: dialog.is_secure(),
             times,
         };
@@ -174,7 +202,12 @@ impl UserAgent {
     }
 
     /// The owner wants it done.
-    pub(crate) fn follow_refer(&mut self, call: Call, media: LocalMedia, now: Instant) -> Result<Call, InviteError> {
+    pub(crate) fn follow_refer(
+        &mut self,
+        call: Call,
+        media: LocalMedia,
+        now: Instant,
+    ) -> Result<Call, InviteError> {
         let state = self.calls.get_mut(&call).ok_or(InviteError::NotAsked)?;
         let account = state.account;
         let asked = state.asked.take().ok_or(InviteError::NotAsked)?;
@@ -188,7 +221,9 @@ impl UserAgent {
             .get(&call)
             .and_then(|state| state.dialog.as_ref())
             .map(|d| d.contact.clone());
-        if let (Some(mut response), Some(contact)) = (self.response_for(asked.transaction, 202), contact) {
+        if let (Some(mut response), Some(contact)) =
+            (self.response_for(asked.transaction, 202), contact)
+        {
             response.headers.push("Contact", NameAddr::new(contact));
             if asked.quiet {
                 response.headers.push("Refer-Sub", "false");
@@ -210,14 +245,21 @@ impl UserAgent {
 
     /// The owner does not want it done.
     pub(crate) fn decline_refer(&mut self, call: Call, now: Instant) {
-        if let Some(asked) = self.calls.get_mut(&call).and_then(|state| state.asked.take()) {
+        if let Some(asked) = self
+            .calls
+            .get_mut(&call)
+            .and_then(|state| state.asked.take())
+        {
             self.respond_refusal(asked.transaction, 603, now);
         }
     }
 
     /// How many referrals keep a dialog whose call is over.
     pub(crate) fn orphaned_referrals(&self) -> usize {
-        self.referrals.values().filter(|referral| referral.dialog.is_some()).count()
+        self.referrals
+            .values()
+            .filter(|referral| referral.dialog.is_some())
+            .count()
     }
 
     /// The dialog in which news of this call are told.
@@ -245,8 +287,13 @@ impl UserAgent {
             let code = code.filter(|code| *code >= 300).unwrap_or(487);
             self.owed.push_back(Owed::News(call, code));
         }
-        // A dialog lives as long as anything in it does (RFC 5057 section 4.1): who asked is told, although his call is over.
-        for referral in self.referrals.values_mut().filter(|referral| referral.old == call) {
+        // A dialog lives as long as anything in it does (RFC 5057 section 4.1): who asked is told,
+        // although his call is over.
+        for referral in self
+            .referrals
+            .values_mut()
+            .filter(|referral| referral.old == call)
+        {
             referral.dialog.clone_from(&state.dialog);
             if let Some(dialog) = referral.dialog.as_mut() {
                 dialog.local_cseq = dialog.local_cseq.saturating_add(NUMBERS_APART);
@@ -261,12 +308,19 @@ impl UserAgent {
         }
     }
 
-    /// Tells whoever asked for a call how it gets on (RFC 3515 section 2.4.4); anything final is the last word.
+    /// Tells whoever asked for a call how it gets on (RFC 3515 section 2.4.4); anything final is
+    /// the last word.
     fn send_news(&mut self, new: Call, code: u16, now: Instant) {
         let last = code >= 200;
-        let Some(referral) = self.referrals.get(&new) else { return };
+        let Some(referral) = self.referrals.get(&new) else {
+            return;
+        };
         let (account, id) = (referral.account, referral.id);
-        let purpose = if last { Purpose::Nobody } else { Purpose::Notify(new) };
+        let purpose = if last {
+            Purpose::Nobody
+        } else {
+            Purpose::Notify(new)
+        };
         let Some(dialog) = self.referrer(new) else {
             self.referrals.remove(&new);
             return;
@@ -289,8 +343,12 @@ impl UserAgent {
             },
         );
         request.headers.push("User-Agent", &self.config.user_agent);
-        request.headers.push("Content-Type", "message/sipfrag;version=2.0");
-        request.body = format!("SIP/2.0 {code} {}\r\n", reason_phrase(code)).into_bytes().into();
+        request
+            .headers
+            .push("Content-Type", "message/sipfrag;version=2.0");
+        request.body = format!("SIP/2.0 {code} {}\r\n", reason_phrase(code))
+            .into_bytes()
+            .into();
         if last {
             self.referrals.remove(&new);
         }
@@ -306,7 +364,8 @@ impl UserAgent {
         );
     }
 
-    /// Whether the news were wanted: a refusal ends the subscription, and nothing else (RFC 5057 section 5.1).
+    /// Whether the news were wanted: a refusal ends the subscription, and nothing else (RFC 5057
+    /// section 5.1).
     pub(super) fn notify_outcome(&mut self, new: Call, outcome: &Outcome<'_>) {
         let refused = match outcome {
             Outcome::Response(response) => response.code() >= 300,

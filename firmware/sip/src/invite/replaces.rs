@@ -6,8 +6,9 @@
 //!                  └─ none, or one that still rings here ─▶ 481     not by its account, not by TLS as it ─▶ 403
 //! ```
 //!
-//! Who knows a call's tags is one of its two ends, or was told by one of them, or reads their signalling. So the door comes first
-//! (`sip::door`), as for every INVITE; what came by an account is replaced by that account only, and what goes by TLS by TLS only.
+//! Who knows a call's tags is one of its two ends, or was told by one of them, or reads their
+//! signalling. So the door comes first (`sip::door`), as for every INVITE; what came by an account
+//! is replaced by that account only, and what goes by TLS by TLS only.
 
 use crate::agent::{Call, UserAgent};
 use crate::dialog::Dialog;
@@ -43,9 +44,9 @@ impl Ids {
             .filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic()))?;
         let (mut to, mut from, mut early) = (None, None, false);
         for part in parts {
-            let (name, value) = part
-                .split_once('=')
-                .map_or((part, None), |(name, value)| (name.trim(), Some(value.trim())));
+            let (name, value) = part.split_once('=').map_or((part, None), |(name, value)| {
+                (name.trim(), Some(value.trim()))
+            });
             let slot = match (name.to_ascii_lowercase().as_str(), value) {
                 ("to-tag", Some(_)) => &mut to,
                 ("from-tag", Some(_)) => &mut from,
@@ -72,20 +73,35 @@ impl Ids {
 }
 
 impl UserAgent {
-    /// The call an INVITE takes the place of; none: it is an ordinary one. The status of the refusal else.
-    pub(super) fn replaced(&self, account: Option<usize>, request: &Request, secure: bool) -> Result<Option<Call>, u16> {
+    /// The call an INVITE takes the place of; none: it is an ordinary one. The status of the
+    /// refusal else.
+    pub(super) fn replaced(
+        &self,
+        account: Option<usize>,
+        request: &Request,
+        secure: bool,
+    ) -> Result<Option<Call>, u16> {
         let mut all = request.headers.values("Replaces");
-        let Some(text) = all.next() else { return Ok(None) };
+        let Some(text) = all.next() else {
+            return Ok(None);
+        };
         let (None, Some((ids, early_only))) = (all.next(), Ids::read(text)) else {
             return Err(400);
         };
         let is = |dialog: &Dialog| Ids::of(dialog) == ids;
-        let owns = |state: &CallState| state.dialog.as_ref().is_some_and(is) || state.legs.iter().any(|leg| is(&leg.dialog));
+        let owns = |state: &CallState| {
+            state.dialog.as_ref().is_some_and(is) || state.legs.iter().any(|leg| is(&leg.dialog))
+        };
         let Some((call, state)) = self.calls.iter().find(|(_, state)| owns(state)) else {
             return Err(if self.over.contains(&ids) { 603 } else { 481 });
         };
-        let dialogs = state.dialog.iter().chain(state.legs.iter().map(|leg| &leg.dialog));
-        if state.account != account || (!secure && dialogs.filter(|dialog| is(dialog)).any(Dialog::is_secure)) {
+        let dialogs = state
+            .dialog
+            .iter()
+            .chain(state.legs.iter().map(|leg| &leg.dialog));
+        if state.account != account
+            || (!secure && dialogs.filter(|dialog| is(dialog)).any(Dialog::is_secure))
+        {
             return Err(403);
         }
         match state.phase {
@@ -114,11 +130,19 @@ mod tests {
 
     #[test]
     fn a_replaces_value_is_read_or_refused() {
-        let read = |text: &str| Ids::read(text).map(|(ids, early)| (ids.call_id, ids.local_tag, ids.remote_tag, early));
+        let read = |text: &str| {
+            Ids::read(text).map(|(ids, early)| (ids.call_id, ids.local_tag, ids.remote_tag, early))
+        };
         let ids = |early| Some(("98732@x".to_owned(), "t".to_owned(), "f".to_owned(), early));
         assert_eq!(read("98732@x;to-tag=t;from-tag=f"), ids(false));
-        assert_eq!(read("98732@x ;from-tag=f ; TO-TAG=t;x=y;early-only"), ids(true));
-        assert_eq!(read("a;to-tag=0;from-tag=f"), Some(("a".into(), String::new(), "f".into(), false)));
+        assert_eq!(
+            read("98732@x ;from-tag=f ; TO-TAG=t;x=y;early-only"),
+            ids(true)
+        );
+        assert_eq!(
+            read("a;to-tag=0;from-tag=f"),
+            Some(("a".into(), String::new(), "f".into(), false))
+        );
         for bad in [
             "",
             "a",

@@ -1,5 +1,5 @@
-//! What happens inside of a call: requests in its dialogs, and changes of its session in either direction (RFC 3261 sections 12.2,
-//! 14, 15; UPDATE of RFC 3311; DTMF by INFO).
+//! What happens inside of a call: requests in its dialogs, and changes of its session in either
+//! direction (RFC 3261 sections 12.2, 14, 15; UPDATE of RFC 3311; DTMF by INFO).
 //!
 //! ```text
 //! want_direction ─▶ re-INVITE ─┬ 2xx ─▶ ACK, MediaChanged      491 ─▶ again after the wait of section 14.1
@@ -19,22 +19,39 @@ use crate::transaction::table::TransactionId;
 
 use super::{Change, Phase};
 
-/// Longest Retry-After, in seconds, after which a change of the session is tried again by itself, and how often.
+/// Longest Retry-After, in seconds, after which a change of the session is tried again by itself,
+/// and how often.
 const MAX_PUT_OFF: u32 = 10;
 const MAX_PUT_OFFS: u8 = 3;
 
 impl UserAgent {
     /// A request of the far end in one of a call's dialogs.
-    pub(crate) fn handle_in_dialog(&mut self, call: Call, reply: Flow, key: &str, request: &Request, now: Instant) {
+    pub(crate) fn handle_in_dialog(
+        &mut self,
+        call: Call,
+        reply: Flow,
+        key: &str,
+        request: &Request,
+        now: Instant,
+    ) {
         let cseq = request.headers.cseq().map(|c| c.number).unwrap_or_default();
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         let confirmed = state.dialog.as_mut().filter(|dialog| dialog.owns(request));
         let dialog = match confirmed {
             Some(dialog) => Some(dialog),
-            None => state.legs.iter_mut().map(|leg| &mut leg.dialog).find(|dialog| dialog.owns(request)),
+            None => state
+                .legs
+                .iter_mut()
+                .map(|leg| &mut leg.dialog)
+                .find(|dialog| dialog.owns(request)),
         };
         let in_order = dialog.is_some_and(|dialog| dialog.in_order(cseq));
-        let early_leg = state.dialog.as_ref().is_none_or(|dialog| !dialog.owns(request));
+        let early_leg = state
+            .dialog
+            .as_ref()
+            .is_none_or(|dialog| !dialog.owns(request));
         let Some(transaction) = self.open(reply, key, request.clone()) else {
             self.wire.counters.dropped += 1;
             return;
@@ -67,7 +84,9 @@ impl UserAgent {
             Method::Notify => self.notified(call, transaction, request, now),
             Method::Prack | Method::Subscribe => self.respond_refusal(transaction, 481, now),
             Method::Refer => self.referred(call, transaction, early_leg, request, now),
-            Method::Register | Method::Message | Method::Publish => self.respond_refusal(transaction, 405, now),
+            Method::Register | Method::Message | Method::Publish => {
+                self.respond_refusal(transaction, 405, now)
+            }
             Method::Other(_) => self.respond_refusal(transaction, 501, now),
             // Both never come here: they open no transaction of their own.
             Method::Ack | Method::Cancel => {}
@@ -83,9 +102,18 @@ impl UserAgent {
     }
 
     /// BYE (section 15.1.2): the call is over; an INVITE of theirs still open is ended with it.
-    fn bye(&mut self, call: Call, transaction: TransactionId, early_leg: bool, request: &Request, now: Instant) {
+    fn bye(
+        &mut self,
+        call: Call,
+        transaction: TransactionId,
+        early_leg: bool,
+        request: &Request,
+        now: Instant,
+    ) {
         self.respond(transaction, 200, now);
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         if early_leg {
             state.legs.retain(|leg| !leg.dialog.owns(request));
             return;
@@ -101,15 +129,26 @@ impl UserAgent {
     }
 
     /// A re-INVITE of theirs (section 14.2).
-    fn reinvited(&mut self, call: Call, transaction: TransactionId, early_leg: bool, request: &Request, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+    fn reinvited(
+        &mut self,
+        call: Call,
+        transaction: TransactionId,
+        early_leg: bool,
+        request: &Request,
+        now: Instant,
+    ) {
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         let busy = early_leg || state.ack_wait.is_some() || state.server.is_some();
         if state.change.is_some() {
             return self.respond_refusal(transaction, 491, now);
         }
         let ready = match state.phase {
             Phase::Up => !busy,
-            Phase::Calling | Phase::Ringing | Phase::Answered | Phase::Leaving | Phase::Handing => false,
+            Phase::Calling | Phase::Ringing | Phase::Answered | Phase::Leaving | Phase::Handing => {
+                false
+            }
         };
         if !ready {
             return self.try_later(transaction, now);
@@ -120,10 +159,15 @@ impl UserAgent {
         dialog.refresh(&request.headers);
         let contact = dialog.contact.clone();
         let before = session.clone();
-        // Who asks for an offer may hand it to somebody else (section 14.2 wants it as for a new call): he gets keys of his own.
+        // Who asks for an offer may hand it to somebody else (section 14.2 wants it as for a new
+        // call): he gets keys of his own.
         let said = match session_body(request) {
-            None => session.fresh_offer(&mut self.tokens).map(|body| (body, None)),
-            Some(offer) => session.answer(&offer, &mut self.tokens).map(|(body, agreed)| (body, Some(agreed))),
+            None => session
+                .fresh_offer(&mut self.tokens)
+                .map(|body| (body, None)),
+            Some(offer) => session
+                .answer(&offer, &mut self.tokens)
+                .map(|(body, agreed)| (body, Some(agreed))),
         };
         let (body, agreed) = match said {
             Ok(said) => said,
@@ -155,9 +199,18 @@ impl UserAgent {
     }
 
     /// UPDATE (RFC 3311): an offer is answered at once; without one it only refreshes the target.
-    fn updated(&mut self, call: Call, transaction: TransactionId, early_leg: bool, request: &Request, now: Instant) {
+    fn updated(
+        &mut self,
+        call: Call,
+        transaction: TransactionId,
+        early_leg: bool,
+        request: &Request,
+        now: Instant,
+    ) {
         let offer = session_body(request);
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         if offer.is_some() && state.change.is_some() {
             return self.respond_refusal(transaction, 491, now);
         }
@@ -170,8 +223,16 @@ impl UserAgent {
         if offer.is_some() && !ready {
             return self.try_later(transaction, now);
         }
-        let early = state.legs.iter_mut().map(|leg| &mut leg.dialog).find(|dialog| dialog.owns(request));
-        let dialog = if early_leg { early } else { state.dialog.as_mut() };
+        let early = state
+            .legs
+            .iter_mut()
+            .map(|leg| &mut leg.dialog)
+            .find(|dialog| dialog.owns(request));
+        let dialog = if early_leg {
+            early
+        } else {
+            state.dialog.as_mut()
+        };
         let contact = dialog.map(|dialog| {
             dialog.refresh(&request.headers);
             dialog.contact.clone()
@@ -212,7 +273,10 @@ impl UserAgent {
     /// 500 with a Retry-After of 0 to 10 s (section 14.2).
     pub(super) fn try_later(&mut self, transaction: TransactionId, now: Instant) {
         self.wire.counters.refused += 1;
-        let wait = self.tokens.between(Duration::ZERO, Duration::from_secs(10)).as_secs();
+        let wait = self
+            .tokens
+            .between(Duration::ZERO, Duration::from_secs(10))
+            .as_secs();
         if let Some(mut response) = self.response_for(transaction, 500) {
             response.headers.push("Retry-After", wait);
             self.send_response(transaction, &response, now);
@@ -235,13 +299,17 @@ impl UserAgent {
         let digit = match kind.as_str() {
             "application/dtmf-relay" => text.lines().find_map(|line| {
                 let (name, value) = line.split_once('=')?;
-                name.trim().eq_ignore_ascii_case("signal").then(|| digit_of(value))?
+                name.trim()
+                    .eq_ignore_ascii_case("signal")
+                    .then(|| digit_of(value))?
             }),
             "application/dtmf" => digit_of(&text),
             _ => {
                 self.wire.counters.refused += 1;
                 if let Some(mut response) = self.response_for(transaction, 415) {
-                    response.headers.push("Accept", "application/dtmf-relay, application/dtmf");
+                    response
+                        .headers
+                        .push("Accept", "application/dtmf-relay, application/dtmf");
                     self.send_response(transaction, &response, now);
                 }
                 return;
@@ -262,13 +330,23 @@ impl UserAgent {
         if !matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
             return;
         }
-        let Some(state) = self.calls.get_mut(&call).filter(|state| state.phase == Phase::Up) else {
+        let Some(state) = self
+            .calls
+            .get_mut(&call)
+            .filter(|state| state.phase == Phase::Up)
+        else {
             return;
         };
-        let Some(dialog) = state.dialog.as_mut() else { return };
+        let Some(dialog) = state.dialog.as_mut() else {
+            return;
+        };
         let mut request = dialog.request(&Method::Info);
-        request.headers.push("Content-Type", "application/dtmf-relay");
-        request.body = format!("Signal={digit}\r\nDuration=160\r\n").into_bytes().into();
+        request
+            .headers
+            .push("Content-Type", "application/dtmf-relay");
+        request.body = format!("Signal={digit}\r\nDuration=160\r\n")
+            .into_bytes()
+            .into();
         let (hop, flow, account) = (dialog.hop(), dialog.flow, state.account);
         self.dispatch(
             Errand {
@@ -301,7 +379,8 @@ impl UserAgent {
             "the far end does not answer any more"
         };
         if let Some(mut state) = self.finish(call, EndedBy::Failure, Some(code), reason) {
-            // Section 12.2.1.2: a BYE all the same; it costs nothing and may end what hangs on there.
+            // Section 12.2.1.2: a BYE all the same; it costs nothing and may end what hangs on
+            // there.
             if let Some(dialog) = state.dialog.as_mut() {
                 self.say_bye(dialog, state.account, None, now);
             }
@@ -310,7 +389,9 @@ impl UserAgent {
 
     /// Asks for another direction, now or as soon as the session allows.
     pub(crate) fn want_direction(&mut self, call: Call, direction: Direction, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         match state.phase {
             Phase::Up | Phase::Answered => {
                 state.wanted = Some(direction);
@@ -323,13 +404,16 @@ impl UserAgent {
 
     /// Asks for new keys, now or as soon as the session allows.
     pub(crate) fn want_keys(&mut self, call: Call, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         let encrypted = |media: &crate::offer_answer::Negotiated| match media.protection {
             Protection::Sdes { .. } => true,
             // A handshake makes keys of its own.
             Protection::Dtls { .. } | Protection::Clear => false,
         };
-        if let (Some(session), true) = (&state.session, state.media.as_ref().is_some_and(encrypted)) {
+        if let (Some(session), true) = (&state.session, state.media.as_ref().is_some_and(encrypted))
+        {
             state.rekey = true;
             state.wanted = state.wanted.or(Some(session.wish()));
             self.retry_change(call, now);
@@ -339,14 +423,18 @@ impl UserAgent {
 
     /// Sends the re-INVITE that is wanted, if nothing stands in its way.
     pub(crate) fn retry_change(&mut self, call: Call, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         let free = state.phase == Phase::Up && state.change.is_none() && state.ack_wait.is_none();
         let waiting = state.retry_at.is_some_and(|at| at > now);
         if !free || waiting {
             return;
         }
         state.retry_at = None;
-        let Some(direction) = state.wanted.take() else { return };
+        let Some(direction) = state.wanted.take() else {
+            return;
+        };
         let (Some(session), Some(dialog)) = (state.session.as_mut(), state.dialog.as_mut()) else {
             return;
         };
@@ -384,8 +472,17 @@ impl UserAgent {
     }
 
     /// What became of our re-INVITE (section 14.1).
-    pub(crate) fn reinvite_outcome(&mut self, call: Call, id: OutgoingId, outcome: &Outcome<'_>, now: Instant) {
-        let ours = self.calls.get(&call).is_some_and(|state| state.change.is_some());
+    pub(crate) fn reinvite_outcome(
+        &mut self,
+        call: Call,
+        id: OutgoingId,
+        outcome: &Outcome<'_>,
+        now: Instant,
+    ) {
+        let ours = self
+            .calls
+            .get(&call)
+            .is_some_and(|state| state.change.is_some());
         match outcome {
             Outcome::Response(response) if response.is_provisional() => {}
             Outcome::Response(response) if response.is_success() => {
@@ -399,7 +496,9 @@ impl UserAgent {
                 };
                 dialog.refresh(&response.headers);
                 let dialog = dialog.clone();
-                let Some(session) = state.session.as_mut() else { return };
+                let Some(session) = state.session.as_mut() else {
+                    return;
+                };
                 let agreed = session_body_of(response).and_then(|body| session.accept(&body).ok());
                 state.put_off = 0;
                 match (&agreed, state.change.take()) {
@@ -421,7 +520,12 @@ impl UserAgent {
                 self.retry_change(call, now);
             }
             Outcome::Response(response) if ours => {
-                self.change_refused(call, response.code(), response.headers.number("Retry-After"), now);
+                self.change_refused(
+                    call,
+                    response.code(),
+                    response.headers.number("Retry-After"),
+                    now,
+                );
             }
             Outcome::Failed(code, _) if ours => self.change_refused(call, *code, None, now),
             Outcome::Response(_) | Outcome::Failed(..) => {}
@@ -439,20 +543,30 @@ impl UserAgent {
         } else {
             (0, 2000)
         };
-        let wait = self
-            .tokens
-            .between(Duration::from_millis(low / 10), Duration::from_millis(high / 10))
-            * 10;
-        let Some(state) = self.calls.get_mut(&call) else { return };
-        let Some(change) = state.change.take() else { return };
-        let asked = state.session.as_ref().map(crate::offer_answer::Session::wish);
+        let wait = self.tokens.between(
+            Duration::from_millis(low / 10),
+            Duration::from_millis(high / 10),
+        ) * 10;
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let Some(change) = state.change.take() else {
+            return;
+        };
+        let asked = state
+            .session
+            .as_ref()
+            .map(crate::offer_answer::Session::wish);
         state.session = Some(change.before);
         // 500 with a short Retry-After: theirs was not finished (section 14.2).
-        let put_off = retry_after.filter(|after| matches!(code, 500 | 503) && *after <= MAX_PUT_OFF && state.put_off < MAX_PUT_OFFS);
+        let put_off = retry_after.filter(|after| {
+            matches!(code, 500 | 503) && *after <= MAX_PUT_OFF && state.put_off < MAX_PUT_OFFS
+        });
         if code == 491 || put_off.is_some() {
             state.put_off += u8::from(put_off.is_some());
             state.wanted = state.wanted.or(asked);
-            state.retry_at = Some(now + put_off.map_or(wait, |after| Duration::from_secs(u64::from(after))));
+            state.retry_at =
+                Some(now + put_off.map_or(wait, |after| Duration::from_secs(u64::from(after))));
         } else {
             self.events.push_back(Event::HoldFailed { call, code });
             self.retry_change(call, now);
@@ -460,10 +574,19 @@ impl UserAgent {
     }
 
     /// The ACK of a 2xx to a re-INVITE whose call is over.
-    fn acknowledge_only(&mut self, id: OutgoingId, response: &crate::message::Response, now: Instant) {
-        let Some(outgoing) = self.outgoing.get(&id) else { return };
+    fn acknowledge_only(
+        &mut self,
+        id: OutgoingId,
+        response: &crate::message::Response,
+        now: Instant,
+    ) {
+        let Some(outgoing) = self.outgoing.get(&id) else {
+            return;
+        };
         let account = outgoing.account();
-        let Some(mut dialog) = crate::dialog::Dialog::of_caller(&outgoing.request, response, outgoing.flow()) else {
+        let Some(mut dialog) =
+            crate::dialog::Dialog::of_caller(&outgoing.request, response, outgoing.flow())
+        else {
             return;
         };
         // Inside of a dialog the routes are those of the request, whatever the response records.
@@ -476,18 +599,30 @@ impl UserAgent {
         let local = self.wire.local.ip();
         let calls: Vec<Call> = self.calls.keys().copied().collect();
         for call in calls {
-            let dialog = self.calls.get(&call).and_then(|state| state.dialog.as_ref());
+            let dialog = self
+                .calls
+                .get(&call)
+                .and_then(|state| state.dialog.as_ref());
             let transport = dialog.and_then(|dialog| dialog.flow).map(Flow::transport);
             let sips = dialog.is_some_and(|dialog| dialog.contact.is_secure());
-            let contact = self.contact(self.calls.get(&call).and_then(|state| state.account), transport, sips);
-            let Some(state) = self.calls.get_mut(&call) else { continue };
+            let contact = self.contact(
+                self.calls.get(&call).and_then(|state| state.account),
+                transport,
+                sips,
+            );
+            let Some(state) = self.calls.get_mut(&call) else {
+                continue;
+            };
             if let Some(session) = state.session.as_mut() {
                 session.set_address(local);
             }
             if let Some(dialog) = state.dialog.as_mut() {
                 dialog.contact = contact;
             }
-            let wish = state.session.as_ref().map(crate::offer_answer::Session::wish);
+            let wish = state
+                .session
+                .as_ref()
+                .map(crate::offer_answer::Session::wish);
             if state.phase == Phase::Up
                 && let Some(wish) = wish
             {
@@ -514,10 +649,14 @@ fn digit_of(text: &str) -> Option<char> {
 /// Why the far end hung up, if it says so (RFC 3326).
 fn said(request: &Request) -> String {
     let text = request.headers.get("Reason").and_then(|reason| {
-        reason
-            .split(';')
-            .find_map(|part| part.trim().strip_prefix("text=").map(|t| t.trim_matches('"').to_owned()))
+        reason.split(';').find_map(|part| {
+            part.trim()
+                .strip_prefix("text=")
+                .map(|t| t.trim_matches('"').to_owned())
+        })
     });
-    text.filter(|t| !t.is_empty())
-        .map_or_else(|| "the far end hung up".to_owned(), |t| format!("the far end hung up: {t}"))
+    text.filter(|t| !t.is_empty()).map_or_else(
+        || "the far end hung up".to_owned(),
+        |t| format!("the far end hung up: {t}"),
+    )
 }

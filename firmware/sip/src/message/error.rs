@@ -7,7 +7,9 @@
 
 use std::net::SocketAddr;
 
-use super::{Headers, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, Method, Response, UriError, ValueError, Via};
+use super::{
+    Headers, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, Method, Response, UriError, ValueError, Via,
+};
 
 /// What is wrong with bytes that should have been a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,15 +139,22 @@ impl Fault {
 }
 
 impl ParseError {
-    /// The answer to a bad request, its top Via stamped with where the request came from; `None`: drop it in silence. `instead` is
-    /// a status that weighs more than the fault's own.
-    pub fn answer(&self, source: SocketAddr, to_tag: &str, instead: Option<u16>) -> Option<Response> {
+    /// The answer to a bad request, its top Via stamped with where the request came from; `None`:
+    /// drop it in silence. `instead` is a status that weighs more than the fault's own.
+    pub fn answer(
+        &self,
+        source: SocketAddr,
+        to_tag: &str,
+        instead: Option<u16>,
+    ) -> Option<Response> {
         let salvage = self.salvage.as_deref()?;
         let mut response = match instead {
             Some(code) => Response::new(code, ""),
             None => Response::new(self.fault.code(), &self.fault.to_string()),
         };
-        response.headers.copy_reply_headers(&salvage.headers, Some(to_tag));
+        response
+            .headers
+            .copy_reply_headers(&salvage.headers, Some(to_tag));
         let mut via = salvage.via.clone();
         via.stamp(source);
         response.headers.set_top_via(&via);

@@ -1,4 +1,5 @@
-//! The headers of a message: ordered, names as they were written, compared without case and with their compact forms.
+//! The headers of a message: ordered, names as they were written, compared without case and with
+//! their compact forms.
 //!
 //! ```text
 //! parse ─▶ Headers ─▶ get / all / values (text) ─▶ typed getters: via, from, contacts, expires …
@@ -19,8 +20,8 @@ struct Header {
     value: String,
 }
 
-/// Ordered headers. Values never hold control characters but HTAB (see [`super`] for the rule); Content-Length is not among them,
-/// the body's length says it.
+/// Ordered headers. Values never hold control characters but HTAB (see [`super`] for the rule);
+/// Content-Length is not among them, the body's length says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Headers(Vec<Header>);
 
@@ -83,22 +84,28 @@ impl Headers {
 
     /// The values of all headers of this name, a line each.
     pub fn all<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h str> {
-        self.0.iter().filter(move |h| same_name(&h.name, name)).map(|h| h.value.as_str())
+        self.0
+            .iter()
+            .filter(move |h| same_name(&h.name, name))
+            .map(|h| h.value.as_str())
     }
 
-    /// The elements of all headers of this name, split at commas outside of quotes and angle brackets.
+    /// The elements of all headers of this name, split at commas outside of quotes and angle
+    /// brackets.
     pub fn values<'h>(&'h self, name: &str) -> impl Iterator<Item = &'h str> {
         self.all(name).flat_map(split_list)
     }
 
-    /// Whether a list header (`Require`, `Supported`, `Allow` …) holds this token; compared without case.
+    /// Whether a list header (`Require`, `Supported`, `Allow` …) holds this token; compared without
+    /// case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.values(name).any(|v| v.eq_ignore_ascii_case(token))
     }
 
     // ── mutators ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Adds a header at the end. Control characters in the value become spaces; a name that holds no token character adds nothing.
+    /// Adds a header at the end. Control characters in the value become spaces; a name that holds
+    /// no token character adds nothing.
     pub fn push(&mut self, name: &str, value: impl fmt::Display) {
         self.0.extend(Header::new(name, &value));
     }
@@ -110,12 +117,17 @@ impl Headers {
         }
     }
 
-    /// Makes this the only header of its name: in the place of the first one, at the end if there is none.
+    /// Makes this the only header of its name: in the place of the first one, at the end if there
+    /// is none.
     pub fn set(&mut self, name: &str, value: impl fmt::Display) {
         let Some(header) = Header::new(name, &value) else {
             return;
         };
-        let at = self.0.iter().position(|h| same_name(&h.name, &header.name)).unwrap_or(self.0.len());
+        let at = self
+            .0
+            .iter()
+            .position(|h| same_name(&h.name, &header.name))
+            .unwrap_or(self.0.len());
         self.remove(name);
         self.0.insert(at, header);
     }
@@ -140,7 +152,8 @@ impl Headers {
 
     /// Takes the headers of this name from another message, in order, as they are.
     pub fn copy(&mut self, from: &Self, name: &str) {
-        self.0.extend(from.0.iter().filter(|h| same_name(&h.name, name)).cloned());
+        self.0
+            .extend(from.0.iter().filter(|h| same_name(&h.name, name)).cloned());
     }
 
     /// What a response takes from its request (RFC 3261 8.2.6.2).
@@ -148,7 +161,9 @@ impl Headers {
         self.copy(request, "Via");
         self.copy(request, "From");
         match (request.get("To"), request.to(), to_tag) {
-            (Some(text), Ok(to), Some(tag)) if to.tag().is_none() => self.push("To", format_args!("{text};tag={}", scan::clean_token(tag))),
+            (Some(text), Ok(to), Some(tag)) if to.tag().is_none() => {
+                self.push("To", format_args!("{text};tag={}", scan::clean_token(tag)))
+            }
             _ => self.copy(request, "To"),
         }
         self.copy(request, "Call-ID");
@@ -166,7 +181,10 @@ impl Headers {
     pub fn call_id(&self) -> Result<&str, HeaderError> {
         let text = self.single("Call-ID")?;
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(bad("Call-ID", ValueError::Text("empty, or with blanks or letters beyond ASCII")));
+            return Err(bad(
+                "Call-ID",
+                ValueError::Text("empty, or with blanks or letters beyond ASCII"),
+            ));
         }
         Ok(text)
     }
@@ -188,13 +206,18 @@ impl Headers {
 
     /// The first Via.
     pub fn top_via(&self) -> Result<Via, HeaderError> {
-        let text = self.values("Via").next().ok_or(HeaderError::Missing("Via"))?;
+        let text = self
+            .values("Via")
+            .next()
+            .ok_or(HeaderError::Missing("Via"))?;
         Via::parse(text).map_err(|why| bad("Via", why))
     }
 
     /// All Via values.
     pub fn vias(&self) -> Result<Vec<Via>, HeaderError> {
-        self.values("Via").map(|v| Via::parse(v).map_err(|why| bad("Via", why))).collect()
+        self.values("Via")
+            .map(|v| Via::parse(v).map_err(|why| bad("Via", why)))
+            .collect()
     }
 
     /// How many Via values there are; in a response to us there is one (RFC 3261 18.1.2).
@@ -207,7 +230,8 @@ impl Headers {
         self.addresses("Contact")
     }
 
-    /// The first Contact that is a SIP address: where the dialog's requests go. Others (`mailto:`, `tel:`) may stand before it.
+    /// The first Contact that is a SIP address: where the dialog's requests go. Others (`mailto:`,
+    /// `tel:`) may stand before it.
     pub fn sip_contact(&self) -> Result<NameAddr, HeaderError> {
         let mut why = None;
         for value in self.values("Contact") {
@@ -248,7 +272,9 @@ impl Headers {
 
     /// One address: `Refer-To`, `Referred-By` … `Ok(None)` when absent.
     pub fn address(&self, name: &'static str) -> Result<Option<NameAddr>, HeaderError> {
-        self.get(name).map(|v| NameAddr::parse(v).map_err(|why| bad(name, why))).transpose()
+        self.get(name)
+            .map(|v| NameAddr::parse(v).map_err(|why| bad(name, why)))
+            .transpose()
     }
 
     /// Max-Forwards; `Ok(None)` when absent. Above 255 counts as 255.
@@ -256,22 +282,28 @@ impl Headers {
         let Some(text) = self.get("Max-Forwards") else {
             return Ok(None);
         };
-        let number = scan::saturating_u32(text).ok_or(bad("Max-Forwards", ValueError::Text("no number")))?;
+        let number =
+            scan::saturating_u32(text).ok_or(bad("Max-Forwards", ValueError::Text("no number")))?;
         Ok(Some(u8::try_from(number).unwrap_or(u8::MAX)))
     }
 
-    /// Expires, in seconds; too large a number is the largest, anything malformed 3600 (RFC 3261 20.19).
+    /// Expires, in seconds; too large a number is the largest, anything malformed 3600 (RFC 3261
+    /// 20.19).
     pub fn expires(&self) -> Option<u32> {
-        self.get("Expires").map(|text| scan::saturating_u32(text).unwrap_or(3600))
+        self.get("Expires")
+            .map(|text| scan::saturating_u32(text).unwrap_or(3600))
     }
 
-    /// The number a header begins with, in its unit: `Min-Expires`, `Retry-After` (seconds), `Min-SE`, `Session-Expires`, `RSeq`.
-    /// `None` when absent or malformed.
+    /// The number a header begins with, in its unit: `Min-Expires`, `Retry-After` (seconds),
+    /// `Min-SE`, `Session-Expires`, `RSeq`. `None` when absent or malformed.
     pub fn number(&self, name: &str) -> Option<u32> {
         let text = self.get(name)?;
-        let cut = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let cut = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let rest = scan::trim(&text[cut..]);
-        (rest.is_empty() || rest.starts_with([';', '('])).then(|| scan::saturating_u32(&text[..cut]))?
+        (rest.is_empty() || rest.starts_with([';', '(']))
+            .then(|| scan::saturating_u32(&text[..cut]))?
     }
 
     /// Content-Type; `Ok(None)` when absent.

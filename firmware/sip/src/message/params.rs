@@ -14,19 +14,23 @@ use super::scan::{self, is_token, trim};
 pub struct Params(Vec<(String, Option<String>)>);
 
 impl Params {
-    /// Reads what follows a header value: nothing, or `;name`, `;name=value` … An empty value is let pass. An error says what is wrong.
+    /// Reads what follows a header value: nothing, or `;name`, `;name=value` … An empty value is
+    /// let pass. An error says what is wrong.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         Self::read(text, is_token)
     }
 
     /// Reads the parameters of a URI, whose names may hold more than a token's.
     pub(crate) fn parse_uri(text: &str) -> Result<Self, &'static str> {
-        let params = Self::read(text, |name| !name.is_empty() && !name.contains([' ', '\t', '@']))?;
-        if params
-            .0
-            .iter()
-            .any(|(name, value)| !scan::escapes_are_whole(name) || value.as_deref().is_some_and(|v| !scan::escapes_are_whole(v)))
-        {
+        let params = Self::read(text, |name| {
+            !name.is_empty() && !name.contains([' ', '\t', '@'])
+        })?;
+        if params.0.iter().any(|(name, value)| {
+            !scan::escapes_are_whole(name)
+                || value
+                    .as_deref()
+                    .is_some_and(|v| !scan::escapes_are_whole(v))
+        }) {
             return Err("a broken % escape in a URI parameter");
         }
         Ok(params)
@@ -61,7 +65,9 @@ impl Params {
                     if scan::quoted_end(value) != Some(value.len()) {
                         return Err("a quoted parameter value that does not end");
                     }
-                } else if value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>,".contains(c)) {
+                } else if value
+                    .contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>,".contains(c))
+                {
                     return Err("a parameter value that is neither token nor quoted");
                 }
             }
@@ -87,7 +93,9 @@ impl Params {
 
     /// Names and values in order, as written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()))
     }
 
     /// No parameter at all.
@@ -95,18 +103,34 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// Sets a parameter, in its place if it is there, at the end otherwise. A value that is no token is quoted; control characters
-    /// in it become spaces, and of the name only what a token may hold is kept (an empty name sets nothing).
+    /// Sets a parameter, in its place if it is there, at the end otherwise. A value that is no
+    /// token is quoted; control characters in it become spaces, and of the name only what a token
+    /// may hold is kept (an empty name sets nothing).
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         // A host (an IPv6 address has colons and brackets) needs no quotes in a header parameter.
-        let plain = |v: &str| !v.is_empty() && v.bytes().all(|b| scan::is_token_byte(b) || b":[]".contains(&b));
-        let value = value.map(|v| if plain(v) { v.to_owned() } else { scan::Quoted(v).to_string() });
+        let plain = |v: &str| {
+            !v.is_empty()
+                && v.bytes()
+                    .all(|b| scan::is_token_byte(b) || b":[]".contains(&b))
+        };
+        let value = value.map(|v| {
+            if plain(v) {
+                v.to_owned()
+            } else {
+                scan::Quoted(v).to_string()
+            }
+        });
         self.put(name, value);
     }
 
     /// Sets a URI parameter: what may not stand in one is escaped.
     pub(crate) fn set_uri(&mut self, name: &str, value: Option<&str>) {
-        self.put(name, value.filter(|v| !v.is_empty()).map(|v| scan::percent_encode(v, b"[]/:&+$")));
+        self.put(
+            name,
+            value
+                .filter(|v| !v.is_empty())
+                .map(|v| scan::percent_encode(v, b"[]/:&+$")),
+        );
     }
 
     fn put(&mut self, name: &str, value: Option<String>) {
@@ -114,7 +138,11 @@ impl Params {
         if name.is_empty() {
             return;
         }
-        match self.0.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(&name)) {
+        match self
+            .0
+            .iter_mut()
+            .find(|(n, _)| n.eq_ignore_ascii_case(&name))
+        {
             Some(found) => found.1 = value,
             None => self.0.push((name, value)),
         }
@@ -152,16 +180,30 @@ mod tests {
 
     #[test]
     fn reads_with_blanks_quotes_and_flags() {
-        let params = Params::parse(r#" ; tag = 98asjd8 ;lr; x="a;b\"c" ;received=2001:db8::9:255"#).unwrap();
+        let params =
+            Params::parse(r#" ; tag = 98asjd8 ;lr; x="a;b\"c" ;received=2001:db8::9:255"#).unwrap();
         assert_eq!(params.get("TAG"), Some("98asjd8"));
         assert!(params.has("lr") && params.get("lr").is_none());
         assert_eq!(params.text("x").unwrap(), "a;b\"c");
-        assert_eq!(params.to_string(), r#";tag=98asjd8;lr;x="a;b\"c";received=2001:db8::9:255"#);
+        assert_eq!(
+            params.to_string(),
+            r#";tag=98asjd8;lr;x="a;b\"c";received=2001:db8::9:255"#
+        );
     }
 
     #[test]
     fn refuses_what_is_none() {
-        for bad in [";", ";;", ";a;", "a", ";a=\"b", ";a=b c", ";a b=c", ";=c", ";a=\"b\"c"] {
+        for bad in [
+            ";",
+            ";;",
+            ";a;",
+            "a",
+            ";a=\"b",
+            ";a=b c",
+            ";a b=c",
+            ";=c",
+            ";a=\"b\"c",
+        ] {
             assert!(Params::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,8 +1,9 @@
 //! Bytes to message, in one pass.
 //!
-//! Lines end with CRLF; a bare LF is taken for one too, a bare CR is an error. Folded lines are joined by one space. What is not
-//! UTF-8 is read as Latin-1, so that a name from an old exchange still rings. The first fault decides, but reading goes on behind
-//! it, because the answer needs the headers that are good.
+//! Lines end with CRLF; a bare LF is taken for one too, a bare CR is an error. Folded lines are
+//! joined by one space. What is not UTF-8 is read as Latin-1, so that a name from an old exchange
+//! still rings. The first fault decides, but reading goes on behind it, because the answer needs
+//! the headers that are good.
 //!
 //! ```text
 //! bytes ─▶ head_end ─▶ Lines (unfolded) ─▶ start line, Headers ─▶ essentials checked ─▶ body by Content-Length ─▶ Message
@@ -20,8 +21,9 @@ use super::uri::Uri;
 use super::value::{ValueError, Via};
 use super::{Headers, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, Message, Method, Request, Response};
 
-/// How many bytes of an announced body may be missing. RFC 3261 18.3 says none, but home routers rewrite the two addresses of an SDP
-/// and leave the Content-Length as it was: at most 8 characters each ("192.168.100.100" to "1.2.3.4"). A real cut loses more.
+/// How many bytes of an announced body may be missing. RFC 3261 18.3 says none, but home routers
+/// rewrite the two addresses of an SDP and leave the Content-Length as it was: at most 8 characters
+/// each ("192.168.100.100" to "1.2.3.4"). A real cut loses more.
 const REWRITTEN_BODY: usize = 16;
 
 /// A start line as far as it could be read.
@@ -76,11 +78,17 @@ pub(crate) fn framing(head: &[u8]) -> Framing {
 
 /// See [`Message::parse`].
 pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
-    let drop = |fault| ParseError { fault, salvage: None };
+    let drop = |fault| ParseError {
+        fault,
+        salvage: None,
+    };
     if bytes.len() > MAX_MESSAGE {
         return Err(drop(Fault::TooLong));
     }
-    let first = bytes.iter().position(|b| !b"\r\n".contains(b)).ok_or(drop(Fault::Empty))?;
+    let first = bytes
+        .iter()
+        .position(|b| !b"\r\n".contains(b))
+        .ok_or(drop(Fault::Empty))?;
     let bytes = bytes.get(first..).unwrap_or_default();
     let end = head_end(bytes, 0);
     let (head, body) = bytes.split_at(end.unwrap_or(bytes.len()));
@@ -88,7 +96,8 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
     let mut lines = Lines { rest: head };
     let first_line = lines.next().unwrap_or_default();
     let (start, mut fault) = start_line(&first_line).map_err(drop)?;
-    // Testers and small devices leave the last empty line out where no body follows; a line cut in two is another matter.
+    // Testers and small devices leave the last empty line out where no body follows; a line cut in
+    // two is another matter.
     if end.is_none() && !head.ends_with(b"\n") {
         fault = fault.or(Some(Fault::NoEnd));
     }
@@ -96,20 +105,24 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
     let mut length = None;
     for (line, number) in lines.zip(2..) {
         match header_line(&line, number) {
-            Ok((name, value)) if same_name(&name, "Content-Length") => match (length, scan::exact::<usize>(&value)) {
-                (None, Some(n)) => length = Some(n),
-                (None, None) => {
-                    let why = ValueError::Text("no number");
-                    fault = fault.or(Some(
-                        HeaderError::Value {
-                            name: "Content-Length",
-                            why,
-                        }
-                        .into(),
-                    ));
+            Ok((name, value)) if same_name(&name, "Content-Length") => {
+                match (length, scan::exact::<usize>(&value)) {
+                    (None, Some(n)) => length = Some(n),
+                    (None, None) => {
+                        let why = ValueError::Text("no number");
+                        fault = fault.or(Some(
+                            HeaderError::Value {
+                                name: "Content-Length",
+                                why,
+                            }
+                            .into(),
+                        ));
+                    }
+                    (Some(_), _) => {
+                        fault = fault.or(Some(HeaderError::Duplicate("Content-Length").into()))
+                    }
                 }
-                (Some(_), _) => fault = fault.or(Some(HeaderError::Duplicate("Content-Length").into())),
-            },
+            }
             Ok(_) if headers.len() == MAX_HEADERS => {
                 fault = fault.or(Some(Fault::TooManyHeaders));
                 break;
@@ -119,13 +132,22 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
         }
     }
     let announced = length.unwrap_or(body.len());
-    let fault = fault.or_else(|| essentials(&start, &headers).err()).or_else(|| {
-        let present = body.len();
-        (announced > present + REWRITTEN_BODY).then_some(Fault::Truncated { announced, present })
-    });
+    let fault = fault
+        .or_else(|| essentials(&start, &headers).err())
+        .or_else(|| {
+            let present = body.len();
+            (announced > present + REWRITTEN_BODY)
+                .then_some(Fault::Truncated { announced, present })
+        });
     let body = Zeroizing::new(body.get(..announced).unwrap_or(body).to_vec());
     match (start, fault) {
-        (Start::Request { method, uri: Some(uri) }, None) => Ok(Message::Request(Request {
+        (
+            Start::Request {
+                method,
+                uri: Some(uri),
+            },
+            None,
+        ) => Ok(Message::Request(Request {
             method,
             uri,
             headers,
@@ -145,7 +167,8 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
     }
 }
 
-/// Reads the start line. `Err`: nothing that could be answered; a fault beside the start: a request that could.
+/// Reads the start line. `Err`: nothing that could be answered; a fault beside the start: a request
+/// that could.
 fn start_line(line: &Line<'_>) -> Result<(Start, Option<Fault>), Fault> {
     let text = decode(line);
     let mut fault = None;
@@ -156,7 +179,11 @@ fn start_line(line: &Line<'_>) -> Result<(Start, Option<Fault>), Fault> {
     } else if line.folded || trim(&text).len() != text.len() && !is_status_line(&text) {
         fault = Some(Fault::StartLine);
     }
-    let text = if is_status_line(&text) { &text } else { trim(&text) };
+    let text = if is_status_line(&text) {
+        &text
+    } else {
+        trim(&text)
+    };
     let (first, rest) = text.split_once(' ').ok_or(Fault::NotSip)?;
     if is_status_line(text) {
         let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -181,7 +208,10 @@ fn start_line(line: &Line<'_>) -> Result<(Start, Option<Fault>), Fault> {
     }
     let method = Method::parse(first).ok_or(Fault::NotSip)?;
     let (uri, version) = rest.rsplit_once(' ').ok_or(Fault::NotSip)?;
-    if !version.get(..4).is_some_and(|v| v.eq_ignore_ascii_case("SIP/")) {
+    if !version
+        .get(..4)
+        .is_some_and(|v| v.eq_ignore_ascii_case("SIP/"))
+    {
         return Err(Fault::NotSip);
     }
     if !version.eq_ignore_ascii_case("SIP/2.0") {
@@ -192,14 +222,24 @@ fn start_line(line: &Line<'_>) -> Result<(Start, Option<Fault>), Fault> {
             if uri.as_sip().is_some_and(|u| u.headers().next().is_some()) {
                 fault = fault.or(Some(Fault::RequestUriHeaders));
             }
-            Ok((Start::Request { method, uri: Some(uri) }, fault))
+            Ok((
+                Start::Request {
+                    method,
+                    uri: Some(uri),
+                },
+                fault,
+            ))
         }
-        Err(why) => Ok((Start::Request { method, uri: None }, fault.or(Some(Fault::RequestUri(why))))),
+        Err(why) => Ok((
+            Start::Request { method, uri: None },
+            fault.or(Some(Fault::RequestUri(why))),
+        )),
     }
 }
 
 fn is_status_line(text: &str) -> bool {
-    text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case("SIP/"))
+    text.get(..4)
+        .is_some_and(|t| t.eq_ignore_ascii_case("SIP/"))
 }
 
 fn header_line(line: &Line<'_>, number: usize) -> Result<(String, String), Fault> {
@@ -208,7 +248,9 @@ fn header_line(line: &Line<'_>, number: usize) -> Result<(String, String), Fault
     if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
         return Err(Fault::Control { line: number });
     }
-    let (name, value) = text.split_once(':').ok_or(Fault::HeaderLine { line: number })?;
+    let (name, value) = text
+        .split_once(':')
+        .ok_or(Fault::HeaderLine { line: number })?;
     let name = trim(name);
     if !is_token(name) {
         return Err(Fault::HeaderLine { line: number });
@@ -220,7 +262,8 @@ fn header_line(line: &Line<'_>, number: usize) -> Result<(String, String), Fault
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// What every message needs to be matched and answered (RFC 3261 8.1.1; Max-Forwards was none of RFC 2543's).
+/// What every message needs to be matched and answered (RFC 3261 8.1.1; Max-Forwards was none of
+/// RFC 2543's).
 fn essentials(start: &Start, headers: &Headers) -> Result<(), Fault> {
     headers.top_via()?;
     headers.from()?;
@@ -259,7 +302,10 @@ fn salvage(method: Method, headers: &Headers) -> Option<Box<Salvage>> {
 
 /// UTF-8, or else Latin-1.
 fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    std::str::from_utf8(bytes).map_or_else(|_| Cow::Owned(bytes.iter().map(|b| char::from(*b)).collect()), Cow::Borrowed)
+    std::str::from_utf8(bytes).map_or_else(
+        |_| Cow::Owned(bytes.iter().map(|b| char::from(*b)).collect()),
+        Cow::Borrowed,
+    )
 }
 
 /// One unfolded line of a head.

@@ -1,7 +1,8 @@
-//! The smallest pieces of the grammar (RFC 3261 section 25): tokens, quoted strings, lists, escapes.
+//! The smallest pieces of the grammar (RFC 3261 section 25): tokens, quoted strings, lists,
+//! escapes.
 //!
-//! They stand apart because every other part of the message layer reads or writes with them, and because the one rule that keeps
-//! CR and LF out of headers ([`clean`]) must exist once.
+//! They stand apart because every other part of the message layer reads or writes with them, and
+//! because the one rule that keeps CR and LF out of headers ([`clean`]) must exist once.
 //!
 //! ```text
 //! header value ─▶ split_list ─▶ element ─▶ NameAddr, Via, token …
@@ -11,7 +12,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Counts bytes looked at: nothing outside of tests, where the sum shows that work grows with a message's size and no faster.
+/// Counts bytes looked at: nothing outside of tests, where the sum shows that work grows with a
+/// message's size and no faster.
 #[inline]
 pub(crate) fn work(bytes: usize) {
     #[cfg(test)]
@@ -40,7 +42,8 @@ pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// The rule against header injection: whatever text comes from, in a header each control character (CR, LF, NUL, …) is a space.
+/// The rule against header injection: whatever text comes from, in a header each control character
+/// (CR, LF, NUL, …) is a space.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
         Cow::Owned(trim(&text.replace(char::is_control, " ")).to_owned())
@@ -51,22 +54,28 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 
 /// What is left of `text` when everything a token may not hold is dropped.
 pub(crate) fn clean_token(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii() && is_token_byte(*c as u8)).collect()
+    text.chars()
+        .filter(|c| c.is_ascii() && is_token_byte(*c as u8))
+        .collect()
 }
 
-/// All digits, at least one; saturates at the type's maximum. `None` for anything else (also for a sign).
+/// All digits, at least one; saturates at the type's maximum. `None` for anything else (also for a
+/// sign).
 pub(crate) fn saturating_u32(text: &str) -> Option<u32> {
     if text.is_empty() {
         return None;
     }
     text.bytes().try_fold(0_u32, |n, b| {
-        b.is_ascii_digit().then(|| n.saturating_mul(10).saturating_add(u32::from(b - b'0')))
+        b.is_ascii_digit()
+            .then(|| n.saturating_mul(10).saturating_add(u32::from(b - b'0')))
     })
 }
 
 /// All digits and within the type: unlike `str::parse`, no `+`.
 pub(crate) fn exact<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 /// Where the quoted string that opens `text` ends: the index behind its closing quote.
@@ -101,7 +110,11 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(inner.len());
     let mut chars = inner.chars();
     while let Some(c) = chars.next() {
-        out.push(if c == '\\' { chars.next().unwrap_or('\\') } else { c });
+        out.push(if c == '\\' {
+            chars.next().unwrap_or('\\')
+        } else {
+            c
+        });
     }
     Cow::Owned(out)
 }
@@ -123,13 +136,15 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The parts of `text` between one separator, outside of quotes and angle brackets. Yields blanks-trimmed parts, empty ones too.
+/// The parts of `text` between one separator, outside of quotes and angle brackets. Yields
+/// blanks-trimmed parts, empty ones too.
 pub(crate) struct Split<'a> {
     rest: Option<&'a str>,
     separator: u8,
 }
 
-/// Splits a header value at its commas: `a, "b, c" <sip:d,e>` has two parts. An empty value has none.
+/// Splits a header value at its commas: `a, "b, c" <sip:d,e>` has two parts. An empty value has
+/// none.
 pub(crate) fn split_list(text: &str) -> Split<'_> {
     split(text, b',')
 }
@@ -175,10 +190,14 @@ impl<'a> Iterator for Split<'a> {
 pub(crate) fn escapes_are_whole(text: &str) -> bool {
     let bytes = text.as_bytes();
     let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
-    bytes.iter().enumerate().all(|(at, b)| *b != b'%' || (hex(at + 1) && hex(at + 2)))
+    bytes
+        .iter()
+        .enumerate()
+        .all(|(at, b)| *b != b'%' || (hex(at + 1) && hex(at + 2)))
 }
 
-/// `text` with its `%HH` escapes resolved once; what they hide of control characters, and what is not UTF-8, becomes U+FFFD.
+/// `text` with its `%HH` escapes resolved once; what they hide of control characters, and what is
+/// not UTF-8, becomes U+FFFD.
 pub(crate) fn percent_decode(text: &str) -> String {
     if !text.contains('%') {
         return text.to_owned();
@@ -187,14 +206,22 @@ pub(crate) fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&decoded).replace(char::is_control, "\u{fffd}")
 }
 
-/// `text` in the form two equal URI parts share: what needs no escape is not escaped, the rest has upper-case hexadecimals.
+/// `text` in the form two equal URI parts share: what needs no escape is not escaped, the rest has
+/// upper-case hexadecimals.
 pub(crate) fn percent_normal(text: &str) -> Vec<u8> {
-    decode_bytes(text, |byte| byte.is_ascii_graphic() && !b";/?:@&=+$,%\"<>".contains(&byte))
+    decode_bytes(text, |byte| {
+        byte.is_ascii_graphic() && !b";/?:@&=+$,%\"<>".contains(&byte)
+    })
 }
 
 fn decode_bytes(text: &str, resolve: impl Fn(u8) -> bool) -> Vec<u8> {
     let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16)).map(|d| d as u8);
+    let digit = |at: usize| {
+        bytes
+            .get(at)
+            .and_then(|b| char::from(*b).to_digit(16))
+            .map(|d| d as u8)
+    };
     work(bytes.len());
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

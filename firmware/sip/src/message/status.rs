@@ -4,7 +4,8 @@
 //! 486 ─▶ "Busy Here"        499 ─▶ "Request Failure", by its class
 //! ```
 
-/// The phrase RFC 3261 section 21 and its extensions give a status code; a general one for codes they do not know.
+/// The phrase RFC 3261 section 21 and its extensions give a status code; a general one for codes
+/// they do not know.
 pub fn reason_phrase(code: u16) -> &'static str {
     match code {
         100 => "Trying",

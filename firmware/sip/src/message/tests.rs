@@ -27,7 +27,11 @@ fn read(bytes: &[u8]) {
     let headers = message.headers();
     for name in ["Contact", "Route", "Record-Route"] {
         for address in headers.addresses(name).unwrap_or_default() {
-            black_box((address.tag(), address.uri.matches(&address.uri), address.to_string()));
+            black_box((
+                address.tag(),
+                address.uri.matches(&address.uri),
+                address.to_string(),
+            ));
         }
     }
     for via in headers.vias().unwrap_or_default() {
@@ -65,15 +69,29 @@ fn with(line: &str, body: &str) -> Vec<u8> {
 #[test]
 fn work_grows_with_size_and_no_faster() {
     let fillings: &[Filling] = &[
-        ("one long value", |n| with(&format!("A: {}", "x".repeat(n)), "")),
+        ("one long value", |n| {
+            with(&format!("A: {}", "x".repeat(n)), "")
+        }),
         ("many headers", |n| with(&"a: b\r\n".repeat(n / 64), "")),
-        ("many Via", |n| with(&"v: SIP/2.0/UDP a;branch=b\r\n".repeat(n / 64), "")),
-        ("folds", |n| with(&format!("A: b{}", "\r\n c".repeat(n / 4)), "")),
-        ("empty folds", |n| with(&format!("A: b{}", "\r\n ".repeat(n / 3)), "")),
+        ("many Via", |n| {
+            with(&"v: SIP/2.0/UDP a;branch=b\r\n".repeat(n / 64), "")
+        }),
+        ("folds", |n| {
+            with(&format!("A: b{}", "\r\n c".repeat(n / 4)), "")
+        }),
+        ("empty folds", |n| {
+            with(&format!("A: b{}", "\r\n ".repeat(n / 3)), "")
+        }),
         ("commas", |n| with(&format!("m: {}", ",".repeat(n)), "")),
-        ("contacts", |n| with(&format!("m: {}", "<sip:a@b>;c,".repeat(n / 12)), "")),
-        ("parameters", |n| with(&format!("m: <sip:a@b>{}", ";c=d".repeat(n / 4)), "")),
-        ("semicolons", |n| with(&format!("m: <sip:a@b>{}", ";".repeat(n)), "")),
+        ("contacts", |n| {
+            with(&format!("m: {}", "<sip:a@b>;c,".repeat(n / 12)), "")
+        }),
+        ("parameters", |n| {
+            with(&format!("m: <sip:a@b>{}", ";c=d".repeat(n / 4)), "")
+        }),
+        ("semicolons", |n| {
+            with(&format!("m: <sip:a@b>{}", ";".repeat(n)), "")
+        }),
         ("parameters of an address", |n| {
             with(&format!("m: <sip:a@b{}>", ";c=d".repeat(n / 4)), "")
         }),
@@ -81,21 +99,40 @@ fn work_grows_with_size_and_no_faster() {
             with(&format!("m: <sip:a@b?{}>", "c=d&".repeat(n / 4)), "")
         }),
         ("quotes", |n| with(&format!("m: {}", "\"".repeat(n)), "")),
-        ("escapes", |n| with(&format!("m: \"{}\" <sip:a@b>", "\\\"".repeat(n / 2)), "")),
-        ("open brackets", |n| with(&format!("m: {}", "<".repeat(n)), "")),
-        ("percent escapes", |n| with(&format!("m: <sip:{}@b>", "%41".repeat(n / 3)), "")),
+        ("escapes", |n| {
+            with(&format!("m: \"{}\" <sip:a@b>", "\\\"".repeat(n / 2)), "")
+        }),
+        ("open brackets", |n| {
+            with(&format!("m: {}", "<".repeat(n)), "")
+        }),
+        ("percent escapes", |n| {
+            with(&format!("m: <sip:{}@b>", "%41".repeat(n / 3)), "")
+        }),
         ("slashes", |n| with(&format!("v: {}", "/".repeat(n)), "")),
         ("challenges", |n| {
-            with(&format!("WWW-Authenticate: {}", "Digest realm=\"a\", ".repeat(n / 18)), "")
+            with(
+                &format!(
+                    "WWW-Authenticate: {}",
+                    "Digest realm=\"a\", ".repeat(n / 18)
+                ),
+                "",
+            )
         }),
         ("fields of a challenge", |n| {
-            with(&format!("WWW-Authenticate: Digest {}", "a=b, ".repeat(n / 5)), "")
+            with(
+                &format!("WWW-Authenticate: Digest {}", "a=b, ".repeat(n / 5)),
+                "",
+            )
         }),
-        ("methods", |n| with(&format!("Allow: {}", "A,".repeat(n / 2)), "")),
+        ("methods", |n| {
+            with(&format!("Allow: {}", "A,".repeat(n / 2)), "")
+        }),
         ("Latin-1", |n| [with("A: ", ""), vec![0xfc; n]].concat()),
         ("a body", |n| with("A: b", &"x".repeat(n))),
         ("line ends", |n| "\r\n".repeat(n / 2).into_bytes()),
-        ("colons without a name", |n| with(&":\r\n".repeat(n / 3), "")),
+        ("colons without a name", |n| {
+            with(&":\r\n".repeat(n / 3), "")
+        }),
     ];
     for (name, filling) in fillings {
         let (small, large) = (filling(3500), filling(7000));
@@ -106,7 +143,11 @@ fn work_grows_with_size_and_no_faster() {
             small.len(),
             large.len()
         );
-        assert!(many <= large.len() * 64, "{name}: {many} bytes looked at for {}", large.len());
+        assert!(
+            many <= large.len() * 64,
+            "{name}: {many} bytes looked at for {}",
+            large.len()
+        );
     }
 }
 
@@ -114,8 +155,12 @@ fn work_grows_with_size_and_no_faster() {
 #[test]
 fn streams_cost_their_length() {
     let streams: &[Filling] = &[
-        ("a head without end", |n| with(&"A: b\r\n".repeat(n / 6), "")[..n].to_vec()),
-        ("a first line without end", |n| format!("INVITE sip:{}", "a".repeat(n)).into_bytes()),
+        ("a head without end", |n| {
+            with(&"A: b\r\n".repeat(n / 6), "")[..n].to_vec()
+        }),
+        ("a first line without end", |n| {
+            format!("INVITE sip:{}", "a".repeat(n)).into_bytes()
+        }),
         ("a long body", |n| with(&format!("l: {n}"), &"x".repeat(n))),
         ("many messages", |n| with("l: 0", "").repeat(n / 100)),
         ("keepalives", |n| "\r\n\r\n".repeat(n / 4).into_bytes()),
@@ -138,11 +183,16 @@ fn streams_cost_their_length() {
             small.len(),
             large.len()
         );
-        assert!(many <= large.len() * 16, "{name}: {many} bytes looked at for {}", large.len());
+        assert!(
+            many <= large.len() * 16,
+            "{name}: {many} bytes looked at for {}",
+            large.len()
+        );
     }
 }
 
-/// An owner that takes one frame a push, though many wait, does not make the rest be moved each time.
+/// An owner that takes one frame a push, though many wait, does not make the rest be moved each
+/// time.
 #[test]
 fn waiting_frames_are_not_moved_again_and_again() {
     let cost = |messages: usize| {

@@ -1,7 +1,8 @@
 //! Addresses: `sip:`, `sips:` and `tel:` taken apart, any other scheme kept as it is.
 //!
-//! A URI read from a message is written again as it was (escapes, order and case of parameters), because the far end compares it
-//! with its own; only IP addresses take their canonical form. Every URI is built through this file, so none can hold CR or LF.
+//! A URI read from a message is written again as it was (escapes, order and case of parameters),
+//! because the far end compares it with its own; only IP addresses take their canonical form. Every
+//! URI is built through this file, so none can hold CR or LF.
 //!
 //! ```text
 //! sip : user : password @ host : port ;params ?headers ─▶ SipUri ─▶ matches (RFC 3261 19.1.4) / Display
@@ -97,7 +98,10 @@ impl Host {
     /// Reads a name, an IPv4 address or an IPv6 address in brackets.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         if let Some(inner) = text.strip_prefix('[') {
-            let address: Ipv6Addr = inner.strip_suffix(']').and_then(|a| a.parse().ok()).ok_or(UriError::Host)?;
+            let address: Ipv6Addr = inner
+                .strip_suffix(']')
+                .and_then(|a| a.parse().ok())
+                .ok_or(UriError::Host)?;
             return Ok(Self(HostForm::Address(address.into())));
         }
         if let Ok(address) = text.parse::<Ipv4Addr>() {
@@ -114,7 +118,9 @@ impl Host {
     /// Reads `host[:port]` with blanks allowed around the colon, as in a Via.
     pub(crate) fn parse_with_port(text: &str) -> Result<(Self, Option<u16>), UriError> {
         let colon = match text.strip_prefix('[') {
-            Some(_) => text.find(']').and_then(|end| text[end..].find(':').map(|c| end + c)),
+            Some(_) => text
+                .find(']')
+                .and_then(|end| text[end..].find(':').map(|c| end + c)),
             None => text.find(':'),
         };
         let Some(colon) = colon else {
@@ -137,7 +143,8 @@ impl Host {
         match (&self.0, &other.0) {
             (HostForm::Name(a), HostForm::Name(b)) => a.eq_ignore_ascii_case(b),
             (HostForm::Address(a), HostForm::Address(b)) => a == b,
-            (HostForm::Name(_), HostForm::Address(_)) | (HostForm::Address(_), HostForm::Name(_)) => false,
+            (HostForm::Name(_), HostForm::Address(_))
+            | (HostForm::Address(_), HostForm::Name(_)) => false,
         }
     }
 }
@@ -163,7 +170,9 @@ impl Uri {
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let (scheme, rest) = text.split_once(':').ok_or(UriError::Scheme)?;
         let mut letters = scheme.bytes();
-        if !letters.next().is_some_and(|b| b.is_ascii_alphabetic()) || !letters.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        if !letters.next().is_some_and(|b| b.is_ascii_alphabetic())
+            || !letters.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        {
             return Err(UriError::Scheme);
         }
         if rest.contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>".contains(c)) {
@@ -210,12 +219,15 @@ impl Uri {
         }
     }
 
-    /// The same address (RFC 3261 19.1.4, RFC 3966 section 4); `==` compares the text's parts instead.
+    /// The same address (RFC 3261 19.1.4, RFC 3966 section 4); `==` compares the text's parts
+    /// instead.
     pub fn matches(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sip(a), Self::Sip(b)) => a.matches(b),
             (Self::Tel(a), Self::Tel(b)) => a.matches(b),
-            (Self::Other(a), Self::Other(b)) => a.scheme.eq_ignore_ascii_case(&b.scheme) && a.rest == b.rest,
+            (Self::Other(a), Self::Other(b)) => {
+                a.scheme.eq_ignore_ascii_case(&b.scheme) && a.rest == b.rest
+            }
             (Self::Sip(_) | Self::Tel(_) | Self::Other(_), _) => false,
         }
     }
@@ -277,12 +289,15 @@ impl SipUri {
     /// With this `?name=value` header, escaped as needed.
     #[must_use]
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .push((scan::percent_encode(name, b""), scan::percent_encode(value, b"")));
+        self.headers.push((
+            scan::percent_encode(name, b""),
+            scan::percent_encode(value, b""),
+        ));
         self
     }
 
-    /// As it may stand in a Request-URI: no headers, no `method` parameter (RFC 3261 19.1.1, table 1).
+    /// As it may stand in a Request-URI: no headers, no `method` parameter (RFC 3261 19.1.1, table
+    /// 1).
     #[must_use]
     pub fn for_request(mut self) -> Self {
         self.headers.clear();
@@ -291,7 +306,8 @@ impl SipUri {
     }
 
     fn read(secure: bool, text: &str) -> Result<Self, UriError> {
-        // The grammar allows no bare @ but this one, so the first is the right one even where later parts are sloppy.
+        // The grammar allows no bare @ but this one, so the first is the right one even where later
+        // parts are sloppy.
         let (user, password, rest) = match text.split_once('@') {
             Some((userinfo, rest)) => {
                 let (user, password) = match userinfo.split_once(':') {
@@ -375,18 +391,24 @@ impl SipUri {
 
     /// The `?name=value` headers as written, in order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// One `?name=value` header, its escapes resolved: `Replaces` of a Refer-To, say.
     pub fn header(&self, name: &str) -> Option<String> {
-        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
+        let found = self
+            .headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))?;
         Some(scan::percent_decode(&found.1))
     }
 
     /// The same address by RFC 3261 19.1.4.
     pub fn matches(&self, other: &Self) -> bool {
-        let same = |a: Option<&str>, b: Option<&str>| a.map(percent_normal) == b.map(percent_normal);
+        let same =
+            |a: Option<&str>, b: Option<&str>| a.map(percent_normal) == b.map(percent_normal);
         self.secure == other.secure
             && same(self.user.as_deref(), other.user.as_deref())
             && same(self.password.as_deref(), other.password.as_deref())
@@ -411,8 +433,8 @@ impl SipUri {
     }
 }
 
-/// Parameters in both must agree; of those in one only, these forbid a match. The text of 19.1.4 does not name `transport`, its
-/// examples do ("can resolve to different transports").
+/// Parameters in both must agree; of those in one only, these forbid a match. The text of 19.1.4
+/// does not name `transport`, its examples do ("can resolve to different transports").
 fn params_match(a: &Params, b: &Params) -> bool {
     let normal = |params: &Params| {
         let mut all: Vec<_> = params
@@ -429,12 +451,17 @@ fn params_match(a: &Params, b: &Params) -> bool {
         all
     };
     let (a, b) = (normal(a), normal(b));
-    let binding = |name: &[u8]| [&b"user"[..], b"ttl", b"method", b"maddr", b"transport"].contains(&name);
+    let binding =
+        |name: &[u8]| [&b"user"[..], b"ttl", b"method", b"maddr", b"transport"].contains(&name);
     let agrees = |one: &[(Vec<u8>, Option<Vec<u8>>)], two: &[(Vec<u8>, Option<Vec<u8>>)]| {
-        one.iter().all(|(name, value)| match two.binary_search_by(|(n, _)| n.cmp(name)) {
-            Ok(_) => two.binary_search_by(|(n, v)| (n, v).cmp(&(name, value))).is_ok(),
-            Err(_) => !binding(name),
-        })
+        one.iter().all(
+            |(name, value)| match two.binary_search_by(|(n, _)| n.cmp(name)) {
+                Ok(_) => two
+                    .binary_search_by(|(n, v)| (n, v).cmp(&(name, value)))
+                    .is_ok(),
+                Err(_) => !binding(name),
+            },
+        )
     };
     agrees(&a, &b) && agrees(&b, &a)
 }
@@ -444,7 +471,11 @@ impl TelUri {
         let cut = text.find(';').unwrap_or(text.len());
         let number = &text[..cut];
         let good = |b: u8| b.is_ascii_hexdigit() || b"-.()*#+".contains(&b);
-        if !number.bytes().all(good) || !number.bytes().any(|b| b.is_ascii_hexdigit() || b"*#".contains(&b)) {
+        if !number.bytes().all(good)
+            || !number
+                .bytes()
+                .any(|b| b.is_ascii_hexdigit() || b"*#".contains(&b))
+        {
             return Err(UriError::Number);
         }
         let params = Params::parse_uri(&text[cut..]).map_err(UriError::Parameter)?;
@@ -456,7 +487,10 @@ impl TelUri {
 
     /// The number without visual separators: `+12015550123`.
     pub fn digits(&self) -> String {
-        self.number.chars().filter(|c| !"-.()".contains(*c)).collect()
+        self.number
+            .chars()
+            .filter(|c| !"-.()".contains(*c))
+            .collect()
     }
 
     /// The parameters: `phone-context`, `ext` …
@@ -468,12 +502,18 @@ impl TelUri {
         let normal = |params: &Params| {
             let mut all: Vec<_> = params
                 .iter()
-                .map(|(n, v)| (n.to_ascii_lowercase(), v.map(|v| percent_normal(v).to_ascii_lowercase())))
+                .map(|(n, v)| {
+                    (
+                        n.to_ascii_lowercase(),
+                        v.map(|v| percent_normal(v).to_ascii_lowercase()),
+                    )
+                })
                 .collect();
             all.sort();
             all
         };
-        self.digits().eq_ignore_ascii_case(&other.digits()) && normal(&self.params) == normal(&other.params)
+        self.digits().eq_ignore_ascii_case(&other.digits())
+            && normal(&self.params) == normal(&other.params)
     }
 }
 

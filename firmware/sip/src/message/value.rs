@@ -27,7 +27,8 @@ pub enum ValueError {
 /// From, To, Contact, Route …: a display name, an address, parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameAddr {
-    /// Display name, without its quotes and escapes, as it came: whoever shows it sees to what is no text.
+    /// Display name, without its quotes and escapes, as it came: whoever shows it sees to what is
+    /// no text.
     pub display: Option<String>,
     /// The address.
     pub uri: Uri,
@@ -68,12 +69,15 @@ impl NameAddr {
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let text = trim(text);
         let (display, rest) = if let Some(end) = scan::quoted_end(text) {
-            (Some(scan::unquote(&text[..end]).into_owned()), trim(&text[end..]))
+            (
+                Some(scan::unquote(&text[..end]).into_owned()),
+                trim(&text[end..]),
+            )
         } else if text.starts_with('"') {
             return Err(ValueError::Text("a display name whose quote does not end"));
         } else if let Some(open) = text.find('<') {
-            // Names with letters beyond a token's (umlauts, brackets) are common and harmless; those that could hide a second
-            // value are not.
+            // Names with letters beyond a token's (umlauts, brackets) are common and harmless;
+            // those that could hide a second value are not.
             let name = trim(&text[..open]);
             if name.contains(['"', ',', ';', '>', ':']) {
                 return Err(ValueError::Text("a display name that needs quotes"));
@@ -93,13 +97,16 @@ impl NameAddr {
         })
     }
 
-    /// Without angle brackets everything behind the first `;` belongs to the header. A `?` or `,` may not be there (RFC 3261 20); in
-    /// a web or mail address, which no call will ever go to, it does no harm.
+    /// Without angle brackets everything behind the first `;` belongs to the header. A `?` or `,`
+    /// may not be there (RFC 3261 20); in a web or mail address, which no call will ever go to, it
+    /// does no harm.
     fn parse_bare(text: &str) -> Result<Self, ValueError> {
         let cut = text.find(';').unwrap_or(text.len());
         let uri = Uri::parse(trim(&text[..cut]))?;
         if text[..cut].contains(['?', ',']) && uri.as_sip().is_some() {
-            return Err(ValueError::Text("an address with ? or , outside of angle brackets"));
+            return Err(ValueError::Text(
+                "an address with ? or , outside of angle brackets",
+            ));
         }
         let params = Params::parse(&text[cut..]).map_err(ValueError::Text)?;
         Ok(Self {
@@ -148,7 +155,8 @@ impl Via {
         }
     }
 
-    /// With `alias`: requests for our sent-by may come back by the same connection (RFC 5923 section 5).
+    /// With `alias`: requests for our sent-by may come back by the same connection (RFC 5923
+    /// section 5).
     #[must_use]
     pub(crate) fn with_alias(mut self) -> Self {
         self.params.set("alias", None);
@@ -164,7 +172,8 @@ impl Via {
         })
     }
 
-    /// Reads only what an answer to a broken request needs: any version, and parameters as far as they make sense.
+    /// Reads only what an answer to a broken request needs: any version, and parameters as far as
+    /// they make sense.
     pub(crate) fn salvage(text: &str) -> Option<Self> {
         let (via, params) = Self::read_sent_by(text, |_| true).ok()?;
         Some(Self {
@@ -173,7 +182,10 @@ impl Via {
         })
     }
 
-    fn read_sent_by(text: &str, version_is_good: impl Fn(&str) -> bool) -> Result<(Self, &str), ValueError> {
+    fn read_sent_by(
+        text: &str,
+        version_is_good: impl Fn(&str) -> bool,
+    ) -> Result<(Self, &str), ValueError> {
         let mut parts = text.splitn(3, '/');
         let (name, version, rest) = (parts.next(), parts.next(), parts.next());
         let (Some(name), Some(version), Some(rest)) = (name, version, rest) else {
@@ -221,15 +233,23 @@ impl Via {
         self.params.get("branch")
     }
 
-    /// The branch where it identifies its transaction: it begins with the RFC 3261 cookie and goes on.
+    /// The branch where it identifies its transaction: it begins with the RFC 3261 cookie and goes
+    /// on.
     pub fn cookie_branch(&self) -> Option<&str> {
-        self.branch()
-            .filter(|b| b.len() > 7 && b.get(..7).is_some_and(|c| c.eq_ignore_ascii_case("z9hG4bK")))
+        self.branch().filter(|b| {
+            b.len() > 7
+                && b.get(..7)
+                    .is_some_and(|c| c.eq_ignore_ascii_case("z9hG4bK"))
+        })
     }
 
     /// The `received` parameter. IPv6 with and without brackets is read (RFC 5118 4.5).
     pub fn received(&self) -> Option<IpAddr> {
-        self.params.get("received")?.trim_matches(['[', ']']).parse().ok()
+        self.params
+            .get("received")?
+            .trim_matches(['[', ']'])
+            .parse()
+            .ok()
     }
 
     /// The `rport` parameter's value.
@@ -242,8 +262,9 @@ impl Via {
         &self.params
     }
 
-    /// Where a request came from, written into its Via as RFC 3261 18.2.1 and RFC 3581 section 4 say: `received` where it differs
-    /// from the host or `rport` is asked for, `rport` where it is asked for.
+    /// Where a request came from, written into its Via as RFC 3261 18.2.1 and RFC 3581 section 4
+    /// say: `received` where it differs from the host or `rport` is asked for, `rport` where it is
+    /// asked for.
     pub fn stamp(&mut self, source: SocketAddr) {
         let ip = source.ip().to_canonical();
         let asked = self.params.has("rport");
@@ -258,9 +279,10 @@ impl Via {
         }
     }
 
-    /// Where an answer over UDP goes (RFC 3261 18.2.2, RFC 3581): to `received` and `rport` as stamped, else to the sent-by port
-    /// (5060 by default). `None` when the Via is not stamped and names a host, or names port 0. `maddr` is not followed: it would let a stranger
-    /// aim our answers at anyone.
+    /// Where an answer over UDP goes (RFC 3261 18.2.2, RFC 3581): to `received` and `rport` as
+    /// stamped, else to the sent-by port (5060 by default). `None` when the Via is not stamped and
+    /// names a host, or names port 0. `maddr` is not followed: it would let a stranger aim our
+    /// answers at anyone.
     pub fn reply_address(&self) -> Option<SocketAddr> {
         let ip = self.received().or_else(|| self.host.ip())?;
         let port = self.rport().or(self.port).unwrap_or(5060);
@@ -295,7 +317,8 @@ impl CSeq {
             .ok_or(ValueError::Text("not number and method"))?;
         Ok(Self {
             number: scan::exact(number).ok_or(ValueError::Text("the number is none below 2^32"))?,
-            method: Method::parse(trim(method)).ok_or(ValueError::Text("the method is no token"))?,
+            method: Method::parse(trim(method))
+                .ok_or(ValueError::Text("the method is no token"))?,
         })
     }
 }
@@ -320,7 +343,9 @@ impl MediaType {
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let text = trim(text);
         let cut = text.find(';').unwrap_or(text.len());
-        let (kind, sub) = text[..cut].split_once('/').ok_or(ValueError::Text("not type/subtype"))?;
+        let (kind, sub) = text[..cut]
+            .split_once('/')
+            .ok_or(ValueError::Text("not type/subtype"))?;
         let (kind, sub) = (trim(kind), trim(sub));
         if !is_token(kind) || !is_token(sub) {
             return Err(ValueError::Text("not type/subtype"));

@@ -21,14 +21,22 @@ impl Message {
 impl Request {
     /// The request as it goes on the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        write(format_args!("{} {} SIP/2.0", self.method, self.uri), &self.headers, &self.body)
+        write(
+            format_args!("{} {} SIP/2.0", self.method, self.uri),
+            &self.headers,
+            &self.body,
+        )
     }
 }
 
 impl Response {
     /// The response as it goes on the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        write(format_args!("SIP/2.0 {} {}", self.code(), self.reason()), &self.headers, &self.body)
+        write(
+            format_args!("SIP/2.0 {} {}", self.code(), self.reason()),
+            &self.headers,
+            &self.body,
+        )
     }
 }
 

@@ -5,7 +5,8 @@
 //! far end's offer ─▶ brought ─▶ privacy::table ─▶ given ─▶ our answer ─────────────────┴─▶ Protection, WhyClear
 //! ```
 //!
-//! All decisions are the table's; here they are only carried out. Nothing of a leg changes before its description is accepted.
+//! All decisions are the table's; here they are only carried out. Nothing of a leg changes before
+//! its description is accepted.
 
 use super::{Session, Slot};
 use crate::fingerprint::{self, SetupWord, role_answered, role_in_force, role_offered};
@@ -69,7 +70,8 @@ impl Session {
 
     /// Moves on to the next offer planned, if there is one and nothing was agreed yet.
     pub(crate) fn next_attempt(&mut self) -> bool {
-        let more = self.guard.settled == Settled::Not && self.guard.attempt + 1 < self.terms().plan().len();
+        let more = self.guard.settled == Settled::Not
+            && self.guard.attempt + 1 < self.terms().plan().len();
         self.guard.attempt += usize::from(more);
         more
     }
@@ -89,13 +91,21 @@ impl Session {
             (Protection::Clear, Settled::Agreed(missing)) => Ok(Shape::plain(missing)),
             (Protection::Clear, Settled::Not) => {
                 let plan = self.terms().plan();
-                plan.get(self.guard.attempt).or(plan.last()).copied().ok_or(Refusal::Impossible)
+                plan.get(self.guard.attempt)
+                    .or(plan.last())
+                    .copied()
+                    .ok_or(Refusal::Impossible)
             }
         }
     }
 
-    /// Prepares an offer: the profile of our line, and the keys below it. `fresh`: no key of before is shown again.
-    pub(super) fn prepare_offer(&mut self, fresh: bool, tokens: &mut Tokens) -> Result<Shape, Refusal> {
+    /// Prepares an offer: the profile of our line, and the keys below it. `fresh`: no key of before
+    /// is shown again.
+    pub(super) fn prepare_offer(
+        &mut self,
+        fresh: bool,
+        tokens: &mut Tokens,
+    ) -> Result<Shape, Refusal> {
         let shape = self.due()?;
         let wanted = match shape.profile {
             Profile::Plain | Profile::Other => "RTP/AVP",
@@ -105,7 +115,12 @@ impl Session {
         match self.slots.iter_mut().find_map(Slot::ours) {
             Some(proto) if Profile::of(proto) == shape.profile => {}
             Some(proto) => wanted.clone_into(proto),
-            None => self.slots.insert(0, Slot::Ours { proto: wanted.into() }),
+            None => self.slots.insert(
+                0,
+                Slot::Ours {
+                    proto: wanted.into(),
+                },
+            ),
         }
         if shape.sdes {
             self.guard.sdes.offer(&self.local.privacy, fresh, tokens);
@@ -138,18 +153,28 @@ impl Session {
                 }
             }),
         };
-        self.terms().judge_offer(brought, line.crypto.as_ref().err().copied())
+        self.terms()
+            .judge_offer(brought, line.crypto.as_ref().err().copied())
     }
 
     /// Gives our keys for an m-line that was judged.
-    pub(super) fn give(&mut self, verdict: Verdict, line: &Line, tokens: &mut Tokens) -> Result<Protection, Refusal> {
+    pub(super) fn give(
+        &mut self,
+        verdict: Verdict,
+        line: &Line,
+        tokens: &mut Tokens,
+    ) -> Result<Protection, Refusal> {
         self.guard.says_sdes = false;
         self.guard.says_dtls = None;
         match verdict {
             Verdict::Clear(_) => Ok(Protection::Clear),
             Verdict::Sdes => {
-                let lines = line.crypto.as_deref().map_err(|error| Refusal::Unreadable(*error))?;
-                let theirs = Exchange::choose(&self.local.privacy, lines).ok_or(Refusal::NothingInCommon)?;
+                let lines = line
+                    .crypto
+                    .as_deref()
+                    .map_err(|error| Refusal::Unreadable(*error))?;
+                let theirs =
+                    Exchange::choose(&self.local.privacy, lines).ok_or(Refusal::NothingInCommon)?;
                 let keys = self.guard.sdes.answer(theirs, tokens);
                 self.guard.says_sdes = true;
                 Ok(Protection::Sdes {
@@ -160,9 +185,13 @@ impl Session {
             Verdict::Dtls => {
                 let fingerprints = line.fingerprints.clone().unwrap_or_default();
                 let now = role_in_force(&self.guard.protection, &fingerprints);
-                let (setup, word) = role_offered(line.setup, now).ok_or(Refusal::NothingInCommon)?;
+                let (setup, word) =
+                    role_offered(line.setup, now).ok_or(Refusal::NothingInCommon)?;
                 self.guard.says_dtls = Some(word);
-                Ok(Protection::Dtls { setup, fingerprints })
+                Ok(Protection::Dtls {
+                    setup,
+                    fingerprints,
+                })
             }
         }
     }
@@ -170,12 +199,21 @@ impl Session {
     /// What an answer to our last offer makes of it. Nothing is changed if it is refused.
     pub(super) fn take(&mut self, line: &Line) -> Result<(Verdict, Protection), Refusal> {
         let mut sdes = self.guard.sdes.clone();
-        let keys = line.crypto.as_ref().ok().and_then(|lines| sdes.accept(lines));
+        let keys = line
+            .crypto
+            .as_ref()
+            .ok()
+            .and_then(|lines| sdes.accept(lines));
         let theirs = line.fingerprints.clone().unwrap_or_default();
-        let role = role_answered(line.setup, role_in_force(&self.guard.protection, &theirs)).filter(|_| !theirs.is_empty());
+        let role = role_answered(line.setup, role_in_force(&self.guard.protection, &theirs))
+            .filter(|_| !theirs.is_empty());
         let brought = Brought {
             profile: line.profile(),
-            sdes: line.crypto.as_ref().ok().map(|lines| worth(lines, |_| keys.is_some())),
+            sdes: line
+                .crypto
+                .as_ref()
+                .ok()
+                .map(|lines| worth(lines, |_| keys.is_some())),
             dtls: match (&line.fingerprints, role) {
                 (None, _) => Keys::Absent,
                 (Some(_), Some(_)) => Keys::Usable,

@@ -1,4 +1,5 @@
-//! What belongs to an INVITE and no other request: its CANCEL (RFC 3261 section 9.1) and its ACKs (sections 13.2.2.4, 17.1.1.3).
+//! What belongs to an INVITE and no other request: its CANCEL (RFC 3261 section 9.1) and its ACKs
+//! (sections 13.2.2.4, 17.1.1.3).
 //!
 //! ```text
 //! cancel ─▶ nothing sent: forgotten │ no 1xx yet: at the first one │ CANCEL ─▶ 487 or 2xx (ACK, BYE), or 32 s of silence
@@ -19,7 +20,9 @@ use super::{Cancel, Errand, OutgoingId, Purpose};
 impl UserAgent {
     /// Ends a request for an INVITE: CANCEL as soon as allowed. Nobody hears of it any more.
     pub(crate) fn cancel(&mut self, id: OutgoingId, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
         let state = outgoing
             .transaction
             .and_then(|t| self.clients.get(t))
@@ -27,7 +30,8 @@ impl UserAgent {
         match (outgoing.cancel, state) {
             (Cancel::No, Some(State::Calling)) => outgoing.cancel = Cancel::Wanted,
             (Cancel::No, Some(State::Proceeding)) => self.send_cancel(id, now),
-            (Cancel::No, Some(State::Accepted | State::Completed | State::Done)) | (Cancel::Wanted | Cancel::Sent, _) => {}
+            (Cancel::No, Some(State::Accepted | State::Completed | State::Done))
+            | (Cancel::Wanted | Cancel::Sent, _) => {}
             (Cancel::No, None) => {
                 self.forget_outgoing(id);
             }
@@ -35,7 +39,9 @@ impl UserAgent {
     }
 
     pub(super) fn send_cancel(&mut self, id: OutgoingId, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
         outgoing.cancel = Cancel::Sent;
         outgoing.deadline = Some(now + T1_64);
         self.deadlines.set(Waiter::Outgoing(id), outgoing.deadline);
@@ -44,7 +50,12 @@ impl UserAgent {
         };
         let (request, flow) = (cancel_of(&entry.request), entry.flow);
         let bytes = request.to_bytes();
-        let Some(branch) = request.headers.top_via().ok().and_then(|via| via.branch().map(str::to_owned)) else {
+        let Some(branch) = request
+            .headers
+            .top_via()
+            .ok()
+            .and_then(|via| via.branch().map(str::to_owned))
+        else {
             return;
         };
         let key = client_key(&branch, &Method::Cancel);
@@ -62,13 +73,29 @@ impl UserAgent {
         }
     }
 
-    /// Sends the ACK of a 2xx (section 13.2.2.4), with the credentials its INVITE had, and keeps it for repetition.
-    pub(crate) fn acknowledge(&mut self, invite: OutgoingId, dialog: &Dialog, account: Option<usize>, body: Option<Vec<u8>>, now: Instant) {
-        let Some(outgoing) = self.outgoing.get(&invite) else { return };
-        let Ok(cseq) = outgoing.request.headers.cseq() else { return };
+    /// Sends the ACK of a 2xx (section 13.2.2.4), with the credentials its INVITE had, and keeps it
+    /// for repetition.
+    pub(crate) fn acknowledge(
+        &mut self,
+        invite: OutgoingId,
+        dialog: &Dialog,
+        account: Option<usize>,
+        body: Option<Vec<u8>>,
+        now: Instant,
+    ) {
+        let Some(outgoing) = self.outgoing.get(&invite) else {
+            return;
+        };
+        let Ok(cseq) = outgoing.request.headers.cseq() else {
+            return;
+        };
         let mut request = dialog.numbered(&Method::Ack, cseq.number);
-        request.headers.copy(&outgoing.request.headers, "Authorization");
-        request.headers.copy(&outgoing.request.headers, "Proxy-Authorization");
+        request
+            .headers
+            .copy(&outgoing.request.headers, "Authorization");
+        request
+            .headers
+            .copy(&outgoing.request.headers, "Proxy-Authorization");
         if let Some(body) = body {
             request.headers.push("Content-Type", "application/sdp");
             request.body = body.into();

@@ -1,4 +1,5 @@
-//! What happens to requests when nothing comes back: timers, broken connections, unreachable addresses.
+//! What happens to requests when nothing comes back: timers, broken connections, unreachable
+//! addresses.
 //!
 //! ```text
 //! timer B, F │ connection gone │ ICMP ─▶ next address, or Outcome::Failed
@@ -15,7 +16,9 @@ use super::{Cancel, Outcome, OutgoingId};
 impl UserAgent {
     /// A client transaction's time has come.
     pub(crate) fn client_timeout(&mut self, id: TransactionId, now: Instant) {
-        let Some(entry) = self.clients.get_mut(id) else { return };
+        let Some(entry) = self.clients.get_mut(id) else {
+            return;
+        };
         let todo = entry.machine.timeout(now);
         let (flow, owner) = (entry.flow, entry.owner);
         if todo.retransmit {
@@ -33,7 +36,9 @@ impl UserAgent {
 
     /// A request's own deadline has come.
     pub(crate) fn outgoing_timeout(&mut self, id: OutgoingId, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
         outgoing.deadline = None;
         let state = outgoing
             .transaction
@@ -52,10 +57,17 @@ impl UserAgent {
                     self.schedule_client(transaction);
                 }
             }
-            (_, Some(State::Calling)) => self.drop_transaction(id, 503, "the connection does not open", now),
+            (_, Some(State::Calling)) => {
+                self.drop_transaction(id, 503, "the connection does not open", now)
+            }
             (_, Some(State::Proceeding)) => {
                 self.cancel(id, now);
-                self.outcome(&purpose, id, &Outcome::Failed(408, "the far end rang without end"), now);
+                self.outcome(
+                    &purpose,
+                    id,
+                    &Outcome::Failed(408, "the far end rang without end"),
+                    now,
+                );
             }
             (_, Some(State::Completed | State::Accepted | State::Done) | None) => {}
         }
@@ -66,7 +78,10 @@ impl UserAgent {
         let hit: Vec<(TransactionId, Option<OutgoingId>)> = self
             .clients
             .iter()
-            .filter(|(_, entry)| gone(entry.flow) && matches!(entry.machine.state(), State::Calling | State::Proceeding))
+            .filter(|(_, entry)| {
+                gone(entry.flow)
+                    && matches!(entry.machine.state(), State::Calling | State::Proceeding)
+            })
             .map(|(id, entry)| (id, entry.owner))
             .collect();
         for (transaction, owner) in hit {
@@ -94,11 +109,21 @@ impl UserAgent {
     }
 
     fn transaction_failed(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return };
-        if let Some(entry) = outgoing.transaction.take().and_then(|t| self.clients.get_mut(t)) {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
+            return;
+        };
+        if let Some(entry) = outgoing
+            .transaction
+            .take()
+            .and_then(|t| self.clients.get_mut(t))
+        {
             entry.owner = None;
         }
-        if self.outgoing.get(&id).is_some_and(|o| o.cancel != Cancel::No) {
+        if self
+            .outgoing
+            .get(&id)
+            .is_some_and(|o| o.cancel != Cancel::No)
+        {
             self.forget_outgoing(id);
         } else {
             self.try_next(id, code, reason, now);

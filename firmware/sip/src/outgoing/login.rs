@@ -16,15 +16,24 @@ use super::OutgoingId;
 const MAX_LOGINS: u8 = 4;
 
 impl UserAgent {
-    /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were not refused just now. `true`: the
-    /// request is on its way again, or given up with words of its own.
+    /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were
+    /// not refused just now. `true`: the request is on its way again, or given up with words of its
+    /// own.
     pub(super) fn log_in(&mut self, id: OutgoingId, response: &Response, now: Instant) -> bool {
-        let Some(outgoing) = self.outgoing.get_mut(&id) else { return false };
-        let Some(account) = outgoing.account else { return false };
-        let (Some(config), Some(line)) = (self.config.accounts.get(account), self.lines.get(account)) else {
+        let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return false;
         };
-        let Some(current) = outgoing.current else { return false };
+        let Some(account) = outgoing.account else {
+            return false;
+        };
+        let (Some(config), Some(line)) =
+            (self.config.accounts.get(account), self.lines.get(account))
+        else {
+            return false;
+        };
+        let Some(current) = outgoing.current else {
+            return false;
+        };
         if config.password.is_empty() || outgoing.login_rounds >= MAX_LOGINS {
             return false;
         }
@@ -56,10 +65,12 @@ impl UserAgent {
         }
         for challenge in chosen {
             let same = |session: &&mut digest::Session| {
-                session.challenge().asker == challenge.asker && session.challenge().realm == challenge.realm
+                session.challenge().asker == challenge.asker
+                    && session.challenge().realm == challenge.realm
             };
             match outgoing.logins.iter_mut().find(same) {
-                // Answered already and not stale: the password is wrong, and asking again would only lock the account.
+                // Answered already and not stale: the password is wrong, and asking again would
+                // only lock the account.
                 Some(_) if !challenge.stale => return false,
                 Some(session) => *session = digest::Session::new(challenge),
                 None => outgoing.logins.push(digest::Session::new(challenge)),
@@ -67,7 +78,9 @@ impl UserAgent {
         }
         outgoing.login_rounds += 1;
         let request = &mut outgoing.request;
-        let Ok(cseq) = request.headers.cseq() else { return false };
+        let Ok(cseq) = request.headers.cseq() else {
+            return false;
+        };
         let number = cseq.number.saturating_add(1);
         request.headers.set(
             "CSeq",

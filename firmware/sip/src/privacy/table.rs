@@ -1,4 +1,5 @@
-//! The one table: what is offered, what is taken, and what is refused, for every policy, profile, keying and transport.
+//! The one table: what is offered, what is taken, and what is refused, for every policy, profile,
+//! keying and transport.
 //!
 //! ```text
 //! Privacy + secure signalling ─▶ Terms ─┬─▶ plan (which offers, in which order)
@@ -17,8 +18,8 @@
 //! | UDP/TLS/RTP/SAVP(F), none or weak   | 488    | 488                   | 488              |
 //! | unreadable a=crypto, AVP or SAVP    | clear, 488 | 488               | 488              |
 //!
-//! Keys that came by signalling in clear are of no use, unless `sdes_over_clear` says otherwise; a fingerprint is. Once a call is
-//! encrypted, every line of the table that says "clear" says 488.
+//! Keys that came by signalling in clear are of no use, unless `sdes_over_clear` says otherwise; a
+//! fingerprint is. Once a call is encrypted, every line of the table that says "clear" says 488.
 
 use super::{Keying, Policy, Privacy, WhyClear};
 use crate::sdes;
@@ -113,7 +114,9 @@ pub(crate) enum Refusal {
     Downgrade,
     #[error("the answer does not fit the encryption offered")]
     BadAnswer,
-    #[error("encryption is required, and there is no way to agree on keys: SDES needs signalling by TLS, DTLS a certificate")]
+    #[error(
+        "encryption is required, and there is no way to agree on keys: SDES needs signalling by TLS, DTLS a certificate"
+    )]
     Impossible,
 }
 
@@ -166,7 +169,8 @@ impl Shape {
 }
 
 impl Terms {
-    /// What holds on a leg whose signalling is secure or not, and whose media is encrypted already or not.
+    /// What holds on a leg whose signalling is secure or not, and whose media is encrypted already
+    /// or not.
     pub(crate) fn of(privacy: &Privacy, secure: bool, locked: bool) -> Self {
         let keys_are_safe = secure || privacy.sdes_over_clear;
         let can = |keying: &Keying| match keying {
@@ -181,14 +185,15 @@ impl Terms {
         }
     }
 
-    /// The offers of a new call in the order they are made: the next one where the one before is refused (488). Empty: the call
-    /// cannot be made at all.
+    /// The offers of a new call in the order they are made: the next one where the one before is
+    /// refused (488). Empty: the call cannot be made at all.
     pub(crate) fn plan(&self) -> Vec<Shape> {
         let best = self.keying.first().copied();
         match (self.policy, best) {
             (Policy::Off, _) => vec![Shape::plain(None)],
             (Policy::Preferred, None) => vec![Shape::plain(Some(WhyClear::NoKeying))],
-            // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who knows none of it may, too.
+            // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who
+            // knows none of it may, too.
             (Policy::Preferred, Some(best)) => vec![
                 Shape {
                     profile: Profile::Plain,
@@ -204,23 +209,34 @@ impl Terms {
     }
 
     /// What becomes of an offered m-line.
-    pub(crate) fn judge_offer(&self, offer: Brought, unreadable: Option<sdes::LineError>) -> Result<Verdict, Refusal> {
+    pub(crate) fn judge_offer(
+        &self,
+        offer: Brought,
+        unreadable: Option<sdes::LineError>,
+    ) -> Result<Verdict, Refusal> {
         let keyed = self.keyed(offer);
         let verdict = match (self.policy, offer.profile) {
             (_, Profile::Other) => return Err(Refusal::Protocol),
             (Policy::Off, Profile::Plain) => Verdict::Clear(None),
             (Policy::Off, Profile::Secure | Profile::Dtls) => return Err(Refusal::Off),
-            (Policy::Preferred | Policy::Required, Profile::Plain | Profile::Secure) if unreadable.is_some() => {
+            (Policy::Preferred | Policy::Required, Profile::Plain | Profile::Secure)
+                if unreadable.is_some() =>
+            {
                 return Err(unreadable.map_or(Refusal::NoKeys, Refusal::Unreadable));
             }
-            // A profile that lets media go in clear is not what is required, whatever attributes stand below it.
+            // A profile that lets media go in clear is not what is required, whatever attributes
+            // stand below it.
             (Policy::Required, Profile::Plain) if self.locked => return Err(Refusal::Downgrade),
             (Policy::Required, Profile::Plain) => return Err(Refusal::Required),
-            (Policy::Preferred, Profile::Plain) => keyed.unwrap_or(Verdict::Clear(Some(self.why_clear(offer)))),
-            (Policy::Preferred | Policy::Required, Profile::Secure | Profile::Dtls) => match keyed {
-                Some(verdict) => verdict,
-                None => return Err(self.why_refused(offer)),
-            },
+            (Policy::Preferred, Profile::Plain) => {
+                keyed.unwrap_or(Verdict::Clear(Some(self.why_clear(offer))))
+            }
+            (Policy::Preferred | Policy::Required, Profile::Secure | Profile::Dtls) => {
+                match keyed {
+                    Some(verdict) => verdict,
+                    None => return Err(self.why_refused(offer)),
+                }
+            }
         };
         self.hold(verdict)
     }
@@ -236,13 +252,23 @@ impl Terms {
         }
         let offered = Brought {
             profile: answer.profile,
-            sdes: if shape.sdes { answer.sdes } else { Some(Keys::Absent) },
-            dtls: if shape.dtls { answer.dtls } else { Keys::Absent },
+            sdes: if shape.sdes {
+                answer.sdes
+            } else {
+                Some(Keys::Absent)
+            },
+            dtls: if shape.dtls {
+                answer.dtls
+            } else {
+                Keys::Absent
+            },
         };
         let verdict = match (self.keyed(offered), offered.sdes, offered.dtls) {
             (Some(verdict), ..) => verdict,
             // Nothing at all was taken up; where the profile allows that.
-            (None, Some(Keys::Absent), Keys::Absent) if shape.profile == Profile::Plain => Verdict::Clear(shape.missing),
+            (None, Some(Keys::Absent), Keys::Absent) if shape.profile == Profile::Plain => {
+                Verdict::Clear(shape.missing)
+            }
             (None, Some(Keys::Absent), Keys::Absent) => return Err(Refusal::Downgrade),
             // Something was, and wrongly: what follows would be noise.
             (None, ..) => return Err(Refusal::BadAnswer),
@@ -250,7 +276,8 @@ impl Terms {
         self.hold(verdict)
     }
 
-    /// The last gate, for offers and answers alike: what is required is never given up, and what is there is not taken away.
+    /// The last gate, for offers and answers alike: what is required is never given up, and what is
+    /// there is not taken away.
     fn hold(&self, verdict: Verdict) -> Result<Verdict, Refusal> {
         match verdict {
             Verdict::Clear(_) if self.locked => Err(Refusal::Downgrade),
@@ -263,7 +290,9 @@ impl Terms {
     fn keyed(&self, brought: Brought) -> Option<Verdict> {
         self.keying.iter().find_map(|keying| match keying {
             // RFC 5763 leaves no room for keys in a description whose profile is DTLS.
-            Keying::Sdes => (brought.sdes == Some(Keys::Usable) && brought.profile != Profile::Dtls).then_some(Verdict::Sdes),
+            Keying::Sdes => (brought.sdes == Some(Keys::Usable)
+                && brought.profile != Profile::Dtls)
+                .then_some(Verdict::Sdes),
             Keying::Dtls => (brought.dtls == Keys::Usable).then_some(Verdict::Dtls),
         })
     }
@@ -290,5 +319,4 @@ impl Terms {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
 mod tests;

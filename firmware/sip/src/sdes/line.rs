@@ -20,8 +20,8 @@ const MAX_LINES: usize = 32;
 const MAX_LENGTH: usize = 1024;
 /// Longest master key identifier, in bytes (section 9.2).
 const MAX_MKI: usize = 128;
-/// Fewest packets a key must be good for: three hours at 20 ms. Whoever wants a new key more often can say so by re-INVITE only
-/// after its own clock, and a call must not stop for that.
+/// Fewest packets a key must be good for: three hours at 20 ms. Whoever wants a new key more often
+/// can say so by re-INVITE only after its own clock, and a call must not stop for that.
 const MIN_LIFETIME: u64 = 1 << 19;
 /// Most packets one key may protect (RFC 3711 section 9.2).
 const MAX_LIFETIME: u64 = 1 << 48;
@@ -109,13 +109,19 @@ impl Crypto {
         let mut base64 = [0_u8; 64];
         let text = base64ct::Base64::encode(&self.key.secret, &mut base64).unwrap_or_default();
         // Writing to a String cannot fail.
-        let _ = write!(body, "a=crypto:{} {} inline:{text}\r\n", self.tag, self.name);
+        let _ = write!(
+            body,
+            "a=crypto:{} {} inline:{text}\r\n",
+            self.tag, self.name
+        );
         zeroize::Zeroize::zeroize(&mut base64);
     }
 }
 
 /// Reads all values of `a=crypto` of one m-line.
-pub(crate) fn read_all<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<Reading>, LineError> {
+pub(crate) fn read_all<'a>(
+    values: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Reading>, LineError> {
     let mut lines = Vec::new();
     let mut tags = Vec::new();
     for value in values {
@@ -144,7 +150,8 @@ pub(super) fn read(value: &str) -> Result<(u32, Reading), LineError> {
     };
     let suite = Suite::from_name(name);
     let mut unfit = suite.is_none().then_some(Unfit::Suite);
-    // What is written must be readable even where it is not used: nobody knows what else a broken line broke.
+    // What is written must be readable even where it is not used: nobody knows what else a broken
+    // line broke.
     for word in words {
         unfit = unfit.or(parameter(word)?);
     }
@@ -193,7 +200,8 @@ fn inline(suite: Suite, info: &str) -> Result<Result<SdesKey, Unfit>, LineError>
     let wanted = suite.key_len() + suite.salt_len();
     let padding = text.len() - text.trim_end_matches('=').len();
     let mut buffer = Zeroizing::new([0_u8; 64]);
-    let secret = Base64Unpadded::decode(text.trim_end_matches('='), buffer.as_mut()).map_err(|_| LineError::Key)?;
+    let secret = Base64Unpadded::decode(text.trim_end_matches('='), buffer.as_mut())
+        .map_err(|_| LineError::Key)?;
     // Padding may be left out, but what is there must fit.
     if secret.len() != wanted || (padding != 0 && padding != (3 - wanted % 3) % 3) {
         return Err(LineError::Key);
@@ -219,7 +227,9 @@ fn inline(suite: Suite, info: &str) -> Result<Result<SdesKey, Unfit>, LineError>
 fn packets(part: &str) -> Result<u64, LineError> {
     let number = |text: &str| -> Result<u64, LineError> {
         let fits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|b| b.is_ascii_digit());
-        fits.then(|| text.parse().ok()).flatten().ok_or(LineError::Lifetime)
+        fits.then(|| text.parse().ok())
+            .flatten()
+            .ok_or(LineError::Lifetime)
     };
     let packets = match part.strip_prefix("2^") {
         Some(power) => 1_u64
@@ -227,10 +237,15 @@ fn packets(part: &str) -> Result<u64, LineError> {
             .unwrap_or(u64::MAX),
         None => number(part)?,
     };
-    if packets == 0 { Err(LineError::Lifetime) } else { Ok(packets) }
+    if packets == 0 {
+        Err(LineError::Lifetime)
+    } else {
+        Ok(packets)
+    }
 }
 
-/// The number of a master key in as many bytes as packets carry it (section 6.1): 1 to 128 of them, and it must fit.
+/// The number of a master key in as many bytes as packets carry it (section 6.1): 1 to 128 of them,
+/// and it must fit.
 fn identifier(number: &str, length: &str) -> Result<Vec<u8>, LineError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(number) || !digits(length) || length.len() > 3 {
@@ -259,22 +274,29 @@ fn parameter(word: &str) -> Result<Option<Unfit>, LineError> {
         None => (word, None),
     };
     let number = |text: Option<&str>| -> Result<u64, LineError> {
-        let text = text.filter(|t| t.len() <= 10 && !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
-        text.and_then(|t| t.parse().ok()).ok_or(LineError::Parameter)
+        let text = text
+            .filter(|t| t.len() <= 10 && !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
+        text.and_then(|t| t.parse().ok())
+            .ok_or(LineError::Parameter)
     };
     let known = match name.to_ascii_uppercase().as_str() {
-        // A rate of 2^n packets; ours is 0: the session keys are derived once (RFC 3711 section 4.3.1).
+        // A rate of 2^n packets; ours is 0: the session keys are derived once (RFC 3711 section
+        // 4.3.1).
         "KDR" => match number(value)? {
             0..=24 => Some(Some(Unfit::Rate)),
             _ => return Err(LineError::Parameter),
         },
-        // At least 64 (section 6.3.6); ours is no smaller than any peer needs and a hint binds nobody.
+        // At least 64 (section 6.3.6); ours is no smaller than any peer needs and a hint binds
+        // nobody.
         "WSH" => match number(value)? {
             64.. => Some(None),
             _ => return Err(LineError::Parameter),
         },
-        "UNENCRYPTED_SRTP" | "UNENCRYPTED_SRTCP" | "UNAUTHENTICATED_SRTP" => Some(Some(Unfit::Unprotected)),
-        // No forward error correction is ever agreed here: its order says nothing, a key for it is one nobody would use.
+        "UNENCRYPTED_SRTP" | "UNENCRYPTED_SRTCP" | "UNAUTHENTICATED_SRTP" => {
+            Some(Some(Unfit::Unprotected))
+        }
+        // No forward error correction is ever agreed here: its order says nothing, a key for it is
+        // one nobody would use.
         "FEC_ORDER" => match value {
             Some("FEC_SRTP" | "SRTP_FEC") => Some(None),
             Some(_) | None => return Err(LineError::Parameter),

@@ -49,17 +49,26 @@ fn suites_of_three_documents_have_their_names_and_lengths() {
             Base64::encode_string(&vec![0x5A; length])
         };
         let line = usable(&format!("7 {name} inline:{}", key(secret)));
-        assert_eq!((line.tag, line.name.as_str(), line.key.suite()), (7, name, suite));
+        assert_eq!(
+            (line.tag, line.name.as_str(), line.key.suite()),
+            (7, name, suite)
+        );
         assert_eq!(line.key.key().len() + line.key.salt().len(), secret);
         for wrong in [secret - 1, secret + 1, 0, 20, 64] {
             let error = read(&format!("7 {name} inline:{}", key(wrong)));
-            assert!(matches!(error, Err(LineError::Key | LineError::Short)), "{name} {wrong}");
+            assert!(
+                matches!(error, Err(LineError::Key | LineError::Short)),
+                "{name} {wrong}"
+            );
         }
         let mut body = String::new();
         line.write(&mut body);
         assert_eq!(usable(body.trim().trim_start_matches("a=crypto:")), line);
     }
-    assert_eq!(unfit(&format!("1 AES_CM_192_HMAC_SHA1_80 inline:{K128}")), Unfit::Suite);
+    assert_eq!(
+        unfit(&format!("1 AES_CM_192_HMAC_SHA1_80 inline:{K128}")),
+        Unfit::Suite
+    );
     assert_eq!(unfit("1 F8_128_HMAC_SHA1_80 inline:x"), Unfit::Suite);
 }
 
@@ -71,7 +80,10 @@ fn key_and_salt_are_where_they_belong() {
     // Padding may be left out; it may not be invented.
     let full = usable(&format!("1 AES_256_CM_HMAC_SHA1_80 inline:{K256}"));
     assert_eq!(
-        usable(&format!("1 AES_256_CM_HMAC_SHA1_80 inline:{}", K256.trim_end_matches('='))),
+        usable(&format!(
+            "1 AES_256_CM_HMAC_SHA1_80 inline:{}",
+            K256.trim_end_matches('=')
+        )),
         full
     );
     for bad in [
@@ -80,15 +92,28 @@ fn key_and_salt_are_where_they_belong() {
         format!("{K128}=="),
         K128.replace('W', "_"),
     ] {
-        let suite = if bad.len() > 50 { "AES_256_CM" } else { "AES_CM_128" };
-        assert_eq!(error(&format!("1 {suite}_HMAC_SHA1_80 inline:{bad}")), LineError::Key, "{bad}");
+        let suite = if bad.len() > 50 {
+            "AES_256_CM"
+        } else {
+            "AES_CM_128"
+        };
+        assert_eq!(
+            error(&format!("1 {suite}_HMAC_SHA1_80 inline:{bad}")),
+            LineError::Key,
+            "{bad}"
+        );
     }
 }
 
 #[test]
 fn tags_are_numbers_without_leading_zeros() {
-    let line = |tag: &str| read(&format!("{tag} AES_CM_128_HMAC_SHA1_80 inline:{K128}")).map(|(tag, _)| tag);
-    assert_eq!((line("0"), line("1"), line("999999999")), (Ok(0), Ok(1), Ok(999_999_999)));
+    let line = |tag: &str| {
+        read(&format!("{tag} AES_CM_128_HMAC_SHA1_80 inline:{K128}")).map(|(tag, _)| tag)
+    };
+    assert_eq!(
+        (line("0"), line("1"), line("999999999")),
+        (Ok(0), Ok(1), Ok(999_999_999))
+    );
     for bad in ["01", "00", "x", "1a", "-1", "+1", "1000000000", "²"] {
         assert_eq!(line(bad), Err(LineError::Tag), "{bad}");
     }
@@ -102,12 +127,28 @@ fn tags_are_numbers_without_leading_zeros() {
         assert_eq!(error(bad), LineError::Short, "{bad}");
     }
     let line = format!("3 AES_CM_128_HMAC_SHA1_80 inline:{K128}");
-    assert_eq!(read_all([line.as_str(), line.as_str()].into_iter()), Err(LineError::SameTag));
-    let many: Vec<String> = (0..33).map(|tag| format!("{tag} AES_CM_128_HMAC_SHA1_80 inline:{K128}")).collect();
-    assert_eq!(read_all(many.iter().map(String::as_str)), Err(LineError::TooMuch));
-    assert_eq!(read_all(many.iter().take(32).map(String::as_str)).unwrap().len(), 32);
     assert_eq!(
-        error(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{}", "A".repeat(1100))),
+        read_all([line.as_str(), line.as_str()].into_iter()),
+        Err(LineError::SameTag)
+    );
+    let many: Vec<String> = (0..33)
+        .map(|tag| format!("{tag} AES_CM_128_HMAC_SHA1_80 inline:{K128}"))
+        .collect();
+    assert_eq!(
+        read_all(many.iter().map(String::as_str)),
+        Err(LineError::TooMuch)
+    );
+    assert_eq!(
+        read_all(many.iter().take(32).map(String::as_str))
+            .unwrap()
+            .len(),
+        32
+    );
+    assert_eq!(
+        error(&format!(
+            "1 AES_CM_128_HMAC_SHA1_80 inline:{}",
+            "A".repeat(1100)
+        )),
         LineError::TooMuch
     );
 }
@@ -131,18 +172,41 @@ fn lifetimes_and_identifiers_are_kept_or_refused() {
     let long = usable(&line("|2^20|1:128"));
     assert_eq!((long.key.mki().len(), long.key.mki()[127]), (128, 1));
     // A key that does not last for a call, or longer than SRTP allows.
-    for short in ["|2^10", "|1000", "|2^49", "|2^63", "|2^64", "|2^9999999999", "|9999999999999999999"] {
+    for short in [
+        "|2^10",
+        "|1000",
+        "|2^49",
+        "|2^63",
+        "|2^64",
+        "|2^9999999999",
+        "|9999999999999999999",
+    ] {
         assert_eq!(unfit(&line(short)), Unfit::Lifetime, "{short}");
     }
-    for bad in ["|", "|2^", "|0", "|2^x", "|x", "|-1", "|2^20|2^21", "|2^20|", "|1:4|2^20"] {
+    for bad in [
+        "|",
+        "|2^",
+        "|0",
+        "|2^x",
+        "|x",
+        "|-1",
+        "|2^20|2^21",
+        "|2^20|",
+        "|1:4|2^20",
+    ] {
         assert_eq!(error(&line(bad)), LineError::Lifetime, "{bad}");
     }
-    for bad in ["|1:0", "|1:129", "|256:1", "|:1", "|1:", "|x:1", "|1:1|2:1", "|1:1000", "|-1:2"] {
+    for bad in [
+        "|1:0", "|1:129", "|256:1", "|:1", "|1:", "|x:1", "|1:1|2:1", "|1:1000", "|-1:2",
+    ] {
         assert_eq!(error(&line(bad)), LineError::Mki, "{bad}");
     }
     let two = format!("1 AES_CM_128_HMAC_SHA1_80 inline:{K128}|2^20|1:4;inline:{K128}|2^20|2:4");
     assert_eq!(unfit(&two), Unfit::SeveralKeys);
-    assert_eq!(unfit(&format!("1 AES_CM_128_HMAC_SHA1_80 uri:{K128}")), Unfit::Method);
+    assert_eq!(
+        unfit(&format!("1 AES_CM_128_HMAC_SHA1_80 uri:{K128}")),
+        Unfit::Method
+    );
 }
 
 #[test]
@@ -192,7 +256,12 @@ fn session_parameters_are_honoured_or_the_line_is_passed_over() {
     }
 }
 
-fn offer_of(exchange: &mut Exchange, privacy: &Privacy, fresh: bool, tokens: &mut Tokens) -> Vec<Reading> {
+fn offer_of(
+    exchange: &mut Exchange,
+    privacy: &Privacy,
+    fresh: bool,
+    tokens: &mut Tokens,
+) -> Vec<Reading> {
     exchange
         .offer(privacy, fresh, tokens)
         .iter()
@@ -226,7 +295,12 @@ fn our_own_order_decides_and_a_short_tag_comes_last() {
     assert_eq!(acceptable(&sly), []);
     let mut tokens = tokens();
     let mut exchange = Exchange::default();
-    let names = |lines: &[Crypto]| lines.iter().map(|l| format!("{} {}", l.tag, l.name)).collect::<Vec<_>>();
+    let names = |lines: &[Crypto]| {
+        lines
+            .iter()
+            .map(|l| format!("{} {}", l.tag, l.name))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(
         names(exchange.offer(&privacy(), false, &mut tokens)),
         [
@@ -236,8 +310,13 @@ fn our_own_order_decides_and_a_short_tag_comes_last() {
             "4 AES_CM_128_HMAC_SHA1_80"
         ]
     );
-    let lines = Exchange::default().offer(&allowed, false, &mut tokens).to_vec();
-    assert_eq!(names(&lines[4..]), ["5 AES_CM_128_HMAC_SHA1_32", "6 AES_256_CM_HMAC_SHA1_32"]);
+    let lines = Exchange::default()
+        .offer(&allowed, false, &mut tokens)
+        .to_vec();
+    assert_eq!(
+        names(&lines[4..]),
+        ["5 AES_CM_128_HMAC_SHA1_32", "6 AES_256_CM_HMAC_SHA1_32"]
+    );
 }
 
 #[test]
@@ -260,14 +339,21 @@ fn both_ends_come_to_the_same_two_keys() {
     // So does one that begins at the other end.
     let back = offer_of(&mut b, &privacy(), false, &mut tb);
     assert_eq!(back[0].usable().unwrap().key, at_b.send);
-    assert_eq!(a.answer(Exchange::choose(&privacy(), &back).unwrap(), &mut ta), at_a);
+    assert_eq!(
+        a.answer(Exchange::choose(&privacy(), &back).unwrap(), &mut ta),
+        at_a
+    );
     // New keys of theirs get a new one of ours.
     let fresh = offer_of(&mut b, &privacy(), true, &mut tb);
     let changed = a.answer(Exchange::choose(&privacy(), &fresh).unwrap(), &mut ta);
     assert_ne!(changed.receive, at_a.receive);
     assert_ne!(changed.send, at_a.send);
     for line in fresh.iter().filter_map(Reading::usable) {
-        assert!(back.iter().filter_map(Reading::usable).all(|old| old.key != line.key));
+        assert!(
+            back.iter()
+                .filter_map(Reading::usable)
+                .all(|old| old.key != line.key)
+        );
     }
 }
 
@@ -276,13 +362,21 @@ fn an_answer_names_one_line_of_the_offer() {
     let mut tokens = tokens();
     let mut exchange = Exchange::default();
     let said = exchange.offer(&privacy(), false, &mut tokens).to_vec();
-    let theirs = |tag: u32, suite: Suite| Reading::Usable(Crypto::new(tag, SdesKey::fresh(suite, &mut Tokens::new([5; 32]))));
+    let theirs = |tag: u32, suite: Suite| {
+        Reading::Usable(Crypto::new(
+            tag,
+            SdesKey::fresh(suite, &mut Tokens::new([5; 32])),
+        ))
+    };
     let good = theirs(2, Suite::AeadAes128Gcm);
     for (answer, why) in [
         (vec![], "none"),
         (vec![good.clone(), theirs(1, Suite::AeadAes256Gcm)], "two"),
         (vec![theirs(5, Suite::AeadAes128Gcm)], "a tag never offered"),
-        (vec![theirs(1, Suite::AeadAes128Gcm)], "a tag of another suite"),
+        (
+            vec![theirs(1, Suite::AeadAes128Gcm)],
+            "a tag of another suite",
+        ),
         (vec![Reading::Unfit(Unfit::Suite)], "unfit"),
         (vec![Reading::Usable(said[1].clone())], "our own key"),
     ] {

@@ -1,4 +1,5 @@
-//! Client transactions: RFC 3261 section 17.1 with RFC 6026 (state Accepted, timer M), as pure state machines over status codes.
+//! Client transactions: RFC 3261 section 17.1 with RFC 6026 (state Accepted, timer M), as pure
+//! state machines over status codes.
 //!
 //! ```text
 //! INVITE:  Calling ─1xx─▶ Proceeding ─2xx─▶ Accepted ─M─▶ Done        others: Trying ─1xx─▶ Proceeding ─final─▶ Completed ─K─▶ Done
@@ -79,7 +80,10 @@ impl Client {
 
     /// A response with this status came in.
     pub(crate) fn response(&mut self, code: u16, now: Instant) -> OnResponse {
-        let deliver = OnResponse { deliver: true, ack: false };
+        let deliver = OnResponse {
+            deliver: true,
+            ack: false,
+        };
         match (self.state, code) {
             (State::Calling | State::Proceeding, 100..=199) => {
                 if self.invite {
@@ -107,7 +111,10 @@ impl Client {
                     ack: self.invite,
                 }
             }
-            (State::Completed, 300..) if self.invite => OnResponse { deliver: false, ack: true },
+            (State::Completed, 300..) if self.invite => OnResponse {
+                deliver: false,
+                ack: true,
+            },
             (State::Accepted, 200..=299) => deliver,
             (State::Completed | State::Accepted | State::Done, _) => OnResponse::default(),
         }
@@ -181,7 +188,10 @@ mod tests {
     fn unanswered_invite_doubles_its_interval_and_gives_up() {
         let start = crate::timer::epoch();
         let mut client = Client::new(true, false, start);
-        assert_eq!(run(&mut client, start), (vec![0.5, 1.5, 3.5, 7.5, 15.5, 31.5], true));
+        assert_eq!(
+            run(&mut client, start),
+            (vec![0.5, 1.5, 3.5, 7.5, 15.5, 31.5], true)
+        );
         assert_eq!(client.state(), State::Done);
     }
 
@@ -190,11 +200,17 @@ mod tests {
         let start = crate::timer::epoch();
         let mut client = Client::new(false, false, start);
         let (sent, timed_out) = run(&mut client, start);
-        assert_eq!(sent, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]);
+        assert_eq!(
+            sent,
+            [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+        );
         assert!(timed_out);
         let mut client = Client::new(false, false, start);
         client.response(100, start + Duration::from_millis(100));
-        assert_eq!(run(&mut client, start).0, [0.5, 4.5, 8.5, 12.5, 16.5, 20.5, 24.5, 28.5]);
+        assert_eq!(
+            run(&mut client, start).0,
+            [0.5, 4.5, 8.5, 12.5, 16.5, 20.5, 24.5, 28.5]
+        );
     }
 
     #[test]
@@ -229,8 +245,20 @@ mod tests {
     fn repeated_refusals_are_acked_but_told_once() {
         let start = crate::timer::epoch();
         let mut client = Client::new(true, false, start);
-        assert_eq!(client.response(486, start), OnResponse { deliver: true, ack: true });
-        assert_eq!(client.response(486, start), OnResponse { deliver: false, ack: true });
+        assert_eq!(
+            client.response(486, start),
+            OnResponse {
+                deliver: true,
+                ack: true
+            }
+        );
+        assert_eq!(
+            client.response(486, start),
+            OnResponse {
+                deliver: false,
+                ack: true
+            }
+        );
         assert_eq!(client.response(200, start), OnResponse::default());
         assert_eq!(client.deadline(), Some(start + TIMER_D));
     }

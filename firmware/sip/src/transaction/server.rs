@@ -1,4 +1,5 @@
-//! Server transactions: RFC 3261 section 17.2 with RFC 6026 (state Accepted, timer L), as pure state machines.
+//! Server transactions: RFC 3261 section 17.2 with RFC 6026 (state Accepted, timer L), as pure
+//! state machines.
 //!
 //! ```text
 //! INVITE:  Proceeding ─2xx─▶ Accepted ─L─▶ Done                          others: Trying ─1xx─▶ Proceeding ─final─▶ Completed ─J─▶ Done
@@ -118,7 +119,11 @@ impl Server {
                 }
                 true
             }
-            State::Proceeding | State::Completed | State::Confirmed | State::Accepted | State::Done => false,
+            State::Proceeding
+            | State::Completed
+            | State::Confirmed
+            | State::Accepted
+            | State::Done => false,
         }
     }
 
@@ -166,7 +171,10 @@ mod tests {
             }
             no_ack |= todo.no_ack;
         }
-        assert_eq!(sent, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]);
+        assert_eq!(
+            sent,
+            [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+        );
         assert!(no_ack);
         assert_eq!(server.state(), State::Done);
     }

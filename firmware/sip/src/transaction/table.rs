@@ -134,8 +134,9 @@ pub(crate) fn response_key(response: &Response) -> Option<String> {
     Some(client_key(via.branch()?, &cseq.method))
 }
 
-/// Key of the server transaction a request opens or repeats. ACK finds its INVITE; CANCEL asks with `as_method` for the one it
-/// cancels. Without the cookie of RFC 3261 the old rules hold (section 17.2.3).
+/// Key of the server transaction a request opens or repeats. ACK finds its INVITE; CANCEL asks with
+/// `as_method` for the one it cancels. Without the cookie of RFC 3261 the old rules hold (section
+/// 17.2.3).
 pub(crate) fn server_key(request: &Request, as_method: Option<&Method>) -> Option<String> {
     let via = request.headers.top_via().ok()?;
     let method = match (as_method, &request.method) {
@@ -144,7 +145,10 @@ pub(crate) fn server_key(request: &Request, as_method: Option<&Method>) -> Optio
     };
     if let Some(branch) = via.cookie_branch() {
         let host = via.host().to_string().to_ascii_lowercase();
-        return Some(format!("{branch} {host}:{} {method}", via.port().unwrap_or(5060)));
+        return Some(format!(
+            "{branch} {host}:{} {method}",
+            via.port().unwrap_or(5060)
+        ));
     }
     let headers = &request.headers;
     let from = headers.from().ok()?;
@@ -210,7 +214,10 @@ mod tests {
             let invite = server_key(&request(&text("INVITE")), None);
             assert!(invite.is_some());
             assert_eq!(server_key(&request(&text("ACK")), None), invite);
-            assert_eq!(server_key(&request(&text("CANCEL")), Some(&Method::Invite)), invite);
+            assert_eq!(
+                server_key(&request(&text("CANCEL")), Some(&Method::Invite)),
+                invite
+            );
             assert_ne!(server_key(&request(&text("CANCEL")), None), invite);
         }
     }

@@ -23,13 +23,17 @@ fn blocks(yaml: &str) -> Vec<String> {
 
 #[test]
 fn rfc3665_flows_survive_writing_and_reading() {
-    let Some(folder) = data::find("corpus::rfc3665_flows_survive_writing_and_reading", "sip-flows/rfc3665") else {
+    let Some(folder) = data::find(
+        "corpus::rfc3665_flows_survive_writing_and_reading",
+        "sip-flows/rfc3665",
+    ) else {
         return;
     };
     let mut messages = 0;
     for file in data::files(&folder) {
         for block in blocks(&std::fs::read_to_string(&file).unwrap()) {
-            let message = exercise(block.as_bytes()).unwrap_or_else(|e| panic!("{}: {e}\n{block}", file.display()));
+            let message = exercise(block.as_bytes())
+                .unwrap_or_else(|e| panic!("{}: {e}\n{block}", file.display()));
             let again = Message::parse(&message.to_bytes()).unwrap();
             assert_eq!(again, message);
             messages += 1;
@@ -42,7 +46,11 @@ fn rfc3665_flows_survive_writing_and_reading() {
 fn chunks(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while let Some(space) = bytes.iter().position(|b| *b == b' ') {
-        let length: usize = std::str::from_utf8(&bytes[..space]).unwrap().trim().parse().unwrap();
+        let length: usize = std::str::from_utf8(&bytes[..space])
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         let (chunk, rest) = bytes[space + 1..].split_at(length);
         found.push(chunk);
         bytes = rest;
@@ -64,7 +72,10 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 #[test]
 fn protos_never_panics() {
-    let Some(archive) = data::find("corpus::protos_never_panics", "sip-corpus/protos-hand.tar.xz") else {
+    let Some(archive) = data::find(
+        "corpus::protos_never_panics",
+        "sip-corpus/protos-hand.tar.xz",
+    ) else {
         return;
     };
     let unpacked = match Command::new("tar").arg("-xJOf").arg(&archive).output() {
@@ -92,7 +103,10 @@ fn protos_never_panics() {
         ] {
             bytes = replace(&bytes, placeholder.as_bytes(), value.as_bytes());
         }
-        let body = bytes.windows(4).position(|w| w == b"\r\n\r\n").map_or(0, |at| bytes.len() - at - 4);
+        let body = bytes
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .map_or(0, |at| bytes.len() - at - 4);
         bytes = replace(&bytes, b"<Content-Length>", body.to_string().as_bytes());
         match exercise(&bytes) {
             Ok(_) => read += 1,
@@ -115,7 +129,10 @@ fn seeds_never_panic() {
         return;
     };
     let mut read = 0;
-    for file in data::files(&folder).into_iter().filter(|f| f.extension().is_none_or(|e| e != "xz")) {
+    for file in data::files(&folder)
+        .into_iter()
+        .filter(|f| f.extension().is_none_or(|e| e != "xz"))
+    {
         let bytes = std::fs::read(&file).unwrap();
         let with_crlf = data::crlf(&String::from_utf8_lossy(&bytes));
         let readings = [exercise(&bytes), exercise(&with_crlf)];
@@ -132,7 +149,10 @@ fn seeds_never_panic() {
 /// The single requests a UAS is tried with are all read, but for one whose body is missing.
 #[test]
 fn uas_cases_are_read() {
-    let Some(file) = data::find("corpus::uas_cases_are_read", "sip-cases/uas-request-cases.json") else {
+    let Some(file) = data::find(
+        "corpus::uas_cases_are_read",
+        "sip-cases/uas-request-cases.json",
+    ) else {
         return;
     };
     let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -154,5 +174,8 @@ fn uas_cases_are_read() {
         }
     }
     assert!(seen >= 5, "only {seen} whole messages");
-    assert_eq!(refused, ["999_message_no_body: Body shorter than Content-Length: 0 of 50 bytes"]);
+    assert_eq!(
+        refused,
+        ["999_message_no_body: Body shorter than Content-Length: 0 of 50 bytes"]
+    );
 }

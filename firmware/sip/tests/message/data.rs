@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// The folder or file `name` among the test data; `None`, and a line that says so, where it is absent.
+/// The folder or file `name` among the test data; `None`, and a line that says so, where it is
+/// absent.
 pub(crate) fn find(test: &str, name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("OFFHOOK_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
@@ -12,7 +13,10 @@ pub(crate) fn find(test: &str, name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: {test}: {name} is not in {} (set OFFHOOK_DATA)", root.display());
+    eprintln!(
+        "SKIPPED: {test}: {name} is not in {} (set OFFHOOK_DATA)",
+        root.display()
+    );
     None
 }
 
@@ -33,5 +37,7 @@ pub(crate) fn files(folder: &PathBuf) -> Vec<PathBuf> {
 
 /// Text with CRLF line ends, whatever it had.
 pub(crate) fn crlf(text: &str) -> Vec<u8> {
-    text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes()
+    text.replace("\r\n", "\n")
+        .replace('\n', "\r\n")
+        .into_bytes()
 }

@@ -8,7 +8,9 @@ use crate::data;
 /// The value of one field of an Authorization value.
 fn field<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     let fields = value.strip_prefix("Digest ").unwrap();
-    let found = fields.split(", ").find_map(|f| f.strip_prefix(name)?.strip_prefix('='))?;
+    let found = fields
+        .split(", ")
+        .find_map(|f| f.strip_prefix(name)?.strip_prefix('='))?;
     Some(found.trim_matches('"'))
 }
 
@@ -53,8 +55,18 @@ fn vectors() {
             body: text("body").as_bytes(),
         };
         let value = authorize(&challenge, who, what, text("cnonce"));
-        assert_eq!(field(&value, "response"), Some(text("response")), "{}", text("id"));
-        assert_eq!(field(&value, "nc").unwrap_or_default(), text("nc"), "{}", text("id"));
+        assert_eq!(
+            field(&value, "response"),
+            Some(text("response")),
+            "{}",
+            text("id")
+        );
+        assert_eq!(
+            field(&value, "nc").unwrap_or_default(),
+            text("nc"),
+            "{}",
+            text("id")
+        );
     }
 }
 
@@ -68,7 +80,8 @@ const WHAT: Protected<'_> = Protected {
     body: b"v=0\r\n",
 };
 
-/// The second answer to one nonce, for every algorithm and qop; expected values computed by an independent implementation.
+/// The second answer to one nonce, for every algorithm and qop; expected values computed by an
+/// independent implementation.
 #[test]
 fn every_algorithm_and_qop() {
     for (algorithm, qop, response) in [
@@ -78,7 +91,11 @@ fn every_algorithm_and_qop() {
         ("MD5-sess", "", "eca7203b588c2fc1f973e22dc7ad2aca"),
         ("MD5-sess", "auth", "71ab6aa06ca8c05339750dd8afa2c481"),
         ("MD5-sess", "auth-int", "b0d5cd18468f8bdb901135052710d5f8"),
-        ("SHA-256", "", "73c68a75070cb734ca9929b25b5d0a7cf8bcb3e877d13430eccd38dad9c3b227"),
+        (
+            "SHA-256",
+            "",
+            "73c68a75070cb734ca9929b25b5d0a7cf8bcb3e877d13430eccd38dad9c3b227",
+        ),
         (
             "SHA-256",
             "auth",
@@ -149,14 +166,24 @@ fn every_algorithm_and_qop() {
         assert_eq!(session.header(), "Proxy-Authorization");
         let first = session.authorize(WHO, WHAT, "first");
         let second = session.authorize(WHO, WHAT, "0a4f113b");
-        assert_eq!(field(&second, "response"), Some(response), "{algorithm} {qop}");
+        assert_eq!(
+            field(&second, "response"),
+            Some(response),
+            "{algorithm} {qop}"
+        );
         assert_eq!(field(&second, "algorithm"), Some(algorithm));
         assert!(second.contains("opaque=\"o\\\"p\""), "{second}");
         if qop.is_empty() {
             assert_eq!(field(&second, "nc"), None);
         } else {
-            assert_eq!((field(&first, "nc"), field(&second, "nc")), (Some("00000001"), Some("00000002")));
-            assert_eq!((field(&second, "qop"), field(&second, "cnonce")), (Some(qop), Some("0a4f113b")));
+            assert_eq!(
+                (field(&first, "nc"), field(&second, "nc")),
+                (Some("00000001"), Some("00000002"))
+            );
+            assert_eq!(
+                (field(&second, "qop"), field(&second, "cnonce")),
+                (Some(qop), Some("0a4f113b"))
+            );
         }
     }
 }
@@ -182,8 +209,17 @@ fn the_strongest_understood_is_chosen_for_each_realm() {
     ]);
     let nonces: Vec<_> = all.iter().map(|c| c.nonce.as_str()).collect();
     assert_eq!(nonces, ["1", "2", "3", "6"]);
-    let chosen: Vec<_> = digest::choose(all).into_iter().map(|c| (c.realm, c.nonce)).collect();
-    assert_eq!(chosen, [("a".to_owned(), "2".to_owned()), ("b".to_owned(), "3".to_owned())]);
+    let chosen: Vec<_> = digest::choose(all)
+        .into_iter()
+        .map(|c| (c.realm, c.nonce))
+        .collect();
+    assert_eq!(
+        chosen,
+        [
+            ("a".to_owned(), "2".to_owned()),
+            ("b".to_owned(), "3".to_owned())
+        ]
+    );
 }
 
 #[test]
@@ -191,16 +227,30 @@ fn challenges_as_servers_write_them() {
     let one = |value: &str| challenges(&[value]).pop();
     let stale = one("Digest realm=\"x\",nonce=\"n\",stale=TRUE").unwrap();
     assert!(stale.stale && stale.qop.is_none());
-    assert!(!one("Digest realm=\"x\", nonce=\"n\", stale=false").unwrap().stale);
+    assert!(
+        !one("Digest realm=\"x\", nonce=\"n\", stale=false")
+            .unwrap()
+            .stale
+    );
     assert_eq!(
-        one("Digest realm=\"a, \\\"b\\\", Digest c\", nonce=\"n\"").unwrap().realm,
+        one("Digest realm=\"a, \\\"b\\\", Digest c\", nonce=\"n\"")
+            .unwrap()
+            .realm,
         "a, \"b\", Digest c"
     );
     assert_eq!(one("Digest").unwrap().realm, "");
-    assert_eq!(one("Digest realm = \"x\" , nonce = \"n=,=\"").unwrap().nonce, "n=,=");
+    assert_eq!(
+        one("Digest realm = \"x\" , nonce = \"n=,=\"")
+            .unwrap()
+            .nonce,
+        "n=,="
+    );
     assert_eq!(one("Negotiate"), None);
     assert_eq!(one(""), None);
-    assert_eq!(challenges(&["Digest realm=\"x\", nonce=\"n\""; 500]).len(), 16);
+    assert_eq!(
+        challenges(&["Digest realm=\"x\", nonce=\"n\""; 500]).len(),
+        16
+    );
 }
 
 /// A name with quotes cannot end its own field.
@@ -215,5 +265,8 @@ fn the_value_is_well_formed_whatever_is_in_it() {
         value.starts_with("Digest username=\"a\\\"b\\\\  X: y\", realm=\"r\", nonce=\"n\", uri=\"sip:bob@biloxi.com\", response=\""),
         "{value}"
     );
-    assert!(!value.contains("algorithm"), "repeated though the challenge named none: {value}");
+    assert!(
+        !value.contains("algorithm"),
+        "repeated though the challenge named none: {value}"
+    );
 }

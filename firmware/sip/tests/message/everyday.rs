@@ -1,5 +1,6 @@
-//! Valid messages of every day, read by this layer and by rsip: what rsip reads we read alike, and how much it cannot read is
-//! counted (docs/decisions/0002-own-sip-message-layer.md tells the figures).
+//! Valid messages of every day, read by this layer and by rsip: what rsip reads we read alike, and
+//! how much it cannot read is counted (docs/decisions/0002-own-sip-message-layer.md tells the
+//! figures).
 //!
 //! ```text
 //! Case { head, body, facts } ─▶ bytes ─┬▶ Ours  ─▶ fact(name) ─┬▶ equal to the facts written by hand: all
@@ -29,7 +30,10 @@ const LINES: &[(&str, &str)] = &[
         "$VIA",
         "Via: SIP/2.0/UDP 192.0.2.4:5060;branch=z9hG4bK776asdhds;rport\nMax-Forwards: 70",
     ),
-    ("$FROM", "From: \"Alice\" <sip:alice@example.com>;tag=1928301774"),
+    (
+        "$FROM",
+        "From: \"Alice\" <sip:alice@example.com>;tag=1928301774",
+    ),
     ("$TO", "To: \"Bob\" <sip:bob@example.net>"),
     ("$CALL", "Call-ID: a84b4c76e66710@192.0.2.4"),
     ("$CONTACT", "Contact: <sip:alice@192.0.2.4:5060>"),
@@ -37,14 +41,29 @@ const LINES: &[(&str, &str)] = &[
 
 type Facts = BTreeMap<&'static str, String>;
 
-pub(crate) const fn case(name: &'static str, head: &'static str, body: &'static [u8], facts: &'static str) -> Case {
-    Case { name, head, body, facts }
+pub(crate) const fn case(
+    name: &'static str,
+    head: &'static str,
+    body: &'static [u8],
+    facts: &'static str,
+) -> Case {
+    Case {
+        name,
+        head,
+        body,
+        facts,
+    }
 }
 
 impl Case {
-    /// The message, with the Content-Length of its body in long or, where the head is compact, short form.
+    /// The message, with the Content-Length of its body in long or, where the head is compact,
+    /// short form.
     fn bytes(&self) -> Vec<u8> {
-        let name = if self.head.contains("\nv:") { "l" } else { "Content-Length" };
+        let name = if self.head.contains("\nv:") {
+            "l"
+        } else {
+            "Content-Length"
+        };
         let mut head = format!("{}\n{name}: {}\n\n", self.head, self.body.len());
         for (short, line) in LINES {
             head = head.replace(short, line);
@@ -53,7 +72,10 @@ impl Case {
     }
 
     fn facts(&self) -> Vec<(&'static str, &'static str)> {
-        self.facts.split(" | ").filter_map(|fact| fact.split_once('=')).collect()
+        self.facts
+            .split(" | ")
+            .filter_map(|fact| fact.split_once('='))
+            .collect()
     }
 }
 
@@ -71,7 +93,11 @@ fn ours(bytes: &[u8]) -> Facts {
     match &message {
         Message::Request(request) => {
             put(&mut facts, "method", Some(&request.method));
-            our_uri(&mut facts, &request.uri, ["uri.user", "uri.host", "uri.port"]);
+            our_uri(
+                &mut facts,
+                &request.uri,
+                ["uri.user", "uri.host", "uri.port"],
+            );
         }
         Message::Response(response) => put(&mut facts, "code", Some(response.code())),
     }
@@ -89,7 +115,13 @@ fn ours(bytes: &[u8]) -> Facts {
     our_address(
         &mut facts,
         headers.from().ok(),
-        ["from.display", "from.user", "from.host", "from.port", "from.tag"],
+        [
+            "from.display",
+            "from.user",
+            "from.host",
+            "from.port",
+            "from.tag",
+        ],
     );
     our_address(
         &mut facts,
@@ -110,7 +142,13 @@ fn ours(bytes: &[u8]) -> Facts {
     our_address(
         &mut facts,
         contact,
-        ["contact.display", "contact.user", "contact.host", "contact.port", "contact.tag"],
+        [
+            "contact.display",
+            "contact.user",
+            "contact.host",
+            "contact.port",
+            "contact.tag",
+        ],
     );
     let hosts = |list: Vec<NameAddr>| {
         list.iter()
@@ -133,7 +171,9 @@ fn ours(bytes: &[u8]) -> Facts {
     put(
         &mut facts,
         "refer-to.replaces",
-        refer.as_ref().and_then(|r| r.uri.as_sip()?.header("Replaces")),
+        refer
+            .as_ref()
+            .and_then(|r| r.uri.as_sip()?.header("Replaces")),
     );
     our_address(
         &mut facts,
@@ -146,13 +186,21 @@ fn ours(bytes: &[u8]) -> Facts {
             "refer-to.tag",
         ],
     );
-    put(&mut facts, "content-type", headers.content_type().unwrap().map(|t| t.name));
+    put(
+        &mut facts,
+        "content-type",
+        headers.content_type().unwrap().map(|t| t.name),
+    );
     let mut challenged = Headers::default();
     challenged.copy(headers, "WWW-Authenticate");
     if let Some(challenge) = digest::challenges(&challenged).into_iter().next() {
         put(&mut facts, "challenge.realm", Some(&challenge.realm));
         put(&mut facts, "challenge.nonce", Some(&challenge.nonce));
-        put(&mut facts, "challenge.algorithm", Some(challenge.algorithm.name()));
+        put(
+            &mut facts,
+            "challenge.algorithm",
+            Some(challenge.algorithm.name()),
+        );
     }
     put(&mut facts, "user-agent", headers.get("User-Agent"));
     put(&mut facts, "subject", headers.get("Subject"));
@@ -173,10 +221,18 @@ fn our_uri(facts: &mut Facts, uri: &Uri, [user, host, port]: [&'static str; 3]) 
         },
     );
     put(facts, host, uri.as_sip().map(sip::message::SipUri::host));
-    put(facts, port, uri.as_sip().and_then(sip::message::SipUri::port));
+    put(
+        facts,
+        port,
+        uri.as_sip().and_then(sip::message::SipUri::port),
+    );
 }
 
-fn our_address(facts: &mut Facts, address: Option<NameAddr>, [display, user, host, port, tag]: [&'static str; 5]) {
+fn our_address(
+    facts: &mut Facts,
+    address: Option<NameAddr>,
+    [display, user, host, port, tag]: [&'static str; 5],
+) {
     let Some(address) = address else { return };
     our_uri(facts, &address.uri, [user, host, port]);
     put(facts, tag, address.tag());
@@ -190,18 +246,32 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
     match &message {
         rsip::SipMessage::Request(request) => {
             put(&mut facts, "method", Some(request.method()));
-            rsip_uri(&mut facts, request.uri(), ["uri.user", "uri.host", "uri.port"]);
+            rsip_uri(
+                &mut facts,
+                request.uri(),
+                ["uri.user", "uri.host", "uri.port"],
+            );
         }
-        rsip::SipMessage::Response(response) => put(&mut facts, "code", Some(response.status_code().code())),
+        rsip::SipMessage::Response(response) => {
+            put(&mut facts, "code", Some(response.status_code().code()))
+        }
     }
     if let Some(via) = message.via_header().ok().and_then(|v| v.typed().ok()) {
         put(&mut facts, "via.transport", Some(&via.transport));
         put(&mut facts, "via.host", Some(via.uri.host()));
         put(&mut facts, "via.port", via.uri.port().map(|p| *p.value()));
-        put(&mut facts, "via.branch", via.branch().map(|b| b.value().to_owned()));
+        put(
+            &mut facts,
+            "via.branch",
+            via.branch().map(|b| b.value().to_owned()),
+        );
         put(&mut facts, "via.received", via.received().ok().flatten());
     }
-    put(&mut facts, "call-id", message.call_id_header().ok().map(|c| c.value().to_owned()));
+    put(
+        &mut facts,
+        "call-id",
+        message.call_id_header().ok().map(|c| c.value().to_owned()),
+    );
     put(
         &mut facts,
         "cseq",
@@ -214,14 +284,27 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
     put(
         &mut facts,
         "max-forwards",
-        message.max_forwards_header().ok().and_then(|m| m.num().ok()),
+        message
+            .max_forwards_header()
+            .ok()
+            .and_then(|m| m.num().ok()),
     );
-    put(&mut facts, "expires", message.expires_header().and_then(|e| e.seconds().ok()));
+    put(
+        &mut facts,
+        "expires",
+        message.expires_header().and_then(|e| e.seconds().ok()),
+    );
     let from = message.from_header().ok().and_then(|f| f.typed().ok());
     rsip_address(
         &mut facts,
         from.map(|f| (f.display_name, f.uri, f.params)),
-        ["from.display", "from.user", "from.host", "from.port", "from.tag"],
+        [
+            "from.display",
+            "from.user",
+            "from.host",
+            "from.port",
+            "from.tag",
+        ],
     );
     let to = message.to_header().ok().and_then(|t| t.typed().ok());
     rsip_address(
@@ -233,9 +316,15 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
         for param in &contact.params {
             match param {
                 rsip::Param::Other(name, value) if name.value() == "+sip.instance" => {
-                    put(&mut facts, "contact.instance", value.as_ref().map(|v| v.value().to_owned()));
+                    put(
+                        &mut facts,
+                        "contact.instance",
+                        value.as_ref().map(|v| v.value().to_owned()),
+                    );
                 }
-                rsip::Param::Expires(expires) => put(&mut facts, "contact.expires", Some(expires.value())),
+                rsip::Param::Expires(expires) => {
+                    put(&mut facts, "contact.expires", Some(expires.value()))
+                }
                 _ => {}
             }
         }
@@ -243,15 +332,25 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
         rsip_address(
             &mut facts,
             Some(parts),
-            ["contact.display", "contact.user", "contact.host", "contact.port", "contact.tag"],
+            [
+                "contact.display",
+                "contact.user",
+                "contact.host",
+                "contact.port",
+                "contact.tag",
+            ],
         );
     }
     let mut refer_to = None;
     let (mut routes, mut record_routes) = (Vec::new(), Vec::new());
     for header in message.headers().iter() {
         match header {
-            rsip::Header::Route(route) => routes.extend(route.typed().ok().map(|r| r.uris().to_vec())),
-            rsip::Header::RecordRoute(route) => record_routes.extend(route.typed().ok().map(|r| r.uris().to_vec())),
+            rsip::Header::Route(route) => {
+                routes.extend(route.typed().ok().map(|r| r.uris().to_vec()))
+            }
+            rsip::Header::RecordRoute(route) => {
+                record_routes.extend(route.typed().ok().map(|r| r.uris().to_vec()))
+            }
             rsip::Header::Other(name, value) if name == "Refer-To" => {
                 refer_to = rsip::headers::Contact::new(value.clone()).typed().ok();
             }
@@ -259,8 +358,16 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
         }
     }
     for (name, lists) in [("routes", routes), ("record-routes", record_routes)] {
-        let hosts: Vec<_> = lists.iter().flatten().map(|u| u.uri.host().to_string()).collect();
-        put(&mut facts, name, Some(hosts.join(" ")).filter(|t| !t.is_empty()));
+        let hosts: Vec<_> = lists
+            .iter()
+            .flatten()
+            .map(|u| u.uri.host().to_string())
+            .collect();
+        put(
+            &mut facts,
+            name,
+            Some(hosts.join(" ")).filter(|t| !t.is_empty()),
+        );
     }
     let refer_to = refer_to.map(|r| (r.display_name, r.uri, r.params));
     rsip_address(
@@ -274,17 +381,32 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
             "refer-to.tag",
         ],
     );
-    if let Some(challenge) = message.www_authenticate_header().and_then(|w| w.typed().ok()) {
+    if let Some(challenge) = message
+        .www_authenticate_header()
+        .and_then(|w| w.typed().ok())
+    {
         put(&mut facts, "challenge.realm", Some(&challenge.realm));
         put(&mut facts, "challenge.nonce", Some(&challenge.nonce));
         put(
             &mut facts,
             "challenge.algorithm",
-            Some(challenge.algorithm.unwrap_or(rsip::headers::auth::Algorithm::Md5)),
+            Some(
+                challenge
+                    .algorithm
+                    .unwrap_or(rsip::headers::auth::Algorithm::Md5),
+            ),
         );
     }
-    put(&mut facts, "user-agent", message.user_agent_header().map(|u| u.value().to_owned()));
-    put(&mut facts, "headers", Some(message.headers().iter().count()));
+    put(
+        &mut facts,
+        "user-agent",
+        message.user_agent_header().map(|u| u.value().to_owned()),
+    );
+    put(
+        &mut facts,
+        "headers",
+        Some(message.headers().iter().count()),
+    );
     put(&mut facts, "body", Some(format!("{:?}", message.body())));
     Ok(facts)
 }
@@ -300,14 +422,20 @@ fn rsip_address(
     address: Option<(Option<String>, rsip::Uri, Vec<rsip::Param>)>,
     [display, user, host, port, tag]: [&'static str; 5],
 ) {
-    let Some((name, uri, params)) = address else { return };
+    let Some((name, uri, params)) = address else {
+        return;
+    };
     rsip_uri(facts, &uri, [user, host, port]);
     put(
         facts,
         tag,
-        params
-            .iter()
-            .find_map(|p| if let rsip::Param::Tag(tag) = p { Some(tag.value()) } else { None }),
+        params.iter().find_map(|p| {
+            if let rsip::Param::Tag(tag) = p {
+                Some(tag.value())
+            } else {
+                None
+            }
+        }),
     );
     // rsip leaves quotes and escapes to its caller.
     let plain = |n: String| {
@@ -326,7 +454,12 @@ fn all_are_read_right() {
         let facts = case.facts();
         assert!(facts.len() >= 3, "{}: a case needs facts", case.name);
         for (name, value) in facts {
-            assert_eq!(read.get(name).map(String::as_str), Some(value), "{}: {name}", case.name);
+            assert_eq!(
+                read.get(name).map(String::as_str),
+                Some(value),
+                "{}: {name}",
+                case.name
+            );
         }
         assert_eq!(read["body"], format!("{:?}", case.body), "{}", case.name);
     }
@@ -342,7 +475,11 @@ fn what_rsip_reads_we_read_alike() {
             Ok(facts) => facts,
             Err(error) => {
                 let error = error.to_string();
-                failed.push(format!("{}: not read: {}", case.name, error.lines().next().unwrap_or_default()));
+                failed.push(format!(
+                    "{}: not read: {}",
+                    case.name,
+                    error.lines().next().unwrap_or_default()
+                ));
                 continue;
             }
         };
@@ -351,7 +488,8 @@ fn what_rsip_reads_we_read_alike() {
             .facts()
             .into_iter()
             .filter(|(name, value)| {
-                KNOWN_TO_RSIP.split(' ').any(|known| known == *name) && theirs.get(name).map(String::as_str) != Some(value)
+                KNOWN_TO_RSIP.split(' ').any(|known| known == *name)
+                    && theirs.get(name).map(String::as_str) != Some(value)
             })
             .collect();
         if !wrong.is_empty() {
@@ -363,7 +501,12 @@ fn what_rsip_reads_we_read_alike() {
             continue;
         }
         for (name, value) in &theirs {
-            assert_eq!(read.get(name), Some(value), "{}: rsip reads {name} otherwise", case.name);
+            assert_eq!(
+                read.get(name),
+                Some(value),
+                "{}: rsip reads {name} otherwise",
+                case.name
+            );
             agreed += 1;
         }
     }
@@ -386,7 +529,11 @@ fn what_rsip_reads_we_read_alike() {
 #[test]
 fn rsip_lets_line_ends_into_a_header() {
     let evil = "lunch\r\nEvil: yes";
-    assert!(rsip::headers::Subject::new(evil).to_string().contains("\r\nEvil: yes"));
+    assert!(
+        rsip::headers::Subject::new(evil)
+            .to_string()
+            .contains("\r\nEvil: yes")
+    );
     let mut headers = Headers::default();
     headers.push("Subject", evil);
     assert_eq!(headers.get("Subject"), Some("lunch  Evil: yes"));

@@ -2,7 +2,8 @@
 
 use crate::everyday::{Case, case};
 
-/// Facts rsip has a way to tell; the others (compact Event, Content-Type's bare name …) are not held against it.
+/// Facts rsip has a way to tell; the others (compact Event, Content-Type's bare name …) are not
+/// held against it.
 pub(crate) const KNOWN_TO_RSIP: &str = "\
     method code uri.user uri.host uri.port via.transport via.host via.port via.branch via.received call-id cseq \
     max-forwards expires from.display from.user from.host from.tag to.display to.user to.host to.tag \

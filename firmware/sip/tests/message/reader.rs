@@ -3,8 +3,8 @@
 use sip::digest;
 use sip::message::{Message, NameAddr, ParseError, Uri};
 
-/// Reads bytes and, where they are a message, all that can be asked of it; checks that writing and reading again changes nothing,
-/// and that an answer to a bad request is itself a message.
+/// Reads bytes and, where they are a message, all that can be asked of it; checks that writing and
+/// reading again changes nothing, and that an answer to a bad request is itself a message.
 pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
     let parsed = Message::parse(bytes);
     match &parsed {
@@ -22,7 +22,11 @@ pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
             ] {
                 addresses.extend(headers.addresses(name).unwrap_or_default());
             }
-            addresses.extend([headers.from(), headers.to(), headers.sip_contact()].into_iter().flatten());
+            addresses.extend(
+                [headers.from(), headers.to(), headers.sip_contact()]
+                    .into_iter()
+                    .flatten(),
+            );
             addresses.extend(
                 ["Refer-To", "Referred-By"]
                     .into_iter()
@@ -41,7 +45,9 @@ pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
                     via.to_string(),
                 );
             }
-            assert!(headers.call_id().is_ok() && headers.cseq().is_ok() && headers.top_via().is_ok());
+            assert!(
+                headers.call_id().is_ok() && headers.cseq().is_ok() && headers.top_via().is_ok()
+            );
             let _ = (
                 headers.max_forwards(),
                 headers.expires(),
@@ -69,8 +75,12 @@ pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
             if let Some(response) = error.answer("192.0.2.99:5060".parse().unwrap(), "tag", None) {
                 let response = Message::Response(response);
                 let via = response.headers().top_via().unwrap();
-                assert!(via.reply_address().is_none_or(|a| a.ip().to_string() == "192.0.2.99"));
-                // What was wrong with the request may be echoed, so the answer need not parse; but its head holds no stray line.
+                assert!(
+                    via.reply_address()
+                        .is_none_or(|a| a.ip().to_string() == "192.0.2.99")
+                );
+                // What was wrong with the request may be echoed, so the answer need not parse; but
+                // its head holds no stray line.
                 lines_are_whole(&response.to_bytes(), response.headers().len());
             }
         }
@@ -87,17 +97,28 @@ fn address_survives(address: &NameAddr) {
     assert!(address.uri.matches(&address.uri), "{uri:?}");
     let _ = address.uri.user();
     if let Some(sip) = address.uri.as_sip() {
-        let _ = (sip.header("Replaces"), sip.params().get("transport"), sip.host().ip());
+        let _ = (
+            sip.header("Replaces"),
+            sip.params().get("transport"),
+            sip.host().ip(),
+        );
     }
 }
 
-/// The head has a start line, `headers` headers and the Content-Length, and no control character but the line ends and HTAB.
+/// The head has a start line, `headers` headers and the Content-Length, and no control character
+/// but the line ends and HTAB.
 pub(crate) fn lines_are_whole(written: &[u8], headers: usize) {
-    let end = written.windows(4).position(|w| w == b"\r\n\r\n").expect("an empty line");
+    let end = written
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("an empty line");
     let head = String::from_utf8(written[..end].to_vec()).expect("the head is UTF-8");
     let lines: Vec<_> = head.split("\r\n").collect();
     assert_eq!(lines.len(), headers + 2, "{head:?}");
     for line in lines {
-        assert!(!line.contains(|c: char| c.is_ascii_control() && c != '\t'), "{line:?}");
+        assert!(
+            !line.contains(|c: char| c.is_ascii_control() && c != '\t'),
+            "{line:?}"
+        );
     }
 }

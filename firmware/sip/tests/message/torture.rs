@@ -1,31 +1,43 @@
-//! RFC 4475 and RFC 5118: the messages at hand by their manifest, and the RFC's other defects in messages of our own.
+//! RFC 4475 and RFC 5118: the messages at hand by their manifest, and the RFC's other defects in
+//! messages of our own.
 
 use sip::message::{Fault, HeaderError, Message, Method};
 
 use crate::data;
 use crate::reader::exercise;
 
-/// Every case does what its verdict says, as far as a parser can tell: what is valid is read; what is refused is answered with a
-/// code the manifest accepts, and answered at all where silence would be wrong.
+/// Every case does what its verdict says, as far as a parser can tell: what is valid is read; what
+/// is refused is answered with a code the manifest accepts, and answered at all where silence would
+/// be wrong.
 #[test]
 fn manifest() {
     let Some(folder) = data::find("torture::manifest", "sip-torture") else {
         return;
     };
-    let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let cases = manifest["cases"].as_array().unwrap();
     assert!(cases.len() >= 30, "only {} cases", cases.len());
     let mut refused = Vec::new();
     for case in cases {
         let name = case["name"].as_str().unwrap();
         let bytes = std::fs::read(folder.join(case["file"].as_str().unwrap())).unwrap();
-        let list = |key: &str| -> Vec<&str> { case[key].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect() };
+        let list = |key: &str| -> Vec<&str> {
+            case[key]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|v| v.as_str())
+                .collect()
+        };
         let (accept, fail) = (list("phone_accept"), list("phone_fail"));
         match exercise(&bytes) {
             Ok(message) => {
                 assert_ne!(case["category"], "invalid", "{name} was read");
                 match &message {
-                    Message::Request(request) => assert_eq!(case["method"], request.method.as_str(), "{name}"),
+                    Message::Request(request) => {
+                        assert_eq!(case["method"], request.method.as_str(), "{name}")
+                    }
                     Message::Response(_) => assert!(case["method"].is_null(), "{name}"),
                 }
             }
@@ -72,13 +84,18 @@ fn valid_messages_are_read_right() {
         other => panic!("{name}: {other:?}"),
     };
     let wsinv = read("rfc4475/wsinv.dat");
-    assert_eq!(wsinv.headers.from().unwrap().display.as_deref(), Some(r#"J Rosenberg \""#));
+    assert_eq!(
+        wsinv.headers.from().unwrap().display.as_deref(),
+        Some(r#"J Rosenberg \""#)
+    );
     assert_eq!(wsinv.headers.to().unwrap().tag(), Some("1918181833n"));
     assert_eq!(wsinv.headers.max_forwards().unwrap(), Some(68));
     assert_eq!(wsinv.headers.cseq().unwrap().to_string(), "9 INVITE");
     let vias = wsinv.headers.vias().unwrap();
     assert_eq!(
-        vias.iter().map(sip::message::Via::transport).collect::<Vec<_>>(),
+        vias.iter()
+            .map(sip::message::Via::transport)
+            .collect::<Vec<_>>(),
         ["UDP", "TCP", "UDP"]
     );
     assert_eq!(
@@ -112,7 +129,10 @@ fn valid_messages_are_read_right() {
 
     let port = read("rfc5118-wire/port-unambiguous.dat");
     let uri = port.uri.as_sip().unwrap();
-    assert_eq!((uri.host().ip(), uri.port()), (Some("2001:db8::10".parse().unwrap()), Some(5070)));
+    assert_eq!(
+        (uri.host().ip(), uri.port()),
+        (Some("2001:db8::10".parse().unwrap()), Some(5070))
+    );
     let received = read("rfc5118-wire/via-received-param-no-delim.dat")
         .headers
         .top_via()
@@ -121,7 +141,8 @@ fn valid_messages_are_read_right() {
     assert_eq!(received, Some("2001:db8::9:255".parse().unwrap()));
 }
 
-/// A good request with some lines exchanged: `(start of the line, its replacement)`; an empty replacement takes the line out.
+/// A good request with some lines exchanged: `(start of the line, its replacement)`; an empty
+/// replacement takes the line out.
 fn request(changes: &[(&str, &str)]) -> Vec<u8> {
     let good = [
         "OPTIONS sip:user@example.com SIP/2.0",
@@ -140,7 +161,11 @@ fn request(changes: &[(&str, &str)]) -> Vec<u8> {
             None => panic!("no line begins with {from}"),
         }
     }
-    let mut text: String = lines.iter().filter(|l| !l.is_empty()).flat_map(|l| [l, "\r\n"]).collect();
+    let mut text: String = lines
+        .iter()
+        .filter(|l| !l.is_empty())
+        .flat_map(|l| [l, "\r\n"])
+        .collect();
     text.push_str("\r\n");
     text.into_bytes()
 }
@@ -148,7 +173,9 @@ fn request(changes: &[(&str, &str)]) -> Vec<u8> {
 /// What the parser finds, and the code it is answered with (0: dropped).
 fn fault(bytes: &[u8]) -> (Fault, u16) {
     let error = exercise(bytes).expect_err(&String::from_utf8_lossy(bytes));
-    let code = error.answer("192.0.2.9:5060".parse().unwrap(), "t", None).map_or(0, |a| a.code());
+    let code = error
+        .answer("192.0.2.9:5060".parse().unwrap(), "t", None)
+        .map_or(0, |a| a.code());
     (error.fault, code)
 }
 
@@ -168,7 +195,8 @@ fn strange_but_valid() {
             ),
             ("CSeq", "CSeq: 1 !my-Odd.Method_*+`%'~"),
         ][..],
-        // 3.1.1.4, 3.1.1.5: NUL by escape; percent signs that are no escapes in a method and a name.
+        // 3.1.1.4, 3.1.1.5: NUL by escape; percent signs that are no escapes in a method and a
+        // name.
         &[("From", "From: <sip:null-%00-null@example.com>;tag=1")],
         &[
             ("OPTIONS", "O%50TIONS sip:example.com SIP/2.0"),
@@ -176,14 +204,23 @@ fn strange_but_valid() {
             ("From", "From: \"%Z%45\" <sip:x@y>;tag=1"),
         ],
         // 3.1.1.9: a semicolon in the user.
-        &[("OPTIONS", "OPTIONS sip:user;par=u%40example.net@example.com SIP/2.0")],
+        &[(
+            "OPTIONS",
+            "OPTIONS sip:user;par=u%40example.net@example.com SIP/2.0",
+        )],
         // 3.3.3, 3.3.4: schemes nobody knows; 416 is the agent's to say.
         &[("OPTIONS", "OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0")],
         &[("Max-Forwards", "Max-Forwards: 0")],
         &[("Max-Forwards", "")],
         // No tag in From, no Content-Length: RFC 2543.
-        &[("From", "From: <sip:a@example.net>"), ("Content-Length", "")],
-        &[("From", "From: J\u{fc}rgen [B\u{fc}ro] <sip:a@example.net>;tag=1")],
+        &[
+            ("From", "From: <sip:a@example.net>"),
+            ("Content-Length", ""),
+        ],
+        &[(
+            "From",
+            "From: J\u{fc}rgen [B\u{fc}ro] <sip:a@example.net>;tag=1",
+        )],
         &[("Call-ID", "Call-ID: ()<>:\\\"/[]?{}")],
         &[("To", "To: tel:+1-201-555-0123;phone-context=x")],
         &[(
@@ -210,7 +247,10 @@ fn odd_uris_come_apart_right() {
     let uri = request.uri.as_sip().unwrap();
     assert_eq!(uri.raw_user(), Some("1_a.b~(c!d)&e'f+g$/h?,/;;*"));
     assert_eq!(uri.raw_password(), Some("&i+j=1,k!*pas$wo~d_too.(x'y)"));
-    assert_eq!((uri.host().to_string().as_str(), uri.params().has("lr")), ("example.com", true));
+    assert_eq!(
+        (uri.host().to_string().as_str(), uri.params().has("lr")),
+        ("example.com", true)
+    );
 }
 
 #[test]
@@ -221,7 +261,11 @@ fn each_defect_has_its_name_and_answer() {
     // 3.3.1 and each essential header alone.
     for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
         let (found, code) = fault(&request(&[(name, "")]));
-        let answered = if name == "Via" || name == "CSeq" { 0 } else { 400 };
+        let answered = if name == "Via" || name == "CSeq" {
+            0
+        } else {
+            400
+        };
         assert_eq!((found, code), (Fault::Header(Missing(name)), answered));
     }
     // 3.3.8 and 3.3.9: doubled single headers.
@@ -242,7 +286,10 @@ fn each_defect_has_its_name_and_answer() {
         ("CSeq", "CSeq: 36893488147419103232 OPTIONS"),
         ("CSeq", "CSeq: OPTIONS"),
         ("To", "To: \"Mr. J. User <sip:j.user@example.com>"),
-        ("From", "From: Bell, Alexander <sip:a.g.bell@example.com>;tag=43"),
+        (
+            "From",
+            "From: Bell, Alexander <sip:a.g.bell@example.com>;tag=43",
+        ),
         ("To", "To: \"Watson\" < sip:t.watson@example.org >"),
         ("From", "From: <sip:a@b>;tag=1;;"),
         ("From", "From: sip:a@b?x=y;tag=1"),
@@ -288,14 +335,29 @@ fn each_defect_has_its_name_and_answer() {
         at_start("OPTIONS sip:a@b?Route=%3Csip:c%3E SIP/2.0"),
         (Fault::RequestUriHeaders, 400)
     );
-    assert_eq!(at_start("OPTIONS sip:a@b SIP/2.0  "), (Fault::StartLine, 400));
-    assert_eq!(at_start("OPTIONS sip:a@b\r\n  SIP/2.0"), (Fault::StartLine, 400));
+    assert_eq!(
+        at_start("OPTIONS sip:a@b SIP/2.0  "),
+        (Fault::StartLine, 400)
+    );
+    assert_eq!(
+        at_start("OPTIONS sip:a@b\r\n  SIP/2.0"),
+        (Fault::StartLine, 400)
+    );
     assert_eq!(at_start("OPTIONS sip:a@b SIP/3.0"), (Fault::Version, 505));
     assert_eq!(at_start("GET / HTTP/1.1"), (Fault::NotSip, 0));
     // 3.1.2.17, 3.1.2.18.
-    assert_eq!(fault(&request(&[("CSeq", "CSeq: 1 INVITE")])), (Fault::CSeqMethod, 400));
-    assert_eq!(at_start("NEWMETHOD sip:a@b SIP/2.0"), (Fault::CSeqMethod, 400));
-    assert_eq!(at_start("options sip:a@b SIP/2.0"), (Fault::CSeqMethod, 400));
+    assert_eq!(
+        fault(&request(&[("CSeq", "CSeq: 1 INVITE")])),
+        (Fault::CSeqMethod, 400)
+    );
+    assert_eq!(
+        at_start("NEWMETHOD sip:a@b SIP/2.0"),
+        (Fault::CSeqMethod, 400)
+    );
+    assert_eq!(
+        at_start("options sip:a@b SIP/2.0"),
+        (Fault::CSeqMethod, 400)
+    );
     // 3.1.2.2.
     assert_eq!(
         fault(&request(&[("Content-Length", "l: 9999")])),
@@ -307,32 +369,53 @@ fn each_defect_has_its_name_and_answer() {
             400
         )
     );
-    let with_body = |announced: usize, body: &str| [request(&[("Content-Length", &format!("l: {announced}"))]), body.into()].concat();
+    let with_body = |announced: usize, body: &str| {
+        [
+            request(&[("Content-Length", &format!("l: {announced}"))]),
+            body.into(),
+        ]
+        .concat()
+    };
     let Ok(Message::Request(short)) = Message::parse(&with_body(21, "v=0\r\n")) else {
         panic!("a rewritten body is refused")
     };
     assert_eq!(*short.body, b"v=0\r\n");
     assert_eq!(
         fault(&with_body(22, "v=0\r\n")),
-        (Fault::Truncated { announced: 22, present: 5 }, 400)
+        (
+            Fault::Truncated {
+                announced: 22,
+                present: 5
+            },
+            400
+        )
     );
     // A datagram cut within a line, and one that only lacks the empty line.
     let whole = request(&[]);
     assert_eq!(fault(&whole[..whole.len() - 4]), (Fault::NoEnd, 400));
     exercise(&whole[..whole.len() - 2]).unwrap();
     // An ACK is never answered, whatever is wrong with it.
-    assert_eq!(fault(&request(&[("OPTIONS", "ACK sip:a@b SIP/2.0")])), (Fault::CSeqMethod, 0));
+    assert_eq!(
+        fault(&request(&[("OPTIONS", "ACK sip:a@b SIP/2.0")])),
+        (Fault::CSeqMethod, 0)
+    );
     // Lines.
     assert_eq!(
         fault(&request(&[("Max-Forwards", "no header")])),
         (Fault::HeaderLine { line: 3 }, 400)
     );
-    assert_eq!(fault(&request(&[("Max-Forwards", "a b: c")])), (Fault::HeaderLine { line: 3 }, 400));
+    assert_eq!(
+        fault(&request(&[("Max-Forwards", "a b: c")])),
+        (Fault::HeaderLine { line: 3 }, 400)
+    );
     assert_eq!(
         fault(&request(&[("Max-Forwards", "A: b\rEvil: c")])),
         (Fault::Control { line: 3 }, 400)
     );
-    assert_eq!(fault(&request(&[("Max-Forwards", "A: \0")])), (Fault::Control { line: 3 }, 400));
+    assert_eq!(
+        fault(&request(&[("Max-Forwards", "A: \0")])),
+        (Fault::Control { line: 3 }, 400)
+    );
 }
 
 #[test]
@@ -372,7 +455,10 @@ fn responses() {
     };
     assert_eq!(response("SIP/2.0 100 "), Ok((100, String::new())));
     assert_eq!(response("SIP/2.0 486"), Ok((486, String::new())));
-    assert_eq!(response("sip/2.0 200 = 2**3 * 5**2 но"), Ok((200, "= 2**3 * 5**2 но".to_owned())));
+    assert_eq!(
+        response("sip/2.0 200 = 2**3 * 5**2 но"),
+        Ok((200, "= 2**3 * 5**2 но".to_owned()))
+    );
     for bad in [
         "SIP/2.0 4294967301 better not",
         "SIP/2.0 99 x",
@@ -385,24 +471,37 @@ fn responses() {
         assert!(error.salvage.is_none(), "{bad} would be answered");
     }
     // 3.1.2.5: an overflowing CSeq in a response.
-    let bytes = request(&[("OPTIONS", "SIP/2.0 503 x"), ("CSeq", "CSeq: 9292394834772304023312 OPTIONS")]);
+    let bytes = request(&[
+        ("OPTIONS", "SIP/2.0 503 x"),
+        ("CSeq", "CSeq: 9292394834772304023312 OPTIONS"),
+    ]);
     assert_eq!(fault(&bytes).1, 0);
 }
 
-/// An answer to a bad request carries the request's own headers, the Via stamped, the To with our tag.
+/// An answer to a bad request carries the request's own headers, the Via stamped, the To with our
+/// tag.
 #[test]
 fn answers_to_bad_requests_find_home() {
     let bytes = request(&[
-        ("Via", "Via: SIP/2.0/UDP host.invalid;rport;branch=z9hG4bKx, SIP/2.0/TCP b"),
+        (
+            "Via",
+            "Via: SIP/2.0/UDP host.invalid;rport;branch=z9hG4bKx, SIP/2.0/TCP b",
+        ),
         ("CSeq", "CSeq: 1 INVITE"),
     ]);
     let answer = Message::parse(&bytes)
         .unwrap_err()
         .answer("192.0.2.77:4444".parse().unwrap(), "ours", None)
         .unwrap();
-    assert_eq!((answer.code(), answer.reason()), (400, "CSeq method does not match the request"));
+    assert_eq!(
+        (answer.code(), answer.reason()),
+        (400, "CSeq method does not match the request")
+    );
     let via = answer.headers.top_via().unwrap();
-    assert_eq!(via.reply_address(), Some("192.0.2.77:4444".parse().unwrap()));
+    assert_eq!(
+        via.reply_address(),
+        Some("192.0.2.77:4444".parse().unwrap())
+    );
     assert_eq!(answer.headers.via_count(), 2);
     assert_eq!(answer.headers.to().unwrap().tag(), Some("ours"));
     assert_eq!(answer.headers.get("CSeq"), Some("1 INVITE"));

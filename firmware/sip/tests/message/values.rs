@@ -1,6 +1,9 @@
 //! Addresses, Via, `CSeq`, headers: values taken apart, compared and put together.
 
-use sip::message::{CSeq, Headers, Host, MediaType, Message, Method, NameAddr, Response, SipUri, Uri, UriError, Via, reason_phrase};
+use sip::message::{
+    CSeq, Headers, Host, MediaType, Message, Method, NameAddr, Response, SipUri, Uri, UriError,
+    Via, reason_phrase,
+};
 
 fn uri(text: &str) -> Uri {
     text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
@@ -10,9 +13,15 @@ fn uri(text: &str) -> Uri {
 #[test]
 fn addresses_that_match() {
     for (a, b) in [
-        ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
+        (
+            "sip:%61lice@atlanta.com;transport=TCP",
+            "sip:alice@AtLanTa.CoM;Transport=tcp",
+        ),
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
-        ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
+        (
+            "sip:carol@chicago.com;newparam=5",
+            "sip:carol@chicago.com;security=on",
+        ),
         (
             "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
             "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
@@ -29,16 +38,31 @@ fn addresses_that_match() {
         ("tel:123;phone-context=a.b", "tel:123;phone-context=A.B"),
         ("HTTP://x/y", "http://x/y"),
     ] {
-        assert!(uri(a).matches(&uri(b)) && uri(b).matches(&uri(a)), "{a} and {b}");
+        assert!(
+            uri(a).matches(&uri(b)) && uri(b).matches(&uri(a)),
+            "{a} and {b}"
+        );
     }
     for (a, b) in [
-        ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+        (
+            "SIP:ALICE@AtLanTa.CoM;Transport=udp",
+            "sip:alice@AtLanTa.CoM;Transport=UDP",
+        ),
         ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
         ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
-        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
-        ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+        (
+            "sip:bob@biloxi.com",
+            "sip:bob@biloxi.com:6000;transport=tcp",
+        ),
+        (
+            "sip:carol@chicago.com",
+            "sip:carol@chicago.com?Subject=next%20meeting",
+        ),
         ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
-        ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+        (
+            "sip:carol@chicago.com;security=on",
+            "sip:carol@chicago.com;security=off",
+        ),
         ("sip:a@b", "sips:a@b"),
         ("sip:a@b", "sip:b"),
         ("sip:a@b", "sip:a:pw@b"),
@@ -52,7 +76,10 @@ fn addresses_that_match() {
         ("tel:123", "sip:123@h"),
         ("http://x/y", "http://x/Y"),
     ] {
-        assert!(!uri(a).matches(&uri(b)) && !uri(b).matches(&uri(a)), "{a} and {b}");
+        assert!(
+            !uri(a).matches(&uri(b)) && !uri(b).matches(&uri(a)),
+            "{a} and {b}"
+        );
     }
 }
 
@@ -102,7 +129,10 @@ fn what_is_no_address_says_why() {
     ] {
         assert_eq!(Uri::parse(text), Err(why), "{text}");
     }
-    assert!(matches!(Uri::parse("sip:a@b;;"), Err(UriError::Parameter(_))));
+    assert!(matches!(
+        Uri::parse("sip:a@b;;"),
+        Err(UriError::Parameter(_))
+    ));
 }
 
 #[test]
@@ -114,7 +144,10 @@ fn built_addresses_escape_what_they_hold() {
     let text = built.to_string();
     assert_eq!(text, "sip:a%20b%40%0D%0A%231@example.com:5070;xy=1%3B2");
     assert_eq!(uri(&text).user().as_deref(), Some("a b@\u{fffd}\u{fffd}#1"));
-    assert_eq!(SipUri::at("[::1]:5060".parse().unwrap()).to_string(), "sip:[::1]:5060");
+    assert_eq!(
+        SipUri::at("[::1]:5060".parse().unwrap()).to_string(),
+        "sip:[::1]:5060"
+    );
     let refer = uri("sip:a@b;method=INVITE;x?Replaces=c%3Bto-tag%3Dd");
     let refer = refer.as_sip().unwrap();
     assert_eq!(refer.header("replaces").as_deref(), Some("c;to-tag=d"));
@@ -127,11 +160,17 @@ fn answers_go_where_the_request_came_from() {
     let reply = |via: &str, source: &str| {
         let mut via = Via::parse(via).unwrap();
         via.stamp(source.parse().unwrap());
-        (via.reply_address().map(|a| a.to_string()), via.params().to_string())
+        (
+            via.reply_address().map(|a| a.to_string()),
+            via.params().to_string(),
+        )
     };
     let some = |address: &str, params: &str| (Some(address.to_owned()), params.to_owned());
     let v = "SIP/2.0/UDP ";
-    assert_eq!(reply(&format!("{v}192.0.2.1:5070"), "192.0.2.1:9"), some("192.0.2.1:5070", ""));
+    assert_eq!(
+        reply(&format!("{v}192.0.2.1:5070"), "192.0.2.1:9"),
+        some("192.0.2.1:5070", "")
+    );
     assert_eq!(
         reply(&format!("{v}192.0.2.1"), "192.0.2.2:9"),
         some("192.0.2.2:5060", ";received=192.0.2.2")
@@ -152,38 +191,68 @@ fn answers_go_where_the_request_came_from() {
         reply(&format!("{v}[2001:db8::1];rport"), "[2001:db8::2]:9"),
         some("[2001:db8::2]:9", ";rport=9;received=2001:db8::2")
     );
-    assert_eq!(reply(&format!("{v}192.0.2.1"), "[::ffff:192.0.2.1]:9"), some("192.0.2.1:5060", ""));
+    assert_eq!(
+        reply(&format!("{v}192.0.2.1"), "[::ffff:192.0.2.1]:9"),
+        some("192.0.2.1:5060", "")
+    );
     // Nothing a stranger writes turns our answers on a third party.
     assert_eq!(
-        reply(&format!("{v}192.0.2.1;received=198.51.100.1"), "192.0.2.1:9"),
+        reply(
+            &format!("{v}192.0.2.1;received=198.51.100.1"),
+            "192.0.2.1:9"
+        ),
         some("192.0.2.1:5060", "")
     );
     assert_eq!(
-        reply(&format!("{v}198.51.100.1;maddr=198.51.100.2"), "192.0.2.1:9").0.as_deref(),
+        reply(
+            &format!("{v}198.51.100.1;maddr=198.51.100.2"),
+            "192.0.2.1:9"
+        )
+        .0
+        .as_deref(),
         Some("192.0.2.1:5060")
     );
     assert_eq!(reply(&format!("{v}192.0.2.1:0"), "192.0.2.1:9").0, None);
-    assert_eq!(Via::parse("SIP/2.0/UDP host").unwrap().reply_address(), None);
+    assert_eq!(
+        Via::parse("SIP/2.0/UDP host").unwrap().reply_address(),
+        None
+    );
 }
 
 #[test]
 fn a_via_of_our_own() {
     let via = Via::new("UDP", "[2001:db8::1]:5060".parse().unwrap(), "z9hG4bKabc");
-    assert_eq!(via.to_string(), "SIP/2.0/UDP [2001:db8::1]:5060;rport;branch=z9hG4bKabc");
+    assert_eq!(
+        via.to_string(),
+        "SIP/2.0/UDP [2001:db8::1]:5060;rport;branch=z9hG4bKabc"
+    );
     assert_eq!(Via::parse(&via.to_string()).as_ref(), Ok(&via));
     assert_eq!(via.cookie_branch(), Some("z9hG4bKabc"));
     assert_eq!(
-        Via::parse("SIP/2.0/udp a;branch=Z9HG4BKx").unwrap().cookie_branch(),
+        Via::parse("SIP/2.0/udp a;branch=Z9HG4BKx")
+            .unwrap()
+            .cookie_branch(),
         Some("Z9HG4BKx")
     );
-    assert_eq!(Via::parse("SIP/2.0/UDP a;branch=z9hG4bK").unwrap().cookie_branch(), None);
+    assert_eq!(
+        Via::parse("SIP/2.0/UDP a;branch=z9hG4bK")
+            .unwrap()
+            .cookie_branch(),
+        None
+    );
 }
 
 #[test]
 fn names_and_addresses() {
     let read = |text: &str| NameAddr::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
-    assert_eq!(read("\"a\\\\\\\"b\" <sip:x>").display.as_deref(), Some("a\\\"b"));
-    assert_eq!(read("A. B-C <sip:x>;tag=1").display.as_deref(), Some("A. B-C"));
+    assert_eq!(
+        read("\"a\\\\\\\"b\" <sip:x>").display.as_deref(),
+        Some("a\\\"b")
+    );
+    assert_eq!(
+        read("A. B-C <sip:x>;tag=1").display.as_deref(),
+        Some("A. B-C")
+    );
     assert_eq!(read("\"\"<sip:x>").display, None);
     assert_eq!(read("<sip:x;tag=no>;tag=yes").tag(), Some("yes"));
     assert_eq!(read("sip:x;tag=yes").tag(), Some("yes"));
@@ -218,13 +287,23 @@ fn headers_by_any_name_and_in_order() {
     headers.push("Content-Length", 7);
     headers.push("", "lost");
     assert_eq!(headers.len(), 4);
-    assert_eq!(headers.supported().collect::<Vec<_>>(), ["100rel", "timer", "replaces"]);
+    assert_eq!(
+        headers.supported().collect::<Vec<_>>(),
+        ["100rel", "timer", "replaces"]
+    );
     assert!(headers.has_token("supported", "TIMER") && !headers.has_token("supported", "100"));
     let mut via = headers.top_via().unwrap();
     via.stamp("192.0.2.1:1".parse().unwrap());
     headers.set_top_via(&via);
     let vias: Vec<_> = headers.vias().unwrap().iter().map(Via::to_string).collect();
-    assert_eq!(vias, ["SIP/2.0/UDP c;received=192.0.2.1", "SIP/2.0/UDP a", "SIP/2.0/UDP b"]);
+    assert_eq!(
+        vias,
+        [
+            "SIP/2.0/UDP c;received=192.0.2.1",
+            "SIP/2.0/UDP a",
+            "SIP/2.0/UDP b"
+        ]
+    );
     headers.set("x", "1800;refresher=uac");
     headers.set("session-expires", "90;refresher=uas");
     headers.set("VIA", "SIP/2.0/UDP d");
@@ -250,18 +329,30 @@ fn numbers_and_types() {
         headers.push(name, value);
         headers
     };
-    assert_eq!(one("Expires", "10000000000000000").expires(), Some(u32::MAX));
+    assert_eq!(
+        one("Expires", "10000000000000000").expires(),
+        Some(u32::MAX)
+    );
     assert_eq!(one("Expires", "Thu, 01 Dec").expires(), Some(3600));
     assert_eq!(one("a", "b").expires(), None);
     assert_eq!(one("Max-Forwards", "0068").max_forwards(), Ok(Some(68)));
     assert_eq!(one("Max-Forwards", "300").max_forwards(), Ok(Some(255)));
     assert!(one("Max-Forwards", "-1").max_forwards().is_err());
-    assert_eq!(one("Retry-After", "120 (in a meeting)").number("Retry-After"), Some(120));
+    assert_eq!(
+        one("Retry-After", "120 (in a meeting)").number("Retry-After"),
+        Some(120)
+    );
     assert_eq!(one("Retry-After", "12x").number("Retry-After"), None);
     assert_eq!(one("Retry-After", "").number("Retry-After"), None);
-    let media = one("c", "Application / SDP ;charset=\"x\"").content_type().unwrap().unwrap();
+    let media = one("c", "Application / SDP ;charset=\"x\"")
+        .content_type()
+        .unwrap()
+        .unwrap();
     assert_eq!(
-        (media.name.as_str(), media.params.text("charset").unwrap().as_ref()),
+        (
+            media.name.as_str(),
+            media.params.text("charset").unwrap().as_ref()
+        ),
         ("application/sdp", "x")
     );
     assert!(MediaType::parse("text").is_err() && MediaType::parse("a b/c").is_err());
@@ -272,7 +363,11 @@ fn numbers_and_types() {
             method: Method::Invite
         })
     );
-    assert!(CSeq::parse("4294967296 INVITE").is_err() && CSeq::parse("1 A B").is_err() && CSeq::parse("INVITE").is_err());
+    assert!(
+        CSeq::parse("4294967296 INVITE").is_err()
+            && CSeq::parse("1 A B").is_err()
+            && CSeq::parse("INVITE").is_err()
+    );
     assert_eq!(
         one("Allow", "INVITE, ACK,, F OO, FOO")
             .allow()
@@ -281,7 +376,10 @@ fn numbers_and_types() {
         ["INVITE", "ACK", "FOO"]
     );
     assert!(one("Contact", "*").contact_is_star() && one("m", "*").contacts().is_err());
-    assert_eq!(one("m", "mailto:a@b, <sip:c>;x").sip_contact().unwrap().uri, uri("sip:c"));
+    assert_eq!(
+        one("m", "mailto:a@b, <sip:c>;x").sip_contact().unwrap().uri,
+        uri("sip:c")
+    );
     assert!(one("m", "mailto:a@b").sip_contact().is_err());
 }
 
@@ -297,10 +395,23 @@ fn replies_and_phrases() {
     assert_eq!(String::from_utf8(reply).unwrap(), expected);
     let trying = Response::reply(&request, 100, None);
     assert_eq!(
-        (trying.headers.to().unwrap().tag(), trying.is_provisional(), trying.is_success()),
+        (
+            trying.headers.to().unwrap().tag(),
+            trying.is_provisional(),
+            trying.is_success()
+        ),
         (None, true, false)
     );
-    assert_eq!((Response::new(42, "x").code(), Response::new(299, "").reason()), (500, "Success"));
-    assert_eq!((reason_phrase(486), reason_phrase(699)), ("Busy Here", "Global Failure"));
+    assert_eq!(
+        (
+            Response::new(42, "x").code(),
+            Response::new(299, "").reason()
+        ),
+        (500, "Success")
+    );
+    assert_eq!(
+        (reason_phrase(486), reason_phrase(699)),
+        ("Busy Here", "Global Failure")
+    );
     assert_eq!(Response::new(200, "a\r\nb").reason(), "a  b");
 }

@@ -1,4 +1,5 @@
-//! Agents and scripted peers on one network under virtual time, in the manner of quinn-proto's `Pair`.
+//! Agents and scripted peers on one network under virtual time, in the manner of quinn-proto's
+//! `Pair`.
 //!
 //! ```text
 //! phone ─ poll_transmit ─▶ lost? ─▶ queue (latency) ─▶ handle_datagram ─▶ phone
@@ -26,10 +27,23 @@ pub(crate) struct Phone {
 /// Something under way.
 #[derive(Debug, Clone)]
 pub(crate) enum Packet {
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
-    Stream { to: Side, bytes: Vec<u8> },
-    Opened { to: Side, local: SocketAddr, remote: SocketAddr },
-    Closed { to: Side },
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Stream {
+        to: Side,
+        bytes: Vec<u8>,
+    },
+    Opened {
+        to: Side,
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
+    Closed {
+        to: Side,
+    },
 }
 
 /// One end of a TCP connection: whose, and the number it has there.
@@ -65,7 +79,12 @@ pub(crate) fn media(port: u16) -> LocalMedia {
     LocalMedia {
         rtp: SocketAddr::new([0, 0, 0, 0].into(), port),
         rtcp: SocketAddr::new([0, 0, 0, 0].into(), port + 1),
-        codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
+        codecs: vec![
+            CodecName::Opus,
+            CodecName::G722,
+            CodecName::Pcmu,
+            CodecName::Pcma,
+        ],
         ptime_ms: 20,
         dtmf: true,
         privacy: sip::privacy::Privacy::default(),
@@ -80,7 +99,12 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         user_agent: "Offhook/test".into(),
         direct_calls: true,
         auto_answer: false,
-        codecs: vec![CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma],
+        codecs: vec![
+            CodecName::Opus,
+            CodecName::G722,
+            CodecName::Pcmu,
+            CodecName::Pcma,
+        ],
         privacy: sip::privacy::Privacy::default(),
         local: local.parse().unwrap(),
         tls_port: 5061,
@@ -135,7 +159,10 @@ impl World {
 
     /// Two phones that call each other directly.
     pub(crate) fn pair() -> Self {
-        Self::new(vec![config("alice", "192.0.2.1:5060", 1), config("bob", "192.0.2.2:5060", 2)])
+        Self::new(vec![
+            config("alice", "192.0.2.1:5060", 1),
+            config("bob", "192.0.2.2:5060", 2),
+        ])
     }
 
     /// One phone, and the test as the rest of the world.
@@ -145,7 +172,8 @@ impl World {
 
     fn push(&mut self, packet: Packet) {
         self.order += 1;
-        self.queue.insert((self.now + self.latency, self.order), packet);
+        self.queue
+            .insert((self.now + self.latency, self.order), packet);
     }
 
     /// Lets a phone say what it has to say.
@@ -168,15 +196,36 @@ impl World {
                             bytes: transmit.bytes,
                         }),
                         Flow::Tcp { connection, .. } | Flow::Tls { connection, .. } => {
-                            if let Some(to) = self.pairs.get(&Side { phone: index, connection }).copied() {
-                                self.push(Packet::Stream { to, bytes: transmit.bytes });
+                            if let Some(to) = self
+                                .pairs
+                                .get(&Side {
+                                    phone: index,
+                                    connection,
+                                })
+                                .copied()
+                            {
+                                self.push(Packet::Stream {
+                                    to,
+                                    bytes: transmit.bytes,
+                                });
                             }
                         }
                     }
                 } else if let Some(event) = phone.agent.poll_event() {
                     match event {
-                        Event::Connect { connection, remote, .. } => self.connect(Side { phone: index, connection }, remote),
-                        Event::Close(connection) => self.close(Side { phone: index, connection }),
+                        Event::Connect {
+                            connection, remote, ..
+                        } => self.connect(
+                            Side {
+                                phone: index,
+                                connection,
+                            },
+                            remote,
+                        ),
+                        Event::Close(connection) => self.close(Side {
+                            phone: index,
+                            connection,
+                        }),
                         Event::Lookup(lookup) => {
                             let targets = self.names.get(&lookup.host).cloned().unwrap_or_default();
                             phone.agent.handle_lookup(lookup.id, &targets, self.now);
@@ -191,7 +240,11 @@ impl World {
     }
 
     fn connect(&mut self, side: Side, remote: SocketAddr) {
-        let found = self.phones.iter().position(|phone| phone.address == remote).filter(|_| self.tcp);
+        let found = self
+            .phones
+            .iter()
+            .position(|phone| phone.address == remote)
+            .filter(|_| self.tcp);
         match found {
             Some(phone) => {
                 let other = Side {
@@ -200,7 +253,10 @@ impl World {
                 };
                 self.pairs.insert(side, other);
                 self.pairs.insert(other, side);
-                let near = SocketAddr::new(self.phones[side.phone].address.ip(), 40_000 + (self.order % 1000) as u16);
+                let near = SocketAddr::new(
+                    self.phones[side.phone].address.ip(),
+                    40_000 + (self.order % 1000) as u16,
+                );
                 self.push(Packet::Opened {
                     to: other,
                     local: remote,
@@ -243,8 +299,17 @@ impl World {
         loop {
             self.drain();
             let packet = self.queue.keys().next().map(|(at, _)| *at);
-            let timer = self.phones.iter().filter_map(|phone| phone.agent.poll_timeout()).min();
-            let Some(next) = [packet, timer].into_iter().flatten().min().filter(|at| *at <= end) else {
+            let timer = self
+                .phones
+                .iter()
+                .filter_map(|phone| phone.agent.poll_timeout())
+                .min();
+            let Some(next) = [packet, timer]
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|at| *at <= end)
+            else {
                 break;
             };
             self.now = next.max(self.now);
@@ -257,7 +322,9 @@ impl World {
             while let Some((key, _)) = self.queue.first_key_value()
                 && key.0 <= self.now
             {
-                let Some((_, packet)) = self.queue.pop_first() else { break };
+                let Some((_, packet)) = self.queue.pop_first() else {
+                    break;
+                };
                 self.deliver(packet);
                 self.drain();
             }
@@ -268,17 +335,29 @@ impl World {
     fn deliver(&mut self, packet: Packet) {
         let now = self.now;
         match packet {
-            Packet::Datagram { from, to, bytes } => match self.phones.iter_mut().find(|phone| phone.address == to) {
-                Some(phone) => phone.agent.handle_datagram(from, &bytes, now),
-                None => {
-                    if let Ok(message) = Message::parse(&bytes) {
-                        self.inbox.push_back((from, to, message));
+            Packet::Datagram { from, to, bytes } => {
+                match self.phones.iter_mut().find(|phone| phone.address == to) {
+                    Some(phone) => phone.agent.handle_datagram(from, &bytes, now),
+                    None => {
+                        if let Ok(message) = Message::parse(&bytes) {
+                            self.inbox.push_back((from, to, message));
+                        }
                     }
                 }
-            },
-            Packet::Stream { to, bytes } => self.phones[to.phone].agent.handle_stream(to.connection, &bytes, now),
-            Packet::Opened { to, local, remote } => self.phones[to.phone].agent.handle_connected(to.connection, local, remote, now),
-            Packet::Closed { to } => self.phones[to.phone].agent.handle_closed(to.connection, now),
+            }
+            Packet::Stream { to, bytes } => {
+                self.phones[to.phone]
+                    .agent
+                    .handle_stream(to.connection, &bytes, now)
+            }
+            Packet::Opened { to, local, remote } => {
+                self.phones[to.phone]
+                    .agent
+                    .handle_connected(to.connection, local, remote, now)
+            }
+            Packet::Closed { to } => self.phones[to.phone]
+                .agent
+                .handle_closed(to.connection, now),
         }
     }
 
@@ -303,7 +382,12 @@ impl World {
     pub(crate) fn assert_empty(&mut self) {
         self.assert_quiet();
         for phone in &self.phones {
-            assert_eq!(phone.agent.poll_timeout(), None, "a timer is left behind at {}", phone.address);
+            assert_eq!(
+                phone.agent.poll_timeout(),
+                None,
+                "a timer is left behind at {}",
+                phone.address
+            );
         }
     }
 
@@ -323,7 +407,11 @@ impl World {
         call
     }
 
-    pub(crate) fn with<T>(&mut self, phone: usize, act: impl FnOnce(&mut UserAgent, Instant) -> T) -> T {
+    pub(crate) fn with<T>(
+        &mut self,
+        phone: usize,
+        act: impl FnOnce(&mut UserAgent, Instant) -> T,
+    ) -> T {
         let result = act(&mut self.phones[phone].agent, self.now);
         self.drain();
         result
@@ -348,7 +436,10 @@ impl World {
 
     /// How often a start line that begins so was sent.
     pub(crate) fn sent(&self, start: &str) -> usize {
-        self.log.iter().filter(|(_, line)| line.starts_with(start)).count()
+        self.log
+            .iter()
+            .filter(|(_, line)| line.starts_with(start))
+            .count()
     }
 
     /// When a start line that begins so was sent, in seconds.
@@ -401,7 +492,12 @@ impl World {
         self.run_ms(50);
         while let Some((_, _, message)) = self.inbox.pop_front() {
             if let Message::Response(response) = message {
-                assert_eq!(response.code(), code, "{}", String::from_utf8_lossy(&response.to_bytes()));
+                assert_eq!(
+                    response.code(),
+                    code,
+                    "{}",
+                    String::from_utf8_lossy(&response.to_bytes())
+                );
                 return response;
             }
         }
@@ -414,7 +510,8 @@ impl World {
         assert!(self.inbox.is_empty(), "{:?}", self.inbox);
     }
 
-    /// Answers a request from the address it was sent to: tag of ours, contact and body where given.
+    /// Answers a request from the address it was sent to: tag of ours, contact and body where
+    /// given.
     pub(crate) fn answer(
         &mut self,
         request: &Request,
@@ -426,7 +523,9 @@ impl World {
     ) {
         let mut response = Response::reply(request, code, tag);
         if code > 100 && request.method == Method::Invite && code < 300 {
-            response.headers.push("Contact", format!("<sip:peer@{from}>"));
+            response
+                .headers
+                .push("Contact", format!("<sip:peer@{from}>"));
         }
         for (name, value) in extra {
             response.headers.push(name, value);
@@ -516,7 +615,9 @@ pub(crate) fn ends(events: &[Event]) -> Vec<(EndedBy, Option<u16>)> {
 }
 
 pub(crate) fn is_established(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event, Event::Established { .. }))
+    events
+        .iter()
+        .any(|event| matches!(event, Event::Established { .. }))
 }
 
 /// Alice has called the peer; its INVITE.
@@ -528,7 +629,14 @@ pub(crate) fn called(world: &mut World) -> (Call, Request) {
 /// Alice's call to the peer stands; her INVITE.
 pub(crate) fn calling(world: &mut World) -> (Call, Request) {
     let (call, invite) = called(world);
-    world.answer(&invite, 200, Some("p"), PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.answer(
+        &invite,
+        200,
+        Some("p"),
+        PEER,
+        &[],
+        Some(&sdp("192.0.2.9", "")),
+    );
     world.request(&Method::Ack);
     assert!(is_established(&world.events(0)));
     (call, invite)

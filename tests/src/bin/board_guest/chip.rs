@@ -32,8 +32,14 @@ impl Chip {
         fs::write(config.join("live"), "1").unwrap();
         let device = fs::read_to_string(config.join("dev_name")).unwrap();
         let chip = fs::read_to_string(bank.join("chip_name")).unwrap();
-        let lines = Path::new("/sys/devices/platform").join(device.trim()).join(chip.trim());
-        assert!(lines.join("sim_gpio0").is_dir(), "no lines in {}", lines.display());
+        let lines = Path::new("/sys/devices/platform")
+            .join(device.trim())
+            .join(chip.trim());
+        assert!(
+            lines.join("sim_gpio0").is_dir(),
+            "no lines in {}",
+            lines.display()
+        );
         let chip = Self { lines };
         chip.rest();
         chip
@@ -51,7 +57,11 @@ impl Chip {
 
     /// Pulls an input up (contact open) or down (contact closed).
     pub(crate) fn pull(&self, line: u32, up: bool) {
-        fs::write(self.line(line, "pull"), if up { "pull-up" } else { "pull-down" }).unwrap();
+        fs::write(
+            self.line(line, "pull"),
+            if up { "pull-up" } else { "pull-down" },
+        )
+        .unwrap();
     }
 
     /// What the line reads: what the phone drives, or the pull.
@@ -81,7 +91,8 @@ impl Chip {
         self.pull(HOOK, true);
     }
 
-    /// Dials a digit: the dial leaves rest, the pulse contact opens once a pulse (10 a second, 60 ms open), the dial comes back.
+    /// Dials a digit: the dial leaves rest, the pulse contact opens once a pulse (10 a second, 60
+    /// ms open), the dial comes back.
     pub(crate) fn dial(&self, digit: char) {
         let pulses = match digit.to_digit(10).unwrap() {
             0 => 10,

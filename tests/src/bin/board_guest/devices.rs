@@ -32,7 +32,11 @@ fn run(board: &mut Board, time: Duration) -> Vec<BoardEvent> {
         if left == 0 {
             break;
         }
-        poll(&mut [PollFd::new(board.as_fd(), PollFlags::POLLIN)], PollTimeout::from(left)).unwrap();
+        poll(
+            &mut [PollFd::new(board.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::from(left),
+        )
+        .unwrap();
     }
     assert_eq!(board.poll_fault(), None);
     seen
@@ -61,7 +65,11 @@ pub(crate) fn hook(chip: &Chip) {
     board.shutdown().unwrap();
     chip.lift();
     let mut board = open();
-    assert_eq!(run(&mut board, ms(100)), [BoardEvent::Hook(true)], "opened off hook");
+    assert_eq!(
+        run(&mut board, ms(100)),
+        [BoardEvent::Hook(true)],
+        "opened off hook"
+    );
     board.shutdown().unwrap();
 }
 
@@ -141,19 +149,32 @@ pub(crate) fn bell_and_lamps(chip: &Chip) {
     });
     println!("bell: {rises} swings in a second");
     // On a busy machine the guest misses some; the frequency itself is tested in virtual time.
-    assert!((8..=27).contains(&rises), "{rises} swings of a 25 Hz bell in a second");
+    assert!(
+        (8..=27).contains(&rises),
+        "{rises} swings of a 25 Hz bell in a second"
+    );
     assert!(chip.value(LAMP_LINE));
     let lit = (0..40).filter(|_| {
         run(&mut board, ms(10));
         chip.value(LAMP_IN_USE)
     });
     let lit = lit.count();
-    assert!((10..=30).contains(&lit), "a fast lamp was lit {lit} of 40 times");
-    assert_eq!(BELL.map(|line| chip.value(line)), [false, false], "the pause of the cadence");
+    assert!(
+        (10..=30).contains(&lit),
+        "a fast lamp was lit {lit} of 40 times"
+    );
+    assert_eq!(
+        BELL.map(|line| chip.value(line)),
+        [false, false],
+        "the pause of the cadence"
+    );
     board.ring(Some(&[]), Instant::now());
     run(&mut board, ms(5));
     board.shutdown().unwrap();
-    assert_eq!([BELL[0], BELL[1], LAMP_LINE, LAMP_IN_USE].map(|line| chip.value(line)), [false; 4]);
+    assert_eq!(
+        [BELL[0], BELL[1], LAMP_LINE, LAMP_IN_USE].map(|line| chip.value(line)),
+        [false; 4]
+    );
 }
 
 pub(crate) fn panic_silences(chip: &Chip) {
@@ -161,8 +182,12 @@ pub(crate) fn panic_silences(chip: &Chip) {
     run(&mut board, ms(50));
     board.ring(Some(&[]), Instant::now());
     run(&mut board, ms(5));
-    assert!(BELL.iter().any(|&line| chip.value(line)), "the bell does not ring");
-    // The board itself is alive: a release build drops nothing when it panics. The hook alone must do it.
+    assert!(
+        BELL.iter().any(|&line| chip.value(line)),
+        "the bell does not ring"
+    );
+    // The board itself is alive: a release build drops nothing when it panics. The hook alone must
+    // do it.
     let panicked = std::panic::catch_unwind(|| panic!("(this panic belongs to the test)"));
     assert!(panicked.is_err());
     assert_eq!(BELL.map(|line| chip.value(line)), [false, false]);
@@ -184,7 +209,9 @@ pub(crate) fn errors(_chip: &Chip) {
     );
     let got = error("[gpio]\nchip = \"offhook-test\"\n[hook]\nline = \"HOOK\"\n");
     assert!(
-        got.starts_with("[hook]: GPIO line `HOOK` of chip `offhook-test`: does not exist; `gpioinfo`"),
+        got.starts_with(
+            "[hook]: GPIO line `HOOK` of chip `offhook-test`: does not exist; `gpioinfo`"
+        ),
         "{got}"
     );
     let got = error("[gpio]\nchip = \"pinctrl\"\n[hook]\nline = 1\n");
@@ -195,7 +222,9 @@ pub(crate) fn errors(_chip: &Chip) {
     let holder = open();
     let got = error("[gpio]\nchip = \"offhook-test\"\n[lamps]\nline = 0\n");
     assert!(
-        got.starts_with("[lamps]: GPIO line 0 of chip `offhook-test`: is held by `offhook`; stop that program"),
+        got.starts_with(
+            "[lamps]: GPIO line 0 of chip `offhook-test`: is held by `offhook`; stop that program"
+        ),
         "{got}"
     );
     holder.shutdown().unwrap();
@@ -203,10 +232,16 @@ pub(crate) fn errors(_chip: &Chip) {
 
 pub(crate) fn watchdog(_chip: &Chip) {
     let mut board = open();
-    assert_eq!(board.feed_watchdog(Instant::now()), Some(Duration::from_secs(30)));
+    assert_eq!(
+        board.feed_watchdog(Instant::now()),
+        Some(Duration::from_secs(30))
+    );
     board.shutdown().unwrap();
     let state = std::fs::read_to_string("/sys/class/watchdog/watchdog0/state");
-    assert!(state.as_deref().map_or("inactive", str::trim) == "inactive", "{state:?}");
+    assert!(
+        state.as_deref().map_or("inactive", str::trim) == "inactive",
+        "{state:?}"
+    );
 }
 
 pub(crate) fn sound(_chip: &Chip) {
@@ -250,7 +285,8 @@ pub(crate) fn sound(_chip: &Chip) {
     };
     println!("{busy}");
     assert!(
-        busy.to_string().starts_with("hw:Loopback,0,0: ") && busy.to_string().contains("another program holds it"),
+        busy.to_string().starts_with("hw:Loopback,0,0: ")
+            && busy.to_string().contains("another program holds it"),
         "{busy}"
     );
 }

@@ -1,4 +1,5 @@
-//! A user-mode kernel has no source of randomness of its own, and whoever asks it waits for ever: it is given the machine's.
+//! A user-mode kernel has no source of randomness of its own, and whoever asks it waits for ever:
+//! it is given the machine's.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -11,7 +12,8 @@ struct Pool {
     bytes: [u8; 64],
 }
 
-/// Credits the kernel with the seed of the guest's command line (hex digits in `OFFHOOK_SEED`, 64 bytes).
+/// Credits the kernel with the seed of the guest's command line (hex digits in `OFFHOOK_SEED`, 64
+/// bytes).
 #[allow(unsafe_code)] // ioctl(2) RNDADDENTROPY, see random(4)
 pub(crate) fn seed() {
     let hex = std::env::var("OFFHOOK_SEED").unwrap();

@@ -1,4 +1,5 @@
-//! A finger on the keypad: while a key is held, its column follows its row, as a closed contact makes it.
+//! A finger on the keypad: while a key is held, its column follows its row, as a closed contact
+//! makes it.
 
 use crate::chip::{COLUMNS, Chip, ROWS};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -24,7 +25,8 @@ impl Fingers {
         self.closed.fetch_and(!bit(key), Ordering::SeqCst);
     }
 
-    /// Holds a key until `seen` has seen it go down, then lets go and waits as long as a finger takes to the next.
+    /// Holds a key until `seen` has seen it go down, then lets go and waits as long as a finger
+    /// takes to the next.
     pub(crate) fn press<T>(&self, key: char, seen: impl FnOnce() -> T) -> T {
         self.down(key);
         let result = seen();

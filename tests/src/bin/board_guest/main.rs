@@ -1,15 +1,21 @@
-//! The driver inside the guest of `make test-board`: it is the hand on the hook and keys, the mouth and ear at the sound card,
-//! and the phone that calls.
+//! The driver inside the guest of `make test-board`: it is the hand on the hook and keys, the mouth
+//! and ear at the sound card, and the phone that calls.
 //!
 //! ```text
 //! configfs, sysfs ─▶ gpio-sim chip ═lines═ offhook (unmodified) ═SIP on lo═ offhook echo, a second offhook
 //!                                          offhook ═snd-aloop═ Room (this driver)
 //! ```
 //!
-//! First the board crate alone on the kernel's devices, then the whole phone. Prints `test … ok` as cargo does. Runs as the only
-//! user process of the guest (see tests/board/), never on a real machine: it makes chips and feeds watchdogs.
+//! First the board crate alone on the kernel's devices, then the whole phone. Prints `test … ok` as
+//! cargo does. Runs as the only user process of the guest (see tests/board/), never on a real
+//! machine: it makes chips and feeds watchdogs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a test: an assertion that fails is its product
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)] // a test: an assertion that fails is its product
 
 mod chip;
 mod devices;
@@ -32,19 +38,40 @@ fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
     let tests: [Test; 13] = [
-        ("devices::the_hook_tells_its_level_and_its_moves", devices::hook),
+        (
+            "devices::the_hook_tells_its_level_and_its_moves",
+            devices::hook,
+        ),
         ("devices::every_key_of_the_matrix", devices::keypad),
         ("devices::the_dial_counts", devices::rotary),
-        ("devices::bell_and_lamps_move_their_lines", devices::bell_and_lamps),
-        ("devices::a_panic_silences_the_bell", devices::panic_silences),
-        ("devices::lines_that_cannot_be_had_are_one_clear_error", devices::errors),
-        ("devices::the_watchdog_is_fed_and_disarmed", devices::watchdog),
+        (
+            "devices::bell_and_lamps_move_their_lines",
+            devices::bell_and_lamps,
+        ),
+        (
+            "devices::a_panic_silences_the_bell",
+            devices::panic_silences,
+        ),
+        (
+            "devices::lines_that_cannot_be_had_are_one_clear_error",
+            devices::errors,
+        ),
+        (
+            "devices::the_watchdog_is_fed_and_disarmed",
+            devices::watchdog,
+        ),
         ("devices::sound_crosses_the_loopback_card", devices::sound),
-        ("story::lift_dial_speak_hang_up", story::lift_dial_speak_hang_up),
+        (
+            "story::lift_dial_speak_hang_up",
+            story::lift_dial_speak_hang_up,
+        ),
         ("story::dialled_by_pulses", story::dialled_by_pulses),
         ("story::it_rings", story::it_rings),
         ("story::booted_off_hook", story::booted_off_hook),
-        ("story::a_line_held_by_another_stops_the_start_with_one_line", story::busy_line),
+        (
+            "story::a_line_held_by_another_stops_the_start_with_one_line",
+            story::busy_line,
+        ),
     ];
     let only: Vec<String> = std::env::var("OFFHOOK_ONLY")
         .unwrap_or_default()
@@ -71,6 +98,12 @@ fn main() -> ExitCode {
         }
     }
     let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!("test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} filtered out");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} filtered out"
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

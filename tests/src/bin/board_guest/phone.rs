@@ -37,7 +37,9 @@ impl Phone {
         }
         let mut events = UnixStream::connect(&phone.socket).unwrap();
         writeln!(events, "{{\"cmd\":\"events\"}}").unwrap();
-        events.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        events
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
         phone.events = Some(BufReader::new(events));
         phone
     }
@@ -91,7 +93,8 @@ impl Phone {
             match self.events.as_mut().unwrap().read_line(&mut line) {
                 Ok(0) => break,
                 Ok(_) if line.ends_with('\n') => {
-                    let event: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+                    let event: Value =
+                        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
                     if wanted(&event) {
                         return event;
                     }

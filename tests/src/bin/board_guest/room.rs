@@ -1,4 +1,5 @@
-//! The other side of the loopback card: what the phone's microphone hears is said here, what its ear plays is recorded here.
+//! The other side of the loopback card: what the phone's microphone hears is said here, what its
+//! ear plays is recorded here.
 
 use board::audio::{AudioRequest, Period, open};
 use std::collections::VecDeque;
@@ -86,13 +87,15 @@ impl Drop for Room {
     fn drop(&mut self) {
         self.shared.done.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
-            // Its panic was printed when it happened; the test will have failed by what it did not hear.
+            // Its panic was printed when it happened; the test will have failed by what it did not
+            // hear.
             let _ = thread.join();
         }
     }
 }
 
-/// Real time for this thread, below the phone's own audio thread: the guest has one processor, and sound waits for nobody.
+/// Real time for this thread, below the phone's own audio thread: the guest has one processor, and
+/// sound waits for nobody.
 #[allow(unsafe_code)] // sched_setscheduler(2)
 fn hurry() {
     let parameter = libc::sched_param { sched_priority: 20 };

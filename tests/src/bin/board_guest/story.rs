@@ -1,4 +1,5 @@
-//! The whole phone: the unmodified binary on gpio-sim and snd-aloop, as a person has it in the hand.
+//! The whole phone: the unmodified binary on gpio-sim and snd-aloop, as a person has it in the
+//! hand.
 
 use crate::chip::{BELL, Chip, LAMP_IN_USE};
 use crate::devices::watch_bell;
@@ -67,10 +68,15 @@ fn assert_dial_tone(heard: &[i16]) {
     );
     assert!((peak - 425.0).abs() < 3.0, "{peak} Hz");
     assert!(share > 0.9, "only {share} of the power is dial tone");
-    assert!(level_dbfs(tail) > -40.0, "too quiet: {} dBFS", level_dbfs(tail));
+    assert!(
+        level_dbfs(tail) > -40.0,
+        "too quiet: {} dBFS",
+        level_dbfs(tail)
+    );
 }
 
-/// Three seconds of speech, no wider than the codec: the recorded sentence where the data is at hand, else the simulator's own voice.
+/// Three seconds of speech, no wider than the codec: the recorded sentence where the data is at
+/// hand, else the simulator's own voice.
 fn speech() -> Vec<i16> {
     let signal = data("speech/core/f1_8k.wav")
         .and_then(|path| Source::wav(&path, 48_000).ok())
@@ -80,8 +86,8 @@ fn speech() -> Vec<i16> {
     sound
 }
 
-/// Speaks into the card and finds it back. A machine too busy for sound loses some of it: each part is looked for by itself, and
-/// it may be said four times.
+/// Speaks into the card and finds it back. A machine too busy for sound loses some of it: each part
+/// is looked for by itself, and it may be said four times.
 fn assert_echo(room: &Room) {
     let said = Clip {
         rate_hz: 48_000,
@@ -105,7 +111,10 @@ fn assert_echo(room: &Room) {
             .filter(|part| part.correlation > 0.8 && part.gain_db.abs() < 3.0)
             .count();
         let delay = median(parts.iter().map(|part| part.delay_s * 1000.0));
-        println!("speech: {back} of {} parts came back, {delay:.0} ms later", parts.len());
+        println!(
+            "speech: {back} of {} parts came back, {delay:.0} ms later",
+            parts.len()
+        );
         if back * 2 > parts.len() {
             return;
         }
@@ -130,7 +139,10 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
     phone.expect("hook off", |e| e["event"] == "hook" && e["off"] == true);
     phone.expect("dial tone", |e| is(e, "state", "state", "dial_tone"));
     assert_dial_tone(&room.listen(ms(1000)));
-    assert!(chip.wait(LAMP_IN_USE, true, ms(500)), "the lamp of a phone in use is dark");
+    assert!(
+        chip.wait(LAMP_IN_USE, true, ms(500)),
+        "the lamp of a phone in use is dark"
+    );
 
     with_fingers(chip, |fingers| {
         fingers.press('1', || phone.expect("key 1", |e| is(e, "key", "key", "1")));
@@ -141,7 +153,10 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
     phone.expect("talking", |e| is(e, "state", "state", "talking"));
     let call = phone.status()["calls"][0].clone();
     println!("call: {call}");
-    assert_eq!(call["codec"].as_str().map(str::to_lowercase).as_deref(), Some("pcmu"));
+    assert_eq!(
+        call["codec"].as_str().map(str::to_lowercase).as_deref(),
+        Some("pcmu")
+    );
     std::thread::sleep(ms(500));
     assert_echo(&room);
 
@@ -152,10 +167,17 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
         e["event"] == "call" && matches!(e["state"].as_str(), Some("ended" | "over" | "terminated"))
     });
     let status = phone.status();
-    assert_eq!(status["calls"].as_array().map(Vec::len), Some(0), "{status}");
+    assert_eq!(
+        status["calls"].as_array().map(Vec::len),
+        Some(0),
+        "{status}"
+    );
     assert!(chip.wait(LAMP_IN_USE, false, ms(500)));
     let after = room.listen(ms(500));
-    assert!(level_dbfs(&after[after.len() - 9600..]) < -80.0, "still a sound after hanging up");
+    assert!(
+        level_dbfs(&after[after.len() - 9600..]) < -80.0,
+        "still a sound after hanging up"
+    );
     println!("last call: {}", status["last_call"]);
 
     // And it is ready for the next lift.
@@ -194,7 +216,9 @@ pub(crate) fn it_rings(chip: &Chip) {
     let mut caller = Phone::start(dir, &["run", "--config", &config]);
     let call = |caller: &mut Phone| {
         caller.ask("{\"cmd\":\"lift\"}");
-        caller.expect("dial tone at the caller", |e| is(e, "state", "state", "dial_tone"));
+        caller.expect("dial tone at the caller", |e| {
+            is(e, "state", "state", "dial_tone")
+        });
         caller.ask("{\"cmd\":\"press\",\"keys\":\"12\"}");
     };
     call(&mut caller);
@@ -204,7 +228,9 @@ pub(crate) fn it_rings(chip: &Chip) {
     // Germany rings for a second: 25 swings, less what the start took.
     assert!((6..=27).contains(&rises), "{rises} swings");
     caller.ask("{\"cmd\":\"hang-up\"}");
-    phone.expect("idle when the caller gives up", |e| is(e, "state", "state", "idle"));
+    phone.expect("idle when the caller gives up", |e| {
+        is(e, "state", "state", "idle")
+    });
     std::thread::sleep(ms(100));
     assert_eq!(watch_bell(chip, ms(500)), 0, "the bell rings on");
     assert_eq!(BELL.map(|line| chip.value(line)), [false, false]);
@@ -217,7 +243,11 @@ pub(crate) fn it_rings(chip: &Chip) {
     phone.expect("talking", |e| is(e, "state", "state", "talking"));
     caller.expect("answer", |e| is(e, "state", "state", "talking"));
     std::thread::sleep(ms(100));
-    assert_eq!(BELL.map(|line| chip.value(line)), [false, false], "lifting silences the bell");
+    assert_eq!(
+        BELL.map(|line| chip.value(line)),
+        [false, false],
+        "lifting silences the bell"
+    );
     chip.put_down();
     phone.expect("idle", |e| is(e, "state", "state", "idle"));
     phone.quit();

@@ -1,5 +1,6 @@
-//! Which time certificates are judged by. A board without a battery starts in 1970, and then every certificate is "not yet valid":
-//! the phone takes the time it was built for the least it can be, and says so where that is not enough.
+//! Which time certificates are judged by. A board without a battery starts in 1970, and then every
+//! certificate is "not yet valid": the phone takes the time it was built for the least it can be,
+//! and says so where that is not enough.
 //!
 //! ```text
 //! system clock ──┬─▶ max ─▶ the time rustls judges by
@@ -76,7 +77,9 @@ fn since_1970(time: SystemTime) -> Duration {
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(self.judged(since_1970(SystemTime::now()))))
+        Some(UnixTime::since_unix_epoch(
+            self.judged(since_1970(SystemTime::now())),
+        ))
     }
 }
 
@@ -107,7 +110,8 @@ impl Watch {
     }
 }
 
-/// Whether the kernel's clock was set by a time server: its own word, which every NTP program keeps.
+/// Whether the kernel's clock was set by a time server: its own word, which every NTP program
+/// keeps.
 #[allow(unsafe_code)] // one call into the kernel that nix does not have
 fn synchronised() -> bool {
     // SAFETY: a zeroed timex asks for nothing to be changed; it outlives the call.
@@ -126,7 +130,11 @@ pub(crate) fn date(since_1970: Duration) -> String {
     let of_year = day - (365 * year + year / 4 - year / 100);
     let month = (5 * of_year + 2) / 153;
     let of_month = of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, later) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     format!("{:04}-{month:02}-{of_month:02}", era * 400 + year + later)
 }
 
@@ -164,11 +172,23 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new(start, s(100), Trust::Impossible);
         assert!(!watch.look(start + s(10), s(110), Trust::Impossible));
-        assert!(!watch.look(start + s(20), s(123), Trust::Impossible), "three seconds are drift");
-        assert!(watch.look(start + s(30), s(FLOOR), Trust::Unset), "it stepped");
-        assert!(watch.look(start + s(31), s(FLOOR + 1), Trust::Set), "it is trusted now");
+        assert!(
+            !watch.look(start + s(20), s(123), Trust::Impossible),
+            "three seconds are drift"
+        );
+        assert!(
+            watch.look(start + s(30), s(FLOOR), Trust::Unset),
+            "it stepped"
+        );
+        assert!(
+            watch.look(start + s(31), s(FLOOR + 1), Trust::Set),
+            "it is trusted now"
+        );
         assert!(!watch.look(start + s(32), s(FLOOR + 2), Trust::Set));
-        assert!(watch.look(start + s(33), s(FLOOR - 600), Trust::Set), "it stepped back");
+        assert!(
+            watch.look(start + s(33), s(FLOOR - 600), Trust::Set),
+            "it stepped back"
+        );
     }
 
     #[test]

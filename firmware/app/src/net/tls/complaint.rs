@@ -1,4 +1,5 @@
-//! What went wrong with a TLS connection, in words that name the thing and the mend: they are what stands in `status`.
+//! What went wrong with a TLS connection, in words that name the thing and the mend: they are what
+//! stands in `status`.
 //!
 //! ```text
 //! io::Error ─▶ rustls::Error ─▶ Refusal, dates, alerts ─┬─▶ "the certificate of … expired on …; …"
@@ -34,15 +35,26 @@ impl About {
 
     /// Words for an error of a handshake or of a connection.
     pub(crate) fn complaint(&self, error: &io::Error) -> String {
-        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        if let Some(tls) = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>())
+        {
             return self.tls(tls);
         }
         let server = self.server();
         match error.kind() {
-            io::ErrorKind::TimedOut => format!("{server} does not answer in time: is the address right, does a firewall stand between?"),
-            io::ErrorKind::ConnectionRefused => format!("nobody listens at {server}: is the port right, does the server run?"),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                format!("{server} closed the connection during the TLS handshake: is this its port for TLS?")
+            io::ErrorKind::TimedOut => format!(
+                "{server} does not answer in time: is the address right, does a firewall stand between?"
+            ),
+            io::ErrorKind::ConnectionRefused => {
+                format!("nobody listens at {server}: is the port right, does the server run?")
+            }
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => {
+                format!(
+                    "{server} closed the connection during the TLS handshake: is this its port for TLS?"
+                )
             }
             _ => format!("no TLS connection to {server}: {error}"),
         }
@@ -54,12 +66,18 @@ impl About {
             Error::InvalidCertificate(wrong) => self.certificate(wrong),
             Error::AlertReceived(alert) => refused(&server, *alert),
             Error::PeerIncompatible(why) => {
-                format!("{server} speaks no TLS that is safe enough (1.2 or 1.3 with modern ciphers): {why:?}; its operator must allow it")
+                format!(
+                    "{server} speaks no TLS that is safe enough (1.2 or 1.3 with modern ciphers): {why:?}; its operator must allow it"
+                )
             }
-            Error::InvalidMessage(_) | Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            Error::InvalidMessage(_)
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. } => {
                 format!("what answers at {server} is not TLS: is this its port for TLS?")
             }
-            Error::NoCertificatesPresented => format!("{server} shows no certificate: its operator must give it one"),
+            Error::NoCertificatesPresented => {
+                format!("{server} shows no certificate: its operator must give it one")
+            }
             other => format!("no TLS connection to {server}: {other}"),
         }
     }
@@ -67,21 +85,29 @@ impl About {
     fn certificate(&self, wrong: &CertificateError) -> String {
         let server = self.server();
         match wrong {
-            CertificateError::Expired => self.dated(&format!("the certificate of {server} has expired")),
+            CertificateError::Expired => {
+                self.dated(&format!("the certificate of {server} has expired"))
+            }
             CertificateError::ExpiredContext { not_after, .. } => {
                 let day = date(Duration::from_secs(not_after.as_secs()));
                 self.dated(&format!("the certificate of {server} expired on {day}"))
             }
-            CertificateError::NotValidYet => self.dated(&format!("the certificate of {server} is not valid yet")),
+            CertificateError::NotValidYet => {
+                self.dated(&format!("the certificate of {server} is not valid yet"))
+            }
             CertificateError::NotValidYetContext { not_before, .. } => {
                 let day = date(Duration::from_secs(not_before.as_secs()));
-                self.dated(&format!("the certificate of {server} is not valid before {day}"))
+                self.dated(&format!(
+                    "the certificate of {server} is not valid before {day}"
+                ))
             }
             CertificateError::UnknownIssuer => format!(
                 "the certificate of {server} is signed by nobody this phone trusts; set tls.ca to its CA's certificate, or ask its operator \
                  for a public one"
             ),
-            CertificateError::Revoked => format!("the certificate of {server} was revoked; its operator must replace it"),
+            CertificateError::Revoked => {
+                format!("the certificate of {server} was revoked; its operator must replace it")
+            }
             CertificateError::BadSignature => format!(
                 "the certificate of {server} is signed by nobody this phone trusts: it names a CA of that name, but another key signed it; set \
                  tls.ca to the CA that did, unless somebody stands in between"
@@ -103,7 +129,9 @@ impl About {
                         crate::identity::colons(found)
                     )
                 }
-                Some(Refusal::Unreadable) | None => format!("the certificate of {server} cannot be used: {other:?}"),
+                Some(Refusal::Unreadable) | None => {
+                    format!("the certificate of {server} cannot be used: {other:?}")
+                }
             },
             other => format!("the certificate of {server} cannot be used: {other:?}"),
         }
@@ -146,9 +174,13 @@ fn refused(server: &str, alert: AlertDescription) -> String {
             )
         }
         AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity => {
-            format!("{server} speaks no TLS that is safe enough (1.2 or 1.3): its operator must allow it")
+            format!(
+                "{server} speaks no TLS that is safe enough (1.2 or 1.3): its operator must allow it"
+            )
         }
-        AlertDescription::UnrecognisedName => format!("{server} does not know that name: is account.domain right?"),
+        AlertDescription::UnrecognisedName => {
+            format!("{server} does not know that name: is account.domain right?")
+        }
         other => format!("{server} refused the TLS handshake ({other:?})"),
     }
 }

@@ -1,5 +1,5 @@
-//! TLS connections: ours to servers and phones, theirs to our port. The handshake is done here; what comes after is `tcp::run`'s, as
-//! for any other connection.
+//! TLS connections: ours to servers and phones, theirs to our port. The handshake is done here;
+//! what comes after is `tcp::run`'s, as for any other connection.
 //!
 //! ```text
 //! connect ─▶ TCP ─▶ handshake (verify) ─▶ run      listen ─▶ accept ─▶ handshake (verify) ─▶ run
@@ -19,7 +19,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::{ClientSide, Pin, fingerprint};
 use crate::net::{Heard, seen, tcp};
 
-/// How long TCP may take to open, and then the handshake; both end before the agent tries the next address.
+/// How long TCP may take to open, and then the handshake; both end before the agent tries the next
+/// address.
 const OPENING: Duration = Duration::from_secs(5);
 const HANDSHAKE: Duration = Duration::from_secs(4);
 /// Handshakes of others at once: they cost us more than them.
@@ -28,7 +29,12 @@ const MAX_HANDSHAKES: usize = 8;
 const MAX_BUFFER: usize = 128 * 1024;
 
 /// Opens a connection in the background; what becomes of it is told.
-pub(crate) fn connect(connection: sip::ConnectionId, side: ClientSide, dscp: u8, heard: mpsc::Sender<Heard>) {
+pub(crate) fn connect(
+    connection: sip::ConnectionId,
+    side: ClientSide,
+    dscp: u8,
+    heard: mpsc::Sender<Heard>,
+) {
     tokio::spawn(async move {
         let about = side.about.clone();
         let opened = async {
@@ -37,7 +43,9 @@ pub(crate) fn connect(connection: sip::ConnectionId, side: ClientSide, dscp: u8,
             let connector = TlsConnector::from(side.config);
             let tls = within(
                 HANDSHAKE,
-                connector.connect_with(side.server, stream, |session| session.set_buffer_limit(Some(MAX_BUFFER))),
+                connector.connect_with(side.server, stream, |session| {
+                    session.set_buffer_limit(Some(MAX_BUFFER))
+                }),
             )
             .await?;
             Ok::<_, io::Error>((tls, ends))
@@ -59,7 +67,10 @@ pub(crate) fn connect(connection: sip::ConnectionId, side: ClientSide, dscp: u8,
                     proved: None,
                 };
                 // A server that does not like our certificate says so only now (TLS 1.3).
-                tcp::run(tls, connection, stands, heard, None, |error| Some(about.complaint(error))).await;
+                tcp::run(tls, connection, stands, heard, None, |error| {
+                    Some(about.complaint(error))
+                })
+                .await;
             }
             Err(error) => {
                 let why = about.complaint(&error);
@@ -101,22 +112,39 @@ pub(crate) fn listen(
     Ok(())
 }
 
-async fn accept(listener: TcpListener, config: Arc<ServerConfig>, pins: Arc<Vec<Pin>>, heard: mpsc::Sender<Heard>) {
+async fn accept(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    pins: Arc<Vec<Pin>>,
+    heard: mpsc::Sender<Heard>,
+) {
     let room = Arc::new(Semaphore::new(tcp::MAX_ACCEPTED));
     let busy = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // One too many is closed at once: waiting would block those behind it.
-                let (Ok(permit), Ok(shaking)) = (Arc::clone(&room).try_acquire_owned(), Arc::clone(&busy).try_acquire_owned()) else {
+                let (Ok(permit), Ok(shaking)) = (
+                    Arc::clone(&room).try_acquire_owned(),
+                    Arc::clone(&busy).try_acquire_owned(),
+                ) else {
                     continue;
                 };
-                let (acceptor, pins, heard) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&pins), heard.clone());
+                let (acceptor, pins, heard) = (
+                    TlsAcceptor::from(Arc::clone(&config)),
+                    Arc::clone(&pins),
+                    heard.clone(),
+                );
                 tokio::spawn(async move {
                     let opened = async {
                         let ends = ends(&stream)?;
-                        let bounded = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(MAX_BUFFER));
-                        Ok::<_, io::Error>((within(HANDSHAKE, acceptor.accept_with(stream, bounded)).await?, ends))
+                        let bounded = |session: &mut rustls::ServerConnection| {
+                            session.set_buffer_limit(Some(MAX_BUFFER))
+                        };
+                        Ok::<_, io::Error>((
+                            within(HANDSHAKE, acceptor.accept_with(stream, bounded)).await?,
+                            ends,
+                        ))
                     };
                     let opened = opened.await;
                     drop(shaking);
@@ -131,7 +159,8 @@ async fn accept(listener: TcpListener, config: Arc<ServerConfig>, pins: Arc<Vec<
                                 out,
                                 proved: Some(proved),
                             };
-                            tcp::run(tls, connection, stands, heard, Some(tcp::SILENCE), |_| None).await;
+                            tcp::run(tls, connection, stands, heard, Some(tcp::SILENCE), |_| None)
+                                .await;
                         }
                         Err(error) => tracing::debug!("a TLS handshake with us failed: {error}"),
                     }
@@ -146,7 +175,10 @@ async fn accept(listener: TcpListener, config: Arc<ServerConfig>, pins: Arc<Vec<
 /// Who the far end has proved to be: what its pin says.
 fn known(tls: &tokio_rustls::server::TlsStream<TcpStream>, pins: &[Pin]) -> Vec<String> {
     let (_, session) = tls.get_ref();
-    let shown = session.peer_certificates().and_then(<[_]>::first).map(fingerprint);
+    let shown = session
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .map(fingerprint);
     let pin = shown.and_then(|shown| pins.iter().find(|pin| pin.fingerprint == shown));
     pin.map(Pin::names).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
-//! No verification at all. In a file of its own, under this name, so that nobody takes it for anything else: with it, whoever stands
-//! between phone and server reads and changes everything, keys of calls included. It exists for test beds, is written into the
-//! configuration as `tls.verify = false`, and is told in log and status as long as it lasts.
+//! No verification at all. In a file of its own, under this name, so that nobody takes it for
+//! anything else: with it, whoever stands between phone and server reads and changes everything,
+//! keys of calls included. It exists for test beds, is written into the configuration as
+//! `tls.verify = false`, and is told in log and status as long as it lasts.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -9,8 +10,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use super::verify::Signatures;
 
 /// What log and status say of it.
-pub(crate) const WARNING: &str =
-    "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
+pub(crate) const WARNING: &str = "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
 
 /// Believes every certificate; that who shows it holds its key is checked all the same.
 #[derive(Debug)]

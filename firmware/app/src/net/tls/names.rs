@@ -35,7 +35,13 @@ impl Identities {
     fn of_names(names: &[GeneralName<'_>]) -> Self {
         let names = || names.iter().take(MOST);
         let uris: Vec<String> = names()
-            .filter_map(|name| if let GeneralName::URI(uri) = name { domain_of(uri) } else { None })
+            .filter_map(|name| {
+                if let GeneralName::URI(uri) = name {
+                    domain_of(uri)
+                } else {
+                    None
+                }
+            })
             .collect();
         let dns = names().filter_map(|name| {
             if let GeneralName::DNSName(name) = name {
@@ -57,7 +63,8 @@ impl Identities {
         }
     }
 
-    /// Whether one of these names, as they were configured or dialled, is one it is for (section 7.2).
+    /// Whether one of these names, as they were configured or dialled, is one it is for (section
+    /// 7.2).
     pub(crate) fn cover(&self, expected: &[String]) -> bool {
         expected.iter().any(|name| match name.parse::<IpAddr>() {
             Ok(ip) => self.addresses.contains(&ip.to_canonical()),
@@ -83,7 +90,8 @@ impl Identities {
     }
 }
 
-/// The domain of `sip:domain`; a URI with a user part is a person's, one of another scheme no SIP domain's.
+/// The domain of `sip:domain`; a URI with a user part is a person's, one of another scheme no SIP
+/// domain's.
 fn domain_of(uri: &str) -> Option<String> {
     let (scheme, rest) = uri.split_once(':')?;
     if !scheme.eq_ignore_ascii_case("sip") || rest.contains('@') {
@@ -101,7 +109,9 @@ fn plain(name: &str) -> String {
 fn address_of(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(|v6| IpAddr::from(v6).to_canonical()),
+        16 => <[u8; 16]>::try_from(bytes)
+            .ok()
+            .map(|v6| IpAddr::from(v6).to_canonical()),
         _ => None,
     }
 }
@@ -119,24 +129,43 @@ mod tests {
         let dns = [GeneralName::DNSName("pbx.Example.org")];
         assert!(covers(&dns, "pbx.example.org"));
         assert!(covers(&dns, "PBX.example.org."));
-        for wrong in ["example.org", "a.pbx.example.org", "pbx.example.com", "bx.example.org", ""] {
+        for wrong in [
+            "example.org",
+            "a.pbx.example.org",
+            "pbx.example.com",
+            "bx.example.org",
+            "",
+        ] {
             assert!(!covers(&dns, wrong), "{wrong}");
         }
         // RFC 5922 section 7.2: no wildcards, wherever the star stands.
         for star in ["*.example.org", "*.org", "*", "pb*.example.org"] {
-            assert!(!covers(&[GeneralName::DNSName(star)], "pbx.example.org"), "{star}");
+            assert!(
+                !covers(&[GeneralName::DNSName(star)], "pbx.example.org"),
+                "{star}"
+            );
         }
     }
 
     #[test]
     fn a_sip_uri_names_the_domain_and_then_dns_names_do_not_count() {
-        let uri = |text| [GeneralName::DNSName("host.example.org"), GeneralName::URI(text)];
+        let uri = |text| {
+            [
+                GeneralName::DNSName("host.example.org"),
+                GeneralName::URI(text),
+            ]
+        };
         assert!(covers(&uri("sip:example.org"), "example.org"));
         assert!(covers(&uri("SIP:Example.org;transport=tls"), "example.org"));
         assert!(covers(&uri("sip:example.org:5061"), "example.org"));
         assert!(!covers(&uri("sip:example.org"), "host.example.org"));
         // A user's certificate, a `sips:` or web address: not a SIP domain, so the dNSName counts.
-        for other in ["sip:alice@example.org", "sips:example.org", "https://example.org", "sip:"] {
+        for other in [
+            "sip:alice@example.org",
+            "sips:example.org",
+            "https://example.org",
+            "sip:",
+        ] {
             assert!(!covers(&uri(other), "example.org"), "{other}");
             assert!(covers(&uri(other), "host.example.org"), "{other}");
         }
@@ -148,9 +177,14 @@ mod tests {
         assert!(covers(&v4, "192.0.2.7"));
         assert!(!covers(&v4, "192.0.2.8"));
         assert!(!covers(&[GeneralName::DNSName("192.0.2.7")], "192.0.2.7"));
-        assert!(!covers(&[GeneralName::IPAddress(&[192, 0, 2])], "192.0.2.0"));
+        assert!(!covers(
+            &[GeneralName::IPAddress(&[192, 0, 2])],
+            "192.0.2.0"
+        ));
         assert!(covers(
-            &[GeneralName::IPAddress(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])],
+            &[GeneralName::IPAddress(&[
+                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1
+            ])],
             "::1"
         ));
     }

@@ -1,9 +1,12 @@
-//! Whole handshakes without sockets: two rustls sessions that pass each other their bytes. Promise 1 stands here: take a check out of
-//! `verify` or `names`, and one of these lets somebody in.
+//! Whole handshakes without sockets: two rustls sessions that pass each other their bytes. Promise
+//! 1 stands here: take a check out of `verify` or `names`, and one of these lets somebody in.
 
 use std::io;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, SanType,
+    date_time_ymd,
+};
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion, ServerConnection};
 
 use super::clock::Trust;
@@ -52,7 +55,12 @@ fn server(own: Own) -> Arc<ServerConfig> {
     let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap();
-    Arc::new(builder.with_no_client_auth().with_single_cert(own.0, own.1).unwrap())
+    Arc::new(
+        builder
+            .with_no_client_auth()
+            .with_single_cert(own.0, own.1)
+            .unwrap(),
+    )
 }
 
 /// A phone that trusts this authority.
@@ -69,9 +77,15 @@ fn remote() -> SocketAddr {
     "192.0.2.9:5061".parse().unwrap()
 }
 
-/// Lets the two talk until both are content or one is not; the error is that one's, with what the owner is told.
-fn shake(client: &mut ClientConnection, server: &mut ServerConnection, about: &About) -> Result<(), String> {
-    let told = |error: rustls::Error| about.complaint(&io::Error::new(io::ErrorKind::InvalidData, error));
+/// Lets the two talk until both are content or one is not; the error is that one's, with what the
+/// owner is told.
+fn shake(
+    client: &mut ClientConnection,
+    server: &mut ServerConnection,
+    about: &About,
+) -> Result<(), String> {
+    let told =
+        |error: rustls::Error| about.complaint(&io::Error::new(io::ErrorKind::InvalidData, error));
     for _ in 0..10 {
         let mut wire = Vec::new();
         while client.wants_write() {
@@ -98,7 +112,11 @@ fn shake(client: &mut ClientConnection, server: &mut ServerConnection, about: &A
     Ok(())
 }
 
-fn visit(tls: &mut Tls, names: &[&str], server: &Arc<ServerConfig>) -> Result<ClientConnection, String> {
+fn visit(
+    tls: &mut Tls,
+    names: &[&str],
+    server: &Arc<ServerConfig>,
+) -> Result<ClientConnection, String> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let side = tls.client(&names, remote())?;
     let mut client = ClientConnection::new(side.config, side.server).unwrap();
@@ -119,7 +137,12 @@ fn a_good_certificate_is_taken_by_name_by_sip_uri_and_by_address() {
         (dns("sbc.example.net"), vec![DOMAIN, "sbc.example.net"]),
     ] {
         let server = server(authority.issue(&names, (2001, 2098)));
-        let client = visit(&mut phone(&authority, Settings::default()), &expected, &server).unwrap();
+        let client = visit(
+            &mut phone(&authority, Settings::default()),
+            &expected,
+            &server,
+        )
+        .unwrap();
         assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     }
 }
@@ -138,7 +161,9 @@ fn every_other_certificate_is_refused_in_words() {
     };
     let cn_only = || {
         let (key, mut params) = (KeyPair::generate().unwrap(), params(&[], good));
-        params.distinguished_name.push(rcgen::DnType::CommonName, DOMAIN);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, DOMAIN);
         let certificate = params.signed_by(&key, &authority.issuer).unwrap();
         (
             vec![certificate.der().clone()],
@@ -150,20 +175,40 @@ fn every_other_certificate_is_refused_in_words() {
             authority.issue(&dns("other.example.org"), good),
             "is for other.example.org, not for",
         ),
-        (authority.issue(&dns("*.example.org"), good), "is for *.example.org, not for"),
-        (authority.issue(&dns("example.org"), good), "is for example.org, not for"),
+        (
+            authority.issue(&dns("*.example.org"), good),
+            "is for *.example.org, not for",
+        ),
+        (
+            authority.issue(&dns("example.org"), good),
+            "is for example.org, not for",
+        ),
         (
             authority.issue(&dns("pbx.example.org.evil.example"), good),
             "not for pbx.example.org",
         ),
         (cn_only(), "no name at all"),
-        (authority.issue(&dns(DOMAIN), (2001, 2019)), "expired on 2019-12-31"),
-        (authority.issue(&dns(DOMAIN), (2090, 2098)), "not valid before 2090-01-01"),
-        (Authority::new().issue(&dns(DOMAIN), good), "signed by nobody this phone trusts"),
+        (
+            authority.issue(&dns(DOMAIN), (2001, 2019)),
+            "expired on 2019-12-31",
+        ),
+        (
+            authority.issue(&dns(DOMAIN), (2090, 2098)),
+            "not valid before 2090-01-01",
+        ),
+        (
+            Authority::new().issue(&dns(DOMAIN), good),
+            "signed by nobody this phone trusts",
+        ),
         (self_signed(), "signed by nobody this phone trusts"),
     ];
     for (own, told) in cases {
-        let refused = visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &server(own)).unwrap_err();
+        let refused = visit(
+            &mut phone(&authority, Settings::default()),
+            &[DOMAIN],
+            &server(own),
+        )
+        .unwrap_err();
         assert!(
             refused.contains(told) && refused.contains(';'),
             "{told:?} is missing in {refused:?}"
@@ -218,7 +263,14 @@ fn a_pbx_whose_own_certificate_is_provisioned_is_believed_for_its_name_only() {
 fn verify_false_believes_anybody_and_only_then() {
     let stranger = server(Authority::new().issue(&dns("evil.example"), (2001, 2019)));
     let authority = Authority::new();
-    assert!(visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &stranger).is_err());
+    assert!(
+        visit(
+            &mut phone(&authority, Settings::default()),
+            &[DOMAIN],
+            &stranger
+        )
+        .is_err()
+    );
     let unverified = Settings {
         unverified: true,
         ..Settings::default()
@@ -234,11 +286,19 @@ fn sessions_are_resumed_for_the_same_domain_and_no_other() {
     let mut tls = phone(&authority, Settings::default());
     let kinds: Vec<_> = [DOMAIN, DOMAIN, "b.example"]
         .into_iter()
-        .map(|domain| visit(&mut tls, &[domain], &server).unwrap().handshake_kind())
+        .map(|domain| {
+            visit(&mut tls, &[domain], &server)
+                .unwrap()
+                .handshake_kind()
+        })
         .collect();
     assert_eq!(
         kinds,
-        [Some(HandshakeKind::Full), Some(HandshakeKind::Resumed), Some(HandshakeKind::Full)]
+        [
+            Some(HandshakeKind::Full),
+            Some(HandshakeKind::Resumed),
+            Some(HandshakeKind::Full)
+        ]
     );
 }
 
@@ -250,14 +310,18 @@ fn tls_1_2_is_spoken_and_nothing_older_is_known() {
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS12])
         .unwrap();
-    let old = Arc::new(builder.with_no_client_auth().with_single_cert(own.0, own.1).unwrap());
+    let old = Arc::new(
+        builder
+            .with_no_client_auth()
+            .with_single_cert(own.0, own.1)
+            .unwrap(),
+    );
     let client = visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &old).unwrap();
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_2));
-    assert!(
-        rustls::ALL_VERSIONS
-            .iter()
-            .all(|version| matches!(version.version, ProtocolVersion::TLSv1_2 | ProtocolVersion::TLSv1_3))
-    );
+    assert!(rustls::ALL_VERSIONS.iter().all(|version| matches!(
+        version.version,
+        ProtocolVersion::TLSv1_2 | ProtocolVersion::TLSv1_3
+    )));
 }
 
 fn pin(name: &str, fingerprint: Fingerprint) -> Pin {
@@ -277,7 +341,12 @@ fn pinned(pins: Vec<Pin>) -> Settings {
 }
 
 /// A phone calls another over TLS without any server; who each has pinned is said.
-fn direct(caller: Settings, own: &Credentials, called: Settings, called_own: &Credentials) -> Result<Vec<String>, String> {
+fn direct(
+    caller: Settings,
+    own: &Credentials,
+    called: Settings,
+    called_own: &Credentials,
+) -> Result<Vec<String>, String> {
     let mut caller = Tls::new(caller, Some(own.clone()));
     let called = Tls::new(called, Some(called_own.clone()));
     // Nothing but a pin can make these two believe each other.
@@ -289,8 +358,14 @@ fn direct(caller: Settings, own: &Credentials, called: Settings, called_own: &Cr
     let mut client = ClientConnection::new(side.config, side.server).unwrap();
     let mut server = ServerConnection::new(called.server()?).unwrap();
     shake(&mut client, &mut server, &side.about)?;
-    let shown = server.peer_certificates().and_then(<[_]>::first).map(fingerprint);
-    let known = called.pins().iter().find(|pin| Some(pin.fingerprint) == shown);
+    let shown = server
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .map(fingerprint);
+    let known = called
+        .pins()
+        .iter()
+        .find(|pin| Some(pin.fingerprint) == shown);
     Ok(known.map(Pin::names).unwrap_or_default())
 }
 
@@ -302,17 +377,26 @@ fn two_phones_that_pinned_each_other_believe_each_other_and_nobody_else() {
         Credentials::make().unwrap(),
     );
     let of = |whom: &Credentials| pinned(vec![pin("kitchen", whom.fingerprint())]);
-    assert_eq!(direct(of(&b), &a, of(&a), &b).unwrap(), ["192.0.2.9", "kitchen"]);
+    assert_eq!(
+        direct(of(&b), &a, of(&a), &b).unwrap(),
+        ["192.0.2.9", "kitchen"]
+    );
     // Somebody else answers at b's address: the caller says whose fingerprint it should have been.
     let refused = direct(of(&b), &a, of(&a), &eve).unwrap_err();
     let expected = crate::identity::colons(&b.fingerprint());
-    assert!(refused.contains("[[tls.pin]] kitchen") && refused.contains(&expected), "{refused}");
+    assert!(
+        refused.contains("[[tls.pin]] kitchen") && refused.contains(&expected),
+        "{refused}"
+    );
     // Somebody else calls: he is not let in.
     let refused = direct(of(&b), &eve, of(&a), &b).unwrap_err();
     assert!(refused.contains("server:"), "{refused}");
     // Without a pin the caller believes no certificate a phone made for itself.
     let refused = direct(Settings::default(), &a, of(&a), &b).unwrap_err();
-    assert!(refused.contains("signed by nobody this phone trusts"), "{refused}");
+    assert!(
+        refused.contains("signed by nobody this phone trusts"),
+        "{refused}"
+    );
 }
 
 /// Shows a certificate, and signs with another's key.
@@ -328,13 +412,20 @@ impl Thief {
 }
 
 impl rustls::server::ResolvesServerCert for Thief {
-    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+    fn resolve(
+        &self,
+        _hello: rustls::server::ClientHello<'_>,
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }
 }
 
 impl rustls::client::ResolvesClientCert for Thief {
-    fn resolve(&self, _hints: &[&[u8]], _schemes: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+    fn resolve(
+        &self,
+        _hints: &[&[u8]],
+        _schemes: &[rustls::SignatureScheme],
+    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
         Some(Arc::clone(&self.0))
     }
     fn has_certs(&self) -> bool {
@@ -355,29 +446,57 @@ fn who_shows_a_certificate_without_its_key_is_refused_on_either_side() {
     };
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let provider = || Arc::new(rustls::crypto::ring::default_provider());
-        // Eve copied b's certificate off the wire. She answers with it: pinned or not verified at all, that is not enough.
+        // Eve copied b's certificate off the wire. She answers with it: pinned or not verified at
+        // all, that is not enough.
         let thief = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[version])
             .unwrap();
-        let thief = Arc::new(thief.with_no_client_auth().with_cert_resolver(Arc::new(Thief::of(&b, &eve))));
-        for settings in [pinned(vec![pin("kitchen", b.fingerprint())]), unverified.clone()] {
-            let refused = visit(&mut Tls::new(settings, Some(a.clone())), &["192.0.2.9"], &thief).unwrap_err();
+        let thief = Arc::new(
+            thief
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(Thief::of(&b, &eve))),
+        );
+        for settings in [
+            pinned(vec![pin("kitchen", b.fingerprint())]),
+            unverified.clone(),
+        ] {
+            let refused = visit(
+                &mut Tls::new(settings, Some(a.clone())),
+                &["192.0.2.9"],
+                &thief,
+            )
+            .unwrap_err();
             assert!(refused.contains("another key signed it"), "{refused}");
         }
         // She calls with it.
-        let mut called = Tls::new(pinned(vec![pin("kitchen", b.fingerprint())]), Some(a.clone()));
+        let mut called = Tls::new(
+            pinned(vec![pin("kitchen", b.fingerprint())]),
+            Some(a.clone()),
+        );
         let caller = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[version])
             .unwrap();
         let caller = caller
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(dangerous::NoVerification(Signatures(provider()))))
+            .with_custom_certificate_verifier(Arc::new(dangerous::NoVerification(Signatures(
+                provider(),
+            ))))
             .with_client_cert_resolver(Arc::new(Thief::of(&b, &eve)));
-        let mut client = ClientConnection::new(Arc::new(caller), ServerName::IpAddress(remote().ip().into())).unwrap();
+        let mut client = ClientConnection::new(
+            Arc::new(caller),
+            ServerName::IpAddress(remote().ip().into()),
+        )
+        .unwrap();
         let mut server = ServerConnection::new(called.server().unwrap()).unwrap();
-        let about = called.client(&["192.0.2.9".to_owned()], remote()).unwrap().about;
+        let about = called
+            .client(&["192.0.2.9".to_owned()], remote())
+            .unwrap()
+            .about;
         let refused = shake(&mut client, &mut server, &about).unwrap_err();
-        assert!(refused.starts_with("server:") && refused.contains("BadSignature"), "{refused}");
+        assert!(
+            refused.starts_with("server:") && refused.contains("BadSignature"),
+            "{refused}"
+        );
     }
 }
 
@@ -395,12 +514,17 @@ fn a_wrong_clock_is_named_where_a_date_is_the_trouble() {
             rustls::Error::InvalidCertificate(rustls::CertificateError::Expired),
         )
     };
-    assert!(about(Trust::Set).complaint(&expired()).contains("must renew it"));
+    assert!(
+        about(Trust::Set)
+            .complaint(&expired())
+            .contains("must renew it")
+    );
     let unset = about(Trust::Unset).complaint(&expired());
     assert!(unset.contains("no time server has set it"), "{unset}");
     let impossible = about(Trust::Impossible).complaint(&expired());
     assert!(
-        impossible.contains("it says 1970-01-01") && impossible.contains("waiting for a time server"),
+        impossible.contains("it says 1970-01-01")
+            && impossible.contains("waiting for a time server"),
         "{impossible}"
     );
 }
@@ -410,7 +534,9 @@ fn a_provisioned_certificate_is_shown_to_servers_that_ask() {
     let folder = std::env::temp_dir().join(format!("offhook-tls-{}-own", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = params(&dns("phone.example"), (2001, 2098)).self_signed(&key).unwrap();
+    let certificate = params(&dns("phone.example"), (2001, 2098))
+        .self_signed(&key)
+        .unwrap();
     let (chain, private) = (folder.join("phone.pem"), folder.join("phone.key"));
     std::fs::write(&chain, certificate.pem()).unwrap();
     std::fs::write(&private, key.serialize_pem()).unwrap();
@@ -434,14 +560,29 @@ fn a_provisioned_certificate_is_shown_to_servers_that_ask() {
         own,
         ..Settings::default()
     };
-    visit(&mut phone(&authority, settings(Some((chain.clone(), private)))), &[DOMAIN], &strict).unwrap();
-    assert!(visit(&mut phone(&authority, Settings::default()), &[DOMAIN], &strict).is_err());
+    visit(
+        &mut phone(&authority, settings(Some((chain.clone(), private)))),
+        &[DOMAIN],
+        &strict,
+    )
+    .unwrap();
+    assert!(
+        visit(
+            &mut phone(&authority, Settings::default()),
+            &[DOMAIN],
+            &strict
+        )
+        .is_err()
+    );
     let told = visit(
         &mut phone(&authority, settings(Some((chain, folder.join("none"))))),
         &[DOMAIN],
         &strict,
     )
     .unwrap_err();
-    assert!(told.contains("none") && told.contains("; put the file there"), "{told}");
+    assert!(
+        told.contains("none") && told.contains("; put the file there"),
+        "{told}"
+    );
     std::fs::remove_dir_all(&folder).unwrap();
 }

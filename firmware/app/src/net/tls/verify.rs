@@ -1,5 +1,5 @@
-//! Whom a TLS connection is with. Promise 1 is kept here: certificate and name are checked, against the SIP domain and not against
-//! whatever host DNS led to.
+//! Whom a TLS connection is with. Promise 1 is kept here: certificate and name are checked, against
+//! the SIP domain and not against whatever host DNS led to.
 //!
 //! ```text
 //! server's certificate ─┬─ pinned place: SHA-256 is the one pinned ─────────────────────────────▶ good
@@ -17,7 +17,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use sha2::{Digest, Sha256};
 
 use super::names::Identities;
@@ -46,7 +49,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongName { found } => write!(f, "the certificate is for {found}"),
-            Self::NotPinned { found } => write!(f, "the certificate has fingerprint {}", crate::identity::colons(found)),
+            Self::NotPinned { found } => write!(
+                f,
+                "the certificate has fingerprint {}",
+                crate::identity::colons(found)
+            ),
             Self::Unreadable => f.write_str("the certificate cannot be read"),
         }
     }
@@ -65,8 +72,8 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Sha256::digest(certificate).into()
 }
 
-/// Whether who shows a certificate holds its key: the same for servers and clients, and for those nobody vouches for. Whatever else is
-/// believed unseen, this never is.
+/// Whether who shows a certificate holds its key: the same for servers and clients, and for those
+/// nobody vouches for. Whatever else is believed unseen, this never is.
 #[derive(Debug, Clone)]
 pub(crate) struct Signatures(pub(crate) Arc<CryptoProvider>);
 
@@ -77,7 +84,12 @@ impl Signatures {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     pub(crate) fn tls13(
@@ -86,7 +98,12 @@ impl Signatures {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     pub(crate) fn schemes(&self) -> Vec<SignatureScheme> {
@@ -102,7 +119,8 @@ impl Signatures {
 #[derive(Debug)]
 pub(crate) struct Anchors {
     pub(crate) roots: RootCertStore,
-    /// Certificates provisioned by the owner: a small PBX's own, self-signed one may stand there and is then meant itself.
+    /// Certificates provisioned by the owner: a small PBX's own, self-signed one may stand there
+    /// and is then meant itself.
     pub(crate) provisioned: Vec<CertificateDer<'static>>,
 }
 
@@ -110,7 +128,10 @@ pub(crate) struct Anchors {
 #[derive(Debug)]
 pub(crate) enum Wanted {
     /// For one of these SIP domains or addresses, by a trusted CA.
-    Named { names: Vec<String>, anchors: Arc<Anchors> },
+    Named {
+        names: Vec<String>,
+        anchors: Arc<Anchors>,
+    },
     /// This one.
     Pinned(Fingerprint),
 }
@@ -139,12 +160,19 @@ impl ServerCertVerifier for Servers {
                 }
             }
             Wanted::Named { names, anchors } => {
-                let (_, certificate) = x509_parser::parse_x509_certificate(end_entity).map_err(|_| Refusal::Unreadable.into_error())?;
+                let (_, certificate) = x509_parser::parse_x509_certificate(end_entity)
+                    .map_err(|_| Refusal::Unreadable.into_error())?;
                 if anchors.provisioned.iter().any(|known| known == end_entity) {
                     in_time(&certificate, now)?;
                 } else {
                     let parsed = ParsedCertificate::try_from(end_entity)?;
-                    verify_server_cert_signed_by_trust_anchor(&parsed, &anchors.roots, intermediates, now, self.signatures.algorithms())?;
+                    verify_server_cert_signed_by_trust_anchor(
+                        &parsed,
+                        &anchors.roots,
+                        intermediates,
+                        now,
+                        self.signatures.algorithms(),
+                    )?;
                 }
                 let identities = Identities::of(&certificate);
                 if !identities.cover(names) {
@@ -180,23 +208,38 @@ impl ServerCertVerifier for Servers {
 }
 
 /// The dates of a certificate that no CA vouches for.
-fn in_time(certificate: &x509_parser::prelude::X509Certificate<'_>, now: UnixTime) -> Result<(), Error> {
+fn in_time(
+    certificate: &x509_parser::prelude::X509Certificate<'_>,
+    now: UnixTime,
+) -> Result<(), Error> {
     let at = |time: x509_parser::time::ASN1Time| {
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0)))
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            u64::try_from(time.timestamp()).unwrap_or(0),
+        ))
     };
-    let (not_before, not_after) = (at(certificate.validity().not_before), at(certificate.validity().not_after));
+    let (not_before, not_after) = (
+        at(certificate.validity().not_before),
+        at(certificate.validity().not_after),
+    );
     if now < not_before {
-        let context = CertificateError::NotValidYetContext { time: now, not_before };
+        let context = CertificateError::NotValidYetContext {
+            time: now,
+            not_before,
+        };
         return Err(Error::InvalidCertificate(context));
     }
     if now > not_after {
-        let context = CertificateError::ExpiredContext { time: now, not_after };
+        let context = CertificateError::ExpiredContext {
+            time: now,
+            not_after,
+        };
         return Err(Error::InvalidCertificate(context));
     }
     Ok(())
 }
 
-/// Checks those who call us directly: with pins, only who is pinned comes in; without any, everybody, as nobody in particular.
+/// Checks those who call us directly: with pins, only who is pinned comes in; without any,
+/// everybody, as nobody in particular.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) pinned: Vec<Fingerprint>,

@@ -1,4 +1,5 @@
-//! Bit for bit against the ITU's sequences and libspandsp; and how fast a decoder heals after a loss.
+//! Bit for bit against the ITU's sequences and libspandsp; and how fast a decoder heals after a
+//! loss.
 
 use super::*;
 use crate::test_data::spandsp::G722;
@@ -7,7 +8,12 @@ use crate::test_data::{self, Noise};
 /// Big-endian words of a G.722 Appendix II sequence: bit 0 resets the coder.
 fn words(name: &str) -> Option<Vec<u16>> {
     let bytes = test_data::read("g722::appendix_ii", &format!("codec/g722-itu-appII/{name}"))?;
-    Some(bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
+    Some(
+        bytes
+            .chunks_exact(2)
+            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+            .collect(),
+    )
 }
 
 #[test]
@@ -24,7 +30,11 @@ fn appendix_ii_encoder_sequence() {
         }
         // The filter bank is bypassed: the same word goes to both bands.
         let sample = i32::from(input as i16 >> 1);
-        assert_eq!(bands.encode(sample, sample), (expected >> 8) as u8, "word {place}");
+        assert_eq!(
+            bands.encode(sample, sample),
+            (expected >> 8) as u8,
+            "word {place}"
+        );
         coded += 1;
     }
     assert_eq!(coded, 16_384);
@@ -32,7 +42,9 @@ fn appendix_ii_encoder_sequence() {
 
 #[test]
 fn appendix_ii_decoder_sequence() {
-    let (Some(codes), Some(low), Some(high)) = (words("bt2r1.cod"), words("bt3l1.rc1"), words("bt3h1.rc0")) else {
+    let (Some(codes), Some(low), Some(high)) =
+        (words("bt2r1.cod"), words("bt3l1.rc1"), words("bt3h1.rc0"))
+    else {
         return;
     };
     let mut bands = Bands::new();
@@ -43,7 +55,11 @@ fn appendix_ii_decoder_sequence() {
             continue;
         }
         let out = bands.decode((code >> 8) as u8);
-        assert_eq!(out, (i32::from(low as i16 >> 1), i32::from(high as i16 >> 1)), "word {place}");
+        assert_eq!(
+            out,
+            (i32::from(low as i16 >> 1), i32::from(high as i16 >> 1)),
+            "word {place}"
+        );
         decoded += 1;
     }
     assert_eq!(decoded, 16_384);
@@ -52,26 +68,48 @@ fn appendix_ii_decoder_sequence() {
 /// The ITU library's own sequences through the filter banks, where they are at hand.
 #[test]
 fn itu_library_sequences() {
-    let read = |name: &str| test_data::read("g722::itu_library_sequences", &format!("codec/g722-stl/{name}"));
-    let Some(input) = read("inpsp.bin") else { return };
+    let read = |name: &str| {
+        test_data::read(
+            "g722::itu_library_sequences",
+            &format!("codec/g722-stl/{name}"),
+        )
+    };
+    let Some(input) = read("inpsp.bin") else {
+        return;
+    };
     let (Some(codes), Some(output)) = (read("codspw.cod"), read("outsp1.bin")) else {
         return;
     };
-    let words = |bytes: &[u8]| -> Vec<i16> { bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect() };
+    let words = |bytes: &[u8]| -> Vec<i16> {
+        bytes
+            .chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect()
+    };
     let input = words(&input);
     let codes: Vec<u8> = codes.chunks_exact(2).map(|pair| pair[0]).collect();
     let mut coded = vec![0; input.len() / 2];
-    assert_eq!(Encoder::new().encode(&input[..coded.len() * 2], &mut coded), Ok(codes.len()));
+    assert_eq!(
+        Encoder::new().encode(&input[..coded.len() * 2], &mut coded),
+        Ok(codes.len())
+    );
     same("encoder", &coded, &codes);
     let mut decoded = vec![0; codes.len() * 2];
-    assert_eq!(Decoder::new().decode(&codes, &mut decoded), Ok(decoded.len()));
+    assert_eq!(
+        Decoder::new().decode(&codes, &mut decoded),
+        Ok(decoded.len())
+    );
     same("decoder", &decoded, &words(&output)[..decoded.len()]);
 }
 
 /// Equal, or says where not (an `assert_eq` would print a hundred thousand numbers).
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &[T], theirs: &[T]) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
-    let differing = ours.iter().zip(theirs).filter(|(one, other)| one != other).count();
+    let differing = ours
+        .iter()
+        .zip(theirs)
+        .filter(|(one, other)| one != other)
+        .count();
     let first = (0..ours.len()).find(|&n| ours[n] != theirs[n]);
     assert!(
         differing == 0,
@@ -80,7 +118,8 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &[T], theirs: &[T]) {
     );
 }
 
-/// Sound that visits every segment of the quantisers: a swept sine, noise, silence, full-scale clipping.
+/// Sound that visits every segment of the quantisers: a swept sine, noise, silence, full-scale
+/// clipping.
 fn hard_sound() -> Vec<i16> {
     let mut noise = Noise::new(722);
     let mut phase = 0.0f64;
@@ -88,7 +127,8 @@ fn hard_sound() -> Vec<i16> {
         .map(|n| {
             phase += std::f64::consts::TAU * (50.0 + f64::from(n) / 8.0) / 16_000.0;
             let level = [32_767.0, 8_000.0, 200.0, 0.0, 60_000.0][(n / 3_000 % 5) as usize];
-            (level * phase.sin() * 0.7 + level * 0.3 * noise.unit()).clamp(-32_768.0, 32_767.0) as i16
+            (level * phase.sin() * 0.7 + level * 0.3 * noise.unit()).clamp(-32_768.0, 32_767.0)
+                as i16
         })
         .collect()
 }
@@ -122,8 +162,8 @@ fn bit_for_bit_what_libspandsp_makes() {
     same("decoder on noise", &decoded, &theirs);
 }
 
-/// libspandsp lets the output of the synthesis bank wrap round where it overflows; the ITU's limits it, as we do.
-/// Where we stand at a limit and it is on the far side, it wrapped.
+/// libspandsp lets the output of the synthesis bank wrap round where it overflows; the ITU's limits
+/// it, as we do. Where we stand at a limit and it is on the far side, it wrapped.
 fn unwrap_overflow(ours: &[i16], theirs: &mut [i16]) {
     for (&ours, theirs) in ours.iter().zip(theirs) {
         if matches!(ours, i16::MIN | i16::MAX) && (ours < 0) != (*theirs < 0) {
@@ -150,7 +190,9 @@ fn voiced(samples: usize) -> Vec<i16> {
         .map(|n| {
             let t = n as f64 / 128.0 * std::f64::consts::TAU;
             let swell = 0.6 + 0.4 * (n as f64 / 9_000.0).sin();
-            let sum: f64 = (1..30).map(|k| (f64::from(k) * t + f64::from(k * k)).sin() / f64::from(k)).sum();
+            let sum: f64 = (1..30)
+                .map(|k| (f64::from(k) * t + f64::from(k * k)).sin() / f64::from(k))
+                .sum();
             (sum * swell * 6_000.0) as i16
         })
         .collect()
@@ -159,7 +201,8 @@ fn voiced(samples: usize) -> Vec<i16> {
 /// What is done to the decoder after a loss, given what was played and what would have come next.
 type Prepare<'a> = &'a dyn Fn(&mut Decoder, &[i16], &[i16]);
 
-/// After a loss the decoder must be right again at once: compare the 20 ms after it with what an undisturbed decoder gives.
+/// After a loss the decoder must be right again at once: compare the 20 ms after it with what an
+/// undisturbed decoder gives.
 #[test]
 fn following_the_concealment_heals_faster_than_not() {
     let sound = voiced(16_000);
@@ -178,7 +221,9 @@ fn following_the_concealment_heals_faster_than_not() {
             let played: Vec<i16> = (0..342).map(|n| before[lost - 256 + n % 256]).collect();
             prepare(&mut decoder, &played[..320], &played[320..]);
             let mut after = vec![0; 320];
-            decoder.decode(&coded[lost / 2 + 160..lost / 2 + 320], &mut after).unwrap();
+            decoder
+                .decode(&coded[lost / 2 + 160..lost / 2 + 320], &mut after)
+                .unwrap();
             for (got, want) in after.iter().zip(&clean[lost + 320..]) {
                 error += f64::from(i32::from(*got) - i32::from(*want)).powi(2);
                 power += f64::from(*want).powi(2);
@@ -217,7 +262,12 @@ fn following_in_odd_pieces_is_following() {
         out
     };
     let whole = after(&[320]);
-    for pieces in [&[81, 79, 80, 80][..], &[1, 318, 1], &[7, 7, 7, 7, 292], &[0, 319, 0, 1]] {
+    for pieces in [
+        &[81, 79, 80, 80][..],
+        &[1, 318, 1],
+        &[7, 7, 7, 7, 292],
+        &[0, 319, 0, 1],
+    ] {
         assert_eq!(after(pieces), whole, "{pieces:?}");
     }
 }

@@ -25,7 +25,10 @@ fn base64(text: &str) -> Vec<u8> {
 }
 
 fn json(name: &str) -> Option<serde_json::Value> {
-    let bytes = test_data::read("opus::recorded_packets", &format!("codec/opus-gopus/{name}.json"))?;
+    let bytes = test_data::read(
+        "opus::recorded_packets",
+        &format!("codec/opus-gopus/{name}.json"),
+    )?;
     Some(serde_json::from_slice(&bytes).unwrap())
 }
 
@@ -112,13 +115,22 @@ fn speech_comes_back_at_every_rate_and_frame_length() {
             }
             let delay = encoder.lookahead_samples();
             let correlation = correlate(&sound[..back.len() - delay], &back[delay..]);
-            assert!(correlation > 0.7, "{card} Hz, {} ms: {correlation}", half_ms as f32 / 2.0);
+            assert!(
+                correlation > 0.7,
+                "{card} Hz, {} ms: {correlation}",
+                half_ms as f32 / 2.0
+            );
         }
     }
 }
 
 fn correlate(one: &[i16], other: &[i16]) -> f64 {
-    let dot = |a: &[i16], b: &[i16]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    let dot = |a: &[i16], b: &[i16]| {
+        a.iter()
+            .zip(b)
+            .map(|(&a, &b)| f64::from(a) * f64::from(b))
+            .sum::<f64>()
+    };
     dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(1.0)
 }
 
@@ -156,7 +168,8 @@ fn the_rate_follows_the_card_and_the_bitrate_the_rate() {
     }
 }
 
-/// One packet in eight lost: with FEC the copy in the next one is nearer to the truth than concealment.
+/// One packet in eight lost: with FEC the copy in the next one is nearer to the truth than
+/// concealment.
 #[test]
 fn fec_recovers_what_concealment_can_only_guess() {
     let rate = 16_000;
@@ -172,7 +185,11 @@ fn fec_recovers_what_concealment_can_only_guess() {
         })
         .collect();
     let with_fec = packets.iter().filter(|packet| has_fec(packet)).count();
-    assert!(with_fec * 2 > packets.len(), "{with_fec} of {} packets carry FEC", packets.len());
+    assert!(
+        with_fec * 2 > packets.len(),
+        "{with_fec} of {} packets carry FEC",
+        packets.len()
+    );
     let mut errors = [0.0; 2];
     let mut recovered = 0;
     for (way, error) in errors.iter_mut().enumerate() {
@@ -203,7 +220,10 @@ fn fec_recovers_what_concealment_can_only_guess() {
         "{recovered} recovered; error concealed {:.3e}, with FEC {:.3e}",
         errors[0], errors[1]
     );
-    assert!(recovered > 10 && errors[1] < 0.6 * errors[0], "{errors:?}, {recovered} recovered");
+    assert!(
+        recovered > 10 && errors[1] < 0.6 * errors[0],
+        "{errors:?}, {recovered} recovered"
+    );
 }
 
 /// The first loss comes before the first report of one: redundancy must be there from the start.
@@ -239,8 +259,8 @@ fn without_fec_no_packet_carries_any() {
     }
 }
 
-/// The flag read by hand against what libopus makes of it: where it is set, FEC decoding is nearer to the lost frame
-/// than concealment; where it is not, it is no nearer.
+/// The flag read by hand against what libopus makes of it: where it is set, FEC decoding is nearer
+/// to the lost frame than concealment; where it is not, it is no nearer.
 #[test]
 fn the_fec_flag_is_read_right_in_every_mode() {
     for card in [8_000, 16_000, 48_000] {
@@ -249,7 +269,8 @@ fn the_fec_flag_is_read_right_in_every_mode() {
             encoder.set_loss_percent(20);
             let frame = card as usize * half_ms / 2_000;
             let mut packet = [0; 1_275];
-            // Three decoders in the same state: one gets the frame, one conceals it, one takes it from the next packet.
+            // Three decoders in the same state: one gets the frame, one conceals it, one takes it
+            // from the next packet.
             let mut decoders: [Decoder; 3] = std::array::from_fn(|_| Decoder::new(card).unwrap());
             let mut before: Option<Vec<u8>> = None;
             let mut truth = vec![0; frame];
@@ -290,7 +311,11 @@ fn the_fec_flag_is_read_right_in_every_mode() {
                 half_ms / 2
             );
             // At 10 ms the bitrate of narrowband has no room for redundancy.
-            assert!(flagged > 5 || half_ms == 20, "{card} Hz, {} ms: {flagged} flagged", half_ms / 2);
+            assert!(
+                flagged > 5 || half_ms == 20,
+                "{card} Hz, {} ms: {flagged} flagged",
+                half_ms / 2
+            );
             assert!(
                 ratio[1] < 0.85 || flagged == 0,
                 "{card} Hz, {} ms: flagged, but no better: {}",
@@ -358,9 +383,21 @@ fn bad_packets_and_lengths_are_refused_and_do_no_harm() {
     let mut decoder = Decoder::new(48_000).unwrap();
     let mut out = [0; MAX_SAMPLES];
     assert_eq!(samples_in(&[], 48_000), Err(CodecError::Empty));
-    assert_eq!(samples_in(&[3], 48_000), Err(CodecError::Malformed(1)), "code 3 without its count");
-    assert_eq!(samples_in(&[0x1B, 3], 48_000), Err(CodecError::Malformed(2)), "3 × 60 ms");
-    assert_eq!(samples_in(&[0x03, 0], 48_000), Err(CodecError::Malformed(2)), "no frame at all");
+    assert_eq!(
+        samples_in(&[3], 48_000),
+        Err(CodecError::Malformed(1)),
+        "code 3 without its count"
+    );
+    assert_eq!(
+        samples_in(&[0x1B, 3], 48_000),
+        Err(CodecError::Malformed(2)),
+        "3 × 60 ms"
+    );
+    assert_eq!(
+        samples_in(&[0x03, 0], 48_000),
+        Err(CodecError::Malformed(2)),
+        "no frame at all"
+    );
     let mut noise = test_data::Noise::new(11);
     let mut taken = 0;
     for n in 0..20_000usize {
@@ -380,16 +417,28 @@ fn bad_packets_and_lengths_are_refused_and_do_no_harm() {
     let mut packet = [0; 1_275];
     for samples in [0, 1, 240 + 1, 959, 5_760] {
         assert!(
-            matches!(encoder.encode(&vec![0; samples], &mut packet), Err(CodecError::FrameLength { .. })),
+            matches!(
+                encoder.encode(&vec![0; samples], &mut packet),
+                Err(CodecError::FrameLength { .. })
+            ),
             "{samples}"
         );
     }
-    assert!(matches!(decoder.conceal(&mut [0; 7]), Err(CodecError::FrameLength { .. })));
-    assert!(matches!(decoder.conceal(&mut []), Err(CodecError::FrameLength { .. })));
+    assert!(matches!(
+        decoder.conceal(&mut [0; 7]),
+        Err(CodecError::FrameLength { .. })
+    ));
+    assert!(matches!(
+        decoder.conceal(&mut []),
+        Err(CodecError::FrameLength { .. })
+    ));
     let length = encoder.encode(&[0; 960], &mut packet).unwrap();
     assert!(matches!(
         decoder.decode(&packet[..length], &mut out[..959]),
-        Err(CodecError::OutputTooShort { have: 959, need: 960 })
+        Err(CodecError::OutputTooShort {
+            have: 959,
+            need: 960
+        })
     ));
     // After all that it still works.
     assert_eq!(decoder.decode(&packet[..length], &mut out), Ok(960));

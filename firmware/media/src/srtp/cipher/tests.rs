@@ -41,7 +41,11 @@ fn rfc_3711_appendix_b_2() {
     cm(&session).apply(&session.cm_iv(0, 0), &mut stream);
     for (block, wanted) in v["blocks"].as_object().unwrap() {
         let at = usize::from_str_radix(block, 16).unwrap() * 16;
-        assert_eq!(stream[at..at + 16], hex(wanted.as_str().unwrap()), "block {block}");
+        assert_eq!(
+            stream[at..at + 16],
+            hex(wanted.as_str().unwrap()),
+            "block {block}"
+        );
     }
 }
 
@@ -66,15 +70,23 @@ fn both_key_lengths_encrypt_as_published() {
 
 #[test]
 fn rfc_7714_section_16() {
-    let sealed = rfc7714("cipher::rfc_7714_section_16", "Encrypted and tagged packet:");
+    let sealed = rfc7714(
+        "cipher::rfc_7714_section_16",
+        "Encrypted and tagged packet:",
+    );
     let tagged = rfc7714("cipher::rfc_7714_section_16", "Tagged packet:");
     if sealed.is_empty() {
         return;
     }
     assert_eq!((sealed.len(), tagged.len()), (2, 2));
-    let clear = hex("8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 696e2070 61727465 73207472 6573");
+    let clear = hex(
+        "8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 696e2070 61727465 73207472 6573",
+    );
     let key: Vec<u8> = (0..32).collect();
-    for (n, suite) in [Suite::AeadAes128Gcm, Suite::AeadAes256Gcm].into_iter().enumerate() {
+    for (n, suite) in [Suite::AeadAes128Gcm, Suite::AeadAes256Gcm]
+        .into_iter()
+        .enumerate()
+    {
         let session = session(suite, &key[..suite.key_len()], b"Quid pro quo");
         let nonce = session.gcm_iv(0x5501_a0b2, 0xf17b);
         assert_eq!(nonce[..], hex("51753c6580c2726f20718414"));
@@ -108,9 +120,21 @@ fn hmac_sha1_as_published() {
         Session::keyed(Suite::AesCm128HmacSha1_80, Channel::Rtp, &keys)
     };
     for (key, data, mac) in [
-        (&[0x0b; 20][..], &b"Hi There"[..], "b617318655057264e28bc0b6fb378c8ef146be00"),
-        (b"Jefe", b"what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
-        (&[0x0c; 20], b"Test With Truncation", "4c1a03424b55e07fe7f27be1d58bb9324a9a5a04"),
+        (
+            &[0x0b; 20][..],
+            &b"Hi There"[..],
+            "b617318655057264e28bc0b6fb378c8ef146be00",
+        ),
+        (
+            b"Jefe",
+            b"what do ya want for nothing?",
+            "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+        ),
+        (
+            &[0x0c; 20],
+            b"Test With Truncation",
+            "4c1a03424b55e07fe7f27be1d58bb9324a9a5a04",
+        ),
     ] {
         let session = keyed(key);
         let cm = cm(&session);

@@ -17,13 +17,20 @@ fn keyed(ours: u8, theirs: u8) -> (Protection, Protection) {
             send: a.clone(),
             receive: b.clone(),
         },
-        Protection::Srtp { send: b, receive: a },
+        Protection::Srtp {
+            send: b,
+            receive: a,
+        },
     )
 }
 
 fn packet(ssrc: u8, sequence: u16) -> Vec<u8> {
     let [high, low] = sequence.to_be_bytes();
-    [&[0x80, 0, high, low, 0, 0, 0, 0, 0, 0, 0, ssrc][..], &[7; 160]].concat()
+    [
+        &[0x80, 0, high, low, 0, 0, 0, 0, 0, 0, 0, ssrc][..],
+        &[7; 160],
+    ]
+    .concat()
 }
 
 fn seal(guard: &mut Guard, kind: PacketKind, packet: &[u8]) -> Option<Vec<u8>> {
@@ -45,9 +52,15 @@ fn open(guard: &mut Guard, kind: PacketKind, packet: &[u8]) -> Result<Vec<u8>, R
 fn in_clear_packets_stay_as_they_are() {
     let mut guard = Guard::new(&Protection::Clear);
     let packet = packet(1, 1);
-    assert_eq!(seal(&mut guard, PacketKind::Rtp, &packet), Some(packet.clone()));
+    assert_eq!(
+        seal(&mut guard, PacketKind::Rtp, &packet),
+        Some(packet.clone())
+    );
     assert_eq!(open(&mut guard, PacketKind::Rtp, &packet), Ok(packet));
-    assert_eq!((guard.encryption(), guard.stats()), (Encryption::None, SrtpStats::default()));
+    assert_eq!(
+        (guard.encryption(), guard.stats()),
+        (Encryption::None, SrtpStats::default())
+    );
 }
 
 #[test]
@@ -58,7 +71,10 @@ fn waiting_lets_nothing_out_and_nothing_in() {
         assert_eq!(open(&mut guard, kind, &packet(1, 1)), Err(Refusal::Clear));
     }
     assert!(guard.is_silent());
-    assert_eq!((guard.encryption(), guard.stats().clear_dropped), (Encryption::Waiting, 2));
+    assert_eq!(
+        (guard.encryption(), guard.stats().clear_dropped),
+        (Encryption::Waiting, 2)
+    );
 }
 
 #[test]
@@ -68,13 +84,21 @@ fn full_is_said_only_of_what_was_seen_lately_in_both_directions() {
     let begun = start();
     let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
     near.tick(at(0.0));
-    assert_eq!(near.encryption(), Encryption::Partial, "keys alone prove nothing");
+    assert_eq!(
+        near.encryption(),
+        Encryption::Partial,
+        "keys alone prove nothing"
+    );
     let sealed = seal(&mut near, PacketKind::Rtp, &packet(1, 1)).unwrap();
     near.tick(at(1.0));
     assert_eq!(near.encryption(), Encryption::Partial, "nobody was heard");
     assert!(open(&mut near, PacketKind::Rtp, &packet(9, 1)).is_err());
     near.tick(at(1.1));
-    assert_eq!(near.encryption(), Encryption::Partial, "what came was not authentic");
+    assert_eq!(
+        near.encryption(),
+        Encryption::Partial,
+        "what came was not authentic"
+    );
     assert!(open(&mut far, PacketKind::Rtp, &sealed).is_ok());
     let back = seal(&mut far, PacketKind::Rtcp, &packet(2, 1)).unwrap();
     assert!(open(&mut near, PacketKind::Rtcp, &back).is_ok());
@@ -87,14 +111,20 @@ fn full_is_said_only_of_what_was_seen_lately_in_both_directions() {
     near.tick(at(15.9));
     assert_eq!(near.encryption(), Encryption::Full(SUITE));
     near.tick(at(16.1));
-    assert_eq!(near.encryption(), Encryption::Partial, "what we sent is too long ago");
+    assert_eq!(
+        near.encryption(),
+        Encryption::Partial,
+        "what we sent is too long ago"
+    );
 }
 
 #[test]
 fn the_same_keys_go_on_and_new_keys_begin() {
     let (ours, theirs) = keyed(1, 2);
     let (mut near, mut far) = (Guard::new(&ours), Guard::new(&theirs));
-    let old: Vec<_> = (0..10).map(|s| seal(&mut far, PacketKind::Rtp, &packet(2, s)).unwrap()).collect();
+    let old: Vec<_> = (0..10)
+        .map(|s| seal(&mut far, PacketKind::Rtp, &packet(2, s)).unwrap())
+        .collect();
     for packet in &old {
         assert!(open(&mut near, PacketKind::Rtp, packet).is_ok());
     }
@@ -127,7 +157,11 @@ fn the_same_keys_go_on_and_new_keys_begin() {
     let (changed, far_changed) = keyed(1, 3);
     let (mut changed_near, mut changed_far) = (Guard::new(&changed), Guard::new(&far_changed));
     changed_near.continue_from(&changed, &mut again, &ours);
-    assert_eq!(changed_near.encryption(), Encryption::Partial, "the new key is not proven yet");
+    assert_eq!(
+        changed_near.encryption(),
+        Encryption::Partial,
+        "the new key is not proven yet"
+    );
     assert_eq!(
         seal(&mut changed_near, PacketKind::Rtp, &packet(1, 100)),
         None,
@@ -149,7 +183,10 @@ fn the_same_keys_go_on_and_new_keys_begin() {
         seal(&mut last, PacketKind::Rtp, &packet(1, 100)).is_some(),
         "a new key may use any number"
     );
-    assert_eq!(open(&mut last, PacketKind::Rtp, &new), Err(Refusal::Replayed));
+    assert_eq!(
+        open(&mut last, PacketKind::Rtp, &new),
+        Err(Refusal::Replayed)
+    );
 }
 
 #[test]

@@ -1,5 +1,9 @@
-//! libsrtp2, reached by dlopen: no header, no link, and a test that says so where it is not installed.
-#![allow(unsafe_code, reason = "a C library is reached by dlopen, in tests only")]
+//! libsrtp2, reached by dlopen: no header, no link, and a test that says so where it is not
+//! installed.
+#![allow(
+    unsafe_code,
+    reason = "a C library is reached by dlopen, in tests only"
+)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::ptr::{null, null_mut};
@@ -66,7 +70,8 @@ fn library() -> Option<&'static Library> {
     static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
     LIBRARY
         .get_or_init(|| {
-            // SAFETY: dlopen and dlsym take C strings; the signatures are those of srtp2/srtp.h, the same in all of 2.x.
+            // SAFETY: dlopen and dlsym take C strings; the signatures are those of srtp2/srtp.h,
+            // the same in all of 2.x.
             unsafe {
                 let library = dlopen(c"libsrtp2.so.1".as_ptr(), 2);
                 if library.is_null() {
@@ -77,17 +82,29 @@ fn library() -> Option<&'static Library> {
                     assert!(!found.is_null(), "{name:?} missing in libsrtp2");
                     found
                 };
-                let init = std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(symbol(c"srtp_init"));
+                let init = std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(
+                    symbol(c"srtp_init"),
+                );
                 assert_eq!(init(), 0, "srtp_init");
                 let protect = |name| std::mem::transmute::<*mut c_void, Protect>(symbol(name));
                 let unprotect = |name| std::mem::transmute::<*mut c_void, Unprotect>(symbol(name));
                 Some(Library {
-                    create: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut *mut c_void, *const Policy) -> c_int>(symbol(
-                        c"srtp_create",
-                    )),
-                    dealloc: std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(symbol(c"srtp_dealloc")),
-                    protect: [protect(c"srtp_protect_mki"), protect(c"srtp_protect_rtcp_mki")],
-                    unprotect: [unprotect(c"srtp_unprotect_mki"), unprotect(c"srtp_unprotect_rtcp_mki")],
+                    create: std::mem::transmute::<
+                        *mut c_void,
+                        unsafe extern "C" fn(*mut *mut c_void, *const Policy) -> c_int,
+                    >(symbol(c"srtp_create")),
+                    dealloc: std::mem::transmute::<
+                        *mut c_void,
+                        unsafe extern "C" fn(*mut c_void) -> c_int,
+                    >(symbol(c"srtp_dealloc")),
+                    protect: [
+                        protect(c"srtp_protect_mki"),
+                        protect(c"srtp_protect_rtcp_mki"),
+                    ],
+                    unprotect: [
+                        unprotect(c"srtp_unprotect_mki"),
+                        unprotect(c"srtp_unprotect_rtcp_mki"),
+                    ],
                 })
             }
         })
@@ -97,7 +114,10 @@ fn library() -> Option<&'static Library> {
 /// Whether the library is installed; says that `test` is skipped where it is not.
 pub(super) fn is_here(test: &str) -> bool {
     if library().is_none() {
-        skipped(test, "libsrtp2.so.1 is not installed (apt install libsrtp2-1)");
+        skipped(
+            test,
+            "libsrtp2.so.1 is not installed (apt install libsrtp2-1)",
+        );
     }
     library().is_some()
 }
@@ -105,7 +125,8 @@ pub(super) fn is_here(test: &str) -> bool {
 /// One session of the library: whatever SSRC, protecting or unprotecting, by what is called first.
 pub(super) struct Peer {
     library: &'static Library,
-    /// Two sessions, because the library knows an SSRC in one direction only: what is sent, what is received.
+    /// Two sessions, because the library knows an SSRC in one direction only: what is sent, what is
+    /// received.
     sessions: [*mut c_void; 2],
     uses_mki: c_uint,
 }
@@ -170,8 +191,17 @@ impl Peer {
         let mut buffer = aligned(packet);
         let mut length = packet.len() as c_int;
         let bytes = buffer.as_mut_ptr().cast::<u8>();
-        // SAFETY: the buffer has room for any trailer beyond `length`; it is aligned as the library's word accesses want it.
-        let status = unsafe { self.library.protect[index(kind)](self.sessions[0], bytes, &raw mut length, self.uses_mki, 0) };
+        // SAFETY: the buffer has room for any trailer beyond `length`; it is aligned as the
+        // library's word accesses want it.
+        let status = unsafe {
+            self.library.protect[index(kind)](
+                self.sessions[0],
+                bytes,
+                &raw mut length,
+                self.uses_mki,
+                0,
+            )
+        };
         (status == 0).then(|| taken(&buffer, length))
     }
 
@@ -180,7 +210,14 @@ impl Peer {
         let mut length = packet.len() as c_int;
         let bytes = buffer.as_mut_ptr().cast::<u8>();
         // SAFETY: as above.
-        let status = unsafe { self.library.unprotect[index(kind)](self.sessions[1], bytes, &raw mut length, self.uses_mki) };
+        let status = unsafe {
+            self.library.unprotect[index(kind)](
+                self.sessions[1],
+                bytes,
+                &raw mut length,
+                self.uses_mki,
+            )
+        };
         (status == 0).then(|| taken(&buffer, length))
     }
 }

@@ -7,7 +7,13 @@ use crate::srtp::Suite;
 use crate::srtp::test_vectors::{hex, vector};
 
 fn master(suite: Suite, mki: &[u8]) -> MasterKey {
-    MasterKey::new(suite, &vec![0x21; suite.key_len()], &vec![0x43; suite.salt_len()], mki).unwrap()
+    MasterKey::new(
+        suite,
+        &vec![0x21; suite.key_len()],
+        &vec![0x43; suite.salt_len()],
+        mki,
+    )
+    .unwrap()
 }
 
 fn pair(suite: Suite, mki: &[u8]) -> (Sender, Receiver) {
@@ -41,15 +47,23 @@ fn unprotect(receiver: &mut Receiver, packet: &[u8]) -> Result<Vec<u8>, Refusal>
 #[test]
 fn packets_as_published() {
     for (id, suite) in [
-        ("libsrtp-AES_CM_128_HMAC_SHA1_80", Suite::AesCm128HmacSha1_80),
+        (
+            "libsrtp-AES_CM_128_HMAC_SHA1_80",
+            Suite::AesCm128HmacSha1_80,
+        ),
         ("libsrtp-AEAD_AES_128_GCM", Suite::AeadAes128Gcm),
     ] {
         let Some(v) = vector("srtp::rtcp::packets_as_published", id) else {
             return;
         };
         let bytes = |name: &str| hex(v[name].as_str().unwrap());
-        let master = MasterKey::new(suite, &bytes("master_key"), &bytes("master_salt"), &[]).unwrap();
-        assert_eq!(protect(&mut Sender::new(&master), &bytes("rtcp_plain")), Ok(bytes("srtcp")), "{id}");
+        let master =
+            MasterKey::new(suite, &bytes("master_key"), &bytes("master_salt"), &[]).unwrap();
+        assert_eq!(
+            protect(&mut Sender::new(&master), &bytes("rtcp_plain")),
+            Ok(bytes("srtcp")),
+            "{id}"
+        );
         assert_eq!(
             unprotect(&mut Receiver::new(&master), &bytes("srtcp")),
             Ok(bytes("rtcp_plain")),
@@ -71,21 +85,28 @@ fn reports_come_through_once_and_say_nothing_in_clear() {
                 if n % 7 == 0 {
                     continue;
                 }
-                assert_eq!(unprotect(&mut receiver, &packet), Ok(clear), "{suite:?} {n}");
+                assert_eq!(
+                    unprotect(&mut receiver, &packet),
+                    Ok(clear),
+                    "{suite:?} {n}"
+                );
                 assert_eq!(unprotect(&mut receiver, &packet), Err(Refusal::Replayed));
             }
         }
     }
 }
 
-/// An authentic packet whose E-bit is zero carries its report in clear: it is counted as such, and dropped.
+/// An authentic packet whose E-bit is zero carries its report in clear: it is counted as such, and
+/// dropped.
 #[test]
 fn an_authentic_report_in_clear_is_dropped() {
     let suite = Suite::AesCm128HmacSha1_80;
     let (sender, mut receiver) = pair(suite, &[]);
     let mut packet = report(5, 1);
     let word = 9u32.to_be_bytes();
-    let Transform::Cm(cm) = &sender.session.transform else { panic!() };
+    let Transform::Cm(cm) = &sender.session.transform else {
+        panic!()
+    };
     let tag = cm.mac(&packet, &word);
     packet.extend(word);
     packet.extend(&tag[..10]);
@@ -93,14 +114,20 @@ fn an_authentic_report_in_clear_is_dropped() {
     assert!(receiver.sources.is_empty());
     let length = packet.len();
     packet[length - 1] ^= 1;
-    assert_eq!(unprotect(&mut receiver, &packet), Err(Refusal::NotAuthentic));
+    assert_eq!(
+        unprotect(&mut receiver, &packet),
+        Err(Refusal::NotAuthentic)
+    );
 }
 
 #[test]
 fn the_short_tag_is_never_used_for_reports() {
     let (mut sender, _) = pair(Suite::AesCm128HmacSha1_32, &[]);
     let clear = report(5, 1);
-    assert_eq!(protect(&mut sender, &clear).unwrap().len(), clear.len() + 4 + 10);
+    assert_eq!(
+        protect(&mut sender, &clear).unwrap().len(),
+        clear.len() + 4 + 10
+    );
 }
 
 #[test]
@@ -110,8 +137,16 @@ fn no_key_stream_is_used_twice() {
         sender.set_index(LAST - 1);
         let last = protect(&mut sender, &report(5, 1)).unwrap();
         assert!(unprotect(&mut receiver, &last).is_ok());
-        assert_eq!(protect(&mut sender, &report(5, 1)), Err(Spent), "{suite:?}: 2^31 packets are all");
-        assert_eq!(protect(&mut sender, &report(6, 1)), Err(Spent), "of all sources together");
+        assert_eq!(
+            protect(&mut sender, &report(5, 1)),
+            Err(Spent),
+            "{suite:?}: 2^31 packets are all"
+        );
+        assert_eq!(
+            protect(&mut sender, &report(6, 1)),
+            Err(Spent),
+            "of all sources together"
+        );
     }
 }
 
@@ -123,7 +158,10 @@ fn the_number_of_sources_is_bounded() {
         assert!(unprotect(&mut receiver, &packet).is_ok());
     }
     let packet = protect(&mut sender, &report(999, 1)).unwrap();
-    assert_eq!(unprotect(&mut receiver, &packet), Err(Refusal::TooManySources));
+    assert_eq!(
+        unprotect(&mut receiver, &packet),
+        Err(Refusal::TooManySources)
+    );
     let packet = protect(&mut sender, &report(3, 1)).unwrap();
     assert!(unprotect(&mut receiver, &packet).is_ok());
 }

@@ -1,4 +1,5 @@
-//! Packets against published ones, around the wraps of the sequence number, and against everything that wants in.
+//! Packets against published ones, around the wraps of the sequence number, and against everything
+//! that wants in.
 
 use proptest::prelude::*;
 
@@ -8,8 +9,12 @@ use crate::srtp::replay::WINDOW;
 use crate::srtp::test_vectors::{hex, vector};
 
 fn master(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
-    let key: Vec<u8> = (0..suite.key_len() as u8).map(|n| n.wrapping_mul(7) ^ seed).collect();
-    let salt: Vec<u8> = (0..suite.salt_len() as u8).map(|n| n.wrapping_mul(13) ^ seed).collect();
+    let key: Vec<u8> = (0..suite.key_len() as u8)
+        .map(|n| n.wrapping_mul(7) ^ seed)
+        .collect();
+    let salt: Vec<u8> = (0..suite.salt_len() as u8)
+        .map(|n| n.wrapping_mul(13) ^ seed)
+        .collect();
     MasterKey::new(suite, &key, &salt, mki).unwrap()
 }
 
@@ -46,15 +51,23 @@ fn pair(suite: Suite, mki: &[u8]) -> (Sender, Receiver) {
 #[test]
 fn packets_as_published() {
     for (id, suite) in [
-        ("libsrtp-AES_CM_128_HMAC_SHA1_80", Suite::AesCm128HmacSha1_80),
+        (
+            "libsrtp-AES_CM_128_HMAC_SHA1_80",
+            Suite::AesCm128HmacSha1_80,
+        ),
         ("libsrtp-AEAD_AES_128_GCM", Suite::AeadAes128Gcm),
     ] {
         let Some(v) = vector("srtp::rtp::packets_as_published", id) else {
             return;
         };
         let bytes = |name: &str| hex(v[name].as_str().unwrap());
-        let master = MasterKey::new(suite, &bytes("master_key"), &bytes("master_salt"), &[]).unwrap();
-        assert_eq!(protect(&mut Sender::new(&master), &bytes("rtp_plain")), Ok(bytes("srtp")), "{id}");
+        let master =
+            MasterKey::new(suite, &bytes("master_key"), &bytes("master_salt"), &[]).unwrap();
+        assert_eq!(
+            protect(&mut Sender::new(&master), &bytes("rtp_plain")),
+            Ok(bytes("srtp")),
+            "{id}"
+        );
         assert_eq!(
             unprotect(&mut Receiver::new(&master), &bytes("srtp")),
             Ok(bytes("rtp_plain")),
@@ -75,7 +88,8 @@ fn three_wraps_with_loss_and_disorder_at_each() {
                 let near = sequence.wrapping_add(40) < 80;
                 let clear = rtp(5, sequence, &[n as u8; 20]);
                 let sealed = protect(&mut sender, &clear).unwrap();
-                // Far from the wrap every 300th is enough; near it, one in five is lost and the rest comes in any order.
+                // Far from the wrap every 300th is enough; near it, one in five is lost and the
+                // rest comes in any order.
                 if near && n % 5 != 0 {
                     wire.push((n + (n * 7919) % 30, sealed, clear));
                 } else if n % 300 == 0 {
@@ -86,7 +100,11 @@ fn three_wraps_with_loss_and_disorder_at_each() {
             }
             wire.sort_by_key(|w| w.0);
             for (at, sealed, clear) in &wire {
-                assert_eq!(unprotect(&mut receiver, sealed).as_ref(), Ok(clear), "{suite:?} at {at}");
+                assert_eq!(
+                    unprotect(&mut receiver, sealed).as_ref(),
+                    Ok(clear),
+                    "{suite:?} at {at}"
+                );
                 assert_eq!(unprotect(&mut receiver, sealed), Err(Refusal::Replayed));
             }
             assert_eq!(receiver.rollovers(), 3);
@@ -105,7 +123,15 @@ fn a_first_packet_after_the_first_wrap_is_found() {
 
 #[test]
 fn a_new_key_finds_a_rollover_counter_that_went_on() {
-    for (kept, found) in [(0, true), (1, true), (2, false), (8, false), (9, true), (10, true), (11, false)] {
+    for (kept, found) in [
+        (0, true),
+        (1, true),
+        (2, false),
+        (8, false),
+        (9, true),
+        (10, true),
+        (11, false),
+    ] {
         let (mut sender, mut receiver) = pair(Suite::AesCm128HmacSha1_80, &[]);
         sender.set_index(5, kept << 16 | 7);
         receiver.set_earlier(9);
@@ -132,7 +158,10 @@ fn an_outage_of_hours_ends() {
                 break;
             }
             tries += 1;
-            assert!(tries < LOST_AFTER + 2 * LOST_ROLLOVERS, "after {outage} packets lost");
+            assert!(
+                tries < LOST_AFTER + 2 * LOST_ROLLOVERS,
+                "after {outage} packets lost"
+            );
         }
         assert_eq!(u64::from(receiver.rollovers()), index >> 16);
     }
@@ -141,15 +170,24 @@ fn an_outage_of_hours_ends() {
 #[test]
 fn a_replay_is_refused_however_old() {
     let (mut sender, mut receiver) = pair(Suite::AeadAes128Gcm, &[]);
-    let packets: Vec<_> = (0..2000u16).map(|s| protect(&mut sender, &rtp(5, s, &[1, 2])).unwrap()).collect();
-    for packet in packets.iter().filter(|p| p[3] % 2 == 0).chain(packets.last()) {
+    let packets: Vec<_> = (0..2000u16)
+        .map(|s| protect(&mut sender, &rtp(5, s, &[1, 2])).unwrap())
+        .collect();
+    for packet in packets
+        .iter()
+        .filter(|p| p[3] % 2 == 0)
+        .chain(packets.last())
+    {
         assert!(unprotect(&mut receiver, packet).is_ok());
     }
     for packet in packets.iter().filter(|p| p[3] % 2 == 0) {
         assert_eq!(unprotect(&mut receiver, packet), Err(Refusal::Replayed));
     }
     // What was late is still taken, as far as the window goes.
-    let late = packets.iter().filter(|p| unprotect(&mut receiver, p).is_ok()).count();
+    let late = packets
+        .iter()
+        .filter(|p| unprotect(&mut receiver, p).is_ok())
+        .count();
     assert_eq!(late, WINDOW as usize / 2 - 1);
 }
 
@@ -178,7 +216,11 @@ fn forgeries_move_nothing() {
         for sequence in (65_001..=65_535).chain(0..5) {
             let clear = rtp(5, sequence, &[2; 30]);
             let packet = protect(&mut sender, &clear).unwrap();
-            assert_eq!(unprotect(&mut receiver, &packet), Ok(clear), "{suite:?} {sequence}");
+            assert_eq!(
+                unprotect(&mut receiver, &packet),
+                Ok(clear),
+                "{suite:?} {sequence}"
+            );
         }
     }
 }
@@ -202,9 +244,15 @@ fn a_new_source_begins_anew_and_an_old_one_is_remembered() {
     );
     let (mut other, _) = pair(Suite::AesCm128HmacSha1_80, &[]);
     let packet = protect(&mut other, &rtp(999, 7, &[1])).unwrap();
-    assert_eq!(unprotect(&mut receiver, &packet), Err(Refusal::TooManySources));
+    assert_eq!(
+        unprotect(&mut receiver, &packet),
+        Err(Refusal::TooManySources)
+    );
     let packet = protect(&mut sender, &rtp(3, 8, &[1])).unwrap();
-    assert!(unprotect(&mut receiver, &packet).is_ok(), "the known ones go on");
+    assert!(
+        unprotect(&mut receiver, &packet).is_ok(),
+        "the known ones go on"
+    );
 }
 
 #[test]
@@ -213,11 +261,18 @@ fn no_key_stream_is_used_twice() {
         let (mut sender, _) = pair(suite, &[]);
         protect(&mut sender, &rtp(5, 100, &[1])).unwrap();
         for sequence in [100, 99, 0, 65_535] {
-            assert_eq!(protect(&mut sender, &rtp(5, sequence, &[2])), Err(Spent), "{suite:?} {sequence}");
+            assert_eq!(
+                protect(&mut sender, &rtp(5, sequence, &[2])),
+                Err(Spent),
+                "{suite:?} {sequence}"
+            );
         }
         assert!(protect(&mut sender, &rtp(5, 101, &[1])).is_ok());
         sender.set_index(5, LAST_INDEX - 1);
-        assert!(protect(&mut sender, &rtp(5, 65_535, &[1])).is_ok(), "the very last");
+        assert!(
+            protect(&mut sender, &rtp(5, 65_535, &[1])).is_ok(),
+            "the very last"
+        );
         for sequence in [0, 1, 100, 65_535] {
             assert_eq!(
                 protect(&mut sender, &rtp(5, sequence, &[2])),
@@ -241,7 +296,10 @@ fn headers_with_sources_and_extensions_stay_in_clear() {
         clear.extend([3; 40]);
         let packet = protect(&mut sender, &clear).unwrap();
         assert_eq!(packet[..header], clear[..header]);
-        assert!(packet[header..].windows(4).all(|w| w != [3; 4]), "the payload does not");
+        assert!(
+            packet[header..].windows(4).all(|w| w != [3; 4]),
+            "the payload does not"
+        );
         assert_eq!(unprotect(&mut receiver, &packet), Ok(clear));
     }
 }
@@ -251,9 +309,19 @@ fn another_key_or_identifier_is_refused() {
     let suite = Suite::AesCm128HmacSha1_80;
     let mut sender = Sender::new(&master(suite, 3, &[1, 2]));
     let packet = protect(&mut sender, &rtp(5, 1, &[1; 20])).unwrap();
-    for (seed, mki) in [(4, &[1, 2][..]), (3, &[1, 3]), (3, &[]), (3, &[1, 2, 3]), (3, &[2])] {
+    for (seed, mki) in [
+        (4, &[1, 2][..]),
+        (3, &[1, 3]),
+        (3, &[]),
+        (3, &[1, 2, 3]),
+        (3, &[2]),
+    ] {
         let mut receiver = Receiver::new(&master(suite, seed, mki));
-        assert_eq!(unprotect(&mut receiver, &packet), Err(Refusal::NotAuthentic), "{seed} {mki:?}");
+        assert_eq!(
+            unprotect(&mut receiver, &packet),
+            Err(Refusal::NotAuthentic),
+            "{seed} {mki:?}"
+        );
     }
     let mut receiver = Receiver::new(&master(suite, 3, &[1, 2]));
     assert!(unprotect(&mut receiver, &packet).is_ok());
@@ -263,7 +331,11 @@ fn another_key_or_identifier_is_refused() {
 fn there_must_be_room() {
     let (mut sender, _) = pair(Suite::AeadAes256Gcm, &[1]);
     let mut buffer = [0x80; 28];
-    assert_eq!(sender.protect(&mut buffer, 12), Err(Spent), "16 of tag and 1 of MKI do not fit");
+    assert_eq!(
+        sender.protect(&mut buffer, 12),
+        Err(Spent),
+        "16 of tag and 1 of MKI do not fit"
+    );
     assert_eq!(sender.protect(&mut buffer, 40), Err(Spent));
     assert_eq!(sender.protect(&mut buffer, 5), Err(Spent));
     assert_eq!(sender.protect(&mut buffer, 11), Err(Spent));

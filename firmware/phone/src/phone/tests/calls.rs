@@ -9,11 +9,19 @@ fn it_rings_and_lifting_answers() {
     assert!(desk.said(&Output::Ringing(call)));
     assert_eq!(
         (desk.state(), desk.ring),
-        (State::Ringing, Some(RingStyle { alert: Alert::Normal }))
+        (
+            State::Ringing,
+            Some(RingStyle {
+                alert: Alert::Normal
+            })
+        )
     );
     desk.lifts();
     assert!(desk.said(&Output::Answer(call)));
-    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, None, &[call][..]));
+    assert_eq!(
+        (desk.state(), desk.ring, &desk.connected[..]),
+        (State::Talking, None, &[call][..])
+    );
     desk.hears(call, CallUpdate::Answered);
     assert_eq!(desk.state(), State::Talking);
 }
@@ -32,7 +40,10 @@ fn an_incoming_call_while_dialling_is_refused_as_busy() {
     desk.lifts();
     let call = desk.rings("anna");
     assert!(desk.said(&Output::Reject(call, 486)));
-    assert_eq!((desk.state(), desk.phone.call_state(call)), (State::DialTone, None));
+    assert_eq!(
+        (desk.state(), desk.phone.call_state(call)),
+        (State::DialTone, None)
+    );
     desk.presses("2");
     let call = desk.rings("anna");
     assert!(desk.said(&Output::Reject(call, 486)));
@@ -43,7 +54,10 @@ fn call_waiting_flash_answers_and_swaps() {
     let (mut desk, first) = Desk::talking("");
     let second = desk.rings("berta");
     assert!(desk.said(&Output::Ringing(second)));
-    assert_eq!((desk.state(), desk.tone), (State::Talking, Some(Tone::CallWaiting)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::Talking, Some(Tone::CallWaiting))
+    );
     desk.does(Input::Flash);
     assert!(desk.said(&Output::Hold(first, true)) && desk.said(&Output::Answer(second)));
     assert_eq!((desk.tone, &desk.connected[..]), (None, &[second][..]));
@@ -56,7 +70,11 @@ fn call_waiting_flash_answers_and_swaps() {
     let fourth = desk.rings("dora");
     assert!(desk.said(&Output::Reject(fourth, 486)));
     desk.does(Input::HangUp);
-    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)) && !desk.said(&Output::End(third)));
+    assert!(
+        desk.said(&Output::End(first))
+            && desk.said(&Output::End(second))
+            && !desk.said(&Output::End(third))
+    );
     // Who waited rings now.
     assert_eq!((desk.state(), desk.ring.is_some()), (State::Ringing, true));
     desk.ended(third, None).rests();
@@ -102,7 +120,10 @@ fn a_consultation_that_fails_leads_back() {
     desk.waits_ms(30_001);
     assert_eq!((desk.state(), desk.tone), (State::OnHold, None));
     assert!(desk.does(Input::Flash).said(&Output::Hold(first, false)));
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[first][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[first][..])
+    );
     // A flash while the second call is being placed gives it up.
     let (third, _) = desk.does(Input::Flash).presses("300#").placed();
     assert!(desk.does(Input::Flash).said(&Output::End(third)));
@@ -131,7 +152,10 @@ fn a_short_press_of_the_hook_is_a_flash_in_the_country_s_window() {
         "a knock changes nothing"
     );
     desk.puts_down().waits_ms(300).lifts();
-    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::RecallDial)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::DialTone, Some(Tone::RecallDial))
+    );
     desk.puts_down().waits_ms(300).lifts();
     assert_eq!(desk.state(), State::Talking);
     desk.puts_down().waits_ms(499);
@@ -172,14 +196,20 @@ fn auto_answer_needs_no_handset() {
     let call = desk.rings("anna");
     assert_eq!(desk.state(), State::Ringing);
     assert!(desk.waits_ms(500).said(&Output::Answer(call)));
-    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, None, &[call][..]));
+    assert_eq!(
+        (desk.state(), desk.ring, &desk.connected[..]),
+        (State::Talking, None, &[call][..])
+    );
     assert!(!desk.phone.off_hook());
     // The next caller hears busy: nobody is there to flash.
     let second = desk.rings("berta");
     assert!(desk.said(&Output::Reject(second, 486)));
     // Lifting takes the call over; otherwise its end is the end.
     desk.lifts();
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[call][..])
+    );
     assert!(desk.does(Input::HangUp).said(&Output::End(call)));
     let call = desk.rings("anna");
     desk.waits_ms(500).ended(call, None).rests();
@@ -213,7 +243,8 @@ fn auto_answer_at_once_does_not_ring() {
 }
 
 #[test]
-fn a_caller_who_asks_to_be_answered_is_told_of_by_the_bell_and_hears_nothing_until_somebody_lifts() {
+fn a_caller_who_asks_to_be_answered_is_told_of_by_the_bell_and_hears_nothing_until_somebody_lifts()
+{
     let mut desk = Desk::ready("[call]\nauto_answer = 20000");
     let asks = |desk: &mut Desk| {
         let call = desk.phone.new_call();
@@ -226,19 +257,31 @@ fn a_caller_who_asks_to_be_answered_is_told_of_by_the_bell_and_hears_nothing_unt
         });
         call
     };
-    let bell = Some(RingStyle { alert: Alert::Normal });
+    let bell = Some(RingStyle {
+        alert: Alert::Normal,
+    });
     let call = asks(&mut desk);
     assert!(desk.said(&Output::Answer(call)) && desk.said(&Output::Mute(true)));
-    assert_eq!((desk.state(), desk.ring, &desk.connected[..]), (State::Talking, bell, &[call][..]));
+    assert_eq!(
+        (desk.state(), desk.ring, &desk.connected[..]),
+        (State::Talking, bell, &[call][..])
+    );
     assert!(!desk.waits_ms(999).said(&Output::Mute(false)));
     assert_eq!(desk.ring, bell);
     desk.waits_ms(1);
     assert_eq!(desk.ring, None);
-    assert!(!desk.waits_ms(60_000).said(&Output::Mute(false)), "time alone opens no microphone");
+    assert!(
+        !desk.waits_ms(60_000).said(&Output::Mute(false)),
+        "time alone opens no microphone"
+    );
     assert!(desk.lifts().said(&Output::Mute(false)));
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[call][..])
+    );
     desk.puts_down().waits_ms(2000).rests();
-    // Its end, too, leaves a phone whose microphone works; and lifted within the second, the bell is silent.
+    // Its end, too, leaves a phone whose microphone works; and lifted within the second, the bell
+    // is silent.
     let call = asks(&mut desk);
     assert!(desk.ended(call, None).said(&Output::Mute(false)));
     desk.rests();
@@ -267,6 +310,9 @@ fn two_callers_at_once() {
     assert_eq!(desk.state(), State::Ringing);
     let fourth = desk.rings("dora");
     desk.lifts();
-    assert_eq!((&desk.connected[..], desk.tone), (&[second][..], Some(Tone::CallWaiting)));
+    assert_eq!(
+        (&desk.connected[..], desk.tone),
+        (&[second][..], Some(Tone::CallWaiting))
+    );
     assert_eq!(desk.phone.call_state(fourth), Some(CallState::Waiting));
 }

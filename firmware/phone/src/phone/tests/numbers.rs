@@ -7,9 +7,16 @@ fn an_order_by_keys_is_confirmed_and_carried_out_by_the_owner() {
     let mut desk = Desk::new("");
     desk.lifts().presses("*97");
     assert!(desk.noted("ordered by keys: Bundle"), "{:?}", desk.said);
-    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::Confirmation)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::DialTone, Some(Tone::Confirmation))
+    );
     desk.presses("1");
-    assert_eq!(desk.state(), State::Collecting, "the phone is ready for the next number");
+    assert_eq!(
+        desk.state(),
+        State::Collecting,
+        "the phone is ready for the next number"
+    );
     desk.puts_down().rests();
 }
 
@@ -18,7 +25,10 @@ fn without_a_line_there_is_dial_tone_but_numbers_get_congestion_and_a_reason() {
     let mut desk = Desk::new(ONE_LINE);
     assert_eq!(desk.lifts().tone, Some(Tone::Dial));
     desk.presses("200#");
-    assert_eq!((desk.state(), desk.tone), (State::Congestion, Some(Tone::Congestion)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::Congestion, Some(Tone::Congestion))
+    );
     assert!(desk.noted("101@pbx is not registered"), "{:?}", desk.said);
 }
 
@@ -49,7 +59,8 @@ fn keys_are_heard_and_the_first_ends_the_dial_tone() {
     desk.does(Input::KeyUp(Key::Digit(2)));
     assert_eq!(desk.key_tone, None);
     // A second key before the first is up: the first ends.
-    desk.does(Input::KeyDown(Key::Digit(3))).does(Input::KeyDown(Key::Digit(4)));
+    desk.does(Input::KeyDown(Key::Digit(3)))
+        .does(Input::KeyDown(Key::Digit(4)));
     assert_eq!(desk.key_tone, Some(Key::Digit(4)));
     desk.does(Input::KeyUp(Key::Digit(3)));
     assert_eq!(desk.key_tone, Some(Key::Digit(4)));
@@ -91,14 +102,20 @@ fn hash_sends_now_unless_the_map_has_it() {
     assert_eq!(desk.lifts().presses("*31#12").placed().1.address, "*31#12");
     let mut desk = Desk::ready("");
     desk.lifts().presses("#");
-    assert_eq!((desk.state(), desk.tone), (State::DialTone, Some(Tone::Dial)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::DialTone, Some(Tone::Dial))
+    );
 }
 
 #[test]
 fn a_comma_gives_a_second_dial_tone_and_a_barred_number_congestion() {
     let mut desk = Desk::ready("[dial]\ndigit_map = \"<9:>,xxx|0900x.!\"");
     desk.lifts().presses("9");
-    assert_eq!((desk.state(), desk.tone), (State::Collecting, Some(Tone::RecallDial)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::Collecting, Some(Tone::RecallDial))
+    );
     desk.presses("1");
     assert_eq!(desk.tone, None);
     assert_eq!(desk.presses("23").placed().1.address, "123");
@@ -113,24 +130,40 @@ fn digits_in_a_call_are_sent_not_heard() {
     desk.does(Input::KeyDown(Key::Star));
     assert!(desk.said(&Output::Dtmf(call, Key::Star, true)));
     assert_eq!(desk.key_tone, None);
-    assert!(desk.does(Input::KeyUp(Key::Star)).said(&Output::Dtmf(call, Key::Star, false)));
+    assert!(
+        desk.does(Input::KeyUp(Key::Star))
+            .said(&Output::Dtmf(call, Key::Star, false))
+    );
     // A key that is down when the call ends comes up before it does.
-    desk.does(Input::KeyDown(Key::Letter(0))).does(Input::HangUp);
-    assert_eq!(desk.said[..2], [Output::Dtmf(call, Key::Letter(0), false), Output::End(call)]);
+    desk.does(Input::KeyDown(Key::Letter(0)))
+        .does(Input::HangUp);
+    assert_eq!(
+        desk.said[..2],
+        [Output::Dtmf(call, Key::Letter(0), false), Output::End(call)]
+    );
     let (mut desk, _) = Desk::talking("[call]\nkey_tones = true");
-    assert_eq!(desk.does(Input::KeyDown(Key::Star)).key_tone, Some(Key::Star));
+    assert_eq!(
+        desk.does(Input::KeyDown(Key::Star)).key_tone,
+        Some(Key::Star)
+    );
 }
 
 #[test]
 fn a_rotary_dial_dials_and_sends_digits() {
     let mut desk = Desk::ready("[dial]\ndigit_map = \"xxx\"");
-    desk.lifts().does(Input::Rotary(Key::Digit(2))).does(Input::Rotary(Key::Digit(0)));
+    desk.lifts()
+        .does(Input::Rotary(Key::Digit(2)))
+        .does(Input::Rotary(Key::Digit(0)));
     assert_eq!((desk.state(), desk.key_tone), (State::Collecting, None));
     let (call, to) = desk.does(Input::Rotary(Key::Digit(3))).placed();
     assert_eq!(to.address, "203");
-    desk.hears(call, CallUpdate::Answered).does(Input::Rotary(Key::Digit(7)));
+    desk.hears(call, CallUpdate::Answered)
+        .does(Input::Rotary(Key::Digit(7)));
     assert!(desk.said(&Output::Dtmf(call, Key::Digit(7), true)));
-    assert!(desk.waits_ms(100).said(&Output::Dtmf(call, Key::Digit(7), false)));
+    assert!(
+        desk.waits_ms(100)
+            .said(&Output::Dtmf(call, Key::Digit(7), false))
+    );
 }
 
 #[test]
@@ -148,9 +181,14 @@ fn emergency_goes_at_once_by_whatever_way_there_is() {
         emergency: true,
     };
     // The line is registered.
-    assert_eq!(Desk::ready("").lifts().presses("112").placed().1, to("112", Some(0)));
+    assert_eq!(
+        Desk::ready("").lifts().presses("112").placed().1,
+        to("112", Some(0))
+    );
     // The second account is.
-    let two = format!("{ONE_LINE}[[account]]\nuser = \"2\"\ndomain = \"other\"\n[dial]\nemergency_route = \"sip:112@gate\"");
+    let two = format!(
+        "{ONE_LINE}[[account]]\nuser = \"2\"\ndomain = \"other\"\n[dial]\nemergency_route = \"sip:112@gate\""
+    );
     let mut desk = Desk::new(&two);
     desk.does(Input::Line {
         account: AccountId(1),
@@ -160,14 +198,23 @@ fn emergency_goes_at_once_by_whatever_way_there_is() {
     assert_eq!(way, to("112", Some(1)));
     // It fails: by the route; that fails, too: the tone and the reason.
     let (second, way) = desk.ended(call, Some(503)).placed();
-    assert_eq!((way, desk.state()), (to("sip:112@gate", None), State::Calling));
+    assert_eq!(
+        (way, desk.state()),
+        (to("sip:112@gate", None), State::Calling)
+    );
     assert_ne!(call, second);
     desk.ended(second, Some(503));
     assert_eq!(desk.tone, Some(Tone::Congestion));
     // Neither is registered: by the route.
-    assert_eq!(Desk::new(&two).lifts().presses("110").placed().1, to("sip:112@gate", None));
+    assert_eq!(
+        Desk::new(&two).lifts().presses("110").placed().1,
+        to("sip:112@gate", None)
+    );
     // No route either: by the account all the same.
-    assert_eq!(Desk::new(ONE_LINE).lifts().presses("112").placed().1, to("112", Some(0)));
+    assert_eq!(
+        Desk::new(ONE_LINE).lifts().presses("112").placed().1,
+        to("112", Some(0))
+    );
     // Nothing at all.
     assert!(
         Desk::new("")
@@ -219,7 +266,10 @@ fn an_emergency_call_is_neither_given_up_nor_parked_nor_disturbed() {
     assert_eq!(&desk.connected[..], &[call][..]);
     let second = desk.rings("anna");
     assert!(desk.said(&Output::Reject(second, 486)));
-    assert!(desk.puts_down().said(&Output::End(call)), "no flash window in an emergency call");
+    assert!(
+        desk.puts_down().said(&Output::End(call)),
+        "no flash window in an emergency call"
+    );
     desk.rests();
 }
 
@@ -233,5 +283,13 @@ fn the_hotline_dials_by_itself() {
     assert_eq!(desk.waits_ms(5000).placed().1.address, "sip:door@10.0.0.9");
     // A key in time dials as usual.
     let mut desk = Desk::ready("[dial]\nhotline = \"101\"\nhotline_after_ms = 5000");
-    assert_eq!(desk.lifts().waits_ms(4000).presses("112").placed().1.address, "112");
+    assert_eq!(
+        desk.lifts()
+            .waits_ms(4000)
+            .presses("112")
+            .placed()
+            .1
+            .address,
+        "112"
+    );
 }

@@ -41,7 +41,8 @@ fn missing_encryption_is_heard_once_and_noted() {
     desk.waits_ms(WARNING.as_millis() as u64);
     assert_eq!(desk.tone, None);
     // Told again it is no news.
-    desk.hears(call, CallUpdate::Encryption(Encryption::Missing)).waits_ms(10);
+    desk.hears(call, CallUpdate::Encryption(Encryption::Missing))
+        .waits_ms(10);
     assert_eq!(desk.tone, None);
     // Gone again after it was there: it is.
     desk.hears(call, CallUpdate::Encryption(Encryption::Working));

@@ -1,4 +1,5 @@
-//! Anything may happen in any order, and still: putting the handset down silences the phone and ends its calls.
+//! Anything may happen in any order, and still: putting the handset down silences the phone and
+//! ends its calls.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,8 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 
-/// A step of a random walk. Calls are named by their age, so that most news concern calls there are.
+/// A step of a random walk. Calls are named by their age, so that most news concern calls there
+/// are.
 #[derive(Debug, Clone)]
 enum Step {
     Hook(bool),
@@ -108,7 +110,13 @@ fn configuration() -> impl Strategy<Value = String> {
     let flash = prop::sample::select(vec!["hook", "hook", "key", "off"]);
     let map = prop::sample::select(vec!["xx.T", "[2-8]xx|0x.T|9,x.T|1!", "x"]);
     let auto = prop::sample::select(vec!["false", "false", "false", "true", "700"]);
-    let hotline = prop::sample::select(vec!["", "", "", "hotline = \"5\"\n", "hotline = \"5\"\nhotline_after_ms = 500\n"]);
+    let hotline = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        "hotline = \"5\"\n",
+        "hotline = \"5\"\nhotline_after_ms = 500\n",
+    ]);
     (flash, map, auto, any::<bool>(), any::<bool>(), any::<bool>(), hotline).prop_map(|(flash, map, auto, waiting, account, transfer, hotline)| {
         let account = if account { "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n[[account]]\nuser = \"2\"\ndomain = \"p\"\n" } else { "" };
         format!("{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n[call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\ntransfer_on_hangup = {transfer}\n")
@@ -141,13 +149,26 @@ impl Ledger {
                     self.open.insert(*call);
                 }
                 Output::Transfer { held, consulted } => {
-                    assert!(self.open.remove(held) && self.open.remove(consulted), "{output:?}");
+                    assert!(
+                        self.open.remove(held) && self.open.remove(consulted),
+                        "{output:?}"
+                    );
                 }
-                Output::Decline(call) => assert!(self.open.contains(call) || self.ringing.contains(call), "{output:?}"),
-                Output::Reject(call, _) => assert!(self.ringing.remove(call), "{call:?} does not ring"),
+                Output::Decline(call) => assert!(
+                    self.open.contains(call) || self.ringing.contains(call),
+                    "{output:?}"
+                ),
+                Output::Reject(call, _) => {
+                    assert!(self.ringing.remove(call), "{call:?} does not ring")
+                }
                 Output::End(call) => assert!(self.open.remove(call), "{call:?} is no open call"),
-                Output::Hold(call, _) | Output::Dtmf(call, ..) => assert!(self.open.contains(call), "{output:?}"),
-                Output::Connect(calls) => assert!(calls.iter().all(|call| self.open.contains(call)), "{output:?}"),
+                Output::Hold(call, _) | Output::Dtmf(call, ..) => {
+                    assert!(self.open.contains(call), "{output:?}")
+                }
+                Output::Connect(calls) => assert!(
+                    calls.iter().all(|call| self.open.contains(call)),
+                    "{output:?}"
+                ),
                 Output::Ringing(call) => assert!(self.ringing.contains(call)),
                 Output::Tone(_)
                 | Output::Ring(_)
@@ -199,21 +220,42 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 }
             }
             Step::Replacing { age } => {
-                let known: Vec<CallId> = ledger.open.iter().chain(&ledger.ringing).copied().collect();
+                let known: Vec<CallId> =
+                    ledger.open.iter().chain(&ledger.ringing).copied().collect();
                 let call = desk.phone.new_call();
                 assert!(ledger.ever.insert(call));
                 ledger.ringing.insert(call);
                 Input::Replacing {
                     call,
-                    old: known.iter().rev().nth(*age as usize).copied().unwrap_or(CallId(next)),
+                    old: known
+                        .iter()
+                        .rev()
+                        .nth(*age as usize)
+                        .copied()
+                        .unwrap_or(CallId(next)),
                     from: "somebody".to_owned(),
                 }
             }
             Step::News { age, what } => {
-                let known: Vec<CallId> = ledger.open.iter().chain(&ledger.ringing).copied().collect();
-                news(known.iter().rev().nth(*age as usize).map_or(next, |call| call.0), *what)
+                let known: Vec<CallId> =
+                    ledger.open.iter().chain(&ledger.ringing).copied().collect();
+                news(
+                    known
+                        .iter()
+                        .rev()
+                        .nth(*age as usize)
+                        .map_or(next, |call| call.0),
+                    *what,
+                )
             }
-            Step::Nonsense { id, what } => news(if ledger.ever.contains(&CallId(*id)) { next } else { *id }, *what),
+            Step::Nonsense { id, what } => news(
+                if ledger.ever.contains(&CallId(*id)) {
+                    next
+                } else {
+                    *id
+                },
+                *what,
+            ),
             Step::Wait(ms) => {
                 desk.waits_ms(*ms);
                 ledger.follow(&desk.said);
@@ -247,24 +289,36 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     );
     match state {
         State::Idle => desk.rests(),
-        State::Ringing => assert!(desk.ring.is_some() && !phone.off_hook && active.is_none() && desk.tone.is_none()),
+        State::Ringing => assert!(
+            desk.ring.is_some() && !phone.off_hook && active.is_none() && desk.tone.is_none()
+        ),
         State::Calling => assert_eq!(active, Some(Some(CallState::Calling))),
         State::Ringback => assert_eq!(active, Some(Some(CallState::Ringback))),
         State::EarlyMedia => assert_eq!(active, Some(Some(CallState::EarlyMedia))),
         State::Talking => assert_eq!(active, Some(Some(CallState::Talking))),
         State::DialTone | State::Collecting | State::Busy | State::Congestion | State::Howler => {
-            assert!(active.is_none() && phone.poll_timeout().is_some(), "{state:?} would last for ever");
+            assert!(
+                active.is_none() && phone.poll_timeout().is_some(),
+                "{state:?} would last for ever"
+            );
         }
         State::Silent => assert!(active.is_none() && desk.tone.is_none()),
-        State::OnHold => assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some()),
+        State::OnHold => {
+            assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some())
+        }
     }
-    // Besides a call that rings, only one that answered itself because its caller asked is told of by the bell.
+    // Besides a call that rings, only one that answered itself because its caller asked is told of
+    // by the bell.
     assert!(state == State::Ringing || desk.ring.is_none() || desk.muted);
 }
 
 /// Puts the handset down, waits for the flash window to pass, and looks.
 fn put_down_and_look(desk: &mut Desk, ledger: &mut Ledger, by_hook: bool) {
-    desk.does(if by_hook { Input::Hook(false) } else { Input::HangUp });
+    desk.does(if by_hook {
+        Input::Hook(false)
+    } else {
+        Input::HangUp
+    });
     ledger.follow(&desk.said);
     assert_eq!(
         (desk.tone, desk.key_tone, &desk.connected[..]),
@@ -272,12 +326,20 @@ fn put_down_and_look(desk: &mut Desk, ledger: &mut Ledger, by_hook: bool) {
         "silent at once"
     );
     if by_hook {
-        // Exactly the flash window: an unanswered caller that waited rings now and may be answered by itself later.
-        let window = desk.phone.flash_ends().map_or(Duration::ZERO, |ends| ends - desk.now);
+        // Exactly the flash window: an unanswered caller that waited rings now and may be answered
+        // by itself later.
+        let window = desk
+            .phone
+            .flash_ends()
+            .map_or(Duration::ZERO, |ends| ends - desk.now);
         desk.waits(window);
         ledger.follow(&desk.said);
     }
-    assert!(ledger.open.is_empty() || desk.phone.hands_free, "still open: {:?}", ledger.open);
+    assert!(
+        ledger.open.is_empty() || desk.phone.hands_free,
+        "still open: {:?}",
+        ledger.open
+    );
 }
 
 #[test]
@@ -293,10 +355,16 @@ fn from_every_state_hanging_up_silences_and_ends_every_call() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let rng = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let rng = proptest::test_runner::TestRng::deterministic_rng(
+        proptest::test_runner::RngAlgorithm::ChaCha,
+    );
     let mut runner = TestRunner::new_with_rng(config, rng);
     let seen_cell = std::cell::RefCell::new(&mut seen);
-    let walks = (configuration(), prop::collection::vec(step(), 0..60), any::<bool>());
+    let walks = (
+        configuration(),
+        prop::collection::vec(step(), 0..60),
+        any::<bool>(),
+    );
     let result = runner.run(&walks, |(toml, steps, by_hook)| {
         let mut desk = Desk::new(&toml);
         desk.does(Input::Line {
@@ -305,12 +373,17 @@ fn from_every_state_hanging_up_silences_and_ends_every_call() {
         });
         let mut ledger = Ledger::default();
         walk(&mut desk, &mut ledger, &steps, &mut seen_cell.borrow_mut());
-        if by_hook && !desk.phone.off_hook && !desk.phone.hands_free && desk.phone.flash_from.is_none() {
+        if by_hook
+            && !desk.phone.off_hook
+            && !desk.phone.hands_free
+            && desk.phone.flash_from.is_none()
+        {
             // The hook is down already; then nothing may be open.
             prop_assert!(ledger.open.is_empty());
         }
         put_down_and_look(&mut desk, &mut ledger, by_hook);
-        // Whoever still rings gives up; then all is at rest and the next lift gives dial tone (or the hotline's call).
+        // Whoever still rings gives up; then all is at rest and the next lift gives dial tone (or
+        // the hotline's call).
         let left: Vec<CallId> = ledger.ringing.iter().chain(&ledger.open).copied().collect();
         for call in left {
             desk.ended(call, None);

@@ -14,7 +14,11 @@ impl Desk {
     fn followed(&mut self, old: CallId) -> CallId {
         self.hears(old, refer("sip:carol@pbx", "carol"));
         let new = self.said.iter().find_map(|output| match output {
-            Output::Follow { old: asked, call, to } if *asked == old && to == "sip:carol@pbx" => Some(*call),
+            Output::Follow {
+                old: asked,
+                call,
+                to,
+            } if *asked == old && to == "sip:carol@pbx" => Some(*call),
             _ => None,
         });
         new.unwrap_or_else(|| panic!("not followed: {:?}", self.said))
@@ -25,13 +29,19 @@ impl Desk {
 fn asked_to_call_somebody_else_the_old_call_ends_with_the_answer() {
     let (mut desk, old) = Desk::talking("");
     let new = desk.followed(old);
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Calling, &[][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Calling, &[][..])
+    );
     assert!(!desk.said(&Output::End(old)), "not before the answer");
     desk.hears(new, CallUpdate::Ringing);
     assert_eq!(desk.tone, Some(Tone::Ringback));
     desk.hears(new, CallUpdate::Answered);
     assert!(desk.said(&Output::End(old)));
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[new][..])
+    );
     // In clear where it should not be: told as in any other call.
     desk.hears(new, CallUpdate::Encryption(Encryption::Missing));
     assert_eq!(desk.tone, Some(Tone::Unprotected));
@@ -49,7 +59,10 @@ fn what_comes_to_nothing_gives_the_old_call_back() {
             desk.hears(new, CallUpdate::Ringing);
         }
         desk.ended(new, Some(488));
-        assert_eq!((desk.state(), &desk.connected[..], desk.tone), (State::Talking, &[old][..], None));
+        assert_eq!(
+            (desk.state(), &desk.connected[..], desk.tone),
+            (State::Talking, &[old][..], None)
+        );
         assert!(desk.noted("488"));
         // And may be handed on again.
         desk.followed(old);
@@ -61,7 +74,10 @@ fn what_comes_to_nothing_gives_the_old_call_back() {
     assert_eq!(desk.connected, [old]);
     let new = desk.followed(old);
     assert!(desk.does(Input::Flash).said(&Output::End(new)));
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[old][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[old][..])
+    );
 }
 
 #[test]
@@ -71,11 +87,17 @@ fn who_asked_may_be_gone_before_it_is_done() {
     desk.ended(old, None);
     assert_eq!(desk.state(), State::Calling, "the new call goes on");
     desk.hears(new, CallUpdate::Answered);
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[new][..])
+    );
     let (mut desk, old) = Desk::talking("");
     let new = desk.followed(old);
     desk.ended(old, None).ended(new, Some(404));
-    assert_eq!((desk.state(), desk.tone), (State::Congestion, Some(Tone::Congestion)));
+    assert_eq!(
+        (desk.state(), desk.tone),
+        (State::Congestion, Some(Tone::Congestion))
+    );
     desk.does(Input::HangUp).rests();
 }
 
@@ -93,12 +115,20 @@ fn it_is_declined_where_nobody_could_follow_or_may() {
     let declined = |desk: &mut Desk, call: CallId, to: &str, user: &str| {
         desk.hears(call, refer(to, user));
         assert!(desk.said(&Output::Decline(call)), "{:?}", desk.said);
-        assert!(!desk.said.iter().any(|output| matches!(output, Output::Follow { .. })));
+        assert!(
+            !desk
+                .said
+                .iter()
+                .any(|output| matches!(output, Output::Follow { .. }))
+        );
     };
     let (mut desk, call) = Desk::talking("[dial]\ndigit_map = \"xxx|0900!\"");
     declined(&mut desk, call, "tel:112", "112");
     declined(&mut desk, call, "tel:0900", "0900");
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[call][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[call][..])
+    );
     // On hold: another call may have the handset, or nobody listens.
     desk.does(Input::Flash);
     declined(&mut desk, call, "sip:carol@pbx", "carol");
@@ -120,7 +150,10 @@ fn a_call_in_the_place_of_another_is_answered_at_once() {
     let (mut desk, old) = Desk::talking("");
     let new = replacing(&mut desk, old);
     assert!(desk.said(&Output::Answer(new)) && !desk.said(&Output::End(old)));
-    assert_eq!((desk.state(), &desk.connected[..], desk.ring), (State::Talking, &[new][..], None));
+    assert_eq!(
+        (desk.state(), &desk.connected[..], desk.ring),
+        (State::Talking, &[new][..], None)
+    );
     desk.hears(new, CallUpdate::Answered);
     assert!(desk.said(&Output::End(old)));
     desk.does(Input::HangUp).rests();
@@ -128,14 +161,20 @@ fn a_call_in_the_place_of_another_is_answered_at_once() {
     let (mut desk, old) = Desk::talking("");
     let new = replacing(&mut desk, old);
     desk.ended(new, Some(488));
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[old][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[old][..])
+    );
     // One that is still being placed is given up.
     let mut desk = Desk::ready("");
     let (old, _) = desk.lifts().presses("200#").placed();
     desk.hears(old, CallUpdate::Ringing);
     let new = replacing(&mut desk, old);
     assert!(desk.said(&Output::Answer(new)) && desk.said(&Output::End(old)));
-    assert_eq!((desk.state(), &desk.connected[..], desk.tone), (State::Talking, &[new][..], None));
+    assert_eq!(
+        (desk.state(), &desk.connected[..], desk.tone),
+        (State::Talking, &[new][..], None)
+    );
     // One on hold stays on hold.
     let (mut desk, old) = Desk::talking("");
     desk.does(Input::Flash);
@@ -147,14 +186,21 @@ fn a_call_in_the_place_of_another_is_answered_at_once() {
         (State::DialTone, Some(CallState::OnHold))
     );
     desk.does(Input::Flash);
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
-    // Flashed back to the old one before the new one stood: who takes its place takes the handset with it.
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[new][..])
+    );
+    // Flashed back to the old one before the new one stood: who takes its place takes the handset
+    // with it.
     let (mut desk, old) = Desk::talking("");
     let new = replacing(&mut desk, old);
     desk.does(Input::Flash);
     assert_eq!(desk.connected, [old]);
     desk.hears(new, CallUpdate::Answered);
-    assert_eq!((desk.state(), &desk.connected[..]), (State::Talking, &[new][..]));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[new][..])
+    );
     // Nobody takes the place of a call nobody answered.
     let mut desk = Desk::ready("");
     let old = desk.rings("anna");
@@ -186,9 +232,21 @@ fn hanging_up_hands_over_where_that_is_configured() {
     ] {
         let (mut desk, held, consulted) = consulting(toml, update.clone());
         desk.puts_down();
-        assert_eq!(desk.said(&Output::Transfer { held, consulted }), hands_over, "{toml} {update:?}");
-        assert_eq!(desk.said(&Output::End(held)), !hands_over, "{toml} {update:?}");
-        assert_eq!(desk.said(&Output::End(consulted)), !hands_over, "{toml} {update:?}");
+        assert_eq!(
+            desk.said(&Output::Transfer { held, consulted }),
+            hands_over,
+            "{toml} {update:?}"
+        );
+        assert_eq!(
+            desk.said(&Output::End(held)),
+            !hands_over,
+            "{toml} {update:?}"
+        );
+        assert_eq!(
+            desk.said(&Output::End(consulted)),
+            !hands_over,
+            "{toml} {update:?}"
+        );
         desk.rests();
     }
     // Gone back to the first one: the two are connected all the same.
@@ -214,7 +272,11 @@ fn who_was_not_consulted_is_connected_with_nobody() {
     desk.does(Input::Flash).hears(second, CallUpdate::Answered);
     assert_eq!(desk.connected, [second]);
     desk.puts_down();
-    assert!(desk.said(&Output::End(first)) && desk.said(&Output::End(second)), "{:?}", desk.said);
+    assert!(
+        desk.said(&Output::End(first)) && desk.said(&Output::End(second)),
+        "{:?}",
+        desk.said
+    );
     desk.rests();
     // A call alone ends.
     let (mut desk, call) = Desk::talking("[call]\nflash = \"key\"\ntransfer_on_hangup = true");

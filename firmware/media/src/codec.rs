@@ -20,7 +20,8 @@ pub mod opus;
 
 use crate::stream::Codec;
 
-/// Longest payload any encoder here writes: Opus' recommended maximum (RFC 6716 §3.2.1: 1275 bytes a frame).
+/// Longest payload any encoder here writes: Opus' recommended maximum (RFC 6716 §3.2.1: 1275 bytes
+/// a frame).
 pub const MAX_PAYLOAD: usize = 1275;
 /// Most samples one payload can hold: 120 ms of Opus at 48 kHz.
 pub const MAX_SAMPLES: usize = 5760;
@@ -160,8 +161,8 @@ impl Encoder {
         self.codec().ticks(samples, self.rate_hz())
     }
 
-    /// Codes one frame into `out`, returns the bytes written. With Opus DTX a result of at most 2 bytes
-    /// says "nothing worth sending": see [`Encoder::is_dtx`].
+    /// Codes one frame into `out`, returns the bytes written. With Opus DTX a result of at most 2
+    /// bytes says "nothing worth sending": see [`Encoder::is_dtx`].
     ///
     /// G.711 takes any length, G.722 any even one, Opus 2.5, 5, 10, 20, 40 or 60 ms.
     ///
@@ -268,7 +269,8 @@ impl Decoder {
     /// Decodes a payload into `out`, returns the samples written.
     ///
     /// # Errors
-    /// [`CodecError::Empty`], [`CodecError::OutputTooShort`], [`CodecError::Malformed`], [`CodecError::Opus`].
+    /// [`CodecError::Empty`], [`CodecError::OutputTooShort`], [`CodecError::Malformed`],
+    /// [`CodecError::Opus`].
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> Result<usize, CodecError> {
         if payload.is_empty() {
             return Err(CodecError::Empty);
@@ -280,8 +282,8 @@ impl Decoder {
         }
     }
 
-    /// The codec's own concealment: fills all of `out` (a multiple of 2.5 ms, at most 120 ms) with what likely was
-    /// said. `false`: this codec has none, the generic concealment must do it.
+    /// The codec's own concealment: fills all of `out` (a multiple of 2.5 ms, at most 120 ms) with
+    /// what likely was said. `false`: this codec has none, the generic concealment must do it.
     pub fn conceal(&mut self, out: &mut [i16]) -> bool {
         match self {
             Self::G711(_) | Self::G722(_) => false,
@@ -297,8 +299,9 @@ impl Decoder {
         }
     }
 
-    /// Recovers a lost frame from the packet after it: fills all of `out`, whose length must be the lost duration.
-    /// Decode `next` itself afterwards as usual. `false`: nothing to recover from, conceal instead.
+    /// Recovers a lost frame from the packet after it: fills all of `out`, whose length must be the
+    /// lost duration. Decode `next` itself afterwards as usual. `false`: nothing to recover from,
+    /// conceal instead.
     pub fn decode_fec(&mut self, next: &[u8], out: &mut [i16]) -> bool {
         match self {
             Self::G711(_) | Self::G722(_) => false,
@@ -306,8 +309,9 @@ impl Decoder {
         }
     }
 
-    /// Tells the decoder what was played instead of lost payloads, and at least [`g722::QMF_DELAY`] samples of what the
-    /// concealment would have played next, so that its memory follows the sound. Only G.722 listens.
+    /// Tells the decoder what was played instead of lost payloads, and at least [`g722::QMF_DELAY`]
+    /// samples of what the concealment would have played next, so that its memory follows the
+    /// sound. Only G.722 listens.
     pub fn follow_concealment(&mut self, played: &[i16], ahead: &[i16]) {
         match self {
             Self::G722(decoder) => decoder.follow(played, ahead),

@@ -5,7 +5,8 @@ use crate::privacy::{Fingerprint, HashName, Keying, Policy, Setup, Suite};
 
 const KEY: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
 const OTHER: &str = "t0r0/apkukU7JjjfR0mY8GEimBq4OiPEm9eKSFOx";
-const CRYPTO: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ\r\n";
+const CRYPTO: &str =
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ\r\n";
 
 fn print() -> String {
     format!("a=fingerprint:sha-256 {}\r\n", vec!["5A"; 32].join(":"))
@@ -56,9 +57,21 @@ fn keys_of(body: &[u8]) -> Vec<String> {
 #[test]
 fn two_legs_agree_in_every_way() {
     for (a_wants, b_wants, first) in [
-        (Policy::Preferred, Policy::Preferred, "m=audio 20000 RTP/AVP "),
-        (Policy::Required, Policy::Required, "m=audio 20000 RTP/SAVP "),
-        (Policy::Required, Policy::Preferred, "m=audio 20000 RTP/SAVP "),
+        (
+            Policy::Preferred,
+            Policy::Preferred,
+            "m=audio 20000 RTP/AVP ",
+        ),
+        (
+            Policy::Required,
+            Policy::Required,
+            "m=audio 20000 RTP/SAVP ",
+        ),
+        (
+            Policy::Required,
+            Policy::Preferred,
+            "m=audio 20000 RTP/SAVP ",
+        ),
     ] {
         let (mut a, mut b) = (leg(a_wants), leg(b_wants));
         let (mut ta, mut tb) = (Tokens::new([1; 32]), Tokens::new([2; 32]));
@@ -85,7 +98,10 @@ fn two_legs_agree_in_every_way() {
         );
         // A refresh in either direction changes nothing.
         let again = a.offer(&mut ta).unwrap();
-        assert_eq!(b.answer(&again, &mut tb).unwrap().1.protection, at_b.protection);
+        assert_eq!(
+            b.answer(&again, &mut tb).unwrap().1.protection,
+            at_b.protection
+        );
         let back = b.offer(&mut tb).unwrap();
         let (answer, at_a_again) = a.answer(&back, &mut ta).unwrap();
         assert_eq!(at_a_again.protection, at_a.protection);
@@ -103,10 +119,14 @@ fn two_legs_agree_in_every_way() {
 #[test]
 fn who_prefers_meets_who_insists_at_the_second_offer() {
     let (mut a, mut b) = (leg(Policy::Preferred), leg(Policy::Required));
-    let error = b.answer(&a.offer(&mut tokens()).unwrap(), &mut tokens()).unwrap_err();
+    let error = b
+        .answer(&a.offer(&mut tokens()).unwrap(), &mut tokens())
+        .unwrap_err();
     assert_eq!((error.status(), error.warning()), (488, 399));
     assert!(a.next_attempt());
-    let (answer, at_b) = b.answer(&a.offer(&mut tokens()).unwrap(), &mut Tokens::new([8; 32])).unwrap();
+    let (answer, at_b) = b
+        .answer(&a.offer(&mut tokens()).unwrap(), &mut Tokens::new([8; 32]))
+        .unwrap();
     assert!(suite_of(&at_b.protection).is_some());
     assert!(suite_of(&a.accept(&answer).unwrap().protection).is_some());
     // Agreed is agreed: there is no next attempt.
@@ -114,14 +134,27 @@ fn who_prefers_meets_who_insists_at_the_second_offer() {
     let mut never = leg(Policy::Required);
     never.local.privacy.keying = vec![Keying::Sdes];
     never.offer(&mut tokens()).unwrap();
-    assert!(!never.next_attempt(), "what is required has no clear offer to fall back to");
+    assert!(
+        !never.next_attempt(),
+        "what is required has no clear offer to fall back to"
+    );
 }
 
 #[test]
 fn dtls_is_agreed_in_both_profiles_and_roles() {
     for (profile, setup, role, word) in [
-        ("UDP/TLS/RTP/SAVP", "a=setup:actpass\r\n", Setup::Active, "active"),
-        ("UDP/TLS/RTP/SAVPF", "a=setup:active\r\n", Setup::Passive, "passive"),
+        (
+            "UDP/TLS/RTP/SAVP",
+            "a=setup:actpass\r\n",
+            Setup::Active,
+            "active",
+        ),
+        (
+            "UDP/TLS/RTP/SAVPF",
+            "a=setup:active\r\n",
+            Setup::Passive,
+            "passive",
+        ),
         ("RTP/SAVPF", "a=setup:passive\r\n", Setup::Active, "active"),
         ("RTP/AVP", "", Setup::Passive, "passive"),
     ] {
@@ -141,17 +174,30 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
         assert_eq!(agreed.protection, wanted, "{profile}");
         assert!(agreed.rtcp_mux);
         let answer = text(&answer);
-        assert!(answer.contains(&format!("m=audio 20000 {profile} 0\r\n")), "{answer}");
         assert!(
-            answer.contains(&format!("a=setup:{word}\r\n")) && answer.contains("a=fingerprint:sha-256 11:11:"),
+            answer.contains(&format!("m=audio 20000 {profile} 0\r\n")),
+            "{answer}"
+        );
+        assert!(
+            answer.contains(&format!("a=setup:{word}\r\n"))
+                && answer.contains("a=fingerprint:sha-256 11:11:"),
             "{answer}"
         );
         assert!(!answer.contains("crypto"));
     }
     // Session-level attributes count for every line (RFC 8122 section 5).
-    let body = text(&line("UDP/TLS/RTP/SAVP", "")).replace("m=audio", &format!("{}a=setup:active\r\nm=audio", print()));
-    let (_, agreed) = leg(Policy::Required).answer(body.as_bytes(), &mut tokens()).unwrap();
-    assert!(matches!(agreed.protection, Protection::Dtls { setup: Setup::Passive, .. }));
+    let body = text(&line("UDP/TLS/RTP/SAVP", ""))
+        .replace("m=audio", &format!("{}a=setup:active\r\nm=audio", print()));
+    let (_, agreed) = leg(Policy::Required)
+        .answer(body.as_bytes(), &mut tokens())
+        .unwrap();
+    assert!(matches!(
+        agreed.protection,
+        Protection::Dtls {
+            setup: Setup::Passive,
+            ..
+        }
+    ));
     for bad in ["a=setup:holdconn\r\n", "a=fingerprint:sha-1 AA\r\n"] {
         let extra = if bad.contains("setup") {
             format!("{}{bad}", print())
@@ -180,27 +226,58 @@ fn a_dtls_offer_is_answered_and_kept() {
     ] {
         assert!(offer.contains(wanted), "{wanted} in {offer}");
     }
-    let answer = |setup: &str| line("UDP/TLS/RTP/SAVP", &format!("{}{setup}a=rtcp-mux\r\n", print()));
-    let role = |phone: &mut Session, setup: &str| match phone.accept(&answer(setup)).unwrap().protection {
-        Protection::Dtls { setup, .. } => setup,
-        other => panic!("{other:?}"),
+    let answer = |setup: &str| {
+        line(
+            "UDP/TLS/RTP/SAVP",
+            &format!("{}{setup}a=rtcp-mux\r\n", print()),
+        )
     };
-    assert!(phone.accept(&answer("a=setup:actpass\r\n")).is_err(), "an answer must decide");
+    let role =
+        |phone: &mut Session, setup: &str| match phone.accept(&answer(setup)).unwrap().protection {
+            Protection::Dtls { setup, .. } => setup,
+            other => panic!("{other:?}"),
+        };
+    assert!(
+        phone.accept(&answer("a=setup:actpass\r\n")).is_err(),
+        "an answer must decide"
+    );
     assert!(phone.accept(&answer("a=setup:holdconn\r\n")).is_err());
     assert_eq!(role(&mut phone, "a=setup:active\r\n"), Setup::Passive);
-    // The handshake stands: a re-offer keeps its roles, and may say that nothing is to be connected.
-    let reoffer = line("UDP/TLS/RTP/SAVP", &format!("{}a=setup:actpass\r\na=rtcp-mux\r\n", print()));
+    // The handshake stands: a re-offer keeps its roles, and may say that nothing is to be
+    // connected.
+    let reoffer = line(
+        "UDP/TLS/RTP/SAVP",
+        &format!("{}a=setup:actpass\r\na=rtcp-mux\r\n", print()),
+    );
     let (body, kept) = phone.answer(&reoffer, &mut tokens()).unwrap();
-    assert!(matches!(kept.protection, Protection::Dtls { setup: Setup::Passive, .. }));
+    assert!(matches!(
+        kept.protection,
+        Protection::Dtls {
+            setup: Setup::Passive,
+            ..
+        }
+    ));
     assert!(text(&body).contains("a=setup:passive\r\n"));
     assert_eq!(role(&mut phone, "a=setup:holdconn\r\n"), Setup::Passive);
     // Another certificate is another handshake, whose roles are free.
-    let other = line("UDP/TLS/RTP/SAVP", &format!("{}a=setup:actpass\r\n", print().replace("5A", "5B")));
+    let other = line(
+        "UDP/TLS/RTP/SAVP",
+        &format!("{}a=setup:actpass\r\n", print().replace("5A", "5B")),
+    );
     let (_, anew) = phone.answer(&other, &mut tokens()).unwrap();
-    assert!(matches!(anew.protection, Protection::Dtls { setup: Setup::Active, .. }));
+    assert!(matches!(
+        anew.protection,
+        Protection::Dtls {
+            setup: Setup::Active,
+            ..
+        }
+    ));
     // Without a fingerprint it is refused, and the agreement stays.
     assert_eq!(
-        phone.answer(&line("UDP/TLS/RTP/SAVP", ""), &mut tokens()).unwrap_err().status(),
+        phone
+            .answer(&line("UDP/TLS/RTP/SAVP", ""), &mut tokens())
+            .unwrap_err()
+            .status(),
         488
     );
     assert!(text(&phone.offer(&mut tokens()).unwrap()).contains("UDP/TLS/RTP/SAVP "));
@@ -210,33 +287,68 @@ fn a_dtls_offer_is_answered_and_kept() {
 fn an_encrypted_leg_stays_encrypted() {
     for policy in [Policy::Preferred, Policy::Required] {
         let mut phone = leg(policy);
-        let (_, agreed) = phone.answer(&line("RTP/SAVP", CRYPTO), &mut tokens()).unwrap();
+        let (_, agreed) = phone
+            .answer(&line("RTP/SAVP", CRYPTO), &mut tokens())
+            .unwrap();
         for (bad, status) in [
             (line("RTP/SAVP", ""), 488),
             (line("RTP/AVP", ""), 488),
             (line("RTP/AVP", "c=IN IP4 0.0.0.0\r\n"), 488),
             (line("RTP/AVP", "a=inactive\r\n"), 488),
             (line("RTP/SAVP", &CRYPTO.replace("_80 ", "_99 ")), 488),
-            (line("RTP/SAVP", &format!("{} UNENCRYPTED_SRTP\r\n", CRYPTO.trim_end())), 488),
-            (line("RTP/SAVP", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:short\r\n"), 488),
+            (
+                line(
+                    "RTP/SAVP",
+                    &format!("{} UNENCRYPTED_SRTP\r\n", CRYPTO.trim_end()),
+                ),
+                488,
+            ),
+            (
+                line(
+                    "RTP/SAVP",
+                    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:short\r\n",
+                ),
+                488,
+            ),
         ] {
-            assert_eq!(phone.answer(&bad, &mut tokens()).unwrap_err().status(), status, "{}", text(&bad));
+            assert_eq!(
+                phone.answer(&bad, &mut tokens()).unwrap_err().status(),
+                status,
+                "{}",
+                text(&bad)
+            );
         }
         // Nothing of that left a trace: a refresh finds everything as it was.
-        let (_, still) = phone.answer(&line("RTP/SAVP", CRYPTO), &mut tokens()).unwrap();
+        let (_, still) = phone
+            .answer(&line("RTP/SAVP", CRYPTO), &mut tokens())
+            .unwrap();
         assert_eq!(still.protection, agreed.protection);
         // Our own offer, answered without keys: the answer is refused.
         let offer = phone.offer(&mut tokens()).unwrap();
         assert_eq!(keys_of(&offer).len(), 4);
-        for bad in [line("RTP/SAVP", ""), line("RTP/AVP", ""), line("RTP/AVP", CRYPTO)] {
-            assert!(matches!(phone.accept(&bad), Err(SdpError::Privacy(_))), "{}", text(&bad));
+        for bad in [
+            line("RTP/SAVP", ""),
+            line("RTP/AVP", ""),
+            line("RTP/AVP", CRYPTO),
+        ] {
+            assert!(
+                matches!(phone.accept(&bad), Err(SdpError::Privacy(_))),
+                "{}",
+                text(&bad)
+            );
         }
         assert_eq!(phone.guard.protection, agreed.protection);
         // Held the old way, with its keys: that is fine.
         let (_, held) = phone
-            .answer(&line("RTP/SAVP", &format!("c=IN IP4 0.0.0.0\r\n{CRYPTO}")), &mut tokens())
+            .answer(
+                &line("RTP/SAVP", &format!("c=IN IP4 0.0.0.0\r\n{CRYPTO}")),
+                &mut tokens(),
+            )
             .unwrap();
-        assert_eq!((held.direction, &held.protection), (Direction::RecvOnly, &agreed.protection));
+        assert_eq!(
+            (held.direction, &held.protection),
+            (Direction::RecvOnly, &agreed.protection)
+        );
     }
 }
 
@@ -246,7 +358,8 @@ fn keys_stand_in_no_description_that_goes_in_clear() {
         let mut phone = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
         let offer = phone.offer(&mut tokens()).unwrap();
         assert_eq!(keys_of(&offer), Vec::<String>::new(), "{policy:?}");
-        let answered = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7).answer(&line("RTP/AVP", CRYPTO), &mut tokens());
+        let answered = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7)
+            .answer(&line("RTP/AVP", CRYPTO), &mut tokens());
         match policy {
             Policy::Required => assert_eq!(answered.unwrap_err().status(), 488),
             Policy::Off | Policy::Preferred => {
@@ -276,7 +389,11 @@ fn keys_stand_in_no_description_that_goes_in_clear() {
 #[test]
 fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
     let short = CRYPTO.replace("_80", "_32");
-    let both = format!("{}{}", short, CRYPTO.replace("crypto:1", "crypto:2").replace(KEY, OTHER));
+    let both = format!(
+        "{}{}",
+        short,
+        CRYPTO.replace("crypto:1", "crypto:2").replace(KEY, OTHER)
+    );
     let mut allowed = guarded(Policy::Required);
     allowed.privacy.hmac_32 = true;
     let with = |body: &str| {
@@ -287,10 +404,19 @@ fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
             .map(|(body, agreed)| (text(&body).to_owned(), agreed))
     };
     let (answer, agreed) = with(&short).unwrap();
-    assert_eq!(suite_of(&agreed.protection), Some(Suite::AesCm128HmacSha1_32));
-    assert!(answer.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:"), "{answer}");
+    assert_eq!(
+        suite_of(&agreed.protection),
+        Some(Suite::AesCm128HmacSha1_32)
+    );
+    assert!(
+        answer.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:"),
+        "{answer}"
+    );
     let (answer, agreed) = with(&both).unwrap();
-    assert_eq!(suite_of(&agreed.protection), Some(Suite::AesCm128HmacSha1_80));
+    assert_eq!(
+        suite_of(&agreed.protection),
+        Some(Suite::AesCm128HmacSha1_80)
+    );
     assert!(answer.contains("a=crypto:2 "), "{answer}");
     assert_eq!(
         leg(Policy::Required)
@@ -306,23 +432,36 @@ fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
 fn no_key_is_shown_by_a_leg() {
     let mut phone = leg(Policy::Required);
     let offer = phone.offer(&mut tokens()).unwrap();
-    let (_, agreed) = phone.answer(&line("RTP/SAVP", CRYPTO), &mut tokens()).unwrap();
-    let shown = format!("{phone:?} {agreed:?} {:?}", Description::parse(&offer).unwrap());
+    let (_, agreed) = phone
+        .answer(&line("RTP/SAVP", CRYPTO), &mut tokens())
+        .unwrap();
+    let shown = format!(
+        "{phone:?} {agreed:?} {:?}",
+        Description::parse(&offer).unwrap()
+    );
     for key in keys_of(&offer).iter().map(String::as_str).chain([KEY]) {
         assert!(!shown.contains(key), "{shown}");
     }
 }
 
-/// pjsip's cases for one who answers, with the options they name: 0 off, 1 optional, 2 mandatory. Keys may travel in clear there.
+/// pjsip's cases for one who answers, with the options they name: 0 off, 1 optional, 2 mandatory.
+/// Keys may travel in clear there.
 #[test]
 fn recorded_cases_with_keys_get_their_codes() {
-    let Some(file) = data("recorded_cases_with_keys_get_their_codes", "sip-cases/uas-request-cases.json") else {
+    let Some(file) = data(
+        "recorded_cases_with_keys_get_their_codes",
+        "sip-cases/uas-request-cases.json",
+    ) else {
         return;
     };
     let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let mut judged = 0;
     for case in cases["cases"].as_array().unwrap() {
-        let body = case["sdp"].as_str().unwrap_or_default().trim_start().replace('\n', "\r\n");
+        let body = case["sdp"]
+            .as_str()
+            .unwrap_or_default()
+            .trim_start()
+            .replace('\n', "\r\n");
         if !body.contains("crypto") && !body.contains("SAVP") {
             continue;
         }
@@ -336,7 +475,8 @@ fn recorded_cases_with_keys_get_their_codes() {
         };
         let mut media = guarded(policy);
         media.privacy.sdes_over_clear = true;
-        let answered = Session::new(media, "192.0.2.9".parse().unwrap(), 7).answer(body.as_bytes(), &mut tokens());
+        let answered = Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+            .answer(body.as_bytes(), &mut tokens());
         let code = answered.as_ref().map_or_else(SdpError::status, |_| 200);
         let accepted = case["accept_codes"].as_array().unwrap();
         assert!(
@@ -344,15 +484,22 @@ fn recorded_cases_with_keys_get_their_codes() {
             "{}: {code}",
             case["id"]
         );
-        let answer = answered.map(|(body, _)| text(&body).to_ascii_lowercase()).unwrap_or_default();
+        let answer = answered
+            .map(|(body, _)| text(&body).to_ascii_lowercase())
+            .unwrap_or_default();
         // Their patterns in the order of their plain parts.
         for (patterns, wanted) in [("must_match", true), ("must_not_match", false)] {
             for pattern in case[patterns].as_array().unwrap() {
                 let pattern = pattern.as_str().unwrap().to_ascii_lowercase();
                 let mut rest = answer.as_str();
-                let parts = pattern.split("[\\s\\s]+").filter(|part| !part.starts_with("content-type"));
+                let parts = pattern
+                    .split("[\\s\\s]+")
+                    .filter(|part| !part.starts_with("content-type"));
                 let found = parts.clone().all(|part| {
-                    let (start, end) = part.split_once("\\d+").or(part.split_once("[1-9]+[0-9]*")).unwrap_or((part, ""));
+                    let (start, end) = part
+                        .split_once("\\d+")
+                        .or(part.split_once("[1-9]+[0-9]*"))
+                        .unwrap_or((part, ""));
                     match rest.find(start) {
                         Some(at) => {
                             rest = &rest[at + start.len()..];
@@ -375,7 +522,8 @@ fn recorded_key_lines_are_judged() {
     let Some(folder) = data("recorded_key_lines_are_judged", "sdp-corpus/pjsip-sdes") else {
         return;
     };
-    // Their keys are all of a wrong length: what is recorded is refused, and with keys of the right one it is the rest that decides.
+    // Their keys are all of a wrong length: what is recorded is refused, and with keys of the right
+    // one it is the rest that decides.
     for (name, taken) in [
         ("aes256", true),
         ("multiple-tags", true),
@@ -392,7 +540,9 @@ fn recorded_key_lines_are_judged() {
             .replace("t=0 0", "c=IN IP4 127.0.0.1\nt=0 0")
             .replace("\r\n", "\n")
             .replace('\n', "\r\n");
-        let error = leg(Policy::Required).answer(body.as_bytes(), &mut tokens()).unwrap_err();
+        let error = leg(Policy::Required)
+            .answer(body.as_bytes(), &mut tokens())
+            .unwrap_err();
         assert_eq!(error.status(), 488, "{name}: {error}");
         let mended = body
             .replace(

@@ -7,9 +7,10 @@
 //!            └ CANCEL, reject ─▶ gone   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ gone
 //! ```
 //!
-//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a call that stands, `refer`,
-//! `replaces` and `handover` how one call becomes another. A call leaves
-//! the table the moment it is over for its owner; what the network still has to say about it is the affair of transactions.
+//! `caller` knows the calls placed here, `callee` those that come in, `session` what happens in a
+//! call that stands, `refer`, `replaces` and `handover` how one call becomes another. A call leaves
+//! the table the moment it is over for its owner; what the network still has to say about it is the
+//! affair of transactions.
 
 mod callee;
 mod caller;
@@ -168,8 +169,13 @@ impl CallState {
 
     /// Whether the dialog a request is for began over TLS.
     pub(crate) fn is_secure(&self, request: &Request) -> bool {
-        let dialogs = self.dialog.iter().chain(self.legs.iter().map(|leg| &leg.dialog));
-        dialogs.filter(|dialog| dialog.owns(request)).any(Dialog::is_secure)
+        let dialogs = self
+            .dialog
+            .iter()
+            .chain(self.legs.iter().map(|leg| &leg.dialog));
+        dialogs
+            .filter(|dialog| dialog.owns(request))
+            .any(Dialog::is_secure)
     }
 
     /// How many dialogs it holds.
@@ -194,9 +200,13 @@ impl UserAgent {
     /// The call a request with a To tag belongs to.
     pub(crate) fn call_of(&self, request: &Request) -> Option<Call> {
         let owns = |state: &CallState| {
-            state.dialog.as_ref().is_some_and(|d| d.owns(request)) || state.legs.iter().any(|leg| leg.dialog.owns(request))
+            state.dialog.as_ref().is_some_and(|d| d.owns(request))
+                || state.legs.iter().any(|leg| leg.dialog.owns(request))
         };
-        self.calls.iter().find(|(_, state)| owns(state)).map(|(call, _)| *call)
+        self.calls
+            .iter()
+            .find(|(_, state)| owns(state))
+            .map(|(call, _)| *call)
     }
 
     /// Keeps the index in step with a call.
@@ -206,7 +216,13 @@ impl UserAgent {
     }
 
     /// Takes a call out of the table and tells its owner, unless he was told.
-    pub(crate) fn finish(&mut self, call: Call, by: EndedBy, code: Option<u16>, reason: &str) -> Option<CallState> {
+    pub(crate) fn finish(
+        &mut self,
+        call: Call,
+        by: EndedBy,
+        code: Option<u16>,
+        reason: &str,
+    ) -> Option<CallState> {
         let state = self.calls.remove(&call)?;
         self.deadlines.set(Waiter::Call(call), None);
         self.owe(call, &state, code);
@@ -223,7 +239,13 @@ impl UserAgent {
     }
 
     /// Sends the BYE of a dialog; nobody waits for its answer.
-    pub(crate) fn say_bye(&mut self, dialog: &mut Dialog, account: Option<usize>, reason: Option<&str>, now: Instant) {
+    pub(crate) fn say_bye(
+        &mut self,
+        dialog: &mut Dialog,
+        account: Option<usize>,
+        reason: Option<&str>,
+        now: Instant,
+    ) {
         let mut request = dialog.request(&Method::Bye);
         if let Some(reason) = reason {
             request.headers.push("Reason", reason);
@@ -242,9 +264,15 @@ impl UserAgent {
         );
     }
 
-    /// Our contact for an account, or for direct calls, where the dialog begins over this transport (`None`: not known yet). `sips`:
-    /// the request's own address is one, and so must ours be (section 8.1.1.8).
-    pub(crate) fn contact(&self, account: Option<usize>, transport: Option<Transport>, sips: bool) -> SipUri {
+    /// Our contact for an account, or for direct calls, where the dialog begins over this transport
+    /// (`None`: not known yet). `sips`: the request's own address is one, and so must ours be
+    /// (section 8.1.1.8).
+    pub(crate) fn contact(
+        &self,
+        account: Option<usize>,
+        transport: Option<Transport>,
+        sips: bool,
+    ) -> SipUri {
         let line = account.and_then(|a| Some((self.lines.get(a)?, self.config.accounts.get(a)?)));
         let uri = if let Some((line, config)) = line {
             line.contact(match transport {
@@ -259,9 +287,12 @@ impl UserAgent {
         if sips { uri.secured() } else { uri }
     }
 
-    /// Ends a call for its owner, whatever its state needs. `reason` is told with the BYE of a call that stands.
+    /// Ends a call for its owner, whatever its state needs. `reason` is told with the BYE of a call
+    /// that stands.
     pub(crate) fn hang_up(&mut self, call: Call, reason: Option<EndReason>, now: Instant) {
-        let Some(state) = self.calls.get(&call) else { return };
+        let Some(state) = self.calls.get(&call) else {
+            return;
+        };
         match state.phase {
             Phase::Calling => {
                 let outgoing = state.outgoing;
@@ -302,7 +333,13 @@ impl UserAgent {
     }
 
     /// Tells a request's outcome to whom it concerns.
-    pub(crate) fn outcome(&mut self, purpose: &Purpose, id: OutgoingId, outcome: &Outcome<'_>, now: Instant) {
+    pub(crate) fn outcome(
+        &mut self,
+        purpose: &Purpose,
+        id: OutgoingId,
+        outcome: &Outcome<'_>,
+        now: Instant,
+    ) {
         match purpose {
             Purpose::Register(line) => self.registered(*line, outcome, now),
             Purpose::Invite(call) => self.invite_outcome(*call, id, outcome, now),
@@ -318,8 +355,15 @@ impl UserAgent {
     pub(crate) fn numbered(&mut self, purpose: &Purpose, number: u32) {
         match purpose {
             Purpose::Register(line) => self.register_numbered(*line, number),
-            Purpose::Invite(call) | Purpose::Reinvite(call) | Purpose::InDialog(call) | Purpose::Refer(call) => {
-                if let Some(dialog) = self.calls.get_mut(call).and_then(|state| state.dialog.as_mut()) {
+            Purpose::Invite(call)
+            | Purpose::Reinvite(call)
+            | Purpose::InDialog(call)
+            | Purpose::Refer(call) => {
+                if let Some(dialog) = self
+                    .calls
+                    .get_mut(call)
+                    .and_then(|state| state.dialog.as_mut())
+                {
                     dialog.local_cseq = dialog.local_cseq.max(number);
                 }
             }
@@ -334,11 +378,18 @@ impl UserAgent {
 
     /// A call's time has come.
     pub(crate) fn call_timeout(&mut self, call: Call, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
         if state.ring_until.is_some_and(|at| at <= now) {
             state.ring_until = None;
             let server = state.server;
-            self.finish(call, EndedBy::Remote, Some(487), "the caller's time ran out");
+            self.finish(
+                call,
+                EndedBy::Remote,
+                Some(487),
+                "the caller's time ran out",
+            );
             if let Some(server) = server {
                 self.respond(server, 487, now);
             }
@@ -358,12 +409,20 @@ impl UserAgent {
 
     /// Our 2xx again, or no ACK ever.
     fn ack_timeout(&mut self, call: Call, now: Instant) {
-        let Some(state) = self.calls.get_mut(&call) else { return };
-        let Some(wait) = state.ack_wait.as_mut() else { return };
+        let Some(state) = self.calls.get_mut(&call) else {
+            return;
+        };
+        let Some(wait) = state.ack_wait.as_mut() else {
+            return;
+        };
         if wait.until <= now {
             state.ack_wait = None;
-            if let Some(mut state) = self.finish(call, EndedBy::Failure, Some(408), "the far end never confirmed our answer")
-                && let Some(dialog) = state.dialog.as_mut()
+            if let Some(mut state) = self.finish(
+                call,
+                EndedBy::Failure,
+                Some(408),
+                "the far end never confirmed our answer",
+            ) && let Some(dialog) = state.dialog.as_mut()
             {
                 self.say_bye(dialog, state.account, None, now);
             }
@@ -377,10 +436,26 @@ impl UserAgent {
     }
 
     /// Begins to wait for the ACK of the 2xx a transaction just sent.
-    fn await_ack(&mut self, call: Call, server: TransactionId, offered: bool, before: Option<Session>, now: Instant) {
-        let Some(entry) = self.servers.get(server) else { return };
-        let Some(bytes) = entry.last.clone() else { return };
-        let cseq = entry.request.headers.cseq().map(|c| c.number).unwrap_or_default();
+    fn await_ack(
+        &mut self,
+        call: Call,
+        server: TransactionId,
+        offered: bool,
+        before: Option<Session>,
+        now: Instant,
+    ) {
+        let Some(entry) = self.servers.get(server) else {
+            return;
+        };
+        let Some(bytes) = entry.last.clone() else {
+            return;
+        };
+        let cseq = entry
+            .request
+            .headers
+            .cseq()
+            .map(|c| c.number)
+            .unwrap_or_default();
         let wait = AckWait {
             cseq,
             flow: entry.reply,
@@ -400,7 +475,10 @@ impl UserAgent {
 
 /// What a person is shown of an address: the name, else user part, else the whole.
 pub(crate) fn shown(address: &NameAddr) -> String {
-    let name = address.display.clone().filter(|name| !name.trim().is_empty());
+    let name = address
+        .display
+        .clone()
+        .filter(|name| !name.trim().is_empty());
     name.or_else(|| address.uri.user().filter(|user| !user.is_empty()))
         .unwrap_or_else(|| address.uri.to_string())
 }

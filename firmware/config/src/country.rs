@@ -79,9 +79,14 @@ pub struct CountryPlan {
 }
 
 impl CountryPlan {
-    /// The cadence of a tone: the country's own, or the fallback plan's where it has none. Never empty.
+    /// The cadence of a tone: the country's own, or the fallback plan's where it has none. Never
+    /// empty.
     pub fn tone(&self, kind: ToneKind) -> &'static [Segment] {
-        let own = self.tones.iter().chain(FALLBACK).find(|(found, _)| *found == kind);
+        let own = self
+            .tones
+            .iter()
+            .chain(FALLBACK)
+            .find(|(found, _)| *found == kind);
         own.map_or(&segment::NOTHING, |(_, cadence)| cadence)
     }
 }

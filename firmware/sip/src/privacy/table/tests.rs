@@ -1,4 +1,5 @@
-//! Every cell of the table, written down by hand: what becomes of an offer, what is offered, and what an answer may make of it.
+//! Every cell of the table, written down by hand: what becomes of an offer, what is offered, and
+//! what an answer may make of it.
 
 use super::*;
 use crate::privacy::{Fingerprint, HashName};
@@ -18,7 +19,8 @@ fn privacy(policy: Policy, keying: &[Keying]) -> Privacy {
 
 const BOTH: [Keying; 2] = [Keying::Sdes, Keying::Dtls];
 
-/// A cell's word: `C` clear, `cN` clear and told (not offered), `cK` (keys in clear), `cX` (nothing in common), `S`, `D`, and `r…` refused.
+/// A cell's word: `C` clear, `cN` clear and told (not offered), `cK` (keys in clear), `cX` (nothing
+/// in common), `S`, `D`, and `r…` refused.
 fn word(verdict: Result<Verdict, Refusal>) -> &'static str {
     match verdict {
         Ok(Verdict::Sdes) => "S",
@@ -62,7 +64,8 @@ fn brought(profile: &str, sdes: char, dtls: char) -> (Brought, Option<sdes::Line
     (brought, (sdes == '?').then_some(sdes::LineError::Tag))
 }
 
-/// Profile, `a=crypto`, `a=fingerprint`; then off, preferred, required with secure signalling; preferred, required without.
+/// Profile, `a=crypto`, `a=fingerprint`; then off, preferred, required with secure signalling;
+/// preferred, required without.
 const CELLS: &[(&str, char, char, [&str; 5])] = &[
     ("RTP/AVP", '-', '-', ["C", "cN", "rR", "cN", "rR"]),
     ("RTP/AVP", '-', 'x', ["C", "cX", "rR", "cX", "rR"]),
@@ -119,7 +122,11 @@ fn every_cell_of_an_offer() {
             judged(&privacy(Policy::Required, &BOTH), false, false, cell),
         ];
         assert_eq!(found, *wanted, "{cell:?}");
-        assert_eq!(judged(&privacy(Policy::Off, &BOTH), false, false, cell), wanted[0], "{cell:?}");
+        assert_eq!(
+            judged(&privacy(Policy::Off, &BOTH), false, false, cell),
+            wanted[0],
+            "{cell:?}"
+        );
         // The profile with feedback (RFC 4585, 5124) is the same to this table.
         let feedback = format!("{profile}F").to_ascii_lowercase();
         let cell_f = (feedback.as_str(), *sdes, *dtls);
@@ -147,7 +154,10 @@ fn every_cell_of_an_offer() {
     }
     for policy in [Policy::Off, Policy::Preferred, Policy::Required] {
         for other in ["udp", "TCP/TLS/RTP/SAVP", "RTP/SAVPX", "udptl", ""] {
-            assert_eq!(judged(&privacy(policy, &BOTH), true, false, (other, '+', '+')), "rP");
+            assert_eq!(
+                judged(&privacy(policy, &BOTH), true, false, (other, '+', '+')),
+                "rP"
+            );
         }
     }
 }
@@ -161,8 +171,18 @@ fn a_keying_that_is_not_configured_does_not_count() {
         (&[Keying::Sdes], ("UDP/TLS/RTP/SAVP", '-', '+'), true, "rX"),
         (&[Keying::Dtls], ("RTP/SAVP", '+', '-'), true, "rX"),
         (&[Keying::Dtls], ("RTP/AVP", '+', '+'), true, "D"),
-        (&[Keying::Dtls, Keying::Sdes], ("RTP/SAVP", '+', '+'), true, "D"),
-        (&[Keying::Dtls, Keying::Sdes], ("RTP/AVP", '+', '-'), true, "S"),
+        (
+            &[Keying::Dtls, Keying::Sdes],
+            ("RTP/SAVP", '+', '+'),
+            true,
+            "D",
+        ),
+        (
+            &[Keying::Dtls, Keying::Sdes],
+            ("RTP/AVP", '+', '-'),
+            true,
+            "S",
+        ),
     ] {
         assert_eq!(
             judged(&privacy(Policy::Preferred, keying), secure, false, cell),
@@ -175,7 +195,10 @@ fn a_keying_that_is_not_configured_does_not_count() {
         fingerprint: None,
         ..privacy(Policy::Required, &BOTH)
     };
-    assert_eq!(judged(&bare, true, false, ("UDP/TLS/RTP/SAVP", '-', '+')), "rX");
+    assert_eq!(
+        judged(&bare, true, false, ("UDP/TLS/RTP/SAVP", '-', '+')),
+        "rX"
+    );
     let none = Privacy {
         suites: Vec::new(),
         ..privacy(Policy::Required, &BOTH)
@@ -186,7 +209,9 @@ fn a_keying_that_is_not_configured_does_not_count() {
 /// Profile, SDES, DTLS, what is told when it is answered in clear.
 fn planned(privacy: &Privacy, secure: bool) -> Vec<(Profile, bool, bool, Option<WhyClear>)> {
     let plan = Terms::of(privacy, secure, false).plan();
-    plan.iter().map(|s| (s.profile, s.sdes, s.dtls, s.missing)).collect()
+    plan.iter()
+        .map(|s| (s.profile, s.sdes, s.dtls, s.missing))
+        .collect()
 }
 
 #[test]
@@ -195,7 +220,10 @@ fn every_plan_of_offers() {
     use WhyClear::{NoKeying, NotTaken, Refused};
     let plan = |policy, keying: &[Keying], secure| planned(&privacy(policy, keying), secure);
     for secure in [true, false] {
-        assert_eq!(plan(Policy::Off, &BOTH, secure), [(Plain, false, false, None)]);
+        assert_eq!(
+            plan(Policy::Off, &BOTH, secure),
+            [(Plain, false, false, None)]
+        );
     }
     assert_eq!(
         plan(Policy::Preferred, &BOTH, true),
@@ -226,7 +254,8 @@ fn every_plan_of_offers() {
         plan(Policy::Preferred, &[Keying::Sdes], false),
         [(Plain, false, false, Some(NoKeying))]
     );
-    // What is required is never asked for in a profile that could be answered in clear, and there is no last resort.
+    // What is required is never asked for in a profile that could be answered in clear, and there
+    // is no last resort.
     assert_eq!(
         plan(Policy::Required, &BOTH, true),
         [(Secure, true, false, None), (Dtls, false, true, None)]
@@ -235,7 +264,10 @@ fn every_plan_of_offers() {
         plan(Policy::Required, &[Keying::Dtls, Keying::Sdes], true),
         [(Dtls, false, true, None), (Secure, true, false, None)]
     );
-    assert_eq!(plan(Policy::Required, &BOTH, false), [(Dtls, false, true, None)]);
+    assert_eq!(
+        plan(Policy::Required, &BOTH, false),
+        [(Dtls, false, true, None)]
+    );
     assert_eq!(plan(Policy::Required, &[Keying::Sdes], false), []);
     let loud = Privacy {
         sdes_over_clear: true,
@@ -254,7 +286,8 @@ fn every_cell_of_an_answer() {
     };
     let plain = Shape::plain(Some(WhyClear::Refused));
     let (sdes, dtls) = (Shape::secure(Keying::Sdes), Shape::secure(Keying::Dtls));
-    // Offer; answer's profile, crypto, fingerprint; preferred, and the same within an encrypted call; required.
+    // Offer; answer's profile, crypto, fingerprint; preferred, and the same within an encrypted
+    // call; required.
     let cells: &[(Shape, &str, char, char, [&str; 3])] = &[
         (both, "RTP/AVP", '+', '-', ["S", "S", "S"]),
         (both, "RTP/AVP", '-', '+', ["D", "D", "D"]),
@@ -284,7 +317,9 @@ fn every_cell_of_an_answer() {
     ];
     for (shape, profile, crypto, fingerprint, wanted) in cells {
         let answer = brought(profile, *crypto, *fingerprint).0;
-        let judged = |policy, locked| word(Terms::of(&privacy(policy, &BOTH), true, locked).judge_answer(*shape, answer));
+        let judged = |policy, locked| {
+            word(Terms::of(&privacy(policy, &BOTH), true, locked).judge_answer(*shape, answer))
+        };
         let found = [
             judged(Policy::Preferred, false),
             judged(Policy::Preferred, true),

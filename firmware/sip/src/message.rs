@@ -1,9 +1,10 @@
 //! The message layer: bytes in, checked messages out, and back.
 //!
-//! It exists because a phone must read what real peers send (compact names, folding, IPv6, `tel:`) and yet stay bounded on whatever
-//! a stranger sends. One pass over the bytes, nothing quadratic, no panic; limits are the constants below. Header values stay text
-//! until somebody asks for them by a typed getter of [`Headers`]; only what every answer needs (Via, From, To, Call-ID, `CSeq`) is
-//! checked while parsing.
+//! It exists because a phone must read what real peers send (compact names, folding, IPv6, `tel:`)
+//! and yet stay bounded on whatever a stranger sends. One pass over the bytes, nothing quadratic,
+//! no panic; limits are the constants below. Header values stay text until somebody asks for them
+//! by a typed getter of [`Headers`]; only what every answer needs (Via, From, To, Call-ID, `CSeq`)
+//! is checked while parsing.
 //!
 //! ```text
 //! datagram, frame ─▶ parse ─┬▶ Request  { method, uri, headers, body } ─┐
@@ -13,10 +14,11 @@
 //!
 //! # No CR or LF by way of text
 //!
-//! One rule: text that enters a [`Headers`] value, a reason phrase or a display name has each control character replaced by a
-//! space; names and tokens keep only what a token may hold; URI parts are percent-encoded. Setters therefore cannot fail, and no
-//! public constructor yields a message whose head has a line its author did not write. Content-Length is never set by hand: it is
-//! taken off when parsing and written from the body.
+//! One rule: text that enters a [`Headers`] value, a reason phrase or a display name has each
+//! control character replaced by a space; names and tokens keep only what a token may hold; URI
+//! parts are percent-encoded. Setters therefore cannot fail, and no public constructor yields a
+//! message whose head has a line its author did not write. Content-Length is never set by hand: it
+//! is taken off when parsing and written from the body.
 
 mod error;
 mod header;
@@ -68,7 +70,8 @@ pub struct Request {
     pub uri: Uri,
     /// Headers, in order.
     pub headers: Headers,
-    /// Body, as it came; its length is the Content-Length. Keys may stand in it: it is wiped when it goes.
+    /// Body, as it came; its length is the Content-Length. Keys may stand in it: it is wiped when
+    /// it goes.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -79,7 +82,8 @@ pub struct Response {
     reason: String,
     /// Headers, in order.
     pub headers: Headers,
-    /// Body, as it came; its length is the Content-Length. Keys may stand in it: it is wiped when it goes.
+    /// Body, as it came; its length is the Content-Length. Keys may stand in it: it is wiped when
+    /// it goes.
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -185,7 +189,8 @@ impl fmt::Display for Method {
 }
 
 impl Message {
-    /// Reads one whole message: a datagram, or one frame of a stream. Octets behind the Content-Length are ignored (RFC 3261 18.3).
+    /// Reads one whole message: a datagram, or one frame of a stream. Octets behind the
+    /// Content-Length are ignored (RFC 3261 18.3).
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         parse::message(bytes)
     }
@@ -220,11 +225,20 @@ impl Request {
 }
 
 impl Response {
-    /// A response without headers and body. A code outside of 100–699 becomes 500; an empty reason the code's own phrase.
+    /// A response without headers and body. A code outside of 100–699 becomes 500; an empty reason
+    /// the code's own phrase.
     pub fn new(code: u16, reason: &str) -> Self {
-        let code = if (100..700).contains(&code) { code } else { 500 };
+        let code = if (100..700).contains(&code) {
+            code
+        } else {
+            500
+        };
         let reason = scan::clean(reason);
-        let reason = if reason.is_empty() { reason_phrase(code) } else { &reason };
+        let reason = if reason.is_empty() {
+            reason_phrase(code)
+        } else {
+            &reason
+        };
         Self {
             code,
             reason: reason.to_owned(),
@@ -233,11 +247,13 @@ impl Response {
         }
     }
 
-    /// The answer to a request (RFC 3261 8.2.6.2): its Via, From, To, Call-ID and `CSeq`, with `to_tag` where the To has none yet
-    /// (100 takes none: give `None`), and the code's own phrase.
+    /// The answer to a request (RFC 3261 8.2.6.2): its Via, From, To, Call-ID and `CSeq`, with
+    /// `to_tag` where the To has none yet (100 takes none: give `None`), and the code's own phrase.
     pub fn reply(request: &Request, code: u16, to_tag: Option<&str>) -> Self {
         let mut response = Self::new(code, "");
-        response.headers.copy_reply_headers(&request.headers, to_tag);
+        response
+            .headers
+            .copy_reply_headers(&request.headers, to_tag);
         response
     }
 

@@ -3,7 +3,6 @@
 use super::*;
 use crate::privacy::table::Profile;
 
-#[path = "offer_answer_tests/privacy.rs"]
 mod privacy;
 
 fn local(codecs: &[CodecName]) -> LocalMedia {
@@ -26,19 +25,29 @@ fn session(codecs: &[CodecName]) -> Session {
 }
 
 fn sdp(media: &str) -> Vec<u8> {
-    format!("v=0\r\no=- 5 5 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}").into_bytes()
+    format!("v=0\r\no=- 5 5 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}")
+        .into_bytes()
 }
 
 fn text(body: &[u8]) -> &str {
     std::str::from_utf8(body).unwrap()
 }
 
-const ALL: [CodecName; 4] = [CodecName::Opus, CodecName::G722, CodecName::Pcmu, CodecName::Pcma];
+const ALL: [CodecName; 4] = [
+    CodecName::Opus,
+    CodecName::G722,
+    CodecName::Pcmu,
+    CodecName::Pcma,
+];
 
 #[test]
 fn two_of_ours_agree_on_the_first_codec() {
     let mut a = session(&ALL);
-    let mut b = Session::new(local(&[CodecName::Pcma, CodecName::G722]), "192.0.2.8".parse().unwrap(), 9);
+    let mut b = Session::new(
+        local(&[CodecName::Pcma, CodecName::G722]),
+        "192.0.2.8".parse().unwrap(),
+        9,
+    );
     let offer = a.offer(&mut tokens()).unwrap();
     assert_eq!(
         text(&offer),
@@ -53,8 +62,14 @@ fn two_of_ours_agree_on_the_first_codec() {
     assert_eq!(at_a.remote_rtp, "192.0.2.8:20000".parse().unwrap());
     assert_eq!(at_b.remote_rtp, "192.0.2.9:20000".parse().unwrap());
     assert_eq!(at_b.remote_rtcp, "192.0.2.9:20001".parse().unwrap());
-    assert_eq!((at_a.send_dtmf, at_a.recv_dtmf), (Some((101, 8000)), Some(101)));
-    assert_eq!((at_b.send_dtmf, at_b.recv_dtmf), (Some((101, 8000)), Some(101)));
+    assert_eq!(
+        (at_a.send_dtmf, at_a.recv_dtmf),
+        (Some((101, 8000)), Some(101))
+    );
+    assert_eq!(
+        (at_b.send_dtmf, at_b.recv_dtmf),
+        (Some((101, 8000)), Some(101))
+    );
     assert_eq!(
         at_a.recv_payloads,
         [
@@ -80,12 +95,18 @@ fn dynamic_numbers_are_mirrored_and_kept() {
         text(&answer)
     );
     assert_eq!((negotiated.send_payload, negotiated.recv_payload), (97, 97));
-    assert_eq!((negotiated.send_dtmf, negotiated.recv_dtmf), (Some((100, 48_000)), Some(100)));
+    assert_eq!(
+        (negotiated.send_dtmf, negotiated.recv_dtmf),
+        (Some((100, 48_000)), Some(100))
+    );
     assert!(negotiated.opus_fec && negotiated.opus_dtx);
     // Our own later offer gives no number a second meaning.
     let offer = phone.offer(&mut tokens()).unwrap();
     let offer = text(&offer);
-    assert!(offer.contains("m=audio 20000 RTP/AVP 97 9 0 96 100 101\r\n"), "{offer}");
+    assert!(
+        offer.contains("m=audio 20000 RTP/AVP 97 9 0 96 100 101\r\n"),
+        "{offer}"
+    );
     assert!(offer.contains("a=rtpmap:96 PCMA/8000\r\n"));
 }
 
@@ -97,8 +118,22 @@ fn matching_event_clock_wins() {
             "m=audio 4000 RTP/AVP {codec} 101 102\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:102 telephone-event/48000\r\n"
         ))
     };
-    assert_eq!(phone.answer(&offer("96"), &mut tokens()).unwrap().1.send_dtmf, Some((102, 48_000)));
-    assert_eq!(phone.answer(&offer("0"), &mut tokens()).unwrap().1.send_dtmf, Some((101, 8_000)));
+    assert_eq!(
+        phone
+            .answer(&offer("96"), &mut tokens())
+            .unwrap()
+            .1
+            .send_dtmf,
+        Some((102, 48_000))
+    );
+    assert_eq!(
+        phone
+            .answer(&offer("0"), &mut tokens())
+            .unwrap()
+            .1
+            .send_dtmf,
+        Some((101, 8_000))
+    );
 }
 
 #[test]
@@ -109,7 +144,10 @@ fn every_other_line_is_refused_in_its_place() {
          m=audio 4006 RTP/AVP 0\r\nm=audio 4008 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
     );
     let (answer, negotiated) = phone.answer(&offer, &mut tokens()).unwrap();
-    let lines: Vec<&str> = text(&answer).lines().filter(|l| l.starts_with("m=")).collect();
+    let lines: Vec<&str> = text(&answer)
+        .lines()
+        .filter(|l| l.starts_with("m="))
+        .collect();
     assert_eq!(
         lines,
         [
@@ -124,7 +162,13 @@ fn every_other_line_is_refused_in_its_place() {
     assert_eq!(negotiated.remote_rtp.port(), 4006);
     // The count stays in our own re-offer.
     let reoffer = phone.offer(&mut tokens()).unwrap();
-    assert_eq!(text(&reoffer).lines().filter(|l| l.starts_with("m=")).count(), 6);
+    assert_eq!(
+        text(&reoffer)
+            .lines()
+            .filter(|l| l.starts_with("m="))
+            .count(),
+        6
+    );
 }
 
 #[test]
@@ -135,7 +179,11 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
         ("m=audio 0 RTP/AVP 0\r\n", 488, "no audio"),
         ("m=video 4000 RTP/AVP 0\r\n", 488, "no audio"),
         ("m=audio 4000 RTP/SAVP 0\r\n", 488, "RTP/SAVP"),
-        ("m=audio 4000 RTP/AVP 0\r\nc=IN IP7 127.0.0.1\r\n", 488, "127.0.0.1"),
+        (
+            "m=audio 4000 RTP/AVP 0\r\nc=IN IP7 127.0.0.1\r\n",
+            488,
+            "127.0.0.1",
+        ),
         ("", 400, "no m="),
     ] {
         let error = phone.answer(&sdp(media), &mut tokens()).unwrap_err();
@@ -160,14 +208,20 @@ fn directions_are_answered_by_rule() {
         let mut phone = session(&[CodecName::Pcmu]);
         phone.set_wish(wish);
         let (body, negotiated) = phone
-            .answer(&sdp(&format!("a={theirs}\r\nm=audio 4000 RTP/AVP 0\r\n")), &mut tokens())
+            .answer(
+                &sdp(&format!("a={theirs}\r\nm=audio 4000 RTP/AVP 0\r\n")),
+                &mut tokens(),
+            )
             .unwrap();
         assert_eq!(negotiated.direction, answer, "{theirs} {wish:?}");
         assert!(text(&body).ends_with(&format!("a={}\r\n", answer.attribute())));
     }
     let mut phone = session(&[CodecName::Pcmu]);
     let (_, held) = phone
-        .answer(&sdp("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"), &mut tokens())
+        .answer(
+            &sdp("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"),
+            &mut tokens(),
+        )
         .unwrap();
     assert_eq!(held.direction, RecvOnly);
     assert!(held.remote_rtp.ip().is_unspecified());
@@ -203,7 +257,9 @@ fn an_answer_is_held_against_the_offer() {
     phone.offer(&mut tokens()).unwrap();
     // Other numbers than ours for what we send, ours for what we receive.
     let answer = phone
-        .accept(&sdp("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"))
+        .accept(&sdp(
+            "m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n",
+        ))
         .unwrap();
     assert_eq!((answer.send_payload, answer.recv_payload), (111, 96));
     assert_eq!(answer.send_dtmf, None);
@@ -214,13 +270,19 @@ fn an_answer_is_held_against_the_offer() {
         "m=image 4000 udptl t38\r\n",
     ] {
         let error = phone.accept(&sdp(bad)).unwrap_err();
-        assert!(matches!(error, SdpError::NotAcceptable(_) | SdpError::Privacy(_)), "{bad}: {error}");
+        assert!(
+            matches!(error, SdpError::NotAcceptable(_) | SdpError::Privacy(_)),
+            "{bad}: {error}"
+        );
     }
     // An answer cannot widen what the offer said.
     phone.set_wish(Direction::SendOnly);
     phone.offer(&mut tokens()).unwrap();
     assert_eq!(
-        phone.accept(&sdp("m=audio 4000 RTP/AVP 0\r\n")).unwrap().direction,
+        phone
+            .accept(&sdp("m=audio 4000 RTP/AVP 0\r\n"))
+            .unwrap()
+            .direction,
         Direction::SendOnly
     );
 }
@@ -239,7 +301,10 @@ fn packet_length_follows_the_far_end_within_the_codecs_steps() {
     ] {
         let mut phone = session(&ALL);
         let (_, negotiated) = phone
-            .answer(&sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}")), &mut tokens())
+            .answer(
+                &sdp(&format!("m=audio 4000 RTP/AVP {codec}\r\n{attributes}")),
+                &mut tokens(),
+            )
             .unwrap();
         assert_eq!(negotiated.ptime_ms, ptime, "{attributes}");
     }
@@ -250,7 +315,10 @@ fn rtcp_goes_where_the_far_end_says() {
     let mut phone = session(&ALL);
     let rtcp = |phone: &mut Session, attributes: &str| {
         let (body, negotiated) = phone
-            .answer(&sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}")), &mut tokens())
+            .answer(
+                &sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}")),
+                &mut tokens(),
+            )
             .unwrap();
         (
             negotiated.remote_rtcp.to_string(),
@@ -258,8 +326,14 @@ fn rtcp_goes_where_the_far_end_says() {
             text(&body).contains("a=rtcp-mux\r\n"),
         )
     };
-    assert_eq!(rtcp(&mut phone, ""), ("192.0.2.1:4001".into(), false, false));
-    assert_eq!(rtcp(&mut phone, "a=rtcp:4005\r\n"), ("192.0.2.1:4005".into(), false, false));
+    assert_eq!(
+        rtcp(&mut phone, ""),
+        ("192.0.2.1:4001".into(), false, false)
+    );
+    assert_eq!(
+        rtcp(&mut phone, "a=rtcp:4005\r\n"),
+        ("192.0.2.1:4005".into(), false, false)
+    );
     assert_eq!(
         rtcp(&mut phone, "a=rtcp:4005 IN IP4 192.0.2.2\r\n"),
         ("192.0.2.2:4005".into(), false, false)
@@ -283,7 +357,8 @@ fn ipv6_is_written_as_ipv6() {
 
 /// The shared data's text, or a line that says what is skipped.
 fn data(test: &str, path: &str) -> Option<std::path::PathBuf> {
-    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
+    let root = std::env::var("OFFHOOK_DATA")
+        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
     let file = std::path::PathBuf::from(format!("{root}/{path}"));
     if !file.exists() {
         eprintln!("SKIPPED: {test}: {} is not there", file.display());
@@ -297,7 +372,9 @@ fn check_answer(offer: &[u8], answer: &[u8]) {
     let offered = Description::parse(offer).unwrap();
     let answered = Description::parse(answer).unwrap_or_else(|e| panic!("{e}: {}", text(answer)));
     assert_eq!(offered.lines.len(), answered.lines.len());
-    let live: Vec<usize> = (0..answered.lines.len()).filter(|i| answered.lines[*i].port != 0).collect();
+    let live: Vec<usize> = (0..answered.lines.len())
+        .filter(|i| answered.lines[*i].port != 0)
+        .collect();
     assert_eq!(live.len(), 1, "one line lives");
     for (theirs, ours) in offered.lines.iter().zip(&answered.lines) {
         assert_eq!(
@@ -308,7 +385,10 @@ fn check_answer(offer: &[u8], answer: &[u8]) {
             assert_ne!(theirs.port, 0, "a refused line stays refused");
             // Every format of the answer was offered and means the same there.
             for format in &ours.formats {
-                assert!(theirs.formats.contains(format), "{format:?} was not offered in {theirs:?}");
+                assert!(
+                    theirs.formats.contains(format),
+                    "{format:?} was not offered in {theirs:?}"
+                );
             }
         }
     }
@@ -316,7 +396,10 @@ fn check_answer(offer: &[u8], answer: &[u8]) {
 
 #[test]
 fn recorded_exchanges_are_answered_by_rule() {
-    let Some(file) = data("recorded_exchanges_are_answered_by_rule", "sdp-corpus/offer-answer.json") else {
+    let Some(file) = data(
+        "recorded_exchanges_are_answered_by_rule",
+        "sdp-corpus/offer-answer.json",
+    ) else {
         return;
     };
     let tests: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -336,19 +419,25 @@ fn recorded_exchanges_are_answered_by_rule() {
                 Some(lines.collect::<String>())
             };
             if let Some(offer) = field("remote_offer") {
-                let (answer, _) = session(&ALL).answer(offer.as_bytes(), &mut tokens()).unwrap();
+                let (answer, _) = session(&ALL)
+                    .answer(offer.as_bytes(), &mut tokens())
+                    .unwrap();
                 check_answer(offer.as_bytes(), &answer);
                 judged += 1;
             }
             if let Some(answer) = field("remote_answer") {
-                // Their answers were given to offers with PCMU first: ours takes them where they chose what we have.
+                // Their answers were given to offers with PCMU first: ours takes them where they
+                // chose what we have.
                 let mut phone = session(&ALL);
                 phone.offer(&mut tokens()).unwrap();
                 let description = Description::parse(answer.as_bytes()).unwrap();
                 let usable = description.lines.first().is_some_and(|line| {
                     line.is_live_audio()
                         && line.profile() == Profile::Plain
-                        && line.formats.iter().any(|(_, f)| matches!(f, Format::Codec(_)))
+                        && line
+                            .formats
+                            .iter()
+                            .any(|(_, f)| matches!(f, Format::Codec(_)))
                 });
                 assert_eq!(phone.accept(answer.as_bytes()).is_ok(), usable, "{answer}");
                 judged += 1;
@@ -394,5 +483,8 @@ fn no_recorded_or_broken_description_panics_and_every_answer_keeps_the_rules() {
             }
         }
     }
-    assert!(read > 60 && answered >= 3, "{read} read, {answered} answered");
+    assert!(
+        read > 60 && answered >= 3,
+        "{read} read, {answered} answered"
+    );
 }
