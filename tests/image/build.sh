@@ -19,7 +19,7 @@ cache=${OFFHOOK_IMAGE_CACHE:-$root/target/image-cache}; mkdir -p "$cache/deb"
 exec 8>"$cache/lock"; flock 8
 
 # --- Debian's parts, by exact name; each unpacked once
-newest_kernel() { apt-cache depends linux-image-arm64:arm64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^:]*\):arm64$/\1/p' | head -1; }
+newest_kernel() { { apt-cache depends linux-image-arm64:arm64 2>/dev/null || true; } | sed -n '0,/^ *Depends: linux-image-/s/^ *Depends: \(linux-image-[^:]*\):arm64$/\1/p'; }
 kernel=$(cat "$cache/kernel" 2>/dev/null || newest_kernel)
 [ -n "$kernel" ] || { apt-get -o DPkg::Lock::Timeout=600 -qq update; kernel=$(newest_kernel); }
 [ -n "$kernel" ] || { echo "build: apt knows no linux-image-arm64:arm64 (dpkg --add-architecture arm64; apt-get update)" >&2; exit 1; }
@@ -63,7 +63,7 @@ take_libraries() {
   local library found
   for library in $(aarch64-linux-gnu-readelf -d "$1" 2>/dev/null | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p'); do
     [ ! -e "$tree/lib/aarch64-linux-gnu/$library" ] || continue
-    found=$(find -L "$all/lib" "$all/usr/lib" -name "$library" -type f 2>/dev/null | head -1)
+    found=$(find -L "$all/lib" "$all/usr/lib" -name "$library" -type f -print -quit 2>/dev/null || true)
     [ -n "$found" ] || { echo "build: nobody brings $library, which $1 needs: add its package to tests/image/packages" >&2; exit 1; }
     cp -L "$found" "$tree/lib/aarch64-linux-gnu/$library"
     take_libraries "$found"

@@ -13,7 +13,7 @@ work=$(mktemp -d "$cache/ntpd.XXXXXX"); trap 'rm -rf "$work"' EXIT
 log=$cache/ntpd.log; : >"$log"
 mkdir -p "$work"/{parts,lists/partial}
 # Mirror and release of whatever this machine's packages come from.
-mirror=$(apt-cache policy busybox-static 2>/dev/null | awk '$2 ~ /^http/ { print $2, $3; exit }')
+mirror=$(apt-cache policy busybox-static 2>/dev/null | awk '$2 ~ /^http/ && !found { print $2, $3; found = 1 }' || true)
 read -r url suite <<<"${mirror%%/main*}"
 [ -n "$url" ] || { echo "ntpd: apt knows no mirror that has busybox-static" >&2; exit 1; }
 printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$url" "$suite" >"$work/parts/source.list"
@@ -23,7 +23,8 @@ ask() {
 }
 if ! ask update || ! (cd "$work" && ask --download-only source busybox); then echo "ntpd: no source of busybox at $url (see $log)" >&2; exit 1; fi
 tar -xjf "$work"/busybox_*.orig.tar.bz2 -C "$work"
-tree=$(ls -d "$work"/busybox-*/)
+for tree in "$work"/busybox-*/; do :; done
+[ -f "$tree/Makefile" ] || { echo "ntpd: the source of busybox has no folder busybox-VERSION (see $log)" >&2; exit 1; }
 make -C "$tree" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- allnoconfig >>"$log" 2>&1
 for option in NTPD LONG_OPTS STATIC FEATURE_IPV6 FEATURE_PREFER_IPV4_ADDRESS LFS; do sed -i "s/^# CONFIG_$option is not set/CONFIG_$option=y/" "$tree/.config"; done
 { yes '' || true; } | make -C "$tree" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- oldconfig >>"$log" 2>&1

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The script that Buildroot calls when the root tree is complete (post-build), on a made-up build of every board: it succeeds with one kernel
+# and one busybox, as a build leaves them, and says in one line what is missing.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+board_files=$root/buildroot/board/offhook
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+bad=0 tried=0
+fail() { echo "FAIL: $board: $*"; bad=1; }
+echo certificate >"$work/certificate"
+
+# built KERNEL_FOLDER: what Buildroot has when it calls post-build
+built() {
+  rm -rf "$work/build" "$work/target"; mkdir -p "$work/build/$1" "$work/build/busybox-1.37.0" "$work/target/etc/init.d"
+  local fragments=("$board_files/linux.fragment" "$root/board/profiles/$board/linux.fragment")
+  sed 's/^\(CONFIG_[A-Z0-9_]*\)=n$/# \1 is not set/' "${fragments[@]}" >"$work/build/$1/.config"
+  cp "$board_files/busybox.fragment" "$work/build/busybox-1.37.0/.config"
+  : >"$work/target/etc/init.d/S40network"
+}
+post_build() {
+  BUILD_DIR=$work/build OFFHOOK_IMAGE_VERSION=7.8.9 OFFHOOK_UPDATE_CERTIFICATE=$work/certificate "$board_files/post-build" "$work/target" "$board" >"$work/said" 2>&1
+}
+succeeds() { tried=$((tried + 1)); post_build || fail "$1: exit code $?: $(cat "$work/said")"; }
+# refuses WHAT TEXT: exit code 1, and one line that has the text
+refuses() {
+  tried=$((tried + 1))
+  post_build; local code=$?
+  [ $code = 1 ] || fail "$1: exit code $code, not 1"
+  [ "$(wc -l <"$work/said")" = 1 ] || fail "$1: not one line: $(cat "$work/said")"
+  grep -q -- "$2" "$work/said" || fail "$1: no '$2' in: $(cat "$work/said")"
+}
+
+for board in virt rpi3 rpi4 rpi-zero2w; do
+  for kernel in linux-6.18.7 linux-custom; do
+    built $kernel; succeeds "one kernel, $kernel"
+    [ "$(cat "$work/target/etc/offhook/board" "$work/target/etc/offhook/version")" = "$board"$'\n'7.8.9 ] || fail "board and version are not written"
+    [ -z "$(ls "$work/target/etc/init.d")" ] || fail "Buildroot's own start scripts are still there"
+  done
+  # A kernel of an earlier build beside it does not count.
+  built linux-6.18.7; mkdir "$work/build/linux-6.18.6"; echo '# nothing' >"$work/build/linux-6.18.6/.config"
+  touch -d '1 hour ago' "$work/build/linux-6.18.6/.config"; succeeds "an older kernel beside"
+  built linux-6.18.7; sed -i '/CONFIG_SND_USB_AUDIO=y/d' "$work/build/linux-6.18.7/.config"; refuses "a lost line" CONFIG_SND_USB_AUDIO
+  built linux-6.18.7; rm -r "$work/build/linux-6.18.7"; refuses "no kernel" "no kernel was configured"
+  built linux-6.18.7; rm -r "$work/build/busybox-1.37.0"; refuses "no busybox" "no busybox was configured"
+  built linux-6.18.7; rm -r "$work/target"; refuses "no root tree" "no root tree"
+  mv "$work/certificate" "$work/away"; built linux-6.18.7; refuses "no certificate" "no certificate for updates"; mv "$work/away" "$work/certificate"
+done
+board=none; built linux-6.18.7 2>/dev/null; refuses "an unknown board" "no board profile"
+
+# The same kind of mistake elsewhere: under `set -e -o pipefail` a command that finds nothing ends the script without a message, so what looks
+# for something into a variable says what happens when there is nothing.
+board=scripts
+while read -r script; do
+  tried=$((tried + 1))
+  grep -nE '^[^#]*[a-z_]+=\$\((ls|grep|find|apt-cache)[ "]' "$script" | grep -v '||' >"$work/lines" && fail "$script looks for something and does not say what is done when there is nothing: $(cat "$work/lines")"
+done < <(grep -lE '^set -[a-z]*e[a-z]*o? ?pipefail' "$root"/buildroot/*.sh "$board_files"/* "$root"/scripts/* "$root"/tests/image/*.sh 2>/dev/null)
+echo "$tried things tried with post-build"
+exit $bad
