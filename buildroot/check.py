@@ -129,8 +129,29 @@ def applets(tree):
     print(f"{scripts} scripts call {sum(config.get(word.upper(), False) for word in called)} applets")
 
 
-def kernel(tree, board, work):
-    """The fragments of a board, merged as Buildroot merges them, into arm64's own configuration."""
+def base(buildroot, board, tree, out):
+    """The configuration a board's kernel starts from, by its Buildroot configuration: lines for .config or a defconfig target, and its name."""
+    with open(os.path.join(HERE, "../board/profiles", board, "buildroot.config")) as file:
+        config = file.read()
+    if path := value(config, "BR2_LINUX_KERNEL_CUSTOM_CONFIG_FILE"):
+        path = os.path.join(buildroot, path)
+        if not os.path.isfile(path):
+            wrong(f"{board}: BR2_LINUX_KERNEL_CUSTOM_CONFIG_FILE names {path}, which is not there")
+            return None
+        with open(path) as file:
+            return file.read(), None, os.path.relpath(path, buildroot)
+    name = value(config, "BR2_LINUX_KERNEL_DEFCONFIG")
+    if name and os.path.isfile(os.path.join(tree, f"arch/arm64/configs/{name}_defconfig")):
+        return "", f"{name}_defconfig", f"{name}_defconfig"
+    if name:
+        # Another kernel than the pinned one: arm64's own configuration with what the vendor's sets otherwise.
+        with open(os.path.join(HERE, f"{name}.differences")) as file:
+            return file.read(), "defconfig", f"defconfig in place of {name}_defconfig"
+    return "", "defconfig", "defconfig"
+
+
+def kernel(buildroot, tree, board, work):
+    """The fragments of a board, merged as Buildroot merges them, into the configuration that the board's own names."""
     out = os.path.join(work, f"linux-{board}")
     os.mkdir(out)
     fragments = [os.path.join(HERE, "board/offhook/linux.fragment"), os.path.join(HERE, "../board/profiles", board, "linux.fragment")]
@@ -141,24 +162,32 @@ def kernel(tree, board, work):
             wrong(f"{board}: the kernel's {target} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.returncode == 0
 
-    if not configure("defconfig"):
+    start = base(buildroot, board, tree, out)
+    if start is None:
+        return
+    text, target, name = start
+    if target and not configure(target):
         return
     with open(os.path.join(out, ".config"), "a") as config:
+        config.write("\n" + text)
         for fragment in fragments:
             config.write("\n" + open(fragment).read())
     if not configure("olddefconfig"):
         return
     survived, elsewhere = 0, 0
     held = set(open(os.path.join(out, ".config")).read().split("\n"))
+    set_symbols = {symbol(line) for line in held if line.startswith("CONFIG_")}
     for fragment in fragments:
         for line in lines(fragment):
+            # What is to be off is off, too, when this kernel does not know it.
+            off = line.startswith("# ") and symbol(line) not in set_symbols
             if symbol(line) in DOWNSTREAM:
                 elsewhere += 1
-            elif line in held:
+            elif off or line in held:
                 survived += 1
             else:
                 wrong(f"{board}: did not survive: {line}   ({os.path.relpath(fragment, HERE)})")
-    print(f"{board}: {survived} lines of kernel fragments survive, {elsewhere} are for Raspberry Pi's own kernel only")
+    print(f"{board}: {survived} lines of kernel fragments survive in {name}, {elsewhere} are for Raspberry Pi's own kernel only")
 
 
 def main():
@@ -188,7 +217,7 @@ def main():
             check(os.path.abspath(tree), defconfig, known, hashes, work)
         if len(sys.argv) > 2 and sys.argv[2]:
             for profile in sorted(glob.glob(os.path.join(HERE, "../board/profiles/*/linux.fragment"))):
-                kernel(os.path.abspath(sys.argv[2]), os.path.basename(os.path.dirname(profile)), work)
+                kernel(os.path.abspath(tree), os.path.abspath(sys.argv[2]), os.path.basename(os.path.dirname(profile)), work)
     return 1 if PROBLEMS else 0
 
 
