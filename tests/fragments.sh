@@ -18,6 +18,11 @@ for fragment in "$root"/buildroot/board/offhook/*.fragment "$root"/board/profile
   done
   tried=$((tried + $(wc -l <"$work/lines")))
 done
+# Updates: what RAUC's documentation asks of the kernel for bundles of the format verity, built in on every board, and the compression of the
+# bundle's own squashfs.
+for option in MD BLK_DEV_DM BLK_DEV_LOOP DM_VERITY SQUASHFS CRYPTO_SHA256 SQUASHFS_ZLIB; do
+  grep -qx "CONFIG_$option=y" "$root/buildroot/board/offhook/linux.fragment" || wrong "no board's kernel could open an update: CONFIG_$option=y is not in linux.fragment"
+done
 # A board with a radio has all that the phone's wpa_supplicant.conf and the script `network` ask for; without the control socket the whole
 # file is refused.
 radios=0
