@@ -14,6 +14,12 @@ built() {
   rm -rf "$work/build" "$work/target"; mkdir -p "$work/build/$1" "$work/build/busybox-1.37.0" "$work/target/etc/init.d"
   local fragments=("$board_files/linux.fragment" "$root/board/profiles/$board/linux.fragment")
   sed 's/^\(CONFIG_[A-Z0-9_]*\)=n$/# \1 is not set/' "${fragments[@]}" >"$work/build/$1/.config"
+  # One kernel module with what it needs, where a module is built at all.
+  release=6.18.7-v8 modules=$work/target/lib/modules/6.18.7-v8
+  mkdir -p "$work/build/$1/include/config" "$modules/kernel"; echo "$release" >"$work/build/$1/include/config/kernel.release"
+  touch "$modules/kernel/"{brcmfmac,brcmutil,cfg80211}.ko
+  printf 'kernel/%s\n' 'cfg80211.ko:' 'brcmutil.ko:' 'brcmfmac.ko: kernel/brcmutil.ko kernel/cfg80211.ko' >"$modules/modules.dep"
+  mkdir -p "$work/target/lib/modules/6.18.6-v8"; : >"$work/target/lib/modules/6.18.6-v8/modules.dep"
   cp "$board_files/busybox.fragment" "$work/build/busybox-1.37.0/.config"
   : >"$work/target/etc/init.d/S40network"
 }
@@ -34,6 +40,8 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
   for kernel in linux-6.18.7 linux-custom; do
     built $kernel; succeeds "one kernel, $kernel"
     [ "$(cat "$work/target/etc/offhook/board" "$work/target/etc/offhook/version")" = "$board"$'\n'7.8.9 ] || fail "board and version are not written"
+    radio=; ! grep -q WPA_SUPPLICANT=y "$root/board/profiles/$board/buildroot.config" || radio="$release/kernel/cfg80211.ko $release/kernel/brcmutil.ko $release/kernel/brcmfmac.ko "
+    [ "$(tr '\n' ' ' <"$work/target/etc/offhook/modules.network")" = "$radio" ] || fail "the modules of the network: $(cat "$work/target/etc/offhook/modules.network")"
     [ -z "$(ls "$work/target/etc/init.d")" ] || fail "Buildroot's own start scripts are still there"
   done
   # A kernel of an earlier build beside it does not count.
@@ -43,6 +51,18 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
   built linux-6.18.7; rm -r "$work/build/linux-6.18.7"; refuses "no kernel" "no kernel was configured"
   built linux-6.18.7; rm -r "$work/build/busybox-1.37.0"; refuses "no busybox" "no busybox was configured"
   built linux-6.18.7; rm -r "$work/target"; refuses "no root tree" "no root tree"
+  if [ -n "$radio" ]; then
+    built linux-custom
+    for name in brcmfmac brcmutil cfg80211; do mv "$modules/kernel/$name.ko" "$modules/kernel/$name.ko.xz"; done
+    # What depmod makes of modules that it cannot read: their names, or nothing.
+    sed -i 's/\.ko/.ko.xz/g' "$modules/modules.dep"; refuses "compressed modules" "brcmfmac.ko.xz is compressed"
+    : >"$modules/modules.dep"; refuses "compressed modules that depmod left out" "brcmfmac.ko.xz is compressed"
+    built linux-custom; : >"$modules/modules.dep"; refuses "no module" "its driver brcmfmac is not in"
+    built linux-custom; rm "$modules/modules.dep"; refuses "no list of modules" "its driver brcmfmac is not in"
+    built linux-custom; rm "$modules/kernel/cfg80211.ko"; refuses "a module it needs" "cfg80211.ko, which brcmfmac needs"
+    built linux-custom; rm "$work/build/linux-custom/include/config/kernel.release"; refuses "a kernel that was not built" "was not built"
+    built linux-custom; echo kernel/brcmfmac.ko >"$modules/modules.builtin"; : >"$modules/modules.dep"; succeeds "a driver that is built in"
+  fi
   mv "$work/certificate" "$work/away"; built linux-6.18.7; refuses "no certificate" "no certificate for updates"; mv "$work/away" "$work/certificate"
 done
 board=none; built linux-6.18.7 2>/dev/null; refuses "an unknown board" "no board profile"
