@@ -12,13 +12,44 @@ is() { tried=$((tried + 1)); [ "$2" = "$3" ] || fail "$1: '$2', not '$3'"; }
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=updates" -keyout "$work/key" -out "$work/certificate" 2>/dev/null
 mkdir "$work/tree"; head -c 300000 /dev/urandom >"$work/tree/mark"; mksquashfs "$work/tree" "$work/root.squashfs" -all-root -no-progress -quiet >/dev/null
 
+# What each choice of Buildroot's package rpi-firmware leaves.
+firmware='VARIANT_PI start.elf fixup.dat
+VARIANT_PI_X start_x.elf fixup_x.dat
+VARIANT_PI_CD start_cd.elf fixup_cd.dat
+VARIANT_PI4 start4.elf fixup4.dat
+VARIANT_PI4_X start4x.elf fixup4x.dat
+VARIANT_PI4_CD start4cd.elf fixup4cd.dat'
+boot_files=$root/buildroot/board/offhook/boot-files
+
+# What a config.txt makes the firmware load.
+board=boot-files
+asks() { # WHAT BOARD LINES NAME…: these names are asked for, and with a minus these are not
+  local what=$1 for=$2 lines=$3 name; shift 3
+  printf '%b' "$lines" >"$work/config.txt"
+  "$boot_files" "$work/config.txt" "$for" >"$work/names" || fail "$what: exit code $?"
+  for name in "$@"; do is "$what: $name" "$(grep -cxF "${name#-}" "$work/names")" "$(case $name in -*) echo 0 ;; *) echo 1 ;; esac)"; done
+}
+asks "nothing set" rpi3 '' start.elf fixup.dat kernel8.img cmdline.txt bcm2710-rpi-3-b.dtb
+asks "little memory" rpi3 'gpu_mem=16\n' start_cd.elf fixup_cd.dat -start.elf
+asks "little memory by size" rpi4 'gpu_mem_1024=16\ngpu_mem=64\n' start4cd.elf fixup4cd.dat start4.elf
+asks "enough memory" rpi4 'gpu_mem = 64\n' start4.elf fixup4.dat -start4cd.elf
+asks "extended" rpi-zero2w 'gpu_mem=128\nstart_x=1\n' start_x.elf fixup_x.dat -start.elf
+asks "named" rpi3 'start_file=mine.elf\nfixup_file=mine.dat\ngpu_mem=16\n' mine.elf mine.dat -start_cd.elf
+asks "another model's section" rpi3 '[pi4]\nkernel=other\ngpu_mem=16\n[all]\nkernel=Image\n' Image -other start.elf
+asks "its own section" rpi3 '[pi3]\ngpu_mem=16\n[tryboot]\nkernel=trial\n' start_cd.elf trial
+asks "trees and overlays" rpi4 'os_prefix=a/\ndevice_tree=my.dtb\ndtoverlay=one,x=1\n#dtoverlay=two\ndtoverlay=\n' a/my.dtb a/overlays/one.dtbo -a/overlays/two.dtbo a/kernel8.img
+asks "an initramfs" rpi4 'initramfs init.gz followkernel\n' init.gz
+
 for profile in "$root"/board/profiles/*/buildroot.config; do
   profile=$(dirname "$profile") board=$(basename "$(dirname "$profile/x")")
   out=$work/$board; mkdir -p "$out"
   cp "$work/root.squashfs" "$out/rootfs.squashfs"; echo "kernel of $board" >"$out/Image"
   if [ -f "$profile/config.txt" ]; then
     # What Buildroot's rpi-firmware leaves for this board, by its own choice in buildroot.config.
-    mkdir -p "$out/rpi-firmware/overlays"; echo start >"$out/rpi-firmware/start.elf"; echo dtbo >"$out/rpi-firmware/overlays/ramoops.dtbo"
+    mkdir -p "$out/rpi-firmware/overlays"; echo dtbo >"$out/rpi-firmware/overlays/ramoops.dtbo"
+    while read -r variant files; do
+      ! grep -q "^BR2_PACKAGE_RPI_FIRMWARE_$variant=y" "$profile/buildroot.config" || for name in $files; do echo "$name" >"$out/rpi-firmware/$name"; done
+    done <<<"$firmware"
     grep -q BOOTCODE_BIN=y "$profile/buildroot.config" && echo bootcode >"$out/rpi-firmware/bootcode.bin"
     for tree in $(sed -n 's/^BR2_LINUX_KERNEL_INTREE_DTS_NAME="\(.*\)"/\1/p' "$profile/buildroot.config"); do echo dtb >"$out/$(basename "$tree").dtb"; done
   fi
@@ -48,8 +79,25 @@ for profile in "$root"/board/profiles/*/buildroot.config; do
     cmp -s <(text "$part" config.txt) "$profile/config.txt" || fail "slot $slot: config.txt is another"
     # Every overlay the board's config.txt can be told to load is there, ours and the firmware's.
     for overlay in $(sed -n 's/^#* *.*dtoverlay=\([a-z0-9-]*\).*/\1/p' "$profile/config.txt"); do is "slot $slot, overlay $overlay" "$(holds "$part" "overlays/$overlay.dtbo")" yes; done
-    is "slot $slot, firmware" "$(holds "$part" start.elf)" yes
+    text "$part" config.txt >"$work/config.txt"
+    while read -r name; do is "slot $slot, what config.txt selects: $name" "$(holds "$part" "$name")" yes; done < <("$boot_files" "$work/config.txt" "$board")
+    # Somebody who gives the GPU more memory needs the normal firmware.
+    suffix=; [ "$board" != rpi4 ] || suffix=4
+    for name in start$suffix.elf fixup$suffix.dat; do is "slot $slot, with gpu_mem=64: $name" "$(holds "$part" $name)" yes; done
   done
+  # The choice of the slot is the firmware's own file: without tryboot_a_b it would look for another config.txt (tryboot.txt) instead.
+  is "a trial takes the other slot's partition" "$(text 1 autoboot.txt | sed -n 2p)" tryboot_a_b=1
+  if [ -f "$profile/config.txt" ]; then
+    # The build itself says which file is missing.
+    for name in $("$boot_files" "$profile/config.txt" "$board"); do
+      case $name in config.txt | cmdline.txt | overlays/offhook-*) continue ;; Image) at=$out/Image ;; *.dtb) at=$out/$name ;; *) at=$out/rpi-firmware/$name ;; esac
+      mv "$at" "$at.away"
+      HOST_DIR=/usr OFFHOOK_IMAGE_VERSION=7.8.9 OFFHOOK_UPDATE_CERTIFICATE=$work/certificate "$root/buildroot/board/offhook/post-image" "$out" "$board" >"$work/log" 2>&1
+      is "without $name: exit code" $? 1
+      is "without $name: one line names it" "$(grep -c -- "$name" "$work/log") $(wc -l <"$work/log")" "1 1"
+      mv "$at.away" "$at"
+    done
+  fi
   if [ -f "$profile/config.txt" ]; then is "no flag of a machine without firmware" "$(holds 1 tryboot)" ""; else is "the flag of a trial" "$(text 1 tryboot)" 0; fi
   is "the first stage on p1, where the board wants one" "$(holds 1 bootcode.bin)" "$(grep -q BOOTCODE_BIN=y "$profile/buildroot.config" && echo yes)"
   rm -rf "$out"
