@@ -14,11 +14,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use board::BoardEvent;
+use control::Credentials;
+use control::trust::Known;
+use control::{BoardEvent, Control, Identity, MediaPorts, Output, Request};
 use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, Protocol, StreamId};
-use offhook::control::{Control, Identity, MediaPorts, Output, Request};
-use offhook::identity::Credentials;
-use offhook::trust::Known;
 use phone::{Lamp, LampState};
 use serde_json::Value;
 

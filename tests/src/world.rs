@@ -25,8 +25,7 @@ use std::ops::{Index, IndexMut};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use board::BoardEvent;
-use offhook::control::Request;
+use control::{BoardEvent, Request};
 use phone::State;
 use rand_core::Rng;
 

@@ -36,12 +36,12 @@ use crate::appliance::power_up::PowerUp;
 use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
 use crate::bundle::trace::Trace;
-use crate::control::{Control, Identity};
 use crate::ctl::{Asked, Server};
 use crate::net::ports::RtpPorts;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
 use crate::net::{Heard, local, tls, udp};
+use control::{Control, Identity};
 
 pub(crate) use appliance::{remove_from_card, write_card};
 pub use card::CardSource;
@@ -304,7 +304,8 @@ impl Driver {
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
             self.power_up.saw(event, now);
-            self.control.handle_board(event, &mut self.ports, now);
+            self.control
+                .handle_board(board_event(event), &mut self.ports, now);
         }
         while let Some(fault) = board.poll_fault() {
             tracing::error!("{fault}");
@@ -418,4 +419,15 @@ fn ntp_now() -> u64 {
         .unwrap_or_default();
     let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
     ((wall.as_secs().wrapping_add(SINCE_1900)) << 32) | fraction
+}
+
+/// The board's event as the control logic knows it.
+fn board_event(event: board::BoardEvent) -> control::BoardEvent {
+    match event {
+        board::BoardEvent::Hook(off) => control::BoardEvent::Hook(off),
+        board::BoardEvent::KeyDown(key) => control::BoardEvent::KeyDown(key),
+        board::BoardEvent::KeyUp(key) => control::BoardEvent::KeyUp(key),
+        board::BoardEvent::FlashKey => control::BoardEvent::FlashKey,
+        board::BoardEvent::Rotary(digit) => control::BoardEvent::Rotary(digit),
+    }
 }

@@ -22,7 +22,7 @@ use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
 use crate::driver::{self, CardSource, Setup};
 use crate::provision::{Places, reset};
-use crate::readable::OneLine;
+use control::readable::OneLine;
 
 /// `offhook run`.
 pub(crate) fn run(places: &Places) -> Result<Ending, String> {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use control::Request;
 use media::{Encryption, Suite};
-use offhook::control::Request;
 use offhook_tests::network::{Datagram, Fate, Jitter, Link, Loss};
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use board::BoardEvent;
+use control::BoardEvent;
 use offhook_tests::network::{Jitter, Link, Loss, below, stream, unit};
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
 use phone::State;

@@ -377,8 +377,12 @@ fn hang_up_at_every_moment_around_the_answer() {
         world.run(ms(500));
         let now = world.now();
         let (lift, hang) = (now + ms(200), now + ms((200 + offset) as u64));
-        world.finger(r, lift.saturating_sub(now), board::BoardEvent::Hook(true));
-        world.finger(l, hang.saturating_sub(now), board::BoardEvent::Hook(false));
+        world.finger(r, lift.saturating_sub(now), control::BoardEvent::Hook(true));
+        world.finger(
+            l,
+            hang.saturating_sub(now),
+            control::BoardEvent::Hook(false),
+        );
         world.run(secs(3));
         assert_eq!(world.state(l), State::Idle, "offset {offset}");
         match world.state(r) {
@@ -424,8 +428,8 @@ fn both_call_each_other_at_once() {
     world.run(ms(300));
     for (one, other) in "202".chars().zip("201".chars()) {
         for (id, key) in [(l, one), (r, other)] {
-            world.finger(id, Duration::ZERO, board::BoardEvent::KeyDown(key));
-            world.finger(id, ms(80), board::BoardEvent::KeyUp(key));
+            world.finger(id, Duration::ZERO, control::BoardEvent::KeyDown(key));
+            world.finger(id, ms(80), control::BoardEvent::KeyUp(key));
         }
         world.run(ms(150));
     }

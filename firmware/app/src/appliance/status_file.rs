@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::control::Status;
+use control::Status;
 
 /// A text must stand so long before it is written.
 const QUIET: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     if image.peek().is_some() {
         out.push_str("\nImage:\n");
         for line in image {
-            let _ = writeln!(out, "  {}", crate::readable::shown(line));
+            let _ = writeln!(out, "  {}", control::readable::shown(line));
         }
     }
     out
@@ -139,7 +139,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{Control, Identity};
+    use control::{Control, Identity};
 
     fn status(toml: &str) -> Status {
         let now = Instant::now();
@@ -148,7 +148,7 @@ mod tests {
             local: "10.0.0.2:5060".parse().unwrap(),
             card: (48_000, 240),
             ntp: 0,
-            known: crate::trust::Known::default(),
+            known: control::trust::Known::default(),
             credentials: None,
         };
         Control::new(&config::load(toml, "f").unwrap(), identity, now).status(now)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::control::Request;
+use control::Request;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use phone::{Lamp, LampState};
 
 use super::Driver;
 use crate::audio_thread::{Datagram, Order, Report};
-use crate::control::Output;
-use crate::dtls::Transmit;
 use crate::net::{lookup, tcp, tls, udp};
+use control::Output;
+use control::dtls::Transmit;
 
 impl Driver {
     /// Carries out everything that waits, sockets first: a stream's packets need them.

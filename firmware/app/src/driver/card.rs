@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::Driver;
 use crate::audio_thread::{LossReason, Order, engine_for};
-use crate::control::{AudioStatus, IoCounters};
 use crate::echo::EchoCard;
+use control::{AudioStatus, IoCounters};
 
 /// How often a lost card is looked for.
 const AGAIN: Duration = Duration::from_secs(1);

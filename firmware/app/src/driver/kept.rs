@@ -10,13 +10,15 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
-use crate::identity::{Credentials, IdentityError};
-use crate::trust::{self, Known};
+use control::Credentials;
+use control::trust::{self, Known};
+
+use crate::identity::{IdentityError, load_or_make};
 
 /// The phone's identity. Where it cannot be kept the phone has one for this run; where the kept one
 /// is damaged it has none. Either is told, neither costs dial tone.
 pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
-    match Credentials::load_or_make(&config.control.state_dir) {
+    match load_or_make(&config.control.state_dir) {
         Ok(credentials) => Some(credentials),
         Err(error @ IdentityError::File { .. }) => {
             tracing::warn!("{error}; this phone has another certificate after each start");

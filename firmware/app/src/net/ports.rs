@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use media::StreamId;
 
 use crate::audio_thread::{SocketPair, bind_pair};
-use crate::control::MediaPorts;
+use control::MediaPorts;
 
 /// Pairs tried before giving up: enough to pass by those other programs hold.
 const TRIES: u16 = 64;

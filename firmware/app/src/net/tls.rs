@@ -29,9 +29,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use crate::identity::Credentials;
 use clock::Clock;
 use complaint::About;
+use control::Credentials;
 use verify::{Anchors, Clients, Servers, Signatures, Wanted};
 pub(crate) use verify::{Fingerprint, fingerprint};
 
@@ -344,7 +344,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> 
 pub(crate) fn settings(config: &config::Config) -> Settings {
     let tls = &config.tls;
     if !tls.verify {
-        tracing::error!("{}", dangerous::WARNING);
+        tracing::error!("{}", control::UNVERIFIED_TLS);
     }
     Settings {
         ca: tls.ca.clone(),
@@ -373,10 +373,10 @@ pub(crate) fn own_fingerprint(config: &config::Config) -> Result<String, String>
     if let Some(path) = &config.tls.certificate {
         let chain = certificates(path).map_err(|error| error.to_string())?;
         let own = chain.first().map(fingerprint).unwrap_or_default();
-        return Ok(crate::identity::colons(&own));
+        return Ok(control::credentials::colons(&own));
     }
-    let own =
-        Credentials::load_or_make(&config.control.state_dir).map_err(|error| error.to_string())?;
+    let own = crate::identity::load_or_make(&config.control.state_dir)
+        .map_err(|error| error.to_string())?;
     Ok(own.fingerprint_text())
 }
 

@@ -207,7 +207,7 @@ fn text(value: &Value) -> String {
 
 /// What others chose (names, reasons) may not move our cursor.
 fn plain(text: &str) -> String {
-    crate::readable::shown(text)
+    control::readable::shown(text)
 }
 
 fn cut(text: &str, columns: usize) -> String {

@@ -120,13 +120,15 @@ impl About {
                 ),
                 Some(Refusal::NotPinned { found }) => {
                     let (name, pinned) = match &self.pin {
-                        Some((name, pinned)) => (name.as_str(), crate::identity::colons(pinned)),
+                        Some((name, pinned)) => {
+                            (name.as_str(), control::credentials::colons(pinned))
+                        }
                         None => ("none", "none".to_owned()),
                     };
                     format!(
                         "the certificate of {server} has the fingerprint {}, but [[tls.pin]] {name} says {pinned}; only if that phone was \
                          replaced, write the new one there",
-                        crate::identity::colons(found)
+                        control::credentials::colons(found)
                     )
                 }
                 Some(Refusal::Unreadable) | None => {

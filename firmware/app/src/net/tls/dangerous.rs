@@ -9,9 +9,6 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::verify::Signatures;
 
-/// What log and status say of it.
-pub(crate) const WARNING: &str = "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
-
 /// Believes every certificate; that who shows it holds its key is checked all the same.
 #[derive(Debug)]
 pub(crate) struct NoVerification(pub(crate) Signatures);

@@ -383,7 +383,7 @@ fn two_phones_that_pinned_each_other_believe_each_other_and_nobody_else() {
     );
     // Somebody else answers at b's address: the caller says whose fingerprint it should have been.
     let refused = direct(of(&b), &a, of(&a), &eve).unwrap_err();
-    let expected = crate::identity::colons(&b.fingerprint());
+    let expected = control::credentials::colons(&b.fingerprint());
     assert!(
         refused.contains("[[tls.pin]] kitchen") && refused.contains(&expected),
         "{refused}"

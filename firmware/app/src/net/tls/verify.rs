@@ -52,7 +52,7 @@ impl fmt::Display for Refusal {
             Self::NotPinned { found } => write!(
                 f,
                 "the certificate has fingerprint {}",
-                crate::identity::colons(found)
+                control::credentials::colons(found)
             ),
             Self::Unreadable => f.write_str("the certificate cannot be read"),
         }

@@ -25,7 +25,7 @@ use sip::privacy::{Fingerprint, HashName, Setup};
 
 use super::handshake::{Handshake, HandshakeError, LONGEST, Maker, Secrets};
 use super::sieve;
-use crate::identity::colons;
+use crate::credentials::colons;
 
 /// Handshakes side by side on one socket.
 const MAX_CANDIDATES: usize = 4;

@@ -28,7 +28,7 @@ fn is_no_text(c: char) -> bool {
 }
 
 /// For eyes: one line, at most 512 characters, each that is no text replaced.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut out: String = text
         .chars()
         .take(MOST)
@@ -60,7 +60,7 @@ fn logged(text: &str) -> Cow<'_, str> {
 /// A log in which each event is one line, whatever is in it. It gets one whole event a write, with
 /// the end of the line.
 #[derive(Debug)]
-pub(crate) struct OneLine<W>(pub(crate) W);
+pub struct OneLine<W>(pub W);
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -9,6 +9,9 @@ use super::call::{CallRecord, Stage};
 use super::{Control, Output};
 use crate::negotiate::codec_word;
 
+/// What log and status say of `tls.verify = false`.
+pub const UNVERIFIED_TLS: &str = "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
+
 /// The whole phone at one moment, as `ctl status` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
@@ -209,7 +212,7 @@ impl CallRecord {
                 .and_then(|m| m.missing)
                 .map(|why| why.to_string()),
             identity: self.proof.as_ref().map(|proof| PeerStatus {
-                sha256: crate::identity::colons(&proof.fingerprint),
+                sha256: crate::credentials::colons(&proof.fingerprint),
                 trust: proof.trust.word(),
                 words: proof.words.to_string(),
                 digits: proof.words.digits(),
@@ -268,8 +271,7 @@ impl Control {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let unverified =
-            (!self.config.tls.verify).then(|| crate::net::tls::dangerous::WARNING.to_owned());
+        let unverified = (!self.config.tls.verify).then(|| UNVERIFIED_TLS.to_owned());
         unverified.into_iter().collect()
     }
 

@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 
 use super::sieve::{Sieve, TooMuch};
 use super::words::Words;
-use crate::identity::Credentials;
+use crate::credentials::Credentials;
 
 /// A flight is sent again after this time, seven times. RFC 6347 section 4.2.4.1 wants a second
 /// where nothing better is known: here somebody waits for sound, and flights are small.

@@ -34,7 +34,7 @@ use handshake::Maker;
 pub use handshake::{HandshakeError, Secrets};
 pub use words::Words;
 
-use crate::identity::Credentials;
+use crate::credentials::Credentials;
 
 /// What signalling agreed on for a stream's handshakes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::colons;
+use crate::credentials::colons;
 
 /// The file in the state directory.
 pub const FILE: &str = "known-phones.json";

@@ -8,7 +8,7 @@ use sip::privacy::Setup;
 
 use super::handshake::{Handshake, HandshakeError, Maker};
 use super::sieve::tests::{piece, record};
-use crate::identity::Credentials;
+use crate::credentials::Credentials;
 
 const HANDSHAKE: u8 = 22;
 const CERTIFICATE_VERIFY: u8 = 15;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::association::*;
 use super::handshake::Maker;
 use super::*;
-use crate::identity::colons;
+use crate::credentials::colons;
 
 const L: &str = "10.0.0.1:4000";
 const R: &str = "10.0.0.2:4000";

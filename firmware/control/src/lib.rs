@@ -15,14 +15,20 @@
 //! both have nothing more to say.
 
 mod call;
+pub mod credentials;
+pub mod dtls;
 mod handshakes;
 mod keys;
+pub mod negotiate;
 mod obey;
+pub mod readable;
 mod report;
 mod signalling;
 mod sound;
 #[cfg(test)]
 mod tests;
+pub mod tones;
+pub mod trust;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -35,14 +41,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::dtls;
-use crate::identity::Credentials;
 use crate::trust::Known;
 
 pub(crate) use call::{CallRecord, Stage, Way};
+pub use credentials::Credentials;
 use keys::{Finger, Touch};
 pub use report::{
     AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, PeerStatus, RtpStatus, Status,
+    UNVERIFIED_TLS,
 };
 
 /// Rounds of carrying values between phone and agent in one turn; more than any real turn needs, so
@@ -108,6 +114,21 @@ pub enum Output {
     Order(phone::Order),
     /// An event for `ctl events`, without its time: one JSON object.
     Event(String),
+}
+
+/// What the hardware saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoardEvent {
+    /// Handset lifted (true) or put down (false), debounced; sent once at start.
+    Hook(bool),
+    /// A key went down: `0`–`9`, `*`, `#`, `A`–`D`.
+    KeyDown(char),
+    /// A key came up.
+    KeyUp(char),
+    /// The flash key was pressed.
+    FlashKey,
+    /// The rotary dial finished a digit, `0`–`9`.
+    Rotary(char),
 }
 
 /// Hands out and takes back pairs of media sockets; the simulator's are numbers only.
@@ -294,18 +315,13 @@ impl Control {
     }
 
     /// The hardware saw something.
-    pub fn handle_board(
-        &mut self,
-        event: board::BoardEvent,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_board(&mut self, event: BoardEvent, ports: &mut dyn MediaPorts, now: Instant) {
         match event {
-            board::BoardEvent::Hook(off) => self.hook(off, now),
-            board::BoardEvent::KeyDown(cap) => self.key(cap, true, now),
-            board::BoardEvent::KeyUp(cap) => self.key(cap, false, now),
-            board::BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
-            board::BoardEvent::Rotary(cap) => {
+            BoardEvent::Hook(off) => self.hook(off, now),
+            BoardEvent::KeyDown(cap) => self.key(cap, true, now),
+            BoardEvent::KeyUp(cap) => self.key(cap, false, now),
+            BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
+            BoardEvent::Rotary(cap) => {
                 if let Some(key) = keys::key_of(cap) {
                     self.touch(Touch::Dialled(key), now);
                 }
