@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use control::Credentials;
 use control::trust::Known;
-use control::{BoardEvent, Control, Identity, MediaPorts, Output, Request};
+use control::{BoardEvent, Control, Identity, MediaAddresses, Output, Request};
 use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, Protocol, StreamId};
 use phone::{Lamp, LampState};
 use serde_json::Value;
@@ -40,22 +40,18 @@ struct Ports {
     open: BTreeMap<u16, (StreamId, PacketKind)>,
 }
 
-impl MediaPorts for Ports {
-    fn open(
-        &mut self,
-        stream: StreamId,
-        _toward: Option<SocketAddr>,
-    ) -> io::Result<(SocketAddr, SocketAddr)> {
+impl Ports {
+    fn open(&mut self, stream: StreamId) -> io::Result<MediaAddresses> {
         let port = (self.range.0..self.range.1)
             .step_by(2)
             .find(|port| !self.open.contains_key(port))
             .ok_or_else(|| io::Error::other("no media port is free"))?;
         self.open.insert(port, (stream, PacketKind::Rtp));
         self.open.insert(port + 1, (stream, PacketKind::Rtcp));
-        Ok((
-            SocketAddr::new(self.ip, port),
-            SocketAddr::new(self.ip, port + 1),
-        ))
+        Ok(MediaAddresses {
+            rtp: SocketAddr::new(self.ip, port),
+            rtcp: SocketAddr::new(self.ip, port + 1),
+        })
     }
 
     fn close(&mut self, stream: StreamId) {
@@ -216,13 +212,11 @@ impl SimPhone {
             let Some((_, id, targets)) = self.lookups.pop_front() else {
                 break;
             };
-            self.control
-                .handle_lookup(id, &targets, &mut self.ports, self.base + now);
+            self.control.handle_lookup(id, &targets, self.base + now);
             self.obey(network, now);
         }
         if self.timeout.is_some_and(|at| at <= now) {
-            self.control
-                .handle_timeout(&mut self.ports, self.base + now);
+            self.control.handle_timeout(self.base + now);
             self.obey(network, now);
         }
         if self.card.next_turn().is_some_and(|at| at <= now) {
@@ -232,8 +226,7 @@ impl SimPhone {
 
     /// The board saw something.
     pub fn board(&mut self, event: BoardEvent, network: &mut Network, now: Time) {
-        self.control
-            .handle_board(event, &mut self.ports, self.base + now);
+        self.control.handle_board(event, self.base + now);
         self.obey(network, now);
     }
 
@@ -244,9 +237,7 @@ impl SimPhone {
         network: &mut Network,
         now: Time,
     ) -> Result<(), String> {
-        let done = self
-            .control
-            .handle_request(request, &mut self.ports, self.base + now);
+        let done = self.control.handle_request(request, self.base + now);
         self.obey(network, now);
         done.map(drop)
     }
@@ -254,12 +245,8 @@ impl SimPhone {
     /// A datagram came to one of its sockets.
     pub fn receive(&mut self, mut datagram: Datagram, network: &mut Network, now: Time) {
         if datagram.to.port() == self.at.port() {
-            self.control.handle_datagram(
-                datagram.from,
-                &datagram.bytes,
-                &mut self.ports,
-                self.base + now,
-            );
+            self.control
+                .handle_datagram(datagram.from, &datagram.bytes, self.base + now);
             self.obey(network, now);
         } else if datagram.to.port() == TLS_PORT {
             self.receive_tls(&datagram, network, now);
@@ -295,34 +282,24 @@ impl SimPhone {
             let id = sip::ConnectionId((1 << 32) + self.accepted);
             self.connections.insert(id, datagram.from);
             let names = vec![datagram.from.ip().to_string()];
-            self.control.handle_accepted_tls(
-                id,
-                datagram.from,
-                names,
-                &mut self.ports,
-                self.base + now,
-            );
+            self.control
+                .handle_accepted_tls(id, datagram.from, names, self.base + now);
             id
         });
-        self.control.handle_stream(
-            connection,
-            &datagram.bytes,
-            &mut self.ports,
-            self.base + now,
-        );
+        self.control
+            .handle_stream(connection, &datagram.bytes, self.base + now);
         self.obey(network, now);
     }
 
     /// The kernel reports that nobody listens there.
     pub fn unreachable(&mut self, remote: SocketAddr, network: &mut Network, now: Time) {
-        self.control
-            .handle_unreachable(remote, &mut self.ports, self.base + now);
+        self.control.handle_unreachable(remote, self.base + now);
         self.obey(network, now);
     }
 
     /// Orderly shutdown, as `ctl quit` asks for it.
     pub fn shut_down(&mut self, network: &mut Network, now: Time) {
-        self.control.shut_down(&mut self.ports, self.base + now);
+        self.control.shut_down(self.base + now);
         self.obey(network, now);
     }
 
@@ -458,14 +435,8 @@ impl SimPhone {
                     foreign.from,
                     foreign.bytes.to_vec(),
                 );
-                self.control.handle_dtls(
-                    stream,
-                    socket,
-                    from,
-                    &bytes,
-                    &mut self.ports,
-                    self.base + now,
-                );
+                self.control
+                    .handle_dtls(stream, socket, from, &bytes, self.base + now);
                 self.obey(network, now);
             }
         }
@@ -477,8 +448,7 @@ impl SimPhone {
             let Some(event) = self.engine.poll_event() else {
                 return;
             };
-            self.control
-                .handle_media(event, &mut self.ports, self.base + now);
+            self.control.handle_media(event, self.base + now);
             self.obey(network, now);
         }
         panic!("{}: the engine never stops telling", self.name);
@@ -526,19 +496,13 @@ impl SimPhone {
                 } => {
                     self.connections.insert(connection, remote);
                     let local = SocketAddr::new(self.at.ip(), TLS_PORT);
-                    self.control.handle_connected(
-                        connection,
-                        local,
-                        remote,
-                        &mut self.ports,
-                        self.base + now,
-                    );
+                    self.control
+                        .handle_connected(connection, local, remote, self.base + now);
                 }
                 // No TCP in this network: every connection is refused, as by a host without a
                 // listener.
                 Output::Connect { connection, .. } => {
-                    self.control
-                        .handle_closed(connection, &mut self.ports, self.base + now)
+                    self.control.handle_closed(connection, self.base + now)
                 }
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
@@ -549,6 +513,12 @@ impl SimPhone {
                     self.lookups
                         .push_back((now + self.lookup_delay, lookup.id, targets));
                 }
+                Output::OpenMedia(stream) => {
+                    let opened = self.ports.open(stream);
+                    self.control
+                        .handle_media_sockets(stream, opened, self.base + now);
+                }
+                Output::CloseMedia(stream) => self.ports.close(stream),
                 Output::Media(command) => {
                     if let Command::Start(stream) = &command
                         && let Protection::Srtp { send, .. } = &stream.config().protection

@@ -282,7 +282,7 @@ impl Driver {
                     }
                 }
                 () = readable(self.udp.as_ref()) => self.take_datagrams(),
-                () = sleep_until(due) => self.control.handle_timeout(&mut self.ports, Instant::now()),
+                () = sleep_until(due) => self.control.handle_timeout(Instant::now()),
                 _ = tick.tick() => self.look_after()?,
             }
             self.act();
@@ -304,8 +304,7 @@ impl Driver {
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
             self.power_up.saw(event, now);
-            self.control
-                .handle_board(board_event(event), &mut self.ports, now);
+            self.control.handle_board(board_event(event), now);
         }
         while let Some(fault) = board.poll_fault() {
             tracing::error!("{fault}");
@@ -320,7 +319,7 @@ impl Driver {
         let (system, trust) = self.tls.clock().read();
         if self.clock.look(now, system, trust) {
             tracing::info!("the clock was set");
-            self.control.handle_clock_set(&mut self.ports, now);
+            self.control.handle_clock_set(now);
         }
         self.tell_rights();
         self.link.flush();
@@ -349,8 +348,7 @@ impl Driver {
             if local != self.local {
                 tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
                 self.local = local;
-                self.control
-                    .handle_local_address(local, &mut self.ports, now);
+                self.control.handle_local_address(local, now);
             }
         }
         Ok(())
@@ -379,7 +377,7 @@ impl Driver {
         let now = Instant::now();
         tracing::info!("shutting down");
         self.farewell = Some(now + FAREWELL);
-        self.control.shut_down(&mut self.ports, now);
+        self.control.shut_down(now);
     }
 
     /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.

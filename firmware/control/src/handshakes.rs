@@ -17,7 +17,7 @@ use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::privacy::{Keying, Policy, Protection};
 
 use super::call::Proof;
-use super::{Control, MediaPorts, Output, Stage};
+use super::{Control, Output, Stage};
 use crate::dtls::{Event, Terms};
 use crate::trust::{self, Trust};
 
@@ -33,11 +33,10 @@ impl Control {
         socket: PacketKind,
         from: SocketAddr,
         bytes: &[u8],
-        ports: &mut dyn MediaPorts,
         now: Instant,
     ) {
         self.dtls.handle_datagram(stream, socket, from, bytes, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// Completes what will be offered, and lets the far end speak DTLS before its answer is known.

@@ -19,6 +19,7 @@ pub mod credentials;
 pub mod dtls;
 mod handshakes;
 mod keys;
+mod media_sockets;
 pub mod negotiate;
 mod obey;
 pub mod readable;
@@ -46,6 +47,8 @@ use crate::trust::Known;
 pub(crate) use call::{CallRecord, Stage, Way};
 pub use credentials::Credentials;
 use keys::{Finger, Touch};
+use media_sockets::AwaitingSockets;
+pub use media_sockets::MediaAddresses;
 pub use report::{
     AudioStatus, CallStatus, CountersStatus, IoCounters, LineStatus, PeerStatus, RtpStatus, Status,
     UNVERIFIED_TLS,
@@ -95,6 +98,11 @@ pub enum Output {
     Disconnect(sip::ConnectionId),
     /// Resolve a name.
     Lookup(sip::agent::Lookup),
+    /// Open the RTP and the RTCP socket of a stream; [`Control::handle_media_sockets`] wants to know
+    /// their addresses.
+    OpenMedia(StreamId),
+    /// Close the sockets of a stream.
+    CloseMedia(StreamId),
     /// Hand a command to the audio engine.
     Media(media::Command),
     /// Send a DTLS datagram from a stream's socket.
@@ -131,19 +139,6 @@ pub enum BoardEvent {
     Rotary(char),
 }
 
-/// Hands out and takes back pairs of media sockets; the simulator's are numbers only.
-pub trait MediaPorts {
-    /// Opens an RTP/RTCP pair for a stream that may have to reach this address; tells the local RTP
-    /// and RTCP address.
-    fn open(
-        &mut self,
-        stream: StreamId,
-        toward: Option<SocketAddr>,
-    ) -> std::io::Result<(SocketAddr, SocketAddr)>;
-    /// The stream is over.
-    fn close(&mut self, stream: StreamId);
-}
-
 /// What a person, or a script in a person's place, does with the phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -171,6 +166,8 @@ pub struct Tables {
     pub calls: usize,
     /// Streams in the engine.
     pub streams: usize,
+    /// Calls that wait for the sockets of their stream.
+    pub awaiting_sockets: usize,
     /// Keys waiting to be pressed.
     pub keys: usize,
     /// Sockets on which DTLS may come.
@@ -211,6 +208,7 @@ pub struct Control {
     rng: ChaCha20Rng,
     cname: String,
     next_stream: u32,
+    awaiting_sockets: Vec<(StreamId, AwaitingSockets)>,
     card: (u32, usize),
     ntp: (Instant, u64),
     outputs: VecDeque<Output>,
@@ -281,6 +279,7 @@ impl Control {
             rng,
             cname,
             next_stream: 1,
+            awaiting_sockets: Vec::new(),
             card: identity.card,
             ntp: (now, identity.ntp),
             outputs: VecDeque::new(),
@@ -315,7 +314,7 @@ impl Control {
     }
 
     /// The hardware saw something.
-    pub fn handle_board(&mut self, event: BoardEvent, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_board(&mut self, event: BoardEvent, now: Instant) {
         match event {
             BoardEvent::Hook(off) => self.hook(off, now),
             BoardEvent::KeyDown(cap) => self.key(cap, true, now),
@@ -327,17 +326,12 @@ impl Control {
                 }
             }
         }
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A finger, or `ctl` in its place. Tells how long the finger will be busy; the error is for
     /// the one who asked.
-    pub fn handle_request(
-        &mut self,
-        request: &Request,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) -> Result<Duration, String> {
+    pub fn handle_request(&mut self, request: &Request, now: Instant) -> Result<Duration, String> {
         if self.closing {
             return Err("the phone is shutting down".into());
         }
@@ -357,32 +351,20 @@ impl Control {
             Request::Verify(call) => self.verify_peer(*call)?,
         }
         self.work_finger(now);
-        self.settle(ports, now);
+        self.settle(now);
         Ok(self.finger.busy(now))
     }
 
     /// One SIP datagram.
-    pub fn handle_datagram(
-        &mut self,
-        from: SocketAddr,
-        bytes: &[u8],
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
         self.agent.handle_datagram(from, bytes, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// Bytes on a TCP connection.
-    pub fn handle_stream(
-        &mut self,
-        connection: sip::ConnectionId,
-        bytes: &[u8],
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_stream(&mut self, connection: sip::ConnectionId, bytes: &[u8], now: Instant) {
         self.agent.handle_stream(connection, bytes, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A TCP connection stands, asked for or accepted.
@@ -391,11 +373,10 @@ impl Control {
         connection: sip::ConnectionId,
         local: SocketAddr,
         remote: SocketAddr,
-        ports: &mut dyn MediaPorts,
         now: Instant,
     ) {
         self.agent.handle_connected(connection, local, remote, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A TLS connection of theirs stands; `names` is who its far end has proved to be.
@@ -404,104 +385,70 @@ impl Control {
         connection: sip::ConnectionId,
         remote: SocketAddr,
         names: Vec<String>,
-        ports: &mut dyn MediaPorts,
         now: Instant,
     ) {
         self.agent
             .handle_accepted_tls(connection, remote, names, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A connection that was asked for does not come to be, and why.
-    pub fn handle_refused(
-        &mut self,
-        connection: sip::ConnectionId,
-        reason: &str,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_refused(&mut self, connection: sip::ConnectionId, reason: &str, now: Instant) {
         self.agent.handle_refused(connection, reason, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A connection failed to open, broke or was closed.
-    pub fn handle_closed(
-        &mut self,
-        connection: sip::ConnectionId,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_closed(&mut self, connection: sip::ConnectionId, now: Instant) {
         self.agent.handle_closed(connection, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// The system's clock was set: what failed for want of the right time is tried again.
-    pub fn handle_clock_set(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_clock_set(&mut self, now: Instant) {
         self.agent.retry_lines(now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A datagram could not be delivered (ICMP).
-    pub fn handle_unreachable(
-        &mut self,
-        remote: SocketAddr,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_unreachable(&mut self, remote: SocketAddr, now: Instant) {
         self.agent.handle_unreachable(remote, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// A name lookup's answer; empty: it does not resolve.
-    pub fn handle_lookup(
-        &mut self,
-        id: sip::LookupId,
-        targets: &[sip::Target],
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_lookup(&mut self, id: sip::LookupId, targets: &[sip::Target], now: Instant) {
         self.agent.handle_lookup(id, targets, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// Our own address changed.
-    pub fn handle_local_address(
-        &mut self,
-        local: SocketAddr,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
         self.agent.handle_local_address(local, now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// News from the audio engine.
-    pub fn handle_media(&mut self, event: media::Event, ports: &mut dyn MediaPorts, now: Instant) {
-        self.heard(event, ports, now);
-        self.settle(ports, now);
+    pub fn handle_media(&mut self, event: media::Event, now: Instant) {
+        self.heard(event, now);
+        self.settle(now);
     }
 
     /// The sound card has another rate or period than before: every stream is built anew for it.
-    pub fn handle_card(
-        &mut self,
-        rate_hz: u32,
-        period_frames: usize,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub fn handle_card(&mut self, rate_hz: u32, period_frames: usize, now: Instant) {
         self.card = (rate_hz, period_frames);
         self.restart_sound(now);
-        self.settle(ports, now);
+        self.settle(now);
     }
 
     /// Ends every call and registration; the phone is done when [`Control::is_done`] says so.
-    pub fn shut_down(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn shut_down(&mut self, now: Instant) {
         self.finger = Finger::default();
         self.hook(false, now);
-        self.settle(ports, now);
+        self.settle(now);
         self.closing = true;
         self.agent.shut_down(now);
-        self.settle(ports, now);
+        self.settle(now);
         self.outputs.push_back(Output::Ring(None));
         for lamp in [
             phone::Lamp::Line,
@@ -515,13 +462,13 @@ impl Control {
     }
 
     /// Fires every timer that is due.
-    pub fn handle_timeout(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         self.work_finger(now);
         self.phone.handle_timeout(now);
         self.agent.handle_timeout(now);
         self.dtls.handle_timeout(now);
-        self.forget_late(ports, now);
-        self.settle(ports, now);
+        self.forget_late(now);
+        self.settle(now);
     }
 
     /// What is to be done next; call until `None`.
@@ -553,6 +500,7 @@ impl Control {
             sip: self.agent.tables(),
             calls: self.calls.len(),
             streams: self.calls.iter().map(|call| call.abroad as usize).sum(),
+            awaiting_sockets: self.awaiting_sockets.len(),
             keys: self.finger.len(),
             dtls: self.dtls.len(),
         }
@@ -621,12 +569,12 @@ impl Control {
     }
 
     /// Carries values between phone and agent until both have nothing more to say.
-    fn settle(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+    fn settle(&mut self, now: Instant) {
         for _ in 0..MAX_ROUNDS {
             if let Some(wish) = self.phone.poll_output() {
-                self.obey(wish, ports, now);
+                self.obey(wish, now);
             } else if let Some(event) = self.agent.poll_event() {
-                self.signalled(event, ports, now);
+                self.signalled(event, now);
             } else if let Some(event) = self.dtls.poll_event() {
                 self.shaken(event, now);
             } else {

@@ -3,15 +3,16 @@
 
 use std::time::Instant;
 
-use phone::{CallId, CallUpdate, Destination, EndCause, Input};
+use phone::CallId;
 use sip::offer_answer::Direction;
 
 use super::keys;
-use super::{CallRecord, Control, MediaPorts, Output, Stage, Way};
+use super::media_sockets::AwaitingSockets;
+use super::{Control, Output, Stage};
 use crate::tones;
 
 impl Control {
-    pub(super) fn obey(&mut self, wish: phone::Output, ports: &mut dyn MediaPorts, now: Instant) {
+    pub(super) fn obey(&mut self, wish: phone::Output, now: Instant) {
         match wish {
             phone::Output::Tone(kind) => {
                 self.tone = kind;
@@ -41,8 +42,12 @@ impl Control {
                 self.show_line_lamp();
             }
             phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
-            phone::Output::Place { call, to } => self.place(call, &to, ports, now),
-            phone::Output::Follow { old, call, to } => self.follow(old, call, to, ports, now),
+            phone::Output::Place { call, to } => {
+                self.open_media(AwaitingSockets::Place { call, to });
+            }
+            phone::Output::Follow { old, call, to } => {
+                self.open_media(AwaitingSockets::Follow { old, call, to });
+            }
             phone::Output::Transfer { held, consulted } => self.transfer(held, consulted, now),
             phone::Output::Decline(call) => {
                 if let Some(sip) = self.sip_of(call) {
@@ -54,17 +59,16 @@ impl Control {
                     self.agent.ring(sip, now);
                 }
             }
-            phone::Output::Answer(call) => self.answer(call, ports, now),
+            phone::Output::Answer(call) => self.open_media(AwaitingSockets::Answer { call }),
             phone::Output::Reject(call, code) => {
                 if let Some(sip) = self.sip_of(call) {
                     self.agent.reject(sip, code, now);
                 }
             }
-            phone::Output::End(call) => {
-                if let Some(sip) = self.sip_of(call) {
-                    self.agent.end(sip, now);
-                }
-            }
+            phone::Output::End(call) => match self.sip_of(call) {
+                Some(sip) => self.agent.end(sip, now),
+                None => self.abandon(call, now),
+            },
             phone::Output::Hold(call, hold) => self.hold(call, hold, now),
             phone::Output::Connect(calls) => {
                 self.connected = calls;
@@ -87,93 +91,11 @@ impl Control {
             .unwrap_or(tones::DEFAULT_LEVEL_DBM0)
     }
 
-    fn sip_of(&self, call: CallId) -> Option<sip::Call> {
+    pub(super) fn sip_of(&self, call: CallId) -> Option<sip::Call> {
         self.calls
             .iter()
             .find(|record| record.id == call && record.stage != Stage::Ended)
             .map(|record| record.sip)
-    }
-
-    fn place(&mut self, call: CallId, to: &Destination, ports: &mut dyn MediaPorts, now: Instant) {
-        let stream = self.new_stream_id();
-        let (rtp, rtcp) = match ports.open(stream, None) {
-            Ok(pair) => pair,
-            Err(error) => {
-                return self.could_not(
-                    call,
-                    &format!("no media port: {error}; widen network.rtp_ports"),
-                    now,
-                );
-            }
-        };
-        let line = to
-            .account
-            .and_then(|account| self.config.accounts.get(account.0));
-        let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
-        self.expect_handshake(stream, &mut media);
-        let account = to.account.map(|account| sip::AccountId(account.0));
-        match self.agent.invite(account, &to.address, media, now) {
-            Ok(sip) => {
-                let mut record = CallRecord::new(call, sip, Way::Out, to.address.clone(), now);
-                record.account = to.account.map(|account| account.0);
-                record.stream = Some(stream);
-                self.calls.push(record);
-                self.tell_call(self.calls.len() - 1);
-            }
-            Err(error) => {
-                self.dtls.close(stream);
-                ports.close(stream);
-                self.could_not(call, &error.to_string(), now);
-            }
-        }
-    }
-
-    /// Calls whom the far end of a call asked for: by that call's account, and encrypted as any
-    /// call by it.
-    fn follow(
-        &mut self,
-        old: CallId,
-        call: CallId,
-        to: String,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
-        let Some(place) = self
-            .place_of(old)
-            .filter(|place| self.calls[*place].stage != Stage::Ended)
-        else {
-            return self.could_not(call, "the call it was asked for in is over", now);
-        };
-        let (asked, account) = (self.calls[place].sip, self.calls[place].account);
-        let stream = self.new_stream_id();
-        let (rtp, rtcp) = match ports.open(stream, None) {
-            Ok(pair) => pair,
-            Err(error) => {
-                self.agent.decline(asked, now);
-                return self.could_not(
-                    call,
-                    &format!("no media port: {error}; widen network.rtp_ports"),
-                    now,
-                );
-            }
-        };
-        let line = account.and_then(|account| self.config.accounts.get(account));
-        let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
-        self.expect_handshake(stream, &mut media);
-        match self.agent.follow(asked, media, now) {
-            Ok(sip) => {
-                let mut record = CallRecord::new(call, sip, Way::Out, to, now);
-                record.account = account;
-                record.stream = Some(stream);
-                self.calls.push(record);
-                self.tell_call(self.calls.len() - 1);
-            }
-            Err(error) => {
-                self.dtls.close(stream);
-                ports.close(stream);
-                self.could_not(call, &error.to_string(), now);
-            }
-        }
     }
 
     /// Connects two far ends with each other, or ends both calls and says why.
@@ -190,48 +112,6 @@ impl Control {
             ));
             for call in [from, to].into_iter().flatten() {
                 self.agent.end(call, now);
-            }
-        }
-    }
-
-    /// A call that cannot even be tried: the phone hears of it as of any failure, log and events
-    /// say why.
-    fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
-        self.note(&format!("call {} failed: {reason}", call.0));
-        let cause = EndCause {
-            code: None,
-            reason: reason.to_owned(),
-        };
-        self.phone
-            .handle(Input::Call(call, CallUpdate::Ended(cause)), now);
-    }
-
-    fn answer(&mut self, call: CallId, ports: &mut dyn MediaPorts, now: Instant) {
-        let stream = self.new_stream_id();
-        let Some(place) = self
-            .place_of(call)
-            .filter(|place| self.calls[*place].stage == Stage::Ringing)
-        else {
-            return;
-        };
-        let sip = self.calls[place].sip;
-        match ports.open(stream, None) {
-            Ok((rtp, rtcp)) => {
-                self.calls[place].stream = Some(stream);
-                self.calls[place].stage = Stage::Answering;
-                let line = self.calls[place]
-                    .account
-                    .and_then(|account| self.config.accounts.get(account));
-                let mut media = crate::negotiate::local_media(&self.config, line, rtp, rtcp);
-                self.expect_handshake(stream, &mut media);
-                self.agent.answer(sip, media, now);
-            }
-            Err(error) => {
-                self.note(&format!(
-                    "call {} refused: no media port: {error}; widen network.rtp_ports",
-                    call.0
-                ));
-                self.agent.reject(sip, 500, now);
             }
         }
     }

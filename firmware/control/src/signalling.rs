@@ -10,7 +10,7 @@ use sip::EndedBy;
 use sip::offer_answer::Negotiated;
 use sip::privacy::Fingerprint;
 
-use super::{CallRecord, Control, MediaPorts, Output, Stage, Way};
+use super::{CallRecord, Control, Output, Stage, Way};
 use crate::readable::shown;
 
 /// What the agent is told of the configuration.
@@ -89,12 +89,7 @@ fn alert_of(alert_info: Option<&str>) -> Alert {
 }
 
 impl Control {
-    pub(super) fn signalled(
-        &mut self,
-        event: sip::Event,
-        ports: &mut dyn MediaPorts,
-        now: Instant,
-    ) {
+    pub(super) fn signalled(&mut self, event: sip::Event, now: Instant) {
         match event {
             sip::Event::Registration {
                 account,
@@ -192,7 +187,7 @@ impl Control {
                 by,
                 code,
                 reason,
-            } => self.ended(call, by, code, &reason, ports, now),
+            } => self.ended(call, by, code, &reason, now),
             sip::Event::Lookup(lookup) => self.outputs.push_back(Output::Lookup(lookup)),
             sip::Event::Connect {
                 connection,
@@ -332,7 +327,6 @@ impl Control {
         by: EndedBy,
         code: Option<u16>,
         reason: &str,
-        ports: &mut dyn MediaPorts,
         now: Instant,
     ) {
         let Some(place) = self.place_of_sip(call) else {
@@ -357,7 +351,7 @@ impl Control {
             Input::Call(id, CallUpdate::Ended(EndCause { code, reason })),
             now,
         );
-        self.stop_sound(place, ports, now);
+        self.stop_sound(place, now);
     }
 }
 

@@ -15,7 +15,7 @@ use sip::offer_answer::Negotiated;
 
 use super::call::KeyWants;
 use super::keys;
-use super::{Control, MediaPorts, Output, Stage};
+use super::{Control, Output, Stage};
 use crate::negotiate::{Birth, direction_played, same_stream, stream_config};
 
 /// How long an ended call waits for its sound to come home: the audio thread may be gone.
@@ -132,7 +132,7 @@ impl Control {
     }
 
     /// A call is over: its stream is called home; without one the record goes at once.
-    pub(super) fn stop_sound(&mut self, place: usize, ports: &mut dyn MediaPorts, now: Instant) {
+    pub(super) fn stop_sound(&mut self, place: usize, now: Instant) {
         let record = &mut self.calls[place];
         if let Some(id) = record.stream {
             self.dtls.close(id);
@@ -142,12 +142,12 @@ impl Control {
                 record.forget_at = Some(now + COME_HOME);
                 self.outputs.push_back(Output::Media(Command::Stop(id)));
             }
-            Some(_) | None => self.forget(place, ports),
+            Some(_) | None => self.forget(place),
         }
     }
 
     /// News from the engine.
-    pub(super) fn heard(&mut self, event: media::Event, ports: &mut dyn MediaPorts, now: Instant) {
+    pub(super) fn heard(&mut self, event: media::Event, now: Instant) {
         match event {
             media::Event::Retired(stream) => {
                 let id = stream.config().id;
@@ -158,7 +158,7 @@ impl Control {
                 let record = &mut self.calls[place];
                 record.abroad = record.abroad.saturating_sub(1);
                 if record.abroad == 0 && record.stage == Stage::Ended {
-                    self.forget(place, ports);
+                    self.forget(place);
                 }
             }
             media::Event::Digit { id, event } => {
@@ -258,7 +258,7 @@ impl Control {
     }
 
     /// Ended calls whose sound did not come home in time.
-    pub(super) fn forget_late(&mut self, ports: &mut dyn MediaPorts, now: Instant) {
+    pub(super) fn forget_late(&mut self, now: Instant) {
         while let Some(place) = self
             .calls
             .iter()
@@ -268,14 +268,14 @@ impl Control {
                 "call {}: its sound did not come home",
                 self.calls[place].id.0
             );
-            self.forget(place, ports);
+            self.forget(place);
         }
     }
 
-    fn forget(&mut self, place: usize, ports: &mut dyn MediaPorts) {
+    fn forget(&mut self, place: usize) {
         let record = self.calls.remove(place);
         if let Some(id) = record.stream {
-            ports.close(id);
+            self.outputs.push_back(Output::CloseMedia(id));
         }
         self.rtp_rejected += record.stats.rejected;
         if self

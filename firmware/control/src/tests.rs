@@ -19,29 +19,27 @@ use super::*;
 struct Ports {
     open: Vec<StreamId>,
     refuse: bool,
+    /// Asked for while nobody opens anything.
+    late: Option<Vec<StreamId>>,
 }
 
-impl MediaPorts for Ports {
-    fn open(
-        &mut self,
-        stream: StreamId,
-        _toward: Option<SocketAddr>,
-    ) -> std::io::Result<(SocketAddr, SocketAddr)> {
+impl Ports {
+    fn open(&mut self, stream: StreamId) -> std::io::Result<MediaAddresses> {
         if self.refuse {
             return Err(std::io::ErrorKind::AddrInUse.into());
         }
         self.open.push(stream);
         let port = 20_000 + 2 * stream.0 as u16;
-        Ok((
-            SocketAddr::from(([0; 4], port)),
-            SocketAddr::from(([0; 4], port + 1)),
-        ))
+        Ok(MediaAddresses {
+            rtp: SocketAddr::from(([0; 4], port)),
+            rtcp: SocketAddr::from(([0; 4], port + 1)),
+        })
     }
 
     fn close(&mut self, stream: StreamId) {
-        let place = self.open.iter().position(|open| *open == stream);
+        let index = self.open.iter().position(|open| *open == stream);
         self.open
-            .remove(place.expect("closed once, and only what was opened"));
+            .remove(index.expect("closed once, and only what was opened"));
     }
 }
 
@@ -92,6 +90,14 @@ impl Desk {
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Sip(message) => mail.push(message),
+                Output::OpenMedia(stream) => match &mut self.ports.late {
+                    Some(late) => late.push(stream),
+                    None => {
+                        let opened = self.ports.open(stream);
+                        self.control.handle_media_sockets(stream, opened, now);
+                    }
+                },
+                Output::CloseMedia(stream) => self.ports.close(stream),
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
@@ -139,8 +145,7 @@ impl Desk {
             Command::Tone(_) | Command::KeyTone(_) | Command::Mute(_) => None,
         };
         if let Some(stream) = home.filter(|_| !self.deaf) {
-            self.control
-                .handle_media(Event::Retired(stream), &mut self.ports, now);
+            self.control.handle_media(Event::Retired(stream), now);
         }
     }
 
@@ -182,20 +187,13 @@ impl Pair {
                     break;
                 }
                 for message in to_right {
-                    right.control.handle_datagram(
-                        left.address,
-                        &message.bytes,
-                        &mut right.ports,
-                        now,
-                    );
+                    right
+                        .control
+                        .handle_datagram(left.address, &message.bytes, now);
                 }
                 for message in to_left {
-                    left.control.handle_datagram(
-                        right.address,
-                        &message.bytes,
-                        &mut left.ports,
-                        now,
-                    );
+                    left.control
+                        .handle_datagram(right.address, &message.bytes, now);
                 }
             }
             let due = [left.control.poll_timeout(), right.control.poll_timeout()]
@@ -207,12 +205,8 @@ impl Pair {
                 return;
             };
             self.now = due.max(now);
-            self.left
-                .control
-                .handle_timeout(&mut self.left.ports, self.now);
-            self.right
-                .control
-                .handle_timeout(&mut self.right.ports, self.now);
+            self.left.control.handle_timeout(self.now);
+            self.right.control.handle_timeout(self.now);
         }
     }
 
@@ -229,9 +223,7 @@ impl Pair {
                 &mut self.right
             },
         );
-        desk.control
-            .handle_request(request, &mut desk.ports, now)
-            .unwrap();
+        desk.control.handle_request(request, now).unwrap();
         self.ms(1);
     }
 
@@ -330,7 +322,7 @@ fn keys_in_a_call_travel_as_events() {
     let now = pair.now;
     pair.right
         .control
-        .handle_media(Event::Digit { id, event: 11 }, &mut pair.right.ports, now);
+        .handle_media(Event::Digit { id, event: 11 }, now);
     pair.ms(1);
     let digit = pair.right.last_event("digit");
     assert_eq!(
@@ -428,6 +420,33 @@ fn without_a_port_there_is_congestion_and_a_reason() {
 }
 
 #[test]
+fn sockets_of_an_abandoned_call_are_closed() {
+    let mut pair = Pair::new("", "");
+    pair.left.ports.late = Some(Vec::new());
+    pair.ask(true, &Request::Lift);
+    pair.ask(true, &Request::Press("1#".into()));
+    pair.ms(400);
+    assert_eq!(pair.left.control.tables().awaiting_sockets, 1);
+    assert_eq!(pair.right.control.state(), phone::State::Idle);
+    pair.ask(true, &Request::HangUp);
+    assert_eq!(pair.left.control.tables().awaiting_sockets, 0);
+    let late = pair.left.ports.late.take().unwrap();
+    for stream in late {
+        let opened = pair.left.ports.open(stream);
+        pair.left
+            .control
+            .handle_media_sockets(stream, opened, pair.now);
+    }
+    pair.assert_quiet();
+    assert!(
+        pair.right
+            .events
+            .iter()
+            .all(|event| event["event"] != "call")
+    );
+}
+
+#[test]
 fn a_stream_that_never_comes_home_is_forgotten() {
     let mut pair = Pair::new("", "");
     pair.talk();
@@ -453,9 +472,7 @@ fn another_card_makes_every_stream_anew() {
     let mut pair = Pair::new("", "");
     pair.talk();
     let now = pair.now;
-    pair.left
-        .control
-        .handle_card(16_000, 160, &mut pair.left.ports, now);
+    pair.left.control.handle_card(16_000, 160, now);
     pair.ms(10);
     assert_eq!(pair.left.commands, ["start 48000", "start 16000"]);
     assert_eq!(
@@ -474,15 +491,12 @@ fn shutting_down_in_a_call_ends_it_at_both_ends() {
     let mut pair = Pair::new("", "");
     pair.talk();
     let now = pair.now;
-    pair.left.control.shut_down(&mut pair.left.ports, now);
+    pair.left.control.shut_down(now);
     pair.ms(500);
     assert!(pair.left.control.is_done());
     assert!(pair.right.control.status(pair.now).calls.is_empty());
     let now = pair.now;
-    let refused = pair
-        .left
-        .control
-        .handle_request(&Request::Lift, &mut pair.left.ports, now);
+    let refused = pair.left.control.handle_request(&Request::Lift, now);
     assert!(refused.unwrap_err().contains("shutting down"));
     pair.ask(false, &Request::HangUp);
     pair.assert_quiet();
@@ -509,9 +523,7 @@ fn a_wrong_configuration_flashes_and_beeps_until_it_is_right() {
     for trouble in [Some(2), None] {
         desk.control.set_trouble(trouble);
         for request in [Request::Lift, Request::HangUp] {
-            desk.control
-                .handle_request(&request, &mut desk.ports, now)
-                .unwrap();
+            desk.control.handle_request(&request, now).unwrap();
         }
         let (mut lamps, mut beeps) = (Vec::new(), None);
         while let Some(output) = desk.control.poll_output() {

@@ -18,8 +18,7 @@ impl SimPhone {
         };
         stats.srtp.protected_received = packets;
         let event = media::Event::Stats { id, stats };
-        self.control
-            .handle_media(event, &mut self.ports, self.base + now);
+        self.control.handle_media(event, self.base + now);
         self.obey(network, now);
     }
 }

@@ -12,11 +12,9 @@ use control::Output;
 use control::dtls::Transmit;
 
 impl Driver {
-    /// Carries out everything that waits, sockets first: a stream's packets need them.
+    /// Carries out everything that waits.
     pub(super) fn act(&mut self) {
-        self.hand_over_sockets();
         while let Some(output) = self.control.poll_output() {
-            self.hand_over_sockets();
             match output {
                 Output::Sip(message) => self.send_sip(message),
                 Output::Connect {
@@ -29,6 +27,8 @@ impl Driver {
                 Output::Lookup(lookup) => {
                     lookup::start(lookup, self.config.network.bind, self.heard.clone())
                 }
+                Output::OpenMedia(stream) => self.open_media(stream),
+                Output::CloseMedia(stream) => self.link.send(Order::CloseSockets(stream)),
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Dtls(datagram) => self.send_dtls(&datagram),
                 Output::Keep { file, text } => self.keep(file, text),
@@ -41,10 +41,6 @@ impl Driver {
                 Output::Lamp(lamp, state) => self.light(lamp, state),
                 Output::Event(event) => self.publish(&event),
             }
-        }
-        // Closing comes after the stop that made it necessary.
-        while let Some(stream) = self.ports.closing.pop_front() {
-            self.link.send(Order::CloseSockets(stream));
         }
     }
 
@@ -64,17 +60,20 @@ impl Driver {
                 Ok(side) => tls::connection::connect(connection, side, dscp, self.heard.clone()),
                 Err(why) => {
                     let now = std::time::Instant::now();
-                    self.control
-                        .handle_refused(connection, &why, &mut self.ports, now);
+                    self.control.handle_refused(connection, &why, now);
                 }
             },
         }
     }
 
-    fn hand_over_sockets(&mut self) {
-        while let Some(pair) = self.ports.opened.pop_front() {
+    /// Binds a stream's sockets; the audio thread has them before anything of the stream.
+    fn open_media(&mut self, stream: media::StreamId) {
+        let opened = self.ports.open(stream).map(|(pair, addresses)| {
             self.link.send(Order::Sockets(Box::new(pair)));
-        }
+            addresses
+        });
+        self.control
+            .handle_media_sockets(stream, opened, std::time::Instant::now());
     }
 
     fn send_sip(&mut self, message: sip::Transmit) {
@@ -88,11 +87,8 @@ impl Driver {
                 let Some(udp) = self.udp.as_ref() else { return };
                 if let Err(error) = udp::send(udp, &message.bytes, remote) {
                     tracing::debug!("SIP to {remote}: {error}");
-                    self.control.handle_unreachable(
-                        remote,
-                        &mut self.ports,
-                        std::time::Instant::now(),
-                    );
+                    self.control
+                        .handle_unreachable(remote, std::time::Instant::now());
                 }
             }
             sip::Flow::Tcp { connection, remote } | sip::Flow::Tls { connection, remote } => {
@@ -188,7 +184,7 @@ impl Driver {
         self.link.acknowledge();
         while let Some(report) = self.link.receive() {
             match report {
-                Report::Media(event) => self.control.handle_media(event, &mut self.ports, now),
+                Report::Media(event) => self.control.handle_media(event, now),
                 Report::SocketsHome(pair) => drop(pair),
                 Report::EngineHome(engine) => drop(engine),
                 Report::CardHome(device, reason) => self.lost_card(device, reason, now),
@@ -203,8 +199,7 @@ impl Driver {
                     peer,
                     bytes,
                 } = datagram;
-                self.control
-                    .handle_dtls(stream, socket, peer, &bytes, &mut self.ports, now);
+                self.control.handle_dtls(stream, socket, peer, &bytes, now);
             }
         }
         self.link.flush();

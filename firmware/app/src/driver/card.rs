@@ -183,8 +183,7 @@ impl Driver {
             let engine = engine_for(Some(device.as_ref()), self.card.wanted(), sidetone, now);
             self.card.figures = figures;
             self.link.send(Order::Card(device, Some(Box::new(engine))));
-            self.control
-                .handle_card(figures.0, figures.1, &mut self.ports, now);
+            self.control.handle_card(figures.0, figures.1, now);
         }
         self.publish(
             &serde_json::json!({"event": "audio", "what": format!("found: {name}")}).to_string(),

@@ -26,46 +26,31 @@ impl Driver {
                 self.connections.insert(connection, out);
                 self.trace.opened(connection, remote);
                 match proved {
-                    Some(names) => self.control.handle_accepted_tls(
-                        connection,
-                        remote,
-                        names,
-                        &mut self.ports,
-                        now,
-                    ),
-                    None => self.control.handle_connected(
-                        connection,
-                        local,
-                        remote,
-                        &mut self.ports,
-                        now,
-                    ),
+                    Some(names) => self
+                        .control
+                        .handle_accepted_tls(connection, remote, names, now),
+                    None => self
+                        .control
+                        .handle_connected(connection, local, remote, now),
                 }
             }
             Heard::Bytes { connection, bytes } => {
                 if self.connections.contains_key(&connection) {
                     self.trace
                         .keep_stream(connection, self.local, &bytes, since_1970());
-                    self.control
-                        .handle_stream(connection, &bytes, &mut self.ports, now);
+                    self.control.handle_stream(connection, &bytes, now);
                 }
             }
             Heard::Closed { connection, why } => {
                 self.connections.remove(&connection);
                 self.trace.closed(connection);
                 match why {
-                    Some(why) => {
-                        self.control
-                            .handle_refused(connection, &why, &mut self.ports, now)
-                    }
-                    None => self.control.handle_closed(connection, &mut self.ports, now),
+                    Some(why) => self.control.handle_refused(connection, &why, now),
+                    None => self.control.handle_closed(connection, now),
                 }
             }
             Heard::Configuration(news) => self.heard_configuration(*news),
-            Heard::Found { id, targets } => {
-                self.control
-                    .handle_lookup(id, &targets, &mut self.ports, now)
-            }
+            Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, now),
         }
     }
 
@@ -83,7 +68,6 @@ impl Driver {
                     self.control.handle_datagram(
                         seen(from),
                         &self.datagram[..length],
-                        &mut self.ports,
                         Instant::now(),
                     );
                 }
@@ -92,8 +76,7 @@ impl Driver {
             }
         }
         for remote in udp::unreachable(udp) {
-            self.control
-                .handle_unreachable(remote, &mut self.ports, Instant::now());
+            self.control.handle_unreachable(remote, Instant::now());
         }
     }
 
@@ -114,7 +97,7 @@ impl Driver {
                 tracing::info!("SIP on {address}, known to others as {}", self.local);
                 self.listen_for_tls()?;
                 self.udp = Some(socket);
-                self.control.handle_timeout(&mut self.ports, Instant::now());
+                self.control.handle_timeout(Instant::now());
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {

@@ -15,8 +15,7 @@ impl Driver {
         let now = Instant::now();
         let line = |value: serde_json::Value| Reply::Line(value.to_string(), Duration::ZERO);
         let reply = match asked.order {
-            Order::Do(request) => match self.control.handle_request(&request, &mut self.ports, now)
-            {
+            Order::Do(request) => match self.control.handle_request(&request, now) {
                 Ok(busy) => Reply::Line(json!({"ok": true}).to_string(), busy),
                 Err(error) => line(json!({"ok": false, "error": error})),
             },

@@ -1,0 +1,211 @@
+//! A call needs the sockets of its stream before it can be placed or answered: their ports stand in
+//! the SDP. Whoever owns the sockets is asked for them, and the call goes on when they are there.
+//!
+//! ```text
+//! phone::Output::{Place, Follow, Answer} ─▶ open_media ─▶ Output::OpenMedia
+//! handle_media_sockets ─▶ sip::UserAgent::{invite, follow, answer}      or the call fails, and says why
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use media::StreamId;
+use phone::{CallId, CallUpdate, Destination, EndCause, Input};
+use sip::offer_answer::LocalMedia;
+
+use super::{CallRecord, Control, Output, Stage, Way};
+
+/// The local addresses of a stream's two sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaAddresses {
+    /// Where RTP is received.
+    pub rtp: SocketAddr,
+    /// Where RTCP is received.
+    pub rtcp: SocketAddr,
+}
+
+/// What goes on when a stream's sockets are open.
+#[derive(Debug)]
+pub(crate) enum AwaitingSockets {
+    /// A call to be placed.
+    Place { call: CallId, to: Destination },
+    /// A call the far end of another asked for.
+    Follow {
+        old: CallId,
+        call: CallId,
+        to: String,
+    },
+    /// An incoming call to be answered.
+    Answer { call: CallId },
+}
+
+impl Control {
+    /// Asks for the sockets of a new stream.
+    pub(super) fn open_media(&mut self, awaiting: AwaitingSockets) {
+        let stream = self.new_stream_id();
+        self.awaiting_sockets.push((stream, awaiting));
+        self.outputs.push_back(Output::OpenMedia(stream));
+    }
+
+    /// The answer to [`Output::OpenMedia`].
+    pub fn handle_media_sockets(
+        &mut self,
+        stream: StreamId,
+        opened: io::Result<MediaAddresses>,
+        now: Instant,
+    ) {
+        let awaiting = self
+            .awaiting_sockets
+            .iter()
+            .position(|(id, _)| *id == stream)
+            .map(|index| self.awaiting_sockets.remove(index).1);
+        match (awaiting, opened) {
+            (Some(awaiting), Ok(addresses)) => {
+                if !self.go_on(awaiting, stream, addresses, now) {
+                    self.dtls.close(stream);
+                    self.outputs.push_back(Output::CloseMedia(stream));
+                }
+            }
+            (Some(awaiting), Err(error)) => {
+                let reason = format!("no media port: {error}; widen network.rtp_ports");
+                self.without_sockets(awaiting, &reason, now);
+            }
+            // Given up meanwhile.
+            (None, Ok(_)) => self.outputs.push_back(Output::CloseMedia(stream)),
+            (None, Err(_)) => {}
+        }
+        self.settle(now);
+    }
+
+    /// Goes on with what waited. Tells whether somebody owns the sockets now.
+    fn go_on(
+        &mut self,
+        awaiting: AwaitingSockets,
+        stream: StreamId,
+        addresses: MediaAddresses,
+        now: Instant,
+    ) -> bool {
+        match awaiting {
+            AwaitingSockets::Place { call, to } => {
+                let account = to.account.map(|account| account.0);
+                let media = self.local_media(account, stream, addresses);
+                let invited =
+                    self.agent
+                        .invite(account.map(sip::AccountId), &to.address, media, now);
+                self.begin_outgoing(call, to.address, account, stream, invited, now)
+            }
+            AwaitingSockets::Follow { old, call, to } => {
+                let Some(index) = self
+                    .place_of(old)
+                    .filter(|index| self.calls[*index].stage != Stage::Ended)
+                else {
+                    self.could_not(call, "the call it was asked for in is over", now);
+                    return false;
+                };
+                // By the account of the call it was asked for in, and encrypted as any call by it.
+                let (asked, account) = (self.calls[index].sip, self.calls[index].account);
+                let media = self.local_media(account, stream, addresses);
+                let invited = self.agent.follow(asked, media, now);
+                self.begin_outgoing(call, to, account, stream, invited, now)
+            }
+            AwaitingSockets::Answer { call } => {
+                let Some(index) = self
+                    .place_of(call)
+                    .filter(|index| self.calls[*index].stage == Stage::Ringing)
+                else {
+                    return false;
+                };
+                let record = &mut self.calls[index];
+                record.stream = Some(stream);
+                record.stage = Stage::Answering;
+                let (sip, account) = (record.sip, record.account);
+                let media = self.local_media(account, stream, addresses);
+                self.agent.answer(sip, media, now);
+                true
+            }
+        }
+    }
+
+    fn begin_outgoing(
+        &mut self,
+        call: CallId,
+        peer: String,
+        account: Option<usize>,
+        stream: StreamId,
+        invited: Result<sip::Call, impl std::fmt::Display>,
+        now: Instant,
+    ) -> bool {
+        match invited {
+            Ok(sip) => {
+                let mut record = CallRecord::new(call, sip, Way::Out, peer, now);
+                record.account = account;
+                record.stream = Some(stream);
+                self.calls.push(record);
+                self.tell_call(self.calls.len() - 1);
+                true
+            }
+            Err(error) => {
+                self.could_not(call, &error.to_string(), now);
+                false
+            }
+        }
+    }
+
+    /// What waited cannot go on.
+    fn without_sockets(&mut self, awaiting: AwaitingSockets, reason: &str, now: Instant) {
+        match awaiting {
+            AwaitingSockets::Place { call, .. } => self.could_not(call, reason, now),
+            AwaitingSockets::Follow { old, call, .. } => {
+                if let Some(asked) = self.sip_of(old) {
+                    self.agent.decline(asked, now);
+                }
+                self.could_not(call, reason, now);
+            }
+            AwaitingSockets::Answer { call } => {
+                if let Some(sip) = self.sip_of(call) {
+                    self.note(&format!("call {} refused: {reason}", call.0));
+                    self.agent.reject(sip, 500, now);
+                }
+            }
+        }
+    }
+
+    /// A call that has not begun is given up; its sockets are closed when they come.
+    pub(super) fn abandon(&mut self, ended: CallId, now: Instant) {
+        let index = self.awaiting_sockets.iter().position(|(_, awaiting)| {
+            matches!(awaiting, AwaitingSockets::Place { call, .. } | AwaitingSockets::Follow { call, .. } if *call == ended)
+        });
+        let Some(index) = index else { return };
+        if let (_, AwaitingSockets::Follow { old, .. }) = self.awaiting_sockets.remove(index)
+            && let Some(asked) = self.sip_of(old)
+        {
+            self.agent.decline(asked, now);
+        }
+    }
+
+    fn local_media(
+        &mut self,
+        account: Option<usize>,
+        stream: StreamId,
+        addresses: MediaAddresses,
+    ) -> LocalMedia {
+        let account = account.and_then(|account| self.config.accounts.get(account));
+        let mut media =
+            crate::negotiate::local_media(&self.config, account, addresses.rtp, addresses.rtcp);
+        self.expect_handshake(stream, &mut media);
+        media
+    }
+
+    /// A call that cannot even be tried: the phone hears of it as of any failure, log and events
+    /// say why.
+    fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
+        self.note(&format!("call {} failed: {reason}", call.0));
+        let cause = EndCause {
+            code: None,
+            reason: reason.to_owned(),
+        };
+        self.phone
+            .handle(Input::Call(call, CallUpdate::Ended(cause)), now);
+    }
+}
