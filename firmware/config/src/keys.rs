@@ -10,10 +10,12 @@
 
 use std::path::PathBuf;
 
+use types::Codec;
+
 use crate::kind::{Kind, Value, Word};
 use crate::schema::{
-    Account, Codec, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin,
-    PrivacyMode, Secret, Transport, WifiSecurity,
+    Account, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode,
+    Secret, Transport, WifiSecurity,
 };
 
 /// A section of the file.

@@ -14,6 +14,8 @@ pub use privacy::{Keying, Privacy, PrivacyMode};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use types::Codec;
+
 mod system;
 
 pub use system::{Codes, Ipv4Way, Ipv6Way, Link, Provision, System, Update, Wifi, WifiSecurity};
@@ -200,38 +202,6 @@ pub struct Call {
     pub howler_after_s: u32,
     /// Seconds of howler before silence.
     pub howler_s: u32,
-}
-
-/// A codec by its name in `offhook.toml`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Opus, RFC 7587.
-    Opus,
-    /// G.722, RFC 3551 (8000 Hz RTP clock, 16 kHz sound).
-    G722,
-    /// G.711 µ-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
-}
-
-impl Codec {
-    /// The codec of this name in `offhook.toml`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Opus, Self::G722, Self::Pcmu, Self::Pcma]
-            .into_iter()
-            .find(|codec| codec.name() == name)
-    }
-
-    /// Its name in `offhook.toml`, in `status` and in events.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Opus => "opus",
-            Self::G722 => "g722",
-            Self::Pcmu => "pcmu",
-            Self::Pcma => "pcma",
-        }
-    }
 }
 
 /// `[codecs]`: what is offered, best first.

@@ -241,10 +241,7 @@ impl CallRecord {
         } else {
             100.0 * s.lost as f64 / expected as f64
         };
-        let codec = self
-            .media
-            .as_ref()
-            .map_or("none", |m| crate::negotiate::codec_word(m.codec));
+        let codec = self.media.as_ref().map_or("none", |m| m.codec.as_str());
         let encryption = self.encryption_word();
         format!(
             "call {} with {}: {}, codec {codec}, encryption {encryption}, sent {}, received {}, loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS {:.2}",
@@ -280,7 +277,7 @@ mod tests {
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             rtcp_mux: false,
-            codec: sip::offer_answer::CodecName::Pcmu,
+            codec: types::Codec::Pcmu,
             send_payload: 0,
             recv_payload: 0,
             recv_payloads: Vec::new(),

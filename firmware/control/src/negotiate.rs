@@ -5,16 +5,16 @@
 //! sip::Negotiated + Birth        ─▶ stream_config ─▶ media::StreamConfig (what we send and play)
 //! ```
 //!
-//! `sip` and `media` know nothing of each other, so the two sets of names for the same codecs meet
-//! here and nowhere else.
+//! `sip` and `media` know nothing of each other; they meet here and nowhere else.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use media::{Codec, StreamConfig, StreamId};
-use sip::offer_answer::{CodecName, Direction, LocalMedia, Negotiated};
+use media::{StreamConfig, StreamId};
+use sip::offer_answer::{Direction, LocalMedia, Negotiated};
 use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection, Suite};
 use sip::sdes::SdesKey;
+use types::Codec;
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,11 +48,7 @@ pub fn local_media(
     LocalMedia {
         rtp,
         rtcp,
-        codecs: codecs
-            .order
-            .iter()
-            .map(|codec| codec_offered(*codec))
-            .collect(),
+        codecs: codecs.order.clone(),
         ptime_ms: codecs.ptime_ms,
         dtmf: true,
         privacy: privacy(config, account, None),
@@ -134,21 +130,17 @@ fn suite_played(suite: Suite) -> media::Suite {
 
 /// What the engine needs for a stream that both sides agreed on.
 pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
-    let mut recv_payloads: Vec<(u8, Codec)> = agreed
-        .recv_payloads
-        .iter()
-        .map(|(payload, codec)| (*payload, codec_played(*codec)))
-        .collect();
+    let mut recv_payloads = agreed.recv_payloads.clone();
     // The far end may send what it answered with, even where the list was cut short.
     if !recv_payloads
         .iter()
         .any(|(payload, _)| *payload == agreed.recv_payload)
     {
-        recv_payloads.push((agreed.recv_payload, codec_played(agreed.codec)));
+        recv_payloads.push((agreed.recv_payload, agreed.codec));
     }
     StreamConfig {
         id: birth.id,
-        codec: codec_played(agreed.codec),
+        codec: agreed.codec,
         send_payload: agreed.send_payload,
         recv_payloads,
         send_dtmf: agreed.send_dtmf,
@@ -221,34 +213,6 @@ pub fn direction_played(direction: Direction) -> media::Direction {
     media::Direction { send, receive }
 }
 
-/// The codec's name as `status` and events tell it: the same word as in `offhook.toml`.
-pub fn codec_word(codec: CodecName) -> &'static str {
-    match codec {
-        CodecName::Opus => "opus",
-        CodecName::G722 => "g722",
-        CodecName::Pcmu => "pcmu",
-        CodecName::Pcma => "pcma",
-    }
-}
-
-pub(crate) fn codec_offered(codec: config::schema::Codec) -> CodecName {
-    match codec {
-        config::schema::Codec::Opus => CodecName::Opus,
-        config::schema::Codec::G722 => CodecName::G722,
-        config::schema::Codec::Pcmu => CodecName::Pcmu,
-        config::schema::Codec::Pcma => CodecName::Pcma,
-    }
-}
-
-fn codec_played(codec: CodecName) -> Codec {
-    match codec {
-        CodecName::Opus => Codec::Opus,
-        CodecName::G722 => Codec::G722,
-        CodecName::Pcmu => Codec::Pcmu,
-        CodecName::Pcma => Codec::Pcma,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,10 +222,10 @@ mod tests {
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             rtcp_mux: false,
-            codec: CodecName::Pcmu,
+            codec: Codec::Pcmu,
             send_payload: 0,
             recv_payload: 0,
-            recv_payloads: vec![(0, CodecName::Pcmu), (8, CodecName::Pcma)],
+            recv_payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
             send_dtmf: Some((101, 8000)),
             recv_dtmf: Some(96),
             ptime_ms: 20,
@@ -450,39 +414,10 @@ mod tests {
     }
 
     #[test]
-    fn each_codec_keeps_its_name_across_the_bridge() {
-        let table = [
-            (
-                config::schema::Codec::Opus,
-                CodecName::Opus,
-                Codec::Opus,
-                "opus",
-            ),
-            (
-                config::schema::Codec::G722,
-                CodecName::G722,
-                Codec::G722,
-                "g722",
-            ),
-            (
-                config::schema::Codec::Pcmu,
-                CodecName::Pcmu,
-                Codec::Pcmu,
-                "pcmu",
-            ),
-            (
-                config::schema::Codec::Pcma,
-                CodecName::Pcma,
-                Codec::Pcma,
-                "pcma",
-            ),
-        ];
-        for (configured, named, played, word) in table {
-            assert_eq!(codec_offered(configured), named);
-            assert_eq!(codec_played(named), played);
-            assert_eq!(codec_word(named), word);
+    fn the_payload_type_answered_is_received() {
+        for codec in Codec::ALL {
             let negotiated = Negotiated {
-                codec: named,
+                codec,
                 recv_payload: 97,
                 recv_payloads: Vec::new(),
                 ..agreed()
@@ -490,7 +425,7 @@ mod tests {
             let config = stream_config(&negotiated, birth());
             assert_eq!(
                 (config.codec, config.recv_payloads),
-                (played, vec![(97, played)])
+                (codec, vec![(97, codec)])
             );
         }
     }
@@ -527,7 +462,7 @@ mod tests {
         assert!(same_stream(&agreed(), &held));
         let changes: [fn(&mut Negotiated); 10] = [
             |n| n.rtcp_mux = true,
-            |n| n.codec = CodecName::Pcma,
+            |n| n.codec = Codec::Pcma,
             |n| n.send_payload = 9,
             |n| n.recv_payload = 9,
             |n| n.recv_payloads.clear(),

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::call::{CallRecord, Stage};
 use super::{Control, Output};
-use crate::negotiate::codec_word;
 
 /// What log and status say of `tls.verify = false`.
 pub const UNVERIFIED_TLS: &str = "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
@@ -203,7 +202,7 @@ impl CallRecord {
             direction: self.way.word(),
             state: self.stage.word(),
             peer: self.peer.clone(),
-            codec: self.media.as_ref().map(|m| codec_word(m.codec)),
+            codec: self.media.as_ref().map(|m| m.codec.as_str()),
             ptime_ms: self.media.as_ref().map(|m| m.ptime_ms),
             encryption: self.encryption_word(),
             encryption_missing: self

@@ -55,13 +55,7 @@ pub(super) fn agent_config(
         user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
         direct_calls: config.call.direct,
         auto_answer: config.call.auto_answer_ms.is_some(),
-        codecs: config
-            .codecs
-            .order
-            .iter()
-            .copied()
-            .map(crate::negotiate::codec_offered)
-            .collect(),
+        codecs: config.codecs.order.clone(),
         privacy: crate::negotiate::privacy(config, None, fingerprint),
         local,
         tls_port: config.tls.sip_port_tls,

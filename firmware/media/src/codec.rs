@@ -18,7 +18,7 @@ pub mod g711;
 pub mod g722;
 pub mod opus;
 
-use crate::stream::Codec;
+use types::Codec;
 
 /// Longest payload any encoder here writes: Opus' recommended maximum (RFC 6716 §3.2.1: 1275 bytes
 /// a frame).
@@ -54,30 +54,6 @@ pub enum CodecError {
     /// A payload that is not what the codec calls one.
     #[error("the payload of {0} bytes is malformed")]
     Malformed(usize),
-}
-
-impl Codec {
-    /// The clock of RTP timestamps, in Hz.
-    pub fn rtp_clock_hz(self) -> u32 {
-        match self {
-            Self::Opus => 48_000,
-            Self::G722 | Self::Pcmu | Self::Pcma => 8_000,
-        }
-    }
-
-    /// The rate of the sound this codec takes and gives on a card of `card_rate_hz`.
-    pub fn sound_rate_hz(self, card_rate_hz: u32) -> u32 {
-        match self {
-            Self::Opus => opus::rate_for_card(card_rate_hz),
-            Self::G722 => 16_000,
-            Self::Pcmu | Self::Pcma => 8_000,
-        }
-    }
-
-    /// RTP clock ticks in `samples` samples of sound at `rate_hz`.
-    pub fn ticks(self, samples: usize, rate_hz: u32) -> u32 {
-        (samples as u64 * u64::from(self.rtp_clock_hz()) / u64::from(rate_hz.max(1))) as u32
-    }
 }
 
 /// What an encoder may be told. Only Opus listens to it.
@@ -158,7 +134,8 @@ impl Encoder {
 
     /// RTP clock ticks of a frame of `samples`.
     pub fn ticks(&self, samples: usize) -> u32 {
-        self.codec().ticks(samples, self.rate_hz())
+        let clock = u64::from(self.codec().rtp_clock_hz());
+        (samples as u64 * clock / u64::from(self.rate_hz().max(1))) as u32
     }
 
     /// Codes one frame into `out`, returns the bytes written. With Opus DTX a result of at most 2

@@ -12,6 +12,8 @@
 
 use std::time::Instant;
 
+use types::Codec;
+
 use crate::codec::Decoder;
 use crate::dtmf;
 use crate::jitter::store::{Head, Inserted, Kind, MAX_PAYLOAD};
@@ -20,7 +22,7 @@ use crate::playout::{Counts, Playout};
 use crate::resample::Pull;
 use crate::rtcp::Jitter;
 use crate::rtp::{Sequence, Verdict, View};
-use crate::stream::{Codec, StreamConfig, StreamError};
+use crate::stream::{StreamConfig, StreamError};
 
 /// Comfort noise (RFC 3389), the static payload type.
 const COMFORT_NOISE: u8 = 13;

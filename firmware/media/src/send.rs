@@ -7,6 +7,8 @@
 
 use std::net::SocketAddr;
 
+use types::Codec;
+
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf;
 use crate::engine::PacketKind;
@@ -16,7 +18,7 @@ use crate::resample::Push;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{HEADER_LEN, Sender};
 use crate::srtp::Guard;
-use crate::stream::{Codec, StreamConfig, StreamError};
+use crate::stream::{StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
 /// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s

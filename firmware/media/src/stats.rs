@@ -4,7 +4,7 @@
 //! codec, loss, one-way delay ─▶ R = 93.2 − Id(delay) − Ie,eff(codec, loss) ─▶ MOS (G.107 Annex B)
 //! ```
 
-use crate::stream::Codec;
+use types::Codec;
 
 /// R with no impairment at all (G.107 defaults).
 const R_BEST: f32 = 93.2;

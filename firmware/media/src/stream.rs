@@ -18,6 +18,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use types::Codec;
+
 use crate::engine::{PacketKind, StreamId};
 use crate::latch::Latch;
 use crate::level::FLOOR_DBM0;
@@ -29,19 +31,6 @@ use crate::rtp::View;
 use crate::send::{Send, Way};
 use crate::srtp::{Encryption, Guard, Protection, Refusal, SrtpStats};
 use crate::stats::{self, mos};
-
-/// An audio codec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Opus, mono, 48 kHz RTP clock.
-    Opus,
-    /// G.722 at 64 kbit/s: 16 kHz sound, 8 kHz RTP clock.
-    G722,
-    /// G.711 µ-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
-}
 
 /// Which way sound goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod protect;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use types::Codec;
 use zeroize::Zeroizing;
 
 use crate::privacy::table::Verdict;
@@ -26,19 +27,6 @@ use protect::Guard;
 const OPUS: u8 = 96;
 const EVENT_8K: u8 = 101;
 const EVENT_48K: u8 = 102;
-
-/// An audio codec as SDP names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CodecName {
-    /// `opus/48000/2`
-    Opus,
-    /// `G722/8000`
-    G722,
-    /// `PCMU/8000`
-    Pcmu,
-    /// `PCMA/8000`
-    Pcma,
-}
 
 /// Direction of media as seen from this phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +50,7 @@ pub struct LocalMedia {
     /// Where we receive RTCP.
     pub rtcp: SocketAddr,
     /// Codecs, best first.
-    pub codecs: Vec<CodecName>,
+    pub codecs: Vec<Codec>,
     /// Packet length in ms we send and ask for.
     pub ptime_ms: u8,
     /// telephone-event (RFC 4733) is offered.
@@ -81,13 +69,13 @@ pub struct Negotiated {
     /// RTP and RTCP share one port (RFC 5761).
     pub rtcp_mux: bool,
     /// The codec both sides use.
-    pub codec: CodecName,
+    pub codec: Codec,
     /// Payload type we put on what we send.
     pub send_payload: u8,
     /// Payload type the far end puts on what we receive.
     pub recv_payload: u8,
     /// Every payload type we must be ready to receive, with its codec (the answerer may switch).
-    pub recv_payloads: Vec<(u8, CodecName)>,
+    pub recv_payloads: Vec<(u8, Codec)>,
     /// telephone-event payload type we send, with its RTP clock in Hz.
     pub send_dtmf: Option<(u8, u32)>,
     /// telephone-event payload type we receive.
@@ -108,46 +96,17 @@ pub struct Negotiated {
     pub missing: Option<WhyClear>,
 }
 
-impl CodecName {
-    /// As rtpmap writes it.
-    fn rtpmap(self) -> &'static str {
-        match self {
-            Self::Opus => "opus/48000/2",
-            Self::G722 => "G722/8000",
-            Self::Pcmu => "PCMU/8000",
-            Self::Pcma => "PCMA/8000",
-        }
-    }
-
-    /// RTP clock in Hz.
-    fn clock(self) -> u32 {
-        match self {
-            Self::Opus => 48_000,
-            Self::G722 | Self::Pcmu | Self::Pcma => 8_000,
-        }
-    }
-
-    fn static_payload(self) -> Option<u8> {
-        match self {
-            Self::Opus => None,
-            Self::G722 => Some(9),
-            Self::Pcmu => Some(0),
-            Self::Pcma => Some(8),
-        }
-    }
-
-    /// The packet length nearest below the one wished for that this codec can do, in ms.
-    fn ptime(self, wish: u32) -> u8 {
-        let steps: &[u8] = match self {
-            Self::Opus => &[60, 40, 20, 10],
-            Self::G722 | Self::Pcmu | Self::Pcma => &[60, 50, 40, 30, 20, 10],
-        };
-        steps
-            .iter()
-            .copied()
-            .find(|step| u32::from(*step) <= wish)
-            .unwrap_or(10)
-    }
+/// The packet length nearest below the one wished for that `codec` can do, in ms.
+fn ptime(codec: Codec, wish: u32) -> u8 {
+    let steps: &[u8] = match codec {
+        Codec::Opus => &[60, 40, 20, 10],
+        Codec::G722 | Codec::Pcmu | Codec::Pcma => &[60, 50, 40, 30, 20, 10],
+    };
+    steps
+        .iter()
+        .copied()
+        .find(|step| u32::from(*step) <= wish)
+        .unwrap_or(10)
 }
 
 impl Direction {
@@ -209,7 +168,7 @@ enum Slot {
 struct Chosen {
     index: usize,
     payload: u8,
-    codec: CodecName,
+    codec: Codec,
     verdict: Verdict,
 }
 
@@ -227,7 +186,7 @@ pub(crate) struct Session {
     wish: Direction,
     slots: Vec<Slot>,
     /// Payload numbers in use, ours and theirs alike.
-    codecs: Vec<(u8, CodecName)>,
+    codecs: Vec<(u8, Codec)>,
     events: Vec<(u8, u32)>,
     /// Whether the answer in force shares one port for RTP and RTCP.
     mux: bool,
@@ -306,10 +265,10 @@ impl Session {
         }
         if self.local.dtmf {
             let mut clocks: Vec<(u32, u8)> = Vec::new();
-            if self.local.codecs.iter().any(|c| c.clock() == 8_000) {
+            if self.local.codecs.iter().any(|c| c.rtp_clock_hz() == 8_000) {
                 clocks.push((8_000, EVENT_8K));
             }
-            if self.local.codecs.iter().any(|c| c.clock() == 48_000) {
+            if self.local.codecs.iter().any(|c| c.rtp_clock_hz() == 48_000) {
                 clocks.push((48_000, EVENT_48K));
             }
             for (clock, first) in clocks {
@@ -319,7 +278,7 @@ impl Session {
                 }
             }
         }
-        let codecs: Vec<(u8, CodecName)> = self
+        let codecs: Vec<(u8, Codec)> = self
             .local
             .codecs
             .iter()
@@ -358,7 +317,7 @@ impl Session {
                 "the answer refuses the audio line".into(),
             ));
         }
-        let offered = |codec: CodecName| {
+        let offered = |codec: Codec| {
             self.codecs
                 .iter()
                 .find(|(_, known)| *known == codec)
@@ -480,7 +439,7 @@ impl Session {
     }
 
     /// The first of the offer's formats that this phone has, if the line can be used at all.
-    fn usable(&self, line: &Line) -> Result<(u8, CodecName, Verdict), SdpError> {
+    fn usable(&self, line: &Line) -> Result<(u8, Codec, Verdict), SdpError> {
         if !line.is_live_audio() {
             return Err(SdpError::NotAcceptable("no audio line".into()));
         }
@@ -538,8 +497,8 @@ impl Session {
     fn agree(
         &mut self,
         line: &Line,
-        codec: CodecName,
-        (send_payload, recv_payload, recv_payloads): (u8, u8, Vec<(u8, CodecName)>),
+        codec: Codec,
+        (send_payload, recv_payload, recv_payloads): (u8, u8, Vec<(u8, Codec)>),
         events: &[(u8, u32)],
         (verdict, protection): (Verdict, Protection),
     ) -> Result<Negotiated, SdpError> {
@@ -568,9 +527,9 @@ impl Session {
             // Only what both know may be sent.
             send_dtmf: send_dtmf.filter(|_| recv_dtmf.is_some()),
             recv_dtmf,
-            ptime_ms: codec.ptime(wish),
-            opus_fec: codec == CodecName::Opus && line.opus_fec,
-            opus_dtx: codec == CodecName::Opus && line.opus_dtx,
+            ptime_ms: ptime(codec, wish),
+            opus_fec: codec == Codec::Opus && line.opus_fec,
+            opus_dtx: codec == Codec::Opus && line.opus_dtx,
             direction: line.meant_direction().reversed().and(self.wish),
             protection,
             required: self.required(),
@@ -580,7 +539,7 @@ impl Session {
 
     fn describe(
         &mut self,
-        codecs: &[(u8, CodecName)],
+        codecs: &[(u8, Codec)],
         events: &[(u8, u32)],
         direction: Direction,
         ptime: u8,
@@ -617,7 +576,7 @@ impl Session {
         &self,
         body: &mut String,
         proto: &str,
-        codecs: &[(u8, CodecName)],
+        codecs: &[(u8, Codec)],
         events: &[(u8, u32)],
         direction: Direction,
         ptime: u8,
@@ -634,7 +593,7 @@ impl Session {
         body.push_str("\r\n");
         for (pt, codec) in codecs {
             write!(body, "a=rtpmap:{pt} {}\r\n", codec.rtpmap())?;
-            if *codec == CodecName::Opus {
+            if *codec == Codec::Opus {
                 write!(body, "a=fmtp:{pt} useinbandfec=1\r\n")?;
             }
         }
@@ -673,7 +632,7 @@ impl Session {
 /// The telephone-event format that goes with a codec: the one of its clock, else any (RFC 4733
 /// section 2.1 wants the same clock; phones that offer Opus with telephone-event/8000 are many, and
 /// digits are worth more than the rule).
-fn pick_event(line: &Line, codec: CodecName) -> Option<(u8, u32)> {
+fn pick_event(line: &Line, codec: Codec) -> Option<(u8, u32)> {
     let events = || {
         line.formats.iter().filter_map(|(pt, format)| match format {
             Format::Event(clock @ (8_000 | 48_000)) => Some((*pt, *clock)),
@@ -681,7 +640,7 @@ fn pick_event(line: &Line, codec: CodecName) -> Option<(u8, u32)> {
         })
     };
     events()
-        .find(|(_, clock)| *clock == codec.clock())
+        .find(|(_, clock)| *clock == codec.rtp_clock_hz())
         .or_else(|| events().next())
 }
 

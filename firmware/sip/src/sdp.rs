@@ -10,8 +10,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use types::Codec;
+
 use crate::fingerprint::{self, SetupWord};
-use crate::offer_answer::{CodecName, Direction};
+use crate::offer_answer::Direction;
 use crate::privacy::Fingerprint;
 use crate::privacy::table::{Profile, Refusal};
 use crate::sdes;
@@ -70,7 +72,7 @@ impl SdpError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// A codec this phone has.
-    Codec(CodecName),
+    Codec(Codec),
     /// telephone-event with its clock in Hz (RFC 4733).
     Event(u32),
     /// Anything else.
@@ -165,7 +167,7 @@ impl Line {
         let formats = formats(&media.fmt, attributes);
         let opus = formats
             .iter()
-            .find(|(_, f)| *f == Format::Codec(CodecName::Opus))
+            .find(|(_, f)| *f == Format::Codec(Codec::Opus))
             .map(|(pt, _)| *pt);
         let opus_parameter = |name: &str| {
             opus.is_some_and(|pt| parameter(attributes, pt, name).is_some_and(|v| v == "1"))
@@ -247,9 +249,9 @@ fn formats(fmt: &str, attributes: &[sdp_types::Attribute]) -> Vec<(u8, Format)> 
 fn meaning(pt: u8, rtpmap: Option<&str>) -> Format {
     let Some(rtpmap) = rtpmap else {
         return match pt {
-            0 => Format::Codec(CodecName::Pcmu),
-            8 => Format::Codec(CodecName::Pcma),
-            9 => Format::Codec(CodecName::G722),
+            0 => Format::Codec(Codec::Pcmu),
+            8 => Format::Codec(Codec::Pcma),
+            9 => Format::Codec(Codec::G722),
             _ => Format::Unknown,
         };
     };
@@ -260,11 +262,11 @@ fn meaning(pt: u8, rtpmap: Option<&str>) -> Format {
     let mono = matches!(channels, None | Some("" | "1"));
     match (name.as_str(), clock) {
         // RFC 7587: always 48000/2, whatever is sent; some forget the 2.
-        ("opus", Some(48_000)) if mono || channels == Some("2") => Format::Codec(CodecName::Opus),
+        ("opus", Some(48_000)) if mono || channels == Some("2") => Format::Codec(Codec::Opus),
         // RFC 3551 section 4.5.2: G.722 says 8000 by an old mistake; some say 16000.
-        ("g722", Some(8_000 | 16_000)) if mono => Format::Codec(CodecName::G722),
-        ("pcmu", Some(8_000)) if mono => Format::Codec(CodecName::Pcmu),
-        ("pcma", Some(8_000)) if mono => Format::Codec(CodecName::Pcma),
+        ("g722", Some(8_000 | 16_000)) if mono => Format::Codec(Codec::G722),
+        ("pcmu", Some(8_000)) if mono => Format::Codec(Codec::Pcmu),
+        ("pcma", Some(8_000)) if mono => Format::Codec(Codec::Pcma),
         ("telephone-event", Some(clock)) if clock > 0 => Format::Event(clock),
         _ => Format::Unknown,
     }
@@ -384,9 +386,9 @@ mod tests {
             line.formats,
             [
                 (0, Format::Unknown),
-                (8, Format::Codec(CodecName::Pcma)),
-                (9, Format::Codec(CodecName::G722)),
-                (96, Format::Codec(CodecName::Pcmu)),
+                (8, Format::Codec(Codec::Pcma)),
+                (9, Format::Codec(Codec::G722)),
+                (96, Format::Codec(Codec::Pcmu)),
                 (18, Format::Unknown),
             ]
         );
@@ -402,7 +404,7 @@ mod tests {
         assert_eq!(
             line.formats,
             [
-                (107, Format::Codec(CodecName::Opus)),
+                (107, Format::Codec(Codec::Opus)),
                 (101, Format::Event(48_000))
             ]
         );

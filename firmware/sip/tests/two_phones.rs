@@ -5,8 +5,9 @@ mod world;
 use std::time::Duration;
 
 use sip::agent::EndedBy;
-use sip::offer_answer::{CodecName, Direction};
+use sip::offer_answer::Direction;
 use sip::{Call, Event};
+use types::Codec;
 use world::{World, media};
 
 fn ended(events: &[Event]) -> Option<(EndedBy, Option<u16>)> {
@@ -16,7 +17,7 @@ fn ended(events: &[Event]) -> Option<(EndedBy, Option<u16>)> {
     })
 }
 
-fn established(events: &[Event]) -> Option<CodecName> {
+fn established(events: &[Event]) -> Option<Codec> {
     events.iter().find_map(|event| match event {
         Event::Established { media, .. } => Some(media.codec),
         _ => None,
@@ -71,7 +72,7 @@ fn a_call_is_set_up_and_ended_by_the_caller() {
     world.run_ms(100);
     match (&world.events(0)[..], &world.events(1)[..]) {
         ([Event::Established { media: near, .. }], [Event::Established { media: far, .. }]) => {
-            assert_eq!((near.codec, far.codec), (CodecName::Opus, CodecName::Opus));
+            assert_eq!((near.codec, far.codec), (Codec::Opus, Codec::Opus));
             assert_eq!(near.remote_rtp, "192.0.2.2:20100".parse().unwrap());
             assert_eq!(far.remote_rtp, "192.0.2.1:20000".parse().unwrap());
         }

@@ -44,12 +44,7 @@ impl Drop for Sound {
 
 /// Payload type we name, and its rtpmap.
 pub(crate) fn rtpmap(codec: Codec) -> (u8, &'static str) {
-    match codec {
-        Codec::Pcmu => (0, "PCMU/8000"),
-        Codec::Pcma => (8, "PCMA/8000"),
-        Codec::G722 => (9, "G722/8000"),
-        Codec::Opus => (96, "opus/48000/2"),
-    }
+    (codec.static_payload().unwrap_or(96), codec.rtpmap())
 }
 
 impl Caller {

@@ -1,9 +1,10 @@
 //! What a person sees who mistyped something; and that nothing at all makes the loader stumble.
 
 use proptest::prelude::*;
+use types::Codec;
 
 use super::*;
-use crate::schema::{Codec, Flash, Transport};
+use crate::schema::{Flash, Transport};
 
 /// Every error of a text, one a line.
 fn errors(text: &str) -> String {

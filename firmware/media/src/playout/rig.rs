@@ -1,8 +1,9 @@
 //! A player under virtual time: packets of a known voice go in by hand, periods come out.
 
+use types::Codec;
+
 use super::*;
 use crate::codec::g711::Law;
-use crate::stream::Codec;
 
 pub(super) const PERIOD_MS: f64 = 5.0;
 

@@ -11,6 +11,8 @@
 
 use std::time::Duration;
 
+use types::Codec;
+
 use super::*;
 use crate::codec::{Encoder, EncoderOptions};
 use crate::rtp::{self, Sender};

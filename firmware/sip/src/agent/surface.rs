@@ -7,8 +7,10 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use types::Codec;
+
 use crate::digest::Hash;
-use crate::offer_answer::{CodecName, Negotiated};
+use crate::offer_answer::Negotiated;
 use crate::privacy::Privacy;
 
 /// Index of an account.
@@ -178,7 +180,7 @@ pub struct AgentConfig {
     pub auto_answer: bool,
     /// Codecs this phone is configured for: an offer without any of them is refused (488) before
     /// anything rings.
-    pub codecs: Vec<CodecName>,
+    pub codecs: Vec<Codec>,
     /// What is wanted of the encryption of direct calls.
     pub privacy: Privacy,
     /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never

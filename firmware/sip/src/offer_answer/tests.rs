@@ -1,11 +1,13 @@
 //! Offers and answers as RFC 3264 wants them, line by line.
 
+use types::Codec;
+
 use super::*;
 use crate::privacy::table::Profile;
 
 mod privacy;
 
-fn local(codecs: &[CodecName]) -> LocalMedia {
+fn local(codecs: &[Codec]) -> LocalMedia {
     LocalMedia {
         rtp: "0.0.0.0:20000".parse().unwrap(),
         rtcp: "0.0.0.0:20001".parse().unwrap(),
@@ -20,7 +22,7 @@ fn tokens() -> Tokens {
     Tokens::new([3; 32])
 }
 
-fn session(codecs: &[CodecName]) -> Session {
+fn session(codecs: &[Codec]) -> Session {
     Session::new(local(codecs), "192.0.2.9".parse().unwrap(), 7)
 }
 
@@ -33,18 +35,13 @@ fn text(body: &[u8]) -> &str {
     std::str::from_utf8(body).unwrap()
 }
 
-const ALL: [CodecName; 4] = [
-    CodecName::Opus,
-    CodecName::G722,
-    CodecName::Pcmu,
-    CodecName::Pcma,
-];
+const ALL: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
 
 #[test]
 fn two_of_ours_agree_on_the_first_codec() {
     let mut a = session(&ALL);
     let mut b = Session::new(
-        local(&[CodecName::Pcma, CodecName::G722]),
+        local(&[Codec::Pcma, Codec::G722]),
         "192.0.2.8".parse().unwrap(),
         9,
     );
@@ -58,7 +55,7 @@ fn two_of_ours_agree_on_the_first_codec() {
     );
     let (answer, at_b) = b.answer(&offer, &mut tokens()).unwrap();
     let at_a = a.accept(&answer).unwrap();
-    assert_eq!((at_a.codec, at_b.codec), (CodecName::G722, CodecName::G722));
+    assert_eq!((at_a.codec, at_b.codec), (Codec::G722, Codec::G722));
     assert_eq!(at_a.remote_rtp, "192.0.2.8:20000".parse().unwrap());
     assert_eq!(at_b.remote_rtp, "192.0.2.9:20000".parse().unwrap());
     assert_eq!(at_b.remote_rtcp, "192.0.2.9:20001".parse().unwrap());
@@ -73,10 +70,10 @@ fn two_of_ours_agree_on_the_first_codec() {
     assert_eq!(
         at_a.recv_payloads,
         [
-            (96, CodecName::Opus),
-            (9, CodecName::G722),
-            (0, CodecName::Pcmu),
-            (8, CodecName::Pcma)
+            (96, Codec::Opus),
+            (9, Codec::G722),
+            (0, Codec::Pcmu),
+            (8, Codec::Pcma)
         ]
     );
 }
@@ -138,7 +135,7 @@ fn matching_event_clock_wins() {
 
 #[test]
 fn every_other_line_is_refused_in_its_place() {
-    let mut phone = session(&[CodecName::Pcmu]);
+    let mut phone = session(&[Codec::Pcmu]);
     let offer = sdp(
         "m=video 4000 RTP/AVP 100\r\na=rtpmap:100 myvideo/96000\r\nm=audio 4002 UNKNOWN 0\r\nm=audio 4004 RTP/AVP 80\r\n\
          m=audio 4006 RTP/AVP 0\r\nm=audio 4008 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
@@ -173,7 +170,7 @@ fn every_other_line_is_refused_in_its_place() {
 
 #[test]
 fn what_cannot_be_done_is_refused_with_the_reason() {
-    let mut phone = session(&[CodecName::Pcmu]);
+    let mut phone = session(&[Codec::Pcmu]);
     for (media, status, word) in [
         ("m=audio 4000 RTP/AVP 18\r\n", 488, "PCMU"),
         ("m=audio 0 RTP/AVP 0\r\n", 488, "no audio"),
@@ -205,7 +202,7 @@ fn directions_are_answered_by_rule() {
         ("recvonly", SendOnly, SendOnly),
         ("sendrecv", Inactive, Inactive),
     ] {
-        let mut phone = session(&[CodecName::Pcmu]);
+        let mut phone = session(&[Codec::Pcmu]);
         phone.set_wish(wish);
         let (body, negotiated) = phone
             .answer(
@@ -216,7 +213,7 @@ fn directions_are_answered_by_rule() {
         assert_eq!(negotiated.direction, answer, "{theirs} {wish:?}");
         assert!(text(&body).ends_with(&format!("a={}\r\n", answer.attribute())));
     }
-    let mut phone = session(&[CodecName::Pcmu]);
+    let mut phone = session(&[Codec::Pcmu]);
     let (_, held) = phone
         .answer(
             &sdp("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n"),
@@ -229,7 +226,7 @@ fn directions_are_answered_by_rule() {
 
 #[test]
 fn the_version_rises_only_with_a_change() {
-    let mut phone = session(&[CodecName::Pcmu]);
+    let mut phone = session(&[Codec::Pcmu]);
     let version = |body: &[u8]| {
         text(body)
             .lines()
@@ -253,7 +250,7 @@ fn the_version_rises_only_with_a_change() {
 
 #[test]
 fn an_answer_is_held_against_the_offer() {
-    let mut phone = session(&[CodecName::Opus, CodecName::Pcmu]);
+    let mut phone = session(&[Codec::Opus, Codec::Pcmu]);
     phone.offer(&mut tokens()).unwrap();
     // Other numbers than ours for what we send, ours for what we receive.
     let answer = phone
@@ -346,7 +343,7 @@ fn rtcp_goes_where_the_far_end_says() {
 
 #[test]
 fn ipv6_is_written_as_ipv6() {
-    let mut media = local(&[CodecName::Pcmu]);
+    let mut media = local(&[Codec::Pcmu]);
     media.rtp = "[::]:20000".parse().unwrap();
     media.rtcp = "[::]:20009".parse().unwrap();
     let mut phone = Session::new(media, "2001:db8::9".parse().unwrap(), 1);

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use sip::agent::{AgentConfig, Counters, EndedBy, Tables};
 use sip::message::{Message, Method, NameAddr, Request, Response};
-use sip::offer_answer::{CodecName, LocalMedia};
+use sip::offer_answer::LocalMedia;
 use sip::{AccountConfig, Call, ConnectionId, Event, Flow, Target, Transport, UserAgent};
+use types::Codec;
 
 /// One agent with its address and what it told its owner.
 pub(crate) struct Phone {
@@ -79,12 +80,7 @@ pub(crate) fn media(port: u16) -> LocalMedia {
     LocalMedia {
         rtp: SocketAddr::new([0, 0, 0, 0].into(), port),
         rtcp: SocketAddr::new([0, 0, 0, 0].into(), port + 1),
-        codecs: vec![
-            CodecName::Opus,
-            CodecName::G722,
-            CodecName::Pcmu,
-            CodecName::Pcma,
-        ],
+        codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         ptime_ms: 20,
         dtmf: true,
         privacy: sip::privacy::Privacy::default(),
@@ -99,12 +95,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         user_agent: "Offhook/test".into(),
         direct_calls: true,
         auto_answer: false,
-        codecs: vec![
-            CodecName::Opus,
-            CodecName::G722,
-            CodecName::Pcmu,
-            CodecName::Pcma,
-        ],
+        codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         privacy: sip::privacy::Privacy::default(),
         local: local.parse().unwrap(),
         tls_port: 5061,

@@ -1,5 +1,7 @@
 //! Opus against recorded packets, and through loss.
 
+use types::Codec;
+
 use super::*;
 use crate::test_data;
 
@@ -335,7 +337,7 @@ fn the_fec_flag_is_read_right_in_every_mode() {
 #[test]
 fn dtx_leaves_packets_out_in_silence_and_only_there() {
     let mut encoder = crate::codec::Encoder::new(
-        crate::stream::Codec::Opus,
+        types::Codec::Opus,
         EncoderOptions {
             dtx: true,
             fec: false,
@@ -356,7 +358,7 @@ fn dtx_leaves_packets_out_in_silence_and_only_there() {
         assert!(!encoder.is_dtx(length));
     }
     // Without DTX a short packet is still a packet.
-    let encoder = crate::codec::Encoder::new(crate::stream::Codec::Opus, options(16_000)).unwrap();
+    let encoder = crate::codec::Encoder::new(types::Codec::Opus, options(16_000)).unwrap();
     assert!(!encoder.is_dtx(1));
 }
 

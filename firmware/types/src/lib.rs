@@ -1,0 +1,7 @@
+//! The few values that several crates exchange. Each type has its names (as SDP, `offhook.toml` and
+//! `status` write them) and the facts its RFC states about it; what to do with a value is the
+//! business of the crate that uses it. This crate depends on nothing.
+
+mod codec;
+
+pub use codec::Codec;
