@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use media::{
     Codec, Command, Direction, Encryption, Engine, EngineConfig, MasterKey, PacketKind, Protection,
-    Stream, StreamConfig, StreamId, Suite,
+    SrtpSuite, Stream, StreamConfig, StreamId,
 };
 use nix::time::{ClockId, clock_gettime};
 use offhook_tests::signal::Source;
@@ -46,7 +46,7 @@ fn address(side: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 4000 + 10 * side))
 }
 
-fn key(suite: Suite, side: u16) -> MasterKey {
+fn key(suite: SrtpSuite, side: u16) -> MasterKey {
     let seed = side as u8 + 1;
     MasterKey::new(
         suite,
@@ -58,7 +58,7 @@ fn key(suite: Suite, side: u16) -> MasterKey {
 }
 
 /// One side's engine, talking.
-fn engine(side: u16, codec: Codec, suite: Option<Suite>, start: Instant) -> Engine {
+fn engine(side: u16, codec: Codec, suite: Option<SrtpSuite>, start: Instant) -> Engine {
     let mut engine = Engine::new(
         EngineConfig {
             rate_hz: RATE,
@@ -118,14 +118,14 @@ fn cpu() -> Duration {
 
 /// A call of two engines under one variant.
 struct Call {
-    suite: Option<Suite>,
+    suite: Option<SrtpSuite>,
     near: Engine,
     far: Engine,
     start: Instant,
 }
 
 impl Call {
-    fn new(codec: Codec, suite: Option<Suite>) -> Self {
+    fn new(codec: Codec, suite: Option<SrtpSuite>) -> Self {
         let start = Instant::now();
         Self {
             suite,
@@ -199,7 +199,7 @@ fn main() -> ExitCode {
     );
     for codec in [Codec::Pcmu, Codec::Opus] {
         let mut calls: Vec<Call> = std::iter::once(None)
-            .chain(Suite::ALL.map(Some))
+            .chain(SrtpSuite::ALL.map(Some))
             .map(|suite| Call::new(codec, suite))
             .collect();
         let mut took: Vec<Vec<f64>> = vec![Vec::new(); calls.len()];
@@ -225,7 +225,7 @@ fn main() -> ExitCode {
             held &= added < BUDGET;
             println!(
                 "  {codec:?}  {:<26} {:>8.0}  {:>+6.1} %",
-                call.suite.map_or("in clear", Suite::name),
+                call.suite.map_or("in clear", SrtpSuite::as_str),
                 median(micros.clone()),
                 added * 100.0
             );

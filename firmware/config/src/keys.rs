@@ -10,7 +10,7 @@
 
 use std::path::PathBuf;
 
-use types::Codec;
+use types::{Codec, SrtpSuite};
 
 use crate::kind::{Kind, Value, Word};
 use crate::schema::{
@@ -174,15 +174,20 @@ pub(crate) const MOST_ACCOUNTS: usize = 8;
 /// Most pins.
 pub(crate) const MOST_PINS: usize = 32;
 
-const CODECS: &[&str] = &["opus", "g722", "pcmu", "pcma"];
+const CODECS: &[&str] = &[
+    Codec::Opus.as_str(),
+    Codec::G722.as_str(),
+    Codec::Pcmu.as_str(),
+    Codec::Pcma.as_str(),
+];
 
 const MODES: &[&str] = &["off", "preferred", "required"];
 
 const SUITES: &[&str] = &[
-    "AEAD_AES_256_GCM",
-    "AEAD_AES_128_GCM",
-    "AES_256_CM_HMAC_SHA1_80",
-    "AES_CM_128_HMAC_SHA1_80",
+    SrtpSuite::AeadAes256Gcm.as_str(),
+    SrtpSuite::AeadAes128Gcm.as_str(),
+    SrtpSuite::AesCm256HmacSha1_80.as_str(),
+    SrtpSuite::AesCm128HmacSha1_80.as_str(),
 ];
 
 fn path(value: Value) -> PathBuf {
@@ -425,7 +430,7 @@ pub(crate) const KEYS: &[Key] = &[
         "How keys are agreed on, best first: `sdes` in the signalling, which must run over TLS for that (RFC 4568), `dtls` by a handshake \
          between the two phones (RFC 5763)."),
     key(Section::Privacy, "suites", Kind::Order(SUITES), Absent::Default("[\"AEAD_AES_256_GCM\", \"AEAD_AES_128_GCM\", \"AES_256_CM_HMAC_SHA1_80\", \"AES_CM_128_HMAC_SHA1_80\"]"), "[\"AES_CM_128_HMAC_SHA1_80\"]",
-        |c, v| c.privacy.suites = v.texts(),
+        |c, v| c.privacy.suites = v.texts().iter().filter_map(|name| SrtpSuite::from_name(name)).collect(),
         "Ciphers offered and taken with `sdes`, best first."),
     key(Section::Privacy, "hmac_32", Kind::Bool, Absent::Default("false"), "true",
         |c, v| c.privacy.hmac_32 = v.bool(),

@@ -266,7 +266,7 @@ mod tests {
     fn with_key(lifetime: Option<u64>, byte: u8) -> Negotiated {
         let key = |byte| {
             SdesKey::new(
-                sip::privacy::Suite::AesCm128HmacSha1_80,
+                types::SrtpSuite::AesCm128HmacSha1_80,
                 &[byte; 30],
                 &[],
                 lifetime,
@@ -363,7 +363,7 @@ mod tests {
             (Measured::Waiting, "waiting", Encryption::Pending),
             (Measured::Partial, "partial", Encryption::Pending),
             (
-                Measured::Full(media::Suite::AeadAes256Gcm),
+                Measured::Full(media::SrtpSuite::AeadAes256Gcm),
                 "AEAD_AES_256_GCM",
                 Encryption::Working,
             ),

@@ -137,7 +137,7 @@ impl Control {
         let (fingerprint, words, suite) = (
             secured.fingerprint,
             secured.secrets.words,
-            secured.secrets.send.suite().name(),
+            secured.secrets.send.suite().as_str(),
         );
         let record = &mut self.calls[place];
         let call = record.id.0;

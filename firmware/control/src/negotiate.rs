@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use media::{StreamConfig, StreamId};
 use sip::offer_answer::{Direction, LocalMedia, Negotiated};
-use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection, Suite};
+use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection};
 use sip::sdes::SdesKey;
-use types::Codec;
+use types::{Codec, SrtpSuite};
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,11 +85,7 @@ pub fn privacy(
                 Configured::Dtls => Keying::Dtls,
             })
             .collect(),
-        suites: wanted
-            .suites
-            .iter()
-            .filter_map(|name| Suite::from_name(name))
-            .collect(),
+        suites: wanted.suites.clone(),
         sdes_over_clear: wanted.sdes_over_clear,
         hmac_32: wanted.hmac_32,
         fingerprint: fingerprint.cloned(),
@@ -114,18 +110,7 @@ fn protection(agreed: &Negotiated) -> media::Protection {
 }
 
 fn master_key(key: &SdesKey) -> Result<media::MasterKey, media::KeyError> {
-    media::MasterKey::new(suite_played(key.suite()), key.key(), key.salt(), key.mki())
-}
-
-fn suite_played(suite: Suite) -> media::Suite {
-    match suite {
-        Suite::AesCm128HmacSha1_80 => media::Suite::AesCm128HmacSha1_80,
-        Suite::AesCm128HmacSha1_32 => media::Suite::AesCm128HmacSha1_32,
-        Suite::AesCm256HmacSha1_80 => media::Suite::AesCm256HmacSha1_80,
-        Suite::AesCm256HmacSha1_32 => media::Suite::AesCm256HmacSha1_32,
-        Suite::AeadAes128Gcm => media::Suite::AeadAes128Gcm,
-        Suite::AeadAes256Gcm => media::Suite::AeadAes256Gcm,
-    }
+    media::MasterKey::new(key.suite(), key.key(), key.salt(), key.mki())
 }
 
 /// What the engine needs for a stream that both sides agreed on.
@@ -285,7 +270,7 @@ mod tests {
         assert_eq!(config, wanted);
     }
 
-    fn keyed(suite: Suite) -> Negotiated {
+    fn keyed(suite: SrtpSuite) -> Negotiated {
         let secret = |byte| vec![byte; suite.key_len() + suite.salt_len()];
         Negotiated {
             protection: Protection::Sdes {
@@ -298,32 +283,12 @@ mod tests {
 
     #[test]
     fn keys_reach_the_engine_the_right_way_round() {
-        for (named, played) in [
-            (
-                Suite::AesCm128HmacSha1_80,
-                media::Suite::AesCm128HmacSha1_80,
-            ),
-            (
-                Suite::AesCm128HmacSha1_32,
-                media::Suite::AesCm128HmacSha1_32,
-            ),
-            (
-                Suite::AesCm256HmacSha1_80,
-                media::Suite::AesCm256HmacSha1_80,
-            ),
-            (
-                Suite::AesCm256HmacSha1_32,
-                media::Suite::AesCm256HmacSha1_32,
-            ),
-            (Suite::AeadAes128Gcm, media::Suite::AeadAes128Gcm),
-            (Suite::AeadAes256Gcm, media::Suite::AeadAes256Gcm),
-        ] {
-            assert_eq!(named.name(), played.name());
+        for suite in SrtpSuite::ALL {
             let key = |byte, mki: &[u8]| {
                 media::MasterKey::new(
-                    played,
-                    &vec![byte; played.key_len()],
-                    &vec![byte; played.salt_len()],
+                    suite,
+                    &vec![byte; suite.key_len()],
+                    &vec![byte; suite.salt_len()],
                     mki,
                 )
                 .unwrap()
@@ -332,9 +297,9 @@ mod tests {
                 send: key(1, &[]),
                 receive: key(2, &[9]),
             };
-            assert_eq!(stream_config(&keyed(named), birth()).protection, wanted);
+            assert_eq!(stream_config(&keyed(suite), birth()).protection, wanted);
         }
-        assert!(!same_stream(&agreed(), &keyed(Suite::AeadAes128Gcm)));
+        assert!(!same_stream(&agreed(), &keyed(SrtpSuite::AeadAes128Gcm)));
     }
 
     #[test]
@@ -366,8 +331,8 @@ mod tests {
             );
             // Keys that do not belong together are no keys.
             let (Protection::Sdes { send, .. }, Protection::Sdes { receive, .. }) = (
-                keyed(Suite::AeadAes128Gcm).protection,
-                keyed(Suite::AesCm128HmacSha1_80).protection,
+                keyed(SrtpSuite::AeadAes128Gcm).protection,
+                keyed(SrtpSuite::AesCm128HmacSha1_80).protection,
             ) else {
                 unreachable!()
             };
@@ -409,7 +374,7 @@ mod tests {
         assert!(all.hmac_32 && !all.sdes_over_clear);
         assert_eq!(
             (all.suites, all.keying),
-            (vec![Suite::AesCm128HmacSha1_80], vec![Keying::Dtls])
+            (vec![SrtpSuite::AesCm128HmacSha1_80], vec![Keying::Dtls])
         );
     }
 

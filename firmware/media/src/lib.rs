@@ -36,7 +36,7 @@ mod test_data;
 
 pub use demux::{Foreign, Protocol};
 pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
-pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats, Suite};
+pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
 pub use stream::{Direction, Stream, StreamConfig, StreamError, StreamStats};
 pub use tone::{Mix, ToneSegment, ToneSpec};
-pub use types::Codec;
+pub use types::{Codec, SrtpSuite};

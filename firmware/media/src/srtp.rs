@@ -23,7 +23,7 @@ mod rtp;
 mod test_vectors;
 
 pub(crate) use guard::Guard;
-pub use keys::{Encryption, KeyError, MAX_MKI, MasterKey, Protection, SrtpStats, Suite};
+pub use keys::{Encryption, KeyError, MAX_MKI, MasterKey, Protection, SrtpStats};
 
 /// Whether a packet is under this key: for whoever watches a wire and holds the keys. Only the
 /// first 2^16 packets of a source are known again, for a watcher has no rollover counter.

@@ -222,8 +222,8 @@ impl Stream {
             && send.suite() != receive.suite()
         {
             return Err(StreamError::Suites {
-                send: send.suite().name(),
-                receive: receive.suite().name(),
+                send: send.suite().as_str(),
+                receive: receive.suite().as_str(),
             });
         }
         let (send, receive) = (Send::new(&config)?, Receive::new(&config)?);

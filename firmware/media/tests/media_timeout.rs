@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use media::engine::MAX_PACKET;
 use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
-    Stream, StreamConfig, Suite,
+    SrtpSuite, Stream, StreamConfig,
 };
 use pair::{ID, Pair, config};
 
@@ -273,7 +273,7 @@ fn others_do_not_vouch_for_a_victim() {
 #[test]
 fn only_what_is_authentic_is_a_sign_of_life() {
     let key =
-        |byte: u8| MasterKey::new(Suite::AeadAes128Gcm, &[byte; 16], &[byte; 12], &[]).unwrap();
+        |byte: u8| MasterKey::new(SrtpSuite::AeadAes128Gcm, &[byte; 16], &[byte; 12], &[]).unwrap();
     let keyed = |send: u8, receive: u8| Protection::Srtp {
         send: key(send),
         receive: key(receive),

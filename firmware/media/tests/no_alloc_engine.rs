@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
-    Stream, StreamId, Suite,
+    SrtpSuite, Stream, StreamId,
 };
 use pair::{Random, babble, config};
 
@@ -79,7 +79,7 @@ fn the_trap_works() {
 
 /// One engine that talks to itself: what stream 0 sends reaches stream 1 and the other way, through
 /// a bad network.
-fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
+fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
     let start = std::time::Instant::now();
     let mut random = Random::new(u64::from(rate) + codec as u64);
     let speech = babble(rate, 4.0);
@@ -91,7 +91,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<Suite>) {
         },
         start,
     );
-    let key = |suite: Suite, seed: usize| {
+    let key = |suite: SrtpSuite, seed: usize| {
         let seed = seed as u8;
         MasterKey::new(
             suite,
@@ -342,9 +342,14 @@ fn opus_touches_no_heap() {
 
 #[test]
 fn no_suite_touches_the_heap() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         storm(Codec::Pcmu, 8000, 40, Some(suite));
     }
-    storm(Codec::Opus, 48_000, 240, Some(Suite::AeadAes256Gcm));
-    storm(Codec::G722, 16_000, 80, Some(Suite::AesCm128HmacSha1_80));
+    storm(Codec::Opus, 48_000, 240, Some(SrtpSuite::AeadAes256Gcm));
+    storm(
+        Codec::G722,
+        16_000,
+        80,
+        Some(SrtpSuite::AesCm128HmacSha1_80),
+    );
 }

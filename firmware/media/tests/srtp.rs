@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use media::{
     Codec, Command, Direction, Encryption, Event, MasterKey, PacketKind, Protection, Protocol,
-    SrtpStats, Stream, StreamConfig, Suite,
+    SrtpStats, SrtpSuite, Stream, StreamConfig,
 };
 use pair::{ID, Pair, Random, Sent, align, babble, config};
 
@@ -17,7 +17,7 @@ const RATE: u32 = 8000;
 const FRAMES: usize = 40;
 const STRANGER: &str = "192.0.2.66:4000";
 
-fn key(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
+fn key(suite: SrtpSuite, seed: u8, mki: &[u8]) -> MasterKey {
     let bytes = |n: usize| {
         (0..n as u8)
             .map(|b| b.wrapping_mul(37) ^ seed)
@@ -33,7 +33,7 @@ fn key(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
 }
 
 /// Keys of a side, where the two sides' seeds are these.
-fn protection(suite: Suite, side: usize, seeds: [u8; 2], mki: &[u8]) -> Protection {
+fn protection(suite: SrtpSuite, side: usize, seeds: [u8; 2], mki: &[u8]) -> Protection {
     Protection::Srtp {
         send: key(suite, seeds[side], mki),
         receive: key(suite, seeds[1 - side], mki),
@@ -47,7 +47,7 @@ fn with(pair: &Pair, side: usize, protection: Protection) -> StreamConfig {
     }
 }
 
-fn secured(suite: Suite, mki: &[u8]) -> Pair {
+fn secured(suite: SrtpSuite, mki: &[u8]) -> Pair {
     let mut pair = Pair::new(RATE, FRAMES, 5);
     pair.wiretap = Some(Vec::new());
     for side in 0..2 {
@@ -88,7 +88,7 @@ fn every_suite_is_heard_and_measured_and_nothing_goes_in_clear() {
     clear.command(0, Command::Stop(ID));
     clear.talk(&speech, 0.1);
     let plain = tapped(&mut clear);
-    for (n, suite) in Suite::ALL.into_iter().enumerate() {
+    for (n, suite) in SrtpSuite::ALL.into_iter().enumerate() {
         let mki = &[&[][..], &[9], &[1, 2, 3, 4]][n % 3];
         let mut pair = secured(suite, mki);
         let heard = pair.talk(&speech, 14.0);
@@ -213,7 +213,7 @@ fn keys_that_arrive_open_the_stream() {
         pair.start_stream(side, waiting);
     }
     pair.talk(&speech, 2.0);
-    let suite = Suite::AeadAes128Gcm;
+    let suite = SrtpSuite::AeadAes128Gcm;
     for side in 0..2 {
         let keyed = with(&pair, side, protection(suite, side, [1, 2], &[]));
         replace(&mut pair, side, keyed);
@@ -227,7 +227,7 @@ fn keys_that_arrive_open_the_stream() {
 /// once.
 #[test]
 fn what_is_not_authentic_changes_nothing() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         let speech = babble(RATE, 10.0);
         // The sequence begins at 65 500: it wraps within the first second.
         let mut calm = secured(suite, &[]);
@@ -321,7 +321,7 @@ fn what_is_not_authentic_changes_nothing() {
 /// not.
 #[test]
 fn only_authentic_packets_move_the_latch() {
-    let suite = Suite::AesCm128HmacSha1_80;
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
     let speech = babble(RATE, 4.0);
     let nat: SocketAddr = "198.51.100.7:9999".parse().unwrap();
     let stranger: SocketAddr = STRANGER.parse().unwrap();
@@ -379,7 +379,7 @@ fn only_authentic_packets_move_the_latch() {
 
 #[test]
 fn a_stream_replaced_with_the_same_keys_goes_on() {
-    let suite = Suite::AesCm256HmacSha1_80;
+    let suite = SrtpSuite::AesCm256HmacSha1_80;
     let speech = babble(RATE, 12.0);
     let mut pair = secured(suite, &[]);
     let mut heard = pair.talk(&speech, 3.0);
@@ -421,11 +421,11 @@ fn a_stream_replaced_with_the_same_keys_goes_on() {
 #[test]
 fn new_keys_take_over_and_the_old_ones_open_nothing() {
     let speech = babble(RATE, 12.0);
-    let mut pair = secured(Suite::AesCm128HmacSha1_80, &[]);
+    let mut pair = secured(SrtpSuite::AesCm128HmacSha1_80, &[]);
     pair.talk(&speech, 3.0);
     let from = pair.sides[0].address;
     // What is on its way while both change keys is lost; nothing may be heard of it.
-    let suite = Suite::AeadAes256Gcm;
+    let suite = SrtpSuite::AeadAes256Gcm;
     for side in 0..2 {
         let new = StreamConfig {
             ssrc: 0x77 + side as u32,
@@ -459,7 +459,7 @@ fn new_keys_take_over_and_the_old_ones_open_nothing() {
 /// box in between.
 #[test]
 fn a_far_end_that_becomes_another_source_is_heard_on() {
-    let suite = Suite::AesCm128HmacSha1_80;
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
     let speech = babble(RATE, 12.0);
     let mut pair = secured(suite, &[]);
     pair.talk(&speech, 2.0);
@@ -503,7 +503,7 @@ fn a_far_end_that_becomes_another_source_is_heard_on() {
 #[test]
 fn rubbish_changes_nothing() {
     let speech = babble(RATE, 4.0);
-    for suite in [Suite::AesCm128HmacSha1_32, Suite::AeadAes128Gcm] {
+    for suite in [SrtpSuite::AesCm128HmacSha1_32, SrtpSuite::AeadAes128Gcm] {
         let (mut calm, mut pair) = (secured(suite, &[7]), secured(suite, &[7]));
         let mut random = Random::new(4);
         for round in 0..20 {
@@ -556,7 +556,7 @@ fn rubbish_changes_nothing() {
 /// Hold: no sound goes, but the reports do, protected; what is measured stays true.
 #[test]
 fn a_held_call_is_measured_by_its_reports() {
-    let suite = Suite::AesCm128HmacSha1_80;
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
     let speech = babble(RATE, 4.0);
     let mut pair = secured(suite, &[]);
     pair.talk(&speech, 4.0);
@@ -594,8 +594,8 @@ fn a_held_call_is_measured_by_its_reports() {
 fn two_suites_are_no_stream() {
     let pair = Pair::new(RATE, FRAMES, 1);
     let mixed = Protection::Srtp {
-        send: key(Suite::AesCm128HmacSha1_80, 1, &[]),
-        receive: key(Suite::AeadAes128Gcm, 2, &[]),
+        send: key(SrtpSuite::AesCm128HmacSha1_80, 1, &[]),
+        receive: key(SrtpSuite::AeadAes128Gcm, 2, &[]),
     };
     let error = Stream::new(with(&pair, 0, mixed)).err().unwrap();
     assert_eq!(
@@ -608,7 +608,7 @@ fn two_suites_are_no_stream() {
 /// sample what it is in clear.
 #[test]
 fn sound_over_wraps_in_a_bad_network_is_what_it_is_in_clear() {
-    let suite = Suite::AesCm128HmacSha1_80;
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
     let speech = babble(RATE, 20.0);
     let call = |secured: bool| {
         let mut pair = Pair::new(RATE, 80, 9);

@@ -11,6 +11,8 @@
 
 pub(crate) mod table;
 
+use types::SrtpSuite;
+
 use crate::sdes::SdesKey;
 
 /// How much encryption is wanted.
@@ -32,80 +34,6 @@ pub enum Keying {
     Sdes,
     /// By a DTLS handshake on the media path (RFC 5763, 5764).
     Dtls,
-}
-
-/// A cipher suite of SRTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Suite {
-    /// RFC 4568 section 6.2.1.
-    AesCm128HmacSha1_80,
-    /// RFC 4568 section 6.2.2.
-    AesCm128HmacSha1_32,
-    /// RFC 6188 section 4.
-    AesCm256HmacSha1_80,
-    /// RFC 6188 section 4.
-    AesCm256HmacSha1_32,
-    /// RFC 7714 section 14.2.
-    AeadAes128Gcm,
-    /// RFC 7714 section 14.2.
-    AeadAes256Gcm,
-}
-
-impl Suite {
-    /// Its name in `a=crypto`, in `status` and in `offhook.toml`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-            Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
-            Self::AesCm256HmacSha1_80 => "AES_256_CM_HMAC_SHA1_80",
-            Self::AesCm256HmacSha1_32 => "AES_256_CM_HMAC_SHA1_32",
-            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
-            Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
-        }
-    }
-
-    /// The suite of this name, in any case; `AES_CM_256_…` is an older way to write `AES_256_CM_…`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_uppercase().as_str() {
-            "AES_CM_128_HMAC_SHA1_80" => Self::AesCm128HmacSha1_80,
-            "AES_CM_128_HMAC_SHA1_32" => Self::AesCm128HmacSha1_32,
-            "AES_256_CM_HMAC_SHA1_80" | "AES_CM_256_HMAC_SHA1_80" => Self::AesCm256HmacSha1_80,
-            "AES_256_CM_HMAC_SHA1_32" | "AES_CM_256_HMAC_SHA1_32" => Self::AesCm256HmacSha1_32,
-            "AEAD_AES_128_GCM" => Self::AeadAes128Gcm,
-            "AEAD_AES_256_GCM" => Self::AeadAes256Gcm,
-            _ => return None,
-        })
-    }
-
-    /// Whether its authentication tag has 32 bits only.
-    pub fn short_tag(self) -> bool {
-        match self {
-            Self::AesCm128HmacSha1_32 | Self::AesCm256HmacSha1_32 => true,
-            Self::AesCm128HmacSha1_80
-            | Self::AesCm256HmacSha1_80
-            | Self::AeadAes128Gcm
-            | Self::AeadAes256Gcm => false,
-        }
-    }
-
-    /// Length of the master key in bytes.
-    pub fn key_len(self) -> usize {
-        match self {
-            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 | Self::AeadAes128Gcm => 16,
-            Self::AesCm256HmacSha1_80 | Self::AesCm256HmacSha1_32 | Self::AeadAes256Gcm => 32,
-        }
-    }
-
-    /// Length of the master salt in bytes.
-    pub fn salt_len(self) -> usize {
-        match self {
-            Self::AesCm128HmacSha1_80
-            | Self::AesCm128HmacSha1_32
-            | Self::AesCm256HmacSha1_80
-            | Self::AesCm256HmacSha1_32 => 14,
-            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
-        }
-    }
 }
 
 /// A hash good enough for a fingerprint (RFC 8122 without MD5, SHA-1 and SHA-224).
@@ -177,7 +105,7 @@ pub struct Privacy {
     /// How keys may be agreed, best first.
     pub keying: Vec<Keying>,
     /// Cipher suites for SDES, best first.
-    pub suites: Vec<Suite>,
+    pub suites: Vec<SrtpSuite>,
     /// SDES keys may travel in clear, where everybody on the way can read them and with them the
     /// call. Loud.
     pub sdes_over_clear: bool,
@@ -205,10 +133,10 @@ impl Default for Privacy {
             policy_over_clear: Policy::Off,
             keying: vec![Keying::Sdes, Keying::Dtls],
             suites: vec![
-                Suite::AeadAes256Gcm,
-                Suite::AeadAes128Gcm,
-                Suite::AesCm256HmacSha1_80,
-                Suite::AesCm128HmacSha1_80,
+                SrtpSuite::AeadAes256Gcm,
+                SrtpSuite::AeadAes128Gcm,
+                SrtpSuite::AesCm256HmacSha1_80,
+                SrtpSuite::AesCm128HmacSha1_80,
             ],
             sdes_over_clear: false,
             hmac_32: false,

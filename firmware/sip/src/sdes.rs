@@ -16,15 +16,16 @@ mod tests;
 
 pub(crate) use line::{Crypto, LineError, Reading, read_all};
 
+use types::SrtpSuite;
 use zeroize::Zeroizing;
 
-use crate::privacy::{Privacy, Suite};
+use crate::privacy::Privacy;
 use crate::token::Tokens;
 
 /// A master key and salt as one `a=crypto` line carries them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SdesKey {
-    suite: Suite,
+    suite: SrtpSuite,
     /// Key, then salt.
     secret: Zeroizing<Vec<u8>>,
     mki: Vec<u8>,
@@ -33,7 +34,7 @@ pub struct SdesKey {
 
 impl SdesKey {
     /// A key; `None` where its length is not the suite's.
-    pub fn new(suite: Suite, secret: &[u8], mki: &[u8], lifetime: Option<u64>) -> Option<Self> {
+    pub fn new(suite: SrtpSuite, secret: &[u8], mki: &[u8], lifetime: Option<u64>) -> Option<Self> {
         (secret.len() == suite.key_len() + suite.salt_len()).then(|| Self {
             suite,
             secret: Zeroizing::new(secret.to_vec()),
@@ -43,7 +44,7 @@ impl SdesKey {
     }
 
     /// What it is for.
-    pub fn suite(&self) -> Suite {
+    pub fn suite(&self) -> SrtpSuite {
         self.suite
     }
 
@@ -68,7 +69,7 @@ impl SdesKey {
     }
 
     /// A key nobody had before.
-    fn fresh(suite: Suite, tokens: &mut Tokens) -> Self {
+    fn fresh(suite: SrtpSuite, tokens: &mut Tokens) -> Self {
         let mut secret = Zeroizing::new(vec![0; suite.key_len() + suite.salt_len()]);
         tokens.fill(&mut secret);
         Self {
@@ -206,10 +207,13 @@ impl Exchange {
 
 /// Every suite this phone takes, best first: those with a short tag only where the policy lets
 /// them, and after all others.
-pub(crate) fn acceptable(privacy: &Privacy) -> Vec<Suite> {
-    let mut suites: Vec<Suite> = Vec::new();
+pub(crate) fn acceptable(privacy: &Privacy) -> Vec<SrtpSuite> {
+    let mut suites: Vec<SrtpSuite> = Vec::new();
     let long = privacy.suites.iter().filter(|suite| !suite.short_tag());
-    let short = [Suite::AesCm128HmacSha1_32, Suite::AesCm256HmacSha1_32];
+    let short = [
+        SrtpSuite::AesCm128HmacSha1_32,
+        SrtpSuite::AesCm256HmacSha1_32,
+    ];
     for suite in long.chain(short.iter().filter(|_| privacy.hmac_32)) {
         if !suites.contains(suite) {
             suites.push(*suite);

@@ -3,5 +3,7 @@
 //! business of the crate that uses it. This crate depends on nothing.
 
 mod codec;
+mod srtp;
 
 pub use codec::Codec;
+pub use srtp::SrtpSuite;

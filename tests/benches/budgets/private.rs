@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, MasterKey, PacketKind, Protection, Stream,
-    StreamConfig, StreamId, Suite,
+    Codec, Command, Direction, Engine, EngineConfig, MasterKey, PacketKind, Protection, SrtpSuite,
+    Stream, StreamConfig, StreamId,
 };
 
 use crate::caller::{Caller, Sound, rtpmap};
@@ -26,7 +26,7 @@ use crate::quality;
 use crate::subject::{Kind, Order, Subject};
 use crate::table::{Page, figure};
 
-const SUITE: Suite = Suite::AesCm128HmacSha1_80;
+const SUITE: SrtpSuite = SrtpSuite::AesCm128HmacSha1_80;
 const ID: StreamId = StreamId(1);
 const RATE: u32 = 48_000;
 /// One packet a period.

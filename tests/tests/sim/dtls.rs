@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use control::Request;
-use media::{Encryption, Suite};
+use media::{Encryption, SrtpSuite};
 use offhook_tests::network::{Datagram, Fate, Jitter, Link, Loss};
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;
@@ -71,7 +71,7 @@ fn assert_private(world: &World, l: PhoneId, r: PhoneId) {
     for id in [l, r] {
         assert_eq!(
             encryption(world, id),
-            Encryption::Full(Suite::AeadAes256Gcm)
+            Encryption::Full(SrtpSuite::AeadAes256Gcm)
         );
     }
     let (a, b) = (call_status(world, l), call_status(world, r));

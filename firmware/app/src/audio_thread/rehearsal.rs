@@ -14,8 +14,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, MasterKey, Protection, Stream, StreamConfig,
-    StreamError, StreamId, Suite,
+    Codec, Command, Direction, Engine, EngineConfig, MasterKey, Protection, SrtpSuite, Stream,
+    StreamConfig, StreamError, StreamId,
 };
 
 const ID: StreamId = StreamId(1);
@@ -25,10 +25,10 @@ const PERIODS: u32 = 80;
 const UNANSWERED: u32 = 12;
 
 /// Every codec once, and between them both kinds of SRTP cipher.
-const PARTS: [(Codec, u8, Suite); 3] = [
-    (Codec::Opus, 111, Suite::AeadAes128Gcm),
-    (Codec::G722, 9, Suite::AesCm128HmacSha1_80),
-    (Codec::Pcmu, 0, Suite::AesCm128HmacSha1_80),
+const PARTS: [(Codec, u8, SrtpSuite); 3] = [
+    (Codec::Opus, 111, SrtpSuite::AeadAes128Gcm),
+    (Codec::G722, 9, SrtpSuite::AesCm128HmacSha1_80),
+    (Codec::Pcmu, 0, SrtpSuite::AesCm128HmacSha1_80),
 ];
 
 /// Starts it. Nobody waits for its end; where the system gives no thread, the first call does
@@ -52,7 +52,12 @@ pub(super) fn start(engine: EngineConfig) {
 }
 
 /// One call with itself; tells the packets that came back and were played.
-fn call(config: EngineConfig, codec: Codec, payload: u8, suite: Suite) -> Result<u64, StreamError> {
+fn call(
+    config: EngineConfig,
+    codec: Codec,
+    payload: u8,
+    suite: SrtpSuite,
+) -> Result<u64, StreamError> {
     let start = Instant::now();
     let itself = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
     let key = || {

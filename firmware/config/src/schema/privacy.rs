@@ -1,5 +1,7 @@
 //! `[privacy]`: how much encryption is wanted, and of which kind.
 
+use types::SrtpSuite;
+
 /// How much encryption is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PrivacyMode {
@@ -27,8 +29,8 @@ pub struct Privacy {
     pub mode: Option<PrivacyMode>,
     /// Best first.
     pub keying: Vec<Keying>,
-    /// Names of SRTP suites as SDP writes them, best first.
-    pub suites: Vec<String>,
+    /// Cipher suites for SDES, best first.
+    pub suites: Vec<SrtpSuite>,
     /// SDES keys may travel by signalling in clear, where anybody on the way can read them.
     pub sdes_over_clear: bool,
     /// Suites with a tag of 32 bits are offered, and taken where a peer offers nothing else.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use media::{MasterKey, Suite};
+use media::{MasterKey, SrtpSuite};
 use rtc_crypto::{CryptoError, RTCCryptoProvider, SignatureScheme};
 use rtc_dtls::cipher_suite::CipherSuiteId;
 use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
@@ -266,9 +266,9 @@ impl Handshake {
             .get_connection_state(PEER)
             .ok_or(HandshakeError::Unanswered)?;
         let suite = match state.srtp_protection_profile() {
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Suite::AesCm128HmacSha1_80,
-            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Suite::AeadAes128Gcm,
-            SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => Suite::AeadAes256Gcm,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => SrtpSuite::AesCm128HmacSha1_80,
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => SrtpSuite::AeadAes128Gcm,
+            SrtpProtectionProfile::Srtp_Aead_Aes_256_Gcm => SrtpSuite::AeadAes256Gcm,
             SrtpProtectionProfile::Unsupported => return Err(HandshakeError::NoSrtp),
             _ => return Err(HandshakeError::Profile),
         };
@@ -320,7 +320,7 @@ impl Handshake {
 /// Cuts the exported key material: client key, server key, client salt, server salt (RFC 5764
 /// section 4.2). We send with our own role's.
 fn split(
-    suite: Suite,
+    suite: SrtpSuite,
     material: &[u8],
     role: Setup,
 ) -> Result<(MasterKey, MasterKey), HandshakeError> {
@@ -356,34 +356,41 @@ mod tests {
     #[test]
     fn key_material_is_cut_as_the_rfc_says() {
         let material: Vec<u8> = (0..60).collect();
-        let (send, receive) = split(Suite::AesCm128HmacSha1_80, &material, Setup::Active).unwrap();
+        let (send, receive) =
+            split(SrtpSuite::AesCm128HmacSha1_80, &material, Setup::Active).unwrap();
         let key = |k: std::ops::Range<usize>, s: std::ops::Range<usize>| {
-            MasterKey::new(Suite::AesCm128HmacSha1_80, &material[k], &material[s], &[]).unwrap()
+            MasterKey::new(
+                SrtpSuite::AesCm128HmacSha1_80,
+                &material[k],
+                &material[s],
+                &[],
+            )
+            .unwrap()
         };
         assert_eq!(
             (&send, &receive),
             (&key(0..16, 32..46), &key(16..32, 46..60))
         );
         let (passive_send, passive_receive) =
-            split(Suite::AesCm128HmacSha1_80, &material, Setup::Passive).unwrap();
+            split(SrtpSuite::AesCm128HmacSha1_80, &material, Setup::Passive).unwrap();
         assert_eq!((passive_send, passive_receive), (receive, send));
         let material: Vec<u8> = (0..88).collect();
-        let (send, _) = split(Suite::AeadAes256Gcm, &material, Setup::Active).unwrap();
+        let (send, _) = split(SrtpSuite::AeadAes256Gcm, &material, Setup::Active).unwrap();
         assert_eq!(
             send,
             MasterKey::new(
-                Suite::AeadAes256Gcm,
+                SrtpSuite::AeadAes256Gcm,
                 &material[..32],
                 &material[64..76],
                 &[]
             )
             .unwrap()
         );
-        let (send, _) = split(Suite::AeadAes128Gcm, &material[..56], Setup::Passive).unwrap();
+        let (send, _) = split(SrtpSuite::AeadAes128Gcm, &material[..56], Setup::Passive).unwrap();
         assert_eq!(
             send,
             MasterKey::new(
-                Suite::AeadAes128Gcm,
+                SrtpSuite::AeadAes128Gcm,
                 &material[16..32],
                 &material[44..56],
                 &[]
@@ -391,7 +398,7 @@ mod tests {
             .unwrap()
         );
         assert_eq!(
-            split(Suite::AeadAes256Gcm, &material[..87], Setup::Active),
+            split(SrtpSuite::AeadAes256Gcm, &material[..87], Setup::Active),
             Err(HandshakeError::Profile)
         );
     }
@@ -424,7 +431,11 @@ mod tests {
         );
         assert_eq!((&a.send, &a.receive), (&p.receive, &p.send));
         assert_ne!(a.send, a.receive);
-        assert_eq!(a.send.suite(), Suite::AeadAes256Gcm, "the best both have");
+        assert_eq!(
+            a.send.suite(),
+            SrtpSuite::AeadAes256Gcm,
+            "the best both have"
+        );
         assert_eq!(a.words, p.words);
         assert_eq!(active.certificate(), Some(r.credentials().certificate()));
         assert_eq!(passive.certificate(), Some(l.credentials().certificate()));

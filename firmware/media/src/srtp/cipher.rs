@@ -16,10 +16,11 @@ use ctr::flavors::Ctr32BE;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
+use types::SrtpSuite;
 use zeroize::Zeroize;
 
 use super::kdf::{Channel, SessionKeys};
-use super::keys::{MAX_SALT, MasterKey, Suite};
+use super::keys::{MAX_SALT, MasterKey};
 
 /// A whole HMAC-SHA1.
 pub(super) const MAC_LEN: usize = 20;
@@ -139,7 +140,7 @@ impl Session {
         )
     }
 
-    fn keyed(suite: Suite, channel: Channel, keys: &SessionKeys) -> Self {
+    fn keyed(suite: SrtpSuite, channel: Channel, keys: &SessionKeys) -> Self {
         let (mut short, long) = ([0; 16], &keys.cipher);
         short.copy_from_slice(&keys.cipher[..16]);
         let cm = |aes| {
@@ -152,14 +153,14 @@ impl Session {
             Transform::Cm(Cm { aes, mac })
         };
         let transform = match suite {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => {
+            SrtpSuite::AesCm128HmacSha1_80 | SrtpSuite::AesCm128HmacSha1_32 => {
                 cm(Aes::Aes128(Aes128Enc::new(&short.into())))
             }
-            Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => {
+            SrtpSuite::AesCm256HmacSha1_80 | SrtpSuite::AesCm256HmacSha1_32 => {
                 cm(Aes::Aes256(Aes256Enc::new(long.into())))
             }
-            Suite::AeadAes128Gcm => Transform::Gcm(Gcm::Aes128(AesGcm::new(&short.into()))),
-            Suite::AeadAes256Gcm => Transform::Gcm(Gcm::Aes256(AesGcm::new(long.into()))),
+            SrtpSuite::AeadAes128Gcm => Transform::Gcm(Gcm::Aes128(AesGcm::new(&short.into()))),
+            SrtpSuite::AeadAes256Gcm => Transform::Gcm(Gcm::Aes256(AesGcm::new(long.into()))),
         };
         short.zeroize();
         Self {

@@ -7,7 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::keys::{Encryption, MasterKey, Protection, SrtpStats, Suite};
+use types::SrtpSuite;
+
+use super::keys::{Encryption, MasterKey, Protection, SrtpStats};
 use super::{Refusal, rtcp, rtp};
 use crate::engine::PacketKind;
 
@@ -27,7 +29,7 @@ struct Receive {
 
 /// Both directions under their keys.
 struct Keyed {
-    suite: Suite,
+    suite: SrtpSuite,
     send: Send,
     receive: Receive,
 }

@@ -74,8 +74,8 @@ fn pseudo_random(master: &MasterKey, label: u8, out: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srtp::Suite;
     use crate::srtp::test_vectors::{hex, vector};
+    use types::SrtpSuite;
 
     #[test]
     fn rfc_3711_appendix_b_3() {
@@ -84,7 +84,7 @@ mod tests {
         };
         let bytes = |name: &str| hex(v[name].as_str().unwrap());
         let master = MasterKey::new(
-            Suite::AesCm128HmacSha1_80,
+            SrtpSuite::AesCm128HmacSha1_80,
             &bytes("master_key"),
             &bytes("master_salt"),
             &[],
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn rfc_6188_section_7_2() {
         let master = MasterKey::new(
-            Suite::AesCm256HmacSha1_80,
+            SrtpSuite::AesCm256HmacSha1_80,
             &hex("f0f04914b513f2763a1b1fa130f10e2998f6f6e43e4309d1e622a0e332b9f1b6"),
             &hex("3b04803de51ee7c96423ab5b78d2"),
             &[],
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn each_purpose_has_a_key_of_its_own() {
-        let master = MasterKey::new(Suite::AeadAes256Gcm, &[7; 32], &[9; 12], &[]).unwrap();
+        let master = MasterKey::new(SrtpSuite::AeadAes256Gcm, &[7; 32], &[9; 12], &[]).unwrap();
         let (rtp, rtcp) = (
             SessionKeys::derive(&master, Channel::Rtp),
             SessionKeys::derive(&master, Channel::Rtcp),

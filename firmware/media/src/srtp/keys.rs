@@ -7,6 +7,7 @@
 use std::fmt;
 
 use subtle::ConstantTimeEq;
+use types::SrtpSuite;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Longest master key of any suite, in bytes.
@@ -16,103 +17,22 @@ pub(super) const MAX_SALT: usize = 14;
 /// Longest master key identifier, in bytes (RFC 4568 section 6.1).
 pub const MAX_MKI: usize = 128;
 
-/// How packets are encrypted and authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Suite {
-    /// AES-128 in counter mode, HMAC-SHA1 cut to 80 bits (RFC 4568 section 6.2.1).
-    AesCm128HmacSha1_80,
-    /// AES-128 in counter mode, HMAC-SHA1 cut to 32 bits for RTP and to 80 for RTCP (RFC 4568
-    /// section 6.2.2).
-    AesCm128HmacSha1_32,
-    /// AES-256 in counter mode, HMAC-SHA1 cut to 80 bits (RFC 6188).
-    AesCm256HmacSha1_80,
-    /// AES-256 in counter mode, HMAC-SHA1 cut to 32 bits for RTP and to 80 for RTCP (RFC 6188).
-    AesCm256HmacSha1_32,
-    /// AES-128 in Galois/counter mode (RFC 7714).
-    AeadAes128Gcm,
-    /// AES-256 in Galois/counter mode (RFC 7714).
-    AeadAes256Gcm,
-}
-
-impl Suite {
-    /// All of them.
-    pub const ALL: [Suite; 6] = [
-        Suite::AesCm128HmacSha1_80,
-        Suite::AesCm128HmacSha1_32,
-        Suite::AesCm256HmacSha1_80,
-        Suite::AesCm256HmacSha1_32,
-        Suite::AeadAes128Gcm,
-        Suite::AeadAes256Gcm,
-    ];
-
-    /// Length of the master key in bytes.
-    pub const fn key_len(self) -> usize {
-        match self {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 | Suite::AeadAes128Gcm => 16,
-            Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 | Suite::AeadAes256Gcm => 32,
-        }
-    }
-
-    /// Length of the master salt in bytes.
-    pub const fn salt_len(self) -> usize {
-        match self {
-            Suite::AesCm128HmacSha1_80
-            | Suite::AesCm128HmacSha1_32
-            | Suite::AesCm256HmacSha1_80
-            | Suite::AesCm256HmacSha1_32 => 14,
-            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 12,
-        }
-    }
-
-    /// Length of the tag of an RTP packet in bytes.
-    pub const fn rtp_tag_len(self) -> usize {
-        match self {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm256HmacSha1_80 => 10,
-            Suite::AesCm128HmacSha1_32 | Suite::AesCm256HmacSha1_32 => 4,
-            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 16,
-        }
-    }
-
-    /// Length of the tag of an RTCP packet in bytes: never the short one.
-    pub const fn rtcp_tag_len(self) -> usize {
-        match self {
-            Suite::AesCm128HmacSha1_80
-            | Suite::AesCm256HmacSha1_80
-            | Suite::AesCm128HmacSha1_32
-            | Suite::AesCm256HmacSha1_32 => 10,
-            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 16,
-        }
-    }
-
-    /// Its name in SDP's `a=crypto` (RFC 4568, 6188, 7714), and in `status`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Suite::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-            Suite::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
-            Suite::AesCm256HmacSha1_80 => "AES_256_CM_HMAC_SHA1_80",
-            Suite::AesCm256HmacSha1_32 => "AES_256_CM_HMAC_SHA1_32",
-            Suite::AeadAes128Gcm => "AEAD_AES_128_GCM",
-            Suite::AeadAes256Gcm => "AEAD_AES_256_GCM",
-        }
-    }
-}
-
 /// Why key material was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The key has another length than its suite wants.
-    #[error("a master key of {found} bytes, {suite} needs {wanted}", suite = suite.name(), wanted = suite.key_len())]
+    #[error("a master key of {found} bytes, {suite} needs {wanted}", suite = suite.as_str(), wanted = suite.key_len())]
     Key {
         /// The suite.
-        suite: Suite,
+        suite: SrtpSuite,
         /// Bytes given.
         found: usize,
     },
     /// The salt has another length than its suite wants.
-    #[error("a master salt of {found} bytes, {suite} needs {wanted}", suite = suite.name(), wanted = suite.salt_len())]
+    #[error("a master salt of {found} bytes, {suite} needs {wanted}", suite = suite.as_str(), wanted = suite.salt_len())]
     Salt {
         /// The suite.
-        suite: Suite,
+        suite: SrtpSuite,
         /// Bytes given.
         found: usize,
     },
@@ -127,7 +47,7 @@ pub enum KeyError {
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct MasterKey {
     #[zeroize(skip)]
-    suite: Suite,
+    suite: SrtpSuite,
     key: [u8; MAX_KEY],
     salt: [u8; MAX_SALT],
     mki: [u8; MAX_MKI],
@@ -139,7 +59,7 @@ impl MasterKey {
     ///
     /// # Errors
     /// [`KeyError`] where a length is not the suite's.
-    pub fn new(suite: Suite, key: &[u8], salt: &[u8], mki: &[u8]) -> Result<Self, KeyError> {
+    pub fn new(suite: SrtpSuite, key: &[u8], salt: &[u8], mki: &[u8]) -> Result<Self, KeyError> {
         if key.len() != suite.key_len() {
             return Err(KeyError::Key {
                 suite,
@@ -169,7 +89,7 @@ impl MasterKey {
     }
 
     /// Its suite.
-    pub fn suite(&self) -> Suite {
+    pub fn suite(&self) -> SrtpSuite {
         self.suite
     }
 
@@ -201,7 +121,7 @@ impl Eq for MasterKey {}
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MasterKey({})", self.suite.name())
+        write!(f, "MasterKey({})", self.suite.as_str())
     }
 }
 
@@ -257,7 +177,7 @@ pub enum Encryption {
     /// Nothing goes in clear, but not both directions were seen to work within the last seconds.
     Partial,
     /// Within the last seconds packets were protected and sent, and authentic packets came.
-    Full(Suite),
+    Full(SrtpSuite),
 }
 
 impl Encryption {
@@ -267,7 +187,7 @@ impl Encryption {
             Encryption::None => "none",
             Encryption::Waiting => "waiting",
             Encryption::Partial => "partial",
-            Encryption::Full(suite) => suite.name(),
+            Encryption::Full(suite) => suite.as_str(),
         }
     }
 }
@@ -278,7 +198,7 @@ mod tests {
 
     #[test]
     fn lengths_are_the_suites() {
-        for suite in Suite::ALL {
+        for suite in SrtpSuite::ALL {
             let (key, salt) = (vec![1; suite.key_len()], vec![2; suite.salt_len()]);
             assert!(MasterKey::new(suite, &key, &salt, &[]).is_ok());
             assert_eq!(
@@ -304,7 +224,7 @@ mod tests {
 
     #[test]
     fn keys_are_equal_when_all_of_them_is() {
-        let suite = Suite::AesCm128HmacSha1_80;
+        let suite = SrtpSuite::AesCm128HmacSha1_80;
         let of = |suite, key: u8, salt: u8, mki: &[u8]| {
             MasterKey::new(suite, &[key; 16], &[salt; 14], mki).unwrap()
         };
@@ -316,7 +236,7 @@ mod tests {
             of(suite, 1, 2, &[9]),
             of(suite, 1, 2, &[]),
             of(suite, 1, 2, &[3, 0]),
-            of(Suite::AesCm128HmacSha1_32, 1, 2, &[3]),
+            of(SrtpSuite::AesCm128HmacSha1_32, 1, 2, &[3]),
         ] {
             assert_ne!(one, other);
         }
@@ -324,7 +244,8 @@ mod tests {
 
     #[test]
     fn no_key_is_ever_shown() {
-        let key = MasterKey::new(Suite::AeadAes128Gcm, &[0xAB; 16], &[0xCD; 12], &[0xEF]).unwrap();
+        let key =
+            MasterKey::new(SrtpSuite::AeadAes128Gcm, &[0xAB; 16], &[0xCD; 12], &[0xEF]).unwrap();
         let both = Protection::Srtp {
             send: key.clone(),
             receive: key.clone(),
@@ -340,7 +261,7 @@ mod tests {
     #[test]
     fn what_is_overwritten_is_gone() {
         let mut key = MasterKey::new(
-            Suite::AesCm256HmacSha1_80,
+            SrtpSuite::AesCm256HmacSha1_80,
             &[0xAB; 32],
             &[0xCD; 14],
             &[0xEF; 4],

@@ -9,8 +9,9 @@ mod library;
 
 use library::Peer;
 use proptest::prelude::*;
+use types::SrtpSuite;
 
-use super::keys::{MasterKey, Suite};
+use super::keys::MasterKey;
 use super::{rtcp, rtp};
 use crate::engine::PacketKind;
 use crate::test_data::{folder, read_all, skipped};
@@ -51,7 +52,7 @@ impl Ours {
     }
 }
 
-fn master(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
+fn master(suite: SrtpSuite, seed: u8, mki: &[u8]) -> MasterKey {
     let key: Vec<u8> = (0..suite.key_len() as u8)
         .map(|n| n.wrapping_mul(29) ^ seed)
         .collect();
@@ -65,7 +66,7 @@ const IDENTIFIERS: [&[u8]; 3] = [&[], &[0x2A], &[1, 2, 3, 4]];
 
 /// Whether the library can read such packets of its own: it looks for a report's identifier before
 /// a tag of the length RTP has, and so finds none where the two lengths differ (libsrtp 2.5).
-fn library_reads(kind: PacketKind, suite: Suite, mki: &[u8]) -> bool {
+fn library_reads(kind: PacketKind, suite: SrtpSuite, mki: &[u8]) -> bool {
     kind == PacketKind::Rtp || mki.is_empty() || suite.rtp_tag_len() == suite.rtcp_tag_len()
 }
 
@@ -97,7 +98,7 @@ fn every_size_suite_and_identifier_is_the_librarys() {
     if !library::is_here("srtp::oracle::every_size_suite_and_identifier_is_the_librarys") {
         return;
     }
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         for mki in IDENTIFIERS {
             let master = master(suite, 1, mki);
             let (mut ours, mut sender, mut receiver) =
@@ -155,7 +156,7 @@ fn wraps_are_the_librarys() {
     if !library::is_here("srtp::oracle::wraps_are_the_librarys") {
         return;
     }
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         let master = master(suite, 2, &[]);
         let (mut ours, mut sender, mut receiver) =
             (Ours::new(&master), Peer::new(&master), Peer::new(&master));
@@ -200,7 +201,7 @@ proptest! {
     /// both refuse it.
     #[test]
     fn verdicts_are_the_librarys(
-        suite in prop::sample::select(Suite::ALL.to_vec()),
+        suite in prop::sample::select(SrtpSuite::ALL.to_vec()),
         mki in prop::sample::select(IDENTIFIERS.to_vec()),
         steps in prop::collection::vec((0u16..50, any::<bool>(), 0u8..3, prop::collection::vec(any::<u8>(), 0..60), prop::option::of((any::<prop::sample::Index>(), 0u8..8)), any::<prop::sample::Index>()), 1..40),
     ) {
@@ -272,7 +273,7 @@ fn rubbish_is_refused_as_by_the_library() {
     }
     assert!(all.len() > 60, "{}", all.len());
     let library = library::is_here(test);
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         for mki in IDENTIFIERS {
             let master = master(suite, 5, mki);
             let mut ours = Ours::new(&master);

@@ -16,7 +16,7 @@ use types::Codec;
 use super::*;
 use crate::codec::{Encoder, EncoderOptions};
 use crate::rtp::{self, Sender};
-use crate::srtp::{MasterKey, Suite};
+use crate::srtp::MasterKey;
 
 const RATE: u32 = 48_000;
 /// Samples of a packet, and of a card period.
@@ -28,7 +28,7 @@ const AROUND: u64 = 100;
 const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 
 fn key(seed: u8) -> MasterKey {
-    MasterKey::new(Suite::AeadAes128Gcm, &[seed; 16], &[seed; 12], &[]).unwrap()
+    MasterKey::new(SrtpSuite::AeadAes128Gcm, &[seed; 16], &[seed; 12], &[]).unwrap()
 }
 
 struct End {
@@ -294,6 +294,6 @@ fn fifty_hours_keep_their_sound_over_every_wrap() {
             stats.received,
             far.delivered
         );
-        assert_eq!(stats.encryption, Encryption::Full(Suite::AeadAes128Gcm));
+        assert_eq!(stats.encryption, Encryption::Full(SrtpSuite::AeadAes128Gcm));
     }
 }

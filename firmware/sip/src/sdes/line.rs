@@ -9,10 +9,10 @@
 use std::fmt::Write as _;
 
 use base64ct::{Base64Unpadded, Encoding};
+use types::SrtpSuite;
 use zeroize::Zeroizing;
 
 use super::SdesKey;
-use crate::privacy::Suite;
 
 /// Most lines read in one m-line.
 const MAX_LINES: usize = 32;
@@ -100,7 +100,7 @@ impl Reading {
 impl Crypto {
     /// A line of ours.
     pub(crate) fn new(tag: u32, key: SdesKey) -> Self {
-        let name = key.suite().name().to_owned();
+        let name = key.suite().as_str().to_owned();
         Self { tag, name, key }
     }
 
@@ -148,7 +148,7 @@ pub(super) fn read(value: &str) -> Result<(u32, Reading), LineError> {
     let (Some(name), Some(keys)) = (words.next(), words.next()) else {
         return Err(LineError::Short);
     };
-    let suite = Suite::from_name(name);
+    let suite = SrtpSuite::from_name(name);
     let mut unfit = suite.is_none().then_some(Unfit::Suite);
     // What is written must be readable even where it is not used: nobody knows what else a broken
     // line broke.
@@ -194,7 +194,7 @@ fn tag(word: &str) -> Result<u32, LineError> {
 }
 
 /// `key||salt["|"lifetime]["|"MKI":"length]`
-fn inline(suite: Suite, info: &str) -> Result<Result<SdesKey, Unfit>, LineError> {
+fn inline(suite: SrtpSuite, info: &str) -> Result<Result<SdesKey, Unfit>, LineError> {
     let mut parts = info.split('|');
     let text = parts.next().unwrap_or_default();
     let wanted = suite.key_len() + suite.salt_len();

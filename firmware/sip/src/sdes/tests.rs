@@ -1,5 +1,7 @@
 //! RFC 4568 by its letter, and keys that are new when they must be.
 
+use types::SrtpSuite;
+
 use super::line::{Unfit, read};
 use super::*;
 
@@ -35,14 +37,38 @@ fn error(value: &str) -> LineError {
 #[test]
 fn suites_of_three_documents_have_their_names_and_lengths() {
     for (name, suite, secret) in [
-        ("AES_CM_128_HMAC_SHA1_80", Suite::AesCm128HmacSha1_80, 30),
-        ("AES_CM_128_HMAC_SHA1_32", Suite::AesCm128HmacSha1_32, 30),
-        ("AES_256_CM_HMAC_SHA1_80", Suite::AesCm256HmacSha1_80, 46),
-        ("AES_256_CM_HMAC_SHA1_32", Suite::AesCm256HmacSha1_32, 46),
-        ("AES_CM_256_HMAC_SHA1_80", Suite::AesCm256HmacSha1_80, 46),
-        ("aes_Cm_256_hmac_SHA1_32", Suite::AesCm256HmacSha1_32, 46),
-        ("AEAD_AES_128_GCM", Suite::AeadAes128Gcm, 28),
-        ("AEAD_AES_256_GCM", Suite::AeadAes256Gcm, 44),
+        (
+            "AES_CM_128_HMAC_SHA1_80",
+            SrtpSuite::AesCm128HmacSha1_80,
+            30,
+        ),
+        (
+            "AES_CM_128_HMAC_SHA1_32",
+            SrtpSuite::AesCm128HmacSha1_32,
+            30,
+        ),
+        (
+            "AES_256_CM_HMAC_SHA1_80",
+            SrtpSuite::AesCm256HmacSha1_80,
+            46,
+        ),
+        (
+            "AES_256_CM_HMAC_SHA1_32",
+            SrtpSuite::AesCm256HmacSha1_32,
+            46,
+        ),
+        (
+            "AES_CM_256_HMAC_SHA1_80",
+            SrtpSuite::AesCm256HmacSha1_80,
+            46,
+        ),
+        (
+            "aes_Cm_256_hmac_SHA1_32",
+            SrtpSuite::AesCm256HmacSha1_32,
+            46,
+        ),
+        ("AEAD_AES_128_GCM", SrtpSuite::AeadAes128Gcm, 28),
+        ("AEAD_AES_256_GCM", SrtpSuite::AeadAes256Gcm, 44),
     ] {
         let key = |length: usize| {
             use base64ct::{Base64, Encoding};
@@ -289,7 +315,7 @@ fn our_own_order_decides_and_a_short_tag_comes_last() {
     assert_eq!(Exchange::choose(&allowed, &offered[..1]).unwrap().tag, 1);
     // A short tag among the configured suites needs that leave as well.
     let sly = Privacy {
-        suites: vec![Suite::AesCm128HmacSha1_32],
+        suites: vec![SrtpSuite::AesCm128HmacSha1_32],
         ..privacy()
     };
     assert_eq!(acceptable(&sly), []);
@@ -362,19 +388,25 @@ fn an_answer_names_one_line_of_the_offer() {
     let mut tokens = tokens();
     let mut exchange = Exchange::default();
     let said = exchange.offer(&privacy(), false, &mut tokens).to_vec();
-    let theirs = |tag: u32, suite: Suite| {
+    let theirs = |tag: u32, suite: SrtpSuite| {
         Reading::Usable(Crypto::new(
             tag,
             SdesKey::fresh(suite, &mut Tokens::new([5; 32])),
         ))
     };
-    let good = theirs(2, Suite::AeadAes128Gcm);
+    let good = theirs(2, SrtpSuite::AeadAes128Gcm);
     for (answer, why) in [
         (vec![], "none"),
-        (vec![good.clone(), theirs(1, Suite::AeadAes256Gcm)], "two"),
-        (vec![theirs(5, Suite::AeadAes128Gcm)], "a tag never offered"),
         (
-            vec![theirs(1, Suite::AeadAes128Gcm)],
+            vec![good.clone(), theirs(1, SrtpSuite::AeadAes256Gcm)],
+            "two",
+        ),
+        (
+            vec![theirs(5, SrtpSuite::AeadAes128Gcm)],
+            "a tag never offered",
+        ),
+        (
+            vec![theirs(1, SrtpSuite::AeadAes128Gcm)],
             "a tag of another suite",
         ),
         (vec![Reading::Unfit(Unfit::Suite)], "unfit"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::srtp::test_vectors::{hex, rfc7714, vector};
 
 /// A session with these very keys.
-fn session(suite: Suite, key: &[u8], salt: &[u8]) -> Session {
+fn session(suite: SrtpSuite, key: &[u8], salt: &[u8]) -> Session {
     let mut keys = SessionKeys {
         cipher: [0; 32],
         auth: [0; 20],
@@ -36,7 +36,11 @@ fn rfc_3711_appendix_b_2() {
         return;
     };
     let bytes = |name: &str| hex(v[name].as_str().unwrap());
-    let session = session(Suite::AesCm128HmacSha1_80, &bytes("key"), &bytes("salt"));
+    let session = session(
+        SrtpSuite::AesCm128HmacSha1_80,
+        &bytes("key"),
+        &bytes("salt"),
+    );
     let mut stream = vec![0; 0xFF02 * 16];
     cm(&session).apply(&session.cm_iv(0, 0), &mut stream);
     for (block, wanted) in v["blocks"].as_object().unwrap() {
@@ -52,8 +56,8 @@ fn rfc_3711_appendix_b_2() {
 #[test]
 fn both_key_lengths_encrypt_as_published() {
     for (id, suite) in [
-        ("rfc3711-B.2-as-in-libsrtp", Suite::AesCm128HmacSha1_32),
-        ("rfc6188-7-aes256-cm", Suite::AesCm256HmacSha1_80),
+        ("rfc3711-B.2-as-in-libsrtp", SrtpSuite::AesCm128HmacSha1_32),
+        ("rfc6188-7-aes256-cm", SrtpSuite::AesCm256HmacSha1_80),
     ] {
         let Some(v) = vector("cipher::both_key_lengths_encrypt_as_published", id) else {
             return;
@@ -83,7 +87,7 @@ fn rfc_7714_section_16() {
         "8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 696e2070 61727465 73207472 6573",
     );
     let key: Vec<u8> = (0..32).collect();
-    for (n, suite) in [Suite::AeadAes128Gcm, Suite::AeadAes256Gcm]
+    for (n, suite) in [SrtpSuite::AeadAes128Gcm, SrtpSuite::AeadAes256Gcm]
         .into_iter()
         .enumerate()
     {
@@ -117,7 +121,7 @@ fn hmac_sha1_as_published() {
             salt: [0; MAX_SALT],
         };
         keys.auth[..key.len()].copy_from_slice(key);
-        Session::keyed(Suite::AesCm128HmacSha1_80, Channel::Rtp, &keys)
+        Session::keyed(SrtpSuite::AesCm128HmacSha1_80, Channel::Rtp, &keys)
     };
     for (key, data, mac) in [
         (

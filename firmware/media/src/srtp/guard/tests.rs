@@ -3,7 +3,7 @@
 use super::*;
 use crate::test_data::start;
 
-const SUITE: Suite = Suite::AesCm128HmacSha1_80;
+const SUITE: SrtpSuite = SrtpSuite::AesCm128HmacSha1_80;
 
 fn key(seed: u8) -> MasterKey {
     MasterKey::new(SUITE, &[seed; 16], &[seed; 14], &[]).unwrap()

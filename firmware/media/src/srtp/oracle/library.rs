@@ -9,8 +9,10 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
+use types::SrtpSuite;
+
 use crate::engine::PacketKind;
-use crate::srtp::keys::{MasterKey, Suite};
+use crate::srtp::keys::MasterKey;
 use crate::test_data::skipped;
 
 unsafe extern "C" {
@@ -136,10 +138,10 @@ impl Peer {
         let suite = master.suite();
         let key = [master.key(), &master.salt()[..suite.salt_len()]].concat();
         let (cipher_type, auth_type, auth_key_len) = match suite {
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => (1, 3, 20),
-            Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => (5, 3, 20),
-            Suite::AeadAes128Gcm => (6, 0, 0),
-            Suite::AeadAes256Gcm => (7, 0, 0),
+            SrtpSuite::AesCm128HmacSha1_80 | SrtpSuite::AesCm128HmacSha1_32 => (1, 3, 20),
+            SrtpSuite::AesCm256HmacSha1_80 | SrtpSuite::AesCm256HmacSha1_32 => (5, 3, 20),
+            SrtpSuite::AeadAes128Gcm => (6, 0, 0),
+            SrtpSuite::AeadAes256Gcm => (7, 0, 0),
         };
         let crypto = |tag: usize| CryptoPolicy {
             cipher_type,

@@ -2,13 +2,13 @@
 //! that wants in.
 
 use proptest::prelude::*;
+use types::SrtpSuite;
 
 use super::*;
-use crate::srtp::Suite;
 use crate::srtp::replay::WINDOW;
 use crate::srtp::test_vectors::{hex, vector};
 
-fn master(suite: Suite, seed: u8, mki: &[u8]) -> MasterKey {
+fn master(suite: SrtpSuite, seed: u8, mki: &[u8]) -> MasterKey {
     let key: Vec<u8> = (0..suite.key_len() as u8)
         .map(|n| n.wrapping_mul(7) ^ seed)
         .collect();
@@ -43,7 +43,7 @@ fn unprotect(receiver: &mut Receiver, packet: &[u8]) -> Result<Vec<u8>, Refusal>
     Ok(packet)
 }
 
-fn pair(suite: Suite, mki: &[u8]) -> (Sender, Receiver) {
+fn pair(suite: SrtpSuite, mki: &[u8]) -> (Sender, Receiver) {
     let master = master(suite, 3, mki);
     (Sender::new(&master), Receiver::new(&master))
 }
@@ -53,9 +53,9 @@ fn packets_as_published() {
     for (id, suite) in [
         (
             "libsrtp-AES_CM_128_HMAC_SHA1_80",
-            Suite::AesCm128HmacSha1_80,
+            SrtpSuite::AesCm128HmacSha1_80,
         ),
-        ("libsrtp-AEAD_AES_128_GCM", Suite::AeadAes128Gcm),
+        ("libsrtp-AEAD_AES_128_GCM", SrtpSuite::AeadAes128Gcm),
     ] {
         let Some(v) = vector("srtp::rtp::packets_as_published", id) else {
             return;
@@ -78,7 +78,7 @@ fn packets_as_published() {
 
 #[test]
 fn three_wraps_with_loss_and_disorder_at_each() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         for mki in [&[][..], &[9], &[1, 2, 3, 4]] {
             let (mut sender, mut receiver) = pair(suite, mki);
             let mut wire: Vec<(usize, Vec<u8>, Vec<u8>)> = Vec::new();
@@ -114,7 +114,7 @@ fn three_wraps_with_loss_and_disorder_at_each() {
 
 #[test]
 fn a_first_packet_after_the_first_wrap_is_found() {
-    let (mut sender, mut receiver) = pair(Suite::AesCm128HmacSha1_80, &[]);
+    let (mut sender, mut receiver) = pair(SrtpSuite::AesCm128HmacSha1_80, &[]);
     protect(&mut sender, &rtp(5, 65_535, &[1])).unwrap();
     let late = protect(&mut sender, &rtp(5, 0, &[2])).unwrap();
     assert!(unprotect(&mut receiver, &late).is_ok());
@@ -132,7 +132,7 @@ fn a_new_key_finds_a_rollover_counter_that_went_on() {
         (10, true),
         (11, false),
     ] {
-        let (mut sender, mut receiver) = pair(Suite::AesCm128HmacSha1_80, &[]);
+        let (mut sender, mut receiver) = pair(SrtpSuite::AesCm128HmacSha1_80, &[]);
         sender.set_index(5, kept << 16 | 7);
         receiver.set_earlier(9);
         let packet = protect(&mut sender, &rtp(5, 8, &[2])).unwrap();
@@ -142,7 +142,7 @@ fn a_new_key_finds_a_rollover_counter_that_went_on() {
 
 #[test]
 fn an_outage_of_hours_ends() {
-    let (mut sender, mut receiver) = pair(Suite::AesCm128HmacSha1_80, &[]);
+    let (mut sender, mut receiver) = pair(SrtpSuite::AesCm128HmacSha1_80, &[]);
     let mut index = 100u64;
     let packet = protect(&mut sender, &rtp(5, index as u16, &[1])).unwrap();
     assert!(unprotect(&mut receiver, &packet).is_ok());
@@ -169,7 +169,7 @@ fn an_outage_of_hours_ends() {
 
 #[test]
 fn a_replay_is_refused_however_old() {
-    let (mut sender, mut receiver) = pair(Suite::AeadAes128Gcm, &[]);
+    let (mut sender, mut receiver) = pair(SrtpSuite::AeadAes128Gcm, &[]);
     let packets: Vec<_> = (0..2000u16)
         .map(|s| protect(&mut sender, &rtp(5, s, &[1, 2])).unwrap())
         .collect();
@@ -193,7 +193,7 @@ fn a_replay_is_refused_however_old() {
 
 #[test]
 fn forgeries_move_nothing() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         let (mut sender, mut receiver) = pair(suite, &[]);
         let first = protect(&mut sender, &rtp(5, 65_000, &[1; 30])).unwrap();
         assert!(unprotect(&mut receiver, &first).is_ok());
@@ -227,7 +227,7 @@ fn forgeries_move_nothing() {
 
 #[test]
 fn a_new_source_begins_anew_and_an_old_one_is_remembered() {
-    let (mut sender, mut receiver) = pair(Suite::AesCm128HmacSha1_80, &[]);
+    let (mut sender, mut receiver) = pair(SrtpSuite::AesCm128HmacSha1_80, &[]);
     let mut old = Vec::new();
     for ssrc in 0..MAX_SOURCES as u32 {
         let packet = protect(&mut sender, &rtp(ssrc, 7, &[1])).unwrap();
@@ -242,7 +242,7 @@ fn a_new_source_begins_anew_and_an_old_one_is_remembered() {
         Err(Spent),
         "one source too many is not sent"
     );
-    let (mut other, _) = pair(Suite::AesCm128HmacSha1_80, &[]);
+    let (mut other, _) = pair(SrtpSuite::AesCm128HmacSha1_80, &[]);
     let packet = protect(&mut other, &rtp(999, 7, &[1])).unwrap();
     assert_eq!(
         unprotect(&mut receiver, &packet),
@@ -257,7 +257,7 @@ fn a_new_source_begins_anew_and_an_old_one_is_remembered() {
 
 #[test]
 fn no_key_stream_is_used_twice() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         let (mut sender, _) = pair(suite, &[]);
         protect(&mut sender, &rtp(5, 100, &[1])).unwrap();
         for sequence in [100, 99, 0, 65_535] {
@@ -285,7 +285,7 @@ fn no_key_stream_is_used_twice() {
 
 #[test]
 fn headers_with_sources_and_extensions_stay_in_clear() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         let (mut sender, mut receiver) = pair(suite, &[7, 7]);
         let mut clear = rtp(5, 1, &[]);
         clear[0] = 0x93;
@@ -306,7 +306,7 @@ fn headers_with_sources_and_extensions_stay_in_clear() {
 
 #[test]
 fn another_key_or_identifier_is_refused() {
-    let suite = Suite::AesCm128HmacSha1_80;
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
     let mut sender = Sender::new(&master(suite, 3, &[1, 2]));
     let packet = protect(&mut sender, &rtp(5, 1, &[1; 20])).unwrap();
     for (seed, mki) in [
@@ -329,7 +329,7 @@ fn another_key_or_identifier_is_refused() {
 
 #[test]
 fn there_must_be_room() {
-    let (mut sender, _) = pair(Suite::AeadAes256Gcm, &[1]);
+    let (mut sender, _) = pair(SrtpSuite::AeadAes256Gcm, &[1]);
     let mut buffer = [0x80; 28];
     assert_eq!(
         sender.protect(&mut buffer, 12),
@@ -344,8 +344,8 @@ fn there_must_be_room() {
     assert_eq!(sender.protect(&mut buffer, 12), Ok(29));
 }
 
-fn suites() -> impl Strategy<Value = Suite> {
-    prop::sample::select(Suite::ALL.to_vec())
+fn suites() -> impl Strategy<Value = SrtpSuite> {
+    prop::sample::select(SrtpSuite::ALL.to_vec())
 }
 
 proptest! {

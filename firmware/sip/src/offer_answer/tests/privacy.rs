@@ -1,7 +1,9 @@
 //! Encryption in offers and answers: what recorded peers write, and what a leg makes of it.
 
+use types::SrtpSuite;
+
 use super::*;
-use crate::privacy::{Fingerprint, HashName, Keying, Policy, Setup, Suite};
+use crate::privacy::{Fingerprint, HashName, Keying, Policy, Setup};
 
 const KEY: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
 const OTHER: &str = "t0r0/apkukU7JjjfR0mY8GEimBq4OiPEm9eKSFOx";
@@ -37,7 +39,7 @@ fn line(profile: &str, attributes: &str) -> Vec<u8> {
     sdp(&format!("m=audio 4000 {profile} 0\r\n{attributes}"))
 }
 
-fn suite_of(protection: &Protection) -> Option<Suite> {
+fn suite_of(protection: &Protection) -> Option<SrtpSuite> {
     match protection {
         Protection::Sdes { send, receive } => {
             assert_eq!(send.suite(), receive.suite());
@@ -90,7 +92,7 @@ fn two_legs_agree_in_every_way() {
             panic!("{at_a:?} {at_b:?}");
         };
         assert_eq!((send, receive), (received, sent));
-        assert_eq!(suite_of(&at_a.protection), Some(Suite::AeadAes256Gcm));
+        assert_eq!(suite_of(&at_a.protection), Some(SrtpSuite::AeadAes256Gcm));
         assert_eq!((at_a.missing, at_b.missing), (None, None));
         assert_eq!(
             (at_a.required, at_b.required),
@@ -406,7 +408,7 @@ fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
     let (answer, agreed) = with(&short).unwrap();
     assert_eq!(
         suite_of(&agreed.protection),
-        Some(Suite::AesCm128HmacSha1_32)
+        Some(SrtpSuite::AesCm128HmacSha1_32)
     );
     assert!(
         answer.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:"),
@@ -415,7 +417,7 @@ fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
     let (answer, agreed) = with(&both).unwrap();
     assert_eq!(
         suite_of(&agreed.protection),
-        Some(Suite::AesCm128HmacSha1_80)
+        Some(SrtpSuite::AesCm128HmacSha1_80)
     );
     assert!(answer.contains("a=crypto:2 "), "{answer}");
     assert_eq!(
