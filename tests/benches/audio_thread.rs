@@ -86,10 +86,7 @@ fn engine(side: u16, codec: Codec, suite: Option<SrtpSuite>, start: Instant) -> 
             send: key(suite, side),
             receive: key(suite, 1 - side),
         }),
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
         ssrc: 7 + u32::from(side),
         first_sequence: 1,
         first_timestamp: 1,

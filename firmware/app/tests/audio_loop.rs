@@ -83,10 +83,7 @@ fn stream(to: SocketAddr, codec: Codec, payload: u8) -> Box<Stream> {
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
         ssrc: 7,
         first_sequence: 1,
         first_timestamp: 2,

@@ -286,7 +286,7 @@ mod tests {
             ptime_ms: 20,
             opus_fec: false,
             opus_dtx: false,
-            direction: sip::offer_answer::Direction::SendRecv,
+            direction: types::Direction::SendRecv,
             protection: Protection::Sdes {
                 send: key(1),
                 receive: key(byte),

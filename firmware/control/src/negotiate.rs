@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{StreamConfig, StreamId};
-use sip::offer_answer::{Direction, LocalMedia, Negotiated};
+use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection};
 use sip::sdes::SdesKey;
-use types::{Codec, SrtpSuite};
+use types::{Codec, Direction, SrtpSuite};
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +142,7 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
         latching: true,
         media_timeout: birth.media_timeout,
         protection: protection(agreed),
-        direction: direction_played(agreed.direction),
+        direction: agreed.direction,
         ssrc: birth.ssrc,
         first_sequence: birth.first_sequence,
         first_timestamp: birth.first_timestamp,
@@ -185,17 +185,6 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         && *opus_dtx == after.opus_dtx
         && *protection == after.protection
         && *required == after.required
-}
-
-/// The engine's two flags for SDP's four words.
-pub fn direction_played(direction: Direction) -> media::Direction {
-    let (send, receive) = match direction {
-        Direction::SendRecv => (true, true),
-        Direction::SendOnly => (true, false),
-        Direction::RecvOnly => (false, true),
-        Direction::Inactive => (false, false),
-    };
-    media::Direction { send, receive }
 }
 
 #[cfg(test)]
@@ -255,10 +244,7 @@ mod tests {
             latching: true,
             media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
-            direction: media::Direction {
-                send: true,
-                receive: true,
-            },
+            direction: Direction::SendRecv,
             ssrc: 1,
             first_sequence: 2,
             first_timestamp: 3,
@@ -402,18 +388,6 @@ mod tests {
             ..agreed()
         };
         assert_eq!(stream_config(&muxed, birth()).remote_rtcp, muxed.remote_rtp);
-    }
-
-    #[test]
-    fn four_words_become_two_flags() {
-        let flags = |d| {
-            let d = direction_played(d);
-            (d.send, d.receive)
-        };
-        assert_eq!(flags(Direction::SendRecv), (true, true));
-        assert_eq!(flags(Direction::SendOnly), (true, false));
-        assert_eq!(flags(Direction::RecvOnly), (false, true));
-        assert_eq!(flags(Direction::Inactive), (false, false));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use phone::CallId;
-use sip::offer_answer::Direction;
+use types::Direction;
 
 use super::keys;
 use super::media_sockets::AwaitingSockets;

@@ -279,7 +279,7 @@ impl Control {
         let Some(place) = self.place_of_sip(call) else {
             return;
         };
-        let receives = crate::negotiate::direction_played(media.direction).receive;
+        let receives = media.direction.receives();
         self.agree(place, media, now);
         let record = &mut self.calls[place];
         let id = record.id;
@@ -306,7 +306,7 @@ impl Control {
         let Some(agreed) = record.media.as_ref() else {
             return;
         };
-        let held = !crate::negotiate::direction_played(agreed.direction).send;
+        let held = !agreed.direction.sends();
         if held != record.held_by_peer {
             record.held_by_peer = held;
             let id = record.id;

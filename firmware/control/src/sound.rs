@@ -16,7 +16,7 @@ use sip::offer_answer::Negotiated;
 use super::call::KeyWants;
 use super::keys;
 use super::{Control, Output, Stage};
-use crate::negotiate::{Birth, direction_played, same_stream, stream_config};
+use crate::negotiate::{Birth, same_stream, stream_config};
 
 /// How long an ended call waits for its sound to come home: the audio thread may be gone.
 const COME_HOME: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Control {
                     id,
                     remote_rtp,
                     remote_rtcp,
-                    direction: direction_played(agreed.direction),
+                    direction: agreed.direction,
                 }));
             }
         } else {

@@ -134,7 +134,8 @@ impl Desk {
             Command::Redirect { direction, .. } => {
                 self.commands.push(format!(
                     "redirect send={} receive={}",
-                    direction.send, direction.receive
+                    direction.sends(),
+                    direction.receives()
                 ));
                 None
             }

@@ -10,13 +10,15 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use types::Direction;
+
 use crate::demux::{Foreign, Sorted, sort};
 use crate::drift::CardClock;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
 use crate::ring::Ring;
-use crate::stream::{Direction, Heard, Stream, StreamStats};
+use crate::stream::{Heard, Stream, StreamStats};
 use crate::tone::{ToneGenerator, ToneSpec};
 
 /// Streams an engine can hold at once.

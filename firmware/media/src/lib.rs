@@ -37,6 +37,6 @@ mod test_data;
 pub use demux::{Foreign, Protocol};
 pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
-pub use stream::{Direction, Stream, StreamConfig, StreamError, StreamStats};
+pub use stream::{Stream, StreamConfig, StreamError, StreamStats};
 pub use tone::{Mix, ToneSegment, ToneSpec};
-pub use types::{Codec, SrtpSuite};
+pub use types::{Codec, Direction, SrtpSuite};

@@ -18,7 +18,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use types::Codec;
+use types::{Codec, Direction};
 
 use crate::engine::{PacketKind, StreamId};
 use crate::latch::Latch;
@@ -31,15 +31,6 @@ use crate::rtp::View;
 use crate::send::{Send, Way};
 use crate::srtp::{Encryption, Guard, Protection, Refusal, SrtpStats};
 use crate::stats::{self, mos};
-
-/// Which way sound goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Direction {
-    /// We send.
-    pub send: bool,
-    /// We play what comes.
-    pub receive: bool,
-}
 
 /// What a stream needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -321,7 +312,7 @@ impl Stream {
     /// not awaited.
     fn speaks(&self) -> bool {
         self.connected
-            && self.config.direction.send
+            && self.config.direction.sends()
             && !self.guard.is_silent()
             && self.latch.rtp().is_some()
     }
@@ -406,7 +397,7 @@ impl Stream {
             self.rejected += 1;
             return Heard::Nothing;
         };
-        let believed = self.config.direction.receive
+        let believed = self.config.direction.receives()
             && self.receive.acceptable(&view, packet)
             && self.latch.admit(from, &view);
         // What is not for the ear (held one way, or in a codec of its own) is a sign of life, too.
@@ -456,7 +447,7 @@ impl Stream {
 
     /// Fills one period of what the far end says. `false`: silence.
     pub(crate) fn render(&mut self, out: &mut [i16], now_ms: f64, card_ppm: f64) -> bool {
-        if !self.config.direction.receive || !self.connected {
+        if !self.config.direction.receives() || !self.connected {
             self.receive.drain(now_ms);
             out.fill(0);
             return false;

@@ -148,10 +148,7 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
         ssrc: 1,
         first_sequence: 0,
         first_timestamp: 0,

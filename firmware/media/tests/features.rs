@@ -188,7 +188,7 @@ fn direction_and_mute_are_obeyed() {
                 id: ID,
                 remote_rtp: c.remote_rtp,
                 remote_rtcp: c.remote_rtcp,
-                direction: Direction { send, receive },
+                direction: Direction::new(send, receive),
             },
         );
     };
@@ -229,10 +229,7 @@ fn a_redirected_stream_sends_there_and_listens_there() {
             id: ID,
             remote_rtp: there,
             remote_rtcp: there,
-            direction: Direction {
-                send: true,
-                receive: true,
-            },
+            direction: Direction::SendRecv,
         },
     );
     let mut playback = [0; 40];

@@ -222,16 +222,7 @@ fn the_least_sign_of_life_is_enough() {
         }),
     ];
     for (name, sign) in signs {
-        for direction in [
-            Direction {
-                send: true,
-                receive: true,
-            },
-            Direction {
-                send: true,
-                receive: false,
-            },
-        ] {
+        for direction in [Direction::SendRecv, Direction::SendOnly] {
             let mut lone = Lone::new(|config| config.direction = direction);
             // Every nine seconds: comfort noise may be as rare, reports are not.
             lone.run(60, |lone, period| {
@@ -344,7 +335,8 @@ fn only_what_is_authentic_is_a_sign_of_life() {
 #[test]
 fn a_stream_that_sends_nothing_waits_for_ever() {
     for change in [
-        (|config: &mut StreamConfig| config.direction.send = false) as fn(&mut StreamConfig),
+        (|config: &mut StreamConfig| config.direction = Direction::RecvOnly)
+            as fn(&mut StreamConfig),
         |config| config.protection = Protection::Waiting,
         |config| config.remote_rtp = SocketAddr::from(([0, 0, 0, 0], 4010)),
     ] {
@@ -393,10 +385,7 @@ fn a_new_agreement_is_no_new_patience() {
         id: ID,
         remote_rtp: SocketAddr::from(([192, 0, 2, 1], 4000)),
         remote_rtcp: SocketAddr::from(([192, 0, 2, 1], 4001)),
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
     });
     lone.run(12, nobody);
     let rtp = lone.rtp_left();

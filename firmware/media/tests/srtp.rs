@@ -562,10 +562,7 @@ fn a_held_call_is_measured_by_its_reports() {
     pair.talk(&speech, 4.0);
     for side in 0..2 {
         let (remote_rtp, remote_rtcp) = (pair.sides[1 - side].address, pair.sides[1 - side].rtcp);
-        let direction = Direction {
-            send: false,
-            receive: false,
-        };
+        let direction = Direction::Inactive;
         pair.command(
             side,
             Command::Redirect {

@@ -15,9 +15,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use types::Direction;
+
 use crate::invite::{CallState, Ids, Owed, Referral};
 use crate::message::Message;
-use crate::offer_answer::{Direction, LocalMedia};
+use crate::offer_answer::LocalMedia;
 use crate::outgoing::{Outgoing, OutgoingId, Purpose};
 use crate::privacy::Privacy;
 use crate::registration::Line;

@@ -24,10 +24,12 @@ pub(crate) use replaces::Ids;
 
 use std::time::{Duration, Instant};
 
+use types::Direction;
+
 use crate::agent::{Call, EndReason, EndedBy, Event, Flow, Transport, UserAgent, Waiter, at_port};
 use crate::dialog::Dialog;
 use crate::message::{Method, NameAddr, Request, SipUri, Uri};
-use crate::offer_answer::{Direction, Negotiated, Session};
+use crate::offer_answer::{Negotiated, Session};
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
 use crate::registration::with_transport;
 use crate::timer::{T1_64, earliest};

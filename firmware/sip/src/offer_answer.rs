@@ -14,7 +14,7 @@ mod protect;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use types::Codec;
+use types::{Codec, Direction};
 use zeroize::Zeroizing;
 
 use crate::privacy::table::Verdict;
@@ -27,20 +27,6 @@ use protect::Guard;
 const OPUS: u8 = 96;
 const EVENT_8K: u8 = 101;
 const EVENT_48K: u8 = 102;
-
-/// Direction of media as seen from this phone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Direction {
-    /// Both ways.
-    #[default]
-    SendRecv,
-    /// We send only.
-    SendOnly,
-    /// We receive only.
-    RecvOnly,
-    /// Neither.
-    Inactive,
-}
 
 /// What this phone can do, for an offer or an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,47 +93,6 @@ fn ptime(codec: Codec, wish: u32) -> u8 {
         .copied()
         .find(|step| u32::from(*step) <= wish)
         .unwrap_or(10)
-}
-
-impl Direction {
-    fn sends(self) -> bool {
-        matches!(self, Self::SendRecv | Self::SendOnly)
-    }
-
-    fn receives(self) -> bool {
-        matches!(self, Self::SendRecv | Self::RecvOnly)
-    }
-
-    fn of(sends: bool, receives: bool) -> Self {
-        match (sends, receives) {
-            (true, true) => Self::SendRecv,
-            (true, false) => Self::SendOnly,
-            (false, true) => Self::RecvOnly,
-            (false, false) => Self::Inactive,
-        }
-    }
-
-    /// The same direction seen from the other end.
-    pub(crate) fn reversed(self) -> Self {
-        Self::of(self.receives(), self.sends())
-    }
-
-    /// What both allow.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self::of(
-            self.sends() && other.sends(),
-            self.receives() && other.receives(),
-        )
-    }
-
-    fn attribute(self) -> &'static str {
-        match self {
-            Self::SendRecv => "sendrecv",
-            Self::SendOnly => "sendonly",
-            Self::RecvOnly => "recvonly",
-            Self::Inactive => "inactive",
-        }
-    }
 }
 
 /// An m-line of the session, as it stands in our descriptions.
@@ -610,7 +555,7 @@ impl Session {
             write!(body, "a=rtcp:{}\r\n", self.local.rtcp.port())?;
         }
         self.describe_keys(body);
-        write!(body, "a={}\r\n", direction.attribute())
+        write!(body, "a={}\r\n", direction.as_str())
     }
 
     fn free(&self, pt: u8) -> bool {

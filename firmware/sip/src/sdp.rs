@@ -10,10 +10,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use types::Codec;
+use types::{Codec, Direction};
 
 use crate::fingerprint::{self, SetupWord};
-use crate::offer_answer::Direction;
 use crate::privacy::Fingerprint;
 use crate::privacy::table::{Profile, Refusal};
 use crate::sdes;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sip::Event;
 use sip::agent::EndedBy;
 use sip::message::Method;
-use sip::offer_answer::Direction;
+use types::Direction;
 use world::{
     Ask, PEER, World, account, ack, answered, called, calling, config, ends, is_established, media,
     sdp, to_of,

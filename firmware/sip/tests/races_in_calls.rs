@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sip::agent::EndedBy;
 use sip::message::Method;
-use sip::offer_answer::Direction;
 use sip::{Event, Target, Transport};
+use types::Direction;
 use world::{
     Ask, PEER, World, ack, answered, called, calling, ends, inside, is_established, media, sdp,
 };

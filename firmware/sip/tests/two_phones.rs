@@ -5,9 +5,8 @@ mod world;
 use std::time::Duration;
 
 use sip::agent::EndedBy;
-use sip::offer_answer::Direction;
 use sip::{Call, Event};
-use types::Codec;
+use types::{Codec, Direction};
 use world::{World, media};
 
 fn ended(events: &[Event]) -> Option<(EndedBy, Option<u16>)> {

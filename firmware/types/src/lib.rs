@@ -3,7 +3,9 @@
 //! business of the crate that uses it. This crate depends on nothing.
 
 mod codec;
+mod direction;
 mod srtp;
 
 pub use codec::Codec;
+pub use direction::Direction;
 pub use srtp::SrtpSuite;

@@ -191,10 +191,7 @@ fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection,
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
         ssrc: 0x0BEC,
         first_sequence: 1,
         first_timestamp: 1,

@@ -90,10 +90,7 @@ fn call(
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection,
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
         ssrc: 1,
         first_sequence: 1,
         first_timestamp: 1,

@@ -73,10 +73,7 @@ impl End {
                 send: key(side),
                 receive: key(1 - side),
             },
-            direction: Direction {
-                send: true,
-                receive: true,
-            },
+            direction: Direction::SendRecv,
             ssrc: 0xABC + u32::from(side),
             first_sequence: sequence,
             first_timestamp: timestamp,

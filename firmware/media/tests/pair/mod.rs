@@ -130,10 +130,7 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
         latching: true,
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
-        direction: Direction {
-            send: true,
-            receive: true,
-        },
+        direction: Direction::SendRecv,
         ssrc: 0x1111 * (side as u32 + 1),
         first_sequence: 65_500,
         first_timestamp: u32::MAX - 80_000,

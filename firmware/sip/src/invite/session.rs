@@ -9,10 +9,11 @@
 
 use std::time::{Duration, Instant};
 
+use types::Direction;
+
 use crate::agent::{Call, EndedBy, Event, Flow, UserAgent};
 use crate::incoming::{ALLOW, session_body, session_body_of};
 use crate::message::{Method, NameAddr, Request};
-use crate::offer_answer::Direction;
 use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
 use crate::privacy::Protection;
 use crate::transaction::table::TransactionId;
