@@ -10,12 +10,12 @@
 
 use std::path::PathBuf;
 
-use types::{Codec, SrtpSuite};
+use types::{Codec, SrtpSuite, Transport};
 
 use crate::kind::{Kind, Value, Word};
 use crate::schema::{
     Account, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode,
-    Secret, Transport, WifiSecurity,
+    Secret, WifiSecurity,
 };
 
 /// A section of the file.
@@ -181,6 +181,12 @@ const CODECS: &[&str] = &[
     Codec::Pcma.as_str(),
 ];
 
+const TRANSPORTS: &[&str] = &[
+    Transport::Udp.as_str(),
+    Transport::Tcp.as_str(),
+    Transport::Tls.as_str(),
+];
+
 const MODES: &[&str] = &["off", "preferred", "required"];
 
 const SUITES: &[&str] = &[
@@ -333,8 +339,8 @@ pub(crate) const KEYS: &[Key] = &[
          never by MD5, so that nobody on the way can make the server seem to offer nothing better."),
     account("display_name", Kind::Text(64, false), Absent::Unset("none"), "\"Anna Berg\"", |a, v| a.display_name = Some(v.text()),
         "Name shown to the called party."),
-    account("transport", Kind::Choice(&["udp", "tcp", "tls"]), Absent::Default("\"udp\""), "\"tls\"",
-        |a, v| a.transport = match v.text().as_str() { "tls" => Transport::Tls, "tcp" => Transport::Tcp, _ => Transport::Udp },
+    account("transport", Kind::Choice(TRANSPORTS), Absent::Default("\"udp\""), "\"tls\"",
+        |a, v| a.transport = Transport::from_name(&v.text()).unwrap_or(Transport::Udp),
         "How SIP travels to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes; `tls` changes to nothing else, \
          ever."),
     account("registrar", Kind::Host, Absent::Unset("found by `domain`"), "\"10.0.0.2:5060\"", |a, v| a.registrar = Some(v.text()),

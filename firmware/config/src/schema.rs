@@ -14,7 +14,7 @@ pub use privacy::{Keying, Privacy, PrivacyMode};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::Codec;
+use types::{Codec, Transport};
 
 mod system;
 
@@ -85,17 +85,6 @@ pub struct Network {
     pub rtp_dscp: u8,
     /// DSCP of SIP packets (24 is CS3).
     pub sip_dscp: u8,
-}
-
-/// SIP transport of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// UDP, with the switch to TCP above 1300 bytes.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS, and nothing else.
-    Tls,
 }
 
 /// A secret that never shows in logs or `Debug`.

@@ -36,11 +36,7 @@ pub(super) fn agent_config(
                 config::schema::DigestPolicy::Sha256 => sip::digest::Hash::Sha256,
             },
             display_name: account.display_name.clone(),
-            transport: match account.transport {
-                config::schema::Transport::Udp => sip::Transport::Udp,
-                config::schema::Transport::Tcp => sip::Transport::Tcp,
-                config::schema::Transport::Tls => sip::Transport::Tls,
-            },
+            transport: account.transport,
             registrar: account.registrar.clone(),
             outbound_proxy: account.outbound_proxy.clone(),
             expires_s: account.expires_s,

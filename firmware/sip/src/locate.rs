@@ -52,10 +52,7 @@ impl Hop {
     fn of_sip(uri: &SipUri) -> Result<Self, HopError> {
         let transport = match uri.params().get("transport") {
             None => None,
-            Some(t) if t.eq_ignore_ascii_case("udp") => Some(Transport::Udp),
-            Some(t) if t.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
-            Some(t) if t.eq_ignore_ascii_case("tls") => Some(Transport::Tls),
-            Some(_) => return Err(HopError::Transport),
+            Some(name) => Some(Transport::from_name(name).ok_or(HopError::Transport)?),
         };
         // RFC 3261 section 19.1: `sips:` with transport=tcp is TLS over TCP.
         let transport = match (uri.is_secure(), transport) {

@@ -292,7 +292,7 @@ impl UserAgent {
         }
         let via = |transport: Transport| match (
             Via::new(
-                transport.name(),
+                transport.via_name(),
                 at_port(local, tls_port, transport),
                 &branch,
             ),

@@ -5,7 +5,9 @@
 mod codec;
 mod direction;
 mod srtp;
+mod transport;
 
 pub use codec::Codec;
 pub use direction::Direction;
 pub use srtp::SrtpSuite;
+pub use transport::Transport;

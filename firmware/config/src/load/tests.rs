@@ -1,10 +1,10 @@
 //! What a person sees who mistyped something; and that nothing at all makes the loader stumble.
 
 use proptest::prelude::*;
-use types::Codec;
+use types::{Codec, Transport};
 
 use super::*;
-use crate::schema::{Flash, Transport};
+use crate::schema::Flash;
 
 /// Every error of a text, one a line.
 fn errors(text: &str) -> String {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use types::Codec;
+pub use types::Transport;
 
 use crate::digest::Hash;
 use crate::offer_answer::Negotiated;
@@ -28,44 +29,6 @@ pub struct ConnectionId(pub u64);
 /// A name lookup under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupId(pub u64);
-
-/// Transport protocol of a SIP message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// TLS over TCP, the far end's certificate checked.
-    Tls,
-}
-
-impl Transport {
-    /// As a Via names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-            Self::Tls => "TLS",
-        }
-    }
-
-    /// The port where nothing says another (RFC 3261 section 19.1.2).
-    pub fn default_port(self) -> u16 {
-        match self {
-            Self::Udp | Self::Tcp => 5060,
-            Self::Tls => 5061,
-        }
-    }
-
-    /// Whether messages arrive whole and in order or not at all.
-    pub(crate) fn is_reliable(self) -> bool {
-        match self {
-            Self::Udp => false,
-            Self::Tcp | Self::Tls => true,
-        }
-    }
-}
 
 /// The way a message came or goes: where replies must be sent back along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
