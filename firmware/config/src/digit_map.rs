@@ -21,6 +21,8 @@
 //! Blanks between symbols are skipped and one pair of parentheses may enclose the whole, as in RFC
 //! 3435.
 
+use types::Key;
+
 /// Longest digit map in bytes (RFC 3435 asks for at least 2048).
 pub const MAX_LENGTH: usize = 4096;
 
@@ -44,14 +46,7 @@ impl Keys {
 }
 
 fn index(key: char) -> Option<u32> {
-    match key {
-        '0'..='9' => key.to_digit(10),
-        '*' => Some(10),
-        '#' => Some(11),
-        'A'..='D' => Some(12 + (key as u32 - 'A' as u32)),
-        'a'..='d' => Some(12 + (key as u32 - 'a' as u32)),
-        _ => None,
-    }
+    Key::from_char(key).map(|key| u32::from(key.event()))
 }
 
 /// Which digit timer completes a pattern that ends in one.

@@ -1,10 +1,9 @@
-//! Keys in their three spellings: the character on the cap, the phone's key, the RFC 4733 event
-//! code. And the finger that presses a whole row of them for `ctl press`.
+//! Presses a whole row of keys for `ctl press`, and dials one for `ctl dial`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use phone::Key;
+use types::Key;
 
 /// How long a key pressed by `ctl press` stays down.
 const DOWN: Duration = Duration::from_millis(100);
@@ -17,49 +16,6 @@ const PULSE: Duration = Duration::from_millis(100);
 const BETWEEN_DIGITS: Duration = Duration::from_millis(600);
 /// Most keys waiting to be pressed.
 pub(crate) const MAX_KEYS: usize = 256;
-
-/// The key with this character on its cap.
-pub(crate) fn key_of(cap: char) -> Option<Key> {
-    match cap {
-        '0'..='9' => Some(Key::Digit(cap as u8 - b'0')),
-        '*' => Some(Key::Star),
-        '#' => Some(Key::Hash),
-        'A'..='D' => Some(Key::Letter(cap as u8 - b'A')),
-        'a'..='d' => Some(Key::Letter(cap as u8 - b'a')),
-        _ => None,
-    }
-}
-
-/// The character on a key's cap.
-pub(crate) fn cap_of(key: Key) -> char {
-    match key {
-        Key::Digit(digit) => (b'0' + digit.min(9)) as char,
-        Key::Star => '*',
-        Key::Hash => '#',
-        Key::Letter(letter) => (b'A' + letter.min(3)) as char,
-    }
-}
-
-/// The RFC 4733 event code of a key.
-pub(crate) fn event_of(key: Key) -> u8 {
-    match key {
-        Key::Digit(digit) => digit.min(9),
-        Key::Star => 10,
-        Key::Hash => 11,
-        Key::Letter(letter) => 12 + letter.min(3),
-    }
-}
-
-/// The character of an RFC 4733 event code 0 to 15.
-pub(crate) fn cap_of_event(event: u8) -> Option<char> {
-    match event {
-        0..=9 => Some((b'0' + event) as char),
-        10 => Some('*'),
-        11 => Some('#'),
-        12..=15 => Some((b'A' + event - 12) as char),
-        16.. => None,
-    }
-}
 
 /// One movement of the finger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +46,7 @@ impl Finger {
         }
         if let Some(bad) = keys
             .chars()
-            .find(|cap| *cap != ',' && key_of(*cap).is_none())
+            .find(|cap| *cap != ',' && Key::from_char(*cap).is_none())
         {
             return Err(format!(
                 "{bad:?} is no key; use 0-9, *, #, A-D, and ',' for a pause of 500 ms"
@@ -98,7 +54,7 @@ impl Finger {
         }
         let mut at = self.free_at.map_or(now, |free| free.max(now));
         for cap in keys.chars() {
-            let Some(key) = key_of(cap) else {
+            let Some(key) = Key::from_char(cap) else {
                 at += COMMA;
                 continue;
             };
@@ -161,17 +117,6 @@ impl Finger {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_cap_comes_back() {
-        for cap in "0123456789*#ABCD".chars() {
-            let key = key_of(cap).unwrap();
-            assert_eq!(cap_of(key), cap);
-            assert_eq!(cap_of_event(event_of(key)), Some(cap));
-        }
-        assert_eq!(key_of('x'), None);
-        assert_eq!(cap_of_event(16), None);
-    }
 
     #[test]
     fn the_finger_keeps_its_rhythm() {

@@ -321,7 +321,7 @@ impl Control {
             BoardEvent::KeyUp(cap) => self.key(cap, false, now),
             BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
             BoardEvent::Rotary(cap) => {
-                if let Some(key) = keys::key_of(cap) {
+                if let Some(key) = types::Key::from_char(cap) {
                     self.touch(Touch::Dialled(key), now);
                 }
             }
@@ -536,7 +536,7 @@ impl Control {
     }
 
     fn key(&mut self, cap: char, down: bool, now: Instant) {
-        if let Some(key) = keys::key_of(cap) {
+        if let Some(key) = types::Key::from_char(cap) {
             self.touch(
                 if down {
                     Touch::Down(key)
@@ -551,12 +551,12 @@ impl Control {
     fn touch(&mut self, touch: Touch, now: Instant) {
         match touch {
             Touch::Down(key) => {
-                self.tell(&json!({"event": "key", "key": keys::cap_of(key).to_string()}));
+                self.tell(&json!({"event": "key", "key": key.as_char().to_string()}));
                 self.phone.handle(Input::KeyDown(key), now);
             }
             Touch::Up(key) => self.phone.handle(Input::KeyUp(key), now),
             Touch::Dialled(key) => {
-                self.tell(&json!({"event": "key", "key": keys::cap_of(key).to_string()}));
+                self.tell(&json!({"event": "key", "key": key.as_char().to_string()}));
                 self.phone.handle(Input::Rotary(key), now);
             }
         }

@@ -155,12 +155,11 @@ impl Control {
         match (agreed.send_dtmf, record.stream) {
             (Some(_), Some(id)) => self.outputs.push_back(Output::Media(media::Command::Dtmf {
                 id,
-                event: keys::event_of(key),
+                event: key.event(),
                 down,
             })),
             (None, _) | (_, None) if down => {
-                self.agent
-                    .send_info_digit(record.sip, keys::cap_of(key), now)
+                self.agent.send_info_digit(record.sip, key.as_char(), now)
             }
             (None, _) | (_, None) => {}
         }

@@ -162,11 +162,11 @@ impl Control {
                 }
             }
             media::Event::Digit { id, event } => {
-                if let (Some(place), Some(cap)) =
-                    (self.place_of_stream(id), keys::cap_of_event(event))
+                if let (Some(place), Some(key)) =
+                    (self.place_of_stream(id), types::Key::from_event(event))
                 {
                     let call = self.calls[place].id.0;
-                    self.tell(&json!({"event": "digit", "call": call, "digit": cap.to_string(), "via": "rfc4733"}));
+                    self.tell(&json!({"event": "digit", "call": call, "digit": key.as_char().to_string(), "via": "rfc4733"}));
                 }
             }
             media::Event::Stats { id, stats } => {

@@ -332,25 +332,6 @@ impl Receiver {
     }
 }
 
-/// The event code of a key, if it is one.
-pub fn event_of(key: char) -> Option<u8> {
-    match key {
-        '0'..='9' => Some(key as u8 - b'0'),
-        '*' => Some(10),
-        '#' => Some(11),
-        'A'..='D' => Some(key as u8 - b'A' + 12),
-        'a'..='d' => Some(key as u8 - b'a' + 12),
-        _ => None,
-    }
-}
-
-/// The key of an event code, if it is one.
-pub fn key_of(event: u8) -> Option<char> {
-    b"0123456789*#ABCD"
-        .get(usize::from(event))
-        .map(|&byte| char::from(byte))
-}
-
 /// The two frequencies of a key in Hz, low group first (ITU-T Q.23).
 pub fn frequencies_of(event: u8) -> Option<(u16, u16)> {
     let (row, column) = match event {

@@ -1,5 +1,7 @@
 //! What can happen to the phone: hook, keys, lines and calls, as plain data.
 
+use types::Key;
+
 /// Index of an account in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub usize);
@@ -7,19 +9,6 @@ pub struct AccountId(pub usize);
 /// A call as the phone knows it. Numbers are never used twice in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u32);
-
-/// A key of the keypad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// 0 to 9.
-    Digit(u8),
-    /// `*`
-    Star,
-    /// `#`
-    Hash,
-    /// A to D of a 4×4 keypad: 0 is A.
-    Letter(u8),
-}
 
 /// What happens to the phone.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,31 +60,6 @@ pub enum Input {
     },
     /// Something happened to a call the phone knows.
     Call(CallId, CallUpdate),
-}
-
-impl Key {
-    /// The key as it is written: `0`–`9`, `*`, `#`, `A`–`D`. A digit or letter out of range is the
-    /// last one.
-    pub fn char(self) -> char {
-        match self {
-            Self::Digit(digit) => char::from(b'0' + digit.min(9)),
-            Self::Star => '*',
-            Self::Hash => '#',
-            Self::Letter(letter) => char::from(b'A' + letter.min(3)),
-        }
-    }
-
-    /// The key written like this; `None` if there is no such key.
-    pub fn from_char(key: char) -> Option<Self> {
-        match key {
-            '0'..='9' => Some(Self::Digit(key as u8 - b'0')),
-            '*' => Some(Self::Star),
-            '#' => Some(Self::Hash),
-            'A'..='D' => Some(Self::Letter(key as u8 - b'A')),
-            'a'..='d' => Some(Self::Letter(key as u8 - b'a')),
-            _ => None,
-        }
-    }
 }
 
 /// News of one call.

@@ -17,6 +17,7 @@ pub mod phone;
 mod route;
 
 pub use call::CallState;
-pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input, Key};
+pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input};
 pub use output::{Destination, Lamp, LampState, Order, Output, RingStyle, State, Tone};
 pub use phone::Phone;
+pub use types::Key;

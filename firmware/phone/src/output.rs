@@ -1,6 +1,8 @@
 //! What the phone wants done, and what it is doing, as plain data.
 
-use crate::input::{AccountId, Alert, CallId, Key};
+use types::Key;
+
+use crate::input::{AccountId, Alert, CallId};
 
 /// Where a call shall go.
 #[derive(Debug, Clone, PartialEq, Eq)]

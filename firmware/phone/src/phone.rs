@@ -26,10 +26,11 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use config::country::CountryPlan;
+use types::Key;
 
 use crate::call::{CallState, Calls};
 use crate::dialling::DialPlan;
-use crate::input::{CallId, Input, Key};
+use crate::input::{CallId, Input};
 use crate::output::{Output, State, Tone};
 use crate::route::Lines;
 

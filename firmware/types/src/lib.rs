@@ -4,10 +4,12 @@
 
 mod codec;
 mod direction;
+mod key;
 mod srtp;
 mod transport;
 
 pub use codec::Codec;
 pub use direction::Direction;
+pub use key::Key;
 pub use srtp::SrtpSuite;
 pub use transport::Transport;

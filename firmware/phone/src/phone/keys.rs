@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use config::digit_map::Timer;
+use types::Key;
 
 use super::{DIAL_TONE, KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
 use crate::dialling::Decision;
-use crate::input::{Alert, Key};
+use crate::input::Alert;
 use crate::output::{Destination, Order, Output, State, Tone};
 
 /// What a key does in a state.
@@ -108,7 +109,7 @@ impl Phone {
             }
             return;
         }
-        self.digits.push(key.char());
+        self.digits.push(key.as_char());
         let decision = self.plan.decide(&self.digits);
         self.decided(decision, now);
     }

@@ -5,9 +5,11 @@
 //! state, active call, lines ─▶ wanted ─▶ compare with `shown` ─▶ Output::{Ring, Connect, Tone, KeyTone, Lamp}
 //! ```
 
+use types::Key;
+
 use super::Phone;
 use crate::call::CallState;
-use crate::input::{Alert, CallId, Encryption, Key};
+use crate::input::{Alert, CallId, Encryption};
 use crate::output::{Lamp, LampState, Output, RingStyle, State, Tone};
 
 /// What the owner was told last. At the start: silence and darkness.
