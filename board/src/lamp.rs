@@ -1,44 +1,25 @@
 //! Lamps: a pattern becomes a light.
 //!
 //! ```text
-//! LampPattern ─▶ LampSequencer ─▶ lit or dark at this moment ─▶ Lamp ─▶ OutputPin
+//! LampState ─▶ LampSequencer ─▶ lit or dark at this moment ─▶ LampDriver ─▶ OutputPin
 //! ```
 
 use crate::BoardError;
 use embedded_hal::digital::OutputPin;
 use std::time::{Duration, Instant};
-
-/// What a lamp does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LampPattern {
-    /// Dark.
-    #[default]
-    Off,
-    /// Lit.
-    On,
-    /// Half a second lit, half a second dark.
-    Slow,
-    /// 100 ms lit, 100 ms dark.
-    Fast,
-    /// This many flashes of 200 ms, a second of dark between the groups: an error to be counted. 0
-    /// is dark.
-    Code(u8),
-}
+use types::LampState;
 
 /// Lit or dark, and until when; pure.
 #[derive(Debug, Clone, Copy)]
 pub struct LampSequencer {
-    pattern: LampPattern,
+    state: LampState,
     since: Instant,
 }
 
 impl LampSequencer {
     /// Begins the pattern at `now`.
-    pub fn new(pattern: LampPattern, now: Instant) -> Self {
-        Self {
-            pattern,
-            since: now,
-        }
+    pub fn new(state: LampState, now: Instant) -> Self {
+        Self { state, since: now }
     }
 
     /// Lit or dark at `now`, and when that changes (`None`: never).
@@ -53,12 +34,12 @@ impl LampSequencer {
                 Some(now + half.saturating_sub(within)),
             )
         };
-        match self.pattern {
-            LampPattern::Off | LampPattern::Code(0) => (false, None),
-            LampPattern::On => (true, None),
-            LampPattern::Slow => blink(500),
-            LampPattern::Fast => blink(100),
-            LampPattern::Code(flashes) => {
+        match self.state {
+            LampState::Off | LampState::Code(0) => (false, None),
+            LampState::On => (true, None),
+            LampState::Slow => blink(500),
+            LampState::Fast => blink(100),
+            LampState::Code(flashes) => {
                 let group = 400 * u64::from(flashes) + 800;
                 let within = (run.as_millis() % u128::from(group)) as u64;
                 if within >= 400 * u64::from(flashes) {
@@ -79,29 +60,29 @@ fn blink_from(within: u64, now: Instant) -> (bool, Option<Instant>) {
 }
 
 /// A lamp on a pin; high is lit.
-pub struct Lamp<P: OutputPin> {
+pub struct LampDriver<P: OutputPin> {
     pin: P,
     sequencer: LampSequencer,
     lit: bool,
     next: Option<Instant>,
 }
 
-impl<P: OutputPin> Lamp<P> {
+impl<P: OutputPin> LampDriver<P> {
     /// Takes the pin and makes it dark.
     pub fn new(mut pin: P, now: Instant) -> Result<Self, BoardError> {
         pin.set_low().map_err(|e| BoardError::pin("lamp", 0, &e))?;
         Ok(Self {
             pin,
-            sequencer: LampSequencer::new(LampPattern::Off, now),
+            sequencer: LampSequencer::new(LampState::Off, now),
             lit: false,
             next: None,
         })
     }
 
     /// Shows a pattern, from its beginning; the one already shown goes on undisturbed.
-    pub fn show(&mut self, pattern: LampPattern, now: Instant) -> Result<(), BoardError> {
-        if self.sequencer.pattern != pattern {
-            self.sequencer = LampSequencer::new(pattern, now);
+    pub fn show(&mut self, state: LampState, now: Instant) -> Result<(), BoardError> {
+        if self.sequencer.state != state {
+            self.sequencer = LampSequencer::new(state, now);
         }
         self.handle_timeout(now)
     }
@@ -122,7 +103,7 @@ impl<P: OutputPin> Lamp<P> {
         Ok(())
     }
 
-    /// When to call [`Lamp::handle_timeout`].
+    /// When to call [`LampDriver::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next
     }
@@ -134,10 +115,10 @@ mod tests {
     use crate::pins::SimulatedPin;
 
     /// Moments (ms) at which the lamp changes within two seconds, driven by its own timeouts.
-    fn changes(pattern: LampPattern) -> Vec<(u128, bool)> {
+    fn changes(state: LampState) -> Vec<(u128, bool)> {
         let t0 = Instant::now();
         let pin = SimulatedPin::default();
-        let mut lamp = Lamp::new(pin.clone(), t0).unwrap();
+        let mut lamp = LampDriver::new(pin.clone(), t0).unwrap();
         lamp.show(pattern, t0).unwrap();
         let mut seen = vec![(0, pin.is_high())];
         while let Some(next) = lamp
@@ -158,19 +139,19 @@ mod tests {
 
     #[test]
     fn each_pattern_is_told_from_the_others() {
-        assert_eq!(changes(LampPattern::Off), [(0, false)]);
-        assert_eq!(changes(LampPattern::On), [(0, true)]);
+        assert_eq!(changes(LampState::Off), [(0, false)]);
+        assert_eq!(changes(LampState::On), [(0, true)]);
         assert_eq!(
-            changes(LampPattern::Slow),
+            changes(LampState::Slow),
             [(0, true), (500, false), (1000, true), (1500, false)]
         );
-        let fast = changes(LampPattern::Fast);
+        let fast = changes(LampState::Fast);
         assert_eq!(
             (fast.len(), fast[1], fast[19]),
             (20, (100, false), (1900, false))
         );
         assert_eq!(
-            changes(LampPattern::Code(2)),
+            changes(LampState::Code(2)),
             [
                 (0, true),
                 (200, false),
@@ -180,16 +161,16 @@ mod tests {
                 (1800, false)
             ]
         );
-        assert_eq!(changes(LampPattern::Code(0)), [(0, false)]);
+        assert_eq!(changes(LampState::Code(0)), [(0, false)]);
     }
 
     #[test]
     fn the_same_pattern_again_does_not_begin_again() {
         let t0 = Instant::now();
         let pin = SimulatedPin::default();
-        let mut lamp = Lamp::new(pin.clone(), t0).unwrap();
-        lamp.show(LampPattern::Slow, t0).unwrap();
-        lamp.show(LampPattern::Slow, t0 + Duration::from_millis(600))
+        let mut lamp = LampDriver::new(pin.clone(), t0).unwrap();
+        lamp.show(LampState::Slow, t0).unwrap();
+        lamp.show(LampState::Slow, t0 + Duration::from_millis(600))
             .unwrap();
         assert!(!pin.is_high());
     }

@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! GPIO edges, key levels, timestamps ─▶ pure decoders (hook, keypad, rotary) ─▶ BoardEvent
-//! LampPattern, cadence ─▶ pure sequencers (lamp, ringer) ─▶ GPIO lines
+//! LampState, cadence ─▶ pure sequencers (lamp, ringer) ─▶ GPIO lines
 //! ALSA / WAV ◀─▶ AudioDevice
 //! hardware.toml ─▶ Profile ─▶ Board: all of it behind one pollable descriptor
 //! ```
 //!
 //! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and the flash key
-//! over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::Lamp`] over embedded-hal pins,
+//! over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::LampDriver`] over embedded-hal pins,
 //! [`input_device::InputDevices`] over evdev, [`ringer::Ringer`] over [`ringer::RingerLines`].
 //! [`gpio`] makes those of Linux lines, [`pins`] of nothing. Most owners need only
 //! [`Profile::load`], [`Board::open`] and [`audio::open`].
@@ -29,7 +29,7 @@ pub mod ringer;
 pub mod rotary;
 pub mod watchdog;
 
-pub use panel::{Board, LampName};
+pub use panel::Board;
 pub use profile::{Profile, ProfileError};
 
 use std::os::fd::BorrowedFd;

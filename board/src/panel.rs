@@ -31,7 +31,7 @@ use crate::gpio::{self, BellLines, Drive, EdgeInput, FoundLine, Inverted};
 use crate::hook::HookSwitch;
 use crate::input_device::InputDevices;
 use crate::keypad::{Keypad, KeypadDecoder};
-use crate::lamp::{Lamp, LampPattern};
+use crate::lamp::LampDriver;
 use crate::profile::{Active, Line, Lit, Profile};
 use crate::ringer::{RingSequencer, Ringer};
 use crate::rotary::RotaryDial;
@@ -45,22 +45,10 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
+use types::{Lamp, LampState};
 
 /// Events kept for an owner who does not fetch them; further ones are dropped.
 const MOST_EVENTS: usize = 256;
-
-/// The lamps a board may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LampName {
-    /// A line is ready.
-    Line,
-    /// The phone is in use.
-    InUse,
-    /// Messages wait.
-    Message,
-    /// The call is encrypted.
-    Private,
-}
 
 /// A lamp pin, straight or the other way round.
 enum LampPin {
@@ -94,7 +82,7 @@ pub struct Board {
     timer: TimerFd,
     inputs: Vec<Box<dyn Input>>,
     ringer: Option<Ringer<BellLines>>,
-    lamps: Vec<(LampName, Lamp<LampPin>)>,
+    lamps: Vec<(Lamp, LampDriver<LampPin>)>,
     watchdog: Option<Box<dyn Watchdog>>,
     events: VecDeque<BoardEvent>,
     faults: VecDeque<BoardError>,
@@ -217,10 +205,10 @@ impl Board {
         };
 
         let wanted = [
-            (LampName::Line, &profile.lamps.line),
-            (LampName::InUse, &profile.lamps.in_use),
-            (LampName::Message, &profile.lamps.message),
-            (LampName::Private, &profile.lamps.private),
+            (Lamp::Line, &profile.lamps.line),
+            (Lamp::InUse, &profile.lamps.in_use),
+            (Lamp::Message, &profile.lamps.message),
+            (Lamp::Private, &profile.lamps.private),
         ];
         let mut lamps = Vec::new();
         for (name, line) in wanted {
@@ -230,7 +218,7 @@ impl Board {
                     Lit::High => LampPin::High(gpio::output(&line, Drive::PushPull, false)?),
                     Lit::Low => LampPin::Low(Inverted(gpio::output(&line, Drive::PushPull, true)?)),
                 };
-                lamps.push((name, Lamp::new(pin, now)?));
+                lamps.push((name, LampDriver::new(pin, now)?));
             }
         }
 
@@ -348,7 +336,7 @@ impl Board {
     }
 
     /// Shows a pattern on a lamp. A board without that lamp does nothing.
-    pub fn lamp(&mut self, name: LampName, pattern: LampPattern, now: Instant) {
+    pub fn lamp(&mut self, name: Lamp, pattern: LampState, now: Instant) {
         if let Some(i) = self.lamps.iter().position(|(lamp, _)| *lamp == name)
             && let Err(fault) = self.lamps[i].1.show(pattern, now)
         {
@@ -377,7 +365,7 @@ impl Board {
         let now = Instant::now();
         self.ring(None, now);
         for (_, lamp) in &mut self.lamps {
-            lamp.show(LampPattern::Off, now)?;
+            lamp.show(LampState::Off, now)?;
         }
         self.watchdog.as_mut().map_or(Ok(()), |dog| dog.disarm())
     }
@@ -448,7 +436,7 @@ mod tests {
         board.handle_ready(now);
         assert_eq!(board.poll_event(), Some(BoardEvent::Hook(false)));
         board.ring(Some(&[1000, 4000]), now);
-        board.lamp(LampName::InUse, LampPattern::Fast, now);
+        board.lamp(Lamp::InUse, LampState::Fast, now);
         assert_eq!(
             (board.poll_event(), board.poll_fault(), board.poll_timeout()),
             (None, None, None)

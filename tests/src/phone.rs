@@ -90,7 +90,7 @@ pub struct SimPhone {
     /// The ringer's cadence, while it rings.
     pub ring: Option<Vec<u16>>,
     /// Its lamps.
-    pub lamps: BTreeMap<String, LampState>,
+    pub lamps: BTreeMap<Lamp, LampState>,
     /// What `ctl events` would have shown.
     pub events: VecDeque<(Time, Value)>,
     /// What it keeps in its state directory.
@@ -332,7 +332,7 @@ impl SimPhone {
         }
         if self
             .lamps
-            .get("InUse")
+            .get(&Lamp::InUse)
             .is_some_and(|lamp| *lamp != LampState::Off)
         {
             what.push("in-use lamp lit".to_owned());
@@ -547,7 +547,7 @@ impl SimPhone {
                 }
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Lamp(lamp, state) => {
-                    self.lamps.insert(lamp_name(lamp).to_owned(), state);
+                    self.lamps.insert(lamp, state);
                 }
                 Output::Event(text) => {
                     if self.events.len() == KEPT_EVENTS {
@@ -572,14 +572,5 @@ impl SimPhone {
             }];
         }
         self.zone.get(&lookup.host).cloned().unwrap_or_default()
-    }
-}
-
-fn lamp_name(lamp: Lamp) -> &'static str {
-    match lamp {
-        Lamp::Line => "Line",
-        Lamp::InUse => "InUse",
-        Lamp::Message => "Message",
-        Lamp::Private => "Private",
     }
 }

@@ -186,13 +186,13 @@ fn take(news: &mut News, event: &Value) {
     let word = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
     let line = match event["event"].as_str() {
         Some("lamp") => {
-            let place = match event["lamp"].as_str() {
-                Some("line") => 0,
-                Some("in_use") => 1,
-                Some("private") => 3,
-                _ => 2,
-            };
-            news.lamps[place] = (word("lamp"), word("state"));
+            let name = event["lamp"].as_str();
+            let place = types::Lamp::ALL
+                .iter()
+                .position(|lamp| name == Some(lamp.as_str()));
+            if let Some(place) = place {
+                news.lamps[place] = (word("lamp"), word("state"));
+            }
             return;
         }
         Some("note") => word("text"),

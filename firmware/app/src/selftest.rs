@@ -15,7 +15,8 @@ mod run;
 
 use std::collections::VecDeque;
 
-use board::{BoardEvent, LampName};
+use board::BoardEvent;
+use types::Lamp;
 
 pub(crate) use run::run;
 
@@ -84,7 +85,7 @@ pub(crate) struct Abilities {
 /// What the owner shall do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Do {
-    Lamp(LampName, bool),
+    Lamp(Lamp, bool),
     Ring(bool),
     /// Look whether there is a network, and tell [`Walk::network`].
     LookAtNetwork,
@@ -329,7 +330,7 @@ impl Walk {
 
     /// One lamp after the other, a second each.
     fn light(&mut self, inside: f32) {
-        const LAMPS: [LampName; 3] = [LampName::Line, LampName::InUse, LampName::Message];
+        const LAMPS: [Lamp; 3] = [Lamp::Line, Lamp::InUse, Lamp::Message];
         while self.switched as f32 <= inside && self.switched <= LAMPS.len() {
             if let Some(before) = self.switched.checked_sub(1) {
                 self.out.push_back(Do::Lamp(LAMPS[before], false));

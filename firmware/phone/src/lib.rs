@@ -18,6 +18,6 @@ mod route;
 
 pub use call::CallState;
 pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input};
-pub use output::{Destination, Lamp, LampState, Order, Output, RingStyle, State, Tone};
+pub use output::{Destination, Order, Output, RingStyle, State, Tone};
 pub use phone::Phone;
-pub use types::Key;
+pub use types::{Key, Lamp, LampState};

@@ -1,6 +1,6 @@
 //! What the phone wants done, and what it is doing, as plain data.
 
-use types::Key;
+use types::{Key, Lamp, LampState};
 
 use crate::input::{AccountId, Alert, CallId};
 
@@ -23,35 +23,6 @@ pub use config::country::ToneKind as Tone;
 pub struct RingStyle {
     /// What the caller asked for; the cadence itself is country data.
     pub alert: Alert,
-}
-
-/// The lamps a phone may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lamp {
-    /// A line is ready.
-    Line,
-    /// The phone is in use.
-    InUse,
-    /// Messages wait.
-    Message,
-    /// Nobody else listens: lit while the call is seen to be encrypted, blinking slowly while that
-    /// is still to be seen, fast where it was to be and is not.
-    Private,
-}
-
-/// What a lamp does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LampState {
-    /// Dark.
-    Off,
-    /// Lit.
-    On,
-    /// On and off each half second.
-    Slow,
-    /// On and off each 100 ms (ringing, error).
-    Fast,
-    /// This many flashes, then a pause: an error to be counted.
-    Code(u8),
 }
 
 /// What keys can order besides a call (`[codes]`).

@@ -5,11 +5,13 @@
 mod codec;
 mod direction;
 mod key;
+mod lamp;
 mod srtp;
 mod transport;
 
 pub use codec::Codec;
 pub use direction::Direction;
 pub use key::Key;
+pub use lamp::{Lamp, LampState};
 pub use srtp::SrtpSuite;
 pub use transport::Transport;

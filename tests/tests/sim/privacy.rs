@@ -114,7 +114,7 @@ pub(crate) fn encryption(world: &World, id: PhoneId) -> String {
 pub(crate) fn lamp(world: &World, id: PhoneId) -> LampState {
     world[id]
         .lamps
-        .get("Private")
+        .get(&phone::Lamp::Private)
         .copied()
         .unwrap_or(LampState::Off)
 }

@@ -119,7 +119,7 @@ fn fails(name: &str, keying: &str, start: &'static str, change: fn(&str) -> Stri
 fn lit(world: &World, id: PhoneId) -> LampState {
     world[id]
         .lamps
-        .get("Private")
+        .get(&phone::Lamp::Private)
         .copied()
         .unwrap_or(LampState::Off)
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use phone::{Lamp, LampState};
+use types::{Lamp, LampState};
 
 use super::Driver;
 use crate::audio_thread::{Datagram, Order, Report};
@@ -138,43 +138,17 @@ impl Driver {
     }
 
     fn light(&mut self, lamp: Lamp, state: LampState) {
-        use board::{LampName, lamp::LampPattern};
         self.tell_panel(lamp, state);
-        let Some(board) = self.board.as_mut() else {
-            return;
-        };
-        let name = match lamp {
-            Lamp::Line => LampName::Line,
-            Lamp::InUse => LampName::InUse,
-            Lamp::Message => LampName::Message,
-            Lamp::Private => LampName::Private,
-        };
-        let pattern = match state {
-            LampState::Off => LampPattern::Off,
-            LampState::On => LampPattern::On,
-            LampState::Slow => LampPattern::Slow,
-            LampState::Fast => LampPattern::Fast,
-            LampState::Code(flashes) => LampPattern::Code(flashes),
-        };
-        board.lamp(name, pattern, std::time::Instant::now());
+        if let Some(board) = self.board.as_mut() {
+            board.lamp(lamp, state, std::time::Instant::now());
+        }
     }
 
     /// Lamps of a phone without a board are seen by whoever listens.
     fn tell_panel(&mut self, lamp: Lamp, state: LampState) {
-        let lamp = match lamp {
-            Lamp::Line => "line",
-            Lamp::InUse => "in_use",
-            Lamp::Message => "message",
-            Lamp::Private => "private",
-        };
-        let state = match state {
-            LampState::Off => "off".to_owned(),
-            LampState::On => "on".to_owned(),
-            LampState::Slow => "slow".to_owned(),
-            LampState::Fast => "fast".to_owned(),
-            LampState::Code(flashes) => format!("code-{flashes}"),
-        };
-        let event = serde_json::json!({"event": "lamp", "lamp": lamp, "state": state}).to_string();
+        let event =
+            serde_json::json!({"event": "lamp", "lamp": lamp.as_str(), "state": state.to_string()})
+                .to_string();
         self.publish(&event);
     }
 

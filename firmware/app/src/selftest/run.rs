@@ -4,8 +4,8 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, Period};
-use board::lamp::LampPattern;
 use board::{Board, Profile};
+use types::LampState;
 
 use super::{Abilities, Do, Walk};
 use crate::say::say;
@@ -123,15 +123,9 @@ fn walk(
         while let Some(wish) = walk.poll() {
             match wish {
                 Do::Say(line) => say(&line),
-                Do::Lamp(lamp, lit) => board.lamp(
-                    lamp,
-                    if lit {
-                        LampPattern::On
-                    } else {
-                        LampPattern::Off
-                    },
-                    now,
-                ),
+                Do::Lamp(lamp, lit) => {
+                    board.lamp(lamp, if lit { LampState::On } else { LampState::Off }, now)
+                }
                 Do::Ring(on) => board.ring(on.then_some(&[60_000, 1][..]), now),
                 Do::LookAtNetwork => walk.network(network(bind)),
                 Do::End(well) => return Ok(well),

@@ -5,12 +5,12 @@
 //! state, active call, lines ─▶ wanted ─▶ compare with `shown` ─▶ Output::{Ring, Connect, Tone, KeyTone, Lamp}
 //! ```
 
-use types::Key;
+use types::{Key, Lamp, LampState};
 
 use super::Phone;
 use crate::call::CallState;
 use crate::input::{Alert, CallId, Encryption};
-use crate::output::{Lamp, LampState, Output, RingStyle, State, Tone};
+use crate::output::{Output, RingStyle, State, Tone};
 
 /// What the owner was told last. At the start: silence and darkness.
 #[derive(Debug, Default, PartialEq)]
@@ -23,8 +23,6 @@ pub(super) struct Shown {
     /// Line, in use, message, private; `None` is off.
     lamps: [Option<LampState>; 4],
 }
-
-const LAMPS: [Lamp; 4] = [Lamp::Line, Lamp::InUse, Lamp::Message, Lamp::Private];
 
 impl Phone {
     /// Tells the owner what changed.
@@ -46,7 +44,7 @@ impl Phone {
         if wanted.key_tone != self.shown.key_tone {
             self.out.push_back(Output::KeyTone(wanted.key_tone));
         }
-        for (index, lamp) in LAMPS.into_iter().enumerate() {
+        for (index, lamp) in Lamp::ALL.into_iter().enumerate() {
             if wanted.lamps[index] != self.shown.lamps[index] {
                 self.out.push_back(Output::Lamp(
                     lamp,

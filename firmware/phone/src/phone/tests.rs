@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use types::{Lamp, LampState};
+
 use super::*;
 use crate::input::{AccountId, Alert, CallUpdate, Encryption, EndCause};
-use crate::output::{Destination, Lamp, LampState, RingStyle};
+use crate::output::{Destination, RingStyle};
 
 mod calls;
 mod numbers;

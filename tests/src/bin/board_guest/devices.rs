@@ -3,13 +3,13 @@
 use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE};
 use crate::keys::with_fingers;
 use crate::room::Room;
-use board::lamp::LampPattern;
-use board::{Board, BoardEvent, LampName, Profile};
+use board::{Board, BoardEvent, Profile};
 use offhook_tests::measure::{Clip, align, level_dbfs};
 use offhook_tests::signal::Source;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use types::{Lamp, LampState};
 
 pub(crate) fn profile() -> Profile {
     let root = std::env::var("OFFHOOK_ROOT").unwrap();
@@ -140,8 +140,8 @@ pub(crate) fn bell_and_lamps(chip: &Chip) {
     assert_eq!(BELL.map(|line| chip.value(line)), [false, false]);
     let now = Instant::now();
     board.ring(Some(&[1000, 2000]), now);
-    board.lamp(LampName::Line, LampPattern::On, now);
-    board.lamp(LampName::InUse, LampPattern::Fast, now);
+    board.lamp(Lamp::Line, LampState::On, now);
+    board.lamp(Lamp::InUse, LampState::Fast, now);
     let rises = std::thread::scope(|scope| {
         let watch = scope.spawn(|| watch_bell(chip, ms(1500)));
         run(&mut board, ms(1600));

@@ -1,0 +1,62 @@
+//! Lamps and what they show.
+
+use std::fmt;
+
+/// The lamps a phone may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lamp {
+    /// An account can place calls.
+    Line,
+    /// The phone is in use.
+    InUse,
+    /// Messages are waiting.
+    Message,
+    /// Lit while the call is seen to be encrypted, blinking slowly while that is not yet seen, fast
+    /// where encryption was expected and is missing.
+    Private,
+}
+
+/// What a lamp shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LampState {
+    /// Dark.
+    #[default]
+    Off,
+    /// Lit.
+    On,
+    /// Half a second lit, half a second dark.
+    Slow,
+    /// 100 ms lit, 100 ms dark: ringing, or an error.
+    Fast,
+    /// This many flashes of 200 ms, a second of dark between the groups: an error to be counted. 0
+    /// is dark.
+    Code(u8),
+}
+
+impl Lamp {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Line, Self::InUse, Self::Message, Self::Private];
+
+    /// Its name in events and in a board's profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::InUse => "in_use",
+            Self::Message => "message",
+            Self::Private => "private",
+        }
+    }
+}
+
+impl fmt::Display for LampState {
+    /// As events name it: `off`, `on`, `slow`, `fast`, `code-3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::On => f.write_str("on"),
+            Self::Slow => f.write_str("slow"),
+            Self::Fast => f.write_str("fast"),
+            Self::Code(flashes) => write!(f, "code-{flashes}"),
+        }
+    }
+}
