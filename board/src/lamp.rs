@@ -119,7 +119,7 @@ mod tests {
         let t0 = Instant::now();
         let pin = SimulatedPin::default();
         let mut lamp = LampDriver::new(pin.clone(), t0).unwrap();
-        lamp.show(pattern, t0).unwrap();
+        lamp.show(state, t0).unwrap();
         let mut seen = vec![(0, pin.is_high())];
         while let Some(next) = lamp
             .poll_timeout()

@@ -14,7 +14,6 @@ use media::{StreamConfig, StreamId};
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection};
 use sip::sdes::SdesKey;
-use types::{Codec, Direction, SrtpSuite};
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,6 +188,8 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use types::{Codec, Direction, SrtpSuite};
+
     use super::*;
 
     fn agreed() -> Negotiated {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use phone::CallId;
 use types::Direction;
 
-use super::keys;
 use super::media_sockets::AwaitingSockets;
 use super::{Control, Output, Stage};
 use crate::tones;

@@ -14,7 +14,6 @@ use serde_json::json;
 use sip::offer_answer::Negotiated;
 
 use super::call::KeyWants;
-use super::keys;
 use super::{Control, Output, Stage};
 use crate::negotiate::{Birth, same_stream, stream_config};
 

@@ -99,7 +99,7 @@ impl Driver {
                     // It does not read, or is gone: dropping the sender ends its task, which tells.
                     tracing::debug!(
                         "{} to {remote}: the far end does not read",
-                        message.flow.transport().name()
+                        message.flow.transport().via_name()
                     );
                     self.connections.remove(&connection);
                 }

@@ -211,7 +211,7 @@ fn directions_are_answered_by_rule() {
             )
             .unwrap();
         assert_eq!(negotiated.direction, answer, "{theirs} {wish:?}");
-        assert!(text(&body).ends_with(&format!("a={}\r\n", answer.attribute())));
+        assert!(text(&body).ends_with(&format!("a={}\r\n", answer.as_str())));
     }
     let mut phone = session(&[Codec::Pcmu]);
     let (_, held) = phone
