@@ -176,7 +176,7 @@ impl World {
         let mut seed = [0u8; 32];
         rng.fill_bytes(&mut seed);
         let config = configuration(&name, at.ip(), &setup);
-        let required = |mode| mode == Some(config::schema::PrivacyMode::Required);
+        let required = |mode| mode == Some(types::EncryptionPolicy::Required);
         if required(config.privacy.mode)
             && config
                 .accounts

@@ -10,12 +10,11 @@
 
 use std::path::PathBuf;
 
-use types::{Codec, SrtpSuite, Transport};
+use types::{Codec, EncryptionPolicy, Keying, SrtpSuite, Transport};
 
 use crate::kind::{Kind, Value, Word};
 use crate::schema::{
-    Account, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Keying, Listen, Pin, PrivacyMode,
-    Secret, WifiSecurity,
+    Account, Config, DigestPolicy, Flash, Ipv4Way, Ipv6Way, Listen, Pin, Secret, WifiSecurity,
 };
 
 /// A section of the file.
@@ -187,7 +186,11 @@ const TRANSPORTS: &[&str] = &[
     Transport::Tls.as_str(),
 ];
 
-const MODES: &[&str] = &["off", "preferred", "required"];
+const MODES: &[&str] = &[
+    EncryptionPolicy::Off.as_str(),
+    EncryptionPolicy::Preferred.as_str(),
+    EncryptionPolicy::Required.as_str(),
+];
 
 const SUITES: &[&str] = &[
     SrtpSuite::AeadAes256Gcm.as_str(),
@@ -351,7 +354,7 @@ pub(crate) const KEYS: &[Key] = &[
         "Lifetime of the registration asked for, in seconds; it is refreshed in time."),
     account("register", Kind::Bool, Absent::Default("true"), "false", |a, v| a.register = v.bool(),
         "`false`: calls go out by this account, but it never registers."),
-    account("privacy", Kind::Choice(MODES), Absent::Unset("as `privacy.mode` says"), "\"required\"", |a, v| a.privacy = PrivacyMode::from_name(&v.text()),
+    account("privacy", Kind::Choice(MODES), Absent::Unset("as `privacy.mode` says"), "\"required\"", |a, v| a.privacy = EncryptionPolicy::from_name(&v.text()),
         "How much encryption calls by this account want, where that differs from `[privacy]`."),
 
     key(Section::Dial, "digit_map", Kind::DigitMap, Absent::Default("\"xx.T|*[x*].T\""), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
@@ -427,11 +430,11 @@ pub(crate) const KEYS: &[Key] = &[
         "Milliseconds of sound in a packet."),
 
     key(Section::Privacy, "mode", Kind::Choice(MODES), Absent::Unset("`preferred` where signalling is encrypted (TLS), `off` where it is not"), "\"required\"",
-        |c, v| c.privacy.mode = PrivacyMode::from_name(&v.text()),
+        |c, v| c.privacy.mode = EncryptionPolicy::from_name(&v.text()),
         "How much encryption calls want. `preferred`: encrypted where the far end can; where it cannot you hear three short tones and the \
          lamp says so. `required`: not one packet of sound ever leaves in clear; a call that cannot be encrypted is refused or not made. \
          `off`: never, and encrypted offers are refused."),
-    key(Section::Privacy, "keying", Kind::Order(&["sdes", "dtls"]), Absent::Default("[\"sdes\", \"dtls\"]"), "[\"dtls\"]",
+    key(Section::Privacy, "keying", Kind::Order(&[Keying::Sdes.as_str(), Keying::Dtls.as_str()]), Absent::Default("[\"sdes\", \"dtls\"]"), "[\"dtls\"]",
         |c, v| c.privacy.keying = v.texts().iter().filter_map(|name| Keying::from_name(name)).collect(),
         "How keys are agreed on, best first: `sdes` in the signalling, which must run over TLS for that (RFC 4568), `dtls` by a handshake \
          between the two phones (RFC 5763)."),

@@ -9,12 +9,12 @@
 
 mod privacy;
 
-pub use privacy::{Keying, Privacy, PrivacyMode};
+pub use privacy::Privacy;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Codec, Transport};
+use types::{Codec, EncryptionPolicy, Transport};
 
 mod system;
 
@@ -134,7 +134,7 @@ pub struct Account {
     /// `false`: calls go out by this account but it never registers.
     pub register: bool,
     /// How much encryption calls by this account want, where that differs from `[privacy]`.
-    pub privacy: Option<PrivacyMode>,
+    pub privacy: Option<EncryptionPolicy>,
 }
 
 /// `[dial]`: from keys to numbers.

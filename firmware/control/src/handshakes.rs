@@ -14,7 +14,8 @@ use std::time::Instant;
 use media::{PacketKind, StreamConfig, StreamId};
 use serde_json::json;
 use sip::offer_answer::{LocalMedia, Negotiated};
-use sip::privacy::{Keying, Policy, Protection};
+use sip::privacy::Protection;
+use types::{EncryptionPolicy, Keying};
 
 use super::call::Proof;
 use super::{Control, Output, Stage};
@@ -43,7 +44,8 @@ impl Control {
     pub(super) fn expect_handshake(&mut self, stream: StreamId, media: &mut LocalMedia) {
         let privacy = &mut media.privacy;
         privacy.fingerprint = self.dtls.fingerprint();
-        let wanted = (privacy.policy, privacy.policy_over_clear) != (Policy::Off, Policy::Off);
+        let wanted = (privacy.policy, privacy.policy_over_clear)
+            != (EncryptionPolicy::Off, EncryptionPolicy::Off);
         if wanted && privacy.keying.contains(&Keying::Dtls) {
             self.dtls.open(stream);
         }

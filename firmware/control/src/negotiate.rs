@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use media::{StreamConfig, StreamId};
 use sip::offer_answer::{LocalMedia, Negotiated};
-use sip::privacy::{Fingerprint, Keying, Policy, Privacy, Protection};
+use sip::privacy::{Fingerprint, Privacy, Protection};
 use sip::sdes::SdesKey;
+use types::EncryptionPolicy;
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,30 +61,17 @@ pub fn privacy(
     account: Option<&config::schema::Account>,
     fingerprint: Option<&Fingerprint>,
 ) -> Privacy {
-    use config::schema::{Keying as Configured, PrivacyMode};
     let wanted = &config.privacy;
     let mode = account.and_then(|account| account.privacy).or(wanted.mode);
-    let policy = |mode| match mode {
-        PrivacyMode::Off => Policy::Off,
-        PrivacyMode::Preferred => Policy::Preferred,
-        PrivacyMode::Required => Policy::Required,
-    };
     let (over_tls, over_clear) = match mode {
-        Some(mode) => (policy(mode), policy(mode)),
+        Some(mode) => (mode, mode),
         // Where nobody said anything, encrypted signalling is the wish for encrypted sound.
-        None => (Policy::Preferred, Policy::Off),
+        None => (EncryptionPolicy::Preferred, EncryptionPolicy::Off),
     };
     Privacy {
         policy: over_tls,
         policy_over_clear: over_clear,
-        keying: wanted
-            .keying
-            .iter()
-            .map(|keying| match keying {
-                Configured::Sdes => Keying::Sdes,
-                Configured::Dtls => Keying::Dtls,
-            })
-            .collect(),
+        keying: wanted.keying.clone(),
         suites: wanted.suites.clone(),
         sdes_over_clear: wanted.sdes_over_clear,
         hmac_32: wanted.hmac_32,
@@ -188,7 +176,7 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use types::{Codec, Direction, SrtpSuite};
+    use types::{Codec, Direction, Keying, SrtpSuite};
 
     use super::*;
 
@@ -337,26 +325,37 @@ mod tests {
 
     #[test]
     fn wishes_follow_account_configuration_and_signalling() {
-        use config::schema::PrivacyMode;
         let mut config = config::Config::default();
         let of = |config: &config::Config, account| {
             let privacy = privacy(config, account, None);
             (privacy.policy, privacy.policy_over_clear)
         };
-        assert_eq!(of(&config, None), (Policy::Preferred, Policy::Off));
+        assert_eq!(
+            of(&config, None),
+            (EncryptionPolicy::Preferred, EncryptionPolicy::Off)
+        );
         assert_eq!(privacy(&config, None, None), Privacy::default());
-        config.privacy.mode = Some(PrivacyMode::Off);
-        assert_eq!(of(&config, None), (Policy::Off, Policy::Off));
-        config.privacy.mode = Some(PrivacyMode::Required);
-        assert_eq!(of(&config, None), (Policy::Required, Policy::Required));
+        config.privacy.mode = Some(EncryptionPolicy::Off);
+        assert_eq!(
+            of(&config, None),
+            (EncryptionPolicy::Off, EncryptionPolicy::Off)
+        );
+        config.privacy.mode = Some(EncryptionPolicy::Required);
+        assert_eq!(
+            of(&config, None),
+            (EncryptionPolicy::Required, EncryptionPolicy::Required)
+        );
         let text = "[privacy]\nmode = \"required\"\nhmac_32 = true\nsuites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
                     [[account]]\nuser = \"a\"\ndomain = \"example.net\"\nprivacy = \"preferred\"\n";
         let config = config::load(text, "t.toml").unwrap();
         assert_eq!(
             of(&config, config.accounts.first()),
-            (Policy::Preferred, Policy::Preferred)
+            (EncryptionPolicy::Preferred, EncryptionPolicy::Preferred)
         );
-        assert_eq!(of(&config, None), (Policy::Required, Policy::Required));
+        assert_eq!(
+            of(&config, None),
+            (EncryptionPolicy::Required, EncryptionPolicy::Required)
+        );
         let all = privacy(&config, None, None);
         assert!(all.hmac_32 && !all.sdes_over_clear);
         assert_eq!(

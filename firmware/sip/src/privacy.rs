@@ -11,30 +11,9 @@
 
 pub(crate) mod table;
 
-use types::SrtpSuite;
+use types::{EncryptionPolicy, Keying, SrtpSuite};
 
 use crate::sdes::SdesKey;
-
-/// How much encryption is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Policy {
-    /// None: encryption is neither offered nor accepted.
-    #[default]
-    Off,
-    /// Where the far end can; where it cannot, the call goes on in clear and its owner is told.
-    Preferred,
-    /// A call in clear is no call: not one packet leaves unencrypted.
-    Required,
-}
-
-/// How the two ends come to a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keying {
-    /// In the session description (RFC 4568).
-    Sdes,
-    /// By a DTLS handshake on the media path (RFC 5763, 5764).
-    Dtls,
-}
 
 /// A hash good enough for a fingerprint (RFC 8122 without MD5, SHA-1 and SHA-224).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,9 +78,9 @@ impl std::fmt::Display for Fingerprint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Privacy {
     /// What is wanted where the signalling is encrypted.
-    pub policy: Policy,
+    pub policy: EncryptionPolicy,
     /// What is wanted where the signalling is in clear.
-    pub policy_over_clear: Policy,
+    pub policy_over_clear: EncryptionPolicy,
     /// How keys may be agreed, best first.
     pub keying: Vec<Keying>,
     /// Cipher suites for SDES, best first.
@@ -117,7 +96,7 @@ pub struct Privacy {
 
 impl Privacy {
     /// What is wanted on a leg whose signalling is secure or not.
-    pub fn policy_on(&self, secure: bool) -> Policy {
+    pub fn policy_on(&self, secure: bool) -> EncryptionPolicy {
         if secure {
             self.policy
         } else {
@@ -129,8 +108,8 @@ impl Privacy {
 impl Default for Privacy {
     fn default() -> Self {
         Self {
-            policy: Policy::Preferred,
-            policy_over_clear: Policy::Off,
+            policy: EncryptionPolicy::Preferred,
+            policy_over_clear: EncryptionPolicy::Off,
             keying: vec![Keying::Sdes, Keying::Dtls],
             suites: vec![
                 SrtpSuite::AeadAes256Gcm,

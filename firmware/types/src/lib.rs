@@ -4,6 +4,7 @@
 
 mod codec;
 mod direction;
+mod encryption;
 mod key;
 mod lamp;
 mod srtp;
@@ -11,6 +12,7 @@ mod transport;
 
 pub use codec::Codec;
 pub use direction::Direction;
+pub use encryption::{EncryptionPolicy, Keying};
 pub use key::Key;
 pub use lamp::{Lamp, LampState};
 pub use srtp::SrtpSuite;

@@ -8,10 +8,12 @@
 //! All decisions are the table's; here they are only carried out. Nothing of a leg changes before
 //! its description is accepted.
 
+use types::EncryptionPolicy;
+
 use super::{Session, Slot};
 use crate::fingerprint::{self, SetupWord, role_answered, role_in_force, role_offered};
 use crate::privacy::table::{Brought, Keys, Profile, Refusal, Shape, Terms, Verdict};
-use crate::privacy::{Policy, Protection, WhyClear};
+use crate::privacy::{Protection, WhyClear};
 use crate::sdes::{Exchange, Reading};
 use crate::sdp::Line;
 use crate::token::Tokens;
@@ -65,7 +67,7 @@ impl Session {
 
     /// Whether encryption is a condition of this call.
     pub(super) fn required(&self) -> bool {
-        self.local.privacy.policy_on(self.secure) == Policy::Required
+        self.local.privacy.policy_on(self.secure) == EncryptionPolicy::Required
     }
 
     /// Moves on to the next offer planned, if there is one and nothing was agreed yet.

@@ -21,7 +21,9 @@
 //! Keys that came by signalling in clear are of no use, unless `sdes_over_clear` says otherwise; a
 //! fingerprint is. Once a call is encrypted, every line of the table that says "clear" says 488.
 
-use super::{Keying, Policy, Privacy, WhyClear};
+use types::{EncryptionPolicy, Keying};
+
+use super::{Privacy, WhyClear};
 use crate::sdes;
 
 /// How an m-line carries its media; the F of RFC 4585 changes nothing here.
@@ -73,7 +75,7 @@ pub(crate) struct Brought {
 /// What this phone can do on a leg, all things considered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
-    pub(crate) policy: Policy,
+    pub(crate) policy: EncryptionPolicy,
     /// What can be agreed here, best first.
     pub(crate) keying: Vec<Keying>,
     /// Keys in descriptions are for our eyes only, or need not be.
@@ -190,11 +192,11 @@ impl Terms {
     pub(crate) fn plan(&self) -> Vec<Shape> {
         let best = self.keying.first().copied();
         match (self.policy, best) {
-            (Policy::Off, _) => vec![Shape::plain(None)],
-            (Policy::Preferred, None) => vec![Shape::plain(Some(WhyClear::NoKeying))],
+            (EncryptionPolicy::Off, _) => vec![Shape::plain(None)],
+            (EncryptionPolicy::Preferred, None) => vec![Shape::plain(Some(WhyClear::NoKeying))],
             // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who
             // knows none of it may, too.
-            (Policy::Preferred, Some(best)) => vec![
+            (EncryptionPolicy::Preferred, Some(best)) => vec![
                 Shape {
                     profile: Profile::Plain,
                     sdes: self.keying.contains(&Keying::Sdes),
@@ -204,7 +206,9 @@ impl Terms {
                 Shape::secure(best),
                 Shape::plain(Some(WhyClear::Refused)),
             ],
-            (Policy::Required, _) => self.keying.iter().copied().map(Shape::secure).collect(),
+            (EncryptionPolicy::Required, _) => {
+                self.keying.iter().copied().map(Shape::secure).collect()
+            }
         }
     }
 
@@ -217,26 +221,30 @@ impl Terms {
         let keyed = self.keyed(offer);
         let verdict = match (self.policy, offer.profile) {
             (_, Profile::Other) => return Err(Refusal::Protocol),
-            (Policy::Off, Profile::Plain) => Verdict::Clear(None),
-            (Policy::Off, Profile::Secure | Profile::Dtls) => return Err(Refusal::Off),
-            (Policy::Preferred | Policy::Required, Profile::Plain | Profile::Secure)
-                if unreadable.is_some() =>
-            {
+            (EncryptionPolicy::Off, Profile::Plain) => Verdict::Clear(None),
+            (EncryptionPolicy::Off, Profile::Secure | Profile::Dtls) => return Err(Refusal::Off),
+            (
+                EncryptionPolicy::Preferred | EncryptionPolicy::Required,
+                Profile::Plain | Profile::Secure,
+            ) if unreadable.is_some() => {
                 return Err(unreadable.map_or(Refusal::NoKeys, Refusal::Unreadable));
             }
             // A profile that lets media go in clear is not what is required, whatever attributes
             // stand below it.
-            (Policy::Required, Profile::Plain) if self.locked => return Err(Refusal::Downgrade),
-            (Policy::Required, Profile::Plain) => return Err(Refusal::Required),
-            (Policy::Preferred, Profile::Plain) => {
+            (EncryptionPolicy::Required, Profile::Plain) if self.locked => {
+                return Err(Refusal::Downgrade);
+            }
+            (EncryptionPolicy::Required, Profile::Plain) => return Err(Refusal::Required),
+            (EncryptionPolicy::Preferred, Profile::Plain) => {
                 keyed.unwrap_or(Verdict::Clear(Some(self.why_clear(offer))))
             }
-            (Policy::Preferred | Policy::Required, Profile::Secure | Profile::Dtls) => {
-                match keyed {
-                    Some(verdict) => verdict,
-                    None => return Err(self.why_refused(offer)),
-                }
-            }
+            (
+                EncryptionPolicy::Preferred | EncryptionPolicy::Required,
+                Profile::Secure | Profile::Dtls,
+            ) => match keyed {
+                Some(verdict) => verdict,
+                None => return Err(self.why_refused(offer)),
+            },
         };
         self.hold(verdict)
     }
@@ -281,7 +289,9 @@ impl Terms {
     fn hold(&self, verdict: Verdict) -> Result<Verdict, Refusal> {
         match verdict {
             Verdict::Clear(_) if self.locked => Err(Refusal::Downgrade),
-            Verdict::Clear(_) if self.policy == Policy::Required => Err(Refusal::Required),
+            Verdict::Clear(_) if self.policy == EncryptionPolicy::Required => {
+                Err(Refusal::Required)
+            }
             Verdict::Sdes | Verdict::Dtls | Verdict::Clear(_) => Ok(verdict),
         }
     }

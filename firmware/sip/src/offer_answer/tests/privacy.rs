@@ -1,9 +1,9 @@
 //! Encryption in offers and answers: what recorded peers write, and what a leg makes of it.
 
-use types::SrtpSuite;
+use types::{EncryptionPolicy, Keying, SrtpSuite};
 
 use super::*;
-use crate::privacy::{Fingerprint, HashName, Keying, Policy, Setup};
+use crate::privacy::{Fingerprint, HashName, Setup};
 
 const KEY: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
 const OTHER: &str = "t0r0/apkukU7JjjfR0mY8GEimBq4OiPEm9eKSFOx";
@@ -14,7 +14,7 @@ fn print() -> String {
     format!("a=fingerprint:sha-256 {}\r\n", vec!["5A"; 32].join(":"))
 }
 
-fn guarded(policy: Policy) -> LocalMedia {
+fn guarded(policy: EncryptionPolicy) -> LocalMedia {
     let mut media = local(&ALL);
     media.privacy = Privacy {
         policy,
@@ -29,7 +29,7 @@ fn guarded(policy: Policy) -> LocalMedia {
 }
 
 /// A leg over TLS.
-fn leg(policy: Policy) -> Session {
+fn leg(policy: EncryptionPolicy) -> Session {
     let mut session = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
     session.set_secure(true);
     session
@@ -60,18 +60,18 @@ fn keys_of(body: &[u8]) -> Vec<String> {
 fn two_legs_agree_in_every_way() {
     for (a_wants, b_wants, first) in [
         (
-            Policy::Preferred,
-            Policy::Preferred,
+            EncryptionPolicy::Preferred,
+            EncryptionPolicy::Preferred,
             "m=audio 20000 RTP/AVP ",
         ),
         (
-            Policy::Required,
-            Policy::Required,
+            EncryptionPolicy::Required,
+            EncryptionPolicy::Required,
             "m=audio 20000 RTP/SAVP ",
         ),
         (
-            Policy::Required,
-            Policy::Preferred,
+            EncryptionPolicy::Required,
+            EncryptionPolicy::Preferred,
             "m=audio 20000 RTP/SAVP ",
         ),
     ] {
@@ -96,7 +96,10 @@ fn two_legs_agree_in_every_way() {
         assert_eq!((at_a.missing, at_b.missing), (None, None));
         assert_eq!(
             (at_a.required, at_b.required),
-            (a_wants == Policy::Required, b_wants == Policy::Required)
+            (
+                a_wants == EncryptionPolicy::Required,
+                b_wants == EncryptionPolicy::Required
+            )
         );
         // A refresh in either direction changes nothing.
         let again = a.offer(&mut ta).unwrap();
@@ -120,7 +123,10 @@ fn two_legs_agree_in_every_way() {
 
 #[test]
 fn who_prefers_meets_who_insists_at_the_second_offer() {
-    let (mut a, mut b) = (leg(Policy::Preferred), leg(Policy::Required));
+    let (mut a, mut b) = (
+        leg(EncryptionPolicy::Preferred),
+        leg(EncryptionPolicy::Required),
+    );
     let error = b
         .answer(&a.offer(&mut tokens()).unwrap(), &mut tokens())
         .unwrap_err();
@@ -133,7 +139,7 @@ fn who_prefers_meets_who_insists_at_the_second_offer() {
     assert!(suite_of(&a.accept(&answer).unwrap().protection).is_some());
     // Agreed is agreed: there is no next attempt.
     assert!(!a.next_attempt());
-    let mut never = leg(Policy::Required);
+    let mut never = leg(EncryptionPolicy::Required);
     never.local.privacy.keying = vec![Keying::Sdes];
     never.offer(&mut tokens()).unwrap();
     assert!(
@@ -160,7 +166,7 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
         ("RTP/SAVPF", "a=setup:passive\r\n", Setup::Active, "active"),
         ("RTP/AVP", "", Setup::Passive, "passive"),
     ] {
-        let mut phone = leg(Policy::Preferred);
+        let mut phone = leg(EncryptionPolicy::Preferred);
         let extra = format!(
             "{}{setup}a=rtcp-mux\r\na=rtcp-fb:* nack\r\na=tls-id:91bbf309c0990a6bec11e38ba2933cee\r\n",
             print()
@@ -190,7 +196,7 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
     // Session-level attributes count for every line (RFC 8122 section 5).
     let body = text(&line("UDP/TLS/RTP/SAVP", ""))
         .replace("m=audio", &format!("{}a=setup:active\r\nm=audio", print()));
-    let (_, agreed) = leg(Policy::Required)
+    let (_, agreed) = leg(EncryptionPolicy::Required)
         .answer(body.as_bytes(), &mut tokens())
         .unwrap();
     assert!(matches!(
@@ -206,7 +212,7 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
         } else {
             format!("{bad}a=setup:actpass\r\n")
         };
-        let error = leg(Policy::Required)
+        let error = leg(EncryptionPolicy::Required)
             .answer(&line("UDP/TLS/RTP/SAVP", &extra), &mut tokens())
             .unwrap_err();
         assert_eq!(error.status(), 488, "{bad}");
@@ -215,7 +221,7 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
 
 #[test]
 fn a_dtls_offer_is_answered_and_kept() {
-    let mut media = guarded(Policy::Required);
+    let mut media = guarded(EncryptionPolicy::Required);
     media.privacy.keying = vec![Keying::Dtls];
     let mut phone = Session::new(media, "192.0.2.9".parse().unwrap(), 7);
     let offer = phone.offer(&mut tokens()).unwrap();
@@ -287,7 +293,7 @@ fn a_dtls_offer_is_answered_and_kept() {
 
 #[test]
 fn an_encrypted_leg_stays_encrypted() {
-    for policy in [Policy::Preferred, Policy::Required] {
+    for policy in [EncryptionPolicy::Preferred, EncryptionPolicy::Required] {
         let mut phone = leg(policy);
         let (_, agreed) = phone
             .answer(&line("RTP/SAVP", CRYPTO), &mut tokens())
@@ -356,15 +362,15 @@ fn an_encrypted_leg_stays_encrypted() {
 
 #[test]
 fn keys_stand_in_no_description_that_goes_in_clear() {
-    for policy in [Policy::Preferred, Policy::Required] {
+    for policy in [EncryptionPolicy::Preferred, EncryptionPolicy::Required] {
         let mut phone = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
         let offer = phone.offer(&mut tokens()).unwrap();
         assert_eq!(keys_of(&offer), Vec::<String>::new(), "{policy:?}");
         let answered = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7)
             .answer(&line("RTP/AVP", CRYPTO), &mut tokens());
         match policy {
-            Policy::Required => assert_eq!(answered.unwrap_err().status(), 488),
-            Policy::Off | Policy::Preferred => {
+            EncryptionPolicy::Required => assert_eq!(answered.unwrap_err().status(), 488),
+            EncryptionPolicy::Off | EncryptionPolicy::Preferred => {
                 let (answer, agreed) = answered.unwrap();
                 assert_eq!(
                     (agreed.protection, agreed.missing),
@@ -380,7 +386,7 @@ fn keys_stand_in_no_description_that_goes_in_clear() {
         assert!(error.to_string().contains("TLS"), "{error}");
     }
     // And where there is no other way, required is no call.
-    let mut media = guarded(Policy::Required);
+    let mut media = guarded(EncryptionPolicy::Required);
     media.privacy.keying = vec![Keying::Sdes];
     let error = Session::new(media, "192.0.2.9".parse().unwrap(), 7)
         .offer(&mut tokens())
@@ -396,7 +402,7 @@ fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
         short,
         CRYPTO.replace("crypto:1", "crypto:2").replace(KEY, OTHER)
     );
-    let mut allowed = guarded(Policy::Required);
+    let mut allowed = guarded(EncryptionPolicy::Required);
     allowed.privacy.hmac_32 = true;
     let with = |body: &str| {
         let mut phone = Session::new(allowed.clone(), "192.0.2.9".parse().unwrap(), 7);
@@ -421,18 +427,25 @@ fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
     );
     assert!(answer.contains("a=crypto:2 "), "{answer}");
     assert_eq!(
-        leg(Policy::Required)
+        leg(EncryptionPolicy::Required)
             .answer(&line("RTP/SAVP", &short), &mut tokens())
             .unwrap_err()
             .status(),
         488
     );
-    assert!(!text(&leg(Policy::Required).offer(&mut tokens()).unwrap()).contains("_32"));
+    assert!(
+        !text(
+            &leg(EncryptionPolicy::Required)
+                .offer(&mut tokens())
+                .unwrap()
+        )
+        .contains("_32")
+    );
 }
 
 #[test]
 fn no_key_is_shown_by_a_leg() {
-    let mut phone = leg(Policy::Required);
+    let mut phone = leg(EncryptionPolicy::Required);
     let offer = phone.offer(&mut tokens()).unwrap();
     let (_, agreed) = phone
         .answer(&line("RTP/SAVP", CRYPTO), &mut tokens())
@@ -469,11 +482,11 @@ fn recorded_cases_with_keys_get_their_codes() {
         }
         let hint = case["phone_config_hint"].as_str().unwrap();
         let policy = if hint.contains("--use-srtp 2") {
-            Policy::Required
+            EncryptionPolicy::Required
         } else if hint.contains("--use-srtp 1") {
-            Policy::Preferred
+            EncryptionPolicy::Preferred
         } else {
-            Policy::Off
+            EncryptionPolicy::Off
         };
         let mut media = guarded(policy);
         media.privacy.sdes_over_clear = true;
@@ -542,7 +555,7 @@ fn recorded_key_lines_are_judged() {
             .replace("t=0 0", "c=IN IP4 127.0.0.1\nt=0 0")
             .replace("\r\n", "\n")
             .replace('\n', "\r\n");
-        let error = leg(Policy::Required)
+        let error = leg(EncryptionPolicy::Required)
             .answer(body.as_bytes(), &mut tokens())
             .unwrap_err();
         assert_eq!(error.status(), 488, "{name}: {error}");
@@ -552,7 +565,7 @@ fn recorded_key_lines_are_judged() {
                 &format!("{}==", "A".repeat(62)),
             )
             .replace("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==", KEY);
-        let answered = leg(Policy::Required).answer(mended.as_bytes(), &mut tokens());
+        let answered = leg(EncryptionPolicy::Required).answer(mended.as_bytes(), &mut tokens());
         assert_eq!(answered.is_ok(), taken, "{name}: {answered:?}");
     }
 }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::privacy::{Fingerprint, HashName};
 
-fn privacy(policy: Policy, keying: &[Keying]) -> Privacy {
+fn privacy(policy: EncryptionPolicy, keying: &[Keying]) -> Privacy {
     Privacy {
         policy,
         policy_over_clear: policy,
@@ -115,15 +115,35 @@ fn every_cell_of_an_offer() {
     for (profile, sdes, dtls, wanted) in CELLS {
         let cell = (*profile, *sdes, *dtls);
         let found = [
-            judged(&privacy(Policy::Off, &BOTH), true, false, cell),
-            judged(&privacy(Policy::Preferred, &BOTH), true, false, cell),
-            judged(&privacy(Policy::Required, &BOTH), true, false, cell),
-            judged(&privacy(Policy::Preferred, &BOTH), false, false, cell),
-            judged(&privacy(Policy::Required, &BOTH), false, false, cell),
+            judged(&privacy(EncryptionPolicy::Off, &BOTH), true, false, cell),
+            judged(
+                &privacy(EncryptionPolicy::Preferred, &BOTH),
+                true,
+                false,
+                cell,
+            ),
+            judged(
+                &privacy(EncryptionPolicy::Required, &BOTH),
+                true,
+                false,
+                cell,
+            ),
+            judged(
+                &privacy(EncryptionPolicy::Preferred, &BOTH),
+                false,
+                false,
+                cell,
+            ),
+            judged(
+                &privacy(EncryptionPolicy::Required, &BOTH),
+                false,
+                false,
+                cell,
+            ),
         ];
         assert_eq!(found, *wanted, "{cell:?}");
         assert_eq!(
-            judged(&privacy(Policy::Off, &BOTH), false, false, cell),
+            judged(&privacy(EncryptionPolicy::Off, &BOTH), false, false, cell),
             wanted[0],
             "{cell:?}"
         );
@@ -131,18 +151,23 @@ fn every_cell_of_an_offer() {
         let feedback = format!("{profile}F").to_ascii_lowercase();
         let cell_f = (feedback.as_str(), *sdes, *dtls);
         assert_eq!(
-            judged(&privacy(Policy::Preferred, &BOTH), true, false, cell_f),
+            judged(
+                &privacy(EncryptionPolicy::Preferred, &BOTH),
+                true,
+                false,
+                cell_f
+            ),
             wanted[1],
             "{cell_f:?}"
         );
         // Who lets keys travel in clear gets what TLS gets.
         let loud = Privacy {
             sdes_over_clear: true,
-            ..privacy(Policy::Required, &BOTH)
+            ..privacy(EncryptionPolicy::Required, &BOTH)
         };
         assert_eq!(judged(&loud, false, false, cell), wanted[2], "{cell:?}");
         // A call that is encrypted never goes on in clear.
-        for policy in [Policy::Preferred, Policy::Required] {
+        for policy in [EncryptionPolicy::Preferred, EncryptionPolicy::Required] {
             let before = judged(&privacy(policy, &BOTH), true, false, cell);
             let now = judged(&privacy(policy, &BOTH), true, true, cell);
             if before.starts_with('c') || before == "rR" {
@@ -152,7 +177,11 @@ fn every_cell_of_an_offer() {
             }
         }
     }
-    for policy in [Policy::Off, Policy::Preferred, Policy::Required] {
+    for policy in [
+        EncryptionPolicy::Off,
+        EncryptionPolicy::Preferred,
+        EncryptionPolicy::Required,
+    ] {
         for other in ["udp", "TCP/TLS/RTP/SAVP", "RTP/SAVPX", "udptl", ""] {
             assert_eq!(
                 judged(&privacy(policy, &BOTH), true, false, (other, '+', '+')),
@@ -185,7 +214,12 @@ fn a_keying_that_is_not_configured_does_not_count() {
         ),
     ] {
         assert_eq!(
-            judged(&privacy(Policy::Preferred, keying), secure, false, cell),
+            judged(
+                &privacy(EncryptionPolicy::Preferred, keying),
+                secure,
+                false,
+                cell
+            ),
             wanted,
             "{keying:?} {cell:?}"
         );
@@ -193,7 +227,7 @@ fn a_keying_that_is_not_configured_does_not_count() {
     // Without a certificate there is no DTLS, without a suite no SDES.
     let bare = Privacy {
         fingerprint: None,
-        ..privacy(Policy::Required, &BOTH)
+        ..privacy(EncryptionPolicy::Required, &BOTH)
     };
     assert_eq!(
         judged(&bare, true, false, ("UDP/TLS/RTP/SAVP", '-', '+')),
@@ -201,7 +235,7 @@ fn a_keying_that_is_not_configured_does_not_count() {
     );
     let none = Privacy {
         suites: Vec::new(),
-        ..privacy(Policy::Required, &BOTH)
+        ..privacy(EncryptionPolicy::Required, &BOTH)
     };
     assert_eq!(judged(&none, true, false, ("RTP/SAVP", '+', '-')), "rX");
 }
@@ -221,12 +255,12 @@ fn every_plan_of_offers() {
     let plan = |policy, keying: &[Keying], secure| planned(&privacy(policy, keying), secure);
     for secure in [true, false] {
         assert_eq!(
-            plan(Policy::Off, &BOTH, secure),
+            plan(EncryptionPolicy::Off, &BOTH, secure),
             [(Plain, false, false, None)]
         );
     }
     assert_eq!(
-        plan(Policy::Preferred, &BOTH, true),
+        plan(EncryptionPolicy::Preferred, &BOTH, true),
         [
             (Plain, true, true, Some(NotTaken)),
             (Secure, true, false, None),
@@ -234,7 +268,7 @@ fn every_plan_of_offers() {
         ]
     );
     assert_eq!(
-        plan(Policy::Preferred, &[Keying::Sdes], true),
+        plan(EncryptionPolicy::Preferred, &[Keying::Sdes], true),
         [
             (Plain, true, false, Some(NotTaken)),
             (Secure, true, false, None),
@@ -243,7 +277,7 @@ fn every_plan_of_offers() {
     );
     // Keys never stand in an offer that goes in clear.
     assert_eq!(
-        plan(Policy::Preferred, &BOTH, false),
+        plan(EncryptionPolicy::Preferred, &BOTH, false),
         [
             (Plain, false, true, Some(NotTaken)),
             (Dtls, false, true, None),
@@ -251,27 +285,31 @@ fn every_plan_of_offers() {
         ]
     );
     assert_eq!(
-        plan(Policy::Preferred, &[Keying::Sdes], false),
+        plan(EncryptionPolicy::Preferred, &[Keying::Sdes], false),
         [(Plain, false, false, Some(NoKeying))]
     );
     // What is required is never asked for in a profile that could be answered in clear, and there
     // is no last resort.
     assert_eq!(
-        plan(Policy::Required, &BOTH, true),
+        plan(EncryptionPolicy::Required, &BOTH, true),
         [(Secure, true, false, None), (Dtls, false, true, None)]
     );
     assert_eq!(
-        plan(Policy::Required, &[Keying::Dtls, Keying::Sdes], true),
+        plan(
+            EncryptionPolicy::Required,
+            &[Keying::Dtls, Keying::Sdes],
+            true
+        ),
         [(Dtls, false, true, None), (Secure, true, false, None)]
     );
     assert_eq!(
-        plan(Policy::Required, &BOTH, false),
+        plan(EncryptionPolicy::Required, &BOTH, false),
         [(Dtls, false, true, None)]
     );
-    assert_eq!(plan(Policy::Required, &[Keying::Sdes], false), []);
+    assert_eq!(plan(EncryptionPolicy::Required, &[Keying::Sdes], false), []);
     let loud = Privacy {
         sdes_over_clear: true,
-        ..privacy(Policy::Required, &[Keying::Sdes])
+        ..privacy(EncryptionPolicy::Required, &[Keying::Sdes])
     };
     assert_eq!(planned(&loud, false), [(Secure, true, false, None)]);
 }
@@ -321,9 +359,9 @@ fn every_cell_of_an_answer() {
             word(Terms::of(&privacy(policy, &BOTH), true, locked).judge_answer(*shape, answer))
         };
         let found = [
-            judged(Policy::Preferred, false),
-            judged(Policy::Preferred, true),
-            judged(Policy::Required, false),
+            judged(EncryptionPolicy::Preferred, false),
+            judged(EncryptionPolicy::Preferred, true),
+            judged(EncryptionPolicy::Required, false),
         ];
         assert_eq!(found, *wanted, "{shape:?} {profile} {crypto}{fingerprint}");
     }
@@ -334,7 +372,7 @@ fn where_nothing_is_said_only_tls_makes_a_wish() {
     let default = Privacy::default();
     assert_eq!(
         (default.policy_on(true), default.policy_on(false)),
-        (Policy::Preferred, Policy::Off)
+        (EncryptionPolicy::Preferred, EncryptionPolicy::Off)
     );
     assert!(!default.sdes_over_clear && !default.hmac_32);
 }
