@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use types::Codec;
+use types::{Codec, SrtpSuite};
 
 use super::*;
 use crate::codec::{Encoder, EncoderOptions};

@@ -1,7 +1,5 @@
 //! Opus against recorded packets, and through loss.
 
-use types::Codec;
-
 use super::*;
 use crate::test_data;
 
