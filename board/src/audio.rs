@@ -54,15 +54,15 @@ pub struct AudioFormat {
 /// What went wrong with a card.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
-    /// The device does not exist, is busy, or refuses every format; says which, and the mend.
-    #[error("{device}: {problem}; {mend}")]
+    /// The device does not exist, is busy, or refuses every format; says which, and the help.
+    #[error("{device}: {problem}; {help}")]
     Open {
         /// Device name.
         device: String,
         /// What is wrong.
         problem: String,
         /// What would help.
-        mend: String,
+        help: String,
     },
     /// The device went away (unplugged): close it, open it again later.
     #[error("{0} is gone")]
@@ -90,7 +90,7 @@ pub trait AudioDevice: Send {
     /// File descriptors to poll (events `POLLIN`), until a capture period is there. At most 4.
     fn poll_fds(&self) -> &[RawFd];
     /// How long it may give nothing before it counts as lost.
-    fn patience(&self) -> Duration {
+    fn stall_timeout(&self) -> Duration {
         Duration::from_millis(500)
     }
     /// Reads one period of capture if it is there.
@@ -139,11 +139,11 @@ fn cards() -> String {
 }
 
 impl AudioError {
-    pub(crate) fn open(device: &str, problem: &str, mend: &str) -> Self {
+    pub(crate) fn open(device: &str, problem: &str, help: &str) -> Self {
         Self::Open {
             device: device.to_owned(),
             problem: problem.to_owned(),
-            mend: mend.to_owned(),
+            help: help.to_owned(),
         }
     }
 }

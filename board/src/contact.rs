@@ -2,12 +2,12 @@
 //! flash key are made of it.
 //!
 //! ```text
-//! edge(level, at) ─▶ [ quiet for `settle`? ] ─▶ level re-read ─▶ changed? ─▶ Some(level)
+//! edge(level, at) ─▶ [ quiet for `quiet`? ] ─▶ level re-read ─▶ changed? ─▶ Some(level)
 //! ```
 //!
 //! Edges can get lost (the kernel's queue is 16 deep, a bounce is faster than an interrupt), so the
 //! last edge is never believed alone: when the burst is over the owner reads the line once more and
-//! passes the level to [`Debouncer::settle`]. Before that, an edge that comes after a long enough
+//! passes the level to [`Debouncer::handle_level`]. Before that, an edge that comes after a long enough
 //! quiet proves that the level in between was real; so a train read late counts the same.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// A debounced contact.
 #[derive(Debug, Clone)]
 pub struct Debouncer {
-    settle: Duration,
+    quiet: Duration,
     /// Level after the last edge.
     raw: bool,
     /// Level last reported; `None` until the first is.
@@ -35,44 +35,44 @@ pub struct Change {
 }
 
 impl Debouncer {
-    /// A contact that reads `level` now; it is reported as a change after the first quiet `settle`.
-    pub fn new(settle: Duration, level: bool, now: Instant) -> Self {
+    /// A contact that reads `level` now; it is reported as a change after the first quiet `quiet`.
+    pub fn new(quiet: Duration, level: bool, now: Instant) -> Self {
         Self {
-            settle,
+            quiet,
             raw: level,
             stable: None,
-            due: Some(now + settle),
+            due: Some(now + quiet),
         }
     }
 
     /// The line changed to `level` at `at`. Reports the level before, if that had been quiet long
     /// enough.
-    pub fn edge(&mut self, level: bool, at: Instant) -> Option<Change> {
+    pub fn handle_edge(&mut self, level: bool, at: Instant) -> Option<Change> {
         let before = if self.due.is_some_and(|due| due <= at) {
             self.commit()
         } else {
             None
         };
         self.raw = level;
-        self.due = Some(at + self.settle);
+        self.due = Some(at + self.quiet);
         before
     }
 
-    /// When to read the line and call [`Debouncer::settle`].
+    /// When to read the line and call [`Debouncer::handle_level`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
 
     /// The line reads `level` now. Call at [`Debouncer::poll_timeout`]; earlier calls only catch a
     /// lost edge.
-    pub fn settle(&mut self, level: bool, now: Instant) -> Option<Change> {
+    pub fn handle_level(&mut self, level: bool, now: Instant) -> Option<Change> {
         if level != self.raw {
             // An edge was lost: the quiet begins now.
             self.raw = level;
-            self.due = Some(now + self.settle);
+            self.due = Some(now + self.quiet);
             // With no time to settle (the kernel has debounced already) there is nothing to wait
             // for.
-            return if self.settle.is_zero() {
+            return if self.quiet.is_zero() {
                 self.commit()
             } else {
                 None
@@ -98,7 +98,7 @@ impl Debouncer {
         self.stable = Some(self.raw);
         Some(Change {
             level: self.raw,
-            since: due.checked_sub(self.settle).unwrap_or(due),
+            since: due.checked_sub(self.quiet).unwrap_or(due),
         })
     }
 }

@@ -13,11 +13,11 @@ pub struct FlashKey<L> {
 
 impl<L: EdgeLine> FlashKey<L> {
     /// Reads the line.
-    pub fn new(mut line: L, settle: Duration, now: Instant) -> Result<Self, BoardError> {
+    pub fn new(mut line: L, debounce: Duration, now: Instant) -> Result<Self, BoardError> {
         let level = line.level()?;
         Ok(Self {
             line,
-            debounce: Debouncer::new(settle, level, now),
+            debounce: Debouncer::new(debounce, level, now),
         })
     }
 }
@@ -44,11 +44,11 @@ impl<L: EdgeLine> Input for FlashKey<L> {
         let mut moved = false;
         while let Some(edge) = self.line.next_edge()? {
             moved = true;
-            press(self.debounce.edge(edge.level, edge.at));
+            press(self.debounce.handle_edge(edge.level, edge.at));
         }
         if moved || self.debounce.poll_timeout().is_some_and(|due| due <= now) {
             let level = self.line.level()?;
-            press(self.debounce.settle(level, now));
+            press(self.debounce.handle_level(level, now));
         }
         Ok(())
     }

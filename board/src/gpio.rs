@@ -1,18 +1,18 @@
 //! GPIO lines of Linux: found by number or name, on a chip found by path, name or label.
 //!
 //! ```text
-//! gpiocdev            ─▶ EdgeInput    edges with kernel timestamps, kernel debounce, sequence numbers
-//! linux-embedded-hal  ─▶ CdevPin      matrix rows and columns, lamps
-//! gpiocdev            ─▶ BellLines    two lines in one call; a panic makes them low
+//! gpiocdev ─┬▶ EdgeInput    edges with kernel timestamps, kernel debounce, sequence numbers
+//!           ├▶ GpioPin      matrix rows and columns, lamps, as embedded-hal pins
+//!           └▶ BellLines    two lines in one call; a panic makes them low
 //! ```
 
 use crate::ringer::RingerLines;
 use crate::{BoardError, Edge, EdgeLine};
-use embedded_hal::digital::{ErrorType, OutputPin};
-use gpiocdev::line::{Bias as LineBias, EdgeDetection, EdgeKind, Offset, Value, Values};
+use embedded_hal::digital::{ErrorKind, ErrorType, InputPin, OutputPin};
+use gpiocdev::line::{
+    Bias as LineBias, Drive as LineDrive, EdgeDetection, EdgeKind, Offset, Value, Values,
+};
 use gpiocdev::{Chip, Request};
-use linux_embedded_hal::CdevPin;
-use linux_embedded_hal::gpio_cdev::LineRequestFlags;
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use std::fmt;
@@ -34,6 +34,26 @@ pub enum Bias {
     PullDown,
     /// None: there are resistors on the board.
     Off,
+}
+
+impl From<Bias> for LineBias {
+    fn from(bias: Bias) -> Self {
+        match bias {
+            Bias::PullUp => Self::PullUp,
+            Bias::PullDown => Self::PullDown,
+            Bias::Off => Self::Disabled,
+        }
+    }
+}
+
+/// Which level of a line is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActiveLevel {
+    /// Ground.
+    Low,
+    /// Supply.
+    High,
 }
 
 /// A line by its number on the chip or by its name.
@@ -66,14 +86,14 @@ pub struct FoundLine {
 
 /// Finds a line and sees that nobody holds it. `device` is what it is for, e.g. `[hook]`.
 pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, BoardError> {
-    let wrong = |problem: String, mend: String| BoardError::Line {
+    let wrong = |problem: String, help: String| BoardError::Line {
         device: device.to_owned(),
         line: line.to_string(),
         chip: format!("`{chip}`"),
         problem,
-        mend,
+        help,
     };
-    let (path, opened) = find_chip(chip).map_err(|(problem, mend)| wrong(problem, mend))?;
+    let (path, opened) = find_chip(chip).map_err(|(problem, help)| wrong(problem, help))?;
     let info = opened
         .info()
         .map_err(|e| wrong(e.to_string(), "is it a GPIO chip?".to_owned()))?;
@@ -83,14 +103,14 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
         LineName::Name(name) => opened.find_line_info(name),
     };
     let Some(found) = found else {
-        let mend = match line {
+        let help = match line {
             LineName::Number(_) => format!(
                 "the chip has lines 0 to {}",
                 info.num_lines.saturating_sub(1)
             ),
             LineName::Name(_) => "`gpioinfo` lists the names of all lines".to_owned(),
         };
-        return Err(wrong("does not exist".to_owned(), mend));
+        return Err(wrong("does not exist".to_owned(), help));
     };
     if found.used {
         let holder = if found.consumer.is_empty() {
@@ -114,9 +134,9 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
 fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
     let paths = gpiocdev::chip::chips().unwrap_or_default();
     if paths.is_empty() {
-        let mend = "this machine has no /dev/gpiochip*: use `--board sim`, or a kernel with GPIO"
+        let help = "this machine has no /dev/gpiochip*: use `--board sim`, or a kernel with GPIO"
             .to_owned();
-        return Err(("there are no GPIO chips".to_owned(), mend));
+        return Err(("there are no GPIO chips".to_owned(), help));
     }
     let mut here = Vec::new();
     for path in paths {
@@ -130,8 +150,8 @@ fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
             Ok((info, chip)) if by_path || info.label == wanted => return Ok((path, chip)),
             Ok((info, _)) => here.push(format!("{name} ({})", info.label)),
             Err(e) if by_path => {
-                let mend = "the phone needs the right to open it (group `gpio`)".to_owned();
-                return Err((e.to_string(), mend));
+                let help = "the phone needs the right to open it (group `gpio`)".to_owned();
+                return Err((e.to_string(), help));
             }
             Err(_) => here.push(format!("{name} (cannot be opened)")),
         }
@@ -149,7 +169,7 @@ impl FoundLine {
             line: self.offset.to_string(),
             chip: format!("`{}`", self.chip_name),
             problem: format!("the kernel refuses it: {error}"),
-            mend: "see `gpioinfo`; the line may be in use, or the chip cannot do what is asked (bias, edges)".to_owned(),
+            help: "see `gpioinfo`; the line may be in use, or the chip cannot do what is asked (bias, edges)".to_owned(),
         }
     }
 }
@@ -169,11 +189,10 @@ pub struct EdgeInput {
 }
 
 impl EdgeInput {
-    /// Takes the line. `active_low`: active while the line is at ground. `debounce` is asked of the
-    /// kernel; see [`EdgeInput::is_debounced`].
+    /// Takes the line. `debounce` is asked of the kernel; see [`EdgeInput::is_debounced`].
     pub fn open(
         line: &FoundLine,
-        active_low: bool,
+        active: ActiveLevel,
         bias: Option<Bias>,
         debounce: Duration,
     ) -> Result<Self, BoardError> {
@@ -187,15 +206,11 @@ impl EdgeInput {
                 .with_line(line.offset)
                 .as_input()
                 .with_edge_detection(EdgeDetection::BothEdges);
-            if active_low {
+            if active == ActiveLevel::Low {
                 builder.as_active_low();
             }
             if let Some(bias) = bias {
-                builder.with_bias(match bias {
-                    Bias::PullUp => LineBias::PullUp,
-                    Bias::PullDown => LineBias::PullDown,
-                    Bias::Off => LineBias::Disabled,
-                });
+                builder.with_bias(LineBias::from(bias));
             }
             if !debounce.is_zero() {
                 builder.with_debounce_period(debounce);
@@ -225,7 +240,7 @@ impl EdgeInput {
         })
     }
 
-    /// The kernel debounces: what comes is settled.
+    /// The kernel debounces: its edges are final.
     pub fn is_debounced(&self) -> bool {
         self.kernel_debounce
     }
@@ -284,58 +299,97 @@ pub enum Drive {
     OpenDrain,
 }
 
-/// Takes a line as an embedded-hal output, `high` at first.
-pub fn output(line: &FoundLine, drive: Drive, high: bool) -> Result<CdevPin, BoardError> {
-    let flags = match drive {
-        Drive::PushPull => LineRequestFlags::OUTPUT,
-        Drive::OpenDrain => LineRequestFlags::OUTPUT | LineRequestFlags::OPEN_DRAIN,
-    };
-    pin(line, flags, u8::from(high))
-}
-
-/// Takes a line as an embedded-hal input.
-pub fn input(line: &FoundLine, bias: Option<Bias>) -> Result<CdevPin, BoardError> {
-    // gpio-cdev does not name the bias flags of <linux/gpio.h>:
-    // GPIOHANDLE_REQUEST_BIAS_{PULL_UP,PULL_DOWN,DISABLE}.
-    let bias = match bias {
-        Some(Bias::PullUp) => 1 << 5,
-        Some(Bias::PullDown) => 1 << 6,
-        Some(Bias::Off) => 1 << 7,
-        None => 0,
-    };
-    pin(
-        line,
-        LineRequestFlags::INPUT | LineRequestFlags::from_bits_retain(bias),
-        0,
-    )
-}
-
-fn pin(line: &FoundLine, flags: LineRequestFlags, value: u8) -> Result<CdevPin, BoardError> {
-    let mut chip =
-        linux_embedded_hal::gpio_cdev::Chip::new(&line.chip).map_err(|e| line.refused(&e))?;
-    let handle = chip
-        .get_line(line.offset)
-        .and_then(|l| l.request(flags, value, CONSUMER))
-        .map_err(|e| line.refused(&e))?;
-    CdevPin::new(handle).map_err(|e| line.refused(&e))
-}
-
-/// An output pin the other way round: high is low.
+/// A line as an embedded-hal pin; high is active, whatever the level on the wire.
 #[derive(Debug)]
-pub struct Inverted<P>(pub P);
-
-impl<P: ErrorType> ErrorType for Inverted<P> {
-    type Error = P::Error;
+pub struct GpioPin {
+    request: Request,
+    offset: Offset,
 }
 
-impl<P: OutputPin> OutputPin for Inverted<P> {
-    fn set_low(&mut self) -> Result<(), P::Error> {
-        self.0.set_high()
+/// What the kernel said of a pin.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct GpioPinError(gpiocdev::Error);
+
+impl embedded_hal::digital::Error for GpioPinError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+}
+
+impl ErrorType for GpioPin {
+    type Error = GpioPinError;
+}
+
+impl GpioPin {
+    fn set(&self, value: Value) -> Result<(), GpioPinError> {
+        let set = self.request.set_value(self.offset, value);
+        set.map(drop).map_err(GpioPinError)
     }
 
-    fn set_high(&mut self) -> Result<(), P::Error> {
-        self.0.set_low()
+    fn value(&self) -> Result<Value, GpioPinError> {
+        self.request.value(self.offset).map_err(GpioPinError)
     }
+}
+
+impl OutputPin for GpioPin {
+    fn set_low(&mut self) -> Result<(), GpioPinError> {
+        self.set(Value::Inactive)
+    }
+
+    fn set_high(&mut self) -> Result<(), GpioPinError> {
+        self.set(Value::Active)
+    }
+}
+
+impl InputPin for GpioPin {
+    fn is_low(&mut self) -> Result<bool, GpioPinError> {
+        self.value().map(|value| value == Value::Inactive)
+    }
+
+    fn is_high(&mut self) -> Result<bool, GpioPinError> {
+        self.value().map(|value| value == Value::Active)
+    }
+}
+
+/// Takes a line as an output, inactive at first.
+pub fn output(line: &FoundLine, drive: Drive, active: ActiveLevel) -> Result<GpioPin, BoardError> {
+    let mut builder = Request::builder();
+    builder
+        .on_chip(&line.chip)
+        .with_consumer(CONSUMER)
+        .with_line(line.offset)
+        .as_output(Value::Inactive)
+        .with_drive(match drive {
+            Drive::PushPull => LineDrive::PushPull,
+            Drive::OpenDrain => LineDrive::OpenDrain,
+        });
+    if active == ActiveLevel::Low {
+        builder.as_active_low();
+    }
+    let request = builder.request().map_err(|e| line.refused(&e))?;
+    Ok(GpioPin {
+        request,
+        offset: line.offset,
+    })
+}
+
+/// Takes a line as an input; active is high.
+pub fn input(line: &FoundLine, bias: Option<Bias>) -> Result<GpioPin, BoardError> {
+    let mut builder = Request::builder();
+    builder
+        .on_chip(&line.chip)
+        .with_consumer(CONSUMER)
+        .with_line(line.offset)
+        .as_input();
+    if let Some(bias) = bias {
+        builder.with_bias(LineBias::from(bias));
+    }
+    let request = builder.request().map_err(|e| line.refused(&e))?;
+    Ok(GpioPin {
+        request,
+        offset: line.offset,
+    })
 }
 
 /// Lines that a panic makes low.

@@ -30,30 +30,30 @@ pub struct HookDecoder {
 }
 
 impl HookDecoder {
-    /// `closed`: the contact's level now. The first event comes one quiet `settle` later, whatever
+    /// `closed`: the contact's level now. The first event comes one quiet `debounce` later, whatever
     /// the level.
-    pub fn new(contact: Contact, settle: Duration, closed: bool, now: Instant) -> Self {
+    pub fn new(contact: Contact, debounce: Duration, closed: bool, now: Instant) -> Self {
         Self {
             contact,
-            debounce: Debouncer::new(settle, closed, now),
+            debounce: Debouncer::new(debounce, closed, now),
         }
     }
 
     /// The contact closed or opened at `at`.
-    pub fn edge(&mut self, closed: bool, at: Instant) -> Option<BoardEvent> {
+    pub fn handle_edge(&mut self, closed: bool, at: Instant) -> Option<BoardEvent> {
         self.debounce
-            .edge(closed, at)
+            .handle_edge(closed, at)
             .map(|change| self.event(change.level))
     }
 
     /// The contact reads `closed` now.
-    pub fn settle(&mut self, closed: bool, now: Instant) -> Option<BoardEvent> {
+    pub fn handle_level(&mut self, closed: bool, now: Instant) -> Option<BoardEvent> {
         self.debounce
-            .settle(closed, now)
+            .handle_level(closed, now)
             .map(|change| self.event(change.level))
     }
 
-    /// When to read the contact and call [`HookDecoder::settle`].
+    /// When to read the contact and call [`HookDecoder::handle_level`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.debounce.poll_timeout()
     }
@@ -73,17 +73,17 @@ pub struct HookSwitch<L> {
 }
 
 impl<L: EdgeLine> HookSwitch<L> {
-    /// Reads the line; its level is reported after the first quiet `settle`.
+    /// Reads the line; its level is reported after the first quiet `debounce`.
     pub fn new(
         mut line: L,
         contact: Contact,
-        settle: Duration,
+        debounce: Duration,
         now: Instant,
     ) -> Result<Self, BoardError> {
         let closed = line.level()?;
         Ok(Self {
             line,
-            decoder: HookDecoder::new(contact, settle, closed, now),
+            decoder: HookDecoder::new(contact, debounce, closed, now),
         })
     }
 }
@@ -102,13 +102,16 @@ impl<L: EdgeLine> Input for HookSwitch<L> {
         while let Some(edge) = self.line.next_edge()? {
             moved = true;
             self.decoder
-                .edge(edge.level, edge.at)
+                .handle_edge(edge.level, edge.at)
                 .into_iter()
                 .for_each(&mut *out);
         }
         if moved || self.decoder.poll_timeout().is_some_and(|due| due <= now) {
             let closed = self.line.level()?;
-            self.decoder.settle(closed, now).into_iter().for_each(out);
+            self.decoder
+                .handle_level(closed, now)
+                .into_iter()
+                .for_each(out);
         }
         Ok(())
     }
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SETTLE: Duration = Duration::from_millis(20);
+    const DEBOUNCE: Duration = Duration::from_millis(20);
 
     fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -138,7 +141,7 @@ mod tests {
         lost: &[usize],
     ) -> Vec<(u64, bool)> {
         let t0 = Instant::now();
-        let mut hook = HookDecoder::new(contact, SETTLE, closed_at_start, t0);
+        let mut hook = HookDecoder::new(contact, DEBOUNCE, closed_at_start, t0);
         let mut seen = Vec::new();
         let mut level = closed_at_start;
         let mut next = 0;
@@ -152,12 +155,12 @@ mod tests {
             while next < trace.len() && trace[next].0 == t {
                 level = trace[next].1;
                 if !lost.contains(&next) {
-                    note(hook.edge(level, now));
+                    note(hook.handle_edge(level, now));
                 }
                 next += 1;
             }
             if hook.poll_timeout().is_some_and(|due| due <= now) {
-                note(hook.settle(level, now));
+                note(hook.handle_level(level, now));
             }
         }
         seen

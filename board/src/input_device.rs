@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! /dev/input/event* of a wanted name or path ─▶ evdev (makes up for what an overrun lost) ─▶ KeyDecoder ─▶ BoardEvent
-//!        ▲ looked for again every two seconds while one is missing: it may be plugged in late, and pulled out at any time
+//!        ▲ looked for again every two seconds while one is missing: it may be open in late, and pulled out at any time
 //! ```
 //!
 //! The devices stand behind one epoll descriptor of this module's own, so that the owner's set of
 //! descriptors never changes. A device pulled out with keys down lets them go, and puts the handset
-//! down if it told where that is.
+//! down if it reported where that is.
 
 use crate::{BoardError, BoardEvent, Input};
 use evdev::{Device, EventSummary, KeyCode};
@@ -23,7 +23,7 @@ const MOST_READS: usize = 16;
 
 /// What a key of an input device is to a telephone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+pub enum KeyMapping {
     /// `0`–`9`, `*`, `#`, `A`–`D`.
     Key(char),
     /// The flash key.
@@ -38,7 +38,7 @@ pub enum Meaning {
     Nothing,
 }
 
-impl Meaning {
+impl KeyMapping {
     /// As `hardware.toml` writes it: a key's character, `F` for flash, or `hook`, `lift`,
     /// `hang-up`, `none`.
     pub fn parse(text: &str) -> Option<Self> {
@@ -97,14 +97,14 @@ impl Meaning {
 /// From key codes to what a person did; pure. One a device.
 #[derive(Debug, Clone)]
 pub struct KeyDecoder {
-    map: Vec<(KeyCode, Meaning)>,
+    map: Vec<(KeyCode, KeyMapping)>,
     down: Vec<(KeyCode, char)>,
     lifted: bool,
 }
 
 impl KeyDecoder {
-    /// `map` goes before [`Meaning::standard`].
-    pub fn new(map: Vec<(KeyCode, Meaning)>) -> Self {
+    /// `map` goes before [`KeyMapping::standard`].
+    pub fn new(map: Vec<(KeyCode, KeyMapping)>) -> Self {
         Self {
             map,
             down: Vec::new(),
@@ -120,30 +120,30 @@ impl KeyDecoder {
             .iter()
             .find(|(key, _)| *key == code)
             .map(|(_, meaning)| *meaning);
-        match (said.unwrap_or_else(|| Meaning::standard(code)), value) {
+        match (said.unwrap_or_else(|| KeyMapping::standard(code)), value) {
             // A key that came up is known by its code, whatever else has its name.
-            (Meaning::Key(_), 0) => {
+            (KeyMapping::Key(_), 0) => {
                 if let Some(at) = self.down.iter().position(|(key, _)| *key == code) {
                     out(BoardEvent::KeyUp(self.down.swap_remove(at).1));
                 }
             }
-            (Meaning::Key(name), 1) => {
+            (KeyMapping::Key(name), 1) => {
                 if !self.down.iter().any(|(key, _)| *key == code) {
                     self.down.push((code, name));
                     out(BoardEvent::KeyDown(name));
                 }
             }
-            (Meaning::Flash, 1) => out(BoardEvent::FlashKey),
-            (Meaning::Hook, 0 | 1) => self.lift(value == 1, out),
-            (Meaning::Lift, 1) => self.lift(true, out),
-            (Meaning::HangUp, 1) => self.lift(false, out),
+            (KeyMapping::Flash, 1) => out(BoardEvent::FlashKey),
+            (KeyMapping::Hook, 0 | 1) => self.lift(value == 1, out),
+            (KeyMapping::Lift, 1) => self.lift(true, out),
+            (KeyMapping::HangUp, 1) => self.lift(false, out),
             (
-                Meaning::Key(_)
-                | Meaning::Flash
-                | Meaning::Hook
-                | Meaning::Lift
-                | Meaning::HangUp
-                | Meaning::Nothing,
+                KeyMapping::Key(_)
+                | KeyMapping::Flash
+                | KeyMapping::Hook
+                | KeyMapping::Lift
+                | KeyMapping::HangUp
+                | KeyMapping::Nothing,
                 _,
             ) => {}
         }
@@ -165,7 +165,7 @@ impl KeyDecoder {
     }
 }
 
-struct Plugged {
+struct OpenDevice {
     /// Which of the wanted it is.
     wanted: usize,
     device: Device,
@@ -177,41 +177,41 @@ pub struct InputDevices {
     folder: PathBuf,
     wanted: Vec<String>,
     grab: bool,
-    map: Vec<(KeyCode, Meaning)>,
+    map: Vec<(KeyCode, KeyMapping)>,
     epoll: Epoll,
-    plugged: Vec<Plugged>,
+    open: Vec<OpenDevice>,
     /// When to look for what is missing; `None`: nothing is.
     look_at: Option<Instant>,
-    /// Which of the wanted were told missing.
-    told: Vec<bool>,
+    /// Which of the wanted were reported missing.
+    reported: Vec<bool>,
     faults: Vec<BoardError>,
 }
 
 impl InputDevices {
     /// `wanted`: names as `/proc/bus/input/devices` has them, or paths. `folder` is `/dev/input`.
     /// With `grab` nobody else, a console say, gets the keys. A device that is not there is a fault
-    /// told once, and is waited for.
+    /// reported once, and is waited for.
     pub fn open(
         folder: &Path,
         wanted: Vec<String>,
         grab: bool,
-        map: Vec<(KeyCode, Meaning)>,
+        map: Vec<(KeyCode, KeyMapping)>,
         now: Instant,
     ) -> Result<Self, BoardError> {
         let epoll =
             Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| BoardError::Device {
                 device: "[input]".to_owned(),
                 problem: format!("no epoll: {e}"),
-                mend: "raise the limit on open files".to_owned(),
+                help: "raise the limit on open files".to_owned(),
             })?;
         Ok(Self {
             folder: folder.to_owned(),
-            told: vec![false; wanted.len()],
+            reported: vec![false; wanted.len()],
             wanted,
             grab,
             map,
             epoll,
-            plugged: Vec::new(),
+            open: Vec::new(),
             look_at: Some(now),
             faults: Vec::new(),
         })
@@ -245,7 +245,7 @@ impl InputDevices {
         });
         let known = known.collect::<Vec<_>>().join(", ");
         for wanted in 0..self.wanted.len() {
-            if self.plugged.iter().any(|plugged| plugged.wanted == wanted) {
+            if self.open.iter().any(|open| open.wanted == wanted) {
                 continue;
             }
             let name = &self.wanted[wanted];
@@ -259,14 +259,14 @@ impl InputDevices {
             };
             let problem = match found.map(|device| self.plug(wanted, device, out)) {
                 Some(Ok(())) => {
-                    self.told[wanted] = false;
+                    self.reported[wanted] = false;
                     continue;
                 }
                 Some(Err(error)) => error.to_string(),
                 None => "not there (yet)".to_owned(),
             };
-            if !std::mem::replace(&mut self.told[wanted], true) {
-                let mend = if known.is_empty() {
+            if !std::mem::replace(&mut self.reported[wanted], true) {
+                let help = if known.is_empty() {
                     format!(
                         "there is no input device in {}; it is waited for",
                         self.folder.display()
@@ -277,7 +277,7 @@ impl InputDevices {
                 self.faults.push(BoardError::Device {
                     device: format!("[input] device \"{}\"", self.wanted[wanted]),
                     problem,
-                    mend,
+                    help,
                 });
             }
         }
@@ -299,11 +299,11 @@ impl InputDevices {
         // A handset may hang beside its hook already. Keys held since before are no presses.
         let held = device.get_key_state()?;
         for (code, meaning) in &self.map {
-            if *meaning == Meaning::Hook && held.contains(*code) {
+            if *meaning == KeyMapping::Hook && held.contains(*code) {
                 decoder.key(*code, 1, out);
             }
         }
-        self.plugged.push(Plugged {
+        self.open.push(OpenDevice {
             wanted,
             device,
             decoder,
@@ -313,13 +313,13 @@ impl InputDevices {
 }
 
 /// Reads what a device has; an error means it is gone.
-fn drain(plugged: &mut Plugged, out: &mut dyn FnMut(BoardEvent)) -> std::io::Result<()> {
+fn drain(open: &mut OpenDevice, out: &mut dyn FnMut(BoardEvent)) -> std::io::Result<()> {
     for _ in 0..MOST_READS {
-        match plugged.device.fetch_events() {
+        match open.device.fetch_events() {
             Ok(events) => {
                 for event in events {
                     if let EventSummary::Key(_, code, value) = event.destructure() {
-                        plugged.decoder.key(code, value, out);
+                        open.decoder.key(code, value, out);
                     }
                 }
             }
@@ -343,19 +343,19 @@ impl Input for InputDevices {
         if self.look_at.is_some_and(|at| at <= now) {
             self.look(out);
         }
-        for at in (0..self.plugged.len()).rev() {
-            if let Err(error) = drain(&mut self.plugged[at], out) {
-                let mut lost = self.plugged.swap_remove(at);
+        for at in (0..self.open.len()).rev() {
+            if let Err(error) = drain(&mut self.open[at], out) {
+                let mut lost = self.open.swap_remove(at);
                 lost.decoder.gone(out);
-                self.told[lost.wanted] = true;
+                self.reported[lost.wanted] = true;
                 self.faults.push(BoardError::Device {
                     device: format!("[input] device \"{}\"", self.wanted[lost.wanted]),
                     problem: error.to_string(),
-                    mend: "plug it in again; it is waited for".to_owned(),
+                    help: "plug it in again; it is waited for".to_owned(),
                 });
             }
         }
-        let missing = self.plugged.len() < self.wanted.len();
+        let missing = self.open.len() < self.wanted.len();
         self.look_at = match self.look_at {
             _ if !missing => None,
             Some(at) if at > now => Some(at),
@@ -378,7 +378,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn story(map: &[(KeyCode, Meaning)], keys: &[(KeyCode, i32)], gone: bool) -> Vec<BoardEvent> {
+    fn story(
+        map: &[(KeyCode, KeyMapping)],
+        keys: &[(KeyCode, i32)],
+        gone: bool,
+    ) -> Vec<BoardEvent> {
         let mut decoder = KeyDecoder::new(map.to_vec());
         let mut seen = Vec::new();
         for (code, value) in keys {
@@ -419,9 +423,9 @@ mod tests {
     #[test]
     fn the_map_goes_before_the_standard() {
         let map = [
-            (KeyCode::KEY_KPDOT, Meaning::Flash),
-            (KeyCode::KEY_5, Meaning::Nothing),
-            (KeyCode::KEY_PHONE, Meaning::Hook),
+            (KeyCode::KEY_KPDOT, KeyMapping::Flash),
+            (KeyCode::KEY_5, KeyMapping::Nothing),
+            (KeyCode::KEY_PHONE, KeyMapping::Hook),
         ];
         let keys = [
             (KeyCode::KEY_PHONE, 1),
@@ -455,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_device_pulled_out_lets_go_of_everything() {
-        let map = [(KeyCode::KEY_PHONE, Meaning::Hook)];
+        let map = [(KeyCode::KEY_PHONE, KeyMapping::Hook)];
         let keys = [(KeyCode::KEY_PHONE, 1), (KeyCode::KEY_KP7, 1)];
         assert_eq!(
             story(&map, &keys, true)[2..],
@@ -478,22 +482,22 @@ mod tests {
             now,
         )
         .unwrap();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for turn in 0..5 {
             devices
                 .handle_ready(now + LOOK * turn, &mut |event| panic!("{event:?}"))
                 .unwrap();
-            told.extend(std::iter::from_fn(|| devices.poll_fault()));
+            reported.extend(std::iter::from_fn(|| devices.poll_fault()));
             assert_eq!(devices.poll_timeout(), Some(now + LOOK * (turn + 1)));
         }
         std::fs::remove_dir_all(&folder).unwrap();
-        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 1, "{told:?}");
+        let reported: Vec<String> = reported.iter().map(ToString::to_string).collect();
+        assert_eq!(reported.len(), 1, "{reported:?}");
         assert!(
-            told[0].starts_with(
+            reported[0].starts_with(
                 "[input] device \"USB Keypad\": not there (yet); there is no input device in "
             ),
-            "{told:?}"
+            "{reported:?}"
         );
     }
 
@@ -502,7 +506,7 @@ mod tests {
         /// it is gone.
         #[test]
         fn downs_and_ups_alternate(keys in prop::collection::vec((prop::sample::select(vec![2u16, 3, 79, 80, 96, 98, 169, 0x1bd, 0x1be]), 0..3i32), 0..60)) {
-            let map = [(KeyCode::KEY_PHONE, Meaning::Hook)];
+            let map = [(KeyCode::KEY_PHONE, KeyMapping::Hook)];
             let keys: Vec<(KeyCode, i32)> = keys.into_iter().map(|(code, value)| (KeyCode(code), value)).collect();
             let (mut balance, mut lifted) = (std::collections::HashMap::new(), false);
             for event in story(&map, &keys, true) {

@@ -6,7 +6,7 @@
 //!            nothing down for a while ─▶ idle
 //! ```
 //!
-//! A step lasts 1 ms or more and is a timer, not a wait: the wires have that long to settle. Rows
+//! A step lasts 1 ms or more and is a timer, not a wait: the wires have that long to debounce. Rows
 //! are open drain: with two keys of a column down, two rows are joined, and a row driven high would
 //! fight one driven low. Without diodes three keys on the corners of a rectangle close the fourth;
 //! which are real cannot be known, so while a rectangle stands no key goes down, only up.
@@ -17,7 +17,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// Most rows and columns.
-pub const MOST: usize = 4;
+pub const MAX_SIDE: usize = 4;
 /// Between two looks at a keypad nobody touches.
 const IDLE: Duration = Duration::from_millis(10);
 
@@ -27,20 +27,21 @@ pub struct KeySet(pub u16);
 
 impl KeySet {
     fn row(self, row: usize) -> u16 {
-        self.0 >> (row * MOST) & 0xf
+        self.0 >> (row * MAX_SIDE) & 0xf
     }
 
     /// True if some four closed keys are the corners of a rectangle: at least one may be a ghost.
     pub fn ambiguous(self) -> bool {
-        (0..MOST).any(|a| (a + 1..MOST).any(|b| (self.row(a) & self.row(b)).count_ones() >= 2))
+        (0..MAX_SIDE)
+            .any(|a| (a + 1..MAX_SIDE).any(|b| (self.row(a) & self.row(b)).count_ones() >= 2))
     }
 }
 
 /// What is printed on the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Legend(pub [[char; MOST]; MOST]);
+pub struct KeyLabels(pub [[char; MAX_SIDE]; MAX_SIDE]);
 
-impl Legend {
+impl KeyLabels {
     /// The key of a telephone: `0`–`9`, `*`, `#`, `A`–`D`, or `F` for flash, or `.` where there is
     /// no key.
     pub fn is_key(key: char) -> bool {
@@ -51,22 +52,22 @@ impl Legend {
 /// From scans to key events; pure.
 #[derive(Debug, Clone)]
 pub struct KeypadDecoder {
-    legend: Legend,
-    settle: Duration,
+    labels: KeyLabels,
+    debounce: Duration,
     raw: KeySet,
     /// When each key last changed in the scans.
-    since: [Option<Instant>; MOST * MOST],
+    since: [Option<Instant>; MAX_SIDE * MAX_SIDE],
     down: KeySet,
 }
 
 impl KeypadDecoder {
-    /// A key counts when it read the same for `settle`.
-    pub fn new(legend: Legend, settle: Duration) -> Self {
+    /// A key counts when it read the same for `debounce`.
+    pub fn new(labels: KeyLabels, debounce: Duration) -> Self {
         Self {
-            legend,
-            settle,
+            labels,
+            debounce,
             raw: KeySet::default(),
-            since: [None; MOST * MOST],
+            since: [None; MAX_SIDE * MAX_SIDE],
             down: KeySet::default(),
         }
     }
@@ -74,7 +75,7 @@ impl KeypadDecoder {
     /// One whole scan, finished at `now`.
     pub fn scan(&mut self, closed: KeySet, now: Instant, out: &mut dyn FnMut(BoardEvent)) {
         let ambiguous = closed.ambiguous();
-        for key in 0..MOST * MOST {
+        for key in 0..MAX_SIDE * MAX_SIDE {
             let bit = 1u16 << key;
             let is_closed = closed.0 & bit != 0;
             if is_closed != (self.raw.0 & bit != 0) {
@@ -82,17 +83,17 @@ impl KeypadDecoder {
             }
             let is_down = self.down.0 & bit != 0;
             if is_closed && !is_down && ambiguous {
-                // It may go down when the rectangle is gone, and has to settle anew then.
+                // It may go down when the rectangle is gone, and has to debounce anew then.
                 self.since[key] = Some(now);
                 continue;
             }
-            let settled = self.since[key]
-                .is_none_or(|since| now.saturating_duration_since(since) >= self.settle);
-            if is_closed == is_down || !settled {
+            let is_stable = self.since[key]
+                .is_none_or(|since| now.saturating_duration_since(since) >= self.debounce);
+            if is_closed == is_down || !is_stable {
                 continue;
             }
             self.down.0 ^= bit;
-            match (self.legend.0[key / MOST][key % MOST], is_closed) {
+            match (self.labels.0[key / MAX_SIDE][key % MAX_SIDE], is_closed) {
                 ('.', _) | ('F', false) => {}
                 ('F', true) => out(BoardEvent::FlashKey),
                 (name, true) => out(BoardEvent::KeyDown(name)),
@@ -205,7 +206,7 @@ impl<R: OutputPin, C: InputPin> Input for Keypad<R, C> {
                 self.due = now + self.step;
             }
             Scan::Row(row, set) => {
-                let set = KeySet(set.0 | columns << (row * MOST));
+                let set = KeySet(set.0 | columns << (row * MAX_SIDE));
                 self.due = now + self.step;
                 if row + 1 < self.rows.len() {
                     self.drive(Some(row + 1))?;
@@ -236,7 +237,7 @@ mod tests {
     use crate::pins::{Matrix, MatrixColumn, MatrixRow};
     use proptest::prelude::*;
 
-    const LEGEND: Legend = Legend([
+    const LEGEND: KeyLabels = KeyLabels([
         ['1', '2', '3', 'A'],
         ['4', '5', '6', 'B'],
         ['7', '8', '9', 'C'],
@@ -272,7 +273,7 @@ mod tests {
 
         fn key(&self, key: char, closed: bool) {
             let place = LEGEND.0.iter().flatten().position(|&k| k == key).unwrap();
-            self.matrix.set(place / MOST, place % MOST, closed);
+            self.matrix.set(place / MAX_SIDE, place % MAX_SIDE, closed);
         }
 
         fn run(&mut self, time: Duration) -> Vec<BoardEvent> {

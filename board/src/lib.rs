@@ -15,6 +15,7 @@
 //! [`Profile::load`], [`Board::open`] and [`audio::open`].
 
 pub mod audio;
+mod board;
 pub mod contact;
 pub mod flash;
 pub mod gpio;
@@ -22,14 +23,13 @@ pub mod hook;
 pub mod input_device;
 pub mod keypad;
 pub mod lamp;
-mod panel;
 pub mod pins;
 pub mod profile;
 pub mod ringer;
 pub mod rotary;
 pub mod watchdog;
 
-pub use panel::Board;
+pub use board::Board;
 pub use profile::{Profile, ProfileError};
 
 use std::os::fd::BorrowedFd;
@@ -92,7 +92,7 @@ pub trait Input {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BoardError {
     /// A GPIO line that cannot be had.
-    #[error("{device}: GPIO line {line} of chip {chip}: {problem}; {mend}")]
+    #[error("{device}: GPIO line {line} of chip {chip}: {problem}; {help}")]
     Line {
         /// What it was for, as the table of `hardware.toml`.
         device: String,
@@ -103,17 +103,17 @@ pub enum BoardError {
         /// What is wrong.
         problem: String,
         /// What would help.
-        mend: String,
+        help: String,
     },
     /// A device that cannot be opened.
-    #[error("{device}: {problem}; {mend}")]
+    #[error("{device}: {problem}; {help}")]
     Device {
         /// Which.
         device: String,
         /// What is wrong.
         problem: String,
         /// What would help.
-        mend: String,
+        help: String,
     },
     /// A device that worked and does no more.
     #[error("{device} failed: {problem}")]

@@ -1,12 +1,12 @@
 //! A board is a folder: `hardware.toml` says what is soldered to which line.
 //!
 //! ```text
-//! PROFILE_DIR/NAME/hardware.toml ─▶ Profile (strict; errors with file:line:column and the mend) ─▶ Board::open, audio::open
+//! PROFILE_DIR/NAME/hardware.toml ─▶ Profile (strict; errors with file:line:column and the help) ─▶ Board::open, audio::open
 //! ```
 
 mod read;
 
-use crate::gpio::{Bias, Drive, LineName};
+use crate::gpio::{ActiveLevel, Bias, Drive, LineName};
 use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 /// Something in `hardware.toml` that is not right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{at}: {problem}; {mend}", file.display())]
+#[error("{}{at}: {problem}; {help}", file.display())]
 pub struct ProfileError {
     /// The file.
     pub file: PathBuf,
@@ -26,7 +26,7 @@ pub struct ProfileError {
     /// What is wrong.
     pub problem: String,
     /// What would be right.
-    pub mend: String,
+    pub help: String,
 }
 
 /// A board, as described.
@@ -123,26 +123,16 @@ impl Default for Gpio {
 
 /// A line and where it stands in the file.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct GpioLine {
     /// Number or name.
     pub name: LineName,
     span: Range<usize>,
 }
 
-impl PartialEq for Line {
+impl PartialEq for GpioLine {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
-}
-
-/// Which level is active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Active {
-    /// Ground.
-    Low,
-    /// Supply.
-    High,
 }
 
 /// `[hook]`
@@ -150,13 +140,13 @@ pub enum Active {
 #[serde(deny_unknown_fields)]
 pub struct Hook {
     /// Its line.
-    pub line: Line,
+    pub line: GpioLine,
     /// At rest.
     #[serde(default)]
     pub contact: Contact,
     /// Level of the closed contact.
     #[serde(default = "low")]
-    pub closed: Active,
+    pub closed: ActiveLevel,
     /// Pull resistor.
     pub bias: Option<Bias>,
     /// Quiet that makes a level real.
@@ -169,10 +159,10 @@ pub struct Hook {
 #[serde(deny_unknown_fields)]
 pub struct Flash {
     /// Its line.
-    pub line: Line,
+    pub line: GpioLine,
     /// Level of the pressed key.
     #[serde(default = "low")]
-    pub pressed: Active,
+    pub pressed: ActiveLevel,
     /// Pull resistor.
     pub bias: Option<Bias>,
     /// Quiet that makes a press real.
@@ -185,9 +175,9 @@ pub struct Flash {
 #[serde(deny_unknown_fields)]
 pub struct Keypad {
     /// Lines of the rows, top first.
-    pub rows: Vec<Line>,
+    pub rows: Vec<GpioLine>,
     /// Lines of the columns, left first.
-    pub columns: Vec<Line>,
+    pub columns: Vec<GpioLine>,
     /// What is printed on the keys, a string a row; `F` is flash, `.` is no key.
     pub keys: toml::Spanned<Vec<String>>,
     /// How rows are driven. Open drain wherever two keys of a column may be pressed together;
@@ -215,7 +205,7 @@ pub struct InputKeys {
     #[serde(default = "yes")]
     pub grab: bool,
     /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before
-    /// [`crate::input_device::Meaning::standard`].
+    /// [`crate::input_device::KeyMapping::standard`].
     #[serde(default)]
     pub map: BTreeMap<toml::Spanned<String>, toml::Spanned<String>>,
 }
@@ -225,15 +215,15 @@ pub struct InputKeys {
 #[serde(deny_unknown_fields)]
 pub struct Rotary {
     /// The contact that opens once a pulse.
-    pub pulse: Line,
+    pub pulse: GpioLine,
     /// Level of the pulse contact while closed.
     #[serde(default = "low")]
-    pub pulse_closed: Active,
+    pub pulse_closed: ActiveLevel,
     /// The contact that tells the dial is away from rest.
-    pub off_normal: Option<Line>,
+    pub off_normal: Option<GpioLine>,
     /// Its level while the dial is away.
     #[serde(default = "low")]
-    pub off_normal_away: Active,
+    pub off_normal_away: ActiveLevel,
     /// Pull resistor of both.
     pub bias: Option<Bias>,
     /// What the pulses mean.
@@ -248,38 +238,39 @@ pub struct Ringer {
     /// What hangs on the lines.
     pub kind: RingerKind,
     /// Two for a bell, one for a buzzer.
-    pub lines: Vec<Line>,
+    pub lines: Vec<GpioLine>,
     /// Of a bell.
     #[serde(default = "bell_frequency")]
     pub frequency_hz: u32,
 }
 
 /// `[lamps]`: those there are.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lamps {
     /// A line is ready.
-    pub line: Option<Line>,
+    pub line: Option<GpioLine>,
     /// The phone is in use.
-    pub in_use: Option<Line>,
+    pub in_use: Option<GpioLine>,
     /// Messages wait.
-    pub message: Option<Line>,
+    pub message: Option<GpioLine>,
     /// The call is encrypted.
-    pub private: Option<Line>,
+    pub private: Option<GpioLine>,
     /// Level of a lit lamp.
-    #[serde(default)]
-    pub lit: Lit,
+    #[serde(default = "high")]
+    pub lit: ActiveLevel,
 }
 
-/// Level of a lit lamp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Lit {
-    /// Ground.
-    Low,
-    /// Supply.
-    #[default]
-    High,
+impl Default for Lamps {
+    fn default() -> Self {
+        Self {
+            line: None,
+            in_use: None,
+            message: None,
+            private: None,
+            lit: high(),
+        }
+    }
 }
 
 /// `[watchdog]`
@@ -297,8 +288,11 @@ pub struct Watchdog {
 fn yes() -> bool {
     true
 }
-fn low() -> Active {
-    Active::Low
+fn low() -> ActiveLevel {
+    ActiveLevel::Low
+}
+fn high() -> ActiveLevel {
+    ActiveLevel::High
 }
 fn open_drain() -> Drive {
     Drive::OpenDrain

@@ -17,7 +17,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// Quiet that makes a level real: longer than the bounce (≤ 5 ms), a quarter of the shortest make.
-const SETTLE: Duration = Duration::from_millis(7);
+const DEBOUNCE: Duration = Duration::from_millis(7);
 /// A break longer than this is no pulse: a broken wire, or a hook opened in the same loop.
 const LONGEST_BREAK: Duration = Duration::from_millis(200);
 /// Without an off-normal contact: this long after the last break began, the digit is over (the
@@ -71,45 +71,45 @@ impl RotaryDecoder {
     pub fn new(numbering: Numbering, closed: bool, away: Option<bool>, now: Instant) -> Self {
         Self {
             numbering,
-            pulse: Debouncer::new(SETTLE, closed, now),
-            away: away.map(|level| Debouncer::new(SETTLE, level, now)),
+            pulse: Debouncer::new(DEBOUNCE, closed, now),
+            away: away.map(|level| Debouncer::new(DEBOUNCE, level, now)),
             count: Some(0),
             broke_at: None,
         }
     }
 
     /// The pulse contact closed or opened.
-    pub fn pulse_edge(&mut self, closed: bool, at: Instant) -> Option<BoardEvent> {
+    pub fn handle_pulse_edge(&mut self, closed: bool, at: Instant) -> Option<BoardEvent> {
         let paused = self.pause(at);
-        let change = self.pulse.edge(closed, at);
+        let change = self.pulse.handle_edge(closed, at);
         self.pulsed(change);
         paused
     }
 
     /// The off-normal contact changed. Tell edges of both contacts in the order of their
     /// timestamps.
-    pub fn away_edge(&mut self, away: bool, at: Instant) -> Option<BoardEvent> {
+    pub fn handle_off_normal_edge(&mut self, away: bool, at: Instant) -> Option<BoardEvent> {
         let change = self
             .away
             .as_mut()
-            .and_then(|contact| contact.edge(away, at));
+            .and_then(|contact| contact.handle_edge(away, at));
         self.moved(change)
     }
 
     /// Both contacts as they read now; call at [`RotaryDecoder::poll_timeout`] and after each
     /// burst.
-    pub fn settle(&mut self, closed: bool, away: bool, now: Instant) -> Option<BoardEvent> {
-        let change = self.pulse.settle(closed, now);
+    pub fn handle_level(&mut self, closed: bool, away: bool, now: Instant) -> Option<BoardEvent> {
+        let change = self.pulse.handle_level(closed, now);
         self.pulsed(change);
         let change = self
             .away
             .as_mut()
-            .and_then(|contact| contact.settle(away, now));
+            .and_then(|contact| contact.handle_level(away, now));
         let moved = self.moved(change);
         moved.or_else(|| self.pause(now))
     }
 
-    /// When to call [`RotaryDecoder::settle`].
+    /// When to call [`RotaryDecoder::handle_level`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let pause = match (&self.away, self.broke_at) {
             (None, Some(at)) => Some(at + DIGIT_PAUSE),
@@ -244,10 +244,10 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
             let event = if pulse_first {
                 pulse
                     .take()
-                    .and_then(|edge: Edge| self.decoder.pulse_edge(edge.level, edge.at))
+                    .and_then(|edge: Edge| self.decoder.handle_pulse_edge(edge.level, edge.at))
             } else {
                 away.take()
-                    .and_then(|edge: Edge| self.decoder.away_edge(edge.level, edge.at))
+                    .and_then(|edge: Edge| self.decoder.handle_off_normal_edge(edge.level, edge.at))
             };
             moved = true;
             event.into_iter().for_each(&mut *out);
@@ -261,7 +261,7 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
                 .transpose()?
                 .unwrap_or(false);
             self.decoder
-                .settle(closed, away, now)
+                .handle_level(closed, away, now)
                 .into_iter()
                 .for_each(out);
         }
@@ -344,18 +344,18 @@ mod tests {
                 match wire {
                     Wire::Pulse(level) => {
                         closed = level;
-                        note(dial.pulse_edge(level, at(t)));
+                        note(dial.handle_pulse_edge(level, at(t)));
                     }
                     Wire::Away(level) => {
                         away = level;
                         if off_normal {
-                            note(dial.away_edge(level, at(t)));
+                            note(dial.handle_off_normal_edge(level, at(t)));
                         }
                     }
                 }
                 next += 1;
             }
-            note(dial.settle(closed, away, at(now)));
+            note(dial.handle_level(closed, away, at(now)));
         }
         digits
     }

@@ -47,7 +47,7 @@ impl LinuxWatchdog {
         let device = OpenOptions::new().write(true).open(path).map_err(|e| BoardError::Device {
             device: format!("watchdog {}", path.display()),
             problem: e.to_string(),
-            mend: match e.kind() {
+            help: match e.kind() {
                 std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load its driver",
                 _ => "nobody else may hold it (systemd: RuntimeWatchdogSec=0), and the phone needs the right to open it",
             }
@@ -107,7 +107,7 @@ impl SimulatedWatchdog {
     }
 
     /// When it would reset the board if nobody feeds it any more; `None`: it is disarmed.
-    pub fn bites_at(&self) -> Option<Instant> {
+    pub fn expires_at(&self) -> Option<Instant> {
         self.armed.get().then(|| self.fed.get() + self.timeout)
     }
 }
@@ -137,11 +137,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("offhook-watchdog-{}", std::process::id()));
         std::fs::write(&path, "").unwrap();
         let now = Instant::now();
-        let mut dog = LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap();
+        let mut watchdog = LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"", "not fed by opening");
-        dog.feed(now).unwrap();
-        dog.feed(now).unwrap();
-        drop(dog);
+        watchdog.feed(now).unwrap();
+        watchdog.feed(now).unwrap();
+        drop(watchdog);
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"\0\0",
@@ -167,10 +167,10 @@ mod tests {
     fn the_simulated_one_bites_a_timeout_after_its_last_meal() {
         let t0 = Instant::now();
         let seen = SimulatedWatchdog::new(Duration::from_secs(15), t0);
-        let mut dog = seen.clone();
-        dog.feed(t0 + Duration::from_secs(5)).unwrap();
-        assert_eq!(seen.bites_at(), Some(t0 + Duration::from_secs(20)));
-        dog.disarm().unwrap();
-        assert_eq!(seen.bites_at(), None);
+        let mut watchdog = seen.clone();
+        watchdog.feed(t0 + Duration::from_secs(5)).unwrap();
+        assert_eq!(seen.expires_at(), Some(t0 + Duration::from_secs(20)));
+        watchdog.disarm().unwrap();
+        assert_eq!(seen.expires_at(), None);
     }
 }

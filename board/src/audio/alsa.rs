@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! capture PCM ─avail ≥ period?─▶ readi ─▶ to_mono ─▶ owner          the capture clock drives
-//! owner ─▶ spread ─▶ slip (± 1 frame) ─▶ writei ─▶ playback PCM   kept `periods` ahead
+//! owner ─▶ from_mono ─▶ slip (± 1 frame) ─▶ writei ─▶ playback PCM   kept `periods` ahead
 //! EPIPE, ESTRPIPE ─▶ drop, prepare, prefill, start both ─▶ Period::Xrun
 //! ENODEV … ─▶ AudioError::Lost
 //! ```
@@ -37,9 +37,9 @@ const LONGEST_PERIOD_MS: u32 = 100;
 /// Sound a server may give in one lump, which the capture buffer must hold, in ms.
 const SERVER_LUMP_MS: u32 = 500;
 /// How long a card may give nothing before it is lost.
-const PATIENCE: Duration = Duration::from_millis(500);
+const STALL_TIMEOUT: Duration = Duration::from_millis(500);
 /// A server may have rendered two seconds ahead, and then gives nothing until they are over.
-const SERVER_PATIENCE: Duration = Duration::from_secs(3);
+const SERVER_STALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// One direction, opened and configured.
 struct Side {
@@ -70,14 +70,14 @@ pub struct AlsaCard {
     /// One period and one frame, for slipping.
     slipped: Vec<i16>,
     queue: Queue,
-    patience: Duration,
+    stall_timeout: Duration,
     /// Writes in a row for which there was no room, and when playback stood still the last time.
     refused: usize,
     stood_still: Option<Instant>,
 }
 
 /// What an error of a running PCM means.
-enum Trouble {
+enum PcmFault {
     /// Over- or underrun, or a suspend that is over: restart.
     Xrun,
     /// Nothing to read or no room now.
@@ -86,16 +86,16 @@ enum Trouble {
     Lost,
 }
 
-fn trouble(error: alsa::Error, pcm: &PCM) -> Trouble {
+fn fault(error: alsa::Error, pcm: &PCM) -> PcmFault {
     match error.errno().abs() {
-        libc::EAGAIN | libc::EINTR => Trouble::Again,
-        libc::EPIPE => Trouble::Xrun,
+        libc::EAGAIN | libc::EINTR => PcmFault::Again,
+        libc::EPIPE => PcmFault::Xrun,
         libc::ESTRPIPE => match pcm.resume() {
-            Err(e) if e.errno().abs() == libc::EAGAIN => Trouble::Again,
+            Err(e) if e.errno().abs() == libc::EAGAIN => PcmFault::Again,
             // A card that cannot resume is restarted as after an overrun.
-            Ok(()) | Err(_) => Trouble::Xrun,
+            Ok(()) | Err(_) => PcmFault::Xrun,
         },
-        _ => Trouble::Lost,
+        _ => PcmFault::Lost,
     }
 }
 
@@ -110,7 +110,7 @@ impl AlsaCard {
                 .as_ref()
                 .map(|output| output.borrow().to_string())
                 .unwrap_or_default();
-            let mend = problem.mend(&device);
+            let help = problem.help(&device);
             let detail = told
                 .lines()
                 .last()
@@ -119,7 +119,7 @@ impl AlsaCard {
             AudioError::Open {
                 device,
                 problem: format!("{problem}{detail}"),
-                mend,
+                help,
             }
         });
         let _ = alsa::Output::local_error_handler();
@@ -197,7 +197,11 @@ impl AlsaCard {
             } else {
                 Queue::card(prefill - period, period / 2)
             },
-            patience: if served { SERVER_PATIENCE } else { PATIENCE },
+            stall_timeout: if served {
+                SERVER_STALL_TIMEOUT
+            } else {
+                STALL_TIMEOUT
+            },
             refused: 0,
             stood_still: None,
             capture,
@@ -258,11 +262,11 @@ impl AlsaCard {
     /// was tried lately, the card is opened anew.
     fn refuse(&mut self) -> Result<Period, AudioError> {
         self.refused += 1;
-        let limit = (self.patience.as_millis() as usize * self.format.rate_hz as usize / 1000)
+        let limit = (self.stall_timeout.as_millis() as usize * self.format.rate_hz as usize / 1000)
             / self.format.period_frames;
         if self.refused > limit {
             let lately = self.stood_still.replace(self.last_read);
-            if lately.is_some_and(|at| self.last_read.duration_since(at) < 4 * self.patience) {
+            if lately.is_some_and(|at| self.last_read.duration_since(at) < 4 * self.stall_timeout) {
                 return Err(self.lost());
             }
             return self.restart();
@@ -282,11 +286,11 @@ impl AlsaCard {
         AudioError::Lost(std::mem::take(&mut self.name))
     }
 
-    fn answer(&mut self, trouble: &Trouble) -> Result<Period, AudioError> {
-        match trouble {
-            Trouble::Again => Ok(Period::NotYet),
-            Trouble::Xrun => self.restart(),
-            Trouble::Lost => Err(self.lost()),
+    fn answer(&mut self, fault: &PcmFault) -> Result<Period, AudioError> {
+        match fault {
+            PcmFault::Again => Ok(Period::NotYet),
+            PcmFault::Xrun => self.restart(),
+            PcmFault::Lost => Err(self.lost()),
         }
     }
 
@@ -298,10 +302,10 @@ impl AlsaCard {
     }
 
     /// Frames written and not yet played.
-    fn queued(&mut self) -> Result<usize, Trouble> {
+    fn queued(&mut self) -> Result<usize, PcmFault> {
         match self.playback.pcm.avail_update() {
             Ok(avail) => Ok(self.playback.buffer.saturating_sub(avail.max(0) as usize)),
-            Err(e) => Err(trouble(e, &self.playback.pcm)),
+            Err(e) => Err(fault(e, &self.playback.pcm)),
         }
     }
 }
@@ -311,8 +315,8 @@ impl AudioDevice for AlsaCard {
         self.format
     }
 
-    fn patience(&self) -> Duration {
-        self.patience
+    fn stall_timeout(&self) -> Duration {
+        self.stall_timeout
     }
 
     fn poll_fds(&self) -> &[RawFd] {
@@ -333,13 +337,13 @@ impl AudioDevice for AlsaCard {
                 Ok(_) if !asked && self.woken() => asked = true,
                 Ok(_) => return Ok(Period::NotYet),
                 Err(e) => {
-                    let trouble = trouble(e, &self.capture.pcm);
-                    return self.answer(&trouble);
+                    let fault = fault(e, &self.capture.pcm);
+                    return self.answer(&fault);
                 }
             }
         };
-        if let Err(trouble) = self.capture.read(&mut capture[..]) {
-            return self.answer(&trouble);
+        if let Err(fault) = self.capture.read(&mut capture[..]) {
+            return self.answer(&fault);
         }
         self.left = Some(ready - period);
         self.last_read = Instant::now();
@@ -350,14 +354,14 @@ impl AudioDevice for AlsaCard {
         let period = self.format.period_frames;
         let queued = match self.queued() {
             Ok(queued) => queued,
-            Err(trouble) => return self.answer(&trouble),
+            Err(fault) => return self.answer(&fault),
         };
         let mut refilled = 0;
-        if self.queue.is_dry(queued) {
+        if self.queue.is_empty(queued) {
             refilled = self.prefill - period;
             if let Err(e) = write_silence(&mut self.playback, refilled) {
-                let trouble = trouble(e, &self.playback.pcm);
-                return self.answer(&trouble);
+                let fault = fault(e, &self.playback.pcm);
+                return self.answer(&fault);
             }
             self.queue.restart(refilled);
         }
@@ -386,15 +390,15 @@ impl AudioDevice for AlsaCard {
                     Period::Xrun { lost_frames: 0 }
                 })
             }
-            Ok(_) | Err(Trouble::Again) => self.refuse(),
-            Err(other @ (Trouble::Xrun | Trouble::Lost)) => self.answer(&other),
+            Ok(_) | Err(PcmFault::Again) => self.refuse(),
+            Err(other @ (PcmFault::Xrun | PcmFault::Lost)) => self.answer(&other),
         }
     }
 }
 
 impl Side {
     /// Reads one period of mono; `avail` has promised it.
-    fn read(&mut self, mono: &mut [i16]) -> Result<(), Trouble> {
+    fn read(&mut self, mono: &mut [i16]) -> Result<(), PcmFault> {
         let (frame, period) = (self.layout.frame(), self.period);
         let mut done = 0;
         while done < period {
@@ -402,7 +406,7 @@ impl Side {
                 .pcm
                 .io_bytes()
                 .readi(&mut self.bytes[done * frame..period * frame]);
-            match got.map_err(|e| trouble(e, &self.pcm))? {
+            match got.map_err(|e| fault(e, &self.pcm))? {
                 0 => break,
                 frames => done += frames,
             }
@@ -414,11 +418,11 @@ impl Side {
     }
 
     /// Writes mono; tells how many frames the buffer took.
-    fn write(&mut self, mono: &[i16]) -> Result<usize, Trouble> {
+    fn write(&mut self, mono: &[i16]) -> Result<usize, PcmFault> {
         let bytes = mono.len() * self.layout.frame();
-        self.layout.spread(mono, &mut self.bytes[..bytes]);
+        self.layout.from_mono(mono, &mut self.bytes[..bytes]);
         let written = self.pcm.io_bytes().writei(&self.bytes[..bytes]);
-        written.map_err(|e| trouble(e, &self.pcm))
+        written.map_err(|e| fault(e, &self.pcm))
     }
 }
 

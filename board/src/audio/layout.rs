@@ -1,7 +1,7 @@
 //! How a card lays its samples out, and mono i16 in between.
 //!
 //! ```text
-//! card bytes (S16 | S24 | S24_3 | S32, 1–8 channels) ─to_mono─▶ i16 ─▶ engine ─▶ i16 ─spread─▶ card bytes
+//! card bytes (S16 | S24 | S24_3 | S32, 1–8 channels) ─to_mono─▶ i16 ─▶ engine ─▶ i16 ─from_mono─▶ card bytes
 //! ```
 
 /// A little-endian sample of the card.
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     /// The same on every channel.
-    pub(super) fn spread(self, mono: &[i16], bytes: &mut [u8]) {
+    pub(super) fn from_mono(self, mono: &[i16], bytes: &mut [u8]) {
         match (self.sample, self.channels) {
             (Sample::S16, 1) => mono
                 .iter()
@@ -115,7 +115,7 @@ mod tests {
             for channels in 1..=8 {
                 let layout = Layout { sample, channels };
                 let mut bytes = vec![0xaa; mono.len() * layout.frame()];
-                layout.spread(&mono, &mut bytes);
+                layout.from_mono(&mono, &mut bytes);
                 let mut back = vec![0; mono.len()];
                 layout.to_mono(&bytes, &mut back);
                 assert_eq!(back, mono, "{layout:?}");
@@ -131,7 +131,7 @@ mod tests {
                 channels: 1,
             };
             let mut bytes = vec![0xaa; layout.frame()];
-            layout.spread(&[value], &mut bytes);
+            layout.from_mono(&[value], &mut bytes);
             bytes
         };
         assert_eq!(bytes(Sample::S16, 0x1234), [0x34, 0x12]);

@@ -47,7 +47,7 @@ impl SimulatedCard {
         let rate_hz = request.rate_hz.clamp(8000, 96_000);
         let period_frames = (rate_hz * request.period_ms.clamp(1, 100) / 1000) as usize;
         let periods = request.periods.clamp(1, 16) as usize;
-        let wrong = |device: &str, e: &WavError| AudioError::open(device, &e.to_string(), e.mend());
+        let wrong = |device: &str, e: &WavError| AudioError::open(device, &e.to_string(), e.help());
         let microphone = match request.capture.strip_prefix("wav:") {
             Some(path) => {
                 Recording::load(&PathBuf::from(path))
@@ -313,7 +313,7 @@ mod tests {
             };
             let text = error.to_string();
             assert!(text.starts_with(what), "{text}");
-            assert!(text.contains("; "), "no mend in: {text}");
+            assert!(text.contains("; "), "no help in: {text}");
         }
     }
 }

@@ -43,7 +43,7 @@ pub enum WavError {
 
 impl WavError {
     /// What would help.
-    pub(crate) fn mend(&self) -> &'static str {
+    pub(crate) fn help(&self) -> &'static str {
         match self {
             Self::File { .. } => "check the path and its permissions",
             Self::Malformed { .. } | Self::Unsupported { .. } => {

@@ -1,13 +1,13 @@
 //! How `hardware.toml` is read: found, parsed, checked, and each mistake placed.
 //!
 //! ```text
-//! DIR/NAME/hardware.toml | the simulated board's own ─▶ toml ─▶ checks across keys ─▶ Profile, or file:line:column and the mend
+//! DIR/NAME/hardware.toml | the simulated board's own ─▶ toml ─▶ checks across keys ─▶ Profile, or file:line:column and the help
 //! ```
 
-use super::{InputKeys, Keypad, Line, Profile, ProfileError};
+use super::{GpioLine, InputKeys, Keypad, Profile, ProfileError};
 use crate::gpio::LineName;
-use crate::input_device::Meaning;
-use crate::keypad::{Legend, MOST};
+use crate::input_device::KeyMapping;
+use crate::keypad::{KeyLabels, MAX_SIDE};
 use crate::ringer::RingerKind;
 use evdev::KeyCode;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
-impl<'de> Deserialize<'de> for Line {
+impl<'de> Deserialize<'de> for GpioLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = toml::Spanned::<LineName>::deserialize(deserializer)?;
         let span = spanned.span();
@@ -75,7 +75,7 @@ impl Profile {
                     file,
                     at: String::new(),
                     problem: format!("no board profile `{name}` ({error})"),
-                    mend: format!(
+                    help: format!(
                         "the boards known in {} are: {}",
                         dir.display(),
                         known.join(", ")
@@ -87,14 +87,14 @@ impl Profile {
 
     /// Reads the text of a `hardware.toml`; `file` is its name for messages.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ProfileError> {
-        let wrong = |span: Option<Range<usize>>, problem: String, mend: String| ProfileError {
+        let wrong = |span: Option<Range<usize>>, problem: String, help: String| ProfileError {
             file: file.to_owned(),
-            at: span.map_or(String::new(), |span| place(text, span.start)),
+            at: span.map_or(String::new(), |span| line_and_column(text, span.start)),
             problem,
-            mend,
+            help,
         };
         let profile: Self = toml::from_str(text).map_err(|e| {
-            let (problem, mend) = match e.message().split_once(", expected ") {
+            let (problem, help) = match e.message().split_once(", expected ") {
                 Some((problem, expected)) => (problem.to_owned(), format!("expected {expected}")),
                 None => (
                     e.message().to_owned(),
@@ -104,12 +104,12 @@ impl Profile {
             wrong(
                 e.span(),
                 problem.replace('\n', " "),
-                mend.replace('\n', " "),
+                help.replace('\n', " "),
             )
         })?;
         profile
             .check()
-            .map_err(|(span, problem, mend)| wrong(span, problem, mend))?;
+            .map_err(|(span, problem, help)| wrong(span, problem, help))?;
         Ok(profile)
     }
 
@@ -118,11 +118,11 @@ impl Profile {
         if let Some(keypad) = &self.keypad {
             let span = Some(keypad.keys.span());
             let (rows, columns) = (keypad.rows.len(), keypad.columns.len());
-            if !(1..=MOST).contains(&rows) || !(1..=MOST).contains(&columns) {
+            if !(1..=MAX_SIDE).contains(&rows) || !(1..=MAX_SIDE).contains(&columns) {
                 return Err((
                     span,
                     format!("a keypad of {rows} rows and {columns} columns"),
-                    format!("1 to {MOST} of each"),
+                    format!("1 to {MAX_SIDE} of each"),
                 ));
             }
             if keypad.keys.get_ref().len() != rows {
@@ -144,22 +144,22 @@ impl Profile {
                         "one character a column, left first".to_owned(),
                     ));
                 }
-                if let Some(key) = row.chars().find(|&key| !Legend::is_key(key)) {
-                    let mend = "keys are 0-9, *, #, A-D, F for flash, `.` for none".to_owned();
-                    return Err((span, format!("`{key}` is no telephone key"), mend));
+                if let Some(key) = row.chars().find(|&key| !KeyLabels::is_key(key)) {
+                    let help = "keys are 0-9, *, #, A-D, F for flash, `.` for none".to_owned();
+                    return Err((span, format!("`{key}` is no telephone key"), help));
                 }
             }
         }
         for (code, meaning) in self.input.iter().flat_map(|input| &input.map) {
             if KeyCode::from_str(code.get_ref()).is_err() {
                 let problem = format!("`{}` is no key code of Linux", code.get_ref());
-                let mend = "KEY_KPDOT, KEY_PHONE …: `evtest` shows what a key sends".to_owned();
-                return Err((Some(code.span()), problem, mend));
+                let help = "KEY_KPDOT, KEY_PHONE …: `evtest` shows what a key sends".to_owned();
+                return Err((Some(code.span()), problem, help));
             }
-            if Meaning::parse(meaning.get_ref()).is_none() {
+            if KeyMapping::parse(meaning.get_ref()).is_none() {
                 let problem = format!("`{}` is nothing a telephone has", meaning.get_ref());
-                let mend = "0-9, *, #, A-D, F for flash, hook, lift, hang-up, none".to_owned();
-                return Err((Some(meaning.span()), problem, mend));
+                let help = "0-9, *, #, A-D, F for flash, hook, lift, hang-up, none".to_owned();
+                return Err((Some(meaning.span()), problem, help));
             }
         }
         if let Some(ringer) = &self.ringer {
@@ -222,7 +222,7 @@ impl Profile {
                 ));
             }
         }
-        let mut seen: Vec<(&'static str, &Line)> = Vec::new();
+        let mut seen: Vec<(&'static str, &GpioLine)> = Vec::new();
         for (what, line) in self.lines() {
             if let Some((before, _)) = seen.iter().find(|(_, other)| other.name == line.name) {
                 let problem = format!("line {} of {what} is used by {before} already", line.name);
@@ -238,7 +238,7 @@ impl Profile {
     }
 
     /// Every line, with the table it stands in.
-    fn lines(&self) -> impl Iterator<Item = (&'static str, &Line)> {
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &GpioLine)> {
         let hook = self.hook.iter().map(|h| ("[hook]", &h.line));
         let flash = self.flash.iter().map(|f| ("[flash]", &f.line));
         let keypad = self.keypad.iter().flat_map(|k| {
@@ -275,11 +275,11 @@ impl Profile {
 
 impl InputKeys {
     /// The map; [`Profile::parse`] has checked it.
-    pub fn meanings(&self) -> Vec<(KeyCode, Meaning)> {
+    pub fn mappings(&self) -> Vec<(KeyCode, KeyMapping)> {
         let pair = |(code, meaning): (&toml::Spanned<String>, &toml::Spanned<String>)| {
             Some((
                 KeyCode::from_str(code.get_ref()).ok()?,
-                Meaning::parse(meaning.get_ref())?,
+                KeyMapping::parse(meaning.get_ref())?,
             ))
         };
         self.map.iter().filter_map(pair).collect()
@@ -287,20 +287,20 @@ impl InputKeys {
 }
 
 impl Keypad {
-    /// The keys as a legend; [`Profile::parse`] has checked them.
-    pub fn legend(&self) -> Legend {
-        let mut legend = [['.'; MOST]; MOST];
-        for (to, row) in legend.iter_mut().zip(self.keys.get_ref()) {
+    /// The keys as a labels; [`Profile::parse`] has checked them.
+    pub fn labels(&self) -> KeyLabels {
+        let mut labels = [['.'; MAX_SIDE]; MAX_SIDE];
+        for (to, row) in labels.iter_mut().zip(self.keys.get_ref()) {
             for (to, key) in to.iter_mut().zip(row.chars()) {
                 *to = key;
             }
         }
-        Legend(legend)
+        KeyLabels(labels)
     }
 }
 
 /// `:line:column` of a byte, both from 1.
-fn place(text: &str, byte: usize) -> String {
+fn line_and_column(text: &str, byte: usize) -> String {
     let before = text.get(..byte).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

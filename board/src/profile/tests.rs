@@ -1,7 +1,7 @@
 //! What `hardware.toml` may say, and what it is told when it may not.
 
 use super::*;
-use crate::input_device::Meaning;
+use crate::input_device::KeyMapping;
 use std::path::Path;
 
 fn error(text: &str) -> String {
@@ -76,13 +76,13 @@ fn input_devices_are_named_and_their_keys_may_be_told() {
         .input
         .unwrap();
     assert!(input.grab);
-    let mut meanings = input.meanings();
-    meanings.sort_by_key(|(code, _)| *code);
+    let mut mappings = input.mappings();
+    mappings.sort_by_key(|(code, _)| *code);
     assert_eq!(
-        meanings,
+        mappings,
         [
-            (evdev::KeyCode::KEY_KPDOT, Meaning::Flash),
-            (evdev::KeyCode::KEY_PHONE, Meaning::Hook)
+            (evdev::KeyCode::KEY_KPDOT, KeyMapping::Flash),
+            (evdev::KeyCode::KEY_PHONE, KeyMapping::Hook)
         ]
     );
     for (map, want) in [

@@ -33,7 +33,7 @@ impl EchoCard {
         let refused = |problem: String| AudioError::Open {
             device: "echo".into(),
             problem,
-            mend: "use 8000 to 48000 Hz and 2 to 20 ms".into(),
+            help: "use 8000 to 48000 Hz and 2 to 20 ms".into(),
         };
         if !(8000..=48_000).contains(&rate_hz) || !(2..=20).contains(&period_ms) {
             return Err(refused(format!(

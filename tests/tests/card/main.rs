@@ -107,14 +107,14 @@ fn unplugged_child(bench: &Bench) {
     let Err(AudioError::Open {
         device,
         problem,
-        mend,
+        help,
     }) = open(&bench::request("phone", "phone"))
     else {
         panic!("opened a card that is gone")
     };
     assert_eq!(device, "phone");
     assert!(problem.contains("No such device"), "{problem}");
-    assert!(mend.contains("[board.audio]"), "{mend}");
+    assert!(help.contains("[board.audio]"), "{help}");
     bench.card.plug(Side::Phone).unwrap();
     let mut phone = open(&bench::request("phone", "phone")).unwrap();
     bench::idle(&mut *phone, 0.1).unwrap();

@@ -2,7 +2,7 @@
 //! will do.
 //!
 //! ```text
-//! PCM names ─▶ common_rate ─▶ configure (each side) ─▶ Side, or OpenProblem ─▶ "what is wrong; the mend"
+//! PCM names ─▶ common_rate ─▶ configure (each side) ─▶ Side, or OpenProblem ─▶ "what is wrong; the help"
 //! ```
 
 use super::super::layout::{Layout, Sample};
@@ -44,7 +44,7 @@ impl std::fmt::Display for OpenProblem {
 }
 
 impl OpenProblem {
-    pub(super) fn mend(&self, device: &str) -> String {
+    pub(super) fn help(&self, device: &str) -> String {
         match self {
             Self::System(e) => match e.errno().abs() {
                 libc::ENOENT | libc::ENODEV | libc::ENXIO => {

@@ -121,7 +121,7 @@ impl Queue {
 
     /// Nothing is left to play: the card, or the server, is ahead of us. A server's plugin keeps a
     /// frame back, or its ring would look empty where it is full.
-    pub(super) fn is_dry(&self, queued: usize) -> bool {
+    pub(super) fn is_empty(&self, queued: usize) -> bool {
         match self {
             Self::Card(_) => queued == 0,
             Self::Server(_) => queued <= 1,

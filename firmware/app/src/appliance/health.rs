@@ -103,7 +103,7 @@ mod tests {
             let mut at = Duration::ZERO;
             while at < Duration::from_secs(3600) {
                 let now = self.t0 + at;
-                if dog.bites_at().is_some_and(|bites| bites <= now) {
+                if dog.expires_at().is_some_and(|bites| bites <= now) {
                     return (Some(at), good);
                 }
                 if at < self.audio {

@@ -355,7 +355,7 @@ impl AudioLoop {
             match card.read(capture) {
                 Ok(Period::Ready) => {}
                 Ok(Period::NotYet) => {
-                    if now.saturating_duration_since(self.last_period) > card.patience() {
+                    if now.saturating_duration_since(self.last_period) > card.stall_timeout() {
                         self.lose_card(LossReason::Silent);
                     }
                     return;

@@ -27,18 +27,16 @@
 //! without a hook switch says "on hook" once). Between a call and the next nothing is lost; the
 //! kernel queues the edges.
 
-use crate::gpio::{self, BellLines, Drive, EdgeInput, FoundLine, Inverted};
+use crate::gpio::{self, ActiveLevel, BellLines, Drive, EdgeInput, FoundLine, GpioPin};
 use crate::hook::HookSwitch;
 use crate::input_device::InputDevices;
 use crate::keypad::{Keypad, KeypadDecoder};
 use crate::lamp::LampDriver;
-use crate::profile::{Active, Line, Lit, Profile};
+use crate::profile::{GpioLine, Profile};
 use crate::ringer::{RingSequencer, Ringer};
 use crate::rotary::RotaryDial;
 use crate::watchdog::{LinuxWatchdog, Watchdog};
 use crate::{BoardError, BoardEvent, Input, flash};
-use embedded_hal::digital::OutputPin;
-use linux_embedded_hal::CdevPin;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -48,33 +46,7 @@ use std::time::{Duration, Instant};
 use types::{Lamp, LampState};
 
 /// Events kept for an owner who does not fetch them; further ones are dropped.
-const MOST_EVENTS: usize = 256;
-
-/// A lamp pin, straight or the other way round.
-enum LampPin {
-    High(CdevPin),
-    Low(Inverted<CdevPin>),
-}
-
-impl embedded_hal::digital::ErrorType for LampPin {
-    type Error = linux_embedded_hal::CdevPinError;
-}
-
-impl OutputPin for LampPin {
-    fn set_low(&mut self) -> Result<(), Self::Error> {
-        match self {
-            Self::High(pin) => pin.set_low(),
-            Self::Low(pin) => pin.set_low(),
-        }
-    }
-
-    fn set_high(&mut self) -> Result<(), Self::Error> {
-        match self {
-            Self::High(pin) => pin.set_high(),
-            Self::Low(pin) => pin.set_high(),
-        }
-    }
-}
+const MAX_EVENTS: usize = 256;
 
 /// Hook, keys, dial, ringer, lamps and watchdog of one board.
 pub struct Board {
@@ -82,7 +54,7 @@ pub struct Board {
     timer: TimerFd,
     inputs: Vec<Box<dyn Input>>,
     ringer: Option<Ringer<BellLines>>,
-    lamps: Vec<(Lamp, LampDriver<LampPin>)>,
+    lamps: Vec<(Lamp, LampDriver<GpioPin>)>,
     watchdog: Option<Box<dyn Watchdog>>,
     events: VecDeque<BoardEvent>,
     faults: VecDeque<BoardError>,
@@ -94,10 +66,10 @@ impl Board {
         let system = |e: nix::Error| BoardError::Device {
             device: "board".to_owned(),
             problem: format!("no epoll or timer: {e}"),
-            mend: "raise the limit on open files".to_owned(),
+            help: "raise the limit on open files".to_owned(),
         };
         let chip = profile.gpio.chip.as_str();
-        let find = |device: &str, line: &Line| gpio::find(device, chip, &line.name);
+        let find = |device: &str, line: &GpioLine| gpio::find(device, chip, &line.name);
         let mut inputs: Vec<Box<dyn Input>> = Vec::new();
 
         if let Some(hook) = &profile.hook {
@@ -108,12 +80,17 @@ impl Board {
                 hook.bias,
                 debounce,
             )?;
-            let settle = if line.is_debounced() {
+            let own_debounce = if line.is_debounced() {
                 Duration::ZERO
             } else {
                 debounce
             };
-            inputs.push(Box::new(HookSwitch::new(line, hook.contact, settle, now)?));
+            inputs.push(Box::new(HookSwitch::new(
+                line,
+                hook.contact,
+                own_debounce,
+                now,
+            )?));
         }
         if let Some(key) = &profile.flash {
             let debounce = ms(key.debounce_ms);
@@ -123,12 +100,12 @@ impl Board {
                 key.bias,
                 debounce,
             )?;
-            let settle = if line.is_debounced() {
+            let own_debounce = if line.is_debounced() {
                 Duration::ZERO
             } else {
                 debounce
             };
-            inputs.push(Box::new(flash::FlashKey::new(line, settle, now)?));
+            inputs.push(Box::new(flash::FlashKey::new(line, own_debounce, now)?));
         }
         if let Some(rotary) = &profile.rotary {
             // Not debounced by the kernel: the decoder wants the moment a contact really moved.
@@ -155,17 +132,20 @@ impl Board {
             )?));
         }
         if let Some(keypad) = &profile.keypad {
-            let rows = keypad
-                .rows
-                .iter()
-                .map(|row| gpio::output(&find("[keypad] rows", row)?, keypad.drive, false));
+            let rows = keypad.rows.iter().map(|row| {
+                gpio::output(
+                    &find("[keypad] rows", row)?,
+                    keypad.drive,
+                    ActiveLevel::High,
+                )
+            });
             let rows = rows.collect::<Result<Vec<_>, _>>()?;
             let columns = keypad
                 .columns
                 .iter()
                 .map(|column| gpio::input(&find("[keypad] columns", column)?, Some(keypad.bias)));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            let decoder = KeypadDecoder::new(keypad.legend(), ms(keypad.debounce_ms));
+            let decoder = KeypadDecoder::new(keypad.labels(), ms(keypad.debounce_ms));
             inputs.push(Box::new(Keypad::new(
                 rows,
                 columns,
@@ -180,7 +160,7 @@ impl Board {
                 "/dev/input".as_ref(),
                 input.devices.clone(),
                 input.grab,
-                input.meanings(),
+                input.mappings(),
                 now,
             )?;
             inputs.push(Box::new(devices));
@@ -214,18 +194,15 @@ impl Board {
         for (name, line) in wanted {
             if let Some(line) = line {
                 let line = find("[lamps]", line)?;
-                let pin = match profile.lamps.lit {
-                    Lit::High => LampPin::High(gpio::output(&line, Drive::PushPull, false)?),
-                    Lit::Low => LampPin::Low(Inverted(gpio::output(&line, Drive::PushPull, true)?)),
-                };
+                let pin = gpio::output(&line, Drive::PushPull, profile.lamps.lit)?;
                 lamps.push((name, LampDriver::new(pin, now)?));
             }
         }
 
         let watchdog: Option<Box<dyn Watchdog>> = match &profile.watchdog {
-            Some(dog) => Some(Box::new(LinuxWatchdog::open(
-                &dog.device,
-                Duration::from_secs(u64::from(dog.timeout_s)),
+            Some(watchdog) => Some(Box::new(LinuxWatchdog::open(
+                &watchdog.device,
+                Duration::from_secs(u64::from(watchdog.timeout_s)),
             )?)),
             None => None,
         };
@@ -269,7 +246,7 @@ impl Board {
         let (events, faults, epoll) = (&mut self.events, &mut self.faults, &self.epoll);
         self.inputs.retain_mut(|input| {
             let done = input.handle_ready(now, &mut |event| {
-                if events.len() < MOST_EVENTS {
+                if events.len() < MAX_EVENTS {
                     events.push_back(event);
                 }
             });
@@ -348,9 +325,9 @@ impl Board {
 
     /// Feeds the hardware watchdog, where there is one; tells how long it waits for the next time.
     pub fn feed_watchdog(&mut self, now: Instant) -> Option<Duration> {
-        let dog = self.watchdog.as_mut()?;
-        match dog.feed(now) {
-            Ok(()) => Some(dog.timeout()),
+        let watchdog = self.watchdog.as_mut()?;
+        match watchdog.feed(now) {
+            Ok(()) => Some(watchdog.timeout()),
             Err(fault) => {
                 self.faults.push_back(fault);
                 self.watchdog = None;
@@ -367,13 +344,15 @@ impl Board {
         for (_, lamp) in &mut self.lamps {
             lamp.show(LampState::Off, now)?;
         }
-        self.watchdog.as_mut().map_or(Ok(()), |dog| dog.disarm())
+        self.watchdog
+            .as_mut()
+            .map_or(Ok(()), |watchdog| watchdog.disarm())
     }
 
     /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device,
     /// and for tests.
-    pub fn set_watchdog(&mut self, dog: Box<dyn Watchdog>) {
-        self.watchdog = Some(dog);
+    pub fn set_watchdog(&mut self, watchdog: Box<dyn Watchdog>) {
+        self.watchdog = Some(watchdog);
     }
 
     fn arm(&mut self, now: Instant) {
@@ -416,11 +395,11 @@ fn ms(ms: u32) -> Duration {
 
 fn edges(
     line: &FoundLine,
-    active: Active,
+    active: ActiveLevel,
     bias: Option<gpio::Bias>,
     debounce: Duration,
 ) -> Result<EdgeInput, BoardError> {
-    EdgeInput::open(line, active == Active::Low, bias, debounce)
+    EdgeInput::open(line, active, bias, debounce)
 }
 
 #[cfg(test)]
