@@ -25,7 +25,7 @@ pub use wav::{Recording, WavError};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// What is asked of a card; the nearest it can do is taken and told by [`AudioDevice::format`].
+/// What is requested of a card; [`AudioDevice::format`] says what was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioRequest {
     /// Capture device: ALSA PCM name, `wav:FILE` or `silence`.
@@ -134,7 +134,7 @@ fn cards() -> String {
     if names.is_empty() {
         "the kernel knows no sound card".to_owned()
     } else {
-        format!("the cards here are {}", names.join(", "))
+        format!("the cards on this machine are {}", names.join(", "))
     }
 }
 

@@ -23,7 +23,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Call [`Board::handle_ready`] once right after opening: it tells where the hook stands (a board
+//! Call [`Board::handle_ready`] once right after opening: it reports the hook's state (a board
 //! without a hook switch says "on hook" once). Between a call and the next nothing is lost; the
 //! kernel queues the edges.
 
@@ -239,7 +239,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Decodes what the lines tell, moves ringer and lamps on. Never blocks.
+    /// Decodes the lines, advances ringer and lamps. Never blocks.
     pub fn handle_ready(&mut self, now: Instant) {
         // The timer is drained first: if a device asks for a moment already past, it fires again.
         let _ = self.timer.wait();
@@ -276,7 +276,7 @@ impl Board {
         self.arm(now);
     }
 
-    /// The next thing a person did.
+    /// The next input event.
     pub fn poll_event(&mut self) -> Option<BoardEvent> {
         self.events.pop_front()
     }
@@ -323,7 +323,7 @@ impl Board {
         self.arm(now);
     }
 
-    /// Feeds the hardware watchdog, where there is one; tells how long it waits for the next time.
+    /// Feeds the hardware watchdog, where there is one; returns its timeout.
     pub fn feed_watchdog(&mut self, now: Instant) -> Option<Duration> {
         let watchdog = self.watchdog.as_mut()?;
         match watchdog.feed(now) {
@@ -408,7 +408,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_board_without_lines_says_on_hook_and_then_nothing() {
+    fn a_board_without_lines_reports_on_hook_once() {
         let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
         let now = Instant::now();
         let mut board = Board::open(&profile, now).unwrap();
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_that_is_not_there_is_one_clear_error() {
+    fn a_missing_chip_is_one_clear_error() {
         let text = "name = \"x\"\n[gpio]\nchip = \"no-such-chip\"\n[hook]\nline = 17\n";
         let profile = Profile::parse(Path::new("x"), text).unwrap();
         let Err(error) = Board::open(&profile, Instant::now()) else {

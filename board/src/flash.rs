@@ -64,7 +64,7 @@ mod tests {
     use crate::pins::SimulatedLine;
 
     #[test]
-    fn a_press_is_one_flash_and_a_key_held_at_start_none() {
+    fn a_press_is_one_flash_a_key_held_at_start_none() {
         let ms = Duration::from_millis;
         for held in [false, true] {
             let t0 = Instant::now();

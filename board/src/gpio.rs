@@ -84,7 +84,7 @@ pub struct FoundLine {
     offset: Offset,
 }
 
-/// Finds a line and sees that nobody holds it. `device` is what it is for, e.g. `[hook]`.
+/// Finds a line and checks that it is free. `device` is what it is for, e.g. `[hook]`.
 pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, BoardError> {
     let wrong = |problem: String, help: String| BoardError::Line {
         device: device.to_owned(),
@@ -138,7 +138,7 @@ fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
             .to_owned();
         return Err(("there are no GPIO chips".to_owned(), help));
     }
-    let mut here = Vec::new();
+    let mut others = Vec::new();
     for path in paths {
         let name = path
             .file_name()
@@ -148,17 +148,17 @@ fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
         let by_path = path.as_os_str() == wanted || name == wanted;
         match Chip::from_path(&path).and_then(|chip| Ok((chip.info()?, chip))) {
             Ok((info, chip)) if by_path || info.label == wanted => return Ok((path, chip)),
-            Ok((info, _)) => here.push(format!("{name} ({})", info.label)),
+            Ok((info, _)) => others.push(format!("{name} ({})", info.label)),
             Err(e) if by_path => {
                 let help = "the phone needs the right to open it (group `gpio`)".to_owned();
                 return Err((e.to_string(), help));
             }
-            Err(_) => here.push(format!("{name} (cannot be opened)")),
+            Err(_) => others.push(format!("{name} (cannot be opened)")),
         }
     }
     Err((
         "there is no such chip".to_owned(),
-        format!("the chips here are {}", here.join(", ")),
+        format!("the chips on this machine are {}", others.join(", ")),
     ))
 }
 

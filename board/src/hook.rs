@@ -133,7 +133,7 @@ mod tests {
     }
 
     /// Plays a trace of (ms, closed) edges; the line is re-read at each due time. Edges in `lost`
-    /// change the line but are not told.
+    /// change the line but are not delivered.
     fn run(
         contact: Contact,
         closed_at_start: bool,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_it_stands_at_start() {
+    fn the_level_is_reported_at_start() {
         assert_eq!(run(Contact::NormallyOpen, false, &[], &[]), [(20, false)]);
         assert_eq!(
             run(Contact::NormallyOpen, true, &[], &[]),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_knock_shorter_than_the_debounce_is_nothing() {
+    fn a_change_shorter_than_the_debounce_is_ignored() {
         assert_eq!(
             run(
                 Contact::NormallyOpen,
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_level_wins_over_the_edges() {
-        // The last edge of the burst is lost: the line is closed though the last word was "open".
+        // The last edge of the burst is lost: the line is closed though the last edge delivered was "open".
         let lift = [(100, true), (103, false), (104, true)];
         assert_eq!(
             run(Contact::NormallyOpen, false, &lift, &[2]),
@@ -231,10 +231,10 @@ mod tests {
     }
 
     proptest! {
-        /// However it bounces, and whatever edges get lost: once quiet, the last thing said is the
-        /// truth, and no two words in a row are the same.
+        /// However it bounces, and whatever edges get lost: once quiet, the last event is the
+        /// level, and no two events in a row are the same.
         #[test]
-        fn ends_on_the_truth(
+        fn the_last_report_is_the_level(
             closed in any::<bool>(),
             normally_closed in any::<bool>(),
             gaps in prop::collection::vec(0u64..60, 0..60),
@@ -247,12 +247,12 @@ mod tests {
                 level = !level;
                 trace.push((t, level));
             }
-            // An edge lost at the very end with none after it cannot be seen by anybody: the last
-            // two are always told.
+            // An edge lost at the very end with none after it cannot be detected: the last
+            // two are always delivered.
             let lost: Vec<_> = lost.into_iter().filter(|&i| i + 2 < trace.len()).collect();
             let seen = run(contact, closed, &trace, &lost);
             prop_assert_eq!(seen.last().map(|s| s.1), Some(level != normally_closed));
-            prop_assert!(seen.windows(2).all(|w| w[0].1 != w[1].1), "said twice: {:?}", seen);
+            prop_assert!(seen.windows(2).all(|w| w[0].1 != w[1].1), "reported twice: {:?}", seen);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Keys the kernel drives (evdev): USB keypads and handsets, `gpio-keys`, `matrix-keypad`.
 //!
 //! ```text
-//! /dev/input/event* of a wanted name or path ─▶ evdev (makes up for what an overrun lost) ─▶ KeyDecoder ─▶ BoardEvent
+//! /dev/input/event* of a configured name or path ─▶ evdev (makes up for what an overrun lost) ─▶ KeyDecoder ─▶ BoardEvent
 //!        ▲ looked for again every two seconds while one is missing: it may be open in late, and pulled out at any time
 //! ```
 //!
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Between two looks for a device that is missing.
-const LOOK: Duration = Duration::from_secs(2);
+const SEARCH_INTERVAL: Duration = Duration::from_secs(2);
 /// Most reads a device gets in one turn; what is left makes the descriptor readable again.
-const MOST_READS: usize = 16;
+const MAX_READS: usize = 16;
 
 /// What a key of an input device is to a telephone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl KeyMapping {
         }
     }
 
-    /// What a key means where nobody said otherwise. Keyboards have no `#`: Enter and `/` of a
+    /// What a key means by default. Keyboards have no `#`: Enter and `/` of a
     /// number pad stand in.
     pub fn standard(code: KeyCode) -> Self {
         const DIGITS: [[KeyCode; 3]; 10] = [
@@ -166,8 +166,8 @@ impl KeyDecoder {
 }
 
 struct OpenDevice {
-    /// Which of the wanted it is.
-    wanted: usize,
+    /// Its index in `names`.
+    index: usize,
     device: Device,
     decoder: KeyDecoder,
 }
@@ -175,25 +175,25 @@ struct OpenDevice {
 /// The input devices a profile names.
 pub struct InputDevices {
     folder: PathBuf,
-    wanted: Vec<String>,
+    names: Vec<String>,
     grab: bool,
     map: Vec<(KeyCode, KeyMapping)>,
     epoll: Epoll,
     open: Vec<OpenDevice>,
-    /// When to look for what is missing; `None`: nothing is.
-    look_at: Option<Instant>,
-    /// Which of the wanted were reported missing.
+    /// When to look for missing devices again; `None`: none is missing.
+    search_at: Option<Instant>,
+    /// Which of `names` were reported missing.
     reported: Vec<bool>,
     faults: Vec<BoardError>,
 }
 
 impl InputDevices {
-    /// `wanted`: names as `/proc/bus/input/devices` has them, or paths. `folder` is `/dev/input`.
-    /// With `grab` nobody else, a console say, gets the keys. A device that is not there is a fault
+    /// `names`: as `/proc/bus/input/devices` has them, or paths. `folder` is `/dev/input`.
+    /// With `grab` no other reader, a console say, gets the keys. A missing device is a fault
     /// reported once, and is waited for.
     pub fn open(
         folder: &Path,
-        wanted: Vec<String>,
+        names: Vec<String>,
         grab: bool,
         map: Vec<(KeyCode, KeyMapping)>,
         now: Instant,
@@ -206,19 +206,19 @@ impl InputDevices {
             })?;
         Ok(Self {
             folder: folder.to_owned(),
-            reported: vec![false; wanted.len()],
-            wanted,
+            reported: vec![false; names.len()],
+            names,
             grab,
             map,
             epoll,
             open: Vec::new(),
-            look_at: Some(now),
+            search_at: Some(now),
             faults: Vec::new(),
         })
     }
 
     /// The event devices of the folder that are not in use here, with their names.
-    fn here(&self) -> Vec<(PathBuf, Device)> {
+    fn present(&self) -> Vec<(PathBuf, Device)> {
         let entries = std::fs::read_dir(&self.folder)
             .into_iter()
             .flatten()
@@ -234,9 +234,9 @@ impl InputDevices {
             .collect()
     }
 
-    fn look(&mut self, out: &mut dyn FnMut(BoardEvent)) {
-        let mut here = self.here();
-        let known = here.iter().map(|(path, device)| {
+    fn search(&mut self, out: &mut dyn FnMut(BoardEvent)) {
+        let mut present = self.present();
+        let known = present.iter().map(|(path, device)| {
             format!(
                 "{} \"{}\"",
                 path.display(),
@@ -244,38 +244,38 @@ impl InputDevices {
             )
         });
         let known = known.collect::<Vec<_>>().join(", ");
-        for wanted in 0..self.wanted.len() {
-            if self.open.iter().any(|open| open.wanted == wanted) {
+        for index in 0..self.names.len() {
+            if self.open.iter().any(|open| open.index == index) {
                 continue;
             }
-            let name = &self.wanted[wanted];
+            let name = &self.names[index];
             let found = if name.starts_with('/') {
                 Device::open(name).ok()
             } else {
-                let at = here
+                let at = present
                     .iter()
                     .position(|(_, device)| device.name() == Some(name));
-                at.map(|at| here.swap_remove(at).1)
+                at.map(|at| present.swap_remove(at).1)
             };
-            let problem = match found.map(|device| self.plug(wanted, device, out)) {
+            let problem = match found.map(|device| self.plug(index, device, out)) {
                 Some(Ok(())) => {
-                    self.reported[wanted] = false;
+                    self.reported[index] = false;
                     continue;
                 }
                 Some(Err(error)) => error.to_string(),
-                None => "not there (yet)".to_owned(),
+                None => "not present (yet)".to_owned(),
             };
-            if !std::mem::replace(&mut self.reported[wanted], true) {
+            if !std::mem::replace(&mut self.reported[index], true) {
                 let help = if known.is_empty() {
                     format!(
-                        "there is no input device in {}; it is waited for",
+                        "there is no input device in {}; the phone waits for it",
                         self.folder.display()
                     )
                 } else {
-                    format!("there are {known}; it is waited for")
+                    format!("there are {known}; the phone waits for it")
                 };
                 self.faults.push(BoardError::Device {
-                    device: format!("[input] device \"{}\"", self.wanted[wanted]),
+                    device: format!("[input] device \"{}\"", self.names[index]),
                     problem,
                     help,
                 });
@@ -285,7 +285,7 @@ impl InputDevices {
 
     fn plug(
         &mut self,
-        wanted: usize,
+        index: usize,
         mut device: Device,
         out: &mut dyn FnMut(BoardEvent),
     ) -> std::io::Result<()> {
@@ -304,7 +304,7 @@ impl InputDevices {
             }
         }
         self.open.push(OpenDevice {
-            wanted,
+            index,
             device,
             decoder,
         });
@@ -314,7 +314,7 @@ impl InputDevices {
 
 /// Reads what a device has; an error means it is gone.
 fn drain(open: &mut OpenDevice, out: &mut dyn FnMut(BoardEvent)) -> std::io::Result<()> {
-    for _ in 0..MOST_READS {
+    for _ in 0..MAX_READS {
         match open.device.fetch_events() {
             Ok(events) => {
                 for event in events {
@@ -340,32 +340,32 @@ impl Input for InputDevices {
         now: Instant,
         out: &mut dyn FnMut(BoardEvent),
     ) -> Result<(), BoardError> {
-        if self.look_at.is_some_and(|at| at <= now) {
-            self.look(out);
+        if self.search_at.is_some_and(|at| at <= now) {
+            self.search(out);
         }
         for at in (0..self.open.len()).rev() {
             if let Err(error) = drain(&mut self.open[at], out) {
                 let mut lost = self.open.swap_remove(at);
                 lost.decoder.gone(out);
-                self.reported[lost.wanted] = true;
+                self.reported[lost.index] = true;
                 self.faults.push(BoardError::Device {
-                    device: format!("[input] device \"{}\"", self.wanted[lost.wanted]),
+                    device: format!("[input] device \"{}\"", self.names[lost.index]),
                     problem: error.to_string(),
-                    help: "plug it in again; it is waited for".to_owned(),
+                    help: "plug it in again; the phone waits for it".to_owned(),
                 });
             }
         }
-        let missing = self.open.len() < self.wanted.len();
-        self.look_at = match self.look_at {
+        let missing = self.open.len() < self.names.len();
+        self.search_at = match self.search_at {
             _ if !missing => None,
             Some(at) if at > now => Some(at),
-            Some(_) | None => Some(now + LOOK),
+            Some(_) | None => Some(now + SEARCH_INTERVAL),
         };
         Ok(())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.look_at
+        self.search_at
     }
 
     fn poll_fault(&mut self) -> Option<BoardError> {
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn number_pad_top_row_and_telephone_keys_dial_alike() {
+    fn number_pad_top_row_and_telephone_keys_are_equal() {
         use BoardEvent::{KeyDown, KeyUp};
         for five in [KeyCode::KEY_5, KeyCode::KEY_KP5, KeyCode::KEY_NUMERIC_5] {
             assert_eq!(
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn the_map_goes_before_the_standard() {
+    fn the_map_overrides_the_standard() {
         let map = [
             (KeyCode::KEY_KPDOT, KeyMapping::Flash),
             (KeyCode::KEY_5, KeyMapping::Nothing),
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_pulled_out_lets_go_of_everything() {
+    fn an_unplugged_device_releases_its_keys() {
         let map = [(KeyCode::KEY_PHONE, KeyMapping::Hook)];
         let keys = [(KeyCode::KEY_PHONE, 1), (KeyCode::KEY_KP7, 1)];
         assert_eq!(
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_told_once_and_waited_for() {
+    fn a_missing_device_is_reported_once_and_awaited() {
         let folder = std::env::temp_dir().join(format!("offhook-input-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         // No device at all, but a file that has the name of one: it is passed over.
@@ -485,17 +485,22 @@ mod tests {
         let mut reported = Vec::new();
         for turn in 0..5 {
             devices
-                .handle_ready(now + LOOK * turn, &mut |event| panic!("{event:?}"))
+                .handle_ready(now + SEARCH_INTERVAL * turn, &mut |event| {
+                    panic!("{event:?}")
+                })
                 .unwrap();
             reported.extend(std::iter::from_fn(|| devices.poll_fault()));
-            assert_eq!(devices.poll_timeout(), Some(now + LOOK * (turn + 1)));
+            assert_eq!(
+                devices.poll_timeout(),
+                Some(now + SEARCH_INTERVAL * (turn + 1))
+            );
         }
         std::fs::remove_dir_all(&folder).unwrap();
         let reported: Vec<String> = reported.iter().map(ToString::to_string).collect();
         assert_eq!(reported.len(), 1, "{reported:?}");
         assert!(
             reported[0].starts_with(
-                "[input] device \"USB Keypad\": not there (yet); there is no input device in "
+                "[input] device \"USB Keypad\": not present (yet); there is no input device in "
             ),
             "{reported:?}"
         );

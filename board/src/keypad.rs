@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Most rows and columns.
 pub const MAX_SIDE: usize = 4;
-/// Between two looks at a keypad nobody touches.
+/// Between two reads of an idle keypad.
 const IDLE: Duration = Duration::from_millis(10);
 
 /// Keys closed in one scan: bit `row * 4 + column`.
@@ -83,7 +83,7 @@ impl KeypadDecoder {
             }
             let is_down = self.down.0 & bit != 0;
             if is_closed && !is_down && ambiguous {
-                // It may go down when the rectangle is gone, and has to debounce anew then.
+                // It may go down when the rectangle is gone, and is debounced again then.
                 self.since[key] = Some(now);
                 continue;
             }
@@ -297,7 +297,7 @@ mod tests {
     use BoardEvent::{KeyDown, KeyUp};
 
     #[test]
-    fn every_key_of_both_sizes_is_itself() {
+    fn every_key_of_both_matrix_sizes_is_decoded() {
         for columns in [3, 4] {
             let mut bench = Bench::new(4, columns);
             for row in LEGEND.0 {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_touch_shorter_than_the_debounce_is_nothing() {
+    fn a_press_shorter_than_the_debounce_is_ignored() {
         let mut bench = Bench::new(4, 3);
         bench.key('5', true);
         bench.run(ms(8));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn several_keys_at_once() {
+    fn several_keys_may_be_down() {
         let mut bench = Bench::new(4, 3);
         for key in ['1', '5', '9'] {
             bench.key(key, true);
@@ -356,7 +356,7 @@ mod tests {
         bench.key('1', true);
         bench.key('2', true);
         assert_eq!(bench.run(ms(60)), [KeyDown('1'), KeyDown('2')]);
-        // 4 closes the rectangle 1 2 4 5: it cannot be told from 5.
+        // 4 closes the rectangle 1 2 4 5: it cannot be distinguished from 5.
         bench.key('4', true);
         assert_eq!(bench.run(ms(60)), []);
         bench.key('2', false);

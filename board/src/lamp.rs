@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn each_pattern_is_told_from_the_others() {
+    fn patterns_differ_from_each_other() {
         assert_eq!(changes(LampState::Off), [(0, false)]);
         assert_eq!(changes(LampState::On), [(0, true)]);
         assert_eq!(
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_pattern_again_does_not_begin_again() {
+    fn setting_the_same_pattern_does_not_restart_it() {
         let t0 = Instant::now();
         let pin = SimulatedPin::default();
         let mut lamp = LampDriver::new(pin.clone(), t0).unwrap();

@@ -59,13 +59,13 @@ pub struct Edge {
     pub at: Instant,
 }
 
-/// An input line that tells its edges.
+/// An input line that reports its edges.
 pub trait EdgeLine {
     /// Becomes readable when there are edges; `None`: ask again at the next timeout.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
     /// Active or not, now.
     fn level(&mut self) -> Result<bool, BoardError>;
-    /// The next edge nobody has seen yet. Some may be missing: the level is the truth.
+    /// The next edge. Some may be missing: the level decides.
     fn next_edge(&mut self) -> Result<Option<Edge>, BoardError>;
 }
 

@@ -210,7 +210,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_full_queue_still_ends_on_the_truth() {
+    fn a_full_edge_queue_still_ends_at_the_level() {
         let t0 = Instant::now();
         let line = SimulatedLine::default();
         let mut hook = HookSwitch::new(
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn three_corners_really_close_the_fourth() {
+    fn a_matrix_without_diodes_has_ghost_keys() {
         let matrix = Matrix::new(4, 4);
         let (mut rows, mut columns) = matrix.pins();
         for (row, column) in [(0, 0), (0, 1), (1, 0)] {

@@ -101,7 +101,7 @@ pub struct Mixer {
     pub volume: Option<u8>,
     /// Switch it on or off.
     pub switch: Option<bool>,
-    /// Choose this of the control's words.
+    /// Choose this item of an enumerated control.
     pub choice: Option<String>,
 }
 
@@ -201,7 +201,7 @@ pub struct Keypad {
 pub struct InputKeys {
     /// Names, as `/proc/bus/input/devices` has them, or paths below `/dev`.
     pub devices: Vec<String>,
-    /// Whether nobody else (a console) gets their keys.
+    /// Whether the keys are kept from other readers (a console).
     #[serde(default = "yes")]
     pub grab: bool,
     /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before
@@ -219,7 +219,7 @@ pub struct Rotary {
     /// Level of the pulse contact while closed.
     #[serde(default = "low")]
     pub pulse_closed: ActiveLevel,
-    /// The contact that tells the dial is away from rest.
+    /// The off-normal contact: active while the dial is away from rest.
     pub off_normal: Option<GpioLine>,
     /// Its level while the dial is away.
     #[serde(default = "low")]

@@ -168,7 +168,7 @@ impl<L: RingerLines> Ringer<L> {
             }
             .and_then(|()| self.lines.set(lines.0, lines.1));
             if let Err(error) = done {
-                // Try to leave the coil without current; the first error is the one to tell.
+                // Try to leave the coil without current; the first error is the one reported.
                 self.sequencer.set(None, now);
                 self.next = None;
                 self.set = (false, false);
@@ -188,7 +188,7 @@ impl<L: RingerLines> Ringer<L> {
 
 impl<L: RingerLines> Drop for Ringer<L> {
     fn drop(&mut self) {
-        // Nobody is left to hear of a failure.
+        // No one can handle the error in drop.
         let _ = self.lines.set(false, false);
     }
 }
@@ -203,11 +203,11 @@ mod tests {
     /// What was set, and whether the next set fails.
     type Log = (Vec<(bool, bool)>, bool);
 
-    /// Lines that remember; they fail once when told to.
+    /// Lines that record what was set; they fail once on request.
     #[derive(Clone, Default)]
-    struct Tape(Rc<RefCell<Log>>);
+    struct Recorder(Rc<RefCell<Log>>);
 
-    impl RingerLines for Tape {
+    impl RingerLines for Recorder {
         fn set(&mut self, a: bool, b: bool) -> Result<(), BoardError> {
             let mut tape = self.0.borrow_mut();
             if std::mem::take(&mut tape.1) {
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    impl Tape {
+    impl Recorder {
         fn last(&self) -> (bool, bool) {
             *self.0.borrow().0.last().unwrap()
         }
@@ -243,7 +243,7 @@ mod tests {
     fn a_bell_swings_at_its_frequency_in_its_cadence() {
         for (hz, swings) in [(20, 20), (25, 25)] {
             let t0 = Instant::now();
-            let tape = Tape::default();
+            let tape = Recorder::default();
             let mut bell =
                 Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, hz)).unwrap();
             bell.ring(Some(&[1000, 4000]), t0).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_buzzer_follows_the_cadence() {
         let t0 = Instant::now();
-        let tape = Tape::default();
+        let tape = Recorder::default();
         let mut buzzer =
             Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Buzzer, 25)).unwrap();
         buzzer.ring(Some(&[400, 200, 400, 2000]), t0).unwrap();
@@ -292,9 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn stop_drop_panic_and_failure_leave_both_low() {
+    fn stop_drop_panic_and_failure_end_with_both_low() {
         let t0 = Instant::now();
-        let tape = Tape::default();
+        let tape = Recorder::default();
         let new = || {
             let mut bell =
                 Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, 25)).unwrap();
@@ -331,7 +331,7 @@ mod tests {
             late in prop::collection::vec(0u64..200_000, 200),
         ) {
             let t0 = Instant::now();
-            let tape = Tape::default();
+            let tape = Recorder::default();
             let mut bell = Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, hz)).unwrap();
             bell.ring(Some(&cadence), t0).unwrap();
             let mut now = t0;

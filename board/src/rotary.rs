@@ -38,7 +38,7 @@ pub enum Numbering {
 }
 
 impl Numbering {
-    /// The digit of a train, or `None` for a train no finger dials.
+    /// The digit of a train, or `None` for an impossible train.
     fn digit(self, pulses: u32) -> Option<char> {
         if !(1..=10).contains(&pulses) {
             return None;
@@ -86,7 +86,7 @@ impl RotaryDecoder {
         paused
     }
 
-    /// The off-normal contact changed. Tell edges of both contacts in the order of their
+    /// The off-normal contact changed. Pass edges of both contacts in the order of their
     /// timestamps.
     pub fn handle_off_normal_edge(&mut self, away: bool, at: Instant) -> Option<BoardEvent> {
         let change = self
@@ -130,7 +130,7 @@ impl RotaryDecoder {
         let Some(change) = change else { return };
         if !change.level {
             if self.away.is_none() && self.broke_at.is_none() {
-                // No contact tells that the dial left rest: the first break does.
+                // Without an off-normal contact the first break starts the digit.
                 self.count = Some(0);
             }
             self.broke_at = Some(change.since);
@@ -153,7 +153,7 @@ impl RotaryDecoder {
         self.finish()
     }
 
-    /// Ends a digit by silence, where no off-normal contact tells.
+    /// Ends a digit by a pause, where there is no off-normal contact.
     fn pause(&mut self, now: Instant) -> Option<BoardEvent> {
         let over = self.away.is_none() && self.broke_at.is_some_and(|at| now >= at + DIGIT_PAUSE);
         if !over || self.pulse.stable() == Some(false) {
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_finger_dials_is_nothing() {
+    fn impossible_pulse_trains_give_no_digit() {
         // Eleven pulses; a dial turned and let go without a pulse; a wire that opens for half a
         // second.
         let mut trace = Vec::new();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_too_long_spoils_the_train() {
+    fn a_too_long_break_discards_the_train() {
         // Within one turn of the dial the wire opens for 300 ms; two good pulses follow. That is no
         // 3.
         let mut trace = vec![

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! owner (audio and control thread both alive?) ─▶ Watchdog::feed ─┬▶ LinuxWatchdog      /dev/watchdog
-//!                                                                 └▶ SimulatedWatchdog  remembers, and says when it would bite
+//!                                                                 └▶ SimulatedWatchdog  records, and reports when it would expire
 //! ```
 //!
 //! It is fed only when its owner says so; there is no timer in here. An orderly shutdown disarms it
@@ -17,7 +17,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-#[allow(unsafe_code)] // nix generates the ioctl wrapper; the kernel reads and writes one int.
+#[expect(
+    unsafe_code,
+    reason = "nix generates the ioctl wrapper; the kernel reads and writes one int."
+)]
 mod ioctl {
     nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
 }
@@ -26,7 +29,7 @@ mod ioctl {
 pub trait Watchdog {
     /// Unfed for this long, the board resets. Feed it three times as often.
     fn timeout(&self) -> Duration;
-    /// All is well.
+    /// Restarts its timer.
     fn feed(&mut self, now: Instant) -> Result<(), BoardError>;
     /// Switches it off: for an orderly shutdown only. A driver built with "no way out" stays armed.
     fn disarm(&mut self) -> Result<(), BoardError>;
@@ -49,14 +52,14 @@ impl LinuxWatchdog {
             problem: e.to_string(),
             help: match e.kind() {
                 std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load its driver",
-                _ => "nobody else may hold it (systemd: RuntimeWatchdogSec=0), and the phone needs the right to open it",
+                _ => "another program holds it (systemd: RuntimeWatchdogSec=0), and the phone needs the right to open it",
             }
             .to_owned(),
         })?;
         let mut seconds = timeout.as_secs().clamp(1, 3600) as libc::c_int;
         // SAFETY: the descriptor is open and `seconds` lives through the call. A driver with a
         // fixed timeout refuses; it stays as it was.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "see SAFETY above")]
         let set = unsafe { ioctl::set_timeout(device.as_raw_fd(), &raw mut seconds) };
         let timeout = if set.is_ok() {
             Duration::from_secs(seconds.max(1) as u64)
@@ -106,7 +109,7 @@ impl SimulatedWatchdog {
         }
     }
 
-    /// When it would reset the board if nobody feeds it any more; `None`: it is disarmed.
+    /// When it would reset the board if it is not fed again; `None`: it is disarmed.
     pub fn expires_at(&self) -> Option<Instant> {
         self.armed.get().then(|| self.fed.get() + self.timeout)
     }
@@ -133,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn feeds_when_told_and_disarms_by_the_magic_letter() {
+    fn feeding_and_magic_close_write_the_right_bytes() {
         let path = std::env::temp_dir().join(format!("offhook-watchdog-{}", std::process::id()));
         std::fs::write(&path, "").unwrap();
         let now = Instant::now();
@@ -145,7 +148,7 @@ mod tests {
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"\0\0",
-            "dropped without a word: it stays armed"
+            "dropped without disarming: it stays armed"
         );
         std::fs::write(&path, "").unwrap();
         LinuxWatchdog::open(&path, Duration::from_secs(15))
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_simulated_one_bites_a_timeout_after_its_last_meal() {
+    fn the_simulated_watchdog_expires_after_its_timeout() {
         let t0 = Instant::now();
         let seen = SimulatedWatchdog::new(Duration::from_secs(15), t0);
         let mut watchdog = seen.clone();

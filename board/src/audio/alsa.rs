@@ -13,7 +13,7 @@
 //!
 //! The amount queued for playback is looked at before each write. Empty means that the card plays
 //! ahead of us, which a linked start can do without ever reporting an underrun: it is prefilled
-//! again. What else it tells is [`queue`]'s to know.
+//! again. [`queue`] interprets every other amount.
 
 mod open;
 mod queue;
@@ -29,7 +29,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 /// Most poll descriptors of a PCM we take.
-const MOST_FDS: usize = 4;
+const MAX_POLL_FDS: usize = 4;
 /// Sound kept ahead for a sound server: it fetches lumps of about 40 ms.
 const SERVER_AHEAD_MS: u32 = 80;
 /// Longest period taken, in ms: a card that cannot do shorter is no telephone.
@@ -52,7 +52,7 @@ struct Side {
 
 /// A duplex ALSA card.
 pub struct AlsaCard {
-    /// `capture / playback`, taken by the one error that tells of its loss.
+    /// `capture / playback`, moved into the one error that reports its loss.
     name: String,
     capture: Side,
     playback: Side,
@@ -60,8 +60,8 @@ pub struct AlsaCard {
     linked: bool,
     /// Frames of silence played before the first write.
     prefill: usize,
-    fds: [RawFd; MOST_FDS],
-    polls: [pollfd; MOST_FDS],
+    fds: [RawFd; MAX_POLL_FDS],
+    polls: [pollfd; MAX_POLL_FDS],
     fd_count: usize,
     /// When the last period was read: how much an overrun lost.
     last_read: Instant,
@@ -106,12 +106,12 @@ impl AlsaCard {
         // this thread.
         let reasons = alsa::Output::local_error_handler().ok();
         let done = Self::negotiate(request).map_err(|(device, problem)| {
-            let told = reasons
+            let collected = reasons
                 .as_ref()
                 .map(|output| output.borrow().to_string())
                 .unwrap_or_default();
             let help = problem.help(&device);
-            let detail = told
+            let detail = collected
                 .lines()
                 .last()
                 .map(|line| format!(" ({line})"))
@@ -169,9 +169,9 @@ impl AlsaCard {
             fd: -1,
             events: 0,
             revents: 0,
-        }; MOST_FDS];
+        }; MAX_POLL_FDS];
         let fd_count = capture.pcm.count();
-        if fd_count == 0 || fd_count > MOST_FDS {
+        if fd_count == 0 || fd_count > MAX_POLL_FDS {
             return Err((request.capture.clone(), OpenProblem::Descriptors(fd_count)));
         }
         capture
@@ -258,9 +258,9 @@ impl AlsaCard {
     }
 
     /// Playback had no room again. If that lasts as long as a card may give nothing, it stands
-    /// still, whatever it says (a server forgot the stream, say): it is started anew, and if that
-    /// was tried lately, the card is opened anew.
-    fn refuse(&mut self) -> Result<Period, AudioError> {
+    /// still, whatever it says (a server forgot the stream, say): it is restarted, and if that
+    /// was tried recently, the card is reopened.
+    fn handle_full_playback(&mut self) -> Result<Period, AudioError> {
         self.refused += 1;
         let limit = (self.stall_timeout.as_millis() as usize * self.format.rate_hz as usize / 1000)
             / self.format.period_frames;
@@ -271,22 +271,22 @@ impl AlsaCard {
             }
             return self.restart();
         }
-        // What a server that has not begun to play finds no room for was never promised to be
+        // A server that has not begun to play may have no room: not an error, nothing was
         // heard. Else the buffer is full: the rest is given up, or it would be delay for ever. The
         // microphone lost nothing.
-        Ok(if self.queue.waits() {
+        Ok(if self.queue.is_before_playback() {
             Period::Ready
         } else {
             Period::Xrun { lost_frames: 0 }
         })
     }
 
-    /// Takes the name: losing a card allocates nothing.
+    /// Moves the name out, so that losing a card does not allocate.
     fn lost(&mut self) -> AudioError {
         AudioError::Lost(std::mem::take(&mut self.name))
     }
 
-    fn answer(&mut self, fault: &PcmFault) -> Result<Period, AudioError> {
+    fn recover(&mut self, fault: &PcmFault) -> Result<Period, AudioError> {
         match fault {
             PcmFault::Again => Ok(Period::NotYet),
             PcmFault::Xrun => self.restart(),
@@ -296,9 +296,9 @@ impl AlsaCard {
 
     /// A plugin takes the readiness of its descriptors back here, which costs it calls into the
     /// kernel: only once all is read that was there. Whether more came meanwhile.
-    fn woken(&self) -> bool {
-        let told = self.capture.pcm.revents(&self.polls[..self.fd_count]);
-        told.is_ok_and(|told| told.contains(Flags::IN))
+    fn has_more_capture(&self) -> bool {
+        let events = self.capture.pcm.revents(&self.polls[..self.fd_count]);
+        events.is_ok_and(|events| events.contains(Flags::IN))
     }
 
     /// Frames written and not yet played.
@@ -328,22 +328,22 @@ impl AudioDevice for AlsaCard {
         // What was read last told that no whole period is left: asked is what came meanwhile, not
         // the amount again.
         let mut asked = self.left.take().is_some_and(|left| left < period);
-        if asked && !self.woken() {
+        if asked && !self.has_more_capture() {
             return Ok(Period::NotYet);
         }
         let ready = loop {
             match self.capture.pcm.avail_update() {
                 Ok(avail) if avail.max(0) as usize >= period => break avail as usize,
-                Ok(_) if !asked && self.woken() => asked = true,
+                Ok(_) if !asked && self.has_more_capture() => asked = true,
                 Ok(_) => return Ok(Period::NotYet),
                 Err(e) => {
                     let fault = fault(e, &self.capture.pcm);
-                    return self.answer(&fault);
+                    return self.recover(&fault);
                 }
             }
         };
         if let Err(fault) = self.capture.read(&mut capture[..]) {
-            return self.answer(&fault);
+            return self.recover(&fault);
         }
         self.left = Some(ready - period);
         self.last_read = Instant::now();
@@ -354,14 +354,14 @@ impl AudioDevice for AlsaCard {
         let period = self.format.period_frames;
         let queued = match self.queued() {
             Ok(queued) => queued,
-            Err(fault) => return self.answer(&fault),
+            Err(fault) => return self.recover(&fault),
         };
         let mut refilled = 0;
         if self.queue.is_empty(queued) {
             refilled = self.prefill - period;
             if let Err(e) = write_silence(&mut self.playback, refilled) {
                 let fault = fault(e, &self.playback.pcm);
-                return self.answer(&fault);
+                return self.recover(&fault);
             }
             self.queue.restart(refilled);
         }
@@ -390,8 +390,8 @@ impl AudioDevice for AlsaCard {
                     Period::Xrun { lost_frames: 0 }
                 })
             }
-            Ok(_) | Err(PcmFault::Again) => self.refuse(),
-            Err(other @ (PcmFault::Xrun | PcmFault::Lost)) => self.answer(&other),
+            Ok(_) | Err(PcmFault::Again) => self.handle_full_playback(),
+            Err(other @ (PcmFault::Xrun | PcmFault::Lost)) => self.recover(&other),
         }
     }
 }
@@ -417,7 +417,7 @@ impl Side {
         Ok(())
     }
 
-    /// Writes mono; tells how many frames the buffer took.
+    /// Writes mono; returns how many frames the buffer took.
     fn write(&mut self, mono: &[i16]) -> Result<usize, PcmFault> {
         let bytes = mono.len() * self.layout.frame();
         self.layout.from_mono(mono, &mut self.bytes[..bytes]);

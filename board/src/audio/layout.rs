@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_layout_is_the_way_back_of_itself() {
+    fn every_layout_converts_both_ways_unchanged() {
         let mono: Vec<i16> = [0, 1, -1, 255, -256, 12_345, -12_345, i16::MAX, i16::MIN].to_vec();
         for sample in [Sample::S16, Sample::S24, Sample::S24In3, Sample::S32] {
             for channels in 1..=8 {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_where_alsa_wants_them() {
+    fn bytes_follow_the_alsa_sample_formats() {
         let bytes = |sample, value: i16| {
             let layout = Layout {
                 sample,

@@ -3,8 +3,8 @@
 use crate::profile::Mixer as Setting;
 use alsa::mixer::{Mixer, Selem, SelemId};
 
-/// Makes the settings on the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Tells what
-/// could not be set, for the log; the phone works without.
+/// Applies the settings to the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Returns what
+/// could not be set, for the log; the phone works without it.
 pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
     if settings.is_empty() {
         return Vec::new();
@@ -74,20 +74,20 @@ pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
     wrong
 }
 
-/// Sets a control that has words; what is wrong otherwise.
+/// Sets an enumerated control; returns what is wrong otherwise.
 fn choose(element: &Selem<'_>, device: &str, control: &str, choice: &str) -> Option<String> {
     let items = if element.is_enumerated() {
         element.get_enum_items().unwrap_or(0)
     } else {
         0
     };
-    let words: Vec<String> = (0..items)
+    let choices: Vec<String> = (0..items)
         .filter_map(|item| element.get_enum_item_name(item).ok())
         .collect();
-    let Some(item) = words.iter().position(|word| word == choice) else {
+    let Some(item) = choices.iter().position(|known| known == choice) else {
         return Some(format!(
             "{device}: control `{control}` has no choice `{choice}`; it has: {}",
-            words.join(", ")
+            choices.join(", ")
         ));
     };
     // A control may be one for all channels or one a channel.
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_card_of_a_pcm_is_found_by_its_name() {
+    fn the_card_is_found_from_the_pcm_name() {
         for (pcm, card) in [
             ("hw:CARD=wm8960soundcard,DEV=0", "hw:wm8960soundcard"),
             ("plughw:Device,0", "hw:Device"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_is_not_there_is_one_line_and_no_stop() {
+    fn a_missing_card_is_one_warning() {
         let setting = Setting {
             control: "Headphone".to_owned(),
             volume: Some(80),

@@ -59,7 +59,7 @@ impl SimulatedCard {
             None => {
                 return Err(AudioError::open(
                     &request.capture,
-                    "is not a microphone",
+                    "is not a capture device",
                     "use wav:FILE or silence for capture",
                 ));
             }
@@ -81,7 +81,7 @@ impl SimulatedCard {
             None => {
                 return Err(AudioError::open(
                     &request.playback,
-                    "is not an ear",
+                    "is not a playback device",
                     "use wav:FILE or null for playback",
                 ));
             }
@@ -131,7 +131,7 @@ impl SimulatedCard {
         (frames / self.format.period_frames as u128) as u64
     }
 
-    fn hear(
+    fn record(
         ear: &mut Option<WavWriter>,
         samples: &[i16],
         name: &mut String,
@@ -164,7 +164,7 @@ impl AudioDevice for SimulatedCard {
         }
         if due > self.buffered {
             for _ in 0..due {
-                Self::hear(&mut self.ear, &self.silence, &mut self.name)?;
+                Self::record(&mut self.ear, &self.silence, &mut self.name)?;
             }
             self.done += due;
             return Ok(Period::Xrun {
@@ -181,7 +181,7 @@ impl AudioDevice for SimulatedCard {
     }
 
     fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError> {
-        Self::hear(&mut self.ear, playback, &mut self.name)?;
+        Self::record(&mut self.ear, playback, &mut self.name)?;
         Ok(Period::Ready)
     }
 }
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_out_and_then_silence() {
+    fn samples_pass_unchanged_then_silence() {
         let folder = std::env::temp_dir().join(format!("offhook-card-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let mic = folder.join("mic.wav");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_who_stays_away_loses_sound_and_is_told() {
+    fn a_late_reader_gets_an_xrun() {
         let mut card = SimulatedCard::open(&request("silence", "null")).unwrap();
         let mut period = [0; 80];
         card.start = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_cannot_work_are_refused_by_name() {
+    fn unusable_device_pairs_are_refused_by_name() {
         for (capture, playback, what) in [
             (
                 "wav:/nowhere/mic.wav",
@@ -300,8 +300,8 @@ mod tests {
                 "wav:/nowhere/ear.wav",
                 "wav:/nowhere/ear.wav: No such file",
             ),
-            ("null", "null", "null: is not a microphone"),
-            ("silence", "silence", "silence: is not an ear"),
+            ("null", "null", "null: is not a capture device"),
+            ("silence", "silence", "silence: is not a playback device"),
             (
                 "silence",
                 "hw:0",

@@ -1,5 +1,5 @@
 //! WAV files for the simulated card: any common file becomes mono i16 at the card's rate, and what
-//! the ear hears becomes a file that is valid at every moment, even after `kill -9`.
+//! is played is recorded to a file that is valid at every moment, even after `kill -9`.
 //!
 //! ```text
 //! FILE ─hound─▶ frames ─mix to mono─▶ f32 ─windowed sinc─▶ card rate ─▶ Recording
@@ -11,14 +11,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Longest file taken as a microphone, in seconds: an hour.
+/// Longest file played as capture, in seconds: an hour.
 const MAX_SECONDS: u32 = 3600;
 /// Bytes of the canonical RIFF header.
 const HEADER: u64 = 44;
-/// Most sample bytes a RIFF header can tell.
+/// Most sample bytes a RIFF header can state.
 const MAX_DATA: u64 = u32::MAX as u64 - HEADER;
 
-/// Why a WAV file cannot be a microphone or an ear.
+/// Why a WAV file cannot be used for capture or playback.
 #[derive(Debug, thiserror::Error)]
 pub enum WavError {
     /// The file cannot be opened or created.
@@ -33,7 +33,7 @@ pub enum WavError {
         /// What the parser said.
         problem: String,
     },
-    /// A sample format, rate or channel count nobody plays.
+    /// An unsupported sample format, rate or channel count.
     #[error("unsupported: {problem}")]
     Unsupported {
         /// Which.
@@ -227,8 +227,8 @@ pub(super) struct WavWriter {
     rate_hz: u32,
     /// Sample bytes written.
     data: u64,
-    /// Sample bytes the header on disk tells of.
-    told: u64,
+    /// Sample bytes stated by the header on disk.
+    header_data: u64,
     bytes: Vec<u8>,
 }
 
@@ -242,7 +242,7 @@ impl WavWriter {
             file,
             rate_hz,
             data: 0,
-            told: 0,
+            header_data: 0,
             bytes: Vec::with_capacity(most * 2),
         };
         writer.write_header().map_err(|e| WavError::File {
@@ -251,7 +251,7 @@ impl WavWriter {
         Ok(writer)
     }
 
-    /// Appends samples; past 4 GB they are dropped, the header cannot tell more.
+    /// Appends samples; past 4 GB they are dropped, the header cannot state more.
     pub(super) fn append(&mut self, samples: &[i16]) -> io::Result<()> {
         for chunk in samples.chunks(self.bytes.capacity() / 2) {
             if self.data + chunk.len() as u64 * 2 > MAX_DATA {
@@ -266,7 +266,7 @@ impl WavWriter {
         }
         // The header lags the samples by at most 100 ms, so a killed process leaves a file any
         // player opens.
-        if self.data - self.told >= u64::from(self.rate_hz) * 2 / 10 {
+        if self.data - self.header_data >= u64::from(self.rate_hz) * 2 / 10 {
             self.write_header()
         } else {
             Ok(())
@@ -289,14 +289,14 @@ impl WavWriter {
         header[36..40].copy_from_slice(b"data");
         header[40..44].copy_from_slice(&data.to_le_bytes());
         self.file.write_all_at(&header, 0)?;
-        self.told = self.data;
+        self.header_data = self.data;
         Ok(())
     }
 }
 
 impl Drop for WavWriter {
     fn drop(&mut self) {
-        // Nobody is left to tell: at worst the last 100 ms are missing from the header.
+        // No one can handle the error in drop: at worst the last 100 ms are missing from the header.
         let _ = self.write_header();
     }
 }
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn every_common_format_reads_as_the_same_sound() {
+    fn every_common_format_reads_as_the_same_samples() {
         let folder = folder("formats");
         let wave = sine(1000.0, 16_000, 16_000);
         for (name, bits, format, channels) in [
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn another_rate_keeps_the_tone_and_folds_nothing_back() {
+    fn resampling_keeps_the_tone_without_aliases() {
         for (from, to) in [
             (8000, 48_000),
             (44_100, 48_000),
@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_being_written_is_valid_before_it_is_closed() {
+    fn an_open_recording_is_a_valid_file() {
         let folder = folder("open");
         let path = folder.join("ear.wav");
         let mut writer = WavWriter::create(&path, 48_000, 240).unwrap();

@@ -1,4 +1,4 @@
-//! What `hardware.toml` may say, and what it is told when it may not.
+//! What `hardware.toml` may say, and the errors when it says something else.
 
 use super::*;
 use crate::input_device::KeyMapping;
@@ -11,7 +11,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn every_profile_we_ship_is_right() {
+fn every_shipped_profile_is_valid() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     let mut count = 0;
     for entry in std::fs::read_dir(&dir).unwrap() {
@@ -29,7 +29,7 @@ fn every_profile_we_ship_is_right() {
 
 /// What a person copies out of the page about sound cards is read as it stands.
 #[test]
-fn every_table_of_the_page_about_sound_cards_is_right() {
+fn tables_in_the_sound_card_page_are_valid() {
     let page = include_str!("../../../docs/hardware/sound-cards.md");
     let tables: Vec<&str> = page
         .split("```toml\n")
@@ -69,7 +69,7 @@ fn an_unknown_board_names_the_known_ones() {
 }
 
 #[test]
-fn input_devices_are_named_and_their_keys_may_be_told() {
+fn input_devices_have_names_and_key_maps() {
     let text = "name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = { KEY_KPDOT = \"F\", KEY_PHONE = \"hook\" }\n";
     let input = Profile::parse(Path::new("hardware.toml"), text)
         .unwrap()
@@ -103,7 +103,7 @@ fn input_devices_are_named_and_their_keys_may_be_told() {
 }
 
 #[test]
-fn errors_have_a_place_and_a_mend() {
+fn errors_name_position_and_help() {
     let keypad = "name = \"x\"\n[keypad]\nrows = [1, 2]\ncolumns = [3, 4]\n";
     for (text, want) in [
         (

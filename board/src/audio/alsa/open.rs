@@ -1,4 +1,4 @@
-//! How a PCM is opened: which rate, format, channels, period and buffer; and what to tell when none
+//! How a PCM is opened: which rate, format, channels, period and buffer; and the error when none
 //! will do.
 //!
 //! ```text
@@ -32,7 +32,7 @@ impl std::fmt::Display for OpenProblem {
             Self::System(e) => write!(f, "{}", std::io::Error::from_raw_os_error(e.errno().abs())),
             Self::Format => f.write_str("offers none of S16_LE, S32_LE, S24_LE, S24_3LE"),
             Self::Channels(from, to) => write!(f, "wants {from} to {to} channels"),
-            Self::Rate(wanted) => write!(f, "shares no sample rate with `{wanted}`"),
+            Self::Rate(wanted) => write!(f, "has no sample rate in common with `{wanted}`"),
             Self::Period(frames, rate) => write!(
                 f,
                 "cannot do periods below {} ms",
@@ -90,7 +90,7 @@ pub(super) fn common_rate(
         params(capture, &request.capture)?,
         params(playback, &request.playback)?,
     );
-    // Plugins that can convert are told not to: a rate the hardware has is always there among the
+    // Conversion by plugins is switched off: a rate the hardware has is always there among the
     // usual ones.
     let _ = c.set_rate_resample(false);
     let _ = p.set_rate_resample(false);

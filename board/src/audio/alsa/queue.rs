@@ -100,19 +100,19 @@ impl Queue {
         })
     }
 
-    /// Begins anew after a start, with so many frames queued before a write.
+    /// Starts over, with so many frames queued before a write.
     pub(super) fn restart(&mut self, expected: usize) {
         match self {
             Self::Card(card) => *self = Self::card(expected, card.tolerance as usize),
             Self::Server(server) => {
                 (server.plays, server.last, server.surplus) = (false, 0, 0);
-                *server = server.anew();
+                *server = server.with_new_window();
             }
         }
     }
 
-    /// A server that has not begun to play yet: what finds no room was never promised to be heard.
-    pub(super) fn waits(&self) -> bool {
+    /// A server that has not begun to play yet: frames that find no room are not an error.
+    pub(super) fn is_before_playback(&self) -> bool {
         match self {
             Self::Card(_) => false,
             Self::Server(server) => !server.plays,
@@ -128,7 +128,7 @@ impl Queue {
         }
     }
 
-    /// Takes the frames queued before a write; tells what to do with the period.
+    /// Takes the frames queued before a write; returns what to do with the period.
     pub(super) fn observe(&mut self, queued: usize) -> Slip {
         match self {
             Self::Card(card) => card.observe(queued),
@@ -158,7 +158,7 @@ impl CardQueue {
 
 impl ServerQueue {
     /// With a window that begins now.
-    fn anew(self) -> Self {
+    fn with_new_window(self) -> Self {
         Self {
             seen: 0,
             least: usize::MAX,
@@ -176,16 +176,16 @@ impl ServerQueue {
         self.seen += 1;
         if self.seen >= self.window {
             self.surplus = self.least.saturating_sub(self.target + self.period);
-            *self = self.anew();
+            *self = self.with_new_window();
             if self.surplus < MUCH * self.period {
-                // Little: a frame a period, and only as many as this window can tell.
+                // Little: a frame a period, and only as many as this window supports.
                 self.surplus = self.surplus.min(self.window);
             }
         }
         if self.surplus >= self.period {
             self.surplus -= self.period;
-            // What is left out now is missing from the window's least: seek it anew.
-            *self = self.anew();
+            // The window's minimum is no longer valid after a skip: start a new window.
+            *self = self.with_new_window();
             Slip::Skip
         } else if self.surplus > 0 {
             self.surplus -= 1;
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_clocks_are_held_together_by_slips() {
+    fn slips_hold_two_clocks_together() {
         for ppm in [-200.0, 200.0] {
             let mut queued = 240.0;
             let mut queue = Queue::card(240, 120);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_queue_with_jitter_is_left_alone() {
+    fn a_steady_queue_with_jitter_is_not_slipped() {
         let mut queue = Queue::card(240, 120);
         for i in 0..10_000usize {
             let queued = 240 + (i * 7919 % 97) - 48;
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_late_server_left_lying_is_left_out_once() {
+    fn a_late_servers_backlog_is_skipped_once() {
         let (skipped, slipped, least, most) = serve(32, 8, 0.0, 20);
         assert!((4..=12).contains(&skipped), "{skipped} periods left out");
         assert!(slipped < 1000, "{slipped} frames slipped");
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn lumps_are_no_surplus_and_a_slow_server_is_followed_by_slips() {
+    fn a_slow_server_is_followed_by_slips_not_skips() {
         assert_eq!(serve(0, 8, 0.0, 60).0, 0, "lumps were taken for a surplus");
         let (skipped, slipped, least, _) = serve(0, 8, 200.0, 600);
         assert_eq!(skipped, 0, "sound was left out for a mere drift");
