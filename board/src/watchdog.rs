@@ -17,10 +17,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-#[expect(
-    unsafe_code,
-    reason = "nix generates the ioctl wrapper; the kernel reads and writes one int."
-)]
+// nix generates the ioctl wrapper; the kernel reads and writes one int.
 mod ioctl {
     nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
 }
