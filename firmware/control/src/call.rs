@@ -94,7 +94,7 @@ pub(crate) struct CallRecord {
     /// The phone's number for it.
     pub(crate) id: CallId,
     /// The agent's number for it.
-    pub(crate) sip: sip::Call,
+    pub(crate) sip: sip::CallHandle,
     /// By which account it goes; `None`: directly.
     pub(crate) account: Option<usize>,
     /// The engine's number for its sound, and the owner of its sockets.
@@ -130,7 +130,13 @@ pub(crate) struct CallRecord {
 }
 
 impl CallRecord {
-    pub(crate) fn new(id: CallId, sip: sip::Call, way: Way, peer: String, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: CallId,
+        sip: sip::CallHandle,
+        way: Way,
+        peer: String,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             sip,
@@ -299,7 +305,7 @@ mod tests {
     fn record() -> CallRecord {
         CallRecord::new(
             CallId(1),
-            sip::Call(1),
+            sip::CallHandle(1),
             Way::Out,
             "anna".into(),
             Instant::now(),

@@ -393,8 +393,13 @@ impl Control {
     }
 
     /// A connection that was asked for does not come to be, and why.
-    pub fn handle_refused(&mut self, connection: sip::ConnectionId, reason: &str, now: Instant) {
-        self.agent.handle_refused(connection, reason, now);
+    pub fn handle_connect_failed(
+        &mut self,
+        connection: sip::ConnectionId,
+        reason: &str,
+        now: Instant,
+    ) {
+        self.agent.handle_connect_failed(connection, reason, now);
         self.settle(now);
     }
 
@@ -406,7 +411,7 @@ impl Control {
 
     /// The system's clock was set: what failed for want of the right time is tried again.
     pub fn handle_clock_set(&mut self, now: Instant) {
-        self.agent.retry_lines(now);
+        self.agent.retry_registrations(now);
         self.settle(now);
     }
 
@@ -593,7 +598,7 @@ impl Control {
         self.calls.iter().position(|call| call.id == id)
     }
 
-    fn place_of_sip(&self, sip: sip::Call) -> Option<usize> {
+    fn place_of_sip(&self, sip: sip::CallHandle) -> Option<usize> {
         self.calls
             .iter()
             .position(|call| call.sip == sip && call.stage != Stage::Ended)

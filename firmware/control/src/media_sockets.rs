@@ -106,7 +106,7 @@ impl Control {
                 // By the account of the call it was asked for in, and encrypted as any call by it.
                 let (asked, account) = (self.calls[index].sip, self.calls[index].account);
                 let media = self.local_media(account, stream, addresses);
-                let invited = self.agent.follow(asked, media, now);
+                let invited = self.agent.accept_refer(asked, media, now);
                 self.begin_outgoing(call, to, account, stream, invited, now)
             }
             AwaitingSockets::Answer { call } => {
@@ -133,7 +133,7 @@ impl Control {
         peer: String,
         account: Option<usize>,
         stream: StreamId,
-        invited: Result<sip::Call, impl std::fmt::Display>,
+        invited: Result<sip::CallHandle, impl std::fmt::Display>,
         now: Instant,
     ) -> bool {
         match invited {
@@ -158,7 +158,7 @@ impl Control {
             AwaitingSockets::Place { call, .. } => self.could_not(call, reason, now),
             AwaitingSockets::Follow { old, call, .. } => {
                 if let Some(asked) = self.sip_of(old) {
-                    self.agent.decline(asked, now);
+                    self.agent.reject_refer(asked, now);
                 }
                 self.could_not(call, reason, now);
             }
@@ -180,7 +180,7 @@ impl Control {
         if let (_, AwaitingSockets::Follow { old, .. }) = self.awaiting_sockets.remove(index)
             && let Some(asked) = self.sip_of(old)
         {
-            self.agent.decline(asked, now);
+            self.agent.reject_refer(asked, now);
         }
     }
 

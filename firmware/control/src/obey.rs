@@ -50,7 +50,7 @@ impl Control {
             phone::Output::Transfer { held, consulted } => self.transfer(held, consulted, now),
             phone::Output::Decline(call) => {
                 if let Some(sip) = self.sip_of(call) {
-                    self.agent.decline(sip, now);
+                    self.agent.reject_refer(sip, now);
                 }
             }
             phone::Output::Ringing(call) => {
@@ -90,7 +90,7 @@ impl Control {
             .unwrap_or(tones::DEFAULT_LEVEL_DBM0)
     }
 
-    pub(super) fn sip_of(&self, call: CallId) -> Option<sip::Call> {
+    pub(super) fn sip_of(&self, call: CallId) -> Option<sip::CallHandle> {
         self.calls
             .iter()
             .find(|record| record.id == call && record.stage != Stage::Ended)

@@ -165,7 +165,7 @@ impl Control {
             }
             sip::Event::Refer { call, to, user } => {
                 let Some(place) = self.place_of_sip(call) else {
-                    return self.agent.decline(call, now);
+                    return self.agent.reject_refer(call, now);
                 };
                 let id = self.calls[place].id;
                 self.tell(&json!({"event": "refer", "call": id.0, "to": to}));
@@ -228,7 +228,7 @@ impl Control {
         );
     }
 
-    fn progress(&mut self, call: sip::Call, media: Option<Negotiated>, now: Instant) {
+    fn progress(&mut self, call: sip::CallHandle, media: Option<Negotiated>, now: Instant) {
         let Some(place) = self.place_of_sip(call) else {
             return;
         };
@@ -251,7 +251,7 @@ impl Control {
         self.phone.handle(Input::Call(id, update), now);
     }
 
-    fn established(&mut self, call: sip::Call, media: Negotiated, peer: &str, now: Instant) {
+    fn established(&mut self, call: sip::CallHandle, media: Negotiated, peer: &str, now: Instant) {
         let Some(place) = self.place_of_sip(call) else {
             return;
         };
@@ -271,7 +271,7 @@ impl Control {
         self.tell_hold_by_peer(place, now);
     }
 
-    fn media_changed(&mut self, call: sip::Call, media: Negotiated, now: Instant) {
+    fn media_changed(&mut self, call: sip::CallHandle, media: Negotiated, now: Instant) {
         let Some(place) = self.place_of_sip(call) else {
             return;
         };
@@ -313,7 +313,7 @@ impl Control {
 
     fn ended(
         &mut self,
-        call: sip::Call,
+        call: sip::CallHandle,
         by: EndedBy,
         code: Option<u16>,
         reason: &str,

@@ -7,9 +7,10 @@
 //! handle_timeout ─▶ deadlines ─▶ whoever is due                      events ─▶ poll_event
 //! ```
 
-mod surface;
-
-pub use surface::*;
+pub use crate::api::*;
+pub use crate::flow::{Flow, Target, Transmit, Transport};
+pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
+use crate::ids::{RequestId, TransactionId};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -20,16 +21,14 @@ use types::Direction;
 use crate::invite::{CallState, Ids, Owed, Referral};
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
-use crate::outgoing::{Outgoing, OutgoingId, Purpose};
+use crate::outgoing::{Outgoing, Purpose};
 use crate::privacy::Privacy;
 use crate::registration::Line;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
 use crate::token::Tokens;
 use crate::transaction::client;
-use crate::transaction::table::{
-    ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table, TransactionId,
-};
+use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table};
 use crate::wire::Wire;
 
 /// How often one deadline may come back due within one turn: a machine has few timers, and fires
@@ -46,9 +45,9 @@ pub(crate) enum Waiter {
     /// A server transaction.
     Server(TransactionId),
     /// A request on its way.
-    Outgoing(OutgoingId),
+    Outgoing(RequestId),
     /// A call.
-    Call(Call),
+    Call(CallHandle),
     /// A registration.
     Line(usize),
     /// A connection that is kept alive.
@@ -80,17 +79,17 @@ pub struct UserAgent {
     pub(crate) deadlines: Deadlines<Waiter>,
     pub(crate) clients: Table<ClientEntry>,
     pub(crate) servers: Table<ServerEntry>,
-    pub(crate) outgoing: BTreeMap<OutgoingId, Outgoing>,
-    pub(crate) next_outgoing: OutgoingId,
+    pub(crate) outgoing: BTreeMap<RequestId, Outgoing>,
+    pub(crate) next_outgoing: RequestId,
     /// Lookups under way, and the request each is for.
-    pub(crate) lookups: BTreeMap<LookupId, OutgoingId>,
+    pub(crate) lookups: BTreeMap<LookupId, RequestId>,
     pub(crate) next_lookup: u64,
     /// Requests that failed here, not yet told to those who sent them.
     pub(crate) failures: VecDeque<(Purpose, u16, String)>,
-    pub(crate) calls: BTreeMap<Call, CallState>,
+    pub(crate) calls: BTreeMap<CallHandle, CallState>,
     pub(crate) next_call: u64,
     /// Who is owed news of a call placed on a REFER.
-    pub(crate) referrals: BTreeMap<Call, Referral>,
+    pub(crate) referrals: BTreeMap<CallHandle, Referral>,
     /// The dialogs that ended last: who wants to take their place comes too late.
     pub(crate) over: VecDeque<Ids>,
     /// What is owed because of what just happened to a call.
@@ -232,7 +231,7 @@ impl UserAgent {
 
     /// A connection asked for by [`Event::Connect`] does not come to be; `reason` is in words a
     /// person can act on.
-    pub fn handle_refused(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
+    pub fn handle_connect_failed(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         self.connection_lost(connection, reason, now);
         self.settle(now);
     }
@@ -272,53 +271,53 @@ impl UserAgent {
         target: &str,
         media: LocalMedia,
         now: Instant,
-    ) -> Result<Call, InviteError> {
+    ) -> Result<CallHandle, InviteError> {
         let call = self.place(account.map(|a| a.0), target, media, now);
         self.settle(now);
         call
     }
 
     /// Sends 180 for an incoming call.
-    pub fn ring(&mut self, call: Call, now: Instant) {
+    pub fn ring(&mut self, call: CallHandle, now: Instant) {
         self.ring_back(call, now);
         self.settle(now);
     }
 
     /// Answers an incoming call with 200.
-    pub fn answer(&mut self, call: Call, media: LocalMedia, now: Instant) {
+    pub fn answer(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
         self.accept_call(call, media, now);
         self.settle(now);
     }
 
     /// Refuses an incoming call.
-    pub fn reject(&mut self, call: Call, code: u16, now: Instant) {
+    pub fn reject(&mut self, call: CallHandle, code: u16, now: Instant) {
         self.refuse_call(call, code, now);
         self.settle(now);
     }
 
     /// Ends a call whatever its state needs: CANCEL, BYE, or a final response. [`Event::Ended`]
     /// follows.
-    pub fn end(&mut self, call: Call, now: Instant) {
+    pub fn end(&mut self, call: CallHandle, now: Instant) {
         self.hang_up(call, None, now);
         self.settle(now);
     }
 
     /// [`UserAgent::end`], and the far end is told why.
-    pub fn end_because(&mut self, call: Call, reason: EndReason, now: Instant) {
+    pub fn end_because(&mut self, call: CallHandle, reason: EndReason, now: Instant) {
         self.hang_up(call, Some(reason), now);
         self.settle(now);
     }
 
     /// Changes the direction of a standing call by re-INVITE: hold is `SendOnly`/`Inactive`, resume
     /// `SendRecv`.
-    pub fn set_direction(&mut self, call: Call, direction: Direction, now: Instant) {
+    pub fn set_direction(&mut self, call: CallHandle, direction: Direction, now: Instant) {
         self.want_direction(call, direction, now);
         self.settle(now);
     }
 
     /// Brings new keys into a standing call by re-INVITE, where its keys stand in the session
     /// descriptions.
-    pub fn rekey(&mut self, call: Call, now: Instant) {
+    pub fn rekey(&mut self, call: CallHandle, now: Instant) {
         self.want_keys(call, now);
         self.settle(now);
     }
@@ -326,19 +325,19 @@ impl UserAgent {
     /// Does what [`Event::Refer`] asked for: calls that address, by the account and with the media
     /// given, and keeps the far end of `call` told. The new call is one like any other; `call` goes
     /// on until it is ended.
-    pub fn follow(
+    pub fn accept_refer(
         &mut self,
-        call: Call,
+        call: CallHandle,
         media: LocalMedia,
         now: Instant,
-    ) -> Result<Call, InviteError> {
+    ) -> Result<CallHandle, InviteError> {
         let placed = self.follow_refer(call, media, now);
         self.settle(now);
         placed
     }
 
     /// Does not do what [`Event::Refer`] asked for.
-    pub fn decline(&mut self, call: Call, now: Instant) {
+    pub fn reject_refer(&mut self, call: CallHandle, now: Instant) {
         self.decline_refer(call, now);
         self.settle(now);
     }
@@ -348,8 +347,8 @@ impl UserAgent {
     /// [`Event::Note`].
     pub fn transfer(
         &mut self,
-        held: Call,
-        consulted: Call,
+        held: CallHandle,
+        consulted: CallHandle,
         now: Instant,
     ) -> Result<(), TransferError> {
         let result = self.hand_over(held, consulted, now);
@@ -358,7 +357,7 @@ impl UserAgent {
     }
 
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
-    pub fn send_info_digit(&mut self, call: Call, digit: char, now: Instant) {
+    pub fn send_info_digit(&mut self, call: CallHandle, digit: char, now: Instant) {
         self.send_digit(call, digit, now);
         self.settle(now);
     }
@@ -372,7 +371,7 @@ impl UserAgent {
     }
 
     /// Registers now whatever waits because it failed (the clock was set, a file was mended).
-    pub fn retry_lines(&mut self, now: Instant) {
+    pub fn retry_registrations(&mut self, now: Instant) {
         for line in 0..self.lines.len() {
             if self.lines.get(line).is_some_and(Line::is_failing) {
                 self.register_line(line, now);
@@ -384,7 +383,7 @@ impl UserAgent {
     /// Ends all calls and registrations; tables are empty when their transactions are done.
     pub fn shut_down(&mut self, now: Instant) {
         self.leaving = true;
-        let calls: Vec<Call> = self.calls.keys().copied().collect();
+        let calls: Vec<CallHandle> = self.calls.keys().copied().collect();
         for call in calls {
             self.hang_up(call, None, now);
         }

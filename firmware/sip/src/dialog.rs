@@ -5,7 +5,7 @@
 //!                                    ▲ target refresh, remote CSeq ◀─ requests of the far end
 //! ```
 
-use crate::agent::Flow;
+use crate::flow::Flow;
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 

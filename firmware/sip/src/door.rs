@@ -10,7 +10,8 @@
 //!          └─ else ────────────────────────────────────────────▶ dropped, counted
 //! ```
 
-use crate::agent::{Flow, Transport, UserAgent};
+use crate::agent::UserAgent;
+use crate::flow::{Flow, Transport};
 use crate::message::Request;
 
 /// How a request came in.

@@ -17,11 +17,13 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::agent::{Call, Flow, Transport, UserAgent, Waiter};
+use crate::agent::{UserAgent, Waiter};
 use crate::door::Entry;
+use crate::flow::{Flow, Transport};
+use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Fault, Method, ParseError, Request, Response, Uri, Via};
 use crate::transaction::server::{Server, State};
-use crate::transaction::table::{ServerEntry, TransactionId, merge_key, server_key};
+use crate::transaction::table::{ServerEntry, merge_key, server_key};
 
 /// The methods this phone knows what to do with.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
@@ -277,7 +279,7 @@ impl UserAgent {
 
     /// A request for a call that began over TLS must come over TLS: anything else is somebody
     /// else's, or a way down.
-    fn is_downgrade(&self, call: Call, flow: Flow, request: &Request) -> bool {
+    fn is_downgrade(&self, call: CallHandle, flow: Flow, request: &Request) -> bool {
         !flow.is_secure()
             && self
                 .calls

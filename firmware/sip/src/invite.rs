@@ -26,14 +26,16 @@ use std::time::{Duration, Instant};
 
 use types::Direction;
 
-use crate::agent::{Call, EndReason, EndedBy, Event, Flow, Transport, UserAgent, Waiter, at_port};
+use crate::agent::{UserAgent, Waiter, at_port};
+use crate::api::{EndReason, EndedBy, Event};
 use crate::dialog::Dialog;
+use crate::flow::{Flow, Transport};
+use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::message::{Method, NameAddr, Request, SipUri, Uri};
 use crate::offer_answer::{Negotiated, Session};
-use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::outgoing::{Errand, Outcome, Purpose};
 use crate::registration::with_transport;
 use crate::timer::{T1_64, earliest};
-use crate::transaction::table::TransactionId;
 
 /// Most calls at once; a desk phone has two hands.
 pub(crate) const MAX_CALLS: usize = 16;
@@ -83,7 +85,7 @@ pub(crate) struct AckWait {
 /// A change of the session we asked for and await.
 #[derive(Debug)]
 pub(crate) struct Change {
-    outgoing: OutgoingId,
+    outgoing: RequestId,
     /// The session as it was, should it be refused.
     before: Session,
 }
@@ -98,7 +100,7 @@ pub(crate) struct CallState {
     /// The far end, for the owner.
     peer: String,
     /// Our INVITE.
-    outgoing: Option<OutgoingId>,
+    outgoing: Option<RequestId>,
     /// Their INVITE.
     server: Option<TransactionId>,
     /// Early dialogs of a call we placed.
@@ -200,7 +202,7 @@ impl CallState {
 
 impl UserAgent {
     /// The call a request with a To tag belongs to.
-    pub(crate) fn call_of(&self, request: &Request) -> Option<Call> {
+    pub(crate) fn call_of(&self, request: &Request) -> Option<CallHandle> {
         let owns = |state: &CallState| {
             state.dialog.as_ref().is_some_and(|d| d.owns(request))
                 || state.legs.iter().any(|leg| leg.dialog.owns(request))
@@ -212,7 +214,7 @@ impl UserAgent {
     }
 
     /// Keeps the index in step with a call.
-    pub(crate) fn schedule_call(&mut self, call: Call) {
+    pub(crate) fn schedule_call(&mut self, call: CallHandle) {
         let deadline = self.calls.get(&call).and_then(CallState::deadline);
         self.deadlines.set(Waiter::Call(call), deadline);
     }
@@ -220,7 +222,7 @@ impl UserAgent {
     /// Takes a call out of the table and tells its owner, unless he was told.
     pub(crate) fn finish(
         &mut self,
-        call: Call,
+        call: CallHandle,
         by: EndedBy,
         code: Option<u16>,
         reason: &str,
@@ -291,7 +293,7 @@ impl UserAgent {
 
     /// Ends a call for its owner, whatever its state needs. `reason` is told with the BYE of a call
     /// that stands.
-    pub(crate) fn hang_up(&mut self, call: Call, reason: Option<EndReason>, now: Instant) {
+    pub(crate) fn hang_up(&mut self, call: CallHandle, reason: Option<EndReason>, now: Instant) {
         let Some(state) = self.calls.get(&call) else {
             return;
         };
@@ -338,7 +340,7 @@ impl UserAgent {
     pub(crate) fn outcome(
         &mut self,
         purpose: &Purpose,
-        id: OutgoingId,
+        id: RequestId,
         outcome: &Outcome<'_>,
         now: Instant,
     ) {
@@ -379,7 +381,7 @@ impl UserAgent {
     }
 
     /// A call's time has come.
-    pub(crate) fn call_timeout(&mut self, call: Call, now: Instant) {
+    pub(crate) fn call_timeout(&mut self, call: CallHandle, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -410,7 +412,7 @@ impl UserAgent {
     }
 
     /// Our 2xx again, or no ACK ever.
-    fn ack_timeout(&mut self, call: Call, now: Instant) {
+    fn ack_timeout(&mut self, call: CallHandle, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -440,7 +442,7 @@ impl UserAgent {
     /// Begins to wait for the ACK of the 2xx a transaction just sent.
     fn await_ack(
         &mut self,
-        call: Call,
+        call: CallHandle,
         server: TransactionId,
         offered: bool,
         before: Option<Session>,

@@ -10,7 +10,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::{ConnectionId, Event, UserAgent, Waiter};
+use crate::agent::{UserAgent, Waiter};
+use crate::api::Event;
+use crate::ids::ConnectionId;
 use crate::stream::PING;
 use crate::timer::{earliest, fire};
 

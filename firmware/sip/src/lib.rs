@@ -7,10 +7,13 @@
 //! ```
 
 pub mod agent;
+mod api;
 mod dialog;
 pub mod digest;
 mod door;
 mod fingerprint;
+mod flow;
+mod ids;
 mod incoming;
 mod invite;
 mod keepalive;
@@ -29,6 +32,6 @@ mod transaction;
 mod wire;
 
 pub use agent::{
-    AccountConfig, AccountId, AgentConfig, Call, ConnectionId, EndReason, EndedBy, Event, Flow,
-    Lookup, LookupId, Target, Transmit, Transport, UserAgent,
+    AccountConfig, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason, EndedBy, Event,
+    Flow, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
 };

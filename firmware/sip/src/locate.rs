@@ -1,5 +1,5 @@
 //! Where a request goes (RFC 3263). Addresses need no question; names become an
-//! [`crate::agent::Event::Lookup`], whose answer comes in as data: this crate never asks a name
+//! [`crate::api::Event::Lookup`], whose answer comes in as data: this crate never asks a name
 //! server itself.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 
 use std::net::SocketAddr;
 
-use crate::agent::{Target, Transport};
+use crate::flow::{Target, Transport};
 use crate::message::{Host, SipUri, Uri};
 
 /// The next hop of a request, before names are resolved.

@@ -17,20 +17,16 @@ mod login;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::agent::{
-    Call, Event, Flow, Lookup, LookupId, Target, Transport, UserAgent, Waiter, at_port,
-};
+use crate::agent::{UserAgent, Waiter, at_port};
+use crate::api::{Event, Lookup};
 use crate::digest;
+use crate::flow::{Flow, Target, Transport};
+use crate::ids::{CallHandle, LookupId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Host, Method, Request, Response, Via};
 use crate::timer::TIMER_C;
 use crate::transaction::client::{Client, State};
-use crate::transaction::table::{
-    ClientEntry, MAX_CLIENTS, TransactionId, client_key, response_key,
-};
-
-/// Number of a request on its way; never used twice.
-pub(crate) type OutgoingId = u64;
+use crate::transaction::table::{ClientEntry, MAX_CLIENTS, client_key, response_key};
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).
 const UDP_LIMIT: usize = 1300;
@@ -49,17 +45,17 @@ pub(crate) enum Purpose {
     /// REGISTER of an account.
     Register(usize),
     /// The INVITE of a call.
-    Invite(Call),
+    Invite(CallHandle),
     /// A later INVITE in a call.
-    Reinvite(Call),
+    Reinvite(CallHandle),
     /// Any other request in a call.
-    InDialog(Call),
+    InDialog(CallHandle),
     /// The REFER that hands a call over.
-    Refer(Call),
+    Refer(CallHandle),
     /// The NOTIFY that tells how the call placed on a REFER gets on.
-    Notify(Call),
+    Notify(CallHandle),
     /// The ACK of a 2xx; kept with its INVITE for repetition.
-    Ack { invite: OutgoingId, tag: String },
+    Ack { invite: RequestId, tag: String },
     /// Nobody waits: the BYE of a call that is already over for its owner.
     Nobody,
 }
@@ -137,7 +133,7 @@ impl Outgoing {
 impl UserAgent {
     /// Sends a request on its way. Its outcome comes to its purpose; failures never before this
     /// returns.
-    pub(crate) fn dispatch(&mut self, errand: Errand, now: Instant) -> OutgoingId {
+    pub(crate) fn dispatch(&mut self, errand: Errand, now: Instant) -> RequestId {
         let id = self.next_outgoing;
         self.next_outgoing += 1;
         let hop = match errand.hop {
@@ -215,7 +211,7 @@ impl UserAgent {
         self.try_next(id, 503, &reason, now);
     }
 
-    fn set_targets(&mut self, id: OutgoingId, targets: &[Target]) {
+    fn set_targets(&mut self, id: RequestId, targets: &[Target]) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return;
         };
@@ -238,7 +234,7 @@ impl UserAgent {
     }
 
     /// Sends to the next address; without one the request has failed for the reason given.
-    fn try_next(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
+    fn try_next(&mut self, id: RequestId, code: u16, reason: &str, now: Instant) {
         loop {
             let Some(outgoing) = self.outgoing.get_mut(&id) else {
                 return;
@@ -253,7 +249,7 @@ impl UserAgent {
         }
     }
 
-    fn give_up(&mut self, id: OutgoingId, code: u16, reason: &str) {
+    fn give_up(&mut self, id: RequestId, code: u16, reason: &str) {
         if let Some(outgoing) = self.forget_outgoing(id)
             && outgoing.cancel == Cancel::No
         {
@@ -263,11 +259,11 @@ impl UserAgent {
     }
 
     /// A request whose answer nobody wants any more.
-    pub(crate) fn withdraw(&mut self, id: OutgoingId) {
+    pub(crate) fn withdraw(&mut self, id: RequestId) {
         self.forget_outgoing(id);
     }
 
-    fn forget_outgoing(&mut self, id: OutgoingId) -> Option<Outgoing> {
+    fn forget_outgoing(&mut self, id: RequestId) -> Option<Outgoing> {
         self.lookups.retain(|_, owner| *owner != id);
         self.deadlines.set(Waiter::Outgoing(id), None);
         let outgoing = self.outgoing.remove(&id)?;
@@ -278,7 +274,7 @@ impl UserAgent {
     }
 
     /// Builds the bytes for one address and opens a transaction for them; whether that worked.
-    fn send_attempt(&mut self, id: OutgoingId, attempt: Attempt, now: Instant) -> bool {
+    fn send_attempt(&mut self, id: RequestId, attempt: Attempt, now: Instant) -> bool {
         let branch = self.tokens.branch();
         let (local, tls_port) = (self.wire.local, self.config.tls_port);
         let names = self.names_expected(id, attempt.target);
@@ -385,7 +381,7 @@ impl UserAgent {
     /// Who the server at this place must prove to be: the SIP domain, never a name DNS led to (RFC
     /// 5922 section 4, RFC 3263 section 4.1). Where an account names its server itself, that name
     /// counts as well.
-    fn names_expected(&self, id: OutgoingId, target: Target) -> Vec<String> {
+    fn names_expected(&self, id: RequestId, target: Target) -> Vec<String> {
         let Some(outgoing) = self.outgoing.get(&id) else {
             return Vec::new();
         };
@@ -402,8 +398,8 @@ impl UserAgent {
     }
 
     /// A connection stands: what waited for it has been sent.
-    pub(crate) fn connection_opened(&mut self, connection: crate::agent::ConnectionId) {
-        let waiting: Vec<OutgoingId> = self
+    pub(crate) fn connection_opened(&mut self, connection: crate::ids::ConnectionId) {
+        let waiting: Vec<RequestId> = self
             .clients
             .iter()
             .filter(|(_, entry)| entry.flow.connection() == Some(connection))
@@ -479,7 +475,7 @@ impl UserAgent {
         self.schedule_client(id);
     }
 
-    fn answered(&mut self, id: OutgoingId, response: &Response, now: Instant) {
+    fn answered(&mut self, id: RequestId, response: &Response, now: Instant) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return;
         };

@@ -12,13 +12,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::agent::{
-    AccountConfig, AccountId, ConnectionId, Event, Flow, Target, Transport, UserAgent, Waiter,
-    at_port,
-};
+use crate::agent::{UserAgent, Waiter, at_port};
+use crate::api::{AccountConfig, Event};
+use crate::flow::{Flow, Target, Transport};
+use crate::ids::{AccountId, ConnectionId, RequestId};
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Host, Method, NameAddr, Request, Response, SipUri, Uri};
-use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose, plain};
+use crate::outgoing::{Errand, Outcome, Purpose, plain};
 use crate::timer::earliest;
 use crate::token::Tokens;
 
@@ -47,7 +47,7 @@ pub(crate) struct Line {
     cseq: u32,
     wanted: bool,
     /// The REGISTER under way.
-    outgoing: Option<OutgoingId>,
+    outgoing: Option<RequestId>,
     next_at: Option<Instant>,
     /// When the binding runs out.
     until: Option<Instant>,

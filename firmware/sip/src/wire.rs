@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::agent::{ConnectionId, Counters, Event, Flow, Transmit, Transport};
+use crate::api::{Counters, Event};
+use crate::flow::{Flow, Transmit, Transport};
+use crate::ids::ConnectionId;
 use crate::keepalive::Pulse;
 use crate::stream::StreamReader;
 

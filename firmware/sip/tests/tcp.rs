@@ -15,7 +15,7 @@ fn is_established(events: &[Event]) -> bool {
         .any(|event| matches!(event, Event::Established { .. }))
 }
 
-fn answer(world: &mut World) -> sip::Call {
+fn answer(world: &mut World) -> sip::CallHandle {
     world.run_ms(200);
     let b = world.incoming(1);
     world.with(1, |bob, now| bob.answer(b, media(20_100), now));

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use sip::agent::AgentConfig;
 use sip::message::{Message, Request, Response};
 use sip::{
-    AccountConfig, AccountId, Call, ConnectionId, Event, Flow, Lookup, Target, Transport, UserAgent,
+    AccountConfig, AccountId, CallHandle, ConnectionId, Event, Flow, Lookup, Target, Transport,
+    UserAgent,
 };
 use world::{account, config, media, sdp};
 
@@ -116,7 +117,7 @@ impl Phone {
 
     fn refuse(&mut self, reason: &str) {
         let (_, connection, ..) = self.asked.last().cloned().unwrap();
-        self.act(|agent, now| agent.handle_refused(connection, reason, now));
+        self.act(|agent, now| agent.handle_connect_failed(connection, reason, now));
     }
 
     fn hear(&mut self, connection: ConnectionId, message: impl AsRef<[u8]>) {
@@ -319,7 +320,7 @@ fn a_line_over_tls_registers_tells_what_is_wrong_and_tries_again_later_and_later
     // The clock was set: the same once more, at once.
     alice.refuse("not valid yet");
     let before = alice.asked.len();
-    alice.act(UserAgent::retry_lines);
+    alice.act(UserAgent::retry_registrations);
     assert_eq!(alice.asked.len(), before + 1);
 }
 
@@ -384,7 +385,7 @@ fn a_dead_connection_is_noticed_where_the_server_answers_keepalives() {
 }
 
 /// Alice's sips call to a phone at 192.0.2.9 stands; its connection and her INVITE.
-fn call_that_stands(alice: &mut Phone) -> (Call, ConnectionId, Request) {
+fn call_that_stands(alice: &mut Phone) -> (CallHandle, ConnectionId, Request) {
     let call = alice
         .act(|agent, now| agent.invite(None, "sips:bob@192.0.2.9", media(20_000), now))
         .unwrap();

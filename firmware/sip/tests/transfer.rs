@@ -7,7 +7,7 @@ mod world;
 
 use sip::agent::{Event, InviteError};
 use sip::message::{Message, Method, Request, Response};
-use sip::{Call, EndedBy};
+use sip::{CallHandle, EndedBy};
 use world::{
     Ask, PEER, World, account, ack, answered, calling, config, ends, inside, is_established, media,
     sdp,
@@ -25,7 +25,7 @@ fn refer(ok: &Response, cseq: u32, extra: &str) -> String {
 }
 
 /// The peer's call stands; it asks this. What alice is told.
-fn asked(world: &mut World, extra: &str) -> (Call, Response) {
+fn asked(world: &mut World, extra: &str) -> (CallHandle, Response) {
     let (call, ok) = answered(world);
     world.send(PEER, 0, ack(&ok));
     world.run_ms(50);
@@ -35,15 +35,15 @@ fn asked(world: &mut World, extra: &str) -> (Call, Response) {
     (call, ok)
 }
 
-fn told(world: &mut World) -> Option<(Call, String, String)> {
+fn told(world: &mut World) -> Option<(CallHandle, String, String)> {
     world.events(0).into_iter().find_map(|event| match event {
         Event::Refer { call, to, user } => Some((call, to, user)),
         _ => None,
     })
 }
 
-fn follow(world: &mut World, call: Call) -> Result<Call, InviteError> {
-    world.with(0, |alice, now| alice.follow(call, media(20_100), now))
+fn follow(world: &mut World, call: CallHandle) -> Result<CallHandle, InviteError> {
+    world.with(0, |alice, now| alice.accept_refer(call, media(20_100), now))
 }
 
 /// The next NOTIFY: its state and the status line in it.
@@ -230,7 +230,7 @@ fn what_is_no_address_to_call_is_refused() {
 fn what_the_owner_does_not_want_or_cannot_do_is_declined() {
     let mut world = World::alone();
     let (call, ok) = asked(&mut world, "Refer-To: sip:carol@192.0.2.8\r\n");
-    world.with(0, |alice, now| alice.decline(call, now));
+    world.with(0, |alice, now| alice.reject_refer(call, now));
     world.response(603);
     // A number, and no account to call it by.
     world.send(PEER, 0, refer(&ok, 3, "Refer-To: <tel:+4930123456>\r\n"));
@@ -478,7 +478,7 @@ fn replacing(ok: &Response, call_id: &str, from: &'static str, extra: &str) -> S
     .text()
 }
 
-fn replaced(world: &mut World) -> Option<(Call, Option<Call>)> {
+fn replaced(world: &mut World) -> Option<(CallHandle, Option<CallHandle>)> {
     world.events(0).into_iter().find_map(|event| match event {
         Event::Incoming { call, replaces, .. } => Some((call, replaces)),
         _ => None,

@@ -5,8 +5,9 @@ mod world;
 use std::time::Duration;
 
 use sip::agent::EndedBy;
-use sip::{Call, Event};
 use types::{Codec, Direction};
+
+use sip::{CallHandle, Event};
 use world::{World, media};
 
 fn ended(events: &[Event]) -> Option<(EndedBy, Option<u16>)> {
@@ -24,7 +25,7 @@ fn established(events: &[Event]) -> Option<Codec> {
 }
 
 /// A standing call from phone 0 to phone 1.
-fn talking(world: &mut World) -> (Call, Call) {
+fn talking(world: &mut World) -> (CallHandle, CallHandle) {
     let a = world.invite(0, "sip:bob@192.0.2.2");
     world.run_ms(100);
     let b = world.incoming(1);

@@ -60,7 +60,7 @@ impl Driver {
                 Ok(side) => tls::connection::connect(connection, side, dscp, self.heard.clone()),
                 Err(why) => {
                     let now = std::time::Instant::now();
-                    self.control.handle_refused(connection, &why, now);
+                    self.control.handle_connect_failed(connection, &why, now);
                 }
             },
         }

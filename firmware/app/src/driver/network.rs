@@ -45,7 +45,7 @@ impl Driver {
                 self.connections.remove(&connection);
                 self.trace.closed(connection);
                 match why {
-                    Some(why) => self.control.handle_refused(connection, &why, now),
+                    Some(why) => self.control.handle_connect_failed(connection, &why, now),
                     None => self.control.handle_closed(connection, now),
                 }
             }

@@ -7,14 +7,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::{AccountId, Call, EndedBy, Event, Flow, UserAgent};
+use crate::agent::UserAgent;
+use crate::api::{EndedBy, Event};
 use crate::dialog::Dialog;
 use crate::door::Entry;
+use crate::flow::Flow;
+use crate::ids::{AccountId, CallHandle, TransactionId};
 use crate::incoming::session_body;
 use crate::message::{NameAddr, Request, Response, Uri};
 use crate::offer_answer::{LocalMedia, Session};
 use crate::sdp::SdpError;
-use crate::transaction::table::TransactionId;
 
 use super::{CallState, MAX_CALLS, Phase, shown};
 
@@ -82,7 +84,7 @@ impl UserAgent {
             }
             return;
         };
-        let call = Call(self.next_call);
+        let call = CallHandle(self.next_call);
         self.next_call += 1;
         let mut trying = Response::reply(&request, 100, None);
         trying.headers.copy(&request.headers, "Timestamp");
@@ -194,7 +196,7 @@ impl UserAgent {
     }
 
     /// Sends 180.
-    pub(crate) fn ring_back(&mut self, call: Call, now: Instant) {
+    pub(crate) fn ring_back(&mut self, call: CallHandle, now: Instant) {
         let Some(state) = self
             .calls
             .get_mut(&call)
@@ -214,7 +216,7 @@ impl UserAgent {
     }
 
     /// Sends 200 with an answer, or with an offer where the INVITE had none.
-    pub(crate) fn accept_call(&mut self, call: Call, media: LocalMedia, now: Instant) {
+    pub(crate) fn accept_call(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
         let Some(state) = self
             .calls
             .get(&call)
@@ -278,7 +280,7 @@ impl UserAgent {
     }
 
     /// Refuses a call.
-    pub(crate) fn refuse_call(&mut self, call: Call, code: u16, now: Instant) {
+    pub(crate) fn refuse_call(&mut self, call: CallHandle, code: u16, now: Instant) {
         let Some(state) = self
             .calls
             .get(&call)
@@ -306,7 +308,7 @@ impl UserAgent {
     /// The caller gave up.
     pub(crate) fn cancelled(
         &mut self,
-        call: Call,
+        call: CallHandle,
         server: TransactionId,
         reason: Option<&str>,
         now: Instant,
@@ -330,7 +332,7 @@ impl UserAgent {
     }
 
     /// The ACK of a 2xx of ours.
-    pub(crate) fn acked(&mut self, call: Call, ack: &Request, now: Instant) {
+    pub(crate) fn acked(&mut self, call: CallHandle, ack: &Request, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -360,7 +362,13 @@ impl UserAgent {
     }
 
     /// The answer to an offer that stood in our 2xx.
-    fn late_answer(&mut self, call: Call, ack: &Request, before: Option<Session>, now: Instant) {
+    fn late_answer(
+        &mut self,
+        call: CallHandle,
+        ack: &Request,
+        before: Option<Session>,
+        now: Instant,
+    ) {
         let first = before.is_none();
         let Some(state) = self.calls.get_mut(&call) else {
             return;

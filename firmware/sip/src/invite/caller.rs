@@ -9,13 +9,15 @@
 
 use std::time::Instant;
 
-use crate::agent::{Call, EndedBy, Event, InviteError, UserAgent};
+use crate::agent::UserAgent;
+use crate::api::{EndedBy, Event, InviteError};
 use crate::dialog::Dialog;
+use crate::ids::{CallHandle, RequestId};
 use crate::incoming::{ALLOW, SUPPORTED, session_body_of};
 use crate::locate::Hop;
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 use crate::offer_answer::{LocalMedia, Session};
-use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::outgoing::{Errand, Outcome, Purpose};
 use crate::registration::server_uri;
 
 use super::refer::Order;
@@ -32,7 +34,7 @@ impl UserAgent {
         target: &str,
         media: LocalMedia,
         now: Instant,
-    ) -> Result<Call, InviteError> {
+    ) -> Result<CallHandle, InviteError> {
         self.place_as(account, target, media, Order::default(), now)
     }
 
@@ -44,7 +46,7 @@ impl UserAgent {
         media: LocalMedia,
         order: Order,
         now: Instant,
-    ) -> Result<Call, InviteError> {
+    ) -> Result<CallHandle, InviteError> {
         if self.calls.len() >= MAX_CALLS || self.leaving {
             return Err(InviteError::TooManyCalls);
         }
@@ -72,7 +74,7 @@ impl UserAgent {
             Some(account) => account.display_name.clone().unwrap_or_default(),
             None => self.config.display_name.clone(),
         };
-        let call = Call(self.next_call);
+        let call = CallHandle(self.next_call);
         self.next_call += 1;
         let mut session = Session::new(media, self.wire.local.ip(), self.tokens.session_id());
         session.set_secure(hop.as_ref().is_ok_and(Hop::is_secure));
@@ -182,8 +184,8 @@ impl UserAgent {
     /// What became of our INVITE.
     pub(crate) fn invite_outcome(
         &mut self,
-        call: Call,
-        id: OutgoingId,
+        call: CallHandle,
+        id: RequestId,
         outcome: &Outcome<'_>,
         now: Instant,
     ) {
@@ -213,7 +215,7 @@ impl UserAgent {
     }
 
     /// A 1xx: every To tag is a leg of its own.
-    fn progress(&mut self, call: Call, id: OutgoingId, response: &Response) {
+    fn progress(&mut self, call: CallHandle, id: RequestId, response: &Response) {
         if response.code() == 100 {
             return;
         }
@@ -241,7 +243,7 @@ impl UserAgent {
     }
 
     /// The leg a response belongs to; a new To tag makes a new one.
-    fn leg(&mut self, call: Call, id: OutgoingId, response: &Response) -> Option<usize> {
+    fn leg(&mut self, call: CallHandle, id: RequestId, response: &Response) -> Option<usize> {
         let tag = response.headers.to().ok()?.tag()?.to_owned();
         let outgoing = self.outgoing.get(&id)?;
         let state = self.calls.get_mut(&call)?;
@@ -265,7 +267,7 @@ impl UserAgent {
     }
 
     /// A 2xx: the first one makes the call, every other one is acknowledged and ended.
-    fn answered_by(&mut self, call: Call, id: OutgoingId, response: &Response, now: Instant) {
+    fn answered_by(&mut self, call: CallHandle, id: RequestId, response: &Response, now: Instant) {
         let Some(outgoing) = self.outgoing.get(&id) else {
             return;
         };
@@ -343,7 +345,7 @@ impl UserAgent {
 
     /// A 3xx: the best contact is tried, with the same Call-ID and a higher number (section
     /// 8.1.3.4).
-    fn redirect(&mut self, call: Call, response: &Response, now: Instant) {
+    fn redirect(&mut self, call: CallHandle, response: &Response, now: Instant) {
         let contacts = response.headers.contacts().unwrap_or_default();
         let quality = |contact: &NameAddr| {
             contact
@@ -399,7 +401,7 @@ impl UserAgent {
 
     /// Whether the offer just refused was not the last one planned (what is preferred is asked for
     /// in more than one way). The next one is due then.
-    fn has_other_offer(&mut self, call: Call, response: &Response) -> bool {
+    fn has_other_offer(&mut self, call: CallHandle, response: &Response) -> bool {
         let Some(state) = self.calls.get_mut(&call) else {
             return false;
         };
@@ -416,7 +418,7 @@ impl UserAgent {
     }
 
     /// The same call with the next offer.
-    fn offer_again(&mut self, call: Call, response: &Response, now: Instant) {
+    fn offer_again(&mut self, call: CallHandle, response: &Response, now: Instant) {
         if let Some(state) = self.calls.get_mut(&call) {
             state.legs.clear();
             let redirected = state.redirected > 0;
@@ -426,7 +428,13 @@ impl UserAgent {
 
     /// The INVITE of a call again, after a final answer to the one before: same Call-ID, higher
     /// number.
-    fn call_again(&mut self, call: Call, response: &Response, redirected: bool, now: Instant) {
+    fn call_again(
+        &mut self,
+        call: CallHandle,
+        response: &Response,
+        redirected: bool,
+        now: Instant,
+    ) {
         let Some((from, call_id, number)) = original(response) else {
             return;
         };

@@ -11,12 +11,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::{Call, EndedBy, Event, TransferError, UserAgent};
+use crate::agent::UserAgent;
+use crate::api::{EndedBy, Event, TransferError};
 use crate::dialog::Dialog;
+use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Method, NameAddr, Request, Uri};
 use crate::outgoing::{Errand, Outcome, Purpose};
 use crate::timer::T1_64;
-use crate::transaction::table::TransactionId;
 
 use super::Phase;
 
@@ -30,7 +31,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(5);
 pub(super) struct Handover {
     /// Held call: the consulted one, which ends with it. None in the consulted call itself, or
     /// where that was given up.
-    consulted: Option<Call>,
+    consulted: Option<CallHandle>,
     /// The REFER went out in this call.
     asks: bool,
     /// Whom to, for the log.
@@ -42,8 +43,8 @@ impl UserAgent {
     /// Hands the far end of `held` over to the far end of `consulted`.
     pub(crate) fn hand_over(
         &mut self,
-        held: Call,
-        consulted: Call,
+        held: CallHandle,
+        consulted: CallHandle,
         now: Instant,
     ) -> Result<(), TransferError> {
         let (Some(from), Some(to)) = (self.calls.get(&held), self.calls.get(&consulted)) else {
@@ -103,7 +104,7 @@ impl UserAgent {
     }
 
     /// The owner is told that the call is over; here it goes on.
-    fn leave_owner(&mut self, call: Call, handover: Handover) {
+    fn leave_owner(&mut self, call: CallHandle, handover: Handover) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -121,7 +122,7 @@ impl UserAgent {
         self.schedule_call(call);
     }
 
-    fn send_refer(&mut self, call: Call, target: &Uri, now: Instant) {
+    fn send_refer(&mut self, call: CallHandle, target: &Uri, now: Instant) {
         let account = self.calls.get(&call).and_then(|state| state.account);
         let by = account.and_then(|line| self.address_of_record(line));
         let Some(dialog) = self
@@ -155,7 +156,7 @@ impl UserAgent {
     }
 
     /// What became of our REFER: taken, the news follow; refused, it is over.
-    pub(super) fn refer_outcome(&mut self, call: Call, outcome: &Outcome<'_>, now: Instant) {
+    pub(super) fn refer_outcome(&mut self, call: CallHandle, outcome: &Outcome<'_>, now: Instant) {
         match outcome {
             Outcome::Response(response) if response.code() < 300 => {}
             Outcome::Response(response) => self.handed_over(call, Err(response.code()), now),
@@ -166,7 +167,7 @@ impl UserAgent {
     /// NOTIFY inside of a call: news of our REFER, or of nothing this phone asked for.
     pub(super) fn notified(
         &mut self,
-        call: Call,
+        call: CallHandle,
         transaction: TransactionId,
         request: &Request,
         now: Instant,
@@ -207,7 +208,7 @@ impl UserAgent {
     }
 
     /// The last word on a call handed over: whatever it is, nothing stays open here.
-    fn handed_over(&mut self, call: Call, result: Result<(), u16>, now: Instant) {
+    fn handed_over(&mut self, call: CallHandle, result: Result<(), u16>, now: Instant) {
         let Some(handover) = self
             .calls
             .get_mut(&call)
@@ -245,7 +246,7 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn is_handover_due(&self, call: Call, now: Instant) -> bool {
+    pub(super) fn is_handover_due(&self, call: CallHandle, now: Instant) -> bool {
         let handover = self
             .calls
             .get(&call)
@@ -254,7 +255,7 @@ impl UserAgent {
     }
 
     /// The time for it is over.
-    pub(super) fn handover_timeout(&mut self, call: Call, now: Instant) {
+    pub(super) fn handover_timeout(&mut self, call: CallHandle, now: Instant) {
         let Some(handover) = self
             .calls
             .get(&call)

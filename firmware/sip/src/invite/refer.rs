@@ -13,12 +13,13 @@
 
 use std::time::Instant;
 
-use crate::agent::{Call, Event, InviteError, UserAgent};
+use crate::agent::UserAgent;
+use crate::api::{Event, InviteError};
 use crate::dialog::Dialog;
+use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Method, NameAddr, Request, Uri, reason_phrase};
 use crate::offer_answer::LocalMedia;
 use crate::outgoing::{Errand, Outcome, Purpose};
-use crate::transaction::table::TransactionId;
 
 use super::{CallState, Phase};
 
@@ -70,7 +71,7 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(crate) struct Referral {
     /// The call the REFER came in.
-    old: Call,
+    old: CallHandle,
     account: Option<usize>,
     id: Option<u32>,
     /// Its dialog, once that call is over.
@@ -81,7 +82,7 @@ pub(crate) struct Referral {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Owed {
     /// The last word on a call placed on a REFER.
-    News(Call, u16),
+    News(CallHandle, u16),
     /// An answer to a REFER whose call ended first.
     Refusal(TransactionId),
 }
@@ -90,7 +91,7 @@ impl UserAgent {
     /// REFER inside of a call.
     pub(super) fn referred(
         &mut self,
-        call: Call,
+        call: CallHandle,
         transaction: TransactionId,
         early_leg: bool,
         request: &Request,
@@ -204,10 +205,10 @@ impl UserAgent {
     /// The owner wants it done.
     pub(crate) fn follow_refer(
         &mut self,
-        call: Call,
+        call: CallHandle,
         media: LocalMedia,
         now: Instant,
-    ) -> Result<Call, InviteError> {
+    ) -> Result<CallHandle, InviteError> {
         let state = self.calls.get_mut(&call).ok_or(InviteError::NotAsked)?;
         let account = state.account;
         let asked = state.asked.take().ok_or(InviteError::NotAsked)?;
@@ -244,7 +245,7 @@ impl UserAgent {
     }
 
     /// The owner does not want it done.
-    pub(crate) fn decline_refer(&mut self, call: Call, now: Instant) {
+    pub(crate) fn decline_refer(&mut self, call: CallHandle, now: Instant) {
         if let Some(asked) = self
             .calls
             .get_mut(&call)
@@ -263,7 +264,7 @@ impl UserAgent {
     }
 
     /// The dialog in which news of this call are told.
-    pub(super) fn referrer(&mut self, new: Call) -> Option<&mut Dialog> {
+    pub(super) fn referrer(&mut self, new: CallHandle) -> Option<&mut Dialog> {
         let referral = self.referrals.get_mut(&new)?;
         match self.calls.get_mut(&referral.old) {
             Some(state) => state.dialog.as_mut(),
@@ -272,14 +273,14 @@ impl UserAgent {
     }
 
     /// A call placed here was answered.
-    pub(super) fn owe_answer(&mut self, call: Call) {
+    pub(super) fn owe_answer(&mut self, call: CallHandle) {
         if self.referrals.contains_key(&call) {
             self.owed.push_back(Owed::News(call, 200));
         }
     }
 
     /// A call is over: what is owed because of that.
-    pub(super) fn owe(&mut self, call: Call, state: &CallState, code: Option<u16>) {
+    pub(super) fn owe(&mut self, call: CallHandle, state: &CallState, code: Option<u16>) {
         if let Some(asked) = &state.asked {
             self.owed.push_back(Owed::Refusal(asked.transaction));
         }
@@ -310,7 +311,7 @@ impl UserAgent {
 
     /// Tells whoever asked for a call how it gets on (RFC 3515 section 2.4.4); anything final is
     /// the last word.
-    fn send_news(&mut self, new: Call, code: u16, now: Instant) {
+    fn send_news(&mut self, new: CallHandle, code: u16, now: Instant) {
         let last = code >= 200;
         let Some(referral) = self.referrals.get(&new) else {
             return;
@@ -366,7 +367,7 @@ impl UserAgent {
 
     /// Whether the news were wanted: a refusal ends the subscription, and nothing else (RFC 5057
     /// section 5.1).
-    pub(super) fn notify_outcome(&mut self, new: Call, outcome: &Outcome<'_>) {
+    pub(super) fn notify_outcome(&mut self, new: CallHandle, outcome: &Outcome<'_>) {
         let refused = match outcome {
             Outcome::Response(response) => response.code() >= 300,
             Outcome::Failed(..) => true,

@@ -10,8 +10,9 @@
 //! signalling. So the door comes first (`sip::door`), as for every INVITE; what came by an account
 //! is replaced by that account only, and what goes by TLS by TLS only.
 
-use crate::agent::{Call, UserAgent};
+use crate::agent::UserAgent;
 use crate::dialog::Dialog;
+use crate::ids::CallHandle;
 use crate::message::Request;
 
 use super::{CallState, Phase};
@@ -80,7 +81,7 @@ impl UserAgent {
         account: Option<usize>,
         request: &Request,
         secure: bool,
-    ) -> Result<Option<Call>, u16> {
+    ) -> Result<Option<CallHandle>, u16> {
         let mut all = request.headers.values("Replaces");
         let Some(text) = all.next() else {
             return Ok(None);

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use types::Direction;
 
-use crate::agent::{Call, EndedBy, Event, Flow, UserAgent};
+use crate::agent::UserAgent;
+use crate::api::{EndedBy, Event};
+use crate::flow::Flow;
+use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::incoming::{ALLOW, session_body, session_body_of};
 use crate::message::{Method, NameAddr, Request};
-use crate::outgoing::{Errand, Outcome, OutgoingId, Purpose};
+use crate::outgoing::{Errand, Outcome, Purpose};
 use crate::privacy::Protection;
-use crate::transaction::table::TransactionId;
 
 use super::{Change, Phase};
 
@@ -29,7 +31,7 @@ impl UserAgent {
     /// A request of the far end in one of a call's dialogs.
     pub(crate) fn handle_in_dialog(
         &mut self,
-        call: Call,
+        call: CallHandle,
         reply: Flow,
         key: &str,
         request: &Request,
@@ -105,7 +107,7 @@ impl UserAgent {
     /// BYE (section 15.1.2): the call is over; an INVITE of theirs still open is ended with it.
     fn bye(
         &mut self,
-        call: Call,
+        call: CallHandle,
         transaction: TransactionId,
         early_leg: bool,
         request: &Request,
@@ -132,7 +134,7 @@ impl UserAgent {
     /// A re-INVITE of theirs (section 14.2).
     fn reinvited(
         &mut self,
-        call: Call,
+        call: CallHandle,
         transaction: TransactionId,
         early_leg: bool,
         request: &Request,
@@ -202,7 +204,7 @@ impl UserAgent {
     /// UPDATE (RFC 3311): an offer is answered at once; without one it only refreshes the target.
     fn updated(
         &mut self,
-        call: Call,
+        call: CallHandle,
         transaction: TransactionId,
         early_leg: bool,
         request: &Request,
@@ -285,7 +287,13 @@ impl UserAgent {
     }
 
     /// INFO: digits, or nothing to do.
-    fn info(&mut self, call: Call, transaction: TransactionId, request: &Request, now: Instant) {
+    fn info(
+        &mut self,
+        call: CallHandle,
+        transaction: TransactionId,
+        request: &Request,
+        now: Instant,
+    ) {
         if request.body.is_empty() {
             return self.respond(transaction, 200, now);
         }
@@ -326,7 +334,7 @@ impl UserAgent {
     }
 
     /// Sends a digit by INFO.
-    pub(crate) fn send_digit(&mut self, call: Call, digit: char, now: Instant) {
+    pub(crate) fn send_digit(&mut self, call: CallHandle, digit: char, now: Instant) {
         let digit = digit.to_ascii_uppercase();
         if !matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D') {
             return;
@@ -362,7 +370,12 @@ impl UserAgent {
     }
 
     /// How a request in a dialog ended: some answers end the dialog with it (section 12.2.1.2).
-    pub(crate) fn in_dialog_outcome(&mut self, call: Call, outcome: &Outcome<'_>, now: Instant) {
+    pub(crate) fn in_dialog_outcome(
+        &mut self,
+        call: CallHandle,
+        outcome: &Outcome<'_>,
+        now: Instant,
+    ) {
         let code = match outcome {
             Outcome::Response(response) => response.code(),
             Outcome::Failed(code, _) => *code,
@@ -373,7 +386,7 @@ impl UserAgent {
     }
 
     /// The far end no longer knows the dialog, or no longer answers.
-    fn dialog_gone(&mut self, call: Call, code: u16, now: Instant) {
+    fn dialog_gone(&mut self, call: CallHandle, code: u16, now: Instant) {
         let reason = if code == 481 {
             "the far end does not know this call any more"
         } else {
@@ -389,7 +402,7 @@ impl UserAgent {
     }
 
     /// Asks for another direction, now or as soon as the session allows.
-    pub(crate) fn want_direction(&mut self, call: Call, direction: Direction, now: Instant) {
+    pub(crate) fn want_direction(&mut self, call: CallHandle, direction: Direction, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -404,7 +417,7 @@ impl UserAgent {
     }
 
     /// Asks for new keys, now or as soon as the session allows.
-    pub(crate) fn want_keys(&mut self, call: Call, now: Instant) {
+    pub(crate) fn want_keys(&mut self, call: CallHandle, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -423,7 +436,7 @@ impl UserAgent {
     }
 
     /// Sends the re-INVITE that is wanted, if nothing stands in its way.
-    pub(crate) fn retry_change(&mut self, call: Call, now: Instant) {
+    pub(crate) fn retry_change(&mut self, call: CallHandle, now: Instant) {
         let Some(state) = self.calls.get_mut(&call) else {
             return;
         };
@@ -475,8 +488,8 @@ impl UserAgent {
     /// What became of our re-INVITE (section 14.1).
     pub(crate) fn reinvite_outcome(
         &mut self,
-        call: Call,
-        id: OutgoingId,
+        call: CallHandle,
+        id: RequestId,
         outcome: &Outcome<'_>,
         now: Instant,
     ) {
@@ -534,7 +547,13 @@ impl UserAgent {
         self.schedule_call(call);
     }
 
-    fn change_refused(&mut self, call: Call, code: u16, retry_after: Option<u32>, now: Instant) {
+    fn change_refused(
+        &mut self,
+        call: CallHandle,
+        code: u16,
+        retry_after: Option<u32>,
+        now: Instant,
+    ) {
         if matches!(code, 408 | 481) {
             return self.dialog_gone(call, code, now);
         }
@@ -577,7 +596,7 @@ impl UserAgent {
     /// The ACK of a 2xx to a re-INVITE whose call is over.
     fn acknowledge_only(
         &mut self,
-        id: OutgoingId,
+        id: RequestId,
         response: &crate::message::Response,
         now: Instant,
     ) {
@@ -598,7 +617,7 @@ impl UserAgent {
     /// The phone has another address: standing calls are told by re-INVITE.
     pub(crate) fn calls_moved(&mut self, now: Instant) {
         let local = self.wire.local.ip();
-        let calls: Vec<Call> = self.calls.keys().copied().collect();
+        let calls: Vec<CallHandle> = self.calls.keys().copied().collect();
         for call in calls {
             let dialog = self
                 .calls

@@ -10,16 +10,17 @@ use std::time::Instant;
 
 use crate::agent::{UserAgent, Waiter};
 use crate::dialog::Dialog;
+use crate::ids::RequestId;
 use crate::message::{CSeq, Method, Request, Response};
 use crate::timer::T1_64;
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, client_key};
 
-use super::{Cancel, Errand, OutgoingId, Purpose};
+use super::{Cancel, Errand, Purpose};
 
 impl UserAgent {
     /// Ends a request for an INVITE: CANCEL as soon as allowed. Nobody hears of it any more.
-    pub(crate) fn cancel(&mut self, id: OutgoingId, now: Instant) {
+    pub(crate) fn cancel(&mut self, id: RequestId, now: Instant) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return;
         };
@@ -38,7 +39,7 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn send_cancel(&mut self, id: OutgoingId, now: Instant) {
+    pub(super) fn send_cancel(&mut self, id: RequestId, now: Instant) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return;
         };
@@ -77,7 +78,7 @@ impl UserAgent {
     /// for repetition.
     pub(crate) fn acknowledge(
         &mut self,
-        invite: OutgoingId,
+        invite: RequestId,
         dialog: &Dialog,
         account: Option<usize>,
         body: Option<Vec<u8>>,

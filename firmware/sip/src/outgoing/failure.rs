@@ -7,11 +7,12 @@
 
 use std::time::Instant;
 
-use crate::agent::{Flow, UserAgent};
+use crate::agent::UserAgent;
+use crate::flow::Flow;
+use crate::ids::{RequestId, TransactionId};
 use crate::transaction::client::State;
-use crate::transaction::table::TransactionId;
 
-use super::{Cancel, Outcome, OutgoingId};
+use super::{Cancel, Outcome};
 
 impl UserAgent {
     /// A client transaction's time has come.
@@ -35,7 +36,7 @@ impl UserAgent {
     }
 
     /// A request's own deadline has come.
-    pub(crate) fn outgoing_timeout(&mut self, id: OutgoingId, now: Instant) {
+    pub(crate) fn outgoing_timeout(&mut self, id: RequestId, now: Instant) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return;
         };
@@ -75,7 +76,7 @@ impl UserAgent {
 
     /// The way a transaction used is gone: its connection closed, its address unreachable.
     pub(crate) fn flow_failed(&mut self, gone: impl Fn(Flow) -> bool, reason: &str, now: Instant) {
-        let hit: Vec<(TransactionId, Option<OutgoingId>)> = self
+        let hit: Vec<(TransactionId, Option<RequestId>)> = self
             .clients
             .iter()
             .filter(|(_, entry)| {
@@ -96,7 +97,7 @@ impl UserAgent {
         }
     }
 
-    fn drop_transaction(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
+    fn drop_transaction(&mut self, id: RequestId, code: u16, reason: &str, now: Instant) {
         let transaction = self.outgoing.get(&id).and_then(|o| o.transaction);
         if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
             entry.machine.abandon();
@@ -108,7 +109,7 @@ impl UserAgent {
         }
     }
 
-    fn transaction_failed(&mut self, id: OutgoingId, code: u16, reason: &str, now: Instant) {
+    fn transaction_failed(&mut self, id: RequestId, code: u16, reason: &str, now: Instant) {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return;
         };

@@ -6,11 +6,11 @@
 
 use std::time::Instant;
 
-use crate::agent::{Event, UserAgent};
+use crate::agent::UserAgent;
+use crate::api::Event;
 use crate::digest;
+use crate::ids::RequestId;
 use crate::message::{CSeq, Response};
-
-use super::OutgoingId;
 
 /// Most times one request is sent again with credentials.
 const MAX_LOGINS: u8 = 4;
@@ -19,7 +19,7 @@ impl UserAgent {
     /// Answers a challenge, if there are credentials, they may be shown to who asks, and they were
     /// not refused just now. `true`: the request is on its way again, or given up with words of its
     /// own.
-    pub(super) fn log_in(&mut self, id: OutgoingId, response: &Response, now: Instant) -> bool {
+    pub(super) fn log_in(&mut self, id: RequestId, response: &Response, now: Instant) -> bool {
         let Some(outgoing) = self.outgoing.get_mut(&id) else {
             return false;
         };

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use std::collections::BTreeMap;
 
-use crate::agent::{Call, Flow};
+use crate::flow::Flow;
+use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::message::{Method, Request, Response};
-use crate::outgoing::OutgoingId;
 
 use super::client::Client;
 use super::server::Server;
@@ -21,9 +21,6 @@ use super::server::Server;
 pub(crate) const MAX_CLIENTS: usize = 256;
 /// Most server transactions alive.
 pub(crate) const MAX_SERVERS: usize = 512;
-
-/// Number of a transaction; never used twice.
-pub(crate) type TransactionId = u64;
 
 /// A request of ours that waits for its answer.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ pub(crate) struct ClientEntry {
     /// The way it went.
     pub(crate) flow: Flow,
     /// Who sent it; `None`: nobody waits for the answer any more.
-    pub(crate) owner: Option<OutgoingId>,
+    pub(crate) owner: Option<RequestId>,
 }
 
 /// A request of theirs.
@@ -54,7 +51,7 @@ pub(crate) struct ServerEntry {
     /// Our tag in the answers.
     pub(crate) to_tag: String,
     /// The call it belongs to.
-    pub(crate) call: Option<Call>,
+    pub(crate) call: Option<CallHandle>,
     /// What makes two requests the same but for their way here (section 8.2.2.2).
     pub(crate) merge: String,
 }

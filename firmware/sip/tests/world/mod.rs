@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use sip::agent::{AgentConfig, Counters, EndedBy, Tables};
 use sip::message::{Message, Method, NameAddr, Request, Response};
-use sip::offer_answer::LocalMedia;
-use sip::{AccountConfig, Call, ConnectionId, Event, Flow, Target, Transport, UserAgent};
 use types::Codec;
+
+use sip::offer_answer::LocalMedia;
+use sip::{AccountConfig, CallHandle, ConnectionId, Event, Flow, Target, Transport, UserAgent};
 
 /// One agent with its address and what it told its owner.
 pub(crate) struct Phone {
@@ -388,7 +389,7 @@ impl World {
 
     // ── the owner's side ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    pub(crate) fn invite(&mut self, phone: usize, target: &str) -> Call {
+    pub(crate) fn invite(&mut self, phone: usize, target: &str) -> CallHandle {
         let now = self.now;
         let call = self.phones[phone]
             .agent
@@ -414,7 +415,7 @@ impl World {
     }
 
     /// The call that rings at a phone.
-    pub(crate) fn incoming(&mut self, phone: usize) -> Call {
+    pub(crate) fn incoming(&mut self, phone: usize) -> CallHandle {
         let events = self.events(phone);
         events
             .iter()
@@ -612,13 +613,13 @@ pub(crate) fn is_established(events: &[Event]) -> bool {
 }
 
 /// Alice has called the peer; its INVITE.
-pub(crate) fn called(world: &mut World) -> (Call, Request) {
+pub(crate) fn called(world: &mut World) -> (CallHandle, Request) {
     let call = world.invite(0, &format!("sip:peer@{PEER}"));
     (call, world.request(&Method::Invite))
 }
 
 /// Alice's call to the peer stands; her INVITE.
-pub(crate) fn calling(world: &mut World) -> (Call, Request) {
+pub(crate) fn calling(world: &mut World) -> (CallHandle, Request) {
     let (call, invite) = called(world);
     world.answer(
         &invite,
@@ -634,7 +635,7 @@ pub(crate) fn calling(world: &mut World) -> (Call, Request) {
 }
 
 /// The peer's call to alice is answered; the 200.
-pub(crate) fn answered(world: &mut World) -> (Call, Response) {
+pub(crate) fn answered(world: &mut World) -> (CallHandle, Response) {
     world.send(PEER, 0, Ask::invite().text());
     world.response(100);
     let call = world.incoming(0);

@@ -7,92 +7,12 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use types::Codec;
-pub use types::Transport;
+use types::{Codec, Transport};
 
 use crate::digest::Hash;
+use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
 use crate::offer_answer::Negotiated;
 use crate::privacy::Privacy;
-
-/// Index of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId(pub usize);
-
-/// A call as the agent knows it; never used twice in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Call(pub u64);
-
-/// A TCP connection, numbered by whoever opens sockets; never used twice in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub u64);
-
-/// A name lookup under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LookupId(pub u64);
-
-/// The way a message came or goes: where replies must be sent back along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Flow {
-    /// A datagram from or to this address, by the phone's one UDP socket.
-    Udp {
-        /// The far address.
-        remote: SocketAddr,
-    },
-    /// An open TCP connection.
-    Tcp {
-        /// Which one.
-        connection: ConnectionId,
-        /// The far address.
-        remote: SocketAddr,
-    },
-    /// An open TLS connection.
-    Tls {
-        /// Which one.
-        connection: ConnectionId,
-        /// The far address.
-        remote: SocketAddr,
-    },
-}
-
-impl Flow {
-    /// The flow of a connection over this transport; UDP has none and keeps the address only.
-    pub(crate) fn of(transport: Transport, connection: ConnectionId, remote: SocketAddr) -> Self {
-        match transport {
-            Transport::Udp => Self::Udp { remote },
-            Transport::Tcp => Self::Tcp { connection, remote },
-            Transport::Tls => Self::Tls { connection, remote },
-        }
-    }
-
-    /// The far address.
-    pub fn remote(self) -> SocketAddr {
-        match self {
-            Self::Udp { remote } | Self::Tcp { remote, .. } | Self::Tls { remote, .. } => remote,
-        }
-    }
-
-    /// What it runs over.
-    pub fn transport(self) -> Transport {
-        match self {
-            Self::Udp { .. } => Transport::Udp,
-            Self::Tcp { .. } => Transport::Tcp,
-            Self::Tls { .. } => Transport::Tls,
-        }
-    }
-
-    /// The connection, if it has one.
-    pub fn connection(self) -> Option<ConnectionId> {
-        match self {
-            Self::Udp { .. } => None,
-            Self::Tcp { connection, .. } | Self::Tls { connection, .. } => Some(connection),
-        }
-    }
-
-    /// Whether nobody on the way can read or change what goes along it.
-    pub fn is_secure(self) -> bool {
-        self.transport() == Transport::Tls
-    }
-}
 
 /// One account, as `app` takes it from the configuration.
 #[derive(Clone)]
@@ -148,7 +68,7 @@ pub struct AgentConfig {
     pub privacy: Privacy,
     /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never
     /// unspecified: `app` resolves `0.0.0.0` to an interface address (see
-    /// [`UserAgent::handle_local_address`]).
+    /// [`handle_local_address`](crate::UserAgent::handle_local_address)).
     pub local: SocketAddr,
     /// Our TLS port, as written into Via and Contact.
     pub tls_port: u16,
@@ -157,16 +77,7 @@ pub struct AgentConfig {
     pub seed: [u8; 32],
 }
 
-/// A message that must leave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// Which way.
-    pub flow: Flow,
-    /// The bytes of one whole message.
-    pub bytes: Vec<u8>,
-}
-
-/// A name that must be resolved (RFC 3263); answered by [`UserAgent::handle_lookup`].
+/// A name that must be resolved (RFC 3263); answered by [`handle_lookup`](crate::UserAgent::handle_lookup).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
     /// The question's number.
@@ -177,15 +88,6 @@ pub struct Lookup {
     pub port: Option<u16>,
     /// Transport, if one was given: then NAPTR is skipped.
     pub transport: Option<Transport>,
-}
-
-/// One place a name resolves to, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
-    /// Transport.
-    pub transport: Transport,
-    /// Address and port.
-    pub address: SocketAddr,
 }
 
 /// Who ended a call.
@@ -232,7 +134,7 @@ pub enum Event {
     /// Somebody calls; 100 is sent, the owner decides what next.
     Incoming {
         /// The new call.
-        call: Call,
+        call: CallHandle,
         /// By which account it came; `None`: a direct call.
         account: Option<AccountId>,
         /// Caller: display name or address.
@@ -248,12 +150,12 @@ pub enum Event {
         call_id: String,
         /// It takes the place of this call (RFC 3891): it is to be answered at once, and that one
         /// to be ended then.
-        replaces: Option<Call>,
+        replaces: Option<CallHandle>,
     },
     /// A provisional response: 180, 183 … `media` when it carried an SDP answer.
     Progress {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// Status code.
         code: u16,
         /// Early media, if any.
@@ -263,7 +165,7 @@ pub enum Event {
     /// an offer does it take the ACK, which brings the answer.
     Established {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// What was agreed.
         media: Negotiated,
         /// Far end: display name or address.
@@ -272,28 +174,28 @@ pub enum Event {
     /// A re-INVITE (ours or theirs) changed the media.
     MediaChanged {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// What is agreed now.
         media: Negotiated,
     },
     /// Our hold or resume failed; the media is as before.
     HoldFailed {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// Status code.
         code: u16,
     },
     /// A digit came by INFO.
     Digit {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
     },
     /// The call is over; its media may be closed.
     Ended {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// Who ended it.
         by: EndedBy,
         /// Status code, where there was one.
@@ -302,10 +204,10 @@ pub enum Event {
         reason: String,
     },
     /// The far end of a standing call asks this phone to call somebody else in its place (REFER,
-    /// RFC 3515). Answered by [`UserAgent::follow`] or [`UserAgent::decline`].
+    /// RFC 3515). Answered by [`accept_refer`](crate::UserAgent::accept_refer) or [`reject_refer`](crate::UserAgent::reject_refer).
     Refer {
         /// Which call.
-        call: Call,
+        call: CallHandle,
         /// Whom to call: address or number.
         to: String,
         /// The user part or number in it: what a dial plan would look at.
@@ -313,8 +215,8 @@ pub enum Event {
     },
     /// A name must be resolved.
     Lookup(Lookup),
-    /// A connection must be opened; answered by [`UserAgent::handle_connected`],
-    /// [`UserAgent::handle_refused`] or [`UserAgent::handle_closed`].
+    /// A connection must be opened; answered by [`handle_connected`](crate::UserAgent::handle_connected),
+    /// [`handle_connect_failed`](crate::UserAgent::handle_connect_failed) or [`handle_closed`](crate::UserAgent::handle_closed).
     Connect {
         /// The number it shall have.
         connection: ConnectionId,
