@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What is sent is wideband (8 kHz) at most, whatever the card: speech has little above, a handset
-//! hears nothing of it, and the bits are missed below (`docs/decisions/0017-opus-is-wideband.md`).
+//! hears nothing of it, and the bits are missed below (`docs/decisions/0010-opus-is-wideband.md`).
 //! What is received may be fullband.
 //!
 //! Complexity 5 costs about 8 % of a Cortex-A53 core, 10 costs 13 %, and the difference is hardly

@@ -1,5 +1,5 @@
 //! Valid messages of every day, read by this layer and by rsip: what rsip reads we read alike, and
-//! how much it cannot read is counted (docs/decisions/0002-own-sip-message-layer.md tells the
+//! how much it cannot read is counted (docs/decisions/0001-own-sip-message-layer.md tells the
 //! figures).
 //!
 //! ```text
@@ -521,7 +521,7 @@ fn what_rsip_reads_we_read_alike() {
     assert_eq!(
         (failed.len(), CASES.len()),
         RSIP_FAILS,
-        "the figures in docs/decisions/0002 must follow"
+        "the figures in docs/decisions/0001 must follow"
     );
 }
 
