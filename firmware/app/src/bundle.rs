@@ -53,8 +53,8 @@ impl Parts {
         self.0.push((name.to_owned(), content.into()));
     }
 
-    /// What lies on the machine: crash logs of the state directory, and the kernel's own words.
-    pub(crate) fn add_machine(&mut self, state_dir: &Path) {
+    /// What lies on the machine: crash logs of the state directory, and what the kernel says.
+    fn add_machine(&mut self, state_dir: &Path) {
         let mut system = String::new();
         for path in SYSTEM {
             let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -75,8 +75,10 @@ impl Parts {
         }
     }
 
-    /// All of it as a gzipped tar archive.
-    pub(crate) fn pack(&self) -> io::Result<Vec<u8>> {
+    /// All of it, and what lies on the machine, as a gzipped tar archive. Reads files: a job for
+    /// the storage thread.
+    pub(crate) fn pack(mut self, state_dir: &Path) -> io::Result<Vec<u8>> {
+        self.add_machine(state_dir);
         let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
         let time = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -107,7 +109,7 @@ mod tests {
     fn an_archive_everybody_can_open() {
         let mut parts = Parts::new();
         parts.add("log.txt", "line\n");
-        let packed = parts.pack().unwrap();
+        let packed = parts.pack(Path::new("/nowhere")).unwrap();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice()));
         let found: Vec<(String, String)> = archive
             .entries()

@@ -15,10 +15,11 @@
 mod act;
 mod appliance;
 mod card;
-mod kept;
+mod event;
 mod network;
 mod provisioning;
 mod serve;
+mod state_dir;
 mod wait;
 
 use std::collections::HashMap;
@@ -41,11 +42,11 @@ use crate::net::ports::RtpPorts;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
 use crate::net::{Heard, local, tls, udp};
+use crate::storage::{Disk, Files, Storage};
 use control::{Control, Identity};
 
-pub(crate) use appliance::{remove_from_card, write_card};
 pub use card::CardSource;
-pub(crate) use provisioning::{News, authority, read_origin};
+use event::DriverEvent;
 use wait::{readable, ready, signals, sleep_until, watch};
 
 /// How often the phone looks after itself: watchdog, counters, lost card, own address.
@@ -121,8 +122,10 @@ struct Driver {
     /// Room for one datagram.
     datagram: Vec<u8>,
     heard: mpsc::Sender<Heard>,
-    /// Writes files, one after the other.
-    writer: mpsc::Sender<(PathBuf, String)>,
+    /// Writes files, on a thread of its own.
+    storage: Storage,
+    /// Where this driver's own tasks report.
+    events: mpsc::Sender<DriverEvent>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
     local: SocketAddr,
     /// What makes an appliance of the phone.
@@ -142,6 +145,11 @@ struct Driver {
 
 /// Runs a phone until it is told to quit.
 pub fn run(setup: Setup) -> Result<Ending, DriverError> {
+    run_with(setup, Box::new(Disk))
+}
+
+/// Runs a phone that writes its files by `files`.
+fn run_with(setup: Setup, files: Box<dyn Files>) -> Result<Ending, DriverError> {
     let now = Instant::now();
     let (link, side) = audio_thread::link().map_err(AudioThreadError::from)?;
     let audio = &setup.config.board.audio;
@@ -153,6 +161,9 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
         .map_err(AudioThreadError::from)?;
     let (thread, rights) = audio_thread::start(audio_loop, shared)?;
 
+    let (storage, finish) = Storage::start(files)?;
+    // Nothing of ours uses the runtime's blocking threads; resolving a provisioning server's name
+    // does.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -160,18 +171,19 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
         .build()?;
     let outcome = runtime.block_on(async {
         let (heard, hears) = mpsc::channel(HEARD_A_TURN);
+        let (events, own_events) = mpsc::channel(8);
         let local = SocketAddr::new(
             local::address(setup.config.network.bind),
             setup.config.network.sip_port,
         );
-        let credentials = kept::credentials(&setup.config);
+        let credentials = state_dir::credentials(&setup.config);
         let identity = Identity {
             seed: seed()?,
             local,
             card: figures,
             ntp: ntp_now(),
             credentials: credentials.clone(),
-            known: kept::known(&setup.config),
+            known: state_dir::known_peers(&setup.config),
         };
         let network = &setup.config.network;
         let tls = Tls::new(tls::settings(&setup.config), credentials.clone());
@@ -193,7 +205,8 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             tls,
             datagram: vec![0; udp::MAX_DATAGRAM],
             heard,
-            writer: kept::writer(),
+            storage,
+            events,
             listeners: Vec::new(),
             local,
             provisioning: provisioning::Provisioning::new(
@@ -221,10 +234,13 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
             .and_then(|appliance| appliance.provisioned.trouble());
         driver.control.set_trouble(trouble);
         driver.house.look();
-        let result = driver.live(setup.socket, hears).await;
+        let result = driver.live(setup.socket, hears, own_events).await;
         driver.link.send(audio_thread::Order::Quit);
         result
     });
+    // With the tasks that wait for storage, the last handles go. A lookup is not waited for.
+    runtime.shutdown_background();
+    finish.wait();
     // The loop ends within one poll of its order.
     if thread.join().is_err() {
         tracing::error!("the audio thread panicked");
@@ -238,6 +254,7 @@ impl Driver {
         &mut self,
         socket: Option<PathBuf>,
         mut hears: mpsc::Receiver<Heard>,
+        mut own_events: mpsc::Receiver<DriverEvent>,
     ) -> Result<Ending, DriverError> {
         let (asking, mut asks) = mpsc::channel::<Asked>(32);
         let _server = match socket {
@@ -281,6 +298,10 @@ impl Driver {
                         self.hear(heard);
                     }
                 }
+                Some(event) = own_events.recv() => match event {
+                    DriverEvent::Configuration(outcome) => self.handle_configuration(*outcome),
+                    DriverEvent::FactoryReset(done) => self.handle_factory_reset(done),
+                },
                 () = readable(self.udp.as_ref()) => self.take_datagrams(),
                 () = sleep_until(due) => self.control.handle_timeout(Instant::now()),
                 _ = tick.tick() => self.look_after()?,
@@ -323,14 +344,14 @@ impl Driver {
         }
         self.tell_rights();
         self.link.flush();
-        self.mend_card(now);
+        self.reopen_card(now);
         self.tell_figures();
         if self.udp.is_none() && self.ticks.is_multiple_of(4) {
             self.bind_network()?;
         }
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.house.look();
-            self.hear_dhcp(now);
+            self.read_dhcp(now);
         }
         self.provision(now);
         if let Some(order) = self.power_up.tick(now) {
@@ -429,3 +450,5 @@ fn board_event(event: board::BoardEvent) -> control::BoardEvent {
         board::BoardEvent::Rotary(digit) => control::BoardEvent::Rotary(digit),
     }
 }
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,7 @@ pub fn load_or_make(folder: &Path) -> Result<Credentials, IdentityError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = Credentials::make()?;
-            crate::setup::keep_safely(&path, made.pem().as_bytes()).map_err(wrong)?;
+            crate::storage::write_atomic(&path, made.pem().as_bytes()).map_err(wrong)?;
             tracing::info!(
                 "made this phone's certificate, fingerprint {}",
                 made.fingerprint_text()

@@ -19,4 +19,5 @@ mod say;
 mod secrets;
 mod selftest;
 mod setup;
+mod storage;
 mod tryout;

@@ -60,8 +60,6 @@ pub(crate) enum Heard {
         id: sip::LookupId,
         targets: Vec<sip::Target>,
     },
-    /// A configuration was looked for in the network.
-    Configuration(Box<crate::driver::News>),
 }
 
 #[cfg(test)]

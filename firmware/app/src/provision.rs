@@ -11,6 +11,7 @@
 //! Precedence itself is made in `config`; here is only where the texts lie.
 
 mod emit;
+pub(crate) mod origin;
 pub(crate) mod reset;
 pub(crate) mod schedule;
 
@@ -22,6 +23,7 @@ use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
 pub(crate) use emit::emit;
+use origin::Origin;
 
 /// Where the configuration lies when nobody says otherwise.
 const CONFIG: &str = "/etc/offhook/offhook.toml";
@@ -56,6 +58,13 @@ impl Places {
                 .unwrap_or(Path::new("/"))
                 .to_owned(),
         }
+    }
+
+    /// The certificates a provisioning server is judged by, wherever the configuration says they
+    /// are; `None`: the system's.
+    pub(crate) fn authority(&self, config: &Config) -> Option<PathBuf> {
+        let file = config.provision.ca.as_ref().or(config.tls.ca.as_ref())?;
+        Some(self.folder().join(file))
     }
 }
 
@@ -184,7 +193,7 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     });
     if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
         let kept = found.state_dir.join(LAST_GOOD);
-        if let Err(error) = crate::setup::keep_safely(&kept, text.0.as_bytes()) {
+        if let Err(error) = crate::storage::write_atomic(&kept, text.0.as_bytes()) {
             complain(&format!(
                 "{}: {error}; the last good configuration is not kept",
                 kept.display()
@@ -338,8 +347,7 @@ pub(crate) fn provision(places: &Places, folder: &Path) -> Result<(), String> {
 
 /// `offhook fetch`: a file over the network, whole or not at all; whether there was anything new.
 pub(crate) fn fetch(places: &Places, most: u64, url: &str, file: &Path) -> Result<bool, String> {
-    use crate::driver::{authority, read_origin};
-    use crate::net::fetch::{Asked, Fetched, fetch};
+    use crate::net::fetch::{Fetched, Request, Trust, fetch};
     let config = load(places, false)?.config;
     let beside = |ending: &str| {
         let mut name = file.as_os_str().to_owned();
@@ -347,27 +355,27 @@ pub(crate) fn fetch(places: &Places, most: u64, url: &str, file: &Path) -> Resul
         PathBuf::from(name)
     };
     let (part, origin) = (beside(".part"), beside(".etag"));
-    let asked = Asked {
+    let request = Request {
         url: url.to_owned(),
-        ca: authority(&config, places),
         allow_http: config.provision.allow_http,
-        etag: read_origin(&origin, url),
+        etag: Origin::read(&origin).and_then(|origin| origin.etag_for(url)),
         most,
     };
+    let trust = Trust::load(places.authority(&config).as_deref());
     let wrong = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     let mut out = fs::File::create(&part).map_err(|error| wrong(&part, error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let fetched = runtime.block_on(fetch(&asked, &mut |bytes| out.write_all(bytes)));
+    let fetched = runtime.block_on(fetch(&request, &trust, &mut |bytes| out.write_all(bytes)));
     // A lookup that still waits for its answer is not waited for.
     runtime.shutdown_background();
     let new = match fetched {
         Ok(Fetched::New { etag }) => {
             out.sync_all().map_err(|error| wrong(&part, error))?;
             fs::rename(&part, file).map_err(|error| wrong(file, error))?;
-            fs::write(&origin, format!("{url}\n{}\n", etag.unwrap_or_default()))
+            fs::write(&origin, Origin::new(url, etag).text())
                 .map_err(|error| wrong(&origin, error))?;
             return Ok(true);
         }

@@ -53,7 +53,7 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
     let Some(moved) = secrets::move_out(&text, &kept(state_dir)) else {
         return Ok(false);
     };
-    crate::setup::keep_safely(&state_dir.join(FILE), moved.kept.text().0.as_bytes())?;
+    crate::storage::write_atomic(&state_dir.join(FILE), moved.kept.text().0.as_bytes())?;
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -62,7 +62,7 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or(crate::provision::FILE);
-    crate::driver::write_card(folder, name, moved.text.as_bytes())?;
+    crate::storage::write_card(folder, name, moved.text.as_bytes())?;
     Ok(true)
 }
 
@@ -98,13 +98,13 @@ pub(crate) fn move_key(
         )));
     }
     let content = zeroize::Zeroizing::new(fs::read(&key)?);
-    crate::setup::keep_safely(&there, &content)?;
+    crate::storage::write_atomic(&there, &content)?;
     let folder = if beside.as_os_str().is_empty() {
         Path::new(".")
     } else {
         beside
     };
-    crate::driver::remove_from_card(folder, &name.to_string_lossy())?;
+    crate::storage::remove_from_card(folder, &name.to_string_lossy())?;
     // Certificate and key may lie in one file.
     if tls.certificate.as_ref() == Some(&key) {
         tls.certificate = Some(there.clone());

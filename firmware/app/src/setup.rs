@@ -4,10 +4,10 @@
 //! offhook.toml ─▶ provision::load ─▶ Config, what to tell ─▶ Setup ─▶ driver::run
 //! ```
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -197,29 +197,6 @@ fn load(file: Option<PathBuf>) -> Result<(Config, Option<String>), String> {
     let provisioned = crate::provision::load(&places, true)?;
     let note = provisioned.note();
     Ok((provisioned.config, note))
-}
-
-/// Whole or not at all, through power cuts: written beside, synced, renamed, the folder synced. It
-/// holds passwords: 0600.
-pub(crate) fn keep_safely(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    if !folder.exists() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-    }
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
 }
 
 fn log_to_stderr(config: &Config) {

@@ -31,7 +31,7 @@ impl Driver {
                 Output::CloseMedia(stream) => self.link.send(Order::CloseSockets(stream)),
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Dtls(datagram) => self.send_dtls(&datagram),
-                Output::Keep { file, text } => self.keep(file, text),
+                Output::Keep { file, text } => self.store(file, text),
                 Output::Order(order) => self.obey_order(order),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
@@ -128,13 +128,17 @@ impl Driver {
         }
     }
 
-    /// Has a file of the state directory written. A card may take long for that: it is not this
-    /// thread's to wait for.
-    fn keep(&self, file: &'static str, text: String) {
+    /// Has a file of the state directory written by the storage thread.
+    fn store(&self, file: &'static str, text: String) {
         let path = self.config.control.state_dir.join(file);
-        if self.writer.try_send((path, text)).is_err() {
-            tracing::warn!("{file}: the card is too slow; the last change is not kept");
-        }
+        let written = self
+            .storage
+            .run(move |files| files.write_atomic(&path, text.as_bytes()));
+        tokio::spawn(async move {
+            if let Err(error) = written.await {
+                tracing::warn!("{file}: {error}; the last change is lost at the next start");
+            }
+        });
     }
 
     fn light(&mut self, lamp: Lamp, state: LampState) {

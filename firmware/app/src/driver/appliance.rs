@@ -3,23 +3,21 @@
 //!
 //! ```text
 //! tick ─▶ Health ─▶ Board::feed_watchdog, RUN/slot-good
-//!      └▶ Facts ─▶ Writer ─▶ card::write (a thread of its own: a card may be slow)
+//!      └▶ Facts ─▶ Writer ─▶ storage thread (a card may be slow)
 //! ```
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use nix::fcntl::{Flock, FlockArg};
-use nix::mount::{MsFlags, mount};
-use nix::sys::statvfs::{FsFlags, statvfs};
 use phone::Order;
 
 use super::Driver;
+use super::event::DriverEvent;
 use crate::appliance::health::Health;
 use crate::appliance::status_file::{self, Facts, MOST_IMAGE, Writer};
 use crate::appliance::{Appliance, Ending};
 use crate::bundle::{self, Parts};
+use crate::storage::StorageError;
 
 /// On the card.
 const STATUS: &str = "status.txt";
@@ -135,16 +133,20 @@ impl Driver {
             board: &self.config.board.profile,
             report: &appliance.provisioned.report,
             errors: appliance.provisioned.errors.as_ref(),
-            network: self.provisioning.word.as_deref(),
+            network: self.provisioning.summary.as_deref(),
             status: &status,
             addresses: &self.house.addresses,
             image: &self.house.image,
         });
         let urgent = std::mem::replace(&mut self.house.urgent, false);
         if let Some(text) = self.house.status_file.offer(text, urgent, now) {
-            tokio::task::spawn_blocking(move || {
-                if let Err(error) = write_card(&card, STATUS, text.as_bytes()) {
-                    tracing::warn!("{}: {error}; status.txt is not written", card.display());
+            let shown = card.display().to_string();
+            let written = self
+                .storage
+                .run(move |files| files.write_card(&card, STATUS, text.as_bytes()));
+            tokio::spawn(async move {
+                if let Err(error) = written.await {
+                    tracing::warn!("{shown}: {error}; status.txt is not written");
                 }
             });
         }
@@ -163,15 +165,15 @@ impl Driver {
                     .appliance
                     .as_ref()
                     .and_then(|appliance| appliance.places.card.clone());
-                match crate::provision::reset::factory_reset(
-                    &self.config.control.state_dir,
-                    card.as_deref(),
-                ) {
-                    Ok(()) => self.end_with(Ending::Reboot),
-                    Err(error) => {
-                        tracing::error!("factory reset: {error}; can the card be written?")
-                    }
-                }
+                let state_dir = self.config.control.state_dir.clone();
+                let done = self
+                    .storage
+                    .run(move |files| files.factory_reset(&state_dir, card.as_deref()));
+                let events = self.events.clone();
+                tokio::spawn(async move {
+                    // The driver is gone only when the phone is.
+                    let _ = events.send(DriverEvent::FactoryReset(done.await)).await;
+                });
             }
             Order::Bundle => {
                 let Some(card) = self
@@ -185,17 +187,25 @@ impl Driver {
                     );
                     return;
                 };
-                let parts = self.bundle();
-                drop(tokio::task::spawn_blocking(move || {
-                    match parts
-                        .pack()
-                        .and_then(|bytes| write_card(&card, bundle::FILE, &bytes))
-                    {
+                let (parts, state_dir) = (self.bundle(), self.config.control.state_dir.clone());
+                let written = self.storage.run(move |files| {
+                    files.write_card(&card, bundle::FILE, &parts.pack(&state_dir)?)
+                });
+                tokio::spawn(async move {
+                    match written.await {
                         Ok(()) => tracing::info!("support bundle: {} on the card", bundle::FILE),
                         Err(error) => tracing::error!("support bundle: {error}"),
                     }
-                }));
+                });
             }
+        }
+    }
+
+    /// The factory reset came to an end.
+    pub(super) fn handle_factory_reset(&mut self, done: Result<(), StorageError>) {
+        match done {
+            Ok(()) => self.end_with(Ending::Reboot),
+            Err(error) => tracing::error!("factory reset: {error}; can the card be written?"),
         }
     }
 
@@ -220,78 +230,6 @@ impl Driver {
         parts.add("log.txt", bundle::log::last_lines());
         parts.add("sip.pcap", self.trace.pcap());
         parts.add("image.txt", self.house.image.clone());
-        parts.add_machine(&self.config.control.state_dir);
         parts
-    }
-}
-
-/// Writes a file to the card, whole or not at all. A card mounted read-only is writable for just so
-/// long.
-pub(crate) fn write_card(card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    with_writable(card, || {
-        use std::io::Write;
-        let beside = card.join(format!("{name}.new"));
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, card.join(name))?;
-        std::fs::File::open(card)?.sync_all()
-    })
-}
-
-/// Removes a file from the card.
-pub(crate) fn remove_from_card(card: &Path, name: &str) -> io::Result<()> {
-    with_writable(card, || std::fs::remove_file(card.join(name)))
-}
-
-/// How the image mounts the card, writable or not.
-const CARD_FLAGS: MsFlags = MsFlags::MS_NOATIME
-    .union(MsFlags::MS_NOSUID)
-    .union(MsFlags::MS_NODEV)
-    .union(MsFlags::MS_NOEXEC);
-/// One writer at a time: the image's own scripts write the slot choice there.
-const CARD_LOCK: &str = "/run/offhook/card.lock";
-
-fn with_writable<T>(card: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    // No such folder: no image around us that could write at the same time.
-    let _alone = match std::fs::File::create(CARD_LOCK) {
-        Ok(file) => Some(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?),
-        Err(_) => None,
-    };
-    let read_only = statvfs(card)?.flags().contains(FsFlags::ST_RDONLY);
-    let remount = |flags: MsFlags| {
-        mount(
-            None::<&str>,
-            card,
-            None::<&str>,
-            MsFlags::MS_REMOUNT | flags,
-            None::<&str>,
-        )
-    };
-    if read_only {
-        remount(CARD_FLAGS)?;
-    }
-    let done = work();
-    if read_only {
-        remount(MsFlags::MS_RDONLY | CARD_FLAGS)?;
-    }
-    done
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_on_the_card_is_whole_and_replaced() {
-        let card = std::env::temp_dir().join(format!("offhook-card-{}", std::process::id()));
-        std::fs::create_dir_all(&card).unwrap();
-        write_card(&card, STATUS, b"one").unwrap();
-        write_card(&card, STATUS, b"two").unwrap();
-        assert_eq!(std::fs::read(card.join(STATUS)).unwrap(), b"two");
-        assert!(!card.join("status.txt.new").exists());
-        remove_from_card(&card, STATUS).unwrap();
-        assert!(!card.join(STATUS).exists());
-        std::fs::remove_dir_all(&card).unwrap();
     }
 }

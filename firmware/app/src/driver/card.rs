@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioRequest};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use super::Driver;
 use crate::audio_thread::{LossReason, Order, engine_for};
@@ -56,7 +56,7 @@ pub(super) struct Card {
     /// What is wrong, told once each time it changes.
     complaint: Option<String>,
     next_try: Instant,
-    trying: Option<JoinHandle<Result<Box<dyn AudioDevice>, AudioError>>>,
+    trying: Option<oneshot::Receiver<Result<Box<dyn AudioDevice>, AudioError>>>,
     losses: u64,
     /// Rate and period the engine runs at.
     figures: (u32, usize),
@@ -114,8 +114,10 @@ impl Driver {
         reason: LossReason,
         now: Instant,
     ) {
-        // Closing a card that is gone may take its time, and this thread has none.
-        drop(tokio::task::spawn_blocking(move || drop(device)));
+        // Closing a card that is gone may take long, and this thread must not wait.
+        if let Err(error) = on_own_thread("offhook-close", move || drop(device)) {
+            tracing::error!("no thread to close the sound card: {error}");
+        }
         let what = match reason {
             LossReason::Replaced => return,
             LossReason::Silent => format!("{} gives no sound", self.card.source.name()),
@@ -136,36 +138,36 @@ impl Driver {
     }
 
     /// Looks for a lost card, once a second, on a thread of its own: opening may block.
-    pub(super) fn mend_card(&mut self, now: Instant) {
+    pub(super) fn reopen_card(&mut self, now: Instant) {
         if self.card.present {
             return;
         }
         match self.card.trying.take() {
-            Some(attempt) if attempt.is_finished() => self.card_tried(attempt, now),
-            Some(attempt) => self.card.trying = Some(attempt),
+            Some(mut attempt) => match attempt.try_recv() {
+                Ok(opened) => {
+                    self.card.next_try = now + AGAIN;
+                    match opened {
+                        Ok(device) => self.found_card(device, now),
+                        Err(error) => self.card.complain(&error.to_string()),
+                    }
+                }
+                Err(oneshot::error::TryRecvError::Empty) => self.card.trying = Some(attempt),
+                Err(oneshot::error::TryRecvError::Closed) => self.card.next_try = now + AGAIN,
+            },
             None if now >= self.card.next_try => {
                 let source = self.card.source.clone();
-                self.card.trying = Some(tokio::task::spawn_blocking(move || source.open()));
+                let (reply, attempt) = oneshot::channel();
+                // Nobody waits any longer only when the phone is gone.
+                match on_own_thread("offhook-open", move || drop(reply.send(source.open()))) {
+                    Ok(()) => self.card.trying = Some(attempt),
+                    Err(error) => {
+                        self.card
+                            .complain(&format!("no thread to open it: {error}"));
+                        self.card.next_try = now + AGAIN;
+                    }
+                }
             }
             None => {}
-        }
-    }
-
-    fn card_tried(
-        &mut self,
-        mut attempt: JoinHandle<Result<Box<dyn AudioDevice>, AudioError>>,
-        now: Instant,
-    ) {
-        self.card.next_try = now + AGAIN;
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let std::task::Poll::Ready(Ok(opened)) =
-            Future::poll(std::pin::Pin::new(&mut attempt), &mut context)
-        else {
-            return;
-        };
-        match opened {
-            Ok(device) => self.found_card(device, now),
-            Err(error) => self.card.complain(&error.to_string()),
         }
     }
 
@@ -216,4 +218,13 @@ impl Driver {
         self.control.set_audio(audio);
         self.control.set_io_counters(io);
     }
+}
+
+/// Runs what may block for long, so that neither the loop nor storage nor a name lookup waits.
+fn on_own_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(256 * 1024)
+        .spawn(work)
+        .map(drop)
 }

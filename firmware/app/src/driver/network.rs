@@ -49,7 +49,6 @@ impl Driver {
                     None => self.control.handle_closed(connection, now),
                 }
             }
-            Heard::Configuration(news) => self.heard_configuration(*news),
             Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, now),
         }
     }

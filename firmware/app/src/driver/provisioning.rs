@@ -1,203 +1,249 @@
-//! A configuration from the network: asked for when `Schedule` says, judged with everything else
-//! there is, kept, and put in use when nobody uses the phone.
+//! A configuration from the network: requested when `Schedule` says, checked together with
+//! everything else there is, stored, and put in use when nobody uses the phone.
 //!
 //! ```text
-//! tick ─▶ Schedule::ask ─▶ fetch (a task) ─▶ Heard::Configuration ─▶ provision::judge ─┬─ fits ─▶ network.toml ─▶ idle? ─▶ Ending::Restart
-//!                                                                                      └─ does not ─▶ told; what is in use stays
+//! tick ─▶ Schedule ─▶ fetch (a task) ─▶ check, store (storage thread) ─▶ Outcome ─┬─ stored ─▶ idle? ─▶ Ending::Restart
+//!                                                                                 └─ else: reported; what is in use stays
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Driver;
+use super::event::DriverEvent;
 use crate::appliance::Ending;
-use crate::net::Heard;
-use crate::net::fetch::{Asked, Fetched, fetch};
+use crate::net::fetch::{FetchError, Fetched, Request, Trust, fetch};
+use crate::provision::origin::Origin;
 use crate::provision::schedule::Schedule;
-use crate::provision::{self, NETWORK};
+use crate::provision::{self, NETWORK, Places};
+use crate::storage::{Storage, StorageError};
 
 /// Most bytes of a configuration.
-const MOST: u64 = 1024 * 1024;
-/// In the state directory: where the kept one is from, and its version (`ETag`).
+const MAX_BYTES: u64 = 1024 * 1024;
+/// In the state directory: where the stored one is from, and its version (`ETag`).
 const ORIGIN: &str = "network.etag";
-/// In the run directory: what DHCP told.
+/// In the run directory: what DHCP says.
 const DHCP: &str = "dhcp";
-/// The handset lies this long before the phone starts anew: nobody is about to lift it again.
-const LAID_DOWN: Duration = Duration::from_secs(2);
-
-/// Something new, with its version; `None`: what is kept is the newest.
-type Found = Option<(Vec<u8>, Option<String>)>;
+/// The handset lies this long before the phone restarts: nobody is about to lift it again.
+const IDLE_BEFORE_RESTART: Duration = Duration::from_secs(2);
 
 /// What a look for a configuration came to.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(super) struct Outcome {
     url: String,
-    found: Result<Found, String>,
+    result: Result<Found, ProvisionError>,
+}
+
+/// What the server has.
+#[derive(Debug)]
+enum Found {
+    /// Nothing newer than what is stored.
+    Unchanged,
+    /// This, stored now.
+    Stored(Box<config::Config>, Origin),
+}
+
+/// Why the configuration in use stays as it is.
+#[derive(Debug, thiserror::Error)]
+enum ProvisionError {
+    #[error("not fetched: {0}")]
+    Fetch(#[from] FetchError),
+    #[error("not taken, what was in use stays: {0}")]
+    Refused(config::Errors),
+    #[error("not stored: {0}")]
+    Storage(#[from] StorageError),
+}
+
+impl ProvisionError {
+    /// The server answered as it should.
+    fn was_fetched(&self) -> bool {
+        match self {
+            Self::Fetch(_) => false,
+            Self::Refused(_) | Self::Storage(_) => true,
+        }
+    }
 }
 
 /// The state of provisioning.
 pub(super) struct Provisioning {
     schedule: Schedule,
+    /// What is stored, and where it is from.
+    origin: Option<Origin>,
     /// For `status.txt`.
-    pub(super) word: Option<String>,
+    pub(super) summary: Option<String>,
     /// A new configuration waits for the handset to lie.
-    waiting: bool,
+    restart_wanted: bool,
     idle_since: Option<Instant>,
 }
 
 impl Provisioning {
+    /// Reads the origin of what is stored: to be made before the loop begins.
     pub(super) fn new(config: &config::Config, in_use: bool, now: Instant) -> Self {
         Self {
             schedule: Schedule::new(config.provision.clone(), now),
-            word: in_use.then(|| "a configuration fetched before is in use".to_owned()),
-            waiting: false,
+            origin: Origin::read(&config.control.state_dir.join(ORIGIN)),
+            summary: in_use.then(|| "a configuration fetched before is in use".to_owned()),
+            restart_wanted: false,
             idle_since: None,
         }
+    }
+
+    /// Whether the phone shall restart now.
+    fn restarts(&mut self, idle: bool, now: Instant) -> bool {
+        if !idle {
+            self.idle_since = None;
+            return false;
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        self.restart_wanted && now.saturating_duration_since(since) >= IDLE_BEFORE_RESTART
     }
 }
 
 impl Driver {
-    /// Somebody (`ctl refresh`, a new lease) wants everything looked at again.
+    /// A user or a new lease (`ctl refresh`) wants everything looked at again.
     pub(super) fn refresh(&mut self, now: Instant) {
         self.house.look();
-        self.hear_dhcp(now);
+        self.read_dhcp(now);
         self.provisioning.schedule.refresh(now);
         self.house.hurry();
     }
 
-    /// What DHCP told, where it differs.
-    pub(super) fn hear_dhcp(&mut self, now: Instant) {
-        let told = std::fs::read_to_string(self.house.run_dir().join(DHCP))
+    /// What DHCP says, where it differs.
+    pub(super) fn read_dhcp(&mut self, now: Instant) {
+        let text = std::fs::read_to_string(self.house.run_dir().join(DHCP))
             .ok()
             .filter(|text| text.len() <= 4096);
-        self.provisioning.schedule.told_by_dhcp(told, now);
+        self.provisioning.schedule.told_by_dhcp(text, now);
     }
 
-    /// Once a tick: asks when it is time, and starts anew when it may.
+    /// Once a tick: asks when it is time, and restarts when it may.
     pub(super) fn provision(&mut self, now: Instant) {
         let Some(appliance) = self.house.appliance.as_ref() else {
             return;
         };
-        match self
+        let due = self
             .provisioning
             .schedule
-            .ask(|| mac(&self.config.link.interface), now)
-        {
+            .ask(|| mac(&self.config.link.interface), now);
+        match due {
             None => {}
             Some(Err(why)) => {
                 tracing::warn!("{why}");
-                self.provisioning.word = Some(why);
+                self.provisioning.summary = Some(why);
             }
             Some(Ok(url)) => {
-                let asked = Asked {
-                    etag: read_origin(&self.config.control.state_dir.join(ORIGIN), &url),
-                    ca: authority(&self.config, &appliance.places),
-                    allow_http: self.config.provision.allow_http,
-                    most: MOST,
-                    url,
+                let look = Look {
+                    authority: appliance.places.authority(&self.config),
+                    places: appliance.places.clone(),
+                    state_dir: self.config.control.state_dir.clone(),
+                    request: Request {
+                        etag: self
+                            .provisioning
+                            .origin
+                            .as_ref()
+                            .and_then(|origin| origin.etag_for(&url)),
+                        allow_http: self.config.provision.allow_http,
+                        most: MAX_BYTES,
+                        url,
+                    },
                 };
-                let heard = self.heard.clone();
+                let (storage, events) = (self.storage.clone(), self.events.clone());
                 tokio::spawn(async move {
-                    let mut text = Vec::new();
-                    let found = fetch(&asked, &mut |part| {
-                        text.extend_from_slice(part);
-                        Ok(())
-                    })
-                    .await;
-                    let found = match found {
-                        Ok(Fetched::New { etag }) => Ok(Some((text, etag))),
-                        Ok(Fetched::NotModified) => Ok(None),
-                        Err(error) => Err(error.to_string()),
-                    };
+                    let url = look.request.url.clone();
+                    let result = look.run(&storage).await;
+                    let outcome = Box::new(Outcome { url, result });
                     // The driver is gone only when the phone is.
-                    let _ = heard
-                        .send(Heard::Configuration(Box::new(News {
-                            url: asked.url,
-                            found,
-                        })))
-                        .await;
+                    let _ = events.send(DriverEvent::Configuration(outcome)).await;
                 });
             }
         }
         let idle = self.control.is_idle();
-        if !idle {
-            self.provisioning.idle_since = None;
-        } else if self.provisioning.idle_since.is_none() {
-            self.provisioning.idle_since = Some(now);
-        }
-        let laid_down = self
-            .provisioning
-            .idle_since
-            .is_some_and(|since| now.saturating_duration_since(since) >= LAID_DOWN);
-        if self.provisioning.waiting && laid_down && self.farewell.is_none() {
-            tracing::info!("a new configuration from the network: starting anew");
+        if self.provisioning.restarts(idle, now) && self.farewell.is_none() {
+            tracing::info!("a new configuration from the network: restarting");
             self.ending = Ending::Restart;
             self.say_farewell();
         }
     }
 
     /// A look came to an end.
-    pub(super) fn heard_configuration(&mut self, news: News) {
+    pub(super) fn handle_configuration(&mut self, outcome: Outcome) {
         let now = Instant::now();
-        let shown = news.url.split('?').next().unwrap_or("").to_owned();
-        self.provisioning.schedule.answered(news.found.is_ok(), now);
-        let word = match news.found {
-            Ok(None) => format!("in use, from {shown}"),
-            Ok(Some((text, etag))) => self.judge(&news.url, &shown, &text, etag.as_deref()),
-            Err(why) => format!("not fetched: {why}"),
+        let shown = outcome.url.split('?').next().unwrap_or("").to_owned();
+        let fetched = match &outcome.result {
+            Ok(_) => true,
+            Err(error) => error.was_fetched(),
         };
-        if self.provisioning.word.as_ref() != Some(&word) {
-            tracing::info!("configuration from the network: {word}");
-            self.provisioning.word = Some(word);
-        }
-    }
-
-    fn judge(&mut self, url: &str, shown: &str, text: &[u8], etag: Option<&str>) -> String {
-        let Some(appliance) = self.house.appliance.as_ref() else {
-            return String::new();
-        };
-        let config = match provision::judge(&appliance.places, text) {
-            Ok(config) => config,
-            Err(errors) => {
-                self.house.hurry();
-                return format!("not taken, what was in use stays: {errors}");
+        self.provisioning.schedule.answered(fetched, now);
+        let summary = match outcome.result {
+            Ok(found) => {
+                if let Found::Stored(config, origin) = found {
+                    self.provisioning.origin = Some(origin);
+                    self.provisioning.restart_wanted |= *config != self.config;
+                }
+                format!("in use, from {shown}")
+            }
+            Err(error) => {
+                if matches!(error, ProvisionError::Refused(_)) {
+                    self.house.hurry();
+                }
+                error.to_string()
             }
         };
-        let kept = self.config.control.state_dir.join(NETWORK);
-        let origin = format!("{url}\n{}\n", etag.unwrap_or(""));
-        // The text first: an ETag without its text would never be asked for again.
-        let done = crate::setup::keep_safely(&kept, text).and_then(|()| {
-            crate::setup::keep_safely(
-                &self.config.control.state_dir.join(ORIGIN),
-                origin.as_bytes(),
-            )
-        });
-        if let Err(error) = done {
-            return format!("not kept: {}: {error}", kept.display());
+        if self.provisioning.summary.as_ref() != Some(&summary) {
+            tracing::info!("configuration from the network: {summary}");
+            self.provisioning.summary = Some(summary);
         }
-        if config != self.config {
-            self.provisioning.waiting = true;
-        }
-        format!("in use, from {shown}")
     }
 }
 
-/// The version (`ETag`) of what is kept, where it is from this place.
-pub(crate) fn read_origin(path: &Path, url: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let (from, etag) = text.split_once('\n')?;
-    let etag = etag.trim();
-    (from == url && !etag.is_empty()).then(|| etag.to_owned())
+/// One look for a configuration.
+struct Look {
+    request: Request,
+    authority: Option<PathBuf>,
+    places: Places,
+    state_dir: PathBuf,
 }
 
-/// The file of those who vouch for a provisioning server, wherever it is said to lie.
-pub(crate) fn authority(config: &config::Config, places: &provision::Places) -> Option<PathBuf> {
-    let file = config
-        .provision
-        .ca
-        .clone()
-        .or_else(|| config.tls.ca.clone())?;
-    Some(places.folder().join(file))
+impl Look {
+    /// Fetches, checks and stores. Whatever touches a file system runs on the storage thread.
+    async fn run(self, storage: &Storage) -> Result<Found, ProvisionError> {
+        let authority = self.authority;
+        let trust = storage
+            .run(move |_| Ok(Trust::load(authority.as_deref())))
+            .await?;
+        let mut text = Vec::new();
+        let mut sink = |part: &[u8]| {
+            text.extend_from_slice(part);
+            Ok(())
+        };
+        let etag = match fetch(&self.request, &trust, &mut sink).await? {
+            Fetched::New { etag } => etag,
+            Fetched::NotModified => return Ok(Found::Unchanged),
+        };
+        let origin = Origin::new(&self.request.url, etag);
+        let (places, state_dir) = (self.places, self.state_dir);
+        let stored = storage.run(move |files| {
+            let config = match provision::judge(&places, &text) {
+                Ok(config) => config,
+                Err(errors) => return Ok(Err(errors)),
+            };
+            let in_state_dir = |name: &str, bytes: &[u8]| {
+                let path = state_dir.join(name);
+                files
+                    .write_atomic(&path, bytes)
+                    .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
+            };
+            // The text first: a version without its text would never be asked for again.
+            in_state_dir(NETWORK, &text)?;
+            in_state_dir(ORIGIN, origin.text().as_bytes())?;
+            Ok(Ok((Box::new(config), origin)))
+        });
+        match stored.await? {
+            Ok((config, origin)) => Ok(Found::Stored(config, origin)),
+            Err(errors) => Err(ProvisionError::Refused(errors)),
+        }
+    }
 }
 
 /// The hardware address of the interface, twelve small hexadecimal digits; of the first there is
@@ -228,23 +274,4 @@ fn mac(interface: &str) -> String {
         .iter()
         .find_map(|name| address(name))
         .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_etag_counts_only_for_the_place_it_is_from() {
-        let path = std::env::temp_dir().join(format!("offhook-origin-{}", std::process::id()));
-        std::fs::write(&path, "https://a.example/x\n\"v1\"\n").unwrap();
-        assert_eq!(
-            read_origin(&path, "https://a.example/x").as_deref(),
-            Some("\"v1\"")
-        );
-        assert_eq!(read_origin(&path, "https://b.example/x"), None);
-        std::fs::write(&path, "https://a.example/x\n\n").unwrap();
-        assert_eq!(read_origin(&path, "https://a.example/x"), None);
-        std::fs::remove_file(&path).unwrap();
-    }
 }

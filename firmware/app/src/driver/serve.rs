@@ -45,13 +45,13 @@ impl Driver {
                 }
             }
             Order::Bundle(file) => {
-                // Packing and writing take their time: on a thread of their own, which answers.
-                let parts = self.bundle();
-                drop(tokio::task::spawn_blocking(move || {
-                    let written = parts
-                        .pack()
-                        .and_then(|bytes| crate::setup::keep_safely(&file, &bytes));
-                    let told = match written {
+                let (parts, state_dir) = (self.bundle(), self.config.control.state_dir.clone());
+                let target = file.clone();
+                let written = self
+                    .storage
+                    .run(move |files| files.write_atomic(&target, &parts.pack(&state_dir)?));
+                tokio::spawn(async move {
+                    let reply = match written.await {
                         Ok(()) => json!({"ok": true, "file": file}),
                         Err(error) => {
                             json!({"ok": false, "error": format!("{}: {error}", file.display())})
@@ -59,8 +59,8 @@ impl Driver {
                     };
                     let _ = asked
                         .reply
-                        .send(Reply::Line(told.to_string(), Duration::ZERO));
-                }));
+                        .send(Reply::Line(reply.to_string(), Duration::ZERO));
+                });
                 return;
             }
             Order::Refresh => {

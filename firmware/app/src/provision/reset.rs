@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::FILE;
-use crate::driver::{remove_from_card, write_card};
+use crate::storage::{remove_from_card, write_card};
 
 /// Any of these on the card asks for it; Windows likes to add the ending.
 const ASKED_BY: [&str; 2] = ["factory-reset", "factory-reset.txt"];

@@ -104,7 +104,7 @@ fn no_way_leads_out_of_the_encryption() {
     refused(&machine, &server.url("/out"), "not encrypted: refused");
     assert!(plain.asked().is_empty());
     server.answer("/round", redirect("/round"));
-    refused(&machine, &server.url("/round"), "sends on and on");
+    refused(&machine, &server.url("/round"), "redirects too often");
     let second = Server::start(Some((&authority, "127.0.0.1")));
     second.body("/there", "found");
     server.answer("/on", redirect(&second.url("/there")));
@@ -131,14 +131,14 @@ fn too_much_too_little_and_packed_is_refused() {
         "longer than 1048576 bytes",
     );
     server.answer("/short", head("Content-Length: 500"));
-    refused(&machine, &server.url("/short"), "broke off in the middle");
+    refused(&machine, &server.url("/short"), "ended in the middle");
     server.answer(
         "/cut",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
     );
-    refused(&machine, &server.url("/cut"), "broke off in the middle");
+    refused(&machine, &server.url("/cut"), "ended in the middle");
     server.answer("/unknown", head("Connection: close"));
-    refused(&machine, &server.url("/unknown"), "does not tell how long");
+    refused(&machine, &server.url("/unknown"), "does not say how long");
     server.answer("/bomb", head("Content-Encoding: gzip\r\nContent-Length: 8"));
     refused(&machine, &server.url("/bomb"), "compressed");
     refused(&machine, &server.url("/nowhere"), "404");
@@ -200,7 +200,7 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
                 "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[phone]\nuser = \"half\"\n",
             )
         },
-        "broke off in the middle",
+        "ended in the middle",
     );
 }
 

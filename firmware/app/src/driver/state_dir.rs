@@ -1,22 +1,15 @@
-//! What the phone keeps from one start to the next, in its state directory: its certificate, the
-//! peers it has met.
-//!
-//! ```text
-//! state_dir ─▶ credentials, known ─▶ Control     Control ─▶ writer (a task: file after file) ─▶ state_dir
-//! ```
+//! What the phone remembers from one start to the next: its certificate and the peers it has met.
+//! Read before the loop begins; the storage thread writes changes back.
 
 use std::io::{self, Read as _};
-use std::path::PathBuf;
-
-use tokio::sync::mpsc;
 
 use control::Credentials;
 use control::trust::{self, Known};
 
 use crate::identity::{IdentityError, load_or_make};
 
-/// The phone's identity. Where it cannot be kept the phone has one for this run; where the kept one
-/// is damaged it has none. Either is told, neither costs dial tone.
+/// The phone's identity. Where it cannot be stored, the phone has one for this run; where the stored
+/// one is damaged, it has none. Both are logged; neither costs dial tone.
 pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
     match load_or_make(&config.control.state_dir) {
         Ok(credentials) => Some(credentials),
@@ -31,28 +24,8 @@ pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
     }
 }
 
-/// Writes files of the state directory, in the order they were given.
-pub(super) fn writer() -> mpsc::Sender<(PathBuf, String)> {
-    let (keep, mut kept) = mpsc::channel::<(PathBuf, String)>(8);
-    tokio::spawn(async move {
-        while let Some((path, text)) = kept.recv().await {
-            // The task ends early only with the runtime.
-            let _ = tokio::task::spawn_blocking(move || {
-                if let Err(error) = crate::setup::keep_safely(&path, text.as_bytes()) {
-                    tracing::warn!(
-                        "{}: {error}; it is forgotten at the next start",
-                        path.display()
-                    );
-                }
-            })
-            .await;
-        }
-    });
-    keep
-}
-
-/// The peers met before. A file that cannot be read costs their trust, and is told.
-pub(super) fn known(config: &config::Config) -> Known {
+/// The peers met before. A file that cannot be read costs their trust, and is logged.
+pub(super) fn known_peers(config: &config::Config) -> Known {
     let path = config.control.state_dir.join(trust::FILE);
     let read = match std::fs::File::open(&path) {
         Ok(file) => {

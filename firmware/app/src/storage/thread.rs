@@ -1,0 +1,191 @@
+//! The storage thread: one job after the other, each awaited no longer than its deadline.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::Files;
+
+/// A job that is not done this long after it was queued is reported as [`StorageError::Late`].
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Jobs that may wait. A phone makes a handful an hour.
+const QUEUE: usize = 16;
+/// The end of the process waits this long for jobs that were queued before it.
+const FINISH: Duration = Duration::from_secs(2);
+
+type Job = Box<dyn FnOnce(&dyn Files) + Send>;
+
+/// Why a job was not done, or is not known to be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StorageError {
+    /// The file system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Too much waits already.
+    #[error("storage is busy: {QUEUE} writes are waiting; is the card worn out?")]
+    Busy,
+    /// No answer in time. The job is skipped if it has not begun.
+    #[error("storage did not answer within {} s; is the card worn out?", .0.as_secs())]
+    Late(Duration),
+    /// The thread ended.
+    #[error("the storage thread has ended; restart the phone")]
+    Ended,
+}
+
+/// A handle to the storage thread; the thread ends with the last one.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    jobs: SyncSender<Job>,
+    deadline: Duration,
+}
+
+/// Waits for what was queued, at the end of the process.
+#[derive(Debug)]
+pub(crate) struct Finish(Receiver<()>);
+
+impl Storage {
+    /// Starts the thread.
+    pub(crate) fn start(files: Box<dyn Files>) -> io::Result<(Self, Finish)> {
+        Self::with_deadline(files, DEADLINE)
+    }
+
+    fn with_deadline(files: Box<dyn Files>, deadline: Duration) -> io::Result<(Self, Finish)> {
+        let (jobs, queue) = sync_channel::<Job>(QUEUE);
+        let (running, finish) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("offhook-storage".into())
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                for job in queue {
+                    job(files.as_ref());
+                }
+                drop::<SyncSender<()>>(running);
+            })?;
+        Ok((Self { jobs, deadline }, Finish(finish)))
+    }
+
+    /// Queues `work`, which is done whether or not somebody waits for the future. The future ends
+    /// with its outcome, or after the deadline. What has not begun by then is skipped: done after it
+    /// was reported as failed, it would surprise.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Files) -> io::Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StorageError>> + Send + 'static {
+        let (reply, outcome) = oneshot::channel();
+        let (queued_at, deadline) = (Instant::now(), self.deadline);
+        let queued = self.jobs.try_send(Box::new(move |files| {
+            if queued_at.elapsed() < deadline {
+                // Nobody may be waiting.
+                let _ = reply.send(work(files));
+            }
+        }));
+        async move {
+            if queued.is_err() {
+                return Err(StorageError::Busy);
+            }
+            match tokio::time::timeout(deadline, outcome).await {
+                Ok(Ok(outcome)) => Ok(outcome?),
+                Ok(Err(_)) if queued_at.elapsed() < deadline => Err(StorageError::Ended),
+                Ok(Err(_)) | Err(_) => Err(StorageError::Late(deadline)),
+            }
+        }
+    }
+}
+
+impl Finish {
+    /// Waits until the thread has done what was queued, but not for ever. All handles must be gone.
+    pub(crate) fn wait(self) {
+        if self.0.recv_timeout(FINISH) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("storage does not answer: what waits to be written is lost");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Remembers what it was asked to write.
+    #[derive(Clone, Default)]
+    struct Recorder {
+        written: Arc<Mutex<Vec<PathBuf>>>,
+    }
+
+    impl Files for Recorder {
+        fn write_atomic(&self, path: &Path, _: &[u8]) -> io::Result<()> {
+            self.written.lock().unwrap().push(path.to_owned());
+            Ok(())
+        }
+
+        fn write_card(&self, card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+            self.write_atomic(&card.join(name), bytes)
+        }
+
+        fn factory_reset(&self, state_dir: &Path, _: Option<&Path>) -> io::Result<()> {
+            self.write_atomic(state_dir, &[])
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_run_in_order_and_report() {
+        let files = Recorder::default();
+        let (storage, finish) = Storage::start(Box::new(files.clone())).unwrap();
+        let first = storage.run(|files| files.write_atomic(Path::new("a"), b""));
+        let second = storage.run(|files| files.write_card(Path::new("card"), "b", b""));
+        let failed = storage.run(|_| Err::<(), _>(io::ErrorKind::StorageFull.into()));
+        assert!(first.await.is_ok() && second.await.is_ok());
+        assert!(matches!(failed.await, Err(StorageError::Io(_))));
+        drop(storage);
+        finish.wait();
+        assert_eq!(
+            *files.written.lock().unwrap(),
+            [Path::new("a"), Path::new("card/b")]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stuck_device_is_reported_at_the_deadline() {
+        let (release, stuck) = sync_channel::<()>(0);
+        let files = Recorder::default();
+        let deadline = Duration::from_millis(50);
+        let (storage, finish) = Storage::with_deadline(Box::new(files.clone()), deadline).unwrap();
+        let first = storage.run(move |_| {
+            let _ = stuck.recv();
+            Ok(())
+        });
+        let second = storage.run(|files| files.write_atomic(Path::new("late"), b""));
+        assert!(matches!(first.await, Err(StorageError::Late(_))));
+        assert!(matches!(second.await, Err(StorageError::Late(_))));
+        drop(release);
+        drop(storage);
+        finish.wait();
+        assert!(files.written.lock().unwrap().is_empty(), "done after all");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_refused() {
+        let (release, stuck) = sync_channel::<()>(0);
+        let (storage, finish) = Storage::start(Box::new(Recorder::default())).unwrap();
+        let first = storage.run(move |_| {
+            let _ = stuck.recv();
+            Ok(())
+        });
+        let mut refused = false;
+        let mut waiting = Vec::new();
+        for _ in 0..=QUEUE + 1 {
+            waiting.push(storage.run(|_| Ok(())));
+        }
+        drop(release);
+        for outcome in waiting {
+            refused |= matches!(outcome.await, Err(StorageError::Busy));
+        }
+        assert!(first.await.is_ok() && refused);
+        drop(storage);
+        finish.wait();
+    }
+}
