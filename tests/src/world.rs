@@ -177,11 +177,11 @@ impl World {
         rng.fill_bytes(&mut seed);
         let config = configuration(&name, at.ip(), &setup);
         let required = |mode| mode == Some(types::EncryptionPolicy::Required);
-        if required(config.privacy.mode)
+        if required(config.encryption.mode)
             && config
                 .accounts
                 .iter()
-                .all(|a| a.privacy.is_none() || required(a.privacy))
+                .all(|a| a.encryption.is_none() || required(a.encryption))
         {
             self.guarded.push(at.ip());
         }

@@ -103,6 +103,9 @@ fn check(file: &PathBuf) -> Result<ExitCode, String> {
     let bytes = crate::secrets::restore(bytes, &state_dir);
     match config::load_bytes(&bytes, &name) {
         Ok(_) => {
+            for warning in config::warnings(&bytes, &name) {
+                let _ = writeln!(std::io::stderr().lock(), "{warning}");
+            }
             let beside = file.parent().unwrap_or(Path::new("."));
             if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside, &state_dir)
             {

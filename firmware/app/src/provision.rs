@@ -200,6 +200,9 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
             ));
         }
     }
+    for warning in decision.warnings.iter().filter(|_| keep) {
+        complain(&warning.to_string());
+    }
     let mut config = decision.config;
     let beside = found.file.parent().unwrap_or(Path::new("."));
     settle(&mut config, found.state_dir, beside, places);

@@ -16,7 +16,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use config::secrets::{self, Kept};
+use config::secrets::{self, StoredSecrets};
 use config::{Error, Errors};
 
 /// The file in the state directory.
@@ -25,7 +25,7 @@ pub(crate) const FILE: &str = "secrets.toml";
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// What was moved here before.
-fn kept(state_dir: &Path) -> Kept {
+fn kept(state_dir: &Path) -> StoredSecrets {
     let path = state_dir.join(FILE);
     let short = fs::metadata(&path).is_ok_and(|about| about.len() <= MAX_BYTES);
     let text = if short {
@@ -33,14 +33,15 @@ fn kept(state_dir: &Path) -> Kept {
     } else {
         None
     };
-    text.map(|text| Kept::parse(&text)).unwrap_or_default()
+    text.map(|text| StoredSecrets::parse(&text))
+        .unwrap_or_default()
 }
 
 /// The text with its secrets in their places again.
 pub(crate) fn restore(bytes: Vec<u8>, state_dir: &Path) -> Vec<u8> {
     let kept = kept(state_dir);
     match std::str::from_utf8(&bytes) {
-        Ok(text) if !kept.is_empty() => secrets::put_back(text, &kept).0.into_bytes(),
+        Ok(text) if !kept.is_empty() => secrets::restore(text, &kept).0.into_bytes(),
         Ok(_) | Err(_) => bytes,
     }
 }
@@ -53,7 +54,7 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
     let Some(moved) = secrets::move_out(&text, &kept(state_dir)) else {
         return Ok(false);
     };
-    crate::storage::write_atomic(&state_dir.join(FILE), moved.kept.text().0.as_bytes())?;
+    crate::storage::write_atomic(&state_dir.join(FILE), moved.stored.text().0.as_bytes())?;
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -180,7 +181,7 @@ pub(crate) fn missing_files(
             line: named.line,
             column: named.column,
             what: format!("`{}`: {}: {problem}", named.key, path.display()),
-            mend: "put the file there, or mend the path".to_owned(),
+            help: "put the file there, or correct the path".to_owned(),
         })
     });
     let missing: Vec<Error> = missing.collect();

@@ -102,7 +102,7 @@ pub(crate) fn sip_user(user: &str) -> Result<(), String> {
             }
         } else if !allowed {
             return Err(format!(
-                "`{}` cannot stand in a SIP user name",
+                "`{}` is not allowed in a SIP user name",
                 char::from(byte).escape_debug()
             ));
         }
@@ -125,7 +125,7 @@ pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
         c.is_control() || c.is_whitespace() || !c.is_ascii() || "<>\"\\^`{}|".contains(*c)
     }) {
         return Err(format!(
-            "`{}` cannot stand in a SIP address",
+            "`{}` is not allowed in a SIP address",
             bad.escape_debug()
         ));
     }

@@ -49,7 +49,7 @@ pub enum ToneKind {
     Busy,
     /// The call failed: no route, no line, no registration (reorder).
     Congestion,
-    /// Somebody else calls while a call stands.
+    /// Someone else calls during a call.
     CallWaiting,
     /// Special information tone: the number is not in service.
     SpecialInformation,

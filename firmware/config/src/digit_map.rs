@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "(0x.T|9,<:00>xx|1900x.!)" ─▶ parse ─▶ DigitMap { alternatives: [ [Digits(0) Digits(0-9)* Timer] … ] }
-//!                                            └─▶ matching is the phone room's (phone::digit_map)
+//!                                            └─▶ matching: phone::dial_plan
 //! ```
 //!
 //! | symbol | matches |
@@ -132,7 +132,7 @@ pub fn parse(text: &str) -> Result<DigitMap, SyntaxError> {
             Some(_) => {
                 reader.at -= 1;
                 return Err(reader.error(
-                    "this is no digit map symbol: use digits, `*`, `#`, A-D, `x`, `[…]`, `.`, `T`, `S`, `L`, `|`, `<a:b>`, `,` or `!`",
+                    "this is not a digit map symbol: use digits, `*`, `#`, A-D, `x`, `[…]`, `.`, `T`, `S`, `L`, `|`, `<a:b>`, `,` or `!`",
                 ));
             }
             None if enclosed => return Err(reader.error("the closing `)` is missing")),
@@ -273,7 +273,7 @@ impl Reader {
                 Some(first) => first,
             };
             let Some(low) = index(first) else {
-                return Err(self.error("between `[` and `]` stand keys and ranges, like `[1-37*]`"));
+                return Err(self.error("between `[` and `]` write keys and ranges, like `[1-37*]`"));
             };
             self.at += 1;
             let mut high = low;
@@ -309,7 +309,7 @@ impl Reader {
                     repeat: false,
                     dialled: false,
                 }),
-                None => return Err(self.error("a substitution is written `<keyed:dialled>`: only keys and then `:` may stand here")),
+                None => return Err(self.error("a substitution is written `<keyed:dialled>`: only keys and then `:` are allowed here")),
             }
         }
         let mut dialled = String::new();
@@ -321,7 +321,7 @@ impl Reader {
                 }
                 Some(_) => {
                     self.at -= 1;
-                    return Err(self.error("between `:` and `>` stand only the keys to be dialled"));
+                    return Err(self.error("between `:` and `>` write only the keys to be dialled"));
                 }
                 None => return Err(self.error("the closing `>` is missing")),
             }

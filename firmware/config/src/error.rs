@@ -1,19 +1,19 @@
-//! What is wrong in a configuration file, where, and what would be right.
+//! What is wrong in a configuration file, where, and how to correct it.
 //!
 //! ```text
-//! byte offset in the text ─▶ Places ─▶ line:column ─▶ Error "offhook.toml:3:8: what; mend"
+//! byte offset in the text ─▶ LineIndex ─▶ line:column ─▶ Error "offhook.toml:3:8: what; help"
 //! many Error ─▶ Errors (sorted by place, bounded)
 //! ```
 
 use std::fmt;
 
-/// Most errors reported for one file; a file with more has one common cause and the first ones tell
+/// Most errors reported for one file; a file with more has one common cause and the first ones show
 /// it.
 pub const MAX_ERRORS: usize = 100;
 
 /// One thing wrong in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {what}; {mend}")]
+#[error("{file}:{line}:{column}: {what}; {help}")]
 pub struct Error {
     /// Name of the file as it was given to `load`.
     pub file: String,
@@ -23,8 +23,8 @@ pub struct Error {
     pub column: usize,
     /// What is wrong.
     pub what: String,
-    /// What would be right.
-    pub mend: String,
+    /// How to correct it.
+    pub help: String,
 }
 
 /// Everything wrong in one file, in the order of the text. Never empty.
@@ -53,29 +53,29 @@ pub(crate) struct Problem {
     pub(crate) at: usize,
     /// What is wrong.
     pub(crate) what: String,
-    /// What would be right.
-    pub(crate) mend: String,
+    /// How to correct it.
+    pub(crate) help: String,
 }
 
 impl Problem {
-    pub(crate) fn new(at: usize, what: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub(crate) fn new(at: usize, what: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             at,
             what: what.into(),
-            mend: mend.into(),
+            help: help.into(),
         }
     }
 }
 
 /// Turns byte offsets into lines and columns.
 #[derive(Debug)]
-pub(crate) struct Places<'t> {
+pub(crate) struct LineIndex<'t> {
     text: &'t str,
     /// Offset of each line's first byte; the first is 0.
     starts: Vec<usize>,
 }
 
-impl<'t> Places<'t> {
+impl<'t> LineIndex<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
         let starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
@@ -91,7 +91,7 @@ impl<'t> Places<'t> {
 
     /// Line and column (in characters) of a byte offset, both from 1. An offset past the end is the
     /// end.
-    pub(crate) fn find(&self, at: usize) -> (usize, usize) {
+    pub(crate) fn line_and_column(&self, at: usize) -> (usize, usize) {
         let at = at.min(self.text.len());
         let line = self.line(at);
         let start = self.starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
@@ -103,29 +103,29 @@ impl<'t> Places<'t> {
     }
 
     /// Sorts, bounds and places problems.
-    pub(crate) fn place(&self, file: &str, mut problems: Vec<Problem>) -> Errors {
+    pub(crate) fn errors(&self, file: &str, mut problems: Vec<Problem>) -> Errors {
         problems.sort_by_key(|problem| problem.at);
         let more = problems.len().saturating_sub(MAX_ERRORS);
         problems.truncate(MAX_ERRORS);
         let mut errors: Vec<Error> = problems
             .into_iter()
-            .map(|Problem { at, what, mend }| {
-                let (line, column) = self.find(at);
+            .map(|Problem { at, what, help }| {
+                let (line, column) = self.line_and_column(at);
                 Error {
                     file: file.to_owned(),
                     line,
                     column,
                     what,
-                    mend,
+                    help,
                 }
             })
             .collect();
         if more > 0
             && let Some(last) = errors.last_mut()
         {
-            last.mend = format!(
-                "{} (and {more} more errors after this one: mend these first)",
-                last.mend
+            last.help = format!(
+                "{} (and {more} more errors after this one: correct these first)",
+                last.help
             );
         }
         Errors(errors)
@@ -198,12 +198,12 @@ mod tests {
 
     #[test]
     fn places_count_characters_not_bytes() {
-        let places = Places::new("a = 1\nü = \"é\" x\r\n");
-        assert_eq!(places.find(0), (1, 1));
-        assert_eq!(places.find(5), (1, 6));
-        assert_eq!(places.find(6), (2, 1));
-        assert_eq!(places.find("a = 1\nü = \"é\" ".len()), (2, 9));
-        assert_eq!(places.find(10_000), (3, 1));
+        let lines = LineIndex::new("a = 1\nü = \"é\" x\r\n");
+        assert_eq!(lines.line_and_column(0), (1, 1));
+        assert_eq!(lines.line_and_column(5), (1, 6));
+        assert_eq!(lines.line_and_column(6), (2, 1));
+        assert_eq!(lines.line_and_column("a = 1\nü = \"é\" ".len()), (2, 9));
+        assert_eq!(lines.line_and_column(10_000), (3, 1));
     }
 
     #[test]
@@ -218,8 +218,8 @@ mod tests {
 
     #[test]
     fn a_file_full_of_errors_is_reported_briefly() {
-        let places = Places::new("x");
-        let errors = places.place("f", vec![Problem::new(0, "wrong", "right"); 1000]);
+        let lines = LineIndex::new("x");
+        let errors = lines.errors("f", vec![Problem::new(0, "wrong", "right"); 1000]);
         assert_eq!(errors.0.len(), MAX_ERRORS);
         assert!(
             errors.to_string().contains("and 900 more errors"),

@@ -1,11 +1,11 @@
 //! `offhook.toml`: schema, validation, error messages and country data.
 //!
 //! ```text
-//! text of offhook.toml ─▶ load ─▶ Config          (or every error with file:line:column and the mend)
+//! text of offhook.toml ─▶ load ─▶ Config          (or every error with file:line:column and how to correct it)
 //!                           │
 //!                  country "de" ─▶ CountryPlan     (tones, ringing cadence, flash window, emergency numbers)
 //!
-//! keys (the one table) ─▶ load, Config::default, example (offhook.example.toml), reference (docs/provisioning.md)
+//! settings (the one table) ─▶ load, Config::default, example (offhook.example.toml), reference (docs/provisioning.md)
 //! board, network, card, last good text ─▶ store::decide ─▶ what runs, what is reported, what is kept
 //! ```
 
@@ -13,16 +13,16 @@ mod address;
 pub mod country;
 pub mod digit_map;
 mod error;
-mod keys;
-mod kind;
 mod load;
 mod page;
 pub mod schema;
 pub mod secrets;
+mod settings;
 pub mod store;
 mod time_zone;
+mod value;
 
 pub use error::{Error, Errors, MAX_ERRORS};
-pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers};
-pub use page::{example, reference};
+pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers, warnings};
+pub use page::{countries, example, reference};
 pub use schema::Config;

@@ -1,7 +1,7 @@
 //! From the text of `offhook.toml` to a [`Config`], or to everything that is wrong with it at once.
 //!
 //! ```text
-//! bytes ─▶ size, UTF-8, BOM ─▶ TOML (recovering) ─▶ section by section: unknown names, kinds ─▶ what belongs together ─▶ Config
+//! bytes ─▶ size, UTF-8, BOM ─▶ TOML (recovering) ─▶ section by section: unknown names, kinds ─▶ cross checks ─▶ Config
 //!               │                     │                              │                                   │
 //!               └─ one error          └──────────── problems ────────┴───────────────────────────────────┴─▶ Errors
 //! ```
@@ -15,17 +15,17 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Error, Errors, MAX_ERRORS, Places, Problem, nearest, quote};
-use crate::keys::{Absent, KEYS, Key, SECTIONS, Section, Set};
-use crate::kind::{Kind, Value};
+use crate::error::{Error, Errors, LineIndex, MAX_ERRORS, Problem, nearest, quote};
 use crate::schema;
 use crate::schema::Config;
+use crate::settings::{SECTIONS, SETTINGS, Section, Set, Setting, WhenUnset, new_name, old_name};
+use crate::value::{Value, ValueKind};
 
 /// Largest configuration file in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 
-/// Reads a configuration. Every error is told, in the order of the text; `file_name` is only for
-/// their places.
+/// Reads a configuration. Every error is reported, in the order of the text; `file_name` is only
+/// for their places.
 pub fn load(text: &str, file_name: &str) -> Result<Config, Errors> {
     load_bytes(text.as_bytes(), file_name)
 }
@@ -51,7 +51,7 @@ pub struct Layer<'a> {
     pub remote: bool,
 }
 
-/// Reads a configuration from several texts, the weakest first. Every error is told, layer by
+/// Reads a configuration from several texts, the weakest first. Every error is reported, layer by
 /// layer.
 pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
     let mut texts = Vec::new();
@@ -68,21 +68,22 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         .map(|(.., (document, _))| document.get_ref())
         .collect();
     for (index, (layer, text, (document, syntax))) in texts.iter().enumerate() {
-        let places = Places::new(text);
+        let lines = LineIndex::new(text);
         let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
-        // One mistake often makes TOML stumble several times on its line: the first tells it.
+        // One mistake often makes TOML stumble several times on its line: the first says enough.
         problems.sort_by_key(|problem| problem.at);
-        problems.dedup_by_key(|problem| places.line(problem.at));
+        problems.dedup_by_key(|problem| lines.line(problem.at));
         let broken_lines: BTreeSet<usize> = problems
             .iter()
-            .map(|problem| places.line(problem.at))
+            .map(|problem| lines.line(problem.at))
             .collect();
 
         reader.complete = problems.is_empty();
         reader.remote = layer.remote;
         reader.document(document.get_ref());
+        reader.both_names(document.get_ref());
         if index + 1 == texts.len() {
-            reader.belongs_together(&documents);
+            reader.cross_check(&documents);
         }
         // What TOML could not read it guessed, with no place (0) or on the broken line: a second
         // error would only repeat the first.
@@ -90,12 +91,12 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         let meaning = std::mem::take(&mut reader.problems)
             .into_iter()
             .filter(|problem| {
-                whole || (problem.at > 0 && !broken_lines.contains(&places.line(problem.at)))
+                whole || (problem.at > 0 && !broken_lines.contains(&lines.line(problem.at)))
             });
         problems.extend(meaning);
         problems.dedup();
         if !problems.is_empty() {
-            errors.extend(places.place(layer.name, problems).0);
+            errors.extend(lines.errors(layer.name, problems).0);
         }
     }
     if errors.is_empty() {
@@ -106,15 +107,36 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
     }
 }
 
+/// What is read but should be written differently: names of an earlier release. Each says where the
+/// old name is and what the new one is.
+pub fn warnings(bytes: &[u8], file_name: &str) -> Vec<Error> {
+    let Ok(text) = text_of(bytes, file_name) else {
+        return Vec::new();
+    };
+    let (document, _) = DeTable::parse_recoverable(text);
+    let problem = |used: OldNameUsed| {
+        Problem::new(
+            used.at,
+            format!("`{}` is the old name of `{}`", used.old, used.new),
+            format!(
+                "write `{}`: release 0.2 no longer reads the old name",
+                used.new
+            ),
+        )
+    };
+    let old = old_names(document.get_ref()).into_iter().map(problem);
+    LineIndex::new(text).errors(file_name, old.collect()).0
+}
+
 /// One clear error for what is no configuration at all.
 fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
-    let whole = |line, column, what: String, mend: &str| {
+    let whole = |line, column, what: String, help: &str| {
         Errors(vec![Error {
             file: file_name.to_owned(),
             line,
             column,
             what,
-            mend: mend.to_owned(),
+            help: help.to_owned(),
         }])
     };
     if bytes.len() > MAX_BYTES {
@@ -122,7 +144,7 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
             "the file has {} bytes, a configuration at most {MAX_BYTES}",
             bytes.len()
         );
-        return Err(whole(1, 1, what, "give the offhook.toml, not another file"));
+        return Err(whole(1, 1, what, "use the offhook.toml, not another file"));
     }
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
         return Err(whole(
@@ -135,15 +157,15 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let upto = |at: usize| {
         let before = String::from_utf8_lossy(&bytes[..at]).into_owned();
-        Places::new(&before).find(before.len())
+        LineIndex::new(&before).line_and_column(before.len())
     };
     if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
         let (line, column) = upto(at);
         return Err(whole(
             line,
             column,
-            "there is a zero byte: this is no text file".to_owned(),
-            "give the offhook.toml, not a binary file",
+            "there is a zero byte: this is not a text file".to_owned(),
+            "use the offhook.toml, not a binary file",
         ));
     }
     std::str::from_utf8(bytes).map_err(|error| {
@@ -157,13 +179,13 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
     })
 }
 
-/// A syntax error in words with a mend.
+/// A syntax error in words, with help.
 fn syntax_problem(error: &toml::de::Error) -> Problem {
     let message = error.message();
     let (what, expected) = message
         .split_once(", expected ")
         .map_or((message, None), |(what, expected)| (what, Some(expected)));
-    let mend = match (what, expected) {
+    let help = match (what, expected) {
         ("duplicate key", _) => "keep one of them".to_owned(),
         ("unexpected key or value", Some(_)) => {
             "begin a new line here, or write `#` before a comment".to_owned()
@@ -181,13 +203,13 @@ fn syntax_problem(error: &toml::de::Error) -> Problem {
         (_, Some(expected)) => format!("write {expected} here"),
         (_, None) => "write `name = value`, `[section]` or a `#` comment".to_owned(),
     };
-    Problem::new(error.span().map_or(0, |span| span.start), what, mend)
+    Problem::new(error.span().map_or(0, |span| span.start), what, help)
 }
 
 /// What a text says of a key.
 enum Given {
-    Absent,
-    /// Its error has been told.
+    Unset,
+    /// Its error has been reported.
     Wrong,
     Value(Value),
 }
@@ -199,7 +221,7 @@ struct Reader {
     complete: bool,
     /// This text came over the network.
     remote: bool,
-    /// Keys whose value was wrong: what belongs together is not judged by them.
+    /// Keys whose value was wrong: cross checks do not use them.
     wrong: Vec<&'static str>,
 }
 
@@ -207,10 +229,10 @@ impl Reader {
     /// With every default set.
     fn new() -> Self {
         let mut config = schema::blank();
-        for key in KEYS {
-            if let Set::Config(set) = key.set
-                && let Absent::Default(default) = key.absent
-                && let Some(value) = default_value(key.kind, default)
+        for setting in SETTINGS {
+            if let Set::Config(set) = setting.set
+                && let WhenUnset::Default(default) = setting.when_unset
+                && let Some(value) = default_value(setting.kind, default)
             {
                 set(&mut config, value);
             }
@@ -235,15 +257,14 @@ impl Reader {
         self.config
     }
 
-    fn problem(&mut self, at: usize, what: impl Into<String>, mend: impl Into<String>) {
-        self.problems.push(Problem::new(at, what, mend));
+    fn problem(&mut self, at: usize, what: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Problem::new(at, what, help));
     }
 
     fn document(&mut self, document: &DeTable<'_>) {
         for (name, value) in in_order(document) {
-            let known = SECTIONS
-                .iter()
-                .find(|(_, path, _)| *path == name.get_ref().as_ref());
+            let new = new_name(None, name.get_ref()).unwrap_or(name.get_ref());
+            let known = SECTIONS.iter().find(|(_, path, _)| *path == new);
             match known {
                 None => self.unknown_section(name, value),
                 Some((Section::Account, ..)) => {}
@@ -271,7 +292,7 @@ impl Reader {
                 | Section::Dial
                 | Section::Call
                 | Section::Codecs
-                | Section::Privacy
+                | Section::Encryption
                 | Section::Tls
                 | Section::Security
                 | Section::Board
@@ -280,8 +301,20 @@ impl Reader {
                 | Section::System
                 | Section::Provision
                 | Section::Update
-                | Section::Codes => self.section(section, path, table(document, path)),
+                | Section::Codes => {
+                    let old = || table(document, old_name(None, path)?);
+                    self.section(section, path, table(document, path).or_else(old));
+                }
             }
+        }
+    }
+
+    /// A setting under its old and its new name: which one is meant cannot be known.
+    fn both_names(&mut self, document: &DeTable<'_>) {
+        for used in old_names(document).into_iter().filter(|used| used.both) {
+            let what = format!("`{}` is here under its old name, too", used.new);
+            let help = format!("keep `{}` and remove `{}`", used.new, used.old);
+            self.problem(used.at, what, help);
         }
     }
 
@@ -301,18 +334,18 @@ impl Reader {
             );
         } else if matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
             let paths = SECTIONS.iter().map(|(_, path, _)| *path);
-            let mend = match nearest(name.get_ref(), paths.clone()) {
+            let help = match nearest(name.get_ref(), paths.clone()) {
                 Some("account") => "did you mean `[[account]]`?".to_owned(),
                 Some(near) => format!("did you mean `[{near}]`?"),
                 None => format!("the sections are {}", paths.collect::<Vec<_>>().join(", ")),
             };
-            self.problem(at, format!("there is no section {shown}"), mend);
+            self.problem(at, format!("there is no section {shown}"), help);
         } else {
-            let mend = match belongs_to(name.get_ref()) {
+            let help = match section_of(name.get_ref()) {
                 Some((path, key)) => format!("did you mean `{key}` under `[{path}]`?"),
                 None => "write the section it belongs to, like `[phone]`, above it".to_owned(),
             };
-            self.problem(at, format!("{shown} stands outside of every section"), mend);
+            self.problem(at, format!("{shown} is outside of every section"), help);
         }
     }
 
@@ -320,28 +353,31 @@ impl Reader {
     fn section(&mut self, section: Section, path: &str, found: Option<&DeTable<'_>>) {
         let Some(found) = found else { return };
         self.unknown_keys(section, path, found);
-        for key in KEYS.iter().filter(|key| key.section == section) {
-            let Set::Config(set) = key.set else { continue };
-            if let Given::Value(value) = self.given(path, key, found) {
+        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
+            let Set::Config(set) = setting.set else {
+                continue;
+            };
+            if let Given::Value(value) = self.given(path, setting, found) {
                 set(&mut self.config, value);
             }
         }
     }
 
-    /// What a section says of one key; what is wrong with it is told here.
-    fn given(&mut self, path: &str, key: &Key, found: &DeTable<'_>) -> Given {
-        let Some((name, value)) = found.get_key_value(key.name) else {
-            return Given::Absent;
+    /// What a section says of one key; what is wrong with it is reported here.
+    fn given(&mut self, path: &str, setting: &Setting, found: &DeTable<'_>) -> Given {
+        let old = || found.get_key_value(old_name(Some(setting.section), setting.name)?);
+        let Some((name, value)) = found.get_key_value(setting.name).or_else(old) else {
+            return Given::Unset;
         };
-        if self.remote && key.is_local() {
-            let what = format!("`{path}.{}` may stand only on the card", key.name);
+        if self.remote && setting.is_local() {
+            let what = format!("`{path}.{}` is only allowed on the card", setting.name);
             self.problem(name.span().start, what, "remove it here");
             return Given::Wrong;
         }
-        match key.kind.check(value) {
+        match setting.kind.check(value) {
             Ok(value) => Given::Value(value),
             Err(problems) => {
-                self.wrong(path, key.name, problems);
+                self.wrong(path, setting.name, problems);
                 Given::Wrong
             }
         }
@@ -349,18 +385,19 @@ impl Reader {
 
     fn wrong(&mut self, path: &str, name: &'static str, problems: Vec<Problem>) {
         self.wrong.push(name);
-        for Problem { at, what, mend } in problems {
-            self.problem(at, format!("`{path}.{name}`: {what}"), mend);
+        for Problem { at, what, help } in problems {
+            self.problem(at, format!("`{path}.{name}`: {what}"), help);
         }
     }
 
     fn unknown_keys(&mut self, section: Section, path: &str, found: &DeTable<'_>) {
         for (name, value) in in_order(found) {
             let known = |name: &str| {
-                KEYS.iter()
-                    .any(|key| key.section == section && key.name == name)
+                SETTINGS
+                    .iter()
+                    .any(|setting| setting.section == section && setting.name == name)
             };
-            if known(name.get_ref()) {
+            if known(name.get_ref()) || new_name(Some(section), name.get_ref()).is_some() {
                 continue;
             }
             if section == Section::Tls && name.get_ref() == "pin" {
@@ -384,13 +421,13 @@ impl Reader {
                 );
                 continue;
             }
-            let here = KEYS
+            let here = SETTINGS
                 .iter()
-                .filter(|key| key.section == section)
-                .map(|key| key.name);
-            let mend = if let Some(near) = nearest(name.get_ref(), here.clone()) {
+                .filter(|setting| setting.section == section)
+                .map(|setting| setting.name);
+            let help = if let Some(near) = nearest(name.get_ref(), here.clone()) {
                 format!("did you mean `{near}`?")
-            } else if let Some((other, key)) = belongs_to(name.get_ref()) {
+            } else if let Some((other, key)) = section_of(name.get_ref()) {
                 format!("did you mean `{key}` under `[{other}]`?")
             } else {
                 format!(
@@ -401,7 +438,7 @@ impl Reader {
             self.problem(
                 name.span().start,
                 format!("there is no key {} in `{path}`", quote(name.get_ref())),
-                mend,
+                help,
             );
         }
     }
@@ -412,7 +449,7 @@ fn country_zone(country: &str) -> &'static str {
     crate::time_zone::rule(crate::time_zone::of_country(country)).unwrap_or("UTC0")
 }
 
-/// The entries in the order of the text, so that the first errors are the ones told in full.
+/// The entries in the order of the text, so that the first errors are reported in full.
 fn in_order<'d, 'i>(
     table: &'d DeTable<'i>,
 ) -> Vec<(
@@ -436,18 +473,62 @@ fn table<'d, 'i>(document: &'d DeTable<'i>, name: &str) -> Option<&'d DeTable<'i
     }
 }
 
+/// An old name in a document.
+struct OldNameUsed {
+    at: usize,
+    old: String,
+    new: String,
+    /// The new name is in the same table.
+    both: bool,
+}
+
+/// Every old name in a document.
+fn old_names(document: &DeTable<'_>) -> Vec<OldNameUsed> {
+    let sections = document.iter().filter_map(|(name, _)| {
+        let new = new_name(None, name.get_ref())?;
+        Some(OldNameUsed {
+            at: name.span().start,
+            old: format!("[{}]", name.get_ref()),
+            new: format!("[{new}]"),
+            both: document.contains_key(new),
+        })
+    });
+    let accounts = match document.get("account").map(Spanned::get_ref) {
+        Some(DeValue::Array(list)) => &list[..],
+        Some(_) | None => &[],
+    };
+    let keys = accounts.iter().flat_map(|account| match account.get_ref() {
+        DeValue::Table(found) => old_keys(Section::Account, "account", found),
+        _other => Vec::new(),
+    });
+    sections.chain(keys).collect()
+}
+
+fn old_keys(section: Section, path: &str, found: &DeTable<'_>) -> Vec<OldNameUsed> {
+    let used = found.iter().filter_map(|(name, _)| {
+        let new = new_name(Some(section), name.get_ref())?;
+        Some(OldNameUsed {
+            at: name.span().start,
+            old: format!("{path}.{}", name.get_ref()),
+            new: format!("{path}.{new}"),
+            both: found.contains_key(new),
+        })
+    });
+    used.collect()
+}
+
 /// The section a key was meant for, and the key.
-fn belongs_to(name: &str) -> Option<(&'static str, &'static str)> {
-    let near = nearest(name, KEYS.iter().map(|key| key.name))?;
-    let key = KEYS.iter().find(|key| key.name == near)?;
+fn section_of(name: &str) -> Option<(&'static str, &'static str)> {
+    let near = nearest(name, SETTINGS.iter().map(|setting| setting.name))?;
+    let setting = SETTINGS.iter().find(|setting| setting.name == near)?;
     let (_, path, _) = SECTIONS
         .iter()
-        .find(|(section, ..)| *section == key.section)?;
+        .find(|(section, ..)| *section == setting.section)?;
     Some((path, near))
 }
 
 /// A default of the table as a value; the table's test sees that every one is valid.
-pub(crate) fn default_value(kind: Kind, default: &'static str) -> Option<Value> {
+pub(crate) fn default_value(kind: ValueKind, default: &'static str) -> Option<Value> {
     let value = DeValue::parse(default).ok()?;
     kind.check(&value).ok()
 }
@@ -459,7 +540,7 @@ impl Default for Config {
     }
 }
 
+mod cross_checks;
 mod lists;
 #[cfg(test)]
 mod tests;
-mod together;

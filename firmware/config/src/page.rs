@@ -2,24 +2,25 @@
 //! disagree with the parser.
 //!
 //! ```text
-//! SECTIONS, KEYS ─┬─▶ example   ─▶ firmware/config/offhook.example.toml   (`#key = default`, ready to be uncommented)
+//! SECTIONS, SETTINGS ─┬─▶ example   ─▶ firmware/config/offhook.example.toml   (`#key = default`, ready to be uncommented)
 //!                 └─▶ reference ─▶ docs/provisioning.md
+//! PLANS ───────────▶ countries ─▶ docs/countries.md
 //! ```
 
 use std::fmt::Write;
 
 use crate::country::PLANS;
-use crate::keys::{Absent, KEYS, Key, SECTIONS};
-use crate::kind::Kind;
+use crate::settings::{SECTIONS, SETTINGS, Setting, WhenUnset};
+use crate::value::ValueKind;
 
 /// The example `offhook.toml`: every key explained, every default as a comment. As it stands it
 /// changes nothing.
 pub fn example() -> String {
     let mut page = String::from(
-        "# offhook.toml: everything this telephone can be told.\n\
+        "# offhook.toml: every setting of this phone.\n\
          #\n\
-         # A line like `#key = value` shows a default or an example: take the `#` away to set it.\n\
-         # Unknown names are errors, and `offhook check FILE` tells where and what was meant.\n",
+         # A line like `#key = value` shows a default or an example: remove the `#` to set it.\n\
+         # Unknown names are errors; `offhook check FILE` reports where they are and suggests the right name.\n",
     );
     for &(section, path, doc) in SECTIONS {
         page.push('\n');
@@ -30,33 +31,33 @@ pub fn example() -> String {
             format!("[{path}]")
         };
         let _ = writeln!(page, "{header}");
-        for key in KEYS.iter().filter(|key| key.section == section) {
+        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
             page.push('\n');
-            comment(&mut page, key.doc);
-            if let Kind::SpeedDial(_) = key.kind {
+            comment(&mut page, setting.doc);
+            if let ValueKind::SpeedDial(_) = setting.kind {
                 page.push_str(
                     "# Example:\n#[dial.speed]\n#1 = \"sip:echo@10.0.0.7\"\n#2 = \"0301234567\"\n",
                 );
                 continue;
             }
-            match key.absent {
-                Absent::Default(default) => {
-                    comment(&mut page, &format!("{}.", limits(key)));
-                    let _ = writeln!(page, "#{} = {default}", key.name);
+            match setting.when_unset {
+                WhenUnset::Default(default) => {
+                    comment(&mut page, &format!("{}.", limits(setting)));
+                    let _ = writeln!(page, "#{} = {default}", setting.name);
                 }
-                Absent::Unset(meaning) => {
+                WhenUnset::Means(meaning) => {
                     comment(
                         &mut page,
-                        &format!("{}. When not set: {meaning}. Example:", limits(key)),
+                        &format!("{}. When not set: {meaning}. Example:", limits(setting)),
                     );
-                    let _ = writeln!(page, "#{} = {}", key.name, key.example);
+                    let _ = writeln!(page, "#{} = {}", setting.name, setting.example);
                 }
-                Absent::Required => {
+                WhenUnset::Required => {
                     comment(
                         &mut page,
-                        &format!("{}. Must be given. Example:", limits(key)),
+                        &format!("{}. Must be given. Example:", limits(setting)),
                     );
-                    let _ = writeln!(page, "#{} = {}", key.name, key.example);
+                    let _ = writeln!(page, "#{} = {}", setting.name, setting.example);
                 }
             }
         }
@@ -68,16 +69,17 @@ pub fn example() -> String {
 pub fn reference() -> String {
     let mut page = String::from(
         "# offhook.toml: the reference\n\n\
-         This page is written by the program's own table of settings (`config::reference`); the same table makes the parser, the defaults and\n\
-         `firmware/config/offhook.example.toml`. An empty file is a valid configuration.\n\n\
-         - Check a file: `offhook check offhook.toml`. Each error names file, line and column, what is wrong and what would be right;\n  \
-         all errors are told at once, and an unknown name is an error.\n\
-         - A file with errors never stops the phone: the last good configuration stays in use, and `status` says so.\n\
-         - The file is UTF-8 text in TOML syntax, at most 256 KiB; Windows line ends and a byte order mark are fine.\n",
+         This page is generated from the program's table of settings (`config::reference`), as are the\n\
+         parser, the defaults and `firmware/config/offhook.example.toml`. An empty file is a valid\n\
+         configuration. The countries have [a page of their own](countries.md).\n\n\
+         - Check a file: `offhook check offhook.toml`. Each error names file, line and column, what is\n  \
+         wrong and how to correct it; all errors are reported at once, and an unknown name is an error.\n\
+         - A file with errors never stops the phone: the last good configuration stays in use, and `status`\n  shows the errors.\n\
+         - The file is UTF-8 text in TOML syntax, at most 256 KiB; Windows line ends and a byte order\n  mark are accepted.\n",
     );
     page.push_str(
-        "\n## Where settings come from\n\nLater rows win over earlier ones, key by key; a list (accounts, speed dial) wins as a whole. \
-         A layer with errors is left out and told.\n\n| layer | where it is | what it may say |\n|---|---|---|\n",
+        "\n## Where settings come from\n\nLater rows override earlier ones, key by key; a list (accounts, speed dial) is replaced as a whole.\n\
+         A layer with errors is left out, and its errors are reported.\n\n| layer | where it is | what it may set |\n|---|---|---|\n",
     );
     for (layer, place, what) in crate::store::PRECEDENCE {
         let _ = writeln!(page, "| {layer} | {place} | {what} |");
@@ -92,22 +94,32 @@ pub fn reference() -> String {
             page,
             "\n## `{header}`\n\n{doc}\n\n| key | value | default | what it does |\n|---|---|---|---|\n"
         );
-        for key in KEYS.iter().filter(|key| key.section == section) {
-            let default = match key.absent {
-                Absent::Default(default) => format!("`{}`", cell(default)),
-                Absent::Unset(meaning) => format!("not set: {}", cell(meaning)),
-                Absent::Required => "must be given".to_owned(),
+        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
+            let default = match setting.when_unset {
+                WhenUnset::Default(default) => format!("`{}`", cell(default)),
+                WhenUnset::Means(meaning) => format!("not set: {}", cell(meaning)),
+                WhenUnset::Required => "must be given".to_owned(),
             };
-            let what = format!("{} Example: `{}`", cell(key.doc), cell(key.example));
+            let what = format!("{} Example: `{}`", cell(setting.doc), cell(setting.example));
             let _ = writeln!(
                 page,
                 "| `{}` | {} | {default} | {what} |",
-                key.name,
-                cell(&limits(key))
+                setting.name,
+                cell(&limits(setting)).replace("docs/countries.md", "[countries.md](countries.md)")
             );
         }
     }
-    page.push_str("\n## Countries\n\n| code | country | emergency numbers | flash, ms | ringing, ms on, off |\n|---|---|---|---|---|\n");
+    page
+}
+
+/// The page of countries in Markdown: what `phone.country` may be and what it sets.
+pub fn countries() -> String {
+    let mut page = String::from(
+        "# Countries\n\n\
+         The values of `country` under `[phone]`, and what each sets besides the call progress tones. This page\n\
+         is generated from the program's country data (`config::countries`).\n\n\
+         | code | country | emergency numbers | flash, ms | ringing, ms on, off |\n|---|---|---|---|---|\n",
+    );
     for plan in PLANS {
         let ring: Vec<_> = plan
             .ring_cadence_ms
@@ -128,13 +140,13 @@ pub fn reference() -> String {
 }
 
 /// What the value may be, as the beginning of a sentence.
-fn limits(key: &Key) -> String {
-    let mend = if key.kind == Kind::Country {
-        "a country code of the list in docs/provisioning.md, in quotes".to_owned()
+fn limits(setting: &Setting) -> String {
+    let help = if setting.kind == ValueKind::Country {
+        "a country code in quotes, see docs/countries.md".to_owned()
     } else {
-        key.kind.mend()
+        setting.kind.help()
     };
-    let words = mend.strip_prefix("write ").unwrap_or(&mend);
+    let words = help.strip_prefix("write ").unwrap_or(&help);
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
@@ -163,9 +175,9 @@ fn comment(page: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Section;
     use crate::load::load;
     use crate::schema::Config;
+    use crate::settings::Section;
 
     fn checked_in(path: &str, generated: &str) {
         let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -187,6 +199,11 @@ mod tests {
     #[test]
     fn the_reference_is_the_one_checked_in() {
         checked_in("../../docs/provisioning.md", &reference());
+    }
+
+    #[test]
+    fn the_countries_are_those_checked_in() {
+        checked_in("../../docs/countries.md", &countries());
     }
 
     #[test]
@@ -226,17 +243,18 @@ mod tests {
                     section = *found;
                 }
                 let (name, value) = line.strip_prefix('#')?.split_once(" = ")?;
-                let key = KEYS
-                    .iter()
-                    .find(|key| key.section == section && key.name == name)?;
+                let setting = SETTINGS.iter()
+                    .find(|setting| setting.section == section && setting.name == name)?;
                 (!section.is_list()
-                    && matches!(key.absent, Absent::Default(default) if default == value))
+                    && matches!(setting.when_unset, WhenUnset::Default(default) if default == value))
                 .then(|| line[1..].to_owned())
             })
             .collect();
-        let expected = KEYS
+        let expected = SETTINGS
             .iter()
-            .filter(|key| !key.section.is_list() && matches!(key.absent, Absent::Default(_)))
+            .filter(|setting| {
+                !setting.section.is_list() && matches!(setting.when_unset, WhenUnset::Default(_))
+            })
             .count();
         // All but the speed dial table (which has an example) and the hotline's delay (which needs
         // a hotline) stand there.

@@ -1,15 +1,15 @@
 //! The one schema: what `offhook.toml` may say, its defaults and its limits.
 //!
-//! The types are here, what may be written into them and what they hold by default is in `keys`;
-//! parser, commented example and reference page all come from that table.
+//! The types are here, what may be written into them and what they hold by default is in
+//! `settings`; parser, commented example and reference page all come from that table.
 //!
 //! ```text
-//! keys (kind, default, words, field) ─▶ load ─▶ Config (these types)
+//! settings (kind, default, text, field) ─▶ load ─▶ Config (these types)
 //! ```
 
-mod privacy;
+mod encryption;
 
-pub use privacy::Privacy;
+pub use encryption::Encryption;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,7 +18,9 @@ use types::{Codec, EncryptionPolicy, Transport};
 
 mod system;
 
-pub use system::{Codes, Ipv4Way, Ipv6Way, Link, Provision, System, Update, Wifi, WifiSecurity};
+pub use system::{
+    Codes, Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity,
+};
 
 /// A whole configuration, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +37,8 @@ pub struct Config {
     pub call: Call,
     /// `[codecs]`
     pub codecs: Codecs,
-    /// `[privacy]`
-    pub privacy: Privacy,
+    /// `[encryption]`
+    pub encryption: Encryption,
     /// `[tls]` and `[[tls.pin]]`
     pub tls: Tls,
     /// `[security]`
@@ -91,6 +93,11 @@ pub struct Network {
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(pub String);
 
+impl Secret {
+    /// What the file holds in place of a secret that moved into the phone.
+    pub const MOVED: &str = "@moved";
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
@@ -133,8 +140,8 @@ pub struct Account {
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
     pub register: bool,
-    /// How much encryption calls by this account want, where that differs from `[privacy]`.
-    pub privacy: Option<EncryptionPolicy>,
+    /// How much encryption calls by this account want, where that differs from `[encryption]`.
+    pub encryption: Option<EncryptionPolicy>,
 }
 
 /// `[dial]`: from keys to numbers.
@@ -162,7 +169,7 @@ pub enum Flash {
     /// A short press of the hook switch (in the country's window) or the flash key.
     Hook,
     /// Only the flash key: hanging up then ends the call without waiting for the window.
-    Key,
+    Setting,
     /// No flash at all.
     Off,
 }
@@ -182,7 +189,7 @@ pub struct Call {
     pub flash: Flash,
     /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
     pub waiting: bool,
-    /// Hanging up while a consulted call rings or stands hands the call on hold over to it;
+    /// Hanging up while a consulted call rings or is established hands the call on hold over to it;
     /// `false`: both end.
     pub transfer_on_hangup: bool,
     /// During a call the user's own keys are heard in the handset, too.
@@ -202,18 +209,18 @@ pub struct Codecs {
     pub ptime_ms: u8,
 }
 
-/// Whom the TLS port is open to.
+/// Who may connect to the TLS port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Listen {
-    /// Those who are pinned; nobody is, nobody listens.
+    /// Those who are pinned; without any, no one.
     Pinned,
-    /// Everybody.
+    /// Everyone.
     All,
-    /// Nobody.
+    /// No one.
     Off,
 }
 
-/// `[tls]`: signalling that nobody on the way can read.
+/// `[tls]`: encrypted signalling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
     /// File of certificates to trust instead of the system's.
@@ -222,11 +229,11 @@ pub struct Tls {
     pub certificate: Option<PathBuf>,
     /// File of its private key.
     pub key: Option<PathBuf>,
-    /// `false`: servers are not verified. Dangerous, and told wherever the phone tells anything.
+    /// `false`: servers are not verified. Dangerous; log, status and events show it.
     pub verify: bool,
     /// Port for SIP over TLS.
     pub sip_port_tls: u16,
-    /// Whom it is open to.
+    /// Who may connect to it.
     pub listen: Listen,
     /// `[[tls.pin]]`
     pub pins: Vec<Pin>,
@@ -235,7 +242,7 @@ pub struct Tls {
 /// `[[tls.pin]]`: a phone or server known by its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// What its owner calls it.
+    /// Its owner's name for it.
     pub name: String,
     /// `host` or `host:port`.
     pub address: String,
@@ -246,7 +253,7 @@ pub struct Pin {
 /// `[security]`: keys and passwords at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Security {
-    /// Move passwords off the file into the phone's own, closed, folder.
+    /// Move passwords off the file into the phone's own directory.
     pub move_secrets: bool,
 }
 
@@ -288,7 +295,7 @@ pub struct Control {
     pub state_dir: PathBuf,
 }
 
-/// A configuration with nothing in it yet: `load` fills every field from the table of keys.
+/// A configuration with nothing in it yet: `load` fills every field from the table of settings.
 pub(crate) fn blank() -> Config {
     Config {
         phone: Phone {
@@ -330,7 +337,7 @@ pub(crate) fn blank() -> Config {
             order: Vec::new(),
             ptime_ms: 0,
         },
-        privacy: Privacy {
+        encryption: Encryption {
             mode: None,
             keying: Vec::new(),
             suites: Vec::new(),
@@ -391,6 +398,6 @@ pub(crate) fn blank_account() -> Account {
         outbound_proxy: None,
         expires_s: 0,
         register: false,
-        privacy: None,
+        encryption: None,
     }
 }

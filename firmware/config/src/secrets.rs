@@ -1,10 +1,10 @@
-//! Passwords off the card: the file on the FAT partition can be read by whoever takes it out, the
-//! phone's own folder only by the phone. What moves where is decided here; who owns the files reads
-//! and writes them.
+//! Passwords off the card: the file on the FAT partition can be read by anyone who takes it out,
+//! the phone's own directory only by the phone. What moves where is decided here; who owns the
+//! files reads and writes them.
 //!
 //! ```text
 //! offhook.toml ── move_out ──▶ the same text with "@moved" for each secret, and the secrets by name ─▶ secrets.toml (0600)
-//! offhook.toml + secrets.toml ── put_back ──▶ the text as if nothing had moved ─▶ load
+//! offhook.toml + secrets.toml ── restore ──▶ the text as if nothing had moved ─▶ load
 //! ```
 //!
 //! Order of writing: the secrets first, then the file. A power cut between the two leaves both
@@ -19,22 +19,20 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::Places;
-use crate::keys::{KEYS, SECTIONS};
-use crate::kind::Kind;
+use crate::error::LineIndex;
 use crate::schema::Secret;
+use crate::settings::{SECTIONS, SETTINGS};
+use crate::value::ValueKind;
 
-/// What stands in the file for a secret that moved.
-pub const MOVED: &str = "@moved";
-/// Most secrets kept; no configuration has more.
+/// Most secrets stored; no configuration has more.
 const MOST: usize = 64;
 
 /// The secrets of a phone by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Kept(BTreeMap<String, Secret>);
+pub struct StoredSecrets(BTreeMap<String, Secret>);
 
-impl Kept {
-    /// Reads what [`Kept::text`] wrote; what is broken is left out.
+impl StoredSecrets {
+    /// Reads what [`StoredSecrets::text`] wrote; what is broken is left out.
     pub fn parse(text: &str) -> Self {
         let (document, _) = DeTable::parse_recoverable(text);
         let entries = document
@@ -76,41 +74,42 @@ impl Kept {
 pub struct Moved {
     /// The file's new text; everything but the secrets is as it was.
     pub text: String,
-    /// All secrets: those kept before and those found now.
-    pub kept: Kept,
+    /// All secrets: those stored before and those found now.
+    pub stored: StoredSecrets,
 }
 
 /// Takes every secret out of a text that [`crate::load`] accepted. `None`: there is none in it.
-pub fn move_out(text: &str, kept: &Kept) -> Option<Moved> {
-    let mut kept = kept.clone();
-    let mut found: Vec<Place> = places(text)
+pub fn move_out(text: &str, stored: &StoredSecrets) -> Option<Moved> {
+    let mut stored = stored.clone();
+    let mut found: Vec<TextValue> = secret_values(text)
         .into_iter()
-        .filter(|place| !place.value.0.is_empty() && place.value.0 != MOVED)
+        .filter(|item| !item.value.0.is_empty() && item.value.0 != Secret::MOVED)
         .collect();
     if found.is_empty() {
         return None;
     }
-    found.sort_by_key(|place| std::cmp::Reverse(place.span.start));
+    found.sort_by_key(|item| std::cmp::Reverse(item.span.start));
     let mut text = text.to_owned();
-    for place in found {
-        if kept.0.len() >= MOST && !kept.0.contains_key(&place.name) {
+    for item in found {
+        if stored.0.len() >= MOST && !stored.0.contains_key(&item.name) {
             continue;
         }
-        text.replace_range(place.span, &literal(MOVED));
-        kept.0.insert(place.name, place.value);
+        text.replace_range(item.span, &literal(Secret::MOVED));
+        stored.0.insert(item.name, item.value);
     }
-    Some(Moved { text, kept })
+    Some(Moved { text, stored })
 }
 
-/// The text as if nothing had moved. A secret that is not kept stays as it is, and `load` tells.
-pub fn put_back(text: &str, kept: &Kept) -> Secret {
-    let mut found = places(text);
-    found.retain(|place| place.value.0 == MOVED);
-    found.sort_by_key(|place| std::cmp::Reverse(place.span.start));
+/// The text as if nothing had moved. A secret that is not stored stays as it is, and `load` reports
+/// it.
+pub fn restore(text: &str, stored: &StoredSecrets) -> Secret {
+    let mut found = secret_values(text);
+    found.retain(|item| item.value.0 == Secret::MOVED);
+    found.sort_by_key(|item| std::cmp::Reverse(item.span.start));
     let mut text = text.to_owned();
-    for place in found {
-        if let Some(secret) = kept.0.get(&place.name) {
-            text.replace_range(place.span, &literal(&secret.0));
+    for item in found {
+        if let Some(secret) = stored.0.get(&item.name) {
+            text.replace_range(item.span, &literal(&secret.0));
         }
     }
     Secret(text)
@@ -132,15 +131,15 @@ pub struct FileUse {
 /// Every file a configuration names that must be there.
 pub fn files(text: &str) -> Vec<FileUse> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let places = Places::new(text);
-    let found = values(text, |kind| kind == Kind::File);
+    let lines = LineIndex::new(text);
+    let found = values(text, |kind| kind == ValueKind::File);
     found
         .into_iter()
-        .map(|place| {
-            let (line, column) = places.find(place.span.start);
+        .map(|item| {
+            let (line, column) = lines.line_and_column(item.span.start);
             FileUse {
-                key: place.name,
-                path: PathBuf::from(&place.value.0),
+                key: item.name,
+                path: PathBuf::from(&item.value.0),
                 line,
                 column,
             }
@@ -148,38 +147,38 @@ pub fn files(text: &str) -> Vec<FileUse> {
         .collect()
 }
 
-/// A value and where it stands.
-struct Place {
+/// A text value and its span.
+struct TextValue {
     name: String,
     value: Secret,
     span: Range<usize>,
 }
 
-fn places(text: &str) -> Vec<Place> {
-    values(text, |kind| kind == Kind::Secret)
+fn secret_values(text: &str) -> Vec<TextValue> {
+    values(text, |kind| kind == ValueKind::Secret)
 }
 
 /// Every text value of a kind, in a text with or without a byte order mark; spans count from the
 /// very beginning.
-fn values(text: &str, wanted: impl Fn(Kind) -> bool) -> Vec<Place> {
+fn values(text: &str, wanted: impl Fn(ValueKind) -> bool) -> Vec<TextValue> {
     let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
     let before = text.len() - bare.len();
     let (document, _) = DeTable::parse_recoverable(bare);
     let mut found = Vec::new();
-    for key in KEYS.iter().filter(|key| wanted(key.kind)) {
+    for setting in SETTINGS.iter().filter(|setting| wanted(setting.kind)) {
         let Some((_, path, _)) = SECTIONS
             .iter()
-            .find(|(section, ..)| *section == key.section)
+            .find(|(section, ..)| *section == setting.section)
         else {
             continue;
         };
         for (whose, table) in tables(document.get_ref(), path) {
-            if let Some(value) = table.get(key.name)
+            if let Some(value) = table.get(setting.name)
                 && let DeValue::String(content) = value.get_ref()
             {
                 let span = value.span();
-                found.push(Place {
-                    name: format!("{path}{whose}.{}", key.name),
+                found.push(TextValue {
+                    name: format!("{path}{whose}.{}", setting.name),
                     value: Secret(content.to_string()),
                     span: span.start + before..span.end + before,
                 });
@@ -212,7 +211,7 @@ fn tables<'d, 'i>(document: &'d DeTable<'i>, path: &str) -> Vec<(String, &'d DeT
     Vec::new()
 }
 
-/// What tells an account from others: user and domain, never its place in the list.
+/// What tells an account from others: user and domain, never its position in the list.
 fn whose(table: &DeTable<'_>) -> String {
     let text = |name: &str| match table.get(name).map(Spanned::get_ref) {
         Some(DeValue::String(text)) => text.to_string(),
@@ -258,7 +257,7 @@ mod tests {
 
     #[test]
     fn secrets_move_out_and_come_back() {
-        let moved = move_out(CARD, &Kept::default()).unwrap();
+        let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
         assert!(
             !moved.text.contains("hunter") && !moved.text.contains("quo"),
             "{}",
@@ -266,45 +265,48 @@ mod tests {
         );
         assert_eq!(moved.text.matches("\"@moved\"").count(), 2);
         assert!(moved.text.contains("# mine\r\n") && moved.text.starts_with('\u{feff}'));
-        assert_eq!(moved.kept.len(), 2);
-        let kept = Kept::parse(&moved.kept.text().0);
-        assert_eq!(kept, moved.kept);
+        assert_eq!(moved.stored.len(), 2);
+        let stored = StoredSecrets::parse(&moved.stored.text().0);
+        assert_eq!(stored, moved.stored);
         assert_eq!(
-            passwords(&put_back(&moved.text, &kept).0),
+            passwords(&restore(&moved.text, &stored).0),
             ["hunter\\2", "quo\"te ü"]
         );
     }
 
     #[test]
     fn doing_it_again_changes_nothing() {
-        let moved = move_out(CARD, &Kept::default()).unwrap();
-        assert_eq!(move_out(&moved.text, &moved.kept), None);
+        let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
+        assert_eq!(move_out(&moved.text, &moved.stored), None);
         // Power was cut after the secrets were written and before the file was: the same once more.
-        assert_eq!(move_out(CARD, &moved.kept).unwrap(), moved);
+        assert_eq!(move_out(CARD, &moved.stored).unwrap(), moved);
     }
 
     #[test]
     fn a_new_password_replaces_the_kept_one_and_accounts_may_change_places() {
-        let moved = move_out(CARD, &Kept::default()).unwrap();
+        let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
         let changed = moved.text.replacen("\"@moved\"", "\"new\"", 1);
-        let again = move_out(&changed, &moved.kept).unwrap();
+        let again = move_out(&changed, &moved.stored).unwrap();
         assert_eq!(
-            passwords(&put_back(&again.text, &again.kept).0),
+            passwords(&restore(&again.text, &again.stored).0),
             ["new", "quo\"te ü"]
         );
         let swapped = "[[account]]\nuser=\"102\"\ndomain=\"b.example\"\npassword=\"@moved\"\n[[account]]\nuser=\"101\"\ndomain=\"a.example\"\npassword=\"@moved\"\n";
         assert_eq!(
-            passwords(&put_back(swapped, &again.kept).0),
+            passwords(&restore(swapped, &again.stored).0),
             ["quo\"te ü", "new"]
         );
     }
 
     #[test]
     fn a_secret_this_phone_does_not_have_is_an_error_with_its_place() {
-        let moved = move_out(CARD, &Kept::default()).unwrap();
-        let error = load(&put_back(&moved.text, &Kept::default()).0, "offhook.toml")
-            .unwrap_err()
-            .to_string();
+        let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
+        let error = load(
+            &restore(&moved.text, &StoredSecrets::default()).0,
+            "offhook.toml",
+        )
+        .unwrap_err()
+        .to_string();
         assert!(
             error.starts_with("offhook.toml:5:12: ")
                 && error.contains("write the password here again"),
@@ -314,7 +316,7 @@ mod tests {
 
     #[test]
     fn secrets_are_never_shown() {
-        let moved = move_out(CARD, &Kept::default()).unwrap();
+        let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
         assert!(!format!("{moved:?}").contains("hunter"));
     }
 

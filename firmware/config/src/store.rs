@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! country data        (the plan of [phone] country, in this crate)            weakest
-//! board               (offhook.toml in the board's folder)
+//! board               (offhook.toml in the directory of the board's profile)
 //! network             (fetched from [provision] url, kept on the phone)
 //! card                (offhook.toml on the card; where it is bad: the last good one)   strongest
 //!        └─▶ decide ─▶ config to run by, where it is from, what is wrong with the rest, text to keep as the last good one
@@ -12,11 +12,11 @@
 //! The owner reads and writes the files; kept texts hold passwords and belong in files only the
 //! phone can read.
 
-use crate::load::{Layer, load_layers};
+use crate::load::{Layer, load_layers, warnings};
 use crate::schema::Secret;
 use crate::{Config, Error, Errors, MAX_ERRORS};
 
-/// The table of precedence, weakest first: layer, where it is, what it may say. Printed in
+/// The table of precedence, weakest first: layer, where it is, what it may set. Printed in
 /// `docs/provisioning.md`.
 pub const PRECEDENCE: [(&str, &str, &str); 4] = [
     (
@@ -24,10 +24,14 @@ pub const PRECEDENCE: [(&str, &str, &str); 4] = [
         "in the program, by `[phone] country`",
         "tones, ringing, flash window, emergency numbers, time zone",
     ),
-    ("board", "`offhook.toml` in the board's folder", "every key"),
+    (
+        "board",
+        "`offhook.toml` in the directory of the board's profile",
+        "every key",
+    ),
     (
         "network",
-        "fetched from `[provision] url` or the address DHCP tells, kept on the data partition",
+        "fetched from `[provision] url` or the address DHCP provides, kept on the data partition",
         "every key but files, devices, SSH keys and `allow_http`",
     ),
     ("card", "`offhook.toml` on the card", "every key"),
@@ -68,14 +72,16 @@ pub struct Decision {
     pub network: bool,
     /// What is wrong, for log, `status` and `status.txt`; `None` when all is fine or absent.
     pub errors: Option<Errors>,
+    /// What should be written differently in the texts in use, see [`crate::warnings`].
+    pub warnings: Vec<Error>,
     /// One line that says which configuration is in use and why.
     pub report: String,
     /// Write these bytes as the new last good configuration. Never shown: they hold passwords.
     pub keep: Option<Secret>,
 }
 
-/// Decides. A layer that cannot be used is left out and told; the card's own text is replaced by
-/// the last good one.
+/// Decides. A layer that cannot be used is left out and reported; the card's own text is replaced
+/// by the last good one.
 pub fn decide(texts: Texts<'_>) -> Decision {
     let mut errors = Vec::new();
     if let Some(card) = texts.card {
@@ -85,16 +91,17 @@ pub fn decide(texts: Texts<'_>) -> Decision {
                 return Decision {
                     config,
                     source: Source::File,
+                    warnings: warnings_of(texts, Some(card)),
                     network,
                     report: if errors.is_empty() {
                         format!("{} is in use", card.name)
                     } else {
                         format!(
-                            "{} is in use, but something it lies on is not: see the errors",
+                            "{} is in use, but a layer below it has errors and is not",
                             card.name
                         )
                     },
-                    errors: told(errors),
+                    errors: non_empty(errors),
                     keep: new.then(|| Secret(String::from_utf8_lossy(card.bytes).into_owned())),
                 };
             }
@@ -120,9 +127,10 @@ pub fn decide(texts: Texts<'_>) -> Decision {
         return Decision {
             config,
             source: Source::LastGood,
+            warnings: warnings_of(texts, Some(last_good)),
             network,
-            errors: told(errors),
-            report: format!("{why}: the last good configuration stays in use; mend the file"),
+            errors: non_empty(errors),
+            report: format!("{why}: the last good configuration stays in use; correct the file"),
             keep: None,
         };
     }
@@ -133,17 +141,25 @@ pub fn decide(texts: Texts<'_>) -> Decision {
     Decision {
         config,
         source: Source::Defaults,
+        warnings: warnings_of(texts, None),
         network,
-        errors: told(errors),
+        errors: non_empty(errors),
         report: format!(
-            "{why} and no good one was kept: the defaults are in use; write the file anew"
+            "{why} and no good one was kept: the defaults are in use; write the file again"
         ),
         keep: None,
     }
 }
 
+fn warnings_of(texts: Texts<'_>, top: Option<Layer<'_>>) -> Vec<Error> {
+    let layers = [texts.board, texts.network, top].into_iter().flatten();
+    layers
+        .flat_map(|layer| warnings(layer.bytes, layer.name))
+        .collect()
+}
+
 /// The first of these stacks that holds: all of it, without the network, without the board, the top
-/// alone. What kept the whole from holding is told. `None`: the top itself is bad.
+/// alone. What kept the whole from holding is reported. `None`: the top itself is bad.
 fn fit(
     texts: Texts<'_>,
     top: Option<Layer<'_>>,
@@ -166,12 +182,13 @@ fn fit(
     None
 }
 
-/// Of a card that is bad by itself only its own errors are told: they are what its owner can mend.
+/// Of a card that is bad by itself only its own errors are reported: they are what its owner can
+/// correct.
 fn keep_most_useful(errors: &mut Vec<Error>, card: Layer<'_>) {
     errors.retain(|error| error.file == card.name);
 }
 
-fn told(mut errors: Vec<Error>) -> Option<Errors> {
+fn non_empty(mut errors: Vec<Error>) -> Option<Errors> {
     errors.truncate(MAX_ERRORS);
     (!errors.is_empty()).then_some(Errors(errors))
 }

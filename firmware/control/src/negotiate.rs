@@ -61,8 +61,10 @@ pub fn privacy(
     account: Option<&config::schema::Account>,
     fingerprint: Option<&Fingerprint>,
 ) -> Privacy {
-    let wanted = &config.privacy;
-    let mode = account.and_then(|account| account.privacy).or(wanted.mode);
+    let wanted = &config.encryption;
+    let mode = account
+        .and_then(|account| account.encryption)
+        .or(wanted.mode);
     let (over_tls, over_clear) = match mode {
         Some(mode) => (mode, mode),
         // Where nobody said anything, encrypted signalling is the wish for encrypted sound.
@@ -335,18 +337,18 @@ mod tests {
             (EncryptionPolicy::Preferred, EncryptionPolicy::Off)
         );
         assert_eq!(privacy(&config, None, None), Privacy::default());
-        config.privacy.mode = Some(EncryptionPolicy::Off);
+        config.encryption.mode = Some(EncryptionPolicy::Off);
         assert_eq!(
             of(&config, None),
             (EncryptionPolicy::Off, EncryptionPolicy::Off)
         );
-        config.privacy.mode = Some(EncryptionPolicy::Required);
+        config.encryption.mode = Some(EncryptionPolicy::Required);
         assert_eq!(
             of(&config, None),
             (EncryptionPolicy::Required, EncryptionPolicy::Required)
         );
-        let text = "[privacy]\nmode = \"required\"\nhmac_32 = true\nsuites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
-                    [[account]]\nuser = \"a\"\ndomain = \"example.net\"\nprivacy = \"preferred\"\n";
+        let text = "[encryption]\nmode = \"required\"\nhmac_32 = true\nsuites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
+                    [[account]]\nuser = \"a\"\ndomain = \"example.net\"\nencryption = \"preferred\"\n";
         let config = config::load(text, "t.toml").unwrap();
         assert_eq!(
             of(&config, config.accounts.first()),

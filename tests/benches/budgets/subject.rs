@@ -230,7 +230,7 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     }
     if order.private {
         text.push_str(
-            "[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
+            "[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
         );
     }
     if let Some(registrar) = order.registrar {

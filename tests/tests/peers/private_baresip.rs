@@ -14,7 +14,7 @@ const TALK: Duration = Duration::from_secs(5);
 /// How the call is to be encrypted.
 struct Keying {
     name: &'static str,
-    /// Our `[privacy]`.
+    /// Our `[encryption]`.
     ours: &'static str,
     /// baresip's account.
     account: &'static str,
@@ -26,7 +26,7 @@ struct Keying {
 
 const DTLS: Keying = Keying {
     name: "dtls",
-    ours: "[privacy]\nmode = \"required\"\nkeying = [\"dtls\"]\n",
+    ours: "[encryption]\nmode = \"required\"\nkeying = [\"dtls\"]\n",
     account: ";mediaenc=dtls_srtp",
     config: "module dtls_srtp.so\nrtcp_mux yes\n",
     // All that its OpenSSL is asked for, whoever asks.
@@ -41,7 +41,7 @@ const DTLS_TWO_PORTS: Keying = Keying {
 
 const SDES: Keying = Keying {
     name: "sdes",
-    ours: "[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
+    ours: "[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
     account: ";mediaenc=srtp-mand",
     config: "module srtp.so\n",
     // It takes the best it is offered, and offers this one first.

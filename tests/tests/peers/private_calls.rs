@@ -43,7 +43,7 @@ fn office(place: &Place, says: &Path, algorithm: &str, privacy: &str) -> Office 
             microphone: Some(says.to_owned()),
             direct: false,
             more: format!(
-                "{}[tls]\nca = {:?}\n[privacy]\nmode = \"required\"\nkeying = [\"sdes\"]\n{privacy}",
+                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n{privacy}",
                 kamailio.account_tls("102", "127.0.0.1"),
                 authority.file()
             ),
@@ -215,7 +215,7 @@ fn fingerprint(place: &Place, name: &str) -> String {
 
 fn pinned(tls_port: u16, other: &str, other_port: u16) -> String {
     format!(
-        "[privacy]\nmode = \"required\"\n[tls]\nsip_port_tls = {tls_port}\n[[tls.pin]]\nname = \"other\"\naddress = \"127.0.0.1:{other_port}\"\n\
+        "[encryption]\nmode = \"required\"\n[tls]\nsip_port_tls = {tls_port}\n[[tls.pin]]\nname = \"other\"\naddress = \"127.0.0.1:{other_port}\"\n\
          fingerprint = {other:?}\n"
     )
 }

@@ -52,7 +52,7 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
             let _ = writeln!(
                 out,
                 "  {}, line {}, column {}: {}\n      mend: {}",
-                error.file, error.line, error.column, error.what, error.mend
+                error.file, error.line, error.column, error.what, error.help
             );
         }
     }
@@ -162,7 +162,7 @@ mod tests {
             status("[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
         let text = text(&Facts {
             board: "rpi3",
-            report: "offhook.toml has an error: the last good configuration stays in use; mend the file",
+            report: "offhook.toml has an error: the last good configuration stays in use; correct the file",
             errors: Some(&errors),
             network: None,
             status: &status,

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use config::Config;
-use config::schema::{Ipv4Way, Ipv6Way, WifiSecurity};
+use config::schema::{Ipv4Config, Ipv6Config, WifiSecurity};
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,14 +155,14 @@ fn network_env(config: &Config) -> String {
     };
     let dns: Vec<String> = link.dns.iter().map(IpAddr::to_string).collect();
     let ipv4 = match link.ipv4 {
-        Ipv4Way::Dhcp => "dhcp".to_owned(),
-        Ipv4Way::Off => "off".to_owned(),
-        Ipv4Way::Fixed(address, length) => format!("{address}/{length}"),
+        Ipv4Config::Dhcp => "dhcp".to_owned(),
+        Ipv4Config::Off => "off".to_owned(),
+        Ipv4Config::Fixed(address, length) => format!("{address}/{length}"),
     };
     let ipv6 = match link.ipv6 {
-        Ipv6Way::Auto => "auto".to_owned(),
-        Ipv6Way::Off => "off".to_owned(),
-        Ipv6Way::Fixed(address, length) => format!("{address}/{length}"),
+        Ipv6Config::Auto => "auto".to_owned(),
+        Ipv6Config::Off => "off".to_owned(),
+        Ipv6Config::Fixed(address, length) => format!("{address}/{length}"),
     };
     let options = config.provision.dhcp && config.provision.url.is_none();
     let text = |value: Option<String>| value.unwrap_or_default();

@@ -190,7 +190,7 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
     stays(
         "files",
         |server, path| server.body(path, "[control]\nstate_dir = \"/etc\"\n"),
-        "may stand only on the card",
+        "is only allowed on the card",
     );
     stays(
         "truncated",

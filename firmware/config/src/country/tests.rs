@@ -134,7 +134,7 @@ fn plans_are_complete_and_playable() {
     for (index, own) in PLANS.iter().enumerate() {
         assert!(
             PLANS[..index].iter().all(|earlier| earlier.code < own.code),
-            "{} stands twice or out of order",
+            "{} is listed twice or out of order",
             own.code
         );
         assert!(

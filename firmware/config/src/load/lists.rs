@@ -8,8 +8,8 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{Given, Reader, default_value, table};
-use crate::keys::{Absent, KEYS, MOST_ACCOUNTS, MOST_PINS, Section, Set};
 use crate::schema::{self, Account, Pin};
+use crate::settings::{MAX_ACCOUNTS, MAX_PINS, SETTINGS, Section, Set, WhenUnset};
 
 impl Reader {
     pub(super) fn accounts(&mut self, document: &DeTable<'_>) {
@@ -43,11 +43,11 @@ impl Reader {
         };
         for (index, item) in list.iter().enumerate() {
             let at = item.span().start;
-            if index == MOST_ACCOUNTS {
+            if index == MAX_ACCOUNTS {
                 self.problem(
                     at,
                     format!("there are {} accounts", list.len()),
-                    format!("keep at most {MOST_ACCOUNTS}"),
+                    format!("keep at most {MAX_ACCOUNTS}"),
                 );
                 return;
             }
@@ -82,11 +82,11 @@ impl Reader {
         self.config.tls.pins.clear();
         for (index, item) in list.iter().enumerate() {
             let at = item.span().start;
-            if index == MOST_PINS {
+            if index == MAX_PINS {
                 return self.problem(
                     at,
                     format!("there are {} pins", list.len()),
-                    format!("keep at most {MOST_PINS}"),
+                    format!("keep at most {MAX_PINS}"),
                 );
             }
             if let DeValue::Table(found) = item.get_ref() {
@@ -105,16 +105,19 @@ impl Reader {
     fn pin(&mut self, found: &DeTable<'_>, at: usize) -> Pin {
         let mut pin = schema::blank_pin();
         self.unknown_keys(Section::TlsPin, "tls.pin", found);
-        for key in KEYS.iter().filter(|key| key.section == Section::TlsPin) {
-            let Set::Pin(set) = key.set else { continue };
-            match self.given("tls.pin", key, found) {
+        for setting in SETTINGS
+            .iter()
+            .filter(|setting| setting.section == Section::TlsPin)
+        {
+            let Set::Pin(set) = setting.set else { continue };
+            match self.given("tls.pin", setting, found) {
                 Given::Value(value) => set(&mut pin, value),
-                Given::Absent if self.complete => self.problem(
+                Given::Unset if self.complete => self.problem(
                     at,
-                    format!("this pin has no `{}`", key.name),
-                    format!("add a line like `{} = {}`", key.name, key.example),
+                    format!("this pin has no `{}`", setting.name),
+                    format!("add a line like `{} = {}`", setting.name, setting.example),
                 ),
-                Given::Absent | Given::Wrong => {}
+                Given::Unset | Given::Wrong => {}
             }
         }
         pin
@@ -123,23 +126,28 @@ impl Reader {
     fn account(&mut self, found: &DeTable<'_>, at: usize) -> Account {
         let mut account = schema::blank_account();
         self.unknown_keys(Section::Account, "account", found);
-        for key in KEYS.iter().filter(|key| key.section == Section::Account) {
-            let Set::Account(set) = key.set else { continue };
-            match (self.given("account", key, found), key.absent) {
+        for setting in SETTINGS
+            .iter()
+            .filter(|setting| setting.section == Section::Account)
+        {
+            let Set::Account(set) = setting.set else {
+                continue;
+            };
+            match (self.given("account", setting, found), setting.when_unset) {
                 (Given::Value(value), _) => set(&mut account, value),
-                (Given::Absent, Absent::Default(default)) => {
-                    if let Some(value) = default_value(key.kind, default) {
+                (Given::Unset, WhenUnset::Default(default)) => {
+                    if let Some(value) = default_value(setting.kind, default) {
                         set(&mut account, value);
                     }
                 }
-                (Given::Absent, Absent::Required) if self.complete => {
+                (Given::Unset, WhenUnset::Required) if self.complete => {
                     self.problem(
                         at,
-                        format!("this account has no `{}`", key.name),
-                        format!("add a line like `{} = {}`", key.name, key.example),
+                        format!("this account has no `{}`", setting.name),
+                        format!("add a line like `{} = {}`", setting.name, setting.example),
                     );
                 }
-                (Given::Wrong, _) | (Given::Absent, Absent::Required | Absent::Unset(_)) => {}
+                (Given::Wrong, _) | (Given::Unset, WhenUnset::Required | WhenUnset::Means(_)) => {}
             }
         }
         if account.name.is_empty() {

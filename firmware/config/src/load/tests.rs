@@ -1,7 +1,7 @@
 //! What a person sees who mistyped something; and that nothing at all makes the loader stumble.
 
 use proptest::prelude::*;
-use types::{Codec, Transport};
+use types::{Codec, EncryptionPolicy, Transport};
 
 use super::*;
 use crate::schema::Flash;
@@ -72,7 +72,7 @@ flash = "key"
     assert_eq!(config.codecs.order, [Codec::Pcmu, Codec::Opus]);
     assert_eq!(
         (config.call.auto_answer_ms, config.call.flash),
-        (Some(250), Flash::Key)
+        (Some(250), Flash::Setting)
     );
     assert_eq!(
         config.board.audio.capture.as_deref(),
@@ -114,15 +114,50 @@ fn an_empty_file_is_the_default() {
     );
 }
 
+#[test]
+fn old_names_are_read_with_a_warning() {
+    let old = "[privacy]\nmode = \"required\"\n[[account]]\nuser = \"a\"\ndomain = \"b\"\nprivacy = \"off\"\n";
+    let new = old.replace("privacy", "encryption");
+    let config = load(old, "f").unwrap();
+    assert_eq!(config, load(&new, "f").unwrap());
+    assert_eq!(config.encryption.mode, Some(EncryptionPolicy::Required));
+    assert_eq!(config.accounts[0].encryption, Some(EncryptionPolicy::Off));
+    let warnings: Vec<String> = warnings(old.as_bytes(), "f")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "f:1:2: `[privacy]` is the old name of `[encryption]`; write `[encryption]`: release 0.2 no longer reads the old name",
+            "f:6:1: `account.privacy` is the old name of `account.encryption`; write `account.encryption`: release 0.2 no longer reads the old name",
+        ]
+    );
+    assert_eq!(super::warnings(new.as_bytes(), "f"), []);
+}
+
+#[test]
+fn old_and_new_name_together_are_an_error() {
+    assert_eq!(
+        errors("[privacy]\n[encryption]\nmode = \"off\"\n"),
+        "f:1:2: `[encryption]` is here under its old name, too; keep `[encryption]` and remove `[privacy]`"
+    );
+    let account =
+        "[[account]]\nuser = \"a\"\ndomain = \"b\"\nprivacy = \"off\"\nencryption = \"off\"\n";
+    assert!(errors(account).starts_with("f:4:1: `account.encryption` is here"));
+    // What is wrong in a section of the old name is reported under the new one.
+    assert!(errors("[privacy]\nmode = \"on\"\n").starts_with("f:2:8: `encryption.mode`: "));
+}
+
 /// Each key of the table fills a field: its example gives another configuration than its default.
 #[test]
 fn every_key_is_effective() {
-    for key in KEYS {
+    for setting in SETTINGS {
         let (_, path, _) = SECTIONS
             .iter()
-            .find(|(section, ..)| *section == key.section)
+            .find(|(section, ..)| *section == setting.section)
             .unwrap();
-        let with = |line: &str| match (key.section, key.name) {
+        let with = |line: &str| match (setting.section, setting.name) {
             (Section::Account, "user") => format!("[[account]]\n{line}\ndomain = \"d\"\n"),
             (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
             (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
@@ -148,45 +183,50 @@ fn every_key_is_effective() {
             (Section::Wifi, "security") => format!("[wifi]\n{line}\n"),
             (_, _) => format!("[{path}]\n{line}\n"),
         };
-        let set = load(&with(&format!("{} = {}", key.name, key.example)), "f")
-            .unwrap_or_else(|errors| panic!("{errors}"));
-        match key.absent {
-            Absent::Default(default) => {
+        let set = load(
+            &with(&format!("{} = {}", setting.name, setting.example)),
+            "f",
+        )
+        .unwrap_or_else(|errors| panic!("{errors}"));
+        match setting.when_unset {
+            WhenUnset::Default(default) => {
                 assert!(
-                    default_value(key.kind, default).is_some(),
+                    default_value(setting.kind, default).is_some(),
                     "the default of {path}.{} is not valid",
-                    key.name
+                    setting.name
                 );
                 let unset = load(&with(""), "f").unwrap();
-                assert_ne!(set, unset, "{path}.{} changes nothing", key.name);
+                assert_ne!(set, unset, "{path}.{} changes nothing", setting.name);
                 assert_eq!(
-                    load(&with(&format!("{} = {default}", key.name)), "f").unwrap(),
+                    load(&with(&format!("{} = {default}", setting.name)), "f").unwrap(),
                     unset,
                     "{path}.{}: the default",
-                    key.name
+                    setting.name
                 );
             }
-            Absent::Unset(_) => assert_ne!(
+            WhenUnset::Means(_) => assert_ne!(
                 set,
                 load(&with(""), "f").unwrap(),
                 "{path}.{} changes nothing",
-                key.name
+                setting.name
             ),
-            Absent::Required => {
-                let whose = if key.section == Section::TlsPin {
+            WhenUnset::Required => {
+                let whose = if setting.section == Section::TlsPin {
                     "pin"
                 } else {
                     "account"
                 };
-                assert!(errors(&with("")).contains(&format!("this {whose} has no `{}`", key.name)));
+                assert!(
+                    errors(&with("")).contains(&format!("this {whose} has no `{}`", setting.name))
+                );
             }
         }
     }
 }
 
-/// Wrong values of every kind: where, what, and the mend.
+/// Wrong values of every kind: where, what, and the help.
 #[test]
-fn each_mistake_is_told_with_place_and_mend() {
+fn each_mistake_is_reported_with_span_and_help() {
     for (text, expected) in [
         (
             "[phone]\ncuontry = \"de\"",
@@ -198,12 +238,12 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[network]\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.2.1\"",
-            "f:3:11: `network.gateway` does not lie in the network of `network.address`; give the router's address there, or the right \
-             length of the prefix",
+            "f:3:11: `network.gateway` is not in the network of `network.address`; write the router's address in that network, \
+             or correct the prefix length",
         ),
         (
             "[wifi]\nssid = \"Home\"",
-            "f:2:8: the Wi-Fi network has no password; add `password = \"…\"`, or `security = \"open\"` where there truly is none",
+            "f:2:8: the Wi-Fi network has no password; add `password = \"…\"`, or `security = \"open\"` if the network has none",
         ),
         (
             "[wifi]\nssid = \"Home\"\npassword = \"hunter2\"",
@@ -211,7 +251,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[provision]\nurl = \"http://10.0.0.1/{mac}\"",
-            "f:2:7: `provision.url` is not encrypted: whoever is on the way could read the passwords and configure the phone; write \
+            "f:2:7: `provision.url` is not encrypted: anyone on the path can read the passwords and configure the phone; write \
              `https://`, or add `allow_http = true` under `[provision]`",
         ),
         (
@@ -225,7 +265,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "country = \"de\"",
-            "f:1:1: `country` stands outside of every section; did you mean `country` under `[phone]`?",
+            "f:1:1: `country` is outside of every section; did you mean `country` under `[phone]`?",
         ),
         (
             "[netwrok]",
@@ -253,7 +293,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[phone]\nlog = \"loud\"",
-            "f:2:7: `phone.log`: `loud` is no log level; write error, warn,",
+            "f:2:7: `phone.log`: `loud` is not a log level; write `error`, `warn`,",
         ),
         (
             "[phone]\nname = \"\"",
@@ -269,7 +309,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[network]\nbind = \"10.0.0\"",
-            "f:2:8: `network.bind`: `10.0.0` is no IP address; write an IPv4 or IPv6 address in quotes",
+            "f:2:8: `network.bind`: `10.0.0` is not an IP address; write an IPv4 or IPv6 address in quotes",
         ),
         (
             "[network]\nsip_port = 65536",
@@ -309,7 +349,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[network]\nsip_port = 20010",
-            "f:2:12: `network.sip_port` 20010 lies inside `network.rtp_ports` [20000, 20099]",
+            "f:2:12: `network.sip_port` 20010 is inside `network.rtp_ports` [20000, 20099]",
         ),
         (
             "[[account]]\nuser = \"1\"",
@@ -317,7 +357,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"p:0\"",
-            "f:3:10: `account.domain`: `p:0` is no host: the port is not a number",
+            "f:3:10: `account.domain`: `p:0` is not a host: the port is not a number",
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"p\"\nexpires_s = 10",
@@ -345,7 +385,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[dial]\nemergency = [\"1x\"]",
-            "f:2:14: `dial.emergency`: `1x` cannot be keyed",
+            "f:2:14: `dial.emergency`: `1x` cannot be dialled with the keys 0-9, * and #",
         ),
         (
             "[dial]\nemergency = [\"91\"]",
@@ -353,7 +393,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[dial]\nemergency_route = \"112\"",
-            "f:2:19: `dial.emergency_route`: `112` is no SIP address: a SIP address begins with `sip:`",
+            "f:2:19: `dial.emergency_route`: `112` is not a SIP address: a SIP address begins with `sip:`",
         ),
         (
             "[dial]\nhotline_after_ms = 1",
@@ -361,7 +401,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[dial.speed]\nx = \"1\"",
-            "f:2:1: `dial.speed`: `x` cannot be keyed; write keys 0-9",
+            "f:2:1: `dial.speed`: `x` cannot be dialled with the keys 0-9, * and #; write keys 0-9",
         ),
         (
             "[dial.speed]\n1 = \"a b\"",
@@ -369,7 +409,7 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[call]\nauto_answer = \"yes\"",
-            "f:2:15: `call.auto_answer`: this is text, not true, false or milliseconds; write false, true (at once)",
+            "f:2:15: `call.auto_answer`: this is text, not true, false or milliseconds; write `false`, `true` (at once)",
         ),
         (
             "[call]\nauto_answer_ms = 5",
@@ -401,11 +441,11 @@ fn each_mistake_is_told_with_place_and_mend() {
         ),
         (
             "[board]\nprofile = \"../x\"",
-            "f:2:11: `board.profile`: `../x` is no name of a folder; write a name of letters",
+            "f:2:11: `board.profile`: `../x` is not the name of a directory; write a name of letters",
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"sip:p\"",
-            "f:3:10: `account.domain`: `sip:p` is no host: a host is written without `sip:`",
+            "f:3:10: `account.domain`: `sip:p` is not a host: a host is written without `sip:`",
         ),
         (
             "[board]\naudio = 3",
@@ -478,7 +518,7 @@ fn what_is_no_configuration_is_one_clear_error() {
     assert!(one(b"[phone]\nname = \"\0\"").starts_with("f:2:9: there is a zero byte"));
     assert!(one(b"[phone]\nname = \"\xff\"").starts_with("f:2:9: this character is not UTF-8"));
     assert!(one(b"\xff\xfe[\0p\0").starts_with("f:1:1: the file is UTF-16 text"));
-    assert!(one(b"\x7fELF\x02\x01\x01\0\0\0").contains("this is no text file"));
+    assert!(one(b"\x7fELF\x02\x01\x01\0\0\0").contains("this is not a text file"));
 }
 
 #[test]
@@ -526,7 +566,7 @@ fn hostile_texts_end_soon_with_few_errors() {
             errors
                 .0
                 .iter()
-                .all(|error| !error.what.is_empty() && !error.mend.is_empty())
+                .all(|error| !error.what.is_empty() && !error.help.is_empty())
         );
     }
 }
@@ -553,7 +593,7 @@ proptest! {
             for error in errors.0 {
                 prop_assert!((1..=lines.len()).contains(&error.line), "{}", error);
                 prop_assert!(error.column >= 1 && error.column <= lines[error.line - 1].chars().count() + 1, "{}", error);
-                prop_assert!(!error.what.is_empty() && !error.mend.is_empty());
+                prop_assert!(!error.what.is_empty() && !error.help.is_empty());
             }
         }
     }
@@ -570,23 +610,28 @@ fn from_network(text: &str) -> Result<Config, Errors> {
 #[test]
 fn the_network_may_not_set_what_belongs_to_the_phone() {
     let (mut refused, mut taken) = (0, 0);
-    for key in KEYS {
+    for setting in SETTINGS {
         let (_, path, _) = SECTIONS
             .iter()
-            .find(|(section, ..)| *section == key.section)
+            .find(|(section, ..)| *section == setting.section)
             .unwrap();
-        let open = match key.section {
+        let open = match setting.section {
             Section::Account | Section::TlsPin => format!("[[{path}]]"),
             _ => format!("[{path}]"),
         };
-        let errors = from_network(&format!("{open}\n{} = {}\n", key.name, key.example))
+        let errors = from_network(&format!("{open}\n{} = {}\n", setting.name, setting.example))
             .err()
             .map_or(String::new(), |errors| errors.to_string());
         let told = errors.contains(&format!(
-            "network:2:1: `{path}.{}` may stand only on the card; remove it here",
-            key.name
+            "network:2:1: `{path}.{}` is only allowed on the card; remove it here",
+            setting.name
         ));
-        assert_eq!(told, key.is_local(), "{path}.{}: {errors}", key.name);
+        assert_eq!(
+            told,
+            setting.is_local(),
+            "{path}.{}: {errors}",
+            setting.name
+        );
         *(if told { &mut refused } else { &mut taken }) += 1;
     }
     assert!(

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use super::Secret;
 
-/// How an IPv4 address is come by.
+/// How the phone gets its IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ipv4Way {
+pub enum Ipv4Config {
     /// From a DHCP server.
     Dhcp,
     /// Not at all.
@@ -19,7 +19,7 @@ pub enum Ipv4Way {
     Fixed(Ipv4Addr, u8),
 }
 
-impl Ipv4Way {
+impl Ipv4Config {
     /// `dhcp`, `off` or `192.168.1.20/24`.
     pub fn from_text(text: &str) -> Option<Self> {
         match text {
@@ -54,9 +54,9 @@ impl Ipv4Way {
     }
 }
 
-/// How IPv6 addresses are come by.
+/// How the phone gets its IPv6 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ipv6Way {
+pub enum Ipv6Config {
     /// From router advertisements (RFC 4862).
     Auto,
     /// Not at all.
@@ -65,7 +65,7 @@ pub enum Ipv6Way {
     Fixed(Ipv6Addr, u8),
 }
 
-impl Ipv6Way {
+impl Ipv6Config {
     /// `auto`, `off` or `2001:db8::20/64`.
     pub fn from_text(text: &str) -> Option<Self> {
         match text {
@@ -94,14 +94,14 @@ pub struct Link {
     /// `auto` (Wi-Fi where `[wifi]` is set, else the first cable) or the kernel's name.
     pub interface: String,
     /// IPv4.
-    pub ipv4: Ipv4Way,
+    pub ipv4: Ipv4Config,
     /// IPv4 router; with DHCP its own.
     pub gateway: Option<Ipv4Addr>,
     /// Name servers; with DHCP its own.
     pub dns: Vec<IpAddr>,
     /// IPv6.
-    pub ipv6: Ipv6Way,
-    /// IPv6 router, where it is not told by advertisements.
+    pub ipv6: Ipv6Config,
+    /// IPv6 router, where router advertisements do not give it.
     pub ipv6_gateway: Option<Ipv6Addr>,
     /// IEEE 802.1Q tag of everything sent.
     pub vlan: Option<u16>,
@@ -131,9 +131,9 @@ pub struct Wifi {
     pub password: Secret,
     /// How it is protected.
     pub security: WifiSecurity,
-    /// Country the radio obeys, two letters; `None`: that of `[phone] country`.
+    /// Country whose radio regulations apply, two letters; `None`: that of `[phone] country`.
     pub region: Option<String>,
-    /// The network does not tell its name.
+    /// The network does not broadcast its name.
     pub hidden: bool,
 }
 
@@ -159,7 +159,7 @@ pub struct Provision {
     pub dhcp: bool,
     /// Plain `http` is allowed.
     pub allow_http: bool,
-    /// Hours between two looks; 0: only at start.
+    /// Hours between two checks; 0: only at start.
     pub every_h: u32,
     /// PEM file with the certificates the server is judged by; `None`: those of `[tls]`, or the
     /// system's.
@@ -169,20 +169,20 @@ pub struct Provision {
 /// `[update]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
-    /// Where signed updates are looked for; `None`: only on the card.
+    /// Where the phone looks for signed updates; `None`: only on the card.
     pub url: Option<String>,
 }
 
-/// `[codes]`: keys that are orders and no number.
+/// `[codes]`: star codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codes {
     /// Walks through speaker, microphone, keys, hook, lamps, bell and network.
     pub self_test: Option<String>,
     /// Writes the support bundle to the card.
     pub bundle: Option<String>,
-    /// Starts the board anew.
+    /// Restarts the board.
     pub reboot: Option<String>,
-    /// Forgets everything.
+    /// Resets to the factory state.
     pub factory_reset: Option<String>,
 }
 
@@ -190,10 +190,10 @@ pub(crate) fn blank_link() -> Link {
     Link {
         host_name: String::new(),
         interface: String::new(),
-        ipv4: Ipv4Way::Dhcp,
+        ipv4: Ipv4Config::Dhcp,
         gateway: None,
         dns: Vec::new(),
-        ipv6: Ipv6Way::Auto,
+        ipv6: Ipv6Config::Auto,
         ipv6_gateway: None,
         vlan: None,
         vlan_priority: 0,
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn a_gateway_must_lie_in_the_network() {
-        let own = Ipv4Way::from_text("192.168.1.20/24").unwrap();
+        let own = Ipv4Config::from_text("192.168.1.20/24").unwrap();
         assert!(own.reaches(Ipv4Addr::new(192, 168, 1, 1)));
         assert!(!own.reaches(Ipv4Addr::new(192, 168, 2, 1)));
         assert!(!own.reaches(Ipv4Addr::new(192, 168, 1, 20)));
-        assert!(Ipv4Way::Dhcp.reaches(Ipv4Addr::new(10, 0, 0, 1)));
+        assert!(Ipv4Config::Dhcp.reaches(Ipv4Addr::new(10, 0, 0, 1)));
         assert!(
-            Ipv4Way::from_text("10.0.0.2/32")
+            Ipv4Config::from_text("10.0.0.2/32")
                 .is_some_and(|own| !own.reaches(Ipv4Addr::new(10, 0, 0, 1)))
         );
     }
@@ -267,7 +267,7 @@ mod tests {
             "224.0.0.1/24",
             "DHCP",
         ] {
-            assert_eq!(Ipv4Way::from_text(wrong), None, "{wrong}");
+            assert_eq!(Ipv4Config::from_text(wrong), None, "{wrong}");
         }
         for wrong in [
             "::1/64",
@@ -276,11 +276,11 @@ mod tests {
             "10.0.0.1/24",
             "ff02::1/64",
         ] {
-            assert_eq!(Ipv6Way::from_text(wrong), None, "{wrong}");
+            assert_eq!(Ipv6Config::from_text(wrong), None, "{wrong}");
         }
         assert_eq!(
-            Ipv6Way::from_text("2001:db8::20/64"),
-            Some(Ipv6Way::Fixed("2001:db8::20".parse().unwrap(), 64))
+            Ipv6Config::from_text("2001:db8::20/64"),
+            Some(Ipv6Config::Fixed("2001:db8::20".parse().unwrap(), 64))
         );
     }
 }

@@ -118,7 +118,7 @@ fn a_layer_that_is_bad_or_does_not_fit_is_left_out_and_told() {
             && decided.config.phone.user == "b"
             && decided.config.network.rtp_ports == (20000, 20099)
     );
-    assert!(decided.errors.unwrap().to_string().contains("lies inside"));
+    assert!(decided.errors.unwrap().to_string().contains("is inside"));
 
     let decided = stack("nonsense", "[phone]\nuser = \"n\"", "");
     assert!(decided.network && decided.config.phone.user == "n");

@@ -1,7 +1,7 @@
-//! What a value in `offhook.toml` may be: one kind a shape, checked with the mend in words.
+//! What a value in `offhook.toml` may be: one kind a shape, checked, with help in words.
 //!
 //! ```text
-//! TOML value + Kind ─▶ check ─▶ Value (in range, right shape)
+//! TOML value + ValueKind ─▶ check ─▶ Value (in range, right shape)
 //!                         └────▶ Problem: what is wrong with it, what would be right, where
 //! ```
 
@@ -14,14 +14,14 @@ use crate::error::{Problem, nearest, quote};
 use crate::{address, country, digit_map};
 
 mod list;
-mod word;
+mod text_format;
 
-use list::{numbers, order, port_range, speed_dial, words};
-pub(crate) use word::Word;
+use list::{formatted_list, numbers, port_range, preference, speed_dial};
+pub(crate) use text_format::TextFormat;
 
 /// The shape and range of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// Any text without control characters, at most this many characters; `true`: also none.
     Text(usize, bool),
     /// A text that is never shown.
@@ -49,7 +49,7 @@ pub(crate) enum Kind {
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An order of some of these words, each once, at least one.
-    Order(&'static [&'static str]),
+    Preference(&'static [&'static str]),
     /// First and last RTP port.
     PortRange,
     /// A digit map.
@@ -71,9 +71,9 @@ pub(crate) enum Kind {
     /// The name of a folder, no path.
     Folder,
     /// One of the texts of the appliance.
-    Word(Word),
+    Formatted(TextFormat),
     /// A list of them, at most this many.
-    Words(Word, usize),
+    FormattedList(TextFormat, usize),
 }
 
 /// A value that passed its check.
@@ -132,11 +132,11 @@ impl Value {
 /// Fewest RTP ports: three calls (two and one waiting) of two ports each.
 const FEWEST_RTP_PORTS: i64 = 6;
 
-impl Kind {
+impl ValueKind {
     /// Checks a value.
     pub(crate) fn check(self, value: &Spanned<DeValue<'_>>) -> Result<Value, Vec<Problem>> {
         let at = value.span().start;
-        let wrong = |what: String| vec![Problem::new(at, what, self.mend())];
+        let wrong = |what: String| vec![Problem::new(at, what, self.help())];
         let shape = || {
             wrong(format!(
                 "this is {}, not {}",
@@ -173,10 +173,10 @@ impl Kind {
             },
             Self::PortRange => port_range(value)
                 .map_err(|what| wrong(what.unwrap_or_else(|| shape().remove(0).what))),
-            Self::Order(words) => order(value, words, self),
+            Self::Preference(words) => preference(value, words, self),
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
-            Self::Words(word, most) => words(value, word, most, self),
+            Self::FormattedList(format, most) => formatted_list(value, format, most, self),
             Self::Text(..)
             | Self::Secret
             | Self::Country
@@ -190,13 +190,13 @@ impl Kind {
             | Self::Target
             | Self::Device(_)
             | Self::Path
-            | Self::Word(_)
+            | Self::Formatted(_)
             | Self::File
             | Self::Fingerprint
             | Self::Folder => match value.get_ref() {
-                DeValue::String(text) => self.check_text(text).map_err(|(what, mend)| {
-                    let mend = mend.unwrap_or_else(|| self.mend());
-                    vec![Problem::new(at, what, mend)]
+                DeValue::String(text) => self.check_text(text).map_err(|(what, help)| {
+                    let help = help.unwrap_or_else(|| self.help());
+                    vec![Problem::new(at, what, help)]
                 }),
                 _other => Err(shape()),
             },
@@ -204,7 +204,7 @@ impl Kind {
     }
 
     /// Checks a value that is written as text; the error is what is wrong and, where it is better
-    /// than the kind's own, the mend.
+    /// than the kind's own, the help.
     fn check_text(self, text: &str) -> Result<Value, (String, Option<String>)> {
         let shown = quote(text);
         let fine = Value::Text(text.to_owned());
@@ -228,7 +228,7 @@ impl Kind {
                 Ok(fine)
             }
             Self::Secret => {
-                if text == crate::secrets::MOVED {
+                if text == crate::schema::Secret::MOVED {
                     let what = "the password was moved into the phone (`security.move_secrets`), and this phone does not have it";
                     return Err((
                         what.to_owned(),
@@ -244,37 +244,37 @@ impl Kind {
                 if let Some(plan) = country::plan(text) {
                     return Ok(Value::Text(plan.code.to_owned()));
                 }
-                // A two-letter guess would be a guess; whoever wrote the country's name meant it.
+                // Two letters are too few to guess from; a country's name is not.
                 let meant = nearest(text, country::PLANS.iter().map(|plan| plan.name));
                 let plan =
                     meant.and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
-                let mend =
+                let help =
                     plan.map(|plan| format!("did you mean \"{}\" ({})?", plan.code, plan.name));
-                Err((format!("there is no country plan {shown}"), mend))
+                Err((format!("there is no country plan {shown}"), help))
             }
             Self::LogFilter => check_log_filter(text)
                 .map(|()| fine)
                 .map_err(|what| (what, None)),
             Self::SipUser => address::sip_user(text)
                 .map(|()| fine)
-                .map_err(|why| (format!("{shown} is no SIP user name: {why}"), None)),
+                .map_err(|why| (format!("{shown} is not a SIP user name: {why}"), None)),
             Self::Host => address::host_port(text)
                 .map(|()| fine)
-                .map_err(|why| (format!("{shown} is no host: {why}"), None)),
+                .map_err(|why| (format!("{shown} is not a host: {why}"), None)),
             Self::SipUri => address::sip_uri(text)
                 .map(|()| fine)
-                .map_err(|why| (format!("{shown} is no SIP address: {why}"), None)),
+                .map_err(|why| (format!("{shown} is not a SIP address: {why}"), None)),
             Self::Ip => text
                 .parse()
                 .map(Value::Ip)
-                .map_err(|_| (format!("{shown} is no IP address"), None)),
+                .map_err(|_| (format!("{shown} is not an IP address"), None)),
             Self::Choice(words) => {
                 if words.contains(&text) {
                     return Ok(fine);
                 }
-                let mend = nearest(text, words.iter().copied())
+                let help = nearest(text, words.iter().copied())
                     .map(|word| format!("did you mean `{word}`?"));
-                Err((format!("{shown} is not one of the words allowed"), mend))
+                Err((format!("{shown} is not one of the words allowed"), help))
             }
             Self::DigitMap => match digit_map::parse(text) {
                 Ok(_) => Ok(fine),
@@ -297,13 +297,13 @@ impl Kind {
                     || text.starts_with('.')
                     || !text.bytes().all(named)
                 {
-                    return Err((format!("{shown} is no name of a folder"), None));
+                    return Err((format!("{shown} is not the name of a directory"), None));
                 }
                 Ok(fine)
             }
             Self::Fingerprint => match fingerprint(text) {
                 Some(bytes) => Ok(Value::Fingerprint(bytes)),
-                None => Err((format!("{shown} is no SHA-256 fingerprint"), None)),
+                None => Err((format!("{shown} is not a SHA-256 fingerprint"), None)),
             },
             Self::Path | Self::File => {
                 if text.is_empty() {
@@ -311,14 +311,14 @@ impl Kind {
                 }
                 Ok(fine)
             }
-            Self::Word(word) => word.check(text).map(|()| fine),
+            Self::Formatted(format) => format.check(text).map(|()| fine),
             Self::Bool
-            | Self::Words(..)
+            | Self::FormattedList(..)
             | Self::Number(..)
             | Self::OneNumber(_)
             | Self::AfterMs(_)
             | Self::PortRange
-            | Self::Order(_)
+            | Self::Preference(_)
             | Self::Numbers(_)
             | Self::SpeedDial(_) => Err((format!("this is text, not {}", self.shape()), None)),
         }
@@ -338,7 +338,7 @@ impl Kind {
             Self::Bool => "true or false",
             Self::AfterMs(_) => "true, false or milliseconds",
             Self::Choice(_) => "one of the words allowed",
-            Self::Order(_) => "a list of names",
+            Self::Preference(_) => "a list of names",
             Self::PortRange => "a pair of ports",
             Self::DigitMap => "a digit map",
             Self::Numbers(_) => "a list of numbers",
@@ -347,14 +347,14 @@ impl Kind {
             Self::Device(_) => "a sound device",
             Self::Path | Self::File => "a path",
             Self::Fingerprint => "a fingerprint",
-            Self::Folder => "the name of a folder",
-            Self::Word(word) => word.shape(),
-            Self::Words(..) => "a list",
+            Self::Folder => "the name of a directory",
+            Self::Formatted(format) => format.shape(),
+            Self::FormattedList(..) => "a list",
         }
     }
 
     /// What would be right, in words.
-    pub(crate) fn mend(self) -> String {
+    pub(crate) fn help(self) -> String {
         match self {
             Self::Text(most, true) => format!("write at most {most} characters in quotes"),
             Self::Text(most, false) => format!("write 1 to {most} characters in quotes"),
@@ -363,7 +363,7 @@ impl Kind {
                 let codes: Vec<_> = country::PLANS.iter().map(|plan| plan.code).collect();
                 format!("write one of {}", codes.join(", "))
             }
-            Self::LogFilter => "write error, warn, info, debug or trace in quotes, or a list like \"info,offhook=debug\"".to_owned(),
+            Self::LogFilter => "write `error`, `warn`, `info`, `debug` or `trace` in quotes, or a list like \"info,offhook=debug\"".to_owned(),
             Self::SipUser => "write the part before the `@` of the SIP address in quotes, like \"101\"".to_owned(),
             Self::Host => {
                 "write a name or address in quotes, with or without port, like \"pbx.example.net\" or \"10.0.0.1:5060\"".to_owned()
@@ -375,10 +375,10 @@ impl Kind {
                 let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
                 format!("write one of {}", allowed.join(", "))
             }
-            Self::Bool => "write true or false, without quotes".to_owned(),
-            Self::AfterMs(most) => format!("write false, true (at once), or milliseconds from 0 to {most}"),
+            Self::Bool => "write `true` or `false`, without quotes".to_owned(),
+            Self::AfterMs(most) => format!("write `false`, `true` (at once), or milliseconds from 0 to {most}"),
             Self::Choice(words) => format!("write one of {}", quoted(words)),
-            Self::Order(words) => format!("write a list of some of {}, each once, best first", quoted(words)),
+            Self::Preference(words) => format!("write a list of some of {}, each once, best first", quoted(words)),
             Self::PortRange => format!(
                 "write first and last port, like [20000, 20099]: the first even, the last odd, from 1024 on, at least {FEWEST_RTP_PORTS} ports (two a call)"
             ),
@@ -393,11 +393,14 @@ impl Kind {
             Self::Device(true) => "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned(),
             Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
             Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \"rpi-zero2w\"".to_owned(),
-            Self::File => "write the path of a file in quotes, like \"ca.pem\" (beside this file) or \"/etc/ssl/ca.pem\"".to_owned(),
+            Self::File => "write the path of a file in quotes; a relative path starts at the directory of this file".to_owned(),
             Self::Fingerprint => "write 32 bytes as hexadecimal digits in quotes, with or without colons".to_owned(),
-            Self::Path => "write a path in quotes, like \"/run/offhook/ctl.sock\"".to_owned(),
-            Self::Word(word) => word.mend().to_owned(),
-            Self::Words(word, most) => format!("write a list of at most {most} in brackets; each: {}", word.mend()),
+            Self::Path => "write a path in quotes".to_owned(),
+            Self::Formatted(format) => format.help().to_owned(),
+            Self::FormattedList(format, most) => {
+                let each = format.help().trim_start_matches("write ");
+                format!("write a list of at most {most} in brackets, of: {each}")
+            }
         }
     }
 }
@@ -482,7 +485,7 @@ fn check_target(text: &str) -> Result<(), String> {
             .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
     };
     if begins("sip:") || begins("sips:") {
-        address::sip_uri(text).map_err(|why| format!("{} is no SIP address: {why}", quote(text)))
+        address::sip_uri(text).map_err(|why| format!("{} is not a SIP address: {why}", quote(text)))
     } else if address::is_number(text) && text.len() <= 32 {
         Ok(())
     } else {
@@ -509,7 +512,7 @@ fn check_device(text: &str, capture: bool) -> Result<(), String> {
             Err("`null` is for playback only; a silent microphone is `silence`".to_owned())
         }
         ("silence", false) => {
-            Err("`silence` is for capture only; a playback nobody hears is `null`".to_owned())
+            Err("`silence` is for capture only; a silent playback is `null`".to_owned())
         }
         _other => Ok(()),
     }
@@ -525,14 +528,14 @@ fn check_log_filter(text: &str) -> Result<(), String> {
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':')
                 {
-                    return Err(format!("{} is no part of the program", quote(target)));
+                    return Err(format!("{} is not a part of the program", quote(target)));
                 }
                 level
             }
             None => part,
         };
         if !LEVELS.contains(&level) {
-            return Err(format!("{} is no log level", quote(level)));
+            return Err(format!("{} is not a log level", quote(level)));
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! What each value alone cannot tell: ports that overlap, halves of a pair, numbers nobody can
-//! reach.
+//! What each value alone cannot tell: ports that overlap, halves of a pair, numbers that cannot
+//! be reached.
 //!
 //! ```text
-//! Config as read, documents (for the places) ─▶ belongs_together ─▶ problems
+//! Config as read, documents (for the spans) ─▶ cross_check ─▶ problems
 //! ```
 //!
-//! A rule is left out where one of its keys was wrong already: its error has been told.
+//! A rule is left out where one of its keys was wrong already: its error has been reported.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -22,13 +22,13 @@ impl Reader {
     }
 
     /// What each value alone cannot tell.
-    pub(super) fn belongs_together(&mut self, documents: &[&DeTable<'_>]) {
+    pub(super) fn cross_check(&mut self, documents: &[&DeTable<'_>]) {
         // Errors are placed in the last layer: that is the one a person writes, and what it lies on
         // was looked at on its own before.
         let Some((document, below)) = documents.split_last() else {
             return;
         };
-        let place = |section: &str, key: &str| {
+        let span_of = |section: &str, key: &str| {
             table(document, section)
                 .and_then(|found| found.get(key))
                 .map(|value| value.span().start)
@@ -37,13 +37,13 @@ impl Reader {
         let (first, last) = network.rtp_ports;
         if self.right(&["sip_port", "rtp_ports"]) && (first..=last).contains(&network.sip_port) {
             let port = network.sip_port;
-            let at = place("network", "sip_port")
-                .or(place("network", "rtp_ports"))
+            let at = span_of("network", "sip_port")
+                .or(span_of("network", "rtp_ports"))
                 .unwrap_or(0);
             self.problem(
                 at,
                 format!(
-                    "`network.sip_port` {port} lies inside `network.rtp_ports` [{first}, {last}]"
+                    "`network.sip_port` {port} is inside `network.rtp_ports` [{first}, {last}]"
                 ),
                 "choose ports that do not overlap",
             );
@@ -56,8 +56,8 @@ impl Reader {
                 "`dial.short_timer_ms` {} is longer than `dial.long_timer_ms` {}",
                 dial.short_timer_ms, dial.long_timer_ms
             );
-            let at = place("dial", "short_timer_ms")
-                .or(place("dial", "long_timer_ms"))
+            let at = span_of("dial", "short_timer_ms")
+                .or(span_of("dial", "long_timer_ms"))
                 .unwrap_or(0);
             self.problem(at, what, "make the short timer the shorter one");
         }
@@ -77,7 +77,7 @@ impl Reader {
                 "the emergency number `{long}` can never be reached: `{short}` is sent before it is complete"
             );
             self.problem(
-                place("dial", "emergency").unwrap_or(0),
+                span_of("dial", "emergency").unwrap_or(0),
                 what,
                 "remove one of the two",
             );
@@ -86,7 +86,7 @@ impl Reader {
             table(document, "dial").is_some_and(|dial| dial.contains_key("hotline"))
         };
         let hotline = has_hotline(document) || below.iter().any(|document| has_hotline(document));
-        if let (Some(at), false) = (place("dial", "hotline_after_ms"), hotline) {
+        if let (Some(at), false) = (span_of("dial", "hotline_after_ms"), hotline) {
             self.problem(
                 at,
                 "`dial.hotline_after_ms` is set, but there is no `dial.hotline`",
@@ -95,8 +95,8 @@ impl Reader {
         }
         let (port, tls) = (self.config.network.sip_port, self.config.tls.sip_port_tls);
         if self.right(&["sip_port", "sip_port_tls"]) && port == tls {
-            let at = place("tls", "sip_port_tls")
-                .or(place("network", "sip_port"))
+            let at = span_of("tls", "sip_port_tls")
+                .or(span_of("network", "sip_port"))
                 .unwrap_or(0);
             self.problem(
                 at,
@@ -115,7 +115,7 @@ impl Reader {
         };
         if let Some((there, missing)) = half.filter(|_| self.right(&["certificate", "key"])) {
             self.problem(
-                place("tls", there).unwrap_or(0),
+                span_of("tls", there).unwrap_or(0),
                 format!("`tls.{there}` is set, but there is no `tls.{missing}`"),
                 format!("add `{missing} = \"FILE\"` or remove this line"),
             );
@@ -141,11 +141,11 @@ impl Reader {
                 "give each its own `name`",
             );
         }
-        self.appliance_belongs_together(&place);
+        self.cross_check_appliance(&span_of);
     }
 
     /// The same for cable, radio and provisioning.
-    fn appliance_belongs_together(&mut self, place: &dyn Fn(&str, &str) -> Option<usize>) {
+    fn cross_check_appliance(&mut self, span_of: &dyn Fn(&str, &str) -> Option<usize>) {
         let (link, wifi, provision) =
             (&self.config.link, &self.config.wifi, &self.config.provision);
         let mut found: Vec<(Option<usize>, &str, &str)> = Vec::new();
@@ -154,9 +154,9 @@ impl Reader {
             && !link.ipv4.reaches(gateway)
         {
             found.push((
-                place("network", "gateway").or(place("network", "address")),
-                "`network.gateway` does not lie in the network of `network.address`",
-                "give the router's address there, or the right length of the prefix",
+                span_of("network", "gateway").or(span_of("network", "address")),
+                "`network.gateway` is not in the network of `network.address`",
+                "write the router's address in that network, or correct the prefix length",
             ));
         }
         let open = wifi.security == WifiSecurity::Open;
@@ -164,22 +164,22 @@ impl Reader {
             let password = !wifi.password.0.is_empty();
             if wifi.ssid.is_some() && !password && !open {
                 found.push((
-                    place("wifi", "ssid"),
+                    span_of("wifi", "ssid"),
                     "the Wi-Fi network has no password",
-                    "add `password = \"…\"`, or `security = \"open\"` where there truly is none",
+                    "add `password = \"…\"`, or `security = \"open\"` if the network has none",
                 ));
             }
             if password && open {
                 found.push((
-                    place("wifi", "password"),
+                    span_of("wifi", "password"),
                     "`wifi.security` is \"open\", but there is a password",
                     "remove one of the two lines",
                 ));
             }
             if wifi.security == WifiSecurity::Wpa3 && wifi.password.0.len() == 64 {
                 found.push((
-                    place("wifi", "password"),
-                    "WPA3 knows no key of 64 digits",
+                    span_of("wifi", "password"),
+                    "WPA3 does not accept a key of 64 digits",
                     "write the password itself",
                 ));
             }
@@ -190,17 +190,17 @@ impl Reader {
             .is_some_and(|url| url.starts_with("http:"));
         if plain && !provision.allow_http && self.right(&["url", "allow_http"]) {
             found.push((
-                place("provision", "url"),
-                "`provision.url` is not encrypted: whoever is on the way could read the passwords and configure the phone",
+                span_of("provision", "url"),
+                "`provision.url` is not encrypted: anyone on the path can read the passwords and configure the phone",
                 "write `https://`, or add `allow_http = true` under `[provision]`",
             ));
         }
-        for (at, what, mend) in found
+        for (at, what, help) in found
             .into_iter()
-            .map(|(at, what, mend)| (at.unwrap_or(0), what.to_owned(), mend))
+            .map(|(at, what, help)| (at.unwrap_or(0), what.to_owned(), help))
             .collect::<Vec<_>>()
         {
-            self.problem(at, what, mend);
+            self.problem(at, what, help);
         }
     }
 }

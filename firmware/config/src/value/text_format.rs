@@ -1,26 +1,26 @@
-//! Words and short texts of the appliance's own sections: names, addresses, keys, codes. Each says
-//! what is wrong and what would be right.
+//! Formats of the texts in the appliance's sections: names, addresses, keys, codes. Each reports
+//! what is wrong with a text and how to correct it.
 //!
 //! ```text
-//! text + Word ─▶ check ─▶ fine, or (what, mend)      lists of them: Kind::Words
+//! text + TextFormat ─▶ check ─▶ fine, or (what, help)
 //! ```
 
 use super::is_keyed;
 use crate::error::{nearest, quote};
-use crate::schema::{Ipv4Way, Ipv6Way};
+use crate::schema::{Ipv4Config, Ipv6Config};
 use crate::{address, time_zone};
 
 /// A text with a grammar of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum TextFormat {
     /// Name of the machine.
     HostName,
     /// Name of a network interface, or `auto`.
     Interface,
     /// `dhcp`, `off` or an address with its prefix.
-    Ipv4Way,
+    Ipv4Config,
     /// `auto`, `off` or an address with its prefix.
-    Ipv6Way,
+    Ipv6Config,
     /// An IPv4 address.
     Ipv4,
     /// An IPv6 address.
@@ -47,10 +47,10 @@ pub(crate) enum Word {
     SshKey,
 }
 
-/// What is wrong, and the mend where it is better than the word's own.
+/// What is wrong, and the help where it is better than the format's own.
 type Wrong = (String, Option<String>);
 
-impl Word {
+impl TextFormat {
     pub(crate) fn check(self, text: &str) -> Result<(), Wrong> {
         let shown = quote(text);
         let or = |fine: bool, what: String| if fine { Ok(()) } else { Err((what, None)) };
@@ -61,38 +61,37 @@ impl Word {
                     && text.bytes().all(label)
                     && !text.starts_with('-')
                     && !text.ends_with('-');
-                or(fine, format!("{shown} is no name of a machine"))
+                or(fine, format!("{shown} is not a host name"))
             }
             Self::Interface => {
                 let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
                 or(
                     (1..=15).contains(&text.len()) && text.bytes().all(name),
-                    format!("{shown} is no name of a network interface"),
+                    format!("{shown} is not the name of a network interface"),
                 )
             }
-            Self::Ipv4Way => or(
-                Ipv4Way::from_text(text).is_some(),
-                format!("{shown} is no address of this phone"),
+            Self::Ipv4Config => or(
+                Ipv4Config::from_text(text).is_some(),
+                format!("{shown} is not an address setting"),
             ),
-            Self::Ipv6Way => or(
-                Ipv6Way::from_text(text).is_some(),
-                format!("{shown} is no address of this phone"),
+            Self::Ipv6Config => or(
+                Ipv6Config::from_text(text).is_some(),
+                format!("{shown} is not an address setting"),
             ),
             Self::Ipv4 => or(
                 text.parse::<std::net::Ipv4Addr>().is_ok(),
-                format!("{shown} is no IPv4 address"),
+                format!("{shown} is not an IPv4 address"),
             ),
             Self::Ipv6 => or(
                 text.parse::<std::net::Ipv6Addr>().is_ok(),
-                format!("{shown} is no IPv6 address"),
+                format!("{shown} is not an IPv6 address"),
             ),
             Self::Ip => or(
                 text.parse::<std::net::IpAddr>().is_ok(),
-                format!("{shown} is no IP address"),
+                format!("{shown} is not an IP address"),
             ),
-            Self::Host => {
-                address::host_port(text).map_err(|why| (format!("{shown} is no host: {why}"), None))
-            }
+            Self::Host => address::host_port(text)
+                .map_err(|why| (format!("{shown} is not a host: {why}"), None)),
             Self::Server => match address::host_port(text) {
                 Ok(())
                     if text
@@ -106,7 +105,7 @@ impl Word {
                     ))
                 }
                 Ok(()) => Ok(()),
-                Err(why) => Err((format!("{shown} is no host: {why}"), None)),
+                Err(why) => Err((format!("{shown} is not a host: {why}"), None)),
             },
             Self::Ssid => or(
                 (1..=32).contains(&text.len()),
@@ -126,7 +125,7 @@ impl Word {
             }
             Self::Region => or(
                 text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()),
-                format!("{shown} is no country of the radio rules"),
+                format!("{shown} is not a country code of the radio regulations"),
             ),
             Self::TimeZone => {
                 if time_zone::rule(text).is_some() {
@@ -137,11 +136,11 @@ impl Word {
                 Err((format!("there is no time zone {shown}"), near))
             }
             Self::Url => {
-                address::url(text).map_err(|why| (format!("{shown} is no URL: {why}"), None))
+                address::url(text).map_err(|why| (format!("{shown} is not a URL: {why}"), None))
             }
             Self::Code => or(
                 text.is_empty() || is_keyed(text),
-                format!("{shown} cannot be keyed"),
+                format!("{shown} cannot be dialled with the keys 0-9, * and #"),
             ),
             Self::SshKey => check_ssh_key(text),
         }
@@ -152,7 +151,7 @@ impl Word {
         match self {
             Self::HostName => "the name of a machine",
             Self::Interface => "the name of an interface",
-            Self::Ipv4Way | Self::Ipv6Way | Self::Ipv4 | Self::Ipv6 | Self::Ip => {
+            Self::Ipv4Config | Self::Ipv6Config | Self::Ipv4 | Self::Ipv6 | Self::Ip => {
                 "an address in quotes"
             }
             Self::Host | Self::Server => "a host",
@@ -167,7 +166,7 @@ impl Word {
     }
 
     /// What would be right; begins with "write".
-    pub(crate) fn mend(self) -> &'static str {
+    pub(crate) fn help(self) -> &'static str {
         match self {
             Self::HostName => {
                 "write letters, digits and hyphens in quotes, at most 63, like \"kitchen-phone\""
@@ -175,10 +174,10 @@ impl Word {
             Self::Interface => {
                 "write \"auto\" or the kernel's name of the interface in quotes, like \"eth0\""
             }
-            Self::Ipv4Way => {
+            Self::Ipv4Config => {
                 "write \"dhcp\", \"off\", or an address with the length of its prefix, like \"192.168.1.20/24\""
             }
-            Self::Ipv6Way => {
+            Self::Ipv6Config => {
                 "write \"auto\", \"off\", or an address with the length of its prefix, like \"2001:db8::20/64\""
             }
             Self::Ipv4 => "write an IPv4 address in quotes, like \"192.168.1.1\"",
@@ -221,21 +220,21 @@ fn check_ssh_key(text: &str) -> Result<(), Wrong> {
     ];
     if text.contains("PRIVATE KEY") {
         return Err((
-            "this is a private key, which belongs to nobody but its owner".to_owned(),
-            Some("give the line of the `.pub` file beside it".to_owned()),
+            "this is a private key, which must stay with its owner".to_owned(),
+            Some("copy the line of the `.pub` file beside it".to_owned()),
         ));
     }
     let mut parts = text.split(' ');
     let (kind, key) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     if !KINDS.contains(&kind) {
-        return Err((format!("{} is no kind of public key", quote(kind)), None));
+        return Err((format!("{} is not a type of public key", quote(kind)), None));
     }
     let base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || b == b'=';
     if key.len() < 32 || !key.bytes().all(base64) {
-        return Err(("the key itself is not whole".to_owned(), None));
+        return Err(("the key is incomplete".to_owned(), None));
     }
     if text.len() > 4096 {
-        return Err(("the key is longer than any".to_owned(), None));
+        return Err(("the key is longer than 4096 characters".to_owned(), None));
     }
     Ok(())
 }
@@ -246,61 +245,61 @@ mod tests {
 
     #[test]
     fn what_is_right_passes_and_what_is_wrong_says_why() {
-        let table: &[(Word, &[&str], &[&str])] = &[
+        let table: &[(TextFormat, &[&str], &[&str])] = &[
             (
-                Word::HostName,
+                TextFormat::HostName,
                 &["phone", "k-1"],
                 &["", "-a", "a_b", "a.b", "a b"],
             ),
             (
-                Word::Interface,
+                TextFormat::Interface,
                 &["auto", "eth0", "wlan0"],
                 &["", "eth0; reboot", "sixteen-letters0"],
             ),
             (
-                Word::Ipv4Way,
+                TextFormat::Ipv4Config,
                 &["dhcp", "off", "10.0.0.2/8"],
                 &["10.0.0.2", "static"],
             ),
             (
-                Word::Ipv6Way,
+                TextFormat::Ipv6Config,
                 &["auto", "off", "fd00::2/64"],
                 &["dhcp", "fd00::2"],
             ),
             (
-                Word::Host,
+                TextFormat::Host,
                 &["log.example.net", "10.0.0.1:514"],
                 &["a b", "10.0.0"],
             ),
             (
-                Word::Server,
+                TextFormat::Server,
                 &["time.example.net", "[2001:db8::1]", "10.0.0.1"],
                 &["a:123", "[::1]:123", "::1"],
             ),
             (
-                Word::Ssid,
+                TextFormat::Ssid,
                 &["Café", "x"],
                 &["", "123456789012345678901234567890123"],
             ),
             (
-                Word::WifiPassword,
+                TextFormat::WifiPassword,
                 &["12345678", "with spaces too"],
                 &["short", "pässword1"],
             ),
-            (Word::Region, &["DE"], &["de", "DEU"]),
+            (TextFormat::Region, &["DE"], &["de", "DEU"]),
             (
-                Word::TimeZone,
+                TextFormat::TimeZone,
                 &["Europe/Berlin", "UTC", "CET-1CEST,M3.5.0,M10.5.0/3"],
                 &["Europe/Berln", "", "CET"],
             ),
             (
-                Word::Url,
+                TextFormat::Url,
                 &["https://a.example/{mac}.cfg", "http://10.0.0.1:8080/x"],
                 &["ftp://a/x", "a.example/x", "https://"],
             ),
-            (Word::Code, &["*97", ""], &["*9x", "abc"]),
+            (TextFormat::Code, &["*97", ""], &["*9x", "abc"]),
             (
-                Word::SshKey,
+                TextFormat::SshKey,
                 &["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna@desk"],
                 &[
                     "ssh-ed25519",
@@ -316,20 +315,20 @@ mod tests {
             for text in *wrong {
                 assert!(word.check(text).is_err(), "{word:?} {text}");
             }
-            assert!(word.mend().starts_with("write "), "{word:?}");
+            assert!(word.help().starts_with("write "), "{word:?}");
         }
     }
 
     #[test]
     fn a_password_is_not_repeated() {
-        let (what, _) = Word::WifiPassword.check("hunter2").unwrap_err();
+        let (what, _) = TextFormat::WifiPassword.check("hunter2").unwrap_err();
         assert!(!what.contains("hunter2"), "{what}");
     }
 
     #[test]
     fn the_nearest_zone_is_told() {
         assert_eq!(
-            Word::TimeZone
+            TextFormat::TimeZone
                 .check("Europe/Berln")
                 .unwrap_err()
                 .1

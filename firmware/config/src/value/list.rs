@@ -3,7 +3,9 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{FEWEST_RTP_PORTS, Kind, Value, Word, check_target, integer, is_keyed, shape_of};
+use super::{
+    FEWEST_RTP_PORTS, TextFormat, Value, ValueKind, check_target, integer, is_keyed, shape_of,
+};
 use crate::error::{Problem, nearest, quote};
 
 /// `Err(None)`: the value has another shape.
@@ -39,23 +41,23 @@ pub(super) fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<S
     }
 }
 
-pub(super) fn order(
+pub(super) fn preference(
     value: &Spanned<DeValue<'_>>,
     words: &'static [&'static str],
-    kind: Kind,
+    kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Array(list) = value.get_ref() else {
         return Err(vec![Problem::new(
             at,
             format!("this is {}, not a list of names", shape_of(value.get_ref())),
-            kind.mend(),
+            kind.help(),
         )]);
     };
     let mut problems = Vec::new();
     let mut chosen: Vec<String> = Vec::new();
     if list.is_empty() {
-        problems.push(Problem::new(at, "the list is empty", kind.mend()));
+        problems.push(Problem::new(at, "the list is empty", kind.help()));
     }
     for item in list.iter().take(64) {
         let at = item.span().start;
@@ -63,22 +65,22 @@ pub(super) fn order(
             problems.push(Problem::new(
                 at,
                 format!("this is {}, not a name", shape_of(item.get_ref())),
-                kind.mend(),
+                kind.help(),
             ));
             continue;
         };
         if !words.contains(&word.as_ref()) {
-            let mend = nearest(word, words.iter().copied())
-                .map_or_else(|| kind.mend(), |near| format!("did you mean \"{near}\"?"));
+            let help = nearest(word, words.iter().copied())
+                .map_or_else(|| kind.help(), |near| format!("did you mean \"{near}\"?"));
             problems.push(Problem::new(
                 at,
                 format!("{} is not known", quote(word)),
-                mend,
+                help,
             ));
         } else if chosen.iter().any(|earlier| earlier == word.as_ref()) {
             problems.push(Problem::new(
                 at,
-                format!("{} stands twice", quote(word)),
+                format!("{} is listed twice", quote(word)),
                 "keep one of them",
             ));
         } else {
@@ -95,7 +97,7 @@ pub(super) fn order(
 pub(super) fn numbers(
     value: &Spanned<DeValue<'_>>,
     most: usize,
-    kind: Kind,
+    kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Array(list) = value.get_ref() else {
@@ -105,14 +107,14 @@ pub(super) fn numbers(
                 "this is {}, not a list of numbers",
                 shape_of(value.get_ref())
             ),
-            kind.mend(),
+            kind.help(),
         )]);
     };
     if list.len() > most {
         return Err(vec![Problem::new(
             at,
             format!("the list has {} numbers", list.len()),
-            kind.mend(),
+            kind.help(),
         )]);
     }
     let mut problems = Vec::new();
@@ -122,13 +124,16 @@ pub(super) fn numbers(
             DeValue::String(number) if is_keyed(number) => found.push(number.clone().into_owned()),
             DeValue::String(text) => problems.push(Problem::new(
                 item.span().start,
-                format!("{} cannot be keyed", quote(text)),
-                kind.mend(),
+                format!(
+                    "{} cannot be dialled with the keys 0-9, * and #",
+                    quote(text)
+                ),
+                kind.help(),
             )),
             other => problems.push(Problem::new(
                 item.span().start,
                 format!("this is {}, not a number in quotes", shape_of(other)),
-                kind.mend(),
+                kind.help(),
             )),
         }
     }
@@ -142,21 +147,21 @@ pub(super) fn numbers(
 pub(super) fn speed_dial(
     value: &Spanned<DeValue<'_>>,
     most: usize,
-    kind: Kind,
+    kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Table(table) = value.get_ref() else {
         return Err(vec![Problem::new(
             at,
             format!("this is {}, not a table", shape_of(value.get_ref())),
-            kind.mend(),
+            kind.help(),
         )]);
     };
     if table.len() > most {
         return Err(vec![Problem::new(
             at,
             format!("there are {} speed dial numbers", table.len()),
-            kind.mend(),
+            kind.help(),
         )]);
     }
     let mut problems = Vec::new();
@@ -164,11 +169,14 @@ pub(super) fn speed_dial(
     for (key, target) in table {
         let keyed = key.get_ref();
         if !is_keyed(keyed) {
-            let mend = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or `\"*1\" = …`";
+            let help = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or `\"*1\" = …`";
             problems.push(Problem::new(
                 key.span().start,
-                format!("{} cannot be keyed", quote(keyed)),
-                mend,
+                format!(
+                    "{} cannot be dialled with the keys 0-9, * and #",
+                    quote(keyed)
+                ),
+                help,
             ));
         }
         match target.get_ref() {
@@ -178,13 +186,19 @@ pub(super) fn speed_dial(
                     keyed.clone().into_owned(),
                     text.clone().into_owned(),
                 )),
-                Err(what) => {
-                    problems.push(Problem::new(target.span().start, what, Kind::Target.mend()))
-                }
+                Err(what) => problems.push(Problem::new(
+                    target.span().start,
+                    what,
+                    ValueKind::Target.help(),
+                )),
             },
             other => {
                 let what = format!("this is {}, not a number or SIP address", shape_of(other));
-                problems.push(Problem::new(target.span().start, what, Kind::Target.mend()));
+                problems.push(Problem::new(
+                    target.span().start,
+                    what,
+                    ValueKind::Target.help(),
+                ));
             }
         }
     }
@@ -201,25 +215,25 @@ pub(super) fn speed_dial(
     }
 }
 
-pub(super) fn words(
+pub(super) fn formatted_list(
     value: &Spanned<DeValue<'_>>,
-    word: Word,
+    format: TextFormat,
     most: usize,
-    kind: Kind,
+    kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
     let at = value.span().start;
     let DeValue::Array(list) = value.get_ref() else {
         return Err(vec![Problem::new(
             at,
             format!("this is {}, not a list", shape_of(value.get_ref())),
-            kind.mend(),
+            kind.help(),
         )]);
     };
     if list.len() > most {
         return Err(vec![Problem::new(
             at,
             format!("the list has {} entries", list.len()),
-            kind.mend(),
+            kind.help(),
         )]);
     }
     let mut problems = Vec::new();
@@ -227,25 +241,25 @@ pub(super) fn words(
     for item in list {
         let at = item.span().start;
         match item.get_ref() {
-            DeValue::String(text) => match word.check(text) {
+            DeValue::String(text) => match format.check(text) {
                 Ok(()) if text.chars().any(char::is_control) => {
                     problems.push(Problem::new(
                         at,
                         "there is a control character in the text",
-                        word.mend(),
+                        format.help(),
                     ));
                 }
                 Ok(()) => found.push(text.clone().into_owned()),
-                Err((what, mend)) => problems.push(Problem::new(
+                Err((what, help)) => problems.push(Problem::new(
                     at,
                     what,
-                    mend.unwrap_or_else(|| word.mend().to_owned()),
+                    help.unwrap_or_else(|| format.help().to_owned()),
                 )),
             },
             other => problems.push(Problem::new(
                 at,
-                format!("this is {}, not {}", shape_of(other), word.shape()),
-                word.mend(),
+                format!("this is {}, not {}", shape_of(other), format.shape()),
+                format.help(),
             )),
         }
     }
