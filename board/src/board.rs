@@ -188,7 +188,7 @@ impl Board {
             (Lamp::Line, &profile.lamps.line),
             (Lamp::InUse, &profile.lamps.in_use),
             (Lamp::Message, &profile.lamps.message),
-            (Lamp::Private, &profile.lamps.private),
+            (Lamp::Encrypted, &profile.lamps.encrypted),
         ];
         let mut lamps = Vec::new();
         for (name, line) in wanted {

@@ -255,7 +255,7 @@ pub struct Lamps {
     /// Messages wait.
     pub message: Option<GpioLine>,
     /// The call is encrypted.
-    pub private: Option<GpioLine>,
+    pub encrypted: Option<GpioLine>,
     /// Level of a lit lamp.
     #[serde(default = "high")]
     pub lit: ActiveLevel,
@@ -267,7 +267,7 @@ impl Default for Lamps {
             line: None,
             in_use: None,
             message: None,
-            private: None,
+            encrypted: None,
             lit: high(),
         }
     }

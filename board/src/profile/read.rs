@@ -260,7 +260,7 @@ impl Profile {
             &self.lamps.line,
             &self.lamps.in_use,
             &self.lamps.message,
-            &self.lamps.private,
+            &self.lamps.encrypted,
         ]
         .into_iter()
         .flatten()

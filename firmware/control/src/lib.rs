@@ -459,7 +459,7 @@ impl Control {
             phone::Lamp::Line,
             phone::Lamp::InUse,
             phone::Lamp::Message,
-            phone::Lamp::Private,
+            phone::Lamp::Encrypted,
         ] {
             self.outputs
                 .push_back(Output::Lamp(lamp, phone::LampState::Off));

@@ -13,7 +13,7 @@ pub enum Lamp {
     Message,
     /// Lit while the call is seen to be encrypted, blinking slowly while that is not yet seen, fast
     /// where encryption was expected and is missing.
-    Private,
+    Encrypted,
 }
 
 /// What a lamp shows.
@@ -35,7 +35,7 @@ pub enum LampState {
 
 impl Lamp {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Line, Self::InUse, Self::Message, Self::Private];
+    pub const ALL: [Self; 4] = [Self::Line, Self::InUse, Self::Message, Self::Encrypted];
 
     /// Its name in events and in a board's profile.
     pub const fn as_str(self) -> &'static str {
@@ -43,7 +43,7 @@ impl Lamp {
             Self::Line => "line",
             Self::InUse => "in_use",
             Self::Message => "message",
-            Self::Private => "private",
+            Self::Encrypted => "encrypted",
         }
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn encryption(world: &World, id: PhoneId) -> String {
 pub(crate) fn lamp(world: &World, id: PhoneId) -> LampState {
     world[id]
         .lamps
-        .get(&phone::Lamp::Private)
+        .get(&phone::Lamp::Encrypted)
         .copied()
         .unwrap_or(LampState::Off)
 }

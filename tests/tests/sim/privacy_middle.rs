@@ -119,7 +119,7 @@ fn fails(name: &str, keying: &str, start: &'static str, change: fn(&str) -> Stri
 fn lit(world: &World, id: PhoneId) -> LampState {
     world[id]
         .lamps
-        .get(&phone::Lamp::Private)
+        .get(&phone::Lamp::Encrypted)
         .copied()
         .unwrap_or(LampState::Off)
 }

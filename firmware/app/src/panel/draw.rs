@@ -67,7 +67,7 @@ impl Face<'_> {
                 lamp(0, "line"),
                 lamp(1, "in use"),
                 lamp(2, "message"),
-                lamp(3, "private")
+                lamp(3, "encrypted")
             ),
             WIDTH,
         )

@@ -6,7 +6,7 @@ fn lamp(desk: &Desk) -> Vec<LampState> {
     desk.said
         .iter()
         .filter_map(|output| match output {
-            Output::Lamp(Lamp::Private, state) => Some(*state),
+            Output::Lamp(Lamp::Encrypted, state) => Some(*state),
             _ => None,
         })
         .collect()
