@@ -81,6 +81,7 @@ fn engine(side: u16, codec: Codec, suite: Option<SrtpSuite>, start: Instant) -> 
         remote_rtp: address(1 - side),
         remote_rtcp: address(1 - side),
         latching: true,
+        signalling: media::SignallingHosts::default(),
         media_timeout: Duration::from_secs(3600),
         protection: suite.map_or(Protection::Clear, |suite| Protection::Srtp {
             send: key(suite, side),

@@ -81,6 +81,7 @@ fn stream(to: SocketAddr, codec: Codec, payload: u8) -> Box<Stream> {
         remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
         latching: true,
+        signalling: media::SignallingHosts::default(),
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
         direction: Direction::SendRecv,

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use media::{StreamId, StreamStats};
+use media::{SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
 use sip::offer_answer::Negotiated;
 use sip::privacy::Protection;
@@ -104,6 +104,8 @@ pub(crate) struct CallRecord {
     pub(crate) peer: String,
     /// What was agreed last.
     pub(crate) media: Option<Negotiated>,
+    /// The hosts its signalling came from then.
+    pub(crate) signalling: SignallingHosts,
     /// Streams handed to the engine that have not come home yet.
     pub(crate) abroad: u32,
     /// The handset is connected to it, as the engine was told last.
@@ -149,6 +151,7 @@ impl CallRecord {
             },
             peer,
             media: None,
+            signalling: SignallingHosts::default(),
             abroad: 0,
             connected: false,
             began: now,

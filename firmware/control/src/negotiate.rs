@@ -10,7 +10,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use media::{StreamConfig, StreamId};
+use media::{SignallingHosts, StreamConfig, StreamId};
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::privacy::{Fingerprint, Privacy, Protection};
 use sip::sdes::SdesKey;
@@ -31,6 +31,8 @@ pub struct Birth {
     pub cname: String,
     /// How long sound is sent without a sign of life from the far end.
     pub media_timeout: Duration,
+    /// The hosts the far end's signalling came from.
+    pub signalling: SignallingHosts,
     /// The card's rate in Hz and period in frames.
     pub card: (u32, usize),
     /// The wall-clock time of some instant, as NTP 32.32.
@@ -129,6 +131,7 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
             agreed.remote_rtcp
         },
         latching: true,
+        signalling: birth.signalling,
         media_timeout: birth.media_timeout,
         protection: protection(agreed),
         direction: agreed.direction,
@@ -211,6 +214,7 @@ mod tests {
             first_timestamp: 3,
             cname: "c".into(),
             media_timeout: Duration::from_secs(60),
+            signalling: std::iter::once("192.0.2.9".parse().unwrap()).collect(),
             card: (48_000, 240),
             ntp: (Instant::now(), 9),
         }
@@ -233,6 +237,7 @@ mod tests {
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             latching: true,
+            signalling: born.signalling,
             media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
             direction: Direction::SendRecv,

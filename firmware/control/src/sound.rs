@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use media::{Command, Stream, StreamId};
+use media::{Command, SignallingHosts, Stream, StreamId};
 use rand_core::Rng;
 use serde_json::json;
 use sip::offer_answer::Negotiated;
@@ -35,6 +35,8 @@ impl Control {
         let before = record.media.take();
         let agreed = record.media.insert(agreed).clone();
         let runs = record.abroad > 0;
+        let signalling: SignallingHosts = self.agent.signalling_hosts(record.sip).collect();
+        let moved = std::mem::replace(&mut record.signalling, signalling) != signalling;
         let keyed = self.dtls.secured(id).is_some();
         self.shake_hands(place, now);
         // Keys of an agreement that is no more must not go on in the new one.
@@ -45,12 +47,13 @@ impl Control {
                 .as_ref()
                 .is_some_and(|before| same_stream(before, &agreed))
         {
-            if before.as_ref() != Some(&agreed) {
+            if moved || before.as_ref() != Some(&agreed) {
                 let (remote_rtp, remote_rtcp) = self.addresses(id, &agreed);
                 self.outputs.push_back(Output::Media(Command::Redirect {
                     id,
                     remote_rtp,
                     remote_rtcp,
+                    signalling,
                     direction: agreed.direction,
                 }));
             }
@@ -76,6 +79,7 @@ impl Control {
             first_timestamp: self.rng.next_u32(),
             cname: self.cname.clone(),
             media_timeout: self.media_timeout(),
+            signalling: self.calls[place].signalling,
             card: self.card,
             ntp: self.ntp,
         };

@@ -14,6 +14,7 @@ use types::Direction;
 
 use crate::demux::{Foreign, Sorted, sort};
 use crate::drift::CardClock;
+use crate::latch::SignallingHosts;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
@@ -66,6 +67,8 @@ pub enum Command {
         remote_rtp: SocketAddr,
         /// Where RTCP goes.
         remote_rtcp: SocketAddr,
+        /// The hosts the far end's signalling came from.
+        signalling: SignallingHosts,
         /// Which way sound goes.
         direction: Direction,
     },
@@ -266,10 +269,11 @@ impl Engine {
                 id,
                 remote_rtp,
                 remote_rtcp,
+                signalling,
                 direction,
             } => {
                 if let Some(stream) = self.find(id) {
-                    stream.redirect(remote_rtp, remote_rtcp, direction);
+                    stream.redirect(remote_rtp, remote_rtcp, signalling, direction);
                 }
             }
             Command::Connect { id, connected } => {

@@ -36,6 +36,7 @@ mod test_data;
 
 pub use demux::{Foreign, Protocol};
 pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
+pub use latch::SignallingHosts;
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
 pub use stream::{Stream, StreamConfig, StreamError, StreamStats};
 pub use tone::{Mix, ToneSegment, ToneSpec};

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use types::{Codec, Direction};
 
 use crate::engine::{PacketKind, StreamId};
-use crate::latch::Latch;
+use crate::latch::{Latch, SignallingHosts};
 use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
 use crate::patience::Patience;
@@ -58,8 +58,11 @@ pub struct StreamConfig {
     /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
     pub remote_rtcp: SocketAddr,
     /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric
-    /// RTP behind a NAT). `false` where the far address was proven, as by a DTLS handshake.
+    /// RTP behind a NAT): any port of the same host, `signalling`, and whoever holds the keys.
+    /// `false` where the far address was proven, as by a DTLS handshake.
     pub latching: bool,
+    /// The hosts the far end's signalling came from.
+    pub signalling: SignallingHosts,
     /// How long sound is sent without any authentic RTP or RTCP from where it goes; then nothing
     /// leaves, and [`crate::Event::Unheard`] tells.
     pub media_timeout: Duration,
@@ -225,7 +228,12 @@ impl Stream {
             u64::from(config.first_timestamp),
             config.ntp.0,
         );
-        let latch = Latch::new(config.remote_rtp, config.remote_rtcp, config.latching);
+        let latch = Latch::new(
+            config.remote_rtp,
+            config.remote_rtcp,
+            config.latching,
+            config.signalling,
+        );
         let guard = Guard::new(&config.protection);
         let patience = Patience::new(config.media_timeout);
         Ok(Box::new(Self {
@@ -283,9 +291,7 @@ impl Stream {
         } else {
             self.receive.continue_from(&old.receive);
         }
-        if self.latch.is_like(&old.latch) {
-            self.latch = old.latch;
-        }
+        self.latch.continue_from(&old.latch);
         self.guard.continue_from(
             &self.config.protection,
             &mut old.guard,
@@ -298,14 +304,14 @@ impl Stream {
         &mut self,
         remote_rtp: SocketAddr,
         remote_rtcp: SocketAddr,
+        signalling: SignallingHosts,
         direction: Direction,
     ) {
         self.config.direction = direction;
-        if (remote_rtp, remote_rtcp) != (self.config.remote_rtp, self.config.remote_rtcp) {
-            self.config.remote_rtp = remote_rtp;
-            self.config.remote_rtcp = remote_rtcp;
-            self.latch = Latch::new(remote_rtp, remote_rtcp, self.config.latching);
-        }
+        self.config.remote_rtp = remote_rtp;
+        self.config.remote_rtcp = remote_rtcp;
+        self.config.signalling = signalling;
+        self.latch.redirect(remote_rtp, remote_rtcp, signalling);
     }
 
     /// Whether there is sound to send: allowed by direction, the handset speaks to it, and keys are
@@ -399,7 +405,9 @@ impl Stream {
         };
         let believed = self.config.direction.receives()
             && self.receive.acceptable(&view, packet)
-            && self.latch.admit(from, &view);
+            && self
+                .latch
+                .admits_rtp(from, &view, self.guard.authenticates(), arrival);
         // What is not for the ear (held one way, or in a codec of its own) is a sign of life, too.
         if self.latch.is_far_host(from) {
             self.patience.heard();
@@ -421,7 +429,7 @@ impl Stream {
     fn rtcp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant) -> Heard {
         let heard = self
             .latch
-            .admits_rtcp(from)
+            .admits_rtcp(from, self.guard.authenticates())
             .then(|| self.rtcp.handle(packet, arrival).ok())
             .flatten();
         let Some(heard) = heard else {

@@ -146,6 +146,7 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
         remote_rtp: far,
         remote_rtcp: far,
         latching: true,
+        signalling: media::SignallingHosts::default(),
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
         direction: Direction::SendRecv,

@@ -188,6 +188,7 @@ fn direction_and_mute_are_obeyed() {
                 id: ID,
                 remote_rtp: c.remote_rtp,
                 remote_rtcp: c.remote_rtcp,
+                signalling: media::SignallingHosts::default(),
                 direction: Direction::new(send, receive),
             },
         );
@@ -229,6 +230,7 @@ fn a_redirected_stream_sends_there_and_listens_there() {
             id: ID,
             remote_rtp: there,
             remote_rtcp: there,
+            signalling: media::SignallingHosts::default(),
             direction: Direction::SendRecv,
         },
     );

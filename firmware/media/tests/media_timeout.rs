@@ -385,6 +385,7 @@ fn a_new_agreement_is_no_new_patience() {
         id: ID,
         remote_rtp: SocketAddr::from(([192, 0, 2, 1], 4000)),
         remote_rtcp: SocketAddr::from(([192, 0, 2, 1], 4001)),
+        signalling: media::SignallingHosts::default(),
         direction: Direction::SendRecv,
     });
     lone.run(12, nobody);

@@ -209,6 +209,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                     id: StreamId(1),
                     remote_rtp: address(0),
                     remote_rtcp: address(0),
+                    signalling: media::SignallingHosts::default(),
                     direction: Direction::SendRecv,
                 },
                 now,

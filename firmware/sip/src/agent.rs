@@ -13,7 +13,7 @@ pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
 use crate::ids::{RequestId, TransactionId};
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use types::Direction;
@@ -428,6 +428,14 @@ impl UserAgent {
     /// When to call [`UserAgent::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadlines.next()
+    }
+
+    /// The hosts the signalling of a call's far end comes from, as far as they are known by
+    /// address: the last hop, its Contact, and the sender as the first hop saw it. Besides the
+    /// address in SDP its media may come from there (RFC 7362).
+    pub fn signalling_hosts(&self, call: CallHandle) -> impl Iterator<Item = IpAddr> {
+        let state = self.calls.get(&call);
+        state.into_iter().flat_map(CallState::signalling_hosts)
     }
 
     /// What was seen and dropped.

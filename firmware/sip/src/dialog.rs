@@ -5,6 +5,8 @@
 //!                                    ▲ target refresh, remote CSeq ◀─ requests of the far end
 //! ```
 
+use std::net::IpAddr;
+
 use crate::flow::Flow;
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
@@ -33,6 +35,9 @@ pub(crate) struct Dialog {
     /// The way its INVITE came: a connection that stands is used again, the far end may not be
     /// reachable by another.
     pub(crate) flow: Option<Flow>,
+    /// The hosts its latest request came from: the last hop, and its sender as the first hop saw
+    /// it.
+    sources: [Option<IpAddr>; 2],
 }
 
 impl Dialog {
@@ -61,6 +66,7 @@ impl Dialog {
                 .into_iter()
                 .find_map(|contact| contact.uri.as_sip().cloned())?,
             flow,
+            sources: [flow.map(|flow| flow.remote().ip()), None],
         })
     }
 
@@ -89,6 +95,7 @@ impl Dialog {
             remote_cseq: request.headers.cseq().ok().map(|c| c.number),
             contact,
             flow,
+            sources: [flow.map(|flow| flow.remote().ip()), first_hop(request)],
         })
     }
 
@@ -121,6 +128,19 @@ impl Dialog {
             self.remote_cseq = Some(cseq);
         }
         good
+    }
+
+    /// Remembers where a request of theirs came from.
+    pub(crate) fn came_from(&mut self, flow: Flow, request: &Request) {
+        self.sources = [Some(flow.remote().ip()), first_hop(request)];
+    }
+
+    /// The hosts the far end's signalling comes from, as far as they are known by address: the last
+    /// hop, its Contact, and the sender as the first hop saw it.
+    pub(crate) fn signalling_hosts(&self) -> impl Iterator<Item = IpAddr> {
+        let [last_hop, sender] = self.sources;
+        let contact = self.target.as_sip().and_then(|uri| uri.host().ip());
+        [last_hop, contact, sender].into_iter().flatten()
     }
 
     /// Takes a new Contact over (target refresh).
@@ -204,6 +224,13 @@ fn contact_of(headers: &crate::message::Headers) -> Option<Uri> {
 
 fn is_loose(route: &NameAddr) -> bool {
     route.uri.as_sip().is_some_and(|uri| uri.params().has("lr"))
+}
+
+/// The address the first hop saw a request come from (section 18.2.1), else the one its sender
+/// gives itself.
+fn first_hop(request: &Request) -> Option<IpAddr> {
+    let via = request.headers.vias().ok()?.pop()?;
+    via.received().or_else(|| via.host().ip())
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod session;
 pub(crate) use refer::{Owed, Referral};
 pub(crate) use replaces::Ids;
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use types::Direction;
@@ -169,6 +170,13 @@ impl CallState {
             refers: 0,
             handover: None,
         }
+    }
+
+    /// The hosts its signalling comes from, of whichever branch.
+    pub(crate) fn signalling_hosts(&self) -> impl Iterator<Item = IpAddr> {
+        let legs = self.legs.iter().map(|leg| &leg.dialog);
+        let dialogs = self.dialog.iter().chain(legs);
+        dialogs.flat_map(Dialog::signalling_hosts)
     }
 
     /// Whether the dialog a request is for began over TLS.

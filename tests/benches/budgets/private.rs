@@ -189,6 +189,7 @@ fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
         remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
         latching: true,
+        signalling: media::SignallingHosts::default(),
         media_timeout: Duration::from_secs(3600),
         protection,
         direction: Direction::SendRecv,

@@ -29,6 +29,7 @@ mod privacy_middle;
 mod races;
 mod registration;
 mod sound;
+mod symmetric_rtp;
 mod tampered;
 mod tones;
 mod transfer;

@@ -88,6 +88,7 @@ fn call(
         remote_rtp: itself,
         remote_rtcp: itself,
         latching: true,
+        signalling: media::SignallingHosts::default(),
         media_timeout: Duration::from_secs(3600),
         protection,
         direction: Direction::SendRecv,

@@ -124,6 +124,11 @@ impl Guard {
         matches!(self.state, State::Waiting)
     }
 
+    /// Whether what [`Guard::open`] lets in was sent by one who holds the keys.
+    pub(crate) fn authenticates(&self) -> bool {
+        matches!(self.state, State::Keyed(_))
+    }
+
     /// Bytes a packet may grow by: what is written must leave this room.
     pub(crate) fn overhead(&self, kind: PacketKind) -> usize {
         match (&self.state, kind) {

@@ -68,6 +68,7 @@ impl End {
             remote_rtp: address(1 - side),
             remote_rtcp: address(1 - side),
             latching: true,
+            signalling: SignallingHosts::default(),
             media_timeout: Duration::from_secs(3600),
             protection: Protection::Srtp {
                 send: key(side),

@@ -128,6 +128,7 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
         remote_rtp: SocketAddr::from(([127, 0, 0, 1], port(1 - side))),
         remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port(1 - side) + 1)),
         latching: true,
+        signalling: media::SignallingHosts::default(),
         media_timeout: Duration::from_secs(3600),
         protection: media::Protection::Clear,
         direction: Direction::SendRecv,

@@ -50,7 +50,13 @@ impl UserAgent {
                 .map(|leg| &mut leg.dialog)
                 .find(|dialog| dialog.owns(request)),
         };
-        let in_order = dialog.is_some_and(|dialog| dialog.in_order(cseq));
+        let in_order = dialog.is_some_and(|dialog| {
+            let in_order = dialog.in_order(cseq);
+            if in_order {
+                dialog.came_from(reply, request);
+            }
+            in_order
+        });
         let early_leg = state
             .dialog
             .as_ref()
