@@ -317,7 +317,7 @@ impl Reader {
             match self.next() {
                 Some('>') => break,
                 Some(key) if index(key).is_some() || (key == '+' && dialled.is_empty()) => {
-                    dialled.push(key.to_ascii_uppercase())
+                    dialled.push(key.to_ascii_uppercase());
                 }
                 Some(_) => {
                     self.at -= 1;

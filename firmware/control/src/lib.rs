@@ -119,7 +119,7 @@ pub enum Output {
     /// Set a lamp.
     Lamp(phone::Lamp, phone::LampState),
     /// Carry out what keys ordered.
-    Order(phone::Order),
+    Order(phone::StarCode),
     /// An event for `ctl events`, without its time: one JSON object.
     Event(String),
 }
@@ -238,7 +238,7 @@ impl Control {
         rng.fill_bytes(&mut agent_seed);
         // RFC 7022 section 4.2: a short-term persistent CNAME is 96 random bits.
         let cname = format!("{:08x}{:016x}", rng.next_u32(), rng.next_u64());
-        let phone = phone::Phone::new(config, now);
+        let phone = phone::Phone::new(config);
         let told_state = phone.state();
         let lines = config
             .accounts
@@ -302,7 +302,7 @@ impl Control {
         for (place, account) in config.accounts.iter().enumerate() {
             if !account.register {
                 control.phone.handle(
-                    Input::Line {
+                    Input::AccountStatus {
                         account: phone::AccountId(place),
                         usable: true,
                     },

@@ -41,7 +41,7 @@ impl Control {
                 self.show_line_lamp();
             }
             phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
-            phone::Output::Place { call, to } => {
+            phone::Output::PlaceCall { call, to } => {
                 self.open_media(AwaitingSockets::Place { call, to });
             }
             phone::Output::Follow { old, call, to } => {
@@ -77,7 +77,7 @@ impl Control {
                 .outputs
                 .push_back(Output::Media(media::Command::Mute(muted))),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
-            phone::Output::Order(order) => self.outputs.push_back(Output::Order(order)),
+            phone::Output::StarCode(order) => self.outputs.push_back(Output::Order(order)),
             phone::Output::Note(text) => self.note(&text),
         }
     }

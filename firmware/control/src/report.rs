@@ -182,7 +182,7 @@ pub struct CountersStatus {
 
 /// The phone's state as `status` and events spell it.
 pub(crate) fn state_word(state: phone::State) -> &'static str {
-    state.name()
+    state.as_str()
 }
 
 fn round(figure: f32, per_unit: f64) -> f64 {

@@ -220,7 +220,7 @@ impl Control {
         line.error = error;
         self.tell(&event);
         self.phone.handle(
-            Input::Line {
+            Input::AccountStatus {
                 account: phone::AccountId(account.0),
                 usable: until.is_some(),
             },

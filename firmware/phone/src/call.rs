@@ -1,7 +1,7 @@
 //! The calls of the phone: a small table, bounded, whose numbers are never used twice.
 //!
 //! ```text
-//! new id ─▶ Call { state, peer, … } ─▶ removed when it ends, by us or by the far end; later news of it finds nothing
+//! new id ─▶ Call { state, peer, … } ─▶ removed when it ends, by us or by the far end; later updates of it find nothing
 //! ```
 
 use std::collections::VecDeque;
@@ -15,15 +15,15 @@ pub(crate) const MAX_CALLS: usize = 3;
 /// What one call is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallState {
-    /// Outgoing, nothing came back yet.
+    /// Outgoing, no response yet.
     Calling,
     /// Outgoing, the far end rings.
     Ringback,
     /// Outgoing, the far end is heard before it answers.
     EarlyMedia,
-    /// It stands and has the handset.
+    /// Established; it has the handset.
     Talking,
-    /// It stands and we hold it.
+    /// Established; we hold it.
     OnHold,
     /// Incoming, it rings.
     Ringing,
@@ -33,7 +33,7 @@ pub enum CallState {
 
 impl CallState {
     /// The state's name in `status` and events.
-    pub fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Calling => "calling",
             Self::Ringback => "ringback",
@@ -45,7 +45,7 @@ impl CallState {
         }
     }
 
-    /// The call belongs to the handset: putting it down ends it. An incoming call nobody answered
+    /// The call belongs to the handset: putting it down ends it. An unanswered incoming call
     /// goes on ringing instead.
     pub(crate) fn of_handset(self) -> bool {
         match self {
@@ -62,15 +62,15 @@ impl CallState {
 pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) state: CallState,
-    /// Who it is with, for log and history.
+    /// The far end, for log and history.
     pub(crate) peer: String,
     pub(crate) emergency: bool,
-    /// Further ways to try when this one fails before it is answered.
-    pub(crate) ways: VecDeque<Destination>,
+    /// Further routes to try when this one fails before it is answered.
+    pub(crate) routes: VecDeque<Destination>,
     /// How an incoming call asks to be rung.
     pub(crate) alert: Alert,
     pub(crate) encryption: Encryption,
-    /// The handset said that encryption is missing.
+    /// The warning about missing encryption was given.
     pub(crate) warned: bool,
     /// The call it is to take the place of: that one ends when this one is answered, and is taken
     /// back when it fails.
@@ -81,7 +81,7 @@ pub(crate) struct Call {
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name
 /// needs.
-pub(crate) fn plain(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     const MOST: usize = 128;
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -144,8 +144,8 @@ impl Calls {
         }
     }
 
-    /// Whether the handset has still to say that this call's encryption is missing; from now on it
-    /// has been said.
+    /// Whether the warning about this call's missing encryption is still to be given; from now on it
+    /// counts as given.
     pub(crate) fn take_warning(&mut self, id: CallId) -> bool {
         let call = self.list.iter_mut().find(|call| call.id == id);
         call.is_some_and(|call| {

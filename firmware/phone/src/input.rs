@@ -24,12 +24,11 @@ pub enum Input {
     Rotary(Key),
     /// The flash key, or `ctl flash`.
     Flash,
-    /// The handset was put down and that is meant (`ctl hang-up`, where a flash has a verb of its
-    /// own): final at once, without waiting for the flash window. A hook switch says
+    /// The handset is put down for good (`ctl hang-up`; a flash has a command of its own): final at once, without waiting for the flash window. A hook switch says
     /// [`Input::Hook`]`(false)`.
     HangUp,
     /// An account became usable (registered, or needs no registration) or unusable.
-    Line {
+    AccountStatus {
         /// Which account.
         account: AccountId,
         /// Calls can be placed by it.
@@ -37,7 +36,7 @@ pub enum Input {
     },
     /// Messages wait in the mailbox.
     MessagesWaiting(bool),
-    /// Somebody calls. The id is given by [`crate::Phone::new_call`].
+    /// A call comes in. The id is given by [`crate::Phone::new_call`].
     Incoming {
         /// The new call.
         call: CallId,
@@ -48,7 +47,7 @@ pub enum Input {
         /// The far end asks for, and configuration allows, answering by itself.
         auto_answer: bool,
     },
-    /// A call comes in that takes the place of one there is: nobody needs to lift for it. The id is
+    /// A call comes in that takes the place of one there is: it is answered without lifting. The id is
     /// given by [`crate::Phone::new_call`].
     Replacing {
         /// The new call.
@@ -62,14 +61,14 @@ pub enum Input {
     Call(CallId, CallUpdate),
 }
 
-/// News of one call.
+/// An update of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallUpdate {
     /// 180, or 183 without media: local ringback.
     Ringing,
     /// The far end sends sound before answering.
     EarlyMedia,
-    /// The call stands.
+    /// The call is established.
     Answered,
     /// Our hold or resume was accepted (true: on hold now).
     Held(bool),
@@ -88,17 +87,17 @@ pub enum CallUpdate {
     Ended(EndCause),
 }
 
-/// What is known of a call's encryption, as far as a person must hear or see it.
+/// What is known of a call's encryption, as far as the user must hear or see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encryption {
-    /// Nobody asked for any.
+    /// None was asked for.
     #[default]
     Unwanted,
     /// It was to be there and is not.
     Missing,
-    /// It is to be there, and was not yet seen to work both ways.
+    /// It is to be there, and was not yet seen to work both routes.
     Pending,
-    /// Seen to work both ways.
+    /// Seen to work both routes.
     Working,
 }
 
@@ -107,7 +106,7 @@ pub enum Encryption {
 pub struct EndCause {
     /// SIP status code, where there was one.
     pub code: Option<u16>,
-    /// Words for log, status and history.
+    /// Text for log, status and history.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the phone wants done, and what it is doing, as plain data.
+//! What the phone wants done, as plain data.
 
 use types::{Key, Lamp, LampState};
 
@@ -15,7 +15,7 @@ pub struct Destination {
     pub emergency: bool,
 }
 
-/// A tone of the country's plan, as the ear hears it.
+/// A tone of the country's plan, as the handset plays it.
 pub use config::country::ToneKind as Tone;
 
 /// How the ringer rings.
@@ -25,23 +25,23 @@ pub struct RingStyle {
     pub alert: Alert,
 }
 
-/// What keys can order besides a call (`[codes]`).
+/// What a star code asks of the phone itself (`[codes]`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Order {
+pub enum StarCode {
     /// Walk through speaker, microphone, keys, hook, lamps, bell and network.
     SelfTest,
     /// Write the support bundle.
     Bundle,
-    /// Start the board anew.
+    /// Restart the board.
     Reboot,
-    /// Forget everything.
+    /// Erase every setting, password and history.
     FactoryReset,
 }
 
 /// What the phone wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
-    /// Play this tone in the ear until told otherwise; `None`: silence.
+    /// Play this tone in the handset until the next one; `None`: silence.
     Tone(Option<Tone>),
     /// Ring, or be silent.
     Ring(Option<RingStyle>),
@@ -50,31 +50,31 @@ pub enum Output {
     /// A short key tone in the ear (the DTMF pair of the key) while it is down.
     KeyTone(Option<Key>),
     /// Place a call.
-    Place {
+    PlaceCall {
         /// The id the phone gave it.
         call: CallId,
         /// Where to.
         to: Destination,
     },
-    /// Call whom the far end of a call asked us to call, as a new call.
+    /// Call the target of a REFER, as a new call.
     Follow {
         /// The call in which it asked.
         old: CallId,
         /// The id the phone gave the new one.
         call: CallId,
-        /// Whom it is with, as far as is known.
+        /// The far end, as far as it is known.
         to: String,
     },
     /// Connect the far ends of these two calls with each other; for this phone both are over.
     Transfer {
         /// The call on hold.
         held: CallId,
-        /// The one placed meanwhile: it rings or stands.
+        /// The one placed meanwhile: it rings or is established.
         consulted: CallId,
     },
-    /// Do not call whom the far end of this call asked us to call.
+    /// Decline the REFER received in this call.
     Decline(CallId),
-    /// Tell the caller it rings here (180).
+    /// Send 180 to the caller.
     Ringing(CallId),
     /// Answer an incoming call.
     Answer(CallId),
@@ -82,86 +82,16 @@ pub enum Output {
     Reject(CallId, u16),
     /// End a call, whatever its state needs (CANCEL, BYE, 4xx).
     End(CallId),
-    /// Put a call on hold (true) or take it back (false).
+    /// Put a call on hold (true) or resume it (false).
     Hold(CallId, bool),
     /// Connect the handset with these calls (none: no call is heard, nothing is sent).
     Connect(Vec<CallId>),
-    /// The microphone is dead (true) or alive (false).
+    /// The microphone is off (true) or on (false).
     Mute(bool),
     /// Send a digit into the call: pressed (true) or released (false).
     Dtmf(CallId, Key, bool),
-    /// The owner shall do this; the ear hears a confirmation meanwhile.
-    Order(Order),
+    /// Carry out this star code; a confirmation tone is heard meanwhile.
+    StarCode(StarCode),
     /// A line for log and history.
     Note(String),
-}
-
-/// What the phone is doing, as `status` tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// On hook, nothing happens.
-    Idle,
-    /// Off hook, dial tone.
-    DialTone,
-    /// Digits are coming in.
-    Collecting,
-    /// INVITE is out, nothing came back.
-    Calling,
-    /// The far end rings.
-    Ringback,
-    /// The far end is heard before it answers.
-    EarlyMedia,
-    /// A call stands.
-    Talking,
-    /// On hook, ringing.
-    Ringing,
-    /// Busy tone.
-    Busy,
-    /// Congestion tone.
-    Congestion,
-    /// Off hook too long.
-    Howler,
-    /// Off hook after the howler: nothing more is heard until the handset is put down.
-    Silent,
-    /// A call is on hold and nothing else goes on; a flash takes it back. (Second dial tone is
-    /// [`State::DialTone`].)
-    OnHold,
-}
-
-impl State {
-    /// Every state, for tables and tests.
-    pub const ALL: [Self; 13] = [
-        Self::Idle,
-        Self::DialTone,
-        Self::Collecting,
-        Self::Calling,
-        Self::Ringback,
-        Self::EarlyMedia,
-        Self::Talking,
-        Self::Ringing,
-        Self::Busy,
-        Self::Congestion,
-        Self::Howler,
-        Self::Silent,
-        Self::OnHold,
-    ];
-
-    /// The state's name in `status` and events.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::DialTone => "dial_tone",
-            Self::Collecting => "collecting",
-            Self::Calling => "calling",
-            Self::Ringback => "ringback",
-            Self::EarlyMedia => "early_media",
-            Self::Talking => "talking",
-            Self::Ringing => "ringing",
-            Self::Busy => "busy",
-            Self::Congestion => "congestion",
-            Self::Howler => "howler",
-            Self::Silent => "silent",
-            Self::OnHold => "on_hold",
-        }
-    }
 }

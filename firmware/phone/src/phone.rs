@@ -3,8 +3,7 @@
 //! ```text
 //!                    ┌─ hook.rs   lift, put down, flash, answer
 //! Input ─▶ handle ───┼─ keys.rs   keys, rotary digits, the number, placing
-//!                    ├─ news.rs   calls coming in, news of calls, what fails
-//!                    └─ transfer.rs   one call taking the place of another
+//!                    └─ updates.rs   calls coming in, updates of calls, one call replacing another
 //!             │           └─▶ state, active call, calls, one timer a purpose
 //!             └─▶ present.rs: what is heard, rung and lit follows from the state alone; differences become Output
 //!
@@ -29,21 +28,21 @@ use config::country::CountryPlan;
 use types::Key;
 
 use crate::call::{CallState, Calls};
-use crate::dialling::DialPlan;
+use crate::dial_plan::DialPlan;
 use crate::input::{CallId, Input};
-use crate::output::{Output, State, Tone};
+use crate::output::{Output, Tone};
 use crate::route::Lines;
+use crate::state::State;
 
 mod hook;
 mod keys;
-mod news;
 mod present;
-mod transfer;
+mod updates;
 
 /// How long dial tone waits for the first digit before it becomes congestion tone.
 const DIAL_TONE: Duration = Duration::from_secs(30);
 
-/// How long the bell tells that a call answered itself because its caller asked.
+/// How long the phone rings because a call answered itself at its caller's request.
 const ANNOUNCEMENT: Duration = Duration::from_secs(1);
 
 /// How long the tone for a missing encryption is: three short beeps.
@@ -78,7 +77,7 @@ pub struct Phone {
     // What it is doing.
     state: State,
     off_hook: bool,
-    /// On hook, but a call stands that answered itself.
+    /// On hook, but a call that answered itself is established.
     hands_free: bool,
     calls: Calls,
     /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`,
@@ -89,7 +88,7 @@ pub struct Phone {
     pending: Option<String>,
     /// A second dial tone: after a flash (`DialTone`) or a `,` of the digit map (`Collecting`).
     second_dial_tone: bool,
-    /// An order was taken: confirmation tone until something else happens (`DialTone`).
+    /// A star code was accepted: confirmation tone until something else happens (`DialTone`).
     confirmed: bool,
     key: Option<KeyDown>,
     lines: Lines,
@@ -100,23 +99,23 @@ pub struct Phone {
     step: Option<Instant>,
     /// When the hook went down, while that may still be a flash.
     flash_from: Option<Instant>,
-    /// Until when the handset says that the call's encryption is missing.
+    /// Until when a tone warns that the call's encryption is missing.
     warning: Option<Instant>,
     /// When a ringing call is answered by itself.
     auto_answer: Option<(Instant, CallId)>,
-    /// Until when the bell tells that a call answered itself because its caller asked.
+    /// Until when the phone rings because a call answered itself at its caller's request.
     announced: Option<Instant>,
-    /// The far end of such a call hears nothing until somebody lifts.
+    /// The far end of such a call hears nothing until the handset is lifted.
     muted: bool,
 
-    // What the owner was told.
-    shown: present::Shown,
+    // What was emitted.
+    emitted: present::Presentation,
     out: VecDeque<Output>,
 }
 
 impl Phone {
     /// A phone on hook with no usable line.
-    pub fn new(config: &config::Config, _now: Instant) -> Self {
+    pub fn new(config: &config::Config) -> Self {
         let plan: Option<&CountryPlan> = config::country::plan(&config.phone.country);
         let (from, to) = plan.map_or((300, 1000), |plan| plan.flash_window_ms);
         let ms = |ms: u32| Duration::from_millis(ms.into());
@@ -149,7 +148,7 @@ impl Phone {
             auto_answer: None,
             announced: None,
             muted: false,
-            shown: present::Shown::default(),
+            emitted: present::Presentation::default(),
             out: VecDeque::new(),
         };
         phone.present();
@@ -173,7 +172,7 @@ impl Phone {
 
     /// The tone in the ear.
     pub fn tone(&self) -> Option<Tone> {
-        self.shown.tone
+        self.emitted.tone
     }
 
     /// The digits keyed so far.
@@ -200,16 +199,16 @@ impl Phone {
             Input::KeyUp(key) => self.key_up(key),
             Input::Rotary(key) => self.rotary(key, now),
             Input::Flash => self.flash(now),
-            Input::Line { account, usable } => self.lines.set(account, usable),
+            Input::AccountStatus { account, usable } => self.lines.set(account, usable),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::Incoming {
                 call,
                 from,
                 alert,
                 auto_answer,
-            } => self.incoming(call, &from, alert, auto_answer, now),
-            Input::Replacing { call, old, from } => self.replacing(call, old, &from),
-            Input::Call(call, update) => self.news(call, update, now),
+            } => self.on_incoming(call, &from, alert, auto_answer, now),
+            Input::Replacing { call, old, from } => self.on_replacing(call, old, &from),
+            Input::Call(call, update) => self.on_call_update(call, update, now),
         }
         self.warn(now);
         self.present();
@@ -270,22 +269,9 @@ impl Phone {
         }
     }
 
-    /// Whoever is about to speak in a call that was to be encrypted, and is not, hears so first.
+    /// Before speaking in a call whose encryption is missing, its user hears a warning.
     fn warn(&mut self, now: Instant) {
-        let listening = match self.state {
-            State::EarlyMedia | State::Talking => self.flash_from.is_none(),
-            State::Idle
-            | State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::Ringing
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => false,
-        };
+        let listening = self.state.is_connected() && self.flash_from.is_none();
         match self.active.filter(|_| listening) {
             Some(call) if self.calls.take_warning(call) => self.warning = Some(now + WARNING),
             Some(_) => {}
@@ -298,10 +284,10 @@ impl Phone {
         match self.state {
             State::DialTone => match self.hotline.clone() {
                 Some((number, _)) if !self.second_dial_tone && !self.confirmed => {
-                    self.dial(&number, now)
+                    self.dial(&number, now);
                 }
                 Some(_) | None => {
-                    self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now)
+                    self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now);
                 }
             },
             State::Collecting => {
@@ -315,8 +301,8 @@ impl Phone {
             State::Calling | State::Ringback | State::EarlyMedia => self.no_answer(now),
             State::Busy | State::Congestion => {
                 if self.calls.first(CallState::OnHold).is_some() {
-                    // Somebody is on hold: no howler for one who may only have put the handset
-                    // aside.
+                    // A call is on hold: its user may only have put the handset aside, so no
+                    // howler.
                     self.enter(State::OnHold, None);
                 } else {
                     self.enter(
@@ -336,38 +322,14 @@ impl Phone {
         self.state = state;
         self.step = step;
         self.confirmed = false;
-        match state {
-            State::Calling | State::Ringback | State::EarlyMedia | State::Talking => {}
-            State::Idle
-            | State::DialTone
-            | State::Collecting
-            | State::Ringing
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => {
-                self.active = None;
-                self.unmute();
-            }
+        if !state.has_call() {
+            self.active = None;
+            self.unmute();
         }
-        match state {
-            State::DialTone | State::Collecting => {}
-            State::Idle
-            | State::Calling
-            | State::Ringback
-            | State::EarlyMedia
-            | State::Talking
-            | State::Ringing
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => {
-                self.digits.clear();
-                self.pending = None;
-                self.second_dial_tone = false;
-            }
+        if !state.takes_digits() {
+            self.digits.clear();
+            self.pending = None;
+            self.second_dial_tone = false;
         }
     }
 

@@ -1,7 +1,7 @@
-//! From a number to the ways it can be called, best first.
+//! From a number to the routes it can be called, best first.
 //!
 //! ```text
-//! number or sip: address + which lines are usable ─▶ [Destination, …]     (a second way only for emergency calls)
+//! number or sip: address + which lines are usable ─▶ [Destination, …]     (a second route only for emergency calls)
 //!                                                └─▶ Err(why there is none)
 //! ```
 
@@ -50,8 +50,8 @@ impl Lines {
             .map(|(index, _)| AccountId(index))
     }
 
-    /// The way to call a number or address, or why there is none.
-    pub(crate) fn way(&self, address: &str) -> Result<Destination, String> {
+    /// The route to call a number or address, or why there is none.
+    pub(crate) fn route(&self, address: &str) -> Result<Destination, String> {
         let to = |account| Destination {
             address: address.to_owned(),
             account,
@@ -70,24 +70,24 @@ impl Lines {
         }
     }
 
-    /// Every way to call an emergency number: the usable accounts, the emergency route, and when
+    /// Every route to call an emergency number: the usable accounts, the emergency route, and when
     /// there is neither even an account that is not registered, for many servers take an emergency
     /// call all the same.
-    pub(crate) fn emergency_ways(&self, number: &str) -> Vec<Destination> {
+    pub(crate) fn emergency_routes(&self, number: &str) -> Vec<Destination> {
         let to = |address: &str, account| Destination {
             address: address.to_owned(),
             account,
             emergency: true,
         };
-        let mut ways: Vec<Destination> = self
+        let mut routes: Vec<Destination> = self
             .usable()
             .map(|account| to(number, Some(account)))
             .collect();
-        ways.extend(self.emergency_route.iter().map(|route| to(route, None)));
-        if ways.is_empty() {
-            ways.extend((0..self.accounts.len()).map(|index| to(number, Some(AccountId(index)))));
+        routes.extend(self.emergency_route.iter().map(|route| to(route, None)));
+        if routes.is_empty() {
+            routes.extend((0..self.accounts.len()).map(|index| to(number, Some(AccountId(index)))));
         }
-        ways
+        routes
     }
 }
 

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use phone::Order;
+use phone::StarCode;
 
 use super::Driver;
 use super::event::DriverEvent;
@@ -155,11 +155,11 @@ impl Driver {
 
 impl Driver {
     /// Carries out what keys ordered.
-    pub(super) fn obey_order(&mut self, order: Order) {
+    pub(super) fn obey_order(&mut self, order: StarCode) {
         match order {
-            Order::SelfTest => self.end_with(Ending::SelfTest),
-            Order::Reboot => self.end_with(Ending::Reboot),
-            Order::FactoryReset => {
+            StarCode::SelfTest => self.end_with(Ending::SelfTest),
+            StarCode::Reboot => self.end_with(Ending::Reboot),
+            StarCode::FactoryReset => {
                 let card = self
                     .house
                     .appliance
@@ -175,7 +175,7 @@ impl Driver {
                     let _ = events.send(DriverEvent::FactoryReset(done.await)).await;
                 });
             }
-            Order::Bundle => {
+            StarCode::Bundle => {
                 let Some(card) = self
                     .house
                     .appliance

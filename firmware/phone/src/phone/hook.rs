@@ -7,7 +7,8 @@ use config::schema::Flash;
 use super::{ANNOUNCEMENT, DIAL_TONE, Phone};
 use crate::call::CallState;
 use crate::input::CallId;
-use crate::output::{Output, State};
+use crate::output::Output;
+use crate::state::State;
 
 impl Phone {
     pub(super) fn lift(&mut self, now: Instant) {
@@ -24,29 +25,17 @@ impl Phone {
             return;
         }
         if self.hands_free {
-            // Whoever lifts now takes the call over; it is connected already.
+            // The user takes the call over; it is connected already.
             self.hands_free = false;
             self.unmute();
             return;
         }
-        match self.state {
-            State::Idle => self.dial_tone(false, now),
-            State::Ringing => match self.calls.first(CallState::Ringing) {
+        // On hook the phone is idle, rings, or is hands-free; nothing else can be.
+        if self.state.is_on_hook() {
+            match self.calls.first(CallState::Ringing) {
                 Some(call) => self.answer(call),
                 None => self.dial_tone(false, now),
-            },
-            // On hook the phone is idle, rings, or is hands-free; nothing else can be.
-            State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::EarlyMedia
-            | State::Talking
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => {}
+            }
         }
     }
 
@@ -60,8 +49,8 @@ impl Phone {
         }
     }
 
-    /// In a call, or with one on hold or waiting. Never in an emergency call: no slip of the hand
-    /// may park it.
+    /// In a call, or with one on hold or waiting. Never in an emergency call: no accidental flash
+    /// may hold it.
     fn flash_means_something(&self) -> bool {
         let emergency = self.calls.iter().any(|call| call.emergency);
         let held = self
@@ -69,44 +58,20 @@ impl Phone {
             .first(CallState::OnHold)
             .or(self.calls.first(CallState::Waiting))
             .is_some();
-        let here = match self.state {
-            State::Talking => true,
-            State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::EarlyMedia
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => held,
-            State::Idle | State::Ringing => false,
-        };
+        let here = !self.state.is_on_hook() && (self.state == State::Talking || held);
         here && !emergency
     }
 
-    /// The handset is down for good: every call of it ends. One that rings or waits, which is
-    /// nobody's yet, (still) rings.
+    /// The handset is down for good: every call of it ends. One that rings or waits is not answered
+    /// yet and (still) rings.
     pub(super) fn hang_up(&mut self, now: Instant) {
         self.flash_from = None;
-        match self.state {
-            // Nothing to put down: a call that rings goes on ringing.
-            State::Idle | State::Ringing => return,
-            State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::EarlyMedia
-            | State::Talking
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => {}
+        // Nothing to put down: a call that rings goes on ringing.
+        if self.state.is_on_hook() {
+            return;
         }
         self.release_key();
-        self.hand_over();
+        self.transfer_on_hang_up();
         let ours: Vec<CallId> = self
             .calls
             .iter()
@@ -119,7 +84,7 @@ impl Phone {
         self.on_hook(now);
     }
 
-    /// The handset is free again: ring for whoever waits, or rest.
+    /// The handset is free again: ring for a waiting call, or rest.
     pub(super) fn on_hook(&mut self, now: Instant) {
         self.hands_free = false;
         match self.calls.first(CallState::Waiting) {
@@ -144,8 +109,8 @@ impl Phone {
         }
     }
 
-    /// Ends a call of ours and forgets it. Whoever ends the active one enters another state next,
-    /// and that clears `active`.
+    /// Ends a call of ours and removes it. After the active one ended another state is entered, and
+    /// that clears `active`.
     pub(super) fn end(&mut self, call: CallId) {
         if let Some(call) = self.calls.remove(call) {
             self.out.push_back(Output::End(call.id));
@@ -177,14 +142,14 @@ impl Phone {
         self.active = Some(call);
         self.enter(State::Talking, None);
         self.auto_answer = None;
-        // Whoever rang besides waits now.
+        // Another ringing call waits now.
         while let Some(other) = self.calls.first(CallState::Ringing) {
             self.calls.set(other, CallState::Waiting);
         }
         self.note(format!("call from {peer} answered"));
     }
 
-    /// Nobody lifted, or nobody needs to: the call is connected with the handset on its hook.
+    /// Answers without lifting: the call is connected with the handset on hook.
     pub(super) fn answer_by_itself(&mut self, call: CallId) {
         if self.state == State::Ringing && self.call_state(call) == Some(CallState::Ringing) {
             self.hands_free = !self.off_hook;
@@ -192,8 +157,8 @@ impl Phone {
         }
     }
 
-    /// Its caller asked for that, and the owner allows it: nobody's room is listened to unawares.
-    /// The bell tells, and the microphone is dead until somebody lifts.
+    /// A call answered itself at its caller's request: so that no one is listened to unawares the
+    /// phone rings, and the microphone is off until the handset is lifted.
     pub(super) fn announce(&mut self, now: Instant) {
         if self.hands_free {
             self.announced = Some(now + ANNOUNCEMENT);
@@ -206,8 +171,8 @@ impl Phone {
         self.muted = false;
     }
 
-    /// A flash: answers who waits, takes back who is on hold, or holds the call and gives a second
-    /// dial tone.
+    /// A flash: answers a waiting call, resumes a held one, or holds the call and gives a second dial
+    /// tone.
     pub(super) fn flash(&mut self, now: Instant) {
         if self.call.flash == Flash::Off || self.hands_free || self.flash_from.is_some() {
             return;
@@ -215,54 +180,32 @@ impl Phone {
         let waiting = self.calls.first(CallState::Waiting);
         let next = waiting.or(self.calls.first(CallState::OnHold));
         let emergency = self.calls.iter().any(|call| call.emergency);
-        match (self.state, next) {
-            (State::Idle | State::Ringing, _) => {}
-            _ if emergency => self.note("flash does nothing in an emergency call".to_owned()),
-            (State::Talking, _) => {
-                self.release_key();
-                if let Some(active) = self.active.take() {
-                    self.out.push_back(Output::Hold(active, true));
-                    self.calls.set(active, CallState::OnHold);
-                }
-                match next {
-                    Some(next) => self.switch_to(next),
-                    None => self.dial_tone(true, now),
-                }
-            }
-            (
-                State::DialTone
-                | State::Collecting
-                | State::Calling
-                | State::Ringback
-                | State::EarlyMedia
-                | State::Busy
-                | State::Congestion
-                | State::Howler
-                | State::Silent
-                | State::OnHold,
-                Some(next),
-            ) => {
-                // The second call that did not come about is given up.
-                self.release_key();
-                if let Some(active) = self.active {
-                    self.end(active);
-                }
-                self.switch_to(next);
-            }
-            (State::Busy | State::Congestion | State::Howler | State::Silent, None) => {
-                self.dial_tone(false, now)
-            }
-            // Nobody to go to: a number being dialled or a call being placed is left alone.
-            (
-                State::DialTone
-                | State::Collecting
-                | State::Calling
-                | State::Ringback
-                | State::EarlyMedia
-                | State::OnHold,
-                None,
-            ) => {}
+        if self.state.is_on_hook() {
+            return;
         }
+        if emergency {
+            self.note("flash does nothing in an emergency call".to_owned());
+        } else if self.state == State::Talking {
+            self.release_key();
+            if let Some(active) = self.active.take() {
+                self.out.push_back(Output::Hold(active, true));
+                self.calls.set(active, CallState::OnHold);
+            }
+            match next {
+                Some(next) => self.switch_to(next),
+                None => self.dial_tone(true, now),
+            }
+        } else if let Some(next) = next {
+            // The second call that was not established is given up.
+            self.release_key();
+            if let Some(active) = self.active {
+                self.end(active);
+            }
+            self.switch_to(next);
+        } else if self.state.has_failed() {
+            self.dial_tone(false, now);
+        }
+        // Without a call to go to, a number being dialled or a call being placed is left alone.
     }
 
     /// The handset goes to a call that waits or is on hold.

@@ -9,9 +9,10 @@ use types::Key;
 
 use super::{DIAL_TONE, KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
-use crate::dialling::Decision;
+use crate::dial_plan::Decision;
 use crate::input::Alert;
-use crate::output::{Destination, Order, Output, State, Tone};
+use crate::output::{Destination, Output, StarCode, Tone};
+use crate::state::{Phase, State};
 
 /// What a key does in a state.
 enum KeyMeans {
@@ -25,18 +26,10 @@ impl Phone {
         if self.flash_from.is_some() {
             return KeyMeans::Nothing;
         }
-        match self.state {
-            State::DialTone | State::Collecting => KeyMeans::Digit,
-            State::EarlyMedia | State::Talking => KeyMeans::Dtmf,
-            State::Idle
-            | State::Ringing
-            | State::Calling
-            | State::Ringback
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => KeyMeans::Nothing,
+        match self.state.phase() {
+            Phase::Dialling => KeyMeans::Digit,
+            Phase::Connected => KeyMeans::Dtmf,
+            Phase::OnHook | Phase::Placing | Phase::Failed | Phase::Held => KeyMeans::Nothing,
         }
     }
 
@@ -87,7 +80,7 @@ impl Phone {
         }
     }
 
-    /// The key that is down comes up, whether the finger left it or what it was for is over.
+    /// The key that is down comes up, whether it was released or its purpose is over.
     pub(super) fn release_key(&mut self) {
         if let Some(KeyDown {
             key,
@@ -134,23 +127,23 @@ impl Phone {
         }
     }
 
-    /// Calls a number or an address.
+    /// Calls a number or an address, or carries out a star code.
     pub(super) fn dial(&mut self, number: &str, now: Instant) {
-        if let Some(order) = self.plan.order(number) {
-            return self.order(order, now);
+        if let Some(code) = self.plan.star_code(number) {
+            return self.star_code(code, now);
         }
-        let ways = if self.plan.is_emergency(number) {
-            let ways = self.lines.emergency_ways(number);
-            if ways.is_empty() {
+        let routes = if self.plan.is_emergency(number) {
+            let routes = self.lines.emergency_routes(number);
+            if routes.is_empty() {
                 Err("no line: there is neither an account nor an emergency route".to_owned())
             } else {
-                Ok(ways)
+                Ok(routes)
             }
         } else {
-            self.lines.way(number).map(|way| vec![way])
+            self.lines.route(number).map(|route| vec![route])
         };
-        match ways {
-            Ok(ways) => self.place(ways.into(), now),
+        match routes {
+            Ok(routes) => self.place_call(routes.into(), now),
             Err(why) => self.fail(
                 Tone::Congestion,
                 format!("{number} cannot be called: {why}"),
@@ -159,10 +152,10 @@ impl Phone {
         }
     }
 
-    /// Keys that are an order: the owner carries it out.
-    fn order(&mut self, order: Order, now: Instant) {
-        self.note(format!("ordered by keys: {order:?}"));
-        self.out.push_back(Output::Order(order));
+    /// A star code: the owner carries it out.
+    fn star_code(&mut self, code: StarCode, now: Instant) {
+        self.note(format!("star code: {code:?}"));
+        self.out.push_back(Output::StarCode(code));
         self.digits.clear();
         self.pending = None;
         self.enter(State::DialTone, Some(now + DIAL_TONE));
@@ -170,9 +163,9 @@ impl Phone {
         self.confirmed = true;
     }
 
-    /// Places a call by the first of these ways; the others are for when it fails.
-    pub(super) fn place(&mut self, mut ways: VecDeque<Destination>, now: Instant) {
-        let Some(to) = ways.pop_front() else { return };
+    /// Places a call by the first of these routes; the others are tried when it fails.
+    pub(super) fn place_call(&mut self, mut routes: VecDeque<Destination>, now: Instant) {
+        let Some(to) = routes.pop_front() else { return };
         if self.calls.full() {
             self.fail(
                 Tone::Congestion,
@@ -193,14 +186,14 @@ impl Phone {
             state: CallState::Calling,
             peer,
             emergency,
-            ways,
+            routes,
             alert: Alert::Normal,
             encryption: crate::input::Encryption::default(),
             warned: false,
             instead_of: None,
             consults: self.calls.first(CallState::OnHold),
         });
-        self.out.push_back(Output::Place { call: id, to });
+        self.out.push_back(Output::PlaceCall { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));
         self.active = Some(id);
     }

@@ -1,8 +1,8 @@
-//! What is heard, rung and lit: derived from the state, told when it differs from what was told
-//! before.
+//! What is heard, rung and lit: derived from the state, emitted when it differs from what was
+//! emitted before.
 //!
 //! ```text
-//! state, active call, lines ─▶ wanted ─▶ compare with `shown` ─▶ Output::{Ring, Connect, Tone, KeyTone, Lamp}
+//! state, active call, lines ─▶ wanted ─▶ compare with `emitted` ─▶ Output::{Ring, Connect, Tone, KeyTone, Lamp}
 //! ```
 
 use types::{Key, Lamp, LampState};
@@ -10,11 +10,12 @@ use types::{Key, Lamp, LampState};
 use super::Phone;
 use crate::call::CallState;
 use crate::input::{Alert, CallId, Encryption};
-use crate::output::{Output, RingStyle, State, Tone};
+use crate::output::{Output, RingStyle, Tone};
+use crate::state::{Phase, State};
 
-/// What the owner was told last. At the start: silence and darkness.
+/// What was emitted last. At the start: silence and dark lamps.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Shown {
+pub(super) struct Presentation {
     pub(super) tone: Option<Tone>,
     key_tone: Option<Key>,
     ring: Option<RingStyle>,
@@ -25,62 +26,51 @@ pub(super) struct Shown {
 }
 
 impl Phone {
-    /// Tells the owner what changed.
+    /// Emits what changed.
     pub(super) fn present(&mut self) {
         let wanted = self.wanted();
-        if wanted.ring != self.shown.ring {
+        if wanted.ring != self.emitted.ring {
             self.out.push_back(Output::Ring(wanted.ring));
         }
-        if wanted.muted != self.shown.muted {
+        if wanted.muted != self.emitted.muted {
             self.out.push_back(Output::Mute(wanted.muted));
         }
-        if wanted.connected != self.shown.connected {
+        if wanted.connected != self.emitted.connected {
             self.out
                 .push_back(Output::Connect(wanted.connected.into_iter().collect()));
         }
-        if wanted.tone != self.shown.tone {
+        if wanted.tone != self.emitted.tone {
             self.out.push_back(Output::Tone(wanted.tone));
         }
-        if wanted.key_tone != self.shown.key_tone {
+        if wanted.key_tone != self.emitted.key_tone {
             self.out.push_back(Output::KeyTone(wanted.key_tone));
         }
         for (index, lamp) in Lamp::ALL.into_iter().enumerate() {
-            if wanted.lamps[index] != self.shown.lamps[index] {
+            if wanted.lamps[index] != self.emitted.lamps[index] {
                 self.out.push_back(Output::Lamp(
                     lamp,
                     wanted.lamps[index].unwrap_or(LampState::Off),
                 ));
             }
         }
-        self.shown = wanted;
+        self.emitted = wanted;
     }
 
-    fn wanted(&self) -> Shown {
+    fn wanted(&self) -> Presentation {
         // While the hook is down nothing is heard, even if that may become a flash.
         let deaf = self.flash_from.is_some();
-        let ring = match self.state {
-            State::Ringing => self
-                .calls
-                .iter()
-                .find(|call| call.state == CallState::Ringing)
-                .map(|call| RingStyle { alert: call.alert }),
-            // Whatever ring the caller wished for: not none.
-            State::Talking => self.announced.map(|_| RingStyle {
+        let ring = if self.state == State::Ringing {
+            let mut calls = self.calls.iter();
+            let ringing = calls.find(|call| call.state == CallState::Ringing);
+            ringing.map(|call| RingStyle { alert: call.alert })
+        } else {
+            // Announced only while talking, and by the normal ring whatever the caller asked for:
+            // the announcement must be heard.
+            self.announced.map(|_| RingStyle {
                 alert: Alert::Normal,
-            }),
-            State::Idle
-            | State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::EarlyMedia
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => None,
+            })
         };
-        Shown {
+        Presentation {
             tone: self.wanted_tone().filter(|_| !deaf),
             key_tone: self.key.filter(|key| key.heard && !deaf).map(|key| key.key),
             ring,
@@ -120,20 +110,7 @@ impl Phone {
 
     /// The call the handset is connected with.
     fn wanted_call(&self) -> Option<CallId> {
-        match self.state {
-            State::EarlyMedia | State::Talking => self.active,
-            State::Idle
-            | State::Ringing
-            | State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent
-            | State::OnHold => None,
-        }
+        self.active.filter(|_| self.state.is_connected())
     }
 
     fn private_lamp(&self) -> Option<LampState> {
@@ -147,20 +124,13 @@ impl Phone {
     }
 
     fn in_use_lamp(&self) -> Option<LampState> {
-        match self.state {
-            State::Idle => None,
-            State::Ringing => Some(LampState::Fast),
-            State::OnHold => Some(LampState::Slow),
-            State::DialTone
-            | State::Collecting
-            | State::Calling
-            | State::Ringback
-            | State::EarlyMedia
-            | State::Talking
-            | State::Busy
-            | State::Congestion
-            | State::Howler
-            | State::Silent => Some(LampState::On),
+        match self.state.phase() {
+            Phase::OnHook if self.state == State::Ringing => Some(LampState::Fast),
+            Phase::OnHook => None,
+            Phase::Held => Some(LampState::Slow),
+            Phase::Dialling | Phase::Placing | Phase::Connected | Phase::Failed => {
+                Some(LampState::On)
+            }
         }
     }
 }

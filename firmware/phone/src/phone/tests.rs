@@ -34,7 +34,7 @@ impl Desk {
         let config = config::load(toml, "test").unwrap_or_else(|errors| panic!("{errors}"));
         let now = Instant::now_for_tests();
         let mut desk = Self {
-            phone: Phone::new(&config, now),
+            phone: Phone::new(&config),
             now,
             said: Vec::new(),
             tone: None,
@@ -50,7 +50,7 @@ impl Desk {
     /// With one registered line.
     fn ready(toml: &str) -> Self {
         let mut desk = Self::new(&format!("{ONE_LINE}{toml}"));
-        desk.does(Input::Line {
+        desk.does(Input::AccountStatus {
             account: AccountId(0),
             usable: true,
         });
@@ -67,7 +67,7 @@ impl Desk {
                 Output::Connect(calls) => self.connected.clone_from(calls),
                 Output::Mute(muted) => self.muted = *muted,
                 Output::Lamp(..)
-                | Output::Place { .. }
+                | Output::PlaceCall { .. }
                 | Output::Follow { .. }
                 | Output::Transfer { .. }
                 | Output::Decline(_)
@@ -77,7 +77,7 @@ impl Desk {
                 | Output::End(_)
                 | Output::Hold(..)
                 | Output::Dtmf(..)
-                | Output::Order(_)
+                | Output::StarCode(_)
                 | Output::Note(_) => {}
             }
             self.said.push(output);
@@ -169,7 +169,7 @@ impl Desk {
             .said
             .iter()
             .filter_map(|output| {
-                if let Output::Place { call, to } = output {
+                if let Output::PlaceCall { call, to } = output {
                     Some((*call, to.clone()))
                 } else {
                     None
@@ -353,14 +353,14 @@ fn dial_tone_does_not_last_for_ever() {
 fn the_line_lamp_follows_the_lines() {
     let mut desk = Desk::new(ONE_LINE);
     assert!(
-        desk.does(Input::Line {
+        desk.does(Input::AccountStatus {
             account: AccountId(0),
             usable: true
         })
         .said(&Output::Lamp(Lamp::Line, LampState::On))
     );
     assert!(
-        desk.does(Input::Line {
+        desk.does(Input::AccountStatus {
             account: AccountId(7),
             usable: true
         })
@@ -368,7 +368,7 @@ fn the_line_lamp_follows_the_lines() {
         .is_empty()
     );
     assert!(
-        desk.does(Input::Line {
+        desk.does(Input::AccountStatus {
             account: AccountId(0),
             usable: false
         })

@@ -6,7 +6,7 @@ use super::*;
 fn an_order_by_keys_is_confirmed_and_carried_out_by_the_owner() {
     let mut desk = Desk::new("");
     desk.lifts().presses("*97");
-    assert!(desk.noted("ordered by keys: Bundle"), "{:?}", desk.said);
+    assert!(desk.noted("star code: Bundle"), "{:?}", desk.said);
     assert_eq!(
         (desk.state(), desk.tone),
         (State::DialTone, Some(Tone::Confirmation))
@@ -190,7 +190,7 @@ fn emergency_goes_at_once_by_whatever_way_there_is() {
         "{ONE_LINE}[[account]]\nuser = \"2\"\ndomain = \"other\"\n[dial]\nemergency_route = \"sip:112@gate\""
     );
     let mut desk = Desk::new(&two);
-    desk.does(Input::Line {
+    desk.does(Input::AccountStatus {
         account: AccountId(1),
         usable: true,
     });

@@ -16,14 +16,14 @@ fn lamp(desk: &Desk) -> Vec<LampState> {
 fn the_lamp_follows_what_is_known() {
     let (mut desk, call) = Desk::talking("");
     assert_eq!(lamp(&desk), []);
-    for (news, shown) in [
+    for (encryption, shown) in [
         (Encryption::Pending, LampState::Slow),
         (Encryption::Working, LampState::On),
         (Encryption::Missing, LampState::Fast),
         (Encryption::Unwanted, LampState::Off),
     ] {
-        desk.hears(call, CallUpdate::Encryption(news));
-        assert_eq!(lamp(&desk), [shown], "{news:?}");
+        desk.hears(call, CallUpdate::Encryption(encryption));
+        assert_eq!(lamp(&desk), [shown], "{encryption:?}");
     }
     desk.hears(call, CallUpdate::Encryption(Encryption::Working))
         .puts_down()
@@ -40,7 +40,7 @@ fn missing_encryption_is_heard_once_and_noted() {
     assert_eq!(desk.connected, [call], "the call goes on under the tone");
     desk.waits_ms(WARNING.as_millis() as u64);
     assert_eq!(desk.tone, None);
-    // Told again it is no news.
+    // The same again changes nothing.
     desk.hears(call, CallUpdate::Encryption(Encryption::Missing))
         .waits_ms(10);
     assert_eq!(desk.tone, None);

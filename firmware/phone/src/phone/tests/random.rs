@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 
-/// A step of a random walk. Calls are named by their age, so that most news concern calls there
+/// A step of a random walk. Calls are named by their age, so that most updates concern calls there
 /// are.
 #[derive(Debug, Clone)]
 enum Step {
@@ -24,9 +24,9 @@ enum Step {
         alert: u8,
         auto_answer: bool,
     },
-    News {
+    Update {
         age: u32,
-        what: News,
+        what: Update,
     },
     /// A call that takes the place of another.
     Replacing {
@@ -35,14 +35,14 @@ enum Step {
     /// An id that may never have been, or that is long gone.
     Nonsense {
         id: u32,
-        what: News,
+        what: Update,
     },
     /// Time passes: this many ms.
     Wait(u64),
 }
 
 #[derive(Debug, Clone, Copy)]
-enum News {
+enum Update {
     Ringing,
     EarlyMedia,
     Answered,
@@ -53,35 +53,35 @@ enum News {
     Ended(Option<u16>),
 }
 
-fn update(what: News) -> CallUpdate {
+fn update(what: Update) -> CallUpdate {
     match what {
-        News::Ringing => CallUpdate::Ringing,
-        News::EarlyMedia => CallUpdate::EarlyMedia,
-        News::Answered => CallUpdate::Answered,
-        News::Held(held) => CallUpdate::Held(held),
-        News::HeldByPeer(held) => CallUpdate::HeldByPeer(held),
-        News::Encryption(encryption) => CallUpdate::Encryption(encryption),
-        News::Refer(emergency) => CallUpdate::Refer {
+        Update::Ringing => CallUpdate::Ringing,
+        Update::EarlyMedia => CallUpdate::EarlyMedia,
+        Update::Answered => CallUpdate::Answered,
+        Update::Held(held) => CallUpdate::Held(held),
+        Update::HeldByPeer(held) => CallUpdate::HeldByPeer(held),
+        Update::Encryption(encryption) => CallUpdate::Encryption(encryption),
+        Update::Refer(emergency) => CallUpdate::Refer {
             to: "sip:carol@pbx".to_owned(),
             user: if emergency { "112" } else { "carol" }.to_owned(),
         },
-        News::Ended(code) => CallUpdate::Ended(EndCause {
+        Update::Ended(code) => CallUpdate::Ended(EndCause {
             code,
             reason: "random".to_owned(),
         }),
     }
 }
 
-fn news() -> impl Strategy<Value = News> {
+fn updates() -> impl Strategy<Value = Update> {
     prop_oneof![
-        3 => Just(News::Ringing),
-        2 => Just(News::EarlyMedia),
-        4 => Just(News::Answered),
-        1 => any::<bool>().prop_map(News::Held),
-        1 => any::<bool>().prop_map(News::HeldByPeer),
-        2 => prop::sample::select(vec![Encryption::Unwanted, Encryption::Missing, Encryption::Pending, Encryption::Working]).prop_map(News::Encryption),
-        2 => prop::bool::weighted(0.1).prop_map(News::Refer),
-        2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)), Just(Some(603))].prop_map(News::Ended),
+        3 => Just(Update::Ringing),
+        2 => Just(Update::EarlyMedia),
+        4 => Just(Update::Answered),
+        1 => any::<bool>().prop_map(Update::Held),
+        1 => any::<bool>().prop_map(Update::HeldByPeer),
+        2 => prop::sample::select(vec![Encryption::Unwanted, Encryption::Missing, Encryption::Pending, Encryption::Working]).prop_map(Update::Encryption),
+        2 => prop::bool::weighted(0.1).prop_map(Update::Refer),
+        2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)), Just(Some(603))].prop_map(Update::Ended),
     ]
 }
 
@@ -99,9 +99,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..3, any::<bool>()).prop_map(|(account, usable)| Step::Line(account, usable)),
         1 => any::<bool>().prop_map(Step::Messages),
         3 => (0u8..3, prop::bool::weighted(0.2)).prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
-        8 => (0u32..3, news()).prop_map(|(age, what)| Step::News { age, what }),
+        8 => (0u32..3, updates()).prop_map(|(age, what)| Step::Update { age, what }),
         1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
-        1 => (any::<u32>(), news()).prop_map(|(id, what)| Step::Nonsense { id, what }),
+        1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Nonsense { id, what }),
         4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000]).prop_map(Step::Wait),
     ]
 }
@@ -135,7 +135,7 @@ impl Ledger {
     fn follow(&mut self, said: &[Output]) {
         for output in said {
             match output {
-                Output::Place { call, .. } => {
+                Output::PlaceCall { call, .. } => {
                     assert!(self.ever.insert(*call), "the id {call:?} was used before");
                     self.open.insert(*call);
                 }
@@ -159,11 +159,11 @@ impl Ledger {
                     "{output:?}"
                 ),
                 Output::Reject(call, _) => {
-                    assert!(self.ringing.remove(call), "{call:?} does not ring")
+                    assert!(self.ringing.remove(call), "{call:?} does not ring");
                 }
                 Output::End(call) => assert!(self.open.remove(call), "{call:?} is no open call"),
                 Output::Hold(call, _) | Output::Dtmf(call, ..) => {
-                    assert!(self.open.contains(call), "{output:?}")
+                    assert!(self.open.contains(call), "{output:?}");
                 }
                 Output::Connect(calls) => assert!(
                     calls.iter().all(|call| self.open.contains(call)),
@@ -175,7 +175,7 @@ impl Ledger {
                 | Output::Lamp(..)
                 | Output::KeyTone(_)
                 | Output::Mute(_)
-                | Output::Order(_)
+                | Output::StarCode(_)
                 | Output::Note(_) => {}
             }
         }
@@ -189,7 +189,7 @@ impl Ledger {
 
 fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSet<&'static str>) {
     for step in steps {
-        let news = |id: u32, what: News| Input::Call(CallId(id), update(what));
+        let changed = |id: u32, what: Update| Input::Call(CallId(id), update(what));
         let next = desk.phone.calls.new_id().0;
         let input = match step {
             Step::Hook(off) => Input::Hook(*off),
@@ -198,7 +198,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
             Step::KeyUp(key) => Input::KeyUp(Key::from_char(*key).unwrap()),
             Step::Rotary(digit) => Input::Rotary(Key::Digit(*digit)),
             Step::Flash => Input::Flash,
-            Step::Line(account, usable) => Input::Line {
+            Step::Line(account, usable) => Input::AccountStatus {
                 account: AccountId(*account),
                 usable: *usable,
             },
@@ -236,10 +236,10 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     from: "somebody".to_owned(),
                 }
             }
-            Step::News { age, what } => {
+            Step::Update { age, what } => {
                 let known: Vec<CallId> =
                     ledger.open.iter().chain(&ledger.ringing).copied().collect();
-                news(
+                changed(
                     known
                         .iter()
                         .rev()
@@ -248,7 +248,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     *what,
                 )
             }
-            Step::Nonsense { id, what } => news(
+            Step::Nonsense { id, what } => changed(
                 if ledger.ever.contains(&CallId(*id)) {
                     next
                 } else {
@@ -279,9 +279,9 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
 fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     let phone = &desk.phone;
     let state = phone.state();
-    seen.insert(state.name());
+    seen.insert(state.as_str());
     assert!(phone.calls.iter().count() <= 3);
-    assert!(phone.digits.len() <= crate::digit_map::MAX_DIGITS + 1);
+    assert!(phone.digits.len() <= crate::dial_plan::matching::MAX_DIGITS + 1);
     let active = phone.active.map(|call| phone.call_state(call));
     assert!(
         !desk.muted || (state == State::Talking && !phone.off_hook),
@@ -304,7 +304,7 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
         }
         State::Silent => assert!(active.is_none() && desk.tone.is_none()),
         State::OnHold => {
-            assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some())
+            assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some());
         }
     }
     // Besides a call that rings, only one that answered itself because its caller asked is told of
@@ -367,7 +367,7 @@ fn from_every_state_hanging_up_silences_and_ends_every_call() {
     );
     let result = runner.run(&walks, |(toml, steps, by_hook)| {
         let mut desk = Desk::new(&toml);
-        desk.does(Input::Line {
+        desk.does(Input::AccountStatus {
             account: AccountId(0),
             usable: true,
         });
@@ -401,7 +401,7 @@ fn from_every_state_hanging_up_silences_and_ends_every_call() {
     result.unwrap();
     let missed: Vec<&str> = State::ALL
         .iter()
-        .map(|state| state.name())
+        .map(|state| state.as_str())
         .filter(|name| !seen.contains(name))
         .collect();
     assert!(missed.is_empty(), "the walks never came to {missed:?}");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! digits ─┬─▶ emergency numbers ── complete: at once, before all else
-//!         ├─▶ codes ────────────── complete: an order to the phone itself
+//!         ├─▶ codes ────────────── complete: a command to the phone itself
 //!         ├─▶ speed dial ───────── complete: its target
 //!         └─▶ digit map ────────── complete, could be longer, barred, no match
 //!                 └─▶ Decision: dial now, wait for a timer, or refuse and say why
@@ -11,11 +11,12 @@
 //! While the digits are the beginning of an emergency number no digit map sends or refuses them:
 //! `911` can always be keyed to its end.
 
+pub(crate) mod matching;
+
 use config::digit_map::{self, DigitMap, Timer};
 
-use crate::output::Order;
-
-use crate::digit_map::{Match, matches};
+use crate::output::StarCode;
+use matching::{Match, matches};
 
 /// What is to be done with the digits so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(crate) struct DialPlan {
     map: Option<DigitMap>,
     emergency: Vec<String>,
     speed_dial: Vec<(String, String)>,
-    codes: Vec<(String, Order)>,
+    codes: Vec<(String, StarCode)>,
 }
 
 impl DialPlan {
@@ -64,8 +65,8 @@ impl DialPlan {
         self.emergency.iter().any(|emergency| emergency == number)
     }
 
-    /// Why this number may not be called because somebody else says so: emergency numbers are for a
-    /// hand on this phone only, and what the digit map bars is barred.
+    /// Why this number may not be called at the request of a far end: emergency numbers are dialled by
+    /// hand only, and what the digit map bars is barred.
     pub(crate) fn bars(&self, number: &str) -> Option<String> {
         if self.is_emergency(number) {
             return Some(format!("{number} is an emergency number"));
@@ -75,8 +76,8 @@ impl DialPlan {
             .then(|| format!("{number} is barred by the digit map"))
     }
 
-    /// What these keys order; an emergency number orders nothing.
-    pub(crate) fn order(&self, digits: &str) -> Option<Order> {
+    /// The star code these keys are; an emergency number is none.
+    pub(crate) fn star_code(&self, digits: &str) -> Option<StarCode> {
         let code = self.codes.iter().find(|(code, _)| code == digits);
         code.map(|(_, order)| *order)
             .filter(|_| !self.is_emergency(digits))
@@ -100,7 +101,7 @@ impl DialPlan {
                 | Match::CouldBeLonger { .. }
                 | Match::Complete(_)
                 | Match::Barred => true,
-                Match::NoMatch => false,
+                Match::Impossible => false,
             });
         let code = self.codes.iter().any(|(code, _)| code.starts_with(digits));
         speed || emergency || code || map
@@ -115,18 +116,18 @@ impl DialPlan {
         let hold = self.emergency.iter().any(|number| longer(number))
             || self.speed_dial.iter().any(|(keyed, _)| longer(keyed))
             || self.codes.iter().any(|(code, _)| longer(code));
-        let verdict = self.map.as_ref().map(|map| matches(map, digits));
-        let second_dial_tone = verdict
+        let result = self.map.as_ref().map(|map| matches(map, digits));
+        let second_dial_tone = result
             .as_ref()
-            .is_some_and(|verdict| verdict.second_dial_tone);
-        let matched = verdict.map_or(Match::NoMatch, |verdict| verdict.matched);
+            .is_some_and(|result| result.second_dial_tone);
+        let matched = result.map_or(Match::Impossible, |result| result.matched);
         let wait = |timer, number| Decision::Wait {
             timer,
             number,
             second_dial_tone,
         };
-        if self.order(digits).is_some() {
-            // A digit map that could go on does not hold an order up; a longer code or number does.
+        if self.star_code(digits).is_some() {
+            // A digit map that could go on does not delay a star code; a longer code or number does.
             return if hold {
                 wait(Timer::Short, Some(digits.to_owned()))
             } else {
@@ -138,10 +139,10 @@ impl DialPlan {
                 Match::Partial | Match::CouldBeLonger { .. } => {
                     wait(Timer::Short, Some(target.clone()))
                 }
-                Match::Complete(_) | Match::Barred | Match::NoMatch if hold => {
+                Match::Complete(_) | Match::Barred | Match::Impossible if hold => {
                     wait(Timer::Short, Some(target.clone()))
                 }
-                Match::Complete(_) | Match::Barred | Match::NoMatch => {
+                Match::Complete(_) | Match::Barred | Match::Impossible => {
                     Decision::Dial(target.clone())
                 }
             };
@@ -151,9 +152,11 @@ impl DialPlan {
             Match::Complete(number) => Decision::Dial(number),
             Match::CouldBeLonger { number, timer } => wait(timer, Some(number)),
             Match::Partial => wait(Timer::Long, None),
-            Match::Barred | Match::NoMatch if hold => wait(Timer::Long, None),
+            Match::Barred | Match::Impossible if hold => wait(Timer::Long, None),
             Match::Barred => Decision::Refuse(format!("{digits} is barred by the digit map")),
-            Match::NoMatch => Decision::Refuse(format!("{digits} is no number of the digit map")),
+            Match::Impossible => {
+                Decision::Refuse(format!("{digits} is no number of the digit map"))
+            }
         }
     }
 
@@ -182,12 +185,12 @@ impl DialPlan {
 }
 
 /// The codes that are there.
-fn codes(codes: &config::schema::Codes) -> Vec<(String, Order)> {
+fn codes(codes: &config::schema::Codes) -> Vec<(String, StarCode)> {
     [
-        (&codes.self_test, Order::SelfTest),
-        (&codes.bundle, Order::Bundle),
-        (&codes.reboot, Order::Reboot),
-        (&codes.factory_reset, Order::FactoryReset),
+        (&codes.self_test, StarCode::SelfTest),
+        (&codes.bundle, StarCode::Bundle),
+        (&codes.reboot, StarCode::Reboot),
+        (&codes.factory_reset, StarCode::FactoryReset),
     ]
     .into_iter()
     .filter_map(|(code, order)| Some((code.clone()?, order)))
@@ -278,23 +281,26 @@ mod tests {
     #[test]
     fn codes_are_orders_and_the_map_does_not_hold_them_up() {
         let standard = plan("");
-        assert_eq!(standard.order("*97"), Some(Order::Bundle));
+        assert_eq!(standard.star_code("*97"), Some(StarCode::Bundle));
         assert_eq!(standard.decide("*97"), dial("*97"));
         assert!(
             matches!(standard.decide("*99"), Decision::Wait { .. }),
             "the reset is longer"
         );
-        assert_eq!(standard.order("*99*7378#"), Some(Order::FactoryReset));
+        assert_eq!(
+            standard.star_code("*99*7378#"),
+            Some(StarCode::FactoryReset)
+        );
         assert!(standard.accepts("*96#"), "here # is a digit");
         let own = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[codes]\nbundle = \"\"\nreboot = \"55\"");
         assert_eq!(
-            (own.order("*97"), own.order("55")),
-            (None, Some(Order::Reboot))
+            (own.star_code("*97"), own.star_code("55")),
+            (None, Some(StarCode::Reboot))
         );
         assert_eq!(own.decide("55"), dial("55"));
         // An emergency number stays one.
         let plan = plan("[phone]\ncountry = \"de\"\n[codes]\nreboot = \"112\"");
-        assert_eq!(plan.order("112"), None);
+        assert_eq!(plan.star_code("112"), None);
     }
 
     #[test]

@@ -3,26 +3,26 @@
 //!
 //! ```text
 //! "0301" + DigitMap ─▶ walk every pattern at once ─┬─▶ Partial          keep collecting, long timer
-//!                      (a set of places a pattern, ├─▶ CouldBeLonger    number + timer that completes it
+//!                      (a set of positions a pattern, ├─▶ CouldBeLonger    number + timer that completes it
 //!                       one step a key)            ├─▶ Complete         number, dial at once
 //!                                                  ├─▶ Barred
-//!                                                  └─▶ NoMatch
+//!                                                  └─▶ Impossible
 //! ```
 //!
-//! Each key moves a set of places through the pattern, so the work is (keys × symbols of the map)
+//! Each key moves a set of positions through the pattern, so the work is (keys × symbols of the map)
 //! whatever the map says: at most 64 × 4096 steps, never exponential.
 //!
 //! Where RFC 3435 sends on the first match, this phone waits the short timer if another pattern
-//! could still go on (`1|1xx`): the user's finger is still on the way.
+//! could still go on (`1|1xx`): its user may still be dialling.
 
 use config::digit_map::{Alternative, DigitMap, Element, Timer};
 
 /// Most digits that are collected; a longer number matches nothing.
-pub const MAX_DIGITS: usize = 64;
+pub(crate) const MAX_DIGITS: usize = 64;
 
 /// What a digit map makes of the digits so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Match {
+pub(crate) enum Match {
     /// Nothing is complete, but more digits may make it so.
     Partial,
     /// Complete when this timer runs out; more digits may be added before.
@@ -37,24 +37,24 @@ pub enum Match {
     /// Complete by a pattern that ends in `!`. That counts before any other pattern.
     Barred,
     /// No pattern begins like this.
-    NoMatch,
+    Impossible,
 }
 
-/// The verdict on the digits so far.
+/// The match of the digits so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct MatchResult {
     /// Complete or not.
-    pub matched: Match,
+    pub(crate) matched: Match,
     /// A `,` stands right here: sound the second dial tone until the next key.
-    pub second_dial_tone: bool,
+    pub(crate) second_dial_tone: bool,
 }
 
 /// Matches digits (`0`–`9`, `*`, `#`, `A`–`D`).
-pub fn matches(map: &DigitMap, digits: &str) -> Verdict {
+pub(crate) fn matches(map: &DigitMap, digits: &str) -> MatchResult {
     let digits: Vec<char> = digits.chars().take(MAX_DIGITS + 1).collect();
     if digits.len() > MAX_DIGITS {
-        return Verdict {
-            matched: Match::NoMatch,
+        return MatchResult {
+            matched: Match::Impossible,
             second_dial_tone: false,
         };
     }
@@ -86,9 +86,9 @@ pub fn matches(map: &DigitMap, digits: &str) -> Verdict {
     } else if goes_on {
         Match::Partial
     } else {
-        Match::NoMatch
+        Match::Impossible
     };
-    Verdict {
+    MatchResult {
         matched,
         second_dial_tone,
     }
@@ -101,25 +101,25 @@ struct End {
     second_dial_tone: bool,
 }
 
-/// Walks one pattern: the set of places it can be at, one step a digit.
+/// Walks one pattern: the set of positions it can be at, one step a digit.
 fn walk(elements: &[Element], digits: &[char]) -> End {
-    let mut places = vec![false; elements.len() + 1];
-    places[0] = true;
-    settle(elements, &mut places);
+    let mut positions = vec![false; elements.len() + 1];
+    positions[0] = true;
+    skip_optional(elements, &mut positions);
     for &digit in digits {
         let mut next = vec![false; elements.len() + 1];
         for (at, element) in elements.iter().enumerate() {
-            if places[at]
+            if positions[at]
                 && let Element::Keys { keys, repeat, .. } = element
                 && keys.contains(digit)
             {
                 next[if *repeat { at } else { at + 1 }] = true;
             }
         }
-        settle(elements, &mut next);
-        places = next;
+        skip_optional(elements, &mut next);
+        positions = next;
     }
-    let here = |at: usize| places[at];
+    let here = |at: usize| positions[at];
     let at = |wanted: fn(&Element) -> bool| {
         elements
             .iter()
@@ -133,15 +133,15 @@ fn walk(elements: &[Element], digits: &[char]) -> End {
     }
 }
 
-/// Adds the places reached without a key. One pass is enough: such steps only lead forward by one.
-fn settle(elements: &[Element], places: &mut [bool]) {
+/// Adds the positions reached without a key. One pass is enough: such steps only lead forward by one.
+fn skip_optional(elements: &[Element], positions: &mut [bool]) {
     for (at, element) in elements.iter().enumerate() {
         let free = match element {
             Element::Keys { repeat, .. } => *repeat,
             Element::Insert(_) | Element::SecondDialTone => true,
         };
-        if places[at] && free {
-            places[at + 1] = true;
+        if positions[at] && free {
+            positions[at + 1] = true;
         }
     }
 }
@@ -203,12 +203,12 @@ fn dialled(elements: &[Element], digits: &[char]) -> String {
 mod tests {
     use super::*;
 
-    fn verdict(map: &str, digits: &str) -> Verdict {
+    fn result(map: &str, digits: &str) -> MatchResult {
         matches(&config::digit_map::parse(map).unwrap(), digits)
     }
 
     fn matched(map: &str, digits: &str) -> Match {
-        verdict(map, digits).matched
+        result(map, digits).matched
     }
 
     fn complete(number: &str) -> Match {
@@ -228,12 +228,12 @@ mod tests {
         assert_eq!(matched(map, ""), Match::Partial);
         assert_eq!(matched(map, "0"), could("0"));
         assert_eq!(matched(map, "00"), could("00"));
-        assert_eq!(matched(map, "000"), Match::NoMatch);
+        assert_eq!(matched(map, "000"), Match::Impossible);
         assert_eq!(matched(map, "123"), Match::Partial);
         assert_eq!(matched(map, "1234"), complete("1234"));
         assert_eq!(matched(map, "*69"), complete("*69"));
         assert_eq!(matched(map, "#1234567"), complete("#1234567"));
-        assert_eq!(matched(map, "9112125551212"), Match::NoMatch);
+        assert_eq!(matched(map, "9112125551212"), Match::Impossible);
         assert_eq!(matched(map, "912125551212"), complete("912125551212"));
         assert_eq!(matched(map, "9011"), could("9011"));
         assert_eq!(matched(map, "9011331234"), could("9011331234"));
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(matched("x.", "12"), could("12"));
         assert_eq!(matched("0[12].", "0"), could("0"));
         assert_eq!(matched("0[12].", "0121"), could("0121"));
-        assert_eq!(matched("0[12].", "0123"), Match::NoMatch);
+        assert_eq!(matched("0[12].", "0123"), Match::Impossible);
     }
 
     #[test]
@@ -270,11 +270,11 @@ mod tests {
 
     #[test]
     fn second_dial_tone_sounds_once() {
-        assert!(!verdict("9,xxx", "").second_dial_tone);
-        assert!(verdict("9,xxx", "9").second_dial_tone);
-        assert!(!verdict("9,xxx", "91").second_dial_tone);
+        assert!(!result("9,xxx", "").second_dial_tone);
+        assert!(result("9,xxx", "9").second_dial_tone);
+        assert!(!result("9,xxx", "91").second_dial_tone);
         assert_eq!(matched("9,xxx", "9123"), complete("9123"));
-        assert!(verdict("<9:>,xxx|[1-8]xx", "9").second_dial_tone);
+        assert!(result("<9:>,xxx|[1-8]xx", "9").second_dial_tone);
     }
 
     #[test]
@@ -291,11 +291,14 @@ mod tests {
             matched(&map, &"1".repeat(MAX_DIGITS)),
             could(&"1".repeat(MAX_DIGITS))
         );
-        assert_eq!(matched(&map, &"1".repeat(MAX_DIGITS + 1)), Match::NoMatch);
-        assert_eq!(matched(&map, &"1".repeat(1_000_000)), Match::NoMatch);
+        assert_eq!(
+            matched(&map, &"1".repeat(MAX_DIGITS + 1)),
+            Match::Impossible
+        );
+        assert_eq!(matched(&map, &"1".repeat(1_000_000)), Match::Impossible);
     }
 
-    /// The plainest possible matcher: all ways by recursion, for short inputs only.
+    /// The plainest possible matcher: all routes by recursion, for short inputs only.
     fn reads(elements: &[Element], digits: &[char]) -> bool {
         match elements {
             [] => digits.is_empty(),
@@ -319,7 +322,7 @@ mod tests {
             let expected = map.alternatives.iter().any(|alternative| reads(&alternative.elements, &keyed));
             let found = match matches(&map, &digits).matched {
                 Match::CouldBeLonger { .. } | Match::Complete(_) => true,
-                Match::Partial | Match::NoMatch | Match::Barred => false,
+                Match::Partial | Match::Impossible | Match::Barred => false,
             };
             proptest::prop_assert_eq!(found, expected);
         }

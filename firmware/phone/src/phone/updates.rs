@@ -1,0 +1,420 @@
+//! Calls coming in, updates of the calls there are, and one call taking the place of another.
+//!
+//! ```text
+//! far end: "call C instead" ─▶ Follow: the old call waits, the new one has the handset ─┬ answered ─▶ the old one ends
+//!                            └ Decline: it does not have the handset                    └ fails ────▶ the old one is taken back
+//! INVITE with Replaces: answered at once, and the same then
+//! hanging up with a call on hold and its consultation: Transfer, where configured
+//! ```
+//!
+//! The new call is one like any other: what was dialled on this phone and what the far end asked for
+//! sound alike, and missing encryption is reported the same way.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Phone;
+use crate::call::{Call, CallState, one_line};
+use crate::input::{Alert, CallId, CallUpdate, Encryption, EndCause};
+use crate::output::{Output, Tone};
+use crate::state::{Phase, State};
+
+impl Phone {
+    pub(super) fn on_incoming(
+        &mut self,
+        id: CallId,
+        from: &str,
+        alert: Alert,
+        at_once: bool,
+        now: Instant,
+    ) {
+        if self.calls.get(id).is_some() {
+            return;
+        }
+        self.calls.used(id);
+        let from = one_line(from);
+        let emergency = self.calls.iter().any(|call| call.emergency);
+        // A second call may wait behind the one that rings or talks, if that is allowed and the handset
+        // is lifted to hear it.
+        let may_wait = self.call.waiting
+            && self.calls.first(CallState::Waiting).is_none()
+            && !self.calls.full()
+            && !emergency;
+        let alone = self.calls.iter().count() == 1;
+        let state =
+            if self.state == State::Idle || (self.state == State::Ringing && may_wait && alone) {
+                Some(CallState::Ringing)
+            } else if self.has_established_call() && may_wait && !self.hands_free {
+                Some(CallState::Waiting)
+            } else {
+                None
+            };
+        let Some(state) = state else {
+            self.out.push_back(Output::Reject(id, 486));
+            self.note(format!("call from {from} refused: busy"));
+            return;
+        };
+        self.note(format!("call from {from}"));
+        self.calls.push(Call {
+            id,
+            state,
+            peer: from,
+            emergency: false,
+            routes: VecDeque::new(),
+            alert,
+            encryption: Encryption::default(),
+            warned: false,
+            instead_of: None,
+            consults: None,
+        });
+        if self.state != State::Idle {
+            self.out.push_back(Output::Ringing(id));
+            return;
+        }
+        self.ring(id, at_once, now);
+        if self.auto_answer.is_some_and(|(at, _)| at <= now) {
+            self.auto_answer = None;
+            self.answer_by_itself(id);
+            // A caller who is answered at once in any case hears the room by the owner's own
+            // setting.
+            if at_once && self.call.auto_answer_ms != Some(0) {
+                self.announce(now);
+            }
+        } else {
+            self.out.push_back(Output::Ringing(id));
+        }
+    }
+
+    /// A call is established, talking or on hold, and nothing else goes on.
+    fn has_established_call(&self) -> bool {
+        match self.state.phase() {
+            Phase::Connected => self.state == State::Talking,
+            Phase::Held => true,
+            Phase::OnHook | Phase::Dialling | Phase::Placing | Phase::Failed => false,
+        }
+    }
+
+    pub(super) fn on_call_update(&mut self, id: CallId, update: CallUpdate, now: Instant) {
+        let Some(call) = self.calls.get(id) else {
+            return;
+        };
+        let (state, emergency) = (call.state, call.emergency);
+        match update {
+            CallUpdate::Ringing => match state {
+                CallState::Calling => self.progress(
+                    id,
+                    CallState::Ringback,
+                    State::Ringback,
+                    self.give_up(emergency, now),
+                ),
+                // A 180 after early media repeats the ringing: what is heard stays (RFC 3960
+                // section 3.2).
+                CallState::Ringback
+                | CallState::EarlyMedia
+                | CallState::Talking
+                | CallState::OnHold
+                | CallState::Ringing
+                | CallState::Waiting => {}
+            },
+            CallUpdate::EarlyMedia => match state {
+                CallState::Calling => self.progress(
+                    id,
+                    CallState::EarlyMedia,
+                    State::EarlyMedia,
+                    self.give_up(emergency, now),
+                ),
+                CallState::Ringback => {
+                    self.progress(id, CallState::EarlyMedia, State::EarlyMedia, self.step);
+                }
+                CallState::EarlyMedia
+                | CallState::Talking
+                | CallState::OnHold
+                | CallState::Ringing
+                | CallState::Waiting => {}
+            },
+            CallUpdate::Answered => match state {
+                CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
+                    self.progress(id, CallState::Talking, State::Talking, None);
+                    self.finish_replacing(id);
+                }
+                CallState::Talking | CallState::OnHold => self.finish_replacing(id),
+                CallState::Ringing | CallState::Waiting => {}
+            },
+            // The handset decides which call is connected, not the far end: both are only logged.
+            CallUpdate::Held(held) => {
+                let text = format!(
+                    "call with {} {}",
+                    call.peer,
+                    if held { "is on hold" } else { "is taken back" }
+                );
+                self.note(text);
+            }
+            CallUpdate::HeldByPeer(held) => {
+                let text = format!(
+                    "{} {}",
+                    call.peer,
+                    if held {
+                        "put the call on hold"
+                    } else {
+                        "took the call back"
+                    }
+                );
+                self.note(text);
+            }
+            CallUpdate::Encryption(encryption) => {
+                if encryption == Encryption::Missing && call.encryption != encryption {
+                    let text = format!("call with {} is not encrypted", call.peer);
+                    self.note(text);
+                }
+                self.calls.set_encryption(id, encryption);
+            }
+            CallUpdate::Refer { to, user } => self.on_refer(id, &one_line(&to), &user, now),
+            CallUpdate::Ended(cause) => self.ended(id, &cause, now),
+        }
+    }
+
+    /// An outgoing call went a step further. Only the active call is ever in one of these states.
+    fn progress(&mut self, id: CallId, call: CallState, phone: State, step: Option<Instant>) {
+        self.calls.set(id, call);
+        if self.key.is_some_and(|key| key.dtmf.is_none()) {
+            // The key that dialled may still be down, but in a call its tone would only disturb.
+            self.key = None;
+        }
+        if self.active == Some(id) {
+            self.enter(phone, step);
+        }
+    }
+
+    fn ended(&mut self, id: CallId, cause: &EndCause, now: Instant) {
+        if self.key.is_some_and(|key| key.dtmf == Some(id)) {
+            self.key = None;
+        }
+        let replaced = self.calls.take_replaced(id);
+        let Some(call) = self.calls.remove(id) else {
+            return;
+        };
+        let why = match cause.code {
+            Some(code) => format!("{code} {}", one_line(&cause.reason)),
+            None => one_line(&cause.reason),
+        };
+        match call.state {
+            CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
+                let busy = matches!(cause.code, Some(486 | 600 | 603));
+                let text = format!("call to {} failed: {why}", call.peer);
+                if call.emergency && !call.routes.is_empty() {
+                    self.note(text);
+                    self.place_call(call.routes, now);
+                } else if let Some(old) = replaced {
+                    self.note(text);
+                    self.switch_to(old);
+                } else {
+                    self.fail(if busy { Tone::Busy } else { Tone::Congestion }, text, now);
+                }
+            }
+            CallState::Talking => {
+                let text = format!("call with {} ended by the far end: {why}", call.peer);
+                if let Some(old) = replaced {
+                    self.note(text);
+                    self.switch_to(old);
+                } else if self.hands_free {
+                    self.note(text);
+                    self.on_hook(now);
+                } else if self.flash_from.is_some() && self.calls.first(CallState::OnHold).is_none()
+                {
+                    // The hook is down and there is no call left that a flash could act on.
+                    self.note(text);
+                    self.hang_up(now);
+                } else {
+                    self.fail(Tone::Congestion, text, now);
+                }
+            }
+            CallState::OnHold => {
+                let text = format!(
+                    "call with {} on hold ended by the far end: {why}",
+                    call.peer
+                );
+                let last = self.calls.first(CallState::OnHold).is_none();
+                if self.state == State::OnHold && last {
+                    self.fail(Tone::Congestion, text, now);
+                } else {
+                    self.note(text);
+                }
+            }
+            CallState::Ringing => {
+                self.note(format!("call from {} missed: {why}", call.peer));
+                if self.auto_answer.is_some_and(|(_, call)| call == id) {
+                    self.auto_answer = None;
+                }
+                match self.calls.first(CallState::Ringing) {
+                    Some(other) => self.ring(other, false, now),
+                    None => self.enter(State::Idle, None),
+                }
+            }
+            CallState::Waiting => self.note(format!("call from {} missed: {why}", call.peer)),
+        }
+    }
+
+    /// A call or number failed, or a call is over: a tone says so, never silence, and the log says
+    /// why.
+    pub(super) fn fail(&mut self, tone: Tone, why: String, now: Instant) {
+        let state = if tone == Tone::Busy {
+            State::Busy
+        } else {
+            State::Congestion
+        };
+        self.note(why);
+        self.enter(
+            state,
+            Some(now + Duration::from_secs(self.call.howler_after_s.into())),
+        );
+    }
+
+    /// The far end of a call asks us to call somebody else. It is done for the call the handset
+    /// has, and no other.
+    pub(super) fn on_refer(&mut self, old: CallId, to: &str, user: &str, now: Instant) {
+        let Some(call) = self.calls.get(old) else {
+            return;
+        };
+        let (peer, emergency) = (call.peer.clone(), call.emergency);
+        let here = self.state == State::Talking && self.active == Some(old) && self.off_hook;
+        let refused = if !here || self.flash_from.is_some() {
+            Some("it does not have the handset".to_owned())
+        } else if self.calls.full() {
+            Some("too many calls".to_owned())
+        } else {
+            self.plan.bars(user)
+        };
+        if let Some(why) = refused {
+            self.note(format!("{peer} asks to call {to}, declined: {why}"));
+            self.out.push_back(Output::Decline(old));
+            return;
+        }
+        self.note(format!("{peer} transfers the call to {to}"));
+        self.release_key();
+        self.calls.set(old, CallState::OnHold);
+        let id = self.calls.new_id();
+        self.calls.push(Call {
+            id,
+            state: CallState::Calling,
+            peer: to.to_owned(),
+            emergency,
+            routes: VecDeque::new(),
+            alert: Alert::Normal,
+            encryption: Encryption::default(),
+            warned: false,
+            instead_of: Some(old),
+            consults: None,
+        });
+        let to = to.to_owned();
+        self.out.push_back(Output::Follow { old, call: id, to });
+        self.enter(State::Calling, self.give_up(emergency, now));
+        self.active = Some(id);
+    }
+
+    /// A call comes in that takes the place of one of this handset: it is answered, and gets what
+    /// that one had. The old one ends when the new one is established, or at once where it was not
+    /// established itself.
+    pub(super) fn on_replacing(&mut self, id: CallId, old: CallId, from: &str) {
+        let from = one_line(from);
+        self.calls.used(id);
+        let Some(call) = self
+            .calls
+            .get(old)
+            .filter(|call| call.state.of_handset() && !self.calls.full())
+        else {
+            self.note(format!("call from {from} in the place of another refused"));
+            self.out.push_back(Output::Reject(id, 486));
+            return;
+        };
+        let (peer, emergency, had) = (call.peer.clone(), call.emergency, call.state);
+        let (state, stood) = match had {
+            CallState::OnHold => (CallState::OnHold, true),
+            CallState::Talking => (CallState::Talking, true),
+            CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
+                (CallState::Talking, false)
+            }
+            // No call of the handset.
+            CallState::Ringing | CallState::Waiting => return,
+        };
+        self.note(format!("call with {peer} goes on with {from}"));
+        self.calls.push(Call {
+            id,
+            state,
+            peer: from,
+            emergency,
+            routes: VecDeque::new(),
+            alert: Alert::Normal,
+            encryption: Encryption::default(),
+            warned: false,
+            instead_of: stood.then_some(old),
+            consults: None,
+        });
+        self.out.push_back(Output::Answer(id));
+        if self.active == Some(old) {
+            self.release_key();
+            self.active = Some(id);
+            self.enter(State::Talking, None);
+        }
+        if stood {
+            self.calls.set(old, CallState::OnHold);
+        } else {
+            self.end(old);
+        }
+    }
+
+    /// A call was answered: the one it takes the place of is over.
+    pub(super) fn finish_replacing(&mut self, id: CallId) {
+        if let Some(old) = self.calls.take_replaced(id) {
+            // A flash may have gone back to it in between.
+            let had_handset = self.active == Some(old);
+            self.end(old);
+            if had_handset {
+                self.active = None;
+                self.switch_to(id);
+            }
+        }
+    }
+
+    /// The handset goes down: the call on hold and the one placed for it are connected with each
+    /// other, where that is configured.
+    pub(super) fn transfer_on_hang_up(&mut self) {
+        let Some(active) = self.active.filter(|_| self.call.transfer_on_hangup) else {
+            return;
+        };
+        let held: Vec<&Call> = self
+            .calls
+            .iter()
+            .filter(|call| call.state == CallState::OnHold)
+            .collect();
+        let &[other] = held.as_slice() else { return };
+        let Some(call) = self.calls.get(active) else {
+            return;
+        };
+        let consulted = call.consults == Some(other.id) || other.consults == Some(active);
+        // A call that only rings can only be the consultation itself.
+        let ready = match call.state {
+            CallState::Talking => consulted,
+            CallState::Ringback | CallState::EarlyMedia => call.consults == Some(other.id),
+            CallState::Calling | CallState::OnHold | CallState::Ringing | CallState::Waiting => {
+                false
+            }
+        };
+        if !ready
+            || call.emergency
+            || other.emergency
+            || call.instead_of.is_some()
+            || other.instead_of.is_some()
+        {
+            return;
+        }
+        let (from, held) = (other.peer.clone(), other.id);
+        let text = format!("{from} is transferred to {}", call.peer);
+        self.note(text);
+        self.out.push_back(Output::Transfer {
+            held,
+            consulted: active,
+        });
+        self.calls.remove(held);
+        self.calls.remove(active);
+    }
+}
