@@ -8,7 +8,7 @@
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
 #   make bench        delay, CPU, memory, reactions and speech quality beside baresip and pjsua; written to docs/budgets.md
 #   make bench-image  boot time, size and memory of the image beside a stock Debian, in QEMU; written to docs/budgets.md
-#   make docs         regenerates docs/provisioning.md and the example offhook.toml from the schema
+#   make docs         regenerates docs/provisioning.md, the example offhook.toml and the security tables
 #
 # Every target installs what it misses from Debian's packages and says so first (scripts/need).
 
@@ -52,6 +52,7 @@ bench-image:
 docs:
 	@scripts/need build
 	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p config
+	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet --workspace --test docs
 
 deny:
 	@scripts/deny

@@ -1,0 +1,226 @@
+//! The pages on security agree with the matrix in `docs/security.toml`, and the matrix with the
+//! tests that exist.
+//!
+//! ```text
+//! docs/security.toml ─┬▶ tables in docs/security.md, docs/security-cases.md (compared, or written)
+//!                     └▶ every test it names ─▶ is there a `fn NAME(` in the tree?
+//! ```
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Matrix {
+    promise: Vec<Promise>,
+    required_in: Vec<Situation>,
+    removal: Vec<Removal>,
+    case: Vec<Case>,
+}
+
+/// A promise of the first table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promise {
+    title: String,
+    rule: String,
+    decided_in: String,
+    tests: Vec<String>,
+}
+
+/// A call flow in which every media packet of a required call is compared with its keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Situation {
+    situation: String,
+    tests: Vec<String>,
+}
+
+/// A rule that was removed from the code once, alone, and the tests that failed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Removal {
+    rule: String,
+    tests: Vec<String>,
+}
+
+/// A black-box case of the shared test data.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    title: String,
+    note: Option<String>,
+    tests: Vec<String>,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn matrix() -> Matrix {
+    let text = std::fs::read_to_string(repository().join("docs/security.toml")).unwrap();
+    toml::from_str(&text).unwrap()
+}
+
+/// Test names as Markdown code, separated by commas.
+fn code(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn promises(matrix: &Matrix) -> String {
+    let mut out =
+        "| promise | decided in | tests that fail without it |\n|---|---|---|\n".to_owned();
+    for (i, promise) in matrix.promise.iter().enumerate() {
+        let Promise {
+            title,
+            rule,
+            decided_in,
+            tests,
+        } = promise;
+        let _ = writeln!(
+            out,
+            "| **{}. {title}**, {rule} | {decided_in} | {} |",
+            i + 1,
+            code(tests)
+        );
+    }
+    out
+}
+
+fn situations(matrix: &Matrix) -> String {
+    let mut out = "| situation | tests |\n|---|---|\n".to_owned();
+    for row in &matrix.required_in {
+        let _ = writeln!(out, "| {} | {} |", row.situation, code(&row.tests));
+    }
+    out
+}
+
+fn removals(matrix: &Matrix) -> String {
+    let mut out = "| rule removed | tests that failed |\n|---|---|\n".to_owned();
+    for row in &matrix.removal {
+        let _ = writeln!(out, "| {} | {} |", row.rule, code(&row.tests));
+    }
+    out
+}
+
+fn cases(matrix: &Matrix) -> String {
+    let mut out = "| case | tests | remark |\n|---|---|---|\n".to_owned();
+    for row in &matrix.case {
+        let note = row.note.as_deref().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "| {} {} | {} | {note} |",
+            row.id,
+            row.title,
+            code(&row.tests)
+        );
+    }
+    out
+}
+
+/// Replaces what stands between `<!-- table: NAME -->` and `<!-- end -->`.
+fn with_table(page: &str, name: &str, table: &str) -> String {
+    let start = format!("<!-- table: {name} -->\n");
+    let Some((head, rest)) = page.split_once(&start) else {
+        panic!("no marker {start}")
+    };
+    let Some((_, tail)) = rest.split_once("<!-- end -->") else {
+        panic!("no end marker after {start}")
+    };
+    format!("{head}{start}{table}<!-- end -->{tail}")
+}
+
+fn assert_page(file: &str, tables: &[(&str, String)]) {
+    let path = repository().join(file);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let wanted = tables.iter().fold(page.clone(), |page, (name, table)| {
+        with_table(&page, name, table)
+    });
+    if std::env::var_os("OFFHOOK_WRITE_PAGES").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+        return;
+    }
+    assert!(
+        page == wanted,
+        "{file} is not what docs/security.toml says; run `make docs`"
+    );
+}
+
+#[test]
+fn security_pages_match_the_matrix() {
+    let matrix = matrix();
+    assert_page(
+        "docs/security.md",
+        &[
+            ("promises", promises(&matrix)),
+            ("required calls", situations(&matrix)),
+            ("removed rules", removals(&matrix)),
+        ],
+    );
+    assert_page("docs/security-cases.md", &[("cases", cases(&matrix))]);
+}
+
+/// Adds the names of all functions of the Rust files below `folder`.
+fn functions(folder: &Path, names: &mut HashSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            functions(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (at, _) in text.match_indices("fn ") {
+                let name = text[at + 3..]
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_');
+                names.insert(name.collect());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_test_in_the_matrix_exists() {
+    let mut known = HashSet::new();
+    for folder in ["firmware", "board", "tests"] {
+        functions(&repository().join(folder), &mut known);
+    }
+    let matrix = matrix();
+    let named = matrix.promise.iter().flat_map(|row| &row.tests);
+    let named = named.chain(matrix.required_in.iter().flat_map(|row| &row.tests));
+    let named = named.chain(matrix.removal.iter().flat_map(|row| &row.tests));
+    let missing: Vec<_> = named
+        .chain(matrix.case.iter().flat_map(|row| &row.tests))
+        .filter(|name| !known.contains(*name))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/security.toml names tests that do not exist: {missing:?}"
+    );
+}
+
+#[test]
+fn every_row_has_a_test_or_says_why_not() {
+    let matrix = matrix();
+    for row in &matrix.promise {
+        assert!(
+            !row.tests.is_empty(),
+            "promise without a test: {}",
+            row.title
+        );
+    }
+    for row in &matrix.removal {
+        assert!(!row.tests.is_empty(), "rule without a test: {}", row.rule);
+    }
+    for row in &matrix.case {
+        assert!(
+            !row.tests.is_empty() || row.note.is_some(),
+            "case {} has neither a test nor a remark",
+            row.id
+        );
+    }
+}
