@@ -6,7 +6,7 @@
 //! "sip:101@pbx"    ─▶ sip_uri  ──┴─▶ Ok, or what is wrong with it in words
 //! ```
 //!
-//! Only the shape is looked at, so that a typing mistake is found where it stands; the meaning is
+//! Only the shape is looked at, so that a typing mistake is found where it is; the meaning is
 //! the `sip` room's.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -27,7 +27,7 @@ pub(crate) fn host_port(text: &str) -> Result<(), String> {
             return Err("the closing `]` of the IPv6 address is missing".to_owned());
         };
         if inside.parse::<Ipv6Addr>().is_err() {
-            return Err("no IPv6 address stands between `[` and `]`".to_owned());
+            return Err("there is no IPv6 address between `[` and `]`".to_owned());
         }
         match after.strip_prefix(':') {
             Some(port) => return check_port(port),
@@ -35,7 +35,7 @@ pub(crate) fn host_port(text: &str) -> Result<(), String> {
             None => return Err("after `]` only `:port` may follow".to_owned()),
         }
     } else if text.parse::<Ipv6Addr>().is_ok() {
-        return Err("an IPv6 address stands in brackets, like `[2001:db8::1]`".to_owned());
+        return Err("an IPv6 address is written in brackets, like `[2001:db8::1]`".to_owned());
     } else {
         match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -140,7 +140,7 @@ pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
     host_port(&host[..end])
 }
 
-/// Checks `http://host[:port]/path` or `https://…`; where `{mac}` stands is the path's affair.
+/// Checks `http://host[:port]/path` or `https://…`; `{mac}` may be anywhere in the path.
 pub(crate) fn url(text: &str) -> Result<(), String> {
     let rest = ["https://", "http://"]
         .iter()

@@ -232,7 +232,7 @@ impl Reader {
         Ok(alternative)
     }
 
-    /// One key, `x` or a class; `None` (and nothing taken) where something else stands.
+    /// One key, `x` or a class; `None` (and nothing taken) where something else follows.
     fn keys(&mut self) -> Result<Option<Keys>, SyntaxError> {
         let Some(symbol) = self.peek() else {
             return Ok(None);

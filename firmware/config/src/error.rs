@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! byte offset in the text ─▶ LineIndex ─▶ line:column ─▶ Error "offhook.toml:3:8: what; help"
-//! many Error ─▶ Errors (sorted by place, bounded)
+//! many Error ─▶ Errors (sorted by position, bounded)
 //! ```
 
 use std::fmt;
@@ -46,7 +46,7 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// An error that still knows its place as a byte offset only.
+/// An error that still has its position as a byte offset only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     /// Byte offset into the text.
@@ -102,7 +102,7 @@ impl<'t> LineIndex<'t> {
         (line, column + 1)
     }
 
-    /// Sorts, bounds and places problems.
+    /// Sorts and bounds problems, and finds their lines and columns.
     pub(crate) fn errors(&self, file: &str, mut problems: Vec<Problem>) -> Errors {
         problems.sort_by_key(|problem| problem.at);
         let more = problems.len().saturating_sub(MAX_ERRORS);

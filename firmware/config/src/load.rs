@@ -25,7 +25,7 @@ use crate::value::{Value, ValueKind};
 pub const MAX_BYTES: usize = 256 * 1024;
 
 /// Reads a configuration. Every error is reported, in the order of the text; `file_name` is only
-/// for their places.
+/// for their positions.
 pub fn load(text: &str, file_name: &str) -> Result<Config, Errors> {
     load_bytes(text.as_bytes(), file_name)
 }
@@ -85,7 +85,7 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         if index + 1 == texts.len() {
             reader.cross_check(&documents);
         }
-        // What TOML could not read it guessed, with no place (0) or on the broken line: a second
+        // What TOML could not read it guessed, with no position (0) or on the broken line: a second
         // error would only repeat the first.
         let whole = problems.is_empty();
         let meaning = std::mem::take(&mut reader.problems)

@@ -29,7 +29,7 @@ pub struct Config {
     pub phone: Phone,
     /// `[network]`
     pub network: Network,
-    /// `[[account]]`, in order; the first that can place a call is the default line.
+    /// `[[account]]`, in order; the first that can place a call is used by default.
     pub accounts: Vec<Account>,
     /// `[dial]`
     pub dial: Dial,

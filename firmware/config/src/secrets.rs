@@ -188,7 +188,7 @@ fn values(text: &str, wanted: impl Fn(ValueKind) -> bool) -> Vec<TextValue> {
     found
 }
 
-/// The tables of a section: one, or the entries of a list with what tells them apart.
+/// The tables of a section: one, or the entries of a list with what identifies each.
 fn tables<'d, 'i>(document: &'d DeTable<'i>, path: &str) -> Vec<(String, &'d DeTable<'i>)> {
     let mut here = document;
     let mut steps = path.split('.').peekable();
@@ -211,7 +211,7 @@ fn tables<'d, 'i>(document: &'d DeTable<'i>, path: &str) -> Vec<(String, &'d DeT
     Vec::new()
 }
 
-/// What tells an account from others: user and domain, never its position in the list.
+/// What identifies an account: user and domain, never its position in the list.
 fn whose(table: &DeTable<'_>) -> String {
     let text = |name: &str| match table.get(name).map(Spanned::get_ref) {
         Some(DeValue::String(text)) => text.to_string(),

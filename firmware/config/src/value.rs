@@ -458,7 +458,7 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
     Some(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(least_or_most))
 }
 
-/// A whole number as it stands in the file, which may be longer than any that can be counted.
+/// A whole number as written in the file, which may be longer than any that can be counted.
 fn as_written(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) => quote(&number.to_string()),

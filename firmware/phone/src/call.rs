@@ -72,7 +72,7 @@ pub(crate) struct Call {
     pub(crate) encryption: Encryption,
     /// The warning about missing encryption was given.
     pub(crate) warned: bool,
-    /// The call it is to take the place of: that one ends when this one is answered, and is taken
+    /// The call it is to replace: that one ends when this one is answered, and is taken
     /// back when it fails.
     pub(crate) instead_of: Option<CallId>,
     /// The call on hold for which it was placed: the consultation before a transfer.
@@ -120,7 +120,7 @@ impl Calls {
         self.list.push(call);
     }
 
-    /// The call that this one was to take the place of and did not yet, while it is there.
+    /// The call that this one is still to replace, while it exists.
     pub(crate) fn take_replaced(&mut self, id: CallId) -> Option<CallId> {
         let call = self.list.iter_mut().find(|call| call.id == id)?;
         let old = call.instead_of.take()?;
@@ -144,8 +144,8 @@ impl Calls {
         }
     }
 
-    /// Whether the warning about this call's missing encryption is still to be given; from now on it
-    /// counts as given.
+    /// Whether the warning about this call's missing encryption is still to be given; from now on
+    /// it counts as given.
     pub(crate) fn take_warning(&mut self, id: CallId) -> bool {
         let call = self.list.iter_mut().find(|call| call.id == id);
         call.is_some_and(|call| {

@@ -24,8 +24,8 @@ pub enum Input {
     Rotary(Key),
     /// The flash key, or `ctl flash`.
     Flash,
-    /// The handset is put down for good (`ctl hang-up`; a flash has a command of its own): final at once, without waiting for the flash window. A hook switch says
-    /// [`Input::Hook`]`(false)`.
+    /// The handset is put down for good (`ctl hang-up`; a flash has a command of its own): final at
+    /// once, without waiting for the flash window. A hook switch says [`Input::Hook`]`(false)`.
     HangUp,
     /// An account became usable (registered, or needs no registration) or unusable.
     AccountStatus {
@@ -47,12 +47,12 @@ pub enum Input {
         /// The far end asks for, and configuration allows, answering by itself.
         auto_answer: bool,
     },
-    /// A call comes in that takes the place of one there is: it is answered without lifting. The id is
-    /// given by [`crate::Phone::new_call`].
+    /// A call comes in that replaces an existing one (RFC 3891): it is answered without lifting.
+    /// The id is given by [`crate::Phone::new_call`].
     Replacing {
         /// The new call.
         call: CallId,
-        /// The call it takes the place of.
+        /// The call it replaces.
         old: CallId,
         /// Address or display name of the caller.
         from: String,
@@ -76,7 +76,7 @@ pub enum CallUpdate {
     HeldByPeer(bool),
     /// What is known of its encryption changed.
     Encryption(Encryption),
-    /// The far end asks us to call somebody else in its place (REFER).
+    /// The far end asks us to call someone else instead (REFER).
     Refer {
         /// Whom: an address or a number.
         to: String,

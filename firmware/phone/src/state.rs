@@ -33,7 +33,7 @@ pub enum State {
 }
 
 /// States that hook, keys and lamps treat alike. Every question about a state is answered by this
-/// one division, so that a new state is given its place once.
+/// one division, so that a new state is classified once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The handset is down.

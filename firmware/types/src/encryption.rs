@@ -6,9 +6,10 @@ pub enum EncryptionPolicy {
     /// None: encryption is neither offered nor accepted.
     #[default]
     Off,
-    /// Where the far end can; where it cannot, the call goes on in clear and its owner is told.
+    /// Where the far end can; where it cannot, the call continues unencrypted and its user is
+    /// warned.
     Preferred,
-    /// There is no call in clear: not one packet leaves unencrypted.
+    /// No packet leaves unencrypted; a call that cannot be encrypted is not established.
     Required,
 }
 

@@ -5,9 +5,9 @@
 //! test compares every line with an independent table.
 //!
 //! Flash: `LONG` where a hook flash is national practice (TIA-464, 300 to 1000 ms); `MIDDLE` and
-//! `SHORT` where the network's own recall is a timed break too short for a finger (ETSI ES 201 970:
-//! 50 to 130 ms, Germany 170 to 310 ms): the lower end is the network's, the upper what a finger on
-//! the hook can do.
+//! `SHORT` where the network's own recall is a timed break too short to be made by hand (ETSI ES
+//! 201 970: 50 to 130 ms, Germany 170 to 310 ms): the lower end is the network's, the upper what a
+//! hand on the hook can do.
 
 use super::ToneKind::{Busy, CallWaiting, Confirmation, Congestion, Dial, RecallDial, Ringback, SpecialInformation, StutterDial};
 use super::segment::{SILENCE, beeps, hum, hum_am, once, silence, tone, warble};

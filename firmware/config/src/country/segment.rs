@@ -73,7 +73,7 @@ pub(super) const fn beeps<const N: usize>(
     segments
 }
 
-/// What stands for a tone nobody defined: silence.
+/// A tone that is not defined: silence.
 pub(super) const NOTHING: [Segment; 1] = [SILENCE];
 
 /// Tones for what a country does not define, after the general rules of ITU-T E.180 (425 Hz;

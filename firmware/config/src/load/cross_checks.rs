@@ -1,4 +1,4 @@
-//! What each value alone cannot tell: ports that overlap, halves of a pair, numbers that cannot
+//! What a single value cannot show: ports that overlap, halves of a pair, numbers that cannot
 //! be reached.
 //!
 //! ```text
@@ -21,7 +21,7 @@ impl Reader {
         !names.iter().any(|name| self.wrong.contains(name))
     }
 
-    /// What each value alone cannot tell.
+    /// What a single value cannot show.
     pub(super) fn cross_check(&mut self, documents: &[&DeTable<'_>]) {
         // Errors are placed in the last layer: that is the one a person writes, and what it lies on
         // was looked at on its own before.

@@ -1,7 +1,7 @@
 //! The sections a configuration may have several of: `[[account]]` and `[[tls.pin]]`.
 //!
 //! ```text
-//! [[account]] ─▶ each entry: unknown names, kinds, what is required ─▶ Config::accounts   (a later layer's list takes the place)
+//! [[account]] ─▶ each entry: unknown names, kinds, what is required ─▶ Config::accounts   (a later layer's list replaces it)
 //! [[tls.pin]] ─▶ the same                                           ─▶ Config::tls.pins   (never from the network)
 //! ```
 
@@ -16,7 +16,7 @@ impl Reader {
         let Some((name, value)) = document.get_key_value("account") else {
             return;
         };
-        // The accounts of a layer take the place of those below it.
+        // The accounts of a layer replace those below it.
         self.config.accounts.clear();
         let list = match value.get_ref() {
             DeValue::Array(list) => list,
@@ -78,7 +78,7 @@ impl Reader {
                 "write `[[tls.pin]]` with two brackets",
             );
         };
-        // The pins of a layer take the place of those below it, as its accounts do.
+        // The pins of a layer replace those below it, as its accounts do.
         self.config.tls.pins.clear();
         for (index, item) in list.iter().enumerate() {
             let at = item.span().start;

@@ -1,4 +1,4 @@
-//! Values that are lists, pairs or tables: each part is checked at its own place.
+//! Values that are lists, pairs or tables: each part is checked at its own span.
 
 use toml::Spanned;
 use toml::de::DeValue;

@@ -9,8 +9,8 @@
 //!                                                  └─▶ Impossible
 //! ```
 //!
-//! Each key moves a set of positions through the pattern, so the work is (keys × symbols of the map)
-//! whatever the map says: at most 64 × 4096 steps, never exponential.
+//! Each key moves a set of positions through the pattern, so the work is (keys × symbols of the
+//! map) whatever the map says: at most 64 × 4096 steps, never exponential.
 //!
 //! Where RFC 3435 sends on the first match, this phone waits the short timer if another pattern
 //! could still go on (`1|1xx`): its user may still be dialling.
@@ -45,7 +45,7 @@ pub(crate) enum Match {
 pub(crate) struct MatchResult {
     /// Complete or not.
     pub(crate) matched: Match,
-    /// A `,` stands right here: sound the second dial tone until the next key.
+    /// A `,` follows here: sound the second dial tone until the next key.
     pub(crate) second_dial_tone: bool,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn matches(map: &DigitMap, digits: &str) -> MatchResult {
     }
 }
 
-/// Where a pattern stands after all digits.
+/// State of a pattern after all digits.
 struct End {
     complete: bool,
     goes_on: bool,
@@ -133,7 +133,8 @@ fn walk(elements: &[Element], digits: &[char]) -> End {
     }
 }
 
-/// Adds the positions reached without a key. One pass is enough: such steps only lead forward by one.
+/// Adds the positions reached without a key. One pass is enough: such steps only lead forward by
+/// one.
 fn skip_optional(elements: &[Element], positions: &mut [bool]) {
     for (at, element) in elements.iter().enumerate() {
         let free = match element {

@@ -1,4 +1,4 @@
-//! Calls coming in, updates of the calls there are, and one call taking the place of another.
+//! Calls coming in, updates of the calls there are, and one call replacing another.
 //!
 //! ```text
 //! far end: "call C instead" ─▶ Follow: the old call waits, the new one has the handset ─┬ answered ─▶ the old one ends
@@ -7,8 +7,8 @@
 //! hanging up with a call on hold and its consultation: Transfer, where configured
 //! ```
 //!
-//! The new call is one like any other: what was dialled on this phone and what the far end asked for
-//! sound alike, and missing encryption is reported the same way.
+//! The new call is one like any other: what was dialled on this phone and what the far end asked
+//! for sound alike, and missing encryption is reported the same way.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -34,8 +34,8 @@ impl Phone {
         self.calls.used(id);
         let from = one_line(from);
         let emergency = self.calls.iter().any(|call| call.emergency);
-        // A second call may wait behind the one that rings or talks, if that is allowed and the handset
-        // is lifted to hear it.
+        // A second call may wait behind the one that rings or talks, if that is allowed and the
+        // handset is lifted to hear it.
         let may_wait = self.call.waiting
             && self.calls.first(CallState::Waiting).is_none()
             && !self.calls.full()
@@ -269,7 +269,7 @@ impl Phone {
         );
     }
 
-    /// The far end of a call asks us to call somebody else. It is done for the call the handset
+    /// The far end of a call asks us to call someone else. It is done for the call the handset
     /// has, and no other.
     pub(super) fn on_refer(&mut self, old: CallId, to: &str, user: &str, now: Instant) {
         let Some(call) = self.calls.get(old) else {
@@ -311,7 +311,7 @@ impl Phone {
         self.active = Some(id);
     }
 
-    /// A call comes in that takes the place of one of this handset: it is answered, and gets what
+    /// A call comes in that replaces one of this handset: it is answered, and gets what
     /// that one had. The old one ends when the new one is established, or at once where it was not
     /// established itself.
     pub(super) fn on_replacing(&mut self, id: CallId, old: CallId, from: &str) {
@@ -322,7 +322,9 @@ impl Phone {
             .get(old)
             .filter(|call| call.state.of_handset() && !self.calls.full())
         else {
-            self.note(format!("call from {from} in the place of another refused"));
+            self.note(format!(
+                "call from {from} that was to replace another refused"
+            ));
             self.out.push_back(Output::Reject(id, 486));
             return;
         };
@@ -362,7 +364,7 @@ impl Phone {
         }
     }
 
-    /// A call was answered: the one it takes the place of is over.
+    /// A call was answered: the one it replaces is over.
     pub(super) fn finish_replacing(&mut self, id: CallId) {
         if let Some(old) = self.calls.take_replaced(id) {
             // A flash may have gone back to it in between.
