@@ -14,9 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use control::Credentials;
-use control::trust::Known;
-use control::{BoardEvent, Control, Identity, MediaAddresses, Output, Request};
+use control::api::{ActionError, UserAction};
+use control::{BoardEvent, Control, Credentials, Identity, KnownPeers, MediaAddresses, Output};
 use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, Protocol, StreamId};
 use phone::{Lamp, LampState};
 use serde_json::Value;
@@ -139,7 +138,7 @@ impl SimPhone {
             ntp: (3_900_000_000 + now.as_secs()) << 32,
             // The key of a run is no part of what is tested; nothing may depend on it.
             credentials: Some(Credentials::make().expect("a key")),
-            known: Known::default(),
+            known: KnownPeers::default(),
         };
         let engine = EngineConfig {
             rate_hz: card.rate_hz,
@@ -233,11 +232,11 @@ impl SimPhone {
     /// Somebody asks for something by `ctl`.
     pub fn request(
         &mut self,
-        request: &Request,
+        action: &UserAction,
         network: &mut Network,
         now: Time,
-    ) -> Result<(), String> {
-        let done = self.control.handle_request(request, self.base + now);
+    ) -> Result<(), ActionError> {
+        let done = self.control.handle_action(action, self.base + now);
         self.obey(network, now);
         done.map(drop)
     }
@@ -507,7 +506,7 @@ impl SimPhone {
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
                 }
-                Output::Order(_) => {}
+                Output::StarCode(_) => {}
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups
@@ -549,13 +548,11 @@ impl SimPhone {
                 Output::Lamp(lamp, state) => {
                     self.lamps.insert(lamp, state);
                 }
-                Output::Event(text) => {
+                Output::Event(event) => {
                     if self.events.len() == KEPT_EVENTS {
                         self.events.pop_front();
                     }
-                    let event = serde_json::from_str(&text).unwrap_or_else(|error| {
-                        panic!("{}: event {text:?} is no JSON: {error}", self.name)
-                    });
+                    let event = serde_json::to_value(&event).unwrap_or_default();
                     self.events.push_back((now, event));
                 }
             }

@@ -25,7 +25,8 @@ use std::ops::{Index, IndexMut};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use control::{BoardEvent, Request};
+use control::BoardEvent;
+use control::api::{ActionError, UserAction};
 use phone::State;
 use rand_core::Rng;
 
@@ -424,9 +425,9 @@ impl World {
     }
 
     /// What `ctl` asks of a phone.
-    pub fn request(&mut self, id: PhoneId, request: &Request) -> Result<(), String> {
+    pub fn request(&mut self, id: PhoneId, action: &UserAction) -> Result<(), ActionError> {
         let now = self.now;
-        self.phones[id.0].request(request, &mut self.network, now)
+        self.phones[id.0].request(action, &mut self.network, now)
     }
 
     /// Tells a phone that so many packets have come under its call's key.

@@ -8,10 +8,9 @@
 //! ```
 
 pub mod client;
-mod protocol;
 mod server;
 
-pub use protocol::{Order, ProtocolError, parse};
+pub use control::api::{ProtocolError, Request, parse};
 pub(crate) use server::{Asked, Reply, Server, lines};
 
 /// Longest request line in bytes.

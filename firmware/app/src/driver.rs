@@ -232,7 +232,7 @@ fn run_with(setup: Setup, files: Box<dyn Files>) -> Result<Ending, DriverError> 
             .appliance
             .as_ref()
             .and_then(|appliance| appliance.provisioned.trouble());
-        driver.control.set_trouble(trouble);
+        driver.control.set_config_fault(trouble);
         driver.house.look();
         let result = driver.live(setup.socket, hears, own_events).await;
         driver.link.send(audio_thread::Order::Quit);
@@ -384,9 +384,9 @@ impl Driver {
             Ok(rights) => {
                 if let Some(complaint) = rights.complaint() {
                     tracing::warn!("{complaint}");
-                    self.publish(
-                        &serde_json::json!({"event": "audio", "what": complaint}).to_string(),
-                    );
+                    self.publish(&control::Event::Audio {
+                        what: complaint.to_owned(),
+                    });
                 }
             }
             Err(std::sync::mpsc::TryRecvError::Empty) => self.rights = Some(told),

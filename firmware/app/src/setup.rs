@@ -22,7 +22,7 @@ use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
 use crate::driver::{self, CardSource, Setup};
 use crate::provision::{Places, reset};
-use control::readable::OneLine;
+use control::readable::OneLineWriter;
 
 /// `offhook run`.
 pub(crate) fn run(places: &Places) -> Result<Ending, String> {
@@ -203,7 +203,7 @@ fn log_to_stderr(config: &Config) {
     // A second call in one process (tests) keeps the first log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(|| OneLine(Tee))
+        .with_writer(|| OneLineWriter(Tee))
         .with_ansi(false)
         .with_target(false)
         .try_init();
@@ -225,7 +225,7 @@ fn log_to_file(config: &Config, path: &Path) -> Result<(), String> {
     let file = Arc::new(File::create(path).map_err(wrong)?);
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(move || OneLine(Arc::clone(&file)))
+        .with_writer(move || OneLineWriter(Arc::clone(&file)))
         .with_ansi(false)
         .with_target(false)
         .try_init();

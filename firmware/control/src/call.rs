@@ -1,70 +1,27 @@
 //! One call as the control loop sees it: the phone's number, the agent's number and the engine's
-//! number for the same thing.
+//! number for the same thing. What the call is doing is the phone's to say
+//! ([`phone::Phone::call_state`]); here is what signalling, encryption and sound add to it.
 
 use std::time::{Duration, Instant};
 
 use media::{SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
+use serde::Serialize;
 use sip::offer_answer::Negotiated;
 use sip::privacy::Protection;
 use sip::sdes::SdesKey;
 
-use crate::dtls::Words;
-use crate::trust::Trust;
-
-/// How far a call is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// INVITE is out.
-    Calling,
-    /// The far end rings.
-    Ringback,
-    /// The far end is heard before it answers.
-    EarlyMedia,
-    /// It rings here.
-    Ringing,
-    /// We said yes; the call does not stand yet.
-    Answering,
-    /// The call stands.
-    Talking,
-    /// The call stands, on hold by us.
-    OnHold,
-    /// The call is over; its sound is on the way home.
-    Ended,
-}
-
-impl Stage {
-    /// As `status` and events tell it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Stage::Calling => "calling",
-            Stage::Ringback => "ringback",
-            Stage::EarlyMedia => "early_media",
-            Stage::Ringing => "ringing",
-            Stage::Answering => "answering",
-            Stage::Talking => "talking",
-            Stage::OnHold => "on_hold",
-            Stage::Ended => "ended",
-        }
-    }
-}
+use crate::dtls::Sas;
+use crate::known_peers::Trust;
 
 /// Who called whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallDirection {
     /// They called us.
     In,
     /// We called them.
     Out,
-}
-
-impl Way {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Way::In => "in",
-            Way::Out => "out",
-        }
-    }
 }
 
 /// What a DTLS handshake proved of the far end.
@@ -73,19 +30,86 @@ pub(crate) struct Proof {
     /// SHA-256 of its certificate.
     pub(crate) fingerprint: [u8; 32],
     /// What both ends can read to each other.
-    pub(crate) words: Words,
+    pub(crate) sas: Sas,
     /// Whether it is who it was before.
     pub(crate) trust: Trust,
 }
 
-/// What a key that does not last for ever asks for.
+/// What the lifetime of an SDES key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyWants {
+pub(crate) enum SdesKeyAction {
     Nothing,
-    /// A new one.
-    Renewal,
+    /// A new key.
+    Renew,
     /// It may not be used any more.
     End,
+}
+
+/// Our hold as signalled to the far end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Hold {
+    #[default]
+    Off,
+    On,
+    /// An offer with the other direction is out.
+    Requested {
+        hold: bool,
+        /// What was in force before.
+        before: bool,
+    },
+}
+
+impl Hold {
+    fn in_force(self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::On => true,
+            Self::Requested { before, .. } => before,
+        }
+    }
+
+    /// Asks for hold or resume. Returns whether the far end is to be told.
+    pub(crate) fn request(&mut self, hold: bool) -> bool {
+        // Put aside for another call without a word on the wire: there is nothing to take back.
+        if *self == Self::Off && !hold {
+            return false;
+        }
+        let before = self.in_force();
+        *self = Self::Requested { hold, before };
+        true
+    }
+
+    /// New media is in force, in which the far end may send to us (`receives`) or not. An offer of
+    /// theirs may cross ours: ours is answered only when the direction says what we asked for.
+    /// Returns what was asked for, if it was.
+    pub(crate) fn on_media(&mut self, receives: bool) -> Option<bool> {
+        let Self::Requested { hold, before } = *self else {
+            return None;
+        };
+        let answered = if hold { !receives } else { receives || before };
+        if !answered {
+            return None;
+        }
+        *self = if hold { Self::On } else { Self::Off };
+        Some(hold)
+    }
+
+    /// The offer was refused. Returns whether hold is in force.
+    pub(crate) fn refused(&mut self) -> bool {
+        let held = self.in_force();
+        *self = if held { Self::On } else { Self::Off };
+        held
+    }
+}
+
+/// The far end's SDES key in use.
+#[derive(Debug)]
+struct SdesKeyUse {
+    key: SdesKey,
+    /// Packets received before it.
+    before: u64,
+    /// A new one was asked for.
+    renewing: bool,
 }
 
 /// One call.
@@ -99,43 +123,44 @@ pub(crate) struct CallRecord {
     pub(crate) account: Option<usize>,
     /// The engine's number for its sound, and the owner of its sockets.
     pub(crate) stream: Option<StreamId>,
-    pub(crate) way: Way,
-    pub(crate) stage: Stage,
+    pub(crate) direction: CallDirection,
     pub(crate) peer: String,
     /// What was agreed last.
     pub(crate) media: Option<Negotiated>,
     /// The hosts its signalling came from then.
     pub(crate) signalling: SignallingHosts,
-    /// Streams handed to the engine that have not come home yet.
-    pub(crate) abroad: u32,
+    /// Streams handed to the engine and not returned yet.
+    pub(crate) in_engine: u32,
     /// The handset is connected to it, as the engine was told last.
     pub(crate) connected: bool,
     pub(crate) began: Instant,
+    /// From INVITE to answer; some once the call is established.
     pub(crate) setup: Option<Duration>,
-    /// We asked for hold (true) or resume (false) and wait for the answer.
-    pub(crate) hold_asked: Option<bool>,
+    pub(crate) hold: Hold,
     pub(crate) held_by_peer: bool,
     pub(crate) stats: StreamStats,
     /// What the engine measured of the encryption of the stream it has now; `None`: nothing yet.
     pub(crate) measured: Option<media::Encryption>,
-    /// The far end's key in use, packets received before it, and whether a new one was asked for.
-    pub(crate) key: Option<(SdesKey, u64, bool)>,
-    /// What was told of the encryption last.
-    pub(crate) told_encryption: Option<(&'static str, Encryption)>,
-    pub(crate) cause: Option<String>,
+    sdes_key: Option<SdesKeyUse>,
     /// What a DTLS handshake proved of the far end.
     pub(crate) proof: Option<Proof>,
-    /// Why we end it, where that is more than a hand on the hook.
-    pub(crate) why: Option<String>,
-    /// An ended call whose sound does not come home is forgotten then.
-    pub(crate) forget_at: Option<Instant>,
+    /// State and codec as listeners know them.
+    pub(crate) last_emitted: Option<(phone::CallState, Option<&'static str>)>,
+    /// Encryption as listeners and phone know it.
+    pub(crate) last_encryption: Option<(&'static str, Encryption)>,
+    /// Why we end it, where that is more than a handset put down.
+    pub(crate) end_reason: Option<String>,
+    /// Why it ended; some once signalling is over.
+    pub(crate) cause: Option<String>,
+    /// When an ended call is dropped although the engine has not returned its stream.
+    pub(crate) drop_at: Option<Instant>,
 }
 
 impl CallRecord {
     pub(crate) fn new(
         id: CallId,
         sip: sip::CallHandle,
-        way: Way,
+        direction: CallDirection,
         peer: String,
         now: Instant,
     ) -> Self {
@@ -144,76 +169,97 @@ impl CallRecord {
             sip,
             account: None,
             stream: None,
-            way,
-            stage: match way {
-                Way::In => Stage::Ringing,
-                Way::Out => Stage::Calling,
-            },
+            direction,
             peer,
             media: None,
             signalling: SignallingHosts::default(),
-            abroad: 0,
+            in_engine: 0,
             connected: false,
             began: now,
             setup: None,
-            hold_asked: None,
+            hold: Hold::default(),
             held_by_peer: false,
             stats: StreamStats::default(),
             measured: None,
-            key: None,
-            told_encryption: None,
-            cause: None,
+            sdes_key: None,
             proof: None,
-            why: None,
-            forget_at: None,
+            last_emitted: None,
+            last_encryption: None,
+            end_reason: None,
+            cause: None,
+            drop_at: None,
         }
     }
 
-    /// The word for the encryption in `status` and events: what the engine measured, whatever was
-    /// agreed on.
-    pub(crate) fn encryption_word(&self) -> &'static str {
+    /// Signalling is over; the engine may still have its stream.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.cause.is_some()
+    }
+
+    /// It was answered and is not over.
+    pub(crate) fn is_established(&self) -> bool {
+        self.setup.is_some() && !self.is_ended()
+    }
+
+    pub(crate) fn codec(&self) -> Option<&'static str> {
+        self.media.as_ref().map(|media| media.codec.as_str())
+    }
+
+    /// The encryption as `status` and events name it: what the engine measured, whatever was agreed
+    /// on.
+    pub(crate) fn encryption_name(&self) -> &'static str {
         match self.measured {
             Some(measured) => measured.word(),
-            None if self.wants_keys() => media::Encryption::Waiting.word(),
+            None if self.wants_encryption() => media::Encryption::Waiting.word(),
             None => media::Encryption::None.word(),
         }
     }
 
     /// Whether its media is to be encrypted, as far as signalling goes.
-    fn wants_keys(&self) -> bool {
+    fn wants_encryption(&self) -> bool {
         self.media
             .as_ref()
             .is_some_and(|agreed| agreed.required || agreed.protection != Protection::Clear)
     }
 
     /// Takes note of the far end's key when its stream begins.
-    pub(crate) fn key_begins(&mut self) {
+    pub(crate) fn note_sdes_key(&mut self) {
         let Some(Protection::Sdes { receive, .. }) =
             self.media.as_ref().map(|agreed| &agreed.protection)
         else {
-            self.key = None;
+            self.sdes_key = None;
             return;
         };
-        if self.key.as_ref().is_none_or(|(known, ..)| known != receive) {
-            self.key = Some((receive.clone(), self.stats.srtp.protected_received, false));
+        if self
+            .sdes_key
+            .as_ref()
+            .is_none_or(|used| used.key != *receive)
+        {
+            self.sdes_key = Some(SdesKeyUse {
+                key: receive.clone(),
+                before: self.stats.srtp.protected_received,
+                renewing: false,
+            });
         }
     }
 
     /// What the lifetime of the far end's key (RFC 4568 section 6.1) asks for now.
-    pub(crate) fn key_wants(&mut self) -> KeyWants {
-        let received = self.stats.srtp.protected_received;
-        match self
-            .key
-            .as_mut()
-            .map(|(key, before, asked)| (key.lifetime(), received.saturating_sub(*before), asked))
-        {
-            Some((Some(lifetime), used, _)) if used >= lifetime => KeyWants::End,
+    pub(crate) fn sdes_key_action(&mut self) -> SdesKeyAction {
+        let Some(used) = self.sdes_key.as_mut() else {
+            return SdesKeyAction::Nothing;
+        };
+        let Some(lifetime) = used.key.lifetime() else {
+            return SdesKeyAction::Nothing;
+        };
+        let packets = self.stats.srtp.protected_received;
+        let packets = packets.saturating_sub(used.before);
+        if packets >= lifetime {
+            SdesKeyAction::End
+        } else if packets >= lifetime / 8 * 7 && !std::mem::replace(&mut used.renewing, true) {
             // Early enough that a few refusals and retries do not hurt.
-            Some((Some(lifetime), used, asked)) if used >= lifetime / 8 * 7 && !*asked => {
-                *asked = true;
-                KeyWants::Renewal
-            }
-            Some(_) | None => KeyWants::Nothing,
+            SdesKeyAction::Renew
+        } else {
+            SdesKeyAction::Nothing
         }
     }
 
@@ -230,7 +276,7 @@ impl CallRecord {
             .is_some_and(|proof| proof.trust == Trust::Changed);
         match self.measured {
             _ if missing || changed => Encryption::Missing,
-            _ if !self.wants_keys() => Encryption::Unwanted,
+            _ if !self.wants_encryption() => Encryption::Unwanted,
             Some(media::Encryption::Full(_)) => Encryption::Working,
             // It was agreed on, and packets go in clear: the worst that can be.
             Some(media::Encryption::None) => Encryption::Missing,
@@ -250,8 +296,8 @@ impl CallRecord {
         } else {
             100.0 * s.lost as f64 / expected as f64
         };
-        let codec = self.media.as_ref().map_or("none", |m| m.codec.as_str());
-        let encryption = self.encryption_word();
+        let codec = self.codec().unwrap_or("none");
+        let encryption = self.encryption_name();
         format!(
             "call {} with {}: {}, codec {codec}, encryption {encryption}, sent {}, received {}, loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS {:.2}",
             self.id.0,
@@ -309,35 +355,39 @@ mod tests {
         CallRecord::new(
             CallId(1),
             sip::CallHandle(1),
-            Way::Out,
+            CallDirection::Out,
             "anna".into(),
             Instant::now(),
         )
     }
 
     #[test]
-    fn a_key_is_renewed_before_its_end_and_not_used_after() {
+    fn sdes_key_is_renewed_before_its_lifetime_ends() {
         let mut call = record();
         call.stats.srtp.protected_received = 1000;
         call.media = Some(with_key(Some(1 << 19), 2));
-        call.key_begins();
+        call.note_sdes_key();
         let mut at = |packets: u64| {
             call.stats.srtp.protected_received = 1000 + packets;
-            call.key_begins();
-            call.key_wants()
+            call.note_sdes_key();
+            call.sdes_key_action()
         };
-        assert_eq!(at((1 << 19) / 8 * 7 - 1), KeyWants::Nothing);
-        assert_eq!(at((1 << 19) / 8 * 7), KeyWants::Renewal);
-        assert_eq!(at((1 << 19) / 8 * 7 + 1), KeyWants::Nothing, "asked once");
-        assert_eq!(at(1 << 19), KeyWants::End);
-        // A new key begins anew; one without lifetime lasts.
+        assert_eq!(at((1 << 19) / 8 * 7 - 1), SdesKeyAction::Nothing);
+        assert_eq!(at((1 << 19) / 8 * 7), SdesKeyAction::Renew);
+        assert_eq!(
+            at((1 << 19) / 8 * 7 + 1),
+            SdesKeyAction::Nothing,
+            "asked once"
+        );
+        assert_eq!(at(1 << 19), SdesKeyAction::End);
+        // A new key has its whole lifetime; one without lifetime lasts.
         call.media = Some(with_key(Some(1 << 19), 3));
-        call.key_begins();
-        assert_eq!(call.key_wants(), KeyWants::Nothing);
+        call.note_sdes_key();
+        assert_eq!(call.sdes_key_action(), SdesKeyAction::Nothing);
         call.media = Some(with_key(None, 4));
-        call.key_begins();
+        call.note_sdes_key();
         call.stats.srtp.protected_received = u64::MAX;
-        assert_eq!(call.key_wants(), KeyWants::Nothing);
+        assert_eq!(call.sdes_key_action(), SdesKeyAction::Nothing);
     }
 
     #[test]
@@ -347,7 +397,7 @@ mod tests {
         let proof = |trust| {
             Some(Proof {
                 fingerprint: [0; 32],
-                words: Words::derive(&[1], &[0; 32], &[0; 32]),
+                sas: Sas::derive(&[1], &[0; 32], &[0; 32]),
                 trust,
             })
         };
@@ -359,13 +409,13 @@ mod tests {
         );
         call.proof = proof(Trust::New);
         assert_eq!(
-            (call.encryption_word(), call.encryption()),
+            (call.encryption_name(), call.encryption()),
             ("none", Encryption::Unwanted)
         );
         // Agreed on, and nothing measured yet: a wish.
         call.media = Some(with_key(None, 2));
         assert_eq!(
-            (call.encryption_word(), call.encryption()),
+            (call.encryption_name(), call.encryption()),
             ("waiting", Encryption::Pending)
         );
         for (measured, word, shown) in [
@@ -380,7 +430,7 @@ mod tests {
             (Measured::None, "none", Encryption::Missing),
         ] {
             call.measured = Some(measured);
-            assert_eq!((call.encryption_word(), call.encryption()), (word, shown));
+            assert_eq!((call.encryption_name(), call.encryption()), (word, shown));
         }
         // Nothing agreed on, and it was to be: missing, also before anything is measured.
         call.media = Some(Negotiated {
@@ -392,11 +442,26 @@ mod tests {
         for measured in [None, Some(Measured::None)] {
             call.measured = measured;
             assert_eq!(
-                (call.encryption_word(), call.encryption()),
+                (call.encryption_name(), call.encryption()),
                 ("none", Encryption::Missing)
             );
         }
         call.media.as_mut().unwrap().missing = None;
         assert_eq!(call.encryption(), Encryption::Unwanted);
+    }
+
+    #[test]
+    fn hold_is_answered_by_the_direction_asked_for() {
+        let mut hold = Hold::default();
+        assert!(!hold.request(false), "nothing to take back");
+        assert!(hold.request(true));
+        assert_eq!(hold.on_media(true), None, "their offer crossed ours");
+        assert_eq!(hold.on_media(false), Some(true));
+        assert_eq!((hold, hold.on_media(false)), (Hold::On, None));
+        assert!(hold.request(false));
+        assert_eq!(hold.on_media(false), Some(false), "they hold us now");
+        assert_eq!(hold, Hold::Off);
+        assert!(hold.request(true) && !hold.refused());
+        assert_eq!(hold, Hold::Off);
     }
 }

@@ -142,8 +142,8 @@ impl Credentials {
 /// Bytes in upper-case hexadecimal with colons between them.
 pub fn colons(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
-    for (place, byte) in bytes.iter().enumerate() {
-        let _ = write!(text, "{}{byte:02X}", if place == 0 { "" } else { ":" });
+    for (index, byte) in bytes.iter().enumerate() {
+        let _ = write!(text, "{}{byte:02X}", if index == 0 { "" } else { ":" });
     }
     text
 }

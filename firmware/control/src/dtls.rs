@@ -19,8 +19,8 @@ mod association_tests;
 mod handshake;
 #[cfg(test)]
 mod hostile_tests;
-mod sieve;
-mod words;
+mod record_filter;
+mod sas;
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -28,17 +28,17 @@ use std::time::Instant;
 use media::{PacketKind, StreamId};
 use sip::privacy::{Fingerprint, HashName, Setup};
 
-use association::{Agreed, Association, News};
+use association::{Agreement, Association, AssociationEvent};
 pub use association::{Failure, Secured};
-use handshake::Maker;
+use handshake::HandshakeFactory;
 pub use handshake::{HandshakeError, Secrets};
-pub use words::Words;
+pub use sas::Sas;
 
 use crate::credentials::Credentials;
 
 /// What signalling agreed on for a stream's handshakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct DtlsAgreement {
     /// Our role.
     pub(crate) setup: Setup,
     /// The peer's certificate must match these.
@@ -48,7 +48,7 @@ pub(crate) struct Terms {
     /// Where it announced its RTCP; `None`: on the same port (rtcp-mux, RFC 5761).
     pub(crate) rtcp: Option<SocketAddr>,
     /// The call stands: from now on a failure is final.
-    pub(crate) settled: bool,
+    pub(crate) established: bool,
 }
 
 /// A DTLS datagram to be sent from a stream's socket.
@@ -80,39 +80,40 @@ struct Socket {
 }
 
 /// Every handshake of the phone.
-pub(crate) struct Room {
-    maker: Option<Maker>,
+pub(crate) struct DtlsEndpoints {
+    factory: Option<HandshakeFactory>,
     sockets: Vec<Socket>,
 }
 
-impl Room {
+impl DtlsEndpoints {
     /// A phone with this identity; without one there is no DTLS.
     pub(crate) fn new(credentials: Option<Credentials>) -> Self {
-        let maker = credentials.and_then(|credentials| match Maker::new(credentials) {
-            Ok(maker) => Some(maker),
-            Err(error) => {
-                tracing::error!("no DTLS: {error}");
-                None
-            }
-        });
+        let factory =
+            credentials.and_then(|credentials| match HandshakeFactory::new(credentials) {
+                Ok(factory) => Some(factory),
+                Err(error) => {
+                    tracing::error!("no DTLS: {error}");
+                    None
+                }
+            });
         Self {
-            maker,
+            factory,
             sockets: Vec::new(),
         }
     }
 
     /// The fingerprint to be told in signalling.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.maker.as_ref().map(|maker| Fingerprint {
+        self.factory.as_ref().map(|factory| Fingerprint {
             hash: HashName::Sha256,
-            bytes: maker.credentials().fingerprint().to_vec(),
+            bytes: factory.credentials().fingerprint().to_vec(),
         })
     }
 
     /// A stream's sockets are open and DTLS may come there: the far end may speak before its answer
     /// is known.
     pub(crate) fn open(&mut self, stream: StreamId) {
-        if self.maker.is_none() || self.sockets.iter().any(|socket| socket.stream == stream) {
+        if self.factory.is_none() || self.sockets.iter().any(|socket| socket.stream == stream) {
             return;
         }
         for kind in [PacketKind::Rtp, PacketKind::Rtcp] {
@@ -125,10 +126,10 @@ impl Room {
     }
 
     /// Signalling agreed on DTLS for this stream, for the first time or again.
-    pub(crate) fn agree(&mut self, stream: StreamId, terms: &Terms, now: Instant) {
+    pub(crate) fn agree(&mut self, stream: StreamId, agreement: &DtlsAgreement, now: Instant) {
         self.open(stream);
-        let Some(maker) = &self.maker else { return };
-        if terms.rtcp.is_none() {
+        let Some(factory) = &self.factory else { return };
+        if agreement.rtcp.is_none() {
             self.sockets
                 .retain(|socket| socket.stream != stream || socket.kind == PacketKind::Rtp);
         }
@@ -138,16 +139,16 @@ impl Room {
             .filter(|socket| socket.stream == stream)
         {
             let announced = match socket.kind {
-                PacketKind::Rtp => terms.rtp,
-                PacketKind::Rtcp => terms.rtcp.unwrap_or(terms.rtp),
+                PacketKind::Rtp => agreement.rtp,
+                PacketKind::Rtcp => agreement.rtcp.unwrap_or(agreement.rtp),
             };
-            let agreed = Agreed {
-                setup: terms.setup,
-                fingerprints: terms.fingerprints.clone(),
+            let agreed = Agreement {
+                setup: agreement.setup,
+                fingerprints: agreement.fingerprints.clone(),
                 announced,
-                settled: terms.settled,
+                established: agreement.established,
             };
-            socket.association.agree(agreed, maker, now);
+            socket.association.agree(agreed, factory, now);
         }
     }
 
@@ -165,21 +166,23 @@ impl Room {
         bytes: &[u8],
         now: Instant,
     ) {
-        let Some(maker) = &self.maker else { return };
+        let Some(factory) = &self.factory else { return };
         let socket = self
             .sockets
             .iter_mut()
             .find(|socket| socket.stream == stream && socket.kind == kind);
         if let Some(socket) = socket {
-            socket.association.handle_datagram(from, bytes, maker, now);
+            socket
+                .association
+                .handle_datagram(from, bytes, factory, now);
         }
     }
 
     /// Fires every timer that is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let Some(maker) = &self.maker else { return };
+        let Some(factory) = &self.factory else { return };
         for socket in &mut self.sockets {
-            socket.association.handle_timeout(maker, now);
+            socket.association.handle_timeout(factory, now);
         }
     }
 
@@ -209,16 +212,20 @@ impl Room {
     /// its reports are not missed when that fails.
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         loop {
-            let (stream, kind, news) = self.sockets.iter_mut().find_map(|socket| {
-                Some((socket.stream, socket.kind, socket.association.poll_news()?))
+            let (stream, kind, event) = self.sockets.iter_mut().find_map(|socket| {
+                Some((socket.stream, socket.kind, socket.association.poll_event()?))
             })?;
-            match (kind, news) {
-                (PacketKind::Rtp, News::Secured) => return Some(Event::Secured(stream)),
-                (PacketKind::Rtp, News::Failed(failure)) => {
+            match (kind, event) {
+                (PacketKind::Rtp, AssociationEvent::Secured) => {
+                    return Some(Event::Secured(stream));
+                }
+                (PacketKind::Rtp, AssociationEvent::Failed(failure)) => {
                     return Some(Event::Failed(stream, failure));
                 }
-                (PacketKind::Rtcp, News::Secured) => {}
-                (PacketKind::Rtcp, News::Failed(failure)) => tracing::info!("no RTCP: {failure}"),
+                (PacketKind::Rtcp, AssociationEvent::Secured) => {}
+                (PacketKind::Rtcp, AssociationEvent::Failed(failure)) => {
+                    tracing::info!("no RTCP: {failure}")
+                }
             }
         }
     }

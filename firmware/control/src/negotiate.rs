@@ -18,7 +18,7 @@ use types::EncryptionPolicy;
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Birth {
+pub struct StreamIdentity {
     /// Its number.
     pub id: StreamId,
     /// Our SSRC.
@@ -105,7 +105,7 @@ fn master_key(key: &SdesKey) -> Result<media::MasterKey, media::KeyError> {
 }
 
 /// What the engine needs for a stream that both sides agreed on.
-pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
+pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamConfig {
     let mut recv_payloads = agreed.recv_payloads.clone();
     // The far end may send what it answered with, even where the list was cut short.
     if !recv_payloads
@@ -115,7 +115,7 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
         recv_payloads.push((agreed.recv_payload, agreed.codec));
     }
     StreamConfig {
-        id: birth.id,
+        id: identity.id,
         codec: agreed.codec,
         send_payload: agreed.send_payload,
         recv_payloads,
@@ -131,17 +131,17 @@ pub fn stream_config(agreed: &Negotiated, birth: Birth) -> StreamConfig {
             agreed.remote_rtcp
         },
         latching: true,
-        signalling: birth.signalling,
-        media_timeout: birth.media_timeout,
+        signalling: identity.signalling,
+        media_timeout: identity.media_timeout,
         protection: protection(agreed),
         direction: agreed.direction,
-        ssrc: birth.ssrc,
-        first_sequence: birth.first_sequence,
-        first_timestamp: birth.first_timestamp,
-        cname: birth.cname,
-        card_rate_hz: birth.card.0,
-        period_frames: birth.card.1,
-        ntp: birth.ntp,
+        ssrc: identity.ssrc,
+        first_sequence: identity.first_sequence,
+        first_timestamp: identity.first_timestamp,
+        cname: identity.cname,
+        card_rate_hz: identity.card.0,
+        period_frames: identity.card.1,
+        ntp: identity.ntp,
     }
 }
 
@@ -206,8 +206,8 @@ mod tests {
         }
     }
 
-    fn birth() -> Birth {
-        Birth {
+    fn identity() -> StreamIdentity {
+        StreamIdentity {
             id: StreamId(7),
             ssrc: 1,
             first_sequence: 2,
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_agreed_figure_reaches_the_engine() {
-        let born = birth();
+        let born = identity();
         let config = stream_config(&agreed(), born.clone());
         let wanted = StreamConfig {
             id: StreamId(7),
@@ -279,7 +279,7 @@ mod tests {
                 send: key(1, &[]),
                 receive: key(2, &[9]),
             };
-            assert_eq!(stream_config(&keyed(suite), birth()).protection, wanted);
+            assert_eq!(stream_config(&keyed(suite), identity()).protection, wanted);
         }
         assert!(!same_stream(&agreed(), &keyed(SrtpSuite::AeadAes128Gcm)));
     }
@@ -291,11 +291,11 @@ mod tests {
             ..agreed()
         };
         assert_eq!(
-            stream_config(&agreed(), birth()).protection,
+            stream_config(&agreed(), identity()).protection,
             media::Protection::Clear
         );
         assert_eq!(
-            stream_config(&required, birth()).protection,
+            stream_config(&required, identity()).protection,
             media::Protection::Waiting
         );
         for required in [true, false] {
@@ -308,7 +308,7 @@ mod tests {
                 ..agreed()
             };
             assert_eq!(
-                stream_config(&handshake, birth()).protection,
+                stream_config(&handshake, identity()).protection,
                 media::Protection::Waiting
             );
             // Keys that do not belong together are no keys.
@@ -324,7 +324,7 @@ mod tests {
                 ..agreed()
             };
             assert_eq!(
-                stream_config(&mixed, birth()).protection,
+                stream_config(&mixed, identity()).protection,
                 media::Protection::Waiting
             );
         }
@@ -380,7 +380,7 @@ mod tests {
                 recv_payloads: Vec::new(),
                 ..agreed()
             };
-            let config = stream_config(&negotiated, birth());
+            let config = stream_config(&negotiated, identity());
             assert_eq!(
                 (config.codec, config.recv_payloads),
                 (codec, vec![(97, codec)])
@@ -394,7 +394,10 @@ mod tests {
             rtcp_mux: true,
             ..agreed()
         };
-        assert_eq!(stream_config(&muxed, birth()).remote_rtcp, muxed.remote_rtp);
+        assert_eq!(
+            stream_config(&muxed, identity()).remote_rtcp,
+            muxed.remote_rtp
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ const MOST: usize = 512;
 /// Whether a character is no text: controls (C0, DEL, C1), line and paragraph separators, marks
 /// that change the reading order (the trojan-source ones), invisible ones, tags, and what is no
 /// character.
-fn is_no_text(c: char) -> bool {
+fn is_not_text(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
@@ -28,11 +28,11 @@ fn is_no_text(c: char) -> bool {
 }
 
 /// For eyes: one line, at most 512 characters, each that is no text replaced.
-pub fn shown(text: &str) -> String {
+pub fn displayable(text: &str) -> String {
     let mut out: String = text
         .chars()
         .take(MOST)
-        .map(|c| if is_no_text(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_not_text(c) { '\u{fffd}' } else { c })
         .collect();
     if text.chars().nth(MOST).is_some() {
         out.push('…');
@@ -41,15 +41,15 @@ pub fn shown(text: &str) -> String {
 }
 
 /// For the log: one line, each character that is no text written as its number.
-fn logged(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_no_text) {
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_not_text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         // Writing to a String cannot fail.
         let _ = match u32::from(c) {
-            _ if !is_no_text(c) => write!(out, "{c}"),
+            _ if !is_not_text(c) => write!(out, "{c}"),
             code @ ..=0xff => write!(out, "\\x{code:02x}"),
             code => write!(out, "\\u{{{code:x}}}"),
         };
@@ -60,18 +60,18 @@ fn logged(text: &str) -> Cow<'_, str> {
 /// A log in which each event is one line, whatever is in it. It gets one whole event a write, with
 /// the end of the line.
 #[derive(Debug)]
-pub struct OneLine<W>(pub W);
+pub struct OneLineWriter<W>(pub W);
 
-impl<W: Write> Write for OneLine<W> {
+impl<W: Write> Write for OneLineWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         match text.strip_suffix('\n') {
             Some(line) => {
-                let mut line = logged(line).into_owned();
+                let mut line = escaped(line).into_owned();
                 line.push('\n');
                 self.0.write_all(line.as_bytes())?;
             }
-            None => self.0.write_all(logged(&text).as_bytes())?,
+            None => self.0.write_all(escaped(&text).as_bytes())?,
         }
         Ok(bytes.len())
     }
@@ -92,12 +92,12 @@ mod tests {
                 continue;
             };
             let (text, mut log) = (format!("a{c}b"), Vec::new());
-            OneLine(&mut log)
+            OneLineWriter(&mut log)
                 .write_all(format!("{text}\n").as_bytes())
                 .unwrap();
             let log = String::from_utf8(log).unwrap();
-            if is_no_text(c) {
-                assert_eq!(shown(&text), "a\u{fffd}b", "{code:x}");
+            if is_not_text(c) {
+                assert_eq!(displayable(&text), "a\u{fffd}b", "{code:x}");
                 assert!(
                     log.starts_with("a\\")
                         && log.ends_with("b\n")
@@ -106,7 +106,7 @@ mod tests {
                 );
             } else {
                 assert_eq!(
-                    (shown(&text), log),
+                    (displayable(&text), log),
                     (text.clone(), format!("{text}\n")),
                     "{code:x}"
                 );
@@ -118,15 +118,15 @@ mod tests {
     fn escapes_are_shown_as_numbers_and_other_scripts_as_they_are() {
         let mut log = Vec::new();
         let text = "\u{1b}[2J\r\nroot login\0 %s%n \u{9b}31m \u{202e}gpj.exe żółw 電話 😀\n";
-        OneLine(&mut log).write_all(text.as_bytes()).unwrap();
+        OneLineWriter(&mut log).write_all(text.as_bytes()).unwrap();
         assert_eq!(
             String::from_utf8(log).unwrap(),
             "\\x1b[2J\\x0d\\x0aroot login\\x00 %s%n \\x9b31m \\u{202e}gpj.exe żółw 電話 😀\n"
         );
         assert_eq!(
-            shown(text.trim_end()),
+            displayable(text.trim_end()),
             "�[2J��root login� %s%n �31m �gpj.exe żółw 電話 😀"
         );
-        assert_eq!(shown(&"x".repeat(5000)).chars().count(), MOST + 1);
+        assert_eq!(displayable(&"x".repeat(5000)).chars().count(), MOST + 1);
     }
 }

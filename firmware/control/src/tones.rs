@@ -45,8 +45,8 @@ pub fn key_tone(key: Key, level_dbm0: i8) -> ToneSpec {
     let (row, column) = match key {
         Key::Digit(0) => (3, 1),
         Key::Digit(digit) => {
-            let place = usize::from(digit.clamp(1, 9)) - 1;
-            (place / 3, place % 3)
+            let index = usize::from(digit.clamp(1, 9)) - 1;
+            (index / 3, index % 3)
         }
         Key::Star => (3, 0),
         Key::Hash => (3, 2),
@@ -118,7 +118,7 @@ pub fn ring_cadence(plan: &CountryPlan, alert: Alert) -> Option<Vec<u16>> {
 }
 
 /// A tone's name in `status` and events.
-pub fn tone_word(kind: ToneKind) -> &'static str {
+pub fn tone_name(kind: ToneKind) -> &'static str {
     match kind {
         ToneKind::Dial => "dial",
         ToneKind::StutterDial => "stutter_dial",

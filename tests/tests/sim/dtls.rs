@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use control::Request;
+use control::api::UserAction;
 use media::{Encryption, SrtpSuite};
 use offhook_tests::network::{Datagram, Fate, Jitter, Link, Loss};
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
@@ -376,10 +376,10 @@ fn who_compared_key_words_is_remembered() {
     world.connect(l, r);
     world.run(secs(2));
     assert_eq!(call_status(&world, l)["identity"]["trust"], "new");
-    let error = world.request(l, &Request::Verify(99)).unwrap_err();
-    assert!(error.contains("no call 99"), "{error}");
+    let error = world.request(l, &UserAction::Verify(99)).unwrap_err();
+    assert!(error.to_string().contains("no call 99"), "{error}");
     let id = call_status(&world, l)["id"].as_u64().unwrap() as u32;
-    world.request(l, &Request::Verify(id)).unwrap();
+    world.request(l, &UserAction::Verify(id)).unwrap();
     assert_eq!(call_status(&world, l)["identity"]["trust"], "verified");
     let kept: Value = serde_json::from_str(&world[l].files["known-phones.json"]).unwrap();
     assert_eq!(

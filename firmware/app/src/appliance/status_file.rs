@@ -85,7 +85,7 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     if image.peek().is_some() {
         out.push_str("\nImage:\n");
         for line in image {
-            let _ = writeln!(out, "  {}", control::readable::shown(line));
+            let _ = writeln!(out, "  {}", control::readable::displayable(line));
         }
     }
     out
@@ -148,7 +148,7 @@ mod tests {
             local: "10.0.0.2:5060".parse().unwrap(),
             card: (48_000, 240),
             ntp: 0,
-            known: control::trust::Known::default(),
+            known: control::KnownPeers::default(),
             credentials: None,
         };
         Control::new(&config::load(toml, "f").unwrap(), identity, now).status(now)

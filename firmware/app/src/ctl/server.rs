@@ -12,8 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::protocol::{Order, parse};
-use super::{MAX_LINE, ProtocolError};
+use super::{MAX_LINE, ProtocolError, Request, parse};
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 16;
@@ -24,7 +23,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One request on its way to the driver.
 pub(crate) struct Asked {
-    pub(crate) order: Order,
+    pub(crate) request: Request,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
@@ -124,11 +123,10 @@ async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) {
         let Some(line) = read_line(&mut stream, &mut held).await else {
             return;
         };
-        let order = match line.and_then(|line| parse(&line)) {
-            Ok(order) => order,
+        let request = match line.and_then(|line| parse(&line)) {
+            Ok(request) => request,
             Err(error) => {
-                let refusal =
-                    serde_json::json!({"ok": false, "error": error.to_string()}).to_string();
+                let refusal = control::api::Reply::refused(error).to_json();
                 if write_line(&mut stream, &refusal).await.is_err() {
                     return;
                 }
@@ -136,7 +134,7 @@ async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) {
             }
         };
         let (reply, answered) = oneshot::channel();
-        if asks.send(Asked { order, reply }).await.is_err() {
+        if asks.send(Asked { request, reply }).await.is_err() {
             return;
         }
         match answered.await {

@@ -32,7 +32,7 @@ impl Driver {
                 Output::Media(command) => self.link.send(Order::Media(command)),
                 Output::Dtls(datagram) => self.send_dtls(&datagram),
                 Output::Keep { file, text } => self.store(file, text),
-                Output::Order(order) => self.obey_order(order),
+                Output::StarCode(order) => self.obey_order(order),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), std::time::Instant::now());
@@ -150,9 +150,7 @@ impl Driver {
 
     /// Lamps of a phone without a board are seen by whoever listens.
     fn tell_panel(&mut self, lamp: Lamp, state: LampState) {
-        let event =
-            serde_json::json!({"event": "lamp", "lamp": lamp.as_str(), "state": state.to_string()})
-                .to_string();
+        let event = control::Event::Lamp { lamp, state };
         self.publish(&event);
     }
 
@@ -184,15 +182,15 @@ impl Driver {
     }
 
     /// Sends an event to every listener, with its time; who is too far behind is dropped.
-    pub(super) fn publish(&mut self, event: &str) {
+    pub(super) fn publish(&mut self, event: &control::Event) {
         if self.listeners.is_empty() {
             return;
         }
-        let t = monotonic_seconds();
-        let line: Arc<str> = match event.strip_prefix('{') {
-            Some(rest) => format!("{{\"t\":{t:.6},{rest}").into(),
-            None => event.into(),
+        let t = (monotonic_seconds() * 1e6).round() / 1e6;
+        let Ok(line) = serde_json::to_string(&control::TimedEvent { t, event }) else {
+            return;
         };
+        let line: Arc<str> = line.into();
         self.listeners
             .retain(|listener| listener.try_send(Arc::clone(&line)).is_ok());
     }

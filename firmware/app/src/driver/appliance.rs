@@ -224,7 +224,8 @@ impl Driver {
         let status =
             serde_json::to_string_pretty(&self.control.status(Instant::now())).unwrap_or_default();
         parts.add("status.json", status);
-        parts.add("stats.json", format!("{:#}", self.control.stats()));
+        let stats = serde_json::to_string_pretty(&self.control.stats());
+        parts.add("stats.json", stats.unwrap_or_default());
         // Types that hold secrets print none.
         parts.add("settings.txt", format!("{:#?}\n", self.config));
         parts.add("log.txt", bundle::log::last_lines());

@@ -127,9 +127,9 @@ impl Driver {
         self.card.losses += 1;
         self.card.next_try = now + AGAIN;
         self.card.complain(&what);
-        self.publish(
-            &serde_json::json!({"event": "audio", "what": format!("lost: {what}")}).to_string(),
-        );
+        self.publish(&control::Event::Audio {
+            what: format!("lost: {what}"),
+        });
     }
 
     /// Whether a card is with the audio thread.
@@ -187,9 +187,9 @@ impl Driver {
             self.link.send(Order::Card(device, Some(Box::new(engine))));
             self.control.handle_card(figures.0, figures.1, now);
         }
-        self.publish(
-            &serde_json::json!({"event": "audio", "what": format!("found: {name}")}).to_string(),
-        );
+        self.publish(&control::Event::Audio {
+            what: format!("found: {name}"),
+        });
     }
 
     /// Tells `Control` what the I/O side counted.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use control::api;
 
 use super::Driver;
-use crate::ctl::{Asked, Order, Reply, lines};
+use crate::ctl::{Asked, Reply, Request, lines};
 
 /// Readers of events at once.
 const MAX_LISTENERS: usize = 16;
@@ -13,38 +13,35 @@ const MAX_LISTENERS: usize = 16;
 impl Driver {
     pub(super) fn serve(&mut self, asked: Asked) {
         let now = Instant::now();
-        let line = |value: serde_json::Value| Reply::Line(value.to_string(), Duration::ZERO);
-        let reply = match asked.order {
-            Order::Do(request) => match self.control.handle_request(&request, now) {
-                Ok(busy) => Reply::Line(json!({"ok": true}).to_string(), busy),
-                Err(error) => line(json!({"ok": false, "error": error})),
+        let line = |reply: api::Reply| Reply::Line(reply.to_json(), Duration::ZERO);
+        let reply = match asked.request {
+            Request::Action(action) => match self.control.handle_action(&action, now) {
+                Ok(busy) => Reply::Line(api::Reply::done().to_json(), busy),
+                Err(error) => line(api::Reply::refused(error)),
             },
-            Order::Status => {
+            Request::Status => {
                 self.tell_figures();
-                match serde_json::to_string(&self.control.status(now)) {
-                    Ok(status) => Reply::Line(status, Duration::ZERO),
-                    Err(error) => line(json!({"ok": false, "error": error.to_string()})),
-                }
+                line(api::Reply::Status(Box::new(self.control.status(now))))
             }
-            Order::Stats => {
+            Request::Stats => {
                 self.tell_figures();
-                line(self.control.stats())
+                line(api::Reply::Stats(Box::new(self.control.stats())))
             }
-            Order::Events => {
+            Request::Events => {
                 if self.listeners.len() >= MAX_LISTENERS {
                     self.listeners.retain(|listener| !listener.is_closed());
                 }
                 if self.listeners.len() >= MAX_LISTENERS {
-                    line(
-                        json!({"ok": false, "error": format!("{MAX_LISTENERS} others listen already")}),
-                    )
+                    line(api::Reply::refused(format!(
+                        "{MAX_LISTENERS} others listen already"
+                    )))
                 } else {
                     let (tell, told) = lines();
                     self.listeners.push(tell);
                     Reply::Lines(told)
                 }
             }
-            Order::Bundle(file) => {
+            Request::Bundle(file) => {
                 let (parts, state_dir) = (self.bundle(), self.config.control.state_dir.clone());
                 let target = file.clone();
                 let written = self
@@ -52,26 +49,24 @@ impl Driver {
                     .run(move |files| files.write_atomic(&target, &parts.pack(&state_dir)?));
                 tokio::spawn(async move {
                     let reply = match written.await {
-                        Ok(()) => json!({"ok": true, "file": file}),
-                        Err(error) => {
-                            json!({"ok": false, "error": format!("{}: {error}", file.display())})
-                        }
+                        Ok(()) => api::Reply::written(file),
+                        Err(error) => api::Reply::refused(format!("{}: {error}", file.display())),
                     };
                     let _ = asked
                         .reply
-                        .send(Reply::Line(reply.to_string(), Duration::ZERO));
+                        .send(Reply::Line(reply.to_json(), Duration::ZERO));
                 });
                 return;
             }
-            Order::Refresh => {
+            Request::Refresh => {
                 self.refresh(now);
-                line(json!({"ok": true}))
+                line(api::Reply::done())
             }
-            Order::Quit => {
+            Request::Quit => {
                 if self.farewell.is_none() {
                     self.say_farewell();
                 }
-                line(json!({"ok": true}))
+                line(api::Reply::done())
             }
         };
         // Who asked may be gone.

@@ -4,7 +4,7 @@
 use std::io::{self, Read as _};
 
 use control::Credentials;
-use control::trust::{self, Known};
+use control::known_peers::{self, KnownPeers};
 
 use crate::identity::{IdentityError, load_or_make};
 
@@ -25,17 +25,17 @@ pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
 }
 
 /// The peers met before. A file that cannot be read costs their trust, and is logged.
-pub(super) fn known_peers(config: &config::Config) -> Known {
-    let path = config.control.state_dir.join(trust::FILE);
+pub(super) fn known_peers(config: &config::Config) -> KnownPeers {
+    let path = config.control.state_dir.join(known_peers::FILE);
     let read = match std::fs::File::open(&path) {
         Ok(file) => {
             let mut text = Vec::new();
-            file.take(trust::MAX_BYTES as u64 + 1)
+            file.take(known_peers::MAX_BYTES as u64 + 1)
                 .read_to_end(&mut text)
                 .map_err(|error| error.to_string())
-                .and_then(|_| Known::parse(&text))
+                .and_then(|_| KnownPeers::parse(&text).map_err(|error| error.to_string()))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KnownPeers::default()),
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|error| {
@@ -43,6 +43,6 @@ pub(super) fn known_peers(config: &config::Config) -> Known {
             "{}: {error}; every phone is new again, compare key words",
             path.display()
         );
-        Known::default()
+        KnownPeers::default()
     })
 }

@@ -207,7 +207,7 @@ fn text(value: &Value) -> String {
 
 /// What others chose (names, reasons) may not move our cursor.
 fn plain(text: &str) -> String {
-    control::readable::shown(text)
+    control::readable::displayable(text)
 }
 
 fn cut(text: &str, columns: usize) -> String {

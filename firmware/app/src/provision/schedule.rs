@@ -128,7 +128,10 @@ impl Schedule {
         } else {
             url
         };
-        let shown: String = control::readable::shown(&url).chars().take(200).collect();
+        let shown: String = control::readable::displayable(&url)
+            .chars()
+            .take(200)
+            .collect();
         if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
             return Some(Err(format!(
                 "DHCP names {shown}, which is neither https nor http: not followed"

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use sip::privacy::{Fingerprint, HashName, Setup};
 
-use super::handshake::{Handshake, HandshakeError, LONGEST, Maker, Secrets};
-use super::sieve;
+use super::handshake::{Handshake, HandshakeError, HandshakeFactory, LONGEST, Secrets};
+use super::record_filter;
 use crate::credentials::colons;
 
 /// Handshakes side by side on one socket.
@@ -41,7 +41,7 @@ const MAX_ERRORS: u32 = 3;
 
 /// What was agreed in signalling.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Agreed {
+pub(crate) struct Agreement {
     /// Our role.
     pub(crate) setup: Setup,
     /// The peer's certificate must match these.
@@ -49,7 +49,7 @@ pub(crate) struct Agreed {
     /// Where the peer says it is.
     pub(crate) announced: SocketAddr,
     /// The call stands. Until then (early media, forks) nothing that goes wrong is final.
-    pub(crate) settled: bool,
+    pub(crate) established: bool,
 }
 
 /// Why there are no keys.
@@ -94,7 +94,7 @@ pub struct Secured {
 
 /// What the owner should know.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum AssociationEvent {
     /// Keys are there, and belong to whom signalling said: [`Association::secured`].
     Secured,
     /// There will be none.
@@ -120,7 +120,7 @@ impl Candidate {
 
 /// One socket's association.
 pub(crate) struct Association {
-    agreed: Option<Agreed>,
+    agreed: Option<Agreement>,
     candidates: Vec<Candidate>,
     tries: u32,
     strangers: u32,
@@ -128,7 +128,7 @@ pub(crate) struct Association {
     deadline: Option<Instant>,
     secured: Option<Secured>,
     failed: Option<Failure>,
-    news: VecDeque<News>,
+    event: VecDeque<AssociationEvent>,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -180,7 +180,7 @@ impl Association {
             deadline: None,
             secured: None,
             failed: None,
-            news: VecDeque::new(),
+            event: VecDeque::new(),
             out: VecDeque::new(),
         }
     }
@@ -193,7 +193,12 @@ impl Association {
     /// Signalling agreed, again or for the first time. The same fingerprints at the same address:
     /// everything stays as it is (RFC 5763 section 6.6). An address of 0.0.0.0 (hold) is no
     /// address.
-    pub(crate) fn agree(&mut self, mut agreed: Agreed, maker: &Maker, now: Instant) {
+    pub(crate) fn agree(
+        &mut self,
+        mut agreed: Agreement,
+        factory: &HandshakeFactory,
+        now: Instant,
+    ) {
         if let Some(before) = &self.agreed {
             if !reachable(agreed.announced) {
                 agreed.announced = before.announced;
@@ -201,13 +206,13 @@ impl Association {
             if before.fingerprints == agreed.fingerprints
                 && plain(before.announced) == plain(agreed.announced)
             {
-                let settles = agreed.settled && !before.settled;
+                let settles = agreed.established && !before.established;
                 // Roles of a running association do not change, whatever a later offer says.
                 agreed.setup = before.setup;
-                agreed.settled |= before.settled;
+                agreed.established |= before.established;
                 self.agreed = Some(agreed);
                 if settles && self.secured.is_none() {
-                    self.settle(maker, now);
+                    self.drain(factory, now);
                 }
                 return;
             }
@@ -218,7 +223,7 @@ impl Association {
         self.tries = 0;
         self.strangers = 0;
         self.errors = 0;
-        self.news.clear();
+        self.event.clear();
         // What was in use under another agreement, or ran with the announced address or in the
         // other role, is over. Others may be forks.
         let (setup, announced) = (agreed.setup, agreed.announced);
@@ -231,19 +236,19 @@ impl Association {
                 && !used
                 && !(wrong && plain(candidate.peer) == plain(announced))
         });
-        let settled = agreed.settled;
+        let established = agreed.established;
         self.agreed = Some(agreed);
         self.judge_all();
         if self.secured.is_some() {
             return;
         }
-        self.deadline = settled.then_some(now + LONGEST);
-        self.begin_active(maker, now);
+        self.deadline = established.then_some(now + LONGEST);
+        self.begin_active(factory, now);
     }
 
     /// The call stands now. A wrong certificate counts; what else came to nothing before is tried
     /// once more.
-    fn settle(&mut self, maker: &Maker, now: Instant) {
+    fn drain(&mut self, factory: &HandshakeFactory, now: Instant) {
         match self.failed.take() {
             Some(failure @ Failure::WrongCertificate { .. }) => return self.fail(failure),
             Some(Failure::Handshake { .. } | Failure::Silence { .. }) => self.tries = 0,
@@ -251,11 +256,11 @@ impl Association {
         }
         self.errors = 0;
         self.deadline = Some(now + LONGEST);
-        self.begin_active(maker, now);
+        self.begin_active(factory, now);
     }
 
     /// Where we are active and nothing runs with the announced address: a `ClientHello`.
-    fn begin_active(&mut self, maker: &Maker, now: Instant) {
+    fn begin_active(&mut self, factory: &HandshakeFactory, now: Instant) {
         let Some(agreed) = &self.agreed else { return };
         let announced = agreed.announced;
         let runs = self
@@ -268,11 +273,17 @@ impl Association {
             && self.failed.is_none()
             && self.secured.is_none()
         {
-            self.begin(announced, Setup::Active, maker, now);
+            self.begin(announced, Setup::Active, factory, now);
         }
     }
 
-    fn begin(&mut self, peer: SocketAddr, role: Setup, maker: &Maker, now: Instant) -> bool {
+    fn begin(
+        &mut self,
+        peer: SocketAddr,
+        role: Setup,
+        factory: &HandshakeFactory,
+        now: Instant,
+    ) -> bool {
         let announced = self.agreed.as_ref().map(|agreed| plain(agreed.announced));
         let tries = if announced == Some(plain(peer)) {
             &mut self.tries
@@ -284,17 +295,17 @@ impl Association {
         }
         *tries += 1;
         if self.candidates.len() >= MAX_CANDIDATES {
-            let Some(place) = self
+            let Some(index) = self
                 .candidates
                 .iter()
                 .position(|candidate| Some(plain(candidate.peer)) != announced)
             else {
                 return false;
             };
-            self.candidates.remove(place);
+            self.candidates.remove(index);
         }
         let mut out = VecDeque::new();
-        match Handshake::new(maker, role, now, &mut out) {
+        match Handshake::new(factory, role, now, &mut out) {
             Ok(handshake) => {
                 self.out.extend(out.into_iter().map(|bytes| (peer, bytes)));
                 self.candidates.push(Candidate {
@@ -318,32 +329,32 @@ impl Association {
         &mut self,
         from: SocketAddr,
         bytes: &[u8],
-        maker: &Maker,
+        factory: &HandshakeFactory,
         now: Instant,
     ) {
         let known = self
             .candidates
             .iter()
             .position(|candidate| plain(candidate.peer) == plain(from));
-        let place = match known {
-            Some(place) => place,
-            None if self.welcome(bytes) && self.begin(from, Setup::Passive, maker, now) => {
+        let index = match known {
+            Some(index) => index,
+            None if self.welcome(bytes) && self.begin(from, Setup::Passive, factory, now) => {
                 self.candidates.len() - 1
             }
             None => return,
         };
-        let candidate = &mut self.candidates[place];
+        let candidate = &mut self.candidates[index];
         // Anybody can write one: the library does not see it, and it is believed after a while
         // only.
         if candidate.secrets.is_none()
-            && let Some(what) = sieve::fatal_alert_in_clear(bytes)
+            && let Some(what) = record_filter::fatal_alert_in_clear(bytes)
         {
             candidate.alert.get_or_insert((now + AFTER_ALERT, what));
         }
         let mut out = VecDeque::new();
         let outcome = candidate.handshake.handle_datagram(bytes, now, &mut out);
         self.out.extend(out.into_iter().map(|bytes| (from, bytes)));
-        self.progress(place, outcome, maker, now);
+        self.progress(index, outcome, factory, now);
     }
 
     /// Whether a stranger's datagram may begin a handshake.
@@ -356,10 +367,10 @@ impl Association {
     }
 
     /// Time passed.
-    pub(crate) fn handle_timeout(&mut self, maker: &Maker, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, factory: &HandshakeFactory, now: Instant) {
         let due = |candidate: &Candidate| candidate.poll_timeout().is_some_and(|at| at <= now);
-        while let Some(place) = self.candidates.iter().position(due) {
-            let candidate = &mut self.candidates[place];
+        while let Some(index) = self.candidates.iter().position(due) {
+            let candidate = &mut self.candidates[index];
             let peer = candidate.peer;
             let mut out = VecDeque::new();
             let outcome = match candidate.alert {
@@ -367,8 +378,8 @@ impl Association {
                 Some(_) | None => candidate.handshake.handle_timeout(now, &mut out),
             };
             self.out.extend(out.into_iter().map(|bytes| (peer, bytes)));
-            let spins = outcome.is_ok() && due(&self.candidates[place]);
-            self.progress(place, outcome, maker, now);
+            let spins = outcome.is_ok() && due(&self.candidates[index]);
+            self.progress(index, outcome, factory, now);
             if spins {
                 // A timer that does not move would hang the phone; a crate's mistake costs this
                 // handshake only.
@@ -398,19 +409,19 @@ impl Association {
     }
 
     /// What the owner should know.
-    pub(crate) fn poll_news(&mut self) -> Option<News> {
-        self.news.pop_front()
+    pub(crate) fn poll_event(&mut self) -> Option<AssociationEvent> {
+        self.event.pop_front()
     }
 
     /// A candidate may have come further, or to an end.
     fn progress(
         &mut self,
-        place: usize,
+        index: usize,
         outcome: Result<(), HandshakeError>,
-        maker: &Maker,
+        factory: &HandshakeFactory,
         now: Instant,
     ) {
-        let candidate = &mut self.candidates[place];
+        let candidate = &mut self.candidates[index];
         let outcome = outcome.and_then(|()| match candidate.handshake.take_secrets() {
             Some(secrets) => secrets.map(|secrets| {
                 candidate.secrets = Some(secrets);
@@ -421,14 +432,20 @@ impl Association {
         match outcome {
             Ok(()) => self.judge_all(),
             Err(why) => {
-                let candidate = self.candidates.remove(place);
-                self.lost(&candidate, why, maker, now);
+                let candidate = self.candidates.remove(index);
+                self.lost(&candidate, why, factory, now);
             }
         }
     }
 
     /// A handshake broke off.
-    fn lost(&mut self, candidate: &Candidate, why: HandshakeError, maker: &Maker, now: Instant) {
+    fn lost(
+        &mut self,
+        candidate: &Candidate,
+        why: HandshakeError,
+        factory: &HandshakeFactory,
+        now: Instant,
+    ) {
         tracing::debug!("DTLS handshake with {} broke off: {why}", candidate.peer);
         let announced = self
             .agreed
@@ -446,7 +463,7 @@ impl Association {
                 why,
             });
         } else {
-            self.begin_active(maker, now);
+            self.begin_active(factory, now);
         }
     }
 
@@ -471,7 +488,7 @@ impl Association {
                         secrets: secrets.clone(),
                     });
                     self.deadline = None;
-                    self.news.push_back(News::Secured);
+                    self.event.push_back(AssociationEvent::Secured);
                     return;
                 }
             } else if plain(candidate.peer) == plain(agreed.announced) {
@@ -495,8 +512,9 @@ impl Association {
             let announced = plain(agreed.announced);
             self.candidates
                 .retain(|candidate| plain(candidate.peer) != announced);
-            if agreed.settled {
-                self.news.push_back(News::Failed(failure.clone()));
+            if agreed.established {
+                self.event
+                    .push_back(AssociationEvent::Failed(failure.clone()));
             }
         }
         self.deadline = None;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::association::*;
-use super::handshake::Maker;
+use super::handshake::HandshakeFactory;
 use super::*;
 use crate::credentials::colons;
 
@@ -18,7 +18,7 @@ fn at(text: &str) -> SocketAddr {
 /// One end: its identity, its association, its clock-driven half of a wire.
 struct End {
     at: SocketAddr,
-    maker: Maker,
+    factory: HandshakeFactory,
     association: Association,
     secured: Option<Secured>,
     failed: Option<Failure>,
@@ -28,7 +28,7 @@ impl End {
     fn new(address: &str) -> Self {
         Self {
             at: at(address),
-            maker: Maker::new(Credentials::make().unwrap()).unwrap(),
+            factory: HandshakeFactory::new(Credentials::make().unwrap()).unwrap(),
             association: Association::new(),
             secured: None,
             failed: None,
@@ -38,7 +38,7 @@ impl End {
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint {
             hash: HashName::Sha256,
-            bytes: self.maker.credentials().fingerprint().to_vec(),
+            bytes: self.factory.credentials().fingerprint().to_vec(),
         }
     }
 
@@ -51,27 +51,27 @@ impl End {
         setup: Setup,
         fingerprints: Vec<Fingerprint>,
         announced: SocketAddr,
-        settled: bool,
+        established: bool,
         now: Instant,
     ) {
-        let agreed = Agreed {
+        let agreed = Agreement {
             setup,
             fingerprints,
             announced,
-            settled,
+            established,
         };
-        self.association.agree(agreed, &self.maker, now);
+        self.association.agree(agreed, &self.factory, now);
         self.listen();
     }
 
     fn hears(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
         self.association
-            .handle_datagram(from, bytes, &self.maker, now);
+            .handle_datagram(from, bytes, &self.factory, now);
         self.listen();
     }
 
     fn wakes(&mut self, now: Instant) {
-        self.association.handle_timeout(&self.maker, now);
+        self.association.handle_timeout(&self.factory, now);
         self.listen();
     }
 
@@ -80,10 +80,10 @@ impl End {
     }
 
     fn listen(&mut self) {
-        while let Some(news) = self.association.poll_news() {
-            match news {
-                News::Secured => self.secured = self.association.secured().cloned(),
-                News::Failed(failure) => self.failed = Some(failure),
+        while let Some(event) = self.association.poll_event() {
+            match event {
+                AssociationEvent::Secured => self.secured = self.association.secured().cloned(),
+                AssociationEvent::Failed(failure) => self.failed = Some(failure),
             }
         }
     }
@@ -135,8 +135,8 @@ fn both_secured(l: &End, r: &End) {
         (&a.secrets.send, &a.secrets.receive),
         (&b.secrets.receive, &b.secrets.send)
     );
-    assert_eq!(a.secrets.words, b.secrets.words);
-    assert_eq!(a.fingerprint, r.maker.credentials().fingerprint());
+    assert_eq!(a.secrets.sas, b.secrets.sas);
+    assert_eq!(a.fingerprint, r.factory.credentials().fingerprint());
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -212,7 +212,7 @@ fn another_certificate_at_the_announced_address_fails_on_either_side() {
         mallory.agree_on(his, vec![l.fingerprint()], at(L), true, now);
         run(&mut [&mut l, &mut mallory], now, LONG, |_, _, _| true);
         assert!(l.secured.is_none());
-        let shown = colons(&mallory.maker.credentials().fingerprint());
+        let shown = colons(&mallory.factory.credentials().fingerprint());
         assert_eq!(
             l.failed,
             Some(Failure::WrongCertificate { from: at(R), shown })

@@ -29,8 +29,8 @@ use sha2::{Digest, Sha256};
 use sip::privacy::Setup;
 use zeroize::Zeroizing;
 
-use super::sieve::{Sieve, TooMuch};
-use super::words::Words;
+use super::record_filter::{LimitExceeded, RecordFilter};
+use super::sas::Sas;
 use crate::credentials::Credentials;
 
 /// A flight is sent again after this time, seven times. RFC 6347 section 4.2.4.1 wants a second
@@ -100,17 +100,17 @@ pub struct Secrets {
     /// What the peer protects with.
     pub receive: MasterKey,
     /// What both ends can read to each other.
-    pub words: Words,
+    pub sas: Sas,
 }
 
 /// What all handshakes of a phone share.
-pub(crate) struct Maker {
+pub(crate) struct HandshakeFactory {
     active: Arc<HandshakeConfig>,
     passive: Arc<HandshakeConfig>,
     credentials: Arc<Credentials>,
 }
 
-impl Maker {
+impl HandshakeFactory {
     pub(crate) fn new(credentials: Credentials) -> Result<Self, HandshakeError> {
         let provider: Arc<dyn RTCCryptoProvider> =
             Arc::new(rtc_crypto::providers::RingProvider::new());
@@ -157,33 +157,33 @@ pub(crate) struct Handshake {
     certificate: Option<Vec<u8>>,
     connected: bool,
     complete: bool,
-    sieve: Sieve,
+    record_filter: RecordFilter,
 }
 
 impl Handshake {
     /// A handshake about to begin: active sends its first datagram at once, passive waits for one.
     pub(crate) fn new(
-        maker: &Maker,
+        factory: &HandshakeFactory,
         role: Setup,
         now: Instant,
         out: &mut VecDeque<Vec<u8>>,
     ) -> Result<Self, HandshakeError> {
         let server = match role {
             Setup::Active => None,
-            Setup::Passive => Some(Arc::clone(&maker.passive)),
+            Setup::Passive => Some(Arc::clone(&factory.passive)),
         };
         let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, server);
         if role == Setup::Active {
-            endpoint.connect(now, PEER, Arc::clone(&maker.active), None)?;
+            endpoint.connect(now, PEER, Arc::clone(&factory.active), None)?;
         }
         let mut handshake = Self {
             endpoint,
             role,
-            own: Arc::clone(&maker.credentials),
+            own: Arc::clone(&factory.credentials),
             certificate: None,
             connected: false,
             complete: false,
-            sieve: Sieve::handshake(),
+            record_filter: RecordFilter::handshake(),
         };
         handshake.drain(out);
         Ok(handshake)
@@ -196,13 +196,13 @@ impl Handshake {
         now: Instant,
         out: &mut VecDeque<Vec<u8>>,
     ) -> Result<(), HandshakeError> {
-        let bytes = match self.sieve.pass(bytes) {
+        let bytes = match self.record_filter.pass(bytes) {
             Ok(bytes) if bytes.is_empty() => return Ok(()),
             Ok(bytes) => bytes,
             // The far end repeats itself for ever, or somebody does in its name: the keys are not
             // touched by that.
-            Err(TooMuch) if self.complete => return Ok(()),
-            Err(TooMuch) => {
+            Err(LimitExceeded) if self.complete => return Ok(()),
+            Err(LimitExceeded) => {
                 return Err(HandshakeError::Dtls(
                     "it sends more than any handshake needs".into(),
                 ));
@@ -219,9 +219,9 @@ impl Handshake {
         {
             self.connected = true;
             self.complete = true;
-            self.sieve = Sieve::afterwards();
+            self.record_filter = RecordFilter::afterwards();
             // What was shown before could have been replaced since; what is proved now is this one.
-            self.certificate = self.shown();
+            self.certificate = self.displayable();
         }
         Ok(())
     }
@@ -287,16 +287,12 @@ impl Handshake {
             Setup::Passive => (peer, own),
         };
         // RFC 5705 section 4: labels of this beginning need no registration.
-        let words = Words::derive(
+        let sas = Sas::derive(
             &export("EXPERIMENTAL offhook key words", 32)?,
             &client,
             &server,
         );
-        Ok(Secrets {
-            send,
-            receive,
-            words,
-        })
+        Ok(Secrets { send, receive, sas })
     }
 
     fn drain(&mut self, out: &mut VecDeque<Vec<u8>>) {
@@ -304,11 +300,11 @@ impl Handshake {
             out.push_back(transmit.message.to_vec());
         }
         if self.certificate.is_none() {
-            self.certificate = self.shown();
+            self.certificate = self.displayable();
         }
     }
 
-    fn shown(&self) -> Option<Vec<u8>> {
+    fn displayable(&self) -> Option<Vec<u8>> {
         self.endpoint
             .get_connection_state(PEER)?
             .peer_certificates
@@ -329,11 +325,11 @@ fn split(
         return Err(HandshakeError::Profile);
     }
     let (keys, salts) = material.split_at(2 * key);
-    let master = |place: usize| {
+    let master = |index: usize| {
         MasterKey::new(
             suite,
-            &keys[place * key..][..key],
-            &salts[place * salt..][..salt],
+            &keys[index * key..][..key],
+            &salts[index * salt..][..salt],
             &[],
         )
         .map_err(|_| HandshakeError::Profile)
@@ -349,8 +345,8 @@ fn split(
 mod tests {
     use super::*;
 
-    pub(crate) fn maker() -> Maker {
-        Maker::new(Credentials::make().unwrap()).unwrap()
+    pub(crate) fn factory() -> HandshakeFactory {
+        HandshakeFactory::new(Credentials::make().unwrap()).unwrap()
     }
 
     #[test]
@@ -405,7 +401,7 @@ mod tests {
 
     #[test]
     fn two_ends_get_the_same_keys_crosswise_and_the_same_words() {
-        let (l, r) = (maker(), maker());
+        let (l, r) = (factory(), factory());
         let now = Instant::now();
         let (mut to_r, mut to_l) = (VecDeque::new(), VecDeque::new());
         let mut active = Handshake::new(&l, Setup::Active, now, &mut to_r).unwrap();
@@ -436,7 +432,7 @@ mod tests {
             SrtpSuite::AeadAes256Gcm,
             "the best both have"
         );
-        assert_eq!(a.words, p.words);
+        assert_eq!(a.sas, p.sas);
         assert_eq!(active.certificate(), Some(r.credentials().certificate()));
         assert_eq!(passive.certificate(), Some(l.credentials().certificate()));
         assert!(active.take_secrets().is_none(), "handed out once");
@@ -449,20 +445,20 @@ mod tests {
 
     /// A handshake up to its end, each datagram changed by `spoil`; nothing that arrives may make
     /// either end panic.
-    fn spoilt(mut spoil: impl FnMut(usize, &mut Vec<u8>)) {
+    fn corrupted(mut corrupt: impl FnMut(usize, &mut Vec<u8>)) {
         let now = Instant::now();
         let (mut to_r, mut to_l) = (VecDeque::new(), VecDeque::new());
-        let mut active = Handshake::new(&maker(), Setup::Active, now, &mut to_r).unwrap();
-        let mut passive = Handshake::new(&maker(), Setup::Passive, now, &mut to_l).unwrap();
+        let mut active = Handshake::new(&factory(), Setup::Active, now, &mut to_r).unwrap();
+        let mut passive = Handshake::new(&factory(), Setup::Passive, now, &mut to_l).unwrap();
         let mut count = 0;
         for _ in 0..8 {
             while let Some(mut datagram) = to_r.pop_front() {
-                spoil(count, &mut datagram);
+                corrupt(count, &mut datagram);
                 count += 1;
                 let _ = passive.handle_datagram(&datagram, now, &mut to_l);
             }
             while let Some(mut datagram) = to_l.pop_front() {
-                spoil(count, &mut datagram);
+                corrupt(count, &mut datagram);
                 count += 1;
                 let _ = active.handle_datagram(&datagram, now, &mut to_r);
             }
@@ -479,24 +475,24 @@ mod tests {
             (state >> 33) as usize % below.max(1)
         };
         for round in 0..300 {
-            spoilt(|count, datagram| {
+            corrupted(|count, datagram| {
                 if count % 3 != round % 3 {
                     return;
                 }
                 match round % 4 {
                     0 => datagram.truncate(draw(datagram.len())),
                     1 => {
-                        let place = draw(datagram.len());
-                        datagram[place] ^= 1 << draw(8);
+                        let index = draw(datagram.len());
+                        datagram[index] ^= 1 << draw(8);
                     }
                     // Lengths of records, messages and vectors lie near the beginning.
                     2 => {
-                        let place = draw(datagram.len().min(90));
-                        datagram[place] = [0, 1, 0x7f, 0xff][draw(4)];
+                        let index = draw(datagram.len().min(90));
+                        datagram[index] = [0, 1, 0x7f, 0xff][draw(4)];
                     }
                     _ => {
-                        let place = draw(datagram.len());
-                        let more = datagram[place..].to_vec();
+                        let index = draw(datagram.len());
+                        let more = datagram[index..].to_vec();
                         datagram.extend(more);
                     }
                 }
@@ -508,7 +504,7 @@ mod tests {
     fn nobody_there_is_an_error_in_the_end() {
         let now = Instant::now();
         let mut out = VecDeque::new();
-        let mut active = Handshake::new(&maker(), Setup::Active, now, &mut out).unwrap();
+        let mut active = Handshake::new(&factory(), Setup::Active, now, &mut out).unwrap();
         let mut error = None;
         while error.is_none() {
             let due = active.poll_timeout().unwrap();

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use sip::privacy::Setup;
 
-use super::handshake::{Handshake, HandshakeError, Maker};
-use super::sieve::tests::{piece, record};
+use super::handshake::{Handshake, HandshakeError, HandshakeFactory};
+use super::record_filter::tests::{piece, record};
 use crate::credentials::Credentials;
 
 const HANDSHAKE: u8 = 22;
 const CERTIFICATE_VERIFY: u8 = 15;
 
-fn maker(credentials: Credentials) -> Maker {
-    Maker::new(credentials).unwrap()
+fn factory(credentials: Credentials) -> HandshakeFactory {
+    HandshakeFactory::new(credentials).unwrap()
 }
 
 /// Two ends that talk until neither has anything more to say.
@@ -27,7 +27,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(active: &Maker, passive: &Maker) -> Self {
+    fn new(active: &HandshakeFactory, passive: &HandshakeFactory) -> Self {
         let now = Instant::now();
         let (mut to_passive, mut to_active) = (VecDeque::new(), VecDeque::new());
         Self {
@@ -91,8 +91,8 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
         Credentials::make().unwrap(),
         Credentials::make().unwrap(),
     );
-    let stolen = maker(robbed.with_key_of(&thief));
-    let honest = maker(honest);
+    let stolen = factory(robbed.with_key_of(&thief));
+    let honest = factory(honest);
     // The thief is called: his signature over the key exchange does not fit the certificate.
     let mut pair = Pair::new(&honest, &stolen);
     let (active, _) = pair.run(|datagram| vec![datagram]);
@@ -122,7 +122,7 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
     });
     assert!(left_out > 0 && pair.passive.take_secrets().is_none());
     // The same two ends with a certificate and its key.
-    let mut pair = Pair::new(&maker(robbed), &honest);
+    let mut pair = Pair::new(&factory(robbed), &honest);
     assert_eq!(pair.run(|datagram| vec![datagram]), (Ok(()), Ok(())));
     assert!(pair.active.take_secrets().is_some() && pair.passive.take_secrets().is_some());
 }
@@ -130,8 +130,8 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
 #[test]
 fn forged_datagrams_in_between_end_nothing() {
     let ends = [
-        maker(Credentials::make().unwrap()),
-        maker(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
     ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
     let piece = record(HANDSHAKE, 0, &piece(300, 11, 7, 3, b"abc"));
@@ -159,8 +159,8 @@ fn forged_datagrams_in_between_end_nothing() {
 #[test]
 fn a_chain_of_empty_pieces_is_not_followed() {
     let ends = [
-        maker(Credentials::make().unwrap()),
-        maker(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
     ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
     // Each says that it is one byte of sixteen million, and brings none. The first comes last:
@@ -201,8 +201,8 @@ fn chains(large: bool) -> impl Iterator<Item = Vec<u8>> {
 #[test]
 fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
     let ends = [
-        maker(Credentials::make().unwrap()),
-        maker(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
     ];
     for large in [false, true] {
         // Before: an error, after a bounded number of datagrams.
@@ -268,12 +268,12 @@ fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
 /// what a request for a certificate has.
 fn schemes(bytes: &[u8]) -> Vec<[u8; 2]> {
     // Found by its beginning: a length, then ECDSA with SHA-256, which is always first.
-    let place = bytes.windows(4).position(|window| {
+    let index = bytes.windows(4).position(|window| {
         window[0] == 0 && window[1] % 2 == 0 && window[1] < 32 && window[2..] == [4, 3]
     });
-    let place = place.expect("schemes are offered");
-    let length = usize::from(bytes[place + 1]);
-    bytes[place + 2..][..length]
+    let index = index.expect("schemes are offered");
+    let length = usize::from(bytes[index + 1]);
+    bytes[index + 2..][..length]
         .chunks_exact(2)
         .map(|scheme| [scheme[0], scheme[1]])
         .collect()
@@ -282,8 +282,8 @@ fn schemes(bytes: &[u8]) -> Vec<[u8; 2]> {
 #[test]
 fn no_weak_signature_is_asked_for_on_either_side() {
     let ends = [
-        maker(Credentials::make().unwrap()),
-        maker(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
+        factory(Credentials::make().unwrap()),
     ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
     let (mut hellos, mut requests) = (0, 0);

@@ -80,7 +80,12 @@ impl Identities {
             .cloned()
             .chain(self.addresses.iter().map(ToString::to_string))
             .take(4)
-            .map(|name| control::readable::shown(&name).chars().take(80).collect())
+            .map(|name| {
+                control::readable::displayable(&name)
+                    .chars()
+                    .take(80)
+                    .collect()
+            })
             .collect();
         if all.is_empty() {
             "no name at all (subjectAltName)".to_owned()

@@ -1,5 +1,5 @@
-//! The key words of a call: a short authentication string both ends derive, and two people read to
-//! each other. The same words mean the same key: nobody is in between.
+//! The short authentication string of a call: both ends derive it, and two people read it to each
+//! other. The same words mean the same key: no one is in between.
 //!
 //! ```text
 //! exported key material ─┐
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **Why not the fingerprints alone.** They are known beforehand and last for years: somebody in
-//! the middle could make certificates at leisure until a pair of his gives the words of both sides;
+//! the middle could make certificates in advance until a pair of them gives the words of both sides;
 //! against n bits that takes about 2^(n/2) certificates, a second's work for 40 bits. The exported
 //! key material is new in every handshake and neither side knows it before the other has spoken, so
 //! the search can only begin when the handshake has, and must be over before it is given up
@@ -26,37 +26,37 @@ use zeroize::Zeroize;
 
 /// Rounds; about 1 ms on a slow board.
 const ROUNDS: u32 = 4096;
-/// Words told.
+/// Words of the string.
 const COUNT: usize = 5;
-/// Digits told.
+/// Digits of the string.
 const DIGITS: usize = 12;
 
-/// Key words and digits of one handshake.
+/// The short authentication string of one handshake, as words and as digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub struct Sas {
     words: [u8; COUNT],
     digits: u64,
 }
 
 /// They are no secret, but belong in a log only where somebody wants them.
-impl fmt::Debug for Words {
+impl fmt::Debug for Sas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Words(..)")
+        f.write_str("Sas(..)")
     }
 }
 
 /// Five words with spaces between them.
-impl fmt::Display for Words {
+impl fmt::Display for Sas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, word) in self.words.iter().enumerate() {
-            let space = if place == 0 { "" } else { " " };
+        for (index, word) in self.words.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
             write!(f, "{space}{}", LIST[usize::from(*word)])?;
         }
         Ok(())
     }
 }
 
-impl Words {
+impl Sas {
     /// Of the key material a handshake exported, and the SHA-256 fingerprints of both certificates.
     pub(crate) fn derive(material: &[u8], client: &[u8; 32], server: &[u8; 32]) -> Self {
         let mut first = Sha256::new();
@@ -116,7 +116,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn the_list_has_256_different_words_that_can_be_said() {
+    fn list_has_256_different_words() {
         let set: BTreeSet<&str> = LIST.into_iter().collect();
         assert_eq!(set.len(), 256);
         for word in LIST {
@@ -130,47 +130,47 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_of_every_part_counts() {
+    fn every_input_bit_changes_the_string() {
         let material = [7; 60];
         let (client, server) = ([1; 32], [2; 32]);
-        let words = Words::derive(&material, &client, &server);
-        assert_eq!(words, Words::derive(&material, &client, &server));
+        let sas = Sas::derive(&material, &client, &server);
+        assert_eq!(sas, Sas::derive(&material, &client, &server));
         assert_ne!(
-            words,
-            Words::derive(&material, &server, &client),
+            sas,
+            Sas::derive(&material, &server, &client),
             "who is who is part of it"
         );
         for bit in 0..8 {
             let mut other = material;
             other[59] ^= 1 << bit;
-            assert_ne!(words, Words::derive(&other, &client, &server));
+            assert_ne!(sas, Sas::derive(&other, &client, &server));
             let mut other = client;
             other[31] ^= 1 << bit;
-            assert_ne!(words, Words::derive(&material, &other, &server));
+            assert_ne!(sas, Sas::derive(&material, &other, &server));
             assert_ne!(
-                words.digits(),
-                Words::derive(&material, &client, &other).digits()
+                sas.digits(),
+                Sas::derive(&material, &client, &other).digits()
             );
         }
     }
 
     #[test]
-    fn words_and_digits_are_written_for_people() {
-        let words = Words {
+    fn words_and_digits_are_spaced() {
+        let sas = Sas {
             words: [0, 255, 17, 17, 128],
             digits: 815_001_234,
         };
-        assert_eq!(words.to_string(), "acorn voyage basket basket kayak");
-        assert_eq!(words.digits(), "0008 1500 1234");
-        assert_eq!(format!("{words:?}"), "Words(..)");
+        assert_eq!(sas.to_string(), "acorn voyage basket basket kayak");
+        assert_eq!(sas.digits(), "0008 1500 1234");
+        assert_eq!(format!("{sas:?}"), "Sas(..)");
     }
 
     #[test]
-    fn words_are_spread_over_the_whole_list() {
+    fn whole_list_is_used() {
         let mut seen = BTreeSet::new();
         for n in 0..150_u8 {
-            let words = Words::derive(&[n; 56], &[0; 32], &[0; 32]);
-            seen.extend(words.words);
+            let sas = Sas::derive(&[n; 56], &[0; 32], &[0; 32]);
+            seen.extend(sas.words);
         }
         assert!(seen.len() > 220, "{} of 256 words in 750 draws", seen.len());
     }

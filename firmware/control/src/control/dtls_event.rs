@@ -1,8 +1,8 @@
-//! Calls keyed by DTLS: signalling's agreement goes to the handshakes, their keys go to the sound.
+//! Calls keyed by DTLS: signalling's agreement goes to the handshakes, their keys go to the streams.
 //!
 //! ```text
-//! agree ─▶ shake_hands ─▶ dtls::Room ─▶ Secured ─▶ stream anew, with keys ─▶ Command::Start
-//!                                   └─▶ Failed  ─▶ the call ends, and says why
+//! agree ─▶ agree_dtls ─▶ dtls::DtlsEndpoints ─▶ Secured ─▶ the stream again, with keys ─▶ Command::Start
+//!                                           └─▶ Failed  ─▶ the call ends, and says why
 //! ```
 //!
 //! Until there are keys the stream waits (`media::Protection::Waiting`): it neither sends nor
@@ -12,15 +12,17 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{PacketKind, StreamConfig, StreamId};
-use serde_json::json;
+use phone::CallId;
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::privacy::Protection;
 use types::{EncryptionPolicy, Keying};
 
-use super::call::Proof;
-use super::{Control, Output, Stage};
-use crate::dtls::{Event, Terms};
-use crate::trust::{self, Trust};
+use super::{Control, Output, call_span};
+use crate::api::VerifyError;
+use crate::call::{CallDirection, Proof};
+use crate::dtls::{self, DtlsAgreement};
+use crate::event::Event;
+use crate::known_peers::{self, Trust};
 
 /// Nowhere: nothing is sent there.
 const NOWHERE: SocketAddr =
@@ -37,11 +39,11 @@ impl Control {
         now: Instant,
     ) {
         self.dtls.handle_datagram(stream, socket, from, bytes, now);
-        self.settle(now);
+        self.drain(now);
     }
 
     /// Completes what will be offered, and lets the far end speak DTLS before its answer is known.
-    pub(super) fn expect_handshake(&mut self, stream: StreamId, media: &mut LocalMedia) {
+    pub(super) fn prepare_dtls(&mut self, stream: StreamId, media: &mut LocalMedia) {
         let privacy = &mut media.privacy;
         privacy.fingerprint = self.dtls.fingerprint();
         let wanted = (privacy.policy, privacy.policy_over_clear)
@@ -52,41 +54,41 @@ impl Control {
     }
 
     /// Tells the handshakes of a call what signalling agreed on.
-    pub(super) fn shake_hands(&mut self, place: usize, now: Instant) {
-        let record = &self.calls[place];
+    pub(super) fn agree_dtls(&mut self, call: CallId, now: Instant) {
+        let Some(record) = self.calls.get(call) else {
+            return;
+        };
         let (Some(stream), Some(agreed)) = (record.stream, record.media.as_ref()) else {
             return;
         };
-        let settled = match record.stage {
-            Stage::Calling | Stage::Ringback | Stage::EarlyMedia | Stage::Ringing => false,
-            Stage::Answering | Stage::Talking | Stage::OnHold | Stage::Ended => true,
-        };
+        // Before its answer is final, an outgoing call may still get another one.
+        let established = record.direction == CallDirection::In || record.setup.is_some();
         match &agreed.protection {
             Protection::Dtls {
                 setup,
                 fingerprints,
             } => {
-                let terms = Terms {
+                let agreement = DtlsAgreement {
                     setup: *setup,
                     fingerprints: fingerprints.clone(),
                     rtp: agreed.remote_rtp,
                     rtcp: (!agreed.rtcp_mux).then_some(agreed.remote_rtcp),
-                    settled,
+                    established,
                 };
-                self.dtls.agree(stream, &terms, now);
+                self.dtls.agree(stream, &agreement, now);
                 if self.dtls.secured(stream).is_none() {
-                    self.calls[place].proof = None;
+                    record.proof = None;
                 }
             }
             // Another answer may still come, from another fork.
-            Protection::Clear | Protection::Sdes { .. } if !settled => {}
+            Protection::Clear | Protection::Sdes { .. } if !established => {}
             Protection::Clear | Protection::Sdes { .. } => self.dtls.close(stream),
         }
     }
 
     /// Where a stream's packets go: with DTLS to the address the handshake was with, and to nobody
     /// before.
-    pub(super) fn addresses(
+    pub(super) fn remote_addresses(
         &self,
         stream: StreamId,
         agreed: &Negotiated,
@@ -116,11 +118,11 @@ impl Control {
 
     /// Puts the keys of a finished handshake into what the engine gets. Without them it stays as
     /// the bridge made it: waiting.
-    pub(super) fn protect(&self, config: &mut StreamConfig, agreed: &Negotiated) {
+    pub(super) fn apply_dtls_keys(&self, config: &mut StreamConfig, agreed: &Negotiated) {
         if !matches!(agreed.protection, Protection::Dtls { .. }) {
             return;
         }
-        (config.remote_rtp, config.remote_rtcp) = self.addresses(config.id, agreed);
+        (config.remote_rtp, config.remote_rtcp) = self.remote_addresses(config.id, agreed);
         config.latching = false;
         config.protection = match self.dtls.secured(config.id) {
             Some(secured) => media::Protection::Srtp {
@@ -132,96 +134,88 @@ impl Control {
     }
 
     /// A handshake proved who the far end is: is it who it was before?
-    fn prove(&mut self, place: usize, stream: StreamId) {
-        let Some(secured) = self.dtls.secured(stream) else {
+    fn check_peer(&mut self, call: CallId, stream: StreamId) {
+        let (Some(secured), Some(record)) = (self.dtls.secured(stream), self.calls.get(call))
+        else {
             return;
         };
-        let (fingerprint, words, suite) = (
-            secured.fingerprint,
-            secured.secrets.words,
-            secured.secrets.send.suite().as_str(),
-        );
-        let record = &mut self.calls[place];
-        let call = record.id.0;
-        tracing::info!("call {call}: DTLS with {} done, {suite}", secured.peer);
-        let (trust, news) = self.known.meet(&record.peer, &fingerprint);
-        let peer = record.peer.clone();
+        let (fingerprint, sas) = (secured.fingerprint, secured.secrets.sas);
+        let suite = secured.secrets.send.suite().as_str();
+        tracing::info!("call {}: DTLS with {} done, {suite}", call.0, secured.peer);
+        let (trust, is_new) = self.known.check(&record.peer, &fingerprint);
         record.proof = Some(Proof {
             fingerprint,
-            words,
+            sas,
             trust,
         });
-        if news {
+        let peer = record.peer.clone();
+        if is_new {
             self.keep_known();
         }
-        let event = json!({
-            "event": "secured", "call": call, "suite": suite, "words": words.to_string(), "digits": words.digits(), "trust": trust.word(),
+        self.outbox.emit(Event::Secured {
+            call: call.0,
+            suite,
+            words: sas.to_string(),
+            digits: sas.digits(),
+            trust,
         });
-        self.tell(&event);
         match trust {
             Trust::New | Trust::Known | Trust::Verified => {}
             Trust::Changed => {
-                tracing::warn!("call {call}: {peer} has another certificate than before");
-                self.note(&format!(
-                    "call {call}: {peer} has another certificate than before; compare key words ({words}) before you trust it"
+                tracing::warn!(
+                    "call {}: {peer} has another certificate than before",
+                    call.0
+                );
+                self.outbox.note(&format!(
+                    "call {}: {peer} has another certificate than before; compare key words ({sas}) before you trust it",
+                    call.0
                 ));
             }
         }
     }
 
-    /// Key words were compared and are the same.
-    pub(super) fn verify_peer(&mut self, call: u32) -> Result<(), String> {
-        let record = self
-            .calls
-            .iter_mut()
-            .find(|record| record.id.0 == call && record.stage != Stage::Ended);
-        let Some(record) = record else {
-            return Err(format!("there is no call {call}; see `offhook ctl status`"));
+    /// The short authentication strings were compared and are the same.
+    pub(super) fn verify_peer(&mut self, call: CallId) -> Result<(), VerifyError> {
+        let Some(record) = self.calls.alive(call) else {
+            return Err(VerifyError::NoCall(call.0));
         };
         let Some(proof) = record.proof.as_mut() else {
-            return Err(format!(
-                "call {call} is not keyed by DTLS: there are no key words to compare"
-            ));
+            return Err(VerifyError::NoDtls(call.0));
         };
         proof.trust = Trust::Verified;
-        let (peer, fingerprint) = (record.peer.clone(), proof.fingerprint);
-        self.known.verify(&peer, &fingerprint);
+        self.known.verify(&record.peer, &proof.fingerprint);
+        self.outbox
+            .note(&format!("call {}: {} is verified", call.0, record.peer));
         self.keep_known();
-        self.note(&format!("call {call}: {peer} is verified"));
         Ok(())
     }
 
     fn keep_known(&mut self) {
-        let text = self.known.text();
-        self.outputs.push_back(Output::Keep {
-            file: trust::FILE,
-            text,
+        self.outbox.push(Output::Keep {
+            file: known_peers::FILE,
+            text: self.known.text(),
         });
     }
 
-    /// A handshake came to its end.
-    pub(super) fn shaken(&mut self, event: Event, now: Instant) {
+    /// A handshake ended.
+    pub(super) fn on_dtls_event(&mut self, event: dtls::Event, now: Instant) {
+        let (dtls::Event::Secured(stream) | dtls::Event::Failed(stream, _)) = event;
+        let Some(record) = self.calls.by_stream(stream) else {
+            return;
+        };
+        let (call, sip) = (record.id, record.sip);
+        let _span = call_span(call);
         match event {
-            Event::Secured(stream) => {
-                let Some(place) = self.place_of_stream(stream) else {
-                    return;
-                };
-                let record = &self.calls[place];
-                let (Some(agreed), false) = (record.media.clone(), record.stage == Stage::Ended)
-                else {
-                    return;
-                };
-                self.prove(place, stream);
-                self.start_stream(place, stream, &agreed, now);
+            dtls::Event::Secured(_) => {
+                if let (Some(agreed), false) = (record.media.clone(), record.is_ended()) {
+                    self.check_peer(call, stream);
+                    self.start_stream(call, stream, &agreed, now);
+                }
             }
-            Event::Failed(stream, failure) => {
-                let Some(place) = self.place_of_stream(stream) else {
-                    return;
-                };
-                let record = &mut self.calls[place];
-                record.why = Some(failure.to_string());
-                let (id, sip) = (record.id.0, record.sip);
-                self.note(&format!("call {id}: no keys, so no call: {failure}"));
+            dtls::Event::Failed(_, failure) => {
+                record.end_reason = Some(failure.to_string());
+                self.outbox
+                    .note(&format!("call {}: no keys, so no call: {failure}", call.0));
                 self.agent.end(sip, now);
             }
         }

@@ -14,7 +14,8 @@ use media::StreamId;
 use phone::{CallId, CallUpdate, Destination, EndCause, Input};
 use sip::offer_answer::LocalMedia;
 
-use super::{CallRecord, Control, Output, Stage, Way};
+use super::{Control, Output, call_span};
+use crate::call::{CallDirection, CallRecord};
 
 /// The local addresses of a stream's two sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +44,9 @@ pub(crate) enum AwaitingSockets {
 impl Control {
     /// Asks for the sockets of a new stream.
     pub(super) fn open_media(&mut self, awaiting: AwaitingSockets) {
-        let stream = self.new_stream_id();
+        let stream = self.streams.next_id();
         self.awaiting_sockets.push((stream, awaiting));
-        self.outputs.push_back(Output::OpenMedia(stream));
+        self.outbox.push(Output::OpenMedia(stream));
     }
 
     /// The answer to [`Output::OpenMedia`].
@@ -64,7 +65,7 @@ impl Control {
             (Some(awaiting), Ok(addresses)) => {
                 if !self.go_on(awaiting, stream, addresses, now) {
                     self.dtls.close(stream);
-                    self.outputs.push_back(Output::CloseMedia(stream));
+                    self.outbox.push(Output::CloseMedia(stream));
                 }
             }
             (Some(awaiting), Err(error)) => {
@@ -72,10 +73,10 @@ impl Control {
                 self.without_sockets(awaiting, &reason, now);
             }
             // Given up meanwhile.
-            (None, Ok(_)) => self.outputs.push_back(Output::CloseMedia(stream)),
+            (None, Ok(_)) => self.outbox.push(Output::CloseMedia(stream)),
             (None, Err(_)) => {}
         }
-        self.settle(now);
+        self.drain(now);
     }
 
     /// Goes on with what waited. Tells whether somebody owns the sockets now.
@@ -96,29 +97,22 @@ impl Control {
                 self.begin_outgoing(call, to.address, account, stream, invited, now)
             }
             AwaitingSockets::Follow { old, call, to } => {
-                let Some(index) = self
-                    .place_of(old)
-                    .filter(|index| self.calls[*index].stage != Stage::Ended)
-                else {
+                let Some(record) = self.calls.alive(old) else {
                     self.could_not(call, "the call it was asked for in is over", now);
                     return false;
                 };
                 // By the account of the call it was asked for in, and encrypted as any call by it.
-                let (asked, account) = (self.calls[index].sip, self.calls[index].account);
+                let (asked, account) = (record.sip, record.account);
                 let media = self.local_media(account, stream, addresses);
                 let invited = self.agent.accept_refer(asked, media, now);
                 self.begin_outgoing(call, to, account, stream, invited, now)
             }
             AwaitingSockets::Answer { call } => {
-                let Some(index) = self
-                    .place_of(call)
-                    .filter(|index| self.calls[*index].stage == Stage::Ringing)
+                let Some(record) = self.calls.alive(call).filter(|call| call.stream.is_none())
                 else {
                     return false;
                 };
-                let record = &mut self.calls[index];
                 record.stream = Some(stream);
-                record.stage = Stage::Answering;
                 let (sip, account) = (record.sip, record.account);
                 let media = self.local_media(account, stream, addresses);
                 self.agent.answer(sip, media, now);
@@ -138,11 +132,10 @@ impl Control {
     ) -> bool {
         match invited {
             Ok(sip) => {
-                let mut record = CallRecord::new(call, sip, Way::Out, peer, now);
+                let mut record = CallRecord::new(call, sip, CallDirection::Out, peer, now);
                 record.account = account;
                 record.stream = Some(stream);
                 self.calls.push(record);
-                self.tell_call(self.calls.len() - 1);
                 true
             }
             Err(error) => {
@@ -164,7 +157,8 @@ impl Control {
             }
             AwaitingSockets::Answer { call } => {
                 if let Some(sip) = self.sip_of(call) {
-                    self.note(&format!("call {} refused: {reason}", call.0));
+                    self.outbox
+                        .note(&format!("call {} refused: {reason}", call.0));
                     self.agent.reject(sip, 500, now);
                 }
             }
@@ -193,14 +187,16 @@ impl Control {
         let account = account.and_then(|account| self.config.accounts.get(account));
         let mut media =
             crate::negotiate::local_media(&self.config, account, addresses.rtp, addresses.rtcp);
-        self.expect_handshake(stream, &mut media);
+        self.prepare_dtls(stream, &mut media);
         media
     }
 
     /// A call that cannot even be tried: the phone hears of it as of any failure, log and events
     /// say why.
     fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
-        self.note(&format!("call {} failed: {reason}", call.0));
+        let _span = call_span(call);
+        self.outbox
+            .note(&format!("call {} failed: {reason}", call.0));
         let cause = EndCause {
             code: None,
             reason: reason.to_owned(),

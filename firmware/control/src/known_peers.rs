@@ -1,15 +1,15 @@
-//! Whom this phone has met: peers and the fingerprints of their certificates, trusted on first use,
-//! verified by key words.
+//! The peers this phone has talked to and the fingerprints of their certificates: trusted on first
+//! use, verified by comparing short authentication strings.
 //!
 //! ```text
-//! state_dir/known-phones.json ─▶ read ─▶ Known ──meet(peer, fingerprint)──▶ new · known · verified · changed
+//! state_dir/known-phones.json ─▶ parse ─▶ KnownPeers ──check(peer, fingerprint)──▶ new · known · verified · changed
 //!        ▲                                 │
 //!        └── Output::Keep ◀── text ◀───────┴──verify(peer, fingerprint)
 //! ```
 //!
-//! A changed fingerprint is told and never taken over by itself: only who compared the key words
-//! anew may do that. What the file says of a peer can only make the phone more wary, so a damaged
-//! file costs warnings, not security; it is told.
+//! A changed fingerprint is reported and never accepted by itself: that takes another comparison.
+//! What the file says of a peer can only make the phone more wary, so a damaged file costs
+//! warnings, not security; it is reported.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ use crate::credentials::colons;
 
 /// The file in the state directory.
 pub const FILE: &str = "known-phones.json";
-/// Peers remembered. The one not verified that was met longest ago makes room, then the oldest of
-/// all.
+/// Peers remembered. The one not verified that was seen longest ago is dropped first, then the oldest
+/// of all.
 const MOST: usize = 256;
 /// Longest name of a peer kept.
 const LONGEST_NAME: usize = 128;
@@ -26,9 +26,10 @@ const LONGEST_NAME: usize = 128;
 pub const MAX_BYTES: usize = 128 * 1024;
 
 /// What is known of a peer's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trust {
-    /// Never met before.
+    /// Never seen before.
     New,
     /// The same as the last time.
     Known,
@@ -38,30 +39,32 @@ pub enum Trust {
     Changed,
 }
 
-impl Trust {
-    /// As `status` and events tell it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Trust::New => "new",
-            Trust::Known => "known",
-            Trust::Verified => "verified",
-            Trust::Changed => "changed",
-        }
-    }
+/// Why a text is not the list of known peers.
+#[derive(Debug, thiserror::Error)]
+pub enum KnownPeersError {
+    /// Longer than any file of ours.
+    #[error("{0} bytes are too many")]
+    TooLong(usize),
+    /// Not the JSON it should be.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// More peers than are remembered.
+    #[error("{0} peers, at most {MOST} are remembered")]
+    TooMany(usize),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct KnownPeer {
     peer: String,
     sha256: String,
     verified: bool,
 }
 
-/// The peers, those met last at the end.
+/// The peers, those seen last at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    entries: Vec<Entry>,
+pub struct KnownPeers {
+    entries: Vec<KnownPeer>,
 }
 
 /// The part of an address that names a phone: user and host, without scheme, port, parameters and
@@ -99,22 +102,15 @@ fn name_of(address: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
 }
 
-impl Known {
+impl KnownPeers {
     /// Reads the file's text.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
+    pub fn parse(text: &[u8]) -> Result<Self, KnownPeersError> {
         if text.len() > MAX_BYTES {
-            return Err(format!("{} bytes are too many", text.len()));
+            return Err(KnownPeersError::TooLong(text.len()));
         }
-        let entries: Vec<Entry> =
-            serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let entries: Vec<KnownPeer> = serde_json::from_slice(text)?;
         if entries.len() > MOST {
-            return Err(format!(
-                "{} peers, at most {MOST} are remembered",
-                entries.len()
-            ));
+            return Err(KnownPeersError::TooMany(entries.len()));
         }
         Ok(Self { entries })
     }
@@ -125,16 +121,16 @@ impl Known {
         serde_json::to_string_pretty(&self.entries).unwrap_or_default()
     }
 
-    /// A peer proved to hold the certificate with this SHA-256. Tells what that is worth, and
+    /// A peer proved to hold the certificate with this SHA-256. Returns what that is worth, and
     /// whether the file must be written.
-    pub fn meet(&mut self, address: &str, fingerprint: &[u8; 32]) -> (Trust, bool) {
+    pub fn check(&mut self, address: &str, fingerprint: &[u8; 32]) -> (Trust, bool) {
         let (peer, sha256) = (name_of(address), colons(fingerprint));
         match self.entries.iter().find(|entry| entry.peer == peer) {
             Some(entry) if entry.sha256 != sha256 => (Trust::Changed, false),
             Some(entry) if entry.verified => (Trust::Verified, false),
             Some(_) => (Trust::Known, false),
             None => {
-                self.put(Entry {
+                self.put(KnownPeer {
                     peer,
                     sha256,
                     verified: false,
@@ -144,25 +140,25 @@ impl Known {
         }
     }
 
-    /// Somebody compared key words with this peer and they were the same.
+    /// The short authentication strings were compared with this peer and are the same.
     pub fn verify(&mut self, address: &str, fingerprint: &[u8; 32]) {
         let peer = name_of(address);
         self.entries.retain(|entry| entry.peer != peer);
-        self.put(Entry {
+        self.put(KnownPeer {
             peer,
             sha256: colons(fingerprint),
             verified: true,
         });
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: KnownPeer) {
         while self.entries.len() >= MOST {
-            let place = self
+            let index = self
                 .entries
                 .iter()
                 .position(|entry| !entry.verified)
                 .unwrap_or(0);
-            self.entries.remove(place);
+            self.entries.remove(index);
         }
         self.entries.push(entry);
     }
@@ -176,36 +172,36 @@ mod tests {
     const B: [u8; 32] = [2; 32];
 
     #[test]
-    fn first_use_then_known_then_verified_then_changed() {
-        let mut known = Known::default();
+    fn trust_goes_from_new_to_verified_to_changed() {
+        let mut known = KnownPeers::default();
         let bob = "sip:bob@192.0.2.7:5060;transport=udp";
-        assert_eq!(known.meet(bob, &A), (Trust::New, true));
+        assert_eq!(known.check(bob, &A), (Trust::New, true));
         assert_eq!(
-            known.meet("\"Bob\" <sip:bob@192.0.2.7>", &A),
+            known.check("\"Bob\" <sip:bob@192.0.2.7>", &A),
             (Trust::Known, false)
         );
         known.verify(bob, &A);
-        assert_eq!(known.meet(bob, &A), (Trust::Verified, false));
-        assert_eq!(known.meet(bob, &B), (Trust::Changed, false));
+        assert_eq!(known.check(bob, &A), (Trust::Verified, false));
+        assert_eq!(known.check(bob, &B), (Trust::Changed, false));
         assert_eq!(
-            known.meet(bob, &B),
+            known.check(bob, &B),
             (Trust::Changed, false),
-            "told again, never taken over"
+            "reported again, never accepted"
         );
-        assert_eq!(known.meet(bob, &A), (Trust::Verified, false));
+        assert_eq!(known.check(bob, &A), (Trust::Verified, false));
         known.verify(bob, &B);
-        assert_eq!(known.meet(bob, &B), (Trust::Verified, false));
-        assert_eq!(known.meet("sip:eve@192.0.2.7", &B), (Trust::New, true));
+        assert_eq!(known.check(bob, &B), (Trust::Verified, false));
+        assert_eq!(known.check("sip:eve@192.0.2.7", &B), (Trust::New, true));
     }
 
     #[test]
-    fn it_survives_in_its_file() {
-        let mut known = Known::default();
-        known.meet("sip:a@x", &A);
+    fn file_holds_every_peer() {
+        let mut known = KnownPeers::default();
+        known.check("sip:a@x", &A);
         known.verify("sip:b@y", &B);
-        let read = Known::parse(known.text().as_bytes()).unwrap();
+        let read = KnownPeers::parse(known.text().as_bytes()).unwrap();
         assert_eq!(read, known);
-        assert_eq!(Known::parse(b"[]").unwrap(), Known::default());
+        assert_eq!(KnownPeers::parse(b"[]").unwrap(), KnownPeers::default());
         for bad in [
             &b""[..],
             b"{}",
@@ -213,19 +209,19 @@ mod tests {
             b"[{\"peer\":\"a\",\"sha256\":\"A\",\"verified\":true,\"x\":1}]",
             &vec![b' '; MAX_BYTES + 1],
         ] {
-            assert!(Known::parse(bad).is_err());
+            assert!(KnownPeers::parse(bad).is_err());
         }
     }
 
     #[test]
-    fn it_stays_small_and_keeps_what_was_verified() {
-        let mut known = Known::default();
+    fn list_is_bounded_and_keeps_verified_peers() {
+        let mut known = KnownPeers::default();
         known.verify("sip:keep@x", &A);
         for n in 0..5000 {
-            known.meet(&format!("sip:{n}@{}", "x".repeat(500)), &B);
+            known.check(&format!("sip:{n}@{}", "x".repeat(500)), &B);
         }
         assert_eq!(known.entries.len(), MOST);
-        assert_eq!(known.meet("sip:keep@x", &A), (Trust::Verified, false));
+        assert_eq!(known.check("sip:keep@x", &A), (Trust::Verified, false));
         assert!(known.text().len() < MAX_BYTES);
         for n in 0..MOST {
             known.verify(&format!("sip:v{n}@x"), &B);
@@ -234,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_has_one_name_however_it_is_written() {
+    fn one_phone_has_one_name() {
         for (written, name) in [
             (
                 "sip:bob@Example.ORG:5061;transport=tcp?x=y",

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use media::{Command, Event, Stream, StreamId};
 use serde_json::Value;
 
+use crate::known_peers::KnownPeers;
+
 use super::*;
 
 /// Ports by number only.
@@ -69,7 +71,7 @@ impl Desk {
             card: (48_000, 240),
             ntp: 0,
             credentials: None,
-            known: Known::default(),
+            known: KnownPeers::default(),
         };
         Self {
             control: Control::new(&config, identity, now),
@@ -100,8 +102,8 @@ impl Desk {
                 Output::CloseMedia(stream) => self.ports.close(stream),
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
-                Output::Event(event) => self.events.push(serde_json::from_str(&event).unwrap()),
-                Output::Lamp(..) | Output::Keep { .. } | Output::Order(_) => {}
+                Output::Event(event) => self.events.push(serde_json::to_value(&event).unwrap()),
+                Output::Lamp(..) | Output::Keep { .. } | Output::StarCode(_) => {}
                 Output::Connect { .. }
                 | Output::Disconnect(_)
                 | Output::Lookup(_)
@@ -215,7 +217,7 @@ impl Pair {
         self.run(Duration::from_millis(ms));
     }
 
-    fn ask(&mut self, left: bool, request: &Request) {
+    fn ask(&mut self, left: bool, request: &UserAction) {
         let (now, desk) = (
             self.now,
             if left {
@@ -224,17 +226,17 @@ impl Pair {
                 &mut self.right
             },
         );
-        desk.control.handle_request(request, now).unwrap();
+        desk.control.handle_action(request, now).unwrap();
         self.ms(1);
     }
 
     /// Left calls right, right lifts.
     fn talk(&mut self) {
-        self.ask(true, &Request::Lift);
-        self.ask(true, &Request::Press("1#".into()));
+        self.ask(true, &UserAction::Lift);
+        self.ask(true, &UserAction::Press("1#".into()));
         self.ms(400);
         assert_eq!(self.right.control.state(), phone::State::Ringing);
-        self.ask(false, &Request::Lift);
+        self.ask(false, &UserAction::Lift);
         self.ms(200);
         assert_eq!(self.left.control.state(), phone::State::Talking);
         assert_eq!(self.right.control.state(), phone::State::Talking);
@@ -257,28 +259,33 @@ impl Pair {
 #[test]
 fn a_call_from_lift_to_hang_up() {
     let mut pair = Pair::new("", "[phone]\nname = \"Right\"\nuser = \"right\"\n");
-    pair.ask(true, &Request::Lift);
+    pair.ask(true, &UserAction::Lift);
     assert_eq!(pair.left.control.tone(), Some(phone::Tone::Dial));
-    pair.ask(true, &Request::Press("1#".into()));
+    pair.ask(true, &UserAction::Press("1#".into()));
     pair.ms(400);
     assert_eq!(pair.left.control.state(), phone::State::Ringback);
     assert_eq!(pair.left.control.tone(), Some(phone::Tone::Ringback));
     assert!(pair.right.ring.is_some(), "it does not ring");
     let ringing = pair.right.control.status(pair.now);
     assert_eq!(
-        (ringing.calls[0].direction, ringing.calls[0].state),
-        ("in", "ringing")
+        (ringing.calls[0].direction, ringing.calls[0].state.as_str()),
+        (crate::CallDirection::In, "ringing")
     );
     assert!(pair.right.streams.is_empty(), "sound before the answer");
 
     pair.ms(1000);
-    pair.ask(false, &Request::Lift);
+    pair.ask(false, &UserAction::Lift);
     pair.ms(100);
     for desk in [&pair.left, &pair.right] {
         let status = desk.control.status(pair.now);
         let call = &status.calls[0];
         assert_eq!(
-            (status.state, call.state, call.codec, call.ptime_ms),
+            (
+                status.state.as_str(),
+                call.state.as_str(),
+                call.codec,
+                call.ptime_ms
+            ),
             ("talking", "talking", Some("opus"), Some(20))
         );
         assert_eq!((desk.control.tone(), &desk.ring), (None, &None));
@@ -288,18 +295,18 @@ fn a_call_from_lift_to_hang_up() {
     }
     assert_eq!(pair.left.last_event("call")["state"], "talking");
 
-    pair.ask(false, &Request::HangUp);
+    pair.ask(false, &UserAction::HangUp);
     pair.ms(100);
     assert_eq!(pair.left.commands, ["start 48000", "stop"]);
     let last = pair.left.control.status(pair.now).last_call.unwrap();
-    assert_eq!(last.state, "ended");
+    assert_eq!(last.state.as_str(), "ended");
     assert!(last.cause.unwrap().contains("far end"));
     assert!(
         pair.left.events.iter().any(
             |event| event["event"] == "note" && event["text"].as_str().unwrap().contains("MOS")
         )
     );
-    pair.ask(true, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
@@ -308,7 +315,7 @@ fn keys_in_a_call_travel_as_events() {
     let mut pair = Pair::new("", "");
     pair.talk();
     pair.left.commands.clear();
-    pair.ask(true, &Request::Press("5#".into()));
+    pair.ask(true, &UserAction::Press("5#".into()));
     pair.ms(500);
     assert_eq!(
         pair.left.commands,
@@ -330,8 +337,8 @@ fn keys_in_a_call_travel_as_events() {
         (&digit["digit"], &digit["via"]),
         (&"#".into(), &"rfc4733".into())
     );
-    pair.ask(true, &Request::HangUp);
-    pair.ask(false, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
+    pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
@@ -341,7 +348,7 @@ fn a_flash_holds_and_the_next_takes_back() {
     pair.talk();
     pair.left.commands.clear();
     pair.right.commands.clear();
-    pair.ask(true, &Request::Flash);
+    pair.ask(true, &UserAction::Flash);
     pair.ms(300);
     assert_eq!(
         pair.right.commands,
@@ -349,7 +356,10 @@ fn a_flash_holds_and_the_next_takes_back() {
         "the held side was not told"
     );
     assert_eq!(pair.left.commands, ["redirect send=true receive=false"]);
-    assert_eq!(pair.left.control.status(pair.now).calls[0].state, "on_hold");
+    assert_eq!(
+        pair.left.control.status(pair.now).calls[0].state.as_str(),
+        "on_hold"
+    );
     assert_eq!(
         pair.left.connected.values().collect::<Vec<_>>(),
         [&false],
@@ -367,16 +377,19 @@ fn a_flash_holds_and_the_next_takes_back() {
         "the held phone was not told: {:?}",
         pair.right.events
     );
-    pair.ask(true, &Request::Flash);
+    pair.ask(true, &UserAction::Flash);
     pair.ms(300);
-    assert_eq!(pair.left.control.status(pair.now).calls[0].state, "talking");
+    assert_eq!(
+        pair.left.control.status(pair.now).calls[0].state.as_str(),
+        "talking"
+    );
     assert_eq!(
         pair.right.commands.last().unwrap(),
         "redirect send=true receive=true"
     );
     assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
-    pair.ask(true, &Request::HangUp);
-    pair.ask(false, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
+    pair.ask(false, &UserAction::HangUp);
     pair.ms(2000);
     pair.assert_quiet();
 }
@@ -385,8 +398,8 @@ fn a_flash_holds_and_the_next_takes_back() {
 fn without_a_port_there_is_congestion_and_a_reason() {
     let mut pair = Pair::new("", "");
     pair.left.ports.refuse = true;
-    pair.ask(true, &Request::Lift);
-    pair.ask(true, &Request::Press("1#".into()));
+    pair.ask(true, &UserAction::Lift);
+    pair.ask(true, &UserAction::Press("1#".into()));
     pair.ms(400);
     assert_eq!(pair.left.control.tone(), Some(phone::Tone::Congestion));
     let notes: Vec<_> = pair
@@ -401,22 +414,22 @@ fn without_a_port_there_is_congestion_and_a_reason() {
             .any(|note| note["text"].as_str().unwrap().contains("network.rtp_ports")),
         "{notes:?}"
     );
-    pair.ask(true, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
 
     pair.right.ports.refuse = true;
     pair.left.ports.refuse = false;
-    pair.ask(true, &Request::Lift);
-    pair.ask(true, &Request::Press("1#".into()));
+    pair.ask(true, &UserAction::Lift);
+    pair.ask(true, &UserAction::Press("1#".into()));
     pair.ms(400);
-    pair.ask(false, &Request::Lift);
+    pair.ask(false, &UserAction::Lift);
     pair.ms(400);
     assert_eq!(
         pair.left.control.tone(),
         Some(phone::Tone::Congestion),
         "the caller waits for ever"
     );
-    pair.ask(true, &Request::HangUp);
-    pair.ask(false, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
+    pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
@@ -424,12 +437,12 @@ fn without_a_port_there_is_congestion_and_a_reason() {
 fn sockets_of_an_abandoned_call_are_closed() {
     let mut pair = Pair::new("", "");
     pair.left.ports.late = Some(Vec::new());
-    pair.ask(true, &Request::Lift);
-    pair.ask(true, &Request::Press("1#".into()));
+    pair.ask(true, &UserAction::Lift);
+    pair.ask(true, &UserAction::Press("1#".into()));
     pair.ms(400);
     assert_eq!(pair.left.control.tables().awaiting_sockets, 1);
     assert_eq!(pair.right.control.state(), phone::State::Idle);
-    pair.ask(true, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
     assert_eq!(pair.left.control.tables().awaiting_sockets, 0);
     let late = pair.left.ports.late.take().unwrap();
     for stream in late {
@@ -452,7 +465,7 @@ fn a_stream_that_never_comes_home_is_forgotten() {
     let mut pair = Pair::new("", "");
     pair.talk();
     pair.left.deaf = true;
-    pair.ask(true, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
     pair.ms(500);
     assert_eq!(
         pair.left.control.tables().calls,
@@ -464,7 +477,7 @@ fn a_stream_that_never_comes_home_is_forgotten() {
         (pair.left.control.tables().calls, pair.left.ports.open.len()),
         (0, 0)
     );
-    pair.ask(false, &Request::HangUp);
+    pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
@@ -482,8 +495,8 @@ fn another_card_makes_every_stream_anew() {
         "the replaced stream came home"
     );
     assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
-    pair.ask(true, &Request::HangUp);
-    pair.ask(false, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
+    pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
@@ -497,22 +510,22 @@ fn shutting_down_in_a_call_ends_it_at_both_ends() {
     assert!(pair.left.control.is_done());
     assert!(pair.right.control.status(pair.now).calls.is_empty());
     let now = pair.now;
-    let refused = pair.left.control.handle_request(&Request::Lift, now);
-    assert!(refused.unwrap_err().contains("shutting down"));
-    pair.ask(false, &Request::HangUp);
+    let refused = pair.left.control.handle_action(&UserAction::Lift, now);
+    assert!(refused == Err(ActionError::ShuttingDown));
+    pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
 #[test]
 fn an_automatic_phone_answers_by_itself() {
     let mut pair = Pair::new("", "[call]\nauto_answer = true\n");
-    pair.ask(true, &Request::Lift);
-    pair.ask(true, &Request::Press("1#".into()));
+    pair.ask(true, &UserAction::Lift);
+    pair.ask(true, &UserAction::Press("1#".into()));
     pair.ms(500);
     assert_eq!(pair.left.control.state(), phone::State::Talking);
     assert_eq!(pair.right.control.status(pair.now).hook, "on");
     assert_eq!(pair.right.connected.values().collect::<Vec<_>>(), [&true]);
-    pair.ask(true, &Request::HangUp);
+    pair.ask(true, &UserAction::HangUp);
     pair.assert_quiet();
 }
 
@@ -521,15 +534,15 @@ fn a_wrong_configuration_flashes_and_beeps_until_it_is_right() {
     let now = Instant::now();
     let mut desk = Desk::new("127.0.0.1", "", now);
     desk.drain(now);
-    for trouble in [Some(2), None] {
-        desk.control.set_trouble(trouble);
-        for request in [Request::Lift, Request::HangUp] {
-            desk.control.handle_request(&request, now).unwrap();
+    for config_fault in [Some(2), None] {
+        desk.control.set_config_fault(config_fault);
+        for request in [UserAction::Lift, UserAction::HangUp] {
+            desk.control.handle_action(&request, now).unwrap();
         }
         let (mut lamps, mut beeps) = (Vec::new(), None);
         while let Some(output) = desk.control.poll_output() {
             match output {
-                Output::Lamp(phone::Lamp::Line, state) => lamps.push(state),
+                Output::Lamp(Lamp::Line, state) => lamps.push(state),
                 Output::Media(Command::Tone(Some(tone))) => {
                     beeps = Some(
                         tone.segments
@@ -542,10 +555,10 @@ fn a_wrong_configuration_flashes_and_beeps_until_it_is_right() {
             }
         }
         assert_eq!(
-            lamps.first() == Some(&phone::LampState::Code(2)),
-            trouble.is_some(),
+            lamps.first() == Some(&LampState::Code(2)),
+            config_fault.is_some(),
             "{lamps:?}"
         );
-        assert_eq!(beeps, Some(usize::from(trouble.unwrap_or(0))));
+        assert_eq!(beeps, Some(usize::from(config_fault.unwrap_or(0))));
     }
 }

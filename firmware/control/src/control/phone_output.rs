@@ -1,46 +1,33 @@
-//! What the phone wants done, done: signalling goes to the agent, sound to the engine, the rest to
-//! whoever owns the board.
+//! Does what the phone wants: signalling goes to the agent, sound to the engine, the rest to whoever
+//! owns the board.
 
 use std::time::Instant;
 
+use media::Command;
 use phone::CallId;
-use types::Direction;
+use types::{Direction, Key, Lamp};
 
 use super::media_sockets::AwaitingSockets;
-use super::{Control, Output, Stage};
+use super::{Control, Output, call_span};
 use crate::tones;
 
 impl Control {
-    pub(super) fn obey(&mut self, wish: phone::Output, now: Instant) {
-        match wish {
-            phone::Output::Tone(kind) => {
-                self.tone = kind;
-                let spec = kind.map(|kind| {
-                    let tone = tones::call_tone(self.plan, kind, self.tone_level());
-                    match (kind, self.trouble) {
-                        (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => {
-                            tones::after_code(&tone, code)
-                        }
-                        (_, _) => tone,
-                    }
-                });
-                self.outputs
-                    .push_back(Output::Media(media::Command::Tone(spec)));
-            }
+    pub(super) fn on_phone_output(&mut self, output: phone::Output, now: Instant) {
+        match output {
+            phone::Output::Tone(kind) => self.play_tone(kind),
             phone::Output::KeyTone(key) => {
                 let spec = key.map(|key| tones::key_tone(key, self.tone_level()));
-                self.outputs
-                    .push_back(Output::Media(media::Command::KeyTone(spec)));
+                self.outbox.media(Command::KeyTone(spec));
             }
             phone::Output::Ring(style) => {
                 let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
-                self.outputs.push_back(Output::Ring(cadence));
+                self.outbox.push(Output::Ring(cadence));
             }
-            phone::Output::Lamp(phone::Lamp::Line, state) => {
-                self.line_lamp = state;
-                self.show_line_lamp();
+            phone::Output::Lamp(Lamp::Line, state) => {
+                self.line_lamp.line = state;
+                self.outbox.lamp(Lamp::Line, self.line_lamp.shown());
             }
-            phone::Output::Lamp(lamp, state) => self.outputs.push_back(Output::Lamp(lamp, state)),
+            phone::Output::Lamp(lamp, state) => self.outbox.lamp(lamp, state),
             phone::Output::PlaceCall { call, to } => {
                 self.open_media(AwaitingSockets::Place { call, to });
             }
@@ -71,15 +58,26 @@ impl Control {
             phone::Output::Hold(call, hold) => self.hold(call, hold, now),
             phone::Output::Connect(calls) => {
                 self.connected = calls;
-                self.connect_sound();
+                self.connect_streams();
             }
-            phone::Output::Mute(muted) => self
-                .outputs
-                .push_back(Output::Media(media::Command::Mute(muted))),
+            phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
-            phone::Output::StarCode(order) => self.outputs.push_back(Output::Order(order)),
-            phone::Output::Note(text) => self.note(&text),
+            phone::Output::StarCode(code) => self.outbox.push(Output::StarCode(code)),
+            phone::Output::Note(text) => self.outbox.note(&text),
         }
+    }
+
+    fn play_tone(&mut self, kind: Option<phone::Tone>) {
+        let spec = kind.map(|kind| {
+            let tone = tones::call_tone(self.plan, kind, self.tone_level());
+            match (kind, self.line_lamp.fault) {
+                (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => {
+                    tones::after_code(&tone, code)
+                }
+                (_, _) => tone,
+            }
+        });
+        self.outbox.media(Command::Tone(spec));
     }
 
     fn tone_level(&self) -> i8 {
@@ -90,11 +88,9 @@ impl Control {
             .unwrap_or(tones::DEFAULT_LEVEL_DBM0)
     }
 
-    pub(super) fn sip_of(&self, call: CallId) -> Option<sip::CallHandle> {
-        self.calls
-            .iter()
-            .find(|record| record.id == call && record.stage != Stage::Ended)
-            .map(|record| record.sip)
+    /// The agent's number of a call that is not over.
+    pub(super) fn sip_of(&mut self, call: CallId) -> Option<sip::CallHandle> {
+        self.calls.alive(call).map(|record| record.sip)
     }
 
     /// Connects two far ends with each other, or ends both calls and says why.
@@ -105,8 +101,9 @@ impl Control {
             (None, _) | (_, None) => Err(sip::agent::TransferError::NoCall),
         };
         if let Err(why) = result {
-            self.note(&format!(
-                "call {} is not handed over: {why}; both calls end",
+            let _span = call_span(held);
+            self.outbox.note(&format!(
+                "call {} is not transferred: {why}; both calls end",
                 held.0
             ));
             for call in [from, to].into_iter().flatten() {
@@ -116,49 +113,35 @@ impl Control {
     }
 
     fn hold(&mut self, call: CallId, hold: bool, now: Instant) {
-        let Some(place) = self.place_of(call) else {
+        let Some(record) = self.calls.get(call) else {
             return;
         };
-        let record = &mut self.calls[place];
-        match record.stage {
-            // Put aside for another call without a word on the wire: there is nothing to take back.
-            Stage::Talking if !hold && record.hold_asked.is_none() => {}
-            Stage::Talking | Stage::OnHold => {
-                record.hold_asked = Some(hold);
-                let direction = if hold {
-                    Direction::SendOnly
-                } else {
-                    Direction::SendRecv
-                };
-                let sip = record.sip;
-                self.agent.set_direction(sip, direction, now);
-            }
-            Stage::Calling
-            | Stage::Ringback
-            | Stage::EarlyMedia
-            | Stage::Ringing
-            | Stage::Answering
-            | Stage::Ended => {}
+        if record.is_established() && record.hold.request(hold) {
+            let direction = if hold {
+                Direction::SendOnly
+            } else {
+                Direction::SendRecv
+            };
+            self.agent.set_direction(record.sip, direction, now);
         }
     }
 
     /// RFC 4733 where it was agreed, INFO where not: INFO knows no release, so it goes out when the
     /// key goes down.
-    fn send_digit(&mut self, call: CallId, key: phone::Key, down: bool, now: Instant) {
-        let Some(record) = self.calls.iter().find(|record| record.id == call) else {
+    fn send_digit(&mut self, call: CallId, key: Key, down: bool, now: Instant) {
+        let Some(record) = self.calls.get(call) else {
             return;
         };
         let Some(agreed) = record.media.as_ref() else {
             return;
         };
         match (agreed.send_dtmf, record.stream) {
-            (Some(_), Some(id)) => self.outputs.push_back(Output::Media(media::Command::Dtmf {
-                id,
-                event: key.event(),
-                down,
-            })),
+            (Some(_), Some(id)) => {
+                let event = key.event();
+                self.outbox.media(Command::Dtmf { id, event, down });
+            }
             (None, _) | (_, None) if down => {
-                self.agent.send_info_digit(record.sip, key.as_char(), now)
+                self.agent.send_info_digit(record.sip, key.as_char(), now);
             }
             (None, _) | (_, None) => {}
         }

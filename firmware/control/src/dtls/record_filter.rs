@@ -26,7 +26,7 @@ const FATAL: u8 = 2;
 
 /// How much a handshake, or what comes after it, may hand to the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sieve {
+pub(crate) struct RecordFilter {
     records: u32,
     bytes: usize,
     pieces: u32,
@@ -34,7 +34,7 @@ pub(crate) struct Sieve {
 
 /// The far end sends more than any handshake needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMuch;
+pub(crate) struct LimitExceeded;
 
 /// One record of a datagram.
 struct Record<'a> {
@@ -100,7 +100,7 @@ fn pieces(mut body: &[u8]) -> Option<u32> {
     (count > 0).then_some(count)
 }
 
-impl Sieve {
+impl RecordFilter {
     /// For a handshake. One with certificates of 12 kB, every flight of it repeated seven times,
     /// needs less.
     pub(crate) const fn handshake() -> Self {
@@ -121,7 +121,7 @@ impl Sieve {
     }
 
     /// The records of a datagram that may pass, possibly none.
-    pub(crate) fn pass(&mut self, datagram: &[u8]) -> Result<Vec<u8>, TooMuch> {
+    pub(crate) fn pass(&mut self, datagram: &[u8]) -> Result<Vec<u8>, LimitExceeded> {
         let mut passed = Vec::new();
         for record in records(datagram) {
             let found = match (record.epoch, record.kind, record.body) {
@@ -138,7 +138,7 @@ impl Sieve {
                     pieces: self.pieces.checked_sub(found)?,
                 })
             })();
-            *self = left.ok_or(TooMuch)?;
+            *self = left.ok_or(LimitExceeded)?;
             passed.extend_from_slice(record.whole);
         }
         Ok(passed)
@@ -176,7 +176,7 @@ pub(crate) mod tests {
     }
 
     fn passed(datagram: &[u8]) -> Vec<u8> {
-        Sieve::handshake().pass(datagram).unwrap()
+        RecordFilter::handshake().pass(datagram).unwrap()
     }
 
     #[test]
@@ -258,12 +258,16 @@ pub(crate) mod tests {
         let many = record(HANDSHAKE, 0, &piece(0, 0, 0, 0, b"").repeat(100));
         let change = record(CHANGE_CIPHER_SPEC, 0, &[1]);
         for (datagram, most) in [(small, 256), (large, 8), (many, 2), (change, 256)] {
-            let mut sieve = Sieve::handshake();
+            let mut record_filter = RecordFilter::handshake();
             let taken = (0..1000)
-                .take_while(|_| sieve.pass(&datagram).is_ok())
+                .take_while(|_| record_filter.pass(&datagram).is_ok())
                 .count();
             assert_eq!(taken, most);
-            assert_eq!(sieve.pass(&datagram), Err(TooMuch), "and stays so");
+            assert_eq!(
+                record_filter.pass(&datagram),
+                Err(LimitExceeded),
+                "and stays so"
+            );
         }
     }
 }

@@ -1,0 +1,269 @@
+//! The control socket's requests and replies: one JSON object a line. `docs/ctl.md` documents each; a
+//! test compares the page with these types.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::key_script::KeyScriptError;
+use crate::status::{Stats, Status};
+
+/// What somebody, or a script in their place, does with the phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserAction {
+    /// Lift the handset.
+    Lift,
+    /// Put the handset down.
+    HangUp,
+    /// Press keys one after the other; `,` is a pause of 500 ms.
+    Press(String),
+    /// Press the flash key.
+    Flash,
+    /// Dial digits on a rotary dial.
+    Rotary(String),
+    /// The short authentication strings of this call were compared, and are the same: trust the far
+    /// end's certificate from now on.
+    Verify(u32),
+}
+
+/// Why an action is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// Too late.
+    #[error("the phone is shutting down")]
+    ShuttingDown,
+    /// Keys that cannot be pressed.
+    #[error(transparent)]
+    Keys(#[from] KeyScriptError),
+    /// A call that cannot be verified.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+/// Why a call cannot be verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// No such call.
+    #[error("there is no call {0}; see `offhook ctl status`")]
+    NoCall(u32),
+    /// Its keys do not come from DTLS.
+    #[error("call {0} is not keyed by DTLS: there are no key words to compare")]
+    NoDtls(u32),
+}
+
+/// What a line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Something a user does.
+    Action(UserAction),
+    /// The whole phone as one object.
+    Status,
+    /// Every figure of every stream.
+    Stats,
+    /// Event lines until the connection closes.
+    Events,
+    /// Look again at what DHCP, the image and the provisioning server say.
+    Refresh,
+    /// Write the support bundle to this file.
+    Bundle(PathBuf),
+    /// Orderly shutdown.
+    Quit,
+}
+
+/// Why a line was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// Not JSON, or not an object with `cmd`.
+    #[error("not a request: {0}; send one object a line, like {{\"cmd\":\"status\"}}")]
+    Malformed(String),
+    /// A command this phone does not know.
+    #[error(
+        "unknown command {0:?}; known are {list}",
+        list = COMMANDS.join(", ")
+    )]
+    Unknown(String),
+    /// A command without what it needs.
+    #[error("{command} needs {missing:?}, like {example}")]
+    Missing {
+        /// Which command.
+        command: &'static str,
+        /// Which key.
+        missing: &'static str,
+        /// A line that works.
+        example: &'static str,
+    },
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// The status.
+    Status(Box<Status>),
+    /// The figures.
+    Stats(Box<Stats>),
+    /// It is done; a support bundle was written to this file.
+    Done {
+        /// Always true.
+        ok: bool,
+        /// The file.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file: Option<PathBuf>,
+    },
+    /// It is not done.
+    Refused {
+        /// Always false.
+        ok: bool,
+        /// Why, and what to do.
+        error: String,
+    },
+}
+
+impl Reply {
+    /// It is done.
+    pub fn done() -> Self {
+        Self::Done {
+            ok: true,
+            file: None,
+        }
+    }
+
+    /// The support bundle was written to this file.
+    pub fn written(file: PathBuf) -> Self {
+        Self::Done {
+            ok: true,
+            file: Some(file),
+        }
+    }
+
+    /// It is not done, and why.
+    pub fn refused(error: impl std::fmt::Display) -> Self {
+        Self::Refused {
+            ok: false,
+            error: error.to_string(),
+        }
+    }
+
+    /// The line to be written.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self)
+            .unwrap_or_else(|error| format!("{{\"ok\":false,\"error\":{:?}}}", error.to_string()))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonLine {
+    cmd: String,
+    keys: Option<String>,
+    digits: Option<String>,
+    call: Option<u32>,
+    file: Option<PathBuf>,
+}
+
+/// Every command, as a request names it.
+pub const COMMANDS: [&str; 12] = [
+    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events",
+    "refresh", "bundle", "quit",
+];
+
+/// Reads one line.
+pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
+    let line: JsonLine = serde_json::from_slice(line)
+        .map_err(|error| ProtocolError::Malformed(error.to_string()))?;
+    match line.cmd.as_str() {
+        "lift" => Ok(Request::Action(UserAction::Lift)),
+        "hang-up" => Ok(Request::Action(UserAction::HangUp)),
+        "flash" => Ok(Request::Action(UserAction::Flash)),
+        "press" => line
+            .keys
+            .map(|keys| Request::Action(UserAction::Press(keys)))
+            .ok_or(ProtocolError::Missing {
+                command: "press",
+                missing: "keys",
+                example: r#"{"cmd":"press","keys":"123#"}"#,
+            }),
+        "rotary" => line
+            .digits
+            .map(|digits| Request::Action(UserAction::Rotary(digits)))
+            .ok_or(ProtocolError::Missing {
+                command: "rotary",
+                missing: "digits",
+                example: r#"{"cmd":"rotary","digits":"112"}"#,
+            }),
+        "verify" => line
+            .call
+            .map(|call| Request::Action(UserAction::Verify(call)))
+            .ok_or(ProtocolError::Missing {
+                command: "verify",
+                missing: "call",
+                example: r#"{"cmd":"verify","call":1}"#,
+            }),
+        "bundle" => line
+            .file
+            .filter(|file| file.is_absolute())
+            .map(Request::Bundle)
+            .ok_or(ProtocolError::Missing {
+                command: "bundle",
+                missing: "file",
+                example: r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
+            }),
+        "status" => Ok(Request::Status),
+        "stats" => Ok(Request::Stats),
+        "events" => Ok(Request::Events),
+        "refresh" => Ok(Request::Refresh),
+        "quit" => Ok(Request::Quit),
+        _ => Err(ProtocolError::Unknown(line.cmd)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_understood() {
+        let table: [(&str, Request); 12] = [
+            (r#"{"cmd":"lift"}"#, Request::Action(UserAction::Lift)),
+            (r#"{"cmd":"hang-up"}"#, Request::Action(UserAction::HangUp)),
+            (r#"{"cmd":"flash"}"#, Request::Action(UserAction::Flash)),
+            (
+                r#"{"cmd":"press","keys":"12,#"}"#,
+                Request::Action(UserAction::Press("12,#".into())),
+            ),
+            (
+                r#"{"cmd":"rotary","digits":"90"}"#,
+                Request::Action(UserAction::Rotary("90".into())),
+            ),
+            (
+                r#"{"cmd":"verify","call":3}"#,
+                Request::Action(UserAction::Verify(3)),
+            ),
+            (r#"{"cmd":"status"}"#, Request::Status),
+            (r#"{"cmd":"stats"}"#, Request::Stats),
+            (r#" { "cmd" : "events" } "#, Request::Events),
+            (r#"{"cmd":"refresh"}"#, Request::Refresh),
+            (
+                r#"{"cmd":"bundle","file":"/tmp/b"}"#,
+                Request::Bundle("/tmp/b".into()),
+            ),
+            (r#"{"cmd":"quit"}"#, Request::Quit),
+        ];
+        for (line, order) in table {
+            assert_eq!(parse(line.as_bytes()), Ok(order), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let said = |line: &str| parse(line.as_bytes()).unwrap_err().to_string();
+        assert!(said(r#"{"cmd":"lfit"}"#).contains("lfit"));
+        assert!(said(r#"{"cmd":"press"}"#).contains("keys"));
+        assert!(said(r#"{"cmd":"rotary"}"#).contains("digits"));
+        assert!(said("lift").contains("one object a line"));
+        assert!(said(r#"{"cmd":"lift","speed":9}"#).contains("speed"));
+        assert!(parse(&[0xff, 0xfe]).is_err());
+        assert!(parse(b"").is_err());
+        assert!(parse(b"[[[[[[[[").is_err());
+    }
+}

@@ -1,0 +1,534 @@
+//! The control loop's logic: inputs are carried to the phone, the user agent, the handshakes and the
+//! calls; what they want becomes [`Output`].
+//!
+//! ```text
+//! board, ctl ─▶ phone::Phone ─▶ phone_output ─▶ sip::UserAgent ─▶ Output::Sip, Connect, Lookup …
+//!                    ▲               └────────▶ Output::Media (tones, digits), OpenMedia
+//! SIP bytes ─▶ sip::UserAgent ─▶ sip_event ─▶ Output::Media (streams)
+//! media::Event ─▶ media_event                 DTLS of a media socket ─▶ dtls ─▶ dtls_event ─▶ streams with keys
+//! ```
+//!
+//! Every `handle_*` ends in [`Control::drain`], which carries values between phone, agent and
+//! handshakes until none has more.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use config::country::CountryPlan;
+use media::StreamId;
+use phone::{CallId, Input};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use types::{Key, Lamp, LampState};
+
+use crate::accounts::Accounts;
+use crate::agent_config::agent_config;
+use crate::api::{ActionError, UserAction};
+use crate::calls::Calls;
+use crate::credentials::Credentials;
+use crate::dtls::{self, DtlsEndpoints};
+use crate::event::Event;
+use crate::key_script::{KeyScript, KeyStep};
+use crate::known_peers::KnownPeers;
+use crate::outbox::Outbox;
+use crate::status::{AudioStatus, CallStatus, IoCounters};
+use crate::stream_factory::StreamFactory;
+
+mod dtls_event;
+mod media_event;
+mod media_sockets;
+mod phone_output;
+mod report;
+mod sip_event;
+#[cfg(test)]
+mod tests;
+
+use media_sockets::AwaitingSockets;
+pub use media_sockets::MediaAddresses;
+
+/// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
+/// hang the phone.
+const MAX_ROUNDS: usize = 1000;
+
+/// What differs between two phones with the same configuration.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Seed of everything unguessable.
+    pub seed: [u8; 32],
+    /// Our SIP address (never unspecified).
+    pub local: SocketAddr,
+    /// The sound card's rate in Hz and period in frames.
+    pub card: (u32, usize),
+    /// Wall-clock time of `now` as NTP 32.32.
+    pub ntp: u64,
+    /// The phone's certificate and key; without them there is no DTLS-SRTP.
+    pub credentials: Option<Credentials>,
+    /// The peers it met before.
+    pub known: KnownPeers,
+}
+
+/// What must be done by whoever owns sockets, the audio thread and the board.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives for one turn of the loop; a box for every command would only cost"
+)]
+pub enum Output {
+    /// Send a SIP message.
+    Sip(sip::Transmit),
+    /// Open a connection.
+    Connect {
+        /// The number it shall have.
+        connection: sip::ConnectionId,
+        /// Where to.
+        remote: SocketAddr,
+        /// TCP or TLS.
+        transport: sip::Transport,
+        /// TLS: one of these the certificate must be for.
+        names: Vec<String>,
+    },
+    /// Close a connection.
+    Disconnect(sip::ConnectionId),
+    /// Resolve a name.
+    Lookup(sip::agent::Lookup),
+    /// Open the RTP and the RTCP socket of a stream; [`Control::handle_media_sockets`] wants to know
+    /// their addresses.
+    OpenMedia(StreamId),
+    /// Close the sockets of a stream.
+    CloseMedia(StreamId),
+    /// Hand a command to the audio engine.
+    Media(media::Command),
+    /// Send a DTLS datagram from a stream's socket.
+    Dtls(dtls::Transmit),
+    /// Keep this text in a file of the state directory, whole or not at all.
+    Keep {
+        /// The file's name.
+        file: &'static str,
+        /// Its whole text.
+        text: String,
+    },
+    /// Ring with this cadence (ms on, off, …; repeats), or be silent.
+    Ring(Option<Vec<u16>>),
+    /// Set a lamp.
+    Lamp(Lamp, LampState),
+    /// Carry out what a star code asks for.
+    StarCode(phone::StarCode),
+    /// An event for whoever listens.
+    Event(Event),
+}
+
+/// What the hardware saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoardEvent {
+    /// Handset lifted (true) or put down (false), debounced; sent once at start.
+    Hook(bool),
+    /// A key went down: `0`–`9`, `*`, `#`, `A`–`D`.
+    KeyDown(char),
+    /// A key came up.
+    KeyUp(char),
+    /// The flash key was pressed.
+    FlashKey,
+    /// The rotary dial finished a digit, `0`–`9`.
+    Rotary(char),
+}
+
+/// How full everything is; all zero when nothing goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// The user agent's own.
+    pub sip: sip::agent::Tables,
+    /// Calls that are not over, or whose stream the engine has not returned.
+    pub calls: usize,
+    /// Streams in the engine.
+    pub streams: usize,
+    /// Calls that wait for the sockets of their stream.
+    pub awaiting_sockets: usize,
+    /// Keys waiting to be pressed.
+    pub keys: usize,
+    /// Sockets on which DTLS may come.
+    pub dtls: usize,
+}
+
+impl Tables {
+    /// Whether nothing at all goes on.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The logic of a whole phone but for its sound.
+pub struct Control {
+    config: config::Config,
+    plan: &'static CountryPlan,
+    phone: phone::Phone,
+    agent: sip::UserAgent,
+    dtls: DtlsEndpoints,
+    known: KnownPeers,
+    calls: Calls,
+    accounts: Accounts,
+    /// The calls the handset is connected with, as the phone said last.
+    connected: Vec<CallId>,
+    key_script: KeyScript,
+    streams: StreamFactory,
+    awaiting_sockets: Vec<(StreamId, AwaitingSockets)>,
+    outbox: Outbox,
+    line_lamp: LineLamp,
+    last_call: Option<CallStatus>,
+    audio: AudioStatus,
+    io: IoCounters,
+    config_note: Option<String>,
+    /// SHA-256 of this phone's certificate.
+    fingerprint: Option<String>,
+    rtp_rejected: u64,
+    closing: bool,
+}
+
+/// What the lamp of the line shows: the line's state, or what is wrong.
+#[derive(Debug)]
+struct LineLamp {
+    line: LampState,
+    /// Code of what is wrong with the configuration; heard before dial tone, too.
+    fault: Option<u8>,
+}
+
+impl LineLamp {
+    fn shown(&self) -> LampState {
+        self.fault.map_or(self.line, LampState::Code)
+    }
+}
+
+impl Control {
+    /// A phone on hook.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an identity is one phone's and used up by it"
+    )]
+    pub fn new(config: &config::Config, identity: Identity, now: Instant) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(identity.seed);
+        let mut agent_seed = [0; 32];
+        rng.fill_bytes(&mut agent_seed);
+        let phone = phone::Phone::new(config);
+        let fingerprint = identity
+            .credentials
+            .as_ref()
+            .map(Credentials::fingerprint_text);
+        let dtls = DtlsEndpoints::new(identity.credentials);
+        let agent = agent_config(
+            config,
+            identity.local,
+            dtls.fingerprint().as_ref(),
+            agent_seed,
+        );
+        let (rate_hz, period) = identity.card;
+        let mut control = Self {
+            plan: config::country::plan(&config.phone.country)
+                .unwrap_or(&config::country::PLANS[0]),
+            agent: sip::UserAgent::new(agent, now),
+            dtls,
+            known: identity.known,
+            calls: Calls::default(),
+            accounts: Accounts::new(config),
+            connected: Vec::new(),
+            key_script: KeyScript::default(),
+            streams: StreamFactory::new(
+                rng,
+                Duration::from_secs(config.call.media_timeout_s.into()),
+                identity.card,
+                (now, identity.ntp),
+            ),
+            awaiting_sockets: Vec::new(),
+            outbox: Outbox::new(phone.state()),
+            line_lamp: LineLamp {
+                line: LampState::Off,
+                fault: None,
+            },
+            last_call: None,
+            audio: AudioStatus {
+                period_ms: 1000.0 * period as f64 / f64::from(rate_hz.max(1)),
+                ..AudioStatus::default()
+            },
+            io: IoCounters::default(),
+            config_note: None,
+            fingerprint,
+            rtp_rejected: 0,
+            closing: false,
+            phone,
+            config: config.clone(),
+        };
+        for (index, account) in config.accounts.iter().enumerate() {
+            if !account.register {
+                let account = phone::AccountId(index);
+                let usable = true;
+                control
+                    .phone
+                    .handle(Input::AccountStatus { account, usable }, now);
+            }
+        }
+        control
+    }
+
+    /// The hardware saw something.
+    pub fn handle_board(&mut self, event: BoardEvent, now: Instant) {
+        match event {
+            BoardEvent::Hook(off) => self.hook(off, now),
+            BoardEvent::KeyDown(key) => self.key(KeyStep::Down, key, now),
+            BoardEvent::KeyUp(key) => self.key(KeyStep::Up, key, now),
+            BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
+            BoardEvent::Rotary(digit) => self.key(KeyStep::Dialled, digit, now),
+        }
+        self.drain(now);
+    }
+
+    /// Somebody uses the phone by `ctl`. Returns how long the keys asked for will take.
+    pub fn handle_action(
+        &mut self,
+        action: &UserAction,
+        now: Instant,
+    ) -> Result<Duration, ActionError> {
+        if self.closing {
+            return Err(ActionError::ShuttingDown);
+        }
+        match action {
+            UserAction::Lift => self.hook(true, now),
+            UserAction::HangUp => {
+                // Flash has a verb of its own: this one is final at once, and ends a call that
+                // answered itself, too.
+                if self.phone.off_hook() {
+                    self.outbox.emit(Event::Hook { off: false });
+                }
+                self.phone.handle(Input::HangUp, now);
+            }
+            UserAction::Flash => self.phone.handle(Input::Flash, now),
+            UserAction::Press(keys) => self.key_script.press(keys, now)?,
+            UserAction::Rotary(digits) => self.key_script.dial(digits, now)?,
+            UserAction::Verify(call) => self.verify_peer(CallId(*call))?,
+        }
+        self.run_key_script(now);
+        self.drain(now);
+        Ok(self.key_script.busy(now))
+    }
+
+    /// One SIP datagram.
+    pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
+        self.agent.handle_datagram(from, bytes, now);
+        self.drain(now);
+    }
+
+    /// Bytes on a TCP connection.
+    pub fn handle_stream(&mut self, connection: sip::ConnectionId, bytes: &[u8], now: Instant) {
+        self.agent.handle_stream(connection, bytes, now);
+        self.drain(now);
+    }
+
+    /// A TCP connection stands, asked for or accepted.
+    pub fn handle_connected(
+        &mut self,
+        connection: sip::ConnectionId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        now: Instant,
+    ) {
+        self.agent.handle_connected(connection, local, remote, now);
+        self.drain(now);
+    }
+
+    /// A TLS connection of theirs stands; `names` is who its far end has proved to be.
+    pub fn handle_accepted_tls(
+        &mut self,
+        connection: sip::ConnectionId,
+        remote: SocketAddr,
+        names: Vec<String>,
+        now: Instant,
+    ) {
+        self.agent
+            .handle_accepted_tls(connection, remote, names, now);
+        self.drain(now);
+    }
+
+    /// A connection that was asked for does not come to be, and why.
+    pub fn handle_connect_failed(
+        &mut self,
+        connection: sip::ConnectionId,
+        reason: &str,
+        now: Instant,
+    ) {
+        self.agent.handle_connect_failed(connection, reason, now);
+        self.drain(now);
+    }
+
+    /// A connection failed to open, broke or was closed.
+    pub fn handle_closed(&mut self, connection: sip::ConnectionId, now: Instant) {
+        self.agent.handle_closed(connection, now);
+        self.drain(now);
+    }
+
+    /// The system's clock was set: what failed for want of the right time is tried again.
+    pub fn handle_clock_set(&mut self, now: Instant) {
+        self.agent.retry_registrations(now);
+        self.drain(now);
+    }
+
+    /// A datagram could not be delivered (ICMP).
+    pub fn handle_unreachable(&mut self, remote: SocketAddr, now: Instant) {
+        self.agent.handle_unreachable(remote, now);
+        self.drain(now);
+    }
+
+    /// A name lookup's answer; empty: it does not resolve.
+    pub fn handle_lookup(&mut self, id: sip::LookupId, targets: &[sip::Target], now: Instant) {
+        self.agent.handle_lookup(id, targets, now);
+        self.drain(now);
+    }
+
+    /// Our own address changed.
+    pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
+        self.agent.handle_local_address(local, now);
+        self.drain(now);
+    }
+
+    /// News from the audio engine.
+    pub fn handle_media(&mut self, event: media::Event, now: Instant) {
+        self.on_media_event(event, now);
+        self.drain(now);
+    }
+
+    /// The sound card has another rate or period than before: every stream is built anew for it.
+    pub fn handle_card(&mut self, rate_hz: u32, period_frames: usize, now: Instant) {
+        self.streams.card = (rate_hz, period_frames);
+        self.restart_streams(now);
+        self.drain(now);
+    }
+
+    /// Ends every call and registration; the phone is done when [`Control::is_done`] says so.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.key_script = KeyScript::default();
+        self.hook(false, now);
+        self.drain(now);
+        self.closing = true;
+        self.agent.shut_down(now);
+        self.drain(now);
+        self.outbox.push(Output::Ring(None));
+        for lamp in [Lamp::Line, Lamp::InUse, Lamp::Message, Lamp::Encrypted] {
+            self.outbox.lamp(lamp, LampState::Off);
+        }
+    }
+
+    /// Fires every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.run_key_script(now);
+        self.phone.handle_timeout(now);
+        self.agent.handle_timeout(now);
+        self.dtls.handle_timeout(now);
+        self.drop_late(now);
+        self.drain(now);
+    }
+
+    /// What is to be done next; call until `None`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox
+            .poll()
+            .or_else(|| self.agent.poll_transmit().map(Output::Sip))
+            .or_else(|| self.dtls.poll_transmit().map(Output::Dtls))
+    }
+
+    /// When to call [`Control::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let drop_at = self.calls.iter().filter_map(|call| call.drop_at).min();
+        [
+            self.key_script.due(),
+            self.phone.poll_timeout(),
+            self.agent.poll_timeout(),
+            self.dtls.poll_timeout(),
+            drop_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// How full everything is.
+    pub fn tables(&self) -> Tables {
+        Tables {
+            sip: self.agent.tables(),
+            calls: self.calls.len(),
+            streams: self.calls.iter().map(|call| call.in_engine as usize).sum(),
+            awaiting_sockets: self.awaiting_sockets.len(),
+            keys: self.key_script.len(),
+            dtls: self.dtls.len(),
+        }
+    }
+
+    /// After [`Control::shut_down`]: everybody was told, and said so.
+    pub fn is_done(&self) -> bool {
+        self.calls.is_empty() && self.agent.tables().calls == 0 && self.agent.unanswered() == 0
+    }
+
+    /// Nobody uses the phone: it lies, nothing rings, no call is left.
+    pub fn is_idle(&self) -> bool {
+        self.phone.state() == phone::State::Idle && self.calls.is_empty()
+    }
+
+    /// What the phone is doing.
+    pub fn state(&self) -> phone::State {
+        self.phone.state()
+    }
+
+    /// The tone in the ear.
+    pub fn tone(&self) -> Option<phone::Tone> {
+        self.phone.tone()
+    }
+
+    fn hook(&mut self, off: bool, now: Instant) {
+        if self.phone.off_hook() != off {
+            self.outbox.emit(Event::Hook { off });
+            self.phone.handle(Input::Hook(off), now);
+        }
+    }
+
+    fn key(&mut self, step: fn(Key) -> KeyStep, key: char, now: Instant) {
+        if let Some(key) = Key::from_char(key) {
+            self.apply_key(step(key), now);
+        }
+    }
+
+    fn apply_key(&mut self, step: KeyStep, now: Instant) {
+        if let KeyStep::Down(key) | KeyStep::Dialled(key) = step {
+            let key = key.as_char();
+            self.outbox.emit(Event::Key { key });
+        }
+        let input = match step {
+            KeyStep::Down(key) => Input::KeyDown(key),
+            KeyStep::Up(key) => Input::KeyUp(key),
+            KeyStep::Dialled(key) => Input::Rotary(key),
+        };
+        self.phone.handle(input, now);
+    }
+
+    fn run_key_script(&mut self, now: Instant) {
+        while let Some(step) = self.key_script.poll(now) {
+            self.apply_key(step, now);
+        }
+    }
+
+    /// Carries values between phone, agent and handshakes until none has more.
+    fn drain(&mut self, now: Instant) {
+        for _ in 0..MAX_ROUNDS {
+            if let Some(output) = self.phone.poll_output() {
+                self.on_phone_output(output, now);
+            } else if let Some(event) = self.agent.poll_event() {
+                self.on_sip_event(event, now);
+            } else if let Some(event) = self.dtls.poll_event() {
+                self.on_dtls_event(event, now);
+            } else {
+                break;
+            }
+        }
+        self.emit_call_changes();
+        self.outbox
+            .emit_changes(self.phone.state(), self.phone.tone());
+    }
+}
+
+/// Everything that is logged meanwhile belongs to this call.
+fn call_span(call: CallId) -> tracing::span::EnteredSpan {
+    tracing::info_span!("call", id = call.0).entered()
+}

@@ -1,0 +1,283 @@
+//! What the user agent reports: each event updates the phone and the call, and becomes a stream where
+//! media was agreed.
+
+use std::time::Instant;
+
+use phone::{Alert, CallId, CallUpdate, EndCause, Input};
+use sip::EndedBy;
+use sip::offer_answer::Negotiated;
+
+use super::{Control, Output, call_span};
+use crate::call::{CallDirection, CallRecord};
+use crate::event::{CallProgress, DigitTransport, Event};
+use crate::readable::displayable;
+
+/// How an Alert-Info value asks to be rung (Bellcore names, and the URNs of RFC 7462).
+fn alert_of(alert_info: Option<&str>) -> Alert {
+    let Some(value) = alert_info.map(str::to_ascii_lowercase) else {
+        return Alert::Normal;
+    };
+    for number in 1..=5_u8 {
+        if value.contains(&format!("bellcore-dr{number}")) {
+            return Alert::Distinctive(number);
+        }
+    }
+    if value.contains("urn:alert:source:internal") || value.contains("alert-internal") {
+        Alert::Distinctive(2)
+    } else if value.contains("urn:alert:tune:silent") || value.contains("silent") {
+        Alert::Silent
+    } else {
+        Alert::Normal
+    }
+}
+
+impl Control {
+    pub(super) fn on_sip_event(&mut self, event: sip::Event, now: Instant) {
+        match event {
+            sip::Event::Registration {
+                account,
+                until,
+                error,
+            } => {
+                let told = self
+                    .accounts
+                    .on_registration(account, until, error.as_deref());
+                if let Some(event) = told {
+                    self.outbox.emit(event);
+                    let account = phone::AccountId(account.0);
+                    let usable = until.is_some();
+                    self.phone
+                        .handle(Input::AccountStatus { account, usable }, now);
+                }
+            }
+            sip::Event::Incoming {
+                call,
+                account,
+                from,
+                to: _,
+                alert_info,
+                answer_after_ms,
+                call_id,
+                replaces,
+            } => {
+                let id = self.phone.new_call();
+                let _span = call_span(id);
+                // As it came: the log escapes what is not text.
+                tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
+                let from = displayable(&from);
+                // The replaced call may have ended in this very turn: then there is nothing to take
+                // the place of.
+                let old = replaces.map(|old| self.calls.by_sip(old).map(|old| old.id));
+                let mut record = CallRecord::new(id, call, CallDirection::In, from.clone(), now);
+                record.account = account.map(|account| account.0);
+                self.calls.push(record);
+                let input = match old {
+                    Some(None) => return self.agent.reject(call, 603, now),
+                    Some(Some(old)) => Input::Replacing {
+                        call: id,
+                        old,
+                        from,
+                    },
+                    None => Input::Incoming {
+                        call: id,
+                        from,
+                        alert: alert_of(alert_info.as_deref()),
+                        auto_answer: answer_after_ms.is_some(),
+                    },
+                };
+                self.phone.handle(input, now);
+            }
+            sip::Event::Progress {
+                call,
+                code: _,
+                media,
+            } => self.progress(call, media, now),
+            sip::Event::Established { call, media, peer } => {
+                self.established(call, media, &peer, now);
+            }
+            sip::Event::MediaChanged { call, media } => self.media_changed(call, media, now),
+            sip::Event::HoldFailed { call, code } => {
+                let Some(record) = self.calls.by_sip(call) else {
+                    return;
+                };
+                let (id, held) = (record.id, record.hold.refused());
+                let _span = call_span(id);
+                self.outbox.note(&format!(
+                    "call {}: hold or resume was refused with {code}",
+                    id.0
+                ));
+                self.update_phone(id, CallUpdate::Held(held), now);
+            }
+            sip::Event::Digit { call, digit } => {
+                if let Some(record) = self.calls.by_sip(call) {
+                    self.outbox.emit(Event::Digit {
+                        call: record.id.0,
+                        digit,
+                        via: DigitTransport::Info,
+                    });
+                }
+            }
+            sip::Event::Refer { call, to, user } => {
+                let Some(record) = self.calls.by_sip(call) else {
+                    return self.agent.reject_refer(call, now);
+                };
+                let id = record.id;
+                self.outbox.emit(Event::Refer {
+                    call: id.0,
+                    to: to.clone(),
+                });
+                self.update_phone(id, CallUpdate::Refer { to, user }, now);
+            }
+            sip::Event::Ended {
+                call,
+                by,
+                code,
+                reason,
+            } => self.ended(call, by, code, &reason, now),
+            sip::Event::Lookup(lookup) => self.outbox.push(Output::Lookup(lookup)),
+            sip::Event::Connect {
+                connection,
+                remote,
+                transport,
+                names,
+            } => self.outbox.push(Output::Connect {
+                connection,
+                remote,
+                transport,
+                names,
+            }),
+            sip::Event::Close(connection) => self.outbox.push(Output::Disconnect(connection)),
+            sip::Event::Note(text) => self.outbox.note(&text),
+        }
+    }
+
+    fn update_phone(&mut self, call: CallId, update: CallUpdate, now: Instant) {
+        self.phone.handle(Input::Call(call, update), now);
+    }
+
+    fn progress(&mut self, call: sip::CallHandle, media: Option<Negotiated>, now: Instant) {
+        let Some(record) = self.calls.by_sip(call) else {
+            return;
+        };
+        let id = record.id;
+        let update = match media {
+            Some(media) => {
+                self.agree(id, media, now);
+                CallUpdate::EarlyMedia
+            }
+            // A 180 without sound after another leg's early media does not silence what is heard
+            // already: one leg at a time, and the agent tells of the leg whose sound counts by
+            // sending its media.
+            None if record.media.is_some() => return,
+            None => CallUpdate::Ringing,
+        };
+        self.update_phone(id, update, now);
+    }
+
+    fn established(&mut self, call: sip::CallHandle, media: Negotiated, peer: &str, now: Instant) {
+        let Some(record) = self.calls.by_sip(call) else {
+            return;
+        };
+        let id = record.id;
+        let _span = call_span(id);
+        self.agree(id, media, now);
+        if let Some(record) = self.calls.get(id) {
+            record.setup = Some(now.saturating_duration_since(record.began));
+            if !peer.is_empty() {
+                record.peer = displayable(peer);
+            }
+        }
+        self.expect_media(id);
+        self.agree_dtls(id, now);
+        self.update_phone(id, CallUpdate::Answered, now);
+        self.report_hold_by_peer(id, now);
+    }
+
+    fn media_changed(&mut self, call: sip::CallHandle, media: Negotiated, now: Instant) {
+        let Some(record) = self.calls.by_sip(call) else {
+            return;
+        };
+        let id = record.id;
+        let held = record.hold.on_media(media.direction.receives());
+        let _span = call_span(id);
+        self.agree(id, media, now);
+        if let Some(held) = held {
+            self.update_phone(id, CallUpdate::Held(held), now);
+        }
+        self.report_hold_by_peer(id, now);
+    }
+
+    /// The far end holds us when it does not want our sound and we did not ask for that.
+    fn report_hold_by_peer(&mut self, call: CallId, now: Instant) {
+        let Some(record) = self.calls.get(call) else {
+            return;
+        };
+        let Some(agreed) = record.media.as_ref() else {
+            return;
+        };
+        let held = !agreed.direction.sends();
+        if std::mem::replace(&mut record.held_by_peer, held) != held {
+            self.update_phone(call, CallUpdate::HeldByPeer(held), now);
+        }
+    }
+
+    fn ended(
+        &mut self,
+        call: sip::CallHandle,
+        by: EndedBy,
+        code: Option<u16>,
+        reason: &str,
+        now: Instant,
+    ) {
+        let Some(record) = self.calls.by_sip(call) else {
+            return;
+        };
+        let whose = match by {
+            EndedBy::Local => "ended here",
+            EndedBy::Remote => "ended by the far end",
+            EndedBy::Failure => "failed",
+        };
+        let reason = record
+            .end_reason
+            .take()
+            .unwrap_or_else(|| displayable(reason));
+        record.cause = Some(match code {
+            Some(code) => format!("{whose}: {code} {reason}"),
+            None => format!("{whose}: {reason}"),
+        });
+        let id = record.id;
+        let _span = call_span(id);
+        self.last_call = Some(record.status(CallProgress::Ended));
+        let event = record.event(CallProgress::Ended);
+        self.outbox.emit(event);
+        self.update_phone(id, CallUpdate::Ended(EndCause { code, reason }), now);
+        self.stop_stream(id, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alert_info_of_known_phones_is_understood() {
+        assert_eq!(alert_of(None), Alert::Normal);
+        assert_eq!(
+            alert_of(Some("<http://127.0.0.1/Bellcore-dr3>")),
+            Alert::Distinctive(3)
+        );
+        assert_eq!(
+            alert_of(Some("<urn:alert:source:internal>")),
+            Alert::Distinctive(2)
+        );
+        assert_eq!(
+            alert_of(Some("<http://x>;info=alert-internal")),
+            Alert::Distinctive(2)
+        );
+        assert_eq!(
+            alert_of(Some("<http://www.notused.com>;info=silent")),
+            Alert::Silent
+        );
+        assert_eq!(alert_of(Some("<http://x/ring.wav>")), Alert::Normal);
+    }
+}

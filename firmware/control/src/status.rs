@@ -1,0 +1,279 @@
+//! What the phone says of itself when asked: the answers to `ctl status` and `ctl stats`. `docs/ctl.md`
+//! documents each field; a test compares the page with these types.
+
+use serde::Serialize;
+
+use crate::call::CallDirection;
+use crate::event::{CallProgress, state_name};
+use crate::known_peers::Trust;
+
+/// What log and status say of `tls.verify = false`.
+pub const UNVERIFIED_TLS: &str = "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
+
+/// The whole phone at one moment, as `ctl status` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// `"on"` or `"off"`.
+    pub hook: &'static str,
+    /// The phone's state.
+    #[serde(serialize_with = "state_name")]
+    pub state: phone::State,
+    /// One entry an account.
+    pub lines: Vec<AccountStatus>,
+    /// Calls that are not over.
+    pub calls: Vec<CallStatus>,
+    /// The sound card.
+    pub audio: AudioStatus,
+    /// The tone in the ear.
+    pub tone: Option<&'static str>,
+    /// Everything that was counted since the start.
+    pub counters: CountersStatus,
+    /// The call that ended last, with its cause.
+    pub last_call: Option<CallStatus>,
+    /// What is to be known of the configuration: only where another than the file's own is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// SHA-256 of this phone's certificate, as others pin it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// What is dangerous in the way this phone is configured; shown as long as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// This program's version.
+    pub version: &'static str,
+}
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AccountStatus {
+    /// Its name.
+    pub account: String,
+    /// Its address of record.
+    pub uri: String,
+    /// Whether the registrar knows us.
+    pub registered: bool,
+    /// Until the registration runs out, in seconds.
+    pub expires_in_s: Option<u64>,
+    /// Why it is not registered.
+    pub error: Option<String>,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CallStatus {
+    /// Its number, never used twice in one run.
+    pub id: u32,
+    /// Who called whom.
+    pub direction: CallDirection,
+    /// What it is doing.
+    pub state: CallProgress,
+    /// The far end.
+    pub peer: String,
+    /// The codec agreed on.
+    pub codec: Option<&'static str>,
+    /// Packet length we send.
+    pub ptime_ms: Option<u8>,
+    /// Media encryption.
+    pub encryption: &'static str,
+    /// Who the far end proved to be; only where keys were agreed on by DTLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PeerStatus>,
+    /// Why it is not encrypted, where it was to be.
+    pub encryption_missing: Option<String>,
+    /// From INVITE to answer.
+    pub setup_ms: Option<u64>,
+    /// What was measured of its sound.
+    pub rtp: RtpStatus,
+    /// Why it ended; only in `last_call`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// Who the far end proved to be by its certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerStatus {
+    /// SHA-256 of its certificate.
+    pub sha256: String,
+    /// Whether it is who it was before.
+    pub trust: Trust,
+    /// The short authentication string: two people who read each other the same words talk to each
+    /// other and to no one in between.
+    pub words: String,
+    /// The same as digits.
+    pub digits: String,
+}
+
+/// A call's sound in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RtpStatus {
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets received.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    /// Frames made up by concealment.
+    pub concealed: u64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+    /// Delay of the jitter buffer.
+    pub delay_ms: f64,
+    /// Estimated listening quality, 1 to 4.5.
+    pub mos: f64,
+}
+
+/// The sound card, told by whoever runs it (see [`Control::set_audio`]).
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct AudioStatus {
+    /// Capture and playback device.
+    pub device: String,
+    /// The audio thread runs with real-time priority.
+    pub rt: bool,
+    /// Period in ms.
+    pub period_ms: f64,
+    /// Times the card ran over or under.
+    pub xruns: u64,
+    /// Microphone level over the last second, dBm0.
+    pub capture_level_db: Option<f64>,
+    /// Earpiece level over the last second, dBm0.
+    pub playback_level_db: Option<f64>,
+}
+
+/// What was counted on the I/O side, told by [`Control::set_io_counters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct IoCounters {
+    /// Audio cycles that began more than a period late.
+    pub late_cycles: u64,
+    /// Events the audio thread could not tell because the queue was full.
+    pub audio_events_dropped: u64,
+    /// Commands the audio thread did not get because the queue was full.
+    pub audio_commands_dropped: u64,
+    /// Times a media socket had more datagrams than one turn may take.
+    pub media_floods: u64,
+    /// Datagrams the kernel refused to send.
+    pub send_errors: u64,
+    /// Times the card went away.
+    pub device_losses: u64,
+}
+
+/// Everything that was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CountersStatus {
+    /// SIP messages parsed.
+    pub sip_received: u64,
+    /// SIP messages sent.
+    pub sip_sent: u64,
+    /// Datagrams on the SIP port that were no SIP message.
+    pub sip_malformed: u64,
+    /// Requests refused by rule.
+    pub sip_refused: u64,
+    /// Messages dropped without answer.
+    pub sip_dropped: u64,
+    /// Retransmissions sent.
+    pub sip_retransmitted: u64,
+    /// RTP packets dropped: malformed, wrong source, unknown payload type.
+    pub rtp_rejected: u64,
+    /// The I/O side.
+    #[serde(flatten)]
+    pub io: IoCounters,
+}
+
+/// Every figure of every stream, and how full everything is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stats {
+    /// Always true.
+    pub ok: bool,
+    /// One entry a call.
+    pub calls: Vec<CallStats>,
+    /// The sound card.
+    pub audio: AudioStatus,
+    /// Everything that was counted since the start.
+    pub counters: CountersStatus,
+    /// How full everything is.
+    pub tables: TableStats,
+}
+
+/// A call's sound in all figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CallStats {
+    /// The call's number.
+    pub id: u32,
+    /// What it is doing.
+    pub state: CallProgress,
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets received.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicate: u64,
+    /// Packets dropped: malformed, wrong source, unknown payload type.
+    pub rejected: u64,
+    /// Frames made up by concealment.
+    pub concealed: u64,
+    /// The same in ms.
+    pub concealed_ms: u64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+    /// Delay of the jitter buffer.
+    pub delay_ms: f64,
+    /// Clock drift between the two sound cards.
+    pub drift_ppm: f64,
+    /// Seconds since the far end was heard last.
+    pub unheard_s: u64,
+    /// Round trip as RTCP measures it.
+    pub round_trip_ms: Option<f64>,
+    /// Share of our packets that the far end misses, 0 to 1.
+    pub remote_loss: Option<f64>,
+    /// Estimated listening quality, 1 to 4.5.
+    pub mos: f64,
+    /// Level sent, dBm0.
+    pub sent_level_db: f64,
+    /// Level received, dBm0.
+    pub received_level_db: f64,
+}
+
+/// How full everything is; all zero when nothing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TableStats {
+    /// SIP client transactions.
+    pub client_transactions: usize,
+    /// SIP server transactions.
+    pub server_transactions: usize,
+    /// SIP dialogs.
+    pub dialogs: usize,
+    /// Calls of the user agent.
+    pub sip_calls: usize,
+    /// Name lookups under way.
+    pub lookups: usize,
+    /// Calls, including those that wait for their last figures.
+    pub calls: usize,
+    /// Streams in the engine.
+    pub streams: usize,
+    /// Key presses still to come.
+    pub keys: usize,
+}
+
+impl AudioStatus {
+    /// Levels over the last second in dBm0; no level in silence.
+    pub(crate) fn set_levels(&mut self, capture_dbm0: f32, playback_dbm0: f32) {
+        let finite = |level: f32| level.is_finite().then(|| round(level, 10.0));
+        self.capture_level_db = finite(capture_dbm0);
+        self.playback_level_db = finite(playback_dbm0);
+    }
+}
+
+/// A figure with as many digits as it is worth.
+pub(crate) fn round(figure: f32, per_unit: f64) -> f64 {
+    let figure = f64::from(figure);
+    if figure.is_finite() {
+        (figure * per_unit).round() / per_unit
+    } else {
+        0.0
+    }
+}
