@@ -319,6 +319,9 @@ mod tests {
             echo.phone.user, echo.network.bind, echo.network.sip_port
         );
         assert_eq!(sim.dial.speed_dial, [("1".to_owned(), target)]);
-        assert!(sim.call.direct && echo.call.direct);
+        for config in [&sim, &echo] {
+            assert_ne!(config.call.direct, Some(false));
+            assert!(config.accounts.is_empty() && config.call.direct_from.is_empty());
+        }
     }
 }

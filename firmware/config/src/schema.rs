@@ -7,8 +7,10 @@
 //! settings (kind, default, text, field) ─▶ load ─▶ Config (these types)
 //! ```
 
+mod direct;
 mod encryption;
 
+pub use direct::DirectCaller;
 pub use encryption::Encryption;
 
 use std::net::IpAddr;
@@ -179,8 +181,11 @@ pub enum Flash {
 pub struct Call {
     /// Answer every incoming call by itself after this many ms; `None`: never.
     pub auto_answer_ms: Option<u32>,
-    /// Calls between phones without a server are placed and accepted.
-    pub direct: bool,
+    /// Calls between phones without a server are placed, and accepted from everyone. `None`: placed,
+    /// and accepted from everyone where there is no account.
+    pub direct: Option<bool>,
+    /// Whose calls without a server are accepted; empty: as `direct` says.
+    pub direct_from: Vec<DirectCaller>,
     /// Seconds an outgoing call may ring before it is given up.
     pub no_answer_s: u32,
     /// Seconds sound is sent in a call without any RTP or RTCP from where it goes.
@@ -323,7 +328,8 @@ pub(crate) fn blank() -> Config {
         },
         call: Call {
             auto_answer_ms: None,
-            direct: false,
+            direct: None,
+            direct_from: Vec::new(),
             no_answer_s: 0,
             media_timeout_s: 0,
             flash: Flash::Off,

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use types::{Codec, EncryptionPolicy, Keying, SrtpSuite, Transport};
 
 use crate::schema::{
-    Account, Config, DigestPolicy, Flash, Ipv4Config, Ipv6Config, Listen, Pin, Secret, WifiSecurity,
+    Account, Config, DigestPolicy, DirectCaller, Flash, Ipv4Config, Ipv6Config, Listen, Pin,
+    Secret, WifiSecurity,
 };
 use crate::value::{TextFormat, Value, ValueKind};
 
@@ -427,9 +428,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Answer every incoming call automatically: `false` never, `true` at once, or after this many milliseconds. The handset need not be lifted, \
          and the microphone is on. Only with this key set may a caller by an account ask to be answered at once; the phone rings then, and that \
          caller hears nothing until the handset is lifted."),
-    setting(Section::Call, "direct", ValueKind::Bool, WhenUnset::Default("true"), "false",
-        |c, v| c.call.direct = v.bool(),
-        "Calls between phones without a server are placed and accepted."),
+    setting(Section::Call, "direct", ValueKind::Bool, WhenUnset::Means("placed; accepted from everyone where there is no account"), "false",
+        |c, v| c.call.direct = Some(v.bool()),
+        "Calls between phones without a server. `true`: they are placed, and accepted from everyone; `false`: neither. Without this key they \
+         are placed, and accepted from everyone only where no account is configured: whoever reaches the SIP port could ring the phone. \
+         Callers on `direct_from` and, unless this key is `false`, phones known by their certificate (`[[tls.pin]]`) are accepted all the same."),
+    setting(Section::Call, "direct_from", ValueKind::FormattedList(TextFormat::DirectCaller, 64), WhenUnset::Default("[]"), "[\"192.168.1.0/24\", \"sip:bob@10.0.0.7\"]",
+        |c, v| c.call.direct_from = v.texts().iter().filter_map(|text| DirectCaller::from_text(text)).collect(),
+        "Whose calls without a server are accepted, whatever `direct` says: addresses, networks, or a user at an address. With this list no \
+         one else's are, except of phones known by their certificate. Without it a host may call only now and then, and its call gives way to \
+         a call of an account that comes before it is answered."),
     setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"), "60",
         |c, v| c.call.no_answer_s = v.number() as u32,
         "Seconds an outgoing call may ring before it is given up (never an emergency call)."),

@@ -40,12 +40,33 @@ pub(crate) fn agent_config(
         user: config.phone.user.clone(),
         display_name: config.phone.name.clone(),
         user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
-        direct_calls: config.call.direct,
+        direct_calls: config.call.direct.unwrap_or(true),
+        direct_callers: direct_callers(config),
+        direct_from: config.call.direct_from.iter().map(allowed_caller).collect(),
         auto_answer: config.call.auto_answer_ms.is_some(),
         codecs: config.codecs.order.clone(),
         privacy: crate::negotiate::privacy(config, None, fingerprint),
         local,
         tls_port: config.tls.sip_port_tls,
         seed,
+    }
+}
+
+/// Whose calls without a server are accepted.
+fn direct_callers(config: &config::Config) -> sip::DirectCallers {
+    let open = config.call.direct_from.is_empty();
+    match config.call.direct {
+        Some(false) => sip::DirectCallers::Listed,
+        Some(true) if open => sip::DirectCallers::Everyone,
+        None if open && config.accounts.is_empty() => sip::DirectCallers::Everyone,
+        Some(true) | None => sip::DirectCallers::Proven,
+    }
+}
+
+fn allowed_caller(caller: &config::schema::DirectCaller) -> sip::AllowedCaller {
+    sip::AllowedCaller {
+        user: caller.user.clone(),
+        network: caller.network,
+        prefix: caller.prefix,
     }
 }

@@ -25,7 +25,7 @@ impl Lines {
                 .iter()
                 .map(|account| (account.name.clone(), false))
                 .collect(),
-            direct: config.call.direct,
+            direct: config.call.direct.unwrap_or(true),
             emergency_route: config.dial.emergency_route.clone(),
         }
     }

@@ -1,7 +1,7 @@
 //! The user agent: the only thing `app` sees of SIP.
 //!
 //! ```text
-//! handle_datagram, handle_stream ─▶ message ─┬─ request ──▶ incoming ─▶ door ─▶ invite::callee, invite::session
+//! handle_datagram, handle_stream ─▶ message ─┬─ request ──▶ incoming ─▶ admission ─▶ invite::callee, invite::session
 //!                                            └─ response ─▶ outgoing ─▶ invite::caller, registration
 //! invite, answer, end … ─────────────────────▶ invite ─▶ outgoing ─▶ wire ─▶ poll_transmit
 //! handle_timeout ─▶ deadlines ─▶ whoever is due                      events ─▶ poll_event
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use types::Direction;
 
+use crate::admission::Admission;
+use crate::connections::Full;
 use crate::invite::{CallState, Ids, Owed, Referral};
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
@@ -52,6 +54,8 @@ pub(crate) enum Waiter {
     Line(usize),
     /// A connection that is kept alive.
     Connection(ConnectionId),
+    /// The limits of connections others opened.
+    Connections,
 }
 
 /// What is said of a connection where nothing better is known.
@@ -74,6 +78,7 @@ pub(crate) fn at_port(local: SocketAddr, tls_port: u16, transport: Transport) ->
 pub struct UserAgent {
     pub(crate) config: AgentConfig,
     pub(crate) wire: Wire,
+    pub(crate) admission: Admission,
     pub(crate) tokens: Tokens,
     pub(crate) events: VecDeque<Event>,
     pub(crate) deadlines: Deadlines<Waiter>,
@@ -121,6 +126,7 @@ impl UserAgent {
             loud(&config.privacy) || config.accounts.iter().any(|account| loud(&account.privacy));
         let mut agent = Self {
             wire: Wire::new(config.local, keys_in_clear),
+            admission: Admission::new(config.direct_callers, config.direct_from.clone(), now),
             salt: tokens.word(16),
             tokens,
             events: VecDeque::new(),
@@ -155,30 +161,20 @@ impl UserAgent {
 
     /// Bytes came in on a TCP or TLS connection.
     pub fn handle_stream(&mut self, connection: ConnectionId, bytes: &[u8], now: Instant) {
-        let Some(found) = self.wire.connections.get_mut(&connection) else {
+        let Some(found) = self.wire.connections.get(connection) else {
             return;
         };
-        let remote = found.remote;
         let flow = found.flow(connection);
-        found.reader.push(bytes);
-        self.wire.heard(connection, now);
-        // Each frame may end the connection, so it is looked up anew.
-        while let Some(frame) = self
-            .wire
-            .connections
-            .get_mut(&connection)
-            .and_then(|c| c.reader.poll())
-        {
+        self.wire.connections.handle_stream(connection, bytes, now);
+        // A frame may end the connection.
+        while let Some(frame) = self.wire.connections.poll_frame(connection, now) {
             match frame {
                 Ok(Frame::Message(message)) => self.handle_bytes(flow, &message, now),
                 Ok(Frame::Ping) => self.wire.send(flow, PONG.to_vec(), now),
                 Ok(Frame::Pong) => self.ponged(connection),
                 Err(error) => {
                     self.wire.counters.malformed += 1;
-                    self.events
-                        .push_back(Event::Note(format!("connection from {remote}: {error}")));
-                    self.events.push_back(Event::Close(connection));
-                    self.connection_lost(connection, BROKEN, now);
+                    self.close_connection(connection, &error.to_string(), now);
                 }
             }
         }
@@ -197,14 +193,7 @@ impl UserAgent {
         if self.wire.connected(connection, remote, now) {
             self.connection_opened(connection);
         } else {
-            self.wire.accepted(
-                connection,
-                remote,
-                Transport::Tcp,
-                Vec::new(),
-                &mut self.events,
-                now,
-            );
+            self.accept_connection(connection, remote, Transport::Tcp, Vec::new(), now);
         }
         self.settle(now);
     }
@@ -218,14 +207,7 @@ impl UserAgent {
         names: Vec<String>,
         now: Instant,
     ) {
-        self.wire.accepted(
-            connection,
-            remote,
-            Transport::Tls,
-            names,
-            &mut self.events,
-            now,
-        );
+        self.accept_connection(connection, remote, Transport::Tls, names, now);
         self.settle(now);
     }
 
@@ -409,6 +391,7 @@ impl UserAgent {
                 Waiter::Call(call) => self.call_timeout(call, now),
                 Waiter::Line(line) => self.line_timeout(line, now),
                 Waiter::Connection(connection) => self.pulse_timeout(connection, now),
+                Waiter::Connections => self.expire_connections(now),
             }
             self.settle(now);
         }
@@ -495,15 +478,65 @@ impl UserAgent {
         }
     }
 
+    /// Another host opened a connection: it is kept where there is room.
+    fn accept_connection(
+        &mut self,
+        connection: ConnectionId,
+        remote: SocketAddr,
+        transport: Transport,
+        names: Vec<String>,
+        now: Instant,
+    ) {
+        let known = self.lines.iter().any(|line| line.knows(remote.ip()));
+        let accepted = self
+            .wire
+            .connections
+            .handle_accepted(connection, remote, transport, names, known, now);
+        match accepted {
+            Ok(None) => {}
+            Ok(Some(displaced)) => {
+                self.wire.counters.dropped += 1;
+                self.close_connection(displaced, "too many connections are open", now);
+            }
+            Err(Full) => {
+                self.wire.counters.dropped += 1;
+                self.events.push_back(Event::Close(connection));
+            }
+        }
+    }
+
+    /// Closes the connections whose time is up.
+    fn expire_connections(&mut self, now: Instant) {
+        while let Some((connection, why)) = self.wire.connections.poll_expired(now) {
+            self.close_connection(connection, &why.to_string(), now);
+        }
+    }
+
+    /// This phone closes a connection.
+    pub(crate) fn close_connection(
+        &mut self,
+        connection: ConnectionId,
+        reason: &str,
+        now: Instant,
+    ) {
+        if let Some(found) = self.wire.connections.get(connection) {
+            let remote = found.flow(connection).remote();
+            self.events
+                .push_back(Event::Note(format!("connection with {remote}: {reason}")));
+        }
+        self.events.push_back(Event::Close(connection));
+        self.connection_lost(connection, reason, now);
+    }
+
     pub(crate) fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
-        self.wire.closed(connection);
+        self.wire.connections.handle_closed(connection);
         self.deadlines.set(Waiter::Connection(connection), None);
         self.flow_failed(
             |flow: Flow| flow.connection() == Some(connection),
             reason,
             now,
         );
-        self.lines_lost(connection, now);
+        self.lines_lost(connection, reason, now);
     }
 
     /// Tells those who sent requests that failed here, and those who wait for news. Telling may
@@ -523,5 +556,7 @@ impl UserAgent {
                 break;
             }
         }
+        let expiry = self.wire.connections.poll_timeout();
+        self.deadlines.set(Waiter::Connections, expiry);
     }
 }

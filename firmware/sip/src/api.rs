@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use types::{Codec, Transport};
 
+use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
 use crate::offer_answer::Negotiated;
@@ -56,8 +57,12 @@ pub struct AgentConfig {
     pub display_name: String,
     /// User-Agent header.
     pub user_agent: String,
-    /// Accept and place calls without a server.
+    /// Place calls without a server.
     pub direct_calls: bool,
+    /// Whose calls without a server are accepted.
+    pub direct_callers: DirectCallers,
+    /// The list of direct callers; what strangers may do is limited, what these may do is not.
+    pub direct_from: Vec<AllowedCaller>,
     /// The owner lets the phone answer by itself: callers by an account may ask for it. Nobody else
     /// may, ever.
     pub auto_answer: bool,

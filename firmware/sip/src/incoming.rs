@@ -5,7 +5,7 @@
 //! request ─▶ ACK? ─▶ repeated? ─▶ CANCEL? ─▶ in a dialog? ─▶ invite::session
 //!                                              │ no
 //!                                              ▼
-//!                       door ─▶ method, scheme, To tag, merged, Require, body ─▶ invite::callee (INVITE) | answered here
+//!                       admission ─▶ method, scheme, To tag, merged, Require, body ─▶ invite::callee (INVITE) | answered here
 //! ```
 //!
 //! Requests outside of dialogs that change nothing (OPTIONS, and all that is refused but INVITE)
@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::admission::{Decision, Origin};
 use crate::agent::{UserAgent, Waiter};
-use crate::door::Entry;
 use crate::flow::{Flow, Transport};
 use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Fault, Method, ParseError, Request, Response, Uri, Via};
@@ -52,9 +52,11 @@ impl UserAgent {
             (Method::Cancel, None) => return self.handle_cancel(flow, reply, &request, now),
             (_, None) => {}
         }
-        if via.params().has("alias") {
-            self.wire
-                .learn_alias(flow, via.port().unwrap_or(Transport::Tls.default_port()));
+        if via.params().has("alias")
+            && let Some(connection) = flow.connection()
+        {
+            let port = via.port().unwrap_or(Transport::Tls.default_port());
+            self.wire.connections.learn_alias(connection, port);
         }
         let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if tagged && let Some(call) = self.call_of(&request) {
@@ -66,21 +68,33 @@ impl UserAgent {
                 self.reply(reply, &response, now);
                 return;
             }
+            self.request_accepted(flow, false);
             self.handle_in_dialog(call, reply, &key, &request, now);
             return;
         }
-        let Some(entry) = self.admit(flow, &request) else {
-            self.wire.counters.dropped += 1;
-            self.wire.counters.refused += 1;
-            return;
+        let origin = match self.admit(flow, &request, now) {
+            Decision::Admit(origin) => origin,
+            Decision::RetryAfter(seconds) => {
+                self.wire.counters.refused += 1;
+                let mut response = self.stateless(&request, 503);
+                response.headers.push("Retry-After", seconds);
+                self.reply(reply, &response, now);
+                return;
+            }
+            Decision::Drop => {
+                self.wire.counters.dropped += 1;
+                self.wire.counters.refused += 1;
+                return;
+            }
         };
         match self.check(&request, tagged) {
             Err(refusal) => self.refuse(reply, &key, request, &refusal, now),
             Ok(()) if request.method == Method::Invite => {
-                self.handle_invite(entry, reply, &key, request, now)
+                self.handle_invite(origin, reply, &key, request, now);
             }
             Ok(()) => {
                 // Of the methods that pass the checks only OPTIONS is left.
+                self.request_accepted(flow, origin.is_known());
                 let mut response = self.stateless(&request, 200);
                 response
                     .headers
@@ -90,6 +104,15 @@ impl UserAgent {
                 Self::say_abilities(&mut response);
                 self.reply(reply, &response, now);
             }
+        }
+    }
+
+    /// A request was accepted: the connection it came along, if any, may stay open.
+    pub(crate) fn request_accepted(&mut self, flow: Flow, known: bool) {
+        if let Some(connection) = flow.connection() {
+            self.wire
+                .connections
+                .handle_request_accepted(connection, known);
         }
     }
 
@@ -206,9 +229,11 @@ impl UserAgent {
         )
     }
 
-    /// Whether another call finds room.
-    pub(crate) fn has_room(&self) -> bool {
-        self.servers.len() + RESERVED < crate::transaction::table::MAX_SERVERS
+    /// Whether another call finds room among the server transactions.
+    pub(crate) fn has_room(&self, origin: Origin) -> bool {
+        let transactions = self.servers.len();
+        transactions + RESERVED < crate::transaction::table::MAX_SERVERS
+            && (origin.is_known() || self.admission.has_room_for_stranger(transactions))
     }
 
     /// An answer to the request of a transaction, with our tag.
@@ -272,7 +297,7 @@ impl UserAgent {
         found
             .and_then(|(address, names)| {
                 self.wire
-                    .connect(address, transport, &names, &mut self.events, now)
+                    .connect_for_response(address, transport, &names, &mut self.events, now)
             })
             .unwrap_or(flow)
     }
@@ -401,7 +426,7 @@ impl UserAgent {
         let invite =
             server_key(cancel, Some(&Method::Invite)).and_then(|key| self.servers.find(&key));
         let Some((id, entry)) = invite.and_then(|id| Some((id, self.servers.get(id)?))) else {
-            if self.admit(flow, cancel).is_some() {
+            if matches!(self.admit(flow, cancel, now), Decision::Admit(_)) {
                 self.wire.counters.refused += 1;
                 let response = self.stateless(cancel, 481);
                 self.reply(reply, &response, now);
@@ -438,7 +463,7 @@ impl UserAgent {
             return;
         }
         self.wire.counters.malformed += 1;
-        if !self.answers(flow) {
+        if !self.answers(flow, now) {
             self.wire.counters.dropped += 1;
             return;
         }
@@ -460,14 +485,6 @@ impl UserAgent {
             }
             self.wire.counters.refused += 1;
             self.reply(reply_flow(flow, &via), &response, now);
-        }
-    }
-
-    /// What an entry means for a call: its account.
-    pub(crate) fn account_of(entry: Entry) -> Option<usize> {
-        match entry {
-            Entry::Account(line) => Some(line),
-            Entry::Direct => None,
         }
     }
 }

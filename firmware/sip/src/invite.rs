@@ -236,6 +236,7 @@ impl UserAgent {
         reason: &str,
     ) -> Option<CallState> {
         let state = self.calls.remove(&call)?;
+        self.admission.handle_call_over(call);
         self.deadlines.set(Waiter::Call(call), None);
         self.owe(call, &state, code);
         self.remember_over(&state);

@@ -11,7 +11,6 @@
 use std::time::{Duration, Instant};
 
 use crate::agent::{UserAgent, Waiter};
-use crate::api::Event;
 use crate::ids::ConnectionId;
 use crate::stream::PING;
 use crate::timer::{earliest, fire};
@@ -35,7 +34,7 @@ impl UserAgent {
     /// A line registered over this connection: from now on it is kept alive.
     pub(crate) fn keep_alive(&mut self, id: ConnectionId, now: Instant) {
         let wait = self.tokens.between(SHORTEST, LONGEST);
-        if let Some(connection) = self.wire.connections.get_mut(&id)
+        if let Some(connection) = self.wire.connections.get_mut(id)
             && connection.pulse.ping_at.is_none()
         {
             connection.pulse.ping_at = Some(now + wait);
@@ -45,7 +44,7 @@ impl UserAgent {
 
     /// A pong came in.
     pub(crate) fn ponged(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.wire.connections.get_mut(&id) {
+        if let Some(connection) = self.wire.connections.get_mut(id) {
             // A line end of no meaning is a pong only where a ping went before.
             connection.pulse.answers |= connection.pulse.ping_at.is_some();
             connection.pulse.pong_by = None;
@@ -57,17 +56,12 @@ impl UserAgent {
     pub(crate) fn pulse_timeout(&mut self, id: ConnectionId, now: Instant) {
         let wait = self.tokens.between(SHORTEST, LONGEST);
         let used = self.lines.iter().any(|line| line.connection() == Some(id));
-        let Some(connection) = self.wire.connections.get_mut(&id) else {
+        let Some(connection) = self.wire.connections.get_mut(id) else {
             return;
         };
         let (flow, pulse) = (connection.flow(id), &mut connection.pulse);
         if fire(&mut pulse.pong_by, now) {
-            let remote = flow.remote();
-            self.events.push_back(Event::Note(format!(
-                "connection to {remote}: no answer to a keepalive"
-            )));
-            self.events.push_back(Event::Close(id));
-            self.connection_lost(id, "the connection is dead: no answer to a keepalive", now);
+            self.close_connection(id, "the connection is dead: no answer to a keepalive", now);
             return;
         }
         if fire(&mut pulse.ping_at, now) && used {
@@ -82,7 +76,7 @@ impl UserAgent {
         let pulse = self
             .wire
             .connections
-            .get(&id)
+            .get(id)
             .map(|connection| &connection.pulse);
         let next = pulse.and_then(|pulse| earliest([pulse.ping_at, pulse.pong_by]));
         self.deadlines.set(Waiter::Connection(id), next);

@@ -6,11 +6,12 @@
 //!                  commands (invite, answer, end …) ─▶ agent ─▶ … ─▶ Transmit
 //! ```
 
+mod admission;
 pub mod agent;
 mod api;
+mod connections;
 mod dialog;
 pub mod digest;
-mod door;
 mod fingerprint;
 mod flow;
 mod ids;
@@ -31,7 +32,9 @@ mod token;
 mod transaction;
 mod wire;
 
+pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason, EndedBy, Event,
     Flow, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
 };
+pub use connections::host_of;

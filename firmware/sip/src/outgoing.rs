@@ -359,13 +359,9 @@ impl UserAgent {
             return false;
         };
         outgoing.transaction = Some(transaction);
-        let opening = flow.connection().is_some_and(|connection| {
-            !self
-                .wire
-                .connections
-                .get(&connection)
-                .is_some_and(|c| c.open)
-        });
+        let opening = flow
+            .connection()
+            .is_some_and(|connection| !self.wire.connections.is_open(connection));
         outgoing.deadline = opening.then(|| {
             now + match transport {
                 Transport::Udp | Transport::Tcp => CONNECT_TIME,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The contact's user part is random: only who was told it by the registrar can address the phone
-//! by it (see `door`).
+//! by it (see `admission`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -64,6 +64,9 @@ pub(crate) struct Line {
     hosts: Vec<Host>,
     known: Vec<IpAddr>,
     connection: Option<ConnectionId>,
+    /// The connection it registered over is gone: no call reaches the phone until it has
+    /// registered again, whatever the binding's lifetime says.
+    flow_lost: bool,
 }
 
 impl Line {
@@ -102,6 +105,7 @@ impl Line {
             hosts,
             known,
             connection: None,
+            flow_lost: false,
         }
     }
 
@@ -444,6 +448,7 @@ impl UserAgent {
         let lifetime = Duration::from_secs(u64::from(granted));
         let until = now + lifetime;
         state.until = Some(until);
+        state.flow_lost = false;
         // Before it runs out, with room for one whole failed try where the lifetime allows that.
         let margin = (lifetime / 2)
             .min(Duration::from_secs(40))
@@ -520,7 +525,7 @@ impl UserAgent {
         state.until = until;
         self.events.push_back(Event::Registration {
             account: AccountId(line),
-            until,
+            until: until.filter(|_| !state.flow_lost),
             error: Some(error),
         });
         self.schedule_line(line);
@@ -575,7 +580,7 @@ impl UserAgent {
     }
 
     /// A connection is gone: what was registered over it cannot be reached any more.
-    pub(crate) fn lines_lost(&mut self, connection: ConnectionId, now: Instant) {
+    pub(crate) fn lines_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         let wait = self.tokens.between(Duration::from_millis(500), FIRST_RETRY);
         for line in 0..self.lines.len() {
             let Some(state) = self.lines.get_mut(line) else {
@@ -583,6 +588,14 @@ impl UserAgent {
             };
             if state.connection == Some(connection) {
                 state.connection = None;
+                if state.wanted && state.until.is_some() && !state.flow_lost {
+                    state.flow_lost = true;
+                    self.events.push_back(Event::Registration {
+                        account: AccountId(line),
+                        until: None,
+                        error: Some(reason.to_owned()),
+                    });
+                }
                 if state.wanted && state.outgoing.is_none() {
                     state.next_at = Some(now + wait);
                     self.schedule_line(line);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sip::Event;
 use sip::agent::Tables;
 use sip::message::{Message, Method};
-use world::{Ask, PEER, World, called, media, sdp};
+use world::{Ask, PEER, World, called, media, sdp, with_listed_peer};
 
 /// The final answers that came to the peer, by code; provisional ones are left out.
 fn finals(world: &mut World) -> BTreeMap<u16, usize> {
@@ -26,7 +26,7 @@ fn finals(world: &mut World) -> BTreeMap<u16, usize> {
 
 #[test]
 fn two_thousand_answered_calls_that_nobody_confirms() {
-    let mut world = World::alone();
+    let mut world = with_listed_peer();
     world.latency = Duration::from_millis(1);
     let (mut answered, mut codes) = (0, BTreeMap::<u16, usize>::new());
     for n in 0..2000 {
@@ -70,7 +70,7 @@ fn two_thousand_answered_calls_that_nobody_confirms() {
 
 #[test]
 fn two_thousand_subscriptions_cost_nothing() {
-    let mut world = World::alone();
+    let mut world = with_listed_peer();
     for n in 0..2000 {
         let branch: &'static str = format!("z9hG4bKsub{n}").leak();
         let ask = Ask {

@@ -16,6 +16,7 @@ fn with(account: AccountConfig) -> World {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config.accounts.push(account);
     config.direct_calls = false;
+    config.direct_callers = sip::DirectCallers::Listed;
     let mut world = World::new(vec![config]);
     world.run_ms(1);
     world
@@ -346,6 +347,7 @@ fn names_are_asked_for_and_their_addresses_are_known_at_the_door() {
         .accounts
         .push(account("101", "example.com", "secret"));
     config.direct_calls = false;
+    config.direct_callers = sip::DirectCallers::Listed;
     let mut world = World::new(vec![config]);
     world.names.insert(
         "example.com".into(),

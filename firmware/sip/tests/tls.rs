@@ -53,6 +53,7 @@ impl Phone {
     fn with_line() -> Self {
         let mut config = config("alice", "192.0.2.1:5060", 1);
         config.direct_calls = false;
+        config.direct_callers = sip::DirectCallers::Listed;
         config.accounts.push(AccountConfig {
             transport: Transport::Tls,
             registrar: Some("192.0.2.9:5061".into()),

@@ -63,7 +63,7 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     let l = world.phone(
         Setup::default()
             .account("101", "one")
-            .toml("call", "waiting = false"),
+            .toml("call", "waiting = false\ndirect = true"),
     );
     let r = world.phone(Setup::default());
     world.connect(l, r);

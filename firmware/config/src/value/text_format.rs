@@ -7,7 +7,7 @@
 
 use super::is_keyed;
 use crate::error::{nearest, quote};
-use crate::schema::{Ipv4Config, Ipv6Config};
+use crate::schema::{DirectCaller, Ipv4Config, Ipv6Config};
 use crate::{address, time_zone};
 
 /// A text with a grammar of its own.
@@ -45,6 +45,8 @@ pub(crate) enum TextFormat {
     Code,
     /// One public key of SSH.
     SshKey,
+    /// Who may call without a server.
+    DirectCaller,
 }
 
 /// What is wrong, and the help where it is better than the format's own.
@@ -143,6 +145,10 @@ impl TextFormat {
                 format!("{shown} cannot be dialled with the keys 0-9, * and #"),
             ),
             Self::SshKey => check_ssh_key(text),
+            Self::DirectCaller => or(
+                DirectCaller::from_text(text).is_some(),
+                format!("{shown} is neither an address, a network, nor a SIP address of one"),
+            ),
         }
     }
 
@@ -151,9 +157,12 @@ impl TextFormat {
         match self {
             Self::HostName => "the name of a machine",
             Self::Interface => "the name of an interface",
-            Self::Ipv4Config | Self::Ipv6Config | Self::Ipv4 | Self::Ipv6 | Self::Ip => {
-                "an address in quotes"
-            }
+            Self::Ipv4Config
+            | Self::Ipv6Config
+            | Self::Ipv4
+            | Self::Ipv6
+            | Self::Ip
+            | Self::DirectCaller => "an address in quotes",
             Self::Host | Self::Server => "a host",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
@@ -205,6 +214,9 @@ impl TextFormat {
             }
             Self::SshKey => {
                 "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\""
+            }
+            Self::DirectCaller => {
+                "write an IP address, a network like \"192.168.1.0/24\", or a user at an address like \"sip:bob@192.168.1.20\""
             }
         }
     }

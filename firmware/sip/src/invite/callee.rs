@@ -7,10 +7,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::admission::Origin;
 use crate::agent::UserAgent;
 use crate::api::{EndedBy, Event};
 use crate::dialog::Dialog;
-use crate::door::Entry;
 use crate::flow::Flow;
 use crate::ids::{AccountId, CallHandle, TransactionId};
 use crate::incoming::session_body;
@@ -30,14 +30,17 @@ impl UserAgent {
     /// A new INVITE that passed all checks.
     pub(crate) fn handle_invite(
         &mut self,
-        entry: Entry,
+        origin: Origin,
         reply: Flow,
         key: &str,
         request: Request,
         now: Instant,
     ) {
-        let account = Self::account_of(entry);
-        let full = !self.has_room();
+        let account = origin.account();
+        if origin.is_known() {
+            self.make_room_for_known(now);
+        }
+        let full = !self.has_room(origin);
         let replaced = self.replaced(account, &request, reply.is_secure());
         let refusal = if full || self.leaving {
             Some(self.stateless(&request, 503))
@@ -100,6 +103,10 @@ impl UserAgent {
         let from = state.peer.clone();
         state.dialog = Some(dialog);
         self.calls.insert(call, state);
+        self.request_accepted(reply, origin.is_known());
+        if !origin.is_known() {
+            self.admission.handle_stranger_call(call);
+        }
         if let Some(entry) = self.servers.get_mut(transaction) {
             entry.call = Some(call);
         }

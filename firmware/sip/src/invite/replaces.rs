@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Who knows a call's tags is one of its two ends, or was told by one of them, or reads their
-//! signalling. So the door comes first (`sip::door`), as for every INVITE; what came by an account
+//! signalling. So admission comes first (`sip::admission`), as for every INVITE; what came by an account
 //! is replaced by that account only, and what goes by TLS by TLS only.
 
 use crate::agent::UserAgent;

@@ -61,7 +61,9 @@ impl UserAgent {
             .dialog
             .as_ref()
             .is_none_or(|dialog| !dialog.owns(request));
-        let Some(transaction) = self.open(reply, key, request.clone()) else {
+        let room = self.admission.has_room_in_dialog(call, self.servers.len());
+        let opened = room.then(|| self.open(reply, key, request.clone()));
+        let Some(transaction) = opened.flatten() else {
             self.wire.counters.dropped += 1;
             return;
         };

@@ -95,6 +95,8 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         display_name: String::new(),
         user_agent: "Offhook/test".into(),
         direct_calls: true,
+        direct_callers: sip::DirectCallers::Everyone,
+        direct_from: Vec::new(),
         auto_answer: false,
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         privacy: sip::privacy::Privacy::default(),
@@ -594,6 +596,22 @@ pub(crate) fn to_of(response: &Response) -> String {
 }
 
 // ── one phone and a scripted peer ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// The scripted peer as a listed caller: no rate holds for it.
+pub(crate) fn peer_is_listed(config: &mut AgentConfig) {
+    config.direct_from.push(sip::AllowedCaller {
+        user: None,
+        network: [192, 0, 2, 9].into(),
+        prefix: 32,
+    });
+}
+
+/// One phone and the scripted peer, whom its owner has listed.
+pub(crate) fn with_listed_peer() -> World {
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    peer_is_listed(&mut config);
+    World::new(vec![config])
+}
 
 /// Where the scripted peer is.
 pub(crate) const PEER: &str = "192.0.2.9:5060";

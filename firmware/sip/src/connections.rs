@@ -1,0 +1,486 @@
+//! The table of TCP and TLS connections: who may hold one open, how many, and for how long.
+//!
+//! ```text
+//! dial ────▶ Own: opening ─▶ open; ends when one side closes it, never to make room for others
+//! accepted ▶ Unproven ─ a request was accepted ─▶ Admitted | Known (an account's server, a proven name)
+//!              └ closed: first message late, idle, never accepted, or displaced by a newer one
+//! ```
+//!
+//! Whoever reaches the port can open connections, so what strangers hold is capped in total and
+//! per host, and only what they sent whole and what was accepted keeps a connection open. A full
+//! table displaces the oldest unproven connection: a newcomer always gets a few seconds to ask.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::flow::{Flow, Transport};
+use crate::ids::ConnectionId;
+use crate::keepalive::Pulse;
+use crate::stream::{Frame, StreamError, StreamReader};
+
+/// Most connections that this phone dialled for requests of its own.
+pub(crate) const MAX_OWN: usize = 32;
+/// Most connections accepted from others.
+pub(crate) const MAX_ACCEPTED: usize = 32;
+/// Most connections accepted from one host; an account's servers are not counted.
+pub(crate) const MAX_PER_HOST: usize = 8;
+/// How long an accepted connection may take to deliver its first whole message.
+const FIRST_MESSAGE: Duration = Duration::from_secs(8);
+/// How long a connection may be idle of which no request was accepted yet.
+const UNPROVEN_IDLE: Duration = Duration::from_secs(10);
+/// How long a connection lives all in all of which no request is accepted.
+const UNPROVEN_AT_MOST: Duration = Duration::from_secs(30);
+/// How long a message may take from its first byte to its last.
+const WHOLE_MESSAGE: Duration = Duration::from_secs(30);
+/// A stranger's connection that was idle for so long makes room for a newcomer.
+const ADMITTED_IDLE: Duration = Duration::from_secs(30);
+/// Most messages that wait for one connection to open.
+const MAX_WAITING: usize = 16;
+
+/// The host an address is counted by: one IPv4 address, however it is written, and one IPv6
+/// subnet of 64 bits, since a host chooses its addresses within it freely.
+#[must_use]
+pub fn host_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        // All neighbours share the link-local subnet, and none can leave it.
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => IpAddr::V6(v6),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+    }
+}
+
+/// What a connection has earned; the lower ones make room for the higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// Accepted, or dialled to deliver a response; no request of its far end was accepted yet.
+    Unproven,
+    /// A request of its far end was accepted.
+    Admitted,
+    /// Its far end is an account's server or has proved its name.
+    Known,
+    /// This phone dialled it for a request of its own.
+    Own,
+}
+
+/// Why a connection is closed by this phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Expiry {
+    /// No whole message came in time.
+    #[error("no whole message came within {} s", FIRST_MESSAGE.as_secs())]
+    FirstMessage,
+    /// A message began and did not end.
+    #[error("a message was not whole after {} s", WHOLE_MESSAGE.as_secs())]
+    Unfinished,
+    /// It was idle, or nothing it asked for was accepted.
+    #[error("no request on it was accepted")]
+    Unproven,
+}
+
+/// A connection to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dial {
+    /// One that is open or being opened.
+    Existing(Flow),
+    /// A new one, which the owner must open.
+    New(Flow),
+}
+
+/// What became of bytes for a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Send {
+    /// They may leave now.
+    Now(Vec<u8>),
+    /// They wait for the connection to open.
+    Waits,
+    /// The connection is gone, or too much waits for it.
+    Lost,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    remote: SocketAddr,
+    transport: Transport,
+    /// TLS: who the far end must be (dialled), or has proved to be (accepted).
+    names: Vec<String>,
+    dialled: bool,
+    standing: Standing,
+    /// Where its far end listens, as it said in a request of its own (RFC 5923): requests for that
+    /// address take this connection.
+    alias: Option<SocketAddr>,
+    open: bool,
+    waiting: Vec<Vec<u8>>,
+    reader: StreamReader,
+    since: Instant,
+    /// The last whole message, either way. Line ends (keepalives) do not count.
+    used: Instant,
+    received_any: bool,
+    /// When the message began that is not whole yet.
+    unfinished_since: Option<Instant>,
+    pub(crate) pulse: Pulse,
+}
+
+impl Connection {
+    /// The flow along it.
+    pub(crate) fn flow(&self, id: ConnectionId) -> Flow {
+        Flow::of(self.transport, id, self.remote)
+    }
+
+    /// Whether a request for this address may take it. Over TLS the address is not enough: what was
+    /// proved when it was opened must be what this request needs, or a server of one domain would
+    /// get what is meant for another on the same machine.
+    fn serves(&self, remote: SocketAddr, transport: Transport, names: &[String]) -> bool {
+        let address = self.remote == remote || self.alias == Some(remote);
+        let proved = if self.dialled {
+            self.names == names
+        } else {
+            names.iter().any(|name| {
+                self.names
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+            })
+        };
+        address && self.transport == transport && (transport != Transport::Tls || proved)
+    }
+
+    fn expiry(&self) -> Option<(Instant, Expiry)> {
+        let unfinished = self
+            .unfinished_since
+            .map(|since| (since + WHOLE_MESSAGE, Expiry::Unfinished));
+        let unproven = if self.received_any {
+            let at = (self.used + UNPROVEN_IDLE).min(self.since + UNPROVEN_AT_MOST);
+            (at, Expiry::Unproven)
+        } else {
+            (self.since + FIRST_MESSAGE, Expiry::FirstMessage)
+        };
+        match self.standing {
+            Standing::Own => None,
+            Standing::Known | Standing::Admitted => unfinished,
+            Standing::Unproven => [Some(unproven), unfinished]
+                .into_iter()
+                .flatten()
+                .min_by_key(|(at, _)| *at),
+        }
+    }
+}
+
+/// Every connection, by its number.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    table: BTreeMap<ConnectionId, Connection>,
+    next: u64,
+}
+
+impl Connections {
+    pub(crate) fn new() -> Self {
+        Self {
+            table: BTreeMap::new(),
+            next: 1,
+        }
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.table.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.table.get_mut(&id)
+    }
+
+    /// Whether it can carry something at once.
+    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+        self.table.get(&id).is_some_and(|found| found.open)
+    }
+
+    /// Whether the far end that opened it has proved a name.
+    pub(crate) fn has_proved_name(&self, id: ConnectionId) -> bool {
+        self.table
+            .get(&id)
+            .is_some_and(|found| !found.dialled && !found.names.is_empty())
+    }
+
+    /// The connection to an address for a request of this phone's: one that is open or being
+    /// opened, else a new one. `None` where there are too many. With TLS the far end must prove to
+    /// be one of `names`.
+    pub(crate) fn dial(
+        &mut self,
+        remote: SocketAddr,
+        transport: Transport,
+        names: &[String],
+        now: Instant,
+    ) -> Option<Dial> {
+        let own = self.count(|c| c.standing == Standing::Own);
+        if let Some((id, found)) = self
+            .table
+            .iter_mut()
+            .find(|(_, c)| c.serves(remote, transport, names))
+        {
+            if found.dialled && own < MAX_OWN {
+                found.standing = Standing::Own;
+            } else {
+                found.standing = found.standing.max(Standing::Admitted);
+            }
+            return Some(Dial::Existing(found.flow(*id)));
+        }
+        if own >= MAX_OWN {
+            return None;
+        }
+        Some(self.insert_dialled(remote, transport, names, Standing::Own, now))
+    }
+
+    /// The connection to an address for a response whose own connection is gone (RFC 3261 section
+    /// 18.2.2). The far end named that address, so it has no better standing than one it opened.
+    pub(crate) fn dial_for_response(
+        &mut self,
+        remote: SocketAddr,
+        transport: Transport,
+        names: &[String],
+        now: Instant,
+    ) -> Option<Dial> {
+        if let Some((id, found)) = self
+            .table
+            .iter()
+            .find(|(_, c)| c.serves(remote, transport, names))
+        {
+            return Some(Dial::Existing(found.flow(*id)));
+        }
+        let host = host_of(remote.ip());
+        if self.count(|c| c.standing != Standing::Own) >= MAX_ACCEPTED
+            || self.count_of_host(host) >= MAX_PER_HOST
+        {
+            return None;
+        }
+        Some(self.insert_dialled(remote, transport, names, Standing::Unproven, now))
+    }
+
+    fn insert_dialled(
+        &mut self,
+        remote: SocketAddr,
+        transport: Transport,
+        names: &[String],
+        standing: Standing,
+        now: Instant,
+    ) -> Dial {
+        let id = ConnectionId(self.next);
+        self.next += 1;
+        let connection = Connection {
+            remote,
+            transport,
+            names: names.to_vec(),
+            dialled: true,
+            standing,
+            alias: None,
+            open: false,
+            waiting: Vec::new(),
+            reader: StreamReader::default(),
+            since: now,
+            used: now,
+            received_any: false,
+            unfinished_since: None,
+            pulse: Pulse::default(),
+        };
+        let flow = connection.flow(id);
+        self.table.insert(id, connection);
+        Dial::New(flow)
+    }
+
+    /// A connection that was dialled is open: what waited for it. `None`: it was never dialled.
+    pub(crate) fn handle_connected(
+        &mut self,
+        id: ConnectionId,
+        remote: SocketAddr,
+    ) -> Option<Vec<Vec<u8>>> {
+        let found = self.table.get_mut(&id)?;
+        found.open = true;
+        found.remote = remote;
+        Some(std::mem::take(&mut found.waiting))
+    }
+
+    /// Another host opened a connection. `names`: who its far end has proved to be; `known`: its
+    /// address is one of an account's servers. `Err`: there are too many, close it; `Ok` names the
+    /// connection that must be closed in its favour, if any.
+    pub(crate) fn handle_accepted(
+        &mut self,
+        id: ConnectionId,
+        remote: SocketAddr,
+        transport: Transport,
+        names: Vec<String>,
+        known: bool,
+        now: Instant,
+    ) -> Result<Option<ConnectionId>, Full> {
+        let known = known || !names.is_empty();
+        let host = host_of(remote.ip());
+        let full = self.count(|c| c.standing != Standing::Own) >= MAX_ACCEPTED;
+        let displaced = if !known && self.count_of_host(host) >= MAX_PER_HOST {
+            Some(self.least_useful(now, |c| host_of(c.remote.ip()) == host)?)
+        } else if full {
+            Some(self.least_useful(now, |_| true)?)
+        } else {
+            None
+        };
+        self.table.insert(
+            id,
+            Connection {
+                remote,
+                transport,
+                names,
+                dialled: false,
+                standing: if known {
+                    Standing::Known
+                } else {
+                    Standing::Unproven
+                },
+                alias: None,
+                open: true,
+                waiting: Vec::new(),
+                reader: StreamReader::default(),
+                since: now,
+                used: now,
+                received_any: false,
+                unfinished_since: None,
+                pulse: Pulse::default(),
+            },
+        );
+        Ok(displaced)
+    }
+
+    /// The connection that makes room for a newcomer: the oldest unproven one, else a stranger's
+    /// that was idle for long.
+    fn least_useful(
+        &self,
+        now: Instant,
+        eligible: impl Fn(&Connection) -> bool,
+    ) -> Result<ConnectionId, Full> {
+        self.table
+            .iter()
+            .filter(|(_, c)| eligible(c))
+            .filter(|(_, c)| match c.standing {
+                Standing::Unproven => true,
+                Standing::Admitted => c.used + ADMITTED_IDLE <= now,
+                Standing::Known | Standing::Own => false,
+            })
+            .min_by_key(|(_, c)| {
+                (
+                    c.standing,
+                    if c.standing == Standing::Unproven {
+                        c.since
+                    } else {
+                        c.used
+                    },
+                )
+            })
+            .map(|(id, _)| *id)
+            .ok_or(Full)
+    }
+
+    /// A request that came along it was accepted; `known`: as an account's, or from a caller the
+    /// owner listed.
+    pub(crate) fn handle_request_accepted(&mut self, id: ConnectionId, known: bool) {
+        if let Some(found) = self.table.get_mut(&id) {
+            let earned = if known {
+                Standing::Known
+            } else {
+                Standing::Admitted
+            };
+            found.standing = found.standing.max(earned);
+        }
+    }
+
+    /// Bytes came in. Call [`Connections::poll_frame`] until `None` afterwards.
+    pub(crate) fn handle_stream(&mut self, id: ConnectionId, bytes: &[u8], now: Instant) {
+        if let Some(found) = self.table.get_mut(&id) {
+            found.reader.push(bytes);
+            found.unfinished_since = found.unfinished_since.or(Some(now));
+        }
+    }
+
+    /// The next frame that came in on a connection.
+    pub(crate) fn poll_frame(
+        &mut self,
+        id: ConnectionId,
+        now: Instant,
+    ) -> Option<Result<Frame, StreamError>> {
+        let found = self.table.get_mut(&id)?;
+        let frame = found.reader.poll();
+        match &frame {
+            Some(Ok(Frame::Message(_))) => {
+                found.used = now;
+                found.received_any = true;
+                found.unfinished_since = Some(now);
+            }
+            Some(Ok(Frame::Ping | Frame::Pong)) => found.unfinished_since = Some(now),
+            None if found.reader.waiting() == 0 => found.unfinished_since = None,
+            Some(Err(_)) | None => {}
+        }
+        frame
+    }
+
+    /// A message for a connection.
+    pub(crate) fn send(&mut self, id: ConnectionId, bytes: Vec<u8>, now: Instant) -> Send {
+        match self.table.get_mut(&id) {
+            Some(found) if found.open => {
+                // A keepalive keeps the far end's firewall open; it makes no use of the connection.
+                if !bytes.iter().all(|byte| b"\r\n".contains(byte)) {
+                    found.used = now;
+                }
+                Send::Now(bytes)
+            }
+            Some(found) if found.waiting.len() < MAX_WAITING => {
+                found.waiting.push(bytes);
+                Send::Waits
+            }
+            Some(_) | None => Send::Lost,
+        }
+    }
+
+    /// The far end of a connection says where it listens (RFC 5923 section 5). Believed only of who
+    /// proved a name: else anyone could have calls for another's address sent to himself.
+    pub(crate) fn learn_alias(&mut self, id: ConnectionId, port: u16) {
+        if let Some(found) = self.table.get_mut(&id)
+            && found.transport == Transport::Tls
+            && !found.dialled
+            && !found.names.is_empty()
+        {
+            found.alias = Some(SocketAddr::new(found.remote.ip(), port));
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn handle_closed(&mut self, id: ConnectionId) {
+        self.table.remove(&id);
+    }
+
+    /// When to call [`Connections::poll_expired`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.table
+            .values()
+            .filter_map(Connection::expiry)
+            .map(|(at, _)| at)
+            .min()
+    }
+
+    /// A connection whose time is up, and why; the caller closes it.
+    pub(crate) fn poll_expired(&self, now: Instant) -> Option<(ConnectionId, Expiry)> {
+        self.table.iter().find_map(|(id, c)| {
+            let (at, why) = c.expiry()?;
+            (at <= now).then_some((*id, why))
+        })
+    }
+
+    fn count(&self, which: impl Fn(&Connection) -> bool) -> usize {
+        self.table.values().filter(|c| which(c)).count()
+    }
+
+    /// Connections of strangers at one host.
+    fn count_of_host(&self, host: IpAddr) -> usize {
+        self.count(|c| c.standing <= Standing::Admitted && host_of(c.remote.ip()) == host)
+    }
+}
+
+/// There are too many connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+#[cfg(test)]
+mod tests;
