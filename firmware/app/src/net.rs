@@ -7,12 +7,14 @@
 //! fetch  files over https, whole or not at all
 //! local  which of our addresses others reach us by
 //! ports  pairs of media sockets out of network.rtp_ports
+//! slots  how many sockets others may open
 //! ```
 
 pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod ports;
+mod slots;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod udp;

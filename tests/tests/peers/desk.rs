@@ -18,8 +18,8 @@ pub(crate) struct Setup {
     pub(crate) microphone: Option<PathBuf>,
     /// Answers by itself.
     pub(crate) auto_answer: bool,
-    /// Accepts calls from anybody, without a server.
-    pub(crate) direct: bool,
+    /// `call.direct`: accepts calls from anyone, without a server.
+    pub(crate) direct: Option<bool>,
     /// More lines of `[call]`.
     pub(crate) call: &'static str,
     /// More of the file, as text.
@@ -40,7 +40,7 @@ impl Default for Setup {
             codecs: "\"pcmu\"",
             microphone: None,
             auto_answer: false,
-            direct: true,
+            direct: Some(true),
             call: "",
             more: String::new(),
             speed: vec![],
@@ -104,7 +104,10 @@ impl Desk {
             dir.join("state"),
             setup.codecs,
         );
-        text.push_str(&format!("[call]\ndirect = {}\n", setup.direct));
+        text.push_str("[call]\n");
+        if let Some(direct) = setup.direct {
+            text.push_str(&format!("direct = {direct}\n"));
+        }
         if setup.auto_answer {
             text.push_str("auto_answer = 200\n");
         }

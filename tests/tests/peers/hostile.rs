@@ -48,7 +48,7 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
             name,
             Setup {
                 microphone,
-                direct: false,
+                direct: Some(false),
                 more: kamailio.account(user, &format!("secret{user}"), "udp"),
                 ..Setup::default()
             },

@@ -27,6 +27,7 @@
 mod baresip;
 mod baresip_calls;
 mod cards;
+mod connections;
 mod desk;
 mod gnome;
 mod hostile;

@@ -41,7 +41,7 @@ fn office(place: &Place, says: &Path, algorithm: &str, privacy: &str) -> Office 
         Setup {
             codecs: "\"pcmu\"",
             microphone: Some(says.to_owned()),
-            direct: false,
+            direct: Some(false),
             more: format!(
                 "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n{privacy}",
                 kamailio.account_tls("102", "127.0.0.1"),

@@ -46,7 +46,7 @@ fn two_phones_call_through_kamailio_over_tls() {
             Setup {
                 codecs: "\"g722\", \"pcmu\"",
                 microphone: Some(says.to_owned()),
-                direct: false,
+                direct: Some(false),
                 more: kamailio.account_tls(user, DOMAIN) + &trusting(&authority.file()),
                 ..Setup::default()
             },
@@ -85,7 +85,7 @@ fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: 
         &place,
         "desk",
         Setup {
-            direct: false,
+            direct: Some(false),
             more: kamailio.account_tls("101", DOMAIN) + &trusting(&authority.file()),
             ..Setup::default()
         },
@@ -204,7 +204,7 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
             &place,
             "desk",
             Setup {
-                direct: false,
+                direct: Some(false),
                 more: format!(
                     "[[account]]\nuser = \"101\"\ndomain = {DOMAIN:?}\nregistrar = \"127.0.0.1:{port}\"\ntransport = \"tls\"\n{}",
                     trusting(&authority.file())
@@ -244,7 +244,7 @@ fn who_is_not_verified_is_told_all_the_time() {
         &place,
         "desk",
         Setup {
-            direct: false,
+            direct: Some(false),
             more: kamailio.account_tls("101", DOMAIN) + "[tls]\nverify = false\n",
             ..Setup::default()
         },

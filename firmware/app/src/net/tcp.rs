@@ -1,29 +1,32 @@
 //! TCP: a listener, and one task a connection (`tls` runs its connections by the same `run`).
-//! Everything between a task and the driver is bounded; a peer that does not read, or never says a
-//! word, is cut off.
+//! Everything between a task and the driver is bounded; a peer that does not read is cut off; one that
+//! sends nothing is cut off by the user agent, or here after half an hour.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::Heard;
+use super::slots::Slots;
 
-/// Connections others may hold open to us.
-pub(super) const MAX_ACCEPTED: usize = 64;
+/// Sockets others may have open at one port, in total and per host: a few more than the user agent
+/// keeps, which closes the others as soon as it has heard of them.
+pub(super) const MAX_ACCEPTED: usize = 48;
+pub(super) const MAX_PER_HOST: usize = 12;
 /// Messages waiting to be written on one connection.
 const MAX_UNSENT: usize = 64;
 /// How long a connection may take to open.
 const OPENING: Duration = Duration::from_secs(10);
 /// How long a write may take.
 const WRITING: Duration = Duration::from_secs(10);
-/// How long an accepted connection may be silent (RFC 3261 section 18 leaves it to us).
-pub(super) const SILENCE: Duration = Duration::from_secs(1800);
+/// How long a connection may be silent both ways (RFC 3261 section 18 leaves it to us). The user
+/// agent closes those of strangers much earlier, and keeps those that matter alive.
+const SILENCE: Duration = Duration::from_secs(1800);
 /// Numbers of accepted connections begin here; the agent's own stay below.
 static ACCEPTED: AtomicU64 = AtomicU64::new(1 << 32);
 
@@ -52,19 +55,19 @@ pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
-    let room = Arc::new(Semaphore::new(MAX_ACCEPTED));
+    let slots = Slots::new(MAX_ACCEPTED, MAX_PER_HOST);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, remote)) => {
                 // One too many is closed at once: waiting would block those behind it.
-                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+                let Some(slot) = slots.take(remote.ip()) else {
                     continue;
                 };
                 let connection = next_accepted();
                 let heard = heard.clone();
                 tokio::spawn(async move {
-                    run_plain(stream, connection, heard, Some(SILENCE)).await;
-                    drop(permit);
+                    run_plain(stream, connection, heard).await;
+                    drop(slot);
                 });
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -85,7 +88,7 @@ pub(crate) fn connect(
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
         match opened {
-            Ok(stream) => run_plain(stream, connection, heard, None).await,
+            Ok(stream) => run_plain(stream, connection, heard).await,
             Err(error) => {
                 tracing::debug!("TCP to {remote}: {error}");
                 let _ = heard
@@ -108,12 +111,7 @@ pub(super) async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
     socket.connect(remote).await
 }
 
-async fn run_plain(
-    stream: TcpStream,
-    connection: sip::ConnectionId,
-    heard: mpsc::Sender<Heard>,
-    silence: Option<Duration>,
-) {
+async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>) {
     let (Ok(local), Ok(remote)) = (
         stream.local_addr().map(super::seen),
         stream.peer_addr().map(super::seen),
@@ -135,7 +133,7 @@ async fn run_plain(
         out,
         proved: None,
     };
-    run(stream, connection, stands, heard, silence, |_| None).await;
+    run(stream, connection, stands, heard, |_| None).await;
 }
 
 /// Reads and writes until one side has had enough. The driver ends it by dropping its sender.
@@ -145,7 +143,6 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     connection: sip::ConnectionId,
     stands: impl FnOnce(mpsc::Sender<Vec<u8>>) -> Heard,
     heard: mpsc::Sender<Heard>,
-    silence: Option<Duration>,
     words: impl Fn(&io::Error) -> Option<String>,
 ) {
     let (out, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
@@ -155,10 +152,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut why = None;
     let mut chunk = vec![0; 4096];
-    let patience = silence.unwrap_or(Duration::MAX);
     loop {
         tokio::select! {
-            read = tokio::time::timeout(patience, reader.read(&mut chunk)) => match read {
+            read = tokio::time::timeout(SILENCE, reader.read(&mut chunk)) => match read {
                 Ok(Ok(length)) if length > 0 => {
                     // A full queue makes the task wait, and the peer with it.
                     if heard.send(Heard::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {

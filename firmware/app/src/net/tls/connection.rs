@@ -13,18 +13,21 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{ClientSide, Pin, fingerprint};
+use crate::net::slots::Slots;
 use crate::net::{Heard, seen, tcp};
 
 /// How long TCP may take to open, and then the handshake; both end before the agent tries the next
 /// address.
 const OPENING: Duration = Duration::from_secs(5);
 const HANDSHAKE: Duration = Duration::from_secs(4);
-/// Handshakes of others at once: they cost us more than them.
+/// Handshakes of others at once, in total and per host: they cost us more than them. The oldest
+/// gives up for a newer one, so that silent sockets lock no one out.
 const MAX_HANDSHAKES: usize = 8;
+const MAX_HANDSHAKES_PER_HOST: usize = 3;
 /// Bytes rustls may hold back for one connection, each way.
 const MAX_BUFFER: usize = 128 * 1024;
 
@@ -67,7 +70,7 @@ pub(crate) fn connect(
                     proved: None,
                 };
                 // A server that does not like our certificate says so only now (TLS 1.3).
-                tcp::run(tls, connection, stands, heard, None, |error| {
+                tcp::run(tls, connection, stands, heard, |error| {
                     Some(about.complaint(error))
                 })
                 .await;
@@ -118,18 +121,16 @@ async fn accept(
     pins: Arc<Vec<Pin>>,
     heard: mpsc::Sender<Heard>,
 ) {
-    let room = Arc::new(Semaphore::new(tcp::MAX_ACCEPTED));
-    let busy = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let slots = Slots::new(tcp::MAX_ACCEPTED, tcp::MAX_PER_HOST);
+    let handshakes = Slots::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_HOST);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, remote)) => {
                 // One too many is closed at once: waiting would block those behind it.
-                let (Ok(permit), Ok(shaking)) = (
-                    Arc::clone(&room).try_acquire_owned(),
-                    Arc::clone(&busy).try_acquire_owned(),
-                ) else {
+                let Some(slot) = slots.take(remote.ip()) else {
                     continue;
                 };
+                let handshake = handshakes.take_or_displace(remote.ip());
                 let (acceptor, pins, heard) = (
                     TlsAcceptor::from(Arc::clone(&config)),
                     Arc::clone(&pins),
@@ -141,13 +142,14 @@ async fn accept(
                         let bounded = |session: &mut rustls::ServerConnection| {
                             session.set_buffer_limit(Some(MAX_BUFFER))
                         };
-                        Ok::<_, io::Error>((
-                            within(HANDSHAKE, acceptor.accept_with(stream, bounded)).await?,
-                            ends,
-                        ))
+                        let accepted = tokio::select! {
+                            accepted = within(HANDSHAKE, acceptor.accept_with(stream, bounded)) => accepted?,
+                            () = handshake.displaced() => return Err(io::ErrorKind::TimedOut.into()),
+                        };
+                        Ok::<_, io::Error>((accepted, ends))
                     };
                     let opened = opened.await;
-                    drop(shaking);
+                    drop(handshake);
                     match opened {
                         Ok((tls, (local, remote))) => {
                             let proved = known(&tls, &pins);
@@ -159,12 +161,11 @@ async fn accept(
                                 out,
                                 proved: Some(proved),
                             };
-                            tcp::run(tls, connection, stands, heard, Some(tcp::SILENCE), |_| None)
-                                .await;
+                            tcp::run(tls, connection, stands, heard, |_| None).await;
                         }
                         Err(error) => tracing::debug!("a TLS handshake with us failed: {error}"),
                     }
-                    drop(permit);
+                    drop(slot);
                 });
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
