@@ -23,6 +23,10 @@ define OFFHOOK_VENDOR_CRATES
 endef
 OFFHOOK_POST_RSYNC_HOOKS += OFFHOOK_VENDOR_CRATES
 
+# Developers' tools (sim, echo, graph, demo) stay out of the image.
+OFFHOOK_CARGO_BUILD_OPTS = --no-default-features
+OFFHOOK_CARGO_INSTALL_OPTS = --no-default-features
+
 # Buildroot's cargo infrastructure overrides the release profile by environment: restated, or the phone is built
 # without LTO in sixteen parts.
 OFFHOOK_CARGO_ENV = \

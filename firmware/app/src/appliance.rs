@@ -10,13 +10,13 @@ pub(crate) mod health;
 pub(crate) mod power_up;
 pub(crate) mod status_file;
 
-use crate::provision::{Places, Provisioned};
+use crate::provision::{ConfigPaths, Provisioned};
 
 /// What an appliance knows beyond a phone.
 #[derive(Debug, Clone)]
 pub struct Appliance {
     /// Where its configuration lies.
-    pub(crate) places: Places,
+    pub(crate) paths: ConfigPaths,
     /// What became of it.
     pub(crate) provisioned: Provisioned,
 }

@@ -3,22 +3,22 @@
 //!
 //! ```text
 //! control thread                         audio thread (SCHED_FIFO, memory locked)
-//!   AudioLink ── Order (spsc, eventfd) ──▶ AudioLoop::turn
-//!       ▲                                    poll: card, sockets, orders, (timer while there is no card)
+//!   AudioLink ── AudioCommand (spsc, eventfd) ──▶ AudioLoop::turn
+//!       ▲                                    poll: card, sockets, commands, (timer while there is no card)
 //!       │                                    sockets ─▶ engine ◀─▶ card        card's capture clock drives engine.process
-//!       └──── Report (spsc, eventfd) ◀────── engine events, things to be freed
+//!       └──── AudioReport (spsc, eventfd) ◀────── engine events, things to be freed
 //!             Datagram (spsc, both ways) ◀─▶ STUN and DTLS on the media sockets (RFC 7983)
 //!             Shared (atomics)       ◀────── heartbeat, xruns, late cycles, drops
 //! ```
 //!
 //! The loop allocates nothing, frees nothing, locks nothing, logs nothing; its only calls into the
-//! kernel are card, sockets, clock, poll and the eventfd. Whatever must be freed travels home
+//! kernel are card, sockets, clock, poll and the eventfd. Whatever must be freed travels back
 //! first.
 
 mod cycle;
 mod link;
-mod rehearsal;
 mod sockets;
+mod warmup;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,7 +27,7 @@ use board::audio::AudioDevice;
 use media::Engine;
 
 pub use cycle::AudioLoop;
-pub use link::{AudioLink, Datagram, LossReason, Order, Report, Shared, link};
+pub use link::{AudioCommand, AudioLink, AudioReport, Datagram, LossReason, Shared, link};
 pub(crate) use sockets::mark;
 pub use sockets::{SocketPair, bind_pair};
 
@@ -50,7 +50,7 @@ pub struct Rights {
 
 impl Rights {
     /// The words for log and events; `None` when all is as it should be.
-    pub fn complaint(&self) -> Option<String> {
+    pub fn missing(&self) -> Option<String> {
         let mut missing = Vec::new();
         if let Err(error) = &self.realtime {
             missing.push(format!("no real-time priority ({error})"));
@@ -67,7 +67,7 @@ impl Rights {
     }
 }
 
-/// Starts the thread. It ends by [`Order::Quit`].
+/// Starts the thread. It ends by [`AudioCommand::Quit`].
 pub fn start(
     mut audio: AudioLoop,
     shared: Arc<Shared>,
@@ -90,7 +90,7 @@ pub fn start(
             drop(tell);
             crate::realtime::touch_stack();
             // After the lock: what it touches stays.
-            rehearsal::start(engine);
+            warmup::start(engine);
             while audio.turn() {}
         })?;
     Ok((handle, told))

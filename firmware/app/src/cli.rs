@@ -1,172 +1,175 @@
-//! The command line: words in, a command or one clear error out.
+//! The command line: arguments in, a command or one clear error out.
 //!
 //! ```text
-//! arguments ─▶ words ─▶ Command ─▶ setup + driver (run, sim, echo) │ provision │ check, fingerprint │ ctl client (ctl, graph) │ tryout
+//! arguments ─▶ args::parse ─▶ Command ─▶ setup + driver (run) │ provision │ check, fingerprint │ ctl client │ tools (sim, echo, graph, demo)
 //! ```
 //!
-//! Exit codes: 0 done, 1 it did not work, 2 the command line is wrong; of `run` also those of
+//! Exit codes: 0 done, 1 failed, 2 the command line is wrong; of `run` also those of
 //! [`crate::appliance::Ending`].
 
+mod args;
 mod help;
-mod words;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::json;
+use crate::ctl::client::{Client, ClientError};
+use crate::net::tls::OwnCertificateError;
+use crate::output::print;
+use crate::provision::{ConfigPaths, ProvisionError};
+use crate::setup::SetupError;
+use args::Command;
 
-use crate::ctl::client::Client;
-use crate::say::say;
-use words::Command;
+/// Exit code of `fetch`: there is nothing new.
+const NOTHING_NEW: u8 = 3;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    #[error(transparent)]
+    Certificate(#[from] OwnCertificateError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{path}: {source}; name a file that can be read")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the board is not restarted: {0}")]
+    Reboot(io::Error),
+    #[cfg(feature = "tools")]
+    #[error(transparent)]
+    Panel(#[from] crate::panel::PanelError),
+    #[cfg(feature = "tools")]
+    #[error(transparent)]
+    Demo(#[from] crate::demo::DemoError),
+}
 
 /// Runs what the arguments (without the program's own name) ask for.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let command = match words::parse(arguments) {
+    let command = match args::parse(arguments) {
         Ok(command) => command,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error);
             return ExitCode::from(2);
         }
     };
-    match obey(command) {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
-        }
-    }
+    execute(command).unwrap_or_else(|error| {
+        print_error(&error);
+        ExitCode::FAILURE
+    })
 }
 
-fn obey(command: Command) -> Result<ExitCode, String> {
-    match command {
-        Command::Help(about) => say(&help::text(about)),
-        Command::Version => say(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
-        Command::Run { places } => {
-            return crate::setup::run(&places).map(|ending| ExitCode::from(ending.code()));
-        }
-        Command::SelfTest { places } => {
-            let well = crate::setup::selftest(&places)?;
-            return Ok(if well {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
+fn print_error(error: &dyn std::error::Error) {
+    let _ = writeln!(io::stderr().lock(), "offhook: {error}");
+}
+
+fn execute(command: Command) -> Result<ExitCode, CommandError> {
+    let passed = match command {
+        Command::Help(about) => done(print(&help::text(about))),
+        Command::Version => done(print(&format!("offhook {}", env!("CARGO_PKG_VERSION")))),
+        Command::Run(paths) => return Ok(ExitCode::from(crate::setup::run(&paths)?.code())),
+        Command::SelfTest(paths) => crate::setup::selftest(&paths)?,
         Command::Fetch {
-            places,
-            most,
+            paths,
+            max_bytes,
             url,
             file,
         } => {
-            let new = crate::provision::fetch(&places, most, &url, &file)?;
-            return Ok(if new {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(3)
-            });
+            if !crate::provision::download(&paths, max_bytes, &url, &file)? {
+                return Ok(ExitCode::from(NOTHING_NEW));
+            }
+            true
         }
-        Command::Provision { places, emit } => crate::provision::provision(&places, &emit)?,
-        Command::Sim { config, headless } => return crate::setup::sim(config, headless),
-        Command::Echo(options) => crate::setup::echo(&options)?,
-        Command::Check(file) => return check(&file),
-        Command::Fingerprint(places) => say(&fingerprint(&places)?),
-        Command::Ctl { socket, request } => ctl(socket, &request)?,
+        Command::Provision { paths, emit } => done(crate::provision::provision(&paths, &emit)?),
+        Command::Check(file) => check(&file)?,
+        Command::Fingerprint(paths) => done(print(&fingerprint(&paths)?)),
+        Command::Ctl {
+            socket,
+            verb,
+            request,
+        } => done(ctl(socket, verb, &request)?),
+        Command::Reboot { once } => return Err(CommandError::Reboot(crate::reboot::reboot(once))),
+        #[cfg(feature = "tools")]
+        Command::Sim { config, headless } => done(crate::setup::tools::sim(config, headless)?),
+        #[cfg(feature = "tools")]
+        Command::Echo(options) => done(crate::setup::tools::echo(&options)?),
+        #[cfg(feature = "tools")]
         Command::Graph { socket, svg } => {
-            let mut client =
-                Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
-            say(&crate::graph::draw(&mut client, svg).map_err(|error| error.to_string())?);
+            let mut client = Client::connect(&socket_path(socket))?;
+            done(print(&crate::graph::draw(&mut client, svg)?))
         }
-        Command::Reboot { once } => {
-            return Err(format!(
-                "the board is not restarted: {}",
-                crate::reboot::reboot(once)
-            ));
-        }
-        Command::Tryout { speech, keep } => return crate::tryout::run(speech.as_deref(), keep),
-    }
-    Ok(ExitCode::SUCCESS)
+        #[cfg(feature = "tools")]
+        Command::Demo { speech, keep } => return Ok(crate::demo::run(speech.as_deref(), keep)?),
+    };
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "offhook: {text}");
+/// A command that either fails or has done what was asked.
+fn done((): ()) -> bool {
+    true
 }
 
-fn check(file: &PathBuf) -> Result<ExitCode, String> {
+/// Prints every error of a configuration; whether there are none.
+fn check(file: &Path) -> Result<bool, CommandError> {
     let name = file.display().to_string();
-    let bytes = std::fs::read(file)
-        .map_err(|error| format!("{name}: {error}; name a file that can be read"))?;
+    let bytes = std::fs::read(file).map_err(|source| CommandError::Read {
+        path: file.to_owned(),
+        source,
+    })?;
     // On a phone, what was moved off the card is known; elsewhere its absence is an error like any
     // other.
     let state_dir = crate::provision::state_dir_of(file);
     let bytes = crate::secrets::restore(bytes, &state_dir);
-    match config::load_bytes(&bytes, &name) {
-        Ok(_) => {
-            for warning in config::warnings(&bytes, &name) {
-                let _ = writeln!(std::io::stderr().lock(), "{warning}");
-            }
-            let beside = file.parent().unwrap_or(Path::new("."));
-            if let Some(missing) = crate::secrets::missing_files(&bytes, &name, beside, &state_dir)
-            {
-                let _ = writeln!(std::io::stderr().lock(), "{missing}");
-                return Ok(ExitCode::FAILURE);
-            }
-            say(&format!("{name}: no errors"));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(errors) => {
-            // The errors are what was asked for: one a line, as compilers write them.
-            let _ = writeln!(std::io::stderr().lock(), "{errors}");
-            Ok(ExitCode::FAILURE)
-        }
+    let beside = file.parent().unwrap_or(Path::new("."));
+    for warning in config::warnings(&bytes, &name) {
+        let _ = writeln!(io::stderr().lock(), "{warning}");
     }
+    let errors = config::load_bytes(&bytes, &name)
+        .err()
+        .or_else(|| crate::secrets::missing_files(&bytes, &name, beside, &state_dir));
+    match &errors {
+        None => print(&format!("{name}: no errors")),
+        // One a line, as compilers write them.
+        Some(errors) => drop(writeln!(io::stderr().lock(), "{errors}")),
+    }
+    Ok(errors.is_none())
 }
 
-/// What other phones pin.
-fn fingerprint(places: &crate::provision::Places) -> Result<String, String> {
-    let config = crate::provision::load(places, false)?.config;
-    crate::net::tls::own_fingerprint(&config)
+/// The fingerprint that other phones pin.
+fn fingerprint(paths: &ConfigPaths) -> Result<String, CommandError> {
+    let config = crate::provision::load(paths, false)?.config;
+    Ok(crate::net::tls::own_fingerprint(&config)?)
 }
 
 fn socket_path(given: Option<PathBuf>) -> PathBuf {
     given.unwrap_or_else(|| config::Config::default().control.socket)
 }
 
-fn ctl(socket: Option<PathBuf>, request: &words::CtlRequest) -> Result<(), String> {
-    let mut client = Client::connect(&socket_path(socket)).map_err(|error| error.to_string())?;
-    let asked = match request {
-        words::CtlRequest::Plain(verb) => json!({"cmd": verb}),
-        words::CtlRequest::Press(keys) => json!({"cmd": "press", "keys": keys}),
-        words::CtlRequest::Rotary(digits) => json!({"cmd": "rotary", "digits": digits}),
-        words::CtlRequest::Verify(call) => json!({"cmd": "verify", "call": call}),
-        words::CtlRequest::Bundle(file) => json!({"cmd": "bundle", "file": file}),
-    };
-    match request {
-        words::CtlRequest::Plain("events") => {
-            client.tell(&asked).map_err(|error| error.to_string())?;
-            while let Some(line) = client.line().map_err(|error| error.to_string())? {
-                say(&line);
-            }
+fn ctl(
+    socket: Option<PathBuf>,
+    verb: &str,
+    request: &serde_json::Value,
+) -> Result<(), ClientError> {
+    let mut client = Client::connect(&socket_path(socket))?;
+    if verb == "events" {
+        client.send(request)?;
+        while let Some(line) = client.line()? {
+            print(&line);
         }
-        words::CtlRequest::Plain("quit") => {
-            say(&client
-                .ask(&asked)
-                .map_err(|error| error.to_string())?
-                .to_string());
-            // The phone closes the connection when it is gone.
-            while matches!(client.line(), Ok(Some(_))) {}
-        }
-        words::CtlRequest::Plain(_)
-        | words::CtlRequest::Press(_)
-        | words::CtlRequest::Rotary(_)
-        | words::CtlRequest::Verify(_)
-        | words::CtlRequest::Bundle(_) => {
-            say(&client
-                .ask(&asked)
-                .map_err(|error| error.to_string())?
-                .to_string());
-        }
+        return Ok(());
+    }
+    print(&client.ask(request)?.to_string());
+    if verb == "quit" {
+        // The phone closes the connection when it is gone.
+        while matches!(client.line(), Ok(Some(_))) {}
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The local socket every outside hand and test drives the phone by: one JSON object a line, in
+//! The local socket users, scripts and tests drive the phone by: one JSON object a line, in
 //! both directions.
 //!
 //! ```text
-//! offhook ctl VERB ─▶ client ═ unix socket, 0600 ═▶ server ─▶ Asked (mpsc) ─▶ driver ─▶ Control
+//! offhook ctl VERB ─▶ client ═ unix socket, 0600 ═▶ server ─▶ CtlRequest (mpsc) ─▶ driver ─▶ Control
 //!                                                    ▲                          │
 //!                                                    └── reply (oneshot), event lines (bounded; slow readers are dropped)
 //! ```
@@ -11,7 +11,7 @@ pub mod client;
 mod server;
 
 pub use control::api::{ProtocolError, Request, parse};
-pub(crate) use server::{Asked, Reply, Server, lines};
+pub(crate) use server::{CtlRequest, Reply, Server, event_lines};
 
 /// Longest request line in bytes.
 pub const MAX_LINE: usize = 4096;

@@ -2,69 +2,68 @@
 //! thread. One thread, nothing blocks.
 //!
 //! ```text
-//! board fd ─┐
-//! audio eventfd ─┤                 ┌─▶ UDP, TCP, lookups       (act)
-//! ctl requests ──┼─▶ Control ──────┼─▶ AudioLink ─▶ audio thread
-//! UDP, TCP, names┤                 ├─▶ ringer, lamps
-//! timers, ticks ─┘                 └─▶ event lines to ctl       (serve)
+//! board fd ──────┐                 ┌─▶ Network: UDP, TCP, TLS, lookups
+//! audio eventfd ─┤                 ├─▶ Sound: audio thread, card, media sockets
+//! ctl requests ──┼─▶ Control ──────┼─▶ board: ringer, lamps
+//! UDP, TCP, names┤                 ├─▶ Housekeeping: storage, status.txt, provisioning, health
+//! timers, ticks ─┘                 └─▶ Service: event lines to ctl
 //! ```
 //!
 //! Order of the start: card and engine, board, then the network; lifting the handset sounds before
 //! any packet can leave.
 
-mod act;
-mod appliance;
 mod card;
 mod event;
+mod execute;
+mod housekeeping;
 mod network;
 mod provisioning;
-mod serve;
+mod requests;
+mod service;
+mod sound;
 mod state_dir;
 mod wait;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use board::Board;
-use tokio::net::UdpSocket;
+use control::{Control, Identity, Status};
 use tokio::sync::mpsc;
 
-use crate::appliance::power_up::PowerUp;
 use crate::appliance::{Appliance, Ending};
-use crate::audio_thread::{self, AudioLink, AudioThreadError, Rights};
-use crate::bundle::trace::Trace;
-use crate::ctl::{Asked, Server};
-use crate::net::ports::RtpPorts;
-use crate::net::tls::Tls;
-use crate::net::tls::clock::Watch;
-use crate::net::{Heard, local, tls, udp};
+use crate::audio_thread::AudioThreadError;
+use crate::bundle::{self, Parts};
+use crate::ctl::CtlRequest;
+use crate::net::NetworkEvent;
 use crate::storage::{Disk, Files, Storage};
-use control::{Control, Identity};
-
 pub use card::CardSource;
 use event::DriverEvent;
-use wait::{readable, ready, signals, sleep_until, watch};
+use housekeeping::Housekeeping;
+pub use network::BindError;
+use network::Network;
+use service::Service;
+pub use service::SocketError;
+use sound::Sound;
+use wait::{ready, signals, sleep_until, watch};
 
 /// How often the phone looks after itself: watchdog, counters, lost card, own address.
 const TICK: Duration = Duration::from_millis(250);
-/// How often it looks whether its own address changed.
-const ADDRESS_EVERY: u32 = 20;
-/// How often it looks what the image says.
+/// Ticks between two looks at what changes seldom: own address, DHCP, what the image says.
 const LOOK_EVERY: u32 = 20;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
-const FAREWELL: Duration = Duration::from_millis(1800);
-/// Messages from network tasks taken in one turn.
-const HEARD_A_TURN: usize = 64;
+const SHUTDOWN: Duration = Duration::from_millis(1800);
+/// Replies on their way to `ctl` have so long when all else is done.
+const LAST_REPLIES: Duration = Duration::from_millis(20);
+/// Events of network tasks taken in one turn.
+const EVENTS_A_TURN: usize = 64;
 
 /// Everything a phone is made of.
 pub struct Setup {
     /// The configuration in use.
     pub config: config::Config,
-    /// What is to be told about it in `status`.
+    /// What `status` says about it.
     pub config_note: Option<String>,
     /// Where the sound card comes from.
     pub card: CardSource,
@@ -80,25 +79,11 @@ pub struct Setup {
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The SIP port cannot be had.
-    #[error(
-        "{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind"
-    )]
-    Bind {
-        /// UDP, TCP or TLS.
-        transport: &'static str,
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The control socket cannot be had.
-    #[error("control socket {path}: {source}; set control.socket to a path this user may write")]
-    Socket {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// The audio thread does not start.
     #[error(transparent)]
     Audio(#[from] AudioThreadError),
@@ -109,41 +94,26 @@ pub enum DriverError {
 
 /// The parts that live while the phone runs.
 struct Driver {
-    config: config::Config,
     control: Control,
-    link: AudioLink,
-    ports: RtpPorts,
-    card: card::Card,
     board: Option<Board>,
-    udp: Option<UdpSocket>,
-    connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
-    tls: Tls,
-    clock: Watch,
-    /// Room for one datagram.
-    datagram: Vec<u8>,
-    heard: mpsc::Sender<Heard>,
-    /// Writes files, on a thread of its own.
-    storage: Storage,
-    /// Where this driver's own tasks report.
-    events: mpsc::Sender<DriverEvent>,
-    listeners: Vec<mpsc::Sender<Arc<str>>>,
-    local: SocketAddr,
-    /// What makes an appliance of the phone.
-    house: appliance::Keeper,
-    provisioning: provisioning::Provisioning,
-    power_up: PowerUp,
-    /// The last SIP messages, for the support bundle.
-    trace: Trace,
+    network: Network,
+    sound: Sound,
+    house: Housekeeping,
+    service: Service,
     ending: Ending,
-    ticks: u32,
     /// When shutting down must be over.
-    farewell: Option<Instant>,
-    /// The audio thread tells here, once, what real-time rights it got.
-    rights: Option<std::sync::mpsc::Receiver<Rights>>,
-    bind_complaint: Option<String>,
+    shutdown_by: Option<Instant>,
+    ticks: u32,
 }
 
-/// Runs a phone until it is told to quit.
+/// What comes to the loop by channels.
+struct Inputs {
+    network: mpsc::Receiver<NetworkEvent>,
+    own: mpsc::Receiver<DriverEvent>,
+    requests: mpsc::Receiver<CtlRequest>,
+}
+
+/// Runs a phone until it is to end.
 pub fn run(setup: Setup) -> Result<Ending, DriverError> {
     run_with(setup, Box::new(Disk))
 }
@@ -151,16 +121,8 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
 /// Runs a phone that writes its files by `files`.
 fn run_with(setup: Setup, files: Box<dyn Files>) -> Result<Ending, DriverError> {
     let now = Instant::now();
-    let (link, side) = audio_thread::link().map_err(AudioThreadError::from)?;
-    let audio = &setup.config.board.audio;
-    let (card, device) = card::Card::open(setup.card, now);
-    let engine = audio_thread::engine_for(device.as_deref(), card.wanted(), audio.sidetone_db, now);
-    let figures = (engine.config().rate_hz, engine.config().period_frames);
-    let shared = Arc::clone(link.shared());
-    let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now)
-        .map_err(AudioThreadError::from)?;
-    let (thread, rights) = audio_thread::start(audio_loop, shared)?;
-
+    let Setup { config, card, .. } = &setup;
+    let (sound, audio_thread) = Sound::start(card.clone(), config, now)?;
     let (storage, finish) = Storage::start(files)?;
     // Nothing of ours uses the runtime's blocking threads; resolving a provisioning server's name
     // does.
@@ -170,112 +132,71 @@ fn run_with(setup: Setup, files: Box<dyn Files>) -> Result<Ending, DriverError> 
         .thread_stack_size(256 * 1024)
         .build()?;
     let outcome = runtime.block_on(async {
-        let (heard, hears) = mpsc::channel(HEARD_A_TURN);
-        let (events, own_events) = mpsc::channel(8);
-        let local = SocketAddr::new(
-            local::address(setup.config.network.bind),
-            setup.config.network.sip_port,
-        );
-        let credentials = state_dir::credentials(&setup.config);
-        let identity = Identity {
-            seed: seed()?,
-            local,
-            card: figures,
-            ntp: ntp_now(),
-            credentials: credentials.clone(),
-            known: state_dir::known_peers(&setup.config),
-        };
-        let network = &setup.config.network;
-        let tls = Tls::new(tls::settings(&setup.config), credentials.clone());
-        let mut driver = Driver {
-            control: Control::new(&setup.config, identity, now),
-            ports: RtpPorts::new(
-                network.bind,
-                network.rtp_ports,
-                network.rtp_dscp,
-                getrandom::u32().unwrap_or(0) as u16,
-            ),
-            config: setup.config.clone(),
-            link,
-            card,
-            board: setup.board,
-            udp: None,
-            connections: HashMap::new(),
-            clock: watch_clock(&tls, Instant::now()),
-            tls,
-            datagram: vec![0; udp::MAX_DATAGRAM],
-            heard,
-            storage,
-            events,
-            listeners: Vec::new(),
-            local,
-            provisioning: provisioning::Provisioning::new(
-                &setup.config,
-                setup
-                    .appliance
-                    .as_ref()
-                    .is_some_and(|appliance| appliance.provisioned.network),
-                now,
-            ),
-            power_up: PowerUp::default(),
-            trace: Trace::default(),
-            house: appliance::Keeper::new(setup.appliance, &setup.config, now),
-            ending: Ending::Quit,
-            ticks: 0,
-            farewell: None,
-            rights: Some(rights),
-            bind_complaint: None,
-        };
-        driver.control.set_config_note(setup.config_note);
-        let trouble = driver
-            .house
-            .appliance
-            .as_ref()
-            .and_then(|appliance| appliance.provisioned.trouble());
-        driver.control.set_config_fault(trouble);
-        driver.house.look();
-        let result = driver.live(setup.socket, hears, own_events).await;
-        driver.link.send(audio_thread::Order::Quit);
-        result
+        let (mut driver, inputs) = Driver::new(setup, sound, storage, now)?;
+        driver.run(inputs).await
     });
     // With the tasks that wait for storage, the last handles go. A lookup is not waited for.
     runtime.shutdown_background();
     finish.wait();
-    // The loop ends within one poll of its order.
-    if thread.join().is_err() {
+    if audio_thread.join().is_err() {
         tracing::error!("the audio thread panicked");
     }
     outcome
 }
 
 impl Driver {
+    fn new(
+        setup: Setup,
+        sound: Sound,
+        storage: Storage,
+        now: Instant,
+    ) -> Result<(Self, Inputs), DriverError> {
+        let config = setup.config;
+        let (network_events, network) = mpsc::channel(EVENTS_A_TURN);
+        let (own_events, own) = mpsc::channel(8);
+        let (request_sender, requests) = mpsc::channel(32);
+        let credentials = state_dir::credentials(&config);
+        let network_side = Network::new(&config, credentials.clone(), network_events, now);
+        let identity = Identity {
+            seed: seed()?,
+            local: network_side.local(),
+            card: sound.format(),
+            ntp: ntp_now(),
+            credentials,
+            known: state_dir::known_peers(&config),
+        };
+        let mut driver = Self {
+            control: Control::new(&config, identity, now),
+            board: setup.board,
+            network: network_side,
+            sound,
+            house: Housekeeping::new(setup.appliance, &config, storage, own_events, now),
+            service: Service::start(setup.socket, &request_sender)?,
+            ending: Ending::Quit,
+            shutdown_by: None,
+            ticks: 0,
+        };
+        driver.control.set_config_note(setup.config_note);
+        driver.control.set_config_fault(driver.house.config_fault());
+        let inputs = Inputs {
+            network,
+            own,
+            requests,
+        };
+        Ok((driver, inputs))
+    }
+
     /// The loop.
-    async fn live(
-        &mut self,
-        socket: Option<PathBuf>,
-        mut hears: mpsc::Receiver<Heard>,
-        mut own_events: mpsc::Receiver<DriverEvent>,
-    ) -> Result<Ending, DriverError> {
-        let (asking, mut asks) = mpsc::channel::<Asked>(32);
-        let _server = match socket {
-            Some(path) => Some(
-                Server::start(&path, asking.clone())
-                    .map_err(|source| DriverError::Socket { path, source })?,
-            ),
-            None => None,
-        };
-        let audio_wake = watch(&self.link)?;
-        let board_wake = match &self.board {
-            Some(board) => Some(watch(board)?),
-            None => None,
-        };
+    async fn run(&mut self, mut inputs: Inputs) -> Result<Ending, DriverError> {
+        let audio_wake = self.sound.wake()?;
+        let board_wake = self.board.as_ref().map(watch).transpose()?;
         let mut stop = signals()?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.work_board(Instant::now());
-        self.act();
-        self.bind_network()?;
-        self.act();
+        self.handle_board(Instant::now());
+        self.execute();
+        self.network.bind(&mut self.control)?;
+        self.execute();
         loop {
             let due = self
                 .control
@@ -283,48 +204,44 @@ impl Driver {
                 .map(tokio::time::Instant::from_std);
             tokio::select! {
                 signal = stop.recv() => {
-                    if self.farewell.is_some() || signal.is_none() {
+                    if self.shutdown_by.is_some() || signal.is_none() {
                         return Ok(self.ending);
                     }
-                    self.say_farewell();
+                    self.shut_down();
                 }
-                () = ready(board_wake.as_ref()) => self.work_board(Instant::now()),
-                () = ready(Some(&audio_wake)) => self.hear_audio(),
-                Some(asked) = asks.recv() => self.serve(asked),
-                Some(heard) = hears.recv() => {
-                    self.hear(heard);
-                    for _ in 1..HEARD_A_TURN {
-                        let Ok(heard) = hears.try_recv() else { break };
-                        self.hear(heard);
+                () = ready(board_wake.as_ref()) => self.handle_board(Instant::now()),
+                () = ready(Some(&audio_wake)) => self.sound.handle_ready(&mut self.control),
+                Some(request) = inputs.requests.recv() => self.handle_request(request),
+                Some(event) = inputs.network.recv() => {
+                    self.network.handle_event(event, &mut self.control);
+                    for _ in 1..EVENTS_A_TURN {
+                        let Ok(event) = inputs.network.try_recv() else { break };
+                        self.network.handle_event(event, &mut self.control);
                     }
                 }
-                Some(event) = own_events.recv() => match event {
-                    DriverEvent::Configuration(outcome) => self.handle_configuration(*outcome),
-                    DriverEvent::FactoryReset(done) => self.handle_factory_reset(done),
-                },
-                () = readable(self.udp.as_ref()) => self.take_datagrams(),
+                Some(event) = inputs.own.recv() => self.handle_own(event),
+                () = self.network.readable() => self.network.handle_readable(&mut self.control),
                 () = sleep_until(due) => self.control.handle_timeout(Instant::now()),
-                _ = tick.tick() => self.look_after()?,
+                _ = tick.tick() => self.handle_tick()?,
             }
-            self.act();
-            if let Some(last) = self.farewell
+            self.execute();
+            if let Some(last) = self.shutdown_by
                 && (self.control.is_done() || Instant::now() >= last)
             {
-                // One more breath for replies on their way to `ctl`.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                self.leave();
+                tokio::time::sleep(LAST_REPLIES).await;
+                self.shut_board_down();
                 return Ok(self.ending);
             }
         }
     }
 
-    fn work_board(&mut self, now: Instant) {
+    fn handle_board(&mut self, now: Instant) {
         let Some(board) = self.board.as_mut() else {
             return;
         };
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
-            self.power_up.saw(event, now);
+            self.house.handle_board(event, now);
             self.control.handle_board(board_event(event), now);
         }
         while let Some(fault) = board.poll_fault() {
@@ -332,77 +249,99 @@ impl Driver {
         }
     }
 
+    /// What took its time came to an end.
+    fn handle_own(&mut self, event: DriverEvent) {
+        match event {
+            DriverEvent::Configuration(outcome) => {
+                self.house.handle_configuration(*outcome, Instant::now());
+            }
+            DriverEvent::FactoryReset(Ok(())) => self.end_by_keys(Ending::Reboot),
+            DriverEvent::FactoryReset(Err(error)) => {
+                tracing::error!("factory reset: {error}; can the card be written?");
+            }
+        }
+    }
+
     /// What is done four times a second: proof of life, counters, a lost card, our own address.
-    fn look_after(&mut self) -> Result<(), DriverError> {
+    fn handle_tick(&mut self) -> Result<(), DriverError> {
         let now = Instant::now();
         self.ticks = self.ticks.wrapping_add(1);
-        self.keep_alive(now);
-        let (system, trust) = self.tls.clock().read();
-        if self.clock.look(now, system, trust) {
-            tracing::info!("the clock was set");
-            self.control.handle_clock_set(now);
+        let (heartbeat, has_card) = (self.sound.heartbeat(), self.sound.has_card());
+        if self.house.check_health(heartbeat, has_card, now)
+            && let Some(board) = self.board.as_mut()
+        {
+            board.feed_watchdog(now);
         }
-        self.tell_rights();
-        self.link.flush();
-        self.reopen_card(now);
-        self.tell_figures();
-        if self.udp.is_none() && self.ticks.is_multiple_of(4) {
-            self.bind_network()?;
-        }
+        self.network.check_clock(&mut self.control, now);
+        self.sound.handle_tick(&mut self.control, now);
+        self.sound.report_to(&mut self.control);
         if self.ticks.is_multiple_of(LOOK_EVERY) {
-            self.house.look();
-            self.read_dhcp(now);
+            self.house.look_around(now);
+            self.network.check_address(&mut self.control, now);
         }
-        self.provision(now);
-        if let Some(order) = self.power_up.tick(now) {
+        if self.house.handle_tick(self.control.is_idle(), now) && self.shutdown_by.is_none() {
+            tracing::info!("a new configuration from the network: restarting");
+            self.ending = Ending::Restart;
+            self.shut_down();
+        }
+        if let Some(code) = self.house.held_key(now) {
             tracing::info!("a key was held at power-up");
-            self.obey_order(order);
+            self.execute_star_code(code);
         }
         if self.ticks.is_multiple_of(4) {
-            self.tell_card(now);
-        }
-        if self.ticks.is_multiple_of(ADDRESS_EVERY) {
-            let local = SocketAddr::new(
-                local::address(self.config.network.bind),
-                self.config.network.sip_port,
-            );
-            if local != self.local {
-                tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
-                self.local = local;
-                self.control.handle_local_address(local, now);
+            self.network.bind(&mut self.control)?;
+            if self.house.has_card() {
+                let status = self.status(now);
+                self.house.write_status(&status, now);
             }
         }
         Ok(())
     }
 
-    /// Once, loudly, where the audio thread has no real-time rights.
-    fn tell_rights(&mut self) {
-        let Some(told) = self.rights.take() else {
-            return;
-        };
-        match told.try_recv() {
-            Ok(rights) => {
-                if let Some(complaint) = rights.complaint() {
-                    tracing::warn!("{complaint}");
-                    self.publish(&control::Event::Audio {
-                        what: complaint.to_owned(),
-                    });
-                }
-            }
-            Err(std::sync::mpsc::TryRecvError::Empty) => self.rights = Some(told),
-            Err(std::sync::mpsc::TryRecvError::Disconnected) => {}
+    /// The whole phone, with the newest figures.
+    fn status(&mut self, now: Instant) -> Status {
+        self.sound.report_to(&mut self.control);
+        self.control.status(now)
+    }
+
+    /// What the support bundle holds of a running phone, gathered now.
+    fn bundle(&mut self) -> Parts {
+        let mut parts = Parts::new();
+        let status = self.status(Instant::now());
+        parts.add(
+            "status.json",
+            serde_json::to_string_pretty(&status).unwrap_or_default(),
+        );
+        let stats = serde_json::to_string_pretty(&self.control.stats());
+        parts.add("stats.json", stats.unwrap_or_default());
+        parts.add("settings.txt", self.house.settings());
+        parts.add("log.txt", bundle::log::last_lines());
+        parts.add("sip.pcap", self.network.pcap());
+        parts.add("image.txt", self.house.image());
+        parts
+    }
+
+    fn end_by_keys(&mut self, ending: Ending) {
+        if self.shutdown_by.is_none() {
+            tracing::info!("ordered by keys: {ending:?}");
+            self.ending = ending;
+            self.shut_down();
         }
     }
 
-    fn say_farewell(&mut self) {
+    /// Begins to end: calls are hung up, registrations withdrawn.
+    fn shut_down(&mut self) {
+        if self.shutdown_by.is_some() {
+            return;
+        }
         let now = Instant::now();
         tracing::info!("shutting down");
-        self.farewell = Some(now + FAREWELL);
+        self.shutdown_by = Some(now + SHUTDOWN);
         self.control.shut_down(now);
     }
 
     /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.
-    fn leave(&mut self) {
+    fn shut_board_down(&mut self) {
         if let Some(board) = self.board.take()
             && let Err(fault) = board.shutdown()
         {
@@ -411,23 +350,11 @@ impl Driver {
     }
 }
 
-fn watch_clock(tls: &Tls, now: Instant) -> Watch {
-    let (system, trust) = tls.clock().read();
-    Watch::new(now, system, trust)
-}
-
 fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| io::Error::other(format!("no random numbers: {error}")))?;
     Ok(seed)
-}
-
-/// The wall clock since 1970.
-fn since_1970() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
 }
 
 /// The wall clock as NTP 32.32: seconds since 1900.
@@ -450,5 +377,6 @@ fn board_event(event: board::BoardEvent) -> control::BoardEvent {
         board::BoardEvent::Rotary(digit) => control::BoardEvent::Rotary(digit),
     }
 }
+
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 const MOST_BEHIND: u32 = 20;
 
 /// A duplex card without a card.
-pub struct EchoCard {
+pub(crate) struct EchoCard {
     format: AudioFormat,
     timer: TimerFd,
     fds: [RawFd; 1],
@@ -29,7 +29,7 @@ pub struct EchoCard {
 
 impl EchoCard {
     /// A card of this rate and period, paced by the kernel's monotonic clock.
-    pub fn open(rate_hz: u32, period_ms: u32) -> Result<Self, AudioError> {
+    pub(crate) fn open(rate_hz: u32, period_ms: u32) -> Result<Self, AudioError> {
         let refused = |problem: String| AudioError::Open {
             device: "echo".into(),
             problem,

@@ -1,23 +1,26 @@
-//! The wiring between the rooms. `control` is sans-IO so that whole phones run under virtual time;
-//! everything beside it does I/O.
+//! The binary: sockets, threads, clocks, files and the command line around the sans-IO crates.
 
 pub mod appliance;
 pub mod audio_thread;
 mod bundle;
 pub mod cli;
 pub mod ctl;
+#[cfg(feature = "tools")]
+mod demo;
 pub mod driver;
-pub mod echo;
+#[cfg(feature = "tools")]
+mod echo;
+#[cfg(feature = "tools")]
 mod graph;
 pub mod identity;
 mod net;
+mod output;
+#[cfg(feature = "tools")]
 mod panel;
 mod provision;
 pub mod realtime;
 mod reboot;
-mod say;
 mod secrets;
 mod selftest;
 mod setup;
 mod storage;
-mod tryout;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! udp    SIP datagrams in and out, ICMP errors          ─┐
-//! tcp    connections, one task each; tls: the same       ├─▶ Heard (mpsc, bounded) ─▶ driver ─▶ Control
+//! tcp    connections, one task each; tls: the same       ├─▶ NetworkEvent (mpsc, bounded) ─▶ driver ─▶ Control
 //! lookup NAPTR, SRV, A, AAAA by RFC 3263                ─┘
 //! fetch  files over https, whole or not at all
 //! local  which of our addresses others reach us by
@@ -10,6 +10,7 @@
 //! slots  how many sockets others may open
 //! ```
 
+pub(crate) mod address;
 pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod lookup;
@@ -19,25 +20,12 @@ pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod udp;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-/// The address everybody else calls it by: a socket bound to `::` sees IPv4 as `::ffff:a.b.c.d`.
-pub(crate) fn seen(from: SocketAddr) -> SocketAddr {
-    SocketAddr::new(from.ip().to_canonical(), from.port())
-}
-
-/// The address a socket of this family must be given to reach `to`.
-pub(crate) fn reachable(to: SocketAddr, by_v6: bool) -> SocketAddr {
-    match to.ip() {
-        IpAddr::V4(v4) if by_v6 => SocketAddr::new(IpAddr::V6(v4.to_ipv6_mapped()), to.port()),
-        IpAddr::V4(_) | IpAddr::V6(_) => to,
-    }
-}
-
-/// What the network's tasks tell the driver.
+/// What the network's tasks report to the driver.
 #[derive(Debug)]
-pub(crate) enum Heard {
-    /// A TCP connection stands.
+pub(crate) enum NetworkEvent {
+    /// A TCP connection is established.
     Connected {
         connection: sip::ConnectionId,
         local: SocketAddr,
@@ -62,19 +50,4 @@ pub(crate) enum Heard {
         id: sip::LookupId,
         targets: Vec<sip::Target>,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ipv4_through_an_ipv6_socket_keeps_its_name() {
-        let v4: SocketAddr = "192.0.2.1:5060".parse().unwrap();
-        let v6: SocketAddr = "[2001:db8::1]:5060".parse().unwrap();
-        assert_eq!(reachable(v4, false), v4);
-        assert_eq!(reachable(v4, true).to_string(), "[::ffff:192.0.2.1]:5060");
-        assert_eq!(seen(reachable(v4, true)), v4);
-        assert_eq!((seen(v6), reachable(v6, true)), (v6, v6));
-    }
 }

@@ -1,5 +1,5 @@
 //! `offhook sim`: a desk phone on a terminal. The phone itself runs beside it on a thread of its
-//! own; the panel is one more hand on its control socket, so that what is seen here is what every
+//! own; the panel is one more client of its control socket, so that what is seen here is what every
 //! other tool sees.
 //!
 //! ```text
@@ -9,30 +9,58 @@
 mod draw;
 mod terminal;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::ctl::client::Client;
-use crate::say::say;
+use crate::ctl::client::{Client, ClientError};
+use crate::output::print;
+use crate::setup::SetupError;
 use draw::Face;
 use terminal::Terminal;
 
 /// How often the panel is drawn.
 const FRAME: Duration = Duration::from_millis(100);
 /// How long the phone may take to start.
-const PATIENCE: Duration = Duration::from_secs(5);
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// Event lines kept for the panel.
 const LINES: usize = 4;
 
-/// What arrives by itself.
+/// Why the panel does not run, or runs no longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PanelError {
+    /// Standard input or output is no terminal.
+    #[error(
+        "there is no terminal here; use `offhook sim --headless`, and `offhook ctl` to drive it"
+    )]
+    NoTerminal,
+    /// The terminal refuses.
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(io::Error),
+    /// The system gives no thread.
+    #[error("no thread for the phone: {0}")]
+    Thread(io::Error),
+    /// The phone's log cannot be written.
+    #[error("{path}: {source}; set control.state_dir to a folder this user may write")]
+    Log { path: PathBuf, source: io::Error },
+    /// The phone does not start.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The phone does not answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The phone ended by itself.
+    #[error("the phone ended; the log tells why")]
+    Ended,
+}
+
+/// What arrives as events.
 #[derive(Debug, Default)]
-struct News {
+struct PanelEvents {
     lamps: [(String, String); 4],
     lines: Vec<String>,
 }
@@ -42,10 +70,10 @@ struct News {
 pub(crate) fn run(
     config: config::Config,
     log: &Path,
-    phone: impl FnOnce(config::Config) -> Result<(), String> + Send + 'static,
-) -> Result<ExitCode, String> {
+    phone: impl FnOnce(config::Config) -> Result<(), SetupError> + Send + 'static,
+) -> Result<(), PanelError> {
     if !Terminal::is_here() {
-        return Err("there is no terminal here; use `offhook sim --headless`, and `offhook ctl` to drive it".into());
+        return Err(PanelError::NoTerminal);
     }
     let socket = config.control.socket.clone();
     let speed_dial = config.dial.speed_dial.clone();
@@ -57,59 +85,55 @@ pub(crate) fn run(
             // The panel may be gone first.
             let _ = tell.send(outcome);
         })
-        .map_err(|error| format!("no thread for the phone: {error}"))?;
+        .map_err(PanelError::Thread)?;
     let outcome = watch(&socket, &speed_dial, &told);
     if let Ok(mut client) = Client::connect(&socket) {
         let _ = client.ask(&json!({"cmd": "quit"}));
     }
-    let ended = told.recv_timeout(PATIENCE);
+    let ended = told.recv_timeout(START_TIMEOUT);
     drop(thread);
     outcome?;
     if let Ok(Err(error)) = ended {
-        return Err(error);
+        return Err(error.into());
     }
-    say(&format!("log: {}", log.display()));
-    Ok(ExitCode::SUCCESS)
+    print(&format!("log: {}", log.display()));
+    Ok(())
 }
 
 fn watch(
     socket: &Path,
     speed_dial: &[(String, String)],
-    phone: &mpsc::Receiver<Result<(), String>>,
-) -> Result<(), String> {
+    phone: &mpsc::Receiver<Result<(), SetupError>>,
+) -> Result<(), PanelError> {
     let mut client = connect(socket, phone)?;
-    let news = Arc::new(Mutex::new(News::default()));
-    listen(socket.to_owned(), Arc::clone(&news));
-    let hands = hands(socket.to_owned());
-    let mut terminal =
-        Terminal::open().map_err(|error| format!("the terminal cannot be used: {error}"))?;
+    let events = Arc::new(Mutex::new(PanelEvents::default()));
+    listen(socket.to_owned(), Arc::clone(&events));
+    let keys = send_keys(socket.to_owned());
+    let mut terminal = Terminal::open().map_err(PanelError::Terminal)?;
     let mut pressed: Option<(char, Instant)> = None;
     loop {
         if let Ok(outcome) = phone.try_recv() {
             drop(terminal);
-            return outcome.and(Err("the phone ended".into()));
+            outcome?;
+            return Err(PanelError::Ended);
         }
-        let status = client
-            .ask(&json!({"cmd": "status"}))
-            .map_err(|error| error.to_string())?;
+        let status = client.ask(&json!({"cmd": "status"}))?;
         if pressed.is_some_and(|(_, at)| at.elapsed() > Duration::from_millis(250)) {
             pressed = None;
         }
         let face = {
-            let news = news.lock().unwrap_or_else(PoisonError::into_inner);
+            let events = events.lock().unwrap_or_else(PoisonError::into_inner);
             Face {
                 status: &status,
-                lamps: &news.lamps,
-                lines: &news.lines,
+                lamps: &events.lamps,
+                lines: &events.lines,
                 speed_dial,
                 pressed: pressed.map(|(key, _)| key),
                 blink: terminal.frame() % 4 < 2,
             }
             .lines()
         };
-        terminal
-            .show(&face)
-            .map_err(|error| format!("the terminal is gone: {error}"))?;
+        terminal.show(&face).map_err(PanelError::Terminal)?;
         let until = Instant::now() + FRAME;
         while let Some(key) = Terminal::key(until) {
             let request = match key {
@@ -123,8 +147,8 @@ fn watch(
                 'q' | '\u{3}' | '\u{4}' => return Ok(()),
                 _ => continue,
             };
-            // A full queue of keys is a finger faster than the phone.
-            let _ = hands.try_send(request);
+            // A full queue means that keys come faster than the phone takes them.
+            let _ = keys.try_send(request);
             if key == ' ' {
                 break;
             }
@@ -132,22 +156,26 @@ fn watch(
     }
 }
 
-fn connect(socket: &Path, phone: &mpsc::Receiver<Result<(), String>>) -> Result<Client, String> {
-    let deadline = Instant::now() + PATIENCE;
+fn connect(
+    socket: &Path,
+    phone: &mpsc::Receiver<Result<(), SetupError>>,
+) -> Result<Client, PanelError> {
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         match Client::connect(socket) {
             Ok(client) => return Ok(client),
-            Err(error) if Instant::now() > deadline => return Err(error.to_string()),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
             Err(_) => {}
         }
         if let Ok(outcome) = phone.recv_timeout(Duration::from_millis(10)) {
-            return outcome.and(Err("the phone ended".into()));
+            outcome?;
+            return Err(PanelError::Ended);
         }
     }
 }
 
-/// Requests go out by a thread of their own: a key takes as long as a finger, the panel must not.
-fn hands(socket: PathBuf) -> mpsc::SyncSender<Value> {
+/// Requests go out by a thread of their own: the phone holds a key as long as a user does, the panel must not wait.
+fn send_keys(socket: PathBuf) -> mpsc::SyncSender<Value> {
     let (tell, told) = mpsc::sync_channel::<Value>(32);
     std::thread::spawn(move || {
         let Ok(mut client) = Client::connect(&socket) else {
@@ -155,7 +183,7 @@ fn hands(socket: PathBuf) -> mpsc::SyncSender<Value> {
         };
         for request in told {
             // A refusal shows as nothing happening; the phone's own line says why.
-            if let Err(crate::ctl::client::ClientError::Broken { .. }) = client.ask(&request) {
+            if let Err(ClientError::Broken { .. }) = client.ask(&request) {
                 return;
             }
         }
@@ -164,25 +192,25 @@ fn hands(socket: PathBuf) -> mpsc::SyncSender<Value> {
 }
 
 /// Lamps and notes come as events.
-fn listen(socket: PathBuf, news: Arc<Mutex<News>>) {
+fn listen(socket: PathBuf, events: Arc<Mutex<PanelEvents>>) {
     std::thread::spawn(move || {
         let Ok(mut client) = Client::connect(&socket) else {
             return;
         };
-        if client.tell(&json!({"cmd": "events"})).is_err() {
+        if client.send(&json!({"cmd": "events"})).is_err() {
             return;
         }
         while let Ok(Some(line)) = client.line() {
             let Ok(event) = serde_json::from_str::<Value>(&line) else {
                 continue;
             };
-            let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
-            take(&mut news, &event);
+            let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
+            take(&mut events, &event);
         }
     });
 }
 
-fn take(news: &mut News, event: &Value) {
+fn take(events: &mut PanelEvents, event: &Value) {
     let word = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
     let line = match event["event"].as_str() {
         Some("lamp") => {
@@ -191,7 +219,7 @@ fn take(news: &mut News, event: &Value) {
                 .iter()
                 .position(|lamp| name == Some(lamp.as_str()));
             if let Some(place) = place {
-                news.lamps[place] = (word("lamp"), word("state"));
+                events.lamps[place] = (word("lamp"), word("state"));
             }
             return;
         }
@@ -213,15 +241,15 @@ fn take(news: &mut News, event: &Value) {
         Some("audio") => word("what"),
         _ => return,
     };
-    news.lines.push(line);
-    if news.lines.len() > LINES {
-        news.lines.remove(0);
+    events.lines.push(line);
+    if events.lines.len() > LINES {
+        events.lines.remove(0);
     }
 }
 
 /// Writes through, so that a slow terminal is noticed here and nowhere else.
-fn put(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+fn put(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
+use crate::net::fetch::{self, FetchError, Fetched, Trust};
 pub(crate) use emit::emit;
 use origin::Origin;
 
@@ -36,9 +37,9 @@ pub(crate) const NETWORK: &str = "network.toml";
 /// How the fetched layer is called in errors.
 pub(crate) const NETWORK_NAME: &str = "network configuration";
 
-/// What the command line says about places.
+/// Where the command line says the configuration is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct ConfigPaths {
     /// `--config FILE`
     pub(crate) config: Option<PathBuf>,
     /// `--card DIR`
@@ -47,7 +48,7 @@ pub(crate) struct Places {
     pub(crate) board: Option<String>,
 }
 
-impl Places {
+impl ConfigPaths {
     /// Where the configuration lies: files it names without a whole path are beside it.
     pub(crate) fn folder(&self) -> PathBuf {
         match (&self.config, &self.card) {
@@ -68,7 +69,27 @@ impl Places {
     }
 }
 
-/// A configuration, and what is to be told of it.
+/// Why there is no configuration, or why a command that depends on it failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProvisionError {
+    /// The file that the command line names cannot be read.
+    #[error("{name}: {source}; name a file that can be read")]
+    Read { name: String, source: io::Error },
+    /// The folder of the system's files cannot be written.
+    #[error("{folder}: {source}; give --emit a folder whose parent can be written")]
+    Emit { folder: PathBuf, source: io::Error },
+    /// A fetched file cannot be stored.
+    #[error("{path}: {source}; name a file in a folder that can be written")]
+    Store { path: PathBuf, source: io::Error },
+    /// Nothing was fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The system has no more of something.
+    #[error("the download cannot start: {0}")]
+    System(io::Error),
+}
+
+/// A configuration, and what `status` and the log say about it.
 #[derive(Debug, Clone)]
 pub(crate) struct Provisioned {
     /// What the phone runs by.
@@ -95,7 +116,7 @@ impl Provisioned {
 
     /// The code a phone blinks and beeps: 1 the last good configuration is in use, 2 the defaults
     /// are, 3 what the network or the board says is not used. `None`: nothing is wrong.
-    pub(crate) fn trouble(&self) -> Option<u8> {
+    pub(crate) fn config_fault(&self) -> Option<u8> {
         self.errors.as_ref()?;
         Some(match self.source {
             Source::LastGood => 1,
@@ -117,22 +138,20 @@ struct Found {
 }
 
 /// Reads every layer.
-fn gather(places: &Places) -> Result<Found, String> {
-    let file = match (&places.config, &places.card) {
+fn gather(paths: &ConfigPaths) -> Result<Found, ProvisionError> {
+    let file = match (&paths.config, &paths.card) {
         (Some(file), _) => file.clone(),
         (None, Some(card)) => card.join(FILE),
         (None, None) => CONFIG.into(),
     };
-    let name = match (&places.config, &places.card) {
+    let name = match (&paths.config, &paths.card) {
         // A person with the card in hand knows no mount points.
         (None, Some(_)) => FILE.to_owned(),
         (Some(_), _) | (None, None) => file.display().to_string(),
     };
     let card = match fs::read(&file) {
         Ok(bytes) => Some(bytes),
-        Err(error) if places.config.is_some() => {
-            return Err(format!("{name}: {error}; name a file that can be read"));
-        }
+        Err(source) if paths.config.is_some() => return Err(ProvisionError::Read { name, source }),
         Err(_) => None,
     };
     let card = card.map(|bytes| {
@@ -149,7 +168,7 @@ fn gather(places: &Places) -> Result<Found, String> {
         |config| config.control.state_dir.clone(),
     );
     let alone = alone.unwrap_or_default();
-    let profile = places.board.clone().unwrap_or(alone.board.profile);
+    let profile = paths.board.clone().unwrap_or(alone.board.profile);
     let board = alone.board.profile_dir.join(&profile).join(FILE);
     Ok(Found {
         board: fs::read(&board)
@@ -168,8 +187,8 @@ fn gather(places: &Places) -> Result<Found, String> {
 }
 
 /// Decides what to run by. With `keep`, a new good text becomes the last good one.
-pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
-    let found = gather(places)?;
+pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, ProvisionError> {
+    let found = gather(paths)?;
     let layer = |name, bytes| Layer {
         name,
         bytes,
@@ -194,18 +213,18 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
         let kept = found.state_dir.join(LAST_GOOD);
         if let Err(error) = crate::storage::write_atomic(&kept, text.0.as_bytes()) {
-            complain(&format!(
+            warn(&format!(
                 "{}: {error}; the last good configuration is not kept",
                 kept.display()
             ));
         }
     }
     for warning in decision.warnings.iter().filter(|_| keep) {
-        complain(&warning.to_string());
+        warn(&warning.to_string());
     }
     let mut config = decision.config;
     let beside = found.file.parent().unwrap_or(Path::new("."));
-    settle(&mut config, found.state_dir, beside, places);
+    apply_machine(&mut config, found.state_dir, beside, paths);
     let mut errors = decision.errors;
     if decision.source == Source::File
         && let Some(missing) = found.card.as_deref().and_then(|bytes| {
@@ -222,25 +241,25 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
     }
     if keep && decision.source == Source::File && config.security.move_secrets {
         match crate::secrets::move_off(&found.file, &config.control.state_dir) {
-            Ok(true) => complain(&format!(
+            Ok(true) => warn(&format!(
                 "{}: its passwords are in {} now",
                 found.name,
                 config.control.state_dir.display()
             )),
             Ok(false) => {}
-            Err(error) => complain(&format!(
+            Err(error) => warn(&format!(
                 "{}: {error}; its passwords stay where they are (security.move_secrets)",
                 found.name
             )),
         }
         let state_dir = config.control.state_dir.clone();
         match crate::secrets::move_key(&mut config.tls, beside, &state_dir) {
-            Ok(true) => complain(&format!(
+            Ok(true) => warn(&format!(
                 "the private key tls.key names is in {} now",
                 state_dir.display()
             )),
             Ok(false) => {}
-            Err(error) => complain(&format!(
+            Err(error) => warn(&format!(
                 "tls.key: {error}; the key stays where it is (security.move_secrets)"
             )),
         }
@@ -256,13 +275,13 @@ pub(crate) fn load(places: &Places, keep: bool) -> Result<Provisioned, String> {
 
 /// What the phone would run by with this text from the network; the error is why it cannot be used
 /// with what else there is.
-pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
+pub(crate) fn evaluate(paths: &ConfigPaths, network: &[u8]) -> Result<Config, Errors> {
     let remote = Layer {
         name: NETWORK_NAME,
         bytes: network,
         remote: true,
     };
-    let Ok(found) = gather(places) else {
+    let Ok(found) = gather(paths) else {
         return config::load_layers(&[remote]);
     };
     let layer = |name, bytes| Layer {
@@ -291,21 +310,21 @@ pub(crate) fn judge(places: &Places, network: &[u8]) -> Result<Config, Errors> {
     .collect();
     let mut config = config::load_layers(&layers)?;
     let beside = found.file.parent().unwrap_or(Path::new("."));
-    settle(&mut config, found.state_dir, beside, places);
+    apply_machine(&mut config, found.state_dir, beside, paths);
     Ok(config)
 }
 
-/// What the machine itself says, whatever the texts do.
-fn settle(config: &mut Config, state_dir: PathBuf, beside: &Path, places: &Places) {
+/// What the machine itself determines, whatever the texts say.
+fn apply_machine(config: &mut Config, state_dir: PathBuf, beside: &Path, paths: &ConfigPaths) {
     crate::secrets::resolve(config, beside, &state_dir);
     config.control.state_dir = state_dir;
-    if let Some(profile) = &places.board {
+    if let Some(profile) = &paths.board {
         config.board.profile.clone_from(profile);
     }
 }
 
 /// Before there is a log.
-fn complain(text: &str) {
+fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "offhook: {text}");
 }
 
@@ -330,48 +349,55 @@ pub(crate) fn state_dir_of(file: &Path) -> PathBuf {
 }
 
 /// Where things are kept, as far as the configuration can be read.
-pub(crate) fn state_dir(places: &Places) -> Result<PathBuf, String> {
-    gather(places).map(|found| found.state_dir)
+pub(crate) fn state_dir(paths: &ConfigPaths) -> Result<PathBuf, ProvisionError> {
+    gather(paths).map(|found| found.state_dir)
 }
 
 /// `offhook provision`: the system's files, for what the phone would run by.
-pub(crate) fn provision(places: &Places, folder: &Path) -> Result<(), String> {
-    let provisioned = load(places, false)?;
+pub(crate) fn provision(paths: &ConfigPaths, folder: &Path) -> Result<(), ProvisionError> {
+    let provisioned = load(paths, false)?;
     if let Some(note) = provisioned.note() {
         let _ = writeln!(io::stderr(), "offhook: {note}");
     }
-    emit(&provisioned.config, folder).map_err(|error| {
-        format!(
-            "{}: {error}; give --emit a folder whose parent can be written",
-            folder.display()
-        )
+    emit(&provisioned.config, folder).map_err(|source| ProvisionError::Emit {
+        folder: folder.to_owned(),
+        source,
     })
 }
 
 /// `offhook fetch`: a file over the network, whole or not at all; whether there was anything new.
-pub(crate) fn fetch(places: &Places, most: u64, url: &str, file: &Path) -> Result<bool, String> {
-    use crate::net::fetch::{Fetched, Request, Trust, fetch};
-    let config = load(places, false)?.config;
+pub(crate) fn download(
+    paths: &ConfigPaths,
+    max_bytes: u64,
+    url: &str,
+    file: &Path,
+) -> Result<bool, ProvisionError> {
+    let config = load(paths, false)?.config;
     let beside = |ending: &str| {
         let mut name = file.as_os_str().to_owned();
         name.push(ending);
         PathBuf::from(name)
     };
     let (part, origin) = (beside(".part"), beside(".etag"));
-    let request = Request {
+    let request = fetch::Request {
         url: url.to_owned(),
         allow_http: config.provision.allow_http,
         etag: Origin::read(&origin).and_then(|origin| origin.etag_for(url)),
-        most,
+        max_bytes,
     };
-    let trust = Trust::load(places.authority(&config).as_deref());
-    let wrong = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    let trust = Trust::load(paths.authority(&config).as_deref());
+    let wrong = |path: &Path, source| ProvisionError::Store {
+        path: path.to_owned(),
+        source,
+    };
     let mut out = fs::File::create(&part).map_err(|error| wrong(&part, error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| error.to_string())?;
-    let fetched = runtime.block_on(fetch(&request, &trust, &mut |bytes| out.write_all(bytes)));
+        .map_err(ProvisionError::System)?;
+    let fetched = runtime.block_on(fetch::fetch(&request, &trust, &mut |bytes| {
+        out.write_all(bytes)
+    }));
     // A lookup that still waits for its answer is not waited for.
     runtime.shutdown_background();
     let new = match fetched {
@@ -383,9 +409,9 @@ pub(crate) fn fetch(places: &Places, most: u64, url: &str, file: &Path) -> Resul
             return Ok(true);
         }
         Ok(Fetched::NotModified) => Ok(false),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     };
-    // What is left of a part helps nobody.
+    // A part is of no use.
     let _ = fs::remove_file(&part);
     new
 }
@@ -395,9 +421,9 @@ mod tests {
     use super::*;
 
     /// A card, a state directory and a profile directory of one test.
-    struct Places3(PathBuf);
+    struct TestDir(PathBuf);
 
-    impl Places3 {
+    impl TestDir {
         fn new(name: &str) -> Self {
             let folder = std::env::temp_dir()
                 .join(format!("offhook-provision-{}-{name}", std::process::id()));
@@ -421,16 +447,16 @@ mod tests {
         }
 
         fn load(&self) -> Provisioned {
-            let places = Places {
+            let paths = ConfigPaths {
                 card: Some(self.0.join("card")),
                 board: Some("box".to_owned()),
                 config: None,
             };
-            load(&places, true).unwrap()
+            load(&paths, true).unwrap()
         }
     }
 
-    impl Drop for Places3 {
+    impl Drop for TestDir {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -438,17 +464,17 @@ mod tests {
 
     #[test]
     fn every_layer_is_found_where_it_lies() {
-        let places = Places3::new("layers");
-        places.write(
+        let paths = TestDir::new("layers");
+        paths.write(
             "profiles/box/offhook.toml",
             "[phone]\nname = \"Board\"\nuser = \"board\"\ncountry = \"fr\"\n",
         );
-        places.write(
+        paths.write(
             "state/network.toml",
             "[phone]\nname = \"Net\"\nuser = \"net\"\n",
         );
-        places.card("[phone]\nname = \"Card\"\n");
-        let provisioned = places.load();
+        paths.card("[phone]\nname = \"Card\"\n");
+        let provisioned = paths.load();
         let phone = &provisioned.config.phone;
         assert_eq!(
             (
@@ -459,22 +485,24 @@ mod tests {
             ("Card", "net", "fr")
         );
         assert!(
-            provisioned.network && provisioned.note().is_none() && provisioned.trouble().is_none()
+            provisioned.network
+                && provisioned.note().is_none()
+                && provisioned.config_fault().is_none()
         );
         assert_eq!(provisioned.config.board.profile, "box");
     }
 
     #[test]
     fn a_bad_card_is_told_by_the_name_a_person_knows() {
-        let places = Places3::new("bad");
-        places.card("[phone]\nuser = \"good\"\n");
-        assert_eq!(places.load().config.phone.user, "good");
-        places.card("[phone]\nusr = \"bad\"\n");
-        let provisioned = places.load();
+        let paths = TestDir::new("bad");
+        paths.card("[phone]\nuser = \"good\"\n");
+        assert_eq!(paths.load().config.phone.user, "good");
+        paths.card("[phone]\nusr = \"bad\"\n");
+        let provisioned = paths.load();
         assert_eq!(
             (
                 provisioned.config.phone.user.as_str(),
-                provisioned.trouble()
+                provisioned.config_fault()
             ),
             ("good", Some(1))
         );
@@ -487,23 +515,26 @@ mod tests {
 
     #[test]
     fn the_network_may_not_say_where_files_lie_or_who_logs_in() {
-        let places = Places3::new("remote");
-        places.card("");
+        let paths = TestDir::new("remote");
+        paths.card("");
         for text in [
             "[control]\nstate_dir = \"/etc\"\n",
             "[board.audio]\nplayback = \"wav:/etc/passwd\"\n",
             "[system]\nssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 mallory\"]\n",
             "[provision]\nallow_http = true\n",
         ] {
-            places.write("state/network.toml", text);
-            let provisioned = places.load();
+            paths.write("state/network.toml", text);
+            let provisioned = paths.load();
             assert_eq!(
-                (provisioned.network, provisioned.trouble()),
+                (provisioned.network, provisioned.config_fault()),
                 (false, Some(3)),
                 "{text}"
             );
             assert!(
-                provisioned.note().unwrap().contains("only on the card"),
+                provisioned
+                    .note()
+                    .unwrap()
+                    .contains("only allowed on the card"),
                 "{text}"
             );
         }
@@ -511,15 +542,15 @@ mod tests {
 
     #[test]
     fn a_fetched_text_is_judged_with_what_the_card_says() {
-        let places = Places3::new("fits");
-        places.card("[network]\nsip_port = 5060\n");
-        let named = Places {
-            card: Some(places.0.join("card")),
+        let paths = TestDir::new("fits");
+        paths.card("[network]\nsip_port = 5060\n");
+        let named = ConfigPaths {
+            card: Some(paths.0.join("card")),
             board: None,
             config: None,
         };
-        assert!(judge(&named, b"[phone]\nname = \"Net\"\n").is_ok());
-        assert!(judge(&named, b"[network]\nrtp_ports = [5000, 5099]\n").is_err());
-        assert!(judge(&named, b"[phone]\nnam").is_err());
+        assert!(evaluate(&named, b"[phone]\nname = \"Net\"\n").is_ok());
+        assert!(evaluate(&named, b"[network]\nrtp_ports = [5000, 5099]\n").is_err());
+        assert!(evaluate(&named, b"[phone]\nnam").is_err());
     }
 }

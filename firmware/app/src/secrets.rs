@@ -37,7 +37,7 @@ fn kept(state_dir: &Path) -> StoredSecrets {
         .unwrap_or_default()
 }
 
-/// The text with its secrets in their places again.
+/// The text with its secrets where they were.
 pub(crate) fn restore(bytes: Vec<u8>, state_dir: &Path) -> Vec<u8> {
     let kept = kept(state_dir);
     match std::str::from_utf8(&bytes) {
@@ -165,7 +165,7 @@ fn is_closed(mode: u32) -> bool {
 }
 
 /// The files a configuration names that are not there or cannot be read, as errors with their
-/// places.
+/// positions.
 pub(crate) fn missing_files(
     bytes: &[u8],
     name: &str,

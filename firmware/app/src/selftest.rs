@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use board::BoardEvent;
 use types::Lamp;
 
-pub(crate) use run::run;
+pub(crate) use run::{SelfTestError, run};
 
 /// Level of every tone, about −16 dBm0.
 const AMPLITUDE: f32 = 5000.0;

@@ -2,7 +2,7 @@
 //! nothing, and outlives its card.
 //!
 //! ```text
-//! this test (control thread) ── Order ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
+//! this test (control thread) ── AudioCommand ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 #![allow(unsafe_code)] // A global allocator is `unsafe` by its trait; this one passes everything on to the system's.
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use board::audio::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
 use media::{Codec, Command, Direction, PacketKind, Stream, StreamConfig, StreamId};
 use offhook::audio_thread::{
-    AudioLink, AudioLoop, Datagram, LossReason, Order, Report, bind_pair, engine_for, link,
+    AudioCommand, AudioLink, AudioLoop, AudioReport, Datagram, LossReason, bind_pair, engine_for,
+    link,
 };
 
 thread_local! {
@@ -119,7 +120,7 @@ impl Running {
         }
     }
 
-    fn reports(&mut self, time: Duration) -> Vec<Report> {
+    fn reports(&mut self, time: Duration) -> Vec<AudioReport> {
         let until = Instant::now() + time;
         let mut all = Vec::new();
         while Instant::now() < until {
@@ -133,17 +134,20 @@ impl Running {
 
     fn call(&mut self, port: u16, to: SocketAddr) {
         let pair = bind_pair(STREAM, LOOPBACK, port, 46).unwrap();
-        self.link.send(Order::Sockets(Box::new(pair)));
-        self.link
-            .send(Order::Media(Command::Start(stream(to, Codec::Pcmu, 0))));
-        self.link.send(Order::Media(Command::Connect {
+        self.link.send(AudioCommand::Sockets(Box::new(pair)));
+        self.link.send(AudioCommand::Media(Command::Start(stream(
+            to,
+            Codec::Pcmu,
+            0,
+        ))));
+        self.link.send(AudioCommand::Media(Command::Connect {
             id: STREAM,
             connected: true,
         }));
     }
 
     fn quit(&mut self) {
-        self.link.send(Order::Quit);
+        self.link.send(AudioCommand::Quit);
         self.thread.take().unwrap().join().unwrap();
     }
 }
@@ -184,29 +188,34 @@ fn a_call_costs_the_audio_thread_no_memory() {
             seen
         })
     };
-    running.link.send(Order::Media(Command::Dtmf {
+    running.link.send(AudioCommand::Media(Command::Dtmf {
         id: STREAM,
         event: 5,
         down: true,
     }));
     let mut reports = running.reports(Duration::from_millis(600));
-    running.link.send(Order::Media(Command::Dtmf {
+    running.link.send(AudioCommand::Media(Command::Dtmf {
         id: STREAM,
         event: 5,
         down: false,
     }));
-    // Another codec in the same call, then its end: what is replaced comes home.
+    // Another codec in the same call, then its end: what is replaced comes back.
+    running.link.send(AudioCommand::Media(Command::Start(stream(
+        to,
+        Codec::Pcma,
+        8,
+    ))));
+    reports.extend(running.reports(Duration::from_millis(700)));
     running
         .link
-        .send(Order::Media(Command::Start(stream(to, Codec::Pcma, 8))));
-    reports.extend(running.reports(Duration::from_millis(700)));
-    running.link.send(Order::Media(Command::Stop(STREAM)));
-    running.link.send(Order::CloseSockets(STREAM));
+        .send(AudioCommand::Media(Command::Stop(STREAM)));
+    running.link.send(AudioCommand::CloseSockets(STREAM));
     reports.extend(running.reports(Duration::from_millis(100)));
     // A card is exchanged under way.
-    running
-        .link
-        .send(Order::Card(board::audio::open(&silence()).unwrap(), None));
+    running.link.send(AudioCommand::Card(
+        board::audio::open(&silence()).unwrap(),
+        None,
+    ));
     reports.extend(running.reports(Duration::from_millis(50)));
     running.quit();
     echoing.store(false, Ordering::Relaxed);
@@ -214,10 +223,10 @@ fn a_call_costs_the_audio_thread_no_memory() {
 
     let retired = reports
         .iter()
-        .filter(|report| matches!(report, Report::Media(media::Event::Retired(_))))
+        .filter(|report| matches!(report, AudioReport::Media(media::Event::Retired(_))))
         .count();
     let figures = reports.iter().rev().find_map(|report| match report {
-        Report::Media(media::Event::Stats { stats, .. }) => Some(*stats),
+        AudioReport::Media(media::Event::Stats { stats, .. }) => Some(*stats),
         _ => None,
     });
     assert!(seen >= 20, "{seen} packets in 1.3 s");
@@ -229,12 +238,12 @@ fn a_call_costs_the_audio_thread_no_memory() {
     assert!(
         reports
             .iter()
-            .any(|report| matches!(report, Report::SocketsHome(_)))
+            .any(|report| matches!(report, AudioReport::SocketsReturned(_)))
     );
     assert!(
         reports
             .iter()
-            .any(|report| matches!(report, Report::CardHome(_, LossReason::Replaced)))
+            .any(|report| matches!(report, AudioReport::CardReturned(_, LossReason::Replaced)))
     );
     handshakes_pass_by_the_engine();
     assert_eq!(
@@ -264,7 +273,7 @@ fn handshakes_pass_by_the_engine() {
         pair.rtp.local_addr().unwrap(),
         pair.rtcp.local_addr().unwrap(),
     );
-    running.link.send(Order::Sockets(Box::new(pair)));
+    running.link.send(AudioCommand::Sockets(Box::new(pair)));
     let dtls: Vec<u8> = [22, 254, 253].into_iter().chain(1..100).collect();
     let mut stun = [0u8; 20];
     stun[4..8].copy_from_slice(&[0x21, 0x12, 0xA4, 0x42]);
@@ -281,14 +290,14 @@ fn handshakes_pass_by_the_engine() {
     far.send_to(&stun, rtcp).unwrap();
     far.send_to(&[0x80; 40], rtp).unwrap();
     let came = wait(&mut running, 2);
-    let told: Vec<_> = came
+    let received: Vec<_> = came
         .iter()
         .map(|d| (d.stream, d.socket, d.peer, d.bytes.as_slice()))
         .collect();
     assert!(
-        told.contains(&(STREAM, PacketKind::Rtp, to, &dtls))
-            && told.contains(&(STREAM, PacketKind::Rtcp, to, &stun)),
-        "{told:?}"
+        received.contains(&(STREAM, PacketKind::Rtp, to, &dtls))
+            && received.contains(&(STREAM, PacketKind::Rtcp, to, &stun)),
+        "{received:?}"
     );
     for (socket, from) in [(PacketKind::Rtp, rtp), (PacketKind::Rtcp, rtcp)] {
         assert!(running.link.send_datagram(Datagram {
@@ -310,7 +319,7 @@ fn handshakes_pass_by_the_engine() {
         running.link.receive_datagram().is_none(),
         "no more than 16 ever wait"
     );
-    running.link.send(Order::CloseSockets(STREAM));
+    running.link.send(AudioCommand::CloseSockets(STREAM));
     running.quit();
 }
 
@@ -348,8 +357,8 @@ fn a_lost_card_comes_home_and_the_call_goes_on() {
     assert!(
         reports
             .iter()
-            .any(|report| matches!(report, Report::CardHome(_, LossReason::Failed(_)))),
-        "the lost card did not come home"
+            .any(|report| matches!(report, AudioReport::CardReturned(_, LossReason::Failed(_)))),
+        "the lost card did not come back"
     );
     // Packets that come now were made without a card.
     far.set_nonblocking(true).unwrap();

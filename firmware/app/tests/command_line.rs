@@ -149,7 +149,7 @@ fn the_command_line_explains_itself() {
         "check",
         "ctl",
         "graph",
-        "tryout",
+        "demo",
     ] {
         assert!(
             out.contains(&format!("offhook {command}")),
@@ -164,7 +164,7 @@ fn the_command_line_explains_itself() {
     let (code, out, err) = said(&offhook(&["dial"]));
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(
-        err.contains("`dial` is no command") && err.contains("offhook help"),
+        err.contains("`dial` is not a command") && err.contains("offhook help"),
         "{err}"
     );
     assert_eq!(said(&offhook(&[])).0, 2);
@@ -187,7 +187,7 @@ fn check_tells_every_error_with_its_place() {
     );
     assert!(
         err.lines().all(|line| line.contains(';')),
-        "an error without its mend: {err}"
+        "an error without its help: {err}"
     );
     let (code, _, err) = said(&offhook(&["check", "/nowhere/x.toml"]));
     assert_eq!(code, 1);
@@ -458,7 +458,7 @@ fn bad_input_is_one_clear_error() {
     assert!(board.2.contains("no-such-board"), "{}", board.2);
     let (code, _, err) = said(&offhook(&["run", "--config", "/nowhere.toml"]));
     assert!(code == 1 && err.contains("/nowhere.toml"), "{err}");
-    let (code, _, err) = said(&offhook(&["tryout", "--speech", &noise]));
+    let (code, _, err) = said(&offhook(&["demo", "--speech", &noise]));
     assert!(
         code == 1 && err.contains("noise.wav") && err.contains(';'),
         "{err}"

@@ -25,7 +25,7 @@ pub(crate) struct PowerUp {
 
 impl PowerUp {
     /// The board saw something.
-    pub(crate) fn saw(&mut self, event: BoardEvent, now: Instant) {
+    pub(crate) fn handle_board(&mut self, event: BoardEvent, now: Instant) {
         let until = *self.until.get_or_insert(now + FIRST);
         match event {
             BoardEvent::KeyDown(key) if self.held.is_none() && now <= until => {
@@ -72,7 +72,7 @@ mod tests {
         let mut ordered = None;
         for ms in (from..20_000).step_by(50) {
             for (_, event) in events.iter().filter(|(when, _)| *when == ms) {
-                power_up.saw(*event, at(ms));
+                power_up.handle_board(*event, at(ms));
             }
             if let Some(order) = power_up.tick(at(ms)) {
                 assert_eq!(ordered, None, "said twice");

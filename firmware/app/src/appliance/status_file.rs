@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// registrar would not live long.
 const APART: Duration = Duration::from_secs(600);
 /// Most bytes taken of what the image says.
-pub(crate) const MOST_IMAGE: usize = 2048;
+pub(crate) const MAX_IMAGE: usize = 2048;
 
 /// Everything told.
 pub(crate) struct Facts<'a> {
@@ -51,7 +51,7 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         for error in &errors.0 {
             let _ = writeln!(
                 out,
-                "  {}, line {}, column {}: {}\n      mend: {}",
+                "  {}, line {}, column {}: {}\n      help: {}",
                 error.file, error.line, error.column, error.what, error.help
             );
         }
@@ -171,7 +171,7 @@ mod tests {
         });
         assert!(
             text.contains(
-                "  offhook.toml, line 5, column 1: there is no key `transprot` in `account`\n      mend: did you mean `transport`?\n"
+                "  offhook.toml, line 5, column 1: there is no key `transprot` in `account`\n      help: did you mean `transport`?\n"
             ),
             "{text}"
         );

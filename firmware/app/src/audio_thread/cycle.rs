@@ -1,7 +1,7 @@
 //! One turn of the audio loop.
 //!
 //! ```text
-//! poll ─▶ orders ─▶ packets in (bounded) ─▶ card: read ─▶ engine.process ─▶ write ─▶ packets out ─▶ reports
+//! poll ─▶ commands ─▶ packets in (bounded) ─▶ card: read ─▶ engine.process ─▶ write ─▶ packets out ─▶ reports
 //!            └─ STUN, DTLS to be sent  └─ STUN, DTLS ──────────────────────────────────────────────────▶ to the control thread
 //! ```
 //!
@@ -22,32 +22,32 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::link::{AudioEnd, AudioSide, Datagram, LossReason, Order, Report};
+use super::link::{AudioCommand, AudioEnd, AudioReport, AudioSide, Datagram, LossReason};
 use super::sockets::{Inbox, Received, SocketPair, wall_clock};
 
 /// Stream sockets held at once: those in the engine, and as many on their way in or out.
 const MAX_PAIRS: usize = 2 * MAX_STREAMS;
 /// Descriptors of one card.
 const MAX_CARD_FDS: usize = 4;
-/// Descriptors slept on: orders, and card or timer.
+/// Descriptors slept on: commands, and card or timer.
 const MAX_FDS: usize = MAX_CARD_FDS + 1;
 /// Packets taken off one socket in one turn: four streams' worth of a stall, and no flood can take
 /// more of a period.
 const PACKETS_A_TURN: usize = 32;
-/// Orders taken in one turn.
-const ORDERS_A_TURN: usize = 64;
+/// Commands taken in one turn.
+const COMMANDS_A_TURN: usize = 64;
 /// Periods done in one turn; more are a card that ran away.
 const PERIODS_A_TURN: usize = 8;
 /// Queue slots no mere figure may take: things that must be freed need them.
 const RESERVED: usize = 32;
-/// Things that wait to go home while the queue is full.
-const MAX_STASH: usize = 32;
+/// Things that wait to go back while the queue is full.
+const MAX_OVERFLOW: usize = 32;
 /// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows,
 /// and a half more.
 const MAX_PERIOD: usize = 1440;
 
 /// How the kernel shall call a stream's socket.
-fn told_as(stream: StreamId, kind: PacketKind) -> EpollEvent {
+fn epoll_key(stream: StreamId, kind: PacketKind) -> EpollEvent {
     let half = match kind {
         PacketKind::Rtp => 0,
         PacketKind::Rtcp => 1,
@@ -56,7 +56,7 @@ fn told_as(stream: StreamId, kind: PacketKind) -> EpollEvent {
 }
 
 /// Which socket it means.
-fn meant_by(told: &EpollEvent) -> (StreamId, PacketKind) {
+fn socket_of(told: &EpollEvent) -> (StreamId, PacketKind) {
     let kind = if told.data() & 1 == 0 {
         PacketKind::Rtp
     } else {
@@ -72,8 +72,8 @@ pub struct AudioLoop {
     card: Option<Box<dyn AudioDevice>>,
     pairs: Fixed<Box<SocketPair>, MAX_PAIRS>,
     inbox: Inbox,
-    stash: Fixed<Report, MAX_STASH>,
-    /// What wakes the loop: orders first, then card or timer.
+    overflow: Fixed<AudioReport, MAX_OVERFLOW>,
+    /// What wakes the loop: commands first, then card or timer.
     fds: Fixed<libc::pollfd, MAX_FDS>,
     /// Each pair's RTP and RTCP socket: the kernel keeps a list of those with something in them,
     /// and need not be told of all each time.
@@ -88,7 +88,7 @@ pub struct AudioLoop {
     /// The period before this one was done without a gap of our own making, so that a late one can
     /// be told.
     steady: bool,
-    told: bool,
+    notify: bool,
     running: bool,
 }
 
@@ -106,7 +106,7 @@ impl AudioLoop {
             card: None,
             pairs: Fixed::new(),
             inbox: Inbox::new(),
-            stash: Fixed::new(),
+            overflow: Fixed::new(),
             fds: Fixed::new(),
             sockets: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             capture: [0; MAX_PERIOD],
@@ -118,7 +118,7 @@ impl AudioLoop {
             next_silent: now,
             last_period: now,
             steady: false,
-            told: false,
+            notify: false,
             running: true,
         };
         match card {
@@ -139,7 +139,7 @@ impl AudioLoop {
         // the next turn tries again.
         let awake = crate::realtime::poll(&mut self.fds, Duration::from_millis(20)).is_ok();
         self.end.shared.beat();
-        self.take_orders(awake);
+        self.take_commands(awake);
         self.send_datagrams();
         self.take_packets();
         self.run_card();
@@ -157,27 +157,27 @@ impl AudioLoop {
         self.engine.config().period_frames.min(MAX_PERIOD)
     }
 
-    fn take_orders(&mut self, awake: bool) {
+    fn take_commands(&mut self, awake: bool) {
         // The first descriptor is the eventfd. A call into the kernel to hear that nothing came is
         // saved, here and at the sockets.
         if !awake || self.fds.first().is_none_or(|wake| wake.revents != 0) {
             let _ = self.end.wake_audio.read();
         }
-        for _ in 0..ORDERS_A_TURN {
-            // What the orders send home must have room.
-            if self.stash.len() + 2 > MAX_STASH {
+        for _ in 0..COMMANDS_A_TURN {
+            // What the commands send home must have room.
+            if self.overflow.len() + 2 > MAX_OVERFLOW {
                 break;
             }
-            let Some(order) = self.end.orders.dequeue() else {
+            let Some(command) = self.end.commands.dequeue() else {
                 break;
             };
             let now = Instant::now();
-            match order {
-                Order::Media(command) => self.engine.handle_command(command, now),
-                Order::Sockets(pair) => {
+            match command {
+                AudioCommand::Media(command) => self.engine.handle_command(command, now),
+                AudioCommand::Sockets(pair) => {
                     let listens = [PacketKind::Rtp, PacketKind::Rtcp].into_iter().all(|kind| {
                         self.sockets
-                            .add(pair.socket(kind), told_as(pair.stream, kind))
+                            .add(pair.socket(kind), epoll_key(pair.stream, kind))
                             .is_ok()
                     });
                     // Sockets that cannot be listened to, or are too many, are of no use here.
@@ -187,22 +187,22 @@ impl AudioLoop {
                         Err(pair)
                     } {
                         Ok(()) => {}
-                        Err(pair) => self.send_sockets_home(pair),
+                        Err(pair) => self.return_sockets(pair),
                     }
                 }
-                Order::CloseSockets(stream) => {
+                AudioCommand::CloseSockets(stream) => {
                     if let Some(place) = self.pairs.iter().position(|pair| pair.stream == stream) {
                         let pair = self.pairs.swap_remove(place);
-                        self.send_sockets_home(pair);
+                        self.return_sockets(pair);
                     }
                 }
-                Order::Card(card, engine) => self.take_card(card, engine),
-                Order::Quit => self.running = false,
+                AudioCommand::Card(card, engine) => self.take_card(card, engine),
+                AudioCommand::Quit => self.running = false,
             }
         }
     }
 
-    /// Sends what the control thread has to say on media sockets. After the orders, so that the
+    /// Sends what the control thread has to say on media sockets. After the commands, so that the
     /// socket is here.
     fn send_datagrams(&mut self) {
         while let Some(datagram) = self.end.datagrams_out.dequeue() {
@@ -238,7 +238,7 @@ impl AudioLoop {
                 bytes,
             };
             if self.end.datagrams_in.enqueue(datagram).is_ok() {
-                self.told = true;
+                self.notify = true;
             } else {
                 self.end.shared.count_datagram_dropped();
             }
@@ -248,10 +248,10 @@ impl AudioLoop {
     fn take_card(&mut self, card: Box<dyn AudioDevice>, engine: Option<Box<Engine>>) {
         if let Some(engine) = engine {
             let old = std::mem::replace(&mut self.engine, engine);
-            self.send_home(Report::EngineHome(old));
+            self.return_for_drop(AudioReport::EngineReturned(old));
         }
         if let Some(old) = self.card.replace(card) {
-            self.send_home(Report::CardHome(old, LossReason::Replaced));
+            self.return_for_drop(AudioReport::CardReturned(old, LossReason::Replaced));
         }
         self.last_period = Instant::now();
         self.steady = false;
@@ -261,7 +261,7 @@ impl AudioLoop {
 
     fn lose_card(&mut self, reason: LossReason) {
         if let Some(card) = self.card.take() {
-            self.send_home(Report::CardHome(card, reason));
+            self.return_for_drop(AudioReport::CardReturned(card, reason));
             self.pace_by_timer(Instant::now());
         }
     }
@@ -315,7 +315,7 @@ impl AudioLoop {
         }
         let (now, wall) = (Instant::now(), wall_clock());
         for told in &full[..count] {
-            let (stream, kind) = meant_by(told);
+            let (stream, kind) = socket_of(told);
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == stream) else {
                 continue;
             };
@@ -426,20 +426,20 @@ impl AudioLoop {
     /// Tells what the engine has to tell. Figures are dropped when nobody reads; what must be freed
     /// waits.
     fn report(&mut self) {
-        while let Some(waiting) = self.stash.pop() {
+        while let Some(waiting) = self.overflow.pop() {
             if let Err(waiting) = self.end.reports.enqueue(waiting) {
                 // It was taken from there this moment, so there is room.
-                let _ = self.stash.push(waiting);
+                let _ = self.overflow.push(waiting);
                 break;
             }
-            self.told = true;
+            self.notify = true;
         }
-        while self.stash.len() < MAX_STASH {
+        while self.overflow.len() < MAX_OVERFLOW {
             let Some(event) = self.engine.poll_event() else {
                 break;
             };
             match event {
-                media::Event::Retired(_) => self.send_home(Report::Media(event)),
+                media::Event::Retired(_) => self.return_for_drop(AudioReport::Media(event)),
                 media::Event::Digit { .. }
                 | media::Event::Stats { .. }
                 | media::Event::Levels { .. }
@@ -447,34 +447,36 @@ impl AudioLoop {
                 | media::Event::Bye(_)
                 | media::Event::Unheard(_) => {
                     let room = self.end.reports.capacity() - self.end.reports.len();
-                    if room > RESERVED && self.end.reports.enqueue(Report::Media(event)).is_ok() {
-                        self.told = true;
+                    if room > RESERVED
+                        && self.end.reports.enqueue(AudioReport::Media(event)).is_ok()
+                    {
+                        self.notify = true;
                     } else {
                         self.end.shared.count_dropped();
                     }
                 }
             }
         }
-        if self.told {
-            self.told = false;
+        if self.notify {
+            self.notify = false;
             let _ = self.end.wake_control.write(1);
         }
     }
 
     /// A socket is closed elsewhere, so it must be taken off the list here.
-    fn send_sockets_home(&mut self, pair: Box<SocketPair>) {
+    fn return_sockets(&mut self, pair: Box<SocketPair>) {
         let _ = self.sockets.delete(&pair.rtp);
         let _ = self.sockets.delete(&pair.rtcp);
-        self.send_home(Report::SocketsHome(pair));
+        self.return_for_drop(AudioReport::SocketsReturned(pair));
     }
 
-    fn send_home(&mut self, report: Report) {
+    fn return_for_drop(&mut self, report: AudioReport) {
         match self.end.reports.enqueue(report) {
-            Ok(()) => self.told = true,
+            Ok(()) => self.notify = true,
             Err(report) => {
-                // Orders and events are taken only while the stash has room; the last resort is a
+                // Commands and events are taken only while the overflow has room; the last resort is a
                 // leak, never a free on this thread.
-                if let Err(report) = self.stash.push(report) {
+                if let Err(report) = self.overflow.push(report) {
                     std::mem::forget(report);
                 }
             }

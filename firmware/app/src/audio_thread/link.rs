@@ -1,8 +1,8 @@
 //! The queues between control and audio thread, and the counters both can read.
 //!
 //! ```text
-//! control ── Order ─────▶ audio      streams, sockets, cards
-//!         ◀── Report ────            what the engine tells, what must be freed
+//! control ── AudioCommand ─────▶ audio      streams, sockets, cards
+//!         ◀── AudioReport ────            what the engine tells, what must be freed
 //!         ── Datagram ──▶            STUN and DTLS to be sent from a stream's socket
 //!         ◀── Datagram ──            STUN and DTLS that came to one (RFC 7983)
 //! ```
@@ -21,26 +21,26 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::sockets::SocketPair;
 
-/// Orders that may wait; a call's start takes five.
-const ORDERS: usize = 128;
+/// Commands that may wait; a call's start takes five.
+const COMMANDS: usize = 128;
 /// Reports that may wait. The audio thread makes a handful a second.
 const REPORTS: usize = 256;
 /// Datagrams that may wait, each way: two flights of a DTLS handshake. (A queue holds one less than
 /// its size.)
 const DATAGRAMS: usize = 17;
-/// Orders kept on the control thread while the queue is full.
-const MOST_KEPT: usize = 1024;
+/// Commands kept on the control thread while the queue is full.
+const MAX_WAITING: usize = 1024;
 
 /// What the control thread asks for.
 #[allow(clippy::large_enum_variant)] // Commands are copied into the queue's own slots; a box would have to be freed on the audio thread.
-pub enum Order {
+pub enum AudioCommand {
     /// For the engine.
     Media(media::Command),
     /// The sockets of a stream; they are here before its start.
     Sockets(Box<SocketPair>),
-    /// The stream's sockets shall come home.
+    /// The stream's sockets shall come back.
     CloseSockets(StreamId),
-    /// A card (first, or in place of a lost one); what was there before comes home. With an engine
+    /// A card (first, or in place of a lost one); what was there before comes back. With an engine
     /// where its figures differ.
     Card(Box<dyn AudioDevice>, Option<Box<Engine>>),
     /// End the loop.
@@ -58,17 +58,17 @@ pub enum LossReason {
     Replaced,
 }
 
-/// What the audio thread tells, and what it sends home to be freed.
+/// What the audio thread tells, and what it gives back to be freed.
 #[allow(clippy::large_enum_variant)] // As above: figures are copied, boxes would be allocated on the audio thread.
-pub enum Report {
+pub enum AudioReport {
     /// From the engine.
     Media(media::Event),
     /// Sockets to be closed.
-    SocketsHome(Box<SocketPair>),
+    SocketsReturned(Box<SocketPair>),
     /// A card to be closed.
-    CardHome(Box<dyn AudioDevice>, LossReason),
+    CardReturned(Box<dyn AudioDevice>, LossReason),
     /// An engine to be freed.
-    EngineHome(Box<Engine>),
+    EngineReturned(Box<Engine>),
 }
 
 /// A datagram on a media socket that is neither RTP nor RTCP: STUN or DTLS. Copied through the
@@ -160,22 +160,22 @@ impl Shared {
 
 /// The control thread's end.
 pub struct AudioLink {
-    orders: Producer<'static, Order>,
-    reports: Consumer<'static, Report>,
+    commands: Producer<'static, AudioCommand>,
+    reports: Consumer<'static, AudioReport>,
     datagrams_out: Producer<'static, Datagram>,
     datagrams_in: Consumer<'static, Datagram>,
     wake_audio: Arc<EventFd>,
     wake_control: Arc<EventFd>,
-    /// Orders that found the queue full; they go first next time.
-    kept: VecDeque<Order>,
+    /// Commands that found the queue full; they go first next time.
+    waiting: VecDeque<AudioCommand>,
     dropped: u64,
     shared: Arc<Shared>,
 }
 
 /// The audio thread's end.
 pub(super) struct AudioEnd {
-    pub(super) orders: Consumer<'static, Order>,
-    pub(super) reports: Producer<'static, Report>,
+    pub(super) commands: Consumer<'static, AudioCommand>,
+    pub(super) reports: Producer<'static, AudioReport>,
     pub(super) datagrams_out: Consumer<'static, Datagram>,
     pub(super) datagrams_in: Producer<'static, Datagram>,
     pub(super) wake_audio: Arc<EventFd>,
@@ -186,11 +186,11 @@ pub(super) struct AudioEnd {
 /// The control thread's end, and the audio thread's, wrapped for [`super::AudioLoop::new`].
 pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     // One audio thread a process: its queues live as long as the process does.
-    let orders: &'static mut Queue<Order, ORDERS> = Box::leak(Box::new(Queue::new()));
-    let reports: &'static mut Queue<Report, REPORTS> = Box::leak(Box::new(Queue::new()));
+    let commands: &'static mut Queue<AudioCommand, COMMANDS> = Box::leak(Box::new(Queue::new()));
+    let reports: &'static mut Queue<AudioReport, REPORTS> = Box::leak(Box::new(Queue::new()));
     let out: &'static mut Queue<Datagram, DATAGRAMS> = Box::leak(Box::new(Queue::new()));
     let inward: &'static mut Queue<Datagram, DATAGRAMS> = Box::leak(Box::new(Queue::new()));
-    let (order_in, order_out) = orders.split();
+    let (command_in, command_out) = commands.split();
     let (report_in, report_out) = reports.split();
     let (out_in, out_out) = out.split();
     let (in_in, in_out) = inward.split();
@@ -199,18 +199,18 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
     let shared = Arc::new(Shared::default());
     let control = AudioLink {
-        orders: order_in,
+        commands: command_in,
         reports: report_out,
         datagrams_out: out_in,
         datagrams_in: in_out,
         wake_audio: Arc::clone(&wake_audio),
         wake_control: Arc::clone(&wake_control),
-        kept: VecDeque::new(),
+        waiting: VecDeque::new(),
         dropped: 0,
         shared: Arc::clone(&shared),
     };
     let audio = AudioEnd {
-        orders: order_out,
+        commands: command_out,
         reports: report_in,
         datagrams_out: out_out,
         datagrams_in: in_in,
@@ -225,15 +225,15 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
 pub struct AudioSide(pub(super) AudioEnd);
 
 impl AudioLink {
-    /// Sends an order; kept and sent later where the queue is full, so that no stream is ever lost.
-    pub fn send(&mut self, order: Order) {
+    /// Sends a command; kept and sent later where the queue is full, so that no stream is ever lost.
+    pub fn send(&mut self, command: AudioCommand) {
         self.flush();
-        if self.kept.is_empty() {
-            if let Err(order) = self.orders.enqueue(order) {
-                self.kept.push_back(order);
+        if self.waiting.is_empty() {
+            if let Err(command) = self.commands.enqueue(command) {
+                self.waiting.push_back(command);
             }
-        } else if self.kept.len() < MOST_KEPT {
-            self.kept.push_back(order);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(command);
         } else {
             self.dropped += 1;
         }
@@ -243,16 +243,16 @@ impl AudioLink {
 
     /// Sends what was kept.
     pub fn flush(&mut self) {
-        while let Some(order) = self.kept.pop_front() {
-            if let Err(order) = self.orders.enqueue(order) {
-                self.kept.push_front(order);
+        while let Some(command) = self.waiting.pop_front() {
+            if let Err(command) = self.commands.enqueue(command) {
+                self.waiting.push_front(command);
                 break;
             }
         }
     }
 
     /// What the audio thread told.
-    pub fn receive(&mut self) -> Option<Report> {
+    pub fn receive(&mut self) -> Option<AudioReport> {
         self.reports.dequeue()
     }
 
@@ -267,7 +267,7 @@ impl AudioLink {
     /// wait already.
     pub fn send_datagram(&mut self, datagram: Datagram) -> bool {
         let taken = self.datagrams_out.enqueue(datagram).is_ok();
-        // As for orders.
+        // As for commands.
         let _ = self.wake_audio.write(1);
         taken
     }
@@ -282,7 +282,7 @@ impl AudioLink {
         &self.shared
     }
 
-    /// Orders lost because the audio thread took none for very long.
+    /// Commands lost because the audio thread took none for very long.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -40,7 +40,7 @@ impl SocketPair {
     /// Sends one packet.
     pub(super) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.socket(kind)
-            .send_to(bytes, crate::net::reachable(to, self.v6))
+            .send_to(bytes, crate::net::address::for_socket(to, self.v6))
     }
 
     pub(super) fn socket(&self, kind: PacketKind) -> &UdpSocket {
@@ -173,7 +173,7 @@ impl Inbox {
         };
         Received::Packet(Packet {
             bytes: &mut packet[..length],
-            from: crate::net::seen(from),
+            from: crate::net::address::canonical(from),
             arrival,
         })
     }

@@ -3,15 +3,22 @@
 use std::fmt::Write;
 
 /// One command's page.
+#[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) name: &'static str,
     pub(crate) usage: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) details: &'static str,
     pub(crate) example: &'static str,
+    /// Options that take a value, without their dashes.
+    pub(crate) values: &'static [&'static str],
+    /// Options that take none.
+    pub(crate) flags: &'static [&'static str],
+    /// Most plain arguments.
+    pub(crate) plain: usize,
 }
 
-/// What `offhook ctl` can say.
+/// What `offhook ctl` can ask for.
 pub(crate) const CTL_VERBS: &[&str] = &[
     "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events",
     "refresh", "bundle", "quit",
@@ -27,104 +34,144 @@ pub(crate) const COMMANDS: &[Page] = &[
                   in use (`ctl status` says so). --board overrides [board] profile. Ends on SIGTERM or `offhook ctl quit`:\n\
                   calls are ended, registrations withdrawn, bell lines low, within two seconds.\n\
                   --card names the folder the card's first partition is mounted on: offhook.toml is read there and status.txt\n\
-                  written. slot-good, beside the control socket, appears when sound, configuration and a minute have proven it.\n\
-                  Exit code 10: start me anew, the configuration changed. 11: start the board anew.",
+                  written. slot-good, beside the control socket, appears when a minute went by with sound, a good configuration and no fault.\n\
+                  Exit code 10: restart the phone, its configuration changed. 11: restart the board.",
         example: "offhook run --config /etc/offhook/offhook.toml",
+        values: &["config", "card", "board"],
+        flags: &[],
+        plain: 0,
     },
     Page {
         name: "provision",
         usage: "offhook provision [--config FILE | --card DIR] [--board PROFILE] --emit FOLDER",
         summary: "write the files of the system (network, Wi-Fi, clock, SSH) the configuration asks for",
-        details: "Decides as `run` does: a file with errors gives the last good one or the defaults. FOLDER is made anew; secrets\n\
-                  are readable by their owner only. docs/image.md tells what the files hold.",
+        details: "Decides as `run` does: a file with errors gives the last good one or the defaults. FOLDER is replaced; secrets\n\
+                  are readable by their owner only. docs/image.md says what the files hold.",
         example: "offhook provision --card /boot/offhook --board rpi3 --emit /run/offhook/system",
+        values: &["config", "card", "board", "emit"],
+        flags: &[],
+        plain: 0,
     },
+    #[cfg(feature = "tools")]
     Page {
         name: "sim",
         usage: "offhook sim [--config FILE] [--headless]",
         summary: "the same phone with a simulated board, on a terminal",
-        details: "Space lifts and hangs up, 0-9 * # are the keypad, f is flash, q quits. Without --config it lives on\n\
-                  127.0.0.1:5062 with an echo phone (`offhook echo`) on speed dial 1. --headless leaves the terminal alone.",
+        details: "Space lifts and hangs up, 0-9 * # are the keypad, f is flash, q quits. Without --config it uses\n\
+                  127.0.0.1:5062 with an echo phone (`offhook echo`) on speed dial 1. --headless does without the terminal.",
         example: "offhook sim --headless",
+        values: &["config"],
+        flags: &["headless"],
+        plain: 0,
     },
+    #[cfg(feature = "tools")]
     Page {
         name: "echo",
         usage: "offhook echo [--config FILE] [--bind ADDR] [--sip-port N] [--rtp-ports A-B] [--socket PATH]",
         summary: "a second, automatic phone that answers and plays back what it hears",
-        details: "Lives on 127.0.0.1:5072 with RTP ports 21000-21099 unless told otherwise. With --socket, `offhook ctl` can\n\
+        details: "Uses 127.0.0.1:5072 with RTP ports 21000-21099 unless told otherwise. With --socket, `offhook ctl` can\n\
                   watch it.",
         example: "offhook echo --bind 127.0.0.1 --sip-port 5072 --rtp-ports 21000-21099",
+        values: &["config", "bind", "sip-port", "rtp-ports", "socket"],
+        flags: &[],
+        plain: 0,
     },
     Page {
         name: "selftest",
         usage: "offhook selftest [--config FILE | --card DIR] [--board PROFILE]",
-        summary: "a walk by ear through speaker, microphone, keys, hook, lamps, bell and network",
-        details: "As many beeps as the number of the step, then the step. Also by holding # at power-up, or by star code (*98). Stop a\n\
-                  running phone first: it holds the card. Exit code 0: all is well, as far as the phone can tell. 1: it is not.",
+        summary: "tests speaker, microphone, keys, hook, lamps, bell and network, by ear",
+        details: "Each step begins with as many beeps as its number. Also started by holding # at power-up, or by star code (*98).\n\
+                  Stop a running phone first: it holds the card. Exit code 0: everything the phone can check works. 1: something does not.",
         example: "offhook selftest --board sim",
+        values: &["config", "card", "board"],
+        flags: &[],
+        plain: 0,
     },
     Page {
         name: "fetch",
         usage: "offhook fetch [--config FILE | --card DIR] [--board PROFILE] [--most BYTES] URL FILE",
-        summary: "download a file by the phone's own rules: proven origin, bounded, whole or not at all",
+        summary: "download a file: proven origin, bounded size, complete or not at all",
         details: "https is judged by provision.ca, tls.ca or the system's authorities; http only with provision.allow_http. Never from https\n\
-                  to http. The ETag is kept in FILE.etag. Exit code 0: FILE is new. 3: nothing new. 1: it did not work.",
+                  to http. The ETag is kept in FILE.etag. Exit code 0: FILE is new. 3: nothing new. 1: failed.",
         example: "offhook fetch --card /boot/offhook https://updates.example.net/rpi3.raucb /data/update.raucb",
+        values: &["config", "card", "board", "most"],
+        flags: &[],
+        plain: 2,
     },
     Page {
         name: "check",
         usage: "offhook check FILE",
-        summary: "validate a configuration: file:line:column, what, and the mend",
-        details: "Exit code 0: no errors. 1: errors, all of them, one a line.",
+        summary: "check a configuration: file:line:column, what is wrong, how to fix it",
+        details: "Exit code 0: no errors. 1: errors, one a line.",
         example: "offhook check /etc/offhook/offhook.toml",
+        values: &[],
+        flags: &[],
+        plain: 1,
     },
     Page {
         name: "fingerprint",
-        usage: "offhook fingerprint [--config FILE | --card DIR]",
+        usage: "offhook fingerprint [--config FILE | --card DIR] [--board PROFILE]",
         summary: "the SHA-256 of this phone's certificate, as other phones pin it",
         details: "Write it as `fingerprint` under `[[tls.pin]]` in the other phone's offhook.toml. The certificate is made at the\n\
                   phone's first start (or now), and stays.",
         example: "offhook fingerprint --config /etc/offhook/offhook.toml",
+        values: &["config", "card", "board"],
+        flags: &[],
+        plain: 0,
     },
     Page {
         name: "ctl",
         usage: "offhook ctl [--socket PATH] VERB",
         summary: "drive and watch a running phone over its local socket",
-        details: "lift, hang-up, flash    as the hand does\n\
+        details: "lift, hang-up, flash    as a user does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
                   rotary DIGITS           as a rotary dial does\n\
-                  verify CALL             its key words were compared and are the same: trust that phone\n\
+                  verify CALL             its authentication words were compared and match: trust that phone\n\
                   status                  the whole phone as one JSON object\n\
-                  stats                   every figure of every stream\n\
+                  stats                   every counter of every stream\n\
                   events                  JSON lines as things happen, with CLOCK_MONOTONIC seconds\n\
                   refresh                 look again at what DHCP, the image and the provisioning server say\n\
                   bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz unless named\n\
                   quit                    orderly shutdown",
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
+        values: &["socket"],
+        flags: &[],
+        plain: 2,
     },
+    #[cfg(feature = "tools")]
     Page {
         name: "graph",
         usage: "offhook graph [--socket PATH] [--svg]",
-        summary: "the audio path as it is wired now, with live counters",
-        details: "Prints Graphviz DOT; with --svg a drawing of its own layout, no other program needed.",
+        summary: "the audio path as it is connected now, with live counters",
+        details: "Prints Graphviz DOT; with --svg a drawing, no other program needed.",
         example: "offhook graph --socket /run/offhook/ctl.sock --svg",
+        values: &["socket"],
+        flags: &["svg"],
+        plain: 0,
     },
     Page {
         name: "reboot",
         usage: "offhook reboot [--once]",
         summary: "restart the board; --once: into its other slot, on trial",
-        details: "For the image's own scripts: nothing is asked, calls end. --once gives the Raspberry Pi's firmware its flag\n\
+        details: "For the image's own scripts: no confirmation, calls end. --once gives the Raspberry Pi's firmware its flag\n\
                   `tryboot` with the restart.",
         example: "offhook reboot --once",
+        values: &[],
+        flags: &["once"],
+        plain: 0,
     },
+    #[cfg(feature = "tools")]
     Page {
-        name: "tryout",
-        usage: "offhook tryout [--speech FILE.wav] [--keep FOLDER]",
+        name: "demo",
+        usage: "offhook demo [--speech FILE.wav] [--keep FOLDER]",
         summary: "one measured call to an echo phone, all on this machine",
         details: "Starts a simulated phone and an echo phone on loopback, lifts, dials, speaks FILE.wav (or a generated,\n\
                   speech-like signal), records the ear, hangs up, and prints what it measured. Exit code 0: the speech came\n\
                   back. --keep leaves recordings, logs and configurations in FOLDER.",
-        example: "offhook tryout",
+        example: "offhook demo",
+        values: &["speech", "keep"],
+        flags: &[],
+        plain: 0,
     },
     Page {
         name: "version",
@@ -132,6 +179,9 @@ pub(crate) const COMMANDS: &[Page] = &[
         summary: "the version of this program",
         details: "",
         example: "offhook version",
+        values: &[],
+        flags: &[],
+        plain: 0,
     },
     Page {
         name: "help",
@@ -139,16 +189,11 @@ pub(crate) const COMMANDS: &[Page] = &[
         summary: "this page, or one command's",
         details: "",
         example: "offhook help ctl",
+        values: &[],
+        flags: &[],
+        plain: 1,
     },
 ];
-
-/// A line that works.
-pub(crate) fn example(command: &str) -> &'static str {
-    COMMANDS
-        .iter()
-        .find(|page| page.name == command)
-        .map_or("offhook help", |page| page.example)
-}
 
 /// The page of one command, or of all.
 pub(crate) fn text(about: Option<&str>) -> String {
@@ -170,6 +215,6 @@ pub(crate) fn text(about: Option<&str>) -> String {
     for page in COMMANDS {
         let _ = writeln!(out, "    {}", page.example);
     }
-    out.push_str("\nExit codes: 0 done, 1 it did not work, 2 the command line is wrong.\n");
+    out.push_str("\nExit codes: 0 done, 1 failed, 2 the command line is wrong.\n");
     out
 }

@@ -14,7 +14,7 @@ pub struct Client {
 /// Why a phone could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers at the socket.
+    /// No phone answers at the socket.
     #[error(
         "no phone answers at {path}: {source}; is `offhook run` or `offhook sim` running, with this control.socket?"
     )]
@@ -25,7 +25,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The phone went away in the middle.
-    #[error("the phone at {path} hung up: {source}")]
+    #[error("the phone at {path} closed the connection: {source}")]
     Broken {
         /// The socket.
         path: PathBuf,
@@ -52,7 +52,7 @@ impl Client {
 
     /// Asks, and reads the one line that answers.
     pub fn ask(&mut self, request: &serde_json::Value) -> Result<serde_json::Value, ClientError> {
-        self.tell(request)?;
+        self.send(request)?;
         let line = self
             .line()?
             .ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))?;
@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// Sends a request without waiting.
-    pub fn tell(&mut self, request: &serde_json::Value) -> Result<(), ClientError> {
+    pub fn send(&mut self, request: &serde_json::Value) -> Result<(), ClientError> {
         let line = format!("{request}\n");
         self.stream
             .get_mut()

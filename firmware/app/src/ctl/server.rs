@@ -19,10 +19,10 @@ const MAX_CONNECTIONS: usize = 16;
 /// Event lines a reader may be behind before it is dropped.
 const MAX_BEHIND: usize = 512;
 /// How long a reader may let one write wait.
-const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One request on its way to the driver.
-pub(crate) struct Asked {
+pub(crate) struct CtlRequest {
     pub(crate) request: Request,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
@@ -36,7 +36,7 @@ pub(crate) enum Reply {
 }
 
 /// A channel for event lines: the driver's end and the connection's.
-pub(crate) fn lines() -> (mpsc::Sender<Arc<str>>, mpsc::Receiver<Arc<str>>) {
+pub(crate) fn event_lines() -> (mpsc::Sender<Arc<str>>, mpsc::Receiver<Arc<str>>) {
     mpsc::channel(MAX_BEHIND)
 }
 
@@ -47,9 +47,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// Binds the socket and serves it in the background.
-    pub(crate) fn start(path: &Path, asks: mpsc::Sender<Asked>) -> io::Result<Self> {
+    pub(crate) fn start(path: &Path, requests: mpsc::Sender<CtlRequest>) -> io::Result<Self> {
         let listener = bind(path)?;
-        tokio::spawn(accept(listener, asks));
+        tokio::spawn(accept(listener, requests));
         Ok(Self {
             path: path.to_owned(),
         })
@@ -97,17 +97,17 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     listener
 }
 
-async fn accept(listener: UnixListener, asks: mpsc::Sender<Asked>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let asks = asks.clone();
+                let requests = requests.clone();
                 tokio::spawn(async move {
-                    serve(stream, asks).await;
+                    serve(stream, requests).await;
                     drop(permit);
                 });
             }
@@ -117,7 +117,7 @@ async fn accept(listener: UnixListener, asks: mpsc::Sender<Asked>) {
     }
 }
 
-async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) {
+async fn serve(mut stream: UnixStream, requests: mpsc::Sender<CtlRequest>) {
     let mut held = Vec::with_capacity(256);
     loop {
         let Some(line) = read_line(&mut stream, &mut held).await else {
@@ -134,7 +134,7 @@ async fn serve(mut stream: UnixStream, asks: mpsc::Sender<Asked>) {
             }
         };
         let (reply, answered) = oneshot::channel();
-        if asks.send(Asked { request, reply }).await.is_err() {
+        if requests.send(CtlRequest { request, reply }).await.is_err() {
             return;
         }
         match answered.await {
@@ -200,7 +200,7 @@ async fn write_line(stream: &mut UnixStream, line: &str) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(line.len() + 1);
     bytes.extend_from_slice(line.as_bytes());
     bytes.push(b'\n');
-    tokio::time::timeout(WRITE_PATIENCE, stream.write_all(&bytes))
+    tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(&bytes))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

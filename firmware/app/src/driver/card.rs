@@ -1,17 +1,18 @@
-//! The sound card's life on the control thread: opened, lost, opened again, told about.
+//! The sound card's life on the control thread: opened, lost, looked for, found again.
 
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioRequest};
 use tokio::sync::oneshot;
 
-use super::Driver;
-use crate::audio_thread::{LossReason, Order, engine_for};
+use crate::audio_thread::LossReason;
+#[cfg(feature = "tools")]
 use crate::echo::EchoCard;
-use control::{AudioStatus, IoCounters};
 
 /// How often a lost card is looked for.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(1);
+
+type Opened = Result<Box<dyn AudioDevice>, AudioError>;
 
 /// Where the sound card comes from.
 #[derive(Debug, Clone)]
@@ -19,6 +20,7 @@ pub enum CardSource {
     /// A card of the board.
     Board(AudioRequest),
     /// No card: what is played is heard again (`offhook echo`).
+    #[cfg(feature = "tools")]
     Echo {
         /// Frames a second.
         rate_hz: u32,
@@ -28,10 +30,11 @@ pub enum CardSource {
 }
 
 impl CardSource {
-    fn open(&self) -> Result<Box<dyn AudioDevice>, AudioError> {
+    fn open(&self) -> Opened {
         match self {
-            CardSource::Board(request) => board::audio::open(request),
-            CardSource::Echo { rate_hz, period_ms } => {
+            Self::Board(request) => board::audio::open(request),
+            #[cfg(feature = "tools")]
+            Self::Echo { rate_hz, period_ms } => {
                 Ok(Box::new(EchoCard::open(*rate_hz, *period_ms)?))
             }
         }
@@ -39,11 +42,10 @@ impl CardSource {
 
     fn name(&self) -> String {
         match self {
-            CardSource::Board(request) if request.capture == request.playback => {
-                request.capture.clone()
-            }
-            CardSource::Board(request) => format!("{} / {}", request.capture, request.playback),
-            CardSource::Echo { .. } => "echo".into(),
+            Self::Board(request) if request.capture == request.playback => request.capture.clone(),
+            Self::Board(request) => format!("{} / {}", request.capture, request.playback),
+            #[cfg(feature = "tools")]
+            Self::Echo { .. } => "echo".into(),
         }
     }
 }
@@ -53,13 +55,13 @@ pub(super) struct Card {
     source: CardSource,
     /// The card is with the audio thread.
     present: bool,
-    /// What is wrong, told once each time it changes.
-    complaint: Option<String>,
+    /// What is wrong, logged once each time it changes.
+    fault: Option<String>,
     next_try: Instant,
-    trying: Option<oneshot::Receiver<Result<Box<dyn AudioDevice>, AudioError>>>,
+    trying: Option<oneshot::Receiver<Opened>>,
     losses: u64,
-    /// Rate and period the engine runs at.
-    figures: (u32, usize),
+    /// Rate in Hz and frames a period the engine runs at.
+    format: (u32, usize),
 }
 
 impl Card {
@@ -69,24 +71,15 @@ impl Card {
         let mut card = Self {
             source,
             present: opened.is_ok(),
-            complaint: None,
-            next_try: now + AGAIN,
+            fault: None,
+            next_try: now + RETRY,
             trying: None,
             losses: 0,
-            figures: (0, 0),
+            format: (0, 0),
         };
-        let device = match opened {
-            Ok(device) => {
-                card.figures = (device.format().rate_hz, device.format().period_frames);
-                Some(device)
-            }
-            Err(error) => {
-                let (rate, period_ms) = card.wanted();
-                card.figures = (rate, rate as usize * period_ms as usize / 1000);
-                card.complain(&error.to_string());
-                None
-            }
-        };
+        let device = opened
+            .map_err(|error| card.set_fault(&error.to_string()))
+            .ok();
         (card, device)
     }
 
@@ -94,129 +87,115 @@ impl Card {
     pub(super) fn wanted(&self) -> (u32, u32) {
         match &self.source {
             CardSource::Board(request) => (request.rate_hz, request.period_ms),
+            #[cfg(feature = "tools")]
             CardSource::Echo { rate_hz, period_ms } => (*rate_hz, *period_ms),
         }
     }
 
-    fn complain(&mut self, what: &str) {
-        if self.complaint.as_deref() != Some(what) {
-            tracing::error!("sound card: {what}; calls go on in silence, trying again each second");
-            self.complaint = Some(what.to_owned());
+    /// Rate in Hz and frames a period the engine runs at.
+    pub(super) fn format(&self) -> (u32, usize) {
+        self.format
+    }
+
+    pub(super) fn set_format(&mut self, rate_hz: u32, period_frames: usize) {
+        self.format = (rate_hz, period_frames);
+    }
+
+    /// Whether the card is with the audio thread.
+    pub(super) fn is_present(&self) -> bool {
+        self.present
+    }
+
+    /// How often it was lost.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses
+    }
+
+    /// What the configuration calls it.
+    pub(super) fn name(&self) -> String {
+        self.source.name()
+    }
+
+    /// Its name, or that there is none and why.
+    pub(super) fn status(&self) -> String {
+        match &self.fault {
+            None => self.name(),
+            Some(fault) => format!("none ({fault})"),
         }
     }
-}
 
-impl Driver {
-    /// The audio thread gave the card up.
-    pub(super) fn lost_card(
+    fn set_fault(&mut self, what: &str) {
+        if self.fault.as_deref() != Some(what) {
+            tracing::error!("sound card: {what}; calls go on in silence, trying again each second");
+            self.fault = Some(what.to_owned());
+        }
+    }
+
+    /// The audio thread gave the card up; why, where that is news.
+    pub(super) fn handle_lost(
         &mut self,
         device: Box<dyn AudioDevice>,
         reason: LossReason,
         now: Instant,
-    ) {
+    ) -> Option<String> {
         // Closing a card that is gone may take long, and this thread must not wait.
         if let Err(error) = on_own_thread("offhook-close", move || drop(device)) {
             tracing::error!("no thread to close the sound card: {error}");
         }
         let what = match reason {
-            LossReason::Replaced => return,
-            LossReason::Silent => format!("{} gives no sound", self.card.source.name()),
+            LossReason::Replaced => return None,
+            LossReason::Silent => format!("{} gives no sound", self.name()),
             LossReason::Failed(error) => error.to_string(),
         };
-        self.card.present = false;
-        self.card.losses += 1;
-        self.card.next_try = now + AGAIN;
-        self.card.complain(&what);
-        self.publish(&control::Event::Audio {
-            what: format!("lost: {what}"),
-        });
-    }
-
-    /// Whether a card is with the audio thread.
-    pub(super) fn has_card(&self) -> bool {
-        self.card.present
+        self.present = false;
+        self.losses += 1;
+        self.next_try = now + RETRY;
+        self.set_fault(&what);
+        Some(what)
     }
 
     /// Looks for a lost card, once a second, on a thread of its own: opening may block.
-    pub(super) fn reopen_card(&mut self, now: Instant) {
-        if self.card.present {
-            return;
+    pub(super) fn look(&mut self, now: Instant) -> Option<Box<dyn AudioDevice>> {
+        if self.present {
+            return None;
         }
-        match self.card.trying.take() {
+        match self.trying.take() {
             Some(mut attempt) => match attempt.try_recv() {
-                Ok(opened) => {
-                    self.card.next_try = now + AGAIN;
-                    match opened {
-                        Ok(device) => self.found_card(device, now),
-                        Err(error) => self.card.complain(&error.to_string()),
-                    }
-                }
-                Err(oneshot::error::TryRecvError::Empty) => self.card.trying = Some(attempt),
-                Err(oneshot::error::TryRecvError::Closed) => self.card.next_try = now + AGAIN,
+                Ok(opened) => return self.opened(opened, now),
+                Err(oneshot::error::TryRecvError::Empty) => self.trying = Some(attempt),
+                Err(oneshot::error::TryRecvError::Closed) => self.next_try = now + RETRY,
             },
-            None if now >= self.card.next_try => {
-                let source = self.card.source.clone();
+            None if now >= self.next_try => {
+                let source = self.source.clone();
                 let (reply, attempt) = oneshot::channel();
                 // Nobody waits any longer only when the phone is gone.
                 match on_own_thread("offhook-open", move || drop(reply.send(source.open()))) {
-                    Ok(()) => self.card.trying = Some(attempt),
+                    Ok(()) => self.trying = Some(attempt),
                     Err(error) => {
-                        self.card
-                            .complain(&format!("no thread to open it: {error}"));
-                        self.card.next_try = now + AGAIN;
+                        self.set_fault(&format!("no thread to open it: {error}"));
+                        self.next_try = now + RETRY;
                     }
                 }
             }
             None => {}
         }
+        None
     }
 
-    fn found_card(&mut self, device: Box<dyn AudioDevice>, now: Instant) {
-        let format = device.format();
-        let figures = (format.rate_hz, format.period_frames);
-        let name = self.card.source.name();
-        tracing::info!("sound card {name} is back");
-        self.card.present = true;
-        self.card.complaint = None;
-        if figures == self.card.figures {
-            self.link.send(Order::Card(device, None));
-        } else {
-            let sidetone = self.config.board.audio.sidetone_db;
-            let engine = engine_for(Some(device.as_ref()), self.card.wanted(), sidetone, now);
-            self.card.figures = figures;
-            self.link.send(Order::Card(device, Some(Box::new(engine))));
-            self.control.handle_card(figures.0, figures.1, now);
+    fn opened(&mut self, opened: Opened, now: Instant) -> Option<Box<dyn AudioDevice>> {
+        self.next_try = now + RETRY;
+        match opened {
+            Ok(device) => {
+                tracing::info!("sound card {} is back", self.name());
+                self.present = true;
+                self.fault = None;
+                Some(device)
+            }
+            Err(error) => {
+                self.set_fault(&error.to_string());
+                None
+            }
         }
-        self.publish(&control::Event::Audio {
-            what: format!("found: {name}"),
-        });
-    }
-
-    /// Tells `Control` what the I/O side counted.
-    pub(super) fn tell_figures(&mut self) {
-        let shared = self.link.shared();
-        let (rate, period) = self.card.figures;
-        let device = match &self.card.complaint {
-            None => self.card.source.name(),
-            Some(complaint) => format!("none ({complaint})"),
-        };
-        let audio = AudioStatus {
-            device,
-            rt: shared.realtime(),
-            period_ms: 1000.0 * period as f64 / f64::from(rate.max(1)),
-            xruns: shared.xruns(),
-            ..AudioStatus::default()
-        };
-        let io = IoCounters {
-            late_cycles: shared.late_cycles(),
-            audio_events_dropped: shared.events_dropped(),
-            audio_commands_dropped: self.link.dropped(),
-            media_floods: shared.floods(),
-            send_errors: shared.send_errors(),
-            device_losses: self.card.losses,
-        };
-        self.control.set_audio(audio);
-        self.control.set_io_counters(io);
     }
 }
 

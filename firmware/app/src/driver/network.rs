@@ -1,112 +1,138 @@
-//! What comes from the network and the ports it comes by.
+//! SIP's sockets and connections, the names they are looked up by, and the clock certificates are
+//! judged by.
 //!
 //! ```text
 //! network.bind, sip_port ─▶ UDP, TCP, TLS ports ─▶ datagrams, connections ─▶ Control
-//!                                                          └─▶ Trace (the last messages, for the support bundle)
+//! Control ─▶ send, connect, look_up                    └─▶ Trace (the last messages, for the support bundle)
 //! ```
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Driver, DriverError, since_1970};
-use crate::net::{Heard, seen, tcp, tls, udp};
+use config::schema::Listen;
+use control::{Control, Credentials};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 
-impl Driver {
-    pub(super) fn hear(&mut self, heard: Heard) {
-        let now = Instant::now();
-        match heard {
-            Heard::Connected {
-                connection,
-                local,
-                remote,
-                out,
-                proved,
-            } => {
-                self.connections.insert(connection, out);
-                self.trace.opened(connection, remote);
-                match proved {
-                    Some(names) => self
-                        .control
-                        .handle_accepted_tls(connection, remote, names, now),
-                    None => self
-                        .control
-                        .handle_connected(connection, local, remote, now),
-                }
-            }
-            Heard::Bytes { connection, bytes } => {
-                if self.connections.contains_key(&connection) {
-                    self.trace
-                        .keep_stream(connection, self.local, &bytes, since_1970());
-                    self.control.handle_stream(connection, &bytes, now);
-                }
-            }
-            Heard::Closed { connection, why } => {
-                self.connections.remove(&connection);
-                self.trace.closed(connection);
-                match why {
-                    Some(why) => self.control.handle_connect_failed(connection, &why, now),
-                    None => self.control.handle_closed(connection, now),
-                }
-            }
-            Heard::Found { id, targets } => self.control.handle_lookup(id, &targets, now),
+use super::wait;
+use crate::bundle::trace::Trace;
+use crate::net::address::canonical;
+use crate::net::tls::Tls;
+use crate::net::tls::clock::Watch;
+use crate::net::{NetworkEvent, local, lookup, tcp, tls, udp};
+
+/// A port that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind"
+)]
+pub struct BindError {
+    /// UDP, TCP or TLS.
+    transport: &'static str,
+    /// Which.
+    address: SocketAddr,
+    /// Why.
+    source: io::Error,
+}
+
+/// The network as SIP sees it.
+pub(super) struct Network {
+    bind: IpAddr,
+    sip_port: u16,
+    sip_dscp: u8,
+    /// The TLS port, where the configuration opens it.
+    tls_port: Option<u16>,
+    udp: Option<UdpSocket>,
+    /// What waits to be written on each connection.
+    connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
+    tls: Tls,
+    clock: Watch,
+    /// Room for one datagram.
+    datagram: Vec<u8>,
+    /// Where the tasks of connections and lookups report.
+    events: mpsc::Sender<NetworkEvent>,
+    /// The address others reach this phone by.
+    local: SocketAddr,
+    /// The last SIP messages, for the support bundle.
+    trace: Trace,
+    bind_warning: Option<String>,
+}
+
+impl Network {
+    /// No port is opened yet.
+    pub(super) fn new(
+        config: &config::Config,
+        credentials: Option<Credentials>,
+        events: mpsc::Sender<NetworkEvent>,
+        now: Instant,
+    ) -> Self {
+        let network = &config.network;
+        let tls = Tls::new(tls::settings(config), credentials);
+        let listens = match config.tls.listen {
+            Listen::Pinned => !config.tls.pins.is_empty(),
+            Listen::All => true,
+            Listen::Off => false,
+        };
+        let (system, trust) = tls.clock().read();
+        Self {
+            bind: network.bind,
+            sip_port: network.sip_port,
+            sip_dscp: network.sip_dscp,
+            tls_port: listens.then_some(config.tls.sip_port_tls),
+            udp: None,
+            connections: HashMap::new(),
+            clock: Watch::new(now, system, trust),
+            tls,
+            datagram: vec![0; udp::MAX_DATAGRAM],
+            events,
+            local: SocketAddr::new(local::address(network.bind), network.sip_port),
+            trace: Trace::default(),
+            bind_warning: None,
         }
     }
 
-    pub(super) fn take_datagrams(&mut self) {
-        let Some(udp) = self.udp.as_ref() else { return };
-        for _ in 0..udp::DATAGRAMS_A_TURN {
-            match udp.try_recv_from(&mut self.datagram) {
-                Ok((length, from)) => {
-                    self.trace.keep(
-                        seen(from),
-                        self.local,
-                        &self.datagram[..length],
-                        since_1970(),
-                    );
-                    self.control.handle_datagram(
-                        seen(from),
-                        &self.datagram[..length],
-                        Instant::now(),
-                    );
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {}
-            }
-        }
-        for remote in udp::unreachable(udp) {
-            self.control.handle_unreachable(remote, Instant::now());
-        }
+    /// The address others reach this phone by.
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
     }
 
-    /// Binds the SIP port. An address that is not there yet (the network comes up later) is tried
-    /// again by the tick.
-    pub(super) fn bind_network(&mut self) -> Result<(), DriverError> {
-        let network = &self.config.network;
-        let address = SocketAddr::new(network.bind, network.sip_port);
-        let refused = |transport, source| DriverError::Bind {
+    /// The last SIP messages as a capture file, without secrets.
+    pub(super) fn pcap(&self) -> Vec<u8> {
+        self.trace.pcap()
+    }
+
+    /// Binds the SIP ports, where they are not bound yet. An address that is not there yet (the
+    /// network comes up later) is tried again by the next call.
+    pub(super) fn bind(&mut self, control: &mut Control) -> Result<(), BindError> {
+        if self.udp.is_some() {
+            return Ok(());
+        }
+        let address = SocketAddr::new(self.bind, self.sip_port);
+        let refused = |transport, source| BindError {
             transport,
             address,
             source,
         };
-        match udp::bind(address, network.sip_dscp) {
+        match udp::bind(address, self.sip_dscp) {
             Ok(socket) => {
-                tcp::listen(address, network.sip_dscp, self.heard.clone())
+                tcp::listen(address, self.sip_dscp, self.events.clone())
                     .map_err(|source| refused("TCP", source))?;
                 tracing::info!("SIP on {address}, known to others as {}", self.local);
                 self.listen_for_tls()?;
                 self.udp = Some(socket);
-                self.control.handle_timeout(Instant::now());
+                control.handle_timeout(Instant::now());
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                let complaint = format!(
+                let warning = format!(
                     "network.bind = {}: this machine does not have that address (yet); trying again",
-                    network.bind
+                    self.bind
                 );
-                if self.bind_complaint.as_ref() != Some(&complaint) {
-                    tracing::warn!("{complaint}");
-                    self.bind_complaint = Some(complaint);
+                if self.bind_warning.as_ref() != Some(&warning) {
+                    tracing::warn!("{warning}");
+                    self.bind_warning = Some(warning);
                 }
                 Ok(())
             }
@@ -114,24 +140,17 @@ impl Driver {
         }
     }
 
-    /// Opens the TLS port to those who may come in. A phone whose certificate is damaged says so
-    /// and goes on without.
-    fn listen_for_tls(&mut self) -> Result<(), DriverError> {
-        use config::schema::Listen;
-        let open = match self.config.tls.listen {
-            Listen::Pinned => !self.config.tls.pins.is_empty(),
-            Listen::All => true,
-            Listen::Off => false,
-        };
-        if !open {
+    /// Opens the TLS port. A phone whose certificate is damaged logs it and goes on without.
+    fn listen_for_tls(&mut self) -> Result<(), BindError> {
+        let Some(port) = self.tls_port else {
             return Ok(());
-        }
-        let address = SocketAddr::new(self.config.network.bind, self.config.tls.sip_port_tls);
+        };
+        let address = SocketAddr::new(self.bind, port);
         match self.tls.server() {
             Ok(server) => {
-                let (dscp, pins) = (self.config.network.sip_dscp, self.tls.pins().to_vec());
-                tls::connection::listen(address, dscp, server, pins, self.heard.clone()).map_err(
-                    |source| DriverError::Bind {
+                let (dscp, pins) = (self.sip_dscp, self.tls.pins().to_vec());
+                tls::connection::listen(address, dscp, server, pins, self.events.clone()).map_err(
+                    |source| BindError {
                         transport: "TLS",
                         address,
                         source,
@@ -143,4 +162,153 @@ impl Driver {
         }
         Ok(())
     }
+
+    /// Waits until a datagram or an ICMP error is there; for ever while no port is bound.
+    pub(super) async fn readable(&self) {
+        wait::readable(self.udp.as_ref()).await;
+    }
+
+    /// Takes what is there, so much that a flood cannot starve keys and timers.
+    pub(super) fn handle_readable(&mut self, control: &mut Control) {
+        let Some(udp) = self.udp.as_ref() else { return };
+        for _ in 0..udp::DATAGRAMS_A_TURN {
+            match udp.try_recv_from(&mut self.datagram) {
+                Ok((length, from)) => {
+                    let (from, bytes) = (canonical(from), &self.datagram[..length]);
+                    self.trace.keep(from, self.local, bytes, since_1970());
+                    control.handle_datagram(from, bytes, Instant::now());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {}
+            }
+        }
+        for remote in udp::unreachable(udp) {
+            control.handle_unreachable(remote, Instant::now());
+        }
+    }
+
+    /// A connection or a lookup has something to report.
+    pub(super) fn handle_event(&mut self, event: NetworkEvent, control: &mut Control) {
+        let now = Instant::now();
+        match event {
+            NetworkEvent::Connected {
+                connection,
+                local,
+                remote,
+                out,
+                proved,
+            } => {
+                self.connections.insert(connection, out);
+                self.trace.opened(connection, remote);
+                match proved {
+                    Some(names) => control.handle_accepted_tls(connection, remote, names, now),
+                    None => control.handle_connected(connection, local, remote, now),
+                }
+            }
+            NetworkEvent::Bytes { connection, bytes } => {
+                if self.connections.contains_key(&connection) {
+                    self.trace
+                        .keep_stream(connection, self.local, &bytes, since_1970());
+                    control.handle_stream(connection, &bytes, now);
+                }
+            }
+            NetworkEvent::Closed { connection, why } => {
+                self.connections.remove(&connection);
+                self.trace.closed(connection);
+                match why {
+                    Some(why) => control.handle_connect_failed(connection, &why, now),
+                    None => control.handle_closed(connection, now),
+                }
+            }
+            NetworkEvent::Found { id, targets } => control.handle_lookup(id, &targets, now),
+        }
+    }
+
+    /// Sends a SIP message.
+    pub(super) fn send(&mut self, message: sip::Transmit, control: &mut Control) {
+        let (sip::Flow::Udp { remote }
+        | sip::Flow::Tcp { remote, .. }
+        | sip::Flow::Tls { remote, .. }) = message.flow;
+        self.trace
+            .keep(self.local, remote, &message.bytes, since_1970());
+        match message.flow {
+            sip::Flow::Udp { remote } => {
+                let Some(udp) = self.udp.as_ref() else { return };
+                if let Err(error) = udp::send(udp, &message.bytes, remote) {
+                    tracing::debug!("SIP to {remote}: {error}");
+                    control.handle_unreachable(remote, Instant::now());
+                }
+            }
+            sip::Flow::Tcp { connection, remote } | sip::Flow::Tls { connection, remote } => {
+                let Some(out) = self.connections.get(&connection) else {
+                    return;
+                };
+                if out.try_send(message.bytes).is_err() {
+                    // It does not read, or is gone: dropping the sender ends its task, which
+                    // reports.
+                    tracing::debug!(
+                        "{} to {remote}: the far end does not read",
+                        message.flow.transport().via_name()
+                    );
+                    self.connections.remove(&connection);
+                }
+            }
+        }
+    }
+
+    /// Opens a connection. One for TLS is opened by TLS or not at all.
+    pub(super) fn connect(
+        &mut self,
+        connection: sip::ConnectionId,
+        remote: SocketAddr,
+        transport: sip::Transport,
+        names: &[String],
+        control: &mut Control,
+    ) {
+        let (dscp, events) = (self.sip_dscp, self.events.clone());
+        match transport {
+            sip::Transport::Udp => {}
+            sip::Transport::Tcp => tcp::connect(connection, remote, dscp, events),
+            sip::Transport::Tls => match self.tls.client(names, remote) {
+                Ok(side) => tls::connection::connect(connection, side, dscp, events),
+                Err(why) => control.handle_connect_failed(connection, &why, Instant::now()),
+            },
+        }
+    }
+
+    /// Closes a connection: its task ends when nothing can be sent any more.
+    pub(super) fn disconnect(&mut self, connection: sip::ConnectionId) {
+        self.connections.remove(&connection);
+    }
+
+    /// Looks a name up; the answer comes as an event.
+    pub(super) fn look_up(&self, lookup: sip::Lookup) {
+        lookup::start(lookup, self.bind, self.events.clone());
+    }
+
+    /// Whether the system's clock was set since the last call.
+    pub(super) fn check_clock(&mut self, control: &mut Control, now: Instant) {
+        let (system, trust) = self.tls.clock().read();
+        if self.clock.look(now, system, trust) {
+            tracing::info!("the clock was set");
+            control.handle_clock_set(now);
+        }
+    }
+
+    /// Whether others reach this phone by another address than before.
+    pub(super) fn check_address(&mut self, control: &mut Control, now: Instant) {
+        let local = SocketAddr::new(local::address(self.bind), self.sip_port);
+        if local != self.local {
+            tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
+            self.local = local;
+            control.handle_local_address(local, now);
+        }
+    }
+}
+
+/// The wall clock since 1970.
+fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }

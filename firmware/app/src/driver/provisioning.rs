@@ -10,13 +10,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::Driver;
+use tokio::sync::mpsc;
+
 use super::event::DriverEvent;
-use crate::appliance::Ending;
+use crate::appliance::Appliance;
 use crate::net::fetch::{FetchError, Fetched, Request, Trust, fetch};
 use crate::provision::origin::Origin;
 use crate::provision::schedule::Schedule;
-use crate::provision::{self, NETWORK, Places};
+use crate::provision::{self, ConfigPaths, NETWORK};
 use crate::storage::{Storage, StorageError};
 
 /// Most bytes of a configuration.
@@ -67,11 +68,17 @@ impl ProvisionError {
 
 /// The state of provisioning.
 pub(super) struct Provisioning {
+    config: config::Config,
     schedule: Schedule,
-    /// What is stored, and where it is from.
+    /// `None`: this phone is no appliance and looks for nothing.
+    paths: Option<ConfigPaths>,
+    run_dir: PathBuf,
+    storage: Storage,
+    events: mpsc::Sender<DriverEvent>,
+    /// Where what is stored is from.
     origin: Option<Origin>,
     /// For `status.txt`.
-    pub(super) summary: Option<String>,
+    summary: Option<String>,
     /// A new configuration waits for the handset to lie.
     restart_wanted: bool,
     idle_since: Option<Instant>,
@@ -79,18 +86,64 @@ pub(super) struct Provisioning {
 
 impl Provisioning {
     /// Reads the origin of what is stored: to be made before the loop begins.
-    pub(super) fn new(config: &config::Config, in_use: bool, now: Instant) -> Self {
+    pub(super) fn new(
+        config: &config::Config,
+        appliance: Option<&Appliance>,
+        run_dir: PathBuf,
+        (storage, events): (Storage, mpsc::Sender<DriverEvent>),
+        now: Instant,
+    ) -> Self {
+        let in_use = appliance.is_some_and(|appliance| appliance.provisioned.network);
         Self {
             schedule: Schedule::new(config.provision.clone(), now),
+            paths: appliance.map(|appliance| appliance.paths.clone()),
+            run_dir,
+            storage,
+            events,
             origin: Origin::read(&config.control.state_dir.join(ORIGIN)),
             summary: in_use.then(|| "a configuration fetched before is in use".to_owned()),
             restart_wanted: false,
             idle_since: None,
+            config: config.clone(),
         }
     }
 
-    /// Whether the phone shall restart now.
-    fn restarts(&mut self, idle: bool, now: Instant) -> bool {
+    /// The configuration in use.
+    pub(super) fn config(&self) -> &config::Config {
+        &self.config
+    }
+
+    /// What the last look came to, for `status.txt`.
+    pub(super) fn summary(&self) -> Option<&str> {
+        self.summary.as_deref()
+    }
+
+    /// Looks at the next tick.
+    pub(super) fn refresh(&mut self, now: Instant) {
+        self.schedule.refresh(now);
+    }
+
+    /// What DHCP says, where it differs.
+    pub(super) fn read_dhcp(&mut self, now: Instant) {
+        let text = std::fs::read_to_string(self.run_dir.join(DHCP))
+            .ok()
+            .filter(|text| text.len() <= 4096);
+        self.schedule.handle_dhcp(text, now);
+    }
+
+    /// Asks when it is time. `true`: the phone shall restart now.
+    pub(super) fn handle_tick(&mut self, idle: bool, now: Instant) -> bool {
+        let Some(paths) = &self.paths else {
+            return false;
+        };
+        match self.schedule.ask(|| mac(&self.config.link.interface), now) {
+            None => {}
+            Some(Err(error)) => {
+                tracing::warn!("{error}");
+                self.summary = Some(error.to_string());
+            }
+            Some(Ok(url)) => self.look(url, paths.clone()),
+        }
         if !idle {
             self.idle_since = None;
             return false;
@@ -98,102 +151,55 @@ impl Provisioning {
         let since = *self.idle_since.get_or_insert(now);
         self.restart_wanted && now.saturating_duration_since(since) >= IDLE_BEFORE_RESTART
     }
-}
 
-impl Driver {
-    /// A user or a new lease (`ctl refresh`) wants everything looked at again.
-    pub(super) fn refresh(&mut self, now: Instant) {
-        self.house.look();
-        self.read_dhcp(now);
-        self.provisioning.schedule.refresh(now);
-        self.house.hurry();
-    }
-
-    /// What DHCP says, where it differs.
-    pub(super) fn read_dhcp(&mut self, now: Instant) {
-        let text = std::fs::read_to_string(self.house.run_dir().join(DHCP))
-            .ok()
-            .filter(|text| text.len() <= 4096);
-        self.provisioning.schedule.told_by_dhcp(text, now);
-    }
-
-    /// Once a tick: asks when it is time, and restarts when it may.
-    pub(super) fn provision(&mut self, now: Instant) {
-        let Some(appliance) = self.house.appliance.as_ref() else {
-            return;
+    fn look(&self, url: String, paths: ConfigPaths) {
+        let origin = self.origin.as_ref();
+        let look = Look {
+            authority: paths.authority(&self.config),
+            paths,
+            state_dir: self.config.control.state_dir.clone(),
+            request: Request {
+                etag: origin.and_then(|origin| origin.etag_for(&url)),
+                allow_http: self.config.provision.allow_http,
+                max_bytes: MAX_BYTES,
+                url: url.clone(),
+            },
         };
-        let due = self
-            .provisioning
-            .schedule
-            .ask(|| mac(&self.config.link.interface), now);
-        match due {
-            None => {}
-            Some(Err(why)) => {
-                tracing::warn!("{why}");
-                self.provisioning.summary = Some(why);
-            }
-            Some(Ok(url)) => {
-                let look = Look {
-                    authority: appliance.places.authority(&self.config),
-                    places: appliance.places.clone(),
-                    state_dir: self.config.control.state_dir.clone(),
-                    request: Request {
-                        etag: self
-                            .provisioning
-                            .origin
-                            .as_ref()
-                            .and_then(|origin| origin.etag_for(&url)),
-                        allow_http: self.config.provision.allow_http,
-                        most: MAX_BYTES,
-                        url,
-                    },
-                };
-                let (storage, events) = (self.storage.clone(), self.events.clone());
-                tokio::spawn(async move {
-                    let url = look.request.url.clone();
-                    let result = look.run(&storage).await;
-                    let outcome = Box::new(Outcome { url, result });
-                    // The driver is gone only when the phone is.
-                    let _ = events.send(DriverEvent::Configuration(outcome)).await;
-                });
-            }
-        }
-        let idle = self.control.is_idle();
-        if self.provisioning.restarts(idle, now) && self.farewell.is_none() {
-            tracing::info!("a new configuration from the network: restarting");
-            self.ending = Ending::Restart;
-            self.say_farewell();
-        }
+        let (storage, events) = (self.storage.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let result = look.run(&storage).await;
+            let outcome = Box::new(Outcome { url, result });
+            // The driver is gone only when the phone is.
+            let _ = events.send(DriverEvent::Configuration(outcome)).await;
+        });
     }
 
-    /// A look came to an end.
-    pub(super) fn handle_configuration(&mut self, outcome: Outcome) {
-        let now = Instant::now();
+    /// A look came to an end. `true`: what it found has errors that somebody waits to read.
+    pub(super) fn handle_outcome(&mut self, outcome: Outcome, now: Instant) -> bool {
         let shown = outcome.url.split('?').next().unwrap_or("").to_owned();
         let fetched = match &outcome.result {
             Ok(_) => true,
             Err(error) => error.was_fetched(),
         };
-        self.provisioning.schedule.answered(fetched, now);
-        let summary = match outcome.result {
+        self.schedule.handle_answer(fetched, now);
+        let (summary, refused) = match outcome.result {
             Ok(found) => {
                 if let Found::Stored(config, origin) = found {
-                    self.provisioning.origin = Some(origin);
-                    self.provisioning.restart_wanted |= *config != self.config;
+                    self.origin = Some(origin);
+                    self.restart_wanted |= *config != self.config;
                 }
-                format!("in use, from {shown}")
+                (format!("in use, from {shown}"), false)
             }
-            Err(error) => {
-                if matches!(error, ProvisionError::Refused(_)) {
-                    self.house.hurry();
-                }
-                error.to_string()
-            }
+            Err(error) => (
+                error.to_string(),
+                matches!(error, ProvisionError::Refused(_)),
+            ),
         };
-        if self.provisioning.summary.as_ref() != Some(&summary) {
+        if self.summary.as_ref() != Some(&summary) {
             tracing::info!("configuration from the network: {summary}");
-            self.provisioning.summary = Some(summary);
+            self.summary = Some(summary);
         }
+        refused
     }
 }
 
@@ -201,7 +207,7 @@ impl Driver {
 struct Look {
     request: Request,
     authority: Option<PathBuf>,
-    places: Places,
+    paths: ConfigPaths,
     state_dir: PathBuf,
 }
 
@@ -222,9 +228,9 @@ impl Look {
             Fetched::NotModified => return Ok(Found::Unchanged),
         };
         let origin = Origin::new(&self.request.url, etag);
-        let (places, state_dir) = (self.places, self.state_dir);
+        let (paths, state_dir) = (self.paths, self.state_dir);
         let stored = storage.run(move |files| {
-            let config = match provision::judge(&places, &text) {
+            let config = match provision::evaluate(&paths, &text) {
                 Ok(config) => config,
                 Err(errors) => return Ok(Err(errors)),
             };

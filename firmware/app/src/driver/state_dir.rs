@@ -40,7 +40,7 @@ pub(super) fn known_peers(config: &config::Config) -> KnownPeers {
     };
     read.unwrap_or_else(|error| {
         tracing::warn!(
-            "{}: {error}; every phone is new again, compare key words",
+            "{}: {error}; no phone is known any more: compare the authentication words again",
             path.display()
         );
         KnownPeers::default()

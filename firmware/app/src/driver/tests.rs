@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ctl::client::Client;
-use crate::provision::{self, Places};
+use crate::provision::{self, ConfigPaths};
 
 /// How long one write takes. Real time passes: what is tested is that nobody waits for it.
 const WRITE: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ fn provisioning_server() -> u16 {
 }
 
 /// A card, a state directory and a board with a watchdog.
-fn machine(folder: &Path, registrar: u16) -> Places {
+fn machine(folder: &Path, registrar: u16) -> ConfigPaths {
     let _ = fs::remove_dir_all(folder);
     for part in ["card", "state", "run", "profiles/box"] {
         fs::create_dir_all(folder.join(part)).unwrap();
@@ -99,9 +99,9 @@ fn machine(folder: &Path, registrar: u16) -> Places {
         ),
     )
     .unwrap();
-    Places {
+    ConfigPaths {
         card: Some(folder.join("card")),
-        ..Places::default()
+        ..ConfigPaths::default()
     }
 }
 
@@ -141,16 +141,16 @@ fn registers(registrar: &UdpSocket, ended: &AtomicBool) -> Vec<Instant> {
 fn a_slow_card_delays_no_timer_no_feed_no_reply() {
     let folder = std::env::temp_dir().join(format!("offhook-slow-card-{}", std::process::id()));
     let registrar = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let places = machine(&folder, registrar.local_addr().unwrap().port());
+    let paths = machine(&folder, registrar.local_addr().unwrap().port());
     let (writes, ended) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
-    let provisioned = provision::load(&places, true).unwrap();
+    let provisioned = provision::load(&paths, true).unwrap();
     let socket = folder.join("run/ctl.sock");
 
     std::thread::scope(|scope| {
         let phone = scope.spawn(|| {
             let mut setup = crate::setup::whole_phone(provisioned.config.clone(), None).unwrap();
             setup.appliance = Some(Appliance {
-                places: places.clone(),
+                paths: paths.clone(),
                 provisioned: provisioned.clone(),
             });
             let ending = run_with(setup, Box::new(SlowDisk(Arc::clone(&writes))));
@@ -209,7 +209,7 @@ fn drive(socket: &Path, state: &Path, ended: &AtomicBool) -> Duration {
             reset = true;
             // The reply comes when the keys are up again: not waited for.
             let keys = json!({"cmd": "press", "keys": "*99*7378#"});
-            Client::connect(socket).unwrap().tell(&keys).unwrap();
+            Client::connect(socket).unwrap().send(&keys).unwrap();
         }
         drop(ask(json!({"cmd": "status"})));
         std::thread::sleep(Duration::from_millis(50));

@@ -45,7 +45,7 @@ pub(crate) struct Request {
     /// The version that was fetched last time.
     pub(crate) etag: Option<String>,
     /// Most bytes accepted.
-    pub(crate) most: u64,
+    pub(crate) max_bytes: u64,
 }
 
 /// The certificates a server is judged by.
@@ -167,7 +167,7 @@ pub(crate) async fn fetch(
         }
         let response = get(&url, request, trust).await?;
         match response.status() {
-            StatusCode::OK => return take(&url, response, request.most, sink).await,
+            StatusCode::OK => return take(&url, response, request.max_bytes, sink).await,
             StatusCode::NOT_MODIFIED if request.etag.is_some() => return Ok(Fetched::NotModified),
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND

@@ -17,25 +17,25 @@ use sip::agent::Lookup;
 use sip::{Target, Transport};
 use tokio::sync::mpsc;
 
-use super::Heard;
+use super::NetworkEvent;
 
 /// A whole lookup takes no longer; a phone without network hears congestion, not nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Places kept of one answer.
+/// ConfigPaths kept of one answer.
 const MAX_TARGETS: usize = 16;
 
 /// Looks a name up in the background; the answer is told, an empty one when there is none.
-pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<Heard>) {
+pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<NetworkEvent>) {
     tokio::spawn(async move {
         let id = lookup.id;
         let mut targets = tokio::time::timeout(PATIENCE, find(&lookup))
             .await
             .unwrap_or_default();
-        // Addresses our one socket cannot send to are no places.
+        // Addresses our one socket cannot send to are of no use.
         targets.retain(|target| can_reach(bind, target));
         targets.truncate(MAX_TARGETS);
         tracing::debug!("{} is {targets:?}", lookup.host);
-        let _ = heard.send(Heard::Found { id, targets }).await;
+        let _ = heard.send(NetworkEvent::Found { id, targets }).await;
     });
 }
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
-use super::Heard;
+use super::NetworkEvent;
 use super::slots::Slots;
 
 /// Sockets others may have open at one port, in total and per host: a few more than the user agent
@@ -36,7 +36,11 @@ pub(super) fn next_accepted() -> sip::ConnectionId {
 }
 
 /// Binds and serves the listener in the background.
-pub(crate) fn listen(address: SocketAddr, dscp: u8, heard: mpsc::Sender<Heard>) -> io::Result<()> {
+pub(crate) fn listen(
+    address: SocketAddr,
+    dscp: u8,
+    heard: mpsc::Sender<NetworkEvent>,
+) -> io::Result<()> {
     let listener = bind(address, dscp)?;
     tokio::spawn(accept(listener, heard));
     Ok(())
@@ -54,7 +58,7 @@ pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
     socket.listen(64)
 }
 
-async fn accept(listener: TcpListener, heard: mpsc::Sender<Heard>) {
+async fn accept(listener: TcpListener, heard: mpsc::Sender<NetworkEvent>) {
     let slots = Slots::new(MAX_ACCEPTED, MAX_PER_HOST);
     loop {
         match listener.accept().await {
@@ -80,7 +84,7 @@ pub(crate) fn connect(
     connection: sip::ConnectionId,
     remote: SocketAddr,
     dscp: u8,
-    heard: mpsc::Sender<Heard>,
+    heard: mpsc::Sender<NetworkEvent>,
 ) {
     tokio::spawn(async move {
         let opened = match tokio::time::timeout(OPENING, open(remote, dscp)).await {
@@ -92,7 +96,7 @@ pub(crate) fn connect(
             Err(error) => {
                 tracing::debug!("TCP to {remote}: {error}");
                 let _ = heard
-                    .send(Heard::Closed {
+                    .send(NetworkEvent::Closed {
                         connection,
                         why: None,
                     })
@@ -111,13 +115,17 @@ pub(super) async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
     socket.connect(remote).await
 }
 
-async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc::Sender<Heard>) {
+async fn run_plain(
+    stream: TcpStream,
+    connection: sip::ConnectionId,
+    heard: mpsc::Sender<NetworkEvent>,
+) {
     let (Ok(local), Ok(remote)) = (
-        stream.local_addr().map(super::seen),
-        stream.peer_addr().map(super::seen),
+        stream.local_addr().map(super::address::canonical),
+        stream.peer_addr().map(super::address::canonical),
     ) else {
         let _ = heard
-            .send(Heard::Closed {
+            .send(NetworkEvent::Closed {
                 connection,
                 why: None,
             })
@@ -126,7 +134,7 @@ async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc
     };
     // SIP messages are whole when they are written; holding them back for more helps nobody.
     let _ = stream.set_nodelay(true);
-    let stands = |out| Heard::Connected {
+    let stands = |out| NetworkEvent::Connected {
         connection,
         local,
         remote,
@@ -141,8 +149,8 @@ async fn run_plain(stream: TcpStream, connection: sip::ConnectionId, heard: mpsc
 pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
     connection: sip::ConnectionId,
-    stands: impl FnOnce(mpsc::Sender<Vec<u8>>) -> Heard,
-    heard: mpsc::Sender<Heard>,
+    stands: impl FnOnce(mpsc::Sender<Vec<u8>>) -> NetworkEvent,
+    heard: mpsc::Sender<NetworkEvent>,
     words: impl Fn(&io::Error) -> Option<String>,
 ) {
     let (out, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
@@ -157,7 +165,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
             read = tokio::time::timeout(SILENCE, reader.read(&mut chunk)) => match read {
                 Ok(Ok(length)) if length > 0 => {
                     // A full queue makes the task wait, and the peer with it.
-                    if heard.send(Heard::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {
+                    if heard.send(NetworkEvent::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {
                         return;
                     }
                 }
@@ -181,5 +189,5 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
         }
     }
     let _ = tokio::time::timeout(WRITING, writer.shutdown()).await;
-    let _ = heard.send(Heard::Closed { connection, why }).await;
+    let _ = heard.send(NetworkEvent::Closed { connection, why }).await;
 }

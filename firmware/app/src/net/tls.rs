@@ -1,8 +1,8 @@
 //! SIP over TLS: who is believed, who this phone is, and the connections.
 //!
 //! ```text
-//! [tls], [[tls.pin]], identity.pem ─▶ Tls ─▶ client(names, place) ─▶ ClientConfig ─▶ connection::connect ─▶ Heard
-//!                                      └───▶ server()           ─▶ ServerConfig ─▶ connection::listen  ─▶ Heard
+//! [tls], [[tls.pin]], identity.pem ─▶ Tls ─▶ client(names, place) ─▶ ClientConfig ─▶ connection::connect ─▶ NetworkEvent
+//!                                      └───▶ server()           ─▶ ServerConfig ─▶ connection::listen  ─▶ NetworkEvent
 //! clock   which time certificates are judged by          names      is it for this SIP domain?
 //! verify  whom a connection is with                      complaint  what was wrong, in words
 //! dangerous  tls.verify = false
@@ -90,7 +90,7 @@ pub(crate) struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     /// It cannot be read.
-    #[error("{0}: {1}; put the file there, or mend the path")]
+    #[error("{0}: {1}; put the file there, or correct the path")]
     Read(PathBuf, std::io::Error),
     /// It holds something else.
     #[error("{0}: {1}")]
@@ -368,15 +368,25 @@ fn pin_of(pin: &config::schema::Pin) -> Pin {
     }
 }
 
+/// Why this phone's certificate is not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnCertificateError {
+    /// The file that the configuration names.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The phone's own.
+    #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
+}
+
 /// The fingerprint others pin: of the certificate the configuration names, else of the phone's own.
-pub(crate) fn own_fingerprint(config: &config::Config) -> Result<String, String> {
+pub(crate) fn own_fingerprint(config: &config::Config) -> Result<String, OwnCertificateError> {
     if let Some(path) = &config.tls.certificate {
-        let chain = certificates(path).map_err(|error| error.to_string())?;
+        let chain = certificates(path)?;
         let own = chain.first().map(fingerprint).unwrap_or_default();
         return Ok(control::credentials::colons(&own));
     }
-    let own = crate::identity::load_or_make(&config.control.state_dir)
-        .map_err(|error| error.to_string())?;
+    let own = crate::identity::load_or_make(&config.control.state_dir)?;
     Ok(own.fingerprint_text())
 }
 

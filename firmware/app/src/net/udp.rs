@@ -31,7 +31,7 @@ pub(crate) fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 
 /// Sends one datagram; an error left over from an earlier one does not count against this one.
 pub(crate) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-    let to = super::reachable(to, socket.local_addr()?.is_ipv6());
+    let to = super::address::for_socket(to, socket.local_addr()?.is_ipv6());
     // Straight to the kernel: tokio's own way refuses until the loop has turned once, and the first
     // REGISTER would wait 500 ms.
     let (socket, to) = (SockRef::from(socket), SockAddr::from(to));
@@ -59,7 +59,7 @@ pub(crate) fn unreachable(socket: &UdpSocket) -> Vec<SocketAddr> {
     for _ in 0..ERRORS_A_TURN {
         // Tells tokio, too, when there is no more.
         match socket.try_io(Interest::ERROR, || one_unreachable(socket)) {
-            Ok(address) => gone.extend(address.map(super::seen)),
+            Ok(address) => gone.extend(address.map(super::address::canonical)),
             Err(_) => break,
         }
     }

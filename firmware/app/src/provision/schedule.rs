@@ -22,6 +22,17 @@ const LOOK: Duration = Duration::from_secs(1);
 /// In an address: the phone's hardware address.
 const MAC: &str = "{mac}";
 
+/// Why a server that DHCP names is not asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotFollowed {
+    /// Nothing is fetched that way.
+    #[error("DHCP names {0}, which is neither https nor http: not followed")]
+    Scheme(String),
+    /// Whoever answers DHCP could have named any server.
+    #[error("DHCP names {0}: not followed, because provision.ca does not say who vouches for it")]
+    Untrusted(String),
+}
+
 /// When and where.
 #[derive(Debug)]
 pub(crate) struct Schedule {
@@ -45,7 +56,7 @@ impl Schedule {
     }
 
     /// What DHCP told (the file's text); something new is looked for at once.
-    pub(crate) fn told_by_dhcp(&mut self, text: Option<String>, now: Instant) {
+    pub(crate) fn handle_dhcp(&mut self, text: Option<String>, now: Instant) {
         if self.dhcp != text {
             self.dhcp = text;
             if self.provision.url.is_none() {
@@ -60,14 +71,14 @@ impl Schedule {
         self.due = Some(now);
     }
 
-    /// The place to ask, when it is time; then [`Schedule::answered`] must follow. `mac` tells the
+    /// The place to ask, when it is time; then [`Schedule::handle_answer`] must follow. `mac` tells the
     /// hardware address, twelve small hexadecimal digits, or nothing while there is no interface:
     /// the phone starts before its network does.
     pub(crate) fn ask(
         &mut self,
         mac: impl Fn() -> String,
         now: Instant,
-    ) -> Option<Result<String, String>> {
+    ) -> Option<Result<String, NotFollowed>> {
         if self.asking || self.due.is_none_or(|due| due > now) {
             return None;
         }
@@ -88,7 +99,7 @@ impl Schedule {
     }
 
     /// The last asking came to an end.
-    pub(crate) fn answered(&mut self, well: bool, now: Instant) {
+    pub(crate) fn handle_answer(&mut self, well: bool, now: Instant) {
         self.asking = false;
         if well {
             self.failures = 0;
@@ -105,7 +116,7 @@ impl Schedule {
     }
 
     /// Where the configuration lies, `{mac}` still in it; the error says why nobody is asked.
-    fn place(&self) -> Option<Result<String, String>> {
+    fn place(&self) -> Option<Result<String, NotFollowed>> {
         if let Some(url) = &self.provision.url {
             return Some(Ok(url.clone()));
         }
@@ -133,15 +144,11 @@ impl Schedule {
             .take(200)
             .collect();
         if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
-            return Some(Err(format!(
-                "DHCP names {shown}, which is neither https nor http: not followed"
-            )));
+            return Some(Err(NotFollowed::Scheme(shown)));
         }
         if self.provision.ca.is_none() && !(url.starts_with("http://") && self.provision.allow_http)
         {
-            return Some(Err(format!(
-                "DHCP names {shown}: not followed, because provision.ca does not say who vouches for it"
-            )));
+            return Some(Err(NotFollowed::Untrusted(shown)));
         }
         Some(Ok(url))
     }
@@ -174,7 +181,7 @@ mod tests {
             Some(Ok("https://p.example/0242ac110002.toml".to_owned()))
         );
         assert_eq!(schedule.ask(mac, at), None, "one at a time");
-        schedule.answered(true, at);
+        schedule.handle_answer(true, at);
         assert_eq!(schedule.ask(mac, at + 7199 * SECOND), None);
         assert!(schedule.ask(mac, at + 7200 * SECOND).is_some());
     }
@@ -189,7 +196,7 @@ mod tests {
                 .find(|now| schedule.ask(mac, *now).is_some())
                 .unwrap();
             waits.push(asked.duration_since(at).as_secs());
-            schedule.answered(false, asked);
+            schedule.handle_answer(false, asked);
             at = asked;
         }
         assert_eq!(waits, [10, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600]);
@@ -201,7 +208,7 @@ mod tests {
     fn dhcp_is_followed_only_where_somebody_vouches() {
         let told = |toml: &str, text: &str| {
             let (mut schedule, t0) = schedule(toml);
-            schedule.told_by_dhcp(Some(text.to_owned()), t0);
+            schedule.handle_dhcp(Some(text.to_owned()), t0);
             schedule.ask(mac, t0)
         };
         let ours = "ca = \"ca.pem\"";
@@ -250,7 +257,7 @@ mod tests {
             ("ca = \"ca.pem\"", Some("option66=p.example\n")),
         ] {
             let (mut schedule, t0) = schedule(toml);
-            schedule.told_by_dhcp(told.map(str::to_owned), t0);
+            schedule.handle_dhcp(told.map(str::to_owned), t0);
             for second in 10..30 {
                 assert_eq!(
                     schedule.ask(String::new, t0 + second * SECOND),

@@ -3,33 +3,49 @@
 use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use board::audio::{AudioDevice, Period};
-use board::{Board, Profile};
+use board::audio::{AudioDevice, AudioError, Period};
+use board::{Board, BoardError, Profile, ProfileError};
 use types::LampState;
 
 use super::{Abilities, Do, Walk};
-use crate::say::say;
+use crate::output::print;
 
 /// A card that gives nothing for so long gives nothing.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Walks; whether all was well.
-pub(crate) fn run(config: &config::Config) -> Result<bool, String> {
-    let profile = Profile::load(&config.board.profile_dir, &config.board.profile)
-        .map_err(|error| error.to_string())?;
+/// Why the self-test does not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SelfTestError {
+    /// There is no such board.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A device of the board fails.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// The sound card fails.
+    #[error(transparent)]
+    Card(#[from] AudioError),
+    /// The sound card is open and gives nothing.
+    #[error("the sound card gives no sound at all; see [audio] in hardware.toml")]
+    Silent,
+}
+
+/// Runs every step; whether all passed.
+pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
+    let profile = Profile::load(&config.board.profile_dir, &config.board.profile)?;
     let abilities = abilities(&profile);
-    let mut board = Board::open(&profile, Instant::now()).map_err(|error| error.to_string())?;
+    let mut board = Board::open(&profile, Instant::now())?;
     let request = crate::setup::audio_request(config, &profile);
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
-        say(&format!("  mixer: {wrong}"));
+        print(&format!("  mixer: {wrong}"));
     }
-    let mut card = board::audio::open(&request).map_err(|error| error.to_string())?;
-    say(&format!("self-test of {}", profile.name));
+    let mut card = board::audio::open(&request)?;
+    print(&format!("self-test of {}", profile.name));
     let bind = config.network.bind;
     let well = walk(&mut board, card.as_mut(), abilities, bind);
-    board.shutdown().map_err(|error| error.to_string())?;
+    board.shutdown()?;
     let well = well?;
-    say(if well {
+    print(if well {
         "all is well, as far as the phone can tell"
     } else {
         "something does not work: see above"
@@ -77,7 +93,7 @@ fn walk(
     card: &mut dyn AudioDevice,
     abilities: Abilities,
     bind: IpAddr,
-) -> Result<bool, String> {
+) -> Result<bool, SelfTestError> {
     let format = card.format();
     let mut walk = Walk::new(format.rate_hz, abilities);
     let (mut capture, mut playback) =
@@ -103,26 +119,24 @@ fn walk(
             walk.handle(event);
         }
         while let Some(fault) = board.poll_fault() {
-            say(&format!("  {fault}"));
+            print(&format!("  {fault}"));
         }
-        match card.read(&mut capture).map_err(|error| error.to_string())? {
+        match card.read(&mut capture)? {
             Period::Ready => {
                 heard = now;
                 fed = feed(board, fed, now);
                 walk.process(&capture, &mut playback);
-                card.write(&playback).map_err(|error| error.to_string())?;
+                card.write(&playback)?;
             }
             Period::Xrun { .. } => heard = now,
             Period::NotYet if now.saturating_duration_since(heard) > SILENCE => {
-                return Err(
-                    "the sound card gives no sound at all; see [audio] in hardware.toml".to_owned(),
-                );
+                return Err(SelfTestError::Silent);
             }
             Period::NotYet => {}
         }
         while let Some(wish) = walk.poll() {
             match wish {
-                Do::Say(line) => say(&line),
+                Do::Say(line) => print(&line),
                 Do::Lamp(lamp, lit) => {
                     board.lamp(lamp, if lit { LampState::On } else { LampState::Off }, now)
                 }

@@ -42,7 +42,7 @@ impl Machine {
         fs::write(self.path("profiles/box/hardware.toml"), text).unwrap();
     }
 
-    /// `offhook.toml`: seven lines about places, then this.
+    /// `offhook.toml`: seven lines of paths, then this.
     pub(crate) fn card(&self, more: &str) {
         let port = UdpSocket::bind("127.0.0.1:0")
             .unwrap()

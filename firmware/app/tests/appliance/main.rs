@@ -39,7 +39,7 @@ fn a_bad_card_is_told_on_the_card_and_the_last_good_one_is_in_use() {
         "{text}"
     );
     assert!(
-        text.contains("mend: did you mean `user`?") && !text.contains("hunter2"),
+        text.contains("help: did you mean `user`?") && !text.contains("hunter2"),
         "{text}"
     );
     assert!(

@@ -47,7 +47,7 @@ impl About {
                 "{server} does not answer in time: is the address right, does a firewall stand between?"
             ),
             io::ErrorKind::ConnectionRefused => {
-                format!("nobody listens at {server}: is the port right, does the server run?")
+                format!("no server listens at {server}; check the port and that the server runs")
             }
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset

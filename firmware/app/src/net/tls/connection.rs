@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! connect ─▶ TCP ─▶ handshake (verify) ─▶ run      listen ─▶ accept ─▶ handshake (verify) ─▶ run
-//!             └───────┴─▶ Heard::Closed with words               └─▶ counted out, logged
+//!             └───────┴─▶ NetworkEvent::Closed with words               └─▶ counted out, logged
 //! ```
 
 use std::io;
@@ -17,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{ClientSide, Pin, fingerprint};
+use crate::net::address::canonical;
 use crate::net::slots::Slots;
-use crate::net::{Heard, seen, tcp};
+use crate::net::{NetworkEvent, tcp};
 
 /// How long TCP may take to open, and then the handshake; both end before the agent tries the next
 /// address.
@@ -36,7 +37,7 @@ pub(crate) fn connect(
     connection: sip::ConnectionId,
     side: ClientSide,
     dscp: u8,
-    heard: mpsc::Sender<Heard>,
+    heard: mpsc::Sender<NetworkEvent>,
 ) {
     tokio::spawn(async move {
         let about = side.about.clone();
@@ -62,7 +63,7 @@ pub(crate) fn connect(
                     session.protocol_version(),
                     session.handshake_kind()
                 );
-                let stands = |out| Heard::Connected {
+                let stands = |out| NetworkEvent::Connected {
                     connection,
                     local,
                     remote,
@@ -79,7 +80,7 @@ pub(crate) fn connect(
                 let why = about.complaint(&error);
                 tracing::debug!("{why}");
                 let _ = heard
-                    .send(Heard::Closed {
+                    .send(NetworkEvent::Closed {
                         connection,
                         why: Some(why),
                     })
@@ -99,7 +100,10 @@ async fn within<T>(time: Duration, doing: impl Future<Output = io::Result<T>>) -
 fn ends(stream: &TcpStream) -> io::Result<(SocketAddr, SocketAddr)> {
     // SIP messages are whole when they are written; holding them back for more helps nobody.
     let _ = stream.set_nodelay(true);
-    Ok((seen(stream.local_addr()?), seen(stream.peer_addr()?)))
+    Ok((
+        canonical(stream.local_addr()?),
+        canonical(stream.peer_addr()?),
+    ))
 }
 
 /// Binds and serves the TLS port in the background.
@@ -108,7 +112,7 @@ pub(crate) fn listen(
     dscp: u8,
     config: Arc<ServerConfig>,
     pins: Vec<Pin>,
-    heard: mpsc::Sender<Heard>,
+    heard: mpsc::Sender<NetworkEvent>,
 ) -> io::Result<()> {
     let listener = tcp::bind(address, dscp)?;
     tokio::spawn(accept(listener, config, Arc::new(pins), heard));
@@ -119,7 +123,7 @@ async fn accept(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     pins: Arc<Vec<Pin>>,
-    heard: mpsc::Sender<Heard>,
+    heard: mpsc::Sender<NetworkEvent>,
 ) {
     let slots = Slots::new(tcp::MAX_ACCEPTED, tcp::MAX_PER_HOST);
     let handshakes = Slots::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_HOST);
@@ -154,7 +158,7 @@ async fn accept(
                         Ok((tls, (local, remote))) => {
                             let proved = known(&tls, &pins);
                             let connection = tcp::next_accepted();
-                            let stands = |out| Heard::Connected {
+                            let stands = |out| NetworkEvent::Connected {
                                 connection,
                                 local,
                                 remote,

@@ -1,4 +1,4 @@
-//! `offhook tryout`: one measured call, by itself. What `make run` does where there is no terminal.
+//! `offhook demo`: one measured call, by itself. What `make run` does where there is no terminal.
 //!
 //! ```text
 //! speech ─▶ mic.wav ─▶ phone (child process) ═ SIP, RTP on loopback ═ echo phone (child process)
@@ -14,13 +14,14 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use board::audio::WavError;
 use serde_json::{Value, json};
 
-use crate::ctl::client::Client;
-use crate::say::say;
+use crate::ctl::client::{Client, ClientError};
+use crate::output::print;
 use speech::Speech;
 
 /// Silence before the speech begins: time to lift, dial and connect.
@@ -28,18 +29,99 @@ const LEAD: Duration = Duration::from_secs(3);
 /// Time after the speech for its last word to come back.
 const TAIL: Duration = Duration::from_millis(1500);
 /// How long each step may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The speech came back when its windows correlate at least so well with what was heard.
 const SAME_SPEECH: f64 = 0.7;
 
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}; name one that this user may use")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The recording of the ear cannot be read, or the one to speak.
+    #[error("{path}: {source}; name a WAV file with speech in it")]
+    Recording {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: WavError,
+    },
+    /// There is too little to recognise.
+    #[error("{0}: shorter than 2 s; name a WAV file with some seconds of speech")]
+    TooShort(PathBuf),
+    /// The microphone's file cannot be written.
+    #[error("{path}: {source}")]
+    Microphone {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: hound::Error,
+    },
+    /// One of the phones cannot be started.
+    #[error("{name} cannot be started: {source}")]
+    Start {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// One of the phones ended too early.
+    #[error("{name} ended ({status}): {log}")]
+    Ended {
+        /// Which.
+        name: &'static str,
+        /// How.
+        status: ExitStatus,
+        /// What it logged.
+        log: String,
+    },
+    /// A step took too long.
+    #[error("{what} within {} s; the phone says: {status}", STEP_TIMEOUT.as_secs())]
+    Late {
+        /// What did not happen.
+        what: String,
+        /// The phone's status.
+        status: String,
+    },
+    /// The phone does not answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No port is free.
+    #[error("no port on loopback is free for both UDP and TCP: {0}")]
+    Port(io::Error),
+    /// The call failed; what is left of it is still there.
+    #[error("{error}\noffhook: logs and recordings are in {folder}")]
+    Call {
+        /// Why.
+        error: Box<DemoError>,
+        /// Where.
+        folder: PathBuf,
+    },
+}
+
+impl DemoError {
+    fn file(path: &Path, source: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 /// A child process that does not outlive us.
-struct Kept {
+struct ChildPhone {
     child: Child,
     log: PathBuf,
     name: &'static str,
 }
 
-impl Drop for Kept {
+impl Drop for ChildPhone {
     fn drop(&mut self) {
         // Already gone after an orderly end.
         let _ = self.child.kill();
@@ -47,58 +129,53 @@ impl Drop for Kept {
     }
 }
 
-impl Kept {
-    fn spawn(name: &'static str, arguments: &[&str], log: PathBuf) -> Result<Self, String> {
-        let program =
-            std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
-        let wrong = |error: io::Error| format!("{}: {error}", log.display());
-        let file = File::create(&log).map_err(wrong)?;
+impl ChildPhone {
+    fn spawn(name: &'static str, arguments: &[&str], log: PathBuf) -> Result<Self, DemoError> {
+        let program = std::env::current_exe()
+            .map_err(|source| DemoError::file(Path::new("this program's own path"), source))?;
+        let file = File::create(&log).map_err(|source| DemoError::file(&log, source))?;
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()
-            .map_err(|error| format!("{name} cannot be started: {error}"))?;
+            .map_err(|source| DemoError::Start { name, source })?;
         Ok(Self { child, log, name })
     }
 
-    /// The process's own last words, where it is gone.
-    fn gone(&mut self) -> Option<String> {
+    /// What the process logged, when it has ended.
+    fn ended(&mut self) -> Option<DemoError> {
         let status = self.child.try_wait().ok().flatten()?;
-        let words = fs::read_to_string(&self.log).unwrap_or_default();
-        Some(format!("{} ended ({status}): {}", self.name, words.trim()))
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        Some(DemoError::Ended {
+            name: self.name,
+            status,
+            log: log.trim().to_owned(),
+        })
     }
 }
 
 /// Runs the call and reports.
-pub(crate) fn run(file: Option<&Path>, keep: Option<PathBuf>) -> Result<ExitCode, String> {
+pub(crate) fn run(file: Option<&Path>, keep: Option<PathBuf>) -> Result<ExitCode, DemoError> {
     let speech = match file {
         Some(path) => Speech::read(path)?,
         None => Speech::generated(),
     };
     let kept = keep.is_some();
     let folder = keep.unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("offhook-tryout-{}", std::process::id()))
+        std::env::temp_dir().join(format!("offhook-demo-{}", std::process::id()))
     });
-    fs::create_dir_all(&folder).map_err(|error| {
-        format!(
-            "{}: {error}; name a folder this user may write",
-            folder.display()
-        )
-    })?;
-    let folder = folder
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let wrong = |source| DemoError::file(&folder, source);
+    fs::create_dir_all(&folder).map_err(wrong)?;
+    let folder = folder.canonicalize().map_err(wrong)?;
     let outcome = call(&speech, &folder);
     if !kept && outcome.is_ok() {
         let _ = fs::remove_dir_all(&folder);
     }
-    let call = outcome.map_err(|error| {
-        format!(
-            "{error}\noffhook: logs and recordings are in {}",
-            folder.display()
-        )
+    let call = outcome.map_err(|error| DemoError::Call {
+        error: Box::new(error),
+        folder,
     })?;
     Ok(report(&speech, &call))
 }
@@ -107,29 +184,29 @@ pub(crate) fn run(file: Option<&Path>, keep: Option<PathBuf>) -> Result<ExitCode
 struct Call {
     dial_tone_ms: f64,
     status: Value,
-    heard: Option<listen::Heard>,
+    heard: Option<listen::Comparison>,
 }
 
-/// The two phones and the hand that moves one of them.
+/// The two phones, and the client that drives one of them.
 struct Bench {
-    echo: Kept,
-    phone: Kept,
+    echo: ChildPhone,
+    phone: ChildPhone,
     client: Client,
     /// When the phone, and with it the microphone file, was started.
     began: Instant,
 }
 
 impl Bench {
-    fn start(folder: &Path, mic: &Path, ear: &Path) -> Result<Self, String> {
+    fn start(folder: &Path, mic: &Path, ear: &Path) -> Result<Self, DemoError> {
         let (phone_port, echo_port) = (free_port()?, free_port()?);
         let config = folder.join("offhook.toml");
         fs::write(
             &config,
             configuration(folder, mic, ear, phone_port, echo_port),
         )
-        .map_err(|error| format!("{}: {error}", config.display()))?;
+        .map_err(|source| DemoError::file(&config, source))?;
         let port = echo_port.to_string();
-        let echo = Kept::spawn(
+        let echo = ChildPhone::spawn(
             "echo phone",
             &[
                 "echo",
@@ -143,7 +220,7 @@ impl Bench {
             folder.join("echo.log"),
         )?;
         let began = Instant::now();
-        let mut phone = Kept::spawn(
+        let mut phone = ChildPhone::spawn(
             "phone",
             &[
                 "sim",
@@ -162,47 +239,47 @@ impl Bench {
         })
     }
 
-    fn ask(&mut self, request: &Value) -> Result<Value, String> {
-        self.client.ask(request).map_err(|error| error.to_string())
+    fn ask(&mut self, request: &Value) -> Result<Value, DemoError> {
+        Ok(self.client.ask(request)?)
     }
 
     /// Waits until the phone's status shows something.
-    fn until(&mut self, what: &str, met: fn(&Value) -> bool) -> Result<Value, String> {
-        let deadline = Instant::now() + PATIENCE;
+    fn until(&mut self, what: &str, met: fn(&Value) -> bool) -> Result<Value, DemoError> {
+        let deadline = Instant::now() + STEP_TIMEOUT;
         loop {
             let status = self.ask(&json!({"cmd": "status"}))?;
             if met(&status) {
                 return Ok(status);
             }
-            if let Some(words) = self.phone.gone().or_else(|| self.echo.gone()) {
-                return Err(words);
+            if let Some(error) = self.phone.ended().or_else(|| self.echo.ended()) {
+                return Err(error);
             }
             if Instant::now() > deadline {
-                return Err(format!(
-                    "{what} within {} s; the phone says: {status}",
-                    PATIENCE.as_secs()
-                ));
+                return Err(DemoError::Late {
+                    what: what.to_owned(),
+                    status: status.to_string(),
+                });
             }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-fn call(speech: &Speech, folder: &Path) -> Result<Call, String> {
+fn call(speech: &Speech, folder: &Path) -> Result<Call, DemoError> {
     let (mic, ear) = (folder.join("mic.wav"), folder.join("ear.wav"));
     speech.write(&mic, LEAD, TAIL)?;
     let mut bench = Bench::start(folder, &mic, &ear)?;
-    say("lifting the handset");
+    print("lifting the handset");
     let lifted = Instant::now();
     bench.ask(&json!({"cmd": "lift"}))?;
     bench.until("no dial tone", |status| status["tone"] == "dial")?;
     let dial_tone_ms = lifted.elapsed().as_secs_f64() * 1000.0;
-    say("dial tone; dialling 1, the echo phone");
+    print("dial tone; dialling 1, the echo phone");
     bench.ask(&json!({"cmd": "press", "keys": "1#"}))?;
     bench.until("the echo phone did not answer", |status| {
         status["state"] == "talking"
     })?;
-    say(&format!(
+    print(&format!(
         "connected; speaking {:.1} s of {}",
         speech.seconds(),
         speech.what
@@ -210,7 +287,7 @@ fn call(speech: &Speech, folder: &Path) -> Result<Call, String> {
     let end = bench.began + LEAD + Duration::from_secs_f64(speech.seconds()) + TAIL;
     std::thread::sleep(end.saturating_duration_since(Instant::now()));
     bench.ask(&json!({"cmd": "hang-up"}))?;
-    say("hung up");
+    print("hung up");
     bench.until("the phone did not become idle", |status| {
         status["state"] == "idle"
             && status["calls"].as_array().is_some_and(Vec::is_empty)
@@ -229,17 +306,17 @@ fn call(speech: &Speech, folder: &Path) -> Result<Call, String> {
     })
 }
 
-fn connect(socket: &Path, phone: &mut Kept) -> Result<Client, String> {
-    let deadline = Instant::now() + PATIENCE;
+fn connect(socket: &Path, phone: &mut ChildPhone) -> Result<Client, DemoError> {
+    let deadline = Instant::now() + STEP_TIMEOUT;
     loop {
         match Client::connect(socket) {
             Ok(client) => return Ok(client),
             Err(error) => {
-                if let Some(words) = phone.gone() {
-                    return Err(words);
+                if let Some(ended) = phone.ended() {
+                    return Err(ended);
                 }
                 if Instant::now() > deadline {
-                    return Err(error.to_string());
+                    return Err(error.into());
                 }
             }
         }
@@ -248,17 +325,15 @@ fn connect(socket: &Path, phone: &mut Kept) -> Result<Client, String> {
 }
 
 /// A port that is free for UDP and TCP now.
-fn free_port() -> Result<u16, String> {
+fn free_port() -> Result<u16, DemoError> {
     for _ in 0..16 {
         let taken = UdpSocket::bind("127.0.0.1:0").and_then(|udp| udp.local_addr());
-        let port = taken
-            .map_err(|error| format!("no free port on loopback: {error}"))?
-            .port();
+        let port = taken.map_err(DemoError::Port)?.port();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
     }
-    Err("no port on loopback is free for both UDP and TCP".into())
+    Err(DemoError::Port(io::ErrorKind::AddrInUse.into()))
 }
 
 fn configuration(folder: &Path, mic: &Path, ear: &Path, phone: u16, echo: u16) -> String {
@@ -290,59 +365,59 @@ fn report(speech: &Speech, call: &Call) -> ExitCode {
     } else {
         0.0
     };
-    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    say("\nmeasured:");
-    say(&format!(
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    print("\nmeasured:");
+    print(&format!(
         "  speech            {}, {:.1} s",
         speech.what,
         speech.seconds()
     ));
-    say(&format!(
+    print(&format!(
         "  lift to dial tone {:.0} ms (request to status, with the control socket in between)",
         call.dial_tone_ms
     ));
-    say(&format!(
+    print(&format!(
         "  set-up time       {} ms (INVITE to 200)",
         last["setup_ms"]
     ));
-    say(&format!(
+    print(&format!(
         "  codec             {}, {} ms packets",
-        word(&last["codec"]),
+        text(&last["codec"]),
         last["ptime_ms"]
     ));
-    say(&format!(
+    print(&format!(
         "  packets           sent {}, received {}, lost {} ({loss:.1} %), late {}",
         rtp["sent"], rtp["received"], rtp["lost"], rtp["late"]
     ));
-    say(&format!("  concealment       {} frames", rtp["concealed"]));
-    say(&format!(
+    print(&format!("  concealment       {} frames", rtp["concealed"]));
+    print(&format!(
         "  jitter, buffer    {} ms, {} ms; MOS {}",
         rtp["jitter_ms"], rtp["delay_ms"], rtp["mos"]
     ));
     let Some(heard) = &call.heard else {
-        say("  the ear           heard silence");
-        say("\nthe speech did NOT come back");
+        print("  the ear           heard silence");
+        print("\nthe speech did NOT come back");
         return ExitCode::FAILURE;
     };
-    say(&format!(
+    print(&format!(
         "  one-way delay     {:.0} ms mouth to ear (half of the {:.0} ms round trip through the echo phone, by cross-correlation of\n\
          \x20                   microphone and ear recordings; simulated cards included at both ends)",
         heard.delay_ms / 2.0,
         heard.delay_ms
     ));
-    say(&format!(
+    print(&format!(
         "  level             {:+.1} dB, ear against mouth",
         heard.level_db
     ));
-    say(&format!(
+    print(&format!(
         "  correlation       {:.3} (median of {} windows of 0.4 s; {SAME_SPEECH} or more is the same speech)",
         heard.correlation, heard.windows
     ));
     if heard.correlation >= SAME_SPEECH {
-        say("\nthe speech came back");
+        print("\nthe speech came back");
         ExitCode::SUCCESS
     } else {
-        say("\nthe speech did NOT come back");
+        print("\nthe speech did NOT come back");
         ExitCode::FAILURE
     }
 }

@@ -35,19 +35,17 @@ const PARTS: [(Codec, u8, SrtpSuite); 3] = [
 /// without.
 pub(super) fn start(engine: EngineConfig) {
     let begun = std::thread::Builder::new()
-        .name("offhook-rehearse".into())
+        .name("offhook-warmup".into())
         .stack_size(256 * 1024)
         .spawn(move || {
             for (codec, payload, suite) in PARTS {
                 if let Err(error) = call(engine, codec, payload, suite) {
-                    tracing::warn!(
-                        "no rehearsal with {codec:?}: {error}; the first call may stutter"
-                    );
+                    tracing::warn!("no warm-up of {codec:?}: {error}; the first call may stutter");
                 }
             }
         });
     if let Err(error) = begun {
-        tracing::warn!("no rehearsal: {error}; the first call may stutter");
+        tracing::warn!("no warm-up: {error}; the first call may stutter");
     }
 }
 
@@ -69,7 +67,7 @@ fn call(
             &[],
         )
     };
-    // The same key for both directions, which nobody but a rehearsal may have.
+    // The same key for both directions, which nobody but a warm-up may have.
     let protection = match (key(), key()) {
         (Ok(send), Ok(receive)) => Protection::Srtp { send, receive },
         (Err(_), _) | (_, Err(_)) => Protection::Clear,
@@ -95,7 +93,7 @@ fn call(
         ssrc: 1,
         first_sequence: 1,
         first_timestamp: 1,
-        cname: "rehearsal".into(),
+        cname: "warm-up".into(),
         card_rate_hz: config.rate_hz,
         period_frames: config.period_frames,
         ntp: (start, 0),

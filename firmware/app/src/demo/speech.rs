@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::DemoError;
+
 /// The rate the microphone file is written at.
 pub(super) const RATE: u32 = 48_000;
 /// Most speech taken from a file.
@@ -17,21 +19,16 @@ pub(super) struct Speech {
 
 impl Speech {
     /// Reads a WAV file of any common kind.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(super) fn read(path: &Path) -> Result<Self, DemoError> {
         let mut recording = board::audio::Recording::load(path)
-            .map_err(|error| {
-                format!(
-                    "{}: {error}; name a WAV file with speech in it",
-                    path.display()
-                )
+            .map_err(|source| DemoError::Recording {
+                path: path.to_owned(),
+                source,
             })?
             .at_rate(RATE);
         recording.samples.truncate(MAX_SECONDS * RATE as usize);
         if recording.samples.len() < 2 * RATE as usize {
-            return Err(format!(
-                "{}: shorter than 2 s; name a WAV file with some seconds of speech",
-                path.display()
-            ));
+            return Err(DemoError::TooShort(path.to_owned()));
         }
         Ok(Self {
             samples: recording.samples,
@@ -85,8 +82,16 @@ impl Speech {
     }
 
     /// Writes the microphone file: silence, the speech, silence.
-    pub(super) fn write(&self, path: &Path, lead: Duration, tail: Duration) -> Result<(), String> {
-        let wrong = |error: hound::Error| format!("{}: {error}", path.display());
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        lead: Duration,
+        tail: Duration,
+    ) -> Result<(), DemoError> {
+        let wrong = |source| DemoError::Microphone {
+            path: path.to_owned(),
+            source,
+        };
         let spec = hound::WavSpec {
             channels: 1,
             sample_rate: RATE,

@@ -1,4 +1,4 @@
-//! Whether what the ear heard is what the mouth said, how much later, and how loud.
+//! Whether what the ear heard is what the mouth spoken, how much later, and how loud.
 //!
 //! ```text
 //! mic.wav, ear.wav ─▶ 8 kHz ─▶ one coarse delay (whole speech) ─▶ each window: best correlation near it ─▶ medians
@@ -6,6 +6,8 @@
 
 use std::path::Path;
 use std::time::Duration;
+
+use super::DemoError;
 
 /// Rate the comparison runs at.
 const RATE: u32 = 8000;
@@ -22,7 +24,7 @@ const QUIET: f64 = 60.0;
 
 /// What the comparison found.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Heard {
+pub(super) struct Comparison {
     /// Round trip in ms: the median of all windows.
     pub(super) delay_ms: f64,
     /// Ear against mouth in dB.
@@ -39,7 +41,7 @@ pub(super) fn compare(
     ear: &Path,
     seconds: f64,
     lead: Duration,
-) -> Result<Option<Heard>, String> {
+) -> Result<Option<Comparison>, DemoError> {
     let read = |path: &Path| {
         board::audio::Recording::load(path)
             .map(|recording| {
@@ -50,21 +52,24 @@ pub(super) fn compare(
                     .map(|s| f64::from(*s))
                     .collect::<Vec<f64>>()
             })
-            .map_err(|error| format!("{}: {error}", path.display()))
+            .map_err(|source| DemoError::Recording {
+                path: path.to_owned(),
+                source,
+            })
     };
-    let (said, heard) = (read(mic)?, read(ear)?);
+    let (spoken, heard) = (read(mic)?, read(ear)?);
     let start = (lead.as_secs_f64() * f64::from(RATE)) as usize;
-    let end = (start + (seconds * f64::from(RATE)) as usize).min(said.len());
-    Ok(match_speech(&said, &heard, start, end))
+    let end = (start + (seconds * f64::from(RATE)) as usize).min(spoken.len());
+    Ok(match_speech(&spoken, &heard, start, end))
 }
 
-fn match_speech(said: &[f64], heard: &[f64], start: usize, end: usize) -> Option<Heard> {
+fn match_speech(spoken: &[f64], heard: &[f64], start: usize, end: usize) -> Option<Comparison> {
     let per_ms = RATE as usize / 1000;
     // Coarse: over at most eight seconds, every fourth delay; a 125 µs step would only cost time.
     let coarse_end = end.min(start + 8 * RATE as usize);
     let coarse = (0..MAX_DELAY_MS * per_ms)
         .step_by(4)
-        .map(|delay| (delay, correlation(said, heard, start, coarse_end, delay)))
+        .map(|delay| (delay, correlation(spoken, heard, start, coarse_end, delay)))
         .max_by(|one, two| one.1.total_cmp(&two.1))?
         .0;
     let (mut found, mut said_power, mut heard_power) = (Vec::new(), 0.0, 0.0);
@@ -72,13 +77,13 @@ fn match_speech(said: &[f64], heard: &[f64], start: usize, end: usize) -> Option
     while at + WINDOW <= end {
         let window = (at, at + WINDOW);
         at = window.1;
-        let power = power(&said[window.0..window.1]);
+        let power = power(&spoken[window.0..window.1]);
         if power.sqrt() < QUIET {
             continue;
         }
         let from = coarse.saturating_sub(NEAR_MS * per_ms);
         let best = (from..=coarse + NEAR_MS * per_ms)
-            .map(|delay| (delay, correlation(said, heard, window.0, window.1, delay)))
+            .map(|delay| (delay, correlation(spoken, heard, window.0, window.1, delay)))
             .max_by(|one, two| one.1.total_cmp(&two.1))?;
         said_power += power;
         heard_power += self::power(
@@ -94,7 +99,7 @@ fn match_speech(said: &[f64], heard: &[f64], start: usize, end: usize) -> Option
     found.sort_by(|one, two| one.1.total_cmp(&two.1));
     let correlation = found[found.len() / 2].1;
     found.sort_by_key(|window| window.0);
-    Some(Heard {
+    Some(Comparison {
         delay_ms: found[found.len() / 2].0 as f64 / per_ms as f64,
         level_db: 10.0 * (heard_power / said_power).log10(),
         correlation,
@@ -109,15 +114,18 @@ fn power(samples: &[f64]) -> f64 {
     samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64
 }
 
-/// Normalized correlation of what was said in a span with what was heard so much later; 0 where the
+/// Normalized correlation of what was spoken in a span with what was heard so much later; 0 where the
 /// recording ends before.
-fn correlation(said: &[f64], heard: &[f64], from: usize, to: usize, delay: usize) -> f64 {
-    let to = to.min(heard.len().saturating_sub(delay)).min(said.len());
+fn correlation(spoken: &[f64], heard: &[f64], from: usize, to: usize, delay: usize) -> f64 {
+    let to = to.min(heard.len().saturating_sub(delay)).min(spoken.len());
     if to <= from {
         return 0.0;
     }
     let (mut cross, mut one, mut two) = (0.0, 0.0, 0.0);
-    for (a, b) in said[from..to].iter().zip(&heard[from + delay..to + delay]) {
+    for (a, b) in spoken[from..to]
+        .iter()
+        .zip(&heard[from + delay..to + delay])
+    {
         cross += a * b;
         one += a * a;
         two += b * b;
@@ -145,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_delayed_quieter_copy_is_found_where_it_is() {
-        let said = noise(1, 3 * RATE as usize);
+        let spoken = noise(1, 3 * RATE as usize);
         let mut heard = vec![0.0; 480];
-        heard.extend(said.iter().map(|sample| sample / 2.0));
-        let found = match_speech(&said, &heard, 0, said.len()).unwrap();
+        heard.extend(spoken.iter().map(|sample| sample / 2.0));
+        let found = match_speech(&spoken, &heard, 0, spoken.len()).unwrap();
         assert!((found.delay_ms - 60.0).abs() < 0.2, "{found:?}");
         assert!(
             (found.level_db + 6.02).abs() < 0.1 && found.correlation > 0.99,

@@ -1,0 +1,68 @@
+//! Carries out what `Control` wants done.
+
+use std::time::Instant;
+
+use control::{Event, Output};
+use phone::StarCode;
+use types::{Lamp, LampState};
+
+use super::Driver;
+use crate::appliance::Ending;
+
+impl Driver {
+    /// Carries out everything that waits.
+    pub(super) fn execute(&mut self) {
+        while let Some(output) = self.control.poll_output() {
+            match output {
+                Output::Sip(message) => self.network.send(message, &mut self.control),
+                Output::Connect {
+                    connection,
+                    remote,
+                    transport,
+                    names,
+                } => self
+                    .network
+                    .connect(connection, remote, transport, &names, &mut self.control),
+                Output::Disconnect(connection) => self.network.disconnect(connection),
+                Output::Lookup(lookup) => self.network.look_up(lookup),
+                Output::OpenMedia(stream) => self.sound.open_media(stream, &mut self.control),
+                Output::CloseMedia(stream) => self.sound.close_media(stream),
+                Output::Media(command) => self.sound.command(command),
+                Output::Dtls(datagram) => self.sound.send_dtls(&datagram),
+                Output::Keep { file, text } => self.house.store(file, text),
+                Output::StarCode(code) => self.execute_star_code(code),
+                Output::Ring(cadence) => {
+                    if let Some(board) = self.board.as_mut() {
+                        board.ring(cadence.as_deref(), Instant::now());
+                    }
+                }
+                Output::Lamp(lamp, state) => self.light(lamp, state),
+                Output::Event(event) => self.service.publish(&event),
+            }
+        }
+        while let Some(what) = self.sound.poll_notice() {
+            self.service.publish(&Event::Audio { what });
+        }
+    }
+
+    /// Carries out what keys ordered.
+    pub(super) fn execute_star_code(&mut self, code: StarCode) {
+        match code {
+            StarCode::SelfTest => self.end_by_keys(Ending::SelfTest),
+            StarCode::Reboot => self.end_by_keys(Ending::Reboot),
+            StarCode::FactoryReset => self.house.factory_reset(),
+            StarCode::Bundle => {
+                let parts = self.bundle();
+                self.house.bundle_to_card(parts);
+            }
+        }
+    }
+
+    fn light(&mut self, lamp: Lamp, state: LampState) {
+        // Lamps of a phone without a board are seen by whoever listens to events.
+        self.service.publish(&Event::Lamp { lamp, state });
+        if let Some(board) = self.board.as_mut() {
+            board.lamp(lamp, state, Instant::now());
+        }
+    }
+}

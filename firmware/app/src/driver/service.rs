@@ -1,0 +1,81 @@
+//! The control socket's side of the driver: requests come in, events go out.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use control::{Event, TimedEvent};
+use tokio::sync::mpsc;
+
+use crate::ctl::{CtlRequest, Server, event_lines};
+
+/// Listeners to events at once.
+pub(super) const MAX_LISTENERS: usize = 16;
+
+/// The control socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("control socket {path}: {source}; set control.socket to a path this user may write")]
+pub struct SocketError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The control socket and who listens to events.
+pub(super) struct Service {
+    /// Removes the socket's file in the end.
+    _server: Option<Server>,
+    listeners: Vec<mpsc::Sender<Arc<str>>>,
+}
+
+impl Service {
+    /// Opens the socket; without a path nobody drives this phone from outside.
+    pub(super) fn start(
+        socket: Option<PathBuf>,
+        requests: &mpsc::Sender<CtlRequest>,
+    ) -> Result<Self, SocketError> {
+        let server = socket
+            .map(|path| {
+                Server::start(&path, requests.clone())
+                    .map_err(|source| SocketError { path, source })
+            })
+            .transpose()?;
+        Ok(Self {
+            _server: server,
+            listeners: Vec::new(),
+        })
+    }
+
+    /// One more listener; `None`: there are too many.
+    pub(super) fn listen(&mut self) -> Option<mpsc::Receiver<Arc<str>>> {
+        if self.listeners.len() >= MAX_LISTENERS {
+            self.listeners.retain(|listener| !listener.is_closed());
+        }
+        if self.listeners.len() >= MAX_LISTENERS {
+            return None;
+        }
+        let (sender, receiver) = event_lines();
+        self.listeners.push(sender);
+        Some(receiver)
+    }
+
+    /// Sends an event to every listener, with its time; who is too far behind is dropped.
+    pub(super) fn publish(&mut self, event: &Event) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        let t = (monotonic_seconds() * 1e6).round() / 1e6;
+        let Ok(line) = serde_json::to_string(&TimedEvent { t, event }) else {
+            return;
+        };
+        let line: Arc<str> = line.into();
+        self.listeners
+            .retain(|listener| listener.try_send(Arc::clone(&line)).is_ok());
+    }
+}
+
+/// `CLOCK_MONOTONIC` in seconds: comparable with what any other program on this machine reads.
+fn monotonic_seconds() -> f64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map(|time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
+        .unwrap_or_default()
+}

@@ -1,0 +1,240 @@
+//! The control thread's side of sound: the audio thread, its card and its media sockets.
+//!
+//! ```text
+//! Control ─▶ commands, sockets, DTLS ─▶ AudioLink ─▶ audio thread
+//! Control ◀─ events, DTLS ◀─────────── AudioLink ◀─┘    Card: lost, looked for, found
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use board::audio::AudioDevice;
+use control::dtls::Transmit;
+use control::{AudioStatus, Control, IoCounters};
+use tokio::io::unix::AsyncFd;
+
+use super::card::{Card, CardSource};
+use super::wait;
+use crate::audio_thread::{
+    self, AudioCommand, AudioLink, AudioReport, AudioThreadError, Datagram, LossReason, Rights,
+    engine_for,
+};
+use crate::net::ports::RtpPorts;
+
+/// Everything that can be heard.
+pub(super) struct Sound {
+    link: AudioLink,
+    card: Card,
+    ports: RtpPorts,
+    sidetone_db: Option<i8>,
+    /// The audio thread says here, once, what real-time rights it got.
+    rights: Option<Receiver<Rights>>,
+    /// What whoever listens to events shall know.
+    notices: VecDeque<String>,
+}
+
+impl Sound {
+    /// Opens the card and starts the audio thread.
+    pub(super) fn start(
+        source: CardSource,
+        config: &config::Config,
+        now: Instant,
+    ) -> Result<(Self, JoinHandle<()>), AudioThreadError> {
+        let sidetone_db = config.board.audio.sidetone_db;
+        let (link, side) = audio_thread::link()?;
+        let (mut card, device) = Card::open(source, now);
+        let engine = engine_for(device.as_deref(), card.wanted(), sidetone_db, now);
+        card.set_format(engine.config().rate_hz, engine.config().period_frames);
+        let shared = Arc::clone(link.shared());
+        let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now)?;
+        let (thread, rights) = audio_thread::start(audio_loop, shared)?;
+        let network = &config.network;
+        let sound = Self {
+            link,
+            card,
+            ports: RtpPorts::new(
+                network.bind,
+                network.rtp_ports,
+                network.rtp_dscp,
+                getrandom::u32().unwrap_or(0) as u16,
+            ),
+            sidetone_db,
+            rights: Some(rights),
+            notices: VecDeque::new(),
+        };
+        Ok((sound, thread))
+    }
+
+    /// Rate in Hz and frames a period of the engine.
+    pub(super) fn format(&self) -> (u32, usize) {
+        self.card.format()
+    }
+
+    /// A descriptor that is readable when the audio thread has something to report.
+    pub(super) fn wake(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        wait::watch(&self.link)
+    }
+
+    /// The audio thread's proof of life: a counter of its turns.
+    pub(super) fn heartbeat(&self) -> u64 {
+        self.link.shared().heartbeat()
+    }
+
+    /// Whether a card is with the audio thread.
+    pub(super) fn has_card(&self) -> bool {
+        self.card.is_present()
+    }
+
+    /// The next thing whoever listens to events shall know.
+    pub(super) fn poll_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
+    }
+
+    /// Has the engine do something.
+    pub(super) fn command(&mut self, command: media::Command) {
+        self.link.send(AudioCommand::Media(command));
+    }
+
+    /// Binds a stream's sockets; the audio thread has them before anything of the stream.
+    pub(super) fn open_media(&mut self, stream: media::StreamId, control: &mut Control) {
+        let opened = self.ports.open(stream).map(|(pair, addresses)| {
+            self.link.send(AudioCommand::Sockets(Box::new(pair)));
+            addresses
+        });
+        control.handle_media_sockets(stream, opened, Instant::now());
+    }
+
+    /// Takes a stream's sockets back, and closes them.
+    pub(super) fn close_media(&mut self, stream: media::StreamId) {
+        self.link.send(AudioCommand::CloseSockets(stream));
+    }
+
+    /// DTLS leaves by the audio thread, which owns the media sockets. What is too much is lost, as
+    /// on any network: it is sent again.
+    pub(super) fn send_dtls(&mut self, datagram: &Transmit) {
+        let Ok(bytes) = heapless::Vec::from_slice(&datagram.bytes) else {
+            tracing::warn!(
+                "a DTLS datagram of {} bytes is too long",
+                datagram.bytes.len()
+            );
+            return;
+        };
+        let datagram = Datagram {
+            stream: datagram.stream,
+            socket: datagram.socket,
+            peer: datagram.to,
+            bytes,
+        };
+        if !self.link.send_datagram(datagram) {
+            tracing::debug!("the audio thread does not send: a DTLS datagram is lost");
+        }
+    }
+
+    /// Takes what the audio thread reports, and frees what it gives back.
+    pub(super) fn handle_ready(&mut self, control: &mut Control) {
+        let now = Instant::now();
+        self.link.acknowledge();
+        while let Some(report) = self.link.receive() {
+            match report {
+                AudioReport::Media(event) => control.handle_media(event, now),
+                AudioReport::SocketsReturned(pair) => drop(pair),
+                AudioReport::EngineReturned(engine) => drop(engine),
+                AudioReport::CardReturned(device, reason) => self.card_lost(device, reason, now),
+            }
+        }
+        while let Some(datagram) = self.link.receive_datagram() {
+            // First bytes 20 to 63 are DTLS (RFC 7983 section 7). STUN (0 to 3) waits for ICE.
+            if matches!(datagram.bytes.first(), Some(20..=63)) {
+                let Datagram {
+                    stream,
+                    socket,
+                    peer,
+                    bytes,
+                } = datagram;
+                control.handle_dtls(stream, socket, peer, &bytes, now);
+            }
+        }
+        self.link.flush();
+    }
+
+    /// Four times a second: sends what waits, looks for a lost card.
+    pub(super) fn handle_tick(&mut self, control: &mut Control, now: Instant) {
+        self.check_rights();
+        self.link.flush();
+        if let Some(device) = self.card.look(now) {
+            self.card_found(device, control, now);
+        }
+    }
+
+    /// Reports once where the audio thread has no real-time rights.
+    fn check_rights(&mut self) {
+        let Some(rights) = self.rights.take() else {
+            return;
+        };
+        match rights.try_recv() {
+            Ok(rights) => {
+                if let Some(missing) = rights.missing() {
+                    tracing::warn!("{missing}");
+                    self.notices.push_back(missing);
+                }
+            }
+            Err(TryRecvError::Empty) => self.rights = Some(rights),
+            Err(TryRecvError::Disconnected) => {}
+        }
+    }
+
+    fn card_lost(&mut self, device: Box<dyn AudioDevice>, reason: LossReason, now: Instant) {
+        if let Some(what) = self.card.handle_lost(device, reason, now) {
+            self.notices.push_back(format!("lost: {what}"));
+        }
+    }
+
+    fn card_found(&mut self, device: Box<dyn AudioDevice>, control: &mut Control, now: Instant) {
+        let format = (device.format().rate_hz, device.format().period_frames);
+        if format == self.card.format() {
+            self.link.send(AudioCommand::Card(device, None));
+        } else {
+            let wanted = self.card.wanted();
+            let engine = engine_for(Some(device.as_ref()), wanted, self.sidetone_db, now);
+            self.card.set_format(format.0, format.1);
+            self.link
+                .send(AudioCommand::Card(device, Some(Box::new(engine))));
+            control.handle_card(format.0, format.1, now);
+        }
+        self.notices
+            .push_back(format!("found: {}", self.card.name()));
+    }
+
+    /// Gives `Control` what was counted here, for its status.
+    pub(super) fn report_to(&self, control: &mut Control) {
+        let shared = self.link.shared();
+        let (rate, period) = self.card.format();
+        control.set_audio(AudioStatus {
+            device: self.card.status(),
+            rt: shared.realtime(),
+            period_ms: 1000.0 * period as f64 / f64::from(rate.max(1)),
+            xruns: shared.xruns(),
+            ..AudioStatus::default()
+        });
+        control.set_io_counters(IoCounters {
+            late_cycles: shared.late_cycles(),
+            audio_events_dropped: shared.events_dropped(),
+            audio_commands_dropped: self.link.dropped(),
+            media_floods: shared.floods(),
+            send_errors: shared.send_errors(),
+            device_losses: self.card.losses(),
+        });
+    }
+}
+
+impl Drop for Sound {
+    /// Ends the audio thread's loop within one poll.
+    fn drop(&mut self) {
+        self.link.send(AudioCommand::Quit);
+    }
+}
