@@ -30,7 +30,7 @@ use media::{
     SrtpSuite, Stream, StreamConfig, StreamId,
 };
 use nix::time::{ClockId, clock_gettime};
-use offhook_tests::signal::Source;
+use testkit::signal::Source;
 
 const RATE: u32 = 48_000;
 const FRAMES: usize = 240;

@@ -15,9 +15,9 @@ use std::f64::consts::PI;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::measure::Clip;
-use crate::network::Time;
-use crate::signal::Source;
+use testkit::measure::Clip;
+use testkit::network::Time;
+use testkit::signal::Source;
 
 /// What a card is like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -354,7 +354,7 @@ mod tests {
                 "{turns} turns at {ppm} ppm"
             );
             let from = Duration::from_secs(90);
-            let found = crate::measure::align(
+            let found = testkit::measure::align(
                 &card.said.clip(from, Duration::from_secs(3)),
                 &card.heard.clip(from, Duration::from_secs(3)),
                 0.1,

@@ -34,14 +34,12 @@
 
 pub mod card;
 pub mod certificates;
-pub mod measure;
-pub mod network;
-pub mod peer;
+pub mod desk_phone;
+pub mod kamailio;
+pub mod null_sink;
 pub mod phone;
 pub mod recorder;
-pub mod registrar;
-pub mod signal;
+pub mod speech;
 pub mod tones;
 pub mod vcard;
-pub mod wire;
 pub mod world;

@@ -21,13 +21,13 @@ use phone::{Lamp, LampState};
 use serde_json::Value;
 
 use crate::card::{Card, CardSetup, Turn};
-use crate::network::{Datagram, Network, Time};
-use crate::signal::Source;
+use testkit::network::{Datagram, Network, Time};
+use testkit::signal::Source;
 
 /// Media events and outputs of one turn; more means two rooms talk in circles.
 const MAX_OUTPUTS: usize = 10_000;
 /// Where TLS is spoken.
-pub const TLS_PORT: u16 = 5061;
+pub const TLS_PORT: u16 = testkit::peer::TLS_PORT;
 /// Events kept.
 const KEPT_EVENTS: usize = 20_000;
 

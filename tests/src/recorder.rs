@@ -3,13 +3,13 @@
 //! must be authentic, byte by byte.
 //!
 //! ```text
-//! Wire (all packets) + SimPhone::keys ─▶ examine ─▶ Found { protected, handshake, clear }
+//! Capture (all packets) + SimPhone::keys ─▶ examine ─▶ Found { protected, handshake, clear }
 //! ```
 
 use media::{PacketKind, srtp};
 
 use crate::phone::SimPhone;
-use crate::wire::Wire;
+use testkit::capture::Capture;
 
 /// Media ports of every simulated phone.
 const MEDIA_PORTS: std::ops::Range<u16> = 20_000..20_100;
@@ -28,12 +28,12 @@ pub struct Found {
 }
 
 /// Looks at everything a phone sent from its media ports.
-pub fn examine(wire: &Wire, phone: &SimPhone) -> Found {
+pub fn examine(capture: &Capture, phone: &SimPhone) -> Found {
     let mut found = Found {
         by_key: vec![0; phone.keys.len()],
         ..Found::default()
     };
-    let ours = wire.packets().filter(|sent| {
+    let ours = capture.packets().filter(|sent| {
         sent.datagram.from.ip() == phone.at.ip() && MEDIA_PORTS.contains(&sent.datagram.from.port())
     });
     for sent in ours {

@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
-use crate::measure::{Clip, cadence, goertzel, level_dbfs, peak_near, share_of_power};
-use crate::signal::data;
+use testkit::data;
+use testkit::measure::{Clip, cadence, goertzel, level_dbfs, peak_near, share_of_power};
 
 /// One step of a cadence.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,7 @@ pub fn plan(country: &str, tone: &str) -> Option<Vec<Step>> {
 }
 
 fn facts() -> Option<Value> {
-    serde_json::from_str(&std::fs::read_to_string(data("tones.json")?).unwrap()).ok()
+    serde_json::from_str(&std::fs::read_to_string(data::path("tones.json")?).unwrap()).ok()
 }
 
 /// The second at which anything sounds, louder than −50 dBFS.

@@ -28,14 +28,14 @@ use std::time::{Duration, Instant};
 use control::BoardEvent;
 use control::api::{ActionError, UserAction};
 use phone::State;
-use rand_core::Rng;
 
 use crate::card::CardSetup;
-use crate::network::{Datagram, Network, Time, stream};
-use crate::peer::Peer;
 use crate::phone::{SimPhone, TLS_PORT};
-use crate::registrar::Registrar;
-use crate::signal::Source;
+use testkit::Rng;
+use testkit::network::{Datagram, Network, Time};
+use testkit::peer::Peer;
+use testkit::registrar::Registrar;
+use testkit::signal::Source;
 
 /// Milliseconds.
 pub const fn ms(n: u64) -> Duration {
@@ -173,7 +173,7 @@ impl World {
             .get(id)
             .map_or_else(|| format!("p{id}"), |name| (*name).to_owned());
         let at = SocketAddr::new(phone_ip(PhoneId(id)), 5060);
-        let mut rng = stream(self.seed, &format!("phone {name}"));
+        let mut rng = Rng::for_purpose(self.seed, &format!("phone {name}"));
         let mut seed = [0u8; 32];
         rng.fill_bytes(&mut seed);
         let config = configuration(&name, at.ip(), &setup);
@@ -468,7 +468,7 @@ impl World {
     fn assert_guarded(&self) {
         for ip in &self.guarded {
             if let Some(phone) = self.phones.iter().find(|phone| phone.at.ip() == *ip) {
-                let found = crate::recorder::examine(&self.network.wire, phone);
+                let found = crate::recorder::examine(&self.network.capture, phone);
                 assert!(
                     found.clear.is_empty(),
                     "{} sent in clear: {}",
@@ -481,7 +481,7 @@ impl World {
 
     /// What a phone sent on its media ports so far, packet by packet.
     pub fn recorded(&self, id: PhoneId) -> crate::recorder::Found {
-        crate::recorder::examine(&self.network.wire, &self[id])
+        crate::recorder::examine(&self.network.capture, &self[id])
     }
 
     /// The one line a scenario says about itself.
@@ -491,7 +491,7 @@ impl World {
             self.name,
             self.seed,
             self.now.as_secs_f64() - 1.0,
-            self.network.wire.count()
+            self.network.capture.count()
         );
     }
 
@@ -515,7 +515,7 @@ impl Drop for World {
         }
         if failing || std::env::var_os("OFFHOOK_SIM_PCAP").is_some() {
             let path = self.pcap_path();
-            let written = self.network.wire.write_pcap(&path);
+            let written = self.network.capture.write_pcap(&path);
             if failing {
                 eprintln!(
                     "scenario {} failed at {:.3} s with seed {} ({written:?}: {})",
@@ -524,7 +524,7 @@ impl Drop for World {
                     self.seed,
                     path.display()
                 );
-                eprintln!("{}\n{}", self.states(), self.network.wire.ladder());
+                eprintln!("{}\n{}", self.states(), self.network.capture.ladder());
                 for phone in &self.phones {
                     eprintln!("{} unrest: {:?}", phone.name, phone.unrest());
                     for (at, event) in phone.events.iter().rev().take(25).rev() {

@@ -5,13 +5,10 @@
 //! this test (control thread) ── AudioCommand ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
-#![allow(unsafe_code)] // A global allocator is `unsafe` by its trait; this one passes everything on to the system's.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
@@ -20,40 +17,10 @@ use offhook::audio_thread::{
     AudioCommand, AudioLink, AudioLoop, AudioReport, Datagram, LossReason, bind_pair, engine_for,
     link,
 };
-
-thread_local! {
-    static ARMED: Cell<bool> = const { Cell::new(false) };
-}
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static FREES: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches an atomic and a
-// const thread-local only.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(&ALLOCATIONS);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(&FREES);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(&ALLOCATIONS);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-fn count(counter: &AtomicU64) {
-    if ARMED.with(Cell::get) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
+use testkit::heap::{self, CountingAllocator};
 
 #[global_allocator]
-static GLOBAL: Counting = Counting;
+static HEAP: CountingAllocator = CountingAllocator;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const STREAM: StreamId = StreamId(1);
@@ -110,9 +77,9 @@ impl Running {
         let engine = engine_for(card.as_deref(), (48_000, 5), None, now);
         let mut audio = AudioLoop::new(side, Box::new(engine), card, now).unwrap();
         let thread = std::thread::spawn(move || {
-            ARMED.with(|armed| armed.set(true));
+            heap::arm();
             while audio.turn() {}
-            ARMED.with(|armed| armed.set(false));
+            heap::disarm();
         });
         Self {
             link,
@@ -247,15 +214,11 @@ fn a_call_costs_the_audio_thread_no_memory() {
     );
     handshakes_pass_by_the_engine();
     assert_eq!(
-        ALLOCATIONS.load(Ordering::Relaxed),
+        heap::of_all_threads().allocations,
         0,
         "allocations on the audio thread"
     );
-    assert_eq!(
-        FREES.load(Ordering::Relaxed),
-        0,
-        "frees on the audio thread"
-    );
+    assert_eq!(heap::of_all_threads().frees, 0, "frees on the audio thread");
 
     a_lost_card_comes_home_and_the_call_goes_on();
     a_flood_is_taken_in_portions();

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -120,15 +119,6 @@ impl Drop for Phone {
     }
 }
 
-/// A port that is free for UDP and for TCP.
-fn free_port() -> u16 {
-    (0..100)
-        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
-        .map(|socket| socket.local_addr().unwrap().port())
-        .find(|&port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .unwrap()
-}
-
 fn ask(socket: &str, request: &str) -> Value {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
@@ -216,7 +206,7 @@ fn the_socket_is_the_owners_and_speaks_json_lines() {
     let socket = folder.socket();
     // A socket left by a phone that was killed.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    let mut phone = Phone::start(&folder.config(testkit::process::free_port(), ""), &socket);
     assert_eq!(
         fs::metadata(&socket).unwrap().permissions().mode() & 0o777,
         0o600
@@ -306,7 +296,7 @@ fn the_socket_is_the_owners_and_speaks_json_lines() {
 fn lifting_is_seen_by_all_who_listen() {
     let folder = Folder::new("events");
     let socket = folder.socket();
-    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    let mut phone = Phone::start(&folder.config(testkit::process::free_port(), ""), &socket);
     let mut listener = UnixStream::connect(&socket).unwrap();
     listener.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
     listener
@@ -343,7 +333,7 @@ fn lifting_is_seen_by_all_who_listen() {
 fn a_listener_that_does_not_read_is_dropped() {
     let folder = Folder::new("deaf");
     let socket = folder.socket();
-    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    let mut phone = Phone::start(&folder.config(testkit::process::free_port(), ""), &socket);
     let mut deaf = UnixStream::connect(&socket).unwrap();
     deaf.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
     deaf.set_read_timeout(Some(Duration::from_secs(20)))
@@ -369,7 +359,7 @@ fn a_listener_that_does_not_read_is_dropped() {
 #[test]
 fn two_phones_do_not_share_a_socket_or_a_port() {
     let folder = Folder::new("twice");
-    let (socket, port) = (folder.socket(), free_port());
+    let (socket, port) = (folder.socket(), testkit::process::free_port());
     let config = folder.config(port, "");
     let mut phone = Phone::start(&config, &socket);
     let (code, _, err) = said(&offhook(&["run", "--board", "sim", "--config", &config]));
@@ -405,7 +395,7 @@ fn two_phones_do_not_share_a_socket_or_a_port() {
 fn a_signal_ends_the_phone_in_order() {
     let folder = Folder::new("signal");
     let socket = folder.socket();
-    let mut phone = Phone::start(&folder.config(free_port(), ""), &socket);
+    let mut phone = Phone::start(&folder.config(testkit::process::free_port(), ""), &socket);
     ask(&socket, r#"{"cmd":"lift"}"#);
     let kill = Command::new("kill")
         .args(["-TERM", &phone.0.id().to_string()])
@@ -420,7 +410,7 @@ fn a_signal_ends_the_phone_in_order() {
 fn a_typing_mistake_leaves_the_last_good_configuration_in_use() {
     let folder = Folder::new("lastgood");
     let socket = folder.socket();
-    let port = free_port();
+    let port = testkit::process::free_port();
     let config = folder.config(port, "");
     let mut phone = Phone::start(&config, &socket);
     assert!(ask(&socket, r#"{"cmd":"status"}"#).get("config").is_none());
@@ -446,7 +436,7 @@ fn a_typing_mistake_leaves_the_last_good_configuration_in_use() {
 fn bad_input_is_one_clear_error() {
     let folder = Folder::new("bad");
     let noise = folder.file("noise.wav", "this is no sound");
-    let missing = folder.config(free_port(), "");
+    let missing = folder.config(testkit::process::free_port(), "");
     let board = said(&offhook(&[
         "run",
         "--config",
@@ -471,7 +461,7 @@ fn bad_input_is_one_clear_error() {
 fn a_phone_without_its_card_runs_and_says_so() {
     let folder = Folder::new("nocard");
     let socket = folder.socket();
-    let text = fs::read_to_string(folder.config(free_port(), "")).unwrap();
+    let text = fs::read_to_string(folder.config(testkit::process::free_port(), "")).unwrap();
     let missing = folder.0.join("mic.wav");
     let config = folder.file(
         "offhook.toml",

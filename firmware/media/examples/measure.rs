@@ -12,7 +12,8 @@
 mod pair;
 
 use media::Codec;
-use pair::{Network, Pair, babble, speech};
+use pair::{Pair, babble, link, speech};
+use testkit::network::{Link, Loss};
 
 fn speed() {
     for (codec, rate) in [
@@ -98,12 +99,11 @@ fn write(folder: &str) {
             ("j30", 0.0, 30.0),
         ] {
             let mut pair = Pair::call(codec, rate, rate as usize / 200, 11);
-            pair.sides[0].network = Network {
-                delay_ms: 10.0,
-                jitter_ms,
-                loss,
-                duplicate: 0.0,
+            let lossy = Link {
+                loss: Loss::Random(loss),
+                ..link(10.0, jitter_ms)
             };
+            pair.set_link(0, lossy);
             let heard = pair.talk(&sound, sound.len() as f64 / f64::from(rate));
             println!("{codec:?} {name}: {:?}", pair.stats(1));
             save(&format!("{codec:?}_{name}"), rate, &heard);

@@ -10,7 +10,8 @@ use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, Mix, PacketKind, Stream, StreamId,
     ToneSegment, ToneSpec,
 };
-use pair::{ID, Network, Pair, babble, config};
+use pair::{ID, Pair, babble, config, link};
+use testkit::network::{Link, Loss};
 
 /// Level of one frequency in dB against full scale (Goertzel).
 fn tone_db(x: &[i16], hz: f64, rate: f64) -> f64 {
@@ -105,12 +106,12 @@ fn keys_survive_a_bad_network() {
     let speech = babble(8000, 3.0);
     let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 8);
     pair.talk(&speech, 1.0);
-    pair.sides[0].network = Network {
-        delay_ms: 20.0,
-        jitter_ms: 15.0,
-        loss: 0.2,
+    let bad = Link {
+        loss: Loss::Random(0.2),
         duplicate: 0.1,
+        ..link(20.0, 15.0)
     };
+    pair.set_link(0, bad);
     let keys: Vec<u8> = (0..40).map(|n| n % 12).collect();
     for &event in &keys {
         press(&mut pair, event, 0.1, &speech);
@@ -468,15 +469,12 @@ fn sidetone_is_the_microphone_at_its_gain_in_a_call_only() {
 fn reports_tell_the_round_trip_and_stop_says_goodbye() {
     let speech = babble(8000, 3.0);
     let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
-    for side in &mut pair.sides {
-        side.network = Network {
-            delay_ms: 40.0,
-            jitter_ms: 0.0,
-            loss: 0.0,
-            duplicate: 0.0,
-        };
-    }
-    pair.sides[0].network.loss = 0.1;
+    let lossy = Link {
+        loss: Loss::Random(0.1),
+        ..link(40.0, 0.0)
+    };
+    pair.set_link(0, lossy);
+    pair.set_link(1, link(40.0, 0.0));
     pair.talk(&speech, 20.0);
     let stats = pair.stats(0);
     assert!(

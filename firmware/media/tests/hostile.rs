@@ -5,7 +5,7 @@ mod pair;
 use std::net::SocketAddr;
 
 use media::{Codec, Event, PacketKind};
-use pair::{ID, Pair, Random, align, babble};
+use pair::{ID, Pair, Rng, align, babble};
 use proptest::prelude::*;
 
 /// A call in which `rubbish` is thrown at the right engine after each of its periods; what its ear
@@ -77,7 +77,7 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
         (Codec::Opus, 16_000),
     ] {
         let (clean, _) = call_under(codec, rate, 13.0, |_| {});
-        let mut random = Random::new(77);
+        let mut random = Rng::new(77);
         let (mut thrown, mut seen) = (0u32, Vec::<Vec<u8>>::new());
         let (heard, mut pair) = call_under(codec, rate, 13.0, |pair| {
             // Real packets of the call to start from, as an attacker on the path would have them.
@@ -88,18 +88,18 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
             let Some(model) = seen.last() else { return };
             for _ in 0..4 {
                 let mut bytes = if random.unit() < 0.3 {
-                    seen[random.next() as usize % seen.len()].clone()
+                    seen[random.next_u64() as usize % seen.len()].clone()
                 } else {
                     model.clone()
                 };
-                match random.next() % 6 {
-                    0 => bytes.truncate(random.next() as usize % bytes.len()),
-                    1 => bytes.extend((0..random.next() % 300).map(|n| n as u8)),
-                    2 => bytes.iter_mut().for_each(|b| *b = random.next() as u8),
+                match random.next_u64() % 6 {
+                    0 => bytes.truncate(random.next_u64() as usize % bytes.len()),
+                    1 => bytes.extend((0..random.next_u64() % 300).map(|n| n as u8)),
+                    2 => bytes.iter_mut().for_each(|b| *b = random.next_u64() as u8),
                     _ => {
-                        for _ in 0..=random.next() % 4 {
-                            let place = random.next() as usize % bytes.len().min(16);
-                            bytes[place] = random.next() as u8;
+                        for _ in 0..=random.next_u64() % 4 {
+                            let place = random.next_u64() as usize % bytes.len().min(16);
+                            bytes[place] = random.next_u64() as u8;
                         }
                     }
                 }
@@ -138,7 +138,7 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
 #[test]
 fn strangers_change_nothing_at_all() {
     let (clean, _) = call_under(Codec::Pcmu, 8000, 13.0, |_| {});
-    let mut random = Random::new(5);
+    let mut random = Rng::new(5);
     let (mut last, mut thrown) = (Vec::new(), 0u64);
     let (heard, pair) = call_under(Codec::Pcmu, 8000, 13.0, |pair| {
         if let Some(packet) = pair.tapped.drain(..).next_back() {
@@ -149,17 +149,17 @@ fn strangers_change_nothing_at_all() {
         }
         for _ in 0..4 {
             let from = SocketAddr::from((
-                [127, 0, 0, (2 + random.next() % 200) as u8],
-                4000 + (random.next() % 3) as u16,
+                [127, 0, 0, (2 + random.next_u64() % 200) as u8],
+                4000 + (random.next_u64() % 3) as u16,
             ));
-            let kind = if random.next().is_multiple_of(5) {
+            let kind = if random.next_u64().is_multiple_of(5) {
                 PacketKind::Rtcp
             } else {
                 PacketKind::Rtp
             };
             // Even perfect packets, of the right source, with the next number.
             let mut bytes = last.clone();
-            bytes[3] = bytes[3].wrapping_add((random.next() % 3) as u8);
+            bytes[3] = bytes[3].wrapping_add((random.next_u64() % 3) as u8);
             throw(pair, from, kind, bytes);
             thrown += 1;
         }

@@ -4,7 +4,8 @@
 mod pair;
 
 use media::Codec;
-use pair::{Network, Pair, Random, align, babble, speech};
+use pair::{Pair, Rng, align, babble, link, speech};
+use testkit::network::{Link, Loss};
 
 /// How far the loudness of each 10 ms is off, in dB, over frames in which something is said; and
 /// the share of them that is a hole (15 dB or more too quiet). Short against a syllable, long
@@ -57,12 +58,11 @@ fn lossy(
             config.opus_fec = fec;
             pair.start_stream(side, config);
         }
-        pair.sides[0].network = Network {
-            delay_ms: 10.0,
-            jitter_ms,
-            loss,
-            duplicate: 0.0,
+        let lossy = Link {
+            loss: Loss::Random(loss),
+            ..link(10.0, jitter_ms)
         };
+        pair.set_link(0, lossy);
         let heard = pair.talk(sound, seconds);
         (heard, pair.stats(1))
     };
@@ -103,7 +103,7 @@ fn lossy(
         lost_ms: stats.lost * 20,
     };
     // Silence insertion: the clean sound with holes of a packet, lost by the same odds.
-    let mut random = Random::new(11);
+    let mut random = Rng::new(11);
     let mut silenced = clean.clone();
     for packet in silenced.chunks_mut(rate as usize / 50) {
         if random.unit() < loss {

@@ -10,97 +10,19 @@
 #![allow(unsafe_code, reason = "a malloc that counts cannot be written without")]
 #![cfg(target_env = "gnu")]
 
-use std::cell::Cell;
-use std::ffi::c_void;
 use std::time::{Duration, Instant};
 
 use media::codec::{Decoder, Encoder, EncoderOptions, MAX_PAYLOAD, MAX_SAMPLES};
 use media::tone::ToneGenerator;
 use media::{Codec, dtmf, level, resample, rtcp, rtp};
+use testkit::heap::{self, untouched};
 
-thread_local! {
-    static ARMED: Cell<bool> = const { Cell::new(false) };
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
+testkit::count_malloc!();
 
-fn count() {
-    // `try_with`: a thread that is ending has none.
-    let _ = ARMED.try_with(|armed| {
-        if armed.get() {
-            let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        }
-    });
-}
-
-unsafe extern "C" {
-    fn __libc_malloc(size: usize) -> *mut c_void;
-    fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
-    fn __libc_realloc(place: *mut c_void, size: usize) -> *mut c_void;
-    fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
-    fn __libc_free(place: *mut c_void);
-}
-
-// SAFETY (all six): each forwards to the C library's own function with the arguments it got.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
-    count();
-    unsafe { __libc_malloc(size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn calloc(number: usize, size: usize) -> *mut c_void {
-    count();
-    unsafe { __libc_calloc(number, size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn realloc(place: *mut c_void, size: usize) -> *mut c_void {
-    count();
-    unsafe { __libc_realloc(place, size) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: usize) -> i32 {
-    count();
-    unsafe {
-        let place = __libc_memalign(align, size);
-        if place.is_null() {
-            return 12; // ENOMEM
-        }
-        *out = place;
-    }
-    0
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
-    count();
-    unsafe { __libc_memalign(align, size) }
-}
-
-/// Freeing on the audio thread takes the same lock: it counts too.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn free(place: *mut c_void) {
-    if !place.is_null() {
-        count();
-    }
-    unsafe { __libc_free(place) }
-}
-
-/// Runs `work` armed and returns how often it went to the heap.
-fn heap_calls<R>(work: impl FnOnce() -> R) -> (usize, R) {
-    COUNT.with(|count| count.set(0));
-    ARMED.with(|armed| armed.set(true));
-    let result = work();
-    ARMED.with(|armed| armed.set(false));
-    (COUNT.with(Cell::get), result)
-}
-
-#[track_caller]
-fn quiet<R>(what: &str, work: impl FnOnce() -> R) -> R {
-    let (calls, result) = heap_calls(work);
-    assert_eq!(calls, 0, "{what} went to the heap");
-    result
+/// Runs `work` armed and returns how often it used the heap.
+fn heap_calls<R>(work: impl FnOnce() -> R) -> (u64, R) {
+    let (result, counts) = heap::counted(work);
+    (counts.allocations + counts.frees, result)
 }
 
 #[test]
@@ -158,7 +80,7 @@ fn coding_and_decoding() {
                 let sound = sound(frame * 150);
                 let mut payload = [0; MAX_PAYLOAD];
                 let mut out = [0; MAX_SAMPLES];
-                quiet(
+                untouched(
                     &format!("{codec:?} at {card_rate_hz} Hz, fec {fec}, dtx {dtx}"),
                     || {
                         for (n, chunk) in sound.chunks_exact(frame).enumerate() {
@@ -199,7 +121,7 @@ fn tones_keys_and_levels() {
     let mut sender = dtmf::Sender::new(8_000, 8_000, 20);
     let mut meter = level::LevelMeter::new();
     let mut out = [0; 240];
-    quiet("tones, keys, levels", || {
+    untouched("tones, keys, levels", || {
         for tick in 0..3_000u32 {
             let event = (tick / 40 % 16) as u8;
             match tick % 40 {
@@ -247,7 +169,7 @@ fn packets_and_reports() {
         &[0x81, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 8, 0, 1, 0, 0],
         &[0x80, 207, 0, 1, 0, 0, 0, 9],
     ];
-    quiet("packets and reports", || {
+    untouched("packets and reports", || {
         let mut now = start;
         for n in 0..5_000u32 {
             now += Duration::from_millis(20);
@@ -302,7 +224,7 @@ fn rate_conversion() {
         let mut pull = resample::Pull::new(from, to, to as usize / 200).unwrap();
         let input = sound(2 * block + 200);
         let mut out = vec![0; push.output_max(block).max(to as usize / 200)];
-        quiet(&format!("{from} to {to} Hz"), || {
+        untouched(&format!("{from} to {to} Hz"), || {
             for n in 0..500 {
                 push.process(&input[..block - n as usize % 3], &mut out);
                 let want = to as usize / 200 - n as usize % 2;

@@ -1,7 +1,6 @@
 //! The audio path allocates and frees nothing: a counting allocator traps whatever does, around
 //! every call into the engine, for all codecs, with loss, jitter, keys, tones, a conference,
 //! re-starts and rubbish on the wire.
-#![allow(unsafe_code, reason = "a global allocator is unsafe by definition")]
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -10,8 +9,6 @@
 
 mod pair;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,61 +16,17 @@ use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
     SrtpSuite, Stream, StreamId,
 };
-use pair::{Random, babble, config};
-
-struct Counting;
-
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static TOUCHED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn touched() {
-    if WATCHED.try_with(Cell::get).unwrap_or(false) {
-        TOUCHED.with(|t| t.set(t.get() + 1));
-    }
-}
-
-// SAFETY: every call goes on to the system's allocator unchanged; only a counter is kept beside it.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        touched();
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        touched();
-        unsafe { System.dealloc(place, layout) }
-    }
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        touched();
-        unsafe { System.realloc(place, layout, size) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        touched();
-        unsafe { System.alloc_zeroed(layout) }
-    }
-}
+use pair::{Rng, babble, config};
+use testkit::heap::{CountingAllocator, untouched};
 
 #[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Runs a piece of the audio path and fails if it touched the heap.
-fn watched<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    TOUCHED.with(|t| t.set(0));
-    WATCHED.with(|w| w.set(true));
-    let result = work();
-    WATCHED.with(|w| w.set(false));
-    let count = TOUCHED.with(Cell::get);
-    assert_eq!(count, 0, "{what} touched the heap {count} times");
-    result
-}
+static HEAP: CountingAllocator = CountingAllocator;
 
 #[test]
 fn the_trap_works() {
     let caught = std::panic::catch_unwind(|| {
-        watched("a vector", || drop(std::hint::black_box(vec![1u8; 100])))
+        untouched("a vector", || drop(std::hint::black_box(vec![1u8; 100])))
     });
-    WATCHED.with(|w| w.set(false));
     assert!(caught.is_err());
 }
 
@@ -81,7 +34,7 @@ fn the_trap_works() {
 /// a bad network.
 fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
     let start = std::time::Instant::now();
-    let mut random = Random::new(u64::from(rate) + codec as u64);
+    let mut random = Rng::new(u64::from(rate) + codec as u64);
     let speech = babble(rate, 4.0);
     let mut engine = Engine::new(
         EngineConfig {
@@ -126,7 +79,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
     let mut wire: Vec<(Duration, StreamId, Vec<u8>)> = Vec::new();
     let address = |side: u16| SocketAddr::from(([127, 0, 0, 1], 4000 + 10 * side));
     let command = |engine: &mut Engine, what: &str, command: Command, at: Duration| {
-        watched(what, || engine.handle_command(command, start + at))
+        untouched(what, || engine.handle_command(command, start + at))
     };
     for _ in 0..2 {
         let stream = spare.pop().unwrap();
@@ -214,7 +167,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                 },
                 now,
             ),
-            280 => watched("discontinuity", || {
+            280 => untouched("discontinuity", || {
                 engine.handle_discontinuity(400, start + now)
             }),
             300 => {
@@ -229,32 +182,34 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             let (at, id, mut bytes) = wire.remove(0);
             let from = address(1 - id.0 as u16);
             if random.unit() < 0.02 {
-                let place = random.next() as usize % bytes.len();
-                bytes[place] ^= random.next() as u8;
+                let place = random.next_u64() as usize % bytes.len();
+                bytes[place] ^= random.next_u64() as u8;
             }
             packets += 1;
-            watched("packet", || {
+            untouched("packet", || {
                 engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at)
             });
             if random.unit() < 0.05 {
                 // The same once more, or what is left of it; and something for the control thread.
-                watched("packet again", || {
+                untouched("packet again", || {
                     engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at);
                 });
                 let mut hello = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2];
-                watched("handshake", || {
+                untouched("handshake", || {
                     engine.handle_packet(id, PacketKind::Rtp, from, &mut hello, start + at);
                 });
                 if random.unit() < 0.5 {
-                    assert!(watched("poll_foreign", || engine.poll_foreign().is_some()));
+                    assert!(untouched("poll_foreign", || engine
+                        .poll_foreign()
+                        .is_some()));
                 }
             }
         }
         let at = n as usize * frames % (speech.len() - frames);
-        watched("process", || {
+        untouched("process", || {
             engine.process(&speech[at..at + frames], &mut playback, start + now)
         });
-        while let Some(transmit) = watched("poll_transmit", || engine.poll_transmit()) {
+        while let Some(transmit) = untouched("poll_transmit", || engine.poll_transmit()) {
             if random.unit() < 0.1 {
                 continue;
             }
@@ -270,7 +225,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                 transmit.bytes.to_vec(),
             ));
         }
-        while let Some(event) = watched("poll_event", || engine.poll_event()) {
+        while let Some(event) = untouched("poll_event", || engine.poll_event()) {
             match event {
                 Event::Retired(stream) => home.push(stream),
                 Event::Digit { .. } => digits += 1,
@@ -303,7 +258,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             Duration::from_secs(13),
         );
     }
-    while let Some(event) = watched("poll_event", || engine.poll_event()) {
+    while let Some(event) = untouched("poll_event", || engine.poll_event()) {
         if let Event::Retired(stream) = event {
             home.push(stream);
         }

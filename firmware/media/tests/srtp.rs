@@ -11,7 +11,8 @@ use media::{
     Codec, Command, Direction, Encryption, Event, MasterKey, PacketKind, Protection, Protocol,
     SrtpStats, SrtpSuite, Stream, StreamConfig,
 };
-use pair::{ID, Pair, Random, Sent, align, babble, config};
+use pair::{ID, Pair, Rng, Sent, align, babble, config, lan, link};
+use testkit::network::{Link, Loss};
 
 const RATE: u32 = 8000;
 const FRAMES: usize = 40;
@@ -233,7 +234,11 @@ fn what_is_not_authentic_changes_nothing() {
         let mut calm = secured(suite, &[]);
         let mut pair = secured(suite, &[]);
         for pair in [&mut calm, &mut pair] {
-            pair.sides[0].network.loss = 0.03;
+            let lossy = Link {
+                loss: Loss::Random(0.03),
+                ..lan()
+            };
+            pair.set_link(0, lossy);
         }
         let undisturbed = calm.talk(&speech, 10.0);
         let far = pair.sides[0].address;
@@ -505,16 +510,16 @@ fn rubbish_changes_nothing() {
     let speech = babble(RATE, 4.0);
     for suite in [SrtpSuite::AesCm128HmacSha1_32, SrtpSuite::AeadAes128Gcm] {
         let (mut calm, mut pair) = (secured(suite, &[7]), secured(suite, &[7]));
-        let mut random = Random::new(4);
+        let mut random = Rng::new(4);
         for round in 0..20 {
             for _ in 0..300 {
-                let mut bytes: Vec<u8> = (0..random.next() % 1500)
-                    .map(|_| random.next() as u8)
+                let mut bytes: Vec<u8> = (0..random.next_u64() % 1500)
+                    .map(|_| random.next_u64() as u8)
                     .collect();
                 // Half of it begins like RTP or RTCP of the far end.
                 let start = [
                     0x80,
-                    [0, 8, 200, 201, 203][random.next() as usize % 5],
+                    [0, 8, 200, 201, 203][random.next_u64() as usize % 5],
                     0,
                     1,
                 ];
@@ -611,8 +616,11 @@ fn sound_over_wraps_in_a_bad_network_is_what_it_is_in_clear() {
     let call = |secured: bool| {
         let mut pair = Pair::new(RATE, 80, 9);
         for side in 0..2 {
-            pair.sides[side].network.loss = 0.02;
-            pair.sides[side].network.jitter_ms = 12.0;
+            let bad = Link {
+                loss: Loss::Random(0.02),
+                ..link(0.2, 12.0)
+            };
+            pair.set_link(side, bad);
             let mut config = StreamConfig {
                 ptime_ms: 10,
                 ..config(side, Codec::Pcmu, RATE, 80, pair.start)

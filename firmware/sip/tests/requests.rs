@@ -12,20 +12,6 @@ use world::{Ask, World, config, media, sdp};
 
 const PEER: &str = "192.0.2.9:5060";
 
-/// The shared data's text, or a line that says what is skipped.
-fn data(test: &str, path: &str) -> Option<Vec<u8>> {
-    let root = std::env::var("OFFHOOK_DATA")
-        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
-    let file = format!("{root}/{path}");
-    match std::fs::read(&file) {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            eprintln!("SKIPPED: {test}: {file}: {error}");
-            None
-        }
-    }
-}
-
 /// Sends one request; answers the call it may begin; the final response, if one comes.
 fn judge(world: &mut World, from: &str, bytes: &[u8]) -> (Vec<u16>, Option<Response>, bool) {
     let before = world.log.len();
@@ -452,13 +438,8 @@ fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
         ask("CANCEL", ""),
         "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n".into(),
     ];
-    let mut state = 0x1234_5678_9ABC_DEF1_u64;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 20) as usize % below.max(1)
-    };
+    let mut rng = testkit::Rng::new(1);
+    let mut random = move |below: usize| rng.below(below);
     let from = PEER.parse().unwrap();
     let now = world.now;
     let mut rang = 0;
@@ -523,7 +504,7 @@ fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
 
 #[test]
 fn torture_messages_get_an_acceptable_answer() {
-    let Some(manifest) = data(
+    let Some(manifest) = testkit::data::read(
         "torture_messages_get_an_acceptable_answer",
         "sip-torture/manifest.json",
     ) else {
@@ -534,7 +515,7 @@ fn torture_messages_get_an_acceptable_answer() {
     let mut wrong = Vec::new();
     for case in manifest["cases"].as_array().unwrap() {
         let file = case["file"].as_str().unwrap();
-        let Some(bytes) = data("torture", &format!("sip-torture/{file}")) else {
+        let Some(bytes) = testkit::data::read("torture", &format!("sip-torture/{file}")) else {
             continue;
         };
         let mut world = World::alone();
@@ -575,7 +556,7 @@ fn torture_messages_get_an_acceptable_answer() {
 
 #[test]
 fn single_request_cases_get_their_code() {
-    let Some(cases) = data(
+    let Some(cases) = testkit::data::read(
         "single_request_cases_get_their_code",
         "sip-cases/uas-request-cases.json",
     ) else {

@@ -229,13 +229,8 @@ fn digits_go_by_info() {
 fn calls_survive_a_quarter_of_all_messages_lost() {
     for seed in 0..20_u64 {
         let mut world = World::pair();
-        let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        world.loses = Box::new(move |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 33) % 4 == 0
-        });
+        let mut rng = testkit::Rng::new(seed + 1);
+        world.loses = Box::new(move |_| rng.chance(0.25));
         let a = world.invite(0, "sip:bob@192.0.2.2");
         world.run(Duration::from_secs(20));
         let b = world.incoming(1);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioRequest, Period, open};
-use offhook_tests::measure::{Clip, align, median};
+use testkit::measure::{Clip, align, median};
 
 /// The card's rate in Hz.
 pub(crate) const RATE: u32 = 48_000;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use media::Codec;
-use offhook_tests::measure::median;
+use testkit::measure::median;
 
 use crate::caller::Caller;
 use crate::far::{Far, chirps, mouth_to_ear_ms};

@@ -70,12 +70,6 @@ pub(crate) fn binary() -> PathBuf {
     path
 }
 
-/// A port that is free for UDP now.
-fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
-}
-
 impl Kind {
     pub(crate) const ALL: [Kind; 3] = [Kind::Offhook, Kind::Baresip, Kind::Pjsua];
 
@@ -123,9 +117,13 @@ fn codec_names(codec: Codec) -> (&'static str, &'static str) {
 impl Subject {
     /// Starts it and returns at once.
     pub(crate) fn start(place: &Path, order: &Order<'_>) -> Option<Self> {
-        let dir = place.join(format!("{:?}-{}", order.kind, free_port()));
+        let dir = place.join(format!(
+            "{:?}-{}",
+            order.kind,
+            testkit::process::free_port()
+        ));
         std::fs::create_dir_all(&dir).unwrap();
-        let port = free_port();
+        let port = testkit::process::free_port();
         let ear = dir.join("ear.wav");
         let (mut command, hand) = match order.kind {
             Kind::Offhook => offhook(&dir, port, order),
@@ -248,7 +246,7 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
 }
 
 fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
-    let control = free_port();
+    let control = testkit::process::free_port();
     let modules = [
         "/usr/lib/baresip/modules",
         "/usr/lib/x86_64-linux-gnu/baresip/modules",

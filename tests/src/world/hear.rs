@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{PhoneId, World};
-use crate::measure::{Clip, Match, align, align_parts, holes, median};
-use crate::signal::resample;
+use testkit::measure::{Clip, Match, align, align_parts, holes, median};
+use testkit::signal::resample;
 
 /// Likeness from which speech counts as heard while a jitter buffer may still be moving its delay,
 /// a sample now and then.

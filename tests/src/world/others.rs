@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::{PeerId, PhoneId, World, secs};
-use crate::network::{Datagram, Fate};
-use crate::peer::Message;
-use crate::registrar::{address_of, via_address};
+use testkit::network::{Datagram, RuleAction};
+use testkit::peer::Message;
+use testkit::registrar::{address_of, via_address};
 
 impl World {
     /// Names every phone can resolve.
@@ -47,30 +47,34 @@ impl World {
             None => (what.to_owned(), None),
         };
         let mut left = count;
-        self.network.add_rule(
-            &format!("lose {what}"),
-            Box::new(move |packet, _| {
+        self.network
+            .add_rule(&format!("lose {what}"), move |packet, _| {
                 let hit = left > 0
                     && packet.from.ip() == from
                     && packet.is_sip(&start)
                     && about.as_ref().is_none_or(|method| packet.is_about(method));
                 left -= u32::from(hit);
-                if hit { Fate::Lose } else { Fate::Pass }
-            }),
-        );
+                if hit {
+                    RuleAction::Drop
+                } else {
+                    RuleAction::Pass
+                }
+            });
     }
 
     /// Nothing goes to or from this address, from now for this long.
     pub fn cut_off(&mut self, ip: IpAddr, length: Duration) {
         let (from, until) = (self.now, self.now + length);
-        self.network.add_rule(
-            &format!("cut {ip} {from:?}"),
-            Box::new(move |packet, now| {
+        self.network
+            .add_rule(&format!("cut {ip} {from:?}"), move |packet, now| {
                 let hit = (from..until).contains(&now)
                     && (packet.from.ip() == ip || packet.to.ip() == ip);
-                if hit { Fate::Lose } else { Fate::Pass }
-            }),
-        );
+                if hit {
+                    RuleAction::Drop
+                } else {
+                    RuleAction::Pass
+                }
+            });
     }
 
     // ---------------------------------------------------------------- scripted peer
@@ -114,7 +118,7 @@ impl World {
             message
                 .all("route")
                 .first()
-                .and_then(|route| address_of(crate::peer::bare(route)))
+                .and_then(|route| address_of(testkit::peer::bare(route)))
                 .or_else(|| address_of(message.uri()))
         };
         let to = to.unwrap_or_else(|| panic!("no address to send this to:\n{}", message.text()));

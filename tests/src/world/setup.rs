@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{PeerId, PhoneId};
 use crate::card::CardSetup;
-use crate::signal::Source;
+use testkit::signal::Source;
 
 /// What a phone of the story is like. The defaults: an 8 kHz card with 20 ms periods, PCMU, no
 /// account, speed dials to every phone (`201` is `l`) and scripted peer (`301` is the first).

@@ -25,7 +25,7 @@ pub(crate) fn in_child(name: &str, more: &str, body: impl FnOnce(&Bench)) {
     let place = std::env::temp_dir().join(format!("offhook-card-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();
     match VirtualCard::new(&place, more) {
-        Err(why) => eprintln!("SKIPPED: {name}: {why}"),
+        Err(why) => testkit::skipped(name, &why),
         Ok(card) => run_again(
             name,
             Command::new(std::env::current_exe().unwrap())

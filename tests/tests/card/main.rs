@@ -17,14 +17,17 @@
 )] // a test: an assertion that fails is its product
 #![allow(clippy::doc_markdown)] // PulseAudio is a name
 
-mod allocator;
 mod bench;
 mod pulse;
 
 use bench::{Bench, Heard, chirps, in_child};
 use board::audio::{AudioError, Period, open};
-use offhook_tests::measure::{Clip, align};
 use offhook_tests::vcard::{Side, Stream};
+use testkit::heap::{self, CountingAllocator};
+use testkit::measure::{Clip, align};
+
+#[global_allocator]
+static HEAP: CountingAllocator = CountingAllocator;
 
 #[test]
 fn both_ends_hear_each_other() {
@@ -182,7 +185,8 @@ fn allocation_child(bench: &Bench) {
     let mut sound = vec![0; format.period_frames];
     let mut periods = 0;
     let mut count = |phone: &mut dyn board::audio::AudioDevice, wanted: u32| {
-        let before = allocator::count();
+        let before = heap::of_this_thread().allocations;
+        heap::arm();
         while periods < wanted {
             match phone.read(&mut sound).unwrap() {
                 Period::Ready => {
@@ -193,7 +197,8 @@ fn allocation_child(bench: &Bench) {
                 Period::Xrun { .. } => {}
             }
         }
-        allocator::count() - before
+        heap::disarm();
+        heap::of_this_thread().allocations - before
     };
     assert_eq!(count(&mut *phone, 50), 0, "allocations in 50 periods");
     bench.card.xrun(Side::Phone, Stream::Playback).unwrap();
@@ -203,9 +208,8 @@ fn allocation_child(bench: &Bench) {
         "allocations in 50 periods with an underrun"
     );
     // The counter counts: it would have seen one.
-    let before = allocator::count();
-    drop(std::hint::black_box(vec![1u8; 100]));
-    assert_eq!(allocator::count() - before, 1);
+    let ((), counts) = heap::counted(|| drop(std::hint::black_box(vec![1u8; 100])));
+    assert_eq!(counts.allocations, 1);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use crate::bench::{chirps, hurry, request, run_again, wait};
 use board::audio::{Period, open};
-use offhook_tests::measure::{Clip, align_parts, median};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use testkit::measure::{Clip, align_parts, median};
 
 const NAME: &str = "pulseaudio_carries_sound_both_ways";
 const CHILD: &str = "OFFHOOK_CARD_PULSE";
@@ -24,7 +24,10 @@ pub(crate) fn test() {
             || Path::new(&path.replace("x86_64", std::env::consts::ARCH)).exists()
     };
     if let Some(path) = missing.iter().find(|path| !found(path)) {
-        eprintln!("SKIPPED: {NAME}: no {path} (packages pulseaudio, libasound2-plugins)");
+        testkit::skipped(
+            NAME,
+            &format!("no {path} (packages pulseaudio, libasound2-plugins)"),
+        );
         return;
     }
     let place = std::env::temp_dir().join(format!("offhook-pulse-{}", std::process::id()));

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::start::START;
+use testkit::process::TestDir;
 
 /// The radio's own pauses between two tries are up to twenty seconds long, and ciphers are
 /// emulated, too.
@@ -35,7 +35,7 @@ fn power(machine: &mut Machine, wifi: &str) {
 
 #[test]
 fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
-    let place = Place::new("image-air");
+    let place = TestDir::new("image-air");
     let plugs = Plugs {
         air: true,
         ..Plugs::default()

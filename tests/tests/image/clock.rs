@@ -4,9 +4,9 @@ use std::net::UdpSocket;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::room::Wire;
 use crate::start::START;
+use testkit::process::TestDir;
 
 /// Seconds between the beginning of NTP's time (1900) and that of Unix.
 const NTP_EPOCH: u64 = 2_208_988_800;
@@ -54,7 +54,7 @@ fn a_clock_of_another_year_is_set_by_the_network() {
     if let Err(why) = serve(&wire.host) {
         return eprintln!("SKIPPED: {name}: no time server can listen here: {why}");
     }
-    let place = Place::new("image-clock");
+    let place = TestDir::new("image-clock");
     let plugs = Plugs {
         tap: Some(wire.tap.clone()),
         clock: Some("2001-02-03T04:05:06"),

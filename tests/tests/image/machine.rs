@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::card::{Card, built, root};
-use crate::place::{Place, Running};
+use testkit::process::{ChildProcess, TestDir};
 
 /// What is plugged in besides the card.
 #[derive(Default, Clone)]
@@ -47,14 +47,14 @@ pub(crate) struct Machine {
 }
 
 struct Powered {
-    qemu: Running,
+    qemu: ChildProcess,
     shell: Option<Shell>,
     since: Instant,
     console: PathBuf,
 }
 
 impl Machine {
-    pub(crate) fn new(place: &Place, name: &str, plugs: Plugs) -> Self {
+    pub(crate) fn new(place: &TestDir, name: &str, plugs: Plugs) -> Self {
         let folder = place.join(name);
         std::fs::create_dir_all(&folder).unwrap();
         Self {
@@ -189,7 +189,7 @@ impl Machine {
         }
         let console = self.folder.join(format!("console-{}.log", self.starts));
         let since = Instant::now();
-        let qemu = Running::start(&mut command, &console);
+        let qemu = ChildProcess::start(&mut command, &console);
         self.running = Some(Powered {
             qemu,
             shell: None,

@@ -28,23 +28,11 @@
 mod air;
 mod card;
 mod clock;
-#[path = "../peers/desk.rs"]
-#[allow(dead_code)]
-mod desk;
-#[path = "../peers/kamailio.rs"]
-#[allow(dead_code)]
-mod kamailio;
 mod lines;
 mod machine;
 mod orders;
-#[path = "../peers/place.rs"]
-#[allow(dead_code)]
-mod place;
 mod power;
 mod room;
-#[path = "../peers/sound.rs"]
-#[allow(dead_code)]
-mod sound;
 mod start;
 mod update;
 mod wire;

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::start::START;
+use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
 /// Somebody's settings, with a registrar that answers nobody.
@@ -24,7 +24,7 @@ fn dial(machine: &mut Machine, keys: &str) {
 
 #[test]
 fn a_star_code_writes_the_support_bundle_to_the_card() {
-    let place = Place::new("image-bundle");
+    let place = TestDir::new("image-bundle");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.card.write("offhook.toml", SETTINGS.as_bytes());
     machine.power();
@@ -86,7 +86,7 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
 }
 
 /// After a reset the card holds the empty example and the data partition nothing.
-fn assert_forgotten(machine: &mut Machine, place: &Place, how: &str) {
+fn assert_forgotten(machine: &mut Machine, place: &TestDir, how: &str) {
     let settings = machine
         .card
         .read("offhook.toml")
@@ -112,7 +112,7 @@ fn assert_forgotten(machine: &mut Machine, place: &Place, how: &str) {
 
 #[test]
 fn a_factory_reset_by_file_by_keys_and_at_power_up() {
-    let place = Place::new("image-reset");
+    let place = TestDir::new("image-reset");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     let in_use = |machine: &mut Machine| {
         machine.card.write("offhook.toml", SETTINGS.as_bytes());

@@ -8,18 +8,17 @@
 
 use std::time::{Duration, Instant};
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use testkit::Rng;
 
 use crate::card::built;
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::start::START;
+use testkit::process::TestDir;
 
 const CUTS: u32 = 20;
 
 /// Moments are drawn from one seed a run; `OFFHOOK_SEED` repeats it.
-fn dice(what: &str) -> ChaCha8Rng {
+fn dice(what: &str) -> Rng {
     let given = std::env::var("OFFHOOK_SEED")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -28,16 +27,16 @@ fn dice(what: &str) -> ChaCha8Rng {
             | u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_micros())
     });
     println!("{what}: OFFHOOK_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
+    Rng::new(seed)
 }
 
-fn up_to(dice: &mut ChaCha8Rng, most: Duration) -> Duration {
+fn up_to(dice: &mut Rng, most: Duration) -> Duration {
     most.mul_f64(f64::from(dice.next_u32()) / f64::from(u32::MAX))
 }
 
 #[test]
 fn twenty_power_cuts_during_an_update() {
-    let place = Place::new("image-cut-update");
+    let place = TestDir::new("image-cut-update");
     let mut dice = dice("power cuts during an update");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     let config = "[phone]\ncountry = \"fr\"\nname = \"kept through it all\"\n";
@@ -151,7 +150,7 @@ fn twenty_power_cuts_during_an_update() {
 }
 
 /// Lines a checker of FAT has about files, not about the mark that somebody was writing.
-fn fat_damage(machine: &Machine, place: &Place) -> String {
+fn fat_damage(machine: &Machine, place: &TestDir) -> String {
     let told = machine.card.check_fat(place.path());
     let matters = |line: &&str| {
         line.contains("lost")
@@ -168,7 +167,7 @@ fn fat_damage(machine: &Machine, place: &Place) -> String {
 /// `status.txt` whole or not there.
 #[test]
 fn twenty_power_cuts_during_a_configuration_write() {
-    let place = Place::new("image-cut-config");
+    let place = TestDir::new("image-cut-config");
     let mut dice = dice("power cuts during a configuration write");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     let text = |serial: u32| {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::machine::Plugs;
-use crate::place::{Place, Running};
+use testkit::process::{ChildProcess, TestDir};
 
 /// A wire of its own, in the test's network namespace.
 pub(crate) struct Wire {
@@ -25,7 +25,7 @@ pub(crate) struct Wire {
     /// The address DHCP gives the phone.
     pub(crate) phone: String,
     number: u8,
-    dhcp: Option<Running>,
+    dhcp: Option<ChildProcess>,
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
@@ -69,7 +69,7 @@ impl Wire {
     }
 
     /// A DHCP server that gives the phone its address, and these lines besides.
-    pub(crate) fn serve_dhcp(&mut self, place: &Place, more: &str) {
+    pub(crate) fn serve_dhcp(&mut self, place: &TestDir, more: &str) {
         let file = place.join(&format!("udhcpd-{}.conf", self.number));
         let text = format!(
             "interface {tap}\nstart {phone}\nend {phone}\nlease_file {dir}/leases\npidfile {dir}/udhcpd.pid\nmin_lease 60\n\
@@ -81,7 +81,7 @@ impl Wire {
         );
         std::fs::write(&file, text).unwrap();
         std::fs::write(place.join("leases"), "").unwrap();
-        self.dhcp = Some(Running::start(
+        self.dhcp = Some(ChildProcess::start(
             Command::new("busybox").args(["udhcpd", "-f"]).arg(&file),
             &place.join("udhcpd.log"),
         ));
@@ -150,11 +150,11 @@ pub(crate) fn serve(address: &str, name: &str, body: Vec<u8>) -> (String, Arc<[A
 pub(crate) struct Room {
     socket: PathBuf,
     home: PathBuf,
-    _pulse: Running,
+    _pulse: ChildProcess,
 }
 
 impl Room {
-    pub(crate) fn new(place: &Place) -> Self {
+    pub(crate) fn new(place: &TestDir) -> Self {
         let home = place.join("room");
         std::fs::create_dir_all(home.join("run")).unwrap();
         let socket = home.join("native");
@@ -180,7 +180,7 @@ impl Room {
             .arg(&script)
             .env("HOME", &home)
             .env("XDG_RUNTIME_DIR", home.join("run"));
-        let pulse = Running::start(&mut command, &home.join("log"));
+        let pulse = ChildProcess::start(&mut command, &home.join("log"));
         let end = Instant::now() + Duration::from_secs(20);
         while !socket.exists() {
             assert!(
@@ -224,7 +224,7 @@ impl Room {
     }
 
     /// Records what the earpiece plays, until the guard is dropped.
-    pub(crate) fn listen(&self, file: &Path) -> Running {
+    pub(crate) fn listen(&self, file: &Path) -> ChildProcess {
         let mut command = self.client("parec");
         command
             .args([
@@ -237,14 +237,14 @@ impl Room {
                 "--file-format=wav",
             ])
             .arg(file);
-        Running::start(&mut command, &self.home.join("parec.log"))
+        ChildProcess::start(&mut command, &self.home.join("parec.log"))
     }
 
     /// Speaks into the microphone, until the guard is dropped or the file is at its end.
-    pub(crate) fn speak(&self, file: &Path) -> Running {
+    pub(crate) fn speak(&self, file: &Path) -> ChildProcess {
         let mut command = self.client("paplay");
         command.args(["-d", "mouth"]).arg(file);
-        Running::start(&mut command, &self.home.join("paplay.log"))
+        ChildProcess::start(&mut command, &self.home.join("paplay.log"))
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use offhook_tests::measure::{level_dbfs, peak_near, share_of_power};
+use testkit::measure::{level_dbfs, peak_near, share_of_power};
 
-use crate::desk::{Desk, Setup};
-use crate::kamailio::Kamailio;
 use crate::lines::Lamp;
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::room::{Room, Wire, samples_8k};
-use crate::sound::{Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::kamailio::Kamailio;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::TestDir;
 
 /// Longest start: an emulated processor on a machine that has other work, too.
 pub(crate) const START: Duration = Duration::from_secs(120);
@@ -109,7 +109,7 @@ fn sooner_than_a_stock_debian() {
         );
         return;
     }
-    let place = Place::new("image-stock");
+    let place = TestDir::new("image-stock");
     let room = Room::new(&place);
     let mut plugs = Plugs::default();
     room.plug(&mut plugs);
@@ -207,7 +207,7 @@ fn sooner_than_a_stock_debian() {
 #[test]
 fn from_the_card_to_a_call() {
     let mut wire = wire!("from_the_card_to_a_call", 1);
-    let place = Place::new("image-call");
+    let place = TestDir::new("image-call");
     wire.serve_dhcp(&place, "");
     let kamailio = Kamailio::start_at(&place, "MD5", &wire.host);
     let (alice, bob) = (
@@ -223,7 +223,7 @@ fn from_the_card_to_a_call() {
         .args(["repeat", "12"])
         .status();
     assert!(repeated.expect("sox runs").success());
-    let far = Desk::start(
+    let far = DeskPhone::start(
         &place,
         "far",
         Setup {
@@ -410,7 +410,7 @@ fn status_with(machine: &mut Machine, what: &str) -> String {
 
 #[test]
 fn a_wrong_file_is_told_and_the_last_good_one_serves() {
-    let place = Place::new("image-wrong");
+    let place = TestDir::new("image-wrong");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.card.write(
         "offhook.toml",
@@ -447,7 +447,7 @@ fn a_wrong_file_is_told_and_the_last_good_one_serves() {
 
 #[test]
 fn a_damaged_data_partition_formats_itself() {
-    let place = Place::new("image-damaged");
+    let place = TestDir::new("image-damaged");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.power();
     machine.wait_state("idle", START);
@@ -477,7 +477,7 @@ fn a_damaged_data_partition_formats_itself() {
 
 #[test]
 fn init_restarts_the_phone_and_the_watchdog_the_board() {
-    let place = Place::new("image-watchdog");
+    let place = TestDir::new("image-watchdog");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.power();
     machine.wait_state("idle", START);
@@ -501,7 +501,7 @@ fn init_restarts_the_phone_and_the_watchdog_the_board() {
 
 #[test]
 fn a_crash_is_kept() {
-    let place = Place::new("image-crash");
+    let place = TestDir::new("image-crash");
     let plugs = Plugs {
         warm_reset: true,
         ..Plugs::default()

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::card::built;
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::room::{Wire, serve};
 use crate::start::START;
+use testkit::process::TestDir;
 
 /// The image's own word on its update, for `status.txt`.
 fn told(machine: &mut Machine, what: &str, limit: Duration) -> String {
@@ -26,7 +26,7 @@ fn signed_updates_are_applied_and_others_are_not() {
             eprintln!("SKIPPED: an update by network: no tap device can be made here: {why}")
         })
         .ok();
-    let place = Place::new("image-update");
+    let place = TestDir::new("image-update");
     let plugs = Plugs {
         tap: wire.as_ref().map(|wire| wire.tap.clone()),
         ..Plugs::default()

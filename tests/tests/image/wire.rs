@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::machine::{Machine, Plugs};
-use crate::place::Place;
 use crate::room::{Wire, serve};
 use crate::start::START;
+use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -37,7 +37,7 @@ fn the_network_is_what_the_file_says() {
             return;
         }
     };
-    let place = Place::new("image-network");
+    let place = TestDir::new("image-network");
     // Option 160 as the bytes of its text; nothing listens there, which is no error of the network.
     let url = format!("http://{}/{{mac}}.toml", wire.host);
     let hex = url
@@ -154,7 +154,7 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
             return;
         }
     };
-    let place = Place::new("image-beside");
+    let place = TestDir::new("image-beside");
     let key = place.join("key");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "anna", "-f"])

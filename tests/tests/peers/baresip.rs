@@ -8,40 +8,40 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, Running, ports};
+use testkit::process::{ChildProcess, TestDir, port_block};
 
 pub(crate) struct Baresip {
     pub(crate) sip_port: u16,
     dir: PathBuf,
     control: TcpStream,
     pending: Vec<u8>,
-    process: Running,
+    process: ChildProcess,
 }
 
 impl Baresip {
     /// Starts it with one codec (baresip's own notation, `PCMU/8000/1`) and a microphone at that
     /// codec's rate.
     pub(crate) fn start(
-        place: &Place,
+        dir: &TestDir,
         codec: &str,
         microphone: &Path,
-        sound: &crate::sound::NullSink,
+        sound: &offhook_tests::null_sink::NullSink,
     ) -> Self {
-        Self::start_with(place, codec, microphone, sound, "", "")
+        Self::start_with(dir, codec, microphone, sound, "", "")
     }
 
     /// [`Baresip::start`] with more parameters of its account (`;mediaenc=dtls_srtp`) and more
     /// lines of its configuration.
     pub(crate) fn start_with(
-        place: &Place,
+        dir: &TestDir,
         codec: &str,
         microphone: &Path,
-        sound: &crate::sound::NullSink,
+        sound: &offhook_tests::null_sink::NullSink,
         account: &str,
         more: &str,
     ) -> Self {
-        let base = ports();
-        let dir = place.join("baresip");
+        let base = port_block();
+        let dir = dir.join("baresip");
         std::fs::create_dir_all(dir.join("snd")).unwrap();
         let modules = [
             "/usr/lib/baresip/modules",
@@ -76,7 +76,7 @@ impl Baresip {
             .env("HOME", &dir)
             .env("ALSA_CONFIG_PATH", &sound.alsa_config)
             .env("PULSE_LATENCY_MSEC", "40");
-        let process = Running::start(&mut command, &dir.join("log"));
+        let process = ChildProcess::start(&mut command, &dir.join("log"));
         let end = Instant::now() + Duration::from_secs(8);
         let control = loop {
             match TcpStream::connect(("127.0.0.1", base + 100)) {

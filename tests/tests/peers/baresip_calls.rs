@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::baresip::Baresip;
-use crate::desk::{Desk, Setup};
-use crate::place::Place;
-use crate::sound::{NullSink, Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::null_sink::NullSink;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::TestDir;
 
 /// Codec in our notation, in baresip's, and the rate and channels its file source wants.
 const CODECS: [(&str, &str, u32, u32); 4] = [
@@ -20,13 +21,13 @@ const TALK: Duration = Duration::from_secs(5);
 
 fn call(codec: usize, from_baresip: bool) {
     let (ours, theirs, rate, channels) = CODECS[codec];
-    let place = Place::new(&format!("baresip-{ours}-{from_baresip}"));
-    let sound = NullSink::start(&place);
-    let alice = speech(&place, Speaker::Alice, 48000, 1);
-    let bob = speech(&place, Speaker::Bob, rate, channels);
-    let mut baresip = Baresip::start(&place, theirs, &bob, &sound);
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new(&format!("baresip-{ours}-{from_baresip}"));
+    let sound = NullSink::start(&dir);
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let bob = speech(&dir, Speaker::Bob, rate, channels);
+    let mut baresip = Baresip::start(&dir, theirs, &bob, &sound);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             codecs: &format!("{ours:?}").leak()[..],
@@ -79,8 +80,8 @@ fn call(codec: usize, from_baresip: bool) {
         },
         call["rtp"]
     );
-    assert_heard(&place, "baresip heard us", &alice, &baresip.heard());
-    assert_heard(&place, "we heard baresip", &bob, &ear);
+    assert_heard(&dir, "baresip heard us", &alice, &baresip.heard());
+    assert_heard(&dir, "we heard baresip", &bob, &ear);
 }
 
 #[test]
@@ -118,12 +119,12 @@ fn baresip_calls_us_opus() {
 
 #[test]
 fn baresip_hangs_up_and_we_hear_congestion() {
-    let place = Place::new("baresip-bye");
-    let sound = NullSink::start(&place);
-    let bob = speech(&place, Speaker::Bob, 8000, 1);
-    let mut baresip = Baresip::start(&place, "PCMU/8000/1", &bob, &sound);
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new("baresip-bye");
+    let sound = NullSink::start(&dir);
+    let bob = speech(&dir, Speaker::Bob, 8000, 1);
+    let mut baresip = Baresip::start(&dir, "PCMU/8000/1", &bob, &sound);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             speed: vec![(

@@ -11,34 +11,35 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use offhook_tests::measure::peak_near;
 use offhook_tests::vcard::{Side, VirtualCard};
 use serde_json::Value;
+use testkit::measure::peak_near;
 
-use crate::desk::{Desk, Setup};
-use crate::place::{Place, Running};
-use crate::sound::{Heard, NullSink, Speaker, assert_heard, compare, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::null_sink::NullSink;
+use offhook_tests::speech::{Heard, Speaker, assert_heard, compare, speech};
+use testkit::process::{ChildProcess, TestDir};
 
-fn alsa(program: &str, config: &Path, arguments: &[&str], file: &Path) -> Running {
+fn alsa(program: &str, config: &Path, arguments: &[&str], file: &Path) -> ChildProcess {
     let mut command = Command::new(program);
     command
         .args(["-q", "-D"])
         .args(arguments)
         .arg(file)
         .env("ALSA_CONFIG_PATH", config);
-    Running::start(&mut command, &file.with_extension("log"))
+    ChildProcess::start(&mut command, &file.with_extension("log"))
 }
 
 /// A phone on ALSA devices and another on WAV files that answers by itself and speaks.
 fn phones(
-    place: &Place,
+    dir: &TestDir,
     config: &Path,
     capture: &str,
     playback: &str,
     says: &Path,
-) -> (Desk, Desk) {
-    let r = Desk::start(
-        place,
+) -> (DeskPhone, DeskPhone) {
+    let r = DeskPhone::start(
+        dir,
         "r",
         Setup {
             auto_answer: true,
@@ -47,8 +48,8 @@ fn phones(
         },
     );
     let env = vec![("ALSA_CONFIG_PATH".into(), config.display().to_string())];
-    let l = Desk::start(
-        place,
+    let l = DeskPhone::start(
+        dir,
         "l",
         Setup {
             devices: Some((capture.into(), playback.into())),
@@ -62,10 +63,10 @@ fn phones(
 
 /// A call that stands, one end of it on a sound server.
 struct Served {
-    _mouth: Running,
+    _mouth: ChildProcess,
     /// On the server, and the far end.
-    l: Desk,
-    r: Desk,
+    l: DeskPhone,
+    r: DeskPhone,
     /// What is said into the server's microphone, and by the far end.
     alice: PathBuf,
     bob: PathBuf,
@@ -74,15 +75,15 @@ struct Served {
 }
 
 impl Served {
-    fn call(place: &Place) -> Self {
-        let sound = NullSink::start(place);
+    fn call(dir: &TestDir) -> Self {
+        let sound = NullSink::start(dir);
         let (alice, bob) = (
-            speech(place, Speaker::Alice, 48000, 1),
-            speech(place, Speaker::Bob, 16000, 1),
+            speech(dir, Speaker::Alice, 48000, 1),
+            speech(dir, Speaker::Bob, 16000, 1),
         );
         // The server has idled with two seconds rendered ahead: the phone's microphone gives
         // nothing before they are over.
-        let (l, r) = phones(place, &sound.alsa_config, "mic", "ear", &bob);
+        let (l, r) = phones(dir, &sound.alsa_config, "mic", "ear", &bob);
         let mouth = sound.speak(&alice);
         l.call("1#");
         l.wait("sound from the server", Duration::from_secs(5), |status| {
@@ -110,8 +111,8 @@ fn arrived(result: &Heard) -> bool {
 
 #[test]
 fn a_call_through_pulseaudio_carries_both_directions() {
-    let place = Place::new("pulse-call");
-    let served = Served::call(&place);
+    let dir = TestDir::new("pulse-call");
+    let served = Served::call(&dir);
     let Served {
         sound,
         alice,
@@ -126,7 +127,7 @@ fn a_call_through_pulseaudio_carries_both_directions() {
     let xruns = |status: &Value| status["audio"]["xruns"].as_u64();
     let is_undisturbed = (1..=3).any(|turn| {
         let before = xruns(&l.status());
-        let heard = place.join(&format!("earpiece-{turn}.wav"));
+        let heard = dir.join(&format!("earpiece-{turn}.wav"));
         let mut record = sound.listen(&heard);
         std::thread::sleep(Duration::from_secs(7));
         let status = l.status();
@@ -141,8 +142,8 @@ fn a_call_through_pulseaudio_carries_both_directions() {
             "a slow server was taken for a lost card: {status:#}"
         );
         let results = [
-            ("r heard l through PulseAudio", compare(&place, alice, &ear)),
-            ("l's earpiece on PulseAudio", compare(&place, bob, &heard)),
+            ("r heard l through PulseAudio", compare(&dir, alice, &ear)),
+            ("l's earpiece on PulseAudio", compare(&dir, bob, &heard)),
         ];
         let is_good = results.iter().all(|(what, result)| {
             println!(
@@ -158,8 +159,9 @@ fn a_call_through_pulseaudio_carries_both_directions() {
         is_good
     });
     if !is_undisturbed {
-        eprintln!(
-            "SKIPPED: sound of a call through PulseAudio: xruns in each of three tries, the server gets too little of this machine"
+        testkit::skipped(
+            "sound of a call through PulseAudio",
+            "xruns in each of three tries, the server gets too little of this machine",
         );
     }
     l.hang_up();
@@ -170,8 +172,8 @@ fn a_call_through_pulseaudio_carries_both_directions() {
 /// phone must catch up with it.
 #[test]
 fn who_stood_still_beside_a_sound_server_is_heard_again() {
-    let place = Place::new("pulse-stall");
-    let served = Served::call(&place);
+    let dir = TestDir::new("pulse-stall");
+    let served = Served::call(&dir);
     let Served {
         sound,
         alice,
@@ -193,13 +195,13 @@ fn who_stood_still_beside_a_sound_server_is_heard_again() {
         std::thread::sleep(Duration::from_millis(2500));
         // Again if need be: an xrun in between is heard, too; silence for ever is what must not be.
         let is_heard = (1..=3).any(|time| {
-            let heard = place.join(&format!("earpiece-{turn}-{time}.wav"));
+            let heard = dir.join(&format!("earpiece-{turn}-{time}.wav"));
             let mut record = sound.listen(&heard);
             std::thread::sleep(Duration::from_secs(6));
             record.terminate(Duration::from_secs(2));
             let results = [
-                compare(&place, bob, &heard),
-                compare(&place, alice, &r.ear_now()),
+                compare(&dir, bob, &heard),
+                compare(&dir, alice, &r.ear_now()),
             ];
             println!("{who} stood still for {ms} ms: earpiece, then far ear {results:?}");
             results.iter().all(arrived)
@@ -220,19 +222,19 @@ fn who_stood_still_beside_a_sound_server_is_heard_again() {
 
 #[test]
 fn the_card_is_pulled_out_in_mid_call() {
-    let place = Place::new("pulled-card");
-    let card = match VirtualCard::new(place.path(), "") {
+    let dir = TestDir::new("pulled-card");
+    let card = match VirtualCard::new(dir.path(), "") {
         Ok(card) => card,
-        Err(why) => return println!("SKIPPED: the_card_is_pulled_out_in_mid_call: {why}"),
+        Err(why) => return testkit::skipped("the_card_is_pulled_out_in_mid_call", &why),
     };
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 48000, 1),
-        speech(&place, Speaker::Bob, 16000, 1),
+        speech(&dir, Speaker::Alice, 48000, 1),
+        speech(&dir, Speaker::Bob, 16000, 1),
     );
-    let (l, r) = phones(&place, card.alsa_config(), "phone", "phone", &bob);
+    let (l, r) = phones(&dir, card.alsa_config(), "phone", "phone", &bob);
     let _mouth = alsa("aplay", card.alsa_config(), &["far"], &alice);
     l.call("1#");
-    let heard = place.join("earpiece.wav");
+    let heard = dir.join("earpiece.wav");
     let mut record = alsa(
         "arecord",
         card.alsa_config(),
@@ -240,8 +242,8 @@ fn the_card_is_pulled_out_in_mid_call() {
         &heard,
     );
     record.wait(Duration::from_secs(9));
-    assert_heard(&place, "r heard l through the card", &alice, &r.ear_now());
-    assert_heard(&place, "l's earpiece", &bob, &heard);
+    assert_heard(&dir, "r heard l through the card", &alice, &r.ear_now());
+    assert_heard(&dir, "l's earpiece", &bob, &heard);
     let before = l.status();
     assert!(
         before["audio"]["device"]
@@ -259,7 +261,7 @@ fn the_card_is_pulled_out_in_mid_call() {
     std::thread::sleep(Duration::from_secs(3));
     l.lift();
     l.wait_state("dial_tone");
-    let tone = place.join("tone.wav");
+    let tone = dir.join("tone.wav");
     alsa(
         "arecord",
         card.alsa_config(),
@@ -279,7 +281,7 @@ fn the_card_is_pulled_out_in_mid_call() {
         "no German dial tone on the card that came back: {frequency} Hz"
     );
     assert!(
-        offhook_tests::measure::level_dbfs(&samples[samples.len() / 2..]) > -40.0,
+        testkit::measure::level_dbfs(&samples[samples.len() / 2..]) > -40.0,
         "the dial tone cannot be heard"
     );
     l.hang_up();

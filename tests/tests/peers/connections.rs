@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use serde_json::Value;
 
-use crate::desk::{Desk, Setup};
-use crate::place::{Place, ports};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use testkit::process::{TestDir, port_block};
 
 /// A registrar that accepts everyone; what it counted.
 struct Registrar {
@@ -27,7 +27,7 @@ struct Registrar {
 
 impl Registrar {
     fn start() -> Self {
-        let port = ports();
+        let port = port_block();
         let listener = TcpListener::bind(("127.0.0.9", port)).unwrap();
         let registrar = Self {
             port,
@@ -141,9 +141,9 @@ fn registered(status: &Value) -> bool {
 
 #[test]
 fn flood_leaves_registration_and_others_alone() {
-    let place = Place::new("connections");
+    let place = TestDir::new("connections");
     let registrar = Registrar::start();
-    let desk = Desk::start(
+    let desk = DeskPhone::start(
         &place,
         "desk",
         Setup {

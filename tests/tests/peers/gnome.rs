@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, Running};
+use testkit::process::{ChildProcess, TestDir};
 
 pub(crate) struct Gnome {
     dir: PathBuf,
     env: Vec<(&'static str, String)>,
-    _pulse: Running,
-    _screen: Running,
-    session: Running,
-    sound: Vec<Running>,
+    _pulse: ChildProcess,
+    _screen: ChildProcess,
+    session: ChildProcess,
+    sound: Vec<ChildProcess>,
 }
 
 /// A program that goes before others where that is allowed: its sound has no time to lose, and it
@@ -31,8 +31,8 @@ fn ahead(program: &str) -> Command {
 
 impl Gnome {
     /// Starts it as this user of the registrar at this port.
-    pub(crate) fn start(place: &Place, user: &str, registrar: u16) -> Self {
-        let dir = place.join("gnome");
+    pub(crate) fn start(dir: &TestDir, user: &str, registrar: u16) -> Self {
+        let dir = dir.join("gnome");
         let run = dir.join("run");
         for folder in [
             ".config/calls",
@@ -100,10 +100,10 @@ impl Gnome {
             ])
             .arg(dir.join("bench.pa"))
             .envs(env.iter().cloned());
-        let pulse = Running::start(&mut pulse, &dir.join("pulse.log"));
+        let pulse = ChildProcess::start(&mut pulse, &dir.join("pulse.log"));
         let mut xvfb = Command::new("Xvfb");
         xvfb.args([&screen, "-screen", "0", "640x480x24", "-nolisten", "tcp"]);
-        let xvfb = Running::start(&mut xvfb, &dir.join("xvfb.log"));
+        let xvfb = ChildProcess::start(&mut xvfb, &dir.join("xvfb.log"));
         let end = Instant::now() + Duration::from_secs(15);
         let display = format!("/tmp/.X11-unix/X{}", &screen[1..]);
         while !(socket.exists() && Path::new(&display).exists()) {
@@ -126,7 +126,7 @@ impl Gnome {
             .args(["--", "bash"])
             .arg(dir.join("session.sh"))
             .envs(env.iter().cloned());
-        let session = Running::start(&mut session, &dir.join("log"));
+        let session = ChildProcess::start(&mut session, &dir.join("log"));
         let gnome = Self {
             dir,
             env,
@@ -228,8 +228,8 @@ impl Gnome {
             .envs(self.env.iter().cloned())
             .env_remove("PULSE_SOURCE");
         self.sound = vec![
-            Running::start(&mut play, &self.dir.join("play.log")),
-            Running::start(&mut record, &self.dir.join("record.log")),
+            ChildProcess::start(&mut play, &self.dir.join("play.log")),
+            ChildProcess::start(&mut record, &self.dir.join("record.log")),
         ];
     }
 

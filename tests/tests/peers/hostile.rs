@@ -5,13 +5,12 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use testkit::Rng;
 
-use crate::desk::{Desk, Setup};
-use crate::kamailio::Kamailio;
-use crate::place::Place;
-use crate::sound::{Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::kamailio::Kamailio;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::TestDir;
 
 const INVITE: &str = "INVITE sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK77\r\nMax-Forwards: 70\r\nFrom: <sip:x@127.0.0.1>;tag=1\r\n\
 To: <sip:phone@127.0.0.1>\r\nCall-ID: hostile\r\nCSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:9>\r\nContent-Type: application/sdp\r\nContent-Length: 100\r\n\r\n\
@@ -19,8 +18,8 @@ v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio
 
 /// Half of them noise, half of them a valid packet with up to eight bytes changed and perhaps cut
 /// short.
-fn bad(valid: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
-    let pick = |rng: &mut ChaCha8Rng, n: usize| (rng.next_u32() as usize) % n.max(1);
+fn bad(valid: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let pick = |rng: &mut Rng, n: usize| (rng.next_u32() as usize) % n.max(1);
     if rng.next_u32().is_multiple_of(2) {
         return (0..pick(rng, 1200)).map(|_| rng.next_u32() as u8).collect();
     }
@@ -37,14 +36,14 @@ fn bad(valid: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
 
 #[test]
 fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
-    let place = Place::new("hostile");
-    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let dir = TestDir::new("hostile");
+    let alice = speech(&dir, Speaker::Alice, 8000, 1);
     // No direct calls: a mutated INVITE that is still well-formed comes from nobody's flow and must
     // not ring.
-    let kamailio = Kamailio::start(&place, "MD5");
+    let kamailio = Kamailio::start(&dir, "MD5");
     let phone = |name: &str, user: &str, microphone: Option<PathBuf>| {
-        Desk::start(
-            &place,
+        DeskPhone::start(
+            &dir,
             name,
             Setup {
                 microphone,
@@ -69,7 +68,7 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
     r.lift();
     l.wait_state("talking");
     let before = r.status();
-    let mut rng = ChaCha8Rng::seed_from_u64(2026);
+    let mut rng = Rng::new(2026);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let rtp: Vec<u8> = [0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4]
         .into_iter()
@@ -113,5 +112,5 @@ fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
         status["calls"].as_array().is_some_and(Vec::is_empty)
     });
     r.assert_usable();
-    assert_heard(&place, "speech during the flood", &alice, &ear);
+    assert_heard(&dir, "speech during the flood", &alice, &ear);
 }

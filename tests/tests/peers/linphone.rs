@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, Running, ports};
+use testkit::process::{ChildProcess, TestDir, port_block};
 
 pub(crate) struct Linphone {
     dir: PathBuf,
     keys: ChildStdin,
-    process: Running,
+    process: ChildProcess,
 }
 
 impl Linphone {
     /// Starts it as this user. It answers by itself, speaks and records. It does not look at the
     /// server's certificate: its mbedTLS knows no certificates for addresses, and what it would
     /// find there is no matter of this test.
-    pub(crate) fn start(place: &Place, user: &str, registrar: u16, says: &Path) -> Self {
-        let dir = place.join("linphone");
+    pub(crate) fn start(dir: &TestDir, user: &str, registrar: u16, says: &Path) -> Self {
+        let dir = dir.join("linphone");
         std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
-        let base = ports();
+        let base = port_block();
         let rc = format!(
             "[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port={base}\nmedia_encryption=srtp\nmedia_encryption_mandatory=1\n\
              verify_server_certs=0\nverify_server_cn=0\ndefault_proxy=0\nuse_ipv6=0\n[rtp]\naudio_rtp_port={}\n\
@@ -38,7 +38,7 @@ impl Linphone {
             .arg(dir.join("log"))
             .arg("-a")
             .env("HOME", &dir);
-        let (process, keys) = Running::start_with_keys(&mut command, &dir.join("out"));
+        let (process, keys) = ChildProcess::start_with_stdin(&mut command, &dir.join("out"));
         let mut linphone = Self { dir, keys, process };
         linphone.say("soundcard use files");
         linphone.say(&format!(

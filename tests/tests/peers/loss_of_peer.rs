@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use crate::baresip::Baresip;
-use crate::desk::{Desk, Setup};
-use crate::place::Place;
-use crate::sound::{NullSink, Speaker, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::null_sink::NullSink;
+use offhook_tests::speech::{Speaker, speech};
+use testkit::process::TestDir;
 
 #[test]
 fn the_peer_is_killed_in_mid_call() {
-    let place = Place::new("killed-peer");
-    let sound = NullSink::start(&place);
-    let bob = speech(&place, Speaker::Bob, 8000, 1);
-    let mut baresip = Baresip::start(&place, "PCMU/8000/1", &bob, &sound);
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new("killed-peer");
+    let sound = NullSink::start(&dir);
+    let bob = speech(&dir, Speaker::Bob, 8000, 1);
+    let mut baresip = Baresip::start(&dir, "PCMU/8000/1", &bob, &sound);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             speed: vec![(

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use crate::baresip::Baresip;
-use crate::desk::{Desk, Setup};
-use crate::place::Place;
-use crate::sound::{NullSink, Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::null_sink::NullSink;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::TestDir;
 
 /// Long enough for two seconds of undisturbed speech at the end of each recording.
 const TALK: Duration = Duration::from_secs(5);
@@ -51,14 +52,14 @@ const SDES: Keying = Keying {
 fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
     let (ours, theirs, rate, channels) = codec;
     let suite = keying.suites[usize::from(from_baresip)];
-    let place = Place::new(&format!("baresip-{}-{ours}-{from_baresip}", keying.name));
-    let sound = NullSink::start(&place);
-    let alice = speech(&place, Speaker::Alice, 48000, 1);
-    let bob = speech(&place, Speaker::Bob, rate, channels);
+    let dir = TestDir::new(&format!("baresip-{}-{ours}-{from_baresip}", keying.name));
+    let sound = NullSink::start(&dir);
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let bob = speech(&dir, Speaker::Bob, rate, channels);
     let mut baresip =
-        Baresip::start_with(&place, theirs, &bob, &sound, keying.account, keying.config);
-    let desk = Desk::start(
-        &place,
+        Baresip::start_with(&dir, theirs, &bob, &sound, keying.account, keying.config);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             codecs: &format!("{ours:?}").leak()[..],
@@ -107,8 +108,8 @@ fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
         call["rtp"],
         call["identity"],
     );
-    assert_heard(&place, "baresip heard us", &alice, &baresip.heard());
-    assert_heard(&place, "we heard baresip", &bob, &ear);
+    assert_heard(&dir, "baresip heard us", &alice, &baresip.heard());
+    assert_heard(&dir, "we heard baresip", &bob, &ear);
 }
 
 const PCMU: (&str, &str, u32, u32) = ("pcmu", "PCMU/8000/1", 8000, 1);
@@ -162,12 +163,12 @@ fn baresip_calls_us_by_sdes_opus() {
 
 #[test]
 fn baresip_without_encryption_is_not_called_in_clear() {
-    let place = Place::new("baresip-clear-dtls");
-    let sound = NullSink::start(&place);
-    let bob = speech(&place, Speaker::Bob, 8000, 1);
-    let baresip = Baresip::start(&place, PCMU.1, &bob, &sound);
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new("baresip-clear-dtls");
+    let sound = NullSink::start(&dir);
+    let bob = speech(&dir, Speaker::Bob, 8000, 1);
+    let baresip = Baresip::start(&dir, PCMU.1, &bob, &sound);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             speed: vec![(

@@ -9,12 +9,12 @@ use std::time::Duration;
 use offhook_tests::certificates::{Authority, Wish};
 use serde_json::Value;
 
-use crate::desk::{Desk, Setup, binary};
 use crate::gnome::Gnome;
-use crate::kamailio::Kamailio;
 use crate::linphone::Linphone;
-use crate::place::Place;
-use crate::sound::{Speaker, assert_heard, is_heard_soon, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup, binary};
+use offhook_tests::kamailio::Kamailio;
+use offhook_tests::speech::{Speaker, assert_heard, is_heard_soon, speech};
+use testkit::process::TestDir;
 
 const TALK: Duration = Duration::from_secs(6);
 /// Until a peer with windows must have been heard well; what is said lasts longer.
@@ -24,19 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// clear.
 struct Office {
     kamailio: Kamailio,
-    desk: Desk,
+    desk: DeskPhone,
 }
 
-fn office(place: &Place, says: &Path, algorithm: &str, privacy: &str) -> Office {
-    let authority = Authority::new(&place.join("certificates"), "office");
+fn office(dir: &TestDir, says: &Path, algorithm: &str, privacy: &str) -> Office {
+    let authority = Authority::new(&dir.join("certificates"), "office");
     let wish = Wish {
         dns: vec!["pbx.example.org".into()],
         addresses: vec!["127.0.0.1".into()],
         ..Wish::default()
     };
-    let kamailio = Kamailio::start_tls(place, algorithm, &authority.issue("server", &wish));
-    let desk = Desk::start(
-        place,
+    let kamailio = Kamailio::start_tls(dir, algorithm, &authority.issue("server", &wish));
+    let desk = DeskPhone::start(
+        dir,
         "desk",
         Setup {
             codecs: "\"pcmu\"",
@@ -82,10 +82,10 @@ fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
         match gnome_call(from_gnome, privacy, suite, turn) {
             Sound::Heard => return,
             Sound::Starved(complaint) => {
-                eprintln!(
-                    "SKIPPED: sound of a call with gnome-calls, {suite}: it gets too little of this machine: {complaint}"
+                return testkit::skipped(
+                    &format!("sound of a call with gnome-calls, {suite}"),
+                    &format!("it gets too little of this machine: {complaint}"),
                 );
-                return;
             }
             Sound::Missing => println!("call {turn}: the speech did not arrive"),
         }
@@ -94,14 +94,14 @@ fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
 }
 
 fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
-    let place = Place::new(&format!("gnome-{from_gnome}-{suite}-{turn}"));
+    let dir = TestDir::new(&format!("gnome-{from_gnome}-{suite}-{turn}"));
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 16000, 1),
-        speech(&place, Speaker::Bob, 48000, 1),
+        speech(&dir, Speaker::Alice, 16000, 1),
+        speech(&dir, Speaker::Bob, 48000, 1),
     );
     // Its library answers challenges by MD5 only, and gives up in silence at another.
-    let Office { kamailio, desk } = office(&place, &alice, "MD5", privacy);
-    let mut gnome = Gnome::start(&place, "101", kamailio.tls_port());
+    let Office { kamailio, desk } = office(&dir, &alice, "MD5", privacy);
+    let mut gnome = Gnome::start(&dir, "101", kamailio.tls_port());
     if from_gnome {
         // It knows no outbound proxy: the address leads to the server by its port.
         gnome.dial(&format!("sips:102@127.0.0.1:{}", kamailio.tls_port()));
@@ -117,9 +117,9 @@ fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
     gnome.speak(&bob);
     std::thread::sleep(TALK);
     assert_private(&desk.status(), suite);
-    let heard = is_heard_soon(&place, "gnome-calls heard us", &alice, PATIENCE, || {
+    let heard = is_heard_soon(&dir, "gnome-calls heard us", &alice, PATIENCE, || {
         gnome.heard()
-    }) && is_heard_soon(&place, "we heard gnome-calls", &bob, PATIENCE, || {
+    }) && is_heard_soon(&dir, "we heard gnome-calls", &bob, PATIENCE, || {
         desk.ear_now()
     });
     assert_private(&desk.status(), suite);
@@ -150,13 +150,13 @@ fn gnome_calls_may_choose_the_short_tag() {
 }
 
 fn linphone_talks(from_linphone: bool) {
-    let place = Place::new(&format!("linphone-{from_linphone}"));
+    let dir = TestDir::new(&format!("linphone-{from_linphone}"));
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 16000, 1),
-        speech(&place, Speaker::Bob, 8000, 1),
+        speech(&dir, Speaker::Alice, 16000, 1),
+        speech(&dir, Speaker::Bob, 8000, 1),
     );
-    let office = office(&place, &alice, "SHA-256", "");
-    let mut linphone = Linphone::start(&place, "103", office.kamailio.tls_port(), &bob);
+    let office = office(&dir, &alice, "SHA-256", "");
+    let mut linphone = Linphone::start(&dir, "103", office.kamailio.tls_port(), &bob);
     let desk = &office.desk;
     if from_linphone {
         linphone.say("call sip:102@127.0.0.1");
@@ -179,8 +179,8 @@ fn linphone_talks(from_linphone: bool) {
         .to_owned();
     println!("linphone chose {suite}");
     assert!(suite.starts_with("AE"), "{status:#}");
-    assert_heard(&place, "linphone heard us", &alice, &heard);
-    assert_heard(&place, "we heard linphone", &bob, &ear);
+    assert_heard(&dir, "linphone heard us", &alice, &heard);
+    assert_heard(&dir, "we heard linphone", &bob, &ear);
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn linphone_calls_us() {
 }
 
 /// The fingerprint a phone with this state directory has.
-fn fingerprint(place: &Place, name: &str) -> String {
-    let dir = place.join(name);
+fn fingerprint(dir: &TestDir, name: &str) -> String {
+    let dir = dir.join(name);
     std::fs::create_dir_all(&dir).unwrap();
     let file: PathBuf = dir.join("for-fingerprint.toml");
     std::fs::write(
@@ -221,14 +221,14 @@ fn pinned(tls_port: u16, other: &str, other_port: u16) -> String {
 }
 
 fn neighbour(
-    place: &Place,
+    dir: &TestDir,
     name: &str,
     says: &Path,
     more: String,
     speed: Vec<(String, String)>,
-) -> Desk {
-    Desk::start(
-        place,
+) -> DeskPhone {
+    DeskPhone::start(
+        dir,
         name,
         Setup {
             codecs: "\"g722\"",
@@ -242,18 +242,21 @@ fn neighbour(
 
 #[test]
 fn two_phones_that_know_each_other_talk_without_a_server() {
-    let place = Place::new("pinned");
+    let dir = TestDir::new("pinned");
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 16000, 1),
-        speech(&place, Speaker::Bob, 16000, 1),
+        speech(&dir, Speaker::Alice, 16000, 1),
+        speech(&dir, Speaker::Bob, 16000, 1),
     );
-    let (of_l, of_r) = (fingerprint(&place, "l"), fingerprint(&place, "r"));
+    let (of_l, of_r) = (fingerprint(&dir, "l"), fingerprint(&dir, "r"));
     assert_ne!(of_l, of_r);
-    assert_eq!(of_l, fingerprint(&place, "l"), "it stays the same");
-    let (at_l, at_r) = (crate::place::ports(), crate::place::ports());
+    assert_eq!(of_l, fingerprint(&dir, "l"), "it stays the same");
+    let (at_l, at_r) = (
+        testkit::process::port_block(),
+        testkit::process::port_block(),
+    );
     let dial = vec![("1".to_owned(), format!("sips:phone@127.0.0.1:{at_r}"))];
-    let l = neighbour(&place, "l", &alice, pinned(at_l, &of_r, at_r), dial);
-    let r = neighbour(&place, "r", &bob, pinned(at_r, &of_l, at_l), vec![]);
+    let l = neighbour(&dir, "l", &alice, pinned(at_l, &of_r, at_r), dial);
+    let r = neighbour(&dir, "r", &bob, pinned(at_r, &of_l, at_l), vec![]);
     assert_eq!(l.status()["fingerprint"], *of_l);
     l.lift();
     l.wait_state("dial_tone");
@@ -274,29 +277,26 @@ fn two_phones_that_know_each_other_talk_without_a_server() {
     r.wait_state("congestion");
     l.assert_usable();
     r.assert_usable();
-    assert_heard(&place, "r heard l", &alice, &ear_of_r);
-    assert_heard(&place, "l heard r", &bob, &ear_of_l);
+    assert_heard(&dir, "r heard l", &alice, &ear_of_r);
+    assert_heard(&dir, "l heard r", &bob, &ear_of_l);
 }
 
 #[test]
 fn a_phone_with_another_fingerprint_is_not_called_and_does_not_ring() {
-    let place = Place::new("not-pinned");
-    let alice = speech(&place, Speaker::Alice, 16000, 1);
+    let dir = TestDir::new("not-pinned");
+    let alice = speech(&dir, Speaker::Alice, 16000, 1);
     let (of_l, of_r, of_other) = (
-        fingerprint(&place, "l"),
-        fingerprint(&place, "r"),
-        fingerprint(&place, "somebody-else"),
+        fingerprint(&dir, "l"),
+        fingerprint(&dir, "r"),
+        fingerprint(&dir, "somebody-else"),
     );
-    let (at_l, at_r) = (crate::place::ports(), crate::place::ports());
+    let (at_l, at_r) = (
+        testkit::process::port_block(),
+        testkit::process::port_block(),
+    );
     let dial = |port: u16| vec![("1".to_owned(), format!("sips:phone@127.0.0.1:{port}"))];
-    let l = neighbour(
-        &place,
-        "l",
-        &alice,
-        pinned(at_l, &of_other, at_r),
-        dial(at_r),
-    );
-    let r = neighbour(&place, "r", &alice, pinned(at_r, &of_l, at_l), dial(at_l));
+    let l = neighbour(&dir, "l", &alice, pinned(at_l, &of_other, at_r), dial(at_r));
+    let r = neighbour(&dir, "r", &alice, pinned(at_r, &of_l, at_l), dial(at_l));
     // Who answers at r's address is not who was pinned there.
     l.lift();
     l.wait_state("dial_tone");

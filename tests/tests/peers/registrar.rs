@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::desk::{Desk, Setup};
-use crate::kamailio::Kamailio;
-use crate::place::Place;
-use crate::sound::{Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::kamailio::Kamailio;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::TestDir;
 
 fn registered(status: &Value) -> bool {
     status["lines"][0]["registered"] == true
 }
 
 fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
-    let place = Place::new(&format!("kamailio-{algorithm}-{transport}"));
-    let kamailio = Kamailio::start(&place, algorithm);
+    let dir = TestDir::new(&format!("kamailio-{algorithm}-{transport}"));
+    let kamailio = Kamailio::start(&dir, algorithm);
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 16000, 1),
-        speech(&place, Speaker::Bob, 16000, 1),
+        speech(&dir, Speaker::Alice, 16000, 1),
+        speech(&dir, Speaker::Bob, 16000, 1),
     );
     let phone = |name: &str, user: &str, says: &std::path::Path| {
-        Desk::start(
-            &place,
+        DeskPhone::start(
+            &dir,
             name,
             Setup {
                 codecs: "\"g722\", \"pcmu\"",
@@ -63,8 +63,8 @@ fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
     l.hang_up();
     l.assert_usable();
     r.assert_usable();
-    assert_heard(&place, "r heard l", &alice, &ear_of_r);
-    assert_heard(&place, "l heard r", &bob, &ear_of_l);
+    assert_heard(&dir, "r heard l", &alice, &ear_of_r);
+    assert_heard(&dir, "l heard r", &bob, &ear_of_l);
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn two_phones_call_through_kamailio_with_sha256_over_tcp() {
 
 #[test]
 fn a_wrong_password_is_told_and_still_gives_dial_tone() {
-    let place = Place::new("kamailio-wrong");
-    let kamailio = Kamailio::start(&place, "MD5");
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new("kamailio-wrong");
+    let kamailio = Kamailio::start(&dir, "MD5");
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             more: kamailio.account("101", "not-this", "udp"),
@@ -106,11 +106,11 @@ fn a_wrong_password_is_told_and_still_gives_dial_tone() {
 
 #[test]
 fn the_registrar_dies_and_comes_back() {
-    let place = Place::new("kamailio-outage");
-    let mut kamailio = Kamailio::start(&place, "MD5");
+    let dir = TestDir::new("kamailio-outage");
+    let mut kamailio = Kamailio::start(&dir, "MD5");
     let phone = |name: &str, user: &str| {
-        Desk::start(
-            &place,
+        DeskPhone::start(
+            &dir,
             name,
             Setup {
                 more: kamailio.account(user, &format!("secret{user}"), "udp"),

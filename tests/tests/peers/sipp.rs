@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::desk::{Desk, Setup};
-use crate::place::{Place, Running, ports};
-use crate::sound::{Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::{ChildProcess, TestDir, port_block};
 
-fn sipp(dir: &Path, port: u16, arguments: &[&str]) -> Running {
+fn sipp(dir: &Path, port: u16, arguments: &[&str]) -> ChildProcess {
     let mut command = Command::new("sipp");
     command
         .args([
@@ -26,14 +26,14 @@ fn sipp(dir: &Path, port: u16, arguments: &[&str]) -> Running {
         ])
         .args(arguments)
         .current_dir(dir);
-    Running::start(&mut command, &dir.join("sipp.log"))
+    ChildProcess::start(&mut command, &dir.join("sipp.log"))
 }
 
 #[test]
 fn stock_uac_calls_an_answering_phone() {
-    let place = Place::new("sipp-uac");
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new("sipp-uac");
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             auto_answer: true,
@@ -41,8 +41,8 @@ fn stock_uac_calls_an_answering_phone() {
         },
     );
     let mut sipp = sipp(
-        place.path(),
-        ports(),
+        dir.path(),
+        port_block(),
         &[
             "-sn",
             "uac",
@@ -62,7 +62,7 @@ fn stock_uac_calls_an_answering_phone() {
         code,
         Some(0),
         "{}",
-        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+        std::fs::read_to_string(dir.join("sipp.log")).unwrap()
     );
     desk.wait("no call left", Duration::from_secs(5), |status| {
         status["calls"].as_array().is_some_and(Vec::is_empty)
@@ -72,10 +72,10 @@ fn stock_uac_calls_an_answering_phone() {
 
 #[test]
 fn stock_uac_hears_us_and_echoes_our_speech() {
-    let place = Place::new("sipp-uac-echo");
-    let alice = speech(&place, Speaker::Alice, 48000, 1);
-    let desk = Desk::start(
-        &place,
+    let dir = TestDir::new("sipp-uac-echo");
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             auto_answer: true,
@@ -85,8 +85,8 @@ fn stock_uac_hears_us_and_echoes_our_speech() {
     );
     let to = format!("127.0.0.1:{}", desk.sip_port);
     let mut sipp = sipp(
-        place.path(),
-        ports(),
+        dir.path(),
+        port_block(),
         &[
             "-sn",
             "uac",
@@ -107,9 +107,9 @@ fn stock_uac_hears_us_and_echoes_our_speech() {
         sipp.wait(Duration::from_secs(10)),
         Some(0),
         "{}",
-        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+        std::fs::read_to_string(dir.join("sipp.log")).unwrap()
     );
-    assert_heard(&place, "our speech, echoed by the caller", &alice, &ear);
+    assert_heard(&dir, "our speech, echoed by the caller", &alice, &ear);
     desk.assert_usable();
 }
 
@@ -118,14 +118,14 @@ fn stock_uac_hears_us_and_echoes_our_speech() {
 #[test]
 fn a_caller_that_plays_recorded_packets_is_heard() {
     const RECORDED: &str = "/usr/share/sip-tester/g711a.pcap";
-    let place = Place::new("sipp-pcap");
+    let dir = TestDir::new("sipp-pcap");
     let Ok(capture) = std::fs::read(RECORDED) else {
-        eprintln!(
-            "SKIPPED: a_caller_that_plays_recorded_packets_is_heard: no {RECORDED} (package sip-tester)"
+        return testkit::skipped(
+            "a_caller_that_plays_recorded_packets_is_heard",
+            &format!("no {RECORDED} (package sip-tester)"),
         );
-        return;
     };
-    let said = place.join("said.wav");
+    let said = dir.join("said.wav");
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 8000,
@@ -137,8 +137,8 @@ fn a_caller_that_plays_recorded_packets_is_heard() {
         writer.write_sample(sample).unwrap();
     }
     writer.finalize().unwrap();
-    let desk = Desk::start(
-        &place,
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             codecs: "\"pcma\"",
@@ -147,18 +147,18 @@ fn a_caller_that_plays_recorded_packets_is_heard() {
         },
     );
     // Its scenario names the files by a relative path.
-    std::fs::create_dir_all(place.join("pcap")).unwrap();
+    std::fs::create_dir_all(dir.join("pcap")).unwrap();
     for file in ["g711a.pcap", "dtmf_2833_1.pcap"] {
         std::fs::copy(
             Path::new("/usr/share/sip-tester").join(file),
-            place.join("pcap").join(file),
+            dir.join("pcap").join(file),
         )
         .unwrap();
     }
     let to = format!("127.0.0.1:{}", desk.sip_port);
     let mut sipp = sipp(
-        place.path(),
-        ports(),
+        dir.path(),
+        port_block(),
         &["-sn", "uac_pcap", "-m", "1", "-s", "phone", &to],
     );
     desk.wait_state("talking");
@@ -168,9 +168,9 @@ fn a_caller_that_plays_recorded_packets_is_heard() {
         sipp.wait(Duration::from_secs(15)),
         Some(0),
         "{}",
-        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+        std::fs::read_to_string(dir.join("sipp.log")).unwrap()
     );
-    assert_heard(&place, "recorded packets", &said, &ear);
+    assert_heard(&dir, "recorded packets", &said, &ear);
     desk.assert_usable();
 }
 
@@ -209,13 +209,13 @@ fn from_a_law(byte: u8) -> i16 {
 
 #[test]
 fn stock_uas_is_called_and_echoes_our_speech() {
-    let place = Place::new("sipp-uas");
-    let alice = speech(&place, Speaker::Alice, 48000, 1);
-    let port = ports();
+    let dir = TestDir::new("sipp-uas");
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let port = port_block();
     // SIPp echoes only to its own media port, which its stock answer names.
-    let mut sipp = sipp(place.path(), port, &["-sn", "uas", "-rtp_echo", "-m", "1"]);
-    let desk = Desk::start(
-        &place,
+    let mut sipp = sipp(dir.path(), port, &["-sn", "uas", "-rtp_echo", "-m", "1"]);
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             microphone: Some(alice.clone()),
@@ -232,9 +232,9 @@ fn stock_uas_is_called_and_echoes_our_speech() {
         sipp.wait(Duration::from_secs(10)),
         Some(0),
         "SIPp saw INVITE, ACK and BYE: {}",
-        std::fs::read_to_string(place.join("sipp.log")).unwrap()
+        std::fs::read_to_string(dir.join("sipp.log")).unwrap()
     );
     desk.wait_state("idle");
-    assert_heard(&place, "our speech, echoed", &alice, &ear);
+    assert_heard(&dir, "our speech, echoed", &alice, &ear);
     desk.assert_usable();
 }

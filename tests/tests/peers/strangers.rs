@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::desk::{Desk, Setup};
-use crate::kamailio::Kamailio;
-use crate::place::Place;
-use crate::sound::{Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::kamailio::Kamailio;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::TestDir;
 
 /// Somebody else's machine: no address of the phone's server.
 const ELSEWHERE: &str = "127.0.0.66";
@@ -119,15 +119,15 @@ fn offer(port: u16) -> String {
 
 /// Two phones of one server; what each is set up with besides.
 fn pair(
-    place: &Place,
+    dir: &TestDir,
     direct: bool,
     call: &'static str,
     microphone: PathBuf,
-) -> (Kamailio, Desk, Desk) {
-    let kamailio = Kamailio::start(place, "MD5");
+) -> (Kamailio, DeskPhone, DeskPhone) {
+    let kamailio = Kamailio::start(dir, "MD5");
     let phone = |name: &str, user: &str, microphone: Option<PathBuf>| {
-        Desk::start(
-            place,
+        DeskPhone::start(
+            dir,
             name,
             Setup {
                 microphone,
@@ -162,9 +162,9 @@ const USERS: [&str; 8] = [
 
 #[test]
 fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
-    let place = Place::new("scanner");
-    let alice = speech(&place, Speaker::Alice, 8000, 1);
-    let (_kamailio, l, r) = pair(&place, false, "", alice.clone());
+    let dir = TestDir::new("scanner");
+    let alice = speech(&dir, Speaker::Alice, 8000, 1);
+    let (_kamailio, l, r) = pair(&dir, false, "", alice.clone());
     let before = r.status();
     let mut stranger = Stranger::new(r.sip_port);
     let scan = |stranger: &mut Stranger, length: Duration| {
@@ -238,13 +238,13 @@ fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
     l.hang_up();
     r.wait_state("congestion");
     r.assert_usable();
-    assert_heard(&place, "the friend, during the scan", &alice, &ear);
+    assert_heard(&dir, "the friend, during the scan", &alice, &ear);
 }
 
 #[test]
 fn a_phone_open_to_direct_calls_tells_users_not_apart() {
-    let place = Place::new("scanner-direct");
-    let desk = Desk::start(&place, "desk", Setup::default());
+    let dir = TestDir::new("scanner-direct");
+    let desk = DeskPhone::start(&dir, "desk", Setup::default());
     let mut stranger = Stranger::new(desk.sip_port);
     for method in ["OPTIONS", "REGISTER", "SUBSCRIBE", "MESSAGE"] {
         let mut answers = BTreeSet::new();
@@ -294,7 +294,7 @@ fn a_phone_open_to_direct_calls_tells_users_not_apart() {
 }
 
 /// Frames made up and packets received by the phone's one call.
-fn concealed(desk: &Desk) -> (u64, u64) {
+fn concealed(desk: &DeskPhone) -> (u64, u64) {
     let status = desk.status();
     let rtp = &status["calls"][0]["rtp"];
     (
@@ -307,7 +307,7 @@ fn concealed(desk: &Desk) -> (u64, u64) {
 /// server.
 #[test]
 fn a_flood_of_calls_stops_no_call_of_the_server() {
-    let place = Place::new("call-flood");
+    let place = TestDir::new("call-flood");
     let silence = speech(&place, Speaker::Alice, 8000, 1);
     let (_kamailio, l, r) = pair(&place, true, "waiting = false\n", silence);
     let stop = std::sync::atomic::AtomicBool::new(false);
@@ -341,9 +341,9 @@ fn a_flood_of_calls_stops_no_call_of_the_server() {
 /// With an account and no word of `direct`, strangers neither ring nor learn anything.
 #[test]
 fn with_an_account_direct_calls_are_off_by_default() {
-    let place = Place::new("direct-default");
+    let place = TestDir::new("direct-default");
     let kamailio = Kamailio::start(&place, "MD5");
-    let desk = Desk::start(
+    let desk = DeskPhone::start(
         &place,
         "desk",
         Setup {
@@ -379,11 +379,11 @@ fn with_an_account_direct_calls_are_off_by_default() {
 #[test]
 fn a_flood_of_requests_is_not_heard_in_a_call() {
     const LENGTH: Duration = Duration::from_secs(30);
-    let place = Place::new("flood");
-    let alice = speech(&place, Speaker::Alice, 8000, 1);
+    let dir = TestDir::new("flood");
+    let alice = speech(&dir, Speaker::Alice, 8000, 1);
     // On the list, so that no rate spares the phone the work.
     let call = "waiting = false\ndirect_from = [\"127.0.0.66\"]\n";
-    let (_kamailio, l, r) = pair(&place, true, call, alice.clone());
+    let (_kamailio, l, r) = pair(&dir, true, call, alice.clone());
     l.lift();
     l.press("102#");
     r.wait_state("ringing");
@@ -473,7 +473,7 @@ fn a_flood_of_requests_is_not_heard_in_a_call() {
     );
     r.hang_up();
     r.assert_usable();
-    assert_heard(&place, "speech during the flood", &alice, &ear);
+    assert_heard(&dir, "speech during the flood", &alice, &ear);
 }
 
 /// Text no log and no terminal should take for its own. Each is a whole `From` line; `true`:
@@ -508,8 +508,8 @@ fn hostile_names() -> Vec<(&'static str, Vec<u8>, bool)> {
 
 #[test]
 fn names_of_strangers_write_neither_log_nor_terminal() {
-    let place = Place::new("names");
-    let desk = Desk::start(&place, "desk", Setup::default());
+    let dir = TestDir::new("names");
+    let desk = DeskPhone::start(&dir, "desk", Setup::default());
     let mut stranger = Stranger::new(desk.sip_port);
     let no_text =
         |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -584,9 +584,9 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
         assert!(!status.to_string().contains(no_text), "{what}");
     }
     desk.assert_usable();
-    let log = std::fs::read(place.join("desk").join("log")).unwrap();
+    let log = std::fs::read(dir.join("desk").join("log")).unwrap();
     let log = String::from_utf8(log).expect("the log is UTF-8");
-    let bundle = place.join("bundle.tar.gz");
+    let bundle = dir.join("bundle.tar.gz");
     let reply = desk.ctl(&serde_json::json!({"cmd": "bundle", "file": bundle}));
     assert_eq!(reply["ok"], true, "{reply}");
     for line in log.lines() {
@@ -633,8 +633,8 @@ fn sound_at(socket: &UdpSocket) -> usize {
 /// before it somebody else sends two packets to every port, and goes on to send.
 #[test]
 fn blind_packets_get_no_sound_and_keep_no_one_out() {
-    let place = Place::new("blind-rtp");
-    let desk = Desk::start(&place, "desk", Setup::default());
+    let place = TestDir::new("blind-rtp");
+    let desk = DeskPhone::start(&place, "desk", Setup::default());
     let bound = |ip: &str| {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_nonblocking(true).unwrap();

@@ -9,10 +9,10 @@ use std::time::Duration;
 use offhook_tests::certificates::{Authority, Issued, Wish, self_signed};
 use serde_json::Value;
 
-use crate::desk::{Desk, Setup};
-use crate::kamailio::Kamailio;
-use crate::place::{Place, Running};
-use crate::sound::{Speaker, assert_heard, speech};
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::kamailio::Kamailio;
+use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::process::{ChildProcess, TestDir};
 
 /// The SIP domain of these tests: no name server knows it, the registrar is configured by its
 /// address.
@@ -28,20 +28,20 @@ fn trusting(ca: &Path) -> String {
 
 #[test]
 fn two_phones_call_through_kamailio_over_tls() {
-    let place = Place::new("tls-good");
-    let authority = Authority::new(&place.join("certificates"), "good");
+    let dir = TestDir::new("tls-good");
+    let authority = Authority::new(&dir.join("certificates"), "good");
     let kamailio = Kamailio::start_tls(
-        &place,
+        &dir,
         "SHA-256",
         &authority.issue("server", &Wish::dns(DOMAIN)),
     );
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 16000, 1),
-        speech(&place, Speaker::Bob, 16000, 1),
+        speech(&dir, Speaker::Alice, 16000, 1),
+        speech(&dir, Speaker::Bob, 16000, 1),
     );
     let phone = |name: &str, user: &str, says: &Path| {
-        Desk::start(
-            &place,
+        DeskPhone::start(
+            &dir,
             name,
             Setup {
                 codecs: "\"g722\", \"pcmu\"",
@@ -70,19 +70,19 @@ fn two_phones_call_through_kamailio_over_tls() {
     l.hang_up();
     l.assert_usable();
     r.assert_usable();
-    assert_heard(&place, "r heard l", &alice, &ear_of_r);
-    assert_heard(&place, "l heard r", &bob, &ear_of_l);
+    assert_heard(&dir, "r heard l", &alice, &ear_of_r);
+    assert_heard(&dir, "l heard r", &bob, &ear_of_l);
 }
 
 /// One bad certificate: the phone says what is wrong, places no call, and kamailio never hears a
 /// word of it.
 fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: &[&str]) {
-    let place = Place::new(&format!("tls-{name}"));
-    let folder = place.join("certificates");
+    let dir = TestDir::new(&format!("tls-{name}"));
+    let folder = dir.join("certificates");
     let authority = Authority::new(&folder, "good");
-    let kamailio = Kamailio::start_tls(&place, "SHA-256", &certificate(&authority, &folder));
-    let desk = Desk::start(
-        &place,
+    let kamailio = Kamailio::start_tls(&dir, "SHA-256", &certificate(&authority, &folder));
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             direct: Some(false),
@@ -181,10 +181,10 @@ fn a_wildcard_and_a_common_name_prove_nothing() {
 #[test]
 fn what_is_older_than_tls_1_2_is_not_spoken() {
     for old in ["-tls1", "-tls1_1"] {
-        let place = Place::new(&format!("tls{old}"));
-        let authority = Authority::new(&place.join("certificates"), "good");
+        let dir = TestDir::new(&format!("tls{old}"));
+        let authority = Authority::new(&dir.join("certificates"), "good");
         let issued = authority.issue("server", &Wish::dns(DOMAIN));
-        let port = crate::place::ports();
+        let port = testkit::process::port_block();
         let mut server = Command::new("openssl");
         server
             .args([
@@ -199,9 +199,9 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
             .arg(&issued.chain)
             .arg("-key")
             .arg(&issued.key);
-        let _server = Running::start(&mut server, &place.join("s_server.log"));
-        let desk = Desk::start(
-            &place,
+        let _server = ChildProcess::start(&mut server, &dir.join("s_server.log"));
+        let desk = DeskPhone::start(
+            &dir,
             "desk",
             Setup {
                 direct: Some(false),
@@ -233,15 +233,15 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
 
 #[test]
 fn who_is_not_verified_is_told_all_the_time() {
-    let place = Place::new("tls-unverified");
-    let folder = place.join("certificates");
+    let dir = TestDir::new("tls-unverified");
+    let folder = dir.join("certificates");
     let kamailio = Kamailio::start_tls(
-        &place,
+        &dir,
         "SHA-256",
         &Authority::new(&folder, "evil").issue("server", &Wish::dns("evil.example")),
     );
-    let desk = Desk::start(
-        &place,
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             direct: Some(false),
@@ -255,7 +255,7 @@ fn who_is_not_verified_is_told_all_the_time() {
         warning.contains("NOT verified") && warning.contains("tls.verify"),
         "{status:#}"
     );
-    let log = std::fs::read_to_string(place.join("desk").join("log")).unwrap();
+    let log = std::fs::read_to_string(dir.join("desk").join("log")).unwrap();
     assert!(log.contains("NOT verified"), "{log}");
     assert!(
         !log.contains("secret101") && !log.contains("PRIVATE KEY"),
@@ -265,14 +265,14 @@ fn who_is_not_verified_is_told_all_the_time() {
 
 #[test]
 fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
-    let place = Place::new("tls-port");
-    let port = crate::place::ports();
+    let dir = TestDir::new("tls-port");
+    let port = testkit::process::port_block();
     let pin = format!(
         "[[tls.pin]]\nname = \"other\"\naddress = \"127.0.0.9\"\nfingerprint = \"{}\"\n",
         "00".repeat(32)
     );
-    let desk = Desk::start(
-        &place,
+    let desk = DeskPhone::start(
+        &dir,
         "desk",
         Setup {
             more: format!("[tls]\nsip_port_tls = {port}\n{pin}"),
@@ -280,7 +280,7 @@ fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
         },
     );
     let stranger = self_signed(
-        &place.join("certificates"),
+        &dir.join("certificates"),
         "stranger",
         &Wish::dns("stranger.example"),
     );
@@ -297,8 +297,8 @@ fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
                 "-ign_eof",
             ])
             .args(arguments);
-        let log = place.join("s_client.log");
-        let mut running = Running::start(&mut client, &log);
+        let log = dir.join("s_client.log");
+        let mut running = ChildProcess::start(&mut client, &log);
         running.wait(Duration::from_secs(8));
         std::fs::read_to_string(&log).unwrap()
     };

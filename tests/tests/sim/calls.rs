@@ -1,12 +1,13 @@
 //! Calls as people make them: both ways in every codec, busy, no answer, refused, emergency,
 //! automatic answer.
 
-use offhook_tests::measure::Match;
-use offhook_tests::network::Fate;
-use offhook_tests::peer::sdp;
-use offhook_tests::signal::{Source, data};
 use offhook_tests::world::{HEARD, Setup, World, ms, number_of_peer, peer_ip, phone_ip, secs};
 use phone::{State, Tone};
+use testkit::data;
+use testkit::measure::Match;
+use testkit::network::RuleAction;
+use testkit::peer::sdp;
+use testkit::signal::Source;
 
 fn shown(found: Match) -> String {
     format!(
@@ -21,13 +22,8 @@ fn shown(found: Match) -> String {
 /// callee.
 fn both_ways(codec: &str, rate_hz: u32, at_least: f64) {
     let speech = |file: &str| {
-        data(file).map_or_else(
-            || {
-                eprintln!("SKIPPED: real speech in the {codec} call: {file} is not there (set OFFHOOK_DATA); made-up voices instead");
-                None
-            },
-            |path| Some(Source::wav(&path, rate_hz).unwrap()),
-        )
+        data::find(&format!("real speech in the {codec} call"), file)
+            .map(|path| Source::wav(&path, rate_hz).unwrap())
     };
     let setup = Setup::default()
         .codecs(&format!("\"{codec}\""))
@@ -234,7 +230,7 @@ fn nobody_there() {
     });
     let invites = world
         .network
-        .wire
+        .capture
         .sip_between(phone_ip(l), peer_ip(offhook_tests::world::PeerId(2)))
         .filter(|sent| sent.datagram.is_sip("INVITE"))
         .count();
@@ -350,17 +346,16 @@ fn digits_arrive_once_each_with_loss() {
     let mut world = World::new("digits with loss", 12);
     let (l, r) = (world.phone(Setup::default()), world.phone(Setup::default()));
     let mut n = 0u32;
-    world.network.add_rule(
-        "every 20th RTP packet",
-        Box::new(move |packet, _| {
+    world
+        .network
+        .add_rule("every 20th RTP packet", move |packet, _| {
             n += u32::from(packet.is_media());
             if packet.is_media() && n.is_multiple_of(20) {
-                Fate::Lose
+                RuleAction::Drop
             } else {
-                Fate::Pass
+                RuleAction::Pass
             }
-        }),
-    );
+        });
     world.connect(l, r);
     world.run(secs(1));
     let keys = "0123456789*#5577";

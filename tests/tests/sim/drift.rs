@@ -11,7 +11,7 @@ fn drift(name: &str, hours: u32, step: Duration) {
     let mut setup = Setup::default();
     setup.card.keep = secs(12);
     let mut world = World::new(name, 24);
-    world.network.wire.keep_sip_only();
+    world.network.capture.keep_sip_only();
     setup.card.ppm = 200.0;
     let l = world.phone(setup.clone());
     setup.card.ppm = -200.0;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use control::api::UserAction;
 use media::{Encryption, SrtpSuite};
-use offhook_tests::network::{Datagram, Fate, Jitter, Link, Loss};
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;
 use serde_json::Value;
+use testkit::network::{Datagram, Jitter, Link, Loss, RuleAction};
 
 use crate::tampered::with_length_mended;
 
@@ -32,7 +32,7 @@ fn is_rtp(datagram: &Datagram) -> bool {
 fn media_seen(world: &World) -> (usize, usize) {
     let packets: Vec<_> = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| is_rtp(&sent.datagram))
         .collect();
@@ -47,7 +47,7 @@ fn media_seen(world: &World) -> (usize, usize) {
 fn dtls_seen(world: &World) -> usize {
     world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| is_dtls(&sent.datagram))
         .count()
@@ -89,22 +89,22 @@ fn assert_private(world: &World, l: PhoneId, r: PhoneId) {
 /// a certificate of his own.
 fn change_fingerprint(world: &mut World, from: PhoneId, when: impl Fn(&str) -> bool + 'static) {
     let from = phone_ip(from);
-    world.network.add_rule(
-        "another fingerprint",
-        Box::new(move |packet, _| {
+    world
+        .network
+        .add_rule("another fingerprint", move |packet, _| {
             let text = String::from_utf8_lossy(&packet.bytes).into_owned();
             let Some(place) = text
                 .find("a=fingerprint:")
                 .filter(|_| packet.from.ip() == from && when(&text))
             else {
-                return Fate::Pass;
+                return RuleAction::Pass;
             };
             let hex = place + text[place..].find("256 ").unwrap() + 4;
             let mut bytes = text.into_bytes();
             bytes[hex] = if bytes[hex] == b'0' { b'1' } else { b'0' };
-            Fate::Rewrite(bytes)
-        }),
-    );
+            packet.bytes = bytes;
+            RuleAction::Pass
+        });
 }
 
 /// The call ends by itself on the phone that saw what was wrong, which says what, and nobody heard
@@ -200,7 +200,7 @@ fn hello_comes_before_the_answer() {
     assert_eq!(
         world
             .network
-            .wire
+            .capture
             .media_between(phone_ip(l), phone_ip(r))
             .filter(|sent| is_rtp(&sent.datagram))
             .count(),
@@ -227,7 +227,7 @@ fn another_fingerprint_in_the_answer_ends_the_call() {
     assert_eq!(
         world
             .network
-            .wire
+            .capture
             .packets()
             .filter(|sent| is_rtp(&sent.datagram) && sent.datagram.from.ip() == phone_ip(l))
             .count(),
@@ -245,7 +245,7 @@ fn another_fingerprint_in_the_offer_ends_the_call() {
     assert_eq!(
         world
             .network
-            .wire
+            .capture
             .packets()
             .filter(|sent| is_rtp(&sent.datagram) && sent.datagram.from.ip() == phone_ip(r))
             .count(),
@@ -257,16 +257,13 @@ fn another_fingerprint_in_the_offer_ends_the_call() {
 #[test]
 fn no_handshake_is_no_call_and_no_sound() {
     let (mut world, l, r) = World::pair("dtls blocked", 6, &private());
-    world.network.add_rule(
-        "no DTLS",
-        Box::new(|packet, _| {
-            if is_dtls(packet) {
-                Fate::Lose
-            } else {
-                Fate::Pass
-            }
-        }),
-    );
+    world.network.add_rule("no DTLS", |packet, _| {
+        if is_dtls(packet) {
+            RuleAction::Drop
+        } else {
+            RuleAction::Pass
+        }
+    });
     world.connect(l, r);
     world.run(secs(5));
     assert_eq!(world.state(l), State::Talking, "patience");
@@ -335,18 +332,15 @@ fn a_lost_handshake_of_a_stranger_harms_nobody() {
     // The first hello of the call is said again by a hundred strangers.
     let hello: Rc<Cell<Option<Datagram>>> = Rc::default();
     let seen = Rc::clone(&hello);
-    world.network.add_rule(
-        "listen",
-        Box::new(move |packet, _| {
-            if is_dtls(packet) {
-                let first = seen.take().unwrap_or_else(|| packet.clone());
-                seen.set(Some(first));
-                // The peer's own comes late.
-                return Fate::Delay(ms(100));
-            }
-            Fate::Pass
-        }),
-    );
+    world.network.add_rule("listen", move |packet, _| {
+        if is_dtls(packet) {
+            let first = seen.take().unwrap_or_else(|| packet.clone());
+            seen.set(Some(first));
+            // The peer's own comes late.
+            return RuleAction::Delay(ms(100));
+        }
+        RuleAction::Pass
+    });
     world.call(l, "202");
     world.expect_state(r, State::Ringing, secs(5));
     world.lift(r);
@@ -361,7 +355,7 @@ fn a_lost_handshake_of_a_stranger_harms_nobody() {
     world.run(secs(6));
     let answers = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| sent.datagram.to.ip().to_string().starts_with("10.9.9."))
         .count();
@@ -403,7 +397,7 @@ fn sent_to(world: &World, host: &str) -> usize {
     let to = |sent: &Datagram| is_rtp(sent) && sent.to.ip().to_string() == host;
     world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| to(&sent.datagram))
         .count()
@@ -414,7 +408,7 @@ fn sound_goes_where_the_hands_were_shaken_whatever_was_announced() {
     let (mut world, l, r) = World::pair("dtls behind a NAT", 11, &private());
     let there = phone_ip(r).to_string();
     // The answer names an address nobody is at; the handshake comes from where the phone is.
-    world.network.set_tamper(move |packet: &mut Datagram| {
+    world.network.set_middlebox(move |packet: &mut Datagram| {
         if packet.is_sip("SIP/2.0 200") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes)
                 .replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
@@ -433,7 +427,7 @@ fn authentic_sound_from_elsewhere_is_not_heard_and_draws_none() {
     let (mut world, l, r) = World::pair("dtls sound from elsewhere", 12, &private());
     let from = phone_ip(r);
     // Somebody on the way takes r's packets and sends them on in his own name, from the first one.
-    world.network.set_tamper(move |packet: &mut Datagram| {
+    world.network.set_middlebox(move |packet: &mut Datagram| {
         if is_rtp(packet) && packet.from.ip() == from {
             packet.from = "10.0.9.9:4000".parse().unwrap();
         }
@@ -457,7 +451,7 @@ fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
     world.run(secs(3));
     assert_private(&world, l, r);
     let there = phone_ip(r).to_string();
-    world.network.set_tamper(move |packet: &mut Datagram| {
+    world.network.set_middlebox(move |packet: &mut Datagram| {
         if packet.is_sip("INVITE") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes)
                 .replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
@@ -485,7 +479,7 @@ fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
 #[test]
 fn with_rtcp_on_a_port_of_its_own_there_is_none() {
     let (mut world, l, r) = World::pair("dtls without mux", 14, &private());
-    world.network.set_tamper(|packet: &mut Datagram| {
+    world.network.set_middlebox(|packet: &mut Datagram| {
         let text = String::from_utf8_lossy(&packet.bytes).into_owned();
         if !packet.is_media() && text.contains("a=rtcp-mux\r\n") {
             packet.bytes = with_length_mended(&text.replace("a=rtcp-mux\r\n", ""));
@@ -497,7 +491,7 @@ fn with_rtcp_on_a_port_of_its_own_there_is_none() {
     let is_rtcp = |sent: &Datagram| is_rtp(sent) && matches!(sent.bytes.get(1), Some(192..=223));
     let reports = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| is_rtcp(&sent.datagram))
         .count();

@@ -1,8 +1,8 @@
 //! One INVITE, several answers: early dialogs side by side, early media, two 200s.
 
-use offhook_tests::peer::{Message, sdp};
 use offhook_tests::world::{PeerId, Setup, World, ms, number_of_peer, phone_ip, secs};
 use phone::State;
+use testkit::peer::{Message, sdp};
 
 fn answer(invite: &Message, code: u16, tag: &str, port: u16) -> Message {
     let at = format!("10.0.0.9:{port}").parse().unwrap();

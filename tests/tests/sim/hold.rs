@@ -1,9 +1,9 @@
 //! Flash: hold and back, call waiting, swap; the far end holding us; and glare, when both sides
 //! want something at once.
 
-use offhook_tests::peer::{Dialog, Message, sdp};
 use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
 use phone::{State, Tone};
+use testkit::peer::{Dialog, Message, sdp};
 
 #[test]
 fn hold_and_resume() {
@@ -231,7 +231,7 @@ fn glare_with_a_scripted_peer() {
 fn both_phones_flash_at_once() {
     let mut world = World::new("both flash", 6);
     let (l, r) = (world.phone(Setup::default()), world.phone(Setup::default()));
-    world.network.set_default(offhook_tests::network::Link {
+    world.network.set_default(testkit::network::Link {
         delay: ms(60),
         ..Default::default()
     });

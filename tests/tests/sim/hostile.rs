@@ -3,31 +3,29 @@
 
 use std::net::SocketAddr;
 
-use offhook_tests::network::{below, stream};
 use offhook_tests::world::{HEARD, Setup, World, ms, phone_ip, registrar_ip, secs};
 use phone::State;
-use rand_chacha::ChaCha8Rng;
-use rand_core::Rng;
+use testkit::Rng;
 
 /// Changes a few places of a message: bytes, lengths, pieces doubled, cut or swapped.
-fn mutate(rng: &mut ChaCha8Rng, bytes: &[u8]) -> Vec<u8> {
+fn mutate(rng: &mut Rng, bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
-    for _ in 0..=below(rng, 6) {
+    for _ in 0..=rng.below(6) {
         if out.is_empty() {
             return out;
         }
-        let at = below(rng, out.len());
-        match below(rng, 7) {
+        let at = rng.below(out.len());
+        match rng.below(7) {
             0 => out[at] = rng.next_u32() as u8,
-            1 => out[at] ^= 1 << below(rng, 8),
+            1 => out[at] ^= 1 << rng.below(8),
             2 => out.truncate(at),
             3 => {
-                let end = (at + below(rng, 60)).min(out.len());
+                let end = (at + rng.below(60)).min(out.len());
                 let piece = out[at..end].to_vec();
                 out.splice(at..at, piece);
             }
             4 => {
-                let end = (at + below(rng, 40)).min(out.len());
+                let end = (at + rng.below(40)).min(out.len());
                 out.drain(at..end);
             }
             5 => {
@@ -41,11 +39,11 @@ fn mutate(rng: &mut ChaCha8Rng, bytes: &[u8]) -> Vec<u8> {
                     b"%",
                     b";;;=,",
                 ];
-                let piece = odd[below(rng, odd.len())].to_vec();
+                let piece = odd[rng.below(odd.len())].to_vec();
                 out.splice(at..at, piece);
             }
             _ => {
-                let piece: Vec<u8> = (0..below(rng, 30)).map(|_| rng.next_u32() as u8).collect();
+                let piece: Vec<u8> = (0..rng.below(30)).map(|_| rng.next_u32() as u8).collect();
                 out.splice(at..at, piece);
             }
         }
@@ -71,14 +69,14 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     world.run(secs(40));
     let real_sip: Vec<Vec<u8>> = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| !sent.datagram.is_media())
         .map(|sent| sent.datagram.bytes.clone())
         .collect();
     let real_rtp: Vec<Vec<u8>> = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| sent.datagram.is_media())
         .map(|sent| sent.datagram.bytes.clone())
@@ -92,40 +90,36 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     );
     let sent_before = world[l].stream_stats()[0].sent;
     let begun = world.now();
-    let mut rng = stream(world.seed(), "hostile");
+    let mut rng = Rng::for_purpose(world.seed(), "hostile");
     let mut counts = [0u32; 4];
     for n in 0..10_000 {
         let stranger: SocketAddr = format!(
             "10.0.{}.{}:{}",
-            1 + below(&mut rng, 3),
-            1 + below(&mut rng, 250),
-            1_024 + below(&mut rng, 60_000)
+            1 + rng.below(3),
+            1 + rng.below(250),
+            1_024 + rng.below(60_000)
         )
         .parse()
         .unwrap();
-        let kind = below(&mut rng, 4);
+        let kind = rng.below(4);
         counts[kind] += 1;
         let ports = &before.2;
         let (to, bytes) = match kind {
             0 => (
                 5_060,
-                (0..below(&mut rng, 800))
-                    .map(|_| rng.next_u32() as u8)
-                    .collect(),
+                (0..rng.below(800)).map(|_| rng.next_u32() as u8).collect(),
             ),
             1 => {
-                let real = real_sip[below(&mut rng, real_sip.len())].clone();
+                let real = real_sip[rng.below(real_sip.len())].clone();
                 (5_060, mutate(&mut rng, &real))
             }
             2 => (
-                ports[below(&mut rng, ports.len())],
-                (0..below(&mut rng, 400))
-                    .map(|_| rng.next_u32() as u8)
-                    .collect(),
+                ports[rng.below(ports.len())],
+                (0..rng.below(400)).map(|_| rng.next_u32() as u8).collect(),
             ),
             _ => {
-                let real = real_rtp[below(&mut rng, real_rtp.len())].clone();
-                (ports[below(&mut rng, ports.len())], mutate(&mut rng, &real))
+                let real = real_rtp[rng.below(real_rtp.len())].clone();
+                (ports[rng.below(ports.len())], mutate(&mut rng, &real))
             }
         };
         world.send_from(stranger, SocketAddr::new(phone_ip(l), to), bytes);
@@ -143,7 +137,7 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     );
     let strange = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| {
             sent.datagram.from.ip() == phone_ip(l)
@@ -184,7 +178,7 @@ fn forged_messages_from_the_right_address_do_not_end_a_call() {
     world.run(secs(2));
     let messages: Vec<Vec<u8>> = world
         .network
-        .wire
+        .capture
         .sip_between(phone_ip(l), phone_ip(r))
         .map(|sent| sent.datagram.bytes.clone())
         .collect();
@@ -196,7 +190,7 @@ fn forged_messages_from_the_right_address_do_not_end_a_call() {
             .clone(),
     )
     .unwrap();
-    let message = offhook_tests::peer::Message::parse(invite.as_bytes()).unwrap();
+    let message = testkit::peer::Message::parse(invite.as_bytes()).unwrap();
     for method in ["BYE", "CANCEL", "INFO", "UPDATE", "REFER", "NOTIFY"] {
         for n in 0..20 {
             let forged = message
@@ -233,7 +227,7 @@ fn a_flood_of_invites_is_bounded() {
     for n in 0..3_000 {
         let invite = world[far]
             .request("INVITE", "sip:l@10.0.0.1", &format!("flood{n}"))
-            .sdp(&offhook_tests::peer::sdp(
+            .sdp(&testkit::peer::sdp(
                 "10.0.0.9:4000".parse().unwrap(),
                 1,
                 "sendrecv",

@@ -3,17 +3,17 @@
 
 use std::net::IpAddr;
 
-use offhook_tests::peer::{Dialog, sdp};
 use offhook_tests::world::{
     HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs,
 };
 use phone::{State, Tone};
+use testkit::peer::{Dialog, sdp};
 
 const VICTIM: &str = "10.0.0.200:4000";
 
 /// RTP and RTCP packets that went from the phone to this address so far.
 fn sent_to(world: &World, l: PhoneId, ip: IpAddr) -> usize {
-    world.network.wire.media_between(phone_ip(l), ip).count()
+    world.network.capture.media_between(phone_ip(l), ip).count()
 }
 
 fn victim() -> IpAddr {

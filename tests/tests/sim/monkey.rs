@@ -5,49 +5,50 @@
 use std::time::Duration;
 
 use control::BoardEvent;
-use offhook_tests::network::{Jitter, Link, Loss, below, stream, unit};
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
 use phone::State;
+use testkit::Rng;
+use testkit::network::{Jitter, Link, Loss};
 
 /// One user does one thing: mostly what a person would do now, sometimes anything.
-fn act(world: &mut World, rng: &mut rand_chacha::ChaCha8Rng, phones: usize) {
-    let who = PhoneId(below(rng, phones));
-    if unit(rng) < 0.25 {
+fn act(world: &mut World, rng: &mut Rng, phones: usize) {
+    let who = PhoneId(rng.below(phones));
+    if rng.unit() < 0.25 {
         return anything(world, rng, who, phones);
     }
     match world.state(who) {
         State::Idle => {
             world.lift(who);
-            world.run(ms(below(rng, 900) as u64));
+            world.run(ms(rng.below(900) as u64));
             dial(world, rng, who, phones);
         }
         State::DialTone | State::Collecting => dial(world, rng, who, phones),
         State::Ringing => {
-            world.run(ms(below(rng, 4_000) as u64));
+            world.run(ms(rng.below(4_000) as u64));
             world.lift(who);
         }
         State::Calling | State::Ringback | State::EarlyMedia => {
-            world.run(ms(below(rng, 8_000) as u64));
-            if unit(rng) < 0.3 {
+            world.run(ms(rng.below(8_000) as u64));
+            if rng.unit() < 0.3 {
                 world.hang_up(who);
             }
         }
-        State::Talking | State::OnHold => match below(rng, 6) {
+        State::Talking | State::OnHold => match rng.below(6) {
             0 | 1 => world.flash(who),
             2 => world.hang_up(who),
             3 => {
-                let key = char::from(b"0123456789*#"[below(rng, 12)]);
+                let key = char::from(b"0123456789*#"[rng.below(12)]);
                 world.finger(who, Duration::ZERO, BoardEvent::KeyDown(key));
-                world.finger(who, ms(10 + below(rng, 300) as u64), BoardEvent::KeyUp(key));
+                world.finger(who, ms(10 + rng.below(300) as u64), BoardEvent::KeyUp(key));
             }
-            _ => world.run(ms(below(rng, 6_000) as u64)),
+            _ => world.run(ms(rng.below(6_000) as u64)),
         },
         State::Busy | State::Congestion | State::Howler | State::Silent => world.hang_up(who),
     }
 }
 
-fn dial(world: &mut World, rng: &mut rand_chacha::ChaCha8Rng, who: PhoneId, phones: usize) {
-    let number = format!("20{}", 1 + below(rng, phones));
+fn dial(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
+    let number = format!("20{}", 1 + rng.below(phones));
     for (n, key) in number.chars().enumerate() {
         world.finger(who, ms(n as u64 * 140), BoardEvent::KeyDown(key));
         world.finger(who, ms(n as u64 * 140 + 80), BoardEvent::KeyUp(key));
@@ -55,49 +56,49 @@ fn dial(world: &mut World, rng: &mut rand_chacha::ChaCha8Rng, who: PhoneId, phon
     world.run(ms(500));
 }
 
-fn anything(world: &mut World, rng: &mut rand_chacha::ChaCha8Rng, who: PhoneId, phones: usize) {
-    match below(rng, 7) {
+fn anything(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
+    match rng.below(7) {
         0 => world.lift(who),
         1 => world.hang_up(who),
         2 => world.flash(who),
         3 => dial(world, rng, who, phones),
         4 => {
             // A nervous finger on the hook.
-            for n in 0..=below(rng, 4) as u64 {
+            for n in 0..=rng.below(4) as u64 {
                 world.finger(who, ms(n * 90), BoardEvent::Hook(false));
                 world.finger(who, ms(n * 90 + 45), BoardEvent::Hook(true));
             }
         }
         5 => {
             let now = world.now();
-            world[who].card.stall(now, ms(below(rng, 150) as u64));
+            world[who].card.stall(now, ms(rng.below(150) as u64));
         }
         _ => {
             let now = world.now();
-            let lost = unit(rng) < 0.5;
+            let lost = rng.unit() < 0.5;
             world[who].card.set_lost(lost, now);
         }
     }
 }
 
-fn random_link(rng: &mut rand_chacha::ChaCha8Rng) -> Link {
+fn random_link(rng: &mut Rng) -> Link {
     Link {
-        delay: ms(below(rng, 120) as u64),
-        jitter: if unit(rng) < 0.5 {
+        delay: ms(rng.below(120) as u64),
+        jitter: if rng.unit() < 0.5 {
             Jitter::Normal {
-                sd: ms(below(rng, 20) as u64),
+                sd: ms(rng.below(20) as u64),
             }
         } else {
             Jitter::None
         },
-        keep_order: unit(rng) < 0.7,
-        loss: if unit(rng) < 0.5 {
-            Loss::Random(0.15 * unit(rng))
+        keep_order: rng.unit() < 0.7,
+        loss: if rng.unit() < 0.5 {
+            Loss::Random(0.15 * rng.unit())
         } else {
             Loss::None
         },
-        duplicate: if unit(rng) < 0.3 { 0.1 } else { 0.0 },
-        hold_back: if unit(rng) < 0.3 {
+        duplicate: if rng.unit() < 0.3 { 0.1 } else { 0.0 },
+        hold_back: if rng.unit() < 0.3 {
             (0.05, ms(60))
         } else {
             (0.0, Duration::ZERO)
@@ -108,9 +109,9 @@ fn random_link(rng: &mut rand_chacha::ChaCha8Rng) -> Link {
 
 fn day(name: &str, seed: u64, rounds: usize) -> World {
     let mut world = World::new(name, seed);
-    world.network.wire.keep_sip_only();
+    world.network.capture.keep_sip_only();
     let seed = world.seed();
-    let mut rng = stream(seed, "monkey");
+    let mut rng = Rng::for_purpose(seed, "monkey");
     for n in 0..3 {
         let flash = if n == 0 { "hook" } else { "key" };
         let mut setup = Setup::default()
@@ -122,9 +123,9 @@ fn day(name: &str, seed: u64, rounds: usize) -> World {
     for round in 0..rounds {
         let link = random_link(&mut rng);
         world.network.set_default(link);
-        for _ in 0..5 + below(&mut rng, 25) {
+        for _ in 0..5 + rng.below(25) {
             act(&mut world, &mut rng, 3);
-            world.run(ms(below(&mut rng, 1_500) as u64));
+            world.run(ms(rng.below(1_500) as u64));
         }
         for n in 0..3 {
             let now = world.now();
@@ -184,7 +185,12 @@ fn the_same_seed_gives_the_same_day() {
     let prints: Vec<(u64, u64)> = [77, 77, 78]
         .map(|seed| day("determinism", seed, 4))
         .iter()
-        .map(|world| (world.network.wire.count(), world.network.wire.fingerprint()))
+        .map(|world| {
+            (
+                world.network.capture.count(),
+                world.network.capture.fingerprint(),
+            )
+        })
         .collect();
     assert_eq!(prints[0], prints[1], "two runs of one seed differ");
     assert_ne!(prints[0], prints[2]);

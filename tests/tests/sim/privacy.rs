@@ -4,9 +4,9 @@
 
 use std::net::SocketAddr;
 
-use offhook_tests::peer::{Dialog, Message, sdp};
 use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
 use phone::{LampState, State, Tone};
+use testkit::peer::{Dialog, Message, sdp};
 
 /// Keys of the scripted peer, base64 of 30 bytes.
 pub(crate) const ONE: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
@@ -379,7 +379,7 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
     let to_clear = |world: &World| {
         world
             .network
-            .wire
+            .capture
             .packets()
             .filter(|p| p.datagram.to.port() == 4100)
             .count()

@@ -1,9 +1,9 @@
 //! What changes in an encrypted call, or comes late: new keys, hold, somebody else at the other
 //! end. The recorder on the wire looks at each datagram.
 
-use offhook_tests::peer::sdp;
 use offhook_tests::world::{World, ms, secs};
 use phone::State;
+use testkit::peer::sdp;
 
 use crate::privacy::{
     ONE, SUITE, TWO, all_protected, described, end, key_in, media_at, preferred, reply, required,
@@ -163,7 +163,7 @@ fn an_encrypted_call_is_not_taken_out_of_it() {
         assert_eq!(
             world
                 .network
-                .wire
+                .capture
                 .packets()
                 .filter(|p| p.datagram.to.port() == 4100)
                 .count(),

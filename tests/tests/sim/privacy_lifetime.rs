@@ -1,9 +1,9 @@
 //! Keys that come to their end in a call (RFC 4568 section 6.1): renewed in time, never used beyond
 //! it.
 
-use offhook_tests::peer::Message;
 use offhook_tests::world::{PeerId, PhoneId, World, ms, number_of_peer, secs};
 use phone::State;
+use testkit::peer::Message;
 
 use crate::privacy::{ONE, TWO, all_protected, described, key_in, reply, required, take};
 

@@ -2,15 +2,15 @@
 //! encryption. The calls fail; what must not happen is that they succeed in clear, or that anybody
 //! is told they are private when they are not.
 
-use offhook_tests::network::Datagram;
 use offhook_tests::world::{PhoneId, Setup, World, number_of, secs};
 use phone::{LampState, State};
+use testkit::network::Datagram;
 
 use crate::tampered::with_length_mended;
 
 /// Changes the session description of every message, or only of those that begin like this.
 fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
-    world.network.set_tamper(move |packet: &mut Datagram| {
+    world.network.set_middlebox(move |packet: &mut Datagram| {
         if packet.is_media() || !packet.is_sip(start) {
             return;
         }

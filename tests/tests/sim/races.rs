@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use offhook_tests::network::{Fate, Link, Loss};
-use offhook_tests::peer::{Message, sdp};
 use offhook_tests::world::{
     HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs,
 };
 use phone::State;
+use testkit::network::{Link, Loss, RuleAction};
+use testkit::peer::{Message, sdp};
 
 fn ok(invite: &Message) -> Message {
     let at = "10.0.0.9:4000".parse().unwrap();
@@ -307,7 +307,7 @@ fn a_bye_that_is_lost_for_good() {
     assert!(world[l].unrest().is_none(), "{:?}", world[l].unrest());
     let byes = world
         .network
-        .wire
+        .capture
         .sip_between(phone_ip(l), phone_ip(r))
         .filter(|sent| sent.datagram.is_sip("BYE"))
         .count();
@@ -331,20 +331,17 @@ fn every_nth_message_is_lost() {
                 &Setup::default(),
             );
             let mut count = phase;
-            world.network.add_rule(
-                "every nth",
-                Box::new(move |packet, _| {
-                    if packet.is_media() {
-                        return Fate::Pass;
-                    }
-                    count += 1;
-                    if count % n == 0 {
-                        Fate::Lose
-                    } else {
-                        Fate::Pass
-                    }
-                }),
-            );
+            world.network.add_rule("every nth", move |packet, _| {
+                if packet.is_media() {
+                    return RuleAction::Pass;
+                }
+                count += 1;
+                if count % n == 0 {
+                    RuleAction::Drop
+                } else {
+                    RuleAction::Pass
+                }
+            });
             world.call(l, "202");
             world.expect_state(r, State::Ringing, secs(25));
             world.run(secs(2));

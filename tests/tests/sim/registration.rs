@@ -1,10 +1,10 @@
 //! Registration: challenges of every kind, refresh, outage, wrong password, and calls through the
 //! server.
 
-use offhook_tests::registrar::Algorithm;
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, registrar_ip, secs};
 use phone::{State, Tone};
 use serde_json::Value;
+use testkit::registrar::Algorithm;
 
 fn line(world: &World, id: PhoneId) -> Value {
     world[id].status(world.now())["lines"][0].clone()
@@ -17,7 +17,7 @@ fn registered(world: &World, id: PhoneId) -> bool {
 fn one(
     name: &str,
     seed: u64,
-    prepare: impl FnOnce(&mut offhook_tests::registrar::Registrar),
+    prepare: impl FnOnce(&mut testkit::registrar::Registrar),
 ) -> (World, PhoneId) {
     let mut world = World::new(name, seed);
     prepare(world.add_registrar(&[("101", "secret")]));
@@ -142,13 +142,13 @@ fn outage_and_recovery() {
     let left = end.saturating_sub(world.now());
     let before = world
         .network
-        .wire
+        .capture
         .sip_between(phone_ip(l), registrar_ip())
         .count();
     world.run(left);
     let tried = world
         .network
-        .wire
+        .capture
         .sip_between(phone_ip(l), registrar_ip())
         .count()
         - before;
@@ -262,7 +262,7 @@ fn an_account_that_refuses_md5_is_registered_by_sha_256_or_not_at_all() {
         let answer = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\r\nAuthorization:");
         world
             .network
-            .wire
+            .capture
             .packets()
             .filter(|sent| answer(&sent.datagram.bytes))
             .count()
@@ -327,7 +327,7 @@ fn a_call_through_the_server() {
         world.expect_state(l, State::Congestion, secs(2));
         let direct = world
             .network
-            .wire
+            .capture
             .sip_between(phone_ip(l), phone_ip(r))
             .count();
         assert_eq!(direct, 0, "every message goes by the server's Record-Route");

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use offhook_tests::network::{Jitter, Link, Loss, below, stream, unit};
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;
+use testkit::Rng;
+use testkit::network::{Jitter, Link, Loss};
 
 /// A standing call over this link, with speech for this long.
 fn talk(
@@ -307,16 +308,13 @@ fn a_burst_after_a_pause_leaves_no_delay_behind() {
     let before = world.compare(l, r, secs(4)).delay_s;
     for _ in 0..10 {
         let until = world.now() + ms(400);
-        world.network.add_rule(
-            "held",
-            Box::new(move |_, now| {
-                if now < until {
-                    offhook_tests::network::Fate::Delay(until.saturating_sub(now))
-                } else {
-                    offhook_tests::network::Fate::Pass
-                }
-            }),
-        );
+        world.network.add_rule("held", move |_, now| {
+            if now < until {
+                testkit::network::RuleAction::Delay(until.saturating_sub(now))
+            } else {
+                testkit::network::RuleAction::Pass
+            }
+        });
         world.run(secs(4));
         world.network.remove_rule("held");
     }
@@ -344,17 +342,17 @@ fn a_thousand_stalls() {
     let setup = Setup::default().card(8_000, 5);
     let (mut world, l, r) = talk("1000 stalls", 9, &setup, Link::default(), secs(10));
     let before = [world.compare(l, r, secs(4)), world.compare(r, l, secs(4))];
-    let mut rng = stream(9, "stalls");
+    let mut rng = Rng::for_purpose(9, "stalls");
     for _ in 0..1_000 {
-        let who = if unit(&mut rng) < 0.5 { l } else { r };
-        let length = if unit(&mut rng) < 0.7 {
-            4 + below(&mut rng, 20)
+        let who = if rng.unit() < 0.5 { l } else { r };
+        let length = if rng.unit() < 0.7 {
+            4 + rng.below(20)
         } else {
-            20 + below(&mut rng, 200)
+            20 + rng.below(200)
         };
         let now = world.now();
         world[who].card.stall(now, ms(length as u64));
-        world.run(ms(200 + below(&mut rng, 400) as u64));
+        world.run(ms(200 + rng.below(400) as u64));
     }
     let xruns = world[l].card.xruns() + world[r].card.xruns();
     assert!(xruns > 200, "{xruns} xruns");
@@ -429,7 +427,7 @@ fn strangers_are_not_heard() {
     let port = world[l].open_ports()[0];
     let to = std::net::SocketAddr::new(phone_ip(l), port);
     let before = world[l].stream_stats()[0];
-    let mut rng = stream(11, "stranger");
+    let mut rng = Rng::for_purpose(11, "stranger");
     let loud = |i: u32| {
         if (i / 8).is_multiple_of(2) {
             0x80_u8
@@ -442,7 +440,7 @@ fn strangers_are_not_heard() {
         // that knows source and sequence.
         let real = world
             .network
-            .wire
+            .capture
             .media_between(phone_ip(r), phone_ip(l))
             .last()
             .map(|sent| sent.datagram.bytes.clone())
@@ -479,11 +477,7 @@ fn strangers_are_not_heard() {
         };
         rtp.extend((0..160).map(loud));
         let from = match n % 3 {
-            0 => format!(
-                "10.0.0.{}:{}",
-                50 + below(&mut rng, 5),
-                4_000 + below(&mut rng, 10)
-            ),
+            0 => format!("10.0.0.{}:{}", 50 + rng.below(5), 4_000 + rng.below(10)),
             1 => "10.0.0.60:4000".to_owned(),
             _ => format!("10.0.0.61:{}", 20_000),
         };
@@ -499,7 +493,7 @@ fn strangers_are_not_heard() {
     );
     let astray = world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| {
             sent.datagram.from.ip() == phone_ip(l)

@@ -8,9 +8,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use offhook_tests::peer::{Dialog, sdp};
 use offhook_tests::world::{PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs};
 use phone::State;
+use testkit::peer::{Dialog, sdp};
 
 /// A private address that leads nowhere.
 const ANNOUNCED: &str = "192.168.178.20:4000";
@@ -71,14 +71,14 @@ fn received(world: &mut World, l: PhoneId) -> u64 {
 
 /// RTP and RTCP packets the phone sent to this host so far.
 fn sent_to(world: &World, l: PhoneId, ip: IpAddr) -> usize {
-    world.network.wire.media_between(phone_ip(l), ip).count()
+    world.network.capture.media_between(phone_ip(l), ip).count()
 }
 
 /// Where the phone's last packet of sound went.
 fn goes_to(world: &World, l: PhoneId) -> SocketAddr {
     world
         .network
-        .wire
+        .capture
         .packets()
         .filter(|sent| sent.datagram.from.ip() == phone_ip(l) && sent.datagram.is_media())
         .filter(|sent| sent.datagram.bytes.len() > 100)
@@ -281,7 +281,7 @@ fn authentic_sound_may_come_from_anywhere() {
     world.run(ms(1500));
     let genuine: Vec<Vec<u8>> = world
         .network
-        .wire
+        .capture
         .media_between(phone_ip(r), phone_ip(l))
         .filter(|sent| sent.arrived.is_none() && sent.datagram.bytes[1] < 192)
         .map(|sent| sent.datagram.bytes.clone())

@@ -24,7 +24,7 @@ fn both() -> Option<Vec<String>> {
 }
 
 fn skipped(test: &str) {
-    eprintln!("SKIPPED: {test}: tones.json is not there (set OFFHOOK_DATA)");
+    testkit::skipped(test, "tones.json is not there (set OFFHOOK_DATA)");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_bell_rings_in_the_countrys_cadence() {
         return skipped("the_bell_rings_in_the_countrys_cadence");
     };
     let facts: serde_json::Value = serde_json::from_str(
-        &std::fs::read_to_string(offhook_tests::signal::data("tones.json").unwrap()).unwrap(),
+        &std::fs::read_to_string(testkit::data::path("tones.json").unwrap()).unwrap(),
     )
     .unwrap();
     for code in &known {

@@ -2,11 +2,11 @@
 //! encryption. The recorder on the wire looks at each datagram of every phone whose calls must be
 //! encrypted.
 
-use offhook_tests::peer::{Dialog, Message, sdp};
 use offhook_tests::world::{
     HEARD, PeerId, PhoneId, Setup, World, ms, number_of, number_of_peer, secs,
 };
 use phone::{LampState, State, Tone};
+use testkit::peer::{Dialog, Message, sdp};
 
 use crate::privacy::{
     ONE, SUITE, TWO, all_protected, described, encryption, end, key_in, lamp, preferred, reply,
@@ -59,7 +59,7 @@ fn keyed(line: &str) -> String {
 
 /// How many packets went to the second peer's media ports.
 fn sent_to_other(world: &World) -> usize {
-    let packets = world.network.wire.packets();
+    let packets = world.network.capture.packets();
     packets
         .filter(|sent| sent.datagram.is_media() && sent.datagram.to.ip().to_string() == "10.0.0.10")
         .count()
@@ -384,7 +384,7 @@ fn hanging_up_while_the_consulted_phone_rings() {
     assert!(
         !world
             .network
-            .wire
+            .capture
             .packets()
             .any(|sent| sent.datagram.is_sip("REFER"))
     );

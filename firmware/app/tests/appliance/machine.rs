@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -44,11 +43,7 @@ impl Machine {
 
     /// `offhook.toml`: seven lines of paths, then this.
     pub(crate) fn card(&self, more: &str) {
-        let port = UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = testkit::process::free_port();
         let folder = self.0.display();
         let text = format!(
             "[control]\nsocket = \"{folder}/run/ctl.sock\"\nstate_dir = \"{folder}/state\"\n[board]\nprofile_dir = \"{folder}/profiles\"\n\

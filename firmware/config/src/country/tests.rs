@@ -1,7 +1,5 @@
 //! The plans against an independent table of facts, and against themselves.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
 use super::*;
@@ -21,17 +19,8 @@ const ALL: [ToneKind; 11] = [
 ];
 
 fn facts(test: &str) -> Option<Value> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let path = std::env::var_os("OFFHOOK_DATA")
-        .map_or_else(|| PathBuf::from(beside), PathBuf::from)
-        .join("tones.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).expect("tones.json is JSON")),
-        Err(error) => {
-            eprintln!("SKIPPED: {test}: {}: {error}", path.display());
-            None
-        }
-    }
+    let text = testkit::data::read_text(test, "tones.json")?;
+    Some(serde_json::from_str(&text).expect("tones.json is JSON"))
 }
 
 #[test]

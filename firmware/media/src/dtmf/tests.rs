@@ -4,7 +4,7 @@ use types::Key;
 
 use super::*;
 use crate::rtp::View;
-use crate::test_data::{self, Noise};
+use crate::test_data::{self, Rng};
 
 const STEP: u32 = 160;
 
@@ -200,9 +200,9 @@ fn all_keys_up_ends_what_is_held() {
 #[test]
 fn each_key_once_through_a_bad_network() {
     for seed in 0..300 {
-        let mut noise = Noise::new(seed);
+        let mut noise = Rng::new(seed);
         let mut sender = Sender::new(8_000, 8_000, 20);
-        let keys: Vec<u8> = (0..12).map(|_| (noise.bits() % 16) as u8).collect();
+        let keys: Vec<u8> = (0..12).map(|_| (noise.next_u64() % 16) as u8).collect();
         let mut down = None;
         let mut waiting = keys.iter();
         let sent = run(&mut sender, 600, |sender, tick| {
@@ -222,12 +222,12 @@ fn each_key_once_through_a_bad_network() {
             let last_of_key = sent
                 .get(n + 1)
                 .is_none_or(|next| next.1.timestamp != packet.timestamp);
-            if !last_of_key && noise.unit() < -0.4 {
+            if !last_of_key && noise.symmetric() < -0.4 {
                 continue;
             }
-            let copies = if noise.unit() > 0.6 { 2 } else { 1 };
+            let copies = if noise.symmetric() > 0.6 { 2 } else { 1 };
             for _ in 0..copies {
-                line.push((tick * 10 + (noise.bits() % 40) as u32, *packet));
+                line.push((tick * 10 + (noise.next_u64() % 40) as u32, *packet));
             }
         }
         line.sort_by_key(|(at, _)| *at);

@@ -16,21 +16,15 @@ struct Trace {
     frame_ms: f64,
 }
 
-fn root() -> String {
-    std::env::var("OFFHOOK_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned())
-}
-
 fn traces() -> Option<Vec<Trace>> {
-    let root = root();
-    let text = std::fs::read_to_string(format!("{root}/jitter/traces.json")).ok()?;
+    let text = testkit::data::read_text("recorded_networks", "jitter/traces.json")?;
     let list: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut out = Vec::new();
     for entry in list["traces"].as_array().unwrap() {
         let csv = entry["csv"].as_str().unwrap();
         let clock_hz = entry["clock"].as_u64().unwrap() as u32;
         let pt = entry["pt"].as_u64().unwrap().to_string();
-        let text = std::fs::read_to_string(format!("{root}/{csv}")).unwrap();
+        let text = testkit::data::read_text("recorded_networks", csv).unwrap();
         let (mut packets, mut last): (Vec<Packet>, (i64, i64)) = (Vec::new(), (0, 0));
         for line in text.lines().skip(1) {
             let f: Vec<&str> = line.split(',').collect();
@@ -175,10 +169,6 @@ impl Trace {
 #[test]
 fn recorded_networks_are_weathered_better_than_by_other_buffers() {
     let Some(traces) = traces() else {
-        eprintln!(
-            "SKIPPED: recorded_networks: no {}/jitter/traces.json",
-            root()
-        );
         return;
     };
     println!(

@@ -49,7 +49,7 @@ fn report(
 
 #[test]
 fn a_report_as_another_library_reads_it() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut us = side(0x1111, NTP, start);
     for n in 0..100u16 {
         if n % 10 != 3 {
@@ -103,7 +103,7 @@ fn a_report_as_another_library_reads_it() {
 
 #[test]
 fn names_of_every_length_end_on_a_word() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     for length in 0..80 {
         // Two bytes a letter: the cut must not fall within one.
         let name = "ü".repeat(length);
@@ -138,7 +138,7 @@ fn names_of_every_length_end_on_a_word() {
 
 #[test]
 fn no_room_is_an_error_at_every_length() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut us = side(1, NTP, start);
     us.sequence.update(5);
     let mut out = [0; MAX_WRITTEN];
@@ -164,7 +164,7 @@ fn no_room_is_an_error_at_every_length() {
 
 #[test]
 fn two_ends_learn_round_trip_and_loss() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let one_way = Duration::from_millis(40);
     let mut left = side(0xA, NTP, start);
     // The other's wall clock is an hour off: it must not matter.
@@ -194,7 +194,7 @@ fn two_ends_learn_round_trip_and_loss() {
 
 #[test]
 fn an_impossible_delay_gives_no_round_trip() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut us = side(0xA, NTP, start);
     for (lsr, dlsr, known) in [
         ((NTP >> 16) as u32, 0, true),
@@ -216,7 +216,7 @@ fn an_impossible_delay_gives_no_round_trip() {
 
 #[test]
 fn goodbye_is_last_and_heard() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let (mut left, mut right) = (side(0xA, NTP, start), side(0xB, NTP, start));
     let mut out = [0; MAX_WRITTEN];
     left.sequence.update(1);
@@ -252,7 +252,7 @@ fn goodbye_is_last_and_heard() {
 
 #[test]
 fn a_silent_sender_becomes_a_receiver_after_two_intervals() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut us = side(0xA, NTP, start);
     us.sequence.update(1);
     let (mut now, bytes) = report(&mut us, start, Some(SENT), Some(0xB));
@@ -275,7 +275,7 @@ fn a_silent_sender_becomes_a_receiver_after_two_intervals() {
 /// − 3/2.
 #[test]
 fn reports_keep_the_rhythm() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let (mut firsts, mut gaps) = (Vec::new(), Vec::new());
     for seed in 0..200 {
         let mut us = side(seed, NTP, start);
@@ -329,13 +329,13 @@ fn a_crowd_waits_longer() {
 /// RFC 3550 A.8 by hand: J += (|D| − J) / 16.
 #[test]
 fn jitter_follows_the_formula_and_not_the_clocks_distance() {
-    let start = test_data::start() + Duration::from_secs(1);
+    let start = test_data::start_instant() + Duration::from_secs(1);
     let mut jitter = Jitter::default();
     let mut model = 0.0;
     let mut before = None;
-    let mut noise = test_data::Noise::new(3);
+    let mut noise = test_data::Rng::new(3);
     for n in 0..500u32 {
-        let late = (noise.unit() + 1.0) * 4.0; // ms
+        let late = (noise.symmetric() + 1.0) * 4.0; // ms
         let arrival =
             start + Duration::from_micros(u64::from(n) * 20_000 + (late * 1_000.0) as u64);
         jitter.update(0xFFFF_FF00u32.wrapping_add(n * 160), arrival, 8_000);
@@ -361,7 +361,7 @@ fn jitter_follows_the_formula_and_not_the_clocks_distance() {
 
 #[test]
 fn steady_packets_have_no_jitter_and_absurd_ones_do_not_overflow() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut jitter = Jitter::default();
     for n in 0..100u32 {
         jitter.update(
@@ -380,7 +380,7 @@ fn steady_packets_have_no_jitter_and_absurd_ones_do_not_overflow() {
 /// Seeds from other projects' fuzzers, whole and cut at every place.
 #[test]
 fn seeds_from_outside_never_panic() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut us = side(0xA, NTP, start);
     let (mut read, mut refused) = (0, 0);
     for (_, bytes) in test_data::read_all("rtcp::seeds_from_outside", "rtcp") {
@@ -401,7 +401,7 @@ fn seeds_from_outside_never_panic() {
 /// Whatever went over UDP in other people's captures, read as RTCP and as RTP.
 #[test]
 fn captures_from_outside_never_panic() {
-    let start = test_data::start();
+    let start = test_data::start_instant();
     let mut us = side(0xA, NTP, start);
     let (mut reports, mut datagrams) = (0, 0);
     for (_, capture) in test_data::read_all("rtcp::captures_from_outside", "pcap") {
@@ -422,7 +422,7 @@ fn captures_from_outside_never_panic() {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 198u8..208, words in 0u16..40) {
-        let start = test_data::start();
+        let start = test_data::start_instant();
         let mut us = side(0xA, NTP, start);
         let _ = us.session.handle(&bytes, start);
         if bytes.len() >= 4 {

@@ -14,7 +14,7 @@ use types::SrtpSuite;
 use super::keys::MasterKey;
 use super::{rtcp, rtp};
 use crate::engine::PacketKind;
-use crate::test_data::{folder, read_all, skipped};
+use crate::test_data::{directory, read_all, skipped};
 
 /// Ours, with the same face as the library's.
 struct Ours {
@@ -244,7 +244,7 @@ fn rubbish_is_refused_as_by_the_library() {
         .into_iter()
         .map(|(_, bytes)| bytes)
         .collect();
-    let archive = folder().join("srtp/libsrtp-fuzz-corpus.tar.xz");
+    let archive = directory().join("srtp/libsrtp-fuzz-corpus.tar.xz");
     let place = std::env::temp_dir().join(format!("offhook-srtp-corpus-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();
     let unpacked = std::process::Command::new("tar")

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use testkit::Rng;
 use types::{Codec, SrtpSuite};
 
 use super::*;
@@ -43,7 +44,7 @@ struct End {
     heard: Vec<i16>,
     delivered: u64,
     lost: u64,
-    random: u64,
+    random: Rng,
 }
 
 impl End {
@@ -113,16 +114,8 @@ impl End {
             heard: Vec::new(),
             delivered: 0,
             lost: 0,
-            random: 77 + u64::from(side),
+            random: Rng::new(77 + u64::from(side)),
         }
-    }
-
-    /// 0 to 1 (xorshift64*).
-    fn unit(&mut self) -> f64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// How many packets it is to the nearest wrap of either number of what it sends next.
@@ -162,7 +155,7 @@ impl End {
         self.numbers.advance(FRAME as u32);
         let packet = outbox.pop().unwrap().bytes.to_vec();
         // At a wrap one in twelve is lost, and one in ten comes one or two packets late.
-        let (fate, late) = (self.unit(), 1 + (self.unit() * 2.0) as u64);
+        let (fate, late) = (self.random.unit(), 1 + (self.random.unit() * 2.0) as u64);
         match (near, fate) {
             (true, ..0.08) => self.lost += 1,
             (true, 0.08..0.18) => self.wire.push((n + late, packet)),
@@ -216,7 +209,7 @@ fn tone_in(sound: &[i16], hz: f64) -> f64 {
 
 #[test]
 fn fifty_hours_keep_their_sound_over_every_wrap() {
-    let start = crate::test_data::start();
+    let start = crate::test_data::start_instant();
     let mut ends = [End::new(0, start), End::new(1, start)];
     let mut outbox = Outbox::new();
     let mut listened = [0; 2];

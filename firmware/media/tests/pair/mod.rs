@@ -1,5 +1,4 @@
-//! Two engines back to back under virtual time, with a network between them that delays, drops and
-//! repeats by a seed.
+//! Two engines back to back under virtual time, with a simulated network between them.
 //!
 //! ```text
 //! mouth ─▶ left card ─▶ Engine ─▶ Network ─▶ Engine ─▶ right card ─▶ ear      (and the other way)
@@ -16,53 +15,55 @@
     reason = "each test binary uses its part"
 )]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, PacketKind, Stream, StreamConfig,
     StreamId, StreamStats,
 };
+pub use testkit::Rng;
+use testkit::network::{Jitter, Link, Network, Packet};
 
-/// xorshift64*.
-pub struct Random(u64);
+/// One packet of a stream on its way to the other side.
+#[derive(Clone)]
+pub struct MediaPacket {
+    kind: PacketKind,
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
 
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+impl Packet for MediaPacket {
+    fn source(&self) -> IpAddr {
+        self.from.ip()
     }
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    fn destination(&self) -> IpAddr {
+        self.to.ip()
     }
-    /// 0 to 1.
-    pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-    /// Gaussian, mean 0, deviation 1.
-    pub fn normal(&mut self) -> f64 {
-        (-2.0 * self.unit().max(1e-12).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+    /// RTCP is delayed, but not lost: what is measured is the loss of sound.
+    fn is_reliable(&self) -> bool {
+        self.kind == PacketKind::Rtcp
     }
 }
 
-/// What the network does to RTP, one way.
-#[derive(Clone, Copy)]
-pub struct Network {
-    pub delay_ms: f64,
-    /// Deviation of a half-normal extra delay.
-    pub jitter_ms: f64,
-    pub loss: f64,
-    pub duplicate: f64,
+/// A LAN.
+pub fn lan() -> Link {
+    link(0.2, 0.1)
 }
 
-pub const LAN: Network = Network {
-    delay_ms: 0.2,
-    jitter_ms: 0.1,
-    loss: 0.0,
-    duplicate: 0.0,
-};
+/// A link with this delay, and this deviation of a half-normal extra delay, in ms; packets may
+/// overtake each other.
+pub fn link(delay_ms: f64, jitter_ms: f64) -> Link {
+    Link {
+        delay: Duration::from_secs_f64(delay_ms / 1000.0),
+        jitter: Jitter::Normal {
+            sd: Duration::from_secs_f64(jitter_ms / 1000.0),
+        },
+        keep_order: false,
+        ..Link::default()
+    }
+}
 
 pub struct Side {
     pub engine: Engine,
@@ -72,26 +73,17 @@ pub struct Side {
     /// How much slower its card is than true time, in ppm.
     pub ppm: f64,
     pub next: Duration,
-    pub wire: Vec<Flying>,
-    pub network: Network,
+    /// What it sends travels here.
+    network: Network<MediaPacket>,
     period: Duration,
     /// Packets it sent.
     pub sent: u64,
-}
-
-pub struct Flying {
-    at: Duration,
-    order: u64,
-    kind: PacketKind,
-    bytes: Vec<u8>,
 }
 
 pub struct Pair {
     pub start: Instant,
     pub sides: [Side; 2],
     pub now: Duration,
-    pub random: Random,
-    order: u64,
     pub rate: u32,
     pub frames: usize,
     /// RTP packets the left side sent and the network let through, as they arrive, while someone
@@ -142,6 +134,12 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
     }
 }
 
+fn network(seed: u64, side: u16) -> Network<MediaPacket> {
+    let mut network = Network::new(2 * seed + u64::from(side));
+    network.set_default(lan());
+    network
+}
+
 impl Pair {
     pub fn new(rate: u32, frames: usize, seed: u64) -> Self {
         let start = Instant::now();
@@ -159,8 +157,7 @@ impl Pair {
             events: Vec::new(),
             ppm: 0.0,
             next: Duration::from_micros(u64::from(n) * 1700),
-            wire: Vec::new(),
-            network: LAN,
+            network: network(seed, n),
             period: Duration::from_secs_f64(frames as f64 / f64::from(rate)),
             sent: 0,
         };
@@ -168,8 +165,6 @@ impl Pair {
             start,
             sides: [side(0), side(1)],
             now: Duration::ZERO,
-            random: Random::new(seed),
-            order: 0,
             rate,
             frames,
             tapped: Vec::new(),
@@ -197,6 +192,11 @@ impl Pair {
                 connected: true,
             },
         );
+    }
+
+    /// Changes the link on which a side sends.
+    pub fn set_link(&mut self, side: usize, link: Link) {
+        self.sides[side].network.set_default(link);
     }
 
     pub fn instant(&self) -> Instant {
@@ -237,47 +237,41 @@ impl Pair {
 
     fn deliver(&mut self, side: usize) {
         let (start, now) = (self.start, self.now);
-        let from = [self.sides[1 - side].address, self.sides[1 - side].rtcp];
-        let me = &mut self.sides[side];
-        me.wire.sort_by_key(|f| (f.at, f.order));
-        while me.wire.first().is_some_and(|f| f.at <= now) {
-            let mut flying = me.wire.remove(0);
-            if side == 1 && flying.kind == PacketKind::Rtp && self.tapped.len() < 256 {
-                self.tapped.push(flying.bytes.clone());
+        while let Some((at, mut packet)) = self.sides[1 - side].network.pop_due_at(now) {
+            if side == 1 && packet.kind == PacketKind::Rtp && self.tapped.len() < 256 {
+                self.tapped.push(packet.bytes.clone());
             }
-            let from = from[usize::from(flying.kind == PacketKind::Rtcp)];
-            me.engine
-                .handle_packet(ID, flying.kind, from, &mut flying.bytes, start + flying.at);
+            self.sides[side].engine.handle_packet(
+                ID,
+                packet.kind,
+                packet.from,
+                &mut packet.bytes,
+                start + at,
+            );
         }
     }
 
     fn collect(&mut self, side: usize) {
         let now = self.now;
-        loop {
-            let Some(transmit) = self.sides[side].engine.poll_transmit() else {
-                break;
-            };
-            let (kind, transmit_to, bytes) = (transmit.kind, transmit.to, transmit.bytes.to_vec());
-            self.sides[side].sent += 1;
+        let me = &mut self.sides[side];
+        while let Some(transmit) = me.engine.poll_transmit() {
+            let (kind, to, bytes) = (transmit.kind, transmit.to, transmit.bytes.to_vec());
+            me.sent += 1;
             if let Some(tap) = &mut self.wiretap {
-                tap.push((side, kind, transmit_to, bytes.clone()));
+                tap.push((side, kind, to, bytes.clone()));
             }
-            let network = self.sides[side].network;
-            let copies = 1 + usize::from(self.random.unit() < network.duplicate);
-            for _ in 0..copies {
-                if kind == PacketKind::Rtp && self.random.unit() < network.loss {
-                    continue;
-                }
-                let delay = network.delay_ms + (self.random.normal() * network.jitter_ms).abs();
-                self.order += 1;
-                let flying = Flying {
-                    at: now + Duration::from_secs_f64(delay / 1000.0),
-                    order: self.order,
-                    kind,
-                    bytes: bytes.clone(),
-                };
-                self.sides[1 - side].wire.push(flying);
-            }
+            let from = if kind == PacketKind::Rtcp {
+                me.rtcp
+            } else {
+                me.address
+            };
+            let packet = MediaPacket {
+                kind,
+                from,
+                to,
+                bytes,
+            };
+            me.network.send(packet, now);
         }
         while let Some(event) = self.sides[side].engine.poll_event() {
             self.sides[side].events.push(event);
@@ -311,24 +305,14 @@ impl Pair {
     }
 }
 
-/// Speech of the given rate from outside, or `None` with a word on stderr.
+/// Speech of the test data at the rate of the file, or `None` and a report that `test` is skipped.
 pub fn speech(test: &str, name: &str) -> Option<Vec<i16>> {
-    let root = std::env::var("OFFHOOK_DATA").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned()
-    });
-    let path = format!("{root}/speech/core/{name}");
-    match hound::WavReader::open(&path) {
-        Ok(reader) => Some(reader.into_samples::<i16>().map(Result::unwrap).collect()),
-        Err(error) => {
-            eprintln!("SKIPPED: {test}: {path}: {error}");
-            None
-        }
-    }
+    testkit::data::read_wav(test, &format!("speech/core/{name}"))
 }
 
 /// Speech-like sound: a gliding voice with formant-like partials, syllables and pauses.
 pub fn babble(rate: u32, seconds: f64) -> Vec<i16> {
-    let mut random = Random::new(42);
+    let mut random = Rng::new(42);
     let n = (f64::from(rate) * seconds) as usize;
     let (mut phase, mut last) = (0.0f64, 0.0f64);
     (0..n)

@@ -352,18 +352,6 @@ fn ipv6_is_written_as_ipv6() {
     assert!(text(&offer).contains("a=rtcp:20009\r\n"));
 }
 
-/// The shared data's text, or a line that says what is skipped.
-fn data(test: &str, path: &str) -> Option<std::path::PathBuf> {
-    let root = std::env::var("OFFHOOK_DATA")
-        .unwrap_or_else(|_| format!("{}/../../../shared/data", env!("CARGO_MANIFEST_DIR")));
-    let file = std::path::PathBuf::from(format!("{root}/{path}"));
-    if !file.exists() {
-        eprintln!("SKIPPED: {test}: {} is not there", file.display());
-        return None;
-    }
-    Some(file)
-}
-
 /// Everything an answer owes its offer, whatever the offer is.
 fn check_answer(offer: &[u8], answer: &[u8]) {
     let offered = Description::parse(offer).unwrap();
@@ -393,7 +381,7 @@ fn check_answer(offer: &[u8], answer: &[u8]) {
 
 #[test]
 fn recorded_exchanges_are_answered_by_rule() {
-    let Some(file) = data(
+    let Some(file) = testkit::data::find(
         "recorded_exchanges_are_answered_by_rule",
         "sdp-corpus/offer-answer.json",
     ) else {
@@ -446,7 +434,8 @@ fn recorded_exchanges_are_answered_by_rule() {
 
 #[test]
 fn no_recorded_or_broken_description_panics_and_every_answer_keeps_the_rules() {
-    let Some(root) = data("no_recorded_or_broken_description_panics", "sdp-corpus") else {
+    let Some(root) = testkit::data::find("no_recorded_or_broken_description_panics", "sdp-corpus")
+    else {
         return;
     };
     let mut folders = vec![root];

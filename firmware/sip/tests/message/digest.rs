@@ -3,7 +3,7 @@
 use sip::digest::{self, Credentials, Protected, Session};
 use sip::message::{Headers, Method};
 
-use crate::data;
+use testkit::data;
 
 /// The value of one field of an Authorization value.
 fn field<'a>(value: &'a str, name: &str) -> Option<&'a str> {

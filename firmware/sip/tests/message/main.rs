@@ -15,7 +15,6 @@
 )]
 
 mod corpus;
-mod data;
 mod digest;
 mod everyday;
 mod everyday_table;

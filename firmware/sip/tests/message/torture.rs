@@ -3,8 +3,8 @@
 
 use sip::message::{Fault, HeaderError, Message, Method};
 
-use crate::data;
 use crate::reader::exercise;
+use testkit::data;
 
 /// Every case does what its verdict says, as far as a parser can tell: what is valid is read; what
 /// is refused is answered with a code the manifest accepts, and answered at all where silence would

@@ -8,12 +8,13 @@
 #![allow(dead_code)] // each test file uses its own part
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's harness: what cannot be is a failed test
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use sip::agent::{AgentConfig, Counters, EndedBy, Tables};
 use sip::message::{Message, Method, NameAddr, Request, Response};
+use testkit::network::{Datagram, Link, Network};
 use types::Codec;
 
 use sip::offer_answer::LocalMedia;
@@ -29,11 +30,7 @@ pub(crate) struct Phone {
 /// Something under way.
 #[derive(Debug, Clone)]
 pub(crate) enum Packet {
-    Datagram {
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: Vec<u8>,
-    },
+    Datagram(Datagram),
     Stream {
         to: Side,
         bytes: Vec<u8>,
@@ -46,6 +43,25 @@ pub(crate) enum Packet {
     Closed {
         to: Side,
     },
+}
+
+impl testkit::network::Packet for Packet {
+    // One path serves all: every packet of these tests takes the same time.
+    fn source(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    }
+    fn destination(&self) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    }
+    fn is_reliable(&self) -> bool {
+        !matches!(self, Self::Datagram(_))
+    }
+    fn datagram(&self) -> Option<&Datagram> {
+        match self {
+            Self::Datagram(datagram) => Some(datagram),
+            Self::Stream { .. } | Self::Opened { .. } | Self::Closed { .. } => None,
+        }
+    }
 }
 
 /// One end of a TCP connection: whose, and the number it has there.
@@ -70,8 +86,9 @@ pub(crate) struct World {
     pub(crate) loses: Loss,
     /// Whether phones listen on TCP.
     pub(crate) tcp: bool,
-    queue: BTreeMap<(Instant, u64), Packet>,
-    order: u64,
+    network: Network<Packet>,
+    /// Counts connections, so that each has its own number and port.
+    opened: u64,
     pairs: HashMap<Side, Side>,
     /// Every message sent: seconds since the start, start line.
     pub(crate) log: Vec<(f64, String)>,
@@ -144,8 +161,8 @@ impl World {
             latency: Duration::from_millis(10),
             loses: Box::new(|_| false),
             tcp: true,
-            queue: BTreeMap::new(),
-            order: 0,
+            network: Network::new(1),
+            opened: 0,
             pairs: HashMap::new(),
             log: Vec::new(),
         }
@@ -165,9 +182,12 @@ impl World {
     }
 
     fn push(&mut self, packet: Packet) {
-        self.order += 1;
-        self.queue
-            .insert((self.now + self.latency, self.order), packet);
+        self.network.set_default(Link {
+            delay: self.latency,
+            keep_order: false,
+            ..Link::default()
+        });
+        self.network.send(packet, self.now - self.start);
     }
 
     /// Lets a phone say what it has to say.
@@ -184,11 +204,11 @@ impl World {
                         continue;
                     }
                     match transmit.flow {
-                        Flow::Udp { remote } => self.push(Packet::Datagram {
+                        Flow::Udp { remote } => self.push(Packet::Datagram(Datagram {
                             from,
                             to: remote,
                             bytes: transmit.bytes,
-                        }),
+                        })),
                         Flow::Tcp { connection, .. } | Flow::Tls { connection, .. } => {
                             if let Some(to) = self
                                 .pairs
@@ -241,15 +261,16 @@ impl World {
             .filter(|_| self.tcp);
         match found {
             Some(phone) => {
+                self.opened += 1;
                 let other = Side {
                     phone,
-                    connection: ConnectionId(1_000_000 + self.order),
+                    connection: ConnectionId(1_000_000 + self.opened),
                 };
                 self.pairs.insert(side, other);
                 self.pairs.insert(other, side);
                 let near = SocketAddr::new(
                     self.phones[side.phone].address.ip(),
-                    40_000 + (self.order % 1000) as u16,
+                    40_000 + (self.opened % 1000) as u16,
                 );
                 self.push(Packet::Opened {
                     to: other,
@@ -292,7 +313,7 @@ impl World {
         let end = self.now + time;
         loop {
             self.drain();
-            let packet = self.queue.keys().next().map(|(at, _)| *at);
+            let packet = self.network.next_arrival().map(|at| self.start + at);
             let timer = self
                 .phones
                 .iter()
@@ -313,12 +334,7 @@ impl World {
                 }
                 self.drain();
             }
-            while let Some((key, _)) = self.queue.first_key_value()
-                && key.0 <= self.now
-            {
-                let Some((_, packet)) = self.queue.pop_first() else {
-                    break;
-                };
+            while let Some(packet) = self.network.pop_due(self.now - self.start) {
                 self.deliver(packet);
                 self.drain();
             }
@@ -329,7 +345,7 @@ impl World {
     fn deliver(&mut self, packet: Packet) {
         let now = self.now;
         match packet {
-            Packet::Datagram { from, to, bytes } => {
+            Packet::Datagram(Datagram { from, to, bytes }) => {
                 match self.phones.iter_mut().find(|phone| phone.address == to) {
                     Some(phone) => phone.agent.handle_datagram(from, &bytes, now),
                     None => {
@@ -450,11 +466,11 @@ impl World {
     /// Sends a message from an address of the test's own.
     pub(crate) fn send(&mut self, from: &str, to: usize, message: impl Into<Vec<u8>>) {
         let to = self.phones[to].address;
-        self.push(Packet::Datagram {
+        self.push(Packet::Datagram(Datagram {
             from: from.parse().unwrap(),
             to,
             bytes: message.into(),
-        });
+        }));
     }
 
     /// The next request that reached the test, of this method; others before it are thrown away.

@@ -4,11 +4,11 @@ use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE};
 use crate::keys::with_fingers;
 use crate::room::Room;
 use board::{Board, BoardEvent, Profile};
-use offhook_tests::measure::{Clip, align, level_dbfs};
-use offhook_tests::signal::Source;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use testkit::measure::{Clip, align, level_dbfs};
+use testkit::signal::Source;
 use types::{Lamp, LampState};
 
 pub(crate) fn profile() -> Profile {

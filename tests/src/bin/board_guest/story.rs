@@ -6,11 +6,12 @@ use crate::devices::watch_bell;
 use crate::keys::with_fingers;
 use crate::phone::Phone;
 use crate::room::Room;
-use offhook_tests::measure::{Clip, align_parts, level_dbfs, median, peak_near, share_of_power};
-use offhook_tests::signal::{Source, data};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testkit::data;
+use testkit::measure::{Clip, align_parts, level_dbfs, median, peak_near, share_of_power};
+use testkit::signal::Source;
 
 const PHONE_SIP: u16 = 5062;
 const ECHO_SIP: u16 = 5072;
@@ -78,7 +79,7 @@ fn assert_dial_tone(heard: &[i16]) {
 /// Three seconds of speech, no wider than the codec: the recorded sentence where the data is at
 /// hand, else the simulator's own voice.
 fn speech() -> Vec<i16> {
-    let signal = data("speech/core/f1_8k.wav")
+    let signal = data::path("speech/core/f1_8k.wav")
         .and_then(|path| Source::wav(&path, 48_000).ok())
         .unwrap_or_else(|| Source::voice(11, 48_000));
     let mut sound = vec![0; 48_000 * 3];

@@ -398,10 +398,10 @@ fn bad_packets_and_lengths_are_refused_and_do_no_harm() {
         Err(CodecError::Malformed(2)),
         "no frame at all"
     );
-    let mut noise = test_data::Noise::new(11);
+    let mut noise = test_data::Rng::new(11);
     let mut taken = 0;
     for n in 0..20_000usize {
-        let bytes: Vec<u8> = (0..n % 90).map(|_| noise.bits() as u8).collect();
+        let bytes: Vec<u8> = (0..n % 90).map(|_| noise.next_u64() as u8).collect();
         let _ = has_fec(&bytes);
         match decoder.decode(&bytes, &mut out) {
             Ok(samples) => {

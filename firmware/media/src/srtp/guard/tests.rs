@@ -1,7 +1,7 @@
 //! What gets out, what gets in, what is said of it, and what a new key changes.
 
 use super::*;
-use crate::test_data::start;
+use crate::test_data::start_instant;
 
 const SUITE: SrtpSuite = SrtpSuite::AesCm128HmacSha1_80;
 
@@ -81,7 +81,7 @@ fn waiting_lets_nothing_out_and_nothing_in() {
 fn full_is_said_only_of_what_was_seen_lately_in_both_directions() {
     let (ours, theirs) = keyed(1, 2);
     let (mut near, mut far) = (Guard::new(&ours), Guard::new(&theirs));
-    let begun = start();
+    let begun = start_instant();
     let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
     near.tick(at(0.0));
     assert_eq!(
@@ -130,7 +130,7 @@ fn the_same_keys_go_on_and_new_keys_begin() {
     }
     let sent = seal(&mut near, PacketKind::Rtp, &packet(1, 100)).unwrap();
     assert!(open(&mut far, PacketKind::Rtp, &sent).is_ok());
-    near.tick(start());
+    near.tick(start_instant());
     assert_eq!(near.encryption(), Encryption::Full(SUITE));
 
     let mut again = Guard::new(&ours);

@@ -463,7 +463,7 @@ fn no_key_is_shown_by_a_leg() {
 /// Keys may travel in clear there.
 #[test]
 fn recorded_cases_with_keys_get_their_codes() {
-    let Some(file) = data(
+    let Some(file) = testkit::data::find(
         "recorded_cases_with_keys_get_their_codes",
         "sip-cases/uas-request-cases.json",
     ) else {
@@ -534,7 +534,9 @@ fn recorded_cases_with_keys_get_their_codes() {
 
 #[test]
 fn recorded_key_lines_are_judged() {
-    let Some(folder) = data("recorded_key_lines_are_judged", "sdp-corpus/pjsip-sdes") else {
+    let Some(folder) =
+        testkit::data::find("recorded_key_lines_are_judged", "sdp-corpus/pjsip-sdes")
+    else {
         return;
     };
     // Their keys are all of a wrong length: what is recorded is refused, and with keys of the right

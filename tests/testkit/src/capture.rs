@@ -1,5 +1,5 @@
-//! What was on the wire: kept for assertions, as a fingerprint for determinism, and as a pcap for
-//! whoever must find out why a scenario failed.
+//! The packets that were sent on a simulated network: for assertions, as a fingerprint that shows
+//! whether two runs were the same, and as a pcap file of a scenario that failed.
 //!
 //! ```text
 //! Network::send ─▶ record ─▶ ring of the last packets ─▶ pcap, `sip_between`, `rtp_between`
@@ -14,12 +14,12 @@ use std::path::Path;
 
 use crate::network::{Datagram, Time};
 
-/// Packets kept; older ones fall out.
-const KEPT: usize = 40_000;
+/// Packets kept; older ones are dropped.
+const CAPACITY: usize = 40_000;
 
 /// One packet that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
+pub struct CapturedPacket {
     /// When it left.
     pub at: Time,
     /// When it arrived; `None`: it was lost.
@@ -28,22 +28,22 @@ pub struct Sent {
     pub datagram: Datagram,
 }
 
-/// The record.
+/// The packets.
 #[derive(Debug, Clone, Default)]
-pub struct Wire {
-    ring: VecDeque<Sent>,
+pub struct Capture {
+    ring: VecDeque<CapturedPacket>,
     count: u64,
     fingerprint: u64,
     sip_only: bool,
 }
 
-impl Wire {
+impl Capture {
     /// Keeps SIP only (the fingerprint still covers everything): for days of calls.
     pub fn keep_sip_only(&mut self) {
         self.sip_only = true;
     }
 
-    /// Takes note of a packet.
+    /// Records a packet.
     pub fn record(&mut self, at: Time, arrived: Option<Time>, datagram: &Datagram) {
         self.count += 1;
         let mut hash = if self.fingerprint == 0 {
@@ -51,7 +51,7 @@ impl Wire {
         } else {
             self.fingerprint
         };
-        let mut eat = |bytes: &[u8]| {
+        let mut add = |bytes: &[u8]| {
             for chunk in bytes.chunks(8) {
                 let mut word = [0u8; 8];
                 word[..chunk.len()].copy_from_slice(chunk);
@@ -59,24 +59,24 @@ impl Wire {
                 hash ^= hash >> 29;
             }
         };
-        eat(&(at.as_nanos() as u64).to_le_bytes());
-        eat(&arrived
+        add(&(at.as_nanos() as u64).to_le_bytes());
+        add(&arrived
             .map_or(u64::MAX, |t| t.as_nanos() as u64)
             .to_le_bytes());
-        eat(&[
+        add(&[
             datagram.from.port().to_le_bytes(),
             datagram.to.port().to_le_bytes(),
         ]
         .concat());
-        eat(&datagram.bytes);
+        add(&datagram.bytes);
         self.fingerprint = hash;
         if self.sip_only && datagram.is_media() {
             return;
         }
-        if self.ring.len() == KEPT {
+        if self.ring.len() == CAPACITY {
             self.ring.pop_front();
         }
-        self.ring.push_back(Sent {
+        self.ring.push_back(CapturedPacket {
             at,
             arrived,
             datagram: datagram.clone(),
@@ -94,12 +94,12 @@ impl Wire {
     }
 
     /// The packets still kept, oldest first.
-    pub fn packets(&self) -> impl Iterator<Item = &Sent> {
+    pub fn packets(&self) -> impl Iterator<Item = &CapturedPacket> {
         self.ring.iter()
     }
 
     /// SIP packets from one address to another, in order of sending.
-    pub fn sip_between(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &Sent> {
+    pub fn sip_between(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &CapturedPacket> {
         self.ring.iter().filter(move |sent| {
             sent.datagram.from.ip() == from
                 && sent.datagram.to.ip() == to
@@ -108,7 +108,7 @@ impl Wire {
     }
 
     /// RTP and RTCP packets from one address to another, in order of sending.
-    pub fn media_between(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &Sent> {
+    pub fn media_between(&self, from: IpAddr, to: IpAddr) -> impl Iterator<Item = &CapturedPacket> {
         self.ring.iter().filter(move |sent| {
             sent.datagram.from.ip() == from
                 && sent.datagram.to.ip() == to
@@ -119,7 +119,7 @@ impl Wire {
     /// The signalling as a ladder of start lines, for failure messages.
     pub fn ladder(&self) -> String {
         let mut text = String::new();
-        let all: Vec<&Sent> = self
+        let all: Vec<&CapturedPacket> = self
             .ring
             .iter()
             .filter(|sent| !sent.datagram.is_media())
@@ -242,18 +242,18 @@ mod tests {
             (b"a", b"b", 2, true),
             (b"a", b"b", 1, false),
         ] {
-            let mut wire = Wire::default();
-            wire.record(
+            let mut capture = Capture::default();
+            capture.record(
                 Duration::from_millis(at),
                 arrives.then_some(Duration::from_millis(9)),
                 &datagram(first),
             );
-            wire.record(
+            capture.record(
                 Duration::from_millis(3),
                 Some(Duration::from_millis(9)),
                 &datagram(second),
             );
-            prints.push(wire.fingerprint());
+            prints.push(capture.fingerprint());
         }
         prints.sort_unstable();
         prints.dedup();
@@ -262,14 +262,15 @@ mod tests {
 
     #[test]
     fn a_pcap_reads_back() {
-        let mut wire = Wire::default();
-        wire.record(
+        let mut capture = Capture::default();
+        capture.record(
             Duration::from_millis(1500),
             None,
             &datagram(b"OPTIONS sip:x SIP/2.0\r\n\r\n"),
         );
-        let path = std::env::temp_dir().join(format!("offhook-wire-{}.pcap", std::process::id()));
-        wire.write_pcap(&path).unwrap();
+        let path =
+            std::env::temp_dir().join(format!("offhook-capture-{}.pcap", std::process::id()));
+        capture.write_pcap(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(bytes.len(), 24 + 16 + 28 + 25);

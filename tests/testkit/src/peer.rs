@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::network::{Datagram, Time};
-use crate::phone::TLS_PORT;
+
+/// The port at which a scripted peer speaks TLS.
+pub const TLS_PORT: u16 = 5061;
 
 /// A SIP message as text, taken apart just enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,10 +166,10 @@ impl Message {
         for (name, value) in &self.headers {
             match long(name).as_str() {
                 "to" if code > 100 && Self::parameter(value, "tag").is_none() => {
-                    headers.push((name.clone(), format!("{value};tag={tag}")))
+                    headers.push((name.clone(), format!("{value};tag={tag}")));
                 }
                 "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => {
-                    headers.push((name.clone(), value.clone()))
+                    headers.push((name.clone(), value.clone()));
                 }
                 _ => {}
             }

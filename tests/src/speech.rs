@@ -1,127 +1,23 @@
-//! Speech to say, a place for peers to play to, and the comparison of what was heard with what was
-//! said.
+//! Speech to play into a call, and the comparison of a recording with what was played.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use offhook_tests::measure::{Clip, Match, align, median};
-
-use crate::place::{Place, Running};
-
-/// A PulseAudio daemon of the test's own with two null sinks, paced in real time, and an ALSA
-/// configuration that knows nothing else.
-pub(crate) struct NullSink {
-    pub(crate) alsa_config: PathBuf,
-    server: String,
-    pulse: Running,
-}
-
-impl NullSink {
-    /// Starts it. ALSA PCM `ear` plays into the sink `ear`; ALSA PCM `mic` hears what is played
-    /// into the sink `mouth`.
-    pub(crate) fn start(place: &Place) -> Self {
-        let dir = place.join("pulse");
-        std::fs::create_dir_all(dir.join("run")).unwrap();
-        let socket = dir.join("native");
-        let server = format!("unix:{}", socket.display());
-        let script = dir.join("bench.pa");
-        std::fs::write(
-            &script,
-            format!(
-                "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
-                 load-module module-null-sink sink_name=ear rate=48000 channels=1\n\
-                 load-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
-                socket.display()
-            ),
-        )
-        .unwrap();
-        let alsa_config = dir.join("asound.conf");
-        std::fs::write(
-            &alsa_config,
-            format!(
-                "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\n\
-                 pcm.mic {{ type pulse server \"{server}\" device \"mouth.monitor\" }}\n\
-                 pcm.!default {{ type pulse server \"{server}\" device \"ear\" }}\nctl.!default {{ type pulse server \"{server}\" }}\n"
-            ),
-        )
-        .unwrap();
-        let mut command = Command::new("pulseaudio");
-        command
-            .args([
-                "-n",
-                "--daemonize=no",
-                "--exit-idle-time=-1",
-                "--use-pid-file=no",
-                "-F",
-            ])
-            .arg(&script);
-        command
-            .env("HOME", &dir)
-            .env("XDG_RUNTIME_DIR", dir.join("run"));
-        let pulse = Running::start(&mut command, &dir.join("log"));
-        let end = Instant::now() + Duration::from_secs(8);
-        while !socket.exists() {
-            assert!(
-                Instant::now() < end,
-                "pulseaudio does not start:\n{}",
-                std::fs::read_to_string(dir.join("log")).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self {
-            alsa_config,
-            server,
-            pulse,
-        }
-    }
-
-    /// The server stands still for so long.
-    pub(crate) fn stall(&self, time: Duration) {
-        self.pulse.stall(time);
-    }
-
-    /// Speaks a file into the sink `mouth`.
-    pub(crate) fn speak(&self, file: &Path) -> Running {
-        self.client("paplay", &["--device=mouth"], file)
-    }
-
-    /// Records what is played into the sink `ear`.
-    pub(crate) fn listen(&self, file: &Path) -> Running {
-        let format = [
-            "--device=ear.monitor",
-            "--rate=48000",
-            "--channels=1",
-            "--file-format=wav",
-        ];
-        self.client("parec", &format, file)
-    }
-
-    fn client(&self, program: &str, arguments: &[&str], file: &Path) -> Running {
-        let mut command = Command::new(program);
-        command
-            .arg("--latency-msec=40")
-            .args(arguments)
-            .arg(file)
-            .env("PULSE_SERVER", &self.server);
-        if let Some(dir) = self.alsa_config.parent() {
-            command
-                .env("HOME", dir)
-                .env("XDG_RUNTIME_DIR", dir.join("run"));
-        }
-        Running::start(&mut command, &file.with_extension(program))
-    }
-}
+use testkit::measure::{Clip, Match, align, median};
+use testkit::process::TestDir;
 
 /// What the two sides say: different words, so that an echo of oneself is not taken for the other.
 #[derive(Clone, Copy)]
-pub(crate) enum Speaker {
+pub enum Speaker {
+    /// A woman's voice.
     Alice,
+    /// A man's voice.
     Bob,
 }
 
 /// A minute of speech as a WAV file at this rate; made once a run by espeak-ng.
-pub(crate) fn speech(place: &Place, speaker: Speaker, rate: u32, channels: u32) -> PathBuf {
+pub fn speech(dir: &TestDir, speaker: Speaker, rate: u32, channels: u32) -> PathBuf {
     let (voice, text) = match speaker {
         Speaker::Alice => (
             "en+f3",
@@ -135,11 +31,11 @@ pub(crate) fn speech(place: &Place, speaker: Speaker, rate: u32, channels: u32) 
         ),
     };
     let name = format!("speech-{}-{rate}-{channels}.wav", voice.replace('+', "-"));
-    let path = place.join(&name);
+    let path = dir.join(&name);
     if path.exists() {
         return path;
     }
-    let raw = place.join("raw.wav");
+    let raw = dir.join("raw.wav");
     run(Command::new("espeak-ng")
         .args(["-v", voice, "-s", "150", "-w"])
         .arg(&raw)
@@ -174,20 +70,20 @@ fn run(command: &mut Command) {
 
 /// How a recording compares with what was said.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub struct Heard {
     /// Median normalised cross-correlation of the loud 0.4 s parts of the recording's last four
     /// seconds with what was said. Parts, because a jitter buffer may rightly stretch speech
     /// between them; the median, because a part may hold such a place.
-    pub(crate) correlation: f64,
+    pub correlation: f64,
     /// Median level of those parts against the same parts of the original, in dB.
-    pub(crate) level_db: f64,
+    pub level_db: f64,
 }
 
 /// Compares a recording with what was said; both may have any rate.
-pub(crate) fn compare(place: &Place, said: &Path, heard: &Path) -> Heard {
+pub fn compare(dir: &TestDir, said: &Path, heard: &Path) -> Heard {
     const PART: f64 = 0.4;
-    let said = samples_8k(place, said);
-    let heard = samples_8k(place, heard);
+    let said = samples_8k(dir, said);
+    let heard = samples_8k(dir, heard);
     let coarse = at_2k(&said);
     let length = heard.samples.len() as f64 / 8000.0;
     assert!(length > 3.0, "the recording is only {length:.1} s long");
@@ -247,8 +143,8 @@ fn at_2k(clip: &Clip) -> Clip {
 }
 
 /// Asserts that what was said was heard, at its level.
-pub(crate) fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path) {
-    let result = compare(place, said, heard);
+pub fn assert_heard(dir: &TestDir, what: &str, said: &Path, heard: &Path) {
+    let result = compare(dir, said, heard);
     println!(
         "{what}: correlation {:.3}, level {:+.1} dB",
         result.correlation, result.level_db
@@ -265,8 +161,8 @@ pub(crate) fn assert_heard(place: &Place, what: &str, said: &Path, heard: &Path)
 
 /// Whether, while a call goes on, what was said is heard as it should be for four seconds on end,
 /// some time before `limit`. `recording` is what was heard so far.
-pub(crate) fn is_heard_soon(
-    place: &Place,
+pub fn is_heard_soon(
+    dir: &TestDir,
     what: &str,
     said: &Path,
     limit: Duration,
@@ -274,7 +170,7 @@ pub(crate) fn is_heard_soon(
 ) -> bool {
     let end = Instant::now() + limit;
     loop {
-        let result = compare(place, said, &recording());
+        let result = compare(dir, said, &recording());
         println!(
             "{what}: correlation {:.3}, level {:+.1} dB",
             result.correlation, result.level_db
@@ -290,8 +186,8 @@ pub(crate) fn is_heard_soon(
 }
 
 /// Reads a WAV file, also one whose header was never finished, as 8 kHz mono.
-fn samples_8k(place: &Place, path: &Path) -> Clip {
-    let out = place.join("compare.wav");
+fn samples_8k(dir: &TestDir, path: &Path) -> Clip {
+    let out = dir.join("compare.wav");
     run(Command::new("sox")
         .arg("--ignore-length")
         .arg(path)

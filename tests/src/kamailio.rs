@@ -5,42 +5,44 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use offhook_tests::certificates::Issued;
+use crate::certificates::Issued;
 
-use crate::place::{Place, Running, ports};
+use testkit::process::{ChildProcess, TestDir, port_block};
 
-pub(crate) struct Kamailio {
-    pub(crate) port: u16,
+/// A running kamailio.
+pub struct Kamailio {
+    /// Its UDP and TCP port.
+    pub port: u16,
     dir: PathBuf,
     config: PathBuf,
-    process: Running,
+    process: ChildProcess,
     address: String,
 }
 
 impl Kamailio {
-    pub(crate) fn start(place: &Place, algorithm: &str) -> Self {
-        Self::start_with(place, algorithm, None, "127.0.0.1")
+    /// Starts it without TLS on the loopback; `algorithm` is the digest's.
+    pub fn start(dir: &TestDir, algorithm: &str) -> Self {
+        Self::start_with(dir, algorithm, None, "127.0.0.1")
     }
 
     /// With TLS besides, on `tls_port`, by this certificate.
-    pub(crate) fn start_tls(place: &Place, algorithm: &str, certificate: &Issued) -> Self {
-        Self::start_with(place, algorithm, Some(certificate), "127.0.0.1")
+    pub fn start_tls(dir: &TestDir, algorithm: &str, certificate: &Issued) -> Self {
+        Self::start_with(dir, algorithm, Some(certificate), "127.0.0.1")
     }
 
     /// Listening on this address; its domain and realm stay `127.0.0.1`.
-    #[allow(dead_code)] // asked by the tests of the image
-    pub(crate) fn start_at(place: &Place, algorithm: &str, address: &str) -> Self {
-        Self::start_with(place, algorithm, None, address)
+    pub fn start_at(dir: &TestDir, algorithm: &str, address: &str) -> Self {
+        Self::start_with(dir, algorithm, None, address)
     }
 
     fn start_with(
-        place: &Place,
+        dir: &TestDir,
         algorithm: &str,
         certificate: Option<&Issued>,
         address: &str,
     ) -> Self {
-        let port = ports();
-        let dir = place.join("kamailio");
+        let port = port_block();
+        let dir = dir.join("kamailio");
         std::fs::create_dir_all(&dir).unwrap();
         let modules = [
             "/usr/lib/x86_64-linux-gnu/kamailio/modules",
@@ -133,7 +135,7 @@ modparam("auth", "qop", "auth")
         kamailio
     }
 
-    fn spawn(dir: &std::path::Path, config: &std::path::Path) -> Running {
+    fn spawn(dir: &std::path::Path, config: &std::path::Path) -> ChildProcess {
         let mut command = Command::new("kamailio");
         // -DD: stays in the foreground, so that it ends with the test; small memories: there are
         // ten of us
@@ -142,7 +144,7 @@ modparam("auth", "qop", "auth")
             .arg(dir)
             .arg("-f")
             .arg(config);
-        Running::start(&mut command, &dir.join("log"))
+        ChildProcess::start(&mut command, &dir.join("log"))
     }
 
     fn wait_up(&self) {
@@ -158,13 +160,13 @@ modparam("auth", "qop", "auth")
     }
 
     /// Where it speaks TLS.
-    pub(crate) fn tls_port(&self) -> u16 {
+    pub fn tls_port(&self) -> u16 {
         self.port + 1
     }
 
     /// The `[[account]]` of a user who comes by TLS, for a domain of its own: what its certificate
     /// must be for.
-    pub(crate) fn account_tls(&self, user: &str, domain: &str) -> String {
+    pub fn account_tls(&self, user: &str, domain: &str) -> String {
         format!(
             "[[account]]\nuser = {user:?}\ndomain = {domain:?}\npassword = \"secret{user}\"\nregistrar = \"127.0.0.1:{0}\"\n\
              outbound_proxy = \"127.0.0.1:{0}\"\ntransport = \"tls\"\nexpires_s = 60\n",
@@ -172,22 +174,24 @@ modparam("auth", "qop", "auth")
         )
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// Its output so far.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
     /// The registrar dies; its registrations with it.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.process.terminate(Duration::from_secs(5));
     }
 
-    pub(crate) fn restart(&mut self) {
+    /// Starts it again, on the same port.
+    pub fn restart(&mut self) {
         self.process = Self::spawn(&self.dir, &self.config);
         self.wait_up();
     }
 
     /// The `[[account]]` of a user.
-    pub(crate) fn account(&self, user: &str, password: &str, transport: &str) -> String {
+    pub fn account(&self, user: &str, password: &str, transport: &str) -> String {
         format!(
             "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\nregistrar = \"{1}:{0}\"\noutbound_proxy = \"{1}:{0}\"\n\
              transport = {transport:?}\nexpires_s = 60\n",

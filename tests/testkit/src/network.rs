@@ -1,8 +1,10 @@
-//! The network between the phones: one [`Link`] per direction between two addresses, each with its
-//! own random stream, so that what happens on one way never changes what is drawn on another.
+//! A simulated network under virtual time: one [`Link`] per direction between two addresses, each
+//! with its own random numbers, so that what happens on one path never changes what is drawn on
+//! another.
 //!
 //! ```text
-//! send ─▶ rules (scripted losses) ─▶ outage? ─▶ loss ─▶ duplicate ─▶ delay + jitter + held back ─▶ heap ─▶ pop_due
+//! send ─▶ rules (scripted losses, middleboxes) ─▶ outage, loss, duplicate ─▶ delay, jitter ─▶ pop_due
+//!                                                        └─▶ capture
 //! ```
 
 use std::cmp::Reverse;
@@ -11,12 +13,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use crate::capture::Capture;
+use crate::rng::Rng;
 
-use crate::wire::Wire;
-
-/// Virtual time since the world began.
+/// Virtual time since the simulation began.
 pub type Time = Duration;
 
 /// One UDP datagram on its way.
@@ -49,6 +49,35 @@ impl Datagram {
         self.bytes
             .first()
             .is_some_and(|first| (128..192).contains(first))
+    }
+}
+
+/// What a simulated network carries.
+pub trait Packet: Clone {
+    /// The address it comes from.
+    fn source(&self) -> IpAddr;
+    /// The address it goes to.
+    fn destination(&self) -> IpAddr;
+    /// Whether random loss, duplication and outages leave it alone: what a protocol below it would
+    /// repair. Rules still see it.
+    fn is_reliable(&self) -> bool {
+        false
+    }
+    /// The UDP datagram it is, for the capture.
+    fn datagram(&self) -> Option<&Datagram> {
+        None
+    }
+}
+
+impl Packet for Datagram {
+    fn source(&self) -> IpAddr {
+        self.from.ip()
+    }
+    fn destination(&self) -> IpAddr {
+        self.to.ip()
+    }
+    fn datagram(&self) -> Option<&Datagram> {
+        Some(self)
     }
 }
 
@@ -130,28 +159,24 @@ impl Default for Link {
 
 /// What a rule does with a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum RuleAction {
     /// The link decides.
     Pass,
     /// It is lost.
-    Lose,
-    /// It comes this much later than the link says.
+    Drop,
+    /// It arrives this much later than the link says.
     Delay(Duration),
-    /// It comes this many times more.
-    Copy(u32),
-    /// Somebody on the way makes this of it.
-    Rewrite(Vec<u8>),
+    /// It arrives this many times more.
+    Duplicate(u32),
 }
 
-/// A scripted impairment: looks at each packet before the link does.
-pub type Rule = Box<dyn FnMut(&Datagram, Time) -> Fate>;
+/// A scripted impairment or middlebox: sees each packet before the link does, and may change it,
+/// its addresses included, as an address translator does.
+pub type Rule<P = Datagram> = Box<dyn FnMut(&mut P, Time) -> RuleAction>;
 
-/// Somebody in the middle.
-type Tamper = Box<dyn FnMut(&mut Datagram)>;
-
-struct Way {
+struct Path {
     link: Link,
-    rng: ChaCha8Rng,
+    rng: Rng,
     bad: bool,
     last_arrival: Time,
 }
@@ -159,64 +184,62 @@ struct Way {
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetworkCounters {
-    /// Datagrams handed in.
+    /// Packets handed in.
     pub sent: u64,
-    /// Datagrams lost, whatever the reason.
+    /// Packets lost, for whatever reason.
     pub lost: u64,
     /// Copies made.
     pub copies: u64,
 }
 
-struct InFlight {
+struct InFlight<P> {
     at: Time,
     order: u64,
-    datagram: Datagram,
+    packet: P,
 }
 
-impl PartialEq for InFlight {
+impl<P> PartialEq for InFlight<P> {
     fn eq(&self, other: &Self) -> bool {
         (self.at, self.order) == (other.at, other.order)
     }
 }
-impl Eq for InFlight {}
-impl PartialOrd for InFlight {
+impl<P> Eq for InFlight<P> {}
+impl<P> PartialOrd for InFlight<P> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for InFlight {
+impl<P> Ord for InFlight<P> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.at, self.order).cmp(&(other.at, other.order))
     }
 }
 
 /// The network.
-pub struct Network {
+pub struct Network<P: Packet = Datagram> {
     seed: u64,
     default: Link,
-    ways: BTreeMap<(IpAddr, IpAddr), Way>,
-    rules: Vec<(String, Rule)>,
-    heap: BinaryHeap<Reverse<InFlight>>,
+    paths: BTreeMap<(IpAddr, IpAddr), Path>,
+    rules: Vec<(String, Rule<P>)>,
+    heap: BinaryHeap<Reverse<InFlight<P>>>,
     order: u64,
     counters: NetworkCounters,
-    tamper: Option<Tamper>,
-    /// Everything that was sent.
-    pub wire: Wire,
+    /// Every datagram that was sent.
+    pub capture: Capture,
 }
 
-impl Network {
-    /// A network in which every way is the default link.
+impl<P: Packet> Network<P> {
+    /// A network in which every path is the default link.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
             default: Link::default(),
-            ways: BTreeMap::new(),
+            paths: BTreeMap::new(),
             rules: Vec::new(),
             heap: BinaryHeap::new(),
             order: 0,
             counters: NetworkCounters::default(),
-            tamper: None,
-            wire: Wire::default(),
+            capture: Capture::default(),
         }
     }
 
@@ -225,127 +248,142 @@ impl Network {
         self.counters
     }
 
-    /// The link of every way that has none of its own, from now on.
+    /// Gives every path this link, from now on.
     pub fn set_default(&mut self, link: Link) {
-        self.default = link.clone();
-        for way in self.ways.values_mut() {
-            way.link = link.clone();
+        for path in self.paths.values_mut() {
+            path.link = link.clone();
         }
+        self.default = link;
     }
 
     /// The link from one address to another.
     pub fn link(&mut self, from: IpAddr, to: IpAddr) -> &mut Link {
-        &mut self.way(from, to).link
+        &mut self.path(from, to).link
     }
 
     /// Adds a rule; it sees each packet after the older rules let it pass.
-    pub fn add_rule(&mut self, name: &str, rule: Rule) {
-        self.rules.push((name.to_owned(), rule));
+    pub fn add_rule(&mut self, name: &str, rule: impl FnMut(&mut P, Time) -> RuleAction + 'static) {
+        self.rules.push((name.to_owned(), Box::new(rule)));
     }
 
-    /// Puts somebody between all of them, who reads and changes what he likes. He stands in for a
-    /// proxy that signalling runs through: what goes by TLS is his to see only where he is one of
-    /// its ends.
-    pub fn set_tamper(&mut self, tamper: impl FnMut(&mut Datagram) + 'static) {
-        self.tamper = Some(Box::new(tamper));
+    /// Puts a middlebox before all rules, which may read and change every packet; it takes the place
+    /// of the one before. What is encrypted is as opaque to it as to any box between two hosts,
+    /// except where it stands for a proxy that ends the encryption.
+    pub fn set_middlebox(&mut self, mut middlebox: impl FnMut(&mut P) + 'static) {
+        const NAME: &str = "middlebox";
+        self.remove_rule(NAME);
+        let rule = move |packet: &mut P, _: Time| {
+            middlebox(packet);
+            RuleAction::Pass
+        };
+        self.rules.insert(0, (NAME.to_owned(), Box::new(rule)));
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub fn remove_rule(&mut self, name: &str) {
         self.rules.retain(|(known, _)| known != name);
     }
 
-    fn way(&mut self, from: IpAddr, to: IpAddr) -> &mut Way {
+    fn path(&mut self, from: IpAddr, to: IpAddr) -> &mut Path {
         let (seed, default) = (self.seed, &self.default);
-        self.ways.entry((from, to)).or_insert_with(|| Way {
+        self.paths.entry((from, to)).or_insert_with(|| Path {
             link: default.clone(),
-            rng: stream(seed, &format!("{from}>{to}")),
+            rng: Rng::for_purpose(seed, &format!("{from}>{to}")),
             bad: false,
             last_arrival: Time::ZERO,
         })
     }
 
-    /// Sends a datagram.
-    pub fn send(&mut self, mut datagram: Datagram, now: Time) {
+    /// Sends a packet.
+    pub fn send(&mut self, mut packet: P, now: Time) {
         self.counters.sent += 1;
-        if let Some(tamper) = &mut self.tamper {
-            tamper(&mut datagram);
-        }
         let mut late = Duration::ZERO;
         let mut extra = 0;
         for (_, rule) in &mut self.rules {
-            match rule(&datagram, now) {
-                Fate::Pass => {}
-                Fate::Lose => {
-                    self.counters.lost += 1;
-                    self.wire.record(now, None, &datagram);
-                    return;
-                }
-                Fate::Delay(more) => late += more,
-                Fate::Copy(more) => extra += more,
-                Fate::Rewrite(bytes) => datagram.bytes = bytes,
+            match rule(&mut packet, now) {
+                RuleAction::Pass => {}
+                RuleAction::Drop => return self.lose(&packet, now),
+                RuleAction::Delay(more) => late += more,
+                RuleAction::Duplicate(more) => extra += more,
             }
         }
-        let way = self.way(datagram.from.ip(), datagram.to.ip());
-        if way.link.outages.iter().any(|outage| outage.contains(&now)) || way.lost() {
-            self.counters.lost += 1;
-            self.wire.record(now, None, &datagram);
-            return;
-        }
-        if way.link.duplicate > 0.0 && unit(&mut way.rng) < way.link.duplicate {
-            extra += 1;
+        let reliable = packet.is_reliable();
+        let path = self.path(packet.source(), packet.destination());
+        if !reliable {
+            if path.loses(now) {
+                return self.lose(&packet, now);
+            }
+            extra += u32::from(path.rng.chance(path.link.duplicate));
         }
         for _ in 0..=extra {
-            let way = self.way(datagram.from.ip(), datagram.to.ip());
-            let at = way.arrival(now) + late;
-            self.wire.record(now, Some(at), &datagram);
+            let path = self.path(packet.source(), packet.destination());
+            let at = path.arrival(now) + late;
+            self.record(&packet, now, Some(at));
             self.order += 1;
-            let order = self.order;
             self.heap.push(Reverse(InFlight {
                 at,
-                order,
-                datagram: datagram.clone(),
+                order: self.order,
+                packet: packet.clone(),
             }));
         }
         self.counters.copies += u64::from(extra);
     }
 
-    /// When the next datagram arrives.
+    fn lose(&mut self, packet: &P, now: Time) {
+        self.counters.lost += 1;
+        self.record(packet, now, None);
+    }
+
+    fn record(&mut self, packet: &P, now: Time, arrival: Option<Time>) {
+        if let Some(datagram) = packet.datagram() {
+            self.capture.record(now, arrival, datagram);
+        }
+    }
+
+    /// When the next packet arrives.
     pub fn next_arrival(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse(next)| next.at)
     }
 
-    /// The next datagram that has arrived by now.
-    pub fn pop_due(&mut self, now: Time) -> Option<Datagram> {
+    /// The next packet that has arrived by now.
+    pub fn pop_due(&mut self, now: Time) -> Option<P> {
+        self.pop_due_at(now).map(|(_, packet)| packet)
+    }
+
+    /// The next packet that has arrived by now, and when it did.
+    pub fn pop_due_at(&mut self, now: Time) -> Option<(Time, P)> {
         if self.next_arrival()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(next)| next.datagram)
+        self.heap.pop().map(|Reverse(next)| (next.at, next.packet))
     }
 
-    /// Datagrams under way.
+    /// Packets under way.
     pub fn in_flight(&self) -> usize {
         self.heap.len()
     }
 }
 
-impl Way {
-    fn lost(&mut self) -> bool {
+impl Path {
+    fn loses(&mut self, now: Time) -> bool {
+        if self.link.outages.iter().any(|outage| outage.contains(&now)) {
+            return true;
+        }
         match self.link.loss {
             Loss::None => false,
-            Loss::Random(p) => unit(&mut self.rng) < p,
+            Loss::Random(p) => self.rng.unit() < p,
             Loss::Gilbert {
                 to_bad,
                 to_good,
                 loss,
             } => {
-                let turn = unit(&mut self.rng);
+                let turn = self.rng.unit();
                 self.bad = if self.bad {
                     turn >= to_good
                 } else {
                     turn < to_bad
                 };
-                self.bad && unit(&mut self.rng) < loss
+                self.bad && self.rng.unit() < loss
             }
         }
     }
@@ -353,9 +391,9 @@ impl Way {
     fn arrival(&mut self, now: Time) -> Time {
         let jitter = match self.link.jitter {
             Jitter::None => Duration::ZERO,
-            Jitter::Normal { sd } => sd.mul_f64(normal(&mut self.rng).abs()),
+            Jitter::Normal { sd } => sd.mul_f64(self.rng.normal().abs()),
             Jitter::HeavyTail { scale, shape, cap } => {
-                let u = unit(&mut self.rng).max(1e-9);
+                let u = self.rng.unit().max(1e-9);
                 cap.min(scale.mul_f64(u.powf(-1.0 / shape) - 1.0))
             }
         };
@@ -364,40 +402,12 @@ impl Way {
             at = at.max(self.last_arrival);
         }
         let (probability, held) = self.link.hold_back;
-        if probability > 0.0 && unit(&mut self.rng) < probability {
+        if self.rng.chance(probability) {
             return at + held;
         }
         self.last_arrival = at;
         at
     }
-}
-
-/// A random stream of its own for this seed and purpose.
-pub fn stream(seed: u64, purpose: &str) -> ChaCha8Rng {
-    let mut key = [0u8; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in purpose.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    key[8..16].copy_from_slice(&hash.to_le_bytes());
-    ChaCha8Rng::from_seed(key)
-}
-
-/// Uniform in 0..1.
-pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// Uniform in 0..n.
-pub fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
-    ((unit(rng) * n as f64) as usize).min(n.saturating_sub(1))
-}
-
-/// Standard normal (Box–Muller).
-pub fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let u = unit(rng).max(1e-300);
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * unit(rng)).cos()
 }
 
 #[cfg(test)]
@@ -414,7 +424,7 @@ mod tests {
 
     /// Sends packets 20 ms apart, tells (number, transit time in ms) in order of arrival.
     fn through(link: Link, seed: u64, count: u32) -> Vec<(u32, f64)> {
-        let mut network = Network::new(seed);
+        let mut network: Network = Network::new(seed);
         network.set_default(link);
         let mut out = Vec::new();
         for n in 0..count {
@@ -568,19 +578,16 @@ mod tests {
         let got = through(outage, 8, 150);
         assert_eq!(got.len(), 100);
         assert!(got.iter().all(|&(n, _)| !(50..100).contains(&n)));
-        let mut network = Network::new(1);
+        let mut network: Network = Network::new(1);
         let mut seen = 0;
-        network.add_rule(
-            "third",
-            Box::new(move |_, _| {
-                seen += 1;
-                if seen % 3 == 0 {
-                    Fate::Lose
-                } else {
-                    Fate::Pass
-                }
-            }),
-        );
+        network.add_rule("third", move |_, _| {
+            seen += 1;
+            if seen % 3 == 0 {
+                RuleAction::Drop
+            } else {
+                RuleAction::Pass
+            }
+        });
         for n in 0..9 {
             network.send(packet(n), Duration::ZERO);
         }

@@ -1,4 +1,4 @@
-//! The phone under test, driven by `ctl` exactly as a finger would.
+//! The phone under test: the unmodified binary as a process, driven by its control socket.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,30 +8,30 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, Running, ports};
+use testkit::process::{ChildProcess, TestDir, port_block};
 
 /// What of `offhook.toml` differs from test to test.
-pub(crate) struct Setup {
+pub struct Setup {
     /// Codec names, best first.
-    pub(crate) codecs: &'static str,
+    pub codecs: &'static str,
     /// What the microphone hears.
-    pub(crate) microphone: Option<PathBuf>,
+    pub microphone: Option<PathBuf>,
     /// Answers by itself.
-    pub(crate) auto_answer: bool,
+    pub auto_answer: bool,
     /// `call.direct`: accepts calls from anyone, without a server.
-    pub(crate) direct: Option<bool>,
+    pub direct: Option<bool>,
     /// More lines of `[call]`.
-    pub(crate) call: &'static str,
+    pub call: &'static str,
     /// More of the file, as text.
-    pub(crate) more: String,
+    pub more: String,
     /// Speed dial entries: key and address.
-    pub(crate) speed: Vec<(String, String)>,
+    pub speed: Vec<(String, String)>,
     /// `[board.audio]` devices instead of WAV files.
-    pub(crate) devices: Option<(String, String)>,
+    pub devices: Option<(String, String)>,
     /// Environment of the process.
-    pub(crate) env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
     /// Address of its sockets.
-    pub(crate) bind: String,
+    pub bind: String,
 }
 
 impl Default for Setup {
@@ -52,16 +52,18 @@ impl Default for Setup {
 }
 
 /// A running `offhook run`.
-pub(crate) struct Desk {
-    pub(crate) sip_port: u16,
-    pub(crate) rtp_ports: (u16, u16),
+pub struct DeskPhone {
+    /// Its UDP and TCP port for SIP.
+    pub sip_port: u16,
+    /// First and last of its media ports.
+    pub rtp_ports: (u16, u16),
     socket: PathBuf,
     ear: PathBuf,
-    process: Running,
+    process: ChildProcess,
 }
 
 /// The binary cargo built beside this test.
-pub(crate) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = std::env::current_exe()
         .unwrap()
         .parent()
@@ -77,11 +79,12 @@ pub(crate) fn binary() -> PathBuf {
     path
 }
 
-impl Desk {
-    pub(crate) fn start(place: &Place, name: &str, setup: Setup) -> Self {
-        let dir = place.join(name);
+impl DeskPhone {
+    /// Starts it with its files in `dir/name` and waits until its control socket answers.
+    pub fn start(dir: &TestDir, name: &str, setup: Setup) -> Self {
+        let dir = dir.join(name);
         std::fs::create_dir_all(&dir).unwrap();
-        let base = ports();
+        let base = port_block();
         let ear = dir.join("ear.wav");
         let socket = dir.join("ctl.sock");
         let capture = setup
@@ -125,7 +128,7 @@ impl Desk {
             .arg("--config")
             .arg(&config)
             .envs(setup.env.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        let process = Running::start(&mut command, &dir.join("log"));
+        let process = ChildProcess::start(&mut command, &dir.join("log"));
         let desk = Self {
             sip_port: base,
             rtp_ports: (base + 10, base + 59),
@@ -146,20 +149,20 @@ impl Desk {
     }
 
     /// The phone stands still for so long.
-    pub(crate) fn stall(&self, time: Duration) {
+    pub fn stall(&self, time: Duration) {
         self.process.stall(time);
     }
 
     /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the
     /// call is at its end.
-    pub(crate) fn ear_now(&self) -> PathBuf {
+    pub fn ear_now(&self) -> PathBuf {
         let copy = self.ear.with_file_name("ear-in-call.wav");
         std::fs::copy(&self.ear, &copy).expect("the ear is being recorded");
         copy
     }
 
     /// One request on the control socket.
-    pub(crate) fn ctl(&self, request: &Value) -> Value {
+    pub fn ctl(&self, request: &Value) -> Value {
         let mut stream = UnixStream::connect(&self.socket).expect("the control socket answers");
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
@@ -176,23 +179,28 @@ impl Desk {
         assert_eq!(reply["ok"], json!(true), "{request} → {reply}");
     }
 
-    pub(crate) fn lift(&self) {
+    /// Lifts the handset.
+    pub fn lift(&self) {
         self.done(&json!({"cmd": "lift"}));
     }
 
-    pub(crate) fn hang_up(&self) {
+    /// Puts the handset back.
+    pub fn hang_up(&self) {
         self.done(&json!({"cmd": "hang-up"}));
     }
 
-    pub(crate) fn press(&self, keys: &str) {
+    /// Presses these keys.
+    pub fn press(&self, keys: &str) {
         self.done(&json!({"cmd": "press", "keys": keys}));
     }
 
-    pub(crate) fn status(&self) -> Value {
+    /// The status as JSON.
+    pub fn status(&self) -> Value {
         self.ctl(&json!({"cmd": "status"}))
     }
 
-    pub(crate) fn state(&self) -> String {
+    /// The state in the status.
+    pub fn state(&self) -> String {
         self.status()["state"]
             .as_str()
             .unwrap_or_default()
@@ -200,12 +208,7 @@ impl Desk {
     }
 
     /// Waits until `status` satisfies `what`; panics with the last status after `limit`.
-    pub(crate) fn wait(
-        &self,
-        what: &str,
-        limit: Duration,
-        satisfied: impl Fn(&Value) -> bool,
-    ) -> Value {
+    pub fn wait(&self, what: &str, limit: Duration, satisfied: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + limit;
         loop {
             let status = self.status();
@@ -220,7 +223,8 @@ impl Desk {
         }
     }
 
-    pub(crate) fn wait_state(&self, state: &str) -> Value {
+    /// Waits for a state.
+    pub fn wait_state(&self, state: &str) -> Value {
         self.wait(
             &format!("state {state}"),
             Duration::from_secs(8),
@@ -229,7 +233,7 @@ impl Desk {
     }
 
     /// Lifts, hears dial tone, dials, and talks.
-    pub(crate) fn call(&self, keys: &str) -> Value {
+    pub fn call(&self, keys: &str) -> Value {
         self.lift();
         self.wait_state("dial_tone");
         self.press(keys);
@@ -237,7 +241,7 @@ impl Desk {
     }
 
     /// Whatever happened before: the next lift gives dial tone, and hanging up ends it.
-    pub(crate) fn assert_usable(&self) {
+    pub fn assert_usable(&self) {
         if self.status()["hook"] == "off" {
             self.hang_up();
         }

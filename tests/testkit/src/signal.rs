@@ -9,10 +9,10 @@
 
 use std::collections::HashMap;
 use std::f64::consts::{PI, TAU};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::network::{normal, stream, unit};
+use crate::rng::Rng;
 
 /// A loop of sound at the card's rate.
 #[derive(Debug, Clone)]
@@ -85,42 +85,32 @@ impl Source {
     }
 }
 
-/// Where the outside test data lies, if it is there.
-pub fn data(file: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("OFFHOOK_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    );
-    let path = root.join(file);
-    path.exists().then_some(path)
-}
-
 /// Syllables with a gliding pitch of their own, a few formants, breath in between, and pauses.
 /// About −20 dBFS.
 fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
-    let mut rng = stream(seed, "voice");
+    let mut rng = Rng::for_purpose(seed, "voice");
     let rate = f64::from(rate_hz);
     let total = (rate * seconds) as usize;
     let mut out = vec![0f64; total];
-    let base = 95.0 + 110.0 * unit(&mut rng);
+    let base = 95.0 + 110.0 * rng.unit();
     let mut at = 0.0;
     while at < seconds - 0.5 {
-        let length = grid(0.12 + 0.2 * unit(&mut rng));
+        let length = grid(0.12 + 0.2 * rng.unit());
         let (f0, f1) = (
-            base * (0.8 + 0.5 * unit(&mut rng)),
-            base * (0.8 + 0.5 * unit(&mut rng)),
+            base * (0.8 + 0.5 * rng.unit()),
+            base * (0.8 + 0.5 * rng.unit()),
         );
         let formants = [
-            300.0 + 500.0 * unit(&mut rng),
-            900.0 + 1_100.0 * unit(&mut rng),
-            2_200.0 + 900.0 * unit(&mut rng),
+            300.0 + 500.0 * rng.unit(),
+            900.0 + 1_100.0 * rng.unit(),
+            2_200.0 + 900.0 * rng.unit(),
         ];
-        let loud = 0.5 + unit(&mut rng);
+        let loud = 0.5 + rng.unit();
         let (first, count) = (
             (at * rate).round() as usize,
             (length * rate).round() as usize,
         );
-        let start = TAU * unit(&mut rng);
+        let start = TAU * rng.unit();
         for n in 0..count {
             let x = n as f64 / count as f64;
             let pitch = f0 + (f1 - f0) * x;
@@ -141,12 +131,12 @@ fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
             out[first + n] += sum * envelope;
         }
         at += length;
-        if unit(&mut rng) < 0.3 {
+        if rng.unit() < 0.3 {
             // A breathy burst: noise around 2 kHz. Drawn at 8 kHz whatever the rate, so that the
             // voice is the same at every rate.
-            let burst = grid(0.03 + 0.05 * unit(&mut rng));
+            let burst = grid(0.03 + 0.05 * rng.unit());
             let noise: Vec<f64> = (0..(burst * 8_000.0) as usize)
-                .map(|_| normal(&mut rng))
+                .map(|_| rng.normal())
                 .collect();
             for n in 0..(burst * rate) as usize {
                 let place = ((at * rate).round() as usize + n).min(total - 1);
@@ -156,10 +146,10 @@ fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
             }
             at += burst;
         }
-        at += grid(if unit(&mut rng) < 0.12 {
-            0.25 + 0.3 * unit(&mut rng)
+        at += grid(if rng.unit() < 0.12 {
+            0.25 + 0.3 * rng.unit()
         } else {
-            0.03 * unit(&mut rng)
+            0.03 * rng.unit()
         });
     }
     let power = out.iter().map(|x| x * x).sum::<f64>() / total as f64;

@@ -1,0 +1,142 @@
+//! What a test that runs other programs needs: a directory and ports of its own, and children that
+//! end with it.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The directory of one test; removed when the test passed, kept and named when it failed.
+#[derive(Debug)]
+pub struct TestDir {
+    path: PathBuf,
+}
+
+impl TestDir {
+    /// Makes an empty directory for the test `name`.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("offhook-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self { path }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the files of this test are kept in {}", self.path.display());
+        } else {
+            std::fs::remove_dir_all(&self.path).ok();
+        }
+    }
+}
+
+/// The first of 200 ports that no other test of this process uses. For tests in a network namespace
+/// of their own: other processes are not asked.
+pub fn port_block() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    20_000 + NEXT.fetch_add(200, Ordering::Relaxed)
+}
+
+/// A port of the loopback that was free for UDP and for TCP a moment ago.
+pub fn free_port() -> u16 {
+    (0..100)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .map(|socket| socket.local_addr().unwrap().port())
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("one of a hundred ports is free for TCP, too")
+}
+
+/// A child process that ends with its owner.
+#[derive(Debug)]
+pub struct ChildProcess {
+    child: Child,
+}
+
+impl ChildProcess {
+    /// Starts `command` with its output in `log` and nothing on its standard input.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        Self::spawn(command, Stdio::null(), log)
+    }
+
+    /// Starts `command` with its output in `log`, and returns its standard input.
+    pub fn start_with_stdin(command: &mut Command, log: &Path) -> (Self, ChildStdin) {
+        let mut process = Self::spawn(command, Stdio::piped(), log);
+        let stdin = process.child.stdin.take().unwrap();
+        (process, stdin)
+    }
+
+    fn spawn(command: &mut Command, stdin: Stdio, log: &Path) -> Self {
+        let file = std::fs::File::create(log).unwrap();
+        let child = command
+            .stdin(stdin)
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        Self { child }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// Kills it (SIGKILL) and waits for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
+    /// Asks it to end (SIGTERM) and waits up to `limit`; its exit code, or `None` when it had to be
+    /// killed.
+    pub fn terminate(&mut self, limit: Duration) -> Option<i32> {
+        kill(self.pid(), Signal::SIGTERM).ok();
+        self.wait(limit)
+    }
+
+    /// Stops it for this long (SIGSTOP), as a machine does that is busy with other work.
+    pub fn stall(&self, time: Duration) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+        std::thread::sleep(time);
+        kill(self.pid(), Signal::SIGCONT).unwrap();
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits up to `limit` for it to end by itself; its exit code, or `None` when it had to be
+    /// killed.
+    pub fn wait(&mut self, limit: Duration) -> Option<i32> {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status.code().unwrap_or(-1));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill();
+        None
+    }
+}
+
+impl Drop for ChildProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
