@@ -26,8 +26,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use media::{
-    Codec, Command, Direction, Encryption, Engine, EngineConfig, MasterKey, PacketKind, Protection,
-    SrtpSuite, Stream, StreamConfig, StreamId,
+    Codec, Command, Encryption, Engine, EngineConfig, MasterKey, PacketKind, Protection, SrtpSuite,
+    Stream, StreamConfig, StreamId,
 };
 use nix::time::{ClockId, clock_gettime};
 use testkit::signal::Source;
@@ -67,34 +67,16 @@ fn engine(side: u16, codec: Codec, suite: Option<SrtpSuite>, start: Instant) -> 
         },
         start,
     );
-    let payload = if codec == Codec::Opus { 111 } else { 0 };
     let stream = Stream::new(StreamConfig {
-        id: ID,
-        codec,
-        send_payload: payload,
-        recv_payloads: vec![(payload, codec)],
-        send_dtmf: None,
-        recv_dtmf: None,
-        ptime_ms: 20,
         opus_fec: codec == Codec::Opus,
-        opus_dtx: false,
-        remote_rtp: address(1 - side),
-        remote_rtcp: address(1 - side),
-        latching: true,
-        signalling: media::SignallingHosts::default(),
-        media_timeout: Duration::from_secs(3600),
         protection: suite.map_or(Protection::Clear, |suite| Protection::Srtp {
             send: key(suite, side),
             receive: key(suite, 1 - side),
         }),
-        direction: Direction::SendRecv,
         ssrc: 7 + u32::from(side),
-        first_sequence: 1,
-        first_timestamp: 1,
-        cname: "bench".into(),
         card_rate_hz: RATE,
         period_frames: FRAMES,
-        ntp: (start, 0),
+        ..StreamConfig::new(ID, codec, address(1 - side))
     })
     .unwrap();
     engine.handle_command(Command::Start(stream), start);

@@ -426,13 +426,13 @@ impl SimPhone {
 
     /// Carries the DTLS that came on media sockets to the control loop.
     fn hand_over(&mut self, network: &mut Network, now: Time) {
-        while let Some(foreign) = self.engine.poll_foreign() {
-            if foreign.protocol == Protocol::Dtls {
+        while let Some(datagram) = self.engine.poll_non_media() {
+            if datagram.protocol == Protocol::Dtls {
                 let (stream, socket, from, bytes) = (
-                    foreign.stream,
-                    foreign.socket,
-                    foreign.from,
-                    foreign.bytes.to_vec(),
+                    datagram.stream,
+                    datagram.socket,
+                    datagram.from,
+                    datagram.bytes.to_vec(),
                 );
                 self.control
                     .handle_dtls(stream, socket, from, &bytes, self.base + now);

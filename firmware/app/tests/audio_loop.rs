@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
-use media::{Codec, Command, Direction, PacketKind, Stream, StreamConfig, StreamId};
+use media::{Codec, Command, PacketKind, Stream, StreamConfig, StreamId};
 use offhook::audio_thread::{
     AudioCommand, AudioLink, AudioLoop, AudioReport, Datagram, LossReason, bind_pair, engine_for,
     link,
@@ -37,29 +37,13 @@ fn silence() -> AudioRequest {
 
 fn stream(to: SocketAddr, codec: Codec, payload: u8) -> Box<Stream> {
     Stream::new(StreamConfig {
-        id: STREAM,
-        codec,
         send_payload: payload,
         recv_payloads: vec![(payload, codec)],
         send_dtmf: Some((101, 8000)),
         recv_dtmf: Some(101),
-        ptime_ms: 20,
-        opus_fec: false,
-        opus_dtx: false,
-        remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
-        latching: true,
-        signalling: media::SignallingHosts::default(),
-        media_timeout: Duration::from_secs(3600),
-        protection: media::Protection::Clear,
-        direction: Direction::SendRecv,
         ssrc: 7,
-        first_sequence: 1,
-        first_timestamp: 2,
-        cname: "test".into(),
-        card_rate_hz: 48_000,
-        period_frames: 240,
-        ntp: (Instant::now(), 0),
+        ..StreamConfig::new(STREAM, codec, to)
     })
     .unwrap()
 }

@@ -141,7 +141,7 @@ pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamCon
         cname: identity.cname,
         card_rate_hz: identity.card.0,
         period_frames: identity.card.1,
-        ntp: identity.ntp,
+        ntp: Some(identity.ntp),
     }
 }
 
@@ -247,7 +247,7 @@ mod tests {
             cname: "c".into(),
             card_rate_hz: 48_000,
             period_frames: 240,
-            ntp: born.ntp,
+            ntp: Some(born.ntp),
         };
         assert_eq!(config, wanted);
     }

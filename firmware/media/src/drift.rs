@@ -1,5 +1,5 @@
 //! Two clocks that should agree and do not: how far apart they are, how fast they part, and the
-//! one-sample slips that mend it.
+//! one-sample slips that correct it.
 //!
 //! ```text
 //! (local ms − remote ms) of each packet ─▶ Floor: least of the last seconds ─▶ playout delay is counted from here
@@ -190,7 +190,7 @@ impl CardClock {
         at
     }
 
-    /// Sound was lost or repeated: count from here anew.
+    /// Sound was lost or repeated: counting starts again from here.
     pub(crate) fn jumped(&mut self) {
         self.floor.reset();
         self.skew.jumped();
@@ -209,7 +209,7 @@ const PHASES: usize = 64;
 /// Drops or repeats a single sample by bending time evenly over a stretch of sound.
 pub(crate) struct Slip {
     table: Box<[[f32; TAPS]; PHASES + 1]>,
-    owed: f64,
+    pending: f64,
 }
 
 impl Slip {
@@ -239,16 +239,19 @@ impl Slip {
                 *out /= sum as f32;
             }
         }
-        Self { table, owed: 0.0 }
+        Self {
+            table,
+            pending: 0.0,
+        }
     }
 
     /// `samples` went by while sound piles up by `ppm`. The whole samples to drop now (positive) or
     /// repeat (negative): −1, 0 or 1.
-    pub(crate) fn owe(&mut self, samples: usize, ppm: f64) -> i32 {
-        self.owed = (self.owed + samples as f64 * ppm * 1e-6).clamp(-3.0, 3.0);
-        if self.owed >= 1.0 {
+    pub(crate) fn advance(&mut self, samples: usize, ppm: f64) -> i32 {
+        self.pending = (self.pending + samples as f64 * ppm * 1e-6).clamp(-3.0, 3.0);
+        if self.pending >= 1.0 {
             1
-        } else if self.owed <= -1.0 {
+        } else if self.pending <= -1.0 {
             -1
         } else {
             0
@@ -256,13 +259,13 @@ impl Slip {
     }
 
     /// A slip was made.
-    pub(crate) fn paid(&mut self, samples: i32) {
-        self.owed -= f64::from(samples);
+    pub(crate) fn applied(&mut self, samples: i32) {
+        self.pending -= f64::from(samples);
     }
 
-    /// Nothing is owed any more.
+    /// Nothing is pending any more.
     pub(crate) fn reset(&mut self) {
-        self.owed = 0.0;
+        self.pending = 0.0;
     }
 
     /// Fills `out` with `input[before..before + out.len() + drop]` squeezed (`drop` = 1) or

@@ -1,10 +1,10 @@
 //! The engine: the only thing `app` sees of sound. One per phone, called once a card period.
 //!
 //! ```text
-//! handle_packet ─▶ Stream ─▶ hear ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
-//!                                  └─▶ speak: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
+//! handle_packet ─▶ Stream ─▶ render ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
+//!                                  └─▶ send: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
 //! handle_command ─▶ streams, tones, mute                      events, retired streams ─▶ poll_event
-//! handle_packet, if STUN or DTLS ─▶ Ring ─▶ poll_foreign (for the control thread)
+//! handle_packet, if STUN or DTLS ─▶ Ring ─▶ poll_non_media (for the control thread)
 //! ```
 
 use std::net::SocketAddr;
@@ -12,34 +12,19 @@ use std::time::Instant;
 
 use types::Direction;
 
-use crate::demux::{Foreign, Sorted, sort};
 use crate::drift::CardClock;
 use crate::latch::SignallingHosts;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
+use crate::packet::{Class, NonMedia, PacketKind, Protocol, StreamId, Transmit, classify};
 use crate::ring::Ring;
-use crate::stream::{Heard, Stream, StreamStats};
+use crate::stats::StreamStats;
+use crate::stream::{FarEvent, Stream};
 use crate::tone::{ToneGenerator, ToneSpec};
 
 /// Streams an engine can hold at once.
 pub const MAX_STREAMS: usize = 4;
-/// Largest packet taken or made, in bytes.
-pub const MAX_PACKET: usize = 1500;
-
-/// A stream's number, given by the owner, never used twice in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub u32);
-
-/// What a datagram on a media socket is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PacketKind {
-    /// RTP.
-    Rtp,
-    /// RTCP.
-    Rtcp,
-}
-
 /// Fixed facts of the sound card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
@@ -127,29 +112,16 @@ pub enum Event {
     FirstSound(StreamId),
     /// The far end said goodbye by RTCP BYE.
     Bye(StreamId),
-    /// Nothing was heard of the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
-    /// any more. Told every second while it lasts.
-    Unheard(StreamId),
-}
-
-/// A packet that must leave, borrowed from the engine.
-#[derive(Debug, Clone, Copy)]
-pub struct Transmit<'a> {
-    /// Whose socket.
-    pub stream: StreamId,
-    /// RTP or RTCP socket (with rtcp-mux the addresses are the same).
-    pub kind: PacketKind,
-    /// Where to.
-    pub to: SocketAddr,
-    /// The packet.
-    pub bytes: &'a [u8],
+    /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent any
+    /// more. Repeated every second while it lasts.
+    MediaTimeout(StreamId),
 }
 
 /// Events that may wait for [`Engine::poll_event`]. Retired streams wait in a list of their own
 /// that is never full.
 const EVENTS: usize = 64;
-/// Datagrams that may wait for [`Engine::poll_foreign`]: two flights of a DTLS handshake.
-const FOREIGN: usize = 16;
+/// Datagrams that may wait for [`Engine::poll_non_media`]: two flights of a DTLS handshake.
+const NON_MEDIA: usize = 16;
 /// How often figures are told.
 const STATS_MS: f64 = 1000.0;
 
@@ -159,9 +131,9 @@ pub struct Engine {
     epoch: Instant,
     clock: CardClock,
     streams: [Option<Box<Stream>>; MAX_STREAMS],
-    /// What each stream said this period.
-    heard: [Box<[i16]>; MAX_STREAMS],
-    speaking: [bool; MAX_STREAMS],
+    /// The sound of each stream in this period, and whether it has any.
+    received: [Box<[i16]>; MAX_STREAMS],
+    audible: [bool; MAX_STREAMS],
     microphone: Box<[i16]>,
     far_mix: Box<[i16]>,
     tone_sound: Box<[i16]>,
@@ -171,7 +143,7 @@ pub struct Engine {
     muted: bool,
     sidetone: Option<f32>,
     outbox: Outbox,
-    foreign: Ring,
+    non_media: Ring<(PacketKind, Protocol)>,
     events: heapless::Deque<Event, EVENTS>,
     retired: Option<Box<Stream>>,
     dropped_events: u64,
@@ -189,8 +161,8 @@ impl Engine {
             epoch: now,
             clock: CardClock::new(config.rate_hz, config.period_frames),
             streams: [const { None }; MAX_STREAMS],
-            heard: std::array::from_fn(|_| period()),
-            speaking: [false; MAX_STREAMS],
+            received: std::array::from_fn(|_| period()),
+            audible: [false; MAX_STREAMS],
             microphone: period(),
             far_mix: period(),
             tone_sound: period(),
@@ -202,7 +174,7 @@ impl Engine {
                 .sidetone_db
                 .map(|db| 10f32.powf(f32::from(db) / 20.0)),
             outbox: Outbox::new(),
-            foreign: Ring::new(FOREIGN),
+            non_media: Ring::new(NON_MEDIA, (PacketKind::Rtp, Protocol::Stun)),
             events: heapless::Deque::new(),
             retired: None,
             dropped_events: 0,
@@ -230,16 +202,16 @@ impl Engine {
             .find(|s| s.config().id == id)
     }
 
-    fn tell(&mut self, event: Event) {
+    fn emit(&mut self, event: Event) {
         if self.events.push_back(event).is_err() {
             self.dropped_events += 1;
         }
     }
 
-    fn tell_stats(&mut self, place: usize) {
-        if let Some(stream) = &self.streams[place] {
+    fn report_stats(&mut self, index: usize) {
+        if let Some(stream) = &self.streams[index] {
             let (id, stats) = (stream.config().id, stream.stats(self.clock.ppm()));
-            self.tell(Event::Stats { id, stats });
+            self.emit(Event::Stats { id, stats });
         }
     }
 
@@ -254,13 +226,13 @@ impl Engine {
         match command {
             Command::Start(stream) => self.start(stream, now),
             Command::Stop(id) => {
-                if let Some(place) = self.place(id) {
-                    if let Some(stream) = &mut self.streams[place] {
+                if let Some(index) = self.index_of(id) {
+                    if let Some(stream) = &mut self.streams[index] {
                         stream.second();
                         stream.bye(now, &mut self.outbox);
                     }
-                    self.tell_stats(place);
-                    if let Some(stream) = self.streams[place].take() {
+                    self.report_stats(index);
+                    if let Some(stream) = self.streams[index].take() {
                         self.retire(stream);
                     }
                 }
@@ -294,7 +266,7 @@ impl Engine {
         }
     }
 
-    fn place(&self, id: StreamId) -> Option<usize> {
+    fn index_of(&self, id: StreamId) -> Option<usize> {
         self.streams
             .iter()
             .position(|s| s.as_ref().is_some_and(|s| s.config().id == id))
@@ -304,14 +276,14 @@ impl Engine {
         let config = stream.config();
         let fits = config.card_rate_hz == self.config.rate_hz
             && config.period_frames == self.config.period_frames;
-        let place = self
-            .place(config.id)
+        let index = self
+            .index_of(config.id)
             .or_else(|| self.streams.iter().position(Option::is_none));
-        match place {
-            Some(place) if fits => {
-                let mut old = self.streams[place].take();
+        match index {
+            Some(index) if fits => {
+                let mut old = self.streams[index].take();
                 stream.begin(old.as_deref_mut(), now);
-                self.streams[place] = Some(stream);
+                self.streams[index] = Some(stream);
                 if let Some(old) = old {
                     self.retire(old);
                 }
@@ -321,9 +293,9 @@ impl Engine {
         }
     }
 
-    /// A datagram came in on a stream's socket. It may be changed in place (decryption). RTP and
+    /// A datagram came in on a stream's socket. It may be changed in index (decryption). RTP and
     /// RTCP go to the stream, told apart by their bytes; STUN and DTLS wait for
-    /// [`Engine::poll_foreign`], whether the stream has begun or not.
+    /// [`Engine::poll_non_media`], whether the stream has begun or not.
     pub fn handle_packet(
         &mut self,
         id: StreamId,
@@ -332,23 +304,23 @@ impl Engine {
         packet: &mut [u8],
         arrival: Instant,
     ) {
-        let kind = match sort(packet) {
-            Sorted::Media(kind) => Some(kind),
-            Sorted::Foreign(_) => {
-                self.foreign.push(id, socket, from, |out| {
+        let kind = match classify(packet) {
+            Class::Media(kind) => Some(kind),
+            Class::NonMedia(protocol) => {
+                self.non_media.push(id, (socket, protocol), from, |out| {
                     out.get_mut(..packet.len())?.copy_from_slice(packet);
                     Some(packet.len())
                 });
                 return;
             }
-            Sorted::Unknown => None,
+            Class::Unknown => None,
         };
         let arrival_ms = self.ms(arrival);
         let Some(stream) = self.find(id) else { return };
         match stream.packet(from, kind, packet, arrival, arrival_ms) {
-            Heard::Nothing => {}
-            Heard::Digit(event) => self.tell(Event::Digit { id, event }),
-            Heard::Bye => self.tell(Event::Bye(id)),
+            FarEvent::Nothing => {}
+            FarEvent::Digit(event) => self.emit(Event::Digit { id, event }),
+            FarEvent::Bye => self.emit(Event::Bye(id)),
         }
     }
 
@@ -358,8 +330,8 @@ impl Engine {
         self.now_ms = self.ms(now);
         let now_ms = self.clock.tick(self.now_ms);
         let card_ppm = self.clock.ppm();
-        self.hear(now_ms, card_ppm);
-        self.speak(capture, now);
+        self.render(now_ms, card_ppm);
+        self.send(capture, now);
         self.mix(capture, playback);
         self.capture_level.push(capture);
         self.playback_level.push(playback);
@@ -367,22 +339,22 @@ impl Engine {
     }
 
     /// Each stream's sound of this period.
-    fn hear(&mut self, now_ms: f64, card_ppm: f64) {
-        for place in 0..MAX_STREAMS {
-            self.speaking[place] = false;
-            let Some(stream) = &mut self.streams[place] else {
+    fn render(&mut self, now_ms: f64, card_ppm: f64) {
+        for index in 0..MAX_STREAMS {
+            self.audible[index] = false;
+            let Some(stream) = &mut self.streams[index] else {
                 continue;
             };
-            self.speaking[place] = stream.render(&mut self.heard[place], now_ms, card_ppm);
+            self.audible[index] = stream.render(&mut self.received[index], now_ms, card_ppm);
             if stream.first_sound() {
                 let id = stream.config().id;
-                self.tell(Event::FirstSound(id));
+                self.emit(Event::FirstSound(id));
             }
         }
     }
 
     /// The microphone to each stream, and in a conference the other far ends with it.
-    fn speak(&mut self, capture: &[i16], now: Instant) {
+    fn send(&mut self, capture: &[i16], now: Instant) {
         if self.streams.iter().all(Option::is_none) {
             return;
         }
@@ -393,17 +365,17 @@ impl Engine {
             self.microphone[..n].copy_from_slice(&capture[..n]);
             self.microphone[n..].fill(0);
         }
-        for place in 0..MAX_STREAMS {
-            let Some(stream) = &mut self.streams[place] else {
+        for index in 0..MAX_STREAMS {
+            let Some(stream) = &mut self.streams[index] else {
                 continue;
             };
-            let others = (0..MAX_STREAMS).any(|other| other != place && self.speaking[other]);
+            let others = (0..MAX_STREAMS).any(|other| other != index && self.audible[other]);
             if others && stream.sends() {
                 self.mixer.clear();
                 self.mixer.add(&self.microphone);
                 for other in 0..MAX_STREAMS {
-                    if other != place && self.speaking[other] {
-                        self.mixer.add(&self.heard[other]);
+                    if other != index && self.audible[other] {
+                        self.mixer.add(&self.received[other]);
                     }
                 }
                 self.mixer.finish(&mut self.far_mix);
@@ -417,8 +389,8 @@ impl Engine {
     /// What the ear hears.
     fn mix(&mut self, capture: &[i16], playback: &mut [i16]) {
         self.mixer.clear();
-        for (sound, &speaking) in self.heard.iter().zip(&self.speaking) {
-            if speaking {
+        for (sound, &audible) in self.received.iter().zip(&self.audible) {
+            if audible {
                 self.mixer.add(sound);
             }
         }
@@ -446,18 +418,18 @@ impl Engine {
             return;
         }
         self.next_stats_ms = self.now_ms + STATS_MS;
-        for place in 0..MAX_STREAMS {
-            if let Some(stream) = &mut self.streams[place] {
+        for index in 0..MAX_STREAMS {
+            if let Some(stream) = &mut self.streams[index] {
                 stream.second();
-                let unheard = stream.is_unheard().then(|| stream.config().id);
-                self.tell_stats(place);
-                if let Some(id) = unheard {
-                    self.tell(Event::Unheard(id));
+                let inactive = stream.is_inactive().then(|| stream.config().id);
+                self.report_stats(index);
+                if let Some(id) = inactive {
+                    self.emit(Event::MediaTimeout(id));
                 }
             }
         }
         let (capture_dbm0, playback_dbm0) = (self.capture_level.take(), self.playback_level.take());
-        self.tell(Event::Levels {
+        self.emit(Event::Levels {
             capture_dbm0,
             playback_dbm0,
         });
@@ -480,14 +452,12 @@ impl Engine {
 
     /// A STUN or DTLS datagram for the control thread; call until `None` after packets were
     /// handled. At most 16 wait, more are dropped and counted (both protocols repeat what is lost).
-    pub fn poll_foreign(&mut self) -> Option<Foreign<'_>> {
-        let slot = self.foreign.pop()?;
-        let Sorted::Foreign(protocol) = sort(slot.bytes()) else {
-            return None;
-        };
-        Some(Foreign {
+    pub fn poll_non_media(&mut self) -> Option<NonMedia<'_>> {
+        let slot = self.non_media.pop()?;
+        let (socket, protocol) = slot.tag;
+        Some(NonMedia {
             stream: slot.stream,
-            socket: slot.kind,
+            socket,
             from: slot.peer,
             protocol,
             bytes: slot.bytes(),
@@ -495,8 +465,8 @@ impl Engine {
     }
 
     /// STUN and DTLS datagrams dropped because the owner did not poll.
-    pub fn foreign_dropped(&self) -> u64 {
-        self.foreign.dropped()
+    pub fn non_media_dropped(&self) -> u64 {
+        self.non_media.dropped()
     }
 
     /// Something the owner should know; call until `None`.

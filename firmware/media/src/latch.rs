@@ -296,13 +296,12 @@ impl Latch {
         }) else {
             return false;
         };
-        let believed = match (claim, self.latched) {
-            (Claim::Authentic, _) => true,
-            (Claim::Negotiated | Claim::Signalling, _) if self.negotiated_rtcp => false,
-            (Claim::Negotiated | Claim::Signalling, Some(latched)) => latched.at.ip() == from.ip(),
-            (Claim::Negotiated, None) => true,
-            (Claim::Signalling, None) => self.negotiated_at.is_none(),
-        };
+        let believed = claim == Claim::Authentic
+            || !self.negotiated_rtcp
+                && match self.latched {
+                    Some(latched) => latched.at.ip() == from.ip(),
+                    None => claim == Claim::Negotiated || self.negotiated_at.is_none(),
+                };
         if believed && !self.negotiated_rtcp {
             self.latched_rtcp = Some(from);
         }

@@ -5,19 +5,75 @@
 //! capture ─▶ level ─▶ resample ─▶ encode ─▶ RTP ─▶ SRTP ─▶ Transmit
 //! packet ─▶ SRTP ─▶ RTP ─▶ jitter buffer ─▶ decode / conceal / stretch ─▶ resample ─▶ mixer (tones, second call, sidetone) ─▶ playback
 //! ```
+//!
+//! The owner has the clock, the sockets and the card. Here are two engines that talk to each other
+//! in virtual time, with the whole loop of an owner:
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use std::time::{Duration, Instant};
+//!
+//! use media::{Codec, Command, Engine, EngineConfig, Event, Stream, StreamConfig, StreamId};
+//!
+//! const PERIOD: Duration = Duration::from_millis(5);
+//!
+//! let id = StreamId(1);
+//! let addresses: [SocketAddr; 2] = [([192, 0, 2, 1], 4000).into(), ([192, 0, 2, 2], 4000).into()];
+//! # #[allow(clippy::disallowed_methods)]
+//! let mut now = Instant::now();
+//! let mut engines = Vec::new();
+//! for remote in [addresses[1], addresses[0]] {
+//!     let card = EngineConfig {
+//!         rate_hz: 48_000,
+//!         period_frames: 240,
+//!         sidetone_db: None,
+//!     };
+//!     let mut engine = Engine::new(card, now);
+//!     // Built where it may allocate; `handle_command` and all below do not.
+//!     let stream = Stream::new(StreamConfig::new(id, Codec::G722, remote))?;
+//!     engine.handle_command(Command::Start(stream), now);
+//!     let connected = true;
+//!     engine.handle_command(Command::Connect { id, connected }, now);
+//!     engines.push(engine);
+//! }
+//! let mut first_sound = 0;
+//! for n in 0..200_i32 {
+//!     // A card's period is over: 5 ms of sound from the microphone, 5 ms for the ear.
+//!     let microphone = std::array::from_fn::<i16, 240, _>(|i| (n * 240 + i as i32) as i16);
+//!     for side in 0..2 {
+//!         let mut ear = [0; 240];
+//!         engines[side].process(&microphone, &mut ear, now);
+//!         // What must leave, until there is nothing more.
+//!         let mut sent = Vec::new();
+//!         while let Some(transmit) = engines[side].poll_transmit() {
+//!             sent.push((transmit.kind, transmit.bytes.to_vec()));
+//!         }
+//!         // The network, which is perfect here.
+//!         for (kind, mut bytes) in sent {
+//!             engines[1 - side].handle_packet(id, kind, addresses[side], &mut bytes, now);
+//!         }
+//!         while let Some(event) = engines[side].poll_event() {
+//!             first_sound += usize::from(matches!(event, Event::FirstSound(_)));
+//!         }
+//!     }
+//!     now += PERIOD;
+//! }
+//! assert_eq!(first_sound, 2, "each heard the other");
+//! # Ok::<(), media::StreamError>(())
+//! ```
 
 pub mod codec;
 mod conceal;
-mod demux;
 mod drift;
 pub mod dtmf;
 pub mod engine;
+mod inactivity;
 mod jitter;
 mod latch;
 pub mod level;
 mod mixer;
 mod outbox;
-mod patience;
+mod packet;
 mod playout;
 mod receive;
 pub mod resample;
@@ -34,10 +90,11 @@ pub mod tone;
 #[cfg(test)]
 mod test_data;
 
-pub use demux::{Foreign, Protocol};
-pub use engine::{Command, Engine, EngineConfig, Event, PacketKind, StreamId, Transmit};
+pub use engine::{Command, Engine, EngineConfig, Event, MAX_STREAMS};
 pub use latch::SignallingHosts;
+pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
-pub use stream::{Stream, StreamConfig, StreamError, StreamStats};
+pub use stats::StreamStats;
+pub use stream::{Stream, StreamConfig, StreamError};
 pub use tone::{Mix, ToneSegment, ToneSpec};
 pub use types::{Codec, Direction, SrtpSuite};

@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use crate::engine::{PacketKind, StreamId, Transmit};
+use crate::packet::{PacketKind, StreamId, Transmit};
 use crate::ring::Ring;
 use crate::srtp::Guard;
 
@@ -15,11 +15,11 @@ use crate::srtp::Guard;
 const SLOTS: usize = 32;
 
 /// The ring.
-pub(crate) struct Outbox(Ring);
+pub(crate) struct Outbox(Ring<PacketKind>);
 
 impl Outbox {
     pub(crate) fn new() -> Self {
-        Self(Ring::new(SLOTS))
+        Self(Ring::new(SLOTS, PacketKind::Rtp))
     }
 
     /// Lets `write` fill a packet and say its length, then has it sealed; nothing leaves if either
@@ -44,13 +44,13 @@ impl Outbox {
         let slot = self.0.pop()?;
         Some(Transmit {
             stream: slot.stream,
-            kind: slot.kind,
+            kind: slot.tag,
             to: slot.peer,
             bytes: slot.bytes(),
         })
     }
 
-    /// Packets dropped because nobody polled.
+    /// Packets dropped because the owner did not poll.
     pub(crate) fn dropped(&self) -> u64 {
         self.0.dropped()
     }

@@ -69,7 +69,7 @@ pub(crate) struct Playout {
     /// Samples made up that the far clock was not yet moved on for.
     unaccounted: usize,
     /// Samples made up before it was clear that nothing came, and packets skipped until then.
-    dry: Option<(usize, u64)>,
+    underrun_before: Option<(usize, u64)>,
     /// Samples of silence since sound stopped on purpose (event, comfort noise).
     pausing: bool,
     fade_in: bool,
@@ -107,7 +107,7 @@ impl Playout {
             decoder: 0,
             clock_hz,
             unaccounted: 0,
-            dry: None,
+            underrun_before: None,
             pausing: false,
             fade_in: false,
             last_stretch_ms: f64::NEG_INFINITY,
@@ -206,7 +206,7 @@ impl Playout {
     pub(crate) fn restart(&mut self) {
         self.store.clear();
         self.delay.restart();
-        self.dry = None;
+        self.underrun_before = None;
         self.wait();
     }
 
@@ -320,7 +320,7 @@ impl Playout {
             self.counts.skipped += u64::from(head.kind != Kind::Other);
         }
         let Some(head) = self.store.head() else {
-            self.hush(missing);
+            self.fill_silence(missing);
             return;
         };
         let early = target - self.delay.of(self.media_ms(head.timestamp), at_ms);
@@ -330,14 +330,14 @@ impl Playout {
             0
         };
         if wait > 0 {
-            self.hush(wait.min(missing));
+            self.fill_silence(wait.min(missing));
             return;
         }
-        if let Some((made_up, skipped)) = self.dry.take() {
+        if let Some((concealed, skipped)) = self.underrun_before.take() {
             let gap = self.ticks_to_samples(head.timestamp - self.next_timestamp);
-            let pause = self.counts.skipped == skipped && gap > made_up as i64 / 2;
+            let pause = self.counts.skipped == skipped && gap > concealed as i64 / 2;
             if !pause {
-                self.unaccounted = made_up;
+                self.unaccounted = concealed;
                 self.account_late();
             }
         }
@@ -349,7 +349,7 @@ impl Playout {
     }
 
     /// Silence, or the comfort noise asked for; a concealment under way fades out into it.
-    fn hush(&mut self, len: usize) {
+    fn fill_silence(&mut self, len: usize) {
         let noise = self.noise;
         let mut seed = self.noise_seed;
         let out = self.line.extend(len);
@@ -370,7 +370,7 @@ impl Playout {
     fn go_on(&mut self, decoders: &mut [Decoder], missing: usize, now_ms: f64, card_ppm: f64) {
         let at_ms = now_ms + self.ms(self.line.unplayed());
         let Some(head) = self.store.head() else {
-            self.run_dry(decoders, missing);
+            self.underrun(decoders, missing);
             return;
         };
         let gap = self.ticks_to_samples(head.timestamp - self.next_timestamp);
@@ -446,7 +446,7 @@ impl Playout {
         let Ok(n) = decoded else {
             // Undecodable is as good as lost: the next packet's timestamp shows the gap.
             let frame = samples(self.frame_ms, self.line.rate());
-            let made = self.make_up(decoders, frame);
+            let made = self.conceal(decoders, frame);
             self.next_timestamp = head.timestamp + self.samples_to_ticks(made);
             self.counts.concealed += 1;
             self.counts.concealed_ms += self.ms(made);

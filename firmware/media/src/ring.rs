@@ -1,4 +1,4 @@
-//! Datagrams that wait for somebody: a fixed ring of slots, so that keeping one never allocates.
+//! Datagrams that wait to be taken: a fixed ring of slots, so that keeping one never allocates.
 //!
 //! ```text
 //! Outbox ─▶ push ─▶ [slot slot slot …] ─▶ pop ─▶ socket
@@ -7,37 +7,37 @@
 
 use std::net::SocketAddr;
 
-use crate::engine::{MAX_PACKET, PacketKind, StreamId};
+use crate::packet::{MAX_PACKET, StreamId};
 
-/// One datagram.
-pub(crate) struct Slot {
+/// One datagram, with what is known of it.
+pub(crate) struct Slot<T> {
     pub(crate) stream: StreamId,
-    pub(crate) kind: PacketKind,
+    pub(crate) tag: T,
     pub(crate) peer: SocketAddr,
     len: usize,
     bytes: [u8; MAX_PACKET],
 }
 
-impl Slot {
+impl<T> Slot<T> {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }
 
 /// The ring.
-pub(crate) struct Ring {
-    slots: Box<[Slot]>,
+pub(crate) struct Ring<T> {
+    slots: Box<[Slot<T>]>,
     read: usize,
     count: usize,
     dropped: u64,
 }
 
-impl Ring {
-    /// Room for so many; everything is allocated here.
-    pub(crate) fn new(slots: usize) -> Self {
+impl<T: Copy> Ring<T> {
+    /// Space for so many; everything is allocated here. `tag` is what an empty slot has.
+    pub(crate) fn new(slots: usize, tag: T) -> Self {
         let empty = || Slot {
             stream: StreamId(0),
-            kind: PacketKind::Rtp,
+            tag,
             peer: SocketAddr::from(([0, 0, 0, 0], 0)),
             len: 0,
             bytes: [0; MAX_PACKET],
@@ -55,7 +55,7 @@ impl Ring {
     pub(crate) fn push(
         &mut self,
         stream: StreamId,
-        kind: PacketKind,
+        tag: T,
         peer: SocketAddr,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> bool {
@@ -70,14 +70,14 @@ impl Ring {
         };
         slot.len = len.min(MAX_PACKET);
         slot.stream = stream;
-        slot.kind = kind;
+        slot.tag = tag;
         slot.peer = peer;
         self.count += 1;
         true
     }
 
     /// The oldest.
-    pub(crate) fn pop(&mut self) -> Option<&Slot> {
+    pub(crate) fn pop(&mut self) -> Option<&Slot<T>> {
         if self.count == 0 {
             return None;
         }
@@ -96,8 +96,9 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::PacketKind;
 
-    fn push(ring: &mut Ring, n: u8) -> bool {
+    fn push(ring: &mut Ring<PacketKind>, n: u8) -> bool {
         let peer = SocketAddr::from(([127, 0, 0, 1], u16::from(n)));
         ring.push(StreamId(u32::from(n)), PacketKind::Rtcp, peer, |out| {
             out[..2].copy_from_slice(&[n, n]);
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn first_in_first_out_and_full_is_full() {
-        let mut ring = Ring::new(3);
+        let mut ring = Ring::new(3, PacketKind::Rtp);
         for round in 0..5 {
             for n in 1..=3 {
                 assert!(push(&mut ring, n));
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn nothing_written_is_nothing_kept() {
-        let mut ring = Ring::new(1);
+        let mut ring = Ring::new(1, PacketKind::Rtp);
         let peer = SocketAddr::from(([127, 0, 0, 1], 9));
         assert!(!ring.push(StreamId(1), PacketKind::Rtp, peer, |_| None));
         assert!(!ring.push(StreamId(1), PacketKind::Rtp, peer, |_| Some(0)));

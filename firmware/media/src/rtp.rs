@@ -6,7 +6,7 @@
 //! encoder ─▶ Sender::write_header ─▶ packet
 //! ```
 
-use crate::engine::PacketKind;
+use crate::packet::PacketKind;
 
 /// Bytes of the header we write: no CSRC, no extension.
 pub const HEADER_LEN: usize = 12;

@@ -11,9 +11,9 @@ use types::Codec;
 
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf;
-use crate::engine::PacketKind;
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
+use crate::packet::PacketKind;
 use crate::resample::Push;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{HEADER_LEN, Sender};
@@ -22,7 +22,7 @@ use crate::stream::{StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
 /// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s
-/// unless told 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 % lost: 24
+/// unless it is set for 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 % lost: 24
 /// kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
 const FEC_BITRATE: u32 = 40_000;
 /// How much of the loss once reported is still believed at the next report.
@@ -35,7 +35,7 @@ const INBAND_MIN_MS: f64 = 80.0;
 const INBAND_QUEUE: usize = 32;
 
 /// The way out of one stream.
-pub(crate) struct Way<'a> {
+pub(crate) struct Route<'a> {
     pub(crate) to: SocketAddr,
     pub(crate) guard: &'a mut Guard,
     pub(crate) outbox: &'a mut Outbox,
@@ -57,12 +57,12 @@ pub(crate) struct Send {
     inband_down: Option<(u8, f64, bool)>,
     inband_waiting: heapless::Deque<(u8, bool), INBAND_QUEUE>,
     marker: bool,
-    /// Fraction of a sample owed by silence that is counted, not made.
-    owed: u64,
+    /// Fraction of a sample that skipped silence still has to count.
+    skip_remainder: u64,
     card_hz: u32,
     level: LevelMeter,
     sent: u64,
-    /// What the encoder was told of the far end's loss.
+    /// The far end's loss, as the encoder knows it.
     loss: f32,
 }
 
@@ -103,7 +103,7 @@ impl Send {
             inband_down: None,
             inband_waiting: heapless::Deque::new(),
             marker: true,
-            owed: 0,
+            skip_remainder: 0,
             card_hz: config.card_rate_hz,
             level: LevelMeter::new(),
             encoder,
@@ -139,7 +139,7 @@ impl Send {
     }
 
     /// The far end loses this share of our packets. A calm report of five seconds does not mean
-    /// that the loss is over: told high at once, low slowly; and never more than 10 %, because
+    /// that the loss is over: raised at once, lowered slowly; and never more than 10 %, because
     /// beyond it the copies cost the sound more than they save (measured).
     pub(crate) fn set_loss(&mut self, share: f32) {
         self.loss = share.max(self.loss * LOSS_KEPT);
@@ -179,9 +179,9 @@ impl Send {
     /// goes on all the same.
     pub(crate) fn skip(&mut self, card_frames: usize) {
         let rate = u64::from(self.encoder.rate_hz());
-        let owed = self.owed + card_frames as u64 * rate;
-        let samples = (owed / u64::from(self.card_hz)) as usize;
-        self.owed = owed % u64::from(self.card_hz);
+        let total = self.skip_remainder + card_frames as u64 * rate;
+        let samples = (total / u64::from(self.card_hz)) as usize;
+        self.skip_remainder = total % u64::from(self.card_hz);
         self.marker = true;
         // What was collected of a packet is left out: half of it would be of another time. The next
         // one begins with a card period, so that none waits for the rest of its last.
@@ -190,18 +190,18 @@ impl Send {
     }
 
     /// One card period of sound to be sent.
-    pub(crate) fn capture(&mut self, config: &StreamConfig, sound: &[i16], way: &mut Way) {
+    pub(crate) fn capture(&mut self, config: &StreamConfig, sound: &[i16], route: &mut Route) {
         let mut converted = std::mem::take(&mut self.converted);
         if self.encoder.rate_hz() == self.card_hz {
-            self.collect(config, sound, way);
+            self.collect(config, sound, route);
         } else {
             let n = self.push.process(sound, &mut converted);
-            self.collect(config, &converted[..n], way);
+            self.collect(config, &converted[..n], route);
         }
         self.converted = converted;
     }
 
-    fn collect(&mut self, config: &StreamConfig, mut sound: &[i16], way: &mut Way) {
+    fn collect(&mut self, config: &StreamConfig, mut sound: &[i16], route: &mut Route) {
         while !sound.is_empty() {
             let n = sound.len().min(self.frame.len() - self.filled);
             self.frame[self.filled..self.filled + n].copy_from_slice(&sound[..n]);
@@ -209,12 +209,12 @@ impl Send {
             sound = &sound[n..];
             if self.filled == self.frame.len() {
                 self.filled = 0;
-                self.packet(config, way);
+                self.packet(config, route);
             }
         }
     }
 
-    fn packet(&mut self, config: &StreamConfig, way: &mut Way) {
+    fn packet(&mut self, config: &StreamConfig, route: &mut Route) {
         let timestamp = self.rtp.timestamp();
         let ticks = self.encoder.ticks(self.frame.len());
         if let Some(event) = self
@@ -223,34 +223,35 @@ impl Send {
         {
             let (payload_type, event) = event;
             let rtp = &mut self.rtp;
-            let sent = way
-                .outbox
-                .push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
-                    out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
-                        .copy_from_slice(&event.payload);
-                    let header = rtp
-                        .write_header(
-                            out,
-                            payload_type,
-                            event.marker,
-                            event.timestamp,
-                            event.payload.len(),
-                        )
-                        .ok()?;
-                    Some(header + event.payload.len())
-                });
+            let sent =
+                route
+                    .outbox
+                    .push(config.id, PacketKind::Rtp, route.to, route.guard, |out| {
+                        out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
+                            .copy_from_slice(&event.payload);
+                        let header = rtp
+                            .write_header(
+                                out,
+                                payload_type,
+                                event.marker,
+                                event.timestamp,
+                                event.payload.len(),
+                            )
+                            .ok()?;
+                        Some(header + event.payload.len())
+                    });
             self.sent += u64::from(sent);
             self.rtp.advance(ticks);
             self.marker = true;
             return;
         }
-        self.sing_inband();
+        self.play_inband_dtmf();
         self.level.push(&self.frame);
         let (encoder, rtp, frame) = (&mut self.encoder, &mut self.rtp, &self.frame);
         let (payload_type, marker) = (self.payload_type, self.marker);
-        let sent = way
+        let sent = route
             .outbox
-            .push(config.id, PacketKind::Rtp, way.to, way.guard, |out| {
+            .push(config.id, PacketKind::Rtp, route.to, route.guard, |out| {
                 let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
                 let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
                 if encoder.is_dtx(n) {
@@ -268,7 +269,7 @@ impl Send {
     }
 
     /// Without telephone-event a key is heard as its two frequencies, in place of the microphone.
-    fn sing_inband(&mut self) {
+    fn play_inband_dtmf(&mut self) {
         let ms = self.frame.len() as f64 * 1000.0 / f64::from(self.encoder.rate_hz());
         if let Some((event, length, released)) = self.inband_down {
             let length = length + ms;

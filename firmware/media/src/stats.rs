@@ -1,10 +1,56 @@
-//! How good a call sounds, estimated: the E-model (ITU-T G.107) cut down to what a receiver knows.
+//! The figures of a stream, and how good a call sounds, estimated: the E-model (ITU-T G.107) cut
+//! down to what a receiver knows.
 //!
 //! ```text
 //! codec, loss, one-way delay ─▶ R = 93.2 − Id(delay) − Ie,eff(codec, loss) ─▶ MOS (G.107 Annex B)
 //! ```
 
 use types::Codec;
+
+use crate::srtp::{Encryption, SrtpStats};
+
+/// What a stream measured since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StreamStats {
+    /// RTP packets sent.
+    pub sent: u64,
+    /// RTP packets received (duplicates not counted).
+    pub received: u64,
+    /// Packets of the far sequence that never came in time to exist (RFC 3550 expected − received).
+    pub lost: u64,
+    /// Packets that came after their playout time.
+    pub late: u64,
+    /// Duplicates dropped.
+    pub duplicate: u64,
+    /// Packets dropped: malformed, unknown payload type, wrong source.
+    pub rejected: u64,
+    /// Milliseconds of sound made up by concealment.
+    pub concealed_ms: u64,
+    /// Concealed frames (counted in packets).
+    pub concealed: u64,
+    /// Interarrival jitter (RFC 3550) in ms.
+    pub jitter_ms: f32,
+    /// Present playout delay of the jitter buffer in ms: from arrival to the mixer.
+    pub delay_ms: f32,
+    /// Far clock against ours, in ppm, as measured.
+    pub drift_ppm: f32,
+    /// Round trip by RTCP in ms, once known.
+    pub round_trip_ms: Option<f32>,
+    /// Loss the far end reports, 0 to 1.
+    pub remote_loss: Option<f32>,
+    /// Estimated listening quality (E-model, G.107 R mapped to MOS), 1 to 4.5.
+    pub mos: f32,
+    /// Level of what was sent last, dBm0.
+    pub sent_level_dbm0: f32,
+    /// Level of what was received last, dBm0.
+    pub received_level_dbm0: f32,
+    /// Milliseconds of sound sent since the far end's last RTP or RTCP packet.
+    pub inactive_ms: u64,
+    /// What protection counted.
+    pub srtp: SrtpStats,
+    /// What was measured of the encryption.
+    pub encryption: Encryption,
+}
 
 /// R with no impairment at all (G.107 defaults).
 const R_BEST: f32 = 93.2;
@@ -24,24 +70,24 @@ fn impairment(codec: Codec, fec: bool) -> (f32, f32) {
 
 /// What the estimate is made from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heard {
+pub(crate) struct Reception {
     /// What is received.
     pub(crate) codec: Codec,
     /// It carries in-band FEC.
     pub(crate) fec: bool,
-    /// Share of the sound that was made up, 0 to 1.
-    pub(crate) made_up: f32,
+    /// Share of the sound that was concealed, 0 to 1.
+    pub(crate) concealed_share: f32,
     /// Packetisation, network and jitter buffer, in ms.
     pub(crate) delay_ms: f32,
 }
 
 /// Mean opinion score, 1 to 4.5.
-pub(crate) fn mos(heard: Heard) -> f32 {
-    let delay = heard.delay_ms.max(0.0) + APPARATUS_MS;
+pub(crate) fn mos(received: Reception) -> f32 {
+    let delay = received.delay_ms.max(0.0) + APPARATUS_MS;
     // Delay impairment, the usual two-line fit of G.107's Idd (Cole and Rosenbluth 2001).
     let delay_impairment = 0.024 * delay + 0.11 * (delay - 177.3).max(0.0);
-    let (equipment, robustness) = impairment(heard.codec, heard.fec);
-    let loss = heard.made_up.clamp(0.0, 1.0) * 100.0;
+    let (equipment, robustness) = impairment(received.codec, received.fec);
+    let loss = received.concealed_share.clamp(0.0, 1.0) * 100.0;
     let effective = equipment + (95.0 - equipment) * loss / (loss + robustness);
     let r = (R_BEST - delay_impairment - effective).clamp(0.0, 100.0);
     (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).clamp(1.0, 4.5)
@@ -51,11 +97,11 @@ pub(crate) fn mos(heard: Heard) -> f32 {
 mod tests {
     use super::*;
 
-    fn of(codec: Codec, made_up: f32, delay_ms: f32) -> f32 {
-        mos(Heard {
+    fn of(codec: Codec, concealed_share: f32, delay_ms: f32) -> f32 {
+        mos(Reception {
             codec,
             fec: false,
-            made_up,
+            concealed_share,
             delay_ms,
         })
     }

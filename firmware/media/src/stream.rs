@@ -18,159 +18,40 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use types::{Codec, Direction};
+use types::Direction;
 
-use crate::engine::{PacketKind, StreamId};
+use crate::inactivity::Inactivity;
 use crate::latch::{Latch, SignallingHosts};
 use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
-use crate::patience::Patience;
+use crate::packet::PacketKind;
 use crate::receive::{Outcome, Receive};
 use crate::rtcp::{self, Session};
 use crate::rtp::View;
-use crate::send::{Send, Way};
-use crate::srtp::{Encryption, Guard, Protection, Refusal, SrtpStats};
-use crate::stats::{self, mos};
+use crate::send::{Route, Send};
+use crate::srtp::{Guard, Protection, Refusal};
+use crate::stats::{Reception, StreamStats, mos};
 
-/// What a stream needs to know.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamConfig {
-    /// Its number, given by the owner.
-    pub id: StreamId,
-    /// The codec we send.
-    pub codec: Codec,
-    /// Payload type we send.
-    pub send_payload: u8,
-    /// Payload types we accept, each with its codec; the far end may switch among them.
-    pub recv_payloads: Vec<(u8, Codec)>,
-    /// telephone-event payload type we send, and its RTP clock in Hz.
-    pub send_dtmf: Option<(u8, u32)>,
-    /// telephone-event payload type we receive.
-    pub recv_dtmf: Option<u8>,
-    /// Packet length we send, in ms.
-    pub ptime_ms: u8,
-    /// Opus in-band FEC.
-    pub opus_fec: bool,
-    /// Opus DTX.
-    pub opus_dtx: bool,
-    /// Where RTP goes.
-    pub remote_rtp: SocketAddr,
-    /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
-    pub remote_rtcp: SocketAddr,
-    /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric
-    /// RTP behind a NAT): any port of the same host, `signalling`, and whoever holds the keys.
-    /// `false` where the far address was proven, as by a DTLS handshake.
-    pub latching: bool,
-    /// The hosts the far end's signalling came from.
-    pub signalling: SignallingHosts,
-    /// How long sound is sent without any authentic RTP or RTCP from where it goes; then nothing
-    /// leaves, and [`crate::Event::Unheard`] tells.
-    pub media_timeout: Duration,
-    /// How packets are protected.
-    pub protection: Protection,
-    /// Which way sound goes.
-    pub direction: Direction,
-    /// Our SSRC.
-    pub ssrc: u32,
-    /// First sequence number.
-    pub first_sequence: u16,
-    /// First RTP timestamp.
-    pub first_timestamp: u32,
-    /// RTCP CNAME (RFC 7022 short-term persistent), at most 63 bytes are used.
-    pub cname: String,
-    /// Card rate in Hz: what the engine's capture and playback run at.
-    pub card_rate_hz: u32,
-    /// Card period in frames.
-    pub period_frames: usize,
-    /// The wall-clock time of some `Instant`, for the NTP field of sender reports: (instant, NTP
-    /// 32.32).
-    pub ntp: (Instant, u64),
-}
+mod config;
 
-/// Why a stream could not be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StreamError {
-    /// libopus refused.
-    #[error("Opus could not be set up: {0}")]
-    Opus(String),
-    /// A number outside what the engine can do.
-    #[error("{what} is {value}, must be {allowed}")]
-    OutOfRange {
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: u64,
-        /// What is allowed.
-        allowed: &'static str,
-    },
-    /// Two suites in one stream: no negotiation ends so (RFC 4568 section 5.1.2).
-    #[error("a stream sends by {send} and receives by {receive}: both directions have one suite")]
-    Suites {
-        /// The suite to send by.
-        send: &'static str,
-        /// The suite to receive by.
-        receive: &'static str,
-    },
-}
-
-/// What a stream measured since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct StreamStats {
-    /// RTP packets sent.
-    pub sent: u64,
-    /// RTP packets received (duplicates not counted).
-    pub received: u64,
-    /// Packets of the far sequence that never came in time to exist (RFC 3550 expected − received).
-    pub lost: u64,
-    /// Packets that came after their playout time.
-    pub late: u64,
-    /// Duplicates dropped.
-    pub duplicate: u64,
-    /// Packets dropped: malformed, unknown payload type, wrong source.
-    pub rejected: u64,
-    /// Milliseconds of sound made up by concealment.
-    pub concealed_ms: u64,
-    /// Concealed frames (counted in packets).
-    pub concealed: u64,
-    /// Interarrival jitter (RFC 3550) in ms.
-    pub jitter_ms: f32,
-    /// Present playout delay of the jitter buffer in ms: from arrival to the mixer.
-    pub delay_ms: f32,
-    /// Far clock against ours, in ppm, as measured.
-    pub drift_ppm: f32,
-    /// Round trip by RTCP in ms, once known.
-    pub round_trip_ms: Option<f32>,
-    /// Loss the far end reports, 0 to 1.
-    pub remote_loss: Option<f32>,
-    /// Estimated listening quality (E-model, G.107 R mapped to MOS), 1 to 4.5.
-    pub mos: f32,
-    /// Level of what was sent last, dBm0.
-    pub sent_level_dbm0: f32,
-    /// Level of what was received last, dBm0.
-    pub received_level_dbm0: f32,
-    /// Milliseconds of sound sent since the far end was last heard of by RTP or RTCP.
-    pub unheard_ms: u64,
-    /// What protection counted.
-    pub srtp: SrtpStats,
-    /// What was measured of the encryption.
-    pub encryption: Encryption,
-}
+pub use config::{StreamConfig, StreamError};
 
 /// One call's media.
 pub struct Stream {
     config: StreamConfig,
     send: Send,
     receive: Receive,
-    rtcp: Session,
+    /// Begins with the stream.
+    rtcp: Option<Session>,
     latch: Latch,
     guard: Guard,
-    patience: Patience,
+    inactivity: Inactivity,
     pub(crate) connected: bool,
-    first_sound_told: bool,
+    first_sound_reported: bool,
     pub(crate) rejected: u64,
     round_trip_ms: Option<f32>,
     remote_loss: Option<f32>,
-    heard_ms: f64,
+    played_ms: f64,
     sent_level: f32,
     received_level: f32,
     /// The stream that was retired before this one: a list of any length without allocation.
@@ -221,13 +102,6 @@ impl Stream {
             });
         }
         let (send, receive) = (Send::new(&config)?, Receive::new(&config)?);
-        let rtcp = Session::new(
-            config.ssrc,
-            &config.cname,
-            config.ntp,
-            u64::from(config.first_timestamp),
-            config.ntp.0,
-        );
         let latch = Latch::new(
             config.remote_rtp,
             config.remote_rtcp,
@@ -235,21 +109,21 @@ impl Stream {
             config.signalling,
         );
         let guard = Guard::new(&config.protection);
-        let patience = Patience::new(config.media_timeout);
+        let inactivity = Inactivity::new(config.media_timeout);
         Ok(Box::new(Self {
             guard,
-            patience,
+            inactivity,
             config,
             send,
             receive,
-            rtcp,
+            rtcp: None,
             latch,
             connected: false,
-            first_sound_told: false,
+            first_sound_reported: false,
             rejected: 0,
             round_trip_ms: None,
             remote_loss: None,
-            heard_ms: 0.0,
+            played_ms: 0.0,
             sent_level: FLOOR_DBM0,
             received_level: FLOOR_DBM0,
             retired_before: None,
@@ -263,21 +137,21 @@ impl Stream {
 
     /// Begins on the audio thread. `old`: the stream of the same id it replaces.
     pub(crate) fn begin(&mut self, old: Option<&mut Stream>, now: Instant) {
-        self.rtcp = Session::new(
+        self.rtcp = Some(Session::new(
             self.config.ssrc,
             &self.config.cname,
-            self.config.ntp,
+            self.config.ntp.unwrap_or((now, 0)),
             u64::from(self.config.first_timestamp),
             now,
-        );
+        ));
         let Some(old) = old else { return };
         self.connected = old.connected;
         self.rejected = old.rejected;
-        self.heard_ms = old.heard_ms;
-        // Not anew: else a far end could have a new agreement every minute, and sound for its
-        // victim for ever.
-        self.patience.continue_from(&old.patience);
-        self.first_sound_told = old.first_sound_told;
+        self.played_ms = old.played_ms;
+        // Not from zero: a far end could ask for a new agreement every minute, and have sound sent
+        // to its victim for ever.
+        self.inactivity.continue_from(&old.inactivity);
+        self.first_sound_reported = old.first_sound_reported;
         (self.sent_level, self.received_level) = (old.sent_level, old.received_level);
         if self.config.ssrc == old.config.ssrc {
             self.send.continue_from(&old.send);
@@ -316,7 +190,7 @@ impl Stream {
 
     /// Whether there is sound to send: allowed by direction, the handset speaks to it, and keys are
     /// not awaited.
-    fn speaks(&self) -> bool {
+    fn has_sound_to_send(&self) -> bool {
         self.connected
             && self.config.direction.sends()
             && !self.guard.is_silent()
@@ -325,20 +199,20 @@ impl Stream {
 
     /// Whether sound leaves: there is some, and as far as is known somebody to hear it.
     pub(crate) fn sends(&self) -> bool {
-        self.speaks() && !self.patience.is_over()
+        self.has_sound_to_send() && !self.inactivity.is_over()
     }
 
-    /// Nothing was heard of the far end for so long that nothing is sent any more.
-    pub(crate) fn is_unheard(&self) -> bool {
-        self.patience.is_over()
+    /// Nothing came from the far end for so long that nothing is sent any more.
+    pub(crate) fn is_inactive(&self) -> bool {
+        self.inactivity.is_over()
     }
 
-    /// The handset hears and speaks to it, or not. Told again, patience with the far end begins
-    /// anew.
+    /// The handset hears and speaks to it, or not. Repeated, the media timeout starts
+    /// again.
     pub(crate) fn connect(&mut self, connected: bool) {
         self.connected = connected;
         if connected {
-            self.patience.heard();
+            self.inactivity.restart();
         }
     }
 
@@ -357,16 +231,16 @@ impl Stream {
         packet: &mut [u8],
         arrival: Instant,
         arrival_ms: f64,
-    ) -> Heard {
+    ) -> FarEvent {
         let Some(kind) = kind else {
             self.rejected += 1;
-            return Heard::Nothing;
+            return FarEvent::Nothing;
         };
         let length = match self.guard.open(kind, packet) {
             Ok(length) => length,
             Err(refusal) => {
                 self.refused(refusal, kind, packet);
-                return Heard::Nothing;
+                return FarEvent::Nothing;
             }
         };
         let packet = &packet[..length];
@@ -398,10 +272,16 @@ impl Stream {
         }
     }
 
-    fn rtp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant, arrival_ms: f64) -> Heard {
+    fn rtp(
+        &mut self,
+        from: SocketAddr,
+        packet: &[u8],
+        arrival: Instant,
+        arrival_ms: f64,
+    ) -> FarEvent {
         let Ok(view) = View::parse(packet) else {
             self.rejected += 1;
-            return Heard::Nothing;
+            return FarEvent::Nothing;
         };
         let believed = self.config.direction.receives()
             && self.receive.acceptable(&view, packet)
@@ -410,34 +290,35 @@ impl Stream {
                 .admits_rtp(from, &view, self.guard.authenticates(), arrival);
         // What is not for the ear (held one way, or in a codec of its own) is a sign of life, too.
         if self.latch.is_far_host(from) {
-            self.patience.heard();
+            self.inactivity.restart();
         }
         if !believed {
             self.rejected += 1;
-            return Heard::Nothing;
+            return FarEvent::Nothing;
         }
         match self.receive.packet(&view, packet, arrival, arrival_ms) {
-            Outcome::Taken => Heard::Nothing,
-            Outcome::Digit(event) => Heard::Digit(event),
+            Outcome::Taken => FarEvent::Nothing,
+            Outcome::Digit(event) => FarEvent::Digit(event),
             Outcome::Rejected => {
                 self.rejected += 1;
-                Heard::Nothing
+                FarEvent::Nothing
             }
         }
     }
 
-    fn rtcp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant) -> Heard {
+    fn rtcp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant) -> FarEvent {
         let heard = self
             .latch
             .admits_rtcp(from, self.guard.authenticates())
-            .then(|| self.rtcp.handle(packet, arrival).ok())
-            .flatten();
+            .then_some(self.rtcp.as_mut())
+            .flatten()
+            .and_then(|session| session.handle(packet, arrival).ok());
         let Some(heard) = heard else {
             self.rejected += 1;
-            return Heard::Nothing;
+            return FarEvent::Nothing;
         };
         if self.latch.is_far_host(from) {
-            self.patience.heard();
+            self.inactivity.restart();
         }
         if let Some(time) = heard.round_trip {
             self.round_trip_ms = Some(time.as_secs_f32() * 1000.0);
@@ -447,9 +328,9 @@ impl Stream {
             self.send.set_loss(loss);
         }
         if heard.bye {
-            Heard::Bye
+            FarEvent::Bye
         } else {
-            Heard::Nothing
+            FarEvent::Nothing
         }
     }
 
@@ -462,7 +343,7 @@ impl Stream {
         }
         let sound = self.receive.render(out, now_ms, card_ppm);
         if self.receive.played_first() {
-            self.heard_ms += out.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz);
+            self.played_ms += out.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz);
         }
         sound
     }
@@ -473,20 +354,22 @@ impl Stream {
             Some(to) if self.sends() => {
                 let guard = &mut self.guard;
                 self.send
-                    .capture(&self.config, sound, &mut Way { to, guard, outbox });
+                    .capture(&self.config, sound, &mut Route { to, guard, outbox });
             }
             Some(_) | None => self.send.skip(sound.len()),
         }
-        if self.speaks() {
-            self.patience
-                .sent(sound.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz));
+        if self.has_sound_to_send() {
+            let rate = f64::from(self.config.card_rate_hz);
+            self.inactivity
+                .sent(Duration::from_secs_f64(sound.len() as f64 / rate));
         }
-        if now >= self.rtcp.due()
+        if let Some(rtcp) = &mut self.rtcp
+            && now >= rtcp.due()
             && !self.guard.is_silent()
-            && !self.patience.is_over()
+            && !self.inactivity.is_over()
             && let Some(to) = self.latch.rtcp()
         {
-            let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
+            let (send, receive) = (&self.send, &mut self.receive);
             let sent = (send.sent() > 0).then(|| send.info());
             outbox.push(
                 self.config.id,
@@ -502,10 +385,11 @@ impl Stream {
     /// Says goodbye, if anything was ever said or heard (RFC 3550 section 6.3.7).
     pub(crate) fn bye(&mut self, now: Instant, outbox: &mut Outbox) {
         let Some(to) = self.latch.rtcp() else { return };
-        if self.send.sent() == 0 || self.patience.is_over() {
+        if self.send.sent() == 0 || self.inactivity.is_over() {
             return;
         }
-        let (rtcp, send, receive) = (&mut self.rtcp, &self.send, &mut self.receive);
+        let Some(rtcp) = &mut self.rtcp else { return };
+        let (send, receive) = (&self.send, &mut self.receive);
         let sent = Some(send.info());
         outbox.push(
             self.config.id,
@@ -518,10 +402,10 @@ impl Stream {
 
     /// `true` once: the first packet was played.
     pub(crate) fn first_sound(&mut self) -> bool {
-        if self.first_sound_told || !self.receive.played_first() {
+        if self.first_sound_reported || !self.receive.played_first() {
             return false;
         }
-        self.first_sound_told = true;
+        self.first_sound_reported = true;
         true
     }
 
@@ -544,8 +428,8 @@ impl Stream {
     pub(crate) fn stats(&self, card_ppm: f64) -> StreamStats {
         let (totals, counts) = (self.receive.totals(), self.receive.counts());
         let delay_ms = self.receive.delay_ms();
-        let made_up = if self.heard_ms > 0.0 {
-            (counts.concealed_ms / self.heard_ms) as f32
+        let concealed_share = if self.played_ms > 0.0 {
+            (counts.concealed_ms / self.played_ms) as f32
         } else {
             0.0
         };
@@ -564,26 +448,26 @@ impl Stream {
             drift_ppm: (card_ppm - self.receive.ppm()) as f32,
             round_trip_ms: self.round_trip_ms,
             remote_loss: self.remote_loss,
-            mos: mos(stats::Heard {
+            mos: mos(Reception {
                 codec: self.receive.codec(),
                 fec: self.config.opus_fec,
-                made_up,
+                concealed_share,
                 delay_ms: delay_ms
                     + self.receive.frame_ms() as f32
                     + self.round_trip_ms.unwrap_or(0.0) / 2.0,
             }),
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,
-            unheard_ms: self.patience.unheard_ms() as u64,
+            inactive_ms: self.inactivity.since_heard().as_millis() as u64,
             srtp: self.guard.stats(),
             encryption: self.guard.encryption(),
         }
     }
 }
 
-/// What a datagram told beyond its sound.
+/// What a datagram says beyond its sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum FarEvent {
     /// Nothing for the owner.
     Nothing,
     /// A key.

@@ -4,7 +4,7 @@ mod pair;
 
 use std::time::{Duration, Instant};
 
-use media::{Codec, Command, Direction, Engine, EngineConfig, Stream, StreamConfig, StreamId};
+use media::{Codec, Command, Engine, EngineConfig, Stream, StreamConfig, StreamId};
 use pair::{Pair, babble};
 
 /// Minutes of a call with both cards off by `ppm` in opposite directions; the delay of each minute.
@@ -134,29 +134,11 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
         start,
     );
     let config = StreamConfig {
-        id: StreamId(1),
-        codec: Codec::Pcmu,
-        send_payload: 0,
-        recv_payloads: vec![(0, Codec::Pcmu)],
-        send_dtmf: None,
-        recv_dtmf: None,
-        ptime_ms: 20,
-        opus_fec: false,
-        opus_dtx: false,
-        remote_rtp: far,
-        remote_rtcp: far,
-        latching: true,
-        signalling: media::SignallingHosts::default(),
-        media_timeout: Duration::from_secs(3600),
-        protection: media::Protection::Clear,
-        direction: Direction::SendRecv,
-        ssrc: 1,
         first_sequence: 0,
         first_timestamp: 0,
-        cname: "x".into(),
         card_rate_hz: 16_000,
         period_frames: 160,
-        ntp: (start, 0),
+        ..StreamConfig::new(StreamId(1), Codec::Pcmu, far)
     };
     engine.handle_command(Command::Start(Stream::new(config).unwrap()), start);
     engine.handle_command(

@@ -2,7 +2,7 @@
 //! in time; and with the least sign it does not.
 //!
 //! ```text
-//! what the far end sends, if anything ─▶ Engine ─▶ what leaves, second by second; Event::Unheard
+//! what the far end sends, if anything ─▶ Engine ─▶ what leaves, second by second; Event::MediaTimeout
 //! ```
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
@@ -11,7 +11,7 @@ mod pair;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use media::engine::MAX_PACKET;
+use media::MAX_PACKET;
 use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
     SrtpSuite, Stream, StreamConfig,
@@ -101,7 +101,7 @@ impl Lone {
                     }
                 }
                 while let Some(event) = self.engine.poll_event() {
-                    if matches!(event, Event::Unheard(id) if id == ID) {
+                    if matches!(event, Event::MediaTimeout(id) if id == ID) {
                         self.unheard.push(second);
                     }
                 }
@@ -148,8 +148,8 @@ impl Lone {
         self.left.iter().map(|(rtp, _)| rtp).sum()
     }
 
-    fn unheard_ms(&self) -> u64 {
-        self.engine.stats(ID).unwrap().unheard_ms
+    fn inactive_ms(&self) -> u64 {
+        self.engine.stats(ID).unwrap().inactive_ms
     }
 }
 
@@ -206,7 +206,7 @@ fn who_falls_silent_is_spoken_to_for_so_long_from_then() {
             lone.rtp(FAR, 0, &[0xFF; 160]);
         }
     });
-    assert!(lone.left.last().unwrap().0 >= 49 && lone.unheard_ms() <= 1000);
+    assert!(lone.left.last().unwrap().0 >= 49 && lone.inactive_ms() <= 1000);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_least_sign_of_life_is_enough() {
         ("comfort noise", |lone| lone.rtp(FAR, 13, &[60])),
         ("a key", |lone| lone.rtp(FAR, 101, &[5, 10, 0, 160])),
         ("a codec nobody agreed on", |lone| {
-            lone.rtp(FAR, 77, &[1, 2, 3])
+            lone.rtp(FAR, 77, &[1, 2, 3]);
         }),
     ];
     for (name, sign) in signs {
@@ -243,7 +243,7 @@ fn others_do_not_vouch_for_a_victim() {
     let signs: [(&str, Sign); 3] = [
         // The offer names the attacker's own address for RTCP (RFC 3605), and the victim's for RTP.
         ("reports of another host, as agreed on", |lone| {
-            lone.report("192.0.2.66:4011")
+            lone.report("192.0.2.66:4011");
         }),
         ("reports of a stranger", |lone| lone.report("192.0.2.67:9")),
         ("sound of a stranger, one packet at a time", |lone| {
@@ -343,7 +343,7 @@ fn a_stream_that_sends_nothing_waits_for_ever() {
         let mut lone = Lone::new(change);
         lone.run(60, nobody);
         assert_eq!(
-            (lone.rtp_left(), lone.unheard.len(), lone.unheard_ms()),
+            (lone.rtp_left(), lone.unheard.len(), lone.inactive_ms()),
             (0, 0, 0)
         );
     }

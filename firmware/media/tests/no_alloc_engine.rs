@@ -25,7 +25,7 @@ static HEAP: CountingAllocator = CountingAllocator;
 #[test]
 fn the_trap_works() {
     let caught = std::panic::catch_unwind(|| {
-        untouched("a vector", || drop(std::hint::black_box(vec![1u8; 100])))
+        untouched("a vector", || drop(std::hint::black_box(vec![1u8; 100])));
     });
     assert!(caught.is_err());
 }
@@ -79,7 +79,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
     let mut wire: Vec<(Duration, StreamId, Vec<u8>)> = Vec::new();
     let address = |side: u16| SocketAddr::from(([127, 0, 0, 1], 4000 + 10 * side));
     let command = |engine: &mut Engine, what: &str, command: Command, at: Duration| {
-        untouched(what, || engine.handle_command(command, start + at))
+        untouched(what, || engine.handle_command(command, start + at));
     };
     for _ in 0..2 {
         let stream = spare.pop().unwrap();
@@ -168,7 +168,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                 now,
             ),
             280 => untouched("discontinuity", || {
-                engine.handle_discontinuity(400, start + now)
+                engine.handle_discontinuity(400, start + now);
             }),
             300 => {
                 for stream in spare.drain(spare.len().saturating_sub(2)..).rev() {
@@ -187,7 +187,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             }
             packets += 1;
             untouched("packet", || {
-                engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at)
+                engine.handle_packet(id, PacketKind::Rtp, from, &mut bytes, start + at);
             });
             if random.unit() < 0.05 {
                 // The same once more, or what is left of it; and something for the control thread.
@@ -199,15 +199,15 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                     engine.handle_packet(id, PacketKind::Rtp, from, &mut hello, start + at);
                 });
                 if random.unit() < 0.5 {
-                    assert!(untouched("poll_foreign", || engine
-                        .poll_foreign()
+                    assert!(untouched("poll_non_media", || engine
+                        .poll_non_media()
                         .is_some()));
                 }
             }
         }
         let at = n as usize * frames % (speech.len() - frames);
         untouched("process", || {
-            engine.process(&speech[at..at + frames], &mut playback, start + now)
+            engine.process(&speech[at..at + frames], &mut playback, start + now);
         });
         while let Some(transmit) = untouched("poll_transmit", || engine.poll_transmit()) {
             if random.unit() < 0.1 {
@@ -233,7 +233,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                 | Event::Levels { .. }
                 | Event::FirstSound(_)
                 | Event::Bye(_)
-                | Event::Unheard(_) => {}
+                | Event::MediaTimeout(_) => {}
             }
         }
     }

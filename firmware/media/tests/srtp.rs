@@ -187,7 +187,7 @@ fn while_keys_are_awaited_nothing_leaves_and_nothing_is_heard() {
     hello.extend([7; 60]);
     let from: SocketAddr = STRANGER.parse().unwrap();
     throw(&mut pair, from, hello.clone());
-    let foreign = pair.sides[1].engine.poll_foreign().unwrap();
+    let foreign = pair.sides[1].engine.poll_non_media().unwrap();
     assert_eq!(
         (
             foreign.stream,

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, MasterKey, PacketKind, Protection, SrtpSuite,
-    Stream, StreamConfig, StreamId,
+    Codec, Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, SrtpSuite, Stream,
+    StreamConfig, StreamId,
 };
 
 use crate::caller::{Caller, Sound, rtpmap};
@@ -177,29 +177,15 @@ fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
     let start = Instant::now();
     let payload = rtpmap(codec).0;
     let stream = Stream::new(StreamConfig {
-        id: ID,
-        codec,
         send_payload: payload,
         recv_payloads: vec![(payload, codec)],
-        send_dtmf: None,
-        recv_dtmf: None,
-        ptime_ms: 20,
         opus_fec: codec == Codec::Opus,
-        opus_dtx: false,
-        remote_rtp: to,
         remote_rtcp: SocketAddr::new(to.ip(), to.port() + 1),
-        latching: true,
-        signalling: media::SignallingHosts::default(),
-        media_timeout: Duration::from_secs(3600),
         protection,
-        direction: Direction::SendRecv,
         ssrc: 0x0BEC,
-        first_sequence: 1,
-        first_timestamp: 1,
-        cname: "bench".into(),
         card_rate_hz: RATE,
         period_frames: FRAMES,
-        ntp: (start, 0),
+        ..StreamConfig::new(ID, codec, to)
     })
     .ok()?;
     let mut engine = Engine::new(

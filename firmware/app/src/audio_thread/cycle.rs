@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, Period};
 use heapless::Vec as Fixed;
-use media::engine::MAX_STREAMS;
+use media::MAX_STREAMS;
 use media::{Engine, PacketKind, StreamId};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
@@ -226,15 +226,15 @@ impl AudioLoop {
 
     /// Hands STUN and DTLS over to the control thread.
     fn hand_over(&mut self) {
-        while let Some(foreign) = self.engine.poll_foreign() {
+        while let Some(datagram) = self.engine.poll_non_media() {
             // MAX_PACKET is the most a datagram here has.
-            let Ok(bytes) = Fixed::from_slice(foreign.bytes) else {
+            let Ok(bytes) = Fixed::from_slice(datagram.bytes) else {
                 continue;
             };
             let datagram = Datagram {
-                stream: foreign.stream,
-                socket: foreign.socket,
-                peer: foreign.from,
+                stream: datagram.stream,
+                socket: datagram.socket,
+                peer: datagram.from,
                 bytes,
             };
             if self.end.datagrams_in.enqueue(datagram).is_ok() {
@@ -445,7 +445,7 @@ impl AudioLoop {
                 | media::Event::Levels { .. }
                 | media::Event::FirstSound(_)
                 | media::Event::Bye(_)
-                | media::Event::Unheard(_) => {
+                | media::Event::MediaTimeout(_) => {
                     let room = self.end.reports.capacity() - self.end.reports.len();
                     if room > RESERVED
                         && self.end.reports.enqueue(AudioReport::Media(event)).is_ok()

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use board::audio::{AudioDevice, AudioError};
 use heapless::spsc::{Consumer, Producer, Queue};
-use media::engine::MAX_PACKET;
+use media::MAX_PACKET;
 use media::{Engine, PacketKind, StreamId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 

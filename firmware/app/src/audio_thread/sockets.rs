@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use media::engine::MAX_PACKET;
+use media::MAX_PACKET;
 use media::{PacketKind, StreamId};
 use nix::errno::Errno;
 use nix::sys::socket::{

@@ -14,8 +14,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, MasterKey, Protection, SrtpSuite, Stream,
-    StreamConfig, StreamError, StreamId,
+    Codec, Command, Engine, EngineConfig, MasterKey, Protection, SrtpSuite, Stream, StreamConfig,
+    StreamError, StreamId,
 };
 
 const ID: StreamId = StreamId(1);
@@ -74,29 +74,13 @@ fn call(
     };
     let mut engine = Engine::new(config, start);
     let stream = Stream::new(StreamConfig {
-        id: ID,
-        codec,
         send_payload: payload,
         recv_payloads: vec![(payload, codec)],
-        send_dtmf: None,
-        recv_dtmf: None,
-        ptime_ms: 20,
         opus_fec: true,
-        opus_dtx: false,
-        remote_rtp: itself,
-        remote_rtcp: itself,
-        latching: true,
-        signalling: media::SignallingHosts::default(),
-        media_timeout: Duration::from_secs(3600),
         protection,
-        direction: Direction::SendRecv,
-        ssrc: 1,
-        first_sequence: 1,
-        first_timestamp: 1,
-        cname: "warm-up".into(),
         card_rate_hz: config.rate_hz,
         period_frames: config.period_frames,
-        ntp: (start, 0),
+        ..StreamConfig::new(ID, codec, itself)
     })?;
     engine.handle_command(Command::Start(stream), start);
     engine.handle_command(

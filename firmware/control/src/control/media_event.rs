@@ -185,7 +185,7 @@ impl Control {
             }
             // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
             media::Event::Bye(id) => tracing::debug!("stream {}: RTCP BYE", id.0),
-            media::Event::Unheard(id) => self.on_media_timeout(id, now),
+            media::Event::MediaTimeout(id) => self.on_media_timeout(id, now),
         }
     }
 

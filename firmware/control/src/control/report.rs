@@ -63,7 +63,7 @@ impl CallRecord {
             jitter_ms: round(s.jitter_ms, 100.0),
             delay_ms: round(s.delay_ms, 10.0),
             drift_ppm: round(s.drift_ppm, 10.0),
-            unheard_s: s.unheard_ms / 1000,
+            unheard_s: s.inactive_ms / 1000,
             round_trip_ms: s.round_trip_ms.map(|ms| round(ms, 100.0)),
             remote_loss: s.remote_loss.map(|loss| round(loss, 10_000.0)),
             mos: round(s.mos, 100.0),

@@ -1,10 +1,10 @@
 //! Gaps: what is played where no packet is, and what it is counted as once the reason is known.
 //!
 //! ```text
-//! nothing waits ─▶ make up, the far clock stands ─┬─ the packet comes late ─▶ played, the delay has grown
-//!                                                 ├─ a later one comes ─────▶ lost: what was made up stands for it
+//! nothing waits ─▶ conceal, the far clock stands ─┬─ the packet comes late ─▶ played, the delay has grown
+//!                                                 ├─ a later one comes ─────▶ lost: what was concealed stands for it
 //!                                                 └─ nothing for 400 ms ────▶ a pause, or a stall: the next packet tells
-//! a later packet waits ─▶ rebuild from its copy (Opus FEC), else make up until it is due
+//! a later packet waits ─▶ rebuild from its copy (Opus FEC), else conceal until it is due
 //! ```
 
 use super::Playout;
@@ -21,7 +21,7 @@ const LOSS_MEMORY: f64 = 0.004;
 const COPIES_ON: f64 = 0.012;
 const COPIES_OFF: f64 = 0.005;
 /// Nothing came for this long: the next packet begins a new spurt, in ms.
-const DRY_MS: f64 = 400.0;
+const UNDERRUN_MS: f64 = 400.0;
 
 impl Playout {
     /// The delay to steer to. Where packets get lost and their successors carry copies of them
@@ -50,8 +50,8 @@ impl Playout {
                 };
     }
 
-    /// Makes up sound without moving the far clock.
-    pub(super) fn make_up(&mut self, decoders: &mut [Decoder], len: usize) -> usize {
+    /// Conceals without moving the far clock.
+    pub(super) fn conceal(&mut self, decoders: &mut [Decoder], len: usize) -> usize {
         let rate = self.line.rate();
         let own = decoders
             .get_mut(usize::from(self.decoder))
@@ -81,15 +81,15 @@ impl Playout {
     }
 
     /// Nothing waits.
-    pub(super) fn run_dry(&mut self, decoders: &mut [Decoder], missing: usize) {
+    pub(super) fn underrun(&mut self, decoders: &mut [Decoder], missing: usize) {
         if self.pausing {
             self.enter_pause();
             return;
         }
-        self.unaccounted += self.make_up(decoders, missing);
-        if self.ms(self.unaccounted) > DRY_MS {
+        self.unaccounted += self.conceal(decoders, missing);
+        if self.ms(self.unaccounted) > UNDERRUN_MS {
             // Whether this was a pause of talk or the network's doing, the next packet will tell.
-            self.dry = Some((self.unaccounted, self.counts.skipped));
+            self.underrun_before = Some((self.unaccounted, self.counts.skipped));
             self.wait();
         }
     }
@@ -126,13 +126,13 @@ impl Playout {
             }
             if has_copy && left > frame && frame > 0 {
                 // Conceal whole lost packets before the one that can be rebuilt.
-                let made = self.make_up(decoders, (left - frame).min(missing.max(1)));
+                let made = self.conceal(decoders, (left - frame).min(missing.max(1)));
                 self.next_timestamp += self.samples_to_ticks(made.min(left));
                 self.counts.concealed_ms += self.ms(made);
                 return;
             }
         }
-        // Too much delay is best worked off where sound is made up anyway.
+        // Too much delay is best worked off where sound is concealed anyway.
         let excess = self
             .delay
             .of(self.media_ms(head.timestamp), at_ms + self.ms(left))
@@ -149,10 +149,10 @@ impl Playout {
         let left = (self.ticks_to_samples(head.timestamp - self.next_timestamp) as usize)
             .saturating_sub(self.unaccounted)
             .max(1);
-        self.unaccounted += self.make_up(decoders, left.min(missing));
+        self.unaccounted += self.conceal(decoders, left.min(missing));
     }
 
-    /// Made-up sound of `gap` samples stood for lost packets; what is more is delay.
+    /// Concealment of `gap` samples stood for lost packets; what is more is delay.
     pub(super) fn account_loss(&mut self, gap: usize) {
         let frame = samples(self.frame_ms, self.line.rate()).max(1);
         self.counts.concealed_ms += self.ms(self.unaccounted);
@@ -160,7 +160,7 @@ impl Playout {
         self.unaccounted = 0;
     }
 
-    /// Made-up sound stood for a packet that came after all.
+    /// Concealment stood for a packet that came after all.
     pub(super) fn account_late(&mut self) {
         if self.unaccounted > 0 {
             let frame = samples(self.frame_ms, self.line.rate()).max(1);

@@ -59,13 +59,9 @@ impl Playout {
         let off = excess - excess.clamp(-SLACK_MS, SLACK_MS);
         let ppm = card_ppm - self.delay.ppm()
             + (off * SLIP_PPM_PER_MS).clamp(-SLIP_MOST_PPM, SLIP_MOST_PPM);
-        let owed = self.slip.owe(n, ppm);
-        if owed != 0
-            && self
-                .line
-                .slip(&self.slip, n.min(self.line.unplayed()), owed)
-        {
-            self.slip.paid(owed);
+        let due = self.slip.advance(n, ppm);
+        if due != 0 && self.line.slip(&self.slip, n.min(self.line.unplayed()), due) {
+            self.slip.applied(due);
         }
         let tail = self.line.unplayed().min(n + samples(20.0, rate));
         let fade = samples(2.5, rate);

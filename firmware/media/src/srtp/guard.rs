@@ -11,7 +11,7 @@ use types::SrtpSuite;
 
 use super::keys::{Encryption, MasterKey, Protection, SrtpStats};
 use super::{Refusal, rtcp, rtp};
-use crate::engine::PacketKind;
+use crate::packet::PacketKind;
 
 /// What was seen within this time is the present state: two RTCP reports fit in, so that a held
 /// call is measured too.
@@ -180,7 +180,7 @@ impl Guard {
         match opened {
             Ok(_) => stats.protected_received += 1,
             Err(Refusal::Malformed | Refusal::NotAuthentic | Refusal::TooManySources) => {
-                stats.auth_failed += 1
+                stats.auth_failed += 1;
             }
             Err(Refusal::Replayed) => stats.replayed += 1,
             Err(Refusal::Clear) => stats.clear_dropped += 1,

@@ -13,7 +13,7 @@ use types::SrtpSuite;
 
 use super::keys::MasterKey;
 use super::{rtcp, rtp};
-use crate::engine::PacketKind;
+use crate::packet::PacketKind;
 use crate::test_data::{directory, read_all, skipped};
 
 /// Ours, with the same face as the library's.

@@ -16,8 +16,9 @@ use types::{Codec, SrtpSuite};
 
 use super::*;
 use crate::codec::{Encoder, EncoderOptions};
+use crate::packet::StreamId;
 use crate::rtp::{self, Sender};
-use crate::srtp::MasterKey;
+use crate::srtp::{Encryption, MasterKey};
 
 const RATE: u32 = 48_000;
 /// Samples of a packet, and of a card period.
@@ -56,33 +57,19 @@ impl End {
             60_000 + 1000 * u16::from(side),
             u32::MAX - RATE * 3600 * (4 + 3 * u32::from(side)),
         );
+        let id = StreamId(u32::from(side));
         let config = StreamConfig {
-            id: StreamId(u32::from(side)),
-            codec: Codec::Opus,
-            send_payload: 111,
-            recv_payloads: vec![(111, Codec::Opus)],
-            send_dtmf: None,
-            recv_dtmf: None,
-            ptime_ms: 20,
-            opus_fec: false,
-            opus_dtx: false,
-            remote_rtp: address(1 - side),
-            remote_rtcp: address(1 - side),
-            latching: true,
-            signalling: SignallingHosts::default(),
-            media_timeout: Duration::from_secs(3600),
             protection: Protection::Srtp {
                 send: key(side),
                 receive: key(1 - side),
             },
-            direction: Direction::SendRecv,
             ssrc: 0xABC + u32::from(side),
             first_sequence: sequence,
             first_timestamp: timestamp,
-            cname: "c".into(),
             card_rate_hz: RATE,
             period_frames: FRAME,
-            ntp: (start, 0),
+            ntp: Some((start, 0)),
+            ..StreamConfig::new(id, Codec::Opus, address(1 - side))
         };
         let tone_hz = [600.0, 1000.0][usize::from(side)];
         let options = EncoderOptions {
@@ -174,7 +161,7 @@ impl End {
             assert_eq!(
                 self.stream
                     .packet(far.address, kind, &mut packet, at, now_ms),
-                Heard::Nothing
+                FarEvent::Nothing
             );
         }
         self.stream.connected = listens;

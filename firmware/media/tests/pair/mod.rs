@@ -19,8 +19,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, Event, PacketKind, Stream, StreamConfig,
-    StreamId, StreamStats,
+    Codec, Command, Engine, EngineConfig, Event, PacketKind, Stream, StreamConfig, StreamId,
+    StreamStats,
 };
 pub use testkit::Rng;
 use testkit::network::{Jitter, Link, Network, Packet};
@@ -100,37 +100,22 @@ pub const ID: StreamId = StreamId(7);
 /// The stream of one side, with everything plain.
 pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instant) -> StreamConfig {
     let port = |side: usize| 4000 + 10 * side as u16;
-    let payload = match codec {
-        Codec::Opus => 111,
-        Codec::G722 => 9,
-        Codec::Pcmu => 0,
-        Codec::Pcma => 8,
-    };
     let clock = if codec == Codec::Opus { 48_000 } else { 8000 };
+    let remote = SocketAddr::from(([127, 0, 0, 1], port(1 - side)));
     StreamConfig {
-        id: ID,
-        codec,
-        send_payload: payload,
-        recv_payloads: vec![(payload, codec)],
         send_dtmf: Some((101, clock)),
         recv_dtmf: Some(101),
-        ptime_ms: 20,
         opus_fec: true,
-        opus_dtx: false,
-        remote_rtp: SocketAddr::from(([127, 0, 0, 1], port(1 - side))),
-        remote_rtcp: SocketAddr::from(([127, 0, 0, 1], port(1 - side) + 1)),
-        latching: true,
-        signalling: media::SignallingHosts::default(),
+        remote_rtcp: SocketAddr::new(remote.ip(), remote.port() + 1),
         media_timeout: Duration::from_secs(3600),
-        protection: media::Protection::Clear,
-        direction: Direction::SendRecv,
         ssrc: 0x1111 * (side as u32 + 1),
         first_sequence: 65_500,
         first_timestamp: u32::MAX - 80_000,
         cname: format!("side{side}"),
         card_rate_hz: rate,
         period_frames: frames,
-        ntp: (start, 0xE000_0000_0000_0000),
+        ntp: Some((start, 0xE000_0000_0000_0000)),
+        ..StreamConfig::new(ID, codec, remote)
     }
 }
 

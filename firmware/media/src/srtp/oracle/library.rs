@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use types::SrtpSuite;
 
-use crate::engine::PacketKind;
+use crate::packet::PacketKind;
 use crate::srtp::keys::MasterKey;
 use crate::test_data::skipped;
 

@@ -1,0 +1,151 @@
+//! Packets: which stream they belong to, and what a datagram on a media socket is by its first
+//! bytes (RFC 7983 section 7, RFC 5761 section 4).
+//!
+//! ```text
+//!  0– 3 STUN ─▶ control thread        128–191 RTP, or RTCP where the second byte says 192–223 ─▶ Stream
+//! 20–63 DTLS ─▶ control thread        anything else: dropped, counted
+//! ```
+
+use std::net::SocketAddr;
+
+use crate::rtp;
+
+/// Largest packet taken or made, in bytes.
+pub const MAX_PACKET: usize = 1500;
+
+/// A stream's number, given by the owner, never used twice in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(pub u32);
+
+/// The two protocols a stream speaks, and the two sockets it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketKind {
+    /// RTP.
+    Rtp,
+    /// RTCP.
+    Rtcp,
+}
+
+/// A packet that must leave, borrowed from the engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Transmit<'a> {
+    /// Whose socket.
+    pub stream: StreamId,
+    /// RTP or RTCP socket (with rtcp-mux the addresses are the same).
+    pub kind: PacketKind,
+    /// Where to.
+    pub to: SocketAddr,
+    /// The packet.
+    pub bytes: &'a [u8],
+}
+
+/// What shares the media socket and is not for the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// STUN (RFC 8489).
+    Stun,
+    /// DTLS, 1.2 or 1.3.
+    Dtls,
+}
+
+/// A datagram that is no media, borrowed from the engine; see [`crate::Engine::poll_non_media`].
+#[derive(Debug, Clone, Copy)]
+pub struct NonMedia<'a> {
+    /// On whose socket it came; the stream need not have started.
+    pub stream: StreamId,
+    /// On the RTP or the RTCP socket.
+    pub socket: PacketKind,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// What it is.
+    pub protocol: Protocol,
+    /// The datagram.
+    pub bytes: &'a [u8],
+}
+
+/// What a datagram is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// RTP or RTCP, protected or not.
+    Media(PacketKind),
+    /// For the control thread.
+    NonMedia(Protocol),
+    /// Nothing we know.
+    Unknown,
+}
+
+/// STUN's magic cookie (RFC 8489 section 5).
+const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
+/// A STUN header.
+const STUN_HEADER: usize = 20;
+/// A DTLS 1.2 record's header (RFC 6347 section 4.1); no record is empty.
+const DTLS_HEADER: usize = 13;
+/// The first byte of every DTLS version on the wire.
+const DTLS_MAJOR: u8 = 254;
+
+/// Classifies a datagram. Beyond the first byte it checks what every message of the kind has, so
+/// that garbage does not wake the control thread.
+pub(crate) fn classify(datagram: &[u8]) -> Class {
+    match datagram {
+        [0..=3, _, _, _, cookie @ ..]
+            if datagram.len() >= STUN_HEADER && cookie.starts_with(&COOKIE) =>
+        {
+            Class::NonMedia(Protocol::Stun)
+        }
+        [20..=31, DTLS_MAJOR, ..] if datagram.len() > DTLS_HEADER => {
+            Class::NonMedia(Protocol::Dtls)
+        }
+        // A DTLS 1.3 record with the short header (RFC 9147 section 4): at least flags, a sequence
+        // number and 16 bytes of cipher text.
+        [32..=63, ..] if datagram.len() >= 18 => Class::NonMedia(Protocol::Dtls),
+        _ => rtp::kind(datagram).map_or(Class::Unknown, Class::Media),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_first_byte_has_its_class() {
+        for first in 0..=255u8 {
+            let mut datagram = [0; 60];
+            datagram[0] = first;
+            datagram[1] = 254;
+            datagram[4..8].copy_from_slice(&COOKIE);
+            let wanted = match first {
+                0..=3 => Class::NonMedia(Protocol::Stun),
+                20..=63 => Class::NonMedia(Protocol::Dtls),
+                128..=191 => Class::Media(PacketKind::Rtp),
+                4..=19 | 64..=127 | 192..=255 => Class::Unknown,
+            };
+            assert_eq!(classify(&datagram), wanted, "{first}");
+            datagram[1] = 200;
+            if (128..=191).contains(&first) {
+                assert_eq!(
+                    classify(&datagram),
+                    Class::Media(PacketKind::Rtcp),
+                    "{first}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_does_not_reach_the_control_thread() {
+        assert_eq!(classify(&[]), Class::Unknown);
+        assert_eq!(classify(&[0; 60]), Class::Unknown, "no cookie");
+        assert_eq!(classify(&[22; 60]), Class::Unknown, "no version");
+        assert_eq!(
+            classify(&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            Class::Unknown,
+            "an empty record"
+        );
+        assert_eq!(classify(&[0x2F; 17]), Class::Unknown);
+        for length in 0..20 {
+            let mut stun = [0u8; 20];
+            stun[4..8].copy_from_slice(&COOKIE);
+            assert_eq!(classify(&stun[..length]), Class::Unknown);
+        }
+    }
+}
