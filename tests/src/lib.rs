@@ -14,6 +14,9 @@
 //!
 //! `world` owns all of it and is the only thing a scenario talks to. Scenarios are in
 //! `tests/tests/`.
+//!
+//! Wall clock: only what starts real programs (`desk_phone`, `kamailio`, `null_sink`, `speech`)
+//! waits for them; the simulation runs under virtual time.
 
 // This crate is nothing but tests: an assertion that fails is its product.
 #![allow(

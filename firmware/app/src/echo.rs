@@ -116,6 +116,7 @@ mod tests {
         let frames = card.format().period_frames;
         let mut heard = vec![1; frames];
         let wait = |card: &mut EchoCard, heard: &mut [i16]| {
+            // Wall clock: the echo card paces itself by it.
             while card.read(heard).unwrap() != Period::Ready {
                 std::thread::sleep(Duration::from_micros(200));
             }

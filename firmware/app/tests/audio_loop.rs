@@ -4,6 +4,8 @@
 //! ```text
 //! this test (control thread) ── AudioCommand ──▶ AudioLoop::turn, on a thread whose allocator counts ── RTP ──▶ a socket of this test
 //! ```
+//!
+//! Wall clock: a sound card sets the pace of the audio thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};

@@ -1,5 +1,7 @@
 //! The binary from outside: exit codes, messages, the control socket's habits. No call is made
 //! here; `tests/` does that.
+//!
+//! Wall clock: the phone is a process of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 use std::fs;

@@ -16,6 +16,8 @@
 //!
 //! `scripts/bench GROUP…` measures only these groups of rows and leaves the page alone; the groups
 //! are in [`figures::Group`].
+//!
+//! Wall clock: what is measured is time.
 
 // A bench fails by panicking and reports by printing.
 #![allow(

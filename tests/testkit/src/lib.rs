@@ -11,6 +11,8 @@
 //! pcap              payloads of a capture file
 //! process           temporary directories, free ports, child processes that end with their owner
 //! ```
+//!
+//! Wall clock: `process` waits for programs it started; nothing else here knows the time.
 
 // This crate serves tests only: a failed assertion is its product.
 #![expect(

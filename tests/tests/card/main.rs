@@ -8,6 +8,8 @@
 //! What is heard is asserted; when it is heard is reported (a machine running tests is no machine
 //! to assert milliseconds on). The virtual card tells of over- and underruns that the machine
 //! caused, and a run spoilt by one is made again.
+//!
+//! Wall clock: sound cards of alsa-lib run in real time.
 
 #![allow(
     clippy::unwrap_used,

@@ -10,6 +10,8 @@
 //! Run by `scripts/test image`, in a network namespace of its own. The kernel is Debian's and the
 //! processor is emulated, so times are the machine's, not a board's; what is compared with what was
 //! said is the sound.
+//!
+//! Wall clock: an emulated machine boots, and its sound card is in real time.
 
 // A test fails by panicking and reports by printing.
 #![allow(

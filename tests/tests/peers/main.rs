@@ -9,6 +9,8 @@
 //!
 //! Run by `scripts/test peers`, in a network namespace of its own. Ports are fresh for each test,
 //! so that no TIME_WAIT of one run meets the next.
+//!
+//! Wall clock: the peers are real programs, and their sound is in real time.
 
 // A test fails by panicking and reports by printing.
 #![allow(

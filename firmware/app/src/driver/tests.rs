@@ -4,6 +4,8 @@
 //! registrar (never answers) ◀─ REGISTER at 0, 0.5, 1.5, 3.5, 7.5 s …    HTTP server ─▶ network.toml
 //! watchdog file ◀─ fed 4 times a second                                   ctl ◀─▶ status, keys
 //! ```
+//!
+//! Wall clock: threads and timers of the driver are real.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,5 +1,7 @@
 //! The phone as an appliance, from outside: the card it reads, the status it writes back, the
 //! system's files, the watchdog, the reset, the provisioning server.
+//!
+//! Wall clock: the phone is a process of its own, with real sockets and files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
 
 mod frozen;

@@ -9,6 +9,8 @@
 //! First the board crate alone on the kernel's devices, then the whole phone. Prints `test … ok` as
 //! cargo does. Runs as the only user process of the guest (see tests/board/), never on a real
 //! machine: it makes chips and feeds watchdogs.
+//!
+//! Wall clock: lines and cards are the kernel's, and the phone is a process of its own.
 
 #![allow(
     clippy::unwrap_used,
