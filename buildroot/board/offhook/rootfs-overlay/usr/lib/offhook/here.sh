@@ -28,6 +28,12 @@ tell() {
   mv /run/offhook/image.new /run/offhook/image
 }
 
+# bundle_reason: of what RAUC wrote (standard input), with its service or without, the line that says why; without control characters.
+bundle_reason() {
+  sed -e 's/^LastError: //' -e '/^ *[0-9]*% /d' -e '/^$/d' -e '/^\(started\|finished\|idle\|installing\)$/d' -e '/^Installing /d' -e '/^Checking and mounting/d' \
+    -e '/^rauc-[A-Z][a-z]*: /d' -e '/^\*\* /d' -e '/^(.*): .*\(Message\|WARNING\|CRITICAL\)/d' -e '/^Failed to contact rauc service/d' | tail -n 1 | tr -cd '\040-\176' | cut -c1-160
+}
+
 # card_open / card_close: p1 writable in between, for one writer at a time (the phone takes the same lock).
 card_open() { exec 9>/run/offhook/card.lock; flock 9; mount -o remount,rw "$CARD"; }
 card_close() { sync; mount -o remount,ro "$CARD"; exec 9>&-; }
