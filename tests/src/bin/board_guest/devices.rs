@@ -43,7 +43,9 @@ fn run(board: &mut Board, time: Duration) -> Vec<BoardEvent> {
 }
 
 fn open() -> Board {
-    Board::open(&profile(), Instant::now()).unwrap_or_else(|e| panic!("{e}"))
+    let board = Board::open(&profile(), Instant::now()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(board.failed(), []);
+    board
 }
 
 pub(crate) fn hook(chip: &Chip) {
@@ -197,9 +199,10 @@ pub(crate) fn panic_silences(chip: &Chip) {
 pub(crate) fn errors(_chip: &Chip) {
     let error = |text: &str| {
         let profile = Profile::parse(Path::new("x"), &format!("name = \"x\"\n{text}")).unwrap();
-        match Board::open(&profile, Instant::now()) {
-            Ok(_) => panic!("opened: {text}"),
-            Err(e) => e.to_string(),
+        let board = Board::open(&profile, Instant::now()).unwrap_or_else(|e| panic!("{e}"));
+        match board.failed() {
+            [fault] => fault.to_string(),
+            others => panic!("not one fault: {text}: {others:?}"),
         }
     };
     let got = error("[gpio]\nchip = \"offhook-test\"\n[hook]\nline = 99\n");

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# scripts/image with a made-up Buildroot tree: what it hands to Buildroot, and what it says when something is missing or fails.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+bad=0 tried=0
+fail() { echo "FAIL: $*"; bad=1; }
+is() { tried=$((tried + 1)); case $2 in *"$3"*) ;; *) fail "$1: '$2' has no '$3'" ;; esac; }
+mkdir -p "$work/project/board" "$work/buildroot"
+cp -r "$root/scripts" "$root/buildroot" "$root/Cargo.toml" "$work/project/"; cp -r "$root/board/profiles" "$work/project/board/"
+. "$root/buildroot/buildroot.lock"
+# Buildroot's two calls: a defconfig, and the build, which leaves an image and its environment.
+cat >"$work/buildroot/Makefile" <<M
+export BR2_VERSION := $VERSION
+all:
+	test -z "\$\$FAIL" || { echo "make: *** [Makefile:1: \$(O)/build/\$\$FAIL/.stamp_downloaded] Error 1"; exit 1; }
+	mkdir -p \$(O)/images; echo image >\$(O)/images/offhook-virt-7.8.9.img.xz; env >\$(O)/environment
+%_defconfig: ;
+M
+image() { (cd "$work/project" && BUILDROOT=$work/buildroot BOARD=virt IMAGE_VERSION=7.8.9 "$@" scripts/image 2>&1); }
+
+said=$(image env) || fail "it does not build: $said"
+[ -s "$work/project/target/image/offhook-virt-7.8.9.img.xz" ] || fail "the image is not in target/image"
+environment=$(cat "$work/project/target/image/build-virt/environment" 2>/dev/null)
+if [ "$(id -u)" = 0 ]; then is "as root, configure scripts are told so" "$environment" FORCE_UNSAFE_CONFIGURE=1; fi
+is "the version" "$environment" OFFHOOK_IMAGE_VERSION=7.8.9
+is "the certificate" "$environment" "OFFHOOK_UPDATE_CERTIFICATE=$work/project/image/update.pem"
+said=$(image env RT=1) || fail "RT=1: $said"
+is "RT=1" "$(cat "$work/project/target/image/build-virt/environment")" linux-rt.fragment
+
+refused() { local what=$1 text=$2 said; shift 2; if said=$(image "$@"); then fail "$what: it builds"; fi; is "$what" "$said" "$text"; }
+refused "no board" "which board?" env BOARD=
+refused "an unknown board" "one of:" env BOARD=nothing
+refused "no tree" "is no Buildroot tree" env BUILDROOT=/nowhere
+refused "a certificate that is not there" "there is no certificate" env UPDATE_CERTIFICATE=/nowhere
+refused "a download that fails" "the source of busybox-1.37.0 could not be downloaded" env FAIL=busybox-1.37.0
+sed -i 's/^export BR2_VERSION := .*/export BR2_VERSION := 2020.01/' "$work/buildroot/Makefile"
+refused "another Buildroot" "the images are built with $VERSION" env
+
+# The console belongs to a person with a cable: what runs beside the phone writes to the kernel's log.
+for daemon in syslogd klogd ntpd dropbear udhcpc; do
+  line=$(grep -E "^ *(.*; then )?$daemon -" "$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook/network" || true)
+  [ -n "$line" ] || fail "$daemon is not started by the script network"
+  tried=$((tried + 1))
+  grep -qE '>(/dev/kmsg|/dev/null) 2>&1 &' <<<"$line" || fail "$daemon writes to the console: $line"
+done
+echo "$tried things tried with make image"
+exit $bad
