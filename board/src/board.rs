@@ -58,132 +58,34 @@ pub struct Board {
     watchdog: Option<Box<dyn Watchdog>>,
     events: VecDeque<BoardEvent>,
     faults: VecDeque<BoardError>,
+    /// Every device that is not in use because of this fault.
+    failed: Vec<BoardError>,
 }
 
 impl Board {
-    /// Takes every line the profile names. Nothing is taken if one of them cannot be.
+    /// Takes every device the profile names. A device that cannot be had, or only a part of it, is
+    /// left out and reported by [`Board::poll_fault`] and [`Board::failed`]: a phone without its lamp
+    /// is still a phone. An error is a system that has no descriptors left.
     pub fn open(profile: &Profile, now: Instant) -> Result<Self, BoardError> {
         let system = |e: nix::Error| BoardError::Device {
             device: "board".to_owned(),
             problem: format!("no epoll or timer: {e}"),
             help: "raise the limit on open files".to_owned(),
         };
-        let chip = profile.gpio.chip.as_str();
-        let find = |device: &str, line: &GpioLine| gpio::find(device, chip, &line.name);
+        let mut faults = VecDeque::new();
         let mut inputs: Vec<Box<dyn Input>> = Vec::new();
-
-        if let Some(hook) = &profile.hook {
-            let debounce = ms(hook.debounce_ms);
-            let line = edges(
-                &find("[hook]", &hook.line)?,
-                hook.closed,
-                hook.bias,
-                debounce,
-            )?;
-            let own_debounce = if line.is_debounced() {
-                Duration::ZERO
-            } else {
-                debounce
-            };
-            inputs.push(Box::new(HookSwitch::new(
-                line,
-                hook.contact,
-                own_debounce,
-                now,
-            )?));
+        let opened = [
+            open_hook(profile, now),
+            open_flash(profile, now),
+            open_rotary(profile, now),
+            open_keypad(profile, now),
+            open_input_devices(profile, now),
+        ];
+        let has_hook = matches!(opened[0], Ok(Some(_)));
+        for device in opened {
+            inputs.extend(or_fault(device, &mut faults));
         }
-        if let Some(key) = &profile.flash {
-            let debounce = ms(key.debounce_ms);
-            let line = edges(
-                &find("[flash]", &key.line)?,
-                key.pressed,
-                key.bias,
-                debounce,
-            )?;
-            let own_debounce = if line.is_debounced() {
-                Duration::ZERO
-            } else {
-                debounce
-            };
-            inputs.push(Box::new(flash::FlashKey::new(line, own_debounce, now)?));
-        }
-        if let Some(rotary) = &profile.rotary {
-            // Not debounced by the kernel: the decoder wants the moment a contact really moved.
-            let pulse = edges(
-                &find("[rotary]", &rotary.pulse)?,
-                rotary.pulse_closed,
-                rotary.bias,
-                Duration::ZERO,
-            )?;
-            let off_normal = match &rotary.off_normal {
-                Some(line) => Some(edges(
-                    &find("[rotary]", line)?,
-                    rotary.off_normal_away,
-                    rotary.bias,
-                    Duration::ZERO,
-                )?),
-                None => None,
-            };
-            inputs.push(Box::new(RotaryDial::new(
-                pulse,
-                off_normal,
-                rotary.numbering,
-                now,
-            )?));
-        }
-        if let Some(keypad) = &profile.keypad {
-            let rows = keypad.rows.iter().map(|row| {
-                gpio::output(
-                    &find("[keypad] rows", row)?,
-                    keypad.drive,
-                    ActiveLevel::High,
-                )
-            });
-            let rows = rows.collect::<Result<Vec<_>, _>>()?;
-            let columns = keypad
-                .columns
-                .iter()
-                .map(|column| gpio::input(&find("[keypad] columns", column)?, Some(keypad.bias)));
-            let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            let decoder = KeypadDecoder::new(keypad.labels(), ms(keypad.debounce_ms));
-            inputs.push(Box::new(Keypad::new(
-                rows,
-                columns,
-                decoder,
-                ms(keypad.step_ms),
-                now,
-            )?));
-        }
-
-        if let Some(input) = &profile.input {
-            let devices = InputDevices::open(
-                "/dev/input".as_ref(),
-                input.devices.clone(),
-                input.grab,
-                input.mappings(),
-                now,
-            )?;
-            inputs.push(Box::new(devices));
-        }
-
-        let ringer = match &profile.ringer {
-            Some(ringer) => {
-                let lines = ringer
-                    .lines
-                    .iter()
-                    .map(|line| find("[ringer]", line))
-                    .collect::<Result<Vec<FoundLine>, _>>()?;
-                match lines.split_first() {
-                    Some((a, rest)) => {
-                        let sequencer = RingSequencer::new(ringer.kind, ringer.frequency_hz);
-                        Some(Ringer::new(BellLines::open(a, rest.first())?, sequencer)?)
-                    }
-                    None => None,
-                }
-            }
-            None => None,
-        };
-
+        let ringer = or_fault(open_ringer(profile), &mut faults);
         let wanted = [
             (Lamp::Line, &profile.lamps.line),
             (Lamp::InUse, &profile.lamps.in_use),
@@ -192,20 +94,10 @@ impl Board {
         ];
         let mut lamps = Vec::new();
         for (name, line) in wanted {
-            if let Some(line) = line {
-                let line = find("[lamps]", line)?;
-                let pin = gpio::output(&line, Drive::PushPull, profile.lamps.lit)?;
-                lamps.push((name, LampDriver::new(pin, now)?));
-            }
+            let lamp = line.as_ref().map(|line| open_lamp(profile, line, now));
+            lamps.extend(or_fault(lamp.transpose(), &mut faults).map(|lamp| (name, lamp)));
         }
-
-        let watchdog: Option<Box<dyn Watchdog>> = match &profile.watchdog {
-            Some(watchdog) => Some(Box::new(LinuxWatchdog::open(
-                &watchdog.device,
-                Duration::from_secs(u64::from(watchdog.timeout_s)),
-            )?)),
-            None => None,
-        };
+        let watchdog = or_fault(open_watchdog(profile), &mut faults);
 
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system)?;
         let timer = TimerFd::new(
@@ -222,7 +114,8 @@ impl Board {
                 .map_err(system)?;
         }
         let mut events = VecDeque::new();
-        if profile.hook.is_none() {
+        // Without a hook switch nothing else says that the handset is down.
+        if !has_hook {
             events.push_back(BoardEvent::Hook(false));
         }
         let mut board = Self {
@@ -233,7 +126,8 @@ impl Board {
             lamps,
             watchdog,
             events,
-            faults: VecDeque::new(),
+            failed: faults.iter().cloned().collect(),
+            faults,
         };
         board.arm(now);
         Ok(board)
@@ -244,6 +138,7 @@ impl Board {
         // The timer is drained first: if a device asks for a moment already past, it fires again.
         let _ = self.timer.wait();
         let (events, faults, epoll) = (&mut self.events, &mut self.faults, &self.epoll);
+        let failed = &mut self.failed;
         self.inputs.retain_mut(|input| {
             let done = input.handle_ready(now, &mut |event| {
                 if events.len() < MAX_EVENTS {
@@ -256,6 +151,7 @@ impl Board {
             for fd in input.fds() {
                 let _ = epoll.delete(fd);
             }
+            failed.push(fault.clone());
             faults.push_back(fault);
             false
         });
@@ -264,12 +160,12 @@ impl Board {
             .as_mut()
             .map(|ringer| ringer.handle_timeout(now))
         {
-            self.faults.push_back(fault);
+            self.fail(fault);
             self.ringer = None;
         }
         for i in (0..self.lamps.len()).rev() {
             if let Err(fault) = self.lamps[i].1.handle_timeout(now) {
-                self.faults.push_back(fault);
+                self.fail(fault);
                 self.lamps.swap_remove(i);
             }
         }
@@ -285,6 +181,16 @@ impl Board {
     /// waited for.
     pub fn poll_fault(&mut self) -> Option<BoardError> {
         self.faults.pop_front()
+    }
+
+    /// Every device that is not in use, and why: it could not be opened, or failed later.
+    pub fn failed(&self) -> &[BoardError] {
+        &self.failed
+    }
+
+    fn fail(&mut self, fault: BoardError) {
+        self.failed.push(fault.clone());
+        self.faults.push_back(fault);
     }
 
     /// When [`Board::handle_ready`] has something to do though no line moves. The descriptor
@@ -306,7 +212,7 @@ impl Board {
     /// nothing.
     pub fn ring(&mut self, cadence: Option<&[u16]>, now: Instant) {
         if let Some(Err(fault)) = self.ringer.as_mut().map(|ringer| ringer.ring(cadence, now)) {
-            self.faults.push_back(fault);
+            self.fail(fault);
             self.ringer = None;
         }
         self.arm(now);
@@ -317,7 +223,7 @@ impl Board {
         if let Some(i) = self.lamps.iter().position(|(lamp, _)| *lamp == name)
             && let Err(fault) = self.lamps[i].1.show(pattern, now)
         {
-            self.faults.push_back(fault);
+            self.fail(fault);
             self.lamps.swap_remove(i);
         }
         self.arm(now);
@@ -329,7 +235,9 @@ impl Board {
         match watchdog.feed(now) {
             Ok(()) => Some(watchdog.timeout()),
             Err(fault) => {
-                self.faults.push_back(fault);
+                // Armed and never fed it would reset the board again and again.
+                let _ = watchdog.disarm();
+                self.fail(fault);
                 self.watchdog = None;
                 None
             }
@@ -341,12 +249,13 @@ impl Board {
     pub fn shutdown(mut self) -> Result<(), BoardError> {
         let now = Instant::now();
         self.ring(None, now);
+        // One that fails keeps no other from its end, the watchdog least of all.
+        let mut outcome = Ok(());
         for (_, lamp) in &mut self.lamps {
-            lamp.show(LampState::Off, now)?;
+            outcome = outcome.and(lamp.show(LampState::Off, now));
         }
-        self.watchdog
-            .as_mut()
-            .map_or(Ok(()), |watchdog| watchdog.disarm())
+        let disarmed = self.watchdog.as_mut().map_or(Ok(()), |dog| dog.disarm());
+        outcome.and(disarmed)
     }
 
     /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device,
@@ -389,6 +298,158 @@ impl AsRawFd for Board {
     }
 }
 
+type Opened<T> = Result<Option<T>, BoardError>;
+
+/// The device, if it could be opened; its fault goes to the others.
+fn or_fault<T>(opened: Opened<T>, faults: &mut VecDeque<BoardError>) -> Option<T> {
+    opened.unwrap_or_else(|fault| {
+        faults.push_back(fault);
+        None
+    })
+}
+
+fn find(profile: &Profile, device: &str, line: &GpioLine) -> Result<FoundLine, BoardError> {
+    gpio::find(device, &profile.gpio.chip, &line.name)
+}
+
+/// What the decoder has to debounce itself: nothing where the kernel does it.
+fn remaining_debounce(line: &EdgeInput, debounce: Duration) -> Duration {
+    if line.is_debounced() {
+        Duration::ZERO
+    } else {
+        debounce
+    }
+}
+
+fn open_hook(profile: &Profile, now: Instant) -> Opened<Box<dyn Input>> {
+    let Some(hook) = &profile.hook else {
+        return Ok(None);
+    };
+    let debounce = ms(hook.debounce_ms);
+    let line = edges(
+        &find(profile, "[hook]", &hook.line)?,
+        hook.closed,
+        hook.bias,
+        debounce,
+    )?;
+    let own_debounce = remaining_debounce(&line, debounce);
+    let hook = HookSwitch::new(line, hook.contact, own_debounce, now)?;
+    Ok(Some(Box::new(hook)))
+}
+
+fn open_flash(profile: &Profile, now: Instant) -> Opened<Box<dyn Input>> {
+    let Some(key) = &profile.flash else {
+        return Ok(None);
+    };
+    let debounce = ms(key.debounce_ms);
+    let line = edges(
+        &find(profile, "[flash]", &key.line)?,
+        key.pressed,
+        key.bias,
+        debounce,
+    )?;
+    let own_debounce = remaining_debounce(&line, debounce);
+    Ok(Some(Box::new(flash::FlashKey::new(
+        line,
+        own_debounce,
+        now,
+    )?)))
+}
+
+fn open_rotary(profile: &Profile, now: Instant) -> Opened<Box<dyn Input>> {
+    let Some(rotary) = &profile.rotary else {
+        return Ok(None);
+    };
+    // Not debounced by the kernel: the decoder wants the moment a contact really moved.
+    let contact = |line: &GpioLine, active| {
+        let line = find(profile, "[rotary]", line)?;
+        edges(&line, active, rotary.bias, Duration::ZERO)
+    };
+    let pulse = contact(&rotary.pulse, rotary.pulse_closed)?;
+    let off_normal = rotary
+        .off_normal
+        .as_ref()
+        .map(|line| contact(line, rotary.off_normal_away))
+        .transpose()?;
+    let dial = RotaryDial::new(pulse, off_normal, rotary.numbering, now)?;
+    Ok(Some(Box::new(dial)))
+}
+
+fn open_keypad(profile: &Profile, now: Instant) -> Opened<Box<dyn Input>> {
+    let Some(keypad) = &profile.keypad else {
+        return Ok(None);
+    };
+    let rows = keypad.rows.iter().map(|row| {
+        gpio::output(
+            &find(profile, "[keypad] rows", row)?,
+            keypad.drive,
+            ActiveLevel::High,
+        )
+    });
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let columns = keypad.columns.iter().map(|column| {
+        gpio::input(
+            &find(profile, "[keypad] columns", column)?,
+            Some(keypad.bias),
+        )
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let decoder = KeypadDecoder::new(keypad.labels(), ms(keypad.debounce_ms));
+    let keypad = Keypad::new(rows, columns, decoder, ms(keypad.step_ms), now)?;
+    Ok(Some(Box::new(keypad)))
+}
+
+fn open_input_devices(profile: &Profile, now: Instant) -> Opened<Box<dyn Input>> {
+    let Some(input) = &profile.input else {
+        return Ok(None);
+    };
+    let devices = InputDevices::open(
+        "/dev/input".as_ref(),
+        input.devices.clone(),
+        input.grab,
+        input.mappings(),
+        now,
+    )?;
+    Ok(Some(Box::new(devices)))
+}
+
+fn open_ringer(profile: &Profile) -> Opened<Ringer<BellLines>> {
+    let Some(ringer) = &profile.ringer else {
+        return Ok(None);
+    };
+    let lines = ringer
+        .lines
+        .iter()
+        .map(|line| find(profile, "[ringer]", line))
+        .collect::<Result<Vec<FoundLine>, _>>()?;
+    let Some((a, rest)) = lines.split_first() else {
+        return Ok(None);
+    };
+    let sequencer = RingSequencer::new(ringer.kind, ringer.frequency_hz);
+    Ringer::new(BellLines::open(a, rest.first())?, sequencer).map(Some)
+}
+
+fn open_lamp(
+    profile: &Profile,
+    line: &GpioLine,
+    now: Instant,
+) -> Result<LampDriver<GpioPin>, BoardError> {
+    let line = find(profile, "[lamps]", line)?;
+    let pin = gpio::output(&line, Drive::PushPull, profile.lamps.lit)?;
+    LampDriver::new(pin, now)
+}
+
+fn open_watchdog(profile: &Profile) -> Opened<Box<dyn Watchdog>> {
+    let Some(watchdog) = &profile.watchdog else {
+        return Ok(None);
+    };
+    let timeout = Duration::from_secs(u64::from(watchdog.timeout_s));
+    Ok(Some(Box::new(LinuxWatchdog::open(
+        &watchdog.device,
+        timeout,
+    )?)))
+}
+
 fn ms(ms: u32) -> Duration {
     Duration::from_millis(u64::from(ms))
 }
@@ -427,14 +488,99 @@ mod tests {
     fn a_missing_chip_is_one_clear_error() {
         let text = "name = \"x\"\n[gpio]\nchip = \"no-such-chip\"\n[hook]\nline = 17\n";
         let profile = Profile::parse(Path::new("x"), text).unwrap();
-        let Err(error) = Board::open(&profile, Instant::now()) else {
-            panic!("opened")
-        };
-        let text = error.to_string();
+        let mut board = Board::open(&profile, Instant::now()).unwrap();
+        let text = board.poll_fault().unwrap().to_string();
         assert!(
             text.starts_with("[hook]: GPIO line 17 of chip `no-such-chip`: there "),
             "{text}"
         );
         assert!(text.contains("; "), "{text}");
+        assert_eq!(board.poll_fault(), None);
+    }
+
+    /// A profile in which every device is on a chip or at a path that does not exist.
+    const ALL_MISSING: &str = r#"
+name = "x"
+[gpio]
+chip = "no-such-chip"
+[hook]
+line = 17
+[flash]
+line = 1
+[rotary]
+pulse = 2
+[keypad]
+rows = [3]
+columns = [4]
+keys = ["1"]
+[ringer]
+kind = "bell"
+lines = [5, 8]
+[lamps]
+line = 6
+message = 7
+[watchdog]
+device = "/dev/no-such-watchdog"
+timeout_s = 15
+"#;
+
+    #[test]
+    fn missing_devices_are_reported_and_left_out() {
+        let profile = Profile::parse(Path::new("x"), ALL_MISSING).unwrap();
+        let now = Instant::now();
+        let mut board = Board::open(&profile, now).unwrap();
+        let failed: Vec<_> = board.failed().iter().map(ToString::to_string).collect();
+        let of = |device: &str| failed.iter().filter(|text| text.contains(device)).count();
+        for (device, count) in [
+            ("[hook]", 1),
+            ("[flash]", 1),
+            ("[rotary]", 1),
+            ("[keypad]", 1),
+            ("[ringer]", 1),
+            ("[lamps]", 2),
+            ("watchdog /dev/no-such-watchdog", 1),
+        ] {
+            assert_eq!(of(device), count, "{device}: {failed:#?}");
+        }
+        let reported: Vec<_> = std::iter::from_fn(|| board.poll_fault()).collect();
+        assert_eq!(reported, board.failed());
+        // What is left is a phone by `ctl` and by its sound card.
+        board.handle_ready(now);
+        assert_eq!(board.poll_event(), Some(BoardEvent::Hook(false)));
+        board.ring(Some(&[1000, 4000]), now);
+        board.lamp(Lamp::Line, LampState::On, now);
+        assert_eq!(board.feed_watchdog(now), None);
+        board.shutdown().unwrap();
+    }
+
+    /// A watchdog that takes no food.
+    struct Refusing;
+
+    impl Watchdog for Refusing {
+        fn timeout(&self) -> Duration {
+            Duration::from_secs(15)
+        }
+        fn feed(&mut self, _now: Instant) -> Result<(), BoardError> {
+            Err(BoardError::Gone {
+                device: "watchdog".to_owned(),
+                problem: "EIO".to_owned(),
+            })
+        }
+        fn disarm(&mut self) -> Result<(), BoardError> {
+            self.feed(Instant::now())
+        }
+    }
+
+    #[test]
+    fn a_watchdog_that_fails_later_is_listed_once() {
+        let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
+        let now = Instant::now();
+        let mut board = Board::open(&profile, now).unwrap();
+        assert_eq!(board.failed(), []);
+        board.set_watchdog(Box::new(Refusing));
+        board.feed_watchdog(now);
+        board.feed_watchdog(now);
+        assert_eq!(board.failed().len(), 1);
+        assert_eq!(board.poll_fault().as_ref(), board.failed().first());
     }
 }

@@ -235,6 +235,13 @@ impl Driver {
         }
     }
 
+    /// Gives `Control` what does not work of the board, for its status.
+    fn report_hardware(&mut self) {
+        let failed = self.board.as_ref().map_or(&[][..], Board::failed);
+        let faults = failed.iter().map(ToString::to_string).collect();
+        self.control.set_hardware_faults(faults);
+    }
+
     fn handle_board(&mut self, now: Instant) {
         let Some(board) = self.board.as_mut() else {
             return;
@@ -245,7 +252,7 @@ impl Driver {
             self.control.handle_board(board_event(event), now);
         }
         while let Some(fault) = board.poll_fault() {
-            tracing::error!("{fault}");
+            tracing::error!("{fault}; the phone goes on without it");
         }
     }
 
@@ -275,6 +282,7 @@ impl Driver {
         self.network.check_clock(&mut self.control, now);
         self.sound.handle_tick(&mut self.control, now);
         self.sound.report_to(&mut self.control);
+        self.report_hardware();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.house.look_around(now);
             self.network.check_address(&mut self.control, now);
@@ -301,6 +309,7 @@ impl Driver {
     /// The whole phone, with the newest figures.
     fn status(&mut self, now: Instant) -> Status {
         self.sound.report_to(&mut self.control);
+        self.report_hardware();
         self.control.status(now)
     }
 

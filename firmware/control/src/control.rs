@@ -176,6 +176,8 @@ pub struct Control {
     audio: AudioStatus,
     io: IoCounters,
     config_note: Option<String>,
+    /// Devices of the board that are not in use.
+    hardware_faults: Vec<String>,
     /// SHA-256 of this phone's certificate.
     fingerprint: Option<String>,
     rtp_rejected: u64,
@@ -248,6 +250,7 @@ impl Control {
             },
             io: IoCounters::default(),
             config_note: None,
+            hardware_faults: Vec::new(),
             fingerprint,
             rtp_rejected: 0,
             closing: false,

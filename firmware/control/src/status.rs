@@ -36,6 +36,9 @@ pub struct Status {
     /// SHA-256 of this phone's certificate, as others pin it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Devices of the board that are not in use, each with the reason and what to do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hardware: Vec<String>,
     /// What is dangerous in the way this phone is configured; shown as long as it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -265,6 +265,7 @@ fn every_field_of_status_is_documented() {
         last_call: Some(call),
         config: Some("the last good one".into()),
         fingerprint: Some("AB".into()),
+        hardware: vec!["[hook]: no such line".into()],
         warnings: vec!["tls.verify".into()],
         version: "1",
     };

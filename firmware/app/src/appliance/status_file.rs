@@ -76,6 +76,12 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         out.push_str("  none: no cable, no Wi-Fi, or no DHCP server\n");
     }
     let _ = writeln!(out, "\nSound card: {}", facts.status.audio.device);
+    if !facts.status.hardware.is_empty() {
+        out.push_str("\nHardware that is not in use:\n");
+        for fault in &facts.status.hardware {
+            let _ = writeln!(out, "  {}", control::readable::displayable(fault));
+        }
+    }
     let mut image = facts
         .image
         .lines()

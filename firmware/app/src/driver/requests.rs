@@ -20,6 +20,7 @@ impl Driver {
             Request::Status => line(api::Reply::Status(Box::new(self.status(now)))),
             Request::Stats => {
                 self.sound.report_to(&mut self.control);
+                self.report_hardware();
                 line(api::Reply::Stats(Box::new(self.control.stats())))
             }
             Request::Events => match self.service.listen() {

@@ -42,7 +42,8 @@ pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
     let mut card = board::audio::open(&request)?;
     print(&format!("self-test of {}", profile.name));
     let bind = config.network.bind;
-    let well = walk(&mut board, card.as_mut(), abilities, bind);
+    let well = walk(&mut board, card.as_mut(), abilities, bind)
+        .map(|well| well && board.failed().is_empty());
     board.shutdown()?;
     let well = well?;
     print(if well {

@@ -50,6 +50,56 @@ fn a_bad_card_is_told_on_the_card_and_the_last_good_one_is_in_use() {
     );
 }
 
+#[test]
+fn a_missing_device_is_reported_and_the_phone_goes_on() {
+    let machine = Machine::new("missing");
+    machine.hardware_of(
+        "hw:NoSuchCard",
+        "hw:NoSuchCard",
+        "[gpio]\nchip = \"no-such-chip\"\n[hook]\nline = 1\n[keypad]\nrows = [2]\ncolumns = [3]\nkeys = [\"1\"]\n\
+         [ringer]\nkind = \"bell\"\nlines = [4, 6]\n[lamps]\nline = 5\n\
+         [watchdog]\ndevice = \"/dev/no-such-watchdog\"\ntimeout_s = 15\n",
+    );
+    machine.card("");
+    let mut phone = machine.start();
+    let status = phone.ask(r#"{"cmd":"status"}"#);
+    let faults: Vec<_> = status["hardware"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault.as_str().unwrap())
+        .collect();
+    let devices = [
+        "[hook]",
+        "[keypad]",
+        "[ringer]",
+        "[lamps]",
+        "watchdog /dev/no-such-watchdog",
+    ];
+    assert_eq!(faults.len(), devices.len(), "{faults:#?}");
+    for device in devices {
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(device)),
+            "{device}: {faults:#?}"
+        );
+    }
+    let card = status["audio"]["device"].as_str().unwrap();
+    assert!(
+        card.starts_with("none (") && card.contains("NoSuchCard"),
+        "{card}"
+    );
+    until("status.txt", || {
+        let text = machine.status_file();
+        text.contains("Hardware that is not in use:") && text.contains("Sound card: none (")
+    });
+    let text = machine.status_file();
+    assert!(devices.iter().all(|device| text.contains(device)), "{text}");
+    phone.ask(r#"{"cmd":"lift"}"#);
+    assert_eq!(phone.ask(r#"{"cmd":"status"}"#)["hook"], "off");
+    phone.ask(r#"{"cmd":"quit"}"#);
+    assert_eq!(phone.exit_code(), 0);
+}
+
 /// Beeps of 1400 Hz at the head of what the ear heard, then the dial tone.
 fn beeps(ear: &std::path::Path) -> (usize, bool) {
     let bytes = fs::read(ear).unwrap();

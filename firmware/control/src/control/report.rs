@@ -114,6 +114,7 @@ impl Control {
             last_call: self.last_call.clone(),
             config: self.config_note.clone(),
             fingerprint: self.fingerprint.clone(),
+            hardware: self.hardware_faults.clone(),
             warnings: unverified.into_iter().collect(),
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -176,6 +177,11 @@ impl Control {
     /// What the I/O side counted so far.
     pub fn set_io_counters(&mut self, io: IoCounters) {
         self.io = io;
+    }
+
+    /// The board's devices that are not in use, and why.
+    pub fn set_hardware_faults(&mut self, faults: Vec<String>) {
+        self.hardware_faults = faults;
     }
 
     /// What is to be known of the configuration in use (for instance: the last good one, because the
