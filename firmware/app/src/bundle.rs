@@ -11,6 +11,7 @@
 //! types that print no secret, and the log never had one.
 
 pub(crate) mod blank;
+mod kernel_log;
 pub(crate) mod log;
 pub(crate) mod trace;
 
@@ -43,8 +44,8 @@ impl Parts {
             "Support bundle of Offhook ",
             env!("CARGO_PKG_VERSION"),
             ".\nlog.txt: the last log lines. status.json, stats.json: the phone at the moment of the bundle. settings.txt: the settings in use.\n\
-             sip.pcap: the last SIP messages, for Wireshark (those over TCP and TLS as if they were UDP). system.txt: the machine. crash/: what\n\
-             was kept of crashes. Passwords, keys and the answers to challenges are blanked.\n"
+             sip.pcap: the last SIP messages, for Wireshark (those over TCP and TLS as if they were UDP). system.txt: the machine. kernel.txt: the\n\
+             kernel's log. crash/: what was kept of crashes. Passwords, keys and the answers to challenges are blanked.\n"
         );
         Self(vec![("README.txt".to_owned(), readme.as_bytes().to_vec())])
     }
@@ -61,6 +62,10 @@ impl Parts {
             system.extend(["== ", path, "\n", &text, "\n"]);
         }
         self.add("system.txt", system);
+        self.add(
+            "kernel.txt",
+            kernel_log::read(Path::new(kernel_log::DEVICE)),
+        );
         let Ok(entries) = std::fs::read_dir(state_dir.join("crash")) else {
             return;
         };
