@@ -90,7 +90,7 @@ def check(tree, defconfig, known, hashes, work):
     held = set(config.split("\n"))
     for line in wanted:
         if line not in held:
-            wrong(f"{name}: did not survive: {line}")
+            wrong(f"{name}: was lost: {line}")
     fragments = 0
     for key in ("BR2_LINUX_KERNEL_CONFIG_FRAGMENT_FILES", "BR2_PACKAGE_BUSYBOX_CONFIG_FRAGMENT_FILES", "BR2_ROOTFS_POST_BUILD_SCRIPT",
                 "BR2_ROOTFS_POST_IMAGE_SCRIPT", "BR2_ROOTFS_OVERLAY", "BR2_PACKAGE_RPI_FIRMWARE_CONFIG_FILE",
@@ -194,7 +194,7 @@ def kernel(buildroot, tree, board, work):
             elif off or line in held:
                 survived += 1
             else:
-                wrong(f"{board}: did not survive: {line}   ({os.path.relpath(fragment, HERE)})")
+                wrong(f"{board}: was lost: {line}   ({os.path.relpath(fragment, HERE)})")
     print(f"{board}: {survived} lines of kernel fragments survive in {name}, {elsewhere} are for other kernels")
 
 

@@ -3,31 +3,31 @@
 # missing, off, a module or another value, every line is named.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
-survived=$root/buildroot/board/offhook/survived
+check=$root/buildroot/board/offhook/check-kconfig
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 bad=0 tried=0
 wrong() { echo "FAIL: $*"; bad=1; }
 for fragment in "$root"/buildroot/board/offhook/*.fragment "$root"/board/profiles/*/linux.fragment; do
   grep '^CONFIG_' "$fragment" >"$work/lines"
   sed 's/^\(CONFIG_[A-Z0-9_]*\)=n$/# \1 is not set/' "$fragment" >"$work/config"
-  "$survived" "$fragment" "$work/config" whole 2>"$work/said" || wrong "$fragment does not survive as it is: $(cat "$work/said")"
+  "$check" "$fragment" "$work/config" whole 2>"$work/said" || wrong "$fragment does not survive as it is: $(cat "$work/said")"
   for spoil in '/^CONFIG_/d' 's/^\(CONFIG_[A-Z0-9_]*\)=.*/# \1 is not set/' 's/^\(CONFIG_.*\)=y$/\1=m/; t; /^CONFIG_/d' 's/^CONFIG_.*/&2/'; do
     sed "$spoil" "$fragment" >"$work/config"
-    if "$survived" "$fragment" "$work/config" spoilt 2>"$work/said"; then wrong "$fragment: nobody missed anything after $spoil"; fi
+    if "$check" "$fragment" "$work/config" spoilt 2>"$work/said"; then wrong "$fragment: nobody missed anything after $spoil"; fi
     # A line that only some kernels have is not missed where it is unknown.
     case $spoil in /^CONFIG_/d) sed -n '/^# Where the kernel has it/{n;p}' "$fragment" >"$work/optional" ;; *) : >"$work/optional" ;; esac
     grep -vxF -f "$work/optional" "$work/lines" >"$work/missed"
-    sed 's/^spoilt: did not survive: \([^ ]*\) .*/\1/' "$work/said" | cmp -s - "$work/missed" || wrong "$fragment after $spoil: $(cat "$work/said")"
+    sed 's/^spoilt: was lost: \([^ ]*\) .*/\1/' "$work/said" | cmp -s - "$work/missed" || wrong "$fragment after $spoil: $(cat "$work/said")"
   done
   # What is to be off: unknown is as good; on or a module is not.
   sed -n 's/^# \(CONFIG_[A-Z0-9_]*\) is not set$/\1/p; s/^\(CONFIG_[A-Z0-9_]*\)=n$/\1/p' "$fragment" >"$work/off"
   for value in y m; do
     { grep '^CONFIG_.*=[^n]' "$fragment"; sed "s/$/=$value/" "$work/off"; } >"$work/config"
-    "$survived" "$fragment" "$work/config" on 2>"$work/said"
-    [ "$(grep -c 'did not survive' "$work/said")" = "$(wc -l <"$work/off")" ] || wrong "$fragment with $value for what is to be off: $(cat "$work/said")"
+    "$check" "$fragment" "$work/config" on 2>"$work/said"
+    [ "$(grep -c 'was lost' "$work/said")" = "$(wc -l <"$work/off")" ] || wrong "$fragment with $value for what is to be off: $(cat "$work/said")"
   done
   grep '^CONFIG_.*=[^n]' "$fragment" >"$work/config"
-  "$survived" "$fragment" "$work/config" unknown 2>"$work/said" || wrong "$fragment: unknown does not count as off: $(cat "$work/said")"
+  "$check" "$fragment" "$work/config" unknown 2>"$work/said" || wrong "$fragment: unknown does not count as off: $(cat "$work/said")"
   tried=$((tried + $(wc -l <"$work/lines")))
 done
 # Updates: what RAUC's documentation asks of the kernel for bundles of the format verity, built in on every board, and the compression of the

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make image` hands out for every board, by the very script Buildroot calls at its end (post-image), with stand-ins for kernel, firmware
+# What `make image` produces for every board, by the script that Buildroot calls at its end (post-image), with stand-ins for kernel, firmware
 # and root: the four files and the update, and what a board's firmware finds on the card.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -102,5 +102,5 @@ for profile in "$root"/board/profiles/*/buildroot.config; do
   is "the first stage on p1, where the board wants one" "$(holds 1 bootcode.bin)" "$(grep -q BOOTCODE_BIN=y "$profile/buildroot.config" && echo yes)"
   rm -rf "$out"
 done
-echo "$tried things looked at on the images of all boards"
+echo "$tried checks of the images of all boards passed or reported"
 exit $bad

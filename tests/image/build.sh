@@ -2,13 +2,13 @@
 # Builds what `make test-image` boots:   tests/image/build.sh OUT_FOLDER [BINARY]
 #
 #   Debian arm64 packages (cached) ─┐                              ┌─▶ offhook.img          (slots a and b: version 1)
-#   the phone, by make cross ───────┼─▶ root tree ─▶ squashfs ─▶ assemble ─▶ good.raucb     (version 2, signed by the keyring's key)
+#   the phone, by make cross ───────┼─▶ root tree ─▶ squashfs ─▶ make-image ─▶ good.raucb   (version 2, signed by the keyring's key)
 #   buildroot/board/offhook overlay ┘                              ├─▶ broken.raucb         (signed, but its phone never starts)
-#                                                                  ├─▶ foreign.raucb        (whole, signed by somebody else)
+#                                                                  ├─▶ foreign.raucb        (complete, signed with another key)
 #                                                                  └─▶ air.squashfs         (an access point and two simulated radios)
 #
-# Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are Debian's, which cannot be asked of
-# Buildroot where nothing can be downloaded. What only the test has is under "only here" below. Needs no right of any kind.
+# Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are Debian's, because Buildroot needs downloads
+# and an hour. What only the test image has is under "only here" below. Needs no special rights.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/image board=$root/buildroot/board/offhook
@@ -64,7 +64,7 @@ take_libraries() {
   for library in $(aarch64-linux-gnu-readelf -d "$1" 2>/dev/null | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p'); do
     [ ! -e "$tree/lib/aarch64-linux-gnu/$library" ] || continue
     found=$(find -L "$all/lib" "$all/usr/lib" -name "$library" -type f -print -quit 2>/dev/null || true)
-    [ -n "$found" ] || { echo "build: nobody brings $library, which $1 needs: add its package to tests/image/packages" >&2; exit 1; }
+    [ -n "$found" ] || { echo "build: no package has $library, which $1 needs: add its package to tests/image/packages" >&2; exit 1; }
     cp -L "$found" "$tree/lib/aarch64-linux-gnu/$library"
     take_libraries "$found"
   done
@@ -79,7 +79,7 @@ ln -s /bin/busybox "$tree/sbin/init"
 cp -L "$(find -L "$all/lib" -name ld-linux-aarch64.so.1 -type f | head -1)" "$tree/lib/"
 for program in sbin/e2fsck sbin/mke2fs sbin/fsck.fat usr/bin/flock usr/bin/chrt usr/sbin/dropbear usr/bin/rauc usr/bin/dbus-daemon sbin/wpa_supplicant sbin/wpa_cli; do take_program "$all/$program" "$program"; done
 take_program "$(find "$all/sbin" "$all/usr/sbin" -name iw -type f | head -1)" usr/sbin/iw
-# Debian's busybox has no time client; without it the test of the clock says so.
+# Debian's busybox has no NTP client; without it the test of the clock reports that.
 if ntpd=$("$here/ntpd.sh" "$cache"); then take_program "$ntpd" usr/sbin/ntpd; fi
 take_program "$binary" usr/bin/offhook
 mkdir -p "$tree/usr/share/alsa"; cp -rL "$all/usr/share/alsa/." "$tree/usr/share/alsa/"; rm -rf "$tree"/usr/share/alsa/{ucm2,topology,speaker-test,sof-ctl}
@@ -93,8 +93,8 @@ ln -s /run/resolv.conf "$tree/etc/resolv.conf"; ln -s /proc/mounts "$tree/etc/mt
 ln -s /data/offhook "$tree/var/lib/offhook"; ln -s /run "$tree/var/run"
 ln -s /data/ssh "$tree/etc/dropbear"; ln -s /run/root/.ssh "$tree/root/.ssh"
 
-# --- only here: Debian's drivers are modules, and gpio-sim is none of them; RAUC comes with a D-Bus service; a shell for the test on a
-# virtio port, and a finger for the keypad
+# --- only here: Debian's drivers are modules, and gpio-sim is not among them; RAUC needs its D-Bus service; a shell for the test on a virtio
+# port, and a program that presses keys
 take_modules "$tree" "$tree/etc/offhook/modules" ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 snd_hda_codec_generic snd_hda_intel configfs i6300esb ramoops virtio_console
 # insmod does not read the kernel's command line as a built-in driver does.
 sed -i 's/^ramoops.ko$/ramoops.ko mem_address=0x5f000000 mem_size=0x40000 record_size=0x10000 ecc=1/' "$tree/etc/offhook/modules"
@@ -105,7 +105,7 @@ take_modules "$tree" "$tree/etc/offhook/modules.update" loop dm_verity squashfs
 cat >"$tree/usr/lib/offhook/rauc-service" <<'S'
 #!/bin/sh
 # Debian's RAUC works through its D-Bus service only.
-. /usr/lib/offhook/here.sh
+. /usr/lib/offhook/env.sh
 mkdir -p /run/dbus
 [ -S /run/dbus/system_bus_socket ] || dbus-daemon --config-file=/etc/offhook/dbus.conf --fork || exit 1
 [ ! -e /run/offhook/rauc.pid ] || kill "$(cat /run/offhook/rauc.pid)" 2>/dev/null
@@ -126,42 +126,42 @@ for name in /sys/class/virtio-ports/*/name; do
 done
 sleep 5
 S
-cat >"$tree/usr/lib/offhook/test-finger" <<'S'
+cat >"$tree/usr/lib/offhook/test-keypress" <<'S'
 #!/bin/sh
-# A finger on a key of the simulated keypad:   test-finger ROW_LINE COLUMN_LINE SECONDS
-# A closed key joins its column to its row: while it is held the column is low whenever the phone drives the row low. Looked at every few
-# milliseconds, a fraction of the scan's step, before the audio thread has its turn: a contact waits for nobody. Waiting on an empty pipe
-# starts no process. Said every time: the phone's own pull-up, set when it takes the line, would be the last word otherwise.
+# Holds a key of the simulated keypad:   test-keypress ROW_LINE COLUMN_LINE SECONDS
+# A closed key connects its column to its row: while it is held the column is low whenever the phone drives the row low. The row is read every
+# few milliseconds, a fraction of the scan's step, with a priority above the audio thread's, as fast as a real contact. Waiting on an empty
+# pipe starts no process. The pull is written every time, because the phone sets its own pull-up when it takes the line.
 [ "${4:-}" = now ] || exec chrt -f 90 "$0" "$1" "$2" "$3" now
 row=/run/lines/sim_gpio$1/value column=/run/lines/sim_gpio$2/pull
-mkfifo /run/finger.$$; exec 3<>/run/finger.$$
-(sleep "$3"; rm /run/finger.$$) &
-while [ -e /run/finger.$$ ]; do
+mkfifo /run/keypress.$$; exec 3<>/run/keypress.$$
+(sleep "$3"; rm /run/keypress.$$) &
+while [ -e /run/keypress.$$ ]; do
   read -r level <"$row"
   if [ "$level" = 0 ]; then echo pull-down >"$column"; else echo pull-up >"$column"; fi
   read -r -t 0.004 nothing <&3
 done
 echo pull-up >"$column"
 S
-# At power-up nobody can be asked to press: the kernel's command line says which key is held.
+# At power-up no command can be given: the kernel's command line says which key is held.
 cat >"$tree/usr/lib/offhook/test-held" <<'S'
 #!/bin/sh
 for word in $(cat /proc/cmdline); do
-  case $word in offhook.held=*:*) word=${word#*=}; /usr/lib/offhook/test-finger "${word%:*}" "${word#*:}" 60 & ;; esac
+  case $word in offhook.held=*:*) word=${word#*=}; /usr/lib/offhook/test-keypress "${word%:*}" "${word#*:}" 60 & ;; esac
 done
 S
-chmod +x "$tree"/usr/lib/offhook/{rauc-service,test-shell,test-finger,test-held}
+chmod +x "$tree"/usr/lib/offhook/{rauc-service,test-shell,test-keypress,test-held}
 echo '::sysinit:/usr/lib/offhook/test-held' >>"$tree/etc/inittab"
 echo '::respawn:/usr/lib/offhook/test-shell' >>"$tree/etc/inittab"
 
-# --- the air: what stands around a phone with a radio, on a disk of its own
+# --- the air: an access point for the test of Wi-Fi, on a disk of its own
 air=$work/air; mkdir -p "$air"
 take_program "$all/usr/sbin/hostapd" usr/sbin/hostapd; mv "$tree/usr/sbin/hostapd" "$air/hostapd"
 take_modules "$air" "$air/order" mac80211_hwsim aes_generic ctr ccm cmac
 install -m 755 "$here/air" "$air/air"
 rm -f "$out/air.squashfs"; mksquashfs "$air" "$out/air.squashfs" -comp zstd -all-root -no-progress -quiet >/dev/null
 
-# --- keys: the image's own, and somebody else's
+# --- keys: the image's own, and a foreign one
 for who in update foreign; do
   [ -s "$cache/$who.pem" ] || openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/O=offhook test/CN=$who" -keyout "$cache/$who.key" -out "$cache/$who.pem" 2>/dev/null
 done
@@ -192,20 +192,20 @@ take_modules "$work/ext4" "$work/ext4/order" virtio_mmio virtio_pci virtio_blk c
 cp "$modules/boot/vmlinuz-$release" "$work/boot/Image"
 echo "console=ttyAMA0 root=/dev/vda5 rootwait ro rauc.slot=a quiet panic=5 printk.devkmsg=on mem=496M" >"$work/boot/cmdline.txt"
 
-# --- the card as a person has it
+# --- the first partition, which a person sees
 mkdir "$work/card"
 printf '[phone]\ncountry = "de"\n' >"$work/card/offhook.toml"
 printf 0 >"$work/card/tryboot"
 
 squash() { echo "$1" >"$tree/etc/offhook/version"; rm -f "$work/$1.squashfs"; mksquashfs "$tree" "$work/$1.squashfs" -comp zstd -Xcompression-level 6 -all-root -no-progress -quiet >/dev/null; }
 squash 1
-"$board/assemble" image "$out/offhook.img" "$work/card" "$work/boot" "$work/1.squashfs"
+"$board/make-image" image "$out/offhook.img" "$work/card" "$work/boot" "$work/1.squashfs"
 squash 2
-"$board/assemble" bundle "$out/good.raucb" virt 2 "$work/boot" "$work/2.squashfs" "$cache/update.pem" "$cache/update.key"
-"$board/assemble" bundle "$out/foreign.raucb" virt 2 "$work/boot" "$work/2.squashfs" "$cache/foreign.pem" "$cache/foreign.key"
-# Broken as an update may be: everything there, but the phone cannot start.
+"$board/make-image" bundle "$out/good.raucb" virt 2 "$work/boot" "$work/2.squashfs" "$cache/update.pem" "$cache/update.key"
+"$board/make-image" bundle "$out/foreign.raucb" virt 2 "$work/boot" "$work/2.squashfs" "$cache/foreign.pem" "$cache/foreign.key"
+# A broken update: complete and signed, but its phone cannot start.
 mv "$tree/usr/bin/offhook" "$work/offhook"; printf '#!/bin/sh\nexit 1\n' >"$tree/usr/bin/offhook"; chmod +x "$tree/usr/bin/offhook"
 squash 3
-"$board/assemble" bundle "$out/broken.raucb" virt 3 "$work/boot" "$work/3.squashfs" "$cache/update.pem" "$cache/update.key"
+"$board/make-image" bundle "$out/broken.raucb" virt 3 "$work/boot" "$work/3.squashfs" "$cache/update.pem" "$cache/update.key"
 printf 'root %s\nkernel %s\nbundle %s\n' "$(stat -c %s "$work/1.squashfs")" "$(stat -c %s "$work/boot/Image")" "$(stat -c %s "$out/good.raucb")" >"$out/sizes"
 echo "build: $(stat -c %s "$work/1.squashfs") bytes of root, $(stat -c %s "$work/boot/Image") of kernel, $(stat -c %s "$out/good.raucb") of bundle"

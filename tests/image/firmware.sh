@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a board's firmware does, for QEMU's `virt`, which has none that knows slots:   firmware.sh IMAGE OUT_FOLDER
+# Does what a board's firmware does, for QEMU's `virt`, which has no firmware that knows slots:   firmware.sh IMAGE OUT_FOLDER
 #
 #   p1 autoboot.txt, tryboot ─▶ slots.sh (the same code the phone runs) ─▶ slot ─▶ OUT/{Image,initrd,cmdline} from that slot's boot partition
 #

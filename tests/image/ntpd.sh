@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Busybox's time client, which Debian leaves out of its busybox and the image's has:   ntpd.sh CACHE
+# Busybox's NTP client, which Debian's busybox lacks and the image's has:   ntpd.sh CACHE
 #
 #   Debian's busybox source ─▶ one applet, cross gcc, static ─▶ CACHE/ntpd-VERSION, whose path is printed
 #
-# The source is asked of Debian's mirrors by a list of our own: a machine's apt need not know any sources. Built once, in seconds.
+# The source comes from Debian's mirror by a list of our own: the machine's apt needs no source lists. Built once, in seconds.
 set -euo pipefail
 cache=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,11 +17,11 @@ mirror=$(apt-cache policy busybox-static 2>/dev/null | awk '$2 ~ /^http/ && !fou
 read -r url suite <<<"${mirror%%/main*}"
 [ -n "$url" ] || { echo "ntpd: apt knows no mirror that has busybox-static" >&2; exit 1; }
 printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$url" "$suite" >"$work/parts/source.list"
-ask() {
+apt_get() {
   apt-get -o Acquire::Retries=3 -o APT::Sandbox::User=root -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/parts" -o Dir::State::lists="$work/lists" \
     -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -qq "$@" >>"$log" 2>&1
 }
-if ! ask update || ! (cd "$work" && ask --download-only source busybox); then echo "ntpd: no source of busybox at $url (see $log)" >&2; exit 1; fi
+if ! apt_get update || ! (cd "$work" && apt_get --download-only source busybox); then echo "ntpd: no source of busybox at $url (see $log)" >&2; exit 1; fi
 tar -xjf "$work"/busybox_*.orig.tar.bz2 -C "$work"
 for tree in "$work"/busybox-*/; do :; done
 [ -f "$tree/Makefile" ] || { echo "ntpd: the source of busybox has no folder busybox-VERSION (see $log)" >&2; exit 1; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What becomes of a bundle that is not installed, by the image's own scripts on this machine: refused by what is wrong with it, whatever RAUC
-# says and whether it has its D-Bus service or not, and not tried again at the next start. RAUC's check is the real one; its install is played,
-# in the sentences of RAUC 1.8 with its service and of RAUC 1.15 without.
+# `offhook update-agent` with bundles that cannot be installed: refused by what is wrong with them, whatever RAUC says and whether it has its
+# D-Bus service or not, and not tried again at the next start. RAUC's check is the real one; its install is played, in the sentences of
+# RAUC 1.8 with its service and of RAUC 1.15 without.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 board=$root/buildroot/board/offhook
@@ -15,28 +15,30 @@ is() { tried=$((tried + 1)); case $2 in *"$3"*) ;; *) fail "$1: '$2' has no '$3'
 for key in ours theirs; do openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=$key" -keyout "$work/$key.key" -out "$work/$key.pem" 2>/dev/null; done
 mkdir -p "$work"/{boot,tree,bundles}; echo kernel >"$work/boot/Image"; echo "root=/dev/vda5 rauc.slot=a" >"$work/boot/cmdline.txt"
 head -c 300000 /dev/urandom >"$work/tree/mark"; mksquashfs "$work/tree" "$work/root.squashfs" -quiet -no-progress >/dev/null
-bundle() { "$board/assemble" bundle "$work/bundles/$1" "$2" 2 "$work/boot" "$work/root.squashfs" "$work/$3.pem" "$work/$3.key"; }
+bundle() { "$board/make-image" bundle "$work/bundles/$1" "$2" 2 "$work/boot" "$work/root.squashfs" "$work/$3.pem" "$work/$3.key"; }
 bundle good virt ours; bundle foreign virt theirs; bundle other rpi3 ours
 size=$(stat -c %s "$work/bundles/good")
 head -c $((size / 2)) "$work/bundles/good" >"$work/bundles/half"
 cp "$work/bundles/good" "$work/bundles/damaged"; printf XXXXXXXX | dd of="$work/bundles/damaged" bs=1 seek=70000 conv=notrunc status=none
 tail -c 70000 "$work/bundles/good" | head -c 9000 >"$work/bundles/none"
 
-# The image's scripts, in a folder of this test.
-mkdir -p "$work"/{run/notes,data/update,card,lib,bin}
-cp "$board"/rootfs-overlay/usr/lib/offhook/* "$work/lib/"; cp "$board/rootfs-overlay/usr/sbin/offhook-slot" "$work/bin/"
-sed -i -e "s#/usr/lib/offhook/#$work/lib/#g" -e "s#/run/offhook#$work/run#g" -e "s#/data/update#$work/data/update#g" -e "s#/boot/offhook#$work/card#g" \
-  -e "s#/dev/kmsg#$work/kmsg#g" -e "s#^PATH=.*#PATH=$work/bin:\$PATH; export PATH#" -e "s#/usr/sbin/offhook-slot#$work/bin/offhook-slot#g" \
-  -e "s#/run/rauc#$work/run/rauc#g" -e "s#/usr/share/offhook#$board/rootfs-overlay/usr/share/offhook#g" "$work"/lib/* "$work/bin/offhook-slot"
-printf '#!/bin/sh\necho "$@" >>%s/restarts\n' "$work" >"$work/lib/restart"
+# The image around the agent: its scripts and its slot tool are played.
+agent=${CARGO_TARGET_DIR:-$root/target}/debug/offhook
+[ -x "$agent" ] || (cd "$root" && cargo build --quiet --workspace --bins) || exit 1
+mkdir -p "$work"/{run,state,card,scripts,bin}; : >"$work/run/slot-good"
+printf '#!/bin/sh\n[ -n "$2" ] || exit 0\necho "$1: $2" >%s/word\n' "$work" >"$work/scripts/note"
+printf '#!/bin/sh\necho "$@" >>%s/restarts\nkill $PPID\n' "$work" >"$work/scripts/restart"
+cat >"$work/bin/offhook-slot" <<S
+#!/bin/sh
+echo "\$*" >>$work/calls
+case \$1 in install) . $work/play ;; esac
+S
 cat >"$work/bin/rauc" <<S
 #!/bin/sh
 echo "\$*" >>$work/calls
-case " \$* " in *" install "*) . $work/play ;; esac
-exec /usr/bin/rauc "\$@"
+exec $(command -v rauc) "\$@"
 S
-chmod +x "$work"/bin/* "$work/lib/restart"
-export OFFHOOK_KEYRING=$work/ours.pem OFFHOOK_KEEPER_FUNCTIONS=1
+chmod +x "$work"/bin/* "$work"/scripts/*
 
 # plays KIND REASON CODE: how RAUC's install ends
 plays() {
@@ -52,13 +54,18 @@ P
     absent) echo "echo 'Failed to contact rauc service: no such name' >&2; exit 1" ;;
   esac >"$work/play"
 }
-# start BUNDLE: one start of the phone that finds this bundle; leaves the word for status.txt in \$word and RAUC's calls in \$calls
+# start BUNDLE: one start of the agent with this bundle on the card, until it has said what becomes of it ($word); and how often it called RAUC
+# or the slot tool ($calls)
 start() {
-  : >"$work/calls"; rm -f "$work"/run/notes/*
-  sh -c ". $work/lib/keeper; install '$work/bundles/$1' update.raucb" >"$work/said" 2>&1
-  word=$(cat "$work"/run/notes/5-update 2>/dev/null); calls=$(wc -l <"$work/calls")
+  cp "$work/bundles/$1" "$work/card/update.raucb"; : >"$work/calls"; rm -f "$work/word"
+  PATH=$work/bin:$PATH "$agent" update-agent --card "$work/card" --board virt --slot a --state "$work/state" --run "$work/run" --scripts "$work/scripts" \
+    --keyring "$work/ours.pem" >"$work/said" 2>&1 &
+  local pid=$! waited=0
+  until grep -qsE '^update: (refused|not installed|not checked|rolled back)' "$work/word" || ! kill -0 $pid 2>/dev/null || [ $waited -ge 600 ]; do sleep 0.1; waited=$((waited + 1)); done
+  kill $pid 2>/dev/null; wait $pid 2>/dev/null
+  word=$(cat "$work/word" 2>/dev/null); calls=$(wc -l <"$work/calls")
 }
-forget() { rm -f "$work"/data/update/* "$work/restarts"; }
+forget() { rm -f "$work"/state/* "$work/restarts"; }
 
 for kind in service alone; do
   # Refused by the check: at once, with RAUC's reason, and never looked at again.
@@ -82,6 +89,7 @@ R
   start damaged; is "$kind, damaged, start 4" "$word" "refused: update.raucb: Installation error"; is "$kind, damaged: RAUC's calls" "$calls" 0
   # Another bundle is not held against.
   plays $kind '' 0; rm -f "$work/restarts"; start good; is "$kind, a good one" "$word" "installed update.raucb; restarts into it"
+  is "$kind, a good one: the next start is the other slot's" "$(tail -1 "$work/calls")" arm
   is "$kind, a good one: restart" "$(cat "$work/restarts" 2>/dev/null)" --once
 done
 # RAUC that cannot even begin says nothing about the bundle, however often.

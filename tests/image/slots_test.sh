@@ -1,5 +1,5 @@
 #!/bin/sh
-# The slot library on the host: every path a choice can take, and a power cut at every write of it.
+# The slot library on the host: every way a choice can change, and a power cut at every write of it.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 lib=$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook
@@ -18,7 +18,7 @@ slots_arm "$card"
 is "armed: the next is b" "$(slots_next "$card")" b
 is "the kept one is still a" "$(slots_primary "$card")" a
 is "the firmware takes b" "$(slots_firmware "$card")" b
-is "once only: without a word it takes a again" "$(slots_firmware "$card")" a
+is "once only: the next start takes a again" "$(slots_firmware "$card")" a
 
 slots_arm "$card"; slots_firmware "$card" >/dev/null; slots_keep "$card" b
 is "kept: b from now on" "$(slots_firmware "$card")$(slots_firmware "$card")" bb
@@ -31,7 +31,7 @@ is "keeping takes a trial back" "$(slots_next "$card")" b
 before=$(stat -c '%i %s %b' "$card/autoboot.txt"); slots_keep "$card" a
 is "rewritten in place" "$(stat -c '%i %s %b' "$card/autoboot.txt")" "$before"
 
-# What can be found on a card that somebody or something damaged: it boots something, always.
+# A damaged card always boots some slot.
 rm "$card/autoboot.txt"; is "no autoboot.txt" "$(slots_firmware "$card")" a
 printf 'nonsense\000\377' >"$card/autoboot.txt"; is "noise in autoboot.txt" "$(slots_firmware "$card")" a
 printf '[all]\ntryboot_a_b=1\nboot_partition=9\n[tryboot]\nboot_partition=3\n' >"$card/autoboot.txt"; is "a partition that is no slot" "$(slots_firmware "$card")" a

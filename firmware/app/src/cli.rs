@@ -24,6 +24,8 @@ use args::Command;
 
 /// Exit code of `fetch`: there is nothing new.
 const NOTHING_NEW: u8 = 3;
+/// Exit code of `ctl idle`: somebody is on the phone.
+const IN_USE: u8 = 3;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,8 @@ enum CommandError {
     Client(#[from] ClientError),
     #[error("{path}: {source}; name a file that can be read")]
     Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Update(#[from] crate::update::UpdateError),
     #[error("the board is not restarted: {0}")]
     Reboot(io::Error),
     #[cfg(feature = "tools")]
@@ -89,9 +93,20 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
         Command::Fingerprint(paths) => done(print(&fingerprint(&paths)?)),
         Command::Ctl {
             socket,
+            verb: "idle",
+            ..
+        } => {
+            if !Client::connect(&socket_path(socket))?.is_idle()? {
+                return Ok(ExitCode::from(IN_USE));
+            }
+            true
+        }
+        Command::Ctl {
+            socket,
             verb,
             request,
         } => done(ctl(socket, verb, &request)?),
+        Command::UpdateAgent(options) => done(crate::update::run(&options)?),
         Command::Reboot { once } => return Err(CommandError::Reboot(crate::reboot::reboot(once))),
         #[cfg(feature = "tools")]
         Command::Sim { config, headless } => done(crate::setup::tools::sim(config, headless)?),

@@ -24,3 +24,4 @@ mod secrets;
 mod selftest;
 mod setup;
 mod storage;
+mod update;

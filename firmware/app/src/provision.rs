@@ -365,6 +365,12 @@ pub(crate) fn provision(paths: &ConfigPaths, folder: &Path) -> Result<(), Provis
     })
 }
 
+/// Where updates come from: `update.url` with the board's name in it.
+pub(crate) fn update_url(config: &Config) -> Option<String> {
+    let url = config.update.url.as_ref()?;
+    Some(url.replace("{board}", &config.board.profile))
+}
+
 /// `offhook fetch`: a file over the network, whole or not at all; whether there was anything new.
 pub(crate) fn download(
     paths: &ConfigPaths,
@@ -419,6 +425,15 @@ pub(crate) fn download(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_update_url_has_the_boards_name() {
+        let text = "[board]\nprofile = \"rpi3\"\n[update]\nurl = \"https://u.example.net/{board}.raucb\"\n";
+        let config = config::load_bytes(text.as_bytes(), "x").unwrap();
+        let url = update_url(&config);
+        assert_eq!(url.as_deref(), Some("https://u.example.net/rpi3.raucb"));
+        assert_eq!(update_url(&Config::default()), None);
+    }
 
     /// A card, a state directory and a profile directory of one test.
     struct TestDir(PathBuf);

@@ -51,9 +51,9 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
             text.contains(what)
         });
     };
-    told(&mut machine, "no network of this name is heard");
+    told(&mut machine, "no network of this name is in range");
     machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 2");
-    told(&mut machine, "does not let the phone in");
+    told(&mut machine, "refuses the phone");
     machine.cut();
 
     power(
@@ -77,7 +77,7 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
     machine
         .ask("ping -c 2 -W 2 10.9.0.1", Duration::from_secs(20))
         .unwrap();
-    let nap = machine.shell("cat /run/nap; iw dev wlan0 get power_save");
+    let nap = machine.shell("cat /run/power-save; iw dev wlan0 get power_save");
     let said: Vec<&str> = nap
         .lines()
         .filter_map(|line| line.rsplit(' ').next())
@@ -109,6 +109,6 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
 
     // Out of reach, that is told; the phone lives on.
     machine.shell("/run/air/air off");
-    told(&mut machine, "no network of this name is heard");
+    told(&mut machine, "no network of this name is in range");
     machine.wait_state("idle", START);
 }

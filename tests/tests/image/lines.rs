@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   test: hook()  ─▶ sim_gpio0/pull ─▶ gpio-sim ─▶ edge ─▶ phone          phone ─▶ gpio-sim ─▶ sim_gpioN/value ─▶ lamp(), rings()
-//!   test: press() ─▶ test-finger (tests/image/build.sh): a closed key joins its column to its row, inside, since a scan is too quick
+//!   test: press() ─▶ test-keypress (tests/image/build.sh): a closed key joins its column to its row, inside, since a scan is too quick
 //!                    for a question from outside
 //! ```
 
@@ -60,7 +60,7 @@ impl Machine {
     pub(crate) fn press(&mut self, key: char) {
         let (row, column) = matrix(key);
         self.shell(&format!(
-            "/usr/lib/offhook/test-finger {row} {column} 0.5; sleep 0.4"
+            "/usr/lib/offhook/test-keypress {row} {column} 0.5; sleep 0.4"
         ));
     }
 

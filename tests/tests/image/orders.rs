@@ -71,7 +71,6 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
         "sip.pcap",
         "image.txt",
         "system.txt",
-        "kernel.txt",
     ] {
         assert!(
             names.contains(&format!("offhook-support/{name}\n")),

@@ -213,7 +213,7 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
         boot_id,
         "it was started anew"
     );
-    machine.shell("dmesg | grep -q 'starts anew with a new configuration' && grep -q 'From afar' /data/offhook/network.toml");
+    machine.shell("dmesg | grep -q 'restarts with a new configuration' && grep -q 'From afar' /data/offhook/network.toml");
     // Busybox's words in the log are the kernel's and the phone's.
     datagram(&log, "line of the phone's log", |line| {
         let line = String::from_utf8_lossy(line);

@@ -40,6 +40,7 @@ pub(crate) enum Command {
     Reboot {
         once: bool,
     },
+    UpdateAgent(crate::update::Options),
     #[cfg(feature = "tools")]
     Sim {
         config: Option<PathBuf>,
@@ -203,6 +204,7 @@ fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
         "reboot" => Command::Reboot {
             once: given.flag("once"),
         },
+        "update-agent" => Command::UpdateAgent(update_agent(given)?),
         #[cfg(feature = "tools")]
         "sim" => Command::Sim {
             config: given.path("config"),
@@ -249,6 +251,26 @@ fn port_range(value: OsString) -> Result<(u16, u16), lexopt::Error> {
         })
 }
 
+/// Where everything is, the image's own folders unless named.
+fn update_agent(mut given: Given) -> Result<crate::update::Options, lexopt::Error> {
+    let slot = given
+        .value("slot")
+        .ok_or("--slot is missing: the slot that runs")?
+        .string()?;
+    Ok(crate::update::Options {
+        paths: given.paths()?,
+        slot: crate::update::Slot::parse(&slot)
+            .ok_or_else(|| format!("--slot {slot}: a slot is a or b"))?,
+        max_bytes: given.parsed("most")?.unwrap_or(320 * 1024 * 1024),
+        state: given.path("state").unwrap_or("/data/update".into()),
+        run: given.path("run").unwrap_or("/run/offhook".into()),
+        scripts: given.path("scripts").unwrap_or("/usr/lib/offhook".into()),
+        keyring: given
+            .path("keyring")
+            .unwrap_or("/etc/offhook/update-keyring.pem".into()),
+    })
+}
+
 /// A request to a running phone.
 fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
     let socket = given.path("socket");
@@ -279,6 +301,7 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             let file = file.unwrap_or_else(|| crate::bundle::FILE.into());
             json!({"cmd": verb, "file": std::path::absolute(file).map_err(|error| error.to_string())?})
         }
+        "idle" => json!({"cmd": "status"}),
         _ => json!({"cmd": verb}),
     };
     match given.plain.pop_front() {

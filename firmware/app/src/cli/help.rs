@@ -21,7 +21,7 @@ pub(crate) struct Page {
 /// What `offhook ctl` can ask for.
 pub(crate) const CTL_VERBS: &[&str] = &[
     "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events",
-    "refresh", "bundle", "quit",
+    "refresh", "bundle", "idle", "quit",
 ];
 
 /// All commands, in the order of the help page.
@@ -132,6 +132,7 @@ pub(crate) const COMMANDS: &[Page] = &[
                   events                  JSON lines as things happen, with CLOCK_MONOTONIC seconds\n\
                   refresh                 look again at what DHCP, the image and the provisioning server say\n\
                   bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz unless named\n\
+                  idle                    exit code 0: nobody is on the phone. 3: it is in use. 1: no phone answers\n\
                   quit                    orderly shutdown",
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
         values: &["socket"],
@@ -158,6 +159,20 @@ pub(crate) const COMMANDS: &[Page] = &[
         example: "offhook reboot --once",
         values: &[],
         flags: &["once"],
+        plain: 0,
+    },
+    Page {
+        name: "update-agent",
+        usage: "offhook update-agent [--config FILE | --card DIR] [--board PROFILE] --slot a|b [--most BYTES] [--state DIR] [--run DIR]\n\
+                [--scripts DIR] [--keyring FILE]",
+        summary: "install signed updates, try the other slot, keep it or roll back",
+        details: "The image runs it beside the phone. Bundles come from update.raucb on the card or from [update] url; the file\n\
+                  ledger below --state says what became of each. Needs rauc, offhook-slot and the image's scripts `note` and `restart`.",
+        example: "offhook update-agent --card /boot/offhook --board rpi3 --slot a",
+        values: &[
+            "config", "card", "board", "slot", "most", "state", "run", "scripts", "keyring",
+        ],
+        flags: &[],
         plain: 0,
     },
     #[cfg(feature = "tools")]
@@ -209,7 +224,7 @@ pub(crate) fn text(about: Option<&str>) -> String {
     }
     out.push_str("offhook: a SIP desk phone\n\n");
     for page in COMMANDS {
-        let _ = writeln!(out, "    {:<8} {}", page.name, page.summary);
+        let _ = writeln!(out, "    {:<12} {}", page.name, page.summary);
     }
     out.push_str("\nExamples:\n");
     for page in COMMANDS {

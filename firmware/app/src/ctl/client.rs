@@ -68,6 +68,12 @@ impl Client {
         Ok(answer)
     }
 
+    /// The handset is down and nobody is talking.
+    pub fn is_idle(&mut self) -> Result<bool, ClientError> {
+        let status = self.ask(&serde_json::json!({"cmd": "status"}))?;
+        Ok(status["state"] == "idle")
+    }
+
     /// Sends a request without waiting.
     pub fn send(&mut self, request: &serde_json::Value) -> Result<(), ClientError> {
         let line = format!("{request}\n");

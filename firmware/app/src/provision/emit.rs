@@ -140,10 +140,6 @@ fn files(config: &Config) -> Vec<SystemFile> {
             env(&[("SYSLOG", format!("{syslog}{port}"))]),
         ));
     }
-    if let Some(url) = &config.update.url {
-        let url = url.replace("{board}", &config.board.profile);
-        files.push(plain("update.env", env(&[("UPDATE_URL", url)])));
-    }
     files
 }
 
@@ -288,8 +284,6 @@ syslog = "10.0.0.5"
 ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna"]
 [provision]
 url = "https://pbx.example.net/{mac}.toml"
-[update]
-url = "https://u.example.net/{board}.raucb"
 "#);
         assert_eq!(
             text(&files, "network.env"),
@@ -307,10 +301,6 @@ url = "https://u.example.net/{board}.raucb"
             Some("server 2001:db8::1\nserver time.example.net\n")
         );
         assert_eq!(text(&files, "syslog.env"), Some("SYSLOG='10.0.0.5:514'\n"));
-        assert_eq!(
-            text(&files, "update.env"),
-            Some("UPDATE_URL='https://u.example.net/sim.raucb'\n")
-        );
         let keys = files
             .iter()
             .find(|file| file.name == "authorized_keys")

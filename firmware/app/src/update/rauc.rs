@@ -1,0 +1,211 @@
+//! What RAUC said, read by its exit status and by the fields that are meant for programs. Its
+//! sentences differ with its version and with its D-Bus service; they are shown, not judged.
+
+use super::ledger::printable;
+
+/// What `rauc info` found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Signed for us and made for this board.
+    Fine,
+    /// Not for this phone, or damaged.
+    Refused(String),
+    /// This cannot be told now.
+    Unknown(String),
+}
+
+/// What `rauc install` came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Install {
+    /// The other slot holds it.
+    Done,
+    /// It began, and did not end well.
+    Failed(String),
+    /// RAUC itself did not start: this says nothing about the bundle.
+    NotBegun(String),
+}
+
+/// What a program wrote, and whether it ended well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Output {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Reads `rauc info --output-format=shell`. `readable`: the whole file could be read before.
+pub(crate) fn check(info: &Output, board: &str, readable: bool) -> Check {
+    if !info.success {
+        let why = reason(&info.stderr).unwrap_or_else(|| "it is no bundle".to_owned());
+        // Before the network has told the time no certificate is valid yet: not the bundle's fault.
+        if !readable || why.contains("not yet valid") {
+            return Check::Unknown(why);
+        }
+        return Check::Refused(why);
+    }
+    let wanted = format!("offhook-{board}");
+    let made_for = info.stdout.lines().find_map(|line| {
+        let value = line.strip_prefix("RAUC_MF_COMPATIBLE=")?;
+        Some(value.trim_matches('\''))
+    });
+    match made_for {
+        Some(found) if found == wanted => Check::Fine,
+        Some(found) => Check::Refused(printable(&format!(
+            "it is made for {found}, and this is {wanted}"
+        ))),
+        None => Check::Unknown("RAUC does not say which board it is made for".to_owned()),
+    }
+}
+
+/// Reads what `rauc install` left.
+pub(crate) fn install(output: &Output) -> Install {
+    if output.success {
+        return Install::Done;
+    }
+    let text = format!("{}{}", output.stdout, output.stderr);
+    if text.lines().any(is_progress) {
+        Install::Failed(reason(&text).unwrap_or_else(|| "RAUC gives no reason".to_owned()))
+    } else {
+        Install::NotBegun(reason(&text).unwrap_or_else(|| "RAUC did not start".to_owned()))
+    }
+}
+
+/// `  0% Installing`: printed with and without the service as soon as it begins.
+fn is_progress(line: &str) -> bool {
+    let Some((percent, _)) = line.split_once("% ") else {
+        return false;
+    };
+    percent.trim_start().parse::<u8>().is_ok()
+}
+
+/// The last line that is a reason, without what frames it.
+fn reason(text: &str) -> Option<String> {
+    let framing = |line: &&str| {
+        line.is_empty()
+            || is_progress(line)
+            || matches!(*line, "started" | "finished" | "idle" | "installing")
+            || [
+                "Installing `",
+                "D-Bus error while",
+                "Checking and mounting",
+                "rauc-",
+                "** ",
+                "(rauc",
+            ]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    let line = text
+        .lines()
+        .map(str::trim)
+        .rev()
+        .find(|line| !framing(line))?;
+    Some(printable(line.strip_prefix("LastError: ").unwrap_or(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOT_SIGNED: &str = "signature verification failed: Verify error: self-signed certificate";
+
+    fn failed(stdout: &str, stderr: &str) -> Output {
+        Output {
+            success: false,
+            stdout: stdout.to_owned(),
+            stderr: stderr.to_owned(),
+        }
+    }
+
+    fn info(stdout: &str) -> Output {
+        Output {
+            success: true,
+            stdout: stdout.to_owned(),
+            stderr: "rauc-Message: 12:00:00.000: Verified inline signature by 'CN = a'\n"
+                .to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_foreign_bundle_is_refused_with_its_reason() {
+        let said =
+            format!("rauc-Message: 12:00:00.000: Verifying bundle signature... \n{NOT_SIGNED}\n");
+        let found = check(&failed("", &said), "virt", true);
+        assert_eq!(found, Check::Refused(NOT_SIGNED.to_owned()));
+        assert_eq!(
+            check(&failed("", ""), "virt", true),
+            Check::Refused("it is no bundle".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_bundle_for_another_board_is_refused() {
+        let found = check(&info("RAUC_MF_COMPATIBLE='offhook-rpi3'\n"), "virt", true);
+        let Check::Refused(why) = found else {
+            panic!("{found:?}")
+        };
+        assert!(
+            why.contains("offhook-rpi3") && why.contains("offhook-virt"),
+            "{why}"
+        );
+        assert_eq!(
+            check(&info("RAUC_MF_COMPATIBLE='offhook-virt'\n"), "virt", true),
+            Check::Fine
+        );
+    }
+
+    #[test]
+    fn what_is_not_the_bundles_fault_is_unknown() {
+        let clock = "signature verification failed: Verify error: certificate is not yet valid\n";
+        assert!(matches!(
+            check(&failed("", clock), "virt", true),
+            Check::Unknown(_)
+        ));
+        assert!(matches!(
+            check(&failed("", NOT_SIGNED), "virt", false),
+            Check::Unknown(_)
+        ));
+        assert!(matches!(check(&info(""), "virt", true), Check::Unknown(_)));
+    }
+
+    #[test]
+    fn an_install_that_fails_is_read_in_both_wordings() {
+        let why = "Installation error: Failed updating slot boot.1: Input/output error";
+        let service = failed(
+            &format!(
+                "installing\n  0% Installing\n 20% Checking bundle\n100% Installing failed.\nLastError: {why}\nidle\n"
+            ),
+            "Installing `/boot/offhook/update.raucb` failed\n",
+        );
+        let alone = failed(
+            &format!(
+                "started\n  0% Installing\nChecking and mounting bundle...\n{why}\n100% Installing failed.\nfinished\n"
+            ),
+            &format!(
+                "rauc-Message: 12:00:00.000: Active slot bootname: 'a'\n(rauc:7): rauc-WARNING **: 12:00:01.000: {why}\nInstalling `/boot/offhook/update.raucb` failed\n"
+            ),
+        );
+        for output in [service, alone] {
+            assert_eq!(install(&output), Install::Failed(why.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_rauc_that_does_not_start_says_nothing_of_the_bundle() {
+        for said in [
+            "Failed to contact rauc service: Could not connect: No such file or directory\nD-Bus error while installing `x`\n",
+            "Failed to determine slot states: no slot\n",
+            "",
+        ] {
+            assert!(
+                matches!(install(&failed("", said)), Install::NotBegun(_)),
+                "{said}"
+            );
+        }
+        let done = Output {
+            success: true,
+            ..Output::default()
+        };
+        assert_eq!(install(&done), Install::Done);
+    }
+}
