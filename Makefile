@@ -1,23 +1,30 @@
 # Offhook: the two commands (`make run`, `make test`) and the rest.
 #
-#   make run          a desk phone on this terminal, with an echo phone to call; without a terminal: one measured call by itself
-#   make test         everything: lints, units, two phones in virtual time, real peers, real devices, aarch64
-#   make test-image   the image in QEMU: from the card to a call, updates, power cuts (needs `make cross`, which it calls)
+#   make run          a desk phone on this terminal, with an echo phone to call;
+#                     without a terminal: one measured call
+#   make test         lints, unit tests, two phones in virtual time, real peers, real devices,
+#                     aarch64; parts: make test-PART, see scripts/test
+#   make test-image   the image in QEMU: from the card to a call, updates, power cuts
 #   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
-#   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot (an hour or more)
+#   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
-#   make bench        delay, CPU, memory, reactions and speech quality beside baresip and pjsua; written to docs/budgets.md
-#   make bench-image  boot time, size and memory of the image beside a stock Debian, in QEMU; written to docs/budgets.md
-#   make docs         regenerates docs/provisioning.md, the example offhook.toml and the security tables
+#   make bench        delay, CPU, memory, reaction times and speech quality beside baresip and
+#                     pjsua, into docs/budgets.md
+#   make bench-image  boot time, size and memory of the image beside a stock Debian, in QEMU,
+#                     into docs/budgets.md
+#   make docs         docs/provisioning.md and the example offhook.toml from the schema
+#   make deny         licences, sources and advisories of every dependency
 #
-# Every target installs what it misses from Debian's packages and says so first (scripts/need).
+# Every target installs the Debian packages it misses and says so first (scripts/need).
 
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: image flash run test test-unit test-peers test-board test-image cross bench bench-image docs deny clean help
+TEST_PARTS := lint unit tools cross timed run peers board image
+
+.PHONY: image flash run test cross $(TEST_PARTS:%=test-%) bench bench-image docs deny clean help
 help:
-	@sed -n '2,13s/^# \{0,1\}//p' Makefile
+	@sed -n '/^#   make/,/^# Every/s/^# \{0,1\}//p' Makefile
 
 run:
 	@scripts/need build
@@ -27,7 +34,7 @@ run:
 test:
 	@scripts/test
 
-test-unit test-peers test-board test-lint test-cross test-image:
+$(TEST_PARTS:%=test-%):
 	@scripts/test $(@:test-%=%)
 
 cross:

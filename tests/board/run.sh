@@ -12,7 +12,9 @@ skip() { echo "SKIPPED: make test-board: $*" >&2; exit 0; }
 
 [ -x /bin/busybox ] || skip "no /bin/busybox (package busybox-static)"
 kernel=$(tests/board/kernel.sh) || skip "no user-mode kernel (see above)"
-cargo build --quiet --workspace --bins --features offhook-tests/guest || exit 1   # the whole workspace: another selection means other features, and a second build
+# The whole workspace with every feature: another selection would build everything a second time.
+cargo build --quiet --workspace --bins \
+  --features offhook-tests/peers,offhook-tests/guest,offhook-tests/image || exit 1
 target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 data=${OFFHOOK_DATA:-}; [ -n "$data" ] || { [ -d ../shared/data ] && data=$(cd ../shared/data && pwd); }
 

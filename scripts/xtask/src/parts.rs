@@ -1,0 +1,446 @@
+//! The parts of `make test`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::build::{Binary, FEATURES, test_binaries};
+use crate::libtest::{Outcome, read_json, read_text};
+use crate::run::{run, works};
+
+/// Test programs that wait for wall-clock time because they run processes, threads or sound cards
+/// in real time. They run when nothing else does; what each waits for is said where it waits.
+const IN_REAL_TIME: [&str; 6] = [
+    "app::appliance",
+    "app::audio_loop",
+    "app::command_line",
+    "app::lib",
+    "board::lib",
+    "tests::card",
+];
+
+/// Test programs with a part of their own.
+const OWN_PART: [&str; 2] = ["tests::peers", "tests::image"];
+
+/// When a part may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Beside [`Lane::Virtual`]: it builds into a directory of its own.
+    Cross,
+    /// Beside [`Lane::Cross`]: nothing in it depends on how long it takes.
+    Virtual,
+    /// Alone, after the others: sound and timeouts in real time.
+    RealTime,
+}
+
+/// A part of `make test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Formatting, clippy, boundaries of the crates, licences.
+    Lint,
+    /// Unit tests and simulations under virtual time, documentation examples.
+    Unit,
+    /// The scripts of the image.
+    Tools,
+    /// The aarch64 binary, and the unit tests under qemu-aarch64.
+    Cross,
+    /// Tests of threads, processes and sound cards in real time.
+    Timed,
+    /// `make run` without a terminal.
+    Run,
+    /// Peers from Debian's packages.
+    Peers,
+    /// The binary in a user-mode kernel with simulated GPIO lines and a loopback sound card.
+    Board,
+    /// The image in QEMU.
+    Image,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lint,
+        Self::Unit,
+        Self::Tools,
+        Self::Cross,
+        Self::Timed,
+        Self::Run,
+        Self::Peers,
+        Self::Board,
+        Self::Image,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lint => "lint",
+            Self::Unit => "unit",
+            Self::Tools => "tools",
+            Self::Cross => "cross",
+            Self::Timed => "timed",
+            Self::Run => "run",
+            Self::Peers => "peers",
+            Self::Board => "board",
+            Self::Image => "image",
+        }
+    }
+
+    /// All names, for an error message.
+    pub(crate) fn names() -> String {
+        Self::ALL.map(Self::name).join(" ")
+    }
+
+    /// The package sets of scripts/need it takes.
+    pub(crate) fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Lint | Self::Unit | Self::Timed | Self::Run => &["build", "test"],
+            Self::Tools => &["build", "test", "flash", "overlays", "bundles", "image"],
+            Self::Cross => &["build", "cross"],
+            Self::Peers => &["build", "test", "peers"],
+            Self::Board => &["build", "test", "board"],
+            Self::Image => &["build", "test", "cross", "emulate", "overlays"],
+        }
+    }
+
+    pub(crate) fn lane(self) -> Lane {
+        match self {
+            Self::Cross => Lane::Cross,
+            Self::Lint | Self::Unit | Self::Tools => Lane::Virtual,
+            Self::Timed | Self::Run | Self::Peers | Self::Board | Self::Image => Lane::RealTime,
+        }
+    }
+
+    /// Runs it.
+    pub(crate) fn run(self, part: &mut Running) {
+        println!("-- {} begins", self.name());
+        match self {
+            Self::Lint => lint(part),
+            Self::Unit => unit(part),
+            Self::Tools => tools(part),
+            Self::Cross => cross(part),
+            Self::Timed => part.binaries(|name| IN_REAL_TIME.contains(&name), &[]),
+            Self::Run => part.check(
+                "make run without a terminal",
+                "make",
+                &["--no-print-directory", "run"],
+            ),
+            Self::Peers => peers(part),
+            Self::Board => {
+                if part.built() {
+                    part.text_tests("board", Command::new("tests/board/run.sh"));
+                }
+            }
+            Self::Image => image(part),
+        }
+    }
+}
+
+/// A part under way: its log and what came of it so far.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    pub(crate) log: String,
+    pub(crate) outcome: Outcome,
+}
+
+impl Running {
+    /// One counted check that is no Rust test.
+    fn check(&mut self, name: &str, program: &str, arguments: &[&str]) {
+        let done = run(Command::new(program).args(arguments));
+        let output = done.output();
+        self.note(&format!(
+            "-- {name}: {program} {}\n{output}",
+            arguments.join(" ")
+        ));
+        let outcome = Outcome::of_check(name, done.success, done.seconds, &output);
+        self.outcome.add(outcome);
+    }
+
+    /// A check that needs a program which may be missing.
+    fn check_if(&mut self, available: bool, name: &str, missing: &str, command: &[&str]) {
+        match command {
+            [program, arguments @ ..] if available => self.check(name, program, arguments),
+            _ => self.skip(name, missing),
+        }
+    }
+
+    fn skip(&mut self, name: &str, why: &str) {
+        let line = format!("SKIPPED: {name}: {why}\n");
+        self.note(&line);
+        self.outcome.take_skips(&line);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.log.push_str(text);
+    }
+
+    /// Builds the test programs, if that was not done before; false, and a failure, where it fails.
+    fn built(&mut self) -> bool {
+        if let Err(error) = test_binaries() {
+            self.note(error);
+            self.outcome.fail("the build", error);
+            return false;
+        }
+        true
+    }
+
+    /// Runs the test programs whose names are wanted.
+    fn binaries(&mut self, is_wanted: impl Fn(&str) -> bool, arguments: &[&str]) {
+        if !self.built() {
+            return;
+        }
+        for binary in test_binaries().into_iter().flatten() {
+            if is_wanted(&binary.name) {
+                self.binary(binary, &[], arguments);
+            }
+        }
+    }
+
+    /// Runs a test program, behind the words of `wrapper`.
+    fn binary(&mut self, binary: &Binary, wrapper: &[&str], arguments: &[&str]) {
+        let mut words = wrapper.iter();
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&binary.path);
+                command
+            }
+            None => Command::new(&binary.path),
+        };
+        command
+            .args([
+                "-Z",
+                "unstable-options",
+                "--format=json",
+                "--report-time",
+                "--show-output",
+            ])
+            .args(arguments)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .current_dir(&binary.directory);
+        let done = run(&mut command);
+        let (mut outcome, log) = read_json(&binary.name, &done.stdout);
+        outcome.take_skips(&done.stderr);
+        outcome.take_status(&binary.name, done.success, &done.output());
+        self.note(&format!("-- {}\n{log}{}", binary.name, done.stderr));
+        self.outcome.add(outcome);
+    }
+
+    /// Runs a program that prints its tests as libtest's text.
+    fn text_tests(&mut self, name: &str, mut command: Command) {
+        let done = run(&mut command);
+        let output = done.output();
+        let mut outcome = read_text(&output);
+        outcome.take_status(name, done.success, &output);
+        self.note(&format!("-- {name}\n{output}"));
+        self.outcome.add(outcome);
+    }
+}
+
+fn lint(part: &mut Running) {
+    part.check_if(
+        works("cargo", &["fmt", "--version"]),
+        "rustfmt",
+        "cargo-fmt is not installed (rustup component add rustfmt)",
+        &["cargo", "fmt", "--all", "--check"],
+    );
+    let clippy = [
+        "cargo",
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+    ];
+    part.check_if(
+        works("cargo", &["clippy", "--version"]),
+        "clippy",
+        "not installed (rustup component add clippy)",
+        &[&clippy[..], &["--", "-D", "warnings"]].concat(),
+    );
+    part.check("boundaries of the crates", "scripts/check-boundaries", &[]);
+    let deny = [
+        "cargo",
+        "deny",
+        "--offline",
+        "--log-level",
+        "error",
+        "check",
+    ];
+    part.check_if(
+        works("cargo", &["deny", "--version"]),
+        "licences and sources of dependencies",
+        "cargo-deny is not installed (make deny installs it)",
+        &[&deny[..], &["licenses", "bans", "sources"]].concat(),
+    );
+}
+
+fn unit(part: &mut Running) {
+    part.binaries(
+        |name| !IN_REAL_TIME.contains(&name) && !OWN_PART.contains(&name),
+        &[],
+    );
+    let mut examples = Command::new("cargo");
+    examples.args([
+        "test",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--doc",
+        "--no-fail-fast",
+    ]);
+    part.text_tests("documentation examples", examples);
+}
+
+fn tools(part: &mut Running) {
+    part.check("kernel fragments are checked", "tests/fragments.sh", &[]);
+    part.check(
+        "completing the root tree (post-build)",
+        "tests/image/post_build_test.sh",
+        &[],
+    );
+    part.check("make image", "tests/image/make_image_test.sh", &[]);
+    part.check(
+        "bundles that are refused",
+        "tests/image/refused_test.sh",
+        &[],
+    );
+    part.check(
+        "packing an image and writing it to a card",
+        "tests/flash.sh",
+        &[],
+    );
+    let overlays = std::fs::read_dir("board/overlays")
+        .into_iter()
+        .flatten()
+        .flatten();
+    for overlay in overlays.map(|entry| entry.path()) {
+        if overlay
+            .extension()
+            .is_some_and(|extension| extension == "dts")
+        {
+            let path = overlay.to_string_lossy();
+            let arguments = ["-@", "-I", "dts", "-O", "dtb", "-o", "/dev/null", &path];
+            part.check("device tree overlay", "dtc", &arguments);
+        }
+    }
+    match std::env::var("BUILDROOT") {
+        Ok(tree) => part.check(
+            "Buildroot's defconfigs",
+            "make",
+            &[
+                "--no-print-directory",
+                "-C",
+                "buildroot",
+                "check",
+                &format!("BUILDROOT={tree}"),
+            ],
+        ),
+        Err(_) => part.skip(
+            "Buildroot's defconfigs",
+            "no tree at hand (BUILDROOT=/path/to/buildroot)",
+        ),
+    }
+}
+
+fn cross(part: &mut Running) {
+    // Both at once: the release build ends with a long link on one core.
+    let tests = std::thread::spawn(|| {
+        let mut tests = Running::default();
+        let mut command = Command::new("scripts/cross");
+        command.arg("test");
+        tests.text_tests("aarch64 unit tests", command);
+        tests
+    });
+    part.check("aarch64 release binary", "scripts/cross", &["build"]);
+    match tests.join() {
+        Ok(tests) => {
+            part.note(&tests.log);
+            part.outcome.add(tests.outcome);
+        }
+        Err(_) => part
+            .outcome
+            .fail("aarch64 unit tests", "their thread panicked"),
+    }
+}
+
+fn peers(part: &mut Running) {
+    in_network_namespace(
+        part,
+        "real peers",
+        "tests::peers",
+        &[],
+        &["--test-threads=1"],
+    );
+}
+
+/// Runs the test program `name` in a network of its own, or skips it where that is not allowed.
+fn in_network_namespace(
+    part: &mut Running,
+    what: &str,
+    name: &str,
+    wrapper: &[&str],
+    arguments: &[&str],
+) {
+    if !works("scripts/netns", &["true"]) {
+        return part.skip(
+            what,
+            "no network namespace is allowed here (needs root, or unprivileged user namespaces)",
+        );
+    }
+    if !part.built() {
+        return;
+    }
+    let netns = match Path::new("scripts/netns").canonicalize() {
+        Ok(path) => path.to_string_lossy().into_owned(),
+        Err(error) => return part.outcome.fail(what, &format!("scripts/netns: {error}")),
+    };
+    let wrapper = [&[netns.as_str()], wrapper].concat();
+    for binary in test_binaries().into_iter().flatten() {
+        if binary.name == name {
+            part.binary(binary, &wrapper, arguments);
+        }
+    }
+}
+
+fn image(part: &mut Running) {
+    /// Tests of sound and time: each has the machine to itself.
+    const ALONE: [&str; 2] = ["from_the_card_to_a_call", "sooner_than_a_stock_debian"];
+    part.check("slots", "tests/image/slots_test.sh", &[]);
+    part.check(
+        "completing the root tree (post-build)",
+        "tests/image/post_build_test.sh",
+        &[],
+    );
+    part.check("make image", "tests/image/make_image_test.sh", &[]);
+    part.check(
+        "what make image leaves for each board",
+        "tests/image/boards.sh",
+        &[],
+    );
+    let failed = part.outcome.counts.failed;
+    // The phone as the image carries it: the release binary for aarch64.
+    part.check("aarch64 release binary", "scripts/cross", &["build"]);
+    part.check("image", "tests/image/build.sh", &["target/image"]);
+    if part.outcome.counts.failed > failed {
+        return;
+    }
+    part.check(
+        "stock Debian beside it",
+        "tests/image/stock.sh",
+        &["target/image"],
+    );
+    // An emulated sound card is in real time only when its machine gets the processor: before
+    // everything else, where that is allowed (root).
+    let niceness = run(Command::new("nice").args(["-n", "-10", "nice"])).stdout;
+    let first: &[&str] = if niceness.trim() == "-10" {
+        &["nice", "-n", "-10"]
+    } else {
+        &[]
+    };
+    let mut tests = |arguments: &[&str]| {
+        in_network_namespace(part, "the image in QEMU", "tests::image", first, arguments);
+    };
+    if let Ok(only) = std::env::var("OFFHOOK_IMAGE_ONLY") {
+        return tests(&[&only, "--test-threads=1"]);
+    }
+    tests(&[ALONE[0], ALONE[1], "--test-threads=1"]);
+    // Of the others two at a time: each emulated machine has one processor.
+    tests(&["--skip", ALONE[0], "--skip", ALONE[1], "--test-threads=2"]);
+}
