@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_has_its_place() {
+    fn every_mistake_has_its_position() {
         for (bad, at) in [
             ("", 1),
             ("()", 2),

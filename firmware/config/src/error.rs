@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_characters_not_bytes() {
+    fn columns_count_characters_not_bytes() {
         let lines = LineIndex::new("a = 1\nü = \"é\" x\r\n");
         assert_eq!(lines.line_and_column(0), (1, 1));
         assert_eq!(lines.line_and_column(5), (1, 6));

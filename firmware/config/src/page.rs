@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_as_it_stands_changes_nothing() {
+    fn the_unchanged_example_changes_nothing() {
         assert_eq!(load(&example(), "example").unwrap(), Config::default());
     }
 

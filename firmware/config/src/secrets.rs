@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_password_replaces_the_kept_one_and_accounts_may_change_places() {
+    fn new_password_wins_and_accounts_may_be_reordered() {
         let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
         let changed = moved.text.replacen("\"@moved\"", "\"new\"", 1);
         let again = move_out(&changed, &moved.stored).unwrap();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_this_phone_does_not_have_is_an_error_with_its_place() {
+    fn a_missing_secret_is_an_error_with_its_line() {
         let moved = move_out(CARD, &StoredSecrets::default()).unwrap();
         let error = load(
             &restore(&moved.text, &StoredSecrets::default()).0,
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_named_has_a_place() {
+    fn every_named_file_has_a_line() {
         let text = "[tls]\nca = \"ca.pem\"\n  certificate = '/c'\nkey = \"k\"\n";
         let found: Vec<_> = files(text)
             .into_iter()

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_rules_are_told_apart() {
+    fn names_and_rules_are_distinguished() {
         for (rules, names) in ZONES {
             assert!(is_rule(rules), "{rules}");
             assert!(names.split(' ').all(|name| !is_rule(name)), "{names}");

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn every_emergency_number_of_every_country_passes_any_map() {
+    fn every_emergency_number_passes_any_digit_map() {
         let mut tried = 0;
         for country in config::country::PLANS {
             for map in [
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn speed_dial_goes_at_once_where_nothing_else_begins_like_it() {
+    fn unambiguous_speed_dial_is_sent_at_once() {
         let plan = plan(
             "[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"",
         );
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_orders_and_the_map_does_not_hold_them_up() {
+    fn star_codes_do_not_wait_for_the_digit_map() {
         let standard = plan("");
         assert_eq!(standard.star_code("*97"), Some(StarCode::Bundle));
         assert_eq!(standard.decide("*97"), dial("*97"));

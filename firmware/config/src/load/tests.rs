@@ -12,7 +12,7 @@ fn errors(text: &str) -> String {
 }
 
 #[test]
-fn the_example_of_the_tests_of_the_house() {
+fn a_whole_file_fills_the_configuration() {
     let config = load(
         r#"
 [network]
@@ -483,7 +483,7 @@ fn each_mistake_is_reported_with_span_and_help() {
 }
 
 #[test]
-fn all_errors_are_told_at_once_in_the_order_of_the_text() {
+fn all_errors_are_reported_in_text_order() {
     let text = "[control]\nsocket = 1\n[phone]\nname = \n[network]\nsip_prot = 1\nbind = \"x\"\n[[account]]\n[codecs]\nptime_ms = 21\norder = [\"x\", \"y\"]\n";
     let errors = load(text, "f").unwrap_err();
     let places: Vec<_> = errors
@@ -608,7 +608,7 @@ fn from_network(text: &str) -> Result<Config, Errors> {
 }
 
 #[test]
-fn the_network_may_not_set_what_belongs_to_the_phone() {
+fn the_network_may_not_set_local_keys() {
     let (mut refused, mut taken) = (0, 0);
     for setting in SETTINGS {
         let (_, path, _) = SECTIONS
@@ -641,7 +641,7 @@ fn the_network_may_not_set_what_belongs_to_the_phone() {
 }
 
 #[test]
-fn pins_of_a_layer_take_the_place_of_those_below_it() {
+fn pins_of_a_layer_replace_those_below_it() {
     let pins = |name: &str| {
         format!(
             "[[tls.pin]]\nname = \"{name}\"\naddress = \"10.0.0.1\"\nfingerprint = \"{}\"\n",

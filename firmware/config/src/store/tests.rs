@@ -85,13 +85,13 @@ fn the_network_gives_way_to_the_card() {
 }
 
 #[test]
-fn what_a_layer_sets_a_higher_one_may_set_back_to_the_default() {
+fn a_higher_layer_may_restore_the_default() {
     let decided = stack("[call]\nwaiting = false", "", "[call]\nwaiting = true");
     assert!(decided.config.call.waiting);
 }
 
 #[test]
-fn a_layer_that_is_bad_or_does_not_fit_is_left_out_and_told() {
+fn a_bad_layer_is_left_out_and_reported() {
     let decided = stack(
         "",
         "[phone]\ncuontry = \"de\"",

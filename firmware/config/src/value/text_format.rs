@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_right_passes_and_what_is_wrong_says_why() {
+    fn right_texts_pass_and_wrong_ones_say_why() {
         let table: &[(TextFormat, &[&str], &[&str])] = &[
             (
                 TextFormat::HostName,
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_zone_is_told() {
+    fn the_nearest_zone_is_suggested() {
         assert_eq!(
             TextFormat::TimeZone
                 .check("Europe/Berln")

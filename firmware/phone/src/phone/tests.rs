@@ -400,7 +400,7 @@ fn ids_are_never_given_twice() {
 }
 
 #[test]
-fn what_the_far_end_calls_itself_stays_one_short_line() {
+fn a_caller_name_stays_one_short_line() {
     let mut desk = Desk::ready("");
     desk.rings(&format!("anna\r\n{}", "x".repeat(10_000)));
     let notes: Vec<_> = desk

@@ -140,7 +140,7 @@ fn the_held_party_hangs_up() {
 }
 
 #[test]
-fn a_short_press_of_the_hook_is_a_flash_in_the_country_s_window() {
+fn hook_press_within_the_window_is_a_flash() {
     // Germany: 170 to 500 ms.
     let (mut desk, call) = Desk::talking("");
     desk.puts_down();
@@ -173,7 +173,7 @@ fn the_far_end_hangs_up_while_the_hook_is_down() {
 }
 
 #[test]
-fn where_a_flash_means_nothing_putting_down_is_final() {
+fn putting_down_is_final_without_a_flash() {
     for toml in ["[call]\nflash = \"key\"", "[call]\nflash = \"off\""] {
         let (mut desk, call) = Desk::talking(toml);
         assert!(desk.puts_down().said(&Output::End(call)), "{toml}");
@@ -243,8 +243,7 @@ fn auto_answer_at_once_does_not_ring() {
 }
 
 #[test]
-fn a_caller_who_asks_to_be_answered_is_told_of_by_the_bell_and_hears_nothing_until_somebody_lifts()
-{
+fn answer_on_request_rings_and_is_muted_until_lift() {
     let mut desk = Desk::ready("[call]\nauto_answer = 20000");
     let asks = |desk: &mut Desk| {
         let call = desk.phone.new_call();

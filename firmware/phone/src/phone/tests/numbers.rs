@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_order_by_keys_is_confirmed_and_carried_out_by_the_owner() {
+fn star_code_is_confirmed_and_handed_out() {
     let mut desk = Desk::new("");
     desk.lifts().presses("*97");
     assert!(desk.noted("star code: Bundle"), "{:?}", desk.said);
@@ -21,7 +21,7 @@ fn an_order_by_keys_is_confirmed_and_carried_out_by_the_owner() {
 }
 
 #[test]
-fn without_a_line_there_is_dial_tone_but_numbers_get_congestion_and_a_reason() {
+fn without_an_account_numbers_get_congestion() {
     let mut desk = Desk::new(ONE_LINE);
     assert_eq!(desk.lifts().tone, Some(Tone::Dial));
     desk.presses("200#");
@@ -82,7 +82,7 @@ fn a_complete_number_goes_at_once() {
 }
 
 #[test]
-fn the_short_timer_sends_what_is_complete_and_the_long_one_refuses_what_is_not() {
+fn short_timer_sends_and_long_timer_refuses() {
     let mut desk = Desk::ready("[dial]\ndigit_map = \"0x.T|[2-8]xx\"");
     desk.lifts().presses("04").waits_ms(2890);
     assert_eq!(desk.state(), State::Collecting);
@@ -109,7 +109,7 @@ fn hash_sends_now_unless_the_map_has_it() {
 }
 
 #[test]
-fn a_comma_gives_a_second_dial_tone_and_a_barred_number_congestion() {
+fn comma_gives_dial_tone_and_barred_congestion() {
     let mut desk = Desk::ready("[dial]\ndigit_map = \"<9:>,xxx|0900x.!\"");
     desk.lifts().presses("9");
     assert_eq!(
@@ -174,7 +174,7 @@ fn keys_on_hook_do_nothing() {
 }
 
 #[test]
-fn emergency_goes_at_once_by_whatever_way_there_is() {
+fn emergency_is_sent_at_once_by_any_route() {
     let to = |address: &str, account: Option<usize>| Destination {
         address: address.to_owned(),
         account: account.map(AccountId),
@@ -257,7 +257,7 @@ fn every_emergency_number_dials_at_its_last_key() {
 }
 
 #[test]
-fn an_emergency_call_is_neither_given_up_nor_parked_nor_disturbed() {
+fn emergency_call_is_never_given_up_or_held() {
     let mut desk = Desk::ready("");
     let (call, _) = desk.lifts().presses("112").placed();
     desk.hears(call, CallUpdate::Ringing).waits_ms(3_600_000);

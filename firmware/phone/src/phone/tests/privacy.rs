@@ -53,7 +53,7 @@ fn missing_encryption_is_heard_once_and_noted() {
 }
 
 #[test]
-fn it_is_heard_when_somebody_listens() {
+fn the_warning_is_heard_before_speaking() {
     let mut desk = Desk::ready("");
     let (call, _) = desk.lifts().presses("200#").placed();
     // Nobody is connected yet: the tone waits for the call.

@@ -343,7 +343,7 @@ fn put_down_and_look(desk: &mut Desk, ledger: &mut Ledger, by_hook: bool) {
 }
 
 #[test]
-fn from_every_state_hanging_up_silences_and_ends_every_call() {
+fn hanging_up_ends_every_call_from_any_state() {
     let mut seen = BTreeSet::new();
     let cases = std::env::var("PROPTEST_CASES")
         .ok()

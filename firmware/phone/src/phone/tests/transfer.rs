@@ -26,7 +26,7 @@ impl Desk {
 }
 
 #[test]
-fn asked_to_call_somebody_else_the_old_call_ends_with_the_answer() {
+fn refer_ends_the_old_call_with_the_answer() {
     let (mut desk, old) = Desk::talking("");
     let new = desk.followed(old);
     assert_eq!(
@@ -51,7 +51,7 @@ fn asked_to_call_somebody_else_the_old_call_ends_with_the_answer() {
 }
 
 #[test]
-fn what_comes_to_nothing_gives_the_old_call_back() {
+fn a_failed_refer_resumes_the_old_call() {
     for ring in [false, true] {
         let (mut desk, old) = Desk::talking("");
         let new = desk.followed(old);
@@ -111,7 +111,7 @@ fn hanging_up_ends_both() {
 }
 
 #[test]
-fn it_is_declined_where_nobody_could_follow_or_may() {
+fn refer_is_declined_where_it_cannot_be_followed() {
     let declined = |desk: &mut Desk, call: CallId, to: &str, user: &str| {
         desk.hears(call, refer(to, user));
         assert!(desk.said(&Output::Decline(call)), "{:?}", desk.said);
@@ -140,7 +140,7 @@ fn it_is_declined_where_nobody_could_follow_or_may() {
 }
 
 #[test]
-fn a_call_in_the_place_of_another_is_answered_at_once() {
+fn a_replacing_call_is_answered_at_once() {
     let replacing = |desk: &mut Desk, old: CallId| {
         let call = desk.phone.new_call();
         let from = "carol".to_owned();
@@ -220,7 +220,7 @@ fn consulting(toml: &str, update: Option<CallUpdate>) -> (Desk, CallId, CallId) 
 }
 
 #[test]
-fn hanging_up_hands_over_where_that_is_configured() {
+fn hanging_up_transfers_where_configured() {
     let on = "transfer_on_hangup = true";
     for (toml, update, hands_over) in [
         (on, Some(CallUpdate::Answered), true),
@@ -266,7 +266,7 @@ fn hanging_up_hands_over_where_that_is_configured() {
 }
 
 #[test]
-fn who_was_not_consulted_is_connected_with_nobody() {
+fn only_a_consultation_is_transferred() {
     let (mut desk, first) = Desk::talking("[call]\nflash = \"key\"\ntransfer_on_hangup = true");
     let second = desk.rings("anna");
     desk.does(Input::Flash).hears(second, CallUpdate::Answered);
