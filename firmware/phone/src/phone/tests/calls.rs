@@ -315,3 +315,15 @@ fn two_callers_at_once() {
     );
     assert_eq!(desk.phone.call_state(fourth), Some(CallState::Waiting));
 }
+
+#[test]
+fn a_flash_after_the_howler_gives_dial_tone() {
+    let mut desk = Desk::ready("");
+    desk.lifts().waits(Duration::from_secs(300));
+    assert_eq!((desk.phone.state(), desk.tone), (State::Silent, None));
+    desk.does(Input::Flash);
+    assert_eq!(
+        (desk.phone.state(), desk.tone),
+        (State::DialTone, Some(Tone::Dial))
+    );
+}
