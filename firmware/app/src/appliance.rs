@@ -24,11 +24,11 @@ pub struct Appliance {
 /// Why a phone's loop ended, and what its process says to init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It was told to.
+    /// A user or a signal ended it.
     Quit,
     /// A new configuration wants a new process.
     Restart,
-    /// The board shall be started anew.
+    /// The board is to restart.
     Reboot,
     /// The self-test is wanted; the phone comes back after it.
     SelfTest,
@@ -38,7 +38,7 @@ impl Ending {
     /// The exit code, as `docs/image.md` has it.
     pub fn code(self) -> u8 {
         match self {
-            // The self-test runs in this very process: nobody outside hears of it.
+            // The self-test runs in this process: init does not see it.
             Self::Quit | Self::SelfTest => 0,
             Self::Restart => 10,
             Self::Reboot => 11,

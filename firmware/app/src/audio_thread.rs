@@ -39,7 +39,7 @@ pub enum AudioThreadError {
     Start(#[from] std::io::Error),
 }
 
-/// What real-time rights were got, told once at start.
+/// The real-time rights the thread has, reported once at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     /// `SCHED_FIFO`, or why not.
@@ -49,7 +49,7 @@ pub struct Rights {
 }
 
 impl Rights {
-    /// The words for log and events; `None` when all is as it should be.
+    /// What is missing, for log and events; `None`: nothing.
     pub fn missing(&self) -> Option<String> {
         let mut missing = Vec::new();
         if let Err(error) = &self.realtime {
@@ -72,7 +72,7 @@ pub fn start(
     mut audio: AudioLoop,
     shared: Arc<Shared>,
 ) -> Result<(JoinHandle<()>, std::sync::mpsc::Receiver<Rights>), AudioThreadError> {
-    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let engine = audio.engine();
     let handle = std::thread::Builder::new()
         .name("offhook-audio".into())
@@ -85,15 +85,15 @@ pub fn start(
                     .map_err(|error| error.to_string()),
             };
             shared.set_realtime(rights.realtime.is_ok());
-            // Nobody listening is fine: then nobody wants to know.
-            let _ = tell.send(rights);
-            drop(tell);
+            // The receiver may be gone.
+            let _ = sender.send(rights);
+            drop(sender);
             crate::realtime::touch_stack();
             // After the lock: what it touches stays.
             warmup::start(engine);
             while audio.turn() {}
         })?;
-    Ok((handle, told))
+    Ok((handle, receiver))
 }
 
 /// The engine for a card; without a card, for the one that was asked for.

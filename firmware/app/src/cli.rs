@@ -31,7 +31,7 @@ const IN_USE: u8 = 3;
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error(transparent)]
-    Setup(#[from] SetupError),
+    Setup(Box<SetupError>),
     #[error(transparent)]
     Provision(#[from] ProvisionError),
     #[error(transparent)]
@@ -50,6 +50,12 @@ enum CommandError {
     #[cfg(feature = "tools")]
     #[error(transparent)]
     Demo(#[from] crate::demo::DemoError),
+}
+
+impl From<SetupError> for CommandError {
+    fn from(error: SetupError) -> Self {
+        Self::Setup(Box::new(error))
+    }
 }
 
 /// Runs what the arguments (without the program's own name) ask for.
@@ -72,11 +78,11 @@ fn print_error(error: &dyn std::error::Error) {
 }
 
 fn execute(command: Command) -> Result<ExitCode, CommandError> {
-    let passed = match command {
-        Command::Help(about) => done(print(&help::text(about))),
-        Command::Version => done(print(&format!("offhook {}", env!("CARGO_PKG_VERSION")))),
+    match command {
+        Command::Help(about) => print(&help::text(about)),
+        Command::Version => print(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
         Command::Run(paths) => return Ok(ExitCode::from(crate::setup::run(&paths)?.code())),
-        Command::SelfTest(paths) => crate::setup::selftest(&paths)?,
+        Command::SelfTest(paths) => return Ok(exit_code(crate::setup::selftest(&paths)?)),
         Command::Fetch {
             paths,
             max_bytes,
@@ -86,11 +92,10 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             if !crate::provision::download(&paths, max_bytes, &url, &file)? {
                 return Ok(ExitCode::from(NOTHING_NEW));
             }
-            true
         }
-        Command::Provision { paths, emit } => done(crate::provision::provision(&paths, &emit)?),
-        Command::Check(file) => check(&file)?,
-        Command::Fingerprint(paths) => done(print(&fingerprint(&paths)?)),
+        Command::Provision { paths, emit } => crate::provision::provision(&paths, &emit)?,
+        Command::Check(file) => return Ok(exit_code(check(&file)?)),
+        Command::Fingerprint(paths) => print(&fingerprint(&paths)?),
         Command::Ctl {
             socket,
             verb: "idle",
@@ -99,37 +104,35 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             if !Client::connect(&socket_path(socket))?.is_idle()? {
                 return Ok(ExitCode::from(IN_USE));
             }
-            true
         }
         Command::Ctl {
             socket,
             verb,
             request,
-        } => done(ctl(socket, verb, &request)?),
-        Command::UpdateAgent(options) => done(crate::update::run(&options)?),
+        } => ctl(socket, verb, &request)?,
+        Command::UpdateAgent(options) => crate::update::run(&options)?,
         Command::Reboot { once } => return Err(CommandError::Reboot(crate::reboot::reboot(once))),
         #[cfg(feature = "tools")]
-        Command::Sim { config, headless } => done(crate::setup::tools::sim(config, headless)?),
+        Command::Sim { config, headless } => crate::setup::tools::sim(config, headless)?,
         #[cfg(feature = "tools")]
-        Command::Echo(options) => done(crate::setup::tools::echo(&options)?),
+        Command::Echo(options) => crate::setup::tools::echo(&options)?,
         #[cfg(feature = "tools")]
         Command::Graph { socket, svg } => {
             let mut client = Client::connect(&socket_path(socket))?;
-            done(print(&crate::graph::draw(&mut client, svg)?))
+            print(&crate::graph::draw(&mut client, svg)?);
         }
         #[cfg(feature = "tools")]
         Command::Demo { speech, keep } => return Ok(crate::demo::run(speech.as_deref(), keep)?),
-    };
-    Ok(if passed {
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(passed: bool) -> ExitCode {
+    if passed {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
-}
-
-/// A command that either fails or has done what was asked.
-fn done((): ()) -> bool {
-    true
+    }
 }
 
 /// Prints every error of a configuration; whether there are none.

@@ -1,7 +1,7 @@
-//! The echo phone's ear held to its mouth: a card that hears what it played.
+//! A sound card that records what it played: the echo phone's.
 //!
 //! ```text
-//! write(period n) ─▶ one period kept ─▶ read(period n+1)
+//! write(period n) ─▶ one period stored ─▶ read(period n+1)
 //! ```
 //!
 //! Its delay is honest: what is written in one period is heard in the next, no sooner than any real
@@ -15,7 +15,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 /// Periods this far behind are skipped: the machine slept.
-const MOST_BEHIND: u32 = 20;
+const MAX_BEHIND: u32 = 20;
 
 /// A duplex card without a card.
 pub(crate) struct EchoCard {
@@ -24,7 +24,7 @@ pub(crate) struct EchoCard {
     fds: [RawFd; 1],
     period: Duration,
     next: Instant,
-    kept: Vec<i16>,
+    stored: Vec<i16>,
 }
 
 impl EchoCard {
@@ -64,7 +64,7 @@ impl EchoCard {
             timer,
             period,
             next: Instant::now() + period,
-            kept: vec![0; period_frames],
+            stored: vec![0; period_frames],
         })
     }
 }
@@ -85,21 +85,21 @@ impl AudioDevice for EchoCard {
             return Ok(Period::NotYet);
         }
         let behind = now.saturating_duration_since(self.next);
-        if behind > self.period * MOST_BEHIND {
+        if behind > self.period * MAX_BEHIND {
             self.next = now + self.period;
-            self.kept.fill(0);
+            self.stored.fill(0);
             let lost_frames = (behind.as_secs_f64() * f64::from(self.format.rate_hz)) as usize;
             return Ok(Period::Xrun { lost_frames });
         }
         self.next += self.period;
-        for (to, from) in capture.iter_mut().zip(&self.kept) {
+        for (to, from) in capture.iter_mut().zip(&self.stored) {
             *to = *from;
         }
         Ok(Period::Ready)
     }
 
     fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError> {
-        for (to, from) in self.kept.iter_mut().zip(playback) {
+        for (to, from) in self.stored.iter_mut().zip(playback) {
             *to = *from;
         }
         Ok(Period::Ready)

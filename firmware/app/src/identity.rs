@@ -36,7 +36,7 @@ pub enum IdentityError {
     },
     /// The file is there and is no identity.
     #[error(
-        "{path}: {what}; restore it, or delete it and tell those who pinned the old fingerprint the new one"
+        "{path}: {what}; restore it, or delete it and give the new fingerprint to those who pinned the old one"
     )]
     Damaged {
         /// Which.

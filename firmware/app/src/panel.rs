@@ -49,13 +49,19 @@ pub(crate) enum PanelError {
     Log { path: PathBuf, source: io::Error },
     /// The phone does not start.
     #[error(transparent)]
-    Setup(#[from] SetupError),
+    Setup(Box<SetupError>),
     /// The phone does not answer.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The phone ended by itself.
     #[error("the phone ended; the log tells why")]
     Ended,
+}
+
+impl From<SetupError> for PanelError {
+    fn from(error: SetupError) -> Self {
+        Self::Setup(Box::new(error))
+    }
 }
 
 /// What arrives as events.

@@ -1,14 +1,14 @@
-//! `offhook selftest`: a walk by ear through speaker, microphone, keys, hook, lamps, bell and
-//! network. The walk itself is clocked by the sound it makes, so that it runs as well in a test as
+//! `offhook selftest`: a test by ear of speaker, microphone, keys, hook, lamps, bell and
+//! network. The test itself is clocked by the sound it makes, so that it runs as well in a test as
 //! on a board.
 //!
 //! ```text
-//! capture ─▶ Walk::process ─▶ playback          as many beeps as the step's number, then what the step does
-//! BoardEvent ─▶ Walk::handle                    Walk::poll ─▶ lamps, bell, a look at the network, lines of the report, the end
-//! address, or why there is none ─▶ Walk::network
+//! capture ─▶ SelfTest::process ─▶ playback          as many beeps as the step's number, then what the step does
+//! BoardEvent ─▶ SelfTest::handle                    SelfTest::poll ─▶ lamps, bell, a look at the network, lines of the report, the end
+//! address, or why there is none ─▶ SelfTest::network
 //! ```
 //!
-//! What a board has not is told and passed over. At the end three rising tones say that all is
+//! What a board does not have is reported and skipped. At the end three rising tones say that all is
 //! well; a low one, and the number of the step, that it is not.
 
 mod run;
@@ -25,7 +25,7 @@ const AMPLITUDE: f32 = 5000.0;
 /// Softer than this is no microphone: −60 dB of full scale.
 const QUIET: f64 = 33.0;
 /// Seconds a person has for all keys, and for the hook.
-const PATIENCE: (f32, f32) = (60.0, 30.0);
+const STEP_LIMITS: (f32, f32) = (60.0, 30.0);
 /// Seconds a network has to come up: the self-test may have begun with the power.
 const NETWORK: f32 = 20.0;
 /// Seconds heard and played back.
@@ -72,9 +72,9 @@ impl Step {
     }
 }
 
-/// What a board has.
+/// What there is to test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Abilities {
+pub(crate) struct BoardParts {
     /// What is printed on its keys.
     pub(crate) keys: Vec<char>,
     pub(crate) hook: bool,
@@ -82,24 +82,24 @@ pub(crate) struct Abilities {
     pub(crate) bell: bool,
 }
 
-/// What the owner shall do.
+/// What the caller is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Do {
+pub(crate) enum Action {
     Lamp(Lamp, bool),
     Ring(bool),
-    /// Look whether there is a network, and tell [`Walk::network`].
-    LookAtNetwork,
+    /// Look whether there is a network, and tell [`SelfTest::network`].
+    CheckNetwork,
     /// A line of the report.
-    Say(String),
+    Print(String),
     /// It is over: whether all was well.
     End(bool),
 }
 
-/// The walk.
+/// The test.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct SelfTest {
     rate: f32,
-    abilities: Abilities,
+    parts: BoardParts,
     /// The step under way; past the last: the closing tones.
     step: usize,
     /// Frames since the step began.
@@ -115,15 +115,15 @@ pub(crate) struct Walk {
     /// What was switched in this step already.
     switched: usize,
     first_failed: Option<Step>,
-    out: VecDeque<Do>,
+    out: VecDeque<Action>,
 }
 
-impl Walk {
-    pub(crate) fn new(rate_hz: u32, abilities: Abilities) -> Self {
-        let mut walk = Self {
+impl SelfTest {
+    pub(crate) fn new(rate_hz: u32, parts: BoardParts) -> Self {
+        let mut test = Self {
             rate: rate_hz as f32,
-            missing: abilities.keys.clone(),
-            abilities,
+            missing: parts.keys.clone(),
+            parts,
             step: 0,
             frame: 0,
             heard: Vec::new(),
@@ -134,8 +134,8 @@ impl Walk {
             first_failed: None,
             out: VecDeque::new(),
         };
-        walk.announce();
-        walk
+        test.announce();
+        test
     }
 
     /// The board saw something.
@@ -173,8 +173,8 @@ impl Walk {
         self.switch();
     }
 
-    /// What is to be done next.
-    pub(crate) fn poll(&mut self) -> Option<Do> {
+    /// The next thing to do.
+    pub(crate) fn poll(&mut self) -> Option<Action> {
         self.out.pop_front()
     }
 
@@ -266,7 +266,7 @@ impl Walk {
                 .map_or(0.8, |step| 1.5 + 0.4 * step.number() as f32);
             if self.frame as f32 / self.rate >= length && self.switched == 0 {
                 self.switched = 1;
-                self.out.push_back(Do::End(self.first_failed.is_none()));
+                self.out.push_back(Action::End(self.first_failed.is_none()));
             }
             return;
         };
@@ -303,7 +303,7 @@ impl Walk {
             {
                 self.next(&Ok("every key was pressed".to_owned()));
             }
-            Step::Keys if inside > PATIENCE.0 => {
+            Step::Keys if inside > STEP_LIMITS.0 => {
                 let missing: Vec<String> = self.missing.iter().map(char::to_string).collect();
                 self.next(&Err(format!(
                     "never pressed, or not connected: {}; see [keypad] in hardware.toml",
@@ -311,9 +311,9 @@ impl Walk {
                 )));
             }
             Step::Hook if self.hook_seen == (true, true) => {
-                self.next(&Ok("lifted and put down".to_owned()))
+                self.next(&Ok("lifted and put down".to_owned()));
             }
-            Step::Hook if inside > PATIENCE.1 => {
+            Step::Hook if inside > STEP_LIMITS.1 => {
                 let seen = match self.hook_seen {
                     (false, false) => "it did not move",
                     (true, _) => "it was lifted, but never put down",
@@ -333,10 +333,10 @@ impl Walk {
         const LAMPS: [Lamp; 3] = [Lamp::Line, Lamp::InUse, Lamp::Message];
         while self.switched as f32 <= inside && self.switched <= LAMPS.len() {
             if let Some(before) = self.switched.checked_sub(1) {
-                self.out.push_back(Do::Lamp(LAMPS[before], false));
+                self.out.push_back(Action::Lamp(LAMPS[before], false));
             }
             match LAMPS.get(self.switched) {
-                Some(lamp) => self.out.push_back(Do::Lamp(*lamp, true)),
+                Some(lamp) => self.out.push_back(Action::Lamp(*lamp, true)),
                 None => {
                     return self.next(&Ok(
                         "line, in use and messages were lit, a second each: were they seen?"
@@ -355,7 +355,7 @@ impl Walk {
                 return self.next(&Ok("it rang twice: was it heard?".to_owned()));
             }
             self.out
-                .push_back(Do::Ring(self.switched.is_multiple_of(2)));
+                .push_back(Action::Ring(self.switched.is_multiple_of(2)));
             self.switched += 1;
         }
     }
@@ -375,7 +375,7 @@ impl Walk {
             }
             Some((Err(_), _)) | None => {
                 if self.switched as f32 <= inside {
-                    self.out.push_back(Do::LookAtNetwork);
+                    self.out.push_back(Action::CheckNetwork);
                     self.switched += 1;
                 }
             }
@@ -389,7 +389,7 @@ impl Walk {
                 Ok(text) => ("ok", text),
                 Err(text) => ("FAILED", text),
             };
-            self.out.push_back(Do::Say(format!(
+            self.out.push_back(Action::Print(format!(
                 "{} {:<10} {word}: {text}",
                 step.number(),
                 step.name()
@@ -408,10 +408,10 @@ impl Walk {
         while let Some(step) = self.current() {
             let there = match step {
                 Step::Speaker | Step::Microphone | Step::Network => true,
-                Step::Keys => !self.abilities.keys.is_empty(),
-                Step::Hook => self.abilities.hook,
-                Step::Lamps => self.abilities.lamps,
-                Step::Bell => self.abilities.bell,
+                Step::Keys => !self.parts.keys.is_empty(),
+                Step::Hook => self.parts.hook,
+                Step::Lamps => self.parts.lamps,
+                Step::Bell => self.parts.bell,
             };
             if there {
                 let asks = match step {
@@ -425,14 +425,14 @@ impl Walk {
                     Step::Bell => "listen: the bell",
                     Step::Network => "a high tone says that the phone has an address",
                 };
-                self.out.push_back(Do::Say(format!(
+                self.out.push_back(Action::Print(format!(
                     "{} {:<10} {asks}",
                     step.number(),
                     step.name()
                 )));
                 return;
             }
-            self.out.push_back(Do::Say(format!(
+            self.out.push_back(Action::Print(format!(
                 "{} {:<10} this board has none",
                 step.number(),
                 step.name()

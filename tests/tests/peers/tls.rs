@@ -147,7 +147,7 @@ fn a_certificate_by_nobody_we_trust_is_refused() {
     refused(
         "unknown-ca",
         |_, folder| Authority::new(folder, "evil").issue("server", &Wish::dns(DOMAIN)),
-        &["signed by nobody this phone trusts", "tls.ca"],
+        &["not signed by a CA this phone trusts", "tls.ca"],
     );
 }
 
@@ -156,7 +156,7 @@ fn a_self_signed_certificate_is_refused() {
     refused(
         "self-signed",
         |_, folder| self_signed(folder, "server", &Wish::dns(DOMAIN)),
-        &["signed by nobody this phone trusts", "tls.ca"],
+        &["not signed by a CA this phone trusts", "tls.ca"],
     );
 }
 

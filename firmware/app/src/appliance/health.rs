@@ -1,5 +1,5 @@
 //! Alive or not: the audio thread by its heart beat, the control thread by asking at all. Feeds the
-//! watchdog, and tells once that a slot is good.
+//! watchdog, and reports once that a slot is good.
 //!
 //! ```text
 //! tick(beat, card, now) ─▶ feed: the beat moved within AUDIO_ALIVE
@@ -24,7 +24,7 @@ pub(crate) struct Verdict {
     pub(crate) good: bool,
 }
 
-/// The phone's own doctor.
+/// Watches both threads.
 #[derive(Debug)]
 pub(crate) struct Health {
     /// A configuration was read that somebody wrote without errors, or none was there.
@@ -32,7 +32,7 @@ pub(crate) struct Health {
     beat: (u64, Instant),
     /// Since when nothing was wrong.
     well_since: Option<Instant>,
-    told: bool,
+    reported: bool,
 }
 
 impl Health {
@@ -41,7 +41,7 @@ impl Health {
             parsed,
             beat: (0, now),
             well_since: None,
-            told: false,
+            reported: false,
         }
     }
 
@@ -60,8 +60,8 @@ impl Health {
         let proven = self
             .well_since
             .is_some_and(|since| now.saturating_duration_since(since) >= PROVEN);
-        let good = proven && self.parsed && !self.told;
-        self.told |= good;
+        let good = proven && self.parsed && !self.reported;
+        self.reported |= good;
         Verdict { feed, good }
     }
 }
@@ -74,7 +74,7 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(250);
 
-    /// A phone in virtual time: its doctor, its watchdog, and how long each of its threads lives.
+    /// A phone in virtual time: its health, its watchdog, and how long each of its threads lives.
     struct Life {
         t0: Instant,
         audio: Duration,
@@ -95,7 +95,7 @@ mod tests {
             }
         }
 
-        /// Until the watchdog bites, or an hour is over; and when the slot was found good.
+        /// Until the watchdog resets the board, or an hour is over; and when the slot was found good.
         fn live(&self) -> (Option<Duration>, Option<Duration>) {
             let mut dog = SimulatedWatchdog::new(Duration::from_secs(15), self.t0);
             let mut health = Health::new(self.parsed, self.t0);
@@ -103,7 +103,7 @@ mod tests {
             let mut at = Duration::ZERO;
             while at < Duration::from_secs(3600) {
                 let now = self.t0 + at;
-                if dog.expires_at().is_some_and(|bites| bites <= now) {
+                if dog.expires_at().is_some_and(|at| at <= now) {
                     return (Some(at), good);
                 }
                 if at < self.audio {
@@ -136,8 +136,8 @@ mod tests {
             audio: Duration::from_secs(100),
             ..Life::new()
         };
-        let (bitten, _) = life.live();
-        let after = bitten.unwrap().saturating_sub(life.audio);
+        let (reset, _) = life.live();
+        let after = reset.unwrap().saturating_sub(life.audio);
         assert!(
             after >= Duration::from_secs(15) && after <= Duration::from_secs(15) + AUDIO_ALIVE,
             "{after:?}"

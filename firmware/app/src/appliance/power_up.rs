@@ -29,9 +29,9 @@ impl PowerUp {
         let until = *self.until.get_or_insert(now + FIRST);
         match event {
             BoardEvent::KeyDown(key) if self.held.is_none() && now <= until => {
-                self.held = Some((key, now))
+                self.held = Some((key, now));
             }
-            // A second key, or a key let go: a hand that is doing something else.
+            // A second key, or a key let go: the user is doing something else.
             BoardEvent::KeyDown(_) | BoardEvent::KeyUp(_) => self.over = true,
             BoardEvent::Hook(_) | BoardEvent::FlashKey | BoardEvent::Rotary(_) => {}
         }

@@ -1,4 +1,4 @@
-//! `status.txt`: what the phone made of its configuration, for somebody with the card in hand. The
+//! `status.txt`: what the phone made of its configuration, for whoever reads the card in a computer. The
 //! text, and when it may be written.
 //!
 //! ```text
@@ -21,7 +21,7 @@ const APART: Duration = Duration::from_secs(600);
 /// Most bytes taken of what the image says.
 pub(crate) const MAX_IMAGE: usize = 2048;
 
-/// Everything told.
+/// Everything the file says.
 pub(crate) struct Facts<'a> {
     /// The board's profile.
     pub(crate) board: &'a str,

@@ -56,13 +56,13 @@ fn epoll_key(stream: StreamId, kind: PacketKind) -> EpollEvent {
 }
 
 /// Which socket it means.
-fn socket_of(told: &EpollEvent) -> (StreamId, PacketKind) {
-    let kind = if told.data() & 1 == 0 {
+fn socket_of(event: &EpollEvent) -> (StreamId, PacketKind) {
+    let kind = if event.data() & 1 == 0 {
         PacketKind::Rtp
     } else {
         PacketKind::Rtcp
     };
-    (StreamId((told.data() >> 1) as u32), kind)
+    (StreamId((event.data() >> 1) as u32), kind)
 }
 
 /// The loop's whole state; moves into the audio thread.
@@ -76,7 +76,7 @@ pub struct AudioLoop {
     /// What wakes the loop: commands first, then card or timer.
     fds: Fixed<libc::pollfd, MAX_FDS>,
     /// Each pair's RTP and RTCP socket: the kernel keeps a list of those with something in them,
-    /// and need not be told of all each time.
+    /// and need not be given all each time.
     sockets: Epoll,
     capture: [i16; MAX_PERIOD],
     playback: [i16; MAX_PERIOD],
@@ -86,7 +86,7 @@ pub struct AudioLoop {
     /// When the card last gave sound, or was given to us.
     last_period: Instant,
     /// The period before this one was done without a gap of our own making, so that a late one can
-    /// be told.
+    /// be noticed.
     steady: bool,
     notify: bool,
     running: bool,
@@ -158,13 +158,13 @@ impl AudioLoop {
     }
 
     fn take_commands(&mut self, awake: bool) {
-        // The first descriptor is the eventfd. A call into the kernel to hear that nothing came is
+        // The first descriptor is the eventfd. A system call that returns nothing is
         // saved, here and at the sockets.
         if !awake || self.fds.first().is_none_or(|wake| wake.revents != 0) {
             let _ = self.end.wake_audio.read();
         }
         for _ in 0..COMMANDS_A_TURN {
-            // What the commands send home must have room.
+            // What the commands give back needs room.
             if self.overflow.len() + 2 > MAX_OVERFLOW {
                 break;
             }
@@ -305,7 +305,7 @@ impl AudioLoop {
             return;
         }
         let mut full = [EpollEvent::empty(); 2 * MAX_PAIRS];
-        // What a failed call does not tell, the next one does.
+        // What a failed call does not report, the next one does.
         let count = self
             .sockets
             .wait(&mut full, EpollTimeout::ZERO)
@@ -314,12 +314,12 @@ impl AudioLoop {
             return;
         }
         let (now, wall) = (Instant::now(), wall_clock());
-        for told in &full[..count] {
-            let (stream, kind) = socket_of(told);
+        for event in &full[..count] {
+            let (stream, kind) = socket_of(event);
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == stream) else {
                 continue;
             };
-            // An error of the socket is told, too: it is taken off by receiving.
+            // An error of the socket is reported, too: it is cleared by receiving.
             for taken in 0.. {
                 if taken == PACKETS_A_TURN {
                     self.end.shared.count_flood();
@@ -423,8 +423,8 @@ impl AudioLoop {
         }
     }
 
-    /// Tells what the engine has to tell. Figures are dropped when nobody reads; what must be freed
-    /// waits.
+    /// Passes on what the engine reports. Figures are dropped when the queue is full; what must be
+    /// freed waits.
     fn report(&mut self) {
         while let Some(waiting) = self.overflow.pop() {
             if let Err(waiting) = self.end.reports.enqueue(waiting) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! control ── AudioCommand ─────▶ audio      streams, sockets, cards
-//!         ◀── AudioReport ────            what the engine tells, what must be freed
+//!         ◀── AudioReport ────            what the engine reports, what must be freed
 //!         ── Datagram ──▶            STUN and DTLS to be sent from a stream's socket
 //!         ◀── Datagram ──            STUN and DTLS that came to one (RFC 7983)
 //! ```
@@ -28,7 +28,7 @@ const REPORTS: usize = 256;
 /// Datagrams that may wait, each way: two flights of a DTLS handshake. (A queue holds one less than
 /// its size.)
 const DATAGRAMS: usize = 17;
-/// Commands kept on the control thread while the queue is full.
+/// Commands that wait on the control thread while the queue is full.
 const MAX_WAITING: usize = 1024;
 
 /// What the control thread asks for.
@@ -58,7 +58,7 @@ pub enum LossReason {
     Replaced,
 }
 
-/// What the audio thread tells, and what it gives back to be freed.
+/// What the audio thread reports, and what it gives back to be freed.
 #[allow(clippy::large_enum_variant)] // As above: figures are copied, boxes would be allocated on the audio thread.
 pub enum AudioReport {
     /// From the engine.
@@ -225,7 +225,7 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
 pub struct AudioSide(pub(super) AudioEnd);
 
 impl AudioLink {
-    /// Sends a command; kept and sent later where the queue is full, so that no stream is ever lost.
+    /// Sends a command; it waits and is sent later where the queue is full, so that no stream is ever lost.
     pub fn send(&mut self, command: AudioCommand) {
         self.flush();
         if self.waiting.is_empty() {
@@ -237,11 +237,11 @@ impl AudioLink {
         } else {
             self.dropped += 1;
         }
-        // A full counter means the audio thread was told already.
+        // A full counter means the audio thread was woken already.
         let _ = self.wake_audio.write(1);
     }
 
-    /// Sends what was kept.
+    /// Sends what waits.
     pub fn flush(&mut self) {
         while let Some(command) = self.waiting.pop_front() {
             if let Err(command) = self.commands.enqueue(command) {
@@ -251,7 +251,7 @@ impl AudioLink {
         }
     }
 
-    /// What the audio thread told.
+    /// The next report of the audio thread.
     pub fn receive(&mut self) -> Option<AudioReport> {
         self.reports.dequeue()
     }

@@ -77,12 +77,12 @@ fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 /// costs no call.
 pub(crate) fn mark(socket: &impl std::os::fd::AsFd, address: SocketAddr, dscp: u8) {
     let tos = i32::from(dscp) << 2;
-    let told = if address.is_ipv4() {
+    let set = if address.is_ipv4() {
         setsockopt(socket, sockopt::Ipv4Tos, &tos)
     } else {
         setsockopt(socket, sockopt::Ipv6TClass, &tos)
     };
-    if told.is_err() {
+    if set.is_err() {
         tracing::debug!("DSCP {dscp} could not be set on {address}");
     }
     let _ = setsockopt(socket, sockopt::Priority, &SO_PRIORITY_VOICE);

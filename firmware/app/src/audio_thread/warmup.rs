@@ -1,4 +1,4 @@
-//! A short call with itself right after the start, heard by nobody, so that the first real one
+//! A short call with itself right after the start, which nobody hears, so that the first real one
 //! finds all its code in memory.
 //!
 //! ```text
@@ -49,7 +49,7 @@ pub(super) fn start(engine: EngineConfig) {
     }
 }
 
-/// One call with itself; tells the packets that came back and were played.
+/// One call with itself; returns how many packets came back and were played.
 fn call(
     config: EngineConfig,
     codec: Codec,
@@ -91,16 +91,16 @@ fn call(
         start,
     );
     let mut noise = 1_u32;
-    let mut mouth = vec![0_i16; config.period_frames];
-    let mut ear = vec![0_i16; config.period_frames];
+    let mut capture = vec![0_i16; config.period_frames];
+    let mut playback = vec![0_i16; config.period_frames];
     let mut packet = Vec::with_capacity(2048);
     for period in 0..PERIODS {
         let now = start + Duration::from_millis(5) * period;
-        mouth.fill_with(|| {
+        capture.fill_with(|| {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (noise >> 20) as i16
         });
-        engine.process(&mouth, &mut ear, now);
+        engine.process(&capture, &mut playback, now);
         while let Some(sent) = engine.poll_transmit() {
             packet.clear();
             packet.extend_from_slice(sent.bytes);

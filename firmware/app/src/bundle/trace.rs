@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use super::blank::{Blanker, blank};
 
-/// Messages kept.
-const MOST: usize = 128;
+/// Messages message.
+const MAX_MESSAGES: usize = 128;
 /// Bytes kept of one.
-const MOST_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 /// `LINKTYPE_RAW`: packets begin with their IP header.
 const RAW_IP: u32 = 101;
 
 /// One message.
 #[derive(Debug, Clone)]
-struct Kept {
+struct Message {
     /// Since 1970.
     at: Duration,
     from: SocketAddr,
@@ -32,7 +32,7 @@ struct Kept {
 /// The ring, and the ends of lines that streams still owe.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
-    kept: VecDeque<Kept>,
+    messages: VecDeque<Message>,
     streams: HashMap<sip::ConnectionId, (SocketAddr, Blanker)>,
 }
 
@@ -45,7 +45,7 @@ impl Trace {
         self.push(from, to, bytes, at);
     }
 
-    /// A connection stands.
+    /// A connection is established.
     pub(crate) fn opened(&mut self, connection: sip::ConnectionId, remote: SocketAddr) {
         self.streams
             .insert(connection, (remote, Blanker::default()));
@@ -75,11 +75,11 @@ impl Trace {
 
     fn push(&mut self, from: SocketAddr, to: SocketAddr, mut bytes: Vec<u8>, at: Duration) {
         let length = bytes.len();
-        bytes.truncate(MOST_BYTES);
-        if self.kept.len() == MOST {
-            self.kept.pop_front();
+        bytes.truncate(MAX_BYTES);
+        if self.messages.len() == MAX_MESSAGES {
+            self.messages.pop_front();
         }
-        self.kept.push_back(Kept {
+        self.messages.push_back(Message {
             at,
             from,
             to,
@@ -94,12 +94,12 @@ impl Trace {
         for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, RAW_IP] {
             file.extend_from_slice(&word.to_le_bytes());
         }
-        for kept in &self.kept {
-            let packet = datagram(kept);
-            let whole = packet.len() + kept.length - kept.bytes.len();
+        for message in &self.messages {
+            let packet = datagram(message);
+            let whole = packet.len() + message.length - message.bytes.len();
             for word in [
-                kept.at.as_secs() as u32,
-                kept.at.subsec_micros(),
+                message.at.as_secs() as u32,
+                message.at.subsec_micros(),
                 packet.len() as u32,
                 whole as u32,
             ] {
@@ -112,12 +112,15 @@ impl Trace {
 }
 
 /// IP and UDP headers before the bytes.
-fn datagram(kept: &Kept) -> Vec<u8> {
-    let udp_length = (8 + kept.length).min(65_535) as u16;
-    let mut packet = Vec::with_capacity(48 + kept.bytes.len());
-    match (kept.from.ip().to_canonical(), kept.to.ip().to_canonical()) {
+fn datagram(message: &Message) -> Vec<u8> {
+    let udp_length = (8 + message.length).min(65_535) as u16;
+    let mut packet = Vec::with_capacity(48 + message.bytes.len());
+    match (
+        message.from.ip().to_canonical(),
+        message.to.ip().to_canonical(),
+    ) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let total = (28 + kept.length).min(65_535) as u16;
+            let total = (28 + message.length).min(65_535) as u16;
             let mut header = [0_u8; 20];
             header[0] = 0x45;
             header[2..4].copy_from_slice(&total.to_be_bytes());
@@ -146,12 +149,12 @@ fn datagram(kept: &Kept) -> Vec<u8> {
             }
         }
     }
-    packet.extend_from_slice(&kept.from.port().to_be_bytes());
-    packet.extend_from_slice(&kept.to.port().to_be_bytes());
+    packet.extend_from_slice(&message.from.port().to_be_bytes());
+    packet.extend_from_slice(&message.to.port().to_be_bytes());
     packet.extend_from_slice(&udp_length.to_be_bytes());
     // No checksum: allowed for IPv4, and shown as missing for IPv6.
     packet.extend_from_slice(&[0, 0]);
-    packet.extend_from_slice(&kept.bytes);
+    packet.extend_from_slice(&message.bytes);
     packet
 }
 
@@ -202,9 +205,9 @@ mod tests {
         let mut trace = Trace::default();
         let long = format!(
             "SIP/2.0 200 OK\r\nX: {}\r\nAuthorization: Digest response=\"5ec4e7\"\r\n",
-            "y".repeat(MOST_BYTES)
+            "y".repeat(MAX_BYTES)
         );
-        for _ in 0..3 * MOST {
+        for _ in 0..3 * MAX_MESSAGES {
             trace.keep(
                 address("10.0.0.2:5060"),
                 address("10.0.0.1:5060"),
@@ -213,7 +216,7 @@ mod tests {
             );
         }
         let file = trace.pcap();
-        assert_eq!(file.len(), 24 + MOST * (16 + 28 + MOST_BYTES));
+        assert_eq!(file.len(), 24 + MAX_MESSAGES * (16 + 28 + MAX_BYTES));
         trace.keep(
             address("10.0.0.2:5060"),
             address("10.0.0.1:5060"),

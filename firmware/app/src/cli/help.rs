@@ -1,4 +1,4 @@
-//! What `offhook help` prints: each command with an example that works as it stands.
+//! What `offhook help` prints: each command with a working example.
 
 use std::fmt::Write;
 
@@ -30,7 +30,7 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "run",
         usage: "offhook run [--config FILE | --card DIR] [--board PROFILE]",
         summary: "the firmware: what the image starts at boot",
-        details: "Reads /etc/offhook/offhook.toml unless told otherwise. A file with errors leaves the last good configuration\n\
+        details: "Reads /etc/offhook/offhook.toml unless another is given. A file with errors leaves the last good configuration\n\
                   in use (`ctl status` says so). --board overrides [board] profile. Ends on SIGTERM or `offhook ctl quit`:\n\
                   calls are ended, registrations withdrawn, bell lines low, within two seconds.\n\
                   --card names the folder the card's first partition is mounted on: offhook.toml is read there and status.txt\n\
@@ -69,7 +69,7 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "echo",
         usage: "offhook echo [--config FILE] [--bind ADDR] [--sip-port N] [--rtp-ports A-B] [--socket PATH]",
         summary: "a second, automatic phone that answers and plays back what it hears",
-        details: "Uses 127.0.0.1:5072 with RTP ports 21000-21099 unless told otherwise. With --socket, `offhook ctl` can\n\
+        details: "Uses 127.0.0.1:5072 with RTP ports 21000-21099 unless another is given. With --socket, `offhook ctl` can\n\
                   watch it.",
         example: "offhook echo --bind 127.0.0.1 --sip-port 5072 --rtp-ports 21000-21099",
         values: &["config", "bind", "sip-port", "rtp-ports", "socket"],
@@ -91,7 +91,7 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "fetch",
         usage: "offhook fetch [--config FILE | --card DIR] [--board PROFILE] [--most BYTES] URL FILE",
         summary: "download a file: proven origin, bounded size, complete or not at all",
-        details: "https is judged by provision.ca, tls.ca or the system's authorities; http only with provision.allow_http. Never from https\n\
+        details: "https servers need a certificate by provision.ca, tls.ca or the system's authorities; http only with provision.allow_http. Never from https\n\
                   to http. The ETag is kept in FILE.etag. Exit code 0: FILE is new. 3: nothing new. 1: failed.",
         example: "offhook fetch --card /boot/offhook https://updates.example.net/rpi3.raucb /data/update.raucb",
         values: &["config", "card", "board", "most"],

@@ -84,7 +84,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
                 ));
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path)?
+                std::fs::remove_file(path)?;
             }
             Err(error) => return Err(error),
         }

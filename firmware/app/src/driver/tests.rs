@@ -77,13 +77,13 @@ fn machine(folder: &Path, registrar: u16) -> ConfigPaths {
     for part in ["card", "state", "run", "profiles/box"] {
         fs::create_dir_all(folder.join(part)).unwrap();
     }
-    fs::write(folder.join("dog"), "").unwrap();
+    fs::write(folder.join("watchdog"), "").unwrap();
     let shown = folder.display();
     fs::write(
         folder.join("profiles/box/hardware.toml"),
         format!(
             "name = \"A box\"\n[audio]\ncapture = \"silence\"\nplayback = \"null\"\n\
-             [watchdog]\ndevice = \"{shown}/dog\"\n"
+             [watchdog]\ndevice = \"{shown}/watchdog\"\n"
         ),
     )
     .unwrap();
@@ -107,14 +107,14 @@ fn machine(folder: &Path, registrar: u16) -> ConfigPaths {
     }
 }
 
-/// The longest time between two meals of the watchdog, until the phone ends.
-fn longest_fast(dog: &Path, ended: &AtomicBool) -> Duration {
-    let (mut eaten, mut at, mut longest) = (0, Instant::now(), Duration::ZERO);
+/// The longest time between two feeds of the watchdog, until the phone ends.
+fn longest_pause(watchdog: &Path, ended: &AtomicBool) -> Duration {
+    let (mut fed, mut at, mut longest) = (0, Instant::now(), Duration::ZERO);
     while !ended.load(Ordering::Relaxed) {
-        let length = fs::metadata(dog).map_or(0, |about| about.len());
+        let length = fs::metadata(watchdog).map_or(0, |about| about.len());
         longest = longest.max(at.elapsed());
-        if length != eaten {
-            (eaten, at) = (length, Instant::now());
+        if length != fed {
+            (fed, at) = (length, Instant::now());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -159,7 +159,7 @@ fn a_slow_card_delays_no_timer_no_feed_no_reply() {
             ended.store(true, Ordering::Relaxed);
             ending
         });
-        let feeds = scope.spawn(|| longest_fast(&folder.join("dog"), &ended));
+        let feeds = scope.spawn(|| longest_pause(&folder.join("watchdog"), &ended));
         let timers = scope.spawn(|| registers(&registrar, &ended));
         let slowest_reply = drive(&socket, &folder.join("state"), &ended);
         assert_eq!(phone.join().unwrap().unwrap(), Ending::Reboot);

@@ -1,5 +1,5 @@
-//! What the loop waits for: descriptors, sockets, the next timer, a signal. Each may be absent, and
-//! is then waited for in vain.
+//! What the loop waits for: descriptors, sockets, the next timer, a signal. Each may be absent: the
+//! wait then never ends.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,23 +12,23 @@ use tokio::sync::mpsc;
 /// Terminates, interrupts and hang-ups of the terminal.
 pub(super) fn signals() -> io::Result<mpsc::Receiver<()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (tell, told) = mpsc::channel(4);
+    let (sender, receiver) = mpsc::channel(4);
     for kind in [
         SignalKind::terminate(),
         SignalKind::interrupt(),
         SignalKind::hangup(),
     ] {
         let mut signal = signal(kind)?;
-        let tell = tell.clone();
+        let sender = sender.clone();
         tokio::spawn(async move {
             while signal.recv().await.is_some() {
-                if tell.send(()).await.is_err() {
+                if sender.send(()).await.is_err() {
                     return;
                 }
             }
         });
     }
-    Ok(told)
+    Ok(receiver)
 }
 
 /// A descriptor of its own for the same thing, so that what it belongs to stays free to be used.

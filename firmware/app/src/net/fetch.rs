@@ -8,8 +8,8 @@
 //!                        └─ else ─▶ FetchError
 //! ```
 //!
-//! `https` is judged by the certificates given, or the system's; `http` is refused unless it was
-//! allowed by name. A body whose end cannot be told from a broken connection is refused, and so is
+//! `https` is checked against the certificates given, or the system's; `http` is refused unless
+//! the configuration allows it. A body whose end cannot be told from a broken connection is refused, and so is
 //! a compressed one: what it unpacks to has no bound.
 
 use std::path::{Path, PathBuf};

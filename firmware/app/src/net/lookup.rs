@@ -19,16 +19,16 @@ use tokio::sync::mpsc;
 
 use super::NetworkEvent;
 
-/// A whole lookup takes no longer; a phone without network hears congestion, not nothing.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// ConfigPaths kept of one answer.
+/// A whole lookup takes no longer; a phone without network plays the congestion tone, not nothing.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Targets taken from one answer.
 const MAX_TARGETS: usize = 16;
 
-/// Looks a name up in the background; the answer is told, an empty one when there is none.
+/// Looks a name up in the background; the answer comes as an event, an empty one when there is none.
 pub(crate) fn start(lookup: Lookup, bind: IpAddr, heard: mpsc::Sender<NetworkEvent>) {
     tokio::spawn(async move {
         let id = lookup.id;
-        let mut targets = tokio::time::timeout(PATIENCE, find(&lookup))
+        let mut targets = tokio::time::timeout(LOOKUP_TIMEOUT, find(&lookup))
             .await
             .unwrap_or_default();
         // Addresses our one socket cannot send to are of no use.
@@ -53,7 +53,7 @@ async fn find(lookup: &Lookup) -> Vec<Target> {
         let address = SocketAddr::new(ip, lookup.port.unwrap_or(transport.default_port()));
         return vec![Target { transport, address }];
     }
-    // Built anew each time: an answer must not outlive the network it came from, and calls are
+    // Built again each time: an answer must not outlive the network it came from, and calls are
     // rare.
     let resolver = match TokioResolver::builder_tokio().and_then(ResolverBuilder::build) {
         Ok(resolver) => resolver,

@@ -1,10 +1,10 @@
-//! SIP over TLS: who is believed, who this phone is, and the connections.
+//! SIP over TLS: whom to trust, the phone's own certificate, and the connections.
 //!
 //! ```text
 //! [tls], [[tls.pin]], identity.pem ─▶ Tls ─▶ client(names, place) ─▶ ClientConfig ─▶ connection::connect ─▶ NetworkEvent
 //!                                      └───▶ server()           ─▶ ServerConfig ─▶ connection::listen  ─▶ NetworkEvent
 //! clock   which time certificates are judged by          names      is it for this SIP domain?
-//! verify  whom a connection is with                      complaint  what was wrong, in words
+//! verify  whom a connection is with                      complaint  what was wrong, for a user
 //! dangerous  tls.verify = false
 //! ```
 //!
@@ -36,7 +36,7 @@ use verify::{Anchors, Clients, Servers, Signatures, Wanted};
 pub(crate) use verify::{Fingerprint, fingerprint};
 
 /// Servers whose settings (and sessions to be resumed) are kept.
-const MOST_KEPT: usize = 32;
+const MAX_CONFIGS: usize = 32;
 /// Largest file of certificates read.
 const MAX_FILE: u64 = 1024 * 1024;
 
@@ -108,7 +108,7 @@ pub(crate) struct Tls {
     clock: Clock,
     /// Read when the first connection needs them.
     anchors: Option<Arc<Anchors>>,
-    kept: HashMap<(Vec<String>, Option<Fingerprint>), Arc<ClientConfig>>,
+    configs: HashMap<(Vec<String>, Option<Fingerprint>), Arc<ClientConfig>>,
 }
 
 /// What a connection to a server needs.
@@ -128,7 +128,7 @@ impl Tls {
             provider: Arc::new(rustls::crypto::ring::default_provider()),
             clock: Clock::built(),
             anchors: None,
-            kept: HashMap::new(),
+            configs: HashMap::new(),
         }
     }
 
@@ -163,7 +163,7 @@ impl Tls {
             asked.unwrap_or_else(|| ServerName::IpAddress(remote.ip().to_canonical().into()));
         let pinned = pin.map(|pin| pin.fingerprint);
         let key = (names.to_vec(), pinned);
-        if let Some(config) = self.kept.get(&key) {
+        if let Some(config) = self.configs.get(&key) {
             let config = Arc::clone(config);
             return Ok(ClientSide {
                 config,
@@ -172,10 +172,10 @@ impl Tls {
             });
         }
         let config = Arc::new(self.client_config(names, pinned)?);
-        if self.kept.len() >= MOST_KEPT {
-            self.kept.clear();
+        if self.configs.len() >= MAX_CONFIGS {
+            self.configs.clear();
         }
-        self.kept.insert(key, Arc::clone(&config));
+        self.configs.insert(key, Arc::clone(&config));
         Ok(ClientSide {
             config,
             server,

@@ -1,4 +1,4 @@
-//! The walk on a real board: its card, its lines, and a report on standard output.
+//! The self-test on a real board: its card, its lines, and a report on standard output.
 
 use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use board::audio::{AudioDevice, AudioError, Period};
 use board::{Board, BoardError, Profile, ProfileError};
 use types::LampState;
 
-use super::{Abilities, Do, Walk};
+use super::{Action, BoardParts, SelfTest};
 use crate::output::print;
 
 /// A card that gives nothing for so long gives nothing.
@@ -33,7 +33,7 @@ pub(crate) enum SelfTestError {
 /// Runs every step; whether all passed.
 pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
     let profile = Profile::load(&config.board.profile_dir, &config.board.profile)?;
-    let abilities = abilities(&profile);
+    let parts = parts(&profile);
     let mut board = Board::open(&profile, Instant::now())?;
     let request = crate::setup::audio_request(config, &profile);
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
@@ -42,7 +42,7 @@ pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
     let mut card = board::audio::open(&request)?;
     print(&format!("self-test of {}", profile.name));
     let bind = config.network.bind;
-    let well = walk(&mut board, card.as_mut(), abilities, bind)
+    let well = run_steps(&mut board, card.as_mut(), parts, bind)
         .map(|well| well && board.failed().is_empty());
     board.shutdown()?;
     let well = well?;
@@ -54,14 +54,14 @@ pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
     Ok(well)
 }
 
-fn abilities(profile: &Profile) -> Abilities {
+fn parts(profile: &Profile) -> BoardParts {
     let keys = profile
         .keypad
         .as_ref()
         .map(|keypad| keypad.keys.get_ref().concat())
         .unwrap_or_default();
     let lamps = &profile.lamps;
-    Abilities {
+    BoardParts {
         keys: keys
             .chars()
             .filter(|key| "0123456789*#ABCD".contains(*key))
@@ -89,14 +89,14 @@ fn network(bind: IpAddr) -> Result<String, String> {
     Ok(found.join(", "))
 }
 
-fn walk(
+fn run_steps(
     board: &mut Board,
     card: &mut dyn AudioDevice,
-    abilities: Abilities,
+    parts: BoardParts,
     bind: IpAddr,
 ) -> Result<bool, SelfTestError> {
     let format = card.format();
-    let mut walk = Walk::new(format.rate_hz, abilities);
+    let mut test = SelfTest::new(format.rate_hz, parts);
     let (mut capture, mut playback) =
         (vec![0; format.period_frames], vec![0; format.period_frames]);
     let mut heard = Instant::now();
@@ -117,7 +117,7 @@ fn walk(
         let now = Instant::now();
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
-            walk.handle(event);
+            test.handle(event);
         }
         while let Some(fault) = board.poll_fault() {
             print(&format!("  {fault}"));
@@ -126,7 +126,7 @@ fn walk(
             Period::Ready => {
                 heard = now;
                 fed = feed(board, fed, now);
-                walk.process(&capture, &mut playback);
+                test.process(&capture, &mut playback);
                 card.write(&playback)?;
             }
             Period::Xrun { .. } => heard = now,
@@ -135,21 +135,21 @@ fn walk(
             }
             Period::NotYet => {}
         }
-        while let Some(wish) = walk.poll() {
+        while let Some(wish) = test.poll() {
             match wish {
-                Do::Say(line) => print(&line),
-                Do::Lamp(lamp, lit) => {
-                    board.lamp(lamp, if lit { LampState::On } else { LampState::Off }, now)
+                Action::Print(line) => print(&line),
+                Action::Lamp(lamp, lit) => {
+                    board.lamp(lamp, if lit { LampState::On } else { LampState::Off }, now);
                 }
-                Do::Ring(on) => board.ring(on.then_some(&[60_000, 1][..]), now),
-                Do::LookAtNetwork => walk.network(network(bind)),
-                Do::End(well) => return Ok(well),
+                Action::Ring(on) => board.ring(on.then_some(&[60_000, 1][..]), now),
+                Action::CheckNetwork => test.network(network(bind)),
+                Action::End(well) => return Ok(well),
             }
         }
     }
 }
 
-/// The walk lasts longer than a watchdog waits: once a second, while sound flows.
+/// The self-test lasts longer than a watchdog waits: once a second, while sound flows.
 fn feed(board: &mut Board, fed: Option<Instant>, now: Instant) -> Option<Instant> {
     if fed.is_some_and(|at| now.saturating_duration_since(at) < Duration::from_secs(1)) {
         return fed;

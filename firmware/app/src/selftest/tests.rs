@@ -1,4 +1,4 @@
-//! The walk in virtual time: what is heard, switched and said, on boards that are whole and boards
+//! The self-test in virtual time: what is played, switched and printed, on boards that are whole and boards
 //! that are not.
 
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 const RATE: u32 = 8000;
 const PERIOD: usize = 80;
 
-/// A walk with somebody who does as told: speaks, presses these keys, moves the hook.
+/// A self-test with a user who does what it asks: speaks, presses these keys, moves the hook.
 struct Person {
     speaks: bool,
     keys: &'static str,
@@ -16,38 +16,38 @@ struct Person {
 }
 
 /// Report, everything switched, everything heard, how it ended.
-fn walked(abilities: Abilities, person: &Person) -> (Vec<String>, Vec<Do>, Vec<i16>, bool) {
-    let mut walk = Walk::new(RATE, abilities);
+fn outcome_of(parts: BoardParts, person: &Person) -> (Vec<String>, Vec<Action>, Vec<i16>, bool) {
+    let mut test = SelfTest::new(RATE, parts);
     let (mut said, mut switched, mut ear) = (Vec::new(), Vec::new(), Vec::new());
     let (mut keys, mut hook) = (person.keys.chars(), person.hook.iter());
     let (mut phase, mut looks) = (0.0_f32, 0);
     for period in 0..100 * 180 {
-        while let Some(wish) = walk.poll() {
+        while let Some(wish) = test.poll() {
             match wish {
-                Do::Say(line) => said.push(line),
-                Do::End(well) => return (said, switched, ear, well),
-                Do::LookAtNetwork => {
+                Action::Print(line) => said.push(line),
+                Action::End(well) => return (said, switched, ear, well),
+                Action::CheckNetwork => {
                     looks += 1;
-                    walk.network(if looks > person.offline {
+                    test.network(if looks > person.offline {
                         Ok("eth0 10.0.0.2".to_owned())
                     } else {
                         Err("no address".to_owned())
                     });
                 }
-                Do::Lamp(..) | Do::Ring(_) => switched.push(wish),
+                Action::Lamp(..) | Action::Ring(_) => switched.push(wish),
             }
         }
         // Something every half second.
-        if period % 50 == 0 && walk.inside() > 0.0 {
-            match walk.current() {
+        if period % 50 == 0 && test.inside() > 0.0 {
+            match test.current() {
                 Some(Step::Keys) => {
                     if let Some(key) = keys.next() {
-                        walk.handle(BoardEvent::KeyDown(key));
+                        test.handle(BoardEvent::KeyDown(key));
                     }
                 }
                 Some(Step::Hook) => {
                     if let Some(off) = hook.next() {
-                        walk.handle(BoardEvent::Hook(*off));
+                        test.handle(BoardEvent::Hook(*off));
                     }
                 }
                 Some(
@@ -66,14 +66,14 @@ fn walked(abilities: Abilities, person: &Person) -> (Vec<String>, Vec<Do>, Vec<i
             };
         }
         let mut playback = [0_i16; PERIOD];
-        walk.process(&capture, &mut playback);
+        test.process(&capture, &mut playback);
         ear.extend_from_slice(&playback);
     }
     panic!("it never ended: {said:?}");
 }
 
-fn desk() -> Abilities {
-    Abilities {
+fn desk() -> BoardParts {
+    BoardParts {
         keys: "123*".chars().collect(),
         hook: true,
         lamps: true,
@@ -91,14 +91,14 @@ fn pitch(sound: &[i16]) -> f32 {
 }
 
 #[test]
-fn a_whole_board_is_walked_through() {
+fn a_whole_board_passes() {
     let person = Person {
         speaks: true,
         keys: "12*3",
         hook: &[false, true],
         offline: 3,
     };
-    let (said, switched, ear, well) = walked(desk(), &person);
+    let (said, switched, ear, well) = outcome_of(desk(), &person);
     assert!(well, "{said:?}");
     assert_eq!(
         said.iter().filter(|line| line.contains(" ok: ")).count(),
@@ -113,19 +113,19 @@ fn a_whole_board_is_walked_through() {
     );
     let lamps: Vec<_> = switched
         .iter()
-        .filter(|wish| matches!(wish, Do::Lamp(_, true)))
+        .filter(|wish| matches!(wish, Action::Lamp(_, true)))
         .collect();
     assert_eq!(lamps.len(), 3);
     assert_eq!(
         switched
             .iter()
-            .filter(|wish| **wish == Do::Ring(true))
+            .filter(|wish| **wish == Action::Ring(true))
             .count(),
         2
     );
     assert_eq!(
         switched.last(),
-        Some(&Do::Ring(false)),
+        Some(&Action::Ring(false)),
         "the bell is silent in the end"
     );
     // The network came at the fourth look; a high tone said so, just before the closing tones.
@@ -149,7 +149,7 @@ fn what_does_not_work_is_named() {
         hook: &[false],
         offline: 1000,
     };
-    let (said, _, ear, well) = walked(desk(), &person);
+    let (said, _, ear, well) = outcome_of(desk(), &person);
     assert!(!well);
     let failed: Vec<_> = said.iter().filter(|line| line.contains("FAILED")).collect();
     assert_eq!(failed.len(), 4, "{said:?}");
@@ -173,7 +173,7 @@ fn what_a_board_has_not_is_passed_over() {
         hook: &[],
         offline: 0,
     };
-    let (said, switched, _, well) = walked(Abilities::default(), &person);
+    let (said, switched, _, well) = outcome_of(BoardParts::default(), &person);
     assert!(well && switched.is_empty());
     assert_eq!(
         said.iter()

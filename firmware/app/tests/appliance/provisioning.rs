@@ -198,7 +198,7 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
             server.answer(
                 path,
                 "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[phone]\nuser = \"half\"\n",
-            )
+            );
         },
         "ended in the middle",
     );

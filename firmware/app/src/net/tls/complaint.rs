@@ -1,5 +1,4 @@
-//! What went wrong with a TLS connection, in words that name the thing and the mend: they are what
-//! stands in `status`.
+//! What went wrong with a TLS connection and how to fix it: the text in `status`.
 //!
 //! ```text
 //! io::Error ─▶ rustls::Error ─▶ Refusal, dates, alerts ─┬─▶ "the certificate of … expired on …; …"
@@ -102,20 +101,20 @@ impl About {
                 ))
             }
             CertificateError::UnknownIssuer => format!(
-                "the certificate of {server} is signed by nobody this phone trusts; set tls.ca to its CA's certificate, or ask its operator \
+                "the certificate of {server} is not signed by a CA this phone trusts; set tls.ca to its CA's certificate, or ask its operator \
                  for a public one"
             ),
             CertificateError::Revoked => {
                 format!("the certificate of {server} was revoked; its operator must replace it")
             }
             CertificateError::BadSignature => format!(
-                "the certificate of {server} is signed by nobody this phone trusts: it names a CA of that name, but another key signed it; set \
-                 tls.ca to the CA that did, unless somebody stands in between"
+                "the certificate of {server} is not signed by a CA this phone trusts: it names a CA of that name, but another key signed it; set \
+                 tls.ca to the CA that did, unless somebody intercepts the connection"
             ),
             CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
                 Some(Refusal::WrongName { found }) => format!(
                     "the certificate of {server} is for {found}, not for {}; its operator must issue it for that SIP domain (no wildcard), \
-                     or mend account.domain",
+                     or correct account.domain",
                     self.names.join(" or ")
                 ),
                 Some(Refusal::NotPinned { found }) => {

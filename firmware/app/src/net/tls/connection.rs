@@ -48,7 +48,7 @@ pub(crate) fn connect(
             let tls = within(
                 HANDSHAKE,
                 connector.connect_with(side.server, stream, |session| {
-                    session.set_buffer_limit(Some(MAX_BUFFER))
+                    session.set_buffer_limit(Some(MAX_BUFFER));
                 }),
             )
             .await?;
@@ -144,7 +144,7 @@ async fn accept(
                     let opened = async {
                         let ends = ends(&stream)?;
                         let bounded = |session: &mut rustls::ServerConnection| {
-                            session.set_buffer_limit(Some(MAX_BUFFER))
+                            session.set_buffer_limit(Some(MAX_BUFFER));
                         };
                         let accepted = tokio::select! {
                             accepted = within(HANDSHAKE, acceptor.accept_with(stream, bounded)) => accepted?,

@@ -1,7 +1,7 @@
 //! No verification at all. In a file of its own, under this name, so that nobody takes it for
-//! anything else: with it, whoever stands between phone and server reads and changes everything,
+//! anything else: with it, whoever is between phone and server reads and changes everything,
 //! keys of calls included. It exists for test beds, is written into the configuration as
-//! `tls.verify = false`, and is told in log and status as long as it lasts.
+//! `tls.verify = false`, and log and status say so as long as it lasts.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};

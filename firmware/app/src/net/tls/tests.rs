@@ -198,9 +198,9 @@ fn every_other_certificate_is_refused_in_words() {
         ),
         (
             Authority::new().issue(&dns(DOMAIN), good),
-            "signed by nobody this phone trusts",
+            "not signed by a CA this phone trusts",
         ),
-        (self_signed(), "signed by nobody this phone trusts"),
+        (self_signed(), "not signed by a CA this phone trusts"),
     ];
     for (own, told) in cases {
         let refused = visit(
@@ -394,7 +394,7 @@ fn two_phones_that_pinned_each_other_believe_each_other_and_nobody_else() {
     // Without a pin the caller believes no certificate a phone made for itself.
     let refused = direct(Settings::default(), &a, of(&a), &b).unwrap_err();
     assert!(
-        refused.contains("signed by nobody this phone trusts"),
+        refused.contains("not signed by a CA this phone trusts"),
         "{refused}"
     );
 }
