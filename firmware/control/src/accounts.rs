@@ -35,7 +35,7 @@ impl Accounts {
         }
     }
 
-    /// The agent's registration changed. Returns what listeners are told.
+    /// The agent's registration changed. Returns the event for listeners.
     pub(crate) fn on_registration(
         &mut self,
         id: sip::AccountId,

@@ -1,10 +1,10 @@
-//! What the user agent is told of the configuration.
+//! The part of the configuration that the user agent needs.
 
 use std::net::SocketAddr;
 
 use sip::privacy::Fingerprint;
 
-/// What the agent is told of the configuration.
+/// The part of the configuration that the user agent needs.
 pub(crate) fn agent_config(
     config: &config::Config,
     local: SocketAddr,

@@ -1,5 +1,5 @@
-//! The control socket's requests and replies: one JSON object a line. `docs/ctl.md` documents each; a
-//! test compares the page with these types.
+//! The control socket's requests and replies: one JSON object a line. `docs/ctl.md` documents each;
+//! a test compares the page with these types.
 
 use std::path::PathBuf;
 
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_verb_is_understood() {
+    fn every_command_is_parsed() {
         let table: [(&str, Request); 12] = [
             (r#"{"cmd":"lift"}"#, Request::Action(UserAction::Lift)),
             (r#"{"cmd":"hang-up"}"#, Request::Action(UserAction::HangUp)),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_what_is_wrong() {
         let said = |line: &str| parse(line.as_bytes()).unwrap_err().to_string();
         assert!(said(r#"{"cmd":"lfit"}"#).contains("lfit"));
         assert!(said(r#"{"cmd":"press"}"#).contains("keys"));

@@ -68,7 +68,7 @@ impl Hold {
         }
     }
 
-    /// Asks for hold or resume. Returns whether the far end is to be told.
+    /// Asks for hold or resume. Returns whether an offer is to be sent.
     pub(crate) fn request(&mut self, hold: bool) -> bool {
         // Put aside for another call without a word on the wire: there is nothing to take back.
         if *self == Self::Off && !hold {
@@ -131,7 +131,7 @@ pub(crate) struct CallRecord {
     pub(crate) signalling: SignallingHosts,
     /// Streams handed to the engine and not returned yet.
     pub(crate) in_engine: u32,
-    /// The handset is connected to it, as the engine was told last.
+    /// The handset is connected to it, as the engine was instructed last.
     pub(crate) connected: bool,
     pub(crate) began: Instant,
     /// From INVITE to answer; some once the call is established.
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_encryption_is_what_was_measured() {
+    fn encryption_is_reported_as_measured() {
         use media::Encryption as Measured;
         let mut call = record();
         let proof = |trust| {
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(
             call.encryption(),
             Encryption::Missing,
-            "somebody else's certificate is told"
+            "a changed certificate is reported"
         );
         call.proof = proof(Trust::New);
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The control loop's logic: inputs are carried to the phone, the user agent, the handshakes and the
-//! calls; what they want becomes [`Output`].
+//! The control loop's logic: inputs are carried to the phone, the user agent, the handshakes and
+//! the calls; what they want becomes [`Output`].
 //!
 //! ```text
 //! board, ctl ─▶ phone::Phone ─▶ phone_output ─▶ sip::UserAgent ─▶ Output::Sip, Connect, Lookup …
@@ -90,8 +90,8 @@ pub enum Output {
     Disconnect(sip::ConnectionId),
     /// Resolve a name.
     Lookup(sip::agent::Lookup),
-    /// Open the RTP and the RTCP socket of a stream; [`Control::handle_media_sockets`] wants to know
-    /// their addresses.
+    /// Open the RTP and the RTCP socket of a stream; [`Control::handle_media_sockets`] wants to
+    /// know their addresses.
     OpenMedia(StreamId),
     /// Close the sockets of a stream.
     CloseMedia(StreamId),
@@ -322,7 +322,7 @@ impl Control {
         self.drain(now);
     }
 
-    /// A TCP connection stands, asked for or accepted.
+    /// A TCP connection is open, asked for or accepted.
     pub fn handle_connected(
         &mut self,
         connection: sip::ConnectionId,
@@ -334,7 +334,7 @@ impl Control {
         self.drain(now);
     }
 
-    /// A TLS connection of theirs stands; `names` is who its far end has proved to be.
+    /// A TLS connection of theirs is open; `names` is who its far end has proved to be.
     pub fn handle_accepted_tls(
         &mut self,
         connection: sip::ConnectionId,
@@ -347,7 +347,7 @@ impl Control {
         self.drain(now);
     }
 
-    /// A connection that was asked for does not come to be, and why.
+    /// A connection that was asked for cannot be opened, and why.
     pub fn handle_connect_failed(
         &mut self,
         connection: sip::ConnectionId,
@@ -394,7 +394,7 @@ impl Control {
         self.drain(now);
     }
 
-    /// The sound card has another rate or period than before: every stream is built anew for it.
+    /// The sound card has another rate or period than before: every stream is built again for it.
     pub fn handle_card(&mut self, rate_hz: u32, period_frames: usize, now: Instant) {
         self.streams.card = (rate_hz, period_frames);
         self.restart_streams(now);
@@ -460,12 +460,12 @@ impl Control {
         }
     }
 
-    /// After [`Control::shut_down`]: everybody was told, and said so.
+    /// After [`Control::shut_down`]: every far end was informed and has answered.
     pub fn is_done(&self) -> bool {
         self.calls.is_empty() && self.agent.tables().calls == 0 && self.agent.unanswered() == 0
     }
 
-    /// Nobody uses the phone: it lies, nothing rings, no call is left.
+    /// The phone is idle: on hook, nothing rings, no call is left.
     pub fn is_idle(&self) -> bool {
         self.phone.state() == phone::State::Idle && self.calls.is_empty()
     }

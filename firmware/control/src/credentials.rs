@@ -1,6 +1,6 @@
 //! The phone's own key and certificate: who it is for DTLS-SRTP and for direct calls over TLS. Made
-//! once, at the first start; its fingerprint is what others pin. Reading and writing the file is the
-//! caller's.
+//! once, at the first start; its fingerprint is what others pin. Reading and writing the file is
+//! the caller's.
 //!
 //! ```text
 //! identity.pem ─▶ parse ─▶ Credentials ─▶ dtls (handshakes), TLS (server side, client certificate)
@@ -55,7 +55,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// A new key (ECDSA on P-256) and certificate, kept nowhere.
+    /// A new key (ECDSA on P-256) and certificate, not stored.
     pub fn make() -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec!["offhook".to_owned()])?;
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_certificate_needs_no_clock() {
+    fn certificate_needs_no_clock() {
         let made = Credentials::make().unwrap();
         let (_, read) = x509_parser::parse_x509_certificate(made.certificate()).unwrap();
         assert_eq!(read.validity().not_before.to_datetime().year(), 1975);

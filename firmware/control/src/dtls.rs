@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!                      control thread                                                     audio thread
-//! Negotiated ─▶ negotiate ─▶ Room::agree ─▶ Association (a socket) ─▶ Handshake (rtc-dtls)
+//! Negotiated ─▶ DtlsEndpoints::agree ─▶ Association (a socket) ─▶ Handshake (rtc-dtls)
 //!                              ▲   │              │ certificate = fingerprint?
 //!   DTLS of a media socket ────┘   │              └─▶ Event::Secured ─▶ Control ─▶ Stream (SRTP) ──────────▶ replaces Stream (waiting)
 //!   (sorted by the audio thread)   └─▶ poll_transmit ─▶ the same media socket
@@ -47,7 +47,7 @@ pub(crate) struct DtlsAgreement {
     pub(crate) rtp: SocketAddr,
     /// Where it announced its RTCP; `None`: on the same port (rtcp-mux, RFC 5761).
     pub(crate) rtcp: Option<SocketAddr>,
-    /// The call stands: from now on a failure is final.
+    /// The call is established: from now on a failure is final.
     pub(crate) established: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Transmit {
 /// What has become of a stream's handshakes.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Everything is there: [`Room::secured`] tells it.
+    /// Everything is there: see [`DtlsEndpoints::secured`].
     Secured(StreamId),
     /// There will be no keys.
     Failed(StreamId, Failure),
@@ -102,7 +102,7 @@ impl DtlsEndpoints {
         }
     }
 
-    /// The fingerprint to be told in signalling.
+    /// The fingerprint for signalling.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
         self.factory.as_ref().map(|factory| Fingerprint {
             hash: HashName::Sha256,
@@ -186,7 +186,7 @@ impl DtlsEndpoints {
         }
     }
 
-    /// When to call [`Room::handle_timeout`].
+    /// When to call [`DtlsEndpoints::handle_timeout`].
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.sockets
             .iter()

@@ -17,8 +17,8 @@ use crate::credentials::colons;
 
 /// The file in the state directory.
 pub const FILE: &str = "known-phones.json";
-/// Peers remembered. The one not verified that was seen longest ago is dropped first, then the oldest
-/// of all.
+/// Peers remembered. The one not verified that was seen longest ago is dropped first, then the
+/// oldest of all.
 const MOST: usize = 256;
 /// Longest name of a peer kept.
 const LONGEST_NAME: usize = 128;
@@ -33,7 +33,7 @@ pub enum Trust {
     New,
     /// The same as the last time.
     Known,
-    /// The same as when key words were compared.
+    /// The same as when the short authentication strings were compared.
     Verified,
     /// Another than before.
     Changed,

@@ -1,8 +1,8 @@
 //! The phone's control logic without its I/O: what joins [`phone`], [`sip`] and [`media`], and all
 //! that a running phone says of itself. The tokio driver and the simulator each own a [`Control`].
 //!
-//! The owner feeds every input with the time it came, then carries out every [`Output`] and asks when
-//! to call again:
+//! The owner feeds every input with the time it came, then carries out every [`Output`] and asks
+//! when to call again:
 //!
 //! ```
 //! use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config + media sockets        ─▶ local_media ─▶ sip::LocalMedia      (what we offer)
-//! sip::Negotiated + Birth        ─▶ stream_config ─▶ media::StreamConfig (what we send and play)
+//! sip::Negotiated + StreamIdentity ─▶ stream_config ─▶ media::StreamConfig (what we send and play)
 //! ```
 //!
 //! `sip` and `media` know nothing of each other; they meet here and nowhere else.
@@ -69,7 +69,7 @@ pub fn privacy(
         .or(wanted.mode);
     let (over_tls, over_clear) = match mode {
         Some(mode) => (mode, mode),
-        // Where nobody said anything, encrypted signalling is the wish for encrypted sound.
+        // Without a setting, encrypted signalling is the wish for encrypted sound.
         None => (EncryptionPolicy::Preferred, EncryptionPolicy::Off),
     };
     Privacy {
@@ -221,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn every_agreed_figure_reaches_the_engine() {
-        let born = identity();
-        let config = stream_config(&agreed(), born.clone());
+    fn every_agreed_value_reaches_the_engine() {
+        let given = identity();
+        let config = stream_config(&agreed(), given.clone());
         let wanted = StreamConfig {
             id: StreamId(7),
             codec: Codec::Pcmu,
@@ -237,7 +237,7 @@ mod tests {
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             latching: true,
-            signalling: born.signalling,
+            signalling: given.signalling,
             media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
             direction: Direction::SendRecv,
@@ -247,7 +247,7 @@ mod tests {
             cname: "c".into(),
             card_rate_hz: 48_000,
             period_frames: 240,
-            ntp: Some(born.ntp),
+            ntp: Some(given.ntp),
         };
         assert_eq!(config, wanted);
     }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_must_be_encrypted_has_no_stream_in_clear() {
+    fn required_encryption_has_no_clear_stream() {
         let required = Negotiated {
             required: true,
             ..agreed()
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_follow_account_configuration_and_signalling() {
+    fn policy_follows_account_and_signalling() {
         let mut config = config::Config::default();
         let of = |config: &config::Config, account| {
             let privacy = privacy(config, account, None);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn only_address_and_direction_leave_a_stream_as_it_is() {
+    fn only_address_and_direction_keep_a_stream() {
         let held = Negotiated {
             direction: Direction::SendOnly,
             remote_rtp: "192.0.2.9:6".parse().unwrap(),

@@ -1,5 +1,5 @@
-//! What is to be done by the owner of sockets, engine and board, in order; and what listeners were
-//! told last, so that each change is told once.
+//! What is to be done by the owner of sockets, engine and board, in order; and what was emitted
+//! last, so that each change is emitted once.
 
 use std::collections::VecDeque;
 

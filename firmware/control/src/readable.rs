@@ -1,10 +1,10 @@
-//! Text that others chose – names, reasons, what a server or a certificate says – as a person may
-//! look at it. The one place that knows which characters are no text: they move a cursor, end a
-//! line, or turn the reading order around.
+//! Text that others chose – names, reasons, what a server or a certificate says – made safe to look
+//! at. The one place that knows which characters are not text: they move a cursor, end a line, or
+//! turn the reading order around.
 //!
 //! ```text
-//! sip::Event … ─▶ shown (each such character is �) ─▶ status, events, panel, status.txt
-//! tracing      ─▶ OneLine (each is \x1b or \u{202e}; the line's own end stays) ─▶ standard error, sim.log, support bundle
+//! sip::Event … ─▶ displayable (each such character is �) ─▶ status, events, panel, status.txt
+//! tracing      ─▶ OneLineWriter (each is \x1b or \u{202e}; the line's own end stays) ─▶ standard error, sim.log, support bundle
 //! ```
 //!
 //! The log keeps what came, in a form that does nothing; the display only tells that there was
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_character_that_does_something_is_shown_or_logged() {
+    fn control_characters_are_neither_shown_nor_logged() {
         for code in 0..=0x10_ffff {
             let Some(c) = char::from_u32(code) else {
                 continue;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_shown_as_numbers_and_other_scripts_as_they_are() {
+    fn escapes_become_numbers_and_scripts_stay() {
         let mut log = Vec::new();
         let text = "\u{1b}[2J\r\nroot login\0 %s%n \u{9b}31m \u{202e}gpj.exe żółw 電話 😀\n";
         OneLineWriter(&mut log).write_all(text.as_bytes()).unwrap();

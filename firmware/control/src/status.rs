@@ -1,5 +1,5 @@
-//! What the phone says of itself when asked: the answers to `ctl status` and `ctl stats`. `docs/ctl.md`
-//! documents each field; a test compares the page with these types.
+//! What the phone says of itself when asked: the answers to `ctl status` and `ctl stats`.
+//! `docs/ctl.md` documents each field; a test compares the page with these types.
 
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ pub struct RtpStatus {
     pub mos: f64,
 }
 
-/// The sound card, told by whoever runs it (see [`Control::set_audio`]).
+/// The sound card, reported by whoever runs it (see [`Control::set_audio`]).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct AudioStatus {
     /// Capture and playback device.
@@ -144,7 +144,7 @@ pub struct AudioStatus {
     pub playback_level_db: Option<f64>,
 }
 
-/// What was counted on the I/O side, told by [`Control::set_io_counters`].
+/// What was counted on the I/O side, reported by [`Control::set_io_counters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct IoCounters {
     /// Audio cycles that began more than a period late.

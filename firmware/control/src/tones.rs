@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cadence_keeps_its_steps() {
+    fn cadence_keeps_its_steps() {
         let steps = [
             Segment {
                 frequencies_hz: &[350, 440],
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_beeped_before_the_dial_tone_and_never_again() {
+    fn fault_code_is_beeped_before_dial_tone_once() {
         for plan in config::country::PLANS {
             let dial = call_tone(plan, ToneKind::Dial, -13);
             let coded = after_code(&dial, 2);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_sound_as_on_every_telephone() {
+    fn key_tones_are_dtmf_pairs() {
         let pair = |key| {
             let hz = key_tone(key, -13).segments[0].frequencies_hz;
             (hz[0], hz[1])

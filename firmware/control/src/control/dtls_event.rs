@@ -1,4 +1,5 @@
-//! Calls keyed by DTLS: signalling's agreement goes to the handshakes, their keys go to the streams.
+//! Calls keyed by DTLS: signalling's agreement goes to the handshakes, their keys go to the
+//! streams.
 //!
 //! ```text
 //! agree ─▶ agree_dtls ─▶ dtls::DtlsEndpoints ─▶ Secured ─▶ the stream again, with keys ─▶ Command::Start
@@ -24,7 +25,7 @@ use crate::dtls::{self, DtlsAgreement};
 use crate::event::Event;
 use crate::known_peers::{self, Trust};
 
-/// Nowhere: nothing is sent there.
+/// Not an address: nothing is sent there.
 const NOWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
@@ -86,7 +87,7 @@ impl Control {
         }
     }
 
-    /// Where a stream's packets go: with DTLS to the address the handshake was with, and to nobody
+    /// Where a stream's packets go: with DTLS to the address the handshake was with, and to no one
     /// before.
     pub(super) fn remote_addresses(
         &self,

@@ -189,8 +189,9 @@ impl Control {
         }
     }
 
-    /// The engine has stopped sending: no one is where the sound goes. An established call ends; one
-    /// that is heard before its answer goes on in silence, and starts again when it is answered.
+    /// The engine has stopped sending: no one is where the sound goes. An established call ends;
+    /// one that is heard before its answer goes on in silence, and starts again when it is
+    /// answered.
     fn on_media_timeout(&mut self, id: StreamId, now: Instant) {
         let Some(record) = self.calls.by_stream(id) else {
             return;

@@ -1,5 +1,5 @@
-//! Does what the phone wants: signalling goes to the agent, sound to the engine, the rest to whoever
-//! owns the board.
+//! Does what the phone wants: signalling goes to the agent, sound to the engine, the rest to
+//! whoever owns the board.
 
 use std::time::Instant;
 

@@ -184,8 +184,8 @@ impl Control {
         self.hardware_faults = faults;
     }
 
-    /// What is to be known of the configuration in use (for instance: the last good one, because the
-    /// new one is bad).
+    /// What is to be known of the configuration in use (for instance: the last good one, because
+    /// the new one is bad).
     pub fn set_config_note(&mut self, note: Option<String>) {
         self.config_note = note;
     }
@@ -201,7 +201,7 @@ impl Control {
     /// Tells listeners of every call whose state or codec changed.
     pub(super) fn emit_call_changes(&mut self) {
         for record in self.calls.iter_mut().filter(|call| !call.is_ended()) {
-            // One the phone knows no more is about to end; its end is told with the cause.
+            // One the phone knows no more is about to end; its end is emitted with the cause.
             let Some(state) = self.phone.call_state(record.id) else {
                 continue;
             };

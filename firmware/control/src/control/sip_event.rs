@@ -1,5 +1,5 @@
-//! What the user agent reports: each event updates the phone and the call, and becomes a stream where
-//! media was agreed.
+//! What the user agent reports: each event updates the phone and the call, and becomes a stream
+//! where media was agreed.
 
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 //! engine.
 //!
 //! ```text
-//! left: Control ──Output::Sip──▶ right: Control        Output::Media ──▶ Engine stand-in (keeps streams, sends them home)
+//! left: Control ──Output::Sip──▶ right: Control        Output::Media ──▶ Engine stand-in (keeps streams, returns them)
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use super::*;
 struct Ports {
     open: Vec<StreamId>,
     refuse: bool,
-    /// Asked for while nobody opens anything.
+    /// Asked for and not opened yet.
     late: Option<Vec<StreamId>>,
 }
 
@@ -45,7 +45,7 @@ impl Ports {
     }
 }
 
-/// One phone and what was told to its surroundings.
+/// One phone and what it asked of its owner.
 struct Desk {
     control: Control,
     ports: Ports,
@@ -56,7 +56,7 @@ struct Desk {
     commands: Vec<String>,
     events: Vec<Value>,
     ring: Option<Vec<u16>>,
-    /// The audio thread is dead: nothing comes home.
+    /// The audio thread is dead: no stream is returned.
     deaf: bool,
 }
 
@@ -257,7 +257,7 @@ impl Pair {
 }
 
 #[test]
-fn a_call_from_lift_to_hang_up() {
+fn call_from_lift_to_hang_up() {
     let mut pair = Pair::new("", "[phone]\nname = \"Right\"\nuser = \"right\"\n");
     pair.ask(true, &UserAction::Lift);
     assert_eq!(pair.left.control.tone(), Some(phone::Tone::Dial));
@@ -311,7 +311,7 @@ fn a_call_from_lift_to_hang_up() {
 }
 
 #[test]
-fn keys_in_a_call_travel_as_events() {
+fn keys_in_a_call_are_sent_as_rfc4733_events() {
     let mut pair = Pair::new("", "");
     pair.talk();
     pair.left.commands.clear();
@@ -343,7 +343,7 @@ fn keys_in_a_call_travel_as_events() {
 }
 
 #[test]
-fn a_flash_holds_and_the_next_takes_back() {
+fn flash_holds_and_the_next_resumes() {
     let mut pair = Pair::new("", "");
     pair.talk();
     pair.left.commands.clear();
@@ -353,7 +353,7 @@ fn a_flash_holds_and_the_next_takes_back() {
     assert_eq!(
         pair.right.commands,
         ["redirect send=false receive=true"],
-        "the held side was not told"
+        "the held side got no redirect"
     );
     assert_eq!(pair.left.commands, ["redirect send=true receive=false"]);
     assert_eq!(
@@ -374,7 +374,7 @@ fn a_flash_holds_and_the_next_takes_back() {
     };
     assert!(
         held(&pair.right),
-        "the held phone was not told: {:?}",
+        "the held phone has no note: {:?}",
         pair.right.events
     );
     pair.ask(true, &UserAction::Flash);
@@ -395,7 +395,7 @@ fn a_flash_holds_and_the_next_takes_back() {
 }
 
 #[test]
-fn without_a_port_there_is_congestion_and_a_reason() {
+fn missing_port_gives_congestion_and_a_reason() {
     let mut pair = Pair::new("", "");
     pair.left.ports.refuse = true;
     pair.ask(true, &UserAction::Lift);
@@ -461,7 +461,7 @@ fn sockets_of_an_abandoned_call_are_closed() {
 }
 
 #[test]
-fn a_stream_that_never_comes_home_is_forgotten() {
+fn unreturned_stream_is_dropped() {
     let mut pair = Pair::new("", "");
     pair.talk();
     pair.left.deaf = true;
@@ -482,7 +482,7 @@ fn a_stream_that_never_comes_home_is_forgotten() {
 }
 
 #[test]
-fn another_card_makes_every_stream_anew() {
+fn new_card_restarts_streams() {
     let mut pair = Pair::new("", "");
     pair.talk();
     let now = pair.now;
@@ -492,7 +492,7 @@ fn another_card_makes_every_stream_anew() {
     assert_eq!(
         pair.left.control.tables().streams,
         1,
-        "the replaced stream came home"
+        "the replaced stream was returned"
     );
     assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
     pair.ask(true, &UserAction::HangUp);
@@ -501,7 +501,7 @@ fn another_card_makes_every_stream_anew() {
 }
 
 #[test]
-fn shutting_down_in_a_call_ends_it_at_both_ends() {
+fn shutdown_ends_the_call_at_both_ends() {
     let mut pair = Pair::new("", "");
     pair.talk();
     let now = pair.now;
@@ -517,7 +517,7 @@ fn shutting_down_in_a_call_ends_it_at_both_ends() {
 }
 
 #[test]
-fn an_automatic_phone_answers_by_itself() {
+fn automatic_phone_answers() {
     let mut pair = Pair::new("", "[call]\nauto_answer = true\n");
     pair.ask(true, &UserAction::Lift);
     pair.ask(true, &UserAction::Press("1#".into()));
@@ -530,7 +530,7 @@ fn an_automatic_phone_answers_by_itself() {
 }
 
 #[test]
-fn a_wrong_configuration_flashes_and_beeps_until_it_is_right() {
+fn config_fault_flashes_and_beeps_until_fixed() {
     let now = Instant::now();
     let mut desk = Desk::new("127.0.0.1", "", now);
     desk.drain(now);

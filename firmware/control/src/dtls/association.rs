@@ -1,4 +1,4 @@
-//! The DTLS side of one media socket: who may shake hands there, and whose hand counts.
+//! The DTLS side of one media socket: who may handshake there, and whose handshake counts.
 //!
 //! ```text
 //!               before the answer is known                     after it
@@ -48,14 +48,14 @@ pub(crate) struct Agreement {
     pub(crate) fingerprints: Vec<Fingerprint>,
     /// Where the peer says it is.
     pub(crate) announced: SocketAddr,
-    /// The call stands. Until then (early media, forks) nothing that goes wrong is final.
+    /// The call is established. Until then (early media, forks) no failure is final.
     pub(crate) established: bool,
 }
 
 /// Why there are no keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The certificate shown is not the one signalling told of.
+    /// The certificate shown is not the one signalling named.
     #[error(
         "the certificate shown by {from} is not the one its signalling named: it has SHA-256 {shown}; somebody may be in between"
     )]
@@ -73,7 +73,7 @@ pub enum Failure {
         /// Why.
         why: HandshakeError,
     },
-    /// Nobody came.
+    /// No handshake in time.
     #[error("no DTLS handshake with {announced} within {} s", LONGEST.as_secs())]
     Silence {
         /// Who should have come.
@@ -88,7 +88,7 @@ pub struct Secured {
     pub peer: SocketAddr,
     /// SHA-256 of its certificate.
     pub fingerprint: [u8; 32],
-    /// Keys and key words.
+    /// Keys and the short authentication string.
     pub secrets: Secrets,
 }
 
@@ -246,8 +246,8 @@ impl Association {
         self.begin_active(factory, now);
     }
 
-    /// The call stands now. A wrong certificate counts; what else came to nothing before is tried
-    /// once more.
+    /// The call is established now. A wrong certificate counts; what else came to nothing before is
+    /// tried once more.
     fn drain(&mut self, factory: &HandshakeFactory, now: Instant) {
         match self.failed.take() {
             Some(failure @ Failure::WrongCertificate { .. }) => return self.fail(failure),
@@ -451,7 +451,7 @@ impl Association {
             .agreed
             .as_ref()
             .is_some_and(|agreed| plain(agreed.announced) == plain(candidate.peer));
-        // One that was complete needs nothing more: its keys are in use, or nobody wants them.
+        // One that was complete needs nothing more: its keys are in use, or no one wants them.
         if !announced || candidate.secrets.is_some() {
             return;
         }

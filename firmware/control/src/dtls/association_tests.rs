@@ -142,7 +142,7 @@ fn both_secured(l: &End, r: &End) {
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
-fn two_ends_come_to_keys_and_then_to_rest() {
+fn both_ends_get_keys_then_no_timer_runs() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     l.agree(Setup::Passive, &r, now);
@@ -156,7 +156,7 @@ fn two_ends_come_to_keys_and_then_to_rest() {
 }
 
 #[test]
-fn early_hello_is_kept_and_proves_nothing_until_the_answer_is_known() {
+fn early_hello_proves_nothing_before_the_answer() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     r.agree(Setup::Active, &l, now);
@@ -175,7 +175,7 @@ fn early_hello_is_kept_and_proves_nothing_until_the_answer_is_known() {
 }
 
 #[test]
-fn loss_is_repaired_and_a_dead_wire_is_told() {
+fn loss_is_repaired_and_silence_is_reported() {
     for lost in 0..14 {
         let (mut l, mut r) = (End::new(L), End::new(R));
         let now = Instant::now();
@@ -198,7 +198,7 @@ fn loss_is_repaired_and_a_dead_wire_is_told() {
 }
 
 #[test]
-fn another_certificate_at_the_announced_address_fails_on_either_side() {
+fn wrong_certificate_at_announced_address_fails() {
     for active in [true, false] {
         let (mut l, r) = (End::new(L), End::new(R));
         let mut mallory = End::new(R);
@@ -221,7 +221,7 @@ fn another_certificate_at_the_announced_address_fails_on_either_side() {
 }
 
 #[test]
-fn a_stranger_gets_nothing_and_the_peer_is_served_all_the_same() {
+fn unknown_peer_gets_nothing_and_blocks_no_one() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut stranger = End::new(STRANGER);
     let now = Instant::now();
@@ -245,7 +245,7 @@ fn a_stranger_gets_nothing_and_the_peer_is_served_all_the_same() {
 }
 
 #[test]
-fn the_right_certificate_counts_from_behind_a_nat() {
+fn right_certificate_from_behind_nat_is_accepted() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     l.agree_on(
@@ -261,7 +261,7 @@ fn the_right_certificate_counts_from_behind_a_nat() {
 }
 
 #[test]
-fn a_fork_that_shook_hands_early_is_used_when_its_answer_comes() {
+fn early_handshake_of_a_fork_is_used_later() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut fork = End::new("10.0.0.3:4000");
     let now = Instant::now();
@@ -290,7 +290,7 @@ fn a_fork_that_shook_hands_early_is_used_when_its_answer_comes() {
 }
 
 #[test]
-fn the_same_agreement_again_changes_nothing_and_another_begins_anew() {
+fn only_a_different_agreement_starts_over() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     l.agree(Setup::Passive, &r, now);
@@ -302,7 +302,7 @@ fn the_same_agreement_again_changes_nothing_and_another_begins_anew() {
         |_, _, _| true,
     );
     let first = l.association.secured().unwrap().secrets.send.clone();
-    // Again, in the other role, and on hold: still the same keys, and nobody sends anything.
+    // Again, in the other role, and on hold: still the same keys, and neither sends anything.
     l.agree(Setup::Active, &r, now);
     l.agree_on(
         Setup::Active,
@@ -338,7 +338,7 @@ fn the_same_agreement_again_changes_nothing_and_another_begins_anew() {
 }
 
 #[test]
-fn what_fails_before_the_call_stands_is_tried_again_when_it_does() {
+fn early_failure_is_retried_once_established() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     l.agree_on(Setup::Active, vec![r.fingerprint()], r.at, false, now);
@@ -352,7 +352,7 @@ fn what_fails_before_the_call_stands_is_tried_again_when_it_does() {
 }
 
 #[test]
-fn a_wrong_certificate_in_early_media_ends_the_call_once_it_stands() {
+fn wrong_early_certificate_fails_once_established() {
     let (mut l, r) = (End::new(L), End::new(R));
     let mut mallory = End::new(R);
     let now = Instant::now();
@@ -374,7 +374,7 @@ fn a_wrong_certificate_in_early_media_ends_the_call_once_it_stands() {
 }
 
 #[test]
-fn a_flood_of_hellos_costs_a_bounded_number_of_handshakes() {
+fn flood_of_hellos_starts_few_handshakes() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut attacker = End::new(STRANGER);
     let now = Instant::now();
@@ -388,7 +388,7 @@ fn a_flood_of_hellos_costs_a_bounded_number_of_handshakes() {
     assert!(answers.len() <= 16, "{} answers", answers.len());
     let bytes: usize = answers.iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(bytes <= 16 * hello.len(), "no amplification: {bytes}");
-    // Rubbish, and pieces of a hello, begin nothing.
+    // Rubbish, and fragments of a hello, begin nothing.
     let mut fresh = End::new(L);
     for end in 0..hello.len().min(58) {
         fresh.hears(at(STRANGER), &hello[..end], now);
@@ -402,7 +402,7 @@ fn a_flood_of_hellos_costs_a_bounded_number_of_handshakes() {
 }
 
 #[test]
-fn one_forged_alert_ends_no_handshake() {
+fn forged_alert_does_not_end_a_handshake() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let now = Instant::now();
     l.agree(Setup::Passive, &r, now);
@@ -429,7 +429,7 @@ fn one_forged_alert_ends_no_handshake() {
 }
 
 #[test]
-fn every_hash_the_peer_names_must_fit() {
+fn every_hash_of_the_peer_must_match() {
     use sha2::{Digest, Sha256, Sha512};
     let certificate = b"certificate";
     let of = |hash, bytes: &[u8]| Fingerprint {

@@ -57,7 +57,7 @@ const PROFILES: [SrtpProtectionProfile; 3] = [
     SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
 ];
 
-/// Why a handshake came to nothing.
+/// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// The library refused what the far end sent, or could not do its part.
@@ -212,7 +212,8 @@ impl Handshake {
             .endpoint
             .read(now, PEER, None, BytesMut::from(&bytes[..]));
         self.drain(out);
-        // Application data is nobody's here, and a close_notify ends no call: signalling does.
+        // Application data belongs to no one here, and a close_notify ends no call: signalling
+        // does.
         if events?
             .iter()
             .any(|event| matches!(event, EndpointEvent::HandshakeComplete))
@@ -350,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn key_material_is_cut_as_the_rfc_says() {
+    fn key_material_is_split_as_rfc_5764_says() {
         let material: Vec<u8> = (0..60).collect();
         let (send, receive) =
             split(SrtpSuite::AesCm128HmacSha1_80, &material, Setup::Active).unwrap();
@@ -400,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn two_ends_get_the_same_keys_crosswise_and_the_same_words() {
+    fn both_ends_get_the_same_keys_and_sas() {
         let (l, r) = (factory(), factory());
         let now = Instant::now();
         let (mut to_r, mut to_l) = (VecDeque::new(), VecDeque::new());
@@ -466,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn no_spoilt_datagram_makes_an_end_panic() {
+    fn corrupted_datagrams_do_not_panic() {
         let mut state = 1_u64;
         let mut draw = move |below: usize| {
             state = state
@@ -501,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_an_error_in_the_end() {
+    fn silence_ends_in_an_error() {
         let now = Instant::now();
         let mut out = VecDeque::new();
         let mut active = Handshake::new(&factory(), Setup::Active, now, &mut out).unwrap();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sip::privacy::Setup;
 
 use super::handshake::{Handshake, HandshakeError, HandshakeFactory};
-use super::record_filter::tests::{piece, record};
+use super::record_filter::tests::{fragment, record};
 use crate::credentials::Credentials;
 
 const HANDSHAKE: u8 = 22;
@@ -85,7 +85,7 @@ fn records(mut datagram: &[u8]) -> Vec<&[u8]> {
 }
 
 #[test]
-fn who_shows_a_certificate_without_its_key_gets_no_keys() {
+fn certificate_without_its_key_gets_no_keys() {
     let (honest, robbed, thief) = (
         Credentials::make().unwrap(),
         Credentials::make().unwrap(),
@@ -128,18 +128,18 @@ fn who_shows_a_certificate_without_its_key_gets_no_keys() {
 }
 
 #[test]
-fn forged_datagrams_in_between_end_nothing() {
+fn forged_datagrams_do_not_end_a_handshake() {
     let ends = [
         factory(Credentials::make().unwrap()),
         factory(Credentials::make().unwrap()),
     ];
     let mut pair = Pair::new(&ends[0], &ends[1]);
-    let piece = record(HANDSHAKE, 0, &piece(300, 11, 7, 3, b"abc"));
+    let fragment = record(HANDSHAKE, 0, &fragment(300, 11, 7, 3, b"abc"));
     let forged = [
         record(21, 0, &[2, 40]),
-        [&piece[..], &record(21, 0, &[2, 40])].concat(),
-        [&piece[..], &record(23, 0, b"data in clear")].concat(),
-        [&piece[..], &[22, 254, 253, 0, 0]].concat(),
+        [&fragment[..], &record(21, 0, &[2, 40])].concat(),
+        [&fragment[..], &record(23, 0, b"data in clear")].concat(),
+        [&fragment[..], &[22, 254, 253, 0, 0]].concat(),
         record(20, 0, &[9]),
         record(24, 0, b"?"),
         vec![22; 700],
@@ -157,7 +157,7 @@ fn forged_datagrams_in_between_end_nothing() {
 }
 
 #[test]
-fn a_chain_of_empty_pieces_is_not_followed() {
+fn chain_of_empty_fragments_is_not_followed() {
     let ends = [
         factory(Credentials::make().unwrap()),
         factory(Credentials::make().unwrap()),
@@ -168,7 +168,7 @@ fn a_chain_of_empty_pieces_is_not_followed() {
     let mut numbers = 1_000_u64..;
     for n in (0..12).rev() {
         let chain = (n * 2_600..(n + 1) * 2_600).rev().map(|offset| {
-            let mut one = record(HANDSHAKE, 0, &piece(0x00ff_ffff, 0, offset, 1, b""));
+            let mut one = record(HANDSHAKE, 0, &fragment(0x00ff_ffff, 0, offset, 1, b""));
             one[5..11].copy_from_slice(&numbers.next().unwrap().to_be_bytes()[2..]);
             one
         });
@@ -182,8 +182,8 @@ fn a_chain_of_empty_pieces_is_not_followed() {
     assert!(pair.passive.take_secrets().is_some());
 }
 
-/// Datagrams as long as can be, of pieces that hang together one by one: the library would follow
-/// them, each by a call of itself.
+/// Datagrams as long as can be, of fragments that hang together one by one: the library would
+/// follow them, each by a call of itself.
 fn chains(large: bool) -> impl Iterator<Item = Vec<u8>> {
     let per_datagram = if large { 2_400 } else { 50 };
     (0..).map(move |n: u32| {
@@ -191,7 +191,7 @@ fn chains(large: bool) -> impl Iterator<Item = Vec<u8>> {
             record(
                 HANDSHAKE,
                 0,
-                &piece(12_000, 1, (n * per_datagram + m) % 12_000, 1, b"x"),
+                &fragment(12_000, 1, (n * per_datagram + m) % 12_000, 1, b"x"),
             )
         };
         (0..per_datagram).map(one).collect::<Vec<_>>().concat()
@@ -199,7 +199,7 @@ fn chains(large: bool) -> impl Iterator<Item = Vec<u8>> {
 }
 
 #[test]
-fn a_flood_in_a_handshake_ends_it_and_one_after_it_changes_nothing() {
+fn flood_ends_only_an_unfinished_handshake() {
     let ends = [
         factory(Credentials::make().unwrap()),
         factory(Credentials::make().unwrap()),
@@ -280,7 +280,7 @@ fn schemes(bytes: &[u8]) -> Vec<[u8; 2]> {
 }
 
 #[test]
-fn no_weak_signature_is_asked_for_on_either_side() {
+fn neither_side_offers_weak_signatures() {
     let ends = [
         factory(Credentials::make().unwrap()),
         factory(Credentials::make().unwrap()),

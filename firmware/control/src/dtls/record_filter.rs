@@ -1,17 +1,17 @@
 //! What of a datagram the DTLS library gets to see. Until a handshake is complete nothing proves
 //! who sent a datagram, and the library is trusting with such: it ends a handshake over a record it
-//! cannot read, believes alerts in clear, keeps pieces of messages without counting them and puts
-//! them together by recursion. So each record is looked at first.
+//! cannot read, believes alerts in clear, keeps fragments of messages without counting them and
+//! puts them together by recursion. So each record is looked at first.
 //!
 //! ```text
-//! datagram ─▶ records ─┬─ in clear: whole messages or plausible pieces of them, ChangeCipherSpec ─┐
-//!                      ├─ of the next epoch: sealed, for the library to open ─────────────────────┼─▶ the same records ─▶ library
-//!                      └─ alerts in clear, application data, other epochs, anything broken ─▶ ×   └─ up to so many bytes and pieces
+//! datagram ─▶ records ─┬─ in clear: whole messages or plausible fragments, ChangeCipherSpec ─┐
+//!                      ├─ of the next epoch: sealed, for the library to open ────────────────┼─▶ the same records ─▶ library
+//!                      └─ alerts in clear, application data, other epochs, malformed ─▶ ×    └─ up to so many bytes and fragments
 //! ```
 
 /// Of a record's header: type, version, epoch, number, length.
 const RECORD: usize = 13;
-/// Of a message's header: type, length, number, offset and length of the piece.
+/// Of a message's header: type, length, number, offset and length of the fragment.
 const MESSAGE: usize = 12;
 /// Longest message taken: a chain of several RSA certificates fits.
 const LONGEST_MESSAGE: usize = 12 * 1024;
@@ -29,7 +29,7 @@ const FATAL: u8 = 2;
 pub(crate) struct RecordFilter {
     records: u32,
     bytes: usize,
-    pieces: u32,
+    fragments: u32,
 }
 
 /// The far end sends more than any handshake needs.
@@ -70,8 +70,8 @@ pub(crate) fn fatal_alert_in_clear(datagram: &[u8]) -> Option<u8> {
     })
 }
 
-/// How many pieces of messages a record holds; `None`: it holds something else.
-fn pieces(mut body: &[u8]) -> Option<u32> {
+/// How many fragments of messages a record holds; `None`: it holds something else.
+fn fragments(mut body: &[u8]) -> Option<u32> {
     let number = |bytes: &[u8]| {
         bytes
             .iter()
@@ -90,7 +90,7 @@ fn pieces(mut body: &[u8]) -> Option<u32> {
             && offset + part <= length
             && (part > 0 || length == 0);
         let (_, rest) = rest.split_at_checked(part).filter(|_| possible)?;
-        // The library takes what follows a piece for more of it.
+        // The library takes what follows a fragment for more of it.
         if part < length && !rest.is_empty() {
             return None;
         }
@@ -107,7 +107,7 @@ impl RecordFilter {
         Self {
             records: 400,
             bytes: 128 * 1024,
-            pieces: 256,
+            fragments: 256,
         }
     }
 
@@ -116,7 +116,7 @@ impl RecordFilter {
         Self {
             records: 100,
             bytes: 32 * 1024,
-            pieces: 64,
+            fragments: 64,
         }
     }
 
@@ -125,7 +125,7 @@ impl RecordFilter {
         let mut passed = Vec::new();
         for record in records(datagram) {
             let found = match (record.epoch, record.kind, record.body) {
-                (0, HANDSHAKE, body) => pieces(body),
+                (0, HANDSHAKE, body) => fragments(body),
                 (0, CHANGE_CIPHER_SPEC, [1])
                 | (1, CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE, [_, ..]) => Some(1),
                 (_, _, _) => None,
@@ -135,7 +135,7 @@ impl RecordFilter {
                 Some(Self {
                     records: self.records.checked_sub(1)?,
                     bytes: self.bytes.checked_sub(record.whole.len())?,
-                    pieces: self.pieces.checked_sub(found)?,
+                    fragments: self.fragments.checked_sub(found)?,
                 })
             })();
             *self = left.ok_or(LimitExceeded)?;
@@ -158,8 +158,8 @@ pub(crate) mod tests {
         out
     }
 
-    /// A piece of a message of this length and number.
-    pub(crate) fn piece(
+    /// A fragment of a message of this length and number.
+    pub(crate) fn fragment(
         length: u32,
         number: u16,
         offset: u32,
@@ -180,14 +180,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_a_handshake_has_passes_and_nothing_else() {
-        let whole = record(HANDSHAKE, 0, &piece(3, 0, 0, 3, b"abc"));
+    fn only_handshake_records_pass() {
+        let whole = record(HANDSHAKE, 0, &fragment(3, 0, 0, 3, b"abc"));
         let two = record(
             HANDSHAKE,
             0,
-            &[piece(3, 0, 0, 3, b"abc"), piece(0, 1, 0, 0, b"")].concat(),
+            &[fragment(3, 0, 0, 3, b"abc"), fragment(0, 1, 0, 0, b"")].concat(),
         );
-        let part = record(HANDSHAKE, 0, &piece(300, 2, 100, 3, b"abc"));
+        let part = record(HANDSHAKE, 0, &fragment(300, 2, 100, 3, b"abc"));
         let change = record(CHANGE_CIPHER_SPEC, 0, &[1]);
         let sealed = record(HANDSHAKE, 1, &[7; 40]);
         let sealed_alert = record(ALERT, 1, &[7; 26]);
@@ -203,16 +203,16 @@ pub(crate) mod tests {
             record(CHANGE_CIPHER_SPEC, 0, &[1, 1]),
             record(HANDSHAKE, 0, b""),
             record(HANDSHAKE, 1, b""),
-            record(HANDSHAKE, 0, &piece(3, 0, 0, 3, b"ab")),
-            record(HANDSHAKE, 0, &piece(3, 12, 0, 3, b"abc")),
-            record(HANDSHAKE, 0, &piece(3, 0, 1, 3, b"abc")),
-            record(HANDSHAKE, 0, &piece(3, 0, 1, 0, b"")),
-            record(HANDSHAKE, 0, &piece(0, 0, 0, 1, b"")),
-            record(HANDSHAKE, 0, &piece(0x00ff_ffff, 0, 0, 3, b"abc")),
+            record(HANDSHAKE, 0, &fragment(3, 0, 0, 3, b"ab")),
+            record(HANDSHAKE, 0, &fragment(3, 12, 0, 3, b"abc")),
+            record(HANDSHAKE, 0, &fragment(3, 0, 1, 3, b"abc")),
+            record(HANDSHAKE, 0, &fragment(3, 0, 1, 0, b"")),
+            record(HANDSHAKE, 0, &fragment(0, 0, 0, 1, b"")),
+            record(HANDSHAKE, 0, &fragment(0x00ff_ffff, 0, 0, 3, b"abc")),
             record(
                 HANDSHAKE,
                 0,
-                &[piece(6, 0, 0, 3, b"abc"), piece(6, 0, 3, 3, b"def")].concat(),
+                &[fragment(6, 0, 0, 3, b"abc"), fragment(6, 0, 3, 3, b"def")].concat(),
             ),
         ] {
             // Between two good records it goes, and they stay.
@@ -232,8 +232,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn alerts_are_found_wherever_they_stand() {
-        let whole = record(HANDSHAKE, 0, &piece(3, 0, 0, 3, b"abc"));
+    fn alerts_are_found_at_any_position() {
+        let whole = record(HANDSHAKE, 0, &fragment(3, 0, 0, 3, b"abc"));
         let alert = record(ALERT, 0, &[2, 40]);
         assert_eq!(fatal_alert_in_clear(&alert), Some(40));
         assert_eq!(
@@ -252,10 +252,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_everything() {
-        let small = record(HANDSHAKE, 0, &piece(300, 0, 0, 1, b"a"));
+    fn every_limit_is_enforced() {
+        let small = record(HANDSHAKE, 0, &fragment(300, 0, 0, 1, b"a"));
         let large = record(HANDSHAKE, 1, &vec![7; 16_000]);
-        let many = record(HANDSHAKE, 0, &piece(0, 0, 0, 0, b"").repeat(100));
+        let many = record(HANDSHAKE, 0, &fragment(0, 0, 0, 0, b"").repeat(100));
         let change = record(CHANGE_CIPHER_SPEC, 0, &[1]);
         for (datagram, most) in [(small, 256), (large, 8), (many, 2), (change, 256)] {
             let mut record_filter = RecordFilter::handshake();

@@ -8,11 +8,11 @@
 //! ```
 //!
 //! **Why not the fingerprints alone.** They are known beforehand and last for years: somebody in
-//! the middle could make certificates in advance until a pair of them gives the words of both sides;
-//! against n bits that takes about 2^(n/2) certificates, a second's work for 40 bits. The exported
-//! key material is new in every handshake and neither side knows it before the other has spoken, so
-//! the search can only begin when the handshake has, and must be over before it is given up
-//! ([`super::handshake::LONGEST`], 15 s).
+//! the middle could make certificates in advance until a pair of them gives the words of both
+//! sides; against n bits that takes about 2^(n/2) certificates, a second's work for 40 bits. The
+//! exported key material is new in every handshake and neither side knows it before the other has
+//! spoken, so the search can only begin when the handshake has, and must be over before it is given
+//! up ([`super::handshake::LONGEST`], 15 s).
 //!
 //! **What is left to him.** As client he may see the server's flight and then try out messages of
 //! his own, each a few hashes; the 4096 rounds make each try as dear as 4096. To hit 40 bits he
