@@ -395,6 +395,26 @@ fn flash_holds_and_the_next_resumes() {
 }
 
 #[test]
+fn waiting_call_is_shown_as_waiting() {
+    let mut pair = Pair::new("", "");
+    pair.talk();
+    pair.ask(true, &UserAction::Flash);
+    pair.ms(300);
+    pair.ask(true, &UserAction::Press("1#".into()));
+    pair.ms(400);
+    let states = |desk: &Desk| -> Vec<_> {
+        let calls = desk.control.status(pair.now).calls;
+        calls.iter().map(|call| call.state.as_str()).collect()
+    };
+    assert_eq!(states(&pair.left), ["on_hold", "ringback"]);
+    assert_eq!(states(&pair.right), ["talking", "waiting"]);
+    assert_eq!(pair.right.last_event("call")["state"], "waiting");
+    pair.ask(true, &UserAction::HangUp);
+    pair.ask(false, &UserAction::HangUp);
+    pair.assert_quiet();
+}
+
+#[test]
 fn missing_port_gives_congestion_and_a_reason() {
     let mut pair = Pair::new("", "");
     pair.left.ports.refuse = true;
