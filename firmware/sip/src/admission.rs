@@ -20,12 +20,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::agent::UserAgent;
 use crate::connections::host_of;
-use crate::flow::{Flow, Transport};
 use crate::ids::CallHandle;
-use crate::invite::Phase;
-use crate::message::{Method, Request};
 
 /// Most calls of strangers at once.
 const STRANGER_CALLS: usize = 8;
@@ -287,105 +283,6 @@ impl Admission {
     /// Whether a request inside of this call finds room beside `transactions` server transactions.
     pub(crate) fn has_room_in_dialog(&self, call: CallHandle, transactions: usize) -> bool {
         !self.calls.contains(&call) || transactions < STRANGER_TRANSACTIONS_IN_DIALOG
-    }
-}
-
-/// How an account has to do with a request.
-enum ByAccount {
-    /// It is the account's.
-    Yes(usize),
-    /// It comes from an account's server, and is for no account.
-    FromServer,
-    /// It is for an account, by a transport that proves nothing.
-    Insecure,
-    No,
-}
-
-impl UserAgent {
-    /// What is done with a request outside of any dialog.
-    pub(crate) fn admit(&mut self, flow: Flow, request: &Request, now: Instant) -> Decision {
-        match self.by_account(flow, request) {
-            ByAccount::Yes(line) => Decision::Admit(Origin::Account(line)),
-            ByAccount::FromServer => Decision::Admit(Origin::Known),
-            ByAccount::Insecure => Decision::Drop,
-            ByAccount::No => {
-                let user = request.headers.from().ok().and_then(|from| from.uri.user());
-                let proven = flow
-                    .connection()
-                    .is_some_and(|connection| self.wire.connections.has_proved_name(connection));
-                let (ip, invite) = (flow.remote().ip(), request.method == Method::Invite);
-                self.admission
-                    .decide(ip, user.as_deref(), proven, invite, now)
-            }
-        }
-    }
-
-    fn by_account(&self, flow: Flow, request: &Request) -> ByAccount {
-        let user = request.uri.user().unwrap_or_default();
-        // An account that uses TLS accepts nothing else: the address of a datagram proves nothing.
-        let fits = |line: usize| {
-            flow.is_secure()
-                || self
-                    .config
-                    .accounts
-                    .get(line)
-                    .is_none_or(|a| a.transport != Transport::Tls)
-        };
-        if let Some(line) = self
-            .lines
-            .iter()
-            .position(|line| line.contact_user() == user)
-        {
-            return if fits(line) {
-                ByAccount::Yes(line)
-            } else {
-                ByAccount::Insecure
-            };
-        }
-        let ip = flow.remote().ip();
-        let known = |line: &usize| self.lines[*line].knows(ip) && fits(*line);
-        let called = |line: &usize| {
-            let to = request.headers.to().ok().and_then(|to| to.uri.user());
-            self.config
-                .accounts
-                .get(*line)
-                .is_some_and(|a| a.user == user || Some(&a.user) == to.as_ref())
-        };
-        let lines = || (0..self.lines.len()).filter(known);
-        match lines().find(called).or_else(|| lines().next()) {
-            // Direct calls from the server's own host name neither account.
-            Some(line) if self.admission.is_open() && !called(&line) => ByAccount::FromServer,
-            Some(line) => ByAccount::Yes(line),
-            None => ByAccount::No,
-        }
-    }
-
-    /// Whether an unreadable request from here deserves an answer.
-    pub(crate) fn answers(&mut self, flow: Flow, now: Instant) -> bool {
-        let ip = flow.remote().ip();
-        self.lines.iter().any(|line| line.knows(ip))
-            || matches!(
-                self.admission.decide(ip, None, false, false, now),
-                Decision::Admit(_)
-            )
-    }
-
-    /// A call of someone known came in: strangers' calls that no one has answered make room for it.
-    pub(crate) fn make_room_for_known(&mut self, now: Instant) {
-        let ringing: Vec<CallHandle> = self
-            .admission
-            .stranger_calls()
-            .iter()
-            .copied()
-            .filter(|call| {
-                self.calls
-                    .get(call)
-                    .is_some_and(|state| state.phase == Phase::Ringing)
-            })
-            .collect();
-        for call in ringing {
-            self.refuse_call(call, 486, now);
-        }
     }
 }
 

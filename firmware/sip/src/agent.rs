@@ -1,16 +1,18 @@
-//! The user agent: the only thing `app` sees of SIP.
+//! The user agent: the only thing its owner sees of SIP. It owns the tables and routes; what happens
+//! is decided by the objects in them.
 //!
 //! ```text
-//! handle_datagram, handle_stream ─▶ message ─┬─ request ──▶ incoming ─▶ admission ─▶ invite::callee, invite::session
-//!                                            └─ response ─▶ outgoing ─▶ invite::caller, registration
-//! invite, answer, end … ─────────────────────▶ invite ─▶ outgoing ─▶ wire ─▶ poll_transmit
-//! handle_timeout ─▶ deadlines ─▶ whoever is due                      events ─▶ poll_event
+//! handle_datagram, handle_stream ─▶ message ─┬─ request ──▶ agent::incoming ─▶ admission ─▶ Call
+//!                                            └─ response ─▶ agent::requests ─▶ ClientRequest ─▶ Call, Registration
+//! invite, answer, end … ───────────────────────▶ agent::calls ─▶ Call ─▶ Action … ─▶ poll_transmit, poll_event
+//! handle_timeout ─▶ deadlines ─▶ the object that is due
 //! ```
 
-pub use crate::api::*;
-pub use crate::flow::{Flow, Target, Transmit, Transport};
-pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
-use crate::ids::{RequestId, TransactionId};
+mod admission;
+mod calls;
+mod incoming;
+mod registrations;
+mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -19,27 +21,36 @@ use std::time::{Duration, Instant};
 use types::Direction;
 
 use crate::admission::Admission;
+use crate::call::Call;
+use crate::client_request::ClientRequest;
 use crate::connections::Full;
-use crate::invite::{CallState, Ids, Owed, Referral};
+use crate::env::Env;
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
-use crate::outgoing::{Outgoing, Purpose};
 use crate::privacy::Privacy;
-use crate::registration::Line;
+use crate::registration::Registration;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
-use crate::token::Tokens;
 use crate::transaction::client;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table};
+use crate::transfer::{EndedDialogs, ReferOrder, ReferSubscriptions};
 use crate::wire::Wire;
 
-/// How often one deadline may come back due within one turn: a machine has few timers, and fires
-/// them one by one.
-const TURNS_A_DEADLINE: usize = 16;
-/// How long what comes back due even then is held back.
-const HELD_BACK: Duration = Duration::from_millis(10);
+pub use crate::api::*;
+pub use crate::flow::{Flow, Target, Transmit, Transport};
+pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
+use crate::ids::{RequestId, TransactionId};
+use requests::{Failure, Outcome};
 
-/// Who waits for a deadline.
+/// How often one deadline may come back due within one turn: an object has few timers, and fires
+/// them one by one.
+const TURNS_PER_DEADLINE: usize = 16;
+/// How long what comes back due even then is postponed.
+const POSTPONED: Duration = Duration::from_millis(10);
+/// What is reported of a connection where nothing better is known.
+const BROKEN: &str = "the connection broke or could not be opened";
+
+/// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Waiter {
     /// A client transaction.
@@ -47,116 +58,89 @@ pub(crate) enum Waiter {
     /// A server transaction.
     Server(TransactionId),
     /// A request on its way.
-    Outgoing(RequestId),
+    Request(RequestId),
     /// A call.
     Call(CallHandle),
     /// A registration.
-    Line(usize),
+    Registration(usize),
     /// A connection that is kept alive.
     Connection(ConnectionId),
     /// The limits of connections others opened.
     Connections,
 }
 
-/// What is said of a connection where nothing better is known.
-const BROKEN: &str = "the connection broke or could not be opened";
-
-/// Our own address as this transport's Via and Contact name it.
-pub(crate) fn local_address(config: &AgentConfig, transport: Transport) -> SocketAddr {
-    at_port(config.local, config.tls_port, transport)
-}
-
-/// An address of ours with the port of this transport.
-pub(crate) fn at_port(local: SocketAddr, tls_port: u16, transport: Transport) -> SocketAddr {
-    match transport {
-        Transport::Udp | Transport::Tcp => local,
-        Transport::Tls => SocketAddr::new(local.ip(), tls_port),
-    }
-}
-
 /// The SIP user agent.
 pub struct UserAgent {
-    pub(crate) config: AgentConfig,
+    pub(crate) env: Env,
     pub(crate) wire: Wire,
-    pub(crate) admission: Admission,
-    pub(crate) tokens: Tokens,
-    pub(crate) events: VecDeque<Event>,
-    pub(crate) deadlines: Deadlines<Waiter>,
-    pub(crate) clients: Table<ClientEntry>,
-    pub(crate) servers: Table<ServerEntry>,
-    pub(crate) outgoing: BTreeMap<RequestId, Outgoing>,
-    pub(crate) next_outgoing: RequestId,
+    admission: Admission,
+    events: VecDeque<Event>,
+    deadlines: Deadlines<Waiter>,
+    clients: Table<ClientEntry>,
+    servers: Table<ServerEntry>,
+    requests: BTreeMap<RequestId, ClientRequest>,
     /// Lookups under way, and the request each is for.
-    pub(crate) lookups: BTreeMap<LookupId, RequestId>,
-    pub(crate) next_lookup: u64,
-    /// Requests that failed here, not yet told to those who sent them.
-    pub(crate) failures: VecDeque<(Purpose, u16, String)>,
-    pub(crate) calls: BTreeMap<CallHandle, CallState>,
-    pub(crate) next_call: u64,
-    /// Who is owed news of a call placed on a REFER.
-    pub(crate) referrals: BTreeMap<CallHandle, Referral>,
-    /// The dialogs that ended last: who wants to take their place comes too late.
-    pub(crate) over: VecDeque<Ids>,
-    /// What is owed because of what just happened to a call.
-    pub(crate) owed: VecDeque<Owed>,
-    pub(crate) lines: Vec<Line>,
+    lookups: BTreeMap<LookupId, RequestId>,
+    next_lookup: u64,
+    /// Requests that failed here; their senders do not know yet.
+    failures: VecDeque<Failure>,
+    calls: BTreeMap<CallHandle, Call>,
+    next_call: u64,
+    subscriptions: ReferSubscriptions,
+    ended: EndedDialogs,
+    pub(crate) registrations: Vec<Registration>,
     /// Salt of the tags in answers that no transaction remembers.
-    pub(crate) salt: String,
-    pub(crate) leaving: bool,
+    salt: String,
+    shutting_down: bool,
 }
 
 impl UserAgent {
     /// An agent with nothing going on; registrations start at the first `handle_timeout`.
     pub fn new(config: AgentConfig, now: Instant) -> Self {
-        let mut tokens = Tokens::new(config.seed);
-        let lines = config
-            .accounts
-            .iter()
-            .map(|account| {
-                Line::new(
-                    account,
-                    local_address(&config, account.transport),
-                    &mut tokens,
-                    now,
-                )
-            })
-            .collect();
         let loud = |privacy: &Privacy| privacy.sdes_over_clear;
         let keys_in_clear =
             loud(&config.privacy) || config.accounts.iter().any(|account| loud(&account.privacy));
-        let mut agent = Self {
-            wire: Wire::new(config.local, keys_in_clear),
-            admission: Admission::new(config.direct_callers, config.direct_from.clone(), now),
-            salt: tokens.word(16),
-            tokens,
+        let accounts = config.accounts.clone();
+        let mut env = Env::new(config);
+        let registrations: Vec<Registration> = accounts
+            .iter()
+            .enumerate()
+            .map(|(account, config)| Registration::new(account, config, &mut env, now))
+            .collect();
+        let mut deadlines = Deadlines::new();
+        for (account, registration) in registrations.iter().enumerate() {
+            deadlines.set(Waiter::Registration(account), registration.deadline());
+        }
+        Self {
+            wire: Wire::new(keys_in_clear),
+            admission: Admission::new(
+                env.config.direct_callers,
+                env.config.direct_from.clone(),
+                now,
+            ),
+            salt: env.tokens.word(16),
+            env,
             events: VecDeque::new(),
-            deadlines: Deadlines::new(),
+            deadlines,
             clients: Table::new(MAX_CLIENTS),
             servers: Table::new(MAX_SERVERS),
-            outgoing: BTreeMap::new(),
-            next_outgoing: 1,
+            requests: BTreeMap::new(),
             lookups: BTreeMap::new(),
             next_lookup: 1,
             failures: VecDeque::new(),
             calls: BTreeMap::new(),
             next_call: 1,
-            referrals: BTreeMap::new(),
-            over: VecDeque::new(),
-            owed: VecDeque::new(),
-            lines,
-            leaving: false,
-            config,
-        };
-        for line in 0..agent.lines.len() {
-            agent.schedule_line(line);
+            subscriptions: ReferSubscriptions::default(),
+            ended: EndedDialogs::default(),
+            registrations,
+            shutting_down: false,
         }
-        agent
     }
 
     /// One UDP datagram came in.
     pub fn handle_datagram(&mut self, from: SocketAddr, bytes: &[u8], now: Instant) {
         self.handle_bytes(Flow::Udp { remote: from }, bytes, now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// Bytes came in on a TCP or TLS connection.
@@ -171,17 +155,17 @@ impl UserAgent {
             match frame {
                 Ok(Frame::Message(message)) => self.handle_bytes(flow, &message, now),
                 Ok(Frame::Ping) => self.wire.send(flow, PONG.to_vec(), now),
-                Ok(Frame::Pong) => self.ponged(connection),
+                Ok(Frame::Pong) => self.on_pong(connection),
                 Err(error) => {
                     self.wire.counters.malformed += 1;
                     self.close_connection(connection, &error.to_string(), now);
                 }
             }
         }
-        self.settle(now);
+        self.finish_turn(now);
     }
 
-    /// A connection stands: one asked for by [`Event::Connect`], or a TCP one accepted (with a
+    /// A connection is open: one asked for by [`Event::Connect`], or a TCP one accepted (with a
     /// number from `app`'s own, high, range).
     pub fn handle_connected(
         &mut self,
@@ -191,14 +175,14 @@ impl UserAgent {
         now: Instant,
     ) {
         if self.wire.connected(connection, remote, now) {
-            self.connection_opened(connection);
+            self.on_connection_opened(connection);
         } else {
             self.accept_connection(connection, remote, Transport::Tcp, Vec::new(), now);
         }
-        self.settle(now);
+        self.finish_turn(now);
     }
 
-    /// A TLS connection of theirs stands. `names`: the addresses and names its far end has proved
+    /// A TLS connection of theirs is open. `names`: the addresses and names its far end has proved
     /// to be by a certificate `app` trusts; none where it showed none.
     pub fn handle_accepted_tls(
         &mut self,
@@ -208,42 +192,42 @@ impl UserAgent {
         now: Instant,
     ) {
         self.accept_connection(connection, remote, Transport::Tls, names, now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// A connection asked for by [`Event::Connect`] does not come to be; `reason` is in words a
     /// person can act on.
     pub fn handle_connect_failed(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         self.connection_lost(connection, reason, now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// A connection failed to open, broke or was closed.
     pub fn handle_closed(&mut self, connection: ConnectionId, now: Instant) {
         self.connection_lost(connection, BROKEN, now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// A UDP datagram to this address could not be sent (ICMP unreachable).
     pub fn handle_unreachable(&mut self, remote: SocketAddr, now: Instant) {
-        self.flow_failed(
+        self.on_flow_failed(
             |flow| flow == Flow::Udp { remote },
-            "nobody listens at the far address",
+            "no one listens at the far address",
             now,
         );
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// A lookup's answer; empty: the name does not resolve.
     pub fn handle_lookup(&mut self, id: LookupId, targets: &[Target], now: Instant) {
-        self.located(id, targets, now);
-        self.settle(now);
+        self.on_lookup(id, targets, now);
+        self.finish_turn(now);
     }
 
     /// The phone's own address changed (link up, DHCP): re-register, later calls use it.
     pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
-        self.moved(local, now);
-        self.settle(now);
+        self.on_local_address(local, now);
+        self.finish_turn(now);
     }
 
     /// Places a call. `target` is a number or a SIP/tel URI.
@@ -254,58 +238,59 @@ impl UserAgent {
         media: LocalMedia,
         now: Instant,
     ) -> Result<CallHandle, InviteError> {
-        let call = self.place(account.map(|a| a.0), target, media, now);
-        self.settle(now);
+        let account = account.map(|a| a.0);
+        let call = self.place_call(account, target, media, ReferOrder::default(), now);
+        self.finish_turn(now);
         call
     }
 
     /// Sends 180 for an incoming call.
     pub fn ring(&mut self, call: CallHandle, now: Instant) {
-        self.ring_back(call, now);
-        self.settle(now);
+        self.on_call(call, now, Call::ring);
+        self.finish_turn(now);
     }
 
     /// Answers an incoming call with 200.
     pub fn answer(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
-        self.accept_call(call, media, now);
-        self.settle(now);
+        self.on_call(call, now, |call, turn| call.answer(media, turn));
+        self.finish_turn(now);
     }
 
     /// Refuses an incoming call.
     pub fn reject(&mut self, call: CallHandle, code: u16, now: Instant) {
-        self.refuse_call(call, code, now);
-        self.settle(now);
+        self.on_call(call, now, |call, turn| call.reject(code, turn));
+        self.finish_turn(now);
     }
 
     /// Ends a call whatever its state needs: CANCEL, BYE, or a final response. [`Event::Ended`]
     /// follows.
     pub fn end(&mut self, call: CallHandle, now: Instant) {
         self.hang_up(call, None, now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
-    /// [`UserAgent::end`], and the far end is told why.
+    /// [`UserAgent::end`], and tells the far end why.
     pub fn end_because(&mut self, call: CallHandle, reason: EndReason, now: Instant) {
         self.hang_up(call, Some(reason), now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// Changes the direction of a standing call by re-INVITE: hold is `SendOnly`/`Inactive`, resume
     /// `SendRecv`.
     pub fn set_direction(&mut self, call: CallHandle, direction: Direction, now: Instant) {
-        self.want_direction(call, direction, now);
-        self.settle(now);
+        self.on_call(call, now, |call, turn| call.set_direction(direction, turn));
+        self.finish_turn(now);
     }
 
     /// Brings new keys into a standing call by re-INVITE, where its keys stand in the session
     /// descriptions.
     pub fn rekey(&mut self, call: CallHandle, now: Instant) {
-        self.want_keys(call, now);
-        self.settle(now);
+        self.on_call(call, now, Call::rekey);
+        self.finish_turn(now);
     }
 
     /// Does what [`Event::Refer`] asked for: calls that address, by the account and with the media
-    /// given, and keeps the far end of `call` told. The new call is one like any other; `call` goes
+    /// given, and reports to the far end of `call`. The new call is an ordinary one; `call` goes
     /// on until it is ended.
     pub fn accept_refer(
         &mut self,
@@ -314,72 +299,69 @@ impl UserAgent {
         now: Instant,
     ) -> Result<CallHandle, InviteError> {
         let placed = self.follow_refer(call, media, now);
-        self.settle(now);
+        self.finish_turn(now);
         placed
     }
 
-    /// Does not do what [`Event::Refer`] asked for.
+    /// Refuses what [`Event::Refer`] asked for.
     pub fn reject_refer(&mut self, call: CallHandle, now: Instant) {
         self.decline_refer(call, now);
-        self.settle(now);
+        self.finish_turn(now);
     }
 
-    /// Hands the far end of `held` over to whom `consulted` is with, or is being placed to. For the
-    /// owner both are over then ([`Event::Ended`] follows for each); what came of it is told by an
-    /// [`Event::Note`].
+    /// Transfers the far end of `held` to the far end of `consulted`, answered or not. For the owner
+    /// both are over then ([`Event::Ended`] follows for each); [`Event::Transferred`] says what came
+    /// of it.
     pub fn transfer(
         &mut self,
         held: CallHandle,
         consulted: CallHandle,
         now: Instant,
     ) -> Result<(), TransferError> {
-        let result = self.hand_over(held, consulted, now);
-        self.settle(now);
+        let result = self.start_transfer(held, consulted, now);
+        self.finish_turn(now);
         result
     }
 
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
     pub fn send_info_digit(&mut self, call: CallHandle, digit: char, now: Instant) {
-        self.send_digit(call, digit, now);
-        self.settle(now);
+        self.on_call(call, now, |call, turn| call.send_digit(digit, turn));
+        self.finish_turn(now);
     }
 
-    /// Registers all accounts anew, now (link up, `ctl register`).
+    /// Registers all accounts again, now (link up, `ctl register`).
     pub fn register(&mut self, now: Instant) {
-        for line in 0..self.lines.len() {
-            self.register_line(line, now);
+        if !self.shutting_down {
+            self.on_registrations(now, Registration::register);
         }
-        self.settle(now);
+        self.finish_turn(now);
     }
 
     /// Registers now whatever waits because it failed (the clock was set, a file was mended).
     pub fn retry_registrations(&mut self, now: Instant) {
-        for line in 0..self.lines.len() {
-            if self.lines.get(line).is_some_and(Line::is_failing) {
-                self.register_line(line, now);
+        self.on_registrations(now, |registration, env| {
+            if registration.is_failing() {
+                registration.register(env)
+            } else {
+                Vec::new()
             }
-        }
-        self.settle(now);
+        });
+        self.finish_turn(now);
     }
 
     /// Ends all calls and registrations; tables are empty when their transactions are done.
     pub fn shut_down(&mut self, now: Instant) {
-        self.leaving = true;
-        let calls: Vec<CallHandle> = self.calls.keys().copied().collect();
-        for call in calls {
-            self.hang_up(call, None, now);
-        }
-        for line in 0..self.lines.len() {
-            self.unregister_line(line, now);
-        }
-        self.settle(now);
+        self.shutting_down = true;
+        self.end_all(now);
+        self.on_registrations(now, Registration::unregister);
+        self.finish_turn(now);
     }
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         // Each of them may make others due, but not for ever: one that is left in the past again
         // and again must not stop the phone.
-        let most = TURNS_A_DEADLINE * (self.deadlines.len() + 1);
+        let most = TURNS_PER_DEADLINE * (self.deadlines.len() + 1);
         for _ in 0..most {
             let Some(waiter) = self.deadlines.pop_due(now) else {
                 return;
@@ -387,15 +369,19 @@ impl UserAgent {
             match waiter {
                 Waiter::Client(id) => self.client_timeout(id, now),
                 Waiter::Server(id) => self.server_timeout(id, now),
-                Waiter::Outgoing(id) => self.outgoing_timeout(id, now),
-                Waiter::Call(call) => self.call_timeout(call, now),
-                Waiter::Line(line) => self.line_timeout(line, now),
-                Waiter::Connection(connection) => self.pulse_timeout(connection, now),
+                Waiter::Request(id) => self.request_timeout(id, now),
+                Waiter::Call(call) => self.on_call(call, now, Call::handle_timeout),
+                Waiter::Registration(account) => {
+                    self.on_registration(account, now, |registration, env| {
+                        registration.handle_timeout(env, now)
+                    });
+                }
+                Waiter::Connection(connection) => self.keepalive_timeout(connection, now),
                 Waiter::Connections => self.expire_connections(now),
             }
-            self.settle(now);
+            self.finish_turn(now);
         }
-        self.deadlines.hold_back(now, now + HELD_BACK);
+        self.deadlines.hold_back(now, now + POSTPONED);
     }
 
     /// A message that must leave; call until `None`.
@@ -417,8 +403,8 @@ impl UserAgent {
     /// address: the last hop, its Contact, and the sender as the first hop saw it. Besides the
     /// address in SDP its media may come from there (RFC 7362).
     pub fn signalling_hosts(&self, call: CallHandle) -> impl Iterator<Item = IpAddr> {
-        let state = self.calls.get(&call);
-        state.into_iter().flat_map(CallState::signalling_hosts)
+        let call = self.calls.get(&call);
+        call.into_iter().flat_map(Call::signalling_hosts)
     }
 
     /// What was seen and dropped.
@@ -429,34 +415,24 @@ impl UserAgent {
     /// How full the tables are.
     pub fn tables(&self) -> Tables {
         Tables {
-            client_transactions: self.clients.len()
-                + self
-                    .outgoing
-                    .values()
-                    .filter(|o| o.transaction.is_none())
-                    .count(),
+            client_transactions: self.clients.len() + self.requests_without_transaction(),
             server_transactions: self.servers.len(),
-            dialogs: self.calls.values().map(CallState::dialogs).sum::<usize>()
-                + self.orphaned_referrals(),
+            dialogs: self.calls.values().map(Call::dialog_count).sum::<usize>()
+                + self.subscriptions.orphans(),
             calls: self.calls.len(),
             lookups: self.lookups.len(),
         }
     }
 
     /// Requests of ours that still wait for their final answer: when it is 0 after
-    /// [`UserAgent::shut_down`], nobody is left in the dark, though answered transactions linger
+    /// [`UserAgent::shut_down`], every far end has answered, though answered transactions linger
     /// for repetitions.
     pub fn unanswered(&self) -> usize {
         let waiting = |entry: &ClientEntry| match entry.machine.state() {
             client::State::Calling | client::State::Proceeding => true,
             client::State::Completed | client::State::Accepted | client::State::Done => false,
         };
-        let unsent = self
-            .outgoing
-            .values()
-            .filter(|o| o.transaction.is_none())
-            .count();
-        unsent
+        self.requests_without_transaction()
             + self
                 .clients
                 .iter()
@@ -478,6 +454,19 @@ impl UserAgent {
         }
     }
 
+    fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
+        self.wire.connections.handle_closed(connection);
+        self.deadlines.set(Waiter::Connection(connection), None);
+        self.on_flow_failed(
+            |flow: Flow| flow.connection() == Some(connection),
+            reason,
+            now,
+        );
+        self.on_registrations(now, |registration, env| {
+            registration.handle_connection_lost(connection, reason, env, now)
+        });
+    }
+
     /// Another host opened a connection: it is kept where there is room.
     fn accept_connection(
         &mut self,
@@ -487,7 +476,10 @@ impl UserAgent {
         names: Vec<String>,
         now: Instant,
     ) {
-        let known = self.lines.iter().any(|line| line.knows(remote.ip()));
+        let known = self
+            .registrations
+            .iter()
+            .any(|registration| registration.servers().has_address(remote.ip()));
         let accepted = self
             .wire
             .connections
@@ -513,48 +505,28 @@ impl UserAgent {
     }
 
     /// This phone closes a connection.
-    pub(crate) fn close_connection(
-        &mut self,
-        connection: ConnectionId,
-        reason: &str,
-        now: Instant,
-    ) {
+    fn close_connection(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
         if let Some(found) = self.wire.connections.get(connection) {
             let remote = found.flow(connection).remote();
-            self.events
-                .push_back(Event::Note(format!("connection with {remote}: {reason}")));
+            tracing::info!("connection with {remote}: {reason}");
         }
         self.events.push_back(Event::Close(connection));
         self.connection_lost(connection, reason, now);
     }
 
-    pub(crate) fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
-        self.wire.connections.handle_closed(connection);
-        self.deadlines.set(Waiter::Connection(connection), None);
-        self.flow_failed(
-            |flow: Flow| flow.connection() == Some(connection),
-            reason,
-            now,
-        );
-        self.lines_lost(connection, reason, now);
+    fn requests_without_transaction(&self) -> usize {
+        let requests = self.requests.values();
+        requests
+            .filter(|request| request.transaction().is_none())
+            .count()
     }
 
-    /// Tells those who sent requests that failed here, and those who wait for news. Telling may
-    /// make new requests, and new failures; each step ends one request.
-    pub(crate) fn settle(&mut self, now: Instant) {
-        loop {
-            if let Some((purpose, code, reason)) = self.failures.pop_front() {
-                self.outcome(
-                    &purpose,
-                    0,
-                    &crate::outgoing::Outcome::Failed(code, &reason),
-                    now,
-                );
-            } else if let Some(owed) = self.owed.pop_front() {
-                self.pay(owed, now);
-            } else {
-                break;
-            }
+    /// Brings the failures of requests to their senders, and the index in step. That may make new requests, and new
+    /// failures; each step ends one request.
+    fn finish_turn(&mut self, now: Instant) {
+        while let Some(failure) = self.failures.pop_front() {
+            let outcome = Outcome::Failed(failure.code, &failure.reason);
+            self.on_outcome(failure.purpose, 0, outcome, now);
         }
         let expiry = self.wire.connections.poll_timeout();
         self.deadlines.set(Waiter::Connections, expiry);

@@ -1,4 +1,4 @@
-//! What `app` and the agent tell each other: plain data, no behaviour.
+//! What the agent and its owner exchange: plain data, no behaviour.
 //!
 //! ```text
 //! AgentConfig, Target, Flow ─▶ UserAgent ─▶ Event, Transmit, Counters, Tables
@@ -46,7 +46,7 @@ pub struct AccountConfig {
     pub privacy: Privacy,
 }
 
-/// What the agent is told at its start.
+/// The settings of an agent.
 #[derive(Clone)]
 pub struct AgentConfig {
     /// Lines.
@@ -71,7 +71,7 @@ pub struct AgentConfig {
     pub codecs: Vec<Codec>,
     /// What is wanted of the encryption of direct calls.
     pub privacy: Privacy,
-    /// Our SIP address: what goes into Via and Contact until rport and the flow tell better. Never
+    /// Our SIP address: what goes into Via and Contact until rport and the flow say better. Never
     /// unspecified: `app` resolves `0.0.0.0` to an interface address (see
     /// [`handle_local_address`](crate::UserAgent::handle_local_address)).
     pub local: SocketAddr,
@@ -102,11 +102,11 @@ pub enum EndedBy {
     Local,
     /// The far end (BYE, CANCEL, or a failure response).
     Remote,
-    /// Nobody: timeout, transport failure.
+    /// Neither: timeout, transport failure.
     Failure,
 }
 
-/// Why this phone ends a call, where that is more than a hand on the hook; the far end is told (RFC
+/// Why this phone ends a call, other than that the owner hung up; the far end learns it (RFC
 /// 3326).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
@@ -166,7 +166,7 @@ pub enum Event {
         /// Early media, if any.
         media: Option<Negotiated>,
     },
-    /// The call stands: 200 came (and ACK went), or our own 200 went. Only after an INVITE without
+    /// The call is established: 200 came (and ACK went), or our own 200 went. Only after an INVITE without
     /// an offer does it take the ACK, which brings the answer.
     Established {
         /// Which call.
@@ -208,7 +208,7 @@ pub enum Event {
         /// Words for log, status and history.
         reason: String,
     },
-    /// The far end of a standing call asks this phone to call somebody else in its place (REFER,
+    /// The far end of an established call asks this phone to call somebody else in its place (REFER,
     /// RFC 3515). Answered by [`accept_refer`](crate::UserAgent::accept_refer) or [`reject_refer`](crate::UserAgent::reject_refer).
     Refer {
         /// Which call.
@@ -235,8 +235,15 @@ pub enum Event {
     },
     /// A connection is no longer wanted.
     Close(ConnectionId),
-    /// A message for the log: something was refused or dropped, counted in [`Counters`].
-    Note(String),
+    /// What came of a transfer ([`transfer`](crate::UserAgent::transfer)); both calls are over for the owner before.
+    Transferred {
+        /// The held call.
+        call: CallHandle,
+        /// Whom its far end was transferred to.
+        to: String,
+        /// Done, or the status that says why not.
+        result: Result<(), u16>,
+    },
 }
 
 /// What was seen, kept and dropped since the start; bounded numbers, never lists.
@@ -271,14 +278,14 @@ pub struct Tables {
     pub lookups: usize,
 }
 
-/// Why a call cannot be handed over.
+/// Why a call cannot be transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
-    /// One of the two is not in a state to be handed over.
-    #[error("one of the calls does not stand")]
+    /// One of the two is not in a state to be transferred.
+    #[error("one of the calls is not established")]
     NoCall,
-    /// The consulted call goes by TLS and the other one does not.
-    #[error("one call goes by TLS and would be told to somebody in the clear")]
+    /// The consulted call uses TLS and the other one does not.
+    #[error("one call uses TLS, and its address would be sent to the other in the clear")]
     Clear,
 }
 
@@ -301,6 +308,6 @@ pub enum InviteError {
     #[error("too many calls at once")]
     TooManyCalls,
     /// The call no longer asks for anybody to be called.
-    #[error("nobody asks for this call any more")]
+    #[error("the request to place this call is no longer open")]
     NotAsked,
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::flow::{Flow, Transport};
 use crate::ids::ConnectionId;
-use crate::keepalive::Pulse;
+use crate::keepalive::Keepalive;
 use crate::stream::{Frame, StreamError, StreamReader};
 
 /// Most connections that this phone dialled for requests of its own.
@@ -118,7 +118,7 @@ pub(crate) struct Connection {
     received_any: bool,
     /// When the message began that is not whole yet.
     unfinished_since: Option<Instant>,
-    pub(crate) pulse: Pulse,
+    pub(crate) keepalive: Keepalive,
 }
 
 impl Connection {
@@ -278,7 +278,7 @@ impl Connections {
             used: now,
             received_any: false,
             unfinished_since: None,
-            pulse: Pulse::default(),
+            keepalive: Keepalive::default(),
         };
         let flow = connection.flow(id);
         self.table.insert(id, connection);
@@ -339,7 +339,7 @@ impl Connections {
                 used: now,
                 received_any: false,
                 unfinished_since: None,
-                pulse: Pulse::default(),
+                keepalive: Keepalive::default(),
             },
         );
         Ok(displaced)

@@ -2,34 +2,107 @@
 //! in, bytes and events go out.
 //!
 //! ```text
-//! datagram / stream bytes ─▶ message ─▶ transaction ─▶ dialog, invite, registration ─▶ agent ─▶ Event
-//!                  commands (invite, answer, end …) ─▶ agent ─▶ … ─▶ Transmit
+//! datagram / stream bytes ─▶ message ─▶ transaction ─▶ Call, ClientRequest, Registration ─▶ Event
+//!                  commands (invite, answer, end …) ─▶ Call ─▶ … ─▶ Transmit
+//! ```
+//!
+//! The loop its owner runs, here with two agents and the network between them:
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use std::time::Instant;
+//!
+//! use sip::{AgentConfig, DirectCallers, Event, UserAgent};
+//! use sip::offer_answer::LocalMedia;
+//! use types::Codec;
+//!
+//! let config = |local: SocketAddr, seed| AgentConfig {
+//!     accounts: Vec::new(),
+//!     user: "desk".into(),
+//!     display_name: String::new(),
+//!     user_agent: "example".into(),
+//!     direct_calls: true,
+//!     direct_callers: DirectCallers::Everyone,
+//!     direct_from: Vec::new(),
+//!     auto_answer: false,
+//!     codecs: vec![Codec::Pcmu],
+//!     privacy: Default::default(),
+//!     local,
+//!     tls_port: 5061,
+//!     seed: [seed; 32],
+//! };
+//! let media = |port| LocalMedia {
+//!     rtp: SocketAddr::new([0, 0, 0, 0].into(), port),
+//!     rtcp: SocketAddr::new([0, 0, 0, 0].into(), port + 1),
+//!     codecs: vec![Codec::Pcmu],
+//!     ptime_ms: 20,
+//!     dtmf: true,
+//!     privacy: Default::default(),
+//! };
+//! let addresses: [SocketAddr; 2] = [
+//!     "192.0.2.1:5060".parse().unwrap(),
+//!     "192.0.2.2:5060".parse().unwrap(),
+//! ];
+//! let mut now = Instant::now();
+//! let mut agents = [1, 2].map(|n| UserAgent::new(config(addresses[n - 1], n as u8), now));
+//! agents[0].invite(None, "sip:desk@192.0.2.2", media(20_000), now)?;
+//!
+//! let mut established = 0;
+//! while established < 2 {
+//!     for (this, other) in [(0, 1), (1, 0)] {
+//!         // What must leave: by the socket that `transmit.flow` names.
+//!         while let Some(transmit) = agents[this].poll_transmit() {
+//!             agents[other].handle_datagram(addresses[this], &transmit.bytes, now);
+//!         }
+//!         // What the owner should know or do: also look names up, open and close connections.
+//!         while let Some(event) = agents[this].poll_event() {
+//!             match event {
+//!                 Event::Incoming { call, .. } => agents[this].answer(call, media(30_000), now),
+//!                 Event::Established { .. } => established += 1,
+//!                 _ => {}
+//!             }
+//!         }
+//!     }
+//!     // Then sleep until a packet comes or the earliest deadline.
+//!     if let Some(at) = agents.iter().filter_map(UserAgent::poll_timeout).min() {
+//!         now = at;
+//!     }
+//!     for agent in &mut agents {
+//!         agent.handle_timeout(now);
+//!     }
+//! }
+//! # Ok::<(), sip::agent::InviteError>(())
 //! ```
 
+mod action;
 mod admission;
 pub mod agent;
 mod api;
+mod call;
+mod capabilities;
+mod client_request;
 mod connections;
 mod dialog;
 pub mod digest;
+mod env;
 mod fingerprint;
 mod flow;
 mod ids;
-mod incoming;
-mod invite;
 mod keepalive;
 mod locate;
 pub mod message;
 pub mod offer_answer;
-mod outgoing;
 pub mod privacy;
 mod registration;
+mod request_check;
 pub mod sdes;
 mod sdp;
+mod session_body;
 pub mod stream;
 mod timer;
 mod token;
 mod transaction;
+mod transfer;
 mod wire;
 
 pub use admission::{AllowedCaller, DirectCallers};

@@ -22,7 +22,6 @@ const MAX_QUEUE: usize = 4096;
 /// What leaves, and by what.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    pub(crate) local: SocketAddr,
     queue: VecDeque<Transmit>,
     pub(crate) connections: Connections,
     pub(crate) counters: Counters,
@@ -31,9 +30,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(local: SocketAddr, keys_in_clear: bool) -> Self {
+    pub(crate) fn new(keys_in_clear: bool) -> Self {
         Self {
-            local,
             keys_in_clear,
             queue: VecDeque::new(),
             connections: Connections::new(),
@@ -180,7 +178,7 @@ mod tests {
                 true,
             ),
         ] {
-            let mut wire = Wire::new(remote, allowed);
+            let mut wire = Wire::new(allowed);
             wire.send(Flow::Udp { remote }, message(line), now);
             assert_eq!(wire.poll().is_some(), leaves, "{line}");
         }

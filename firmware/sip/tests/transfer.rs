@@ -746,7 +746,7 @@ fn a_call_is_handed_over_and_its_news_are_followed() {
     world.run_ms(50);
     assert_eq!(world.sent("BYE"), 2);
     assert!(
-        matches!(&world.events(0)[..], [Event::Note(text)] if text.starts_with("call handed over to"))
+        matches!(&world.events(0)[..], [Event::Transferred { call, result: Ok(()), .. }] if *call == held)
     );
     assert_eq!(world.phones[0].agent.tables().calls, 0);
     world.run_ms(40_000);

@@ -147,7 +147,10 @@ impl Control {
                 names,
             }),
             sip::Event::Close(connection) => self.outbox.push(Output::Disconnect(connection)),
-            sip::Event::Note(text) => self.outbox.note(&text),
+            sip::Event::Transferred { to, result, .. } => self.outbox.note(&match result {
+                Ok(()) => format!("the call is transferred to {to}"),
+                Err(code) => format!("the transfer to {to} failed ({code}); both calls are over"),
+            }),
         }
     }
 

@@ -162,7 +162,7 @@ impl Headers {
         self.copy(request, "From");
         match (request.get("To"), request.to(), to_tag) {
             (Some(text), Ok(to), Some(tag)) if to.tag().is_none() => {
-                self.push("To", format_args!("{text};tag={}", scan::clean_token(tag)))
+                self.push("To", format_args!("{text};tag={}", scan::clean_token(tag)));
             }
             _ => self.copy(request, "To"),
         }

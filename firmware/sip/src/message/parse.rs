@@ -119,7 +119,7 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
                         ));
                     }
                     (Some(_), _) => {
-                        fault = fault.or(Some(HeaderError::Duplicate("Content-Length").into()))
+                        fault = fault.or(Some(HeaderError::Duplicate("Content-Length").into()));
                     }
                 }
             }

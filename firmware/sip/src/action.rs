@@ -1,0 +1,263 @@
+//! What the objects of the agent want done: they decide, the agent does it.
+//!
+//! ```text
+//! Call, Transfer … ── handle_*(&mut Turn) ─▶ Action … ─▶ UserAgent ─▶ transactions, transport, Event
+//! ```
+
+use std::time::Instant;
+
+use crate::api::Event;
+use crate::capabilities::{ALLOW, add_capabilities};
+use crate::dialog::Dialog;
+use crate::env::Env;
+use crate::flow::Flow;
+use crate::ids::{CallHandle, RequestId, TransactionId};
+use crate::locate::{Hop, HopError};
+use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
+
+/// What a request is for: who learns its outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// REGISTER of an account.
+    Register(usize),
+    /// The INVITE of a call.
+    Invite(CallHandle),
+    /// A later INVITE in a call.
+    Reinvite(CallHandle),
+    /// Any other request in a call.
+    InDialog(CallHandle),
+    /// The REFER that transfers a call.
+    Refer(CallHandle),
+    /// The NOTIFY about the call placed because of a REFER.
+    Notify(CallHandle),
+    /// The ACK of a 2xx; kept with its INVITE for repetition.
+    Ack(RequestId),
+    /// The outcome does not matter: the BYE of a call that is already over for its owner.
+    None,
+}
+
+/// A request about to leave.
+#[derive(Debug)]
+pub(crate) struct OutgoingRequest {
+    pub(crate) purpose: Purpose,
+    /// Whose credentials it may use.
+    pub(crate) account: Option<usize>,
+    /// Without Via.
+    pub(crate) request: Request,
+    pub(crate) hop: Result<Hop, HopError>,
+    /// A connection to be used if it leads to the same host.
+    pub(crate) flow: Option<Flow>,
+}
+
+impl OutgoingRequest {
+    /// A request that goes by its dialog's route.
+    pub(crate) fn in_dialog(
+        dialog: &Dialog,
+        purpose: Purpose,
+        account: Option<usize>,
+        request: Request,
+    ) -> Self {
+        Self {
+            purpose,
+            account,
+            request,
+            hop: dialog.hop(),
+            flow: dialog.flow,
+        }
+    }
+}
+
+/// A response, before the transaction adds what it knows (Via, tags, Call-ID, `CSeq`).
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+    /// It makes or confirms the dialog: Record-Route is repeated (section 12.1.1).
+    pub(crate) record_route: bool,
+    /// It counts as a refusal.
+    pub(crate) refusal: bool,
+}
+
+impl Reply {
+    /// A bare status.
+    pub(crate) fn new(code: u16) -> Self {
+        Self {
+            code,
+            reason: None,
+            headers: Headers::default(),
+            body: Vec::new(),
+            record_route: false,
+            refusal: false,
+        }
+    }
+
+    /// A status that is counted as a refusal.
+    pub(crate) fn refusal(code: u16) -> Self {
+        Self {
+            refusal: true,
+            ..Self::new(code)
+        }
+    }
+
+    /// A refusal that says what this phone would allow.
+    pub(crate) fn not_allowed(code: u16) -> Self {
+        Self::refusal(code).with("Allow", ALLOW)
+    }
+
+    /// With this header.
+    pub(crate) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+
+    /// With the reason phrase.
+    pub(crate) fn with_reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// With what this phone can do.
+    pub(crate) fn with_capabilities(mut self) -> Self {
+        add_capabilities(&mut self.headers);
+        self
+    }
+
+    /// With our Contact and what this phone can do: a response to an INVITE.
+    pub(crate) fn in_dialog(mut self, contact: &SipUri) -> Self {
+        self.record_route = true;
+        self.with("Contact", NameAddr::new(contact.clone()))
+            .with_capabilities()
+    }
+
+    /// With a session description.
+    pub(crate) fn with_session(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        self.with("Content-Type", "application/sdp")
+    }
+
+    /// The whole response to a request.
+    pub(crate) fn to(&self, request: &Request, to_tag: &str, server: &str) -> Response {
+        let tag = (self.code > 100).then_some(to_tag);
+        let mut response = Response::reply(request, self.code, tag);
+        if let Some(reason) = self.reason {
+            response = response.with_reason(reason);
+        }
+        response.headers.push("Server", server);
+        if self.record_route {
+            response.headers.copy(&request.headers, "Record-Route");
+        }
+        for (name, value) in self.headers.iter() {
+            response.headers.push(name, value);
+        }
+        response.body = self.body.clone().into();
+        response
+    }
+}
+
+/// From, To, Call-ID and number of an INVITE: those of the next one after a refusal or a
+/// redirection (section 8.1.3.4).
+#[derive(Debug, Clone)]
+pub(crate) struct InviteIds {
+    pub(crate) from: NameAddr,
+    pub(crate) to: NameAddr,
+    pub(crate) call_id: String,
+    pub(crate) cseq: u32,
+}
+
+/// What should happen.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Send a request under this number.
+    Send(RequestId, Box<OutgoingRequest>),
+    /// Place the INVITE of a call again; `redirected`: to an address the far end named.
+    SendInvite {
+        call: CallHandle,
+        ids: Box<InviteIds>,
+        redirected: bool,
+    },
+    /// Acknowledge the 2xx of an INVITE in the dialog it made.
+    Acknowledge {
+        invite: RequestId,
+        dialog: Box<Dialog>,
+    },
+    /// No outcome of this INVITE is wanted any more: CANCEL.
+    Cancel(RequestId),
+    /// Answer a request of the far end.
+    Respond(TransactionId, Box<Reply>),
+    /// The 2xx of this transaction again: no ACK came (section 13.3.1.4).
+    RepeatResponse(TransactionId),
+    /// Hang up another call: the one a transfer was for.
+    HangUp(CallHandle),
+    /// The call a transfer was for has little time left to be replaced.
+    HurryTransfer(CallHandle),
+    /// A call placed here was answered: tell whoever asked for it.
+    NotifyReferrer(u16),
+    /// Tell the owner.
+    Event(Box<Event>),
+}
+
+/// One turn of one object: the time, what all objects share, and what it wants done.
+pub(crate) struct Turn<'a> {
+    pub(crate) env: &'a mut Env,
+    pub(crate) now: Instant,
+    actions: Vec<Action>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(env: &'a mut Env, now: Instant) -> Self {
+        Self {
+            env,
+            now,
+            actions: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.actions.push(Action::Event(Box::new(event)));
+    }
+
+    pub(crate) fn respond(&mut self, transaction: TransactionId, reply: Reply) {
+        self.actions
+            .push(Action::Respond(transaction, Box::new(reply)));
+    }
+
+    /// Sends a request; its number.
+    pub(crate) fn send(&mut self, request: OutgoingRequest) -> RequestId {
+        let id = self.env.request_id();
+        self.actions.push(Action::Send(id, Box::new(request)));
+        id
+    }
+
+    /// Sends the BYE of a dialog; its outcome does not matter.
+    pub(crate) fn send_bye(
+        &mut self,
+        dialog: &mut Dialog,
+        account: Option<usize>,
+        reason: Option<&str>,
+    ) {
+        let mut request = dialog.request(&Method::Bye);
+        if let Some(reason) = reason {
+            request.headers.push("Reason", reason);
+        }
+        request
+            .headers
+            .push("User-Agent", &self.env.config.user_agent);
+        self.send(OutgoingRequest::in_dialog(
+            dialog,
+            Purpose::None,
+            account,
+            request,
+        ));
+    }
+
+    /// What the object wants done.
+    pub(crate) fn into_actions(self) -> Vec<Action> {
+        self.actions
+    }
+}

@@ -1,0 +1,600 @@
+//! Requests that come in: sorted, checked, answered or passed to a call.
+//!
+//! ```text
+//! request ─▶ ACK? ─▶ repeated? ─▶ CANCEL? ─▶ in a dialog? ─▶ Call::handle_request
+//!                                              │ no
+//!                                              ▼
+//!                          admission ─▶ request_check ─▶ Call::incoming (INVITE) | answered here
+//! ```
+//!
+//! Requests outside of dialogs that change nothing (OPTIONS, and all that is refused but INVITE)
+//! are answered without a transaction: the same question gets the same answer, and a flood of them
+//! fills no table.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use crate::action::Reply;
+use crate::admission::{Decision, Origin};
+use crate::api::Event;
+use crate::call::{Call, InDialog, refused_offer, shown};
+use crate::capabilities::ALLOW;
+use crate::dialog::Dialog;
+use crate::flow::{Flow, Transport};
+use crate::ids::{AccountId, CallHandle, TransactionId};
+use crate::message::{Fault, Method, ParseError, Request, Response, Via};
+use crate::offer_answer::{LocalMedia, Session};
+use crate::registration::identity;
+use crate::request_check::{
+    answer_after_ms, check, check_require, method_refusal, requires_auto_answer, wants_sips,
+};
+use crate::session_body::session_body;
+use crate::transaction::server::{Server, State};
+use crate::transaction::table::{MAX_SERVERS, ServerEntry, merge_key, server_key};
+use crate::transfer::Replaces;
+
+use super::calls::MAX_CALLS;
+use super::{UserAgent, Waiter};
+
+/// Room kept free in the table for requests inside of dialogs: a flood of calls must not stop a
+/// BYE.
+const RESERVED: usize = 64;
+/// Retry-After, in seconds, where the table is full.
+const FULL_RETRY_S: u32 = 10;
+
+impl UserAgent {
+    /// A request came in.
+    pub(super) fn handle_request(&mut self, flow: Flow, mut request: Request, now: Instant) {
+        let Ok(mut via) = request.headers.top_via() else {
+            return;
+        };
+        via.stamp(flow.remote());
+        request.headers.set_top_via(&via);
+        let reply_to = reply_flow(flow, &via);
+        let Some(key) = server_key(&request, None) else {
+            return;
+        };
+        let known = self.servers.find(&key);
+        match (&request.method, known) {
+            (Method::Ack, known) => return self.handle_ack(flow, known, &request, now),
+            (_, Some(transaction)) => return self.handle_repetition(transaction, now),
+            (Method::Cancel, None) => return self.handle_cancel(flow, reply_to, &request, now),
+            (_, None) => {}
+        }
+        if via.params().has("alias")
+            && let Some(connection) = flow.connection()
+        {
+            let port = via.port().unwrap_or(Transport::Tls.default_port());
+            self.wire.connections.learn_alias(connection, port);
+        }
+        let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
+        if tagged && let Some(call) = self.call_of(&request) {
+            if self.is_downgrade(call, flow, &request) {
+                let reply = Reply::refusal(403).with_reason("Secure Signalling Required");
+                return self.respond_stateless(reply_to, &request, &reply, now);
+            }
+            self.request_accepted(flow, false);
+            return self.handle_in_dialog(call, reply_to, &key, &request, now);
+        }
+        let origin = match self.admit(flow, &request, now) {
+            Decision::Admit(origin) => origin,
+            Decision::RetryAfter(seconds) => {
+                let reply = Reply::refusal(503).with("Retry-After", seconds);
+                return self.respond_stateless(reply_to, &request, &reply, now);
+            }
+            Decision::Drop => {
+                self.wire.counters.dropped += 1;
+                self.wire.counters.refused += 1;
+                return;
+            }
+        };
+        // Every open server transaction is an INVITE or inside of a dialog; there are few.
+        let merged = || {
+            let key = merge_key(&request);
+            key.is_some_and(|key| self.servers.iter().any(|(_, entry)| entry.merge == key))
+        };
+        match check(&request, tagged, merged) {
+            Err(refusal) => self.refuse(reply_to, &key, &request, &refusal, now),
+            Ok(()) if request.method == Method::Invite => {
+                self.handle_invite(origin, reply_to, &key, request, now);
+            }
+            Ok(()) => {
+                // Of the methods that pass the checks only OPTIONS is left.
+                self.request_accepted(flow, origin.is_known());
+                let reply = Reply::new(200)
+                    .with("Accept", "application/sdp, application/dtmf-relay")
+                    .with("Accept-Encoding", "identity")
+                    .with("Accept-Language", "en")
+                    .with_capabilities();
+                self.respond_stateless(reply_to, &request, &reply, now);
+            }
+        }
+    }
+
+    /// A request was accepted: the connection it came along, if any, may stay open.
+    fn request_accepted(&mut self, flow: Flow, known: bool) {
+        if let Some(connection) = flow.connection() {
+            self.wire
+                .connections
+                .handle_request_accepted(connection, known);
+        }
+    }
+
+    // ── calls ─────────────────────────────────────────────────────────────────────────────────
+
+    /// The call a request with a To tag belongs to.
+    fn call_of(&self, request: &Request) -> Option<CallHandle> {
+        let mut calls = self.calls.iter();
+        calls
+            .find(|(_, call)| call.owns(request))
+            .map(|(handle, _)| *handle)
+    }
+
+    /// A request for a call that began over TLS must come over TLS: anything else is from somebody
+    /// else, or an attempt to leave TLS.
+    fn is_downgrade(&self, call: CallHandle, flow: Flow, request: &Request) -> bool {
+        let secure = self
+            .calls
+            .get(&call)
+            .is_some_and(|call| call.is_secure(request));
+        secure && !flow.is_secure()
+    }
+
+    /// A request of the far end in one of a call's dialogs.
+    fn handle_in_dialog(
+        &mut self,
+        handle: CallHandle,
+        reply_to: Flow,
+        key: &str,
+        request: &Request,
+        now: Instant,
+    ) {
+        let Some(call) = self.calls.get_mut(&handle) else {
+            return;
+        };
+        let (in_order, early) = call.check_order(reply_to, request);
+        let room = self
+            .admission
+            .has_room_in_dialog(handle, self.servers.len());
+        let opened = room.then(|| self.open(reply_to, key, request.clone(), Some(handle)));
+        let Some(transaction) = opened.flatten() else {
+            self.wire.counters.dropped += 1;
+            return;
+        };
+        if !in_order {
+            return self.respond(transaction, &Reply::refusal(500), now);
+        }
+        if let Err(reply) = check_require(request) {
+            return self.respond(transaction, &reply.with("Allow", ALLOW), now);
+        }
+        let asked = InDialog {
+            transaction,
+            request,
+            early,
+            subscribed: self.subscriptions.has_referrer(handle),
+        };
+        self.on_call(handle, now, |call, turn| call.handle_request(asked, turn));
+    }
+
+    /// A new INVITE that passed all checks.
+    fn handle_invite(
+        &mut self,
+        origin: Origin,
+        reply_to: Flow,
+        key: &str,
+        request: Request,
+        now: Instant,
+    ) {
+        let account = origin.account();
+        if origin.is_known() {
+            self.make_room_for_known(now);
+        }
+        if !self.has_room(origin) {
+            let reply = Reply::refusal(503).with("Retry-After", FULL_RETRY_S);
+            return self.respond_stateless(reply_to, &request, &reply, now);
+        }
+        let replaces = match self.check_invite(account, &request, reply_to.is_secure()) {
+            Ok(replaces) => replaces,
+            Err(reply) => {
+                if let Some(transaction) = self.open(reply_to, key, request, None) {
+                    self.respond(transaction, &reply, now);
+                }
+                return;
+            }
+        };
+        let handle = self.next_call();
+        let Some(transaction) = self.open(reply_to, key, request.clone(), Some(handle)) else {
+            return;
+        };
+        let tag = self
+            .servers
+            .get(transaction)
+            .map(|entry| entry.to_tag.clone())
+            .unwrap_or_default();
+        let contact = self.contact(account, Some(reply_to.transport()), wants_sips(&request));
+        let Some(dialog) = Dialog::of_callee(&request, &tag, contact, Some(reply_to)) else {
+            let reply = Reply::refusal(400).with_reason("Missing Contact header");
+            return self.respond(transaction, &reply, now);
+        };
+        let mut trying = Reply::new(100);
+        trying.headers.copy(&request.headers, "Timestamp");
+        self.respond(transaction, &trying, now);
+        let call = Call::incoming(handle, account, transaction, dialog, &request, now);
+        let headers = &request.headers;
+        self.events.push_back(Event::Incoming {
+            call: handle,
+            account: account.map(AccountId),
+            from: call.peer().to_owned(),
+            to: headers.to().map(|to| shown(&to)).unwrap_or_default(),
+            alert_info: headers.get("Alert-Info").map(str::to_owned),
+            answer_after_ms: answer_after_ms(&request).filter(|_| self.may_auto_answer(account)),
+            call_id: headers.call_id().unwrap_or_default().to_owned(),
+            replaces,
+        });
+        self.deadlines.set(Waiter::Call(handle), call.deadline());
+        self.calls.insert(handle, call);
+        self.request_accepted(reply_to, origin.is_known());
+        if !origin.is_known() {
+            self.admission.handle_stranger_call(handle);
+        }
+    }
+
+    /// Whether another call finds room among the server transactions.
+    fn has_room(&self, origin: Origin) -> bool {
+        let transactions = self.servers.len();
+        transactions + RESERVED < MAX_SERVERS
+            && (origin.is_known() || self.admission.has_room_for_stranger(transactions))
+    }
+
+    /// Whether an INVITE may ring: the call it replaces, or the refusal.
+    fn check_invite(
+        &self,
+        account: Option<usize>,
+        request: &Request,
+        secure: bool,
+    ) -> Result<Option<CallHandle>, Reply> {
+        if self.shutting_down {
+            return Err(Reply::refusal(503));
+        }
+        if self.calls.len() >= MAX_CALLS {
+            return Err(Reply::refusal(486));
+        }
+        let replaces = self
+            .replaced(account, request, secure)
+            .map_err(Reply::refusal)?;
+        if !self.may_auto_answer(account) && requires_auto_answer(request) {
+            return Err(Reply::refusal(403).with_reason("Automatic Answer Forbidden"));
+        }
+        if let Some(offer) = session_body(request) {
+            self.check_offer(account, &offer, secure)?;
+        }
+        Ok(replaces)
+    }
+
+    /// The call an INVITE takes the place of; none: it is an ordinary one. The status of the
+    /// refusal otherwise.
+    fn replaced(
+        &self,
+        account: Option<usize>,
+        request: &Request,
+        secure: bool,
+    ) -> Result<Option<CallHandle>, u16> {
+        let Some(replaces) = Replaces::of(&request.headers)? else {
+            return Ok(None);
+        };
+        let named = |call: &Call| call.is_named_by(&replaces.dialog);
+        match self.calls.iter().find(|(_, call)| named(call)) {
+            Some((handle, call)) => {
+                call.check_replaced(&replaces.dialog, account, secure, replaces.early_only)?;
+                Ok(Some(*handle))
+            }
+            None if self.ended.contains(&replaces.dialog) => Err(603),
+            None => Err(481),
+        }
+    }
+
+    /// Whether a caller's wish to be answered automatically counts: the owner allows it at all, and
+    /// the call came by an account, whose server answers for the caller. A direct caller may be
+    /// anybody who wants to listen to the room.
+    fn may_auto_answer(&self, account: Option<usize>) -> bool {
+        self.env.config.auto_answer && account.is_some()
+    }
+
+    /// An offer this phone, as it is configured, could not take is refused before anything rings.
+    fn check_offer(&self, account: Option<usize>, offer: &[u8], secure: bool) -> Result<(), Reply> {
+        let (config, local) = (&self.env.config, self.env.local);
+        let account = account.and_then(|account| self.env.account(account));
+        let all = LocalMedia {
+            rtp: local,
+            rtcp: local,
+            codecs: config.codecs.clone(),
+            ptime_ms: 20,
+            dtmf: true,
+            privacy: account
+                .map_or(&config.privacy, |account| &account.privacy)
+                .clone(),
+        };
+        let mut session = Session::new(all, local.ip(), 0);
+        session.set_secure(secure);
+        session
+            .weigh(offer)
+            .map_err(|error| refused_offer(&error, local))
+    }
+
+    fn handle_ack(
+        &mut self,
+        flow: Flow,
+        transaction: Option<TransactionId>,
+        ack: &Request,
+        now: Instant,
+    ) {
+        if let Some(id) = transaction
+            && let Some(entry) = self.servers.get_mut(id)
+            && entry.machine.state() != State::Accepted
+        {
+            entry.machine.ack(now);
+            self.schedule_server(id);
+            return;
+        }
+        match self.call_of(ack) {
+            Some(call) if !self.is_downgrade(call, flow, ack) => {
+                self.on_call(call, now, |call, turn| call.handle_ack(ack, turn));
+            }
+            Some(_) | None => self.wire.counters.dropped += 1,
+        }
+    }
+
+    /// CANCEL (section 9.2): 200 where there is something to cancel, whether or not it is too late
+    /// for that.
+    fn handle_cancel(&mut self, flow: Flow, reply_to: Flow, cancel: &Request, now: Instant) {
+        let invite =
+            server_key(cancel, Some(&Method::Invite)).and_then(|key| self.servers.find(&key));
+        let Some((id, entry)) = invite.and_then(|id| Some((id, self.servers.get(id)?))) else {
+            if matches!(self.admit(flow, cancel, now), Decision::Admit(_)) {
+                self.respond_stateless(reply_to, cancel, &Reply::refusal(481), now);
+            } else {
+                self.wire.counters.dropped += 1;
+                self.wire.counters.refused += 1;
+            }
+            return;
+        };
+        // A CANCEL must come from where the INVITE came from.
+        if entry.reply.remote().ip() != reply_to.remote().ip()
+            || (entry.reply.is_secure() && !reply_to.is_secure())
+        {
+            self.wire.counters.dropped += 1;
+            return;
+        }
+        let server = &self.env.config.user_agent;
+        let response = Reply::new(200).to(cancel, &entry.to_tag, server);
+        let (state, call) = (entry.machine.state(), entry.call);
+        self.wire.send(reply_to, response.to_bytes(), now);
+        if state != State::Proceeding {
+            return;
+        }
+        let reason = cancel.headers.get("Reason");
+        match call.filter(|call| self.calls.contains_key(call)) {
+            Some(call) => self.on_call(call, now, |call, turn| {
+                call.handle_cancel(id, reason, turn);
+            }),
+            None => self.respond(id, &Reply::new(487), now),
+        }
+    }
+
+    /// Bytes that are no message: answered if they are nearly a request from somebody who may ask,
+    /// counted always.
+    pub(super) fn handle_malformed(&mut self, flow: Flow, error: &ParseError, now: Instant) {
+        if error.fault == Fault::Empty {
+            return;
+        }
+        self.wire.counters.malformed += 1;
+        if !self.answers(flow, now) {
+            self.wire.counters.dropped += 1;
+            return;
+        }
+        let Some(salvage) = error.salvage.as_deref() else {
+            return;
+        };
+        let tag = self.stateless_tag(
+            salvage.headers.get("Call-ID").unwrap_or_default(),
+            salvage.via.branch(),
+        );
+        // Section 8.2.1 looks at the method first: what would be refused whole is refused for that,
+        // not for its other faults.
+        let refusal = method_refusal(&salvage.method).filter(|_| error.fault.code() == 400);
+        if let Some(mut response) = error.answer(flow.remote(), &tag, refusal)
+            && let Ok(via) = response.headers.top_via()
+        {
+            if refusal.is_some() {
+                response.headers.push("Allow", ALLOW);
+            }
+            self.wire.counters.refused += 1;
+            self.wire
+                .send(reply_flow(flow, &via), response.to_bytes(), now);
+        }
+    }
+
+    // ── server transactions ───────────────────────────────────────────────────────────────────
+
+    /// Refuses a request outside of a dialog: INVITE by a transaction, since its ACK follows;
+    /// others without.
+    fn refuse(
+        &mut self,
+        reply_to: Flow,
+        key: &str,
+        request: &Request,
+        reply: &Reply,
+        now: Instant,
+    ) {
+        if request.method == Method::Invite
+            && let Some(transaction) = self.open(reply_to, key, request.clone(), None)
+        {
+            return self.respond(transaction, reply, now);
+        }
+        self.respond_stateless(reply_to, request, reply, now);
+    }
+
+    /// Opens a server transaction; `None` when the table is full.
+    fn open(
+        &mut self,
+        reply: Flow,
+        key: &str,
+        request: Request,
+        call: Option<CallHandle>,
+    ) -> Option<TransactionId> {
+        let machine = Server::new(
+            request.method == Method::Invite,
+            reply.transport().is_reliable(),
+        );
+        let merge = merge_key(&request)?;
+        let to_tag = self.env.tokens.tag();
+        self.servers.insert(
+            key.to_owned(),
+            ServerEntry {
+                machine,
+                request,
+                reply,
+                last: None,
+                to_tag,
+                call,
+                merge,
+            },
+        )
+    }
+
+    /// Answers a transaction.
+    pub(super) fn respond(&mut self, transaction: TransactionId, reply: &Reply, now: Instant) {
+        if reply.refusal {
+            self.wire.counters.refused += 1;
+        }
+        let Some(entry) = self.servers.get_mut(transaction) else {
+            return;
+        };
+        if !entry.machine.respond(reply.code, now) {
+            return;
+        }
+        let response = reply.to(&entry.request, &entry.to_tag, &self.env.config.user_agent);
+        let bytes = response.to_bytes();
+        entry.last = Some(bytes.clone().into());
+        let (flow, via) = (entry.reply, entry.request.headers.top_via());
+        let flow = self.response_flow(flow, via.ok().as_ref(), now);
+        self.wire.send(flow, bytes, now);
+        self.schedule_server(transaction);
+    }
+
+    /// Our last response again.
+    pub(super) fn repeat_response(&mut self, transaction: TransactionId, now: Instant) {
+        if let Some(entry) = self.servers.get(transaction)
+            && let Some(bytes) = entry.last.clone()
+        {
+            self.wire.counters.retransmitted += 1;
+            self.wire.send(entry.reply, bytes.to_vec(), now);
+        }
+    }
+
+    /// The flow itself, or, when its connection is gone, a new one of the same kind to where the
+    /// Via says (section 18.2.2).
+    fn response_flow(&mut self, flow: Flow, via: Option<&Via>, now: Instant) -> Flow {
+        if self.wire.is_alive(flow) {
+            return flow;
+        }
+        let transport = flow.transport();
+        let found = via.and_then(|via| {
+            let ip = via.received().or_else(|| via.host().ip())?;
+            let mut names: Vec<String> = self
+                .registrations
+                .iter()
+                .flat_map(|registration| registration.servers().expected_identities(via.host(), ip))
+                .collect();
+            names.push(identity(via.host()));
+            names.dedup();
+            let port = via.port().unwrap_or(transport.default_port());
+            Some((SocketAddr::new(ip, port), names))
+        });
+        found
+            .and_then(|(address, names)| {
+                self.wire
+                    .connect_for_response(address, transport, &names, &mut self.events, now)
+            })
+            .unwrap_or(flow)
+    }
+
+    /// Answers a request without a transaction. The tag depends on the request alone: asked again,
+    /// it is the same (section 8.2.7).
+    fn respond_stateless(
+        &mut self,
+        reply_to: Flow,
+        request: &Request,
+        reply: &Reply,
+        now: Instant,
+    ) {
+        if reply.refusal {
+            self.wire.counters.refused += 1;
+        }
+        let via = request.headers.top_via().ok();
+        let branch = via.as_ref().and_then(|via| via.branch());
+        let tag = self.stateless_tag(request.headers.call_id().unwrap_or_default(), branch);
+        let response: Response = reply.to(request, &tag, &self.env.config.user_agent);
+        self.wire.send(reply_to, response.to_bytes(), now);
+    }
+
+    /// 64 bits that cannot be guessed, the same each time for the same Call-ID and branch.
+    fn stateless_tag(&self, call_id: &str, branch: Option<&str>) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.salt.as_str(), call_id, branch.unwrap_or_default()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let digest = hash.finalize();
+        digest
+            .iter()
+            .take(8)
+            .fold(String::new(), |tag, byte| tag + &format!("{byte:02x}"))
+    }
+
+    /// Keeps the index in step with a server transaction; forgets it when it is over.
+    fn schedule_server(&mut self, id: TransactionId) {
+        let Some(entry) = self.servers.get(id) else {
+            return;
+        };
+        if entry.machine.state() == State::Done {
+            self.deadlines.set(Waiter::Server(id), None);
+            self.servers.remove(id);
+        } else {
+            self.deadlines
+                .set(Waiter::Server(id), entry.machine.deadline());
+        }
+    }
+
+    /// A server transaction's time has come.
+    pub(super) fn server_timeout(&mut self, id: TransactionId, now: Instant) {
+        let Some(entry) = self.servers.get_mut(id) else {
+            return;
+        };
+        if entry.machine.timeout(now).retransmit {
+            self.repeat_response(id, now);
+        }
+        self.schedule_server(id);
+    }
+
+    /// A request came again.
+    fn handle_repetition(&mut self, id: TransactionId, now: Instant) {
+        let entry = self.servers.get(id);
+        if entry.is_some_and(|entry| entry.machine.repeated()) {
+            self.repeat_response(id, now);
+        }
+    }
+}
+
+/// Where answers go (section 18.2.2): back on the connection; over UDP to the source address, at
+/// the port rport or the Via names.
+fn reply_flow(flow: Flow, via: &Via) -> Flow {
+    match flow {
+        Flow::Tcp { .. } | Flow::Tls { .. } => flow,
+        Flow::Udp { remote } => Flow::Udp {
+            remote: via.reply_address().unwrap_or(remote),
+        },
+    }
+}

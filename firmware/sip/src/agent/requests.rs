@@ -1,0 +1,501 @@
+//! Requests of ours: their table, transactions and lookups. What follows from an answer each
+//! [`ClientRequest`] says itself.
+
+use std::time::Instant;
+
+use crate::action::{OutgoingRequest, Purpose};
+use crate::api::{Event, Lookup};
+use crate::client_request::{Account, ClientRequest, Prepared, Step, ack_of_refusal, cancel_of};
+use crate::dialog::Dialog;
+use crate::flow::{Flow, Target, Transport};
+use crate::ids::{ConnectionId, LookupId, RequestId, TransactionId};
+use crate::message::{Method, Request, Response};
+use crate::transaction::client::{Client, State};
+use crate::transaction::table::{ClientEntry, MAX_CLIENTS, client_key, response_key};
+
+use super::{UserAgent, Waiter};
+
+/// How a request ended, or how far it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outcome<'a> {
+    /// A response, provisional or final.
+    Response(&'a Response),
+    /// No response: the status that stands for it (RFC 3261 section 8.1.3.1) and why.
+    Failed(u16, &'a str),
+}
+
+impl Outcome<'_> {
+    /// The status, or the one that stands for it.
+    pub(super) fn code(self) -> u16 {
+        match self {
+            Self::Response(response) => response.code(),
+            Self::Failed(code, _) => code,
+        }
+    }
+}
+
+/// A request that failed here; its sender learns of it at the end of the turn.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) purpose: Purpose,
+    pub(super) code: u16,
+    pub(super) reason: String,
+}
+
+impl UserAgent {
+    /// Sends a request on its way. Its outcome comes to its purpose; failures never before this
+    /// returns.
+    pub(super) fn send_request(&mut self, id: RequestId, outgoing: OutgoingRequest, now: Instant) {
+        let purpose = outgoing.purpose;
+        let hop = match &outgoing.hop {
+            _ if self.requests.len() >= MAX_CLIENTS => {
+                return self.fail(purpose, 503, "too many requests under way".to_owned());
+            }
+            Ok(hop) => hop.clone(),
+            Err(error) => return self.fail(purpose, 503, error.to_string()),
+        };
+        let numeric = hop.numeric();
+        let question = |id: LookupId| Lookup {
+            id,
+            host: hop.host.to_string(),
+            port: hop.port,
+            transport: hop.transport,
+        };
+        if let Some(target) = numeric {
+            self.requests.insert(id, ClientRequest::new(outgoing, hop));
+            self.handle_targets(id, &[target], now);
+        } else {
+            let lookup = LookupId(self.next_lookup);
+            self.next_lookup += 1;
+            self.lookups.insert(lookup, id);
+            self.events.push_back(Event::Lookup(question(lookup)));
+            self.requests.insert(id, ClientRequest::new(outgoing, hop));
+        }
+    }
+
+    fn fail(&mut self, purpose: Purpose, code: u16, reason: String) {
+        self.failures.push_back(Failure {
+            purpose,
+            code,
+            reason,
+        });
+    }
+
+    /// The answer to a lookup.
+    pub(super) fn on_lookup(&mut self, lookup: LookupId, targets: &[Target], now: Instant) {
+        if let Some(id) = self.lookups.remove(&lookup) {
+            self.handle_targets(id, targets, now);
+        }
+    }
+
+    fn handle_targets(&mut self, id: RequestId, targets: &[Target], now: Instant) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let step = request.handle_targets(targets);
+        let host = request.hop().host.clone();
+        if let Some(account) = request.account()
+            && let Some(registration) = self.registrations.get_mut(account)
+        {
+            registration.servers_mut().learn(&host, targets);
+        }
+        self.on_step(id, step, now);
+    }
+
+    /// Does what follows for a request.
+    fn on_step(&mut self, id: RequestId, step: Step, now: Instant) {
+        let Some(purpose) = self.requests.get(&id).map(ClientRequest::purpose) else {
+            return;
+        };
+        match step {
+            Step::Wait => {}
+            Step::Deliver => self.schedule_request(id),
+            Step::RepeatAck(flow, bytes) => {
+                self.wire.counters.retransmitted += 1;
+                self.wire.send(flow, bytes, now);
+            }
+            Step::SendCancel => self.send_cancel(id, now),
+            Step::CancelAndFail(code, reason) => {
+                self.send_cancel(id, now);
+                self.on_outcome(purpose, id, Outcome::Failed(code, reason), now);
+            }
+            Step::Resend(cseq) => {
+                self.on_renumbered(purpose, cseq);
+                let prepared = self.prepare(id, ClientRequest::same_attempt);
+                if !prepared.is_some_and(|prepared| self.send_prepared(id, prepared, now)) {
+                    self.give_up(id, 503, "it cannot be sent".to_owned());
+                }
+            }
+            Step::TryNext(code, reason) => {
+                while let Some(prepared) = self.prepare(id, ClientRequest::next_attempt) {
+                    if self.send_prepared(id, prepared, now) {
+                        return;
+                    }
+                }
+                self.give_up(id, code, reason);
+            }
+            Step::Fail(code, reason) => self.give_up(id, code, reason),
+            Step::Finish | Step::Forget => self.forget_request(id),
+        }
+    }
+
+    fn give_up(&mut self, id: RequestId, code: u16, reason: String) {
+        if let Some(request) = self.requests.get(&id) {
+            let purpose = request.purpose();
+            self.forget_request(id);
+            self.fail(purpose, code, reason);
+        }
+    }
+
+    /// Forgets a request; its outcome no longer matters.
+    pub(super) fn forget_request(&mut self, id: RequestId) {
+        self.lookups.retain(|_, owner| *owner != id);
+        self.deadlines.set(Waiter::Request(id), None);
+        let transaction = self
+            .requests
+            .remove(&id)
+            .and_then(|request| request.transaction());
+        if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
+            entry.owner = None;
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        id: RequestId,
+        attempt: impl FnOnce(&mut ClientRequest, &mut crate::env::Env) -> Option<Prepared>,
+    ) -> Option<Prepared> {
+        attempt(self.requests.get_mut(&id)?, &mut self.env)
+    }
+
+    /// Sends a request to one address in a transaction of its own; whether that worked.
+    fn send_prepared(&mut self, id: RequestId, prepared: Prepared, now: Instant) -> bool {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return true;
+        };
+        let remote = prepared.remote;
+        let flow = match prepared.transport {
+            Transport::Udp => Some(Flow::Udp { remote }),
+            transport @ (Transport::Tcp | Transport::Tls) => {
+                let registration = request.account().and_then(|a| self.registrations.get(a));
+                let servers = registration.map(crate::registration::Registration::servers);
+                let names = request.expected_identities(servers, remote);
+                let reuse = prepared.reuse.filter(|flow| self.wire.is_alive(*flow));
+                reuse.or_else(|| {
+                    self.wire
+                        .connect(remote, transport, &names, &mut self.events, now)
+                })
+            }
+        };
+        let Some(flow) = flow else { return false };
+        match request.purpose() {
+            // Neither transaction nor answer (section 13.2.2.4).
+            Purpose::Ack(invite) => {
+                let to = prepared.request.headers.to().ok();
+                let tag = to.and_then(|to| to.tag().map(str::to_owned));
+                self.forget_request(id);
+                if let Some(invite) = self.requests.get_mut(&invite) {
+                    let bytes = prepared.bytes.clone();
+                    invite.handle_acknowledged(tag.unwrap_or_default(), flow, bytes);
+                }
+                self.wire.send(flow, prepared.bytes, now);
+                return true;
+            }
+            Purpose::Register(account) => {
+                if let Some(registration) = self.registrations.get_mut(account) {
+                    registration.handle_sent(flow);
+                }
+            }
+            Purpose::Invite(_)
+            | Purpose::Reinvite(_)
+            | Purpose::InDialog(_)
+            | Purpose::Refer(_)
+            | Purpose::Notify(_)
+            | Purpose::None => {}
+        }
+        let method = prepared.request.method.clone();
+        let reliable = flow.transport().is_reliable();
+        let entry = ClientEntry {
+            machine: Client::new(method == Method::Invite, reliable, now),
+            request: prepared.request,
+            bytes: prepared.bytes.clone().into(),
+            flow,
+            owner: Some(id),
+        };
+        let key = client_key(&prepared.branch, &method);
+        let Some(transaction) = self.clients.insert(key, entry) else {
+            return false;
+        };
+        let opening = flow
+            .connection()
+            .is_some_and(|connection| !self.wire.connections.is_open(connection));
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.handle_sent(flow, transaction, opening, now);
+        }
+        self.schedule_request(id);
+        self.schedule_client(transaction);
+        self.wire.send(flow, prepared.bytes, now);
+        true
+    }
+
+    /// A connection is open: what waited for it has been sent.
+    pub(super) fn on_connection_opened(&mut self, connection: ConnectionId) {
+        let waiting: Vec<RequestId> = self
+            .clients
+            .iter()
+            .filter(|(_, entry)| entry.flow.connection() == Some(connection))
+            .filter_map(|(_, entry)| entry.owner)
+            .collect();
+        for id in waiting {
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.handle_connected();
+                self.schedule_request(id);
+            }
+        }
+    }
+
+    /// A response came in.
+    pub(super) fn handle_response(&mut self, flow: Flow, response: &Response, now: Instant) {
+        // More than one Via: it is not for us (section 18.1.2).
+        let transaction = response_key(response)
+            .filter(|_| response.headers.via_count() == 1)
+            .and_then(|key| self.clients.find(&key));
+        let Some((transaction, entry)) =
+            transaction.and_then(|id| Some((id, self.clients.get_mut(id)?)))
+        else {
+            self.wire.counters.dropped += 1;
+            return;
+        };
+        let same = |a: &Request, b: &Response| {
+            a.headers.call_id() == b.headers.call_id()
+                && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
+        };
+        // What was asked in confidence is not answered in public.
+        if !same(&entry.request, response) || (entry.flow.is_secure() && !flow.is_secure()) {
+            self.wire.counters.dropped += 1;
+            return;
+        }
+        let todo = entry.machine.response(response.code(), now);
+        let owner = entry.owner;
+        if todo.ack {
+            let (flow, ack) = (entry.flow, ack_of_refusal(&entry.request, response));
+            self.wire.send(flow, ack.to_bytes(), now);
+        }
+        if todo.deliver
+            && let Some(owner) = owner
+        {
+            self.on_response(owner, transaction, response, now);
+        }
+        self.schedule_client(transaction);
+    }
+
+    fn on_response(
+        &mut self,
+        id: RequestId,
+        transaction: TransactionId,
+        response: &Response,
+        now: Instant,
+    ) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let account = request.account().and_then(|account| {
+            Some(Account {
+                config: self.env.config.accounts.get(account)?,
+                servers: self.registrations.get(account)?.servers(),
+            })
+        });
+        let purpose = request.purpose();
+        let step = request.handle_response(response, account, &mut self.env.tokens, now);
+        if request.transaction().is_none()
+            && let Some(entry) = self.clients.get_mut(transaction)
+        {
+            entry.owner = None;
+        }
+        let delivers = matches!(step, Step::Deliver | Step::Finish);
+        self.on_step(id, step, now);
+        if delivers {
+            self.on_outcome(purpose, id, Outcome::Response(response), now);
+        }
+    }
+
+    /// A client transaction's time has come.
+    pub(super) fn client_timeout(&mut self, id: TransactionId, now: Instant) {
+        let Some(entry) = self.clients.get_mut(id) else {
+            return;
+        };
+        let todo = entry.machine.timeout(now);
+        let flow = entry.flow;
+        let owner = entry.owner.filter(|_| todo.timed_out);
+        if todo.retransmit {
+            let bytes = entry.bytes.to_vec();
+            self.wire.counters.retransmitted += 1;
+            self.wire.send(flow, bytes, now);
+        }
+        if let Some(owner) = owner {
+            self.on_transaction_failed(owner, 408, "no answer within 32 seconds", now);
+        }
+        self.schedule_client(id);
+    }
+
+    /// A request's own deadline has come.
+    pub(super) fn request_timeout(&mut self, id: RequestId, now: Instant) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let transaction = request.transaction();
+        let state = transaction
+            .and_then(|t| self.clients.get(t))
+            .map(|entry| entry.machine.state());
+        let step = request.handle_timeout(state);
+        match &step {
+            // Neither the connection nor the answer to the CANCEL is waited for any more.
+            Step::TryNext(..) | Step::Forget => {
+                if let Some(transaction) = transaction {
+                    self.abandon_client(transaction);
+                }
+            }
+            Step::Wait
+            | Step::Deliver
+            | Step::RepeatAck(..)
+            | Step::SendCancel
+            | Step::CancelAndFail(..)
+            | Step::Resend(_)
+            | Step::Finish
+            | Step::Fail(..) => {}
+        }
+        self.on_step(id, step, now);
+        if let Some(transaction) = transaction {
+            self.schedule_client(transaction);
+        }
+    }
+
+    /// The way transactions used is gone: a connection closed, an address unreachable.
+    pub(super) fn on_flow_failed(
+        &mut self,
+        gone: impl Fn(Flow) -> bool,
+        reason: &str,
+        now: Instant,
+    ) {
+        let hit: Vec<(TransactionId, Option<RequestId>)> = self
+            .clients
+            .iter()
+            .filter(|(_, entry)| {
+                gone(entry.flow)
+                    && matches!(entry.machine.state(), State::Calling | State::Proceeding)
+            })
+            .map(|(id, entry)| (id, entry.owner))
+            .collect();
+        for (transaction, owner) in hit {
+            self.abandon_client(transaction);
+            if let Some(owner) = owner {
+                self.on_transaction_failed(owner, 503, reason, now);
+            }
+            self.schedule_client(transaction);
+        }
+    }
+
+    fn abandon_client(&mut self, transaction: TransactionId) {
+        if let Some(entry) = self.clients.get_mut(transaction) {
+            entry.machine.abandon();
+            entry.owner = None;
+        }
+    }
+
+    fn on_transaction_failed(&mut self, id: RequestId, code: u16, reason: &str, now: Instant) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let transaction = request.transaction();
+        let step = request.handle_failure(code, reason);
+        if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
+            entry.owner = None;
+        }
+        self.on_step(id, step, now);
+    }
+
+    /// No outcome of an INVITE is wanted any more: CANCEL as soon as allowed.
+    pub(super) fn cancel_request(&mut self, id: RequestId, now: Instant) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let state = request
+            .transaction()
+            .and_then(|t| self.clients.get(t))
+            .map(|entry| entry.machine.state());
+        let step = request.cancel(state);
+        self.on_step(id, step, now);
+    }
+
+    fn send_cancel(&mut self, id: RequestId, now: Instant) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        request.handle_cancel_sent(now);
+        let entry = request.transaction().and_then(|t| self.clients.get(t));
+        let cancel = entry.map(|entry| (cancel_of(&entry.request), entry.flow));
+        self.schedule_request(id);
+        let Some((request, flow)) = cancel else {
+            return;
+        };
+        let via = request.headers.top_via().ok();
+        let Some(branch) = via.as_ref().and_then(|via| via.branch()) else {
+            return;
+        };
+        let bytes = request.to_bytes();
+        let key = client_key(branch, &Method::Cancel);
+        let entry = ClientEntry {
+            machine: Client::new(false, flow.transport().is_reliable(), now),
+            request,
+            bytes: bytes.clone().into(),
+            flow,
+            owner: None,
+        };
+        if let Some(transaction) = self.clients.insert(key, entry) {
+            self.schedule_client(transaction);
+            self.wire.send(flow, bytes, now);
+        }
+    }
+
+    /// Sends the ACK of a 2xx in the dialog it made.
+    pub(super) fn acknowledge(&mut self, invite: RequestId, dialog: &Dialog, now: Instant) {
+        let Some(request) = self.requests.get(&invite) else {
+            return;
+        };
+        let account = request.account();
+        if let Some(ack) = request.acknowledge(dialog) {
+            let purpose = Purpose::Ack(invite);
+            let outgoing = OutgoingRequest::in_dialog(dialog, purpose, account, ack);
+            let id = self.env.request_id();
+            self.send_request(id, outgoing, now);
+        }
+    }
+
+    fn schedule_request(&mut self, id: RequestId) {
+        let deadline = self.requests.get(&id).and_then(ClientRequest::deadline);
+        self.deadlines.set(Waiter::Request(id), deadline);
+    }
+
+    /// Keeps the index in step with a client transaction; forgets it when it is over.
+    fn schedule_client(&mut self, id: TransactionId) {
+        let Some(entry) = self.clients.get(id) else {
+            return;
+        };
+        if entry.machine.state() != State::Done {
+            self.deadlines
+                .set(Waiter::Client(id), entry.machine.deadline());
+            return;
+        }
+        self.deadlines.set(Waiter::Client(id), None);
+        let owner = self.clients.remove(id).and_then(|entry| entry.owner);
+        // An INVITE that got its 2xx stays until no other branch can answer any more.
+        if let Some(owner) = owner
+            && self
+                .requests
+                .get(&owner)
+                .is_some_and(|request| request.transaction() == Some(id))
+        {
+            self.forget_request(owner);
+        }
+    }
+}

@@ -1,0 +1,651 @@
+//! Calls: what an INVITE begins. A call owns its state, and says what should happen.
+//!
+//! ```text
+//! place ──▶ Calling ──────── 2xx, ACK ─────────▶ Up ─▶ BYE ─▶ Over
+//!             └ CANCEL, refusal ─▶ Over           ▲ └─ transfer ─▶ Transferring ─ outcome or 32 s ─▶ BYE ─▶ Over
+//! INVITE ─▶ Ringing ─ answer ─▶ Answered ─ ACK ───┘
+//!             └ CANCEL, reject ─▶ Over   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ Over
+//! ```
+//!
+//! `calling` knows the calls placed here, `ringing` those that come in, `established` the session of
+//! an answered one, `in_dialog` the requests in it. A call leaves the table the moment it is over for the network's dialog; what
+//! transactions still have to do about it is their own affair. Subscriptions and session timers
+//! belong beside `Established`, in the states that have a dialog.
+
+mod ack_wait;
+mod calling;
+mod established;
+mod in_dialog;
+mod ringing;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+pub(crate) use calling::Route;
+pub(crate) use established::refused_offer;
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use types::Direction;
+
+use crate::action::{Action, InviteIds, OutgoingRequest, Purpose, Reply, Turn};
+use crate::api::{EndReason, EndedBy, Event};
+use crate::dialog::Dialog;
+use crate::flow::{Flow, Transport};
+use crate::ids::{CallHandle, TransactionId};
+use crate::message::{Method, NameAddr, Request, Response, Uri, reason_phrase};
+use crate::offer_answer::{LocalMedia, Negotiated, Session};
+use crate::sdp::SdpError;
+use crate::timer::earliest;
+use crate::transfer::{ReferOrder, ReferRequest, Transfer};
+
+use ack_wait::AckWait;
+use calling::{Calling, Invite, Refused};
+use established::{Established, Exchange};
+use ringing::Ringing;
+
+/// Reason header of a BYE after an answer that cannot be used (RFC 3326).
+const UNUSABLE_ANSWER: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
+
+/// Where a call is, with what it has there.
+#[derive(Debug)]
+enum State {
+    /// Our INVITE is under way.
+    Calling(Box<Calling>),
+    /// Their INVITE waits for our answer.
+    Ringing(Box<Ringing>),
+    /// Our first 2xx waits for its ACK.
+    Answered(Box<Established>, AckWait),
+    /// Confirmed both ways.
+    Up(Box<Established>),
+    /// Over for the owner; the BYE waits for the ACK of our 2xx (section 15).
+    Leaving(Box<Dialog>, AckWait),
+    /// Over for the owner; its far end is being transferred, or it waits to be replaced.
+    Transferring(Box<Established>, Transfer),
+    /// Over; to leave the table.
+    Over(Box<Over>),
+}
+
+/// What is left of a call that is over.
+#[derive(Debug, Default)]
+pub(crate) struct Over {
+    /// Status that ended it.
+    pub(crate) code: Option<u16>,
+    /// Its dialog, if it had one of its own.
+    pub(crate) dialog: Option<Dialog>,
+}
+
+/// A request of the far end inside of one of a call's dialogs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InDialog<'a> {
+    pub(crate) transaction: TransactionId,
+    pub(crate) request: &'a Request,
+    /// It belongs to a branch of a call that is not answered yet.
+    pub(crate) early: bool,
+    /// A call placed because of an earlier REFER in this one is still reported on.
+    pub(crate) subscribed: bool,
+}
+
+/// How a call is placed.
+pub(crate) struct Placement {
+    pub(crate) target: Uri,
+    pub(crate) ids: InviteIds,
+    pub(crate) route: Route,
+    pub(crate) media: LocalMedia,
+    pub(crate) order: ReferOrder,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    handle: CallHandle,
+    account: Option<usize>,
+    /// The far end, for the owner.
+    peer: String,
+    /// What the REFER said because of which we placed this call.
+    order: ReferOrder,
+    state: State,
+    span: tracing::Span,
+}
+
+impl Call {
+    fn new(
+        handle: CallHandle,
+        account: Option<usize>,
+        peer: String,
+        order: ReferOrder,
+        state: State,
+    ) -> Self {
+        let span = tracing::info_span!("call", id = handle.0);
+        Self {
+            handle,
+            account,
+            peer,
+            order,
+            state,
+            span,
+        }
+    }
+
+    /// Places a call: sends its INVITE.
+    pub(crate) fn place(
+        handle: CallHandle,
+        account: Option<usize>,
+        placement: Placement,
+        turn: &mut Turn<'_>,
+    ) -> Result<Self, SdpError> {
+        let env = &mut *turn.env;
+        let session = Session::new(placement.media, env.local.ip(), env.tokens.session_id());
+        let peer = shown(&NameAddr::new(placement.target.clone()));
+        let invite = Invite {
+            call: handle,
+            account,
+            ids: placement.ids,
+            route: placement.route,
+            order: &placement.order,
+        };
+        let calling = Calling::place(invite, placement.target, session, turn)?;
+        let state = State::Calling(Box::new(calling));
+        Ok(Self::new(handle, account, peer, placement.order, state))
+    }
+
+    /// A call that came in, by an INVITE that passed all checks.
+    pub(crate) fn incoming(
+        handle: CallHandle,
+        account: Option<usize>,
+        server: TransactionId,
+        dialog: Dialog,
+        request: &Request,
+        now: Instant,
+    ) -> Self {
+        let peer = shown(&dialog.remote);
+        let state = State::Ringing(Box::new(Ringing::new(server, dialog, request, now)));
+        Self::new(handle, account, peer, ReferOrder::default(), state)
+    }
+
+    // ── what others may ask ───────────────────────────────────────────────────────────────────
+
+    /// The account it uses.
+    pub(crate) fn account(&self) -> Option<usize> {
+        self.account
+    }
+
+    /// The far end: display name or address.
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// For log messages about it.
+    pub(crate) fn span(&self) -> &tracing::Span {
+        &self.span
+    }
+
+    /// Whether it is placed and not answered.
+    pub(crate) fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling(_))
+    }
+
+    /// Whether it came in and is not answered.
+    pub(crate) fn is_ringing(&self) -> bool {
+        matches!(self.state, State::Ringing(_))
+    }
+
+    /// What is left of it, once it is over.
+    pub(crate) fn take_over(&mut self) -> Option<Over> {
+        if let State::Over(over) = &mut self.state {
+            Some(std::mem::take(&mut **over))
+        } else {
+            None
+        }
+    }
+
+    /// Its own dialog; not that of a branch.
+    pub(crate) fn dialog(&self) -> Option<&Dialog> {
+        match &self.state {
+            State::Calling(_) | State::Over(_) => None,
+            State::Ringing(ringing) => Some(&ringing.dialog),
+            State::Answered(established, _)
+            | State::Up(established)
+            | State::Transferring(established, _) => Some(&established.dialog),
+            State::Leaving(dialog, _) => Some(dialog),
+        }
+    }
+
+    /// The same, to send a request in it.
+    pub(crate) fn dialog_mut(&mut self) -> Option<&mut Dialog> {
+        self.state.dialog_mut()
+    }
+
+    fn early_dialogs(&self) -> impl Iterator<Item = &Dialog> {
+        let legs = match self.state.calling() {
+            Some(calling) => calling.legs.as_slice(),
+            None => &[],
+        };
+        legs.iter().map(|leg| &leg.dialog)
+    }
+
+    fn dialogs(&self) -> impl Iterator<Item = &Dialog> {
+        self.dialog().into_iter().chain(self.early_dialogs())
+    }
+
+    /// How many dialogs it holds.
+    pub(crate) fn dialog_count(&self) -> usize {
+        self.dialogs().count()
+    }
+
+    /// Whether a request of the far end belongs to one of its dialogs.
+    pub(crate) fn owns(&self, request: &Request) -> bool {
+        self.dialogs().any(|dialog| dialog.owns(request))
+    }
+
+    /// The hosts its signalling comes from, of whichever branch.
+    pub(crate) fn signalling_hosts(&self) -> impl Iterator<Item = IpAddr> {
+        self.dialogs().flat_map(Dialog::signalling_hosts)
+    }
+
+    /// Whether the dialog a request is for began over TLS.
+    pub(crate) fn is_secure(&self, request: &Request) -> bool {
+        self.dialogs()
+            .filter(|dialog| dialog.owns(request))
+            .any(Dialog::is_secure)
+    }
+
+    /// When to call [`Call::handle_timeout`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Calling(_) | State::Over(_) => None,
+            State::Ringing(ringing) => ringing.deadline(),
+            State::Answered(_, ack) | State::Leaving(_, ack) => Some(ack.deadline()),
+            State::Up(established) => established.deadline(),
+            State::Transferring(established, transfer) => {
+                earliest([established.deadline(), Some(transfer.deadline())])
+            }
+        }
+    }
+
+    /// What its next Contact depends on: the transport of its dialog, and whether it is `sips:`.
+    pub(crate) fn contact_needs(&self) -> Option<(Option<Transport>, bool)> {
+        let dialog = self.dialog()?;
+        Some((dialog.flow.map(Flow::transport), dialog.contact.is_secure()))
+    }
+
+    /// Who is called, and whether by TLS, while the call is placed.
+    pub(crate) fn route_needs(&self) -> Option<(Uri, bool, bool)> {
+        let calling = self.state.calling()?;
+        Some((
+            calling.target.clone(),
+            calling.needs_tls(),
+            calling.is_sips(),
+        ))
+    }
+
+    // ── what the owner wants ──────────────────────────────────────────────────────────────────
+
+    /// Sends 180.
+    pub(crate) fn ring(&mut self, turn: &mut Turn<'_>) {
+        if let State::Ringing(ringing) = &mut self.state {
+            ringing.ring(turn);
+        }
+    }
+
+    /// Sends 200 with an answer, or with an offer where the INVITE had none.
+    pub(crate) fn answer(&mut self, media: LocalMedia, turn: &mut Turn<'_>) {
+        let State::Ringing(ringing) = &mut self.state else {
+            return;
+        };
+        let accepted = match ringing.answer(media, turn) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                let reply = refused_offer(&error, turn.env.local);
+                turn.respond(ringing.server, reply);
+                let code = Some(error.status());
+                self.finish(EndedBy::Failure, code, &error.to_string(), turn);
+                return;
+            }
+        };
+        let media = accepted.media.clone();
+        let established = Established::new(
+            ringing.dialog.clone(),
+            accepted.session,
+            accepted.media,
+            false,
+        );
+        self.state = State::Answered(Box::new(established), accepted.ack);
+        // The caller may talk from here on; the media must not wait for the ACK.
+        if let Some(media) = media {
+            self.report_established(media, turn);
+        }
+    }
+
+    /// Refuses a call that rings.
+    pub(crate) fn reject(&mut self, code: u16, turn: &mut Turn<'_>) {
+        let State::Ringing(ringing) = &self.state else {
+            return;
+        };
+        let server = ringing.server;
+        let code = if (400..700).contains(&code) {
+            code
+        } else {
+            480
+        };
+        self.finish(EndedBy::Local, Some(code), reason_phrase(code), turn);
+        turn.respond(server, Reply::new(code));
+    }
+
+    /// Ends the call for its owner, whatever its state needs. `reason` goes with the BYE.
+    pub(crate) fn hang_up(&mut self, reason: Option<EndReason>, turn: &mut Turn<'_>) {
+        match &self.state {
+            State::Calling(calling) => {
+                let request = calling.request;
+                self.finish(EndedBy::Local, None, "hung up", turn);
+                turn.push(Action::Cancel(request));
+            }
+            State::Ringing(_) => self.reject(480, turn),
+            State::Answered(..) => {
+                // Section 15: no BYE before the ACK.
+                if let State::Answered(established, ack) =
+                    self.finish(EndedBy::Local, None, "hung up", turn)
+                {
+                    self.state = State::Leaving(Box::new(established.dialog), ack);
+                }
+            }
+            State::Up(_) | State::Transferring(..) => {
+                let before = self.finish(EndedBy::Local, None, "hung up", turn);
+                self.send_last_bye(before, reason.map(EndReason::header), turn);
+            }
+            State::Leaving(..) | State::Over(_) => {}
+        }
+    }
+
+    /// Asks for another direction, now or as soon as the session allows.
+    pub(crate) fn set_direction(&mut self, direction: Direction, turn: &mut Turn<'_>) {
+        if let Some(established) = self.state.changeable_mut() {
+            established.set_direction(direction);
+            self.send_change(turn);
+        }
+    }
+
+    /// Asks for new keys, now or as soon as the session allows.
+    pub(crate) fn rekey(&mut self, turn: &mut Turn<'_>) {
+        if let Some(established) = self.state.changeable_mut() {
+            established.rekey();
+            self.send_change(turn);
+        }
+    }
+
+    /// Sends a digit by INFO.
+    pub(crate) fn send_digit(&mut self, digit: char, turn: &mut Turn<'_>) {
+        let digit = digit.to_ascii_uppercase();
+        if !is_digit(digit) {
+            return;
+        }
+        let State::Up(established) = &mut self.state else {
+            return;
+        };
+        let mut request = established.dialog.request(&Method::Info);
+        request
+            .headers
+            .push("Content-Type", "application/dtmf-relay");
+        request.body = format!("Signal={digit}\r\nDuration=160\r\n")
+            .into_bytes()
+            .into();
+        turn.send(OutgoingRequest::in_dialog(
+            &established.dialog,
+            Purpose::InDialog(self.handle),
+            self.account,
+            request,
+        ));
+    }
+
+    /// The REFER of theirs that waits for a decision.
+    pub(crate) fn take_refer(&mut self) -> Option<ReferRequest> {
+        self.state.up_mut()?.refer.take()
+    }
+
+    // ── being placed ──────────────────────────────────────────────────────────────────────────
+
+    /// Sends the INVITE again by this route, after a redirection or a refused offer.
+    pub(crate) fn place_again(&mut self, ids: InviteIds, route: Route, turn: &mut Turn<'_>) {
+        let State::Calling(calling) = &mut self.state else {
+            return;
+        };
+        let invite = Invite {
+            call: self.handle,
+            account: self.account,
+            ids,
+            route,
+            order: &self.order,
+        };
+        let placed = calling.place_again(invite, turn);
+        if let Err(error) = placed {
+            self.finish(EndedBy::Failure, Some(488), &error.to_string(), turn);
+        }
+    }
+
+    /// A response to our INVITE that is no 2xx; `dialog`: the early dialog it makes.
+    pub(crate) fn handle_invite_response(
+        &mut self,
+        response: &Response,
+        dialog: Option<Dialog>,
+        turn: &mut Turn<'_>,
+    ) {
+        let State::Calling(calling) = &mut self.state else {
+            return;
+        };
+        if response.is_provisional() {
+            return calling.handle_provisional(self.handle, response, dialog, turn);
+        }
+        if let Err(Refused(reason)) =
+            calling.handle_refusal(self.handle, &self.peer, response, turn)
+        {
+            self.finish(EndedBy::Remote, Some(response.code()), &reason, turn);
+        }
+    }
+
+    /// The first 2xx to our INVITE, and the dialog it makes; its ACK is sent.
+    pub(crate) fn handle_answer(
+        &mut self,
+        response: &Response,
+        dialog: Dialog,
+        turn: &mut Turn<'_>,
+    ) {
+        let State::Calling(calling) = &mut self.state else {
+            return;
+        };
+        let agreed = calling.handle_answer(response, dialog);
+        let mut dialog = agreed.dialog;
+        match agreed.media {
+            Ok(media) => {
+                if let Some(name) = dialog.remote.display.clone()
+                    && !name.trim().is_empty()
+                {
+                    self.peer = name;
+                }
+                let established =
+                    Established::new(dialog, agreed.session, Some(media.clone()), true);
+                self.state = State::Up(Box::new(established));
+                self.report_established(media, turn);
+                turn.push(Action::NotifyReferrer(200));
+                if agreed.keys_shared {
+                    self.rekey(turn);
+                }
+            }
+            Err(error) => {
+                let reason = format!("the far end's answer cannot be used: {error}");
+                self.finish(EndedBy::Failure, Some(488), &reason, turn);
+                turn.send_bye(&mut dialog, self.account, Some(UNUSABLE_ANSWER));
+            }
+        }
+    }
+
+    /// Our INVITE failed without a response.
+    pub(crate) fn handle_invite_failure(&mut self, code: u16, reason: &str, turn: &mut Turn<'_>) {
+        if self.is_calling() {
+            self.finish(EndedBy::Failure, Some(code), reason, turn);
+        }
+    }
+
+    /// The caller gave up; `reason` is its Reason header.
+    pub(crate) fn handle_cancel(
+        &mut self,
+        server: TransactionId,
+        reason: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) {
+        if matches!(self.state, State::Ringing(_)) {
+            // RFC 3326: whoever looks at the list of missed calls wants to know that another phone
+            // took this one.
+            let elsewhere = reason.is_some_and(|r| r.contains("cause=200"));
+            let text = if elsewhere {
+                "answered elsewhere"
+            } else {
+                "the caller hung up"
+            };
+            self.finish(EndedBy::Remote, Some(487), text, turn);
+        }
+        turn.respond(server, Reply::new(487));
+    }
+
+    // ── transitions ───────────────────────────────────────────────────────────────────────────
+
+    fn send_change(&mut self, turn: &mut Turn<'_>) {
+        if let Some(established) = self.state.up_mut() {
+            established.send_change(self.handle, self.account, turn);
+        }
+    }
+
+    fn report_established(&self, media: Negotiated, turn: &mut Turn<'_>) {
+        turn.event(Event::Established {
+            call: self.handle,
+            media,
+            peer: self.peer.clone(),
+        });
+    }
+
+    /// The call is over; tells the owner, unless it knows. Returns the state it was in.
+    fn finish(
+        &mut self,
+        by: EndedBy,
+        code: Option<u16>,
+        reason: &str,
+        turn: &mut Turn<'_>,
+    ) -> State {
+        let over = Over {
+            code,
+            dialog: self.dialog().cloned(),
+        };
+        let mut before = std::mem::replace(&mut self.state, State::Over(Box::new(over)));
+        match &mut before {
+            State::Calling(_) | State::Ringing(_) | State::Answered(..) | State::Up(_) => {
+                turn.event(Event::Ended {
+                    call: self.handle,
+                    by,
+                    code,
+                    reason: reason.to_owned(),
+                });
+            }
+            State::Leaving(..) | State::Transferring(..) | State::Over(_) => {}
+        }
+        if let State::Up(established) = &mut before
+            && let Some(refer) = established.refer.take()
+        {
+            turn.respond(refer.transaction(), Reply::not_allowed(603));
+        }
+        before
+    }
+
+    /// The BYE of a call that is over, after its own re-INVITE is given up.
+    fn send_last_bye(&self, mut before: State, reason: Option<&str>, turn: &mut Turn<'_>) {
+        if let State::Up(established) | State::Transferring(established, _) = &before {
+            cancel_change(established, turn);
+        }
+        if let Some(dialog) = before.dialog_mut() {
+            turn.send_bye(dialog, self.account, reason);
+        }
+    }
+}
+
+/// One exhaustive match for each question that several handlers ask.
+impl State {
+    fn calling(&self) -> Option<&Calling> {
+        match self {
+            Self::Calling(calling) => Some(calling),
+            Self::Ringing(_)
+            | Self::Answered(..)
+            | Self::Up(_)
+            | Self::Leaving(..)
+            | Self::Transferring(..)
+            | Self::Over(_) => None,
+        }
+    }
+
+    /// The session of a call that is confirmed both ways, and the owner's.
+    fn up_mut(&mut self) -> Option<&mut Established> {
+        match self {
+            Self::Up(established) => Some(established),
+            Self::Calling(_)
+            | Self::Ringing(_)
+            | Self::Answered(..)
+            | Self::Leaving(..)
+            | Self::Transferring(..)
+            | Self::Over(_) => None,
+        }
+    }
+
+    /// The session whose direction and keys the owner may change.
+    fn changeable_mut(&mut self) -> Option<&mut Established> {
+        match self {
+            Self::Up(established) | Self::Answered(established, _) => Some(established),
+            Self::Calling(_)
+            | Self::Ringing(_)
+            | Self::Leaving(..)
+            | Self::Transferring(..)
+            | Self::Over(_) => None,
+        }
+    }
+
+    /// The session in which a re-INVITE of either side may be under way.
+    fn exchange_mut(&mut self) -> Option<&mut Established> {
+        match self {
+            Self::Up(established) | Self::Transferring(established, _) => Some(established),
+            Self::Calling(_)
+            | Self::Ringing(_)
+            | Self::Answered(..)
+            | Self::Leaving(..)
+            | Self::Over(_) => None,
+        }
+    }
+
+    fn dialog_mut(&mut self) -> Option<&mut Dialog> {
+        match self {
+            Self::Calling(_) | Self::Over(_) => None,
+            Self::Ringing(ringing) => Some(&mut ringing.dialog),
+            Self::Answered(established, _)
+            | Self::Up(established)
+            | Self::Transferring(established, _) => Some(&mut established.dialog),
+            Self::Leaving(dialog, _) => Some(dialog),
+        }
+    }
+}
+
+/// Gives up a re-INVITE of ours.
+fn cancel_change(established: &Established, turn: &mut Turn<'_>) {
+    if let Exchange::Ours(request, _) = &established.exchange {
+        turn.push(Action::Cancel(*request));
+    }
+}
+
+/// What a person is shown of an address: the name, otherwise the user part, otherwise the whole.
+pub(crate) fn shown(address: &NameAddr) -> String {
+    let name = address
+        .display
+        .clone()
+        .filter(|name| !name.trim().is_empty());
+    name.or_else(|| address.uri.user().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| address.uri.to_string())
+}
+
+fn is_digit(digit: char) -> bool {
+    matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D')
+}

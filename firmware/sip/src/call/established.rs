@@ -1,0 +1,389 @@
+//! The session of an answered call: changes in either direction (RFC 3261 section 14; UPDATE of
+//! RFC 3311).
+//!
+//! ```text
+//! set_direction, rekey ─▶ re-INVITE ─┬ 2xx ─▶ ACK, MediaChanged      491 ─▶ again after the wait of section 14.1
+//!                                    └ else ─▶ session as before, HoldFailed      408, 481 ─▶ the call is over
+//! their re-INVITE, UPDATE ─▶ answer | 491 (ours is under way) | 500 (theirs is) | 488 (not possible) ─▶ MediaChanged
+//! ```
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use types::Direction;
+
+use crate::action::{Action, OutgoingRequest, Purpose, Reply, Turn};
+use crate::api::Event;
+use crate::capabilities::ALLOW;
+use crate::dialog::Dialog;
+use crate::ids::{CallHandle, RequestId, TransactionId};
+use crate::message::{Method, NameAddr, Request, Response};
+use crate::offer_answer::{Negotiated, Session};
+use crate::privacy::Protection;
+use crate::sdp::SdpError;
+use crate::session_body::{session_body, session_body_of};
+use crate::timer::earliest;
+use crate::transfer::ReferRequest;
+
+use super::ack_wait::{AckWait, Sent};
+
+/// Longest Retry-After, in seconds, after which a change of the session is tried again by itself,
+/// and how often.
+const MAX_DEFERRAL_S: u32 = 10;
+const MAX_DEFERRALS: u8 = 3;
+
+/// The re-INVITE under way, if any: there is never more than one.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    Idle,
+    /// Ours; the session as it was, in case it is refused.
+    Ours(RequestId, Box<Session>),
+    /// Theirs: our 2xx waits for its ACK.
+    Theirs(AckWait),
+}
+
+/// What a refused change means for the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChangeStep {
+    Stay,
+    /// The far end no longer knows the dialog, or no longer answers: this status says which.
+    DialogGone(u16),
+}
+
+/// Dialog and session of an answered call.
+#[derive(Debug)]
+pub(super) struct Established {
+    pub(super) dialog: Dialog,
+    session: Session,
+    media: Option<Negotiated>,
+    /// We placed it: the Call-ID is ours, and so is the longer wait at glare.
+    caller: bool,
+    pub(super) exchange: Exchange,
+    /// A direction to be asked for as soon as the session allows.
+    wanted: Option<Direction>,
+    /// The next change brings new keys.
+    rekey: bool,
+    /// When to try again after 491 (section 14.1).
+    retry_at: Option<Instant>,
+    /// How often the far end deferred our change.
+    deferrals: u8,
+    /// A REFER of theirs the owner has not decided on, and how many there were.
+    pub(super) refer: Option<ReferRequest>,
+    pub(super) refers: u8,
+}
+
+impl Established {
+    pub(super) fn new(
+        dialog: Dialog,
+        session: Session,
+        media: Option<Negotiated>,
+        caller: bool,
+    ) -> Self {
+        Self {
+            dialog,
+            session,
+            media,
+            caller,
+            exchange: Exchange::Idle,
+            wanted: None,
+            rekey: false,
+            retry_at: None,
+            deferrals: 0,
+            refer: None,
+            refers: 0,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let ack = match &self.exchange {
+            Exchange::Idle | Exchange::Ours(..) => None,
+            Exchange::Theirs(ack) => Some(ack.deadline()),
+        };
+        earliest([ack, self.retry_at])
+    }
+
+    // ── our changes ───────────────────────────────────────────────────────────────────────────
+
+    /// Asks for this direction at the next [`Established::send_change`].
+    pub(super) fn set_direction(&mut self, direction: Direction) {
+        self.wanted = Some(direction);
+    }
+
+    /// Asks for the direction in force again: our address changed.
+    pub(super) fn refresh(&mut self) {
+        self.wanted = self.wanted.or(Some(self.session.wish()));
+    }
+
+    /// Asks for new keys, where the session descriptions carry them; a DTLS handshake makes keys of
+    /// its own.
+    pub(super) fn rekey(&mut self) {
+        let sdes = self
+            .media
+            .as_ref()
+            .is_some_and(|media| match media.protection {
+                Protection::Sdes { .. } => true,
+                Protection::Dtls { .. } | Protection::Clear => false,
+            });
+        if sdes {
+            self.rekey = true;
+            self.refresh();
+        }
+    }
+
+    /// No change is wanted any more.
+    pub(super) fn clear_wanted(&mut self) {
+        self.wanted = None;
+    }
+
+    /// Sends the re-INVITE that is wanted, if nothing prevents it.
+    pub(super) fn send_change(
+        &mut self,
+        call: CallHandle,
+        account: Option<usize>,
+        turn: &mut Turn<'_>,
+    ) {
+        let idle = match self.exchange {
+            Exchange::Idle => true,
+            Exchange::Ours(..) | Exchange::Theirs(_) => false,
+        };
+        if !idle || self.retry_at.is_some_and(|at| at > turn.now) {
+            return;
+        }
+        self.retry_at = None;
+        let Some(direction) = self.wanted.take() else {
+            return;
+        };
+        let before = self.session.clone();
+        self.session.set_wish(direction);
+        let tokens = &mut turn.env.tokens;
+        let offer = if std::mem::take(&mut self.rekey) {
+            self.session.fresh_offer(tokens)
+        } else {
+            self.session.offer(tokens)
+        };
+        let Ok(offer) = offer else {
+            // Only where the network changed during the call: the session stays as it is.
+            self.session = before;
+            return;
+        };
+        let mut request = self.dialog.request(&Method::Invite);
+        request.headers.push("Allow", ALLOW);
+        request
+            .headers
+            .push("User-Agent", &turn.env.config.user_agent);
+        request.headers.push("Content-Type", "application/sdp");
+        request.body = offer.into();
+        let purpose = Purpose::Reinvite(call);
+        let id = turn.send(OutgoingRequest::in_dialog(
+            &self.dialog,
+            purpose,
+            account,
+            request,
+        ));
+        self.exchange = Exchange::Ours(id, Box::new(before));
+    }
+
+    /// A 2xx to our re-INVITE (section 14.1).
+    pub(super) fn handle_change_accepted(
+        &mut self,
+        call: CallHandle,
+        id: RequestId,
+        response: &Response,
+        turn: &mut Turn<'_>,
+    ) {
+        self.dialog.refresh(&response.headers);
+        let agreed = session_body_of(response).and_then(|body| self.session.accept(&body).ok());
+        self.deferrals = 0;
+        match (agreed, self.take_ours()) {
+            (Some(media), Some(_)) => {
+                self.media = Some(media.clone());
+                turn.event(Event::MediaChanged { call, media });
+            }
+            // No answer in the 2xx: nothing was agreed, the session goes on as it was.
+            (None, Some(before)) => {
+                self.session = before;
+                turn.event(Event::HoldFailed { call, code: 488 });
+            }
+            (_, None) => {}
+        }
+        turn.push(Action::Acknowledge {
+            invite: id,
+            dialog: Box::new(self.dialog.clone()),
+        });
+    }
+
+    /// Our re-INVITE was refused, or nothing answered it.
+    pub(super) fn handle_change_refused(
+        &mut self,
+        call: CallHandle,
+        code: u16,
+        retry_after: Option<u32>,
+        turn: &mut Turn<'_>,
+    ) -> ChangeStep {
+        let Exchange::Ours(..) = self.exchange else {
+            return ChangeStep::Stay;
+        };
+        if matches!(code, 408 | 481) {
+            return ChangeStep::DialogGone(code);
+        }
+        let Some(before) = self.take_ours() else {
+            return ChangeStep::Stay;
+        };
+        let asked = self.session.wish();
+        self.session = before;
+        // 500 with a short Retry-After: theirs was not finished (section 14.2).
+        let deferral = retry_after.filter(|after| {
+            matches!(code, 500 | 503) && *after <= MAX_DEFERRAL_S && self.deferrals < MAX_DEFERRALS
+        });
+        // Glare: the owner of the Call-ID waits longer, so that the two do not meet again; steps of
+        // 10 ms.
+        let (low, high) = if self.caller { (210, 400) } else { (0, 200) };
+        let glare_wait = turn
+            .env
+            .tokens
+            .between(Duration::from_millis(low), Duration::from_millis(high))
+            * 10;
+        let wait = match deferral {
+            Some(after) => {
+                self.deferrals += 1;
+                Some(Duration::from_secs(u64::from(after)))
+            }
+            None => (code == 491).then_some(glare_wait),
+        };
+        if let Some(wait) = wait {
+            self.wanted = self.wanted.or(Some(asked));
+            self.retry_at = Some(turn.now + wait);
+        } else {
+            turn.event(Event::HoldFailed { call, code });
+        }
+        ChangeStep::Stay
+    }
+
+    fn take_ours(&mut self) -> Option<Session> {
+        match std::mem::replace(&mut self.exchange, Exchange::Idle) {
+            Exchange::Ours(_, before) => Some(*before),
+            theirs @ (Exchange::Idle | Exchange::Theirs(_)) => {
+                self.exchange = theirs;
+                None
+            }
+        }
+    }
+
+    // ── their changes ─────────────────────────────────────────────────────────────────────────
+
+    /// Whether an offer of ours is unanswered in a 2xx.
+    pub(super) fn is_offer_open(&self) -> bool {
+        match &self.exchange {
+            Exchange::Idle | Exchange::Ours(..) => false,
+            Exchange::Theirs(ack) => ack.is_offer_open(),
+        }
+    }
+
+    /// A re-INVITE of theirs (section 14.2); the caller has checked that it may be answered.
+    pub(super) fn handle_reinvite(
+        &mut self,
+        call: CallHandle,
+        transaction: TransactionId,
+        request: &Request,
+        turn: &mut Turn<'_>,
+    ) {
+        self.dialog.refresh(&request.headers);
+        let before = self.session.clone();
+        let tokens = &mut turn.env.tokens;
+        // A far end that asks for an offer may pass it to another phone (section 14.2 wants it as
+        // for a new call): that one gets keys of its own.
+        let answer = match session_body(request) {
+            None => self.session.fresh_offer(tokens).map(|body| (body, None)),
+            Some(offer) => self
+                .session
+                .answer(&offer, tokens)
+                .map(|(body, agreed)| (body, Some(agreed))),
+        };
+        let (body, agreed) = match answer {
+            Ok(answer) => answer,
+            Err(error) => return turn.respond(transaction, refused_offer(&error, turn.env.local)),
+        };
+        let reply = Reply::new(200).in_dialog(&self.dialog.contact);
+        turn.respond(transaction, reply.with_session(body));
+        let cseq = request.headers.cseq().map(|c| c.number).unwrap_or_default();
+        let sent = match agreed {
+            None => Sent::LaterOffer(Box::new(before)),
+            Some(media) => {
+                self.media = Some(media.clone());
+                turn.event(Event::MediaChanged { call, media });
+                Sent::Answer
+            }
+        };
+        self.exchange = Exchange::Theirs(AckWait::new(transaction, cseq, sent, turn.now));
+    }
+
+    /// UPDATE with an offer (RFC 3311); the caller has checked that it may be answered.
+    pub(super) fn handle_update(
+        &mut self,
+        call: CallHandle,
+        transaction: TransactionId,
+        request: &Request,
+        offer: &[u8],
+        turn: &mut Turn<'_>,
+    ) {
+        self.dialog.refresh(&request.headers);
+        match self.session.answer(offer, &mut turn.env.tokens) {
+            Ok((body, media)) => {
+                let reply = Reply::new(200)
+                    .with_session(body)
+                    .with("Contact", NameAddr::new(self.dialog.contact.clone()))
+                    .with_capabilities();
+                turn.respond(transaction, reply);
+                self.media = Some(media.clone());
+                turn.event(Event::MediaChanged { call, media });
+            }
+            Err(error) => turn.respond(transaction, refused_offer(&error, turn.env.local)),
+        }
+    }
+
+    /// The ACK of our 2xx to a re-INVITE: it brings the answer where that carried an offer.
+    pub(super) fn handle_ack(&mut self, call: CallHandle, ack: &Request, turn: &mut Turn<'_>) {
+        let number = ack.headers.cseq().map(|c| c.number).unwrap_or_default();
+        match &self.exchange {
+            Exchange::Theirs(wait) if wait.is_acknowledged_by(number) => {}
+            Exchange::Theirs(_) | Exchange::Idle | Exchange::Ours(..) => return,
+        }
+        let Exchange::Theirs(wait) = std::mem::replace(&mut self.exchange, Exchange::Idle) else {
+            return;
+        };
+        match wait.sent {
+            Sent::Answer => {}
+            Sent::FirstOffer | Sent::LaterOffer(_) => match (self.accept_late(ack), wait.sent) {
+                (Ok(media), _) => turn.event(Event::MediaChanged { call, media }),
+                // An established session goes on as it was.
+                (Err(_), Sent::LaterOffer(before)) => self.session = *before,
+                (Err(_), Sent::FirstOffer | Sent::Answer) => {}
+            },
+        }
+    }
+
+    /// The answer to an offer in our 2xx.
+    pub(super) fn accept_late(&mut self, ack: &Request) -> Result<Negotiated, SdpError> {
+        let body = session_body(ack).ok_or(SdpError::NoMedia)?;
+        let media = self.session.accept(&body)?;
+        self.media = Some(media.clone());
+        Ok(media)
+    }
+
+    /// The phone's own address is another one, and this our new Contact.
+    pub(super) fn handle_local_address(
+        &mut self,
+        contact: crate::message::SipUri,
+        turn: &mut Turn<'_>,
+    ) {
+        self.session.set_address(turn.env.local.ip());
+        self.dialog.contact = contact;
+    }
+}
+
+/// An offer that cannot be taken: status and Warning header (section 20.43).
+pub(crate) fn refused_offer(error: &SdpError, agent: SocketAddr) -> Reply {
+    let text = error.to_string().replace(['"', '\\'], "'");
+    let warning = format!("{} {agent} \"{text}\"", error.warning());
+    Reply::refusal(error.status()).with("Warning", warning)
+}

@@ -1,0 +1,447 @@
+//! Requests of the far end inside of a call's dialogs (RFC 3261 sections 12.2, 14, 15), and what
+//! becomes of ours.
+
+use std::time::Duration;
+
+use crate::action::{Action, Reply, Turn};
+use crate::api::{EndedBy, Event};
+use crate::dialog::Dialog;
+use crate::flow::Flow;
+use crate::ids::{RequestId, TransactionId};
+use crate::message::{Method, NameAddr, Request, Response, SipUri};
+use crate::session_body::session_body;
+use crate::transfer::ReferRequest;
+
+use super::ack_wait::{AckStep, Sent};
+use super::established::{ChangeStep, Exchange};
+use super::ringing::RingStep;
+use super::{Call, InDialog, State, UNUSABLE_ANSWER, cancel_change, is_digit};
+
+impl Call {
+    /// Whether the number of a request of theirs is in order, and whether it belongs to a branch;
+    /// `from`: the way it came.
+    pub(crate) fn check_order(&mut self, from: Flow, request: &Request) -> (bool, bool) {
+        let cseq = request.headers.cseq().map(|c| c.number).unwrap_or_default();
+        let early = !self.dialog().is_some_and(|dialog| dialog.owns(request));
+        let dialog = if early {
+            self.early_dialog_mut(request)
+        } else {
+            self.dialog_mut()
+        };
+        let in_order = dialog.is_some_and(|dialog| {
+            let in_order = dialog.in_order(cseq);
+            if in_order {
+                dialog.came_from(from, request);
+            }
+            in_order
+        });
+        (in_order, early)
+    }
+
+    fn early_dialog_mut(&mut self, request: &Request) -> Option<&mut Dialog> {
+        let State::Calling(calling) = &mut self.state else {
+            return None;
+        };
+        let mut dialogs = calling.legs.iter_mut().map(|leg| &mut leg.dialog);
+        dialogs.find(|dialog| dialog.owns(request))
+    }
+
+    /// A request of the far end in one of the call's dialogs, in order and readable.
+    pub(crate) fn handle_request(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let (transaction, request) = (asked.transaction, asked.request);
+        match &request.method {
+            Method::Bye => self.handle_bye(asked, turn),
+            Method::Invite => self.handle_reinvite(asked, turn),
+            Method::Update => self.handle_update(asked, turn),
+            Method::Info => self.handle_info(asked, turn),
+            Method::Options => turn.respond(transaction, Reply::new(200).with_capabilities()),
+            Method::Notify => self.handle_notify(asked, turn),
+            Method::Refer => self.handle_refer(asked, turn),
+            Method::Prack | Method::Subscribe => {
+                turn.respond(transaction, Reply::not_allowed(481));
+            }
+            Method::Register | Method::Message | Method::Publish => {
+                turn.respond(transaction, Reply::not_allowed(405));
+            }
+            Method::Other(_) => turn.respond(transaction, Reply::not_allowed(501)),
+            // Neither opens a transaction of its own.
+            Method::Ack | Method::Cancel => {}
+        }
+    }
+
+    /// BYE (section 15.1.2): the call is over; an INVITE of theirs still open is ended with it.
+    fn handle_bye(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        turn.respond(asked.transaction, Reply::new(200));
+        if asked.early {
+            if let State::Calling(calling) = &mut self.state {
+                calling.legs.retain(|leg| !leg.dialog.owns(asked.request));
+            }
+            return;
+        }
+        let reason = bye_reason(asked.request);
+        match self.finish(EndedBy::Remote, None, &reason, turn) {
+            State::Ringing(ringing) => turn.respond(ringing.server, Reply::new(487)),
+            State::Up(established) => cancel_change(&established, turn),
+            State::Transferring(established, transfer) => {
+                cancel_change(&established, turn);
+                if let Some(consulted) = transfer.consulted() {
+                    turn.push(Action::HurryTransfer(consulted));
+                }
+            }
+            State::Calling(_) | State::Answered(..) | State::Leaving(..) | State::Over(_) => {}
+        }
+    }
+
+    /// A re-INVITE of theirs (section 14.2).
+    fn handle_reinvite(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let transaction = asked.transaction;
+        match &mut self.state {
+            State::Up(established) | State::Transferring(established, _)
+                if matches!(established.exchange, Exchange::Ours(..)) =>
+            {
+                turn.respond(transaction, Reply::not_allowed(491));
+            }
+            State::Up(established)
+                if !asked.early && matches!(established.exchange, Exchange::Idle) =>
+            {
+                established.handle_reinvite(self.handle, transaction, asked.request, turn);
+            }
+            State::Up(_)
+            | State::Calling(_)
+            | State::Ringing(_)
+            | State::Answered(..)
+            | State::Leaving(..)
+            | State::Transferring(..)
+            | State::Over(_) => try_later(transaction, turn),
+        }
+    }
+
+    /// UPDATE (RFC 3311): an offer is answered at once; without one it only refreshes the target.
+    fn handle_update(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let transaction = asked.transaction;
+        let Some(offer) = session_body(asked.request) else {
+            return self.handle_target_refresh(asked, turn);
+        };
+        match &mut self.state {
+            State::Up(established) | State::Transferring(established, _)
+                if matches!(established.exchange, Exchange::Ours(..)) =>
+            {
+                turn.respond(transaction, Reply::not_allowed(491));
+            }
+            // Section 5.2: while an offer of either side is unanswered no other can be taken.
+            State::Up(established) if !asked.early && !established.is_offer_open() => {
+                established.handle_update(self.handle, transaction, asked.request, &offer, turn);
+            }
+            State::Answered(established, ack) if !asked.early && !ack.is_offer_open() => {
+                established.handle_update(self.handle, transaction, asked.request, &offer, turn);
+            }
+            State::Up(_)
+            | State::Answered(..)
+            | State::Calling(_)
+            | State::Ringing(_)
+            | State::Leaving(..)
+            | State::Transferring(..)
+            | State::Over(_) => try_later(transaction, turn),
+        }
+    }
+
+    fn handle_target_refresh(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let dialog = if asked.early {
+            self.early_dialog_mut(asked.request)
+        } else {
+            self.dialog_mut()
+        };
+        let mut reply = Reply::new(200);
+        if let Some(dialog) = dialog {
+            dialog.refresh(&asked.request.headers);
+            reply = reply.with("Contact", NameAddr::new(dialog.contact.clone()));
+        }
+        turn.respond(asked.transaction, reply.with_capabilities());
+    }
+
+    /// INFO: digits, or nothing to do.
+    fn handle_info(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let request = asked.request;
+        if request.body.is_empty() {
+            return turn.respond(asked.transaction, Reply::new(200));
+        }
+        let kind = request.headers.content_type().ok().flatten();
+        let text = String::from_utf8_lossy(&request.body);
+        let digit = match kind.as_ref().map_or("", |kind| kind.name.as_str()) {
+            "application/dtmf-relay" => text.lines().find_map(|line| {
+                let (name, value) = line.split_once('=')?;
+                name.trim()
+                    .eq_ignore_ascii_case("signal")
+                    .then(|| digit_of(value))?
+            }),
+            "application/dtmf" => digit_of(&text),
+            _ => {
+                let accept = "application/dtmf-relay, application/dtmf";
+                let reply = Reply::refusal(415).with("Accept", accept);
+                return turn.respond(asked.transaction, reply);
+            }
+        };
+        match digit {
+            Some(digit) => {
+                turn.respond(asked.transaction, Reply::new(200));
+                turn.event(Event::Digit {
+                    call: self.handle,
+                    digit,
+                });
+            }
+            None => turn.respond(asked.transaction, Reply::not_allowed(400)),
+        }
+    }
+
+    /// REFER (RFC 3515): the owner decides whether this phone calls somebody else.
+    fn handle_refer(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let transaction = asked.transaction;
+        let established = match &mut self.state {
+            State::Up(established) if !asked.early => established,
+            State::Answered(..) if !asked.early => return try_later(transaction, turn),
+            State::Up(_)
+            | State::Answered(..)
+            | State::Calling(_)
+            | State::Ringing(_)
+            | State::Leaving(..)
+            | State::Transferring(..)
+            | State::Over(_) => return turn.respond(transaction, Reply::not_allowed(403)),
+        };
+        if established.refer.is_some() || asked.subscribed {
+            return turn.respond(transaction, Reply::not_allowed(491));
+        }
+        let first = established.refers == 0;
+        let read = ReferRequest::read(
+            transaction,
+            asked.request,
+            &established.dialog,
+            &self.order,
+            first,
+        );
+        match read {
+            Ok(refer) => {
+                established.dialog.refresh(&asked.request.headers);
+                established.refers = established.refers.saturating_add(1);
+                turn.event(Event::Refer {
+                    call: self.handle,
+                    to: refer.target().to_string(),
+                    user: refer.target().user().unwrap_or_default(),
+                });
+                established.refer = Some(refer);
+            }
+            Err(refusal) => {
+                tracing::info!("asked to call somebody else, refused: {}", refusal.reason);
+                turn.respond(transaction, Reply::not_allowed(refusal.code));
+            }
+        }
+    }
+
+    /// NOTIFY: how the transfer goes on, or something this phone did not ask for.
+    fn handle_notify(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let State::Transferring(_, transfer) = &mut self.state else {
+            return turn.respond(asked.transaction, Reply::not_allowed(481));
+        };
+        let (reply, step) = transfer.handle_notify(asked.request);
+        turn.respond(asked.transaction, reply);
+        self.on_transfer_step(step, turn);
+    }
+
+    /// The ACK of a 2xx of ours.
+    pub(crate) fn handle_ack(&mut self, ack: &Request, turn: &mut Turn<'_>) {
+        let number = ack.headers.cseq().map(|c| c.number).unwrap_or_default();
+        match &mut self.state {
+            State::Answered(_, wait) | State::Leaving(_, wait)
+                if !wait.is_acknowledged_by(number) => {}
+            State::Leaving(..) => {
+                let before = self.finish(EndedBy::Local, None, "hung up", turn);
+                self.send_last_bye(before, None, turn);
+            }
+            State::Answered(..) => self.handle_first_ack(ack, turn),
+            State::Up(established) | State::Transferring(established, _) => {
+                established.handle_ack(self.handle, ack, turn);
+                self.send_change(turn);
+            }
+            State::Calling(_) | State::Ringing(_) | State::Over(_) => {}
+        }
+    }
+
+    /// The ACK that confirms the call, and brings the answer if our 2xx carried the offer.
+    fn handle_first_ack(&mut self, ack: &Request, turn: &mut Turn<'_>) {
+        let State::Answered(mut established, wait) =
+            std::mem::replace(&mut self.state, State::Over(Box::default()))
+        else {
+            return;
+        };
+        let answer = match wait.sent {
+            Sent::Answer => None,
+            Sent::FirstOffer | Sent::LaterOffer(_) => Some(established.accept_late(ack)),
+        };
+        self.state = State::Up(established);
+        match answer {
+            None => {}
+            Some(Ok(media)) => self.report_established(media, turn),
+            Some(Err(error)) => {
+                let reason = format!("the far end's answer cannot be used: {error}");
+                let before = self.finish(EndedBy::Failure, Some(488), &reason, turn);
+                self.send_last_bye(before, Some(UNUSABLE_ANSWER), turn);
+            }
+        }
+        self.send_change(turn);
+    }
+
+    /// A request of ours in the dialog got its final status: some end the dialog with it (section
+    /// 12.2.1.2).
+    pub(crate) fn handle_in_dialog_outcome(&mut self, code: u16, turn: &mut Turn<'_>) {
+        if matches!(code, 408 | 481) {
+            self.handle_dialog_gone(code, turn);
+        }
+    }
+
+    /// A 2xx to our re-INVITE.
+    pub(crate) fn handle_change_accepted(
+        &mut self,
+        id: RequestId,
+        response: &Response,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(established) = self.state.exchange_mut() {
+            established.handle_change_accepted(self.handle, id, response, turn);
+            self.send_change(turn);
+        }
+    }
+
+    /// Our re-INVITE was refused, or nothing answered it.
+    pub(crate) fn handle_change_refused(
+        &mut self,
+        code: u16,
+        retry_after: Option<u32>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(established) = self.state.exchange_mut() {
+            match established.handle_change_refused(self.handle, code, retry_after, turn) {
+                ChangeStep::Stay => self.send_change(turn),
+                ChangeStep::DialogGone(code) => self.handle_dialog_gone(code, turn),
+            }
+        }
+    }
+
+    /// The far end no longer knows the dialog, or no longer answers.
+    fn handle_dialog_gone(&mut self, code: u16, turn: &mut Turn<'_>) {
+        let reason = if code == 481 {
+            "the far end does not know this call any more"
+        } else {
+            "the far end does not answer any more"
+        };
+        let mut before = self.finish(EndedBy::Failure, Some(code), reason, turn);
+        // Section 12.2.1.2: a BYE all the same; it costs nothing and may end what still exists
+        // there.
+        if let Some(dialog) = before.dialog_mut() {
+            turn.send_bye(dialog, self.account, None);
+        }
+    }
+
+    /// The phone's own address is another one, and this our new Contact.
+    pub(crate) fn handle_local_address(&mut self, contact: SipUri, turn: &mut Turn<'_>) {
+        match &mut self.state {
+            State::Calling(calling) => calling.session.set_address(turn.env.local.ip()),
+            State::Ringing(ringing) => ringing.dialog.contact = contact,
+            State::Answered(established, _) | State::Transferring(established, _) => {
+                established.handle_local_address(contact, turn);
+            }
+            State::Up(established) => {
+                established.handle_local_address(contact, turn);
+                established.refresh();
+                self.send_change(turn);
+            }
+            State::Leaving(dialog, _) => dialog.contact = contact,
+            State::Over(_) => {}
+        }
+    }
+
+    /// A request was sent again with credentials under a higher number.
+    pub(crate) fn handle_renumbered(&mut self, cseq: u32) {
+        if let Some(dialog) = self.dialog_mut() {
+            dialog.local_cseq = dialog.local_cseq.max(cseq);
+        }
+    }
+
+    /// Its time has come.
+    pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        match &mut self.state {
+            State::Ringing(ringing) => {
+                let server = ringing.server;
+                if ringing.handle_timeout(turn) == RingStep::Expired {
+                    let reason = "the caller's time ran out";
+                    self.finish(EndedBy::Remote, Some(487), reason, turn);
+                    turn.respond(server, Reply::new(487));
+                }
+            }
+            State::Transferring(_, transfer) if transfer.deadline() <= now => {
+                let step = transfer.handle_timeout();
+                self.on_transfer_step(step, turn);
+            }
+            State::Answered(_, ack) | State::Leaving(_, ack) => {
+                let (transaction, step) = (ack.transaction, ack.handle_timeout(now));
+                self.on_ack_step(transaction, step, turn);
+            }
+            State::Up(established) | State::Transferring(established, _) => {
+                if let Exchange::Theirs(ack) = &mut established.exchange {
+                    let (transaction, step) = (ack.transaction, ack.handle_timeout(now));
+                    self.on_ack_step(transaction, step, turn);
+                }
+                self.send_change(turn);
+            }
+            State::Calling(_) | State::Over(_) => {}
+        }
+    }
+
+    fn on_ack_step(&mut self, transaction: TransactionId, step: AckStep, turn: &mut Turn<'_>) {
+        match step {
+            AckStep::Wait => {}
+            AckStep::Repeat => turn.push(Action::RepeatResponse(transaction)),
+            AckStep::GiveUp => {
+                let reason = "the far end never confirmed our answer";
+                let before = self.finish(EndedBy::Failure, Some(408), reason, turn);
+                self.send_last_bye(before, None, turn);
+            }
+        }
+    }
+}
+
+/// 500 with a Retry-After of 0 to 10 s (section 14.2).
+fn try_later(transaction: TransactionId, turn: &mut Turn<'_>) {
+    let wait = turn
+        .env
+        .tokens
+        .between(Duration::ZERO, Duration::from_secs(10));
+    let reply = Reply::refusal(500).with("Retry-After", wait.as_secs());
+    turn.respond(transaction, reply);
+}
+
+pub(super) fn digit_of(text: &str) -> Option<char> {
+    let text = text.trim();
+    match text {
+        "10" => return Some('*'),
+        "11" => return Some('#'),
+        _ => {}
+    }
+    let mut chars = text.chars();
+    let digit = chars.next()?.to_ascii_uppercase();
+    (chars.next().is_none() && is_digit(digit)).then_some(digit)
+}
+
+/// Why the far end hung up, if it says so (RFC 3326).
+fn bye_reason(request: &Request) -> String {
+    let text = request.headers.get("Reason").and_then(|reason| {
+        reason.split(';').find_map(|part| {
+            part.trim()
+                .strip_prefix("text=")
+                .map(|t| t.trim_matches('"').to_owned())
+        })
+    });
+    text.filter(|t| !t.is_empty()).map_or_else(
+        || "the far end hung up".to_owned(),
+        |t| format!("the far end hung up: {t}"),
+    )
+}

@@ -1,0 +1,725 @@
+//! Every state and every event, and the changes of a session.
+
+use std::time::Duration;
+
+use super::in_dialog::digit_of;
+use super::*;
+use crate::env::Env;
+use crate::env::tests::{env, request, response};
+use crate::message::{SipUri, Uri};
+use crate::privacy::Privacy;
+use crate::transfer::DialogIds;
+
+const CALL: CallHandle = CallHandle(1);
+const CONSULTED: CallHandle = CallHandle(2);
+const SERVER: TransactionId = 10;
+const ASKED: TransactionId = 11;
+
+fn media() -> LocalMedia {
+    LocalMedia {
+        rtp: "0.0.0.0:20000".parse().unwrap(),
+        rtcp: "0.0.0.0:20001".parse().unwrap(),
+        codecs: vec![types::Codec::Pcmu],
+        ptime_ms: 20,
+        dtmf: true,
+        privacy: Privacy::default(),
+    }
+}
+
+fn sdp(extra: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
+    )
+}
+
+/// A request of the far end; in its dialog after the first INVITE.
+fn theirs(method: &str, cseq: u32, body: &str) -> Request {
+    let tag = if cseq == 1 && method == "INVITE" {
+        ""
+    } else {
+        ";tag=a"
+    };
+    let kind = match method {
+        _ if body.is_empty() => "",
+        "INFO" => "Content-Type: application/dtmf\r\n",
+        _ => "Content-Type: application/sdp\r\n",
+    };
+    let refer_to = if method == "REFER" {
+        "Refer-To: <sip:carol@192.0.2.20>\r\n"
+    } else {
+        ""
+    };
+    request(&format!(
+        "{method} sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{cseq}\r\nFrom: <sip:p@192.0.2.9>;tag=p\r\n\
+         To: <sip:a@192.0.2.1>{tag}\r\nCall-ID: c\r\nCSeq: {cseq} {method}\r\nContact: <sip:p@192.0.2.9>\r\n\
+         {refer_to}{kind}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+/// One call and all it needs.
+struct Desk {
+    env: Env,
+    now: Instant,
+    call: Call,
+    /// The requests it sent.
+    sent: Vec<Request>,
+}
+
+impl Desk {
+    /// A call placed here, ringing there.
+    fn calling() -> Self {
+        let (mut env, now) = (env(), crate::timer::epoch());
+        let target = Uri::parse("sip:p@192.0.2.9").unwrap();
+        let placement = Placement {
+            ids: InviteIds {
+                from: NameAddr::parse("<sip:a@192.0.2.1>;tag=a").unwrap(),
+                to: NameAddr::new(target.clone()),
+                call_id: "c".into(),
+                cseq: 1,
+            },
+            route: route(&target),
+            target,
+            media: media(),
+            order: ReferOrder::default(),
+        };
+        let mut turn = Turn::new(&mut env, now);
+        let call = Call::place(CALL, None, placement, &mut turn).unwrap();
+        let actions = turn.into_actions();
+        let mut desk = Self {
+            env,
+            now,
+            call,
+            sent: Vec::new(),
+        };
+        assert_eq!(desk.summary(actions), "INVITE");
+        desk
+    }
+
+    /// Their call, with this session description.
+    fn called(body: &str) -> Self {
+        let (env, now) = (env(), crate::timer::epoch());
+        let invite = theirs("INVITE", 1, body);
+        let contact = SipUri::at("192.0.2.1:5060".parse().unwrap()).with_user("a");
+        let dialog = Dialog::of_callee(&invite, "a", contact, None).unwrap();
+        let call = Call::incoming(CALL, None, SERVER, dialog, &invite, now);
+        Self {
+            env,
+            now,
+            call,
+            sent: Vec::new(),
+        }
+    }
+
+    fn ringing() -> Self {
+        Self::called(&sdp(""))
+    }
+
+    fn answered() -> Self {
+        let mut desk = Self::ringing();
+        assert_eq!(
+            desk.act(|call, turn| call.answer(media(), turn)),
+            "200 Established"
+        );
+        desk
+    }
+
+    fn up() -> Self {
+        let mut desk = Self::answered();
+        assert_eq!(desk.event(Do::Ack), "→ Up");
+        desk
+    }
+
+    fn leaving() -> Self {
+        let mut desk = Self::answered();
+        assert_eq!(desk.event(Do::HangUp), "Ended → Leaving");
+        desk
+    }
+
+    fn transferring() -> Self {
+        let mut desk = Self::up();
+        let transfer = Transfer::asking(Some(CONSULTED), "carol", desk.now);
+        let target = Uri::parse("sip:carol@192.0.2.20").unwrap();
+        let did = desk.act(|call, turn| call.start_transfer(transfer, Some(&target), turn));
+        assert_eq!(did, "Ended REFER");
+        desk
+    }
+
+    fn act(&mut self, act: impl FnOnce(&mut Call, &mut Turn<'_>)) -> String {
+        let mut turn = Turn::new(&mut self.env, self.now);
+        act(&mut self.call, &mut turn);
+        let actions = turn.into_actions();
+        self.summary(actions)
+    }
+
+    /// What it wants done, in words.
+    fn summary(&mut self, actions: Vec<Action>) -> String {
+        let words: Vec<String> = actions
+            .into_iter()
+            .map(|action| match action {
+                Action::Send(_, outgoing) => {
+                    let method = outgoing.request.method.to_string();
+                    self.sent.push(outgoing.request);
+                    method
+                }
+                Action::SendInvite { redirected, .. } => format!("Again({redirected})"),
+                Action::Acknowledge { .. } => "ACK".into(),
+                Action::Cancel(_) => "CANCEL".into(),
+                Action::Respond(_, reply) => reply.code.to_string(),
+                Action::RepeatResponse(_) => "Repeat".into(),
+                Action::HangUp(_) => "HangUp".into(),
+                Action::HurryTransfer(_) => "Hurry".into(),
+                Action::NotifyReferrer(code) => format!("Notify({code})"),
+                Action::Event(event) => {
+                    let text = format!("{event:?}");
+                    let end = text.find([' ', '{', '(']).unwrap_or(text.len());
+                    text[..end].to_owned()
+                }
+            })
+            .collect();
+        words.join(" ")
+    }
+
+    /// Does it; what followed, and the new state if it is another one.
+    fn event(&mut self, event: Do) -> String {
+        let before = self.state();
+        let early = self.call.is_calling();
+        let mut ask = |method: &str, body: &str| {
+            let request = theirs(method, 2, body);
+            self.act(|call, turn| {
+                let asked = InDialog {
+                    transaction: ASKED,
+                    request: &request,
+                    early,
+                    subscribed: false,
+                };
+                call.handle_request(asked, turn);
+            })
+        };
+        let did = match event {
+            Do::Bye => ask("BYE", ""),
+            Do::Reinvite => ask("INVITE", &sdp("a=sendonly\r\n")),
+            Do::UpdateOffer => ask("UPDATE", &sdp("a=sendonly\r\n")),
+            Do::Update => ask("UPDATE", ""),
+            Do::Info => ask("INFO", "5"),
+            Do::Options => ask("OPTIONS", ""),
+            Do::Notify => ask("NOTIFY", ""),
+            Do::Refer => ask("REFER", ""),
+            Do::HangUp => self.act(|call, turn| call.hang_up(None, turn)),
+            Do::Ack => {
+                let ack = theirs("ACK", 1, "");
+                self.act(|call, turn| call.handle_ack(&ack, turn))
+            }
+            Do::Cancel => self.act(|call, turn| call.handle_cancel(SERVER, None, turn)),
+            Do::Timeout => match self.call.deadline() {
+                Some(at) => {
+                    self.now = at;
+                    self.act(Call::handle_timeout)
+                }
+                None => String::new(),
+            },
+            Do::Direction => self.act(|call, turn| call.set_direction(Direction::SendOnly, turn)),
+            Do::Digit => self.act(|call, turn| call.send_digit('5', turn)),
+            Do::Gone => self.act(|call, turn| call.handle_in_dialog_outcome(481, turn)),
+            Do::Ring => self.act(Call::ring),
+            Do::Answer => self.act(|call, turn| call.answer(media(), turn)),
+            Do::Reject => self.act(|call, turn| call.reject(486, turn)),
+            Do::Moved => {
+                let contact = SipUri::at("192.0.2.7:5060".parse().unwrap());
+                self.act(|call, turn| call.handle_local_address(contact, turn))
+            }
+        };
+        let after = self.state();
+        if before == after {
+            did
+        } else {
+            format!("{did} → {after}").trim_start().to_owned()
+        }
+    }
+
+    fn state(&self) -> &'static str {
+        match self.call.state {
+            State::Calling(_) => "Calling",
+            State::Ringing(_) => "Ringing",
+            State::Answered(..) => "Answered",
+            State::Up(_) => "Up",
+            State::Leaving(..) => "Leaving",
+            State::Transferring(..) => "Transferring",
+            State::Over(_) => "Over",
+        }
+    }
+
+    /// A response to our INVITE from this branch.
+    fn invite_response(&mut self, code: u16, tag: &str, body: &str) -> String {
+        let invite = self.sent[0].clone();
+        let mut found = response(&invite, code, &[("Contact", "<sip:p@192.0.2.9>")]);
+        let mut to = invite.headers.to().unwrap();
+        to.params.set("tag", Some(tag));
+        found.headers.set("To", to);
+        if !body.is_empty() {
+            found.headers.push("Content-Type", "application/sdp");
+            found.body = body.as_bytes().to_vec().into();
+        }
+        let dialog = Dialog::of_caller(&invite, &found, None);
+        self.act(|call, turn| {
+            if found.is_success() {
+                call.handle_answer(&found, dialog.unwrap(), turn);
+            } else {
+                call.handle_invite_response(&found, dialog, turn);
+            }
+        })
+    }
+}
+
+fn route(target: &Uri) -> Route {
+    Route {
+        routes: Vec::new(),
+        hop: crate::locate::Hop::of(target),
+        contact: SipUri::at("192.0.2.1:5060".parse().unwrap()).with_user("a"),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Do {
+    HangUp,
+    Bye,
+    Reinvite,
+    UpdateOffer,
+    Update,
+    Info,
+    Options,
+    Notify,
+    Refer,
+    Ack,
+    Cancel,
+    Timeout,
+    Direction,
+    Digit,
+    Gone,
+    Ring,
+    Answer,
+    Reject,
+    Moved,
+}
+
+fn check(start: fn() -> Desk, table: &[(Do, &str); 19]) {
+    for (event, expected) in *table {
+        let mut desk = start();
+        assert_eq!(
+            desk.event(event),
+            expected,
+            "{event:?} in {}",
+            start().state()
+        );
+    }
+}
+
+#[test]
+fn calling_and_every_event() {
+    check(
+        Desk::calling,
+        &[
+            (Do::HangUp, "Ended CANCEL → Over"),
+            (Do::Bye, "200"),
+            (Do::Reinvite, "500"),
+            (Do::UpdateOffer, "500"),
+            (Do::Update, "200"),
+            (Do::Info, "200 Digit"),
+            (Do::Options, "200"),
+            (Do::Notify, "481"),
+            (Do::Refer, "403"),
+            (Do::Ack, ""),
+            (Do::Cancel, "487"),
+            (Do::Timeout, ""),
+            (Do::Direction, ""),
+            (Do::Digit, ""),
+            (Do::Gone, "Ended → Over"),
+            (Do::Ring, ""),
+            (Do::Answer, ""),
+            (Do::Reject, ""),
+            (Do::Moved, ""),
+        ],
+    );
+}
+
+#[test]
+fn ringing_and_every_event() {
+    check(
+        Desk::ringing,
+        &[
+            (Do::HangUp, "Ended 480 → Over"),
+            (Do::Bye, "200 Ended 487 → Over"),
+            (Do::Reinvite, "500"),
+            (Do::UpdateOffer, "500"),
+            (Do::Update, "200"),
+            (Do::Info, "200 Digit"),
+            (Do::Options, "200"),
+            (Do::Notify, "481"),
+            (Do::Refer, "403"),
+            (Do::Ack, ""),
+            (Do::Cancel, "Ended 487 → Over"),
+            (Do::Timeout, "Ended 487 → Over"),
+            (Do::Direction, ""),
+            (Do::Digit, ""),
+            (Do::Gone, "Ended BYE → Over"),
+            (Do::Ring, "180"),
+            (Do::Answer, "200 Established → Answered"),
+            (Do::Reject, "Ended 486 → Over"),
+            (Do::Moved, ""),
+        ],
+    );
+}
+
+#[test]
+fn answered_and_every_event() {
+    check(
+        Desk::answered,
+        &[
+            (Do::HangUp, "Ended → Leaving"),
+            (Do::Bye, "200 Ended → Over"),
+            (Do::Reinvite, "500"),
+            (Do::UpdateOffer, "200 MediaChanged"),
+            (Do::Update, "200"),
+            (Do::Info, "200 Digit"),
+            (Do::Options, "200"),
+            (Do::Notify, "481"),
+            (Do::Refer, "500"),
+            (Do::Ack, "→ Up"),
+            (Do::Cancel, "487"),
+            (Do::Timeout, "Repeat"),
+            (Do::Direction, ""),
+            (Do::Digit, ""),
+            (Do::Gone, "Ended BYE → Over"),
+            (Do::Ring, ""),
+            (Do::Answer, ""),
+            (Do::Reject, ""),
+            (Do::Moved, ""),
+        ],
+    );
+}
+
+#[test]
+fn up_and_every_event() {
+    check(
+        Desk::up,
+        &[
+            (Do::HangUp, "Ended BYE → Over"),
+            (Do::Bye, "200 Ended → Over"),
+            (Do::Reinvite, "200 MediaChanged"),
+            (Do::UpdateOffer, "200 MediaChanged"),
+            (Do::Update, "200"),
+            (Do::Info, "200 Digit"),
+            (Do::Options, "200"),
+            (Do::Notify, "481"),
+            (Do::Refer, "Refer"),
+            (Do::Ack, ""),
+            (Do::Cancel, "487"),
+            (Do::Timeout, ""),
+            (Do::Direction, "INVITE"),
+            (Do::Digit, "INFO"),
+            (Do::Gone, "Ended BYE → Over"),
+            (Do::Ring, ""),
+            (Do::Answer, ""),
+            (Do::Reject, ""),
+            (Do::Moved, "INVITE"),
+        ],
+    );
+}
+
+#[test]
+fn leaving_and_every_event() {
+    check(
+        Desk::leaving,
+        &[
+            (Do::HangUp, ""),
+            (Do::Bye, "200 → Over"),
+            (Do::Reinvite, "500"),
+            (Do::UpdateOffer, "500"),
+            (Do::Update, "200"),
+            (Do::Info, "200 Digit"),
+            (Do::Options, "200"),
+            (Do::Notify, "481"),
+            (Do::Refer, "403"),
+            (Do::Ack, "BYE → Over"),
+            (Do::Cancel, "487"),
+            (Do::Timeout, "Repeat"),
+            (Do::Direction, ""),
+            (Do::Digit, ""),
+            (Do::Gone, "BYE → Over"),
+            (Do::Ring, ""),
+            (Do::Answer, ""),
+            (Do::Reject, ""),
+            (Do::Moved, ""),
+        ],
+    );
+}
+
+#[test]
+fn transferring_and_every_event() {
+    check(
+        Desk::transferring,
+        &[
+            (Do::HangUp, "BYE → Over"),
+            (Do::Bye, "200 Hurry → Over"),
+            (Do::Reinvite, "500"),
+            (Do::UpdateOffer, "500"),
+            (Do::Update, "200"),
+            (Do::Info, "200 Digit"),
+            (Do::Options, "200"),
+            (Do::Notify, "481"),
+            (Do::Refer, "403"),
+            (Do::Ack, ""),
+            (Do::Cancel, "487"),
+            (Do::Timeout, "Transferred BYE HangUp → Over"),
+            (Do::Direction, ""),
+            (Do::Digit, ""),
+            (Do::Gone, "BYE → Over"),
+            (Do::Ring, ""),
+            (Do::Answer, ""),
+            (Do::Reject, ""),
+            (Do::Moved, ""),
+        ],
+    );
+}
+
+#[test]
+fn unacknowledged_answer_is_repeated_and_given_up() {
+    let mut desk = Desk::answered();
+    let start = desk.now;
+    let mut repeats = Vec::new();
+    loop {
+        match desk.event(Do::Timeout).as_str() {
+            "Repeat" => repeats.push((desk.now - start).as_secs_f32()),
+            end => {
+                assert_eq!(end, "Ended BYE → Over");
+                break;
+            }
+        }
+    }
+    assert_eq!(repeats[..5], [0.5, 1.5, 3.5, 7.5, 11.5]);
+    assert_eq!(desk.now - start, Duration::from_secs(32));
+    let over = desk.call.take_over().unwrap();
+    assert_eq!((over.code, over.dialog.is_some()), (Some(408), true));
+}
+
+#[test]
+fn ack_of_another_number_confirms_nothing() {
+    let mut desk = Desk::answered();
+    let ack = theirs("ACK", 5, "");
+    assert_eq!(desk.act(|call, turn| call.handle_ack(&ack, turn)), "");
+    assert_eq!(desk.state(), "Answered");
+}
+
+#[test]
+fn late_offer_is_answered_in_the_ack() {
+    let mut desk = Desk::called("");
+    assert_eq!(desk.event(Do::Answer), "200 → Answered");
+    assert_eq!(desk.event(Do::UpdateOffer), "500", "our offer is open");
+    let ack = theirs("ACK", 1, &sdp(""));
+    let did = desk.act(|call, turn| call.handle_ack(&ack, turn));
+    assert_eq!((did.as_str(), desk.state()), ("Established", "Up"));
+
+    let mut desk = Desk::called("");
+    desk.event(Do::Answer);
+    assert_eq!(
+        desk.event(Do::Ack),
+        "Ended BYE → Over",
+        "no answer, no call"
+    );
+}
+
+#[test]
+fn wish_before_the_ack_is_asked_for_after_it() {
+    let mut desk = Desk::answered();
+    desk.event(Do::Direction);
+    assert_eq!(desk.event(Do::Ack), "INVITE → Up");
+}
+
+fn refused(code: u16, retry_after: Option<u32>) -> (Desk, String) {
+    let mut desk = Desk::up();
+    desk.event(Do::Direction);
+    let did = desk.act(|call, turn| call.handle_change_refused(code, retry_after, turn));
+    (desk, did)
+}
+
+#[test]
+fn refused_change_by_its_status() {
+    for (code, retry_after, did, waits) in [
+        (491, None, "", Some(0..=2000)),
+        (500, Some(3), "", Some(3000..=3000)),
+        (503, Some(0), "", Some(0..=0)),
+        (500, Some(11), "HoldFailed", None),
+        (500, None, "HoldFailed", None),
+        (488, None, "HoldFailed", None),
+        (408, None, "Ended BYE", None),
+        (481, None, "Ended BYE", None),
+    ] {
+        let (desk, found) = refused(code, retry_after);
+        // A wait of nothing is over at once.
+        let at_once = waits == Some(0..=0);
+        let expected = if at_once { "INVITE" } else { did };
+        assert_eq!(found, expected, "{code}");
+        let wait = desk.call.deadline().map(|at| (at - desk.now).as_millis());
+        match waits.filter(|_| !at_once) {
+            Some(range) => assert!(range.contains(&wait.unwrap_or(0)), "{code}: {wait:?}"),
+            None => assert_eq!(wait, None, "{code}"),
+        }
+    }
+}
+
+#[test]
+fn deferred_change_gives_up_the_fourth_time() {
+    let (mut desk, _) = refused(500, Some(1));
+    for expected in ["", "", "HoldFailed"] {
+        assert_eq!(desk.event(Do::Timeout), "INVITE");
+        let did = desk.act(|call, turn| call.handle_change_refused(500, Some(1), turn));
+        assert_eq!(did, expected);
+    }
+}
+
+#[test]
+fn change_under_way_refuses_theirs() {
+    let mut desk = Desk::up();
+    desk.event(Do::Direction);
+    assert_eq!(desk.event(Do::Reinvite), "491");
+    assert_eq!(desk.event(Do::UpdateOffer), "491");
+    assert_eq!(desk.event(Do::Update), "200");
+    assert_eq!(desk.event(Do::HangUp), "Ended CANCEL BYE → Over");
+}
+
+#[test]
+fn their_change_under_way_holds_ours_until_the_ack() {
+    let mut desk = Desk::up();
+    desk.event(Do::Reinvite);
+    assert_eq!(desk.event(Do::Reinvite), "500");
+    assert_eq!(desk.event(Do::Direction), "");
+    let ack = theirs("ACK", 2, "");
+    assert_eq!(desk.act(|call, turn| call.handle_ack(&ack, turn)), "INVITE");
+}
+
+#[test]
+fn open_refer_is_refused_when_the_call_ends() {
+    let mut desk = Desk::up();
+    desk.event(Do::Refer);
+    assert_eq!(desk.event(Do::Refer), "491");
+    assert_eq!(desk.event(Do::Bye), "200 Ended 603 → Over");
+    assert!(desk.call.take_refer().is_none());
+}
+
+#[test]
+fn forked_call_keeps_the_branch_that_answers() {
+    let mut desk = Desk::calling();
+    assert_eq!(desk.invite_response(183, "one", &sdp("")), "Progress");
+    assert_eq!(desk.invite_response(180, "two", ""), "Progress");
+    assert_eq!(desk.call.dialog_count(), 2);
+    let did = desk.invite_response(200, "two", &sdp(""));
+    assert_eq!(did, "Established Notify(200)");
+    assert_eq!((desk.state(), desk.call.dialog_count()), ("Up", 1));
+    assert_eq!(desk.call.dialog().unwrap().remote_tag(), "two");
+}
+
+#[test]
+fn early_answer_serves_where_the_200_has_none() {
+    let mut desk = Desk::calling();
+    desk.invite_response(183, "one", &sdp(""));
+    assert_eq!(
+        desk.invite_response(200, "one", ""),
+        "Established Notify(200)"
+    );
+    let mut desk = Desk::calling();
+    desk.invite_response(180, "one", "");
+    assert_eq!(desk.invite_response(200, "one", ""), "Ended BYE");
+}
+
+#[test]
+fn refused_invite_by_its_status() {
+    for (code, did) in [
+        (486, "Ended"),
+        (603, "Ended"),
+        (404, "Ended"),
+        (302, "Again(true)"),
+    ] {
+        let mut desk = Desk::calling();
+        assert_eq!(desk.invite_response(code, "one", ""), did, "{code}");
+    }
+}
+
+#[test]
+fn redirection_ends_after_the_fifth() {
+    let mut desk = Desk::calling();
+    for _ in 0..5 {
+        assert_eq!(desk.invite_response(302, "one", ""), "Again(true)");
+    }
+    assert_eq!(desk.invite_response(302, "one", ""), "Ended");
+}
+
+#[test]
+fn transfer_target_depends_on_the_state() {
+    let target = |desk: Desk| {
+        let target = desk.call.transfer_target();
+        target.map(|target| (target.uri.to_string().contains("Replaces"), target.answered))
+    };
+    assert_eq!(target(Desk::calling()), Some((false, false)));
+    assert_eq!(target(Desk::ringing()), None);
+    assert_eq!(target(Desk::answered()), None);
+    assert_eq!(target(Desk::up()), Some((true, true)));
+    assert_eq!(target(Desk::leaving()), None);
+    assert_eq!(target(Desk::transferring()), None);
+}
+
+#[test]
+fn replacing_depends_on_the_state() {
+    let check = |mut desk: Desk, early_only| {
+        if desk.call.is_calling() {
+            desk.invite_response(180, "one", "");
+        }
+        let ids = DialogIds::of(desk.call.dialogs().next().unwrap());
+        assert!(desk.call.is_named_by(&ids));
+        assert_eq!(
+            desk.call.check_replaced(&ids, Some(3), false, early_only),
+            Err(403),
+            "by another account"
+        );
+        desk.call.check_replaced(&ids, None, false, early_only)
+    };
+    assert_eq!(check(Desk::calling(), true), Ok(()));
+    assert_eq!(check(Desk::ringing(), false), Err(481));
+    assert_eq!(check(Desk::answered(), false), Ok(()));
+    assert_eq!(check(Desk::up(), false), Ok(()));
+    assert_eq!(check(Desk::up(), true), Err(486));
+    assert_eq!(check(Desk::leaving(), false), Err(603));
+    assert_eq!(check(Desk::transferring(), false), Err(603));
+}
+
+#[test]
+fn requests_out_of_order_are_noticed() {
+    let mut desk = Desk::up();
+    let remote = "192.0.2.10:5060".parse().unwrap();
+    let mut check = |cseq| {
+        let request = theirs("INFO", cseq, "");
+        desk.call.check_order(Flow::Udp { remote }, &request)
+    };
+    assert_eq!(check(5), (true, false));
+    assert_eq!(check(4), (false, false));
+    let hosts: Vec<String> = desk
+        .call
+        .signalling_hosts()
+        .map(|ip| ip.to_string())
+        .collect();
+    assert_eq!(hosts, ["192.0.2.10", "192.0.2.9", "192.0.2.9"]);
+}
+
+#[test]
+fn digits_are_read_as_phones_write_them() {
+    for (text, digit) in [
+        ("5", Some('5')),
+        (" 10 ", Some('*')),
+        ("11", Some('#')),
+        ("a", Some('A')),
+        ("12", None),
+        ("x", None),
+        ("", None),
+    ] {
+        assert_eq!(digit_of(text), digit, "{text}");
+    }
+}

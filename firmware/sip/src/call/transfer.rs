@@ -1,0 +1,157 @@
+//! A call that is transferred, or replaced by another.
+
+use std::time::Instant;
+
+use crate::action::{Action, OutgoingRequest, Purpose, Turn};
+use crate::api::{EndedBy, Event};
+use crate::dialog::Dialog;
+use crate::message::Uri;
+use crate::transfer::{DialogIds, Transfer, TransferStep, refer};
+
+use super::{Call, State};
+
+/// Where another call may be transferred to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransferTarget {
+    /// Whom to call, with the Replaces header of an answered call.
+    pub(crate) uri: Uri,
+    pub(crate) answered: bool,
+    pub(crate) secure: bool,
+}
+
+impl Call {
+    /// Whether its far end may be transferred now, and whether over TLS.
+    pub(crate) fn transferable(&self) -> Option<bool> {
+        let State::Up(established) = &self.state else {
+            return None;
+        };
+        let decided = established.refer.is_none();
+        decided.then(|| established.dialog.is_secure())
+    }
+
+    /// Where another call may be transferred to by this one: the address to call, whether this call
+    /// is answered (and will be replaced), and whether it uses TLS.
+    pub(crate) fn transfer_target(&self) -> Option<TransferTarget> {
+        match &self.state {
+            State::Up(established) => {
+                let dialog = &established.dialog;
+                let Uri::Sip(uri) = &dialog.target else {
+                    return None;
+                };
+                let replaces = DialogIds::of(dialog).replaces();
+                let uri = uri.clone().for_request().with_header("Replaces", &replaces);
+                Some(TransferTarget {
+                    uri: Uri::Sip(uri),
+                    answered: true,
+                    secure: dialog.is_secure(),
+                })
+            }
+            State::Calling(calling) => Some(TransferTarget {
+                uri: calling.target.clone(),
+                answered: false,
+                secure: calling.secure,
+            }),
+            State::Ringing(_)
+            | State::Answered(..)
+            | State::Leaving(..)
+            | State::Transferring(..)
+            | State::Over(_) => None,
+        }
+    }
+
+    /// For the owner it is over now; here it goes on until the transfer is done. With a target a
+    /// REFER is sent in it; without, it waits to be replaced.
+    pub(crate) fn start_transfer(
+        &mut self,
+        transfer: Transfer,
+        target: Option<&Uri>,
+        turn: &mut Turn<'_>,
+    ) {
+        if !matches!(self.state, State::Up(_)) {
+            return;
+        }
+        let reason = format!("transferred to {}", transfer.to());
+        let State::Up(mut established) = self.finish(EndedBy::Local, None, &reason, turn) else {
+            return;
+        };
+        established.clear_wanted();
+        if let Some(target) = target {
+            let request = refer(&mut established.dialog, target, self.account, turn.env);
+            turn.send(OutgoingRequest::in_dialog(
+                &established.dialog,
+                Purpose::Refer(self.handle),
+                self.account,
+                request,
+            ));
+        }
+        self.state = State::Transferring(established, transfer);
+    }
+
+    /// The REFER of ours got its final status.
+    pub(crate) fn handle_refer_outcome(&mut self, code: u16, turn: &mut Turn<'_>) {
+        if let State::Transferring(_, transfer) = &mut self.state {
+            let step = transfer.handle_refer_outcome(code);
+            self.on_transfer_step(step, turn);
+        }
+    }
+
+    /// The far end that was to replace this call hung up without a last word.
+    pub(crate) fn hurry_transfer(&mut self, now: Instant) {
+        if let State::Transferring(_, transfer) = &mut self.state {
+            transfer.hurry(now);
+        }
+    }
+
+    /// Whatever came of the transfer, no call stays open here.
+    pub(super) fn on_transfer_step(&mut self, step: TransferStep, turn: &mut Turn<'_>) {
+        let State::Transferring(_, transfer) = &self.state else {
+            return;
+        };
+        match step {
+            TransferStep::Wait => {}
+            TransferStep::NotReplaced => self.hang_up(None, turn),
+            TransferStep::Done(result) => {
+                let consulted = transfer.consulted();
+                turn.event(Event::Transferred {
+                    call: self.handle,
+                    to: transfer.to().to_owned(),
+                    result,
+                });
+                self.hang_up(None, turn);
+                if let Some(consulted) = consulted {
+                    turn.push(Action::HangUp(consulted));
+                }
+            }
+        }
+    }
+
+    /// Whether these ids name one of its dialogs.
+    pub(crate) fn is_named_by(&self, ids: &DialogIds) -> bool {
+        self.dialogs().any(|dialog| DialogIds::of(dialog) == *ids)
+    }
+
+    /// Whether an INVITE may take the place of the dialog these ids name; the status of the refusal
+    /// otherwise.
+    pub(crate) fn check_replaced(
+        &self,
+        ids: &DialogIds,
+        account: Option<usize>,
+        secure: bool,
+        early_only: bool,
+    ) -> Result<(), u16> {
+        let named_secure = self
+            .dialogs()
+            .filter(|dialog| DialogIds::of(dialog) == *ids)
+            .any(Dialog::is_secure);
+        if self.account != account || (!secure && named_secure) {
+            return Err(403);
+        }
+        match &self.state {
+            State::Answered(..) | State::Up(_) if early_only => Err(486),
+            State::Answered(..) | State::Up(_) | State::Calling(_) => Ok(()),
+            // An early dialog that was not begun here.
+            State::Ringing(_) => Err(481),
+            State::Leaving(..) | State::Transferring(..) | State::Over(_) => Err(603),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! One request, and the answers to it.
+
+use super::*;
+use crate::env::tests::{account, config, env, request, response};
+use crate::ids::CallHandle;
+use crate::registration::Registration;
+
+const SERVER: &str = "192.0.2.50:5060";
+const CHALLENGE: &str = "Digest realm=\"r\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+
+fn invite() -> Request {
+    request(
+        "INVITE sip:bob@192.0.2.50 SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:101@192.0.2.50>;tag=a\r\n\
+         To: <sip:bob@192.0.2.50>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK0\r\n\r\n",
+    )
+}
+
+fn client(request: Request, uri: &str) -> ClientRequest {
+    let hop = Hop::of(&crate::message::Uri::parse(uri).unwrap()).unwrap();
+    let outgoing = OutgoingRequest {
+        purpose: Purpose::Invite(CallHandle(1)),
+        account: Some(0),
+        request,
+        hop: Ok(hop.clone()),
+        flow: None,
+    };
+    ClientRequest::new(outgoing, hop)
+}
+
+fn udp(text: &str) -> Target {
+    Target {
+        transport: Transport::Udp,
+        address: text.parse().unwrap(),
+    }
+}
+
+/// Sends it to the next address, in this transaction.
+fn sent(client: &mut ClientRequest, env: &mut Env, transaction: TransactionId, now: Instant) {
+    let prepared = client.next_attempt(env).unwrap();
+    let remote = prepared.remote;
+    client.handle_sent(Flow::Udp { remote }, transaction, false, now);
+}
+
+/// An INVITE that went to the account's server.
+fn under_way() -> (ClientRequest, Env, Registration, Instant) {
+    let now = crate::timer::epoch();
+    let settings = crate::api::AgentConfig {
+        accounts: vec![account("101", "192.0.2.50", "secret")],
+        ..config()
+    };
+    let mut env = Env::new(settings.clone());
+    let registration = Registration::new(0, &settings.accounts[0], &mut env, now);
+    let mut client = client(invite(), "sip:192.0.2.50");
+    client.handle_targets(&[udp(SERVER), udp("192.0.2.51:5060")]);
+    sent(&mut client, &mut env, 1, now);
+    (client, env, registration, now)
+}
+
+fn answer(
+    client: &mut ClientRequest,
+    env: &mut Env,
+    registration: &Registration,
+    code: u16,
+    headers: &[(&str, &str)],
+    now: Instant,
+) -> Step {
+    let response = response(client.request(), code, headers);
+    let config = env.config.accounts[0].clone();
+    let account = Account {
+        config: &config,
+        servers: registration.servers(),
+    };
+    client.handle_response(&response, Some(account), &mut env.tokens, now)
+}
+
+#[test]
+fn challenge_is_answered_once_per_nonce() {
+    let (mut client, mut env, registration, now) = under_way();
+    let challenge = [("WWW-Authenticate", CHALLENGE)];
+    let step = answer(&mut client, &mut env, &registration, 401, &challenge, now);
+    assert_eq!(step, Step::Resend(2));
+    let authorization = client.request().headers.get("Authorization").unwrap();
+    assert!(
+        authorization.contains("username=\"101\""),
+        "{authorization}"
+    );
+    assert_eq!(
+        client.same_attempt(&mut env).unwrap().remote,
+        SERVER.parse().unwrap()
+    );
+    let step = answer(&mut client, &mut env, &registration, 401, &challenge, now);
+    assert_eq!(step, Step::Finish, "the password is wrong");
+}
+
+#[test]
+fn stale_nonces_are_answered_four_times_at_most() {
+    let (mut client, mut env, registration, now) = under_way();
+    for round in 2..=5 {
+        let challenge = format!("{CHALLENGE}, stale=true, opaque=\"{round}\"");
+        let headers = [("Proxy-Authenticate", challenge.as_str())];
+        let step = answer(&mut client, &mut env, &registration, 407, &headers, now);
+        assert_eq!(step, Step::Resend(round));
+        let count = client.request().headers.all("Proxy-Authorization").count();
+        assert_eq!(count, 1);
+    }
+    let challenge = format!("{CHALLENGE}, stale=true");
+    let headers = [("Proxy-Authenticate", challenge.as_str())];
+    let step = answer(&mut client, &mut env, &registration, 407, &headers, now);
+    assert_eq!(step, Step::Finish);
+}
+
+#[test]
+fn password_is_shown_to_the_own_server_only() {
+    let (_, mut env, registration, now) = under_way();
+    let mut client = client(invite(), "sip:203.0.113.1");
+    client.handle_targets(&[udp("203.0.113.1:5060")]);
+    sent(&mut client, &mut env, 1, now);
+    let challenge = [("WWW-Authenticate", CHALLENGE)];
+    let step = answer(&mut client, &mut env, &registration, 401, &challenge, now);
+    assert_eq!(step, Step::Finish);
+    assert_eq!(client.request().headers.get("Authorization"), None);
+}
+
+#[test]
+fn weak_challenge_fails_with_an_explanation() {
+    let (mut client, mut env, registration, now) = under_way();
+    env.config.accounts[0].weakest_hash = crate::digest::Hash::Sha256;
+    let challenge = [("WWW-Authenticate", CHALLENGE)];
+    let step = answer(&mut client, &mut env, &registration, 401, &challenge, now);
+    assert!(
+        matches!(&step, Step::Fail(401, reason) if reason.contains("SHA-256")),
+        "{step:?}"
+    );
+}
+
+#[test]
+fn unavailable_server_is_followed_by_the_next() {
+    let (mut client, mut env, registration, now) = under_way();
+    let step = answer(&mut client, &mut env, &registration, 503, &[], now);
+    assert!(matches!(step, Step::TryNext(503, _)), "{step:?}");
+    let next = client.next_attempt(&mut env).unwrap();
+    assert_eq!(next.remote, "192.0.2.51:5060".parse().unwrap());
+    client.handle_sent(
+        Flow::Udp {
+            remote: next.remote,
+        },
+        2,
+        false,
+        now,
+    );
+    let step = answer(&mut client, &mut env, &registration, 503, &[], now);
+    assert_eq!(step, Step::Finish, "it was the last address");
+}
+
+#[test]
+fn silence_leads_to_the_next_address_too() {
+    let (mut client, mut env, ..) = under_way();
+    assert_eq!(
+        client.handle_failure(408, "no answer"),
+        Step::TryNext(408, "no answer".into())
+    );
+    assert!(client.next_attempt(&mut env).is_some());
+    assert!(client.next_attempt(&mut env).is_none());
+}
+
+#[test]
+fn tls_hop_takes_no_other_target() {
+    let mut env = env();
+    let mut client = client(invite(), "sips:example.com");
+    let step = client.handle_targets(&[udp(SERVER)]);
+    assert!(
+        matches!(&step, Step::TryNext(503, reason) if reason.contains("no server for TLS")),
+        "{step:?}"
+    );
+    assert!(client.next_attempt(&mut env).is_none());
+}
+
+#[test]
+fn large_request_uses_tcp_and_then_udp_after_all() {
+    let mut env = env();
+    let mut large = invite();
+    large.body = vec![b'x'; 1400].into();
+    let mut client = client(large, "sip:192.0.2.50");
+    client.handle_targets(&[udp(SERVER)]);
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let prepared = client.next_attempt(&mut env).unwrap();
+        assert_eq!(prepared.transport, transport);
+        let via = prepared.request.headers.top_via().unwrap().to_string();
+        assert!(via.contains(transport.via_name()), "{via}");
+    }
+    assert!(client.next_attempt(&mut env).is_none());
+}
+
+#[test]
+fn cancel_waits_for_the_first_provisional_response() {
+    let (mut client, mut env, registration, now) = under_way();
+    assert_eq!(client.cancel(Some(State::Calling)), Step::Wait);
+    let step = answer(&mut client, &mut env, &registration, 100, &[], now);
+    assert_eq!(step, Step::SendCancel);
+    client.handle_cancel_sent(now);
+    assert_eq!(client.deadline(), Some(now + T1_64));
+    assert_eq!(client.cancel(Some(State::Proceeding)), Step::Wait, "once");
+    let step = answer(&mut client, &mut env, &registration, 180, &[], now);
+    assert_eq!(step, Step::Wait, "of no interest any more");
+    let step = answer(&mut client, &mut env, &registration, 487, &[], now);
+    assert_eq!(step, Step::Forget);
+}
+
+#[test]
+fn answer_that_crosses_the_cancel_is_delivered() {
+    let (mut client, mut env, registration, now) = under_way();
+    assert_eq!(client.cancel(Some(State::Proceeding)), Step::SendCancel);
+    client.handle_cancel_sent(now);
+    let step = answer(&mut client, &mut env, &registration, 200, &[], now);
+    assert_eq!(step, Step::Deliver, "it wants ACK and BYE");
+}
+
+#[test]
+fn cancel_by_the_state_of_the_transaction() {
+    for (state, step) in [
+        (None, Step::Forget),
+        (Some(State::Calling), Step::Wait),
+        (Some(State::Proceeding), Step::SendCancel),
+        (Some(State::Completed), Step::Wait),
+        (Some(State::Accepted), Step::Wait),
+        (Some(State::Done), Step::Wait),
+    ] {
+        let (mut client, ..) = under_way();
+        assert_eq!(client.cancel(state), step, "{state:?}");
+    }
+}
+
+#[test]
+fn unanswered_cancel_ends_the_invite() {
+    let (mut client, .., now) = under_way();
+    client.handle_cancel_sent(now);
+    assert_eq!(client.handle_timeout(Some(State::Proceeding)), Step::Forget);
+    assert_eq!(client.deadline(), None);
+}
+
+#[test]
+fn endless_ringing_is_cancelled_and_fails() {
+    let (mut client, mut env, registration, now) = under_way();
+    let step = answer(&mut client, &mut env, &registration, 180, &[], now);
+    assert_eq!(step, Step::Deliver);
+    assert_eq!(client.deadline(), Some(now + TIMER_C));
+    let step = client.handle_timeout(Some(State::Proceeding));
+    assert!(matches!(step, Step::CancelAndFail(408, _)), "{step:?}");
+}
+
+#[test]
+fn connection_that_does_not_open_is_given_up() {
+    let (mut client, .., now) = under_way();
+    let remote = SERVER.parse().unwrap();
+    let connection = crate::ids::ConnectionId(1);
+    for (flow, wait) in [
+        (Flow::Tcp { connection, remote }, CONNECT_TIME),
+        (Flow::Tls { connection, remote }, CONNECT_TIME_TLS),
+    ] {
+        client.handle_sent(flow, 1, true, now);
+        assert_eq!(client.deadline(), Some(now + wait));
+    }
+    client.handle_connected();
+    assert_eq!(client.deadline(), None);
+    let step = client.handle_timeout(Some(State::Calling));
+    assert!(matches!(step, Step::TryNext(503, _)), "{step:?}");
+}
+
+#[test]
+fn repeated_2xx_of_a_branch_gets_the_same_ack() {
+    let (mut client, mut env, registration, now) = under_way();
+    let flow = client.flow().unwrap();
+    let step = answer(&mut client, &mut env, &registration, 200, &[], now);
+    assert_eq!(step, Step::Deliver);
+    client.handle_acknowledged("far".into(), flow, b"ACK".to_vec());
+    let step = answer(&mut client, &mut env, &registration, 200, &[], now);
+    assert_eq!(step, Step::RepeatAck(flow, b"ACK".to_vec()));
+    client.acks[0].0 = "another".into();
+    let step = answer(&mut client, &mut env, &registration, 200, &[], now);
+    assert_eq!(step, Step::Deliver, "of another branch");
+}
+
+#[test]
+fn expected_identity_is_the_domain_never_a_name_from_dns() {
+    let (own, _, registration, _) = under_way();
+    let names = own.expected_identities(Some(registration.servers()), SERVER.parse().unwrap());
+    assert_eq!(names, ["192.0.2.50"]);
+    let other = client(invite(), "sip:Proxy.example.net.");
+    let names = other.expected_identities(Some(registration.servers()), SERVER.parse().unwrap());
+    assert_eq!(names, ["proxy.example.net"]);
+}

@@ -1,0 +1,79 @@
+//! What every object of the agent may use: settings, random numbers, our own address. It decides
+//! nothing.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::net::SocketAddr;
+
+use crate::api::{AccountConfig, AgentConfig};
+use crate::flow::Transport;
+use crate::ids::RequestId;
+use crate::message::{NameAddr, SipUri, Uri};
+use crate::token::Tokens;
+
+/// What the objects share.
+pub(crate) struct Env {
+    pub(crate) config: AgentConfig,
+    pub(crate) tokens: Tokens,
+    /// Our SIP address as it is now.
+    pub(crate) local: SocketAddr,
+    next_request: RequestId,
+}
+
+impl Env {
+    pub(crate) fn new(config: AgentConfig) -> Self {
+        Self {
+            tokens: Tokens::new(config.seed),
+            local: config.local,
+            config,
+            next_request: 1,
+        }
+    }
+
+    /// A number for a request that is about to be sent.
+    pub(crate) fn request_id(&mut self) -> RequestId {
+        let id = self.next_request;
+        self.next_request += 1;
+        id
+    }
+
+    /// The settings of an account.
+    pub(crate) fn account(&self, account: usize) -> Option<&AccountConfig> {
+        self.config.accounts.get(account)
+    }
+
+    /// The address of record of an account.
+    pub(crate) fn address_of_record(&self, account: usize) -> Option<NameAddr> {
+        let account = self.account(account)?;
+        Some(NameAddr::new(
+            server_uri(&account.domain)?.with_user(&account.user),
+        ))
+    }
+
+    /// Our own address as the Via and Contact of this transport name it.
+    pub(crate) fn address_for(&self, transport: Transport) -> SocketAddr {
+        match transport {
+            Transport::Udp | Transport::Tcp => self.local,
+            Transport::Tls => SocketAddr::new(self.local.ip(), self.config.tls_port),
+        }
+    }
+}
+
+/// A Contact that says its transport; UDP is the default and not written.
+pub(crate) fn with_transport(uri: SipUri, transport: Transport) -> SipUri {
+    match transport {
+        Transport::Udp => uri,
+        Transport::Tcp => uri.with_param("transport", Some("tcp")),
+        Transport::Tls => uri.with_param("transport", Some("tls")),
+    }
+}
+
+/// `sip:host[:port]` of a configured `host[:port]`.
+pub(crate) fn server_uri(text: &str) -> Option<SipUri> {
+    let text = text.strip_prefix("sip:").unwrap_or(text);
+    match Uri::parse(&format!("sip:{text}")).ok()? {
+        Uri::Sip(uri) => Some(uri),
+        Uri::Tel(_) | Uri::Other(_) => None,
+    }
+}

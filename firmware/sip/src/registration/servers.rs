@@ -1,0 +1,87 @@
+//! The servers of an account: which names and addresses count as its own.
+
+use std::net::IpAddr;
+
+use crate::api::AccountConfig;
+use crate::env::server_uri;
+use crate::flow::Target;
+use crate::message::Host;
+
+/// Most server addresses remembered per account.
+const MAX_ADDRESSES: usize = 32;
+
+/// The servers' names as configured, and every address they were found at.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    hosts: Vec<Host>,
+    addresses: Vec<IpAddr>,
+}
+
+impl Servers {
+    pub(super) fn new(account: &AccountConfig) -> Self {
+        let hosts: Vec<Host> = [
+            Some(&account.domain),
+            account.registrar.as_ref(),
+            account.outbound_proxy.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .filter_map(|text| server_uri(text).map(|uri| uri.host().clone()))
+        .collect();
+        let addresses = hosts.iter().filter_map(Host::ip).collect();
+        Self { hosts, addresses }
+    }
+
+    /// Whether this is an address of the account's servers.
+    pub(crate) fn has_address(&self, ip: IpAddr) -> bool {
+        self.addresses.contains(&ip.to_canonical())
+    }
+
+    /// Whether the account's password may be shown (as digest) to a server that was reached by this
+    /// name at this address.
+    pub(crate) fn may_authenticate(&self, host: &Host, ip: IpAddr) -> bool {
+        self.has_address(ip) || self.has_name(host)
+    }
+
+    /// A name was resolved: if it is one of the account's, so are its addresses.
+    pub(crate) fn learn(&mut self, host: &Host, targets: &[Target]) {
+        if !self.has_name(host) {
+            return;
+        }
+        for target in targets {
+            let ip = target.address.ip().to_canonical();
+            if !self.addresses.contains(&ip) {
+                if self.addresses.len() >= MAX_ADDRESSES {
+                    self.addresses.remove(0);
+                }
+                self.addresses.push(ip);
+            }
+        }
+    }
+
+    /// Whose certificate a server must show that was reached by this host, if it is one of the
+    /// account's: the account's domain. An address counts because the account names it or its
+    /// domain was found there; the certificate must be the domain's all the same.
+    pub(crate) fn expected_identities(&self, host: &Host, ip: IpAddr) -> Vec<String> {
+        let ours = self.has_name(host) || (host.ip().is_some() && self.has_address(ip));
+        self.hosts
+            .first()
+            .filter(|_| ours)
+            .map(identity)
+            .into_iter()
+            .collect()
+    }
+
+    fn has_name(&self, host: &Host) -> bool {
+        self.hosts.iter().any(|known| known.matches(host))
+    }
+}
+
+/// A host as a certificate names it: an IPv6 address without brackets, a name without the dot of
+/// the root.
+pub(crate) fn identity(host: &Host) -> String {
+    match host.ip() {
+        Some(ip) => ip.to_string(),
+        None => host.to_string().trim_end_matches('.').to_ascii_lowercase(),
+    }
+}

@@ -1,0 +1,184 @@
+//! Transferring a call: its far end is asked to call somebody else instead (REFER, RFC 3515 and
+//! 5589), and this phone is out of it.
+//!
+//! ```text
+//! transfer(held, consulted) ─┬ consulted is answered ─▶ REFER, Refer-To with Replaces ─┬ 2xx ─▶ NOTIFY: 100 … last one ─▶ BYE, both
+//!                            └ it only rings ─▶ CANCEL, REFER without                  └ refused, silence, 32 s ───────▶ BYE, both
+//! ```
+//!
+//! For their owner both calls are over at once: the handset is down, and whatever may still fail
+//! keeps nothing open longer than [`TRANSFER_TIME`].
+//!
+//! `refer` is the other way round (a far end asks us), `subscription` what it learns of the call
+//! placed then, and `replaces` a call that takes the place of another (RFC 3891).
+
+mod refer;
+mod replaces;
+mod subscription;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use refer::{ReferOrder, ReferRequest};
+pub(crate) use replaces::{DialogIds, EndedDialogs, Replaces};
+pub(crate) use subscription::{ReferSubscription, ReferSubscriptions};
+
+use std::time::{Duration, Instant};
+
+use crate::action::Reply;
+use crate::dialog::Dialog;
+use crate::env::Env;
+use crate::ids::CallHandle;
+use crate::message::{Method, NameAddr, Request, Uri};
+use crate::timer::T1_64;
+
+/// How long the far end may take to do what it was asked for.
+const TRANSFER_TIME: Duration = T1_64;
+/// How long the consulted call waits to be replaced once the far end of the other hung up.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
+
+/// What a call that is being transferred waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The REFER went out in this call. The consulted one ends with it; none where that was given
+    /// up.
+    Asking { consulted: Option<CallHandle> },
+    /// The consulted call: it waits to be replaced.
+    Consulted,
+}
+
+/// What follows for the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransferStep {
+    /// Nothing yet.
+    Wait,
+    /// The outcome, or the status that says why not: both calls end.
+    Done(Result<(), u16>),
+    /// The consulted call was not replaced in time: it ends.
+    NotReplaced,
+}
+
+/// The transfer of one call.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    role: Role,
+    /// Whom to, for log and owner.
+    to: String,
+    until: Instant,
+}
+
+impl Transfer {
+    /// Of the held call, whose far end gets the REFER.
+    pub(crate) fn asking(consulted: Option<CallHandle>, to: &str, now: Instant) -> Self {
+        Self {
+            role: Role::Asking { consulted },
+            to: to.to_owned(),
+            until: now + TRANSFER_TIME,
+        }
+    }
+
+    /// Of the consulted call.
+    pub(crate) fn consulted_call(to: &str, now: Instant) -> Self {
+        Self {
+            role: Role::Consulted,
+            to: to.to_owned(),
+            until: now + TRANSFER_TIME,
+        }
+    }
+
+    /// Whom to.
+    pub(crate) fn to(&self) -> &str {
+        &self.to
+    }
+
+    /// The call that ends with this one.
+    pub(crate) fn consulted(&self) -> Option<CallHandle> {
+        match self.role {
+            Role::Asking { consulted } => consulted,
+            Role::Consulted => None,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.until
+    }
+
+    /// The final status of our REFER: taken, NOTIFYs follow; refused, it is over.
+    pub(crate) fn handle_refer_outcome(&self, code: u16) -> TransferStep {
+        match self.role {
+            Role::Asking { .. } if code >= 300 => TransferStep::Done(Err(code)),
+            Role::Asking { .. } | Role::Consulted => TransferStep::Wait,
+        }
+    }
+
+    /// A NOTIFY in this call.
+    pub(crate) fn handle_notify(&self, request: &Request) -> (Reply, TransferStep) {
+        let headers = &request.headers;
+        let first_part = |name: &str| {
+            let value = headers.get(name).and_then(|value| value.split(';').next());
+            value.map(|value| value.trim().to_ascii_lowercase())
+        };
+        let asks = match self.role {
+            Role::Asking { .. } => true,
+            Role::Consulted => false,
+        };
+        if !asks || first_part("Event").as_deref() != Some("refer") {
+            return (Reply::not_allowed(481), TransferStep::Wait);
+        }
+        let kind = headers.content_type().ok().flatten();
+        if !request.body.is_empty() && kind.is_none_or(|kind| kind.name != "message/sipfrag") {
+            return (Reply::not_allowed(415), TransferStep::Wait);
+        }
+        let terminated = first_part("Subscription-State").as_deref() == Some("terminated");
+        let step = match status_in(&request.body) {
+            Some(200..300) => TransferStep::Done(Ok(())),
+            Some(code @ 300..) => TransferStep::Done(Err(code)),
+            Some(..200) | None if terminated => TransferStep::Done(Err(487)),
+            Some(..200) | None => TransferStep::Wait,
+        };
+        (Reply::new(200), step)
+    }
+
+    /// The far end of the other call hung up without a last word: little time is left to be
+    /// replaced.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.until = self.until.min(now + LAST_CHANCE);
+    }
+
+    /// The time for it is over.
+    pub(crate) fn handle_timeout(&self) -> TransferStep {
+        match self.role {
+            Role::Asking { .. } => TransferStep::Done(Err(408)),
+            Role::Consulted => TransferStep::NotReplaced,
+        }
+    }
+}
+
+/// The REFER in a held call's dialog.
+pub(crate) fn refer(
+    dialog: &mut Dialog,
+    target: &Uri,
+    account: Option<usize>,
+    env: &Env,
+) -> Request {
+    let mut request = dialog.request(&Method::Refer);
+    let headers = &mut request.headers;
+    headers.push("Refer-To", NameAddr::new(target.clone()));
+    let by = account
+        .and_then(|account| env.address_of_record(account))
+        .unwrap_or_else(|| {
+            let mut own = dialog.local.clone();
+            own.params.remove("tag");
+            own
+        });
+    headers.push("Referred-By", NameAddr::new(by.uri));
+    headers.push("User-Agent", &env.config.user_agent);
+    request
+}
+
+/// The status in a message/sipfrag body (RFC 3420).
+fn status_in(body: &[u8]) -> Option<u16> {
+    let line = body.split(|byte| *byte == b'\n').next()?;
+    let rest = std::str::from_utf8(line).ok()?.strip_prefix("SIP/2.0 ")?;
+    let code = rest.get(..3)?.parse().ok()?;
+    (100..700).contains(&code).then_some(code)
+}
