@@ -1,5 +1,6 @@
 //! The phone under test: the unmodified binary as a process, driven by its control socket.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -99,17 +100,18 @@ impl DeskPhone {
             .unwrap_or((capture, format!("wav:{}", ear.display())));
         let mut text = format!(
             "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\nrtp_ports = [{}, {}]\n\
-             [control]\nsocket = {socket:?}\nstate_dir = {:?}\n[board]\nprofile = \"sim\"\n[board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
+             [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n[board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
              [codecs]\norder = [{}]\n",
             setup.bind,
             base + 10,
             base + 59,
-            dir.join("state"),
+            socket.display(),
+            dir.join("state").display(),
             setup.codecs,
         );
         text.push_str("[call]\n");
         if let Some(direct) = setup.direct {
-            text.push_str(&format!("direct = {direct}\n"));
+            let _ = writeln!(text, "direct = {direct}");
         }
         if setup.auto_answer {
             text.push_str("auto_answer = 200\n");
@@ -117,7 +119,7 @@ impl DeskPhone {
         text.push_str(setup.call);
         text.push_str("[dial.speed]\n");
         for (key, address) in &setup.speed {
-            text.push_str(&format!("{key:?} = {address:?}\n"));
+            let _ = writeln!(text, "{key:?} = {address:?}");
         }
         text.push_str(&setup.more);
         let config = dir.join("offhook.toml");

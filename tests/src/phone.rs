@@ -501,7 +501,7 @@ impl SimPhone {
                 // No TCP in this network: every connection is refused, as by a host without a
                 // listener.
                 Output::Connect { connection, .. } => {
-                    self.control.handle_closed(connection, self.base + now)
+                    self.control.handle_closed(connection, self.base + now);
                 }
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! capture PCM ─avail ≥ period?─▶ readi ─▶ to_mono ─▶ owner          the capture clock drives
-//! owner ─▶ from_mono ─▶ slip (± 1 frame) ─▶ writei ─▶ playback PCM   kept `periods` ahead
+//! owner ─▶ write_mono ─▶ slip (± 1 frame) ─▶ writei ─▶ playback PCM   kept `periods` ahead
 //! EPIPE, ESTRPIPE ─▶ drop, prepare, prefill, start both ─▶ Period::Xrun
 //! ENODEV … ─▶ AudioError::Lost
 //! ```
@@ -420,7 +420,7 @@ impl Side {
     /// Writes mono; returns how many frames the buffer took.
     fn write(&mut self, mono: &[i16]) -> Result<usize, PcmFault> {
         let bytes = mono.len() * self.layout.frame();
-        self.layout.from_mono(mono, &mut self.bytes[..bytes]);
+        self.layout.write_mono(mono, &mut self.bytes[..bytes]);
         let written = self.pcm.io_bytes().writei(&self.bytes[..bytes]);
         written.map_err(|e| fault(e, &self.pcm))
     }

@@ -1,7 +1,7 @@
 //! How a card lays its samples out, and mono i16 in between.
 //!
 //! ```text
-//! card bytes (S16 | S24 | S24_3 | S32, 1–8 channels) ─to_mono─▶ i16 ─▶ engine ─▶ i16 ─from_mono─▶ card bytes
+//! card bytes (S16 | S24 | S24_3 | S32, 1–8 channels) ─to_mono─▶ i16 ─▶ engine ─▶ i16 ─write_mono─▶ card bytes
 //! ```
 
 /// A little-endian sample of the card.
@@ -55,7 +55,7 @@ impl Layout {
             Sample::S24In3 => bytes.copy_from_slice(&[0, low, high]),
             // The fourth byte carries the sign: some cards read it.
             Sample::S24 => {
-                bytes.copy_from_slice(&[0, low, high, if sample < 0 { 0xff } else { 0 }])
+                bytes.copy_from_slice(&[0, low, high, if sample < 0 { 0xff } else { 0 }]);
             }
             Sample::S32 => bytes.copy_from_slice(&[0, 0, low, high]),
         }
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     /// The same on every channel.
-    pub(super) fn from_mono(self, mono: &[i16], bytes: &mut [u8]) {
+    pub(super) fn write_mono(self, mono: &[i16], bytes: &mut [u8]) {
         match (self.sample, self.channels) {
             (Sample::S16, 1) => mono
                 .iter()
@@ -115,7 +115,7 @@ mod tests {
             for channels in 1..=8 {
                 let layout = Layout { sample, channels };
                 let mut bytes = vec![0xaa; mono.len() * layout.frame()];
-                layout.from_mono(&mono, &mut bytes);
+                layout.write_mono(&mono, &mut bytes);
                 let mut back = vec![0; mono.len()];
                 layout.to_mono(&bytes, &mut back);
                 assert_eq!(back, mono, "{layout:?}");
@@ -131,7 +131,7 @@ mod tests {
                 channels: 1,
             };
             let mut bytes = vec![0xaa; layout.frame()];
-            layout.from_mono(&[value], &mut bytes);
+            layout.write_mono(&[value], &mut bytes);
             bytes
         };
         assert_eq!(bytes(Sample::S16, 0x1234), [0x34, 0x12]);

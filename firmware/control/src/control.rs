@@ -200,10 +200,6 @@ impl LineLamp {
 
 impl Control {
     /// A phone on hook.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "an identity is one phone's and used up by it"
-    )]
     pub fn new(config: &config::Config, identity: Identity, now: Instant) -> Self {
         let mut rng = ChaCha20Rng::from_seed(identity.seed);
         let mut agent_seed = [0; 32];

@@ -224,7 +224,7 @@ impl DtlsEndpoints {
                 }
                 (PacketKind::Rtcp, AssociationEvent::Secured) => {}
                 (PacketKind::Rtcp, AssociationEvent::Failed(failure)) => {
-                    tracing::info!("no RTCP: {failure}")
+                    tracing::info!("no RTCP: {failure}");
                 }
             }
         }

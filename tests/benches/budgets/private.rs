@@ -205,7 +205,7 @@ fn talk(caller: &Caller, codec: Codec, sound: Vec<i16>) -> Option<Sound> {
         start,
     );
     Some(Sound::run(move |stop| {
-        pace(&mut engine, &socket, &sound, start, stop)
+        pace(&mut engine, &socket, &sound, start, stop);
     }))
 }
 

@@ -6,6 +6,12 @@
 //!                     └▶ every test it names ─▶ is there a `fn NAME(` in the tree?
 //! ```
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test program: a file that cannot be read is a failed test"
+)]
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ fn told(machine: &mut Machine, what: &str, limit: Duration) -> String {
 fn signed_updates_are_applied_and_others_are_not() {
     let mut wire = Wire::new(3)
         .inspect_err(|why| {
-            eprintln!("SKIPPED: an update by network: no tap device can be made here: {why}")
+            eprintln!("SKIPPED: an update by network: no tap device can be made here: {why}");
         })
         .ok();
     let place = TestDir::new("image-update");

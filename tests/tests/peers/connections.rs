@@ -73,7 +73,7 @@ fn serve(stream: TcpStream, registers: &AtomicUsize) {
             .is_some_and(|line| line.starts_with("REGISTER "))
         {
             registers.fetch_add(1, Ordering::Relaxed);
-            let kept: String = request
+            let kept = request
                 .iter()
                 .filter(|line| {
                     [
@@ -82,8 +82,7 @@ fn serve(stream: TcpStream, registers: &AtomicUsize) {
                     .iter()
                     .any(|name| line.starts_with(name))
                 })
-                .map(|line| format!("{line}\r\n"))
-                .collect();
+                .fold(String::new(), |kept, line| kept + line + "\r\n");
             let response = format!("SIP/2.0 200 OK\r\n{kept}Content-Length: 0\r\n\r\n");
             if writer.write_all(response.as_bytes()).is_err() {
                 return;

@@ -135,16 +135,16 @@ mod tests {
             }
         };
         let slots = Slots::new(3, 2);
-        let [a, b, c] =
+        let [first, second, third] =
             ["192.0.2.1", "192.0.2.66", "192.0.2.66"].map(|host| slots.take_or_displace(ip(host)));
-        let d = slots.take_or_displace(ip("192.0.2.66"));
-        assert!(now(&b).await && !now(&a).await);
-        let e = slots.take_or_displace(ip("192.0.2.2"));
-        assert!(now(&a).await);
-        for slot in [&c, &d, &e] {
+        let fourth = slots.take_or_displace(ip("192.0.2.66"));
+        assert!(now(&second).await && !now(&first).await);
+        let fifth = slots.take_or_displace(ip("192.0.2.2"));
+        assert!(now(&first).await);
+        for slot in [&third, &fourth, &fifth] {
             assert!(!now(slot).await);
         }
-        drop((b, a));
+        drop((second, first));
         assert_eq!(lock(&slots.held).len(), 3);
     }
 }

@@ -144,7 +144,7 @@ impl Runner<'_> {
                             path: self.ledger(),
                             source,
                         }
-                    })?
+                    })?;
                 }
                 (Step::Report(text), _) => self.report("update", &text),
                 (Step::WaitUntilIdle, _) => {

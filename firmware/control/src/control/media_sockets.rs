@@ -70,7 +70,7 @@ impl Control {
             }
             (Some(awaiting), Err(error)) => {
                 let reason = format!("no media port: {error}; widen network.rtp_ports");
-                self.without_sockets(awaiting, &reason, now);
+                self.without_sockets(&awaiting, &reason, now);
             }
             // Given up meanwhile.
             (None, Ok(_)) => self.outbox.push(Output::CloseMedia(stream)),
@@ -146,8 +146,8 @@ impl Control {
     }
 
     /// What waited cannot go on.
-    fn without_sockets(&mut self, awaiting: AwaitingSockets, reason: &str, now: Instant) {
-        match awaiting {
+    fn without_sockets(&mut self, awaiting: &AwaitingSockets, reason: &str, now: Instant) {
+        match *awaiting {
             AwaitingSockets::Place { call, .. } => self.could_not(call, reason, now),
             AwaitingSockets::Follow { old, call, .. } => {
                 if let Some(asked) = self.sip_of(old) {
