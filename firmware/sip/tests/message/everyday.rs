@@ -253,7 +253,7 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
             );
         }
         rsip::SipMessage::Response(response) => {
-            put(&mut facts, "code", Some(response.status_code().code()))
+            put(&mut facts, "code", Some(response.status_code().code()));
         }
     }
     if let Some(via) = message.via_header().ok().and_then(|v| v.typed().ok()) {
@@ -323,7 +323,7 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
                     );
                 }
                 rsip::Param::Expires(expires) => {
-                    put(&mut facts, "contact.expires", Some(expires.value()))
+                    put(&mut facts, "contact.expires", Some(expires.value()));
                 }
                 _ => {}
             }
@@ -346,10 +346,10 @@ fn rsips(bytes: &[u8]) -> Result<Facts, rsip::Error> {
     for header in message.headers().iter() {
         match header {
             rsip::Header::Route(route) => {
-                routes.extend(route.typed().ok().map(|r| r.uris().to_vec()))
+                routes.extend(route.typed().ok().map(|r| r.uris().to_vec()));
             }
             rsip::Header::RecordRoute(route) => {
-                record_routes.extend(route.typed().ok().map(|r| r.uris().to_vec()))
+                record_routes.extend(route.typed().ok().map(|r| r.uris().to_vec()));
             }
             rsip::Header::Other(name, value) if name == "Refer-To" => {
                 refer_to = rsip::headers::Contact::new(value.clone()).typed().ok();

@@ -36,7 +36,7 @@ fn manifest() {
                 assert_ne!(case["category"], "invalid", "{name} was read");
                 match &message {
                     Message::Request(request) => {
-                        assert_eq!(case["method"], request.method.as_str(), "{name}")
+                        assert_eq!(case["method"], request.method.as_str(), "{name}");
                     }
                     Message::Response(_) => assert!(case["method"].is_null(), "{name}"),
                 }
