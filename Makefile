@@ -2,9 +2,10 @@
 #
 #   make run          a desk phone on this terminal, with an echo phone to call;
 #                     without a terminal: one measured call
-#   make test         lints, unit tests, two phones in virtual time, real peers, real devices,
-#                     aarch64; parts: make test-PART, see scripts/test
+#   make test         lints, unit tests, two phones in virtual time, fuzz targets, real peers,
+#                     real devices, aarch64; parts: make test-PART, see scripts/test
 #   make test-image   the image in QEMU: from the card to a call, updates, power cuts
+#   make fuzz         every fuzz target for two minutes (FUZZ_SECONDS=…)
 #   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
 #   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
@@ -20,9 +21,9 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-TEST_PARTS := lint unit tools cross timed run peers board image
+TEST_PARTS := lint unit fuzz tools cross timed run peers board image
 
-.PHONY: image flash run test cross $(TEST_PARTS:%=test-%) bench bench-image docs deny clean help
+.PHONY: image flash run test fuzz cross $(TEST_PARTS:%=test-%) bench bench-image docs deny clean help
 help:
 	@sed -n '/^#   make/,/^# Every/s/^# \{0,1\}//p' Makefile
 
@@ -36,6 +37,10 @@ test:
 
 $(TEST_PARTS:%=test-%):
 	@scripts/test $(@:test-%=%)
+
+fuzz:
+	@scripts/need build fuzz
+	@scripts/fuzz
 
 cross:
 	@scripts/cross

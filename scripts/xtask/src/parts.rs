@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Lint,
     /// Unit tests and simulations under virtual time, documentation examples.
     Unit,
+    /// Every fuzz target for a few seconds.
+    Fuzz,
     /// The scripts of the image.
     Tools,
     /// The aarch64 binary, and the unit tests under qemu-aarch64.
@@ -56,9 +58,10 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Lint,
         Self::Unit,
+        Self::Fuzz,
         Self::Tools,
         Self::Cross,
         Self::Timed,
@@ -72,6 +75,7 @@ impl Part {
         match self {
             Self::Lint => "lint",
             Self::Unit => "unit",
+            Self::Fuzz => "fuzz",
             Self::Tools => "tools",
             Self::Cross => "cross",
             Self::Timed => "timed",
@@ -91,6 +95,7 @@ impl Part {
     pub(crate) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Lint | Self::Unit | Self::Timed | Self::Run => &["build", "test"],
+            Self::Fuzz => &["build", "test", "fuzz"],
             Self::Tools => &["build", "test", "flash", "overlays", "bundles", "image"],
             Self::Cross => &["build", "cross"],
             Self::Peers => &["build", "test", "peers"],
@@ -102,7 +107,7 @@ impl Part {
     pub(crate) fn lane(self) -> Lane {
         match self {
             Self::Cross => Lane::Cross,
-            Self::Lint | Self::Unit | Self::Tools => Lane::Virtual,
+            Self::Lint | Self::Unit | Self::Fuzz | Self::Tools => Lane::Virtual,
             Self::Timed | Self::Run | Self::Peers | Self::Board | Self::Image => Lane::RealTime,
         }
     }
@@ -113,6 +118,11 @@ impl Part {
         match self {
             Self::Lint => lint(part),
             Self::Unit => unit(part),
+            Self::Fuzz => {
+                let mut command = Command::new("scripts/fuzz");
+                command.arg("quick");
+                part.text_tests("fuzz", command);
+            }
             Self::Tools => tools(part),
             Self::Cross => cross(part),
             Self::Timed => part.binaries(|name| IN_REAL_TIME.contains(&name), &[]),
