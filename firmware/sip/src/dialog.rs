@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_and_callees_route_sets_run_opposite_ways() {
+    fn route_sets_are_reversed_for_the_caller() {
         let routes_text = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n";
         let request = invite(routes_text);
         let mut callee = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strict_router_gets_what_it_expects() {
+    fn a_strict_router_becomes_the_request_uri() {
         let request = invite(
             "Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n",
         );
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_only_rise_and_tags_decide() {
+    fn cseq_rises_and_tags_identify_the_dialog() {
         let request = invite("Contact: mailto:x@y, <sip:a@192.0.2.1>\r\n");
         let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         assert!(!dialog.in_order(314));

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! a=fingerprint:sha-256 AB:CD:… ─▶ read_all ─▶ [Fingerprint]       (strong ones only)
-//! a=setup:actpass               ─▶ SetupWord ─▶ role ─▶ Setup      (who sends the ClientHello)
+//! a=setup:actpass               ─▶ SetupAttribute ─▶ role ─▶ Setup      (who sends the ClientHello)
 //! ```
 
 use std::fmt::Write as _;
@@ -15,14 +15,14 @@ const MAX_FINGERPRINTS: usize = 16;
 
 /// A value of `a=setup`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SetupWord {
+pub(crate) enum SetupAttribute {
     Active,
     Passive,
     Actpass,
     Holdconn,
 }
 
-impl SetupWord {
+impl SetupAttribute {
     /// As written; unknown words are none.
     pub(crate) fn read(value: &str) -> Option<Self> {
         match value.trim().to_ascii_lowercase().as_str() {
@@ -35,7 +35,7 @@ impl SetupWord {
     }
 
     /// As SDP writes it.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Passive => "passive",
@@ -45,7 +45,7 @@ impl SetupWord {
     }
 }
 
-impl From<Setup> for SetupWord {
+impl From<Setup> for SetupAttribute {
     fn from(setup: Setup) -> Self {
         match setup {
             Setup::Active => Self::Active,
@@ -57,30 +57,32 @@ impl From<Setup> for SetupWord {
 /// Our role after their offer, and the word that says so. `now`: the handshake in force with the
 /// same certificate, if there is one.
 pub(crate) fn role_offered(
-    word: Option<SetupWord>,
+    word: Option<SetupAttribute>,
     now: Option<Setup>,
-) -> Option<(Setup, SetupWord)> {
+) -> Option<(Setup, SetupAttribute)> {
     let role = match (word, now) {
         // Who may be either stays what it was; else the answerer goes first, so that the handshake
         // begins before the 200 arrives.
-        (Some(SetupWord::Actpass), now) => now.unwrap_or(Setup::Active),
+        (Some(SetupAttribute::Actpass), now) => now.unwrap_or(Setup::Active),
         // RFC 4145 section 4.1: without the word the offerer is active.
-        (Some(SetupWord::Active) | None, _) => Setup::Passive,
-        (Some(SetupWord::Passive), _) => Setup::Active,
+        (Some(SetupAttribute::Active) | None, _) => Setup::Passive,
+        (Some(SetupAttribute::Passive), _) => Setup::Active,
         // No connection now: only where one stands already does that leave anything to talk over.
-        (Some(SetupWord::Holdconn), now) => return now.map(|role| (role, SetupWord::Holdconn)),
+        (Some(SetupAttribute::Holdconn), now) => {
+            return now.map(|role| (role, SetupAttribute::Holdconn));
+        }
     };
     Some((role, role.into()))
 }
 
 /// Our role after their answer to our `actpass`.
-pub(crate) fn role_answered(word: Option<SetupWord>, now: Option<Setup>) -> Option<Setup> {
+pub(crate) fn role_answered(word: Option<SetupAttribute>, now: Option<Setup>) -> Option<Setup> {
     match word {
-        Some(SetupWord::Active) => Some(Setup::Passive),
-        Some(SetupWord::Passive) | None => Some(Setup::Active),
+        Some(SetupAttribute::Active) => Some(Setup::Passive),
+        Some(SetupAttribute::Passive) | None => Some(Setup::Active),
         // An answer must decide (RFC 5763 section 5).
-        Some(SetupWord::Actpass) => None,
-        Some(SetupWord::Holdconn) => now,
+        Some(SetupAttribute::Actpass) => None,
+        Some(SetupAttribute::Holdconn) => now,
     }
 }
 
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_and_broken_ones_are_worth_nothing() {
+    fn weak_and_broken_ones_are_refused() {
         assert_eq!(read_all(std::iter::empty()), None);
         let long = of("sha-256", 33);
         let nasty = format!("sha-256 {}é", &of("", 31)[1..]);
@@ -193,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn roles_follow_the_words() {
-        use SetupWord::{Active, Actpass, Holdconn, Passive};
+    fn setup_attribute_decides_the_role() {
+        use SetupAttribute::{Active, Actpass, Holdconn, Passive};
         for (word, now, wanted) in [
             (Some(Actpass), None, Some((Setup::Active, Active))),
             (
@@ -225,8 +227,11 @@ mod tests {
             assert_eq!(role_answered(word, now), wanted, "{word:?} {now:?}");
         }
         for word in [Active, Actpass, Holdconn, Passive] {
-            assert_eq!(SetupWord::read(&word.word().to_uppercase()), Some(word));
+            assert_eq!(
+                SetupAttribute::read(&word.as_str().to_uppercase()),
+                Some(word)
+            );
         }
-        assert_eq!(SetupWord::read("both"), None);
+        assert_eq!(SetupAttribute::read("both"), None);
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_need_no_question() {
+    fn addresses_need_no_lookup() {
         for (uri, transport, address) in [
             ("sip:a@192.0.2.1", Transport::Udp, "192.0.2.1:5060"),
             (
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_reached_is_said() {
+    fn unreachable_addresses_are_errors() {
         assert_eq!(
             hop("sips:a@192.0.2.1;transport=udp"),
             Err(HopError::Insecure)

@@ -9,7 +9,7 @@
 //! numbers given away (they never change their meaning), our version in `o=`, and the direction
 //! this phone wants.
 
-mod protect;
+mod encryption;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -17,11 +17,11 @@ use std::net::{IpAddr, SocketAddr};
 use types::{Codec, Direction};
 use zeroize::Zeroizing;
 
-use crate::privacy::table::Verdict;
+use crate::privacy::table::Agreement;
 use crate::privacy::{Privacy, Protection, WhyClear};
-use crate::sdp::{Description, Format, Line, SdpError};
+use crate::sdp::{Description, Format, SdpError, SdpLine};
 use crate::token::Tokens;
-use protect::Guard;
+use encryption::LegEncryption;
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
 const OPUS: u8 = 96;
@@ -114,7 +114,7 @@ struct Chosen {
     index: usize,
     payload: u8,
     codec: Codec,
-    verdict: Verdict,
+    agreement: Agreement,
 }
 
 /// Offer/answer state of one leg of one call.
@@ -137,7 +137,7 @@ pub(crate) struct Session {
     mux: bool,
     /// Our last description without its `o=` version, to see whether the next one differs.
     last: Option<Zeroizing<String>>,
-    guard: Guard,
+    encryption: LegEncryption,
 }
 
 impl Session {
@@ -161,7 +161,7 @@ impl Session {
             events: Vec::new(),
             mux: false,
             last: None,
-            guard: Guard::default(),
+            encryption: LegEncryption::default(),
         }
     }
 
@@ -291,9 +291,9 @@ impl Session {
             .collect();
         let events = self.events.clone();
         line.remote()?;
-        let (verdict, protection) = self.take(line)?;
+        let (agreement, protection) = self.accept_keying(line)?;
         let payloads = (send_payload, recv_payload, recv_payloads);
-        self.agree(line, codec, payloads, &events, (verdict, protection))
+        self.agree(line, codec, payloads, &events, (agreement, protection))
     }
 
     /// Whether an offer could be answered; nothing is changed by asking.
@@ -308,14 +308,14 @@ impl Session {
         let mut chosen: Option<Chosen> = None;
         for (index, line) in description.lines.iter().enumerate() {
             match self.usable(line) {
-                Ok((payload, codec, verdict)) => {
-                    let clear = matches!(verdict, Verdict::Clear(_));
+                Ok((payload, codec, agreement)) => {
+                    let clear = matches!(agreement, Agreement::Clear(_));
                     if chosen.is_none() || !clear {
                         chosen = Some(Chosen {
                             index,
                             payload,
                             codec,
-                            verdict,
+                            agreement,
                         });
                     }
                     if !clear {
@@ -346,10 +346,10 @@ impl Session {
             index,
             payload,
             codec,
-            verdict,
+            agreement,
         } = self.choose(&description)?;
         let line = description.lines.get(index).ok_or(SdpError::NoMedia)?;
-        let protection = self.give(verdict, line, tokens)?;
+        let protection = self.answer_keying(agreement, line, tokens)?;
         self.slots = description
             .lines
             .iter()
@@ -372,7 +372,7 @@ impl Session {
         let event = pick_event(line, codec).filter(|_| self.local.dtmf);
         let events: Vec<(u8, u32)> = event.into_iter().collect();
         let payloads = (payload, payload, vec![(payload, codec)]);
-        let negotiated = self.agree(line, codec, payloads, &events, (verdict, protection))?;
+        let negotiated = self.agree(line, codec, payloads, &events, (agreement, protection))?;
         let body = self.describe(
             &[(payload, codec)],
             &events,
@@ -384,17 +384,17 @@ impl Session {
     }
 
     /// The first of the offer's formats that this phone has, if the line can be used at all.
-    fn usable(&self, line: &Line) -> Result<(u8, Codec, Verdict), SdpError> {
+    fn usable(&self, line: &SdpLine) -> Result<(u8, Codec, Agreement), SdpError> {
         if !line.is_live_audio() {
             return Err(SdpError::NotAcceptable("no audio line".into()));
         }
-        let verdict = self.judge(line)?;
+        let agreement = self.evaluate_keying(line)?;
         line.remote()?;
         line.formats
             .iter()
             .find_map(|(pt, format)| match format {
                 Format::Codec(codec) if self.local.codecs.contains(codec) => {
-                    Some((*pt, *codec, verdict))
+                    Some((*pt, *codec, agreement))
                 }
                 Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
             })
@@ -410,7 +410,7 @@ impl Session {
 
     /// Takes over the far end's payload numbers: what it calls 97 we call 97 for the rest of the
     /// session.
-    fn adopt(&mut self, line: &Line) {
+    fn adopt(&mut self, line: &SdpLine) {
         for (pt, format) in &line.formats {
             self.codecs.retain(|(known, _)| known != pt);
             self.events.retain(|(known, _)| known != pt);
@@ -441,11 +441,11 @@ impl Session {
 
     fn agree(
         &mut self,
-        line: &Line,
+        line: &SdpLine,
         codec: Codec,
         (send_payload, recv_payload, recv_payloads): (u8, u8, Vec<(u8, Codec)>),
         events: &[(u8, u32)],
-        (verdict, protection): (Verdict, Protection),
+        (agreement, protection): (Agreement, Protection),
     ) -> Result<Negotiated, SdpError> {
         let (remote_rtp, remote_rtcp) = line.remote()?;
         let send_dtmf = pick_event(line, codec).filter(|_| self.local.dtmf);
@@ -460,7 +460,7 @@ impl Session {
             .unwrap_or(u32::from(self.local.ptime_ms))
             .min(line.maxptime.unwrap_or(u32::MAX));
         self.mux = line.rtcp_mux;
-        let missing = self.settle(verdict, &protection);
+        let missing = self.commit_encryption(agreement, &protection);
         Ok(Negotiated {
             remote_rtp,
             remote_rtcp,
@@ -516,7 +516,10 @@ impl Session {
         whole.into_bytes()
     }
 
-    #[allow(clippy::too_many_arguments)] // the parts of one m-line, written in one place
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one m-line, written in one place"
+    )]
     fn describe_audio(
         &self,
         body: &mut String,
@@ -577,7 +580,7 @@ impl Session {
 /// The telephone-event format that goes with a codec: the one of its clock, else any (RFC 4733
 /// section 2.1 wants the same clock; phones that offer Opus with telephone-event/8000 are many, and
 /// digits are worth more than the rule).
-fn pick_event(line: &Line, codec: Codec) -> Option<(u8, u32)> {
+fn pick_event(line: &SdpLine, codec: Codec) -> Option<(u8, u32)> {
     let events = || {
         line.formats.iter().filter_map(|(pt, format)| match format {
             Format::Event(clock @ (8_000 | 48_000)) => Some((*pt, *clock)),

@@ -44,7 +44,7 @@ impl HashName {
     }
 
     /// Its length in bytes.
-    #[allow(clippy::len_without_is_empty)] // no hash is empty
+    #[expect(clippy::len_without_is_empty, reason = "no hash is empty")]
     pub fn len(self) -> usize {
         match self {
             Self::Sha256 => 32,

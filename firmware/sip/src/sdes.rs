@@ -10,11 +10,11 @@
 //! (a session refresh must not restart the cipher), everything else gets a key that was never used.
 //! Keys are wiped when dropped and never shown.
 
-mod line;
+mod crypto_line;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use line::{Crypto, LineError, Reading, read_all};
+pub(crate) use crypto_line::{Crypto, CryptoLineError, Reading, read_all};
 
 use types::SrtpSuite;
 use zeroize::Zeroizing;
@@ -117,7 +117,7 @@ impl Exchange {
             std::mem::take(&mut self.said)
         };
         if let (Some(keys), false) = (&self.agreed, fresh) {
-            // The key in force goes first, whoever brought it up.
+            // The key in force goes first, whoever keying it up.
             old.retain(|line| line.key.suite() != keys.send.suite());
             old.insert(0, Crypto::new(0, keys.send.clone()));
         }
@@ -176,7 +176,7 @@ impl Exchange {
     }
 
     /// The line to write into an answer.
-    pub(crate) fn said(&self) -> &[Crypto] {
+    pub(crate) fn offered_lines(&self) -> &[Crypto] {
         &self.said
     }
 

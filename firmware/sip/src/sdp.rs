@@ -2,7 +2,7 @@
 //! matter to one audio stream.
 //!
 //! ```text
-//! body bytes ─▶ sdp_types::Session ─▶ Description { lines: [Line { formats, direction, address … }] } ─▶ offer_answer
+//! body bytes ─▶ sdp_types::Session ─▶ Description { lines: [SdpLine { formats, direction, address … }] } ─▶ offer_answer
 //! ```
 //!
 //! Everything unknown is ignored; what is needed and unreadable is a typed error, so that the
@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use types::{Codec, Direction};
 
-use crate::fingerprint::{self, SetupWord};
+use crate::fingerprint::{self, SetupAttribute};
 use crate::privacy::Fingerprint;
 use crate::privacy::table::{Profile, Refusal};
 use crate::sdes;
@@ -80,7 +80,7 @@ pub(crate) enum Format {
 
 /// One m-line with what belongs to it, session-level defaults already applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct SdpLine {
     /// `audio`, `video` …
     pub(crate) media: String,
     /// 0: refused or disabled.
@@ -108,18 +108,18 @@ pub(crate) struct Line {
     /// `usedtx=1` at the first Opus format.
     pub(crate) opus_dtx: bool,
     /// The `a=crypto` lines (RFC 4568); they stand below their m-line only.
-    pub(crate) crypto: Result<Vec<sdes::Reading>, sdes::LineError>,
+    pub(crate) crypto: Result<Vec<sdes::Reading>, sdes::CryptoLineError>,
     /// The strong ones of the `a=fingerprint` lines; `None`: there is none of any kind.
     pub(crate) fingerprints: Option<Vec<Fingerprint>>,
     /// `a=setup`; a word nobody knows counts as none.
-    pub(crate) setup: Option<SetupWord>,
+    pub(crate) setup: Option<SetupAttribute>,
 }
 
 /// A session description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Description {
     /// The m-lines in order.
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<SdpLine>,
 }
 
 impl Description {
@@ -147,13 +147,13 @@ impl Description {
         let lines = session
             .medias
             .iter()
-            .map(|media| Line::read(&session, media))
+            .map(|media| SdpLine::read(&session, media))
             .collect();
         Ok(Self { lines })
     }
 }
 
-impl Line {
+impl SdpLine {
     fn read(session: &sdp_types::Session, media: &sdp_types::Media) -> Self {
         let attributes = &media.attributes;
         let address = match media.connections.first().or(session.connection.as_ref()) {
@@ -190,7 +190,7 @@ impl Line {
                 .or_else(|| fingerprint::read_all(values(&session.attributes, "fingerprint"))),
             setup: value(attributes, "setup")
                 .or_else(|| value(&session.attributes, "setup"))
-                .and_then(SetupWord::read),
+                .and_then(SetupAttribute::read),
             formats,
         }
     }
@@ -369,7 +369,7 @@ fn unicast(connection: &sdp_types::Connection) -> Result<IpAddr, SdpError> {
 mod tests {
     use super::*;
 
-    fn one(media: &str) -> Line {
+    fn one(media: &str) -> SdpLine {
         let body = format!(
             "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}"
         );
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_read_case_insensitively_and_from_the_session_where_missing() {
+    fn attributes_fall_back_to_the_session() {
         let body = "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\na=SENDONLY\r\na=ptime:30\r\n\
                     m=audio 4000 rtp/avp 107 101\r\na=RTPMAP:107 OPUS/48000/2\r\na=fmtp:107 stereo=0; UseInbandFEC=1;usedtx=0\r\n\
                     a=rtpmap:101 Telephone-Event/48000\r\na=rtcp:4009 IN IP6 2001:db8::2\r\na=maxptime:40.0\r\n";

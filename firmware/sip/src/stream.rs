@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sip_ends_the_stream() {
+    fn bytes_that_are_not_sip_end_the_stream() {
         for garbage in [
             &b"GET / HTTP/1.1\r\n"[..],
             b"\x16\x03\x01\x02",
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_needed_once_and_within_bounds() {
+    fn content_length_is_required_once() {
         let with = |lines: &str| read(format!("OPTIONS sip:a@b SIP/2.0\r\n{lines}\r\n").as_bytes());
         assert_eq!(with("A: b\r\n"), [Err(StreamError::NoContentLength)]);
         assert_eq!(
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_session_keeps_no_used_bytes() {
+    fn used_bytes_are_freed() {
         let mut reader = StreamReader::default();
         for _ in 0..10_000 {
             reader.push(OPTIONS);

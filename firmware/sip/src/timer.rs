@@ -95,7 +95,10 @@ pub(crate) fn fire(deadline: &mut Option<Instant>, now: Instant) -> bool {
 
 /// Some instant for tests to count from: what the clock says does not matter.
 #[cfg(test)]
-#[allow(clippy::disallowed_methods)] // the one place of this crate's tests that asks for the time
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate's tests that asks for the time"
+)]
 pub(crate) fn epoch() -> Instant {
     Instant::now()
 }
@@ -105,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_one_deadline_and_fires_in_order() {
+    fn deadlines_fire_in_order() {
         let start = epoch();
         let at = |ms| start + Duration::from_millis(ms);
         let mut deadlines = Deadlines::new();
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_back_is_due_later_and_the_rest_keeps_its_time() {
+    fn held_back_deadlines_are_due_later() {
         let start = epoch();
         let at = |ms| start + Duration::from_millis(ms);
         let mut deadlines = Deadlines::new();

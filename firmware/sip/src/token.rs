@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_differ_and_repeat_with_the_seed() {
+    fn tokens_repeat_with_the_seed() {
         let mut one = Tokens::new([7; 32]);
         let mut two = Tokens::new([7; 32]);
         let first = one.tag();

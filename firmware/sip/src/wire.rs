@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_do_not_leave_in_clear() {
+    fn crypto_lines_do_not_leave_in_clear() {
         let now = crate::timer::epoch();
         let remote: SocketAddr = "192.0.2.1:5060".parse().unwrap();
         let message = |line: &str| {

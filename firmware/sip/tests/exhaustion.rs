@@ -25,7 +25,7 @@ fn finals(world: &mut World) -> BTreeMap<u16, usize> {
 }
 
 #[test]
-fn two_thousand_answered_calls_that_nobody_confirms() {
+fn two_thousand_unconfirmed_calls_are_bounded() {
     let mut world = with_listed_peer();
     world.latency = Duration::from_millis(1);
     let (mut answered, mut codes) = (0, BTreeMap::<u16, usize>::new());
@@ -69,7 +69,7 @@ fn two_thousand_answered_calls_that_nobody_confirms() {
 }
 
 #[test]
-fn two_thousand_subscriptions_cost_nothing() {
+fn two_thousand_subscriptions_keep_no_state() {
     let mut world = with_listed_peer();
     for n in 0..2000 {
         let branch: &'static str = format!("z9hG4bKsub{n}").leak();
@@ -91,7 +91,7 @@ fn two_thousand_subscriptions_cost_nothing() {
 }
 
 #[test]
-fn two_hundred_branches_that_all_answer() {
+fn two_hundred_answering_branches_are_bounded() {
     let mut world = World::alone();
     let (call, invite) = called(&mut world);
     for n in 0..200 {

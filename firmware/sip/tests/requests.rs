@@ -1,6 +1,6 @@
 //! What the phone answers to single requests: the rules of RFC 3261 section 8.2, and the cases in
 //! the shared data.
-#![allow(clippy::panic)] // what cannot be is a failed test
+#![expect(clippy::panic, reason = "what cannot be is a failed test")]
 
 mod world;
 
@@ -107,7 +107,7 @@ fn options_says_what_the_phone_can_do() {
 }
 
 #[test]
-fn asked_again_the_answer_is_the_same_and_nothing_is_kept() {
+fn a_repeated_options_gets_the_same_response() {
     let mut world = World::alone();
     let text = ask("OPTIONS", "");
     world.send(PEER, 0, text.clone());
@@ -178,7 +178,7 @@ fn bodies_that_cannot_be_read() {
 }
 
 #[test]
-fn an_offer_nobody_can_take_never_rings() {
+fn an_unusable_offer_does_not_ring() {
     let mut world = World::alone();
     for (media, code) in [
         ("RTP/AVP 18", 488),
@@ -279,7 +279,7 @@ fn answers_go_where_via_and_rport_say() {
 }
 
 #[test]
-fn strangers_hear_nothing() {
+fn strangers_get_no_response() {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config.direct_calls = false;
     config.direct_callers = sip::DirectCallers::Listed;
@@ -308,7 +308,7 @@ fn strangers_hear_nothing() {
 }
 
 #[test]
-fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
+fn a_call_flood_is_bounded_and_bye_gets_through() {
     let mut world = world::with_listed_peer();
     world.latency = std::time::Duration::from_millis(1);
     let mut calls = Vec::new();
@@ -376,7 +376,7 @@ fn a_flood_of_calls_is_bounded_and_a_legitimate_bye_gets_through() {
 /// RFC 3261 section 8.2.1 looks at the method before anything else, whatever else is wrong with the
 /// request.
 #[test]
-fn an_unknown_method_is_refused_for_its_method_and_not_for_its_other_faults() {
+fn an_unknown_method_is_refused_before_other_faults() {
     let faulty = |method: &'static str| {
         ask(method, "Content-Length: 900\r\n").replacen("CSeq: 1 ", "CSeq: 1 X", 1)
     };
@@ -400,7 +400,7 @@ fn an_unknown_method_is_refused_for_its_method_and_not_for_its_other_faults() {
 }
 
 #[test]
-fn the_tag_of_a_bad_request_cannot_be_guessed_and_stays_for_its_repetition() {
+fn stateless_tags_are_unguessable_and_stable() {
     let mut world = World::alone();
     let bad = |call: &str| {
         ask("OPTIONS", "Content-Length: 900\r\n").replacen(
@@ -428,7 +428,7 @@ fn the_tag_of_a_bad_request_cannot_be_guessed_and_stays_for_its_repetition() {
 }
 
 #[test]
-fn ten_thousand_random_and_mutated_datagrams_change_nothing_but_counters() {
+fn mutated_datagrams_change_only_counters() {
     let mut world = World::alone();
     world.loses = Box::new(|_| true);
     let seeds = [
@@ -695,7 +695,7 @@ fn single_request_cases_get_their_code() {
 }
 
 #[test]
-fn a_preloaded_route_and_a_utf8_name_do_no_harm() {
+fn a_route_and_a_utf8_name_are_accepted() {
     let mut world = World::alone();
     let text = Ask::invite()
         .text()

@@ -24,7 +24,7 @@ fn answer(world: &mut World) -> sip::CallHandle {
 }
 
 #[test]
-fn a_call_over_tcp_uses_one_connection_and_repeats_nothing() {
+fn a_tcp_call_uses_one_connection() {
     let mut world = World::pair();
     let a = world.invite(0, "sip:bob@192.0.2.2:5060;transport=tcp");
     answer(&mut world);
@@ -53,7 +53,7 @@ fn a_call_over_tcp_uses_one_connection_and_repeats_nothing() {
 }
 
 #[test]
-fn a_large_request_goes_by_tcp_and_by_udp_where_nobody_listens() {
+fn a_large_request_uses_tcp_then_udp() {
     for listens in [true, false] {
         let mut config_a = config("alice", "192.0.2.1:5060", 1);
         config_a.user_agent = "x".repeat(800);
@@ -77,7 +77,7 @@ fn a_large_request_goes_by_tcp_and_by_udp_where_nobody_listens() {
 }
 
 #[test]
-fn a_small_request_never_opens_a_connection() {
+fn a_small_request_opens_no_connection() {
     let mut world = World::pair();
     let a = world.invite(0, "sip:bob@192.0.2.2");
     answer(&mut world);
@@ -87,7 +87,7 @@ fn a_small_request_never_opens_a_connection() {
 }
 
 #[test]
-fn an_answer_finds_its_way_when_the_connection_broke() {
+fn a_response_survives_a_broken_connection() {
     let mut world = World::pair();
     world.invite(0, "sip:bob@192.0.2.2;transport=tcp");
     world.run_ms(200);
@@ -108,7 +108,7 @@ fn an_answer_finds_its_way_when_the_connection_broke() {
 }
 
 #[test]
-fn a_broken_connection_in_a_call_is_opened_anew_for_the_bye() {
+fn bye_reopens_a_broken_connection() {
     let mut world = World::pair();
     let a = world.invite(0, "sip:bob@192.0.2.2;transport=tcp");
     answer(&mut world);
@@ -133,7 +133,7 @@ fn a_broken_connection_in_a_call_is_opened_anew_for_the_bye() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_refused_connection_fails_the_call() {
     let mut world = World::alone();
     world.invite(0, "sip:bob@192.0.2.7;transport=tcp");
     world.run_ms(100);
@@ -149,7 +149,7 @@ fn nobody_listens() {
 }
 
 #[test]
-fn what_is_no_sip_closes_the_connection() {
+fn bytes_that_are_not_sip_close_the_connection() {
     let mut world = World::alone();
     let (connection, remote) = (ConnectionId(1 << 40), "192.0.2.9:4000".parse().unwrap());
     let now = world.now;
@@ -165,7 +165,7 @@ fn what_is_no_sip_closes_the_connection() {
 }
 
 #[test]
-fn a_line_over_tcp_registers_again_when_its_connection_breaks() {
+fn a_tcp_account_registers_over_one_connection() {
     let mut config_a = config("alice", "192.0.2.1:5060", 1);
     config_a.accounts.push(sip::AccountConfig {
         transport: Transport::Tcp,

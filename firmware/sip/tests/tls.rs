@@ -1,7 +1,11 @@
 //! SIP over TLS inside the agent: what must go by TLS goes by TLS or not at all, to whom it is
 //! meant for, and comes back the same way. The test is the far end and the sockets at once, under
 //! virtual time.
-#![allow(clippy::unwrap_used, clippy::panic)] // what cannot be is a failed test
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what cannot be is a failed test"
+)]
 
 mod world;
 
@@ -30,7 +34,10 @@ struct Phone {
 }
 
 impl Phone {
-    #[allow(clippy::disallowed_methods)] // some instant to count from; what it says does not matter
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "some instant to count from; what it says does not matter"
+    )]
     fn new(config: AgentConfig) -> Self {
         let now = Instant::now();
         let mut phone = Self {
@@ -206,7 +213,7 @@ fn ok_with_sdp(request: &Request, contact: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_sips_call_takes_tls_out_of_what_dns_offers_and_asks_for_the_domain() {
+fn sips_uses_tls_and_verifies_the_domain() {
     let mut alice = Phone::direct();
     alice
         .act(|agent, now| agent.invite(None, "sips:bob@example.org", media(20_000), now))
@@ -238,7 +245,7 @@ fn a_sips_call_takes_tls_out_of_what_dns_offers_and_asks_for_the_domain() {
 }
 
 #[test]
-fn without_a_server_for_tls_there_is_no_call_and_not_one_byte() {
+fn without_a_tls_server_nothing_is_sent() {
     for found in [
         vec![],
         vec![
@@ -263,7 +270,7 @@ fn without_a_server_for_tls_there_is_no_call_and_not_one_byte() {
 }
 
 #[test]
-fn a_refused_certificate_ends_the_call_with_its_words_and_is_not_walked_around() {
+fn a_refused_certificate_ends_the_call() {
     let mut alice = Phone::direct();
     alice
         .act(|agent, now| agent.invite(None, "sips:bob@192.0.2.9", media(20_000), now))
@@ -279,7 +286,7 @@ fn a_refused_certificate_ends_the_call_with_its_words_and_is_not_walked_around()
 }
 
 #[test]
-fn a_line_over_tls_registers_tells_what_is_wrong_and_tries_again_later_and_later() {
+fn a_failing_tls_registration_reports_and_backs_off() {
     let mut alice = Phone::with_line();
     assert_eq!(
         alice.asked[0].3,
@@ -326,7 +333,7 @@ fn a_line_over_tls_registers_tells_what_is_wrong_and_tries_again_later_and_later
 }
 
 #[test]
-fn a_registered_phone_can_be_reached_by_its_connection_and_registers_anew_when_that_breaks() {
+fn a_broken_tls_connection_is_registered_again() {
     let mut alice = Phone::with_line();
     let connection = alice.register();
     // A registrar cannot open a connection through a firewall; the contact is where this one comes
@@ -356,7 +363,7 @@ fn a_registered_phone_can_be_reached_by_its_connection_and_registers_anew_when_t
 }
 
 #[test]
-fn a_dead_connection_is_noticed_where_the_server_answers_keepalives() {
+fn an_unanswered_keepalive_closes_the_connection() {
     for answers in [true, false] {
         let mut alice = Phone::with_line();
         let connection = alice.register();
@@ -401,7 +408,7 @@ fn call_that_stands(alice: &mut Phone) -> (CallHandle, ConnectionId, Request) {
 }
 
 #[test]
-fn a_call_that_began_over_tls_stays_there_whatever_its_contact_says() {
+fn a_tls_call_ignores_a_contact_without_tls() {
     let mut alice = Phone::direct();
     let (call, connection, _) = call_that_stands(&mut alice);
     alice.act(|agent, now| agent.end(call, now));
@@ -415,7 +422,7 @@ fn a_call_that_began_over_tls_stays_there_whatever_its_contact_says() {
 }
 
 #[test]
-fn answers_and_requests_in_the_clear_do_not_touch_a_call_over_tls() {
+fn clear_messages_do_not_touch_a_tls_call() {
     let mut alice = Phone::direct();
     alice
         .act(|agent, now| agent.invite(None, "sips:bob@192.0.2.9", media(20_000), now))
@@ -454,7 +461,7 @@ fn answers_and_requests_in_the_clear_do_not_touch_a_call_over_tls() {
 }
 
 #[test]
-fn a_redirection_does_not_lead_out_of_tls() {
+fn a_redirection_does_not_leave_tls() {
     for contact in ["<sip:bob@192.0.2.8>", "<sip:bob@192.0.2.8;transport=udp>"] {
         let mut alice = Phone::direct();
         alice
@@ -491,7 +498,7 @@ fn a_redirection_does_not_lead_out_of_tls() {
 }
 
 #[test]
-fn who_proved_to_be_somebody_is_called_back_by_the_same_connection() {
+fn a_proven_peer_is_called_back_on_its_connection() {
     let connection = ConnectionId(1 << 40);
     for (proved, reused) in [
         (vec!["192.0.2.2".to_owned()], true),
@@ -522,7 +529,7 @@ fn who_proved_to_be_somebody_is_called_back_by_the_same_connection() {
 }
 
 #[test]
-fn two_domains_on_one_machine_are_two_connections() {
+fn two_domains_on_one_host_use_two_connections() {
     let mut alice = Phone::direct();
     for (place, domain) in ["a.example", "b.example", "a.example"]
         .into_iter()
@@ -540,7 +547,7 @@ fn two_domains_on_one_machine_are_two_connections() {
 }
 
 #[test]
-fn a_line_over_tls_rings_for_nothing_that_comes_in_the_clear() {
+fn a_tls_account_does_not_ring_for_clear_requests() {
     let mut alice = Phone::with_line();
     let connection = alice.register();
     let contact = alice

@@ -6,7 +6,7 @@
 //! the headers that are good.
 //!
 //! ```text
-//! bytes ─▶ head_end ─▶ Lines (unfolded) ─▶ start line, Headers ─▶ essentials checked ─▶ body by Content-Length ─▶ Message
+//! bytes ─▶ head_end ─▶ TextLines (unfolded) ─▶ start line, Headers ─▶ essentials checked ─▶ body by Content-Length ─▶ Message
 //!                                               └────────── any fault ─▶ ParseError with Salvage
 //! ```
 
@@ -61,7 +61,7 @@ pub(crate) fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 /// Finds the Content-Length of a head by the same rules as [`message`] does.
 pub(crate) fn framing(head: &[u8]) -> Framing {
     let mut found = Framing::Missing;
-    for line in (Lines { rest: head }).skip(1) {
+    for line in (TextLines { rest: head }).skip(1) {
         let line = decode(&line);
         let Some((name, value)) = line.split_once(':') else {
             continue;
@@ -93,7 +93,7 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
     let end = head_end(bytes, 0);
     let (head, body) = bytes.split_at(end.unwrap_or(bytes.len()));
 
-    let mut lines = Lines { rest: head };
+    let mut lines = TextLines { rest: head };
     let first_line = lines.next().unwrap_or_default();
     let (start, mut fault) = start_line(&first_line).map_err(drop)?;
     // Testers and small devices leave the last empty line out where no body follows; a line cut in
@@ -169,7 +169,7 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
 
 /// Reads the start line. `Err`: nothing that could be answered; a fault beside the start: a request
 /// that could.
-fn start_line(line: &Line<'_>) -> Result<(Start, Option<Fault>), Fault> {
+fn start_line(line: &TextLine<'_>) -> Result<(Start, Option<Fault>), Fault> {
     let text = decode(line);
     let mut fault = None;
     if text.len() > MAX_LINE {
@@ -242,7 +242,7 @@ fn is_status_line(text: &str) -> bool {
         .is_some_and(|t| t.eq_ignore_ascii_case("SIP/"))
 }
 
-fn header_line(line: &Line<'_>, number: usize) -> Result<(String, String), Fault> {
+fn header_line(line: &TextLine<'_>, number: usize) -> Result<(String, String), Fault> {
     scan::work(line.len());
     let text = decode(line);
     if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
@@ -310,12 +310,12 @@ fn decode(bytes: &[u8]) -> Cow<'_, str> {
 
 /// One unfolded line of a head.
 #[derive(Default)]
-struct Line<'a> {
+struct TextLine<'a> {
     bytes: Cow<'a, [u8]>,
     folded: bool,
 }
 
-impl std::ops::Deref for Line<'_> {
+impl std::ops::Deref for TextLine<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -324,11 +324,11 @@ impl std::ops::Deref for Line<'_> {
 }
 
 /// The unfolded lines of a head, up to its empty line.
-struct Lines<'a> {
+struct TextLines<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Lines<'a> {
+impl<'a> TextLines<'a> {
     fn physical(&mut self) -> &'a [u8] {
         let end = self.rest.iter().position(|b| *b == b'\n');
         scan::work(end.unwrap_or(self.rest.len()));
@@ -341,16 +341,16 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
+impl<'a> Iterator for TextLines<'a> {
+    type Item = TextLine<'a>;
 
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next(&mut self) -> Option<TextLine<'a>> {
         let bytes = self.physical();
         if bytes.is_empty() {
             self.rest = &[];
             return None;
         }
-        let mut line = Line {
+        let mut line = TextLine {
             bytes: Cow::Borrowed(bytes),
             folded: false,
         };

@@ -1,10 +1,10 @@
-//! The one table: what is offered, what is taken, and what is refused, for every policy, profile,
+//! The one table: what is offered, what is accepted, and what is refused, for every policy, profile,
 //! keying and transport.
 //!
 //! ```text
-//! Privacy + secure signalling ─▶ Terms ─┬─▶ plan (which offers, in which order)
-//!                                       ├─▶ judge_offer  ─▶ Verdict ─▶ the answer, or 488
-//!                                       └─▶ judge_answer ─▶ Verdict ─▶ the media, or the end of the call
+//! Privacy + secure signalling ─▶ EncryptionRules ─┬─▶ plan (which offers, in which order)
+//!                                       ├─▶ evaluate_offer  ─▶ Agreement ─▶ the answer, or 488
+//!                                       └─▶ evaluate_answer ─▶ Agreement ─▶ the media, or the end of the call
 //! ```
 //!
 //! | offer's profile and keying          | off    | preferred             | required         |
@@ -51,42 +51,42 @@ impl Profile {
     }
 }
 
-/// What one way of keying is worth in an m-line.
+/// Whether an m-line can be keyed one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keys {
+pub(crate) enum KeyingState {
     /// Nothing of it is there.
     Absent,
-    /// It is there, but nothing this phone takes.
-    Useless,
+    /// It is there, but this phone supports nothing of it.
+    Unsupported,
     /// It can be used.
     Usable,
 }
 
-/// What an m-line brings.
+/// How an m-line can be keyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Brought {
+pub(crate) struct MediaKeying {
     pub(crate) profile: Profile,
     /// `a=crypto`; `None`: a line that cannot be read.
-    pub(crate) sdes: Option<Keys>,
+    pub(crate) sdes: Option<KeyingState>,
     /// `a=fingerprint`.
-    pub(crate) dtls: Keys,
+    pub(crate) dtls: KeyingState,
 }
 
-/// What this phone can do on a leg, all things considered.
+/// What can be agreed on a leg: the policy, and the keying that its signalling allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct EncryptionRules {
     pub(crate) policy: EncryptionPolicy,
     /// What can be agreed here, best first.
     pub(crate) keying: Vec<Keying>,
-    /// Keys in descriptions are for our eyes only, or need not be.
+    /// Keys in session descriptions cannot be read on the way, or may be.
     pub(crate) keys_are_safe: bool,
     /// The call is encrypted already.
     pub(crate) locked: bool,
 }
 
-/// What becomes of an m-line.
+/// What is agreed for an m-line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Agreement {
     /// No encryption; why not, where it was wanted.
     Clear(Option<WhyClear>),
     /// Keys in the descriptions.
@@ -100,18 +100,20 @@ pub(crate) enum Verdict {
 pub(crate) enum Refusal {
     #[error("the protocol is not RTP over UDP")]
     Protocol,
-    #[error("RTP/SAVP and its kin are not taken: encryption is switched off here; RTP/AVP is")]
+    #[error(
+        "RTP/SAVP and the like are not accepted: encryption is switched off here; offer RTP/AVP"
+    )]
     Off,
     #[error("encryption is required: offer RTP/SAVP or UDP/TLS/RTP/SAVP")]
     Required,
-    #[error("keys came by signalling in clear, where anybody can read them: use TLS")]
+    #[error("keys came by signalling in clear, where anyone can read them: use TLS")]
     KeysInClear,
     #[error("RTP/SAVP needs a=crypto, UDP/TLS/RTP/SAVP a=fingerprint")]
     NoKeys,
     #[error("no suite, key or fingerprint of these can be used here")]
     NothingInCommon,
     #[error("{0}")]
-    Unreadable(sdes::LineError),
+    Unreadable(sdes::CryptoLineError),
     #[error("this call is encrypted and stays so")]
     Downgrade,
     #[error("the answer does not fit the encryption offered")]
@@ -136,7 +138,7 @@ impl Refusal {
 
 /// One offer of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct OfferShape {
     pub(crate) profile: Profile,
     pub(crate) sdes: bool,
     pub(crate) dtls: bool,
@@ -144,7 +146,7 @@ pub(crate) struct Shape {
     pub(crate) missing: Option<WhyClear>,
 }
 
-impl Shape {
+impl OfferShape {
     /// An offer without encryption.
     pub(crate) fn plain(missing: Option<WhyClear>) -> Self {
         Self {
@@ -170,7 +172,7 @@ impl Shape {
     }
 }
 
-impl Terms {
+impl EncryptionRules {
     /// What holds on a leg whose signalling is secure or not, and whose media is encrypted already
     /// or not.
     pub(crate) fn of(privacy: &Privacy, secure: bool, locked: bool) -> Self {
@@ -189,39 +191,44 @@ impl Terms {
 
     /// The offers of a new call in the order they are made: the next one where the one before is
     /// refused (488). Empty: the call cannot be made at all.
-    pub(crate) fn plan(&self) -> Vec<Shape> {
+    pub(crate) fn offers(&self) -> Vec<OfferShape> {
         let best = self.keying.first().copied();
         match (self.policy, best) {
-            (EncryptionPolicy::Off, _) => vec![Shape::plain(None)],
-            (EncryptionPolicy::Preferred, None) => vec![Shape::plain(Some(WhyClear::NoKeying))],
+            (EncryptionPolicy::Off, _) => vec![OfferShape::plain(None)],
+            (EncryptionPolicy::Preferred, None) => {
+                vec![OfferShape::plain(Some(WhyClear::NoKeying))]
+            }
             // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who
             // knows none of it may, too.
             (EncryptionPolicy::Preferred, Some(best)) => vec![
-                Shape {
+                OfferShape {
                     profile: Profile::Plain,
                     sdes: self.keying.contains(&Keying::Sdes),
                     dtls: self.keying.contains(&Keying::Dtls),
                     missing: Some(WhyClear::NotTaken),
                 },
-                Shape::secure(best),
-                Shape::plain(Some(WhyClear::Refused)),
+                OfferShape::secure(best),
+                OfferShape::plain(Some(WhyClear::Refused)),
             ],
-            (EncryptionPolicy::Required, _) => {
-                self.keying.iter().copied().map(Shape::secure).collect()
-            }
+            (EncryptionPolicy::Required, _) => self
+                .keying
+                .iter()
+                .copied()
+                .map(OfferShape::secure)
+                .collect(),
         }
     }
 
     /// What becomes of an offered m-line.
-    pub(crate) fn judge_offer(
+    pub(crate) fn evaluate_offer(
         &self,
-        offer: Brought,
-        unreadable: Option<sdes::LineError>,
-    ) -> Result<Verdict, Refusal> {
+        offer: MediaKeying,
+        unreadable: Option<sdes::CryptoLineError>,
+    ) -> Result<Agreement, Refusal> {
         let keyed = self.keyed(offer);
-        let verdict = match (self.policy, offer.profile) {
+        let agreement = match (self.policy, offer.profile) {
             (_, Profile::Other) => return Err(Refusal::Protocol),
-            (EncryptionPolicy::Off, Profile::Plain) => Verdict::Clear(None),
+            (EncryptionPolicy::Off, Profile::Plain) => Agreement::Clear(None),
             (EncryptionPolicy::Off, Profile::Secure | Profile::Dtls) => return Err(Refusal::Off),
             (
                 EncryptionPolicy::Preferred | EncryptionPolicy::Required,
@@ -236,21 +243,25 @@ impl Terms {
             }
             (EncryptionPolicy::Required, Profile::Plain) => return Err(Refusal::Required),
             (EncryptionPolicy::Preferred, Profile::Plain) => {
-                keyed.unwrap_or(Verdict::Clear(Some(self.why_clear(offer))))
+                keyed.unwrap_or(Agreement::Clear(Some(self.why_clear(offer))))
             }
             (
                 EncryptionPolicy::Preferred | EncryptionPolicy::Required,
                 Profile::Secure | Profile::Dtls,
             ) => match keyed {
-                Some(verdict) => verdict,
+                Some(agreement) => agreement,
                 None => return Err(self.why_refused(offer)),
             },
         };
-        self.hold(verdict)
+        self.enforce_policy(agreement)
     }
 
     /// What becomes of the answer to an offer of ours.
-    pub(crate) fn judge_answer(&self, shape: Shape, answer: Brought) -> Result<Verdict, Refusal> {
+    pub(crate) fn evaluate_answer(
+        &self,
+        shape: OfferShape,
+        answer: MediaKeying,
+    ) -> Result<Agreement, Refusal> {
         if answer.profile != shape.profile {
             return Err(if shape.profile == Profile::Plain {
                 Refusal::Protocol
@@ -258,71 +269,79 @@ impl Terms {
                 Refusal::Downgrade
             });
         }
-        let offered = Brought {
+        let offered = MediaKeying {
             profile: answer.profile,
             sdes: if shape.sdes {
                 answer.sdes
             } else {
-                Some(Keys::Absent)
+                Some(KeyingState::Absent)
             },
             dtls: if shape.dtls {
                 answer.dtls
             } else {
-                Keys::Absent
+                KeyingState::Absent
             },
         };
-        let verdict = match (self.keyed(offered), offered.sdes, offered.dtls) {
-            (Some(verdict), ..) => verdict,
+        let agreement = match (self.keyed(offered), offered.sdes, offered.dtls) {
+            (Some(agreement), ..) => agreement,
             // Nothing at all was taken up; where the profile allows that.
-            (None, Some(Keys::Absent), Keys::Absent) if shape.profile == Profile::Plain => {
-                Verdict::Clear(shape.missing)
+            (None, Some(KeyingState::Absent), KeyingState::Absent)
+                if shape.profile == Profile::Plain =>
+            {
+                Agreement::Clear(shape.missing)
             }
-            (None, Some(Keys::Absent), Keys::Absent) => return Err(Refusal::Downgrade),
+            (None, Some(KeyingState::Absent), KeyingState::Absent) => {
+                return Err(Refusal::Downgrade);
+            }
             // Something was, and wrongly: what follows would be noise.
             (None, ..) => return Err(Refusal::BadAnswer),
         };
-        self.hold(verdict)
+        self.enforce_policy(agreement)
     }
 
-    /// The last gate, for offers and answers alike: what is required is never given up, and what is
-    /// there is not taken away.
-    fn hold(&self, verdict: Verdict) -> Result<Verdict, Refusal> {
-        match verdict {
-            Verdict::Clear(_) if self.locked => Err(Refusal::Downgrade),
-            Verdict::Clear(_) if self.policy == EncryptionPolicy::Required => {
+    /// The last check, for offers and answers alike: required encryption is never given up, and
+    /// encryption in force is never taken away.
+    fn enforce_policy(&self, agreement: Agreement) -> Result<Agreement, Refusal> {
+        match agreement {
+            Agreement::Clear(_) if self.locked => Err(Refusal::Downgrade),
+            Agreement::Clear(_) if self.policy == EncryptionPolicy::Required => {
                 Err(Refusal::Required)
             }
-            Verdict::Sdes | Verdict::Dtls | Verdict::Clear(_) => Ok(verdict),
+            Agreement::Sdes | Agreement::Dtls | Agreement::Clear(_) => Ok(agreement),
         }
     }
 
     /// The best keying both ends have in this m-line.
-    fn keyed(&self, brought: Brought) -> Option<Verdict> {
+    fn keyed(&self, media: MediaKeying) -> Option<Agreement> {
         self.keying.iter().find_map(|keying| match keying {
             // RFC 5763 leaves no room for keys in a description whose profile is DTLS.
-            Keying::Sdes => (brought.sdes == Some(Keys::Usable)
-                && brought.profile != Profile::Dtls)
-                .then_some(Verdict::Sdes),
-            Keying::Dtls => (brought.dtls == Keys::Usable).then_some(Verdict::Dtls),
+            Keying::Sdes => (media.sdes == Some(KeyingState::Usable)
+                && media.profile != Profile::Dtls)
+                .then_some(Agreement::Sdes),
+            Keying::Dtls => (media.dtls == KeyingState::Usable).then_some(Agreement::Dtls),
         })
     }
 
-    fn why_clear(&self, offer: Brought) -> WhyClear {
+    fn why_clear(&self, offer: MediaKeying) -> WhyClear {
         match (offer.sdes, offer.dtls) {
-            (Some(Keys::Absent), Keys::Absent) => WhyClear::NotOffered,
-            (Some(Keys::Usable | Keys::Useless), _) if !self.keys_are_safe => WhyClear::KeysInClear,
+            (Some(KeyingState::Absent), KeyingState::Absent) => WhyClear::NotOffered,
+            (Some(KeyingState::Usable | KeyingState::Unsupported), _) if !self.keys_are_safe => {
+                WhyClear::KeysInClear
+            }
             (Some(_) | None, _) => WhyClear::NothingInCommon,
         }
     }
 
-    fn why_refused(&self, offer: Brought) -> Refusal {
+    fn why_refused(&self, offer: MediaKeying) -> Refusal {
         let sdes = match offer.profile {
-            Profile::Dtls => Some(Keys::Absent),
+            Profile::Dtls => Some(KeyingState::Absent),
             Profile::Plain | Profile::Secure | Profile::Other => offer.sdes,
         };
         match (sdes, offer.dtls) {
-            (Some(Keys::Absent), Keys::Absent) => Refusal::NoKeys,
-            (Some(Keys::Usable | Keys::Useless), _) if !self.keys_are_safe => Refusal::KeysInClear,
+            (Some(KeyingState::Absent), KeyingState::Absent) => Refusal::NoKeys,
+            (Some(KeyingState::Usable | KeyingState::Unsupported), _) if !self.keys_are_safe => {
+                Refusal::KeysInClear
+            }
             (Some(_) | None, _) => Refusal::NothingInCommon,
         }
     }

@@ -2,7 +2,7 @@
 
 use types::SrtpSuite;
 
-use super::line::{Unfit, read};
+use super::crypto_line::{Unsupported, read};
 use super::*;
 
 const K128: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
@@ -23,19 +23,19 @@ fn usable(value: &str) -> Crypto {
     }
 }
 
-fn unfit(value: &str) -> Unfit {
+fn unsupported(value: &str) -> Unsupported {
     match read(value) {
-        Ok((_, Reading::Unfit(unfit))) => unfit,
+        Ok((_, Reading::Unsupported(unsupported))) => unsupported,
         other => panic!("{value}: {other:?}"),
     }
 }
 
-fn error(value: &str) -> LineError {
+fn error(value: &str) -> CryptoLineError {
     read(value).unwrap_err()
 }
 
 #[test]
-fn suites_of_three_documents_have_their_names_and_lengths() {
+fn suites_have_their_rfc_names_and_lengths() {
     for (name, suite, secret) in [
         (
             "AES_CM_128_HMAC_SHA1_80",
@@ -83,7 +83,7 @@ fn suites_of_three_documents_have_their_names_and_lengths() {
         for wrong in [secret - 1, secret + 1, 0, 20, 64] {
             let error = read(&format!("7 {name} inline:{}", key(wrong)));
             assert!(
-                matches!(error, Err(LineError::Key | LineError::Short)),
+                matches!(error, Err(CryptoLineError::Key | CryptoLineError::Short)),
                 "{name} {wrong}"
             );
         }
@@ -92,10 +92,13 @@ fn suites_of_three_documents_have_their_names_and_lengths() {
         assert_eq!(usable(body.trim().trim_start_matches("a=crypto:")), line);
     }
     assert_eq!(
-        unfit(&format!("1 AES_CM_192_HMAC_SHA1_80 inline:{K128}")),
-        Unfit::Suite
+        unsupported(&format!("1 AES_CM_192_HMAC_SHA1_80 inline:{K128}")),
+        Unsupported::Suite
     );
-    assert_eq!(unfit("1 F8_128_HMAC_SHA1_80 inline:x"), Unfit::Suite);
+    assert_eq!(
+        unsupported("1 F8_128_HMAC_SHA1_80 inline:x"),
+        Unsupported::Suite
+    );
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn key_and_salt_are_where_they_belong() {
         };
         assert_eq!(
             error(&format!("1 {suite}_HMAC_SHA1_80 inline:{bad}")),
-            LineError::Key,
+            CryptoLineError::Key,
             "{bad}"
         );
     }
@@ -141,28 +144,28 @@ fn tags_are_numbers_without_leading_zeros() {
         (Ok(0), Ok(1), Ok(999_999_999))
     );
     for bad in ["01", "00", "x", "1a", "-1", "+1", "1000000000", "²"] {
-        assert_eq!(line(bad), Err(LineError::Tag), "{bad}");
+        assert_eq!(line(bad), Err(CryptoLineError::Tag), "{bad}");
     }
-    assert_eq!(error(""), LineError::Tag);
+    assert_eq!(error(""), CryptoLineError::Tag);
     for bad in [
         "1",
         "1 AES_CM_128_HMAC_SHA1_80",
         "1 AES_CM_128_HMAC_SHA1_80 inline:",
         "1 AES_CM_128_HMAC_SHA1_80 inline",
     ] {
-        assert_eq!(error(bad), LineError::Short, "{bad}");
+        assert_eq!(error(bad), CryptoLineError::Short, "{bad}");
     }
     let line = format!("3 AES_CM_128_HMAC_SHA1_80 inline:{K128}");
     assert_eq!(
         read_all([line.as_str(), line.as_str()].into_iter()),
-        Err(LineError::SameTag)
+        Err(CryptoLineError::SameTag)
     );
     let many: Vec<String> = (0..33)
         .map(|tag| format!("{tag} AES_CM_128_HMAC_SHA1_80 inline:{K128}"))
         .collect();
     assert_eq!(
         read_all(many.iter().map(String::as_str)),
-        Err(LineError::TooMuch)
+        Err(CryptoLineError::TooMuch)
     );
     assert_eq!(
         read_all(many.iter().take(32).map(String::as_str))
@@ -175,7 +178,7 @@ fn tags_are_numbers_without_leading_zeros() {
             "1 AES_CM_128_HMAC_SHA1_80 inline:{}",
             "A".repeat(1100)
         )),
-        LineError::TooMuch
+        CryptoLineError::TooMuch
     );
 }
 
@@ -207,7 +210,7 @@ fn lifetimes_and_identifiers_are_kept_or_refused() {
         "|2^9999999999",
         "|9999999999999999999",
     ] {
-        assert_eq!(unfit(&line(short)), Unfit::Lifetime, "{short}");
+        assert_eq!(unsupported(&line(short)), Unsupported::Lifetime, "{short}");
     }
     for bad in [
         "|",
@@ -220,23 +223,23 @@ fn lifetimes_and_identifiers_are_kept_or_refused() {
         "|2^20|",
         "|1:4|2^20",
     ] {
-        assert_eq!(error(&line(bad)), LineError::Lifetime, "{bad}");
+        assert_eq!(error(&line(bad)), CryptoLineError::Lifetime, "{bad}");
     }
     for bad in [
         "|1:0", "|1:129", "|256:1", "|:1", "|1:", "|x:1", "|1:1|2:1", "|1:1000", "|-1:2",
     ] {
-        assert_eq!(error(&line(bad)), LineError::Mki, "{bad}");
+        assert_eq!(error(&line(bad)), CryptoLineError::Mki, "{bad}");
     }
     let two = format!("1 AES_CM_128_HMAC_SHA1_80 inline:{K128}|2^20|1:4;inline:{K128}|2^20|2:4");
-    assert_eq!(unfit(&two), Unfit::SeveralKeys);
+    assert_eq!(unsupported(&two), Unsupported::SeveralKeys);
     assert_eq!(
-        unfit(&format!("1 AES_CM_128_HMAC_SHA1_80 uri:{K128}")),
-        Unfit::Method
+        unsupported(&format!("1 AES_CM_128_HMAC_SHA1_80 uri:{K128}")),
+        Unsupported::Method
     );
 }
 
 #[test]
-fn session_parameters_are_honoured_or_the_line_is_passed_over() {
+fn unsupported_session_parameters_skip_the_line() {
     let line = |rest: &str| format!("1 AES_CM_128_HMAC_SHA1_80 inline:{K128} {rest}");
     for fine in [
         "WSH=64",
@@ -250,20 +253,20 @@ fn session_parameters_are_honoured_or_the_line_is_passed_over() {
         usable(&line(fine));
     }
     for (bad, why) in [
-        ("UNENCRYPTED_SRTP", Unfit::Unprotected),
-        ("UNENCRYPTED_SRTCP", Unfit::Unprotected),
-        ("UNAUTHENTICATED_SRTP", Unfit::Unprotected),
-        ("unauthenticated_srtp", Unfit::Unprotected),
+        ("UNENCRYPTED_SRTP", Unsupported::Unprotected),
+        ("UNENCRYPTED_SRTCP", Unsupported::Unprotected),
+        ("UNAUTHENTICATED_SRTP", Unsupported::Unprotected),
+        ("unauthenticated_srtp", Unsupported::Unprotected),
         // Not even marked as optional: whoever sends it may do it.
-        ("-UNENCRYPTED_SRTP", Unfit::Unprotected),
-        ("KDR=0", Unfit::Rate),
-        ("KDR=24", Unfit::Rate),
-        ("FEC_KEY=inline:abc", Unfit::FecKey),
-        ("NEW=1", Unfit::Parameter),
-        ("WSH=64 NEW", Unfit::Parameter),
-        ("WSH=64 UNENCRYPTED_SRTCP", Unfit::Unprotected),
+        ("-UNENCRYPTED_SRTP", Unsupported::Unprotected),
+        ("KDR=0", Unsupported::Rate),
+        ("KDR=24", Unsupported::Rate),
+        ("FEC_KEY=inline:abc", Unsupported::FecKey),
+        ("NEW=1", Unsupported::Parameter),
+        ("WSH=64 NEW", Unsupported::Parameter),
+        ("WSH=64 UNENCRYPTED_SRTCP", Unsupported::Unprotected),
     ] {
-        assert_eq!(unfit(&line(bad)), why, "{bad}");
+        assert_eq!(unsupported(&line(bad)), why, "{bad}");
     }
     for bad in [
         "KDR",
@@ -278,7 +281,7 @@ fn session_parameters_are_honoured_or_the_line_is_passed_over() {
         "FEC_KEY",
         "FEC_KEY=",
     ] {
-        assert_eq!(error(&line(bad)), LineError::Parameter, "{bad}");
+        assert_eq!(error(&line(bad)), CryptoLineError::Parameter, "{bad}");
     }
 }
 
@@ -297,7 +300,7 @@ fn offer_of(
 }
 
 #[test]
-fn our_own_order_decides_and_a_short_tag_comes_last() {
+fn our_order_decides_and_short_tags_come_last() {
     let offered: Vec<Reading> = ["AES_CM_128_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80"]
         .iter()
         .zip(1..)
@@ -351,7 +354,12 @@ fn both_ends_come_to_the_same_two_keys() {
     let (mut ta, mut tb) = (Tokens::new([1; 32]), Tokens::new([2; 32]));
     let offer = offer_of(&mut a, &privacy(), false, &mut ta);
     let at_b = b.answer(Exchange::choose(&privacy(), &offer).unwrap(), &mut tb);
-    let answer: Vec<Reading> = b.said().iter().cloned().map(Reading::Usable).collect();
+    let answer: Vec<Reading> = b
+        .offered_lines()
+        .iter()
+        .cloned()
+        .map(Reading::Usable)
+        .collect();
     let at_a = a.accept(&answer).unwrap();
     assert_eq!((&at_a.send, &at_a.receive), (&at_b.receive, &at_b.send));
     assert_ne!(at_a.send, at_a.receive);
@@ -409,7 +417,10 @@ fn an_answer_names_one_line_of_the_offer() {
             vec![theirs(1, SrtpSuite::AeadAes128Gcm)],
             "a tag of another suite",
         ),
-        (vec![Reading::Unfit(Unfit::Suite)], "unfit"),
+        (
+            vec![Reading::Unsupported(Unsupported::Suite)],
+            "unsupported",
+        ),
         (vec![Reading::Usable(said[1].clone())], "our own key"),
     ] {
         assert_eq!(exchange.accept(&answer), None, "{why}");
@@ -429,11 +440,11 @@ fn every_key_is_new_and_none_is_shown() {
     }
     let mut exchange = Exchange::default();
     exchange.offer(&privacy(), false, &mut tokens);
-    let secret = exchange.said()[0].key.clone();
-    let debug = format!("{exchange:?} {secret:?} {:#?}", exchange.said());
+    let secret = exchange.offered_lines()[0].key.clone();
+    let debug = format!("{exchange:?} {secret:?} {:#?}", exchange.offered_lines());
     assert!(debug.contains("SdesKey(AeadAes256Gcm)"));
     let mut body = String::new();
-    exchange.said()[0].write(&mut body);
+    exchange.offered_lines()[0].write(&mut body);
     let base64 = body.split("inline:").nth(1).unwrap().trim();
     assert!(!debug.contains(base64) && !debug.contains(&base64[..8]));
     for window in secret.secret.windows(4) {

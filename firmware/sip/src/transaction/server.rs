@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_repeated_until_ack() {
+    fn a_refusal_is_retransmitted_until_ack() {
         let start = crate::timer::epoch();
         let mut server = Server::new(true, false);
         assert!(server.respond(180, start));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ack_stops_the_repetition_and_late_invites_are_absorbed() {
+    fn ack_stops_retransmission() {
         let start = crate::timer::epoch();
         let mut server = Server::new(true, false);
         server.respond(486, start);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_2xx_repeated_invites_are_absorbed_for_timer_l() {
+    fn repeated_invites_are_absorbed_for_timer_l() {
         let start = crate::timer::epoch();
         let mut server = Server::new(true, false);
         server.respond(200, start);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn other_requests_are_answered_again_for_timer_j() {
+    fn repeated_requests_are_answered_for_timer_j() {
         let start = crate::timer::epoch();
         let mut server = Server::new(false, false);
         server.respond(200, start);

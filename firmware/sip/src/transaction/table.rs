@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_table_refuses_and_keeps_what_it_has() {
+    fn a_full_table_refuses_new_entries() {
         let mut table = Table::new(2);
         let one = table.insert("a".into(), 1).unwrap();
         assert_eq!(table.insert("a".into(), 9), None);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn ack_and_cancel_find_their_invite_old_ones_too() {
+    fn ack_and_cancel_find_their_invite() {
         for branch in [";branch=z9hG4bKx", ";branch=1", ""] {
             let text = |method: &str| {
                 format!(

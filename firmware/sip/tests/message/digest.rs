@@ -197,7 +197,7 @@ fn challenges(values: &[&str]) -> Vec<digest::Challenge> {
 }
 
 #[test]
-fn the_strongest_understood_is_chosen_for_each_realm() {
+fn the_strongest_challenge_of_each_realm_is_chosen() {
     let all = challenges(&[
         "Digest realm=\"a\", nonce=\"1\", algorithm=MD5, qop=\"auth\"",
         "Bearer authz_server=\"https://x/\", Digest realm=\"a\", nonce=\"2\", algorithm=SHA-256, qop=\"auth,auth-int\", Digest realm=\"b\",nonce=\"3\"",

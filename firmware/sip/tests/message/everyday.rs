@@ -466,7 +466,7 @@ fn all_are_read_right() {
 }
 
 #[test]
-fn what_rsip_reads_we_read_alike() {
+fn agrees_with_rsip() {
     let (mut agreed, mut failed) = (0, Vec::new());
     for case in CASES {
         let bytes = case.bytes();

@@ -254,7 +254,7 @@ fn odd_uris_come_apart_right() {
 }
 
 #[test]
-fn each_defect_has_its_name_and_answer() {
+fn each_defect_has_its_fault_and_status() {
     use HeaderError::{Duplicate, Missing};
     let is_value = |found: &Fault, header: &str| matches!(found, Fault::Header(HeaderError::Value { name, .. }) if *name == header);
 
@@ -481,7 +481,7 @@ fn responses() {
 /// An answer to a bad request carries the request's own headers, the Via stamped, the To with our
 /// tag.
 #[test]
-fn answers_to_bad_requests_find_home() {
+fn responses_to_bad_requests_are_addressed() {
     let bytes = request(&[
         (
             "Via",

@@ -122,7 +122,7 @@ fn two_legs_agree_in_every_way() {
 }
 
 #[test]
-fn who_prefers_meets_who_insists_at_the_second_offer() {
+fn the_second_offer_meets_a_required_policy() {
     let (mut a, mut b) = (
         leg(EncryptionPolicy::Preferred),
         leg(EncryptionPolicy::Required),
@@ -345,7 +345,7 @@ fn an_encrypted_leg_stays_encrypted() {
                 text(&bad)
             );
         }
-        assert_eq!(phone.guard.protection, agreed.protection);
+        assert_eq!(phone.encryption.protection, agreed.protection);
         // Held the old way, with its keys: that is fine.
         let (_, held) = phone
             .answer(
@@ -361,7 +361,7 @@ fn an_encrypted_leg_stays_encrypted() {
 }
 
 #[test]
-fn keys_stand_in_no_description_that_goes_in_clear() {
+fn clear_signalling_carries_no_keys() {
     for policy in [EncryptionPolicy::Preferred, EncryptionPolicy::Required] {
         let mut phone = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
         let offer = phone.offer(&mut tokens()).unwrap();
@@ -395,7 +395,7 @@ fn keys_stand_in_no_description_that_goes_in_clear() {
 }
 
 #[test]
-fn a_short_tag_is_taken_only_where_allowed_and_nothing_else_is_offered() {
+fn a_short_tag_is_a_last_resort() {
     let short = CRYPTO.replace("_80", "_32");
     let both = format!(
         "{}{}",

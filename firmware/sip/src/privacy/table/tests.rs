@@ -21,12 +21,12 @@ const BOTH: [Keying; 2] = [Keying::Sdes, Keying::Dtls];
 
 /// A cell's word: `C` clear, `cN` clear and told (not offered), `cK` (keys in clear), `cX` (nothing
 /// in common), `S`, `D`, and `r…` refused.
-fn word(verdict: Result<Verdict, Refusal>) -> &'static str {
-    match verdict {
-        Ok(Verdict::Sdes) => "S",
-        Ok(Verdict::Dtls) => "D",
-        Ok(Verdict::Clear(None)) => "C",
-        Ok(Verdict::Clear(Some(why))) => match why {
+fn word(agreement: Result<Agreement, Refusal>) -> &'static str {
+    match agreement {
+        Ok(Agreement::Sdes) => "S",
+        Ok(Agreement::Dtls) => "D",
+        Ok(Agreement::Clear(None)) => "C",
+        Ok(Agreement::Clear(Some(why))) => match why {
             WhyClear::NotOffered => "cN",
             WhyClear::NotTaken => "cT",
             WhyClear::KeysInClear => "cK",
@@ -50,18 +50,18 @@ fn word(verdict: Result<Verdict, Refusal>) -> &'static str {
 }
 
 /// `-` absent, `x` useless, `+` usable, `?` unreadable.
-fn brought(profile: &str, sdes: char, dtls: char) -> (Brought, Option<sdes::LineError>) {
+fn brought(profile: &str, sdes: char, dtls: char) -> (MediaKeying, Option<sdes::CryptoLineError>) {
     let keys = |c| match c {
-        '-' => Keys::Absent,
-        'x' => Keys::Useless,
-        _ => Keys::Usable,
+        '-' => KeyingState::Absent,
+        'x' => KeyingState::Unsupported,
+        _ => KeyingState::Usable,
     };
-    let brought = Brought {
+    let keying = MediaKeying {
         profile: Profile::of(profile),
         sdes: (sdes != '?').then(|| keys(sdes)),
         dtls: keys(dtls),
     };
-    (brought, (sdes == '?').then_some(sdes::LineError::Tag))
+    (keying, (sdes == '?').then_some(sdes::CryptoLineError::Tag))
 }
 
 /// Profile, `a=crypto`, `a=fingerprint`; then off, preferred, required with secure signalling;
@@ -107,7 +107,7 @@ const CELLS: &[(&str, char, char, [&str; 5])] = &[
 
 fn judged(privacy: &Privacy, secure: bool, locked: bool, cell: (&str, char, char)) -> &'static str {
     let (offer, unreadable) = brought(cell.0, cell.1, cell.2);
-    word(Terms::of(privacy, secure, locked).judge_offer(offer, unreadable))
+    word(EncryptionRules::of(privacy, secure, locked).evaluate_offer(offer, unreadable))
 }
 
 #[test]
@@ -242,8 +242,9 @@ fn a_keying_that_is_not_configured_does_not_count() {
 
 /// Profile, SDES, DTLS, what is told when it is answered in clear.
 fn planned(privacy: &Privacy, secure: bool) -> Vec<(Profile, bool, bool, Option<WhyClear>)> {
-    let plan = Terms::of(privacy, secure, false).plan();
-    plan.iter()
+    let offers = EncryptionRules::of(privacy, secure, false).offers();
+    offers
+        .iter()
         .map(|s| (s.profile, s.sdes, s.dtls, s.missing))
         .collect()
 }
@@ -316,17 +317,20 @@ fn every_plan_of_offers() {
 
 #[test]
 fn every_cell_of_an_answer() {
-    let both = Shape {
+    let both = OfferShape {
         profile: Profile::Plain,
         sdes: true,
         dtls: true,
         missing: Some(WhyClear::NotTaken),
     };
-    let plain = Shape::plain(Some(WhyClear::Refused));
-    let (sdes, dtls) = (Shape::secure(Keying::Sdes), Shape::secure(Keying::Dtls));
+    let plain = OfferShape::plain(Some(WhyClear::Refused));
+    let (sdes, dtls) = (
+        OfferShape::secure(Keying::Sdes),
+        OfferShape::secure(Keying::Dtls),
+    );
     // Offer; answer's profile, crypto, fingerprint; preferred, and the same within an encrypted
     // call; required.
-    let cells: &[(Shape, &str, char, char, [&str; 3])] = &[
+    let cells: &[(OfferShape, &str, char, char, [&str; 3])] = &[
         (both, "RTP/AVP", '+', '-', ["S", "S", "S"]),
         (both, "RTP/AVP", '-', '+', ["D", "D", "D"]),
         (both, "RTP/AVP", '+', '+', ["S", "S", "S"]),
@@ -356,7 +360,10 @@ fn every_cell_of_an_answer() {
     for (shape, profile, crypto, fingerprint, wanted) in cells {
         let answer = brought(profile, *crypto, *fingerprint).0;
         let judged = |policy, locked| {
-            word(Terms::of(&privacy(policy, &BOTH), true, locked).judge_answer(*shape, answer))
+            word(
+                EncryptionRules::of(&privacy(policy, &BOTH), true, locked)
+                    .evaluate_answer(*shape, answer),
+            )
         };
         let found = [
             judged(EncryptionPolicy::Preferred, false),

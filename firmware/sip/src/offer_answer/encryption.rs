@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! privacy::table ─▶ shape ─▶ our offer (a=crypto, a=fingerprint) ─▶ far end ─▶ taken ─┐
-//! far end's offer ─▶ brought ─▶ privacy::table ─▶ given ─▶ our answer ─────────────────┴─▶ Protection, WhyClear
+//! far end's offer ─▶ keying ─▶ privacy::table ─▶ given ─▶ our answer ─────────────────┴─▶ Protection, WhyClear
 //! ```
 //!
 //! All decisions are the table's; here they are only carried out. Nothing of a leg changes before
@@ -11,58 +11,60 @@
 use types::EncryptionPolicy;
 
 use super::{Session, Slot};
-use crate::fingerprint::{self, SetupWord, role_answered, role_in_force, role_offered};
-use crate::privacy::table::{Brought, Keys, Profile, Refusal, Shape, Terms, Verdict};
+use crate::fingerprint::{self, SetupAttribute, role_answered, role_in_force, role_offered};
+use crate::privacy::table::{
+    Agreement, EncryptionRules, KeyingState, MediaKeying, OfferShape, Profile, Refusal,
+};
 use crate::privacy::{Protection, WhyClear};
 use crate::sdes::{Exchange, Reading};
-use crate::sdp::Line;
+use crate::sdp::SdpLine;
 use crate::token::Tokens;
 
 /// Whether anything was agreed on yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Settled {
+enum Agreed {
     /// Nothing.
-    Not,
+    NotYet,
     /// A description was accepted; why in clear, if that is told.
-    Agreed(Option<WhyClear>),
+    Yes(Option<WhyClear>),
 }
 
 /// What a leg knows of its encryption.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub(super) struct LegEncryption {
     /// Lines and keys of RFC 4568.
     sdes: Exchange,
     /// What is in force.
     pub(super) protection: Protection,
-    settled: Settled,
+    agreed: Agreed,
     /// Which of the offers planned is due.
     attempt: usize,
     /// Our last offer.
-    shape: Shape,
+    shape: OfferShape,
     /// What stands in our next description: `a=crypto`, and `a=fingerprint` with this `a=setup`.
-    says_sdes: bool,
-    says_dtls: Option<SetupWord>,
+    sends_crypto: bool,
+    sends_setup: Option<SetupAttribute>,
 }
 
-impl Default for Guard {
+impl Default for LegEncryption {
     fn default() -> Self {
         Self {
             sdes: Exchange::default(),
             protection: Protection::Clear,
-            settled: Settled::Not,
+            agreed: Agreed::NotYet,
             attempt: 0,
-            shape: Shape::plain(None),
-            says_sdes: false,
-            says_dtls: None,
+            shape: OfferShape::plain(None),
+            sends_crypto: false,
+            sends_setup: None,
         }
     }
 }
 
 impl Session {
     /// What holds on this leg.
-    pub(super) fn terms(&self) -> Terms {
-        let locked = self.guard.protection != Protection::Clear;
-        Terms::of(&self.local.privacy, self.secure, locked)
+    pub(super) fn encryption_rules(&self) -> EncryptionRules {
+        let locked = self.encryption.protection != Protection::Clear;
+        EncryptionRules::of(&self.local.privacy, self.secure, locked)
     }
 
     /// Whether encryption is a condition of this call.
@@ -72,29 +74,30 @@ impl Session {
 
     /// Moves on to the next offer planned, if there is one and nothing was agreed yet.
     pub(crate) fn next_attempt(&mut self) -> bool {
-        let more = self.guard.settled == Settled::Not
-            && self.guard.attempt + 1 < self.terms().plan().len();
-        self.guard.attempt += usize::from(more);
+        let more = self.encryption.agreed == Agreed::NotYet
+            && self.encryption.attempt + 1 < self.encryption_rules().offers().len();
+        self.encryption.attempt += usize::from(more);
         more
     }
 
     /// What the offer that is due asks for.
-    fn due(&self) -> Result<Shape, Refusal> {
-        let secure = |sdes: bool| Shape {
+    fn next_offer(&self) -> Result<OfferShape, Refusal> {
+        let secure = |sdes: bool| OfferShape {
             profile: self.our_profile(),
             sdes,
             dtls: !sdes,
             missing: None,
         };
-        match (&self.guard.protection, self.guard.settled) {
+        match (&self.encryption.protection, self.encryption.agreed) {
             (Protection::Sdes { .. }, _) => Ok(secure(true)),
             (Protection::Dtls { .. }, _) => Ok(secure(false)),
             // A call that stands in clear goes on in clear, unless the far end offers more.
-            (Protection::Clear, Settled::Agreed(missing)) => Ok(Shape::plain(missing)),
-            (Protection::Clear, Settled::Not) => {
-                let plan = self.terms().plan();
-                plan.get(self.guard.attempt)
-                    .or(plan.last())
+            (Protection::Clear, Agreed::Yes(missing)) => Ok(OfferShape::plain(missing)),
+            (Protection::Clear, Agreed::NotYet) => {
+                let offers = self.encryption_rules().offers();
+                offers
+                    .get(self.encryption.attempt)
+                    .or(offers.last())
                     .copied()
                     .ok_or(Refusal::Impossible)
             }
@@ -107,8 +110,8 @@ impl Session {
         &mut self,
         fresh: bool,
         tokens: &mut Tokens,
-    ) -> Result<Shape, Refusal> {
-        let shape = self.due()?;
+    ) -> Result<OfferShape, Refusal> {
+        let shape = self.next_offer()?;
         let wanted = match shape.profile {
             Profile::Plain | Profile::Other => "RTP/AVP",
             Profile::Secure => "RTP/SAVP",
@@ -125,11 +128,13 @@ impl Session {
             ),
         }
         if shape.sdes {
-            self.guard.sdes.offer(&self.local.privacy, fresh, tokens);
+            self.encryption
+                .sdes
+                .offer(&self.local.privacy, fresh, tokens);
         }
-        self.guard.says_sdes = shape.sdes;
-        self.guard.says_dtls = shape.dtls.then_some(SetupWord::Actpass);
-        self.guard.shape = shape;
+        self.encryption.sends_crypto = shape.sdes;
+        self.encryption.sends_setup = shape.dtls.then_some(SetupAttribute::Actpass);
+        self.encryption.shape = shape;
         Ok(shape)
     }
 
@@ -142,54 +147,61 @@ impl Session {
     }
 
     /// What becomes of an m-line offered to us.
-    pub(super) fn judge(&self, line: &Line) -> Result<Verdict, Refusal> {
+    pub(super) fn evaluate_keying(&self, line: &SdpLine) -> Result<Agreement, Refusal> {
         let usable = |lines: &Vec<Reading>| Exchange::choose(&self.local.privacy, lines).is_some();
-        let brought = Brought {
+        let keying = MediaKeying {
             profile: line.profile(),
-            sdes: line.crypto.as_ref().ok().map(|lines| worth(lines, usable)),
-            dtls: line.fingerprints.as_ref().map_or(Keys::Absent, |theirs| {
-                let now = role_in_force(&self.guard.protection, theirs);
-                match role_offered(line.setup, now) {
-                    Some(_) if !theirs.is_empty() => Keys::Usable,
-                    Some(_) | None => Keys::Useless,
-                }
-            }),
+            sdes: line
+                .crypto
+                .as_ref()
+                .ok()
+                .map(|lines| keying_state(lines, usable)),
+            dtls: line
+                .fingerprints
+                .as_ref()
+                .map_or(KeyingState::Absent, |theirs| {
+                    let now = role_in_force(&self.encryption.protection, theirs);
+                    match role_offered(line.setup, now) {
+                        Some(_) if !theirs.is_empty() => KeyingState::Usable,
+                        Some(_) | None => KeyingState::Unsupported,
+                    }
+                }),
         };
-        self.terms()
-            .judge_offer(brought, line.crypto.as_ref().err().copied())
+        self.encryption_rules()
+            .evaluate_offer(keying, line.crypto.as_ref().err().copied())
     }
 
     /// Gives our keys for an m-line that was judged.
-    pub(super) fn give(
+    pub(super) fn answer_keying(
         &mut self,
-        verdict: Verdict,
-        line: &Line,
+        agreement: Agreement,
+        line: &SdpLine,
         tokens: &mut Tokens,
     ) -> Result<Protection, Refusal> {
-        self.guard.says_sdes = false;
-        self.guard.says_dtls = None;
-        match verdict {
-            Verdict::Clear(_) => Ok(Protection::Clear),
-            Verdict::Sdes => {
+        self.encryption.sends_crypto = false;
+        self.encryption.sends_setup = None;
+        match agreement {
+            Agreement::Clear(_) => Ok(Protection::Clear),
+            Agreement::Sdes => {
                 let lines = line
                     .crypto
                     .as_deref()
                     .map_err(|error| Refusal::Unreadable(*error))?;
                 let theirs =
                     Exchange::choose(&self.local.privacy, lines).ok_or(Refusal::NothingInCommon)?;
-                let keys = self.guard.sdes.answer(theirs, tokens);
-                self.guard.says_sdes = true;
+                let keys = self.encryption.sdes.answer(theirs, tokens);
+                self.encryption.sends_crypto = true;
                 Ok(Protection::Sdes {
                     send: keys.send,
                     receive: keys.receive,
                 })
             }
-            Verdict::Dtls => {
+            Agreement::Dtls => {
                 let fingerprints = line.fingerprints.clone().unwrap_or_default();
-                let now = role_in_force(&self.guard.protection, &fingerprints);
+                let now = role_in_force(&self.encryption.protection, &fingerprints);
                 let (setup, word) =
                     role_offered(line.setup, now).ok_or(Refusal::NothingInCommon)?;
-                self.guard.says_dtls = Some(word);
+                self.encryption.sends_setup = Some(word);
                 Ok(Protection::Dtls {
                     setup,
                     fingerprints,
@@ -199,70 +211,86 @@ impl Session {
     }
 
     /// What an answer to our last offer makes of it. Nothing is changed if it is refused.
-    pub(super) fn take(&mut self, line: &Line) -> Result<(Verdict, Protection), Refusal> {
-        let mut sdes = self.guard.sdes.clone();
+    pub(super) fn accept_keying(
+        &mut self,
+        line: &SdpLine,
+    ) -> Result<(Agreement, Protection), Refusal> {
+        let mut sdes = self.encryption.sdes.clone();
         let keys = line
             .crypto
             .as_ref()
             .ok()
             .and_then(|lines| sdes.accept(lines));
         let theirs = line.fingerprints.clone().unwrap_or_default();
-        let role = role_answered(line.setup, role_in_force(&self.guard.protection, &theirs))
-            .filter(|_| !theirs.is_empty());
-        let brought = Brought {
+        let role = role_answered(
+            line.setup,
+            role_in_force(&self.encryption.protection, &theirs),
+        )
+        .filter(|_| !theirs.is_empty());
+        let keying = MediaKeying {
             profile: line.profile(),
             sdes: line
                 .crypto
                 .as_ref()
                 .ok()
-                .map(|lines| worth(lines, |_| keys.is_some())),
+                .map(|lines| keying_state(lines, |_| keys.is_some())),
             dtls: match (&line.fingerprints, role) {
-                (None, _) => Keys::Absent,
-                (Some(_), Some(_)) => Keys::Usable,
-                (Some(_), None) => Keys::Useless,
+                (None, _) => KeyingState::Absent,
+                (Some(_), Some(_)) => KeyingState::Usable,
+                (Some(_), None) => KeyingState::Unsupported,
             },
         };
-        let verdict = self.terms().judge_answer(self.guard.shape, brought)?;
-        let protection = match (verdict, keys, role) {
-            (Verdict::Clear(_), ..) => Protection::Clear,
-            (Verdict::Sdes, Some(keys), _) => {
-                self.guard.sdes = sdes;
+        let agreement = self
+            .encryption_rules()
+            .evaluate_answer(self.encryption.shape, keying)?;
+        let protection = match (agreement, keys, role) {
+            (Agreement::Clear(_), ..) => Protection::Clear,
+            (Agreement::Sdes, Some(keys), _) => {
+                self.encryption.sdes = sdes;
                 Protection::Sdes {
                     send: keys.send,
                     receive: keys.receive,
                 }
             }
-            (Verdict::Dtls, _, Some(setup)) => Protection::Dtls {
+            (Agreement::Dtls, _, Some(setup)) => Protection::Dtls {
                 setup,
                 fingerprints: theirs,
             },
-            (Verdict::Sdes, None, _) | (Verdict::Dtls, _, None) => return Err(Refusal::BadAnswer),
+            (Agreement::Sdes, None, _) | (Agreement::Dtls, _, None) => {
+                return Err(Refusal::BadAnswer);
+            }
         };
-        Ok((verdict, protection))
+        Ok((agreement, protection))
     }
 
     /// A description was accepted: this is what holds from now on.
-    pub(super) fn settle(&mut self, verdict: Verdict, protection: &Protection) -> Option<WhyClear> {
-        let missing = match verdict {
-            Verdict::Clear(missing) => missing,
-            Verdict::Sdes | Verdict::Dtls => None,
+    pub(super) fn commit_encryption(
+        &mut self,
+        agreement: Agreement,
+        protection: &Protection,
+    ) -> Option<WhyClear> {
+        let missing = match agreement {
+            Agreement::Clear(missing) => missing,
+            Agreement::Sdes | Agreement::Dtls => None,
         };
-        self.guard.protection.clone_from(protection);
-        self.guard.settled = Settled::Agreed(missing);
+        self.encryption.protection.clone_from(protection);
+        self.encryption.agreed = Agreed::Yes(missing);
         missing
     }
 
     /// Writes the keys that belong to our line.
     pub(super) fn describe_keys(&self, body: &mut String) {
-        if self.guard.says_sdes {
-            for line in self.guard.sdes.said() {
+        if self.encryption.sends_crypto {
+            for line in self.encryption.sdes.offered_lines() {
                 line.write(body);
             }
         }
-        if let (Some(word), Some(ours)) = (self.guard.says_dtls, &self.local.privacy.fingerprint) {
+        if let (Some(word), Some(ours)) =
+            (self.encryption.sends_setup, &self.local.privacy.fingerprint)
+        {
             fingerprint::write(ours, body);
             body.push_str("a=setup:");
-            body.push_str(word.word());
+            body.push_str(word.as_str());
             body.push_str("\r\n");
         }
     }
@@ -277,12 +305,12 @@ impl Slot {
     }
 }
 
-fn worth(lines: &Vec<Reading>, usable: impl Fn(&Vec<Reading>) -> bool) -> Keys {
+fn keying_state(lines: &Vec<Reading>, usable: impl Fn(&Vec<Reading>) -> bool) -> KeyingState {
     if lines.is_empty() {
-        Keys::Absent
+        KeyingState::Absent
     } else if usable(lines) {
-        Keys::Usable
+        KeyingState::Usable
     } else {
-        Keys::Useless
+        KeyingState::Unsupported
     }
 }

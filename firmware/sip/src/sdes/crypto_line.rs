@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! "1 AES_CM_128_HMAC_SHA1_80 inline:KEY|2^31|1:4 WSH=128" ─▶ read ─┬▶ Usable(Crypto)
-//!                                                                  ├▶ Unfit: well written, not for us (section 5.1.2: passed over)
-//!                                                                  └▶ LineError: not RFC 4568 at all (the offer is refused)
+//!                                                                  ├▶ Unsupported: well written, not for us (section 5.1.2: passed over)
+//!                                                                  └▶ CryptoLineError: not RFC 4568 at all (the offer is refused)
 //! ```
 
 use std::fmt::Write as _;
@@ -42,12 +42,12 @@ pub(crate) enum Reading {
     /// It can be used.
     Usable(Crypto),
     /// It asks for something this phone does not do; another line may do.
-    Unfit(Unfit),
+    Unsupported(Unsupported),
 }
 
 /// Why a well written line is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum Unsupported {
     #[error("an unknown suite")]
     Suite,
     #[error("a key method other than inline")]
@@ -68,7 +68,7 @@ pub(crate) enum Unfit {
 
 /// Why a line is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LineError {
+pub(crate) enum CryptoLineError {
     #[error("more than {MAX_LINES} a=crypto lines, or one longer than {MAX_LENGTH} bytes")]
     TooMuch,
     #[error("an a=crypto line whose tag is not a number of 1 to 9 digits without leading zeros")]
@@ -92,7 +92,7 @@ impl Reading {
     pub(crate) fn usable(&self) -> Option<&Crypto> {
         match self {
             Self::Usable(line) => Some(line),
-            Self::Unfit(_) => None,
+            Self::Unsupported(_) => None,
         }
     }
 }
@@ -121,16 +121,16 @@ impl Crypto {
 /// Reads all values of `a=crypto` of one m-line.
 pub(crate) fn read_all<'a>(
     values: impl Iterator<Item = &'a str>,
-) -> Result<Vec<Reading>, LineError> {
+) -> Result<Vec<Reading>, CryptoLineError> {
     let mut lines = Vec::new();
     let mut tags = Vec::new();
     for value in values {
         if lines.len() == MAX_LINES {
-            return Err(LineError::TooMuch);
+            return Err(CryptoLineError::TooMuch);
         }
         let (tag, reading) = read(value)?;
         if tags.contains(&tag) {
-            return Err(LineError::SameTag);
+            return Err(CryptoLineError::SameTag);
         }
         tags.push(tag);
         lines.push(reading);
@@ -139,42 +139,45 @@ pub(crate) fn read_all<'a>(
 }
 
 /// Reads the value of one attribute.
-pub(super) fn read(value: &str) -> Result<(u32, Reading), LineError> {
+pub(super) fn read(value: &str) -> Result<(u32, Reading), CryptoLineError> {
     if value.len() > MAX_LENGTH {
-        return Err(LineError::TooMuch);
+        return Err(CryptoLineError::TooMuch);
     }
     let mut words = value.split_ascii_whitespace();
-    let tag = tag(words.next().ok_or(LineError::Tag)?)?;
+    let tag = tag(words.next().ok_or(CryptoLineError::Tag)?)?;
     let (Some(name), Some(keys)) = (words.next(), words.next()) else {
-        return Err(LineError::Short);
+        return Err(CryptoLineError::Short);
     };
     let suite = SrtpSuite::from_name(name);
-    let mut unfit = suite.is_none().then_some(Unfit::Suite);
+    let mut unsupported = suite.is_none().then_some(Unsupported::Suite);
     // What is written must be readable even where it is not used: nobody knows what else a broken
     // line broke.
     for word in words {
-        unfit = unfit.or(parameter(word)?);
+        unsupported = unsupported.or(parameter(word)?);
     }
     let mut keys = keys.split(';');
     let (Some(key), more) = (keys.next(), keys.next().is_some()) else {
-        return Err(LineError::Short);
+        return Err(CryptoLineError::Short);
     };
-    let (method, info) = key.split_once(':').ok_or(LineError::Short)?;
+    let (method, info) = key.split_once(':').ok_or(CryptoLineError::Short)?;
     if info.is_empty() {
-        return Err(LineError::Short);
+        return Err(CryptoLineError::Short);
     }
     if !method.eq_ignore_ascii_case("inline") {
-        return Ok((tag, Reading::Unfit(unfit.unwrap_or(Unfit::Method))));
+        return Ok((
+            tag,
+            Reading::Unsupported(unsupported.unwrap_or(Unsupported::Method)),
+        ));
     }
     let Some(suite) = suite else {
-        return Ok((tag, Reading::Unfit(Unfit::Suite)));
+        return Ok((tag, Reading::Unsupported(Unsupported::Suite)));
     };
     let key = inline(suite, info)?;
     if more {
-        unfit = unfit.or(Some(Unfit::SeveralKeys));
+        unsupported = unsupported.or(Some(Unsupported::SeveralKeys));
     }
-    let reading = match (unfit, key) {
-        (Some(unfit), _) | (None, Err(unfit)) => Reading::Unfit(unfit),
+    let reading = match (unsupported, key) {
+        (Some(unsupported), _) | (None, Err(unsupported)) => Reading::Unsupported(unsupported),
         (None, Ok(key)) => Reading::Usable(Crypto {
             tag,
             name: name.to_owned(),
@@ -185,51 +188,51 @@ pub(super) fn read(value: &str) -> Result<(u32, Reading), LineError> {
 }
 
 /// 1 to 9 digits; leading zeros are forbidden (section 4.1).
-fn tag(word: &str) -> Result<u32, LineError> {
+fn tag(word: &str) -> Result<u32, CryptoLineError> {
     let digits = !word.is_empty() && word.len() <= 9 && word.bytes().all(|b| b.is_ascii_digit());
     if !digits || (word.len() > 1 && word.starts_with('0')) {
-        return Err(LineError::Tag);
+        return Err(CryptoLineError::Tag);
     }
-    word.parse().map_err(|_| LineError::Tag)
+    word.parse().map_err(|_| CryptoLineError::Tag)
 }
 
 /// `key||salt["|"lifetime]["|"MKI":"length]`
-fn inline(suite: SrtpSuite, info: &str) -> Result<Result<SdesKey, Unfit>, LineError> {
+fn inline(suite: SrtpSuite, info: &str) -> Result<Result<SdesKey, Unsupported>, CryptoLineError> {
     let mut parts = info.split('|');
     let text = parts.next().unwrap_or_default();
     let wanted = suite.key_len() + suite.salt_len();
     let padding = text.len() - text.trim_end_matches('=').len();
     let mut buffer = Zeroizing::new([0_u8; 64]);
     let secret = Base64Unpadded::decode(text.trim_end_matches('='), buffer.as_mut())
-        .map_err(|_| LineError::Key)?;
+        .map_err(|_| CryptoLineError::Key)?;
     // Padding may be left out, but what is there must fit.
     if secret.len() != wanted || (padding != 0 && padding != (3 - wanted % 3) % 3) {
-        return Err(LineError::Key);
+        return Err(CryptoLineError::Key);
     }
     let (mut lifetime, mut mki) = (None, None);
     for part in parts {
         match part.split_once(':') {
             Some((number, length)) if mki.is_none() => mki = Some(identifier(number, length)?),
             None if lifetime.is_none() && mki.is_none() => lifetime = Some(packets(part)?),
-            Some(_) => return Err(LineError::Mki),
-            None => return Err(LineError::Lifetime),
+            Some(_) => return Err(CryptoLineError::Mki),
+            None => return Err(CryptoLineError::Lifetime),
         }
     }
     if lifetime.is_some_and(|packets| !(MIN_LIFETIME..=MAX_LIFETIME).contains(&packets)) {
-        return Ok(Err(Unfit::Lifetime));
+        return Ok(Err(Unsupported::Lifetime));
     }
     SdesKey::new(suite, secret, &mki.unwrap_or_default(), lifetime)
-        .ok_or(LineError::Key)
+        .ok_or(CryptoLineError::Key)
         .map(Ok)
 }
 
 /// `2^20` or `1048576`; zero is none.
-fn packets(part: &str) -> Result<u64, LineError> {
-    let number = |text: &str| -> Result<u64, LineError> {
+fn packets(part: &str) -> Result<u64, CryptoLineError> {
+    let number = |text: &str| -> Result<u64, CryptoLineError> {
         let fits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|b| b.is_ascii_digit());
         fits.then(|| text.parse().ok())
             .flatten()
-            .ok_or(LineError::Lifetime)
+            .ok_or(CryptoLineError::Lifetime)
     };
     let packets = match part.strip_prefix("2^") {
         Some(power) => 1_u64
@@ -238,7 +241,7 @@ fn packets(part: &str) -> Result<u64, LineError> {
         None => number(part)?,
     };
     if packets == 0 {
-        Err(LineError::Lifetime)
+        Err(CryptoLineError::Lifetime)
     } else {
         Ok(packets)
     }
@@ -246,17 +249,17 @@ fn packets(part: &str) -> Result<u64, LineError> {
 
 /// The number of a master key in as many bytes as packets carry it (section 6.1): 1 to 128 of them,
 /// and it must fit.
-fn identifier(number: &str, length: &str) -> Result<Vec<u8>, LineError> {
+fn identifier(number: &str, length: &str) -> Result<Vec<u8>, CryptoLineError> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(number) || !digits(length) || length.len() > 3 {
-        return Err(LineError::Mki);
+        return Err(CryptoLineError::Mki);
     }
-    let length: usize = length.parse().map_err(|_| LineError::Mki)?;
-    let value: u128 = number.parse().map_err(|_| LineError::Mki)?;
+    let length: usize = length.parse().map_err(|_| CryptoLineError::Mki)?;
+    let value: u128 = number.parse().map_err(|_| CryptoLineError::Mki)?;
     let bytes = value.to_be_bytes();
     let (high, low) = bytes.split_at(bytes.len().saturating_sub(length));
     if !(1..=MAX_MKI).contains(&length) || high.iter().any(|byte| *byte != 0) {
-        return Err(LineError::Mki);
+        return Err(CryptoLineError::Mki);
     }
     let mut mki = vec![0; length - low.len()];
     mki.extend_from_slice(low);
@@ -264,7 +267,7 @@ fn identifier(number: &str, length: &str) -> Result<Vec<u8>, LineError> {
 }
 
 /// A session parameter (section 6.3): harmless, or a reason to pass the line over.
-fn parameter(word: &str) -> Result<Option<Unfit>, LineError> {
+fn parameter(word: &str) -> Result<Option<Unsupported>, CryptoLineError> {
     let (word, optional) = match word.strip_prefix('-') {
         Some(rest) => (rest, true),
         None => (word, false),
@@ -273,44 +276,44 @@ fn parameter(word: &str) -> Result<Option<Unfit>, LineError> {
         Some((name, value)) => (name, Some(value)),
         None => (word, None),
     };
-    let number = |text: Option<&str>| -> Result<u64, LineError> {
+    let number = |text: Option<&str>| -> Result<u64, CryptoLineError> {
         let text = text
             .filter(|t| t.len() <= 10 && !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
         text.and_then(|t| t.parse().ok())
-            .ok_or(LineError::Parameter)
+            .ok_or(CryptoLineError::Parameter)
     };
     let known = match name.to_ascii_uppercase().as_str() {
         // A rate of 2^n packets; ours is 0: the session keys are derived once (RFC 3711 section
         // 4.3.1).
         "KDR" => match number(value)? {
-            0..=24 => Some(Some(Unfit::Rate)),
-            _ => return Err(LineError::Parameter),
+            0..=24 => Some(Some(Unsupported::Rate)),
+            _ => return Err(CryptoLineError::Parameter),
         },
         // At least 64 (section 6.3.6); ours is no smaller than any peer needs and a hint binds
         // nobody.
         "WSH" => match number(value)? {
             64.. => Some(None),
-            _ => return Err(LineError::Parameter),
+            _ => return Err(CryptoLineError::Parameter),
         },
         "UNENCRYPTED_SRTP" | "UNENCRYPTED_SRTCP" | "UNAUTHENTICATED_SRTP" => {
-            Some(Some(Unfit::Unprotected))
+            Some(Some(Unsupported::Unprotected))
         }
         // No forward error correction is ever agreed here: its order says nothing, a key for it is
         // one nobody would use.
         "FEC_ORDER" => match value {
             Some("FEC_SRTP" | "SRTP_FEC") => Some(None),
-            Some(_) | None => return Err(LineError::Parameter),
+            Some(_) | None => return Err(CryptoLineError::Parameter),
         },
         "FEC_KEY" => match value {
-            Some(value) if !value.is_empty() => Some(Some(Unfit::FecKey)),
-            Some(_) | None => return Err(LineError::Parameter),
+            Some(value) if !value.is_empty() => Some(Some(Unsupported::FecKey)),
+            Some(_) | None => return Err(CryptoLineError::Parameter),
         },
         _ => None,
     };
     Ok(match known {
-        Some(unfit) => unfit,
+        Some(unsupported) => unsupported,
         // Marked with `-` it may be ignored (section 6.3.7), else not.
         None if optional => None,
-        None => Some(Unfit::Parameter),
+        None => Some(Unsupported::Parameter),
     })
 }
