@@ -352,7 +352,7 @@ mod tests {
                 for _ in 0..channels {
                     match format {
                         hound::SampleFormat::Float => {
-                            writer.write_sample((sample * 0.5) as f32).unwrap()
+                            writer.write_sample((sample * 0.5) as f32).unwrap();
                         }
                         hound::SampleFormat::Int => {
                             writer

@@ -89,7 +89,7 @@ mod tests {
                     password = \"x\"\n";
         let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
         let mut accounts = Accounts::new(&config);
-        let now = Instant::now();
+        let now = crate::test_origin();
         let (id, later) = (sip::AccountId(0), now + Duration::from_secs(60));
         let event = accounts.on_registration(id, Some(later), None);
         let registered = Event::Registration {

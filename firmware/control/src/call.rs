@@ -357,7 +357,7 @@ mod tests {
             sip::CallHandle(1),
             CallDirection::Out,
             "anna".into(),
-            Instant::now(),
+            crate::test_origin(),
         )
     }
 

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn keys_are_pressed_in_rhythm() {
-        let start = Instant::now();
+        let start = crate::test_origin();
         let mut key_script = KeyScript::default();
         key_script.press("1,2", start).unwrap();
         let mut seen = Vec::new();
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn dial_takes_a_pulse_per_unit() {
-        let start = Instant::now();
+        let start = crate::test_origin();
         let mut key_script = KeyScript::default();
         key_script.dial("30", start).unwrap();
         assert_eq!(key_script.poll(start + Duration::from_millis(299)), None);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn row_with_a_bad_key_is_refused_whole() {
-        let now = Instant::now();
+        let now = crate::test_origin();
         let mut key_script = KeyScript::default();
         let error = key_script.press("12x", now).unwrap_err();
         assert!(error.to_string().contains("'x'"), "{error}");

@@ -81,3 +81,13 @@ pub use status::{
     AccountStatus, AudioStatus, CallStats, CallStatus, CountersStatus, IoCounters, PeerStatus,
     RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
 };
+
+/// The start of time in this crate's unit tests.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the unit tests read the clock"
+)]
+pub(crate) fn test_origin() -> std::time::Instant {
+    std::time::Instant::now()
+}

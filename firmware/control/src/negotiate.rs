@@ -216,7 +216,7 @@ mod tests {
             media_timeout: Duration::from_secs(60),
             signalling: std::iter::once("192.0.2.9".parse().unwrap()).collect(),
             card: (48_000, 240),
-            ntp: (Instant::now(), 9),
+            ntp: (crate::test_origin(), 9),
         }
     }
 

@@ -1,5 +1,10 @@
 //! `docs/ctl.md` against the types it documents: every request, every field of every reply and event,
 //! in both directions.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of a test program: what cannot be is a failed test"
+)]
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,9 @@
 //! Connections of a hostile neighbour beside the phone's own to its registrar.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of a test program: what cannot be is a failed test"
+)]
 
 mod world;
 

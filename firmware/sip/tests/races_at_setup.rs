@@ -182,7 +182,7 @@ fn case_07_glare_waits_by_the_rule() {
         };
         world.events(0);
         world.with(0, |alice, now| {
-            alice.set_direction(call, Direction::SendOnly, now)
+            alice.set_direction(call, Direction::SendOnly, now);
         });
         let first = world.request(&Method::Invite);
         let before = world.now;

@@ -130,7 +130,7 @@ fn case_20_the_far_end_forgot_the_call() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
     world.with(0, |alice, now| {
-        alice.set_direction(call, Direction::SendOnly, now)
+        alice.set_direction(call, Direction::SendOnly, now);
     });
     let reinvite = world.request(&Method::Invite);
     world.answer(&reinvite, 481, None, PEER, &[], None);
@@ -144,7 +144,7 @@ fn case_21_a_refused_hold_keeps_the_call() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
     world.with(0, |alice, now| {
-        alice.set_direction(call, Direction::SendOnly, now)
+        alice.set_direction(call, Direction::SendOnly, now);
     });
     let reinvite = world.request(&Method::Invite);
     world.answer(&reinvite, 488, None, PEER, &[], None);
@@ -155,7 +155,7 @@ fn case_21_a_refused_hold_keeps_the_call() {
     ));
     // The session is as before: the next offer says sendrecv again.
     world.with(0, |alice, now| {
-        alice.set_direction(call, Direction::SendRecv, now)
+        alice.set_direction(call, Direction::SendRecv, now);
     });
     let reinvite = world.request(&Method::Invite);
     assert!(
@@ -448,7 +448,7 @@ fn case_33_a_change_that_is_put_off_is_tried_again() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
     world.with(0, |alice, now| {
-        alice.set_direction(call, Direction::SendOnly, now)
+        alice.set_direction(call, Direction::SendOnly, now);
     });
     let first = world.request(&Method::Invite);
     world.answer(&first, 500, None, PEER, &[("Retry-After", "3")], None);
@@ -477,7 +477,7 @@ fn case_33_a_change_that_is_put_off_is_tried_again() {
     // Without Retry-After, or with a long one, the change has failed.
     for extra in [&[][..], &[("Retry-After", "600")][..]] {
         world.with(0, |alice, now| {
-            alice.set_direction(call, Direction::SendRecv, now)
+            alice.set_direction(call, Direction::SendRecv, now);
         });
         let reinvite = world.request(&Method::Invite);
         world.answer(&reinvite, 500, None, PEER, extra, None);
@@ -497,7 +497,7 @@ fn case_34_a_call_survives_a_new_address_of_ours() {
     let (call, _) = calling(&mut world);
     world.phones[0].address = "192.0.2.50:5060".parse().unwrap();
     world.with(0, |alice, now| {
-        alice.handle_local_address("192.0.2.50:5060".parse().unwrap(), now)
+        alice.handle_local_address("192.0.2.50:5060".parse().unwrap(), now);
     });
     let reinvite = world.request(&Method::Invite);
     assert!(
@@ -526,7 +526,7 @@ fn case_35_hung_up_while_a_change_is_under_way() {
     let mut world = World::alone();
     let (call, _) = calling(&mut world);
     world.with(0, |alice, now| {
-        alice.set_direction(call, Direction::SendOnly, now)
+        alice.set_direction(call, Direction::SendOnly, now);
     });
     let reinvite = world.request(&Method::Invite);
     world.with(0, |alice, now| alice.end(call, now));

@@ -1,5 +1,9 @@
 //! What strangers do beside the calls of an account's own server, at a phone that accepts direct
 //! calls from everyone.
+#![expect(
+    clippy::panic,
+    reason = "a test program: what cannot be is a failed test"
+)]
 
 mod world;
 
@@ -66,7 +70,9 @@ fn flood(method: &str, source: impl Fn(u32) -> String) {
                 } => Some(*call),
                 _ => None,
             });
-            let call = call.unwrap_or_else(|| panic!("the server's call after {n}: {events:?}"));
+            let Some(call) = call else {
+                panic!("the server's call after {n}: {events:?}")
+            };
             world.with(0, |alice, now| alice.reject(call, 486, now));
         }
         let tables = world.phones[0].agent.tables();
@@ -133,7 +139,7 @@ fn a_strangers_answered_call_cannot_fill_the_table() {
     world.run_ms(50);
     let call = world.incoming(0);
     world.with(0, |alice, now| {
-        alice.answer(call, world::media(20_000), now)
+        alice.answer(call, world::media(20_000), now);
     });
     let answer = world.response(100);
     assert_eq!(answer.code(), 100);

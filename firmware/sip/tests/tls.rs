@@ -118,7 +118,7 @@ impl Phone {
     fn open(&mut self) -> ConnectionId {
         let (_, connection, remote, _) = self.asked.last().cloned().unwrap();
         self.act(|agent, now| {
-            agent.handle_connected(connection, "192.0.2.1:40000".parse().unwrap(), remote, now)
+            agent.handle_connected(connection, "192.0.2.1:40000".parse().unwrap(), remote, now);
         });
         connection
     }
@@ -540,7 +540,7 @@ fn two_domains_on_one_host_use_two_connections() {
             .unwrap();
         let lookup = alice.lookup();
         alice.act(|agent, now| {
-            agent.handle_lookup(lookup.id, &[target(Transport::Tls, SERVER)], now)
+            agent.handle_lookup(lookup.id, &[target(Transport::Tls, SERVER)], now);
         });
         assert_eq!(alice.asked.len(), [1, 2, 2][place], "{domain}");
     }

@@ -163,13 +163,13 @@ fn hold_and_resume_both_ways() {
     };
     for (phone, call) in [(0, a), (1, b)] {
         world.with(phone, |p, now| {
-            p.set_direction(call, Direction::SendOnly, now)
+            p.set_direction(call, Direction::SendOnly, now);
         });
         world.run_ms(200);
         assert_eq!(direction(world.events(phone)), Direction::SendOnly);
         assert_eq!(direction(world.events(1 - phone)), Direction::RecvOnly);
         world.with(phone, |p, now| {
-            p.set_direction(call, Direction::SendRecv, now)
+            p.set_direction(call, Direction::SendRecv, now);
         });
         world.run_ms(200);
         assert_eq!(direction(world.events(phone)), Direction::SendRecv);
@@ -184,7 +184,7 @@ fn both_hold_at_once_and_the_glare_dissolves() {
     let mut world = World::pair();
     let (a, b) = talking(&mut world);
     world.with(0, |alice, now| {
-        alice.set_direction(a, Direction::SendOnly, now)
+        alice.set_direction(a, Direction::SendOnly, now);
     });
     world.with(1, |bob, now| bob.set_direction(b, Direction::SendOnly, now));
     world.run(Duration::from_secs(6));

@@ -107,7 +107,7 @@ fn a_registration_never_lapses() {
 #[test]
 fn too_brief_is_lengthened() {
     let (mut world, l) = one("423", 6, |registrar| {
-        registrar.min_expires = Some(secs(1_800))
+        registrar.min_expires = Some(secs(1_800));
     });
     world[l].lineless = false;
     world.reg().expires = secs(3_600);
@@ -121,7 +121,7 @@ fn too_brief_is_lengthened() {
 #[test]
 fn outage_and_recovery() {
     let (mut world, l) = one("registrar outage", 7, |registrar| {
-        registrar.expires = secs(120)
+        registrar.expires = secs(120);
     });
     world.until("registered", secs(2), |world| registered(world, l));
     world.run(secs(10));

@@ -92,13 +92,14 @@ impl Desk {
         while let Some(output) = self.control.poll_output() {
             match output {
                 Output::Sip(message) => mail.push(message),
-                Output::OpenMedia(stream) => match &mut self.ports.late {
-                    Some(late) => late.push(stream),
-                    None => {
+                Output::OpenMedia(stream) => {
+                    if let Some(late) = &mut self.ports.late {
+                        late.push(stream);
+                    } else {
                         let opened = self.ports.open(stream);
                         self.control.handle_media_sockets(stream, opened, now);
                     }
-                },
+                }
                 Output::CloseMedia(stream) => self.ports.close(stream),
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
@@ -170,7 +171,7 @@ struct Pair {
 
 impl Pair {
     fn new(left: &str, right: &str) -> Self {
-        let now = Instant::now();
+        let now = crate::test_origin();
         let dial = "[dial.speed]\n1 = \"sip:right@192.0.2.2:5060\"\n";
         Self {
             now,
@@ -551,7 +552,7 @@ fn automatic_phone_answers() {
 
 #[test]
 fn config_fault_flashes_and_beeps_until_fixed() {
-    let now = Instant::now();
+    let now = crate::test_origin();
     let mut desk = Desk::new("127.0.0.1", "", now);
     desk.drain(now);
     for config_fault in [Some(2), None] {

@@ -144,7 +144,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn both_ends_get_keys_then_no_timer_runs() {
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree(Setup::Passive, &r, now);
     r.agree(Setup::Active, &l, now);
     run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
@@ -158,7 +158,7 @@ fn both_ends_get_keys_then_no_timer_runs() {
 #[test]
 fn early_hello_proves_nothing_before_the_answer() {
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     r.agree(Setup::Active, &l, now);
     let now = run(
         &mut [&mut l, &mut r],
@@ -178,7 +178,7 @@ fn early_hello_proves_nothing_before_the_answer() {
 fn loss_is_repaired_and_silence_is_reported() {
     for lost in 0..14 {
         let (mut l, mut r) = (End::new(L), End::new(R));
-        let now = Instant::now();
+        let now = crate::test_origin();
         l.agree(Setup::Passive, &r, now);
         r.agree(Setup::Active, &l, now);
         let mut count = 0;
@@ -189,7 +189,7 @@ fn loss_is_repaired_and_silence_is_reported() {
         both_secured(&l, &r);
     }
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree(Setup::Passive, &r, now);
     r.agree(Setup::Active, &l, now);
     run(&mut [&mut l, &mut r], now, LONG, |_, _, _| false);
@@ -202,7 +202,7 @@ fn wrong_certificate_at_announced_address_fails() {
     for active in [true, false] {
         let (mut l, r) = (End::new(L), End::new(R));
         let mut mallory = End::new(R);
-        let now = Instant::now();
+        let now = crate::test_origin();
         let (mine, his) = if active {
             (Setup::Active, Setup::Passive)
         } else {
@@ -224,7 +224,7 @@ fn wrong_certificate_at_announced_address_fails() {
 fn unknown_peer_gets_nothing_and_blocks_no_one() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut stranger = End::new(STRANGER);
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree(Setup::Passive, &r, now);
     stranger.agree(Setup::Active, &l, now);
     let now = run(
@@ -247,7 +247,7 @@ fn unknown_peer_gets_nothing_and_blocks_no_one() {
 #[test]
 fn right_certificate_from_behind_nat_is_accepted() {
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree_on(
         Setup::Passive,
         vec![r.fingerprint()],
@@ -264,7 +264,7 @@ fn right_certificate_from_behind_nat_is_accepted() {
 fn early_handshake_of_a_fork_is_used_later() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut fork = End::new("10.0.0.3:4000");
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree_on(
         Setup::Passive,
         vec![fork.fingerprint()],
@@ -292,7 +292,7 @@ fn early_handshake_of_a_fork_is_used_later() {
 #[test]
 fn only_a_different_agreement_starts_over() {
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree(Setup::Passive, &r, now);
     r.agree(Setup::Active, &l, now);
     let now = run(
@@ -340,7 +340,7 @@ fn only_a_different_agreement_starts_over() {
 #[test]
 fn early_failure_is_retried_once_established() {
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree_on(Setup::Active, vec![r.fingerprint()], r.at, false, now);
     // The far end has no ears before it answers.
     let now = run(&mut [&mut l], now, LONG, |_, _, _| false);
@@ -355,7 +355,7 @@ fn early_failure_is_retried_once_established() {
 fn wrong_early_certificate_fails_once_established() {
     let (mut l, r) = (End::new(L), End::new(R));
     let mut mallory = End::new(R);
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree_on(Setup::Passive, vec![r.fingerprint()], r.at, false, now);
     mallory.agree_on(Setup::Active, vec![l.fingerprint()], at(L), true, now);
     let now = run(
@@ -377,7 +377,7 @@ fn wrong_early_certificate_fails_once_established() {
 fn flood_of_hellos_starts_few_handshakes() {
     let (mut l, mut r) = (End::new(L), End::new(R));
     let mut attacker = End::new(STRANGER);
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree(Setup::Passive, &r, now);
     attacker.agree(Setup::Active, &l, now);
     let (_, hello) = attacker.says().pop().unwrap();
@@ -404,7 +404,7 @@ fn flood_of_hellos_starts_few_handshakes() {
 #[test]
 fn forged_alert_does_not_end_a_handshake() {
     let (mut l, mut r) = (End::new(L), End::new(R));
-    let now = Instant::now();
+    let now = crate::test_origin();
     l.agree(Setup::Passive, &r, now);
     r.agree(Setup::Active, &l, now);
     // A fatal alert in clear, as anybody can write who knows the two ports.

@@ -403,12 +403,12 @@ mod tests {
     #[test]
     fn both_ends_get_the_same_keys_and_sas() {
         let (l, r) = (factory(), factory());
-        let now = Instant::now();
+        let now = crate::test_origin();
         let (mut to_r, mut to_l) = (VecDeque::new(), VecDeque::new());
         let mut active = Handshake::new(&l, Setup::Active, now, &mut to_r).unwrap();
         let mut passive = Handshake::new(&r, Setup::Passive, now, &mut to_l).unwrap();
         assert!(to_l.is_empty() && to_r.len() == 1, "passive waits");
-        let began = Instant::now();
+        let began = crate::test_origin();
         for _ in 0..20 {
             while let Some(datagram) = to_r.pop_front() {
                 assert!(datagram.len() <= LARGEST_SENT && (20..64).contains(&datagram[0]));
@@ -447,7 +447,7 @@ mod tests {
     /// A handshake up to its end, each datagram changed by `spoil`; nothing that arrives may make
     /// either end panic.
     fn corrupted(mut corrupt: impl FnMut(usize, &mut Vec<u8>)) {
-        let now = Instant::now();
+        let now = crate::test_origin();
         let (mut to_r, mut to_l) = (VecDeque::new(), VecDeque::new());
         let mut active = Handshake::new(&factory(), Setup::Active, now, &mut to_r).unwrap();
         let mut passive = Handshake::new(&factory(), Setup::Passive, now, &mut to_l).unwrap();
@@ -503,7 +503,7 @@ mod tests {
 
     #[test]
     fn silence_ends_in_an_error() {
-        let now = Instant::now();
+        let now = crate::test_origin();
         let mut out = VecDeque::new();
         let mut active = Handshake::new(&factory(), Setup::Active, now, &mut out).unwrap();
         let mut error = None;

@@ -28,7 +28,7 @@ struct Pair {
 
 impl Pair {
     fn new(active: &HandshakeFactory, passive: &HandshakeFactory) -> Self {
-        let now = Instant::now();
+        let now = crate::test_origin();
         let (mut to_passive, mut to_active) = (VecDeque::new(), VecDeque::new());
         Self {
             active: Handshake::new(active, Setup::Active, now, &mut to_passive).unwrap(),

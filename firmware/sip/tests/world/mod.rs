@@ -358,12 +358,12 @@ impl World {
             Packet::Stream { to, bytes } => {
                 self.phones[to.phone]
                     .agent
-                    .handle_stream(to.connection, &bytes, now)
+                    .handle_stream(to.connection, &bytes, now);
             }
             Packet::Opened { to, local, remote } => {
                 self.phones[to.phone]
                     .agent
-                    .handle_connected(to.connection, local, remote, now)
+                    .handle_connected(to.connection, local, remote, now);
             }
             Packet::Closed { to } => self.phones[to.phone]
                 .agent
