@@ -13,6 +13,9 @@
 //! packet shows that one is lost, the made-up sound counts as its.
 
 mod gap;
+mod loss;
+mod noise;
+mod slack;
 mod steer;
 
 use crate::codec::Decoder;
@@ -21,6 +24,10 @@ use crate::drift::Slip;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
 use crate::stretch::{Line, samples};
+
+use loss::LossMemory;
+use noise::ComfortNoise;
+use slack::Slack;
 
 /// Excess beyond this after a stall is dropped, in ms: old talk is worth less than talk now.
 const DROP_MS: f64 = 200.0;
@@ -74,19 +81,12 @@ pub(crate) struct Playout {
     pausing: bool,
     fade_in: bool,
     last_stretch_ms: f64,
-    /// Least sound at hand after a read, over two half windows.
-    spare: [f64; 2],
-    spare_end: f64,
+    slack: Slack,
     frame: Box<[i16]>,
     frame_ms: f64,
     delay_ms: f64,
-    /// Share of packets lost lately, and whether the last sound carried a copy of the one before
-    /// it.
-    loss: f64,
-    copies: bool,
-    waits_for_copies: bool,
-    noise: f32,
-    noise_seed: u32,
+    loss: LossMemory,
+    noise: ComfortNoise,
     counts: Counts,
     played_first: bool,
     realign: bool,
@@ -111,16 +111,12 @@ impl Playout {
             pausing: false,
             fade_in: false,
             last_stretch_ms: f64::NEG_INFINITY,
-            spare: [f64::INFINITY; 2],
-            spare_end: f64::NEG_INFINITY,
+            slack: Slack::new(),
             frame: vec![0; crate::codec::MAX_SAMPLES].into_boxed_slice(),
             frame_ms: 20.0,
             delay_ms: 0.0,
-            loss: 0.0,
-            copies: false,
-            waits_for_copies: false,
-            noise: 0.0,
-            noise_seed: 0x2545_F491,
+            loss: LossMemory::new(),
+            noise: ComfortNoise::new(),
             counts: Counts::default(),
             played_first: false,
             realign: false,
@@ -198,7 +194,7 @@ impl Playout {
 
     /// The far end asks for comfort noise of this level (RMS of i16) while it is silent.
     pub(crate) fn comfort_noise(&mut self, level: f32) {
-        self.noise = level;
+        self.noise.set_level(level);
     }
 
     /// A new source, or the same one with a new timeline: what waited is dropped, what was learnt
@@ -221,7 +217,7 @@ impl Playout {
         self.state == State::Waiting
             && self.store.len() == 0
             && self.line.unplayed() == 0
-            && self.noise <= 0.0
+            && !self.noise.is_on()
             && (!self.concealer.active() || self.concealer.silent())
     }
 
@@ -283,7 +279,9 @@ impl Playout {
         }
         self.delay_ms = self.delay_at(now_ms);
         self.line.read(out);
-        self.watch_spare(now_ms);
+        if self.state == State::Playing {
+            self.slack.watch(self.at_hand_ms(), now_ms);
+        }
     }
 
     fn produce(&mut self, decoders: &mut [Decoder], missing: usize, now_ms: f64, card_ppm: f64) {
@@ -345,26 +343,17 @@ impl Playout {
         self.next_timestamp = head.timestamp;
         self.unaccounted = 0;
         self.fade_in = true;
-        self.spare = [f64::INFINITY; 2];
+        self.slack.begin();
     }
 
     /// Silence, or the comfort noise asked for; a concealment under way fades out into it.
     fn fill_silence(&mut self, len: usize) {
-        let noise = self.noise;
-        let mut seed = self.noise_seed;
         let out = self.line.extend(len);
-        out.fill(0);
         if self.concealer.active() && !self.concealer.silent() {
             self.concealer.generate(out);
-        } else if noise > 0.0 {
-            // Uniform noise of RMS r spans ±r·√3.
-            let span = noise * 1.732;
-            for y in out.iter_mut() {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *y = ((seed >> 16) as f32 / 32_768.0 - 1.0).mul_add(span, 0.0) as i16;
-            }
+        } else {
+            self.noise.fill(out);
         }
-        self.noise_seed = seed;
     }
 
     fn go_on(&mut self, decoders: &mut [Decoder], missing: usize, now_ms: f64, card_ppm: f64) {
@@ -437,12 +426,11 @@ impl Playout {
                 self.fade_in = true;
             }
         }
-        self.copies =
-            decoder.has_fec(self.store.payload()) || (self.copies && self.waits_for_copies);
+        self.loss.saw_copy(decoder.has_fec(self.store.payload()));
         let lost = self.store.next().map_or(0, |next| head.sequence - next);
         let decoded = decoder.decode(self.store.payload(), &mut self.frame);
         self.store.pop();
-        self.learn_loss(lost);
+        self.loss.packet(lost);
         let Ok(n) = decoded else {
             // Undecodable is as good as lost: the next packet's timestamp shows the gap.
             let frame = samples(self.frame_ms, self.line.rate());
@@ -455,7 +443,7 @@ impl Playout {
         self.frame_ms = self.ms(n);
         self.next_timestamp = head.timestamp + self.samples_to_ticks(n);
         self.pausing = false;
-        self.noise = 0.0;
+        self.noise.set_level(0.0);
         self.played_first = true;
         if self.concealer.active() && !self.concealer.silent() {
             self.concealer.merge(&mut self.frame[..n]);

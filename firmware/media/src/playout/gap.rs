@@ -15,11 +15,6 @@ use crate::stretch::samples;
 
 use super::steer::LOW_MS;
 
-/// Weight of one packet in the memory of loss: about five seconds of 20 ms packets.
-const LOSS_MEMORY: f64 = 0.004;
-/// Loss from which on it pays to wait for copies, and below which it does not any more.
-const COPIES_ON: f64 = 0.012;
-const COPIES_OFF: f64 = 0.005;
 /// Nothing came for this long: the next packet begins a new spurt, in ms.
 const UNDERRUN_MS: f64 = 400.0;
 
@@ -28,26 +23,11 @@ impl Playout {
     /// (Opus FEC), it pays to wait for one.
     pub(super) fn target_ms(&self) -> f64 {
         self.delay.target_ms()
-            + if self.waits_for_copies {
+            + if self.loss.waits_for_copies() {
                 self.frame_ms
             } else {
                 0.0
             }
-    }
-
-    /// `lost` packets did not come before one that did.
-    pub(super) fn learn_loss(&mut self, lost: i64) {
-        for _ in 0..lost.clamp(0, 10) {
-            self.loss += (1.0 - self.loss) * LOSS_MEMORY;
-        }
-        self.loss -= self.loss * LOSS_MEMORY;
-        self.waits_for_copies = self.copies
-            && self.loss
-                > if self.waits_for_copies {
-                    COPIES_OFF
-                } else {
-                    COPIES_ON
-                };
     }
 
     /// Conceals without moving the far clock.

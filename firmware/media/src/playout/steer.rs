@@ -6,7 +6,7 @@
 //!                  more   ─▶ in talk one pitch period goes or comes (WSOLA); in silence anything does
 //! ```
 
-use super::{Playout, State};
+use super::Playout;
 use crate::stretch::{rms, samples};
 
 /// Delay may be off its target by this much before sound is stretched; within it, single samples
@@ -30,21 +30,8 @@ const ALIKE_IF_FAR: f32 = 0.5;
 const QUIET: f32 = 60.0;
 
 impl Playout {
-    /// How long sound would last if no further packet came, and the least of it lately: what the
-    /// delay could do without.
-    pub(super) fn watch_spare(&mut self, now_ms: f64) {
-        if self.state == State::Waiting {
-            return;
-        }
-        let spare = self.at_hand_ms();
-        if now_ms >= self.spare_end {
-            self.spare = [self.spare[1], f64::INFINITY];
-            self.spare_end = now_ms + 250.0;
-        }
-        self.spare[1] = self.spare[1].min(spare);
-    }
-
-    fn at_hand_ms(&self) -> f64 {
+    /// How long sound would last if no further packet came.
+    pub(super) fn at_hand_ms(&self) -> f64 {
         let waiting = self.store.last().map_or(0.0, |last| {
             self.media_ms(last.timestamp - self.next_timestamp) + self.frame_ms
         });
@@ -71,7 +58,7 @@ impl Playout {
             let spare = if at_hand > self.target_ms() + self.frame_ms + 10.0 {
                 at_hand - self.target_ms()
             } else {
-                self.spare[0].min(self.spare[1]).min(at_hand)
+                self.slack.least_ms().min(at_hand)
             };
             let most = samples(excess.min(spare).max(0.0), rate);
             if most == 0 {

@@ -1,0 +1,58 @@
+//! Slack: the least sound that was at hand lately, which the delay could do without.
+
+/// Half of the time that is remembered, in ms.
+const WINDOW_MS: f64 = 250.0;
+
+/// The least of two windows.
+pub(super) struct Slack {
+    least_ms: [f64; 2],
+    window_end_ms: f64,
+}
+
+impl Slack {
+    pub(super) fn new() -> Self {
+        Self {
+            least_ms: [f64::INFINITY; 2],
+            window_end_ms: f64::NEG_INFINITY,
+        }
+    }
+
+    /// A talkspurt begins: what was before does not count.
+    pub(super) fn begin(&mut self) {
+        self.least_ms = [f64::INFINITY; 2];
+    }
+
+    /// So much sound is at hand after a read.
+    pub(super) fn watch(&mut self, at_hand_ms: f64, now_ms: f64) {
+        if now_ms >= self.window_end_ms {
+            self.least_ms = [self.least_ms[1], f64::INFINITY];
+            self.window_end_ms = now_ms + WINDOW_MS;
+        }
+        self.least_ms[1] = self.least_ms[1].min(at_hand_ms);
+    }
+
+    /// The least of the last quarter to half a second.
+    pub(super) fn least_ms(&self) -> f64 {
+        self.least_ms[0].min(self.least_ms[1])
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values pass unchanged")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_the_least_for_a_quarter_second() {
+        let mut slack = Slack::new();
+        for n in 0..100_u32 {
+            let now_ms = f64::from(n) * 5.0;
+            slack.watch(if n == 10 { 3.0 } else { 20.0 }, now_ms);
+            if (10..50).contains(&n) {
+                assert_eq!(slack.least_ms(), 3.0, "{now_ms}");
+            }
+        }
+        slack.watch(20.0, 600.0);
+        assert_eq!(slack.least_ms(), 20.0);
+    }
+}
