@@ -69,7 +69,7 @@ impl Kamailio {
             ),
         };
         // Contacts of phones that come by TLS lead back by the connection they came by.
-        let (load_nat, mend_contact, use_alias, mend_register, replies) = match certificate {
+        let (load_nat, fix_contact, use_alias, fix_register, replies) = match certificate {
             None => ("", "", "", "", ""),
             Some(_) => (
                 "loadmodule \"nathelper.so\"\nmodparam(\"nathelper|registrar\", \"received_avp\", \"$avp(received)\")\n",
@@ -104,7 +104,7 @@ modparam("auth", "algorithm", "{algorithm}")
 modparam("auth", "qop", "auth")
 {load_nat}request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
-    {mend_contact}
+    {fix_contact}
     if (has_totag()) {{
         if (loose_route()) {{ {use_alias} t_relay(); exit; }}
         if (is_method("ACK")) {{ if (t_check_trans()) t_relay(); exit; }}
@@ -113,7 +113,7 @@ modparam("auth", "qop", "auth")
     if (is_method("CANCEL")) {{ if (t_check_trans()) t_relay(); exit; }}
     if (is_method("REGISTER")) {{
         if (!pv_www_authenticate("127.0.0.1", "secret$au", "0")) {{ www_challenge("127.0.0.1", "1"); exit; }}
-        {mend_register} save("location"); exit;
+        {fix_register} save("location"); exit;
     }}
     if (!pv_proxy_authenticate("127.0.0.1", "secret$au", "0")) {{ proxy_challenge("127.0.0.1", "1"); exit; }}
     record_route();

@@ -106,8 +106,8 @@ pub struct ToneGenerator {
     /// Samples of this segment rendered, and its length (`None`: endless).
     position: u64,
     length: Option<u64>,
-    /// Thousandths of a sample the cadence is owed: keeps long cadences exact at 44.1 kHz.
-    owed: u64,
+    /// Thousandths of a sample left over from the last segment: keeps long cadences exact at 44.1 kHz.
+    remainder: u64,
     /// Whether the ramps at this segment's edges are needed: not between two equal segments.
     ramp_in: bool,
     ramp_out: bool,
@@ -131,7 +131,7 @@ impl ToneGenerator {
             silent: true,
             position: 0,
             length: None,
-            owed: 0,
+            remainder: 0,
             ramp_in: true,
             ramp_out: true,
             fade: None,
@@ -190,7 +190,7 @@ impl ToneGenerator {
         self.spec = None;
         self.pending = None;
         self.fade = None;
-        self.owed = 0;
+        self.remainder = 0;
         self.oscillators = [Oscillator::SILENT; MAX_FREQUENCIES];
         if spec.len > 0 && usize::from(spec.len) <= MAX_SEGMENTS {
             self.spec = Some(*spec);
@@ -206,8 +206,8 @@ impl ToneGenerator {
         self.silent = is_silent(&segment);
         self.position = 0;
         self.length = (segment.length_ms != 0).then(|| {
-            let due = u64::from(segment.length_ms) * u64::from(self.rate_hz) + self.owed;
-            self.owed = due % 1000;
+            let due = u64::from(segment.length_ms) * u64::from(self.rate_hz) + self.remainder;
+            self.remainder = due % 1000;
             due / 1000
         });
         self.ramp_in = from.is_none_or(|from| !same_sound(&spec.segments[from], &segment));

@@ -370,7 +370,7 @@ fn a_stream_that_sends_nothing_waits_for_ever() {
 }
 
 #[test]
-fn a_new_agreement_is_no_new_patience() {
+fn a_new_agreement_does_not_restart_the_timeout() {
     let mut lone = Lone::new(|_| ());
     lone.run(6, nobody);
     let other = lone.config(|config| {

@@ -146,7 +146,7 @@ fn negotiation_child(bench: &Bench) {
     assert_eq!(got("phone", "slow").unwrap().rate_hz, 8000);
     let none = got("wide", "slow").unwrap_err().to_string();
     assert!(
-        none.starts_with("wide: shares no sample rate with `slow`; use the `plughw:`"),
+        none.starts_with("wide: has no sample rate in common with `slow`; use the `plughw:`"),
         "{none}"
     );
     let absent = got("nothere", "phone").unwrap_err().to_string();

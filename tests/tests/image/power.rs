@@ -235,7 +235,7 @@ fn twenty_power_cuts_during_a_configuration_write() {
             told += u32::from(status.contains("Errors:"));
         }
         if serial % 4 == 0 {
-            // It starts, by this file, with nothing to mend.
+            // It starts, by this file, with nothing to correct.
             machine.power();
             up = keeps(&mut machine, serial);
             machine.wait_state("idle", START);

@@ -18,7 +18,7 @@ use testkit::process::TestDir;
 
 const TALK: Duration = Duration::from_secs(6);
 /// Until a peer with windows must have been heard well; what is said lasts longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A registrar with a good certificate, and our phone at it, as 102, that does not talk in the
 /// clear.
@@ -117,9 +117,9 @@ fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
     gnome.speak(&bob);
     std::thread::sleep(TALK);
     assert_private(&desk.status(), suite);
-    let heard = is_heard_soon(&dir, "gnome-calls heard us", &alice, PATIENCE, || {
+    let heard = is_heard_soon(&dir, "gnome-calls heard us", &alice, LISTEN_TIMEOUT, || {
         gnome.heard()
-    }) && is_heard_soon(&dir, "we heard gnome-calls", &bob, PATIENCE, || {
+    }) && is_heard_soon(&dir, "we heard gnome-calls", &bob, LISTEN_TIMEOUT, || {
         desk.ear_now()
     });
     assert_private(&desk.status(), suite);

@@ -195,7 +195,7 @@ fn hello_comes_before_the_answer() {
     world.run(ms(300));
     assert!(
         dtls_seen(&world) > 4 && world[l].events_named("secured").is_empty(),
-        "hands shaken, nothing trusted"
+        "handshake done, nothing trusted"
     );
     assert_eq!(
         world
@@ -266,7 +266,11 @@ fn no_handshake_is_no_call_and_no_sound() {
     });
     world.connect(l, r);
     world.run(secs(5));
-    assert_eq!(world.state(l), State::Talking, "patience");
+    assert_eq!(
+        world.state(l),
+        State::Talking,
+        "the alert is not believed at once"
+    );
     assert_eq!(encryption(&world, l), Encryption::Waiting);
     world.until("somebody gives up", secs(13), |world| {
         [l, r].into_iter().any(|id| !last_call(world, id).is_null())
@@ -404,7 +408,7 @@ fn sent_to(world: &World, host: &str) -> usize {
 }
 
 #[test]
-fn sound_goes_where_the_hands_were_shaken_whatever_was_announced() {
+fn media_goes_where_the_handshake_ran() {
     let (mut world, l, r) = World::pair("dtls behind a NAT", 11, &private());
     let there = phone_ip(r).to_string();
     // The answer names an address nobody is at; the handshake comes from where the phone is.
@@ -467,7 +471,7 @@ fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
     assert_eq!(
         sent_to(&world, "10.0.9.9"),
         0,
-        "keys shaken out with one address are not used with another"
+        "keys agreed on with one address are not used with another"
     );
     world.until("the call is over", secs(20), |world| {
         !last_call(world, l).is_null()

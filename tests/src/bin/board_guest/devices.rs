@@ -220,7 +220,7 @@ pub(crate) fn errors(_chip: &Chip) {
     let got = error("[gpio]\nchip = \"pinctrl\"\n[hook]\nline = 1\n");
     assert_eq!(
         got,
-        "[hook]: GPIO line 1 of chip `pinctrl`: there is no such chip; the chips here are gpiochip0 (offhook-test)"
+        "[hook]: GPIO line 1 of chip `pinctrl`: there is no such chip; the chips on this machine are gpiochip0 (offhook-test)"
     );
     let holder = open();
     let got = error("[gpio]\nchip = \"offhook-test\"\n[lamps]\nline = 0\n");

@@ -501,7 +501,7 @@ fn who_shows_a_certificate_without_its_key_is_refused_on_either_side() {
 }
 
 #[test]
-fn a_wrong_clock_is_named_where_a_date_is_the_trouble() {
+fn a_wrong_clock_is_named_where_a_date_fails() {
     let about = |trust| About {
         remote: remote(),
         names: vec![DOMAIN.into()],
