@@ -216,7 +216,7 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
         let status = desk.wait("an error", Duration::from_secs(20), |status| {
             status["lines"][0]["error"]
                 .as_str()
-                .is_some_and(|error| !error.contains("nobody listens"))
+                .is_some_and(|error| !error.contains("no server listens"))
         });
         let error = status["lines"][0]["error"].as_str().unwrap();
         println!("{old}: {error}");
