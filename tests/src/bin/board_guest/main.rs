@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         ("story::it_rings", story::it_rings),
         ("story::booted_off_hook", story::booted_off_hook),
         (
-            "story::a_line_held_by_another_stops_the_start_with_one_line",
+            "story::a_line_held_by_another_is_reported",
             story::busy_line,
         ),
     ];

@@ -41,6 +41,8 @@ impl Phone {
             .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
         phone.events = Some(BufReader::new(events));
+        // Requests are answered in their order: after this reply the events are listened to.
+        phone.status();
         phone
     }
 
