@@ -236,7 +236,30 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
                     .flatten();
             }
             let pulse_first = match (pulse, away) {
-                (None, None) => break,
+                (None, None) => {
+                    if !(moved || self.decoder.poll_timeout().is_some_and(|due| due <= now)) {
+                        return Ok(());
+                    }
+                    let closed = self.pulse.level()?;
+                    let is_away = self.away.as_mut().map(EdgeLine::level).transpose()?;
+                    // An edge that came before the levels were read is in the queues now: its time
+                    // counts, not the time of the reading, or a pulse would be lost.
+                    pulse = self.pulse.next_edge()?;
+                    away = self
+                        .away
+                        .as_mut()
+                        .map(EdgeLine::next_edge)
+                        .transpose()?
+                        .flatten();
+                    if pulse.is_some() || away.is_some() {
+                        continue;
+                    }
+                    self.decoder
+                        .handle_level(closed, is_away.unwrap_or(false), now)
+                        .into_iter()
+                        .for_each(out);
+                    return Ok(());
+                }
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
                 (Some(p), Some(a)) => p.at <= a.at,
@@ -252,20 +275,6 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
             moved = true;
             event.into_iter().for_each(&mut *out);
         }
-        if moved || self.decoder.poll_timeout().is_some_and(|due| due <= now) {
-            let closed = self.pulse.level()?;
-            let away = self
-                .away
-                .as_mut()
-                .map(EdgeLine::level)
-                .transpose()?
-                .unwrap_or(false);
-            self.decoder
-                .handle_level(closed, away, now)
-                .into_iter()
-                .for_each(out);
-        }
-        Ok(())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
