@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Only the shape is looked at, so that a typing mistake is found where it is; the meaning is
-//! the `sip` room's.
+//! what the `sip` crate judges.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

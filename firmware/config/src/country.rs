@@ -1,9 +1,11 @@
 //! What differs from country to country: tones, ringing cadence, flash window, emergency numbers.
 //!
 //! ```text
-//! plan("gb") ─▶ &PLANS[uk] ─┬─▶ tone(Dial)    its own cadence
+//! plan(Uk) ─▶ &PLANS[uk] ─┬─▶ tone(Dial)    its own cadence
 //!                           └─▶ tone(Howler)  the fallback's, where it has none
 //! ```
+
+use types::Country;
 
 #[rustfmt::skip] // a table: one line a tone reads better than one line a number
 mod plans;
@@ -64,10 +66,8 @@ pub enum ToneKind {
 /// Everything the phone knows of one country's telephone habits.
 #[derive(Debug, Clone, Copy)]
 pub struct CountryPlan {
-    /// ISO 3166 code, lower case (`uk` also answers to `gb`).
-    pub code: &'static str,
-    /// English name.
-    pub name: &'static str,
+    /// Which country.
+    pub country: Country,
     /// Cadence of each tone; a tone missing here is taken from the fallback plan.
     pub tones: &'static [(ToneKind, &'static [Segment])],
     /// Ringer cadence in ms: on, off, on, off …; repeats.
@@ -91,14 +91,11 @@ impl CountryPlan {
     }
 }
 
-/// The plan of a country, by ISO 3166 code in any case. `gb` is `uk`, `ca` is `us`.
-pub fn plan(code: &str) -> Option<&'static CountryPlan> {
-    let code = match code.to_ascii_lowercase().as_str() {
-        "gb" => "uk".to_owned(),
-        "ca" => "us".to_owned(),
-        other => other.to_owned(),
-    };
-    PLANS.iter().find(|plan| plan.code == code)
+/// The plan of a country.
+pub fn plan(country: Country) -> &'static CountryPlan {
+    let found = PLANS.iter().find(|plan| plan.country == country);
+    // Each country has one; a test sees to that.
+    found.unwrap_or(&PLANS[0])
 }
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Error, Errors, LineIndex, MAX_ERRORS, Problem, nearest, quote};
 use crate::schema;
 use crate::schema::Config;
-use crate::settings::{SECTIONS, SETTINGS, Section, Set, Setting, WhenUnset, new_name, old_name};
+use crate::settings::{
+    SECTIONS, Section, Set, Setting, WhenUnset, new_name, old_name, settings, settings_of,
+};
 use crate::value::{Value, ValueKind};
 
 /// Largest configuration file in bytes.
@@ -229,7 +231,7 @@ impl Reader {
     /// With every default set.
     fn new() -> Self {
         let mut config = schema::blank();
-        for setting in SETTINGS {
+        for setting in settings() {
             if let Set::Config(set) = setting.set
                 && let WhenUnset::Default(default) = setting.when_unset
                 && let Some(value) = default_value(setting.kind, default)
@@ -250,7 +252,7 @@ impl Reader {
     fn finished(mut self) -> Config {
         let zone = &mut self.config.system.time_zone;
         if zone.is_empty() {
-            country_zone(&self.config.phone.country).clone_into(zone);
+            country_zone(self.config.phone.country).clone_into(zone);
         } else if let Some(rule) = crate::time_zone::rule(zone) {
             *zone = rule.to_owned();
         }
@@ -353,7 +355,7 @@ impl Reader {
     fn section(&mut self, section: Section, path: &str, found: Option<&DeTable<'_>>) {
         let Some(found) = found else { return };
         self.unknown_keys(section, path, found);
-        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
+        for setting in settings_of(section) {
             let Set::Config(set) = setting.set else {
                 continue;
             };
@@ -393,9 +395,7 @@ impl Reader {
     fn unknown_keys(&mut self, section: Section, path: &str, found: &DeTable<'_>) {
         for (name, value) in in_order(found) {
             let known = |name: &str| {
-                SETTINGS
-                    .iter()
-                    .any(|setting| setting.section == section && setting.name == name)
+                settings().any(|setting| setting.section == section && setting.name == name)
             };
             if known(name.get_ref()) || new_name(Some(section), name.get_ref()).is_some() {
                 continue;
@@ -421,10 +421,7 @@ impl Reader {
                 );
                 continue;
             }
-            let here = SETTINGS
-                .iter()
-                .filter(|setting| setting.section == section)
-                .map(|setting| setting.name);
+            let here = settings_of(section).map(|setting| setting.name);
             let help = if let Some(near) = nearest(name.get_ref(), here.clone()) {
                 format!("did you mean `{near}`?")
             } else if let Some((other, key)) = section_of(name.get_ref()) {
@@ -445,7 +442,7 @@ impl Reader {
 }
 
 /// The zone of a country as a POSIX rule.
-fn country_zone(country: &str) -> &'static str {
+fn country_zone(country: types::Country) -> &'static str {
     crate::time_zone::rule(crate::time_zone::of_country(country)).unwrap_or("UTC0")
 }
 
@@ -519,8 +516,8 @@ fn old_keys(section: Section, path: &str, found: &DeTable<'_>) -> Vec<OldNameUse
 
 /// The section a key was meant for, and the key.
 fn section_of(name: &str) -> Option<(&'static str, &'static str)> {
-    let near = nearest(name, SETTINGS.iter().map(|setting| setting.name))?;
-    let setting = SETTINGS.iter().find(|setting| setting.name == near)?;
+    let near = nearest(name, settings().map(|setting| setting.name))?;
+    let setting = settings().find(|setting| setting.name == near)?;
     let (_, path, _) = SECTIONS
         .iter()
         .find(|(section, ..)| *section == setting.section)?;

@@ -2,7 +2,7 @@
 //! disagree with the parser.
 //!
 //! ```text
-//! SECTIONS, SETTINGS ─┬─▶ example   ─▶ firmware/config/offhook.example.toml   (`#key = default`, ready to be uncommented)
+//! SECTIONS, settings() ─┬─▶ example   ─▶ firmware/config/offhook.example.toml   (`#key = default`, ready to be uncommented)
 //!                 └─▶ reference ─▶ docs/provisioning.md
 //! PLANS ───────────▶ countries ─▶ docs/countries.md
 //! ```
@@ -10,7 +10,7 @@
 use std::fmt::Write;
 
 use crate::country::PLANS;
-use crate::settings::{SECTIONS, SETTINGS, Setting, WhenUnset};
+use crate::settings::{SECTIONS, Setting, WhenUnset, settings_of};
 use crate::value::ValueKind;
 
 /// The example `offhook.toml`: every key explained, every default as a comment. As it stands it
@@ -31,7 +31,7 @@ pub fn example() -> String {
             format!("[{path}]")
         };
         let _ = writeln!(page, "{header}");
-        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
+        for setting in settings_of(section) {
             page.push('\n');
             comment(&mut page, setting.doc);
             if let ValueKind::SpeedDial(_) = setting.kind {
@@ -94,7 +94,7 @@ pub fn reference() -> String {
             page,
             "\n## `{header}`\n\n{doc}\n\n| key | value | default | what it does |\n|---|---|---|---|\n"
         );
-        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
+        for setting in settings_of(section) {
             let default = match setting.when_unset {
                 WhenUnset::Default(default) => format!("`{}`", cell(default)),
                 WhenUnset::Means(meaning) => format!("not set: {}", cell(meaning)),
@@ -130,8 +130,8 @@ pub fn countries() -> String {
         let _ = writeln!(
             page,
             "| `{}` | {} | {} | {from}–{to} | {} |",
-            plan.code,
-            plan.name,
+            plan.country.as_str(),
+            plan.country.name(),
             plan.emergency.join(", "),
             ring.join(", ")
         );
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::load::load;
     use crate::schema::Config;
-    use crate::settings::Section;
+    use crate::settings::{Section, settings};
 
     fn checked_in(path: &str, generated: &str) {
         let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -243,15 +243,14 @@ mod tests {
                     section = *found;
                 }
                 let (name, value) = line.strip_prefix('#')?.split_once(" = ")?;
-                let setting = SETTINGS.iter()
+                let setting = settings()
                     .find(|setting| setting.section == section && setting.name == name)?;
                 (!section.is_list()
                     && matches!(setting.when_unset, WhenUnset::Default(default) if default == value))
                 .then(|| line[1..].to_owned())
             })
             .collect();
-        let expected = SETTINGS
-            .iter()
+        let expected = settings()
             .filter(|setting| {
                 !setting.section.is_list() && matches!(setting.when_unset, WhenUnset::Default(_))
             })

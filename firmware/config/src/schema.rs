@@ -16,7 +16,7 @@ pub use encryption::Encryption;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Codec, EncryptionPolicy, Transport};
+use types::{Codec, Country, EncryptionPolicy, Transport};
 
 mod system;
 
@@ -66,8 +66,8 @@ pub struct Config {
 /// `[phone]`: who and where this telephone is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phone {
-    /// Country code of the tone plan, e.g. `"de"`.
-    pub country: String,
+    /// Country whose tones and numbers it has.
+    pub country: Country,
     /// Name shown to others in direct calls.
     pub name: String,
     /// User part of the phone's own direct address, `sip:USER@host`.
@@ -171,7 +171,7 @@ pub enum Flash {
     /// A short press of the hook switch (in the country's window) or the flash key.
     Hook,
     /// Only the flash key: hanging up then ends the call without waiting for the window.
-    Setting,
+    Key,
     /// No flash at all.
     Off,
 }
@@ -304,7 +304,7 @@ pub struct Control {
 pub(crate) fn blank() -> Config {
     Config {
         phone: Phone {
-            country: String::new(),
+            country: Country::Us,
             name: String::new(),
             user: String::new(),
             log: String::new(),

@@ -21,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::LineIndex;
 use crate::schema::Secret;
-use crate::settings::{SECTIONS, SETTINGS};
+use crate::settings::{SECTIONS, settings};
 use crate::value::ValueKind;
 
 /// Most secrets stored; no configuration has more.
@@ -165,7 +165,7 @@ fn values(text: &str, wanted: impl Fn(ValueKind) -> bool) -> Vec<TextValue> {
     let before = text.len() - bare.len();
     let (document, _) = DeTable::parse_recoverable(bare);
     let mut found = Vec::new();
-    for setting in SETTINGS.iter().filter(|setting| wanted(setting.kind)) {
+    for setting in settings().filter(|setting| wanted(setting.kind)) {
         let Some((_, path, _)) = SECTIONS
             .iter()
             .find(|(section, ..)| *section == setting.section)

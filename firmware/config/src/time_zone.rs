@@ -9,6 +9,8 @@
 //! The rules are those in force today: what a clock needs that shows the present time. The zone
 //! database itself would be larger than the phone.
 
+use types::Country;
+
 /// A POSIX rule and the names of the zones that follow it, spaces between.
 #[rustfmt::skip]
 const ZONES: &[(&str, &str)] = &[
@@ -217,10 +219,10 @@ pub(crate) fn rule(text: &str) -> Option<&str> {
 }
 
 /// The zone of a country of the tone plans.
-pub(crate) fn of_country(code: &str) -> &'static str {
+pub(crate) fn of_country(country: Country) -> &'static str {
     COUNTRIES
         .iter()
-        .find(|(known, _)| *known == code)
+        .find(|(known, _)| *known == country.as_str())
         .map_or("UTC", |(_, zone)| zone)
 }
 
@@ -254,13 +256,19 @@ mod tests {
 
     #[test]
     fn every_country_has_a_zone_that_has_a_rule() {
-        for plan in crate::country::PLANS {
-            let zone = of_country(plan.code);
-            assert!(zone.contains('/'), "{} has no zone", plan.code);
+        for country in Country::ALL {
+            let zone = of_country(*country);
+            assert!(zone.contains('/'), "{country:?} has no zone");
             assert!(is_rule(rule(zone).unwrap()), "{zone}");
         }
-        assert_eq!(rule(of_country("de")), Some("CET-1CEST,M3.5.0,M10.5.0/3"));
-        assert_eq!(rule(of_country("us")), Some("EST5EDT,M3.2.0,M11.1.0"));
+        assert_eq!(
+            rule(of_country(Country::De)),
+            Some("CET-1CEST,M3.5.0,M10.5.0/3")
+        );
+        assert_eq!(
+            rule(of_country(Country::Us)),
+            Some("EST5EDT,M3.2.0,M11.1.0")
+        );
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::net::IpAddr;
 
 use toml::Spanned;
 use toml::de::DeValue;
+use types::Country;
 
 use crate::error::{Problem, nearest, quote};
-use crate::{address, country, digit_map};
+use crate::{address, digit_map};
 
 mod list;
 mod text_format;
@@ -87,6 +88,7 @@ pub(crate) enum Value {
     Ports(u16, u16),
     Pairs(Vec<(String, String)>),
     Fingerprint([u8; 32]),
+    Country(Country),
 }
 
 impl Value {
@@ -241,15 +243,21 @@ impl ValueKind {
                 Ok(fine)
             }
             Self::Country => {
-                if let Some(plan) = country::plan(text) {
-                    return Ok(Value::Text(plan.code.to_owned()));
+                if let Some(country) = Country::from_name(text) {
+                    return Ok(Value::Country(country));
                 }
                 // Two letters are too few to guess from; a country's name is not.
-                let meant = nearest(text, country::PLANS.iter().map(|plan| plan.name));
-                let plan =
-                    meant.and_then(|name| country::PLANS.iter().find(|plan| plan.name == name));
-                let help =
-                    plan.map(|plan| format!("did you mean \"{}\" ({})?", plan.code, plan.name));
+                let all = Country::ALL.iter();
+                let meant = nearest(text, all.clone().map(|country| country.name()));
+                let country =
+                    meant.and_then(|name| all.clone().find(|country| country.name() == name));
+                let help = country.map(|country| {
+                    format!(
+                        "did you mean \"{}\" ({})?",
+                        country.as_str(),
+                        country.name()
+                    )
+                });
                 Err((format!("there is no country plan {shown}"), help))
             }
             Self::LogFilter => check_log_filter(text)
@@ -360,7 +368,7 @@ impl ValueKind {
             Self::Text(most, false) => format!("write 1 to {most} characters in quotes"),
             Self::Secret => format!("write at most {MOST_SECRET} characters in quotes"),
             Self::Country => {
-                let codes: Vec<_> = country::PLANS.iter().map(|plan| plan.code).collect();
+                let codes: Vec<_> = Country::ALL.iter().map(|country| country.as_str()).collect();
                 format!("write one of {}", codes.join(", "))
             }
             Self::LogFilter => "write `error`, `warn`, `info`, `debug` or `trace` in quotes, or a list like \"info,offhook=debug\"".to_owned(),

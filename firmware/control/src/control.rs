@@ -218,8 +218,7 @@ impl Control {
         );
         let (rate_hz, period) = identity.card;
         let mut control = Self {
-            plan: config::country::plan(&config.phone.country)
-                .unwrap_or(&config::country::PLANS[0]),
+            plan: config::country::plan(config.phone.country),
             agent: sip::UserAgent::new(agent, now),
             dtls,
             known: identity.known,

@@ -197,7 +197,7 @@ mod tests {
         for plan in config::country::PLANS {
             let dial = call_tone(plan, ToneKind::Dial, -13);
             let coded = after_code(&dial, 2);
-            assert_eq!(coded.len, dial.len + 5, "{}", plan.code);
+            assert_eq!(coded.len, dial.len + 5, "{}", plan.country.as_str());
             let lead: Vec<_> = coded.segments[..5]
                 .iter()
                 .map(|s| (s.frequencies_hz[0], s.length_ms, s.repeat))
@@ -209,15 +209,20 @@ mod tests {
                 (0, 200, false),
                 (0, 600, false),
             ];
-            assert_eq!(lead, expected, "{}", plan.code);
-            assert_eq!(coded.segments[5], dial.segments[0], "{}", plan.code);
+            assert_eq!(lead, expected, "{}", plan.country.as_str());
+            assert_eq!(
+                coded.segments[5],
+                dial.segments[0],
+                "{}",
+                plan.country.as_str()
+            );
             let stutter = call_tone(plan, ToneKind::StutterDial, -13);
             let last = |tone: &ToneSpec| tone.segments[usize::from(tone.len) - 1];
             assert_eq!(
                 last(&after_code(&stutter, 3)),
                 last(&stutter),
                 "{}: the tone itself is whole",
-                plan.code
+                plan.country.as_str()
             );
         }
     }

@@ -15,6 +15,7 @@ pub(crate) mod matching;
 
 use config::digit_map::{self, DigitMap, Timer};
 
+use crate::note::{BarredNumber, DialError};
 use crate::output::StarCode;
 use matching::{Match, matches};
 
@@ -30,7 +31,7 @@ pub(crate) enum Decision {
         second_dial_tone: bool,
     },
     /// Congestion tone, and why.
-    Refuse(String),
+    Refuse(DialError),
 }
 
 /// Everything the phone knows about numbers.
@@ -44,8 +45,7 @@ pub(crate) struct DialPlan {
 
 impl DialPlan {
     pub(crate) fn new(config: &config::Config) -> Self {
-        let own =
-            config::country::plan(&config.phone.country).map_or(&[][..], |plan| plan.emergency);
+        let own = config::country::plan(config.phone.country).emergency;
         Self {
             // A configuration that was loaded has a valid map; with one built by hand that has not,
             // only emergency and speed dial work.
@@ -67,19 +67,19 @@ impl DialPlan {
 
     /// Why this number may not be called at the request of a far end: emergency numbers are dialled by
     /// hand only, and what the digit map bars is barred.
-    pub(crate) fn bars(&self, number: &str) -> Option<String> {
+    pub(crate) fn bars(&self, number: &str) -> Option<BarredNumber> {
         if self.is_emergency(number) {
-            return Some(format!("{number} is an emergency number"));
+            return Some(BarredNumber::Emergency(number.to_owned()));
         }
         let map = self.map.as_ref()?;
         (matches(map, number).matched == Match::Barred)
-            .then(|| format!("{number} is barred by the digit map"))
+            .then(|| BarredNumber::DigitMap(number.to_owned()))
     }
 
     /// The star code these keys are; an emergency number is none.
     pub(crate) fn star_code(&self, digits: &str) -> Option<StarCode> {
         let code = self.codes.iter().find(|(code, _)| code == digits);
-        code.map(|(_, order)| *order)
+        code.map(|(_, code)| *code)
             .filter(|_| !self.is_emergency(digits))
     }
 
@@ -153,10 +153,8 @@ impl DialPlan {
             Match::CouldBeLonger { number, timer } => wait(timer, Some(number)),
             Match::Partial => wait(Timer::Long, None),
             Match::Barred | Match::Impossible if hold => wait(Timer::Long, None),
-            Match::Barred => Decision::Refuse(format!("{digits} is barred by the digit map")),
-            Match::Impossible => {
-                Decision::Refuse(format!("{digits} is no number of the digit map"))
-            }
+            Match::Barred => Decision::Refuse(barred(digits)),
+            Match::Impossible => Decision::Refuse(DialError::Unknown(digits.to_owned())),
         }
     }
 
@@ -169,12 +167,12 @@ impl DialPlan {
                 ..
             } => Decision::Dial(number),
             Decision::Wait { number: None, .. } => {
-                let barred = self
+                let is_barred = self
                     .map
                     .as_ref()
                     .is_some_and(|map| matches(map, digits).matched == Match::Barred);
-                if barred {
-                    Decision::Refuse(format!("{digits} is barred by the digit map"))
+                if is_barred {
+                    Decision::Refuse(barred(digits))
                 } else {
                     Decision::Dial(digits.to_owned())
                 }
@@ -182,6 +180,10 @@ impl DialPlan {
             decided @ (Decision::Dial(_) | Decision::Refuse(_)) => decided,
         }
     }
+}
+
+fn barred(digits: &str) -> DialError {
+    BarredNumber::DigitMap(digits.to_owned()).into()
 }
 
 /// The codes that are there.
@@ -193,7 +195,7 @@ fn codes(codes: &config::schema::Codes) -> Vec<(String, StarCode)> {
         (&codes.factory_reset, StarCode::FactoryReset),
     ]
     .into_iter()
-    .filter_map(|(code, order)| Some((code.clone()?, order)))
+    .filter_map(|(keys, code)| Some((keys.clone()?, code)))
     .collect()
 }
 
@@ -227,7 +229,7 @@ mod tests {
             ] {
                 let plan = plan(&format!(
                     "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n9 = \"101\"\n1 = \"102\"",
-                    country.code
+                    country.country.as_str()
                 ));
                 for number in country.emergency {
                     for keyed in 1..number.len() {
@@ -235,10 +237,15 @@ mod tests {
                         assert!(
                             matches!(decision, Decision::Wait { .. }),
                             "{} {number} {map}: {decision:?} after {keyed} keys",
-                            country.code
+                            country.country.as_str()
                         );
                     }
-                    assert_eq!(plan.decide(number), dial(number), "{} {map}", country.code);
+                    assert_eq!(
+                        plan.decide(number),
+                        dial(number),
+                        "{} {map}",
+                        country.country.as_str()
+                    );
                     tried += 1;
                 }
             }
@@ -308,12 +315,9 @@ mod tests {
         let plan = plan("[dial]\ndigit_map = \"[2-8]xx|1900x.!\"");
         assert_eq!(
             plan.decide("0"),
-            Decision::Refuse("0 is no number of the digit map".to_owned())
+            Decision::Refuse(DialError::Unknown("0".to_owned()))
         );
-        assert_eq!(
-            plan.decide("19001"),
-            Decision::Refuse("19001 is barred by the digit map".to_owned())
-        );
+        assert_eq!(plan.decide("19001"), Decision::Refuse(barred("19001")));
         assert_eq!(plan.send_now("23"), dial("23"));
     }
 }

@@ -102,7 +102,7 @@ pub enum Encryption {
 }
 
 /// Why a call is over.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndCause {
     /// SIP status code, where there was one.
     pub code: Option<u16>,

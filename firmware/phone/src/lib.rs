@@ -62,6 +62,7 @@
 mod call;
 mod dial_plan;
 mod input;
+mod note;
 mod output;
 mod phone;
 mod route;
@@ -69,6 +70,7 @@ mod state;
 
 pub use call::CallState;
 pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input};
+pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
 pub use output::{Destination, Output, RingStyle, StarCode, Tone};
 pub use phone::Phone;
 pub use state::State;

@@ -3,6 +3,7 @@
 use types::{Key, Lamp, LampState};
 
 use crate::input::{AccountId, Alert, CallId};
+use crate::note::Note;
 
 /// Where a call shall go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,5 +94,5 @@ pub enum Output {
     /// Carry out this star code; a confirmation tone is heard meanwhile.
     StarCode(StarCode),
     /// A line for log and history.
-    Note(String),
+    Note(Note),
 }

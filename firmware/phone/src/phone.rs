@@ -24,12 +24,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use config::country::CountryPlan;
 use types::Key;
 
 use crate::call::{CallState, Calls};
 use crate::dial_plan::DialPlan;
 use crate::input::{CallId, Input};
+use crate::note::{DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
 use crate::state::State;
@@ -116,8 +116,7 @@ pub struct Phone {
 impl Phone {
     /// A phone on hook with no usable line.
     pub fn new(config: &config::Config) -> Self {
-        let plan: Option<&CountryPlan> = config::country::plan(&config.phone.country);
-        let (from, to) = plan.map_or((300, 1000), |plan| plan.flash_window_ms);
+        let (from, to) = config::country::plan(config.phone.country).flash_window_ms;
         let ms = |ms: u32| Duration::from_millis(ms.into());
         let mut phone = Self {
             call: config.call.clone(),
@@ -287,15 +286,14 @@ impl Phone {
                     self.dial(&number, now);
                 }
                 Some(_) | None => {
-                    self.fail(Tone::Congestion, "nothing was dialled".to_owned(), now);
+                    self.not_dialled(DialError::Nothing, now);
                 }
             },
             State::Collecting => {
                 if let Some(number) = self.pending.take() {
                     self.dial(&number, now);
                 } else {
-                    let why = format!("{} is not complete", self.digits);
-                    self.fail(Tone::Congestion, why, now);
+                    self.not_dialled(DialError::Incomplete(self.digits.clone()), now);
                 }
             }
             State::Calling | State::Ringback | State::EarlyMedia => self.no_answer(now),
@@ -338,8 +336,8 @@ impl Phone {
         self.flash_from.map(|from| from + self.flash_window.1)
     }
 
-    fn note(&mut self, text: String) {
-        self.out.push_back(Output::Note(text));
+    fn note(&mut self, note: Note) {
+        self.out.push_back(Output::Note(note));
     }
 }
 

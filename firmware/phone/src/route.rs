@@ -6,6 +6,7 @@
 //! ```
 
 use crate::input::AccountId;
+use crate::note::RouteError;
 use crate::output::Destination;
 
 /// What routing needs to know of the configuration, and which lines are usable now.
@@ -51,7 +52,7 @@ impl Lines {
     }
 
     /// The route to call a number or address, or why there is none.
-    pub(crate) fn route(&self, address: &str) -> Result<Destination, String> {
+    pub(crate) fn route(&self, address: &str) -> Result<Destination, RouteError> {
         let to = |account| Destination {
             address: address.to_owned(),
             account,
@@ -63,9 +64,9 @@ impl Lines {
         match self.usable().next() {
             Some(account) => Ok(to(Some(account))),
             None => match self.accounts.first() {
-                Some((name, _)) => Err(format!("no line: the account {name} is not registered")),
-                None if is_address(address) => Err("no line: there is no account, and direct calls are switched off".to_owned()),
-                None => Err("no line: there is no account, and a number needs one (an address can be called by speed dial)".to_owned()),
+                Some((name, _)) => Err(RouteError::NotRegistered(name.clone())),
+                None if is_address(address) => Err(RouteError::DirectOff),
+                None => Err(RouteError::NoAccount),
             },
         }
     }

@@ -3,6 +3,7 @@
 //! business of the crate that uses it. This crate depends on nothing.
 
 mod codec;
+mod country;
 mod direction;
 mod encryption;
 mod key;
@@ -11,6 +12,7 @@ mod srtp;
 mod transport;
 
 pub use codec::Codec;
+pub use country::Country;
 pub use direction::Direction;
 pub use encryption::{EncryptionPolicy, Keying};
 pub use key::Key;

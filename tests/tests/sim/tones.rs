@@ -9,7 +9,7 @@ use phone::State;
 fn both() -> Option<Vec<String>> {
     let known: Vec<String> = countries()?
         .into_iter()
-        .filter(|code| config::country::plan(code).is_some())
+        .filter(|code| types::Country::from_name(code).is_some())
         .collect();
     assert!(known.len() >= 15, "{known:?}");
     for required in [

@@ -201,10 +201,7 @@ fn wpa_supplicant(config: &Config) -> Option<String> {
     let region = wifi
         .region
         .clone()
-        .unwrap_or_else(|| match config.phone.country.as_str() {
-            "uk" => "GB".to_owned(),
-            country => country.to_ascii_uppercase(),
-        });
+        .unwrap_or_else(|| config.phone.country.iso_3166());
     // The name in hexadecimal: any bytes may be in it.
     let ssid = ssid
         .bytes()

@@ -181,7 +181,7 @@ mod tests {
 
         fs::write(&file, text("nowhere")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
-        assert_eq!(config.phone.country, "fr");
+        assert_eq!(config.phone.country.as_str(), "fr");
         let note = note.unwrap();
         assert!(note.contains("last good") && note.contains(":2:"), "{note}");
         assert_eq!(fs::read_to_string(&kept).unwrap(), text("fr"));

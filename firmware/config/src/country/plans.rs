@@ -11,7 +11,7 @@
 
 use super::ToneKind::{Busy, CallWaiting, Confirmation, Congestion, Dial, RecallDial, Ringback, SpecialInformation, StutterDial};
 use super::segment::{SILENCE, beeps, hum, hum_am, once, silence, tone, warble};
-use super::{CountryPlan, Segment};
+use super::{Country, CountryPlan, Segment};
 
 const LONG: (u16, u16) = (300, 1000);
 const MIDDLE: (u16, u16) = (170, 500);
@@ -103,7 +103,7 @@ const WAITING_425_MX: &[Segment] = &[tone(&[425], 200), silence(600), tone(&[425
 /// Every plan, by code.
 pub const PLANS: &[CountryPlan] = &[
     CountryPlan {
-        code: "at", name: "Austria", ring_cadence_ms: &[1000, 5000], flash_window_ms: MIDDLE,
+        country: Country::At, ring_cadence_ms: &[1000, 5000], flash_window_ms: MIDDLE,
         emergency: &["112", "122", "133", "144"],
         tones: &[
             (Dial, &[hum(&[420])]), (StutterDial, &[hum(&[380, 420])]), (RecallDial, &[hum(&[420])]),
@@ -113,7 +113,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "au", name: "Australia", ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
+        country: Country::Au, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["000", "112"],
         tones: &[
             (Dial, &[hum(&[413, 438])]), (StutterDial, &[tone(&[413, 438], 100), silence(40)]), (RecallDial, &[hum(&[413, 438])]),
@@ -125,7 +125,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "be", name: "Belgium", ring_cadence_ms: &[1000, 3000], flash_window_ms: SHORT,
+        country: Country::Be, ring_cadence_ms: &[1000, 3000], flash_window_ms: SHORT,
         emergency: &["100", "101", "112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 1000), silence(250)]), (RecallDial, RECALL_350_440),
@@ -136,7 +136,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "bg", name: "Bulgaria", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Bg, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 1500), silence(100)]), (RecallDial, RECALL_425),
@@ -145,7 +145,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "br", name: "Brazil", ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
+        country: Country::Br, ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
         emergency: &["190", "192", "193"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[350, 440])]), (RecallDial, &[hum(&[350, 440])]),
@@ -156,7 +156,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "ch", name: "Switzerland", ring_cadence_ms: &[1000, 4000], flash_window_ms: MIDDLE,
+        country: Country::Ch, ring_cadence_ms: &[1000, 4000], flash_window_ms: MIDDLE,
         emergency: &["112", "117", "118", "144"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425, 340], 1100), silence(1100)]), (RecallDial, RECALL_425),
@@ -166,7 +166,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "cl", name: "Chile", ring_cadence_ms: &[1000, 3000], flash_window_ms: LONG,
+        country: Country::Cl, ring_cadence_ms: &[1000, 3000], flash_window_ms: LONG,
         emergency: &["131", "132", "133"],
         tones: &[
             (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400),
@@ -176,7 +176,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "cn", name: "China", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Cn, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["110", "119", "120", "122"],
         tones: &[
             (Dial, &[hum(&[450])]), (StutterDial, &[hum(&[450, 425])]), (RecallDial, &[hum(&[450])]),
@@ -186,7 +186,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "cz", name: "Czech Republic", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Cz, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "150", "155", "158"],
         tones: &[
             (Dial, &[tone(&[425], 330), silence(330), tone(&[425], 660), silence(660)]),
@@ -197,7 +197,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "de", name: "Germany", ring_cadence_ms: &[1000, 4000], flash_window_ms: MIDDLE,
+        country: Country::De, ring_cadence_ms: &[1000, 4000], flash_window_ms: MIDDLE,
         emergency: &["110", "112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[425, 400])]), (RecallDial, RECALL_425),
@@ -206,7 +206,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "dk", name: "Denmark", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Dk, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 450), silence(50)]), (RecallDial, RECALL_425),
@@ -215,7 +215,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "ee", name: "Estonia", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Ee, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 650), silence(25)]),
@@ -224,7 +224,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "es", name: "Spain", ring_cadence_ms: &[1500, 3000], flash_window_ms: SHORT,
+        country: Country::Es, ring_cadence_ms: &[1500, 3000], flash_window_ms: SHORT,
         emergency: &["112", "061", "062", "080", "091"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, RECALL_425_ES),
@@ -235,7 +235,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "fi", name: "Finland", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Fi, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 650), silence(25)]), (RecallDial, &[tone(&[425], 650), silence(25)]),
@@ -244,7 +244,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "fr", name: "France", ring_cadence_ms: &[1500, 3500], flash_window_ms: MIDDLE,
+        country: Country::Fr, ring_cadence_ms: &[1500, 3500], flash_window_ms: MIDDLE,
         emergency: &["112", "15", "17", "18"],
         tones: &[
             (Dial, &[hum(&[440])]), (StutterDial, STUTTER_440_FR), (RecallDial, RECALL_350_440),
@@ -254,7 +254,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "gr", name: "Greece", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Gr, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "100", "166", "199"],
         tones: &[
             (Dial, &[tone(&[425], 200), silence(300), tone(&[425], 700), silence(800)]),
@@ -264,7 +264,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "hu", name: "Hungary", ring_cadence_ms: &[1250, 3750], flash_window_ms: SHORT,
+        country: Country::Hu, ring_cadence_ms: &[1250, 3750], flash_window_ms: SHORT,
         emergency: &["112", "104", "105", "107"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[350, 375, 400])]), (RecallDial, &[hum(&[425, 450])]),
@@ -274,7 +274,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "id", name: "Indonesia", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Id, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "110", "113", "118", "119"],
         tones: &[
             (Dial, &[hum(&[425])]), (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
@@ -283,7 +283,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "il", name: "Israel", ring_cadence_ms: &[1000, 3000], flash_window_ms: SHORT,
+        country: Country::Il, ring_cadence_ms: &[1000, 3000], flash_window_ms: SHORT,
         emergency: &["100", "101", "102", "112"],
         tones: &[
             (Dial, &[hum(&[414])]), (StutterDial, STUTTER_414_IL), (RecallDial, RECALL_414_IL),
@@ -293,7 +293,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "in", name: "India", ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
+        country: Country::In, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["112", "100", "101", "102", "108"],
         tones: &[
             (Dial, &[hum_am(&[400, 25])]), (StutterDial, STUTTER_400_25_IN), (RecallDial, RECALL_350_440),
@@ -303,7 +303,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "it", name: "Italy", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::It, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "113", "115", "118"],
         tones: &[
             (Dial, &[tone(&[425], 200), silence(200), tone(&[425], 600), silence(1000)]),
@@ -313,7 +313,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "jp", name: "Japan", ring_cadence_ms: &[1000, 2000], flash_window_ms: LONG,
+        country: Country::Jp, ring_cadence_ms: &[1000, 2000], flash_window_ms: LONG,
         emergency: &["110", "118", "119"],
         tones: &[
             (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400_JP),
@@ -323,7 +323,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "lt", name: "Lithuania", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Lt, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 500), silence(50)]),
@@ -332,7 +332,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "mx", name: "Mexico", ring_cadence_ms: &[2000, 4000], flash_window_ms: LONG,
+        country: Country::Mx, ring_cadence_ms: &[2000, 4000], flash_window_ms: LONG,
         emergency: &["911"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425_MX), (RecallDial, RECALL_350_440),
@@ -341,7 +341,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "my", name: "Malaysia", ring_cadence_ms: &[2000, 4000], flash_window_ms: SHORT,
+        country: Country::My, ring_cadence_ms: &[2000, 4000], flash_window_ms: SHORT,
         emergency: &["999", "112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
@@ -350,7 +350,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "nl", name: "Netherlands", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Nl, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 500), silence(50)]), (RecallDial, &[tone(&[425], 500), silence(50)]),
@@ -360,7 +360,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "no", name: "Norway", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::No, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["110", "112", "113"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[470], 400), tone(&[425], 400)]),
@@ -370,7 +370,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "nz", name: "New Zealand", ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: (80, 800),
+        country: Country::Nz, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: (80, 800),
         emergency: &["111"],
         tones: &[
             (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400), (Ringback, RINGBACK_400_450),
@@ -379,7 +379,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "ph", name: "Philippines", ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
+        country: Country::Ph, ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
         emergency: &["911"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425_MX), (RecallDial, RECALL_350_440),
@@ -389,7 +389,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "pl", name: "Poland", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Pl, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "997", "998", "999"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 500), silence(50)]),
@@ -398,7 +398,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "pt", name: "Portugal", ring_cadence_ms: &[1000, 5000], flash_window_ms: SHORT,
+        country: Country::Pt, ring_cadence_ms: &[1000, 5000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 1000), silence(200)]),
@@ -408,7 +408,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "ru", name: "Russia", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Ru, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "101", "102", "103"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 400), silence(40)]),
@@ -418,7 +418,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "se", name: "Sweden", ring_cadence_ms: &[1000, 5000], flash_window_ms: SHORT,
+        country: Country::Se, ring_cadence_ms: &[1000, 5000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, RECALL_425),
@@ -428,7 +428,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "sg", name: "Singapore", ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
+        country: Country::Sg, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["995", "999"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425_SG),
@@ -439,7 +439,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "th", name: "Thailand", ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
+        country: Country::Th, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["191", "199", "1669"],
         tones: &[
             (Dial, &[hum_am(&[400, 50])]), (StutterDial, STUTTER_400_TH),
@@ -450,7 +450,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "tw", name: "Taiwan", ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
+        country: Country::Tw, ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
         emergency: &["110", "112", "119"],
         tones: &[
             (Dial, &[hum(&[350, 440])]), (StutterDial, STUTTER_350_440), (RecallDial, &[tone(&[300], 1500), silence(500)]),
@@ -460,7 +460,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "uk", name: "United Kingdom", ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
+        country: Country::Uk, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["999", "112"],
         tones: &[
             (Dial, &[hum(&[350, 440])]), (StutterDial, &[tone(&[350, 440], 750), tone(&[440], 750)]), (Ringback, RINGBACK_400_450),
@@ -470,7 +470,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "us", name: "United States", ring_cadence_ms: &[2000, 4000], flash_window_ms: LONG,
+        country: Country::Us, ring_cadence_ms: &[2000, 4000], flash_window_ms: LONG,
         emergency: &["911"],
         tones: &[
             (Dial, &[hum(&[350, 440])]), (StutterDial, STUTTER_350_440), (RecallDial, RECALL_350_440),
@@ -480,7 +480,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "ve", name: "Venezuela", ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
+        country: Country::Ve, ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
         emergency: &["911", "171"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[hum(&[425])]),
@@ -490,7 +490,7 @@ pub const PLANS: &[CountryPlan] = &[
         ],
     },
     CountryPlan {
-        code: "za", name: "South Africa", ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
+        country: Country::Za, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["10111", "10177", "112"],
         tones: &[
             (Dial, &[hum_am(&[400, 33])]), (StutterDial, STUTTER_400_33_ZA), (RecallDial, &[hum(&[350, 440])]),

@@ -61,7 +61,7 @@ impl Reader {
                 .unwrap_or(0);
             self.problem(at, what, "make the short timer the shorter one");
         }
-        let own = country::plan(&self.config.phone.country).map_or(&[][..], |plan| plan.emergency);
+        let own = country::plan(self.config.phone.country).emergency;
         let all: Vec<&str> = own
             .iter()
             .copied()

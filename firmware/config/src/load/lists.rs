@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Given, Reader, default_value, table};
 use crate::schema::{self, Account, Pin};
-use crate::settings::{MAX_ACCOUNTS, MAX_PINS, SETTINGS, Section, Set, WhenUnset};
+use crate::settings::{MAX_ACCOUNTS, MAX_PINS, Section, Set, WhenUnset, settings_of};
 
 impl Reader {
     pub(super) fn accounts(&mut self, document: &DeTable<'_>) {
@@ -105,10 +105,7 @@ impl Reader {
     fn pin(&mut self, found: &DeTable<'_>, at: usize) -> Pin {
         let mut pin = schema::blank_pin();
         self.unknown_keys(Section::TlsPin, "tls.pin", found);
-        for setting in SETTINGS
-            .iter()
-            .filter(|setting| setting.section == Section::TlsPin)
-        {
+        for setting in settings_of(Section::TlsPin) {
             let Set::Pin(set) = setting.set else { continue };
             match self.given("tls.pin", setting, found) {
                 Given::Value(value) => set(&mut pin, value),
@@ -126,10 +123,7 @@ impl Reader {
     fn account(&mut self, found: &DeTable<'_>, at: usize) -> Account {
         let mut account = schema::blank_account();
         self.unknown_keys(Section::Account, "account", found);
-        for setting in SETTINGS
-            .iter()
-            .filter(|setting| setting.section == Section::Account)
-        {
+        for setting in settings_of(Section::Account) {
             let Set::Account(set) = setting.set else {
                 continue;
             };

@@ -72,7 +72,7 @@ flash = "key"
     assert_eq!(config.codecs.order, [Codec::Pcmu, Codec::Opus]);
     assert_eq!(
         (config.call.auto_answer_ms, config.call.flash),
-        (Some(250), Flash::Setting)
+        (Some(250), Flash::Key)
     );
     assert_eq!(
         config.board.audio.capture.as_deref(),
@@ -152,7 +152,7 @@ fn old_and_new_name_together_are_an_error() {
 /// Each key of the table fills a field: its example gives another configuration than its default.
 #[test]
 fn every_key_is_effective() {
-    for setting in SETTINGS {
+    for setting in settings() {
         let (_, path, _) = SECTIONS
             .iter()
             .find(|(section, ..)| *section == setting.section)
@@ -610,7 +610,7 @@ fn from_network(text: &str) -> Result<Config, Errors> {
 #[test]
 fn the_network_may_not_set_local_keys() {
     let (mut refused, mut taken) = (0, 0);
-    for setting in SETTINGS {
+    for setting in settings() {
         let (_, path, _) = SECTIONS
             .iter()
             .find(|(section, ..)| *section == setting.section)

@@ -161,7 +161,7 @@ fn a_good_file_is_used_and_kept_once() {
     assert_eq!(kept.as_bytes(), GOOD);
     assert_eq!(card(GOOD, Some(kept.as_bytes())).keep, None);
     let newer = card(NEWER, Some(GOOD));
-    assert_eq!(newer.config.phone.country, "fr");
+    assert_eq!(newer.config.phone.country.as_str(), "fr");
     assert_eq!(newer.keep.unwrap().0.as_bytes(), NEWER);
 }
 

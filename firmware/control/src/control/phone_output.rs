@@ -63,7 +63,7 @@ impl Control {
             phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::StarCode(code) => self.outbox.push(Output::StarCode(code)),
-            phone::Output::Note(text) => self.outbox.note(&text),
+            phone::Output::Note(note) => self.outbox.note(&note.to_string()),
         }
     }
 

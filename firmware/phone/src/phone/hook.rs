@@ -7,6 +7,7 @@ use config::schema::Flash;
 use super::{ANNOUNCEMENT, DIAL_TONE, Phone};
 use crate::call::CallState;
 use crate::input::CallId;
+use crate::note::Note;
 use crate::output::Output;
 use crate::state::State;
 
@@ -146,7 +147,7 @@ impl Phone {
         while let Some(other) = self.calls.first(CallState::Ringing) {
             self.calls.set(other, CallState::Waiting);
         }
-        self.note(format!("call from {peer} answered"));
+        self.note(Note::Answered { from: peer });
     }
 
     /// Answers without lifting: the call is connected with the handset on hook.
@@ -184,7 +185,7 @@ impl Phone {
             return;
         }
         if emergency {
-            self.note("flash does nothing in an emergency call".to_owned());
+            self.note(Note::FlashInEmergency);
         } else if self.state == State::Talking {
             self.release_key();
             if let Some(active) = self.active.take() {

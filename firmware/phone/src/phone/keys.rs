@@ -11,6 +11,7 @@ use super::{DIAL_TONE, KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
 use crate::dial_plan::Decision;
 use crate::input::Alert;
+use crate::note::{DialError, Note, RouteError};
 use crate::output::{Destination, Output, StarCode, Tone};
 use crate::state::{Phase, State};
 
@@ -123,7 +124,7 @@ impl Phone {
                 self.pending = number;
                 self.second_dial_tone = second_dial_tone;
             }
-            Decision::Refuse(why) => self.fail(Tone::Congestion, why, now),
+            Decision::Refuse(why) => self.not_dialled(why, now),
         }
     }
 
@@ -135,7 +136,7 @@ impl Phone {
         let routes = if self.plan.is_emergency(number) {
             let routes = self.lines.emergency_routes(number);
             if routes.is_empty() {
-                Err("no line: there is neither an account nor an emergency route".to_owned())
+                Err(RouteError::NoEmergencyRoute)
             } else {
                 Ok(routes)
             }
@@ -144,17 +145,16 @@ impl Phone {
         };
         match routes {
             Ok(routes) => self.place_call(routes.into(), now),
-            Err(why) => self.fail(
-                Tone::Congestion,
-                format!("{number} cannot be called: {why}"),
-                now,
-            ),
+            Err(why) => {
+                let number = number.to_owned();
+                self.not_dialled(DialError::NoRoute { number, why }, now);
+            }
         }
     }
 
     /// A star code: the owner carries it out.
     fn star_code(&mut self, code: StarCode, now: Instant) {
-        self.note(format!("star code: {code:?}"));
+        self.note(Note::StarCode(code));
         self.out.push_back(Output::StarCode(code));
         self.digits.clear();
         self.pending = None;
@@ -167,19 +167,13 @@ impl Phone {
     pub(super) fn place_call(&mut self, mut routes: VecDeque<Destination>, now: Instant) {
         let Some(to) = routes.pop_front() else { return };
         if self.calls.full() {
-            self.fail(
-                Tone::Congestion,
-                format!("{} cannot be called: too many calls", to.address),
-                now,
-            );
-            return;
+            return self.not_dialled(DialError::TooManyCalls(to.address), now);
         }
         let id = self.calls.new_id();
         let (peer, emergency) = (to.address.clone(), to.emergency);
-        self.note(if emergency {
-            format!("emergency call to {peer}")
-        } else {
-            format!("call to {peer}")
+        self.note(Note::Placed {
+            to: peer.clone(),
+            emergency,
         });
         self.calls.push(Call {
             id,
@@ -198,6 +192,11 @@ impl Phone {
         self.active = Some(id);
     }
 
+    /// What was dialled is not called: congestion tone.
+    pub(super) fn not_dialled(&mut self, why: DialError, now: Instant) {
+        self.fail(Tone::Congestion, Note::NotDialled(why), now);
+    }
+
     /// When an outgoing call is given up; an emergency call never is.
     pub(super) fn give_up(&self, emergency: bool, now: Instant) -> Option<Instant> {
         (!emergency).then(|| now + Duration::from_secs(self.call.no_answer_s.into()))
@@ -214,13 +213,13 @@ impl Phone {
         self.release_key();
         let replaced = self.calls.take_replaced(call);
         self.end(call);
-        let text = format!("call to {peer} given up: no answer");
+        let note = Note::NoAnswer { to: peer };
         match replaced {
             Some(old) => {
-                self.note(text);
+                self.note(note);
                 self.switch_to(old);
             }
-            None => self.fail(Tone::Congestion, text, now),
+            None => self.fail(Tone::Congestion, note, now),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Presentation {
     ring: Option<RingStyle>,
     connected: Option<CallId>,
     muted: bool,
-    /// Line, in use, message, private; `None` is off.
+    /// By [`Lamp::ALL`]; `None` is off.
     lamps: [Option<LampState>; 4],
 }
 
@@ -58,7 +58,7 @@ impl Phone {
 
     fn wanted(&self) -> Presentation {
         // While the hook is down nothing is heard, even if that may become a flash.
-        let deaf = self.flash_from.is_some();
+        let hook_down = self.flash_from.is_some();
         let ring = if self.state == State::Ringing {
             let mut calls = self.calls.iter();
             let ringing = calls.find(|call| call.state == CallState::Ringing);
@@ -71,16 +71,19 @@ impl Phone {
             })
         };
         Presentation {
-            tone: self.wanted_tone().filter(|_| !deaf),
-            key_tone: self.key.filter(|key| key.heard && !deaf).map(|key| key.key),
+            tone: self.wanted_tone().filter(|_| !hook_down),
+            key_tone: self
+                .key
+                .filter(|key| key.heard && !hook_down)
+                .map(|key| key.key),
             ring,
-            connected: self.wanted_call().filter(|_| !deaf),
+            connected: self.wanted_call().filter(|_| !hook_down),
             muted: self.muted,
             lamps: [
                 self.lines.ready().then_some(LampState::On),
                 self.in_use_lamp(),
                 self.messages.then_some(LampState::On),
-                self.private_lamp(),
+                self.encrypted_lamp(),
             ],
         }
     }
@@ -113,7 +116,7 @@ impl Phone {
         self.active.filter(|_| self.state.is_connected())
     }
 
-    fn private_lamp(&self) -> Option<LampState> {
+    fn encrypted_lamp(&self) -> Option<LampState> {
         let call = self.calls.get(self.wanted_call()?)?;
         match call.encryption {
             Encryption::Unwanted => None,

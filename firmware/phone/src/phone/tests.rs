@@ -187,10 +187,10 @@ impl Desk {
     fn noted(&self, words: &str) -> bool {
         self.said
             .iter()
-            .any(|output| matches!(output, Output::Note(text) if text.contains(words)))
+            .any(|output| matches!(output, Output::Note(note) if note.to_string().contains(words)))
     }
 
-    /// A call that stands.
+    /// An established call.
     fn talking(toml: &str) -> (Self, CallId) {
         let mut desk = Self::ready(toml);
         let (call, _) = desk.lifts().presses("200#").placed();
@@ -224,7 +224,7 @@ trait AnyInstant {
 }
 
 impl AnyInstant for Instant {
-    #[allow(
+    #[expect(
         clippy::disallowed_methods,
         reason = "a test must begin somewhere; every later time is this plus a virtual duration"
     )]
@@ -278,7 +278,7 @@ fn ringback_early_media_answer_and_hang_up() {
     );
     assert!(desk.puts_down().said(&Output::End(call)));
     desk.rests();
-    // What is told of it later is told in vain.
+    // What is reported of it later changes nothing.
     desk.ended(call, None).rests();
 }
 
@@ -407,8 +407,8 @@ fn a_caller_name_stays_one_short_line() {
         .said
         .iter()
         .filter_map(|output| {
-            if let Output::Note(text) = output {
-                Some(text)
+            if let Output::Note(note) = output {
+                Some(note.to_string())
             } else {
                 None
             }

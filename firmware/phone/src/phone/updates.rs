@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The new call is one like any other: what was dialled on this phone and what the far end asked
-//! for sound alike, and missing encryption is reported the same way.
+//! for sound alike, and missing encryption is reported alike.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::Phone;
 use crate::call::{Call, CallState, one_line};
 use crate::input::{Alert, CallId, CallUpdate, Encryption, EndCause};
+use crate::note::{Note, Refusal, TransferRefusal};
 use crate::output::{Output, Tone};
 use crate::state::{Phase, State};
 
@@ -51,10 +52,11 @@ impl Phone {
             };
         let Some(state) = state else {
             self.out.push_back(Output::Reject(id, 486));
-            self.note(format!("call from {from} refused: busy"));
+            let why = Refusal::Busy;
+            self.note(Note::Refused { from, why });
             return;
         };
-        self.note(format!("call from {from}"));
+        self.note(Note::Incoming { from: from.clone() });
         self.calls.push(Call {
             id,
             state,
@@ -75,7 +77,7 @@ impl Phone {
         if self.auto_answer.is_some_and(|(at, _)| at <= now) {
             self.auto_answer = None;
             self.answer_by_itself(id);
-            // A caller who is answered at once in any case hears the room by the owner's own
+            // Where every call is answered at once the microphone is open by the owner's own
             // setting.
             if at_once && self.call.auto_answer_ms != Some(0) {
                 self.announce(now);
@@ -142,29 +144,17 @@ impl Phone {
             },
             // The handset decides which call is connected, not the far end: both are only logged.
             CallUpdate::Held(held) => {
-                let text = format!(
-                    "call with {} {}",
-                    call.peer,
-                    if held { "is on hold" } else { "is taken back" }
-                );
-                self.note(text);
+                let peer = call.peer.clone();
+                self.note(Note::Held { peer, held });
             }
             CallUpdate::HeldByPeer(held) => {
-                let text = format!(
-                    "{} {}",
-                    call.peer,
-                    if held {
-                        "put the call on hold"
-                    } else {
-                        "took the call back"
-                    }
-                );
-                self.note(text);
+                let peer = call.peer.clone();
+                self.note(Note::HeldByPeer { peer, held });
             }
             CallUpdate::Encryption(encryption) => {
                 if encryption == Encryption::Missing && call.encryption != encryption {
-                    let text = format!("call with {} is not encrypted", call.peer);
-                    self.note(text);
+                    let peer = call.peer.clone();
+                    self.note(Note::NotEncrypted { peer });
                 }
                 self.calls.set_encryption(id, encryption);
             }
@@ -193,55 +183,62 @@ impl Phone {
         let Some(call) = self.calls.remove(id) else {
             return;
         };
-        let why = match cause.code {
-            Some(code) => format!("{code} {}", one_line(&cause.reason)),
-            None => one_line(&cause.reason),
+        let cause = EndCause {
+            code: cause.code,
+            reason: one_line(&cause.reason),
         };
         match call.state {
             CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
                 let busy = matches!(cause.code, Some(486 | 600 | 603));
-                let text = format!("call to {} failed: {why}", call.peer);
+                let to = call.peer;
+                let note = Note::Failed { to, cause };
                 if call.emergency && !call.routes.is_empty() {
-                    self.note(text);
+                    self.note(note);
                     self.place_call(call.routes, now);
                 } else if let Some(old) = replaced {
-                    self.note(text);
+                    self.note(note);
                     self.switch_to(old);
                 } else {
-                    self.fail(if busy { Tone::Busy } else { Tone::Congestion }, text, now);
+                    self.fail(if busy { Tone::Busy } else { Tone::Congestion }, note, now);
                 }
             }
             CallState::Talking => {
-                let text = format!("call with {} ended by the far end: {why}", call.peer);
+                let note = Note::EndedByPeer {
+                    peer: call.peer,
+                    on_hold: false,
+                    cause,
+                };
                 if let Some(old) = replaced {
-                    self.note(text);
+                    self.note(note);
                     self.switch_to(old);
                 } else if self.hands_free {
-                    self.note(text);
+                    self.note(note);
                     self.on_hook(now);
                 } else if self.flash_from.is_some() && self.calls.first(CallState::OnHold).is_none()
                 {
                     // The hook is down and there is no call left that a flash could act on.
-                    self.note(text);
+                    self.note(note);
                     self.hang_up(now);
                 } else {
-                    self.fail(Tone::Congestion, text, now);
+                    self.fail(Tone::Congestion, note, now);
                 }
             }
             CallState::OnHold => {
-                let text = format!(
-                    "call with {} on hold ended by the far end: {why}",
-                    call.peer
-                );
+                let note = Note::EndedByPeer {
+                    peer: call.peer,
+                    on_hold: true,
+                    cause,
+                };
                 let last = self.calls.first(CallState::OnHold).is_none();
                 if self.state == State::OnHold && last {
-                    self.fail(Tone::Congestion, text, now);
+                    self.fail(Tone::Congestion, note, now);
                 } else {
-                    self.note(text);
+                    self.note(note);
                 }
             }
             CallState::Ringing => {
-                self.note(format!("call from {} missed: {why}", call.peer));
+                let from = call.peer;
+                self.note(Note::Missed { from, cause });
                 if self.auto_answer.is_some_and(|(_, call)| call == id) {
                     self.auto_answer = None;
                 }
@@ -250,13 +247,16 @@ impl Phone {
                     None => self.enter(State::Idle, None),
                 }
             }
-            CallState::Waiting => self.note(format!("call from {} missed: {why}", call.peer)),
+            CallState::Waiting => {
+                let from = call.peer;
+                self.note(Note::Missed { from, cause });
+            }
         }
     }
 
     /// A call or number failed, or a call is over: a tone says so, never silence, and the log says
     /// why.
-    pub(super) fn fail(&mut self, tone: Tone, why: String, now: Instant) {
+    pub(super) fn fail(&mut self, tone: Tone, why: Note, now: Instant) {
         let state = if tone == Tone::Busy {
             State::Busy
         } else {
@@ -278,18 +278,25 @@ impl Phone {
         let (peer, emergency) = (call.peer.clone(), call.emergency);
         let here = self.state == State::Talking && self.active == Some(old) && self.off_hook;
         let refused = if !here || self.flash_from.is_some() {
-            Some("it does not have the handset".to_owned())
+            Some(TransferRefusal::NotInTheHand)
         } else if self.calls.full() {
-            Some("too many calls".to_owned())
+            Some(TransferRefusal::TooManyCalls)
         } else {
-            self.plan.bars(user)
+            self.plan.bars(user).map(TransferRefusal::Barred)
         };
         if let Some(why) = refused {
-            self.note(format!("{peer} asks to call {to}, declined: {why}"));
+            self.note(Note::TransferDeclined {
+                by: peer,
+                to: to.to_owned(),
+                why,
+            });
             self.out.push_back(Output::Decline(old));
             return;
         }
-        self.note(format!("{peer} transfers the call to {to}"));
+        self.note(Note::Transferring {
+            by: peer,
+            to: to.to_owned(),
+        });
         self.release_key();
         self.calls.set(old, CallState::OnHold);
         let id = self.calls.new_id();
@@ -322,14 +329,13 @@ impl Phone {
             .get(old)
             .filter(|call| call.state.of_handset() && !self.calls.full())
         else {
-            self.note(format!(
-                "call from {from} that was to replace another refused"
-            ));
+            let why = Refusal::NothingToReplace;
+            self.note(Note::Refused { from, why });
             self.out.push_back(Output::Reject(id, 486));
             return;
         };
         let (peer, emergency, had) = (call.peer.clone(), call.emergency, call.state);
-        let (state, stood) = match had {
+        let (state, was_established) = match had {
             CallState::OnHold => (CallState::OnHold, true),
             CallState::Talking => (CallState::Talking, true),
             CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
@@ -338,7 +344,10 @@ impl Phone {
             // No call of the handset.
             CallState::Ringing | CallState::Waiting => return,
         };
-        self.note(format!("call with {peer} goes on with {from}"));
+        self.note(Note::Replaced {
+            old: peer,
+            new: from.clone(),
+        });
         self.calls.push(Call {
             id,
             state,
@@ -348,7 +357,7 @@ impl Phone {
             alert: Alert::Normal,
             encryption: Encryption::default(),
             warned: false,
-            instead_of: stood.then_some(old),
+            instead_of: was_established.then_some(old),
             consults: None,
         });
         self.out.push_back(Output::Answer(id));
@@ -357,7 +366,7 @@ impl Phone {
             self.active = Some(id);
             self.enter(State::Talking, None);
         }
-        if stood {
+        if was_established {
             self.calls.set(old, CallState::OnHold);
         } else {
             self.end(old);
@@ -410,8 +419,8 @@ impl Phone {
             return;
         }
         let (from, held) = (other.peer.clone(), other.id);
-        let text = format!("{from} is transferred to {}", call.peer);
-        self.note(text);
+        let to = call.peer.clone();
+        self.note(Note::Transferred { from, to });
         self.out.push_back(Output::Transfer {
             held,
             consulted: active,

@@ -201,7 +201,7 @@ fn auto_answer_needs_no_handset() {
         (State::Talking, None, &[call][..])
     );
     assert!(!desk.phone.off_hook());
-    // The next caller hears busy: nobody is there to flash.
+    // The next caller hears busy: no one is there to flash.
     let second = desk.rings("berta");
     assert!(desk.said(&Output::Reject(second, 486)));
     // Lifting takes the call over; otherwise its end is the end.
@@ -213,7 +213,7 @@ fn auto_answer_needs_no_handset() {
     assert!(desk.does(Input::HangUp).said(&Output::End(call)));
     let call = desk.rings("anna");
     desk.waits_ms(500).ended(call, None).rests();
-    // `ctl hang-up` ends a call nobody lifted for.
+    // `ctl hang-up` ends a call for which the handset was not lifted.
     let call = desk.rings("anna");
     assert!(desk.waits_ms(500).puts_down().said(&Output::End(call)));
     desk.rests();

@@ -194,12 +194,12 @@ fn emergency_is_sent_at_once_by_any_route() {
         account: AccountId(1),
         usable: true,
     });
-    let (call, way) = desk.lifts().presses("112").placed();
-    assert_eq!(way, to("112", Some(1)));
+    let (call, to_first) = desk.lifts().presses("112").placed();
+    assert_eq!(to_first, to("112", Some(1)));
     // It fails: by the route; that fails, too: the tone and the reason.
-    let (second, way) = desk.ended(call, Some(503)).placed();
+    let (second, to_second) = desk.ended(call, Some(503)).placed();
     assert_eq!(
-        (way, desk.state()),
+        (to_second, desk.state()),
         (to("sip:112@gate", None), State::Calling)
     );
     assert_ne!(call, second);
@@ -231,7 +231,7 @@ fn every_emergency_number_dials_at_its_last_key() {
             for number in country.emergency {
                 let toml = format!(
                     "[phone]\ncountry = \"{}\"\n[[account]]\nuser = \"1\"\ndomain = \"p\"\n[dial]\ndigit_map = \"{map}\"",
-                    country.code
+                    country.country.as_str()
                 );
                 let mut desk = Desk::new(&toml);
                 desk.lifts();
@@ -239,7 +239,7 @@ fn every_emergency_number_dials_at_its_last_key() {
                     assert!(
                         matches!(desk.state(), State::DialTone | State::Collecting),
                         "{} {number} {map}",
-                        country.code
+                        country.country.as_str()
                     );
                     desk.does(Input::KeyDown(Key::from_char(key).unwrap()));
                 }

@@ -1,4 +1,4 @@
-//! Anything may happen in any order, and still: putting the handset down silences the phone and
+//! Whatever happens, in any order: putting the handset down silences the phone and
 //! ends its calls.
 
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ enum Step {
         age: u32,
     },
     /// An id that may never have been, or that is long gone.
-    Nonsense {
+    Unknown {
         id: u32,
         what: Update,
     },
@@ -101,7 +101,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u8..3, prop::bool::weighted(0.2)).prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
         8 => (0u32..3, updates()).prop_map(|(age, what)| Step::Update { age, what }),
         1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
-        1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Nonsense { id, what }),
+        1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Unknown { id, what }),
         4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000]).prop_map(Step::Wait),
     ]
 }
@@ -123,7 +123,7 @@ fn configuration() -> impl Strategy<Value = String> {
     })
 }
 
-/// The calls the phone must have ended, by what it was told and said.
+/// The calls the phone must have ended, by its inputs and outputs.
 #[derive(Default)]
 struct Ledger {
     open: BTreeSet<CallId>,
@@ -248,7 +248,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     *what,
                 )
             }
-            Step::Nonsense { id, what } => changed(
+            Step::Unknown { id, what } => changed(
                 if ledger.ever.contains(&CallId(*id)) {
                     next
                 } else {
@@ -307,8 +307,8 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
             assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some());
         }
     }
-    // Besides a call that rings, only one that answered itself because its caller asked is told of
-    // by the bell.
+    // Besides a call that rings, only one that answered itself because its caller asked rings the
+    // bell.
     assert!(state == State::Ringing || desk.ring.is_none() || desk.muted);
 }
 

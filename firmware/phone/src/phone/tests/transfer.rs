@@ -42,7 +42,7 @@ fn refer_ends_the_old_call_with_the_answer() {
         (desk.state(), &desk.connected[..]),
         (State::Talking, &[new][..])
     );
-    // In clear where it should not be: told as in any other call.
+    // In clear where it should not be: reported as in any other call.
     desk.hears(new, CallUpdate::Encryption(Encryption::Missing));
     assert_eq!(desk.tone, Some(Tone::Unprotected));
     desk.does(Input::HangUp);
@@ -67,7 +67,7 @@ fn a_failed_refer_resumes_the_old_call() {
         // And may be handed on again.
         desk.followed(old);
     }
-    // Nobody answers; a flash wants the old one back.
+    // No one answers; a flash wants the old one back.
     let (mut desk, old) = Desk::talking("[call]\nno_answer_s = 60");
     let new = desk.followed(old);
     assert!(desk.waits_ms(60_001).said(&Output::End(new)));
@@ -129,10 +129,10 @@ fn refer_is_declined_where_it_cannot_be_followed() {
         (desk.state(), &desk.connected[..]),
         (State::Talking, &[call][..])
     );
-    // On hold: another call may have the handset, or nobody listens.
+    // On hold: another call may have the handset, or no one listens.
     desk.does(Input::Flash);
     declined(&mut desk, call, "sip:carol@pbx", "carol");
-    // Answered by itself: nobody is there.
+    // Answered by itself: no one is there.
     let mut desk = Desk::ready("[call]\nauto_answer = true");
     let call = desk.rings("door");
     assert_eq!(desk.state(), State::Talking);
@@ -190,7 +190,7 @@ fn a_replacing_call_is_answered_at_once() {
         (desk.state(), &desk.connected[..]),
         (State::Talking, &[new][..])
     );
-    // Flashed back to the old one before the new one stood: who takes its place takes the handset
+    // Flashed back to the old one before the new one was established: who takes its place takes the handset
     // with it.
     let (mut desk, old) = Desk::talking("");
     let new = replacing(&mut desk, old);
@@ -201,7 +201,7 @@ fn a_replacing_call_is_answered_at_once() {
         (desk.state(), &desk.connected[..]),
         (State::Talking, &[new][..])
     );
-    // Nobody takes the place of a call nobody answered.
+    // No call takes the place of one that was not answered.
     let mut desk = Desk::ready("");
     let old = desk.rings("anna");
     let new = replacing(&mut desk, old);

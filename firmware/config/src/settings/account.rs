@@ -1,0 +1,69 @@
+//! Accounts at registrars: `[[account]]`.
+
+use types::{EncryptionPolicy, Transport};
+
+use super::{MODES, Section, Set, Setting, WhenUnset};
+use crate::schema::{Account, DigestPolicy, Secret};
+use crate::value::{Value, ValueKind};
+
+const TRANSPORTS: &[&str] = &[
+    Transport::Udp.as_str(),
+    Transport::Tcp.as_str(),
+    Transport::Tls.as_str(),
+];
+
+/// A key of `[[account]]`.
+const fn account(
+    name: &'static str,
+    kind: ValueKind,
+    when_unset: WhenUnset,
+    example: &'static str,
+    set: fn(&mut Account, Value),
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        section: Section::Account,
+        name,
+        kind,
+        when_unset,
+        example,
+        doc,
+        set: Set::Account(set),
+    }
+}
+
+/// These keys, by section, in the order of the example. A later key may build on an earlier one of
+/// its section.
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    account("user", ValueKind::SipUser, WhenUnset::Required, "\"101\"", |a, v| a.user = v.text(),
+        "User part of the address at the registrar: `101` of `sip:101@pbx.example.net`."),
+    account("domain", ValueKind::Host, WhenUnset::Required, "\"pbx.example.net\"", |a, v| a.domain = v.text(),
+        "SIP domain: the part after the `@`, with a port where it is not 5060."),
+    account("name", ValueKind::Text(64, false), WhenUnset::Means("`user@domain`"), "\"office\"", |a, v| a.name = v.text(),
+        "Short name used in status and log; no two accounts have the same."),
+    account("auth_user", ValueKind::Text(128, false), WhenUnset::Means("the same as `user`"), "\"u-83110\"", |a, v| a.auth_user = Some(v.text()),
+        "User name for the password, where it differs from `user`."),
+    account("password", ValueKind::Secret, WhenUnset::Default("\"\""), "\"correct horse\"", |a, v| a.password = Secret(v.text()),
+        "Password (digest authentication). Never shown in log or status."),
+    account("digest", ValueKind::Choice(&["any", "sha-256"]), WhenUnset::Default("\"any\""), "\"sha-256\"",
+        |a, v| a.digest = match v.text().as_str() { "sha-256" => DigestPolicy::Sha256, _other => DigestPolicy::Any },
+        "Digest algorithm (RFC 8760). `any`: the strongest the server offers, MD5 where it offers nothing else. `sha-256`: never MD5, \
+         so that no one on the path can make the server seem to offer nothing better."),
+    account("display_name", ValueKind::Text(64, false), WhenUnset::Means("none"), "\"Anna Berg\"", |a, v| a.display_name = Some(v.text()),
+        "Name shown to the called party."),
+    account("transport", ValueKind::Choice(TRANSPORTS), WhenUnset::Default("\"udp\""), "\"tls\"",
+        |a, v| a.transport = Transport::from_name(&v.text()).unwrap_or(Transport::Udp),
+        "Transport to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes; `tls` never falls back to \
+         anything else."),
+    account("registrar", ValueKind::Host, WhenUnset::Means("found by `domain`"), "\"10.0.0.2:5060\"", |a, v| a.registrar = Some(v.text()),
+        "Where the registrar is, when it is not found by `domain`."),
+    account("outbound_proxy", ValueKind::Host, WhenUnset::Means("none"), "\"sbc.example.net\"", |a, v| a.outbound_proxy = Some(v.text()),
+        "Host through which every request is sent."),
+    account("expires_s", ValueKind::Number(60, 86400), WhenUnset::Default("300"), "3600", |a, v| a.expires_s = v.number() as u32,
+        "Lifetime of the registration asked for, in seconds; it is refreshed in time."),
+    account("register", ValueKind::Bool, WhenUnset::Default("true"), "false", |a, v| a.register = v.bool(),
+        "`false`: calls go out by this account, but it never registers."),
+    account("encryption", ValueKind::Choice(MODES), WhenUnset::Means("as `encryption.mode` says"), "\"required\"", |a, v| a.encryption = EncryptionPolicy::from_name(&v.text()),
+        "How much encryption calls by this account use, where that differs from `[encryption]`."),
+];

@@ -1,0 +1,42 @@
+//! The board and the phone's own files: `[board]`, `[board.audio]`, `[control]`.
+
+use super::{Section, Setting, WhenUnset, path, setting};
+use crate::value::ValueKind;
+
+/// These keys, by section, in the order of the example. A later key may build on an earlier one of
+/// its section.
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    setting(Section::Board, "profile", ValueKind::Folder, WhenUnset::Default("\"sim\""), "\"rpi-zero2w\"",
+        |c, v| c.board.profile = v.text(),
+        "Name of the board's profile, or `sim` for a simulated board."),
+    setting(Section::Board, "profile_dir", ValueKind::Path, WhenUnset::Default("\"/usr/share/offhook/profiles\""), "\"board/profiles\"",
+        |c, v| c.board.profile_dir = path(v),
+        "Directory that holds the board profiles."),
+
+    setting(Section::BoardAudio, "capture", ValueKind::Device(true), WhenUnset::Means("as the board's profile says"), "\"hw:0\"",
+        |c, v| c.board.audio.capture = Some(v.text()),
+        "Microphone: an ALSA device, `wav:FILE` to play a file into the phone, or `silence`."),
+    setting(Section::BoardAudio, "playback", ValueKind::Device(false), WhenUnset::Means("as the board's profile says"), "\"wav:/tmp/ear.wav\"",
+        |c, v| c.board.audio.playback = Some(v.text()),
+        "Earpiece: an ALSA device, `wav:FILE` to record what is heard, or `null`."),
+    setting(Section::BoardAudio, "rate_hz", ValueKind::Number(8000, 192_000), WhenUnset::Means("as the board's profile says"), "48000",
+        |c, v| c.board.audio.rate_hz = Some(v.number() as u32),
+        "Sample rate in Hz; the nearest the sound card supports is used."),
+    setting(Section::BoardAudio, "period_ms", ValueKind::Number(2, 20), WhenUnset::Means("as the board's profile says"), "10",
+        |c, v| c.board.audio.period_ms = Some(v.number() as u32),
+        "Length of the card's period in milliseconds."),
+    setting(Section::BoardAudio, "tone_level_dbm0", ValueKind::Number(-30, -3), WhenUnset::Means("the phone's own"), "-13",
+        |c, v| c.board.audio.tone_level_dbm0 = Some(v.number() as i8),
+        "Level of key tones and call progress tones in dBm0."),
+    setting(Section::BoardAudio, "sidetone_db", ValueKind::Number(-40, -6), WhenUnset::Means("none from the phone"), "-20",
+        |c, v| c.board.audio.sidetone_db = Some(v.number() as i8),
+        "How much of your own voice you hear, in dB."),
+
+    setting(Section::Control, "socket", ValueKind::Path, WhenUnset::Default("\"/run/offhook/ctl.sock\""), "\"/tmp/ctl.sock\"",
+        |c, v| c.control.socket = path(v),
+        "Path of the socket that `offhook ctl` connects to."),
+    setting(Section::Control, "state_dir", ValueKind::Path, WhenUnset::Default("\"/var/lib/offhook\""), "\"/tmp/offhook\"",
+        |c, v| c.control.state_dir = path(v),
+        "Directory for the last good configuration and other state."),
+];

@@ -1,0 +1,53 @@
+//! Addresses and ports: `[network]`.
+
+use super::{Section, Setting, WhenUnset, setting};
+use crate::schema::{Ipv4Config, Ipv6Config};
+use crate::value::{TextFormat, Value, ValueKind};
+
+/// These keys, by section, in the order of the example. A later key may build on an earlier one of
+/// its section.
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    setting(Section::Network, "bind", ValueKind::Ip, WhenUnset::Default("\"0.0.0.0\""), "\"192.168.1.20\"",
+        |c, v| if let Value::Ip(ip) = v { c.network.bind = ip },
+        "Address the SIP and RTP sockets are bound to; `0.0.0.0` or `::` for all."),
+    setting(Section::Network, "sip_port", ValueKind::Number(1, 65535), WhenUnset::Default("5060"), "5062",
+        |c, v| c.network.sip_port = v.number() as u16,
+        "SIP port, for UDP and TCP."),
+    setting(Section::Network, "rtp_ports", ValueKind::PortRange, WhenUnset::Default("[20000, 20099]"), "[30000, 30019]",
+        |c, v| if let Value::Ports(first, last) = v { c.network.rtp_ports = (first, last) },
+        "First and last port for sound. Each call takes two: RTP the even one, RTCP the odd one above it."),
+    setting(Section::Network, "rtp_dscp", ValueKind::Number(0, 63), WhenUnset::Default("46"), "34",
+        |c, v| c.network.rtp_dscp = v.number() as u8,
+        "DSCP mark of sound packets (RFC 2474); 46 is expedited forwarding."),
+    setting(Section::Network, "sip_dscp", ValueKind::Number(0, 63), WhenUnset::Default("24"), "26",
+        |c, v| c.network.sip_dscp = v.number() as u8,
+        "DSCP mark of SIP packets; 24 is class selector 3."),
+    setting(Section::Network, "host_name", ValueKind::Formatted(TextFormat::HostName), WhenUnset::Default("\"offhook\""), "\"kitchen-phone\"",
+        |c, v| c.link.host_name = v.text(),
+        "Name of the machine, sent to the DHCP server. The image applies this key and those below."),
+    setting(Section::Network, "interface", ValueKind::Formatted(TextFormat::Interface), WhenUnset::Default("\"auto\""), "\"eth0\"",
+        |c, v| c.link.interface = v.text(),
+        "Network interface: `auto` is Wi-Fi where `[wifi]` has an `ssid` and no `vlan` is set, else the first cable."),
+    setting(Section::Network, "address", ValueKind::Formatted(TextFormat::Ipv4Config), WhenUnset::Default("\"dhcp\""), "\"192.168.1.20/24\"",
+        |c, v| if let Some(way) = Ipv4Config::from_text(&v.text()) { c.link.ipv4 = way },
+        "IPv4: from DHCP, a fixed address, or off."),
+    setting(Section::Network, "gateway", ValueKind::Formatted(TextFormat::Ipv4), WhenUnset::Means("the one DHCP provides"), "\"192.168.1.1\"",
+        |c, v| c.link.gateway = v.text().parse().ok(),
+        "IPv4 router."),
+    setting(Section::Network, "dns", ValueKind::FormattedList(TextFormat::Ip, 3), WhenUnset::Default("[]"), "[\"192.168.1.1\", \"2001:db8::53\"]",
+        |c, v| c.link.dns = v.texts().iter().filter_map(|ip| ip.parse().ok()).collect(),
+        "Name servers; with none, those DHCP provides."),
+    setting(Section::Network, "ipv6", ValueKind::Formatted(TextFormat::Ipv6Config), WhenUnset::Default("\"auto\""), "\"2001:db8::20/64\"",
+        |c, v| if let Some(way) = Ipv6Config::from_text(&v.text()) { c.link.ipv6 = way },
+        "IPv6: from router advertisements, a fixed address, or off."),
+    setting(Section::Network, "ipv6_gateway", ValueKind::Formatted(TextFormat::Ipv6), WhenUnset::Means("the one advertised"), "\"fe80::1\"",
+        |c, v| c.link.ipv6_gateway = v.text().parse().ok(),
+        "IPv6 router."),
+    setting(Section::Network, "vlan", ValueKind::Number(1, 4094), WhenUnset::Means("none"), "20",
+        |c, v| c.link.vlan = Some(v.number() as u16),
+        "VLAN (IEEE 802.1Q) on which everything is sent and received."),
+    setting(Section::Network, "vlan_priority", ValueKind::Number(0, 7), WhenUnset::Default("5"), "6",
+        |c, v| c.link.vlan_priority = v.number() as u8,
+        "Priority (IEEE 802.1p) on that VLAN; 5 is voice."),
+];

@@ -1,0 +1,112 @@
+//! Who the telephone is, how it dials and how its calls behave: `[phone]`, `[dial]`, `[call]`,
+//! `[codecs]`.
+
+use types::Codec;
+
+use super::{Section, Setting, WhenUnset, setting};
+use crate::schema::{DirectCaller, Flash};
+use crate::value::{TextFormat, Value, ValueKind};
+
+const CODECS: &[&str] = &[
+    Codec::Opus.as_str(),
+    Codec::G722.as_str(),
+    Codec::Pcmu.as_str(),
+    Codec::Pcma.as_str(),
+];
+
+/// These keys, by section, in the order of the example. A later key may build on an earlier one of
+/// its section.
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    setting(Section::Phone, "country", ValueKind::Country, WhenUnset::Default("\"us\""), "\"de\"",
+        |c, v| if let Value::Country(country) = v { c.phone.country = country },
+        "Country whose tones, ringing cadence, flash window and emergency numbers the phone uses (`gb` is `uk`)."),
+    setting(Section::Phone, "name", ValueKind::Text(64, false), WhenUnset::Default("\"Offhook\""), "\"Kitchen\"",
+        |c, v| c.phone.name = v.text(),
+        "Name shown to others in calls without a server."),
+    setting(Section::Phone, "user", ValueKind::SipUser, WhenUnset::Default("\"phone\""), "\"kitchen\"",
+        |c, v| c.phone.user = v.text(),
+        "User part of the phone's own address in calls without a server: `sip:USER@address`."),
+    setting(Section::Phone, "log", ValueKind::LogFilter, WhenUnset::Default("\"info\""), "\"info,offhook=debug\"",
+        |c, v| c.phone.log = v.text(),
+        "What is logged: error, warn, info, debug or trace, also for single parts of the program."),
+
+    setting(Section::Dial, "digit_map", ValueKind::DigitMap, WhenUnset::Default("\"xx.T|*[x*].T\""), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
+        |c, v| c.dial.digit_map = v.text(),
+        "Which numbers exist (RFC 3435 digit map): `x` any digit, `[1-3]` one of these, `.` none or more of it, `|` or, a final `T` \
+         \"until the digit timer\". Besides, `<a:b>` dials b for a, `,` gives a second dial tone, a final `!` bars. \
+         A complete number is sent at once, one that could be longer after the short timer, and `#` sends at once."),
+    setting(Section::Dial, "long_timer_ms", ValueKind::Number(1000, 60000), WhenUnset::Default("10000"), "15000",
+        |c, v| c.dial.long_timer_ms = v.number() as u32,
+        "Digit timer in ms while the number is not complete."),
+    setting(Section::Dial, "short_timer_ms", ValueKind::Number(500, 30000), WhenUnset::Default("3000"), "4000",
+        |c, v| c.dial.short_timer_ms = v.number() as u32,
+        "Digit timer in ms while the number is complete but could be longer."),
+    setting(Section::Dial, "emergency", ValueKind::Numbers(16), WhenUnset::Default("[]"), "[\"117\"]",
+        |c, v| c.dial.emergency = v.texts(),
+        "Emergency numbers in addition to those of the country: matched first, sent at once, never blocked."),
+    setting(Section::Dial, "emergency_route", ValueKind::SipUri, WhenUnset::Means("none"), "\"sip:112@10.0.0.2\"",
+        |c, v| c.dial.emergency_route = Some(v.text()),
+        "Address that is called for an emergency number when no account is registered."),
+    setting(Section::Dial, "hotline", ValueKind::Target, WhenUnset::Means("none"), "\"101\"",
+        |c, v| c.dial.hotline = Some((v.text(), 0)),
+        "Number or SIP address that is dialled automatically after lifting the handset."),
+    setting(Section::Dial, "hotline_after_ms", ValueKind::Number(0, 60000), WhenUnset::Default("0"), "5000",
+        |c, v| if let Some(hotline) = &mut c.dial.hotline { hotline.1 = v.number() as u32 },
+        "How long after lifting `hotline` is dialled; a key pressed before that dials as usual."),
+    setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"), "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
+        |c, v| c.dial.speed_dial = v.pairs(),
+        "Speed dial: the keys pressed and the number or SIP address they stand for."),
+
+    setting(Section::Call, "auto_answer", ValueKind::AfterMs(60000), WhenUnset::Default("false"), "true",
+        |c, v| c.call.auto_answer_ms = match v { Value::Bool(true) => Some(0), Value::Number(ms) => Some(ms as u32),
+            _other => None },
+        "Answer every incoming call automatically: `false` never, `true` at once, or after this many milliseconds. The handset need not be lifted, \
+         and the microphone is on. Only with this key set may a caller by an account ask to be answered at once; the phone rings then, and that \
+         caller hears nothing until the handset is lifted."),
+    setting(Section::Call, "direct", ValueKind::Bool, WhenUnset::Means("placed; accepted from everyone where there is no account"), "false",
+        |c, v| c.call.direct = Some(v.bool()),
+        "Calls between phones without a server. `true`: they are placed, and accepted from everyone; `false`: neither. Without this key they \
+         are placed, and accepted from everyone only where no account is configured: whoever reaches the SIP port could ring the phone. \
+         Callers on `direct_from` and, unless this key is `false`, phones known by their certificate (`[[tls.pin]]`) are accepted all the same."),
+    setting(Section::Call, "direct_from", ValueKind::FormattedList(TextFormat::DirectCaller, 64), WhenUnset::Default("[]"), "[\"192.168.1.0/24\", \"sip:bob@10.0.0.7\"]",
+        |c, v| c.call.direct_from = v.texts().iter().filter_map(|text| DirectCaller::from_text(text)).collect(),
+        "Whose calls without a server are accepted, whatever `direct` says: addresses, networks, or a user at an address. With this list no \
+         one else's are, except of phones known by their certificate. Without it a host may call only now and then, and its call gives way to \
+         a call of an account that comes before it is answered."),
+    setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"), "60",
+        |c, v| c.call.no_answer_s = v.number() as u32,
+        "Seconds an outgoing call may ring before it is given up (never an emergency call)."),
+    setting(Section::Call, "media_timeout_s", ValueKind::Number(10, 3600), WhenUnset::Default("60"), "300",
+        |c, v| c.call.media_timeout_s = v.number() as u32,
+        "Seconds the phone sends sound to an address from which nothing at all arrives, neither RTP nor RTCP; then it stops sending and ends \
+         the call. Time on hold does not count. Raise it only for a far end that is silent by design and sends no reports."),
+    setting(Section::Call, "flash", ValueKind::Choice(&["hook", "key", "off"]), WhenUnset::Default("\"hook\""), "\"key\"",
+        |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "off" => Flash::Off, _other => Flash::Hook },
+        "What makes a flash (hold, second call, swap): a short press of the hook switch within the country's window, only the flash key, \
+         or nothing. With `hook`, putting the handset down in a call silences it at once and ends the call when the window has passed; \
+         with `key` and `off` it ends the call at once."),
+    setting(Section::Call, "waiting", ValueKind::Bool, WhenUnset::Default("true"), "false",
+        |c, v| c.call.waiting = v.bool(),
+        "Call waiting: during a call a second caller hears ringing and you a short tone. `false`: the second caller hears busy."),
+    setting(Section::Call, "transfer_on_hangup", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.call.transfer_on_hangup = v.bool(),
+        "Attended transfer: with one call on hold and a second one that you placed ringing or talking, putting the handset down connects the \
+         two and leaves you out. `false`: both calls end."),
+    setting(Section::Call, "key_tones", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.call.key_tones = v.bool(),
+        "During a call you hear your own key tones in the handset. While dialling you always do."),
+    setting(Section::Call, "howler_after_s", ValueKind::Number(1, 600), WhenUnset::Default("30"), "20",
+        |c, v| c.call.howler_after_s = v.number() as u32,
+        "Seconds of busy or congestion tone, with the handset still lifted, before the howler."),
+    setting(Section::Call, "howler_s", ValueKind::Number(0, 600), WhenUnset::Default("60"), "30",
+        |c, v| c.call.howler_s = v.number() as u32,
+        "Seconds of howler before the phone falls silent."),
+
+    setting(Section::Codecs, "order", ValueKind::Preference(CODECS), WhenUnset::Default("[\"opus\", \"g722\", \"pcmu\", \"pcma\"]"), "[\"pcma\", \"opus\"]",
+        |c, v| c.codecs.order = v.texts().iter().filter_map(|name| Codec::from_name(name)).collect(),
+        "Codecs that are offered and accepted, best first."),
+    setting(Section::Codecs, "ptime_ms", ValueKind::OneNumber(&[10, 20, 30, 40, 60]), WhenUnset::Default("20"), "30",
+        |c, v| c.codecs.ptime_ms = v.number() as u8,
+        "Milliseconds of sound in a packet."),
+];
