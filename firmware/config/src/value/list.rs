@@ -41,57 +41,83 @@ pub(super) fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<S
     }
 }
 
+/// The items of a list with at most this many; `of` is what each is, in the plural.
+fn list<'v, 'i>(
+    value: &'v Spanned<DeValue<'i>>,
+    most: usize,
+    of: &str,
+    kind: ValueKind,
+) -> Result<&'v [Spanned<DeValue<'i>>], Vec<Problem>> {
+    let wrong = |what: String| vec![Problem::new(value.span().start, what, kind.help())];
+    let DeValue::Array(list) = value.get_ref() else {
+        let shape = shape_of(value.get_ref());
+        return Err(wrong(format!("this is {shape}, not a list of {of}")));
+    };
+    if list.len() > most {
+        return Err(wrong(format!("the list has {} {of}", list.len())));
+    }
+    Ok(list)
+}
+
+/// Checks each item; all problems are reported.
+fn each<V, T>(
+    items: impl IntoIterator<Item = V>,
+    mut check: impl FnMut(V, &[T]) -> Result<T, Problem>,
+) -> Result<Vec<T>, Vec<Problem>> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for item in items {
+        match check(item, &found) {
+            Ok(value) => found.push(value),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(problems)
+    }
+}
+
+/// The text of an item; `of` is what it should be.
+fn text<'v>(
+    item: &'v Spanned<DeValue<'_>>,
+    of: &str,
+    help: impl FnOnce() -> String,
+) -> Result<&'v str, Problem> {
+    match item.get_ref() {
+        DeValue::String(text) => Ok(text),
+        other => {
+            let what = format!("this is {}, not {of}", shape_of(other));
+            Err(Problem::new(item.span().start, what, help()))
+        }
+    }
+}
+
 pub(super) fn preference(
     value: &Spanned<DeValue<'_>>,
     words: &'static [&'static str],
     kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
-    let DeValue::Array(list) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!("this is {}, not a list of names", shape_of(value.get_ref())),
-            kind.help(),
-        )]);
-    };
-    let mut problems = Vec::new();
-    let mut chosen: Vec<String> = Vec::new();
-    if list.is_empty() {
-        problems.push(Problem::new(at, "the list is empty", kind.help()));
+    let items = list(value, usize::MAX, "names", kind)?;
+    if items.is_empty() {
+        let at = value.span().start;
+        return Err(vec![Problem::new(at, "the list is empty", kind.help())]);
     }
-    for item in list.iter().take(64) {
-        let at = item.span().start;
-        let DeValue::String(word) = item.get_ref() else {
-            problems.push(Problem::new(
-                at,
-                format!("this is {}, not a name", shape_of(item.get_ref())),
-                kind.help(),
-            ));
-            continue;
-        };
-        if !words.contains(&word.as_ref()) {
+    let chosen = each(&items[..items.len().min(64)], |item, chosen: &[String]| {
+        let word = text(item, "a name", || kind.help())?;
+        let wrong = |what, help| Err(Problem::new(item.span().start, what, help));
+        if !words.contains(&word) {
             let help = nearest(word, words.iter().copied())
                 .map_or_else(|| kind.help(), |near| format!("did you mean \"{near}\"?"));
-            problems.push(Problem::new(
-                at,
-                format!("{} is not known", quote(word)),
-                help,
-            ));
-        } else if chosen.iter().any(|earlier| earlier == word.as_ref()) {
-            problems.push(Problem::new(
-                at,
-                format!("{} is listed twice", quote(word)),
-                "keep one of them",
-            ));
+            wrong(format!("{} is not known", quote(word)), help)
+        } else if chosen.iter().any(|earlier| earlier == word) {
+            let help = "keep one of them".to_owned();
+            wrong(format!("{} is listed twice", quote(word)), help)
         } else {
-            chosen.push(word.clone().into_owned());
+            Ok(word.to_owned())
         }
-    }
-    if problems.is_empty() {
-        Ok(Value::Texts(chosen))
-    } else {
-        Err(problems)
-    }
+    })?;
+    Ok(Value::Texts(chosen))
 }
 
 pub(super) fn numbers(
@@ -99,49 +125,23 @@ pub(super) fn numbers(
     most: usize,
     kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
-    let DeValue::Array(list) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!(
-                "this is {}, not a list of numbers",
-                shape_of(value.get_ref())
-            ),
-            kind.help(),
-        )]);
-    };
-    if list.len() > most {
-        return Err(vec![Problem::new(
-            at,
-            format!("the list has {} numbers", list.len()),
-            kind.help(),
-        )]);
-    }
-    let mut problems = Vec::new();
-    let mut found = Vec::new();
-    for item in list {
-        match item.get_ref() {
-            DeValue::String(number) if is_keyed(number) => found.push(number.clone().into_owned()),
-            DeValue::String(text) => problems.push(Problem::new(
-                item.span().start,
-                format!(
-                    "{} cannot be dialled with the keys 0-9, * and #",
-                    quote(text)
-                ),
-                kind.help(),
-            )),
-            other => problems.push(Problem::new(
-                item.span().start,
-                format!("this is {}, not a number in quotes", shape_of(other)),
-                kind.help(),
-            )),
+    let items = list(value, most, "numbers", kind)?;
+    let found = each(items, |item, _| {
+        let number = text(item, "a number in quotes", || kind.help())?;
+        if is_keyed(number) {
+            return Ok(number.to_owned());
         }
-    }
-    if problems.is_empty() {
-        Ok(Value::Texts(found))
-    } else {
-        Err(problems)
-    }
+        let what = not_keyed(number);
+        Err(Problem::new(item.span().start, what, kind.help()))
+    })?;
+    Ok(Value::Texts(found))
+}
+
+fn not_keyed(text: &str) -> String {
+    format!(
+        "{} cannot be dialled with the keys 0-9, * and #",
+        quote(text)
+    )
 }
 
 pub(super) fn speed_dial(
@@ -149,69 +149,43 @@ pub(super) fn speed_dial(
     most: usize,
     kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
+    let wrong = |what: String| vec![Problem::new(value.span().start, what, kind.help())];
     let DeValue::Table(table) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!("this is {}, not a table", shape_of(value.get_ref())),
-            kind.help(),
-        )]);
+        let shape = shape_of(value.get_ref());
+        return Err(wrong(format!("this is {shape}, not a table")));
     };
     if table.len() > most {
-        return Err(vec![Problem::new(
-            at,
-            format!("there are {} speed dial numbers", table.len()),
-            kind.help(),
-        )]);
+        return Err(wrong(format!(
+            "there are {} speed dial numbers",
+            table.len()
+        )));
     }
-    let mut problems = Vec::new();
-    let mut found = Vec::new();
-    for (key, target) in table {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let keys = each(entries.iter(), |(key, _), _| {
         let keyed = key.get_ref();
-        if !is_keyed(keyed) {
-            let help = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or `\"*1\" = …`";
-            problems.push(Problem::new(
-                key.span().start,
-                format!(
-                    "{} cannot be dialled with the keys 0-9, * and #",
-                    quote(keyed)
-                ),
-                help,
-            ));
+        if is_keyed(keyed) {
+            return Ok(keyed.clone().into_owned());
         }
-        match target.get_ref() {
-            DeValue::String(text) => match check_target(text) {
-                Ok(()) => found.push((
-                    key.span().start,
-                    keyed.clone().into_owned(),
-                    text.clone().into_owned(),
-                )),
-                Err(what) => problems.push(Problem::new(
-                    target.span().start,
-                    what,
-                    ValueKind::Target.help(),
-                )),
-            },
-            other => {
-                let what = format!("this is {}, not a number or SIP address", shape_of(other));
-                problems.push(Problem::new(
-                    target.span().start,
-                    what,
-                    ValueKind::Target.help(),
-                ));
-            }
+        let help = "write keys 0-9, * and # (the last two in quotes), at most 16, like `1 = …` or \
+                    `\"*1\" = …`";
+        Err(Problem::new(key.span().start, not_keyed(keyed), help))
+    });
+    let targets = each(entries.iter(), |(_, target), _| {
+        let help = || ValueKind::Target.help();
+        let to = text(target, "a number or SIP address", help)?;
+        match check_target(to) {
+            Ok(()) => Ok(to.to_owned()),
+            Err(what) => Err(Problem::new(target.span().start, what, help())),
         }
-    }
-    found.sort();
-    if problems.is_empty() {
-        Ok(Value::Pairs(
-            found
-                .into_iter()
-                .map(|(_, keyed, target)| (keyed, target))
-                .collect(),
-        ))
-    } else {
-        Err(problems)
+    });
+    match (keys, targets) {
+        (Ok(keys), Ok(targets)) => Ok(Value::Pairs(keys.into_iter().zip(targets).collect())),
+        (keys, targets) => Err([keys.err(), targets.err()]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect()),
     }
 }
 
@@ -221,51 +195,21 @@ pub(super) fn formatted_list(
     most: usize,
     kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
-    let at = value.span().start;
-    let DeValue::Array(list) = value.get_ref() else {
-        return Err(vec![Problem::new(
-            at,
-            format!("this is {}, not a list", shape_of(value.get_ref())),
-            kind.help(),
-        )]);
-    };
-    if list.len() > most {
-        return Err(vec![Problem::new(
-            at,
-            format!("the list has {} entries", list.len()),
-            kind.help(),
-        )]);
-    }
-    let mut problems = Vec::new();
-    let mut found = Vec::new();
-    for item in list {
+    let items = list(value, most, "entries", kind)?;
+    let found = each(items, |item, _| {
         let at = item.span().start;
-        match item.get_ref() {
-            DeValue::String(text) => match format.check(text) {
-                Ok(()) if text.chars().any(char::is_control) => {
-                    problems.push(Problem::new(
-                        at,
-                        "there is a control character in the text",
-                        format.help(),
-                    ));
-                }
-                Ok(()) => found.push(text.clone().into_owned()),
-                Err((what, help)) => problems.push(Problem::new(
-                    at,
-                    what,
-                    help.unwrap_or_else(|| format.help().to_owned()),
-                )),
-            },
-            other => problems.push(Problem::new(
-                at,
-                format!("this is {}, not {}", shape_of(other), format.shape()),
-                format.help(),
-            )),
+        let entry = text(item, format.shape(), || format.help().to_owned())?;
+        match format.check(entry) {
+            Ok(()) if entry.chars().any(char::is_control) => {
+                let what = "there is a control character in the text";
+                Err(Problem::new(at, what, format.help()))
+            }
+            Ok(()) => Ok(entry.to_owned()),
+            Err((what, help)) => {
+                let help = help.unwrap_or_else(|| format.help().to_owned());
+                Err(Problem::new(at, what, help))
+            }
         }
-    }
-    if problems.is_empty() {
-        Ok(Value::Texts(found))
-    } else {
-        Err(problems)
-    }
+    })?;
+    Ok(Value::Texts(found))
 }
