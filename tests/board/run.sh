@@ -25,7 +25,7 @@ log=$scratch/console
 # The guest's sound is in real time: before the machine's other work, where that is allowed and another processor is left.
 first=
 if [ "$(nproc)" -gt 1 ] && chrt -f 1 true 2>/dev/null; then first="chrt -f 1"; elif nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
-TMPDIR=$memory $first timeout --kill-after=5 "${OFFHOOK_GUEST_TIMEOUT:-240}" "$kernel" \
+TMPDIR=$memory $first timeout --kill-after=5 "${OFFHOOK_GUEST_TIMEOUT:-900}" "$kernel" \
   mem=320M rootfstype=hostfs ro init="$root/tests/board/init.sh" uml_dir="$scratch" con=null con0=fd:0,fd:1 ssl=null quiet \
   OFFHOOK_GUEST="$target/debug/board_guest" OFFHOOK_BIN="$target/debug/offhook" OFFHOOK_ROOT="$root" \
   OFFHOOK_SEED="$(od -An -vtx1 -N64 /dev/urandom | tr -d ' \n')" OFFHOOK_ONLY="$(IFS=,; echo "$*")" ${data:+OFFHOOK_DATA="$data"} </dev/null 2>"$scratch/stderr" | tr -d '\r' | tee "$log"
