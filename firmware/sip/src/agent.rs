@@ -34,7 +34,7 @@ use crate::timer::Deadlines;
 use crate::transaction::client;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table};
 use crate::transfer::{EndedDialogs, ReferOrder, ReferSubscriptions};
-use crate::wire::Wire;
+use crate::transport::TransportLayer;
 
 pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};
@@ -72,7 +72,7 @@ pub(crate) enum Waiter {
 /// The SIP user agent.
 pub struct UserAgent {
     pub(crate) env: Env,
-    pub(crate) wire: Wire,
+    pub(crate) transport: TransportLayer,
     admission: Admission,
     events: VecDeque<Event>,
     deadlines: Deadlines<Waiter>,
@@ -112,7 +112,7 @@ impl UserAgent {
             deadlines.set(Waiter::Registration(account), registration.deadline());
         }
         Self {
-            wire: Wire::new(keys_in_clear),
+            transport: TransportLayer::new(keys_in_clear),
             admission: Admission::new(
                 env.config.direct_callers,
                 env.config.direct_from.clone(),
@@ -145,19 +145,19 @@ impl UserAgent {
 
     /// Bytes came in on a TCP or TLS connection.
     pub fn handle_stream(&mut self, connection: ConnectionId, bytes: &[u8], now: Instant) {
-        let Some(found) = self.wire.connections.get(connection) else {
+        let Some(found) = self.transport.connections.get(connection) else {
             return;
         };
         let flow = found.flow(connection);
-        self.wire.connections.handle_stream(connection, bytes, now);
+        self.transport.connections.handle_stream(connection, bytes, now);
         // A frame may end the connection.
-        while let Some(frame) = self.wire.connections.poll_frame(connection, now) {
+        while let Some(frame) = self.transport.connections.poll_frame(connection, now) {
             match frame {
                 Ok(Frame::Message(message)) => self.handle_bytes(flow, &message, now),
-                Ok(Frame::Ping) => self.wire.send(flow, PONG.to_vec(), now),
+                Ok(Frame::Ping) => self.transport.send(flow, PONG.to_vec(), now),
                 Ok(Frame::Pong) => self.on_pong(connection),
                 Err(error) => {
-                    self.wire.counters.malformed += 1;
+                    self.transport.counters.malformed += 1;
                     self.close_connection(connection, &error.to_string(), now);
                 }
             }
@@ -174,7 +174,7 @@ impl UserAgent {
         remote: SocketAddr,
         now: Instant,
     ) {
-        if self.wire.connected(connection, remote, now) {
+        if self.transport.connected(connection, remote, now) {
             self.on_connection_opened(connection);
         } else {
             self.accept_connection(connection, remote, Transport::Tcp, Vec::new(), now);
@@ -386,7 +386,7 @@ impl UserAgent {
 
     /// A message that must leave; call until `None`.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.wire.poll()
+        self.transport.poll()
     }
 
     /// Something the owner should know; call until `None`.
@@ -409,7 +409,7 @@ impl UserAgent {
 
     /// What was seen and dropped.
     pub fn counters(&self) -> Counters {
-        self.wire.counters
+        self.transport.counters
     }
 
     /// How full the tables are.
@@ -443,11 +443,11 @@ impl UserAgent {
     fn handle_bytes(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
         match Message::parse(bytes) {
             Ok(Message::Request(request)) => {
-                self.wire.counters.received += 1;
+                self.transport.counters.received += 1;
                 self.handle_request(flow, request, now);
             }
             Ok(Message::Response(response)) => {
-                self.wire.counters.received += 1;
+                self.transport.counters.received += 1;
                 self.handle_response(flow, &response, now);
             }
             Err(error) => self.handle_malformed(flow, &error, now),
@@ -455,7 +455,7 @@ impl UserAgent {
     }
 
     fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
-        self.wire.connections.handle_closed(connection);
+        self.transport.connections.handle_closed(connection);
         self.deadlines.set(Waiter::Connection(connection), None);
         self.on_flow_failed(
             |flow: Flow| flow.connection() == Some(connection),
@@ -481,17 +481,17 @@ impl UserAgent {
             .iter()
             .any(|registration| registration.servers().has_address(remote.ip()));
         let accepted = self
-            .wire
+            .transport
             .connections
             .handle_accepted(connection, remote, transport, names, known, now);
         match accepted {
             Ok(None) => {}
             Ok(Some(displaced)) => {
-                self.wire.counters.dropped += 1;
+                self.transport.counters.dropped += 1;
                 self.close_connection(displaced, "too many connections are open", now);
             }
             Err(Full) => {
-                self.wire.counters.dropped += 1;
+                self.transport.counters.dropped += 1;
                 self.events.push_back(Event::Close(connection));
             }
         }
@@ -499,14 +499,14 @@ impl UserAgent {
 
     /// Closes the connections whose time is up.
     fn expire_connections(&mut self, now: Instant) {
-        while let Some((connection, why)) = self.wire.connections.poll_expired(now) {
+        while let Some((connection, why)) = self.transport.connections.poll_expired(now) {
             self.close_connection(connection, &why.to_string(), now);
         }
     }
 
     /// This phone closes a connection.
     fn close_connection(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
-        if let Some(found) = self.wire.connections.get(connection) {
+        if let Some(found) = self.transport.connections.get(connection) {
             let remote = found.flow(connection).remote();
             tracing::info!("connection with {remote}: {reason}");
         }
@@ -528,7 +528,7 @@ impl UserAgent {
             let outcome = Outcome::Failed(failure.code, &failure.reason);
             self.on_outcome(failure.purpose, 0, outcome, now);
         }
-        let expiry = self.wire.connections.poll_timeout();
+        let expiry = self.transport.connections.poll_timeout();
         self.deadlines.set(Waiter::Connections, expiry);
     }
 }

@@ -103,7 +103,7 @@ mod timer;
 mod token;
 mod transaction;
 mod transfer;
-mod wire;
+mod transport;
 
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{

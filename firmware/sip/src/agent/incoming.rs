@@ -67,7 +67,7 @@ impl UserAgent {
             && let Some(connection) = flow.connection()
         {
             let port = via.port().unwrap_or(Transport::Tls.default_port());
-            self.wire.connections.learn_alias(connection, port);
+            self.transport.connections.learn_alias(connection, port);
         }
         let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if tagged && let Some(call) = self.call_of(&request) {
@@ -85,8 +85,8 @@ impl UserAgent {
                 return self.respond_stateless(reply_to, &request, &reply, now);
             }
             Decision::Drop => {
-                self.wire.counters.dropped += 1;
-                self.wire.counters.refused += 1;
+                self.transport.counters.dropped += 1;
+                self.transport.counters.refused += 1;
                 return;
             }
         };
@@ -116,7 +116,7 @@ impl UserAgent {
     /// A request was accepted: the connection it came along, if any, may stay open.
     fn request_accepted(&mut self, flow: Flow, known: bool) {
         if let Some(connection) = flow.connection() {
-            self.wire
+            self.transport
                 .connections
                 .handle_request_accepted(connection, known);
         }
@@ -160,7 +160,7 @@ impl UserAgent {
             .has_room_in_dialog(handle, self.servers.len());
         let opened = room.then(|| self.open(reply_to, key, request.clone(), Some(handle)));
         let Some(transaction) = opened.flatten() else {
-            self.wire.counters.dropped += 1;
+            self.transport.counters.dropped += 1;
             return;
         };
         if !in_order {
@@ -342,7 +342,7 @@ impl UserAgent {
             Some(call) if !self.is_downgrade(call, flow, ack) => {
                 self.on_call(call, now, |call, turn| call.handle_ack(ack, turn));
             }
-            Some(_) | None => self.wire.counters.dropped += 1,
+            Some(_) | None => self.transport.counters.dropped += 1,
         }
     }
 
@@ -355,8 +355,8 @@ impl UserAgent {
             if matches!(self.admit(flow, cancel, now), Decision::Admit(_)) {
                 self.respond_stateless(reply_to, cancel, &Reply::refusal(481), now);
             } else {
-                self.wire.counters.dropped += 1;
-                self.wire.counters.refused += 1;
+                self.transport.counters.dropped += 1;
+                self.transport.counters.refused += 1;
             }
             return;
         };
@@ -364,13 +364,13 @@ impl UserAgent {
         if entry.reply.remote().ip() != reply_to.remote().ip()
             || (entry.reply.is_secure() && !reply_to.is_secure())
         {
-            self.wire.counters.dropped += 1;
+            self.transport.counters.dropped += 1;
             return;
         }
         let server = &self.env.config.user_agent;
         let response = Reply::new(200).to(cancel, &entry.to_tag, server);
         let (state, call) = (entry.machine.state(), entry.call);
-        self.wire.send(reply_to, response.to_bytes(), now);
+        self.transport.send(reply_to, response.to_bytes(), now);
         if state != State::Proceeding {
             return;
         }
@@ -389,9 +389,9 @@ impl UserAgent {
         if error.fault == Fault::Empty {
             return;
         }
-        self.wire.counters.malformed += 1;
+        self.transport.counters.malformed += 1;
         if !self.answers(flow, now) {
-            self.wire.counters.dropped += 1;
+            self.transport.counters.dropped += 1;
             return;
         }
         let Some(salvage) = error.salvage.as_deref() else {
@@ -410,8 +410,8 @@ impl UserAgent {
             if refusal.is_some() {
                 response.headers.push("Allow", ALLOW);
             }
-            self.wire.counters.refused += 1;
-            self.wire
+            self.transport.counters.refused += 1;
+            self.transport
                 .send(reply_flow(flow, &via), response.to_bytes(), now);
         }
     }
@@ -467,7 +467,7 @@ impl UserAgent {
     /// Answers a transaction.
     pub(super) fn respond(&mut self, transaction: TransactionId, reply: &Reply, now: Instant) {
         if reply.refusal {
-            self.wire.counters.refused += 1;
+            self.transport.counters.refused += 1;
         }
         let Some(entry) = self.servers.get_mut(transaction) else {
             return;
@@ -480,7 +480,7 @@ impl UserAgent {
         entry.last = Some(bytes.clone().into());
         let (flow, via) = (entry.reply, entry.request.headers.top_via());
         let flow = self.response_flow(flow, via.ok().as_ref(), now);
-        self.wire.send(flow, bytes, now);
+        self.transport.send(flow, bytes, now);
         self.schedule_server(transaction);
     }
 
@@ -489,15 +489,15 @@ impl UserAgent {
         if let Some(entry) = self.servers.get(transaction)
             && let Some(bytes) = entry.last.clone()
         {
-            self.wire.counters.retransmitted += 1;
-            self.wire.send(entry.reply, bytes.to_vec(), now);
+            self.transport.counters.retransmitted += 1;
+            self.transport.send(entry.reply, bytes.to_vec(), now);
         }
     }
 
     /// The flow itself, or, when its connection is gone, a new one of the same kind to where the
     /// Via says (section 18.2.2).
     fn response_flow(&mut self, flow: Flow, via: Option<&Via>, now: Instant) -> Flow {
-        if self.wire.is_alive(flow) {
+        if self.transport.is_alive(flow) {
             return flow;
         }
         let transport = flow.transport();
@@ -515,7 +515,7 @@ impl UserAgent {
         });
         found
             .and_then(|(address, names)| {
-                self.wire
+                self.transport
                     .connect_for_response(address, transport, &names, &mut self.events, now)
             })
             .unwrap_or(flow)
@@ -531,13 +531,13 @@ impl UserAgent {
         now: Instant,
     ) {
         if reply.refusal {
-            self.wire.counters.refused += 1;
+            self.transport.counters.refused += 1;
         }
         let via = request.headers.top_via().ok();
         let branch = via.as_ref().and_then(|via| via.branch());
         let tag = self.stateless_tag(request.headers.call_id().unwrap_or_default(), branch);
         let response: Response = reply.to(request, &tag, &self.env.config.user_agent);
-        self.wire.send(reply_to, response.to_bytes(), now);
+        self.transport.send(reply_to, response.to_bytes(), now);
     }
 
     /// 64 bits that cannot be guessed, the same each time for the same Call-ID and branch.

@@ -89,7 +89,7 @@ impl UserAgent {
 
     /// A registration needs this connection: from now on it is kept alive.
     fn keep_alive(&mut self, id: ConnectionId, now: Instant) {
-        if let Some(connection) = self.wire.connections.get_mut(id) {
+        if let Some(connection) = self.transport.connections.get_mut(id) {
             connection.keepalive.start(&mut self.env.tokens, now);
             self.schedule_keepalive(id);
         }
@@ -97,7 +97,7 @@ impl UserAgent {
 
     /// A pong came in.
     pub(super) fn on_pong(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.wire.connections.get_mut(id) {
+        if let Some(connection) = self.transport.connections.get_mut(id) {
             connection.keepalive.handle_pong();
             self.schedule_keepalive(id);
         }
@@ -109,7 +109,7 @@ impl UserAgent {
             .registrations
             .iter()
             .any(|registration| registration.connection() == Some(id));
-        let Some(connection) = self.wire.connections.get_mut(id) else {
+        let Some(connection) = self.transport.connections.get_mut(id) else {
             return;
         };
         let flow = connection.flow(id);
@@ -118,7 +118,7 @@ impl UserAgent {
             .handle_timeout(needed, &mut self.env.tokens, now);
         match step {
             KeepaliveStep::Wait => {}
-            KeepaliveStep::Ping => self.wire.send(flow, PING.to_vec(), now),
+            KeepaliveStep::Ping => self.transport.send(flow, PING.to_vec(), now),
             KeepaliveStep::Dead => {
                 let reason = "the connection is dead: no answer to a keepalive";
                 return self.close_connection(id, reason, now);
@@ -128,7 +128,7 @@ impl UserAgent {
     }
 
     fn schedule_keepalive(&mut self, id: ConnectionId) {
-        let connection = self.wire.connections.get(id);
+        let connection = self.transport.connections.get(id);
         let deadline = connection.and_then(|connection| connection.keepalive.deadline());
         self.deadlines.set(Waiter::Connection(id), deadline);
     }

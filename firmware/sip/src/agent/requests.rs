@@ -111,8 +111,8 @@ impl UserAgent {
             Step::Wait => {}
             Step::Deliver => self.schedule_request(id),
             Step::RepeatAck(flow, bytes) => {
-                self.wire.counters.retransmitted += 1;
-                self.wire.send(flow, bytes, now);
+                self.transport.counters.retransmitted += 1;
+                self.transport.send(flow, bytes, now);
             }
             Step::SendCancel => self.send_cancel(id, now),
             Step::CancelAndFail(code, reason) => {
@@ -180,9 +180,9 @@ impl UserAgent {
                 let registration = request.account().and_then(|a| self.registrations.get(a));
                 let servers = registration.map(crate::registration::Registration::servers);
                 let names = request.expected_identities(servers, remote);
-                let reuse = prepared.reuse.filter(|flow| self.wire.is_alive(*flow));
+                let reuse = prepared.reuse.filter(|flow| self.transport.is_alive(*flow));
                 reuse.or_else(|| {
-                    self.wire
+                    self.transport
                         .connect(remote, transport, &names, &mut self.events, now)
                 })
             }
@@ -198,7 +198,7 @@ impl UserAgent {
                     let bytes = prepared.bytes.clone();
                     invite.handle_acknowledged(tag.unwrap_or_default(), flow, bytes);
                 }
-                self.wire.send(flow, prepared.bytes, now);
+                self.transport.send(flow, prepared.bytes, now);
                 return true;
             }
             Purpose::Register(account) => {
@@ -228,13 +228,13 @@ impl UserAgent {
         };
         let opening = flow
             .connection()
-            .is_some_and(|connection| !self.wire.connections.is_open(connection));
+            .is_some_and(|connection| !self.transport.connections.is_open(connection));
         if let Some(request) = self.requests.get_mut(&id) {
             request.handle_sent(flow, transaction, opening, now);
         }
         self.schedule_request(id);
         self.schedule_client(transaction);
-        self.wire.send(flow, prepared.bytes, now);
+        self.transport.send(flow, prepared.bytes, now);
         true
     }
 
@@ -263,7 +263,7 @@ impl UserAgent {
         let Some((transaction, entry)) =
             transaction.and_then(|id| Some((id, self.clients.get_mut(id)?)))
         else {
-            self.wire.counters.dropped += 1;
+            self.transport.counters.dropped += 1;
             return;
         };
         let same = |a: &Request, b: &Response| {
@@ -272,14 +272,14 @@ impl UserAgent {
         };
         // What was asked in confidence is not answered in public.
         if !same(&entry.request, response) || (entry.flow.is_secure() && !flow.is_secure()) {
-            self.wire.counters.dropped += 1;
+            self.transport.counters.dropped += 1;
             return;
         }
         let todo = entry.machine.response(response.code(), now);
         let owner = entry.owner;
         if todo.ack {
             let (flow, ack) = (entry.flow, ack_of_refusal(&entry.request, response));
-            self.wire.send(flow, ack.to_bytes(), now);
+            self.transport.send(flow, ack.to_bytes(), now);
         }
         if todo.deliver
             && let Some(owner) = owner
@@ -329,8 +329,8 @@ impl UserAgent {
         let owner = entry.owner.filter(|_| todo.timed_out);
         if todo.retransmit {
             let bytes = entry.bytes.to_vec();
-            self.wire.counters.retransmitted += 1;
-            self.wire.send(flow, bytes, now);
+            self.transport.counters.retransmitted += 1;
+            self.transport.send(flow, bytes, now);
         }
         if let Some(owner) = owner {
             self.on_transaction_failed(owner, 408, "no answer within 32 seconds", now);
@@ -453,7 +453,7 @@ impl UserAgent {
         };
         if let Some(transaction) = self.clients.insert(key, entry) {
             self.schedule_client(transaction);
-            self.wire.send(flow, bytes, now);
+            self.transport.send(flow, bytes, now);
         }
     }
 

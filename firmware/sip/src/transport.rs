@@ -21,7 +21,7 @@ const MAX_QUEUE: usize = 4096;
 
 /// What leaves, and by what.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct TransportLayer {
     queue: VecDeque<Transmit>,
     pub(crate) connections: Connections,
     pub(crate) counters: Counters,
@@ -29,7 +29,7 @@ pub(crate) struct Wire {
     keys_in_clear: bool,
 }
 
-impl Wire {
+impl TransportLayer {
     pub(crate) fn new(keys_in_clear: bool) -> Self {
         Self {
             keys_in_clear,
@@ -178,9 +178,9 @@ mod tests {
                 true,
             ),
         ] {
-            let mut wire = Wire::new(allowed);
-            wire.send(Flow::Udp { remote }, message(line), now);
-            assert_eq!(wire.poll().is_some(), leaves, "{line}");
+            let mut layer = TransportLayer::new(allowed);
+            layer.send(Flow::Udp { remote }, message(line), now);
+            assert_eq!(layer.poll().is_some(), leaves, "{line}");
         }
     }
 }
