@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip::privacy::Fingerprint;
+use sip::media_security::Fingerprint;
 
 /// The part of the configuration that the user agent needs.
 pub(crate) fn agent_config(
@@ -32,7 +32,7 @@ pub(crate) fn agent_config(
             outbound_proxy: account.outbound_proxy.clone(),
             expires_s: account.expires_s,
             register: account.register,
-            privacy: crate::negotiate::privacy(config, Some(account), fingerprint),
+            media_security: crate::negotiate::media_security(config, Some(account), fingerprint),
         })
         .collect();
     sip::AgentConfig {
@@ -45,7 +45,7 @@ pub(crate) fn agent_config(
         direct_from: config.call.direct_from.iter().map(allowed_caller).collect(),
         auto_answer: config.call.auto_answer_ms.is_some(),
         codecs: config.codecs.order.clone(),
-        privacy: crate::negotiate::privacy(config, None, fingerprint),
+        media_security: crate::negotiate::media_security(config, None, fingerprint),
         local,
         tls_port: config.tls.sip_port_tls,
         seed,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use media::{SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
 use serde::Serialize;
+use sip::media_security::Protection;
 use sip::offer_answer::Negotiated;
-use sip::privacy::Protection;
 use sip::sdes::SdesKey;
 
 use crate::dtls::Sas;
@@ -436,7 +436,7 @@ mod tests {
         call.media = Some(Negotiated {
             protection: Protection::Clear,
             required: false,
-            missing: Some(sip::privacy::WhyClear::NotTaken),
+            missing: Some(sip::media_security::WhyClear::NotTaken),
             ..with_key(None, 2)
         });
         for measured in [None, Some(Measured::None)] {

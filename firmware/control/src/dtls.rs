@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{PacketKind, StreamId};
-use sip::privacy::{Fingerprint, HashName, Setup};
+use sip::media_security::{Fingerprint, HashName, Setup};
 
 use association::{Agreement, Association, AssociationEvent};
 pub use association::{Failure, Secured};

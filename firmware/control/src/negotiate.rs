@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{SignallingHosts, StreamConfig, StreamId};
+use sip::media_security::{Fingerprint, MediaSecurity, Protection};
 use sip::offer_answer::{LocalMedia, Negotiated};
-use sip::privacy::{Fingerprint, Privacy, Protection};
 use sip::sdes::SdesKey;
 use types::EncryptionPolicy;
 
@@ -53,16 +53,16 @@ pub fn local_media(
         codecs: codecs.order.clone(),
         ptime_ms: codecs.ptime_ms,
         dtmf: true,
-        privacy: privacy(config, account, None),
+        media_security: media_security(config, account, None),
     }
 }
 
 /// What is wanted of a call's encryption, by an account or (`None`) directly.
-pub fn privacy(
+pub fn media_security(
     config: &config::Config,
     account: Option<&config::schema::Account>,
     fingerprint: Option<&Fingerprint>,
-) -> Privacy {
+) -> MediaSecurity {
     let wanted = &config.encryption;
     let mode = account
         .and_then(|account| account.encryption)
@@ -72,7 +72,7 @@ pub fn privacy(
         // Without a setting, encrypted signalling is the wish for encrypted sound.
         None => (EncryptionPolicy::Preferred, EncryptionPolicy::Off),
     };
-    Privacy {
+    MediaSecurity {
         policy: over_tls,
         policy_over_clear: over_clear,
         keying: wanted.keying.clone(),
@@ -302,7 +302,7 @@ mod tests {
             let handshake = Negotiated {
                 required,
                 protection: Protection::Dtls {
-                    setup: sip::privacy::Setup::Active,
+                    setup: sip::media_security::Setup::Active,
                     fingerprints: Vec::new(),
                 },
                 ..agreed()
@@ -334,14 +334,17 @@ mod tests {
     fn policy_follows_account_and_signalling() {
         let mut config = config::Config::default();
         let of = |config: &config::Config, account| {
-            let privacy = privacy(config, account, None);
-            (privacy.policy, privacy.policy_over_clear)
+            let media_security = media_security(config, account, None);
+            (media_security.policy, media_security.policy_over_clear)
         };
         assert_eq!(
             of(&config, None),
             (EncryptionPolicy::Preferred, EncryptionPolicy::Off)
         );
-        assert_eq!(privacy(&config, None, None), Privacy::default());
+        assert_eq!(
+            media_security(&config, None, None),
+            MediaSecurity::default()
+        );
         config.encryption.mode = Some(EncryptionPolicy::Off);
         assert_eq!(
             of(&config, None),
@@ -363,7 +366,7 @@ mod tests {
             of(&config, None),
             (EncryptionPolicy::Required, EncryptionPolicy::Required)
         );
-        let all = privacy(&config, None, None);
+        let all = media_security(&config, None, None);
         assert!(all.hmac_32 && !all.sdes_over_clear);
         assert_eq!(
             (all.suites, all.keying),

@@ -25,9 +25,9 @@ use crate::call::Call;
 use crate::client_request::ClientRequest;
 use crate::connections::Full;
 use crate::env::Env;
+use crate::media_security::MediaSecurity;
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
-use crate::privacy::Privacy;
 use crate::registration::Registration;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
@@ -97,9 +97,12 @@ pub struct UserAgent {
 impl UserAgent {
     /// An agent with nothing going on; registrations start at the first `handle_timeout`.
     pub fn new(config: AgentConfig, now: Instant) -> Self {
-        let loud = |privacy: &Privacy| privacy.sdes_over_clear;
-        let keys_in_clear =
-            loud(&config.privacy) || config.accounts.iter().any(|account| loud(&account.privacy));
+        let loud = |media_security: &MediaSecurity| media_security.sdes_over_clear;
+        let keys_in_clear = loud(&config.media_security)
+            || config
+                .accounts
+                .iter()
+                .any(|account| loud(&account.media_security));
         let accounts = config.accounts.clone();
         let mut env = Env::new(config);
         let registrations: Vec<Registration> = accounts
@@ -149,7 +152,9 @@ impl UserAgent {
             return;
         };
         let flow = found.flow(connection);
-        self.transport.connections.handle_stream(connection, bytes, now);
+        self.transport
+            .connections
+            .handle_stream(connection, bytes, now);
         // A frame may end the connection.
         while let Some(frame) = self.transport.connections.poll_frame(connection, now) {
             match frame {

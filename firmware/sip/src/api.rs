@@ -12,8 +12,8 @@ use types::{Codec, Transport};
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
+use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
-use crate::privacy::Privacy;
 
 /// One account, as `app` takes it from the configuration.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub struct AccountConfig {
     pub register: bool,
     /// What is wanted of the encryption of its calls: an offer that breaks it is refused before
     /// anything rings.
-    pub privacy: Privacy,
+    pub media_security: MediaSecurity,
 }
 
 /// The settings of an agent.
@@ -70,7 +70,7 @@ pub struct AgentConfig {
     /// anything rings.
     pub codecs: Vec<Codec>,
     /// What is wanted of the encryption of direct calls.
-    pub privacy: Privacy,
+    pub media_security: MediaSecurity,
     /// Our SIP address: what goes into Via and Contact until rport and the flow say better. Never
     /// unspecified: `app` resolves `0.0.0.0` to an interface address (see
     /// [`handle_local_address`](crate::UserAgent::handle_local_address)).

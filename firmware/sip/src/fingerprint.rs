@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use crate::privacy::{Fingerprint, HashName, Protection, Setup};
+use crate::media_security::{Fingerprint, HashName, Protection, Setup};
 
 /// Most fingerprints read in one m-line.
 const MAX_FINGERPRINTS: usize = 16;

@@ -26,7 +26,7 @@
 //!     direct_from: Vec::new(),
 //!     auto_answer: false,
 //!     codecs: vec![Codec::Pcmu],
-//!     privacy: Default::default(),
+//!     media_security: Default::default(),
 //!     local,
 //!     tls_port: 5061,
 //!     seed: [seed; 32],
@@ -37,7 +37,7 @@
 //!     codecs: vec![Codec::Pcmu],
 //!     ptime_ms: 20,
 //!     dtmf: true,
-//!     privacy: Default::default(),
+//!     media_security: Default::default(),
 //! };
 //! let addresses: [SocketAddr; 2] = [
 //!     "192.0.2.1:5060".parse().unwrap(),
@@ -90,9 +90,9 @@ mod flow;
 mod ids;
 mod keepalive;
 mod locate;
+pub mod media_security;
 pub mod message;
 pub mod offer_answer;
-pub mod privacy;
 mod registration;
 mod request_check;
 pub mod sdes;

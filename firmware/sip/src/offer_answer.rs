@@ -17,8 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 use types::{Codec, Direction};
 use zeroize::Zeroizing;
 
-use crate::privacy::table::Agreement;
-use crate::privacy::{Privacy, Protection, WhyClear};
+use crate::media_security::table::Agreement;
+use crate::media_security::{MediaSecurity, Protection, WhyClear};
 use crate::sdp::{Description, Format, SdpError, SdpLine};
 use crate::token::Tokens;
 use encryption::LegEncryption;
@@ -42,7 +42,7 @@ pub struct LocalMedia {
     /// telephone-event (RFC 4733) is offered.
     pub dtmf: bool,
     /// What is wanted of the encryption.
-    pub privacy: Privacy,
+    pub media_security: MediaSecurity,
 }
 
 /// What both sides agreed on.

@@ -19,7 +19,7 @@ pub(crate) use crypto_line::{Crypto, CryptoLineError, Reading, read_all};
 use types::SrtpSuite;
 use zeroize::Zeroizing;
 
-use crate::privacy::Privacy;
+use crate::media_security::MediaSecurity;
 use crate::token::Tokens;
 
 /// A master key and salt as one `a=crypto` line carries them.
@@ -107,7 +107,7 @@ impl Exchange {
     /// The lines of an offer; `fresh`: nothing of before is repeated.
     pub(crate) fn offer(
         &mut self,
-        privacy: &Privacy,
+        media_security: &MediaSecurity,
         fresh: bool,
         tokens: &mut Tokens,
     ) -> &[Crypto] {
@@ -126,7 +126,7 @@ impl Exchange {
             .as_ref()
             .filter(|_| !fresh)
             .map(|keys| keys.send.suite());
-        let others = acceptable(privacy)
+        let others = acceptable(media_security)
             .into_iter()
             .filter(|suite| Some(*suite) != in_force);
         self.said = in_force
@@ -145,9 +145,12 @@ impl Exchange {
     }
 
     /// The line of an offer this phone takes: the best of its own list. `None`: not one.
-    pub(crate) fn choose<'a>(privacy: &Privacy, offered: &'a [Reading]) -> Option<&'a Crypto> {
+    pub(crate) fn choose<'a>(
+        media_security: &MediaSecurity,
+        offered: &'a [Reading],
+    ) -> Option<&'a Crypto> {
         let usable = || offered.iter().filter_map(Reading::usable);
-        acceptable(privacy)
+        acceptable(media_security)
             .into_iter()
             .find_map(|suite| usable().find(|line| line.key.suite() == suite))
     }
@@ -207,14 +210,17 @@ impl Exchange {
 
 /// Every suite this phone takes, best first: those with a short tag only where the policy lets
 /// them, and after all others.
-pub(crate) fn acceptable(privacy: &Privacy) -> Vec<SrtpSuite> {
+pub(crate) fn acceptable(media_security: &MediaSecurity) -> Vec<SrtpSuite> {
     let mut suites: Vec<SrtpSuite> = Vec::new();
-    let long = privacy.suites.iter().filter(|suite| !suite.short_tag());
+    let long = media_security
+        .suites
+        .iter()
+        .filter(|suite| !suite.short_tag());
     let short = [
         SrtpSuite::AesCm128HmacSha1_32,
         SrtpSuite::AesCm256HmacSha1_32,
     ];
-    for suite in long.chain(short.iter().filter(|_| privacy.hmac_32)) {
+    for suite in long.chain(short.iter().filter(|_| media_security.hmac_32)) {
         if !suites.contains(suite) {
             suites.push(*suite);
         }

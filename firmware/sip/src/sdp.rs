@@ -13,8 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 use types::{Codec, Direction};
 
 use crate::fingerprint::{self, SetupAttribute};
-use crate::privacy::Fingerprint;
-use crate::privacy::table::{Profile, Refusal};
+use crate::media_security::Fingerprint;
+use crate::media_security::table::{Profile, Refusal};
 use crate::sdes;
 
 /// Longest body read; a real one has 300 to 3000 bytes.
@@ -43,7 +43,7 @@ pub(crate) enum SdpError {
     Address(String),
     /// Its encryption, or the lack of it, is not what this phone takes.
     #[error("{0}")]
-    Privacy(#[from] Refusal),
+    MediaSecurity(#[from] Refusal),
 }
 
 impl SdpError {
@@ -52,7 +52,7 @@ impl SdpError {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Syntax(_) | Self::NoMedia => 400,
-            Self::NotAcceptable(_) | Self::Address(_) | Self::Privacy(_) => 488,
+            Self::NotAcceptable(_) | Self::Address(_) | Self::MediaSecurity(_) => 488,
         }
     }
 
@@ -62,7 +62,7 @@ impl SdpError {
             Self::Syntax(_) | Self::NoMedia => 399,
             Self::NotAcceptable(_) => 305,
             Self::Address(_) => 301,
-            Self::Privacy(refusal) => refusal.warning(),
+            Self::MediaSecurity(refusal) => refusal.warning(),
         }
     }
 }

@@ -24,7 +24,7 @@ fn agent(now: Instant) -> UserAgent {
         direct_from: Vec::new(),
         auto_answer: false,
         codecs: CODECS.to_vec(),
-        privacy: sip::privacy::Privacy::default(),
+        media_security: sip::media_security::MediaSecurity::default(),
         local: SocketAddr::from(([192, 0, 2, 1], 5060)),
         tls_port: 5061,
         seed: [1; 32],
@@ -39,7 +39,7 @@ fn media() -> LocalMedia {
         codecs: CODECS.to_vec(),
         ptime_ms: 20,
         dtmf: true,
-        privacy: sip::privacy::Privacy::default(),
+        media_security: sip::media_security::MediaSecurity::default(),
     }
 }
 

@@ -27,7 +27,7 @@ struct Office {
     desk: DeskPhone,
 }
 
-fn office(dir: &TestDir, says: &Path, algorithm: &str, privacy: &str) -> Office {
+fn office(dir: &TestDir, says: &Path, algorithm: &str, encryption: &str) -> Office {
     let authority = Authority::new(&dir.join("certificates"), "office");
     let wish = Wish {
         dns: vec!["pbx.example.org".into()],
@@ -43,7 +43,7 @@ fn office(dir: &TestDir, says: &Path, algorithm: &str, privacy: &str) -> Office 
             microphone: Some(says.to_owned()),
             direct: Some(false),
             more: format!(
-                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n{privacy}",
+                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n{encryption}",
                 kamailio.account_tls("102", "127.0.0.1"),
                 authority.file()
             ),
@@ -77,9 +77,9 @@ enum Sound {
 
 /// Its player drops what it is late for, on a busy machine nearly all, and says nothing: one more
 /// call is made before the phone is blamed.
-fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
+fn gnome_talks(from_gnome: bool, encryption: &str, suite: &str) {
     for turn in 1..=2 {
-        match gnome_call(from_gnome, privacy, suite, turn) {
+        match gnome_call(from_gnome, encryption, suite, turn) {
             Sound::Heard => return,
             Sound::Starved(complaint) => {
                 return testkit::skipped(
@@ -93,14 +93,14 @@ fn gnome_talks(from_gnome: bool, privacy: &str, suite: &str) {
     panic!("the speech did not arrive in two calls");
 }
 
-fn gnome_call(from_gnome: bool, privacy: &str, suite: &str, turn: u8) -> Sound {
+fn gnome_call(from_gnome: bool, encryption: &str, suite: &str, turn: u8) -> Sound {
     let dir = TestDir::new(&format!("gnome-{from_gnome}-{suite}-{turn}"));
     let (alice, bob) = (
         speech(&dir, Speaker::Alice, 16000, 1),
         speech(&dir, Speaker::Bob, 48000, 1),
     );
     // Its library answers challenges by MD5 only, and gives up in silence at another.
-    let Office { kamailio, desk } = office(&dir, &alice, "MD5", privacy);
+    let Office { kamailio, desk } = office(&dir, &alice, "MD5", encryption);
     let mut gnome = Gnome::start(&dir, "101", kamailio.tls_port());
     if from_gnome {
         // It knows no outbound proxy: the address leads to the server by its port.

@@ -16,7 +16,7 @@ use crate::tampered::with_length_mended;
 
 /// A phone that makes encrypted calls only, and agrees on keys by DTLS.
 fn private() -> Setup {
-    Setup::default().toml("privacy", "mode = \"required\"\nkeying = [\"dtls\"]")
+    Setup::default().toml("encryption", "mode = \"required\"\nkeying = [\"dtls\"]")
 }
 
 fn is_dtls(datagram: &Datagram) -> bool {

@@ -265,7 +265,7 @@ fn a_new_address_by_reinvite_is_followed() {
 fn authentic_sound_may_come_from_anywhere() {
     let mut world = World::new("authentic from elsewhere", 6);
     let setup = Setup::default().toml(
-        "privacy",
+        "encryption",
         "mode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true",
     );
     let (l, r) = (world.phone(setup.clone()), world.phone(setup));

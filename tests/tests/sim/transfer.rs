@@ -8,7 +8,7 @@ use offhook_tests::world::{
 use phone::{LampState, State, Tone};
 use testkit::peer::{Dialog, Message, sdp};
 
-use crate::privacy::{
+use crate::encryption::{
     ONE, SUITE, TWO, all_protected, described, encryption, end, key_in, lamp, preferred, reply,
     required, take, talk, warnings,
 };

@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use media::{PacketKind, StreamConfig, StreamId};
 use phone::CallId;
+use sip::media_security::Protection;
 use sip::offer_answer::{LocalMedia, Negotiated};
-use sip::privacy::Protection;
 use types::{EncryptionPolicy, Keying};
 
 use super::{Control, Output, call_span};
@@ -45,11 +45,11 @@ impl Control {
 
     /// Completes what will be offered, and lets the far end speak DTLS before its answer is known.
     pub(super) fn prepare_dtls(&mut self, stream: StreamId, media: &mut LocalMedia) {
-        let privacy = &mut media.privacy;
-        privacy.fingerprint = self.dtls.fingerprint();
-        let wanted = (privacy.policy, privacy.policy_over_clear)
+        let media_security = &mut media.media_security;
+        media_security.fingerprint = self.dtls.fingerprint();
+        let wanted = (media_security.policy, media_security.policy_over_clear)
             != (EncryptionPolicy::Off, EncryptionPolicy::Off);
-        if wanted && privacy.keying.contains(&Keying::Dtls) {
+        if wanted && media_security.keying.contains(&Keying::Dtls) {
             self.dtls.open(stream);
         }
     }

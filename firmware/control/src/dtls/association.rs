@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use sip::privacy::{Fingerprint, HashName, Setup};
+use sip::media_security::{Fingerprint, HashName, Setup};
 
 use super::handshake::{Handshake, HandshakeError, HandshakeFactory, LONGEST, Secrets};
 use super::record_filter;

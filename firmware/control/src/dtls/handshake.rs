@@ -26,7 +26,7 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_shared::TransportProtocol;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
-use sip::privacy::Setup;
+use sip::media_security::Setup;
 use zeroize::Zeroizing;
 
 use super::record_filter::{LimitExceeded, RecordFilter};

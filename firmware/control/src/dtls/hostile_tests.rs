@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use sip::privacy::Setup;
+use sip::media_security::Setup;
 
 use super::handshake::{Handshake, HandshakeError, HandshakeFactory};
 use super::record_filter::tests::{fragment, record};

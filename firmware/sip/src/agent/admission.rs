@@ -29,9 +29,9 @@ impl UserAgent {
             ByAccount::Insecure => Decision::Drop,
             ByAccount::No => {
                 let user = request.headers.from().ok().and_then(|from| from.uri.user());
-                let proven = flow
-                    .connection()
-                    .is_some_and(|connection| self.transport.connections.has_proved_name(connection));
+                let proven = flow.connection().is_some_and(|connection| {
+                    self.transport.connections.has_proved_name(connection)
+                });
                 let (ip, invite) = (flow.remote().ip(), request.method == Method::Invite);
                 self.admission
                     .decide(ip, user.as_deref(), proven, invite, now)

@@ -312,8 +312,8 @@ impl UserAgent {
             codecs: config.codecs.clone(),
             ptime_ms: 20,
             dtmf: true,
-            privacy: account
-                .map_or(&config.privacy, |account| &account.privacy)
+            media_security: account
+                .map_or(&config.media_security, |account| &account.media_security)
                 .clone(),
         };
         let mut session = Session::new(all, local.ip(), 0);
@@ -515,8 +515,13 @@ impl UserAgent {
         });
         found
             .and_then(|(address, names)| {
-                self.transport
-                    .connect_for_response(address, transport, &names, &mut self.events, now)
+                self.transport.connect_for_response(
+                    address,
+                    transport,
+                    &names,
+                    &mut self.events,
+                    now,
+                )
             })
             .unwrap_or(flow)
     }

@@ -6,8 +6,8 @@ use super::in_dialog::digit_of;
 use super::*;
 use crate::env::Env;
 use crate::env::tests::{env, request, response};
+use crate::media_security::MediaSecurity;
 use crate::message::{SipUri, Uri};
-use crate::privacy::Privacy;
 use crate::transfer::DialogIds;
 
 const CALL: CallHandle = CallHandle(1);
@@ -22,7 +22,7 @@ fn media() -> LocalMedia {
         codecs: vec![types::Codec::Pcmu],
         ptime_ms: 20,
         dtmf: true,
-        privacy: Privacy::default(),
+        media_security: MediaSecurity::default(),
     }
 }
 

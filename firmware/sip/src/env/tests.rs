@@ -19,7 +19,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         outbound_proxy: None,
         expires_s: 600,
         register: true,
-        privacy: crate::privacy::Privacy::default(),
+        media_security: crate::media_security::MediaSecurity::default(),
     }
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn config() -> AgentConfig {
         direct_from: Vec::new(),
         auto_answer: false,
         codecs: vec![types::Codec::Pcmu],
-        privacy: crate::privacy::Privacy::default(),
+        media_security: crate::media_security::MediaSecurity::default(),
         local: "192.0.2.1:5060".parse().unwrap(),
         tls_port: 5061,
         seed: [1; 32],

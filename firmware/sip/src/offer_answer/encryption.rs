@@ -1,8 +1,8 @@
 //! The encryption of one leg: what its descriptions say of it, and what comes of theirs.
 //!
 //! ```text
-//! privacy::table ─▶ shape ─▶ our offer (a=crypto, a=fingerprint) ─▶ far end ─▶ taken ─┐
-//! far end's offer ─▶ keying ─▶ privacy::table ─▶ given ─▶ our answer ─────────────────┴─▶ Protection, WhyClear
+//! media_security::table ─▶ shape ─▶ our offer (a=crypto, a=fingerprint) ─▶ far end ─▶ taken ─┐
+//! far end's offer ─▶ keying ─▶ media_security::table ─▶ given ─▶ our answer ─────────────────┴─▶ Protection, WhyClear
 //! ```
 //!
 //! All decisions are the table's; here they are only carried out. Nothing of a leg changes before
@@ -12,10 +12,10 @@ use types::EncryptionPolicy;
 
 use super::{Session, Slot};
 use crate::fingerprint::{self, SetupAttribute, role_answered, role_in_force, role_offered};
-use crate::privacy::table::{
+use crate::media_security::table::{
     Agreement, EncryptionRules, KeyingState, MediaKeying, OfferShape, Profile, Refusal,
 };
-use crate::privacy::{Protection, WhyClear};
+use crate::media_security::{Protection, WhyClear};
 use crate::sdes::{Exchange, Reading};
 use crate::sdp::SdpLine;
 use crate::token::Tokens;
@@ -64,12 +64,12 @@ impl Session {
     /// What holds on this leg.
     pub(super) fn encryption_rules(&self) -> EncryptionRules {
         let locked = self.encryption.protection != Protection::Clear;
-        EncryptionRules::of(&self.local.privacy, self.secure, locked)
+        EncryptionRules::of(&self.local.media_security, self.secure, locked)
     }
 
     /// Whether encryption is a condition of this call.
     pub(super) fn required(&self) -> bool {
-        self.local.privacy.policy_on(self.secure) == EncryptionPolicy::Required
+        self.local.media_security.policy_on(self.secure) == EncryptionPolicy::Required
     }
 
     /// Moves on to the next offer planned, if there is one and nothing was agreed yet.
@@ -130,7 +130,7 @@ impl Session {
         if shape.sdes {
             self.encryption
                 .sdes
-                .offer(&self.local.privacy, fresh, tokens);
+                .offer(&self.local.media_security, fresh, tokens);
         }
         self.encryption.sends_crypto = shape.sdes;
         self.encryption.sends_setup = shape.dtls.then_some(SetupAttribute::Actpass);
@@ -148,7 +148,8 @@ impl Session {
 
     /// What becomes of an m-line offered to us.
     pub(super) fn evaluate_keying(&self, line: &SdpLine) -> Result<Agreement, Refusal> {
-        let usable = |lines: &Vec<Reading>| Exchange::choose(&self.local.privacy, lines).is_some();
+        let usable =
+            |lines: &Vec<Reading>| Exchange::choose(&self.local.media_security, lines).is_some();
         let keying = MediaKeying {
             profile: line.profile(),
             sdes: line
@@ -187,8 +188,8 @@ impl Session {
                     .crypto
                     .as_deref()
                     .map_err(|error| Refusal::Unreadable(*error))?;
-                let theirs =
-                    Exchange::choose(&self.local.privacy, lines).ok_or(Refusal::NothingInCommon)?;
+                let theirs = Exchange::choose(&self.local.media_security, lines)
+                    .ok_or(Refusal::NothingInCommon)?;
                 let keys = self.encryption.sdes.answer(theirs, tokens);
                 self.encryption.sends_crypto = true;
                 Ok(Protection::Sdes {
@@ -285,9 +286,10 @@ impl Session {
                 line.write(body);
             }
         }
-        if let (Some(word), Some(ours)) =
-            (self.encryption.sends_setup, &self.local.privacy.fingerprint)
-        {
+        if let (Some(word), Some(ours)) = (
+            self.encryption.sends_setup,
+            &self.local.media_security.fingerprint,
+        ) {
             fingerprint::write(ours, body);
             body.push_str("a=setup:");
             body.push_str(word.as_str());

@@ -3,9 +3,9 @@
 use types::Codec;
 
 use super::*;
-use crate::privacy::table::Profile;
+use crate::media_security::table::Profile;
 
-mod privacy;
+mod media_security;
 
 fn local(codecs: &[Codec]) -> LocalMedia {
     LocalMedia {
@@ -14,7 +14,7 @@ fn local(codecs: &[Codec]) -> LocalMedia {
         codecs: codecs.to_vec(),
         ptime_ms: 20,
         dtmf: true,
-        privacy: Privacy::default(),
+        media_security: MediaSecurity::default(),
     }
 }
 
@@ -268,7 +268,10 @@ fn an_answer_is_held_against_the_offer() {
     ] {
         let error = phone.accept(&sdp(bad)).unwrap_err();
         assert!(
-            matches!(error, SdpError::NotAcceptable(_) | SdpError::Privacy(_)),
+            matches!(
+                error,
+                SdpError::NotAcceptable(_) | SdpError::MediaSecurity(_)
+            ),
             "{bad}: {error}"
         );
     }

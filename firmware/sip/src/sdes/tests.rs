@@ -8,8 +8,8 @@ use super::*;
 const K128: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
 const K256: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLQ==";
 
-fn privacy() -> Privacy {
-    Privacy::default()
+fn media_security() -> MediaSecurity {
+    MediaSecurity::default()
 }
 
 fn tokens() -> Tokens {
@@ -287,12 +287,12 @@ fn unsupported_session_parameters_skip_the_line() {
 
 fn offer_of(
     exchange: &mut Exchange,
-    privacy: &Privacy,
+    media_security: &MediaSecurity,
     fresh: bool,
     tokens: &mut Tokens,
 ) -> Vec<Reading> {
     exchange
-        .offer(privacy, fresh, tokens)
+        .offer(media_security, fresh, tokens)
         .iter()
         .cloned()
         .map(Reading::Usable)
@@ -306,20 +306,20 @@ fn our_order_decides_and_short_tags_come_last() {
         .zip(1..)
         .map(|(name, tag)| Reading::Usable(usable(&format!("{tag} {name} inline:{K128}"))))
         .collect();
-    let allowed = Privacy {
+    let allowed = MediaSecurity {
         hmac_32: true,
-        ..privacy()
+        ..media_security()
     };
-    for privacy in [privacy(), allowed.clone()] {
-        assert_eq!(Exchange::choose(&privacy, &offered).unwrap().tag, 2);
+    for media_security in [media_security(), allowed.clone()] {
+        assert_eq!(Exchange::choose(&media_security, &offered).unwrap().tag, 2);
     }
     // Where a peer offers nothing else, and the policy allows it.
-    assert_eq!(Exchange::choose(&privacy(), &offered[..1]), None);
+    assert_eq!(Exchange::choose(&media_security(), &offered[..1]), None);
     assert_eq!(Exchange::choose(&allowed, &offered[..1]).unwrap().tag, 1);
     // A short tag among the configured suites needs that leave as well.
-    let sly = Privacy {
+    let sly = MediaSecurity {
         suites: vec![SrtpSuite::AesCm128HmacSha1_32],
-        ..privacy()
+        ..media_security()
     };
     assert_eq!(acceptable(&sly), []);
     let mut tokens = tokens();
@@ -331,7 +331,7 @@ fn our_order_decides_and_short_tags_come_last() {
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        names(exchange.offer(&privacy(), false, &mut tokens)),
+        names(exchange.offer(&media_security(), false, &mut tokens)),
         [
             "1 AEAD_AES_256_GCM",
             "2 AEAD_AES_128_GCM",
@@ -352,8 +352,11 @@ fn our_order_decides_and_short_tags_come_last() {
 fn both_ends_come_to_the_same_two_keys() {
     let (mut a, mut b) = (Exchange::default(), Exchange::default());
     let (mut ta, mut tb) = (Tokens::new([1; 32]), Tokens::new([2; 32]));
-    let offer = offer_of(&mut a, &privacy(), false, &mut ta);
-    let at_b = b.answer(Exchange::choose(&privacy(), &offer).unwrap(), &mut tb);
+    let offer = offer_of(&mut a, &media_security(), false, &mut ta);
+    let at_b = b.answer(
+        Exchange::choose(&media_security(), &offer).unwrap(),
+        &mut tb,
+    );
     let answer: Vec<Reading> = b
         .offered_lines()
         .iter()
@@ -366,20 +369,26 @@ fn both_ends_come_to_the_same_two_keys() {
     assert_eq!(a.accept(&answer).unwrap(), at_a, "183 and 200 say the same");
 
     // A refresh without change repeats the keys in both directions.
-    let again = offer_of(&mut a, &privacy(), false, &mut ta);
+    let again = offer_of(&mut a, &media_security(), false, &mut ta);
     assert_eq!(again[0].usable().unwrap().key, at_a.send);
-    let refreshed = b.answer(Exchange::choose(&privacy(), &again).unwrap(), &mut tb);
+    let refreshed = b.answer(
+        Exchange::choose(&media_security(), &again).unwrap(),
+        &mut tb,
+    );
     assert_eq!(refreshed, at_b);
     // So does one that begins at the other end.
-    let back = offer_of(&mut b, &privacy(), false, &mut tb);
+    let back = offer_of(&mut b, &media_security(), false, &mut tb);
     assert_eq!(back[0].usable().unwrap().key, at_b.send);
     assert_eq!(
-        a.answer(Exchange::choose(&privacy(), &back).unwrap(), &mut ta),
+        a.answer(Exchange::choose(&media_security(), &back).unwrap(), &mut ta),
         at_a
     );
     // New keys of theirs get a new one of ours.
-    let fresh = offer_of(&mut b, &privacy(), true, &mut tb);
-    let changed = a.answer(Exchange::choose(&privacy(), &fresh).unwrap(), &mut ta);
+    let fresh = offer_of(&mut b, &media_security(), true, &mut tb);
+    let changed = a.answer(
+        Exchange::choose(&media_security(), &fresh).unwrap(),
+        &mut ta,
+    );
     assert_ne!(changed.receive, at_a.receive);
     assert_ne!(changed.send, at_a.send);
     for line in fresh.iter().filter_map(Reading::usable) {
@@ -395,7 +404,9 @@ fn both_ends_come_to_the_same_two_keys() {
 fn an_answer_names_one_line_of_the_offer() {
     let mut tokens = tokens();
     let mut exchange = Exchange::default();
-    let said = exchange.offer(&privacy(), false, &mut tokens).to_vec();
+    let said = exchange
+        .offer(&media_security(), false, &mut tokens)
+        .to_vec();
     let theirs = |tag: u32, suite: SrtpSuite| {
         Reading::Usable(Crypto::new(
             tag,
@@ -433,13 +444,13 @@ fn every_key_is_new_and_none_is_shown() {
     let mut tokens = tokens();
     let mut seen = std::collections::HashSet::new();
     for _ in 0..50 {
-        for line in Exchange::default().offer(&privacy(), false, &mut tokens) {
+        for line in Exchange::default().offer(&media_security(), false, &mut tokens) {
             assert!(seen.insert(line.key.secret.to_vec()));
             assert!(line.key.secret.iter().any(|b| *b != line.key.secret[0]));
         }
     }
     let mut exchange = Exchange::default();
-    exchange.offer(&privacy(), false, &mut tokens);
+    exchange.offer(&media_security(), false, &mut tokens);
     let secret = exchange.offered_lines()[0].key.clone();
     let debug = format!("{exchange:?} {secret:?} {:#?}", exchange.offered_lines());
     assert!(debug.contains("SdesKey(AeadAes256Gcm)"));

@@ -577,7 +577,7 @@ $CALL
 CSeq: 1 INVITE
 $CONTACT
 P-Asserted-Identity: "Alice" <sip:alice@example.com>, <tel:+12015550123>
-Privacy: id
+MediaSecurity: id
 Diversion: <sip:dave@example.net>;reason=no-answer"#,
         b"",
         r"method=INVITE | from.host=anonymous.invalid | contact.user=alice | from.tag=1928301774 | call-id=a84b4c76e66710@192.0.2.4",

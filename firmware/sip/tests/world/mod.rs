@@ -101,7 +101,7 @@ pub(crate) fn media(port: u16) -> LocalMedia {
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         ptime_ms: 20,
         dtmf: true,
-        privacy: sip::privacy::Privacy::default(),
+        media_security: sip::media_security::MediaSecurity::default(),
     }
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         direct_from: Vec::new(),
         auto_answer: false,
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
-        privacy: sip::privacy::Privacy::default(),
+        media_security: sip::media_security::MediaSecurity::default(),
         local: local.parse().unwrap(),
         tls_port: 5061,
         seed: [seed; 32],
@@ -136,7 +136,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         outbound_proxy: None,
         expires_s: 600,
         register: true,
-        privacy: sip::privacy::Privacy::default(),
+        media_security: sip::media_security::MediaSecurity::default(),
     }
 }
 

@@ -2,10 +2,10 @@
 //! what an answer may make of it.
 
 use super::*;
-use crate::privacy::{Fingerprint, HashName};
+use crate::media_security::{Fingerprint, HashName};
 
-fn privacy(policy: EncryptionPolicy, keying: &[Keying]) -> Privacy {
-    Privacy {
+fn media_security(policy: EncryptionPolicy, keying: &[Keying]) -> MediaSecurity {
+    MediaSecurity {
         policy,
         policy_over_clear: policy,
         keying: keying.to_vec(),
@@ -13,7 +13,7 @@ fn privacy(policy: EncryptionPolicy, keying: &[Keying]) -> Privacy {
             hash: HashName::Sha256,
             bytes: vec![7; 32],
         }),
-        ..Privacy::default()
+        ..MediaSecurity::default()
     }
 }
 
@@ -105,9 +105,14 @@ const CELLS: &[(&str, char, char, [&str; 5])] = &[
     ("UDP/TLS/RTP/SAVP", '?', '+', ["rO", "D", "D", "D", "D"]),
 ];
 
-fn judged(privacy: &Privacy, secure: bool, locked: bool, cell: (&str, char, char)) -> &'static str {
+fn judged(
+    media_security: &MediaSecurity,
+    secure: bool,
+    locked: bool,
+    cell: (&str, char, char),
+) -> &'static str {
     let (offer, unreadable) = brought(cell.0, cell.1, cell.2);
-    word(EncryptionRules::of(privacy, secure, locked).evaluate_offer(offer, unreadable))
+    word(EncryptionRules::of(media_security, secure, locked).evaluate_offer(offer, unreadable))
 }
 
 #[test]
@@ -115,27 +120,32 @@ fn every_cell_of_an_offer() {
     for (profile, sdes, dtls, wanted) in CELLS {
         let cell = (*profile, *sdes, *dtls);
         let found = [
-            judged(&privacy(EncryptionPolicy::Off, &BOTH), true, false, cell),
             judged(
-                &privacy(EncryptionPolicy::Preferred, &BOTH),
+                &media_security(EncryptionPolicy::Off, &BOTH),
                 true,
                 false,
                 cell,
             ),
             judged(
-                &privacy(EncryptionPolicy::Required, &BOTH),
+                &media_security(EncryptionPolicy::Preferred, &BOTH),
                 true,
                 false,
                 cell,
             ),
             judged(
-                &privacy(EncryptionPolicy::Preferred, &BOTH),
+                &media_security(EncryptionPolicy::Required, &BOTH),
+                true,
+                false,
+                cell,
+            ),
+            judged(
+                &media_security(EncryptionPolicy::Preferred, &BOTH),
                 false,
                 false,
                 cell,
             ),
             judged(
-                &privacy(EncryptionPolicy::Required, &BOTH),
+                &media_security(EncryptionPolicy::Required, &BOTH),
                 false,
                 false,
                 cell,
@@ -143,7 +153,12 @@ fn every_cell_of_an_offer() {
         ];
         assert_eq!(found, *wanted, "{cell:?}");
         assert_eq!(
-            judged(&privacy(EncryptionPolicy::Off, &BOTH), false, false, cell),
+            judged(
+                &media_security(EncryptionPolicy::Off, &BOTH),
+                false,
+                false,
+                cell
+            ),
             wanted[0],
             "{cell:?}"
         );
@@ -152,7 +167,7 @@ fn every_cell_of_an_offer() {
         let cell_f = (feedback.as_str(), *sdes, *dtls);
         assert_eq!(
             judged(
-                &privacy(EncryptionPolicy::Preferred, &BOTH),
+                &media_security(EncryptionPolicy::Preferred, &BOTH),
                 true,
                 false,
                 cell_f
@@ -161,15 +176,15 @@ fn every_cell_of_an_offer() {
             "{cell_f:?}"
         );
         // Who lets keys travel in clear gets what TLS gets.
-        let loud = Privacy {
+        let loud = MediaSecurity {
             sdes_over_clear: true,
-            ..privacy(EncryptionPolicy::Required, &BOTH)
+            ..media_security(EncryptionPolicy::Required, &BOTH)
         };
         assert_eq!(judged(&loud, false, false, cell), wanted[2], "{cell:?}");
         // A call that is encrypted never goes on in clear.
         for policy in [EncryptionPolicy::Preferred, EncryptionPolicy::Required] {
-            let before = judged(&privacy(policy, &BOTH), true, false, cell);
-            let now = judged(&privacy(policy, &BOTH), true, true, cell);
+            let before = judged(&media_security(policy, &BOTH), true, false, cell);
+            let now = judged(&media_security(policy, &BOTH), true, true, cell);
             if before.starts_with('c') || before == "rR" {
                 assert_eq!(now, "rD", "{cell:?}");
             } else {
@@ -184,7 +199,12 @@ fn every_cell_of_an_offer() {
     ] {
         for other in ["udp", "TCP/TLS/RTP/SAVP", "RTP/SAVPX", "udptl", ""] {
             assert_eq!(
-                judged(&privacy(policy, &BOTH), true, false, (other, '+', '+')),
+                judged(
+                    &media_security(policy, &BOTH),
+                    true,
+                    false,
+                    (other, '+', '+')
+                ),
                 "rP"
             );
         }
@@ -215,7 +235,7 @@ fn a_keying_that_is_not_configured_does_not_count() {
     ] {
         assert_eq!(
             judged(
-                &privacy(EncryptionPolicy::Preferred, keying),
+                &media_security(EncryptionPolicy::Preferred, keying),
                 secure,
                 false,
                 cell
@@ -225,24 +245,27 @@ fn a_keying_that_is_not_configured_does_not_count() {
         );
     }
     // Without a certificate there is no DTLS, without a suite no SDES.
-    let bare = Privacy {
+    let bare = MediaSecurity {
         fingerprint: None,
-        ..privacy(EncryptionPolicy::Required, &BOTH)
+        ..media_security(EncryptionPolicy::Required, &BOTH)
     };
     assert_eq!(
         judged(&bare, true, false, ("UDP/TLS/RTP/SAVP", '-', '+')),
         "rX"
     );
-    let none = Privacy {
+    let none = MediaSecurity {
         suites: Vec::new(),
-        ..privacy(EncryptionPolicy::Required, &BOTH)
+        ..media_security(EncryptionPolicy::Required, &BOTH)
     };
     assert_eq!(judged(&none, true, false, ("RTP/SAVP", '+', '-')), "rX");
 }
 
 /// Profile, SDES, DTLS, what is told when it is answered in clear.
-fn planned(privacy: &Privacy, secure: bool) -> Vec<(Profile, bool, bool, Option<WhyClear>)> {
-    let offers = EncryptionRules::of(privacy, secure, false).offers();
+fn planned(
+    media_security: &MediaSecurity,
+    secure: bool,
+) -> Vec<(Profile, bool, bool, Option<WhyClear>)> {
+    let offers = EncryptionRules::of(media_security, secure, false).offers();
     offers
         .iter()
         .map(|s| (s.profile, s.sdes, s.dtls, s.missing))
@@ -253,7 +276,7 @@ fn planned(privacy: &Privacy, secure: bool) -> Vec<(Profile, bool, bool, Option<
 fn every_plan_of_offers() {
     use Profile::{Dtls, Plain, Secure};
     use WhyClear::{NoKeying, NotTaken, Refused};
-    let plan = |policy, keying: &[Keying], secure| planned(&privacy(policy, keying), secure);
+    let plan = |policy, keying: &[Keying], secure| planned(&media_security(policy, keying), secure);
     for secure in [true, false] {
         assert_eq!(
             plan(EncryptionPolicy::Off, &BOTH, secure),
@@ -308,9 +331,9 @@ fn every_plan_of_offers() {
         [(Dtls, false, true, None)]
     );
     assert_eq!(plan(EncryptionPolicy::Required, &[Keying::Sdes], false), []);
-    let loud = Privacy {
+    let loud = MediaSecurity {
         sdes_over_clear: true,
-        ..privacy(EncryptionPolicy::Required, &[Keying::Sdes])
+        ..media_security(EncryptionPolicy::Required, &[Keying::Sdes])
     };
     assert_eq!(planned(&loud, false), [(Secure, true, false, None)]);
 }
@@ -361,7 +384,7 @@ fn every_cell_of_an_answer() {
         let answer = brought(profile, *crypto, *fingerprint).0;
         let judged = |policy, locked| {
             word(
-                EncryptionRules::of(&privacy(policy, &BOTH), true, locked)
+                EncryptionRules::of(&media_security(policy, &BOTH), true, locked)
                     .evaluate_answer(*shape, answer),
             )
         };
@@ -376,7 +399,7 @@ fn every_cell_of_an_answer() {
 
 #[test]
 fn where_nothing_is_said_only_tls_makes_a_wish() {
-    let default = Privacy::default();
+    let default = MediaSecurity::default();
     assert_eq!(
         (default.policy_on(true), default.policy_on(false)),
         (EncryptionPolicy::Preferred, EncryptionPolicy::Off)

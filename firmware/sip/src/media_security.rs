@@ -1,7 +1,7 @@
 //! Who may listen: what this phone wants of a call's encryption, and what was agreed about it.
 //!
 //! ```text
-//! Privacy (wish, keying, suites) ─┐
+//! MediaSecurity (wish, keying, suites) ─┐
 //! offer or answer ────────────────┼─▶ offer_answer ─▶ Protection (with its keys), WhyClear
 //! secure signalling? ─────────────┘
 //! ```
@@ -76,7 +76,7 @@ impl std::fmt::Display for Fingerprint {
 
 /// What this phone wants of a call's encryption.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Privacy {
+pub struct MediaSecurity {
     /// What is wanted where the signalling is encrypted.
     pub policy: EncryptionPolicy,
     /// What is wanted where the signalling is in clear.
@@ -94,7 +94,7 @@ pub struct Privacy {
     pub fingerprint: Option<Fingerprint>,
 }
 
-impl Privacy {
+impl MediaSecurity {
     /// What is wanted on a leg whose signalling is secure or not.
     pub fn policy_on(&self, secure: bool) -> EncryptionPolicy {
         if secure {
@@ -105,7 +105,7 @@ impl Privacy {
     }
 }
 
-impl Default for Privacy {
+impl Default for MediaSecurity {
     fn default() -> Self {
         Self {
             policy: EncryptionPolicy::Preferred,

@@ -2,7 +2,7 @@
 //! keying and transport.
 //!
 //! ```text
-//! Privacy + secure signalling ─▶ EncryptionRules ─┬─▶ plan (which offers, in which order)
+//! MediaSecurity + secure signalling ─▶ EncryptionRules ─┬─▶ plan (which offers, in which order)
 //!                                       ├─▶ evaluate_offer  ─▶ Agreement ─▶ the answer, or 488
 //!                                       └─▶ evaluate_answer ─▶ Agreement ─▶ the media, or the end of the call
 //! ```
@@ -23,7 +23,7 @@
 
 use types::{EncryptionPolicy, Keying};
 
-use super::{Privacy, WhyClear};
+use super::{MediaSecurity, WhyClear};
 use crate::sdes;
 
 /// How an m-line carries its media; the F of RFC 4585 changes nothing here.
@@ -175,15 +175,15 @@ impl OfferShape {
 impl EncryptionRules {
     /// What holds on a leg whose signalling is secure or not, and whose media is encrypted already
     /// or not.
-    pub(crate) fn of(privacy: &Privacy, secure: bool, locked: bool) -> Self {
-        let keys_are_safe = secure || privacy.sdes_over_clear;
+    pub(crate) fn of(media_security: &MediaSecurity, secure: bool, locked: bool) -> Self {
+        let keys_are_safe = secure || media_security.sdes_over_clear;
         let can = |keying: &Keying| match keying {
-            Keying::Sdes => keys_are_safe && !sdes::acceptable(privacy).is_empty(),
-            Keying::Dtls => privacy.fingerprint.is_some(),
+            Keying::Sdes => keys_are_safe && !sdes::acceptable(media_security).is_empty(),
+            Keying::Dtls => media_security.fingerprint.is_some(),
         };
         Self {
-            policy: privacy.policy_on(secure),
-            keying: privacy.keying.iter().copied().filter(can).collect(),
+            policy: media_security.policy_on(secure),
+            keying: media_security.keying.iter().copied().filter(can).collect(),
             keys_are_safe,
             locked,
         }

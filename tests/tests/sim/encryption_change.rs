@@ -5,14 +5,14 @@ use offhook_tests::world::{World, ms, secs};
 use phone::State;
 use testkit::peer::sdp;
 
-use crate::privacy::{
+use crate::encryption::{
     ONE, SUITE, TWO, all_protected, described, end, key_in, media_at, preferred, reply, required,
     take, talk,
 };
 
 #[test]
 fn new_keys_in_the_middle_of_a_call() {
-    let mut world = World::new("privacy rekey", 7);
+    let mut world = World::new("encryption rekey", 7);
     let l = world.phone(required());
     let far = world.tls_peer();
     let (mut dialog, invite) = talk(&mut world, l, far, "RTP/SAVP");
@@ -53,7 +53,7 @@ fn new_keys_in_the_middle_of_a_call() {
 
 #[test]
 fn hold_with_a_zero_address_and_back() {
-    let mut world = World::new("privacy hold", 8);
+    let mut world = World::new("encryption hold", 8);
     let l = world.phone(required());
     let far = world.tls_peer();
     let (mut dialog, _) = talk(&mut world, l, far, "RTP/SAVP");
@@ -118,7 +118,7 @@ fn an_encrypted_call_is_not_taken_out_of_it() {
         ("required", required(), "RTP/SAVP"),
         ("preferred", preferred(), "RTP/AVP"),
     ] {
-        let mut world = World::new(&format!("privacy transfer {name}"), 11);
+        let mut world = World::new(&format!("encryption transfer {name}"), 11);
         let l = world.phone(setup);
         let far = world.tls_peer();
         let (mut dialog, _) = talk(&mut world, l, far, profile);
@@ -176,7 +176,7 @@ fn an_encrypted_call_is_not_taken_out_of_it() {
 
 #[test]
 fn a_late_offer_is_encrypted_or_nothing() {
-    let mut world = World::new("privacy late offer", 14);
+    let mut world = World::new("encryption late offer", 14);
     let r = world.phone(required());
     let far = world.tls_peer();
     for (at, answer_keys) in [(1, true), (2, false)] {

@@ -21,13 +21,13 @@ pub(crate) fn media_at() -> SocketAddr {
 pub(crate) fn required() -> Setup {
     Setup::default()
         .tls()
-        .toml("privacy", "mode = \"required\"\nkeying = [\"sdes\"]")
+        .toml("encryption", "mode = \"required\"\nkeying = [\"sdes\"]")
 }
 
 pub(crate) fn preferred() -> Setup {
     Setup::default()
         .tls()
-        .toml("privacy", "mode = \"preferred\"\nkeying = [\"sdes\"]")
+        .toml("encryption", "mode = \"preferred\"\nkeying = [\"sdes\"]")
 }
 
 /// The scripted peer's description in this profile, with these further attributes.
@@ -143,7 +143,7 @@ pub(crate) fn all_protected(world: &World, id: PhoneId, at_least: usize) -> usiz
 
 #[test]
 fn two_phones_talk_and_nothing_is_in_clear() {
-    let (mut world, l, r) = World::pair("privacy required", 1, &required());
+    let (mut world, l, r) = World::pair("encryption required", 1, &required());
     world.connect(l, r);
     world.run(secs(6));
     world.assert_speech_both_ways(l, r, secs(3), HEARD);
@@ -162,7 +162,7 @@ fn two_phones_talk_and_nothing_is_in_clear() {
 
 #[test]
 fn over_tls_encryption_is_wished_for_and_in_clear_it_is_not() {
-    let (mut world, l, r) = World::pair("privacy default", 2, &Setup::default().tls());
+    let (mut world, l, r) = World::pair("encryption default", 2, &Setup::default().tls());
     world.connect(l, r);
     world.run(secs(3));
     assert_eq!(
@@ -174,7 +174,7 @@ fn over_tls_encryption_is_wished_for_and_in_clear_it_is_not() {
     );
     all_protected(&world, l, 100);
     world.quiet();
-    let (mut world, l, r) = World::pair("privacy default, clear", 2, &Setup::default());
+    let (mut world, l, r) = World::pair("encryption default, clear", 2, &Setup::default());
     world.connect(l, r);
     world.run(secs(2));
     assert_eq!(
@@ -191,7 +191,7 @@ fn over_tls_encryption_is_wished_for_and_in_clear_it_is_not() {
 
 #[test]
 fn what_status_says_is_what_was_measured() {
-    let mut world = World::new("privacy measured", 3);
+    let mut world = World::new("encryption measured", 3);
     let l = world.phone(preferred());
     let far = world.tls_peer();
     talk(&mut world, l, far, "RTP/AVP");
@@ -206,10 +206,10 @@ fn what_status_says_is_what_was_measured() {
 
 #[test]
 fn keys_never_leave_by_signalling_in_clear() {
-    let mut world = World::new("privacy udp", 4);
+    let mut world = World::new("encryption udp", 4);
     let wish = |mode: &str, keying: &str| {
         Setup::default().toml(
-            "privacy",
+            "encryption",
             &format!("mode = \"{mode}\"\nkeying = [{keying}]"),
         )
     };
@@ -277,7 +277,7 @@ fn keys_never_leave_by_signalling_in_clear() {
     world.expect(far, "ACK");
     world.quiet();
     // Or where the configuration says so, loudly.
-    let loud = wish("required", "\"sdes\"").toml("privacy", "sdes_over_clear = true");
+    let loud = wish("required", "\"sdes\"").toml("encryption", "sdes_over_clear = true");
     let u = world.phone(loud);
     world.call(u, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
@@ -300,8 +300,8 @@ fn keys_that_come_in_clear_are_refused() {
         ("preferred", "mode = \"preferred\"", 180),
         ("required", "mode = \"required\"", 488),
     ] {
-        let mut world = World::new(&format!("privacy keys in clear {name}"), 5);
-        let r = world.phone(Setup::default().toml("privacy", config));
+        let mut world = World::new(&format!("encryption keys in clear {name}"), 5);
+        let r = world.phone(Setup::default().toml("encryption", config));
         let far = world.peer();
         let offer = |profile: &str, keys: &str| described(1, "sendrecv", profile, keys);
         let key = format!("a=crypto:1 {SUITE} inline:{ONE}\r\n");
@@ -345,7 +345,7 @@ fn keys_that_come_in_clear_are_refused() {
 
 #[test]
 fn early_media_forks_and_a_new_key_for_the_winner() {
-    let mut world = World::new("privacy fork", 6);
+    let mut world = World::new("encryption fork", 6);
     let l = world.phone(required());
     let far = world.tls_peer();
     world.call(l, &number_of_peer(far));
@@ -425,7 +425,7 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
 
 #[test]
 fn a_refusal_of_what_is_required_is_the_end() {
-    let mut world = World::new("privacy 488", 9);
+    let mut world = World::new("encryption 488", 9);
     let l = world.phone(required());
     let far = world.tls_peer();
     world.call(l, &number_of_peer(far));
@@ -448,7 +448,7 @@ fn a_refusal_of_what_is_required_is_the_end() {
 
 #[test]
 fn what_is_preferred_falls_back_and_says_so() {
-    let mut world = World::new("privacy fall back", 10);
+    let mut world = World::new("encryption fall back", 10);
     let l = world.phone(preferred());
     let far = world.tls_peer();
     world.call(l, &number_of_peer(far));
@@ -523,7 +523,7 @@ fn what_is_preferred_falls_back_and_says_so() {
 
 #[test]
 fn redirected_to_somebody_who_speaks_in_clear() {
-    let mut world = World::new("privacy redirect", 12);
+    let mut world = World::new("encryption redirect", 12);
     let l = world.phone(required());
     let far = world.tls_peer();
     let other = world.tls_peer();
@@ -556,7 +556,7 @@ fn redirected_to_somebody_who_speaks_in_clear() {
 
 #[test]
 fn cancelled_and_failed_calls_leak_nothing() {
-    let mut world = World::new("privacy cancel", 13);
+    let mut world = World::new("encryption cancel", 13);
     let l = world.phone(required());
     let far = world.tls_peer();
     for (early, code) in [

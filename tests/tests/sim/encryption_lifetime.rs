@@ -5,7 +5,7 @@ use offhook_tests::world::{PeerId, PhoneId, World, ms, number_of_peer, secs};
 use phone::State;
 use testkit::peer::Message;
 
-use crate::privacy::{ONE, TWO, all_protected, described, key_in, reply, required, take};
+use crate::encryption::{ONE, TWO, all_protected, described, key_in, reply, required, take};
 
 /// What a key may protect: the least that is taken.
 const LIFETIME: u64 = 1 << 19;
@@ -43,7 +43,7 @@ fn talk(name: &str) -> (World, PhoneId, PeerId, String) {
 
 #[test]
 fn a_key_near_its_end_is_renewed_on_the_wire() {
-    let (mut world, l, far, ours) = talk("privacy renewal");
+    let (mut world, l, far, ours) = talk("encryption renewal");
     world.pretend_received(l, LIFETIME / 8 * 7 - 1);
     world.expect_nothing(far, ms(500));
     world.pretend_received(l, LIFETIME / 8 * 7);
@@ -68,7 +68,7 @@ fn a_key_near_its_end_is_renewed_on_the_wire() {
 
 #[test]
 fn a_key_at_its_end_ends_the_call() {
-    let (mut world, l, far, _) = talk("privacy key ends");
+    let (mut world, l, far, _) = talk("encryption key ends");
     world.pretend_received(l, LIFETIME / 8 * 7);
     let again = world.expect(far, "INVITE");
     world.say(far, &again.reply(488, "b"));

@@ -3,7 +3,7 @@
 use types::{EncryptionPolicy, Keying, SrtpSuite};
 
 use super::*;
-use crate::privacy::{Fingerprint, HashName, Setup};
+use crate::media_security::{Fingerprint, HashName, Setup};
 
 const KEY: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
 const OTHER: &str = "t0r0/apkukU7JjjfR0mY8GEimBq4OiPEm9eKSFOx";
@@ -16,14 +16,14 @@ fn print() -> String {
 
 fn guarded(policy: EncryptionPolicy) -> LocalMedia {
     let mut media = local(&ALL);
-    media.privacy = Privacy {
+    media.media_security = MediaSecurity {
         policy,
         policy_over_clear: policy,
         fingerprint: Some(Fingerprint {
             hash: HashName::Sha256,
             bytes: vec![0x11; 32],
         }),
-        ..Privacy::default()
+        ..MediaSecurity::default()
     };
     media
 }
@@ -140,7 +140,7 @@ fn the_second_offer_meets_a_required_policy() {
     // Agreed is agreed: there is no next attempt.
     assert!(!a.next_attempt());
     let mut never = leg(EncryptionPolicy::Required);
-    never.local.privacy.keying = vec![Keying::Sdes];
+    never.local.media_security.keying = vec![Keying::Sdes];
     never.offer(&mut tokens()).unwrap();
     assert!(
         !never.next_attempt(),
@@ -222,7 +222,7 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
 #[test]
 fn a_dtls_offer_is_answered_and_kept() {
     let mut media = guarded(EncryptionPolicy::Required);
-    media.privacy.keying = vec![Keying::Dtls];
+    media.media_security.keying = vec![Keying::Dtls];
     let mut phone = Session::new(media, "192.0.2.9".parse().unwrap(), 7);
     let offer = phone.offer(&mut tokens()).unwrap();
     let offer = text(&offer);
@@ -340,7 +340,7 @@ fn an_encrypted_leg_stays_encrypted() {
             line("RTP/AVP", CRYPTO),
         ] {
             assert!(
-                matches!(phone.accept(&bad), Err(SdpError::Privacy(_))),
+                matches!(phone.accept(&bad), Err(SdpError::MediaSecurity(_))),
                 "{}",
                 text(&bad)
             );
@@ -387,7 +387,7 @@ fn clear_signalling_carries_no_keys() {
     }
     // And where there is no other way, required is no call.
     let mut media = guarded(EncryptionPolicy::Required);
-    media.privacy.keying = vec![Keying::Sdes];
+    media.media_security.keying = vec![Keying::Sdes];
     let error = Session::new(media, "192.0.2.9".parse().unwrap(), 7)
         .offer(&mut tokens())
         .unwrap_err();
@@ -403,7 +403,7 @@ fn a_short_tag_is_a_last_resort() {
         CRYPTO.replace("crypto:1", "crypto:2").replace(KEY, OTHER)
     );
     let mut allowed = guarded(EncryptionPolicy::Required);
-    allowed.privacy.hmac_32 = true;
+    allowed.media_security.hmac_32 = true;
     let with = |body: &str| {
         let mut phone = Session::new(allowed.clone(), "192.0.2.9".parse().unwrap(), 7);
         phone.set_secure(true);
@@ -489,7 +489,7 @@ fn recorded_cases_with_keys_get_their_codes() {
             EncryptionPolicy::Off
         };
         let mut media = guarded(policy);
-        media.privacy.sdes_over_clear = true;
+        media.media_security.sdes_over_clear = true;
         let answered = Session::new(media, "192.0.2.9".parse().unwrap(), 7)
             .answer(body.as_bytes(), &mut tokens());
         let code = answered.as_ref().map_or_else(SdpError::status, |_| 200);

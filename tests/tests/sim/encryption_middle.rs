@@ -84,7 +84,7 @@ fn strip_fingerprint(body: &str) -> String {
 
 fn required(keying: &str) -> Setup {
     Setup::default().tls().toml(
-        "privacy",
+        "encryption",
         &format!("mode = \"required\"\nkeying = [\"{keying}\"]"),
     )
 }
@@ -173,7 +173,7 @@ fn with_keys_exchanged_nobody_hears_and_nobody_is_told_it_is_private() {
 fn what_is_preferred_and_stripped_is_heard_and_seen_at_both_ends() {
     let setup = Setup::default()
         .tls()
-        .toml("privacy", "mode = \"preferred\"");
+        .toml("encryption", "mode = \"preferred\"");
     let (mut world, l, r) = World::pair("preferred stripped", 23, &setup);
     rewrite(&mut world, "", |body| strip_fingerprint(&strip_keys(body)));
     world.connect(l, r);
@@ -196,9 +196,9 @@ fn what_is_preferred_and_stripped_is_heard_and_seen_at_both_ends() {
 fn handshakes_of_two_phones() {
     for setup in [
         required("dtls"),
-        Setup::default().toml("privacy", "mode = \"required\"\nkeying = [\"dtls\"]"),
+        Setup::default().toml("encryption", "mode = \"required\"\nkeying = [\"dtls\"]"),
     ] {
-        let (mut world, l, r) = World::pair("privacy dtls", 24, &setup);
+        let (mut world, l, r) = World::pair("encryption dtls", 24, &setup);
         world.connect(l, r);
         world.run(secs(6));
         world.assert_speech_both_ways(l, r, secs(3), offhook_tests::world::HEARD);
