@@ -13,6 +13,7 @@ mod calls;
 mod incoming;
 mod registrations;
 mod requests;
+mod responses;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -172,13 +173,7 @@ impl UserAgent {
 
     /// A connection is open: one asked for by [`Event::Connect`], or a TCP one accepted (with a
     /// number from `app`'s own, high, range).
-    pub fn handle_connected(
-        &mut self,
-        connection: ConnectionId,
-        _local: SocketAddr,
-        remote: SocketAddr,
-        now: Instant,
-    ) {
+    pub fn handle_connected(&mut self, connection: ConnectionId, remote: SocketAddr, now: Instant) {
         if self.transport.connected(connection, remote, now) {
             self.on_connection_opened(connection);
         } else {

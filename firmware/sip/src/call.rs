@@ -14,9 +14,11 @@
 
 mod ack_wait;
 mod calling;
+mod digits;
 mod established;
 mod in_dialog;
 mod ringing;
+mod state;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -29,52 +31,26 @@ use std::time::Instant;
 
 use types::Direction;
 
-use crate::action::{Action, InviteIds, OutgoingRequest, Purpose, Reply, Turn};
+use crate::action::{Action, InviteIds, Reply, Turn};
 use crate::api::{EndReason, EndedBy, Event};
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
 use crate::ids::{CallHandle, TransactionId};
-use crate::message::{Method, NameAddr, Request, Response, Uri, reason_phrase};
+use crate::message::{NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::sdp::SdpError;
 use crate::timer::earliest;
-use crate::transfer::{ReferOrder, ReferRequest, Transfer};
+use crate::transfer::{ReferOrder, ReferRequest};
 
-use ack_wait::AckWait;
 use calling::{Calling, Invite, Refused};
 use established::{Established, Exchange};
 use ringing::Ringing;
+use state::State;
+
+pub(crate) use state::Over;
 
 /// Reason header of a BYE after an answer that cannot be used (RFC 3326).
 const UNUSABLE_ANSWER: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
-
-/// Where a call is, with what it has there.
-#[derive(Debug)]
-enum State {
-    /// Our INVITE is under way.
-    Calling(Box<Calling>),
-    /// Their INVITE waits for our answer.
-    Ringing(Box<Ringing>),
-    /// Our first 2xx waits for its ACK.
-    Answered(Box<Established>, AckWait),
-    /// Confirmed both ways.
-    Up(Box<Established>),
-    /// Over for the owner; the BYE waits for the ACK of our 2xx (section 15).
-    Leaving(Box<Dialog>, AckWait),
-    /// Over for the owner; its far end is being transferred, or it waits to be replaced.
-    Transferring(Box<Established>, Transfer),
-    /// Over; to leave the table.
-    Over(Box<Over>),
-}
-
-/// What is left of a call that is over.
-#[derive(Debug, Default)]
-pub(crate) struct Over {
-    /// Status that ended it.
-    pub(crate) code: Option<u16>,
-    /// Its dialog, if it had one of its own.
-    pub(crate) dialog: Option<Dialog>,
-}
 
 /// A request of the far end inside of one of a call's dialogs.
 #[derive(Debug, Clone, Copy)]
@@ -374,30 +350,6 @@ impl Call {
         }
     }
 
-    /// Sends a digit by INFO.
-    pub(crate) fn send_digit(&mut self, digit: char, turn: &mut Turn<'_>) {
-        let digit = digit.to_ascii_uppercase();
-        if !is_digit(digit) {
-            return;
-        }
-        let State::Up(established) = &mut self.state else {
-            return;
-        };
-        let mut request = established.dialog.request(&Method::Info);
-        request
-            .headers
-            .push("Content-Type", "application/dtmf-relay");
-        request.body = format!("Signal={digit}\r\nDuration=160\r\n")
-            .into_bytes()
-            .into();
-        turn.send(OutgoingRequest::in_dialog(
-            &established.dialog,
-            Purpose::InDialog(self.handle),
-            self.account,
-            request,
-        ));
-    }
-
     /// The REFER of theirs that waits for a decision.
     pub(crate) fn take_refer(&mut self) -> Option<ReferRequest> {
         self.state.up_mut()?.refer.take()
@@ -566,69 +518,6 @@ impl Call {
     }
 }
 
-/// One exhaustive match for each question that several handlers ask.
-impl State {
-    fn calling(&self) -> Option<&Calling> {
-        match self {
-            Self::Calling(calling) => Some(calling),
-            Self::Ringing(_)
-            | Self::Answered(..)
-            | Self::Up(_)
-            | Self::Leaving(..)
-            | Self::Transferring(..)
-            | Self::Over(_) => None,
-        }
-    }
-
-    /// The session of a call that is confirmed both ways, and the owner's.
-    fn up_mut(&mut self) -> Option<&mut Established> {
-        match self {
-            Self::Up(established) => Some(established),
-            Self::Calling(_)
-            | Self::Ringing(_)
-            | Self::Answered(..)
-            | Self::Leaving(..)
-            | Self::Transferring(..)
-            | Self::Over(_) => None,
-        }
-    }
-
-    /// The session whose direction and keys the owner may change.
-    fn changeable_mut(&mut self) -> Option<&mut Established> {
-        match self {
-            Self::Up(established) | Self::Answered(established, _) => Some(established),
-            Self::Calling(_)
-            | Self::Ringing(_)
-            | Self::Leaving(..)
-            | Self::Transferring(..)
-            | Self::Over(_) => None,
-        }
-    }
-
-    /// The session in which a re-INVITE of either side may be under way.
-    fn exchange_mut(&mut self) -> Option<&mut Established> {
-        match self {
-            Self::Up(established) | Self::Transferring(established, _) => Some(established),
-            Self::Calling(_)
-            | Self::Ringing(_)
-            | Self::Answered(..)
-            | Self::Leaving(..)
-            | Self::Over(_) => None,
-        }
-    }
-
-    fn dialog_mut(&mut self) -> Option<&mut Dialog> {
-        match self {
-            Self::Calling(_) | Self::Over(_) => None,
-            Self::Ringing(ringing) => Some(&mut ringing.dialog),
-            Self::Answered(established, _)
-            | Self::Up(established)
-            | Self::Transferring(established, _) => Some(&mut established.dialog),
-            Self::Leaving(dialog, _) => Some(dialog),
-        }
-    }
-}
-
 /// Gives up a re-INVITE of ours.
 fn cancel_change(established: &Established, turn: &mut Turn<'_>) {
     if let Exchange::Ours(request, _) = &established.exchange {
@@ -644,8 +533,4 @@ pub(crate) fn shown(address: &NameAddr) -> String {
         .filter(|name| !name.trim().is_empty());
     name.or_else(|| address.uri.user().filter(|user| !user.is_empty()))
         .unwrap_or_else(|| address.uri.to_string())
-}
-
-fn is_digit(digit: char) -> bool {
-    matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D')
 }

@@ -9,9 +9,9 @@
 //! numbers given away (they never change their meaning), our version in `o=`, and the direction
 //! this phone wants.
 
+mod description;
 mod encryption;
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use types::{Codec, Direction};
@@ -21,6 +21,7 @@ use crate::media_security::table::Agreement;
 use crate::media_security::{MediaSecurity, Protection, WhyClear};
 use crate::sdp::{Description, Format, SdpError, SdpLine};
 use crate::token::Tokens;
+use description::Slot;
 use encryption::LegEncryption;
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
@@ -93,19 +94,6 @@ fn ptime(codec: Codec, wish: u32) -> u8 {
         .copied()
         .find(|step| u32::from(*step) <= wish)
         .unwrap_or(10)
-}
-
-/// An m-line of the session, as it stands in our descriptions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Slot {
-    /// The one audio line this phone uses, with its protocol as first written.
-    Ours { proto: String },
-    /// A line refused for good (or until offered anew): port 0, its own formats.
-    Refused {
-        media: String,
-        proto: String,
-        fmt: String,
-    },
 }
 
 /// The line of an offer that is taken.
@@ -192,7 +180,7 @@ impl Session {
         self.offer_with(false, tokens)
     }
 
-    /// An offer with keys nobody saw before.
+    /// An offer with keys that were never shown before.
     pub(crate) fn fresh_offer(&mut self, tokens: &mut Tokens) -> Result<Vec<u8>, SdpError> {
         self.offer_with(true, tokens)
     }
@@ -297,7 +285,7 @@ impl Session {
     }
 
     /// Whether an offer could be answered; nothing is changed by asking.
-    pub(crate) fn weigh(&self, body: &[u8]) -> Result<(), SdpError> {
+    pub(crate) fn evaluate(&self, body: &[u8]) -> Result<(), SdpError> {
         self.choose(&Description::parse(body)?).map(|_| ())
     }
 
@@ -480,85 +468,6 @@ impl Session {
             required: self.required(),
             missing,
         })
-    }
-
-    fn describe(
-        &mut self,
-        codecs: &[(u8, Codec)],
-        events: &[(u8, u32)],
-        direction: Direction,
-        ptime: u8,
-        mux: bool,
-    ) -> Vec<u8> {
-        let ip = self.local.rtp.ip();
-        let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        let mut body = Zeroizing::new(String::with_capacity(2048));
-        let _ = write!(body, "s=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n");
-        for slot in &self.slots {
-            // Writing to a String cannot fail.
-            let _ = match slot {
-                Slot::Refused { media, proto, fmt } => {
-                    write!(body, "m={media} 0 {proto} {fmt}\r\n")
-                }
-                Slot::Ours { proto } => {
-                    self.describe_audio(&mut body, proto, codecs, events, direction, ptime, mux)
-                }
-            };
-        }
-        if self.last.as_ref().is_some_and(|last| *last != body) {
-            self.version += 1;
-        }
-        let whole = format!(
-            "v=0\r\no=- {} {} IN {family} {ip}\r\n{}",
-            self.id, self.version, *body
-        );
-        self.last = Some(body);
-        whole.into_bytes()
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one m-line, written in one place"
-    )]
-    fn describe_audio(
-        &self,
-        body: &mut String,
-        proto: &str,
-        codecs: &[(u8, Codec)],
-        events: &[(u8, u32)],
-        direction: Direction,
-        ptime: u8,
-        mux: bool,
-    ) -> std::fmt::Result {
-        write!(body, "m=audio {} {proto}", self.local.rtp.port())?;
-        for pt in codecs
-            .iter()
-            .map(|(pt, _)| pt)
-            .chain(events.iter().map(|(pt, _)| pt))
-        {
-            write!(body, " {pt}")?;
-        }
-        body.push_str("\r\n");
-        for (pt, codec) in codecs {
-            write!(body, "a=rtpmap:{pt} {}\r\n", codec.rtpmap())?;
-            if *codec == Codec::Opus {
-                write!(body, "a=fmtp:{pt} useinbandfec=1\r\n")?;
-            }
-        }
-        for (pt, clock) in events {
-            write!(
-                body,
-                "a=rtpmap:{pt} telephone-event/{clock}\r\na=fmtp:{pt} 0-16\r\n"
-            )?;
-        }
-        write!(body, "a=ptime:{ptime}\r\na=maxptime:60\r\n")?;
-        if mux {
-            body.push_str("a=rtcp-mux\r\n");
-        } else if self.local.rtcp.port() != self.local.rtp.port().wrapping_add(1) {
-            write!(body, "a=rtcp:{}\r\n", self.local.rtcp.port())?;
-        }
-        self.describe_keys(body);
-        write!(body, "a={}\r\n", direction.as_str())
     }
 
     fn free(&self, pt: u8) -> bool {

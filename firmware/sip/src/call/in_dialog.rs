@@ -15,7 +15,7 @@ use crate::transfer::ReferRequest;
 use super::ack_wait::{AckStep, Sent};
 use super::established::{ChangeStep, Exchange};
 use super::ringing::RingStep;
-use super::{Call, InDialog, State, UNUSABLE_ANSWER, cancel_change, is_digit};
+use super::{Call, InDialog, State, UNUSABLE_ANSWER, cancel_change};
 
 impl Call {
     /// Whether the number of a request of theirs is in order, and whether it belongs to a branch;
@@ -157,40 +157,6 @@ impl Call {
             reply = reply.with("Contact", NameAddr::new(dialog.contact.clone()));
         }
         turn.respond(asked.transaction, reply.with_capabilities());
-    }
-
-    /// INFO: digits, or nothing to do.
-    fn handle_info(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
-        let request = asked.request;
-        if request.body.is_empty() {
-            return turn.respond(asked.transaction, Reply::new(200));
-        }
-        let kind = request.headers.content_type().ok().flatten();
-        let text = String::from_utf8_lossy(&request.body);
-        let digit = match kind.as_ref().map_or("", |kind| kind.name.as_str()) {
-            "application/dtmf-relay" => text.lines().find_map(|line| {
-                let (name, value) = line.split_once('=')?;
-                name.trim()
-                    .eq_ignore_ascii_case("signal")
-                    .then(|| digit_of(value))?
-            }),
-            "application/dtmf" => digit_of(&text),
-            _ => {
-                let accept = "application/dtmf-relay, application/dtmf";
-                let reply = Reply::refusal(415).with("Accept", accept);
-                return turn.respond(asked.transaction, reply);
-            }
-        };
-        match digit {
-            Some(digit) => {
-                turn.respond(asked.transaction, Reply::new(200));
-                turn.event(Event::Digit {
-                    call: self.handle,
-                    digit,
-                });
-            }
-            None => turn.respond(asked.transaction, Reply::not_allowed(400)),
-        }
     }
 
     /// REFER (RFC 3515): the owner decides whether this phone calls somebody else.
@@ -417,18 +383,6 @@ fn try_later(transaction: TransactionId, turn: &mut Turn<'_>) {
         .between(Duration::ZERO, Duration::from_secs(10));
     let reply = Reply::refusal(500).with("Retry-After", wait.as_secs());
     turn.respond(transaction, reply);
-}
-
-pub(super) fn digit_of(text: &str) -> Option<char> {
-    let text = text.trim();
-    match text {
-        "10" => return Some('*'),
-        "11" => return Some('#'),
-        _ => {}
-    }
-    let mut chars = text.chars();
-    let digit = chars.next()?.to_ascii_uppercase();
-    (chars.next().is_none() && is_digit(digit)).then_some(digit)
 }
 
 /// Why the far end hung up, if it says so (RFC 3326).

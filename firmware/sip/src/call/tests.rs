@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::in_dialog::digit_of;
 use super::*;
 use crate::env::Env;
 use crate::env::tests::{env, request, response};
 use crate::media_security::MediaSecurity;
 use crate::message::{SipUri, Uri};
-use crate::transfer::DialogIds;
+use crate::transfer::{DialogIds, Transfer};
 
 const CALL: CallHandle = CallHandle(1);
 const CONSULTED: CallHandle = CallHandle(2);
@@ -707,19 +706,4 @@ fn requests_out_of_order_are_noticed() {
         .map(|ip| ip.to_string())
         .collect();
     assert_eq!(hosts, ["192.0.2.10", "192.0.2.9", "192.0.2.9"]);
-}
-
-#[test]
-fn digits_are_read_as_phones_write_them() {
-    for (text, digit) in [
-        ("5", Some('5')),
-        (" 10 ", Some('*')),
-        ("11", Some('#')),
-        ("a", Some('A')),
-        ("12", None),
-        ("x", None),
-        ("", None),
-    ] {
-        assert_eq!(digit_of(text), digit, "{text}");
-    }
 }

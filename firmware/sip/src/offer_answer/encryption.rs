@@ -1,8 +1,8 @@
 //! The encryption of one leg: what its descriptions say of it, and what comes of theirs.
 //!
 //! ```text
-//! media_security::table ─▶ shape ─▶ our offer (a=crypto, a=fingerprint) ─▶ far end ─▶ taken ─┐
-//! far end's offer ─▶ keying ─▶ media_security::table ─▶ given ─▶ our answer ─────────────────┴─▶ Protection, WhyClear
+//! table ─▶ shape ─▶ our offer (a=crypto, a=fingerprint) ─▶ their answer ─┬─▶ Protection, WhyClear
+//! their offer ─▶ keying ─▶ table ─▶ our answer ──────────────────────────┘
 //! ```
 //!
 //! All decisions are the table's; here they are only carried out. Nothing of a leg changes before
@@ -10,7 +10,8 @@
 
 use types::EncryptionPolicy;
 
-use super::{Session, Slot};
+use super::Session;
+use super::description::Slot;
 use crate::fingerprint::{self, SetupAttribute, role_answered, role_in_force, role_offered};
 use crate::media_security::table::{
     Agreement, EncryptionRules, KeyingState, MediaKeying, OfferShape, Profile, Refusal,
@@ -25,7 +26,7 @@ use crate::token::Tokens;
 enum Agreed {
     /// Nothing.
     NotYet,
-    /// A description was accepted; why in clear, if that is told.
+    /// A description was accepted; why in clear, if that is reported.
     Yes(Option<WhyClear>),
 }
 
@@ -294,15 +295,6 @@ impl Session {
             body.push_str("a=setup:");
             body.push_str(word.as_str());
             body.push_str("\r\n");
-        }
-    }
-}
-
-impl Slot {
-    fn ours(&mut self) -> Option<&mut String> {
-        match self {
-            Self::Ours { proto } => Some(proto),
-            Self::Refused { .. } => None,
         }
     }
 }

@@ -272,9 +272,9 @@ fn a_dtls_offer_is_answered_and_kept() {
         "UDP/TLS/RTP/SAVP",
         &format!("{}a=setup:actpass\r\n", print().replace("5A", "5B")),
     );
-    let (_, anew) = phone.answer(&other, &mut tokens()).unwrap();
+    let (_, again) = phone.answer(&other, &mut tokens()).unwrap();
     assert!(matches!(
-        anew.protection,
+        again.protection,
         Protection::Dtls {
             setup: Setup::Active,
             ..
