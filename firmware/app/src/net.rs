@@ -28,7 +28,6 @@ pub(crate) enum NetworkEvent {
     /// A TCP connection is established.
     Connected {
         connection: sip::ConnectionId,
-        local: SocketAddr,
         remote: SocketAddr,
         /// Where its bytes to be sent go.
         out: tokio::sync::mpsc::Sender<Vec<u8>>,

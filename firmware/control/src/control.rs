@@ -321,11 +321,10 @@ impl Control {
     pub fn handle_connected(
         &mut self,
         connection: sip::ConnectionId,
-        local: SocketAddr,
         remote: SocketAddr,
         now: Instant,
     ) {
-        self.agent.handle_connected(connection, local, remote, now);
+        self.agent.handle_connected(connection, remote, now);
         self.drain(now);
     }
 

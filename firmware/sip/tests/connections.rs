@@ -85,9 +85,8 @@ impl Registered {
             })
             .expect("the phone dials its registrar");
         let now = self.world.now;
-        let local = "192.0.2.1:40000".parse().unwrap();
         self.agent()
-            .handle_connected(connection, local, SERVER.parse().unwrap(), now);
+            .handle_connected(connection, SERVER.parse().unwrap(), now);
         let (on, register) = self.pass(Duration::ZERO).pop().expect("a REGISTER");
         assert_eq!((on, &register.method), (connection, &Method::Register));
         let mut response = Response::reply(&register, 200, Some("r"));
@@ -117,8 +116,7 @@ impl Registered {
             self.agent()
                 .handle_accepted_tls(connection, from, Vec::new(), now);
         } else {
-            let local = "192.0.2.1:5060".parse().unwrap();
-            self.agent().handle_connected(connection, local, from, now);
+            self.agent().handle_connected(connection, from, now);
         }
         connection
     }

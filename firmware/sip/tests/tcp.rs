@@ -95,7 +95,7 @@ fn a_response_survives_a_broken_connection() {
     world.break_connections();
     world.run_ms(100);
     // The caller's INVITE failed with its connection; the called phone still rings, and its refusal
-    // finds nobody who waits.
+    // finds no one who waits.
     assert!(world.events(0).iter().any(|e| matches!(
         e,
         Event::Ended {
@@ -154,7 +154,7 @@ fn bytes_that_are_not_sip_close_the_connection() {
     let (connection, remote) = (ConnectionId(1 << 40), "192.0.2.9:4000".parse().unwrap());
     let now = world.now;
     let phone = &mut world.phones[0].agent;
-    phone.handle_connected(connection, "192.0.2.1:5060".parse().unwrap(), remote, now);
+    phone.handle_connected(connection, remote, now);
     phone.handle_stream(connection, b"\r\n\r\n", now);
     assert_eq!(phone.poll_transmit().unwrap().bytes, b"\r\n");
     phone.handle_stream(connection, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", now);

@@ -193,7 +193,6 @@ impl Network {
         match event {
             NetworkEvent::Connected {
                 connection,
-                local,
                 remote,
                 out,
                 proved,
@@ -202,7 +201,7 @@ impl Network {
                 self.trace.opened(connection, remote);
                 match proved {
                     Some(names) => control.handle_accepted_tls(connection, remote, names, now),
-                    None => control.handle_connected(connection, local, remote, now),
+                    None => control.handle_connected(connection, remote, now),
                 }
             }
             NetworkEvent::Bytes { connection, bytes } => {

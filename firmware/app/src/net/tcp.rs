@@ -120,10 +120,7 @@ async fn run_plain(
     connection: sip::ConnectionId,
     heard: mpsc::Sender<NetworkEvent>,
 ) {
-    let (Ok(local), Ok(remote)) = (
-        stream.local_addr().map(super::address::canonical),
-        stream.peer_addr().map(super::address::canonical),
-    ) else {
+    let Ok(remote) = stream.peer_addr().map(super::address::canonical) else {
         let _ = heard
             .send(NetworkEvent::Closed {
                 connection,
@@ -136,7 +133,6 @@ async fn run_plain(
     let _ = stream.set_nodelay(true);
     let stands = |out| NetworkEvent::Connected {
         connection,
-        local,
         remote,
         out,
         proved: None,

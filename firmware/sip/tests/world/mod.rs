@@ -5,8 +5,12 @@
 //! phone ─ poll_transmit ─▶ lost? ─▶ queue (latency) ─▶ handle_datagram ─▶ phone
 //!                                                    └▶ inbox ─▶ the test, which answers as it likes
 //! ```
-#![allow(dead_code)] // each test file uses its own part
-#![allow(clippy::unwrap_used, clippy::panic)] // a test's harness: what cannot be is a failed test
+#![expect(dead_code, reason = "each test program uses its own part")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,7 +24,7 @@ use types::Codec;
 use sip::offer_answer::LocalMedia;
 use sip::{AccountConfig, CallHandle, ConnectionId, Event, Flow, Target, Transport, UserAgent};
 
-/// One agent with its address and what it told its owner.
+/// One agent with its address and the events it gave its owner.
 pub(crate) struct Phone {
     pub(crate) agent: UserAgent,
     pub(crate) address: SocketAddr,
@@ -31,18 +35,9 @@ pub(crate) struct Phone {
 #[derive(Debug, Clone)]
 pub(crate) enum Packet {
     Datagram(Datagram),
-    Stream {
-        to: Side,
-        bytes: Vec<u8>,
-    },
-    Opened {
-        to: Side,
-        local: SocketAddr,
-        remote: SocketAddr,
-    },
-    Closed {
-        to: Side,
-    },
+    Stream { to: Side, bytes: Vec<u8> },
+    Opened { to: Side, remote: SocketAddr },
+    Closed { to: Side },
 }
 
 impl testkit::network::Packet for Packet {
@@ -141,7 +136,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
 }
 
 impl World {
-    #[allow(clippy::disallowed_methods)] // some instant to count from; what it says does not matter
+    #[expect(clippy::disallowed_methods, reason = "some instant to count from")]
     pub(crate) fn new(configs: Vec<AgentConfig>) -> Self {
         let start = Instant::now();
         let phones = configs
@@ -274,14 +269,9 @@ impl World {
                 );
                 self.push(Packet::Opened {
                     to: other,
-                    local: remote,
                     remote: near,
                 });
-                self.push(Packet::Opened {
-                    to: side,
-                    local: near,
-                    remote,
-                });
+                self.push(Packet::Opened { to: side, remote });
             }
             None => self.push(Packet::Closed { to: side }),
         }
@@ -360,10 +350,10 @@ impl World {
                     .agent
                     .handle_stream(to.connection, &bytes, now);
             }
-            Packet::Opened { to, local, remote } => {
+            Packet::Opened { to, remote } => {
                 self.phones[to.phone]
                     .agent
-                    .handle_connected(to.connection, local, remote, now);
+                    .handle_connected(to.connection, remote, now);
             }
             Packet::Closed { to } => self.phones[to.phone]
                 .agent
@@ -427,7 +417,7 @@ impl World {
         result
     }
 
-    /// Everything a phone told since last asked.
+    /// Every event of a phone since last asked.
     pub(crate) fn events(&mut self, phone: usize) -> Vec<Event> {
         self.phones[phone].events.drain(..).collect()
     }

@@ -43,7 +43,7 @@ pub(crate) fn connect(
         let about = side.about.clone();
         let opened = async {
             let stream = within(OPENING, tcp::open(about.remote, dscp)).await?;
-            let ends = ends(&stream)?;
+            let remote = far_end(&stream)?;
             let connector = TlsConnector::from(side.config);
             let tls = within(
                 HANDSHAKE,
@@ -52,10 +52,10 @@ pub(crate) fn connect(
                 }),
             )
             .await?;
-            Ok::<_, io::Error>((tls, ends))
+            Ok::<_, io::Error>((tls, remote))
         };
         match opened.await {
-            Ok((tls, (local, remote))) => {
+            Ok((tls, remote)) => {
                 let (_, session) = tls.get_ref();
                 tracing::debug!(
                     "TLS with {}: {:?}, {:?}",
@@ -65,7 +65,6 @@ pub(crate) fn connect(
                 );
                 let stands = |out| NetworkEvent::Connected {
                     connection,
-                    local,
                     remote,
                     out,
                     proved: None,
@@ -97,13 +96,10 @@ async fn within<T>(time: Duration, doing: impl Future<Output = io::Result<T>>) -
     }
 }
 
-fn ends(stream: &TcpStream) -> io::Result<(SocketAddr, SocketAddr)> {
+fn far_end(stream: &TcpStream) -> io::Result<SocketAddr> {
     // SIP messages are whole when they are written; holding them back for more helps nobody.
     let _ = stream.set_nodelay(true);
-    Ok((
-        canonical(stream.local_addr()?),
-        canonical(stream.peer_addr()?),
-    ))
+    Ok(canonical(stream.peer_addr()?))
 }
 
 /// Binds and serves the TLS port in the background.
@@ -142,7 +138,7 @@ async fn accept(
                 );
                 tokio::spawn(async move {
                     let opened = async {
-                        let ends = ends(&stream)?;
+                        let remote = far_end(&stream)?;
                         let bounded = |session: &mut rustls::ServerConnection| {
                             session.set_buffer_limit(Some(MAX_BUFFER));
                         };
@@ -150,17 +146,16 @@ async fn accept(
                             accepted = within(HANDSHAKE, acceptor.accept_with(stream, bounded)) => accepted?,
                             () = handshake.displaced() => return Err(io::ErrorKind::TimedOut.into()),
                         };
-                        Ok::<_, io::Error>((accepted, ends))
+                        Ok::<_, io::Error>((accepted, remote))
                     };
                     let opened = opened.await;
                     drop(handshake);
                     match opened {
-                        Ok((tls, (local, remote))) => {
+                        Ok((tls, remote)) => {
                             let proved = known(&tls, &pins);
                             let connection = tcp::next_accepted();
                             let stands = |out| NetworkEvent::Connected {
                                 connection,
-                                local,
                                 remote,
                                 out,
                                 proved: Some(proved),
