@@ -237,7 +237,7 @@ mod tests {
     use crate::pins::{Matrix, MatrixColumn, MatrixRow};
     use proptest::prelude::*;
 
-    const LEGEND: KeyLabels = KeyLabels([
+    const LABELS: KeyLabels = KeyLabels([
         ['1', '2', '3', 'A'],
         ['4', '5', '6', 'B'],
         ['7', '8', '9', 'C'],
@@ -260,7 +260,7 @@ mod tests {
         fn new(rows: usize, columns: usize) -> Self {
             let now = Instant::now();
             let matrix = Matrix::new(rows, columns);
-            let decoder = KeypadDecoder::new(LEGEND, ms(12));
+            let decoder = KeypadDecoder::new(LABELS, ms(12));
             let (row_pins, column_pins) = matrix.pins();
             let keypad = Keypad::new(row_pins, column_pins, decoder, ms(1), now).unwrap();
             Self {
@@ -272,7 +272,7 @@ mod tests {
         }
 
         fn key(&self, key: char, closed: bool) {
-            let place = LEGEND.0.iter().flatten().position(|&k| k == key).unwrap();
+            let place = LABELS.0.iter().flatten().position(|&k| k == key).unwrap();
             self.matrix.set(place / MAX_SIDE, place % MAX_SIDE, closed);
         }
 
@@ -300,7 +300,7 @@ mod tests {
     fn every_key_of_both_matrix_sizes_is_decoded() {
         for columns in [3, 4] {
             let mut bench = Bench::new(4, columns);
-            for row in LEGEND.0 {
+            for row in LABELS.0 {
                 for key in &row[..columns] {
                     bench.key(*key, true);
                     assert_eq!(bench.run(ms(60)), [KeyDown(*key)]);
@@ -391,12 +391,12 @@ mod tests {
                 }
             };
             for (place, closed, wait) in moves {
-                let key = LEGEND.0[place / 4][place % 4];
+                let key = LABELS.0[place / 4][place % 4];
                 bench.key(key, closed);
                 if closed { real.push(key); }
                 note(&mut down, &real, bench.run(ms(wait)));
             }
-            for row in LEGEND.0 { for key in row { bench.key(key, false); } }
+            for row in LABELS.0 { for key in row { bench.key(key, false); } }
             note(&mut down, &real, bench.run(ms(200)));
             prop_assert!(down.is_empty(), "stuck: {:?}", down);
         }

@@ -3,7 +3,7 @@
 //! everything drawn from one seed.
 //!
 //! ```text
-//!  fingers ─▶ phone (Control + Engine) ◀─▶ card (own clock, own microphone, own ear)
+//!    board ─▶ phone (Control + Engine) ◀─▶ card (own clock, own microphone, own ear)
 //!                     │  ▲
 //!                     ▼  │ datagrams
 //!                  network (delay, jitter, loss, order, outages) ─▶ wire (record, pcap)

@@ -2,7 +2,7 @@
 //! (numbers only) and its board. It does what the real driver does between them, on virtual time.
 //!
 //! ```text
-//! finger ─▶ Control ─▶ Output ─▶ network (SIP) · commands ─▶ (next turn of the card) ─▶ Engine ─▶ network (RTP)
+//! board ─▶ Control ─▶ Output ─▶ network (SIP) · commands ─▶ (next turn of the card) ─▶ Engine ─▶ network (RTP)
 //!              ▲                                                     │
 //!              └───────────────── media events ◀──────────────────────┘
 //! ```
@@ -212,11 +212,11 @@ impl SimPhone {
                 break;
             };
             self.control.handle_lookup(id, &targets, self.base + now);
-            self.obey(network, now);
+            self.execute(network, now);
         }
         if self.timeout.is_some_and(|at| at <= now) {
             self.control.handle_timeout(self.base + now);
-            self.obey(network, now);
+            self.execute(network, now);
         }
         if self.card.next_turn().is_some_and(|at| at <= now) {
             self.turn(network, now);
@@ -226,7 +226,7 @@ impl SimPhone {
     /// The board saw something.
     pub fn board(&mut self, event: BoardEvent, network: &mut Network, now: Time) {
         self.control.handle_board(event, self.base + now);
-        self.obey(network, now);
+        self.execute(network, now);
     }
 
     /// Somebody asks for something by `ctl`.
@@ -237,7 +237,7 @@ impl SimPhone {
         now: Time,
     ) -> Result<(), ActionError> {
         let done = self.control.handle_action(action, self.base + now);
-        self.obey(network, now);
+        self.execute(network, now);
         done.map(drop)
     }
 
@@ -246,7 +246,7 @@ impl SimPhone {
         if datagram.to.port() == self.at.port() {
             self.control
                 .handle_datagram(datagram.from, &datagram.bytes, self.base + now);
-            self.obey(network, now);
+            self.execute(network, now);
         } else if datagram.to.port() == TLS_PORT {
             self.receive_tls(&datagram, network, now);
         } else if let Some(&(stream, kind)) = self.ports.open.get(&datagram.to.port()) {
@@ -287,19 +287,19 @@ impl SimPhone {
         });
         self.control
             .handle_stream(connection, &datagram.bytes, self.base + now);
-        self.obey(network, now);
+        self.execute(network, now);
     }
 
     /// The kernel reports that nobody listens there.
     pub fn unreachable(&mut self, remote: SocketAddr, network: &mut Network, now: Time) {
         self.control.handle_unreachable(remote, self.base + now);
-        self.obey(network, now);
+        self.execute(network, now);
     }
 
     /// Orderly shutdown, as `ctl quit` asks for it.
     pub fn shut_down(&mut self, network: &mut Network, now: Time) {
         self.control.shut_down(self.base + now);
-        self.obey(network, now);
+        self.execute(network, now);
     }
 
     /// Ports open now: RTP and RTCP of every stream.
@@ -436,7 +436,7 @@ impl SimPhone {
                 );
                 self.control
                     .handle_dtls(stream, socket, from, &bytes, self.base + now);
-                self.obey(network, now);
+                self.execute(network, now);
             }
         }
     }
@@ -448,13 +448,13 @@ impl SimPhone {
                 return;
             };
             self.control.handle_media(event, self.base + now);
-            self.obey(network, now);
+            self.execute(network, now);
         }
         panic!("{}: the engine never stops telling", self.name);
     }
 
     /// Does what the control loop wants done.
-    fn obey(&mut self, network: &mut Network, now: Time) {
+    fn execute(&mut self, network: &mut Network, now: Time) {
         for _ in 0..MAX_OUTPUTS {
             let Some(output) = self.control.poll_output() else {
                 self.timeout = self
@@ -494,9 +494,8 @@ impl SimPhone {
                     ..
                 } => {
                     self.connections.insert(connection, remote);
-                    let local = SocketAddr::new(self.at.ip(), TLS_PORT);
                     self.control
-                        .handle_connected(connection, local, remote, self.base + now);
+                        .handle_connected(connection, remote, self.base + now);
                 }
                 // No TCP in this network: every connection is refused, as by a host without a
                 // listener.

@@ -3,7 +3,7 @@
 //! the next thing that happens, and nothing else moves it.
 //!
 //! ```text
-//! story ─▶ lift, press, hang_up, expect, run ─▶ World ─▶ next event: network · timer · card · finger
+//! story ─▶ lift, press, hang_up, expect, run ─▶ World ─▶ next event: network · timer · card · board
 //!                                                  └─▶ at the end: quiet() – every table, timer, port and stream is empty
 //! ```
 //!
@@ -57,7 +57,7 @@ pub struct PeerId(pub usize);
 
 /// Longest time after which everything must be empty: 64·T1 for the slowest transactions, and a
 /// little.
-const SETTLE: Duration = Duration::from_secs(75);
+const DRAIN_TIME: Duration = Duration::from_secs(75);
 
 struct Action {
     at: Time,
@@ -97,7 +97,7 @@ pub struct World {
     /// Phones none of whose calls may ever be in clear.
     guarded: Vec<IpAddr>,
     peers: Vec<Peer>,
-    fingers: BinaryHeap<Reverse<Action>>,
+    scheduled: BinaryHeap<Reverse<Action>>,
     order: u64,
     /// Turns taken at one and the same moment; many mean that a timer spins.
     spinning: u32,
@@ -151,7 +151,7 @@ impl World {
             phones: Vec::new(),
             guarded: Vec::new(),
             peers: Vec::new(),
-            fingers: BinaryHeap::new(),
+            scheduled: BinaryHeap::new(),
             order: 0,
             spinning: 0,
             turns: 0,
@@ -255,7 +255,7 @@ impl World {
                 next = Some(next.map_or(at, |known| known.min(at)));
             }
         };
-        take(self.fingers.peek().map(|Reverse(action)| action.at));
+        take(self.scheduled.peek().map(|Reverse(action)| action.at));
         for phone in &self.phones {
             take(phone.next());
         }
@@ -281,11 +281,11 @@ impl World {
             self.deliver(datagram);
         }
         while self
-            .fingers
+            .scheduled
             .peek()
             .is_some_and(|Reverse(action)| action.at <= now)
         {
-            if let Some(Reverse(action)) = self.fingers.pop() {
+            if let Some(Reverse(action)) = self.scheduled.pop() {
                 self.phones[action.phone.0].board(action.event, &mut self.network, now);
             }
         }
@@ -364,12 +364,12 @@ impl World {
             .join(", ")
     }
 
-    // ---------------------------------------------------------------- fingers
+    // ---------------------------------------------------------------- the board
 
-    /// A finger does something later.
-    pub fn finger(&mut self, id: PhoneId, after: Duration, event: BoardEvent) {
+    /// The board sees something later.
+    pub fn board_event(&mut self, id: PhoneId, after: Duration, event: BoardEvent) {
         self.order += 1;
-        self.fingers.push(Reverse(Action {
+        self.scheduled.push(Reverse(Action {
             at: self.now + after,
             order: self.order,
             phone: id,
@@ -448,17 +448,17 @@ impl World {
         for id in 0..self.phones.len() {
             self.hang_up(PhoneId(id));
         }
-        self.settle();
+        self.assert_drained();
     }
 
-    /// Nothing is left after the longest timer, without anybody doing anything.
-    pub fn settle(&mut self) {
-        let limit = self.now + SETTLE;
+    /// Nothing is left after the longest timer, although no one does anything.
+    pub fn assert_drained(&mut self) {
+        let limit = self.now + DRAIN_TIME;
         while self.phones.iter().any(|phone| phone.unrest().is_some()) && self.step(limit) {}
         let unrest: Vec<String> = self.phones.iter().filter_map(SimPhone::unrest).collect();
         assert!(
             unrest.is_empty(),
-            "not empty {SETTLE:?} after the end: {}",
+            "not empty {DRAIN_TIME:?} after the end: {}",
             unrest.join("; ")
         );
         self.assert_guarded();

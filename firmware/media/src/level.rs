@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_starts_anew() {
+    fn taking_starts_again() {
         let mut meter = LevelMeter::new();
         meter.push(&sine(1000.0, 8000, 8000.0, 800));
         meter.push(&sine(1000.0, 8000, 8000.0, 800));

@@ -63,8 +63,8 @@ pub struct AgentConfig {
     pub direct_callers: DirectCallers,
     /// The list of direct callers; what strangers may do is limited, what these may do is not.
     pub direct_from: Vec<AllowedCaller>,
-    /// The owner lets the phone answer by itself: callers by an account may ask for it. Nobody else
-    /// may, ever.
+    /// The owner lets the phone answer by itself: callers by an account may ask for it. No other
+    /// caller may, ever.
     pub auto_answer: bool,
     /// Codecs this phone is configured for: an offer without any of them is refused (488) before
     /// anything rings.

@@ -64,7 +64,7 @@ impl Flow {
         }
     }
 
-    /// Whether nobody on the way can read or change what goes along it.
+    /// Whether no one on the way can read or change what goes along it.
     pub fn is_secure(self) -> bool {
         self.transport() == Transport::Tls
     }

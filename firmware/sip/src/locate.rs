@@ -32,7 +32,7 @@ pub(crate) enum HopError {
         "TLS is required here and the address asks for a transport without it: nothing is sent in the clear"
     )]
     Insecure,
-    /// A transport nobody here speaks.
+    /// A transport this phone does not speak.
     #[error("the address asks for a transport other than udp, tcp and tls")]
     Transport,
     /// tel: and other schemes have no host.

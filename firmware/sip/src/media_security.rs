@@ -1,13 +1,12 @@
 //! Who may listen: what this phone wants of a call's encryption, and what was agreed about it.
 //!
 //! ```text
-//! MediaSecurity (wish, keying, suites) ─┐
-//! offer or answer ────────────────┼─▶ offer_answer ─▶ Protection (with its keys), WhyClear
-//! secure signalling? ─────────────┘
+//! MediaSecurity (policy, keying, suites) ─┐
+//! offer or answer ──────────────────────┼─▶ offer_answer ─▶ Protection (with its keys), WhyClear
+//! secure signalling? ───────────────────┘
 //! ```
 //!
-//! The rules are here and in nobody else's hands: `app` tells what is wished for, and gets told
-//! what it got.
+//! The rules are only here: the owner says what is wanted, and learns what was agreed.
 
 pub(crate) mod table;
 

@@ -68,7 +68,7 @@ impl SdesKey {
         self.lifetime
     }
 
-    /// A key nobody had before.
+    /// A key that were never shown before.
     fn fresh(suite: SrtpSuite, tokens: &mut Tokens) -> Self {
         let mut secret = Zeroizing::new(vec![0; suite.key_len() + suite.salt_len()]);
         tokens.fill(&mut secret);

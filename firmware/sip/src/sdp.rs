@@ -111,7 +111,7 @@ pub(crate) struct SdpLine {
     pub(crate) crypto: Result<Vec<sdes::Reading>, sdes::CryptoLineError>,
     /// The strong ones of the `a=fingerprint` lines; `None`: there is none of any kind.
     pub(crate) fingerprints: Option<Vec<Fingerprint>>,
-    /// `a=setup`; a word nobody knows counts as none.
+    /// `a=setup`; an unknown value counts as none.
     pub(crate) setup: Option<SetupAttribute>,
 }
 

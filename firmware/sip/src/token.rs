@@ -1,4 +1,4 @@
-//! Names nobody can guess: tags, branches, Call-IDs, contact users. All drawn from the one seed the
+//! Names that cannot be guessed: tags, branches, Call-IDs, contact users. All drawn from the one seed the
 //! owner gave, so that a simulation repeats itself.
 
 use std::time::Duration;

@@ -117,7 +117,7 @@ fn two_hundred_answering_branches_are_bounded() {
         .filter(|event| matches!(event, Event::Established { .. }))
         .count();
     assert_eq!(established, 1, "one of them is the call");
-    // Each was acknowledged, and each but the first told goodbye, as often as the peer did not
+    // Each was acknowledged, and each but the first sent a BYE, as often as the peer did not
     // answer that.
     assert_eq!(world.sent("ACK"), 200);
     let goodbyes: std::collections::BTreeSet<String> = world

@@ -1,4 +1,4 @@
-//! Numbered cases of what crosses on the wire while a call is set up, each against a scripted peer.
+//! Numbered cases of what crosses on its way while a call is set up, each against a scripted peer.
 
 mod world;
 
@@ -60,7 +60,7 @@ fn case_02_cancel_waits_for_a_provisional_response() {
 }
 
 #[test]
-fn case_03_nobody_answers_the_cancel() {
+fn case_03_the_cancel_is_not_answered() {
     let mut world = World::alone();
     let (call, invite) = called(&mut world);
     world.answer(&invite, 180, Some("p"), PEER, &[], None);
@@ -423,7 +423,7 @@ fn case_11_a_wrong_password_is_shown_once() {
 }
 
 #[test]
-fn case_12_a_stale_nonce_is_no_wrong_password_but_no_endless_loop() {
+fn case_12_a_stale_nonce_is_answered_a_few_times() {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config.accounts.push(sip::AccountConfig {
         register: false,

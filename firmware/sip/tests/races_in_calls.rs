@@ -1,4 +1,4 @@
-//! Numbered cases of what crosses on the wire while a call stands or ends, and of forks and
+//! Numbered cases of what crosses on its way while a call is established or ends, and of forks and
 //! detours, each against a scripted peer.
 
 mod world;
@@ -381,7 +381,7 @@ fn case_30_the_callers_time_runs_out() {
 }
 
 #[test]
-fn case_31_a_long_ring_is_repeated_and_a_long_wait_ends() {
+fn case_31_180_is_repeated_and_the_wait_ends() {
     let mut world = World::pair();
     world.invite(0, "sip:bob@192.0.2.2");
     world.run_ms(100);

@@ -1,6 +1,6 @@
 //! Registration against a scripted registrar: challenge, refresh, outage, refusal, NAT, address
 //! change.
-#![allow(clippy::unwrap_used)] // what cannot be is a failed test
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -120,7 +120,7 @@ fn challenged_bound_refreshed_and_unbound() {
 }
 
 #[test]
-fn a_longer_lifetime_is_asked_for_when_told_to() {
+fn a_423_raises_the_lifetime_asked_for() {
     let mut world = line();
     let first = world.request(&Method::Register);
     world.answer(
@@ -142,7 +142,7 @@ fn a_longer_lifetime_is_asked_for_when_told_to() {
 }
 
 #[test]
-fn a_wrong_password_is_tried_gently_and_never_given_up() {
+fn a_wrong_password_is_tried_again_with_long_pauses() {
     let mut world = line();
     let mut waits = Vec::new();
     for round in 0..6 {
@@ -167,10 +167,10 @@ fn a_wrong_password_is_tried_gently_and_never_given_up() {
             );
         }
         world.run_ms(50);
-        let told = states(&mut world);
+        let seen = states(&mut world);
         assert!(
-            matches!(&told[..], [(None, Some(error))] if error.contains("password")),
-            "{told:?}"
+            matches!(&seen[..], [(None, Some(error))] if error.contains("password")),
+            "{seen:?}"
         );
     }
     assert!(
@@ -188,10 +188,10 @@ fn an_outage_is_outlived() {
     let register = world.request(&Method::Register);
     accept(&mut world, &register, 120);
     states(&mut world);
-    // The registrar is gone for an hour; nobody answers.
+    // The registrar is gone for an hour; no one answers.
     world.run(Duration::from_secs(3600));
-    let told = states(&mut world);
-    assert!(told.iter().any(|(until, _)| until.is_none()), "{told:?}");
+    let seen = states(&mut world);
+    assert!(seen.iter().any(|(until, _)| until.is_none()), "{seen:?}");
     let tries = world.sent("REGISTER");
     assert!((100..1500).contains(&tries), "{tries}");
     world.inbox.clear();
@@ -341,7 +341,7 @@ fn service_route_and_outbound_proxy_lead_calls() {
 }
 
 #[test]
-fn names_are_asked_for_and_their_addresses_are_known_at_the_door() {
+fn addresses_of_names_looked_up_are_admitted() {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config
         .accounts

@@ -1,7 +1,11 @@
 //! Calls that become other calls: REFER inside of one (RFC 3515, 3892, 4488), and the news its
 //! sender is owed (RFC 6665).
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod world;
 
@@ -24,7 +28,7 @@ fn refer(ok: &Response, cseq: u32, extra: &str) -> String {
     .text()
 }
 
-/// The peer's call stands; it asks this. What alice is told.
+/// The peer's call is established; it sends this REFER. What alice learns of it.
 fn asked(world: &mut World, extra: &str) -> (CallHandle, Response) {
     let (call, ok) = answered(world);
     world.send(PEER, 0, ack(&ok));
@@ -35,7 +39,7 @@ fn asked(world: &mut World, extra: &str) -> (CallHandle, Response) {
     (call, ok)
 }
 
-fn told(world: &mut World) -> Option<(CallHandle, String, String)> {
+fn referred(world: &mut World) -> Option<(CallHandle, String, String)> {
     world.events(0).into_iter().find_map(|event| match event {
         Event::Refer { call, to, user } => Some((call, to, user)),
         _ => None,
@@ -65,7 +69,7 @@ fn news(world: &mut World) -> (Request, String, String) {
 }
 
 #[test]
-fn a_refer_is_accepted_followed_and_told_of() {
+fn a_refer_is_followed_and_reported() {
     let mut world = World::alone();
     let (call, ok) = asked(
         &mut world,
@@ -73,9 +77,9 @@ fn a_refer_is_accepted_followed_and_told_of() {
          Referred-By: <sip:peer@192.0.2.9>;cid=\"2UWQFN309shb3@x\"\r\n",
     );
     assert_eq!(
-        told(&mut world),
+        referred(&mut world),
         Some((call, "sip:carol@192.0.2.8".into(), "carol".into())),
-        "headers in the address are nobody's"
+        "headers in the address are ignored"
     );
     let new = follow(&mut world, call).unwrap();
     let (at, invite) = world.request_at(&Method::Invite);
@@ -123,8 +127,8 @@ fn a_refer_is_accepted_followed_and_told_of() {
 }
 
 #[test]
-fn news_are_first_100_and_last_what_became_of_it() {
-    for (code, told_code) in [
+fn notify_brings_100_first_and_the_outcome_last() {
+    for (code, reported) in [
         (200, "SIP/2.0 200 OK\r\n"),
         (486, "SIP/2.0 486 Busy Here\r\n"),
     ] {
@@ -163,7 +167,7 @@ fn news_are_first_100_and_last_what_became_of_it() {
             (code == 200).then_some(body.as_str()),
         );
         let (last, state, body) = news(&mut world);
-        assert_eq!(body, told_code);
+        assert_eq!(body, reported);
         assert_eq!(state, "terminated;reason=noresource");
         assert!(last.headers.cseq().unwrap().number > first.headers.cseq().unwrap().number);
         if code == 486 {
@@ -209,7 +213,7 @@ fn what_is_no_address_to_call_is_refused() {
     ] {
         let mut world = World::alone();
         let (call, _) = asked(&mut world, extra);
-        assert_eq!(told(&mut world), None, "{extra}");
+        assert_eq!(referred(&mut world), None, "{extra}");
         let refused = format!("SIP/2.0 {code}");
         assert_eq!(world.sent(&refused), 1, "{extra}: {:?}", world.log);
         assert_eq!(follow(&mut world, call), Err(InviteError::NotAsked));
@@ -227,7 +231,7 @@ fn what_is_no_address_to_call_is_refused() {
 }
 
 #[test]
-fn what_the_owner_does_not_want_or_cannot_do_is_declined() {
+fn a_refer_not_wanted_or_not_possible_is_declined() {
     let mut world = World::alone();
     let (call, ok) = asked(&mut world, "Refer-To: sip:carol@192.0.2.8\r\n");
     world.with(0, |alice, now| alice.reject_refer(call, now));
@@ -251,7 +255,7 @@ fn what_the_owner_does_not_want_or_cannot_do_is_declined() {
 }
 
 #[test]
-fn a_stranger_is_never_obeyed() {
+fn a_stranger_may_not_refer() {
     // Outside of any dialog, and in one that was guessed.
     let mut world = World::alone();
     let refer_to = "Refer-To: sip:premium@192.0.2.8\r\n";
@@ -281,14 +285,14 @@ fn a_stranger_is_never_obeyed() {
     world.response(403);
     world.with(0, |alice, now| alice.reject(call, 486, now));
     world.run_ms(50);
-    assert_eq!(told(&mut world), None);
+    assert_eq!(referred(&mut world), None);
     assert_eq!((world.sent("INVITE"), world.sent("NOTIFY")), (0, 0));
     world.run_ms(40_000);
     world.assert_empty();
 }
 
 #[test]
-fn who_asked_is_told_although_his_call_is_over() {
+fn the_referrer_learns_the_end_after_his_call() {
     let mut world = World::alone();
     let (call, ok) = asked(&mut world, "Refer-To: sip:carol@192.0.2.8\r\n");
     let new = follow(&mut world, call).unwrap();
@@ -311,7 +315,7 @@ fn who_asked_is_told_although_his_call_is_over() {
 }
 
 #[test]
-fn news_that_are_not_wanted_stop() {
+fn a_refused_notify_ends_the_subscription() {
     // RFC 4488: none from the beginning.
     let mut world = World::alone();
     let (call, _) = asked(
@@ -346,7 +350,7 @@ fn news_that_are_not_wanted_stop() {
 }
 
 #[test]
-fn handed_on_and_on_comes_to_an_end() {
+fn a_chain_of_refers_ends() {
     let mut world = World::alone();
     let (mut call, mut invite) = calling(&mut world);
     for round in 0..6 {
@@ -364,11 +368,15 @@ fn handed_on_and_on_comes_to_an_end() {
         world.send(from, 0, text);
         world.run_ms(50);
         if round == 5 {
-            assert_eq!(told(&mut world), None, "five times is enough");
+            assert_eq!(referred(&mut world), None, "five times is enough");
             assert_eq!(world.sent("SIP/2.0 603"), 1);
             break;
         }
-        assert!(told(&mut world).is_some(), "round {round}: {:?}", world.log);
+        assert!(
+            referred(&mut world).is_some(),
+            "round {round}: {:?}",
+            world.log
+        );
         let new = follow(&mut world, call).unwrap();
         let (_, next) = world.request_at(&Method::Invite);
         world.answer(
@@ -390,7 +398,7 @@ fn handed_on_and_on_comes_to_an_end() {
 }
 
 #[test]
-fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
+fn a_refer_uses_the_calls_account_and_no_other() {
     let mut world = World::new(vec![sip::AgentConfig {
         accounts: vec![sip::AccountConfig {
             register: false,
@@ -423,7 +431,7 @@ fn by_an_account_it_goes_by_that_account_and_nobody_else_gets_the_password() {
     world.send(PEER, 0, text);
     world.run_ms(50);
     assert_eq!(
-        told(&mut world).map(|(_, _, user)| user),
+        referred(&mut world).map(|(_, _, user)| user),
         Some("+49301234".into())
     );
     follow(&mut world, call).unwrap();
@@ -486,7 +494,7 @@ fn replaced(world: &mut World) -> Option<(CallHandle, Option<CallHandle>)> {
 }
 
 #[test]
-fn an_invite_takes_the_place_of_a_call_that_stands() {
+fn an_invite_replaces_an_established_call() {
     let mut world = World::alone();
     let (old, ok) = answered(&mut world);
     world.send(PEER, 0, ack(&ok));
@@ -522,7 +530,7 @@ fn an_invite_takes_the_place_of_a_call_that_stands() {
 }
 
 #[test]
-fn who_may_not_take_a_place_is_told_why() {
+fn a_refused_replaces_says_why() {
     let mut world = World::alone();
     world.send(PEER, 0, Ask::invite().text());
     world.response(100);
@@ -532,7 +540,7 @@ fn who_may_not_take_a_place_is_told_why() {
     let refused = |world: &mut World, ok: &Response, name: &str, extra: &str, code: u16| {
         world.send(CAROL, 0, replacing(ok, name, CAROL, extra));
         world.run_ms(50);
-        // Others are repeated, for nobody acknowledges them.
+        // Others are repeated, since no ACK comes.
         let answers: Vec<u16> = world
             .inbox
             .drain(..)
@@ -592,7 +600,7 @@ fn who_may_not_take_a_place_is_told_why() {
 }
 
 #[test]
-fn a_call_that_is_not_answered_yet_can_be_replaced_where_it_was_placed() {
+fn an_early_call_can_be_replaced_by_its_caller() {
     let mut world = World::alone();
     let (old, invite) = world::called(&mut world);
     world.answer(&invite, 180, Some("p"), PEER, &[], None);
@@ -623,7 +631,7 @@ fn a_call_that_is_not_answered_yet_can_be_replaced_where_it_was_placed() {
 }
 
 #[test]
-fn what_goes_directly_is_not_replaced_by_way_of_an_account() {
+fn a_direct_call_is_not_replaced_by_an_account() {
     let mut world = World::new(vec![sip::AgentConfig {
         accounts: vec![sip::AccountConfig {
             register: false,
@@ -660,7 +668,7 @@ fn notify(invite: &Request, cseq: u32, headers: &str, body: &str) -> String {
 }
 
 #[test]
-fn a_call_is_handed_over_and_its_news_are_followed() {
+fn a_transfer_follows_the_notifies() {
     let mut world = World::alone();
     let (held, first) = calling(&mut world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
@@ -754,7 +762,7 @@ fn a_call_is_handed_over_and_its_news_are_followed() {
 }
 
 #[test]
-fn what_only_rings_is_given_up_and_called_by_the_other_end() {
+fn a_ringing_call_is_cancelled_and_placed_again() {
     let mut world = World::alone();
     let (held, _) = calling(&mut world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));

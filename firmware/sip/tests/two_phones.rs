@@ -113,7 +113,7 @@ fn the_called_side_hangs_up() {
 }
 
 #[test]
-fn busy_is_told() {
+fn busy_is_reported() {
     let mut world = World::pair();
     world.invite(0, "sip:bob@192.0.2.2");
     world.run_ms(100);
@@ -142,7 +142,7 @@ fn hanging_up_before_the_answer_cancels() {
 }
 
 #[test]
-fn nobody_there_is_told_after_timer_b() {
+fn silence_is_reported_after_timer_b() {
     let mut world = World::alone();
     world.invite(0, "sip:bob@192.0.2.7");
     world.run(Duration::from_secs(31));

@@ -48,7 +48,7 @@ pub(crate) struct Subject {
     hand: Hand,
 }
 
-/// How it is told what a finger would.
+/// How it gets what a person would press.
 enum Hand {
     Ctl(PathBuf),
     Netstring(u16),
@@ -176,15 +176,15 @@ impl Subject {
 
     /// Answers a ringing call, as a hand would; when.
     pub(crate) fn lift(&self) -> Instant {
-        self.finger(&json!({"cmd": "lift"}), "accept")
+        self.command(&json!({"cmd": "lift"}), "accept")
     }
 
     /// Hangs up; when.
     pub(crate) fn hang_up(&self) -> Instant {
-        self.finger(&json!({"cmd": "hang-up"}), "hangup")
+        self.command(&json!({"cmd": "hang-up"}), "hangup")
     }
 
-    fn finger(&self, ours: &Value, theirs: &str) -> Instant {
+    fn command(&self, ours: &Value, theirs: &str) -> Instant {
         match &self.hand {
             Hand::Ctl(_) => {
                 let at = Instant::now();
@@ -292,7 +292,7 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
 }
 
 fn pjsua(port: u16, order: &Order<'_>, ear: &Path) -> Option<Command> {
-    // Its packaged build has no Opus, and a null card cannot ring for a finger.
+    // Its packaged build has no Opus, and a null card cannot ring for a key.
     if order.codec == Codec::Opus
         || order.private
         || !order.answers

@@ -19,6 +19,6 @@ impl SimPhone {
         stats.srtp.protected_received = packets;
         let event = media::Event::Stats { id, stats };
         self.control.handle_media(event, self.base + now);
-        self.obey(network, now);
+        self.execute(network, now);
     }
 }

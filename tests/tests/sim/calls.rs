@@ -48,7 +48,7 @@ fn both_ways(codec: &str, rate_hz: u32, at_least: f64) {
         world.run(secs(1));
         assert_eq!(world[to].control.tone(), Some(Tone::Congestion));
         world.hang_up(to);
-        world.settle();
+        world.assert_drained();
     }
     world.quiet();
     world.report(&report.join(" · "));
@@ -220,7 +220,7 @@ fn each_refusal_is_heard() {
 }
 
 #[test]
-fn nobody_there() {
+fn an_address_without_a_phone() {
     let mut world = World::new("nobody there", 7);
     let l = world.phone(Setup::default());
     world.call(l, "305".replace('5', "3").as_str());
@@ -243,7 +243,7 @@ fn nobody_there() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_port_without_a_listener() {
     let mut world = World::new("port unreachable", 8);
     let l = world.phone(Setup::default());
     let far = world.peer();
@@ -317,7 +317,7 @@ fn automatic_answer() {
         secs(5),
         |world| world.state(r) == State::Idle,
     );
-    world.settle();
+    world.assert_drained();
     world.report("answered by itself, ended with the caller");
 }
 
@@ -390,7 +390,7 @@ const WISHES: [(&str, &str, bool); 7] = [
 ];
 
 #[test]
-fn nobody_makes_the_phone_answer_from_afar() {
+fn no_stranger_makes_the_phone_answer() {
     // As delivered; and with the owner's own, slow, automatic answer, which a caller without a
     // server cannot hasten.
     for (n, (owner, answers_after)) in [("", None), ("auto_answer = 20000", Some(20))]
@@ -467,7 +467,7 @@ fn nobody_makes_the_phone_answer_from_afar() {
 }
 
 #[test]
-fn a_caller_by_the_server_may_ask_where_the_owner_allows_it_and_hears_nothing() {
+fn auto_answer_needs_the_owners_leave_and_is_muted() {
     let mut world = World::new("asked to answer", 23);
     world.add_registrar(&[("101", "one")]);
     let l = world.phone(

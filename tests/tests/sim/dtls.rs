@@ -311,7 +311,7 @@ fn hold_and_back_keeps_the_keys() {
 }
 
 #[test]
-fn another_fingerprint_in_a_reinvite_ends_the_call_and_leaks_nothing() {
+fn another_fingerprint_in_a_reinvite_ends_the_call() {
     let (mut world, l, r) = World::pair("fingerprint of a re-INVITE", 8, &private());
     world.connect(l, r);
     world.run(secs(4));
@@ -331,7 +331,7 @@ fn another_fingerprint_in_a_reinvite_ends_the_call_and_leaks_nothing() {
 }
 
 #[test]
-fn a_lost_handshake_of_a_stranger_harms_nobody() {
+fn a_strangers_handshake_harms_no_call() {
     let (mut world, l, r) = World::pair("strangers say hello", 9, &private());
     // The first hello of the call is said again by a hundred strangers.
     let hello: Rc<Cell<Option<Datagram>>> = Rc::default();
@@ -427,7 +427,7 @@ fn media_goes_where_the_handshake_ran() {
 }
 
 #[test]
-fn authentic_sound_from_elsewhere_is_not_heard_and_draws_none() {
+fn authentic_sound_from_elsewhere_is_not_heard() {
     let (mut world, l, r) = World::pair("dtls sound from elsewhere", 12, &private());
     let from = phone_ip(r);
     // Somebody on the way takes r's packets and sends them on in his own name, from the first one.
@@ -449,7 +449,7 @@ fn authentic_sound_from_elsewhere_is_not_heard_and_draws_none() {
 }
 
 #[test]
-fn another_address_in_a_reinvite_gets_no_sound_without_a_handshake() {
+fn a_new_address_gets_no_sound_without_a_handshake() {
     let (mut world, l, r) = World::pair("dtls moved", 13, &private());
     world.connect(l, r);
     world.run(secs(3));

@@ -161,7 +161,7 @@ fn two_phones_talk_and_nothing_is_in_clear() {
 }
 
 #[test]
-fn over_tls_encryption_is_wished_for_and_in_clear_it_is_not() {
+fn encryption_is_preferred_over_tls_only() {
     let (mut world, l, r) = World::pair("encryption default", 2, &Setup::default().tls());
     world.connect(l, r);
     world.run(secs(3));

@@ -146,7 +146,7 @@ fn fingerprints_changed_weakened_or_stripped() {
 }
 
 #[test]
-fn with_keys_exchanged_nobody_hears_and_nobody_is_told_it_is_private() {
+fn exchanged_keys_are_neither_heard_nor_trusted() {
     let (mut world, l, r) = World::pair("another key", 22, &required("sdes"));
     rewrite(&mut world, "SIP/2.0 200", another_key);
     world.connect(l, r);
@@ -170,7 +170,7 @@ fn with_keys_exchanged_nobody_hears_and_nobody_is_told_it_is_private() {
 }
 
 #[test]
-fn what_is_preferred_and_stripped_is_heard_and_seen_at_both_ends() {
+fn stripped_encryption_is_heard_and_seen() {
     let setup = Setup::default()
         .tls()
         .toml("encryption", "mode = \"preferred\"");

@@ -228,7 +228,7 @@ fn who_is_on_hold_may_be_silent() {
 }
 
 #[test]
-fn ringing_without_sound_is_no_timeout_and_the_answer_begins_anew() {
+fn ringing_is_no_timeout_and_the_answer_starts_it() {
     let mut world = World::new("silent early media", 5);
     let l = world.phone(Setup::default());
     let far = world.peer();

@@ -38,8 +38,8 @@ fn act(world: &mut World, rng: &mut Rng, phones: usize) {
             2 => world.hang_up(who),
             3 => {
                 let key = char::from(b"0123456789*#"[rng.below(12)]);
-                world.finger(who, Duration::ZERO, BoardEvent::KeyDown(key));
-                world.finger(who, ms(10 + rng.below(300) as u64), BoardEvent::KeyUp(key));
+                world.board_event(who, Duration::ZERO, BoardEvent::KeyDown(key));
+                world.board_event(who, ms(10 + rng.below(300) as u64), BoardEvent::KeyUp(key));
             }
             _ => world.run(ms(rng.below(6_000) as u64)),
         },
@@ -50,8 +50,8 @@ fn act(world: &mut World, rng: &mut Rng, phones: usize) {
 fn dial(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
     let number = format!("20{}", 1 + rng.below(phones));
     for (n, key) in number.chars().enumerate() {
-        world.finger(who, ms(n as u64 * 140), BoardEvent::KeyDown(key));
-        world.finger(who, ms(n as u64 * 140 + 80), BoardEvent::KeyUp(key));
+        world.board_event(who, ms(n as u64 * 140), BoardEvent::KeyDown(key));
+        world.board_event(who, ms(n as u64 * 140 + 80), BoardEvent::KeyUp(key));
     }
     world.run(ms(500));
 }
@@ -63,10 +63,10 @@ fn anything(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
         2 => world.flash(who),
         3 => dial(world, rng, who, phones),
         4 => {
-            // A nervous finger on the hook.
+            // A nervous hand on the hook.
             for n in 0..=rng.below(4) as u64 {
-                world.finger(who, ms(n * 90), BoardEvent::Hook(false));
-                world.finger(who, ms(n * 90 + 45), BoardEvent::Hook(true));
+                world.board_event(who, ms(n * 90), BoardEvent::Hook(false));
+                world.board_event(who, ms(n * 90 + 45), BoardEvent::Hook(true));
             }
         }
         5 => {

@@ -89,7 +89,7 @@ fn cancel_crosses_200() {
 }
 
 #[test]
-fn cancel_that_nobody_answers() {
+fn cancel_without_an_answer() {
     let (mut world, l, far, invite) = calling("cancel unanswered");
     world.say(far, &invite.reply(180, "far"));
     world.expect_state(l, State::Ringback, secs(1));
@@ -317,7 +317,7 @@ fn a_bye_that_is_lost_for_good() {
     );
     // The other side hears silence; its user hangs up in the end.
     world.hang_up(r);
-    world.settle();
+    world.assert_drained();
     world.report("the caller is free at once and empty after Timer F; the callee ends by itself");
 }
 
@@ -374,8 +374,8 @@ fn hang_up_at_every_moment_around_the_answer() {
         world.run(ms(500));
         let now = world.now();
         let (lift, hang) = (now + ms(200), now + ms((200 + offset) as u64));
-        world.finger(r, lift.saturating_sub(now), control::BoardEvent::Hook(true));
-        world.finger(
+        world.board_event(r, lift.saturating_sub(now), control::BoardEvent::Hook(true));
+        world.board_event(
             l,
             hang.saturating_sub(now),
             control::BoardEvent::Hook(false),
@@ -425,8 +425,8 @@ fn both_call_each_other_at_once() {
     world.run(ms(300));
     for (one, other) in "202".chars().zip("201".chars()) {
         for (id, key) in [(l, one), (r, other)] {
-            world.finger(id, Duration::ZERO, control::BoardEvent::KeyDown(key));
-            world.finger(id, ms(80), control::BoardEvent::KeyUp(key));
+            world.board_event(id, Duration::ZERO, control::BoardEvent::KeyDown(key));
+            world.board_event(id, ms(80), control::BoardEvent::KeyUp(key));
         }
         world.run(ms(150));
     }

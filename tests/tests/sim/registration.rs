@@ -96,7 +96,7 @@ fn a_registration_never_lapses() {
         assert!((20..=60).contains(&counters.granted), "{counters:?}");
         assert_eq!(counters.wrong, 0);
         assert!(!stale || counters.stale >= 20, "{counters:?}");
-        world.settle();
+        world.assert_drained();
         world.report(&format!(
             "20 minutes of 60 s registrations: {} granted, {} challenges, {} stale",
             counters.granted, counters.challenges, counters.stale
@@ -114,7 +114,7 @@ fn too_brief_is_lengthened() {
     world.until("registered", secs(5), |world| registered(world, l));
     let left = line(&world, l)["expires_in_s"].as_u64().unwrap();
     assert!((1_700..=1_800).contains(&left), "{left}");
-    world.settle();
+    world.assert_drained();
     world.report("423 Min-Expires obeyed");
 }
 
@@ -155,7 +155,7 @@ fn outage_and_recovery() {
     assert!(!registered(&world, l));
     world.until("registered again", secs(130), |world| registered(world, l));
     let took = world.now().saturating_sub(end);
-    world.settle();
+    world.assert_drained();
     world.report(&format!(
         "{tried} packets during the outage, back {:.1} s after it",
         took.as_secs_f64()
@@ -191,7 +191,7 @@ fn a_server_that_fails_and_forgets() {
         world.reg().knows("101", now),
         "a server that forgot everything knows us again after one refresh"
     );
-    world.settle();
+    world.assert_drained();
     world.report(&format!(
         "{tries} tries in 20 s of 503; known again after the server's restart"
     ));
@@ -229,7 +229,7 @@ fn wrong_password() {
     let mended = world.now();
     world.until("registered", secs(700), |world| registered(world, l));
     let took = world.now().saturating_sub(mended);
-    world.settle();
+    world.assert_drained();
     world.report(&format!(
         "{tries} tries in 5 minutes, {error:?}, back {:.0} s after the password was mended",
         took.as_secs_f64()
@@ -237,7 +237,7 @@ fn wrong_password() {
 }
 
 #[test]
-fn an_account_that_refuses_md5_is_registered_by_sha_256_or_not_at_all() {
+fn an_account_may_insist_on_sha_256() {
     let mut world = World::new("no MD5", 31);
     world.add_registrar(&[("101", "secret")]);
     let l = world.phone(Setup::default().account_with(
@@ -333,7 +333,7 @@ fn a_call_through_the_server() {
         assert_eq!(direct, 0, "every message goes by the server's Record-Route");
         assert_eq!(world.reg().counters.wrong, 0);
         world.hang_up(l);
-        world.settle();
+        world.assert_drained();
         // Somebody who is not there.
         world.call(l, "499");
         world.expect_state(l, State::Congestion, secs(5));
@@ -417,7 +417,7 @@ fn an_orderly_end_takes_the_binding_away() {
         world.reg().bindings
     );
     assert_eq!(world.reg().counters.removed, 1);
-    world.settle();
+    world.assert_drained();
     world.report("REGISTER with Expires 0");
 }
 
@@ -434,7 +434,7 @@ fn a_registrar_found_by_name_and_its_stand_in() {
     let took = world.now();
     world.run(secs(600));
     assert!(registered(&world, l));
-    world.settle();
+    world.assert_drained();
     world.report(&format!(
         "first server dead: with the second after {:.1} s, and it stays",
         took.as_secs_f64() - 1.0
@@ -442,7 +442,7 @@ fn a_registrar_found_by_name_and_its_stand_in() {
 }
 
 #[test]
-fn a_name_nobody_knows() {
+fn a_name_that_does_not_exist() {
     let mut world = World::new("registrar without address", 33);
     world.add_registrar(&[("101", "secret")]);
     let l = world.phone(Setup::default().account_with("101", "secret", "offcie.example", ""));
@@ -456,6 +456,6 @@ fn a_name_nobody_knows() {
     world.until("registered once the name exists", secs(300), |world| {
         registered(world, l)
     });
-    world.settle();
+    world.assert_drained();
     world.report(&format!("{error:?}; registered once the name existed"));
 }

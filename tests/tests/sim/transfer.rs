@@ -124,7 +124,7 @@ fn required_and_handed_to_somebody_in_clear() {
 }
 
 #[test]
-fn preferred_and_handed_to_somebody_in_clear_is_heard_and_seen() {
+fn a_transfer_into_the_clear_is_heard_and_seen() {
     let mut world = World::new("transfer preferred", 2);
     let l = world.phone(preferred());
     let (far, other) = (world.tls_peer(), world.tls_peer());

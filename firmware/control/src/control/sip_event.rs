@@ -39,10 +39,10 @@ impl Control {
                 until,
                 error,
             } => {
-                let told = self
+                let change = self
                     .accounts
                     .on_registration(account, until, error.as_deref());
-                if let Some(event) = told {
+                if let Some(event) = change {
                     self.outbox.emit(event);
                     let account = phone::AccountId(account.0);
                     let usable = until.is_some();

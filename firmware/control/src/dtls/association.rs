@@ -206,12 +206,12 @@ impl Association {
             if before.fingerprints == agreed.fingerprints
                 && plain(before.announced) == plain(agreed.announced)
             {
-                let settles = agreed.established && !before.established;
+                let becomes_established = agreed.established && !before.established;
                 // Roles of a running association do not change, whatever a later offer says.
                 agreed.setup = before.setup;
                 agreed.established |= before.established;
                 self.agreed = Some(agreed);
-                if settles && self.secured.is_none() {
+                if becomes_established && self.secured.is_none() {
                     self.drain(factory, now);
                 }
                 return;

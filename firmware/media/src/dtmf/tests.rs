@@ -258,7 +258,7 @@ fn a_lost_end_does_not_swallow_the_same_key_pressed_again() {
 }
 
 #[test]
-fn timestamps_wrap_and_may_start_anew() {
+fn timestamps_wrap_and_may_start_again() {
     let mut receiver = Receiver::new();
     assert_eq!(
         receiver.handle(u32::MAX - 100, true, &[1, 10, 0, 160]),

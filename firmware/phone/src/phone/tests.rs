@@ -9,8 +9,9 @@ use crate::input::{AccountId, Alert, CallUpdate, Encryption, EndCause};
 use crate::output::{Destination, RingStyle};
 
 mod calls;
+mod encryption;
 mod numbers;
-mod privacy;
+
 mod random;
 mod transfer;
 

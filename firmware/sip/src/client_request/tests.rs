@@ -281,7 +281,7 @@ fn repeated_2xx_of_a_branch_gets_the_same_ack() {
 }
 
 #[test]
-fn expected_identity_is_the_domain_never_a_name_from_dns() {
+fn expected_identity_never_comes_from_dns() {
     let (own, _, registration, _) = under_way();
     let names = own.expected_identities(Some(registration.servers()), SERVER.parse().unwrap());
     assert_eq!(names, ["192.0.2.50"]);

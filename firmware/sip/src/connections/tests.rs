@@ -291,7 +291,7 @@ fn responses_take_no_room_of_ours() {
         bench.dial("192.0.2.2").map(|d| id_of(Some(d))),
         Some(id_of(own))
     );
-    // Nobody ever said a word along them.
+    // No message ever came along them.
     bench.pass(8);
     while let Some((id, _)) = bench.connections.poll_expired(bench.now) {
         bench.connections.handle_closed(id);

@@ -2,16 +2,16 @@
 //! keying and transport.
 //!
 //! ```text
-//! MediaSecurity + secure signalling ─▶ EncryptionRules ─┬─▶ plan (which offers, in which order)
-//!                                       ├─▶ evaluate_offer  ─▶ Agreement ─▶ the answer, or 488
-//!                                       └─▶ evaluate_answer ─▶ Agreement ─▶ the media, or the end of the call
+//! MediaSecurity, secure? ─▶ EncryptionRules ─┬─▶ offers ─▶ which offers, in which order
+//!                                            ├─▶ evaluate_offer ─▶ Agreement ─▶ answer, or 488
+//!                                            └─▶ evaluate_answer ─▶ Agreement ─▶ media, or BYE
 //! ```
 //!
 //! | offer's profile and keying          | off    | preferred             | required         |
 //! |-------------------------------------|--------|-----------------------|------------------|
-//! | RTP/AVP(F), no keys                 | clear  | clear, told           | 488              |
+//! | RTP/AVP(F), no keys                 | clear  | clear, reported       | 488              |
 //! | RTP/AVP(F), usable keys (RFC 8643)  | clear  | encrypted             | 488: not its profile |
-//! | RTP/AVP(F), keys of no use          | clear  | clear, told           | 488              |
+//! | RTP/AVP(F), keys of no use          | clear  | clear, reported       | 488              |
 //! | RTP/SAVP(F), usable keys            | 488    | encrypted             | encrypted        |
 //! | RTP/SAVP(F), no keys or of no use   | 488    | 488                   | 488              |
 //! | UDP/TLS/RTP/SAVP(F), fingerprint    | 488    | encrypted             | encrypted        |
@@ -142,7 +142,7 @@ pub(crate) struct OfferShape {
     pub(crate) profile: Profile,
     pub(crate) sdes: bool,
     pub(crate) dtls: bool,
-    /// What is to be told if this one is answered in clear.
+    /// What is reported if this one is answered in clear.
     pub(crate) missing: Option<WhyClear>,
 }
 

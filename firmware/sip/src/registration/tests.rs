@@ -183,7 +183,7 @@ fn refused_password_waits_at_least_30_s() {
 }
 
 #[test]
-fn retry_after_is_obeyed_up_to_an_hour() {
+fn retry_after_counts_up_to_an_hour() {
     for (asked, waits) in [("300", 300), ("99999", 3600)] {
         let mut desk = Desk::new();
         let (_, register) = desk.timeout();
@@ -238,7 +238,7 @@ fn run_out_binding_is_reported() {
 }
 
 #[test]
-fn lost_connection_is_reported_once_and_registered_again() {
+fn lost_connection_is_reported_once() {
     let mut desk = Desk::new();
     let (_, register) = desk.timeout();
     let connection = ConnectionId(7);

@@ -150,7 +150,7 @@ pub(super) fn read(value: &str) -> Result<(u32, Reading), CryptoLineError> {
     };
     let suite = SrtpSuite::from_name(name);
     let mut unsupported = suite.is_none().then_some(Unsupported::Suite);
-    // What is written must be readable even where it is not used: nobody knows what else a broken
+    // What is written must be readable even where it is not used: no one knows what else a broken
     // line broke.
     for word in words {
         unsupported = unsupported.or(parameter(word)?);
@@ -290,7 +290,7 @@ fn parameter(word: &str) -> Result<Option<Unsupported>, CryptoLineError> {
             _ => return Err(CryptoLineError::Parameter),
         },
         // At least 64 (section 6.3.6); ours is no smaller than any peer needs and a hint binds
-        // nobody.
+        // no one.
         "WSH" => match number(value)? {
             64.. => Some(None),
             _ => return Err(CryptoLineError::Parameter),
@@ -299,7 +299,7 @@ fn parameter(word: &str) -> Result<Option<Unsupported>, CryptoLineError> {
             Some(Some(Unsupported::Unprotected))
         }
         // No forward error correction is ever agreed here: its order says nothing, a key for it is
-        // one nobody would use.
+        // one that are never used.
         "FEC_ORDER" => match value {
             Some("FEC_SRTP" | "SRTP_FEC") => Some(None),
             Some(_) | None => return Err(CryptoLineError::Parameter),

@@ -40,7 +40,7 @@ pub(crate) struct OnResponse {
 pub(crate) struct OnTimeout {
     /// Send the request again.
     pub(crate) retransmit: bool,
-    /// Tell the transaction user that nobody answers (timers B, F).
+    /// Tell the transaction user that no answer comes (timers B, F).
     pub(crate) timed_out: bool,
 }
 
@@ -148,7 +148,7 @@ impl Client {
         earliest([self.retransmit, self.give_up, self.linger])
     }
 
-    /// The user no longer wants it: an INVITE whose CANCEL nobody answered (section 9.1).
+    /// The user no longer wants it: an INVITE whose CANCEL was not answered (section 9.1).
     pub(crate) fn abandon(&mut self) {
         self.state = State::Done;
         (self.retransmit, self.give_up, self.linger) = (None, None, None);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn unanswered_invite_doubles_its_interval_and_gives_up() {
+    fn unanswered_invite_doubles_its_interval() {
         let start = crate::timer::epoch();
         let mut client = Client::new(true, false, start);
         assert_eq!(
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reliable_transport_repeats_nothing_and_keeps_nothing() {
+    fn a_reliable_transport_repeats_nothing() {
         let start = crate::timer::epoch();
         for invite in [true, false] {
             let mut client = Client::new(invite, true, start);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_refusals_are_acked_but_told_once() {
+    fn repeated_refusals_are_acked_and_delivered_once() {
         let start = crate::timer::epoch();
         let mut client = Client::new(true, false, start);
         assert_eq!(

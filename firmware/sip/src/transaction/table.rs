@@ -33,7 +33,7 @@ pub(crate) struct ClientEntry {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// The way it went.
     pub(crate) flow: Flow,
-    /// Who sent it; `None`: nobody waits for the answer any more.
+    /// Who sent it; `None`: the answer is no longer waited for.
     pub(crate) owner: Option<RequestId>,
 }
 

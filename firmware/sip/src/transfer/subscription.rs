@@ -1,4 +1,4 @@
-//! The implicit subscriptions of REFER (RFC 3515 section 2.4.4, RFC 6665): who is told by NOTIFY how
+//! The implicit subscriptions of REFER (RFC 3515 section 2.4.4, RFC 6665): who learns by NOTIFY how
 //! a call placed here goes on.
 //!
 //! ```text
@@ -131,7 +131,7 @@ impl ReferSubscriptions {
     }
 
     /// A call is over, by this status, and this was its dialog. A dialog lives as long as anything in it does (RFC 5057 section 4.1):
-    /// the referrer is told, although its call is over. Returns the last status for the subscriber
+    /// the referrer learns the outcome, although its call is over. Returns the last status for the subscriber
     /// to this call.
     pub(crate) fn handle_call_over(
         &mut self,
@@ -150,7 +150,7 @@ impl ReferSubscriptions {
     }
 }
 
-/// Anything final is the last thing told.
+/// Anything final is the last status reported.
 fn is_last(code: u16) -> bool {
     code >= 200
 }

@@ -214,8 +214,8 @@ fn ended_call_leaves_its_dialog_to_the_subscription() {
     assert_eq!(subscriptions.handle_call_over(old, None, Some(&own)), None);
     assert_eq!(subscriptions.orphans(), 1);
     // 486 ended the new call; a 200 would be no reason.
-    for (code, told) in [(Some(486), 486), (Some(200), 487), (None, 487)] {
-        assert_eq!(subscriptions.handle_call_over(new, code, None), Some(told));
+    for (code, last) in [(Some(486), 486), (Some(200), 487), (None, 487)] {
+        assert_eq!(subscriptions.handle_call_over(new, code, None), Some(last));
     }
     let notify = subscriptions.notify(new, 486, None, "x").unwrap();
     assert!(notify.request.headers.cseq().unwrap().number > 8);

@@ -556,7 +556,7 @@ Content-Type: multipart/mixed;boundary=x",
         r"method=INVITE | content-type=multipart/mixed | from.tag=1928301774 | call-id=a84b4c76e66710@192.0.2.4",
     ),
     case(
-        "a method nobody knows",
+        "a method no one knows",
         r#"SERVICE sip:bob@example.net SIP/2.0
 $VIA
 $FROM

@@ -6,7 +6,7 @@
 //! everyday                 valid messages, read by rsip too: what it can read we read alike
 //! digest, values           vectors; addresses, Via and headers one by one
 //! ```
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -208,7 +208,7 @@ fn strange_but_valid() {
             "OPTIONS",
             "OPTIONS sip:user;par=u%40example.net@example.com SIP/2.0",
         )],
-        // 3.3.3, 3.3.4: schemes nobody knows; 416 is the agent's to say.
+        // 3.3.3, 3.3.4: schemes no one knows; 416 is the agent's to say.
         &[("OPTIONS", "OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0")],
         &[("Max-Forwards", "Max-Forwards: 0")],
         &[("Max-Forwards", "")],

@@ -1,7 +1,7 @@
 //! The board crate alone, on gpio-sim, snd-aloop and softdog.
 
 use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE};
-use crate::keys::with_fingers;
+use crate::keys::with_contacts;
 use crate::room::Room;
 use board::{Board, BoardEvent, Profile};
 use std::os::fd::AsFd;
@@ -78,20 +78,20 @@ pub(crate) fn hook(chip: &Chip) {
 pub(crate) fn keypad(chip: &Chip) {
     let mut board = open();
     run(&mut board, ms(100));
-    with_fingers(chip, |fingers| {
+    with_contacts(chip, |contacts| {
         for key in "123456789*0#".chars() {
-            fingers.down(key);
+            contacts.down(key);
             assert_eq!(run(&mut board, ms(200)), [BoardEvent::KeyDown(key)]);
-            fingers.up(key);
+            contacts.up(key);
             assert_eq!(run(&mut board, ms(200)), [BoardEvent::KeyUp(key)]);
         }
         // Two keys of a column and one of a row.
         for key in ['1', '7', '2'] {
-            fingers.down(key);
+            contacts.down(key);
             assert_eq!(run(&mut board, ms(200)), [BoardEvent::KeyDown(key)]);
         }
         for key in ['7', '2', '1'] {
-            fingers.up(key);
+            contacts.up(key);
             assert_eq!(run(&mut board, ms(200)), [BoardEvent::KeyUp(key)]);
         }
     });

@@ -1,20 +1,20 @@
-//! A finger on the keypad: while a key is held, its column follows its row, as a closed contact
+//! A keypad: while a key is held, its column follows its row, as a closed contact
 //! makes it.
 
 use crate::chip::{COLUMNS, Chip, ROWS};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
-const LEGEND: [&str; 4] = ["123", "456", "789", "*0#"];
+const LABELS: [&str; 4] = ["123", "456", "789", "*0#"];
 
-/// The contacts of the matrix, moved while [`with_fingers`] runs.
-pub(crate) struct Fingers {
+/// The contacts of the matrix, moved while [`with_contacts`] runs.
+pub(crate) struct KeypadContacts {
     /// Closed contacts, bit `row * 3 + column`.
     closed: AtomicU16,
     done: AtomicBool,
 }
 
-impl Fingers {
+impl KeypadContacts {
     /// Closes a key's contact.
     pub(crate) fn down(&self, key: char) {
         self.closed.fetch_or(bit(key), Ordering::SeqCst);
@@ -25,7 +25,7 @@ impl Fingers {
         self.closed.fetch_and(!bit(key), Ordering::SeqCst);
     }
 
-    /// Holds a key until `seen` has seen it go down, then lets go and waits as long as a finger
+    /// Holds a key until `seen` has seen it go down, then lets go and waits as long as a person
     /// takes to the next.
     pub(crate) fn press<T>(&self, key: char, seen: impl FnOnce() -> T) -> T {
         self.down(key);
@@ -37,20 +37,20 @@ impl Fingers {
 }
 
 fn bit(key: char) -> u16 {
-    let row = LEGEND.iter().position(|row| row.contains(key)).unwrap();
-    1 << (row * 3 + LEGEND[row].find(key).unwrap())
+    let row = LABELS.iter().position(|row| row.contains(key)).unwrap();
+    1 << (row * 3 + LABELS[row].find(key).unwrap())
 }
 
 /// Runs `body` with a thread that is the wires of the matrix.
-pub(crate) fn with_fingers<T>(chip: &Chip, body: impl FnOnce(&Fingers) -> T) -> T {
-    let fingers = Fingers {
+pub(crate) fn with_contacts<T>(chip: &Chip, body: impl FnOnce(&KeypadContacts) -> T) -> T {
+    let contacts = KeypadContacts {
         closed: AtomicU16::new(0),
         done: AtomicBool::new(false),
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| wires(chip, &fingers));
-        let done = Done(&fingers.done);
-        let result = body(&fingers);
+        scope.spawn(|| wires(chip, &contacts));
+        let done = Done(&contacts.done);
+        let result = body(&contacts);
         drop(done);
         result
     })
@@ -65,10 +65,10 @@ impl Drop for Done<'_> {
     }
 }
 
-fn wires(chip: &Chip, fingers: &Fingers) {
+fn wires(chip: &Chip, contacts: &KeypadContacts) {
     let mut low = [false; 3];
-    while !fingers.done.load(Ordering::SeqCst) {
-        let closed = fingers.closed.load(Ordering::SeqCst);
+    while !contacts.done.load(Ordering::SeqCst) {
+        let closed = contacts.closed.load(Ordering::SeqCst);
         let mut now = [false; 3];
         for (r, &row) in ROWS.iter().enumerate() {
             let keys = closed >> (r * 3) & 7;

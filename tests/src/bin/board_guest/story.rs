@@ -3,7 +3,7 @@
 
 use crate::chip::{BELL, Chip, LAMP_IN_USE};
 use crate::devices::watch_bell;
-use crate::keys::with_fingers;
+use crate::keys::with_contacts;
 use crate::phone::Phone;
 use crate::room::Room;
 use serde_json::Value;
@@ -145,11 +145,11 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
         "the lamp of a phone in use is dark"
     );
 
-    with_fingers(chip, |fingers| {
-        fingers.press('1', || phone.expect("key 1", |e| is(e, "key", "key", "1")));
+    with_contacts(chip, |contacts| {
+        contacts.press('1', || phone.expect("key 1", |e| is(e, "key", "key", "1")));
         let tone = phone.status()["tone"].clone();
         assert!(tone.is_null(), "the first digit ends dial tone: {tone}");
-        fingers.press('2', || phone.expect("key 2", |e| is(e, "key", "key", "2")));
+        contacts.press('2', || phone.expect("key 2", |e| is(e, "key", "key", "2")));
     });
     phone.expect("talking", |e| is(e, "state", "state", "talking"));
     let call = phone.status()["calls"][0].clone();

@@ -190,7 +190,7 @@ fn the_same_keys_go_on_and_new_keys_begin() {
 }
 
 #[test]
-fn keys_after_waiting_begin_anew() {
+fn keys_after_waiting_begin_again() {
     let (ours, theirs) = keyed(1, 2);
     let mut waiting = Guard::new(&Protection::Waiting);
     let mut guard = Guard::new(&ours);

@@ -226,7 +226,7 @@ fn forgeries_move_nothing() {
 }
 
 #[test]
-fn a_new_source_begins_anew_and_an_old_one_is_remembered() {
+fn a_new_source_begins_again_and_the_old_is_kept() {
     let (mut sender, mut receiver) = pair(SrtpSuite::AesCm128HmacSha1_80, &[]);
     let mut old = Vec::new();
     for ssrc in 0..MAX_SOURCES as u32 {

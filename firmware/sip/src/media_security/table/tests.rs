@@ -19,7 +19,7 @@ fn media_security(policy: EncryptionPolicy, keying: &[Keying]) -> MediaSecurity 
 
 const BOTH: [Keying; 2] = [Keying::Sdes, Keying::Dtls];
 
-/// A cell's word: `C` clear, `cN` clear and told (not offered), `cK` (keys in clear), `cX` (nothing
+/// A cell's word: `C` clear, `cN` clear and reported (not offered), `cK` (keys in clear), `cX` (nothing
 /// in common), `S`, `D`, and `r…` refused.
 fn word(agreement: Result<Agreement, Refusal>) -> &'static str {
     match agreement {
@@ -260,7 +260,7 @@ fn a_keying_that_is_not_configured_does_not_count() {
     assert_eq!(judged(&none, true, false, ("RTP/SAVP", '+', '-')), "rX");
 }
 
-/// Profile, SDES, DTLS, what is told when it is answered in clear.
+/// Profile, SDES, DTLS, what is reported when it is answered in clear.
 fn planned(
     media_security: &MediaSecurity,
     secure: bool,
