@@ -16,6 +16,7 @@
 mod association;
 #[cfg(test)]
 mod association_tests;
+mod flight;
 mod handshake;
 #[cfg(test)]
 mod hostile_tests;

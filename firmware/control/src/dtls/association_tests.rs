@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng as _, SeedableRng};
+
 use super::association::*;
 use super::handshake::HandshakeFactory;
 use super::*;
@@ -195,6 +198,57 @@ fn loss_is_repaired_and_silence_is_reported() {
     run(&mut [&mut l, &mut r], now, LONG, |_, _, _| false);
     assert_eq!(l.failed, Some(Failure::Silence { announced: at(R) }));
     assert_eq!(r.failed, Some(Failure::Silence { announced: at(L) }));
+}
+
+/// A link that loses a tenth of the datagrams in each direction, delays each by 45 to 75 ms, and
+/// one in twenty by 80 ms more; returns when both have keys, or `None` after the longest handshake.
+fn over_a_bad_link(l: &mut End, r: &mut End, seed: u64, start: Instant) -> Option<Duration> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut below = move |n: u64| rng.next_u64() % n;
+    let mut under_way: Vec<(Instant, SocketAddr, SocketAddr, Vec<u8>)> = Vec::new();
+    let mut now = start;
+    while l.secured.is_none() || r.secured.is_none() {
+        for end in [&mut *l, &mut *r] {
+            for (to, bytes) in end.says() {
+                if below(10) > 0 {
+                    let held_back = if below(20) == 0 { 80 } else { 0 };
+                    let delay = Duration::from_millis(45 + below(30) + held_back);
+                    under_way.push((now + delay, end.at, to, bytes));
+                }
+            }
+        }
+        let arrivals = under_way.iter().map(|(at, ..)| *at);
+        let timers = [&*l, &*r].map(|end| end.association.poll_timeout());
+        now = arrivals.chain(timers.into_iter().flatten()).min()?;
+        if now > start + Duration::from_secs(14) {
+            return None;
+        }
+        for end in [&mut *l, &mut *r] {
+            end.wakes(now);
+            while let Some(index) = under_way
+                .iter()
+                .position(|(at, _, to, _)| *at <= now && *to == end.at)
+            {
+                let (_, from, _, bytes) = under_way.swap_remove(index);
+                end.hears(from, &bytes, now);
+            }
+        }
+    }
+    Some(now - start)
+}
+
+#[test]
+fn loss_and_reordering_never_stall_a_handshake() {
+    let now = crate::test_origin();
+    let stalled: Vec<u64> = (0..300)
+        .filter(|&seed| {
+            let (mut l, mut r) = (End::new(L), End::new(R));
+            l.agree(Setup::Passive, &r, now);
+            r.agree(Setup::Active, &l, now);
+            over_a_bad_link(&mut l, &mut r, seed, now).is_none()
+        })
+        .collect();
+    assert!(stalled.is_empty(), "stalled with the seeds {stalled:?}");
 }
 
 #[test]

@@ -29,13 +29,11 @@ use sha2::{Digest, Sha256};
 use sip::media_security::Setup;
 use zeroize::Zeroizing;
 
+use super::flight::{Exhausted, LastFlight, RETRANSMISSION};
 use super::record_filter::{LimitExceeded, RecordFilter};
 use super::sas::Sas;
 use crate::credentials::Credentials;
 
-/// A flight is sent again after this time, seven times. RFC 6347 section 4.2.4.1 wants a second
-/// where nothing better is known: here somebody waits for sound, and flights are small.
-const RETRANSMISSION: Duration = Duration::from_millis(500);
 /// A handshake that took so long will not end well.
 pub(crate) const LONGEST: Duration = Duration::from_secs(15);
 /// Largest datagram sent: fits every tunnel of an IPv6 path.
@@ -158,6 +156,7 @@ pub(crate) struct Handshake {
     connected: bool,
     complete: bool,
     record_filter: RecordFilter,
+    last_flight: LastFlight,
 }
 
 impl Handshake {
@@ -184,8 +183,9 @@ impl Handshake {
             connected: false,
             complete: false,
             record_filter: RecordFilter::handshake(),
+            last_flight: LastFlight::default(),
         };
-        handshake.drain(out);
+        handshake.drain(now, out);
         Ok(handshake)
     }
 
@@ -211,7 +211,7 @@ impl Handshake {
         let events = self
             .endpoint
             .read(now, PEER, None, BytesMut::from(&bytes[..]));
-        self.drain(out);
+        self.drain(now, out);
         // Application data belongs to no one here, and a close_notify ends no call: signalling
         // does.
         if events?
@@ -220,6 +220,7 @@ impl Handshake {
         {
             self.connected = true;
             self.complete = true;
+            self.last_flight.watch(false, true, now);
             self.record_filter = RecordFilter::afterwards();
             // What was shown before could have been replaced since; what is proved now is this one.
             self.certificate = self.displayable();
@@ -236,15 +237,24 @@ impl Handshake {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return Ok(());
         }
+        let repeated = self.last_flight.handle_timeout(now, out);
         let outcome = self.endpoint.handle_timeout(PEER, now);
-        self.drain(out);
+        self.drain(now, out);
         // The only thing that can go wrong here is that all retransmissions are spent.
-        outcome.map_err(|_| HandshakeError::Unanswered)
+        match (outcome, repeated) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(_), _) | (_, Err(Exhausted)) => Err(HandshakeError::Unanswered),
+        }
     }
 
     /// When to call [`Handshake::handle_timeout`].
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.endpoint.poll_timeout(&PEER).filter(|_| !self.complete)
+        let library = self.endpoint.poll_timeout(&PEER);
+        library
+            .into_iter()
+            .chain(self.last_flight.poll_timeout())
+            .min()
+            .filter(|_| !self.complete)
     }
 
     /// The peer's certificate (DER), once it was shown. Until the handshake is complete it proves
@@ -296,10 +306,13 @@ impl Handshake {
         Ok(Secrets { send, receive, sas })
     }
 
-    fn drain(&mut self, out: &mut VecDeque<Vec<u8>>) {
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            out.push_back(transmit.message.to_vec());
-        }
+    fn drain(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) {
+        let datagrams = std::iter::from_fn(|| self.endpoint.poll_transmit())
+            .map(|transmit| transmit.message.to_vec())
+            .collect();
+        self.last_flight.send(datagrams, out);
+        let library_waits = self.endpoint.poll_timeout(&PEER).is_some();
+        self.last_flight.watch(library_waits, self.complete, now);
         if self.certificate.is_none() {
             self.certificate = self.displayable();
         }
