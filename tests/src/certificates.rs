@@ -1,4 +1,4 @@
-//! Certificates for servers of a test, good and bad, made anew for each: nothing that could be
+//! Certificates for servers of a test, good and bad, made again for each: nothing that could be
 //! trusted elsewhere lies in the repository.
 //!
 //! ```text

@@ -40,12 +40,12 @@ pub enum AudioThreadError {
 }
 
 /// The real-time rights the thread has, reported once at start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Rights {
     /// `SCHED_FIFO`, or why not.
-    pub realtime: Result<i32, String>,
+    pub realtime: Result<i32, std::io::Error>,
     /// Memory locked, or why not.
-    pub locked: Result<(), String>,
+    pub locked: Result<(), std::io::Error>,
 }
 
 impl Rights {
@@ -79,10 +79,9 @@ pub fn start(
         .stack_size(512 * 1024)
         .spawn(move || {
             let rights = Rights {
-                locked: crate::realtime::lock_memory().map_err(|error| error.to_string()),
+                locked: crate::realtime::lock_memory(),
                 realtime: crate::realtime::become_realtime(crate::realtime::AUDIO_PRIORITY)
-                    .map(|()| crate::realtime::AUDIO_PRIORITY)
-                    .map_err(|error| error.to_string()),
+                    .map(|()| crate::realtime::AUDIO_PRIORITY),
             };
             shared.set_realtime(rights.realtime.is_ok());
             // The receiver may be gone.

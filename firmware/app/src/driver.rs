@@ -156,7 +156,13 @@ impl Driver {
         let (own_events, own) = mpsc::channel(8);
         let (request_sender, requests) = mpsc::channel(32);
         let credentials = state_dir::credentials(&config);
-        let network_side = Network::new(&config, credentials.clone(), network_events, now);
+        let network_side = Network::new(
+            &config,
+            credentials.clone(),
+            network_events,
+            storage.clone(),
+            now,
+        );
         let identity = Identity {
             seed: seed()?,
             local: network_side.local(),

@@ -145,7 +145,7 @@ mod tests {
             &other.pem()[..other.pem().find("-----BEGIN PRIVATE").unwrap()],
             &good[certificate_end..]
         );
-        for (bad, told) in [
+        for (bad, wanted) in [
             (mixed.as_str(), "do not belong together"),
             (&good[..certificate_end], "no private key"),
             (&good[certificate_end..], "no certificate"),
@@ -155,7 +155,7 @@ mod tests {
             fs::write(&path, bad).unwrap();
             let error = load_or_make(&folder).unwrap_err().to_string();
             assert!(
-                error.contains(told) && error.contains("identity.pem") && error.contains("; "),
+                error.contains(wanted) && error.contains("identity.pem") && error.contains("; "),
                 "{error}"
             );
             assert_eq!(fs::read_to_string(&path).unwrap(), bad, "left as it was");

@@ -3,7 +3,7 @@
 //! ```text
 //! udp    SIP datagrams in and out, ICMP errors          ─┐
 //! tcp    connections, one task each; tls: the same       ├─▶ NetworkEvent (mpsc, bounded) ─▶ driver ─▶ Control
-//! lookup NAPTR, SRV, A, AAAA by RFC 3263                ─┘
+//! dns    NAPTR, SRV, A, AAAA by RFC 3263                ─┘
 //! fetch  files over https, whole or not at all
 //! local  which of our addresses others reach us by
 //! ports  pairs of media sockets out of network.rtp_ports
@@ -11,9 +11,9 @@
 //! ```
 
 pub(crate) mod address;
+pub(crate) mod dns;
 pub(crate) mod fetch;
 pub(crate) mod local;
-pub(crate) mod lookup;
 pub(crate) mod ports;
 mod slots;
 pub(crate) mod tcp;
@@ -44,9 +44,15 @@ pub(crate) enum NetworkEvent {
         connection: sip::ConnectionId,
         why: Option<String>,
     },
+    /// The certificates to trust were read, or not.
+    Anchors(Result<tls::Anchors, tls::AnchorsError>),
+    /// The addresses that DNS gave last, to be kept in the state directory.
+    LastGood(String),
     /// A name was looked up.
     Found {
         id: sip::LookupId,
         targets: Vec<sip::Target>,
+        /// Why there are none, or which question was not answered.
+        fault: Option<dns::SearchError>,
     },
 }

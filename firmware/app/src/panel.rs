@@ -54,7 +54,7 @@ pub(crate) enum PanelError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The phone ended by itself.
-    #[error("the phone ended; the log tells why")]
+    #[error("the phone ended; the log says why")]
     Ended,
 }
 
@@ -71,7 +71,7 @@ struct PanelEvents {
     lines: Vec<String>,
 }
 
-/// Runs a phone and its panel until `q`. `phone` is the whole phone; it returns when it is told to
+/// Runs a phone and its panel until `q`. `phone` is the whole phone; it returns when it is asked to
 /// quit.
 pub(crate) fn run(
     config: config::Config,
@@ -83,20 +83,20 @@ pub(crate) fn run(
     }
     let socket = config.control.socket.clone();
     let speed_dial = config.dial.speed_dial.clone();
-    let (tell, told) = mpsc::channel();
+    let (sender, ending) = mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("offhook-control".into())
         .spawn(move || {
             let outcome = phone(config);
             // The panel may be gone first.
-            let _ = tell.send(outcome);
+            let _ = sender.send(outcome);
         })
         .map_err(PanelError::Thread)?;
-    let outcome = watch(&socket, &speed_dial, &told);
+    let outcome = watch(&socket, &speed_dial, &ending);
     if let Ok(mut client) = Client::connect(&socket) {
         let _ = client.ask(&json!({"cmd": "quit"}));
     }
-    let ended = told.recv_timeout(START_TIMEOUT);
+    let ended = ending.recv_timeout(START_TIMEOUT);
     drop(thread);
     outcome?;
     if let Ok(Err(error)) = ended {
@@ -182,19 +182,19 @@ fn connect(
 
 /// Requests go out by a thread of their own: the phone holds a key as long as a user does, the panel must not wait.
 fn send_keys(socket: PathBuf) -> mpsc::SyncSender<Value> {
-    let (tell, told) = mpsc::sync_channel::<Value>(32);
+    let (sender, requests) = mpsc::sync_channel::<Value>(32);
     std::thread::spawn(move || {
         let Ok(mut client) = Client::connect(&socket) else {
             return;
         };
-        for request in told {
+        for request in requests {
             // A refusal shows as nothing happening; the phone's own line says why.
             if let Err(ClientError::Broken { .. }) = client.ask(&request) {
                 return;
             }
         }
     });
-    tell
+    sender
 }
 
 /// Lamps and notes come as events.

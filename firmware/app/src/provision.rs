@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_card_is_told_by_the_name_a_person_knows() {
+    fn a_bad_card_is_named_as_a_person_knows_it() {
         let paths = TestDir::new("bad");
         paths.card("[phone]\nuser = \"good\"\n");
         assert_eq!(paths.load().config.phone.user, "good");

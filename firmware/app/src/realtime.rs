@@ -1,9 +1,12 @@
 //! The few calls into the kernel that make a thread a real-time thread, and the poll it sleeps in.
 //!
 //! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed
-//! descriptors where a sound card only tells numbers; all are plain calls with no memory of ours at
+//! descriptors where a sound card only gives numbers; all are plain calls with no memory of ours at
 //! risk.
-#![allow(unsafe_code)]
+#![expect(
+    unsafe_code,
+    reason = "plain calls into the kernel that nix does not have"
+)]
 
 use std::io;
 use std::time::Duration;
@@ -67,7 +70,10 @@ pub fn lock_memory() -> io::Result<()> {
 /// Touches the stack the calling thread will use.
 #[inline(never)]
 pub fn touch_stack() {
-    #[allow(clippy::large_stack_arrays)] // To touch the stack is what this is for.
+    #[expect(
+        clippy::large_stack_arrays,
+        reason = "to touch the stack is what this is for"
+    )]
     let mut stack = [0_u8; STACK_TOUCHED];
     std::hint::black_box(&mut stack);
 }
@@ -75,7 +81,7 @@ pub fn touch_stack() {
 /// Sleeps until a descriptor is ready or the time is over; descriptors below zero are passed over.
 pub fn poll(fds: &mut [libc::pollfd], longest: Duration) -> io::Result<usize> {
     let milliseconds = i32::try_from(longest.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the slice is ours and its length is told.
+    // SAFETY: the slice is ours and its length is given.
     let ready = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, milliseconds) };
     usize::try_from(ready).map_err(|_| io::Error::last_os_error())
 }

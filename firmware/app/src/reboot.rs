@@ -6,7 +6,10 @@
 //!
 //! `nix` knows `reboot(2)` without its argument only; the call below takes one string and does not
 //! return.
-#![allow(unsafe_code)]
+#![expect(
+    unsafe_code,
+    reason = "one call into the kernel that nix does not have"
+)]
 
 use std::ffi::CStr;
 use std::io;

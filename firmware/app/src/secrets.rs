@@ -5,7 +5,7 @@
 //! card/offhook.toml ─▶ restore (state_dir/secrets.toml) ─▶ the text the phone runs by
 //! security.move_secrets ─▶ move_off: secrets.toml first, then the card's file: whole, each of them, through a power cut
 //!                        └▶ move_key: the file of tls.key into state_dir, then off the card; resolve finds it in either place
-//! guard: files with secrets that others could read are closed, and that is told
+//! guard: files with secrets that others could read are closed, and that is reported
 //! missing_files: what the configuration names and is not there, with its line and column
 //! ```
 //!
@@ -115,7 +115,7 @@ pub(crate) fn move_key(
 }
 
 /// Closes the files of secrets that others could read, and says which those were. What cannot be
-/// closed is told, too.
+/// closed is reported, too.
 pub(crate) fn guard(state_dir: &Path, more: &[PathBuf]) -> Vec<String> {
     let own = [
         FILE,
@@ -188,7 +188,7 @@ pub(crate) fn missing_files(
     (!missing.is_empty()).then_some(Errors(missing))
 }
 
-/// A file of this key where it was put, or where it was moved to. One that was put anew counts.
+/// A file of this key where it was put, or where it was moved to. One that was put there again counts.
 fn in_either(key: &str, path: PathBuf, state_dir: &Path) -> PathBuf {
     let there = moved(&path, state_dir);
     if matches!(key, "tls.certificate" | "tls.key") && !path.exists() && there.exists() {
@@ -352,18 +352,18 @@ mod tests {
     }
 
     #[test]
-    fn open_files_are_closed_and_told() {
+    fn open_files_are_closed_and_reported() {
         let (file, state) = folders("modes");
         let path = state.join(FILE);
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         fs::write(&file, "").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        let told = guard(&state, std::slice::from_ref(&file));
-        assert_eq!(told.len(), 2, "{told:?}");
+        let warnings = guard(&state, std::slice::from_ref(&file));
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(
-            told[0].contains("secrets.toml") && told[0].contains("644"),
-            "{told:?}"
+            warnings[0].contains("secrets.toml") && warnings[0].contains("644"),
+            "{warnings:?}"
         );
         for path in [path, file] {
             assert_eq!(

@@ -11,6 +11,7 @@
 //! What a board does not have is reported and skipped. At the end three rising tones say that all is
 //! well; a low one, and the number of the step, that it is not.
 
+mod outcome;
 mod run;
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use std::collections::VecDeque;
 use board::BoardEvent;
 use types::Lamp;
 
+pub(crate) use outcome::{Fault, Passed};
 pub(crate) use run::{SelfTestError, run};
 
 /// Level of every tone, about −16 dBm0.
@@ -111,7 +113,7 @@ pub(crate) struct SelfTest {
     sounding: Option<(char, usize)>,
     hook_seen: (bool, bool),
     /// The network's answer, and at which frame it came.
-    network: Option<(Result<String, String>, usize)>,
+    network: Option<(Result<Passed, Fault>, usize)>,
     /// What was switched in this step already.
     switched: usize,
     first_failed: Option<Step>,
@@ -157,7 +159,7 @@ impl SelfTest {
     }
 
     /// What a look at the network found: an address, or why there is none.
-    pub(crate) fn network(&mut self, found: Result<String, String>) {
+    pub(crate) fn network(&mut self, found: Result<Passed, Fault>) {
         if self.current() == Some(Step::Network) && !matches!(self.network, Some((Ok(_), _))) {
             self.network = Some((found, self.frame));
         }
@@ -275,9 +277,7 @@ impl SelfTest {
             return;
         }
         match step {
-            Step::Speaker if inside >= 2.0 => self.next(&Ok(
-                "a tone of two seconds was played: was it heard?".to_owned(),
-            )),
+            Step::Speaker if inside >= 2.0 => self.next(&Ok(Passed::TonePlayed)),
             Step::Microphone if inside >= 2.0 * LISTENS => {
                 let sum: f64 = self
                     .heard
@@ -287,13 +287,9 @@ impl SelfTest {
                 let level = (sum / self.heard.len().max(1) as f64).sqrt();
                 let decibel = 20.0 * (level.max(0.1) / 32_768.0).log10();
                 let outcome = if level > QUIET {
-                    Ok(format!(
-                        "heard {decibel:.0} dB of full scale, and played it back: was it clear?"
-                    ))
+                    Ok(Passed::Recorded { decibel })
                 } else {
-                    Err(format!(
-                        "nothing was heard ({decibel:.0} dB); is it wired, and its gain set ([audio] mixer in hardware.toml)?"
-                    ))
+                    Err(Fault::Silence { decibel })
                 };
                 self.next(&outcome);
             }
@@ -301,25 +297,18 @@ impl SelfTest {
                 if self.missing.is_empty()
                     && self.sounding.is_none_or(|(_, until)| self.frame >= until) =>
             {
-                self.next(&Ok("every key was pressed".to_owned()));
+                self.next(&Ok(Passed::EveryKey));
             }
             Step::Keys if inside > STEP_LIMITS.0 => {
-                let missing: Vec<String> = self.missing.iter().map(char::to_string).collect();
-                self.next(&Err(format!(
-                    "never pressed, or not connected: {}; see [keypad] in hardware.toml",
-                    missing.join(" ")
-                )));
+                let missing = self.missing.clone();
+                self.next(&Err(Fault::Keys { missing }));
             }
             Step::Hook if self.hook_seen == (true, true) => {
-                self.next(&Ok("lifted and put down".to_owned()));
+                self.next(&Ok(Passed::HookMoved));
             }
             Step::Hook if inside > STEP_LIMITS.1 => {
-                let seen = match self.hook_seen {
-                    (false, false) => "it did not move",
-                    (true, _) => "it was lifted, but never put down",
-                    (false, true) => "it was put down, but never lifted",
-                };
-                self.next(&Err(format!("{seen}; see [hook] in hardware.toml")));
+                let (lifted, put_down) = self.hook_seen;
+                self.next(&Err(Fault::Hook { lifted, put_down }));
             }
             Step::Lamps => self.light(inside),
             Step::Bell => self.ring(inside),
@@ -338,10 +327,7 @@ impl SelfTest {
             match LAMPS.get(self.switched) {
                 Some(lamp) => self.out.push_back(Action::Lamp(*lamp, true)),
                 None => {
-                    return self.next(&Ok(
-                        "line, in use and messages were lit, a second each: were they seen?"
-                            .to_owned(),
-                    ));
+                    return self.next(&Ok(Passed::LampsLit));
                 }
             }
             self.switched += 1;
@@ -352,7 +338,7 @@ impl SelfTest {
     fn ring(&mut self, inside: f32) {
         while self.switched as f32 <= inside {
             if self.switched == 4 {
-                return self.next(&Ok("it rang twice: was it heard?".to_owned()));
+                return self.next(&Ok(Passed::BellRang));
             }
             self.out
                 .push_back(Action::Ring(self.switched.is_multiple_of(2)));
@@ -363,15 +349,17 @@ impl SelfTest {
     /// A look each second until there is an address, which then sounds.
     fn connect(&mut self, inside: f32) {
         match &self.network {
-            Some((Ok(address), since)) => {
-                if (self.frame - since) as f32 > 0.8 * self.rate {
-                    let outcome = Ok(address.clone());
+            Some((Ok(_), since)) => {
+                if (self.frame - since) as f32 > 0.8 * self.rate
+                    && let Some((outcome, _)) = self.network.take()
+                {
                     self.next(&outcome);
                 }
             }
-            Some((Err(why), _)) if inside > NETWORK => {
-                let outcome = Err(why.clone());
-                self.next(&outcome);
+            Some((Err(_), _)) if inside > NETWORK => {
+                if let Some((outcome, _)) = self.network.take() {
+                    self.next(&outcome);
+                }
             }
             Some((Err(_), _)) | None => {
                 if self.switched as f32 <= inside {
@@ -383,11 +371,11 @@ impl SelfTest {
     }
 
     /// The step is over.
-    fn next(&mut self, outcome: &Result<String, String>) {
+    fn next(&mut self, outcome: &Result<Passed, Fault>) {
         if let Some(step) = self.current() {
             let (word, text) = match outcome {
-                Ok(text) => ("ok", text),
-                Err(text) => ("FAILED", text),
+                Ok(passed) => ("ok", passed.to_string()),
+                Err(fault) => ("FAILED", fault.to_string()),
             };
             self.out.push_back(Action::Print(format!(
                 "{} {:<10} {word}: {text}",

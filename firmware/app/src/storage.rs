@@ -28,7 +28,7 @@ pub(crate) trait Files: Send {
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Replaces a file on the card, completely or not at all.
     fn write_card(&self, card: &Path, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Deletes everything this phone was told.
+    /// Deletes every setting, password and history.
     fn factory_reset(&self, state_dir: &Path, card: Option<&Path>) -> io::Result<()>;
 }
 

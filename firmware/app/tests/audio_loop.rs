@@ -6,7 +6,12 @@
 //! ```
 //!
 //! Wall clock: a sound card sets the pace of the audio thread.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test program: what cannot be is a failed test"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;

@@ -2,7 +2,12 @@
 //! here; `tests/` does that.
 //!
 //! Wall clock: the phone is a process of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test program: what cannot be is a failed test"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -376,6 +376,12 @@ impl Control {
         self.drain(now);
     }
 
+    /// A name lookup found nothing; `reason` says which question was not answered, and by whom.
+    pub fn handle_lookup_failed(&mut self, id: sip::LookupId, reason: &str, now: Instant) {
+        self.agent.handle_lookup_failed(id, reason, now);
+        self.drain(now);
+    }
+
     /// Our own address changed.
     pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
         self.agent.handle_local_address(local, now);

@@ -111,8 +111,10 @@ pub enum Event {
         #[serde(serialize_with = "as_text")]
         state: LampState,
     },
-    /// A line for people: what happened and why.
+    /// Something happened, and why.
     Note {
+        /// What, as a stable name.
+        kind: &'static str,
         /// The line.
         text: String,
     },

@@ -66,6 +66,7 @@ mod event;
 pub mod key_script;
 pub mod known_peers;
 pub mod negotiate;
+mod note;
 mod outbox;
 pub mod readable;
 mod status;

@@ -8,6 +8,7 @@ use types::{Lamp, LampState};
 
 use crate::control::Output;
 use crate::event::Event;
+use crate::note::Note;
 use crate::readable::displayable;
 
 /// This many outputs unread means that no one reads them: an idle phone has none, a call a few.
@@ -50,11 +51,13 @@ impl Outbox {
         self.push(Output::Event(event));
     }
 
-    /// A line for people: in the log as it is, to listeners without what moves a cursor.
-    pub(crate) fn note(&mut self, text: &str) {
+    /// Something happened: in the log as it is, to listeners without what moves a cursor.
+    pub(crate) fn note(&mut self, note: &Note) {
+        let text = note.to_string();
         tracing::info!("{text}");
         self.emit(Event::Note {
-            text: displayable(text),
+            kind: note.kind(),
+            text: displayable(&text),
         });
     }
 

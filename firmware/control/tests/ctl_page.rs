@@ -127,6 +127,7 @@ fn events() -> Vec<Event> {
             state: types::LampState::On,
         },
         Event::Note {
+            kind: "missed",
             text: "hello".into(),
         },
     ]

@@ -59,7 +59,7 @@ pub enum Command {
     },
     /// Whether the handset hears and speaks to this stream. Two connected streams are mixed
     /// (conference). Told again of a connected one (the call was answered), the wait for a sign of
-    /// life begins anew.
+    /// life begins again.
     Connect {
         /// Which stream.
         id: StreamId,

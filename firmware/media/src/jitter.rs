@@ -96,7 +96,7 @@ impl Delay {
         self.skew.ppm()
     }
 
-    /// The far timeline begins anew; what was learnt about the network stays.
+    /// The far timeline begins again; what was learnt about the network stays.
     pub(crate) fn restart(&mut self) {
         self.floor.reset();
         self.skew.jumped();

@@ -66,7 +66,7 @@ impl LevelMeter {
         level_of(self.sum as f64 / self.count as f64)
     }
 
-    /// The level so far, and starts anew.
+    /// The level so far, and starts again.
     pub fn take(&mut self) -> f32 {
         let level = self.level();
         *self = Self::default();

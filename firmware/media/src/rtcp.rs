@@ -68,7 +68,7 @@ impl Jitter {
         self.transit = transit;
     }
 
-    /// The far end started anew, or paused: the next packet is not compared with the last. The
+    /// The far end started again, or paused: the next packet is not compared with the last. The
     /// estimate stays.
     pub fn restart(&mut self) {
         self.start = None;

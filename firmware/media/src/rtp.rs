@@ -197,7 +197,7 @@ pub enum Verdict {
     Duplicate,
     /// A jump too large to believe; two in a row that follow each other will be.
     Suspect,
-    /// The far end started anew: forget what is buffered. The extended number counts from here.
+    /// The far end started again: forget what is buffered. The extended number counts from here.
     Restart(u32),
 }
 

@@ -91,7 +91,7 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
                     .handle_discontinuity(stall.as_millis() as i64 * 8, now);
             }
             if told {
-                // Told of the hole, the buffer need not work it off: it begins anew where it should
+                // Told of the hole, the buffer need not work it off: it begins again where it should
                 // be.
                 pair.talk(&speech, 0.2);
                 let now = f64::from(pair.stats(1).delay_ms);
@@ -179,7 +179,7 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
         .unwrap();
     let hole = jump.1.1.wrapping_sub(jump.0.1);
     assert_eq!(jump.1.0, jump.0.0 + 1, "no packet is missing");
-    assert!(jump.1.2, "the marker says that sound begins anew");
+    assert!(jump.1.2, "the marker says that sound begins again");
     assert!(
         hole.abs_diff(3_601 * 8_000 + 160) <= 160,
         "the clock went on by {hole} ticks"

@@ -177,7 +177,7 @@ fn a_held_call_is_silent_and_comes_back_at_once() {
 }
 
 #[test]
-fn direction_and_mute_are_obeyed() {
+fn direction_and_mute_are_followed() {
     let speech = babble(8000, 3.0);
     let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
     pair.talk(&speech, 1.0);

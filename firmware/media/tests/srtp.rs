@@ -441,7 +441,7 @@ fn new_keys_take_over_and_the_old_ones_open_nothing() {
     assert_eq!(
         pair.stats(1).encryption,
         Encryption::Partial,
-        "new keys prove themselves anew"
+        "new keys prove themselves again"
     );
     let old = tapped(&mut pair);
     for sent in old.iter().filter(|s| s.0 == 0 && s.1 == PacketKind::Rtp) {

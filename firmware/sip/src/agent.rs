@@ -220,7 +220,13 @@ impl UserAgent {
 
     /// A lookup's answer; empty: the name does not resolve.
     pub fn handle_lookup(&mut self, id: LookupId, targets: &[Target], now: Instant) {
-        self.on_lookup(id, targets, now);
+        self.on_lookup(id, Ok(targets), now);
+        self.finish_turn(now);
+    }
+
+    /// A lookup found nothing; `reason` says which question was not answered, and by whom.
+    pub fn handle_lookup_failed(&mut self, id: LookupId, reason: &str, now: Instant) {
+        self.on_lookup(id, Err(reason), now);
         self.finish_turn(now);
     }
 

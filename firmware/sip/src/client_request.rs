@@ -221,7 +221,8 @@ impl ClientRequest {
 
     /// Its name was resolved: these addresses are tried in turn. What shall use TLS goes nowhere
     /// else, whatever an answer out of DNS says.
-    pub(crate) fn handle_targets(&mut self, targets: &[Target]) -> Step {
+    pub(crate) fn handle_targets(&mut self, found: Result<&[Target], &str>) -> Step {
+        let targets = found.unwrap_or_default();
         let secure = self.hop.is_secure();
         let fits = |target: &&Target| !secure || target.transport == Transport::Tls;
         self.attempts = targets
@@ -240,7 +241,8 @@ impl ClientRequest {
                  transport, or ask the provider"
             )
         } else {
-            format!("the name {host} does not resolve: check the name and the DNS server")
+            let why = found.err().unwrap_or("check the name and the DNS server");
+            format!("the name {host} does not resolve: {why}")
         };
         Step::TryNext(503, reason)
     }

@@ -259,7 +259,7 @@ impl Machine {
         on.shell.as_mut().expect("opened above").run(command, end)
     }
 
-    /// The shell's other end has started anew.
+    /// The shell's other end has started again.
     pub(crate) fn forget_shell(&mut self) {
         self.on().shell = None;
     }

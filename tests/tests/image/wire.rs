@@ -211,7 +211,7 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
     assert_eq!(
         machine.shell("cat /proc/sys/kernel/random/boot_id"),
         boot_id,
-        "it was started anew"
+        "it was started again"
     );
     machine.shell("dmesg | grep -q 'restarts with a new configuration' && grep -q 'From afar' /data/offhook/network.toml");
     // Busybox's words in the log are the kernel's and the phone's.

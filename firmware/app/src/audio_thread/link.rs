@@ -32,7 +32,10 @@ const DATAGRAMS: usize = 17;
 const MAX_WAITING: usize = 1024;
 
 /// What the control thread asks for.
-#[allow(clippy::large_enum_variant)] // Commands are copied into the queue's own slots; a box would have to be freed on the audio thread.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "copied into the queue's own slots; a box would have to be freed on the audio thread"
+)]
 pub enum AudioCommand {
     /// For the engine.
     Media(media::Command),
@@ -59,7 +62,10 @@ pub enum LossReason {
 }
 
 /// What the audio thread reports, and what it gives back to be freed.
-#[allow(clippy::large_enum_variant)] // As above: figures are copied, boxes would be allocated on the audio thread.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "copied into the queue's own slots; a box would be allocated on the audio thread"
+)]
 pub enum AudioReport {
     /// From the engine.
     Media(media::Event),

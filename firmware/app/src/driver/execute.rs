@@ -24,7 +24,7 @@ impl Driver {
                     .network
                     .connect(connection, remote, transport, &names, &mut self.control),
                 Output::Disconnect(connection) => self.network.disconnect(connection),
-                Output::Lookup(lookup) => self.network.look_up(lookup),
+                Output::Lookup(lookup) => self.network.look_up(lookup, &mut self.control),
                 Output::OpenMedia(stream) => self.sound.open_media(stream, &mut self.control),
                 Output::CloseMedia(stream) => self.sound.close_media(stream),
                 Output::Media(command) => self.sound.command(command),

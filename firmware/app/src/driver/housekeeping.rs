@@ -220,7 +220,7 @@ impl Housekeeping {
         });
     }
 
-    /// Deletes everything the phone was told; the outcome comes as an event.
+    /// Deletes every setting, password and history; the outcome comes as an event.
     pub(super) fn factory_reset(&self) {
         let (card, state_dir) = (self.card(), self.state_dir.clone());
         let done = self

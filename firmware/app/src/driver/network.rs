@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::schema::Listen;
@@ -16,12 +17,14 @@ use control::{Control, Credentials};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use super::wait;
+use super::{state_dir, wait};
 use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
-use crate::net::tls::Tls;
+use crate::net::dns::{Dns, Machine, last_good};
 use crate::net::tls::clock::Watch;
-use crate::net::{NetworkEvent, local, lookup, tcp, tls, udp};
+use crate::net::tls::{Anchors, AnchorsError, Tls};
+use crate::net::{NetworkEvent, local, tcp, tls, udp};
+use crate::storage::Storage;
 
 /// A port that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,13 @@ pub struct BindError {
     source: io::Error,
 }
 
+/// A TLS connection to be opened.
+struct TlsConnect {
+    connection: sip::ConnectionId,
+    remote: SocketAddr,
+    names: Vec<String>,
+}
+
 /// The network as SIP sees it.
 pub(super) struct Network {
     bind: IpAddr,
@@ -48,6 +58,12 @@ pub(super) struct Network {
     /// What waits to be written on each connection.
     connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
     tls: Tls,
+    /// Connections that wait for the certificates to trust, while those are read.
+    awaiting_anchors: Option<Vec<TlsConnect>>,
+    storage: Storage,
+    dns: Dns,
+    /// The file of the addresses DNS gave last.
+    last_good: PathBuf,
     clock: Watch,
     /// Room for one datagram.
     datagram: Vec<u8>,
@@ -66,6 +82,7 @@ impl Network {
         config: &config::Config,
         credentials: Option<Credentials>,
         events: mpsc::Sender<NetworkEvent>,
+        storage: Storage,
         now: Instant,
     ) -> Self {
         let network = &config.network;
@@ -76,6 +93,7 @@ impl Network {
             Listen::Off => false,
         };
         let (system, trust) = tls.clock().read();
+        let last_good = config.control.state_dir.join(last_good::FILE);
         Self {
             bind: network.bind,
             sip_port: network.sip_port,
@@ -85,6 +103,14 @@ impl Network {
             connections: HashMap::new(),
             clock: Watch::new(now, system, trust),
             tls,
+            awaiting_anchors: None,
+            storage,
+            dns: Dns::start(
+                Machine { bind: network.bind },
+                state_dir::last_good(&last_good),
+                events.clone(),
+            ),
+            last_good,
             datagram: vec![0; udp::MAX_DATAGRAM],
             events,
             local: SocketAddr::new(local::address(network.bind), network.sip_port),
@@ -219,7 +245,14 @@ impl Network {
                     None => control.handle_closed(connection, now),
                 }
             }
-            NetworkEvent::Found { id, targets } => control.handle_lookup(id, &targets, now),
+            NetworkEvent::Anchors(anchors) => self.handle_anchors(anchors, control),
+            NetworkEvent::Found { id, targets, fault } => match fault {
+                Some(fault) if targets.is_empty() => {
+                    control.handle_lookup_failed(id, &fault.to_string(), now);
+                }
+                Some(_) | None => control.handle_lookup(id, &targets, now),
+            },
+            NetworkEvent::LastGood(text) => self.keep_last_good(text),
         }
     }
 
@@ -264,25 +297,104 @@ impl Network {
         names: &[String],
         control: &mut Control,
     ) {
-        let (dscp, events) = (self.sip_dscp, self.events.clone());
         match transport {
             sip::Transport::Udp => {}
-            sip::Transport::Tcp => tcp::connect(connection, remote, dscp, events),
-            sip::Transport::Tls => match self.tls.client(names, remote) {
-                Ok(side) => tls::connection::connect(connection, side, dscp, events),
-                Err(why) => control.handle_connect_failed(connection, &why, Instant::now()),
-            },
+            sip::Transport::Tcp => {
+                tcp::connect(connection, remote, self.sip_dscp, self.events.clone());
+            }
+            sip::Transport::Tls => {
+                let connect = TlsConnect {
+                    connection,
+                    remote,
+                    names: names.to_vec(),
+                };
+                self.connect_tls(connect, control);
+            }
+        }
+    }
+
+    /// Opens a TLS connection, once the certificates to trust are read.
+    fn connect_tls(&mut self, connect: TlsConnect, control: &mut Control) {
+        let TlsConnect {
+            connection, remote, ..
+        } = connect;
+        if let Some(source) = self.tls.unread_anchors(&connect.names, remote) {
+            if let Some(waiting) = &mut self.awaiting_anchors {
+                waiting.push(connect);
+                return;
+            }
+            self.awaiting_anchors = Some(vec![connect]);
+            let reading = self.storage.run(move |_| Ok(source.read()));
+            let events = self.events.clone();
+            tokio::spawn(async move {
+                let anchors = match reading.await {
+                    Ok(anchors) => anchors.map_err(AnchorsError::File),
+                    Err(error) => Err(AnchorsError::Storage(error)),
+                };
+                let _ = events.send(NetworkEvent::Anchors(anchors)).await;
+            });
+            return;
+        }
+        match self.tls.client(&connect.names, remote) {
+            Ok(side) => {
+                tls::connection::connect(connection, side, self.sip_dscp, self.events.clone());
+            }
+            Err(error) => {
+                control.handle_connect_failed(connection, &error.to_string(), Instant::now());
+            }
+        }
+    }
+
+    /// The certificates to trust were read: connections that waited for them are opened.
+    fn handle_anchors(&mut self, anchors: Result<Anchors, AnchorsError>, control: &mut Control) {
+        let waiting = self.awaiting_anchors.take().unwrap_or_default();
+        match anchors {
+            Ok(anchors) => {
+                self.tls.set_anchors(anchors);
+                for connect in waiting {
+                    self.connect_tls(connect, control);
+                }
+            }
+            Err(error) => {
+                let (why, now) = (error.to_string(), Instant::now());
+                for connect in waiting {
+                    control.handle_connect_failed(connect.connection, &why, now);
+                }
+            }
         }
     }
 
     /// Closes a connection: its task ends when nothing can be sent any more.
     pub(super) fn disconnect(&mut self, connection: sip::ConnectionId) {
         self.connections.remove(&connection);
+        if let Some(waiting) = &mut self.awaiting_anchors {
+            waiting.retain(|waiting| waiting.connection != connection);
+        }
     }
 
     /// Looks a name up; the answer comes as an event.
-    pub(super) fn look_up(&self, lookup: sip::Lookup) {
-        lookup::start(lookup, self.bind, self.events.clone());
+    pub(super) fn look_up(&self, lookup: sip::Lookup, control: &mut Control) {
+        let id = lookup.id;
+        if let Some(targets) = self.dns.look_up(lookup) {
+            control.handle_lookup(id, &targets, Instant::now());
+        }
+    }
+
+    /// Keeps the addresses DNS gave last, for the time it is gone.
+    fn keep_last_good(&self, text: String) {
+        let path = self.last_good.clone();
+        let writing = self
+            .storage
+            .run(move |files| files.write_atomic(&path, text.as_bytes()));
+        let path = self.last_good.clone();
+        tokio::spawn(async move {
+            if let Err(error) = writing.await {
+                tracing::warn!(
+                    "{}: {error}; without DNS a restart finds no server",
+                    path.display()
+                );
+            }
+        });
     }
 
     /// Whether the system's clock was set since the last call.
@@ -300,6 +412,7 @@ impl Network {
         if local != self.local {
             tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
             self.local = local;
+            self.dns.network_changed();
             control.handle_local_address(local, now);
         }
     }

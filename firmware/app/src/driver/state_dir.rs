@@ -2,11 +2,13 @@
 //! Read before the loop begins; the storage thread writes changes back.
 
 use std::io::{self, Read as _};
+use std::path::Path;
 
 use control::Credentials;
 use control::known_peers::{self, KnownPeers};
 
 use crate::identity::{IdentityError, load_or_make};
+use crate::net::dns::last_good::{self, LastGood};
 
 /// The phone's identity. Where it cannot be stored, the phone has one for this run; where the stored
 /// one is damaged, it has none. Both are logged; neither costs dial tone.
@@ -22,6 +24,21 @@ pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
             None
         }
     }
+}
+
+/// The addresses DNS gave last. Without the file a phone without DNS finds no server.
+pub(super) fn last_good(path: &Path) -> LastGood {
+    let mut text = String::new();
+    match std::fs::File::open(path) {
+        Ok(file) => {
+            if let Err(error) = file.take(last_good::MAX_BYTES).read_to_string(&mut text) {
+                tracing::warn!("{}: {error}; it is written again", path.display());
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!("{}: {error}; it is written again", path.display()),
+    }
+    LastGood::parse(&text)
 }
 
 /// The peers met before. A file that cannot be read costs their trust, and is logged.

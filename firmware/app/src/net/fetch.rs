@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `https` is checked against the certificates given, or the system's; `http` is refused unless
-//! the configuration allows it. A body whose end cannot be told from a broken connection is refused, and so is
+//! the configuration allows it. A body whose end cannot be distinguished from a broken connection is refused, and so is
 //! a compressed one: what it unpacks to has no bound.
 
 use std::path::{Path, PathBuf};
@@ -276,7 +276,7 @@ async fn take(
     let chunked = response.version() == Version::HTTP_11 && headers.contains_key(TRANSFER_ENCODING);
     if length.is_none() && !chunked {
         return Err(body(
-            "the server does not say how long it is, so a part could not be told from the whole"
+            "the server does not say how long it is, so a part could not be distinguished from the whole"
                 .to_owned(),
         ));
     }

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
+use super::dns::Families;
+
 /// The address to write into Via and Contact: `bind` itself, or the one the kernel would send from.
 pub(crate) fn address(bind: IpAddr) -> IpAddr {
     if !bind.is_unspecified() {
@@ -49,6 +51,18 @@ fn first_interface(bind: IpAddr) -> Option<IpAddr> {
         })
         // Link-local IPv6 needs a scope no SIP header can carry.
         .find(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+}
+
+/// The families packets can be sent by, where `network.bind` permits them. A family without a
+/// default route counts where an interface has an address of it: its network can be reached.
+pub(crate) fn families(bind: IpAddr) -> Families {
+    let any = |bind: IpAddr| routed(bind).or_else(|| first_interface(bind)).is_some();
+    let v6 = bind.is_ipv6() && any(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let only_v6 = v6 && !any(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    Families {
+        v4: (bind.is_ipv4() || bind.is_unspecified()) && !only_v6,
+        v6,
+    }
 }
 
 /// Each interface that is up, with its addresses; not the loopback, no link-local IPv6.

@@ -15,7 +15,7 @@ use super::NetworkEvent;
 use super::slots::Slots;
 
 /// Sockets others may have open at one port, in total and per host: a few more than the user agent
-/// keeps, which closes the others as soon as it has heard of them.
+/// keeps, which closes the others as soon as it has events of them.
 pub(super) const MAX_ACCEPTED: usize = 48;
 pub(super) const MAX_PER_HOST: usize = 12;
 /// Messages waiting to be written on one connection.
@@ -39,10 +39,10 @@ pub(super) fn next_accepted() -> sip::ConnectionId {
 pub(crate) fn listen(
     address: SocketAddr,
     dscp: u8,
-    heard: mpsc::Sender<NetworkEvent>,
+    events: mpsc::Sender<NetworkEvent>,
 ) -> io::Result<()> {
     let listener = bind(address, dscp)?;
-    tokio::spawn(accept(listener, heard));
+    tokio::spawn(accept(listener, events));
     Ok(())
 }
 
@@ -58,7 +58,7 @@ pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
     socket.listen(64)
 }
 
-async fn accept(listener: TcpListener, heard: mpsc::Sender<NetworkEvent>) {
+async fn accept(listener: TcpListener, events: mpsc::Sender<NetworkEvent>) {
     let slots = Slots::new(MAX_ACCEPTED, MAX_PER_HOST);
     loop {
         match listener.accept().await {
@@ -68,9 +68,9 @@ async fn accept(listener: TcpListener, heard: mpsc::Sender<NetworkEvent>) {
                     continue;
                 };
                 let connection = next_accepted();
-                let heard = heard.clone();
+                let events = events.clone();
                 tokio::spawn(async move {
-                    run_plain(stream, connection, heard).await;
+                    run_plain(stream, connection, events).await;
                     drop(slot);
                 });
             }
@@ -79,12 +79,12 @@ async fn accept(listener: TcpListener, heard: mpsc::Sender<NetworkEvent>) {
     }
 }
 
-/// Opens a connection in the background; what becomes of it is told.
+/// Opens a connection in the background; the outcome comes as an event.
 pub(crate) fn connect(
     connection: sip::ConnectionId,
     remote: SocketAddr,
     dscp: u8,
-    heard: mpsc::Sender<NetworkEvent>,
+    events: mpsc::Sender<NetworkEvent>,
 ) {
     tokio::spawn(async move {
         let opened = match tokio::time::timeout(OPENING, open(remote, dscp)).await {
@@ -92,10 +92,10 @@ pub(crate) fn connect(
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
         match opened {
-            Ok(stream) => run_plain(stream, connection, heard).await,
+            Ok(stream) => run_plain(stream, connection, events).await,
             Err(error) => {
                 tracing::debug!("TCP to {remote}: {error}");
-                let _ = heard
+                let _ = events
                     .send(NetworkEvent::Closed {
                         connection,
                         why: None,
@@ -118,10 +118,10 @@ pub(super) async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
 async fn run_plain(
     stream: TcpStream,
     connection: sip::ConnectionId,
-    heard: mpsc::Sender<NetworkEvent>,
+    events: mpsc::Sender<NetworkEvent>,
 ) {
     let Ok(remote) = stream.peer_addr().map(super::address::canonical) else {
-        let _ = heard
+        let _ = events
             .send(NetworkEvent::Closed {
                 connection,
                 why: None,
@@ -131,26 +131,26 @@ async fn run_plain(
     };
     // SIP messages are whole when they are written; holding them back for more helps nobody.
     let _ = stream.set_nodelay(true);
-    let stands = |out| NetworkEvent::Connected {
+    let connected = |out| NetworkEvent::Connected {
         connection,
         remote,
         out,
         proved: None,
     };
-    run(stream, connection, stands, heard, |_| None).await;
+    run(stream, connection, connected, events, |_| None).await;
 }
 
 /// Reads and writes until one side has had enough. The driver ends it by dropping its sender.
-/// `words` says what an error means for the owner, where it means something to him.
+/// `explain` says what an error means for the owner, where it means something to them.
 pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
     connection: sip::ConnectionId,
-    stands: impl FnOnce(mpsc::Sender<Vec<u8>>) -> NetworkEvent,
-    heard: mpsc::Sender<NetworkEvent>,
-    words: impl Fn(&io::Error) -> Option<String>,
+    connected: impl FnOnce(mpsc::Sender<Vec<u8>>) -> NetworkEvent,
+    events: mpsc::Sender<NetworkEvent>,
+    explain: impl Fn(&io::Error) -> Option<String>,
 ) {
     let (out, mut unsent) = mpsc::channel::<Vec<u8>>(MAX_UNSENT);
-    if heard.send(stands(out)).await.is_err() {
+    if events.send(connected(out)).await.is_err() {
         return;
     }
     let (mut reader, mut writer) = tokio::io::split(stream);
@@ -161,12 +161,12 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
             read = tokio::time::timeout(SILENCE, reader.read(&mut chunk)) => match read {
                 Ok(Ok(length)) if length > 0 => {
                     // A full queue makes the task wait, and the peer with it.
-                    if heard.send(NetworkEvent::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {
+                    if events.send(NetworkEvent::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {
                         return;
                     }
                 }
                 Ok(Err(error)) => {
-                    why = words(&error);
+                    why = explain(&error);
                     break;
                 }
                 Ok(Ok(_)) | Err(_) => break,
@@ -185,5 +185,5 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
         }
     }
     let _ = tokio::time::timeout(WRITING, writer.shutdown()).await;
-    let _ = heard.send(NetworkEvent::Closed { connection, why }).await;
+    let _ = events.send(NetworkEvent::Closed { connection, why }).await;
 }

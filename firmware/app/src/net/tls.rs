@@ -5,7 +5,7 @@
 //!                                      └───▶ server()           ─▶ ServerConfig ─▶ connection::listen  ─▶ NetworkEvent
 //! clock   which time certificates are judged by          names      is it for this SIP domain?
 //! verify  whom a connection is with                      complaint  what was wrong, for a user
-//! dangerous  tls.verify = false
+//! files   certificates and keys on disk                  dangerous  tls.verify = false
 //! ```
 //!
 //! TLS 1.2 and 1.3 by rustls on ring; older versions and weak ciphers are not in it at all.
@@ -15,30 +15,30 @@ pub(crate) mod clock;
 pub(crate) mod complaint;
 pub(crate) mod connection;
 pub(crate) mod dangerous;
+pub(crate) mod files;
 pub(crate) mod names;
 mod verify;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, ServerConfig};
 
 use clock::Clock;
 use complaint::About;
 use control::Credentials;
-use verify::{Anchors, Clients, Servers, Signatures, Wanted};
+use files::{AnchorSource, FileError, Own, certificates};
+pub(crate) use verify::Anchors;
+use verify::{Clients, Servers, Signatures, Wanted};
 pub(crate) use verify::{Fingerprint, fingerprint};
 
 /// Servers whose settings (and sessions to be resumed) are kept.
 const MAX_CONFIGS: usize = 32;
-/// Largest file of certificates read.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// A phone or server known by the fingerprint of its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,19 +86,38 @@ pub(crate) struct Settings {
     pub(crate) pins: Vec<Pin>,
 }
 
-/// Why a file for TLS cannot be used.
+/// Why there is no TLS with somebody.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FileError {
-    /// It cannot be read.
-    #[error("{0}: {1}; put the file there, or correct the path")]
-    Read(PathBuf, std::io::Error),
-    /// It holds something else.
-    #[error("{0}: {1}")]
-    Content(PathBuf, String),
+pub(crate) enum TlsError {
+    /// A file that the configuration names cannot be used.
+    #[error(transparent)]
+    File(Arc<FileError>),
+    /// The certificates to trust are not read yet.
+    #[error("the certificates to trust are not read yet; the next attempt finds them")]
+    NotRead,
+    /// The phone has no certificate to show.
+    #[error(
+        "this phone has no certificate of its own; set tls.certificate and tls.key, or let it write to control.state_dir"
+    )]
+    NoCertificate,
+    /// The certificate and the key do not belong to each other, or are of an unknown kind.
+    #[error("tls.certificate and tls.key cannot be used: {0}; issue them again")]
+    Own(rustls::Error),
+    /// The TLS library refuses its settings.
+    #[error("TLS: {0}; report this with a support bundle")]
+    Library(rustls::Error),
 }
 
-/// A chain of certificates and the key of the first.
-type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+/// Why the certificates to trust are not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AnchorsError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Nothing can be read.
+    #[error("the certificates to trust: {0}")]
+    Storage(#[from] crate::storage::StorageError),
+}
 
 /// The phone's side of every TLS connection.
 pub(crate) struct Tls {
@@ -106,6 +125,8 @@ pub(crate) struct Tls {
     identity: Option<Credentials>,
     provider: Arc<CryptoProvider>,
     clock: Clock,
+    /// The chain and key that the configuration names, read at start.
+    own: Result<Option<Own>, Arc<FileError>>,
     /// Read when the first connection needs them.
     anchors: Option<Arc<Anchors>>,
     configs: HashMap<(Vec<String>, Option<Fingerprint>), Arc<ClientConfig>>,
@@ -120,9 +141,13 @@ pub(crate) struct ClientSide {
 }
 
 impl Tls {
-    /// With the phone's own certificate, which direct calls need.
+    /// With the phone's own certificate, which direct calls need. Reads the chain and key that the
+    /// configuration names: to be called before the control loop begins.
     pub(crate) fn new(settings: Settings, identity: Option<Credentials>) -> Self {
+        let own = settings.own.as_ref();
+        let own = own.map(|(chain, key)| Own::read(chain, key)).transpose();
         Self {
+            own: own.map_err(Arc::new),
             settings,
             identity,
             provider: Arc::new(rustls::crypto::ring::default_provider()),
@@ -137,19 +162,38 @@ impl Tls {
         self.clock
     }
 
+    /// What must be read, by [`AnchorSource::read`] off the control thread, before a connection
+    /// there can be opened; none: nothing.
+    pub(crate) fn unread_anchors(
+        &self,
+        names: &[String],
+        remote: SocketAddr,
+    ) -> Option<AnchorSource> {
+        let judged_by_them = !self.settings.unverified && self.pin(names, remote).is_none();
+        (judged_by_them && self.anchors.is_none()).then(|| match &self.settings.ca {
+            Some(path) => AnchorSource::File(path.clone()),
+            None => AnchorSource::System,
+        })
+    }
+
+    /// The certificates to trust were read.
+    pub(crate) fn set_anchors(&mut self, anchors: Anchors) {
+        self.anchors = Some(Arc::new(anchors));
+    }
+
+    fn pin(&self, names: &[String], remote: SocketAddr) -> Option<&Pin> {
+        let mut pins = self.settings.pins.iter();
+        pins.find(|pin| pin.is_at(names, remote))
+    }
+
     /// Everything for a connection to a server that must be one of `names` (or the one pinned
-    /// there); the error is for people.
+    /// there).
     pub(crate) fn client(
         &mut self,
         names: &[String],
         remote: SocketAddr,
-    ) -> Result<ClientSide, String> {
-        let pin = self
-            .settings
-            .pins
-            .iter()
-            .find(|pin| pin.is_at(names, remote))
-            .cloned();
+    ) -> Result<ClientSide, TlsError> {
+        let pin = self.pin(names, remote).cloned();
         let about = About {
             remote,
             names: names.to_vec(),
@@ -184,10 +228,10 @@ impl Tls {
     }
 
     fn client_config(
-        &mut self,
+        &self,
         names: &[String],
         pinned: Option<Fingerprint>,
-    ) -> Result<ClientConfig, String> {
+    ) -> Result<ClientConfig, TlsError> {
         let signatures = Signatures(Arc::clone(&self.provider));
         let verifier: Arc<dyn ServerCertVerifier> = match pinned {
             Some(pinned) => Arc::new(Servers {
@@ -198,7 +242,7 @@ impl Tls {
             None => Arc::new(Servers {
                 wanted: Wanted::Named {
                     names: names.to_vec(),
-                    anchors: self.anchors().map_err(|error| error.to_string())?,
+                    anchors: self.anchors.clone().ok_or(TlsError::NotRead)?,
                 },
                 signatures,
             }),
@@ -206,7 +250,7 @@ impl Tls {
         let builder =
             ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
                 .with_safe_default_protocol_versions()
-                .map_err(|error| format!("TLS: {error}"))?
+                .map_err(TlsError::Library)?
                 .dangerous() // "dangerous" is to bring a verifier of one's own: `verify` is ours, stricter than the usual one
                 .with_custom_certificate_verifier(verifier);
         // A certificate of the owner's is shown to every server that asks; the phone's own only to
@@ -217,23 +261,17 @@ impl Tls {
             (None, None) => None,
         };
         match own {
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| format!("tls.certificate and tls.key cannot be used: {error}")),
+            Some(own) => builder
+                .with_client_auth_cert(own.chain, own.key)
+                .map_err(TlsError::Own),
             None => Ok(builder.with_no_client_auth()),
         }
     }
 
     /// The side that is called: shows the phone's certificate, lets in whom the pins allow.
-    pub(crate) fn server(&self) -> Result<Arc<ServerConfig>, String> {
-        let own = match self.own()? {
-            Some(own) => own,
-            None => self
-                .identity
-                .as_ref()
-                .map(own_of)
-                .ok_or("this phone has no certificate of its own")?,
-        };
+    pub(crate) fn server(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let own = self.own()?.or_else(|| self.identity.as_ref().map(own_of));
+        let own = own.ok_or(TlsError::NoCertificate)?;
         let clients = Clients {
             pinned: self
                 .settings
@@ -245,11 +283,11 @@ impl Tls {
         };
         ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
             .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS: {error}"))?
+            .map_err(TlsError::Library)?
             .with_client_cert_verifier(Arc::new(clients))
-            .with_single_cert(own.0, own.1)
+            .with_single_cert(own.chain, own.key)
             .map(Arc::new)
-            .map_err(|error| format!("tls.certificate and tls.key cannot be used: {error}"))
+            .map_err(TlsError::Own)
     }
 
     /// The pins, to tell who came in.
@@ -257,86 +295,17 @@ impl Tls {
         &self.settings.pins
     }
 
-    fn own(&self) -> Result<Option<Own>, String> {
-        let Some((chain, key)) = &self.settings.own else {
-            return Ok(None);
-        };
-        let certificates = certificates(chain).map_err(|error| error.to_string())?;
-        let text = zeroize::Zeroizing::new(read(key).map_err(|error| error.to_string())?);
-        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-            FileError::Content(
-                key.clone(),
-                format!("no private key in it ({error}); write it as PEM"),
-            )
-            .to_string()
-        })?;
-        Ok(Some((certificates, key)))
-    }
-
-    fn anchors(&mut self) -> Result<Arc<Anchors>, FileError> {
-        if let Some(anchors) = &self.anchors {
-            return Ok(Arc::clone(anchors));
-        }
-        let mut roots = RootCertStore::empty();
-        let provisioned = if let Some(path) = &self.settings.ca {
-            let found = certificates(path)?;
-            // One that cannot be an authority may still be a server's own.
-            roots.add_parsable_certificates(found.iter().cloned());
-            found
-        } else {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::warn!("certificates of this system: {error}");
-            }
-            let (good, _) = roots.add_parsable_certificates(found.certs);
-            if good == 0 {
-                tracing::warn!(
-                    "this system trusts no certificate authority: install ca-certificates, or set tls.ca"
-                );
-            }
-            Vec::new()
-        };
-        let anchors = Arc::new(Anchors { roots, provisioned });
-        self.anchors = Some(Arc::clone(&anchors));
-        Ok(anchors)
+    /// The chain and key that the configuration names.
+    fn own(&self) -> Result<Option<Own>, TlsError> {
+        self.own.clone().map_err(TlsError::File)
     }
 }
 
 /// The phone's own certificate and key.
 fn own_of(identity: &Credentials) -> Own {
-    let chain = vec![CertificateDer::from(identity.certificate().to_vec())];
-    (
-        chain,
-        PrivatePkcs8KeyDer::from(identity.private_key().to_vec()).into(),
-    )
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let wrong = |error| FileError::Read(path.to_owned(), error);
-    let length = std::fs::metadata(path).map_err(wrong)?.len();
-    if length > MAX_FILE {
-        return Err(FileError::Content(
-            path.to_owned(),
-            format!("{length} bytes are too many"),
-        ));
-    }
-    std::fs::read(path).map_err(wrong)
-}
-
-/// Every certificate of a PEM file, at least one.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let text = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(FileError::Content(
-            path.to_owned(),
-            "no certificate in it; write it as PEM (-----BEGIN CERTIFICATE-----)".to_owned(),
-        )),
-        Err(error) => Err(FileError::Content(
-            path.to_owned(),
-            format!("a broken certificate: {error}"),
-        )),
+    Own {
+        chain: vec![CertificateDer::from(identity.certificate().to_vec())],
+        key: PrivatePkcs8KeyDer::from(identity.private_key().to_vec()).into(),
     }
 }
 

@@ -91,11 +91,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_closed_port_is_told_by_its_address() {
+    async fn a_closed_port_is_reported_by_its_address() {
         for loopback in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(somebody) = std::net::UdpSocket::bind(loopback) else {
                 eprintln!(
-                    "SKIPPED: a_closed_port_is_told_by_its_address: no {loopback} on this machine"
+                    "SKIPPED: a_closed_port_is_reported_by_its_address: no {loopback} on this machine"
                 );
                 continue;
             };
@@ -104,7 +104,7 @@ mod tests {
             let socket = bind(loopback.parse().unwrap(), 24).unwrap();
             assert!(unreachable(&socket).is_empty());
             send(&socket, b"hello", nobody).unwrap();
-            let told = tokio::time::timeout(std::time::Duration::from_secs(5), async {
+            let reported = tokio::time::timeout(std::time::Duration::from_secs(5), async {
                 loop {
                     socket
                         .ready(Interest::READABLE | Interest::ERROR)
@@ -117,7 +117,7 @@ mod tests {
                     }
                 }
             });
-            assert_eq!(told.await.unwrap(), [nobody]);
+            assert_eq!(reported.await.unwrap(), [nobody]);
         }
     }
 }

@@ -42,10 +42,10 @@ impl Terminal {
         raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
         HOOK.call_once(|| {
-            let told = std::panic::take_hook();
+            let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
                 restore();
-                told(info);
+                previous(info);
             }));
         });
         tcsetattr(io::stdin().as_fd(), SetArg::TCSANOW, &raw)?;

@@ -26,7 +26,7 @@ struct SystemFile {
     secret: bool,
 }
 
-/// Writes them all. The folder is made anew, so that what is not said any more is gone.
+/// Writes them all. The folder is made again, so that what is not said any more is gone.
 pub(crate) fn emit(config: &Config, folder: &Path) -> io::Result<()> {
     let mut files = files(config);
     let changed = changed(&files, folder);
@@ -352,7 +352,7 @@ url = "https://pbx.example.net/{mac}.toml"
     }
 
     #[test]
-    fn the_folder_is_whole_its_secrets_closed_and_its_changes_told() {
+    fn the_folder_is_whole_its_secrets_closed_and_its_changes_reported() {
         let folder = std::env::temp_dir()
             .join(format!("offhook-emit-{}", std::process::id()))
             .join("system");

@@ -16,7 +16,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// What was fetched from `url`, with the version the server told, if any.
+    /// What was fetched from `url`, with the version the server gave, if any.
     pub(crate) fn new(url: &str, etag: Option<String>) -> Self {
         Self {
             url: url.to_owned(),

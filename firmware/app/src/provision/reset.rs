@@ -1,4 +1,4 @@
-//! Factory reset: the phone forgets everything it was told.
+//! Factory reset: the phone forgets every setting, password and history.
 //!
 //! ```text
 //! file on the card, key at power-up, star code ─▶ factory_reset ─┬▶ state directory emptied, and written over where it held secrets

@@ -37,7 +37,7 @@ pub(crate) enum NotFollowed {
 #[derive(Debug)]
 pub(crate) struct Schedule {
     provision: Provision,
-    /// What DHCP told, as it stands in the file.
+    /// What DHCP offered, as it stands in the file.
     dhcp: Option<String>,
     due: Option<Instant>,
     failures: u32,
@@ -55,7 +55,7 @@ impl Schedule {
         }
     }
 
-    /// What DHCP told (the file's text); something new is looked for at once.
+    /// What DHCP offered (the file's text); something new is looked for at once.
     pub(crate) fn handle_dhcp(&mut self, text: Option<String>, now: Instant) {
         if self.dhcp != text {
             self.dhcp = text;
@@ -120,9 +120,9 @@ impl Schedule {
         if let Some(url) = &self.provision.url {
             return Some(Ok(url.clone()));
         }
-        let told = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
+        let offered = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
         let option = |name: &str| {
-            let value = told
+            let value = offered
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?
                 .trim();
@@ -206,42 +206,42 @@ mod tests {
 
     #[test]
     fn dhcp_is_followed_only_where_somebody_vouches() {
-        let told = |toml: &str, text: &str| {
+        let offered = |toml: &str, text: &str| {
             let (mut schedule, t0) = schedule(toml);
             schedule.handle_dhcp(Some(text.to_owned()), t0);
             schedule.ask(mac, t0)
         };
         let ours = "ca = \"ca.pem\"";
         assert_eq!(
-            told(ours, "option66=p.example\n"),
+            offered(ours, "option66=p.example\n"),
             Some(Ok("https://p.example/0242ac110002.toml".to_owned()))
         );
         assert_eq!(
-            told(
+            offered(
                 ours,
                 "option66=p.example\noption160=https://q.example/a/{mac}\n"
             ),
             Some(Ok("https://q.example/a/0242ac110002".to_owned()))
         );
-        assert_eq!(told("", ""), None);
+        assert_eq!(offered("", ""), None);
         for (toml, text) in [
             ("", "option66=p.example"),
             ("", "option160=https://mallory.example/"),
             (ours, "option66=tftp://p.example/x"),
             ("", "option160=http://p.example/x"),
         ] {
-            assert!(matches!(told(toml, text), Some(Err(_))), "{toml} {text}");
+            assert!(matches!(offered(toml, text), Some(Err(_))), "{toml} {text}");
         }
         assert_eq!(
-            told("allow_http = true", "option160=http://p.example/x"),
+            offered("allow_http = true", "option160=http://p.example/x"),
             Some(Ok("http://p.example/x".to_owned()))
         );
         assert_eq!(
-            told("dhcp = false\nca = \"ca.pem\"", "option66=p.example"),
+            offered("dhcp = false\nca = \"ca.pem\"", "option66=p.example"),
             None
         );
         assert!(
-            told(
+            offered(
                 "url = \"https://own.example/x\"",
                 "option160=https://q.example/"
             )
@@ -252,12 +252,12 @@ mod tests {
 
     #[test]
     fn an_address_with_the_phones_own_in_it_waits_for_an_interface() {
-        for (toml, told) in [
+        for (toml, offered) in [
             ("url = \"https://p.example/{mac}.toml\"", None),
             ("ca = \"ca.pem\"", Some("option66=p.example\n")),
         ] {
             let (mut schedule, t0) = schedule(toml);
-            schedule.handle_dhcp(told.map(str::to_owned), t0);
+            schedule.handle_dhcp(offered.map(str::to_owned), t0);
             for second in 10..30 {
                 assert_eq!(
                     schedule.ask(String::new, t0 + second * SECOND),

@@ -7,7 +7,7 @@ use board::audio::{AudioDevice, AudioError, Period};
 use board::{Board, BoardError, Profile, ProfileError};
 use types::LampState;
 
-use super::{Action, BoardParts, SelfTest};
+use super::{Action, BoardParts, Fault, Passed, SelfTest};
 use crate::output::print;
 
 /// A card that gives nothing for so long gives nothing.
@@ -73,20 +73,18 @@ fn parts(profile: &Profile) -> BoardParts {
 }
 
 /// The addresses others reach the phone by, or why there is none.
-fn network(bind: IpAddr) -> Result<String, String> {
+fn network(bind: IpAddr) -> Result<Passed, Fault> {
     if !bind.is_unspecified() {
         return match UdpSocket::bind((bind, 0)) {
-            Ok(_) => Ok(format!("the address is {bind}, as the configuration says")),
-            Err(error) => Err(format!(
-                "{bind} is no address of this board ({error}); see [network] bind in offhook.toml"
-            )),
+            Ok(_) => Ok(Passed::BoundAddress(bind)),
+            Err(source) => Err(Fault::NotBound { bind, source }),
         };
     }
     let found = crate::net::local::all();
     if found.is_empty() {
-        return Err("no address: no cable, no Wi-Fi, or no DHCP server; see [network] and [wifi] in offhook.toml".to_owned());
+        return Err(Fault::NoAddress);
     }
-    Ok(found.join(", "))
+    Ok(Passed::Addresses(found))
 }
 
 fn run_steps(

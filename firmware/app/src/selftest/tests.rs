@@ -29,9 +29,9 @@ fn outcome_of(parts: BoardParts, person: &Person) -> (Vec<String>, Vec<Action>, 
                 Action::CheckNetwork => {
                     looks += 1;
                     test.network(if looks > person.offline {
-                        Ok("eth0 10.0.0.2".to_owned())
+                        Ok(Passed::Addresses(vec!["eth0 10.0.0.2".to_owned()]))
                     } else {
-                        Err("no address".to_owned())
+                        Err(Fault::NoAddress)
                     });
                 }
                 Action::Lamp(..) | Action::Ring(_) => switched.push(wish),

@@ -10,7 +10,7 @@ pub(crate) enum Check {
     Fine,
     /// Not for this phone, or damaged.
     Refused(String),
-    /// This cannot be told now.
+    /// It is not known now.
     Unknown(String),
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Output {
 pub(crate) fn check(info: &Output, board: &str, readable: bool) -> Check {
     if !info.success {
         let why = reason(&info.stderr).unwrap_or_else(|| "it is no bundle".to_owned());
-        // Before the network has told the time no certificate is valid yet: not the bundle's fault.
+        // Before a time server has answered no certificate is valid yet: not the bundle's fault.
         if !readable || why.contains("not yet valid") {
             return Check::Unknown(why);
         }

@@ -24,7 +24,10 @@ impl Frozen {
         // The stop is there once it is reported.
         let mut status = 0;
         // SAFETY: `status` lives through the call.
-        #[allow(unsafe_code)]
+        #[expect(
+            unsafe_code,
+            reason = "ptrace and waitpid, which nix does not have for threads"
+        )]
         let reported = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
         assert_eq!(reported, thread, "{}", std::io::Error::last_os_error());
         Self(thread)
@@ -36,7 +39,10 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         let nothing = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: the request reads and writes no memory of ours.
-        #[allow(unsafe_code)]
+        #[expect(
+            unsafe_code,
+            reason = "ptrace and waitpid, which nix does not have for threads"
+        )]
         let _ = unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, nothing, nothing) };
     }
 }
@@ -44,7 +50,10 @@ impl Drop for Frozen {
 fn ptrace(request: libc::c_uint, thread: i32) {
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: none of these requests reads or writes memory of ours.
-    #[allow(unsafe_code)]
+    #[expect(
+        unsafe_code,
+        reason = "ptrace and waitpid, which nix does not have for threads"
+    )]
     let done = unsafe { libc::ptrace(request, thread, nothing, nothing) };
     assert_eq!(
         done,

@@ -2,7 +2,12 @@
 //! system's files, the watchdog, the reset, the provisioning server.
 //!
 //! Wall clock: the phone is a process of its own, with real sockets and files.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test may end so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test program: what cannot be is a failed test"
+)]
 
 mod frozen;
 mod machine;

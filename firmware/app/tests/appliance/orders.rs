@@ -189,7 +189,7 @@ fn keys_order_what_the_card_is_for() {
     phone.ask(r#"{"cmd":"hang-up"}"#);
     phone.ask(r#"{"cmd":"lift"}"#);
     phone.tell(r#"{"cmd":"press","keys":"*96#"}"#);
-    assert_eq!(phone.exit_code(), 11, "start the board anew");
+    assert_eq!(phone.exit_code(), 11, "start the board again");
     assert!(machine.path("state/last-good.toml").exists());
 
     let mut phone = machine.start();

@@ -226,7 +226,7 @@ fn a_new_one_is_used_when_nobody_is_on_the_phone() {
     );
     assert_eq!(phone.ask(r#"{"cmd":"status"}"#)["hook"], "off");
     phone.ask(r#"{"cmd":"hang-up"}"#);
-    assert_eq!(phone.exit_code(), 10, "start me anew");
+    assert_eq!(phone.exit_code(), 10, "start me again");
 
     // What init does then; the same file again changes nothing.
     let mut phone = machine.start();

@@ -24,6 +24,7 @@ use crate::call::{CallDirection, Proof};
 use crate::dtls::{self, DtlsAgreement};
 use crate::event::Event;
 use crate::known_peers::{self, Trust};
+use crate::note::Note;
 
 /// Not an address: nothing is sent there.
 const NOWHERE: SocketAddr =
@@ -167,10 +168,11 @@ impl Control {
                     "call {}: {peer} has another certificate than before",
                     call.0
                 );
-                self.outbox.note(&format!(
-                    "call {}: {peer} has another certificate than before; compare key words ({sas}) before you trust it",
-                    call.0
-                ));
+                self.outbox.note(&Note::PeerChanged {
+                    call: call.0,
+                    peer: peer.clone(),
+                    sas: sas.to_string(),
+                });
             }
         }
     }
@@ -185,8 +187,10 @@ impl Control {
         };
         proof.trust = Trust::Verified;
         self.known.verify(&record.peer, &proof.fingerprint);
-        self.outbox
-            .note(&format!("call {}: {} is verified", call.0, record.peer));
+        self.outbox.note(&Note::PeerVerified {
+            call: call.0,
+            peer: record.peer.clone(),
+        });
         self.keep_known();
         Ok(())
     }
@@ -215,8 +219,10 @@ impl Control {
             }
             dtls::Event::Failed(_, failure) => {
                 record.end_reason = Some(failure.to_string());
-                self.outbox
-                    .note(&format!("call {}: no keys, so no call: {failure}", call.0));
+                self.outbox.note(&Note::NoKeys {
+                    call: call.0,
+                    failure: failure.to_string(),
+                });
                 self.agent.end(sip, now);
             }
         }

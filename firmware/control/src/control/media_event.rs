@@ -17,6 +17,7 @@ use super::{Control, Output, call_span};
 use crate::call::SdesKeyAction;
 use crate::event::{DigitTransport, Event};
 use crate::negotiate::{same_stream, stream_config};
+use crate::note::Note;
 
 /// How long an ended call waits for the engine to return its stream: the audio thread may be gone.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -85,10 +86,10 @@ impl Control {
             }
             Err(error) => {
                 let sip = record.sip;
-                self.outbox.note(&format!(
-                    "call {}: its sound cannot be set up: {error}",
-                    call.0
-                ));
+                self.outbox.note(&Note::NoSound {
+                    call: call.0,
+                    error: error.to_string(),
+                });
                 self.agent.end(sip, now);
             }
         }
@@ -270,7 +271,8 @@ impl Control {
         }
         if record.media.is_some() {
             let _span = call_span(call);
-            self.outbox.note(&record.quality_line());
+            let summary = record.quality_line();
+            self.outbox.note(&Note::Quality { summary });
         }
     }
 }

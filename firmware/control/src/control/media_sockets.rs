@@ -16,6 +16,7 @@ use sip::offer_answer::LocalMedia;
 
 use super::{Control, Output, call_span};
 use crate::call::{CallDirection, CallRecord};
+use crate::note::Note;
 
 /// The local addresses of a stream's two sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,8 +158,10 @@ impl Control {
             }
             AwaitingSockets::Answer { call } => {
                 if let Some(sip) = self.sip_of(call) {
-                    self.outbox
-                        .note(&format!("call {} refused: {reason}", call.0));
+                    self.outbox.note(&Note::Refused {
+                        call: call.0,
+                        reason: reason.to_owned(),
+                    });
                     self.agent.reject(sip, 500, now);
                 }
             }
@@ -195,8 +198,10 @@ impl Control {
     /// say why.
     fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
         let _span = call_span(call);
-        self.outbox
-            .note(&format!("call {} failed: {reason}", call.0));
+        self.outbox.note(&Note::NotPlaced {
+            call: call.0,
+            reason: reason.to_owned(),
+        });
         let cause = EndCause {
             code: None,
             reason: reason.to_owned(),

@@ -9,6 +9,7 @@ use types::{Direction, Key, Lamp};
 
 use super::media_sockets::AwaitingSockets;
 use super::{Control, Output, call_span};
+use crate::note::Note;
 use crate::tones;
 
 impl Control {
@@ -63,7 +64,7 @@ impl Control {
             phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::StarCode(code) => self.outbox.push(Output::StarCode(code)),
-            phone::Output::Note(note) => self.outbox.note(&note.to_string()),
+            phone::Output::Note(note) => self.outbox.note(&Note::Phone(note)),
         }
     }
 
@@ -102,10 +103,10 @@ impl Control {
         };
         if let Err(why) = result {
             let _span = call_span(held);
-            self.outbox.note(&format!(
-                "call {} is not transferred: {why}; both calls end",
-                held.0
-            ));
+            self.outbox.note(&Note::NotTransferred {
+                call: held.0,
+                why: why.to_string(),
+            });
             for call in [from, to].into_iter().flatten() {
                 self.agent.end(call, now);
             }

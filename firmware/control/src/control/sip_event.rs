@@ -10,6 +10,7 @@ use sip::offer_answer::Negotiated;
 use super::{Control, Output, call_span};
 use crate::call::{CallDirection, CallRecord};
 use crate::event::{CallProgress, DigitTransport, Event};
+use crate::note::Note;
 use crate::readable::displayable;
 
 /// How an Alert-Info value asks to be rung (Bellcore names, and the URNs of RFC 7462).
@@ -102,10 +103,7 @@ impl Control {
                 };
                 let (id, held) = (record.id, record.hold.refused());
                 let _span = call_span(id);
-                self.outbox.note(&format!(
-                    "call {}: hold or resume was refused with {code}",
-                    id.0
-                ));
+                self.outbox.note(&Note::HoldRefused { call: id.0, code });
                 self.update_phone(id, CallUpdate::Held(held), now);
             }
             sip::Event::Digit { call, digit } => {
@@ -148,8 +146,8 @@ impl Control {
             }),
             sip::Event::Close(connection) => self.outbox.push(Output::Disconnect(connection)),
             sip::Event::Transferred { to, result, .. } => self.outbox.note(&match result {
-                Ok(()) => format!("the call is transferred to {to}"),
-                Err(code) => format!("the transfer to {to} failed ({code}); both calls are over"),
+                Ok(()) => Note::TransferDone { to },
+                Err(code) => Note::TransferFailed { to, code },
             }),
         }
     }

@@ -82,7 +82,7 @@ impl Guard {
     }
 
     /// Follows the stream this one replaces: a key that stays keeps its numbers, a new key begins
-    /// anew. `ours` and `before` are what the two guards were made of.
+    /// again. `ours` and `before` are what the two guards were made of.
     pub(crate) fn continue_from(
         &mut self,
         ours: &Protection,

@@ -63,7 +63,7 @@ impl UserAgent {
         };
         if let Some(target) = numeric {
             self.requests.insert(id, ClientRequest::new(outgoing, hop));
-            self.handle_targets(id, &[target], now);
+            self.handle_targets(id, Ok(&[target]), now);
         } else {
             let lookup = LookupId(self.next_lookup);
             self.next_lookup += 1;
@@ -82,22 +82,29 @@ impl UserAgent {
     }
 
     /// The answer to a lookup.
-    pub(super) fn on_lookup(&mut self, lookup: LookupId, targets: &[Target], now: Instant) {
+    pub(super) fn on_lookup(
+        &mut self,
+        lookup: LookupId,
+        found: Result<&[Target], &str>,
+        now: Instant,
+    ) {
         if let Some(id) = self.lookups.remove(&lookup) {
-            self.handle_targets(id, targets, now);
+            self.handle_targets(id, found, now);
         }
     }
 
-    fn handle_targets(&mut self, id: RequestId, targets: &[Target], now: Instant) {
+    fn handle_targets(&mut self, id: RequestId, found: Result<&[Target], &str>, now: Instant) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
         };
-        let step = request.handle_targets(targets);
+        let step = request.handle_targets(found);
         let host = request.hop().host.clone();
         if let Some(account) = request.account()
             && let Some(registration) = self.registrations.get_mut(account)
         {
-            registration.servers_mut().learn(&host, targets);
+            registration
+                .servers_mut()
+                .learn(&host, found.unwrap_or_default());
         }
         self.on_step(id, step, now);
     }

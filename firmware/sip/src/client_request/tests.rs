@@ -51,7 +51,7 @@ fn under_way() -> (ClientRequest, Env, Registration, Instant) {
     let mut env = Env::new(settings.clone());
     let registration = Registration::new(0, &settings.accounts[0], &mut env, now);
     let mut client = client(invite(), "sip:192.0.2.50");
-    client.handle_targets(&[udp(SERVER), udp("192.0.2.51:5060")]);
+    client.handle_targets(Ok(&[udp(SERVER), udp("192.0.2.51:5060")]));
     sent(&mut client, &mut env, 1, now);
     (client, env, registration, now)
 }
@@ -113,7 +113,7 @@ fn stale_nonces_are_answered_four_times_at_most() {
 fn password_is_shown_to_the_own_server_only() {
     let (_, mut env, registration, now) = under_way();
     let mut client = client(invite(), "sip:203.0.113.1");
-    client.handle_targets(&[udp("203.0.113.1:5060")]);
+    client.handle_targets(Ok(&[udp("203.0.113.1:5060")]));
     sent(&mut client, &mut env, 1, now);
     let challenge = [("WWW-Authenticate", CHALLENGE)];
     let step = answer(&mut client, &mut env, &registration, 401, &challenge, now);
@@ -167,7 +167,7 @@ fn silence_leads_to_the_next_address_too() {
 fn tls_hop_takes_no_other_target() {
     let mut env = env();
     let mut client = client(invite(), "sips:example.com");
-    let step = client.handle_targets(&[udp(SERVER)]);
+    let step = client.handle_targets(Ok(&[udp(SERVER)]));
     assert!(
         matches!(&step, Step::TryNext(503, reason) if reason.contains("no server for TLS")),
         "{step:?}"
@@ -181,7 +181,7 @@ fn large_request_uses_tcp_and_then_udp_after_all() {
     let mut large = invite();
     large.body = vec![b'x'; 1400].into();
     let mut client = client(large, "sip:192.0.2.50");
-    client.handle_targets(&[udp(SERVER)]);
+    client.handle_targets(Ok(&[udp(SERVER)]));
     for transport in [Transport::Tcp, Transport::Udp] {
         let prepared = client.next_attempt(&mut env).unwrap();
         assert_eq!(prepared.transport, transport);

@@ -112,7 +112,10 @@ impl Watch {
 
 /// Whether the kernel's clock was set by a time server: its own word, which every NTP program
 /// keeps.
-#[allow(unsafe_code)] // one call into the kernel that nix does not have
+#[expect(
+    unsafe_code,
+    reason = "one call into the kernel that nix does not have"
+)]
 fn synchronised() -> bool {
     // SAFETY: a zeroed timex asks for nothing to be changed; it outlives the call.
     let mut about: libc::timex = unsafe { std::mem::zeroed() };

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! connect ─▶ TCP ─▶ handshake (verify) ─▶ run      listen ─▶ accept ─▶ handshake (verify) ─▶ run
-//!             └───────┴─▶ NetworkEvent::Closed with words               └─▶ counted out, logged
+//!             └───────┴─▶ NetworkEvent::Closed with a reason              └─▶ counted out, logged
 //! ```
 
 use std::io;
@@ -32,12 +32,12 @@ const MAX_HANDSHAKES_PER_HOST: usize = 3;
 /// Bytes rustls may hold back for one connection, each way.
 const MAX_BUFFER: usize = 128 * 1024;
 
-/// Opens a connection in the background; what becomes of it is told.
+/// Opens a connection in the background; the outcome comes as an event.
 pub(crate) fn connect(
     connection: sip::ConnectionId,
     side: ClientSide,
     dscp: u8,
-    heard: mpsc::Sender<NetworkEvent>,
+    events: mpsc::Sender<NetworkEvent>,
 ) {
     tokio::spawn(async move {
         let about = side.about.clone();
@@ -63,14 +63,14 @@ pub(crate) fn connect(
                     session.protocol_version(),
                     session.handshake_kind()
                 );
-                let stands = |out| NetworkEvent::Connected {
+                let connected = |out| NetworkEvent::Connected {
                     connection,
                     remote,
                     out,
                     proved: None,
                 };
                 // A server that does not like our certificate says so only now (TLS 1.3).
-                tcp::run(tls, connection, stands, heard, |error| {
+                tcp::run(tls, connection, connected, events, |error| {
                     Some(about.complaint(error))
                 })
                 .await;
@@ -78,7 +78,7 @@ pub(crate) fn connect(
             Err(error) => {
                 let why = about.complaint(&error);
                 tracing::debug!("{why}");
-                let _ = heard
+                let _ = events
                     .send(NetworkEvent::Closed {
                         connection,
                         why: Some(why),
@@ -108,10 +108,10 @@ pub(crate) fn listen(
     dscp: u8,
     config: Arc<ServerConfig>,
     pins: Vec<Pin>,
-    heard: mpsc::Sender<NetworkEvent>,
+    events: mpsc::Sender<NetworkEvent>,
 ) -> io::Result<()> {
     let listener = tcp::bind(address, dscp)?;
-    tokio::spawn(accept(listener, config, Arc::new(pins), heard));
+    tokio::spawn(accept(listener, config, Arc::new(pins), events));
     Ok(())
 }
 
@@ -119,7 +119,7 @@ async fn accept(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     pins: Arc<Vec<Pin>>,
-    heard: mpsc::Sender<NetworkEvent>,
+    events: mpsc::Sender<NetworkEvent>,
 ) {
     let slots = Slots::new(tcp::MAX_ACCEPTED, tcp::MAX_PER_HOST);
     let handshakes = Slots::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_HOST);
@@ -131,10 +131,10 @@ async fn accept(
                     continue;
                 };
                 let handshake = handshakes.take_or_displace(remote.ip());
-                let (acceptor, pins, heard) = (
+                let (acceptor, pins, events) = (
                     TlsAcceptor::from(Arc::clone(&config)),
                     Arc::clone(&pins),
-                    heard.clone(),
+                    events.clone(),
                 );
                 tokio::spawn(async move {
                     let opened = async {
@@ -154,13 +154,13 @@ async fn accept(
                         Ok((tls, remote)) => {
                             let proved = known(&tls, &pins);
                             let connection = tcp::next_accepted();
-                            let stands = |out| NetworkEvent::Connected {
+                            let connected = |out| NetworkEvent::Connected {
                                 connection,
                                 remote,
                                 out,
                                 proved: Some(proved),
                             };
-                            tcp::run(tls, connection, stands, heard, |_| None).await;
+                            tcp::run(tls, connection, connected, events, |_| None).await;
                         }
                         Err(error) => tracing::debug!("a TLS handshake with us failed: {error}"),
                     }

@@ -1,0 +1,232 @@
+//! All searches, the cache and the addresses DNS gave last, without a clock or a socket.
+//!
+//! ```text
+//! handle_lookup ─▶ Search ─▶ cache, else poll_ask ─▶ (a name server) ─▶ handle_answer ─▶ poll_found
+//!                                                                            └─▶ LastGood ─▶ poll_text
+//! ```
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use sip::{Lookup, LookupId};
+
+use super::cache::{Cache, Known};
+use super::last_good::LastGood;
+use super::question::{Answer, AskError, Question, Record};
+use super::search::{Families, Outcome, Search, is_link_local};
+use super::system::System;
+
+/// Searches at once; the user agent has fewer.
+const MAX_SEARCHES: usize = 64;
+/// A question that was not answered while others were is not asked again for so long: that server
+/// ignores it (many home routers do so with SRV, NAPTR and AAAA).
+const IGNORED: Duration = Duration::from_secs(300);
+/// Where nothing was answered at all, the next search asks again soon.
+const SILENT: Duration = Duration::from_secs(5);
+/// A server that refuses a question is asked again after that (RFC 2308 section 7.1).
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// The resolver.
+#[derive(Debug, Default)]
+pub(crate) struct Resolver {
+    cache: Cache,
+    searches: Vec<Search>,
+    /// Questions a name server has.
+    asking: HashSet<Question>,
+    to_ask: VecDeque<Question>,
+    found: VecDeque<(LookupId, Outcome)>,
+    last_good: LastGood,
+    /// The last good addresses changed.
+    unsaved: bool,
+    /// A name server answered something since the last change of network.
+    answered: bool,
+}
+
+impl Resolver {
+    pub(crate) fn new(last_good: LastGood) -> Self {
+        Self {
+            last_good,
+            ..Self::default()
+        }
+    }
+
+    /// A name is to be looked up.
+    pub(crate) fn handle_lookup(
+        &mut self,
+        lookup: Lookup,
+        system: &System,
+        families: Families,
+        now: Instant,
+    ) {
+        if self.searches.len() >= MAX_SEARCHES {
+            self.searches.remove(0);
+        }
+        for (known, question) in from_files(&lookup, system) {
+            let ttl = Duration::from_secs(1);
+            self.cache.keep(
+                question,
+                &Answer {
+                    records: known,
+                    ttl,
+                },
+                now,
+            );
+        }
+        self.searches
+            .push(Search::new(lookup, system, families, now));
+        self.drive(now);
+    }
+
+    /// The next question for a name server.
+    pub(crate) fn poll_ask(&mut self) -> Option<Question> {
+        self.to_ask.pop_front()
+    }
+
+    /// What came of one.
+    pub(crate) fn handle_answer(
+        &mut self,
+        question: Question,
+        answer: Result<Answer, AskError>,
+        now: Instant,
+    ) {
+        self.asking.remove(&question);
+        let known: Known = match answer {
+            Ok(answer) => {
+                self.answered |= !is_link_local(&question.name);
+                self.cache.keep(question.clone(), &answer, now);
+                Ok(answer.records)
+            }
+            Err(error) => {
+                let holds = match (error.is_silence(), self.answered) {
+                    (true, true) => IGNORED,
+                    (true, false) => SILENT,
+                    (false, _) => REFUSED,
+                };
+                let holds = if matches!(error, AskError::Refused { .. }) || error.is_silence() {
+                    holds
+                } else {
+                    Duration::ZERO
+                };
+                self.cache
+                    .keep_failure(question.clone(), error.clone(), holds, now);
+                Err(error)
+            }
+        };
+        for search in &mut self.searches {
+            search.handle_answer(&question, &known, &mut chance);
+        }
+        self.drive(now);
+    }
+
+    /// The network changed: what was known may not hold here.
+    pub(crate) fn handle_network_change(&mut self) {
+        self.cache.clear();
+        self.answered = false;
+    }
+
+    /// A deadline passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.drive(now);
+    }
+
+    /// When [`Resolver::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let timeouts = self.searches.iter().map(|search| search.poll_timeout(now));
+        timeouts.min()
+    }
+
+    /// The next search that is over.
+    pub(crate) fn poll_found(&mut self) -> Option<(LookupId, Outcome)> {
+        self.found.pop_front()
+    }
+
+    /// The new text of [`last_good::FILE`](super::last_good::FILE), once for each change.
+    pub(crate) fn poll_text(&mut self) -> Option<String> {
+        std::mem::take(&mut self.unsaved).then(|| self.last_good.text())
+    }
+
+    /// Carries answers out of the cache into the searches, until none gets further.
+    fn drive(&mut self, now: Instant) {
+        let searches = std::mem::take(&mut self.searches);
+        for mut search in searches {
+            if let Some(outcome) = self.drive_one(&mut search, now) {
+                self.end(&search, outcome);
+            } else {
+                self.searches.push(search);
+            }
+        }
+    }
+
+    fn drive_one(&mut self, search: &mut Search, now: Instant) -> Option<Outcome> {
+        let key = key(&search.lookup);
+        loop {
+            let last_good = self.last_good.get(&key).unwrap_or_default();
+            let outcome = search.outcome(last_good, now);
+            let mut from_cache = false;
+            while let Some(question) = search.poll_question() {
+                if let Some(known) = self.cache.get(&question, now) {
+                    search.handle_answer(&question, known, &mut chance);
+                    from_cache = true;
+                } else if self.asking.insert(question.clone()) {
+                    self.to_ask.push_back(question);
+                }
+            }
+            if outcome.is_some() || !from_cache {
+                return outcome;
+            }
+        }
+    }
+
+    fn end(&mut self, search: &Search, outcome: Outcome) {
+        let lookup = &search.lookup;
+        match (&outcome.fault, outcome.targets.is_empty()) {
+            (Some(fault), false) => tracing::info!("{}: {fault}", lookup.host),
+            (Some(fault), true) => tracing::warn!("{} does not resolve: {fault}", lookup.host),
+            (None, _) => {}
+        }
+        tracing::debug!("{} is {:?}", lookup.host, outcome.targets);
+        // Names of this link are asked for each time.
+        let asked = !is_link_local(&lookup.host.to_ascii_lowercase());
+        if outcome.fault.is_none() && !outcome.targets.is_empty() && asked {
+            self.unsaved |= self.last_good.keep(&key(lookup), &outcome.targets);
+        }
+        self.found.push_back((lookup.id, outcome));
+    }
+}
+
+fn key(lookup: &Lookup) -> super::last_good::Key {
+    let host = lookup.host.trim_end_matches('.').to_ascii_lowercase();
+    (host, lookup.port, lookup.transport)
+}
+
+/// What `/etc/hosts` says; a name that is in it is not asked for.
+fn from_files(lookup: &Lookup, system: &System) -> Vec<(Vec<Record>, Question)> {
+    use super::order::srv_name;
+    use super::question::Kind;
+
+    let host = lookup.host.trim_end_matches('.').to_ascii_lowercase();
+    let found = system.addresses(&host);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let of = |v4: bool| {
+        let found = found.iter().filter(|ip| ip.is_ipv4() == v4);
+        found.map(|ip| Record::Address(*ip)).collect()
+    };
+    let none = |name: &str, kind| (Vec::new(), Question::new(name, kind));
+    vec![
+        (of(true), Question::new(&host, Kind::A)),
+        (of(false), Question::new(&host, Kind::Aaaa)),
+        none(&host, Kind::Naptr),
+        none(&srv_name(sip::Transport::Udp, &host), Kind::Srv),
+        none(&srv_name(sip::Transport::Tcp, &host), Kind::Srv),
+        none(&srv_name(sip::Transport::Tls, &host), Kind::Srv),
+    ]
+}
+
+fn chance() -> u32 {
+    getrandom::u32().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

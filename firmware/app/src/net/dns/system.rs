@@ -1,0 +1,123 @@
+//! What the system says about names: `/etc/resolv.conf` and `/etc/hosts`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// Name servers asked (resolv.conf(5) knows three).
+const MAX_SERVERS: usize = 3;
+/// Domains tried for a name without a dot.
+const MAX_SEARCH: usize = 6;
+/// Names of `/etc/hosts` that are read.
+const MAX_HOSTS: usize = 1024;
+/// Bytes of each file that are read.
+const MAX_FILE: u64 = 64 * 1024;
+/// The port of DNS.
+const PORT: u16 = 53;
+
+/// What is known without asking, and whom to ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct System {
+    /// Name servers, in order.
+    pub(crate) servers: Vec<SocketAddr>,
+    /// Domains to be tried for a name without a dot.
+    pub(crate) search: Vec<String>,
+    /// Names with their address.
+    pub(crate) hosts: Vec<(String, IpAddr)>,
+}
+
+impl System {
+    /// Reads the files; one that is not there says nothing.
+    pub(crate) fn read() -> Self {
+        Self::parse(
+            &text(Path::new("/etc/resolv.conf")),
+            &text(Path::new("/etc/hosts")),
+        )
+    }
+
+    /// The addresses `/etc/hosts` has for a name; `localhost` is known without it (RFC 6761).
+    pub(crate) fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        let found = self.hosts.iter().filter(|(host, _)| host == name);
+        let found: Vec<IpAddr> = found.map(|(_, address)| *address).collect();
+        if found.is_empty() && (name == "localhost" || name.ends_with(".localhost")) {
+            return vec![
+                std::net::Ipv4Addr::LOCALHOST.into(),
+                std::net::Ipv6Addr::LOCALHOST.into(),
+            ];
+        }
+        found
+    }
+
+    fn parse(resolv_conf: &str, hosts: &str) -> Self {
+        let mut system = Self::default();
+        for line in resolv_conf.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match words.next() {
+                Some("nameserver") => {
+                    // A link-local server has its interface behind a percent sign.
+                    let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+                    if system.servers.len() < MAX_SERVERS {
+                        system
+                            .servers
+                            .extend(address.map(|ip| SocketAddr::new(ip, PORT)));
+                    }
+                }
+                // The last line counts.
+                Some("search" | "domain") => {
+                    system.search = words
+                        .take(MAX_SEARCH)
+                        .map(|word| word.trim_matches('.').to_ascii_lowercase())
+                        .filter(|word| !word.is_empty())
+                        .collect();
+                }
+                Some(_) | None => {}
+            }
+        }
+        for line in hosts.lines() {
+            let line = line.split('#').next().unwrap_or_default();
+            let mut words = line.split_ascii_whitespace();
+            let Some(address) = words.next().and_then(|word| word.parse().ok()) else {
+                continue;
+            };
+            for name in words {
+                if system.hosts.len() < MAX_HOSTS {
+                    let name = name.trim_end_matches('.').to_ascii_lowercase();
+                    system.hosts.push((name, address));
+                }
+            }
+        }
+        system
+    }
+}
+
+fn text(path: &Path) -> String {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        // What was read before an error counts.
+        let _ = file.take(MAX_FILE).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_as_the_manual_says() {
+        let system = System::parse(
+            "# made by udhcpc\nnameserver 192.168.1.1\nnameserver fe80::1%eth0\nnameserver 2001:db8::53\nnameserver 9.9.9.9\nnameserver 1.1.1.1\nsearch Home.Example. lan\noptions timeout:1\n",
+            "127.0.0.1 localhost\n10.0.0.5\tpbx PBX.example # ours\nnonsense x\n",
+        );
+        let servers: Vec<String> = system.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            servers,
+            ["192.168.1.1:53", "[2001:db8::53]:53", "9.9.9.9:53"]
+        );
+        assert_eq!(system.search, ["home.example", "lan"]);
+        let address: IpAddr = "10.0.0.5".parse().unwrap();
+        assert_eq!(system.addresses("pbx.example"), [address]);
+        assert_eq!(system.addresses("other"), [] as [IpAddr; 0]);
+        assert_eq!(System::default().addresses("localhost").len(), 2);
+    }
+}

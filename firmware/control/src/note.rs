@@ -1,0 +1,115 @@
+//! What happened and why, for log and listeners: what the phone notes, and what only its calls,
+//! streams and handshakes know.
+
+use std::fmt;
+
+/// One thing that happened; [`Display`](fmt::Display) gives the line that people read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Note {
+    /// The phone's own.
+    Phone(phone::Note),
+    /// A call's sound cannot be set up.
+    NoSound { call: u32, error: String },
+    /// How a call that is over sounded.
+    Quality { summary: String },
+    /// The far end's certificate is another than before.
+    PeerChanged {
+        call: u32,
+        peer: String,
+        sas: String,
+    },
+    /// The short authentication strings of a call were compared.
+    PeerVerified { call: u32, peer: String },
+    /// A handshake gave no keys.
+    NoKeys { call: u32, failure: String },
+    /// The far end refused a re-INVITE that holds or resumes.
+    HoldRefused { call: u32, code: u16 },
+    /// A transfer this phone asked for succeeded.
+    TransferDone { to: String },
+    /// A transfer this phone asked for failed.
+    TransferFailed { to: String, code: u16 },
+    /// A transfer this phone was to ask for cannot be asked for.
+    NotTransferred { call: u32, why: String },
+    /// An incoming call cannot be taken.
+    Refused { call: u32, reason: String },
+    /// A call cannot be placed.
+    NotPlaced { call: u32, reason: String },
+}
+
+impl Note {
+    /// A stable name for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Phone(note) => phone_kind(note),
+            Self::NoSound { .. } => "no_sound",
+            Self::Quality { .. } => "quality",
+            Self::PeerChanged { .. } => "peer_changed",
+            Self::PeerVerified { .. } => "peer_verified",
+            Self::NoKeys { .. } => "no_keys",
+            Self::HoldRefused { .. } => "hold_refused",
+            Self::TransferDone { .. } => "transfer_done",
+            Self::TransferFailed { .. } => "transfer_failed",
+            Self::NotTransferred { .. } => "not_transferred",
+            Self::Refused { .. } => "refused",
+            Self::NotPlaced { .. } => "not_placed",
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phone(note) => note.fmt(f),
+            Self::NoSound { call, error } => {
+                write!(f, "call {call}: its sound cannot be set up: {error}")
+            }
+            Self::Quality { summary } => f.write_str(summary),
+            Self::PeerChanged { call, peer, sas } => write!(
+                f,
+                "call {call}: {peer} has another certificate than before; compare key words ({sas}) before you trust it"
+            ),
+            Self::PeerVerified { call, peer } => write!(f, "call {call}: {peer} is verified"),
+            Self::NoKeys { call, failure } => {
+                write!(f, "call {call}: no keys, so no call: {failure}")
+            }
+            Self::HoldRefused { call, code } => {
+                write!(f, "call {call}: hold or resume was refused with {code}")
+            }
+            Self::TransferDone { to } => write!(f, "the call is transferred to {to}"),
+            Self::TransferFailed { to, code } => {
+                write!(
+                    f,
+                    "the transfer to {to} failed ({code}); both calls are over"
+                )
+            }
+            Self::NotTransferred { call, why } => {
+                write!(f, "call {call} is not transferred: {why}; both calls end")
+            }
+            Self::Refused { call, reason } => write!(f, "call {call} refused: {reason}"),
+            Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),
+        }
+    }
+}
+
+fn phone_kind(note: &phone::Note) -> &'static str {
+    match note {
+        phone::Note::Placed { .. } => "placed",
+        phone::Note::Incoming { .. } => "incoming",
+        phone::Note::Answered { .. } => "answered",
+        phone::Note::Refused { .. } => "refused",
+        phone::Note::Missed { .. } => "missed",
+        phone::Note::Failed { .. } => "failed",
+        phone::Note::NoAnswer { .. } => "no_answer",
+        phone::Note::NotDialled(_) => "not_dialled",
+        phone::Note::EndedByPeer { .. } => "ended_by_peer",
+        phone::Note::Held { .. } => "held",
+        phone::Note::HeldByPeer { .. } => "held_by_peer",
+        phone::Note::NotEncrypted { .. } => "not_encrypted",
+        phone::Note::FlashInEmergency => "flash_in_emergency",
+        phone::Note::StarCode(_) => "star_code",
+        phone::Note::Transferring { .. } => "transferring",
+        phone::Note::TransferDeclined { .. } => "transfer_declined",
+        phone::Note::Transferred { .. } => "transferred",
+        phone::Note::Replaced { .. } => "replaced",
+    }
+}
