@@ -178,6 +178,10 @@ impl Search {
                 Record::Address(_) | Record::Naptr(_) => None,
             });
             let servers = drawn(found.collect::<Vec<Srv>>(), chance);
+            // All at once, whatever else is still open.
+            for (server, _) in &servers {
+                self.want_addresses(server);
+            }
             self.servers.insert(question.clone(), servers);
         }
         self.answers.insert(question.clone(), known.clone());
