@@ -62,10 +62,6 @@ pub enum LossReason {
 }
 
 /// What the audio thread reports, and what it gives back to be freed.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "copied into the queue's own slots; a box would be allocated on the audio thread"
-)]
 pub enum AudioReport {
     /// From the engine.
     Media(media::Event),

@@ -141,7 +141,7 @@ async fn run(
             Some(done) = asking.join_next() => {
                 // A task that panicked leaves its question unanswered.
                 if let Ok((question, answer)) = done {
-                    resolver.handle_answer(question, answer, Instant::now());
+                    resolver.handle_answer(&question, answer, Instant::now());
                 }
             }
             () = until(due) => resolver.handle_timeout(Instant::now()),

@@ -85,11 +85,11 @@ impl Resolver {
     /// What came of one.
     pub(crate) fn handle_answer(
         &mut self,
-        question: Question,
+        question: &Question,
         answer: Result<Answer, AskError>,
         now: Instant,
     ) {
-        self.asking.remove(&question);
+        self.asking.remove(question);
         let known: Known = match answer {
             Ok(answer) => {
                 self.answered |= !is_link_local(&question.name);
@@ -113,7 +113,7 @@ impl Resolver {
             }
         };
         for search in &mut self.searches {
-            search.handle_answer(&question, &known, &mut chance);
+            search.handle_answer(question, &known, &mut chance);
         }
         self.drive(now);
     }

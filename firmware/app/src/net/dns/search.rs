@@ -336,17 +336,14 @@ impl Search {
             }
             match self.answers.get(&Question::new(host, kind)) {
                 Some(known) => {
-                    found.extend(
-                        known.as_deref().unwrap_or_default().iter().filter_map(
-                            |record| match record {
-                                Record::Address(ip) => Some(Target {
-                                    transport,
-                                    address: SocketAddr::new(*ip, port),
-                                }),
-                                Record::Srv(_) | Record::Naptr(_) => None,
-                            },
-                        ),
-                    )
+                    let records = known.as_deref().unwrap_or_default();
+                    found.extend(records.iter().filter_map(|record| match record {
+                        Record::Address(ip) => Some(Target {
+                            transport,
+                            address: SocketAddr::new(*ip, port),
+                        }),
+                        Record::Srv(_) | Record::Naptr(_) => None,
+                    }));
                 }
                 None if late || !found.is_empty() => {}
                 None => return Part::Pending,
@@ -368,5 +365,5 @@ impl Families {
 
 /// Names of this link (RFC 6762).
 pub(super) fn is_link_local(host: &str) -> bool {
-    host == "local" || host.ends_with(".local")
+    host.rsplit('.').next() == Some("local")
 }

@@ -102,7 +102,7 @@ impl World {
                 let (question, asked_at) = self.open.remove(position);
                 self.now = self.now.max(asked_at + self.latency);
                 let answer = self.answer(&question);
-                self.resolver.handle_answer(question, answer, self.now);
+                self.resolver.handle_answer(&question, answer, self.now);
                 continue;
             }
             self.now = self.resolver.poll_timeout(self.now).unwrap();
@@ -138,7 +138,8 @@ impl World {
                 question: question.clone(),
                 servers,
             };
-            self.resolver.handle_answer(question, Err(silent), self.now);
+            self.resolver
+                .handle_answer(&question, Err(silent), self.now);
         }
     }
 }
