@@ -8,8 +8,6 @@
 //! Wall clock: a sound card sets the pace of the audio thread.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     reason = "helpers of a test program: what cannot be is a failed test"
 )]
 

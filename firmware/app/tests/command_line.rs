@@ -4,7 +4,6 @@
 //! Wall clock: the phone is a process of its own.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "helpers of a test program: what cannot be is a failed test"
 )]
