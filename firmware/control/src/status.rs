@@ -205,26 +205,15 @@ pub struct CallStats {
     pub id: u32,
     /// What it is doing.
     pub state: CallProgress,
-    /// Packets sent.
-    pub sent: u64,
-    /// Packets received.
-    pub received: u64,
-    /// Packets that never came.
-    pub lost: u64,
-    /// Packets that came too late to be played.
-    pub late: u64,
+    /// What `status` says of it.
+    #[serde(flatten)]
+    pub rtp: RtpStatus,
     /// Packets that came twice.
     pub duplicate: u64,
     /// Packets dropped: malformed, wrong source, unknown payload type.
     pub rejected: u64,
-    /// Frames made up by concealment.
-    pub concealed: u64,
-    /// The same in ms.
+    /// Sound made up by concealment, in ms.
     pub concealed_ms: u64,
-    /// Interarrival jitter.
-    pub jitter_ms: f64,
-    /// Delay of the jitter buffer.
-    pub delay_ms: f64,
     /// Clock drift between the two sound cards.
     pub drift_ppm: f64,
     /// Seconds since the far end was heard last.
@@ -233,8 +222,6 @@ pub struct CallStats {
     pub round_trip_ms: Option<f64>,
     /// Share of our packets that the far end misses, 0 to 1.
     pub remote_loss: Option<f64>,
-    /// Estimated listening quality, 1 to 4.5.
-    pub mos: f64,
     /// Level sent, dBm0.
     pub sent_level_db: f64,
     /// Level received, dBm0.

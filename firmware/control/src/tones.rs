@@ -40,31 +40,7 @@ pub fn call_tone(plan: &CountryPlan, kind: ToneKind, level_dbm0: i8) -> ToneSpec
 
 /// The DTMF pair of a key (ITU-T Q.23), as its own user hears it while it is down.
 pub fn key_tone(key: Key, level_dbm0: i8) -> ToneSpec {
-    const ROWS: [u16; 4] = [697, 770, 852, 941];
-    const COLUMNS: [u16; 4] = [1209, 1336, 1477, 1633];
-    let (row, column) = match key {
-        Key::Digit(0) => (3, 1),
-        Key::Digit(digit) => {
-            let index = usize::from(digit.clamp(1, 9)) - 1;
-            (index / 3, index % 3)
-        }
-        Key::Star => (3, 0),
-        Key::Hash => (3, 2),
-        Key::Letter(letter) => (usize::from(letter.min(3)), 3),
-    };
-    let pair = ToneSegment {
-        frequencies_hz: [ROWS[row], COLUMNS[column], 0, 0],
-        mix: Mix::Sum,
-        length_ms: 0,
-        repeat: true,
-    };
-    let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
-    segments[0] = pair;
-    ToneSpec {
-        segments,
-        len: 1,
-        level_dbm0: f32::from(level_dbm0) - KEY_TONE_BELOW_DB,
-    }
+    media::dtmf::tone(key, f32::from(level_dbm0) - KEY_TONE_BELOW_DB)
 }
 
 /// A tone after as many beeps as the code of what is wrong: short, at a pitch no country dials

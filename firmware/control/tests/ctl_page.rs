@@ -151,6 +151,19 @@ fn kind(event: &Event) -> usize {
     }
 }
 
+fn rtp() -> RtpStatus {
+    RtpStatus {
+        sent: 1,
+        received: 1,
+        lost: 0,
+        late: 0,
+        concealed: 0,
+        jitter_ms: 0.5,
+        delay_ms: 40.0,
+        mos: 4.4,
+    }
+}
+
 #[test]
 fn every_event_and_field_is_documented() {
     let events = events();
@@ -242,16 +255,7 @@ fn every_field_of_status_is_documented() {
         }),
         encryption_missing: Some("not offered".into()),
         setup_ms: Some(100),
-        rtp: RtpStatus {
-            sent: 1,
-            received: 1,
-            lost: 0,
-            late: 0,
-            concealed: 0,
-            jitter_ms: 0.5,
-            delay_ms: 40.0,
-            mos: 4.4,
-        },
+        rtp: rtp(),
         cause: Some("ended here".into()),
     };
     let status = Status {
@@ -285,21 +289,14 @@ fn every_field_of_stats_is_documented() {
         calls: vec![CallStats {
             id: 1,
             state: CallProgress::Ended,
-            sent: 1,
-            received: 1,
-            lost: 0,
-            late: 0,
+            rtp: rtp(),
             duplicate: 0,
             rejected: 0,
-            concealed: 0,
             concealed_ms: 0,
-            jitter_ms: 0.5,
-            delay_ms: 40.0,
             drift_ppm: 0.0,
             unheard_s: 0,
             round_trip_ms: Some(1.0),
             remote_loss: Some(0.0),
-            mos: 4.4,
             sent_level_db: -20.0,
             received_level_db: -20.0,
         }],

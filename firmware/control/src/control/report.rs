@@ -15,7 +15,6 @@ use crate::status::{
 
 impl CallRecord {
     pub(super) fn status(&self, state: CallProgress) -> CallStatus {
-        let s = &self.stats;
         let missing = self.media.as_ref().and_then(|media| media.missing);
         CallStatus {
             id: self.id.0,
@@ -33,17 +32,22 @@ impl CallRecord {
                 digits: proof.sas.digits(),
             }),
             setup_ms: self.setup.map(|t| t.as_millis() as u64),
-            rtp: RtpStatus {
-                sent: s.sent,
-                received: s.received,
-                lost: s.lost,
-                late: s.late,
-                concealed: s.concealed,
-                jitter_ms: round(s.jitter_ms, 100.0),
-                delay_ms: round(s.delay_ms, 10.0),
-                mos: round(s.mos, 100.0),
-            },
+            rtp: self.rtp(),
             cause: self.cause.clone(),
+        }
+    }
+
+    fn rtp(&self) -> RtpStatus {
+        let s = &self.stats;
+        RtpStatus {
+            sent: s.sent,
+            received: s.received,
+            lost: s.lost,
+            late: s.late,
+            concealed: s.concealed,
+            jitter_ms: round(s.jitter_ms, 100.0),
+            delay_ms: round(s.delay_ms, 10.0),
+            mos: round(s.mos, 100.0),
         }
     }
 
@@ -52,21 +56,14 @@ impl CallRecord {
         CallStats {
             id: self.id.0,
             state,
-            sent: s.sent,
-            received: s.received,
-            lost: s.lost,
-            late: s.late,
+            rtp: self.rtp(),
             duplicate: s.duplicate,
             rejected: s.rejected,
-            concealed: s.concealed,
             concealed_ms: s.concealed_ms,
-            jitter_ms: round(s.jitter_ms, 100.0),
-            delay_ms: round(s.delay_ms, 10.0),
             drift_ppm: round(s.drift_ppm, 10.0),
             unheard_s: s.inactive_ms / 1000,
             round_trip_ms: s.round_trip_ms.map(|ms| round(ms, 100.0)),
             remote_loss: s.remote_loss.map(|loss| round(loss, 10_000.0)),
-            mos: round(s.mos, 100.0),
             sent_level_db: round(s.sent_level_dbm0, 10.0),
             received_level_db: round(s.received_level_dbm0, 10.0),
         }
