@@ -382,9 +382,7 @@ impl SimPhone {
             }
             match self.card.read(&mut self.capture, now) {
                 Turn::NotYet => break,
-                Turn::Xrun(frames) => self
-                    .engine
-                    .handle_discontinuity(frames as i64, self.base + now),
+                Turn::Xrun(frames) => self.engine.handle_discontinuity(frames as i64),
                 Turn::Period => {
                     self.engine
                         .process(&self.capture, &mut self.playback, self.base + now);

@@ -325,7 +325,7 @@ impl AudioDevice for AlsaCard {
 
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
         let period = self.format.period_frames;
-        // What was read last told that no whole period is left: asked is what came meanwhile, not
+        // The last read showed that no whole period is left: what came meanwhile is asked for, not
         // the amount again.
         let mut asked = self.left.take().is_some_and(|left| left < period);
         if asked && !self.has_more_capture() {

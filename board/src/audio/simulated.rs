@@ -206,7 +206,7 @@ mod tests {
 
     fn wait(card: &dyn AudioDevice) {
         // The descriptor outlives the borrow: the card holds it.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "BorrowedFd of a descriptor of the card")]
         let fd = unsafe { BorrowedFd::borrow_raw(card.poll_fds()[0]) };
         poll(
             &mut [PollFd::new(fd, PollFlags::POLLIN)],

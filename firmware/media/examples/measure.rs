@@ -1,7 +1,7 @@
-//! Measures the engine: `measure speed` tells µs a card period, `measure day` runs a day of ±200
+//! Measures the engine: `measure speed` prints µs a card period, `measure day` runs a day of ±200
 //! ppm, `measure write DIR` writes what is heard over bad networks as WAV files, beside what was
 //! said, for listening and for outside judges such as PESQ.
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,

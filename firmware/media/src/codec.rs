@@ -1,4 +1,4 @@
-//! Codecs: why it exists: the engine shall not care which codec a stream speaks.
+//! Codecs behind one interface: the engine does not care which codec a stream has.
 //!
 //! ```text
 //! mono i16 frame ─▶ Encoder::encode ─▶ payload      payload ─▶ Decoder::decode ─▶ mono i16
@@ -56,7 +56,7 @@ pub enum CodecError {
     Malformed(usize),
 }
 
-/// What an encoder may be told. Only Opus listens to it.
+/// Settings of an encoder. Only Opus has any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderOptions {
     /// Rate of the sound card: Opus runs at [`opus::rate_for_card`] of it.
@@ -80,19 +80,33 @@ impl Default for EncoderOptions {
     }
 }
 
-/// Sound to payload.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "400 bytes within a stream that is boxed whole; a second box is a second cache miss"
-)]
-pub enum Encoder {
+/// One direction of a codec, sound to payload or payload to sound.
+pub enum Coder<G722, Opus> {
     /// G.711 of either law; has no memory.
     G711(g711::Law),
     /// G.722, 64 kbit/s.
-    G722(g722::Encoder),
+    G722(G722),
     /// Opus.
-    Opus(opus::Encoder),
+    Opus(Opus),
 }
+
+impl<G722, Opus> Coder<G722, Opus> {
+    /// Which codec.
+    pub fn codec(&self) -> Codec {
+        match self {
+            Self::G711(g711::Law::Mu) => Codec::Pcmu,
+            Self::G711(g711::Law::A) => Codec::Pcma,
+            Self::G722(_) => Codec::G722,
+            Self::Opus(_) => Codec::Opus,
+        }
+    }
+}
+
+/// Sound to payload.
+pub type Encoder = Coder<g722::Encoder, opus::Encoder>;
+
+/// Payload to sound.
+pub type Decoder = Coder<g722::Decoder, opus::Decoder>;
 
 impl Encoder {
     /// Builds the encoder; this allocates, nothing else here does.
@@ -106,16 +120,6 @@ impl Encoder {
             Codec::G722 => Self::G722(g722::Encoder::new()),
             Codec::Opus => Self::Opus(opus::Encoder::new(options)?),
         })
-    }
-
-    /// Which codec.
-    pub fn codec(&self) -> Codec {
-        match self {
-            Self::G711(g711::Law::Mu) => Codec::Pcmu,
-            Self::G711(g711::Law::A) => Codec::Pcma,
-            Self::G722(_) => Codec::G722,
-            Self::Opus(_) => Codec::Opus,
-        }
     }
 
     /// Rate of the sound it takes, in Hz.
@@ -165,29 +169,6 @@ impl Encoder {
             Self::G711(_) | Self::G722(_) => {}
         }
     }
-
-    /// Delay of coding and decoding in samples of [`Encoder::rate_hz`] beyond the frame itself.
-    pub fn delay_samples(&self) -> usize {
-        match self {
-            Self::G711(_) => 0,
-            Self::G722(_) => g722::QMF_DELAY,
-            Self::Opus(encoder) => encoder.lookahead_samples(),
-        }
-    }
-}
-
-/// Payload to sound.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "400 bytes within a stream that is boxed whole; a second box is a second cache miss"
-)]
-pub enum Decoder {
-    /// G.711 of either law; has no memory.
-    G711(g711::Law),
-    /// G.722, 64 kbit/s.
-    G722(g722::Decoder),
-    /// Opus.
-    Opus(opus::Decoder),
 }
 
 impl Decoder {
@@ -202,16 +183,6 @@ impl Decoder {
             Codec::G722 => Self::G722(g722::Decoder::new()),
             Codec::Opus => Self::Opus(opus::Decoder::new(opus::rate_for_card(card_rate_hz))?),
         })
-    }
-
-    /// Which codec.
-    pub fn codec(&self) -> Codec {
-        match self {
-            Self::G711(g711::Law::Mu) => Codec::Pcmu,
-            Self::G711(g711::Law::A) => Codec::Pcma,
-            Self::G722(_) => Codec::G722,
-            Self::Opus(_) => Codec::Opus,
-        }
     }
 
     /// Rate of the sound it gives, in Hz.

@@ -6,9 +6,13 @@
 //!                                             └─▶ Skew: slow PI filter ─▶ ppm ─▶ Slip: insert or drop one sample, sinc-interpolated
 //! ```
 //!
-//! Transit times only ever grow on their way (queues, late wake-ups), so the least one seen tells
+//! Transit times only ever grow on their way (queues, late wake-ups), so the least one seen is
 //! the clocks, and the rest is jitter. The same two filters serve the far end's RTP clock (against
 //! `now`) and the card's frame clock (against `now`).
+
+use std::time::{Duration, Instant};
+
+use crate::time::{after_ms, ms_between};
 
 /// Sub-windows of a [`Floor`].
 const WINDOWS: usize = 8;
@@ -18,46 +22,42 @@ const WINDOWS: usize = 8;
 pub(crate) struct Floor {
     least: [f64; WINDOWS],
     at: usize,
-    window_ms: f64,
-    window_end: f64,
+    window: Duration,
+    window_end: Option<Instant>,
     lowest: f64,
 }
 
 impl Floor {
-    /// A window of `span_ms` in all.
-    pub(crate) fn new(span_ms: f64) -> Self {
+    /// A window of `span` in all.
+    pub(crate) fn new(span: Duration) -> Self {
         Self {
             least: [f64::INFINITY; WINDOWS],
             at: 0,
-            window_ms: span_ms / WINDOWS as f64,
-            window_end: f64::NEG_INFINITY,
+            window: span / WINDOWS as u32,
+            window_end: None,
             lowest: f64::INFINITY,
         }
     }
 
-    /// Takes a value seen at `now_ms`. `Some` with the least of the sub-window that just ended, if
-    /// one did.
-    pub(crate) fn add(&mut self, value: f64, now_ms: f64) -> Option<f64> {
-        let mut ended = None;
-        if now_ms >= self.window_end {
-            if self.window_end.is_finite() {
-                ended = Some(self.least[self.at]).filter(|v| v.is_finite());
+    /// Takes a value seen at `now`.
+    pub(crate) fn add(&mut self, value: f64, now: Instant) {
+        if self.window_end.is_none_or(|end| now >= end) {
+            if let Some(end) = self.window_end {
                 // A pause of the sender ages the window by as many steps as it lasted, at most all
                 // of them.
-                let steps =
-                    (((now_ms - self.window_end) / self.window_ms) as usize + 1).min(WINDOWS);
+                let windows = (now - end).as_nanos() / self.window.as_nanos().max(1);
+                let steps = windows.min(WINDOWS as u128 - 1) as usize + 1;
                 for _ in 0..steps {
                     self.at = (self.at + 1) % WINDOWS;
                     self.least[self.at] = f64::INFINITY;
                 }
             }
-            self.window_end = now_ms + self.window_ms;
+            self.window_end = Some(now + self.window);
             self.lowest = self.least.iter().copied().fold(value, f64::min);
         }
         let slot = &mut self.least[self.at];
         *slot = slot.min(value);
         self.lowest = self.lowest.min(value);
-        ended
     }
 
     /// The floor, once anything was seen.
@@ -68,13 +68,13 @@ impl Floor {
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
         self.least = [f64::INFINITY; WINDOWS];
-        self.window_end = f64::NEG_INFINITY;
+        self.window_end = None;
         self.lowest = f64::INFINITY;
     }
 }
 
-/// How often the skew filter looks, in ms.
-const LOOK_MS: f64 = 4000.0;
+/// How often the skew filter looks.
+const LOOK: Duration = Duration::from_secs(4);
 /// A step of the transit floor larger than this is a new route or a restarted clock, not drift.
 const STEP_MS: f64 = 8.0;
 /// No oscillator in a telephone is further off.
@@ -83,10 +83,10 @@ const MAX_PPM: f64 = 1000.0;
 /// A slow PI filter over the transit floor: its slope is the difference of the two clocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Skew {
-    least: f64,
-    least_at: f64,
-    look_end: f64,
-    phase: Option<(f64, f64)>,
+    /// The least transit of this look, and when it was seen.
+    least: Option<(f64, Instant)>,
+    look_end: Option<Instant>,
+    phase: Option<(f64, Instant)>,
     ppm: f64,
     looks: u32,
 }
@@ -95,38 +95,37 @@ impl Skew {
     /// Two clocks believed equal.
     pub(crate) fn new() -> Self {
         Self {
-            least: f64::INFINITY,
-            least_at: 0.0,
-            look_end: f64::NEG_INFINITY,
+            least: None,
+            look_end: None,
             phase: None,
             ppm: 0.0,
             looks: 0,
         }
     }
 
-    /// Takes the transit (local − remote, ms) seen at `now_ms`.
-    pub(crate) fn add(&mut self, transit: f64, now_ms: f64) {
-        if transit < self.least {
-            self.least = transit;
-            self.least_at = now_ms;
+    /// Takes the transit (local − remote, ms) seen at `now`.
+    pub(crate) fn add(&mut self, transit: f64, now: Instant) {
+        if self.least.is_none_or(|(least, _)| transit < least) {
+            self.least = Some((transit, now));
         }
-        if now_ms < self.look_end {
+        if self.look_end.is_some_and(|end| now < end) {
             return;
         }
-        if self.look_end.is_finite() && self.least.is_finite() {
-            self.look();
+        if self.look_end.is_some()
+            && let Some((value, at)) = self.least
+        {
+            self.look(value, at);
         }
-        self.look_end = now_ms + LOOK_MS;
-        self.least = f64::INFINITY;
+        self.look_end = Some(now + LOOK);
+        self.least = None;
     }
 
-    fn look(&mut self) {
-        let (value, at) = (self.least, self.least_at);
+    fn look(&mut self, value: f64, at: Instant) {
         let Some((phase, phase_at)) = self.phase else {
             self.phase = Some((value, at));
             return;
         };
-        let elapsed = at - phase_at;
+        let elapsed = ms_between(phase_at, at);
         if elapsed <= 0.0 {
             return;
         }
@@ -154,8 +153,8 @@ impl Skew {
     /// The clocks jumped: keeps the slope, forgets the phase.
     pub(crate) fn jumped(&mut self) {
         self.phase = None;
-        self.least = f64::INFINITY;
-        self.look_end = f64::NEG_INFINITY;
+        self.least = None;
+        self.look_end = None;
     }
 }
 
@@ -163,31 +162,36 @@ impl Skew {
 /// time.
 #[derive(Debug, Clone)]
 pub(crate) struct CardClock {
-    period_ms: f64,
-    played_ms: f64,
+    rate_hz: u32,
+    period_frames: usize,
+    /// The first period, from which both clocks are counted.
+    origin: Option<Instant>,
+    played: u64,
     floor: Floor,
     skew: Skew,
 }
 
 impl CardClock {
     pub(crate) fn new(rate_hz: u32, period_frames: usize) -> Self {
-        let period_ms = period_frames as f64 * 1000.0 / f64::from(rate_hz);
         Self {
-            period_ms,
-            played_ms: 0.0,
-            floor: Floor::new(1000.0),
+            rate_hz,
+            period_frames,
+            origin: None,
+            played: 0,
+            floor: Floor::new(Duration::from_secs(1)),
             skew: Skew::new(),
         }
     }
 
-    /// One period passed at `now_ms`; the time it truly began, free of wake-up jitter.
-    pub(crate) fn tick(&mut self, now_ms: f64) -> f64 {
-        let transit = now_ms - self.played_ms;
-        self.floor.add(transit, now_ms);
-        self.skew.add(transit, now_ms);
-        let at = self.played_ms + self.floor.get().unwrap_or(transit);
-        self.played_ms += self.period_ms;
-        at
+    /// One period passed at `now`; the time it truly began, free of wake-up jitter.
+    pub(crate) fn tick(&mut self, now: Instant) -> Instant {
+        let origin = *self.origin.get_or_insert(now);
+        let played_ms = self.played as f64 * 1000.0 / f64::from(self.rate_hz);
+        let transit = ms_between(origin, now) - played_ms;
+        self.floor.add(transit, now);
+        self.skew.add(transit, now);
+        self.played += self.period_frames as u64;
+        after_ms(origin, played_ms + self.floor.get().unwrap_or(transit))
     }
 
     /// Sound was lost or repeated: counting starts again from here.
@@ -304,11 +308,18 @@ impl Slip {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
     #[test]
     fn floor_forgets_after_its_window_and_drops_at_once() {
-        let mut floor = Floor::new(800.0);
+        let start = start();
+        let mut floor = Floor::new(Duration::from_millis(800));
         for i in 0..100 {
-            floor.add(if i == 10 { 2.0 } else { 5.0 }, f64::from(i) * 20.0);
+            let now = after_ms(start, f64::from(i) * 20.0);
+            floor.add(if i == 10 { 2.0 } else { 5.0 }, now);
             let want = if (10..45).contains(&i) {
                 2.0
             } else if !(10..=60).contains(&i) {
@@ -327,13 +338,13 @@ mod tests {
     #[test]
     fn skew_finds_200_ppm_under_jitter_within_minutes() {
         for sign in [-1.0, 1.0] {
-            let mut skew = Skew::new();
+            let (start, mut skew) = (start(), Skew::new());
             let mut seed = 1u32;
             for i in 0..(10 * 60 * 50) {
                 let t = f64::from(i) * 20.0;
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let jitter = f64::from(seed >> 16) / 65536.0 * 10.0;
-                skew.add(t * sign * 200e-6 + jitter, t + jitter);
+                skew.add(t * sign * 200e-6 + jitter, after_ms(start, t + jitter));
             }
             assert!((skew.ppm() - sign * 200.0).abs() < 15.0, "{}", skew.ppm());
         }
@@ -341,20 +352,21 @@ mod tests {
 
     #[test]
     fn a_new_route_is_not_drift() {
-        let mut skew = Skew::new();
+        let (start, mut skew) = (start(), Skew::new());
         for i in 0..15_000 {
             let t = f64::from(i) * 20.0;
-            skew.add(if i > 7000 { 60.0 } else { 20.0 }, t);
+            skew.add(if i > 7000 { 60.0 } else { 20.0 }, after_ms(start, t));
         }
         assert!(skew.ppm().abs() < 1.0, "{}", skew.ppm());
     }
 
     #[test]
     fn card_clock_hides_late_wake_ups() {
-        let mut clock = CardClock::new(8000, 40);
+        let (start, mut clock) = (start(), CardClock::new(8000, 40));
         for i in 0..2000 {
             let late = if i % 7 == 0 { 3.0 } else { 0.0 };
-            let at = clock.tick(f64::from(i) * 5.0 + late);
+            let at = clock.tick(after_ms(start, f64::from(i) * 5.0 + late));
+            let at = ms_between(start, at);
             if i > 10 {
                 assert!((at - f64::from(i) * 5.0).abs() < 0.01, "{i}: {at}");
             }

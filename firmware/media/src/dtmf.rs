@@ -7,6 +7,7 @@
 //! ```
 
 use heapless::Deque;
+use types::Key;
 
 use crate::tone::{MAX_FREQUENCIES, MAX_SEGMENTS, Mix, ToneSegment, ToneSpec};
 
@@ -38,7 +39,7 @@ pub struct EventPacket {
 #[derive(Debug, Clone, Copy)]
 struct Press {
     event: u8,
-    /// The finger left the key before the event's turn came.
+    /// The key was released before the event's turn came.
     released: bool,
 }
 
@@ -130,18 +131,9 @@ impl Sender {
         }
     }
 
-    /// All keys up: the call is ending or the codec changes; what is being sent is ended properly.
-    pub fn release_all(&mut self) {
-        if let State::Active { released, .. } = &mut self.state {
-            *released = true;
-        }
-        self.queue
-            .iter_mut()
-            .for_each(|press| press.released = true);
-    }
-
     /// Whether a key is being sent or waits.
-    pub fn is_busy(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_busy(&self) -> bool {
         !matches!(self.state, State::Idle) || !self.queue.is_empty()
     }
 
@@ -292,8 +284,8 @@ impl Receiver {
     }
 
     /// Takes the payload of an event packet and its timestamp. `Some(code)`: a key went down, 0–15.
-    /// Told at the first packet of an event that comes, whichever it is; repeats, late packets and
-    /// further segments tell nothing.
+    /// Reported at the first packet of an event that comes, whichever it is; repeats, late packets
+    /// and further segments report nothing.
     pub fn handle(&mut self, timestamp: u32, marker: bool, payload: &[u8]) -> Option<u8> {
         let &[event, flags, high, low] = payload.first_chunk::<PAYLOAD_LEN>()?;
         let duration = u16::from_be_bytes([high, low]);
@@ -333,45 +325,40 @@ impl Receiver {
 }
 
 /// The two frequencies of a key in Hz, low group first (ITU-T Q.23).
-pub fn frequencies_of(event: u8) -> Option<(u16, u16)> {
-    let (row, column) = match event {
-        0 => (3, 1),
-        1..=9 => ((event - 1) / 3, (event - 1) % 3),
-        10 => (3, 0),
-        11 => (3, 2),
-        12..=15 => (event - 12, 3),
-        _ => return None,
+pub fn frequencies_of(key: Key) -> (u16, u16) {
+    let (row, column) = match key {
+        Key::Digit(0) => (3, 1),
+        Key::Digit(digit) => {
+            let index = digit.clamp(1, 9) - 1;
+            (index / 3, index % 3)
+        }
+        Key::Star => (3, 0),
+        Key::Hash => (3, 2),
+        Key::Letter(letter) => (letter.min(3), 3),
     };
-    Some((
+    (
         [697, 770, 852, 941][usize::from(row)],
         [1209, 1336, 1477, 1633][usize::from(column)],
-    ))
+    )
 }
 
 /// The sound of a key until it is stopped, both frequencies together at `level_dbm0`.
-pub fn tone(event: u8, level_dbm0: f32) -> Option<ToneSpec> {
-    pulse(event, 0, 0, level_dbm0)
-}
-
-/// The sound of a key for `tone_ms` (0: until stopped), then `pause_ms` of silence, then the end:
-/// in-band digits.
-pub fn pulse(event: u8, tone_ms: u16, pause_ms: u16, level_dbm0: f32) -> Option<ToneSpec> {
-    let (low, high) = frequencies_of(event)?;
+pub fn tone(key: Key, level_dbm0: f32) -> ToneSpec {
+    let (low, high) = frequencies_of(key);
     let mut frequencies_hz = [0; MAX_FREQUENCIES];
     frequencies_hz[..2].copy_from_slice(&[low, high]);
     let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
     segments[0] = ToneSegment {
         frequencies_hz,
         mix: Mix::Sum,
-        length_ms: tone_ms,
+        length_ms: 0,
         repeat: false,
     };
-    segments[1].length_ms = pause_ms;
-    Some(ToneSpec {
+    ToneSpec {
         segments,
-        len: if pause_ms == 0 { 1 } else { 2 },
+        len: 1,
         level_dbm0,
-    })
+    }
 }
 
 #[cfg(test)]

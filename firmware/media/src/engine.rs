@@ -8,7 +8,7 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use types::Direction;
 
@@ -57,9 +57,9 @@ pub enum Command {
         /// Which way sound goes.
         direction: Direction,
     },
-    /// Whether the handset hears and speaks to this stream. Two connected streams are mixed
-    /// (conference). Told again of a connected one (the call was answered), the wait for a sign of
-    /// life begins again.
+    /// Whether the handset is connected to this stream. Two connected streams are mixed
+    /// (conference). Repeated for a connected one (the call was answered), the media timeout
+    /// starts again.
     Connect {
         /// Which stream.
         id: StreamId,
@@ -83,7 +83,7 @@ pub enum Command {
     Mute(bool),
 }
 
-/// What the audio thread tells. Fixed size, but for streams that go home to be freed.
+/// What the engine reports. Fixed size, but for streams that are returned to be freed.
 pub enum Event {
     /// A stream was stopped or replaced; drop it on the control thread.
     Retired(Box<Stream>),
@@ -110,7 +110,7 @@ pub enum Event {
     },
     /// First packet of a stream was played.
     FirstSound(StreamId),
-    /// The far end said goodbye by RTCP BYE.
+    /// The far end ended the stream by RTCP BYE.
     Bye(StreamId),
     /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent any
     /// more. Repeated every second while it lasts.
@@ -122,13 +122,12 @@ pub enum Event {
 const EVENTS: usize = 64;
 /// Datagrams that may wait for [`Engine::poll_non_media`]: two flights of a DTLS handshake.
 const NON_MEDIA: usize = 16;
-/// How often figures are told.
-const STATS_MS: f64 = 1000.0;
+/// How often figures are reported.
+const STATS: Duration = Duration::from_secs(1);
 
 /// The audio engine.
 pub struct Engine {
     config: EngineConfig,
-    epoch: Instant,
     clock: CardClock,
     streams: [Option<Box<Stream>>; MAX_STREAMS],
     /// The sound of each stream in this period, and whether it has any.
@@ -149,8 +148,7 @@ pub struct Engine {
     dropped_events: u64,
     capture_level: LevelMeter,
     playback_level: LevelMeter,
-    next_stats_ms: f64,
-    now_ms: f64,
+    next_stats: Instant,
 }
 
 impl Engine {
@@ -158,7 +156,6 @@ impl Engine {
     pub fn new(config: EngineConfig, now: Instant) -> Self {
         let period = || vec![0i16; config.period_frames].into_boxed_slice();
         Self {
-            epoch: now,
             clock: CardClock::new(config.rate_hz, config.period_frames),
             streams: [const { None }; MAX_STREAMS],
             received: std::array::from_fn(|_| period()),
@@ -180,8 +177,7 @@ impl Engine {
             dropped_events: 0,
             capture_level: LevelMeter::new(),
             playback_level: LevelMeter::new(),
-            next_stats_ms: STATS_MS,
-            now_ms: 0.0,
+            next_stats: now + STATS,
             config,
         }
     }
@@ -189,10 +185,6 @@ impl Engine {
     /// Its fixed facts.
     pub fn config(&self) -> EngineConfig {
         self.config
-    }
-
-    fn ms(&self, at: Instant) -> f64 {
-        at.saturating_duration_since(self.epoch).as_secs_f64() * 1000.0
     }
 
     fn find(&mut self, id: StreamId) -> Option<&mut Box<Stream>> {
@@ -222,7 +214,6 @@ impl Engine {
 
     /// Takes a command.
     pub fn handle_command(&mut self, command: Command, now: Instant) {
-        self.now_ms = self.ms(now);
         match command {
             Command::Start(stream) => self.start(stream, now),
             Command::Stop(id) => {
@@ -288,13 +279,13 @@ impl Engine {
                     self.retire(old);
                 }
             }
-            // Built for another card, or one too many: it goes straight home.
+            // Built for another card, or one too many: it is returned at once.
             Some(_) | None => self.retire(stream),
         }
     }
 
-    /// A datagram came in on a stream's socket. It may be changed in index (decryption). RTP and
-    /// RTCP go to the stream, told apart by their bytes; STUN and DTLS wait for
+    /// A datagram came in on a stream's socket. It may be changed in place (decryption). RTP and
+    /// RTCP go to the stream, distinguished by their bytes; STUN and DTLS wait for
     /// [`Engine::poll_non_media`], whether the stream has begun or not.
     pub fn handle_packet(
         &mut self,
@@ -315,37 +306,35 @@ impl Engine {
             }
             Class::Unknown => None,
         };
-        let arrival_ms = self.ms(arrival);
         let Some(stream) = self.find(id) else { return };
-        match stream.packet(from, kind, packet, arrival, arrival_ms) {
+        match stream.packet(from, kind, packet, arrival) {
             FarEvent::Nothing => {}
             FarEvent::Digit(event) => self.emit(Event::Digit { id, event }),
             FarEvent::Bye => self.emit(Event::Bye(id)),
         }
     }
 
-    /// One card period: takes what the microphone heard, fills what the ear shall hear. Both are
+    /// One card period: takes what the microphone heard, fills what is played. Both are
     /// mono, `period_frames` long.
     pub fn process(&mut self, capture: &[i16], playback: &mut [i16], now: Instant) {
-        self.now_ms = self.ms(now);
-        let now_ms = self.clock.tick(self.now_ms);
+        let period_start = self.clock.tick(now);
         let card_ppm = self.clock.ppm();
-        self.render(now_ms, card_ppm);
+        self.render(period_start, card_ppm);
         self.send(capture, now);
         self.mix(capture, playback);
         self.capture_level.push(capture);
         self.playback_level.push(playback);
-        self.report();
+        self.report(now);
     }
 
     /// Each stream's sound of this period.
-    fn render(&mut self, now_ms: f64, card_ppm: f64) {
+    fn render(&mut self, now: Instant, card_ppm: f64) {
         for index in 0..MAX_STREAMS {
             self.audible[index] = false;
             let Some(stream) = &mut self.streams[index] else {
                 continue;
             };
-            self.audible[index] = stream.render(&mut self.received[index], now_ms, card_ppm);
+            self.audible[index] = stream.render(&mut self.received[index], now, card_ppm);
             if stream.first_sound() {
                 let id = stream.config().id;
                 self.emit(Event::FirstSound(id));
@@ -413,11 +402,11 @@ impl Engine {
     }
 
     /// Once a second: figures and levels.
-    fn report(&mut self) {
-        if self.now_ms < self.next_stats_ms {
+    fn report(&mut self, now: Instant) {
+        if now < self.next_stats {
             return;
         }
-        self.next_stats_ms = self.now_ms + STATS_MS;
+        self.next_stats = now + STATS;
         for index in 0..MAX_STREAMS {
             if let Some(stream) = &mut self.streams[index] {
                 stream.second();
@@ -437,8 +426,7 @@ impl Engine {
 
     /// The card lost (or, below zero, repeated) sound of about this many frames (xrun, re-open):
     /// jitter buffers re-align, and the RTP clock of what we send goes on over what was lost.
-    pub fn handle_discontinuity(&mut self, frames: i64, now: Instant) {
-        self.now_ms = self.ms(now);
+    pub fn handle_discontinuity(&mut self, frames: i64) {
         self.clock.jumped();
         for stream in self.streams.iter_mut().flatten() {
             stream.realign(frames);

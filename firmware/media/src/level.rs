@@ -1,4 +1,4 @@
-//! Level in dBm0: why: "can the far end hear me" is answered by a number in status, not by ear.
+//! Level in dBm0, so that status answers "can the far end hear me" with a number.
 //!
 //! ```text
 //! samples ─▶ LevelMeter::push ─▶ … ─▶ take() once a second ─▶ dBm0
@@ -8,7 +8,7 @@
 //! the A-law one +3.14; the A-law figure is used for all).
 
 /// Level of a full-scale sine, dBm0.
-#[allow(clippy::approx_constant, reason = "a level, not the circle's number")]
+#[expect(clippy::approx_constant, reason = "a level, not the circle's number")]
 pub const FULL_SCALE_DBM0: f32 = 3.14;
 /// What silence is called: below anything 16 bits can say.
 pub const FLOOR_DBM0: f32 = -100.0;
@@ -66,7 +66,7 @@ impl LevelMeter {
         level_of(self.sum as f64 / self.count as f64)
     }
 
-    /// The level so far, and starts again.
+    /// The level so far; the measurement starts again.
     pub fn take(&mut self) -> f32 {
         let level = self.level();
         *self = Self::default();
@@ -75,7 +75,7 @@ impl LevelMeter {
 }
 
 #[cfg(test)]
-#[allow(
+#[expect(
     clippy::float_cmp,
     clippy::approx_constant,
     reason = "the floor is exact; 3.14 is a level"

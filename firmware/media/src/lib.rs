@@ -19,7 +19,7 @@
 //!
 //! let id = StreamId(1);
 //! let addresses: [SocketAddr; 2] = [([192, 0, 2, 1], 4000).into(), ([192, 0, 2, 2], 4000).into()];
-//! # #[allow(clippy::disallowed_methods)]
+//! # #[expect(clippy::disallowed_methods, reason = "an owner has a clock")]
 //! let mut now = Instant::now();
 //! let mut engines = Vec::new();
 //! for remote in [addresses[1], addresses[0]] {
@@ -85,6 +85,7 @@ pub mod srtp;
 mod stats;
 pub mod stream;
 mod stretch;
+mod time;
 pub mod tone;
 
 #[cfg(test)]

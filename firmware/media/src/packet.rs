@@ -17,7 +17,7 @@ pub const MAX_PACKET: usize = 1500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u32);
 
-/// The two protocols a stream speaks, and the two sockets it has.
+/// The two protocols of a stream, and the two sockets it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacketKind {
     /// RTP.

@@ -18,12 +18,15 @@ mod noise;
 mod slack;
 mod steer;
 
+use std::time::Instant;
+
 use crate::codec::Decoder;
 use crate::conceal::Concealer;
 use crate::drift::Slip;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
 use crate::stretch::{Line, samples};
+use crate::time::after_ms;
 
 use loss::LossMemory;
 use noise::ComfortNoise;
@@ -80,7 +83,7 @@ pub(crate) struct Playout {
     /// Samples of silence since sound stopped on purpose (event, comfort noise).
     pausing: bool,
     fade_in: bool,
-    last_stretch_ms: f64,
+    last_stretch: Option<Instant>,
     slack: Slack,
     frame: Box<[i16]>,
     frame_ms: f64,
@@ -110,7 +113,7 @@ impl Playout {
             underrun_before: None,
             pausing: false,
             fade_in: false,
-            last_stretch_ms: f64::NEG_INFINITY,
+            last_stretch: None,
             slack: Slack::new(),
             frame: vec![0; crate::codec::MAX_SAMPLES].into_boxed_slice(),
             frame_ms: 20.0,
@@ -154,15 +157,20 @@ impl Playout {
         self.played_first
     }
 
-    /// What the arrivals told.
+    /// What was learnt from the arrivals.
     pub(crate) fn delay(&self) -> &Delay {
         &self.delay
     }
 
-    /// How late a packet with this timestamp would be if it came now: for judging whether it
-    /// belongs to this timeline.
-    pub(crate) fn lateness(&self, timestamp: i64, arrival_ms: f64) -> Option<f64> {
-        self.delay.lateness(self.media_ms(timestamp), arrival_ms)
+    /// Whether a packet with this timestamp, come at `arrival`, belongs to this timeline: at most so
+    /// much earlier or later than the fastest, in ms.
+    pub(crate) fn fits(&self, timestamp: i64, arrival: Instant, early: f64, late: f64) -> bool {
+        let media_ms = self.media_ms(timestamp);
+        let (now, before_step) = (
+            self.delay.lateness(media_ms, arrival),
+            self.delay.lateness_before_step(media_ms, arrival),
+        );
+        now.is_none_or(|ms| ms < late) && before_step.is_none_or(|ms| ms >= -early)
     }
 
     /// Playout delay of what was heard last, counted from the fastest packet's arrival, in ms.
@@ -170,24 +178,27 @@ impl Playout {
         self.delay_ms
     }
 
-    fn delay_at(&self, now_ms: f64) -> f64 {
+    fn delay_at(&self, now: Instant) -> f64 {
         match self.state {
             State::Waiting => self.target_ms(),
-            State::Playing => self.delay.of(
-                self.media_ms(self.next_timestamp),
-                now_ms + self.ms(self.line.unplayed()),
-            ),
+            State::Playing => self
+                .delay
+                .of(self.media_ms(self.next_timestamp), self.line_end(now)),
         }
     }
 
+    /// When the sample after the line's end is heard.
+    fn line_end(&self, now: Instant) -> Instant {
+        after_ms(now, self.ms(self.line.unplayed()))
+    }
+
     /// A packet came. Only sound teaches the delay: an event's timestamp is its beginning.
-    pub(crate) fn insert(&mut self, head: Head, payload: &[u8], arrival_ms: f64) -> Inserted {
+    pub(crate) fn insert(&mut self, head: Head, payload: &[u8], arrival: Instant) -> Inserted {
         let inserted = self.store.insert(head, payload);
         if matches!(head.kind, Kind::Sound(_))
             && matches!(inserted, Inserted::Stored | Inserted::Late)
         {
-            self.delay
-                .arrived(self.media_ms(head.timestamp), arrival_ms);
+            self.delay.arrived(self.media_ms(head.timestamp), arrival);
         }
         inserted
     }
@@ -232,10 +243,10 @@ impl Playout {
     }
 
     /// Nobody listens: lets packets go whose time has come, undecoded.
-    pub(crate) fn drain(&mut self, now_ms: f64) {
+    pub(crate) fn drain(&mut self, now: Instant) {
         let target = self.target_ms();
         while let Some(head) = self.store.head() {
-            if self.delay.of(self.media_ms(head.timestamp), now_ms) < target {
+            if self.delay.of(self.media_ms(head.timestamp), now) < target {
                 break;
             }
             self.store.pop();
@@ -253,13 +264,13 @@ impl Playout {
         self.slip.reset();
     }
 
-    /// Fills `out` with the sound of `now_ms`. `card_ppm`: how much slower than `now` the card
+    /// Fills `out` with the sound of `now`. `card_ppm`: how much slower than `now` the card
     /// plays.
     pub(crate) fn pull(
         &mut self,
         decoders: &mut [Decoder],
         out: &mut [i16],
-        now_ms: f64,
+        now: Instant,
         card_ppm: f64,
     ) {
         if self.realign {
@@ -275,16 +286,16 @@ impl Playout {
                 break;
             }
             let missing = out.len() - self.line.unplayed();
-            self.produce(decoders, missing, now_ms, card_ppm);
+            self.produce(decoders, missing, now, card_ppm);
         }
-        self.delay_ms = self.delay_at(now_ms);
+        self.delay_ms = self.delay_at(now);
         self.line.read(out);
         if self.state == State::Playing {
-            self.slack.watch(self.at_hand_ms(), now_ms);
+            self.slack.watch(self.at_hand_ms(), now);
         }
     }
 
-    fn produce(&mut self, decoders: &mut [Decoder], missing: usize, now_ms: f64, card_ppm: f64) {
+    fn produce(&mut self, decoders: &mut [Decoder], missing: usize, now: Instant, card_ppm: f64) {
         // Events and comfort noise take their turn without sound of their own.
         while let Some(head) = self.store.head() {
             if head.kind != Kind::Other {
@@ -299,18 +310,18 @@ impl Playout {
             self.pausing = true;
         }
         match self.state {
-            State::Waiting => self.begin_when_due(missing, now_ms),
-            State::Playing => self.go_on(decoders, missing, now_ms, card_ppm),
+            State::Waiting => self.begin_when_due(missing, now),
+            State::Playing => self.go_on(decoders, missing, now, card_ppm),
         }
     }
 
     /// Silence until the first packet has waited for its target; more than one overdue: the old
     /// ones go.
-    fn begin_when_due(&mut self, missing: usize, now_ms: f64) {
-        let at_ms = now_ms + self.ms(self.line.unplayed());
+    fn begin_when_due(&mut self, missing: usize, now: Instant) {
+        let at = self.line_end(now);
         let target = self.target_ms();
         while let (Some(head), Some(second)) = (self.store.head(), self.store.second()) {
-            let overdue = self.delay.of(self.media_ms(second.timestamp), at_ms) >= target;
+            let overdue = self.delay.of(self.media_ms(second.timestamp), at) >= target;
             if head.kind != Kind::Other && (!overdue || second.kind == Kind::Other) {
                 break;
             }
@@ -321,7 +332,7 @@ impl Playout {
             self.fill_silence(missing);
             return;
         };
-        let early = target - self.delay.of(self.media_ms(head.timestamp), at_ms);
+        let early = target - self.delay.of(self.media_ms(head.timestamp), at);
         let wait = if early > 0.0 {
             samples(early, self.line.rate())
         } else {
@@ -356,8 +367,8 @@ impl Playout {
         }
     }
 
-    fn go_on(&mut self, decoders: &mut [Decoder], missing: usize, now_ms: f64, card_ppm: f64) {
-        let at_ms = now_ms + self.ms(self.line.unplayed());
+    fn go_on(&mut self, decoders: &mut [Decoder], missing: usize, now: Instant, card_ppm: f64) {
+        let at = self.line_end(now);
         let Some(head) = self.store.head() else {
             self.underrun(decoders, missing);
             return;
@@ -372,14 +383,14 @@ impl Playout {
             return;
         }
         if lost && gap > self.unaccounted as i64 {
-            self.bridge(decoders, head, gap as usize, missing, at_ms);
+            self.bridge(decoders, head, gap as usize, missing, at);
             return;
         }
         if lost {
             self.account_loss(gap.max(0) as usize);
             self.next_timestamp = head.timestamp;
         }
-        self.play(decoders, head, now_ms, card_ppm);
+        self.play(decoders, head, now, card_ppm);
     }
 
     fn enter_pause(&mut self) {
@@ -390,7 +401,7 @@ impl Playout {
     }
 
     /// Decodes the head in turn.
-    fn play(&mut self, decoders: &mut [Decoder], head: Head, now_ms: f64, card_ppm: f64) {
+    fn play(&mut self, decoders: &mut [Decoder], head: Head, now: Instant, card_ppm: f64) {
         let Kind::Sound(number) = head.kind else {
             self.store.pop();
             self.pausing = true;
@@ -403,8 +414,8 @@ impl Playout {
         // A packet that was waited for too long by far: let it go.
         if self.unaccounted > 0 {
             self.account_late();
-            let at_ms = now_ms + self.ms(self.line.unplayed());
-            let excess = self.delay.of(self.media_ms(head.timestamp), at_ms) - self.target_ms();
+            let at = self.line_end(now);
+            let excess = self.delay.of(self.media_ms(head.timestamp), at) - self.target_ms();
             if excess > DROP_MS
                 && let Some(second) = self.store.second()
             {
@@ -459,7 +470,7 @@ impl Playout {
             self.line.cut();
         }
         self.line.append(&self.frame[..n]);
-        self.adapt(n, now_ms, card_ppm);
+        self.adapt(n, now, card_ppm);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What we hear: packets into card periods.
+//! Receiving: packets into card periods.
 //!
 //! ```text
 //! packet ─▶ payload type? ─▶ same source and timeline? ─▶ sequence ─▶ Playout ─▶ resample to the card's rate ─▶ mixer
@@ -10,7 +10,7 @@
 //! waits as a candidate for a second one that follows it; only both together are believed (in the
 //! manner of RFC 3550 appendix A.1's probation).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use types::Codec;
 
@@ -23,6 +23,7 @@ use crate::resample::Pull;
 use crate::rtcp::Jitter;
 use crate::rtp::{Sequence, Verdict, View};
 use crate::stream::{StreamConfig, StreamError};
+use crate::time::ms_between;
 
 /// Comfort noise (RFC 3389), the static payload type.
 const COMFORT_NOISE: u8 = 13;
@@ -36,15 +37,18 @@ const YOUNG_EARLY_MS: f64 = 250.0;
 const LOUDEST_NOISE: f32 = 650.0;
 /// No packet is shorter than 2.5 ms: a sequence number cannot run away from the timestamp.
 const SHORTEST_MS: f64 = 2.5;
-/// Two packets in a row of a new source come within this time, in ms.
-const PROBATION_MS: f64 = 1000.0;
+/// Two packets in a row of a new source come within this time.
+const PROBATION: Duration = Duration::from_secs(1);
+
+/// An event's timestamp is at most so far ahead of the sound's, in ms.
+const EVENT_AHEAD_MS: f64 = 10_000.0;
 
 /// What a packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Taken.
     Taken,
-    /// Taken: a key of the far end, told once.
+    /// Taken: a key of the far end, reported once.
     Digit(u8),
     /// Refused.
     Rejected,
@@ -56,7 +60,7 @@ struct Candidate {
     payload_type: u8,
     sequence: u16,
     timestamp: u32,
-    arrival_ms: f64,
+    arrival: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,8 @@ pub(crate) struct Receive {
     jitter: Jitter,
     highest: (u16, u32),
     timestamp: i64,
+    /// When the newest sound came.
+    last_arrival: Option<Instant>,
     candidate: Option<Candidate>,
     events: dtmf::Receiver,
     totals: Totals,
@@ -107,7 +113,7 @@ impl Receive {
             } else {
                 decoders.push(
                     Decoder::new(codec, config.card_rate_hz)
-                        .map_err(|e| StreamError::Opus(e.to_string()))?,
+                        .map_err(|error| StreamError::Codec { codec, error })?,
                 );
                 decoders.len() - 1
             };
@@ -159,6 +165,7 @@ impl Receive {
             jitter: Jitter::default(),
             highest: (0, 0),
             timestamp: 0,
+            last_arrival: None,
             candidate: None,
             events: dtmf::Receiver::new(),
             totals: Totals::default(),
@@ -243,13 +250,7 @@ impl Receive {
     }
 
     /// Takes a packet from the right address.
-    pub(crate) fn packet(
-        &mut self,
-        view: &View,
-        packet: &[u8],
-        arrival: Instant,
-        arrival_ms: f64,
-    ) -> Outcome {
+    pub(crate) fn packet(&mut self, view: &View, packet: &[u8], arrival: Instant) -> Outcome {
         if !self.acceptable(view, packet) {
             return Outcome::Rejected;
         }
@@ -268,7 +269,7 @@ impl Receive {
             self.adopt(view, clock);
         } else if self.ssrc != Some(view.ssrc)
             || clock != self.clock_hz
-            || !self.plausible(role, view, arrival_ms)
+            || !self.plausible(role, view, arrival)
         {
             let fits = self.candidate.is_some_and(|c| {
                 let ticks = view.timestamp.wrapping_sub(c.timestamp);
@@ -276,15 +277,15 @@ impl Receive {
                     && c.payload_type == view.payload_type
                     && view.sequence == c.sequence.wrapping_add(1)
                     && ticks > 0
-                    && f64::from(ticks) * 1000.0 / f64::from(clock) < PROBATION_MS
-                    && arrival_ms - c.arrival_ms < PROBATION_MS
+                    && f64::from(ticks) < PROBATION.as_secs_f64() * f64::from(clock)
+                    && arrival.saturating_duration_since(c.arrival) < PROBATION
             });
             self.candidate = Some(Candidate {
                 ssrc: view.ssrc,
                 payload_type: view.payload_type,
                 sequence: view.sequence,
                 timestamp: view.timestamp,
-                arrival_ms,
+                arrival,
             });
             if !fits || !matches!(role, Role::Sound(_)) {
                 return Outcome::Rejected;
@@ -298,11 +299,11 @@ impl Receive {
             }
         }
         match self.sequence.update(view.sequence) {
-            Verdict::Take(sequence) => self.take(role, sequence, view, packet, arrival, arrival_ms),
+            Verdict::Take(sequence) => self.take(role, sequence, view, packet, arrival),
             Verdict::Restart(sequence) => {
                 self.playout.restart();
                 self.jitter.restart();
-                self.take(role, sequence, view, packet, arrival, arrival_ms)
+                self.take(role, sequence, view, packet, arrival)
             }
             Verdict::Duplicate => {
                 self.totals.duplicate += 1;
@@ -320,15 +321,15 @@ impl Receive {
         packets.unsigned_abs() < 100 && (frames - f64::from(packets)).abs() < 5.0
     }
 
-    /// Whether sequence number, timestamp and arrival tell one story with what came before.
-    fn plausible(&self, role: Role, view: &View, arrival_ms: f64) -> bool {
+    /// Whether sequence number, timestamp and arrival fit what came before.
+    fn plausible(&self, role: Role, view: &View, arrival: Instant) -> bool {
         let packets = f64::from(view.sequence.wrapping_sub(self.highest.0) as i16);
         let ticks = f64::from(view.timestamp.wrapping_sub(self.highest.1) as i32);
         let ms = ticks * 1000.0 / f64::from(self.clock_hz);
         // An event keeps the timestamp of its beginning: it may stand still, and lie behind, but
         // never run ahead.
         if role == Role::Event {
-            return ms < PROBATION_MS * 10.0 && packets.abs() < 3000.0;
+            return ms < EVENT_AHEAD_MS && packets.abs() < 3000.0;
         }
         // The packet length may change from one to the next, but not over several.
         let least = if packets.abs() < 1.5 {
@@ -349,10 +350,15 @@ impl Receive {
         } else {
             MOST_EARLY_MS
         };
-        let late = self
-            .playout
-            .lateness(self.extend(view.timestamp), arrival_ms);
-        in_order && late.is_none_or(|late| (-early..MOST_LATE_MS).contains(&late))
+        // A far clock that stood still while nothing came is no other timeline.
+        let silent_ms = self
+            .last_arrival
+            .map_or(0.0, |last| ms_between(last, arrival).max(0.0));
+        let late = MOST_LATE_MS + silent_ms;
+        in_order
+            && self
+                .playout
+                .fits(self.extend(view.timestamp), arrival, early, late)
     }
 
     /// After event packets the highest timestamp is an old one; a few numbers ahead say nothing
@@ -386,13 +392,13 @@ impl Receive {
         view: &View,
         packet: &[u8],
         arrival: Instant,
-        arrival_ms: f64,
     ) -> Outcome {
         let timestamp = self.extend(view.timestamp);
         let newest = (view.sequence.wrapping_sub(self.highest.0) as i16) >= 0;
         if newest && role != Role::Event {
             self.highest = (view.sequence, view.timestamp);
             self.timestamp = timestamp;
+            self.last_arrival = Some(arrival);
         } else if newest {
             self.highest.0 = view.sequence;
         }
@@ -412,7 +418,7 @@ impl Receive {
                 kind,
             },
             view.payload(packet),
-            arrival_ms,
+            arrival,
         ) {
             Inserted::Stored | Inserted::TooLarge => {}
             Inserted::Duplicate => self.totals.duplicate += 1,
@@ -439,15 +445,15 @@ impl Receive {
         }
     }
 
-    /// Fills one card period. `false`: there was nothing to hear, `out` is silence.
-    pub(crate) fn render(&mut self, out: &mut [i16], now_ms: f64, card_ppm: f64) -> bool {
+    /// Fills one card period. `false`: there was nothing to play, `out` is silence.
+    pub(crate) fn render(&mut self, out: &mut [i16], now: Instant, card_ppm: f64) -> bool {
         if self.playout.is_idle() {
             out.fill(0);
             return false;
         }
         let rate = self.playout.rate_hz();
         if rate == self.card_hz {
-            self.playout.pull(&mut self.decoders, out, now_ms, card_ppm);
+            self.playout.pull(&mut self.decoders, out, now, card_ppm);
             self.level.push(out);
         } else {
             let number = self
@@ -459,8 +465,7 @@ impl Receive {
                 .needed(out.len())
                 .min(self.converted.len());
             let sound = &mut self.converted[..need];
-            self.playout
-                .pull(&mut self.decoders, sound, now_ms, card_ppm);
+            self.playout.pull(&mut self.decoders, sound, now, card_ppm);
             self.pulls[number].process(sound, out);
             self.level.push(sound);
         }
@@ -468,8 +473,8 @@ impl Receive {
     }
 
     /// Nobody listens: packets pass by.
-    pub(crate) fn drain(&mut self, now_ms: f64) {
-        self.playout.drain(now_ms);
+    pub(crate) fn drain(&mut self, now: Instant) {
+        self.playout.drain(now);
     }
 
     pub(crate) fn realign(&mut self) {

@@ -34,7 +34,6 @@ struct Core {
     /// `None`: the rates are equal.
     filter: Option<Filter>,
     ratio: f64,
-    delay: f64,
 }
 
 /// A filter and the sound it is laid over.
@@ -71,23 +70,13 @@ impl Core {
             return Ok(Self {
                 filter: None,
                 ratio,
-                delay: 0.0,
             });
         }
         let filter = Filter::new(from_hz, to_hz, most);
-        // Half the filter, less the one step before the first output.
-        let delay = filter.taps as f64 / 2.0 / f64::from(from_hz) - 1.0 / f64::from(to_hz);
         Ok(Self {
             filter: Some(filter),
             ratio,
-            delay,
         })
-    }
-
-    fn reset(&mut self) {
-        if let Some(filter) = &mut self.filter {
-            filter.reset();
-        }
     }
 }
 
@@ -223,7 +212,7 @@ fn rows(taps: usize, places: usize, cutoff: f64) -> Box<[f32]> {
 }
 
 /// Four sums of four, which the compiler makes vector instructions of.
-#[allow(clippy::many_single_char_names)] // sums and factors
+#[expect(clippy::many_single_char_names, reason = "sums and factors")]
 fn dot(sound: &[f32], row: &[f32]) -> f32 {
     type Four = [f32; 4];
     let add =
@@ -274,16 +263,6 @@ impl Push {
     pub fn output_max(&self, input: usize) -> usize {
         (input as f64 * self.0.ratio).ceil() as usize + 2
     }
-
-    /// Delay in seconds.
-    pub fn delay(&self) -> f64 {
-        self.0.delay
-    }
-
-    /// Forgets the past.
-    pub fn reset(&mut self) {
-        self.0.reset();
-    }
 }
 
 /// A converter asked for blocks of output: from the decoder to the card.
@@ -329,16 +308,6 @@ impl Pull {
             }
         };
         out[made..].fill(0);
-    }
-
-    /// Delay in seconds.
-    pub fn delay(&self) -> f64 {
-        self.0.delay
-    }
-
-    /// Forgets the past.
-    pub fn reset(&mut self) {
-        self.0.reset();
     }
 }
 

@@ -87,7 +87,7 @@ impl<T: Copy> Ring<T> {
         Some(slot)
     }
 
-    /// Datagrams dropped because nobody took them in time.
+    /// Datagrams dropped because no one took them in time.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -96,7 +96,7 @@ pub struct SenderInfo {
     pub octets: u32,
 }
 
-/// What the far end's packet told.
+/// What the far end's packet reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Heard {
     /// Round trip, from LSR and DLSR of a block about us.
@@ -107,7 +107,7 @@ pub struct Heard {
     pub remote_jitter: Option<u32>,
     /// It sent a sender report.
     pub sender_report: bool,
-    /// It said goodbye.
+    /// It sent BYE.
     pub bye: bool,
 }
 
@@ -357,7 +357,7 @@ impl Session {
                         .map_err(|_| malformed)?;
                     heard.bye = true;
                 }
-                // SDES tells a name we do not show; feedback and XR are for video and statistics.
+                // SDES has a name we do not show; feedback and XR are for video and statistics.
                 _ => {}
             }
         }

@@ -178,7 +178,8 @@ impl Sender {
     }
 
     /// Timestamp of the packet sent last.
-    pub fn last_timestamp(&self) -> Option<u32> {
+    #[cfg(test)]
+    pub(crate) fn last_timestamp(&self) -> Option<u32> {
         self.last
     }
 }
@@ -310,7 +311,7 @@ impl Sequence {
         }
     }
 
-    /// Packets the far end has sent, as far as its numbers tell.
+    /// Packets the far end has sent, as far as its numbers show.
     pub fn expected(&self) -> u64 {
         self.expected_before + self.expected_here()
     }

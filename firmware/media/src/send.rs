@@ -1,4 +1,4 @@
-//! What we say: card periods into packets.
+//! Sending: card periods into packets.
 //!
 //! ```text
 //! period ─▶ resample to the codec's rate ─▶ frame of one ptime ─▶ encode ─▶ RTP header ─▶ Guard ─▶ Outbox
@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use types::Codec;
+use types::{Codec, Key};
 
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf;
@@ -74,8 +74,10 @@ impl Send {
             dtx: config.opus_dtx,
             bitrate: (config.opus_fec && config.card_rate_hz >= 16_000).then_some(FEC_BITRATE),
         };
-        let encoder =
-            Encoder::new(config.codec, options).map_err(|e| StreamError::Opus(e.to_string()))?;
+        let encoder = Encoder::new(config.codec, options).map_err(|error| StreamError::Codec {
+            codec: config.codec,
+            error,
+        })?;
         let rate = encoder.rate_hz();
         let ptime = frame_ms(config.codec, config.ptime_ms);
         let push = Push::new(config.card_rate_hz, rate, config.period_frames).map_err(|_| {
@@ -175,7 +177,7 @@ impl Send {
         true
     }
 
-    /// Nothing is sent for these frames, because nobody shall hear us or the card lost them: time
+    /// Nothing is sent for these frames, because no one is to hear us or the card lost them: time
     /// goes on all the same.
     pub(crate) fn skip(&mut self, card_frames: usize) {
         let rate = u64::from(self.encoder.rate_hz());
@@ -281,9 +283,9 @@ impl Send {
             }
         } else if !self.inband.is_active()
             && let Some((event, released)) = self.inband_waiting.pop_front()
-            && let Some(tone) = dtmf::tone(event, INBAND_DBM0)
+            && let Some(key) = Key::from_event(event)
         {
-            self.inband.start(tone);
+            self.inband.start(dtmf::tone(key, INBAND_DBM0));
             self.inband_down = Some((event, 0.0, released));
         }
         if self.inband.is_active() {

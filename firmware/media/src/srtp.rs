@@ -47,7 +47,7 @@ pub(crate) enum Refusal {
     Malformed,
     /// Its tag or its MKI is not what the keys make of it.
     NotAuthentic,
-    /// It came before, or is too old to tell.
+    /// It came before, or is too old to be known.
     Replayed,
     /// One source more than are remembered.
     TooManySources,

@@ -188,7 +188,7 @@ impl Stream {
         self.latch.redirect(remote_rtp, remote_rtcp, signalling);
     }
 
-    /// Whether there is sound to send: allowed by direction, the handset speaks to it, and keys are
+    /// Whether there is sound to send: allowed by direction, the handset is connected to it, and keys are
     /// not awaited.
     fn has_sound_to_send(&self) -> bool {
         self.connected
@@ -197,7 +197,7 @@ impl Stream {
             && self.latch.rtp().is_some()
     }
 
-    /// Whether sound leaves: there is some, and as far as is known somebody to hear it.
+    /// Whether sound leaves: there is some, and as far as is known someone receives it.
     pub(crate) fn sends(&self) -> bool {
         self.has_sound_to_send() && !self.inactivity.is_over()
     }
@@ -207,8 +207,7 @@ impl Stream {
         self.inactivity.is_over()
     }
 
-    /// The handset hears and speaks to it, or not. Repeated, the media timeout starts
-    /// again.
+    /// The handset is connected to it, or not. Repeated, the media timeout starts again.
     pub(crate) fn connect(&mut self, connected: bool) {
         self.connected = connected;
         if connected {
@@ -230,7 +229,6 @@ impl Stream {
         kind: Option<PacketKind>,
         packet: &mut [u8],
         arrival: Instant,
-        arrival_ms: f64,
     ) -> FarEvent {
         let Some(kind) = kind else {
             self.rejected += 1;
@@ -245,7 +243,7 @@ impl Stream {
         };
         let packet = &packet[..length];
         match kind {
-            PacketKind::Rtp => self.rtp(from, packet, arrival, arrival_ms),
+            PacketKind::Rtp => self.rtp(from, packet, arrival),
             PacketKind::Rtcp => self.rtcp(from, packet, arrival),
         }
     }
@@ -272,13 +270,7 @@ impl Stream {
         }
     }
 
-    fn rtp(
-        &mut self,
-        from: SocketAddr,
-        packet: &[u8],
-        arrival: Instant,
-        arrival_ms: f64,
-    ) -> FarEvent {
+    fn rtp(&mut self, from: SocketAddr, packet: &[u8], arrival: Instant) -> FarEvent {
         let Ok(view) = View::parse(packet) else {
             self.rejected += 1;
             return FarEvent::Nothing;
@@ -296,7 +288,7 @@ impl Stream {
             self.rejected += 1;
             return FarEvent::Nothing;
         }
-        match self.receive.packet(&view, packet, arrival, arrival_ms) {
+        match self.receive.packet(&view, packet, arrival) {
             Outcome::Taken => FarEvent::Nothing,
             Outcome::Digit(event) => FarEvent::Digit(event),
             Outcome::Rejected => {
@@ -335,20 +327,20 @@ impl Stream {
     }
 
     /// Fills one period of what the far end says. `false`: silence.
-    pub(crate) fn render(&mut self, out: &mut [i16], now_ms: f64, card_ppm: f64) -> bool {
+    pub(crate) fn render(&mut self, out: &mut [i16], now: Instant, card_ppm: f64) -> bool {
         if !self.config.direction.receives() || !self.connected {
-            self.receive.drain(now_ms);
+            self.receive.drain(now);
             out.fill(0);
             return false;
         }
-        let sound = self.receive.render(out, now_ms, card_ppm);
+        let sound = self.receive.render(out, now, card_ppm);
         if self.receive.played_first() {
             self.played_ms += out.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz);
         }
         sound
     }
 
-    /// Takes one period of what the far end shall hear; makes packets and reports.
+    /// Takes one period of what is sent to the far end; makes packets and reports.
     pub(crate) fn capture(&mut self, sound: &[i16], now: Instant, outbox: &mut Outbox) {
         match self.latch.rtp() {
             Some(to) if self.sends() => {
@@ -382,7 +374,7 @@ impl Stream {
         self.guard.tick(now);
     }
 
-    /// Says goodbye, if anything was ever said or heard (RFC 3550 section 6.3.7).
+    /// Sends BYE, if anything was ever sent (RFC 3550 section 6.3.7).
     pub(crate) fn bye(&mut self, now: Instant, outbox: &mut Outbox) {
         let Some(to) = self.latch.rtcp() else { return };
         if self.send.sent() == 0 || self.inactivity.is_over() {

@@ -1,5 +1,5 @@
 //! What several unit tests of this crate need: test data, spectra, and libspandsp as oracle.
-#![allow(unsafe_code, reason = "libspandsp is reached by dlopen, in tests only")]
+#![expect(unsafe_code, reason = "libspandsp is reached by dlopen, in tests only")]
 
 pub(crate) use testkit::data::{directory, read, read_all};
 pub(crate) use testkit::pcap::datagrams;

@@ -10,7 +10,7 @@ fn level(x: &[i16]) -> f64 {
     10.0 * (x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / x.len() as f64).log10()
 }
 
-/// Mouth to ear in ms, correlation, level difference in dB, once the delay has settled.
+/// Mouth to ear in ms, correlation, level difference in dB, once the delay is steady.
 fn measure(codec: Codec, rate: u32, period_ms: u32) -> (f64, f64, f64) {
     let frames = (rate * period_ms / 1000) as usize;
     let speech = babble(rate, 12.0);

@@ -44,10 +44,10 @@ fn drift(codec: Codec, rate: u32, frames: usize, ppm: [f64; 2], minutes: u32) ->
 }
 
 fn flat(delays: &[f64]) {
-    let settled = &delays[1..];
+    let steady = &delays[1..];
     let (least, most) = (
-        settled.iter().copied().fold(f64::INFINITY, f64::min),
-        settled.iter().copied().fold(0.0, f64::max),
+        steady.iter().copied().fold(f64::INFINITY, f64::min),
+        steady.iter().copied().fold(0.0, f64::max),
     );
     eprintln!("delay {least:.2} to {most:.2} ms");
     assert!(
@@ -75,7 +75,7 @@ fn the_other_codecs_drift_alike() {
 #[test]
 fn a_thousand_stalls_leave_the_delay_where_it_was() {
     let speech = babble(8000, 30.0);
-    for told in [true, false] {
+    for reported in [true, false] {
         let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 5);
         pair.talk(&speech, 20.0);
         let before = f64::from(pair.stats(1).delay_ms);
@@ -84,14 +84,14 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
             let stall = Duration::from_millis([20, 50, 100, 200, 500][n % 5]);
             // The right card is not served for so long; its sound of that time is lost.
             pair.sides[1].next += stall;
-            if told {
+            if reported {
                 let now = pair.start + pair.sides[1].next;
                 pair.sides[1]
                     .engine
-                    .handle_discontinuity(stall.as_millis() as i64 * 8, now);
+                    .handle_discontinuity(stall.as_millis() as i64 * 8);
             }
-            if told {
-                // Told of the hole, the buffer need not work it off: it begins again where it should
+            if reported {
+                // Where the hole is reported, the buffer need not work it off: it starts again where it should
                 // be.
                 pair.talk(&speech, 0.2);
                 let now = f64::from(pair.stats(1).delay_ms);
@@ -106,7 +106,7 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
         }
         let after = f64::from(pair.stats(1).delay_ms);
         eprintln!(
-            "told {told}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall"
+            "reported {reported}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall"
         );
         assert!(
             (after - before).abs() <= 5.0,
@@ -118,7 +118,7 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
 /// What the card loses is lost in the packets' clock, too: the far end sees a pause, not a network
 /// that has grown slower.
 #[test]
-#[allow(
+#[expect(
     clippy::disallowed_methods,
     reason = "some instant to count virtual time from"
 )]
@@ -153,8 +153,8 @@ fn a_hole_in_the_microphones_sound_is_a_hole_in_time() {
     for n in 0..40u64 {
         if n == 21 {
             // Half a packet is waiting; 1 s of 16 kHz is lost, and an hour after it.
-            engine.handle_discontinuity(16_000, start);
-            engine.handle_discontinuity(16_000 * 3_600, start);
+            engine.handle_discontinuity(16_000);
+            engine.handle_discontinuity(16_000 * 3_600);
         }
         engine.process(
             &[1000; 160],

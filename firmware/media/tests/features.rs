@@ -282,7 +282,7 @@ fn a_replaced_stream_goes_on_where_it_was() {
                 .filter(|e| matches!(e, Event::Retired(_)))
                 .count(),
             1,
-            "the old one went home"
+            "the old one was returned"
         );
         assert_eq!(side.engine.streams(), 1);
     }
@@ -504,7 +504,7 @@ fn reports_tell_the_round_trip_and_stop_says_goodbye() {
             .any(|e| matches!(e, Event::Levels { playback_dbm0, .. } if *playback_dbm0 > -40.0))
     );
     pair.command(0, Command::Stop(ID));
-    let mut home = 0;
+    let mut returned = 0;
     for _ in 0..60 {
         pair.step(|_, _| {}, |_, _| {});
     }
@@ -515,11 +515,11 @@ fn reports_tell_the_round_trip_and_stop_says_goodbye() {
         .unwrap();
     for (n, event) in left.iter().enumerate() {
         if matches!(event, Event::Retired(_)) {
-            home += 1;
+            returned += 1;
             assert!(n > last, "the last figures come before the stream");
         }
     }
-    assert_eq!((home, pair.sides[0].engine.streams()), (1, 0));
+    assert_eq!((returned, pair.sides[0].engine.streams()), (1, 0));
     assert!(
         pair.sides[1]
             .events
@@ -552,17 +552,17 @@ fn streams_too_many_or_unasked_for_go_home_and_none_is_lost() {
     for n in 0..7 {
         engine.handle_command(Command::Stop(StreamId(n)), pair.start);
     }
-    let mut home = 0;
+    let mut returned = 0;
     while let Some(event) = engine.poll_event() {
-        home += u32::from(matches!(event, Event::Retired(_)));
+        returned += u32::from(matches!(event, Event::Retired(_)));
     }
-    assert_eq!((home, engine.streams()), (1000, 0));
+    assert_eq!((returned, engine.streams()), (1000, 0));
     let mut other_card = config(0, Codec::Pcmu, 16_000, 80, pair.start);
     other_card.id = StreamId(9);
     engine.handle_command(Command::Start(Stream::new(other_card).unwrap()), pair.start);
     assert!(
         matches!(engine.poll_event(), Some(Event::Retired(_))),
-        "a stream built for another card goes home"
+        "a stream built for another card is returned"
     );
 }
 
@@ -699,7 +699,7 @@ fn in_a_conference_everyone_hears_the_others_and_nobody_himself() {
             }
         }
     }
-    // One is put on hold: he hears nobody, and the other two go on alone.
+    // One is put on hold: he hears no one, and the other two go on alone.
     engines[0].handle_command(
         Command::Connect {
             id: StreamId(2),

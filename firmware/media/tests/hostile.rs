@@ -9,7 +9,7 @@ use pair::{ID, Pair, Rng, align, babble};
 use proptest::prelude::*;
 
 /// A call in which `rubbish` is thrown at the right engine after each of its periods; what its ear
-/// hears, and digits or BYEs told.
+/// hears, and digits or BYEs reported.
 fn call_under(
     codec: Codec,
     rate: u32,
@@ -115,13 +115,13 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
         });
         let stats = pair.stats(1);
         let share = differing(&clean, &heard, rate);
-        let told = pair.sides[1]
+        let reported = pair.sides[1]
             .events
             .iter()
             .filter(|e| matches!(e, Event::Digit { .. }))
             .count();
         eprintln!(
-            "{codec:?}: {thrown} thrown, {:.2} % of the sound differs, {told} digits told, {stats:?}",
+            "{codec:?}: {thrown} thrown, {:.2} % of the sound differs, {reported} digits reported, {stats:?}",
             share * 100.0
         );
         assert!(thrown >= 10_000);

@@ -4,7 +4,7 @@
 //! ```text
 //! what the far end sends, if anything ─▶ Engine ─▶ what leaves, second by second; Event::MediaTimeout
 //! ```
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod pair;
 
@@ -24,14 +24,14 @@ const FRAMES: usize = 160;
 const PERIODS_A_SECOND: u64 = 50;
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// One phone, with nobody or anybody at the other end.
+/// One phone, with no one or anybody at the other end.
 struct Lone {
     engine: Engine,
     start: Instant,
     periods: u64,
     /// RTP and RTCP packets that left in each second.
     left: Vec<(u64, u64)>,
-    /// Seconds in which the engine told that nobody is heard.
+    /// Seconds in which the engine reported a media timeout.
     unheard: Vec<u64>,
     sequence: u16,
 }
@@ -109,7 +109,7 @@ impl Lone {
         }
     }
 
-    fn hear(&mut self, kind: PacketKind, from: &str, bytes: &[u8]) {
+    fn receive(&mut self, kind: PacketKind, from: &str, bytes: &[u8]) {
         let mut packet = [0; MAX_PACKET];
         packet[..bytes.len()].copy_from_slice(bytes);
         let now = self.now();
@@ -130,12 +130,12 @@ impl Lone {
         packet.extend((self.periods as u32 * 160).to_be_bytes());
         packet.extend([9, 9, 9, 9]);
         packet.extend(content);
-        self.hear(PacketKind::Rtp, from, &packet);
+        self.receive(PacketKind::Rtp, from, &packet);
     }
 
     /// The least report there is: an empty RR and a name.
     fn report(&mut self, from: &str) {
-        self.hear(
+        self.receive(
             PacketKind::Rtcp,
             from,
             &[
@@ -156,12 +156,12 @@ impl Lone {
 const FAR: &str = "127.0.0.1:4010";
 const FAR_RTCP: &str = "127.0.0.1:4011";
 
-fn nobody(_: &mut Lone, _: u64) {}
+fn silence(_: &mut Lone, _: u64) {}
 
 #[test]
 fn who_is_never_heard_is_spoken_to_for_so_long_and_no_longer() {
     let mut lone = Lone::new(|_| ());
-    lone.run(30, nobody);
+    lone.run(30, silence);
     let rtp = lone.rtp_left();
     assert!(
         (499..=501).contains(&rtp),
@@ -179,28 +179,28 @@ fn who_is_never_heard_is_spoken_to_for_so_long_and_no_longer() {
     assert_eq!(
         lone.unheard,
         (10..30).collect::<Vec<_>>(),
-        "told once a second, until somebody acts"
+        "reported once a second, until someone acts"
     );
     lone.command(Command::Dtmf {
         id: ID,
         event: 5,
         down: true,
     });
-    lone.run(1, nobody);
+    lone.run(1, silence);
     lone.command(Command::Stop(ID));
-    lone.run(1, nobody);
-    assert_eq!(lone.left[30..], [(0, 0); 2], "no key and no goodbye either");
+    lone.run(1, silence);
+    assert_eq!(lone.left[30..], [(0, 0); 2], "no key and no BYE either");
 }
 
 #[test]
 fn who_falls_silent_is_spoken_to_for_so_long_from_then() {
     let mut lone = Lone::new(|_| ());
     lone.run(25, |lone, _| lone.rtp(FAR, 0, &[0xFF; 160]));
-    lone.run(20, nobody);
+    lone.run(20, silence);
     let rtp = lone.rtp_left();
     assert!((1748..=1751).contains(&rtp), "{rtp} packets: 35 s");
     assert_eq!(lone.unheard.first(), Some(&35));
-    // He was only away: one packet, and we speak again.
+    // It was only away: one packet, and we send again.
     lone.run(1, |lone, period| {
         if period == 0 {
             lone.rtp(FAR, 0, &[0xFF; 160]);
@@ -217,7 +217,7 @@ fn the_least_sign_of_life_is_enough() {
         ("reports on the sound's port", |lone| lone.report(FAR)),
         ("comfort noise", |lone| lone.rtp(FAR, 13, &[60])),
         ("a key", |lone| lone.rtp(FAR, 101, &[5, 10, 0, 160])),
-        ("a codec nobody agreed on", |lone| {
+        ("a codec no one agreed on", |lone| {
             lone.rtp(FAR, 77, &[1, 2, 3]);
         }),
     ];
@@ -311,9 +311,9 @@ fn only_what_is_authentic_is_a_sign_of_life() {
     *forged.last_mut().unwrap() ^= 1;
     for (name, bytes) in [("replayed", authentic.clone()), ("forged", forged)] {
         let mut lone = Lone::new(|config| config.protection = keyed(1, 2));
-        lone.hear(PacketKind::Rtp, FAR, &authentic);
+        lone.receive(PacketKind::Rtp, FAR, &authentic);
         lone.run(20, |lone, _| {
-            lone.hear(PacketKind::Rtp, FAR, &bytes);
+            lone.receive(PacketKind::Rtp, FAR, &bytes);
             lone.rtp(FAR, 0, &[0xFF; 160]);
             lone.report(FAR_RTCP);
         });
@@ -326,7 +326,7 @@ fn only_what_is_authentic_is_a_sign_of_life() {
         if period == 0
             && let Some((kind, bytes)) = packets.pop()
         {
-            lone.hear(kind, FAR, &bytes);
+            lone.receive(kind, FAR, &bytes);
         }
     });
     assert_eq!(lone.unheard, []);
@@ -341,27 +341,27 @@ fn a_stream_that_sends_nothing_waits_for_ever() {
         |config| config.remote_rtp = SocketAddr::from(([0, 0, 0, 0], 4010)),
     ] {
         let mut lone = Lone::new(change);
-        lone.run(60, nobody);
+        lone.run(60, silence);
         assert_eq!(
             (lone.rtp_left(), lone.unheard.len(), lone.inactive_ms()),
             (0, 0, 0)
         );
     }
-    // The handset is with somebody else.
+    // The handset is with someone else.
     let mut lone = Lone::new(|_| ());
-    lone.run(5, nobody);
+    lone.run(5, silence);
     lone.command(Command::Connect {
         id: ID,
         connected: false,
     });
-    lone.run(60, nobody);
+    lone.run(60, silence);
     assert_eq!(lone.unheard, []);
     assert!((249..=251).contains(&lone.rtp_left()));
     lone.command(Command::Connect {
         id: ID,
         connected: true,
     });
-    lone.run(20, nobody);
+    lone.run(20, silence);
     let rtp = lone.rtp_left();
     assert!(
         (748..=751).contains(&rtp),
@@ -372,7 +372,7 @@ fn a_stream_that_sends_nothing_waits_for_ever() {
 #[test]
 fn a_new_agreement_does_not_restart_the_timeout() {
     let mut lone = Lone::new(|_| ());
-    lone.run(6, nobody);
+    lone.run(6, silence);
     let other = lone.config(|config| {
         config.codec = Codec::Pcma;
         config.send_payload = 8;
@@ -380,7 +380,7 @@ fn a_new_agreement_does_not_restart_the_timeout() {
         config.ssrc = 77;
     });
     lone.command(Command::Start(Stream::new(other).unwrap()));
-    lone.run(2, nobody);
+    lone.run(2, silence);
     lone.command(Command::Redirect {
         id: ID,
         remote_rtp: SocketAddr::from(([192, 0, 2, 1], 4000)),
@@ -388,7 +388,7 @@ fn a_new_agreement_does_not_restart_the_timeout() {
         signalling: media::SignallingHosts::default(),
         direction: Direction::SendRecv,
     });
-    lone.run(12, nobody);
+    lone.run(12, silence);
     let rtp = lone.rtp_left();
     assert!(
         (498..=502).contains(&rtp),

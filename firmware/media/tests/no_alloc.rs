@@ -7,7 +7,7 @@
 //!
 //! Defining `malloc` in the program takes the place of the C library's for every library loaded; a
 //! control test sees that it does, for Rust and for libopus.
-#![allow(unsafe_code, reason = "a malloc that counts cannot be written without")]
+#![expect(unsafe_code, reason = "a malloc that counts cannot be written without")]
 #![cfg(target_env = "gnu")]
 
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use media::codec::{Decoder, Encoder, EncoderOptions, MAX_PAYLOAD, MAX_SAMPLES};
 use media::tone::ToneGenerator;
 use media::{Codec, dtmf, level, resample, rtcp, rtp};
 use testkit::heap::{self, untouched};
+use types::Key;
 
 testkit::count_malloc!();
 
@@ -126,7 +127,7 @@ fn tones_keys_and_levels() {
             let event = (tick / 40 % 16) as u8;
             match tick % 40 {
                 0 => {
-                    generator.start(dtmf::pulse(event, 30, 20, -10.0).unwrap());
+                    generator.start(dtmf::tone(Key::from_event(event).unwrap(), -10.0));
                     sender.press(event);
                 }
                 9 => sender.release(event),
@@ -140,13 +141,12 @@ fn tones_keys_and_levels() {
                 receiver.handle(packet.timestamp, packet.marker, &packet.payload);
             }
         }
-        sender.release_all();
         meter.take()
     });
 }
 
 #[test]
-#[allow(
+#[expect(
     clippy::disallowed_methods,
     reason = "some instant to count virtual time from"
 )]
@@ -231,8 +231,6 @@ fn rate_conversion() {
                 let needed = pull.needed(want);
                 pull.process(&input[..needed], &mut out[..want]);
             }
-            push.reset();
-            pull.reset();
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Encrypted calls between two engines: heard as well as in clear, silent to everybody else, and
 //! moved by nothing that is not authentic.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod pair;
 
@@ -199,7 +199,7 @@ fn while_keys_are_awaited_nothing_leaves_and_nothing_is_heard() {
         (ID, PacketKind::Rtp, from, Protocol::Dtls, &hello[..])
     );
 
-    // No goodbye either.
+    // No BYE either.
     pair.command(1, Command::Stop(ID));
     pair.talk(&speech, 0.1);
     assert!(tapped(&mut pair).iter().all(|s| s.0 == 0));
@@ -504,7 +504,7 @@ fn a_far_end_that_becomes_another_source_is_heard_on() {
     );
 }
 
-/// Anything at all, from anywhere, of any length: nobody's key made it, so nothing comes of it.
+/// Anything at all, from anywhere, of any length: no one's key made it, so nothing comes of it.
 #[test]
 fn rubbish_changes_nothing() {
     let speech = babble(RATE, 4.0);
@@ -587,7 +587,7 @@ fn a_held_call_is_measured_by_its_reports() {
         }
     }
     assert!(tapped(&mut pair).iter().all(|s| s.1 == PacketKind::Rtcp));
-    // The far end is gone: nobody proves anything any more.
+    // The far end is gone: no one proves anything any more.
     pair.command(0, Command::Stop(ID));
     pair.talk(&speech, 20.0);
     assert_eq!(pair.stats(1).encryption, Encryption::Partial);

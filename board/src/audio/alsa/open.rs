@@ -105,7 +105,7 @@ pub(super) fn common_rate(
         })
 }
 
-/// Settles format, channels, period and buffer of one direction.
+/// Negotiates format, channels, period and buffer of one direction.
 pub(super) fn configure(
     pcm: PCM,
     rate_hz: u32,

@@ -90,6 +90,8 @@ pub struct AudioLoop {
     steady: bool,
     notify: bool,
     running: bool,
+    /// STUN and DTLS datagrams that the engine had no room for, as far as they were counted.
+    non_media_dropped: u64,
 }
 
 impl AudioLoop {
@@ -120,6 +122,7 @@ impl AudioLoop {
             steady: false,
             notify: false,
             running: true,
+            non_media_dropped: 0,
         };
         match card {
             Some(card) => audio.take_card(card, None),
@@ -243,11 +246,17 @@ impl AudioLoop {
                 self.end.shared.count_datagram_dropped();
             }
         }
+        let dropped = self.engine.non_media_dropped();
+        for _ in self.non_media_dropped..dropped {
+            self.end.shared.count_datagram_dropped();
+        }
+        self.non_media_dropped = dropped;
     }
 
     fn take_card(&mut self, card: Box<dyn AudioDevice>, engine: Option<Box<Engine>>) {
         if let Some(engine) = engine {
             let old = std::mem::replace(&mut self.engine, engine);
+            self.non_media_dropped = self.engine.non_media_dropped();
             self.return_for_drop(AudioReport::EngineReturned(old));
         }
         if let Some(old) = self.card.replace(card) {
@@ -362,7 +371,7 @@ impl AudioLoop {
                 }
                 Ok(Period::Xrun { lost_frames }) => {
                     self.end.shared.count_xrun();
-                    self.engine.handle_discontinuity(lost_frames as i64, now);
+                    self.engine.handle_discontinuity(lost_frames as i64);
                     self.last_period = now;
                     self.steady = false;
                     continue;
@@ -378,7 +387,7 @@ impl AudioLoop {
                 Ok(Period::Ready | Period::NotYet) => {}
                 Ok(Period::Xrun { lost_frames }) => {
                     self.end.shared.count_xrun();
-                    self.engine.handle_discontinuity(lost_frames as i64, now);
+                    self.engine.handle_discontinuity(lost_frames as i64);
                 }
                 Err(error) => return self.lose_card(LossReason::Failed(error)),
             }
@@ -407,7 +416,7 @@ impl AudioLoop {
         if behind > period {
             let rate = f64::from(self.engine.config().rate_hz);
             self.engine
-                .handle_discontinuity((behind.as_secs_f64() * rate) as i64, now);
+                .handle_discontinuity((behind.as_secs_f64() * rate) as i64);
             self.next_silent = now + period;
         }
     }

@@ -34,7 +34,7 @@ const MAX_WAITING: usize = 1024;
 /// What the control thread asks for.
 #[expect(
     clippy::large_enum_variant,
-    reason = "copied into the queue's own slots; a box would have to be freed on the audio thread"
+    reason = "copied into the queue's own slots; a box would be freed on the audio thread"
 )]
 pub enum AudioCommand {
     /// For the engine.
@@ -62,6 +62,10 @@ pub enum LossReason {
 }
 
 /// What the audio thread reports, and what it gives back to be freed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "figures are copied; a box would be allocated on the audio thread"
+)]
 pub enum AudioReport {
     /// From the engine.
     Media(media::Event),

@@ -1,4 +1,4 @@
-//! A short call with itself right after the start, which nobody hears, so that the first real one
+//! A short call with itself right after the start, which no one hears, so that the first real one
 //! finds all its code in memory.
 //!
 //! ```text
@@ -67,7 +67,7 @@ fn call(
             &[],
         )
     };
-    // The same key for both directions, which nobody but a warm-up may have.
+    // The same key for both directions, which no one but a warm-up may have.
     let protection = match (key(), key()) {
         (Ok(send), Ok(receive)) => Protection::Srtp { send, receive },
         (Err(_), _) | (_, Err(_)) => Protection::Clear,

@@ -265,7 +265,7 @@ impl Qmf {
     }
 
     /// Keeps two samples as if they had been analysed.
-    fn hear(&mut self, first: i16, second: i16) {
+    fn remember(&mut self, first: i16, second: i16) {
         self.0.copy_within(2.., 0);
         self.0[22] = i32::from(first);
         self.0[23] = i32::from(second);
@@ -373,7 +373,7 @@ impl Decoder {
         self.waiting = None;
         // Only the last 24 samples matter to a later `follow`.
         for pair in out[need.saturating_sub(24)..need].chunks_exact(2) {
-            self.heard.hear(pair[0], pair[1]);
+            self.heard.remember(pair[0], pair[1]);
         }
         Ok(need)
     }
@@ -403,7 +403,7 @@ impl Decoder {
         let mut gone = waiting.iter().chain(played).copied();
         for _ in 0..whole / 2 {
             if let (Some(first), Some(second)) = (gone.next(), gone.next()) {
-                self.heard.hear(first, second);
+                self.heard.remember(first, second);
             }
         }
         self.waiting = gone.next();

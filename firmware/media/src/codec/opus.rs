@@ -56,7 +56,7 @@ pub fn rate_for_card(card_rate_hz: u32) -> u32 {
 
 /// Bits a second for mono speech at a rate: where listening tests stop rising steeply (RFC 7587
 /// §3.1.1), and with FEC 4000 more. That much it takes for libopus to really add redundancy at the
-/// loss we tell it at first, without narrowing the band.
+/// loss we give it at first, without narrowing the band.
 pub fn bitrate_for_rate(rate_hz: u32, fec: bool) -> u32 {
     let sound = match rate_hz {
         0..=8_000 => 16_000,
@@ -83,7 +83,6 @@ fn sample_rate(rate_hz: u32) -> SampleRate {
 pub struct Encoder {
     inner: LibEncoder,
     rate_hz: u32,
-    lookahead: usize,
     dtx: bool,
     fec: bool,
     loss_percent: u8,
@@ -99,7 +98,7 @@ impl Encoder {
         let bitrate = options
             .bitrate
             .unwrap_or_else(|| bitrate_for_rate(rate_hz, options.fec));
-        let build = || -> audiopus::Result<(LibEncoder, usize)> {
+        let build = || -> audiopus::Result<LibEncoder> {
             let mut inner =
                 LibEncoder::new(sample_rate(rate_hz), Channels::Mono, Application::Voip)?;
             inner.set_complexity(5)?;
@@ -110,14 +109,12 @@ impl Encoder {
             inner.set_inband_fec(options.fec)?;
             inner.set_packet_loss_perc(0)?;
             inner.set_dtx(options.dtx)?;
-            let lookahead = inner.lookahead()? as usize;
-            Ok((inner, lookahead))
+            Ok(inner)
         };
-        let (inner, lookahead) = build().map_err(|error| refused(&error))?;
+        let inner = build().map_err(|error| refused(&error))?;
         let mut encoder = Self {
             inner,
             rate_hz,
-            lookahead,
             dtx: options.dtx,
             fec: options.fec,
             loss_percent: 0,
@@ -132,8 +129,9 @@ impl Encoder {
     }
 
     /// Delay beyond the frame, in samples (6.5 ms).
-    pub fn lookahead_samples(&self) -> usize {
-        self.lookahead
+    #[cfg(test)]
+    pub(crate) fn lookahead_samples(&self) -> usize {
+        self.inner.lookahead().unwrap() as usize
     }
 
     /// Whether it may leave packets out in silence.
@@ -141,7 +139,7 @@ impl Encoder {
         self.dtx
     }
 
-    /// Tells it the loss the far end reports. With FEC asked for, libopus is never told less than 5
+    /// Sets the loss the far end reports. With FEC asked for, libopus is never given less than 5
     /// %: at 0 it sends no redundancy at all, and the first lost packet comes before the first
     /// report of one. 5 % alone do not bring any: the bitrate must leave room for it too
     /// ([`bitrate_for_rate`], and more of it in `media::send`).

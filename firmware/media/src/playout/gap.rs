@@ -3,15 +3,18 @@
 //! ```text
 //! nothing waits ─▶ conceal, the far clock stands ─┬─ the packet comes late ─▶ played, the delay has grown
 //!                                                 ├─ a later one comes ─────▶ lost: what was concealed stands for it
-//!                                                 └─ nothing for 400 ms ────▶ a pause, or a stall: the next packet tells
+//!                                                 └─ nothing for 400 ms ────▶ a pause, or a stall: the next packet shows which
 //! a later packet waits ─▶ rebuild from its copy (Opus FEC), else conceal until it is due
 //! ```
+
+use std::time::Instant;
 
 use super::Playout;
 use crate::codec::Decoder;
 use crate::codec::g722::QMF_DELAY;
 use crate::jitter::store::{Head, Kind};
 use crate::stretch::samples;
+use crate::time::after_ms;
 
 use super::steer::LOW_MS;
 
@@ -68,7 +71,7 @@ impl Playout {
         }
         self.unaccounted += self.conceal(decoders, missing);
         if self.ms(self.unaccounted) > UNDERRUN_MS {
-            // Whether this was a pause of talk or the network's doing, the next packet will tell.
+            // Whether this was a pause of talk or the network's doing, the next packet shows.
             self.underrun_before = Some((self.unaccounted, self.counts.skipped));
             self.wait();
         }
@@ -81,7 +84,7 @@ impl Playout {
         head: Head,
         gap: usize,
         missing: usize,
-        at_ms: f64,
+        at: Instant,
     ) {
         let left = gap - self.unaccounted;
         if self.unaccounted == 0 {
@@ -115,7 +118,7 @@ impl Playout {
         // Too much delay is best worked off where sound is concealed anyway.
         let excess = self
             .delay
-            .of(self.media_ms(head.timestamp), at_ms + self.ms(left))
+            .of(self.media_ms(head.timestamp), after_ms(at, self.ms(left)))
             - self.target_ms();
         if excess > LOW_MS {
             let shorter = samples(excess, self.line.rate()).min(left);

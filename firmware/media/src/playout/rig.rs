@@ -1,5 +1,7 @@
 //! A player under virtual time: packets of a known voice go in by hand, periods come out.
 
+use std::time::{Duration, Instant};
+
 use types::Codec;
 
 use super::*;
@@ -27,10 +29,16 @@ fn say(n: i64) -> i16 {
     (sum * syllable * word * 6000.0) as i16
 }
 
+#[expect(clippy::disallowed_methods, reason = "a moment to count from")]
+fn start() -> Instant {
+    Instant::now()
+}
+
 pub(super) struct Rig {
     pub(super) playout: Playout,
     pub(super) decoders: [Decoder; 1],
-    /// Time of the next period.
+    start: Instant,
+    /// Time of the next period after the start.
     pub(super) now_ms: f64,
     pub(super) heard: Vec<i16>,
     /// Playout delay of each period.
@@ -47,6 +55,7 @@ impl Rig {
         Self {
             playout: Playout::new(8000, 8000, clock_hz, PERIOD_MS),
             decoders: [Decoder::new(Codec::Pcmu, 8000).unwrap()],
+            start: start(),
             now_ms: 0.0,
             heard: Vec::new(),
             delays: Vec::new(),
@@ -76,7 +85,7 @@ impl Rig {
                 kind: Kind::Sound(0),
             },
             &payload,
-            at_ms,
+            self.start + Duration::from_secs_f64(at_ms / 1000.0),
         );
         match inserted {
             Inserted::Stored => self.inserted[0] += 1,
@@ -90,13 +99,13 @@ impl Rig {
     pub(super) fn play_until(&mut self, until_ms: f64) {
         while self.now_ms < until_ms {
             let mut out = [0; 40];
-            self.playout
-                .pull(&mut self.decoders, &mut out, self.now_ms, 0.0);
+            let now = self.start + Duration::from_secs_f64(self.now_ms / 1000.0);
+            self.playout.pull(&mut self.decoders, &mut out, now, 0.0);
             self.heard.extend_from_slice(&out);
             if self.playout.played_first() {
                 self.delays.push(self.playout.delay_ms());
                 self.transits
-                    .push(self.playout.delay_ms() + self.playout.delay().floor_ms());
+                    .push(self.playout.delay_ms() + self.playout.delay().floor_ms(self.start));
             }
             self.now_ms += PERIOD_MS;
         }

@@ -1,19 +1,21 @@
 //! Slack: the least sound that was at hand lately, which the delay could do without.
 
-/// Half of the time that is remembered, in ms.
-const WINDOW_MS: f64 = 250.0;
+use std::time::{Duration, Instant};
+
+/// Half of the time that is remembered.
+const WINDOW: Duration = Duration::from_millis(250);
 
 /// The least of two windows.
 pub(super) struct Slack {
     least_ms: [f64; 2],
-    window_end_ms: f64,
+    window_end: Option<Instant>,
 }
 
 impl Slack {
     pub(super) fn new() -> Self {
         Self {
             least_ms: [f64::INFINITY; 2],
-            window_end_ms: f64::NEG_INFINITY,
+            window_end: None,
         }
     }
 
@@ -23,10 +25,10 @@ impl Slack {
     }
 
     /// So much sound is at hand after a read.
-    pub(super) fn watch(&mut self, at_hand_ms: f64, now_ms: f64) {
-        if now_ms >= self.window_end_ms {
+    pub(super) fn watch(&mut self, at_hand_ms: f64, now: Instant) {
+        if self.window_end.is_none_or(|end| now >= end) {
             self.least_ms = [self.least_ms[1], f64::INFINITY];
-            self.window_end_ms = now_ms + WINDOW_MS;
+            self.window_end = Some(now + WINDOW);
         }
         self.least_ms[1] = self.least_ms[1].min(at_hand_ms);
     }
@@ -45,14 +47,16 @@ mod tests {
     #[test]
     fn remembers_the_least_for_a_quarter_second() {
         let mut slack = Slack::new();
+        #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
+        let start = Instant::now();
         for n in 0..100_u32 {
-            let now_ms = f64::from(n) * 5.0;
-            slack.watch(if n == 10 { 3.0 } else { 20.0 }, now_ms);
+            let after = Duration::from_millis(5) * n;
+            slack.watch(if n == 10 { 3.0 } else { 20.0 }, start + after);
             if (10..50).contains(&n) {
-                assert_eq!(slack.least_ms(), 3.0, "{now_ms}");
+                assert_eq!(slack.least_ms(), 3.0, "{after:?}");
             }
         }
-        slack.watch(20.0, 600.0);
+        slack.watch(20.0, start + Duration::from_millis(600));
         assert_eq!(slack.least_ms(), 20.0);
     }
 }

@@ -6,6 +6,8 @@
 //!                  more   ─▶ in talk one pitch period goes or comes (WSOLA); in silence anything does
 //! ```
 
+use std::time::{Duration, Instant};
+
 use super::Playout;
 use crate::stretch::{rms, samples};
 
@@ -19,8 +21,8 @@ const SLACK_MS: f64 = 1.0;
 /// what an ear notices.
 const SLIP_PPM_PER_MS: f64 = 250.0;
 const SLIP_MOST_PPM: f64 = 1000.0;
-/// Least time between two stretches, in ms, unless the delay is far too long.
-const STRETCH_EVERY_MS: f64 = 60.0;
+/// Least time between two stretches, unless the delay is far too long.
+const STRETCH_EVERY: Duration = Duration::from_millis(60);
 /// Excess from here on is worked off as fast as it goes, in ms.
 const FAR_MS: f64 = 40.0;
 /// How alike two pitch periods must be for one of them to go.
@@ -38,10 +40,15 @@ impl Playout {
         self.ms(self.line.unplayed()) + waiting.max(0.0)
     }
 
+    fn stretched_within(&self, length: Duration, now: Instant) -> bool {
+        self.last_stretch
+            .is_some_and(|last| now.saturating_duration_since(last) < length)
+    }
+
     /// Brings the delay towards its target within the `n` samples just appended.
-    pub(super) fn adapt(&mut self, n: usize, now_ms: f64, card_ppm: f64) {
+    pub(super) fn adapt(&mut self, n: usize, now: Instant, card_ppm: f64) {
         let rate = self.line.rate();
-        let excess = self.delay_at(now_ms) - self.target_ms();
+        let excess = self.delay_at(now) - self.target_ms();
         // Steady drift and small errors: slips of one sample.
         let off = excess - excess.clamp(-SLACK_MS, SLACK_MS);
         let ppm = card_ppm - self.delay.ppm()
@@ -71,7 +78,7 @@ impl Playout {
                 }
                 return;
             }
-            if !far && now_ms - self.last_stretch_ms < STRETCH_EVERY_MS {
+            if !far && self.stretched_within(STRETCH_EVERY, now) {
                 return;
             }
             let lookahead = tail / 2;
@@ -86,7 +93,7 @@ impl Playout {
                     && at <= tail
                     && self.line.remove(at, p.lag, p.lag)
                 {
-                    self.last_stretch_ms = now_ms;
+                    self.last_stretch = Some(now);
                     self.counts.shortened += 1;
                 }
             }
@@ -99,7 +106,7 @@ impl Playout {
                 }
                 return;
             }
-            if now_ms - self.last_stretch_ms < STRETCH_EVERY_MS / 2.0 {
+            if self.stretched_within(STRETCH_EVERY / 2, now) {
                 return;
             }
             if let Some(p) = self.line.pitch_at(tail)
@@ -108,7 +115,7 @@ impl Playout {
                 && p.lag <= least + samples(HIGH_MS, rate)
                 && self.line.insert(tail, p.lag, p.lag)
             {
-                self.last_stretch_ms = now_ms;
+                self.last_stretch = Some(now);
                 self.counts.lengthened += 1;
             }
         }

@@ -11,6 +11,8 @@
 //! | `twice 5` | packets that come twice |
 //! | `stall 200` | nothing for so long, then everything at once |
 //! | `pause 500` | the far end says nothing: its clock goes on, its numbers do not |
+//! | `still 700` | nothing for so long, and its clock does not go on either |
+//! | `ahead 700` | its clock jumps forward by so many ms |
 //! | `sleep 100` | the card is not served for so long, and says so |
 //! | `jump 10000` | the far clock jumps by ticks (a restart: two packets are needed to believe it, in `receive`) |
 //! | `forget` | counts from here on |
@@ -118,6 +120,8 @@ impl Script {
                 self.timestamp += (number(1)? * 8.0) as i64;
                 self.at_ms += number(1)?;
             }
+            "still" => self.at_ms += number(1)?,
+            "ahead" => self.timestamp += (number(1)? * 8.0) as i64,
             "sleep" => {
                 // Packets are still taken in (the kernel stamps them), but the card is not served.
                 self.rig.play_until(self.at_ms);
@@ -209,7 +213,7 @@ fn a_scenario_can_fail() {
     assert!(failed.is_err());
 }
 
-/// Bit by bit what was sent, once the delay has settled: nothing on the way touches sound that
+/// Bit by bit what was sent, once the delay is steady: nothing on the way touches sound that
 /// needs no touch.
 #[test]
 fn undisturbed_sound_passes_untouched() {

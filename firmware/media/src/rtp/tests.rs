@@ -10,7 +10,7 @@ use crate::test_data;
 fn what_is_written_is_read_back() {
     let mut sender = Sender::new(0xDEAD_BEEF, 65_535, u32::MAX - 79);
     let mut packet = [0; HEADER_LEN + 4];
-    packet[HEADER_LEN..].copy_from_slice(b"hush");
+    packet[HEADER_LEN..].copy_from_slice(b"data");
     for (n, (sequence, timestamp)) in [(65_535, u32::MAX - 79), (0, 80)].into_iter().enumerate() {
         let now = sender.timestamp();
         assert_eq!(
@@ -31,7 +31,7 @@ fn what_is_written_is_read_back() {
         );
         assert_eq!(
             (view.payload(&packet), view.payload_len()),
-            (&b"hush"[..], 4)
+            (&b"data"[..], 4)
         );
     }
     assert_eq!(

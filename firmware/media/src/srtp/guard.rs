@@ -45,7 +45,7 @@ enum State {
 pub(crate) struct Guard {
     state: State,
     stats: SrtpStats,
-    /// The present, as the stream was told last.
+    /// The present, as the stream was given it last.
     now: Option<Instant>,
     protected_at: Option<Instant>,
     authentic_at: Option<Instant>,
@@ -81,7 +81,7 @@ impl Guard {
         }
     }
 
-    /// Follows the stream this one replaces: a key that stays keeps its numbers, a new key begins
+    /// Follows the stream this one replaces: a key that stays keeps its numbers, a new key starts
     /// again. `ours` and `before` are what the two guards were made of.
     pub(crate) fn continue_from(
         &mut self,
@@ -165,7 +165,7 @@ impl Guard {
     /// Makes a datagram of the far end the clear packet it carries; its length then.
     ///
     /// # Errors
-    /// [`Refusal`], counted; the owner tells [`Guard::was_clear`] where a packet that is not
+    /// [`Refusal`], counted; the owner calls [`Guard::was_clear`] where a packet that is not
     /// authentic is a whole clear one.
     pub(crate) fn open(&mut self, kind: PacketKind, packet: &mut [u8]) -> Result<usize, Refusal> {
         let opened = match &mut self.state {

@@ -1,4 +1,4 @@
-//! What the owner gives and what he is told: suites, master keys, a stream's protection, and what
+//! What the owner gives and what is reported to it: suites, master keys, a stream's protection, and what
 //! was measured.
 //!
 //! Key material is overwritten when a [`MasterKey`] goes, compared in constant time, and never
@@ -126,7 +126,7 @@ impl fmt::Debug for MasterKey {
 }
 
 /// How a stream's packets are protected.
-#[allow(
+#[expect(
     clippy::large_enum_variant,
     reason = "one a stream; a box would leave keys in one place more"
 )]
@@ -156,9 +156,9 @@ pub struct SrtpStats {
     pub protected_received: u64,
     /// Packets dropped because their tag (or MKI) was wrong.
     pub auth_failed: u64,
-    /// Packets dropped because they came before, or are too old to tell.
+    /// Packets dropped because they came before, or are too old to be known.
     pub replayed: u64,
-    /// Packets dropped because they came in clear, as far as that can be told: while keys are
+    /// Packets dropped because they came in clear, as far as that can be known: while keys are
     /// awaited every one counts; with keys those that are whole clear packets by their form (an
     /// SRTP packet with a wrong tag may rarely look like one).
     pub clear_dropped: u64,

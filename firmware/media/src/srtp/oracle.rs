@@ -236,7 +236,7 @@ proptest! {
     }
 }
 
-/// Inputs that once broke other implementations: nobody's key made them, so nobody may take them.
+/// Inputs that once broke other implementations: no one's key made them, so no one may take them.
 #[test]
 fn rubbish_is_refused_as_by_the_library() {
     let test = "srtp::oracle::rubbish_is_refused_as_by_the_library";

@@ -6,7 +6,7 @@
 //!
 //! Nothing here changes before a packet is authentic.
 
-/// Packets back from the highest that are still told apart; older ones count as seen. 10 s at 20
+/// Packets back from the highest that are still distinguished; older ones count as seen. 10 s at 20
 /// ms: beyond any jitter buffer.
 pub(super) const WINDOW: u64 = 512;
 const WORDS: usize = WINDOW as usize / 64;
@@ -39,7 +39,7 @@ impl Window {
         self.highest
     }
 
-    /// Whether the index was not accepted before and is not too old to tell.
+    /// Whether the index was not accepted before and is not too old to be known.
     pub(super) fn is_new(&self, index: u64) -> bool {
         match self.highest.checked_sub(index) {
             None => true,

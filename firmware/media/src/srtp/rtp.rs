@@ -162,7 +162,7 @@ pub(super) struct Receiver {
     mki: Mki,
     sources: Fixed<Source, MAX_SOURCES>,
     /// The rollover counter a new source may have kept from an earlier key (RFC 3711 section 3.3.1
-    /// has it go on, most have it begin again).
+    /// has it go on, most start it again).
     earlier_roc: u32,
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use types::{Codec, Direction};
 
+use crate::codec::CodecError;
 use crate::latch::SignallingHosts;
 use crate::packet::StreamId;
 use crate::srtp::Protection;
@@ -110,9 +111,14 @@ impl StreamConfig {
 /// Why a stream could not be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
-    /// libopus refused.
-    #[error("Opus could not be set up: {0}")]
-    Opus(String),
+    /// The codec could not be built.
+    #[error("{} could not be set up: {error}", .codec.as_str())]
+    Codec {
+        /// Which codec.
+        codec: Codec,
+        /// Why not.
+        error: CodecError,
+    },
     /// A number outside what the engine can do.
     #[error("{what} is {value}, must be {allowed}")]
     OutOfRange {

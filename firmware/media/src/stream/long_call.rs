@@ -7,7 +7,7 @@
 //!
 //! Nine million packets each way pass guard, latch and jitter buffer; around each wrap of either
 //! number they are decoded and listened to. Between the wraps they carry Opus's three bytes of
-//! silence and nobody listens, or this would take an hour.
+//! silence and no one listens, or this would take an hour.
 
 use std::time::Duration;
 
@@ -152,21 +152,19 @@ impl End {
 
     /// Takes what arrives by packet `n`'s time, and plays a period.
     fn receive(&mut self, n: u64, far: &mut End, listens: bool, at: Instant) {
-        let now_ms = n as f64 * 20.0;
         far.wire.sort_by_key(|w| w.0);
         let due = far.wire.iter().take_while(|w| w.0 <= n).count();
         for (_, mut packet) in far.wire.drain(..due) {
             far.delivered += 1;
             let kind = rtp::kind(&packet);
             assert_eq!(
-                self.stream
-                    .packet(far.address, kind, &mut packet, at, now_ms),
+                self.stream.packet(far.address, kind, &mut packet, at),
                 FarEvent::Nothing
             );
         }
         self.stream.connected = listens;
         let mut period = [0; FRAME];
-        self.stream.render(&mut period, now_ms, 0.0);
+        self.stream.render(&mut period, at, 0.0);
         self.stream.guard.tick(at);
         if listens {
             self.heard.extend_from_slice(&period);

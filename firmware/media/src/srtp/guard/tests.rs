@@ -91,7 +91,7 @@ fn full_is_said_only_of_what_was_seen_lately_in_both_directions() {
     );
     let sealed = seal(&mut near, PacketKind::Rtp, &packet(1, 1)).unwrap();
     near.tick(at(1.0));
-    assert_eq!(near.encryption(), Encryption::Partial, "nobody was heard");
+    assert_eq!(near.encryption(), Encryption::Partial, "no one was heard");
     assert!(open(&mut near, PacketKind::Rtp, &packet(9, 1)).is_err());
     near.tick(at(1.1));
     assert_eq!(

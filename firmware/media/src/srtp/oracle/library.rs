@@ -1,6 +1,6 @@
 //! libsrtp2, reached by dlopen: no header, no link, and a test that says so where it is not
 //! installed.
-#![allow(
+#![expect(
     unsafe_code,
     reason = "a C library is reached by dlopen, in tests only"
 )]
