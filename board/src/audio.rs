@@ -97,6 +97,19 @@ pub trait AudioDevice: Send {
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError>;
     /// Writes one period of playback.
     fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError>;
+    /// Stops both directions: nothing is heard, nothing wakes the owner, nothing is to be read or
+    /// written until [`AudioDevice::resume`]. `false`: this card cannot, and runs on.
+    fn pause(&mut self) -> bool {
+        false
+    }
+    /// Starts a paused card again, as after `open`.
+    fn resume(&mut self) -> Result<(), AudioError> {
+        Ok(())
+    }
+    /// Whether a paused card is still there.
+    fn check(&mut self) -> Result<(), AudioError> {
+        Ok(())
+    }
 }
 
 /// Opens the card asked for.

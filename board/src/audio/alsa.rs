@@ -23,7 +23,7 @@ use self::queue::{Queue, Slip};
 use super::layout::Layout;
 use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
 use alsa::Direction;
-use alsa::pcm::PCM;
+use alsa::pcm::{PCM, State};
 use alsa::poll::{Descriptors, Flags, pollfd};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -50,6 +50,40 @@ struct Side {
     bytes: Vec<u8>,
 }
 
+/// Captured frames that are not yet a whole period.
+struct Pending {
+    frames: Box<[i16]>,
+    filled: usize,
+}
+
+impl Pending {
+    fn new(period: usize) -> Self {
+        Self {
+            frames: vec![0; 2 * period].into(),
+            filled: 0,
+        }
+    }
+
+    /// Room for at most `frames` more, counted as filled.
+    fn room(&mut self, frames: usize) -> &mut [i16] {
+        let from = self.filled;
+        self.filled = (from + frames.min(self.frames.len() / 2)).min(self.frames.len());
+        &mut self.frames[from..self.filled]
+    }
+
+    /// Takes a whole period out, if there is one.
+    fn take(&mut self, period: &mut [i16]) -> bool {
+        let taken = period.len();
+        if self.filled < taken {
+            return false;
+        }
+        period.copy_from_slice(&self.frames[..taken]);
+        self.frames.copy_within(taken..self.filled, 0);
+        self.filled -= taken;
+        true
+    }
+}
+
 /// A duplex ALSA card.
 pub struct AlsaCard {
     /// `capture / playback`, moved into the one error that reports its loss.
@@ -63,6 +97,8 @@ pub struct AlsaCard {
     fds: [RawFd; MAX_POLL_FDS],
     polls: [pollfd; MAX_POLL_FDS],
     fd_count: usize,
+    /// Of a sound server: what was read and is not yet a whole period.
+    pending: Option<Pending>,
     /// When the last period was read: how much an overrun lost.
     last_read: Instant,
     /// Frames that waited when it was read, without it; `None`: not known.
@@ -211,6 +247,7 @@ impl AlsaCard {
             fds,
             polls,
             fd_count,
+            pending: served.then(|| Pending::new(period)),
             last_read: Instant::now(),
             left: None,
         };
@@ -228,6 +265,9 @@ impl AlsaCard {
                 Err(e) if e.errno().abs() != libc::EBADFD => return Err(e),
                 Ok(()) | Err(_) => {}
             }
+        }
+        if let Some(pending) = &mut self.pending {
+            pending.filled = 0;
         }
         self.last_read = Instant::now();
         self.left = None;
@@ -301,6 +341,38 @@ impl AlsaCard {
         events.is_ok_and(|events| events.contains(Flags::IN))
     }
 
+    /// A sound server gives fragments that are no periods. Its plugin calls the microphone ready as
+    /// long as a part of a fragment is left, even if no period can be made of it: so everything is
+    /// taken that is there, and the rest of a period waits here.
+    fn read_from_server(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
+        let period = self.format.period_frames.min(capture.len());
+        let mut asked = false;
+        loop {
+            let Some(pending) = &mut self.pending else {
+                return Ok(Period::NotYet);
+            };
+            if pending.take(&mut capture[..period]) {
+                self.last_read = Instant::now();
+                return Ok(Period::Ready);
+            }
+            let done = match self.capture.pcm.avail_update() {
+                Ok(avail) if avail > 0 => {
+                    let room = pending.room(avail as usize);
+                    self.capture.read(room)
+                }
+                Ok(_) if !asked && self.has_more_capture() => {
+                    asked = true;
+                    continue;
+                }
+                Ok(_) => return Ok(Period::NotYet),
+                Err(e) => Err(fault(e, &self.capture.pcm)),
+            };
+            if let Err(fault) = done {
+                return self.recover(&fault);
+            }
+        }
+    }
+
     /// Frames written and not yet played.
     fn queued(&mut self) -> Result<usize, PcmFault> {
         match self.playback.pcm.avail_update() {
@@ -323,7 +395,29 @@ impl AudioDevice for AlsaCard {
         &self.fds[..self.fd_count]
     }
 
+    fn pause(&mut self) -> bool {
+        // A stream that has stopped already refuses to be stopped.
+        let _ = self.capture.pcm.drop();
+        let _ = self.playback.pcm.drop();
+        true
+    }
+
+    fn resume(&mut self) -> Result<(), AudioError> {
+        self.restart().map(|_| ())
+    }
+
+    fn check(&mut self) -> Result<(), AudioError> {
+        let gone = |side: &Side| side.pcm.state() == State::Disconnected;
+        if gone(&self.capture) || gone(&self.playback) {
+            return Err(self.lost());
+        }
+        Ok(())
+    }
+
     fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
+        if self.pending.is_some() {
+            return self.read_from_server(capture);
+        }
         let period = self.format.period_frames;
         // The last read showed that no whole period is left: what came meanwhile is asked for, not
         // the amount again.
@@ -342,7 +436,8 @@ impl AudioDevice for AlsaCard {
                 }
             }
         };
-        if let Err(fault) = self.capture.read(&mut capture[..]) {
+        let frames = period.min(capture.len());
+        if let Err(fault) = self.capture.read(&mut capture[..frames]) {
             return self.recover(&fault);
         }
         self.left = Some(ready - period);
@@ -397,22 +492,22 @@ impl AudioDevice for AlsaCard {
 }
 
 impl Side {
-    /// Reads one period of mono; `avail` has promised it.
+    /// Reads mono, at most a period; `avail` has promised it.
     fn read(&mut self, mono: &mut [i16]) -> Result<(), PcmFault> {
-        let (frame, period) = (self.layout.frame(), self.period);
+        let (frame, wanted) = (self.layout.frame(), mono.len().min(self.period));
         let mut done = 0;
-        while done < period {
+        while done < wanted {
             let got = self
                 .pcm
                 .io_bytes()
-                .readi(&mut self.bytes[done * frame..period * frame]);
+                .readi(&mut self.bytes[done * frame..wanted * frame]);
             match got.map_err(|e| fault(e, &self.pcm))? {
                 0 => break,
                 frames => done += frames,
             }
         }
         // What a broken plugin left out is silence.
-        self.bytes[done * frame..period * frame].fill(0);
+        self.bytes[done * frame..wanted * frame].fill(0);
         self.layout.to_mono(&self.bytes, mono);
         Ok(())
     }

@@ -40,6 +40,14 @@ pub struct SimulatedCard {
     silence: Vec<i16>,
 }
 
+/// Lets the timer expire once a period.
+fn set_pace(timer: &TimerFd, format: AudioFormat) -> nix::Result<()> {
+    let tick = TimeSpec::from_duration(Duration::from_nanos(
+        format.period_frames as u64 * 1_000_000_000 / u64::from(format.rate_hz),
+    ));
+    timer.set(Expiration::Interval(tick), TimerSetTimeFlags::empty())
+}
+
 impl SimulatedCard {
     /// Loads the microphone file, creates the ear file, starts the clock. The card's rate is the
     /// one asked for, within 8 to 96 kHz.
@@ -99,17 +107,12 @@ impl SimulatedCard {
             TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
         )
         .map_err(no_timer)?;
-        let tick = TimeSpec::from_duration(Duration::from_nanos(
-            period_frames as u64 * 1_000_000_000 / u64::from(rate_hz),
-        ));
-        timer
-            .set(Expiration::Interval(tick), TimerSetTimeFlags::empty())
-            .map_err(no_timer)?;
         let format = AudioFormat {
             rate_hz,
             period_frames,
             playback_delay_frames: periods * period_frames,
         };
+        set_pace(&timer, format).map_err(no_timer)?;
         Ok(Self {
             fds: [timer.as_fd().as_raw_fd()],
             buffered: (BUFFER_MS * u64::from(rate_hz) / 1000 / period_frames as u64).max(2),
@@ -183,6 +186,21 @@ impl AudioDevice for SimulatedCard {
     fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError> {
         Self::record(&mut self.ear, playback, &mut self.name)?;
         Ok(Period::Ready)
+    }
+
+    fn pause(&mut self) -> bool {
+        self.timer.unset().is_ok()
+    }
+
+    /// The files go on with true time: what was not heard meanwhile is silence in the ear's.
+    fn resume(&mut self) -> Result<(), AudioError> {
+        let due = self.captured().saturating_sub(self.done);
+        for _ in 0..due {
+            Self::record(&mut self.ear, &self.silence, &mut self.name)?;
+        }
+        self.done += due;
+        set_pace(&self.timer, self.format)
+            .map_err(|_| AudioError::Lost(std::mem::take(&mut self.name)))
     }
 }
 

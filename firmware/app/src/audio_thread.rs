@@ -16,6 +16,7 @@
 //! first.
 
 mod cycle;
+mod guard;
 mod link;
 mod sockets;
 mod warmup;

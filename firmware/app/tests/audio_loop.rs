@@ -212,6 +212,8 @@ fn a_call_costs_the_audio_thread_no_memory() {
     a_lost_card_comes_home_and_the_call_goes_on();
     a_flood_is_taken_in_portions();
     packets_wake_nobody();
+    a_card_that_is_always_ready_does_not_spin();
+    a_silent_card_rests_and_wakes_at_once();
 }
 
 /// STUN and DTLS reach the control thread and leave from the media sockets before any stream has
@@ -373,5 +375,154 @@ fn a_flood_is_taken_in_portions() {
         "the flood was not noticed"
     );
     assert!(sent >= 5, "only {sent} packets in 350 ms under a flood");
+    running.quit();
+}
+
+/// A card whose descriptor is ready all the time, whether a period is there or not.
+struct Restless {
+    ready: nix::sys::eventfd::EventFd,
+    fds: [i32; 1],
+    begun: Instant,
+    done: u128,
+    /// It gives sound, or none at all.
+    gives: bool,
+}
+
+impl Restless {
+    fn new(gives: bool) -> Self {
+        let ready = nix::sys::eventfd::EventFd::from_value(1).unwrap();
+        Self {
+            fds: [std::os::fd::AsRawFd::as_raw_fd(&ready)],
+            ready,
+            begun: Instant::now(),
+            done: 0,
+            gives,
+        }
+    }
+}
+
+impl AudioDevice for Restless {
+    fn format(&self) -> AudioFormat {
+        AudioFormat {
+            rate_hz: 48_000,
+            period_frames: 240,
+            playback_delay_frames: 480,
+        }
+    }
+    fn poll_fds(&self) -> &[i32] {
+        let _ = &self.ready;
+        &self.fds
+    }
+    fn stall_timeout(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+    fn read(&mut self, _: &mut [i16]) -> Result<Period, AudioError> {
+        if !self.gives || self.begun.elapsed().as_millis() / 5 <= self.done {
+            return Ok(Period::NotYet);
+        }
+        self.done += 1;
+        Ok(Period::Ready)
+    }
+    fn write(&mut self, _: &[i16]) -> Result<Period, AudioError> {
+        Ok(Period::Ready)
+    }
+}
+
+/// A real-time thread that never sleeps stops the machine.
+fn a_card_that_is_always_ready_does_not_spin() {
+    for gives in [true, false] {
+        let mut running = Running::start(Some(Box::new(Restless::new(gives))));
+        let (far, to) = receiver();
+        running.call(42_210, to);
+        running.reports(Duration::from_millis(100));
+        let before = running.link.shared().heartbeat();
+        running.reports(Duration::from_secs(1));
+        let turns = running.link.shared().heartbeat() - before;
+        assert!(
+            turns <= 2 * 200,
+            "{turns} turns in a second of 200 periods (sound given: {gives})"
+        );
+        assert!(running.link.shared().useless_wakes() > 0);
+        if gives {
+            far.set_nonblocking(true).unwrap();
+            let packets = std::iter::from_fn(|| far.recv(&mut [0; 1500]).ok()).count();
+            assert!(packets >= 35, "only {packets} packets in 1.1 s");
+        }
+        running.quit();
+    }
+}
+
+/// A card that notes when it was stopped and started, and when it was given the first sound.
+#[derive(Default)]
+struct Notes {
+    paused: Option<Instant>,
+    resumed: Option<Instant>,
+    first_sound: Option<Instant>,
+}
+
+struct Noted {
+    inner: Box<dyn AudioDevice>,
+    notes: Arc<std::sync::Mutex<Notes>>,
+}
+
+impl AudioDevice for Noted {
+    fn format(&self) -> AudioFormat {
+        self.inner.format()
+    }
+    fn poll_fds(&self) -> &[i32] {
+        self.inner.poll_fds()
+    }
+    fn read(&mut self, capture: &mut [i16]) -> Result<Period, AudioError> {
+        self.inner.read(capture)
+    }
+    fn write(&mut self, playback: &[i16]) -> Result<Period, AudioError> {
+        if playback.iter().any(|&sample| sample != 0) {
+            let mut notes = self.notes.lock().unwrap();
+            notes.first_sound.get_or_insert(Instant::now());
+        }
+        self.inner.write(playback)
+    }
+    fn pause(&mut self) -> bool {
+        self.notes.lock().unwrap().paused = Some(Instant::now());
+        self.inner.pause()
+    }
+    fn resume(&mut self) -> Result<(), AudioError> {
+        self.notes.lock().unwrap().resumed = Some(Instant::now());
+        self.inner.resume()
+    }
+}
+
+/// On hook and silent the card is stopped and the thread sleeps; a lift is heard at once all the
+/// same, and the watchdog sees that it lives.
+fn a_silent_card_rests_and_wakes_at_once() {
+    let notes = Arc::new(std::sync::Mutex::new(Notes::default()));
+    let card = Noted {
+        inner: board::audio::open(&silence()).unwrap(),
+        notes: Arc::clone(&notes),
+    };
+    let mut running = Running::start(Some(Box::new(card)));
+    running.reports(Duration::from_millis(2500));
+    assert!(notes.lock().unwrap().paused.is_some(), "it was not stopped");
+    let before = running.link.shared().heartbeat();
+    running.reports(Duration::from_secs(1));
+    let turns = running.link.shared().heartbeat() - before;
+    assert!((2..=10).contains(&turns), "{turns} turns a second on hook");
+    let lifted = Instant::now();
+    let tone = media::dtmf::tone(phone::Key::Digit(1), -13.0);
+    running
+        .link
+        .send(AudioCommand::Media(Command::Tone(Some(tone))));
+    running.reports(Duration::from_millis(100));
+    {
+        let notes = notes.lock().unwrap();
+        assert!(notes.resumed.is_some(), "it was not started again");
+        let took = notes.first_sound.unwrap() - lifted;
+        assert!(took < Duration::from_millis(60), "dial tone after {took:?}");
+    }
+    // While it is heard, the card runs.
+    let before = running.link.shared().heartbeat();
+    running.reports(Duration::from_millis(500));
+    assert!(running.link.shared().heartbeat() - before > 50);
+    assert_eq!(running.link.shared().xruns(), 0);
     running.quit();
 }

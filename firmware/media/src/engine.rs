@@ -477,6 +477,14 @@ impl Engine {
         Some(stream.stats(self.clock.ppm()))
     }
 
+    /// Nothing to hear, and no one to send to: no stream, no tone. Time
+    /// that then passes without [`Engine::process`] is a discontinuity of no frames.
+    pub fn is_idle(&self) -> bool {
+        self.streams.iter().all(Option::is_none)
+            && !self.tone.is_active()
+            && !self.key_tone.is_active()
+    }
+
     /// Streams held now.
     pub fn streams(&self) -> usize {
         self.streams.iter().flatten().count()

@@ -22,6 +22,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
+use super::guard::WakeGuard;
 use super::link::{AudioCommand, AudioEnd, AudioReport, AudioSide, Datagram, LossReason};
 use super::sockets::{Inbox, Received, SocketPair, wall_clock};
 
@@ -42,6 +43,12 @@ const PERIODS_A_TURN: usize = 8;
 const RESERVED: usize = 32;
 /// Things that wait to go back while the queue is full.
 const MAX_OVERFLOW: usize = 32;
+/// Longest sleep of a loop that plays, and of one that has nothing to do (the watchdog looks at it
+/// four times a second).
+const AWAKE: Duration = Duration::from_millis(20);
+const ASLEEP: Duration = Duration::from_millis(250);
+/// So long after the last sound the card is stopped: what is queued in it is heard first.
+const REST_AFTER: Duration = Duration::from_secs(2);
 /// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows,
 /// and a half more.
 const MAX_PERIOD: usize = 1440;
@@ -80,6 +87,11 @@ pub struct AudioLoop {
     sockets: Epoll,
     capture: [i16; MAX_PERIOD],
     playback: [i16; MAX_PERIOD],
+    guard: WakeGuard,
+    /// The card is stopped, because there is nothing to hear and no one to hear it.
+    asleep: bool,
+    /// Since when there is nothing to hear.
+    idle_since: Option<Instant>,
     /// Paces the engine while there is no card.
     timer: TimerFd,
     next_silent: Instant,
@@ -113,6 +125,9 @@ impl AudioLoop {
             sockets: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             capture: [0; MAX_PERIOD],
             playback: [0; MAX_PERIOD],
+            guard: WakeGuard::new(),
+            asleep: false,
+            idle_since: None,
             timer: TimerFd::new(
                 ClockId::CLOCK_MONOTONIC,
                 TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
@@ -140,15 +155,95 @@ impl AudioLoop {
     pub fn turn(&mut self) -> bool {
         // A failing poll would be a mistake of ours (a closed descriptor); the loop stays alive and
         // the next turn tries again.
-        let awake = crate::realtime::poll(&mut self.fds, Duration::from_millis(20)).is_ok();
+        let (polled, woken) = self.sleep();
         self.end.shared.beat();
-        self.take_commands(awake);
+        self.take_commands(polled);
         self.send_datagrams();
         self.take_packets();
-        self.run_card();
+        let now = Instant::now();
+        self.wake_or_rest(now);
+        let periods = self.run_card();
         self.send_packets();
         self.report();
+        if self.guard.turn(woken, periods, now) {
+            self.end.shared.count_useless_wakes();
+        }
         self.running
+    }
+
+    /// Sleeps until something is to be done: whether the descriptors were looked at, and whether
+    /// the card (or a poll that fails) was what ended it.
+    fn sleep(&mut self) -> (bool, bool) {
+        let longest = if self.asleep {
+            ASLEEP
+        } else if self.guard.backs_off() {
+            self.period()
+        } else {
+            AWAKE
+        };
+        // The commands' descriptor alone is the first: it never stays ready, it is read.
+        let watched = if self.guard.backs_off() {
+            &mut self.fds[..1]
+        } else {
+            &mut self.fds[..]
+        };
+        match crate::realtime::poll(watched, longest) {
+            Ok(_) => {
+                let woken = watched.iter().skip(1).any(|fd| fd.revents != 0);
+                (true, woken)
+            }
+            Err(_) if self.guard.backs_off() => {
+                let _ = crate::realtime::poll(&mut [], longest);
+                (false, true)
+            }
+            Err(_) => (false, true),
+        }
+    }
+
+    /// Stops the card where it is silent and no one listens, and starts it where there is something
+    /// to hear again: in between nothing wakes the thread but commands.
+    fn wake_or_rest(&mut self, now: Instant) {
+        if !self.engine.is_idle() || !self.pairs.is_empty() {
+            self.idle_since = None;
+            if self.asleep {
+                self.wake(now);
+            }
+            return;
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        if self.asleep {
+            // An unplugged card is noticed in its sleep, too.
+            if let Some(Err(error)) = self.card.as_mut().map(|card| card.check()) {
+                self.asleep = false;
+                self.lose_card(LossReason::Failed(error));
+            }
+        } else if now.saturating_duration_since(since) > REST_AFTER {
+            self.rest();
+        }
+    }
+
+    fn rest(&mut self) {
+        let paused = self
+            .card
+            .as_mut()
+            .map_or_else(|| self.timer.unset().is_ok(), |card| card.pause());
+        if !paused {
+            return;
+        }
+        self.asleep = true;
+        self.watch();
+    }
+
+    fn wake(&mut self, now: Instant) {
+        self.asleep = false;
+        self.engine.handle_discontinuity(0);
+        self.steady = false;
+        self.last_period = now;
+        match self.card.as_mut().map(|card| card.resume()) {
+            Some(Ok(())) => self.watch(),
+            Some(Err(error)) => self.lose_card(LossReason::Failed(error)),
+            None => self.pace_by_timer(now),
+        }
     }
 
     fn period(&self) -> Duration {
@@ -264,6 +359,8 @@ impl AudioLoop {
         }
         self.last_period = Instant::now();
         self.steady = false;
+        self.guard = WakeGuard::new();
+        (self.asleep, self.idle_since) = (false, None);
         let _ = self.timer.unset();
         self.watch();
     }
@@ -299,6 +396,9 @@ impl AudioLoop {
             let _ = self.fds.push(watched(fd));
         };
         add(self.end.wake_audio.as_fd().as_raw_fd());
+        if self.asleep {
+            return;
+        }
         match &self.card {
             Some(card) => card
                 .poll_fds()
@@ -352,12 +452,16 @@ impl AudioLoop {
         self.hand_over();
     }
 
-    /// Does every period the card has ready.
-    fn run_card(&mut self) {
+    /// Does every period the card has ready, and says how many.
+    fn run_card(&mut self) -> u32 {
+        if self.asleep {
+            return 0;
+        }
         let (frames, long) = (self.frames(), 2 * self.period());
+        let mut done = 0;
         for _ in 0..PERIODS_A_TURN {
             let Some(card) = self.card.as_mut() else {
-                return self.run_silent();
+                return done + self.run_silent();
             };
             let now = Instant::now();
             let capture = &mut self.capture[..frames];
@@ -367,7 +471,7 @@ impl AudioLoop {
                     if now.saturating_duration_since(self.last_period) > card.stall_timeout() {
                         self.lose_card(LossReason::Silent);
                     }
-                    return;
+                    return done;
                 }
                 Ok(Period::Xrun { lost_frames }) => {
                     self.end.shared.count_xrun();
@@ -376,8 +480,12 @@ impl AudioLoop {
                     self.steady = false;
                     continue;
                 }
-                Err(error) => return self.lose_card(LossReason::Failed(error)),
+                Err(error) => {
+                    self.lose_card(LossReason::Failed(error));
+                    return done;
+                }
             }
+            done += 1;
             let late = self.steady && now.saturating_duration_since(self.last_period) > long;
             self.last_period = now;
             self.steady = true;
@@ -389,27 +497,33 @@ impl AudioLoop {
                     self.end.shared.count_xrun();
                     self.engine.handle_discontinuity(lost_frames as i64);
                 }
-                Err(error) => return self.lose_card(LossReason::Failed(error)),
+                Err(error) => {
+                    self.lose_card(LossReason::Failed(error));
+                    return done;
+                }
             }
             if late {
                 self.end.shared.count_late();
             }
         }
+        done
     }
 
     /// No card: the engine goes on with silence, so that calls, RTP, RTCP and DTMF outlive an
     /// unplugged cable.
-    fn run_silent(&mut self) {
+    fn run_silent(&mut self) -> u32 {
         let _ = self.timer.wait();
+        let mut done = 0;
         let (now, period, frames) = (Instant::now(), self.period(), self.frames());
         for _ in 0..PERIODS_A_TURN {
             if now < self.next_silent {
-                return;
+                return done;
             }
             self.capture[..frames].fill(0);
             self.engine
                 .process(&self.capture[..frames], &mut self.playback[..frames], now);
             self.next_silent += period;
+            done += 1;
         }
         // Further behind than a turn may catch up: go on from here.
         let behind = now.saturating_duration_since(self.next_silent);
@@ -419,6 +533,7 @@ impl AudioLoop {
                 .handle_discontinuity((behind.as_secs_f64() * rate) as i64);
             self.next_silent = now + period;
         }
+        done
     }
 
     fn send_packets(&mut self) {

@@ -62,10 +62,6 @@ pub enum LossReason {
 }
 
 /// What the audio thread reports, and what it gives back to be freed.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "figures are copied; a box would be allocated on the audio thread"
-)]
 pub enum AudioReport {
     /// From the engine.
     Media(media::Event),
@@ -101,6 +97,7 @@ pub struct Shared {
     floods: AtomicU64,
     send_errors: AtomicU64,
     datagrams_dropped: AtomicU64,
+    useless_wakes: AtomicU64,
     realtime: AtomicBool,
 }
 
@@ -152,6 +149,12 @@ impl Shared {
         /// socket to send from.
         datagrams_dropped,
         count_datagram_dropped
+    );
+    counter!(
+        /// Times the card's descriptors were ready over and over with no period there, and were
+        /// left alone for a second.
+        useless_wakes,
+        count_useless_wakes
     );
 
     /// Whether the thread has real-time priority.
