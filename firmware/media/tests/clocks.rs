@@ -85,7 +85,6 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
             // The right card is not served for so long; its sound of that time is lost.
             pair.sides[1].next += stall;
             if reported {
-                let now = pair.start + pair.sides[1].next;
                 pair.sides[1]
                     .engine
                     .handle_discontinuity(stall.as_millis() as i64 * 8);

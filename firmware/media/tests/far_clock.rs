@@ -1,6 +1,8 @@
 //! A far end whose clock stands still: it pauses, and its RTP timestamp does not count the pause
 //! (hold at some PBXs, announcements, a stalled phone).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod pair;
 
 use std::time::Duration;
