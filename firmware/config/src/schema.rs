@@ -188,6 +188,10 @@ pub struct Call {
     pub direct_from: Vec<DirectCaller>,
     /// Seconds an outgoing call may ring before it is given up.
     pub no_answer_s: u32,
+    /// Longest time between two signs of the far end in the signalling (RFC 4028), in seconds.
+    pub session_timer_s: u32,
+    /// Callers hear this phone's line before it is answered (183 with a session description).
+    pub early_media: bool,
     /// Seconds sound is sent in a call without any RTP or RTCP from where it goes.
     pub media_timeout_s: u32,
     /// How a flash is given.
@@ -331,6 +335,8 @@ pub(crate) fn blank() -> Config {
             direct: None,
             direct_from: Vec::new(),
             no_answer_s: 0,
+            session_timer_s: 0,
+            early_media: false,
             media_timeout_s: 0,
             flash: Flash::Off,
             waiting: false,

@@ -46,6 +46,7 @@ pub(crate) fn agent_config(
         auto_answer: config.call.auto_answer_ms.is_some(),
         codecs: config.codecs.order.clone(),
         media_security: crate::negotiate::media_security(config, None, fingerprint),
+        session_expires_s: Some(config.call.session_timer_s),
         local,
         tls_port: config.tls.sip_port_tls,
         seed,

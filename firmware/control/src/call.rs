@@ -8,7 +8,7 @@ use media::{SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
 use serde::Serialize;
 use sip::media_security::Protection;
-use sip::offer_answer::Negotiated;
+use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::sdes::SdesKey;
 
 use crate::dtls::Sas;
@@ -125,6 +125,8 @@ pub(crate) struct CallRecord {
     pub(crate) stream: Option<StreamId>,
     pub(crate) direction: CallDirection,
     pub(crate) peer: String,
+    /// What a ringing call's early media was offered with.
+    pub(crate) early_media: Option<LocalMedia>,
     /// What was agreed last.
     pub(crate) media: Option<Negotiated>,
     /// The hosts its signalling came from then.
@@ -171,6 +173,7 @@ impl CallRecord {
             stream: None,
             direction,
             peer,
+            early_media: None,
             media: None,
             signalling: SignallingHosts::default(),
             in_engine: 0,

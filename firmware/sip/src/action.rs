@@ -24,6 +24,10 @@ pub(crate) enum Purpose {
     Invite(CallHandle),
     /// A later INVITE in a call.
     Reinvite(CallHandle),
+    /// The UPDATE that refreshes the session of a call.
+    Refresh(CallHandle),
+    /// The PRACK of an early dialog of a call.
+    Prack(CallHandle),
     /// Any other request in a call.
     InDialog(CallHandle),
     /// The REFER that transfers a call.

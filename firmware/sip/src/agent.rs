@@ -256,6 +256,13 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
+    /// Sends 183 with an answer for an incoming call: the caller hears this phone before it is
+    /// answered. [`Event::Progress`] follows; [`UserAgent::answer`] goes on with the same media.
+    pub fn send_early_media(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
+        self.on_call(call, now, |call, turn| call.send_early_media(media, turn));
+        self.finish_turn(now);
+    }
+
     /// Answers an incoming call with 200.
     pub fn answer(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
         self.on_call(call, now, |call, turn| call.answer(media, turn));

@@ -71,6 +71,9 @@ pub struct AgentConfig {
     pub codecs: Vec<Codec>,
     /// What is wanted of the encryption of direct calls.
     pub media_security: MediaSecurity,
+    /// Longest time between two signs that the far end is still in the call (RFC 4028), in
+    /// seconds; `None`: not asked for, though kept where the far end asks.
+    pub session_expires_s: Option<u32>,
     /// Our SIP address: what goes into Via and Contact until rport and the flow say better. Never
     /// unspecified: `app` resolves `0.0.0.0` to an interface address (see
     /// [`handle_local_address`](crate::UserAgent::handle_local_address)).

@@ -17,14 +17,18 @@ mod calling;
 mod digits;
 mod established;
 mod in_dialog;
+mod prack;
+mod reliable;
 mod ringing;
+mod session_timer;
 mod state;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
 pub(crate) use calling::Route;
-pub(crate) use established::refused_offer;
+pub(crate) use established::{ChangeRefused, refused_offer};
+pub(crate) use session_timer::check_interval;
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -49,6 +53,8 @@ use state::State;
 
 pub(crate) use state::Over;
 
+/// Reason header of a BYE where no refresh came in time (RFC 4028 section 10).
+const SESSION_EXPIRED: &str = "SIP;cause=408;text=\"Session timer expired\"";
 /// Reason header of a BYE after an answer that cannot be used (RFC 3326).
 const UNUSABLE_ANSWER: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
 
@@ -133,10 +139,10 @@ impl Call {
         server: TransactionId,
         dialog: Dialog,
         request: &Request,
-        now: Instant,
+        turn: &mut Turn<'_>,
     ) -> Self {
         let peer = shown(&dialog.remote);
-        let state = State::Ringing(Box::new(Ringing::new(server, dialog, request, now)));
+        let state = State::Ringing(Box::new(Ringing::new(server, dialog, request, turn)));
         Self::new(handle, account, peer, ReferOrder::default(), state)
     }
 
@@ -265,13 +271,25 @@ impl Call {
         }
     }
 
+    /// Sends 183 with an answer, so that the caller hears this phone already.
+    pub(crate) fn send_early_media(&mut self, media: LocalMedia, turn: &mut Turn<'_>) {
+        let State::Ringing(ringing) = &mut self.state else {
+            return;
+        };
+        // An offer that cannot be answered is refused when the call is answered.
+        if let Ok(Some(media)) = ringing.send_early_media(media, turn) {
+            self.report_progress(183, media, turn);
+        }
+    }
+
     /// Sends 200 with an answer, or with an offer where the INVITE had none.
     pub(crate) fn answer(&mut self, media: LocalMedia, turn: &mut Turn<'_>) {
         let State::Ringing(ringing) = &mut self.state else {
             return;
         };
         let accepted = match ringing.answer(media, turn) {
-            Ok(accepted) => accepted,
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return,
             Err(error) => {
                 let reply = refused_offer(&error, turn.env.local);
                 turn.respond(ringing.server, reply);
@@ -281,12 +299,14 @@ impl Call {
             }
         };
         let media = accepted.media.clone();
-        let established = Established::new(
+        let mut established = Established::new(
             ringing.dialog.clone(),
             accepted.session,
             accepted.media,
+            ringing.timer.clone(),
             false,
         );
+        established.reliable = ringing.reliable.take();
         self.state = State::Answered(Box::new(established), accepted.ack);
         // The caller may talk from here on; the media must not wait for the ACK.
         if let Some(media) = media {
@@ -386,7 +406,8 @@ impl Call {
             return;
         };
         if response.is_provisional() {
-            return calling.handle_provisional(self.handle, response, dialog, turn);
+            let call = (self.handle, self.account);
+            return calling.handle_provisional(call, response, dialog, turn);
         }
         if let Err(Refused(reason)) =
             calling.handle_refusal(self.handle, &self.peer, response, turn)
@@ -405,7 +426,7 @@ impl Call {
         let State::Calling(calling) = &mut self.state else {
             return;
         };
-        let agreed = calling.handle_answer(response, dialog);
+        let agreed = calling.handle_answer(response, dialog, turn.now);
         let mut dialog = agreed.dialog;
         match agreed.media {
             Ok(media) => {
@@ -414,8 +435,13 @@ impl Call {
                 {
                     self.peer = name;
                 }
-                let established =
-                    Established::new(dialog, agreed.session, Some(media.clone()), true);
+                let established = Established::new(
+                    dialog,
+                    agreed.session,
+                    Some(media.clone()),
+                    agreed.timer,
+                    true,
+                );
                 self.state = State::Up(Box::new(established));
                 self.report_established(media, turn);
                 turn.push(Action::NotifyReferrer(200));
@@ -465,6 +491,14 @@ impl Call {
         if let Some(established) = self.state.up_mut() {
             established.send_change(self.handle, self.account, turn);
         }
+    }
+
+    fn report_progress(&self, code: u16, media: Negotiated, turn: &mut Turn<'_>) {
+        turn.event(Event::Progress {
+            call: self.handle,
+            code,
+            media: Some(media),
+        });
     }
 
     fn report_established(&self, media: Negotiated, turn: &mut Turn<'_>) {

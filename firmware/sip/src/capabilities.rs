@@ -3,9 +3,10 @@
 use crate::message::{Headers, Request};
 
 /// The methods this phone handles.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+pub(crate) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 /// The extensions it supports.
-const SUPPORTED: [&str; 2] = ["replaces", "norefersub"];
+const SUPPORTED: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
 /// Most unsupported extensions named in a refusal.
 const MAX_NAMED: usize = 16;
 

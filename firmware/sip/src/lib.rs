@@ -27,6 +27,7 @@
 //!     auto_answer: false,
 //!     codecs: vec![Codec::Pcmu],
 //!     media_security: Default::default(),
+//!     session_expires_s: Some(1800),
 //!     local,
 //!     tls_port: 5061,
 //!     seed: [seed; 32],

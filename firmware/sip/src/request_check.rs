@@ -27,7 +27,12 @@ pub(crate) fn check(
     if matches!(request.uri, Uri::Other(_)) {
         return refuse(416);
     }
-    if tagged || matches!(request.method, Method::Bye | Method::Info | Method::Update) {
+    if tagged
+        || matches!(
+            request.method,
+            Method::Bye | Method::Info | Method::Update | Method::Prack
+        )
+    {
         return refuse(481);
     }
     // Only the far end of an established call may have this phone call somebody.
@@ -68,12 +73,13 @@ pub(crate) fn method_refusal(method: &Method) -> Option<u16> {
         | Method::Options
         | Method::Info
         | Method::Update
+        | Method::Prack
         | Method::Ack
         | Method::Cancel
         | Method::Subscribe
         | Method::Notify
         | Method::Refer => None,
-        Method::Register | Method::Prack | Method::Message | Method::Publish => Some(405),
+        Method::Register | Method::Message | Method::Publish => Some(405),
         Method::Other(_) => Some(501),
     }
 }

@@ -37,8 +37,7 @@ fn case_17_a_reinvite_before_the_ack_is_put_off() {
         ..inside(&response, "INVITE", 2)
     };
     world.send(PEER, 0, again.text());
-    let refusal = world.response(500);
-    assert!(refusal.headers.number("Retry-After").unwrap() <= 10);
+    world.response(491);
     world.send(PEER, 0, ack(&response));
     world.run_ms(50);
     let bye = inside(&response, "BYE", 3);

@@ -68,7 +68,7 @@ fn methods_outside_of_a_dialog() {
         ("MESSAGE", 405),
         ("REFER", 403),
         ("PUBLISH", 405),
-        ("PRACK", 405),
+        ("PRACK", 481),
         ("SUBSCRIBE", 489),
         ("NOTIFY", 489),
         ("BYE", 481),

@@ -26,6 +26,7 @@ fn agent(now: Instant) -> UserAgent {
         codecs: CODECS.to_vec(),
         media_security: sip::media_security::MediaSecurity::default(),
         local: SocketAddr::from(([192, 0, 2, 1], 5060)),
+        session_expires_s: None,
         tls_port: 5061,
         seed: [1; 32],
     };

@@ -77,6 +77,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"), "60",
         |c, v| c.call.no_answer_s = v.number() as u32,
         "Seconds an outgoing call may ring before it is given up (never an emergency call)."),
+    setting(Section::Call, "session_timer_s", ValueKind::Number(90, 86400), WhenUnset::Default("1800"), "600",
+        |c, v| c.call.session_timer_s = v.number() as u32,
+        "Seconds after which, at the latest, phone and far end make sure that the other one is still in the call (session timer, RFC 4028); \
+         a call whose far end does not answer then is ended."),
+    setting(Section::Call, "early_media", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.call.early_media = v.bool(),
+        "Answer the caller's session description while the phone rings (183 Session Progress), for exchanges that want the media path \
+         before the answer. The caller hears silence then instead of a ringing tone of its own."),
     setting(Section::Call, "media_timeout_s", ValueKind::Number(10, 3600), WhenUnset::Default("60"), "300",
         |c, v| c.call.media_timeout_s = v.number() as u32,
         "Seconds the phone sends sound to an address from which nothing at all arrives, neither RTP nor RTCP; then it stops sending and ends \

@@ -40,6 +40,8 @@ pub(crate) enum AwaitingSockets {
     },
     /// An incoming call to be answered.
     Answer { call: CallId },
+    /// An incoming call that rings: its caller is to hear this phone already.
+    EarlyMedia { call: CallId },
 }
 
 impl Control {
@@ -108,7 +110,7 @@ impl Control {
                 let invited = self.agent.accept_refer(asked, media, now);
                 self.begin_outgoing(call, to, account, stream, invited, now)
             }
-            AwaitingSockets::Answer { call } => {
+            AwaitingSockets::Answer { call } | AwaitingSockets::EarlyMedia { call } => {
                 let Some(record) = self.calls.alive(call).filter(|call| call.stream.is_none())
                 else {
                     return false;
@@ -116,9 +118,28 @@ impl Control {
                 record.stream = Some(stream);
                 let (sip, account) = (record.sip, record.account);
                 let media = self.local_media(account, stream, addresses);
-                self.agent.answer(sip, media, now);
+                if let AwaitingSockets::Answer { .. } = awaiting {
+                    self.agent.answer(sip, media, now);
+                } else {
+                    self.agent.send_early_media(sip, media.clone(), now);
+                    if let Some(record) = self.calls.get(call) {
+                        record.early_media = Some(media);
+                    }
+                }
                 true
             }
+        }
+    }
+
+    /// Answers an incoming call: with the sockets of its early media, if it has any.
+    pub(super) fn answer(&mut self, call: CallId, now: Instant) {
+        let early = self.calls.alive(call).and_then(|record| {
+            let media = record.early_media.take()?;
+            Some((record.sip, media))
+        });
+        match early {
+            Some((sip, media)) => self.agent.answer(sip, media, now),
+            None => self.open_media(AwaitingSockets::Answer { call }),
         }
     }
 
@@ -156,6 +177,8 @@ impl Control {
                 }
                 self.could_not(call, reason, now);
             }
+            // It rings on; the answer asks for sockets again.
+            AwaitingSockets::EarlyMedia { .. } => {}
             AwaitingSockets::Answer { call } => {
                 if let Some(sip) = self.sip_of(call) {
                     self.outbox.note(&Note::Refused {

@@ -44,9 +44,12 @@ impl Control {
             phone::Output::Ringing(call) => {
                 if let Some(sip) = self.sip_of(call) {
                     self.agent.ring(sip, now);
+                    if self.config.call.early_media {
+                        self.open_media(AwaitingSockets::EarlyMedia { call });
+                    }
                 }
             }
-            phone::Output::Answer(call) => self.open_media(AwaitingSockets::Answer { call }),
+            phone::Output::Answer(call) => self.answer(call, now),
             phone::Output::Reject(call, code) => {
                 if let Some(sip) = self.sip_of(call) {
                     self.agent.reject(sip, code, now);

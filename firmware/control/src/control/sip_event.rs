@@ -160,8 +160,10 @@ impl Control {
         let Some(record) = self.calls.by_sip(call) else {
             return;
         };
-        let id = record.id;
+        let (id, incoming) = (record.id, record.direction == CallDirection::In);
         let update = match media {
+            // Our own early media: the phone goes on ringing.
+            Some(media) if incoming => return self.agree(id, media, now),
             Some(media) => {
                 self.agree(id, media, now);
                 CallUpdate::EarlyMedia

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::action::{Action, InviteIds, Purpose, Reply, Turn};
 use crate::api::{EndReason, InviteError, TransferError};
-use crate::call::{Call, Placement, Route};
+use crate::call::{Call, ChangeRefused, Placement, Route};
 use crate::client_request::ClientRequest;
 use crate::dialog::Dialog;
 use crate::env::{server_uri, with_transport};
@@ -323,17 +323,24 @@ impl UserAgent {
                 self.on_change_accepted(call, id, response, now);
             }
             (Purpose::Reinvite(call), _) => {
-                let retry_after = match outcome {
-                    Outcome::Response(response) => response.headers.number("Retry-After"),
-                    Outcome::Failed(..) => None,
+                let refusal = match outcome {
+                    Outcome::Response(response) => ChangeRefused::of(response),
+                    Outcome::Failed(code, _) => ChangeRefused::failed(code),
                 };
                 self.on_call(call, now, |call, turn| {
-                    call.handle_change_refused(outcome.code(), retry_after, turn);
+                    call.handle_change_refused(&refusal, turn);
                 });
             }
-            (Purpose::InDialog(call), _) => self.on_call(call, now, |call, turn| {
-                call.handle_in_dialog_outcome(outcome.code(), turn);
-            }),
+            (Purpose::Refresh(call), Outcome::Response(response)) => {
+                self.on_call(call, now, |call, turn| {
+                    call.handle_refreshed(response, turn)
+                });
+            }
+            (Purpose::InDialog(call) | Purpose::Refresh(call), _) => {
+                self.on_call(call, now, |call, turn| {
+                    call.handle_in_dialog_outcome(outcome.code(), turn);
+                })
+            }
             (Purpose::Refer(call), _) => self.on_call(call, now, |call, turn| {
                 call.handle_refer_outcome(outcome.code(), turn);
             }),
@@ -341,7 +348,7 @@ impl UserAgent {
                 self.subscriptions
                     .handle_notify_outcome(call, outcome.code());
             }
-            (Purpose::Ack(_) | Purpose::None, _) => {}
+            (Purpose::Ack(_) | Purpose::Prack(_) | Purpose::None, _) => {}
         }
     }
 
@@ -355,6 +362,8 @@ impl UserAgent {
             }
             Purpose::Invite(call)
             | Purpose::Reinvite(call)
+            | Purpose::Refresh(call)
+            | Purpose::Prack(call)
             | Purpose::InDialog(call)
             | Purpose::Refer(call) => {
                 if let Some(call) = self.calls.get_mut(&call) {

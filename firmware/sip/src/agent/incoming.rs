@@ -13,10 +13,10 @@
 
 use std::time::Instant;
 
-use crate::action::Reply;
+use crate::action::{Reply, Turn};
 use crate::admission::{Decision, Origin};
 use crate::api::Event;
-use crate::call::{Call, InDialog, refused_offer, shown};
+use crate::call::{Call, InDialog, check_interval, refused_offer, shown};
 use crate::capabilities::ALLOW;
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
@@ -218,7 +218,8 @@ impl UserAgent {
         let mut trying = Reply::new(100);
         trying.headers.copy(&request.headers, "Timestamp");
         self.respond(transaction, &trying, now);
-        let call = Call::incoming(handle, account, transaction, dialog, &request, now);
+        let mut turn = Turn::new(&mut self.env, now);
+        let call = Call::incoming(handle, account, transaction, dialog, &request, &mut turn);
         let headers = &request.headers;
         self.events.push_back(Event::Incoming {
             call: handle,
@@ -264,6 +265,7 @@ impl UserAgent {
         if !self.may_auto_answer(account) && requires_auto_answer(request) {
             return Err(Reply::refusal(403).with_reason("Automatic Answer Forbidden"));
         }
+        check_interval(request)?;
         if let Some(offer) = session_body(request) {
             self.check_offer(account, &offer, secure)?;
         }

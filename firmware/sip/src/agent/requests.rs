@@ -215,6 +215,8 @@ impl UserAgent {
             }
             Purpose::Invite(_)
             | Purpose::Reinvite(_)
+            | Purpose::Refresh(_)
+            | Purpose::Prack(_)
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)

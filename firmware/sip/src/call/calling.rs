@@ -1,12 +1,15 @@
 //! A call placed here, until it is answered (RFC 3261 section 13.2).
 //!
 //! ```text
-//! INVITE + offer ─┬ 1xx ─▶ leg by To tag ─▶ Progress (early media)
+//! INVITE + offer ─┬ 1xx ─▶ leg by To tag ─▶ PRACK where reliable, Progress (early media)
 //!                 ├ 2xx ─▶ Established     another 2xx ─▶ ACK, BYE
 //!                 ├ 3xx ─▶ INVITE to the contact, five times at most
+//!                 ├ 422 ─▶ INVITE with a longer session interval
 //!                 ├ 488 ─▶ INVITE with the next offer planned
 //!                 └ else ─▶ Ended
 //! ```
+
+use std::time::Instant;
 
 use crate::action::{Action, InviteIds, OutgoingRequest, Purpose, Turn};
 use crate::api::Event;
@@ -19,6 +22,9 @@ use crate::offer_answer::{Negotiated, Session};
 use crate::sdp::SdpError;
 use crate::session_body::session_body_of;
 use crate::transfer::ReferOrder;
+
+use super::reliable::ReceivedOrder;
+use super::session_timer::SessionTimer;
 
 /// Most branches of a forked call.
 const MAX_LEGS: usize = 16;
@@ -46,6 +52,9 @@ pub(super) struct Leg {
     pub(super) dialog: Dialog,
     session: Session,
     media: Option<Negotiated>,
+    order: ReceivedOrder,
+    /// Its answer came in a reliable response: what comes later is no answer (RFC 3262 section 5).
+    answered: bool,
 }
 
 /// Our INVITE is under way.
@@ -55,6 +64,7 @@ pub(super) struct Calling {
     pub(super) request: RequestId,
     pub(super) legs: Vec<Leg>,
     pub(super) session: Session,
+    timer: SessionTimer,
     /// Who is called: the Request-URI of the INVITE.
     pub(super) target: Uri,
     redirected: u8,
@@ -68,6 +78,7 @@ pub(super) struct Calling {
 pub(super) struct Agreed {
     pub(super) dialog: Dialog,
     pub(super) session: Session,
+    pub(super) timer: SessionTimer,
     pub(super) media: Result<Negotiated, SdpError>,
     /// Other branches of the call saw our keys, too.
     pub(super) keys_shared: bool,
@@ -95,11 +106,13 @@ impl Calling {
         turn: &mut Turn<'_>,
     ) -> Result<Self, SdpError> {
         let secure = invite.route.is_secure();
-        let request = invite.send(&target, &mut session, turn)?;
+        let timer = SessionTimer::new(turn.env.config.session_expires_s);
+        let request = invite.send(&target, &mut session, &timer, turn)?;
         Ok(Self {
             request,
             legs: Vec::new(),
             session,
+            timer,
             sips: target.as_sip().is_some_and(SipUri::is_secure),
             target,
             redirected: 0,
@@ -114,7 +127,7 @@ impl Calling {
         turn: &mut Turn<'_>,
     ) -> Result<(), SdpError> {
         self.secure = invite.route.is_secure();
-        self.request = invite.send(&self.target, &mut self.session, turn)?;
+        self.request = invite.send(&self.target, &mut self.session, &self.timer, turn)?;
         Ok(())
     }
 
@@ -131,7 +144,7 @@ impl Calling {
     /// A 1xx: every To tag is a leg of its own.
     pub(super) fn handle_provisional(
         &mut self,
-        call: CallHandle,
+        (call, account): (CallHandle, Option<usize>),
         response: &Response,
         dialog: Option<Dialog>,
         turn: &mut Turn<'_>,
@@ -140,22 +153,62 @@ impl Calling {
             return;
         }
         let mut media = None;
-        let leg = dialog
+        let rack = ReceivedOrder::rack(response);
+        let mut leg = dialog
             .filter(|_| response.headers.to().is_ok_and(|to| to.tag().is_some()))
             .and_then(|dialog| self.leg(dialog));
-        if let Some(leg) = leg
+        if let (Some(leg), Some((rseq, rack))) = (leg.as_mut(), &rack) {
+            // Section 4: neither a repeated one nor one after a gap is looked at.
+            if !leg.order.is_next(*rseq) {
+                return;
+            }
+            leg.dialog.refresh(&response.headers);
+            let mut prack = leg.dialog.request(&Method::Prack);
+            prack.headers.push("RAck", rack);
+            prack
+                .headers
+                .push("User-Agent", &turn.env.config.user_agent);
+            turn.send(OutgoingRequest::in_dialog(
+                &leg.dialog,
+                Purpose::Prack(call),
+                account,
+                prack,
+            ));
+        }
+        if let Some(leg) = leg.filter(|leg| !leg.answered)
             && let Some(body) = session_body_of(response)
         {
             // An answer that makes no sense in a 183 is no reason to give the call up; the one in
             // the 200 is.
             media = leg.session.accept(&body).ok();
             leg.media.clone_from(&media);
+            leg.answered = rack.is_some() && media.is_some();
         }
         turn.event(Event::Progress {
             call,
             code: response.code(),
             media,
         });
+    }
+
+    /// An offer of theirs in the early dialog of a branch; `None`: ours is not answered yet.
+    pub(super) fn handle_offer(
+        &mut self,
+        request: &Request,
+        offer: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Option<(Result<(Vec<u8>, Negotiated), SdpError>, SipUri)> {
+        let mut legs = self.legs.iter_mut();
+        let leg = legs.find(|leg| leg.dialog.owns(request))?;
+        leg.media.as_ref()?;
+        let answered = leg.session.answer(offer, &mut turn.env.tokens);
+        if let Ok((_, agreed)) = &answered {
+            leg.dialog.refresh(&request.headers);
+            leg.media = Some(agreed.clone());
+            // The answer in the 2xx is older than this.
+            leg.answered = true;
+        }
+        Some((answered, leg.dialog.contact.clone()))
     }
 
     fn leg(&mut self, dialog: Dialog) -> Option<&mut Leg> {
@@ -173,12 +226,19 @@ impl Calling {
             dialog,
             session: self.session.clone(),
             media: None,
+            order: ReceivedOrder::default(),
+            answered: false,
         });
         self.legs.last_mut()
     }
 
     /// The first 2xx makes the call.
-    pub(super) fn handle_answer(&mut self, response: &Response, mut dialog: Dialog) -> Agreed {
+    pub(super) fn handle_answer(
+        &mut self,
+        response: &Response,
+        mut dialog: Dialog,
+        now: Instant,
+    ) -> Agreed {
         // Requests sent in the early dialog count on.
         let leg = self
             .legs
@@ -186,22 +246,26 @@ impl Calling {
             .position(|leg| leg.dialog.remote_tag() == dialog.remote_tag())
             .map(|index| self.legs.swap_remove(index));
         let keys_shared = !self.legs.is_empty();
-        let (mut session, early) = match leg {
+        let (mut session, early, answered) = match leg {
             Some(leg) => {
                 dialog.local_cseq = dialog.local_cseq.max(leg.dialog.local_cseq);
                 dialog.remote_cseq = leg.dialog.remote_cseq;
-                (leg.session, leg.media)
+                (leg.session, leg.media, leg.answered)
             }
-            None => (self.session.clone(), None),
+            None => (self.session.clone(), None, false),
         };
-        let media = match (session_body_of(response), early) {
+        let body = session_body_of(response).filter(|_| !answered);
+        let media = match (body, early) {
             (Some(body), early) => session.accept(&body).or_else(|error| early.ok_or(error)),
             (None, Some(early)) => Ok(early),
             (None, None) => Err(SdpError::NoMedia),
         };
+        let mut timer = self.timer.clone();
+        timer.handle_accepted(response, now);
         Agreed {
             dialog,
             session,
+            timer,
             media,
             keys_shared,
         }
@@ -230,6 +294,7 @@ impl Calling {
                 );
                 self.redirected > 0
             }
+            422 if self.timer.handle_too_small(&response.headers) => self.redirected > 0,
             _ => return Err(Refused(refusal(response))),
         };
         let ids = original(response).ok_or_else(|| Refused(refusal(response)))?;
@@ -281,6 +346,7 @@ impl Invite<'_> {
         self,
         target: &Uri,
         session: &mut Session,
+        timer: &SessionTimer,
         turn: &mut Turn<'_>,
     ) -> Result<RequestId, SdpError> {
         session.set_secure(self.route.is_secure());
@@ -303,6 +369,7 @@ impl Invite<'_> {
         );
         headers.push("Contact", NameAddr::new(self.route.contact));
         add_capabilities(headers);
+        timer.write(headers);
         self.order.write(headers);
         headers.push("User-Agent", &turn.env.config.user_agent);
         headers.push("Content-Type", "application/sdp");

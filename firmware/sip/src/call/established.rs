@@ -14,11 +14,11 @@ use types::Direction;
 
 use crate::action::{Action, OutgoingRequest, Purpose, Reply, Turn};
 use crate::api::Event;
-use crate::capabilities::ALLOW;
+use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::media_security::Protection;
-use crate::message::{Method, NameAddr, Request, Response};
+use crate::message::{Headers, Method, NameAddr, Request, Response};
 use crate::offer_answer::{Negotiated, Session};
 use crate::sdp::SdpError;
 use crate::session_body::{session_body, session_body_of};
@@ -26,6 +26,8 @@ use crate::timer::earliest;
 use crate::transfer::ReferRequest;
 
 use super::ack_wait::{AckWait, Sent};
+use super::reliable::ReliableProvisional;
+use super::session_timer::{SessionStep, SessionTimer, check_interval};
 
 /// Longest Retry-After, in seconds, after which a change of the session is tried again by itself,
 /// and how often.
@@ -70,6 +72,40 @@ pub(super) struct Established {
     /// A REFER of theirs the owner has not decided on, and how many there were.
     pub(super) refer: Option<ReferRequest>,
     pub(super) refers: u8,
+    /// Our provisional responses, where a PRACK may still come.
+    pub(super) reliable: Option<ReliableProvisional>,
+    timer: SessionTimer,
+    /// The change that is wanted or under way only refreshes the session.
+    refreshing: bool,
+}
+
+/// Why a change of ours was refused.
+#[derive(Debug)]
+pub(crate) struct ChangeRefused {
+    pub(crate) code: u16,
+    retry_after: Option<u32>,
+    /// Headers of the response, where there was one.
+    headers: Headers,
+}
+
+impl ChangeRefused {
+    /// By this response.
+    pub(crate) fn of(response: &Response) -> Self {
+        Self {
+            code: response.code(),
+            retry_after: response.headers.number("Retry-After"),
+            headers: response.headers.clone(),
+        }
+    }
+
+    /// Without a response; the status that stands for it.
+    pub(crate) fn failed(code: u16) -> Self {
+        Self {
+            code,
+            retry_after: None,
+            headers: Headers::default(),
+        }
+    }
 }
 
 impl Established {
@@ -77,6 +113,7 @@ impl Established {
         dialog: Dialog,
         session: Session,
         media: Option<Negotiated>,
+        timer: SessionTimer,
         caller: bool,
     ) -> Self {
         Self {
@@ -91,6 +128,9 @@ impl Established {
             deferrals: 0,
             refer: None,
             refers: 0,
+            reliable: None,
+            timer,
+            refreshing: false,
         }
     }
 
@@ -99,7 +139,7 @@ impl Established {
             Exchange::Idle | Exchange::Ours(..) => None,
             Exchange::Theirs(ack) => Some(ack.deadline()),
         };
-        earliest([ack, self.retry_at])
+        earliest([ack, self.retry_at, self.timer.deadline()])
     }
 
     // ── our changes ───────────────────────────────────────────────────────────────────────────
@@ -107,6 +147,7 @@ impl Established {
     /// Asks for this direction at the next [`Established::send_change`].
     pub(super) fn set_direction(&mut self, direction: Direction) {
         self.wanted = Some(direction);
+        self.refreshing = false;
     }
 
     /// Asks for the direction in force again: our address changed.
@@ -167,7 +208,8 @@ impl Established {
             return;
         };
         let mut request = self.dialog.request(&Method::Invite);
-        request.headers.push("Allow", ALLOW);
+        add_capabilities(&mut request.headers);
+        self.timer.write(&mut request.headers);
         request
             .headers
             .push("User-Agent", &turn.env.config.user_agent);
@@ -194,6 +236,8 @@ impl Established {
         self.dialog.refresh(&response.headers);
         let agreed = session_body_of(response).and_then(|body| self.session.accept(&body).ok());
         self.deferrals = 0;
+        self.timer.handle_accepted(response, turn.now);
+        let refreshing = std::mem::take(&mut self.refreshing);
         match (agreed, self.take_ours()) {
             (Some(media), Some(_)) => {
                 self.media = Some(media.clone());
@@ -202,7 +246,9 @@ impl Established {
             // No answer in the 2xx: nothing was agreed, the session goes on as it was.
             (None, Some(before)) => {
                 self.session = before;
-                turn.event(Event::HoldFailed { call, code: 488 });
+                if !refreshing {
+                    turn.event(Event::HoldFailed { call, code: 488 });
+                }
             }
             (_, None) => {}
         }
@@ -216,10 +262,10 @@ impl Established {
     pub(super) fn handle_change_refused(
         &mut self,
         call: CallHandle,
-        code: u16,
-        retry_after: Option<u32>,
+        refusal: &ChangeRefused,
         turn: &mut Turn<'_>,
     ) -> ChangeStep {
+        let code = refusal.code;
         let Exchange::Ours(..) = self.exchange else {
             return ChangeStep::Stay;
         };
@@ -232,7 +278,7 @@ impl Established {
         let asked = self.session.wish();
         self.session = before;
         // 500 with a short Retry-After: theirs was not finished (section 14.2).
-        let deferral = retry_after.filter(|after| {
+        let deferral = refusal.retry_after.filter(|after| {
             matches!(code, 500 | 503) && *after <= MAX_DEFERRAL_S && self.deferrals < MAX_DEFERRALS
         });
         // Glare: the owner of the Call-ID waits longer, so that the two do not meet again; steps of
@@ -250,11 +296,17 @@ impl Established {
             }
             None => (code == 491).then_some(glare_wait),
         };
+        let longer = code == 422 && self.timer.handle_too_small(&refusal.headers);
+        let wait = wait.or(longer.then_some(Duration::ZERO));
         if let Some(wait) = wait {
             self.wanted = self.wanted.or(Some(asked));
             self.retry_at = Some(turn.now + wait);
         } else {
-            turn.event(Event::HoldFailed { call, code });
+            if std::mem::take(&mut self.refreshing) {
+                self.timer.handle_refused(code, turn.now);
+            } else {
+                turn.event(Event::HoldFailed { call, code });
+            }
         }
         ChangeStep::Stay
     }
@@ -287,6 +339,9 @@ impl Established {
         request: &Request,
         turn: &mut Turn<'_>,
     ) {
+        if let Err(reply) = check_interval(request) {
+            return turn.respond(transaction, reply);
+        }
         self.dialog.refresh(&request.headers);
         let before = self.session.clone();
         let tokens = &mut turn.env.tokens;
@@ -304,6 +359,7 @@ impl Established {
             Err(error) => return turn.respond(transaction, refused_offer(&error, turn.env.local)),
         };
         let reply = Reply::new(200).in_dialog(&self.dialog.contact);
+        let reply = self.timer.handle_request(request, turn.now).write(reply);
         turn.respond(transaction, reply.with_session(body));
         let cseq = request.headers.cseq().map(|c| c.number).unwrap_or_default();
         let sent = match agreed {
@@ -326,6 +382,9 @@ impl Established {
         offer: &[u8],
         turn: &mut Turn<'_>,
     ) {
+        if let Err(reply) = check_interval(request) {
+            return turn.respond(transaction, reply);
+        }
         self.dialog.refresh(&request.headers);
         match self.session.answer(offer, &mut turn.env.tokens) {
             Ok((body, media)) => {
@@ -333,6 +392,7 @@ impl Established {
                     .with_session(body)
                     .with("Contact", NameAddr::new(self.dialog.contact.clone()))
                     .with_capabilities();
+                let reply = self.timer.handle_request(request, turn.now).write(reply);
                 turn.respond(transaction, reply);
                 self.media = Some(media.clone());
                 turn.event(Event::MediaChanged { call, media });
@@ -368,6 +428,73 @@ impl Established {
         let media = self.session.accept(&body)?;
         self.media = Some(media.clone());
         Ok(media)
+    }
+
+    // ── session timer ─────────────────────────────────────────────────────────────────────────
+
+    /// An UPDATE of theirs without an offer: it refreshes target and session.
+    pub(super) fn handle_refresh(
+        &mut self,
+        transaction: TransactionId,
+        request: &Request,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Err(reply) = check_interval(request) {
+            return turn.respond(transaction, reply);
+        }
+        self.dialog.refresh(&request.headers);
+        let reply = Reply::new(200)
+            .with("Contact", NameAddr::new(self.dialog.contact.clone()))
+            .with_capabilities();
+        let reply = self.timer.handle_request(request, turn.now).write(reply);
+        turn.respond(transaction, reply);
+    }
+
+    /// The final response to our refresh by UPDATE.
+    pub(super) fn handle_refreshed(&mut self, response: &Response, turn: &mut Turn<'_>) {
+        if response.is_success() {
+            self.dialog.refresh(&response.headers);
+            self.timer.handle_accepted(response, turn.now);
+            return;
+        }
+        let code = response.code();
+        if code != 422 || self.timer.handle_too_small(&response.headers) {
+            self.timer.handle_refused(code, turn.now);
+        }
+    }
+
+    /// Sends what the session timer asks for; whether the session is over.
+    pub(super) fn handle_session_timeout(
+        &mut self,
+        call: CallHandle,
+        account: Option<usize>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        match self.timer.handle_timeout(turn.now) {
+            SessionStep::Wait => false,
+            SessionStep::Expired => true,
+            SessionStep::Refresh { update: false } => {
+                self.refreshing = self.wanted.is_none();
+                self.refresh();
+                false
+            }
+            SessionStep::Refresh { update: true } => {
+                let mut request = self.dialog.request(&Method::Update);
+                add_capabilities(&mut request.headers);
+                self.timer.write(&mut request.headers);
+                request
+                    .headers
+                    .push("User-Agent", &turn.env.config.user_agent);
+                let purpose = Purpose::Refresh(call);
+                turn.send(OutgoingRequest::in_dialog(
+                    &self.dialog,
+                    purpose,
+                    account,
+                    request,
+                ));
+                false
+            }
+        }
     }
 
     /// The phone's own address is another one, and this our new Contact.

@@ -13,9 +13,9 @@ use crate::session_body::session_body;
 use crate::transfer::ReferRequest;
 
 use super::ack_wait::{AckStep, Sent};
-use super::established::{ChangeStep, Exchange};
+use super::established::{ChangeRefused, ChangeStep, Exchange};
 use super::ringing::RingStep;
-use super::{Call, InDialog, State, UNUSABLE_ANSWER, cancel_change};
+use super::{Call, InDialog, SESSION_EXPIRED, State, UNUSABLE_ANSWER, cancel_change};
 
 impl Call {
     /// Whether the number of a request of theirs is in order, and whether it belongs to a branch;
@@ -57,7 +57,8 @@ impl Call {
             Method::Options => turn.respond(transaction, Reply::new(200).with_capabilities()),
             Method::Notify => self.handle_notify(asked, turn),
             Method::Refer => self.handle_refer(asked, turn),
-            Method::Prack | Method::Subscribe => {
+            Method::Prack => self.handle_prack(asked, turn),
+            Method::Subscribe => {
                 turn.respond(transaction, Reply::not_allowed(481));
             }
             Method::Register | Method::Message | Method::Publish => {
@@ -106,6 +107,10 @@ impl Call {
             {
                 established.handle_reinvite(self.handle, transaction, asked.request, turn);
             }
+            // RFC 5407 section 3.1.4: it came before the ACK of the 2xx before it.
+            State::Up(_) | State::Answered(..) if !asked.early => {
+                turn.respond(transaction, Reply::not_allowed(491));
+            }
             State::Up(_)
             | State::Calling(_)
             | State::Ringing(_)
@@ -135,10 +140,12 @@ impl Call {
             State::Answered(established, ack) if !asked.early && !ack.is_offer_open() => {
                 established.handle_update(self.handle, transaction, asked.request, &offer, turn);
             }
+            State::Up(_) | State::Answered(..) if !asked.early => {
+                turn.respond(transaction, Reply::not_allowed(491));
+            }
+            State::Calling(_) | State::Ringing(_) => self.handle_early_offer(asked, &offer, turn),
             State::Up(_)
             | State::Answered(..)
-            | State::Calling(_)
-            | State::Ringing(_)
             | State::Leaving(..)
             | State::Transferring(..)
             | State::Over(_) => try_later(transaction, turn),
@@ -146,6 +153,11 @@ impl Call {
     }
 
     fn handle_target_refresh(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        if let State::Up(established) | State::Answered(established, _) = &mut self.state
+            && !asked.early
+        {
+            return established.handle_refresh(asked.transaction, asked.request, turn);
+        }
         let dialog = if asked.early {
             self.early_dialog_mut(asked.request)
         } else {
@@ -277,18 +289,28 @@ impl Call {
     }
 
     /// Our re-INVITE was refused, or nothing answered it.
-    pub(crate) fn handle_change_refused(
-        &mut self,
-        code: u16,
-        retry_after: Option<u32>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn handle_change_refused(&mut self, refusal: &ChangeRefused, turn: &mut Turn<'_>) {
         if let Some(established) = self.state.exchange_mut() {
-            match established.handle_change_refused(self.handle, code, retry_after, turn) {
+            match established.handle_change_refused(self.handle, refusal, turn) {
                 ChangeStep::Stay => self.send_change(turn),
                 ChangeStep::DialogGone(code) => self.handle_dialog_gone(code, turn),
             }
         }
+    }
+
+    /// The final response to the UPDATE that refreshes the session.
+    pub(crate) fn handle_refreshed(&mut self, response: &Response, turn: &mut Turn<'_>) {
+        self.handle_in_dialog_outcome(response.code(), turn);
+        if let Some(established) = self.state.up_mut() {
+            established.handle_refreshed(response, turn);
+        }
+    }
+
+    /// No refresh came in time (RFC 4028 section 10).
+    fn handle_session_expired(&mut self, turn: &mut Turn<'_>) {
+        let reason = "the far end is gone: it did not refresh the session in time";
+        let before = self.finish(EndedBy::Failure, Some(408), reason, turn);
+        self.send_last_bye(before, Some(SESSION_EXPIRED), turn);
     }
 
     /// The far end no longer knows the dialog, or no longer answers.
@@ -329,6 +351,12 @@ impl Call {
         if let Some(dialog) = self.dialog_mut() {
             dialog.local_cseq = dialog.local_cseq.max(cseq);
         }
+        // A PRACK: which branch it went to does not matter, numbers may leave gaps.
+        if let State::Calling(calling) = &mut self.state {
+            for leg in &mut calling.legs {
+                leg.dialog.local_cseq = leg.dialog.local_cseq.max(cseq);
+            }
+        }
     }
 
     /// Its time has come.
@@ -337,10 +365,15 @@ impl Call {
         match &mut self.state {
             State::Ringing(ringing) => {
                 let server = ringing.server;
-                if ringing.handle_timeout(turn) == RingStep::Expired {
-                    let reason = "the caller's time ran out";
-                    self.finish(EndedBy::Remote, Some(487), reason, turn);
-                    turn.respond(server, Reply::new(487));
+                match ringing.handle_timeout(turn) {
+                    RingStep::Wait => {}
+                    RingStep::Repeat => turn.push(Action::RepeatResponse(server)),
+                    RingStep::NotAcknowledged => self.handle_not_acknowledged(turn),
+                    RingStep::Expired => {
+                        let reason = "the caller's time ran out";
+                        self.finish(EndedBy::Remote, Some(487), reason, turn);
+                        turn.respond(server, Reply::new(487));
+                    }
                 }
             }
             State::Transferring(_, transfer) if transfer.deadline() <= now => {
@@ -352,6 +385,9 @@ impl Call {
                 self.on_ack_step(transaction, step, turn);
             }
             State::Up(established) | State::Transferring(established, _) => {
+                if established.handle_session_timeout(self.handle, self.account, turn) {
+                    return self.handle_session_expired(turn);
+                }
                 if let Exchange::Theirs(ack) = &mut established.exchange {
                     let (transaction, step) = (ack.transaction, ack.handle_timeout(now));
                     self.on_ack_step(transaction, step, turn);
@@ -376,7 +412,7 @@ impl Call {
 }
 
 /// 500 with a Retry-After of 0 to 10 s (section 14.2).
-fn try_later(transaction: TransactionId, turn: &mut Turn<'_>) {
+pub(super) fn try_later(transaction: TransactionId, turn: &mut Turn<'_>) {
     let wait = turn
         .env
         .tokens

@@ -97,11 +97,12 @@ impl Desk {
 
     /// Their call, with this session description.
     fn called(body: &str) -> Self {
-        let (env, now) = (env(), crate::timer::epoch());
+        let (mut env, now) = (env(), crate::timer::epoch());
         let invite = theirs("INVITE", 1, body);
         let contact = SipUri::at("192.0.2.1:5060".parse().unwrap()).with_user("a");
         let dialog = Dialog::of_callee(&invite, "a", contact, None).unwrap();
-        let call = Call::incoming(CALL, None, SERVER, dialog, &invite, now);
+        let mut turn = Turn::new(&mut env, now);
+        let call = Call::incoming(CALL, None, SERVER, dialog, &invite, &mut turn);
         Self {
             env,
             now,
@@ -321,7 +322,7 @@ fn calling_and_every_event() {
             (Do::HangUp, "Ended CANCEL → Over"),
             (Do::Bye, "200"),
             (Do::Reinvite, "500"),
-            (Do::UpdateOffer, "500"),
+            (Do::UpdateOffer, "491"),
             (Do::Update, "200"),
             (Do::Info, "200 Digit"),
             (Do::Options, "200"),
@@ -376,7 +377,7 @@ fn answered_and_every_event() {
         &[
             (Do::HangUp, "Ended → Leaving"),
             (Do::Bye, "200 Ended → Over"),
-            (Do::Reinvite, "500"),
+            (Do::Reinvite, "491"),
             (Do::UpdateOffer, "200 MediaChanged"),
             (Do::Update, "200"),
             (Do::Info, "200 Digit"),
@@ -513,7 +514,7 @@ fn ack_of_another_number_confirms_nothing() {
 fn late_offer_is_answered_in_the_ack() {
     let mut desk = Desk::called("");
     assert_eq!(desk.event(Do::Answer), "200 → Answered");
-    assert_eq!(desk.event(Do::UpdateOffer), "500", "our offer is open");
+    assert_eq!(desk.event(Do::UpdateOffer), "491", "our offer is open");
     let ack = theirs("ACK", 1, &sdp(""));
     let did = desk.act(|call, turn| call.handle_ack(&ack, turn));
     assert_eq!((did.as_str(), desk.state()), ("Established", "Up"));
@@ -534,10 +535,21 @@ fn wish_before_the_ack_is_asked_for_after_it() {
     assert_eq!(desk.event(Do::Ack), "INVITE → Up");
 }
 
+/// A refusal of our re-INVITE.
+fn refusal(code: u16, retry_after: Option<u32>) -> ChangeRefused {
+    let invite = theirs("INVITE", 1, "");
+    let after = retry_after.unwrap_or_default().to_string();
+    let headers: &[_] = match retry_after {
+        Some(_) => &[("Retry-After", after.as_str())],
+        None => &[],
+    };
+    ChangeRefused::of(&response(&invite, code, headers))
+}
+
 fn refused(code: u16, retry_after: Option<u32>) -> (Desk, String) {
     let mut desk = Desk::up();
     desk.event(Do::Direction);
-    let did = desk.act(|call, turn| call.handle_change_refused(code, retry_after, turn));
+    let did = desk.act(|call, turn| call.handle_change_refused(&refusal(code, retry_after), turn));
     (desk, did)
 }
 
@@ -571,7 +583,7 @@ fn deferred_change_gives_up_the_fourth_time() {
     let (mut desk, _) = refused(500, Some(1));
     for expected in ["", "", "HoldFailed"] {
         assert_eq!(desk.event(Do::Timeout), "INVITE");
-        let did = desk.act(|call, turn| call.handle_change_refused(500, Some(1), turn));
+        let did = desk.act(|call, turn| call.handle_change_refused(&refusal(500, Some(1)), turn));
         assert_eq!(did, expected);
     }
 }
@@ -590,7 +602,7 @@ fn change_under_way_refuses_theirs() {
 fn their_change_under_way_holds_ours_until_the_ack() {
     let mut desk = Desk::up();
     desk.event(Do::Reinvite);
-    assert_eq!(desk.event(Do::Reinvite), "500");
+    assert_eq!(desk.event(Do::Reinvite), "491");
     assert_eq!(desk.event(Do::Direction), "");
     let ack = theirs("ACK", 2, "");
     assert_eq!(desk.act(|call, turn| call.handle_ack(&ack, turn)), "INVITE");

@@ -35,6 +35,7 @@ pub(crate) fn config() -> AgentConfig {
         auto_answer: false,
         codecs: vec![types::Codec::Pcmu],
         media_security: crate::media_security::MediaSecurity::default(),
+        session_expires_s: None,
         local: "192.0.2.1:5060".parse().unwrap(),
         tls_port: 5061,
         seed: [1; 32],

@@ -112,6 +112,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         auto_answer: false,
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         media_security: sip::media_security::MediaSecurity::default(),
+        session_expires_s: None,
         local: local.parse().unwrap(),
         tls_port: 5061,
         seed: [seed; 32],

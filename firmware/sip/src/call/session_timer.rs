@@ -1,0 +1,445 @@
+//! Session timers (RFC 4028): a call whose far end vanished ends, without sound too.
+//!
+//! ```text
+//! INVITE: Session-Expires ─▶ 2xx: Session-Expires;refresher=… ─┬ ours: half-time ─▶ UPDATE, else re-INVITE ─▶ 2xx: again
+//!                         └ 422: Min-SE ─▶ INVITE again        └ theirs: no refresh in time ─▶ BYE
+//! ```
+//!
+//! Any re-INVITE or UPDATE that is answered counts as a refresh, whoever sent it.
+
+use std::time::{Duration, Instant};
+
+use crate::action::Reply;
+use crate::message::{Headers, Method, Request, Response};
+
+/// Smallest interval accepted, in seconds (section 4).
+const MIN_SE_S: u32 = 90;
+/// Largest interval that a 422 or a Min-SE can make us ask for, in seconds.
+const MAX_SE_S: u32 = 86_400;
+/// Shortest interval that is kept to where the far end insists, in seconds.
+const FLOOR_S: u32 = 20;
+/// How often a 422 is answered by a longer interval.
+const MAX_RAISES: u8 = 3;
+/// How long after a refused refresh the next one is sent.
+const RETRY: Duration = Duration::from_secs(5);
+/// The option tag.
+const TAG: &str = "timer";
+
+/// Who refreshes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refresher {
+    Ours,
+    Theirs,
+}
+
+/// What to do when time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SessionStep {
+    Wait,
+    /// Refresh by UPDATE, or by re-INVITE where the far end knows no UPDATE.
+    Refresh {
+        update: bool,
+    },
+    /// No refresh came in time.
+    Expired,
+}
+
+/// The interval in force.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    interval_s: u32,
+    refresher: Refresher,
+    /// When we refresh; `None`: the far end does.
+    refresh_at: Option<Instant>,
+    expires_at: Instant,
+}
+
+/// The session timer of one call.
+#[derive(Debug, Clone)]
+pub(super) struct SessionTimer {
+    /// What we ask for, in seconds; `None`: nothing.
+    wanted_s: Option<u32>,
+    /// Largest Min-SE heard of.
+    min_s: u32,
+    raises: u8,
+    /// The far end handles UPDATE.
+    updates: bool,
+    running: Option<Running>,
+}
+
+/// A request whose interval is too small for us: 422 (section 9).
+pub(crate) fn check_interval(request: &Request) -> Result<(), Reply> {
+    match request.headers.number("Session-Expires") {
+        Some(..MIN_SE_S) => Err(Reply::refusal(422).with("Min-SE", MIN_SE_S)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl SessionTimer {
+    /// A timer that is not running; `wanted_s`: the interval we ask for.
+    pub(super) fn new(wanted_s: Option<u32>) -> Self {
+        Self {
+            wanted_s: wanted_s.map(|wanted| wanted.clamp(MIN_SE_S, MAX_SE_S)),
+            min_s: MIN_SE_S,
+            raises: 0,
+            updates: false,
+            running: None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let running = self.running?;
+        Some(
+            running
+                .refresh_at
+                .unwrap_or(running.expires_at)
+                .min(running.expires_at),
+        )
+    }
+
+    /// Time has passed; the refresh asked for is due once.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> SessionStep {
+        let update = self.updates;
+        let Some(running) = &mut self.running else {
+            return SessionStep::Wait;
+        };
+        if running.expires_at <= now {
+            return SessionStep::Expired;
+        }
+        if running.refresh_at.is_some_and(|at| at <= now) {
+            running.refresh_at = Some(running.expires_at);
+            return SessionStep::Refresh { update };
+        }
+        SessionStep::Wait
+    }
+
+    /// Puts our wish, or what is in force, into an INVITE or UPDATE of ours.
+    pub(super) fn write(&self, headers: &mut Headers) {
+        let value = match (self.running, self.wanted_s) {
+            (Some(running), _) => {
+                let role = match running.refresher {
+                    Refresher::Ours => "uac",
+                    Refresher::Theirs => "uas",
+                };
+                let interval = running.interval_s.max(self.min_s);
+                format!("{interval};refresher={role}")
+            }
+            (None, Some(wanted)) => wanted.max(self.min_s).to_string(),
+            (None, None) => return,
+        };
+        headers.push("Session-Expires", value);
+        if self.min_s > MIN_SE_S {
+            headers.push("Min-SE", self.min_s);
+        }
+    }
+
+    /// A 2xx to a request of ours (section 7.2). Where the far end knows no timer we refresh
+    /// ourselves: that it still answers is worth knowing.
+    pub(super) fn handle_accepted(&mut self, response: &Response, now: Instant) {
+        self.raises = 0;
+        self.learn(&response.headers);
+        let (interval, refresher) = match read(&response.headers) {
+            Some((interval, Some("uas"))) => (interval, Refresher::Theirs),
+            Some((interval, _)) => (interval, Refresher::Ours),
+            None => match (self.running, self.wanted_s) {
+                (Some(running), _) => (running.interval_s, Refresher::Ours),
+                (None, Some(wanted)) => (wanted.max(self.min_s), Refresher::Ours),
+                (None, None) => return,
+            },
+        };
+        self.start(interval, refresher, now);
+    }
+
+    /// An INVITE or UPDATE of theirs that is going to be accepted (section 9); what its 2xx says.
+    pub(super) fn handle_request(&mut self, request: &Request, now: Instant) -> Answer {
+        let headers = &request.headers;
+        self.learn(headers);
+        let knows = headers.has_token("Supported", TAG) || headers.has_token("Require", TAG);
+        let (interval, refresher) = match (read(headers), self.running) {
+            (Some((interval, _)), _) if !knows => (interval, Refresher::Ours),
+            (Some((interval, Some("uas"))), _) => (interval, Refresher::Ours),
+            (Some((interval, _)), _) => (interval, Refresher::Theirs),
+            // A change without a word of it: what was agreed goes on.
+            (None, Some(running)) => (running.interval_s, running.refresher),
+            (None, None) => return Answer(None),
+        };
+        self.start(interval, refresher, now);
+        Answer(Some((interval, refresher, knows)))
+    }
+
+    /// A 422 (section 7.3): whether to ask again, for longer.
+    pub(super) fn handle_too_small(&mut self, response: &Headers) -> bool {
+        let asked = response.number("Min-SE").filter(|min| *min <= MAX_SE_S);
+        let Some(min) = asked.filter(|_| self.raises < MAX_RAISES) else {
+            return false;
+        };
+        self.raises += 1;
+        self.min_s = self.min_s.max(min);
+        true
+    }
+
+    /// Our refresh was refused, or did not get through; `again`: it may work otherwise or later.
+    pub(super) fn handle_refused(&mut self, code: u16, now: Instant) {
+        if matches!(code, 405 | 501) {
+            self.updates = false;
+        }
+        let wait = match code {
+            405 | 422 | 501 => Duration::ZERO,
+            _ => RETRY,
+        };
+        if let Some(running) = &mut self.running
+            && running.refresher == Refresher::Ours
+        {
+            running.refresh_at = Some(now + wait);
+        }
+    }
+
+    /// The interval begins now.
+    pub(super) fn restart(&mut self, now: Instant) {
+        if let Some(running) = self.running {
+            self.start(running.interval_s, running.refresher, now);
+        }
+    }
+
+    fn learn(&mut self, headers: &Headers) {
+        let mut allowed = headers.allow().peekable();
+        if allowed.peek().is_some() {
+            self.updates = allowed.any(|method| method == Method::Update);
+        }
+        if let Some(min) = headers.number("Min-SE").filter(|min| *min <= MAX_SE_S) {
+            self.min_s = self.min_s.max(min);
+        }
+    }
+
+    fn start(&mut self, interval_s: u32, refresher: Refresher, now: Instant) {
+        let interval = Duration::from_secs(u64::from(interval_s));
+        // Section 10: the BYE leaves before the far end takes the session for expired.
+        let margin = (interval / 3).min(Duration::from_secs(32));
+        self.running = Some(Running {
+            interval_s,
+            refresher,
+            refresh_at: match refresher {
+                Refresher::Ours => Some(now + interval / 2),
+                Refresher::Theirs => None,
+            },
+            expires_at: now + (interval - margin),
+        });
+    }
+}
+
+/// What our 2xx says of the timer: interval, who refreshes, and whether the far end knows timers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer(Option<(u32, Refresher, bool)>);
+
+impl Answer {
+    /// Puts it into the response.
+    pub(super) fn write(self, reply: Reply) -> Reply {
+        let Some((interval, refresher, knows)) = self.0 else {
+            return reply;
+        };
+        // Roles are those of this request: its sender is the client.
+        let (role, required) = match refresher {
+            Refresher::Ours => ("uas", false),
+            Refresher::Theirs => ("uac", knows),
+        };
+        let reply = reply.with("Session-Expires", format!("{interval};refresher={role}"));
+        if required {
+            reply.with("Require", TAG)
+        } else {
+            reply
+        }
+    }
+}
+
+/// Interval and refresher of a Session-Expires header.
+fn read(headers: &Headers) -> Option<(u32, Option<&'static str>)> {
+    let interval = headers.number("Session-Expires")?.clamp(FLOOR_S, MAX_SE_S);
+    let value = headers.get("Session-Expires")?;
+    let role = value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let of_refresher = name.trim().eq_ignore_ascii_case("refresher");
+        ["uac", "uas"]
+            .into_iter()
+            .find(|role| of_refresher && value.trim().eq_ignore_ascii_case(role))
+    });
+    Some((interval, role))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::tests::{request, response};
+
+    fn invite(headers: &str) -> Request {
+        request(&format!(
+            "INVITE sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+             From: <sip:p@192.0.2.9>;tag=p\r\nTo: <sip:a@192.0.2.1>\r\nCall-ID: c\r\n\
+             CSeq: 8 INVITE\r\n{headers}\r\n"
+        ))
+    }
+
+    fn said(answer: Answer) -> (Option<String>, bool) {
+        let reply = answer.write(Reply::new(200));
+        let expires = reply.headers.get("Session-Expires").map(str::to_owned);
+        (expires, reply.headers.has_token("Require", "timer"))
+    }
+
+    fn written(timer: &SessionTimer) -> (Option<String>, Option<u32>) {
+        let mut headers = Headers::default();
+        timer.write(&mut headers);
+        let expires = headers.get("Session-Expires").map(str::to_owned);
+        (expires, headers.number("Min-SE"))
+    }
+
+    /// Seconds until the next step, and the step.
+    fn next(timer: &mut SessionTimer, start: Instant) -> (u64, SessionStep) {
+        let at = timer.deadline().unwrap();
+        ((at - start).as_secs(), timer.handle_timeout(at))
+    }
+
+    #[test]
+    fn small_interval_is_refused() {
+        for (value, refused) in [("30", true), ("89;refresher=uac", true), ("90", false)] {
+            let request = invite(&format!("Session-Expires: {value}\r\n"));
+            let found = check_interval(&request);
+            assert_eq!(found.is_err(), refused, "{value}");
+            if let Err(reply) = found {
+                assert_eq!(
+                    (reply.code, reply.headers.number("Min-SE")),
+                    (422, Some(90))
+                );
+            }
+        }
+        assert!(check_interval(&invite("")).is_ok());
+    }
+
+    #[test]
+    fn called_side_negotiates_who_refreshes() {
+        let now = crate::timer::epoch();
+        let timer = "Supported: timer\r\n";
+        for (headers, expires, required, ours) in [
+            (
+                format!("{timer}Session-Expires: 120\r\n"),
+                "120;refresher=uac",
+                true,
+                false,
+            ),
+            (
+                format!("{timer}x: 120;refresher=UAS\r\n"),
+                "120;refresher=uas",
+                false,
+                true,
+            ),
+            (
+                format!("{timer}x: 120;refresher=uac\r\n"),
+                "120;refresher=uac",
+                true,
+                false,
+            ),
+            // Set by a proxy: the far end knows nothing of it.
+            ("x: 120\r\n".to_owned(), "120;refresher=uas", false, true),
+        ] {
+            let mut session = SessionTimer::new(Some(1800));
+            let answer = session.handle_request(&invite(&headers), now);
+            assert_eq!(
+                said(answer),
+                (Some(expires.to_owned()), required),
+                "{headers}"
+            );
+            let step = if ours {
+                (60, SessionStep::Refresh { update: false })
+            } else {
+                (88, SessionStep::Expired)
+            };
+            assert_eq!(next(&mut session, now), step, "{headers}");
+        }
+        let mut session = SessionTimer::new(Some(1800));
+        assert_eq!(
+            said(session.handle_request(&invite(timer), now)),
+            (None, false)
+        );
+        assert_eq!(session.deadline(), None, "not asked for");
+    }
+
+    #[test]
+    fn calling_side_follows_the_answer() {
+        let now = crate::timer::epoch();
+        let ours = (900, SessionStep::Refresh { update: true });
+        let allow = ("Allow", "INVITE, UPDATE");
+        for (headers, step) in [
+            (vec![allow, ("Session-Expires", "1800;refresher=uac")], ours),
+            (vec![allow, ("Session-Expires", "1800")], ours),
+            (
+                vec![("Session-Expires", "300;refresher=uas")],
+                (268, SessionStep::Expired),
+            ),
+            // It knows no timers: we refresh all the same.
+            (
+                vec![("Allow", "INVITE")],
+                (900, SessionStep::Refresh { update: false }),
+            ),
+        ] {
+            let mut session = SessionTimer::new(Some(1800));
+            session.handle_accepted(&response(&invite(""), 200, &headers), now);
+            assert_eq!(next(&mut session, now), step, "{headers:?}");
+        }
+        let mut off = SessionTimer::new(None);
+        off.handle_accepted(&response(&invite(""), 200, &[]), now);
+        assert_eq!((off.deadline(), written(&off)), (None, (None, None)));
+    }
+
+    #[test]
+    fn refresh_that_fails_is_tried_again_until_it_expires() {
+        let now = crate::timer::epoch();
+        let mut session = SessionTimer::new(Some(90));
+        let accepted = response(&invite(""), 200, &[("Allow", "UPDATE")]);
+        session.handle_accepted(&accepted, now);
+        assert_eq!(
+            next(&mut session, now),
+            (45, SessionStep::Refresh { update: true })
+        );
+        session.handle_refused(500, now + Duration::from_secs(45));
+        assert_eq!(
+            next(&mut session, now),
+            (50, SessionStep::Refresh { update: true })
+        );
+        session.handle_refused(501, now + Duration::from_secs(50));
+        assert_eq!(
+            next(&mut session, now),
+            (50, SessionStep::Refresh { update: false })
+        );
+        assert_eq!(next(&mut session, now), (60, SessionStep::Expired));
+    }
+
+    #[test]
+    fn interval_too_small_for_them_is_raised() {
+        let mut session = SessionTimer::new(Some(90));
+        assert_eq!(written(&session), (Some("90".into()), None));
+        let too_small = |min: &str| response(&invite(""), 422, &[("Min-SE", min)]).headers;
+        assert!(session.handle_too_small(&too_small("300")));
+        assert_eq!(written(&session), (Some("300".into()), Some(300)));
+        assert!(!session.handle_too_small(&too_small("x")));
+        assert!(!session.handle_too_small(&too_small("4294967295")));
+        assert!(session.handle_too_small(&too_small("400")));
+        assert!(session.handle_too_small(&too_small("500")));
+        assert!(
+            !session.handle_too_small(&too_small("600")),
+            "not without end"
+        );
+    }
+
+    #[test]
+    fn change_without_a_word_of_it_keeps_the_roles() {
+        let now = crate::timer::epoch();
+        let mut session = SessionTimer::new(Some(1800));
+        let ours = [("Session-Expires", "200;refresher=uac")];
+        session.handle_accepted(&response(&invite(""), 200, &ours), now);
+        assert_eq!(written(&session).0.as_deref(), Some("200;refresher=uac"));
+        // Their hold: seen from them we are the server.
+        let answer = session.handle_request(&invite("Supported: timer\r\n"), now);
+        assert_eq!(said(answer).0.as_deref(), Some("200;refresher=uas"));
+        let theirs = "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n";
+        session.handle_request(&invite(theirs), now);
+        assert_eq!(written(&session).0.as_deref(), Some("300;refresher=uas"));
+    }
+}
