@@ -164,6 +164,9 @@ impl UserAgent {
                 Ok(Frame::Pong) => self.on_pong(connection),
                 Err(error) => {
                     self.transport.counters.malformed += 1;
+                    if let Some(head) = self.transport.connections.take_lost(connection) {
+                        self.refuse_unframed(flow, &head, now);
+                    }
                     self.close_connection(connection, &error.to_string(), now);
                 }
             }
@@ -299,6 +302,14 @@ impl UserAgent {
     /// descriptions.
     pub fn rekey(&mut self, call: CallHandle, now: Instant) {
         self.on_call(call, now, Call::rekey);
+        self.finish_turn(now);
+    }
+
+    /// Calls, or does not call, whom [`Event::Redirect`] names.
+    pub fn decide_redirection(&mut self, call: CallHandle, allowed: bool, now: Instant) {
+        self.on_call(call, now, |call, turn| {
+            call.decide_redirection(allowed, turn)
+        });
         self.finish_turn(now);
     }
 

@@ -149,6 +149,8 @@ pub enum Event {
         from: String,
         /// Address that was called.
         to: String,
+        /// Whom it was for before it was diverted here, as the account's server says.
+        first_called: Option<String>,
         /// Alert-Info value.
         alert_info: Option<String>,
         /// The caller asks to be answered without a hand (Call-Info answer-after, Alert-Info, RFC
@@ -178,6 +180,22 @@ pub enum Event {
         media: Negotiated,
         /// Far end: display name or address.
         peer: String,
+    },
+    /// The far end is somebody else now, as the account's server says: transferred over there.
+    PeerChanged {
+        /// Which call.
+        call: CallHandle,
+        /// Display name or number.
+        peer: String,
+    },
+    /// A text message came (RFC 3428).
+    Message {
+        /// By which account; `None`: directly.
+        account: Option<AccountId>,
+        /// Sender: display name or address.
+        from: String,
+        /// Its text.
+        text: String,
     },
     /// A re-INVITE (ours or theirs) changed the media.
     MediaChanged {
@@ -219,6 +237,16 @@ pub enum Event {
         /// Whom to call: address or number.
         to: String,
         /// The user part or number in it: what a dial plan would look at.
+        user: String,
+    },
+    /// The far end of a call we place wants somebody else called (3xx), or one it named before does
+    /// not answer. Decided by [`decide_redirection`](crate::UserAgent::decide_redirection).
+    Redirect {
+        /// Which call.
+        call: CallHandle,
+        /// Whom to call.
+        to: String,
+        /// The user part in it: what a dial plan would look at.
         user: String,
     },
     /// A name must be resolved.

@@ -39,9 +39,11 @@ use crate::action::{Action, InviteIds, Reply, Turn};
 use crate::api::{EndReason, EndedBy, Event};
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
+use crate::identity::{connected_party, shown};
 use crate::ids::{CallHandle, TransactionId};
-use crate::message::{NameAddr, Request, Response, Uri, reason_phrase};
+use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
+use crate::reason::is_answered_elsewhere;
 use crate::sdp::SdpError;
 use crate::timer::earliest;
 use crate::transfer::{ReferOrder, ReferRequest};
@@ -67,6 +69,8 @@ pub(crate) struct InDialog<'a> {
     pub(crate) early: bool,
     /// A call placed because of an earlier REFER in this one is still reported on.
     pub(crate) subscribed: bool,
+    /// It came by the account's own server, whose word on who the far end is counts.
+    pub(crate) trusted: bool,
 }
 
 /// How a call is placed.
@@ -130,6 +134,11 @@ impl Call {
         let calling = Calling::place(invite, placement.target, session, turn)?;
         let state = State::Calling(Box::new(calling));
         Ok(Self::new(handle, account, peer, placement.order, state))
+    }
+
+    /// Who the far end is, as the account's own server says.
+    pub(crate) fn set_peer(&mut self, peer: String) {
+        self.peer = peer;
     }
 
     /// A call that came in, by an INVITE that passed all checks.
@@ -395,6 +404,26 @@ impl Call {
         }
     }
 
+    /// The owner allows, or not, that whom a redirection names is called.
+    pub(crate) fn decide_redirection(&mut self, allowed: bool, turn: &mut Turn<'_>) {
+        let State::Calling(calling) = &mut self.state else {
+            return;
+        };
+        let Some(ids) = calling.take_redirection() else {
+            return;
+        };
+        if allowed {
+            turn.push(Action::SendInvite {
+                call: self.handle,
+                ids: Box::new(ids),
+                redirected: true,
+            });
+        } else {
+            let reason = format!("redirected to {}, which may not be called", calling.target);
+            self.finish(EndedBy::Failure, Some(403), &reason, turn);
+        }
+    }
+
     /// A response to our INVITE that is no 2xx; `dialog`: the early dialog it makes.
     pub(crate) fn handle_invite_response(
         &mut self,
@@ -421,6 +450,7 @@ impl Call {
         &mut self,
         response: &Response,
         dialog: Dialog,
+        trusted: bool,
         turn: &mut Turn<'_>,
     ) {
         let State::Calling(calling) = &mut self.state else {
@@ -430,9 +460,10 @@ impl Call {
         let mut dialog = agreed.dialog;
         match agreed.media {
             Ok(media) => {
-                if let Some(name) = dialog.remote.display.clone()
-                    && !name.trim().is_empty()
-                {
+                let asserted = connected_party(&response.headers).filter(|_| trusted);
+                let name = dialog.remote.display.clone();
+                let name = asserted.or(name.filter(|name| !name.trim().is_empty()));
+                if let Some(name) = name {
                     self.peer = name;
                 }
                 let established = Established::new(
@@ -459,28 +490,30 @@ impl Call {
 
     /// Our INVITE failed without a response.
     pub(crate) fn handle_invite_failure(&mut self, code: u16, reason: &str, turn: &mut Turn<'_>) {
-        if self.is_calling() {
+        let State::Calling(calling) = &mut self.state else {
+            return;
+        };
+        if !calling.handle_failure(self.handle, turn) {
             self.finish(EndedBy::Failure, Some(code), reason, turn);
         }
     }
 
-    /// The caller gave up; `reason` is its Reason header.
+    /// The caller gave up; `cancel`: the headers of its CANCEL.
     pub(crate) fn handle_cancel(
         &mut self,
         server: TransactionId,
-        reason: Option<&str>,
+        cancel: &Headers,
         turn: &mut Turn<'_>,
     ) {
         if matches!(self.state, State::Ringing(_)) {
             // RFC 3326: whoever looks at the list of missed calls wants to know that another phone
             // took this one.
-            let elsewhere = reason.is_some_and(|r| r.contains("cause=200"));
-            let text = if elsewhere {
-                "answered elsewhere"
+            let (code, text) = if is_answered_elsewhere(cancel) {
+                (200, "answered elsewhere")
             } else {
-                "the caller hung up"
+                (487, "the caller hung up")
             };
-            self.finish(EndedBy::Remote, Some(487), text, turn);
+            self.finish(EndedBy::Remote, Some(code), text, turn);
         }
         turn.respond(server, Reply::new(487));
     }
@@ -557,14 +590,4 @@ fn cancel_change(established: &Established, turn: &mut Turn<'_>) {
     if let Exchange::Ours(request, _) = &established.exchange {
         turn.push(Action::Cancel(*request));
     }
-}
-
-/// What a person is shown of an address: the name, otherwise the user part, otherwise the whole.
-pub(crate) fn shown(address: &NameAddr) -> String {
-    let name = address
-        .display
-        .clone()
-        .filter(|name| !name.trim().is_empty());
-    name.or_else(|| address.uri.user().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| address.uri.to_string())
 }

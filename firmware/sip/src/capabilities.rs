@@ -4,7 +4,7 @@ use crate::message::{Headers, Request};
 
 /// The methods this phone handles.
 pub(crate) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE";
 /// The extensions it supports.
 const SUPPORTED: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
 /// Most unsupported extensions named in a refusal.

@@ -416,6 +416,11 @@ impl Connections {
         frame
     }
 
+    /// The head of the message at which a connection's framing was lost.
+    pub(crate) fn take_lost(&mut self, id: ConnectionId) -> Option<Vec<u8>> {
+        self.table.get_mut(&id)?.reader.take_lost()
+    }
+
     /// A message for a connection.
     pub(crate) fn send(&mut self, id: ConnectionId, bytes: Vec<u8>, now: Instant) -> Send {
         match self.table.get_mut(&id) {

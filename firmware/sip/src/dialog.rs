@@ -143,6 +143,11 @@ impl Dialog {
         [last_hop, contact, sender].into_iter().flatten()
     }
 
+    /// The last hop its INVITE, or the answer to it, came by.
+    pub(crate) fn far_host(&self) -> Option<IpAddr> {
+        self.flow.map(|flow| flow.remote().ip())
+    }
+
     /// Takes a new Contact over (target refresh).
     pub(crate) fn refresh(&mut self, headers: &crate::message::Headers) {
         if let Some(target) = contact_of(headers) {

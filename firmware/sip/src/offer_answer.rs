@@ -111,6 +111,8 @@ pub(crate) struct Session {
     local: LocalMedia,
     /// The signalling of this leg runs over TLS: keys may stand in its descriptions.
     secure: bool,
+    /// Where the signalling of the far end comes from.
+    far_host: Option<IpAddr>,
     /// Session id in `o=`.
     id: u64,
     /// Version in `o=`; rises with every change.
@@ -141,6 +143,7 @@ impl Session {
         Self {
             local,
             secure: false,
+            far_host: None,
             id,
             version: id,
             wish: Direction::SendRecv,
@@ -156,6 +159,11 @@ impl Session {
     /// Says whether the signalling of this leg is secure; until then it is not.
     pub(crate) fn set_secure(&mut self, secure: bool) {
         self.secure = secure;
+    }
+
+    /// Says where the far end's signalling comes from.
+    pub(crate) fn set_far_host(&mut self, host: Option<IpAddr>) {
+        self.far_host = host;
     }
 
     /// Sets what this phone wants from the next description on.
@@ -236,7 +244,13 @@ impl Session {
     /// Reads the answer to our last offer. May be called again for the same offer: 183 and then
     /// 200.
     pub(crate) fn accept(&mut self, body: &[u8]) -> Result<Negotiated, SdpError> {
-        let description = Description::parse(body)?;
+        let description = Description::parse_from(body, self.far_host)?;
+        // RFC 3264 section 6: an answer has as many m-lines as its offer.
+        if description.lines.len() > self.slots.len() {
+            return Err(SdpError::NotAcceptable(
+                "the answer has more m= lines than the offer".into(),
+            ));
+        }
         let ours = self
             .slots
             .iter()
@@ -286,7 +300,8 @@ impl Session {
 
     /// Whether an offer could be answered; nothing is changed by asking.
     pub(crate) fn evaluate(&self, body: &[u8]) -> Result<(), SdpError> {
-        self.choose(&Description::parse(body)?).map(|_| ())
+        self.choose(&Description::parse_from(body, self.far_host)?)
+            .map(|_| ())
     }
 
     /// The line of an offer to be taken: the first one that is encrypted, else the first that can
@@ -329,7 +344,7 @@ impl Session {
         body: &[u8],
         tokens: &mut Tokens,
     ) -> Result<(Vec<u8>, Negotiated), SdpError> {
-        let description = Description::parse(body)?;
+        let description = Description::parse_from(body, self.far_host)?;
         let Chosen {
             index,
             payload,

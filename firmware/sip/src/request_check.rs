@@ -48,9 +48,16 @@ pub(crate) fn check(
         return refuse(400);
     }
     check_require(request)?;
+    if request.method == Method::Invite && !accepts_sdp(request) {
+        return refuse(406);
+    }
     check_body(request).map_err(|code| {
+        let accepted = match request.method {
+            Method::Message => "text/plain",
+            _ => "application/sdp",
+        };
         Reply::refusal(code)
-            .with("Accept", "application/sdp")
+            .with("Accept", accepted)
             .with("Accept-Encoding", "identity")
     })
 }
@@ -78,10 +85,31 @@ pub(crate) fn method_refusal(method: &Method) -> Option<u16> {
         | Method::Cancel
         | Method::Subscribe
         | Method::Notify
+        | Method::Message
         | Method::Refer => None,
-        Method::Register | Method::Message | Method::Publish => Some(405),
+        Method::Register | Method::Publish => Some(405),
         Method::Other(_) => Some(501),
     }
+}
+
+/// Whether the sender of an INVITE takes a session description for an answer (section 20.1).
+fn accepts_sdp(request: &Request) -> bool {
+    let mut accepted = request.headers.tokens("Accept").peekable();
+    let kind = |value: &str| {
+        value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    };
+    accepted.peek().is_none()
+        || accepted.any(|value| {
+            matches!(
+                kind(value).as_str(),
+                "application/sdp" | "application/*" | "*/*"
+            )
+        })
 }
 
 /// Section 8.2.3: a body this phone cannot read, unless it may be ignored.
@@ -99,6 +127,13 @@ fn check_body(request: &Request) -> Result<(), u16> {
         .is_some_and(|e| !e.trim().eq_ignore_ascii_case("identity") && !e.is_empty());
     if encoded && !optional {
         return Err(415);
+    }
+    if request.method == Method::Message {
+        let kind = request.headers.content_type().ok().flatten();
+        return match kind {
+            Some(kind) if kind.name == "text/plain" => Ok(()),
+            Some(_) | None => Err(415),
+        };
     }
     if request.method != Method::Invite || optional {
         return Ok(());

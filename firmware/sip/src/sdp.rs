@@ -41,6 +41,9 @@ pub(crate) enum SdpError {
         "bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed"
     )]
     Address(String),
+    /// A host name for an address: it is looked up by no one here.
+    #[error("the connection address is the name {0}: a numeric address is needed")]
+    HostName(String),
     /// Its encryption, or the lack of it, is not what this phone takes.
     #[error("{0}")]
     MediaSecurity(#[from] Refusal),
@@ -52,7 +55,10 @@ impl SdpError {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Syntax(_) | Self::NoMedia => 400,
-            Self::NotAcceptable(_) | Self::Address(_) | Self::MediaSecurity(_) => 488,
+            Self::NotAcceptable(_)
+            | Self::Address(_)
+            | Self::HostName(_)
+            | Self::MediaSecurity(_) => 488,
         }
     }
 
@@ -61,7 +67,7 @@ impl SdpError {
         match self {
             Self::Syntax(_) | Self::NoMedia => 399,
             Self::NotAcceptable(_) => 305,
-            Self::Address(_) => 301,
+            Self::Address(_) | Self::HostName(_) => 301,
             Self::MediaSecurity(refusal) => refusal.warning(),
         }
     }
@@ -123,6 +129,17 @@ pub(crate) struct Description {
 }
 
 impl Description {
+    /// Reads a body that came from this host: what names a host instead of an address means it.
+    pub(crate) fn parse_from(body: &[u8], from: Option<IpAddr>) -> Result<Self, SdpError> {
+        let mut description = Self::parse(body)?;
+        for line in &mut description.lines {
+            if let (Err(SdpError::HostName(_)), Some(from)) = (&line.address, from) {
+                line.address = Ok(from);
+            }
+        }
+        Ok(description)
+    }
+
     /// Reads a body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, SdpError> {
         if body.len() > MAX_BYTES {
@@ -133,7 +150,7 @@ impl Description {
         }
         // Session names in Latin-1 exist; nothing this phone needs is outside ASCII.
         let text = String::from_utf8_lossy(body);
-        let session = sdp_types::Session::parse(text.trim_start().as_bytes())
+        let session = sdp_types::Session::parse(readable(&text).as_bytes())
             .map_err(|e| SdpError::Syntax(e.to_string()))?;
         if session.medias.is_empty() {
             return Err(SdpError::NoMedia);
@@ -151,6 +168,31 @@ impl Description {
             .collect();
         Ok(Self { lines })
     }
+}
+
+/// A body in the form the grammar has, where it is plain what is meant: NULs behind the end, tabs
+/// for spaces, an unused line (port 0) without formats, and whatever stands in `o=`, which this
+/// phone does not look at.
+fn readable(text: &str) -> String {
+    let text = text.trim_start().trim_end_matches(['\0', ' ', '\t']);
+    let mut out = String::with_capacity(text.len() + 2);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end_matches(['\r', '\n']);
+        match bare.get(..2) {
+            Some("o=") if bare.len() > 2 => out.push_str("o=- 0 0 IN IP4 0.0.0.0"),
+            Some("m=" | "c=") => {
+                let mut words = bare.split([' ', '\t']).filter(|word| !word.is_empty());
+                let words: Vec<&str> = words.by_ref().take(MAX_FORMATS + 3).collect();
+                out.push_str(&words.join(" "));
+                if bare.starts_with("m=") && words.len() == 3 && words.get(1) == Some(&"0") {
+                    out.push_str(" 0");
+                }
+            }
+            Some(_) | None => out.push_str(bare),
+        }
+        out.push_str("\r\n");
+    }
+    out
 }
 
 impl SdpLine {
@@ -349,10 +391,20 @@ fn unicast(connection: &sdp_types::Connection) -> Result<IpAddr, SdpError> {
     if !matches!(connection.nettype, sdp_types::NetType::In) {
         return Err(refuse());
     }
-    let ip: IpAddr = connection
-        .connection_address
-        .parse()
-        .map_err(|_| refuse())?;
+    // A TTL belongs to multicast only, but means nothing else beside a unicast address.
+    let address = &connection.connection_address;
+    let host = address.split('/').next().unwrap_or_default();
+    let Ok(ip) = host.parse::<IpAddr>() else {
+        let is_name = host.contains(|c: char| c.is_ascii_alphabetic())
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+        return Err(if is_name {
+            SdpError::HostName(host.to_owned())
+        } else {
+            refuse()
+        });
+    };
     let right_kind = match &connection.addrtype {
         sdp_types::AddrType::Ip4 => ip.is_ipv4(),
         sdp_types::AddrType::Ip6 => ip.is_ipv6(),
@@ -421,7 +473,6 @@ mod tests {
         for bad in [
             "IN IP7 127.0.0.1",
             "IN IP4 ::1",
-            "IN IP4 host.example.com",
             "IN IP4 224.2.17.12/127",
             "IN IP4 255.255.255.255",
             "TN RFC2543 +1",
@@ -429,6 +480,41 @@ mod tests {
             let line = one(&format!("m=audio 4000 RTP/AVP 0\r\nc={bad}\r\n"));
             assert!(matches!(line.remote(), Err(SdpError::Address(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_plainly_meant_is_read() {
+        let head = "v=0\r\no=some odd words\r\ns=-\r\nc=IN IP4 192.0.2.1/127\r\nt=0 0\r\n";
+        let media = "m=audio\t4000  RTP/AVP\t0\t8\r\nm=video 0 RTP/AVP\r\n\0\0";
+        let lines = Description::parse(format!("{head}{media}").as_bytes())
+            .unwrap()
+            .lines;
+        assert_eq!(lines[0].remote().unwrap().0.to_string(), "192.0.2.1:4000");
+        assert_eq!(lines[0].fmt, "0 8");
+        assert_eq!((lines[1].port, lines[1].fmt.as_str()), (0, "0"));
+        // A live line needs its formats.
+        let live = format!("{head}m=audio 4000 RTP/AVP\r\n");
+        assert!(matches!(
+            Description::parse(live.as_bytes()),
+            Err(SdpError::Syntax(_))
+        ));
+    }
+
+    #[test]
+    fn host_name_means_where_it_came_from() {
+        let body = "v=0\r\no=- 1 1 IN IP4 a\r\ns=-\r\nc=IN IP4 host.example.com\r\nt=0 0\r\n\
+                    m=audio 4000 RTP/AVP 0\r\n";
+        let from = "192.0.2.7".parse().ok();
+        let line = Description::parse_from(body.as_bytes(), from)
+            .unwrap()
+            .lines
+            .remove(0);
+        assert_eq!(line.remote().unwrap().0.to_string(), "192.0.2.7:4000");
+        let line = Description::parse(body.as_bytes()).unwrap().lines.remove(0);
+        assert_eq!(
+            line.remote(),
+            Err(SdpError::HostName("host.example.com".into()))
+        );
     }
 
     #[test]

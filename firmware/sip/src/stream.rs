@@ -71,6 +71,8 @@ pub struct StreamReader {
     /// stays linear.
     used: usize,
     stage: Stage,
+    /// The head of the message at which the stream was lost, if it is one.
+    lost: Option<Vec<u8>>,
 }
 
 impl Default for StreamReader {
@@ -79,6 +81,7 @@ impl Default for StreamReader {
             buffer: Vec::new(),
             used: 0,
             stage: Stage::FirstLine { searched: 0 },
+            lost: None,
         }
     }
 }
@@ -131,8 +134,13 @@ impl StreamReader {
                             self.stage = Stage::Whole { length: end + body };
                         }
                         Framing::Body(_) => self.fail(StreamError::TooLong),
-                        Framing::Missing => self.fail(StreamError::NoContentLength),
-                        Framing::Bad => self.fail(StreamError::BadContentLength),
+                        unframed @ (Framing::Missing | Framing::Bad) => {
+                            self.lost = waiting.get(..end).map(<[u8]>::to_vec);
+                            self.fail(match unframed {
+                                Framing::Bad => StreamError::BadContentLength,
+                                Framing::Missing | Framing::Body(_) => StreamError::NoContentLength,
+                            });
+                        }
                     },
                     None if waiting.len() > MAX_MESSAGE => self.fail(StreamError::TooLong),
                     None => {
@@ -151,6 +159,12 @@ impl StreamReader {
                 }
             }
         }
+    }
+
+    /// The head of a message without a usable Content-Length, once: it can still be refused before
+    /// the connection closes.
+    pub fn take_lost(&mut self) -> Option<Vec<u8>> {
+        self.lost.take()
     }
 
     /// Bytes that wait for the rest of their message.

@@ -531,6 +531,56 @@ fn case_14_redirections_are_followed_a_few_times() {
     world.assert_empty();
 }
 
+/// The answers of a peer whose redirection names three addresses, and who is called.
+fn redirected(codes: &[u16]) -> (Vec<String>, Vec<(EndedBy, Option<u16>)>) {
+    let mut world = World::alone();
+    let (_, invite) = called(&mut world);
+    let contacts =
+        "<sip:second@192.0.2.9>;q=0.5, <sip:third@192.0.2.9>;q=0.1, <sip:first@192.0.2.9>";
+    world.answer(
+        &invite,
+        302,
+        Some("x"),
+        PEER,
+        &[("Contact", contacts)],
+        None,
+    );
+    let mut users = Vec::new();
+    for code in codes {
+        let next = world.request(&Method::Invite);
+        users.push(next.uri.user().unwrap());
+        world.answer(&next, *code, Some("y"), PEER, &[], None);
+    }
+    world.request(&Method::Ack);
+    world.assert_silence();
+    let ended = ends(&world.events(0));
+    world.assert_empty();
+    (users, ended)
+}
+
+#[test]
+fn case_14b_each_contact_is_tried_by_its_q() {
+    let (users, ended) = redirected(&[404, 503, 480]);
+    assert_eq!(users, ["first", "second", "third"]);
+    assert_eq!(ended, [(EndedBy::Remote, Some(480))]);
+    // A 6xx speaks for everybody.
+    let (users, ended) = redirected(&[486, 603]);
+    assert_eq!(users, ["first", "second"]);
+    assert_eq!(ended, [(EndedBy::Remote, Some(603))]);
+}
+
+#[test]
+fn case_14c_the_owner_may_refuse_a_redirection() {
+    let mut world = World::alone();
+    let (_, invite) = called(&mut world);
+    let contact = [("Contact", "<sip:barred@192.0.2.9>")];
+    world.answer(&invite, 302, Some("x"), PEER, &contact, None);
+    world.request(&Method::Ack);
+    world.assert_silence();
+    assert_eq!(ends(&world.events(0)), [(EndedBy::Failure, Some(403))]);
+    world.assert_empty();
+}
+
 #[test]
 fn case_15_a_200_without_sdp_is_acked_and_ended() {
     let mut world = World::alone();

@@ -65,7 +65,7 @@ fn methods_outside_of_a_dialog() {
     for (method, code) in [
         ("OPTIONS", 200),
         ("REGISTER", 405),
-        ("MESSAGE", 405),
+        ("MESSAGE", 200),
         ("REFER", 403),
         ("PUBLISH", 405),
         ("PRACK", 481),

@@ -126,7 +126,7 @@ fn we_refresh_by_update_where_it_is_allowed() {
     assert_eq!(expires(&invite.headers), "90");
     assert!(invite.headers.has_token("Supported", "timer"));
     for round in 1..4 {
-        world.run_ms(44_900);
+        world.run_ms(45_000);
         let update = world.request(&Method::Update);
         assert_eq!(expires(&update.headers), "90;refresher=uac");
         assert!(update.body.is_empty() && update.headers.sip_contact().is_ok());
@@ -149,7 +149,7 @@ fn we_refresh_by_reinvite_where_update_is_not_known() {
     // It knows neither timers nor UPDATE: the timer is ours alone.
     let (_, invite) = calling(&mut world, &[("Allow", "INVITE, ACK, BYE")]);
     let before = String::from_utf8(invite.body.to_vec()).unwrap();
-    world.run_ms(44_900);
+    world.run_ms(45_000);
     let refresh = world.request(&Method::Invite);
     let body = String::from_utf8(refresh.body.to_vec()).unwrap();
     assert!(body.contains("m=audio 20000") && before.contains("m=audio 20000"));
@@ -168,7 +168,7 @@ fn we_refresh_by_reinvite_where_update_is_not_known() {
 fn update_that_is_refused_becomes_a_reinvite() {
     let mut world = alice(Some(90));
     calling(&mut world, &[("Allow", "INVITE, UPDATE")]);
-    world.run_ms(44_900);
+    world.run_ms(45_000);
     let update = world.request(&Method::Update);
     world.answer(&update, 501, None, PEER, &[], None);
     let reinvite = world.request(&Method::Invite);
@@ -247,7 +247,7 @@ fn hold_and_refresh_cross_without_harm() {
     world.answer(&hold, 491, None, PEER, &[], None);
     let again = world.request(&Method::Ack);
     assert_eq!(again.headers.cseq().unwrap().method, Method::Ack);
-    world.run_ms(4_100);
+    world.run_ms(4_200);
     let hold = world.request(&Method::Invite);
     assert!(String::from_utf8_lossy(&hold.body).contains("a=sendonly"));
     let held = sdp("192.0.2.9", "a=recvonly\r\n");

@@ -165,6 +165,42 @@ fn bytes_that_are_not_sip_close_the_connection() {
 }
 
 #[test]
+fn request_without_content_length_gets_400_and_the_end() {
+    for (length, reason) in [
+        ("", "Missing Content-Length"),
+        ("Content-Length: x\r\n", "Bad"),
+    ] {
+        let mut world = World::alone();
+        let (connection, remote) = (ConnectionId(1 << 40), "192.0.2.9:4000".parse().unwrap());
+        let now = world.now;
+        let phone = &mut world.phones[0].agent;
+        phone.handle_connected(connection, remote, now);
+        let text = world::Ask {
+            method: "OPTIONS",
+            extra: String::new(),
+            body: String::new(),
+            ..world::Ask::invite()
+        }
+        .text()
+        .replace("Content-Length: 0\r\n", length);
+        phone.handle_stream(connection, text.as_bytes(), now);
+        let answer = String::from_utf8(phone.poll_transmit().unwrap().bytes).unwrap();
+        assert!(
+            answer.starts_with(&format!("SIP/2.0 400 {reason}")),
+            "{answer}"
+        );
+        assert_eq!(phone.poll_event(), Some(Event::Close(connection)));
+        // An ACK is never answered.
+        let mut world = World::alone();
+        let phone = &mut world.phones[0].agent;
+        phone.handle_connected(connection, remote, now);
+        phone.handle_stream(connection, text.replace("OPTIONS", "ACK").as_bytes(), now);
+        assert!(phone.poll_transmit().is_none());
+        assert_eq!(phone.poll_event(), Some(Event::Close(connection)));
+    }
+}
+
+#[test]
 fn a_tcp_account_registers_over_one_connection() {
     let mut config_a = config("alice", "192.0.2.1:5060", 1);
     config_a.accounts.push(sip::AccountConfig {

@@ -93,6 +93,10 @@ impl Phone {
                     names.clone(),
                 ));
             }
+            if let Event::Redirect { call, .. } = event {
+                self.agent.decide_redirection(call, true, self.now);
+                return self.drain();
+            }
             self.events.push(event);
         }
     }

@@ -1,5 +1,6 @@
 //! Calls: their table, and what each [`Call`] wants done.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::action::{Action, InviteIds, Purpose, Reply, Turn};
@@ -397,8 +398,11 @@ impl UserAgent {
         let Some(mut dialog) = dialog else { return };
         self.acknowledge(id, &dialog, now);
         if self.calls.get(&handle).is_some_and(Call::is_calling) {
+            let trusted = dialog
+                .far_host()
+                .is_some_and(|host| self.is_trusted(handle, host));
             return self.on_call(handle, now, |call, turn| {
-                call.handle_answer(response, dialog, turn);
+                call.handle_answer(response, dialog, trusted, turn);
             });
         }
         // Another branch answered as well, or the call is over (section 13.2.2.4).
@@ -407,6 +411,13 @@ impl UserAgent {
         turn.send_bye(&mut dialog, account, None);
         let actions = turn.into_actions();
         self.execute(handle, actions, now);
+    }
+
+    /// Whether this host is the server of the call's account: what it says of the far end counts.
+    pub(super) fn is_trusted(&self, handle: CallHandle, host: IpAddr) -> bool {
+        let account = self.calls.get(&handle).and_then(Call::account);
+        let registration = account.and_then(|account| self.registrations.get(account));
+        registration.is_some_and(|registration| registration.servers().has_address(host))
     }
 
     /// The dialog a response to a request of ours makes.

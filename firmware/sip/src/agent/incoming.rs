@@ -16,12 +16,13 @@ use std::time::Instant;
 use crate::action::{Reply, Turn};
 use crate::admission::{Decision, Origin};
 use crate::api::Event;
-use crate::call::{Call, InDialog, check_interval, refused_offer, shown};
+use crate::call::{Call, InDialog, check_interval, refused_offer};
 use crate::capabilities::ALLOW;
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
+use crate::identity::{first_called, party, shown};
 use crate::ids::{AccountId, CallHandle, TransactionId};
-use crate::message::{Fault, Method, ParseError, Request};
+use crate::message::{Fault, Message, Method, ParseError, Request};
 use crate::offer_answer::{LocalMedia, Session};
 use crate::request_check::{
     answer_after_ms, check, check_require, method_refusal, requires_auto_answer, wants_sips,
@@ -97,6 +98,9 @@ impl UserAgent {
             Ok(()) if request.method == Method::Invite => {
                 self.handle_invite(origin, reply_to, &key, request, now);
             }
+            Ok(()) if request.method == Method::Message => {
+                self.handle_message(origin, reply_to, &key, &request, now);
+            }
             Ok(()) => {
                 // Of the methods that pass the checks only OPTIONS is left.
                 self.request_accepted(flow, origin.is_known());
@@ -108,6 +112,36 @@ impl UserAgent {
                 self.respond_stateless(reply_to, &request, &reply, now);
             }
         }
+    }
+
+    /// MESSAGE (RFC 3428), in a transaction of its own: a repeated one is shown once.
+    fn handle_message(
+        &mut self,
+        origin: Origin,
+        reply_to: Flow,
+        key: &str,
+        request: &Request,
+        now: Instant,
+    ) {
+        let Some(transaction) = self.open(reply_to, key, request.clone(), None) else {
+            self.transport.counters.dropped += 1;
+            return;
+        };
+        self.request_accepted(reply_to, origin.is_known());
+        let host = reply_to.remote().ip();
+        let account = origin.account();
+        let registration = account.and_then(|account| self.registrations.get(account));
+        let trusted = registration.is_some_and(|found| found.servers().has_address(host));
+        if let Ok(from) = request.headers.from()
+            && !request.body.is_empty()
+        {
+            self.events.push_back(Event::Message {
+                account: account.map(AccountId),
+                from: party(&request.headers, trusted, &from),
+                text: String::from_utf8_lossy(&request.body).into_owned(),
+            });
+        }
+        self.respond(transaction, &Reply::new(200), now);
     }
 
     /// A request was accepted: the connection it came along, if any, may stay open.
@@ -171,6 +205,7 @@ impl UserAgent {
             request,
             early,
             subscribed: self.subscriptions.has_referrer(handle),
+            trusted: self.is_trusted(handle, reply_to.remote().ip()),
         };
         self.on_call(handle, now, |call, turn| call.handle_request(asked, turn));
     }
@@ -192,7 +227,7 @@ impl UserAgent {
             let reply = Reply::refusal(503).with("Retry-After", FULL_RETRY_S);
             return self.respond_stateless(reply_to, &request, &reply, now);
         }
-        let replaces = match self.check_invite(account, &request, reply_to.is_secure()) {
+        let replaces = match self.check_invite(account, &request, reply_to) {
             Ok(replaces) => replaces,
             Err(reply) => {
                 if let Some(transaction) = self.open(reply_to, key, request, None) {
@@ -219,13 +254,21 @@ impl UserAgent {
         trying.headers.copy(&request.headers, "Timestamp");
         self.respond(transaction, &trying, now);
         let mut turn = Turn::new(&mut self.env, now);
-        let call = Call::incoming(handle, account, transaction, dialog, &request, &mut turn);
+        let mut call = Call::incoming(handle, account, transaction, dialog, &request, &mut turn);
         let headers = &request.headers;
+        let host = reply_to.remote().ip();
+        let trusted = account
+            .and_then(|account| self.registrations.get(account))
+            .is_some_and(|registration| registration.servers().has_address(host));
+        if let Ok(from) = headers.from() {
+            call.set_peer(party(headers, trusted, &from));
+        }
         self.events.push_back(Event::Incoming {
             call: handle,
             account: account.map(AccountId),
             from: call.peer().to_owned(),
             to: headers.to().map(|to| shown(&to)).unwrap_or_default(),
+            first_called: first_called(headers).filter(|_| trusted),
             alert_info: headers.get("Alert-Info").map(str::to_owned),
             answer_after_ms: answer_after_ms(&request).filter(|_| self.may_auto_answer(account)),
             call_id: headers.call_id().unwrap_or_default().to_owned(),
@@ -251,7 +294,7 @@ impl UserAgent {
         &self,
         account: Option<usize>,
         request: &Request,
-        secure: bool,
+        flow: Flow,
     ) -> Result<Option<CallHandle>, Reply> {
         if self.shutting_down {
             return Err(Reply::refusal(503));
@@ -260,14 +303,14 @@ impl UserAgent {
             return Err(Reply::refusal(486));
         }
         let replaces = self
-            .replaced(account, request, secure)
+            .replaced(account, request, flow.is_secure())
             .map_err(Reply::refusal)?;
         if !self.may_auto_answer(account) && requires_auto_answer(request) {
             return Err(Reply::refusal(403).with_reason("Automatic Answer Forbidden"));
         }
         check_interval(request)?;
         if let Some(offer) = session_body(request) {
-            self.check_offer(account, &offer, secure)?;
+            self.check_offer(account, &offer, flow)?;
         }
         Ok(replaces)
     }
@@ -302,7 +345,7 @@ impl UserAgent {
     }
 
     /// An offer this phone, as it is configured, could not take is refused before anything rings.
-    fn check_offer(&self, account: Option<usize>, offer: &[u8], secure: bool) -> Result<(), Reply> {
+    fn check_offer(&self, account: Option<usize>, offer: &[u8], flow: Flow) -> Result<(), Reply> {
         let (config, local) = (&self.env.config, self.env.local);
         let account = account.and_then(|account| self.env.account(account));
         let all = LocalMedia {
@@ -316,7 +359,8 @@ impl UserAgent {
                 .clone(),
         };
         let mut session = Session::new(all, local.ip(), 0);
-        session.set_secure(secure);
+        session.set_secure(flow.is_secure());
+        session.set_far_host(Some(flow.remote().ip()));
         session
             .evaluate(offer)
             .map_err(|error| refused_offer(&error, local))
@@ -373,12 +417,26 @@ impl UserAgent {
         if state != State::Proceeding {
             return;
         }
-        let reason = cancel.headers.get("Reason");
         match call.filter(|call| self.calls.contains_key(call)) {
             Some(call) => self.on_call(call, now, |call, turn| {
-                call.handle_cancel(id, reason, turn);
+                call.handle_cancel(id, &cancel.headers, turn);
             }),
             None => self.respond(id, &Reply::new(487), now),
+        }
+    }
+
+    /// A message on a stream without a usable Content-Length (section 18.3): a request is refused
+    /// before the connection closes.
+    pub(super) fn refuse_unframed(&mut self, flow: Flow, head: &[u8], now: Instant) {
+        match Message::parse(head) {
+            Ok(Message::Request(request))
+                if request.method != Method::Ack && self.answers(flow, now) =>
+            {
+                let reply = Reply::refusal(400).with_reason("Missing Content-Length");
+                self.respond_stateless(flow, &request, &reply, now);
+            }
+            Ok(Message::Request(_) | Message::Response(_)) => {}
+            Err(error) => self.handle_malformed(flow, &error, now),
         }
     }
 

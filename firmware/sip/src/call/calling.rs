@@ -3,7 +3,7 @@
 //! ```text
 //! INVITE + offer ─┬ 1xx ─▶ leg by To tag ─▶ PRACK where reliable, Progress (early media)
 //!                 ├ 2xx ─▶ Established     another 2xx ─▶ ACK, BYE
-//!                 ├ 3xx ─▶ INVITE to the contact, five times at most
+//!                 ├ 3xx ─▶ Redirect ─▶ INVITE to the contacts, by q, five at most
 //!                 ├ 422 ─▶ INVITE with a longer session interval
 //!                 ├ 488 ─▶ INVITE with the next offer planned
 //!                 └ else ─▶ Ended
@@ -28,6 +28,8 @@ use super::session_timer::SessionTimer;
 
 /// Most branches of a forked call.
 const MAX_LEGS: usize = 16;
+/// Most addresses kept for later.
+const MAX_ALTERNATIVES: usize = 8;
 /// Most redirections followed in one call.
 const MAX_REDIRECTS: u8 = 5;
 
@@ -68,6 +70,12 @@ pub(super) struct Calling {
     /// Who is called: the Request-URI of the INVITE.
     pub(super) target: Uri,
     redirected: u8,
+    /// Further addresses a redirection named, the best one last.
+    alternatives: Vec<SipUri>,
+    /// The INVITE to the next address, as soon as the owner allows it.
+    redirection: Option<InviteIds>,
+    /// Number of the INVITE sent last, and what goes into the next one.
+    ids: InviteIds,
     /// Called by `sips:`, and over TLS: neither is given up on the way.
     sips: bool,
     pub(super) secure: bool,
@@ -107,6 +115,7 @@ impl Calling {
     ) -> Result<Self, SdpError> {
         let secure = invite.route.is_secure();
         let timer = SessionTimer::new(turn.env.config.session_expires_s);
+        let ids = invite.ids.clone();
         let request = invite.send(&target, &mut session, &timer, turn)?;
         Ok(Self {
             request,
@@ -116,6 +125,9 @@ impl Calling {
             sips: target.as_sip().is_some_and(SipUri::is_secure),
             target,
             redirected: 0,
+            alternatives: Vec::new(),
+            redirection: None,
+            ids,
             secure,
         })
     }
@@ -127,6 +139,7 @@ impl Calling {
         turn: &mut Turn<'_>,
     ) -> Result<(), SdpError> {
         self.secure = invite.route.is_secure();
+        self.ids = invite.ids.clone();
         self.request = invite.send(&self.target, &mut self.session, &self.timer, turn)?;
         Ok(())
     }
@@ -222,9 +235,11 @@ impl Calling {
         if self.legs.len() >= MAX_LEGS {
             return None;
         }
+        let mut session = self.session.clone();
+        session.set_far_host(dialog.far_host());
         self.legs.push(Leg {
             dialog,
-            session: self.session.clone(),
+            session,
             media: None,
             order: ReceivedOrder::default(),
             answered: false,
@@ -254,6 +269,7 @@ impl Calling {
             }
             None => (self.session.clone(), None, false),
         };
+        session.set_far_host(dialog.far_host());
         let body = session_body_of(response).filter(|_| !answered);
         let media = match (body, early) {
             (Some(body), early) => session.accept(&body).or_else(|error| early.ok_or(error)),
@@ -280,10 +296,13 @@ impl Calling {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refused> {
         let code = response.code();
+        if let Some(ids) = original(response) {
+            self.ids = ids;
+        }
         let redirected = match code {
             300..400 => {
                 self.redirect(response)?;
-                true
+                return self.ask_for_redirection(call, turn);
             }
             // What is preferred is asked for in more than one way.
             488 | 606 if self.session.next_attempt() => {
@@ -295,20 +314,82 @@ impl Calling {
                 self.redirected > 0
             }
             422 if self.timer.handle_too_small(&response.headers) => self.redirected > 0,
+            // Section 8.1.3.4: the next address; a 6xx speaks for all of them.
+            400..600 if self.next_alternative() => {
+                tracing::info!(
+                    "{peer}: {} ({code}); another address is tried",
+                    refusal(response)
+                );
+                return self.ask_for_redirection(call, turn);
+            }
             _ => return Err(Refused(refusal(response))),
         };
-        let ids = original(response).ok_or_else(|| Refused(refusal(response)))?;
         self.legs.clear();
         turn.push(Action::SendInvite {
             call,
-            ids: Box::new(ids),
+            ids: Box::new(self.ids.clone()),
             redirected,
         });
         Ok(())
     }
 
-    /// A 3xx: the best contact is tried, with the same Call-ID and a higher number (section
-    /// 8.1.3.4).
+    /// No response came: whether another address is tried.
+    pub(super) fn handle_failure(&mut self, call: CallHandle, turn: &mut Turn<'_>) -> bool {
+        let next = self.next_alternative();
+        if next {
+            self.ids.cseq = self.ids.cseq.saturating_add(1);
+            // The owner decides; nothing can be refused here.
+            let _ = self.ask_for_redirection(call, turn);
+        }
+        next
+    }
+
+    /// The INVITE was sent again under this number.
+    pub(super) fn handle_renumbered(&mut self, cseq: u32) {
+        self.ids.cseq = self.ids.cseq.max(cseq);
+        // A PRACK: which branch it went to does not matter, numbers may leave gaps.
+        for leg in &mut self.legs {
+            leg.dialog.local_cseq = leg.dialog.local_cseq.max(cseq);
+        }
+    }
+
+    /// Whom the far end wants called instead is the owner's to allow: an account's credentials go
+    /// with it.
+    fn ask_for_redirection(
+        &mut self,
+        call: CallHandle,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Refused> {
+        self.legs.clear();
+        self.redirection = Some(self.ids.clone());
+        turn.event(Event::Redirect {
+            call,
+            to: self.target.to_string(),
+            user: self.target.user().unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    /// The owner allows the redirection: its INVITE.
+    pub(super) fn take_redirection(&mut self) -> Option<InviteIds> {
+        self.redirection.take()
+    }
+
+    fn next_alternative(&mut self) -> bool {
+        if self.redirected >= MAX_REDIRECTS {
+            return false;
+        }
+        let Some(next) = self.alternatives.pop() else {
+            return false;
+        };
+        self.redirected += 1;
+        self.sips |= next.is_secure();
+        self.target = next.for_request().into();
+        true
+    }
+
+    /// A 3xx: its contacts are tried, the best first, with the same Call-ID and a higher number
+    /// (section 8.1.3.4).
     fn redirect(&mut self, response: &Response) -> Result<(), Refused> {
         let refused = |why: &str| Refused(format!("{}: {why}", response.reason()));
         let quality = |contact: &NameAddr| {
@@ -327,16 +408,18 @@ impl Calling {
         if contacts.is_empty() && any {
             return Err(refused("it leads out of TLS, which is not followed"));
         }
-        contacts.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
-        let next = contacts
-            .first()
-            .and_then(|contact| contact.uri.as_sip())
-            .filter(|_| self.redirected < MAX_REDIRECTS)
-            .ok_or_else(|| refused("no other address to try"))?;
-        self.redirected += 1;
-        self.sips |= next.is_secure();
-        self.target = next.clone().for_request().into();
-        Ok(())
+        // The best one last; of equal ones the first that was named.
+        contacts.reverse();
+        contacts.sort_by(|a, b| quality(a).total_cmp(&quality(b)));
+        let named = contacts.iter().filter_map(|contact| contact.uri.as_sip());
+        self.alternatives.extend(named.cloned());
+        let surplus = self.alternatives.len().saturating_sub(MAX_ALTERNATIVES);
+        self.alternatives.drain(..surplus);
+        if self.next_alternative() {
+            Ok(())
+        } else {
+            Err(refused("no other address to try"))
+        }
     }
 }
 
@@ -405,9 +488,13 @@ fn refusal(response: &Response) -> String {
     } else {
         response.reason()
     };
+    let why = crate::reason::sentence(&response.headers);
     match (response.code(), response.headers.get("Warning")) {
         (401 | 407, _) => format!("{reason}: check user, auth_user and password of the account"),
         (_, Some(warning)) => format!("{reason} ({warning})"),
-        (_, None) => reason.to_owned(),
+        (_, None) => match why {
+            Some(why) => format!("{reason}: {why}"),
+            None => reason.to_owned(),
+        },
     }
 }

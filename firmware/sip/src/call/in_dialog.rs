@@ -7,8 +7,10 @@ use crate::action::{Action, Reply, Turn};
 use crate::api::{EndedBy, Event};
 use crate::dialog::Dialog;
 use crate::flow::Flow;
+use crate::identity::connected_party;
 use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, NameAddr, Request, Response, SipUri};
+use crate::reason;
 use crate::session_body::session_body;
 use crate::transfer::ReferRequest;
 
@@ -49,6 +51,9 @@ impl Call {
     /// A request of the far end in one of the call's dialogs, in order and readable.
     pub(crate) fn handle_request(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
         let (transaction, request) = (asked.transaction, asked.request);
+        if matches!(request.method, Method::Invite | Method::Update) {
+            self.learn_peer(asked, turn);
+        }
         match &request.method {
             Method::Bye => self.handle_bye(asked, turn),
             Method::Invite => self.handle_reinvite(asked, turn),
@@ -61,12 +66,43 @@ impl Call {
             Method::Subscribe => {
                 turn.respond(transaction, Reply::not_allowed(481));
             }
-            Method::Register | Method::Message | Method::Publish => {
+            Method::Message => self.handle_message(asked, turn),
+            Method::Register | Method::Publish => {
                 turn.respond(transaction, Reply::not_allowed(405));
             }
             Method::Other(_) => turn.respond(transaction, Reply::not_allowed(501)),
             // Neither opens a transaction of its own.
             Method::Ack | Method::Cancel => {}
+        }
+    }
+
+    /// MESSAGE in a call (RFC 3428): shown like any other.
+    fn handle_message(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let kind = asked.request.headers.content_type().ok().flatten();
+        let body = &asked.request.body;
+        if !body.is_empty() && kind.is_none_or(|kind| kind.name != "text/plain") {
+            let reply = Reply::refusal(415).with("Accept", "text/plain");
+            return turn.respond(asked.transaction, reply);
+        }
+        turn.respond(asked.transaction, Reply::new(200));
+        if !body.is_empty() {
+            turn.event(Event::Message {
+                account: self.account.map(crate::ids::AccountId),
+                from: self.peer.clone(),
+                text: String::from_utf8_lossy(body).into_owned(),
+            });
+        }
+    }
+
+    /// Who the far end is now, after a transfer over there (RFC 4916, RFC 3325).
+    fn learn_peer(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let party = connected_party(&asked.request.headers).filter(|_| asked.trusted);
+        if let Some(peer) = party.filter(|peer| *peer != self.peer) {
+            self.peer.clone_from(&peer);
+            turn.event(Event::PeerChanged {
+                call: self.handle,
+                peer,
+            });
         }
     }
 
@@ -351,11 +387,8 @@ impl Call {
         if let Some(dialog) = self.dialog_mut() {
             dialog.local_cseq = dialog.local_cseq.max(cseq);
         }
-        // A PRACK: which branch it went to does not matter, numbers may leave gaps.
         if let State::Calling(calling) = &mut self.state {
-            for leg in &mut calling.legs {
-                leg.dialog.local_cseq = leg.dialog.local_cseq.max(cseq);
-            }
+            calling.handle_renumbered(cseq);
         }
     }
 
@@ -423,15 +456,8 @@ pub(super) fn try_later(transaction: TransactionId, turn: &mut Turn<'_>) {
 
 /// Why the far end hung up, if it says so (RFC 3326).
 fn bye_reason(request: &Request) -> String {
-    let text = request.headers.get("Reason").and_then(|reason| {
-        reason.split(';').find_map(|part| {
-            part.trim()
-                .strip_prefix("text=")
-                .map(|t| t.trim_matches('"').to_owned())
-        })
-    });
-    text.filter(|t| !t.is_empty()).map_or_else(
+    reason::sentence(&request.headers).map_or_else(
         || "the far end hung up".to_owned(),
-        |t| format!("the far end hung up: {t}"),
+        |text| format!("the far end hung up: {text}"),
     )
 }

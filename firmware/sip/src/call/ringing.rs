@@ -196,6 +196,7 @@ impl Ringing {
         let env = &mut *turn.env;
         let mut session = Session::new(media, env.local.ip(), env.tokens.session_id());
         session.set_secure(self.dialog.is_secure());
+        session.set_far_host(self.dialog.far_host());
         session
     }
 

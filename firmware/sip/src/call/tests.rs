@@ -192,6 +192,7 @@ impl Desk {
                     request: &request,
                     early,
                     subscribed: false,
+                    trusted: false,
                 };
                 call.handle_request(asked, turn);
             })
@@ -210,7 +211,9 @@ impl Desk {
                 let ack = theirs("ACK", 1, "");
                 self.act(|call, turn| call.handle_ack(&ack, turn))
             }
-            Do::Cancel => self.act(|call, turn| call.handle_cancel(SERVER, None, turn)),
+            Do::Cancel => {
+                self.act(|call, turn| call.handle_cancel(SERVER, &Headers::default(), turn))
+            }
             Do::Timeout => match self.call.deadline() {
                 Some(at) => {
                     self.now = at;
@@ -263,7 +266,7 @@ impl Desk {
         let dialog = Dialog::of_caller(&invite, &found, None);
         self.act(|call, turn| {
             if found.is_success() {
-                call.handle_answer(&found, dialog.unwrap(), turn);
+                call.handle_answer(&found, dialog.unwrap(), false, turn);
             } else {
                 call.handle_invite_response(&found, dialog, turn);
             }
@@ -648,7 +651,7 @@ fn refused_invite_by_its_status() {
         (486, "Ended"),
         (603, "Ended"),
         (404, "Ended"),
-        (302, "Again(true)"),
+        (302, "Redirect"),
     ] {
         let mut desk = Desk::calling();
         assert_eq!(desk.invite_response(code, "one", ""), did, "{code}");
@@ -659,7 +662,9 @@ fn refused_invite_by_its_status() {
 fn redirection_ends_after_the_fifth() {
     let mut desk = Desk::calling();
     for _ in 0..5 {
-        assert_eq!(desk.invite_response(302, "one", ""), "Again(true)");
+        assert_eq!(desk.invite_response(302, "one", ""), "Redirect");
+        let did = desk.act(|call, turn| call.decide_redirection(true, turn));
+        assert_eq!(did, "Again(true)");
     }
     assert_eq!(desk.invite_response(302, "one", ""), "Ended");
 }

@@ -245,7 +245,7 @@ fn is_status_line(text: &str) -> bool {
 fn header_line(line: &TextLine<'_>, number: usize) -> Result<(String, String), Fault> {
     scan::work(line.len());
     let text = decode(line);
-    if text.contains(|c: char| c.is_ascii_control() && c != '\t') {
+    if has_bare_control(&text) {
         return Err(Fault::Control { line: number });
     }
     let (name, value) = text
@@ -260,6 +260,25 @@ fn header_line(line: &TextLine<'_>, number: usize) -> Result<(String, String), F
         return Err(Fault::LineTooLong { line: number });
     }
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Whether a control character stands where none may: only in a quoted string, behind a backslash
+/// (quoted-pair, RFC 3261 section 25.1), and there no CR or LF.
+fn has_bare_control(text: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        let allowed = c == '\t' || (escaped && !matches!(c, '\r' | '\n'));
+        if c.is_ascii_control() && !allowed {
+            return true;
+        }
+        (quoted, escaped) = match (c, quoted, escaped) {
+            (_, true, true) => (true, false),
+            ('\\', true, false) => (true, true),
+            ('"', quoted, false) => (!quoted, false),
+            (_, quoted, _) => (quoted, false),
+        };
+    }
+    false
 }
 
 /// What every message needs to be matched and answered (RFC 3261 8.1.1; Max-Forwards was none of

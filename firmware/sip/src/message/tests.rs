@@ -153,6 +153,42 @@ fn work_grows_with_size_and_no_faster() {
 
 /// A stream that comes byte by byte is not searched from its beginning each time.
 #[test]
+fn escaped_control_characters_are_quoted_pairs() {
+    let message = |name: &str| {
+        format!(
+            "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;branch=z9hG4bKd\r\n\
+             From: {name} <sip:e@f>;tag=g\r\nTo: <sip:h@i>\r\nCall-ID: j\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        )
+    };
+    for (name, good) in [
+        ("\"a\\\u{7}b\"", true),
+        ("\"a\\\0b\"", true),
+        ("\"\\\"\\\u{1}\"", true),
+        ("\"a\u{7}b\"", false),
+        ("\"a\\\\\u{7}b\"", false),
+        ("a\\\u{7}b", false),
+        ("\"a\\\rb\"", false),
+    ] {
+        let parsed = Message::parse(message(name).as_bytes());
+        assert_eq!(parsed.is_ok(), good, "{name:?}");
+        // Whatever came in, no control character leaves.
+        if let Ok(Message::Request(request)) = parsed {
+            let reply = Response::reply(&request, 200, None).to_bytes();
+            let lines = reply.split(|byte| *byte == b'\n').count();
+            assert_eq!(
+                lines,
+                Response::reply(&request, 200, None).headers.len() + 4
+            );
+            assert!(
+                reply
+                    .iter()
+                    .all(|byte| !byte.is_ascii_control() || b"\r\n".contains(byte))
+            );
+        }
+    }
+}
+
+#[test]
 fn streams_cost_their_length() {
     let streams: &[Filling] = &[
         ("a head without end", |n| {

@@ -190,6 +190,16 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
 }
 
 #[test]
+fn an_answer_with_more_lines_is_refused() {
+    let mut phone = session(&ALL);
+    phone.offer(&mut tokens()).unwrap();
+    let one = "m=audio 4000 RTP/AVP 0\r\n";
+    let two = format!("{one}m=audio 0 RTP/AVP 0\r\n");
+    assert!(phone.accept(&sdp(&two)).is_err());
+    assert!(phone.accept(&sdp(one)).is_ok());
+}
+
+#[test]
 fn directions_are_answered_by_rule() {
     use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
     for (theirs, wish, answer) in [

@@ -240,6 +240,10 @@ impl World {
                             let targets = self.names.get(&lookup.host).cloned().unwrap_or_default();
                             phone.agent.handle_lookup(lookup.id, &targets, self.now);
                         }
+                        Event::Redirect { call, ref user, .. } => {
+                            let allowed = user != "barred";
+                            phone.agent.decide_redirection(call, allowed, self.now);
+                        }
                         event => phone.events.push_back(event),
                     }
                 } else {
