@@ -68,6 +68,11 @@ impl Hold {
         }
     }
 
+    /// Whether hold was asked for, and is not answered yet.
+    pub(crate) fn is_wanted(self) -> bool {
+        matches!(self, Self::Requested { hold: true, .. })
+    }
+
     /// Asks for hold or resume. Returns whether an offer is to be sent.
     pub(crate) fn request(&mut self, hold: bool) -> bool {
         // Put aside for another call without a word on the wire: there is nothing to take back.

@@ -97,6 +97,13 @@ pub enum Event {
         /// Whom to call.
         to: String,
     },
+    /// A text message came (RFC 3428).
+    Message {
+        /// Who sent it: name or address.
+        from: String,
+        /// What it says.
+        text: String,
+    },
     /// The sound card, or the sound of a call.
     Audio {
         /// What happened.

@@ -119,6 +119,10 @@ fn events() -> Vec<Event> {
             call: 1,
             to: "sip:bob@example.org".into(),
         },
+        Event::Message {
+            from: "anna".into(),
+            text: "hello".into(),
+        },
         Event::Audio {
             what: "lost: USB".into(),
         },
@@ -145,9 +149,10 @@ fn kind(event: &Event) -> usize {
         Event::Registration { .. } => 7,
         Event::Digit { .. } => 8,
         Event::Refer { .. } => 9,
-        Event::Audio { .. } => 10,
-        Event::Lamp { .. } => 11,
-        Event::Note { .. } => 12,
+        Event::Message { .. } => 10,
+        Event::Audio { .. } => 11,
+        Event::Lamp { .. } => 12,
+        Event::Note { .. } => 13,
     }
 }
 

@@ -104,6 +104,13 @@ impl Calls {
         id
     }
 
+    /// The far end is somebody else now.
+    pub(crate) fn set_peer(&mut self, id: CallId, peer: String) {
+        if let Some(call) = self.list.iter_mut().find(|call| call.id == id) {
+            call.peer = peer;
+        }
+    }
+
     /// Sees that an id from outside is not given again.
     pub(crate) fn used(&mut self, id: CallId) {
         if id.0 >= self.next {

@@ -72,6 +72,10 @@ pub enum CallUpdate {
     Answered,
     /// Our hold or resume was accepted (true: on hold now).
     Held(bool),
+    /// The far end does not take our hold: it hears nothing and does not know why.
+    HoldRefused,
+    /// The far end is somebody else now: transferred over there.
+    Peer(String),
     /// The far end put us on hold or took us back.
     HeldByPeer(bool),
     /// What is known of its encryption changed.

@@ -70,6 +70,16 @@ pub enum Note {
         /// On hold now.
         held: bool,
     },
+    /// The far end does not take our hold.
+    HoldRefused {
+        /// The far end.
+        peer: String,
+    },
+    /// Another phone took a call that rang here, too.
+    AnsweredElsewhere {
+        /// The caller.
+        from: String,
+    },
     /// The far end holds the call, or resumed it.
     HeldByPeer {
         /// The far end.
@@ -227,6 +237,10 @@ impl fmt::Display for Note {
             }
             Self::Held { peer, held: true } => write!(f, "call with {peer} is on hold"),
             Self::Held { peer, .. } => write!(f, "call with {peer} is resumed"),
+            Self::HoldRefused { peer } => {
+                write!(f, "{peer} refused to be put on hold: the call goes on")
+            }
+            Self::AnsweredElsewhere { from } => write!(f, "call from {from} answered elsewhere"),
             Self::HeldByPeer { peer, held: true } => write!(f, "{peer} put the call on hold"),
             Self::HeldByPeer { peer, .. } => write!(f, "{peer} resumed the call"),
             Self::NotEncrypted { peer } => write!(f, "call with {peer} is not encrypted"),

@@ -29,7 +29,7 @@ use types::Key;
 use crate::call::{CallState, Calls};
 use crate::dial_plan::DialPlan;
 use crate::input::{CallId, Input};
-use crate::note::{DialError, Note};
+use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
 use crate::state::State;
@@ -177,6 +177,11 @@ impl Phone {
     /// The digits keyed so far.
     pub fn digits(&self) -> &str {
         &self.digits
+    }
+
+    /// Why this number is not called at the wish of a far end; `None`: it may be.
+    pub fn bars(&self, number: &str) -> Option<BarredNumber> {
+        self.plan.bars(number)
     }
 
     /// The next unused call id, for an incoming call.

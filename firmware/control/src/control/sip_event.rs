@@ -56,6 +56,7 @@ impl Control {
                 account,
                 from,
                 to: _,
+                first_called,
                 alert_info,
                 answer_after_ms,
                 call_id,
@@ -66,6 +67,13 @@ impl Control {
                 // As it came: the log escapes what is not text.
                 tracing::info!("call {} from {from} (Call-ID {call_id})", id.0);
                 let from = displayable(&from);
+                if let Some(first) = first_called {
+                    self.outbox.note(&Note::Diverted {
+                        call: id.0,
+                        from: from.clone(),
+                        first: displayable(&first),
+                    });
+                }
                 // The replaced call may have ended in this very turn: then there is nothing to take
                 // the place of.
                 let old = replaces.map(|old| self.calls.by_sip(old).map(|old| old.id));
@@ -101,11 +109,40 @@ impl Control {
                 let Some(record) = self.calls.by_sip(call) else {
                     return;
                 };
+                let wanted = record.hold.is_wanted();
                 let (id, held) = (record.id, record.hold.refused());
                 let _span = call_span(id);
                 self.outbox.note(&Note::HoldRefused { call: id.0, code });
-                self.update_phone(id, CallUpdate::Held(held), now);
+                let update = if wanted && !held {
+                    CallUpdate::HoldRefused
+                } else {
+                    CallUpdate::Held(held)
+                };
+                self.update_phone(id, update, now);
             }
+            sip::Event::PeerChanged { call, peer } => {
+                let Some(record) = self.calls.by_sip(call) else {
+                    return;
+                };
+                let id = record.id;
+                record.peer = displayable(&peer);
+                let peer = record.peer.clone();
+                let _span = call_span(id);
+                self.outbox.note(&Note::FarEnd {
+                    call: id.0,
+                    peer: peer.clone(),
+                });
+                self.update_phone(id, CallUpdate::Peer(peer), now);
+            }
+            sip::Event::Message {
+                account: _,
+                from,
+                text,
+            } => self.outbox.emit(Event::Message {
+                from: displayable(&from),
+                text: displayable(&text),
+            }),
+            sip::Event::Redirect { call, to, user } => self.redirected(call, &to, &user, now),
             sip::Event::Digit { call, digit } => {
                 if let Some(record) = self.calls.by_sip(call) {
                     self.outbox.emit(Event::Digit {
@@ -150,6 +187,25 @@ impl Control {
                 Err(code) => Note::TransferFailed { to, code },
             }),
         }
+    }
+
+    /// Whom a redirection names is called unless the dial plan bars it: our credentials go along.
+    fn redirected(&mut self, call: sip::CallHandle, to: &str, user: &str, now: Instant) {
+        let barred = self.phone.bars(user);
+        if let Some(record) = self.calls.by_sip(call) {
+            let _span = call_span(record.id);
+            let to = displayable(to);
+            let call = record.id.0;
+            self.outbox.note(&match &barred {
+                None => Note::Redirected { call, to },
+                Some(why) => Note::RedirectionBarred {
+                    call,
+                    to,
+                    why: why.to_string(),
+                },
+            });
+        }
+        self.agent.decide_redirection(call, barred.is_none(), now);
     }
 
     fn update_phone(&mut self, call: CallId, update: CallUpdate, now: Instant) {

@@ -147,6 +147,8 @@ impl Phone {
                 let peer = call.peer.clone();
                 self.note(Note::Held { peer, held });
             }
+            CallUpdate::HoldRefused => self.on_hold_refused(id),
+            CallUpdate::Peer(peer) => self.calls.set_peer(id, one_line(&peer)),
             CallUpdate::HeldByPeer(held) => {
                 let peer = call.peer.clone();
                 self.note(Note::HeldByPeer { peer, held });
@@ -160,6 +162,20 @@ impl Phone {
             }
             CallUpdate::Refer { to, user } => self.on_refer(id, &one_line(&to), &user, now),
             CallUpdate::Ended(cause) => self.ended(id, &cause, now),
+        }
+    }
+
+    /// A hold that is none: where nothing else was begun meanwhile, the call is taken back.
+    fn on_hold_refused(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(id) else {
+            return;
+        };
+        let (peer, on_hold) = (call.peer.clone(), call.state == CallState::OnHold);
+        self.note(Note::HoldRefused { peer });
+        let idle =
+            self.state == State::OnHold || (self.state == State::DialTone && self.second_dial_tone);
+        if on_hold && idle && self.off_hook {
+            self.switch_to(id);
         }
     }
 
@@ -237,8 +253,7 @@ impl Phone {
                 }
             }
             CallState::Ringing => {
-                let from = call.peer;
-                self.note(Note::Missed { from, cause });
+                self.note_unanswered(call.peer, cause);
                 if self.auto_answer.is_some_and(|(_, call)| call == id) {
                     self.auto_answer = None;
                 }
@@ -248,10 +263,18 @@ impl Phone {
                 }
             }
             CallState::Waiting => {
-                let from = call.peer;
-                self.note(Note::Missed { from, cause });
+                self.note_unanswered(call.peer, cause);
             }
         }
+    }
+
+    /// A call that was not answered here: missed, unless another phone took it.
+    fn note_unanswered(&mut self, from: String, cause: EndCause) {
+        self.note(if cause.code == Some(200) {
+            Note::AnsweredElsewhere { from }
+        } else {
+            Note::Missed { from, cause }
+        });
     }
 
     /// A call or number failed, or a call is over: a tone says so, never silence, and the log says

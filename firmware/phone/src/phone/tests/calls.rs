@@ -111,6 +111,39 @@ fn flash_gives_a_second_dial_tone_for_a_consultation() {
 }
 
 #[test]
+fn refused_hold_gives_the_call_back() {
+    let (mut desk, call) = Desk::talking("");
+    desk.does(Input::Flash);
+    assert_eq!(desk.tone, Some(Tone::RecallDial));
+    assert!(
+        desk.hears(call, CallUpdate::HoldRefused)
+            .noted("refused to be put on hold")
+    );
+    assert_eq!(
+        (desk.state(), desk.tone, &desk.connected[..]),
+        (State::Talking, None, &[call][..])
+    );
+    // Where another call is under way the handset stays with that one.
+    let (second, _) = desk.does(Input::Flash).presses("300#").placed();
+    assert!(
+        desk.hears(call, CallUpdate::HoldRefused)
+            .noted("refused to be put on hold")
+    );
+    assert_eq!(desk.state(), State::Calling);
+    desk.hears(second, CallUpdate::Answered);
+    assert_eq!(&desk.connected[..], &[second][..]);
+}
+
+#[test]
+fn call_answered_elsewhere_is_not_missed() {
+    let mut desk = Desk::ready("");
+    let call = desk.rings("anna");
+    desk.ended(call, Some(200));
+    assert!(desk.noted("answered elsewhere") && !desk.noted("missed"));
+    desk.rests();
+}
+
+#[test]
 fn a_consultation_that_fails_leads_back() {
     let (mut desk, first) = Desk::talking("");
     let (second, _) = desk.does(Input::Flash).presses("300#").placed();
