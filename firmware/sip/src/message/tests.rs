@@ -171,19 +171,12 @@ fn escaped_control_characters_are_quoted_pairs() {
     ] {
         let parsed = Message::parse(message(name).as_bytes());
         assert_eq!(parsed.is_ok(), good, "{name:?}");
-        // Whatever came in, no control character leaves.
+        // Reflected in a response it opens no line of its own.
         if let Ok(Message::Request(request)) = parsed {
-            let reply = Response::reply(&request, 200, None).to_bytes();
-            let lines = reply.split(|byte| *byte == b'\n').count();
-            assert_eq!(
-                lines,
-                Response::reply(&request, 200, None).headers.len() + 4
-            );
-            assert!(
-                reply
-                    .iter()
-                    .all(|byte| !byte.is_ascii_control() || b"\r\n".contains(byte))
-            );
+            let response = Response::reply(&request, 200, None);
+            let bytes = response.to_bytes();
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            assert_eq!(lines, response.headers.len() + 4);
         }
     }
 }
