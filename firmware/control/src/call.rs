@@ -117,6 +117,41 @@ struct SdesKeyUse {
     renewing: bool,
 }
 
+/// Whether the far end of a call we place is heard before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct EarlySound {
+    heard: bool,
+    /// Packets received when the figures came last.
+    received: u64,
+    /// How many figures came since without any.
+    quiet: u8,
+}
+
+impl EarlySound {
+    /// Figures after which silence is silence: they come about once a second.
+    const MOST_QUIET: u8 = 2;
+
+    /// Its first sound came. Returns what changed.
+    pub(crate) fn on_first(&mut self) -> Option<bool> {
+        self.quiet = 0;
+        (!std::mem::replace(&mut self.heard, true)).then_some(true)
+    }
+
+    /// Figures came. Returns what changed.
+    pub(crate) fn on_figures(&mut self, received: u64) -> Option<bool> {
+        let more = received > std::mem::replace(&mut self.received, received);
+        if more {
+            return self.on_first();
+        }
+        self.quiet = self.quiet.saturating_add(1);
+        let over = self.heard && self.quiet >= Self::MOST_QUIET;
+        if over {
+            self.heard = false;
+        }
+        over.then_some(false)
+    }
+}
+
 /// One call.
 #[derive(Debug)]
 pub(crate) struct CallRecord {
@@ -130,6 +165,8 @@ pub(crate) struct CallRecord {
     pub(crate) stream: Option<StreamId>,
     pub(crate) direction: CallDirection,
     pub(crate) peer: String,
+    /// What is heard before it is answered.
+    pub(crate) early_sound: EarlySound,
     /// What a ringing call's early media was offered with.
     pub(crate) early_media: Option<LocalMedia>,
     /// What was agreed last.
@@ -178,6 +215,7 @@ impl CallRecord {
             stream: None,
             direction,
             peer,
+            early_sound: EarlySound::default(),
             early_media: None,
             media: None,
             signalling: SignallingHosts::default(),
@@ -202,6 +240,14 @@ impl CallRecord {
     /// Signalling is over; the engine may still have its stream.
     pub(crate) fn is_ended(&self) -> bool {
         self.cause.is_some()
+    }
+
+    /// We placed it, it may be heard, and it is not answered.
+    pub(crate) fn has_early_media(&self) -> bool {
+        self.direction == CallDirection::Out
+            && self.media.is_some()
+            && self.setup.is_none()
+            && !self.is_ended()
     }
 
     /// It was answered and is not over.
@@ -456,6 +502,21 @@ mod tests {
         }
         call.media.as_mut().unwrap().missing = None;
         assert_eq!(call.encryption(), Encryption::Unwanted);
+    }
+
+    #[test]
+    fn early_sound_begins_and_stops() {
+        let mut early = EarlySound::default();
+        assert_eq!([early.on_figures(0), early.on_figures(0)], [None; 2]);
+        assert_eq!(early.on_first(), Some(true));
+        assert_eq!([early.on_figures(50), early.on_figures(50)], [None; 2]);
+        assert_eq!(
+            early.on_figures(50),
+            Some(false),
+            "two seconds without a packet"
+        );
+        assert_eq!(early.on_figures(50), None);
+        assert_eq!(early.on_figures(51), Some(true), "and it comes again");
     }
 
     #[test]

@@ -66,8 +66,11 @@ pub enum Input {
 pub enum CallUpdate {
     /// 180, or 183 without media: local ringback.
     Ringing,
-    /// The far end sends sound before answering.
+    /// The far end may be heard before it answers.
     EarlyMedia,
+    /// Sound of it comes, or comes no more: without any the phone makes its own ringing tone (RFC
+    /// 3960 section 3.2).
+    EarlySound(bool),
     /// The call is established.
     Answered,
     /// Our hold or resume was accepted (true: on hold now).

@@ -88,6 +88,8 @@ pub struct Phone {
     pending: Option<String>,
     /// A second dial tone: after a flash (`DialTone`) or a `,` of the digit map (`Collecting`).
     second_dial_tone: bool,
+    /// The far end is heard (`EarlyMedia`).
+    early_sound: bool,
     /// A star code was accepted: confirmation tone until something else happens (`DialTone`).
     confirmed: bool,
     key: Option<KeyDown>,
@@ -137,6 +139,7 @@ impl Phone {
             digits: String::new(),
             pending: None,
             second_dial_tone: false,
+            early_sound: false,
             confirmed: false,
             key: None,
             lines: Lines::new(config),

@@ -385,6 +385,15 @@ fn update_in_an_early_dialog_is_answered() {
 }
 
 #[test]
+fn session_in_a_183_without_tag_counts() {
+    let mut world = World::alone();
+    let (_, invite) = called(&mut world);
+    world.answer(&invite, 183, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.run_ms(50);
+    assert_eq!(progress(&world.events(0)), [(183, true)]);
+}
+
+#[test]
 fn cancelled_call_acknowledges_nothing_more() {
     let mut world = World::alone();
     let (call, invite) = called(&mut world);

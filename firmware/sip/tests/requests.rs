@@ -382,7 +382,7 @@ fn an_unknown_method_is_refused_before_other_faults() {
     };
     for (method, code) in [
         ("NEWMETHOD", 501),
-        ("MESSAGE", 405),
+        ("PUBLISH", 405),
         ("REGISTER", 405),
         ("OPTIONS", 400),
     ] {

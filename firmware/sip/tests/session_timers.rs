@@ -261,6 +261,7 @@ fn hold_and_refresh_cross_without_harm() {
     let invites = world.sent("INVITE");
     world.run_ms(44_000);
     assert_eq!(world.sent("INVITE"), invites, "the hold was a refresh");
+    world.run_ms(1_000);
     let refresh = world.request(&Method::Invite);
     assert!(String::from_utf8_lossy(&refresh.body).contains("a=sendonly"));
 }

@@ -1,7 +1,7 @@
 //! One INVITE, several answers: early dialogs side by side, early media, two 200s.
 
 use offhook_tests::world::{PeerId, Setup, World, ms, number_of_peer, phone_ip, secs};
-use phone::State;
+use phone::{State, Tone};
 use testkit::peer::{Message, sdp};
 
 fn answer(invite: &Message, code: u16, tag: &str, port: u16) -> Message {
@@ -35,6 +35,11 @@ fn early_media_is_heard_before_the_answer() {
     let invite = world.expect(far, "INVITE");
     world.say(far, &answer(&invite, 183, "early", 4_000));
     world.expect_state(l, State::EarlyMedia, secs(1));
+    assert_eq!(
+        world[l].control.tone(),
+        Some(Tone::Ringback),
+        "ringback until a packet comes"
+    );
     let to = invite.media().unwrap();
     assert_eq!(to.ip(), phone_ip(l));
     sound(&mut world, 4_000, to, 100, 7);
@@ -45,6 +50,10 @@ fn early_media_is_heard_before_the_answer() {
         None,
         "no ringback over early media"
     );
+    // It falls silent: the ringing tone comes back.
+    world.until("ringback", secs(4), |world| {
+        world[l].control.tone() == Some(Tone::Ringback)
+    });
     world.say(far, &answer(&invite, 200, "early", 4_000));
     let ack = world.expect(far, "ACK");
     assert_eq!(ack.tag("to"), Some("early"));

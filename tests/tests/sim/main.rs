@@ -33,3 +33,4 @@ mod symmetric_rtp;
 mod tampered;
 mod tones;
 mod transfer;
+mod user_agent;

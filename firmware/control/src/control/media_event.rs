@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use media::{Command, SignallingHosts, Stream, StreamId};
-use phone::CallId;
+use phone::{CallId, CallUpdate, Input};
 use sip::offer_answer::Negotiated;
 use types::Key;
 
@@ -170,6 +170,10 @@ impl Control {
                     record.stats = stats;
                     let call = record.id;
                     let _span = call_span(call);
+                    let early = record.has_early_media();
+                    let received = record.stats.received;
+                    let heard = early.then(|| record.early_sound.on_figures(received));
+                    self.on_early_sound(call, heard.flatten(), now);
                     self.report_encryption(call, now);
                     self.renew_sdes_key(call, now);
                 }
@@ -181,12 +185,24 @@ impl Control {
             media::Event::FirstSound(id) => {
                 if let Some(record) = self.calls.by_stream(id) {
                     let what = format!("first sound of call {}", record.id.0);
+                    let early = record.has_early_media();
+                    let heard = early.then(|| record.early_sound.on_first());
+                    let call = record.id;
                     self.outbox.emit(Event::Audio { what });
+                    self.on_early_sound(call, heard.flatten(), now);
                 }
             }
             // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
             media::Event::Bye(id) => tracing::debug!("stream {}: RTCP BYE", id.0),
             media::Event::MediaTimeout(id) => self.on_media_timeout(id, now),
+        }
+    }
+
+    /// The far end is heard before it answers, or is heard no more.
+    fn on_early_sound(&mut self, call: CallId, heard: Option<bool>, now: Instant) {
+        if let Some(heard) = heard {
+            let update = CallUpdate::EarlySound(heard);
+            self.phone.handle(Input::Call(call, update), now);
         }
     }
 

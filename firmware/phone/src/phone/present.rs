@@ -95,6 +95,7 @@ impl Phone {
             .map(|_| Tone::CallWaiting);
         match self.state {
             State::EarlyMedia | State::Talking if self.warning.is_some() => Some(Tone::Unprotected),
+            State::EarlyMedia if !self.early_sound => Some(Tone::Ringback),
             State::Idle | State::Ringing | State::Calling | State::EarlyMedia | State::Silent => {
                 None
             }

@@ -267,8 +267,14 @@ fn ringback_early_media_answer_and_hang_up() {
     desk.hears(call, CallUpdate::EarlyMedia);
     assert_eq!(
         (desk.state(), desk.tone, &desk.connected[..]),
-        (State::EarlyMedia, None, &[call][..])
+        (State::EarlyMedia, Some(Tone::Ringback), &[call][..]),
+        "nothing is heard of it yet"
     );
+    desk.hears(call, CallUpdate::EarlySound(true));
+    assert_eq!(desk.tone, None);
+    desk.hears(call, CallUpdate::EarlySound(false));
+    assert_eq!(desk.tone, Some(Tone::Ringback), "it fell silent");
+    desk.hears(call, CallUpdate::EarlySound(true));
     // The far end keeps being heard when a 180 follows.
     desk.hears(call, CallUpdate::Ringing);
     assert_eq!((desk.state(), desk.tone), (State::EarlyMedia, None));

@@ -134,6 +134,11 @@ impl Phone {
                 | CallState::Ringing
                 | CallState::Waiting => {}
             },
+            CallUpdate::EarlySound(heard) => {
+                if self.active == Some(id) {
+                    self.early_sound = heard;
+                }
+            }
             CallUpdate::Answered => match state {
                 CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
                     self.progress(id, CallState::Talking, State::Talking, None);
@@ -182,6 +187,7 @@ impl Phone {
     /// An outgoing call went a step further. Only the active call is ever in one of these states.
     fn progress(&mut self, id: CallId, call: CallState, phone: State, step: Option<Instant>) {
         self.calls.set(id, call);
+        self.early_sound = false;
         if self.key.is_some_and(|key| key.dtmf.is_none()) {
             // The key that dialled may still be down, but in a call its tone would only disturb.
             self.key = None;

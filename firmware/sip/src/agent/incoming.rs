@@ -141,7 +141,8 @@ impl UserAgent {
                 text: String::from_utf8_lossy(&request.body).into_owned(),
             });
         }
-        self.respond(transaction, &Reply::new(200), now);
+        let reply = Reply::new(200).with_capabilities();
+        self.respond(transaction, &reply, now);
     }
 
     /// A request was accepted: the connection it came along, if any, may stay open.

@@ -170,6 +170,8 @@ impl Calling {
         let mut leg = dialog
             .filter(|_| response.headers.to().is_ok_and(|to| to.tag().is_some()))
             .and_then(|dialog| self.leg(dialog));
+        let untagged = response.headers.to().is_ok_and(|to| to.tag().is_none());
+        let leg_is_missing = leg.is_none() && untagged;
         if let (Some(leg), Some((rseq, rack))) = (leg.as_mut(), &rack) {
             // Section 4: neither a repeated one nor one after a gap is looked at.
             if !leg.order.is_next(*rseq) {
@@ -196,6 +198,10 @@ impl Calling {
             media = leg.session.accept(&body).ok();
             leg.media.clone_from(&media);
             leg.answered = rack.is_some() && media.is_some();
+        }
+        // Without a To tag there is no dialog, but what it says of the media counts (RFC 3960).
+        if leg_is_missing && let Some(body) = session_body_of(response) {
+            media = self.session.clone().accept(&body).ok();
         }
         turn.event(Event::Progress {
             call,

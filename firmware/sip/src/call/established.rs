@@ -176,6 +176,13 @@ impl Established {
         self.wanted = None;
     }
 
+    fn is_idle(&self) -> bool {
+        match self.exchange {
+            Exchange::Idle => true,
+            Exchange::Ours(..) | Exchange::Theirs(_) => false,
+        }
+    }
+
     /// Sends the re-INVITE that is wanted, if nothing prevents it.
     pub(super) fn send_change(
         &mut self,
@@ -183,11 +190,7 @@ impl Established {
         account: Option<usize>,
         turn: &mut Turn<'_>,
     ) {
-        let idle = match self.exchange {
-            Exchange::Idle => true,
-            Exchange::Ours(..) | Exchange::Theirs(_) => false,
-        };
-        if !idle || self.retry_at.is_some_and(|at| at > turn.now) {
+        if !self.is_idle() || self.retry_at.is_some_and(|at| at > turn.now) {
             return;
         }
         self.retry_at = None;
@@ -474,8 +477,13 @@ impl Established {
             SessionStep::Wait => false,
             SessionStep::Expired => true,
             SessionStep::Refresh { update: false } => {
-                self.refreshing = self.wanted.is_none();
-                self.refresh();
+                // A change under way, or about to be sent again, is a refresh itself.
+                if self.is_idle() && self.wanted.is_none() {
+                    self.refreshing = true;
+                    self.refresh();
+                } else {
+                    self.timer.postpone(turn.now);
+                }
                 false
             }
             SessionStep::Refresh { update: true } => {

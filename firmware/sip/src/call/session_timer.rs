@@ -178,7 +178,12 @@ impl SessionTimer {
         true
     }
 
-    /// Our refresh was refused, or did not get through; `again`: it may work otherwise or later.
+    /// A refresh is due while a change is under way, which may be one.
+    pub(super) fn postpone(&mut self, now: Instant) {
+        self.handle_refused(491, now);
+    }
+
+    /// Our refresh was refused, or did not get through: the next one may work otherwise or later.
     pub(super) fn handle_refused(&mut self, code: u16, now: Instant) {
         if matches!(code, 405 | 501) {
             self.updates = false;
