@@ -24,6 +24,18 @@ pub(crate) enum Note {
     NoKeys { call: u32, failure: String },
     /// The far end refused a re-INVITE that holds or resumes.
     HoldRefused { call: u32, code: u16 },
+    /// The far end of a call is somebody else now: transferred over there.
+    FarEnd { call: u32, peer: String },
+    /// An incoming call was for somebody else first.
+    Diverted {
+        call: u32,
+        from: String,
+        first: String,
+    },
+    /// The far end wants somebody else called.
+    Redirected { call: u32, to: String },
+    /// The same, and the dial plan does not allow it.
+    RedirectionBarred { call: u32, to: String, why: String },
     /// A transfer this phone asked for succeeded.
     TransferDone { to: String },
     /// A transfer this phone asked for failed.
@@ -47,6 +59,10 @@ impl Note {
             Self::PeerVerified { .. } => "peer_verified",
             Self::NoKeys { .. } => "no_keys",
             Self::HoldRefused { .. } => "hold_refused",
+            Self::FarEnd { .. } => "far_end",
+            Self::Diverted { .. } => "diverted",
+            Self::Redirected { .. } => "redirected",
+            Self::RedirectionBarred { .. } => "redirection_barred",
             Self::TransferDone { .. } => "transfer_done",
             Self::TransferFailed { .. } => "transfer_failed",
             Self::NotTransferred { .. } => "not_transferred",
@@ -74,6 +90,20 @@ impl fmt::Display for Note {
             }
             Self::HoldRefused { call, code } => {
                 write!(f, "call {call}: hold or resume was refused with {code}")
+            }
+            Self::FarEnd { call, peer } => write!(f, "call {call}: the far end is {peer} now"),
+            Self::Diverted { call, from, first } => {
+                write!(
+                    f,
+                    "call {call} from {from} was diverted: it was for {first}"
+                )
+            }
+            Self::Redirected { call, to } => write!(f, "call {call}: redirected to {to}"),
+            Self::RedirectionBarred { call, to, why } => {
+                write!(
+                    f,
+                    "call {call}: redirected to {to}, which is not called: {why}"
+                )
             }
             Self::TransferDone { to } => write!(f, "the call is transferred to {to}"),
             Self::TransferFailed { to, code } => {
@@ -104,6 +134,8 @@ fn phone_kind(note: &phone::Note) -> &'static str {
         phone::Note::EndedByPeer { .. } => "ended_by_peer",
         phone::Note::Held { .. } => "held",
         phone::Note::HeldByPeer { .. } => "held_by_peer",
+        phone::Note::HoldRefused { .. } => "taken_back",
+        phone::Note::AnsweredElsewhere { .. } => "answered_elsewhere",
         phone::Note::NotEncrypted { .. } => "not_encrypted",
         phone::Note::FlashInEmergency => "flash_in_emergency",
         phone::Note::StarCode(_) => "star_code",
