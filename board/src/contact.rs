@@ -10,7 +10,45 @@
 //! passes the level to [`Debouncer::handle_level`]. Before that, an edge that comes after a long enough
 //! quiet proves that the level in between was real; so a train read late counts the same.
 
+use crate::{BoardError, Edge, EdgeLine};
 use std::time::{Duration, Instant};
+
+/// What a line had to say, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It changed.
+    Edge(Edge),
+    /// The burst is over, or the quiet time is: what it reads now.
+    Level(bool),
+}
+
+/// Reads a line to its end: all edges and, when there were some or `due`, the level. An edge that
+/// comes while the level is being read counts by its own time: the level alone would make it one
+/// that was lost, and the level before it would never be reported.
+pub(crate) fn drain(
+    line: &mut impl EdgeLine,
+    due: bool,
+    mut on_reading: impl FnMut(Reading),
+) -> Result<(), BoardError> {
+    let mut moved = due;
+    let mut next = line.next_edge()?;
+    loop {
+        while let Some(edge) = next {
+            moved = true;
+            on_reading(Reading::Edge(edge));
+            next = line.next_edge()?;
+        }
+        if !moved {
+            return Ok(());
+        }
+        let level = line.level()?;
+        next = line.next_edge()?;
+        if next.is_none() {
+            on_reading(Reading::Level(level));
+            return Ok(());
+        }
+    }
+}
 
 /// A debounced contact.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! The flash key: a push button of its own.
 
-use crate::contact::Debouncer;
+use crate::contact::{self, Debouncer, Reading};
 use crate::{BoardError, BoardEvent, EdgeLine, Input};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -33,24 +33,20 @@ impl<L: EdgeLine> Input for FlashKey<L> {
         out: &mut dyn FnMut(BoardEvent),
     ) -> Result<(), BoardError> {
         let mut known = self.debounce.stable().is_some();
-        let mut press = |change: Option<crate::contact::Change>| {
+        let due = self.debounce.poll_timeout().is_some_and(|due| due <= now);
+        let debounce = &mut self.debounce;
+        contact::drain(&mut self.line, due, |reading| {
+            let change = match reading {
+                Reading::Edge(edge) => debounce.handle_edge(edge.level, edge.at),
+                Reading::Level(pressed) => debounce.handle_level(pressed, now),
+            };
             if let Some(change) = change {
                 if change.level && known {
                     out(BoardEvent::FlashKey);
                 }
                 known = true;
             }
-        };
-        let mut moved = false;
-        while let Some(edge) = self.line.next_edge()? {
-            moved = true;
-            press(self.debounce.handle_edge(edge.level, edge.at));
-        }
-        if moved || self.debounce.poll_timeout().is_some_and(|due| due <= now) {
-            let level = self.line.level()?;
-            press(self.debounce.handle_level(level, now));
-        }
-        Ok(())
+        })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -90,5 +86,26 @@ mod tests {
                 .unwrap();
             assert_eq!(seen, [BoardEvent::FlashKey; 2], "held at start: {held}");
         }
+    }
+
+    #[test]
+    fn an_edge_during_the_level_read_loses_no_press() {
+        let ms = Duration::from_millis;
+        let t0 = Instant::now();
+        let line = SimulatedLine::default();
+        let mut key = FlashKey::new(line.clone(), ms(10), t0).unwrap();
+        let mut seen = Vec::new();
+        let mut ready = |at: u64| {
+            key.handle_ready(t0 + ms(at), &mut |event| seen.push(event))
+                .unwrap();
+        };
+        ready(10);
+        line.set(true, t0 + ms(100));
+        ready(100);
+        // Read late: the key comes up while the level is being read.
+        line.set_at_next_read(false, t0 + ms(150));
+        ready(151);
+        ready(200);
+        assert_eq!(seen, [BoardEvent::FlashKey]);
     }
 }

@@ -5,7 +5,7 @@
 //!        ▲ level re-read when a burst is over, and at start: the phone may boot off hook
 //! ```
 
-use crate::contact::Debouncer;
+use crate::contact::{self, Debouncer, Reading};
 use crate::{BoardError, BoardEvent, EdgeLine, Input};
 use serde::Deserialize;
 use std::os::fd::BorrowedFd;
@@ -98,22 +98,16 @@ impl<L: EdgeLine> Input for HookSwitch<L> {
         now: Instant,
         out: &mut dyn FnMut(BoardEvent),
     ) -> Result<(), BoardError> {
-        let mut moved = false;
-        while let Some(edge) = self.line.next_edge()? {
-            moved = true;
-            self.decoder
-                .handle_edge(edge.level, edge.at)
-                .into_iter()
-                .for_each(&mut *out);
-        }
-        if moved || self.decoder.poll_timeout().is_some_and(|due| due <= now) {
-            let closed = self.line.level()?;
-            self.decoder
-                .handle_level(closed, now)
-                .into_iter()
-                .for_each(out);
-        }
-        Ok(())
+        let due = self.decoder.poll_timeout().is_some_and(|due| due <= now);
+        let decoder = &mut self.decoder;
+        contact::drain(&mut self.line, due, |reading| {
+            match reading {
+                Reading::Edge(edge) => decoder.handle_edge(edge.level, edge.at),
+                Reading::Level(closed) => decoder.handle_level(closed, now),
+            }
+            .into_iter()
+            .for_each(&mut *out);
+        })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -124,6 +118,7 @@ impl<L: EdgeLine> Input for HookSwitch<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pins::SimulatedLine;
     use proptest::prelude::*;
 
     const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -254,5 +249,25 @@ mod tests {
             prop_assert_eq!(seen.last().map(|s| s.1), Some(level != normally_closed));
             prop_assert!(seen.windows(2).all(|w| w[0].1 != w[1].1), "reported twice: {:?}", seen);
         }
+    }
+
+    #[test]
+    fn an_edge_during_the_level_read_loses_no_change() {
+        let t0 = Instant::now();
+        let line = SimulatedLine::default();
+        let mut hook = HookSwitch::new(line.clone(), Contact::NormallyOpen, DEBOUNCE, t0).unwrap();
+        let mut seen = Vec::new();
+        let mut ready = |at: u64| {
+            hook.handle_ready(t0 + ms(at), &mut |event| seen.push(event))
+                .unwrap();
+        };
+        ready(20);
+        line.set(true, t0 + ms(100));
+        ready(100);
+        // Read late: the handset is put back while the level is being read.
+        line.set_at_next_read(false, t0 + ms(300));
+        ready(301);
+        ready(330);
+        assert_eq!(seen, [false, true, false].map(BoardEvent::Hook));
     }
 }

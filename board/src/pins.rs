@@ -23,6 +23,7 @@ const QUEUE: usize = 16;
 pub struct SimulatedLine {
     level: Rc<Cell<bool>>,
     edges: Rc<RefCell<VecDeque<Edge>>>,
+    at_next_read: Rc<Cell<Option<Edge>>>,
 }
 
 impl SimulatedLine {
@@ -36,6 +37,12 @@ impl SimulatedLine {
             edges.push_back(Edge { level, at });
         }
     }
+
+    /// Moves the line just before its level is read the next time: after a reader has drained the
+    /// edges.
+    pub fn set_at_next_read(&self, level: bool, at: Instant) {
+        self.at_next_read.set(Some(Edge { level, at }));
+    }
 }
 
 impl EdgeLine for SimulatedLine {
@@ -44,6 +51,9 @@ impl EdgeLine for SimulatedLine {
     }
 
     fn level(&mut self) -> Result<bool, BoardError> {
+        if let Some(edge) = self.at_next_read.take() {
+            self.set(edge.level, edge.at);
+        }
         Ok(self.level.get())
     }
 

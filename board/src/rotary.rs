@@ -285,6 +285,7 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pins::SimulatedLine;
     use proptest::prelude::*;
 
     #[derive(Debug, Clone, Copy, PartialEq)]
@@ -471,67 +472,29 @@ mod tests {
         }
     }
 
-    /// A line on which an edge comes just before its level is read.
-    #[derive(Default)]
-    struct RacingLine {
-        level: bool,
-        edges: std::collections::VecDeque<Edge>,
-        at_next_read: Option<Edge>,
-    }
-
-    impl RacingLine {
-        fn set(&mut self, level: bool, at: Instant) {
-            self.level = level;
-            self.edges.push_back(Edge { level, at });
-        }
-    }
-
-    impl EdgeLine for RacingLine {
-        fn fd(&self) -> Option<BorrowedFd<'_>> {
-            None
-        }
-
-        fn level(&mut self) -> Result<bool, BoardError> {
-            if let Some(edge) = self.at_next_read.take() {
-                self.set(edge.level, edge.at);
-            }
-            Ok(self.level)
-        }
-
-        fn next_edge(&mut self) -> Result<Option<Edge>, BoardError> {
-            Ok(self.edges.pop_front())
-        }
-    }
-
     #[test]
     fn an_edge_during_the_level_read_loses_no_pulse() {
         let t0 = Instant::now();
         let at = |ms: u64| t0 + Duration::from_millis(ms);
-        let line = RacingLine {
-            level: true,
-            ..RacingLine::default()
-        };
-        let mut dial = RotaryDial::new(line, None, Numbering::Standard, t0).unwrap();
+        let line = SimulatedLine::default();
+        line.set(true, t0);
+        let mut dial = RotaryDial::new(line.clone(), None, Numbering::Standard, t0).unwrap();
         let mut digits = Vec::new();
-        let mut ready = |dial: &mut RotaryDial<RacingLine>, ms: u64| {
+        let mut ready = |ms: u64| {
             dial.handle_ready(at(ms), &mut |event| digits.push(event))
                 .unwrap();
         };
-        ready(&mut dial, 20);
+        ready(20);
         for (ms, level) in [(100, false), (160, true)] {
-            dial.pulse.set(level, at(ms));
-            ready(&mut dial, ms);
+            line.set(level, at(ms));
+            ready(ms);
         }
         // Read late: the next break begins while the level is being read.
-        dial.pulse.at_next_read = Some(Edge {
-            level: false,
-            at: at(200),
-        });
-        ready(&mut dial, 201);
-        dial.pulse.set(true, at(260));
-        ready(&mut dial, 260);
-        for ms in [270, 460, 600] {
-            ready(&mut dial, ms);
+        line.set_at_next_read(false, at(200));
+        ready(201);
+        line.set(true, at(260));
+        for ms in [260, 270, 460, 600] {
+            ready(ms);
         }
         assert_eq!(digits, [BoardEvent::Rotary('2')]);
     }

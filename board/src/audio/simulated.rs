@@ -223,8 +223,8 @@ mod tests {
     }
 
     fn wait(card: &dyn AudioDevice) {
-        // The descriptor outlives the borrow: the card holds it.
-        #[expect(unsafe_code, reason = "BorrowedFd of a descriptor of the card")]
+        // SAFETY: the descriptor outlives the borrow, because the card holds it.
+        #[expect(unsafe_code, reason = "see SAFETY above")]
         let fd = unsafe { BorrowedFd::borrow_raw(card.poll_fds()[0]) };
         poll(
             &mut [PollFd::new(fd, PollFlags::POLLIN)],
