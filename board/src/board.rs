@@ -45,6 +45,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 use types::{Lamp, LampState};
 
+/// The hook switch's table.
+const HOOK: &str = "[hook]";
 /// Events kept for an owner who does not fetch them; further ones are dropped.
 const MAX_EVENTS: usize = 256;
 
@@ -52,10 +54,15 @@ const MAX_EVENTS: usize = 256;
 pub struct Board {
     epoll: Epoll,
     timer: TimerFd,
-    inputs: Vec<Box<dyn Input>>,
+    /// Each with its table of `hardware.toml`.
+    inputs: Vec<(&'static str, Box<dyn Input>)>,
+    /// The tables of inputs that the profile has.
+    wanted_inputs: Vec<&'static str>,
     ringer: Option<Ringer<BellLines>>,
     lamps: Vec<(Lamp, LampDriver<GpioPin>)>,
     watchdog: Option<Box<dyn Watchdog>>,
+    /// The watchdog refuses to be fed, since then.
+    refused: Option<(Instant, BoardError)>,
     events: VecDeque<BoardEvent>,
     faults: VecDeque<BoardError>,
     /// Every device that is not in use because of this fault.
@@ -73,18 +80,22 @@ impl Board {
             help: "raise the limit on open files".to_owned(),
         };
         let mut faults = VecDeque::new();
-        let mut inputs: Vec<Box<dyn Input>> = Vec::new();
-        let opened = [
-            open_hook(profile, now),
-            open_flash(profile, now),
-            open_rotary(profile, now),
-            open_keypad(profile, now),
-            open_input_devices(profile, now),
-        ];
-        let has_hook = matches!(opened[0], Ok(Some(_)));
-        for device in opened {
-            inputs.extend(or_fault(device, &mut faults));
+        let mut inputs: Vec<(&'static str, Box<dyn Input>)> = Vec::new();
+        let mut wanted_inputs = Vec::new();
+        for (table, opened) in [
+            (HOOK, open_hook(profile, now)),
+            ("[flash]", open_flash(profile, now)),
+            ("[rotary]", open_rotary(profile, now)),
+            ("[keypad]", open_keypad(profile, now)),
+            ("[input]", open_input_devices(profile, now)),
+        ] {
+            if !matches!(opened, Ok(None)) {
+                wanted_inputs.push(table);
+            }
+            let device = or_fault(opened, &mut faults);
+            inputs.extend(device.map(|device| (table, device)));
         }
+        let has_hook = inputs.iter().any(|(table, _)| *table == HOOK);
         let ringer = or_fault(open_ringer(profile), &mut faults);
         let wanted = [
             (Lamp::Line, &profile.lamps.line),
@@ -108,7 +119,7 @@ impl Board {
         epoll
             .add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0))
             .map_err(system)?;
-        for fd in inputs.iter().flat_map(|input| input.fds()) {
+        for fd in inputs.iter().flat_map(|(_, input)| input.fds()) {
             epoll
                 .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))
                 .map_err(system)?;
@@ -122,9 +133,11 @@ impl Board {
             epoll,
             timer,
             inputs,
+            wanted_inputs,
             ringer,
             lamps,
             watchdog,
+            refused: None,
             events,
             failed: faults.iter().cloned().collect(),
             faults,
@@ -139,7 +152,7 @@ impl Board {
         let _ = self.timer.wait();
         let (events, faults, epoll) = (&mut self.events, &mut self.faults, &self.epoll);
         let failed = &mut self.failed;
-        self.inputs.retain_mut(|input| {
+        self.inputs.retain_mut(|(_, input)| {
             let done = input.handle_ready(now, &mut |event| {
                 if events.len() < MAX_EVENTS {
                     events.push_back(event);
@@ -183,6 +196,17 @@ impl Board {
         self.faults.pop_front()
     }
 
+    /// The tables of `hardware.toml` that name something a person moves.
+    pub fn wanted_inputs(&self) -> &[&'static str] {
+        &self.wanted_inputs
+    }
+
+    /// Those of them whose devices all work now.
+    pub fn working_inputs(&self) -> Vec<&'static str> {
+        let present = self.inputs.iter().filter(|(_, input)| input.is_present());
+        present.map(|(table, _)| *table).collect()
+    }
+
     /// Every device that is not in use, and why: it could not be opened, or failed later.
     pub fn failed(&self) -> &[BoardError] {
         &self.failed
@@ -196,7 +220,10 @@ impl Board {
     /// When [`Board::handle_ready`] has something to do though no line moves. The descriptor
     /// becomes readable then by itself.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let inputs = self.inputs.iter().filter_map(|input| input.poll_timeout());
+        let inputs = self
+            .inputs
+            .iter()
+            .filter_map(|(_, input)| input.poll_timeout());
         let ringer = self.ringer.as_ref().and_then(Ringer::poll_timeout);
         inputs
             .chain(ringer)
@@ -232,13 +259,26 @@ impl Board {
     /// Feeds the hardware watchdog, where there is one; returns its timeout.
     pub fn feed_watchdog(&mut self, now: Instant) -> Option<Duration> {
         let watchdog = self.watchdog.as_mut()?;
-        match watchdog.feed(now) {
-            Ok(()) => Some(watchdog.timeout()),
-            Err(fault) => {
-                // Armed and never fed it would reset the board again and again.
-                let _ = watchdog.disarm();
+        let timeout = watchdog.timeout();
+        match (watchdog.feed(now), &self.refused) {
+            (Ok(()), None) => Some(timeout),
+            (Ok(()), Some((_, fault))) => {
+                self.failed.retain(|listed| listed != fault);
+                self.refused = None;
+                Some(timeout)
+            }
+            // It may take the next feed: giving it up at once would let it reset the board.
+            (Err(fault), None) => {
+                self.refused = Some((now, fault.clone()));
                 self.fail(fault);
-                self.watchdog = None;
+                None
+            }
+            (Err(_), Some((since, _))) => {
+                // Armed and never fed it would reset the board again and again.
+                if now.saturating_duration_since(*since) >= timeout / 2 && watchdog.disarm().is_ok()
+                {
+                    self.watchdog = None;
+                }
                 None
             }
         }
@@ -569,6 +609,80 @@ timeout_s = 15
         fn disarm(&mut self) -> Result<(), BoardError> {
             self.feed(Instant::now())
         }
+    }
+
+    /// A watchdog that refuses some feeds; it remembers what it was asked.
+    #[derive(Clone)]
+    struct Moody {
+        refuses: std::rc::Rc<std::cell::Cell<bool>>,
+        disarmed: std::rc::Rc<std::cell::Cell<bool>>,
+    }
+
+    impl Watchdog for Moody {
+        fn timeout(&self) -> Duration {
+            Duration::from_secs(15)
+        }
+        fn feed(&mut self, _now: Instant) -> Result<(), BoardError> {
+            if self.refuses.get() {
+                return Refusing.feed(Instant::now());
+            }
+            Ok(())
+        }
+        fn disarm(&mut self) -> Result<(), BoardError> {
+            self.disarmed.set(true);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_watchdog_that_refuses_a_feed_is_fed_again() {
+        let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
+        let t0 = Instant::now();
+        let at = |s: u64| t0 + Duration::from_secs(s);
+        let mut board = Board::open(&profile, t0).unwrap();
+        let moody = Moody {
+            refuses: std::rc::Rc::default(),
+            disarmed: std::rc::Rc::default(),
+        };
+        board.set_watchdog(Box::new(moody.clone()));
+        assert!(board.feed_watchdog(at(0)).is_some());
+        moody.refuses.set(true);
+        assert_eq!(
+            (board.feed_watchdog(at(1)), board.failed().len()),
+            (None, 1)
+        );
+        assert_eq!(
+            (board.feed_watchdog(at(5)), board.failed().len()),
+            (None, 1)
+        );
+        moody.refuses.set(false);
+        assert!(board.feed_watchdog(at(6)).is_some(), "given up");
+        assert_eq!((board.failed(), moody.disarmed.get()), (&[][..], false));
+        // One that takes none for half its time is switched off before it resets the board.
+        moody.refuses.set(true);
+        for second in 10..=16 {
+            board.feed_watchdog(at(second));
+            assert!(!moody.disarmed.get(), "{second}");
+        }
+        board.feed_watchdog(at(18));
+        assert!(moody.disarmed.get());
+        assert_eq!(board.failed().len(), 1);
+        moody.refuses.set(false);
+        assert_eq!(board.feed_watchdog(at(19)), None);
+    }
+
+    #[test]
+    fn inputs_that_work_are_told_from_those_that_do_not() {
+        let profile = Profile::parse(Path::new("x"), ALL_MISSING).unwrap();
+        let board = Board::open(&profile, Instant::now()).unwrap();
+        assert_eq!(
+            board.wanted_inputs(),
+            ["[hook]", "[flash]", "[rotary]", "[keypad]"]
+        );
+        assert!(board.working_inputs().is_empty());
+        let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
+        let board = Board::open(&profile, Instant::now()).unwrap();
+        assert!(board.wanted_inputs().is_empty());
     }
 
     #[test]

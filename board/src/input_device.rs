@@ -368,6 +368,10 @@ impl Input for InputDevices {
         self.search_at
     }
 
+    fn is_present(&self) -> bool {
+        self.open.len() == self.names.len()
+    }
+
     fn poll_fault(&mut self) -> Option<BoardError> {
         self.faults.pop()
     }

@@ -17,6 +17,7 @@
 pub mod audio;
 mod board;
 pub mod contact;
+pub mod files;
 pub mod flash;
 pub mod gpio;
 pub mod hook;
@@ -82,6 +83,10 @@ pub trait Input {
     ) -> Result<(), BoardError>;
     /// When to call [`Input::handle_ready`] though no descriptor is ready.
     fn poll_timeout(&self) -> Option<Instant>;
+    /// Whether all that it stands for is there now.
+    fn is_present(&self) -> bool {
+        true
+    }
     /// Something that went wrong and may get right again by itself.
     fn poll_fault(&mut self) -> Option<BoardError> {
         None

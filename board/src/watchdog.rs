@@ -13,6 +13,8 @@ use crate::BoardError;
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,7 +22,12 @@ use std::time::{Duration, Instant};
 // nix generates the ioctl wrapper; the kernel reads and writes one int.
 mod ioctl {
     nix::ioctl_readwrite!(set_timeout, b'W', 6, libc::c_int);
+    nix::ioctl_read!(keep_alive, b'W', 5, libc::c_int);
+    nix::ioctl_read!(set_options, b'W', 4, libc::c_int);
 }
+
+/// `WDIOS_DISABLECARD`
+const DISABLE: libc::c_int = 1;
 
 /// An armed watchdog.
 pub trait Watchdog {
@@ -43,8 +50,7 @@ impl LinuxWatchdog {
     /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see
     /// [`Watchdog::timeout`].
     pub fn open(path: &Path, timeout: Duration) -> Result<Self, BoardError> {
-        use std::os::fd::AsRawFd;
-        let device = OpenOptions::new().write(true).open(path).map_err(|e| BoardError::Device {
+        let device = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|e| BoardError::Device {
             device: format!("watchdog {}", path.display()),
             problem: e.to_string(),
             help: match e.kind() {
@@ -80,11 +86,23 @@ impl Watchdog for LinuxWatchdog {
     }
 
     fn feed(&mut self, _now: Instant) -> Result<(), BoardError> {
-        self.write(b"\0")
+        self.write(b"\0").or_else(|refused| {
+            let mut unused = 0;
+            // SAFETY: the descriptor is open and `unused` lives through the call.
+            #[expect(unsafe_code, reason = "see SAFETY above")]
+            let fed = unsafe { ioctl::keep_alive(self.device.as_raw_fd(), &raw mut unused) };
+            fed.map(drop).map_err(|_| refused)
+        })
     }
 
     fn disarm(&mut self) -> Result<(), BoardError> {
-        self.write(b"V")
+        self.write(b"V").or_else(|refused| {
+            let mut options = DISABLE;
+            // SAFETY: the descriptor is open and `options` lives through the call.
+            #[expect(unsafe_code, reason = "see SAFETY above")]
+            let off = unsafe { ioctl::set_options(self.device.as_raw_fd(), &raw mut options) };
+            off.map(drop).map_err(|_| refused)
+        })
     }
 }
 

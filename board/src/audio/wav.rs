@@ -66,7 +66,7 @@ impl Recording {
     /// Reads a WAV file (8, 16, 24, 32 bit PCM or 32 bit float, any channel count up to 8) and
     /// mixes it to mono.
     pub fn load(path: &Path) -> Result<Self, WavError> {
-        let file = File::open(path).map_err(|e| WavError::File {
+        let file = crate::files::open(path, u64::MAX).map_err(|e| WavError::File {
             problem: e.to_string(),
         })?;
         let about = file.metadata().map_err(|e| WavError::File {

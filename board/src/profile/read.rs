@@ -49,6 +49,14 @@ impl<'de> Deserialize<'de> for LineName {
     }
 }
 
+/// Longest `hardware.toml`.
+const MAX_BYTES: u64 = 64 * 1024;
+/// Sections left out one after the other before nothing of a profile is used.
+const MAX_FAULTS: usize = 32;
+/// The sections that name lines of the chip.
+const LINE_SECTIONS: [&str; 6] = [
+    "[hook]", "[flash]", "[keypad]", "[rotary]", "[ringer]", "[lamps]",
+];
 /// The simulated board, which needs no folder.
 const SIM: &str = include_str!("../../profiles/sim/hardware.toml");
 
@@ -56,8 +64,8 @@ impl Profile {
     /// Reads `DIR/NAME/hardware.toml`. `sim` is always there, even without its folder.
     pub fn load(dir: &Path, name: &str) -> Result<Self, ProfileError> {
         let file = dir.join(name).join("hardware.toml");
-        match std::fs::read_to_string(&file) {
-            Ok(text) => Self::parse(&file, &text),
+        match crate::files::read(&file, MAX_BYTES) {
+            Ok(text) => Self::parse(&file, &String::from_utf8_lossy(&text)),
             Err(_) if name == "sim" => Self::parse(&file, SIM),
             Err(error) => {
                 let mut known: Vec<String> = std::fs::read_dir(dir)
@@ -82,6 +90,80 @@ impl Profile {
                     ),
                 })
             }
+        }
+    }
+
+    /// As much of a profile as can be used, and everything that is wrong with the rest. A phone whose
+    /// description of its lamps has a mistake is still a phone.
+    pub fn load_usable(dir: &Path, name: &str) -> (Self, Vec<ProfileError>) {
+        let error = match Self::load(dir, name) {
+            Ok(profile) => return (profile, Vec::new()),
+            Err(error) => error,
+        };
+        let file = dir.join(name).join("hardware.toml");
+        match crate::files::read(&file, MAX_BYTES) {
+            Ok(text) => Self::usable(&file, &String::from_utf8_lossy(&text)),
+            Err(_) => (Self::unknown(), vec![error]),
+        }
+    }
+
+    /// The sections of a text that are right by themselves.
+    fn usable(file: &Path, text: &str) -> (Self, Vec<ProfileError>) {
+        let mut lines: Vec<&str> = text.lines().collect();
+        let mut errors = Vec::new();
+        for _ in 0..=MAX_FAULTS {
+            let error = match Self::parse(file, &lines.join("\n")) {
+                Ok(mut profile) => {
+                    // Without its section there would be no sound at all.
+                    if profile.audio == super::Audio::default() {
+                        profile.audio = Self::unknown().audio;
+                    }
+                    return (profile, errors);
+                }
+                Err(error) => error,
+            };
+            let broken = section_of(&lines, &error);
+            errors.push(error);
+            let Some(broken) = broken else { break };
+            if broken.start == 0 && !is_header(lines[0]) {
+                // What stands above every section: only the board's name.
+                lines[broken].fill("");
+                lines[0] = "name = \"\"";
+                continue;
+            }
+            let is_gpio = lines[broken.start].trim_start().starts_with("[gpio]");
+            lines[broken].fill("");
+            if is_gpio {
+                // Lines of another chip than the one that was meant must not be driven.
+                for section in LINE_SECTIONS {
+                    while let Some(range) = find_section(&lines, section) {
+                        lines[range].fill("");
+                    }
+                }
+            }
+        }
+        (Self::unknown(), errors)
+    }
+
+    /// A board nobody described: its first sound card and nothing else.
+    fn unknown() -> Self {
+        let audio = super::Audio {
+            capture: "default".to_owned(),
+            playback: "default".to_owned(),
+            ..super::Audio::default()
+        };
+        Self {
+            name: "unknown".to_owned(),
+            audio,
+            gpio: super::Gpio::default(),
+            hook: None,
+            flash: None,
+            keypad: None,
+            input: None,
+            rotary: None,
+            ringer: None,
+            lamps: super::Lamps::default(),
+            watchdog: None,
         }
     }
 
@@ -297,6 +379,50 @@ impl Keypad {
         }
         KeyLabels(labels)
     }
+}
+
+/// Whether a line begins a section, a list's entry among them.
+fn is_header(line: &str) -> bool {
+    line.starts_with('[')
+}
+
+/// From a section's header to the next one's.
+fn section_at(lines: &[&str], line: usize) -> Range<usize> {
+    let upto = &lines[..=line.min(lines.len().saturating_sub(1))];
+    let start = upto.iter().rposition(|line| is_header(line)).unwrap_or(0);
+    let rest = &lines[start + 1..];
+    let end = rest.iter().position(|line| is_header(line));
+    start..end.map_or(lines.len(), |end| start + 1 + end)
+}
+
+fn find_section(lines: &[&str], header: &str) -> Option<Range<usize>> {
+    let name = header.trim_end_matches(']');
+    let is_it = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(']') || rest.starts_with('.'))
+    };
+    Some(section_at(lines, lines.iter().position(is_it)?))
+}
+
+/// The section an error is in: by its position, or by the section it names.
+fn section_of(lines: &[&str], error: &ProfileError) -> Option<Range<usize>> {
+    if lines.is_empty() {
+        return None;
+    }
+    let line = error
+        .at
+        .split(':')
+        .nth(1)
+        .and_then(|line| line.parse::<usize>().ok());
+    let range = match line {
+        Some(line) => section_at(lines, line.saturating_sub(1)),
+        None => find_section(lines, error.problem.split_once(' ')?.0)?,
+    };
+    // What is blank already was no help.
+    lines[range.clone()]
+        .iter()
+        .any(|line| !line.is_empty() && *line != "name = \"\"")
+        .then_some(range)
 }
 
 /// `:line:column` of a byte, both from 1.

@@ -156,3 +156,86 @@ fn errors_name_position_and_help() {
         assert!(got.starts_with(want), "{text}\n{got}");
     }
 }
+
+const USABLE: &str = r#"name = "x"
+[audio]
+capture = "hw:0"
+playback = "hw:0"
+[gpio]
+chip = "chip"
+[hook]
+line = 1
+[lamps]
+line = 2
+"#;
+
+fn usable(text: &str) -> (Profile, Vec<String>) {
+    let folder = std::env::temp_dir().join(format!(
+        "offhook-usable-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    std::fs::create_dir_all(folder.join("b")).unwrap();
+    std::fs::write(folder.join("b/hardware.toml"), text).unwrap();
+    let (profile, errors) = Profile::load_usable(&folder, "b");
+    std::fs::remove_dir_all(&folder).unwrap();
+    (profile, errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_mistake_costs_its_section_only() {
+    assert_eq!(usable(USABLE).1, [""; 0]);
+    for (good, bad, place) in [
+        ("line = 2", "lien = 2", ":10:1"),
+        ("line = 2", "line = = 2", ":10:"),
+        ("line = 2", "line = 1", ":10:"),
+        ("[lamps]", "[lamps", ":9:"),
+        ("[lamps]", "[lampen]", ":9:"),
+    ] {
+        let (profile, errors) = usable(&USABLE.replace(good, bad));
+        assert!(errors[0].contains(place), "{bad}: {errors:?}");
+        assert_eq!(profile.lamps, Lamps::default(), "{bad}");
+        assert!(profile.hook.is_some(), "{bad}: {errors:?}");
+        assert_eq!(profile.audio.capture, "hw:0", "{bad}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_sound_card_leaves_the_first_card() {
+    let (profile, errors) = usable(&USABLE.replace("[audio]", "[audio]\nrate_hz = 1"));
+    assert!(errors[0].contains("rate_hz"), "{errors:?}");
+    assert!(profile.hook.is_some());
+    assert_eq!(profile.audio.capture, "default");
+}
+
+#[test]
+fn lines_of_an_unknown_chip_are_not_driven() {
+    let (profile, errors) = usable(&USABLE.replace("chip = \"chip\"", "chip = 7"));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!((profile.hook, profile.lamps), (None, Lamps::default()));
+    assert_eq!(profile.audio.capture, "hw:0");
+}
+
+#[test]
+fn what_is_no_profile_at_all_leaves_a_phone_with_a_card() {
+    for text in [
+        "",
+        "\0\0\0",
+        "[[[[",
+        "x = [1,",
+        "name = 1",
+        "name = \"\"\"\n",
+    ] {
+        let (profile, errors) = usable(text);
+        assert!(!errors.is_empty(), "{text:?}");
+        assert_eq!(profile.audio.capture, "default", "{text:?}");
+    }
+    let (profile, errors) = Profile::load_usable(Path::new("/nowhere"), "none");
+    assert_eq!(
+        (profile.audio.capture.as_str(), errors.len()),
+        ("default", 1)
+    );
+    for length in 0..USABLE.len() {
+        usable(&USABLE[..length]);
+    }
+}
