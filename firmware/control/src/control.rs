@@ -415,6 +415,12 @@ impl Control {
         }
     }
 
+    /// The end of a shutdown that is not done: what still waits for a far end ends without it.
+    pub fn finish_shutdown(&mut self, now: Instant) {
+        self.agent.finish_shutdown(now);
+        self.drain(now);
+    }
+
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.run_key_script(now);

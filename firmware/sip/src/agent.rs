@@ -378,6 +378,19 @@ impl UserAgent {
         self.shutting_down = true;
         self.end_all(now);
         self.on_registrations(now, Registration::unregister);
+        self.stop_sending_cancelled();
+        self.finish_turn(now);
+    }
+
+    /// The end of a shutdown whose far ends did not all answer. What still waits for them is ended
+    /// without: CANCEL though no provisional response has come (section 9.1), BYE though no ACK has
+    /// (section 15). Whoever has the INVITE would ring, or wait, after the phone is gone.
+    pub fn finish_shutdown(&mut self, now: Instant) {
+        self.cancel_unheard(now);
+        let calls: Vec<CallHandle> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.on_call(call, now, Call::give_up);
+        }
         self.finish_turn(now);
     }
 

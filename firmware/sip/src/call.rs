@@ -363,6 +363,14 @@ impl Call {
         }
     }
 
+    /// Ends without its ACK a call that was hung up and still waits for it.
+    pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.state, State::Leaving(..)) {
+            let before = self.finish(EndedBy::Local, None, "hung up", turn);
+            self.send_last_bye(before, None, turn);
+        }
+    }
+
     /// Asks for another direction, now or as soon as the session allows.
     pub(crate) fn set_direction(&mut self, direction: Direction, turn: &mut Turn<'_>) {
         if let Some(established) = self.state.changeable_mut() {

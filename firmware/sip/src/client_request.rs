@@ -450,6 +450,11 @@ impl ClientRequest {
         }
     }
 
+    /// A CANCEL waits for the first provisional response.
+    pub(crate) fn wants_cancel(&self) -> bool {
+        self.cancel == Cancel::Wanted
+    }
+
     /// Its CANCEL is being sent: the INVITE is over after 64 T1 without a final response.
     pub(crate) fn handle_cancel_sent(&mut self, now: Instant) {
         self.cancel = Cancel::Sent;

@@ -60,6 +60,68 @@ fn case_02_cancel_waits_for_a_provisional_response() {
 }
 
 #[test]
+fn an_invite_nobody_has_answered_is_cancelled_at_shutdown() {
+    let mut world = World::alone();
+    let (_, invite) = called(&mut world);
+    world.run_ms(100);
+    let sent = world.sent("INVITE");
+    world.with(0, |alice, now| alice.shut_down(now));
+    world.run_ms(1800);
+    assert_eq!(world.sent("INVITE"), sent, "not sent again");
+    assert_eq!(
+        world.sent("CANCEL"),
+        0,
+        "a provisional response is waited for"
+    );
+    world.with(0, |alice, now| alice.finish_shutdown(now));
+    let cancel = world.request(&Method::Cancel);
+    assert_eq!(cancel.headers.top_via(), invite.headers.top_via());
+    world.answer(&cancel, 200, Some("p"), PEER, &[], None);
+    world.answer(&invite, 487, Some("p"), PEER, &[], None);
+    world.request(&Method::Ack);
+    world.assert_empty();
+}
+
+#[test]
+fn an_invite_answered_during_shutdown_is_cancelled_or_ended() {
+    for code in [100, 180, 200] {
+        let mut world = World::alone();
+        let (_, invite) = called(&mut world);
+        world.with(0, |alice, now| alice.shut_down(now));
+        world.run_ms(700);
+        let body = sdp("192.0.2.9", "");
+        let body = (code == 200).then_some(body.as_str());
+        world.answer(&invite, code, Some("p"), PEER, &[], body);
+        let end = if code == 200 {
+            world.request(&Method::Ack);
+            world.request(&Method::Bye)
+        } else {
+            world.request(&Method::Cancel)
+        };
+        world.answer(&end, 200, Some("p"), PEER, &[], None);
+        if code != 200 {
+            world.answer(&invite, 487, Some("p"), PEER, &[], None);
+            world.request(&Method::Ack);
+        }
+        world.with(0, |alice, now| alice.finish_shutdown(now));
+        world.assert_empty();
+    }
+}
+
+#[test]
+fn a_call_without_its_ack_ends_with_a_bye_at_shutdown() {
+    let mut world = World::alone();
+    answered(&mut world);
+    world.with(0, |alice, now| alice.shut_down(now));
+    world.run_ms(1800);
+    assert_eq!(world.sent("BYE"), 0, "the ACK is waited for");
+    world.with(0, |alice, now| alice.finish_shutdown(now));
+    let bye = world.request(&Method::Bye);
+    world.answer(&bye, 200, None, PEER, &[], None);
+    world.assert_empty();
+}
+
+#[test]
 fn case_03_the_cancel_is_not_answered() {
     let mut world = World::alone();
     let (call, invite) = called(&mut world);

@@ -436,6 +436,33 @@ impl UserAgent {
         self.on_step(id, step, now);
     }
 
+    /// INVITEs that nobody wants any more are not sent again: one that was lost needs no CANCEL.
+    pub(super) fn stop_sending_cancelled(&mut self) {
+        let unwanted = self
+            .requests
+            .values()
+            .filter(|request| request.wants_cancel());
+        let transactions: Vec<_> = unwanted.filter_map(ClientRequest::transaction).collect();
+        for transaction in transactions {
+            if let Some(entry) = self.clients.get_mut(transaction) {
+                entry.machine.stop_sending();
+            }
+            self.schedule_client(transaction);
+        }
+    }
+
+    /// Cancels the INVITEs that still wait for their first provisional response.
+    pub(super) fn cancel_unheard(&mut self, now: Instant) {
+        let unheard = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.wants_cancel());
+        let ids: Vec<RequestId> = unheard.map(|(id, _)| *id).collect();
+        for id in ids {
+            self.send_cancel(id, now);
+        }
+    }
+
     fn send_cancel(&mut self, id: RequestId, now: Instant) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;

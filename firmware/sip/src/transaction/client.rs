@@ -148,6 +148,11 @@ impl Client {
         earliest([self.retransmit, self.give_up, self.linger])
     }
 
+    /// It is not sent again; whoever has it may still answer.
+    pub(crate) fn stop_sending(&mut self) {
+        self.retransmit = None;
+    }
+
     /// The user no longer wants it: an INVITE whose CANCEL was not answered (section 9.1).
     pub(crate) fn abandon(&mut self) {
         self.state = State::Done;
