@@ -12,6 +12,11 @@
 //! The owner reads and writes the files; kept texts hold passwords and belong in files only the
 //! phone can read.
 
+use std::path::PathBuf;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use crate::load::{Layer, load_layers, warnings};
 use crate::schema::Secret;
 use crate::{Config, Error, Errors, MAX_ERRORS};
@@ -78,6 +83,28 @@ pub struct Decision {
     pub report: String,
     /// Write these bytes as the new last good configuration. Never shown: they hold passwords.
     pub keep: Option<Secret>,
+}
+
+/// The state directory that a text names, which may have errors elsewhere; else the default. It is
+/// needed before the text can be used: its secrets may lie there.
+pub fn state_dir(bytes: &[u8]) -> PathBuf {
+    let default = || Config::default().control.state_dir;
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return default();
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > crate::MAX_BYTES {
+        return default();
+    }
+    let (document, _) = DeTable::parse_recoverable(text);
+    let control = document.get_ref().get("control").map(Spanned::get_ref);
+    let Some(DeValue::Table(control)) = control else {
+        return default();
+    };
+    match control.get("state_dir").map(Spanned::get_ref) {
+        Some(DeValue::String(path)) if !path.is_empty() => PathBuf::from(path.as_ref()),
+        Some(_) | None => default(),
+    }
 }
 
 /// Decides. A layer that cannot be used is left out and reported; the card's own text is replaced

@@ -211,3 +211,36 @@ fn passwords_are_never_shown() {
     assert_eq!(decision.config.accounts[0].password.0, "hunter2");
     assert!(!format!("{decision:?}").contains("hunter2"));
 }
+
+#[test]
+fn the_state_directory_is_read_as_toml_reads_it() {
+    let default = Config::default().control.state_dir;
+    for (text, path) in [
+        ("[control]\nstate_dir = \"/x\"   # where it is kept\n", "/x"),
+        ("[control]\nstate_dir = '/x y'#c\n", "/x y"),
+        ("control.state_dir = \"/x\"\n", "/x"),
+        ("control = { socket = \"/s\", state_dir = \"/x\" }\n", "/x"),
+        ("[control]\n\"state_dir\" = \"\\u002fx\"\n", "/x"),
+        ("\u{feff}[control]\r\nstate_dir=\"/x\"\r\n", "/x"),
+        // Errors elsewhere do not move it.
+        ("[phone]\nusr = \n[control]\nstate_dir = \"/x\"\n", "/x"),
+    ] {
+        assert_eq!(
+            state_dir(text.as_bytes()),
+            std::path::Path::new(path),
+            "{text}"
+        );
+    }
+    for text in [
+        "[phone]\nstate_dir = \"/x\"\n",
+        "# state_dir = \"/x\"\n",
+        "[phone]\nname = \"\"\"\nstate_dir = \"/x\"\n\"\"\"\n",
+        "[control]\nstate_dir = 7\n",
+        "[control]\nstate_dir = \"\"\n",
+        "control = 1\n",
+        "",
+    ] {
+        assert_eq!(state_dir(text.as_bytes()), default, "{text}");
+    }
+    assert_eq!(state_dir(b"\xff[control]\nstate_dir = \"/x\"\n"), default);
+}

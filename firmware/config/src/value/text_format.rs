@@ -138,7 +138,8 @@ impl TextFormat {
                 Err((format!("there is no time zone {shown}"), near))
             }
             Self::Url => {
-                address::url(text).map_err(|why| (format!("{shown} is not a URL: {why}"), None))
+                // Not shown: a token may stand in it.
+                address::url(text).map_err(|why| (format!("this is not a URL: {why}"), None))
             }
             Self::Code => or(
                 text.is_empty() || is_keyed(text),
