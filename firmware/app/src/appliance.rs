@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! heart beats, ticks ─▶ health ──────▶ feed the watchdog? is the slot good?
+//! inputs that work ────▶ inputs ──────▶ has this slot what the one before had?
 //! Status, errors, image ─▶ status_file ▶ text of status.txt, and when it may be written
 //! ```
 
 pub(crate) mod health;
+pub(crate) mod inputs;
 pub(crate) mod power_up;
 pub(crate) mod status_file;
 

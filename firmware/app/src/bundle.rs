@@ -18,13 +18,16 @@ pub(crate) mod trace;
 use std::io::{self, Write};
 use std::path::Path;
 
+use board::files;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// The bundle's name on the card.
 pub(crate) const FILE: &str = "offhook-support.tar.gz";
 /// Most bytes of one crash log, and most crash logs.
-const MOST_CRASH: (usize, usize) = (64 * 1024, 8);
+const MOST_CRASH: (u64, usize) = (64 * 1024, 8);
+/// Most bytes of one of the kernel's files.
+const MOST_SYSTEM: u64 = 64 * 1024;
 /// What the system says of itself.
 const SYSTEM: [&str; 6] = [
     "/proc/version",
@@ -58,25 +61,19 @@ impl Parts {
     fn add_machine(&mut self, state_dir: &Path) {
         let mut system = String::new();
         for path in SYSTEM {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            system.extend(["== ", path, "\n", &text, "\n"]);
+            let text = files::read_start(Path::new(path), MOST_SYSTEM).unwrap_or_default();
+            system.extend(["== ", path, "\n", &String::from_utf8_lossy(&text), "\n"]);
         }
         self.add("system.txt", system);
         self.add(
             "kernel.txt",
             kernel_log::read(Path::new(kernel_log::DEVICE)),
         );
-        let Ok(entries) = std::fs::read_dir(state_dir.join("crash")) else {
-            return;
-        };
-        let mut names: Vec<_> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        for name in names.iter().rev().take(MOST_CRASH.1) {
-            let mut text = std::fs::read(state_dir.join("crash").join(name)).unwrap_or_default();
-            text.truncate(MOST_CRASH.0);
-            self.add(&format!("crash/{name}"), text);
+        let folder = state_dir.join("crash");
+        // The medium may hang: that must not keep the rest.
+        match files::in_time(files::DEADLINE, move || Ok(crash_logs(&folder))) {
+            Ok(logs) => self.0.extend(logs),
+            Err(error) => self.add("crash.txt", format!("{error}\n")),
         }
     }
 
@@ -103,6 +100,23 @@ impl Parts {
         gzip.flush()?;
         gzip.finish()
     }
+}
+
+/// The newest crash logs of a folder, each with its name.
+fn crash_logs(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let newest = names.iter().rev().take(MOST_CRASH.1);
+    let log = |name: &String| {
+        let text = files::read_start(&folder.join(name), MOST_CRASH.0).unwrap_or_default();
+        (format!("crash/{name}"), text)
+    };
+    newest.map(log).collect()
 }
 
 #[cfg(test)]

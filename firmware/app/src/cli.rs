@@ -138,13 +138,14 @@ fn exit_code(passed: bool) -> ExitCode {
 /// Prints every error of a configuration; whether there are none.
 fn check(file: &Path) -> Result<bool, CommandError> {
     let name = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|source| CommandError::Read {
+    let most = config::MAX_BYTES as u64;
+    let bytes = board::files::read(file, most).map_err(|source| CommandError::Read {
         path: file.to_owned(),
         source,
     })?;
     // On a phone, what was moved off the card is known; elsewhere its absence is an error like any
     // other.
-    let state_dir = crate::provision::state_dir_of(file);
+    let state_dir = config::store::state_dir(&bytes);
     let bytes = crate::secrets::restore(bytes, &state_dir);
     let beside = file.parent().unwrap_or(Path::new("."));
     for warning in config::warnings(&bytes, &name) {

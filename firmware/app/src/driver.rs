@@ -26,6 +26,7 @@ mod wait;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use board::Board;
@@ -65,6 +66,8 @@ pub struct Setup {
     pub config: config::Config,
     /// What `status` says about it.
     pub config_note: Option<String>,
+    /// What is wrong with the description of the board.
+    pub board_faults: Vec<String>,
     /// Where the sound card comes from.
     pub card: CardSource,
     /// Hook, keys, ringer and lamps; `None`: simulated, moved by `ctl`.
@@ -101,6 +104,10 @@ struct Driver {
     house: Housekeeping,
     service: Service,
     ending: Ending,
+    /// What `status` says about the configuration.
+    config_note: Option<String>,
+    /// What is wrong with the description of the board.
+    board_faults: Vec<String>,
     /// When shutting down must be over.
     shutdown_by: Option<Instant>,
     ticks: u32,
@@ -115,20 +122,19 @@ struct Inputs {
 
 /// Runs a phone until it is to end.
 pub fn run(setup: Setup) -> Result<Ending, DriverError> {
-    run_with(setup, Box::new(Disk))
+    run_with(setup, Arc::new(Disk))
 }
 
 /// Runs a phone that writes its files by `files`.
-fn run_with(setup: Setup, files: Box<dyn Files>) -> Result<Ending, DriverError> {
+fn run_with(setup: Setup, files: Arc<dyn Files>) -> Result<Ending, DriverError> {
     let now = Instant::now();
     let Setup { config, card, .. } = &setup;
     let (sound, audio_thread) = Sound::start(card.clone(), config, now)?;
     let (storage, finish) = Storage::start(files)?;
-    // Nothing of ours uses the runtime's blocking threads; resolving a provisioning server's name
-    // does.
+    // Nothing uses the runtime's blocking threads: names, cards and files have their own ways.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(1)
         .thread_stack_size(256 * 1024)
         .build()?;
     let outcome = runtime.block_on(async {
@@ -161,6 +167,7 @@ impl Driver {
             credentials.clone(),
             network_events,
             storage.clone(),
+            setup.appliance.is_some(),
             now,
         );
         let identity = Identity {
@@ -171,18 +178,30 @@ impl Driver {
             credentials,
             known: state_dir::known_peers(&config),
         };
+        let mut config_note = setup.config_note;
+        let service = match Service::start(setup.socket, &request_sender) {
+            // Dial tone needs no control socket; another phone on it is another matter.
+            Err(error) if setup.appliance.is_some() && !error.is_in_use() => {
+                tracing::error!("{error}; the phone goes on without it");
+                add_note(&mut config_note, &error.to_string());
+                Service::without_socket()
+            }
+            service => service?,
+        };
         let mut driver = Self {
             control: Control::new(&config, identity, now),
             board: setup.board,
             network: network_side,
             sound,
             house: Housekeeping::new(setup.appliance, &config, storage, own_events, now),
-            service: Service::start(setup.socket, &request_sender)?,
+            service,
+            config_note,
+            board_faults: setup.board_faults,
             ending: Ending::Quit,
             shutdown_by: None,
             ticks: 0,
         };
-        driver.control.set_config_note(setup.config_note);
+        driver.control.set_config_note(driver.config_note.clone());
         driver.control.set_config_fault(driver.house.config_fault());
         let inputs = Inputs {
             network,
@@ -201,7 +220,7 @@ impl Driver {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.handle_board(Instant::now());
         self.execute();
-        self.network.bind(&mut self.control)?;
+        self.bind()?;
         self.execute();
         loop {
             let due = self
@@ -211,6 +230,7 @@ impl Driver {
             tokio::select! {
                 signal = stop.recv() => {
                     if self.shutdown_by.is_some() || signal.is_none() {
+                        self.finish_shutdown();
                         return Ok(self.ending);
                     }
                     self.shut_down();
@@ -234,6 +254,7 @@ impl Driver {
             if let Some(last) = self.shutdown_by
                 && (self.control.is_done() || Instant::now() >= last)
             {
+                self.finish_shutdown();
                 tokio::time::sleep(LAST_REPLIES).await;
                 self.shut_board_down();
                 return Ok(self.ending);
@@ -244,8 +265,20 @@ impl Driver {
     /// Gives `Control` what does not work of the board, for its status.
     fn report_hardware(&mut self) {
         let failed = self.board.as_ref().map_or(&[][..], Board::failed);
-        let faults = failed.iter().map(ToString::to_string).collect();
+        let failed = failed.iter().map(ToString::to_string);
+        let faults = self.board_faults.iter().cloned().chain(failed).collect();
         self.control.set_hardware_faults(faults);
+    }
+
+    /// Opens the SIP ports; what could not be had is in the status.
+    fn bind(&mut self) -> Result<(), BindError> {
+        let before = self.network.port_fault().is_some();
+        self.network.bind(&mut self.control)?;
+        if let Some(fault) = self.network.port_fault().filter(|_| !before) {
+            add_note(&mut self.config_note, fault);
+            self.control.set_config_note(self.config_note.clone());
+        }
+        Ok(())
     }
 
     fn handle_board(&mut self, now: Instant) {
@@ -268,6 +301,7 @@ impl Driver {
             DriverEvent::Configuration(outcome) => {
                 self.house.handle_configuration(*outcome, Instant::now());
             }
+            DriverEvent::Reverted => self.house.handle_reverted(),
             DriverEvent::FactoryReset(Ok(())) => self.end_by_keys(Ending::Reboot),
             DriverEvent::FactoryReset(Err(error)) => {
                 tracing::error!("factory reset: {error}; can the card be written?");
@@ -280,7 +314,9 @@ impl Driver {
         let now = Instant::now();
         self.ticks = self.ticks.wrapping_add(1);
         let (heartbeat, has_card) = (self.sound.heartbeat(), self.sound.has_card());
-        if self.house.check_health(heartbeat, has_card, now)
+        if self
+            .house
+            .check_health(heartbeat, has_card, self.board.as_ref(), now)
             && let Some(board) = self.board.as_mut()
         {
             board.feed_watchdog(now);
@@ -293,7 +329,8 @@ impl Driver {
             self.house.look_around(now);
             self.network.check_address(&mut self.control, now);
         }
-        if self.house.handle_tick(self.control.is_idle(), now) && self.shutdown_by.is_none() {
+        let (idle, bound) = (self.control.is_idle(), self.network.is_bound());
+        if self.house.handle_tick(idle, bound, now) && self.shutdown_by.is_none() {
             tracing::info!("a new configuration from the network: restarting");
             self.ending = Ending::Restart;
             self.shut_down();
@@ -303,10 +340,11 @@ impl Driver {
             self.execute_star_code(code);
         }
         if self.ticks.is_multiple_of(4) {
-            self.network.bind(&mut self.control)?;
+            self.bind()?;
             if self.house.has_card() {
                 let status = self.status(now);
-                self.house.write_status(&status, now);
+                self.house
+                    .write_status(&status, self.network.port_fault(), now);
             }
         }
         Ok(())
@@ -352,7 +390,14 @@ impl Driver {
         let now = Instant::now();
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
+        self.house.forgive_trial();
         self.control.shut_down(now);
+    }
+
+    /// Ends what still waits for a far end.
+    fn finish_shutdown(&mut self) {
+        self.control.finish_shutdown(Instant::now());
+        self.execute();
     }
 
     /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.
@@ -362,6 +407,14 @@ impl Driver {
         {
             tracing::error!("{fault}");
         }
+    }
+}
+
+/// One more line of what `status` says about the configuration.
+fn add_note(note: &mut Option<String>, line: &str) {
+    match note {
+        Some(text) => text.extend(["\n", line]),
+        None => *note = Some(line.to_owned()),
     }
 }
 

@@ -53,8 +53,8 @@ pub enum IdentityError {
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// Longer than any identity.
-    #[error("{0} bytes are too many")]
-    TooLong(u64),
+    #[error("{0}, too many for an identity")]
+    TooLong(String),
     /// Read, and no identity.
     #[error(transparent)]
     Content(#[from] CredentialsError),
@@ -69,18 +69,15 @@ pub fn load_or_make(folder: &Path) -> Result<Credentials, IdentityError> {
         path: path.clone(),
         source,
     };
-    match std::fs::metadata(&path) {
-        Ok(about) if about.len() > MAX_BYTES => Err(IdentityError::Damaged {
+    match board::files::read_in_time(&path, MAX_BYTES).map(Zeroizing::new) {
+        Ok(text) => Credentials::parse(&text).map_err(|error| IdentityError::Damaged {
             path,
-            what: Damage::TooLong(about.len()),
+            what: Damage::Content(error),
         }),
-        Ok(_) => {
-            let text = Zeroizing::new(std::fs::read(&path).map_err(wrong)?);
-            Credentials::parse(&text).map_err(|error| IdentityError::Damaged {
-                path,
-                what: Damage::Content(error),
-            })
-        }
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(IdentityError::Damaged {
+            path,
+            what: Damage::TooLong(error.to_string()),
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = Credentials::make()?;
             crate::storage::write_atomic(&path, made.pem().as_bytes()).map_err(wrong)?;

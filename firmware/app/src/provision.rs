@@ -12,19 +12,24 @@
 
 mod emit;
 pub(crate) mod origin;
+pub(crate) mod pace;
 pub(crate) mod reset;
 pub(crate) mod schedule;
+pub(crate) mod trial;
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use board::files;
 use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
 use crate::net::fetch::{self, FetchError, Fetched, Trust};
+use crate::storage::Disk;
 pub(crate) use emit::emit;
 use origin::Origin;
+use trial::Standing;
 
 /// Where the configuration lies when nobody says otherwise.
 const CONFIG: &str = "/etc/offhook/offhook.toml";
@@ -36,6 +41,10 @@ pub(crate) const LAST_GOOD: &str = "last-good.toml";
 pub(crate) const NETWORK: &str = "network.toml";
 /// How the fetched layer is called in errors.
 pub(crate) const NETWORK_NAME: &str = "network configuration";
+/// How the last good text is called in errors.
+const LAST_GOOD_NAME: &str = "last good configuration";
+/// Most bytes read of a layer.
+const MAX_BYTES: u64 = config::MAX_BYTES as u64;
 
 /// Where the command line says the configuration is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,6 +111,8 @@ pub(crate) struct Provisioned {
     pub(crate) errors: Option<Errors>,
     /// One line.
     pub(crate) report: String,
+    /// Whether what the network said has proved itself.
+    pub(crate) standing: Standing,
 }
 
 impl Provisioned {
@@ -134,6 +145,8 @@ struct Found {
     board: Option<(String, Vec<u8>)>,
     network: Option<Vec<u8>>,
     last_good: Option<Vec<u8>>,
+    /// Files that are there and cannot be read.
+    unreadable: Vec<config::Error>,
     state_dir: PathBuf,
 }
 
@@ -149,36 +162,46 @@ fn gather(paths: &ConfigPaths) -> Result<Found, ProvisionError> {
         (None, Some(_)) => FILE.to_owned(),
         (Some(_), _) | (None, None) => file.display().to_string(),
     };
-    let card = match fs::read(&file) {
+    let mut unreadable = Vec::new();
+    let card = match files::read_in_time(&file, MAX_BYTES) {
         Ok(bytes) => Some(bytes),
         Err(source) if paths.config.is_some() => return Err(ProvisionError::Read { name, source }),
-        Err(_) => None,
+        Err(error) => {
+            unreadable.extend(fault(&name, &error));
+            None
+        }
     };
     let card = card.map(|bytes| {
-        let state_dir = state_dir_in(Some(&bytes));
+        let state_dir = config::store::state_dir(&bytes);
         crate::secrets::restore(bytes, &state_dir)
     });
+    let mut layer = |path: &Path, name: &str| match files::read_in_time(path, MAX_BYTES) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            unreadable.extend(fault(name, &error));
+            None
+        }
+    };
     // Where things are kept is itself configured; a bad file's word for it is taken only for the
     // state directory.
     let alone = card
         .as_deref()
         .and_then(|bytes| config::load_bytes(bytes, &name).ok());
     let state_dir = alone.as_ref().map_or_else(
-        || state_dir_in(card.as_deref()),
+        || config::store::state_dir(card.as_deref().unwrap_or_default()),
         |config| config.control.state_dir.clone(),
     );
     let alone = alone.unwrap_or_default();
     let profile = paths.board.clone().unwrap_or(alone.board.profile);
     let board = alone.board.profile_dir.join(&profile).join(FILE);
+    let board_name = board.display().to_string();
+    let wanted = alone.provision.dhcp || alone.provision.url.is_some();
     Ok(Found {
-        board: fs::read(&board)
-            .ok()
-            .map(|bytes| (board.display().to_string(), bytes)),
+        board: layer(&board, &board_name).map(|bytes| (board_name, bytes)),
         // What was fetched counts as long as fetching is wanted.
-        network: fs::read(state_dir.join(NETWORK))
-            .ok()
-            .filter(|_| alone.provision.dhcp || alone.provision.url.is_some()),
-        last_good: fs::read(state_dir.join(LAST_GOOD)).ok(),
+        network: layer(&state_dir.join(NETWORK), NETWORK_NAME).filter(|_| wanted),
+        last_good: layer(&state_dir.join(LAST_GOOD), LAST_GOOD_NAME),
+        unreadable,
         file,
         name,
         card,
@@ -186,9 +209,34 @@ fn gather(paths: &ConfigPaths) -> Result<Found, ProvisionError> {
     })
 }
 
+/// What is said about a file that is there and cannot be read.
+fn fault(name: &str, error: &io::Error) -> Option<config::Error> {
+    (error.kind() != io::ErrorKind::NotFound).then(|| config::Error {
+        file: name.to_owned(),
+        line: 1,
+        column: 1,
+        what: format!("the file cannot be read: {error}"),
+        help: "put an ordinary file of this name there, or remove what is there".to_owned(),
+    })
+}
+
 /// Decides what to run by. With `keep`, a new good text becomes the last good one.
 pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, ProvisionError> {
-    let found = gather(paths)?;
+    let mut found = gather(paths)?;
+    let mut standing = Standing::Accepted;
+    if keep {
+        let store = trial::Store::new(&found.state_dir);
+        standing = store.begin(&Disk).unwrap_or_else(|error| {
+            warn(&format!(
+                "{}: {error}; a configuration from the network stays on trial",
+                found.state_dir.display()
+            ));
+            Standing::OnTrial
+        });
+        if matches!(standing, Standing::Reverted(_)) {
+            found = gather(paths)?;
+        }
+    }
     let layer = |name, bytes| Layer {
         name,
         bytes,
@@ -225,20 +273,29 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
     let mut config = decision.config;
     let beside = found.file.parent().unwrap_or(Path::new("."));
     apply_machine(&mut config, found.state_dir, beside, paths);
-    let mut errors = decision.errors;
+    let mut report = decision.report;
+    if found
+        .unreadable
+        .iter()
+        .any(|error| error.file == found.name)
+    {
+        report = report.replacen(
+            &format!("there is no {}", found.name),
+            &format!("{} cannot be read", found.name),
+            1,
+        );
+    }
+    let mut errors = found.unreadable;
+    errors.extend(decision.errors.map_or_else(Vec::new, |errors| errors.0));
     if decision.source == Source::File
         && let Some(missing) = found.card.as_deref().and_then(|bytes| {
             crate::secrets::missing_files(bytes, &found.name, beside, &config.control.state_dir)
         })
     {
-        errors = Some(Errors(
-            errors
-                .map_or_else(Vec::new, |errors| errors.0)
-                .into_iter()
-                .chain(missing.0)
-                .collect(),
-        ));
+        errors.extend(missing.0);
     }
+    errors.truncate(config::MAX_ERRORS);
+    let errors = (!errors.is_empty()).then_some(Errors(errors));
     if keep && decision.source == Source::File && config.security.move_secrets {
         match crate::secrets::move_off(&found.file, &config.control.state_dir) {
             Ok(true) => warn(&format!(
@@ -269,7 +326,8 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
         source: decision.source,
         network: decision.network,
         errors,
-        report: decision.report,
+        report,
+        standing,
     })
 }
 
@@ -326,26 +384,6 @@ fn apply_machine(config: &mut Config, state_dir: PathBuf, beside: &Path, paths: 
 /// Before there is a log.
 fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "offhook: {text}");
-}
-
-/// The state directory a broken file names, where that much of it can be read; else the default.
-fn state_dir_in(found: Option<&[u8]>) -> PathBuf {
-    let default = Config::default().control.state_dir;
-    let Some(text) = found.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
-        return default;
-    };
-    text.lines()
-        .map(str::trim)
-        .filter_map(|line| line.strip_prefix("state_dir"))
-        .filter_map(|rest| rest.trim_start().strip_prefix('='))
-        .map(|value| value.trim().trim_matches('"'))
-        .find(|value| value.starts_with('/'))
-        .map_or(default, PathBuf::from)
-}
-
-/// The state directory a file names, else the default.
-pub(crate) fn state_dir_of(file: &Path) -> PathBuf {
-    state_dir_in(fs::read(file).ok().as_deref())
 }
 
 /// Where things are kept, as far as the configuration can be read.

@@ -16,24 +16,23 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use board::files;
 use config::secrets::{self, StoredSecrets};
 use config::{Error, Errors};
+use zeroize::Zeroizing;
 
 /// The file in the state directory.
 pub(crate) const FILE: &str = "secrets.toml";
 /// Longest such file.
 const MAX_BYTES: u64 = 64 * 1024;
+/// Longest file that a configuration may name.
+const MAX_NAMED: u64 = 1024 * 1024;
 
 /// What was moved here before.
 fn kept(state_dir: &Path) -> StoredSecrets {
-    let path = state_dir.join(FILE);
-    let short = fs::metadata(&path).is_ok_and(|about| about.len() <= MAX_BYTES);
-    let text = if short {
-        fs::read_to_string(&path).ok()
-    } else {
-        None
-    };
-    text.map(|text| StoredSecrets::parse(&text))
+    let text = files::read_in_time(&state_dir.join(FILE), MAX_BYTES).map(Zeroizing::new);
+    text.ok()
+        .and_then(|text| Some(StoredSecrets::parse(std::str::from_utf8(&text).ok()?)))
         .unwrap_or_default()
 }
 
@@ -50,7 +49,8 @@ pub(crate) fn restore(bytes: Vec<u8>, state_dir: &Path) -> Vec<u8> {
 /// At each step of it both files are whole, and together they hold everything: done again after a
 /// power cut, it ends the same.
 pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
-    let text = fs::read_to_string(file)?;
+    let text = files::read_in_time(file, config::MAX_BYTES as u64)?;
+    let text = String::from_utf8(text).map_err(io::Error::other)?;
     let Some(moved) = secrets::move_out(&text, &kept(state_dir)) else {
         return Ok(false);
     };
@@ -92,13 +92,7 @@ pub(crate) fn move_key(
     if key == there {
         return Ok(false);
     }
-    if fs::metadata(&key)?.len() > MAX_BYTES {
-        return Err(io::Error::other(format!(
-            "{}: too long for a key",
-            key.display()
-        )));
-    }
-    let content = zeroize::Zeroizing::new(fs::read(&key)?);
+    let content = Zeroizing::new(files::read_in_time(&key, MAX_BYTES)?);
     crate::storage::write_atomic(&there, &content)?;
     let folder = if beside.as_os_str().is_empty() {
         Path::new(".")
@@ -175,7 +169,8 @@ pub(crate) fn missing_files(
     let text = std::str::from_utf8(bytes).ok()?;
     let missing = secrets::files(text).into_iter().filter_map(|named| {
         let path = beside.join(&named.path);
-        let problem = fs::File::open(in_either(&named.key, path.clone(), state_dir)).err()?;
+        let lies = in_either(&named.key, path.clone(), state_dir);
+        let problem = files::open_in_time(&lies, MAX_NAMED).err()?;
         Some(Error {
             file: name.to_owned(),
             line: named.line,

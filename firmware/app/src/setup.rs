@@ -4,11 +4,11 @@
 //! offhook.toml ─▶ provision::load ─▶ Config, note for status ─▶ Setup ─▶ driver::run
 //! ```
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Instant;
 
 use board::audio::AudioRequest;
-use board::{Board, BoardError, Profile, ProfileError};
+use board::{Board, BoardError, Profile};
 use config::Config;
 use control::readable::OneLineWriter;
 use tracing_subscriber::EnvFilter;
@@ -28,12 +28,6 @@ pub(crate) enum SetupError {
     /// There is no configuration to run by.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
-    /// The card asks for a factory reset, which failed.
-    #[error("factory reset: {0}; can the card be written?")]
-    Reset(io::Error),
-    /// There is no such board.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
     /// A device of the board cannot be opened.
     #[error(transparent)]
     Board(#[from] BoardError),
@@ -71,8 +65,14 @@ pub(crate) fn run(paths: &ConfigPaths) -> Result<Ending, SetupError> {
 fn run_once(paths: &ConfigPaths) -> Result<Ending, SetupError> {
     if let Some(card) = paths.card.as_deref().filter(|card| reset::is_asked(card)) {
         let state_dir = crate::provision::state_dir(paths)?;
-        reset::factory_reset(&state_dir, Some(card)).map_err(SetupError::Reset)?;
-        return Ok(Ending::Reboot);
+        match reset::factory_reset(&state_dir, Some(card)) {
+            Ok(()) => return Ok(Ending::Reboot),
+            // A card that cannot be written is no reason to have no dial tone.
+            Err(error) => {
+                let text = format!("offhook: factory reset: {error}; can the card be written?");
+                let _ = writeln!(io::stderr(), "{text}");
+            }
+        }
     }
     let provisioned = crate::provision::load(paths, true)?;
     log_to_stderr(&provisioned.config);
@@ -123,7 +123,11 @@ pub(crate) fn whole_phone(
     config: Config,
     config_note: Option<String>,
 ) -> Result<Setup, SetupError> {
-    let profile = Profile::load(&config.board.profile_dir, &config.board.profile)?;
+    let (profile, faults) = Profile::load_usable(&config.board.profile_dir, &config.board.profile);
+    let board_faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for fault in &board_faults {
+        tracing::error!("{fault}; the phone goes on without that part");
+    }
     let board = Board::open(&profile, Instant::now())?;
     let request = audio_request(&config, &profile);
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
@@ -134,6 +138,7 @@ pub(crate) fn whole_phone(
         board: Some(board),
         socket: Some(config.control.socket.clone()),
         config_note,
+        board_faults,
         appliance: None,
         config,
     })

@@ -23,7 +23,7 @@ pub(crate) use thread::{Storage, StorageError};
 
 /// The operations that change files. [`Disk`] performs them; a test puts a slow device in its
 /// place.
-pub(crate) trait Files: Send {
+pub(crate) trait Files: Send + Sync {
     /// Replaces a file, completely or not at all. Readable by its owner only (mode 0600).
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Replaces a file on the card, completely or not at all.

@@ -2,8 +2,9 @@
 //! watchdog, and reports once that a slot is good.
 //!
 //! ```text
-//! tick(beat, card, now) ─▶ feed: the beat moved within AUDIO_ALIVE
-//!                       └▶ good: once, after 60 s in which every tick fed and the card was open
+//! tick(beat, card, inputs, now) ─▶ feed: the beat moved within AUDIO_ALIVE
+//!                       └▶ good: once, after 60 s in which every tick fed, the card was open and the
+//!                          inputs were there
 //! ```
 //!
 //! There is no timer in here: a control thread that hangs does not tick, so nothing is fed.
@@ -46,13 +47,13 @@ impl Health {
     }
 
     /// The control thread is here; `beat` is the audio thread's counter, `card` whether a sound
-    /// card is open.
-    pub(crate) fn tick(&mut self, beat: u64, card: bool, now: Instant) -> Verdict {
+    /// card is open, `inputs` whether hook and keys are there as they were in the slot before.
+    pub(crate) fn tick(&mut self, beat: u64, card: bool, inputs: bool, now: Instant) -> Verdict {
         if beat != self.beat.0 {
             self.beat = (beat, now);
         }
         let feed = now.saturating_duration_since(self.beat.1) < AUDIO_ALIVE;
-        if feed && card {
+        if feed && card && inputs {
             self.well_since.get_or_insert(now);
         } else {
             self.well_since = None;
@@ -80,6 +81,7 @@ mod tests {
         audio: Duration,
         control: Duration,
         card: std::ops::Range<Duration>,
+        inputs: bool,
         parsed: bool,
     }
 
@@ -91,6 +93,7 @@ mod tests {
                 audio: day,
                 control: day,
                 card: Duration::ZERO..day,
+                inputs: true,
                 parsed: true,
             }
         }
@@ -110,7 +113,7 @@ mod tests {
                     beat += 50;
                 }
                 if at < self.control {
-                    let verdict = health.tick(beat, self.card.contains(&at), now);
+                    let verdict = health.tick(beat, self.card.contains(&at), self.inputs, now);
                     if verdict.feed {
                         dog.feed(now).unwrap();
                     }
@@ -167,6 +170,11 @@ mod tests {
             ..Life::new()
         };
         assert_eq!(illiterate.live(), (None, None));
+        let mute = Life {
+            inputs: false,
+            ..Life::new()
+        };
+        assert_eq!(mute.live(), (None, None), "nobody can lift the handset");
         let late = Life {
             card: 30 * second..4000 * second,
             ..Life::new()

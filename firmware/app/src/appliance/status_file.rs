@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// registrar would not live long.
 const APART: Duration = Duration::from_secs(600);
 /// Most bytes taken of what the image says.
-pub(crate) const MAX_IMAGE: usize = 2048;
+pub(crate) const MAX_IMAGE: u64 = 2048;
 
 /// Everything the file says.
 pub(crate) struct Facts<'a> {
@@ -30,6 +30,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) errors: Option<&'a config::Errors>,
     /// What the last look for a configuration in the network came to.
     pub(crate) network: Option<&'a str>,
+    /// Why another SIP port is used than the configured one.
+    pub(crate) port: Option<&'a str>,
     pub(crate) status: &'a Status,
     /// Interface and address, each once.
     pub(crate) addresses: &'a [String],
@@ -45,6 +47,9 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     let _ = writeln!(out, "Configuration: {}", facts.report);
     if let Some(network) = facts.network {
         let _ = writeln!(out, "From the network: {network}");
+    }
+    if let Some(port) = facts.port {
+        let _ = writeln!(out, "SIP port: {port}");
     }
     if let Some(errors) = facts.errors {
         out.push_str("\nErrors:\n");
@@ -171,6 +176,7 @@ mod tests {
             report: "offhook.toml has an error: the last good configuration stays in use; correct the file",
             errors: Some(&errors),
             network: None,
+            port: None,
             status: &status,
             addresses: &["eth0 192.168.1.20".to_owned()],
             image: "slot: a\n\nupdate: refused: the signature is not ours\u{1b}[2J\n",

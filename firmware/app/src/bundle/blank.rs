@@ -35,16 +35,28 @@ const KEY_LINES: [(&str, &str); 3] = [("a=crypto:", "inline:"), ("a=key-mgmt:", 
 /// Longest line of a stream that is waited for.
 const MOST_LINE: usize = 8192;
 
+/// What a header line, and those that go on with it, may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Credentials {
+    /// None.
+    #[default]
+    No,
+    /// Parameters of Digest, harmless ones among them.
+    Parameters,
+    /// One secret (Basic, Bearer) or something unknown.
+    Opaque,
+}
+
 /// Blanks every secret of a whole message.
 pub(crate) fn blank(message: &mut [u8]) {
-    blank_lines(message, &mut false);
+    blank_lines(message, &mut Credentials::No);
 }
 
 /// The same for a stream, whose pieces begin and end anywhere: only whole lines come out.
 #[derive(Debug, Default)]
 pub(crate) struct Blanker {
     /// The header under way is about credentials; the next line may go on with it.
-    credentials: bool,
+    credentials: Credentials,
     rest: Vec<u8>,
     /// The line under way is longer than any: nothing of it is shown.
     endless: bool,
@@ -77,7 +89,7 @@ impl Blanker {
     }
 }
 
-fn blank_lines(message: &mut [u8], credentials: &mut bool) {
+fn blank_lines(message: &mut [u8], credentials: &mut Credentials) {
     let mut at = 0;
     while at < message.len() {
         let end = message[at..]
@@ -86,26 +98,75 @@ fn blank_lines(message: &mut [u8], credentials: &mut bool) {
             .map_or(message.len(), |line| at + line + 1);
         let line = &mut message[at..end];
         let folded = matches!(line.first(), Some(b' ' | b'\t'));
+        let mut start = 0;
         if !folded {
-            *credentials = is_about_credentials(line);
+            (*credentials, start) = credentials_of(line);
         }
-        if *credentials {
-            blank_parameters(line);
-        } else {
-            blank_keys(line);
+        match credentials {
+            Credentials::No => blank_keys(line),
+            Credentials::Parameters => {
+                blank_parameters(line);
+                blank_stray_words(&mut line[start..]);
+            }
+            Credentials::Opaque => fill(&mut line[start..]),
         }
         at = end;
     }
 }
 
-fn is_about_credentials(line: &[u8]) -> bool {
+/// What a header holds, and where that begins: behind the name and the scheme.
+fn credentials_of(line: &[u8]) -> (Credentials, usize) {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return false;
+        return (Credentials::No, 0);
     };
     let name = String::from_utf8_lossy(&line[..colon])
         .trim()
         .to_ascii_lowercase();
-    HEADERS.contains(&name.as_str())
+    if !HEADERS.contains(&name.as_str()) {
+        return (Credentials::No, 0);
+    }
+    // Authentication-Info names no scheme.
+    if name == HEADERS[4] {
+        return (Credentials::Parameters, colon + 1);
+    }
+    let rest = &line[colon + 1..];
+    let scheme = rest.iter().position(|byte| !byte.is_ascii_whitespace());
+    let scheme = scheme.unwrap_or(rest.len());
+    let end = rest[scheme..].iter().position(u8::is_ascii_whitespace);
+    let end = scheme + end.unwrap_or(rest.len() - scheme);
+    let start = colon + 1 + end;
+    if rest[scheme..end].eq_ignore_ascii_case(b"digest") {
+        (Credentials::Parameters, start)
+    } else if rest[scheme..end].iter().all(u8::is_ascii_alphanumeric) {
+        (Credentials::Opaque, start)
+    } else {
+        (Credentials::Opaque, colon + 1)
+    }
+}
+
+/// Whatever stands between commas and is no `name=value`: another scheme's secret.
+fn blank_stray_words(line: &mut [u8]) {
+    let (mut start, mut quoted) = (0, false);
+    for at in 0..=line.len() {
+        match line.get(at) {
+            Some(b'"') => quoted = !quoted,
+            Some(b',') if !quoted => {}
+            Some(_) => continue,
+            None => {}
+        }
+        if line.get(at).is_none_or(|byte| *byte == b',') {
+            let piece = &mut line[start..at];
+            let text = piece.trim_ascii();
+            let name = text.split(|byte| *byte == b'=').next().unwrap_or_default();
+            let is_parameter = name.len() < text.len()
+                && !name.trim_ascii_end().contains(&b' ')
+                && !name.trim_ascii_end().contains(&b'\t');
+            if !text.is_empty() && !is_parameter {
+                fill(piece);
+            }
+            start = at + 1;
+        }
+    }
 }
 
 /// `name=value` and `name="value"`, wherever they stand in the line.
@@ -200,6 +261,22 @@ mod tests {
             "qop=auth",
             "tag=kept",
         ] {
+            assert!(text.contains(kept), "{kept}: {text}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_lose_all_they_have() {
+        let text = blanked(
+            "Authorization: Basic MTAxOmh1bnRlcjI=\r\nProxy-Authorization:  bearer eyJ0.eyJz.c2ln\r\n \
+             more-of-it\r\nauthorization : Token\tabc=def, realm=\"pbx\"\r\nAuthorization: MTAxOmg=\r\n\
+             Authorization: Digest realm=\"p b,x\", Bearer eyJ0.eyJz, Basic MTAxOmg=, response=\"5ec4e7\"\r\n\
+             Contact: <sip:kept>\r\n",
+        );
+        for secret in ["MTAx", "eyJ0", "c2ln", "more", "abc", "def", "5ec4e7"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        for kept in ["Basic", "bearer", "Token", "realm=\"p b,x\"", "sip:kept"] {
             assert!(text.contains(kept), "{kept}: {text}");
         }
     }

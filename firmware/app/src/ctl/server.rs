@@ -2,20 +2,22 @@
 //! channels and never waits.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use super::{MAX_LINE, ProtocolError, Request, parse};
 
-/// Connections at once.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at once. When there are as many, the one that has asked nothing for the longest time
+/// gives way to a new one.
+const MAX_CONNECTIONS: usize = 32;
 /// Event lines a reader may be behind before it is dropped.
 const MAX_BEHIND: usize = 512;
 /// How long a reader may let one write wait.
@@ -73,7 +75,13 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
             .mode(0o700)
             .create(folder)?;
     }
-    if path.exists() {
+    if let Ok(about) = std::fs::symlink_metadata(path) {
+        if !about.file_type().is_socket() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "what lies there is no socket and is left as it is; remove it, or set another control.socket",
+            ));
+        }
         // A socket somebody listens on is a running phone; one nobody listens on was left by a
         // phone that was killed.
         match std::os::unix::net::UnixStream::connect(path) {
@@ -98,18 +106,23 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let table = Table::default();
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let requests = requests.clone();
-                tokio::spawn(async move {
-                    serve(stream, requests).await;
-                    drop(permit);
-                });
+            Ok((mut stream, _)) => {
+                let Some(seat) = table.take() else {
+                    // Nobody waits for it: a full socket buffer loses the refusal.
+                    let refusal = control::api::Reply::refused(format!(
+                        "{MAX_CONNECTIONS} connections are in use; close one"
+                    ));
+                    tokio::spawn(async move {
+                        let _ = write_line(&mut stream, &refusal.to_json()).await;
+                    });
+                    continue;
+                };
+                let (requests, id) = (requests.clone(), seat.id);
+                let task = tokio::spawn(serve(stream, requests, seat));
+                table.started(id, task.abort_handle());
             }
             // Out of descriptors: wait for some to come back.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -117,12 +130,95 @@ async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>) {
     }
 }
 
-async fn serve(mut stream: UnixStream, requests: mpsc::Sender<CtlRequest>) {
+/// The connections there are. Clones share it.
+#[derive(Clone, Default)]
+struct Table(Arc<Mutex<Connections>>);
+
+#[derive(Default)]
+struct Connections {
+    next: u64,
+    open: Vec<Connection>,
+}
+
+struct Connection {
+    id: u64,
+    /// Counts up with each request of any connection; `None`: one is being answered.
+    idle_since: Option<u64>,
+    task: Option<AbortHandle>,
+}
+
+/// One connection's entry; it goes with it.
+struct Seat {
+    table: Table,
+    id: u64,
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An entry for one more connection; the most silent one makes room. `None`: all are busy.
+    fn take(&self) -> Option<Seat> {
+        let mut table = self.lock();
+        let mut evicted = None;
+        if table.open.len() >= MAX_CONNECTIONS {
+            let idle = table.open.iter().enumerate();
+            let silent = idle
+                .filter_map(|(at, connection)| Some((connection.idle_since?, at)))
+                .min()?;
+            evicted = table.open.swap_remove(silent.1).task;
+        }
+        table.next += 1;
+        let id = table.next;
+        table.open.push(Connection {
+            id,
+            idle_since: Some(id),
+            task: None,
+        });
+        drop(table);
+        if let Some(task) = evicted {
+            task.abort();
+        }
+        Some(Seat {
+            table: self.clone(),
+            id,
+        })
+    }
+
+    fn started(&self, id: u64, task: AbortHandle) {
+        if let Some(connection) = self.lock().open.iter_mut().find(|open| open.id == id) {
+            connection.task = Some(task);
+        }
+    }
+}
+
+impl Seat {
+    /// A request is being answered, or it is over.
+    fn set_busy(&self, busy: bool) {
+        let mut table = self.table.lock();
+        table.next += 1;
+        let now = table.next;
+        if let Some(own) = table.open.iter_mut().find(|open| open.id == self.id) {
+            own.idle_since = (!busy).then_some(now);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.table.lock().open.retain(|open| open.id != self.id);
+    }
+}
+
+async fn serve(mut stream: UnixStream, requests: mpsc::Sender<CtlRequest>, seat: Seat) {
     let mut held = Vec::with_capacity(256);
     loop {
+        seat.set_busy(false);
         let Some(line) = read_line(&mut stream, &mut held).await else {
             return;
         };
+        seat.set_busy(true);
         let request = match line.and_then(|line| parse(&line)) {
             Ok(request) => request,
             Err(error) => {
@@ -203,4 +299,65 @@ async fn write_line(stream: &mut UnixStream, line: &str) -> io::Result<()> {
     tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(&bytes))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_silent_connection_makes_room() {
+        let table = Table::default();
+        let mut seats: Vec<Seat> = (0..MAX_CONNECTIONS)
+            .map(|_| table.take().unwrap())
+            .collect();
+        // The first has asked since; the second has not.
+        seats[0].set_busy(true);
+        seats[0].set_busy(false);
+        let more = table.take().unwrap();
+        let open = |id: u64| table.lock().open.iter().any(|open| open.id == id);
+        assert!(open(seats[0].id) && !open(seats[1].id) && open(more.id));
+        assert_eq!(table.lock().open.len(), MAX_CONNECTIONS);
+        drop(seats.remove(1));
+        assert_eq!(
+            table.lock().open.len(),
+            MAX_CONNECTIONS,
+            "its entry went before it"
+        );
+        drop(more);
+        assert_eq!(table.lock().open.len(), MAX_CONNECTIONS - 1);
+    }
+
+    #[test]
+    fn a_table_of_busy_ones_refuses() {
+        let table = Table::default();
+        let seats: Vec<Seat> = (0..MAX_CONNECTIONS)
+            .map(|_| table.take().unwrap())
+            .collect();
+        seats.iter().for_each(|seat| seat.set_busy(true));
+        assert!(table.take().is_none());
+        seats[3].set_busy(false);
+        assert!(table.take().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("offhook-ctl-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("ctl.sock");
+        std::fs::write(&path, "somebody's").unwrap();
+        let error = bind(&path).unwrap_err().to_string();
+        assert!(error.contains("no socket"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/nowhere", &path).unwrap();
+        assert!(bind(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+        // One nobody listens on was left by a phone that was killed.
+        drop(bind(&path).unwrap());
+        assert!(bind(&path).is_ok());
+        assert!(bind(&path).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use board::BoardEvent;
+use board::{Board, BoardEvent, files};
 use control::Status;
 use phone::StarCode;
 use tokio::sync::mpsc;
@@ -20,21 +20,37 @@ use super::event::DriverEvent;
 use super::provisioning::{Outcome, Provisioning};
 use crate::appliance::Appliance;
 use crate::appliance::health::Health;
+use crate::appliance::inputs::{self, Inputs};
 use crate::appliance::power_up::PowerUp;
 use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, Parts};
+use crate::net::fetch;
+use crate::provision::trial::Standing;
 use crate::storage::{Storage, StorageError};
 
 /// On the card.
 const STATUS: &str = "status.txt";
+/// The phone writes no longer one.
+const MAX_STATUS: u64 = 256 * 1024;
 /// In the run directory: this slot is good.
 const SLOT_GOOD: &str = "slot-good";
 /// In the run directory: what the image says.
 const IMAGE: &str = "image";
 
+/// In the run directory: the image says that this slot is on trial.
+const TRIAL: &str = "trial";
+
+/// Which inputs a slot must have.
+fn read_inputs(run_dir: &Path, state_dir: &Path) -> Inputs {
+    let before = files::read_in_time(&state_dir.join(inputs::FILE), inputs::MAX_BYTES);
+    let before = before.ok().and_then(|text| String::from_utf8(text).ok());
+    Inputs::new(run_dir.join(TRIAL).exists(), before)
+}
+
 /// The appliance around the phone.
 pub(super) struct Housekeeping {
     health: Health,
+    inputs: Inputs,
     power_up: PowerUp,
     appliance: Option<Appliance>,
     provisioning: Provisioning,
@@ -61,7 +77,9 @@ impl Housekeeping {
         now: Instant,
     ) -> Self {
         let on_card = appliance.as_ref().and_then(|appliance| {
-            std::fs::read_to_string(appliance.paths.card.as_ref()?.join(STATUS)).ok()
+            let path = appliance.paths.card.as_ref()?.join(STATUS);
+            let text = files::read_in_time(&path, MAX_STATUS).ok()?;
+            String::from_utf8(text).ok()
         });
         let provisioned = appliance.as_ref().map(|appliance| &appliance.provisioned);
         let parsed = provisioned.is_none_or(|provisioned| provisioned.config_fault() != Some(2));
@@ -73,6 +91,7 @@ impl Housekeeping {
             .to_owned();
         let mut house = Self {
             health: Health::new(parsed, now),
+            inputs: read_inputs(&run_dir, &config.control.state_dir),
             power_up: PowerUp::default(),
             provisioning: Provisioning::new(
                 config,
@@ -83,7 +102,10 @@ impl Housekeeping {
             ),
             storage,
             events,
-            urgent: provisioned.is_some_and(|provisioned| provisioned.errors.is_some()),
+            urgent: provisioned.is_some_and(|provisioned| {
+                let reverted = matches!(provisioned.standing, Standing::Reverted(_));
+                provisioned.errors.is_some() || reverted
+            }),
             status_file: Writer::new(on_card),
             addresses: Vec::new(),
             image: String::new(),
@@ -107,7 +129,16 @@ impl Housekeeping {
 
     /// The settings in use, as the support bundle shows them: types that hold secrets print none.
     pub(super) fn settings(&self) -> String {
-        format!("{:#?}\n", self.provisioning.config())
+        let config = self.provisioning.config();
+        let mut text = format!("{config:#?}\n");
+        // A token may stand in the path of a URL.
+        for url in [&config.provision.url, &config.update.url]
+            .into_iter()
+            .flatten()
+        {
+            text = text.replace(&format!("{url:?}"), &format!("{:?}", fetch::shown(url)));
+        }
+        text
     }
 
     /// What the image says.
@@ -121,9 +152,22 @@ impl Housekeeping {
     }
 
     /// Whether the watchdog is to be fed: the control thread is here, the audio thread lives.
-    pub(super) fn check_health(&mut self, heartbeat: u64, has_card: bool, now: Instant) -> bool {
-        let verdict = self.health.tick(heartbeat, has_card, now);
+    pub(super) fn check_health(
+        &mut self,
+        heartbeat: u64,
+        has_card: bool,
+        board: Option<&Board>,
+        now: Instant,
+    ) -> bool {
+        let (wanted, working) = board.map_or_else(Default::default, |board| {
+            (board.wanted_inputs(), board.working_inputs())
+        });
+        let inputs = self.inputs.are_there(wanted, &working);
+        let verdict = self.health.tick(heartbeat, has_card, inputs, now);
         if verdict.good && self.appliance.is_some() {
+            if let Some(text) = self.inputs.keep(&working) {
+                self.store(inputs::FILE, text);
+            }
             let flag = self.run_dir.join(SLOT_GOOD);
             if let Err(error) = std::fs::write(&flag, "") {
                 tracing::warn!("{}: {error}", flag.display());
@@ -140,8 +184,18 @@ impl Housekeeping {
 
     /// Four times a second: looks for a configuration when it is time. `true`: a new one is to be
     /// put in use now.
-    pub(super) fn handle_tick(&mut self, idle: bool, now: Instant) -> bool {
-        self.provisioning.handle_tick(idle, now)
+    pub(super) fn handle_tick(&mut self, idle: bool, bound: bool, now: Instant) -> bool {
+        self.provisioning.handle_tick(idle, bound, now)
+    }
+
+    /// The configuration before the one on trial is back.
+    pub(super) fn handle_reverted(&mut self) {
+        self.provisioning.handle_reverted();
+    }
+
+    /// The phone ends in good order.
+    pub(super) fn forgive_trial(&self) {
+        self.provisioning.forgive_trial();
     }
 
     /// Looks again at what the image and DHCP say.
@@ -151,14 +205,8 @@ impl Housekeeping {
     }
 
     fn look(&mut self) {
-        self.image = std::fs::read_to_string(self.run_dir.join(IMAGE)).unwrap_or_default();
-        if self.image.len() > MAX_IMAGE {
-            let end = (0..=MAX_IMAGE)
-                .rev()
-                .find(|end| self.image.is_char_boundary(*end))
-                .unwrap_or(0);
-            self.image.truncate(end);
-        }
+        let image = files::read_start(&self.run_dir.join(IMAGE), MAX_IMAGE).unwrap_or_default();
+        self.image = String::from_utf8_lossy(&image).into_owned();
         self.addresses = crate::net::local::all();
     }
 
@@ -175,7 +223,7 @@ impl Housekeeping {
     }
 
     /// Offers `status.txt` what it should say now.
-    pub(super) fn write_status(&mut self, status: &Status, now: Instant) {
+    pub(super) fn write_status(&mut self, status: &Status, port: Option<&str>, now: Instant) {
         let (Some(card), Some(appliance)) = (self.card(), self.appliance.as_ref()) else {
             return;
         };
@@ -184,6 +232,7 @@ impl Housekeeping {
             report: &appliance.provisioned.report,
             errors: appliance.provisioned.errors.as_ref(),
             network: self.provisioning.summary(),
+            port,
             status,
             addresses: &self.addresses,
             image: &self.image,
@@ -253,7 +302,8 @@ impl Housekeeping {
         });
     }
 
-    /// Writes the support bundle to a file; the future ends when that is done.
+    /// Writes the support bundle to a file, which may lie elsewhere than on a card that hangs; the
+    /// future ends when that is done.
     pub(super) fn bundle_to_file(
         &self,
         parts: Parts,
@@ -261,6 +311,6 @@ impl Housekeeping {
     ) -> impl Future<Output = Result<(), StorageError>> + Send + 'static {
         let state_dir = self.state_dir.clone();
         self.storage
-            .run(move |files| files.write_atomic(&file, &parts.pack(&state_dir)?))
+            .run_aside(move |files| files.write_atomic(&file, &parts.pack(&state_dir)?))
     }
 }

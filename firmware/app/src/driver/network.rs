@@ -26,6 +26,9 @@ use crate::net::tls::{Anchors, AnchorsError, Tls};
 use crate::net::{NetworkEvent, local, tcp, tls, udp};
 use crate::storage::Storage;
 
+/// Tried where the configured port cannot be had: SIP's own, then any.
+const OTHER_PORTS: [u16; 2] = [5060, 0];
+
 /// A port that cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -74,6 +77,9 @@ pub(super) struct Network {
     /// The last SIP messages, for the support bundle.
     trace: Trace,
     bind_warning: Option<String>,
+    /// Another port is used where the configured one cannot be had: dial tone first.
+    falls_back: bool,
+    port_fault: Option<String>,
 }
 
 impl Network {
@@ -83,6 +89,7 @@ impl Network {
         credentials: Option<Credentials>,
         events: mpsc::Sender<NetworkEvent>,
         storage: Storage,
+        falls_back: bool,
         now: Instant,
     ) -> Self {
         let network = &config.network;
@@ -116,6 +123,8 @@ impl Network {
             local: SocketAddr::new(local::address(network.bind), network.sip_port),
             trace: Trace::default(),
             bind_warning: None,
+            falls_back,
+            port_fault: None,
         }
     }
 
@@ -130,28 +139,16 @@ impl Network {
     }
 
     /// Binds the SIP ports, where they are not bound yet. An address that is not there yet (the
-    /// network comes up later) is tried again by the next call.
+    /// network comes up later) is tried again by the next call. Where another program holds the
+    /// port an appliance takes another one and reports that: dial tone and the next configuration
+    /// must not depend on it.
     pub(super) fn bind(&mut self, control: &mut Control) -> Result<(), BindError> {
         if self.udp.is_some() {
             return Ok(());
         }
-        let address = SocketAddr::new(self.bind, self.sip_port);
-        let refused = |transport, source| BindError {
-            transport,
-            address,
-            source,
-        };
-        match udp::bind(address, self.sip_dscp) {
-            Ok(socket) => {
-                tcp::listen(address, self.sip_dscp, self.events.clone())
-                    .map_err(|source| refused("TCP", source))?;
-                tracing::info!("SIP on {address}, known to others as {}", self.local);
-                self.listen_for_tls()?;
-                self.udp = Some(socket);
-                control.handle_timeout(Instant::now());
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+        let refused = match self.bind_port(self.sip_port) {
+            Ok(()) => None,
+            Err(error) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
                 let warning = format!(
                     "network.bind = {}: this machine does not have that address (yet); trying again",
                     self.bind
@@ -160,10 +157,72 @@ impl Network {
                     tracing::warn!("{warning}");
                     self.bind_warning = Some(warning);
                 }
-                Ok(())
+                return Ok(());
             }
-            Err(error) => Err(refused("UDP", error)),
+            Err(error) if self.falls_back => Some(error),
+            Err(error) => return Err(error),
+        };
+        if let Some(error) = refused {
+            let wanted = self.sip_port;
+            let others = OTHER_PORTS.into_iter().filter(|port| *port != wanted);
+            let found = others.map(|port| self.bind_port(port)).find(Result::is_ok);
+            let fault = match found {
+                Some(_) => format!("{error}; the phone uses port {} instead", self.local.port()),
+                None => format!("{error}; no other port is free, trying again"),
+            };
+            if self.bind_warning.as_ref() != Some(&fault) {
+                tracing::error!("{fault}");
+                self.bind_warning = Some(fault.clone());
+            }
+            self.port_fault = Some(fault);
+            if found.is_none() {
+                return Ok(());
+            }
+            control.handle_local_address(self.local, Instant::now());
         }
+        tracing::info!(
+            "SIP on {}, known to others as {}",
+            SocketAddr::new(self.bind, self.sip_port),
+            self.local
+        );
+        match self.listen_for_tls() {
+            Err(error) if self.falls_back => {
+                tracing::error!("{error}");
+                self.port_fault = Some(error.to_string());
+            }
+            listens => listens?,
+        }
+        control.handle_timeout(Instant::now());
+        Ok(())
+    }
+
+    /// Binds UDP and TCP to one port, 0 for any.
+    fn bind_port(&mut self, port: u16) -> Result<(), BindError> {
+        let refused = |transport, port, source| BindError {
+            transport,
+            address: SocketAddr::new(self.bind, port),
+            source,
+        };
+        let wrong = |source| refused("UDP", port, source);
+        let socket = udp::bind(SocketAddr::new(self.bind, port), self.sip_dscp).map_err(wrong)?;
+        let address = socket.local_addr().map_err(wrong)?;
+        let port = address.port();
+        tcp::listen(address, self.sip_dscp, self.events.clone())
+            .map_err(|source| refused("TCP", port, source))?;
+        self.udp = Some(socket);
+        self.sip_port = port;
+        self.local = SocketAddr::new(self.local.ip(), port);
+        Ok(())
+    }
+
+    /// Whether the port that the configuration names is open.
+    pub(super) fn is_bound(&self) -> bool {
+        self.udp.is_some() && self.port_fault.is_none()
+    }
+
+    /// Why the phone uses another port than the configured one, or none.
+    pub(super) fn port_fault(&self) -> Option<&str> {
+        self.port_fault.as_deref()
     }
 
     /// Opens the TLS port. A phone whose certificate is damaged logs it and goes on without.

@@ -7,25 +7,28 @@
 //! ```
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use board::files;
 use tokio::sync::mpsc;
 
 use super::event::DriverEvent;
 use crate::appliance::Appliance;
-use crate::net::fetch::{FetchError, Fetched, Request, Trust, fetch};
+use crate::net::fetch::{FetchError, Fetched, Request, Trust, fetch, shown};
 use crate::provision::origin::Origin;
+use crate::provision::pace::{self, Pace};
 use crate::provision::schedule::Schedule;
+use crate::provision::trial::{ORIGIN, Standing, Store, Trial, Verdict};
 use crate::provision::{self, ConfigPaths, NETWORK};
 use crate::storage::{Storage, StorageError};
 
 /// Most bytes of a configuration.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// In the state directory: where the stored one is from, and its version (`ETag`).
-const ORIGIN: &str = "network.etag";
 /// In the run directory: what DHCP says.
 const DHCP: &str = "dhcp";
+/// Longest such file.
+const MAX_DHCP: u64 = 4096;
 /// The handset lies this long before the phone restarts: nobody is about to lift it again.
 const IDLE_BEFORE_RESTART: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,8 @@ enum ProvisionError {
     Fetch(#[from] FetchError),
     #[error("not taken, what was in use stays: {0}")]
     Refused(config::Errors),
+    #[error("not taken, what was in use stays: this one was tried before, and {0}")]
+    Tried(String),
     #[error("not stored: {0}")]
     Storage(#[from] StorageError),
 }
@@ -61,7 +66,7 @@ impl ProvisionError {
     fn was_fetched(&self) -> bool {
         match self {
             Self::Fetch(_) => false,
-            Self::Refused(_) | Self::Storage(_) => true,
+            Self::Refused(_) | Self::Tried(_) | Self::Storage(_) => true,
         }
     }
 }
@@ -82,6 +87,12 @@ pub(super) struct Provisioning {
     /// A new configuration waits for the handset to lie.
     restart_wanted: bool,
     idle_since: Option<Instant>,
+    /// How often configurations have changed of late.
+    pace: Pace,
+    /// The configuration in use has to prove itself.
+    trial: Option<Trial>,
+    /// Why a newer configuration is not in use.
+    reverted: Option<String>,
 }
 
 impl Provisioning {
@@ -94,14 +105,40 @@ impl Provisioning {
         now: Instant,
     ) -> Self {
         let in_use = appliance.is_some_and(|appliance| appliance.provisioned.network);
+        let standing = appliance.map(|appliance| &appliance.provisioned.standing);
+        let trial = (in_use && standing == Some(&Standing::OnTrial)).then(|| Trial::new(now));
+        let reverted = match standing {
+            Some(Standing::Reverted(why)) => Some(why.clone()),
+            Some(Standing::Accepted | Standing::OnTrial) | None => None,
+        };
+        let mut summary = match &reverted {
+            Some(why) => Some(reverted_text(why)),
+            None => in_use.then(|| "a configuration fetched before is in use".to_owned()),
+        };
+        let mut schedule = Schedule::new(config.provision.clone(), now);
+        let pace = read_pace(&run_dir);
+        if let Some(changes) = pace.excess() {
+            let wait = pace.wait(since_boot());
+            schedule.hold_until(now + wait);
+            let held = format!(
+                "the server had another configuration each of the last {changes} times: it is asked \
+                 again in {} min; correct what the server sends",
+                wait.as_secs().div_ceil(60)
+            );
+            tracing::warn!("configuration from the network: {held}");
+            summary = Some(held);
+        }
         Self {
-            schedule: Schedule::new(config.provision.clone(), now),
+            schedule,
             paths: appliance.map(|appliance| appliance.paths.clone()),
             run_dir,
             storage,
             events,
             origin: Origin::read(&config.control.state_dir.join(ORIGIN)),
-            summary: in_use.then(|| "a configuration fetched before is in use".to_owned()),
+            summary,
+            pace,
+            trial,
+            reverted,
             restart_wanted: false,
             idle_since: None,
             config: config.clone(),
@@ -125,14 +162,16 @@ impl Provisioning {
 
     /// What DHCP says, where it differs.
     pub(super) fn read_dhcp(&mut self, now: Instant) {
-        let text = std::fs::read_to_string(self.run_dir.join(DHCP))
+        let text = files::read(&self.run_dir.join(DHCP), MAX_DHCP)
             .ok()
-            .filter(|text| text.len() <= 4096);
+            .and_then(|text| String::from_utf8(text).ok());
         self.schedule.handle_dhcp(text, now);
     }
 
-    /// Asks when it is time. `true`: the phone shall restart now.
-    pub(super) fn handle_tick(&mut self, idle: bool, now: Instant) -> bool {
+    /// Asks when it is time, judges what is on trial. `true`: the phone shall restart now. `bound`:
+    /// the SIP port that the configuration names is open.
+    pub(super) fn handle_tick(&mut self, idle: bool, bound: bool, now: Instant) -> bool {
+        self.judge_trial(bound, now);
         let Some(paths) = &self.paths else {
             return false;
         };
@@ -154,7 +193,12 @@ impl Provisioning {
 
     fn look(&self, url: String, paths: ConfigPaths) {
         let origin = self.origin.as_ref();
+        let mut pace = self.pace;
+        pace.handle_change(since_boot());
         let look = Look {
+            in_use: self.config.clone(),
+            pace_file: self.run_dir.join(pace::FILE),
+            pace,
             authority: paths.authority(&self.config),
             paths,
             state_dir: self.config.control.state_dir.clone(),
@@ -174,21 +218,79 @@ impl Provisioning {
         });
     }
 
+    /// A configuration on trial is kept, or gives way to the one before.
+    fn judge_trial(&mut self, bound: bool, now: Instant) {
+        let Some(verdict) = self.trial.as_ref().and_then(|trial| trial.poll(bound, now)) else {
+            return;
+        };
+        self.trial = None;
+        let store = Store::new(&self.config.control.state_dir);
+        let events = self.events.clone();
+        match verdict {
+            Verdict::Good => {
+                tracing::info!("the configuration from the network has proved itself");
+                self.summary = self
+                    .origin
+                    .as_ref()
+                    .map(|origin| format!("in use, from {}", shown(origin.url())));
+            }
+            Verdict::Bad(why) => {
+                tracing::error!("configuration from the network: {}", reverted_text(why));
+                self.summary = Some(reverted_text(why));
+            }
+        }
+        let judged = self.storage.run(move |disk| match verdict {
+            Verdict::Good => store.accept(),
+            Verdict::Bad(why) => store.revert(disk, why),
+        });
+        tokio::spawn(async move {
+            let judged = judged.await;
+            if let Err(error) = &judged {
+                tracing::error!("the trial of the configuration is not recorded: {error}");
+            }
+            if verdict != Verdict::Good {
+                // The driver is gone only when the phone is.
+                let _ = events.send(DriverEvent::Reverted).await;
+            }
+        });
+    }
+
+    /// The text before is in its place again: the phone runs by it after a restart.
+    pub(super) fn handle_reverted(&mut self) {
+        self.restart_wanted = true;
+    }
+
+    /// The phone ends in good order: that is not the fault of a configuration on trial.
+    pub(super) fn forgive_trial(&self) {
+        if self.trial.is_some() {
+            let store = Store::new(&self.config.control.state_dir);
+            drop(self.storage.run(move |disk| store.forgive(disk)));
+        }
+    }
+
     /// A look came to an end. `true`: what it found has errors that somebody waits to read.
     pub(super) fn handle_outcome(&mut self, outcome: Outcome, now: Instant) -> bool {
-        let shown = outcome.url.split('?').next().unwrap_or("").to_owned();
+        let shown = shown(&outcome.url);
         let fetched = match &outcome.result {
             Ok(_) => true,
             Err(error) => error.was_fetched(),
         };
         self.schedule.handle_answer(fetched, now);
+        if let Some(trial) = self.trial.as_mut().filter(|_| fetched) {
+            trial.handle_answer();
+        }
         let (summary, refused) = match outcome.result {
             Ok(found) => {
                 if let Found::Stored(config, origin) = found {
                     self.origin = Some(origin);
                     self.restart_wanted |= *config != self.config;
                 }
-                (format!("in use, from {shown}"), false)
+                let text = match (&self.reverted, &self.trial) {
+                    (Some(why), _) if !self.restart_wanted => reverted_text(why),
+                    (_, Some(_)) => format!("in use, from {shown}; on trial for a minute"),
+                    (_, None) => format!("in use, from {shown}"),
+                };
+                (text, false)
             }
             Err(error) => (
                 error.to_string(),
@@ -209,6 +311,10 @@ struct Look {
     authority: Option<PathBuf>,
     paths: ConfigPaths,
     state_dir: PathBuf,
+    in_use: config::Config,
+    /// What the pace is once this look has changed the configuration, and where it is kept.
+    pace: Pace,
+    pace_file: PathBuf,
 }
 
 impl Look {
@@ -228,35 +334,60 @@ impl Look {
             Fetched::NotModified => return Ok(Found::Unchanged),
         };
         let origin = Origin::new(&self.request.url, etag);
-        let (paths, state_dir) = (self.paths, self.state_dir);
-        let stored = storage.run(move |files| {
+        let (paths, state_dir, in_use) = (self.paths, self.state_dir, self.in_use);
+        let (pace, pace_file) = (self.pace, self.pace_file);
+        let stored = storage.run(move |disk| {
             let config = match provision::evaluate(&paths, &text) {
                 Ok(config) => config,
-                Err(errors) => return Ok(Err(errors)),
+                Err(errors) => return Ok(Err(ProvisionError::Refused(errors))),
             };
-            let in_state_dir = |name: &str, bytes: &[u8]| {
-                let path = state_dir.join(name);
-                files
-                    .write_atomic(&path, bytes)
-                    .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
-            };
-            // The text first: a version without its text would never be asked for again.
-            in_state_dir(NETWORK, &text)?;
-            in_state_dir(ORIGIN, origin.text().as_bytes())?;
+            let store = Store::new(&state_dir);
+            if let Some(why) = store.refusal(&text) {
+                return Ok(Err(ProvisionError::Tried(why)));
+            }
+            let network = state_dir.join(NETWORK);
+            if config == in_use && files::read(&network, MAX_BYTES).is_ok_and(|old| old == text) {
+                // A server without versions sends the same again: flash is not written for that.
+                return Ok(Ok((Box::new(config), origin)));
+            }
+            if config != in_use {
+                disk.write_atomic(&pace_file, pace.text().as_bytes())?;
+            }
+            store
+                .put_on_trial(disk, &text, &origin.text())
+                .map_err(|error| io::Error::other(format!("{}: {error}", state_dir.display())))?;
             Ok(Ok((Box::new(config), origin)))
         });
         match stored.await? {
             Ok((config, origin)) => Ok(Found::Stored(config, origin)),
-            Err(errors) => Err(ProvisionError::Refused(errors)),
+            Err(error) => Err(error),
         }
     }
+}
+
+fn reverted_text(why: &str) -> String {
+    format!("the newest configuration is not used, because {why}; the last good one is")
+}
+
+fn read_pace(run_dir: &Path) -> Pace {
+    let text = files::read(&run_dir.join(pace::FILE), pace::MAX_BYTES).unwrap_or_default();
+    Pace::parse(&String::from_utf8_lossy(&text))
+}
+
+/// Since the machine started.
+fn since_boot() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .map(|time| Duration::from_secs(time.tv_sec() as u64))
+        .unwrap_or_default()
 }
 
 /// The hardware address of the interface, twelve small hexadecimal digits; of the first there is
 /// for `auto`.
 fn mac(interface: &str) -> String {
     let address = |name: &str| {
-        let text = std::fs::read_to_string(format!("/sys/class/net/{name}/address")).ok()?;
+        let path = format!("/sys/class/net/{name}/address");
+        let text = files::read(Path::new(&path), 4096).ok()?;
+        let text = String::from_utf8(text).ok()?;
         let digits: String = text
             .trim()
             .chars()

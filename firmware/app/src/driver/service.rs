@@ -20,6 +20,13 @@ pub struct SocketError {
     source: io::Error,
 }
 
+impl SocketError {
+    /// Another phone runs on it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
 /// The control socket and who listens to events.
 pub(super) struct Service {
     /// Removes the socket's file in the end.
@@ -43,6 +50,14 @@ impl Service {
             _server: server,
             listeners: Vec::new(),
         })
+    }
+
+    /// Nobody drives this phone from outside.
+    pub(super) fn without_socket() -> Self {
+        Self {
+            _server: None,
+            listeners: Vec::new(),
+        }
     }
 
     /// One more listener; `None`: there are too many.

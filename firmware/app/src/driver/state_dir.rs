@@ -1,7 +1,7 @@
 //! What the phone remembers from one start to the next: its certificate and the peers it has met.
 //! Read before the loop begins; the storage thread writes changes back.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use control::Credentials;
@@ -28,30 +28,23 @@ pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
 
 /// The addresses DNS gave last. Without the file a phone without DNS finds no server.
 pub(super) fn last_good(path: &Path) -> LastGood {
-    let mut text = String::new();
-    match std::fs::File::open(path) {
-        Ok(file) => {
-            if let Err(error) = file.take(last_good::MAX_BYTES).read_to_string(&mut text) {
+    let text = match board::files::read_in_time(path, last_good::MAX_BYTES) {
+        Ok(text) => text,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
                 tracing::warn!("{}: {error}; it is written again", path.display());
             }
+            Vec::new()
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!("{}: {error}; it is written again", path.display()),
-    }
-    LastGood::parse(&text)
+    };
+    LastGood::parse(&String::from_utf8_lossy(&text))
 }
 
 /// The peers met before. A file that cannot be read costs their trust, and is logged.
 pub(super) fn known_peers(config: &config::Config) -> KnownPeers {
     let path = config.control.state_dir.join(known_peers::FILE);
-    let read = match std::fs::File::open(&path) {
-        Ok(file) => {
-            let mut text = Vec::new();
-            file.take(known_peers::MAX_BYTES as u64 + 1)
-                .read_to_end(&mut text)
-                .map_err(|error| error.to_string())
-                .and_then(|_| KnownPeers::parse(&text).map_err(|error| error.to_string()))
-        }
+    let read = match board::files::read_in_time(&path, known_peers::MAX_BYTES as u64) {
+        Ok(text) => KnownPeers::parse(&text).map_err(|error| error.to_string()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KnownPeers::default()),
         Err(error) => Err(error.to_string()),
     };

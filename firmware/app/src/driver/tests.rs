@@ -11,7 +11,6 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -155,7 +154,7 @@ fn a_slow_card_delays_no_timer_no_feed_no_reply() {
                 paths: paths.clone(),
                 provisioned: provisioned.clone(),
             });
-            let ending = run_with(setup, Box::new(SlowDisk(Arc::clone(&writes))));
+            let ending = run_with(setup, Arc::new(SlowDisk(Arc::clone(&writes))));
             ended.store(true, Ordering::Relaxed);
             ending
         });

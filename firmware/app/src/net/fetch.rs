@@ -12,9 +12,10 @@
 //! the configuration allows it. A body whose end cannot be distinguished from a broken connection is refused, and so is
 //! a compressed one: what it unpacks to has no bound.
 
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -27,12 +28,25 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How long a server may take for one step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+/// In each such time a body must bring at least [`MIN_BYTES`], or end.
+const RATE_WINDOW: Duration = Duration::from_secs(30);
+/// Fewer bytes in a [`RATE_WINDOW`] are a server that only holds the connection.
+const MIN_BYTES: u64 = 30 * 1024;
+/// A whole fetch takes no longer than this and the slowest allowed transfer of its largest size.
+const OVERALL: Duration = Duration::from_secs(120);
+/// How long one address of a server may take to answer; another is tried after it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
+/// Addresses of a server that are tried.
+const MAX_ADDRESSES: usize = 4;
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 4;
+/// Longest file of certificates.
+const MAX_AUTHORITIES: u64 = 1024 * 1024;
 /// Longest version (`ETag`) kept.
 const MAX_ETAG: usize = 256;
 
@@ -92,6 +106,8 @@ pub(crate) enum FetchError {
     Trust { host: String, what: String },
     #[error("{url}: the server says {status}")]
     Status { url: String, status: StatusCode },
+    #[error("{url}: it takes longer than {} s; nothing was taken", .limit.as_secs())]
+    Deadline { url: String, limit: Duration },
     #[error("{url}: {what}; nothing was taken")]
     Body { url: String, what: String },
     #[error("the file could not be written: {0}")]
@@ -108,7 +124,7 @@ struct Url {
 
 impl Url {
     fn parse(url: &str) -> Result<Self, FetchError> {
-        let wrong = || FetchError::Url(url.to_owned());
+        let wrong = || FetchError::Url(shown(url));
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
@@ -131,6 +147,11 @@ impl Url {
         })
     }
 
+    /// As it may be shown.
+    fn shown(&self) -> String {
+        shown(&self.uri.to_string())
+    }
+
     /// Where this server redirects to.
     fn redirected(&self, location: &str) -> Result<Self, FetchError> {
         let to = if location.starts_with('/') && !location.starts_with("//") {
@@ -146,12 +167,33 @@ impl Url {
         };
         if self.secure && !to.secure {
             return Err(FetchError::Downgrade {
-                from: self.uri.to_string(),
-                to: location.to_owned(),
+                from: self.shown(),
+                to: shown(location),
             });
         }
         Ok(to)
     }
+}
+
+/// A URL as it may be shown: whose server, and nothing of path and query, where a token may stand.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "a URL without a scheme".to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let more = if path.len() > 1 { "/…" } else { "" };
+    control::readable::displayable(&format!("{scheme}://{host}{more}"))
+        .chars()
+        .take(200)
+        .collect()
+}
+
+/// The most time a fetch may take.
+fn overall(max_bytes: u64) -> Duration {
+    let windows = max_bytes.div_ceil(MIN_BYTES).min(100_000);
+    OVERALL + RATE_WINDOW * windows as u32
 }
 
 /// Fetches into a sink. On an error the sink may hold a part: whoever owns it throws that away.
@@ -160,10 +202,27 @@ pub(crate) async fn fetch(
     trust: &Trust,
     sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
+    let limit = overall(request.max_bytes);
+    timeout(limit, follow(request, trust, sink))
+        .await
+        .unwrap_or_else(|_| {
+            Err(FetchError::Deadline {
+                url: shown(&request.url),
+                limit,
+            })
+        })
+}
+
+/// Asks the server, and those it redirects to.
+async fn follow(
+    request: &Request,
+    trust: &Trust,
+    sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+) -> Result<Fetched, FetchError> {
     let mut url = Url::parse(&request.url)?;
     for _ in 0..=MAX_REDIRECTS {
         if !url.secure && !request.allow_http {
-            return Err(FetchError::Plain(url.uri.to_string()));
+            return Err(FetchError::Plain(url.shown()));
         }
         let response = get(&url, request, trust).await?;
         match response.status() {
@@ -183,13 +242,13 @@ pub(crate) async fn fetch(
             }
             status => {
                 return Err(FetchError::Status {
-                    url: url.uri.to_string(),
+                    url: url.shown(),
                     status,
                 });
             }
         }
     }
-    Err(FetchError::Loop(request.url.clone()))
+    Err(FetchError::Loop(shown(&request.url)))
 }
 
 async fn get(
@@ -200,10 +259,10 @@ async fn get(
     let host = || url.host.clone();
     let connect = |what: String| FetchError::Connect { host: host(), what };
     let bare = url.host.trim_start_matches('[').trim_end_matches(']');
-    let tcp = timeout(STEP_TIMEOUT, TcpStream::connect((bare, url.port)))
+    let tcp = timeout(STEP_TIMEOUT, open(bare, url.port))
         .await
         .map_err(|_| connect("no answer".to_owned()))?
-        .map_err(|error| connect(error.to_string()))?;
+        .map_err(connect)?;
     if url.secure {
         let config = Arc::clone(trust.0.as_ref().map_err(AuthorityError::clone)?);
         let name =
@@ -222,6 +281,43 @@ async fn get(
     } else {
         ask(TokioIo::new(tcp), url, request).await
     }
+}
+
+/// The addresses of a name, as the machine resolves it, on a thread of its own: a dead resolver holds
+/// nothing else.
+async fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
+    let (reply, found) = oneshot::channel();
+    let name = host.to_owned();
+    std::thread::Builder::new()
+        .name("offhook-names".into())
+        .stack_size(256 * 1024)
+        .spawn(move || {
+            let found = (name.as_str(), 0).to_socket_addrs();
+            // Nobody may be waiting any more.
+            let _ = reply.send(found.map(|found| found.map(|to| to.ip()).collect()));
+        })
+        .map_err(|error| error.to_string())?;
+    match found.await {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err("the name was not looked up".to_owned()),
+    }
+}
+
+/// A connection to the first address of a host that takes one.
+async fn open(host: &str, port: u16) -> Result<TcpStream, String> {
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => addresses_of(host).await?,
+    };
+    let mut last = "the name has no address".to_owned();
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect((address, port))).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => last = error.to_string(),
+            Err(_) => last = format!("{address} does not answer"),
+        }
+    }
+    Err(last)
 }
 
 /// One request over a connection that is then given up.
@@ -266,7 +362,7 @@ async fn take(
     sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
     let body = |what: String| FetchError::Body {
-        url: url.uri.to_string(),
+        url: url.shown(),
         what,
     };
     let headers = response.headers();
@@ -296,6 +392,7 @@ async fn take(
         .map(str::to_owned);
     let mut left = most;
     let mut incoming = response.into_body();
+    let mut rate = Rate::new(Instant::now());
     loop {
         let frame = timeout(STEP_TIMEOUT, incoming.frame())
             .await
@@ -312,9 +409,42 @@ async fn take(
                     continue;
                 };
                 left = left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
+                if !rate.handle(data.len() as u64, Instant::now()) {
+                    return Err(body(format!(
+                        "the server sends less than {MIN_BYTES} bytes in {} s",
+                        RATE_WINDOW.as_secs()
+                    )));
+                }
                 sink(data).map_err(FetchError::Sink)?;
             }
         }
+    }
+}
+
+/// Whether a body comes fast enough; no clock of its own.
+#[derive(Debug)]
+struct Rate {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Rate {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            bytes: 0,
+        }
+    }
+
+    /// So many bytes came; `false`: fewer than allowed in the window that ends.
+    fn handle(&mut self, bytes: u64, now: Instant) -> bool {
+        self.bytes += bytes;
+        if now.saturating_duration_since(self.since) < RATE_WINDOW {
+            return true;
+        }
+        let enough = self.bytes >= MIN_BYTES;
+        *self = Self::new(now);
+        enough
     }
 }
 
@@ -334,9 +464,9 @@ fn client_config(ca: Option<&Path>) -> Result<rustls::ClientConfig, AuthorityErr
     };
     match ca {
         Some(path) => {
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-            for certificate in certificates {
+            let text = board::files::read(path, MAX_AUTHORITIES)
+                .map_err(|error| wrong(error.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(&text) {
                 let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
                 roots
                     .add(certificate)
@@ -392,5 +522,42 @@ mod tests {
                 .secure
         );
         assert!(Url::parse("https://user:password@a.example/").is_err());
+    }
+
+    #[test]
+    fn nothing_behind_the_host_is_shown() {
+        for (url, seen) in [
+            ("https://p.example/t0ken/x.toml", "https://p.example/…"),
+            (
+                "https://p.example:8443?token=t0ken",
+                "https://p.example:8443/…",
+            ),
+            ("https://user:t0ken@p.example/", "https://p.example"),
+            ("https://p.example", "https://p.example"),
+            (
+                "http://[2001:db8::1]:80/#t0ken",
+                "http://[2001:db8::1]:80/…",
+            ),
+            ("t0ken", "a URL without a scheme"),
+        ] {
+            assert_eq!(shown(url), seen);
+        }
+    }
+
+    #[test]
+    fn a_trickle_is_too_slow_and_a_slow_line_is_not() {
+        let t0 = Instant::now();
+        let run = |bytes: u64, every: Duration| {
+            let mut rate = Rate::new(t0);
+            (1..200).all(|step| rate.handle(bytes, t0 + every * step))
+        };
+        assert!(
+            !run(1, Duration::from_secs(3)),
+            "one byte each three seconds"
+        );
+        assert!(!run(1000, Duration::from_secs(3)));
+        assert!(run(1400, Duration::from_secs(1)), "a slow line");
+        assert!(run(64 * 1024, Duration::from_millis(10)));
+        assert!(overall(1024 * 1024) < Duration::from_secs(1200));
     }
 }

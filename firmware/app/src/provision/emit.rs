@@ -66,7 +66,8 @@ fn changed(files: &[SystemFile], folder: &Path) -> String {
     let mut names: Vec<String> = files
         .iter()
         .filter(|file| {
-            fs::read(folder.join(file.name)).ok().as_deref() != Some(file.text.as_bytes())
+            let before = board::files::read(&folder.join(file.name), file.text.len() as u64);
+            before.ok().as_deref() != Some(file.text.as_bytes())
         })
         .map(|file| file.name.to_owned())
         .collect();

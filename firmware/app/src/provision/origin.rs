@@ -1,8 +1,6 @@
 //! Where a fetched file is from, and its version (`ETag`), kept beside it: the next request asks
 //! for something newer only.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 /// Longest such file: a URL and an `ETag`.
@@ -26,11 +24,15 @@ impl Origin {
 
     /// Reads the file; `None`: there is none.
     pub(crate) fn read(path: &Path) -> Option<Self> {
-        let mut text = String::new();
-        let file = File::open(path).ok()?;
-        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        let text = board::files::read_in_time(path, MAX_BYTES).ok()?;
+        let text = String::from_utf8(text).ok()?;
         let (url, etag) = text.split_once('\n')?;
         Some(Self::new(url, Some(etag.trim().to_owned())))
+    }
+
+    /// Where it is from.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// What the file says.

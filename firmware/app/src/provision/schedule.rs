@@ -40,6 +40,8 @@ pub(crate) struct Schedule {
     /// What DHCP offered, as it stands in the file.
     dhcp: Option<String>,
     due: Option<Instant>,
+    /// Nobody is asked before, whoever wants it.
+    not_before: Option<Instant>,
     failures: u32,
     asking: bool,
 }
@@ -50,9 +52,15 @@ impl Schedule {
             provision,
             dhcp: None,
             due: Some(now + FIRST),
+            not_before: None,
             failures: 0,
             asking: false,
         }
+    }
+
+    /// The server's answers change too often: it is not asked before, not even by an order.
+    pub(crate) fn hold_until(&mut self, at: Instant) {
+        self.not_before = Some(at);
     }
 
     /// What DHCP offered (the file's text); something new is looked for at once.
@@ -79,7 +87,10 @@ impl Schedule {
         mac: impl Fn() -> String,
         now: Instant,
     ) -> Option<Result<String, NotFollowed>> {
-        if self.asking || self.due.is_none_or(|due| due > now) {
+        if self.asking
+            || self.due.is_none_or(|due| due > now)
+            || self.not_before.is_some_and(|at| at > now)
+        {
             return None;
         }
         self.due = None;
@@ -139,11 +150,9 @@ impl Schedule {
         } else {
             url
         };
-        let shown: String = control::readable::displayable(&url)
-            .chars()
-            .take(200)
-            .collect();
-        if url != shown || !(url.starts_with("https://") || url.starts_with("http://")) {
+        let printable = url.len() <= 1024 && control::readable::displayable(&url) == url;
+        let shown = crate::net::fetch::shown(&url);
+        if !printable || !(url.starts_with("https://") || url.starts_with("http://")) {
             return Some(Err(NotFollowed::Scheme(shown)));
         }
         if self.provision.ca.is_none() && !(url.starts_with("http://") && self.provision.allow_http)
@@ -275,6 +284,26 @@ mod tests {
         assert!(
             schedule.ask(String::new, t0 + 10 * SECOND).is_some(),
             "not needed, not waited for"
+        );
+    }
+
+    #[test]
+    fn what_is_held_is_asked_by_no_order() {
+        let (mut schedule, t0) = schedule("url = \"https://p.example/x\"");
+        schedule.hold_until(t0 + 300 * SECOND);
+        schedule.refresh(t0);
+        assert_eq!(schedule.ask(mac, t0 + 299 * SECOND), None);
+        assert!(schedule.ask(mac, t0 + 300 * SECOND).is_some());
+    }
+
+    #[test]
+    fn what_dhcp_says_is_reported_without_its_path() {
+        let (mut schedule, t0) = schedule("");
+        schedule.handle_dhcp(Some("option160=https://p.example/t0ken/x".to_owned()), t0);
+        let refused = schedule.ask(mac, t0).unwrap().unwrap_err().to_string();
+        assert!(
+            refused.contains("https://p.example/…") && !refused.contains("t0ken"),
+            "{refused}"
         );
     }
 

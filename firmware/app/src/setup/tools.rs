@@ -80,6 +80,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
         board: None,
         socket,
         config_note: note,
+        board_faults: Vec::new(),
         appliance: None,
         config,
     })?;

@@ -21,7 +21,7 @@ const CARD_LOCK: &str = "/run/offhook/card.lock";
 pub(crate) fn write_card(card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     with_writable(card, || {
         let beside = card.join(format!("{name}.new"));
-        let mut file = File::create(&beside)?;
+        let mut file = super::state_dir::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, card.join(name))?;

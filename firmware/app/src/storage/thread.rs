@@ -1,6 +1,8 @@
 //! The storage thread: one job after the other, each awaited no longer than its deadline.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ use super::Files;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Jobs that may wait. A phone makes a handful an hour.
 const QUEUE: usize = 16;
+/// Of each thread that writes, in bytes.
+const STACK: usize = 256 * 1024;
 /// The end of the process waits this long for jobs that were queued before it.
 const FINISH: Duration = Duration::from_secs(2);
 
@@ -35,10 +39,13 @@ pub(crate) enum StorageError {
 }
 
 /// A handle to the storage thread; the thread ends with the last one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Storage {
     jobs: SyncSender<Job>,
+    files: Arc<dyn Files>,
     deadline: Duration,
+    /// A job beside the queue is under way.
+    aside: Arc<AtomicBool>,
 }
 
 /// Waits for what was queued, at the end of the process.
@@ -47,23 +54,74 @@ pub(crate) struct Finish(Receiver<()>);
 
 impl Storage {
     /// Starts the thread.
-    pub(crate) fn start(files: Box<dyn Files>) -> io::Result<(Self, Finish)> {
+    pub(crate) fn start(files: Arc<dyn Files>) -> io::Result<(Self, Finish)> {
         Self::with_deadline(files, DEADLINE)
     }
 
-    fn with_deadline(files: Box<dyn Files>, deadline: Duration) -> io::Result<(Self, Finish)> {
+    fn with_deadline(files: Arc<dyn Files>, deadline: Duration) -> io::Result<(Self, Finish)> {
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let (running, finish) = sync_channel(1);
+        let own = Arc::clone(&files);
         std::thread::Builder::new()
             .name("offhook-storage".into())
-            .stack_size(256 * 1024)
+            .stack_size(STACK)
             .spawn(move || {
                 for job in queue {
-                    job(files.as_ref());
+                    job(own.as_ref());
                 }
                 drop::<SyncSender<()>>(running);
             })?;
-        Ok((Self { jobs, deadline }, Finish(finish)))
+        let storage = Self {
+            jobs,
+            files,
+            deadline,
+            aside: Arc::default(),
+        };
+        Ok((storage, Finish(finish)))
+    }
+
+    /// Does `work` on a thread of its own, beside the queue: for a file on another medium, which must
+    /// not wait for a card that hangs. One at a time.
+    pub(crate) fn run_aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Files) -> io::Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StorageError>> + Send + 'static {
+        let (reply, outcome) = oneshot::channel();
+        let (files, aside, deadline) = (
+            Arc::clone(&self.files),
+            Arc::clone(&self.aside),
+            self.deadline,
+        );
+        let free = !aside.swap(true, Ordering::Relaxed);
+        let spawned = free.then(|| {
+            std::thread::Builder::new()
+                .name("offhook-aside".into())
+                .stack_size(STACK)
+                .spawn({
+                    let aside = Arc::clone(&aside);
+                    move || {
+                        let done = work(files.as_ref());
+                        aside.store(false, Ordering::Relaxed);
+                        // Nobody may be waiting.
+                        let _ = reply.send(done);
+                    }
+                })
+        });
+        async move {
+            match spawned {
+                None => return Err(StorageError::Busy),
+                Some(Err(error)) => {
+                    aside.store(false, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+                Some(Ok(_)) => {}
+            }
+            match tokio::time::timeout(deadline, outcome).await {
+                Ok(Ok(outcome)) => Ok(outcome?),
+                Ok(Err(_)) => Err(StorageError::Ended),
+                Err(_) => Err(StorageError::Late(deadline)),
+            }
+        }
     }
 
     /// Queues `work`, which is done whether or not somebody waits for the future. The future ends
@@ -134,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn jobs_run_in_order_and_report() {
         let files = Recorder::default();
-        let (storage, finish) = Storage::start(Box::new(files.clone())).unwrap();
+        let (storage, finish) = Storage::start(Arc::new(files.clone())).unwrap();
         let first = storage.run(|files| files.write_atomic(Path::new("a"), b""));
         let second = storage.run(|files| files.write_card(Path::new("card"), "b", b""));
         let failed = storage.run(|_| Err::<(), _>(io::ErrorKind::StorageFull.into()));
@@ -153,7 +211,7 @@ mod tests {
         let (release, stuck) = sync_channel::<()>(0);
         let files = Recorder::default();
         let deadline = Duration::from_millis(50);
-        let (storage, finish) = Storage::with_deadline(Box::new(files.clone()), deadline).unwrap();
+        let (storage, finish) = Storage::with_deadline(Arc::new(files.clone()), deadline).unwrap();
         let first = storage.run(move |_| {
             let _ = stuck.recv();
             Ok(())
@@ -168,9 +226,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_lies_elsewhere_does_not_wait_for_a_stuck_device() {
+        let (release, stuck) = sync_channel::<()>(0);
+        let files = Recorder::default();
+        let (storage, finish) = Storage::start(Arc::new(files.clone())).unwrap();
+        let first = storage.run(move |_| {
+            let _ = stuck.recv();
+            Ok(())
+        });
+        let beside = storage.run_aside(|files| files.write_atomic(Path::new("tmp"), b""));
+        assert!(beside.await.is_ok());
+        let (hold, held) = sync_channel::<()>(0);
+        let slow = storage.run_aside(move |_| {
+            let _ = held.recv();
+            Ok(())
+        });
+        let third = storage.run_aside(|_| Ok(()));
+        assert!(
+            matches!(third.await, Err(StorageError::Busy)),
+            "one at a time"
+        );
+        drop(hold);
+        assert!(slow.await.is_ok());
+        assert!(storage.run_aside(|_| Ok(())).await.is_ok());
+        drop(release);
+        assert!(first.await.is_ok());
+        drop(storage);
+        finish.wait();
+        assert_eq!(*files.written.lock().unwrap(), [Path::new("tmp")]);
+    }
+
+    #[tokio::test]
     async fn a_full_queue_is_refused() {
         let (release, stuck) = sync_channel::<()>(0);
-        let (storage, finish) = Storage::start(Box::new(Recorder::default())).unwrap();
+        let (storage, finish) = Storage::start(Arc::new(Recorder::default())).unwrap();
         let first = storage.run(move |_| {
             let _ = stuck.recv();
             Ok(())

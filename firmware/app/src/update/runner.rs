@@ -13,10 +13,13 @@ use super::agent::{Agent, Found, Step};
 use super::ledger::{BundleId, Origin};
 use super::rauc::{self, Check, Install, Output};
 use crate::ctl::client::Client;
+use crate::net::fetch::shown;
 use crate::storage::{remove_from_card, write_atomic};
 
 /// The bundle on the card.
 const ON_CARD: &str = "update.raucb";
+/// Longest ledger.
+const MAX_LEDGER: u64 = 64 * 1024;
 /// Beside the control socket: this slot is good.
 const SLOT_GOOD: &str = "slot-good";
 /// Beside it: the running slot is on trial.
@@ -68,7 +71,8 @@ pub(crate) enum UpdateError {
 pub(crate) fn run(options: &Options) -> Result<(), UpdateError> {
     let runner = Runner { options };
     runner.judge_trial()?;
-    let ledger = fs::read_to_string(runner.ledger()).unwrap_or_default();
+    let ledger = board::files::read(&runner.ledger(), MAX_LEDGER).unwrap_or_default();
+    let ledger = String::from_utf8_lossy(&ledger).into_owned();
     let mut agent = Agent::new(options.slot, &ledger);
     let steps = agent.started();
     runner.carry_out(&mut agent, None, steps)?;
@@ -247,14 +251,14 @@ impl Runner<'_> {
             Ok(_) => self.report("update-by-network", ""),
             Err(error) => {
                 say(&error.to_string());
-                let text = format!("not fetched: {url} (see the log); tried again");
+                let text = format!("not fetched: {} (see the log); tried again", shown(url));
                 self.report("update-by-network", &text);
             }
         }
         if file.exists() {
-            self.look_at(agent, &file, Origin::Network, url)
+            self.look_at(agent, &file, Origin::Network, &shown(url))
         } else if fetched.is_ok() {
-            let steps = agent.nothing_downloaded(url);
+            let steps = agent.nothing_downloaded(&shown(url));
             self.carry_out(agent, None, steps)
         } else {
             Ok(())
@@ -303,10 +307,7 @@ impl Schedule {
 
 /// Reads all of a file.
 fn identify(file: &Path) -> io::Result<BundleId> {
-    let mut file = fs::File::open(file)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("this is no file"));
-    }
+    let mut file = board::files::open(file, u64::MAX)?;
     let mut hash = Sha256::new();
     let mut part = vec![0; 64 * 1024];
     loop {

@@ -8,10 +8,12 @@
     reason = "helpers of a test program: what cannot be is a failed test"
 )]
 
+mod files;
 mod frozen;
 mod machine;
 mod orders;
 mod provisioning;
+mod robust;
 mod server;
 
 use std::fs;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::machine::{Machine, until, words};
 
 /// Every file of a bundle, name and content.
-fn unpacked(file: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn unpacked(file: &Path) -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(file).unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
     let entries = archive.entries().unwrap();

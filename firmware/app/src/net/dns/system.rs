@@ -90,12 +90,7 @@ impl System {
 }
 
 fn text(path: &Path) -> String {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    if let Ok(file) = std::fs::File::open(path) {
-        // What was read before an error counts.
-        let _ = file.take(MAX_FILE).read_to_end(&mut bytes);
-    }
+    let bytes = board::files::read_start(path, MAX_FILE).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -19,8 +19,8 @@ pub(crate) enum FileError {
     #[error("{0}: {1}; put the file there, or correct the path")]
     Read(PathBuf, std::io::Error),
     /// It is no file of certificates.
-    #[error("{0}: {1} bytes are too many for certificates; correct the path")]
-    TooLarge(PathBuf, u64),
+    #[error("{0}: {1}, too many for certificates; correct the path")]
+    TooLarge(PathBuf, std::io::Error),
     /// It holds no certificate.
     #[error("{0}: no certificate in it; write it as PEM (-----BEGIN CERTIFICATE-----)")]
     NoCertificate(PathBuf),
@@ -98,12 +98,10 @@ impl AnchorSource {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let wrong = |error| FileError::Read(path.to_owned(), error);
-    let length = std::fs::metadata(path).map_err(wrong)?.len();
-    if length > MAX_FILE {
-        return Err(FileError::TooLarge(path.to_owned(), length));
-    }
-    std::fs::read(path).map_err(wrong)
+    board::files::read(path, MAX_FILE).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => FileError::TooLarge(path.to_owned(), error),
+        _ => FileError::Read(path.to_owned(), error),
+    })
 }
 
 /// Every certificate of a PEM file, at least one.
