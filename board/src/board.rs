@@ -672,7 +672,7 @@ timeout_s = 15
     }
 
     #[test]
-    fn inputs_that_work_are_told_from_those_that_do_not() {
+    fn inputs_that_work_are_listed_apart() {
         let profile = Profile::parse(Path::new("x"), ALL_MISSING).unwrap();
         let board = Board::open(&profile, Instant::now()).unwrap();
         assert_eq!(

@@ -1,5 +1,5 @@
-//! Tells the program when it was built: no clock of a phone that runs it can rightly say an earlier
-//! time.
+//! Gives the program the time it was built (no clock of a phone that runs it can rightly say an
+//! earlier one) and, in an image, the commit it is built from.
 //!
 //! ```text
 //! SOURCE_DATE_EPOCH (Buildroot, Debian: reproducible builds) ─▶ else the commit's time ─▶ else now ─▶ OFFHOOK_BUILT, in seconds
@@ -21,6 +21,13 @@ fn main() {
     };
     let built = given.or_else(commit_time).unwrap_or_else(now);
     println!("cargo::rustc-env=OFFHOOK_BUILT={built}");
+    println!("cargo::rerun-if-env-changed=OFFHOOK_COMMIT");
+    let commit = std::env::var("OFFHOOK_COMMIT").ok();
+    let commit = commit.filter(|commit| commit.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    println!(
+        "cargo::rustc-env=OFFHOOK_COMMIT={}",
+        commit.unwrap_or_default()
+    );
 }
 
 /// The time of the commit that is checked out: the same for everybody who builds it.

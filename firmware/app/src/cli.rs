@@ -80,7 +80,7 @@ fn print_error(error: &dyn std::error::Error) {
 fn execute(command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Help(about) => print(&help::text(about)),
-        Command::Version => print(&format!("offhook {}", env!("CARGO_PKG_VERSION"))),
+        Command::Version => print(&format!("offhook {}", version())),
         Command::Run(paths) => return Ok(ExitCode::from(crate::setup::run(&paths)?.code())),
         Command::SelfTest(paths) => return Ok(exit_code(crate::setup::selftest(&paths)?)),
         Command::Fetch {
@@ -125,6 +125,16 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
         Command::Demo { speech, keep } => return Ok(crate::demo::run(speech.as_deref(), keep)?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The version, and the commit where the build was given one.
+fn version() -> String {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("OFFHOOK_COMMIT"));
+    if commit.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{version} ({commit})")
+    }
 }
 
 fn exit_code(passed: bool) -> ExitCode {

@@ -44,6 +44,9 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "Offhook {} on {}\n", facts.status.version, facts.board);
+    if !env!("OFFHOOK_COMMIT").is_empty() {
+        let _ = writeln!(out, "Commit: {}", env!("OFFHOOK_COMMIT"));
+    }
     let _ = writeln!(out, "Configuration: {}", facts.report);
     if let Some(network) = facts.network {
         let _ = writeln!(out, "From the network: {network}");

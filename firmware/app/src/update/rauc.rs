@@ -3,6 +3,9 @@
 
 use super::ledger::printable;
 
+/// On the card: an older version may be installed.
+pub(crate) const ALLOW_DOWNGRADE: &str = "allow-downgrade.txt";
+
 /// What `rauc info` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Check {
@@ -33,8 +36,19 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
+/// What a bundle is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Wanted<'a> {
+    /// The board's profile.
+    pub(crate) board: &'a str,
+    /// The version that runs; empty: not known.
+    pub(crate) running: &'a str,
+    /// An older version than that is wanted.
+    pub(crate) downgrade: bool,
+}
+
 /// Reads `rauc info --output-format=shell`. `readable`: the whole file could be read before.
-pub(crate) fn check(info: &Output, board: &str, readable: bool) -> Check {
+pub(crate) fn check(info: &Output, wanted: Wanted<'_>, readable: bool) -> Check {
     if !info.success {
         let why = reason(&info.stderr).unwrap_or_else(|| "it is no bundle".to_owned());
         // Before a time server has answered no certificate is valid yet: not the bundle's fault.
@@ -43,17 +57,45 @@ pub(crate) fn check(info: &Output, board: &str, readable: bool) -> Check {
         }
         return Check::Refused(why);
     }
-    let wanted = format!("offhook-{board}");
-    let made_for = info.stdout.lines().find_map(|line| {
-        let value = line.strip_prefix("RAUC_MF_COMPATIBLE=")?;
-        Some(value.trim_matches('\''))
-    });
-    match made_for {
-        Some(found) if found == wanted => Check::Fine,
-        Some(found) => Check::Refused(printable(&format!(
-            "it is made for {found}, and this is {wanted}"
-        ))),
-        None => Check::Unknown("RAUC does not say which board it is made for".to_owned()),
+    let machine = format!("offhook-{}", wanted.board);
+    let field = |name: &str| {
+        info.stdout.lines().find_map(|line| {
+            let value = line.strip_prefix(name)?.strip_prefix('=')?;
+            Some(value.trim_matches('\''))
+        })
+    };
+    match field("RAUC_MF_COMPATIBLE") {
+        Some(found) if found == machine => {}
+        Some(found) => {
+            return Check::Refused(printable(&format!(
+                "it is made for {found}, and this is {machine}"
+            )));
+        }
+        None => return Check::Unknown("RAUC does not say which board it is made for".to_owned()),
+    }
+    let version = field("RAUC_MF_VERSION").unwrap_or_default();
+    if !wanted.downgrade && is_older(version, wanted.running) {
+        // Not refused for good: somebody may still ask for it.
+        return Check::Unknown(printable(&format!(
+            "its version {version} is older than {}, which runs; if that is meant, put a file \
+             {ALLOW_DOWNGRADE} on the card",
+            wanted.running
+        )));
+    }
+    Check::Fine
+}
+
+/// Whether one version is older than another, both numbers with points between; what cannot be
+/// compared is not older.
+fn is_older(version: &str, than: &str) -> bool {
+    let numbers = |text: &str| {
+        let release = text.split(['-', '+']).next().unwrap_or_default();
+        let parts = release.split('.').map(|part| part.parse::<u64>().ok());
+        parts.collect::<Option<Vec<u64>>>()
+    };
+    match (numbers(version), numbers(than)) {
+        (Some(version), Some(than)) => version < than,
+        (..) => false,
     }
 }
 
@@ -109,6 +151,47 @@ mod tests {
 
     const NOT_SIGNED: &str = "signature verification failed: Verify error: self-signed certificate";
 
+    const VIRT: Wanted<'_> = Wanted {
+        board: "virt",
+        running: "",
+        downgrade: false,
+    };
+
+    #[test]
+    fn an_older_version_is_installed_only_when_asked_for() {
+        let info = |version: &str| {
+            info(&format!(
+                "RAUC_MF_COMPATIBLE='offhook-virt'\nRAUC_MF_VERSION='{version}'\n"
+            ))
+        };
+        let running = Wanted {
+            running: "0.10.1",
+            ..VIRT
+        };
+        for older in ["0.9.9", "0.10.0", "0", "0.10", "0.10.0-rc1"] {
+            let found = check(&info(older), running, true);
+            assert!(
+                matches!(&found, Check::Unknown(why) if why.contains(ALLOW_DOWNGRADE)),
+                "{older}"
+            );
+            let asked = Wanted {
+                downgrade: true,
+                ..running
+            };
+            assert_eq!(check(&info(older), asked, true), Check::Fine, "{older}");
+        }
+        for other in [
+            "0.10.1", "0.10.2", "0.11", "1", "0.10.1-3", "20261130", "next", "",
+        ] {
+            assert_eq!(check(&info(other), running, true), Check::Fine, "{other}");
+        }
+        assert_eq!(
+            check(&info("0.1"), VIRT, true),
+            Check::Fine,
+            "nobody knows what runs"
+        );
+    }
+
     fn failed(stdout: &str, stderr: &str) -> Output {
         Output {
             success: false,
@@ -130,17 +213,17 @@ mod tests {
     fn a_foreign_bundle_is_refused_with_its_reason() {
         let said =
             format!("rauc-Message: 12:00:00.000: Verifying bundle signature... \n{NOT_SIGNED}\n");
-        let found = check(&failed("", &said), "virt", true);
+        let found = check(&failed("", &said), VIRT, true);
         assert_eq!(found, Check::Refused(NOT_SIGNED.to_owned()));
         assert_eq!(
-            check(&failed("", ""), "virt", true),
+            check(&failed("", ""), VIRT, true),
             Check::Refused("it is no bundle".to_owned())
         );
     }
 
     #[test]
     fn a_bundle_for_another_board_is_refused() {
-        let found = check(&info("RAUC_MF_COMPATIBLE='offhook-rpi3'\n"), "virt", true);
+        let found = check(&info("RAUC_MF_COMPATIBLE='offhook-rpi3'\n"), VIRT, true);
         let Check::Refused(why) = found else {
             panic!("{found:?}")
         };
@@ -149,7 +232,7 @@ mod tests {
             "{why}"
         );
         assert_eq!(
-            check(&info("RAUC_MF_COMPATIBLE='offhook-virt'\n"), "virt", true),
+            check(&info("RAUC_MF_COMPATIBLE='offhook-virt'\n"), VIRT, true),
             Check::Fine
         );
     }
@@ -158,14 +241,14 @@ mod tests {
     fn what_is_not_the_bundles_fault_is_unknown() {
         let clock = "signature verification failed: Verify error: certificate is not yet valid\n";
         assert!(matches!(
-            check(&failed("", clock), "virt", true),
+            check(&failed("", clock), VIRT, true),
             Check::Unknown(_)
         ));
         assert!(matches!(
-            check(&failed("", NOT_SIGNED), "virt", false),
+            check(&failed("", NOT_SIGNED), VIRT, false),
             Check::Unknown(_)
         ));
-        assert!(matches!(check(&info(""), "virt", true), Check::Unknown(_)));
+        assert!(matches!(check(&info(""), VIRT, true), Check::Unknown(_)));
     }
 
     #[test]

@@ -11,13 +11,15 @@ use sha2::{Digest, Sha256};
 use super::Options;
 use super::agent::{Agent, Found, Step};
 use super::ledger::{BundleId, Origin};
-use super::rauc::{self, Check, Install, Output};
+use super::rauc::{self, ALLOW_DOWNGRADE, Check, Install, Output, Wanted};
 use crate::ctl::client::Client;
 use crate::net::fetch::shown;
 use crate::storage::{remove_from_card, write_atomic};
 
 /// The bundle on the card.
 const ON_CARD: &str = "update.raucb";
+/// The version of the image that runs.
+const VERSION: &str = "/etc/offhook/version";
 /// Longest ledger.
 const MAX_LEDGER: u64 = 64 * 1024;
 /// Beside the control socket: this slot is good.
@@ -192,9 +194,24 @@ impl Runner<'_> {
         );
         let board = self.options.paths.board.as_deref().unwrap_or_default();
         match info {
-            Ok(info) => rauc::check(&info, board, identify(file).is_ok()),
+            Ok(info) => {
+                let running = board::files::read_start(Path::new(VERSION), 64).unwrap_or_default();
+                let running = String::from_utf8_lossy(&running);
+                let wanted = Wanted {
+                    board,
+                    running: running.trim(),
+                    downgrade: self.may_downgrade(),
+                };
+                rauc::check(&info, wanted, identify(file).is_ok())
+            }
             Err(error) => Check::Unknown(format!("rauc: {error}")),
         }
+    }
+
+    /// Whether the card asks for an older version.
+    fn may_downgrade(&self) -> bool {
+        let card = self.options.paths.card.as_ref();
+        card.is_some_and(|card| card.join(ALLOW_DOWNGRADE).exists())
     }
 
     /// A line of status.txt; the image's script puts all of them together.
