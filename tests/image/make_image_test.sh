@@ -13,13 +13,18 @@ cp -r "$root/scripts" "$root/buildroot" "$root/Cargo.toml" "$work/project/"; cp 
 cat >"$work/buildroot/Makefile" <<M
 export BR2_VERSION := $VERSION
 all:
+	echo ">>> busybox 1.37.0 Building"; echo ">>> busybox 1.37.0 Installing"; printf '\\033[7m>>> linux 6.18.7 Building\\033[27m\\n'
+	test -z "\$\$SAYS" || { echo "\$\$SAYS"; exit 1; }
 	test -z "\$\$FAIL" || { echo "make: *** [Makefile:1: \$(O)/build/\$\$FAIL/.stamp_downloaded] Error 1"; exit 1; }
 	mkdir -p \$(O)/images; echo image >\$(O)/images/offhook-virt-7.8.9.img.xz; env >\$(O)/environment
 %_defconfig: ;
+show-build-order: ; @echo busybox linux offhook
 M
 image() { (cd "$work/project" && BUILDROOT=$work/buildroot BOARD=virt IMAGE_VERSION=7.8.9 "$@" scripts/image 2>&1); }
 
 said=$(image env) || fail "it does not build: $said"
+is "progress" "$said" "image: package 1 of 3: busybox (0 min)"
+is "progress, in colour" "$said" "image: package 2 of 3: linux (0 min)"
 [ -s "$work/project/target/image/offhook-virt-7.8.9.img.xz" ] || fail "the image is not in target/image"
 environment=$(cat "$work/project/target/image/build-virt/environment" 2>/dev/null)
 if [ "$(id -u)" = 0 ]; then is "as root, configure scripts are told so" "$environment" FORCE_UNSAFE_CONFIGURE=1; fi
@@ -33,6 +38,13 @@ refused "no board" "which board?" env BOARD=
 refused "an unknown board" "one of:" env BOARD=nothing
 refused "no tree" "is no Buildroot tree" env BUILDROOT=/nowhere
 refused "a certificate that is not there" "there is no certificate" env UPDATE_CERTIFICATE=/nowhere
+refused "a disk that is too small" "MiB are free" env SPACE_MIB=999999999
+refused "a full disk" "likely cause: the disk is full" env SAYS="cp: error writing 'x': No space left on device"
+refused "a wrong archive" "not what was expected: wpa.tar.gz" env SAYS="ERROR: wpa.tar.gz has wrong sha256 hash:"
+refused "no memory" "ran out of memory" env SAYS="c++: fatal error: Killed signal terminated program cc1plus"
+refused "our own check" "likely cause: post-build: no kernel was configured" env SAYS="post-build: no kernel was configured in x"
+refused "anything else" "the package that was being built is linux" env SAYS="error: unknown"
+refused "how to go on" "go on where it stopped" env SAYS="error: unknown"
 refused "a download that fails" "the source of busybox-1.37.0 could not be downloaded" env FAIL=busybox-1.37.0
 sed -i 's/^export BR2_VERSION := .*/export BR2_VERSION := 2020.01/' "$work/buildroot/Makefile"
 refused "another Buildroot" "the images are built with $VERSION" env
