@@ -9,6 +9,7 @@
 )]
 
 mod files;
+mod fleet;
 mod frozen;
 mod machine;
 mod orders;

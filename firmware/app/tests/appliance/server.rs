@@ -41,6 +41,16 @@ impl Authority {
         }
     }
 
+    /// A certificate for this name and its key, as PEM.
+    pub(crate) fn certificate(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A server's configuration with a certificate for this name.
     fn vouch(&self, name: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
