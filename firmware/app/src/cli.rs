@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::confine::broker::Broker;
 use crate::ctl::client::{Client, ClientError};
 use crate::net::tls::OwnCertificateError;
 use crate::output::print;
@@ -81,7 +82,16 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Help(about) => print(&help::text(about)),
         Command::Version => print(&format!("offhook {}", version())),
-        Command::Run(paths) => return Ok(ExitCode::from(crate::setup::run(&paths)?.code())),
+        Command::Run { paths, confine } => {
+            let broker = confine.then(|| Broker::start(&paths)).transpose();
+            let broker = broker.unwrap_or_else(|error| {
+                // Less safe, but a phone.
+                let text = format!("offhook: not confined: no writer of the card: {error}");
+                let _ = writeln!(io::stderr(), "{text}");
+                None
+            });
+            return Ok(ExitCode::from(crate::setup::run(&paths, broker)?.code()));
+        }
         Command::SelfTest(paths) => return Ok(exit_code(crate::setup::selftest(&paths)?)),
         Command::Fetch {
             paths,

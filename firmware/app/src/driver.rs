@@ -126,7 +126,7 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
 }
 
 /// Runs a phone that writes its files by `files`.
-fn run_with(setup: Setup, files: Arc<dyn Files>) -> Result<Ending, DriverError> {
+pub(crate) fn run_with(setup: Setup, files: Arc<dyn Files>) -> Result<Ending, DriverError> {
     let now = Instant::now();
     let Setup { config, card, .. } = &setup;
     let (sound, audio_thread) = Sound::start(card.clone(), config, now)?;

@@ -4,6 +4,7 @@ pub mod appliance;
 pub mod audio_thread;
 mod bundle;
 pub mod cli;
+mod confine;
 pub mod ctl;
 #[cfg(feature = "tools")]
 mod demo;

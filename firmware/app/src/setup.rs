@@ -5,6 +5,8 @@
 //! ```
 
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use board::audio::AudioRequest;
@@ -15,9 +17,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
+use crate::confine::broker::Broker;
+use crate::confine::{self, Reach};
 use crate::driver::{self, CardSource, DriverError, Setup};
 use crate::provision::{ConfigPaths, ProvisionError, reset};
 use crate::selftest::SelfTestError;
+use crate::storage::Files;
 
 #[cfg(feature = "tools")]
 pub(crate) mod tools;
@@ -39,30 +44,56 @@ pub(crate) enum SetupError {
     SelfTest(#[from] SelfTestError),
 }
 
-/// `offhook run`.
-pub(crate) fn run(paths: &ConfigPaths) -> Result<Ending, SetupError> {
+/// In the run directory: the next process begins with the self-test.
+const SELF_TEST: &str = "self-test";
+
+/// `offhook run`. With a broker the phone gives up every right it does not need.
+pub(crate) fn run(paths: &ConfigPaths, broker: Option<Broker>) -> Result<Ending, SetupError> {
+    let broker = broker.map(Arc::new);
+    if broker.is_some() {
+        let config = crate::provision::load(paths, false)?.config;
+        if std::fs::remove_file(self_test_flag(&config)).is_ok() {
+            self_test(&config);
+        }
+    }
     loop {
-        let ending = run_once(paths)?;
+        let ending = run_once(paths, broker.as_ref())?;
         if ending != Ending::SelfTest {
             return Ok(ending);
         }
         let config = crate::provision::load(paths, false)?.config;
-        // The phone comes back whatever the self-test found.
-        match crate::selftest::run(&config) {
-            Ok(passed) => tracing::info!(
-                "self-test: {}",
-                if passed {
-                    "all is well"
-                } else {
-                    "something does not work"
-                }
-            ),
-            Err(error) => tracing::error!("self-test: {error}"),
+        if broker.is_some() {
+            // It opens devices, which a confined process cannot: the next process does it.
+            if let Err(error) = std::fs::write(self_test_flag(&config), "") {
+                tracing::error!("self-test: {error}");
+            }
+            return Ok(Ending::Restart);
         }
+        self_test(&config);
     }
 }
 
-fn run_once(paths: &ConfigPaths) -> Result<Ending, SetupError> {
+fn self_test_flag(config: &Config) -> PathBuf {
+    let run_dir = config.control.socket.parent().unwrap_or(Path::new("/run"));
+    run_dir.join(SELF_TEST)
+}
+
+/// The phone comes back whatever the self-test found.
+fn self_test(config: &Config) {
+    match crate::selftest::run(config) {
+        Ok(passed) => tracing::info!(
+            "self-test: {}",
+            if passed {
+                "all is well"
+            } else {
+                "something does not work"
+            }
+        ),
+        Err(error) => tracing::error!("self-test: {error}"),
+    }
+}
+
+fn run_once(paths: &ConfigPaths, broker: Option<&Arc<Broker>>) -> Result<Ending, SetupError> {
     if let Some(card) = paths.card.as_deref().filter(|card| reset::is_asked(card)) {
         let state_dir = crate::provision::state_dir(paths)?;
         match reset::factory_reset(&state_dir, Some(card)) {
@@ -89,11 +120,22 @@ fn run_once(paths: &ConfigPaths) -> Result<Ending, SetupError> {
         }
     }
     let mut setup = whole_phone(provisioned.config.clone(), note)?;
+    let reach = Reach::of(paths, &setup.config);
     setup.appliance = Some(Appliance {
         paths: paths.clone(),
         provisioned,
     });
-    Ok(driver::run(setup)?)
+    let Some(broker) = broker else {
+        return Ok(driver::run(setup)?);
+    };
+    match confine::enter(&reach) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("this kernel has no Landlock: files are not confined"),
+        // A phone that is less safe than it could be is still a phone.
+        Err(error) => tracing::error!("not confined: {error}"),
+    }
+    let files: Arc<dyn Files> = Arc::<Broker>::clone(broker);
+    Ok(driver::run_with(setup, files)?)
 }
 
 /// `offhook selftest`.

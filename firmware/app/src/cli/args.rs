@@ -18,7 +18,11 @@ use crate::setup::tools::EchoOptions;
 pub(crate) enum Command {
     Help(Option<&'static str>),
     Version,
-    Run(ConfigPaths),
+    Run {
+        paths: ConfigPaths,
+        /// Give up every right that is not needed.
+        confine: bool,
+    },
     SelfTest(ConfigPaths),
     Provision {
         paths: ConfigPaths,
@@ -184,7 +188,10 @@ impl Given {
 
 fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
     Ok(match name {
-        "run" => Command::Run(given.paths()?),
+        "run" => Command::Run {
+            confine: given.flag("confine"),
+            paths: given.paths()?,
+        },
         "selftest" => Command::SelfTest(given.paths()?),
         "provision" => Command::Provision {
             paths: given.paths()?,
@@ -350,11 +357,14 @@ mod tests {
     fn options_reach_their_command() {
         assert_eq!(
             read("run --config=/a.toml --board rpi-zero2w").unwrap(),
-            Command::Run(ConfigPaths {
-                config: Some("/a.toml".into()),
-                card: None,
-                board: Some("rpi-zero2w".into())
-            })
+            Command::Run {
+                paths: ConfigPaths {
+                    config: Some("/a.toml".into()),
+                    card: None,
+                    board: Some("rpi-zero2w".into())
+                },
+                confine: false
+            }
         );
         assert_eq!(
             read("provision --card /boot/offhook --emit /run/system").unwrap(),

@@ -28,17 +28,19 @@ pub(crate) const CTL_VERBS: &[&str] = &[
 pub(crate) const COMMANDS: &[Page] = &[
     Page {
         name: "run",
-        usage: "offhook run [--config FILE | --card DIR] [--board PROFILE]",
+        usage: "offhook run [--config FILE | --card DIR] [--board PROFILE] [--confine]",
         summary: "the firmware: what the image starts at boot",
         details: "Reads /etc/offhook/offhook.toml unless another is given. A file with errors leaves the last good configuration\n\
                   in use (`ctl status` says so). --board overrides [board] profile. Ends on SIGTERM or `offhook ctl quit`:\n\
                   calls are ended, registrations withdrawn, bell lines low, within two seconds.\n\
                   --card names the folder the card's first partition is mounted on: offhook.toml is read there and status.txt\n\
                   written. slot-good, beside the control socket, appears when a minute went by with sound, a good configuration and no fault.\n\
-                  Exit code 10: restart the phone, its configuration changed. 11: restart the board.",
+                  Exit code 10: restart the phone, its configuration changed. 11: restart the board.\n\
+                  --confine gives up every right that is not needed once the board is open (docs/security.md); a process\n\
+                  forked off before writes on the card.",
         example: "offhook run --config /etc/offhook/offhook.toml",
         values: &["config", "card", "board"],
-        flags: &[],
+        flags: &["confine"],
         plain: 0,
     },
     Page {

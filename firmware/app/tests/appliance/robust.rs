@@ -286,3 +286,79 @@ fn a_token_in_a_url_is_shown_nowhere() {
     assert_eq!(found, None);
     assert!(seen.contains("http://127.0.0.1"), "the host is still named");
 }
+
+#[test]
+fn a_confined_phone_writes_its_card_by_the_broker() {
+    let machine = Machine::new("confined");
+    machine.card("");
+    let child = machine
+        .command(&["run", "--confine"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut phone = Phone {
+        child,
+        socket: machine.path("run/ctl.sock"),
+    };
+    until("the phone listens", || {
+        UnixStream::connect(&phone.socket).is_ok()
+    });
+    let status = fs::read_to_string(format!("/proc/{}/status", phone.child.id())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let held = u64::from_str_radix(&field("CapEff:"), 16).unwrap();
+    assert_eq!(held & !(1 << 10 | 1 << 14 | 1 << 23), 0, "{held:x}");
+    assert_eq!(
+        (field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()),
+        ("1", "2")
+    );
+    until("status.txt", || machine.status_file().contains("on box"));
+    let bundle = machine.path("run/bundle.tar.gz");
+    let reply = phone.ask(&format!(
+        r#"{{"cmd":"bundle","file":"{}"}}"#,
+        bundle.display()
+    ));
+    assert_eq!(reply["ok"], true, "{reply}");
+    phone.ask(r#"{"cmd":"lift"}"#);
+    phone.ask(r#"{"cmd":"press","keys":"*97"}"#);
+    until("the bundle on the card", || {
+        machine.path("card/offhook-support.tar.gz").exists()
+    });
+    phone.ask(r#"{"cmd":"quit"}"#);
+    assert_eq!(phone.exit_code(), 0);
+    // The broker goes with its phone.
+    let broker = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let card = machine.path("card").display().to_string();
+        processes
+            .filter_map(|process| fs::read(process.path().join("cmdline")).ok())
+            .any(|line| String::from_utf8_lossy(&line).contains(&card))
+    };
+    until("the broker is gone", || !broker());
+}
+
+#[test]
+fn a_confined_phone_resets_by_the_broker() {
+    let machine = Machine::new("confined-reset");
+    machine.card("[phone]\nname = \"x\"\n");
+    let child = machine
+        .command(&["run", "--confine"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut phone = Phone {
+        child,
+        socket: machine.path("run/ctl.sock"),
+    };
+    until("the phone listens", || {
+        UnixStream::connect(&phone.socket).is_ok()
+    });
+    phone.ask(r#"{"cmd":"lift"}"#);
+    phone.tell(r#"{"cmd":"press","keys":"*99*7378#"}"#);
+    assert_eq!(phone.exit_code(), 11);
+    assert!(!machine.path("state/last-good.toml").exists());
+    let card = fs::read_to_string(machine.path("card/offhook.toml")).unwrap();
+    assert!(!card.contains("name = \"x\""), "{card}");
+}

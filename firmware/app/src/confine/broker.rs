@@ -1,0 +1,152 @@
+//! The privileged side: the only thing a confined phone cannot do itself is to write on the card,
+//! which is mounted read-only. A process that was forked off before the phone read its first byte
+//! does it, by three requests.
+//!
+//! ```text
+//! phone: Files::write_card, factory_reset ── socket pair: request, name, bytes ──▶ broker ─▶ remount, write, remount
+//!                                          ◀── done, or why not ──
+//! ```
+//!
+//! The card and the state directory are the broker's own knowledge; the phone says which of two names
+//! is written and what is in it, nothing else.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::ForkResult;
+
+use super::filter::{self, Role};
+use crate::bundle;
+use crate::provision::{self, ConfigPaths};
+use crate::storage::{Disk, Files};
+
+/// The names that may be written.
+const NAMES: [&str; 2] = ["status.txt", bundle::FILE];
+/// Most bytes of a file.
+const MAX_BYTES: u32 = 8 * 1024 * 1024;
+/// Most bytes of a reason.
+const MAX_REASON: u32 = 1024;
+/// Requests: the first byte. Of a write the next says which name.
+const WRITE: u8 = 1;
+const RESET: u8 = 2;
+
+/// The phone's end.
+#[derive(Debug)]
+pub(crate) struct Broker(Mutex<UnixStream>);
+
+impl Broker {
+    /// Forks the broker off. To be called while this process has one thread.
+    pub(crate) fn start(paths: &ConfigPaths) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        // SAFETY: this process has one thread, so that the child's copy of it is whole.
+        #[expect(unsafe_code, reason = "see SAFETY above")]
+        match unsafe { nix::unistd::fork() }? {
+            ForkResult::Parent { .. } => Ok(Self(Mutex::new(ours))),
+            ForkResult::Child => {
+                drop(ours);
+                // It ends with the phone, after the write that is under way.
+                for ending in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+                    // SAFETY: no handler of ours runs.
+                    #[expect(unsafe_code, reason = "see SAFETY above")]
+                    let _ = unsafe { signal(ending, SigHandler::SigIgn) };
+                }
+                let _ = nix::sys::prctl::set_name(c"offhook-card");
+                let served = serve(theirs, paths);
+                std::process::exit(i32::from(served.is_err()));
+            }
+        }
+    }
+
+    fn ask(&self, request: &[u8], bytes: &[u8]) -> io::Result<()> {
+        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        socket.write_all(request)?;
+        if request[0] == WRITE {
+            let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+            socket.write_all(&length.to_be_bytes())?;
+            socket.write_all(bytes)?;
+        }
+        let reason = read_bytes(&mut socket, MAX_REASON)?;
+        if reason.is_empty() {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            String::from_utf8_lossy(&reason).into_owned(),
+        ))
+    }
+}
+
+impl Files for Broker {
+    fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        Disk.write_atomic(path, bytes)
+    }
+
+    fn write_card(&self, _card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let index = NAMES.iter().position(|known| *known == name);
+        let index = index.ok_or_else(|| io::Error::other(format!("{name} is not written")))?;
+        if bytes.len() > MAX_BYTES as usize {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.ask(&[WRITE, index as u8], bytes)
+    }
+
+    fn factory_reset(&self, _state_dir: &Path, _card: Option<&Path>) -> io::Result<()> {
+        self.ask(&[RESET], &[])
+    }
+}
+
+/// Serves one phone until it is gone.
+fn serve(mut socket: UnixStream, paths: &ConfigPaths) -> io::Result<()> {
+    filter::apply_with_no_new_privileges(Role::Broker).map_err(io::Error::other)?;
+    let mut request = [0; 1];
+    loop {
+        match socket.read_exact(&mut request) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        let done = match request[0] {
+            WRITE => {
+                let mut index = [0; 1];
+                socket.read_exact(&mut index)?;
+                let bytes = read_bytes(&mut socket, MAX_BYTES)?;
+                write(paths, index[0], &bytes)
+            }
+            RESET => reset(paths),
+            // Whoever says something else is not the phone that was started.
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        let mut reason = done
+            .err()
+            .map_or_else(String::new, |error| error.to_string());
+        reason.truncate(reason.floor_char_boundary(MAX_REASON as usize));
+        socket.write_all(&(reason.len() as u32).to_be_bytes())?;
+        socket.write_all(reason.as_bytes())?;
+    }
+}
+
+fn write(paths: &ConfigPaths, index: u8, bytes: &[u8]) -> io::Result<()> {
+    let name = NAMES
+        .get(usize::from(index))
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let card: PathBuf = paths.card.clone().ok_or(io::ErrorKind::NotFound)?;
+    Disk.write_card(&card, name, bytes)
+}
+
+fn reset(paths: &ConfigPaths) -> io::Result<()> {
+    let state_dir = provision::state_dir(paths).map_err(io::Error::other)?;
+    Disk.factory_reset(&state_dir, paths.card.as_deref())
+}
+
+fn read_bytes(socket: &mut UnixStream, most: u32) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    socket.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length);
+    if length > most {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length as usize];
+    socket.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,94 @@
+//! The capabilities of this thread: three stay (real-time priority, locked memory, the SIP port where
+//! it is below 1024), and none can be had again.
+
+use std::io;
+
+/// `CAP_NET_BIND_SERVICE`, `CAP_IPC_LOCK`, `CAP_SYS_NICE`
+const NEEDED: u64 = 1 << 10 | 1 << 14 | 1 << 23;
+/// `_LINUX_CAPABILITY_VERSION_3`
+const VERSION: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Gives up all others, and new privileges by programs with more.
+pub(super) fn keep_needed() -> io::Result<()> {
+    no_new_privileges()?;
+    let have = permitted()?;
+    if have & (1 << 8) != 0 {
+        // With CAP_SETPCAP: not even a program with capabilities of its own would have others.
+        for capability in (0..64).filter(|capability| NEEDED & (1 << capability) == 0) {
+            // SAFETY: prctl(2) with numbers only.
+            #[expect(unsafe_code, reason = "see SAFETY above")]
+            let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+            if dropped != 0 {
+                // Past the last capability that the kernel knows.
+                break;
+            }
+        }
+    }
+    set(have & NEEDED)
+}
+
+pub(super) fn no_new_privileges() -> io::Result<()> {
+    // SAFETY: prctl(2) with numbers only.
+    #[expect(unsafe_code, reason = "see SAFETY above")]
+    let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn header() -> Header {
+    Header {
+        version: VERSION,
+        pid: 0,
+    }
+}
+
+fn permitted() -> io::Result<u64> {
+    let mut header = header();
+    let mut data = [Data {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
+    // SAFETY: both outlive the call, and the kernel writes two entries in this version.
+    #[expect(unsafe_code, reason = "see SAFETY above")]
+    let got = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    if got != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from(data[0].permitted) | u64::from(data[1].permitted) << 32)
+}
+
+fn set(kept: u64) -> io::Result<()> {
+    let mut header = header();
+    let half = |shift: u32| Data {
+        effective: (kept >> shift) as u32,
+        permitted: (kept >> shift) as u32,
+        inheritable: 0,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: both outlive the call; the kernel reads two entries in this version.
+    #[expect(unsafe_code, reason = "see SAFETY above")]
+    let done = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -1,0 +1,144 @@
+//! What a phone that was taken over can no longer do. Each attempt runs on a thread of its own that
+//! is confined as the phone's are: a thread cannot lead back.
+
+use std::fs;
+use std::io;
+use std::process::Command;
+
+use super::*;
+
+/// Runs on a confined thread of a machine with a card, a state directory and somebody else's key.
+fn confined<T: Send>(name: &str, attempt: impl FnOnce(&Path) -> T + Send) -> T {
+    let folder =
+        std::env::temp_dir().join(format!("offhook-confine-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    for part in ["card", "state", "run", "other"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+        fs::write(folder.join(part).join("file"), "secret").unwrap();
+    }
+    let reach = Reach {
+        read: vec![folder.join("card")],
+        write: vec![folder.join("state"), folder.join("run")],
+    };
+    let result = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            assert!(enter(&reach).unwrap(), "this kernel has no Landlock");
+            attempt(&folder)
+        });
+        thread.join().unwrap()
+    });
+    let _ = fs::remove_dir_all(&folder);
+    result
+}
+
+fn is_denied<T>(result: io::Result<T>) -> bool {
+    // Landlock answers EXDEV to a link from elsewhere.
+    let denied = [libc::EACCES, libc::EPERM, libc::EXDEV].map(Some);
+    result.is_err_and(|error| denied.contains(&error.raw_os_error()))
+}
+
+#[test]
+fn a_confined_phone_reads_and_writes_its_own_files_only() {
+    confined("files", |folder| {
+        assert_eq!(fs::read(folder.join("card/file")).unwrap(), b"secret");
+        fs::write(folder.join("state/new"), "kept").unwrap();
+        fs::rename(folder.join("state/new"), folder.join("state/file")).unwrap();
+        fs::remove_file(folder.join("run/file")).unwrap();
+        assert!(is_denied(fs::read(folder.join("other/file"))));
+        assert!(is_denied(fs::read("/etc/shadow")));
+        assert!(is_denied(fs::write(folder.join("card/file"), "x")));
+        assert!(is_denied(fs::remove_file(folder.join("card/file"))));
+        assert!(is_denied(fs::write(folder.join("other/new"), "x")));
+        assert!(is_denied(std::os::unix::fs::symlink(
+            "/",
+            folder.join("state/link")
+        )));
+        // Nor by a link that was there before.
+        assert!(is_denied(fs::hard_link(
+            folder.join("other/file"),
+            folder.join("state/link")
+        )));
+    });
+}
+
+#[test]
+fn a_confined_phone_executes_nothing() {
+    confined("exec", |_| {
+        let started = Command::new("/bin/true").status();
+        assert!(is_denied(started));
+    });
+}
+
+#[test]
+fn a_confined_phone_traces_and_mounts_nothing() {
+    use nix::mount::{MsFlags, mount};
+    let parent = nix::unistd::getppid();
+    confined("kernel", |folder| {
+        assert!(is_denied(
+            nix::sys::ptrace::attach(parent).map_err(io::Error::from)
+        ));
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+        let none = None::<&str>;
+        let card = folder.join("card");
+        let mounted = mount(none, &card, none, flags, none);
+        assert!(is_denied(mounted.map_err(io::Error::from)));
+        let unshared = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER);
+        assert!(is_denied(unshared.map_err(io::Error::from)));
+        let memory = format!("/proc/{parent}/mem");
+        assert!(is_denied(fs::File::open(memory)));
+    });
+}
+
+#[test]
+fn a_confined_phone_opens_no_other_family_of_sockets() {
+    confined("sockets", |_| {
+        let open = |family: i32, kind: i32, protocol: i32| {
+            // SAFETY: numbers only; what is opened is closed at the end of the process.
+            #[expect(unsafe_code, reason = "see SAFETY above")]
+            let socket = unsafe { libc::socket(family, kind, protocol) };
+            if socket < 0 {
+                Err(io::Error::last_os_error())
+            } else {
+                Ok(socket)
+            }
+        };
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+            assert!(!is_denied(open(family, libc::SOCK_DGRAM, 0)), "{family}");
+        }
+        assert!(open(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE).is_ok());
+        let audit = 9;
+        assert!(is_denied(open(libc::AF_NETLINK, libc::SOCK_RAW, audit)));
+        for family in [
+            libc::AF_PACKET,
+            libc::AF_ALG,
+            libc::AF_VSOCK,
+            libc::AF_BLUETOOTH,
+        ] {
+            assert!(is_denied(open(family, libc::SOCK_RAW, 0)), "{family}");
+        }
+        assert!(is_denied(open(
+            libc::AF_INET,
+            libc::SOCK_RAW,
+            libc::IPPROTO_UDP
+        )));
+    });
+}
+
+#[test]
+fn a_confined_phone_has_three_capabilities_at_most() {
+    let status = confined("capabilities", |_| {
+        fs::read_to_string("/proc/thread-self/status").unwrap()
+    });
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    for name in ["CapEff:", "CapPrm:", "CapInh:"] {
+        let held = u64::from_str_radix(&field(name), 16).unwrap();
+        assert_eq!(held & !(1 << 10 | 1 << 14 | 1 << 23), 0, "{name}");
+    }
+    assert_eq!(
+        (field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()),
+        ("1", "2")
+    );
+}
