@@ -42,6 +42,8 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
     [ "$(cat "$work/target/etc/offhook/board" "$work/target/etc/offhook/version")" = "$board"$'\n'7.8.9 ] || fail "board and version are not written"
     radio=; ! grep -q WPA_SUPPLICANT=y "$root/board/profiles/$board/buildroot.config" || radio="$release/kernel/cfg80211.ko $release/kernel/brcmutil.ko $release/kernel/brcmfmac.ko "
     [ "$(tr '\n' ' ' <"$work/target/etc/offhook/modules.network")" = "$radio" ] || fail "the modules of the network: $(cat "$work/target/etc/offhook/modules.network")"
+    changes=$(cat "$work/target/etc/offhook/changes" 2>/dev/null)
+    [ "${#changes}" -gt 100 ] && [ "${#changes}" -le 700 ] || fail "what is new is not in the image: '$changes'"
     [ -z "$(ls "$work/target/etc/init.d")" ] || fail "Buildroot's own start scripts are still there"
   done
   # A kernel of an earlier build beside it does not count.
