@@ -158,6 +158,9 @@ impl Driver {
         now: Instant,
     ) -> Result<(Self, Inputs), DriverError> {
         let config = setup.config;
+        // The phone of an image, which somebody far away must be able to correct.
+        let on_card = setup.appliance.as_ref();
+        let on_card = on_card.is_some_and(|appliance| appliance.paths.card.is_some());
         let (network_events, network) = mpsc::channel(EVENTS_A_TURN);
         let (own_events, own) = mpsc::channel(8);
         let (request_sender, requests) = mpsc::channel(32);
@@ -167,7 +170,7 @@ impl Driver {
             credentials.clone(),
             network_events,
             storage.clone(),
-            setup.appliance.is_some(),
+            on_card,
             now,
         );
         let identity = Identity {
@@ -181,7 +184,7 @@ impl Driver {
         let mut config_note = setup.config_note;
         let service = match Service::start(setup.socket, &request_sender) {
             // Dial tone needs no control socket; another phone on it is another matter.
-            Err(error) if setup.appliance.is_some() && !error.is_in_use() => {
+            Err(error) if on_card && !error.is_in_use() => {
                 tracing::error!("{error}; the phone goes on without it");
                 add_note(&mut config_note, &error.to_string());
                 Service::without_socket()

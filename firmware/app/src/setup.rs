@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use board::audio::AudioRequest;
-use board::{Board, BoardError, Profile};
+use board::{Board, BoardError, Profile, ProfileError};
 use config::Config;
 use control::readable::OneLineWriter;
 use tracing_subscriber::EnvFilter;
@@ -33,6 +33,9 @@ pub(crate) enum SetupError {
     /// There is no configuration to run by.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
+    /// There is no such board.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// A device of the board cannot be opened.
     #[error(transparent)]
     Board(#[from] BoardError),
@@ -119,7 +122,7 @@ fn run_once(paths: &ConfigPaths, broker: Option<&Arc<Broker>>) -> Result<Ending,
             tracing::error!("{line}");
         }
     }
-    let mut setup = whole_phone(provisioned.config.clone(), note)?;
+    let mut setup = whole_phone(provisioned.config.clone(), note, paths.card.is_some())?;
     let reach = Reach::of(paths, &setup.config);
     setup.appliance = Some(Appliance {
         paths: paths.clone(),
@@ -160,12 +163,19 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
     }
 }
 
-/// A phone on the board its configuration names.
+/// A phone on the board its configuration names. An appliance, which somebody far away must be able
+/// to correct, makes do with what is right of the board's description.
 pub(crate) fn whole_phone(
     config: Config,
     config_note: Option<String>,
+    appliance: bool,
 ) -> Result<Setup, SetupError> {
-    let (profile, faults) = Profile::load_usable(&config.board.profile_dir, &config.board.profile);
+    let (folder, name) = (&config.board.profile_dir, &config.board.profile);
+    let (profile, faults) = if appliance {
+        Profile::load_usable(folder, name)
+    } else {
+        (Profile::load(folder, name)?, Vec::new())
+    };
     let board_faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     for fault in &board_faults {
         tracing::error!("{fault}; the phone goes on without that part");

@@ -149,7 +149,8 @@ fn a_slow_card_delays_no_timer_no_feed_no_reply() {
 
     std::thread::scope(|scope| {
         let phone = scope.spawn(|| {
-            let mut setup = crate::setup::whole_phone(provisioned.config.clone(), None).unwrap();
+            let mut setup =
+                crate::setup::whole_phone(provisioned.config.clone(), None, true).unwrap();
             setup.appliance = Some(Appliance {
                 paths: paths.clone(),
                 provisioned: provisioned.clone(),

@@ -24,14 +24,14 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelErro
     "sim".clone_into(&mut config.board.profile);
     if headless {
         log_to_stderr(&config);
-        let setup = whole_phone(config, note)?;
+        let setup = whole_phone(config, note, false)?;
         driver::run(setup).map_err(SetupError::from)?;
         return Ok(());
     }
     let log = config.control.state_dir.join("sim.log");
     log_to_file(&config, &log)?;
     crate::panel::run(config, &log, move |config| {
-        let setup = whole_phone(config, note)?;
+        let setup = whole_phone(config, note, false)?;
         driver::run(setup)?;
         Ok(())
     })
