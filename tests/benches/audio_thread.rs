@@ -14,11 +14,12 @@
 //!
 //! `cargo bench --workspace --bench audio_thread`
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
 )]
 
 use std::net::SocketAddr;
@@ -175,7 +176,8 @@ fn main() -> ExitCode {
     Source::voice(1, RATE).read(0, &mut voice);
     let mut held = true;
     println!(
-        "CPU of the audio thread for one call, sockets and card left out, µs a second of call (card {RATE} Hz, 5 ms; packets of 20 ms)"
+        "CPU of the audio thread for one call, sockets and card left out, µs a second of call \
+         (card {RATE} Hz, 5 ms; packets of 20 ms)"
     );
     for codec in [Codec::Pcmu, Codec::Opus] {
         let mut calls: Vec<Call> = std::iter::once(None)

@@ -5,7 +5,7 @@
 #   the phone, by make cross ───────┼─▶ root tree ─▶ squashfs ─▶ make-image ─▶ good.raucb   (version 2, signed by the keyring's key)
 #   buildroot/board/offhook overlay ┘                              ├─▶ broken.raucb         (signed, but its phone never starts)
 #                                                                  ├─▶ foreign.raucb        (complete, signed with another key)
-#                                                                  └─▶ air.squashfs         (an access point and two simulated radios)
+#                                                                  └─▶ wifi.squashfs        (an access point and two simulated radios)
 #
 # Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are Debian's, because Buildroot needs downloads
 # and an hour. What only the test image has is under "only here" below. Needs no special rights.
@@ -154,12 +154,12 @@ chmod +x "$tree"/usr/lib/offhook/{rauc-service,test-shell,test-keypress,test-hel
 echo '::sysinit:/usr/lib/offhook/test-held' >>"$tree/etc/inittab"
 echo '::respawn:/usr/lib/offhook/test-shell' >>"$tree/etc/inittab"
 
-# --- the air: an access point for the test of Wi-Fi, on a disk of its own
-air=$work/air; mkdir -p "$air"
-take_program "$all/usr/sbin/hostapd" usr/sbin/hostapd; mv "$tree/usr/sbin/hostapd" "$air/hostapd"
-take_modules "$air" "$air/order" mac80211_hwsim aes_generic ctr ccm cmac
-install -m 755 "$here/air" "$air/air"
-rm -f "$out/air.squashfs"; mksquashfs "$air" "$out/air.squashfs" -comp zstd -all-root -no-progress -quiet >/dev/null
+# --- Wi-Fi: an access point for the test of Wi-Fi, on a disk of its own
+wifi=$work/wifi; mkdir -p "$wifi"
+take_program "$all/usr/sbin/hostapd" usr/sbin/hostapd; mv "$tree/usr/sbin/hostapd" "$wifi/hostapd"
+take_modules "$wifi" "$wifi/order" mac80211_hwsim aes_generic ctr ccm cmac
+install -m 755 "$here/access_point" "$wifi/access_point"
+rm -f "$out/wifi.squashfs"; mksquashfs "$wifi" "$out/wifi.squashfs" -comp zstd -all-root -no-progress -quiet >/dev/null
 
 # --- keys: the image's own, and a foreign one
 for who in update foreign; do

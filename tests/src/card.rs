@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_back_card_delays_by_its_queue_whatever_its_clock() {
+    fn a_loopback_card_delays_by_its_queue_only() {
         for ppm in [-200.0, 0.0, 200.0] {
             let mut card = Card::new(
                 CardSetup {
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_stall_is_caught_up_and_a_long_one_is_an_xrun() {
+    fn a_long_stall_is_an_xrun_a_short_one_is_not() {
         let mut card = Card::new(CardSetup::new(8_000, 5), Source::voice(1, 8_000));
         let mut buffer = [0; 40];
         for _ in 0..10 {

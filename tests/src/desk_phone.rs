@@ -99,8 +99,10 @@ impl DeskPhone {
             .clone()
             .unwrap_or((capture, format!("wav:{}", ear.display())));
         let mut text = format!(
-            "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\nrtp_ports = [{}, {}]\n\
-             [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n[board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
+            "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\n\
+             rtp_ports = [{}, {}]\n\
+             [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
+             [board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
              [codecs]\norder = [{}]\n",
             setup.bind,
             base + 10,

@@ -61,8 +61,10 @@ impl Kamailio {
                     port + 1
                 ),
                 format!(
-                    "loadmodule \"tls.so\"\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\nmodparam(\"tls\", \"certificate\", \"{}\")\n\
-                     modparam(\"tls\", \"private_key\", \"{}\")\nmodparam(\"tls\", \"verify_certificate\", 0)\n",
+                    "loadmodule \"tls.so\"\nmodparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\n\
+                     modparam(\"tls\", \"certificate\", \"{}\")\n\
+                     modparam(\"tls\", \"private_key\", \"{}\")\n\
+                     modparam(\"tls\", \"verify_certificate\", 0)\n",
                     issued.chain.display(),
                     issued.key.display()
                 ),
@@ -72,7 +74,8 @@ impl Kamailio {
         let (load_nat, fix_contact, use_alias, fix_register, replies) = match certificate {
             None => ("", "", "", "", ""),
             Some(_) => (
-                "loadmodule \"nathelper.so\"\nmodparam(\"nathelper|registrar\", \"received_avp\", \"$avp(received)\")\n",
+                "loadmodule \"nathelper.so\"\nmodparam(\"nathelper|registrar\", \"received_avp\", \
+                 \"$avp(received)\")\n",
                 "if (is_method(\"INVITE|UPDATE\")) add_contact_alias();",
                 "handle_ruri_alias();",
                 "fix_nated_register();",
@@ -168,7 +171,8 @@ modparam("auth", "qop", "auth")
     /// must be for.
     pub fn account_tls(&self, user: &str, domain: &str) -> String {
         format!(
-            "[[account]]\nuser = {user:?}\ndomain = {domain:?}\npassword = \"secret{user}\"\nregistrar = \"127.0.0.1:{0}\"\n\
+            "[[account]]\nuser = {user:?}\ndomain = {domain:?}\npassword = \"secret{user}\"\n\
+             registrar = \"127.0.0.1:{0}\"\n\
              outbound_proxy = \"127.0.0.1:{0}\"\ntransport = \"tls\"\nexpires_s = 60\n",
             self.tls_port()
         )
@@ -193,7 +197,8 @@ modparam("auth", "qop", "auth")
     /// The `[[account]]` of a user.
     pub fn account(&self, user: &str, password: &str, transport: &str) -> String {
         format!(
-            "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\nregistrar = \"{1}:{0}\"\noutbound_proxy = \"{1}:{0}\"\n\
+            "[[account]]\nuser = {user:?}\ndomain = \"127.0.0.1\"\npassword = {password:?}\n\
+             registrar = \"{1}:{0}\"\noutbound_proxy = \"{1}:{0}\"\n\
              transport = {transport:?}\nexpires_s = 60\n",
             self.port, self.address
         )

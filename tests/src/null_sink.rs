@@ -12,6 +12,7 @@ pub struct NullSink {
     /// The ALSA configuration that knows only this server.
     pub alsa_config: PathBuf,
     server: String,
+    home: PathBuf,
     pulse: ChildProcess,
 }
 
@@ -40,7 +41,8 @@ impl NullSink {
             format!(
                 "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\n\
                  pcm.mic {{ type pulse server \"{server}\" device \"mouth.monitor\" }}\n\
-                 pcm.!default {{ type pulse server \"{server}\" device \"ear\" }}\nctl.!default {{ type pulse server \"{server}\" }}\n"
+                 pcm.!default {{ type pulse server \"{server}\" device \"ear\" }}\n\
+                 ctl.!default {{ type pulse server \"{server}\" }}\n"
             ),
         )
         .unwrap();
@@ -58,7 +60,7 @@ impl NullSink {
             .env("HOME", &dir)
             .env("XDG_RUNTIME_DIR", dir.join("run"));
         let pulse = ChildProcess::start(&mut command, &dir.join("log"));
-        let end = Instant::now() + Duration::from_secs(8);
+        let end = Instant::now() + Duration::from_secs(20);
         while !socket.exists() {
             assert!(
                 Instant::now() < end,
@@ -70,8 +72,23 @@ impl NullSink {
         Self {
             alsa_config,
             server,
+            home: dir,
             pulse,
         }
+    }
+
+    /// Arguments and environment that make this the sound card of an emulated machine (QEMU).
+    pub fn qemu(&self) -> (Vec<String>, Vec<(String, String)>) {
+        let card = format!(
+            "pa,id=card,server={},out.name=ear,in.name=mouth.monitor,\
+             out.latency=80000,in.latency=80000",
+            self.server
+        );
+        let env = vec![
+            ("PULSE_SERVER".to_owned(), self.server.clone()),
+            ("HOME".to_owned(), self.home.display().to_string()),
+        ];
+        (vec!["-audiodev".to_owned(), card], env)
     }
 
     /// The server stands still for so long.
@@ -88,6 +105,7 @@ impl NullSink {
     pub fn listen(&self, file: &Path) -> ChildProcess {
         let format = [
             "--device=ear.monitor",
+            "--format=s16le",
             "--rate=48000",
             "--channels=1",
             "--file-format=wav",
@@ -101,12 +119,9 @@ impl NullSink {
             .arg("--latency-msec=40")
             .args(arguments)
             .arg(file)
-            .env("PULSE_SERVER", &self.server);
-        if let Some(dir) = self.alsa_config.parent() {
-            command
-                .env("HOME", dir)
-                .env("XDG_RUNTIME_DIR", dir.join("run"));
-        }
+            .env("PULSE_SERVER", &self.server)
+            .env("HOME", &self.home)
+            .env("XDG_RUNTIME_DIR", self.home.join("run"));
         ChildProcess::start(&mut command, &file.with_extension(program))
     }
 }

@@ -21,13 +21,17 @@ pub fn speech(dir: &TestDir, speaker: Speaker, rate: u32, channels: u32) -> Path
     let (voice, text) = match speaker {
         Speaker::Alice => (
             "en+f3",
-            "The quick brown fox jumps over the lazy dog. She had your dark suit in greasy wash water all year. A rod is used to catch pink salmon. \
-             The source of the huge river is the clear spring. Kick the ball straight and follow through. Help the woman get back to her feet.",
+            "The quick brown fox jumps over the lazy dog. She had your dark suit in greasy wash \
+             water all year. A rod is used to catch pink salmon. \
+             The source of the huge river is the clear spring. Kick the ball straight and follow \
+             through. Help the woman get back to her feet.",
         ),
         Speaker::Bob => (
             "en-us+m3",
-            "Four hours of steady work faced us. A large size in stockings is hard to sell. The boy was there when the sun rose. \
-             Don't ask me to carry an oily rag like that. The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.",
+            "Four hours of steady work faced us. A large size in stockings is hard to sell. The \
+             boy was there when the sun rose. \
+             Don't ask me to carry an oily rag like that. The birch canoe slid on the smooth \
+             planks. Glue the sheet to the dark blue background.",
         ),
     };
     let name = format!("speech-{}-{rate}-{channels}.wav", voice.replace('+', "-"));

@@ -196,7 +196,8 @@ fn judge_sound(part: &[i16], rate_hz: u32, step: &Step) -> Result<(), String> {
             let sides = goertzel(part, rate_hz, carrier + by) / goertzel(part, rate_hz, carrier);
             if share < 0.9 || !(0.35..0.55).contains(&sides) {
                 return Err(format!(
-                    "{carrier} Hz modulated by {by}: share {share:.2}, sideband {sides:.2} of the carrier"
+                    "{carrier} Hz modulated by {by}: share {share:.2}, sideband {sides:.2} of the \
+                     carrier"
                 ));
             }
         }

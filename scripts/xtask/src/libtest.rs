@@ -286,7 +286,8 @@ SKIPPED: a::three: no sound card
     fn text_is_counted_and_failures_keep_their_output() {
         let text = "\nrunning 3 tests\ntest x ... ok\ntest y ... FAILED\ntest z ... ok (2.5 s)\n\n\
                     failures:\n\n---- y stdout ----\nit broke\n\nfailures:\n    y\n\n\
-                    test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n\
+                    test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered \
+                    out\n\
                     test result: ok. 10 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out\n";
         let outcome = read_text(text);
         let counts = Counts {

@@ -55,7 +55,7 @@ impl Caller {
 
     /// The same with a key: SRTP or no call.
     pub(crate) fn invite_private(to: SocketAddr, codec: Codec) -> Self {
-        Self::offer(to, codec, "RTP/SAVP", &crate::private::crypto_line())
+        Self::offer(to, codec, "RTP/SAVP", &crate::encrypted::crypto_line())
     }
 
     fn offer(to: SocketAddr, codec: Codec, profile: &str, more: &str) -> Self {
@@ -84,7 +84,8 @@ impl Caller {
             String::new()
         };
         let body = format!(
-            "v=0\r\no=bench 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} {profile} {payload}\r\n\
+            "v=0\r\no=bench 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {} {profile} {payload}\r\n\
              a=rtpmap:{payload} {map}\r\n{fec}{more}a=ptime:20\r\na=sendrecv\r\n",
             caller.rtp.local_addr().unwrap().port()
         );
@@ -95,8 +96,10 @@ impl Caller {
     fn send(&self, method: &str, cseq: u32, extra: &str, body: &str) {
         let (to, here, id) = (self.to, self.sip.local_addr().unwrap(), &self.call_id);
         let text = format!(
-            "{method} sip:phone@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {here};rport;branch=z9hG4bK{id}{method}{cseq}\r\nMax-Forwards: 70\r\n\
-             From: <sip:bench@{here}>;tag=bench\r\nTo: {}\r\nCall-ID: {id}\r\nCSeq: {cseq} {method}\r\nContact: <sip:bench@{here}>\r\n\
+            "{method} sip:phone@{to} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {here};rport;branch=z9hG4bK{id}{method}{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:bench@{here}>;tag=bench\r\nTo: {}\r\nCall-ID: {id}\r\n\
+             CSeq: {cseq} {method}\r\nContact: <sip:bench@{here}>\r\n\
              {extra}Content-Length: {}\r\n\r\n{body}",
             self.remote_to,
             body.len()
@@ -146,7 +149,7 @@ impl Caller {
             .parse()
             .ok()?;
         self.far_rtp = Some(SocketAddr::new(self.to.ip(), port));
-        self.key = crate::private::key_of(&text);
+        self.key = crate::encrypted::key_of(&text);
         self.send("ACK", 1, "", "");
         Some(came)
     }
@@ -260,12 +263,12 @@ impl Caller {
 impl Sound {
     pub(crate) fn run(work: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         Self {
             stop,
             thread: Some(std::thread::spawn(move || {
                 crate::process::hurry();
-                work(&told);
+                work(&stopped);
             })),
         }
     }

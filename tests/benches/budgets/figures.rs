@@ -9,8 +9,8 @@ use media::Codec;
 use testkit::measure::median;
 
 use crate::caller::Caller;
+use crate::encrypted;
 use crate::far::{Far, chirps, mouth_to_ear_ms};
-use crate::private;
 use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
 use crate::quality;
 use crate::subject::{Kind, Order, Subject, binary};
@@ -82,7 +82,7 @@ pub(crate) fn measure(place: &Path, groups: &[Group]) {
         }
         match group {
             Group::Calls => calls(place, &mut Far::open(), &mut page),
-            Group::Private => private::rows(place, &mut page),
+            Group::Private => encrypted::rows(place, &mut page),
             Group::Starts => starts(place, &mut page),
             Group::Reactions => reactions(place, &mut page),
             Group::Thread => {
@@ -416,8 +416,8 @@ fn futexes(place: &Path, page: &mut Page) {
             for thread in &watched {
                 command.args(["-p", &thread.to_string()]);
             }
-            let told = command.stdin(Stdio::null()).output().ok()?;
-            let text = String::from_utf8_lossy(&told.stderr).into_owned();
+            let output = command.stdin(Stdio::null()).output().ok()?;
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
             (!watched.is_empty() && text.contains("attached"))
                 .then(|| text.matches("futex(").count() as f64 / SECONDS as f64)
         });
@@ -456,7 +456,8 @@ fn machine() -> String {
         .output()
         .map(|done| String::from_utf8_lossy(&done.stdout).trim().to_owned());
     format!(
-        "Measured {} on {cores} cores of {model}; load average at the end {load} (above {cores}: other work disturbed the figures).",
+        "Measured {} on {cores} cores of {model}; load average at the end {load} (above {cores}: \
+         other work disturbed the figures).",
         day.unwrap_or_default()
     )
 }

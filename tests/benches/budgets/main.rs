@@ -20,17 +20,18 @@
 //! Wall clock: what is measured is time.
 
 // A bench fails by panicking and reports by printing.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
 )]
 
 mod caller;
+mod encrypted;
 mod far;
 mod figures;
-mod private;
 mod process;
 mod quality;
 mod subject;

@@ -39,7 +39,7 @@ impl Kept {
 }
 
 /// Asks for a place before the machine's other work, where that is allowed: sound waits for nobody.
-#[allow(unsafe_code)] // setpriority(2) takes numbers only.
+#[expect(unsafe_code, reason = "setpriority(2), which takes numbers only")]
 pub(crate) fn hurry() {
     // SAFETY: no memory is passed.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };

@@ -17,8 +17,10 @@ use crate::subject::{Kind, Order, Subject, has_module, python};
 use crate::table::{Page, figure};
 
 /// What is said; loss hits another sound in each.
-const SENTENCES: &str = "The quick brown fox jumps over the lazy dog. She had your dark suit in greasy wash water all year. \
-    A rod is used to catch pink salmon. The source of the huge river is the clear spring. Help the woman get back to her feet.";
+const SENTENCES: &str = "The quick brown fox jumps over the lazy dog. She had your dark suit in \
+                         greasy wash water all year. \
+    A rod is used to catch pink salmon. The source of the huge river is the clear spring. Help the \
+    woman get back to her feet.";
 /// Per cent of packets lost.
 const LOSSES: [u8; 4] = [0, 3, 5, 10];
 

@@ -45,9 +45,12 @@ impl Page {
     /// The page as Markdown.
     pub(crate) fn text(&self, machine: &str) -> String {
         let mut out = format!(
-            "# Budgets\n\nWritten by `make bench`; do not edit. {machine}\n\nEvery phone in a row was measured in the same run on the same machine, on the same \
-             virtual sound card (5 ms periods for Offhook, its own choice for others) and with the same packets over loopback. pjsua runs \
-             through its Python binding on a null card, so it has no delay, and its times include the interpreter.\n\n\
+            "# Budgets\n\nWritten by `make bench`; do not edit. {machine}\n\n\
+             Every phone in a row was measured in the same run on the same machine, on the same \
+             virtual sound card (5 ms periods for Offhook, its own choice for others) and with the \
+             same packets over loopback. pjsua runs \
+             through its Python binding on a null card, so it has no delay, and its times include \
+             the interpreter.\n\n\
              | figure | budget | {} |\n|---|---|{}\n",
             PHONES.join(" | "),
             "---|".repeat(PHONES.len())

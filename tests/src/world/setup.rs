@@ -101,7 +101,8 @@ impl Setup {
     pub fn account_with(mut self, user: &str, password: &str, domain: &str, lines: &str) -> Self {
         let _ = writeln!(
             self.accounts,
-            "[[account]]\nuser = \"{user}\"\ndomain = \"{domain}\"\npassword = \"{password}\"\n{lines}"
+            "[[account]]\nuser = \"{user}\"\ndomain = \"{domain}\"\npassword = \"{password}\"\n\
+             {lines}"
         );
         self
     }

@@ -42,21 +42,21 @@ pub(crate) fn run_again(name: &str, command: &mut Command) {
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .output()
         .unwrap();
-    let told = format!(
+    let output = format!(
         "{}{}",
         String::from_utf8_lossy(&done.stdout),
         String::from_utf8_lossy(&done.stderr)
     );
-    print!("{told}");
+    print!("{output}");
     assert!(done.status.success(), "{name} failed in its own process");
     assert!(
-        told.contains("1 passed"),
+        output.contains("1 passed"),
         "{name}: no such test in the child"
     );
 }
 
 /// Asks for a place before the machine's other work, where that is allowed: sound waits for nobody.
-#[allow(unsafe_code)] // setpriority(2) takes numbers only.
+#[expect(unsafe_code, reason = "setpriority(2), which takes numbers only")]
 pub(crate) fn hurry() {
     // SAFETY: no memory is passed.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
@@ -214,7 +214,10 @@ pub(crate) fn wait(card: &dyn AudioDevice) {
     wait_any(&[card]);
 }
 
-#[allow(unsafe_code)] // poll(2) on as many descriptors as the cards have, without allocating.
+#[expect(
+    unsafe_code,
+    reason = "poll(2) on as many descriptors as the cards have, without allocating"
+)]
 fn wait_any(cards: &[&dyn AudioDevice]) {
     let mut fds: [libc::pollfd; 8] = [libc::pollfd {
         fd: -1,

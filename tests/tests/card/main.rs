@@ -11,13 +11,17 @@
 //!
 //! Wall clock: sound cards of alsa-lib run in real time.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
-)] // a test: an assertion that fails is its product
-#![allow(clippy::doc_markdown)] // PulseAudio is a name
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
+)]
+#![expect(
+    clippy::doc_markdown,
+    reason = "configuration is written as text; names of programs and headers are prose"
+)]
 
 mod bench;
 mod pulse;

@@ -46,7 +46,8 @@ pub(crate) fn test() {
     std::fs::write(
         place.join("asound.conf"),
         format!(
-            "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\npcm.mouth {{ type pulse server \"{server}\" device \"ear.monitor\" }}\n"
+            "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\n\
+             pcm.mouth {{ type pulse server \"{server}\" device \"ear.monitor\" }}\n"
         ),
     )
     .unwrap();

@@ -3,9 +3,9 @@
 use std::net::UdpSocket;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
-use crate::room::Wire;
-use crate::start::START;
+use crate::network::TestNetwork;
 use testkit::process::TestDir;
 
 /// Seconds between the beginning of NTP's time (1900) and that of Unix.
@@ -15,7 +15,7 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// A time server (RFC 5905, what a client needs of it) at the wire's end.
+/// A time server (RFC 5905, what a client needs of it) at the network's end.
 fn serve(address: &str) -> Result<(), String> {
     let socket =
         UdpSocket::bind((address, 123)).map_err(|error| format!("{address}:123: {error}"))?;
@@ -47,31 +47,32 @@ fn serve(address: &str) -> Result<(), String> {
 #[test]
 fn a_clock_of_another_year_is_set_by_the_network() {
     let name = "a_clock_of_another_year_is_set_by_the_network";
-    let wire = match Wire::new(6) {
-        Ok(wire) => wire,
+    let network = match TestNetwork::new(6) {
+        Ok(network) => network,
         Err(why) => return eprintln!("SKIPPED: {name}: no tap device can be made here: {why}"),
     };
-    if let Err(why) = serve(&wire.host) {
+    if let Err(why) = serve(&network.host) {
         return eprintln!("SKIPPED: {name}: no time server can listen here: {why}");
     }
     let place = TestDir::new("image-clock");
     let plugs = Plugs {
-        tap: Some(wire.tap.clone()),
+        tap: Some(network.tap.clone()),
         clock: Some("2001-02-03T04:05:06"),
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
     let file = format!(
         "[phone]\ncountry = \"fr\"\n[network]\naddress = \"{}/24\"\n[system]\nntp = [\"{}\"]\n",
-        wire.phone, wire.host
+        network.phone, network.host
     );
     machine.card.write("offhook.toml", file.as_bytes());
     machine.power();
     // Whatever the year: the phone is a phone.
-    machine.wait_state("idle", START);
-    if machine.ask("[ -x /usr/sbin/ntpd ]", START).unwrap().1 != 0 {
+    machine.wait_state("idle", BOOT_LIMIT);
+    if machine.ask("[ -x /usr/sbin/ntpd ]", BOOT_LIMIT).unwrap().1 != 0 {
         return eprintln!(
-            "SKIPPED: {name}: Debian's busybox has no time client, and its source could not be had or built"
+            "SKIPPED: {name}: Debian's busybox has no time client, and its source could not be had \
+             or built"
         );
     }
     assert_eq!(
@@ -93,5 +94,5 @@ fn a_clock_of_another_year_is_set_by_the_network() {
         Duration::from_secs(30),
         |text| text.contains("the clock was set"),
     );
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
 }

@@ -22,7 +22,7 @@ pub(crate) struct Plugs {
     pub(crate) sound: Vec<String>,
     /// Environment of QEMU.
     pub(crate) env: Vec<(String, String)>,
-    /// Name of a tap device; none: no wire.
+    /// Name of a tap device; none: no network.
     pub(crate) tap: Option<String>,
     /// A reset starts the same kernel again inside QEMU, memory kept, instead of going through the
     /// firmware.
@@ -30,7 +30,7 @@ pub(crate) struct Plugs {
     /// The handset lies beside the phone when it is switched on.
     pub(crate) lifted: bool,
     /// A disk with two simulated radios and an access point.
-    pub(crate) air: bool,
+    pub(crate) wifi: bool,
     /// What its clock says when it is switched on; none: the right time.
     pub(crate) clock: Option<&'static str>,
 }
@@ -159,25 +159,25 @@ impl Machine {
         if let Some(tap) = &self.plugs.tap {
             command.args([
                 "-netdev",
-                &format!("tap,id=wire,ifname={tap},script=no,downscript=no"),
+                &format!("tap,id=network,ifname={tap},script=no,downscript=no"),
                 "-device",
-                "virtio-net-device,netdev=wire",
+                "virtio-net-device,netdev=network",
                 "-object",
                 &format!(
-                    "filter-dump,id=record,netdev=wire,file={}",
+                    "filter-dump,id=record,netdev=network,file={}",
                     self.wire_record().display()
                 ),
             ]);
         }
-        if self.plugs.air {
+        if self.plugs.wifi {
             command.args([
                 "-drive",
                 &format!(
-                    "if=none,id=air,format=raw,readonly=on,file={}",
-                    built("air.squashfs").display()
+                    "if=none,id=wifi,format=raw,readonly=on,file={}",
+                    built("wifi.squashfs").display()
                 ),
                 "-device",
-                "virtio-blk-pci,drive=air",
+                "virtio-blk-pci,drive=wifi",
             ]);
         }
         if let Some(clock) = self.plugs.clock {
@@ -198,9 +198,9 @@ impl Machine {
         });
     }
 
-    /// What was on the wire since the last start, as pcap.
+    /// What was on the network since the last start, as pcap.
     pub(crate) fn wire_record(&self) -> PathBuf {
-        self.folder.join("wire.pcap")
+        self.folder.join("network.pcap")
     }
 
     fn on(&mut self) -> &mut Powered {
@@ -275,8 +275,8 @@ impl Machine {
 
     /// Runs a command inside that must succeed; `None` where the machine resets itself instead.
     pub(crate) fn shell_or_reset(&mut self, command: &str) -> Option<String> {
-        let told = self.ask(command, Duration::from_secs(30));
-        match told {
+        let answer = self.ask(command, Duration::from_secs(30));
+        match answer {
             Ok((text, 0)) => Some(text),
             // It may go down in the middle of the answer: it gets the time to be gone.
             other => {
@@ -301,8 +301,8 @@ impl Machine {
             if self.has_reset() {
                 return false;
             }
-            let told = self.ask("offhook ctl status", Duration::from_secs(5));
-            if told
+            let answer = self.ask("offhook ctl status", Duration::from_secs(5));
+            if answer
                 .as_ref()
                 .is_ok_and(|(text, code)| *code == 0 && text.contains("\"state\":\"idle\""))
             {
@@ -310,7 +310,7 @@ impl Machine {
             }
             assert!(
                 Instant::now() < end,
-                "the phone is not idle within {limit:?}: {told:?}\n{}",
+                "the phone is not idle within {limit:?}: {answer:?}\n{}",
                 self.console()
             );
             std::thread::sleep(Duration::from_millis(200));
@@ -319,10 +319,10 @@ impl Machine {
 
     /// Waits until the shell answers: init has started everything.
     pub(crate) fn wait_up(&mut self, limit: Duration) {
-        let told = self.ask("true", limit);
+        let answer = self.ask("true", limit);
         assert!(
-            told.is_ok(),
-            "{told:?}; it is not up within {limit:?}:\n{}",
+            answer.is_ok(),
+            "{answer:?}; it is not up within {limit:?}:\n{}",
             self.console()
         );
     }
@@ -338,8 +338,8 @@ impl Machine {
         let end = Instant::now() + limit;
         loop {
             // A question asked during a reset is lost: it is asked again.
-            let told = self.ask(command, Duration::from_secs(15));
-            if let Ok((text, 0)) = &told
+            let answer = self.ask(command, Duration::from_secs(15));
+            if let Ok((text, 0)) = &answer
                 && right(text)
             {
                 return text.clone();
@@ -350,7 +350,7 @@ impl Machine {
                     Duration::from_secs(10),
                 );
                 panic!(
-                    "{what} did not come within {limit:?}: {told:?}\n{}",
+                    "{what} did not come within {limit:?}: {answer:?}\n{}",
                     log.map_or_else(|why| why, |(text, _)| text)
                 );
             }

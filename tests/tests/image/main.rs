@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  card image (tests/image/build.sh) ─▶ firmware.sh (slot) ─▶ QEMU ─▶ init ─▶ phone
-//!     ▲ mtools: offhook.toml, updates      │ lines (gpio-sim)   │ sound card (PulseAudio)   │ wire (tap)
+//!     ▲ mtools: offhook.toml, updates      │ lines (gpio-sim)   │ sound card (PulseAudio)   │ network (tap)
 //!     └ status.txt                       hook, keypad, bell   ear, mouth              host: offhook, kamailio, DHCP
 //! ```
 //!
@@ -13,28 +13,28 @@
 //!
 //! Wall clock: an emulated machine boots, and its sound card is in real time.
 
-// A test fails by panicking and reports by printing.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
 )]
-// Configuration files are written as text, paths in quotes.
-#![allow(
+#![expect(
     clippy::unnecessary_debug_formatting,
     clippy::format_push_string,
-    clippy::needless_pass_by_value
+    clippy::needless_pass_by_value,
+    reason = "configuration is written as text; names of programs and headers are prose"
 )]
 
-mod air;
+mod boot;
+mod bundle_and_reset;
 mod card;
 mod clock;
-mod lines;
+mod gpio;
 mod machine;
-mod orders;
-mod power;
-mod room;
-mod start;
+mod network;
+mod network_settings;
+mod power_cuts;
 mod update;
-mod wire;
+mod wifi;

@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::boot::BOOT_LIMIT;
 use crate::card::built;
 use crate::machine::{Machine, Plugs};
-use crate::room::{Wire, serve};
-use crate::start::START;
+use crate::network::{TestNetwork, serve};
 use testkit::process::TestDir;
 
 /// The image's own word on its update, for `status.txt`.
-fn told(machine: &mut Machine, what: &str, limit: Duration) -> String {
+fn wait_for_status(machine: &mut Machine, what: &str, limit: Duration) -> String {
     machine.wait(
         &format!("the word {what:?}"),
         "cat /run/offhook/image",
@@ -21,14 +21,14 @@ fn told(machine: &mut Machine, what: &str, limit: Duration) -> String {
 
 #[test]
 fn signed_updates_are_applied_and_others_are_not() {
-    let mut wire = Wire::new(3)
+    let mut network = TestNetwork::new(3)
         .inspect_err(|why| {
             eprintln!("SKIPPED: an update by network: no tap device can be made here: {why}");
         })
         .ok();
     let place = TestDir::new("image-update");
     let plugs = Plugs {
-        tap: wire.as_ref().map(|wire| wire.tap.clone()),
+        tap: network.as_ref().map(|network| network.tap.clone()),
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
@@ -38,8 +38,8 @@ fn signed_updates_are_applied_and_others_are_not() {
         .card
         .drop_file(&built("foreign.raucb"), "update.raucb");
     assert_eq!(machine.power(), "a");
-    machine.wait_state("idle", START);
-    let word = told(&mut machine, "update: refused", Duration::from_secs(300));
+    machine.wait_state("idle", BOOT_LIMIT);
+    let word = wait_for_status(&mut machine, "update: refused", Duration::from_secs(300));
     println!("{word}");
     assert!(
         machine
@@ -55,25 +55,25 @@ fn signed_updates_are_applied_and_others_are_not() {
         .card
         .write("update.raucb", &whole[..whole.len() / 2]);
     machine.power();
-    machine.wait_state("idle", START);
-    told(&mut machine, "update: refused", Duration::from_secs(300));
+    machine.wait_state("idle", BOOT_LIMIT);
+    wait_for_status(&mut machine, "update: refused", Duration::from_secs(300));
     machine.cut();
 
     // A good one: installed beside the running system, tried, and kept after its 60 s. By network
     // where there is one, and the power is cut between fetching and installing: the server has no
     // news at the next start, the phone has the file.
     let mut served = None;
-    if let Some(wire) = wire.as_mut() {
-        wire.serve_dhcp(&place, "");
-        let (url, counts) = serve(&wire.host, "update.raucb", whole);
+    if let Some(network) = network.as_mut() {
+        network.serve_dhcp(&place, "");
+        let (url, counts) = serve(&network.host, "update.raucb", whole);
         let text = format!(
             "[phone]\ncountry = \"de\"\n[provision]\nallow_http = true\n[update]\nurl = \"{url}\"\n"
         );
         machine.card.write("offhook.toml", text.as_bytes());
         machine.card.remove("update.raucb");
         machine.power();
-        machine.wait_state("idle", START);
-        told(
+        machine.wait_state("idle", BOOT_LIMIT);
+        wait_for_status(
             &mut machine,
             "update: installing http",
             Duration::from_secs(300),
@@ -85,10 +85,10 @@ fn signed_updates_are_applied_and_others_are_not() {
         machine.card.write("update.raucb", &whole);
     }
     assert_eq!(machine.power(), "a");
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.wait_reset(Duration::from_secs(400));
     assert_eq!(machine.power(), "b", "the new slot is on trial");
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     assert!(
         machine
             .shell("offhook-slot")
@@ -102,7 +102,7 @@ fn signed_updates_are_applied_and_others_are_not() {
         Duration::from_secs(200),
         |text| text.contains("running b, kept b, next b"),
     );
-    told(&mut machine, "is kept", Duration::from_secs(60));
+    wait_for_status(&mut machine, "is kept", Duration::from_secs(60));
     machine.wait(
         "the bundle's end",
         "ls /boot/offhook /data/update",
@@ -129,7 +129,7 @@ fn signed_updates_are_applied_and_others_are_not() {
         .card
         .drop_file(&built("broken.raucb"), "update.raucb");
     assert_eq!(machine.power(), "b", "kept");
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.wait_reset(Duration::from_secs(400));
     for attempt in 1..=2 {
         assert_eq!(machine.power(), "a", "trial {attempt} of the broken slot");
@@ -140,10 +140,10 @@ fn signed_updates_are_applied_and_others_are_not() {
             // while nobody is on the phone yet.
             machine.wait_reset(Duration::from_secs(300));
         } else {
-            machine.wait_state("idle", START);
+            machine.wait_state("idle", BOOT_LIMIT);
         }
     }
-    let word = told(&mut machine, "rolled back", Duration::from_secs(60));
+    let word = wait_for_status(&mut machine, "rolled back", Duration::from_secs(60));
     println!("{word}");
     assert!(
         machine
@@ -153,6 +153,6 @@ fn signed_updates_are_applied_and_others_are_not() {
     machine.cut();
     // And left alone from now on.
     assert_eq!(machine.power(), "b");
-    machine.wait_state("idle", START);
-    told(&mut machine, "not tried again", Duration::from_secs(60));
+    machine.wait_state("idle", BOOT_LIMIT);
+    wait_for_status(&mut machine, "not tried again", Duration::from_secs(60));
 }

@@ -53,9 +53,12 @@ impl Baresip {
             .find(|path| Path::new(path).exists())
             .expect("baresip's modules are installed");
         let config = format!(
-            "sip_listen 127.0.0.1:{base}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source aufile,{}\naudio_player alsa,ear\naudio_alert alsa,ear\n\
-             snd_path {}\nmodule_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule alsa.so\nmodule sndfile.so\n\
-             {more}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
+            "sip_listen 127.0.0.1:{base}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
+             audio_source aufile,{}\naudio_player alsa,ear\naudio_alert alsa,ear\n\
+             snd_path {}\nmodule_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\n\
+             module aufile.so\nmodule alsa.so\nmodule sndfile.so\n\
+             {more}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             ctrl_tcp_listen 127.0.0.1:{}\n",
             base + 10,
             base + 59,
             microphone.display(),

@@ -171,7 +171,7 @@ fn a_call_through_pulseaudio_carries_both_directions() {
 /// A server goes on without a phone that came late, and takes what comes too late for played: the
 /// phone must catch up with it.
 #[test]
-fn who_stood_still_beside_a_sound_server_is_heard_again() {
+fn sound_returns_after_a_stall_of_the_server() {
     let dir = TestDir::new("pulse-stall");
     let served = Served::call(&dir);
     let Served {

@@ -50,7 +50,8 @@ impl Registrar {
 
     fn account(&self) -> String {
         format!(
-            "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.9\"\npassword = \"secret\"\nregistrar = \"127.0.0.9:{}\"\n\
+            "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.9\"\npassword = \"secret\"\n\
+             registrar = \"127.0.0.9:{}\"\n\
              transport = \"tcp\"\nexpires_s = 600\n",
             self.port
         )
@@ -113,8 +114,10 @@ fn is_answered(host: [u8; 4], port: u16) -> bool {
         return false;
     };
     let options = format!(
-        "OPTIONS sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.67;branch=z9hG4bKo;rport\r\nMax-Forwards: 70\r\n\
-         From: <sip:o@127.0.0.67>;tag=o\r\nTo: <sip:phone@127.0.0.1:{port}>\r\nCall-ID: o\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        "OPTIONS sip:phone@127.0.0.1 SIP/2.0\r\n\
+         Via: SIP/2.0/TCP 127.0.0.67;branch=z9hG4bKo;rport\r\nMax-Forwards: 70\r\n\
+         From: <sip:o@127.0.0.67>;tag=o\r\nTo: <sip:phone@127.0.0.1:{port}>\r\nCall-ID: o\r\n\
+         CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
     );
     stream
         .set_read_timeout(Some(Duration::from_secs(3)))

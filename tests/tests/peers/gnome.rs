@@ -49,14 +49,16 @@ impl Gnome {
         std::fs::write(
             dir.join(".config/calls/sip-account.cfg"),
             format!(
-                "[sip-0]\nId=sip-0\nHost=127.0.0.1\nUser={user}\nDisplayName=Gnome\nProtocol=TLS\nPort={registrar}\nAutoConnect=true\n\
+                "[sip-0]\nId=sip-0\nHost=127.0.0.1\nUser={user}\nDisplayName=Gnome\nProtocol=TLS\n\
+                 Port={registrar}\nAutoConnect=true\n\
                  DirectMode=false\nLocalPort=0\nMediaEncryption=2\n"
             ),
         )
         .unwrap();
         std::fs::write(
             dir.join(".config/glib-2.0/settings/keyfile"),
-            "[org/gnome/Calls]\nalways-allow-sdes=true\nautoload-plugins=['sip']\npreferred-audio-codecs=['PCMU']\n",
+            "[org/gnome/Calls]\nalways-allow-sdes=true\nautoload-plugins=['sip']\n\
+             preferred-audio-codecs=['PCMU']\n",
         )
         .unwrap();
         let socket = dir.join("native");
@@ -114,7 +116,8 @@ impl Gnome {
             dir.join("session.sh"),
             format!(
                 "echo -n x | gnome-keyring-daemon --unlock --components=secrets\n\
-                 echo -n secret{user} | secret-tool store --label=x xdg:schema sm.puri.Calls server 127.0.0.1 username {user} protocol sip\n\
+                 echo -n secret{user} | secret-tool store --label=x xdg:schema sm.puri.Calls \
+                 server 127.0.0.1 username {user} protocol sip\n\
                  echo \"$DBUS_SESSION_BUS_ADDRESS\" > {0}/bus.new && mv {0}/bus.new {0}/bus\n\
                  echo $$ > {0}/pid\nexec gnome-calls -d -vv\n",
                 dir.display()

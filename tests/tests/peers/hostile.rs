@@ -12,9 +12,13 @@ use offhook_tests::kamailio::Kamailio;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
 
-const INVITE: &str = "INVITE sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK77\r\nMax-Forwards: 70\r\nFrom: <sip:x@127.0.0.1>;tag=1\r\n\
-To: <sip:phone@127.0.0.1>\r\nCall-ID: hostile\r\nCSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:9>\r\nContent-Type: application/sdp\r\nContent-Length: 100\r\n\r\n\
-v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
+const INVITE: &str = "INVITE sip:phone@127.0.0.1 SIP/2.0\r\n\
+                      Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK77\r\nMax-Forwards: 70\r\n\
+                      From: <sip:x@127.0.0.1>;tag=1\r\n\
+To: <sip:phone@127.0.0.1>\r\nCall-ID: hostile\r\nCSeq: 1 INVITE\r\nContact: <sip:x@127.0.0.1:9>\r\n\
+Content-Type: application/sdp\r\nContent-Length: 100\r\n\r\n\
+v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+m=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n";
 
 /// Half of them noise, half of them a valid packet with up to eight bytes changed and perhaps cut
 /// short.
@@ -35,7 +39,7 @@ fn bad(valid: &[u8], rng: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn ten_thousand_bad_datagrams_change_nothing_but_counters() {
+fn ten_thousand_bad_datagrams_change_only_counters() {
     let dir = TestDir::new("hostile");
     let alice = speech(&dir, Speaker::Alice, 8000, 1);
     // No direct calls: a mutated INVITE that is still well-formed comes from nobody's flow and must

@@ -22,11 +22,16 @@ impl Linphone {
         std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
         let base = port_block();
         let rc = format!(
-            "[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port={base}\nmedia_encryption=srtp\nmedia_encryption_mandatory=1\n\
-             verify_server_certs=0\nverify_server_cn=0\ndefault_proxy=0\nuse_ipv6=0\n[rtp]\naudio_rtp_port={}\n\
-             [sound]\nechocancellation=0\n[audio_codec_0]\nmime=PCMU\nrate=8000\nchannels=1\nenabled=1\n\
-             [proxy_0]\nreg_proxy=<sip:127.0.0.1:{registrar};transport=tls>\nreg_identity=sip:{user}@127.0.0.1\nreg_expires=60\n\
-             reg_sendregister=1\npublish=0\n[auth_info_0]\nusername={user}\npasswd=secret{user}\nrealm=127.0.0.1\n",
+            "[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port={base}\nmedia_encryption=srtp\n\
+             media_encryption_mandatory=1\n\
+             verify_server_certs=0\nverify_server_cn=0\ndefault_proxy=0\nuse_ipv6=0\n[rtp]\n\
+             audio_rtp_port={}\n\
+             [sound]\nechocancellation=0\n[audio_codec_0]\nmime=PCMU\nrate=8000\nchannels=1\n\
+             enabled=1\n\
+             [proxy_0]\nreg_proxy=<sip:127.0.0.1:{registrar};transport=tls>\n\
+             reg_identity=sip:{user}@127.0.0.1\nreg_expires=60\n\
+             reg_sendregister=1\npublish=0\n[auth_info_0]\nusername={user}\npasswd=secret{user}\n\
+             realm=127.0.0.1\n",
             base + 10,
         );
         std::fs::write(dir.join("rc"), rc).unwrap();

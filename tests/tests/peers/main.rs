@@ -12,30 +12,30 @@
 //!
 //! Wall clock: the peers are real programs, and their sound is in real time.
 
-// A test fails by panicking and reports by printing.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
 )]
-// Configuration files are written as text, paths in quotes.
-#![allow(
+#![expect(
     clippy::unnecessary_debug_formatting,
     clippy::format_push_string,
-    clippy::needless_pass_by_value
+    clippy::needless_pass_by_value,
+    reason = "configuration is written as text; names of programs and headers are prose"
 )]
 
 mod baresip;
 mod baresip_calls;
 mod cards;
 mod connections;
+mod encrypted_baresip;
+mod encrypted_calls;
 mod gnome;
 mod hostile;
 mod linphone;
 mod loss_of_peer;
-mod private_baresip;
-mod private_calls;
 mod registrar;
 mod sipp;
 mod strangers;

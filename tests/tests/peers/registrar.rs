@@ -68,17 +68,17 @@ fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
 }
 
 #[test]
-fn two_phones_call_through_kamailio_with_md5_over_udp() {
+fn calls_by_kamailio_with_md5_over_udp() {
     two_phones_through_the_proxy("MD5", "udp");
 }
 
 #[test]
-fn two_phones_call_through_kamailio_with_sha256_over_tcp() {
+fn calls_by_kamailio_with_sha256_over_tcp() {
     two_phones_through_the_proxy("SHA-256", "tcp");
 }
 
 #[test]
-fn a_wrong_password_is_told_and_still_gives_dial_tone() {
+fn a_wrong_password_is_reported_with_dial_tone() {
     let dir = TestDir::new("kamailio-wrong");
     let kamailio = Kamailio::start(&dir, "MD5");
     let desk = DeskPhone::start(

@@ -74,9 +74,12 @@ impl Stranger {
         };
         self.send(
             format!(
-                "{method} sip:{user}@127.0.0.1:{phone} SIP/2.0\r\nVia: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\nMax-Forwards: 70\r\n\
+                "{method} sip:{user}@127.0.0.1:{phone} SIP/2.0\r\n\
+                 Via: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\n\
+                 Max-Forwards: 70\r\n\
                  {from}To: <sip:{user}@127.0.0.1>\r\nCall-ID: scan-{n}\r\nCSeq: 1 {method}\r\n\
-                 Contact: <sip:100@{ELSEWHERE}:{port}>\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
+                 Contact: <sip:100@{ELSEWHERE}:{port}>\r\n{more}{kind}Content-Length: {}\r\n\r\n\
+                 {body}",
                 body.len(),
                 phone = self.phone,
             )
@@ -113,7 +116,8 @@ impl Stranger {
 
 fn offer(port: u16) -> String {
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ELSEWHERE}\r\ns=-\r\nc=IN IP4 {ELSEWHERE}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        "v=0\r\no=- 1 1 IN IP4 {ELSEWHERE}\r\ns=-\r\nc=IN IP4 {ELSEWHERE}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 0\r\n"
     )
 }
 
@@ -161,7 +165,7 @@ const USERS: [&str; 8] = [
 ];
 
 #[test]
-fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
+fn a_scanner_learns_nothing_and_calls_still_come() {
     let dir = TestDir::new("scanner");
     let alice = speech(&dir, Speaker::Alice, 8000, 1);
     let (_kamailio, l, r) = pair(&dir, false, "", alice.clone());
@@ -242,7 +246,7 @@ fn a_scanner_neither_rings_nor_learns_and_a_call_comes_through() {
 }
 
 #[test]
-fn a_phone_open_to_direct_calls_tells_users_not_apart() {
+fn direct_calls_do_not_reveal_users() {
     let dir = TestDir::new("scanner-direct");
     let desk = DeskPhone::start(&dir, "desk", Setup::default());
     let mut stranger = Stranger::new(desk.sip_port);
@@ -439,7 +443,8 @@ fn a_flood_of_requests_is_not_heard_in_a_call() {
     let share =
         |[from, to]: [(u64, u64); 2]| (to.0 - from.0) as f64 / (to.1 - from.1).max(1) as f64;
     println!(
-        "{sent} requests, {answered} answers; concealed {:.2} % before, {:.2} % during; status took {slowest:?} at most",
+        "{sent} requests, {answered} answers; concealed {:.2} % before, {:.2} % during; status \
+         took {slowest:?} at most",
         100.0 * share(quiet),
         100.0 * share(flooded)
     );
@@ -493,13 +498,23 @@ fn hostile_names() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("quoted escape", line(b"a\\\x1b[31m"), true),
         (
             "folded",
-            b"From: \"Anna\r\n 2026-01-01T00:00:00Z ERROR root logged in\" <sip:a@1.1.1.1>;tag=t\r\n".to_vec(),
+            b"From: \"Anna\r\n 2026-01-01T00:00:00Z ERROR root logged in\" \
+              <sip:a@1.1.1.1>;tag=t\r\n"
+                .to_vec(),
             false,
         ),
         ("format", line(b"%s%n%s%n%x %1$s {} {0}"), false),
-        ("C1 in UTF-8", line("x\u{9b}31mred\u{85}next".as_bytes()), false),
+        (
+            "C1 in UTF-8",
+            line("x\u{9b}31mred\u{85}next".as_bytes()),
+            false,
+        ),
         ("bidi", line("\u{202e}gpj.exe\u{2066}".as_bytes()), false),
-        ("separator", line("a\u{2028}2026-01-01 ERROR b".as_bytes()), false),
+        (
+            "separator",
+            line("a\u{2028}2026-01-01 ERROR b".as_bytes()),
+            false,
+        ),
         ("four bytes", line("😀 電話".as_bytes()), false),
         ("no UTF-8", line(b"\xff\xfe\x9b31m\xc3("), false),
         ("long", line(&[b'y'; 4000]), false),
@@ -521,8 +536,11 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
             offer(9),
         );
         let head = format!(
-            "INVITE sip:phone@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\nTo: <sip:phone@127.0.0.1>\r\n\
-             CSeq: 1 INVITE\r\nContact: <sip:x@{ELSEWHERE}:{port}>\r\nExpires: 1\r\nContent-Type: application/sdp\r\n\
+            "INVITE sip:phone@127.0.0.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\n\
+             To: <sip:phone@127.0.0.1>\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:x@{ELSEWHERE}:{port}>\r\nExpires: 1\r\n\
+             Content-Type: application/sdp\r\n\
              Content-Length: {}\r\n",
             body.len()
         );
@@ -644,13 +662,16 @@ fn blind_packets_get_no_sound_and_keep_no_one_out() {
     let (media, blind) = (bound("127.0.0.2"), bound(ELSEWHERE));
     let port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
     let offer = format!(
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.3\r\ns=-\r\nc=IN IP4 127.0.0.3\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.3\r\ns=-\r\nc=IN IP4 127.0.0.3\r\nt=0 0\r\n\
+         m=audio {} RTP/AVP 0\r\n",
         port(&announced)
     );
     let head = |method: &str, to_tag: &str, branch: &str| {
         format!(
-            "{method} sip:phone@127.0.0.1:{phone} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.2:{port};branch=z9hG4bK-{branch};rport\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:nat@127.0.0.2>;tag=t\r\nTo: <sip:phone@127.0.0.1>{to_tag}\r\nCall-ID: blind\r\nCSeq: 1 {method}\r\n\
+            "{method} sip:phone@127.0.0.1:{phone} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 127.0.0.2:{port};branch=z9hG4bK-{branch};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:nat@127.0.0.2>;tag=t\r\n\
+             To: <sip:phone@127.0.0.1>{to_tag}\r\nCall-ID: blind\r\nCSeq: 1 {method}\r\n\
              Contact: <sip:nat@127.0.0.2:{port}>\r\n",
             phone = desk.sip_port,
             port = port(&caller),

@@ -76,7 +76,7 @@ fn two_phones_call_through_kamailio_over_tls() {
 
 /// One bad certificate: the phone says what is wrong, places no call, and kamailio never hears a
 /// word of it.
-fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: &[&str]) {
+fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, output: &[&str]) {
     let dir = TestDir::new(&format!("tls-{name}"));
     let folder = dir.join("certificates");
     let authority = Authority::new(&folder, "good");
@@ -96,7 +96,7 @@ fn refused(name: &str, certificate: impl Fn(&Authority, &Path) -> Issued, told: 
     let error = status["lines"][0]["error"].as_str().unwrap().to_owned();
     println!("{name}: {error}");
     assert!(!registered(&status), "{status:#}");
-    for word in told {
+    for word in output {
         assert!(error.contains(word), "{word:?} is missing in {error:?}");
     }
     assert!(!error.contains("secret101"), "a password shows");
@@ -206,7 +206,8 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
             Setup {
                 direct: Some(false),
                 more: format!(
-                    "[[account]]\nuser = \"101\"\ndomain = {DOMAIN:?}\nregistrar = \"127.0.0.1:{port}\"\ntransport = \"tls\"\n{}",
+                    "[[account]]\nuser = \"101\"\ndomain = {DOMAIN:?}\n\
+                     registrar = \"127.0.0.1:{port}\"\ntransport = \"tls\"\n{}",
                     trusting(&authority.file())
                 ),
                 ..Setup::default()
@@ -232,7 +233,7 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
 }
 
 #[test]
-fn who_is_not_verified_is_told_all_the_time() {
+fn unverified_tls_is_always_reported() {
     let dir = TestDir::new("tls-unverified");
     let folder = dir.join("certificates");
     let kamailio = Kamailio::start_tls(
@@ -264,7 +265,7 @@ fn who_is_not_verified_is_told_all_the_time() {
 }
 
 #[test]
-fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
+fn tls_port_refuses_old_versions_and_unknown_clients() {
     let dir = TestDir::new("tls-port");
     let port = testkit::process::port_block();
     let pin = format!(
@@ -303,23 +304,23 @@ fn the_phones_port_for_tls_speaks_nothing_old_and_lets_in_nobody_unknown() {
         std::fs::read_to_string(&log).unwrap()
     };
     for old in ["-tls1", "-tls1_1"] {
-        let told = connect(&[old]);
+        let output = connect(&[old]);
         // Which of the two it is depends on the ciphers openssl still offers at that version.
         assert!(
-            told.contains("alert protocol version") || told.contains("alert handshake failure"),
-            "{old}: {told}"
+            output.contains("alert protocol version") || output.contains("alert handshake failure"),
+            "{old}: {output}"
         );
     }
-    let told = connect(&["-tls1_3"]);
-    assert!(told.contains("alert certificate required"), "{told}");
+    let output = connect(&["-tls1_3"]);
+    assert!(output.contains("alert certificate required"), "{output}");
     let (chain, key) = (
         stranger.chain.display().to_string(),
         stranger.key.display().to_string(),
     );
-    let told = connect(&["-tls1_3", "-cert", &chain, "-key", &key]);
+    let output = connect(&["-tls1_3", "-cert", &chain, "-key", &key]);
     assert!(
-        told.contains("alert certificate unknown") || told.contains("alert bad certificate"),
-        "{told}"
+        output.contains("alert certificate unknown") || output.contains("alert bad certificate"),
+        "{output}"
     );
     assert_eq!(desk.status()["counters"]["sip_received"], 0);
     desk.assert_usable();

@@ -6,7 +6,7 @@ use offhook_tests::world::{PhoneId, Setup, World, number_of, secs};
 use phone::{LampState, State};
 use testkit::network::Datagram;
 
-use crate::tampered::with_length_mended;
+use crate::content_length::with_content_length;
 
 /// Changes the session description of every message, or only of those that begin like this.
 fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
@@ -24,7 +24,7 @@ fn rewrite(world: &mut World, start: &'static str, change: fn(&str) -> String) {
             return;
         }
         let body = change(body);
-        packet.bytes = with_length_mended(&format!("{head}\r\n\r\n{body}"));
+        packet.bytes = with_content_length(&format!("{head}\r\n\r\n{body}"));
     });
 }
 
@@ -146,7 +146,11 @@ fn fingerprints_changed_weakened_or_stripped() {
 }
 
 #[test]
+<<<<<<<< HEAD:tests/tests/sim/encryption_middle.rs
 fn exchanged_keys_are_neither_heard_nor_trusted() {
+========
+fn exchanged_keys_are_not_shown_as_encrypted() {
+>>>>>>>> 16b0d26 (tests: name files and tests by subject; NullSink serves the image's tests too):tests/tests/sim/encryption_attacks.rs
     let (mut world, l, r) = World::pair("another key", 22, &required("sdes"));
     rewrite(&mut world, "SIP/2.0 200", another_key);
     world.connect(l, r);
@@ -170,7 +174,11 @@ fn exchanged_keys_are_neither_heard_nor_trusted() {
 }
 
 #[test]
+<<<<<<<< HEAD:tests/tests/sim/encryption_middle.rs
 fn stripped_encryption_is_heard_and_seen() {
+========
+fn stripped_preferred_is_shown_at_both_ends() {
+>>>>>>>> 16b0d26 (tests: name files and tests by subject; NullSink serves the image's tests too):tests/tests/sim/encryption_attacks.rs
     let setup = Setup::default()
         .tls()
         .toml("encryption", "mode = \"preferred\"");

@@ -14,7 +14,7 @@ struct Pool {
 
 /// Credits the kernel with the seed of the guest's command line (hex digits in `OFFHOOK_SEED`, 64
 /// bytes).
-#[allow(unsafe_code)] // ioctl(2) RNDADDENTROPY, see random(4)
+#[expect(unsafe_code, reason = "ioctl(2) RNDADDENTROPY, see random(4)")]
 pub(crate) fn seed() {
     let hex = std::env::var("OFFHOOK_SEED").unwrap();
     let mut bytes = [0; 64];

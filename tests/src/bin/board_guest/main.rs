@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! configfs, sysfs ─▶ gpio-sim chip ═lines═ offhook (unmodified) ═SIP on lo═ offhook echo, a second offhook
-//!                                          offhook ═snd-aloop═ Room (this driver)
+//!                                          offhook ═snd-aloop═ Loopback (this driver)
 //! ```
 //!
 //! First the board crate alone on the kernel's devices, then the whole phone. Prints `test … ok` as
@@ -12,19 +12,20 @@
 //!
 //! Wall clock: lines and cards are the kernel's, and the phone is a process of its own.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
-)] // a test: an assertion that fails is its product
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
+)]
 
 mod chip;
 mod devices;
 mod entropy;
-mod keys;
+mod keypad;
+mod loopback;
 mod phone;
-mod room;
 mod story;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -101,7 +102,8 @@ fn main() -> ExitCode {
     }
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} filtered out"
+        "test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {left_out} \
+         filtered out"
     );
     if failed == 0 {
         ExitCode::SUCCESS

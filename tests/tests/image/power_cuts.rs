@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use testkit::Rng;
 
+use crate::boot::BOOT_LIMIT;
 use crate::card::built;
 use crate::machine::{Machine, Plugs};
-use crate::start::START;
 use testkit::process::TestDir;
 
 const CUTS: u32 = 20;
@@ -57,15 +57,17 @@ fn twenty_power_cuts_during_an_update() {
         from_b += u32::from(slot == "b");
         // A start that follows a trial which did not stay may end at once: the trial is tried once
         // more.
-        if !machine.idle_or_reset(START) {
+        if !machine.idle_or_reset(BOOT_LIMIT) {
             again += 1;
             continue;
         }
         // Whole: the person's file, the last good copy, the slots, the version that belongs to the
         // slot.
-        let seen = "cat /boot/offhook/offhook.toml /var/lib/offhook/last-good.toml; offhook-slot; cat /run/offhook/image; \
+        let seen = "cat /boot/offhook/offhook.toml /var/lib/offhook/last-good.toml; offhook-slot; \
+                    cat /run/offhook/image; \
                     [ ! -e /run/offhook/trial ] || echo on trial; \
-                    [ -e /boot/offhook/update.raucb ] && [ \"$(grep -c -E ' (good|bad|refused)' /data/update/ledger 2>/dev/null)\" != 1 ] || echo over";
+                    [ -e /boot/offhook/update.raucb ] && [ \"$(grep -c -E ' (good|bad|refused)' \
+                    /data/update/ledger 2>/dev/null)\" != 1 ] || echo over";
         let Some(seen) = machine.shell_or_reset(seen) else {
             again += 1;
             continue;
@@ -132,7 +134,8 @@ fn twenty_power_cuts_during_an_update() {
         }
     }
     println!(
-        "{cuts} cuts, {in_trial} of them in a trial; {resets} restarts into a trial, {again} at once; {kept} bundles put down; {from_b} starts from slot b"
+        "{cuts} cuts, {in_trial} of them in a trial; {resets} restarts into a trial, {again} at \
+         once; {kept} bundles put down; {from_b} starts from slot b"
     );
     assert!(
         in_trial > 0 && in_trial < cuts,
@@ -142,7 +145,7 @@ fn twenty_power_cuts_during_an_update() {
     // The last cut may have been in a trial: then the next start only tries it once more.
     let mut starts = 1;
     machine.power();
-    while !machine.idle_or_reset(START) {
+    while !machine.idle_or_reset(BOOT_LIMIT) {
         assert!(starts < 4, "{starts} starts, and no phone");
         starts += 1;
         machine.power();
@@ -151,14 +154,18 @@ fn twenty_power_cuts_during_an_update() {
 
 /// Lines a checker of FAT has about files, not about the mark that somebody was writing.
 fn fat_damage(machine: &Machine, place: &TestDir) -> String {
-    let told = machine.card.check_fat(place.path());
+    let report = machine.card.check_fat(place.path());
     let matters = |line: &&str| {
         line.contains("lost")
             || line.contains("Bad")
             || line.contains("differ in")
             || line.contains("crosslink")
     };
-    told.lines().filter(matters).collect::<Vec<_>>().join("\n")
+    report
+        .lines()
+        .filter(matters)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Two kinds of writes in turn: a good file is kept on the data partition as the last good one, a
@@ -173,7 +180,8 @@ fn twenty_power_cuts_during_a_configuration_write() {
     let text = |serial: u32| {
         let wrong = if serial % 2 == 1 { "volume = 11\n" } else { "" };
         format!(
-            "[phone]\ncountry = \"fr\"\nname = \"number {serial}\"\n{wrong}# {}\n[[account]]\nuser = \"1\"\ndomain = \"127.0.0.1\"\npassword = \"p{serial}\"\n",
+            "[phone]\ncountry = \"fr\"\nname = \"number {serial}\"\n{wrong}# {}\n[[account]]\n\
+             user = \"1\"\ndomain = \"127.0.0.1\"\npassword = \"p{serial}\"\n",
             "x".repeat(3000)
         )
     };
@@ -185,7 +193,7 @@ fn twenty_power_cuts_during_a_configuration_write() {
         machine.wait(
             "the kept file",
             "cat /data/offhook/last-good.toml",
-            START,
+            BOOT_LIMIT,
             |seen| seen.contains(&format!("number {serial}\"")),
         );
         machine.since().elapsed()
@@ -194,7 +202,7 @@ fn twenty_power_cuts_during_a_configuration_write() {
     machine.shell("sync");
     machine.cut();
     let mut good = 0;
-    let (mut before, mut after, mut told) = (0, 0, 0);
+    let (mut before, mut after, mut report) = (0, 0, 0);
     for serial in 1..=CUTS {
         assert!(Instant::now() < end, "only {serial} cuts in 40 minutes");
         machine.card.write("offhook.toml", text(serial).as_bytes());
@@ -232,13 +240,13 @@ fn twenty_power_cuts_during_a_configuration_write() {
                 status.starts_with("Offhook ") && status.contains("\nSound card: "),
                 "cut {serial}: {status:?}"
             );
-            told += u32::from(status.contains("Errors:"));
+            report += u32::from(status.contains("Errors:"));
         }
         if serial % 4 == 0 {
             // It starts, by this file, with nothing to correct.
             machine.power();
             up = keeps(&mut machine, serial);
-            machine.wait_state("idle", START);
+            machine.wait_state("idle", BOOT_LIMIT);
             good = serial;
             let seen = machine.shell("cat /run/offhook/image; ls -la /data/offhook");
             assert!(
@@ -250,7 +258,8 @@ fn twenty_power_cuts_during_a_configuration_write() {
         }
     }
     println!(
-        "{CUTS} cuts: {before} before a new file was kept, {after} after; {told} after errors were told"
+        "{CUTS} cuts: {before} before a new file was kept, {after} after; {report} after errors \
+         were report"
     );
     assert!(
         before + after == CUTS / 2 && after < CUTS / 2,

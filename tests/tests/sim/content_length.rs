@@ -1,7 +1,7 @@
 //! What somebody in the signalling path does to a message so that it is still one.
 
 /// A message whose body has another length than before.
-pub(crate) fn with_length_mended(text: &str) -> Vec<u8> {
+pub(crate) fn with_content_length(text: &str) -> Vec<u8> {
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let head: Vec<String> = head
         .split("\r\n")

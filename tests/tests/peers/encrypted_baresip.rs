@@ -137,7 +137,7 @@ fn we_call_baresip_by_dtls_with_rtcp_on_its_own_port() {
     call(&DTLS_TWO_PORTS, PCMU, false);
 }
 #[test]
-fn baresip_calls_us_by_dtls_with_rtcp_on_its_own_port() {
+fn baresip_calls_by_dtls_with_rtcp_on_its_port() {
     call(&DTLS_TWO_PORTS, G722, true);
 }
 #[test]

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
-use crate::room::{Wire, serve};
-use crate::start::START;
+use crate::network::{TestNetwork, serve};
 use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -28,8 +28,8 @@ fn logged(machine: &mut Machine, what: &str) -> f64 {
 
 #[test]
 fn the_network_is_what_the_file_says() {
-    let mut wire = match Wire::new(2) {
-        Ok(wire) => wire,
+    let mut network = match TestNetwork::new(2) {
+        Ok(network) => network,
         Err(why) => {
             eprintln!(
                 "SKIPPED: the_network_is_what_the_file_says: no tap device can be made here: {why}"
@@ -39,13 +39,16 @@ fn the_network_is_what_the_file_says() {
     };
     let place = TestDir::new("image-network");
     // Option 160 as the bytes of its text; nothing listens there, which is no error of the network.
-    let url = format!("http://{}/{{mac}}.toml", wire.host);
+    let url = format!("http://{}/{{mac}}.toml", network.host);
     let hex = url
         .bytes()
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    wire.serve_dhcp(&place, &format!("opt tftp {}\nopt 0xa0 {hex}\n", wire.host));
+    network.serve_dhcp(
+        &place,
+        &format!("opt tftp {}\nopt 0xa0 {hex}\n", network.host),
+    );
     let plugs = Plugs {
-        tap: Some(wire.tap.clone()),
+        tap: Some(network.tap.clone()),
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
@@ -53,26 +56,30 @@ fn the_network_is_what_the_file_says() {
         .card
         .write("offhook.toml", b"[phone]\ncountry = \"fr\"\n");
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.wait(
         "an address by DHCP",
         "ip -4 addr show dev eth0",
         SOON,
-        |text| text.contains(&wire.phone),
+        |text| text.contains(&network.phone),
     );
-    let told = machine.wait("the options", "cat /run/offhook/dhcp", SOON, |text| {
+    let options = machine.wait("the options", "cat /run/offhook/dhcp", SOON, |text| {
         text.contains("option160")
     });
     assert!(
-        told.contains(&format!("option160={url}"))
-            && told.contains(&format!("option66={}", wire.host)),
-        "{told}"
+        options.contains(&format!("option160={url}"))
+            && options.contains(&format!("option66={}", network.host)),
+        "{options}"
     );
-    assert!(machine.shell("cat /etc/resolv.conf").contains(&wire.host));
+    assert!(
+        machine
+            .shell("cat /etc/resolv.conf")
+            .contains(&network.host)
+    );
     assert!(
         machine
             .shell("ip route")
-            .contains(&format!("default via {}", wire.host))
+            .contains(&format!("default via {}", network.host))
     );
     // Dial tone does not wait for it.
     let (phone, network) = (
@@ -92,10 +99,11 @@ fn the_network_is_what_the_file_says() {
     // A fixed address on a VLAN, and a name.
     machine.card.write(
         "offhook.toml",
-        b"[phone]\ncountry = \"fr\"\n[network]\nhost_name = \"desk\"\naddress = \"10.78.2.9/24\"\ngateway = \"10.78.2.1\"\nvlan = 7\n",
+        b"[phone]\ncountry = \"fr\"\n[network]\nhost_name = \"desk\"\naddress = \"10.78.2.9/24\"\n\
+          gateway = \"10.78.2.1\"\nvlan = 7\n",
     );
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.wait(
         "the fixed address",
         "ip -4 addr show dev eth0.7",
@@ -113,7 +121,7 @@ fn the_network_is_what_the_file_says() {
         "an IPv6 address outside the VLAN"
     );
     machine.cut();
-    // On the wire: the question for the router's address, tagged with VLAN 7 and the priority of
+    // On the network: the question for the router's address, tagged with VLAN 7 and the priority of
     // voice, 5.
     let seen = std::fs::read(machine.wire_record()).unwrap();
     assert!(
@@ -144,12 +152,13 @@ fn datagram(socket: &UdpSocket, what: &str, right: impl Fn(&[u8]) -> bool) {
 /// IPv6; a configuration from the network, taken without a reboot; and what runs beside the phone
 /// when the file asks for it: the log to a server, SSH with a key.
 #[test]
-fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
-    let wire = match Wire::new(4) {
-        Ok(wire) => wire,
+fn provisioning_syslog_and_ssh_by_configuration() {
+    let network = match TestNetwork::new(4) {
+        Ok(network) => network,
         Err(why) => {
             eprintln!(
-                "SKIPPED: a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them: no tap device can be made here: {why}"
+                "SKIPPED: provisioning_syslog_and_ssh_by_configuration: no tap device can be made \
+                 here: {why}"
             );
             return;
         }
@@ -168,27 +177,28 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
         .status();
     assert!(made.expect("ssh-keygen runs").success());
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
-    let log = UdpSocket::bind((wire.host.as_str(), 0)).unwrap();
+    let log = UdpSocket::bind((network.host.as_str(), 0)).unwrap();
     let fetched = "[phone]\nname = \"From afar\"\n[network]\nhost_name = \"desk\"\n";
-    let (url, counts) = serve(&wire.host, "{mac}.toml", fetched.into());
+    let (url, counts) = serve(&network.host, "{mac}.toml", fetched.into());
     let plugs = Plugs {
-        tap: Some(wire.tap.clone()),
+        tap: Some(network.tap.clone()),
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
     machine.card.write(
         "offhook.toml",
         format!(
-            "[provision]\nurl = \"{url}\"\nallow_http = true\n[phone]\ncountry = \"fr\"\n[network]\naddress = \"{}/24\"\nipv6 = \"fd77:4::20/64\"\n\
+            "[provision]\nurl = \"{url}\"\nallow_http = true\n[phone]\ncountry = \"fr\"\n\
+             [network]\naddress = \"{}/24\"\nipv6 = \"fd77:4::20/64\"\n\
              [system]\nsyslog = \"{}\"\nssh_keys = [\"{}\"]\n",
-            wire.phone,
+            network.phone,
             log.local_addr().unwrap(),
             public.trim(),
         )
         .as_bytes(),
     );
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     // Fetched and judged beside the running phone, then another phone, and the system around it
     // follows; the board runs on.
     let boot_id = machine.shell("cat /proc/sys/kernel/random/boot_id");
@@ -213,7 +223,10 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
         boot_id,
         "it was started again"
     );
-    machine.shell("dmesg | grep -q 'restarts with a new configuration' && grep -q 'From afar' /data/offhook/network.toml");
+    machine.shell(
+        "dmesg | grep -q 'restarts with a new configuration' && grep -q 'From afar' \
+                   /data/offhook/network.toml",
+    );
     // Busybox's words in the log are the kernel's and the phone's.
     datagram(&log, "line of the phone's log", |line| {
         let line = String::from_utf8_lossy(line);
@@ -253,11 +266,11 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
             String::from_utf8_lossy(&output.stderr).into_owned(),
         )
     };
-    for host in [wire.phone.as_str(), "fd77:4::20"] {
+    for host in [network.phone.as_str(), "fd77:4::20"] {
         let (done, said, why) = ssh(&key, host);
         assert!(done && said == "desk", "{host}: {said} {why}");
     }
-    let (done, _, why) = ssh(&stranger, &wire.phone);
+    let (done, _, why) = ssh(&stranger, &network.phone);
     assert!(
         !done && why.contains("Permission denied (publickey)"),
         "a stranger's key, or a password would do: {why}"
@@ -267,6 +280,6 @@ fn a_configuration_from_afar_a_log_and_ssh_when_the_file_asks_for_them() {
     let host_key = machine.shell("sha256sum /data/ssh/*");
     machine.cut();
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     assert_eq!(machine.shell("sha256sum /data/ssh/*"), host_key);
 }

@@ -5,13 +5,14 @@
 use std::process::Command;
 use std::time::Duration;
 
+use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
-use crate::start::START;
 use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
 /// Somebody's settings, with a registrar that answers nobody.
-const SETTINGS: &str = "[phone]\ncountry = \"fr\"\n[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1:5999\"\npassword = \"hunter2hunter2\"\n";
+const SETTINGS: &str = "[phone]\ncountry = \"fr\"\n[[account]]\nuser = \"101\"\n\
+                        domain = \"127.0.0.1:5999\"\npassword = \"hunter2hunter2\"\n";
 
 /// Lifts, presses the keys, and leaves the handset off.
 fn dial(machine: &mut Machine, keys: &str) {
@@ -28,7 +29,7 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.card.write("offhook.toml", SETTINGS.as_bytes());
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     dial(&mut machine, "*97");
     machine.wait("the bundle on the card", "ls /boot/offhook", SOON, |text| {
         text.lines().any(|name| name == "offhook-support.tar.gz")
@@ -117,7 +118,7 @@ fn a_factory_reset_by_file_by_keys_and_at_power_up() {
     let in_use = |machine: &mut Machine| {
         machine.card.write("offhook.toml", SETTINGS.as_bytes());
         machine.power();
-        machine.wait_state("idle", START);
+        machine.wait_state("idle", BOOT_LIMIT);
         machine.wait(
             "the kept file",
             "cat /data/offhook/last-good.toml",
@@ -131,7 +132,7 @@ fn a_factory_reset_by_file_by_keys_and_at_power_up() {
     machine.cut();
     machine.card.write("factory-reset.txt", b"");
     machine.power();
-    machine.wait_reset(START);
+    machine.wait_reset(BOOT_LIMIT);
     assert_forgotten(&mut machine, &place, "by file");
 
     in_use(&mut machine);
@@ -143,11 +144,11 @@ fn a_factory_reset_by_file_by_keys_and_at_power_up() {
     machine.cut();
     machine.hold('*');
     machine.power();
-    machine.wait_reset(START);
+    machine.wait_reset(BOOT_LIMIT);
     assert_forgotten(&mut machine, &place, "by the key held at power-up");
 
     // And it is a phone again.
     machine.let_go();
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
 }

@@ -1,14 +1,14 @@
-//! The radio: two simulated ones and the air between them (the kernel's `mac80211_hwsim`), an
+//! The radio: two simulated ones (the kernel's `mac80211_hwsim`), an
 //! access point at the other end.
 //!
 //! ```text
-//! [wifi] ─▶ wpa_supplicant.conf ─▶ wlan0 ~ ~ air ~ ~ wlan1 ◀─ hostapd, udhcpd (tests/image/air, in a network of its own)
+//! [wifi] ─▶ wpa_supplicant.conf ─▶ wlan0 ~ ~ radio ~ ~ wlan1 ◀─ hostapd, udhcpd (tests/image/access_point, in a network of its own)
 //! ```
 
 use std::time::Duration;
 
+use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
-use crate::start::START;
 use testkit::process::TestDir;
 
 /// The radio's own pauses between two tries are up to twenty seconds long, and ciphers are
@@ -20,24 +20,25 @@ fn radio(machine: &mut Machine, what: &str, right: impl Fn(&str) -> bool) -> Str
     machine.wait(what, "wpa_cli -i wlan0 status", JOINED, right)
 }
 
-/// Switches the phone on with this `[wifi]` section, and the air around it.
+/// Switches the phone on with this `[wifi]` section, and the access point.
 fn power(machine: &mut Machine, wifi: &str) {
     machine.card.write(
         "offhook.toml",
         format!("[phone]\ncountry = \"de\"\n[wifi]\n{wifi}\n").as_bytes(),
     );
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.shell(
-        "mkdir /run/air && mount -t squashfs -o ro /dev/vdb /run/air && /run/air/air radios",
+        "mkdir /run/wifi && mount -t squashfs -o ro /dev/vdb /run/wifi && /run/wifi/access_point \
+         radios",
     );
 }
 
 #[test]
-fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
-    let place = TestDir::new("image-air");
+fn joins_wpa2_and_wpa3_and_reports_failures() {
+    let place = TestDir::new("image-wifi");
     let plugs = Plugs {
-        air: true,
+        wifi: true,
         ..Plugs::default()
     };
     let mut machine = Machine::new(&place, "phone", plugs);
@@ -46,21 +47,21 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
         "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"not the password\"",
     );
     // Nobody there; then somebody who wants another password.
-    let told = |machine: &mut Machine, what: &str| {
+    let wait_for_status = |machine: &mut Machine, what: &str| {
         machine.wait(what, "cat /boot/offhook/status.txt", JOINED, |text| {
             text.contains(what)
         });
     };
-    told(&mut machine, "no network of this name is in range");
-    machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 2");
-    told(&mut machine, "refuses the phone");
+    wait_for_status(&mut machine, "no network of this name is in range");
+    machine.shell("/run/wifi/access_point point 'Caf\u{e9} \"1\"' 'correct horse' 2");
+    wait_for_status(&mut machine, "refuses the phone");
     machine.cut();
 
     power(
         &mut machine,
         "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"correct horse\"",
     );
-    machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 2");
+    machine.shell("/run/wifi/access_point point 'Caf\u{e9} \"1\"' 'correct horse' 2");
     let joined = radio(&mut machine, "joined by WPA2", |text| {
         text.contains("wpa_state=COMPLETED")
     });
@@ -89,7 +90,7 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
     );
 
     // The same network with WPA3: the phone comes back by itself, and takes the better protection.
-    machine.shell("/run/air/air point 'Caf\u{e9} \"1\"' 'correct horse' 3");
+    machine.shell("/run/wifi/access_point point 'Caf\u{e9} \"1\"' 'correct horse' 3");
     let joined = radio(&mut machine, "joined by WPA3", |text| {
         text.contains("wpa_state=COMPLETED") && text.contains("key_mgmt=SAE")
     });
@@ -108,7 +109,7 @@ fn the_radio_joins_by_wpa2_and_wpa3_and_says_why_it_does_not() {
     );
 
     // Out of reach, that is told; the phone lives on.
-    machine.shell("/run/air/air off");
-    told(&mut machine, "no network of this name is in range");
-    machine.wait_state("idle", START);
+    machine.shell("/run/wifi/access_point off");
+    wait_for_status(&mut machine, "no network of this name is in range");
+    machine.wait_state("idle", BOOT_LIMIT);
 }

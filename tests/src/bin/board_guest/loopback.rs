@@ -16,12 +16,12 @@ struct Shared {
 }
 
 /// A mouth and an ear at the phone's card, 48 kHz.
-pub(crate) struct Room {
+pub(crate) struct Loopback {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Room {
+impl Loopback {
     /// Opens the card's far side and begins to listen.
     pub(crate) fn open() -> Self {
         let name = "hw:Loopback,1,0".to_owned();
@@ -51,7 +51,7 @@ impl Room {
                         card.write(&period).unwrap();
                     }
                     Period::NotYet => std::thread::sleep(Duration::from_millis(2)),
-                    Period::Xrun { lost_frames } => println!("room: {lost_frames} frames lost"),
+                    Period::Xrun { lost_frames } => println!("loopback: {lost_frames} frames lost"),
                 }
             }
         });
@@ -83,7 +83,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for Loopback {
     fn drop(&mut self) {
         self.shared.done.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
@@ -96,7 +96,7 @@ impl Drop for Room {
 
 /// Real time for this thread, below the phone's own audio thread: the guest has one processor, and
 /// sound waits for nobody.
-#[allow(unsafe_code)] // sched_setscheduler(2)
+#[expect(unsafe_code, reason = "sched_setscheduler(2)")]
 fn hurry() {
     let parameter = libc::sched_param { sched_priority: 20 };
     // SAFETY: the parameter lives through the call. Refused, the thread stays as it was.

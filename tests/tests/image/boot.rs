@@ -5,23 +5,24 @@ use std::time::{Duration, Instant};
 
 use testkit::measure::{level_dbfs, peak_near, share_of_power};
 
-use crate::lines::Lamp;
+use crate::gpio::Lamp;
 use crate::machine::{Machine, Plugs};
-use crate::room::{Room, Wire, samples_8k};
+use crate::network::{TestNetwork, samples_8k};
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::kamailio::Kamailio;
+use offhook_tests::null_sink::NullSink;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
 
 /// Longest start: an emulated processor on a machine that has other work, too.
-pub(crate) const START: Duration = Duration::from_secs(120);
+pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
 
-/// A wire, or the reason why this test is skipped.
-macro_rules! wire {
+/// A network, or the reason why this test is skipped.
+macro_rules! network {
     ($test:expr, $number:expr) => {
-        match Wire::new($number) {
-            Ok(wire) => wire,
+        match TestNetwork::new($number) {
+            Ok(network) => network,
             Err(why) => {
                 eprintln!("SKIPPED: {}: no tap device can be made here: {why}", $test);
                 return;
@@ -70,7 +71,8 @@ fn figures(what: &str, machine: &mut Machine, heard: &[i16], lead_s: f64) -> Fig
         phone_kb: kb(&phone, "VmRSS:"),
     };
     println!(
-        "FIGURE {what}: dial tone {:.1} s after power, {} kB of memory in use, {} kB of it the phone's",
+        "FIGURE {what}: dial tone {:.1} s after power, {} kB of memory in use, {} kB of it the \
+         phone's",
         figures.tone_s, figures.used_kb, figures.phone_kb
     );
     figures
@@ -110,9 +112,9 @@ fn sooner_than_a_stock_debian() {
         return;
     }
     let place = TestDir::new("image-stock");
-    let room = Room::new(&place);
+    let sink = NullSink::start(&place);
     let mut plugs = Plugs::default();
-    room.plug(&mut plugs);
+    (plugs.sound, plugs.env) = sink.qemu();
     // Off hook from the first moment: the dial tone is the sign that the phone is ready.
     plugs.lifted = true;
     let disk = place.join("disk.img");
@@ -125,26 +127,26 @@ fn sooner_than_a_stock_debian() {
     let mut image = Machine::new(&place, "image", plugs.clone());
     // Both as they are after their first start.
     image.power();
-    image.wait_state("dial_tone", START);
+    image.wait_state("dial_tone", BOOT_LIMIT);
     image.shell("sync");
     image.cut();
     let mut stock = Machine::new(&place, "stock", plugs);
     stock.start(&folder, &disk);
-    stock.wait_up(START * 3);
+    stock.wait_up(BOOT_LIMIT * 3);
     stock.shell("sync");
     stock.cut();
     let mut found = Vec::new();
     for (what, machine) in [("the image", &mut image), ("stock Debian", &mut stock)] {
         let ear = place.join("ear.wav");
-        let listening = room.listen(&ear);
+        let listening = sink.listen(&ear);
         let since = Instant::now();
         if what == "the image" {
             machine.power();
         } else {
             machine.start(&folder, &disk);
         }
-        machine.wait_up(START * 3);
-        machine.wait_state("dial_tone", START);
+        machine.wait_up(BOOT_LIMIT * 3);
+        machine.wait_state("dial_tone", BOOT_LIMIT);
         std::thread::sleep(Duration::from_secs(2));
         drop(listening);
         let lead = machine.since().duration_since(since).as_secs_f64();
@@ -166,11 +168,16 @@ fn sooner_than_a_stock_debian() {
         bytes.map_or("–".to_owned(), |bytes| format!("{:.1} MB", bytes / 1e6))
     };
     let page = format!(
-        "\n## The image\n\nBeside a stock Debian, both in QEMU (`virt`, one emulated Cortex-A53, 512 MB), in one run of `make bench-image`\n({}):\n\
-         the same kernel, the same phone, off hook from the start. Debian is systemd, udev, ifupdown and DHCP, nothing else; its root holds\n\
-         every module of its kernel. An emulated processor is slower than a board's; compare the columns.\n\n| | image | stock Debian |\n|---|---|---|\n\
-         | dial tone after power | {:.1} s | {:.1} s |\n| memory in use then | {:.1} MB | {:.1} MB |\n| of it the phone | {:.1} MB | {:.1} MB |\n\
-         | root file system | {} | {} |\n| kernel | {} | the same |\n| signed update (kernel and root) | {} | – |\n",
+        "\n## The image\n\nBeside a stock Debian, both in QEMU (`virt`, one emulated Cortex-A53, \
+         512 MB), in one run of `make bench-image`\n({}):\n\
+         the same kernel, the same phone, off hook from the start. Debian is systemd, udev, \
+         ifupdown and DHCP, nothing else; its root holds\n\
+         every module of its kernel. An emulated processor is slower than a board's; compare the \
+         columns.\n\n| | image | stock Debian |\n|---|---|---|\n\
+         | dial tone after power | {:.1} s | {:.1} s |\n| memory in use then | {:.1} MB | {:.1} MB \
+         |\n| of it the phone | {:.1} MB | {:.1} MB |\n\
+         | root file system | {} | {} |\n| kernel | {} | the same |\n\
+         | signed update (kernel and root) | {} | – |\n",
         here_and_now(),
         image.tone_s,
         stock.tone_s,
@@ -206,10 +213,10 @@ fn sooner_than_a_stock_debian() {
 /// The card is written to a folder, the handset lifted, keys pressed: a phone.
 #[test]
 fn from_the_card_to_a_call() {
-    let mut wire = wire!("from_the_card_to_a_call", 1);
+    let mut network = network!("from_the_card_to_a_call", 1);
     let place = TestDir::new("image-call");
-    wire.serve_dhcp(&place, "");
-    let kamailio = Kamailio::start_at(&place, "MD5", &wire.host);
+    network.serve_dhcp(&place, "");
+    let kamailio = Kamailio::start_at(&place, "MD5", &network.host);
     let (alice, bob) = (
         speech(&place, Speaker::Alice, 48000, 1),
         speech(&place, Speaker::Bob, 16000, 1),
@@ -229,30 +236,31 @@ fn from_the_card_to_a_call() {
         Setup {
             microphone: Some(long),
             auto_answer: true,
-            bind: wire.host.clone(),
-            speed: vec![("1".to_owned(), format!("sip:101@{}", wire.phone))],
+            bind: network.host.clone(),
+            speed: vec![("1".to_owned(), format!("sip:101@{}", network.phone))],
             ..Setup::default()
         },
     );
-    let room = Room::new(&place);
+    let sink = NullSink::start(&place);
     let mut plugs = Plugs {
-        tap: Some(wire.tap.clone()),
+        tap: Some(network.tap.clone()),
         ..Plugs::default()
     };
-    room.plug(&mut plugs);
+    (plugs.sound, plugs.env) = sink.qemu();
     let mut machine = Machine::new(&place, "phone", plugs);
     machine.card.write(
         "offhook.toml",
         format!(
-            "[phone]\ncountry = \"de\"\n{}[codecs]\norder = [\"pcmu\"]\n[call]\ndirect = true\n[dial.speed]\n507 = \"sip:far@{}:{}\"\n",
+            "[phone]\ncountry = \"de\"\n{}[codecs]\norder = [\"pcmu\"]\n[call]\ndirect = true\n\
+             [dial.speed]\n507 = \"sip:far@{}:{}\"\n",
             kamailio.account("101", "secret101", "udp"),
-            wire.host,
+            network.host,
             far.sip_port
         )
         .as_bytes(),
     );
     assert_eq!(machine.power(), "a");
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     // Registered by the account on the card, and the lamp says so.
     machine.wait("registration", "offhook ctl status", SOON, |text| {
         text.contains("\"registered\":true")
@@ -279,7 +287,7 @@ fn from_the_card_to_a_call() {
     // Lifted: dial tone, the German one at 425 Hz, and nothing else is heard; before it and after
     // it silence.
     let ear = place.join("ear.wav");
-    let listening = room.listen(&ear);
+    let listening = sink.listen(&ear);
     let listens_since = Instant::now();
     std::thread::sleep(Duration::from_secs(2));
     let lifted = listens_since.elapsed().as_secs_f64();
@@ -328,7 +336,8 @@ fn from_the_card_to_a_call() {
     let tone = &heard[whole * 160..(whole + 50) * 160];
     let (hz, _) = peak_near(tone, 8000, 425.0, 20.0);
     println!(
-        "dial tone: {hz:.1} Hz, {:.1} dBFS, {:.3} of the power; silent for {gaps} of {} parts of 20 ms",
+        "dial tone: {hz:.1} Hz, {:.1} dBFS, {:.3} of the power; silent for {gaps} of {} parts of \
+         20 ms",
         level_dbfs(tone),
         share_of_power(tone, 8000, &[hz]),
         last - first
@@ -340,7 +349,7 @@ fn from_the_card_to_a_call() {
         "there is more than a dial tone"
     );
 
-    // Lifted, dialled with a finger, talked.
+    // Lifted, dialled with a person, talked.
     machine.hook(true);
     machine.wait_state("dial_tone", SOON);
     for key in "507".chars() {
@@ -350,8 +359,8 @@ fn from_the_card_to_a_call() {
     machine.wait_state("talking", SOON);
     machine.wait_lamp(Lamp::InUse, true, SOON);
     let ear = place.join("ear-in-call.wav");
-    let listening = room.listen(&ear);
-    let speaking = room.speak(&alice);
+    let listening = sink.listen(&ear);
+    let speaking = sink.speak(&alice);
     std::thread::sleep(Duration::from_secs(9));
     let far_ear = far.ear_now();
     drop(listening);
@@ -409,7 +418,7 @@ fn status_with(machine: &mut Machine, what: &str) -> String {
 }
 
 #[test]
-fn a_wrong_file_is_told_and_the_last_good_one_serves() {
+fn a_wrong_file_is_reported_last_good_in_use() {
     let place = TestDir::new("image-wrong");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.card.write(
@@ -417,7 +426,7 @@ fn a_wrong_file_is_told_and_the_last_good_one_serves() {
         b"[phone]\ncountry = \"fr\"\nname = \"first\"\n",
     );
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.wait(
         "a kept configuration",
         "cat /var/lib/offhook/last-good.toml",
@@ -430,9 +439,9 @@ fn a_wrong_file_is_told_and_the_last_good_one_serves() {
         b"[phone]\ncountry = \"fr\"\nname = \"second\"\nvolume = 11\n",
     );
     machine.power();
-    machine.wait_state("idle", START);
-    let told = status_with(&mut machine, "volume");
-    assert!(told.contains("line 4"), "no line is named:\n{told}");
+    machine.wait_state("idle", BOOT_LIMIT);
+    let text = status_with(&mut machine, "volume");
+    assert!(text.contains("line 4"), "no line is named:\n{text}");
     // The partition is read-only again, and what a computer reads is whole.
     machine.wait_card_closed();
     machine.shell("grep -q first /var/lib/offhook/last-good.toml");
@@ -450,23 +459,26 @@ fn a_damaged_data_partition_formats_itself() {
     let place = TestDir::new("image-damaged");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.shell("echo kept >/data/offhook/mark && sync");
     machine.cut();
     // A power cut alone loses nothing that was synced.
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     assert_eq!(machine.shell("cat /data/offhook/mark").trim(), "kept");
     machine.cut();
     machine.card.damage(7, &vec![0x5a; 96 << 20]);
     machine.power();
-    machine.wait_state("idle", START);
-    machine.shell("grep ' /data ext4 rw' /proc/mounts && ! [ -e /data/offhook/mark ] && echo new >/data/offhook/mark && sync");
-    let told = machine.shell("cat /run/offhook/image");
-    assert!(told.contains("has been formatted"), "{told}");
+    machine.wait_state("idle", BOOT_LIMIT);
+    machine.shell(
+        "grep ' /data ext4 rw' /proc/mounts && ! [ -e /data/offhook/mark ] && echo new \
+                   >/data/offhook/mark && sync",
+    );
+    let text = machine.shell("cat /run/offhook/image");
+    assert!(text.contains("has been formatted"), "{text}");
     machine.cut();
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     assert_eq!(
         machine
             .shell("cat /data/offhook/mark; cat /run/offhook/image | grep -c formatted || true")
@@ -476,11 +488,11 @@ fn a_damaged_data_partition_formats_itself() {
 }
 
 #[test]
-fn init_restarts_the_phone_and_the_watchdog_the_board() {
+fn init_restarts_the_phone_watchdog_the_board() {
     let place = TestDir::new("image-watchdog");
     let mut machine = Machine::new(&place, "phone", Plugs::default());
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     let first = machine.shell("pidof offhook").trim().to_owned();
     machine.shell("kill -9 $(pidof offhook)");
     machine.wait("another phone", "pidof offhook", SOON, |text| {
@@ -496,7 +508,7 @@ fn init_restarts_the_phone_and_the_watchdog_the_board() {
         since.elapsed().as_secs_f64()
     );
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
 }
 
 #[test]
@@ -508,14 +520,17 @@ fn a_crash_is_kept() {
     };
     let mut machine = Machine::new(&place, "phone", plugs);
     machine.power();
-    machine.wait_state("idle", START);
+    machine.wait_state("idle", BOOT_LIMIT);
     machine.shell("echo 'the last words' >/dev/kmsg");
     machine
         .ask("echo c >/proc/sysrq-trigger", Duration::from_secs(3))
         .ok();
     machine.forget_shell();
-    machine.wait("a crash log", "cat /data/offhook/crash/*", START, |text| {
-        text.contains("the last words")
-    });
+    machine.wait(
+        "a crash log",
+        "cat /data/offhook/crash/*",
+        BOOT_LIMIT,
+        |text| text.contains("the last words"),
+    );
     machine.shell("[ $(ls /data/offhook/crash | wc -l) = 1 ] && [ -z \"$(ls /sys/fs/pstore)\" ]");
 }

@@ -104,10 +104,10 @@ pub(crate) fn rows(place: &Path, page: &mut Page) {
         let added = clear
             .zip(private)
             .map(|(clear, private)| (private / clear - 1.0) * 100.0);
-        let told = private
+        let figure = private
             .zip(added)
             .map(|(share, added)| format!("{share:.2} % ({added:+.1} %)"));
-        page.row("the same, encrypted", "< 15 % more", [told, None, None]);
+        page.row("the same, encrypted", "< 15 % more", [figure, None, None]);
     }
 }
 

@@ -45,13 +45,13 @@ impl Machine {
         self.shell(&format!("echo {pull} >/run/lines/sim_gpio{HOOK}/pull"));
     }
 
-    /// A finger on this key while the power comes on, for as long as a factory reset could need.
+    /// A action on this key while the power comes on, for as long as a factory reset could need.
     pub(crate) fn hold(&mut self, key: char) {
         let (row, column) = matrix(key);
         self.more_words = format!(" offhook.held={row}:{column}");
     }
 
-    /// No finger any more.
+    /// No action any more.
     pub(crate) fn let_go(&mut self) {
         self.more_words.clear();
     }
@@ -89,10 +89,13 @@ impl Machine {
     pub(crate) fn bell(&mut self, looks: u32) -> (u32, u32) {
         let [first, second] = BELL.map(|line| format!("/run/lines/sim_gpio{line}/value"));
         let seen = self.shell(&format!(
-            "was=00 changes=0 both=0 looks=0; while [ $looks -lt {looks} ]; do read -r one <{first}; read -r two <{second}; \
+            "was=00 changes=0 both=0 looks=0; while [ $looks -lt {looks} ]; do read -r one \
+             <{first}; read -r two <{second}; \
              [ $one$two = $was ] || {{ changes=$((changes + 1)); was=$one$two; }}; \
-             if [ $one$two = 11 ]; then read -r one <{first}; read -r two <{second}; read -r three <{first}; \
-             [ $one$two$three != 111 ] || both=$((both + 1)); fi; looks=$((looks + 1)); done; echo $changes $both"
+             if [ $one$two = 11 ]; then read -r one <{first}; read -r two <{second}; read -r three \
+             <{first}; \
+             [ $one$two$three != 111 ] || both=$((both + 1)); fi; looks=$((looks + 1)); done; echo \
+             $changes $both"
         ));
         let mut words = seen.split_whitespace().map(|word| {
             word.parse()

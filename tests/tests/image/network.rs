@@ -1,9 +1,8 @@
-//! What stands around the phone: a wire to this machine with a DHCP server at its end, and a room
-//! with an ear and a mouth.
+//! The network of an emulated phone: a tap device to this machine with a DHCP server at its end,
+//! and an HTTP server there.
 //!
 //! ```text
-//!  phone ◀─ tap ─▶ 10.77.N.1: offhook, kamailio, udhcpd        phone's card ─▶ sink `ear` ─▶ parec (WAV)
-//!                                                              phone's card ◀─ sink `mouth` ◀─ paplay (WAV)
+//!  phone ◀─ tap ─▶ 10.77.N.1: offhook, kamailio, udhcpd, serve()
 //! ```
 
 use std::io::{Read, Write};
@@ -14,11 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::machine::Plugs;
 use testkit::process::{ChildProcess, TestDir};
 
-/// A wire of its own, in the test's network namespace.
-pub(crate) struct Wire {
+/// A tap device of its own, in the test's network namespace.
+pub(crate) struct TestNetwork {
     pub(crate) tap: String,
     /// This machine's address on it.
     pub(crate) host: String,
@@ -43,7 +41,7 @@ fn ip(arguments: &[&str]) -> Result<(), String> {
     ))
 }
 
-impl Wire {
+impl TestNetwork {
     /// Makes it, or says why it cannot be made here.
     pub(crate) fn new(number: u8) -> Result<Self, String> {
         let tap = format!("offhook{number}");
@@ -72,7 +70,8 @@ impl Wire {
     pub(crate) fn serve_dhcp(&mut self, place: &TestDir, more: &str) {
         let file = place.join(&format!("udhcpd-{}.conf", self.number));
         let text = format!(
-            "interface {tap}\nstart {phone}\nend {phone}\nlease_file {dir}/leases\npidfile {dir}/udhcpd.pid\nmin_lease 60\n\
+            "interface {tap}\nstart {phone}\nend {phone}\nlease_file {dir}/leases\n\
+             pidfile {dir}/udhcpd.pid\nmin_lease 60\n\
              opt subnet 255.255.255.0\nopt router {host}\nopt dns {host}\nopt lease 3600\n{more}",
             tap = self.tap,
             phone = self.phone,
@@ -88,7 +87,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for TestNetwork {
     fn drop(&mut self) {
         ip(&["link", "del", &self.tap]).ok();
     }
@@ -144,108 +143,6 @@ pub(crate) fn serve(address: &str, name: &str, body: Vec<u8>) -> (String, Arc<[A
         }
     });
     (url, counts)
-}
-
-/// Ear and mouth at the phone's emulated card.
-pub(crate) struct Room {
-    socket: PathBuf,
-    home: PathBuf,
-    _pulse: ChildProcess,
-}
-
-impl Room {
-    pub(crate) fn new(place: &TestDir) -> Self {
-        let home = place.join("room");
-        std::fs::create_dir_all(home.join("run")).unwrap();
-        let socket = home.join("native");
-        let script = home.join("room.pa");
-        std::fs::write(
-            &script,
-            format!(
-                "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
-                 load-module module-null-sink sink_name=ear rate=48000 channels=1\nload-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
-                socket.display()
-            ),
-        )
-        .unwrap();
-        let mut command = Command::new("pulseaudio");
-        command
-            .args([
-                "-n",
-                "--daemonize=no",
-                "--exit-idle-time=-1",
-                "--use-pid-file=no",
-                "-F",
-            ])
-            .arg(&script)
-            .env("HOME", &home)
-            .env("XDG_RUNTIME_DIR", home.join("run"));
-        let pulse = ChildProcess::start(&mut command, &home.join("log"));
-        let end = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
-            assert!(
-                Instant::now() < end,
-                "pulseaudio does not start:\n{}",
-                std::fs::read_to_string(home.join("log")).unwrap()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self {
-            socket,
-            home,
-            _pulse: pulse,
-        }
-    }
-
-    fn server(&self) -> String {
-        format!("unix:{}", self.socket.display())
-    }
-
-    /// Plugs the phone's card into the room.
-    pub(crate) fn plug(&self, plugs: &mut Plugs) {
-        let card = format!(
-            "pa,id=card,server={},out.name=ear,in.name=mouth.monitor,out.latency=80000,in.latency=80000",
-            self.server()
-        );
-        plugs.sound = vec!["-audiodev".to_owned(), card];
-        plugs.env = vec![
-            ("PULSE_SERVER".to_owned(), self.server()),
-            ("HOME".to_owned(), self.home.display().to_string()),
-        ];
-    }
-
-    fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env("PULSE_SERVER", self.server())
-            .env("HOME", &self.home)
-            .env("XDG_RUNTIME_DIR", self.home.join("run"));
-        command
-    }
-
-    /// Records what the earpiece plays, until the guard is dropped.
-    pub(crate) fn listen(&self, file: &Path) -> ChildProcess {
-        let mut command = self.client("parec");
-        command
-            .args([
-                "-d",
-                "ear.monitor",
-                "--format=s16le",
-                "--rate=48000",
-                "--channels=1",
-                "--latency-msec=20",
-                "--file-format=wav",
-            ])
-            .arg(file);
-        ChildProcess::start(&mut command, &self.home.join("parec.log"))
-    }
-
-    /// Speaks into the microphone, until the guard is dropped or the file is at its end.
-    pub(crate) fn speak(&self, file: &Path) -> ChildProcess {
-        let mut command = self.client("paplay");
-        command.args(["-d", "mouth"]).arg(file);
-        ChildProcess::start(&mut command, &self.home.join("paplay.log"))
-    }
 }
 
 /// What a recording holds from `from` seconds on, at 8 kHz.
