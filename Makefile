@@ -5,8 +5,11 @@
 #   make test         lints, unit tests, two phones in virtual time, fuzz targets, real peers,
 #                     real devices, aarch64; parts: make test-PART, see scripts/test
 #   make test-image   the image in QEMU: from the card to a call, updates, power cuts
+#   make test-long    tests that take minutes to hours (scripts/xtask, LONG), every fuzz target for
+#                     ten minutes
 #   make fuzz         every fuzz target for two minutes (FUZZ_SECONDS=…)
-#   make cross        the stripped aarch64 binary, and the unit tests under qemu-aarch64
+#   make cross        the stripped aarch64 binary as the image carries it, within its size budget;
+#                     and the program and unit tests of `make test-cross` under qemu-aarch64
 #   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
 #   make bench        delay, CPU, memory, reaction times and speech quality beside baresip and
@@ -21,7 +24,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-TEST_PARTS := lint unit fuzz tools cross timed run peers board image
+TEST_PARTS := lint unit fuzz tools cross timed run peers board image long
 
 .PHONY: image flash run test fuzz cross $(TEST_PARTS:%=test-%) bench bench-image docs deny clean help
 help:

@@ -75,7 +75,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The parts named on the command line; all but the image without a name.
+/// The parts named on the command line; without a name all but those that are extra.
 fn parts_of(names: impl Iterator<Item = String>) -> Result<Vec<Part>, String> {
     let named: Vec<Part> = names
         .map(|name| {
@@ -88,7 +88,7 @@ fn parts_of(names: impl Iterator<Item = String>) -> Result<Vec<Part>, String> {
     if named.is_empty() {
         return Ok(Part::ALL
             .into_iter()
-            .filter(|part| *part != Part::Image)
+            .filter(|part| !part.is_extra())
             .collect());
     }
     Ok(named)
@@ -99,10 +99,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_name_all_but_the_image_run() {
+    fn without_a_name_all_but_image_and_long_run() {
         let parts = parts_of(std::iter::empty()).unwrap();
-        assert_eq!(parts.len(), Part::ALL.len() - 1);
-        assert!(!parts.contains(&Part::Image));
+        assert_eq!(parts.len(), Part::ALL.len() - 2);
+        assert!(!parts.contains(&Part::Image) && !parts.contains(&Part::Long));
     }
 
     #[test]

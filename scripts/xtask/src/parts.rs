@@ -18,6 +18,23 @@ const IN_REAL_TIME: [&str; 6] = [
     "tests::card",
 ];
 
+/// A test whose thoroughness is a number: `make test` runs it briefly, `make test-long` with this.
+struct LongTest {
+    /// Test program, as [`Binary::name`].
+    program: &'static str,
+    /// What its tests' names contain; empty: all of them.
+    filter: &'static str,
+    /// Environment in which it does more.
+    environment: &'static [(&'static str, &'static str)],
+}
+
+/// The tests of `make test-long`: minutes to hours, before a release.
+const LONG: &[LongTest] = &[LongTest {
+    program: "sip::message",
+    filter: "hostile::",
+    environment: &[("OFFHOOK_FUZZ", "100000")],
+}];
+
 /// Test programs with a part of their own.
 const OWN_PART: [&str; 2] = ["tests::peers", "tests::image"];
 
@@ -43,7 +60,7 @@ pub(crate) enum Part {
     Fuzz,
     /// The scripts of the image.
     Tools,
-    /// The aarch64 binary, and the unit tests under qemu-aarch64.
+    /// The program and the unit tests for aarch64, under qemu-aarch64.
     Cross,
     /// Tests of threads, processes and sound cards in real time.
     Timed,
@@ -55,10 +72,12 @@ pub(crate) enum Part {
     Board,
     /// The image in QEMU.
     Image,
+    /// What takes minutes to hours: see `LONG`.
+    Long,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Lint,
         Self::Unit,
         Self::Fuzz,
@@ -69,7 +88,13 @@ impl Part {
         Self::Peers,
         Self::Board,
         Self::Image,
+        Self::Long,
     ];
+
+    /// Whether it runs only when it is named.
+    pub(crate) fn is_extra(self) -> bool {
+        matches!(self, Self::Image | Self::Long)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -83,6 +108,7 @@ impl Part {
             Self::Peers => "peers",
             Self::Board => "board",
             Self::Image => "image",
+            Self::Long => "long",
         }
     }
 
@@ -95,7 +121,7 @@ impl Part {
     pub(crate) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Lint | Self::Unit | Self::Timed | Self::Run => &["build", "test"],
-            Self::Fuzz => &["build", "test", "fuzz"],
+            Self::Fuzz | Self::Long => &["build", "test", "fuzz"],
             Self::Tools => &["build", "test", "flash", "overlays", "bundles", "image"],
             Self::Cross => &["build", "cross"],
             Self::Peers => &["build", "test", "peers"],
@@ -108,7 +134,9 @@ impl Part {
         match self {
             Self::Cross => Lane::Cross,
             Self::Lint | Self::Unit | Self::Fuzz | Self::Tools => Lane::Virtual,
-            Self::Timed | Self::Run | Self::Peers | Self::Board | Self::Image => Lane::RealTime,
+            Self::Timed | Self::Run | Self::Peers | Self::Board | Self::Image | Self::Long => {
+                Lane::RealTime
+            }
         }
     }
 
@@ -124,7 +152,11 @@ impl Part {
                 part.text_tests("fuzz", command);
             }
             Self::Tools => tools(part),
-            Self::Cross => cross(part),
+            Self::Cross => {
+                let mut command = Command::new("scripts/cross");
+                command.arg("test");
+                part.text_tests("aarch64", command);
+            }
             Self::Timed => part.binaries(|name| IN_REAL_TIME.contains(&name), &[]),
             Self::Run => part.check(
                 "make run without a terminal",
@@ -138,6 +170,7 @@ impl Part {
                 }
             }
             Self::Image => image(part),
+            Self::Long => long(part),
         }
     }
 }
@@ -200,13 +233,19 @@ impl Running {
         }
         for binary in test_binaries().into_iter().flatten() {
             if is_wanted(&binary.name) {
-                self.binary(binary, &[], arguments);
+                self.binary(binary, &[], arguments, &[]);
             }
         }
     }
 
-    /// Runs a test program, behind the words of `wrapper`.
-    fn binary(&mut self, binary: &Binary, wrapper: &[&str], arguments: &[&str]) {
+    /// Runs a test program, behind the words of `wrapper`, with more in its environment.
+    fn binary(
+        &mut self,
+        binary: &Binary,
+        wrapper: &[&str],
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) {
         let mut words = wrapper.iter();
         let mut command = match words.next() {
             Some(first) => {
@@ -226,6 +265,7 @@ impl Running {
             ])
             .args(arguments)
             .env("RUSTC_BOOTSTRAP", "1")
+            .envs(environment.iter().copied())
             .current_dir(&binary.directory);
         let done = run(&mut command);
         let (mut outcome, log) = read_json(&binary.name, &done.stdout);
@@ -352,27 +392,6 @@ fn tools(part: &mut Running) {
     }
 }
 
-fn cross(part: &mut Running) {
-    // Both at once: the release build ends with a long link on one core.
-    let tests = std::thread::spawn(|| {
-        let mut tests = Running::default();
-        let mut command = Command::new("scripts/cross");
-        command.arg("test");
-        tests.text_tests("aarch64 unit tests", command);
-        tests
-    });
-    part.check("aarch64 release binary", "scripts/cross", &["build"]);
-    match tests.join() {
-        Ok(tests) => {
-            part.note(&tests.log);
-            part.outcome.add(tests.outcome);
-        }
-        Err(_) => part
-            .outcome
-            .fail("aarch64 unit tests", "their thread panicked"),
-    }
-}
-
 fn peers(part: &mut Running) {
     in_network_namespace(
         part,
@@ -407,9 +426,32 @@ fn in_network_namespace(
     let wrapper = [&[netns.as_str()], wrapper].concat();
     for binary in test_binaries().into_iter().flatten() {
         if binary.name == name {
-            part.binary(binary, &wrapper, arguments);
+            part.binary(binary, &wrapper, arguments, &[]);
         }
     }
+}
+
+fn long(part: &mut Running) {
+    if !part.built() {
+        return;
+    }
+    for test in LONG {
+        let Some(binary) = test_binaries()
+            .into_iter()
+            .flatten()
+            .find(|binary| binary.name == test.program)
+        else {
+            part.outcome.fail(
+                test.program,
+                "there is no test program of this name; see LONG",
+            );
+            continue;
+        };
+        part.binary(binary, &[], &[test.filter], test.environment);
+    }
+    let mut fuzz = Command::new("scripts/fuzz");
+    fuzz.env("FUZZ_SECONDS", "600");
+    part.text_tests("fuzz", fuzz);
 }
 
 fn image(part: &mut Running) {
