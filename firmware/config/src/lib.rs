@@ -6,6 +6,7 @@
 //!                  country "de" ─▶ CountryPlan     (tones, ringing cadence, flash window, emergency numbers)
 //!
 //! settings (the one table) ─▶ load, Config::default, example (offhook.example.toml), reference (docs/provisioning.md)
+//! providers/*.toml ─▶ providers (recipes: `offhook setup`, docs/guide/src/providers.md)
 //! board, network, card, last good text ─▶ store::decide ─▶ what runs, what is reported, what is kept
 //! ```
 
@@ -15,6 +16,7 @@ pub mod digit_map;
 mod error;
 mod load;
 mod page;
+pub mod providers;
 pub mod schema;
 pub mod secrets;
 mod settings;
@@ -24,5 +26,5 @@ mod value;
 
 pub use error::{Error, Errors, MAX_ERRORS};
 pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers, warnings};
-pub use page::{countries, example, reference};
+pub use page::{codes, countries, example, reference};
 pub use schema::Config;

@@ -5,12 +5,13 @@
 //! SECTIONS, settings() ─┬─▶ example   ─▶ firmware/config/offhook.example.toml   (`#key = default`, ready to be uncommented)
 //!                 └─▶ reference ─▶ docs/provisioning.md
 //! PLANS ───────────▶ countries ─▶ docs/countries.md
+//! providers ───────▶ page      ─▶ docs/guide/src/providers.md
 //! ```
 
 use std::fmt::Write;
 
 use crate::country::PLANS;
-use crate::settings::{SECTIONS, Setting, WhenUnset, settings_of};
+use crate::settings::{SECTIONS, Section, Setting, WhenUnset, settings_of};
 use crate::value::ValueKind;
 
 /// The example `offhook.toml`: every key explained, every default as a comment. As it stands it
@@ -139,6 +140,39 @@ pub fn countries() -> String {
     page
 }
 
+/// The sheet of codes and keys in Markdown, to be printed.
+pub fn codes() -> String {
+    let mut page = String::from(
+        "# Codes and keys on one sheet\n\n\
+         Lift the handset and dial. Generated from the program's settings: under `[codes]` each can be\n\
+         another, and an empty text turns it off. An emergency number always wins.\n\n\
+         | dial | what it does |\n|---|---|\n",
+    );
+    for setting in settings_of(Section::Codes) {
+        if let WhenUnset::Default(default) = setting.when_unset {
+            let code = default.trim_matches('"');
+            let what = setting
+                .doc
+                .split_once(". ")
+                .map_or(setting.doc, |(first, _)| first);
+            let what = what.trim_end_matches('.');
+            if !code.is_empty() {
+                let _ = writeln!(page, "| `{code}` | {} |", cell(what));
+            }
+        }
+    }
+    page.push_str(
+        "\n| key | what it does |\n|---|---|\n\
+         | `#` behind a number | sends it at once |\n\
+         | flash, or a short press of the hook | holds the call and gives a second dial tone; again: the \
+         other call |\n\
+         | flash while call waiting beeps | answers the second call |\n\
+         | hang up with a held call and another one | joins both, where `transfer_on_hangup` is on |\n\
+         | `#` held while power comes on | self-test |\n",
+    );
+    page
+}
+
 /// What the value may be, as the beginning of a sentence.
 fn limits(setting: &Setting) -> String {
     let help = if setting.kind == ValueKind::Country {
@@ -159,7 +193,7 @@ fn cell(text: &str) -> String {
 }
 
 /// Writes text as comment lines of at most 100 characters.
-fn comment(page: &mut String, text: &str) {
+pub(crate) fn comment(page: &mut String, text: &str) {
     let mut line = String::from("#");
     for word in text.split_whitespace() {
         if line.chars().count() + 1 + word.chars().count() > 100 {
@@ -177,7 +211,7 @@ mod tests {
     use super::*;
     use crate::load::load;
     use crate::schema::Config;
-    use crate::settings::{Section, settings};
+    use crate::settings::settings;
 
     fn checked_in(path: &str, generated: &str) {
         let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -194,6 +228,19 @@ mod tests {
     #[test]
     fn the_example_is_the_one_checked_in() {
         checked_in("offhook.example.toml", &example());
+    }
+
+    #[test]
+    fn the_sheet_of_codes_is_the_one_checked_in() {
+        checked_in("../../docs/guide/src/codes.md", &codes());
+    }
+
+    #[test]
+    fn the_providers_page_is_the_one_checked_in() {
+        checked_in(
+            "../../docs/guide/src/providers.md",
+            &crate::providers::page(),
+        );
     }
 
     #[test]
