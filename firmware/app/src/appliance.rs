@@ -5,8 +5,10 @@
 //! heart beats, ticks ─▶ health ──────▶ feed the watchdog? is the slot good?
 //! inputs that work ────▶ inputs ──────▶ has this slot what the one before had?
 //! Status, errors, image ─▶ status_file ▶ text of status.txt, and when it may be written
+//! Status ───────────────▶ account_watch ▶ which account does not register and is to be tried
 //! ```
 
+pub(crate) mod account_watch;
 pub(crate) mod health;
 pub(crate) mod inputs;
 pub(crate) mod power_up;

@@ -305,6 +305,12 @@ impl Driver {
                 self.house.handle_configuration(*outcome, Instant::now());
             }
             DriverEvent::Reverted => self.house.handle_reverted(),
+            DriverEvent::AccountTried { account, findings } => {
+                for finding in &findings {
+                    tracing::info!("account {account}: {finding}");
+                }
+                self.house.handle_account_tried(&account, findings);
+            }
             DriverEvent::FactoryReset(Ok(())) => self.end_by_keys(Ending::Reboot),
             DriverEvent::FactoryReset(Err(error)) => {
                 tracing::error!("factory reset: {error}; can the card be written?");

@@ -1,5 +1,6 @@
 //! The binary: sockets, threads, clocks, files and the command line around the sans-IO crates.
 
+mod account_check;
 pub mod appliance;
 pub mod audio_thread;
 mod bundle;

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use control::Status;
 
+use super::account_watch::AccountWatch;
+
 /// A text must stand so long before it is written.
 const QUIET: Duration = Duration::from_secs(10);
 /// Two writes of what the network does are at least so far apart; a card that flaps with its
@@ -33,6 +35,8 @@ pub(crate) struct Facts<'a> {
     /// Why another SIP port is used than the configured one.
     pub(crate) port: Option<&'a str>,
     pub(crate) status: &'a Status,
+    /// Accounts that do not register, and what was found out about them.
+    pub(crate) accounts: &'a AccountWatch,
     /// Interface and address, each once.
     pub(crate) addresses: &'a [String],
     /// What the image says.
@@ -72,6 +76,9 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
             (None, false) => "not registered".to_owned(),
         };
         let _ = writeln!(out, "  {} ({}): {state}", line.account, line.uri);
+        for finding in facts.accounts.findings(&line.account) {
+            let _ = writeln!(out, "    {finding}");
+        }
     }
     if facts.status.lines.is_empty() {
         out.push_str("  none: calls between phones need no account\n");
@@ -181,6 +188,7 @@ mod tests {
             network: None,
             port: None,
             status: &status,
+            accounts: &AccountWatch::default(),
             addresses: &["eth0 192.168.1.20".to_owned()],
             image: "slot: a\n\nupdate: refused: the signature is not ours\u{1b}[2J\n",
         });

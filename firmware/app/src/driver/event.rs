@@ -9,6 +9,13 @@ pub(super) enum DriverEvent {
     Configuration(Box<Outcome>),
     /// The configuration before the one on trial is back; the phone restarts with it.
     Reverted,
+    /// An account that does not register was tried.
+    AccountTried {
+        /// Its name.
+        account: String,
+        /// One line each.
+        findings: Vec<crate::account_check::Finding>,
+    },
     /// The factory reset was done, or was not.
     FactoryReset(Result<(), StorageError>),
 }

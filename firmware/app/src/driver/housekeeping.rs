@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 
 use super::event::DriverEvent;
 use super::provisioning::{Outcome, Provisioning};
+use crate::account_check::{self, Finding, Scope};
 use crate::appliance::Appliance;
+use crate::appliance::account_watch::AccountWatch;
 use crate::appliance::health::Health;
 use crate::appliance::inputs::{self, Inputs};
 use crate::appliance::power_up::PowerUp;
@@ -57,6 +59,7 @@ pub(super) struct Housekeeping {
     storage: Storage,
     events: mpsc::Sender<DriverEvent>,
     status_file: Writer,
+    accounts: AccountWatch,
     addresses: Vec<String>,
     image: String,
     board: String,
@@ -107,6 +110,7 @@ impl Housekeeping {
                 provisioned.errors.is_some() || reverted
             }),
             status_file: Writer::new(on_card),
+            accounts: AccountWatch::default(),
             addresses: Vec::new(),
             image: String::new(),
             board: config.board.profile.clone(),
@@ -222,8 +226,49 @@ impl Housekeeping {
         self.urgent |= self.provisioning.handle_outcome(outcome, now);
     }
 
+    /// An account that does not register was tried.
+    pub(super) fn handle_account_tried(&mut self, account: &str, findings: Vec<Finding>) {
+        self.accounts.handle_tried(account, findings);
+        // Somebody whose phone does not register looks at the card.
+        self.urgent = true;
+    }
+
+    /// Tries an account that does not register, in a thread of its own: it asks name servers and
+    /// servers for seconds.
+    fn try_account(&mut self, name: &str) {
+        let config = self.provisioning.config().clone();
+        let events = self.events.clone();
+        let account = name.to_owned();
+        let started = std::thread::Builder::new()
+            .name("account-check".to_owned())
+            .stack_size(512 * 1024)
+            .spawn(move || {
+                let mut findings = Vec::new();
+                let tried = config.accounts.iter().find(|one| one.name == account);
+                if let Some(tried) = tried
+                    && let Err(error) =
+                        account_check::run_account(&config, tried, Scope::ACCOUNTS, &mut |found| {
+                            findings.push(found);
+                        })
+                {
+                    tracing::warn!("account {account} is not tried: {error}");
+                }
+                // The driver is gone only when the phone is.
+                let _ = events.blocking_send(DriverEvent::AccountTried { account, findings });
+            });
+        if let Err(error) = started {
+            tracing::warn!("account {name} is not tried: {error}");
+            self.accounts.handle_tried(name, Vec::new());
+        }
+    }
+
     /// Offers `status.txt` what it should say now.
     pub(super) fn write_status(&mut self, status: &Status, port: Option<&str>, now: Instant) {
+        if self.card().is_some()
+            && let Some(account) = self.accounts.handle_status(&status.lines, now)
+        {
+            self.try_account(&account);
+        }
         let (Some(card), Some(appliance)) = (self.card(), self.appliance.as_ref()) else {
             return;
         };
@@ -234,6 +279,7 @@ impl Housekeeping {
             network: self.provisioning.summary(),
             port,
             status,
+            accounts: &self.accounts,
             addresses: &self.addresses,
             image: &self.image,
         });

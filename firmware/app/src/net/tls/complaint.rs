@@ -144,7 +144,7 @@ impl About {
         match trust {
             Trust::Set => format!("{what}; its operator must renew it"),
             Trust::Unset => format!(
-                "{what}; or this phone's clock is wrong: it says {} and no time server has set it; tried again when one does",
+                "{what}; its operator must renew it, or this phone's clock is wrong: it says {} and no time server has set it; tried again when one does",
                 date(now)
             ),
             Trust::Impossible => format!(

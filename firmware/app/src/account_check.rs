@@ -1,0 +1,211 @@
+//! `offhook check --try`: tries what a configuration says without ringing anyone, and says what is
+//! wrong in one line each.
+//!
+//! ```text
+//! Config ─┬▶ devices: sound card, GPIO lines ─────────────────────────────────┐
+//!         └▶ each account: names (DNS) ─▶ exchange (UDP, TCP, TLS) ─▶          ├─▶ Finding (✓ ! ✗, help)
+//!              OPTIONS, REGISTER, REGISTER with expiry 0 ─▶ answers, nat ─────┘
+//! ```
+//!
+//! It has sockets of its own and a contact of its own, which it removes again: a running phone is
+//! not disturbed. A wrong password is tried once, because servers lock accounts that guess.
+
+mod answers;
+mod devices;
+mod exchange;
+mod finding;
+mod names;
+mod registration;
+
+pub(crate) use finding::{Finding, Mark};
+
+use std::time::Duration;
+
+use config::Config;
+use config::schema::Account;
+use sip::{Target, Transport};
+
+use crate::net::tls::{self, Tls};
+use exchange::{Exchange, OpenError};
+use names::{NameServers, ServerName};
+
+/// Servers of one account that are tried.
+const MAX_SERVERS: usize = 4;
+/// How long a NAT must keep its mapping without traffic: the phone sends keepalives more often.
+const NAT_SILENCE: Duration = Duration::from_secs(30);
+
+/// Why nothing can be tried at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no more sockets or threads: {0}; try again when less runs")]
+pub(crate) struct SystemError(#[from] std::io::Error);
+
+/// What is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// Sound card and GPIO lines, too: not while the phone runs, which holds them.
+    pub(crate) devices: bool,
+    /// How long a mapping of a NAT is watched, which takes that long; `None`: not at all.
+    pub(crate) nat_silence: Option<Duration>,
+}
+
+impl Scope {
+    /// Everything: for whoever waits at a terminal.
+    pub(crate) const ALL: Self = Self {
+        devices: true,
+        nat_silence: Some(NAT_SILENCE),
+    };
+    /// What a running phone finds out about its accounts.
+    pub(crate) const ACCOUNTS: Self = Self {
+        devices: false,
+        nat_silence: None,
+    };
+}
+
+/// Tries everything; each finding is given away as it comes. Blocks for seconds.
+pub(crate) fn run(
+    config: &Config,
+    scope: Scope,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(), SystemError> {
+    if scope.devices {
+        devices::check(config, found);
+    }
+    if config.accounts.is_empty() {
+        found(Finding::good(
+            "accounts",
+            "none: calls between phones need no server",
+        ));
+        return Ok(());
+    }
+    for account in &config.accounts {
+        run_account(config, account, scope, found)?;
+    }
+    Ok(())
+}
+
+/// Tries one account.
+pub(crate) fn run_account(
+    config: &Config,
+    account: &Account,
+    scope: Scope,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(), SystemError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut tls = Tls::new(tls::settings(config), None);
+    runtime.block_on(try_account(account, scope, &mut tls, found));
+    Ok(())
+}
+
+async fn try_account(
+    account: &Account,
+    scope: Scope,
+    tls: &mut Tls,
+    found: &mut dyn FnMut(Finding),
+) {
+    let about = account.name.as_str();
+    let server = match ServerName::of(account) {
+        Ok(server) => server,
+        Err(finding) => return found(*finding),
+    };
+    let name_servers = NameServers::of_system();
+    let Some(mut targets) = names::find(about, &server, &name_servers, found).await else {
+        return;
+    };
+    targets.truncate(MAX_SERVERS);
+    let identities = server.identities(account);
+    for target in &targets {
+        let opened = Exchange::open(*target, &identities, tls).await;
+        match opened {
+            Ok(mut exchange) => {
+                if let Some(finding) = exchange.certificate(about) {
+                    found(finding);
+                }
+                match registration::try_it(&mut exchange, account, &server, scope, found).await {
+                    registration::Outcome::Answered => return,
+                    registration::Outcome::Silent(finding) => found(*finding),
+                }
+            }
+            Err(error) => found(unreachable(about, *target, &error)),
+        }
+    }
+    if let Some(target) = targets.first() {
+        suggest_transport(about, *target, &identities, tls, found).await;
+    }
+}
+
+/// A server that cannot be spoken to, in words.
+fn unreachable(about: &str, target: Target, error: &OpenError) -> Finding {
+    let transport = transport_name(target.transport);
+    let address = target.address;
+    match error {
+        OpenError::Tls(complaint) => Finding::fault_in_one(about, &format!("TLS: {complaint}")),
+        OpenError::Refused => Finding::fault(
+            about,
+            &format!("no server listens at {address} ({transport}): the port is closed"),
+            "check the port in `registrar` or `outbound_proxy`, and that the server runs",
+        ),
+        OpenError::Silent => Finding::fault(
+            about,
+            &format!("nothing answers at {address} ({transport})"),
+            "check the address and that no firewall stands between",
+        ),
+        OpenError::Network(error) => Finding::fault(
+            about,
+            &format!("{address} cannot be reached ({transport}): {error}"),
+            "check cable or Wi-Fi, and that this network has a way there",
+        ),
+    }
+}
+
+/// Where the configured transport fails: does the server listen by another one?
+async fn suggest_transport(
+    about: &str,
+    tried: Target,
+    identities: &[String],
+    tls: &mut Tls,
+    found: &mut dyn FnMut(Finding),
+) {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        if transport == tried.transport {
+            continue;
+        }
+        let default = tried.transport.default_port();
+        let port = if tried.address.port() == default {
+            transport.default_port()
+        } else {
+            tried.address.port()
+        };
+        let target = Target {
+            transport,
+            address: (tried.address.ip(), port).into(),
+        };
+        let Ok(mut exchange) = Exchange::open(target, identities, tls).await else {
+            continue;
+        };
+        if registration::is_sip(&mut exchange).await {
+            let name = transport_name(transport);
+            found(Finding::warning(
+                about,
+                &format!("a SIP server answers at {} by {name}", target.address),
+                &format!(
+                    "write transport = \"{}\" in this account",
+                    name.to_lowercase()
+                ),
+            ));
+            return;
+        }
+    }
+}
+
+fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+        Transport::Tls => "TLS",
+    }
+}
+
+#[cfg(test)]
+mod tests;
