@@ -8,11 +8,13 @@
 //! [`crate::appliance::Ending`].
 
 mod args;
+mod check;
 mod help;
+mod set_up;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::confine::broker::Broker;
@@ -41,6 +43,10 @@ enum CommandError {
     Client(#[from] ClientError),
     #[error("{path}: {source}; name a file that can be read")]
     Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    SetUp(#[from] set_up::SetupFileError),
+    #[error(transparent)]
+    Try(#[from] crate::account_check::SystemError),
     #[error(transparent)]
     Update(#[from] crate::update::UpdateError),
     #[error("the board is not restarted: {0}")]
@@ -104,7 +110,10 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             }
         }
         Command::Provision { paths, emit } => crate::provision::provision(&paths, &emit)?,
-        Command::Check(file) => return Ok(exit_code(check(&file)?)),
+        Command::Check { file, try_it, json } => {
+            return Ok(exit_code(check::check(&file, try_it, json)?));
+        }
+        Command::SetUp(options) => return Ok(exit_code(set_up::set_up(&options)?)),
         Command::Fingerprint(paths) => print(&fingerprint(&paths)?),
         Command::Ctl {
             socket,
@@ -153,33 +162,6 @@ fn exit_code(passed: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
-}
-
-/// Prints every error of a configuration; whether there are none.
-fn check(file: &Path) -> Result<bool, CommandError> {
-    let name = file.display().to_string();
-    let most = config::MAX_BYTES as u64;
-    let bytes = board::files::read(file, most).map_err(|source| CommandError::Read {
-        path: file.to_owned(),
-        source,
-    })?;
-    // On a phone, what was moved off the card is known; elsewhere its absence is an error like any
-    // other.
-    let state_dir = config::store::state_dir(&bytes);
-    let bytes = crate::secrets::restore(bytes, &state_dir);
-    let beside = file.parent().unwrap_or(Path::new("."));
-    for warning in config::warnings(&bytes, &name) {
-        let _ = writeln!(io::stderr().lock(), "{warning}");
-    }
-    let errors = config::load_bytes(&bytes, &name)
-        .err()
-        .or_else(|| crate::secrets::missing_files(&bytes, &name, beside, &state_dir));
-    match &errors {
-        None => print(&format!("{name}: no errors")),
-        // One a line, as compilers write them.
-        Some(errors) => drop(writeln!(io::stderr().lock(), "{errors}")),
-    }
-    Ok(errors.is_none())
 }
 
 /// The fingerprint that other phones pin.

@@ -34,7 +34,13 @@ pub(crate) enum Command {
         url: String,
         file: PathBuf,
     },
-    Check(PathBuf),
+    Check {
+        file: PathBuf,
+        /// What the file says is tried, too.
+        try_it: bool,
+        json: bool,
+    },
+    SetUp(super::set_up::Options),
     Fingerprint(ConfigPaths),
     Ctl {
         socket: Option<PathBuf>,
@@ -205,7 +211,12 @@ fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
             url: given.plain("the URL is missing")?.string()?,
             file: given.plain("the file to write is missing")?.into(),
         },
-        "check" => Command::Check(given.plain("the file to check is missing")?.into()),
+        "check" => Command::Check {
+            file: given.plain("the file to check is missing")?.into(),
+            try_it: given.flag("try"),
+            json: given.flag("json"),
+        },
+        "setup" => Command::SetUp(set_up(given)?),
         "fingerprint" => Command::Fingerprint(given.paths()?),
         "ctl" => ctl(given)?,
         "reboot" => Command::Reboot {
@@ -256,6 +267,25 @@ fn port_range(value: OsString) -> Result<(u16, u16), lexopt::Error> {
             format!("--rtp-ports {text}: two ports from 1024 up are needed, as in 21000-21099")
                 .into()
         })
+}
+
+fn set_up(mut given: Given) -> Result<super::set_up::Options, lexopt::Error> {
+    let mut text = |name| given.value(name).map(ValueExt::string).transpose();
+    Ok(super::set_up::Options {
+        provider: text("provider")?,
+        server: text("server")?,
+        user: text("user")?,
+        auth_user: text("auth-user")?,
+        outbound_proxy: text("outbound-proxy")?,
+        transport: text("transport")?,
+        country: text("country")?,
+        board: text("board")?,
+        sound: text("sound")?,
+        output: given.path("output"),
+        password_file: given.path("password-file"),
+        force: given.flag("force"),
+        no_try: given.flag("no-try"),
+    })
 }
 
 /// Where everything is, the image's own folders unless named.

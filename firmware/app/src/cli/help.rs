@@ -102,13 +102,42 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "check",
-        usage: "offhook check FILE",
+        usage: "offhook check FILE [--try] [--json]",
         summary: "check a configuration: file:line:column, what is wrong, how to fix it",
-        details: "Exit code 0: no errors. 1: errors, one a line.",
-        example: "offhook check /etc/offhook/offhook.toml",
+        details: "--try also tries what the file says, without ringing anyone: sound card, GPIO lines, name servers,\n\
+                  each account's server (UDP, TCP or TLS with its certificate), registration and its removal, NAT. One line\n\
+                  each: ✓ works, ! should be known, ✗ does not work, with what to do. --json prints one object instead.\n\
+                  Exit code 0: no errors. 1: errors, one a line, or something that does not work.",
+        example: "offhook check /etc/offhook/offhook.toml --try",
         values: &[],
-        flags: &[],
+        flags: &["try", "json"],
         plain: 1,
+    },
+    Page {
+        name: "setup",
+        usage: "offhook setup [--output FILE] [--provider ID] [--server HOST[:PORT]] [--user NAME] [--auth-user NAME]\n\
+                [--password-file FILE] [--outbound-proxy HOST] [--transport udp|tcp|tls] [--country CODE]\n\
+                [--board PROFILE] [--sound PCM] [--force] [--no-try]",
+        summary: "write a first offhook.toml, with a comment for each line, and try it",
+        details: "What no flag says is asked at the terminal; without a terminal a missing flag is an error. The providers and\n\
+                  PBXs it knows, with their IDs: docs/guide/src/providers.md. A file that is there is kept unless --force is given.\n\
+                  Exit code 0: the file is written and everything in it works. 1: something does not, and the line says what to do.",
+        example: "offhook setup --provider kamailio --server pbx.example.org --user 101 --password-file password.txt",
+        values: &[
+            "output",
+            "provider",
+            "server",
+            "user",
+            "auth-user",
+            "password-file",
+            "outbound-proxy",
+            "transport",
+            "country",
+            "board",
+            "sound",
+        ],
+        flags: &["force", "no-try"],
+        plain: 0,
     },
     Page {
         name: "fingerprint",

@@ -221,6 +221,8 @@ fn pad(text: &str, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use serde_json::json;
 
@@ -266,6 +268,51 @@ mod tests {
                 assert!(!line.chars().any(char::is_control), "{line:?}");
             }
         }
+    }
+
+    /// The screen of a call, as a picture.
+    fn picture() -> String {
+        let call = json!({"id": 1, "state": "talking", "peer": "Anna <sip:102@pbx>", "codec": "opus",
+            "ptime_ms": 20, "setup_ms": 12, "encryption": "dtls",
+            "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.4, "delay_ms": 22.0,
+                    "mos": 4.4}});
+        let status = json!({"hook": "off", "state": "talking", "tone": null, "version": "0.1.0",
+            "lines": [{"uri": "sip:101@pbx.example.org", "registered": true}], "calls": [call],
+            "audio": {"device": "hw:CARD=Device", "rt": true, "period_ms": 5.0, "xruns": 0,
+                      "capture_level_db": -23.0, "playback_level_db": -19.0}});
+        let lines =
+            ["registered 101@pbx.example.org", "call to 102 established"].map(str::to_owned);
+        let screen = face(&status, &lines, Some('2'));
+        let height = screen.len() * 18 + 28;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 780 {height}\" \
+             font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\" font-size=\"15\">\n\
+             <title>offhook sim: a call</title>\n\
+             <rect width=\"780\" height=\"{height}\" rx=\"8\" fill=\"#1c1f24\"/>\n"
+        );
+        for (row, line) in screen.iter().enumerate() {
+            let line = line.replace('&', "&amp;").replace('<', "&lt;");
+            let y = row * 18 + 30;
+            let _ = writeln!(
+                svg,
+                "<text x=\"18\" y=\"{y}\" fill=\"#d8dee9\" xml:space=\"preserve\">{line}</text>"
+            );
+        }
+        svg + "</svg>\n"
+    }
+
+    #[test]
+    fn the_picture_of_the_panel_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pictures/panel.svg");
+        let wanted = picture();
+        if std::env::var_os("OFFHOOK_WRITE_PAGES").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            found == wanted,
+            "docs/pictures/panel.svg is out of date; run `make docs`"
+        );
     }
 
     #[test]

@@ -1,0 +1,535 @@
+//! `offhook setup`: asks what a first `offhook.toml` needs, writes it with a comment for each line,
+//! and tries it.
+//!
+//! ```text
+//! flags ─▶ Given ─┬▶ Answers ─▶ config::providers::setup_file ─▶ offhook.toml ─▶ check --try
+//! terminal ─▶ Ask ┘   (what no flag says is asked; without a terminal it is an error)
+//! ```
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use config::providers::{self, Answers, Kind, Recipe};
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use types::{Country, Transport};
+
+use super::CommandError;
+use crate::output::print;
+
+/// The country asked first where nothing suggests another.
+const FIRST_COUNTRY: &str = "de";
+/// How often an answer may be wrong before the dialogue is given up.
+const MAX_TRIES: usize = 3;
+
+/// The flags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Options {
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) provider: Option<String>,
+    pub(crate) server: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) auth_user: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) outbound_proxy: Option<String>,
+    pub(crate) transport: Option<String>,
+    pub(crate) country: Option<String>,
+    pub(crate) board: Option<String>,
+    pub(crate) sound: Option<String>,
+    /// Overwrite a file that is there.
+    pub(crate) force: bool,
+    /// Do not try what was written.
+    pub(crate) no_try: bool,
+}
+
+/// Why no file is written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupFileError {
+    /// There is no terminal to ask at, and no flag says it.
+    #[error("--{flag} is missing: {what}; give it, or call `offhook setup` at a terminal")]
+    Missing {
+        flag: &'static str,
+        what: &'static str,
+    },
+    /// A flag or an answer that is none.
+    #[error("{what} `{given}` is not known; there are: {known}")]
+    Unknown {
+        what: &'static str,
+        given: String,
+        known: String,
+    },
+    /// The file is there.
+    #[error("{0} is already there; give --output another name, or --force to replace it")]
+    Exists(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}; name a file that can be used")]
+    File { path: PathBuf, source: io::Error },
+    /// What was written is no valid configuration.
+    #[error("these answers make no valid configuration:\n{0}")]
+    Invalid(config::Errors),
+    /// The terminal was closed, or the answers were wrong three times.
+    #[error("no answer to `{0}`; nothing was written")]
+    NoAnswer(String),
+}
+
+/// Who answers what no flag says.
+trait Ask {
+    /// One line; `hidden`: a secret, not to be shown while it is typed.
+    fn ask(&mut self, question: &str, hidden: bool) -> Option<String>;
+    /// Shows something.
+    fn show(&mut self, text: &str);
+}
+
+struct Terminal;
+
+impl Ask for Terminal {
+    fn ask(&mut self, question: &str, hidden: bool) -> Option<String> {
+        let mut out = io::stdout().lock();
+        let _ = write!(out, "{question}: ").and_then(|()| out.flush());
+        let stdin = io::stdin();
+        let before = hidden.then(|| tcgetattr(&stdin).ok()).flatten();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_flags.remove(LocalFlags::ECHO);
+            let _ = tcsetattr(&stdin, SetArg::TCSANOW, &quiet);
+        }
+        let mut line = String::new();
+        let read = stdin.lock().read_line(&mut line);
+        if let Some(before) = &before {
+            let _ = tcsetattr(&stdin, SetArg::TCSANOW, before);
+            let _ = writeln!(out);
+        }
+        (read.ok()? > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn show(&mut self, text: &str) {
+        print(text);
+    }
+}
+
+/// Writes the file and tries it; whether all is well.
+pub(super) fn set_up(options: &Options) -> Result<bool, CommandError> {
+    let output = options.output.clone().unwrap_or("offhook.toml".into());
+    if output.exists() && !options.force {
+        return Err(SetupFileError::Exists(output).into());
+    }
+    let mut terminal = Terminal;
+    let asker: Option<&mut dyn Ask> = if io::stdin().is_terminal() {
+        Some(&mut terminal)
+    } else {
+        None
+    };
+    let answers = answers(options, &Machine::here(), asker)?;
+    let text = providers::setup_file(&answers);
+    if let Err(errors) = config::load(&text, &output.display().to_string()) {
+        return Err(SetupFileError::Invalid(errors).into());
+    }
+    write(&output, &text, options.force)?;
+    print(&format!("{} is written", output.display()));
+    if options.no_try {
+        return Ok(true);
+    }
+    super::check::check(&output, true, false)
+}
+
+/// Only its owner may read it: the password is in it.
+fn write(path: &Path, text: &str, force: bool) -> Result<(), SetupFileError> {
+    let wrong = |source| SetupFileError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let mut open = OpenOptions::new();
+    open.write(true).mode(0o600).truncate(true);
+    let mut file = if force {
+        open.create(true).open(path)
+    } else {
+        open.create_new(true).open(path)
+    }
+    .map_err(wrong)?;
+    file.write_all(text.as_bytes()).map_err(wrong)?;
+    file.sync_all().map_err(wrong)
+}
+
+/// What this machine has.
+#[derive(Debug, Default)]
+struct Machine {
+    boards: Vec<String>,
+    /// ALSA names of its sound cards.
+    cards: Vec<String>,
+}
+
+impl Machine {
+    fn here() -> Self {
+        let folder = config::Config::default().board.profile_dir;
+        let mut boards: Vec<String> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.path().join("hardware.toml").exists())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        boards.sort();
+        let cards = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
+        Self {
+            boards,
+            cards: cards.lines().filter_map(card_of_line).collect(),
+        }
+    }
+}
+
+/// `hw:CARD=Device` of a line ` 1 [Device         ]: USB-Audio - …`.
+fn card_of_line(line: &str) -> Option<String> {
+    let name = line.split_once('[')?.1.split_once(']')?.0.trim();
+    Some(format!("hw:CARD={name}"))
+}
+
+/// What no flag says is asked.
+fn answers(
+    options: &Options,
+    machine: &Machine,
+    mut asker: Option<&mut dyn Ask>,
+) -> Result<Answers, SetupFileError> {
+    let recipe = recipe(options, &mut asker)?;
+    let suggested = recipe.as_ref().and_then(|recipe| recipe.country.clone());
+    let country = country(options, suggested, &mut asker)?;
+    let server = server(options, recipe.as_ref(), &mut asker)?;
+    let user_is = recipe.as_ref().map_or_else(
+        || "user name, often the extension".to_owned(),
+        |recipe| format!("user name ({})", recipe.user),
+    );
+    let user = required(options.user.clone(), "user", &user_is, false, &mut asker)?;
+    let login = recipe.as_ref().and_then(|recipe| recipe.auth_user.as_ref());
+    let auth_user = match (&options.auth_user, login) {
+        (None, Some(login)) => optional(
+            &format!("name to log in with, empty if it is the same ({login})"),
+            &mut asker,
+        ),
+        (given, _) => given.clone(),
+    };
+    let password = match &options.password_file {
+        Some(path) => std::fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|source| SetupFileError::File {
+                path: path.clone(),
+                source,
+            })?,
+        None => required(None, "password-file", "password", true, &mut asker)?,
+    };
+    let proxy = recipe
+        .as_ref()
+        .and_then(|recipe| recipe.outbound_proxy_help.as_ref());
+    let outbound_proxy = match (&options.outbound_proxy, proxy) {
+        (None, Some(help)) => optional(&format!("outbound proxy ({help})"), &mut asker),
+        (given, _) => given.clone(),
+    };
+    let transport = match &options.transport {
+        Some(name) => Some(transport(name)?),
+        None => None,
+    };
+    let board = match (&options.board, machine.boards.is_empty()) {
+        (None, false) => choice("board", &machine.boards, &mut asker)?,
+        (given, _) => given.clone(),
+    };
+    let sound = match (&options.sound, machine.cards.is_empty()) {
+        (None, false) => choice("sound card", &machine.cards, &mut asker)?,
+        (given, _) => given.clone(),
+    };
+    Ok(Answers {
+        country,
+        recipe,
+        server,
+        user,
+        auth_user,
+        password,
+        outbound_proxy,
+        transport,
+        board,
+        sound,
+    })
+}
+
+fn recipe(
+    options: &Options,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<Option<Recipe>, SetupFileError> {
+    let all = providers::all();
+    let unknown = |given: &str| SetupFileError::Unknown {
+        what: "provider",
+        given: given.to_owned(),
+        known: all
+            .iter()
+            .map(|r| r.id.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    if let Some(id) = &options.provider {
+        let found = all.iter().find(|recipe| recipe.id == *id).cloned();
+        return found.map(Some).ok_or_else(|| unknown(id));
+    }
+    let Some(asker) = asker.as_deref_mut() else {
+        return Ok(None);
+    };
+    if options.server.is_some() {
+        return Ok(None);
+    }
+    asker.show("Where is your account?");
+    for (number, recipe) in all.iter().enumerate() {
+        let kind = match recipe.kind {
+            Kind::Pbx => "PBX",
+            Kind::Provider => "provider",
+        };
+        asker.show(&format!("  {:>2}  {} ({kind})", number + 1, recipe.name));
+    }
+    asker.show("   0  another PBX or provider");
+    let mut last = String::new();
+    for _ in 0..MAX_TRIES {
+        last = asker.ask("number", false).unwrap_or_default();
+        match last.trim().parse::<usize>() {
+            Ok(0) => return Ok(None),
+            Ok(number) if number <= all.len() => return Ok(all.get(number - 1).cloned()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Err(unknown(&last))
+}
+
+fn country(
+    options: &Options,
+    suggested: Option<String>,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<String, SetupFileError> {
+    let suggested = suggested.unwrap_or_else(|| FIRST_COUNTRY.to_owned());
+    let given = match (&options.country, asker.as_deref_mut()) {
+        (Some(given), _) => given.clone(),
+        (None, None) => suggested,
+        (None, Some(asker)) => {
+            let question = format!("country, for tones and emergency numbers [{suggested}]");
+            let answer = asker.ask(&question, false).unwrap_or_default();
+            let answer = answer.trim().to_lowercase();
+            if answer.is_empty() { suggested } else { answer }
+        }
+    };
+    if Country::from_name(&given).is_some() {
+        return Ok(given);
+    }
+    Err(SetupFileError::Unknown {
+        what: "country",
+        given,
+        known: Country::ALL
+            .iter()
+            .map(|country| country.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    })
+}
+
+fn server(
+    options: &Options,
+    recipe: Option<&Recipe>,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<String, SetupFileError> {
+    let own = recipe.and_then(|recipe| recipe.domain.clone());
+    let help = recipe.and_then(|recipe| recipe.domain_help.clone());
+    match (&options.server, own, help) {
+        (Some(given), _, _) => Ok(given.clone()),
+        (None, Some(domain), None) => Ok(domain),
+        (None, Some(domain), Some(help)) => {
+            let question = format!("server {domain}: {help}");
+            required(None, "server", &question, false, asker)
+        }
+        (None, None, _) => {
+            let question = "address or SIP domain of the server";
+            required(None, "server", question, false, asker)
+        }
+    }
+}
+
+/// A value that must be there: given by a flag, or asked.
+fn required(
+    given: Option<String>,
+    flag: &'static str,
+    question: &str,
+    hidden: bool,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<String, SetupFileError> {
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    let Some(asker) = asker.as_deref_mut() else {
+        let what = match flag {
+            "server" => "the address or SIP domain of the server",
+            "user" => "the user name of the account",
+            _ => "a file with the account's password",
+        };
+        return Err(SetupFileError::Missing { flag, what });
+    };
+    for _ in 0..MAX_TRIES {
+        let answer = asker.ask(question, hidden).unwrap_or_default();
+        // A password may begin or end with a space.
+        let answer = if hidden {
+            answer
+        } else {
+            answer.trim().to_owned()
+        };
+        if !answer.is_empty() {
+            return Ok(answer);
+        }
+    }
+    Err(SetupFileError::NoAnswer(question.to_owned()))
+}
+
+fn optional(question: &str, asker: &mut Option<&mut dyn Ask>) -> Option<String> {
+    let answer = asker.as_deref_mut()?.ask(question, false)?;
+    Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
+}
+
+/// One of a list, or none of it.
+fn choice(
+    what: &'static str,
+    list: &[String],
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<Option<String>, SetupFileError> {
+    let Some(asker) = asker.as_deref_mut() else {
+        return Ok(None);
+    };
+    for (number, name) in list.iter().enumerate() {
+        asker.show(&format!("  {:>2}  {name}", number + 1));
+    }
+    let question = format!("{what}, empty for the default");
+    let answer = asker.ask(&question, false).unwrap_or_default();
+    let answer = answer.trim();
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    let by_number = answer.parse::<usize>().ok();
+    let by_number = by_number.and_then(|number| list.get(number.checked_sub(1)?));
+    let found = by_number.or_else(|| list.iter().find(|name| *name == answer));
+    found
+        .cloned()
+        .map(Some)
+        .ok_or_else(|| SetupFileError::Unknown {
+            what,
+            given: answer.to_owned(),
+            known: list.join(", "),
+        })
+}
+
+fn transport(name: &str) -> Result<Transport, SetupFileError> {
+    const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
+    ALL.into_iter()
+        .find(|transport| transport.as_str() == name)
+        .ok_or_else(|| SetupFileError::Unknown {
+            what: "transport",
+            given: name.to_owned(),
+            known: ALL.map(Transport::as_str).join(", "),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers in order; keeps what was asked and shown.
+    #[derive(Default)]
+    struct Script {
+        answers: Vec<&'static str>,
+        asked: Vec<String>,
+        shown: Vec<String>,
+        hidden: usize,
+    }
+
+    impl Ask for Script {
+        fn ask(&mut self, question: &str, hidden: bool) -> Option<String> {
+            self.asked.push(question.to_owned());
+            self.hidden += usize::from(hidden);
+            (!self.answers.is_empty()).then(|| self.answers.remove(0).to_owned())
+        }
+
+        fn show(&mut self, text: &str) {
+            self.shown.push(text.to_owned());
+        }
+    }
+
+    fn machine() -> Machine {
+        Machine {
+            boards: vec!["rpi3".into(), "rpi4".into()],
+            cards: vec!["hw:CARD=Device".into()],
+        }
+    }
+
+    #[test]
+    fn the_dialogue_leads_to_a_valid_file() {
+        let number = providers::all()
+            .iter()
+            .position(|r| r.id == "sipgate")
+            .unwrap()
+            + 1;
+        let mut script = Script {
+            answers: vec![
+                Box::leak(number.to_string().into_boxed_str()),
+                "",
+                "1234567e0",
+                " pass word ",
+                "2",
+                "1",
+            ],
+            ..Script::default()
+        };
+        let answers = answers(&Options::default(), &machine(), Some(&mut script)).unwrap();
+        assert_eq!(answers.server, "sipgate.de");
+        assert_eq!((answers.country.as_str(), script.hidden), ("de", 1));
+        assert!(script.asked[2].contains("SIP-ID"), "{:?}", script.asked);
+        let config = config::load(&providers::setup_file(&answers), "offhook.toml").unwrap();
+        assert_eq!(config.accounts[0].user, "1234567e0");
+        assert_eq!(config.accounts[0].password.0, " pass word ");
+        assert_eq!(config.board.profile, "rpi4");
+        assert_eq!(
+            config.board.audio.capture.as_deref(),
+            Some("hw:CARD=Device")
+        );
+    }
+
+    #[test]
+    fn without_a_terminal_a_missing_flag_is_named() {
+        let error = |options: &Options| {
+            answers(options, &Machine::default(), None)
+                .unwrap_err()
+                .to_string()
+        };
+        let mut options = Options::default();
+        assert!(error(&options).starts_with("--server is missing"));
+        options.server = Some("pbx.example.org".into());
+        assert!(error(&options).starts_with("--user is missing"));
+        options.user = Some("101".into());
+        assert!(error(&options).starts_with("--password-file is missing"));
+        options.provider = Some("nobody".into());
+        assert!(error(&options).contains("`nobody` is not known; there are: "));
+        options.provider = None;
+        options.country = Some("xx".into());
+        assert!(error(&options).contains("country `xx`"));
+    }
+
+    #[test]
+    fn wrong_answers_end_the_dialogue() {
+        let mut script = Script {
+            answers: vec!["x", "99", "-1"],
+            ..Script::default()
+        };
+        let error = answers(&Options::default(), &machine(), Some(&mut script)).unwrap_err();
+        assert!(matches!(error, SetupFileError::Unknown { .. }), "{error}");
+        let mut script = Script {
+            answers: vec!["0"],
+            ..Script::default()
+        };
+        let error = answers(&Options::default(), &machine(), Some(&mut script)).unwrap_err();
+        assert!(matches!(error, SetupFileError::NoAnswer(_)), "{error}");
+    }
+
+    #[test]
+    fn cards_are_those_of_the_kernel() {
+        let line = " 1 [Device         ]: USB-Audio - USB Audio Device";
+        assert_eq!(card_of_line(line).as_deref(), Some("hw:CARD=Device"));
+        assert_eq!(card_of_line("--- no soundcards ---"), None);
+    }
+}
