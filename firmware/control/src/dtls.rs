@@ -17,6 +17,8 @@ mod association;
 #[cfg(test)]
 mod association_tests;
 mod flight;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod handshake;
 #[cfg(test)]
 mod hostile_tests;
