@@ -16,7 +16,9 @@
 #                     pjsua, into docs/budgets.md
 #   make bench-image  boot time, size and memory of the image beside a stock Debian, in QEMU,
 #                     into docs/budgets.md
-#   make docs         docs/provisioning.md and the example offhook.toml from the schema
+#   make docs         what is generated: the reference and the example offhook.toml, tables of
+#                     security, providers, codes and drawings of the guide
+#   make guide        docs/guide as a book in target/guide, by mdBook
 #   make deny         licences, sources and advisories of every dependency
 #
 # Every target installs the Debian packages it misses and says so first (scripts/need).
@@ -26,7 +28,7 @@ CARGO ?= cargo
 
 TEST_PARTS := lint unit fuzz tools cross timed run peers board image long
 
-.PHONY: image flash run test fuzz cross $(TEST_PARTS:%=test-%) bench bench-image docs deny clean help
+.PHONY: image flash run test fuzz cross $(TEST_PARTS:%=test-%) bench bench-image docs guide deny clean help
 help:
 	@sed -n '/^#   make/,/^# Every/s/^# \{0,1\}//p' Makefile
 
@@ -67,7 +69,12 @@ bench-image:
 docs:
 	@scripts/need build
 	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p config
+	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p offhook --lib -- picture_of_the_panel
 	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet --workspace --test docs
+
+guide:
+	@command -v mdbook >/dev/null || { echo "guide: mdbook is missing: cargo install mdbook" >&2; exit 1; }
+	@mdbook build docs/guide
 
 deny:
 	@scripts/deny

@@ -1,4 +1,5 @@
-//! The pages on security agree with the matrix in `docs/security.toml`, and the matrix with the
+//! Pages that are generated or that name what exists: the security matrix, the guide and its wiring
+//! drawings. The pages on security agree with the matrix in `docs/security.toml`, and the matrix with the
 //! tests that exist.
 //!
 //! ```text
@@ -11,6 +12,9 @@
     clippy::panic,
     reason = "a test program: a file that cannot be read is a failed test"
 )]
+
+mod guide;
+mod wiring;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -139,6 +143,20 @@ fn with_table(page: &str, name: &str, table: &str) -> String {
         panic!("no end marker after {start}")
     };
     format!("{head}{start}{table}<!-- end -->{tail}")
+}
+
+/// Compares a generated file with what is checked in, or writes it.
+fn write_or_compare(file: &str, wanted: &str) {
+    let path = repository().join(file);
+    if std::env::var_os("OFFHOOK_WRITE_PAGES").is_some() {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        std::fs::write(&path, wanted).unwrap();
+        return;
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "{file} is out of date; run `make docs`");
 }
 
 fn assert_page(file: &str, tables: &[(&str, String)]) {

@@ -1,0 +1,181 @@
+//! The guide holds what it says: links lead somewhere, commands and targets exist, settings load.
+//!
+//! ```text
+//! docs/guide/src/*.md ─┬▶ links and pictures ─▶ is there such a file?
+//!                      ├▶ ```toml ────────────▶ config::load
+//!                      └▶ ```console ─────────▶ offhook … --help (every option known), make targets
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::repository;
+
+fn guide() -> PathBuf {
+    repository().join("docs/guide/src")
+}
+
+/// The pages of the guide, and the README that leads into it: name and text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages: Vec<PathBuf> = std::fs::read_dir(guide())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    pages.push(repository().join("README.md"));
+    pages.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        (path, text)
+    };
+    pages.into_iter().map(read).collect()
+}
+
+/// The blocks of one language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let start = format!("```{language}\n");
+    text.split(&start)
+        .skip(1)
+        .map(|rest| rest.split("\n```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// Where a page links to, code left out.
+fn links(text: &str) -> Vec<String> {
+    let mut without_code = String::new();
+    for (number, part) in text.split("```").enumerate() {
+        if number % 2 == 0 {
+            without_code.push_str(part);
+        }
+    }
+    without_code
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_link_and_picture_leads_somewhere() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for link in links(&text) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let file = link.split('#').next().unwrap();
+            let target = page.parent().unwrap().join(file);
+            assert!(target.exists(), "{}: {link}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
+}
+
+#[test]
+fn every_page_is_in_the_summary() {
+    let summary = std::fs::read_to_string(guide().join("SUMMARY.md")).unwrap();
+    for (page, _) in pages() {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        if name == "SUMMARY.md" {
+            continue;
+        }
+        assert!(summary.contains(&format!("({name})")), "{name}");
+    }
+}
+
+#[test]
+fn every_drawing_is_shown() {
+    let wiring = std::fs::read_to_string(guide().join("wiring.md")).unwrap();
+    for entry in std::fs::read_dir(guide().join("wiring")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(wiring.contains(&format!("(wiring/{name})")), "{name}");
+    }
+}
+
+#[test]
+fn every_setting_in_the_guide_loads() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for block in blocks(&text, "toml") {
+            if let Err(errors) = config::load(&block, "offhook.toml") {
+                panic!("{}: {errors}\n{block}", page.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 7, "{count}");
+}
+
+/// `offhook` checks its arguments before it prints its help: what is unknown is an error.
+fn assert_offhook(arguments: &str, page: &Path) {
+    let done = Command::new(offhook_tests::desk_phone::binary())
+        .args(arguments.split_whitespace())
+        .arg("--help")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        done.status.success(),
+        "{}: offhook {arguments}: {said}",
+        page.display()
+    );
+}
+
+#[test]
+fn every_command_in_the_guide_exists() {
+    let makefile = std::fs::read_to_string(repository().join("Makefile")).unwrap();
+    let mut count = 0;
+    for (page, text) in pages() {
+        for line in blocks(&text, "console")
+            .iter()
+            .flat_map(|block| block.lines())
+        {
+            let line = line.split(" #").next().unwrap().trim();
+            count += 1;
+            match line.split_once(' ') {
+                Some(("offhook", arguments)) => assert_offhook(arguments, &page),
+                Some(("make", target)) => {
+                    let target = target.split_whitespace().next().unwrap();
+                    let is_there =
+                        makefile.contains(&format!("\n{target}:")) || target.starts_with("test-");
+                    assert!(is_there, "{}: make {target}", page.display());
+                }
+                _ => panic!("{}: `{line}` is neither offhook nor make", page.display()),
+            }
+        }
+    }
+    assert!(count >= 12, "{count}");
+}
+
+/// The sentences that lead to a fix are those the program prints.
+#[test]
+fn troubleshooting_quotes_the_program() {
+    let text = std::fs::read_to_string(guide().join("troubleshooting.md")).unwrap();
+    let mut source = String::new();
+    for file in ["account_check", "net/tls"] {
+        let folder = repository().join("firmware/app/src").join(file);
+        for path in [folder.with_extension("rs")].into_iter().chain(
+            std::fs::read_dir(&folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path()),
+        ) {
+            source.push_str(&std::fs::read_to_string(path).unwrap_or_default());
+        }
+    }
+    let table = text.split("| it says |").nth(1).unwrap();
+    let mut count = 0;
+    for row in table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+    {
+        for quoted in row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            for part in quoted.split(" … ") {
+                assert!(source.contains(part), "the program does not say {part:?}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 10, "{count}");
+}

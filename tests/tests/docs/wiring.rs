@@ -1,0 +1,378 @@
+//! The wiring drawings of the guide: the 40-pin header of a Raspberry Pi as it is, and a coloured
+//! wire from each pin that a board's `hardware.toml` uses to the device it belongs to.
+//!
+//! ```text
+//! board/profiles/NAME/hardware.toml ─▶ devices ─▶ svg ─▶ docs/guide/src/wiring/*.svg (compared, or written)
+//! ```
+
+use std::fmt::Write as _;
+
+use toml::Value;
+
+use crate::{repository, write_or_compare};
+
+/// Name of each pin of the header, pin 1 first; a number is a GPIO line.
+const HEADER: [&str; 40] = [
+    "3.3 V", "5 V", "2", "5 V", "3", "GND", "4", "14", "GND", "15", "17", "18", "27", "GND", "22",
+    "23", "3.3 V", "24", "10", "GND", "9", "25", "11", "8", "GND", "7", "0", "1", "5", "GND", "6",
+    "12", "13", "GND", "19", "16", "26", "20", "GND", "21",
+];
+const COLOURS: [&str; 12] = [
+    "#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#117a65", "#d35400", "#2e4053",
+    "#a93226", "#2874a6", "#239b56", "#884ea0",
+];
+const PIN: i64 = 26;
+const LEFT: i64 = 190;
+const DEVICE: i64 = 640;
+
+/// One screw or solder point of a device.
+struct Terminal {
+    /// What stands beside it.
+    label: String,
+    pin: usize,
+}
+
+struct Device {
+    name: String,
+    terminals: Vec<Terminal>,
+    note: &'static str,
+}
+
+/// The pin of a GPIO line.
+fn pin_of(line: i64) -> usize {
+    let name = line.to_string();
+    HEADER.iter().position(|pin| *pin == name).unwrap() + 1
+}
+
+fn gpio(line: &Value, what: &str) -> Terminal {
+    let line = line.as_integer().unwrap();
+    let pin = pin_of(line);
+    Terminal {
+        label: format!("{what}: GPIO {line}, pin {pin}"),
+        pin,
+    }
+}
+
+/// A pin that is no GPIO line.
+fn supply(pin: usize) -> Terminal {
+    Terminal {
+        label: format!("{}: pin {pin}", HEADER[pin - 1]),
+        pin,
+    }
+}
+
+fn profile(board: &str) -> Value {
+    let path = repository().join(format!("board/profiles/{board}/hardware.toml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    // What a board can have besides stands there as a comment.
+    let text = text
+        .replace("# [rotary]", "[rotary]")
+        .replace("# pulse", "pulse");
+    let text = text
+        .replace("# off_normal", "off_normal")
+        .replace("# bias", "bias");
+    toml::from_str(&text).unwrap()
+}
+
+fn hook(profile: &Value) -> Device {
+    Device {
+        name: "hook switch".into(),
+        terminals: vec![gpio(&profile["hook"]["line"], "contact"), supply(14)],
+        note: "closes when the handset is lifted",
+    }
+}
+
+fn keypad(profile: &Value) -> Device {
+    let keypad = &profile["keypad"];
+    let list = |name: &str| keypad[name].as_array().unwrap().clone();
+    let keys: Vec<&str> = keypad["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row.as_str().unwrap())
+        .collect();
+    let spaced = |keys: String| {
+        let keys: Vec<String> = keys.chars().map(String::from).collect();
+        keys.join(" ")
+    };
+    let mut terminals = Vec::new();
+    for (row, line) in list("rows").iter().enumerate() {
+        terminals.push(gpio(line, &format!("row {}", spaced(keys[row].to_owned()))));
+    }
+    for (column, line) in list("columns").iter().enumerate() {
+        let down = keys
+            .iter()
+            .filter_map(|row| row.chars().nth(column))
+            .collect();
+        terminals.push(gpio(line, &format!("column {}", spaced(down))));
+    }
+    let size = format!("keypad {}×{}", list("rows").len(), list("columns").len());
+    Device {
+        name: size,
+        terminals,
+        note: "rows are driven, columns pulled up",
+    }
+}
+
+fn dial(profile: &Value) -> Option<Device> {
+    let rotary = profile.get("rotary")?;
+    let mut terminals = vec![gpio(&rotary["pulse"], "pulse contact")];
+    if let Some(line) = rotary.get("off_normal") {
+        terminals.push(gpio(line, "off-normal contact"));
+    }
+    terminals.push(supply(20));
+    Some(Device {
+        name: "rotary dial".into(),
+        terminals,
+        note: "instead of a keypad; both contacts to GND",
+    })
+}
+
+fn ringer(profile: &Value) -> Device {
+    let ringer = &profile["ringer"];
+    let lines = ringer["lines"].as_array().unwrap();
+    if ringer["kind"].as_str() == Some("bell") {
+        let mut terminals: Vec<Terminal> = lines
+            .iter()
+            .enumerate()
+            .map(|(number, line)| gpio(line, &format!("input {}", number + 1)))
+            .collect();
+        terminals.extend([supply(4), supply(9)]);
+        return Device {
+            name: "bell driver (H-bridge)".into(),
+            terminals,
+            note: "10 kΩ from each input to GND; the bell's coil goes to the driver, never to a pin",
+        };
+    }
+    let mut terminals: Vec<Terminal> = lines.iter().map(|line| gpio(line, "base")).collect();
+    terminals.extend([supply(2), supply(9)]);
+    Device {
+        name: "buzzer with a transistor".into(),
+        terminals,
+        note: "1 kΩ to the base; the buzzer between 5 V and the collector",
+    }
+}
+
+fn lamps(profile: &Value) -> Device {
+    let lamps = profile["lamps"].as_table().unwrap();
+    let mut terminals: Vec<Terminal> = lamps
+        .iter()
+        .filter(|(_, line)| line.is_integer())
+        .map(|(name, line)| gpio(line, &name.replace('_', " ")))
+        .collect();
+    terminals.push(supply(39));
+    Device {
+        name: "lamps (LED)".into(),
+        terminals,
+        note: "330 Ω in series with each",
+    }
+}
+
+fn devices(profile: &Value) -> Vec<Device> {
+    let mut all = vec![hook(profile), keypad(profile)];
+    all.extend(dial(profile));
+    all.extend([ringer(profile), lamps(profile)]);
+    all
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+fn pin_at(pin: usize) -> (i64, i64) {
+    let row = (pin as i64 - 1) / 2;
+    let column = (pin as i64 - 1) % 2;
+    (LEFT + column * PIN, 70 + row * PIN)
+}
+
+/// The header as it is, with the names of its pins; `used` pins are filled.
+fn header(svg: &mut String, used: &[usize]) {
+    let _ = writeln!(
+        svg,
+        "<rect x=\"{}\" y=\"52\" width=\"62\" height=\"{}\" rx=\"6\" fill=\"#222\"/>",
+        LEFT - 18,
+        20 * PIN + 10
+    );
+    for pin in 1..=40 {
+        let (x, y) = pin_at(pin);
+        let name = HEADER[pin - 1];
+        let fill = match (used.contains(&pin), name) {
+            (_, "GND") => "#555",
+            (_, "5 V") => "#e74c3c",
+            (_, "3.3 V") => "#f39c12",
+            (true, _) => "#f7dc6f",
+            (false, _) => "#d5d8dc",
+        };
+        let text = if fill == "#555" { "#fff" } else { "#111" };
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{x}\" cy=\"{y}\" r=\"10\" fill=\"{fill}\"/>\
+             <text x=\"{x}\" y=\"{}\" font-size=\"10\" text-anchor=\"middle\" fill=\"{text}\">{pin}\
+             </text>",
+            y + 4
+        );
+        let label = if name.parse::<u32>().is_ok() {
+            format!("GPIO {name}")
+        } else {
+            name.to_owned()
+        };
+        let x = if pin % 2 == 1 { LEFT - 96 } else { LEFT - 28 };
+        let _ = writeln!(
+            svg,
+            "<text x=\"{x}\" y=\"{}\" font-size=\"10\" text-anchor=\"end\" fill=\"#444\">{label}</text>",
+            y + 4
+        );
+    }
+}
+
+fn draw(title: &str, devices: &[Device]) -> String {
+    let used: Vec<usize> = devices
+        .iter()
+        .flat_map(|device| device.terminals.iter().map(|terminal| terminal.pin))
+        .collect();
+    let rows: i64 = devices
+        .iter()
+        .map(|d| d.terminals.len() as i64 * 24 + 64)
+        .sum();
+    let height = (rows + 60).max(20 * PIN + 90);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 {height}\" \
+         font-family=\"DejaVu Sans, Verdana, sans-serif\">\n<title>{0}</title>\n\
+         <rect width=\"960\" height=\"{height}\" fill=\"#fff\"/>\n\
+         <text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{0}</text>\n\
+         <text x=\"20\" y=\"46\" font-size=\"11\" fill=\"#444\">Header seen from above, pin 1 at the \
+         corner of the board; a number in a circle is the pin.</text>\n",
+        escaped(title)
+    );
+    header(&mut svg, &used);
+    let (mut y, mut wire) = (60, 0);
+    for device in devices {
+        let height = device.terminals.len() as i64 * 24 + 46;
+        let _ = writeln!(
+            svg,
+            "<rect x=\"{DEVICE}\" y=\"{y}\" width=\"300\" height=\"{height}\" rx=\"8\" \
+             fill=\"#fdfefe\" stroke=\"#234\"/>\
+             <text x=\"{}\" y=\"{}\" font-size=\"13\" font-weight=\"bold\">{}</text>\
+             <text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"#444\">{}</text>",
+            DEVICE + 14,
+            y + 18,
+            escaped(&device.name),
+            DEVICE + 14,
+            y + height - 8,
+            escaped(device.note)
+        );
+        for (number, terminal) in device.terminals.iter().enumerate() {
+            let to = y + 36 + number as i64 * 24;
+            let colour = match HEADER[terminal.pin - 1] {
+                "GND" => "#111",
+                "5 V" => "#e74c3c",
+                _ => COLOURS[wire % COLOURS.len()],
+            };
+            let lane = LEFT + 80 + wire as i64 * 15;
+            let (x, from) = pin_at(terminal.pin);
+            // A pin of the left row is left by the gap below it.
+            let path = if terminal.pin % 2 == 1 {
+                format!("M{x} {}V{}H{lane}V{to}H{DEVICE}", from + 10, from + 13)
+            } else {
+                format!("M{} {from}H{lane}V{to}H{DEVICE}", x + 10)
+            };
+            let _ = writeln!(
+                svg,
+                "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\"/>\
+                 <circle cx=\"{DEVICE}\" cy=\"{to}\" r=\"4\" fill=\"{colour}\"/>\
+                 <text x=\"{}\" y=\"{}\" font-size=\"12\">{}</text>",
+                DEVICE + 14,
+                to + 4,
+                escaped(&terminal.label)
+            );
+            wire += 1;
+        }
+        y += height + 18;
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+#[test]
+fn wiring_drawings_match_the_profiles() {
+    let board = "rpi-zero2w";
+    let zero = profile(board);
+    let mut drawings = Vec::new();
+    let mut add = |file: &str, title: String, devices: &[Device]| {
+        drawings.push((file.to_owned(), draw(&title, devices)));
+    };
+    for device in devices(&zero) {
+        let file = device.name.split([' ', '(']).next().unwrap().to_owned();
+        let title = format!("{}, profile {board}", device.name);
+        add(&format!("{file}.svg"), title, &[device]);
+    }
+    add(
+        "everything.svg",
+        format!("Everything, profile {board}"),
+        &devices(&zero),
+    );
+    let title = "Everything, profile rpi4 (USB sound card)".to_owned();
+    add("everything-rpi4.svg", title, &devices(&profile("rpi4")));
+    for (file, svg) in drawings {
+        write_or_compare(&format!("docs/guide/src/wiring/{file}"), &svg);
+    }
+}
+
+#[test]
+fn the_header_has_each_line_once() {
+    for line in 0..28 {
+        let name = line.to_string();
+        assert_eq!(
+            HEADER.iter().filter(|pin| **pin == name).count(),
+            1,
+            "GPIO {line}"
+        );
+    }
+    assert_eq!(HEADER.iter().filter(|pin| **pin == "GND").count(), 8);
+    // As the pin charts have it.
+    for (line, pin) in [
+        (2, 3),
+        (14, 8),
+        (17, 11),
+        (10, 19),
+        (8, 24),
+        (1, 28),
+        (26, 37),
+        (21, 40),
+    ] {
+        assert_eq!(pin_of(line), pin, "GPIO {line}");
+    }
+}
+
+/// The comments of a profile say `GPIO 5 6 (pins 29 31)`: numbers and pins belong together.
+#[test]
+fn the_comments_of_the_profiles_name_the_right_pins() {
+    for board in ["rpi-zero2w", "rpi3", "rpi4"] {
+        let path = repository().join(format!("board/profiles/{board}/hardware.toml"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut compared = 0;
+        for part in text
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .flat_map(|line| {
+                line.split("(pin")
+                    .collect::<Vec<_>>()
+                    .windows(2)
+                    .map(|pair| (pair[0].to_owned(), pair[1].to_owned()))
+                    .collect::<Vec<_>>()
+            })
+        {
+            let numbers = |text: &str| -> Vec<i64> {
+                let words = text.split(|c: char| !c.is_ascii_digit());
+                words.filter_map(|word| word.parse().ok()).collect()
+            };
+            let pins = numbers(part.1.trim_start_matches('s').split(')').next().unwrap());
+            let mut lines = numbers(&part.0);
+            let lines = lines.split_off(lines.len().saturating_sub(pins.len()));
+            let found: Vec<i64> = lines.iter().map(|line| pin_of(*line) as i64).collect();
+            assert_eq!(found, pins, "{board}: {}", part.0);
+            compared += pins.len();
+        }
+        assert!(compared > 8, "{board}: {compared}");
+    }
+}
