@@ -21,8 +21,6 @@
 )]
 #![expect(
     clippy::unnecessary_debug_formatting,
-    clippy::format_push_string,
-    clippy::needless_pass_by_value,
     reason = "configuration is written as text; names of programs and headers are prose"
 )]
 
@@ -32,6 +30,7 @@ mod cards;
 mod connections;
 mod encrypted_baresip;
 mod encrypted_calls;
+mod first_hour;
 mod gnome;
 mod hostile;
 mod linphone;
