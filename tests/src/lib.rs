@@ -18,21 +18,19 @@
 //! Wall clock: only what starts real programs (`desk_phone`, `kamailio`, `null_sink`, `speech`)
 //! waits for them; the simulation runs under virtual time.
 
-// This crate is nothing but tests: an assertion that fails is its product.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::missing_panics_doc
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking and reports by printing"
 )]
-// Header names are prose here, builders are used in one breath, and arguments are given away as one
-// gives away a letter.
-#![allow(
-    clippy::doc_markdown,
+#![expect(
     clippy::return_self_not_must_use,
     clippy::must_use_candidate,
-    clippy::needless_pass_by_value
+    clippy::needless_pass_by_value,
+    reason = "builders of tests are used in one breath"
 )]
 
 pub mod card;

@@ -13,14 +13,9 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking and reports by printing"
-)]
-#![expect(
-    clippy::doc_markdown,
-    reason = "configuration is written as text; names of programs and headers are prose"
 )]
 
 mod bench;

@@ -20,12 +20,6 @@
     clippy::print_stdout,
     reason = "a test fails by panicking and reports by printing"
 )]
-#![expect(
-    clippy::unnecessary_debug_formatting,
-    clippy::format_push_string,
-    clippy::needless_pass_by_value,
-    reason = "configuration is written as text; names of programs and headers are prose"
-)]
 
 mod boot;
 mod bundle_and_reset;

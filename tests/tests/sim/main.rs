@@ -5,13 +5,11 @@
 //! timer, port and stream of every phone is empty. A failing scenario prints its seed and its
 //! signalling and leaves `target/sim/NAME.pcap`.
 
-// Header names are prose here; the tellers of a story may panic as its tests may.
-#![allow(
-    clippy::doc_markdown,
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    clippy::print_stdout
+    clippy::print_stdout,
+    reason = "a test fails by panicking and reports by printing"
 )]
 
 mod calls;
