@@ -117,9 +117,9 @@ pub struct SimPhone {
 
 impl SimPhone {
     /// A phone on hook.
-    #[allow(
+    #[expect(
         clippy::too_many_arguments,
-        reason = "each is one fact of the phone, told once, in `World::phone`"
+        reason = "each is one fact of the phone, given once, in `World::phone`"
     )]
     pub fn new(
         name: &str,

@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn random_loss_follows_rate_and_seed() {
+    fn random_loss_is_what_was_asked_for_and_the_same_for_the_same_seed() {
         let link = Link {
             loss: Loss::Random(0.1),
             ..Link::default()
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn hold_back_reorders_and_jitter_does_not() {
+    fn jitter_keeps_order_when_told_and_hold_back_breaks_it() {
         let jitter = Jitter::Normal {
             sd: Duration::from_millis(30),
         };

@@ -12,7 +12,7 @@ use phone::State;
 use serde_json::Value;
 use testkit::network::{Datagram, Jitter, Link, Loss, RuleAction};
 
-use crate::tampered::with_length_mended;
+use crate::content_length::with_content_length;
 
 /// A phone that makes encrypted calls only, and agrees on keys by DTLS.
 fn private() -> Setup {
@@ -416,7 +416,7 @@ fn media_goes_where_the_handshake_ran() {
         if packet.is_sip("SIP/2.0 200") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes)
                 .replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
-            packet.bytes = with_length_mended(&text);
+            packet.bytes = with_content_length(&text);
         }
     });
     world.connect(l, r);
@@ -459,7 +459,7 @@ fn a_new_address_gets_no_sound_without_a_handshake() {
         if packet.is_sip("INVITE") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes)
                 .replace(&format!("c=IN IP4 {there}"), "c=IN IP4 10.0.9.9");
-            packet.bytes = with_length_mended(&text);
+            packet.bytes = with_content_length(&text);
         }
     });
     // Held and taken back: the same certificate, and another address.
@@ -486,7 +486,7 @@ fn with_rtcp_on_a_port_of_its_own_there_is_none() {
     world.network.set_middlebox(|packet: &mut Datagram| {
         let text = String::from_utf8_lossy(&packet.bytes).into_owned();
         if !packet.is_media() && text.contains("a=rtcp-mux\r\n") {
-            packet.bytes = with_length_mended(&text.replace("a=rtcp-mux\r\n", ""));
+            packet.bytes = with_content_length(&text.replace("a=rtcp-mux\r\n", ""));
         }
     });
     world.connect(l, r);

@@ -146,11 +146,7 @@ fn fingerprints_changed_weakened_or_stripped() {
 }
 
 #[test]
-<<<<<<<< HEAD:tests/tests/sim/encryption_middle.rs
 fn exchanged_keys_are_neither_heard_nor_trusted() {
-========
-fn exchanged_keys_are_not_shown_as_encrypted() {
->>>>>>>> 16b0d26 (tests: name files and tests by subject; NullSink serves the image's tests too):tests/tests/sim/encryption_attacks.rs
     let (mut world, l, r) = World::pair("another key", 22, &required("sdes"));
     rewrite(&mut world, "SIP/2.0 200", another_key);
     world.connect(l, r);
@@ -174,11 +170,7 @@ fn exchanged_keys_are_not_shown_as_encrypted() {
 }
 
 #[test]
-<<<<<<<< HEAD:tests/tests/sim/encryption_middle.rs
 fn stripped_encryption_is_heard_and_seen() {
-========
-fn stripped_preferred_is_shown_at_both_ends() {
->>>>>>>> 16b0d26 (tests: name files and tests by subject; NullSink serves the image's tests too):tests/tests/sim/encryption_attacks.rs
     let setup = Setup::default()
         .tls()
         .toml("encryption", "mode = \"preferred\"");

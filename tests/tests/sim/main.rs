@@ -13,6 +13,7 @@
 )]
 
 mod calls;
+mod content_length;
 mod drift;
 mod dtls;
 mod encryption;
@@ -28,7 +29,7 @@ mod races;
 mod registration;
 mod sound;
 mod symmetric_rtp;
-mod tampered;
+
 mod tones;
 mod transfer;
 mod user_agent;

@@ -1,8 +1,8 @@
 //! The board crate alone, on gpio-sim, snd-aloop and softdog.
 
 use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE};
-use crate::keys::with_contacts;
-use crate::room::Room;
+use crate::keypad::with_contacts;
+use crate::loopback::Loopback;
 use board::{Board, BoardEvent, Profile};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -257,10 +257,10 @@ pub(crate) fn sound(_chip: &Chip) {
     };
     let mut card = board::audio::open(&request).unwrap_or_else(|e| panic!("{e}"));
     println!("{:?}", card.format());
-    let room = Room::open();
+    let loopback = Loopback::open();
     let mut voice = vec![0; 48_000 * 2];
     Source::voice(7, 48_000).read(0, &mut voice);
-    room.say(&voice);
+    loopback.say(&voice);
     // The card is a wire: it plays what it hears.
     let (mut period, mut xruns) = (vec![0; card.format().period_frames], 0);
     let end = Instant::now() + Duration::from_secs(3);
@@ -273,8 +273,8 @@ pub(crate) fn sound(_chip: &Chip) {
             board::audio::Period::Xrun { .. } => xruns += 1,
         }
     }
-    let heard = room.heard();
-    drop(room);
+    let heard = loopback.heard();
+    drop(loopback);
     let clip = |samples: &[i16]| Clip {
         rate_hz: 48_000,
         samples: samples.to_vec(),

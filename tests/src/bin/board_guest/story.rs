@@ -3,9 +3,9 @@
 
 use crate::chip::{BELL, Chip, LAMP_IN_USE};
 use crate::devices::watch_bell;
-use crate::keys::with_contacts;
+use crate::keypad::with_contacts;
+use crate::loopback::Loopback;
 use crate::phone::Phone;
-use crate::room::Room;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,15 +89,15 @@ fn speech() -> Vec<i16> {
 
 /// Speaks into the card and finds it back. A machine too busy for sound loses some of it: each part
 /// is looked for by itself, and it may be said four times.
-fn assert_echo(room: &Room) {
+fn assert_echo(loopback: &Loopback) {
     let said = Clip {
         rate_hz: 48_000,
         samples: speech(),
     };
     let mut last = Vec::new();
     for _ in 0..4 {
-        room.say(&said.samples);
-        let heard = room.listen(ms(4500));
+        loopback.say(&said.samples);
+        let heard = loopback.listen(ms(4500));
         let parts = align_parts(
             &said,
             &Clip {
@@ -127,9 +127,9 @@ fn assert_echo(room: &Room) {
 pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
     let mut echo = echo_phone();
     let mut phone = desk_phone();
-    let room = Room::open();
+    let loopback = Loopback::open();
     assert_eq!(phone.status()["hook"], "on");
-    let quiet = room.listen(ms(300));
+    let quiet = loopback.listen(ms(300));
     assert!(
         level_dbfs(&quiet) < -80.0,
         "a phone on hook makes no sound: {} dBFS",
@@ -139,7 +139,7 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
     chip.lift();
     phone.expect("hook off", |e| e["event"] == "hook" && e["off"] == true);
     phone.expect("dial tone", |e| is(e, "state", "state", "dial_tone"));
-    assert_dial_tone(&room.listen(ms(1000)));
+    assert_dial_tone(&loopback.listen(ms(1000)));
     assert!(
         chip.wait(LAMP_IN_USE, true, ms(500)),
         "the lamp of a phone in use is dark"
@@ -159,7 +159,7 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
         Some("pcmu")
     );
     std::thread::sleep(ms(500));
-    assert_echo(&room);
+    assert_echo(&loopback);
 
     chip.put_down();
     phone.expect("idle", |e| is(e, "state", "state", "idle"));
@@ -174,7 +174,7 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
         "{status}"
     );
     assert!(chip.wait(LAMP_IN_USE, false, ms(500)));
-    let after = room.listen(ms(500));
+    let after = loopback.listen(ms(500));
     assert!(
         level_dbfs(&after[after.len() - 9600..]) < -80.0,
         "still a sound after hanging up"
@@ -186,7 +186,7 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
     phone.expect("dial tone again", |e| is(e, "state", "state", "dial_tone"));
     chip.put_down();
     phone.expect("idle again", |e| is(e, "state", "state", "idle"));
-    drop(room);
+    drop(loopback);
     phone.quit();
     echo.quit();
 }
@@ -194,7 +194,7 @@ pub(crate) fn lift_dial_speak_hang_up(chip: &Chip) {
 pub(crate) fn dialled_by_pulses(chip: &Chip) {
     let echo = echo_phone();
     let mut phone = desk_phone();
-    let room = Room::open();
+    let loopback = Loopback::open();
     chip.lift();
     phone.expect("dial tone", |e| is(e, "state", "state", "dial_tone"));
     for digit in ['2', '0'] {
@@ -202,10 +202,10 @@ pub(crate) fn dialled_by_pulses(chip: &Chip) {
     }
     phone.expect("talking", |e| is(e, "state", "state", "talking"));
     std::thread::sleep(ms(500));
-    assert_echo(&room);
+    assert_echo(&loopback);
     chip.put_down();
     phone.expect("idle", |e| is(e, "state", "state", "idle"));
-    drop(room);
+    drop(loopback);
     phone.quit();
     echo.quit();
 }
@@ -258,13 +258,13 @@ pub(crate) fn it_rings(chip: &Chip) {
 pub(crate) fn booted_off_hook(chip: &Chip) {
     chip.lift();
     let phone = desk_phone();
-    let room = Room::open();
-    assert_dial_tone(&room.listen(ms(1200)));
+    let loopback = Loopback::open();
+    assert_dial_tone(&loopback.listen(ms(1200)));
     assert_eq!(phone.status()["hook"], "off");
     chip.put_down();
     std::thread::sleep(ms(300));
     assert_eq!(phone.status()["state"], "idle");
-    drop(room);
+    drop(loopback);
     phone.quit();
 }
 
