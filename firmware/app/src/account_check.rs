@@ -25,9 +25,10 @@ use config::Config;
 use config::schema::Account;
 use sip::{Target, Transport};
 
+use crate::net::dns::system::System;
 use crate::net::tls::{self, Tls};
 use exchange::{Exchange, OpenError};
-use names::{NameServers, ServerName};
+use names::ServerName;
 
 /// Servers of one account that are tried.
 const MAX_SERVERS: usize = 4;
@@ -109,8 +110,8 @@ async fn try_account(
         Ok(server) => server,
         Err(finding) => return found(*finding),
     };
-    let name_servers = NameServers::of_system();
-    let Some(mut targets) = names::find(about, &server, &name_servers, found).await else {
+    let system = System::read();
+    let Some(mut targets) = names::find(about, &server, &system, found).await else {
         return;
     };
     targets.truncate(MAX_SERVERS);

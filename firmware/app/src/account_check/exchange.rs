@@ -109,11 +109,13 @@ impl Exchange {
         let local = stream.local_addr().map_err(OpenError::Network)?;
         let mut shown = None;
         let bytes: Box<dyn Bytes> = if target.transport == Transport::Tls {
-            let side = tls.client(identities, remote).map_err(OpenError::Tls)?;
+            let side = tls.client(identities, remote);
+            let side = side.map_err(|error| OpenError::Tls(error.to_string()))?;
             let handshake = TlsConnector::from(side.config).connect(side.server, stream);
             let done = tokio::time::timeout(OPENING, handshake).await;
             let done = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let stream = done.map_err(|error| OpenError::Tls(side.about.complaint(&error)))?;
+            let stream =
+                done.map_err(|error| OpenError::Tls(side.about.complaint(&error).to_string()))?;
             let (_, session) = stream.get_ref();
             let chain = session.peer_certificates().unwrap_or_default();
             let chain = chain.iter().map(|one| one.clone().into_owned()).collect();

@@ -8,23 +8,18 @@
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
 use config::schema::Account;
-use hickory_resolver::proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use sip::{Target, Transport};
-use tokio::net::UdpSocket;
 
 use super::finding::Finding;
+use crate::net::dns::ask::ask;
+use crate::net::dns::question::{AskError, Kind, Question, Record};
+use crate::net::dns::system::System;
 
 /// How long a name server may take.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// Name servers asked, as the system's resolver does.
-const MAX_NAME_SERVERS: usize = 3;
-/// Most records of one answer that are looked at.
-const MAX_RECORDS: usize = 16;
 
 /// Where an account's server is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,63 +75,21 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     Some((host.trim_end_matches('.').to_ascii_lowercase(), uri.port()))
 }
 
-/// The name servers of this system.
-#[derive(Debug, Clone)]
-pub(super) struct NameServers(Vec<SocketAddr>);
-
-impl NameServers {
-    /// As `/etc/resolv.conf` lists them.
-    pub(super) fn of_system() -> Self {
-        Self::of_text(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
-    }
-
-    fn of_text(text: &str) -> Self {
-        let servers = text.lines().filter_map(|line| {
-            let mut words = line.split_whitespace();
-            (words.next() == Some("nameserver")).then(|| words.next()?.parse::<IpAddr>().ok())?
-        });
-        let servers = servers.take(MAX_NAME_SERVERS);
-        Self(servers.map(|ip| SocketAddr::new(ip, 53)).collect())
-    }
-
-    #[cfg(test)]
-    pub(super) fn at(servers: &[SocketAddr]) -> Self {
-        Self(servers.to_vec())
-    }
-}
-
-/// Addresses that `/etc/hosts` gives a name.
-fn in_hosts_file(host: &str) -> Vec<IpAddr> {
-    let text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let mut found = Vec::new();
-    for line in text.lines() {
-        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
-        let Some(Ok(ip)) = words.next().map(str::parse) else {
-            continue;
-        };
-        if words.any(|name| name.eq_ignore_ascii_case(host)) {
-            found.push(ip);
-        }
-    }
-    found
-}
-
 /// Why a question has no records for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum NoRecords {
     /// None of the name servers answers.
     Silent,
-    /// There is no such name.
-    NoName,
-    /// The name exists, such a record does not.
-    NoneOfType,
+    /// There is no such name, or it has no such record.
+    None,
     /// The name server answers with an error.
-    Failed(ResponseCode),
+    Failed(String),
 }
 
-/// Questions to the name servers of this system, the working one first.
+/// Questions to the name servers of this system, one after the other, so that each that is silent
+/// is known.
 struct Resolver<'a> {
-    servers: &'a [SocketAddr],
+    system: &'a System,
     /// Which did not answer.
     silent: Vec<SocketAddr>,
     /// Which answered last.
@@ -144,17 +97,28 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    async fn ask(&mut self, name: &str, kind: RecordType) -> Result<Vec<RData>, NoRecords> {
-        for server in self.servers {
+    async fn ask(&mut self, name: &str, kind: Kind) -> Result<Vec<Record>, NoRecords> {
+        let question = Question::new(name, kind);
+        for server in &self.system.servers {
             if self.silent.contains(server) {
                 continue;
             }
-            match tokio::time::timeout(ANSWER_TIME, ask_one(*server, name, kind)).await {
-                Ok(Some(answer)) => {
+            let asked = ask(question.clone(), vec![*server]);
+            match tokio::time::timeout(ANSWER_TIME, asked).await {
+                Ok(Ok(answer)) if answer.records.is_empty() => {
                     self.answered = Some(*server);
-                    return answer;
+                    return Err(NoRecords::None);
                 }
-                Ok(None) | Err(_) => self.silent.push(*server),
+                Ok(Ok(answer)) => {
+                    self.answered = Some(*server);
+                    return Ok(answer.records);
+                }
+                Ok(Err(AskError::Refused { code, .. })) => {
+                    self.answered = Some(*server);
+                    return Err(NoRecords::Failed(code));
+                }
+                Ok(Err(AskError::BadName(_))) => return Err(NoRecords::None),
+                Ok(Err(_)) | Err(_) => self.silent.push(*server),
             }
         }
         Err(NoRecords::Silent)
@@ -164,73 +128,23 @@ impl Resolver<'_> {
         if let Ok(ip) = host.parse() {
             return Ok(vec![ip]);
         }
-        let listed = in_hosts_file(host);
+        let listed = self.system.addresses(host);
         if !listed.is_empty() {
             return Ok(listed);
         }
-        let v4 = self.ask(host, RecordType::A).await;
-        let v6 = self.ask(host, RecordType::AAAA).await;
-        let ips: Vec<IpAddr> = [&v4, &v6]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|data| match data {
-                RData::A(a) => Some(IpAddr::V4(a.0)),
-                RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
-                _ => None,
+        let v4 = self.ask(host, Kind::A).await;
+        let v6 = self.ask(host, Kind::Aaaa).await;
+        let addresses = [&v4, &v6].into_iter().flatten().flatten();
+        let ips: Vec<IpAddr> = addresses
+            .filter_map(|record| match record {
+                Record::Address(ip) => Some(*ip),
+                Record::Srv(_) | Record::Naptr(_) => None,
             })
             .collect();
         if ips.is_empty() {
-            return Err(v4.err().unwrap_or(NoRecords::NoneOfType));
+            return Err(v4.err().unwrap_or(NoRecords::None));
         }
         Ok(ips)
-    }
-}
-
-/// One question to one name server; `None`: it does not answer it.
-async fn ask_one(
-    server: SocketAddr,
-    name: &str,
-    kind: RecordType,
-) -> Option<Result<Vec<RData>, NoRecords>> {
-    let local: SocketAddr = if server.is_ipv4() {
-        ([0, 0, 0, 0], 0).into()
-    } else {
-        ([0_u16; 8], 0).into()
-    };
-    let Ok(mut name) = Name::from_str(name) else {
-        return Some(Err(NoRecords::NoName));
-    };
-    name.set_fqdn(true);
-    let socket = UdpSocket::bind(local).await.ok()?;
-    socket.connect(server).await.ok()?;
-    let id = getrandom::u32().unwrap_or(0) as u16;
-    let mut question = Message::new(id, MessageType::Query, OpCode::Query);
-    question.metadata.recursion_desired = true;
-    question.add_query(Query::query(name, kind));
-    socket.send(&question.to_vec().ok()?).await.ok()?;
-    let mut bytes = vec![0; 4096];
-    loop {
-        let length = socket.recv(&mut bytes).await.ok()?;
-        let Ok(answer) = Message::from_vec(&bytes[..length]) else {
-            continue;
-        };
-        if answer.metadata.id != id || answer.metadata.message_type != MessageType::Response {
-            continue;
-        }
-        let records: Vec<RData> = answer
-            .answers
-            .iter()
-            .filter(|record| record.data.record_type() == kind)
-            .take(MAX_RECORDS)
-            .map(|record| record.data.clone())
-            .collect();
-        return Some(match answer.metadata.response_code {
-            ResponseCode::NoError if records.is_empty() => Err(NoRecords::NoneOfType),
-            ResponseCode::NoError => Ok(records),
-            ResponseCode::NXDomain => Err(NoRecords::NoName),
-            code => Err(NoRecords::Failed(code)),
-        });
     }
 }
 
@@ -246,7 +160,7 @@ fn srv_name(transport: Transport, host: &str) -> String {
 pub(super) async fn find(
     about: &str,
     server: &ServerName,
-    name_servers: &NameServers,
+    system: &System,
     found: &mut dyn FnMut(Finding),
 ) -> Option<Vec<Target>> {
     let transport = server.transport;
@@ -259,7 +173,7 @@ pub(super) async fn find(
         return Some(vec![target(ip, default)]);
     }
     let mut resolver = Resolver {
-        servers: &name_servers.0,
+        system,
         silent: Vec::new(),
         answered: None,
     };
@@ -302,27 +216,22 @@ pub(super) async fn find(
 /// Hosts and ports of a service, by priority.
 async fn services(resolver: &mut Resolver<'_>, service: &str) -> Vec<(String, u16)> {
     let mut records: Vec<(u16, String, u16)> = resolver
-        .ask(service, RecordType::SRV)
+        .ask(service, Kind::Srv)
         .await
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|data| match data {
-            RData::SRV(srv) if !srv.target.is_root() => {
-                let host = srv.target.to_utf8();
-                Some((
-                    srv.priority,
-                    host.trim_end_matches('.').to_owned(),
-                    srv.port,
-                ))
+        .filter_map(|record| match record {
+            // A dot alone: this service is not offered (RFC 2782).
+            Record::Srv(srv) if srv.target != "." && !srv.target.is_empty() => {
+                let host = srv.target.trim_end_matches('.').to_owned();
+                Some((srv.priority, host, srv.port))
             }
-            _ => None,
+            Record::Srv(_) | Record::Naptr(_) | Record::Address(_) => None,
         })
         .collect();
     records.sort();
-    records
-        .into_iter()
-        .map(|(_, host, port)| (host, port))
-        .collect()
+    let in_order = records.into_iter().map(|(_, host, port)| (host, port));
+    in_order.collect()
 }
 
 /// Name servers that did not answer while another did: every look-up is slow.
@@ -354,7 +263,7 @@ fn no_address(
         list.join(", ")
     };
     match why {
-        NoRecords::Silent if resolver.servers.is_empty() => Finding::fault(
+        NoRecords::Silent if resolver.system.servers.is_empty() => Finding::fault(
             about,
             &format!("{host} cannot be looked up: this system knows no name server"),
             "check cable, Wi-Fi and DHCP, or set [network] dns",
@@ -363,25 +272,17 @@ fn no_address(
             about,
             &format!(
                 "{host} cannot be looked up: no name server answers (asked {})",
-                list(resolver.servers)
+                list(&resolver.system.servers)
             ),
             "check cable, Wi-Fi and router, or set [network] dns",
         ),
-        NoRecords::NoName => Finding::fault(
+        NoRecords::None => Finding::fault(
             about,
             &format!(
-                "there is no host {host}, says name server {}",
+                "there is no host {host}, or it has no address, says name server {}",
                 list(&Vec::from_iter(resolver.answered))
             ),
             &format!("correct `{}` of this account", server.setting),
-        ),
-        NoRecords::NoneOfType => Finding::fault(
-            about,
-            &format!("{host} has no address and no SRV record for this transport"),
-            &format!(
-                "correct `{}`, or name the server's host in `registrar`",
-                server.setting
-            ),
         ),
         NoRecords::Failed(code) => Finding::fault(
             about,
@@ -411,16 +312,5 @@ mod tests {
             Some(("192.0.2.1".into(), Some(5062)))
         );
         assert_eq!(read("two words"), None);
-    }
-
-    #[test]
-    fn name_servers_are_those_of_resolv_conf() {
-        let text = "# none\nnameserver 192.0.2.53\nsearch lan\nnameserver 2001:db8::53\n";
-        let found = NameServers::of_text(text);
-        let wanted: [SocketAddr; 2] = [
-            "192.0.2.53:53".parse().unwrap(),
-            "[2001:db8::53]:53".parse().unwrap(),
-        ];
-        assert_eq!(found.0, wanted);
     }
 }

@@ -181,8 +181,11 @@ async fn asked(server: SocketAddr) -> String {
     let account = account("");
     let name = ServerName::of(&account).unwrap();
     let mut found = Vec::new();
-    let servers = NameServers::at(&[server]);
-    let targets = names::find("desk", &name, &servers, &mut |finding| found.push(finding)).await;
+    let system = System {
+        servers: vec![server],
+        ..System::default()
+    };
+    let targets = names::find("desk", &name, &system, &mut |finding| found.push(finding)).await;
     assert!(targets.is_none());
     found.pop().unwrap().to_string()
 }

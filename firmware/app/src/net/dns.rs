@@ -10,15 +10,15 @@
 //!
 //! Why not a whole resolver library: docs/decisions/0015.
 
-mod ask;
+pub(crate) mod ask;
 mod cache;
 pub(crate) mod last_good;
 mod message;
 mod order;
-mod question;
+pub(crate) mod question;
 mod resolver;
 mod search;
-mod system;
+pub(crate) mod system;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
