@@ -308,7 +308,7 @@ impl UserAgent {
     /// Calls, or does not call, whom [`Event::Redirect`] names.
     pub fn decide_redirection(&mut self, call: CallHandle, allowed: bool, now: Instant) {
         self.on_call(call, now, |call, turn| {
-            call.decide_redirection(allowed, turn)
+            call.decide_redirection(allowed, turn);
         });
         self.finish_turn(now);
     }

@@ -114,8 +114,7 @@ impl Exchange {
             let handshake = TlsConnector::from(side.config).connect(side.server, stream);
             let done = tokio::time::timeout(OPENING, handshake).await;
             let done = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let stream =
-                done.map_err(|error| OpenError::Tls(side.about.complaint(&error).to_string()))?;
+            let stream = done.map_err(|error| OpenError::Tls(side.about.complaint(&error)))?;
             let (_, session) = stream.get_ref();
             let chain = session.peer_certificates().unwrap_or_default();
             let chain = chain.iter().map(|one| one.clone().into_owned()).collect();

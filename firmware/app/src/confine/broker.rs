@@ -120,7 +120,9 @@ fn serve(mut socket: UnixStream, paths: &ConfigPaths) -> io::Result<()> {
         let mut reason = done
             .err()
             .map_or_else(String::new, |error| error.to_string());
-        reason.truncate(reason.floor_char_boundary(MAX_REASON as usize));
+        let most = (0..=reason.len().min(MAX_REASON as usize)).rev();
+        let end = most.into_iter().find(|end| reason.is_char_boundary(*end));
+        reason.truncate(end.unwrap_or_default());
         socket.write_all(&(reason.len() as u32).to_be_bytes())?;
         socket.write_all(reason.as_bytes())?;
     }

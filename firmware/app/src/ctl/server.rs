@@ -334,7 +334,9 @@ mod tests {
         let seats: Vec<Seat> = (0..MAX_CONNECTIONS)
             .map(|_| table.take().unwrap())
             .collect();
-        seats.iter().for_each(|seat| seat.set_busy(true));
+        for seat in &seats {
+            seat.set_busy(true);
+        }
         assert!(table.take().is_none());
         seats[3].set_busy(false);
         assert!(table.take().is_some());

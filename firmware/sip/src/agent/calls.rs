@@ -334,13 +334,13 @@ impl UserAgent {
             }
             (Purpose::Refresh(call), Outcome::Response(response)) => {
                 self.on_call(call, now, |call, turn| {
-                    call.handle_refreshed(response, turn)
+                    call.handle_refreshed(response, turn);
                 });
             }
             (Purpose::InDialog(call) | Purpose::Refresh(call), _) => {
                 self.on_call(call, now, |call, turn| {
                     call.handle_in_dialog_outcome(outcome.code(), turn);
-                })
+                });
             }
             (Purpose::Refer(call), _) => self.on_call(call, now, |call, turn| {
                 call.handle_refer_outcome(outcome.code(), turn);

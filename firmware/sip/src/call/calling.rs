@@ -26,6 +26,9 @@ use crate::transfer::ReferOrder;
 use super::reliable::ReceivedOrder;
 use super::session_timer::SessionTimer;
 
+/// Our answer to an offer of theirs, or why there is none.
+type Answered = Result<(Vec<u8>, Negotiated), SdpError>;
+
 /// Most branches of a forked call.
 const MAX_LEGS: usize = 16;
 /// Most addresses kept for later.
@@ -216,7 +219,7 @@ impl Calling {
         request: &Request,
         offer: &[u8],
         turn: &mut Turn<'_>,
-    ) -> Option<(Result<(Vec<u8>, Negotiated), SdpError>, SipUri)> {
+    ) -> Option<(Answered, SipUri)> {
         let mut legs = self.legs.iter_mut();
         let leg = legs.find(|leg| leg.dialog.owns(request))?;
         leg.media.as_ref()?;
@@ -308,7 +311,8 @@ impl Calling {
         let redirected = match code {
             300..400 => {
                 self.redirect(response)?;
-                return self.ask_for_redirection(call, turn);
+                self.ask_for_redirection(call, turn);
+                return Ok(());
             }
             // What is preferred is asked for in more than one way.
             488 | 606 if self.session.next_attempt() => {
@@ -326,7 +330,8 @@ impl Calling {
                     "{peer}: {} ({code}); another address is tried",
                     refusal(response)
                 );
-                return self.ask_for_redirection(call, turn);
+                self.ask_for_redirection(call, turn);
+                return Ok(());
             }
             _ => return Err(Refused(refusal(response))),
         };
@@ -344,8 +349,7 @@ impl Calling {
         let next = self.next_alternative();
         if next {
             self.ids.cseq = self.ids.cseq.saturating_add(1);
-            // The owner decides; nothing can be refused here.
-            let _ = self.ask_for_redirection(call, turn);
+            self.ask_for_redirection(call, turn);
         }
         next
     }
@@ -361,11 +365,7 @@ impl Calling {
 
     /// Whom the far end wants called instead is the owner's to allow: an account's credentials go
     /// with it.
-    fn ask_for_redirection(
-        &mut self,
-        call: CallHandle,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Refused> {
+    fn ask_for_redirection(&mut self, call: CallHandle, turn: &mut Turn<'_>) {
         self.legs.clear();
         self.redirection = Some(self.ids.clone());
         turn.event(Event::Redirect {
@@ -373,7 +373,6 @@ impl Calling {
             to: self.target.to_string(),
             user: self.target.user().unwrap_or_default(),
         });
-        Ok(())
     }
 
     /// The owner allows the redirection: its INVITE.

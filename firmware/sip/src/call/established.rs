@@ -304,12 +304,10 @@ impl Established {
         if let Some(wait) = wait {
             self.wanted = self.wanted.or(Some(asked));
             self.retry_at = Some(turn.now + wait);
+        } else if std::mem::take(&mut self.refreshing) {
+            self.timer.handle_refused(code, turn.now);
         } else {
-            if std::mem::take(&mut self.refreshing) {
-                self.timer.handle_refused(code, turn.now);
-            } else {
-                turn.event(Event::HoldFailed { call, code });
-            }
+            turn.event(Event::HoldFailed { call, code });
         }
         ChangeStep::Stay
     }

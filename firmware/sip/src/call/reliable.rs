@@ -116,14 +116,13 @@ impl ReliableProvisional {
             return ReliableStep::Wait;
         };
         match waiting.next {
-            None => ReliableStep::Wait,
             Some(_) if waiting.until <= now => ReliableStep::GiveUp,
             Some(next) if next <= now => {
                 waiting.interval *= 2;
                 waiting.next = Some(now + waiting.interval);
                 ReliableStep::Repeat
             }
-            Some(_) => ReliableStep::Wait,
+            None | Some(_) => ReliableStep::Wait,
         }
     }
 }
@@ -135,7 +134,7 @@ pub(super) struct ReceivedOrder {
 }
 
 impl ReceivedOrder {
-    /// The value of the RAck header for a response; `None`: it is not reliable.
+    /// The value of the `RAck` header for a response; `None`: it is not reliable.
     pub(super) fn rack(response: &Response) -> Option<(u32, String)> {
         let headers = &response.headers;
         if response.code() <= 100 || !headers.has_token("Require", TAG) {
@@ -159,7 +158,7 @@ impl ReceivedOrder {
     }
 }
 
-/// A RAck header (section 7.2).
+/// A `RAck` header (section 7.2).
 #[derive(Debug, PartialEq, Eq)]
 struct RAck {
     rseq: u32,

@@ -227,7 +227,7 @@ impl SessionTimer {
                 Refresher::Ours => Some(now + interval / 2),
                 Refresher::Theirs => None,
             },
-            expires_at: now + (interval - margin),
+            expires_at: now + interval.saturating_sub(margin),
         });
     }
 }
