@@ -1,6 +1,8 @@
 //! Reliable provisional responses (RFC 3262) in both directions, and offers in early dialogs
 //! (RFC 3311), each against a scripted peer.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod world;
 
 use sip::message::{Method, Request, Response};
@@ -134,7 +136,7 @@ fn cancel_ends_an_unacknowledged_183() {
     let call = ringing(&mut world, "Supported: 100rel");
     world.response(180);
     world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now)
+        alice.send_early_media(call, media(20_000), now);
     });
     let early = world.response(183);
     let cancel = Ask {
@@ -160,7 +162,7 @@ fn early_media_is_answered_reliably_and_once() {
     let call = ringing(&mut world, "Supported: 100rel");
     assert!(!world.response(180).headers.has_token("Require", "100rel"));
     world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now)
+        alice.send_early_media(call, media(20_000), now);
     });
     let early = world.response(183);
     assert!(String::from_utf8_lossy(&early.body).contains("m=audio 20000"));
@@ -187,7 +189,7 @@ fn early_media_without_100rel_repeats_its_answer() {
     let call = ringing(&mut world, "Supported: timer");
     world.response(180);
     world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now)
+        alice.send_early_media(call, media(20_000), now);
     });
     let early = world.response(183);
     assert!(early.headers.get("RSeq").is_none());
@@ -212,7 +214,7 @@ fn offer_in_a_prack_is_answered_in_its_200() {
     let call = ringing(&mut world, "Supported: 100rel");
     world.response(180);
     world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now)
+        alice.send_early_media(call, media(20_000), now);
     });
     let early = world.response(183);
     let offer = sdp("192.0.2.9", "a=inactive\r\n");
@@ -421,7 +423,7 @@ fn early_media_between_two_phones() {
     world.with(1, |agent, now| agent.ring(bob, now));
     world.run_ms(50);
     world.with(1, |agent, now| {
-        agent.send_early_media(bob, media(20_100), now)
+        agent.send_early_media(bob, media(20_100), now);
     });
     world.run_ms(50);
     assert_eq!(world.sent("PRACK"), 1, "a 183 with media is acknowledged");

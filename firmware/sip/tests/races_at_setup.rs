@@ -1,5 +1,7 @@
 //! Numbered cases of what crosses on its way while a call is set up, each against a scripted peer.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod world;
 
 use std::time::Duration;
@@ -65,7 +67,7 @@ fn an_invite_nobody_has_answered_is_cancelled_at_shutdown() {
     let (_, invite) = called(&mut world);
     world.run_ms(100);
     let sent = world.sent("INVITE");
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.run_ms(1800);
     assert_eq!(world.sent("INVITE"), sent, "not sent again");
     assert_eq!(
@@ -73,7 +75,7 @@ fn an_invite_nobody_has_answered_is_cancelled_at_shutdown() {
         0,
         "a provisional response is waited for"
     );
-    world.with(0, |alice, now| alice.finish_shutdown(now));
+    world.with(0, sip::UserAgent::finish_shutdown);
     let cancel = world.request(&Method::Cancel);
     assert_eq!(cancel.headers.top_via(), invite.headers.top_via());
     world.answer(&cancel, 200, Some("p"), PEER, &[], None);
@@ -87,7 +89,7 @@ fn an_invite_answered_during_shutdown_is_cancelled_or_ended() {
     for code in [100, 180, 200] {
         let mut world = World::alone();
         let (_, invite) = called(&mut world);
-        world.with(0, |alice, now| alice.shut_down(now));
+        world.with(0, sip::UserAgent::shut_down);
         world.run_ms(700);
         let body = sdp("192.0.2.9", "");
         let body = (code == 200).then_some(body.as_str());
@@ -103,7 +105,7 @@ fn an_invite_answered_during_shutdown_is_cancelled_or_ended() {
             world.answer(&invite, 487, Some("p"), PEER, &[], None);
             world.request(&Method::Ack);
         }
-        world.with(0, |alice, now| alice.finish_shutdown(now));
+        world.with(0, sip::UserAgent::finish_shutdown);
         world.assert_empty();
     }
 }
@@ -112,10 +114,10 @@ fn an_invite_answered_during_shutdown_is_cancelled_or_ended() {
 fn a_call_without_its_ack_ends_with_a_bye_at_shutdown() {
     let mut world = World::alone();
     answered(&mut world);
-    world.with(0, |alice, now| alice.shut_down(now));
+    world.with(0, sip::UserAgent::shut_down);
     world.run_ms(1800);
     assert_eq!(world.sent("BYE"), 0, "the ACK is waited for");
-    world.with(0, |alice, now| alice.finish_shutdown(now));
+    world.with(0, sip::UserAgent::finish_shutdown);
     let bye = world.request(&Method::Bye);
     world.answer(&bye, 200, None, PEER, &[], None);
     world.assert_empty();

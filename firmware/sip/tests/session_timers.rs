@@ -238,7 +238,7 @@ fn hold_and_refresh_cross_without_harm() {
     let (call, _) = calling(&mut world, &[("Allow", "INVITE")]);
     world.run_ms(44_000);
     world.with(0, |alice, now| {
-        alice.set_direction(call, Direction::SendOnly, now)
+        alice.set_direction(call, Direction::SendOnly, now);
     });
     let hold = world.request(&Method::Invite);
     assert_eq!(expires(&hold.headers), "90;refresher=uac");
