@@ -170,6 +170,8 @@ impl Driver {
             ntp: ntp_now(),
             credentials,
             known: state_dir::known_peers(&config),
+            features: state_dir::features(&config),
+            history: state_dir::history(&config),
         };
         let mut driver = Self {
             control: Control::new(&config, identity, now),
@@ -291,6 +293,7 @@ impl Driver {
         self.report_hardware();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.house.look_around(now);
+            self.control.set_wall_clock(ntp_now(), now);
             self.network.check_address(&mut self.control, now);
         }
         if self.house.handle_tick(self.control.is_idle(), now) && self.shutdown_by.is_none() {
@@ -300,7 +303,7 @@ impl Driver {
         }
         if let Some(code) = self.house.held_key(now) {
             tracing::info!("a key was held at power-up");
-            self.execute_star_code(code);
+            self.maintain(code);
         }
         if self.ticks.is_multiple_of(4) {
             self.network.bind(&mut self.control)?;

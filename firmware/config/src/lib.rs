@@ -10,6 +10,7 @@
 //! ```
 
 mod address;
+pub mod codes;
 pub mod country;
 pub mod digit_map;
 mod error;
@@ -24,5 +25,5 @@ mod value;
 
 pub use error::{Error, Errors, MAX_ERRORS};
 pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers, warnings};
-pub use page::{countries, example, reference};
+pub use page::{countries, example, features, reference};
 pub use schema::Config;

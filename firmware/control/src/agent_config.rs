@@ -9,6 +9,7 @@ pub(crate) fn agent_config(
     config: &config::Config,
     local: SocketAddr,
     fingerprint: Option<&Fingerprint>,
+    barred: sip::BarredNumbers,
     seed: [u8; 32],
 ) -> sip::AgentConfig {
     let accounts = config
@@ -45,6 +46,7 @@ pub(crate) fn agent_config(
         direct_from: config.call.direct_from.iter().map(allowed_caller).collect(),
         auto_answer: config.call.auto_answer_ms.is_some(),
         codecs: config.codecs.order.clone(),
+        barred,
         media_security: crate::negotiate::media_security(config, None, fingerprint),
         local,
         tls_port: config.tls.sip_port_tls,

@@ -69,6 +69,8 @@ pub struct AgentConfig {
     /// Codecs this phone is configured for: an offer without any of them is refused (488) before
     /// anything rings.
     pub codecs: Vec<Codec>,
+    /// Numbers that no redirection may lead to.
+    pub barred: BarredNumbers,
     /// What is wanted of the encryption of direct calls.
     pub media_security: MediaSecurity,
     /// Our SIP address: what goes into Via and Contact until rport and the flow say better. Never
@@ -80,6 +82,41 @@ pub struct AgentConfig {
     /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in
     /// simulations.
     pub seed: [u8; 32],
+}
+
+/// Which numbers a redirection (3xx) of the far end may not lead to: what the dial plan bars for its
+/// user is not dialled for anybody else.
+#[derive(Clone, Default)]
+pub struct BarredNumbers(Option<Bars>);
+
+/// Whether a number is barred.
+type Bars = std::sync::Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+impl BarredNumbers {
+    /// Those for whose user part of the address this holds.
+    pub fn new(bars: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(std::sync::Arc::new(bars)))
+    }
+
+    /// Whether the user part of an address is barred.
+    pub(crate) fn contains(&self, user: &str) -> bool {
+        self.0.as_ref().is_some_and(|bars| bars(user))
+    }
+}
+
+impl std::fmt::Debug for BarredNumbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BarredNumbers(…)")
+    }
+}
+
+/// How a call is placed, other than by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InviteOptions {
+    /// The caller's identity is withheld: From and Privacy of RFC 3323 and 3325.
+    pub anonymous: bool,
+    /// The far end is asked to answer by itself (`answer-after=0`).
+    pub intercom: bool,
 }
 
 /// A name that must be resolved (RFC 3263); answered by [`handle_lookup`](crate::UserAgent::handle_lookup).
@@ -144,6 +181,10 @@ pub enum Event {
         account: Option<AccountId>,
         /// Caller: display name or address.
         from: String,
+        /// The caller's address as the caller gives it.
+        address: String,
+        /// The caller withholds the identity (RFC 3323).
+        anonymous: bool,
         /// Address that was called.
         to: String,
         /// Alert-Info value.
@@ -284,6 +325,9 @@ pub enum TransferError {
     /// One of the two is not in a state to be transferred.
     #[error("one of the calls is not established")]
     NoCall,
+    /// Whom to transfer to is neither a number nor an address.
+    #[error("there is neither a number nor a SIP address to transfer to")]
+    BadTarget,
     /// The consulted call uses TLS and the other one does not.
     #[error("one call uses TLS, and its address would be sent to the other in the clear")]
     Clear,

@@ -26,6 +26,7 @@
 //!     direct_from: Vec::new(),
 //!     auto_answer: false,
 //!     codecs: vec![Codec::Pcmu],
+//!     barred: sip::BarredNumbers::default(),
 //!     media_security: Default::default(),
 //!     local,
 //!     tls_port: 5061,
@@ -107,7 +108,7 @@ mod transport;
 
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
-    AccountConfig, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason, EndedBy, Event,
-    Flow, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
+    AccountConfig, AccountId, AgentConfig, BarredNumbers, CallHandle, ConnectionId, EndReason,
+    EndedBy, Event, Flow, InviteOptions, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
 };
 pub use connections::host_of;

@@ -9,7 +9,7 @@
 //! ```
 
 use crate::action::{Action, InviteIds, OutgoingRequest, Purpose, Turn};
-use crate::api::Event;
+use crate::api::{Event, InviteOptions};
 use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId};
@@ -84,6 +84,7 @@ pub(super) struct Invite<'a> {
     pub(super) ids: InviteIds,
     pub(super) route: Route,
     pub(super) order: &'a ReferOrder,
+    pub(super) options: InviteOptions,
 }
 
 impl Calling {
@@ -218,7 +219,7 @@ impl Calling {
         let code = response.code();
         let redirected = match code {
             300..400 => {
-                self.redirect(response)?;
+                self.redirect(response, turn)?;
                 true
             }
             // What is preferred is asked for in more than one way.
@@ -244,7 +245,7 @@ impl Calling {
 
     /// A 3xx: the best contact is tried, with the same Call-ID and a higher number (section
     /// 8.1.3.4).
-    fn redirect(&mut self, response: &Response) -> Result<(), Refused> {
+    fn redirect(&mut self, response: &Response, turn: &Turn<'_>) -> Result<(), Refused> {
         let refused = |why: &str| Refused(format!("{}: {why}", response.reason()));
         let quality = |contact: &NameAddr| {
             let q = contact.params.get("q").and_then(|q| q.parse::<f32>().ok());
@@ -252,6 +253,16 @@ impl Calling {
         };
         let mut contacts = response.headers.contacts().unwrap_or_default();
         contacts.retain(|contact| contact.uri.as_sip().is_some());
+        // What the dial plan bars is barred for the far end, too.
+        let barred = &turn.env.config.barred;
+        let named = contacts.len();
+        contacts.retain(|contact| {
+            let user = contact.uri.as_sip().and_then(SipUri::user);
+            !user.is_some_and(|user| barred.contains(&user))
+        });
+        if contacts.is_empty() && named > 0 {
+            return Err(refused("it leads to a number that the digit map bars"));
+        }
         let any = !contacts.is_empty();
         // A call that began secure is not led out of it (section 26.2.2, RFC 5630 section 5.3).
         let sips = self.sips;
@@ -304,6 +315,14 @@ impl Invite<'_> {
         headers.push("Contact", NameAddr::new(self.route.contact));
         add_capabilities(headers);
         self.order.write(headers);
+        if self.options.anonymous {
+            headers.push("Privacy", "id");
+        }
+        if self.options.intercom {
+            headers.push("Call-Info", format!("<{target}>;answer-after=0"));
+            let alert = "<http://www.notused.com>;info=alert-autoanswer;delay=0";
+            headers.push("Alert-Info", alert);
+        }
         headers.push("User-Agent", &turn.env.config.user_agent);
         headers.push("Content-Type", "application/sdp");
         request.body = body.into();

@@ -32,6 +32,7 @@ pub(crate) fn config() -> AgentConfig {
         direct_calls: true,
         direct_callers: crate::admission::DirectCallers::Everyone,
         direct_from: Vec::new(),
+        barred: crate::api::BarredNumbers::default(),
         auto_answer: false,
         codecs: vec![types::Codec::Pcmu],
         media_security: crate::media_security::MediaSecurity::default(),

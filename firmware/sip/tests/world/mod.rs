@@ -109,6 +109,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         direct_calls: true,
         direct_callers: sip::DirectCallers::Everyone,
         direct_from: Vec::new(),
+        barred: sip::BarredNumbers::default(),
         auto_answer: false,
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         media_security: sip::media_security::MediaSecurity::default(),
