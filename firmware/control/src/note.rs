@@ -83,7 +83,10 @@ impl fmt::Display for Note {
                 )
             }
             Self::NotTransferred { call, why } => {
-                write!(f, "call {call} is not transferred: {why}; what was to be transferred ends")
+                write!(
+                    f,
+                    "call {call} is not transferred: {why}; what was to be transferred ends"
+                )
             }
             Self::Refused { call, reason } => write!(f, "call {call} refused: {reason}"),
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),

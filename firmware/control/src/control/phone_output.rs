@@ -130,7 +130,8 @@ impl Control {
         if let Err(why) = self.agent.transfer_to(sip, to, now) {
             let _span = call_span(held);
             let why = format!("{to}: {why}");
-            self.outbox.note(&Note::NotTransferred { call: held.0, why });
+            self.outbox
+                .note(&Note::NotTransferred { call: held.0, why });
             self.agent.end(sip, now);
         }
     }
