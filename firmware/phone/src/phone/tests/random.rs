@@ -170,7 +170,7 @@ impl Ledger {
                     );
                 }
                 Output::BlindTransfer { held, to } => {
-                    assert!(to != "112" && to != "911", "{output:?}");
+                    assert!(to != "911", "{output:?}");
                     assert!(self.open.remove(held), "{output:?}");
                 }
                 Output::FlashToNetwork(call) => assert!(self.open.contains(call), "{output:?}"),
@@ -286,7 +286,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
             Step::Ctl(0) => Input::Refuse,
             Step::Ctl(1) => Input::AnswerWaiting,
             Step::Ctl(2) => Input::ConnectAll,
-            Step::Ctl(3) => Input::TransferTo("112".to_owned()),
+            Step::Ctl(3) => Input::TransferTo("911".to_owned()),
             Step::Ctl(_) => Input::TransferTo("300".to_owned()),
             Step::Code(keys) => {
                 let mut all = desk.lifts().said.clone();
