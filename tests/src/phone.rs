@@ -139,6 +139,8 @@ impl SimPhone {
             // The key of a run is no part of what is tested; nothing may depend on it.
             credentials: Some(Credentials::make().expect("a key")),
             known: KnownPeers::default(),
+            features: ::phone::Features::default(),
+            history: control::history::History::default(),
         };
         let engine = EngineConfig {
             rate_hz: card.rate_hz,
@@ -503,7 +505,7 @@ impl SimPhone {
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
                 }
-                Output::StarCode(_) => {}
+                Output::Maintenance(_) => {}
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups

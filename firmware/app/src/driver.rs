@@ -180,6 +180,8 @@ impl Driver {
             ntp: ntp_now(),
             credentials,
             known: state_dir::known_peers(&config),
+            features: state_dir::features(&config),
+            history: state_dir::history(&config),
         };
         let mut config_note = setup.config_note;
         let service = match Service::start(setup.socket, &request_sender) {
@@ -336,6 +338,7 @@ impl Driver {
         self.report_hardware();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.house.look_around(now);
+            self.control.set_wall_clock(ntp_now(), now);
             self.network.check_address(&mut self.control, now);
         }
         let (idle, bound) = (self.control.is_idle(), self.network.is_bound());
@@ -346,7 +349,7 @@ impl Driver {
         }
         if let Some(code) = self.house.held_key(now) {
             tracing::info!("a key was held at power-up");
-            self.execute_star_code(code);
+            self.maintain(code);
         }
         if self.ticks.is_multiple_of(4) {
             self.bind()?;

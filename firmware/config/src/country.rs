@@ -9,6 +9,7 @@ use types::Country;
 
 #[rustfmt::skip] // a table: one line a tone reads better than one line a number
 mod plans;
+mod numbers;
 mod segment;
 
 pub use plans::PLANS;
@@ -96,6 +97,27 @@ pub fn plan(country: Country) -> &'static CountryPlan {
     let found = PLANS.iter().find(|plan| plan.country == country);
     // Each country has one; a test sees to that.
     found.unwrap_or(&PLANS[0])
+}
+
+/// The country's numbers as a digit map: those of a known length are complete with their last
+/// digit, every other by the digit timer.
+pub fn digit_map(country: Country) -> String {
+    numbers::digit_map(country)
+}
+
+/// Prefixes whose numbers have this many digits in all.
+pub(crate) fn fixed_lengths(country: Country) -> &'static [(&'static str, u8)] {
+    numbers::fixed(country)
+}
+
+/// The service codes of the country's networks as a digit map, `None` where none has a `#`.
+pub fn service_codes(country: Country) -> Option<String> {
+    numbers::service_codes(country)
+}
+
+/// Codes before a number by which the caller's identity is shown or withheld for one call.
+pub fn identity_codes(country: Country) -> &'static [&'static str] {
+    numbers::identity_codes(country)
 }
 
 #[cfg(test)]

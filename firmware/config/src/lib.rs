@@ -11,6 +11,7 @@
 //! ```
 
 mod address;
+pub mod codes;
 pub mod country;
 pub mod digit_map;
 mod error;
@@ -26,5 +27,5 @@ mod value;
 
 pub use error::{Error, Errors, MAX_ERRORS};
 pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers, warnings};
-pub use page::{codes, countries, example, reference};
+pub use page::{countries, example, features, reference};
 pub use schema::Config;

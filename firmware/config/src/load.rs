@@ -250,9 +250,14 @@ impl Reader {
 
     /// What follows from other keys where it was not said.
     fn finished(mut self) -> Config {
+        let country = self.config.phone.country;
+        self.config.codes.complete(country);
+        if self.config.dial.digit_map.is_empty() {
+            self.config.dial.digit_map = crate::country::digit_map(country);
+        }
         let zone = &mut self.config.system.time_zone;
         if zone.is_empty() {
-            country_zone(self.config.phone.country).clone_into(zone);
+            country_zone(country).clone_into(zone);
         } else if let Some(rule) = crate::time_zone::rule(zone) {
             *zone = rule.to_owned();
         }

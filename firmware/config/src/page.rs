@@ -6,12 +6,14 @@
 //!                 └─▶ reference ─▶ docs/provisioning.md
 //! PLANS ───────────▶ countries ─▶ docs/countries.md
 //! providers ───────▶ page      ─▶ docs/guide/src/providers.md
+//! CODES ───────────▶ features  ─▶ docs/features.md
 //! ```
 
 use std::fmt::Write;
 
-use crate::country::PLANS;
-use crate::settings::{SECTIONS, Section, Setting, WhenUnset, settings_of};
+use crate::codes::Argument;
+use crate::country::{self, PLANS};
+use crate::settings::{SECTIONS, Setting, WhenUnset, settings_of};
 use crate::value::ValueKind;
 
 /// The example `offhook.toml`: every key explained, every default as a comment. As it stands it
@@ -119,7 +121,7 @@ pub fn countries() -> String {
         "# Countries\n\n\
          The values of `country` under `[phone]`, and what each sets besides the call progress tones. This page\n\
          is generated from the program's country data (`config::countries`).\n\n\
-         | code | country | emergency numbers | flash, ms | ringing, ms on, off |\n|---|---|---|---|---|\n",
+         | code | country | emergency numbers | flash, ms | ringing, ms on, off | numbers sent at once | service codes |\n|---|---|---|---|---|---|---|\n",
     );
     for plan in PLANS {
         let ring: Vec<_> = plan
@@ -130,47 +132,96 @@ pub fn countries() -> String {
         let (from, to) = plan.flash_window_ms;
         let _ = writeln!(
             page,
-            "| `{}` | {} | {} | {from}–{to} | {} |",
+            "| `{}` | {} | {} | {from}–{to} | {} | {} | {} |",
             plan.country.as_str(),
             plan.country.name(),
             plan.emergency.join(", "),
-            ring.join(", ")
+            ring.join(", "),
+            fixed(plan.country),
+            if country::service_codes(plan.country).is_some() {
+                "`*21*…#`, `#21#`"
+            } else {
+                "–"
+            }
         );
     }
     page
 }
 
-/// The sheet of codes and keys in Markdown, to be printed.
-pub fn codes() -> String {
-    let mut page = String::from(
-        "# Codes and keys on one sheet\n\n\
-         Lift the handset and dial. Generated from the program's settings: under `[codes]` each can be\n\
-         another, and an empty text turns it off. An emergency number always wins.\n\n\
-         | dial | what it does |\n|---|---|\n",
-    );
-    for setting in settings_of(Section::Codes) {
-        if let WhenUnset::Default(default) = setting.when_unset {
-            let code = default.trim_matches('"');
-            let what = setting
-                .doc
-                .split_once(". ")
-                .map_or(setting.doc, |(first, _)| first);
-            let what = what.trim_end_matches('.');
-            if !code.is_empty() {
-                let _ = writeln!(page, "| `{code}` | {} |", cell(what));
-            }
-        }
-    }
+/// The owner's page in Markdown: what the phone does in the hand, with its codes.
+pub fn features() -> String {
+    let mut page = String::from(FEATURES);
     page.push_str(
-        "\n| key | what it does |\n|---|---|\n\
-         | `#` behind a number | sends it at once |\n\
-         | flash, or a short press of the hook | holds the call and gives a second dial tone; again: the \
-         other call |\n\
-         | flash while call waiting beeps | answers the second call |\n\
-         | hang up with a held call and another one | joins both, where `transfer_on_hangup` is on |\n\
-         | `#` held while power comes on | self-test |\n",
+        "| code | in the United States | what it does | `[codes]` |\n|---|---|---|---|\n",
     );
+    for entry in crate::codes::CODES {
+        let argument = match entry.argument {
+            Argument::None => "",
+            Argument::Number => " NUMBER",
+            Argument::SlotAndNumber => " KEY NUMBER",
+        };
+        let _ = writeln!(
+            page,
+            "| `{}`{argument} | `{}`{argument} | {} | `{}` |",
+            entry.elsewhere,
+            entry.us,
+            cell(entry.doc),
+            entry.name
+        );
+    }
     page
+}
+
+const FEATURES: &str = "\
+# What your phone can do
+
+This page is generated from the program's table of star codes (`config::features`).
+
+## In the hand
+
+| you | the phone |
+|---|---|
+| lift the handset | dial tone; press a number. `#` sends it at once, otherwise the phone waits a moment for more digits |
+| press an emergency number | it is called with its last digit, whatever else is set |
+| dial a service code of your network, like `*31#0301234` or `#21#` | it reaches your provider as you keyed it |
+| it rings, lift | you talk. `*` silences the bell, `#` refuses the call |
+| flash in a call | the call goes on hold, and you hear a second dial tone: dial the other party |
+| flash again | you swap. Within a second and a half a digit says more: `1` ends the call you heard before, `2` leaves it at the swap, `3` connects all three, `4` connects the other two and leaves you out |
+| a second caller waits (short tones) | flash: answered after a second and a half. Flash and `0`: refused; `1`: your call ends and the caller is answered; `2`: your call waits |
+| leave a call on hold and put the handset aside | the bell reminds you after a minute (`call.hold_reminder_s`) |
+| hang up | every call of yours ends; a waiting caller rings |
+| miss a call | the message lamp blinks slowly until you lift the handset |
+
+The phone remembers its last 200 calls over restarts and power cuts: `offhook ctl history` shows them,
+and redial and call return go on with them. `call.block` keeps callers out, by number, address or name
+with `*` and `?`; `call.ring` and the `ring` of an account give some of them a ring of their own; the
+`prefix` of an account chooses it. Callers of `call.intercom` are answered without lifting: the bell
+rings for a second, and they hear nothing until you lift, unless you want that. What the digit map bars
+is barred however it is dialled.
+
+A flash is a short press of the hook switch, or the flash key. In the United States the flash acts at
+once: it answers, swaps, or, in a call that you placed with another on hold, connects all three; the
+next flash then ends the call added last. `call.flash_menu` chooses between the two.
+
+## Codes
+
+Lift the handset and press the code. Confirmation tone: it is done. Congestion tone: it is not; the log
+says why. A number ends with `#`, or when it is complete. Each code can be changed or turned off in
+`offhook.toml`; no code begins with `*97` or `*98`, which many servers use for voicemail.
+
+";
+
+/// The prefixes whose numbers have a fixed length.
+fn fixed(country: types::Country) -> String {
+    let fixed = country::fixed_lengths(country).iter();
+    let texts: Vec<String> = fixed
+        .map(|(prefix, digits)| format!("`{prefix}`: {digits} digits"))
+        .collect();
+    if texts.is_empty() {
+        "–".to_owned()
+    } else {
+        texts.join(", ")
+    }
 }
 
 /// What the value may be, as the beginning of a sentence.
@@ -232,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_sheet_of_codes_is_the_one_checked_in() {
-        checked_in("../../docs/guide/src/codes.md", &codes());
+        checked_in("../../docs/guide/src/codes.md", &features());
     }
 
     #[test]
@@ -246,6 +297,11 @@ mod tests {
     #[test]
     fn the_reference_is_the_one_checked_in() {
         checked_in("../../docs/provisioning.md", &reference());
+    }
+
+    #[test]
+    fn the_features_are_those_checked_in() {
+        checked_in("../../docs/features.md", &features());
     }
 
     #[test]
@@ -279,7 +335,7 @@ mod tests {
 
     #[test]
     fn every_commented_default_is_the_true_default() {
-        let mut section = Section::Phone;
+        let mut section = crate::settings::Section::Phone;
         let defaults: Vec<String> = example()
             .lines()
             .filter_map(|line| {

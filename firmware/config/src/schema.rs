@@ -20,9 +20,9 @@ use types::{Codec, Country, EncryptionPolicy, Transport};
 
 mod system;
 
-pub use system::{
-    Codes, Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity,
-};
+pub use system::{Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity};
+
+use crate::codes::Codes;
 
 /// A whole configuration, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +142,10 @@ pub struct Account {
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
     pub register: bool,
+    /// Keys before a number that goes by this account.
+    pub prefix: Option<String>,
+    /// How its calls ring: 1 to 5 (Bellcore-dr1…).
+    pub ring: Option<u8>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.
     pub encryption: Option<EncryptionPolicy>,
 }
@@ -151,6 +155,8 @@ pub struct Account {
 pub struct Dial {
     /// RFC 3435 digit map plus `<a:b>`, `,` and `!`; [`crate::digit_map::parse`] reads it.
     pub digit_map: String,
+    /// Service codes of the country's networks are dialled besides.
+    pub service_codes: bool,
     /// Long digit timer in ms: nothing complete yet.
     pub long_timer_ms: u32,
     /// Short digit timer in ms: complete, but more could follow (or a `T` is all that is missing).
@@ -159,10 +165,29 @@ pub struct Dial {
     pub emergency: Vec<String>,
     /// SIP address used for an emergency number when no account is registered.
     pub emergency_route: Option<String>,
+    /// The mailbox.
+    pub voicemail: Option<String>,
+    /// A service that sends one's own voice back.
+    pub echo_test: Option<String>,
+    /// Where the PBX parks calls.
+    pub park: Option<String>,
+    /// What takes a parked or ringing call.
+    pub pick_up: Option<String>,
     /// Number dialled → SIP address or other number.
     pub speed_dial: Vec<(String, String)>,
     /// Dialled by itself this many ms after lifting (baby call): (number, delay).
     pub hotline: Option<(String, u32)>,
+}
+
+/// What becomes of a blocked caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockAction {
+    /// Refused.
+    Reject,
+    /// Hears busy.
+    Busy,
+    /// Hears ringing; the phone makes no sound.
+    Silent,
 }
 
 /// How a flash is given.
@@ -172,6 +197,8 @@ pub enum Flash {
     Hook,
     /// Only the flash key: hanging up then ends the call without waiting for the window.
     Key,
+    /// As `Hook`, but the network is told of it instead of this phone doing anything.
+    Network,
     /// No flash at all.
     Off,
 }
@@ -198,6 +225,24 @@ pub struct Call {
     pub flash: Flash,
     /// A second caller hears ringing (180) and the user a call-waiting tone; `false`: 486.
     pub waiting: bool,
+    /// Patterns of callers who do not get through.
+    pub block: Vec<String>,
+    /// Patterns of callers who do, whatever `block` says.
+    pub allow: Vec<String>,
+    /// What becomes of those who do not.
+    pub block_action: BlockAction,
+    /// Patterns of callers who are answered at once.
+    pub intercom: Vec<String>,
+    /// They hear the room at once, not only when the handset is lifted.
+    pub intercom_microphone: bool,
+    /// Patterns of callers, and the number of their ring.
+    pub ring: Vec<(String, String)>,
+    /// After a flash with two calls a digit says what to do; `None`: as the country does.
+    pub flash_menu: Option<bool>,
+    /// Seconds an incoming call rings before it is forwarded, where that is set.
+    pub forward_after_s: u32,
+    /// Seconds after which a call on hold is called to mind; 0: never.
+    pub hold_reminder_s: u32,
     /// Hanging up while a consulted call rings or is established hands the call on hold over to it;
     /// `false`: both end.
     pub transfer_on_hangup: bool,
@@ -323,10 +368,15 @@ pub(crate) fn blank() -> Config {
         accounts: Vec::new(),
         dial: Dial {
             digit_map: String::new(),
+            service_codes: false,
             long_timer_ms: 0,
             short_timer_ms: 0,
             emergency: Vec::new(),
             emergency_route: None,
+            voicemail: None,
+            echo_test: None,
+            park: None,
+            pick_up: None,
             speed_dial: Vec::new(),
             hotline: None,
         },
@@ -340,6 +390,15 @@ pub(crate) fn blank() -> Config {
             media_timeout_s: 0,
             flash: Flash::Off,
             waiting: false,
+            block: Vec::new(),
+            allow: Vec::new(),
+            block_action: BlockAction::Reject,
+            intercom: Vec::new(),
+            intercom_microphone: false,
+            ring: Vec::new(),
+            flash_menu: None,
+            forward_after_s: 0,
+            hold_reminder_s: 0,
             transfer_on_hangup: false,
             key_tones: false,
             howler_after_s: 0,
@@ -382,7 +441,7 @@ pub(crate) fn blank() -> Config {
         system: system::blank_system(),
         provision: system::blank_provision(),
         update: Update { url: None },
-        codes: system::blank_codes(),
+        codes: Codes::default(),
     }
 }
 
@@ -410,6 +469,8 @@ pub(crate) fn blank_account() -> Account {
         outbound_proxy: None,
         expires_s: 0,
         register: false,
+        prefix: None,
+        ring: None,
         encryption: None,
     }
 }

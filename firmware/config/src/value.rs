@@ -17,7 +17,7 @@ use crate::{address, digit_map};
 mod list;
 mod text_format;
 
-use list::{formatted_list, numbers, port_range, preference, speed_dial};
+use list::{formatted_list, numbers, port_range, preference, rings, speed_dial};
 pub(crate) use text_format::TextFormat;
 
 /// The shape and range of a value.
@@ -61,6 +61,8 @@ pub(crate) enum ValueKind {
     Target,
     /// A table: keyed digits to number or SIP address, at most this many.
     SpeedDial(usize),
+    /// A table: pattern of callers to the number of a ring, at most this many.
+    Rings(usize),
     /// A sound device; `true` for capture.
     Device(bool),
     /// A path of the file system.
@@ -178,6 +180,7 @@ impl ValueKind {
             Self::Preference(words) => preference(value, words, self),
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
+            Self::Rings(most) => rings(value, most, self),
             Self::FormattedList(format, most) => formatted_list(value, format, most, self),
             Self::Text(..)
             | Self::Secret
@@ -328,7 +331,8 @@ impl ValueKind {
             | Self::PortRange
             | Self::Preference(_)
             | Self::Numbers(_)
-            | Self::SpeedDial(_) => Err((format!("this is text, not {}", self.shape()), None)),
+            | Self::SpeedDial(_)
+            | Self::Rings(_) => Err((format!("this is text, not {}", self.shape()), None)),
         }
     }
 
@@ -351,7 +355,7 @@ impl ValueKind {
             Self::DigitMap => "a digit map",
             Self::Numbers(_) => "a list of numbers",
             Self::Target => "a number or SIP address",
-            Self::SpeedDial(_) => "a table",
+            Self::SpeedDial(_) | Self::Rings(_) => "a table",
             Self::Device(_) => "a sound device",
             Self::Path | Self::File => "a path",
             Self::Fingerprint => "a fingerprint",
@@ -398,6 +402,7 @@ impl ValueKind {
                 "write a number of the keys 0-9, * and #, or a SIP address, in quotes, like \"112\" or \"sip:help@10.0.0.1\"".to_owned()
             }
             Self::SpeedDial(most) => format!("write at most {most} lines like `1 = \"sip:anna@10.0.0.7\"` under [dial.speed]"),
+            Self::Rings(most) => format!("write at most {most} lines like `\"030*\" = 2` under [call.ring]"),
             Self::Device(true) => "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned(),
             Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
             Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \"rpi-zero2w\"".to_owned(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::HistoryEntry;
 use crate::key_script::KeyScriptError;
 use crate::status::{Stats, Status};
 
@@ -21,6 +22,16 @@ pub enum UserAction {
     Flash,
     /// Dial digits on a rotary dial.
     Rotary(String),
+    /// Lift the handset where it is down, and dial this number or address.
+    Dial(String),
+    /// Answer the call that rings or waits.
+    Answer,
+    /// Refuse the call that rings or waits.
+    Reject,
+    /// Transfer the call in the hand, or the one on hold, to this number or address.
+    Transfer(String),
+    /// Connect the call in the hand and the one on hold with each other and this phone.
+    Conference,
     /// The short authentication strings of this call were compared, and are the same: trust the far
     /// end's certificate from now on.
     Verify(u32),
@@ -35,6 +46,18 @@ pub enum ActionError {
     /// Keys that cannot be pressed.
     #[error(transparent)]
     Keys(#[from] KeyScriptError),
+    /// A call goes on, or a tone of failure is heard.
+    #[error("the phone is not ready to dial: hang up first, or flash to put the call on hold")]
+    NotReadyToDial,
+    /// Nothing to answer or refuse.
+    #[error("no one calls")]
+    NoOneCalls,
+    /// Nothing to transfer.
+    #[error("there is no established call to transfer")]
+    NoCall,
+    /// Nothing to connect.
+    #[error("a conference needs a call in the hand and one on hold")]
+    NoSecondCall,
     /// A call that cannot be verified.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -58,6 +81,10 @@ pub enum Request {
     Action(UserAction),
     /// The whole phone as one object.
     Status,
+    /// The calls of this phone.
+    History,
+    /// The star codes.
+    Codes,
     /// Every figure of every stream.
     Stats,
     /// Event lines until the connection closes.
@@ -102,6 +129,20 @@ pub enum Reply {
     Status(Box<Status>),
     /// The figures.
     Stats(Box<Stats>),
+    /// The calls, the newest first.
+    History {
+        /// Always true.
+        ok: bool,
+        /// One entry a call.
+        history: Vec<HistoryEntry>,
+    },
+    /// The star codes that are on.
+    Codes {
+        /// Always true.
+        ok: bool,
+        /// One entry a code.
+        codes: Vec<CodeEntry>,
+    },
     /// It is done; a support bundle was written to this file.
     Done {
         /// Always true.
@@ -117,6 +158,29 @@ pub enum Reply {
         /// Why, and what to do.
         error: String,
     },
+}
+
+/// One star code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CodeEntry {
+    /// What is keyed.
+    pub keys: String,
+    /// Its name under `[codes]`.
+    pub name: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+impl CodeEntry {
+    /// Every code that is on.
+    pub fn all(config: &config::Config) -> Vec<Self> {
+        let entry = |(code, keys): (phone::StarCode, &str)| Self {
+            keys: keys.to_owned(),
+            name: code.as_str(),
+            meaning: code.entry().doc,
+        };
+        config.codes.iter().map(entry).collect()
+    }
 }
 
 impl Reply {
@@ -157,14 +221,32 @@ struct JsonLine {
     cmd: String,
     keys: Option<String>,
     digits: Option<String>,
+    to: Option<String>,
     call: Option<u32>,
     file: Option<PathBuf>,
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 12] = [
-    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events",
-    "refresh", "bundle", "quit",
+pub const COMMANDS: [&str; 19] = [
+    "lift",
+    "hang-up",
+    "press",
+    "flash",
+    "rotary",
+    "dial",
+    "answer",
+    "reject",
+    "transfer",
+    "conference",
+    "verify",
+    "status",
+    "stats",
+    "history",
+    "codes",
+    "events",
+    "refresh",
+    "bundle",
+    "quit",
 ];
 
 /// Reads one line.
@@ -191,6 +273,27 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 missing: "digits",
                 example: r#"{"cmd":"rotary","digits":"112"}"#,
             }),
+        "answer" => Ok(Request::Action(UserAction::Answer)),
+        "reject" => Ok(Request::Action(UserAction::Reject)),
+        "conference" => Ok(Request::Action(UserAction::Conference)),
+        "dial" => line
+            .to
+            .map(|to| Request::Action(UserAction::Dial(to)))
+            .ok_or(ProtocolError::Missing {
+                command: "dial",
+                missing: "to",
+                example: r#"{"cmd":"dial","to":"0301234"}"#,
+            }),
+        "transfer" => line
+            .to
+            .map(|to| Request::Action(UserAction::Transfer(to)))
+            .ok_or(ProtocolError::Missing {
+                command: "transfer",
+                missing: "to",
+                example: r#"{"cmd":"transfer","to":"103"}"#,
+            }),
+        "history" => Ok(Request::History),
+        "codes" => Ok(Request::Codes),
         "verify" => line
             .call
             .map(|call| Request::Action(UserAction::Verify(call)))
@@ -223,7 +326,23 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 12] = [
+        let table: [(&str, Request); 19] = [
+            (
+                r#"{"cmd":"dial","to":"100"}"#,
+                Request::Action(UserAction::Dial("100".into())),
+            ),
+            (
+                r#"{"cmd":"transfer","to":"100"}"#,
+                Request::Action(UserAction::Transfer("100".into())),
+            ),
+            (r#"{"cmd":"answer"}"#, Request::Action(UserAction::Answer)),
+            (r#"{"cmd":"reject"}"#, Request::Action(UserAction::Reject)),
+            (
+                r#"{"cmd":"conference"}"#,
+                Request::Action(UserAction::Conference),
+            ),
+            (r#"{"cmd":"history"}"#, Request::History),
+            (r#"{"cmd":"codes"}"#, Request::Codes),
             (r#"{"cmd":"lift"}"#, Request::Action(UserAction::Lift)),
             (r#"{"cmd":"hang-up"}"#, Request::Action(UserAction::HangUp)),
             (r#"{"cmd":"flash"}"#, Request::Action(UserAction::Flash)),

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use media::{SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sip::media_security::Protection;
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::sdes::SdesKey;
 
 use crate::dtls::Sas;
+use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
 
 /// Who called whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallDirection {
     /// They called us.
@@ -169,6 +170,8 @@ pub(crate) struct CallRecord {
     pub(crate) early_sound: EarlySound,
     /// What a ringing call's early media was offered with.
     pub(crate) early_media: Option<LocalMedia>,
+    /// The number or address of the far end, as it can be dialled; empty: withheld.
+    pub(crate) number: String,
     /// What was agreed last.
     pub(crate) media: Option<Negotiated>,
     /// The hosts its signalling came from then.
@@ -194,6 +197,8 @@ pub(crate) struct CallRecord {
     pub(crate) last_encryption: Option<(&'static str, Encryption)>,
     /// Why we end it, where that is more than a handset put down.
     pub(crate) end_reason: Option<String>,
+    /// What became of it, and when; some once signalling is over.
+    pub(crate) outcome: Option<(CallOutcome, Instant)>,
     /// Why it ended; some once signalling is over.
     pub(crate) cause: Option<String>,
     /// When an ended call is dropped although the engine has not returned its stream.
@@ -214,6 +219,7 @@ impl CallRecord {
             account: None,
             stream: None,
             direction,
+            number: peer.clone(),
             peer,
             early_sound: EarlySound::default(),
             early_media: None,
@@ -232,6 +238,7 @@ impl CallRecord {
             last_emitted: None,
             last_encryption: None,
             end_reason: None,
+            outcome: None,
             cause: None,
             drop_at: None,
         }
@@ -253,6 +260,32 @@ impl CallRecord {
     /// It was answered and is not over.
     pub(crate) fn is_established(&self) -> bool {
         self.setup.is_some() && !self.is_ended()
+    }
+
+    /// What the history keeps of it once it is over. `wall_clock`: the time of some instant as NTP
+    /// 32.32.
+    pub(crate) fn history_entry(&self, wall_clock: (Instant, u64)) -> Option<HistoryEntry> {
+        const SINCE_1900: u64 = 2_208_988_800;
+        let (outcome, ended) = self.outcome?;
+        let (at, ntp) = wall_clock;
+        let wall = (ntp >> 32).saturating_sub(SINCE_1900);
+        let ago = at.saturating_duration_since(self.began).as_secs();
+        let since = self.began.saturating_duration_since(at).as_secs();
+        let established = self.setup.map(|setup| self.began + setup);
+        let lasted = established.map(|from| ended.saturating_duration_since(from));
+        let heard = self.stats.received > 0;
+        Some(HistoryEntry {
+            time: (wall + since).saturating_sub(ago),
+            direction: self.direction,
+            outcome,
+            number: self.number.clone(),
+            name: self.peer.clone(),
+            account: self.account,
+            duration_s: lasted.unwrap_or_default().as_secs(),
+            mos: heard.then(|| crate::status::round(self.stats.mos, 100.0)),
+            encryption: self.encryption_name().to_owned(),
+            reason: self.cause.clone().unwrap_or_default(),
+        })
     }
 
     pub(crate) fn codec(&self) -> Option<&'static str> {

@@ -28,6 +28,7 @@ use crate::calls::Calls;
 use crate::credentials::Credentials;
 use crate::dtls::{self, DtlsEndpoints};
 use crate::event::Event;
+use crate::history::{History, HistoryEntry};
 use crate::key_script::{KeyScript, KeyStep};
 use crate::known_peers::KnownPeers;
 use crate::outbox::Outbox;
@@ -65,6 +66,10 @@ pub struct Identity {
     pub credentials: Option<Credentials>,
     /// The peers it met before.
     pub known: KnownPeers,
+    /// What was set from the handset in earlier runs.
+    pub features: phone::Features,
+    /// The calls of earlier runs.
+    pub history: History,
 }
 
 /// What must be done by whoever owns sockets, the audio thread and the board.
@@ -110,8 +115,8 @@ pub enum Output {
     Ring(Option<Vec<u16>>),
     /// Set a lamp.
     Lamp(Lamp, LampState),
-    /// Carry out what a star code asks for.
-    StarCode(phone::StarCode),
+    /// Carry out what keys ask of the appliance.
+    Maintenance(phone::Maintenance),
     /// An event for whoever listens.
     Event(Event),
 }
@@ -163,6 +168,9 @@ pub struct Control {
     agent: sip::UserAgent,
     dtls: DtlsEndpoints,
     known: KnownPeers,
+    history: History,
+    /// The wall-clock time of some instant as NTP 32.32.
+    wall_clock: (Instant, u64),
     calls: Calls,
     accounts: Accounts,
     /// The calls the handset is connected with, as the phone said last.
@@ -204,7 +212,12 @@ impl Control {
         let mut rng = ChaCha20Rng::from_seed(identity.seed);
         let mut agent_seed = [0; 32];
         rng.fill_bytes(&mut agent_seed);
-        let phone = phone::Phone::new(config);
+        let mut phone = phone::Phone::new(config);
+        phone.restore(identity.features);
+        phone.set_recent(
+            identity.history.last_dialled(),
+            identity.history.last_caller(),
+        );
         let fingerprint = identity
             .credentials
             .as_ref()
@@ -222,6 +235,8 @@ impl Control {
             agent: sip::UserAgent::new(agent, now),
             dtls,
             known: identity.known,
+            history: identity.history,
+            wall_clock: (now, identity.ntp),
             calls: Calls::default(),
             accounts: Accounts::new(config),
             connected: Vec::new(),
@@ -299,6 +314,40 @@ impl Control {
             UserAction::Press(keys) => self.key_script.press(keys, now)?,
             UserAction::Rotary(digits) => self.key_script.dial(digits, now)?,
             UserAction::Verify(call) => self.verify_peer(CallId(*call))?,
+            UserAction::Dial(number) => {
+                if self.phone.state() == phone::State::Idle {
+                    self.hook(true, now);
+                }
+                if !self.phone.state().takes_digits() {
+                    return Err(ActionError::NotReadyToDial);
+                }
+                self.phone.handle(Input::Dial(number.clone()), now);
+            }
+            UserAction::Answer => match self.incoming() {
+                Some(phone::CallState::Ringing) => self.hook(true, now),
+                Some(_) => self.phone.handle(Input::AnswerWaiting, now),
+                None => return Err(ActionError::NoOneCalls),
+            },
+            UserAction::Reject => match self.incoming() {
+                Some(_) => self.phone.handle(Input::Refuse, now),
+                None => return Err(ActionError::NoOneCalls),
+            },
+            UserAction::Transfer(number) => {
+                if !self.has_call(phone::CallState::Talking)
+                    && !self.has_call(phone::CallState::OnHold)
+                {
+                    return Err(ActionError::NoCall);
+                }
+                self.phone.handle(Input::TransferTo(number.clone()), now);
+            }
+            UserAction::Conference => {
+                if !self.has_call(phone::CallState::Talking)
+                    || !self.has_call(phone::CallState::OnHold)
+                {
+                    return Err(ActionError::NoSecondCall);
+                }
+                self.phone.handle(Input::ConnectAll, now);
+            }
         }
         self.run_key_script(now);
         self.drain(now);
@@ -356,6 +405,21 @@ impl Control {
     pub fn handle_closed(&mut self, connection: sip::ConnectionId, now: Instant) {
         self.agent.handle_closed(connection, now);
         self.drain(now);
+    }
+
+    /// The star codes that are on.
+    pub fn codes(&self) -> Vec<crate::api::CodeEntry> {
+        crate::api::CodeEntry::all(&self.config)
+    }
+
+    /// The calls of this phone, the newest first.
+    pub fn history(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.history.newest_first()
+    }
+
+    /// The wall-clock time of now as NTP 32.32, for the history.
+    pub fn set_wall_clock(&mut self, ntp: u64, now: Instant) {
+        self.wall_clock = (now, ntp);
     }
 
     /// The system's clock was set: what failed for want of the right time is tried again.
@@ -484,6 +548,17 @@ impl Control {
     /// The tone in the ear.
     pub fn tone(&self) -> Option<phone::Tone> {
         self.phone.tone()
+    }
+
+    /// What the call that wants to be answered is doing, if there is one.
+    fn incoming(&self) -> Option<phone::CallState> {
+        let incoming = [phone::CallState::Ringing, phone::CallState::Waiting];
+        incoming.into_iter().find(|state| self.has_call(*state))
+    }
+
+    fn has_call(&self, state: phone::CallState) -> bool {
+        let mut calls = self.calls.iter();
+        calls.any(|call| self.phone.call_state(call.id) == Some(state))
     }
 
     fn hook(&mut self, off: bool, now: Instant) {

@@ -20,6 +20,8 @@
 //!     ntp: 0,
 //!     credentials: None,
 //!     known: KnownPeers::default(),
+//!     features: Default::default(),
+//!     history: Default::default(),
 //! };
 //! let mut control = Control::new(&config, identity, now);
 //!
@@ -63,6 +65,8 @@ mod control;
 pub mod credentials;
 pub mod dtls;
 mod event;
+pub mod features;
+pub mod history;
 pub mod key_script;
 pub mod known_peers;
 pub mod negotiate;

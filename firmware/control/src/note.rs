@@ -113,7 +113,10 @@ impl fmt::Display for Note {
                 )
             }
             Self::NotTransferred { call, why } => {
-                write!(f, "call {call} is not transferred: {why}; both calls end")
+                write!(
+                    f,
+                    "call {call} is not transferred: {why}; what was to be transferred ends"
+                )
             }
             Self::Refused { call, reason } => write!(f, "call {call} refused: {reason}"),
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),
@@ -138,6 +141,8 @@ fn phone_kind(note: &phone::Note) -> &'static str {
         phone::Note::AnsweredElsewhere { .. } => "answered_elsewhere",
         phone::Note::NotEncrypted { .. } => "not_encrypted",
         phone::Note::FlashInEmergency => "flash_in_emergency",
+        phone::Note::Conference => "conference",
+        phone::Note::Forwarded { .. } => "forwarded",
         phone::Note::StarCode(_) => "star_code",
         phone::Note::Transferring { .. } => "transferring",
         phone::Note::TransferDeclined { .. } => "transfer_declined",

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use control::api::{COMMANDS, Reply, Request, parse};
+use control::history::{CallOutcome, HistoryEntry};
 use control::known_peers::Trust;
 use control::{
     AccountStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus, CountersStatus,
@@ -219,6 +220,27 @@ fn every_reply_is_documented() {
     .map(Reply::to_json)
     .collect();
     assert_eq!(first_cells("## Replies"), wanted);
+}
+
+#[test]
+fn every_field_of_the_history_is_documented() {
+    let entry = HistoryEntry {
+        time: 1,
+        direction: CallDirection::In,
+        outcome: CallOutcome::Missed,
+        number: "1".into(),
+        name: "anna".into(),
+        account: Some(0),
+        duration_s: 0,
+        mos: Some(4.4),
+        encryption: "none".into(),
+        reason: "the caller hung up".into(),
+    };
+    let history = Reply::History {
+        ok: true,
+        history: vec![entry],
+    };
+    check("### history", &history, &[]);
 }
 
 fn counters() -> CountersStatus {

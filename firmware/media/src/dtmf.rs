@@ -11,6 +11,9 @@ use types::Key;
 
 use crate::tone::{MAX_FREQUENCIES, MAX_SEGMENTS, Mix, ToneSegment, ToneSpec};
 
+/// A hook flash (RFC 4733 section 3.2, as in RFC 2833).
+pub const FLASH_EVENT: u8 = 16;
+
 /// Bytes of an event payload.
 pub const PAYLOAD_LEN: usize = 4;
 /// Presses that may wait while one is sent.
@@ -99,7 +102,7 @@ impl Sender {
 
     /// A key goes down. `false`: the queue is full (or the event unknown) and the press is dropped.
     pub fn press(&mut self, event: u8) -> bool {
-        event <= 15
+        event <= FLASH_EVENT
             && self
                 .queue
                 .push_back(Press {

@@ -5,6 +5,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::input::{Alert, CallId, Encryption};
 use crate::output::Destination;
@@ -72,6 +73,8 @@ pub(crate) struct Call {
     pub(crate) encryption: Encryption,
     /// The warning about missing encryption was given.
     pub(crate) warned: bool,
+    /// When it is forwarded because nobody answers.
+    pub(crate) forward_at: Option<Instant>,
     /// The call it is to replace: that one ends when this one is answered, and is taken
     /// back when it fails.
     pub(crate) instead_of: Option<CallId>,

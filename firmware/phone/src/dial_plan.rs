@@ -1,62 +1,108 @@
-//! From the keys pressed to the number that is called.
+//! From the keys pressed to what is dialled.
 //!
 //! ```text
 //! digits ─┬─▶ emergency numbers ── complete: at once, before all else
-//!         ├─▶ codes ────────────── complete: a command to the phone itself
+//!         ├─▶ star codes ───────── complete: a command to the phone; some are followed by a number
 //!         ├─▶ speed dial ───────── complete: its target
 //!         └─▶ digit map ────────── complete, could be longer, barred, no match
 //!                 └─▶ Decision: dial now, wait for a timer, or refuse and say why
 //! ```
 //!
 //! While the digits are the beginning of an emergency number no digit map sends or refuses them:
-//! `911` can always be keyed to its end.
+//! `911` can always be keyed to its end. A number after a star code is read by the same rules.
 
 pub(crate) mod matching;
 
+use config::codes::{Argument, Codes, StarCode};
 use config::digit_map::{self, DigitMap, Timer};
 
 use crate::note::{BarredNumber, DialError};
-use crate::output::StarCode;
 use matching::{Match, matches};
+
+/// What complete keys mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Dialled {
+    /// A number or an address.
+    Number(String),
+    /// A star code, and the number after it (empty: it takes none).
+    Code(StarCode, String),
+}
 
 /// What is to be done with the digits so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Call this number or address now.
-    Dial(String),
-    /// Wait for more digits; when the timer runs out call `number`, or refuse when there is none.
+    /// Dial this now.
+    Dial(Dialled),
+    /// Wait for more digits; when the timer runs out dial this, or refuse when there is nothing.
     Wait {
         timer: Timer,
-        number: Option<String>,
+        dialled: Option<Dialled>,
         second_dial_tone: bool,
     },
     /// Congestion tone, and why.
     Refuse(DialError),
 }
 
+impl Decision {
+    /// The same for the star code before these digits.
+    fn after(self, code: StarCode, prefix: &str) -> Self {
+        let with = |dialled| match dialled {
+            Dialled::Number(number) => Dialled::Code(code, format!("{prefix}{number}")),
+            Dialled::Code(..) => dialled,
+        };
+        match self {
+            Self::Dial(dialled) => Self::Dial(with(dialled)),
+            Self::Wait {
+                timer,
+                dialled,
+                second_dial_tone,
+            } => Self::Wait {
+                timer,
+                dialled: dialled.map(with),
+                second_dial_tone,
+            },
+            refused @ Self::Refuse(_) => refused,
+        }
+    }
+}
+
 /// Everything the phone knows about numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DialPlan {
     map: Option<DigitMap>,
     emergency: Vec<String>,
     speed_dial: Vec<(String, String)>,
     codes: Vec<(String, StarCode)>,
+    /// Codes before a number that show or withhold the caller's identity for one call.
+    identity_codes: &'static [&'static str],
 }
 
 impl DialPlan {
     pub(crate) fn new(config: &config::Config) -> Self {
-        let own = config::country::plan(config.phone.country).emergency;
+        let country = config.phone.country;
+        let own = config::country::plan(country).emergency;
         Self {
             // A configuration that was loaded has a valid map; with one built by hand that has not,
             // only emergency and speed dial work.
-            map: digit_map::parse(&config.dial.digit_map).ok(),
+            map: digit_map::parse(&config.dial.digit_map)
+                .ok()
+                .map(|map| with_service_codes(map, config)),
             emergency: own
                 .iter()
                 .map(|&number| number.to_owned())
                 .chain(config.dial.emergency.iter().cloned())
                 .collect(),
             speed_dial: config.dial.speed_dial.clone(),
-            codes: codes(&config.codes),
+            codes: codes(&config.codes, &config.dial),
+            identity_codes: config::country::identity_codes(country),
+        }
+    }
+
+    /// Stores a speed dial number under these keys, or removes it.
+    pub(crate) fn set_speed_dial(&mut self, keys: &str, target: Option<String>) {
+        self.speed_dial.retain(|(keyed, _)| keyed != keys);
+        if let Some(target) = target {
+            self.speed_dial.push((keys.to_owned(), target));
         }
     }
 
@@ -65,26 +111,72 @@ impl DialPlan {
         self.emergency.iter().any(|emergency| emergency == number)
     }
 
-    /// Why this number may not be called at the request of a far end: emergency numbers are dialled by
-    /// hand only, and what the digit map bars is barred.
-    pub(crate) fn bars(&self, number: &str) -> Option<BarredNumber> {
-        if self.is_emergency(number) {
-            return Some(BarredNumber::Emergency(number.to_owned()));
+    /// Why this number may not be called at the request of a far end: emergency numbers are dialled
+    /// by hand only, and what the digit map bars is barred.
+    pub(crate) fn bars_request(&self, number: &str) -> Option<BarredNumber> {
+        let plain = plain(number);
+        if self.is_emergency(&plain) {
+            return Some(BarredNumber::Emergency(plain));
         }
-        let map = self.map.as_ref()?;
-        (matches(map, number).matched == Match::Barred)
-            .then(|| BarredNumber::DigitMap(number.to_owned()))
+        self.bars(number)
     }
 
-    /// The star code these keys are; an emergency number is none.
-    pub(crate) fn star_code(&self, digits: &str) -> Option<StarCode> {
-        let code = self.codes.iter().find(|(code, _)| code == digits);
-        code.map(|(_, code)| *code)
-            .filter(|_| !self.is_emergency(digits))
+    /// Why this number may not be called at all, however it is dialled: the digit map bars it, as it
+    /// is or as the international number it is.
+    pub(crate) fn bars(&self, number: &str) -> Option<BarredNumber> {
+        let plain = plain(number);
+        if self.is_emergency(&plain) {
+            return None;
+        }
+        let map = self.map.as_ref()?;
+        let mut ways = vec![plain.clone()];
+        if let Some(digits) = plain.strip_prefix('+') {
+            ways.extend([
+                digits.to_owned(),
+                format!("00{digits}"),
+                format!("011{digits}"),
+            ]);
+        }
+        let barred = |way: &String| matches(map, way).matched == Match::Barred;
+        ways.iter()
+            .any(barred)
+            .then_some(BarredNumber::DigitMap(plain))
+    }
+
+    /// The star code these keys begin with, and the keys after it; an emergency number is none. The
+    /// longest counts.
+    fn star_code<'d>(&self, digits: &'d str) -> Option<(StarCode, &'d str)> {
+        if self.is_emergency(digits) {
+            return None;
+        }
+        let fits = |keys: &str, code: StarCode| match code.argument() {
+            Argument::None => digits == keys,
+            Argument::Number | Argument::SlotAndNumber => digits.starts_with(keys),
+        };
+        let codes = self.codes.iter().filter(|(keys, code)| fits(keys, *code));
+        let (keys, code) = codes.max_by_key(|(keys, _)| keys.len())?;
+        Some((*code, digits.strip_prefix(keys.as_str())?))
+    }
+
+    /// The star code that a whole text is, with what follows it.
+    pub(crate) fn whole_code(&self, text: &str) -> Option<(StarCode, String)> {
+        let (code, rest) = self.star_code(text)?;
+        let complete = match code.argument() {
+            Argument::None => true,
+            Argument::Number => !rest.is_empty(),
+            Argument::SlotAndNumber => rest.len() > 1,
+        };
+        complete.then(|| (code, rest.trim_end_matches('#').to_owned()))
     }
 
     /// Whether anything begins with these digits; decides if `#` is a digit or means "send now".
     pub(crate) fn accepts(&self, digits: &str) -> bool {
+        if let Some((code, rest)) = self.star_code(digits)
+            && !rest.is_empty()
+        {
+            let slot = usize::from(code.argument() == Argument::SlotAndNumber);
+            return rest.len() > slot && self.accepts(&rest[slot..]);
+        }
         let speed = self
             .speed_dial
             .iter()
@@ -110,30 +202,33 @@ impl DialPlan {
     /// Decides on digits (at least one).
     pub(crate) fn decide(&self, digits: &str) -> Decision {
         if self.is_emergency(digits) {
-            return Decision::Dial(digits.to_owned());
+            return Decision::Dial(Dialled::Number(digits.to_owned()));
+        }
+        // Whoever withholds the number by habit reaches the emergency service all the same.
+        let mut codes = self.identity_codes.iter();
+        if let Some(number) = codes.find_map(|code| digits.strip_prefix(code))
+            && self.is_emergency(number)
+        {
+            return Decision::Dial(Dialled::Number(number.to_owned()));
         }
         let longer = |number: &str| number.len() > digits.len() && number.starts_with(digits);
         let hold = self.emergency.iter().any(|number| longer(number))
             || self.speed_dial.iter().any(|(keyed, _)| longer(keyed))
             || self.codes.iter().any(|(code, _)| longer(code));
+        if let Some((code, rest)) = self.star_code(digits) {
+            return self.decide_code(code, rest, hold);
+        }
         let result = self.map.as_ref().map(|map| matches(map, digits));
         let second_dial_tone = result
             .as_ref()
             .is_some_and(|result| result.second_dial_tone);
         let matched = result.map_or(Match::Impossible, |result| result.matched);
-        let wait = |timer, number| Decision::Wait {
+        let wait = |timer, number: Option<String>| Decision::Wait {
             timer,
-            number,
+            dialled: number.map(Dialled::Number),
             second_dial_tone,
         };
-        if self.star_code(digits).is_some() {
-            // A digit map that could go on does not delay a star code; a longer code or number does.
-            return if hold {
-                wait(Timer::Short, Some(digits.to_owned()))
-            } else {
-                Decision::Dial(digits.to_owned())
-            };
-        }
+        let dial = |number| Decision::Dial(Dialled::Number(number));
         if let Some((_, target)) = self.speed_dial.iter().find(|(keyed, _)| keyed == digits) {
             return match matched {
                 Match::Partial | Match::CouldBeLonger { .. } => {
@@ -142,14 +237,12 @@ impl DialPlan {
                 Match::Complete(_) | Match::Barred | Match::Impossible if hold => {
                     wait(Timer::Short, Some(target.clone()))
                 }
-                Match::Complete(_) | Match::Barred | Match::Impossible => {
-                    Decision::Dial(target.clone())
-                }
+                Match::Complete(_) | Match::Barred | Match::Impossible => dial(target.clone()),
             };
         }
         match matched {
             Match::Complete(number) if hold => wait(Timer::Short, Some(number)),
-            Match::Complete(number) => Decision::Dial(number),
+            Match::Complete(number) => dial(number),
             Match::CouldBeLonger { number, timer } => wait(timer, Some(number)),
             Match::Partial => wait(Timer::Long, None),
             Match::Barred | Match::Impossible if hold => wait(Timer::Long, None),
@@ -158,15 +251,56 @@ impl DialPlan {
         }
     }
 
+    /// Decides on the keys after a star code. A digit map that could go on does not delay a code
+    /// without argument; a longer code or number (`longer`) does.
+    fn decide_code(&self, code: StarCode, rest: &str, longer: bool) -> Decision {
+        let slot = match code.argument() {
+            Argument::None if longer => {
+                return Decision::Wait {
+                    timer: Timer::Short,
+                    dialled: Some(Dialled::Code(code, String::new())),
+                    second_dial_tone: false,
+                };
+            }
+            Argument::None => return Decision::Dial(Dialled::Code(code, String::new())),
+            Argument::Number => 0,
+            Argument::SlotAndNumber => 1,
+        };
+        let Some(number) = rest.get(slot..).filter(|number| !number.is_empty()) else {
+            return Decision::Wait {
+                timer: Timer::Long,
+                dialled: None,
+                second_dial_tone: true,
+            };
+        };
+        if !rest[..slot].bytes().all(|key| key.is_ascii_digit()) {
+            return Decision::Refuse(DialError::Unknown(rest.to_owned()));
+        }
+        // A number, not one more code.
+        if self.star_code(number).is_some() {
+            return Decision::Refuse(DialError::Unknown(rest.to_owned()));
+        }
+        self.decide(number).after(code, &rest[..slot])
+    }
+
     /// What `#` sends: the number if it is complete, else the digits as they are; never a barred
     /// one.
     pub(crate) fn send_now(&self, digits: &str) -> Decision {
+        if let Some((code, rest)) = self.star_code(digits)
+            && code.argument() != Argument::None
+        {
+            let slot = usize::from(code.argument() == Argument::SlotAndNumber);
+            return match rest.get(slot..).filter(|number| !number.is_empty()) {
+                Some(number) => self.send_now(number).after(code, &rest[..slot]),
+                None => Decision::Refuse(DialError::Incomplete(digits.to_owned())),
+            };
+        }
         match self.decide(digits) {
             Decision::Wait {
-                number: Some(number),
+                dialled: Some(dialled),
                 ..
-            } => Decision::Dial(number),
-            Decision::Wait { number: None, .. } => {
+            } => Decision::Dial(dialled),
+            Decision::Wait { dialled: None, .. } => {
                 let is_barred = self
                     .map
                     .as_ref()
@@ -174,7 +308,7 @@ impl DialPlan {
                 if is_barred {
                     Decision::Refuse(barred(digits))
                 } else {
-                    Decision::Dial(digits.to_owned())
+                    Decision::Dial(Dialled::Number(digits.to_owned()))
                 }
             }
             decided @ (Decision::Dial(_) | Decision::Refuse(_)) => decided,
@@ -182,142 +316,62 @@ impl DialPlan {
     }
 }
 
+/// The digit map, and what the country's networks understand besides.
+fn with_service_codes(mut map: DigitMap, config: &config::Config) -> DigitMap {
+    let codes = config::country::service_codes(config.phone.country);
+    if let Some(codes) = codes.filter(|_| config.dial.service_codes)
+        && let Ok(codes) = digit_map::parse(&codes)
+    {
+        map.alternatives.extend(codes.alternatives);
+    }
+    map
+}
+
 fn barred(digits: &str) -> DialError {
     BarredNumber::DigitMap(digits.to_owned()).into()
 }
 
-/// The codes that are there.
-fn codes(codes: &config::schema::Codes) -> Vec<(String, StarCode)> {
-    [
-        (&codes.self_test, StarCode::SelfTest),
-        (&codes.bundle, StarCode::Bundle),
-        (&codes.reboot, StarCode::Reboot),
-        (&codes.factory_reset, StarCode::FactoryReset),
-    ]
-    .into_iter()
-    .filter_map(|(keys, code)| Some((keys.clone()?, code)))
-    .collect()
+/// The number in the user part of an address or in what somebody wrote: without escapes, parameters
+/// and visual separators (RFC 3966 section 5.1.1).
+fn plain(number: &str) -> String {
+    let number = number.trim();
+    let scheme = |scheme: &str| {
+        let begins = number.get(..scheme.len())?.eq_ignore_ascii_case(scheme);
+        begins.then(|| &number[scheme.len()..])
+    };
+    let bare = ["sip:", "sips:", "tel:"].into_iter().find_map(scheme);
+    let number = bare.unwrap_or(number);
+    let user = number.split('@').next().unwrap_or(number);
+    let user = user.split([';', ':']).next().unwrap_or(user);
+    let bytes = user.as_bytes();
+    let (mut plain, mut at) = (String::new(), 0);
+    while let Some(byte) = bytes.get(at) {
+        let hex = |at: usize| user.get(at + 1..at + 3);
+        let escaped = hex(at).filter(|_| *byte == b'%');
+        if let Some(decoded) = escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            plain.push(char::from(decoded));
+            at += 3;
+        } else {
+            plain.push(char::from(*byte));
+            at += 1;
+        }
+    }
+    plain.retain(|c| !matches!(c, '-' | '.' | '(' | ')' | ' '));
+    plain
+}
+
+/// The codes that are on, and for which there is what they need.
+fn codes(codes: &Codes, dial: &config::schema::Dial) -> Vec<(String, StarCode)> {
+    let possible = |code: StarCode| match code {
+        StarCode::Voicemail => dial.voicemail.is_some(),
+        StarCode::EchoTest => dial.echo_test.is_some(),
+        StarCode::Park => dial.park.is_some(),
+        StarCode::PickUp => dial.pick_up.is_some(),
+        _other => true,
+    };
+    let on = codes.iter().filter(|(code, _)| possible(*code));
+    on.map(|(code, keys)| (keys.to_owned(), code)).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(toml: &str) -> DialPlan {
-        DialPlan::new(&config::load(toml, "test").unwrap_or_else(|errors| panic!("{errors}")))
-    }
-
-    fn dial(number: &str) -> Decision {
-        Decision::Dial(number.to_owned())
-    }
-
-    #[test]
-    fn every_emergency_number_passes_any_digit_map() {
-        let mut tried = 0;
-        for country in config::country::PLANS {
-            for map in [
-                "x",
-                "xx",
-                "1!",
-                "x.!",
-                "xxxxxxxxxx",
-                "#",
-                "[2-8]xx",
-                "9,xxx",
-                "<1:2>x.T",
-                "0T|9!",
-            ] {
-                let plan = plan(&format!(
-                    "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n9 = \"101\"\n1 = \"102\"",
-                    country.country.as_str()
-                ));
-                for number in country.emergency {
-                    for keyed in 1..number.len() {
-                        let decision = plan.decide(&number[..keyed]);
-                        assert!(
-                            matches!(decision, Decision::Wait { .. }),
-                            "{} {number} {map}: {decision:?} after {keyed} keys",
-                            country.country.as_str()
-                        );
-                    }
-                    assert_eq!(
-                        plan.decide(number),
-                        dial(number),
-                        "{} {map}",
-                        country.country.as_str()
-                    );
-                    tried += 1;
-                }
-            }
-        }
-        assert!(tried > 500, "{tried}");
-    }
-
-    #[test]
-    fn emergency_numbers_of_the_configuration_count_too() {
-        let plan = plan("[dial]\ndigit_map = \"x\"\nemergency = [\"55\"]");
-        assert!(matches!(plan.decide("5"), Decision::Wait { .. }));
-        assert_eq!(plan.decide("55"), dial("55"));
-        assert_eq!(plan.decide("4"), dial("4"));
-    }
-
-    #[test]
-    fn unambiguous_speed_dial_is_sent_at_once() {
-        let plan = plan(
-            "[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"",
-        );
-        assert_eq!(plan.decide("1"), dial("sip:a@b"));
-        let Decision::Wait {
-            timer: Timer::Short,
-            number,
-            ..
-        } = plan.decide("2")
-        else {
-            panic!()
-        };
-        assert_eq!(number.as_deref(), Some("0815"));
-        assert_eq!(plan.send_now("2"), dial("0815"));
-        assert_eq!(plan.decide("234"), dial("234"));
-        let Decision::Wait { number, .. } = plan.decide("55") else {
-            panic!()
-        };
-        assert_eq!(number.as_deref(), Some("1"));
-        assert_eq!(plan.decide("558"), dial("2"));
-    }
-
-    #[test]
-    fn star_codes_do_not_wait_for_the_digit_map() {
-        let standard = plan("");
-        assert_eq!(standard.star_code("*97"), Some(StarCode::Bundle));
-        assert_eq!(standard.decide("*97"), dial("*97"));
-        assert!(
-            matches!(standard.decide("*99"), Decision::Wait { .. }),
-            "the reset is longer"
-        );
-        assert_eq!(
-            standard.star_code("*99*7378#"),
-            Some(StarCode::FactoryReset)
-        );
-        assert!(standard.accepts("*96#"), "here # is a digit");
-        let own = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[codes]\nbundle = \"\"\nreboot = \"55\"");
-        assert_eq!(
-            (own.star_code("*97"), own.star_code("55")),
-            (None, Some(StarCode::Reboot))
-        );
-        assert_eq!(own.decide("55"), dial("55"));
-        // An emergency number stays one.
-        let plan = plan("[phone]\ncountry = \"de\"\n[codes]\nreboot = \"112\"");
-        assert_eq!(plan.star_code("112"), None);
-    }
-
-    #[test]
-    fn what_fits_nothing_is_refused_with_a_reason() {
-        let plan = plan("[dial]\ndigit_map = \"[2-8]xx|1900x.!\"");
-        assert_eq!(
-            plan.decide("0"),
-            Decision::Refuse(DialError::Unknown("0".to_owned()))
-        );
-        assert_eq!(plan.decide("19001"), Decision::Refuse(barred("19001")));
-        assert_eq!(plan.send_now("23"), dial("23"));
-    }
-}
+mod tests;

@@ -24,6 +24,17 @@ pub enum Input {
     Rotary(Key),
     /// The flash key, or `ctl flash`.
     Flash,
+    /// The call that rings or waits is refused (`ctl reject`).
+    Refuse,
+    /// The caller who waits is answered (`ctl answer`).
+    AnswerWaiting,
+    /// The call in the hand, or the one on hold, goes to this number (`ctl transfer`).
+    TransferTo(String),
+    /// The call on hold joins the one in the hand (`ctl conference`).
+    ConnectAll,
+    /// This number or address is dialled at once (`ctl dial`), as if it had been keyed; the handset
+    /// must be lifted and dial tone be heard.
+    Dial(String),
     /// The handset is put down for good (`ctl hang-up`; a flash has a command of its own): final at
     /// once, without waiting for the flash window. A hook switch says [`Input::Hook`]`(false)`.
     HangUp,
@@ -40,8 +51,8 @@ pub enum Input {
     Incoming {
         /// The new call.
         call: CallId,
-        /// Address or display name of the caller.
-        from: String,
+        /// Who calls.
+        from: Caller,
         /// How the caller asks to be rung.
         alert: Alert,
         /// The far end asks for, and configuration allows, answering by itself.
@@ -59,6 +70,29 @@ pub enum Input {
     },
     /// Something happened to a call the phone knows.
     Call(CallId, CallUpdate),
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Caller {
+    /// Display name or address, for people.
+    pub name: String,
+    /// What call return dials: a number by the account, or an address. Empty: unknown.
+    pub number: String,
+    /// The account by which the call came.
+    pub account: Option<AccountId>,
+    /// The caller withholds the number (RFC 3323).
+    pub anonymous: bool,
+}
+
+impl From<&str> for Caller {
+    /// Known by name only.
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// An update of one call.

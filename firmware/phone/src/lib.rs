@@ -61,17 +61,21 @@
 
 mod call;
 mod dial_plan;
+mod features;
 mod input;
 mod note;
 mod output;
 mod phone;
 mod route;
+mod screening;
 mod state;
 
 pub use call::CallState;
-pub use input::{AccountId, Alert, CallId, CallUpdate, Encryption, EndCause, Input};
+pub use config::codes::StarCode;
+pub use features::Features;
+pub use input::{AccountId, Alert, CallId, CallUpdate, Caller, Encryption, EndCause, Input};
 pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
-pub use output::{Destination, Output, RingStyle, StarCode, Tone};
-pub use phone::Phone;
+pub use output::{CallOptions, Destination, Maintenance, Output, RingStyle, Tone};
+pub use phone::{LastCaller, Phone};
 pub use state::State;
 pub use types::{Key, Lamp, LampState};

@@ -3,8 +3,9 @@
 
 use std::fmt;
 
+use config::codes::StarCode;
+
 use crate::input::EndCause;
-use crate::output::StarCode;
 
 /// What happened, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,15 @@ pub enum Note {
     },
     /// A flash was given in an emergency call.
     FlashInEmergency,
+    /// Three are connected.
+    Conference,
+    /// An incoming call was sent to another number.
+    Forwarded {
+        /// The caller.
+        from: String,
+        /// Whom to.
+        to: String,
+    },
     /// A star code was dialled.
     StarCode(StarCode),
     /// The far end asks to call someone else, and that is done.
@@ -134,6 +144,12 @@ pub enum Refusal {
     /// The handset is in use, and no further call can wait.
     #[error("busy")]
     Busy,
+    /// Its user refused it.
+    #[error("refused by hand")]
+    ByHand,
+    /// A setting of its user refuses it.
+    #[error("refused by a setting ({0})")]
+    BySetting(u16),
     /// It was to replace a call that is not there.
     #[error("there is no call for it to replace")]
     NothingToReplace,
@@ -187,6 +203,15 @@ pub enum DialError {
         /// Why there is none.
         why: RouteError,
     },
+    /// Redial, and no number was dialled before.
+    #[error("no number was dialled before")]
+    NothingToRedial,
+    /// Call return, and no one called who can be called back.
+    #[error("no one called who can be called back")]
+    NoOneCalled,
+    /// A transfer, and no call is on hold.
+    #[error("there is no call on hold to transfer: flash first")]
+    NothingToTransfer,
     /// There is no room for one more call.
     #[error("{0} cannot be called: there are too many calls")]
     TooManyCalls(String),
@@ -245,7 +270,9 @@ impl fmt::Display for Note {
             Self::HeldByPeer { peer, .. } => write!(f, "{peer} resumed the call"),
             Self::NotEncrypted { peer } => write!(f, "call with {peer} is not encrypted"),
             Self::FlashInEmergency => f.write_str("a flash does nothing in an emergency call"),
-            Self::StarCode(code) => write!(f, "star code: {code:?}"),
+            Self::Conference => f.write_str("three are connected"),
+            Self::Forwarded { from, to } => write!(f, "call from {from} forwarded to {to}"),
+            Self::StarCode(code) => write!(f, "star code: {}", code.as_str()),
             Self::Transferring { by, to } => write!(f, "{by} transfers the call to {to}"),
             Self::TransferDeclined { by, to, why } => {
                 write!(f, "{by} asks to call {to}, declined: {why}")

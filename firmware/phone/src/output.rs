@@ -2,6 +2,7 @@
 
 use types::{Key, Lamp, LampState};
 
+use crate::features::Features;
 use crate::input::{AccountId, Alert, CallId};
 use crate::note::Note;
 
@@ -14,6 +15,17 @@ pub struct Destination {
     pub account: Option<AccountId>,
     /// An emergency call: nothing may block it.
     pub emergency: bool,
+    /// How it is placed.
+    pub options: CallOptions,
+}
+
+/// How a call is placed, other than by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallOptions {
+    /// One's own number is withheld (RFC 3323).
+    pub anonymous: bool,
+    /// The far end is asked to answer by itself.
+    pub intercom: bool,
 }
 
 /// A tone of the country's plan, as the handset plays it.
@@ -26,9 +38,9 @@ pub struct RingStyle {
     pub alert: Alert,
 }
 
-/// What a star code asks of the phone itself (`[codes]`).
+/// What keys ask of the appliance around the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StarCode {
+pub enum Maintenance {
     /// Walk through speaker, microphone, keys, hook, lamps, bell and network.
     SelfTest,
     /// Write the support bundle.
@@ -91,8 +103,26 @@ pub enum Output {
     Mute(bool),
     /// Send a digit into the call: pressed (true) or released (false).
     Dtmf(CallId, Key, bool),
-    /// Carry out this star code; a confirmation tone is heard meanwhile.
-    StarCode(StarCode),
+    /// Carry this out; a confirmation tone is heard meanwhile.
+    Maintenance(Maintenance),
+    /// Keep what was set from the handset, for [`crate::Phone::restore`].
+    Remember(Box<Features>),
+    /// Connect the far end of the call on hold with a number or address; for this phone it is over.
+    BlindTransfer {
+        /// The call on hold.
+        held: CallId,
+        /// Whom to.
+        to: String,
+    },
+    /// Send the caller to another number or address (302); for this phone the call is over.
+    Forward {
+        /// The incoming call.
+        call: CallId,
+        /// Whom to.
+        to: String,
+    },
+    /// Send a flash into the call (RFC 4733 event 16, or INFO).
+    FlashToNetwork(CallId),
     /// A line for log and history.
     Note(Note),
 }

@@ -1,8 +1,10 @@
 //! The phone itself: one exhaustive state machine.
 //!
 //! ```text
-//!                    ┌─ hook.rs   lift, put down, flash, answer
+//!                    ┌─ hook.rs   lift, put down, answer
+//!                    ├─ flash.rs  two calls, the digit after a flash, three at once
 //! Input ─▶ handle ───┼─ keys.rs   keys, rotary digits, the number, placing
+//!                    ├─ codes.rs  star codes
 //!                    └─ updates.rs   calls coming in, updates of calls, one call replacing another
 //!             │           └─▶ state, active call, calls, one timer a purpose
 //!             └─▶ present.rs: what is heard, rung and lit follows from the state alone; differences become Output
@@ -24,26 +26,35 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use types::Key;
+use types::{Country, Key};
 
 use crate::call::{CallState, Calls};
-use crate::dial_plan::DialPlan;
+use crate::dial_plan::{DialPlan, Dialled};
+use crate::features::Features;
 use crate::input::{CallId, Input};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
+use crate::screening::{BlockList, Intercom, RingRules};
 use crate::state::State;
 
+mod codes;
+mod flash;
 mod hook;
 mod keys;
 mod present;
 mod updates;
+
+pub use codes::LastCaller;
 
 /// How long dial tone waits for the first digit before it becomes congestion tone.
 const DIAL_TONE: Duration = Duration::from_secs(30);
 
 /// How long the phone rings because a call answered itself at its caller's request.
 const ANNOUNCEMENT: Duration = Duration::from_secs(1);
+
+/// How long the bell reminds of a call on hold.
+const REMINDER: Duration = Duration::from_secs(2);
 
 /// How long the tone for a missing encryption is: three short beeps.
 const WARNING: Duration = Duration::from_millis(500);
@@ -73,6 +84,16 @@ pub struct Phone {
     hotline: Option<(String, Duration)>,
     flash_window: (Duration, Duration),
     plan: DialPlan,
+    /// Who does not get through.
+    block: BlockList,
+    /// Who is answered at once.
+    intercom: Intercom,
+    /// Who rings how.
+    rings: RingRules,
+    /// Numbers that star codes call.
+    targets: config::schema::Dial,
+    /// A digit may follow a flash.
+    has_menu: bool,
 
     // What it is doing.
     state: State,
@@ -85,13 +106,23 @@ pub struct Phone {
     active: Option<CallId>,
     digits: String,
     /// What the digit timer dials when it runs out.
-    pending: Option<String>,
+    pending: Option<Dialled>,
     /// A second dial tone: after a flash (`DialTone`) or a `,` of the digit map (`Collecting`).
     second_dial_tone: bool,
     /// The far end is heard (`EarlyMedia`).
     early_sound: bool,
     /// A star code was accepted: confirmation tone until something else happens (`DialTone`).
     confirmed: bool,
+    /// A digit may say what the last flash means.
+    menu: Option<flash::FlashMenu>,
+    /// What is set from the handset.
+    features: Features,
+    last_dialled: Option<String>,
+    last_caller: Option<LastCaller>,
+    /// A call was missed since the handset was lifted last.
+    missed: bool,
+    /// The bell is silenced until the next call.
+    silenced: bool,
     key: Option<KeyDown>,
     lines: Lines,
     messages: bool,
@@ -107,6 +138,8 @@ pub struct Phone {
     auto_answer: Option<(Instant, CallId)>,
     /// Until when the phone rings because a call answered itself at its caller's request.
     announced: Option<Instant>,
+    /// Until when the bell reminds of a call on hold.
+    reminder: Option<Instant>,
     /// The far end of such a call hears nothing until the handset is lifted.
     muted: bool,
 
@@ -131,6 +164,21 @@ impl Phone {
                 .map(|(number, delay)| (number.clone(), ms(*delay))),
             flash_window: (ms(from.into()), ms(to.into())),
             plan: DialPlan::new(config),
+            block: BlockList::new(config),
+            intercom: Intercom::new(config),
+            rings: RingRules::new(config),
+            targets: config.dial.clone(),
+            has_menu: config
+                .call
+                .flash_menu
+                .unwrap_or(config.phone.country != Country::Us),
+            menu: None,
+            features: Features::default(),
+            last_dialled: None,
+            last_caller: None,
+            missed: false,
+            silenced: false,
+            reminder: None,
             state: State::Idle,
             off_hook: false,
             hands_free: false,
@@ -206,6 +254,12 @@ impl Phone {
             Input::KeyUp(key) => self.key_up(key),
             Input::Rotary(key) => self.rotary(key, now),
             Input::Flash => self.flash(now),
+            Input::Dial(number) => self.dial_now(&number, now),
+            Input::Refuse if self.state == State::Ringing => self.refuse_ringing(now),
+            Input::Refuse => self.refuse_waiting(),
+            Input::AnswerWaiting => self.answer_waiting(),
+            Input::TransferTo(number) => self.transfer_active(&number, now),
+            Input::ConnectAll => self.connect_held(),
             Input::AccountStatus { account, usable } => self.lines.set(account, usable),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::Incoming {
@@ -241,6 +295,9 @@ impl Phone {
             self.auto_answer.map(|(at, _)| at),
             self.warning,
             self.announced,
+            self.reminder,
+            self.menu.map(flash::FlashMenu::until),
+            self.next_forward().map(|(at, _)| at),
             self.key.and_then(|key| key.until),
         ]
         .into_iter()
@@ -267,6 +324,12 @@ impl Phone {
                 self.warning = None;
             } else if due(self.announced) {
                 self.announced = None;
+            } else if due(self.reminder) {
+                self.reminder = None;
+            } else if due(self.menu.map(flash::FlashMenu::until)) {
+                self.menu_over();
+            } else if let Some((_, call)) = self.next_forward().filter(|(at, _)| *at <= now) {
+                self.forward_unanswered(call, now);
             } else if due(self.step) {
                 self.step = None;
                 self.step_over(now);
@@ -291,15 +354,15 @@ impl Phone {
         match self.state {
             State::DialTone => match self.hotline.clone() {
                 Some((number, _)) if !self.second_dial_tone && !self.confirmed => {
-                    self.dial(&number, now);
+                    self.dial(Dialled::Number(number), now);
                 }
                 Some(_) | None => {
                     self.not_dialled(DialError::Nothing, now);
                 }
             },
             State::Collecting => {
-                if let Some(number) = self.pending.take() {
-                    self.dial(&number, now);
+                if let Some(dialled) = self.pending.take() {
+                    self.dial(dialled, now);
                 } else {
                     self.not_dialled(DialError::Incomplete(self.digits.clone()), now);
                 }
@@ -309,7 +372,7 @@ impl Phone {
                 if self.calls.first(CallState::OnHold).is_some() {
                     // A call is on hold: its user may only have put the handset aside, so no
                     // howler.
-                    self.enter(State::OnHold, None);
+                    self.enter(State::OnHold, self.next_reminder(now));
                 } else {
                     self.enter(
                         State::Howler,
@@ -318,8 +381,12 @@ impl Phone {
                 }
             }
             State::Howler => self.enter(State::Silent, None),
+            State::OnHold => {
+                self.reminder = Some(now + REMINDER);
+                self.step = self.next_reminder(now);
+            }
             // These set no timer.
-            State::Idle | State::Ringing | State::Talking | State::OnHold | State::Silent => {}
+            State::Idle | State::Ringing | State::Talking | State::Silent => {}
         }
     }
 
@@ -328,6 +395,8 @@ impl Phone {
         self.state = state;
         self.step = step;
         self.confirmed = false;
+        self.menu = None;
+        self.reminder = None;
         if !state.has_call() {
             self.active = None;
             self.unmute();
@@ -342,6 +411,12 @@ impl Phone {
     /// When a hook that went down is down for good.
     fn flash_ends(&self) -> Option<Instant> {
         self.flash_from.map(|from| from + self.flash_window.1)
+    }
+
+    /// When the bell is to remind of a call on hold.
+    fn next_reminder(&self, now: Instant) -> Option<Instant> {
+        let after = Duration::from_secs(self.call.hold_reminder_s.into());
+        (!after.is_zero()).then(|| now + after)
     }
 
     fn note(&mut self, note: Note) {

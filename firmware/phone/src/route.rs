@@ -7,13 +7,17 @@
 
 use crate::input::AccountId;
 use crate::note::RouteError;
-use crate::output::Destination;
+use crate::output::{CallOptions, Destination};
 
 /// What routing needs to know of the configuration, and which lines are usable now.
 #[derive(Debug)]
 pub(crate) struct Lines {
     /// An account's name and whether calls can be placed by it.
     accounts: Vec<(String, bool)>,
+    /// What is keyed before a number that goes by an account.
+    prefixes: Vec<Option<String>>,
+    /// The domain of each account.
+    domains: Vec<String>,
     direct: bool,
     emergency_route: Option<String>,
 }
@@ -25,6 +29,16 @@ impl Lines {
                 .accounts
                 .iter()
                 .map(|account| (account.name.clone(), false))
+                .collect(),
+            prefixes: config
+                .accounts
+                .iter()
+                .map(|account| account.prefix.clone())
+                .collect(),
+            domains: config
+                .accounts
+                .iter()
+                .map(|account| account.domain.clone())
                 .collect(),
             direct: config.call.direct.unwrap_or(true),
             emergency_route: config.dial.emergency_route.clone(),
@@ -51,13 +65,58 @@ impl Lines {
             .map(|(index, _)| AccountId(index))
     }
 
+    /// The account whose domain an address is in: it is called by that account, whatever direct calls
+    /// are.
+    fn of_own_domain(&self, address: &str) -> Option<AccountId> {
+        if !is_address(address) {
+            return None;
+        }
+        let host = address.rsplit_once('@')?.1;
+        let host = &host[..host.find([';', '?', '>']).unwrap_or(host.len())];
+        let same = |(_, domain): &(usize, &String)| host.eq_ignore_ascii_case(domain);
+        let found = self.domains.iter().enumerate().find(same)?;
+        Some(AccountId(found.0))
+    }
+
+    /// The account whose prefix a number begins with, and the number after it. The longest counts.
+    pub(crate) fn by_prefix<'n>(&self, number: &'n str) -> Option<(AccountId, &'n str)> {
+        let fits = |(index, prefix): (usize, &Option<String>)| {
+            let prefix = prefix.as_deref()?;
+            let rest = number.strip_prefix(prefix)?;
+            (!rest.is_empty()).then_some((AccountId(index), rest))
+        };
+        let all = self.prefixes.iter().enumerate().filter_map(fits);
+        all.min_by_key(|(_, rest)| rest.len())
+    }
+
+    /// The route by this account, if it is usable.
+    pub(crate) fn by(&self, account: AccountId, address: &str) -> Result<Destination, RouteError> {
+        match self.accounts.get(account.0) {
+            Some((_, true)) => Ok(Destination {
+                address: address.to_owned(),
+                account: Some(account),
+                emergency: false,
+                options: CallOptions::default(),
+            }),
+            Some((name, false)) => Err(RouteError::NotRegistered(name.clone())),
+            None => Err(RouteError::NoAccount),
+        }
+    }
+
     /// The route to call a number or address, or why there is none.
     pub(crate) fn route(&self, address: &str) -> Result<Destination, RouteError> {
         let to = |account| Destination {
             address: address.to_owned(),
             account,
             emergency: false,
+            options: CallOptions::default(),
         };
+        if let Some(account) = self.of_own_domain(address) {
+            return self.by(account, address);
+        }
+        if let Some((account, number)) = self.by_prefix(address) {
+            return self.by(account, number);
+        }
         if is_address(address) && self.direct {
             return Ok(to(None));
         }
@@ -79,6 +138,7 @@ impl Lines {
             address: address.to_owned(),
             account,
             emergency: true,
+            options: CallOptions::default(),
         };
         let mut routes: Vec<Destination> = self
             .usable()

@@ -248,7 +248,25 @@ impl UserAgent {
         now: Instant,
     ) -> Result<CallHandle, InviteError> {
         let account = account.map(|a| a.0);
-        let call = self.place_call(account, target, media, ReferOrder::default(), now);
+        let order = ReferOrder::default();
+        let options = InviteOptions::default();
+        let call = self.place_call(account, target, media, order, options, now);
+        self.finish_turn(now);
+        call
+    }
+
+    /// [`invite`](Self::invite), with the identity withheld or a wish to be answered at once.
+    pub fn invite_with(
+        &mut self,
+        account: Option<AccountId>,
+        target: &str,
+        options: InviteOptions,
+        media: LocalMedia,
+        now: Instant,
+    ) -> Result<CallHandle, InviteError> {
+        let account = account.map(|a| a.0);
+        let order = ReferOrder::default();
+        let call = self.place_call(account, target, media, order, options, now);
         self.finish_turn(now);
         call
     }
@@ -269,6 +287,12 @@ impl UserAgent {
     /// Answers an incoming call with 200.
     pub fn answer(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
         self.on_call(call, now, |call, turn| call.answer(media, turn));
+        self.finish_turn(now);
+    }
+
+    /// Sends the caller of an incoming call to another number or address (302).
+    pub fn redirect(&mut self, call: CallHandle, target: &str, now: Instant) {
+        self.redirect_call(call, target, now);
         self.finish_turn(now);
     }
 
@@ -345,6 +369,25 @@ impl UserAgent {
         let result = self.start_transfer(held, consulted, now);
         self.finish_turn(now);
         result
+    }
+
+    /// Transfers the far end of `held` to a number or address (RFC 5589 section 6); as
+    /// [`transfer`](Self::transfer).
+    pub fn transfer_to(
+        &mut self,
+        held: CallHandle,
+        target: &str,
+        now: Instant,
+    ) -> Result<(), TransferError> {
+        let result = self.start_blind_transfer(held, target, now);
+        self.finish_turn(now);
+        result
+    }
+
+    /// Sends a flash by INFO (application/hook-flash), where telephone-event was not negotiated.
+    pub fn send_info_flash(&mut self, call: CallHandle, now: Instant) {
+        self.on_call(call, now, Call::send_flash);
+        self.finish_turn(now);
     }
 
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.

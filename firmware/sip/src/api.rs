@@ -85,6 +85,15 @@ pub struct AgentConfig {
     pub seed: [u8; 32],
 }
 
+/// How a call is placed, other than by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InviteOptions {
+    /// The caller's identity is withheld: From and Privacy of RFC 3323 and 3325.
+    pub anonymous: bool,
+    /// The far end is asked to answer by itself (`answer-after=0`).
+    pub intercom: bool,
+}
+
 /// A name that must be resolved (RFC 3263); answered by [`handle_lookup`](crate::UserAgent::handle_lookup).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
@@ -147,6 +156,10 @@ pub enum Event {
         account: Option<AccountId>,
         /// Caller: display name or address.
         from: String,
+        /// The caller's address as the caller gives it.
+        address: String,
+        /// The caller withholds the identity (RFC 3323).
+        anonymous: bool,
         /// Address that was called.
         to: String,
         /// Whom it was for before it was diverted here, as the account's server says.
@@ -315,6 +328,9 @@ pub enum TransferError {
     /// One of the two is not in a state to be transferred.
     #[error("one of the calls is not established")]
     NoCall,
+    /// Whom to transfer to is neither a number nor an address.
+    #[error("there is neither a number nor a SIP address to transfer to")]
+    BadTarget,
     /// The consulted call uses TLS and the other one does not.
     #[error("one call uses TLS, and its address would be sent to the other in the clear")]
     Clear,

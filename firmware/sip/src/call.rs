@@ -36,7 +36,7 @@ use std::time::Instant;
 use types::Direction;
 
 use crate::action::{Action, InviteIds, Reply, Turn};
-use crate::api::{EndReason, EndedBy, Event};
+use crate::api::{EndReason, EndedBy, Event, InviteOptions};
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
 use crate::identity::{connected_party, shown};
@@ -80,6 +80,7 @@ pub(crate) struct Placement {
     pub(crate) route: Route,
     pub(crate) media: LocalMedia,
     pub(crate) order: ReferOrder,
+    pub(crate) options: InviteOptions,
 }
 
 /// One call.
@@ -91,6 +92,8 @@ pub(crate) struct Call {
     peer: String,
     /// What the REFER said because of which we placed this call.
     order: ReferOrder,
+    /// How we placed it.
+    options: InviteOptions,
     state: State,
     span: tracing::Span,
 }
@@ -109,6 +112,7 @@ impl Call {
             account,
             peer,
             order,
+            options: InviteOptions::default(),
             state,
             span,
         }
@@ -130,10 +134,13 @@ impl Call {
             ids: placement.ids,
             route: placement.route,
             order: &placement.order,
+            options: placement.options,
         };
         let calling = Calling::place(invite, placement.target, session, turn)?;
         let state = State::Calling(Box::new(calling));
-        Ok(Self::new(handle, account, peer, placement.order, state))
+        let mut call = Self::new(handle, account, peer, placement.order, state);
+        call.options = placement.options;
+        Ok(call)
     }
 
     /// Who the far end is, as the account's own server says.
@@ -338,6 +345,19 @@ impl Call {
         turn.respond(server, Reply::new(code));
     }
 
+    /// Sends the caller elsewhere (section 8.3).
+    pub(crate) fn redirect(&mut self, target: Uri, turn: &mut Turn<'_>) {
+        let State::Ringing(ringing) = &self.state else {
+            return;
+        };
+        let server = ringing.server;
+        self.finish(EndedBy::Local, Some(302), "forwarded", turn);
+        turn.respond(
+            server,
+            Reply::new(302).with("Contact", NameAddr::new(target)),
+        );
+    }
+
     /// Ends the call for its owner, whatever its state needs. `reason` goes with the BYE.
     pub(crate) fn hang_up(&mut self, reason: Option<EndReason>, turn: &mut Turn<'_>) {
         match &self.state {
@@ -405,6 +425,7 @@ impl Call {
             ids,
             route,
             order: &self.order,
+            options: self.options,
         };
         let placed = calling.place_again(invite, turn);
         if let Err(error) = placed {

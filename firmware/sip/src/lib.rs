@@ -111,6 +111,6 @@ mod transport;
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason, EndedBy, Event,
-    Flow, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
+    Flow, InviteOptions, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
 };
 pub use connections::host_of;

@@ -30,7 +30,7 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
     machine.card.write("offhook.toml", SETTINGS.as_bytes());
     machine.power();
     machine.wait_state("idle", BOOT_LIMIT);
-    dial(&mut machine, "*97");
+    dial(&mut machine, "*94#");
     machine.wait("the bundle on the card", "ls /boot/offhook", SOON, |text| {
         text.lines().any(|name| name == "offhook-support.tar.gz")
     });

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use board::BoardEvent;
-use phone::StarCode;
+use phone::Maintenance;
 
 /// A key counts that was down when the phone first looked at its keys; so long may the keypad take
 /// to say so.
@@ -38,7 +38,7 @@ impl PowerUp {
     }
 
     /// Whether it was held long enough; said once.
-    pub(crate) fn tick(&mut self, now: Instant) -> Option<StarCode> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<Maintenance> {
         self.until.get_or_insert(now + FIRST);
         if self.over {
             return None;
@@ -46,8 +46,8 @@ impl PowerUp {
         let (key, since) = self.held?;
         let held = now.saturating_duration_since(since);
         let order = match key {
-            '#' if held >= Duration::from_secs(3) => StarCode::SelfTest,
-            '*' if held >= Duration::from_secs(10) => StarCode::FactoryReset,
+            '#' if held >= Duration::from_secs(3) => Maintenance::SelfTest,
+            '*' if held >= Duration::from_secs(10) => Maintenance::FactoryReset,
             _ => return None,
         };
         self.over = true;
@@ -60,12 +60,12 @@ mod tests {
     use super::*;
 
     /// Key events at milliseconds, and what was ordered when.
-    fn story(events: &[(u64, BoardEvent)]) -> Option<(u64, StarCode)> {
+    fn story(events: &[(u64, BoardEvent)]) -> Option<(u64, Maintenance)> {
         story_from(0, events)
     }
 
     /// The same for a phone that first looks at its keys so many milliseconds after its start.
-    fn story_from(from: u64, events: &[(u64, BoardEvent)]) -> Option<(u64, StarCode)> {
+    fn story_from(from: u64, events: &[(u64, BoardEvent)]) -> Option<(u64, Maintenance)> {
         let t0 = Instant::now();
         let at = |ms: u64| t0 + Duration::from_millis(ms);
         let mut power_up = PowerUp::default();
@@ -86,11 +86,11 @@ mod tests {
     fn held_long_enough_it_is_an_order() {
         assert_eq!(
             story(&[(100, BoardEvent::KeyDown('#'))]),
-            Some((3100, StarCode::SelfTest))
+            Some((3100, Maintenance::SelfTest))
         );
         assert_eq!(
             story(&[(50, BoardEvent::KeyDown('*'))]),
-            Some((10_050, StarCode::FactoryReset))
+            Some((10_050, Maintenance::FactoryReset))
         );
     }
 
@@ -98,7 +98,7 @@ mod tests {
     fn a_slow_start_misses_no_key() {
         assert_eq!(
             story_from(5000, &[(5100, BoardEvent::KeyDown('*'))]),
-            Some((15_100, StarCode::FactoryReset))
+            Some((15_100, Maintenance::FactoryReset))
         );
         assert_eq!(story_from(5000, &[(7500, BoardEvent::KeyDown('*'))]), None);
     }

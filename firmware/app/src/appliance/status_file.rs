@@ -170,6 +170,8 @@ mod tests {
             card: (48_000, 240),
             ntp: 0,
             known: control::KnownPeers::default(),
+            features: phone::Features::default(),
+            history: control::history::History::default(),
             credentials: None,
         };
         Control::new(&config::load(toml, "f").unwrap(), identity, now).status(now)

@@ -328,6 +328,10 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             let digits = given.plain("rotary needs digits, as in `offhook ctl rotary 112`")?;
             json!({"cmd": verb, "digits": digits.string()?})
         }
+        "dial" | "transfer" => {
+            let to = given.plain("a number or address is missing, as in `offhook ctl dial 123`")?;
+            json!({"cmd": verb, "to": to.string()?})
+        }
         "verify" => {
             const MISSING: &str = "verify needs the number of a call, as in `offhook ctl verify 1`";
             let call = given.plain(MISSING)?.string()?;

@@ -20,8 +20,26 @@ pub(crate) struct Page {
 
 /// What `offhook ctl` can ask for.
 pub(crate) const CTL_VERBS: &[&str] = &[
-    "lift", "hang-up", "press", "flash", "rotary", "verify", "status", "stats", "events",
-    "refresh", "bundle", "idle", "quit",
+    "lift",
+    "hang-up",
+    "press",
+    "flash",
+    "rotary",
+    "dial",
+    "answer",
+    "reject",
+    "transfer",
+    "conference",
+    "verify",
+    "status",
+    "stats",
+    "history",
+    "codes",
+    "events",
+    "refresh",
+    "bundle",
+    "idle",
+    "quit",
 ];
 
 /// All commands, in the order of the help page.
@@ -82,7 +100,7 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "selftest",
         usage: "offhook selftest [--config FILE | --card DIR] [--board PROFILE]",
         summary: "tests speaker, microphone, keys, hook, lamps, bell and network, by ear",
-        details: "Each step begins with as many beeps as its number. Also started by holding # at power-up, or by star code (*98).\n\
+        details: "Each step begins with as many beeps as its number. Also started by holding # at power-up, or by star code (*95#).\n\
                   Stop a running phone first: it holds the card. Exit code 0: everything the phone can check works. 1: something does not.",
         example: "offhook selftest --board sim",
         values: &["config", "card", "board"],
@@ -157,6 +175,12 @@ pub(crate) const COMMANDS: &[Page] = &[
         details: "lift, hang-up, flash    as a user does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
                   rotary DIGITS           as a rotary dial does\n\
+                  dial NUMBER             lifts where the handset is down, and dials a number or address\n\
+                  answer, reject          the call that rings or waits\n\
+                  transfer NUMBER         connects the far end with a number, and is out of it\n\
+                  conference              connects the call on hold and the one in the hand\n\
+                  history                 missed, received and dialled calls, the newest first\n\
+                  codes                   the star codes that can be dialled\n\
                   verify CALL             its authentication words were compared and match: trust that phone\n\
                   status                  the whole phone as one JSON object\n\
                   stats                   every counter of every stream\n\

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use control::{Event, Output};
-use phone::StarCode;
+use phone::Maintenance;
 use types::{Lamp, LampState};
 
 use super::Driver;
@@ -30,7 +30,7 @@ impl Driver {
                 Output::Media(command) => self.sound.command(command),
                 Output::Dtls(datagram) => self.sound.send_dtls(&datagram),
                 Output::Keep { file, text } => self.house.store(file, text),
-                Output::StarCode(code) => self.execute_star_code(code),
+                Output::Maintenance(what) => self.maintain(what),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), Instant::now());
@@ -46,12 +46,12 @@ impl Driver {
     }
 
     /// Carries out what keys ordered.
-    pub(super) fn execute_star_code(&mut self, code: StarCode) {
-        match code {
-            StarCode::SelfTest => self.end_by_keys(Ending::SelfTest),
-            StarCode::Reboot => self.end_by_keys(Ending::Reboot),
-            StarCode::FactoryReset => self.house.factory_reset(),
-            StarCode::Bundle => {
+    pub(super) fn maintain(&mut self, what: Maintenance) {
+        match what {
+            Maintenance::SelfTest => self.end_by_keys(Ending::SelfTest),
+            Maintenance::Reboot => self.end_by_keys(Ending::Reboot),
+            Maintenance::FactoryReset => self.house.factory_reset(),
+            Maintenance::Bundle => {
                 let parts = self.bundle();
                 self.house.bundle_to_card(parts);
             }

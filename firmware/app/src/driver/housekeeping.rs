@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use board::{Board, BoardEvent, files};
 use control::Status;
-use phone::StarCode;
+use phone::Maintenance;
 use tokio::sync::mpsc;
 
 use super::event::DriverEvent;
@@ -182,7 +182,7 @@ impl Housekeeping {
     }
 
     /// What a key held at power-up orders.
-    pub(super) fn held_key(&mut self, now: Instant) -> Option<StarCode> {
+    pub(super) fn held_key(&mut self, now: Instant) -> Option<Maintenance> {
         self.power_up.tick(now)
     }
 

@@ -18,6 +18,14 @@ impl Driver {
                 Err(error) => line(api::Reply::refused(error)),
             },
             Request::Status => line(api::Reply::Status(Box::new(self.status(now)))),
+            Request::History => line(api::Reply::History {
+                ok: true,
+                history: self.control.history().cloned().collect(),
+            }),
+            Request::Codes => line(api::Reply::Codes {
+                ok: true,
+                codes: self.control.codes(),
+            }),
             Request::Stats => {
                 self.sound.report_to(&mut self.control);
                 self.report_hardware();

@@ -4,8 +4,8 @@
 use std::io;
 use std::path::Path;
 
-use control::Credentials;
 use control::known_peers::{self, KnownPeers};
+use control::{Credentials, features, history};
 
 use crate::identity::{IdentityError, load_or_make};
 use crate::net::dns::last_good::{self, LastGood};
@@ -42,17 +42,43 @@ pub(super) fn last_good(path: &Path) -> LastGood {
 
 /// The peers met before. A file that cannot be read costs their trust, and is logged.
 pub(super) fn known_peers(config: &config::Config) -> KnownPeers {
-    let path = config.control.state_dir.join(known_peers::FILE);
-    let read = match board::files::read_in_time(&path, known_peers::MAX_BYTES as u64) {
-        Ok(text) => KnownPeers::parse(&text).map_err(|error| error.to_string()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KnownPeers::default()),
+    let (file, most) = (known_peers::FILE, known_peers::MAX_BYTES);
+    let lost = "no phone is known any more: compare the authentication words again";
+    read(config, file, most, lost, KnownPeers::parse)
+}
+
+/// What was set from the handset before. A file that cannot be read costs those settings, and is
+/// logged.
+pub(super) fn features(config: &config::Config) -> phone::Features {
+    let (file, most) = (features::FILE, features::MAX_BYTES);
+    let lost = "forwarding, do not disturb and speed dial are as after a factory reset";
+    read(config, file, most, lost, features::from_json)
+}
+
+/// The calls of earlier runs. A file that cannot be read costs them, and is logged.
+pub(super) fn history(config: &config::Config) -> history::History {
+    let (file, most) = (history::FILE, history::MAX_BYTES);
+    let lost = "the history of calls begins anew";
+    read(config, file, most, lost, history::History::parse)
+}
+
+/// A file of the state directory, and what it means; the default where there is none or it cannot be
+/// read.
+fn read<T: Default, E: std::fmt::Display>(
+    config: &config::Config,
+    file: &str,
+    most: usize,
+    lost: &str,
+    parse: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> T {
+    let path = config.control.state_dir.join(file);
+    let read = match board::files::read_in_time(&path, most as u64) {
+        Ok(text) => parse(&text).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(error.to_string()),
     };
     read.unwrap_or_else(|error| {
-        tracing::warn!(
-            "{}: {error}; no phone is known any more: compare the authentication words again",
-            path.display()
-        );
-        KnownPeers::default()
+        tracing::warn!("{}: {error}; {lost}", path.display());
+        T::default()
     })
 }

@@ -178,7 +178,7 @@ fn keys_order_what_the_card_is_for() {
     machine.card("[phone]\nuser = \"x\"\n");
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.ask(r#"{"cmd":"press","keys":"*97"}"#);
+    phone.ask(r#"{"cmd":"press","keys":"*94#"}"#);
     let file = machine.path("card/offhook-support.tar.gz");
     until("the bundle on the card", || file.exists());
     assert!(
@@ -256,7 +256,7 @@ fn keys_lead_into_the_self_test_and_back_to_the_phone() {
     machine.card("");
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.tell(r#"{"cmd":"press","keys":"*98"}"#);
+    phone.tell(r#"{"cmd":"press","keys":"*95#"}"#);
     let answers = || UnixStream::connect(&phone.socket).is_ok();
     until("the phone makes way", || !answers());
     // The walk lasts as long as its sound: speaker, microphone, network.

@@ -322,7 +322,7 @@ fn a_confined_phone_writes_its_card_by_the_broker() {
     ));
     assert_eq!(reply["ok"], true, "{reply}");
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.ask(r#"{"cmd":"press","keys":"*97"}"#);
+    phone.ask(r#"{"cmd":"press","keys":"*94#"}"#);
     until("the bundle on the card", || {
         machine.path("card/offhook-support.tar.gz").exists()
     });

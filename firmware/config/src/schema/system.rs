@@ -173,19 +173,6 @@ pub struct Update {
     pub url: Option<String>,
 }
 
-/// `[codes]`: star codes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Codes {
-    /// Walks through speaker, microphone, keys, hook, lamps, bell and network.
-    pub self_test: Option<String>,
-    /// Writes the support bundle to the card.
-    pub bundle: Option<String>,
-    /// Restarts the board.
-    pub reboot: Option<String>,
-    /// Resets to the factory state.
-    pub factory_reset: Option<String>,
-}
-
 pub(crate) fn blank_link() -> Link {
     Link {
         host_name: String::new(),
@@ -226,15 +213,6 @@ pub(crate) fn blank_provision() -> Provision {
         allow_http: false,
         every_h: 0,
         ca: None,
-    }
-}
-
-pub(crate) fn blank_codes() -> Codes {
-    Codes {
-        self_test: None,
-        bundle: None,
-        reboot: None,
-        factory_reset: None,
     }
 }
 

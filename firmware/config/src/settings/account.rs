@@ -4,7 +4,7 @@ use types::{EncryptionPolicy, Transport};
 
 use super::{MODES, Section, Set, Setting, WhenUnset};
 use crate::schema::{Account, DigestPolicy, Secret};
-use crate::value::{Value, ValueKind};
+use crate::value::{TextFormat, Value, ValueKind};
 
 const TRANSPORTS: &[&str] = &[
     Transport::Udp.as_str(),
@@ -64,6 +64,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Lifetime of the registration asked for, in seconds; it is refreshed in time."),
     account("register", ValueKind::Bool, WhenUnset::Default("true"), "false", |a, v| a.register = v.bool(),
         "`false`: calls go out by this account, but it never registers."),
+    account("prefix", ValueKind::Formatted(TextFormat::Code), WhenUnset::Means("none"), "\"9\"",
+        |a, v| a.prefix = Some(v.text()).filter(|keys| !keys.is_empty()),
+        "Keys that choose this account when they stand before a number; they are not dialled. Let the digit map accept them."),
+    account("ring", ValueKind::Number(1, 5), WhenUnset::Means("as the caller or the country says"), "2",
+        |a, v| a.ring = Some(v.number() as u8),
+        "How calls by this account ring: the distinctive cadences 1 to 5 (Bellcore-dr1 to -dr5)."),
     account("encryption", ValueKind::Choice(MODES), WhenUnset::Means("as `encryption.mode` says"), "\"required\"", |a, v| a.encryption = EncryptionPolicy::from_name(&v.text()),
         "How much encryption calls by this account use, where that differs from `[encryption]`."),
 ];

@@ -4,7 +4,7 @@
 use types::Codec;
 
 use super::{Section, Setting, WhenUnset, setting};
-use crate::schema::{DirectCaller, Flash};
+use crate::schema::{BlockAction, DirectCaller, Flash};
 use crate::value::{TextFormat, Value, ValueKind};
 
 const CODECS: &[&str] = &[
@@ -31,11 +31,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.phone.log = v.text(),
         "What is logged: error, warn, info, debug or trace, also for single parts of the program."),
 
-    setting(Section::Dial, "digit_map", ValueKind::DigitMap, WhenUnset::Default("\"xx.T|*[x*].T\""), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
+    setting(Section::Dial, "digit_map", ValueKind::DigitMap, WhenUnset::Means("the numbering plan of `phone.country`: numbers whose length it fixes go at once, all others after the short timer or with `#`"), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
         |c, v| c.dial.digit_map = v.text(),
         "Which numbers exist (RFC 3435 digit map): `x` any digit, `[1-3]` one of these, `.` none or more of it, `|` or, a final `T` \
          \"until the digit timer\". Besides, `<a:b>` dials b for a, `,` gives a second dial tone, a final `!` bars. \
-         A complete number is sent at once, one that could be longer after the short timer, and `#` sends at once."),
+         A complete number is sent at once, one that could be longer after the short timer, and `#` sends at once. What the map bars \
+         is barred however it is dialled: by keys, speed dial, hotline, redirection or transfer."),
+    setting(Section::Dial, "service_codes", ValueKind::Bool, WhenUnset::Default("true"), "false",
+        |c, v| c.dial.service_codes = v.bool(),
+        "Service codes of the country's networks (`*31#0301234`, `#21#`, `*21*0301234#`, `*#06#`) are dialled whole, `#` included, besides \
+         what the digit map says. `false`: only the digit map counts."),
     setting(Section::Dial, "long_timer_ms", ValueKind::Number(1000, 60000), WhenUnset::Default("10000"), "15000",
         |c, v| c.dial.long_timer_ms = v.number() as u32,
         "Digit timer in ms while the number is not complete."),
@@ -54,6 +59,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Dial, "hotline_after_ms", ValueKind::Number(0, 60000), WhenUnset::Default("0"), "5000",
         |c, v| if let Some(hotline) = &mut c.dial.hotline { hotline.1 = v.number() as u32 },
         "How long after lifting `hotline` is dialled; a key pressed before that dials as usual."),
+    setting(Section::Dial, "voicemail", ValueKind::Target, WhenUnset::Means("none"), "\"*97\"",
+        |c, v| c.dial.voicemail = Some(v.text()),
+        "Number or SIP address of the mailbox, called by the star code `voicemail`."),
+    setting(Section::Dial, "echo_test", ValueKind::Target, WhenUnset::Means("none"), "\"*43\"",
+        |c, v| c.dial.echo_test = Some(v.text()),
+        "Number or SIP address that sends one's own voice back, called by the star code `echo_test`."),
+    setting(Section::Dial, "park", ValueKind::Target, WhenUnset::Means("none"), "\"700\"",
+        |c, v| c.dial.park = Some(v.text()),
+        "Number to which the PBX wants a call transferred that is to be parked; used by the star code `park`."),
+    setting(Section::Dial, "pick_up", ValueKind::Target, WhenUnset::Means("none"), "\"*8\"",
+        |c, v| c.dial.pick_up = Some(v.text()),
+        "Number that takes a parked call or one that rings elsewhere; called by the star code `pick_up`."),
     setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"), "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
         |c, v| c.dial.speed_dial = v.pairs(),
         "Speed dial: the keys pressed and the number or SIP address they stand for."),
@@ -89,14 +106,44 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.call.media_timeout_s = v.number() as u32,
         "Seconds the phone sends sound to an address from which nothing at all arrives, neither RTP nor RTCP; then it stops sending and ends \
          the call. Time on hold does not count. Raise it only for a far end that is silent by design and sends no reports."),
-    setting(Section::Call, "flash", ValueKind::Choice(&["hook", "key", "off"]), WhenUnset::Default("\"hook\""), "\"key\"",
-        |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "off" => Flash::Off, _other => Flash::Hook },
+    setting(Section::Call, "flash", ValueKind::Choice(&["hook", "key", "network", "off"]), WhenUnset::Default("\"hook\""), "\"key\"",
+        |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "network" => Flash::Network, "off" => Flash::Off, _other => Flash::Hook },
         "What makes a flash (hold, second call, swap): a short press of the hook switch within the country's window, only the flash key, \
-         or nothing. With `hook`, putting the handset down in a call silences it at once and ends the call when the window has passed; \
+         or nothing; `network`: as `hook`, but the flash is sent to the network (RFC 4733 event 16, or INFO), which does what it likes. With `hook`, putting the handset down in a call silences it at once and ends the call when the window has passed; \
          with `key` and `off` it ends the call at once."),
     setting(Section::Call, "waiting", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.call.waiting = v.bool(),
         "Call waiting: during a call a second caller hears ringing and you a short tone. `false`: the second caller hears busy."),
+    setting(Section::Call, "flash_menu", ValueKind::Bool, WhenUnset::Means("`true`, in the United States `false`"), "false",
+        |c, v| c.call.flash_menu = Some(v.bool()),
+        "With two calls a digit after the flash says what to do: 1 ends the call that was heard, 2 swaps, 3 connects all three, 4 connects the \
+         other two and leaves you out; with a second caller waiting, 0 refuses. Without a digit the flash swaps or answers. `false`: the \
+         flash acts at once; in a call that you placed with another on hold it connects all three, and the next one ends the call added last."),
+    setting(Section::Call, "forward_after_s", ValueKind::Number(5, 120), WhenUnset::Default("20"), "30",
+        |c, v| c.call.forward_after_s = v.number() as u32,
+        "Seconds a call rings before it is forwarded, where forwarding on no answer is set (star code `forward_no_answer`)."),
+    setting(Section::Call, "hold_reminder_s", ValueKind::Number(0, 600), WhenUnset::Default("60"), "120",
+        |c, v| c.call.hold_reminder_s = v.number() as u32,
+        "Seconds after which the bell reminds of a call on hold that nobody listens to, and again after as many; 0: never."),
+    setting(Section::Call, "block", ValueKind::FormattedList(TextFormat::Caller, 100), WhenUnset::Default("[]"), "[\"0900*\", \"*@spam.example\", \"anonymous\"]",
+        |c, v| c.call.block = v.texts(),
+        "Callers who do not get through: numbers, addresses or names, `*` for any characters, `?` for one; `anonymous` is who withholds the number."),
+    setting(Section::Call, "allow", ValueKind::FormattedList(TextFormat::Caller, 100), WhenUnset::Default("[]"), "[\"0900123\"]",
+        |c, v| c.call.allow = v.texts(),
+        "Exceptions to `block`. With `block = [\"*\"]` only these get through."),
+    setting(Section::Call, "block_action", ValueKind::Choice(&["reject", "busy", "silent"]), WhenUnset::Default("\"reject\""), "\"silent\"",
+        |c, v| c.call.block_action = match v.text().as_str() { "busy" => BlockAction::Busy, "silent" => BlockAction::Silent, _other => BlockAction::Reject },
+        "What a blocked caller meets: a refusal, the busy tone, or ringing without a sound here."),
+    setting(Section::Call, "intercom", ValueKind::FormattedList(TextFormat::Caller, 32), WhenUnset::Default("[]"), "[\"103\", \"door*\"]",
+        |c, v| c.call.intercom = v.texts(),
+        "Callers who are answered at once, without lifting: patterns as in `block`. Only calls by an account, or from an address of \
+         `direct_from`. The phone rings for a second, and the caller hears nothing until the handset is lifted."),
+    setting(Section::Call, "intercom_microphone", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.call.intercom_microphone = v.bool(),
+        "`true`: callers of `intercom` hear the room as soon as they are answered."),
+    setting(Section::Call, "ring", ValueKind::Rings(100), WhenUnset::Default("{}"), "{ \"030*\" = 2, \"*berg*\" = 4 }",
+        |c, v| c.call.ring = v.pairs(),
+        "How callers ring: a pattern as in `block`, and a distinctive cadence from 1 to 5 (Bellcore-dr1 to -dr5). What the caller asks for by Alert-Info goes first."),
     setting(Section::Call, "transfer_on_hangup", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.call.transfer_on_hangup = v.bool(),
         "Attended transfer: with one call on hold and a second one that you placed ringing or talking, putting the handset down connects the \

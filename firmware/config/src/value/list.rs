@@ -213,3 +213,32 @@ pub(super) fn formatted_list(
     })?;
     Ok(Value::Texts(found))
 }
+
+pub(super) fn rings(
+    value: &Spanned<DeValue<'_>>,
+    most: usize,
+    kind: ValueKind,
+) -> Result<Value, Vec<Problem>> {
+    let wrong = |what: String| vec![Problem::new(value.span().start, what, kind.help())];
+    let DeValue::Table(table) = value.get_ref() else {
+        let shape = shape_of(value.get_ref());
+        return Err(wrong(format!("this is {shape}, not a table")));
+    };
+    if table.len() > most {
+        return Err(wrong(format!("there are {} patterns", table.len())));
+    }
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let pairs = each(entries, |(pattern, ring), _| {
+        let at = ring.span().start;
+        if let Err((what, _)) = TextFormat::Caller.check(pattern.get_ref()) {
+            return Err(Problem::new(pattern.span().start, what, kind.help()));
+        }
+        if let Some(number @ 1..=5) = integer(ring.get_ref()) {
+            return Ok((pattern.get_ref().to_string(), number.to_string()));
+        }
+        let what = "this is not the number of a ring, 1 to 5";
+        Err(Problem::new(at, what, kind.help()))
+    })?;
+    Ok(Value::Pairs(pairs))
+}

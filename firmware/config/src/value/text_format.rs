@@ -41,12 +41,14 @@ pub(crate) enum TextFormat {
     TimeZone,
     /// `https://…` or `http://…`.
     Url,
-    /// Keys that are an order; empty: none.
+    /// Keys of a star code; empty: none.
     Code,
     /// One public key of SSH.
     SshKey,
     /// Who may call without a server.
     DirectCaller,
+    /// A pattern of callers.
+    Caller,
 }
 
 /// What is wrong, and the help where it is better than the format's own.
@@ -146,6 +148,10 @@ impl TextFormat {
                 format!("{shown} cannot be dialled with the keys 0-9, * and #"),
             ),
             Self::SshKey => check_ssh_key(text),
+            Self::Caller => or(
+                !text.trim().is_empty() && text.chars().count() <= 64,
+                format!("{shown} is not a pattern of callers"),
+            ),
             Self::DirectCaller => or(
                 DirectCaller::from_text(text).is_some(),
                 format!("{shown} is neither an address, a network, nor a SIP address of one"),
@@ -171,6 +177,7 @@ impl TextFormat {
             Self::TimeZone => "a time zone",
             Self::Url => "a URL",
             Self::Code => "keys in quotes",
+            Self::Caller => "a pattern in quotes",
             Self::SshKey => "a public key",
         }
     }
@@ -211,7 +218,10 @@ impl TextFormat {
                 "write an address in quotes, like \"https://example.net/phones/{mac}.toml\""
             }
             Self::Code => {
-                "write keys 0-9, * and # in quotes, at most 16, like \"*97\", or \"\" for none"
+                "write keys 0-9, * and # in quotes, at most 16, like \"*78\", or \"\" for none"
+            }
+            Self::Caller => {
+                "write a number, address or name in quotes, at most 64 characters, `*` for any characters, like \"0900*\""
             }
             Self::SshKey => {
                 "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\""
@@ -310,7 +320,7 @@ mod tests {
                 &["https://a.example/{mac}.cfg", "http://10.0.0.1:8080/x"],
                 &["ftp://a/x", "a.example/x", "https://"],
             ),
-            (TextFormat::Code, &["*97", ""], &["*9x", "abc"]),
+            (TextFormat::Code, &["*78", ""], &["*9x", "abc"]),
             (
                 TextFormat::SshKey,
                 &["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna@desk"],

@@ -285,6 +285,13 @@ impl Control {
         {
             self.last_call = Some(record.status(crate::event::CallProgress::Ended));
         }
+        if let Some(entry) = record.history_entry(self.wall_clock) {
+            self.history.add(entry);
+            self.outbox.push(Output::Keep {
+                file: crate::history::FILE,
+                text: self.history.to_text(),
+            });
+        }
         if record.media.is_some() {
             let _span = call_span(call);
             let summary = record.quality_line();

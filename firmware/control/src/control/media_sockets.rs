@@ -94,9 +94,12 @@ impl Control {
             AwaitingSockets::Place { call, to } => {
                 let account = to.account.map(|account| account.0);
                 let media = self.local_media(account, stream, addresses);
-                let invited =
-                    self.agent
-                        .invite(account.map(sip::AccountId), &to.address, media, now);
+                let options = sip::InviteOptions {
+                    anonymous: to.options.anonymous,
+                    intercom: to.options.intercom,
+                };
+                let by = account.map(sip::AccountId);
+                let invited = self.agent.invite_with(by, &to.address, options, media, now);
                 self.begin_outgoing(call, to.address, account, stream, invited, now)
             }
             AwaitingSockets::Follow { old, call, to } => {

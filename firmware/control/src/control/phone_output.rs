@@ -66,7 +66,18 @@ impl Control {
             }
             phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
-            phone::Output::StarCode(code) => self.outbox.push(Output::StarCode(code)),
+            phone::Output::Maintenance(what) => self.outbox.push(Output::Maintenance(what)),
+            phone::Output::Remember(features) => self.outbox.push(Output::Keep {
+                file: crate::features::FILE,
+                text: crate::features::to_json(&features),
+            }),
+            phone::Output::BlindTransfer { held, to } => self.transfer_to(held, &to, now),
+            phone::Output::Forward { call, to } => {
+                if let Some(sip) = self.sip_of(call) {
+                    self.agent.redirect(sip, &to, now);
+                }
+            }
+            phone::Output::FlashToNetwork(call) => self.send_flash(call, now),
             phone::Output::Note(note) => self.outbox.note(&Note::Phone(note)),
         }
     }
@@ -113,6 +124,38 @@ impl Control {
             for call in [from, to].into_iter().flatten() {
                 self.agent.end(call, now);
             }
+        }
+    }
+
+    /// Sends a far end to another number, or ends the call and says why not.
+    fn transfer_to(&mut self, held: CallId, to: &str, now: Instant) {
+        let Some(sip) = self.sip_of(held) else { return };
+        if let Err(why) = self.agent.transfer_to(sip, to, now) {
+            let _span = call_span(held);
+            let why = format!("{to}: {why}");
+            self.outbox
+                .note(&Note::NotTransferred { call: held.0, why });
+            self.agent.end(sip, now);
+        }
+    }
+
+    /// RFC 4733 event 16 where events were agreed on, INFO where not.
+    fn send_flash(&mut self, call: CallId, now: Instant) {
+        let Some(record) = self.calls.get(call) else {
+            return;
+        };
+        let events = record
+            .media
+            .as_ref()
+            .is_some_and(|agreed| agreed.send_dtmf.is_some());
+        match record.stream.filter(|_| events) {
+            Some(id) => {
+                for down in [true, false] {
+                    let event = media::dtmf::FLASH_EVENT;
+                    self.outbox.media(Command::Dtmf { id, event, down });
+                }
+            }
+            None => self.agent.send_info_flash(record.sip, now),
         }
     }
 

@@ -10,6 +10,7 @@ use sip::offer_answer::Negotiated;
 use super::{Control, Output, call_span};
 use crate::call::{CallDirection, CallRecord};
 use crate::event::{CallProgress, DigitTransport, Event};
+use crate::history::CallOutcome;
 use crate::note::Note;
 use crate::readable::displayable;
 
@@ -30,6 +31,15 @@ fn alert_of(alert_info: Option<&str>) -> Alert {
     } else {
         Alert::Normal
     }
+}
+
+/// The user part of an address; the whole where it has none.
+fn user_of(address: &str) -> String {
+    let user = address.split_once(':').and_then(|(_, rest)| {
+        let (user, _) = rest.rsplit_once('@')?;
+        Some(user.split([';', ':']).next().unwrap_or(user))
+    });
+    user.unwrap_or(address).to_owned()
 }
 
 impl Control {
@@ -55,6 +65,8 @@ impl Control {
                 call,
                 account,
                 from,
+                address,
+                anonymous,
                 to: _,
                 first_called,
                 alert_info,
@@ -77,8 +89,18 @@ impl Control {
                 // The replaced call may have ended in this very turn: then there is nothing to take
                 // the place of.
                 let old = replaces.map(|old| self.calls.by_sip(old).map(|old| old.id));
+                let number = match account {
+                    // A number or user of the account's domain.
+                    Some(_) => user_of(&address),
+                    None => address,
+                };
                 let mut record = CallRecord::new(id, call, CallDirection::In, from.clone(), now);
                 record.account = account.map(|account| account.0);
+                record.number = if anonymous {
+                    String::new()
+                } else {
+                    displayable(&number)
+                };
                 self.calls.push(record);
                 let input = match old {
                     Some(None) => return self.agent.reject(call, 603, now),
@@ -89,7 +111,12 @@ impl Control {
                     },
                     None => Input::Incoming {
                         call: id,
-                        from,
+                        from: phone::Caller {
+                            name: from,
+                            number,
+                            account: account.map(|account| phone::AccountId(account.0)),
+                            anonymous,
+                        },
                         alert: alert_of(alert_info.as_deref()),
                         auto_answer: answer_after_ms.is_some(),
                     },
@@ -304,6 +331,15 @@ impl Control {
             Some(code) => format!("{whose}: {code} {reason}"),
             None => format!("{whose}: {reason}"),
         });
+        let elsewhere = reason.contains("elsewhere");
+        let outcome = match (record.direction, by) {
+            _ if record.setup.is_some() => CallOutcome::Answered,
+            (CallDirection::Out, _) => CallOutcome::Failed,
+            (CallDirection::In, EndedBy::Local) => CallOutcome::Refused,
+            (CallDirection::In, _) if elsewhere => CallOutcome::AnsweredElsewhere,
+            (CallDirection::In, _) => CallOutcome::Missed,
+        };
+        record.outcome = Some((outcome, now));
         let id = record.id;
         let _span = call_span(id);
         self.last_call = Some(record.status(CallProgress::Ended));

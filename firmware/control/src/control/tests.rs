@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use media::{Command, Event, Stream, StreamId};
 use serde_json::Value;
 
+use crate::history::History;
 use crate::known_peers::KnownPeers;
 
 use super::*;
@@ -72,6 +73,8 @@ impl Desk {
             ntp: 0,
             credentials: None,
             known: KnownPeers::default(),
+            features: phone::Features::default(),
+            history: History::default(),
         };
         Self {
             control: Control::new(&config, identity, now),
@@ -104,7 +107,7 @@ impl Desk {
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::to_value(&event).unwrap()),
-                Output::Lamp(..) | Output::Keep { .. } | Output::StarCode(_) => {}
+                Output::Lamp(..) | Output::Keep { .. } | Output::Maintenance(_) => {}
                 Output::Connect { .. }
                 | Output::Disconnect(_)
                 | Output::Lookup(_)

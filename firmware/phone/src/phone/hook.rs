@@ -1,4 +1,4 @@
-//! The hook: lifting, putting down, flashing; and answering, which is what lifting is for.
+//! The hook: lifting, putting down; and answering, which is what lifting is for.
 
 use std::time::Instant;
 
@@ -6,6 +6,7 @@ use config::schema::Flash;
 
 use super::{ANNOUNCEMENT, DIAL_TONE, Phone};
 use crate::call::CallState;
+use crate::dial_plan::Dialled;
 use crate::input::CallId;
 use crate::note::Note;
 use crate::output::Output;
@@ -17,6 +18,7 @@ impl Phone {
             return;
         }
         self.off_hook = true;
+        self.missed = false;
         if let Some(from) = self.flash_from.take() {
             // A longer pulse fired the window's timer before this. A shorter one was a knock, no
             // flash.
@@ -42,7 +44,8 @@ impl Phone {
 
     pub(super) fn put_down(&mut self, now: Instant) {
         let was_off_hook = std::mem::replace(&mut self.off_hook, false);
-        if was_off_hook && self.call.flash == Flash::Hook && self.flash_means_something() {
+        let by_hook = matches!(self.call.flash, Flash::Hook | Flash::Network);
+        if was_off_hook && by_hook && self.flash_means_something() {
             self.release_key();
             self.flash_from = Some(now);
         } else if self.flash_from.is_none() {
@@ -58,7 +61,7 @@ impl Phone {
             .calls
             .first(CallState::OnHold)
             .or(self.calls.first(CallState::Waiting))
-            .is_some();
+            .is_some_and(|_| self.call.flash == Flash::Hook);
         let here = !self.state.is_on_hook() && (self.state == State::Talking || held);
         here && !emergency
     }
@@ -100,6 +103,7 @@ impl Phone {
     /// Rings for a call, and sets the time it answers itself.
     pub(super) fn ring(&mut self, call: CallId, at_once: bool, now: Instant) {
         self.enter(State::Ringing, None);
+        self.silenced = false;
         let after_ms = if at_once {
             Some(0)
         } else {
@@ -125,7 +129,7 @@ impl Phone {
         self.second_dial_tone = recall;
         if !recall && let Some((number, delay)) = self.hotline.clone() {
             if delay.is_zero() {
-                self.dial(&number, now);
+                self.dial(Dialled::Number(number), now);
             } else {
                 self.step = Some(now + delay);
             }
@@ -170,43 +174,6 @@ impl Phone {
     pub(super) fn unmute(&mut self) {
         self.announced = None;
         self.muted = false;
-    }
-
-    /// A flash: answers a waiting call, resumes a held one, or holds the call and gives a second dial
-    /// tone.
-    pub(super) fn flash(&mut self, now: Instant) {
-        if self.call.flash == Flash::Off || self.hands_free || self.flash_from.is_some() {
-            return;
-        }
-        let waiting = self.calls.first(CallState::Waiting);
-        let next = waiting.or(self.calls.first(CallState::OnHold));
-        let emergency = self.calls.iter().any(|call| call.emergency);
-        if self.state.is_on_hook() {
-            return;
-        }
-        if emergency {
-            self.note(Note::FlashInEmergency);
-        } else if self.state == State::Talking {
-            self.release_key();
-            if let Some(active) = self.active.take() {
-                self.out.push_back(Output::Hold(active, true));
-                self.calls.set(active, CallState::OnHold);
-            }
-            match next {
-                Some(next) => self.switch_to(next),
-                None => self.dial_tone(true, now),
-            }
-        } else if let Some(next) = next {
-            // The second call that was not established is given up.
-            self.release_key();
-            if let Some(active) = self.active {
-                self.end(active);
-            }
-            self.switch_to(next);
-        } else if self.state.has_failed() {
-            self.dial_tone(false, now);
-        }
-        // Without a call to go to, a number being dialled or a call being placed is left alone.
     }
 
     /// The handset goes to a call that waits or is on hold.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use config::digit_map::Timer;
 use types::Key;
 
-use super::{DIAL_TONE, KeyDown, Phone, ROTARY_DTMF};
+use super::{KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
-use crate::dial_plan::Decision;
+use crate::dial_plan::{Decision, Dialled};
 use crate::input::Alert;
-use crate::note::{DialError, Note, RouteError};
-use crate::output::{Destination, Output, StarCode, Tone};
+use crate::note::{DialError, Note, Refusal, RouteError};
+use crate::output::{CallOptions, Destination, Output, Tone};
 use crate::state::{Phase, State};
 
 /// What a key does in a state.
@@ -36,6 +36,9 @@ impl Phone {
 
     pub(super) fn key_down(&mut self, key: Key, now: Instant) {
         self.release_key();
+        if self.menu_key(key, now) || self.ringing_key(key, now) {
+            return;
+        }
         match self.key_means() {
             KeyMeans::Digit => {
                 self.key = Some(KeyDown {
@@ -59,6 +62,9 @@ impl Phone {
 
     /// A rotary dial gives whole digits, without a key tone: one hears the dial run back.
     pub(super) fn rotary(&mut self, key: Key, now: Instant) {
+        if self.menu_key(key, now) {
+            return;
+        }
         match self.key_means() {
             KeyMeans::Digit => self.digit(key, now),
             KeyMeans::Dtmf => {
@@ -110,10 +116,10 @@ impl Phone {
 
     fn decided(&mut self, decision: Decision, now: Instant) {
         match decision {
-            Decision::Dial(number) => self.dial(&number, now),
+            Decision::Dial(dialled) => self.dial(dialled, now),
             Decision::Wait {
                 timer,
-                number,
+                dialled,
                 second_dial_tone,
             } => {
                 let timer = match timer {
@@ -121,19 +127,70 @@ impl Phone {
                     Timer::Long => self.long_timer,
                 };
                 self.enter(State::Collecting, Some(now + timer));
-                self.pending = number;
+                self.pending = dialled;
                 self.second_dial_tone = second_dial_tone;
             }
             Decision::Refuse(why) => self.not_dialled(why, now),
         }
     }
 
-    /// Calls a number or an address, or carries out a star code.
-    pub(super) fn dial(&mut self, number: &str, now: Instant) {
-        if let Some(code) = self.plan.star_code(number) {
-            return self.star_code(code, now);
+    /// A key of a phone that rings on hook: `*` silences the bell, `#` refuses the call.
+    fn ringing_key(&mut self, key: Key, now: Instant) -> bool {
+        if self.state != State::Ringing {
+            return false;
         }
-        let routes = if self.plan.is_emergency(number) {
+        match key {
+            Key::Star => self.silenced = true,
+            Key::Hash => self.refuse_ringing(now),
+            Key::Digit(_) | Key::Letter(_) => return false,
+        }
+        true
+    }
+
+    /// Refuses the call that rings.
+    pub(super) fn refuse_ringing(&mut self, now: Instant) {
+        let Some(ringing) = self.calls.first(CallState::Ringing) else {
+            return;
+        };
+        self.out.push_back(Output::Reject(ringing, 486));
+        if let Some(call) = self.calls.remove(ringing) {
+            let why = Refusal::ByHand;
+            self.note(Note::Refused {
+                from: call.peer,
+                why,
+            });
+        }
+        self.rings_no_more(ringing, now);
+    }
+
+    /// Dials a number or address given as a whole.
+    pub(super) fn dial_now(&mut self, number: &str, now: Instant) {
+        if self.state.takes_digits() && self.flash_from.is_none() {
+            self.dial(Dialled::Number(number.to_owned()), now);
+        }
+    }
+
+    /// Calls a number or an address, or carries out a star code. A target of a speed dial or hotline
+    /// may be a star code, too.
+    pub(super) fn dial(&mut self, dialled: Dialled, now: Instant) {
+        match dialled {
+            Dialled::Code(code, number) => self.star_code(code, &number, now),
+            Dialled::Number(number) => match self.plan.whole_code(&number) {
+                Some((code, argument)) => self.star_code(code, &argument, now),
+                None => self.place_number(&number, CallOptions::default(), now),
+            },
+        }
+    }
+
+    /// Calls a number or an address. An emergency call shows who calls, whatever was asked for.
+    pub(super) fn place_number(&mut self, number: &str, options: CallOptions, now: Instant) {
+        let after_prefix = self.lines.by_prefix(number).map(|(_, rest)| rest);
+        let mut numbers = [Some(number), after_prefix].into_iter().flatten();
+        if let Some(why) = numbers.find_map(|number| self.plan.bars(number)) {
+            return self.not_dialled(why.into(), now);
+        }
+        let emergency = self.plan.is_emergency(number);
+        let routes = if emergency {
             let routes = self.lines.emergency_routes(number);
             if routes.is_empty() {
                 Err(RouteError::NoEmergencyRoute)
@@ -141,26 +198,26 @@ impl Phone {
                 Ok(routes)
             }
         } else {
-            self.lines.route(number).map(|route| vec![route])
+            let anonymous = options.anonymous || self.features.anonymous;
+            let options = CallOptions {
+                anonymous,
+                ..options
+            };
+            let with = |route| Destination { options, ..route };
+            self.lines.route(number).map(|route| vec![with(route)])
         };
         match routes {
-            Ok(routes) => self.place_call(routes.into(), now),
+            Ok(routes) => {
+                if !emergency {
+                    self.last_dialled = Some(number.to_owned());
+                }
+                self.place_call(routes.into(), now);
+            }
             Err(why) => {
                 let number = number.to_owned();
                 self.not_dialled(DialError::NoRoute { number, why }, now);
             }
         }
-    }
-
-    /// A star code: the owner carries it out.
-    fn star_code(&mut self, code: StarCode, now: Instant) {
-        self.note(Note::StarCode(code));
-        self.out.push_back(Output::StarCode(code));
-        self.digits.clear();
-        self.pending = None;
-        self.enter(State::DialTone, Some(now + DIAL_TONE));
-        self.second_dial_tone = false;
-        self.confirmed = true;
     }
 
     /// Places a call by the first of these routes; the others are tried when it fails.
@@ -184,6 +241,7 @@ impl Phone {
             alert: Alert::Normal,
             encryption: crate::input::Encryption::default(),
             warned: false,
+            forward_at: None,
             instead_of: None,
             consults: self.calls.first(CallState::OnHold),
         });

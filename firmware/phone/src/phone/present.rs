@@ -19,7 +19,7 @@ pub(super) struct Presentation {
     pub(super) tone: Option<Tone>,
     key_tone: Option<Key>,
     ring: Option<RingStyle>,
-    connected: Option<CallId>,
+    connected: Vec<CallId>,
     muted: bool,
     /// By [`Lamp::ALL`]; `None` is off.
     lamps: [Option<LampState>; 4],
@@ -37,7 +37,7 @@ impl Phone {
         }
         if wanted.connected != self.emitted.connected {
             self.out
-                .push_back(Output::Connect(wanted.connected.into_iter().collect()));
+                .push_back(Output::Connect(wanted.connected.clone()));
         }
         if wanted.tone != self.emitted.tone {
             self.out.push_back(Output::Tone(wanted.tone));
@@ -62,7 +62,13 @@ impl Phone {
         let ring = if self.state == State::Ringing {
             let mut calls = self.calls.iter();
             let ringing = calls.find(|call| call.state == CallState::Ringing);
-            ringing.map(|call| RingStyle { alert: call.alert })
+            ringing
+                .filter(|_| !self.silenced)
+                .map(|call| RingStyle { alert: call.alert })
+        } else if self.reminder.is_some() {
+            Some(RingStyle {
+                alert: Alert::Normal,
+            })
         } else {
             // Announced only while talking, and by the normal ring whatever the caller asked for:
             // the announcement must be heard.
@@ -77,12 +83,16 @@ impl Phone {
                 .filter(|key| key.heard && !hook_down)
                 .map(|key| key.key),
             ring,
-            connected: self.wanted_call().filter(|_| !hook_down),
+            connected: if hook_down {
+                Vec::new()
+            } else {
+                self.wanted_calls()
+            },
             muted: self.muted,
             lamps: [
                 self.lines.ready().then_some(LampState::On),
                 self.in_use_lamp(),
-                self.messages.then_some(LampState::On),
+                self.message_lamp(),
                 self.encrypted_lamp(),
             ],
         }
@@ -115,6 +125,28 @@ impl Phone {
     /// The call the handset is connected with.
     fn wanted_call(&self) -> Option<CallId> {
         self.active.filter(|_| self.state.is_connected())
+    }
+
+    /// That call, and in a conference the others.
+    fn wanted_calls(&self) -> Vec<CallId> {
+        let Some(active) = self.wanted_call() else {
+            return Vec::new();
+        };
+        let talking = |call: &&crate::call::Call| call.state == CallState::Talking;
+        let others = self.calls.iter().filter(talking).map(|call| call.id);
+        let mut all: Vec<CallId> = others.filter(|call| *call != active).collect();
+        all.push(active);
+        all.sort_unstable();
+        all
+    }
+
+    /// Lit while messages wait, blinking slowly after a missed call.
+    fn message_lamp(&self) -> Option<LampState> {
+        if self.messages {
+            Some(LampState::On)
+        } else {
+            self.missed.then_some(LampState::Slow)
+        }
     }
 
     fn encrypted_lamp(&self) -> Option<LampState> {

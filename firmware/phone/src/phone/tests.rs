@@ -10,6 +10,7 @@ use crate::output::{Destination, RingStyle};
 
 mod calls;
 mod encryption;
+mod features;
 mod numbers;
 
 mod random;
@@ -78,7 +79,11 @@ impl Desk {
                 | Output::End(_)
                 | Output::Hold(..)
                 | Output::Dtmf(..)
-                | Output::StarCode(_)
+                | Output::Maintenance(_)
+                | Output::Remember(_)
+                | Output::BlindTransfer { .. }
+                | Output::Forward { .. }
+                | Output::FlashToNetwork(_)
                 | Output::Note(_) => {}
             }
             self.said.push(output);
@@ -157,7 +162,7 @@ impl Desk {
         let call = self.phone.new_call();
         self.does(Input::Incoming {
             call,
-            from: from.to_owned(),
+            from: from.into(),
             alert: Alert::Normal,
             auto_answer: false,
         });
@@ -388,7 +393,7 @@ fn ids_are_never_given_twice() {
     let mut desk = Desk::ready("");
     desk.does(Input::Incoming {
         call: CallId(7),
-        from: "anna".to_owned(),
+        from: "anna".into(),
         alert: Alert::Normal,
         auto_answer: false,
     });
@@ -397,7 +402,7 @@ fn ids_are_never_given_twice() {
     assert_eq!(
         desk.does(Input::Incoming {
             call: CallId(7),
-            from: "b".to_owned(),
+            from: "b".into(),
             alert: Alert::Normal,
             auto_answer: false
         })

@@ -13,9 +13,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Phone;
+use config::schema::BlockAction;
+
+use super::{LastCaller, Phone};
 use crate::call::{Call, CallState, one_line};
-use crate::input::{Alert, CallId, CallUpdate, Encryption, EndCause};
+use crate::features::Screening;
+use crate::input::{Alert, CallId, CallUpdate, Caller, Encryption, EndCause};
 use crate::note::{Note, Refusal, TransferRefusal};
 use crate::output::{Output, Tone};
 use crate::state::{Phase, State};
@@ -24,7 +27,7 @@ impl Phone {
     pub(super) fn on_incoming(
         &mut self,
         id: CallId,
-        from: &str,
+        caller: &Caller,
         alert: Alert,
         at_once: bool,
         now: Instant,
@@ -33,39 +36,57 @@ impl Phone {
             return;
         }
         self.calls.used(id);
-        let from = one_line(from);
-        let emergency = self.calls.iter().any(|call| call.emergency);
-        // A second call may wait behind the one that rings or talks, if that is allowed and the
-        // handset is lifted to hear it.
-        let may_wait = self.call.waiting
-            && self.calls.first(CallState::Waiting).is_none()
-            && !self.calls.full()
-            && !emergency;
-        let alone = self.calls.iter().count() == 1;
-        let state =
-            if self.state == State::Idle || (self.state == State::Ringing && may_wait && alone) {
-                Some(CallState::Ringing)
-            } else if self.has_established_call() && may_wait && !self.hands_free {
-                Some(CallState::Waiting)
-            } else {
-                None
-            };
-        let Some(state) = state else {
-            self.out.push_back(Output::Reject(id, 486));
-            let why = Refusal::Busy;
-            self.note(Note::Refused { from, why });
-            return;
+        let name = one_line(&caller.name);
+        let state = self.place_for_incoming();
+        let blocked = self.block.blocks(caller).then_some(self.call.block_action);
+        let screening = match blocked {
+            Some(BlockAction::Reject) => Screening::Reject(603),
+            Some(BlockAction::Busy) => Screening::Reject(486),
+            Some(BlockAction::Silent) | None => {
+                self.features.screen(caller.anonymous, state.is_none())
+            }
         };
-        self.note(Note::Incoming { from: from.clone() });
+        let alert = match (blocked, self.rings.of(caller)) {
+            (Some(_), _) => Alert::Silent,
+            (None, Some(ring)) if alert == Alert::Normal => ring,
+            (None, _) => alert,
+        };
+        match screening {
+            Screening::Ring => {}
+            Screening::Forward(to) => return self.forward(id, name, to),
+            Screening::Reject(code) => {
+                self.out.push_back(Output::Reject(id, code));
+                let why = match state {
+                    None if code == 486 && blocked.is_none() => Refusal::Busy,
+                    _ => Refusal::BySetting(code),
+                };
+                return self.note(Note::Refused { from: name, why });
+            }
+        }
+        let Some(state) = state else { return };
+        if !caller.number.is_empty() && !caller.anonymous {
+            self.last_caller = Some(LastCaller {
+                number: one_line(&caller.number),
+                account: caller.account,
+            });
+        }
+        self.note(Note::Incoming { from: name.clone() });
+        let after = Duration::from_secs(self.call.forward_after_s.into());
+        let forward_at = self
+            .features
+            .forward_no_answer
+            .as_ref()
+            .map(|_| now + after);
         self.calls.push(Call {
             id,
             state,
-            peer: from,
+            peer: name,
             emergency: false,
             routes: VecDeque::new(),
             alert,
             encryption: Encryption::default(),
             warned: false,
+            forward_at,
             instead_of: None,
             consults: None,
         });
@@ -73,6 +94,8 @@ impl Phone {
             self.out.push_back(Output::Ringing(id));
             return;
         }
+        let named = blocked.is_none() && self.intercom.admits(caller);
+        let at_once = at_once || named;
         self.ring(id, at_once, now);
         if self.auto_answer.is_some_and(|(at, _)| at <= now) {
             self.auto_answer = None;
@@ -81,9 +104,72 @@ impl Phone {
             // setting.
             if at_once && self.call.auto_answer_ms != Some(0) {
                 self.announce(now);
+                self.muted &= !(named && self.call.intercom_microphone);
             }
         } else {
             self.out.push_back(Output::Ringing(id));
+        }
+    }
+
+    /// How a call that comes in now begins; `None`: there is no place for it.
+    fn place_for_incoming(&self) -> Option<CallState> {
+        let emergency = self.calls.iter().any(|call| call.emergency);
+        // A second call may wait behind the one that rings or talks, if that is allowed and the
+        // handset is lifted to hear it.
+        let may_wait = self.call.waiting
+            && self.calls.first(CallState::Waiting).is_none()
+            && !self.calls.full()
+            && !emergency;
+        let alone = self.calls.iter().count() == 1;
+        if self.state == State::Idle || (self.state == State::Ringing && may_wait && alone) {
+            Some(CallState::Ringing)
+        } else if self.has_established_call() && may_wait && !self.hands_free {
+            Some(CallState::Waiting)
+        } else {
+            None
+        }
+    }
+
+    /// Sends a caller to another number.
+    fn forward(&mut self, call: CallId, from: String, to: String) {
+        self.note(Note::Forwarded {
+            from,
+            to: to.clone(),
+        });
+        self.out.push_back(Output::Forward { call, to });
+    }
+
+    /// The call that is forwarded next because nobody answers, and when.
+    pub(super) fn next_forward(&self) -> Option<(Instant, CallId)> {
+        let unanswered = self.calls.iter().filter(|call| !call.state.of_handset());
+        unanswered
+            .filter_map(|call| Some((call.forward_at?, call.id)))
+            .min()
+    }
+
+    /// Nobody answered this call.
+    pub(super) fn forward_unanswered(&mut self, call: CallId, now: Instant) {
+        let to = self.features.forward_no_answer.clone();
+        let Some(found) = self.calls.remove(call) else {
+            return;
+        };
+        match to {
+            Some(to) => self.forward(call, found.peer, to),
+            None => self.out.push_back(Output::Reject(call, 480)),
+        }
+        if found.state == CallState::Ringing {
+            self.rings_no_more(call, now);
+        }
+    }
+
+    /// A call that rang is gone: the next one rings, or the phone rests.
+    pub(super) fn rings_no_more(&mut self, id: CallId, now: Instant) {
+        if self.auto_answer.is_some_and(|(_, call)| call == id) {
+            self.auto_answer = None;
+        }
+        match self.calls.first(CallState::Ringing) {
+            Some(other) => self.ring(other, false, now),
+            None => self.enter(State::Idle, None),
         }
     }
 
@@ -230,7 +316,12 @@ impl Phone {
                     on_hold: false,
                     cause,
                 };
-                if let Some(old) = replaced {
+                let other = self.calls.first(CallState::Talking);
+                if let Some(other) = other {
+                    // A conference goes on with the other far end.
+                    self.note(note);
+                    self.active = Some(other);
+                } else if let Some(old) = replaced {
                     self.note(note);
                     self.switch_to(old);
                 } else if self.hands_free {
@@ -259,14 +350,11 @@ impl Phone {
                 }
             }
             CallState::Ringing => {
+                // RFC 3326: another phone took it.
+                let elsewhere = cause.code == Some(200) || cause.reason.contains("elsewhere");
+                self.missed |= !elsewhere;
                 self.note_unanswered(call.peer, cause);
-                if self.auto_answer.is_some_and(|(_, call)| call == id) {
-                    self.auto_answer = None;
-                }
-                match self.calls.first(CallState::Ringing) {
-                    Some(other) => self.ring(other, false, now),
-                    None => self.enter(State::Idle, None),
-                }
+                self.rings_no_more(id, now);
             }
             CallState::Waiting => {
                 self.note_unanswered(call.peer, cause);
@@ -311,7 +399,7 @@ impl Phone {
         } else if self.calls.full() {
             Some(TransferRefusal::TooManyCalls)
         } else {
-            self.plan.bars(user).map(TransferRefusal::Barred)
+            self.plan.bars_request(user).map(TransferRefusal::Barred)
         };
         if let Some(why) = refused {
             self.note(Note::TransferDeclined {
@@ -338,6 +426,7 @@ impl Phone {
             alert: Alert::Normal,
             encryption: Encryption::default(),
             warned: false,
+            forward_at: None,
             instead_of: Some(old),
             consults: None,
         });
@@ -386,6 +475,7 @@ impl Phone {
             alert: Alert::Normal,
             encryption: Encryption::default(),
             warned: false,
+            forward_at: None,
             instead_of: was_established.then_some(old),
             consults: None,
         });
@@ -439,15 +529,26 @@ impl Phone {
                 false
             }
         };
-        if !ready
-            || call.emergency
+        if ready {
+            let held = other.id;
+            self.transfer(held, active);
+        }
+    }
+
+    /// Connects the far ends of two calls with each other, where neither is an emergency call or is
+    /// being replaced. Returns whether that is done: then both are over here.
+    pub(super) fn transfer(&mut self, held: CallId, active: CallId) -> bool {
+        let (Some(other), Some(call)) = (self.calls.get(held), self.calls.get(active)) else {
+            return false;
+        };
+        if call.emergency
             || other.emergency
             || call.instead_of.is_some()
             || other.instead_of.is_some()
         {
-            return;
+            return false;
         }
-        let (from, held) = (other.peer.clone(), other.id);
+        let from = other.peer.clone();
         let to = call.peer.clone();
         self.note(Note::Transferred { from, to });
         self.out.push_back(Output::Transfer {
@@ -456,5 +557,6 @@ impl Phone {
         });
         self.calls.remove(held);
         self.calls.remove(active);
+        true
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::action::{Action, InviteIds, Purpose, Reply, Turn};
-use crate::api::{EndReason, InviteError, TransferError};
+use crate::api::{EndReason, InviteError, InviteOptions, TransferError};
 use crate::call::{Call, ChangeRefused, Placement, Route};
 use crate::client_request::ClientRequest;
 use crate::dialog::Dialog;
@@ -100,6 +100,7 @@ impl UserAgent {
         target: &str,
         media: LocalMedia,
         order: ReferOrder,
+        options: InviteOptions,
         now: Instant,
     ) -> Result<CallHandle, InviteError> {
         if self.calls.len() >= MAX_CALLS || self.shutting_down {
@@ -122,6 +123,14 @@ impl UserAgent {
             None => NameAddr::new(SipUri::at(self.env.local).with_user(&self.env.config.user)),
         };
         let tokens = &mut self.env.tokens;
+        let (from, name) = if options.anonymous {
+            // RFC 3323 section 4.1.1.3.
+            let nobody = server_uri("anonymous.invalid");
+            let nobody = nobody.map_or(from, |uri| NameAddr::new(uri.with_user("anonymous")));
+            (nobody, "Anonymous".to_owned())
+        } else {
+            (from, name)
+        };
         let ids = InviteIds {
             from: from
                 .with_display(&name)
@@ -138,6 +147,7 @@ impl UserAgent {
             route,
             media,
             order,
+            options,
         };
         let call = Call::place(handle, account, placement, &mut turn)
             .map_err(|error| InviteError::NoEncryption(error.to_string()))?;
@@ -488,6 +498,42 @@ impl UserAgent {
         Ok(())
     }
 
+    /// Transfers the far end of `held` to a number or address.
+    pub(super) fn start_blind_transfer(
+        &mut self,
+        held: CallHandle,
+        target: &str,
+        now: Instant,
+    ) -> Result<(), TransferError> {
+        let from = self.calls.get(&held).ok_or(TransferError::NoCall)?;
+        let secure = from.transferable().ok_or(TransferError::NoCall)?;
+        let uri = self
+            .request_uri(from.account(), target)
+            .map_err(|_| TransferError::BadTarget)?;
+        let uri = match uri {
+            // RFC 5630: a call over TLS is not led out of it.
+            Uri::Sip(uri) if secure => Uri::Sip(uri.secured()),
+            uri => uri,
+        };
+        let transfer = Transfer::asking(None, target, now);
+        self.on_call(held, now, |call, turn| {
+            call.start_transfer(transfer, Some(&uri), turn);
+        });
+        Ok(())
+    }
+
+    /// Sends a caller to another number or address; one that cannot be named is refused.
+    pub(super) fn redirect_call(&mut self, handle: CallHandle, target: &str, now: Instant) {
+        let Some(call) = self.calls.get(&handle) else {
+            return;
+        };
+        let uri = self.request_uri(call.account(), target);
+        self.on_call(handle, now, |call, turn| match uri {
+            Ok(uri) => call.redirect(uri, turn),
+            Err(_) => call.reject(480, turn),
+        });
+    }
+
     /// The owner wants the REFER in this call done.
     pub(super) fn follow_refer(
         &mut self,
@@ -499,7 +545,10 @@ impl UserAgent {
         let refer = call.take_refer().ok_or(InviteError::NotAsked)?;
         let account = call.account();
         let target = refer.target().to_string();
-        let placed = self.place_call(account, &target, media, refer.order().clone(), now);
+        let placed = {
+            let (order, options) = (refer.order().clone(), InviteOptions::default());
+            self.place_call(account, &target, media, order, options, now)
+        };
         let Ok(new) = placed else {
             self.respond(refer.transaction(), &Reply::not_allowed(603), now);
             return placed;

@@ -268,6 +268,11 @@ impl UserAgent {
             call: handle,
             account: account.map(AccountId),
             from: call.peer().to_owned(),
+            address: headers
+                .from()
+                .map(|from| from.uri.to_string())
+                .unwrap_or_default(),
+            anonymous: is_anonymous(headers),
             to: headers.to().map(|to| shown(&to)).unwrap_or_default(),
             first_called: first_called(headers).filter(|_| trusted),
             alert_info: headers.get("Alert-Info").map(str::to_owned),
@@ -473,4 +478,18 @@ impl UserAgent {
                 .send(reply_flow(flow, &via), response.to_bytes(), now);
         }
     }
+}
+
+/// Whether the caller withholds the identity (RFC 3323 section 4.1.1.3).
+fn is_anonymous(headers: &crate::message::Headers) -> bool {
+    let host = headers.from().ok().and_then(|from| {
+        let uri = from.uri.as_sip()?;
+        let host = uri.host().to_string().to_ascii_lowercase();
+        Some(host == "anonymous.invalid" || uri.user().as_deref() == Some("anonymous"))
+    });
+    let privacy = headers.values("Privacy").any(|value| {
+        let mut kinds = value.split([';', ',']).map(str::trim);
+        kinds.any(|kind| kind.eq_ignore_ascii_case("id") || kind.eq_ignore_ascii_case("user"))
+    });
+    host.unwrap_or(false) || privacy
 }

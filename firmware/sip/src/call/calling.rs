@@ -12,7 +12,7 @@
 use std::time::Instant;
 
 use crate::action::{Action, InviteIds, OutgoingRequest, Purpose, Turn};
-use crate::api::Event;
+use crate::api::{Event, InviteOptions};
 use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId};
@@ -106,6 +106,7 @@ pub(super) struct Invite<'a> {
     pub(super) ids: InviteIds,
     pub(super) route: Route,
     pub(super) order: &'a ReferOrder,
+    pub(super) options: InviteOptions,
 }
 
 impl Calling {
@@ -459,6 +460,14 @@ impl Invite<'_> {
         add_capabilities(headers);
         timer.write(headers);
         self.order.write(headers);
+        if self.options.anonymous {
+            headers.push("Privacy", "id");
+        }
+        if self.options.intercom {
+            headers.push("Call-Info", format!("<{target}>;answer-after=0"));
+            let alert = "<http://www.notused.com>;info=alert-autoanswer;delay=0";
+            headers.push("Alert-Info", alert);
+        }
         headers.push("User-Agent", &turn.env.config.user_agent);
         headers.push("Content-Type", "application/sdp");
         request.body = body.into();

@@ -34,6 +34,23 @@ impl Call {
         ));
     }
 
+    /// Sends a flash by INFO.
+    pub(crate) fn send_flash(&mut self, turn: &mut Turn<'_>) {
+        let State::Up(established) = &mut self.state else {
+            return;
+        };
+        let mut request = established.dialog.request(&Method::Info);
+        let kind = "application/hook-flash";
+        request.headers.push("Content-Type", kind);
+        request.body = b"signal=hf\r\n".to_vec().into();
+        turn.send(OutgoingRequest::in_dialog(
+            &established.dialog,
+            Purpose::InDialog(self.handle),
+            self.account,
+            request,
+        ));
+    }
+
     /// INFO: digits, or nothing to do.
     pub(super) fn handle_info(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
         let request = asked.request;

@@ -81,6 +81,7 @@ impl Desk {
             target,
             media: media(),
             order: ReferOrder::default(),
+            options: InviteOptions::default(),
         };
         let mut turn = Turn::new(&mut env, now);
         let call = Call::place(CALL, None, placement, &mut turn).unwrap();

@@ -58,7 +58,7 @@ fn call_waiting_flash_answers_and_swaps() {
         (desk.state(), desk.tone),
         (State::Talking, Some(Tone::CallWaiting))
     );
-    desk.does(Input::Flash);
+    desk.does(Input::Flash).waits_ms(1500);
     assert!(desk.said(&Output::Hold(first, true)) && desk.said(&Output::Answer(second)));
     assert_eq!((desk.tone, &desk.connected[..]), (None, &[second][..]));
     desk.does(Input::Flash);
@@ -268,7 +268,7 @@ fn auto_answer_at_once_does_not_ring() {
     let call = desk.phone.new_call();
     desk.does(Input::Incoming {
         call,
-        from: "door".to_owned(),
+        from: "door".into(),
         alert: Alert::Normal,
         auto_answer: true,
     });
@@ -282,7 +282,7 @@ fn answer_on_request_rings_and_is_muted_until_lift() {
         let call = desk.phone.new_call();
         desk.does(Input::Incoming {
             call,
-            from: "door".to_owned(),
+            from: "door".into(),
             // Asking for no bell is of no use.
             alert: Alert::Silent,
             auto_answer: true,

@@ -67,7 +67,7 @@ fn the_warning_is_heard_before_speaking() {
     assert_eq!(desk.tone, None);
     // A second call, clear too, says so for itself; the first does not say it again.
     let second = desk.rings("berta");
-    desk.does(Input::Flash);
+    desk.does(Input::Flash).waits_ms(1500);
     desk.hears(second, CallUpdate::Encryption(Encryption::Missing));
     assert_eq!(desk.tone, Some(Tone::Unprotected));
     desk.waits_ms(600).does(Input::Flash);

@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn star_code_is_confirmed_and_handed_out() {
     let mut desk = Desk::new("");
-    desk.lifts().presses("*97");
-    assert!(desk.noted("star code: Bundle"), "{:?}", desk.said);
+    desk.lifts().presses("*94#");
+    assert!(desk.noted("star code: bundle"), "{:?}", desk.said);
     assert_eq!(
         (desk.state(), desk.tone),
         (State::DialTone, Some(Tone::Confirmation))
@@ -41,7 +41,8 @@ fn without_a_line_direct_calls_go_out() {
         Destination {
             address: "sip:echo@127.0.0.1:5072".to_owned(),
             account: None,
-            emergency: false
+            emergency: false,
+            options: crate::output::CallOptions::default(),
         }
     );
     desk.puts_down().rests();
@@ -75,7 +76,8 @@ fn a_complete_number_goes_at_once() {
         Destination {
             address: "234".to_owned(),
             account: Some(AccountId(0)),
-            emergency: false
+            emergency: false,
+            options: crate::output::CallOptions::default(),
         }
     );
     assert_eq!(desk.state(), State::Calling);
@@ -98,9 +100,10 @@ fn short_timer_sends_and_long_timer_refuses() {
 fn hash_sends_now_unless_the_map_has_it() {
     let mut desk = Desk::ready("[dial]\ndigit_map = \"[2-8]xx|*31#xx\"");
     assert_eq!(desk.lifts().presses("23#").placed().1.address, "23");
-    let mut desk = Desk::ready("[dial]\ndigit_map = \"[2-8]xx|*31#xx\"");
+    let map = "digit_map = \"[2-8]xx|*31#xx\"";
+    let mut desk = Desk::ready(&format!("[dial]\nservice_codes = false\n{map}"));
     assert_eq!(desk.lifts().presses("*31#12").placed().1.address, "*31#12");
-    let mut desk = Desk::ready("");
+    let mut desk = Desk::ready("[dial]\nservice_codes = false");
     desk.lifts().presses("#");
     assert_eq!(
         (desk.state(), desk.tone),
@@ -179,6 +182,7 @@ fn emergency_is_sent_at_once_by_any_route() {
         address: address.to_owned(),
         account: account.map(AccountId),
         emergency: true,
+        options: crate::output::CallOptions::default(),
     };
     // The line is registered.
     assert_eq!(
@@ -248,7 +252,8 @@ fn every_emergency_number_dials_at_its_last_key() {
                     Destination {
                         address: (*number).to_owned(),
                         account: Some(AccountId(0)),
-                        emergency: true
+                        emergency: true,
+                        options: crate::output::CallOptions::default(),
                     }
                 );
             }

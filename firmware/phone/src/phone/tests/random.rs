@@ -8,6 +8,12 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 
+/// What a person may key after lifting.
+const CODES: [&str; 22] = [
+    "*66", "*69", "*78", "*79", "*72200#", "*73", "*90201#", "*91", "*92202#", "*93", "*67200#",
+    "*81", "*82", "*77", "*87", "*741200#", "*85300#", "*75", "*80200#", "911", "*67911", "200#",
+];
+
 /// A step of a random walk. Calls are named by their age, so that most updates concern calls there
 /// are.
 #[derive(Debug, Clone)]
@@ -37,6 +43,12 @@ enum Step {
         id: u32,
         what: Update,
     },
+    /// The handset is lifted and a code is keyed.
+    Code(&'static str),
+    /// `ctl dial`.
+    Dial(&'static str),
+    /// The other verbs of `ctl`.
+    Ctl(u8),
     /// Time passes: this many ms.
     Wait(u64),
 }
@@ -102,12 +114,15 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0u32..3, updates()).prop_map(|(age, what)| Step::Update { age, what }),
         1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
         1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Unknown { id, what }),
+        4 => prop::sample::select(CODES.to_vec()).prop_map(Step::Code),
+        1 => prop::sample::select(vec!["200", "112", "sip:a@b"]).prop_map(Step::Dial),
+        1 => (0u8..5).prop_map(Step::Ctl),
         4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000]).prop_map(Step::Wait),
     ]
 }
 
 fn configuration() -> impl Strategy<Value = String> {
-    let flash = prop::sample::select(vec!["hook", "hook", "key", "off"]);
+    let flash = prop::sample::select(vec!["hook", "hook", "key", "network", "off"]);
     let map = prop::sample::select(vec!["xx.T", "[2-8]xx|0x.T|9,x.T|1!", "x"]);
     let auto = prop::sample::select(vec!["false", "false", "false", "true", "700"]);
     let hotline = prop::sample::select(vec![
@@ -154,11 +169,16 @@ impl Ledger {
                         "{output:?}"
                     );
                 }
+                Output::BlindTransfer { held, to } => {
+                    assert!(to != "911", "{output:?}");
+                    assert!(self.open.remove(held), "{output:?}");
+                }
+                Output::FlashToNetwork(call) => assert!(self.open.contains(call), "{output:?}"),
                 Output::Decline(call) => assert!(
                     self.open.contains(call) || self.ringing.contains(call),
                     "{output:?}"
                 ),
-                Output::Reject(call, _) => {
+                Output::Forward { call, .. } | Output::Reject(call, _) => {
                     assert!(self.ringing.remove(call), "{call:?} does not ring");
                 }
                 Output::End(call) => assert!(self.open.remove(call), "{call:?} is no open call"),
@@ -175,7 +195,8 @@ impl Ledger {
                 | Output::Lamp(..)
                 | Output::KeyTone(_)
                 | Output::Mute(_)
-                | Output::StarCode(_)
+                | Output::Maintenance(_)
+                | Output::Remember(_)
                 | Output::Note(_) => {}
             }
         }
@@ -214,7 +235,12 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 };
                 Input::Incoming {
                     call,
-                    from: "somebody".to_owned(),
+                    from: crate::Caller {
+                        name: "somebody".to_owned(),
+                        number: "301".to_owned(),
+                        account: None,
+                        anonymous: call.0.is_multiple_of(5),
+                    },
                     alert,
                     auto_answer: *auto_answer,
                 }
@@ -256,6 +282,32 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 },
                 *what,
             ),
+            Step::Dial(number) => Input::Dial((*number).to_owned()),
+            Step::Ctl(0) => Input::Refuse,
+            Step::Ctl(1) => Input::AnswerWaiting,
+            Step::Ctl(2) => Input::ConnectAll,
+            Step::Ctl(3) => Input::TransferTo("911".to_owned()),
+            Step::Ctl(_) => Input::TransferTo("300".to_owned()),
+            Step::Code(keys) => {
+                let mut all = desk.lifts().said.clone();
+                // A flash lets a number follow; anywhere else the keys mean what they mean there.
+                let dials = desk.state() == State::DialTone && desk.phone.digits.is_empty();
+                all.append(&mut desk.presses(keys).said);
+                if dials && keys.ends_with("911") {
+                    let full = desk.phone.calls.iter().count() >= 3;
+                    let routes = desk.phone.lines.emergency_routes("911");
+                    let placed = all.iter().any(|said| {
+                        matches!(said, Output::PlaceCall { to, .. } if to.emergency && !to.options.anonymous)
+                    });
+                    assert!(
+                        placed || full || routes.is_empty(),
+                        "emergency does not go out: {all:?}"
+                    );
+                }
+                ledger.follow(&all);
+                check(desk, seen);
+                continue;
+            }
             Step::Wait(ms) => {
                 desk.waits_ms(*ms);
                 ledger.follow(&desk.said);
@@ -290,12 +342,21 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     match state {
         State::Idle => desk.rests(),
         State::Ringing => assert!(
-            desk.ring.is_some() && !phone.off_hook && active.is_none() && desk.tone.is_none()
+            (desk.ring.is_some() || phone.silenced)
+                && !phone.off_hook
+                && active.is_none()
+                && desk.tone.is_none()
         ),
         State::Calling => assert_eq!(active, Some(Some(CallState::Calling))),
         State::Ringback => assert_eq!(active, Some(Some(CallState::Ringback))),
         State::EarlyMedia => assert_eq!(active, Some(Some(CallState::EarlyMedia))),
-        State::Talking => assert_eq!(active, Some(Some(CallState::Talking))),
+        State::Talking => {
+            assert_eq!(active, Some(Some(CallState::Talking)));
+            let mut heard = desk.connected.iter();
+            let hook_down = phone.flash_from.is_some();
+            assert!(heard.all(|call| phone.call_state(*call) == Some(CallState::Talking)));
+            assert!(hook_down || !desk.connected.is_empty());
+        }
         State::DialTone | State::Collecting | State::Busy | State::Congestion | State::Howler => {
             assert!(
                 active.is_none() && phone.poll_timeout().is_some(),
@@ -309,7 +370,8 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     }
     // Besides a call that rings, only one that answered itself because its caller asked rings the
     // bell.
-    assert!(state == State::Ringing || desk.ring.is_none() || desk.muted);
+    let reminds = state == State::OnHold;
+    assert!(state == State::Ringing || desk.ring.is_none() || desk.muted || reminds);
 }
 
 /// Puts the handset down, waits for the flash window to pass, and looks.
@@ -348,7 +410,8 @@ fn hanging_up_ends_every_call_from_any_state() {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
-        .unwrap_or(1500);
+        // Half of 60 steps each: more than 100 000.
+        .unwrap_or(3_500);
     // A fixed seed: the coverage asserted below must not depend on luck.
     let config = ProptestConfig {
         cases,

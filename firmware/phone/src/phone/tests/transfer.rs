@@ -269,7 +269,8 @@ fn hanging_up_transfers_where_configured() {
 fn only_a_consultation_is_transferred() {
     let (mut desk, first) = Desk::talking("[call]\nflash = \"key\"\ntransfer_on_hangup = true");
     let second = desk.rings("anna");
-    desk.does(Input::Flash).hears(second, CallUpdate::Answered);
+    desk.does(Input::Flash).waits_ms(1500);
+    desk.hears(second, CallUpdate::Answered);
     assert_eq!(desk.connected, [second]);
     desk.puts_down();
     assert!(

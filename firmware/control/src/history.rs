@@ -1,0 +1,213 @@
+//! The calls of this phone: missed, received, dialled. Bounded; kept as one file of the state
+//! directory, written when a call is over.
+//!
+//! ```text
+//! call over ─▶ History::add ─▶ Output::Keep (whole file, replaced at once: a power cut costs the newest entry at most)
+//! ctl history ─▶ entries, the newest first        start ─▶ History::parse ─▶ redial, call return
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::CallDirection;
+use crate::readable::displayable;
+
+/// The file's name.
+pub const FILE: &str = "history.jsonl";
+/// Most calls that are kept.
+pub const MAX_ENTRIES: usize = 200;
+/// Most bytes that are read of the file.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// Longest text of an entry, in characters.
+const MAX_TEXT: usize = 128;
+
+/// What became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallOutcome {
+    /// It was established.
+    Answered,
+    /// It came in, and nobody here or elsewhere answered.
+    Missed,
+    /// It came in, and another phone answered.
+    AnsweredElsewhere,
+    /// It came in and was refused or sent elsewhere by this phone.
+    Refused,
+    /// It was placed and not established.
+    Failed,
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryEntry {
+    /// When it began: seconds since 1970 (UTC).
+    pub time: u64,
+    /// Who called whom.
+    pub direction: CallDirection,
+    /// What became of it.
+    pub outcome: CallOutcome,
+    /// The number or address, as it can be dialled; empty where it was withheld.
+    pub number: String,
+    /// The name of the far end.
+    pub name: String,
+    /// The account's index in the configuration; none: a call without a server.
+    pub account: Option<usize>,
+    /// How long it was established, in seconds.
+    pub duration_s: u64,
+    /// Estimated listening quality, 1 to 4.5; none where nothing was heard.
+    pub mos: Option<f64>,
+    /// Media encryption as measured.
+    pub encryption: String,
+    /// Why it ended.
+    pub reason: String,
+}
+
+/// The calls, the oldest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    entries: Vec<HistoryEntry>,
+}
+
+/// The file holds what this phone does not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// It is larger than any this phone writes.
+    #[error("it has more than {MAX_BYTES} bytes; delete it to begin anew", MAX_BYTES = MAX_BYTES)]
+    TooLarge,
+}
+
+impl History {
+    /// Reads the file. A line that cannot be read is left out: one entry is lost, not all.
+    pub fn parse(bytes: &[u8]) -> Result<Self, HistoryError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(HistoryError::TooLarge);
+        }
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let mut history = Self::default();
+        for entry in lines.filter_map(|line| serde_json::from_slice(line).ok()) {
+            history.add(entry);
+        }
+        Ok(history)
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        let lines = self.entries.iter().filter_map(|entry| {
+            let line = serde_json::to_string(entry).ok()?;
+            Some(line + "\n")
+        });
+        lines.collect()
+    }
+
+    /// A call is over.
+    pub fn add(&mut self, mut entry: HistoryEntry) {
+        for text in [&mut entry.number, &mut entry.name, &mut entry.reason] {
+            *text = displayable(text).chars().take(MAX_TEXT).collect();
+        }
+        entry.encryption.truncate(32);
+        if self.entries.len() >= MAX_ENTRIES {
+            self.entries.remove(0);
+        }
+        self.entries.push(entry);
+    }
+
+    /// The calls, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.entries.iter().rev()
+    }
+
+    /// The number dialled last.
+    pub fn last_dialled(&self) -> Option<String> {
+        let mut dialled = self.newest_first();
+        let found = dialled.find(|entry| entry.direction == CallDirection::Out);
+        found.map(|entry| entry.number.clone())
+    }
+
+    /// Who called last and can be called back.
+    pub fn last_caller(&self) -> Option<phone::LastCaller> {
+        let mut callers = self.newest_first();
+        let found = callers
+            .find(|entry| entry.direction == CallDirection::In && !entry.number.is_empty())?;
+        Some(phone::LastCaller {
+            number: found.number.clone(),
+            account: found.account.map(phone::AccountId),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: &str, direction: CallDirection) -> HistoryEntry {
+        HistoryEntry {
+            time: 1_700_000_000,
+            direction,
+            outcome: CallOutcome::Answered,
+            number: number.to_owned(),
+            name: "Anna".to_owned(),
+            account: Some(0),
+            duration_s: 60,
+            mos: Some(4.4),
+            encryption: "none".to_owned(),
+            reason: "ended here".to_owned(),
+        }
+    }
+
+    #[test]
+    fn it_is_bounded_and_read_again() {
+        let mut history = History::default();
+        for number in 0..MAX_ENTRIES + 50 {
+            history.add(entry(&number.to_string(), CallDirection::Out));
+        }
+        let numbers: Vec<&str> = history.newest_first().map(|e| e.number.as_str()).collect();
+        assert_eq!((numbers.len(), numbers[0]), (MAX_ENTRIES, "249"));
+        let text = history.to_text();
+        assert!(text.len() < MAX_BYTES);
+        assert_eq!(History::parse(text.as_bytes()).unwrap(), history);
+    }
+
+    #[test]
+    fn a_broken_line_costs_one_entry() {
+        let mut history = History::default();
+        history.add(entry("1", CallDirection::Out));
+        history.add(entry("2", CallDirection::In));
+        let whole = history.to_text();
+        // A power cut in the middle of the last line, and bytes that are no text.
+        let cut = &whole.as_bytes()[..whole.len() - 20];
+        assert_eq!(History::parse(cut).unwrap().entries.len(), 1);
+        let mut torn = whole.clone().into_bytes();
+        torn.splice(0..3, [0xff, 0xfe, b'{']);
+        assert_eq!(History::parse(&torn).unwrap().entries.len(), 1);
+        let large = vec![b' '; MAX_BYTES + 1];
+        assert_eq!(History::parse(&large), Err(HistoryError::TooLarge));
+    }
+
+    #[test]
+    fn texts_of_the_far_end_are_bounded_and_displayable() {
+        let mut history = History::default();
+        let mut hostile = entry("1\u{1b}[2J", CallDirection::In);
+        hostile.name = "x".repeat(10_000);
+        history.add(hostile);
+        let kept = &history.entries[0];
+        assert!(kept.name.len() == MAX_TEXT && !kept.number.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn redial_and_call_return_begin_with_it() {
+        let mut history = History::default();
+        assert_eq!(
+            (history.last_dialled(), history.last_caller()),
+            (None, None)
+        );
+        history.add(entry("200", CallDirection::Out));
+        history.add(entry("301", CallDirection::In));
+        history.add(entry("", CallDirection::In));
+        assert_eq!(history.last_dialled().as_deref(), Some("200"));
+        let caller = history.last_caller().unwrap();
+        assert_eq!(
+            (caller.number.as_str(), caller.account),
+            ("301", Some(phone::AccountId(0)))
+        );
+    }
+}

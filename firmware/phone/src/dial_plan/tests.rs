@@ -1,0 +1,253 @@
+//! What keys become: emergency numbers, star codes, service codes, numbers, bars.
+
+use super::*;
+
+fn plan(toml: &str) -> DialPlan {
+    DialPlan::new(&config::load(toml, "test").unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+fn dial(number: &str) -> Decision {
+    Decision::Dial(Dialled::Number(number.to_owned()))
+}
+
+#[test]
+fn every_emergency_number_passes_any_digit_map() {
+    let mut tried = 0;
+    for country in config::country::PLANS {
+        for map in [
+            "x",
+            "xx",
+            "1!",
+            "x.!",
+            "xxxxxxxxxx",
+            "#",
+            "[2-8]xx",
+            "9,xxx",
+            "<1:2>x.T",
+            "0T|9!",
+        ] {
+            let plan = plan(&format!(
+                "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n9 = \"101\"\n1 = \"102\"",
+                country.country.as_str()
+            ));
+            for number in country.emergency {
+                for keyed in 1..number.len() {
+                    let decision = plan.decide(&number[..keyed]);
+                    assert!(
+                        matches!(decision, Decision::Wait { .. }),
+                        "{} {number} {map}: {decision:?} after {keyed} keys",
+                        country.country.as_str()
+                    );
+                }
+                assert_eq!(
+                    plan.decide(number),
+                    dial(number),
+                    "{} {map}",
+                    country.country.as_str()
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 500, "{tried}");
+}
+
+#[test]
+fn emergency_numbers_of_the_configuration_count_too() {
+    let plan = plan("[dial]\ndigit_map = \"x\"\nemergency = [\"55\"]");
+    assert!(matches!(plan.decide("5"), Decision::Wait { .. }));
+    assert_eq!(plan.decide("55"), dial("55"));
+    assert_eq!(plan.decide("4"), dial("4"));
+}
+
+#[test]
+fn unambiguous_speed_dial_is_sent_at_once() {
+    let plan = plan(
+        "[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"",
+    );
+    assert_eq!(plan.decide("1"), dial("sip:a@b"));
+    let Decision::Wait {
+        timer: Timer::Short,
+        dialled,
+        ..
+    } = plan.decide("2")
+    else {
+        panic!()
+    };
+    assert_eq!(dialled, Some(Dialled::Number("0815".to_owned())));
+    assert_eq!(plan.send_now("2"), dial("0815"));
+    assert_eq!(plan.decide("234"), dial("234"));
+    let Decision::Wait { dialled, .. } = plan.decide("55") else {
+        panic!()
+    };
+    assert_eq!(dialled, Some(Dialled::Number("1".to_owned())));
+    assert_eq!(plan.decide("558"), dial("2"));
+}
+
+fn code(code: StarCode, number: &str) -> Dialled {
+    Dialled::Code(code, number.to_owned())
+}
+
+#[test]
+fn star_codes_do_not_wait_for_the_digit_map() {
+    let standard = plan("");
+    let bundle = Decision::Dial(code(StarCode::Bundle, ""));
+    assert_eq!(standard.decide("*94#"), bundle);
+    assert!(
+        matches!(standard.decide("*99"), Decision::Wait { .. }),
+        "the reset is longer"
+    );
+    let reset = Decision::Dial(code(StarCode::FactoryReset, ""));
+    assert_eq!(standard.decide("*99*7378#"), reset);
+    assert!(standard.accepts("*96#"), "here # is a digit");
+    let own = plan("[dial]\ndigit_map = \"[2-8]xx\"\n[codes]\nbundle = \"\"\nreboot = \"55\"");
+    assert!(matches!(own.decide("*94#"), Decision::Refuse(_)));
+    assert_eq!(own.decide("55"), Decision::Dial(code(StarCode::Reboot, "")));
+    // An emergency number stays one.
+    let plan = plan("[phone]\ncountry = \"de\"\n[codes]\nreboot = \"112\"");
+    assert_eq!(plan.decide("112"), dial("112"));
+}
+
+#[test]
+fn a_number_follows_a_star_code_by_the_digit_map() {
+    let plan = plan("[phone]\ncountry = \"de\"\n[dial]\ndigit_map = \"[2-8]xx|0x.T|0900x.!\"");
+    let forward = |number: &str| code(StarCode::ForwardAlways, number);
+    assert!(matches!(
+        plan.decide("*72"),
+        Decision::Wait {
+            timer: Timer::Long,
+            dialled: None,
+            second_dial_tone: true
+        }
+    ));
+    assert_eq!(plan.decide("*72201"), Decision::Dial(forward("201")));
+    let Decision::Wait { dialled, .. } = plan.decide("*720301") else {
+        panic!("more digits may follow")
+    };
+    assert_eq!(dialled, Some(forward("0301")));
+    assert!(!plan.accepts("*720301#"), "here # sends");
+    assert_eq!(plan.send_now("*720301"), Decision::Dial(forward("0301")));
+    assert!(matches!(plan.send_now("*720900"), Decision::Refuse(_)));
+    let slot = code(StarCode::SpeedDialSet, "3201");
+    assert_eq!(plan.decide("*743201"), Decision::Dial(slot));
+    // Withheld or not, an emergency call goes out.
+    let emergency = code(StarCode::AnonymousOnce, "112");
+    assert_eq!(plan.decide("*87112"), Decision::Dial(emergency));
+    assert_eq!(plan.decide("#31#112"), dial("112"));
+}
+
+#[test]
+fn service_codes_are_dialled_whole() {
+    let mut tried = 0;
+    for country in types::Country::ALL {
+        for map in ["", "digit_map = \"[2-9]xx\""] {
+            let code = country.as_str();
+            let plan = plan(&format!("[phone]\ncountry = \"{code}\"\n[dial]\n{map}"));
+            if config::country::service_codes(*country).is_none() {
+                continue;
+            }
+            for keys in [
+                "#21#",
+                "*21*0301234#",
+                "*#06#",
+                "*100#",
+                "**61*0301234*11*20#",
+                "*43#",
+            ] {
+                for end in 1..keys.len() {
+                    let begun = &keys[..end];
+                    let goes_on = matches!(plan.decide(begun), Decision::Wait { .. });
+                    assert!(
+                        goes_on && plan.accepts(&keys[..=end]),
+                        "{country:?} {begun}"
+                    );
+                }
+                assert_eq!(plan.decide(keys), dial(keys), "{country:?}");
+                tried += 1;
+            }
+            let keys = "*31#0301234";
+            let Decision::Wait { dialled, .. } = plan.decide(keys) else {
+                panic!("{country:?}: more digits may follow")
+            };
+            assert_eq!(dialled, Some(Dialled::Number(keys.to_owned())));
+            assert_eq!(plan.send_now(keys), dial(keys));
+        }
+    }
+    assert!(tried > 300, "{tried}");
+}
+
+#[test]
+fn numbers_of_known_length_go_at_once() {
+    for (country, number) in [
+        ("us", "2125550100"),
+        ("us", "12125550100"),
+        ("fr", "0123456789"),
+        ("es", "912345678"),
+        ("dk", "32345678"),
+        ("jp", "09012345678"),
+        ("uk", "02079460000"),
+        ("ch", "0441234567"),
+    ] {
+        let plan = plan(&format!("[phone]\ncountry = \"{country}\""));
+        let shorter = plan.decide(&number[..number.len() - 1]);
+        assert!(
+            matches!(shorter, Decision::Wait { .. }),
+            "{country} {shorter:?}"
+        );
+        assert_eq!(plan.decide(number), dial(number), "{country}");
+    }
+    // An extension of a PBX is sent by the timer; so is a number of a plan without fixed lengths.
+    for (country, number) in [
+        ("us", "201"),
+        ("dk", "20"),
+        ("de", "0301234567"),
+        ("fr", "0033123456789"),
+    ] {
+        let plan = plan(&format!("[phone]\ncountry = \"{country}\""));
+        let Decision::Wait {
+            timer: Timer::Short,
+            dialled,
+            ..
+        } = plan.decide(number)
+        else {
+            panic!("{country} {number}: {:?}", plan.decide(number))
+        };
+        assert_eq!(
+            dialled,
+            Some(Dialled::Number(number.to_owned())),
+            "{country}"
+        );
+    }
+}
+
+#[test]
+fn a_bar_holds_however_a_number_is_written() {
+    let plan = plan("[dial]\ndigit_map = \"x.T|1900x.!|0044x.!\"");
+    for number in [
+        "1900555",
+        "sip:1900555@pbx",
+        "tel:+1900-555",
+        "sip:%31900555@x;user=phone",
+        "1-900-555",
+        "+44123",
+        "SIPS:+44123@pbx",
+        "tel:1900555;phone-context=+1",
+    ] {
+        assert!(plan.bars(number).is_some(), "{number}");
+    }
+    for number in ["1800555", "sip:anna@pbx", "+49301234", "911"] {
+        assert!(plan.bars(number).is_none(), "{number}");
+    }
+    assert!(plan.bars_request("sip:911@pbx").is_some(), "by hand only");
+}
+
+#[test]
+fn what_fits_nothing_is_refused_with_a_reason() {
+    let plan = plan("[dial]\ndigit_map = \"[2-8]xx|1900x.!\"");
+    assert_eq!(
+        plan.decide("0"),
+        Decision::Refuse(DialError::Unknown("0".to_owned()))
+    );
+    assert_eq!(plan.decide("19001"), Decision::Refuse(barred("19001")));
+    assert_eq!(plan.send_now("23"), dial("23"));
+}

@@ -1,0 +1,9 @@
+# The call on hold is given to another number.
+l calls 102 and talks
+l flashes
+l hears recall_dial
+l presses *85103
+l hears confirmation
+s rings
+s lifts
+r and s talk

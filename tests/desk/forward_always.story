@@ -1,0 +1,18 @@
+# Every call goes to another number, until that is taken back.
+l lifts
+l presses *72103
+l hears confirmation
+l hangs up
+r calls 101
+s rings
+l does not ring
+s lifts
+r and s talk
+r hangs up
+s hangs up
+l lifts
+l presses *73
+l hears confirmation
+l hangs up
+r calls 101
+l rings

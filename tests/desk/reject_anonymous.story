@@ -1,0 +1,12 @@
+# Callers who withhold their number are refused, others ring.
+r lifts
+r presses *83
+r hears confirmation
+r hangs up
+l lifts
+l presses *87102
+l hears congestion
+r does not ring
+l hangs up
+l calls 102
+r rings

@@ -1,0 +1,272 @@
+//! What a person does with a telephone and what comes of it: the stories of `tests/desk/`, each run
+//! in virtual time against phones with simulated boards, cards and network. A story only lifts,
+//! presses, flashes, listens, and looks at lamp and bell.
+//!
+//! `l`, `r` and `s` have the numbers 101, 102 and 103 at one server. A line of a story is one of:
+//!
+//! | line | what |
+//! |---|---|
+//! | `with l [call] flash = "key"` | a line of a phone's `offhook.toml`; before all else |
+//! | `l lifts`, `l hangs up`, `l flashes`, `l taps the hook` | the hook; a tap is 250 ms |
+//! | `l presses 102#` | keys, in a person's rhythm |
+//! | `l calls 102` | lifts and presses; `l calls 102 and talks`: the far end lifts, too |
+//! | `l hears dial`, `l hears nothing` | the tone in the ear |
+//! | `l rings`, `l does not ring` | the bell |
+//! | `l sees anna` | the name or number of a caller |
+//! | `l and r talk` | speech both ways, of two or three |
+//! | `l is idle` | the phone's state |
+//! | `lamp line of l is on` | a lamp |
+//! | `the server gets INVITE sip:…` | a request that left a phone, as it begins |
+//! | `5 s pass` | time |
+
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a story that cannot be read or does not come true is a failed test, and tells its line"
+)]
+
+use std::path::PathBuf;
+
+use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
+use phone::State;
+
+const USERS: [(&str, &str); 3] = [("101", "one"), ("102", "two"), ("103", "three")];
+const NAMES: [&str; 3] = ["l", "r", "s"];
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("desk")
+}
+
+/// The lines of a story that say something.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+struct Story {
+    world: World,
+}
+
+impl Story {
+    /// Three phones at one server, with what the story says of their configuration.
+    fn begin(name: &str, text: &str) -> Self {
+        let mut world = World::new(&format!("desk {name}"), 1);
+        world.add_registrar(&USERS);
+        for (index, (user, password)) in USERS.iter().enumerate() {
+            let mut setup = Setup::default().account(user, password);
+            if !text.contains(&format!("with {} [dial] digit_map", NAMES[index])) {
+                setup = setup.toml("dial", "digit_map = \"[1-9]xx\"");
+            }
+            for line in lines(text) {
+                let Some(rest) = line.strip_prefix(&format!("with {} ", NAMES[index])) else {
+                    continue;
+                };
+                let (section, toml) = rest
+                    .strip_prefix('[')
+                    .and_then(|rest| rest.split_once("] "))
+                    .unwrap_or_else(|| panic!("no section: {line}"));
+                setup = setup.toml(section, toml);
+            }
+            world.phone(setup);
+        }
+        world.until("all are registered", secs(5), |world| {
+            (0..3)
+                .all(|id| world[PhoneId(id)].status(world.now())["lines"][0]["registered"] == true)
+        });
+        Self { world }
+    }
+
+    fn step(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let id = |name: &str| {
+            let found = NAMES.iter().position(|known| *known == name);
+            PhoneId(found.unwrap_or_else(|| panic!("no phone is named {name}: {line}")))
+        };
+        match words[..] {
+            ["with", ..] => {}
+            [length, "s", "pass" | "passes"] => {
+                let length: f64 = length.parse().unwrap_or_else(|_| panic!("{line}"));
+                self.world.run(std::time::Duration::from_secs_f64(length));
+            }
+            ["the", "server", "gets", ..] => {
+                let begin = line.strip_prefix("the server gets ").unwrap_or_default();
+                self.sent(begin);
+            }
+            ["lamp", lamp, "of", phone, "is", state] => self.lamp(id(phone), lamp, state),
+            [phone, "lifts"] => self.world.lift(id(phone)),
+            [phone, "hangs", "up"] => self.world.hang_up(id(phone)),
+            [phone, "flashes"] => {
+                self.world.flash(id(phone));
+                self.world.run(ms(100));
+            }
+            [phone, "taps", "the", "hook"] => {
+                self.world.hang_up(id(phone));
+                self.world.run(ms(250));
+                self.world.lift(id(phone));
+                self.world.run(ms(100));
+            }
+            [phone, "presses", keys] => self.world.press(id(phone), keys),
+            [phone, "calls", number] => self.world.call(id(phone), number),
+            [phone, "calls", number, "and", "talks"] => self.connect(id(phone), number),
+            [phone, "hears", tone] => self.hears(id(phone), tone),
+            [phone, "rings"] => {
+                let id = id(phone);
+                self.world
+                    .until(line, secs(5), |world| world[id].ring.is_some());
+            }
+            [phone, "does", "not", "ring"] => {
+                let id = id(phone);
+                for _ in 0..20 {
+                    assert!(self.world[id].ring.is_none(), "{line}");
+                    self.world.run(ms(100));
+                }
+            }
+            [phone, "sees", name] => self.sees(id(phone), name),
+            [phone, "is", state] => {
+                let id = id(phone);
+                let wanted = State::ALL.into_iter().find(|known| known.as_str() == state);
+                let wanted = wanted.unwrap_or_else(|| panic!("no such state: {line}"));
+                self.world.expect_state(id, wanted, secs(8));
+            }
+            [.., "talk"] => {
+                let all: Vec<PhoneId> = words
+                    .iter()
+                    .filter(|word| !matches!(**word, "and" | "talk"))
+                    .map(|word| id(word))
+                    .collect();
+                self.talk(&all, line);
+            }
+            _ => panic!("not understood: {line}"),
+        }
+    }
+
+    fn connect(&mut self, from: PhoneId, number: &str) {
+        self.world.call(from, number);
+        let user = USERS.iter().position(|(user, _)| number.contains(user));
+        let to = PhoneId(user.unwrap_or_else(|| panic!("whose number is {number}?")));
+        self.world.expect_state(to, State::Ringing, secs(5));
+        self.world.lift(to);
+        self.world.expect_state(to, State::Talking, secs(5));
+        self.world.expect_state(from, State::Talking, secs(5));
+    }
+
+    fn hears(&mut self, id: PhoneId, tone: &str) {
+        let wanted = (tone != "nothing").then_some(tone);
+        let what = format!("{} hears {tone}", NAMES[id.0]);
+        self.world.until(&what, secs(8), |world| {
+            let status = world[id].status(world.now());
+            status["tone"].as_str() == wanted
+        });
+    }
+
+    fn sees(&mut self, id: PhoneId, name: &str) {
+        let what = format!("{} sees {name}", NAMES[id.0]);
+        self.world.until(&what, secs(5), |world| {
+            let status = world[id].status(world.now());
+            let calls = status["calls"].as_array().cloned().unwrap_or_default();
+            let shown = |call: &serde_json::Value| {
+                call["peer"]
+                    .as_str()
+                    .is_some_and(|peer| peer.contains(name))
+            };
+            calls.iter().any(shown)
+        });
+    }
+
+    fn lamp(&mut self, id: PhoneId, lamp: &str, state: &str) {
+        let what = format!("lamp {lamp} of {} is {state}", NAMES[id.0]);
+        self.world.until(&what, secs(2), |world| {
+            let lamps = &world[id].lamps;
+            let shown = lamps.iter().find(|(known, _)| known.as_str() == lamp);
+            shown.map_or("off".to_owned(), |(_, state)| state.to_string()) == state
+        });
+    }
+
+    /// Each hears the others, and in a call of two nobody else.
+    fn talk(&mut self, all: &[PhoneId], line: &str) {
+        self.world.run(secs(4));
+        // Voices that are mixed hide each other a little.
+        let least = if all.len() > 2 { 0.45 } else { 0.8 };
+        for from in all {
+            for to in all.iter().filter(|to| *to != from) {
+                let found = self.world.compare(*from, *to, secs(2));
+                let who = (NAMES[from.0], NAMES[to.0]);
+                assert!(found.correlation > least, "{line}: {who:?} {found:?}");
+            }
+        }
+        for other in (0..3).map(PhoneId).filter(|id| !all.contains(id)) {
+            let found = self.world.compare(all[0], other, secs(2));
+            let who = NAMES[other.0];
+            assert!(found.correlation < 0.4, "{line}: {who} listens: {found:?}");
+        }
+    }
+
+    /// A request of a phone to the server begins like this.
+    fn sent(&mut self, begin: &str) {
+        let server = offhook_tests::world::registrar_ip();
+        let what = format!("the server gets {begin}");
+        self.world.until(&what, secs(5), |world| {
+            let mut packets = world.network.capture.packets();
+            packets.any(|packet| {
+                packet.datagram.to.ip() == server
+                    && packet.datagram.bytes.starts_with(begin.as_bytes())
+            })
+        });
+    }
+}
+
+fn run(name: &str) {
+    let path = folder().join(format!("{name}.story"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut story = Story::begin(name, &text);
+    for line in lines(&text) {
+        println!("{line}");
+        story.step(line);
+    }
+    story.world.quiet();
+}
+
+/// One test a story, so that each is found by its name.
+macro_rules! stories {
+    ($($name:ident)*) => {
+        const STORIES: &[&str] = &[$(stringify!($name),)*];
+        $(
+            #[test]
+            fn $name() {
+                run(stringify!($name));
+            }
+        )*
+    };
+}
+
+stories! {
+    anonymous
+    blind_transfer
+    call_return
+    call_waiting
+    conference
+    digit_map_bars
+    do_not_disturb
+    forward_always
+    forward_busy
+    forward_no_answer
+    hold_reminder
+    intercom_code
+    redial
+    reject_anonymous
+    service_codes
+    silence_and_reject
+    speed_dial
+    two_calls
+    voicemail
+}
+
+#[test]
+fn every_story_is_told() {
+    let mut found: Vec<String> = std::fs::read_dir(folder())
+        .expect("tests/desk is there")
+        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    found.sort();
+    assert_eq!(found, STORIES);
+}
