@@ -17,6 +17,8 @@
 //! | `l is idle` | the phone's state |
 //! | `lamp line of l is on` | a lamp |
 //! | `the server gets INVITE sip:…` | a request that left a phone, as it begins |
+//! | `l remembers missed 102` | the newest call of the history, in the file that is kept, too |
+//! | `ctl l dials 102`, `ctl l answers` … | what `offhook ctl` asks for |
 //! | `5 s pass` | time |
 
 #![expect(
@@ -27,6 +29,7 @@
 
 use std::path::PathBuf;
 
+use control::api::UserAction;
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
 use phone::State;
 
@@ -93,6 +96,8 @@ impl Story {
                 self.sent(begin);
             }
             ["lamp", lamp, "of", phone, "is", state] => self.lamp(id(phone), lamp, state),
+            ["ctl", phone, ..] => self.ctl(id(phone), &words[2..], line),
+            [phone, "remembers", outcome, number] => self.remembers(id(phone), outcome, number),
             [phone, "lifts"] => self.world.lift(id(phone)),
             [phone, "hangs", "up"] => self.world.hang_up(id(phone)),
             [phone, "flashes"] => {
@@ -182,6 +187,42 @@ impl Story {
         });
     }
 
+    /// The newest call of the history, and of the file it is kept in.
+    fn remembers(&mut self, id: PhoneId, outcome: &str, number: &str) {
+        let what = format!("{} remembers {outcome} {number}", NAMES[id.0]);
+        self.world.until(&what, secs(5), |world| {
+            let newest = world[id].control.history().next();
+            newest.is_some_and(|call| {
+                let found = serde_json::to_value(call.outcome).unwrap_or_default();
+                found == outcome && call.number == number
+            })
+        });
+        let phone = &self.world[id];
+        let text = phone
+            .files
+            .get(control::history::FILE)
+            .map_or("", String::as_str);
+        let kept = control::history::History::parse(text.as_bytes()).unwrap_or_default();
+        assert!(
+            kept.newest_first().eq(phone.control.history()),
+            "{what}: not kept"
+        );
+    }
+
+    fn ctl(&mut self, id: PhoneId, words: &[&str], line: &str) {
+        let action = match words {
+            ["dials", number] => UserAction::Dial((*number).to_owned()),
+            ["transfers", "to", number] => UserAction::Transfer((*number).to_owned()),
+            ["answers"] => UserAction::Answer,
+            ["rejects"] => UserAction::Reject,
+            ["connects", "all"] => UserAction::Conference,
+            _ => panic!("not understood: {line}"),
+        };
+        let done = self.world.request(id, &action);
+        assert_eq!(done, Ok(()), "{line}");
+        self.world.run(ms(100));
+    }
+
     /// Each hears the others, and in a call of two nobody else.
     fn talk(&mut self, all: &[PhoneId], line: &str) {
         self.world.run(secs(4));
@@ -242,16 +283,21 @@ macro_rules! stories {
 stories! {
     anonymous
     blind_transfer
+    block_list
     call_return
     call_waiting
     conference
+    ctl_verbs
     digit_map_bars
     do_not_disturb
     forward_always
     forward_busy
     forward_no_answer
+    history
     hold_reminder
     intercom_code
+    intercom_named
+    missed_call_lamp
     redial
     reject_anonymous
     service_codes
