@@ -28,4 +28,4 @@ mod value;
 pub use error::{Error, Errors, MAX_ERRORS};
 pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers, warnings};
 pub use page::{countries, example, features, reference};
-pub use schema::Config;
+pub use schema::{Config, EchoCancelling};

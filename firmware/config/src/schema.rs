@@ -338,6 +338,20 @@ pub struct Audio {
     pub tone_level_dbm0: Option<i8>,
     /// Sidetone in dB, −40 to −6; absent: none from the engine.
     pub sidetone_db: Option<i8>,
+    /// Whether the loudspeaker's sound is taken out of the microphone's.
+    pub echo_canceller: EchoCancelling,
+}
+
+/// When the echo canceller works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EchoCancelling {
+    /// Never.
+    #[default]
+    Off,
+    /// While there is an echo.
+    Auto,
+    /// In every call.
+    On,
 }
 
 /// `[control]`: the local socket and the phone's own files.

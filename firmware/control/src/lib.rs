@@ -83,8 +83,8 @@ pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use known_peers::KnownPeers;
 pub use status::{
-    AccountStatus, AudioStatus, CallStats, CallStatus, CountersStatus, IoCounters, PeerStatus,
-    RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
+    AccountStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus, IoCounters,
+    PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
 };
 
 /// The start of time in this crate's unit tests.

@@ -142,6 +142,19 @@ pub struct AudioStatus {
     pub capture_level_db: Option<f64>,
     /// Earpiece level over the last second, dBm0.
     pub playback_level_db: Option<f64>,
+    /// The echo canceller in the last call; none where it is off.
+    pub echo: Option<EchoStatus>,
+}
+
+/// What the echo canceller does.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EchoStatus {
+    /// It takes echo out; else there is none, and the microphone passes untouched.
+    pub active: bool,
+    /// How much it lowers the microphone while only the far end talks, in dB.
+    pub erle_db: f64,
+    /// From writing a sound to the card until its echo, in ms.
+    pub delay_ms: f64,
 }
 
 /// What was counted on the I/O side, reported by [`Control::set_io_counters`].
@@ -159,6 +172,11 @@ pub struct IoCounters {
     pub send_errors: u64,
     /// Times the card went away.
     pub device_losses: u64,
+    /// Times the card woke the audio thread over and over for nothing, and was left alone for a
+    /// second.
+    pub useless_wakes: u64,
+    /// STUN and DTLS datagrams dropped.
+    pub datagrams_dropped: u64,
 }
 
 /// Everything that was counted.
@@ -255,6 +273,15 @@ impl AudioStatus {
         let finite = |level: f32| level.is_finite().then(|| round(level, 10.0));
         self.capture_level_db = finite(capture_dbm0);
         self.playback_level_db = finite(playback_dbm0);
+    }
+
+    /// What the echo canceller does.
+    pub(crate) fn set_echo(&mut self, stats: media::EchoStats) {
+        self.echo = Some(EchoStatus {
+            active: stats.active,
+            erle_db: round(stats.erle_db, 10.0),
+            delay_ms: round(stats.delay_ms, 10.0),
+        });
     }
 }
 

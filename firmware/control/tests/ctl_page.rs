@@ -13,8 +13,8 @@ use control::history::{CallOutcome, HistoryEntry};
 use control::known_peers::Trust;
 use control::{
     AccountStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus, CountersStatus,
-    DigitTransport, Event, IoCounters, PeerStatus, RtpStatus, Stats, Status, TableStats,
-    TimedEvent,
+    DigitTransport, EchoStatus, Event, IoCounters, PeerStatus, RtpStatus, Stats, Status,
+    TableStats, TimedEvent,
 };
 use serde_json::Value;
 
@@ -260,6 +260,11 @@ fn audio() -> AudioStatus {
     AudioStatus {
         capture_level_db: Some(-20.0),
         playback_level_db: Some(-20.0),
+        echo: Some(EchoStatus {
+            active: true,
+            erle_db: 35.0,
+            delay_ms: 24.0,
+        }),
         ..AudioStatus::default()
     }
 }

@@ -4,6 +4,7 @@
 //! handle_packet ─▶ Stream ─▶ render ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
 //!                                  └─▶ send: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
 //! handle_command ─▶ streams, tones, mute                      events, retired streams ─▶ poll_event
+//!                  microphone ─▶ EchoCanceller ◀─ what was written to the card
 //! handle_packet, if STUN or DTLS ─▶ Ring ─▶ poll_non_media (for the control thread)
 //! ```
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use types::Direction;
 
 use crate::drift::CardClock;
+use crate::echo::{EchoCanceller, EchoStats};
 use crate::latch::SignallingHosts;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
@@ -108,6 +110,8 @@ pub enum Event {
         /// Earpiece, dBm0.
         playback_dbm0: f32,
     },
+    /// What the echo canceller does, about once a second in a call.
+    Echo(EchoStats),
     /// First packet of a stream was played.
     FirstSound(StreamId),
     /// The far end ended the stream by RTCP BYE.
@@ -136,6 +140,7 @@ pub struct Engine {
     microphone: Box<[i16]>,
     far_mix: Box<[i16]>,
     tone_sound: Box<[i16]>,
+    echo: Option<Box<EchoCanceller>>,
     mixer: Mixer,
     tone: ToneGenerator,
     key_tone: ToneGenerator,
@@ -163,6 +168,7 @@ impl Engine {
             microphone: period(),
             far_mix: period(),
             tone_sound: period(),
+            echo: None,
             mixer: Mixer::new(config.period_frames),
             tone: ToneGenerator::new(config.rate_hz),
             key_tone: ToneGenerator::new(config.rate_hz),
@@ -179,6 +185,15 @@ impl Engine {
             playback_level: LevelMeter::new(),
             next_stats: now + STATS,
             config,
+        }
+    }
+
+    /// With a canceller for its card.
+    #[must_use]
+    pub fn with_echo_canceller(self, echo: Option<EchoCanceller>) -> Self {
+        Self {
+            echo: echo.map(Box::new),
+            ..self
         }
     }
 
@@ -348,11 +363,13 @@ impl Engine {
             return;
         }
         let n = capture.len().min(self.microphone.len());
+        self.microphone[..n].copy_from_slice(&capture[..n]);
+        self.microphone[n..].fill(0);
+        if let Some(echo) = &mut self.echo {
+            echo.process(&mut self.microphone);
+        }
         if self.muted {
             self.microphone.fill(0);
-        } else {
-            self.microphone[..n].copy_from_slice(&capture[..n]);
-            self.microphone[n..].fill(0);
         }
         for index in 0..MAX_STREAMS {
             let Some(stream) = &mut self.streams[index] else {
@@ -399,6 +416,11 @@ impl Engine {
             self.mixer.add(&self.tone_sound);
         }
         self.mixer.finish(playback);
+        if let Some(echo) = &mut self.echo
+            && self.streams.iter().any(Option::is_some)
+        {
+            echo.written(playback);
+        }
     }
 
     /// Once a second: figures and levels.
@@ -417,6 +439,12 @@ impl Engine {
                 }
             }
         }
+        if let Some(echo) = &self.echo
+            && self.streams.iter().any(Option::is_some)
+        {
+            let stats = echo.stats();
+            self.emit(Event::Echo(stats));
+        }
         let (capture_dbm0, playback_dbm0) = (self.capture_level.take(), self.playback_level.take());
         self.emit(Event::Levels {
             capture_dbm0,
@@ -428,6 +456,9 @@ impl Engine {
     /// jitter buffers re-align, and the RTP clock of what we send goes on over what was lost.
     pub fn handle_discontinuity(&mut self, frames: i64) {
         self.clock.jumped();
+        if let Some(echo) = &mut self.echo {
+            echo.handle_discontinuity();
+        }
         for stream in self.streams.iter_mut().flatten() {
             stream.realign(frames);
         }

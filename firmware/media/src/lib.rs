@@ -66,6 +66,7 @@ pub mod codec;
 mod conceal;
 mod drift;
 pub mod dtmf;
+mod echo;
 pub mod engine;
 mod inactivity;
 mod jitter;
@@ -91,6 +92,7 @@ pub mod tone;
 #[cfg(test)]
 mod test_data;
 
+pub use echo::{EchoCanceller, EchoMode, EchoStats};
 pub use engine::{Command, Engine, EngineConfig, Event, MAX_STREAMS};
 pub use latch::SignallingHosts;
 pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, StreamId, Transmit};

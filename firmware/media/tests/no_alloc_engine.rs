@@ -232,6 +232,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                 Event::Digit { .. } => digits += 1,
                 Event::Stats { .. }
                 | Event::Levels { .. }
+                | Event::Echo(_)
                 | Event::FirstSound(_)
                 | Event::Bye(_)
                 | Event::MediaTimeout(_) => {}

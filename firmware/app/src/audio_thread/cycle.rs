@@ -567,6 +567,7 @@ impl AudioLoop {
                 media::Event::Digit { .. }
                 | media::Event::Stats { .. }
                 | media::Event::Levels { .. }
+                | media::Event::Echo(_)
                 | media::Event::FirstSound(_)
                 | media::Event::Bye(_)
                 | media::Event::MediaTimeout(_) => {

@@ -14,8 +14,10 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use board::audio::AudioDevice;
+use config::EchoCancelling;
 use control::dtls::Transmit;
 use control::{AudioStatus, Control, IoCounters};
+use media::{EchoCanceller, EchoMode, Engine};
 use tokio::io::unix::AsyncFd;
 
 use super::card::{Card, CardSource};
@@ -32,6 +34,7 @@ pub(super) struct Sound {
     card: Card,
     ports: RtpPorts,
     sidetone_db: Option<i8>,
+    echo: Option<EchoMode>,
     /// The audio thread says here, once, what real-time rights it got.
     rights: Option<Receiver<Rights>>,
     /// What whoever listens to events shall know.
@@ -48,7 +51,13 @@ impl Sound {
         let sidetone_db = config.board.audio.sidetone_db;
         let (link, side) = audio_thread::link()?;
         let (mut card, device) = Card::open(source, now);
+        let echo = match config.board.audio.echo_canceller {
+            EchoCancelling::Off => None,
+            EchoCancelling::Auto => Some(EchoMode::Auto),
+            EchoCancelling::On => Some(EchoMode::On),
+        };
         let engine = engine_for(device.as_deref(), card.wanted(), sidetone_db, now);
+        let engine = with_echo_canceller(engine, echo);
         card.set_format(engine.config().rate_hz, engine.config().period_frames);
         let shared = Arc::clone(link.shared());
         let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now)?;
@@ -64,6 +73,7 @@ impl Sound {
                 getrandom::u32().unwrap_or(0) as u16,
             ),
             sidetone_db,
+            echo,
             rights: Some(rights),
             notices: VecDeque::new(),
         };
@@ -201,6 +211,7 @@ impl Sound {
         } else {
             let wanted = self.card.wanted();
             let engine = engine_for(Some(device.as_ref()), wanted, self.sidetone_db, now);
+            let engine = with_echo_canceller(engine, self.echo);
             self.card.set_format(format.0, format.1);
             self.link
                 .send(AudioCommand::Card(device, Some(Box::new(engine))));
@@ -228,8 +239,23 @@ impl Sound {
             media_floods: shared.floods(),
             send_errors: shared.send_errors(),
             device_losses: self.card.losses(),
+            useless_wakes: shared.useless_wakes(),
+            datagrams_dropped: shared.datagrams_dropped(),
         });
     }
+}
+
+/// The engine with a canceller, where one is wanted and can work with its card.
+fn with_echo_canceller(engine: Engine, mode: Option<EchoMode>) -> Engine {
+    let Some(mode) = mode else { return engine };
+    let (rate_hz, frames) = (engine.config().rate_hz, engine.config().period_frames);
+    let echo = EchoCanceller::new(mode, rate_hz, frames);
+    if echo.is_none() {
+        tracing::error!(
+            "no echo canceller: a card of {rate_hz} Hz with periods of {frames} frames does not suit it; set [board.audio] rate_hz to 16000 or 48000 and period_ms to 5 or 10"
+        );
+    }
+    engine.with_echo_canceller(echo)
 }
 
 impl Drop for Sound {

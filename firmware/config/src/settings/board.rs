@@ -1,6 +1,7 @@
 //! The board and the phone's own files: `[board]`, `[board.audio]`, `[control]`.
 
 use super::{Section, Setting, WhenUnset, path, setting};
+use crate::schema::EchoCancelling;
 use crate::value::ValueKind;
 
 /// These keys, by section, in the order of the example. A later key may build on an earlier one of
@@ -32,6 +33,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::BoardAudio, "sidetone_db", ValueKind::Number(-40, -6), WhenUnset::Means("none from the phone"), "-20",
         |c, v| c.board.audio.sidetone_db = Some(v.number() as i8),
         "How much of your own voice you hear, in dB."),
+    setting(Section::BoardAudio, "echo_canceller", ValueKind::Choice(&["off", "auto", "on"]), WhenUnset::Default("\"off\""), "\"auto\"",
+        |c, v| c.board.audio.echo_canceller = match v.text().as_str() {
+            "auto" => EchoCancelling::Auto,
+            "on" => EchoCancelling::On,
+            _ => EchoCancelling::Off,
+        },
+        "Takes the loudspeaker's sound out of the microphone's: for hands-free talking and handsets that leak. `auto` works while there is an echo; it adds one period of the card to the delay."),
 
     setting(Section::Control, "socket", ValueKind::Path, WhenUnset::Default("\"/run/offhook/ctl.sock\""), "\"/tmp/ctl.sock\"",
         |c, v| c.control.socket = path(v),

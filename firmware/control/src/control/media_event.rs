@@ -182,6 +182,7 @@ impl Control {
                 capture_dbm0,
                 playback_dbm0,
             } => self.audio.set_levels(capture_dbm0, playback_dbm0),
+            media::Event::Echo(stats) => self.audio.set_echo(stats),
             media::Event::FirstSound(id) => {
                 if let Some(record) = self.calls.by_stream(id) {
                     let what = format!("first sound of call {}", record.id.0);

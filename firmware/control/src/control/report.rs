@@ -163,10 +163,10 @@ impl Control {
 
     /// The sound card changed, or its figures did.
     pub fn set_audio(&mut self, audio: AudioStatus) {
-        let (capture, playback) = (self.audio.capture_level_db, self.audio.playback_level_db);
         self.audio = AudioStatus {
-            capture_level_db: capture,
-            playback_level_db: playback,
+            capture_level_db: self.audio.capture_level_db,
+            playback_level_db: self.audio.playback_level_db,
+            echo: self.audio.echo,
             ..audio
         };
     }

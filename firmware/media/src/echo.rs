@@ -1,0 +1,311 @@
+//! The echo canceller: takes the loudspeaker's sound out of the microphone's, for hands-free
+//! talking and for handsets that leak.
+//!
+//! ```text
+//! what was written to the card ─▶ 16 kHz ─▶ delay (found) ─▶ Filter ─▶ echo
+//! microphone ─▶ 16 kHz ─────────────────────────────────────▶ − ─────▶ Suppressor ─▶ card rate ─▶ encoder
+//! ```
+//!
+//! It works at 16 kHz (8 kHz with a card of less), in blocks of the card's period, and adds one
+//! block and the two rate conversions of delay. Where there is no echo it finds that out, lets the
+//! microphone pass untouched, and only looks again now and then. Nothing allocates after `new`.
+
+mod delay;
+mod filter;
+mod suppressor;
+
+use delay::DelaySearch;
+use filter::Filter;
+use suppressor::Suppressor;
+
+use crate::resample::Push;
+
+/// Highest rate it works at, in Hz.
+const RATE_HZ: u32 = 16_000;
+/// Length of the filter, in ms: a living room, from the direct sound on.
+const LENGTH_MS: usize = 192;
+/// Longest delay between writing a sound and its echo, in ms.
+const LONGEST_DELAY_MS: usize = 260;
+/// The filter begins this long before the delay that was found, in ms.
+const BEFORE_MS: usize = 4;
+/// It is moved only where the direct sound would lie outside of these first ms.
+const ALIGNED_MS: usize = 12;
+/// Block lengths it can work with, in samples.
+const HOPS: std::ops::RangeInclusive<usize> = 16..=320;
+/// Mean square of a block from which on the far end talks: −60 dB below full scale.
+const ACTIVE: f32 = 1_000.0;
+/// The error's power over the microphone's from which on the weights must be wrong.
+const WRONG: f32 = 1.2;
+/// Smoothing of block powers.
+const POWER_STEP: f32 = 0.2;
+/// Between two doubts, in ms.
+const DOUBT_EVERY_MS: usize = 200;
+/// With less than this ratio of microphone to error over so much talk of the far end there is no
+/// echo.
+const NO_ECHO: f32 = 1.12;
+const NO_ECHO_AFTER_MS: usize = 4_000;
+/// So much talk of the far end is passed by before echo is looked for again, and for so long.
+const LOOK_AFTER_MS: usize = 15_000;
+const LOOK_FOR_MS: usize = 2_000;
+/// Ratio of microphone to error that is an echo.
+const ECHO: f32 = 2.0;
+
+/// When it works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EchoMode {
+    /// While there is an echo.
+    Auto,
+    /// Always.
+    On,
+}
+
+/// What it does and how well.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EchoStats {
+    /// It works; else there is no echo, and the microphone passes untouched.
+    pub active: bool,
+    /// How much it lowers the microphone while the far end talks, in dB (echo return loss
+    /// enhancement, ITU-T G.168).
+    pub erle_db: f32,
+    /// From writing a sound to the card until its echo, in ms.
+    pub delay_ms: f32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Cancelling,
+    /// No echo was found; what of the far end was passed by since, in samples.
+    Bypassed {
+        passed: usize,
+    },
+    /// Looks whether there is one by now; the microphone still passes untouched.
+    Looking {
+        looked: usize,
+    },
+}
+
+/// The canceller of one card.
+pub struct EchoCanceller {
+    mode: EchoMode,
+    state: State,
+    rate_hz: u32,
+    hop: usize,
+    down: [Push; 2],
+    up: Push,
+    filter: Filter,
+    suppressor: Suppressor,
+    search: DelaySearch,
+    /// What was written to the card, newest last.
+    written: Box<[f32]>,
+    delay: usize,
+    reference: Box<[f32]>,
+    microphone: Box<[f32]>,
+    converted: Box<[i16]>,
+    powers: Powers,
+    doubt_in: usize,
+}
+
+/// Powers while the far end talks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Powers {
+    /// Of the last blocks: microphone, error.
+    short: (f32, f32),
+    /// Since the state began, of microphone and error, and in how many samples.
+    sum: (f64, f64),
+    samples: usize,
+    /// Microphone and output over some seconds.
+    long: (f32, f32),
+}
+
+impl EchoCanceller {
+    /// For a card of this rate and period; `None` where the period is no whole number of samples
+    /// at 16 kHz (or 8 kHz), or not 1 to 20 ms long.
+    pub fn new(mode: EchoMode, card_rate_hz: u32, period_frames: usize) -> Option<Self> {
+        let rate_hz = if card_rate_hz >= RATE_HZ {
+            RATE_HZ
+        } else {
+            8_000
+        };
+        if card_rate_hz == 0 || !card_rate_hz.is_multiple_of(rate_hz) {
+            return None;
+        }
+        let factor = (card_rate_hz / rate_hz) as usize;
+        let hop = period_frames / factor;
+        if !period_frames.is_multiple_of(factor) || !HOPS.contains(&hop) {
+            return None;
+        }
+        let ms = |ms: usize| ms * rate_hz as usize / 1000;
+        let down = || Push::new(card_rate_hz, rate_hz, period_frames).ok();
+        let parts = ms(LENGTH_MS).div_ceil(hop);
+        Some(Self {
+            mode,
+            state: State::Cancelling,
+            rate_hz,
+            hop,
+            down: [down()?, down()?],
+            up: Push::new(rate_hz, card_rate_hz, hop).ok()?,
+            filter: Filter::new(hop, parts, rate_hz),
+            suppressor: Suppressor::new(hop),
+            search: DelaySearch::new(rate_hz),
+            written: vec![0.0; ms(LONGEST_DELAY_MS) + hop].into(),
+            delay: 0,
+            reference: vec![0.0; hop].into(),
+            microphone: vec![0.0; hop].into(),
+            converted: vec![0; period_frames + 2].into(),
+            powers: Powers::default(),
+            doubt_in: 0,
+        })
+    }
+
+    /// What it does.
+    pub fn stats(&self) -> EchoStats {
+        let (microphone, output) = self.powers.long;
+        EchoStats {
+            active: self.state == State::Cancelling,
+            erle_db: if output > 0.0 {
+                (10.0 * (microphone / output).log10()).max(0.0)
+            } else {
+                0.0
+            },
+            delay_ms: self.delay as f32 * 1000.0 / self.rate_hz as f32,
+        }
+    }
+
+    /// One period was written to the card.
+    pub fn written(&mut self, playback: &[i16]) {
+        let made = self.down[0].process(playback, &mut self.converted);
+        // The ratio is a whole number: each period makes one block.
+        let made = made.min(self.hop);
+        self.written.copy_within(self.hop.., 0);
+        let end = self.written.len();
+        let newest = &mut self.written[end - self.hop..];
+        newest.fill(0.0);
+        for (to, &from) in newest.iter_mut().zip(&self.converted[..made]) {
+            *to = f32::from(from);
+        }
+    }
+
+    /// Sound was lost or repeated: what was learnt of the delay is no longer true.
+    pub fn handle_discontinuity(&mut self) {
+        self.search.reset();
+        self.filter.doubt();
+    }
+
+    /// One period of the microphone; the echo is taken out.
+    pub fn process(&mut self, sound: &mut [i16]) {
+        let talks = {
+            let newest = &self.written[self.written.len() - self.hop..];
+            power(newest) > ACTIVE
+        };
+        if let State::Bypassed { passed } = &mut self.state {
+            *passed += if talks { self.hop } else { 0 };
+            if *passed < LOOK_AFTER_MS * self.rate_hz as usize / 1000 {
+                return;
+            }
+            self.enter(State::Looking { looked: 0 });
+        }
+        let made = self.down[1].process(sound, &mut self.converted);
+        self.microphone.fill(0.0);
+        for (to, &from) in self.microphone.iter_mut().zip(&self.converted[..made]) {
+            *to = f32::from(from);
+        }
+        self.align();
+        let before = power(&self.microphone);
+        self.filter.process(&self.reference, &mut self.microphone);
+        let error = power(&self.microphone);
+        self.watch(before, error, talks);
+        match self.state {
+            State::Cancelling => {
+                self.suppressor.process(
+                    &mut self.microphone,
+                    self.filter.echo(),
+                    self.filter.residual(),
+                );
+                if talks {
+                    let (long, after) = (&mut self.powers.long, power(&self.microphone));
+                    let step = self.hop as f32 / self.rate_hz as f32;
+                    long.0 += (before - long.0) * step;
+                    long.1 += (after - long.1) * step;
+                }
+                for (to, from) in self.converted.iter_mut().zip(&self.microphone) {
+                    *to = from.round() as i16;
+                }
+                if self.hop == sound.len() {
+                    sound.copy_from_slice(&self.converted[..self.hop]);
+                } else {
+                    self.up.process(&self.converted[..self.hop], sound);
+                }
+            }
+            State::Bypassed { .. } | State::Looking { .. } => {}
+        }
+    }
+
+    /// Puts the part of what was written that comes back now into `reference`.
+    fn align(&mut self) {
+        let ms = |ms: usize| ms * self.rate_hz as usize / 1000;
+        let end = self.written.len();
+        let newest = &self.written[end - self.hop..];
+        if let Some(found) = self.search.push(newest, &self.microphone) {
+            let aligned = self.delay..self.delay + ms(ALIGNED_MS);
+            if !aligned.contains(&found) {
+                self.delay = found.saturating_sub(ms(BEFORE_MS)).min(end - self.hop);
+                self.filter.reset();
+            }
+        }
+        let from = end - self.hop - self.delay;
+        self.reference
+            .copy_from_slice(&self.written[from..from + self.hop]);
+    }
+
+    /// Judges the filter by what it does while the far end talks.
+    fn watch(&mut self, microphone: f32, error: f32, talks: bool) {
+        let ms = |ms: usize| ms * self.rate_hz as usize / 1000;
+        let powers = &mut self.powers;
+        powers.short.0 += (microphone - powers.short.0) * POWER_STEP;
+        powers.short.1 += (error - powers.short.1) * POWER_STEP;
+        self.doubt_in = self.doubt_in.saturating_sub(self.hop);
+        if powers.short.1 > WRONG * powers.short.0 && microphone > 100.0 && self.doubt_in == 0 {
+            self.filter.doubt();
+            self.doubt_in = ms(DOUBT_EVERY_MS);
+        }
+        if !talks {
+            return;
+        }
+        powers.sum.0 += f64::from(microphone);
+        powers.sum.1 += f64::from(error);
+        powers.samples += self.hop;
+        let ratio = (powers.sum.0 / powers.sum.1.max(1.0)) as f32;
+        match self.state {
+            State::Cancelling if powers.samples >= ms(NO_ECHO_AFTER_MS) => {
+                if self.mode == EchoMode::Auto && ratio < NO_ECHO {
+                    self.enter(State::Bypassed { passed: 0 });
+                } else {
+                    self.enter(State::Cancelling);
+                }
+            }
+            State::Looking { looked } => {
+                let looked = looked + self.hop;
+                if looked >= ms(LOOK_FOR_MS) / 4 && ratio > ECHO {
+                    self.enter(State::Cancelling);
+                } else if looked >= ms(LOOK_FOR_MS) {
+                    self.enter(State::Bypassed { passed: 0 });
+                } else {
+                    self.state = State::Looking { looked };
+                }
+            }
+            State::Cancelling | State::Bypassed { .. } => {}
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        (self.powers.sum, self.powers.samples) = ((0.0, 0.0), 0);
+    }
+}
+
+fn power(sound: &[f32]) -> f32 {
+    sound.iter().map(|x| x * x).sum::<f32>() / sound.len().max(1) as f32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Takes out what the filter leaves: a gain for each bin, from an estimate of the echo still in it.
+//! Where there is none, sound passes unchanged but for a block of delay.
+//!
+//! ```text
+//! error ─▶ window, FFT ─▶ gain: Wiener, decision-directed, not below the room's noise ─▶ IFFT, overlap
+//!     residual echo = the more of: what the filter's uncertainty stands for, leakage · |echo|²
+//! ```
+
+use super::filter::{Bin, Transform, ZERO};
+
+/// A bin is lowered by 28 dB at most.
+const LEAST_GAIN: f32 = 0.04;
+/// Weights of the two estimates of the residual: an echo taken for speech is heard less than speech
+/// taken for an echo.
+const UNCERTAINTY_WEIGHT: f32 = 0.7;
+const LEAKAGE_WEIGHT: f32 = 0.35;
+/// How much of the last block's clean power counts in the estimate of this one's.
+const CLEAN_KEEP: f32 = 0.9;
+/// How fast the residual may fall from block to block: a room rings on.
+const RESIDUAL_KEEP: f32 = 0.6;
+/// Smoothing of powers from block to block, and of the leakage.
+const MEAN_STEP: f32 = 0.05;
+const LEAKAGE_STEP: f32 = 0.02;
+/// Leakage believed.
+const LEAKAGE: std::ops::RangeInclusive<f32> = 0.003..=1.0;
+/// The least power of this many blocks is the room's noise.
+const NOISE_BLOCKS: u32 = 400;
+
+/// The suppressor and its memory.
+pub(super) struct Suppressor {
+    hop: usize,
+    transform: Transform,
+    window: Box<[f32]>,
+    last: Box<[f32]>,
+    overlap: Box<[f32]>,
+    time: Box<[f32]>,
+    spectrum: Box<[Bin]>,
+    bins: Box<[Band]>,
+    /// Covariance of error and echo over the variance of the echo: the leakage.
+    covariance: f32,
+    variance: f32,
+    block: u32,
+}
+
+/// What is remembered of a bin.
+#[derive(Clone, Copy)]
+struct Band {
+    /// Power let through in the last block.
+    clean: f32,
+    residual: f32,
+    mean_error: f32,
+    mean_echo: f32,
+    noise: f32,
+    /// The least since the window began.
+    least: f32,
+}
+
+impl Suppressor {
+    pub(super) fn new(hop: usize) -> Self {
+        let turn = std::f32::consts::PI / (2 * hop) as f32;
+        let band = Band {
+            clean: 0.0,
+            residual: 0.0,
+            mean_error: 0.0,
+            mean_echo: 0.0,
+            noise: f32::MAX,
+            least: f32::MAX,
+        };
+        Self {
+            hop,
+            transform: Transform::new(2 * hop),
+            window: (0..2 * hop)
+                .map(|n| (turn * (n as f32 + 0.5)).sin())
+                .collect(),
+            last: vec![0.0; hop].into(),
+            overlap: vec![0.0; hop].into(),
+            time: vec![0.0; 2 * hop].into(),
+            spectrum: vec![ZERO; hop + 1].into(),
+            bins: vec![band; hop + 1].into(),
+            covariance: 0.0,
+            variance: 0.0,
+            block: 0,
+        }
+    }
+
+    /// One block of the filter's error; it comes out a block later.
+    pub(super) fn process(&mut self, sound: &mut [f32], echo: &[Bin], residual: &[f32]) {
+        let hop = self.hop;
+        self.time[..hop].copy_from_slice(&self.last);
+        self.time[hop..].copy_from_slice(sound);
+        self.last.copy_from_slice(sound);
+        for (sample, window) in self.time.iter_mut().zip(&self.window) {
+            *sample *= window;
+        }
+        self.transform.forward(&mut self.time, &mut self.spectrum);
+        let leakage = self.leakage(echo);
+        self.block = self.block.wrapping_add(1);
+        let renew = self.block.is_multiple_of(NOISE_BLOCKS);
+        for (((bin, band), echo), residual) in self
+            .spectrum
+            .iter_mut()
+            .zip(&mut self.bins)
+            .zip(echo)
+            .zip(residual)
+        {
+            let left = (UNCERTAINTY_WEIGHT * residual)
+                .max(LEAKAGE_WEIGHT * leakage * 0.5 * echo.norm_sqr());
+            *bin *= band.gain(bin.norm_sqr() + 1.0, left, renew);
+        }
+        self.transform.inverse(&mut self.spectrum, &mut self.time);
+        let (begin, end) = self.time.split_at(hop);
+        let (rise, fall) = self.window.split_at(hop);
+        for n in 0..hop {
+            sound[n] = self.overlap[n] + begin[n] * rise[n];
+            self.overlap[n] = end[n] * fall[n];
+        }
+    }
+
+    /// Which part of the echo is left: how much the error's power follows that of the echo. Each
+    /// bin counts by its own mean, so that no loud one rules.
+    fn leakage(&mut self, echo: &[Bin]) -> f32 {
+        let (mut covariance, mut variance) = (0.0, 0.0);
+        for ((bin, band), echo) in self.spectrum.iter().zip(&mut self.bins).zip(echo) {
+            let error = bin.norm_sqr() - band.mean_error;
+            let echo = 0.5 * echo.norm_sqr() - band.mean_echo;
+            band.mean_error += MEAN_STEP * error;
+            band.mean_echo += MEAN_STEP * echo;
+            let weight = 1.0 / (band.mean_echo + 1e3);
+            covariance += error * echo * weight * weight;
+            variance += echo * echo * weight * weight;
+        }
+        // Silence says nothing.
+        let step = LEAKAGE_STEP * variance / (variance + self.hop as f32);
+        self.covariance += step * (covariance - self.covariance);
+        self.variance += step * (variance - self.variance);
+        (self.covariance / (self.variance + 1e-9)).clamp(*LEAKAGE.start(), *LEAKAGE.end())
+    }
+}
+
+impl Band {
+    /// The gain for a bin of this power, of which about `residual` is echo.
+    fn gain(&mut self, power: f32, residual: f32, renew: bool) -> f32 {
+        self.least = self.least.min(self.mean_error.max(1.0));
+        self.noise = self.noise.min(self.least);
+        if renew {
+            (self.noise, self.least) = (self.least, f32::MAX);
+        }
+        self.residual = residual.max(RESIDUAL_KEEP * self.residual);
+        let residual = self.residual + 1.0;
+        let prior = CLEAN_KEEP * self.clean / residual
+            + (1.0 - CLEAN_KEEP) * (power / residual - 1.0).max(0.0);
+        // What is left is never below the noise of the room, which would come and go.
+        let least = (self.noise / power).sqrt().clamp(LEAST_GAIN, 1.0);
+        let gain = (prior / (1.0 + prior)).max(least);
+        self.clean = gain * gain * power;
+        gain
+    }
+}
