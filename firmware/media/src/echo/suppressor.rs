@@ -12,8 +12,8 @@ use super::filter::{Bin, Transform, ZERO};
 const LEAST_GAIN: f32 = 0.04;
 /// Weights of the two estimates of the residual: an echo taken for speech is heard less than speech
 /// taken for an echo.
-const UNCERTAINTY_WEIGHT: f32 = 0.7;
-const LEAKAGE_WEIGHT: f32 = 0.35;
+const UNCERTAINTY_WEIGHT: f32 = 0.4;
+const LEAKAGE_WEIGHT: f32 = 0.2;
 /// How much of the last block's clean power counts in the estimate of this one's.
 const CLEAN_KEEP: f32 = 0.9;
 /// How fast the residual may fall from block to block: a room rings on.

@@ -50,7 +50,9 @@ fn room(test: &str, name: &str) -> Option<Vec<f32>> {
         .collect();
     coarse.truncate(SECOND / 5);
     let energy: f32 = coarse.iter().map(|x| x * x).sum();
-    coarse.iter_mut().for_each(|x| *x /= energy.sqrt());
+    for x in &mut coarse {
+        *x /= energy.sqrt();
+    }
     Some(coarse)
 }
 
@@ -165,7 +167,7 @@ fn stoi(clean: &[f32], heard: &[f32]) -> f32 {
                     (hz * 512.0 / 10_000.0).round() as usize
                 };
                 let bins = &spectrum[edge(-0.5)..edge(0.5)];
-                bins.iter().map(|b| b.norm_sqr()).sum::<f32>().sqrt()
+                bins.iter().map(filter::Bin::norm_sqr).sum::<f32>().sqrt()
             })
         })
     };
