@@ -250,6 +250,7 @@ impl EchoCanceller {
             if !aligned.contains(&found) {
                 self.delay = found.saturating_sub(ms(BEFORE_MS)).min(end - self.hop);
                 self.filter.reset();
+                self.suppressor.renew();
             }
         }
         let from = end - self.hop - self.delay;

@@ -14,6 +14,12 @@ const LEAST_GAIN: f32 = 0.04;
 /// taken for an echo.
 const UNCERTAINTY_WEIGHT: f32 = 0.4;
 const LEAKAGE_WEIGHT: f32 = 0.2;
+/// While the filter is young both weigh more, by up to so much, and for so many blocks with echo:
+/// what is then left of the echo is more than it believes.
+const YOUNG_WEIGHT: f32 = 1.5;
+const YOUNG_BLOCKS: u32 = 600;
+/// Mean power of a bin from which on a block has echo.
+const HAS_ECHO: f32 = 1e4;
 /// How much of the last block's clean power counts in the estimate of this one's.
 const CLEAN_KEEP: f32 = 0.9;
 /// How fast the residual may fall from block to block: a room rings on.
@@ -40,6 +46,8 @@ pub(super) struct Suppressor {
     covariance: f32,
     variance: f32,
     block: u32,
+    /// Blocks with echo since the filter was new.
+    heard: u32,
 }
 
 /// What is remembered of a bin.
@@ -80,7 +88,13 @@ impl Suppressor {
             covariance: 0.0,
             variance: 0.0,
             block: 0,
+            heard: 0,
         }
+    }
+
+    /// The filter starts again.
+    pub(super) fn renew(&mut self) {
+        self.heard = 0;
     }
 
     /// One block of the filter's error; it comes out a block later.
@@ -96,6 +110,12 @@ impl Suppressor {
         let leakage = self.leakage(echo);
         self.block = self.block.wrapping_add(1);
         let renew = self.block.is_multiple_of(NOISE_BLOCKS);
+        let power = echo.iter().map(Bin::norm_sqr).sum::<f32>();
+        if power > HAS_ECHO * echo.len() as f32 {
+            self.heard = self.heard.saturating_add(1);
+        }
+        let old = self.heard.min(YOUNG_BLOCKS) as f32 / YOUNG_BLOCKS as f32;
+        let weight = 1.0 + YOUNG_WEIGHT * (1.0 - old);
         for (((bin, band), echo), residual) in self
             .spectrum
             .iter_mut()
@@ -105,7 +125,7 @@ impl Suppressor {
         {
             let left = (UNCERTAINTY_WEIGHT * residual)
                 .max(LEAKAGE_WEIGHT * leakage * 0.5 * echo.norm_sqr());
-            *bin *= band.gain(bin.norm_sqr() + 1.0, left, renew);
+            *bin *= band.gain(bin.norm_sqr() + 1.0, weight * left, renew);
         }
         self.transform.inverse(&mut self.spectrum, &mut self.time);
         let (begin, end) = self.time.split_at(hop);
