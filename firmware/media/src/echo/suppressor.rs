@@ -16,7 +16,7 @@ const UNCERTAINTY_WEIGHT: f32 = 0.4;
 const LEAKAGE_WEIGHT: f32 = 0.2;
 /// While the filter is young both weigh more, by up to so much, and for so many blocks with echo:
 /// what is then left of the echo is more than it believes.
-const YOUNG_WEIGHT: f32 = 1.5;
+const YOUNG_WEIGHT: f32 = 4.0;
 const YOUNG_BLOCKS: u32 = 600;
 /// Mean power of a bin from which on a block has echo.
 const HAS_ECHO: f32 = 1e4;
