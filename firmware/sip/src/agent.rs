@@ -41,6 +41,7 @@ pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};
 pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
 use crate::ids::{RequestId, TransactionId};
+use crate::local_addresses::LocalAddresses;
 use requests::{Failure, Outcome};
 
 /// How often one deadline may come back due within one turn: an object has few timers, and fires
@@ -233,9 +234,10 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
-    /// The phone's own address changed (link up, DHCP): re-register, later calls use it.
-    pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
-        self.on_local_address(local, now);
+    /// The phone's own addresses changed (link up, DHCP, roaming): accounts register again, calls
+    /// are re-invited.
+    pub fn handle_local_addresses(&mut self, addresses: LocalAddresses, now: Instant) {
+        self.on_local_addresses(addresses, now);
         self.finish_turn(now);
     }
 

@@ -12,6 +12,7 @@ use types::{Codec, Transport};
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
+use crate::local_addresses::LocalAddresses;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
 
@@ -74,10 +75,9 @@ pub struct AgentConfig {
     /// Longest time between two signs that the far end is still in the call (RFC 4028), in
     /// seconds; `None`: not asked for, though kept where the far end asks.
     pub session_expires_s: Option<u32>,
-    /// Our SIP address: what goes into Via and Contact until rport and the flow say better. Never
-    /// unspecified: `app` resolves `0.0.0.0` to an interface address (see
-    /// [`handle_local_address`](crate::UserAgent::handle_local_address)).
-    pub local: SocketAddr,
+    /// Our SIP addresses: what goes into Via and Contact until rport and the flow say better. They
+    /// change by [`handle_local_addresses`](crate::UserAgent::handle_local_addresses).
+    pub local: LocalAddresses,
     /// Our TLS port, as written into Via and Contact.
     pub tls_port: u16,
     /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in

@@ -126,7 +126,9 @@ impl Call {
         turn: &mut Turn<'_>,
     ) -> Result<Self, SdpError> {
         let env = &mut *turn.env;
-        let session = Session::new(placement.media, env.local.ip(), env.tokens.session_id());
+        let here = env.addresses.primary().ip();
+        let mut session = Session::new(placement.media, here, env.tokens.session_id());
+        session.set_families(env.addresses.families());
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,
@@ -307,7 +309,7 @@ impl Call {
             Ok(Some(accepted)) => accepted,
             Ok(None) => return,
             Err(error) => {
-                let reply = refused_offer(&error, turn.env.local);
+                let reply = refused_offer(&error, turn.env.addresses.primary());
                 turn.respond(ringing.server, reply);
                 let code = Some(error.status());
                 self.finish(EndedBy::Failure, code, &error.to_string(), turn);

@@ -261,8 +261,10 @@ impl ClientRequest {
 
     fn prepare(&mut self, attempt: Attempt, env: &mut Env) -> Prepared {
         let branch = env.tokens.branch();
+        let remote = attempt.target.address;
         let via = |transport: Transport| {
-            let via = Via::new(transport.via_name(), env.address_for(transport), &branch);
+            let here = env.address_toward(remote.ip(), transport);
+            let via = Via::new(transport.via_name(), here, &branch);
             match transport {
                 Transport::Udp | Transport::Tcp => via,
                 Transport::Tls => via.with_alias(),
@@ -270,6 +272,8 @@ impl ClientRequest {
         };
         let mut transport = attempt.target.transport;
         let mut request = self.request.clone();
+        let addresses = &env.addresses;
+        addresses.name(&mut request.headers, &mut request.body, remote.ip());
         request.headers.push_front("Via", via(transport));
         let mut bytes = request.to_bytes();
         if transport == Transport::Udp && bytes.len() > UDP_LIMIT && !attempt.force_udp {
@@ -284,7 +288,6 @@ impl ClientRequest {
         }
         self.current = Some(attempt);
         self.transaction = None;
-        let remote = attempt.target.address;
         let leads_there =
             |flow: &Flow| flow.transport() == transport && flow.remote().ip() == remote.ip();
         Prepared {

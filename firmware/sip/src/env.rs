@@ -4,11 +4,12 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::api::{AccountConfig, AgentConfig};
 use crate::flow::Transport;
 use crate::ids::RequestId;
+use crate::local_addresses::LocalAddresses;
 use crate::message::{NameAddr, SipUri, Uri};
 use crate::token::Tokens;
 
@@ -16,8 +17,8 @@ use crate::token::Tokens;
 pub(crate) struct Env {
     pub(crate) config: AgentConfig,
     pub(crate) tokens: Tokens,
-    /// Our SIP address as it is now.
-    pub(crate) local: SocketAddr,
+    /// Our SIP addresses as they are now.
+    pub(crate) addresses: LocalAddresses,
     next_request: RequestId,
 }
 
@@ -25,7 +26,7 @@ impl Env {
     pub(crate) fn new(config: AgentConfig) -> Self {
         Self {
             tokens: Tokens::new(config.seed),
-            local: config.local,
+            addresses: config.local.clone(),
             config,
             next_request: 1,
         }
@@ -51,11 +52,20 @@ impl Env {
         ))
     }
 
-    /// Our own address as the Via and Contact of this transport name it.
+    /// Our own address as the Contact of this transport names it, where the far end is not known.
     pub(crate) fn address_for(&self, transport: Transport) -> SocketAddr {
+        self.with_port(self.addresses.primary(), transport)
+    }
+
+    /// Our own address as the Via to this far end names it.
+    pub(crate) fn address_toward(&self, remote: IpAddr, transport: Transport) -> SocketAddr {
+        self.with_port(self.addresses.toward(remote), transport)
+    }
+
+    fn with_port(&self, address: SocketAddr, transport: Transport) -> SocketAddr {
         match transport {
-            Transport::Udp | Transport::Tcp => self.local,
-            Transport::Tls => SocketAddr::new(self.local.ip(), self.config.tls_port),
+            Transport::Udp | Transport::Tcp => address,
+            Transport::Tls => SocketAddr::new(address.ip(), self.config.tls_port),
         }
     }
 }

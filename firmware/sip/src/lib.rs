@@ -28,7 +28,7 @@
 //!     codecs: vec![Codec::Pcmu],
 //!     media_security: Default::default(),
 //!     session_expires_s: Some(1800),
-//!     local,
+//!     local: local.into(),
 //!     tls_port: 5061,
 //!     seed: [seed; 32],
 //! };
@@ -91,6 +91,7 @@ mod flow;
 mod identity;
 mod ids;
 mod keepalive;
+mod local_addresses;
 mod locate;
 pub mod media_security;
 pub mod message;
@@ -114,3 +115,4 @@ pub use agent::{
     Flow, InviteOptions, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
 };
 pub use connections::host_of;
+pub use local_addresses::{Families, LocalAddresses, Route};

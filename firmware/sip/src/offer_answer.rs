@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use types::{Codec, Direction};
 use zeroize::Zeroizing;
 
+use crate::local_addresses::Families;
 use crate::media_security::table::Agreement;
 use crate::media_security::{MediaSecurity, Protection, WhyClear};
 use crate::sdp::{Description, Format, SdpError, SdpLine};
@@ -128,6 +129,8 @@ pub(crate) struct Session {
     /// Our last description without its `o=` version, to see whether the next one differs.
     last: Option<Zeroizing<String>>,
     encryption: LegEncryption,
+    /// Which addresses of the far end media can be sent to.
+    families: Families,
 }
 
 impl Session {
@@ -153,6 +156,7 @@ impl Session {
             mux: false,
             last: None,
             encryption: LegEncryption::default(),
+            families: Families { v4: true, v6: true },
         }
     }
 
@@ -180,6 +184,22 @@ impl Session {
     pub(crate) fn set_address(&mut self, address: IpAddr) {
         self.local.rtp.set_ip(address);
         self.local.rtcp.set_ip(address);
+    }
+
+    /// Says which families of addresses media can be sent to; until then all.
+    pub(crate) fn set_families(&mut self, families: Families) {
+        self.families = families;
+    }
+
+    /// Where media of a line would be sent to; an error where no route leads there.
+    fn reach(&self, line: &SdpLine) -> Result<(), SdpError> {
+        let (rtp, _) = line.remote()?;
+        // RFC 3264 section 8.4: the unspecified address holds the call, whatever its family.
+        if rtp.ip().is_unspecified() || self.families.reach(rtp.ip()) {
+            Ok(())
+        } else {
+            Err(SdpError::Family(rtp.ip()))
+        }
     }
 
     /// An offer with all our codecs, and the keys in force, if there are any. It cannot be made
@@ -292,7 +312,7 @@ impl Session {
             .copied()
             .collect();
         let events = self.events.clone();
-        line.remote()?;
+        self.reach(line)?;
         let (agreement, protection) = self.accept_keying(line)?;
         let payloads = (send_payload, recv_payload, recv_payloads);
         self.agree(line, codec, payloads, &events, (agreement, protection))
@@ -392,7 +412,7 @@ impl Session {
             return Err(SdpError::NotAcceptable("no audio line".into()));
         }
         let agreement = self.evaluate_keying(line)?;
-        line.remote()?;
+        self.reach(line)?;
         line.formats
             .iter()
             .find_map(|(pt, format)| match format {

@@ -44,6 +44,9 @@ pub(crate) enum SdpError {
     /// A host name for an address: it is looked up by no one here.
     #[error("the connection address is the name {0}: a numeric address is needed")]
     HostName(String),
+    /// An address of a family this phone has no network of.
+    #[error("this phone has no network to the media address {0}; offer one of the other family")]
+    Family(IpAddr),
     /// Its encryption, or the lack of it, is not what this phone takes.
     #[error("{0}")]
     MediaSecurity(#[from] Refusal),
@@ -58,6 +61,7 @@ impl SdpError {
             Self::NotAcceptable(_)
             | Self::Address(_)
             | Self::HostName(_)
+            | Self::Family(_)
             | Self::MediaSecurity(_) => 488,
         }
     }
@@ -67,7 +71,7 @@ impl SdpError {
         match self {
             Self::Syntax(_) | Self::NoMedia => 399,
             Self::NotAcceptable(_) => 305,
-            Self::Address(_) | Self::HostName(_) => 301,
+            Self::Address(_) | Self::HostName(_) | Self::Family(_) => 301,
             Self::MediaSecurity(refusal) => refusal.warning(),
         }
     }

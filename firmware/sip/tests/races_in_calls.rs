@@ -496,7 +496,7 @@ fn case_34_a_call_survives_a_new_address_of_ours() {
     let (call, _) = calling(&mut world);
     world.phones[0].address = "192.0.2.50:5060".parse().unwrap();
     world.with(0, |alice, now| {
-        alice.handle_local_address("192.0.2.50:5060".parse().unwrap(), now);
+        alice.handle_local_addresses(world::own("192.0.2.50:5060"), now);
     });
     let reinvite = world.request(&Method::Invite);
     assert!(

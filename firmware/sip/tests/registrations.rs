@@ -288,7 +288,7 @@ fn the_address_the_registrar_sees_becomes_the_contact() {
     // Another address of our own: the old binding goes, the new one comes, at once.
     world.phones[0].address = "192.0.2.50:5060".parse().unwrap();
     world.with(0, |phone, now| {
-        phone.handle_local_address("192.0.2.50:5060".parse().unwrap(), now);
+        phone.handle_local_addresses(world::own("192.0.2.50:5060"), now);
     });
     let moved = world.request(&Method::Register);
     let contacts: Vec<String> = moved.headers.values("Contact").map(str::to_owned).collect();

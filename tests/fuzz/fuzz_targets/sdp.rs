@@ -25,8 +25,8 @@ fn agent(now: Instant) -> UserAgent {
         auto_answer: false,
         codecs: CODECS.to_vec(),
         media_security: sip::media_security::MediaSecurity::default(),
-        local: SocketAddr::from(([192, 0, 2, 1], 5060)),
         session_expires_s: None,
+        local: SocketAddr::from(([192, 0, 2, 1], 5060)).into(),
         tls_port: 5061,
         seed: [1; 32],
     };

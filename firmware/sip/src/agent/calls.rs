@@ -120,7 +120,9 @@ impl UserAgent {
                 .env
                 .address_of_record(account)
                 .ok_or(InviteError::NoSuchAccount)?,
-            None => NameAddr::new(SipUri::at(self.env.local).with_user(&self.env.config.user)),
+            None => NameAddr::new(
+                SipUri::at(self.env.addresses.primary()).with_user(&self.env.config.user),
+            ),
         };
         let tokens = &mut self.env.tokens;
         let (from, name) = if options.anonymous {

@@ -352,7 +352,7 @@ impl UserAgent {
 
     /// An offer this phone, as it is configured, could not take is refused before anything rings.
     fn check_offer(&self, account: Option<usize>, offer: &[u8], flow: Flow) -> Result<(), Reply> {
-        let (config, local) = (&self.env.config, self.env.local);
+        let (config, local) = (&self.env.config, self.env.addresses.primary());
         let account = account.and_then(|account| self.env.account(account));
         let all = LocalMedia {
             rtp: local,
@@ -365,6 +365,7 @@ impl UserAgent {
                 .clone(),
         };
         let mut session = Session::new(all, local.ip(), 0);
+        session.set_families(self.env.addresses.families());
         session.set_secure(flow.is_secure());
         session.set_far_host(Some(flow.remote().ip()));
         session

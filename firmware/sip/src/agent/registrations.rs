@@ -1,12 +1,12 @@
 //! Registrations and the connections they keep alive: what each [`Registration`] wants done.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::action::{OutgoingRequest, Purpose};
 use crate::api::Event;
 use crate::ids::{AccountId, ConnectionId};
 use crate::keepalive::KeepaliveStep;
+use crate::local_addresses::LocalAddresses;
 use crate::registration::{RegisterOutcome, Registration, RegistrationAction};
 use crate::stream::PING;
 
@@ -75,10 +75,10 @@ impl UserAgent {
         });
     }
 
-    /// The phone's own address is another one.
-    pub(super) fn on_local_address(&mut self, local: SocketAddr, now: Instant) {
-        let changed = self.env.local != local;
-        self.env.local = local;
+    /// The phone's own addresses are others.
+    pub(super) fn on_local_addresses(&mut self, addresses: LocalAddresses, now: Instant) {
+        let changed = self.env.addresses != addresses;
+        self.env.addresses = addresses;
         self.on_registrations(now, |registration, env| {
             registration.handle_local_address(changed, env)
         });

@@ -73,7 +73,10 @@ impl UserAgent {
         if !entry.machine.respond(reply.code, now) {
             return;
         }
-        let response = reply.to(&entry.request, &entry.to_tag, &self.env.config.user_agent);
+        let mut response = reply.to(&entry.request, &entry.to_tag, &self.env.config.user_agent);
+        let remote = entry.reply.remote().ip();
+        let addresses = &self.env.addresses;
+        addresses.name(&mut response.headers, &mut response.body, remote);
         let bytes = response.to_bytes();
         entry.last = Some(bytes.clone().into());
         let (flow, via) = (entry.reply, entry.request.headers.top_via());

@@ -357,7 +357,12 @@ impl Established {
         };
         let (body, agreed) = match answer {
             Ok(answer) => answer,
-            Err(error) => return turn.respond(transaction, refused_offer(&error, turn.env.local)),
+            Err(error) => {
+                return turn.respond(
+                    transaction,
+                    refused_offer(&error, turn.env.addresses.primary()),
+                );
+            }
         };
         let reply = Reply::new(200).in_dialog(&self.dialog.contact);
         let reply = self.timer.handle_request(request, turn.now).write(reply);
@@ -398,7 +403,10 @@ impl Established {
                 self.media = Some(media.clone());
                 turn.event(Event::MediaChanged { call, media });
             }
-            Err(error) => turn.respond(transaction, refused_offer(&error, turn.env.local)),
+            Err(error) => turn.respond(
+                transaction,
+                refused_offer(&error, turn.env.addresses.primary()),
+            ),
         }
     }
 
@@ -509,7 +517,8 @@ impl Established {
         contact: crate::message::SipUri,
         turn: &mut Turn<'_>,
     ) {
-        self.session.set_address(turn.env.local.ip());
+        self.session.set_address(turn.env.addresses.primary().ip());
+        self.session.set_families(turn.env.addresses.families());
         self.dialog.contact = contact;
     }
 }

@@ -367,7 +367,11 @@ impl Call {
     /// The phone's own address is another one, and this our new Contact.
     pub(crate) fn handle_local_address(&mut self, contact: SipUri, turn: &mut Turn<'_>) {
         match &mut self.state {
-            State::Calling(calling) => calling.session.set_address(turn.env.local.ip()),
+            State::Calling(calling) => {
+                let addresses = &turn.env.addresses;
+                calling.session.set_address(addresses.primary().ip());
+                calling.session.set_families(addresses.families());
+            }
             State::Ringing(ringing) => ringing.dialog.contact = contact,
             State::Answered(established, _) | State::Transferring(established, _) => {
                 established.handle_local_address(contact, turn);

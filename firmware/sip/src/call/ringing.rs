@@ -194,7 +194,9 @@ impl Ringing {
 
     fn new_session(&self, media: LocalMedia, turn: &mut Turn<'_>) -> Session {
         let env = &mut *turn.env;
-        let mut session = Session::new(media, env.local.ip(), env.tokens.session_id());
+        let here = env.addresses.primary().ip();
+        let mut session = Session::new(media, here, env.tokens.session_id());
+        session.set_families(env.addresses.families());
         session.set_secure(self.dialog.is_secure());
         session.set_far_host(self.dialog.far_host());
         session

@@ -36,7 +36,10 @@ pub(crate) fn config() -> AgentConfig {
         codecs: vec![types::Codec::Pcmu],
         media_security: crate::media_security::MediaSecurity::default(),
         session_expires_s: None,
-        local: "192.0.2.1:5060".parse().unwrap(),
+        local: "192.0.2.1:5060"
+            .parse::<std::net::SocketAddr>()
+            .unwrap()
+            .into(),
         tls_port: 5061,
         seed: [1; 32],
     }

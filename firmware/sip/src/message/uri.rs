@@ -258,6 +258,13 @@ impl SipUri {
         Self::new(address.ip().into()).with_port(Some(address.port()))
     }
 
+    /// With this host.
+    #[must_use]
+    pub(crate) fn with_host(mut self, host: IpAddr) -> Self {
+        self.host = host.into();
+        self
+    }
+
     /// `sips:` instead of `sip:`.
     #[must_use]
     pub fn secured(mut self) -> Self {

@@ -100,6 +100,11 @@ pub(crate) fn media(port: u16) -> LocalMedia {
     }
 }
 
+/// One address for every far end.
+pub(crate) fn own(address: &str) -> sip::LocalAddresses {
+    address.parse::<SocketAddr>().unwrap().into()
+}
+
 pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
     AgentConfig {
         accounts: Vec::new(),
@@ -113,7 +118,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         media_security: sip::media_security::MediaSecurity::default(),
         session_expires_s: None,
-        local: local.parse().unwrap(),
+        local: own(local),
         tls_port: 5061,
         seed: [seed; 32],
     }
@@ -143,7 +148,7 @@ impl World {
         let phones = configs
             .into_iter()
             .map(|config| Phone {
-                address: config.local,
+                address: config.local.primary(),
                 agent: UserAgent::new(config, start),
                 events: VecDeque::new(),
             })
