@@ -23,15 +23,14 @@ pub(crate) mod system;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use sip::{Lookup, Target, Transport};
+use sip::{Families, Lookup, Target, Transport};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::NetworkEvent;
-use super::local;
+use super::{local, mdns};
 use last_good::LastGood;
 use resolver::Resolver;
-pub(crate) use search::Families;
 pub(crate) use search::SearchError;
 use system::System;
 
@@ -148,7 +147,14 @@ async fn run(
         }
         while let Some(question) = resolver.poll_ask() {
             let servers = system.servers.clone();
-            asking.spawn(async move { (question.clone(), ask::ask(question, servers).await) });
+            asking.spawn(async move {
+                let answer = if search::is_link_local(&question.name) {
+                    mdns::ask(question.clone()).await
+                } else {
+                    ask::ask(question.clone(), servers).await
+                };
+                (question, answer)
+            });
         }
         while let Some((id, outcome)) = resolver.poll_found() {
             let event = NetworkEvent::Found {

@@ -119,6 +119,12 @@ pub(crate) enum AskError {
         server: SocketAddr,
         reason: String,
     },
+    /// No device of this name is on this network.
+    #[error(
+        "no device on this network answers to {} (mDNS); is it on, and is its network.host_name right?",
+        .0.name
+    )]
+    NotOnLink(Question),
     /// The name cannot be asked for.
     #[error("{0:?} is no host name; correct it")]
     BadName(String),

@@ -8,12 +8,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use sip::{Lookup, LookupId};
+use sip::{Families, Lookup, LookupId};
 
 use super::cache::{Cache, Known};
 use super::last_good::LastGood;
 use super::question::{Answer, AskError, Question, Record};
-use super::search::{Families, Outcome, Search, is_link_local};
+use super::search::{Outcome, Search, is_link_local};
 use super::system::System;
 
 /// Searches at once; the user agent has fewer.

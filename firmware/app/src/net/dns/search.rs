@@ -9,10 +9,10 @@
 //! ```
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sip::{Lookup, Target, Transport};
+use sip::{Families, Lookup, Target, Transport};
 
 use super::cache::Known;
 use super::order::{drawn, services, srv_name};
@@ -25,13 +25,6 @@ pub(crate) const BUDGET: Duration = Duration::from_secs(1);
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 /// Targets of one search.
 pub(super) const MAX_TARGETS: usize = 16;
-
-/// Which addresses the phone can send to: a route of that family exists, and a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Families {
-    pub(crate) v4: bool,
-    pub(crate) v6: bool,
-}
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -350,16 +343,6 @@ impl Search {
             }
         }
         Part::Known(found)
-    }
-}
-
-impl Families {
-    /// Whether packets to this address leave the phone.
-    pub(crate) fn reach(self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(_) => self.v4,
-            IpAddr::V6(_) => self.v6,
-        }
     }
 }
 
