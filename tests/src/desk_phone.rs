@@ -33,6 +33,10 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Address of its sockets.
     pub bind: String,
+    /// Runs the program, where it is to run in another network; else directly.
+    pub command: Option<Command>,
+    /// Lines of `[network]`.
+    pub network: &'static str,
 }
 
 impl Default for Setup {
@@ -48,6 +52,8 @@ impl Default for Setup {
             devices: None,
             env: vec![],
             bind: "127.0.0.1".to_owned(),
+            command: None,
+            network: "",
         }
     }
 }
@@ -100,13 +106,14 @@ impl DeskPhone {
             .unwrap_or((capture, format!("wav:{}", ear.display())));
         let mut text = format!(
             "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\n\
-             rtp_ports = [{}, {}]\n\
+             rtp_ports = [{}, {}]\n{}\
              [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
              [board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
              [codecs]\norder = [{}]\n",
             setup.bind,
             base + 10,
             base + 59,
+            setup.network,
             socket.display(),
             dir.join("state").display(),
             setup.codecs,
@@ -126,7 +133,7 @@ impl DeskPhone {
         text.push_str(&setup.more);
         let config = dir.join("offhook.toml");
         std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(binary());
+        let mut command = setup.command.unwrap_or_else(|| Command::new(binary()));
         command
             .arg("run")
             .arg("--config")

@@ -133,7 +133,7 @@ impl SimPhone {
     ) -> Self {
         let identity = Identity {
             seed,
-            local: at,
+            local: at.into(),
             card: (card.rate_hz, card.period),
             ntp: (3_900_000_000 + now.as_secs()) << 32,
             // The key of a run is no part of what is tested; nothing may depend on it.

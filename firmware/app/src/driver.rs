@@ -175,7 +175,7 @@ impl Driver {
         );
         let identity = Identity {
             seed: seed()?,
-            local: network_side.local(),
+            local: network_side.addresses(),
             card: sound.format(),
             ntp: ntp_now(),
             credentials,
@@ -206,6 +206,7 @@ impl Driver {
             shutdown_by: None,
             ticks: 0,
         };
+        driver.network.report_fault(&mut driver.control);
         driver.control.set_config_note(driver.config_note.clone());
         driver.control.set_config_fault(driver.house.config_fault());
         let inputs = Inputs {
@@ -339,7 +340,7 @@ impl Driver {
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.house.look_around(now);
             self.control.set_wall_clock(ntp_now(), now);
-            self.network.check_address(&mut self.control, now);
+            self.network.check_addresses(&mut self.control, now);
         }
         let (idle, bound) = (self.control.is_idle(), self.network.is_bound());
         if self.house.handle_tick(idle, bound, now) && self.shutdown_by.is_none() {

@@ -5,7 +5,9 @@
 //! tcp    connections, one task each; tls: the same       ├─▶ NetworkEvent (mpsc, bounded) ─▶ driver ─▶ Control
 //! dns    NAPTR, SRV, A, AAAA by RFC 3263                ─┘
 //! fetch  files over https, whole or not at all
-//! local  which of our addresses others reach us by
+//! local  which of our addresses far ends are spoken to from; why there is none
+//! mdns   the phone's name on its link, and the names of others there
+//! watch  what the kernel reports of links, addresses, routes and name servers
 //! ports  pairs of media sockets out of network.rtp_ports
 //! slots  how many sockets others may open
 //! ```
@@ -14,11 +16,13 @@ pub(crate) mod address;
 pub(crate) mod dns;
 pub(crate) mod fetch;
 pub(crate) mod local;
+pub(crate) mod mdns;
 pub(crate) mod ports;
 mod slots;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod udp;
+pub(crate) mod watch;
 
 use std::net::SocketAddr;
 
@@ -46,6 +50,8 @@ pub(crate) enum NetworkEvent {
     },
     /// The certificates to trust were read, or not.
     Anchors(Result<tls::Anchors, tls::AnchorsError>),
+    /// A link, an address, a route or the name servers changed.
+    Changed(watch::Change),
     /// The addresses that DNS gave last, to be kept in the state directory.
     LastGood(String),
     /// A name was looked up.

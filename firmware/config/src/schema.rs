@@ -79,7 +79,7 @@ pub struct Phone {
 /// `[network]`: addresses and ports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// Address SIP and RTP sockets are bound to; `0.0.0.0` or `::` for all.
+    /// Address SIP and RTP sockets are bound to; `::` for all, `0.0.0.0` for all of IPv4.
     pub bind: IpAddr,
     /// SIP port for UDP and TCP.
     pub sip_port: u16,
@@ -89,6 +89,10 @@ pub struct Network {
     pub rtp_dscp: u8,
     /// DSCP of SIP packets (24 is CS3).
     pub sip_dscp: u8,
+    /// The address far ends outside the own network are given (static NAT).
+    pub external_address: Option<IpAddr>,
+    /// Others of this network find the phone by its host name (RFC 6762).
+    pub mdns: bool,
 }
 
 /// A secret that never shows in logs or `Debug`.
@@ -373,11 +377,13 @@ pub(crate) fn blank() -> Config {
             log: String::new(),
         },
         network: Network {
-            bind: IpAddr::from([0; 4]),
+            bind: IpAddr::from([0; 16]),
             sip_port: 0,
             rtp_ports: (0, 0),
             rtp_dscp: 0,
             sip_dscp: 0,
+            external_address: None,
+            mdns: false,
         },
         accounts: Vec::new(),
         dial: Dial {

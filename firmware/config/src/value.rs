@@ -381,7 +381,7 @@ impl ValueKind {
                 "write a name or address in quotes, with or without port, like \"pbx.example.net\" or \"10.0.0.1:5060\"".to_owned()
             }
             Self::SipUri => "write an address in quotes, like \"sip:help@10.0.0.1:5060\"".to_owned(),
-            Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"0.0.0.0\" or \"::\" for all".to_owned(),
+            Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"192.168.1.20\", or \"::\" for all".to_owned(),
             Self::Number(least, most) => format!("write a whole number from {least} to {most}"),
             Self::OneNumber(allowed) => {
                 let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();

@@ -1,13 +1,11 @@
 //! The part of the configuration that the user agent needs.
 
-use std::net::SocketAddr;
-
 use sip::media_security::Fingerprint;
 
 /// The part of the configuration that the user agent needs.
 pub(crate) fn agent_config(
     config: &config::Config,
-    local: SocketAddr,
+    local: sip::LocalAddresses,
     fingerprint: Option<&Fingerprint>,
     seed: [u8; 32],
 ) -> sip::AgentConfig {

@@ -31,6 +31,7 @@ use crate::event::Event;
 use crate::history::{History, HistoryEntry};
 use crate::key_script::{KeyScript, KeyStep};
 use crate::known_peers::KnownPeers;
+use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
@@ -56,8 +57,8 @@ const MAX_ROUNDS: usize = 1000;
 pub struct Identity {
     /// Seed of everything unguessable.
     pub seed: [u8; 32],
-    /// Our SIP address (never unspecified).
-    pub local: SocketAddr,
+    /// Our SIP addresses.
+    pub local: sip::LocalAddresses,
     /// The sound card's rate in Hz and period in frames.
     pub card: (u32, usize),
     /// Wall-clock time of `now` as NTP 32.32.
@@ -184,6 +185,8 @@ pub struct Control {
     audio: AudioStatus,
     io: IoCounters,
     config_note: Option<String>,
+    /// Why nothing leads out of this machine.
+    network_fault: Option<String>,
     /// Devices of the board that are not in use.
     hardware_faults: Vec<String>,
     /// SHA-256 of this phone's certificate.
@@ -260,6 +263,7 @@ impl Control {
             },
             io: IoCounters::default(),
             config_note: None,
+            network_fault: None,
             hardware_faults: Vec::new(),
             fingerprint,
             rtp_rejected: 0,
@@ -428,6 +432,28 @@ impl Control {
         self.drain(now);
     }
 
+    /// The network can be used again, or differently: a link, a route or the name servers changed.
+    /// What failed before is tried again at once.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.agent.retry_registrations(now);
+        self.drain(now);
+    }
+
+    /// Why nothing leads out of this machine; none: something does.
+    pub fn set_network_fault(&mut self, fault: Option<String>) {
+        if self.network_fault == fault {
+            return;
+        }
+        let note = match &fault {
+            Some(fault) => Note::NetworkLost {
+                fault: fault.clone(),
+            },
+            None => Note::NetworkBack,
+        };
+        self.outbox.note(&note);
+        self.network_fault = fault;
+    }
+
     /// A datagram could not be delivered (ICMP).
     pub fn handle_unreachable(&mut self, remote: SocketAddr, now: Instant) {
         self.agent.handle_unreachable(remote, now);
@@ -446,9 +472,9 @@ impl Control {
         self.drain(now);
     }
 
-    /// Our own address changed.
-    pub fn handle_local_address(&mut self, local: SocketAddr, now: Instant) {
-        self.agent.handle_local_address(local, now);
+    /// Our own addresses changed: accounts register again, calls are re-invited.
+    pub fn handle_local_addresses(&mut self, local: sip::LocalAddresses, now: Instant) {
+        self.agent.handle_local_addresses(local, now);
         self.drain(now);
     }
 

@@ -15,7 +15,7 @@
 //! let mut now = Instant::now();
 //! let identity = Identity {
 //!     seed: [7; 32],
-//!     local: "192.0.2.1:5060".parse()?,
+//!     local: "192.0.2.1:5060".parse::<std::net::SocketAddr>()?.into(),
 //!     card: (48_000, 240),
 //!     ntp: 0,
 //!     credentials: None,

@@ -44,6 +44,10 @@ pub(crate) enum Note {
     NotTransferred { call: u32, why: String },
     /// An incoming call cannot be taken.
     Refused { call: u32, reason: String },
+    /// Nothing leads out of this machine any more.
+    NetworkLost { fault: String },
+    /// The network can be used again.
+    NetworkBack,
     /// A call cannot be placed.
     NotPlaced { call: u32, reason: String },
 }
@@ -67,6 +71,8 @@ impl Note {
             Self::TransferFailed { .. } => "transfer_failed",
             Self::NotTransferred { .. } => "not_transferred",
             Self::Refused { .. } => "refused",
+            Self::NetworkLost { .. } => "network_lost",
+            Self::NetworkBack => "network_back",
             Self::NotPlaced { .. } => "not_placed",
         }
     }
@@ -119,6 +125,8 @@ impl fmt::Display for Note {
                 )
             }
             Self::Refused { call, reason } => write!(f, "call {call} refused: {reason}"),
+            Self::NetworkLost { fault } => f.write_str(fault),
+            Self::NetworkBack => f.write_str("the network is back"),
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),
         }
     }

@@ -39,6 +39,9 @@ pub struct Status {
     /// Devices of the board that are not in use, each with the reason and what to do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hardware: Vec<String>,
+    /// Why nothing leads out of this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// What is dangerous in the way this phone is configured; shown as long as it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

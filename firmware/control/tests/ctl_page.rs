@@ -308,6 +308,7 @@ fn every_field_of_status_is_documented() {
         config: Some("the last good one".into()),
         fingerprint: Some("AB".into()),
         hardware: vec!["[hook]: no such line".into()],
+        network: Some("the cable is out".into()),
         warnings: vec!["tls.verify".into()],
         version: "1",
     };

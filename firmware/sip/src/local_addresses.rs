@@ -70,6 +70,13 @@ impl LocalAddresses {
         self
     }
 
+    /// With another SIP port.
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Our address towards a host. Where no route leads there, one that leads elsewhere.
     pub fn toward(&self, remote: IpAddr) -> SocketAddr {
         let remote = remote.to_canonical();

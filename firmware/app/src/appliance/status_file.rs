@@ -88,7 +88,8 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         let _ = writeln!(out, "  {address}");
     }
     if facts.addresses.is_empty() {
-        out.push_str("  none: no cable, no Wi-Fi, or no DHCP server\n");
+        let fault = facts.status.network.as_deref();
+        let _ = writeln!(out, "  none: {}", fault.unwrap_or("is the network up?"));
     }
     let _ = writeln!(out, "\nSound card: {}", facts.status.audio.device);
     if !facts.status.hardware.is_empty() {
@@ -166,7 +167,10 @@ mod tests {
         let now = Instant::now();
         let identity = Identity {
             seed: [7; 32],
-            local: "10.0.0.2:5060".parse().unwrap(),
+            local: "10.0.0.2:5060"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
             card: (48_000, 240),
             ntp: 0,
             known: control::KnownPeers::default(),

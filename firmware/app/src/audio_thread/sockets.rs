@@ -55,17 +55,18 @@ impl SocketPair {
 pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::Result<SocketPair> {
     let rtp = bind(SocketAddr::new(address, port), dscp)?;
     let rtcp = bind(SocketAddr::new(address, port + 1), dscp)?;
+    let v6 = rtp.local_addr()?.is_ipv6();
     Ok(SocketPair {
         stream,
         rtp,
         rtcp,
-        v6: address.is_ipv6(),
+        v6,
     })
 }
 
 fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
+    let socket = crate::net::address::udp(address)?;
+    let address = socket.local_addr()?;
     mark(&socket, address, dscp);
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     // Best effort: the default would do.
@@ -77,12 +78,13 @@ fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
 /// costs no call.
 pub(crate) fn mark(socket: &impl std::os::fd::AsFd, address: SocketAddr, dscp: u8) {
     let tos = i32::from(dscp) << 2;
-    let set = if address.is_ipv4() {
-        setsockopt(socket, sockopt::Ipv4Tos, &tos)
-    } else {
-        setsockopt(socket, sockopt::Ipv6TClass, &tos)
+    // An IPv6 socket may carry IPv4 as well; a kernel that marks one of the two is enough.
+    let v4 = setsockopt(socket, sockopt::Ipv4Tos, &tos);
+    let v6 = match address {
+        SocketAddr::V4(_) => v4,
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6TClass, &tos),
     };
-    if set.is_err() {
+    if v4.is_err() && v6.is_err() {
         tracing::debug!("DSCP {dscp} could not be set on {address}");
     }
     let _ = setsockopt(socket, sockopt::Priority, &SO_PRIORITY_VOICE);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::schema::Listen;
 use control::{Control, Credentials};
+use sip::LocalAddresses;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -21,9 +22,11 @@ use super::{state_dir, wait};
 use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
+use crate::net::local::Snapshot;
 use crate::net::tls::clock::Watch;
 use crate::net::tls::{Anchors, AnchorsError, Tls};
-use crate::net::{NetworkEvent, local, tcp, tls, udp};
+use crate::net::watch::{self, Change};
+use crate::net::{NetworkEvent, mdns, tcp, tls, udp};
 use crate::storage::Storage;
 
 /// Tried where the configured port cannot be had: SIP's own, then any.
@@ -53,6 +56,8 @@ struct TlsConnect {
 /// The network as SIP sees it.
 pub(super) struct Network {
     bind: IpAddr,
+    /// `network.external_address`.
+    external: Option<IpAddr>,
     sip_port: u16,
     sip_dscp: u8,
     /// The TLS port, where the configuration opens it.
@@ -65,6 +70,8 @@ pub(super) struct Network {
     awaiting_anchors: Option<Vec<TlsConnect>>,
     storage: Storage,
     dns: Dns,
+    /// Says to the task of mDNS that the network is another one; none: it does not run.
+    mdns: Option<tokio::sync::watch::Sender<()>>,
     /// The file of the addresses DNS gave last.
     last_good: PathBuf,
     clock: Watch,
@@ -72,8 +79,12 @@ pub(super) struct Network {
     datagram: Vec<u8>,
     /// Where the tasks of connections and lookups report.
     events: mpsc::Sender<NetworkEvent>,
-    /// The address others reach this phone by.
-    local: SocketAddr,
+    /// Our addresses, as others were last given them.
+    addresses: LocalAddresses,
+    /// The network as it was last seen.
+    seen: Snapshot,
+    /// The kernel reports changes; where it does not, they are looked for.
+    watched: bool,
     /// The last SIP messages, for the support bundle.
     trace: Trace,
     bind_warning: Option<String>,
@@ -100,9 +111,12 @@ impl Network {
             Listen::Off => false,
         };
         let (system, trust) = tls.clock().read();
+        let seen = Snapshot::take(network.bind, network.sip_port, network.external_address);
+        let watched = watch::start(&events);
         let last_good = config.control.state_dir.join(last_good::FILE);
         Self {
             bind: network.bind,
+            external: network.external_address,
             sip_port: network.sip_port,
             sip_dscp: network.sip_dscp,
             tls_port: listens.then_some(config.tls.sip_port_tls),
@@ -118,9 +132,23 @@ impl Network {
                 events.clone(),
             ),
             last_good,
+            mdns: network.mdns.then(|| {
+                let (sender, changed) = tokio::sync::watch::channel(());
+                let seed = u64::from(getrandom::u32().unwrap_or(0));
+                mdns::start(config.link.host_name.clone(), seed, changed);
+                sender
+            }),
             datagram: vec![0; udp::MAX_DATAGRAM],
             events,
-            local: SocketAddr::new(local::address(network.bind), network.sip_port),
+            addresses: seen.addresses.clone().unwrap_or_else(|| {
+                // Nothing leaves the machine yet; what is bound is what it will be.
+                let bound = (!network.bind.is_unspecified()).then_some(network.bind);
+                bound.map_or(LocalAddresses::new(network.sip_port, []), |bind| {
+                    SocketAddr::new(bind, network.sip_port).into()
+                })
+            }),
+            watched,
+            seen,
             trace: Trace::default(),
             bind_warning: None,
             falls_back,
@@ -128,9 +156,9 @@ impl Network {
         }
     }
 
-    /// The address others reach this phone by.
-    pub(super) fn local(&self) -> SocketAddr {
-        self.local
+    /// The addresses far ends are spoken to from.
+    pub(super) fn addresses(&self) -> LocalAddresses {
+        self.addresses.clone()
     }
 
     /// The last SIP messages as a capture file, without secrets.
@@ -167,7 +195,7 @@ impl Network {
             let others = OTHER_PORTS.into_iter().filter(|port| *port != wanted);
             let found = others.map(|port| self.bind_port(port)).find(Result::is_ok);
             let fault = match found {
-                Some(_) => format!("{error}; the phone uses port {} instead", self.local.port()),
+                Some(_) => format!("{error}; the phone uses port {} instead", self.sip_port),
                 None => format!("{error}; no other port is free, trying again"),
             };
             if self.bind_warning.as_ref() != Some(&fault) {
@@ -178,12 +206,12 @@ impl Network {
             if found.is_none() {
                 return Ok(());
             }
-            control.handle_local_address(self.local, Instant::now());
+            control.handle_local_addresses(self.addresses.clone(), Instant::now());
         }
         tracing::info!(
             "SIP on {}, known to others as {}",
             SocketAddr::new(self.bind, self.sip_port),
-            self.local
+            self.addresses.primary()
         );
         match self.listen_for_tls() {
             Err(error) if self.falls_back => {
@@ -211,7 +239,7 @@ impl Network {
             .map_err(|source| refused("TCP", port, source))?;
         self.udp = Some(socket);
         self.sip_port = port;
-        self.local = SocketAddr::new(self.local.ip(), port);
+        self.addresses = self.addresses.clone().with_port(port);
         Ok(())
     }
 
@@ -260,7 +288,8 @@ impl Network {
             match udp.try_recv_from(&mut self.datagram) {
                 Ok((length, from)) => {
                     let (from, bytes) = (canonical(from), &self.datagram[..length]);
-                    self.trace.keep(from, self.local, bytes, since_1970());
+                    let here = self.addresses.toward(from.ip());
+                    self.trace.keep(from, here, bytes, since_1970());
                     control.handle_datagram(from, bytes, Instant::now());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -291,8 +320,9 @@ impl Network {
             }
             NetworkEvent::Bytes { connection, bytes } => {
                 if self.connections.contains_key(&connection) {
+                    let here = self.addresses.primary();
                     self.trace
-                        .keep_stream(connection, self.local, &bytes, since_1970());
+                        .keep_stream(connection, here, &bytes, since_1970());
                     control.handle_stream(connection, &bytes, now);
                 }
             }
@@ -311,6 +341,7 @@ impl Network {
                 }
                 Some(_) | None => control.handle_lookup(id, &targets, now),
             },
+            NetworkEvent::Changed(change) => self.handle_change(change, control, now),
             NetworkEvent::LastGood(text) => self.keep_last_good(text),
         }
     }
@@ -320,8 +351,8 @@ impl Network {
         let (sip::Flow::Udp { remote }
         | sip::Flow::Tcp { remote, .. }
         | sip::Flow::Tls { remote, .. }) = message.flow;
-        self.trace
-            .keep(self.local, remote, &message.bytes, since_1970());
+        let here = self.addresses.toward(remote.ip());
+        self.trace.keep(here, remote, &message.bytes, since_1970());
         match message.flow {
             sip::Flow::Udp { remote } => {
                 let Some(udp) = self.udp.as_ref() else { return };
@@ -465,14 +496,65 @@ impl Network {
         }
     }
 
-    /// Whether others reach this phone by another address than before.
-    pub(super) fn check_address(&mut self, control: &mut Control, now: Instant) {
-        let local = SocketAddr::new(local::address(self.bind), self.sip_port);
-        if local != self.local {
-            tracing::info!("our address is {} now, was {}", local.ip(), self.local.ip());
-            self.local = local;
-            self.dns.network_changed();
-            control.handle_local_address(local, now);
+    /// The kernel reports a change.
+    fn handle_change(&mut self, change: Change, control: &mut Control, now: Instant) {
+        match change {
+            Change::Link => self.look(control, now),
+            Change::NameServers => {
+                tracing::info!("the name servers changed");
+                self.dns.network_changed();
+                control.handle_network_change(now);
+            }
+        }
+    }
+
+    /// Looks at the network, where the kernel does not report its changes.
+    pub(super) fn check_addresses(&mut self, control: &mut Control, now: Instant) {
+        if !self.watched {
+            self.look(control, now);
+        }
+    }
+
+    /// What is wrong with the network as it was found at the start.
+    pub(super) fn report_fault(&self, control: &mut Control) {
+        let fault = self.seen.fault.as_ref();
+        if let Some(fault) = fault {
+            tracing::warn!("{fault}");
+        }
+        control.set_network_fault(fault.map(ToString::to_string));
+    }
+
+    /// Looks at the network. While nothing leads out, the addresses stay what they were: a pulled
+    /// cable must not make the loopback a Contact.
+    fn look(&mut self, control: &mut Control, now: Instant) {
+        let seen = Snapshot::take(self.bind, self.sip_port, self.external);
+        if seen == self.seen {
+            return;
+        }
+        let before = std::mem::replace(&mut self.seen, seen);
+        if self.seen.fault != before.fault {
+            self.report_fault(control);
+        }
+        self.dns.network_changed();
+        if let Some(mdns) = &self.mdns {
+            mdns.send_replace(());
+        }
+        match self.seen.addresses.clone() {
+            Some(addresses) if addresses != self.addresses => {
+                tracing::info!(
+                    "our address is {} now, was {}",
+                    addresses.primary().ip(),
+                    self.addresses.primary().ip()
+                );
+                self.addresses = addresses.clone();
+                control.handle_local_addresses(addresses, now);
+            }
+            // The link is back: a server may have forgotten us, a router its mapping.
+            Some(addresses) if before.fault.is_some() && self.seen.fault.is_none() => {
+                control.handle_local_addresses(addresses, now);
+            }
+            Some(_) if self.seen.fault.is_none() => control.handle_network_change(now),
+            Some(_) | None => {}
         }
     }
 }

@@ -1,66 +1,254 @@
-//! Our addresses: which of them others reach us by, where the configuration says "all of them"; and
+//! Our addresses: which of them far ends are spoken to from, what is wrong where there are none, and
 //! all of them, for people.
+//!
+//! ```text
+//! getifaddrs ─▶ networks this phone is in ─┐
+//! default route of each family ────────────┴─▶ LocalAddresses (Via, Contact, c=)
+//! links without carrier, without address ────▶ LinkFault (status, log)
+//! ```
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
+use nix::sys::socket::SockaddrStorage;
+use sip::{Families, LocalAddresses, Route};
 
-use super::dns::Families;
+/// The network as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// Our addresses; none: no network leads out of this machine.
+    pub(crate) addresses: Option<LocalAddresses>,
+    /// What is wrong, where nothing leads out.
+    pub(crate) fault: Option<LinkFault>,
+    /// The interfaces that have a carrier: another cable, another Wi-Fi.
+    links: Vec<String>,
+}
 
-/// The address to write into Via and Contact: `bind` itself, or the one the kernel would send from.
-pub(crate) fn address(bind: IpAddr) -> IpAddr {
-    if !bind.is_unspecified() {
-        return bind;
+/// Why nothing leads out of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LinkFault {
+    /// No cable is plugged in, or the switch is off.
+    CableOut(String),
+    /// Wi-Fi is not associated.
+    WifiOff(String),
+    /// There is a link, and no address on it.
+    NoAddress(String),
+    /// There is no interface but the loopback.
+    NoInterface,
+    /// The address that the configuration names is not there.
+    NotOurs(IpAddr),
+}
+
+impl fmt::Display for LinkFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CableOut(name) => write!(
+                f,
+                "the cable is out: {name} has no carrier; plug it in, or switch its far end on"
+            ),
+            Self::WifiOff(name) => write!(
+                f,
+                "Wi-Fi is not connected: {name} has no access point; check its name and password in [wifi]"
+            ),
+            Self::NoAddress(name) => write!(
+                f,
+                "{name} has no address: no DHCP server answers; check it, or set network.address"
+            ),
+            Self::NoInterface => {
+                f.write_str("this machine has no network interface; is its driver loaded?")
+            }
+            Self::NotOurs(bind) => write!(
+                f,
+                "this machine does not have the address {bind}; correct network.bind"
+            ),
+        }
     }
-    let v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let found = routed(bind).or_else(|| first_interface(bind));
-    // `::` is IPv4 as well, where there is no IPv6.
-    let found = found.or_else(|| routed(v4)).or_else(|| first_interface(v4));
-    found.unwrap_or(match bind {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+}
+
+/// One interface that is not the loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Link {
+    name: String,
+    /// Switched on and with a carrier.
+    running: bool,
+    has_address: bool,
+}
+
+impl Snapshot {
+    /// Looks at the network. `bind`: what the configuration permits; `port`: of SIP; `external`:
+    /// what a router makes of our address.
+    pub(crate) fn take(bind: IpAddr, port: u16, external: Option<IpAddr>) -> Self {
+        let (mut routes, links) = interfaces(bind);
+        let out = routes.iter().any(|route| !route.source.is_loopback());
+        for family in [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ] {
+            if permits(bind, family)
+                && let Some(source) = routed(family)
+                && (bind.is_unspecified() || source == bind)
+            {
+                routes.push(Route {
+                    network: family,
+                    prefix: 0,
+                    source,
+                });
+            }
+        }
+        // A phone that is bound to one address names no other, wherever the kernel would route.
+        if !bind.is_unspecified() && (out || bind.is_loopback()) {
+            routes.push(default_by(bind));
+        }
+        let fault = (!out && !bind.is_loopback()).then(|| fault(bind, &links));
+        // Where there is only the loopback, other programs of this machine can be called.
+        let usable = fault.is_none() || links.is_empty();
+        let running = links.into_iter().filter(|link| link.running);
+        Self {
+            addresses: usable.then(|| LocalAddresses::new(port, routes).with_external(external)),
+            fault,
+            links: running.map(|link| link.name).collect(),
+        }
+    }
+}
+
+/// The default route of an address's family.
+fn default_by(source: IpAddr) -> Route {
+    let network = match source {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    Route {
+        network,
+        prefix: 0,
+        source,
+    }
+}
+
+fn fault(bind: IpAddr, links: &[Link]) -> LinkFault {
+    if !bind.is_unspecified() && links.iter().any(|link| link.has_address) {
+        return LinkFault::NotOurs(bind);
+    }
+    if let Some(link) = links.iter().find(|link| link.running) {
+        return LinkFault::NoAddress(link.name.clone());
+    }
+    let wireless = |link: &&Link| {
+        let folder = Path::new("/sys/class/net")
+            .join(&link.name)
+            .join("wireless");
+        folder.exists()
+    };
+    let wired = links.iter().find(|link| !wireless(link));
+    match (wired, links.first()) {
+        (Some(link), _) => LinkFault::CableOut(link.name.clone()),
+        (None, Some(link)) => LinkFault::WifiOff(link.name.clone()),
+        (None, None) => LinkFault::NoInterface,
+    }
+}
+
+/// Whether `network.bind` permits the family of an address: `::` permits both.
+fn permits(bind: IpAddr, of: IpAddr) -> bool {
+    bind == IpAddr::V6(Ipv6Addr::UNSPECIFIED) || bind.is_ipv4() == of.is_ipv4()
+}
+
+/// The networks this machine is in, and its interfaces.
+fn interfaces(bind: IpAddr) -> (Vec<Route>, Vec<Link>) {
+    let (mut routes, mut links) = (Vec::new(), Vec::<Link>::new());
+    let Ok(all) = getifaddrs() else {
+        return (routes, links);
+    };
+    for interface in all {
+        let flags = interface.flags;
+        let loopback = flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        let up = flags.contains(InterfaceFlags::IFF_UP);
+        let running = up && flags.contains(InterfaceFlags::IFF_RUNNING);
+        let route = route(&interface).filter(|_| running || (loopback && up));
+        if !loopback {
+            let name = &interface.interface_name;
+            let has_address = route.is_some();
+            match links.iter_mut().find(|link| link.name == *name) {
+                Some(link) => link.has_address |= has_address,
+                None => links.push(Link {
+                    name: name.clone(),
+                    running,
+                    has_address,
+                }),
+            }
+        }
+        let permitted = |route: &Route| {
+            permits(bind, route.source) && (bind.is_unspecified() || route.source == bind)
+        };
+        routes.extend(route.filter(permitted));
+    }
+    (routes, links)
+}
+
+/// The network of an interface's address. Link-local IPv6 needs a scope no SIP header can carry.
+fn route(interface: &InterfaceAddress) -> Option<Route> {
+    let source = ip(interface.address.as_ref()?)?;
+    if matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return None;
+    }
+    let prefix = match ip(interface.netmask.as_ref()?)? {
+        IpAddr::V4(mask) => u32::from(mask).leading_ones(),
+        IpAddr::V6(mask) => u128::from(mask).leading_ones(),
+    };
+    Some(Route {
+        network: source,
+        prefix: prefix as u8,
+        source,
     })
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
 }
 
 /// The source address of the default route. Connecting a UDP socket sends nothing; the addresses
 /// are those of RFC 5737 and RFC 3849.
-fn routed(bind: IpAddr) -> Option<IpAddr> {
-    let far = match bind {
+fn routed(family: IpAddr) -> Option<IpAddr> {
+    let far = match family {
         IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 9)),
         IpAddr::V6(_) => SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9)),
     };
-    let probe = UdpSocket::bind((bind, 0)).ok()?;
+    let probe = UdpSocket::bind((family, 0)).ok()?;
     probe.connect(far).ok()?;
-    Some(probe.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+    let source = probe.local_addr().ok()?.ip();
+    Some(source).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
 }
 
-/// No default route (a LAN without a gateway): the first interface that is up and no loopback.
-fn first_interface(bind: IpAddr) -> Option<IpAddr> {
-    let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING;
-    getifaddrs()
-        .ok()?
-        .filter(|interface| {
-            interface.flags.contains(wanted)
-                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-        })
-        .filter_map(|interface| interface.address)
-        .filter_map(|address| match bind {
-            IpAddr::V4(_) => address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip())),
-            IpAddr::V6(_) => address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())),
-        })
-        // Link-local IPv6 needs a scope no SIP header can carry.
-        .find(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+/// Each address by which this machine reaches a network directly; not the
+/// loopback.
+pub(crate) fn interface_addresses() -> Vec<IpAddr> {
+    let (routes, _) = interfaces(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let sources = routes.into_iter().map(|route| route.source);
+    sources.filter(|source| !source.is_loopback()).collect()
+}
+
+/// Whether an address is of a network this machine is in.
+pub(crate) fn is_on_link(address: IpAddr) -> bool {
+    let (routes, _) = interfaces(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let address = address.to_canonical();
+    routes.iter().any(|route| route.contains(address))
 }
 
 /// The families packets can be sent by, where `network.bind` permits them. A family without a
 /// default route counts where an interface has an address of it: its network can be reached.
 pub(crate) fn families(bind: IpAddr) -> Families {
-    let any = |bind: IpAddr| routed(bind).or_else(|| first_interface(bind)).is_some();
-    let v6 = bind.is_ipv6() && any(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let only_v6 = v6 && !any(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let (routes, _) = interfaces(bind);
+    let any = |family: IpAddr| {
+        let there = |route: &Route| {
+            !route.source.is_loopback() && route.source.is_ipv4() == family.is_ipv4()
+        };
+        permits(bind, family) && (routes.iter().any(there) || routed(family).is_some())
+    };
+    let v6 = any(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let v4 = any(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     Families {
-        v4: (bind.is_ipv4() || bind.is_unspecified()) && !only_v6,
+        v4: v4 || (!v6 && permits(bind, IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
         v6,
     }
 }
@@ -76,30 +264,12 @@ pub(crate) fn all() -> Vec<String> {
                 && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
         })
         .filter_map(|interface| {
-            let address = interface.address?;
-            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-                (Some(v4), _) => v4.ip().to_string(),
-                (_, Some(v6)) if !v6.ip().is_unicast_link_local() => v6.ip().to_string(),
-                (_, _) => return None,
-            };
-            Some(format!("{} {ip}", interface.interface_name))
+            let source = route(&interface)?.source;
+            Some(format!("{} {source}", interface.interface_name))
         })
         .collect();
     found.sort();
     found.dedup();
     found.truncate(16);
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chosen_address_is_kept_and_all_becomes_one() {
-        let chosen: IpAddr = "127.0.0.9".parse().unwrap();
-        assert_eq!(address(chosen), chosen);
-        assert!(!address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).is_unspecified());
-        assert!(!address(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).is_unspecified());
-    }
 }

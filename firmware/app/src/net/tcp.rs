@@ -48,14 +48,12 @@ pub(crate) fn listen(
 
 /// A listening socket, its packets marked.
 pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    crate::audio_thread::mark(&socket, address, dscp);
-    socket.bind(address)?;
-    socket.listen(64)
+    let socket = super::address::tcp(address, |socket| {
+        socket.set_reuse_address(true)?;
+        crate::audio_thread::mark(socket, address, dscp);
+        Ok(())
+    })?;
+    TcpSocket::from_std_stream(socket).listen(64)
 }
 
 async fn accept(listener: TcpListener, events: mpsc::Sender<NetworkEvent>) {

@@ -1,7 +1,7 @@
 //! The one SIP datagram socket: bounded reading, ICMP errors with the address they are about.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
@@ -18,14 +18,15 @@ pub(crate) const MAX_DATAGRAM: usize = 65_535;
 
 /// Binds the socket, marked with the DSCP, with ICMP errors on.
 pub(crate) fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
+    let socket = super::address::udp(address)?;
+    let address = socket.local_addr()?;
     crate::audio_thread::mark(&socket, address, dscp);
     // Without error reports a dead peer is noticed by timers only: slower, but right.
-    let _ = match address.ip() {
-        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
-        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
-    };
+    if address.is_ipv6() {
+        let _ = setsockopt(&socket, sockopt::Ipv6RecvErr, &true);
+    }
+    // An IPv6 socket carries IPv4 as well.
+    let _ = setsockopt(&socket, sockopt::Ipv4RecvErr, &true);
     UdpSocket::from_std(socket)
 }
 

@@ -8,9 +8,9 @@ use crate::value::{TextFormat, Value, ValueKind};
 /// its section.
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
-    setting(Section::Network, "bind", ValueKind::Ip, WhenUnset::Default("\"0.0.0.0\""), "\"192.168.1.20\"",
+    setting(Section::Network, "bind", ValueKind::Ip, WhenUnset::Default("\"::\""), "\"192.168.1.20\"",
         |c, v| if let Value::Ip(ip) = v { c.network.bind = ip },
-        "Address the SIP and RTP sockets are bound to; `0.0.0.0` or `::` for all."),
+        "Address the SIP and RTP sockets are bound to; `::` for all, `0.0.0.0` for all of IPv4."),
     setting(Section::Network, "sip_port", ValueKind::Number(1, 65535), WhenUnset::Default("5060"), "5062",
         |c, v| c.network.sip_port = v.number() as u16,
         "SIP port, for UDP and TCP."),
@@ -23,6 +23,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Network, "sip_dscp", ValueKind::Number(0, 63), WhenUnset::Default("24"), "26",
         |c, v| c.network.sip_dscp = v.number() as u8,
         "DSCP mark of SIP packets; 24 is class selector 3."),
+    setting(Section::Network, "external_address", ValueKind::Ip, WhenUnset::Means("none"), "\"203.0.113.20\"",
+        |c, v| if let Value::Ip(ip) = v { c.network.external_address = Some(ip) },
+        "Address of the router's outer side, where it forwards the SIP and RTP ports to this phone (static NAT): far ends outside the own network are given it."),
+    setting(Section::Network, "mdns", ValueKind::Bool, WhenUnset::Default("true"), "false",
+        |c, v| c.network.mdns = v.bool(),
+        "Whether other phones of this network find this one as `host_name.local` (mDNS, RFC 6762)."),
     setting(Section::Network, "host_name", ValueKind::Formatted(TextFormat::HostName), WhenUnset::Default("\"offhook\""), "\"kitchen-phone\"",
         |c, v| c.link.host_name = v.text(),
         "Name of the machine, sent to the DHCP server. The image applies this key and those below."),

@@ -112,6 +112,7 @@ impl Control {
             config: self.config_note.clone(),
             fingerprint: self.fingerprint.clone(),
             hardware: self.hardware_faults.clone(),
+            network: self.network_fault.clone(),
             warnings: unverified.into_iter().collect(),
             version: env!("CARGO_PKG_VERSION"),
         }

@@ -68,7 +68,7 @@ impl Desk {
         let config = config::load(&text, "test.toml").unwrap_or_else(|errors| panic!("{errors}"));
         let identity = Identity {
             seed: [host.as_bytes()[host.len() - 1]; 32],
-            local: address,
+            local: address.into(),
             card: (48_000, 240),
             ntp: 0,
             credentials: None,
