@@ -9,10 +9,11 @@
 //! measure, signal   comparison of recordings, and sound to make them from
 //! heap              allocations of a thread, counted
 //! pcap              payloads of a capture file
+//! namespace         network namespaces with cables that a test pulls
 //! process           temporary directories, free ports, child processes that end with their owner
 //! ```
 //!
-//! Wall clock: `process` waits for programs it started; nothing else here knows the time.
+//! Wall clock: `process` and `namespace` wait for programs they started; nothing else here knows the time.
 
 // This crate serves tests only: a failed assertion is its product.
 #![expect(
@@ -33,6 +34,7 @@ pub mod capture;
 pub mod data;
 pub mod heap;
 pub mod measure;
+pub mod namespace;
 pub mod network;
 pub mod pcap;
 pub mod peer;

@@ -33,6 +33,7 @@ mod encrypted_calls;
 mod first_hour;
 mod gnome;
 mod hostile;
+mod links;
 mod linphone;
 mod loss_of_peer;
 mod registrar;
