@@ -16,7 +16,9 @@ mod setup;
 
 pub use hear::HEARD;
 use setup::configuration;
-pub use setup::{Setup, number_of, number_of_peer, peer_ip, phone_ip, registrar_ip};
+pub use setup::{
+    Setup, backup_registrar_ip, number_of, number_of_peer, peer_ip, phone_ip, registrar_ip,
+};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -93,6 +95,8 @@ pub struct World {
     pub network: Network,
     /// The registrar, where there is one.
     pub registrar: Option<Registrar>,
+    /// Further registrars, each with a memory of its own.
+    pub backup_registrars: Vec<Registrar>,
     phones: Vec<SimPhone>,
     /// Phones none of whose calls may ever be in clear.
     guarded: Vec<IpAddr>,
@@ -148,6 +152,7 @@ impl World {
             now: secs(1),
             network: Network::new(seed),
             registrar: None,
+            backup_registrars: Vec::new(),
             phones: Vec::new(),
             guarded: Vec::new(),
             peers: Vec::new(),
@@ -222,6 +227,15 @@ impl World {
     pub fn add_registrar(&mut self, users: &[(&str, &str)]) -> &mut Registrar {
         let at = SocketAddr::new(registrar_ip(), 5060);
         self.registrar.insert(Registrar::new(at, users))
+    }
+
+    /// Adds another registrar, at 10.0.0.101, 10.0.0.102 …
+    pub fn add_backup_registrar(&mut self, users: &[(&str, &str)]) -> &mut Registrar {
+        let ip = backup_registrar_ip(self.backup_registrars.len());
+        let registrar = Registrar::new(SocketAddr::new(ip, 5060), users);
+        self.backup_registrars.push(registrar);
+        let last = self.backup_registrars.len() - 1;
+        &mut self.backup_registrars[last]
     }
 
     /// The registrar; a scenario that asks for one it never added is wrong.
@@ -306,8 +320,9 @@ impl World {
             peer.receive(&datagram, now);
         } else if let Some(registrar) = self
             .registrar
-            .as_mut()
-            .filter(|registrar| registrar.at.ip() == ip)
+            .iter_mut()
+            .chain(&mut self.backup_registrars)
+            .find(|registrar| registrar.at.ip() == ip)
         {
             for reply in registrar.handle(&datagram, now) {
                 self.network.send(reply, now);

@@ -109,8 +109,8 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
     }
 }
 
-/// What is read but should be written differently: names of an earlier release. Each says where the
-/// old name is and what the new one is.
+/// What is read but should be looked at: names of an earlier release, and accounts without a
+/// password. Each says where it is and what to write.
 pub fn warnings(bytes: &[u8], file_name: &str) -> Vec<Error> {
     let Ok(text) = text_of(bytes, file_name) else {
         return Vec::new();
@@ -126,8 +126,12 @@ pub fn warnings(bytes: &[u8], file_name: &str) -> Vec<Error> {
             ),
         )
     };
-    let old = old_names(document.get_ref()).into_iter().map(problem);
-    LineIndex::new(text).errors(file_name, old.collect()).0
+    let mut old: Vec<Problem> = old_names(document.get_ref())
+        .into_iter()
+        .map(problem)
+        .collect();
+    old.extend(lists::empty_passwords(document.get_ref()));
+    LineIndex::new(text).errors(file_name, old).0
 }
 
 /// One clear error for what is no configuration at all.

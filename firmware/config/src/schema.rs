@@ -72,6 +72,8 @@ pub struct Phone {
     pub name: String,
     /// User part of the phone's own direct address, `sip:USER@host`.
     pub user: String,
+    /// Text of User-Agent and Server; empty: neither is sent. `None`: name and version.
+    pub user_agent: Option<String>,
     /// Log filter, e.g. `"info"` or `"offhook=debug"`.
     pub log: String,
 }
@@ -119,6 +121,17 @@ pub enum DigestPolicy {
     Sha256,
 }
 
+/// When an account keeps its way through routers open over UDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeepaliveMode {
+    /// Where the server sees the phone at another address than its own.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Off,
+}
+
 /// `[[account]]`: one line at a registrar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -142,6 +155,12 @@ pub struct Account {
     pub registrar: Option<String>,
     /// `host` or `host:port` every request is sent through.
     pub outbound_proxy: Option<String>,
+    /// `host` or `host:port` of the servers tried when the first one does not answer.
+    pub backup_servers: Vec<String>,
+    /// Keepalives over UDP.
+    pub keepalive: KeepaliveMode,
+    /// Use the address the registrar makes for this phone (RFC 5627).
+    pub gruu: bool,
     /// Registration lifetime asked for, in seconds.
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
@@ -223,7 +242,7 @@ pub struct Call {
     pub session_timer_s: u32,
     /// Callers hear this phone's line before it is answered (183 with a session description).
     pub early_media: bool,
-    /// Seconds sound is sent in a call without any RTP or RTCP from where it goes.
+    /// Seconds sound is sent in a call without any RTP or RTCP from where it goes; 0: no limit.
     pub media_timeout_s: u32,
     /// How a flash is given.
     pub flash: Flash,
@@ -374,6 +393,7 @@ pub(crate) fn blank() -> Config {
             country: Country::Us,
             name: String::new(),
             user: String::new(),
+            user_agent: None,
             log: String::new(),
         },
         network: Network {
@@ -487,6 +507,9 @@ pub(crate) fn blank_account() -> Account {
         transport: Transport::Udp,
         registrar: None,
         outbound_proxy: None,
+        backup_servers: Vec::new(),
+        keepalive: KeepaliveMode::Auto,
+        gruu: false,
         expires_s: 0,
         register: false,
         prefix: None,

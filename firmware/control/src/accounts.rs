@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::event::Event;
 use crate::readable::displayable;
-use crate::status::AccountStatus;
+use crate::status::{AccountStatus, AttemptStatus};
+use crate::wall_clock::WallClock;
 
 /// One account.
 #[derive(Debug)]
@@ -62,8 +63,22 @@ impl Accounts {
         })
     }
 
-    pub(crate) fn status(&self, now: Instant) -> Vec<AccountStatus> {
-        let status = |account: &Account| {
+    /// What `agent` and the events say of each account.
+    pub(crate) fn status(
+        &self,
+        agent: &sip::UserAgent,
+        clock: WallClock,
+        now: Instant,
+    ) -> Vec<AccountStatus> {
+        let attempt = |attempt: &sip::RegistrationAttempt| AttemptStatus {
+            at: clock.text(attempt.at),
+            server: attempt.server.map(server_name),
+            result: displayable(&attempt.result),
+            next: attempt.next.map(|next| clock.text(next)),
+        };
+        let status = |(index, account): (usize, &Account)| {
+            let id = sip::AccountId(index);
+            let (server, silent) = agent.account_servers(id);
             let until = account.until.filter(|until| *until > now);
             AccountStatus {
                 account: account.name.clone(),
@@ -71,10 +86,18 @@ impl Accounts {
                 registered: until.is_some(),
                 expires_in_s: until.map(|until| until.saturating_duration_since(now).as_secs()),
                 error: account.error.clone(),
+                server: server.filter(|_| until.is_some()).map(server_name),
+                silent_servers: silent.iter().copied().map(server_name).collect(),
+                attempts: agent.registration_history(id).map(attempt).collect(),
             }
         };
-        self.list.iter().map(status).collect()
+        self.list.iter().enumerate().map(status).collect()
     }
+}
+
+/// A server as status shows it.
+fn server_name(server: sip::Target) -> String {
+    format!("{} {}", server.transport.as_str(), server.address)
 }
 
 #[cfg(test)]
@@ -90,6 +113,10 @@ mod tests {
         let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
         let mut accounts = Accounts::new(&config);
         let now = crate::test_origin();
+        let local: std::net::SocketAddr = "192.0.2.1:5060".parse().unwrap();
+        let settings = crate::agent_config::agent_config(&config, local.into(), None, [1; 32]);
+        let agent = sip::UserAgent::new(settings, now);
+        let clock = WallClock::new(now, 0);
         let (id, later) = (sip::AccountId(0), now + Duration::from_secs(60));
         let event = accounts.on_registration(id, Some(later), None);
         let registered = Event::Registration {
@@ -98,14 +125,15 @@ mod tests {
             error: None,
         };
         assert_eq!(event, Some(registered));
-        let status = accounts.status(now);
+        let status = |accounts: &Accounts, now| accounts.status(&agent, clock, now);
+        let first = status(&accounts, now);
         assert_eq!(
-            (status[0].registered, status[0].expires_in_s),
+            (first[0].registered, first[0].expires_in_s),
             (true, Some(60))
         );
-        assert!(!accounts.status(later)[0].registered);
+        assert!(!status(&accounts, later)[0].registered);
         accounts.on_registration(id, None, Some("403 \u{1b}Forbidden"));
-        let error = accounts.status(now)[0].error.clone();
+        let error = status(&accounts, now)[0].error.clone();
         assert_eq!(error.as_deref(), Some("403 \u{fffd}Forbidden"));
         assert_eq!(
             accounts.on_registration(sip::AccountId(1), None, None),

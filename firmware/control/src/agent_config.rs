@@ -1,5 +1,7 @@
 //! The part of the configuration that the user agent needs.
 
+use std::time::Duration;
+
 use sip::media_security::Fingerprint;
 
 /// The part of the configuration that the user agent needs.
@@ -28,6 +30,13 @@ pub(crate) fn agent_config(
             transport: account.transport,
             registrar: account.registrar.clone(),
             outbound_proxy: account.outbound_proxy.clone(),
+            backup_servers: account.backup_servers.clone(),
+            keepalive: match account.keepalive {
+                config::schema::KeepaliveMode::Auto => sip::KeepaliveMode::Auto,
+                config::schema::KeepaliveMode::Always => sip::KeepaliveMode::Always,
+                config::schema::KeepaliveMode::Off => sip::KeepaliveMode::Off,
+            },
+            gruu: account.gruu,
             expires_s: account.expires_s,
             register: account.register,
             media_security: crate::negotiate::media_security(config, Some(account), fingerprint),
@@ -37,7 +46,12 @@ pub(crate) fn agent_config(
         accounts,
         user: config.phone.user.clone(),
         display_name: config.phone.name.clone(),
-        user_agent: concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+        user_agent: match &config.phone.user_agent {
+            Some(text) => text.clone(),
+            None => concat!("Offhook/", env!("CARGO_PKG_VERSION")).to_owned(),
+        },
+        instance: fingerprint.map(instance),
+        ring_limit: Duration::from_secs(config.call.no_answer_s.into()),
         direct_calls: config.call.direct.unwrap_or(true),
         direct_callers: direct_callers(config),
         direct_from: config.call.direct_from.iter().map(allowed_caller).collect(),
@@ -49,6 +63,24 @@ pub(crate) fn agent_config(
         tls_port: config.tls.sip_port_tls,
         seed,
     }
+}
+
+/// The phone's instance id (RFC 5626 section 4.1): a UUID of its own (RFC 9562 section 5.8) made
+/// from its certificate, which is kept over restarts.
+fn instance(fingerprint: &Fingerprint) -> String {
+    let mut bytes = [0; 16];
+    for (byte, hashed) in bytes.iter_mut().zip(&fingerprint.bytes) {
+        *byte = *hashed;
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = |range: std::ops::Range<usize>| {
+        bytes[range]
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    };
+    let parts = [hex(0..4), hex(4..6), hex(6..8), hex(8..10), hex(10..16)];
+    format!("urn:uuid:{}", parts.join("-"))
 }
 
 /// Whose calls without a server are accepted.

@@ -2,6 +2,7 @@
 //! number for the same thing. What the call is doing is the phone's to say
 //! ([`phone::Phone::call_state`]); here is what signalling, encryption and sound add to it.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use media::{SignallingHosts, StreamId, StreamStats};
@@ -242,6 +243,17 @@ impl CallRecord {
             cause: None,
             drop_at: None,
         }
+    }
+
+    /// Whether sound may go on to a far end of which nothing is heard, as long as it answers by SIP.
+    /// A caller that named somebody else's address could have any amount of sound sent there: that
+    /// address must have sent something, or be the host its requests come from (`last_hop`; RFC
+    /// 7362).
+    pub(crate) fn may_be_silent(&self, last_hop: Option<IpAddr>) -> bool {
+        let placed = self.direction == CallDirection::Out;
+        let heard = self.stats.received > 0;
+        let media = self.media.as_ref().map(|media| media.remote_rtp.ip());
+        placed || heard || (media.is_some() && media == last_hop)
     }
 
     /// Signalling is over; the engine may still have its stream.

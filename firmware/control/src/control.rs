@@ -35,6 +35,7 @@ use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
+use crate::wall_clock::WallClock;
 
 mod dtls_event;
 mod media_event;
@@ -51,6 +52,9 @@ pub use media_sockets::MediaAddresses;
 /// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
 /// hang the phone.
 const MAX_ROUNDS: usize = 1000;
+
+/// Longer than any call.
+const NO_MEDIA_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// What differs between two phones with the same configuration.
 #[derive(Debug, Clone)]
@@ -182,6 +186,7 @@ pub struct Control {
     outbox: Outbox,
     line_lamp: LineLamp,
     last_call: Option<CallStatus>,
+    clock: WallClock,
     audio: AudioStatus,
     io: IoCounters,
     config_note: Option<String>,
@@ -246,7 +251,10 @@ impl Control {
             key_script: KeyScript::default(),
             streams: StreamFactory::new(
                 rng,
-                Duration::from_secs(config.call.media_timeout_s.into()),
+                match config.call.media_timeout_s {
+                    0 => NO_MEDIA_TIMEOUT,
+                    seconds => Duration::from_secs(seconds.into()),
+                },
                 identity.card,
                 (now, identity.ntp),
             ),
@@ -257,6 +265,7 @@ impl Control {
                 fault: None,
             },
             last_call: None,
+            clock: WallClock::new(now, identity.ntp),
             audio: AudioStatus {
                 period_ms: 1000.0 * period as f64 / f64::from(rate_hz.max(1)),
                 ..AudioStatus::default()
@@ -427,14 +436,9 @@ impl Control {
     }
 
     /// The system's clock was set: what failed for want of the right time is tried again.
-    pub fn handle_clock_set(&mut self, now: Instant) {
-        self.agent.retry_registrations(now);
-        self.drain(now);
-    }
-
-    /// The network can be used again, or differently: a link, a route or the name servers changed.
-    /// What failed before is tried again at once.
-    pub fn handle_network_change(&mut self, now: Instant) {
+    /// `ntp`: the time of day as NTP 32.32.
+    pub fn handle_clock_set(&mut self, ntp: u64, now: Instant) {
+        self.clock = WallClock::new(now, ntp);
         self.agent.retry_registrations(now);
         self.drain(now);
     }
@@ -475,6 +479,18 @@ impl Control {
     /// Our own addresses changed: accounts register again, calls are re-invited.
     pub fn handle_local_addresses(&mut self, local: sip::LocalAddresses, now: Instant) {
         self.agent.handle_local_addresses(local, now);
+        self.drain(now);
+    }
+
+    /// There is a network again, or another one: link up, another route or name server.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        self.agent.handle_network_change(now);
+        self.drain(now);
+    }
+
+    /// There is no network; `reason` says why, in words a person can act on.
+    pub fn handle_network_lost(&mut self, reason: &str, now: Instant) {
+        self.agent.handle_network_lost(reason, now);
         self.drain(now);
     }
 

@@ -76,6 +76,7 @@ pub mod readable;
 mod status;
 mod stream_factory;
 pub mod tones;
+mod wall_clock;
 
 pub use call::CallDirection;
 pub use control::{BoardEvent, Control, Identity, MediaAddresses, Output, Tables};
@@ -83,8 +84,8 @@ pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use known_peers::KnownPeers;
 pub use status::{
-    AccountStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus, IoCounters,
-    PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
+    AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
+    IoCounters, PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
 };
 
 /// The start of time in this crate's unit tests.

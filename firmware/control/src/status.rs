@@ -62,6 +62,25 @@ pub struct AccountStatus {
     pub expires_in_s: Option<u64>,
     /// Why it is not registered.
     pub error: Option<String>,
+    /// The server it is registered at: transport and address.
+    pub server: Option<String>,
+    /// Servers that come before that one and do not answer; they are probed.
+    pub silent_servers: Vec<String>,
+    /// The last attempts to register, oldest first; at most 20.
+    pub attempts: Vec<AttemptStatus>,
+}
+
+/// One attempt to register.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptStatus {
+    /// When it ended, in UTC.
+    pub at: String,
+    /// The server it went to: transport and address.
+    pub server: Option<String>,
+    /// What came of it: a status and what it means.
+    pub result: String,
+    /// When the next attempt follows, in UTC; none: at once, or none does.
+    pub next: Option<String>,
 }
 
 /// One call.

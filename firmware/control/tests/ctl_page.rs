@@ -12,9 +12,9 @@ use control::api::{COMMANDS, Reply, Request, parse};
 use control::history::{CallOutcome, HistoryEntry};
 use control::known_peers::Trust;
 use control::{
-    AccountStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus, CountersStatus,
-    DigitTransport, EchoStatus, Event, IoCounters, PeerStatus, RtpStatus, Stats, Status,
-    TableStats, TimedEvent,
+    AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
+    CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, PeerStatus, RtpStatus, Stats,
+    Status, TableStats, TimedEvent,
 };
 use serde_json::Value;
 
@@ -299,6 +299,14 @@ fn every_field_of_status_is_documented() {
             registered: true,
             expires_in_s: Some(60),
             error: Some("403 Forbidden".into()),
+            server: Some("udp 192.0.2.1:5060".into()),
+            silent_servers: vec!["udp 192.0.2.2:5060".into()],
+            attempts: vec![AttemptStatus {
+                at: "2026-03-01T09:30:00Z".into(),
+                server: Some("udp 192.0.2.1:5060".into()),
+                result: "403 Forbidden".into(),
+                next: Some("2026-03-01T09:30:30Z".into()),
+            }],
         }],
         calls: vec![call.clone()],
         audio: audio(),

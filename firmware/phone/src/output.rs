@@ -15,6 +15,8 @@ pub struct Destination {
     pub account: Option<AccountId>,
     /// An emergency call: nothing may block it.
     pub emergency: bool,
+    /// It can go another way when this one fails: a silent server is not waited for.
+    pub has_more: bool,
     /// How it is placed.
     pub options: CallOptions,
 }

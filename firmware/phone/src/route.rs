@@ -97,6 +97,7 @@ impl Lines {
                 account: Some(account),
                 emergency: false,
                 options: CallOptions::default(),
+                has_more: false,
             }),
             Some((name, false)) => Err(RouteError::NotRegistered(name.clone())),
             None => Err(RouteError::NoAccount),
@@ -110,6 +111,7 @@ impl Lines {
             account,
             emergency: false,
             options: CallOptions::default(),
+            has_more: false,
         };
         if let Some(account) = self.of_own_domain(address) {
             return self.by(account, address);
@@ -130,24 +132,24 @@ impl Lines {
         }
     }
 
-    /// Every route to call an emergency number: the usable accounts, the emergency route, and when
-    /// there is neither even an account that is not registered, for many servers take an emergency
-    /// call all the same.
+    /// Every route to call an emergency number: the usable accounts, the emergency route, and the
+    /// accounts that are not registered, for many servers take an emergency call all the same.
     pub(crate) fn emergency_routes(&self, number: &str) -> Vec<Destination> {
         let to = |address: &str, account| Destination {
             address: address.to_owned(),
             account,
             emergency: true,
             options: CallOptions::default(),
+            has_more: false,
         };
         let mut routes: Vec<Destination> = self
             .usable()
             .map(|account| to(number, Some(account)))
             .collect();
         routes.extend(self.emergency_route.iter().map(|route| to(route, None)));
-        if routes.is_empty() {
-            routes.extend((0..self.accounts.len()).map(|index| to(number, Some(AccountId(index)))));
-        }
+        let unusable = self.accounts.iter().enumerate();
+        let unusable = unusable.filter(|(_, (_, usable))| !*usable);
+        routes.extend(unusable.map(|(index, _)| to(number, Some(AccountId(index)))));
         routes
     }
 }

@@ -36,6 +36,13 @@ pub(crate) enum Purpose {
     Notify(CallHandle),
     /// The ACK of a 2xx; kept with its INVITE for repetition.
     Ack(RequestId),
+    /// OPTIONS in an established call, to see whether the far end still knows it.
+    CheckPeer(CallHandle),
+    /// OPTIONS to a server of an account, to see whether it answers again.
+    Probe(usize),
+    /// OPTIONS to the server an account is registered at, to see whether it answers and where it
+    /// sees the phone.
+    Keepalive(usize),
     /// The outcome does not matter: the BYE of a call that is already over for its owner.
     None,
 }
@@ -148,7 +155,9 @@ impl Reply {
         if let Some(reason) = self.reason {
             response = response.with_reason(reason);
         }
-        response.headers.push("Server", server);
+        if !server.is_empty() {
+            response.headers.push("Server", server);
+        }
         if self.record_route {
             response.headers.copy(&request.headers, "Record-Route");
         }

@@ -10,7 +10,9 @@
 
 mod admission;
 mod calls;
+mod connections;
 mod incoming;
+mod overtaking;
 mod registrations;
 mod requests;
 mod responses;
@@ -24,12 +26,12 @@ use types::Direction;
 use crate::admission::Admission;
 use crate::call::Call;
 use crate::client_request::ClientRequest;
-use crate::connections::Full;
 use crate::env::Env;
 use crate::media_security::MediaSecurity;
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
 use crate::registration::Registration;
+pub use crate::registration::RegistrationAttempt;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
 use crate::transaction::client;
@@ -88,6 +90,9 @@ pub struct UserAgent {
     failures: VecDeque<Failure>,
     calls: BTreeMap<CallHandle, Call>,
     next_call: u64,
+    /// Calls each of whose servers may be silent for so long only: emergency calls that can go
+    /// another way.
+    urgent: BTreeMap<CallHandle, Duration>,
     subscriptions: ReferSubscriptions,
     ended: EndedDialogs,
     pub(crate) registrations: Vec<Registration>,
@@ -135,6 +140,7 @@ impl UserAgent {
             failures: VecDeque::new(),
             calls: BTreeMap::new(),
             next_call: 1,
+            urgent: BTreeMap::new(),
             subscriptions: ReferSubscriptions::default(),
             ended: EndedDialogs::default(),
             registrations,
@@ -179,7 +185,7 @@ impl UserAgent {
     /// number from `app`'s own, high, range).
     pub fn handle_connected(&mut self, connection: ConnectionId, remote: SocketAddr, now: Instant) {
         if self.transport.connected(connection, remote, now) {
-            self.on_connection_opened(connection);
+            self.on_connection_opened(connection, now);
         } else {
             self.accept_connection(connection, remote, Transport::Tcp, Vec::new(), now);
         }
@@ -241,6 +247,34 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
+    /// There is a network again or another one (link up, another route or name server): all accounts
+    /// register now.
+    pub fn handle_network_change(&mut self, now: Instant) {
+        if !self.shutting_down {
+            self.on_network_change(now);
+        }
+        self.finish_turn(now);
+    }
+
+    /// There is no network; `reason` says why, in words a person can act on ("the cable is out").
+    /// [`UserAgent::handle_network_change`] or [`UserAgent::handle_local_addresses`] ends that.
+    pub fn handle_network_lost(&mut self, reason: &str, now: Instant) {
+        self.on_network_lost(reason, now);
+        self.finish_turn(now);
+    }
+
+    /// Asks the far end of an established call whether it still knows the call;
+    /// [`Event::PeerChecked`] follows.
+    pub fn check_peer(&mut self, call: CallHandle, now: Instant) {
+        self.send_peer_check(call, now);
+        self.finish_turn(now);
+    }
+
+    /// The account whose domain an address is in.
+    pub fn account_of_address(&self, target: &str) -> Option<AccountId> {
+        self.account_in_domain(target).map(AccountId)
+    }
+
     /// Places a call. `target` is a number or a SIP/tel URI.
     pub fn invite(
         &mut self,
@@ -271,6 +305,23 @@ impl UserAgent {
         let call = self.place_call(account, target, media, order, options, now);
         self.finish_turn(now);
         call
+    }
+
+    /// Where an account is registered, and the servers that would be better and do not answer.
+    pub fn account_servers(&self, account: AccountId) -> (Option<Target>, &[Target]) {
+        let found = self.registrations.get(account.0);
+        let server = found.and_then(Registration::server);
+        let silent = found.map_or(&[][..], Registration::silent_servers);
+        (server.map(|(target, _)| target), silent)
+    }
+
+    /// The last attempts of an account to register, oldest first.
+    pub fn registration_history(
+        &self,
+        account: AccountId,
+    ) -> impl Iterator<Item = &RegistrationAttempt> {
+        let found = self.registrations.get(account.0);
+        found.into_iter().flat_map(Registration::history)
     }
 
     /// Sends 180 for an incoming call.
@@ -489,6 +540,12 @@ impl UserAgent {
         call.into_iter().flat_map(Call::signalling_hosts)
     }
 
+    /// The host an established call's requests come from.
+    pub fn last_hop(&self, call: CallHandle) -> Option<IpAddr> {
+        let dialog = self.calls.get(&call)?.dialog()?;
+        Some(dialog.flow?.remote().ip().to_canonical())
+    }
+
     /// What was seen and dropped.
     pub fn counters(&self) -> Counters {
         self.transport.counters
@@ -534,66 +591,6 @@ impl UserAgent {
             }
             Err(error) => self.handle_malformed(flow, &error, now),
         }
-    }
-
-    fn connection_lost(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
-        self.transport.connections.handle_closed(connection);
-        self.deadlines.set(Waiter::Connection(connection), None);
-        self.on_flow_failed(
-            |flow: Flow| flow.connection() == Some(connection),
-            reason,
-            now,
-        );
-        self.on_registrations(now, |registration, env| {
-            registration.handle_connection_lost(connection, reason, env, now)
-        });
-    }
-
-    /// Another host opened a connection: it is kept where there is room.
-    fn accept_connection(
-        &mut self,
-        connection: ConnectionId,
-        remote: SocketAddr,
-        transport: Transport,
-        names: Vec<String>,
-        now: Instant,
-    ) {
-        let known = self
-            .registrations
-            .iter()
-            .any(|registration| registration.servers().has_address(remote.ip()));
-        let accepted = self
-            .transport
-            .connections
-            .handle_accepted(connection, remote, transport, names, known, now);
-        match accepted {
-            Ok(None) => {}
-            Ok(Some(displaced)) => {
-                self.transport.counters.dropped += 1;
-                self.close_connection(displaced, "too many connections are open", now);
-            }
-            Err(Full) => {
-                self.transport.counters.dropped += 1;
-                self.events.push_back(Event::Close(connection));
-            }
-        }
-    }
-
-    /// Closes the connections whose time is up.
-    fn expire_connections(&mut self, now: Instant) {
-        while let Some((connection, why)) = self.transport.connections.poll_expired(now) {
-            self.close_connection(connection, &why.to_string(), now);
-        }
-    }
-
-    /// This phone closes a connection.
-    fn close_connection(&mut self, connection: ConnectionId, reason: &str, now: Instant) {
-        if let Some(found) = self.transport.connections.get(connection) {
-            let remote = found.flow(connection).remote();
-            tracing::info!("connection with {remote}: {reason}");
-        }
-        self.events.push_back(Event::Close(connection));
-        self.connection_lost(connection, reason, now);
     }
 
     fn requests_without_transaction(&self) -> usize {

@@ -5,7 +5,7 @@
 //! ```
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use types::{Codec, Transport};
 
@@ -15,6 +15,7 @@ use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
 use crate::local_addresses::LocalAddresses;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
+use crate::udp_keepalive::KeepaliveMode;
 
 /// One account, as `app` takes it from the configuration.
 #[derive(Clone)]
@@ -38,6 +39,14 @@ pub struct AccountConfig {
     pub registrar: Option<String>,
     /// `host[:port]` every request goes through.
     pub outbound_proxy: Option<String>,
+    /// `host[:port]` of the servers tried in this order where the first one does not answer: they
+    /// stand in for `outbound_proxy` where there is one, for the registrar otherwise.
+    pub backup_servers: Vec<String>,
+    /// Keepalives over UDP.
+    pub keepalive: KeepaliveMode,
+    /// Use the address the registrar names this phone by to the world (RFC 5627) where it offers
+    /// one.
+    pub gruu: bool,
     /// Registration lifetime asked for, in seconds.
     pub expires_s: u32,
     /// Whether to register.
@@ -56,8 +65,12 @@ pub struct AgentConfig {
     pub user: String,
     /// Name shown in direct calls.
     pub display_name: String,
-    /// User-Agent header.
+    /// User-Agent and Server headers; empty: none is sent.
     pub user_agent: String,
+    /// The phone's own URN, the same after a restart (RFC 5626 section 4.1).
+    pub instance: Option<String>,
+    /// How long a call that comes in rings at most; the caller's Expires can only shorten it.
+    pub ring_limit: Duration,
     /// Place calls without a server.
     pub direct_calls: bool,
     /// Whose calls without a server are accepted.
@@ -92,6 +105,9 @@ pub struct InviteOptions {
     pub anonymous: bool,
     /// The far end is asked to answer by itself (`answer-after=0`).
     pub intercom: bool,
+    /// The call can go another way when this one fails, as an emergency call may: a silent server
+    /// is not waited for.
+    pub has_other_ways: bool,
 }
 
 /// A name that must be resolved (RFC 3263); answered by [`handle_lookup`](crate::UserAgent::handle_lookup).
@@ -279,6 +295,13 @@ pub enum Event {
     },
     /// A connection is no longer wanted.
     Close(ConnectionId),
+    /// The answer to [`check_peer`](crate::UserAgent::check_peer).
+    PeerChecked {
+        /// Which call.
+        call: CallHandle,
+        /// What its far end answered.
+        result: PeerCheck,
+    },
     /// What came of a transfer ([`transfer`](crate::UserAgent::transfer)); both calls are over for the owner before.
     Transferred {
         /// The held call.
@@ -288,6 +311,15 @@ pub enum Event {
         /// Done, or the status that says why not.
         result: Result<(), u16>,
     },
+}
+
+/// Whether an established call's far end still knows the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerCheck {
+    /// It answered in the dialog.
+    Alive,
+    /// It did not answer, or does not know the call.
+    Gone,
 }
 
 /// What was seen, kept and dropped since the start; bounded numbers, never lists.

@@ -1,19 +1,23 @@
 //! One request of ours: where it goes, and what follows from each answer or from none.
 //!
 //! ```text
-//! ClientRequest ─▶ lookup ─▶ next_attempt ─▶ handle_sent ─▶ handle_response, handle_failure, handle_timeout ─▶ Step
-//!                                  ▲ 503, timeout, transport error: next address                                │
+//! ClientRequest ─▶ next_lookup ─▶ next_attempt ─▶ handle_sent ─▶ handle_response, handle_failure, handle_timeout ─▶ Step
+//!                                  ▲ 503, silence, transport error: next address                                │
 //!                                  └ 401, 407: same address, with credentials ◀─────────────────────────────────┘
 //! ```
+//!
+//! An address that was silent for a few seconds is overtaken by the next one; if it answers first
+//! all the same, its answer counts and the other one is overtaken.
 //!
 //! CANCEL belongs here too: it may only follow a provisional response, and outlives the call it
 //! ends (RFC 3261 section 9.1).
 
 mod authentication;
+mod destinations;
+mod hop_by_hop;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -24,12 +28,16 @@ use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::TransactionId;
 use crate::locate::Hop;
-use crate::message::{CSeq, Method, Request, Response, Via};
+use crate::message::{Method, Request, Response, Via};
 use crate::registration::{Servers, identity};
 use crate::timer::{T1_64, TIMER_C};
 use crate::transaction::client::State;
 
 use authentication::{Answer, Authentication};
+use destinations::{Attempt, Destinations};
+
+pub(crate) use destinations::{Delivery, ServerChoice, Way};
+pub(crate) use hop_by_hop::{ack_of_refusal, cancel_of};
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).
 const UDP_LIMIT: usize = 1300;
@@ -37,8 +45,9 @@ const UDP_LIMIT: usize = 1300;
 /// besides.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 const CONNECT_TIME_TLS: Duration = Duration::from_secs(10);
-/// Most addresses tried.
-const MAX_TARGETS: usize = 8;
+/// How long TCP may take to open for a request that is too large for UDP, before UDP is tried all
+/// the same.
+const LARGE_BY_TCP: Duration = Duration::from_secs(1);
 /// Most branches of one INVITE that are acknowledged.
 const MAX_ACKS: usize = 16;
 
@@ -48,14 +57,6 @@ enum Cancel {
     /// As soon as a provisional response allows it.
     Wanted,
     Sent,
-}
-
-/// One address to be tried.
-#[derive(Debug, Clone, Copy)]
-struct Attempt {
-    target: Target,
-    /// Over UDP whatever its size: TCP was tried.
-    force_udp: bool,
 }
 
 /// A request ready for one address.
@@ -88,6 +89,8 @@ pub(crate) enum Step {
     Resend(u32),
     /// Try the next address; without one the request has failed with this status.
     TryNext(u16, String),
+    /// The same, and the address under way may still answer.
+    Overtake(u16, String),
     /// It is over: the response is the outcome.
     Finish,
     /// It is over: no response will come, this status stands for it.
@@ -101,6 +104,8 @@ pub(crate) enum Step {
 pub(crate) struct Account<'a> {
     pub(crate) config: &'a AccountConfig,
     pub(crate) servers: &'a Servers,
+    /// Its password was right before.
+    pub(crate) proven: bool,
 }
 
 impl std::fmt::Debug for AccountConfig {
@@ -108,6 +113,14 @@ impl std::fmt::Debug for AccountConfig {
         // Never the password.
         write!(f, "AccountConfig({}@{})", self.user, self.domain)
     }
+}
+
+/// An attempt that the next one overtook.
+#[derive(Debug)]
+struct Overtaken {
+    transaction: TransactionId,
+    attempt: Attempt,
+    flow: Flow,
 }
 
 /// A request on its way.
@@ -118,12 +131,17 @@ pub(crate) struct ClientRequest {
     account: Option<usize>,
     /// Without Via.
     request: Request,
-    hop: Hop,
+    destinations: Destinations,
     /// The way it went last, or a connection to be used if it leads to the same host.
     flow: Option<Flow>,
-    attempts: VecDeque<Attempt>,
     current: Option<Attempt>,
+    /// It went by TCP because it is too large for UDP.
+    for_its_size: bool,
+    /// Its connection is not open yet.
+    opening: bool,
     transaction: Option<TransactionId>,
+    /// Transactions with addresses that did not answer in time, and may still.
+    overtaken: Vec<Overtaken>,
     cancel: Cancel,
     /// Opening of a connection, silence of a ringing far end, or a CANCEL without answer.
     deadline: Option<Instant>,
@@ -133,17 +151,25 @@ pub(crate) struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// A request that goes to this hop.
-    pub(crate) fn new(outgoing: OutgoingRequest, hop: Hop) -> Self {
+    /// A request that goes to this hop, or where else `delivery` says.
+    pub(crate) fn new(
+        outgoing: OutgoingRequest,
+        hop: Hop,
+        delivery: Delivery,
+        env: &Env,
+        now: Instant,
+    ) -> Self {
         Self {
             purpose: outgoing.purpose,
             account: outgoing.account,
             request: outgoing.request,
-            hop,
+            destinations: Destinations::new(hop, delivery, &env.reachability, now),
             flow: outgoing.flow,
-            attempts: VecDeque::new(),
             current: None,
+            for_its_size: false,
+            opening: false,
             transaction: None,
+            overtaken: Vec::new(),
             cancel: Cancel::No,
             deadline: None,
             acks: Vec::new(),
@@ -168,9 +194,14 @@ impl ClientRequest {
         &self.request
     }
 
-    /// Where it goes first.
+    /// The server whose addresses are looked up or tried now.
     pub(crate) fn hop(&self) -> &Hop {
-        &self.hop
+        self.destinations.hop()
+    }
+
+    /// The address that is tried now, among those it could go to.
+    pub(crate) fn choice(&self) -> Option<ServerChoice> {
+        Some(self.destinations.choice(self.current?.target))
     }
 
     /// The way it went last.
@@ -181,6 +212,11 @@ impl ClientRequest {
     /// Its transaction now.
     pub(crate) fn transaction(&self) -> Option<TransactionId> {
         self.transaction
+    }
+
+    /// Its transactions with addresses that did not answer in time.
+    pub(crate) fn overtaken(&self) -> impl Iterator<Item = TransactionId> {
+        self.overtaken.iter().map(|known| known.transaction)
     }
 
     /// When to call [`ClientRequest::handle_timeout`].
@@ -197,9 +233,9 @@ impl ClientRequest {
         remote: SocketAddr,
     ) -> Vec<String> {
         let mut names = servers
-            .map(|servers| servers.expected_identities(&self.hop.host, remote.ip()))
+            .map(|servers| servers.expected_identities(&self.hop().host, remote.ip()))
             .unwrap_or_default();
-        let own = identity(&self.hop.host);
+        let own = identity(&self.hop().host);
         if !names.contains(&own) {
             names.push(own);
         }
@@ -219,23 +255,24 @@ impl ClientRequest {
 
     // ── getting it there ──────────────────────────────────────────────────────────────────────
 
-    /// Its name was resolved: these addresses are tried in turn. What shall use TLS goes nowhere
-    /// else, whatever an answer out of DNS says.
-    pub(crate) fn handle_targets(&mut self, found: Result<&[Target], &str>) -> Step {
+    /// The next server whose addresses must be found out before it can go on.
+    pub(crate) fn next_lookup(&mut self) -> Option<Hop> {
+        self.destinations.next_lookup().cloned()
+    }
+
+    /// The server's name was resolved: these addresses are tried in turn.
+    pub(crate) fn handle_targets(
+        &mut self,
+        found: Result<&[Target], &str>,
+        env: &Env,
+        now: Instant,
+    ) -> Step {
         let targets = found.unwrap_or_default();
-        let secure = self.hop.is_secure();
-        let fits = |target: &&Target| !secure || target.transport == Transport::Tls;
-        self.attempts = targets
-            .iter()
-            .filter(fits)
-            .take(MAX_TARGETS)
-            .map(|target| Attempt {
-                target: *target,
-                force_udp: false,
-            })
-            .collect();
-        let host = &self.hop.host;
-        let reason = if secure && !targets.iter().all(|target| fits(&target)) {
+        let usable = self
+            .destinations
+            .handle_targets(targets, &env.reachability, now);
+        let host = &self.hop().host;
+        let reason = if !usable && !targets.is_empty() {
             format!(
                 "the name {host} has no server for TLS: nothing is sent without; check the \
                  transport, or ask the provider"
@@ -247,19 +284,19 @@ impl ClientRequest {
         Step::TryNext(503, reason)
     }
 
-    /// The request as it goes to the next address; `None` when all were tried.
-    pub(crate) fn next_attempt(&mut self, env: &mut Env) -> Option<Prepared> {
-        let attempt = self.attempts.pop_front()?;
-        Some(self.prepare(attempt, env))
+    /// The request as it goes to the next address; `None` when all that are known were tried.
+    pub(crate) fn next_attempt(&mut self, env: &mut Env, now: Instant) -> Option<Prepared> {
+        let attempt = self.destinations.next()?;
+        Some(self.prepare(attempt, env, now))
     }
 
     /// The request as it goes to the same address again.
-    pub(crate) fn same_attempt(&mut self, env: &mut Env) -> Option<Prepared> {
+    pub(crate) fn same_attempt(&mut self, env: &mut Env, now: Instant) -> Option<Prepared> {
         let attempt = self.current?;
-        Some(self.prepare(attempt, env))
+        Some(self.prepare(attempt, env, now))
     }
 
-    fn prepare(&mut self, attempt: Attempt, env: &mut Env) -> Prepared {
+    fn prepare(&mut self, attempt: Attempt, env: &mut Env, now: Instant) -> Prepared {
         let branch = env.tokens.branch();
         let remote = attempt.target.address;
         let via = |transport: Transport| {
@@ -274,15 +311,23 @@ impl ClientRequest {
         let mut request = self.request.clone();
         let addresses = &env.addresses;
         addresses.name(&mut request.headers, &mut request.body, remote.ip());
+        if env.config.user_agent.is_empty() {
+            request.headers.remove("User-Agent");
+        }
+        if let Some(route) = self.destinations.route(attempt) {
+            request.headers.set("Route", route);
+        }
         request.headers.push_front("Via", via(transport));
         let mut bytes = request.to_bytes();
-        if transport == Transport::Udp && bytes.len() > UDP_LIMIT && !attempt.force_udp {
+        let address = attempt.target.address;
+        self.for_its_size = transport == Transport::Udp
+            && bytes.len() > UDP_LIMIT
+            && !attempt.force_udp
+            && !env.reachability.is_without_tcp(address, now);
+        if self.for_its_size {
             // Section 18.1.1: large requests use TCP; where no server listens there, UDP after all.
             transport = Transport::Tcp;
-            self.attempts.push_front(Attempt {
-                force_udp: true,
-                ..attempt
-            });
+            self.destinations.then_by_udp(attempt);
             request.headers.set_top_via(&via(transport));
             bytes = request.to_bytes();
         }
@@ -310,18 +355,58 @@ impl ClientRequest {
     ) {
         self.flow = Some(flow);
         self.transaction = Some(transaction);
-        let wait = match flow.transport() {
+        self.opening = opening;
+        let opens = match flow.transport() {
             Transport::Udp | Transport::Tcp => CONNECT_TIME,
             Transport::Tls => CONNECT_TIME_TLS,
         };
-        self.deadline = opening.then(|| now + wait);
+        let wait = match (opening, self.destinations.silence()) {
+            (true, _) if self.for_its_size => Some(LARGE_BY_TCP),
+            (true, silence) => Some(silence.map_or(opens, |silence| silence.min(opens))),
+            (false, silence) => silence,
+        };
+        self.deadline = wait.map(|wait| now + wait);
     }
 
     /// The connection it waited for is open.
-    pub(crate) fn handle_connected(&mut self) {
+    pub(crate) fn handle_connected(&mut self, now: Instant) {
+        self.opening = false;
         if self.cancel != Cancel::Sent {
-            self.deadline = None;
+            self.deadline = self.destinations.silence().map(|silence| now + silence);
         }
+    }
+
+    /// The next address is about to be tried though this one may still answer.
+    pub(crate) fn handle_overtaken(&mut self) {
+        if let (Some(transaction), Some(attempt), Some(flow)) =
+            (self.transaction.take(), self.current, self.flow)
+        {
+            self.overtaken.push(Overtaken {
+                transaction,
+                attempt,
+                flow,
+            });
+        }
+    }
+
+    /// An overtaken address answers before the one under way: its answer counts. Whether that may
+    /// be; what was under way is overtaken now.
+    pub(crate) fn take_back(&mut self, transaction: TransactionId) -> bool {
+        let mut overtaken = self.overtaken.iter();
+        let Some(index) = overtaken.position(|known| known.transaction == transaction) else {
+            return false;
+        };
+        if self.cancel != Cancel::No {
+            return false;
+        }
+        let found = self.overtaken.swap_remove(index);
+        self.handle_overtaken();
+        self.destinations.select(found.attempt);
+        self.current = Some(found.attempt);
+        self.transaction = Some(transaction);
+        self.flow = Some(found.flow);
+        self.deadline = None;
+        true
     }
 
     /// An ACK of its 2xx was sent: kept for repetition.
@@ -347,6 +432,7 @@ impl ClientRequest {
                 Cancel::Wanted => Step::SendCancel,
                 Cancel::Sent => Step::Wait,
                 Cancel::No => {
+                    // It was heard: no other address is tried for its silence any more.
                     self.deadline = invite.then(|| now + TIMER_C);
                     Step::Deliver
                 }
@@ -366,9 +452,11 @@ impl ClientRequest {
         if self.cancel != Cancel::No {
             return Step::Forget;
         }
+        // A challenge is answer enough to a question whether anybody is there.
+        let asks = matches!(self.purpose, Purpose::Probe(_) | Purpose::Keepalive(_));
         match (response.code(), account) {
-            (401 | 407, Some(account)) => self.authenticate(response, account, env_tokens),
-            (503, _) if !self.attempts.is_empty() => {
+            (401 | 407, Some(account)) if !asks => self.authenticate(response, account, env_tokens),
+            (503, _) if self.destinations.has_more() => {
                 Step::TryNext(503, "no server available".to_owned())
             }
             _ => Step::Finish,
@@ -385,20 +473,23 @@ impl ClientRequest {
             return Step::Finish;
         };
         let (config, asker) = (account.config, current.target.address);
-        if config.password.is_empty() {
-            return Step::Finish;
-        }
-        if !account.servers.may_authenticate(&self.hop.host, asker.ip()) {
+        if !account
+            .servers
+            .may_authenticate(&self.hop().host, asker.ip())
+        {
             tracing::warn!(
                 "{asker} asks for a password and is not the server of account {}: none is given",
                 config.user
             );
             return Step::Finish;
         }
-        match self
-            .authentication
-            .answer(response, &mut self.request, config, tokens)
-        {
+        match self.authentication.answer(
+            response,
+            &mut self.request,
+            config,
+            account.proven,
+            tokens,
+        ) {
             Answer::Authorized(cseq) => Step::Resend(cseq),
             Answer::Final => Step::Finish,
             Answer::TooWeak => Step::Fail(
@@ -414,7 +505,14 @@ impl ClientRequest {
     }
 
     /// Its transaction failed: no answer, connection gone, address unreachable.
-    pub(crate) fn handle_failure(&mut self, code: u16, reason: &str) -> Step {
+    pub(crate) fn handle_failure(
+        &mut self,
+        code: u16,
+        reason: &str,
+        env: &mut Env,
+        now: Instant,
+    ) -> Step {
+        self.note_silence(env, now);
         self.transaction = None;
         if self.cancel == Cancel::No {
             Step::TryNext(code, reason.to_owned())
@@ -423,18 +521,49 @@ impl ClientRequest {
         }
     }
 
+    /// The address under way does not answer: what follows tries others first.
+    fn note_silence(&self, env: &mut Env, now: Instant) {
+        let Some(attempt) = self.current else { return };
+        // A server that never answered OPTIONS proves nothing by its silence; the registration
+        // knows whether it did.
+        if matches!(self.purpose, Purpose::Keepalive(_)) {
+            return;
+        }
+        if self.for_its_size {
+            env.reachability.handle_no_tcp(attempt.target.address, now);
+        } else {
+            env.reachability.handle_silence(attempt.target, now);
+        }
+    }
+
     /// Its own deadline has come; `state` is that of its transaction.
-    pub(crate) fn handle_timeout(&mut self, state: Option<State>) -> Step {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        state: Option<State>,
+        env: &mut Env,
+        now: Instant,
+    ) -> Step {
         self.deadline = None;
         match (self.cancel, state) {
             // No answer to the CANCEL: the INVITE is over all the same (section 9.1).
             (Cancel::Sent, _) => Step::Forget,
-            (_, Some(State::Calling)) => self.handle_failure(503, "the connection does not open"),
+            (Cancel::No, Some(State::Calling)) => {
+                self.note_silence(env, now);
+                let address = self.current.map(|attempt| attempt.target.address);
+                let server = address.map_or_else(|| "the server".to_owned(), |a| a.to_string());
+                if self.opening {
+                    Step::Overtake(503, format!("the connection to {server} does not open"))
+                } else {
+                    Step::Overtake(408, format!("{server} does not answer"))
+                }
+            }
             (_, Some(State::Proceeding)) => {
                 self.cancel = Cancel::Wanted;
                 Step::CancelAndFail(408, "the far end rang without end")
             }
-            (_, Some(State::Completed | State::Accepted | State::Done) | None) => Step::Wait,
+            // The CANCEL that is wanted goes out when this address answers, if it ever does.
+            (Cancel::Wanted, Some(State::Calling))
+            | (_, Some(State::Completed | State::Accepted | State::Done) | None) => Step::Wait,
         }
     }
 
@@ -463,29 +592,4 @@ impl ClientRequest {
         self.cancel = Cancel::Sent;
         self.deadline = Some(now + T1_64);
     }
-}
-
-/// The ACK of a refusal (section 17.1.1.3): same branch, To of the response.
-pub(crate) fn ack_of_refusal(invite: &Request, response: &Response) -> Request {
-    let mut ack = hop_by_hop(invite, Method::Ack);
-    ack.headers.remove("To");
-    ack.headers.copy(&response.headers, "To");
-    ack.headers.copy(&invite.headers, "Authorization");
-    ack.headers.copy(&invite.headers, "Proxy-Authorization");
-    ack
-}
-
-/// The CANCEL of a request (section 9.1).
-pub(crate) fn cancel_of(invite: &Request) -> Request {
-    hop_by_hop(invite, Method::Cancel)
-}
-
-fn hop_by_hop(invite: &Request, method: Method) -> Request {
-    let mut request = Request::new(method.clone(), invite.uri.clone());
-    for header in ["Via", "Route", "Max-Forwards", "From", "To", "Call-ID"] {
-        request.headers.copy(&invite.headers, header);
-    }
-    let number = invite.headers.cseq().map(|c| c.number).unwrap_or_default();
-    request.headers.push("CSeq", CSeq { number, method });
-    request
 }

@@ -439,6 +439,13 @@ impl Connections {
         }
     }
 
+    /// A message that waits for this connection to open shall not leave any more.
+    pub(crate) fn withdraw(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if let Some(found) = self.table.get_mut(&id) {
+            found.waiting.retain(|waiting| waiting != bytes);
+        }
+    }
+
     /// The far end of a connection says where it listens (RFC 5923 section 5). Believed only of who
     /// proved a name: else anyone could have calls for another's address sent to himself.
     pub(crate) fn learn_alias(&mut self, id: ConnectionId, port: u16) {

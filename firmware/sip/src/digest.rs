@@ -244,6 +244,8 @@ impl Challenge {
         let algorithm = raw("algorithm");
         let qop = match raw("qop") {
             None => None,
+            // Empty: the server means none, as RFC 2069 has it.
+            Some(list) if scan::trim(&list).is_empty() => None,
             // Proxies and NAT helpers rewrite bodies, so auth-int is used only where it is all that
             // is offered.
             Some(list) => {

@@ -11,6 +11,7 @@ use crate::flow::Transport;
 use crate::ids::RequestId;
 use crate::local_addresses::LocalAddresses;
 use crate::message::{NameAddr, SipUri, Uri};
+use crate::reachability::Reachability;
 use crate::token::Tokens;
 
 /// What the objects share.
@@ -19,6 +20,10 @@ pub(crate) struct Env {
     pub(crate) tokens: Tokens,
     /// Our SIP addresses as they are now.
     pub(crate) addresses: LocalAddresses,
+    /// Why there is no network, while there is none.
+    pub(crate) offline: Option<String>,
+    /// Which servers did not answer lately.
+    pub(crate) reachability: Reachability,
     next_request: RequestId,
 }
 
@@ -28,6 +33,8 @@ impl Env {
             tokens: Tokens::new(config.seed),
             addresses: config.local.clone(),
             config,
+            offline: None,
+            reachability: Reachability::default(),
             next_request: 1,
         }
     }

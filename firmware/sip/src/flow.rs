@@ -64,6 +64,11 @@ impl Flow {
         }
     }
 
+    /// Whether the far ends are the same host, as far as addresses say.
+    pub(crate) fn same_host(self, other: Self) -> bool {
+        self.remote().ip().to_canonical() == other.remote().ip().to_canonical()
+    }
+
     /// Whether no one on the way can read or change what goes along it.
     pub fn is_secure(self) -> bool {
         self.transport() == Transport::Tls

@@ -21,6 +21,8 @@
 //!     user: "desk".into(),
 //!     display_name: String::new(),
 //!     user_agent: "example".into(),
+//!     instance: None,
+//!     ring_limit: std::time::Duration::from_secs(120),
 //!     direct_calls: true,
 //!     direct_callers: DirectCallers::Everyone,
 //!     direct_from: Vec::new(),
@@ -96,6 +98,7 @@ mod locate;
 pub mod media_security;
 pub mod message;
 pub mod offer_answer;
+mod reachability;
 mod reason;
 mod registration;
 mod request_check;
@@ -108,11 +111,14 @@ mod token;
 mod transaction;
 mod transfer;
 mod transport;
+mod udp_keepalive;
 
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason, EndedBy, Event,
-    Flow, InviteOptions, Lookup, LookupId, Target, Transmit, Transport, UserAgent,
+    Flow, InviteOptions, Lookup, LookupId, RegistrationAttempt, Target, Transmit, Transport,
+    UserAgent,
 };
 pub use connections::host_of;
 pub use local_addresses::{Families, LocalAddresses, Route};
+pub use udp_keepalive::KeepaliveMode;

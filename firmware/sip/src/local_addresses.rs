@@ -135,25 +135,11 @@ impl LocalAddresses {
                     .into_iter()
                     .map(|address| self.renamed(address, here))
                     .collect();
-                self.replace(headers, name, &renamed);
+                replace(headers, name, &renamed);
             }
         }
         if let Some(text) = self.described(body, here) {
             *body = Zeroizing::new(text.into_bytes());
-        }
-    }
-
-    fn replace(&self, headers: &mut Headers, name: &'static str, addresses: &[NameAddr]) {
-        let Some((first, others)) = addresses.split_first() else {
-            return;
-        };
-        if others.is_empty() {
-            headers.set(name, first);
-            return;
-        }
-        headers.remove(name);
-        for address in addresses {
-            headers.push(name, address);
         }
     }
 
@@ -229,6 +215,20 @@ fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_private() && !v4.is_loopback() && !v4.is_link_local(),
         IpAddr::V6(v6) => !v6.is_unique_local() && !v6.is_loopback(),
+    }
+}
+
+fn replace(headers: &mut Headers, name: &'static str, addresses: &[NameAddr]) {
+    let Some((first, others)) = addresses.split_first() else {
+        return;
+    };
+    if others.is_empty() {
+        headers.set(name, first);
+        return;
+    }
+    headers.remove(name);
+    for address in addresses {
+        headers.push(name, address);
     }
 }
 

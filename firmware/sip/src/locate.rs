@@ -41,6 +41,16 @@ pub(crate) enum HopError {
 }
 
 impl Hop {
+    /// The hop that is this address.
+    pub(crate) fn at(target: Target) -> Self {
+        let uri = SipUri::at(target.address);
+        Self {
+            host: uri.host().clone(),
+            port: Some(target.address.port()),
+            transport: Some(target.transport),
+        }
+    }
+
     /// The hop a URI (Request-URI or Route) leads to.
     pub(crate) fn of(uri: &Uri) -> Result<Self, HopError> {
         match uri {

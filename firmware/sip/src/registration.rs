@@ -10,98 +10,68 @@
 //! The contact's user part is random: only a caller who learnt it from the registrar can address
 //! the phone by it (see `admission`).
 
+mod action;
+mod back_off;
+mod failover;
+mod flow_state;
+mod grant;
+mod history;
+mod request;
 mod servers;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use servers::{Servers, identity};
+pub(crate) use action::{RegisterOutcome, RegistrationAction};
+pub(crate) use failover::proves_alive;
+pub use history::RegistrationAttempt;
+pub(crate) use servers::{Servers, identity, server_hop};
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::api::AccountConfig;
+use crate::client_request::{ServerChoice, Way};
 use crate::env::{Env, server_uri, with_transport};
-use crate::flow::{Flow, Transport};
+use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, RequestId};
 use crate::locate::{Hop, HopError};
-use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri};
+use crate::message::{NameAddr, Request, Response, SipUri};
 use crate::timer::earliest;
-use crate::token::Tokens;
+use crate::udp_keepalive::UdpKeepaliveStep;
+
+use back_off::{BackOff, FIRST_RETRY, refresh_after};
+use failover::Failover;
+use flow_state::FlowState;
+use grant::{Grant, seen_by};
+use history::RegistrationHistory;
+use servers::{backup_ways, proxy_route};
 
 /// Longest lifetime a registrar's 423 can make us ask for, in seconds.
 const MAX_EXPIRES_S: u32 = 86_400;
 /// How often in a row a registrar may ask for a longer lifetime.
 const MAX_TOO_BRIEF: u8 = 2;
-/// Back-off after a failure: first and longest.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
-const LAST_RETRY: Duration = Duration::from_secs(120);
-/// Back-off after a refusal of the password: long enough not to lock the account, short enough that
-/// a corrected one works soon.
-const DENIED_RETRY: Duration = Duration::from_secs(30);
-/// Longest Retry-After that is believed, in seconds.
-const MAX_RETRY_AFTER_S: u32 = 3600;
+/// How often in a row a lifetime is doubled for a registrar that does not say what it wants: from
+/// a minute to a day.
+const MAX_DOUBLED: u8 = 11;
 /// Most address corrections in a row (NAT that changes its port with every packet).
 const MAX_CORRECTIONS: u8 = 2;
-/// Most values of Service-Route kept (RFC 3608).
-const MAX_SERVICE_ROUTES: usize = 8;
-
-/// What should happen because of a registration.
-#[derive(Debug)]
-pub(crate) enum RegistrationAction {
-    /// Send this REGISTER.
-    Send {
-        id: RequestId,
-        request: Box<Request>,
-        hop: Result<Hop, HopError>,
-    },
-    /// The answer to an older REGISTER no longer matters.
-    Abandon(RequestId),
-    /// The registration's state for the owner: until when it holds, and why not.
-    Report {
-        until: Option<Instant>,
-        error: Option<String>,
-    },
-    /// The binding needs this connection: keep it open.
-    KeepAlive(ConnectionId),
-}
-
-/// How a REGISTER ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum RegisterOutcome<'a> {
-    /// A final response.
-    Response(&'a Response),
-    /// No response: the status that stands for it and why.
-    Failed(u16, &'a str),
-}
-
-/// The waits between failed tries: doubled each time, never the same in all phones of a network.
-#[derive(Debug, Default)]
-struct BackOff {
-    failures: u32,
-}
-
-impl BackOff {
-    fn next(&mut self, denied: bool, retry_after: Option<u32>, tokens: &mut Tokens) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        let doubled = FIRST_RETRY * 2_u32.pow(self.failures.min(10) - 1);
-        let (low, high) = if denied {
-            let wait = doubled.max(DENIED_RETRY).min(LAST_RETRY);
-            (wait, wait * 3 / 2)
-        } else {
-            let wait = doubled.min(LAST_RETRY);
-            (wait / 2, wait)
-        };
-        let wait = tokens.between(low, high);
-        let asked = retry_after.map(|s| Duration::from_secs(u64::from(s.min(MAX_RETRY_AFTER_S))));
-        asked.map_or(wait, |asked| wait.max(asked))
-    }
-}
 
 /// The registration of one account.
 #[derive(Debug)]
 pub(crate) struct Registration {
     account: usize,
     servers: Servers,
+    /// The servers tried after the first.
+    backups: Vec<Way>,
+    failover: Failover,
+    history: RegistrationHistory,
+    /// The server that answered last.
+    answered: Option<ServerChoice>,
+    flow: FlowState,
+    /// The registrar took this password once.
+    proven: bool,
+    /// The address the registrar names this phone by to the world (RFC 5627).
+    gruu: Option<SipUri>,
     /// User part of our contact; unguessable.
     contact_user: String,
     tag: String,
@@ -137,6 +107,13 @@ impl Registration {
         Self {
             account,
             servers: Servers::new(config),
+            backups: backup_ways(config),
+            failover: Failover::default(),
+            history: RegistrationHistory::default(),
+            answered: None,
+            flow: FlowState::new(env.config.instance.is_some()),
+            proven: false,
+            gruu: None,
             contact_user: env.tokens.word(20),
             tag: env.tokens.tag(),
             call_id: env.tokens.word(24),
@@ -182,6 +159,42 @@ impl Registration {
         )
     }
 
+    /// The servers tried after the first.
+    pub(crate) fn backups(&self) -> &[Way] {
+        &self.backups
+    }
+
+    /// The address it is registered at, and which server of the list that is (0: the first).
+    pub(crate) fn server(&self) -> Option<(Target, usize)> {
+        self.failover.registered()
+    }
+
+    /// Servers that would be better than the one it is registered at, and do not answer.
+    pub(crate) fn silent_servers(&self) -> &[Target] {
+        self.failover.better()
+    }
+
+    /// The server that is being probed.
+    pub(crate) fn probed(&self) -> Option<Target> {
+        self.failover.probed()
+    }
+
+    /// Its last attempts, oldest first.
+    pub(crate) fn history(&self) -> impl Iterator<Item = &RegistrationAttempt> {
+        self.history.iter()
+    }
+
+    /// Whether the registrar took the account's password once.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Our contact in a dialog: the address the registrar gave this phone, or our own.
+    pub(crate) fn call_contact(&self, transport: Transport) -> SipUri {
+        let gruu = self.gruu.clone().filter(|_| self.bound_until.is_some());
+        gruu.unwrap_or_else(|| self.contact(transport))
+    }
+
     /// Whether its last try failed and it waits for the next.
     pub(crate) fn is_failing(&self) -> bool {
         self.back_off.failures > 0 && self.request.is_none()
@@ -201,12 +214,7 @@ impl Registration {
     ) -> (Vec<NameAddr>, Result<Hop, HopError>) {
         let mut routes = Vec::new();
         if let Some(proxy) = account.outbound_proxy.as_deref().and_then(server_uri) {
-            let proxy = if proxy.params().has("transport") {
-                proxy
-            } else {
-                with_transport(proxy, account.transport)
-            };
-            routes.push(NameAddr::new(proxy.with_param("lr", None)));
+            routes.push(proxy_route(proxy, account.transport));
         }
         if with_service_route && !self.service_route.is_empty() {
             routes.clone_from(&self.service_route);
@@ -223,7 +231,12 @@ impl Registration {
 
     /// When to call [`Registration::handle_timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        earliest([self.next_at, self.bound_until])
+        earliest([
+            self.next_at,
+            self.bound_until,
+            self.failover.deadline(),
+            self.flow.deadline(),
+        ])
     }
 
     // ── what happens to it ────────────────────────────────────────────────────────────────────
@@ -272,14 +285,25 @@ impl Registration {
             return self.handle_success(response, env, now);
         }
         let code = response.code();
-        // Section 10.2.8: the lifetime asked for was too short.
+        // Section 10.2.8: the lifetime asked for was too short. A registrar that does not say what
+        // it wants is asked for twice as much.
+        let (least, most) = if response.headers.get("Min-Expires").is_some() {
+            (response.headers.number("Min-Expires"), MAX_TOO_BRIEF)
+        } else {
+            let doubled = self.expires_s.saturating_mul(2).min(MAX_EXPIRES_S);
+            (Some(doubled), MAX_DOUBLED)
+        };
         if code == 423
-            && let Some(least) = response.headers.number("Min-Expires")
+            && let Some(least) = least
             && (self.expires_s + 1..=MAX_EXPIRES_S).contains(&least)
-            && self.too_brief < MAX_TOO_BRIEF
+            && self.too_brief < most
         {
             self.expires_s = least;
             self.too_brief += 1;
+            return self.send(env);
+        }
+        // RFC 5626 section 6: the first hop cannot name flows.
+        if code == 439 && self.flow.handle_no_outbound() {
             return self.send(env);
         }
         let help = match code {
@@ -310,7 +334,97 @@ impl Registration {
         if self.next_at.is_some_and(|at| at <= now) {
             actions.extend(self.send(env));
         }
+        let probed = self.failover.poll_probe(&mut env.tokens, now);
+        actions.extend(probed.and_then(|target| self.probe(target, env)));
+        actions.extend(self.keep_open(env, now));
         actions
+    }
+
+    /// The keepalive of a flow over UDP.
+    fn keep_open(&mut self, env: &mut Env, now: Instant) -> Option<RegistrationAction> {
+        let step = self.flow.handle_timeout(&mut env.tokens, now);
+        let (server, _) = self.failover.registered()?;
+        match step {
+            UdpKeepaliveStep::Wait => None,
+            UdpKeepaliveStep::LineEnd => Some(RegistrationAction::LineEnd(server)),
+            UdpKeepaliveStep::Ask => {
+                let (id, request, hop) = self.options(server, env)?;
+                Some(RegistrationAction::Keepalive { id, request, hop })
+            }
+        }
+    }
+
+    /// What the server answered to a keepalive, if it did.
+    pub(crate) fn handle_keepalive(
+        &mut self,
+        answer: Option<&Response>,
+        env: &mut Env,
+        now: Instant,
+    ) -> Vec<RegistrationAction> {
+        let Some(answer) = answer else {
+            let server = self.failover.registered();
+            let Some((server, _)) = server.filter(|_| self.flow.answers_options()) else {
+                return Vec::new();
+            };
+            env.reachability.handle_silence(server, now);
+            return self.handle_server_lost(env);
+        };
+        if self.flow.handle_seen(seen_by(answer)) && self.request.is_none() {
+            tracing::info!("the server sees this phone at another address; registering again");
+            return self.register(env);
+        }
+        Vec::new()
+    }
+
+    /// A server answered its REGISTER.
+    pub(crate) fn handle_answer_of(&mut self, server: ServerChoice) {
+        self.answered = Some(server);
+    }
+
+    /// There is a network again, or another one: what was agreed over the old one may be gone.
+    pub(crate) fn handle_network_change(&mut self, env: &mut Env) -> Vec<RegistrationAction> {
+        self.register(env)
+    }
+
+    /// The network is gone, and calls do not come in; why, in words a person can act on.
+    pub(crate) fn handle_network_lost(&mut self, reason: &str) -> Vec<RegistrationAction> {
+        if !self.wanted || self.flow_lost {
+            return Vec::new();
+        }
+        self.flow_lost = true;
+        vec![RegistrationAction::Report {
+            until: None,
+            error: Some(reason.to_owned()),
+        }]
+    }
+
+    /// Its REGISTER was not answered in time by this server, and goes to the next.
+    pub(crate) fn handle_silence_of(&mut self, server: Target, now: Instant) {
+        self.history.push(RegistrationAttempt {
+            at: now,
+            server: Some(server),
+            result: "no answer; the next server is tried".to_owned(),
+            next: None,
+        });
+    }
+
+    /// The server it is registered at does not answer other requests: calls do not come in any
+    /// more, so it registers elsewhere now.
+    pub(crate) fn handle_server_lost(&mut self, env: &mut Env) -> Vec<RegistrationAction> {
+        if self.failover.registered().is_none() || self.request.is_some() || !self.wanted {
+            return Vec::new();
+        }
+        self.failover.handle_lost();
+        self.register(env)
+    }
+
+    /// What a probed server answered, or the status that stands for its silence.
+    pub(crate) fn handle_probe(&mut self, code: u16, env: &mut Env) -> Vec<RegistrationAction> {
+        if proves_alive(code) && self.request.is_none() {
+            self.register(env)
+        } else {
+            Vec::new()
+        }
     }
 
     /// The phone's own address is another one: `env` has it already.
@@ -378,40 +492,55 @@ impl Registration {
             .map_or(Transport::Udp, |a| a.transport);
         self.back_off.failures = 0;
         self.too_brief = 0;
-        let granted = granted(response, &self.contact_user).unwrap_or(self.expires_s);
+        let grant = Grant::read(response, &self.contact_user, self.expires_s);
+        let granted = grant.lifetime_s;
         if granted == 0 {
             let reason = "the registrar keeps no binding for this phone";
             return self.handle_refusal(200, reason, None, env, now);
         }
-        self.service_route = response
-            .headers
-            .addresses("Service-Route")
-            .unwrap_or_default();
-        self.service_route.truncate(MAX_SERVICE_ROUTES);
         let lifetime = Duration::from_secs(u64::from(granted));
         let until = now + lifetime;
+        self.proven = true;
+        self.service_route.clone_from(&grant.service_route);
+        let wants_gruu = env.account(self.account).is_some_and(|a| a.gruu);
+        self.gruu = grant.gruu.clone().filter(|_| wants_gruu);
+        let answered = self.answered.take();
+        let server = answered.as_ref().map(|answered| answered.target);
+        let alternatives = answered.as_ref().is_some_and(|a| a.has_alternatives);
+        if let Some(answered) = answered {
+            self.failover
+                .handle_registered(answered, &mut env.tokens, now);
+        }
         self.bound_until = Some(until);
         self.flow_lost = false;
         self.next_at = Some(now + refresh_after(lifetime, &mut env.tokens));
-        let seen = response
-            .headers
-            .top_via()
-            .ok()
-            .and_then(|via| Some(SocketAddr::new(via.received()?, via.rport()?)));
+        let here = env.address_for(transport);
+        if let Some(account) = env.config.accounts.get(self.account) {
+            let tokens = &mut env.tokens;
+            self.flow
+                .handle_granted(&grant, account, here, alternatives, tokens, now);
+        }
         // A server cannot open a TLS connection to a phone behind a firewall; with the address this
         // one comes from in the contact it can use this one.
         let corrects = |seen: &SocketAddr| {
             transport != Transport::Tcp
+                && !self.flow.is_bound()
                 && *seen != self.public
                 && self.corrections < MAX_CORRECTIONS
         };
-        if let Some(seen) = seen.filter(corrects) {
+        if let Some(seen) = grant.seen.filter(corrects) {
             self.corrections += 1;
             self.stale_contact = Some(self.contact(transport));
             self.public = seen;
             return self.send(env);
         }
         self.corrections = 0;
+        self.history.push(RegistrationAttempt {
+            at: now,
+            server,
+            result: format!("{}: registered for {granted} s", response.code()),
+            next: self.next_at,
+        });
         let keep_alive = self.connection.map(RegistrationAction::KeepAlive);
         let report = RegistrationAction::Report {
             until: Some(until),
@@ -433,6 +562,13 @@ impl Registration {
         self.next_at = Some(now + wait);
         // The old binding may hold until it runs out.
         self.bound_until = self.bound_until.filter(|until| *until > now);
+        let server = self.answered.take().map(|answered| answered.target);
+        self.history.push(RegistrationAttempt {
+            at: now,
+            server,
+            result: format!("{code} {reason}"),
+            next: self.next_at,
+        });
         let domain = env
             .account(self.account)
             .map(|account| account.domain.as_str())
@@ -462,38 +598,27 @@ impl Registration {
         let account = env.account(self.account)?;
         let (routes, hop) = self.route(account, false);
         let uri = server_uri(&account.domain)?;
-        let expires = if self.wanted { self.expires_s } else { 0 };
         self.cseq += 1;
         self.next_at = None;
-        let mut request = Request::new(Method::Register, uri);
-        let headers = &mut request.headers;
-        for route in &routes {
-            headers.push("Route", route);
-        }
-        headers.push("Max-Forwards", 70);
-        headers.push("From", aor.clone().with_param("tag", Some(&self.tag)));
-        headers.push("To", &aor);
-        headers.push("Call-ID", &self.call_id);
-        headers.push(
-            "CSeq",
-            CSeq {
-                number: self.cseq,
-                method: Method::Register,
-            },
-        );
-        if let Some(stale) = self.stale_contact.take() {
-            headers.push(
-                "Contact",
-                NameAddr::new(stale).with_param("expires", Some("0")),
-            );
-        }
-        let contact = NameAddr::new(self.contact(account.transport))
-            .with_param("expires", Some(&expires.to_string()));
-        headers.push("Contact", contact);
-        headers.push("Expires", expires);
-        headers.push("Supported", "path");
-        headers.push("Allow", crate::capabilities::ALLOW);
-        headers.push("User-Agent", &env.config.user_agent);
+        let stale = self.stale_contact.take();
+        let named = self.flow.is_named();
+        let request = request::Register {
+            uri,
+            aor,
+            routes,
+            tag: &self.tag,
+            call_id: &self.call_id,
+            cseq: self.cseq,
+            // Where the registrar knows the flow by its name, the new contact takes the place of
+            // the old one (RFC 5626 section 4.2).
+            stale: stale.filter(|_| !self.flow.is_bound()),
+            contact: self.contact(account.transport),
+            expires_s: if self.wanted { self.expires_s } else { 0 },
+            instance: env.config.instance.as_deref().filter(|_| named),
+            gruu: account.gruu,
+            user_agent: &env.config.user_agent,
+        };
+        let request = request.build();
         self.request = Some(id);
         Some(RegistrationAction::Send {
             id,
@@ -501,45 +626,17 @@ impl Registration {
             hop,
         })
     }
-}
 
-/// How long after a success to register again: before the binding runs out, with room for one whole
-/// failed try where the lifetime allows that.
-fn refresh_after(lifetime: Duration, tokens: &mut Tokens) -> Duration {
-    let margin = (lifetime / 2)
-        .min(Duration::from_secs(40))
-        .max(lifetime / 10);
-    let jitter = tokens
-        .between(Duration::from_millis(800), Duration::from_secs(1))
-        .as_millis() as u32;
-    lifetime.saturating_sub(margin) * jitter / 1000
-}
-
-/// Where requests of an account go that have no route of their own: the configured registrar,
-/// otherwise the domain.
-fn server_hop(account: &AccountConfig) -> Result<Hop, HopError> {
-    let text = account.registrar.as_ref().unwrap_or(&account.domain);
-    let mut hop = Hop::of(&server_uri(text).ok_or(HopError::NoHost)?.into())?;
-    match account.transport {
-        Transport::Udp => Ok(hop),
-        Transport::Tcp => {
-            hop.transport = hop.transport.or(Some(Transport::Tcp));
-            Ok(hop)
-        }
-        Transport::Tls => hop.secured(),
+    /// The OPTIONS that shows whether a server answers again.
+    fn probe(&mut self, target: Target, env: &mut Env) -> Option<RegistrationAction> {
+        let (id, request, hop) = self.options(target, env)?;
+        Some(RegistrationAction::Probe { id, request, hop })
     }
-}
 
-/// The lifetime the registrar grants, in seconds: our own contact's `expires`, otherwise the header.
-fn granted(response: &Response, user: &str) -> Option<u32> {
-    let contacts = response
-        .headers
-        .values("Contact")
-        .filter_map(|v| NameAddr::parse(v).ok());
-    let ours = contacts
-        .filter(|c| c.uri.user().as_deref() == Some(user))
-        .filter_map(|c| c.params.get("expires")?.parse().ok())
-        // A contact just taken away may still be listed, with nothing left.
-        .max();
-    ours.or_else(|| response.headers.expires())
+    /// An OPTIONS to one address.
+    fn options(&self, target: Target, env: &mut Env) -> Option<(RequestId, Box<Request>, Hop)> {
+        let transport = env.account(self.account)?.transport;
+        let request = request::options(self.account, self.contact(transport), env)?;
+        Some((env.request_id(), Box::new(request), Hop::at(target)))
+    }
 }

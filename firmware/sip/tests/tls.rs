@@ -65,6 +65,9 @@ impl Phone {
             transport: Transport::Tls,
             registrar: Some("192.0.2.9:5061".into()),
             outbound_proxy: Some("192.0.2.9:5061".into()),
+            backup_servers: Vec::new(),
+            keepalive: sip::KeepaliveMode::Auto,
+            gruu: false,
             ..account("101", "example.org", "secret")
         });
         Self::new(config)

@@ -123,6 +123,11 @@ pub fn registrar_ip() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100))
 }
 
+/// Address of a further registrar.
+pub fn backup_registrar_ip(index: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101 + index as u8))
+}
+
 /// The number that speed-dials a phone.
 pub fn number_of(id: PhoneId) -> String {
     format!("20{}", id.0 + 1)

@@ -157,7 +157,8 @@ fn a_phone_that_vanished_ends_the_call_at_both_ends() {
         (world.state(l), world.state(r)),
         (State::Talking, State::Talking)
     );
-    world.run(secs(4));
+    // Each asks the other by SIP, and gives up after 3.5 s.
+    world.run(secs(6));
     for id in [l, r] {
         assert_eq!(
             (world.state(id), world[id].control.tone()),
@@ -219,7 +220,7 @@ fn who_is_on_hold_may_be_silent() {
     }
     // Taken back, it has its minute again, and no longer.
     world.expect_nothing(far, secs(58));
-    let took = ends_by_timeout(&mut world, l, far, 4);
+    let took = ends_by_timeout(&mut world, l, far, 8);
     world.quiet();
     world.report(&format!(
         "thirty minutes on hold without a packet; taken back, over after {:.0} s",
@@ -259,11 +260,55 @@ fn ringing_is_no_timeout_and_the_answer_starts_it() {
         (2_480..2_530).contains(&answered),
         "{answered}: heard again from the answer on"
     );
-    let took = ends_by_timeout(&mut world, l, far, 15);
-    assert!((8.0..12.0).contains(&took), "{took}");
+    // The question by SIP is not answered.
+    let took = ends_by_timeout(&mut world, l, far, 18);
+    assert!((12.0..15.0).contains(&took), "{took}");
     world.run(ms(100));
     world.quiet();
     world.report(&format!(
         "{early} packets before the answer, {answered} in 50 s after"
     ));
+}
+
+#[test]
+fn a_voicemail_that_only_listens_keeps_the_call() {
+    let mut world = World::new("silent voicemail", 6);
+    let l = world.phone(Setup::default());
+    let far = world.peer();
+    world.call(l, &number_of_peer(far));
+    let invite = world.expect(far, "INVITE");
+    let at = "10.0.0.9:4000".parse().unwrap();
+    let ok = invite
+        .reply(200, "far")
+        .with("Contact", "<sip:script@10.0.0.9>")
+        .sdp(&sdp(at, 1, "sendrecv"));
+    world.say(far, &ok);
+    world.expect(far, "ACK");
+    for _ in 0..5 {
+        let question = world.expect_within(far, "OPTIONS", secs(62));
+        let reply = question.reply(200, "far");
+        world.say(far, &reply);
+    }
+    assert_eq!(world.state(l), State::Talking);
+    let sent = sent_to(&world, l, at.ip());
+    assert!((14_900..15_200).contains(&sent), "{sent}: without a gap");
+    // It has forgotten the call.
+    let question = world.expect_within(far, "OPTIONS", secs(62));
+    let reply = question.reply(481, "far");
+    world.say(far, &reply);
+    ends_by_timeout(&mut world, l, far, 1);
+    world.quiet();
+    world.report("a voicemail that only listens is talked to for five minutes");
+}
+
+#[test]
+fn no_limit_means_none() {
+    let mut world = World::new("no media timeout", 7);
+    let l = world.phone(Setup::default().toml("call", "media_timeout_s = 0"));
+    let far = world.peer();
+    called(&mut world, l, far);
+    world.expect_nothing(far, secs(600));
+    assert_eq!(world.state(l), State::Talking);
+    world.quiet();
+    world.report("media_timeout_s = 0: ten minutes of silence and no end");
 }

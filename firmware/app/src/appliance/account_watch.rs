@@ -88,6 +88,9 @@ mod tests {
             registered,
             expires_in_s: None,
             error: None,
+            server: None,
+            silent_servers: Vec::new(),
+            attempts: Vec::new(),
         }
     }
 

@@ -79,6 +79,21 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         for finding in facts.accounts.findings(&line.account) {
             let _ = writeln!(out, "    {finding}");
         }
+        if let Some(server) = &line.server {
+            let _ = writeln!(out, "      server: {server}");
+        }
+        for server in &line.silent_servers {
+            let _ = writeln!(out, "      does not answer: {server}");
+        }
+        // A registration that works is refreshed for ever; only where it does not is the file
+        // written for each attempt.
+        let attempts = line.attempts.iter().filter(|_| !line.registered);
+        for attempt in attempts {
+            let server = attempt.server.as_deref().unwrap_or("no server");
+            let next = attempt.next.as_deref().unwrap_or("at once");
+            let (at, result) = (&attempt.at, &attempt.result);
+            let _ = writeln!(out, "      {at} {server}: {result}; next: {next}");
+        }
     }
     if facts.status.lines.is_empty() {
         out.push_str("  none: calls between phones need no account\n");

@@ -492,7 +492,7 @@ impl Network {
         let (system, trust) = self.tls.clock().read();
         if self.clock.look(now, system, trust) {
             tracing::info!("the clock was set");
-            control.handle_clock_set(now);
+            control.handle_clock_set(super::ntp_now(), now);
         }
     }
 
@@ -554,7 +554,12 @@ impl Network {
                 control.handle_local_addresses(addresses, now);
             }
             Some(_) if self.seen.fault.is_none() => control.handle_network_change(now),
-            Some(_) | None => {}
+            None => {
+                if let Some(fault) = &self.seen.fault {
+                    control.handle_network_lost(&fault.to_string(), now);
+                }
+            }
+            Some(_) => {}
         }
     }
 }

@@ -5,11 +5,45 @@
 //! [[tls.pin]] ─▶ the same                                           ─▶ Config::tls.pins   (never from the network)
 //! ```
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Given, Reader, default_value, table};
+use crate::error::Problem;
 use crate::schema::{self, Account, Pin};
 use crate::settings::{MAX_ACCOUNTS, MAX_PINS, Section, Set, WhenUnset, settings_of};
+
+/// Accounts that register with an empty password: some operators want that, more often it is
+/// forgotten.
+pub(super) fn empty_passwords(document: &DeTable<'_>) -> Vec<Problem> {
+    let Some(DeValue::Array(list)) = document.get("account").map(Spanned::get_ref) else {
+        return Vec::new();
+    };
+    let text_of = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        _other => None,
+    };
+    let warning = |item: &Spanned<DeValue<'_>>| {
+        let DeValue::Table(account) = item.get_ref() else {
+            return None;
+        };
+        let registers = !matches!(
+            account.get("register").map(Spanned::get_ref),
+            Some(DeValue::Boolean(false))
+        );
+        let password = account.get("password");
+        let empty = password.is_none_or(|value| text_of(value).is_some_and(|text| text.is_empty()));
+        let at = password.map_or(item.span().start, |value| value.span().start);
+        (registers && empty).then(|| {
+            Problem::new(
+                at,
+                "the password of this account is empty; the phone answers with an empty one",
+                "write `password = \"…\"` if the provider gave you one",
+            )
+        })
+    };
+    list.iter().filter_map(warning).collect()
+}
 
 impl Reader {
     pub(super) fn accounts(&mut self, document: &DeTable<'_>) {

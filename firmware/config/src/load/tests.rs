@@ -116,7 +116,7 @@ fn an_empty_file_is_the_default() {
 
 #[test]
 fn old_names_are_read_with_a_warning() {
-    let old = "[privacy]\nmode = \"required\"\n[[account]]\nuser = \"a\"\ndomain = \"b\"\nprivacy = \"off\"\n";
+    let old = "[privacy]\nmode = \"required\"\n[[account]]\nuser = \"a\"\ndomain = \"b\"\npassword = \"x\"\nprivacy = \"off\"\n";
     let new = old.replace("privacy", "encryption");
     let config = load(old, "f").unwrap();
     assert_eq!(config, load(&new, "f").unwrap());
@@ -130,10 +130,27 @@ fn old_names_are_read_with_a_warning() {
         warnings,
         [
             "f:1:2: `[privacy]` is the old name of `[encryption]`; write `[encryption]`: release 0.2 no longer reads the old name",
-            "f:6:1: `account.privacy` is the old name of `account.encryption`; write `account.encryption`: release 0.2 no longer reads the old name",
+            "f:7:1: `account.privacy` is the old name of `account.encryption`; write `account.encryption`: release 0.2 no longer reads the old name",
         ]
     );
     assert_eq!(super::warnings(new.as_bytes(), "f"), []);
+}
+
+#[test]
+fn an_empty_password_is_a_password_with_a_warning() {
+    let account = "[[account]]\nuser = \"1\"\ndomain = \"p\"\n";
+    let warned = |more: &str| {
+        let text = format!("{account}{more}");
+        load(&text, "f").unwrap();
+        let found = warnings(text.as_bytes(), "f");
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let text = "the password of this account is empty; the phone answers with an empty one; write \
+                `password = \"…\"` if the provider gave you one";
+    assert_eq!(warned(""), [format!("f:1:1: {text}")]);
+    assert_eq!(warned("password = \"\"\n"), [format!("f:4:12: {text}")]);
+    assert_eq!(warned("password = \"x\"\n"), [""; 0]);
+    assert_eq!(warned("register = false\n"), [""; 0]);
 }
 
 #[test]

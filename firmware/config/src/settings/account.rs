@@ -3,7 +3,7 @@
 use types::{EncryptionPolicy, Transport};
 
 use super::{MODES, Section, Set, Setting, WhenUnset};
-use crate::schema::{Account, DigestPolicy, Secret};
+use crate::schema::{Account, DigestPolicy, KeepaliveMode, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
 
 const TRANSPORTS: &[&str] = &[
@@ -60,8 +60,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Where the registrar is, when it is not found by `domain`."),
     account("outbound_proxy", ValueKind::Host, WhenUnset::Means("none"), "\"sbc.example.net\"", |a, v| a.outbound_proxy = Some(v.text()),
         "Host through which every request is sent."),
-    account("expires_s", ValueKind::Number(60, 86400), WhenUnset::Default("300"), "3600", |a, v| a.expires_s = v.number() as u32,
-        "Lifetime of the registration asked for, in seconds; it is refreshed in time."),
+    account("backup_servers", ValueKind::FormattedList(TextFormat::Host, 4), WhenUnset::Default("[]"), "[\"pbx2.example.net\", \"10.0.0.3:5070\"]",
+        |a, v| a.backup_servers = v.texts(),
+        "Servers tried in this order when the first one does not answer, for providers without SRV records. They stand in for \
+         `outbound_proxy` where there is one, for the registrar otherwise. The phone returns to the first one when it answers again."),
+    account("keepalive", ValueKind::Choice(&["auto", "always", "off"]), WhenUnset::Default("\"auto\""), "\"always\"",
+        |a, v| a.keepalive = match v.text().as_str() { "always" => KeepaliveMode::Always, "off" => KeepaliveMode::Off, _other => KeepaliveMode::Auto },
+        "Keepalives over UDP, every 25 seconds, so that calls still arrive behind a router that forgets the way back. `auto`: where the \
+         server sees the phone at another address than its own; `always`: also otherwise; `off`: never."),
+    account("gruu", ValueKind::Bool, WhenUnset::Default("false"), "true", |a, v| a.gruu = v.bool(),
+        "`true`: in calls the phone gives the address that the registrar made for it (GRUU, RFC 5627), where the registrar offers one. \
+         Only for servers that route requests inside of calls to such addresses; many do not."),
+    account("expires_s", ValueKind::Number(60, 86400), WhenUnset::Default("90"), "3600", |a, v| a.expires_s = v.number() as u32,
+        "Lifetime of the registration asked for, in seconds; it is refreshed in time. With the default a server that was restarted and has \
+         forgotten its phones knows this one again within a minute."),
     account("register", ValueKind::Bool, WhenUnset::Default("true"), "false", |a, v| a.register = v.bool(),
         "`false`: calls go out by this account, but it never registers."),
     account("prefix", ValueKind::Formatted(TextFormat::Code), WhenUnset::Means("none"), "\"9\"",

@@ -27,6 +27,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Phone, "user", ValueKind::SipUser, WhenUnset::Default("\"phone\""), "\"kitchen\"",
         |c, v| c.phone.user = v.text(),
         "User part of the phone's own address in calls without a server: `sip:USER@address`."),
+    setting(Section::Phone, "user_agent", ValueKind::Text(64, true), WhenUnset::Means("`Offhook/VERSION`"), "\"\"",
+        |c, v| c.phone.user_agent = Some(v.text()),
+        "What the phone says of itself to servers and other phones (`User-Agent`, `Server`). An empty text: nothing."),
     setting(Section::Phone, "log", ValueKind::LogFilter, WhenUnset::Default("\"info\""), "\"info,offhook=debug\"",
         |c, v| c.phone.log = v.text(),
         "What is logged: error, warn, info, debug or trace, also for single parts of the program."),
@@ -93,7 +96,8 @@ pub(super) const SETTINGS: &[Setting] = &[
          a call of an account that comes before it is answered."),
     setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"), "60",
         |c, v| c.call.no_answer_s = v.number() as u32,
-        "Seconds an outgoing call may ring before it is given up (never an emergency call)."),
+        "Seconds a call may ring before it is given up, placed (never an emergency call) or received; what a caller asks for (`Expires`) can \
+         only be shorter."),
     setting(Section::Call, "session_timer_s", ValueKind::Number(90, 86400), WhenUnset::Default("1800"), "600",
         |c, v| c.call.session_timer_s = v.number() as u32,
         "Seconds after which, at the latest, phone and far end make sure that the other one is still in the call (session timer, RFC 4028); \
@@ -102,10 +106,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.call.early_media = v.bool(),
         "Answer the caller's session description while the phone rings (183 Session Progress), for exchanges that want the media path \
          before the answer. The caller hears silence then instead of a ringing tone of its own."),
-    setting(Section::Call, "media_timeout_s", ValueKind::Number(10, 3600), WhenUnset::Default("60"), "300",
+    setting(Section::Call, "media_timeout_s", ValueKind::Number(0, 3600), WhenUnset::Default("60"), "300",
         |c, v| c.call.media_timeout_s = v.number() as u32,
-        "Seconds the phone sends sound to an address from which nothing at all arrives, neither RTP nor RTCP; then it stops sending and ends \
-         the call. Time on hold does not count. Raise it only for a far end that is silent by design and sends no reports."),
+        "Seconds the phone sends sound to an address from which nothing at all arrives, neither RTP nor RTCP. Then it asks the far end by \
+         SIP whether the call is still there, and goes on where it answers: a voicemail that only listens keeps the call. Otherwise it \
+         stops sending and ends the call; so it does where a caller's sound goes to an address that never sent anything and takes no part \
+         in the signalling. Time on hold does not count. `0`: no limit."),
     setting(Section::Call, "flash", ValueKind::Choice(&["hook", "key", "network", "off"]), WhenUnset::Default("\"hook\""), "\"key\"",
         |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "network" => Flash::Network, "off" => Flash::Off, _other => Flash::Hook },
         "What makes a flash (hold, second call, swap): a short press of the hook switch within the country's window, only the flash key, \

@@ -207,14 +207,48 @@ impl Control {
         }
     }
 
-    /// The engine has stopped sending: no one is where the sound goes. An established call ends;
-    /// one that is heard before its answer goes on in silence, and starts again when it is
-    /// answered.
+    /// The engine has stopped sending: no one is where the sound goes. An established call goes on
+    /// where its far end still knows it, and ends otherwise; one that is heard before its answer
+    /// goes on in silence, and starts again when it is answered.
     fn on_media_timeout(&mut self, id: StreamId, now: Instant) {
         let Some(record) = self.calls.by_stream(id) else {
             return;
         };
-        if record.is_established() {
+        if !record.is_established() {
+            return;
+        }
+        let (call, sip) = (record.id, record.sip);
+        if record.may_be_silent(self.agent.last_hop(sip)) {
+            // What is said meanwhile is not lost on a voicemail that only listens.
+            self.expect_media(call);
+            self.agent.check_peer(sip, now);
+        } else {
+            self.end_silent_call(call, now);
+        }
+    }
+
+    /// The far end of a call of which nothing is heard was asked whether it is still there.
+    pub(super) fn on_peer_checked(
+        &mut self,
+        call: sip::CallHandle,
+        result: sip::agent::PeerCheck,
+        now: Instant,
+    ) {
+        let Some(record) = self.calls.by_sip(call) else {
+            return;
+        };
+        let id = record.id;
+        match result {
+            sip::agent::PeerCheck::Alive => {
+                let _span = call_span(id);
+                tracing::debug!("call {}: silent, and still there", id.0);
+            }
+            sip::agent::PeerCheck::Gone => self.end_silent_call(id, now),
+        }
+    }
+
+    fn end_silent_call(&mut self, call: CallId, now: Instant) {
+        if let Some(record) = self.calls.alive(call) {
             record.end_reason = Some(format!(
                 "media timeout: nothing was heard of the far end for {} s",
                 self.config.call.media_timeout_s

@@ -92,11 +92,15 @@ impl Control {
     ) -> bool {
         match awaiting {
             AwaitingSockets::Place { call, to } => {
-                let account = to.account.map(|account| account.0);
+                // An address of an account's domain goes by that account: its server knows nobody
+                // else there.
+                let own = || Some(self.agent.account_of_address(&to.address)?.0);
+                let account = to.account.map(|account| account.0).or_else(own);
                 let media = self.local_media(account, stream, addresses);
                 let options = sip::InviteOptions {
                     anonymous: to.options.anonymous,
                     intercom: to.options.intercom,
+                    has_other_ways: to.emergency && to.has_more,
                 };
                 let by = account.map(sip::AccountId);
                 let invited = self.agent.invite_with(by, &to.address, options, media, now);

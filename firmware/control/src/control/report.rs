@@ -98,7 +98,7 @@ impl Control {
         Status {
             hook: if self.phone.off_hook() { "off" } else { "on" },
             state: self.phone.state(),
-            lines: self.accounts.status(now),
+            lines: self.accounts.status(&self.agent, self.clock, now),
             calls: calls
                 .filter_map(|call| {
                     let state = self.phone.call_state(call.id)?;

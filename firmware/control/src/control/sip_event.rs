@@ -209,6 +209,7 @@ impl Control {
                 names,
             }),
             sip::Event::Close(connection) => self.outbox.push(Output::Disconnect(connection)),
+            sip::Event::PeerChecked { call, result } => self.on_peer_checked(call, result, now),
             sip::Event::Transferred { to, result, .. } => self.outbox.note(&match result {
                 Ok(()) => Note::TransferDone { to },
                 Err(code) => Note::TransferFailed { to, code },

@@ -222,7 +222,10 @@ impl Phone {
 
     /// Places a call by the first of these routes; the others are tried when it fails.
     pub(super) fn place_call(&mut self, mut routes: VecDeque<Destination>, now: Instant) {
-        let Some(to) = routes.pop_front() else { return };
+        let Some(mut to) = routes.pop_front() else {
+            return;
+        };
+        to.has_more = !routes.is_empty();
         if self.calls.full() {
             return self.not_dialled(DialError::TooManyCalls(to.address), now);
         }

@@ -1,10 +1,10 @@
 //! Calls: their table, and what each [`Call`] wants done.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::action::{Action, InviteIds, Purpose, Reply, Turn};
-use crate::api::{EndReason, InviteError, InviteOptions, TransferError};
+use crate::action::{Action, InviteIds, OutgoingRequest, Purpose, Reply, Turn};
+use crate::api::{EndReason, Event, InviteError, InviteOptions, PeerCheck, TransferError};
 use crate::call::{Call, ChangeRefused, Placement, Route};
 use crate::client_request::ClientRequest;
 use crate::dialog::Dialog;
@@ -12,7 +12,7 @@ use crate::env::{server_uri, with_transport};
 use crate::flow::Transport;
 use crate::ids::{CallHandle, RequestId};
 use crate::locate::Hop;
-use crate::message::{NameAddr, Response, SipUri, Uri};
+use crate::message::{Method, NameAddr, Response, SipUri, Uri};
 use crate::offer_answer::LocalMedia;
 use crate::registration::RegisterOutcome;
 use crate::transfer::{ReferOrder, ReferSubscription, Transfer};
@@ -22,6 +22,9 @@ use super::{UserAgent, Waiter};
 
 /// Most calls at once: a desk phone has one handset, and a few callers wait.
 pub(super) const MAX_CALLS: usize = 16;
+
+/// How long a server may be silent to a call that can go another way.
+const URGENT: Duration = Duration::from_millis(1500);
 
 impl UserAgent {
     /// One turn of one call; nothing if it is over.
@@ -78,6 +81,7 @@ impl UserAgent {
             return self.deadlines.set(Waiter::Call(handle), deadline);
         };
         self.calls.remove(&handle);
+        self.urgent.remove(&handle);
         self.admission.handle_call_over(handle);
         self.deadlines.set(Waiter::Call(handle), None);
         let last = self
@@ -142,6 +146,8 @@ impl UserAgent {
             cseq: 1,
         };
         let handle = self.next_call();
+        let silence = options.has_other_ways.then_some(URGENT);
+        self.urgent.extend(silence.map(|limit| (handle, limit)));
         let mut turn = Turn::new(&mut self.env, now);
         let placement = Placement {
             target,
@@ -225,7 +231,7 @@ impl UserAgent {
     ) -> SipUri {
         let found = account.and_then(|a| Some((self.registrations.get(a)?, self.env.account(a)?)));
         let uri = if let Some((registration, config)) = found {
-            registration.contact(match transport {
+            registration.call_contact(match transport {
                 Some(transport @ (Transport::Tcp | Transport::Tls)) => transport,
                 Some(Transport::Udp) | None => config.transport,
             })
@@ -276,6 +282,39 @@ impl UserAgent {
             }
             (Uri::Tel(_), None) | (Uri::Other(_), _) => Err(bad()),
         }
+    }
+
+    /// The account whose domain a SIP address is in.
+    pub(super) fn account_in_domain(&self, target: &str) -> Option<usize> {
+        let uri = Uri::parse(target.trim()).ok()?;
+        let uri = uri.as_sip()?;
+        let default = Transport::Udp.default_port();
+        let port = |uri: &SipUri| uri.port().unwrap_or(default);
+        let is_in = |domain: &str| {
+            server_uri(domain).is_some_and(|own| {
+                own.host().matches(uri.host()) && (uri.port().is_none() || port(&own) == port(uri))
+            })
+        };
+        let mut accounts = self.env.config.accounts.iter();
+        accounts.position(|account| is_in(&account.domain))
+    }
+
+    /// Asks the far end of an established call whether it still knows it.
+    pub(super) fn send_peer_check(&mut self, handle: CallHandle, now: Instant) {
+        let Some(call) = self.calls.get_mut(&handle) else {
+            return;
+        };
+        let account = call.account();
+        let Some(dialog) = call.dialog_mut() else {
+            return;
+        };
+        let mut request = dialog.request(&Method::Options);
+        let user_agent = &self.env.config.user_agent;
+        request.headers.push("User-Agent", user_agent);
+        let purpose = Purpose::CheckPeer(handle);
+        let outgoing = OutgoingRequest::in_dialog(dialog, purpose, account, request);
+        let id = self.env.request_id();
+        self.send_request(id, outgoing, now);
     }
 
     /// Ends every call.
@@ -361,6 +400,23 @@ impl UserAgent {
                 self.subscriptions
                     .handle_notify_outcome(call, outcome.code());
             }
+            (Purpose::Keepalive(account), Outcome::Response(response)) => {
+                self.on_keepalive_outcome(account, Some(response), now);
+            }
+            (Purpose::Keepalive(account), Outcome::Failed(..)) => {
+                self.on_keepalive_outcome(account, None, now);
+            }
+            (Purpose::CheckPeer(call), _) => {
+                // Section 12.2.1.2: these say that the dialog is gone.
+                let result = match outcome.code() {
+                    408 | 481 | 503 => PeerCheck::Gone,
+                    _ => PeerCheck::Alive,
+                };
+                if self.calls.contains_key(&call) {
+                    self.events.push_back(Event::PeerChecked { call, result });
+                }
+            }
+            (Purpose::Probe(account), _) => self.on_probe_outcome(account, outcome.code(), now),
             (Purpose::Ack(_) | Purpose::Prack(_) | Purpose::None, _) => {}
         }
     }
@@ -378,6 +434,7 @@ impl UserAgent {
             | Purpose::Refresh(call)
             | Purpose::Prack(call)
             | Purpose::InDialog(call)
+            | Purpose::CheckPeer(call)
             | Purpose::Refer(call) => {
                 if let Some(call) = self.calls.get_mut(&call) {
                     call.handle_renumbered(cseq);
@@ -390,7 +447,7 @@ impl UserAgent {
                     None => self.subscriptions.handle_renumbered(call, cseq),
                 }
             }
-            Purpose::Ack(_) | Purpose::None => {}
+            Purpose::Ack(_) | Purpose::Probe(_) | Purpose::Keepalive(_) | Purpose::None => {}
         }
     }
 

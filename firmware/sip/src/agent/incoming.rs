@@ -11,6 +11,7 @@
 //! are answered without a transaction: the same question gets the same answer, and a flood of them
 //! fills no table.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::action::{Reply, Turn};
@@ -22,7 +23,7 @@ use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
 use crate::identity::{first_called, party, shown};
 use crate::ids::{AccountId, CallHandle, TransactionId};
-use crate::message::{Fault, Message, Method, ParseError, Request};
+use crate::message::{Fault, Message, Method, ParseError, Request, Uri};
 use crate::offer_answer::{LocalMedia, Session};
 use crate::request_check::{
     answer_after_ms, check, check_require, method_refusal, requires_auto_answer, wants_sips,
@@ -72,6 +73,11 @@ impl UserAgent {
             if self.is_downgrade(call, flow, &request) {
                 let reply = Reply::refusal(403).with_reason("Secure Signalling Required");
                 return self.respond_stateless(reply_to, &request, &reply, now);
+            }
+            if self.is_from_elsewhere(call, flow) {
+                self.transport.counters.dropped += 1;
+                self.transport.counters.refused += 1;
+                return;
             }
             self.request_accepted(flow, false);
             return self.handle_in_dialog(call, reply_to, &key, &request, now);
@@ -143,6 +149,34 @@ impl UserAgent {
         }
         let reply = Reply::new(200).with_capabilities();
         self.respond(transaction, &reply, now);
+    }
+
+    /// Whether a request inside of an account's call comes over UDP from a host that has no part in
+    /// that call: neither its far end, a proxy of its route, nor one of the account's servers. Where
+    /// the route names a host without its address, nobody can tell.
+    fn is_from_elsewhere(&self, call: CallHandle, flow: Flow) -> bool {
+        let Some(call) = self.calls.get(&call) else {
+            return false;
+        };
+        let account = call.account().and_then(|a| self.registrations.get(a));
+        let (Some(account), Some(dialog), Flow::Udp { remote }) = (account, call.dialog(), flow)
+        else {
+            return false;
+        };
+        let host_of = |uri: &Uri| uri.as_sip().and_then(|uri| uri.host().ip());
+        let route: Option<Vec<IpAddr>> = dialog
+            .routes
+            .iter()
+            .map(|route| &route.uri)
+            .chain([&dialog.target])
+            .map(host_of)
+            .collect();
+        let ip = remote.ip().to_canonical();
+        let takes_part = call
+            .signalling_hosts()
+            .any(|host| host.to_canonical() == ip)
+            || account.servers().has_address(ip);
+        route.is_some_and(|hosts| !takes_part && !hosts.contains(&ip))
     }
 
     /// A request was accepted: the connection it came along, if any, may stay open.
@@ -254,6 +288,11 @@ impl UserAgent {
         let mut trying = Reply::new(100);
         trying.headers.copy(&request.headers, "Timestamp");
         self.respond(transaction, &trying, now);
+        // It rings no longer than a call from here would, whatever the caller asks for.
+        let mut request = request;
+        let limit = self.env.config.ring_limit.as_secs();
+        let asked = request.headers.expires().map_or(limit, u64::from);
+        request.headers.set("Expires", asked.min(limit));
         let mut turn = Turn::new(&mut self.env, now);
         let mut call = Call::incoming(handle, account, transaction, dialog, &request, &mut turn);
         let headers = &request.headers;

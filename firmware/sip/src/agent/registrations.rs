@@ -1,16 +1,28 @@
 //! Registrations and the connections they keep alive: what each [`Registration`] wants done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::action::{OutgoingRequest, Purpose};
 use crate::api::Event;
-use crate::ids::{AccountId, ConnectionId};
+use crate::client_request::{Delivery, ServerChoice};
+use crate::flow::Flow;
+use crate::ids::{AccountId, ConnectionId, RequestId};
 use crate::keepalive::KeepaliveStep;
 use crate::local_addresses::LocalAddresses;
-use crate::registration::{RegisterOutcome, Registration, RegistrationAction};
+use crate::locate::Hop;
+use crate::message::{Request, Response};
+use crate::registration::{
+    RegisterOutcome, Registration, RegistrationAction, proves_alive, server_hop,
+};
 use crate::stream::PING;
 
 use super::{UserAgent, Waiter};
+
+/// How long a server that is asked whether it is there may be silent.
+const ASKED_SILENCE: Duration = Duration::from_millis(3500);
+/// What is reported when the phone's own address is gone.
+pub(super) const NO_ADDRESS: &str =
+    "the phone has no network address: plug the cable in, or see whether Wi-Fi and DHCP work";
 
 impl UserAgent {
     /// One turn of one registration.
@@ -49,8 +61,94 @@ impl UserAgent {
                     });
                 }
                 RegistrationAction::KeepAlive(connection) => self.keep_alive(connection, now),
+                RegistrationAction::LineEnd(target) => {
+                    let remote = target.address;
+                    self.transport
+                        .send(Flow::Udp { remote }, PING.to_vec(), now);
+                }
+                RegistrationAction::Keepalive { id, request, hop } => {
+                    let purpose = (Purpose::Keepalive(account), account);
+                    self.send_options(id, purpose, *request, hop, now);
+                }
+                RegistrationAction::Probe { id, request, hop } => {
+                    let purpose = (Purpose::Probe(account), account);
+                    self.send_options(id, purpose, *request, hop, now);
+                }
             }
         }
+    }
+
+    /// Where else than to its first hop a request may go.
+    pub(super) fn delivery(&self, outgoing: &OutgoingRequest, hop: &Hop) -> Delivery {
+        let silence = match outgoing.purpose {
+            Purpose::Invite(call) => self.urgent.get(&call).copied(),
+            Purpose::Probe(_) | Purpose::Keepalive(_) | Purpose::CheckPeer(_) => {
+                Some(ASKED_SILENCE)
+            }
+            Purpose::Register(_)
+            | Purpose::Reinvite(_)
+            | Purpose::Refresh(_)
+            | Purpose::Prack(_)
+            | Purpose::InDialog(_)
+            | Purpose::Refer(_)
+            | Purpose::Notify(_)
+            | Purpose::Ack(_)
+            | Purpose::None => None,
+        };
+        let account = match outgoing.purpose {
+            Purpose::Invite(_) => outgoing.account,
+            Purpose::Register(account) => Some(account),
+            Purpose::Probe(_)
+            | Purpose::Keepalive(_)
+            | Purpose::CheckPeer(_)
+            | Purpose::Reinvite(_)
+            | Purpose::Refresh(_)
+            | Purpose::Prack(_)
+            | Purpose::InDialog(_)
+            | Purpose::Refer(_)
+            | Purpose::Notify(_)
+            | Purpose::Ack(_)
+            | Purpose::None => None,
+        };
+        let found = account.and_then(|a| Some((self.registrations.get(a)?, self.env.account(a)?)));
+        let Some((registration, config)) = found else {
+            return Delivery {
+                silence,
+                ..Delivery::default()
+            };
+        };
+        // What a far end or a Service-Route leads elsewhere goes there and nowhere else.
+        if server_hop(config).as_ref() != Ok(hop) {
+            return Delivery {
+                silence,
+                ..Delivery::default()
+            };
+        }
+        let registers = matches!(outgoing.purpose, Purpose::Register(_));
+        Delivery {
+            registered: registration.server().filter(|_| !registers),
+            backups: registration.backups().to_vec(),
+            silence,
+        }
+    }
+
+    /// Sends an OPTIONS to a server of an account.
+    fn send_options(
+        &mut self,
+        id: RequestId,
+        (purpose, account): (Purpose, usize),
+        request: Request,
+        hop: Hop,
+        now: Instant,
+    ) {
+        let outgoing = OutgoingRequest {
+            purpose,
+            account: Some(account),
+            request,
+            hop: Ok(hop),
+            flow: None,
+        };
+        self.send_request(id, outgoing, now);
     }
 
     /// The same for all registrations.
@@ -75,10 +173,91 @@ impl UserAgent {
         });
     }
 
+    /// A server answered a REGISTER: the account's calls go where its registration went.
+    pub(super) fn on_registrar_answer(
+        &mut self,
+        account: usize,
+        response: &Response,
+        server: ServerChoice,
+        now: Instant,
+    ) {
+        if response.code() == 503 {
+            let retry_after = response.headers.number("Retry-After");
+            let known = &mut self.env.reachability;
+            known.handle_overload(server.target, retry_after, now);
+        }
+        if let Some(registration) = self.registrations.get_mut(account) {
+            registration.handle_answer_of(server);
+        }
+    }
+
+    /// A probed server answered, or did not.
+    pub(super) fn on_probe_outcome(&mut self, account: usize, code: u16, now: Instant) {
+        let probed = self
+            .registrations
+            .get(account)
+            .and_then(Registration::probed);
+        if let Some(probed) = probed.filter(|_| !proves_alive(code)) {
+            self.env.reachability.handle_silence(probed, now);
+        }
+        self.on_registration(account, now, |registration, env| {
+            registration.handle_probe(code, env)
+        });
+    }
+
+    /// The server an account is registered at answered a keepalive, or did not.
+    pub(super) fn on_keepalive_outcome(
+        &mut self,
+        account: usize,
+        answer: Option<&Response>,
+        now: Instant,
+    ) {
+        self.on_registration(account, now, |registration, env| {
+            registration.handle_keepalive(answer, env, now)
+        });
+    }
+
+    /// There is a network again, or another one.
+    pub(super) fn on_network_change(&mut self, now: Instant) {
+        self.env.offline = None;
+        self.env.reachability.forget();
+        self.on_registrations(now, Registration::handle_network_change);
+    }
+
+    /// There is no network.
+    pub(super) fn on_network_lost(&mut self, reason: &str, now: Instant) {
+        self.env.offline = Some(reason.to_owned());
+        self.on_registrations(now, |registration, _| {
+            registration.handle_network_lost(reason)
+        });
+    }
+
+    /// A request was not answered: an account that is registered there registers elsewhere.
+    pub(super) fn check_registered_servers(&mut self, now: Instant) {
+        for account in 0..self.registrations.len() {
+            let server = self
+                .registrations
+                .get(account)
+                .and_then(Registration::server);
+            if server.is_some_and(|(target, _)| self.env.reachability.is_avoided(target, now)) {
+                self.on_registration(account, now, |registration, env| {
+                    registration.handle_server_lost(env)
+                });
+            }
+        }
+    }
+
     /// The phone's own addresses are others.
     pub(super) fn on_local_addresses(&mut self, addresses: LocalAddresses, now: Instant) {
+        let is_loopback = |addresses: &LocalAddresses| addresses.primary().ip().is_loopback();
+        if is_loopback(&addresses) && !is_loopback(&self.env.addresses) {
+            // No interface has an address any more: no one could answer to that one.
+            return self.on_network_lost(NO_ADDRESS, now);
+        }
         let changed = self.env.addresses != addresses;
         self.env.addresses = addresses;
+        self.env.offline = None;
+        self.env.reachability.forget();
         self.on_registrations(now, |registration, env| {
             registration.handle_local_address(changed, env)
         });

@@ -7,12 +7,15 @@ use crate::action::{OutgoingRequest, Purpose};
 use crate::api::{Event, Lookup};
 use crate::client_request::{Account, ClientRequest, Prepared, Step, ack_of_refusal, cancel_of};
 use crate::dialog::Dialog;
+use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, LookupId, RequestId, TransactionId};
+use crate::locate::Hop;
 use crate::message::{Method, Request, Response};
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, client_key, response_key};
 
+use super::registrations::NO_ADDRESS;
 use super::{UserAgent, Waiter};
 
 /// How a request ended, or how far it is.
@@ -47,6 +50,25 @@ impl UserAgent {
     /// returns.
     pub(super) fn send_request(&mut self, id: RequestId, outgoing: OutgoingRequest, now: Instant) {
         let purpose = outgoing.purpose;
+        // What ends a call is sent all the same: the network may be back before it gives up.
+        let begins = match purpose {
+            Purpose::Register(_)
+            | Purpose::Invite(_)
+            | Purpose::Probe(_)
+            | Purpose::Keepalive(_) => true,
+            Purpose::Reinvite(_)
+            | Purpose::Refresh(_)
+            | Purpose::Prack(_)
+            | Purpose::InDialog(_)
+            | Purpose::CheckPeer(_)
+            | Purpose::Refer(_)
+            | Purpose::Notify(_)
+            | Purpose::Ack(_)
+            | Purpose::None => false,
+        };
+        if begins && let Some(reason) = self.env.offline.clone() {
+            return self.fail(purpose, 503, reason);
+        }
         let hop = match &outgoing.hop {
             _ if self.requests.len() >= MAX_CLIENTS => {
                 return self.fail(purpose, 503, "too many requests under way".to_owned());
@@ -54,23 +76,11 @@ impl UserAgent {
             Ok(hop) => hop.clone(),
             Err(error) => return self.fail(purpose, 503, error.to_string()),
         };
-        let numeric = hop.numeric();
-        let question = |id: LookupId| Lookup {
-            id,
-            host: hop.host.to_string(),
-            port: hop.port,
-            transport: hop.transport,
-        };
-        if let Some(target) = numeric {
-            self.requests.insert(id, ClientRequest::new(outgoing, hop));
-            self.handle_targets(id, Ok(&[target]), now);
-        } else {
-            let lookup = LookupId(self.next_lookup);
-            self.next_lookup += 1;
-            self.lookups.insert(lookup, id);
-            self.events.push_back(Event::Lookup(question(lookup)));
-            self.requests.insert(id, ClientRequest::new(outgoing, hop));
-        }
+        let delivery = self.delivery(&outgoing, &hop);
+        let request = ClientRequest::new(outgoing, hop, delivery, &self.env, now);
+        self.requests.insert(id, request);
+        let nothing = "there is no server to send it to".to_owned();
+        self.on_step(id, Step::TryNext(503, nothing), now);
     }
 
     fn fail(&mut self, purpose: Purpose, code: u16, reason: String) {
@@ -88,25 +98,30 @@ impl UserAgent {
         found: Result<&[Target], &str>,
         now: Instant,
     ) {
-        if let Some(id) = self.lookups.remove(&lookup) {
-            self.handle_targets(id, found, now);
+        if let Some(id) = self.lookups.remove(&lookup)
+            && let Some(step) = self.learn_targets(id, found, now)
+        {
+            self.on_step(id, step, now);
         }
     }
 
-    fn handle_targets(&mut self, id: RequestId, found: Result<&[Target], &str>, now: Instant) {
-        let Some(request) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let step = request.handle_targets(found);
+    /// The addresses of the server a request waits for.
+    fn learn_targets(
+        &mut self,
+        id: RequestId,
+        found: Result<&[Target], &str>,
+        now: Instant,
+    ) -> Option<Step> {
+        let request = self.requests.get_mut(&id)?;
+        let step = request.handle_targets(found, &self.env, now);
         let host = request.hop().host.clone();
         if let Some(account) = request.account()
             && let Some(registration) = self.registrations.get_mut(account)
         {
-            registration
-                .servers_mut()
-                .learn(&host, found.unwrap_or_default());
+            let servers = registration.servers_mut();
+            servers.learn(&host, found.unwrap_or_default());
         }
-        self.on_step(id, step, now);
+        Some(step)
     }
 
     /// Does what follows for a request.
@@ -128,22 +143,71 @@ impl UserAgent {
             }
             Step::Resend(cseq) => {
                 self.on_renumbered(purpose, cseq);
-                let prepared = self.prepare(id, ClientRequest::same_attempt);
+                let prepared = self.prepare(id, now, ClientRequest::same_attempt);
                 if !prepared.is_some_and(|prepared| self.send_prepared(id, prepared, now)) {
                     self.give_up(id, 503, "it cannot be sent".to_owned());
                 }
             }
-            Step::TryNext(code, reason) => {
-                while let Some(prepared) = self.prepare(id, ClientRequest::next_attempt) {
-                    if self.send_prepared(id, prepared, now) {
-                        return;
-                    }
+            Step::TryNext(code, reason) => self.try_next(id, code, reason, now),
+            Step::Overtake(code, reason) => {
+                let choice = self.requests.get(&id).and_then(ClientRequest::choice);
+                self.overtake(id);
+                if let (Purpose::Register(account), Some(choice)) = (purpose, choice)
+                    && let Some(registration) = self.registrations.get_mut(account)
+                {
+                    registration.handle_silence_of(choice.target, now);
                 }
-                self.give_up(id, code, reason);
+                self.try_next(id, code, reason, now);
+                self.check_registered_servers(now);
             }
             Step::Fail(code, reason) => self.give_up(id, code, reason),
             Step::Finish | Step::Forget => self.forget_request(id),
         }
+    }
+
+    /// Sends a request to its next address, after a lookup where that is needed.
+    fn try_next(&mut self, id: RequestId, code: u16, reason: String, now: Instant) {
+        loop {
+            while let Some(prepared) = self.prepare(id, now, ClientRequest::next_attempt) {
+                if self
+                    .env
+                    .addresses
+                    .toward(prepared.remote.ip())
+                    .ip()
+                    .is_loopback()
+                    && !prepared.remote.ip().is_loopback()
+                {
+                    return self.give_up(id, 503, NO_ADDRESS.to_owned());
+                }
+                if self.send_prepared(id, prepared, now) {
+                    return;
+                }
+            }
+            let next = self
+                .requests
+                .get_mut(&id)
+                .and_then(ClientRequest::next_lookup);
+            let Some(hop) = next else {
+                return self.give_up(id, code, reason);
+            };
+            match hop.numeric() {
+                Some(target) => self.learn_targets(id, Ok(&[target]), now),
+                None => return self.look_up(id, &hop),
+            };
+        }
+    }
+
+    /// Asks for the addresses of a server.
+    fn look_up(&mut self, id: RequestId, hop: &Hop) {
+        let lookup = LookupId(self.next_lookup);
+        self.next_lookup += 1;
+        self.lookups.insert(lookup, id);
+        self.events.push_back(Event::Lookup(Lookup {
+            id: lookup,
+            host: hop.host.to_string(),
+            port: hop.port,
+            transport: hop.transport,
+        }));
     }
 
     fn give_up(&mut self, id: RequestId, code: u16, reason: String) {
@@ -158,21 +222,27 @@ impl UserAgent {
     pub(super) fn forget_request(&mut self, id: RequestId) {
         self.lookups.retain(|_, owner| *owner != id);
         self.deadlines.set(Waiter::Request(id), None);
-        let transaction = self
-            .requests
-            .remove(&id)
-            .and_then(|request| request.transaction());
-        if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
-            entry.owner = None;
+        let Some(request) = self.requests.remove(&id) else {
+            return;
+        };
+        let all = request
+            .transaction()
+            .into_iter()
+            .chain(request.overtaken().collect::<Vec<_>>());
+        for transaction in all {
+            if let Some(entry) = self.clients.get_mut(transaction) {
+                entry.owner = None;
+            }
         }
     }
 
     fn prepare(
         &mut self,
         id: RequestId,
-        attempt: impl FnOnce(&mut ClientRequest, &mut crate::env::Env) -> Option<Prepared>,
+        now: Instant,
+        attempt: impl FnOnce(&mut ClientRequest, &mut Env, Instant) -> Option<Prepared>,
     ) -> Option<Prepared> {
-        attempt(self.requests.get_mut(&id)?, &mut self.env)
+        attempt(self.requests.get_mut(&id)?, &mut self.env, now)
     }
 
     /// Sends a request to one address in a transaction of its own; whether that worked.
@@ -220,6 +290,9 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Probe(_)
+            | Purpose::Keepalive(_)
+            | Purpose::CheckPeer(_)
             | Purpose::None => {}
         }
         let method = prepared.request.method.clone();
@@ -230,6 +303,7 @@ impl UserAgent {
             bytes: prepared.bytes.clone().into(),
             flow,
             owner: Some(id),
+            overtaken: false,
         };
         let key = client_key(&prepared.branch, &method);
         let Some(transaction) = self.clients.insert(key, entry) else {
@@ -248,7 +322,7 @@ impl UserAgent {
     }
 
     /// A connection is open: what waited for it has been sent.
-    pub(super) fn on_connection_opened(&mut self, connection: ConnectionId) {
+    pub(super) fn on_connection_opened(&mut self, connection: ConnectionId, now: Instant) {
         let waiting: Vec<RequestId> = self
             .clients
             .iter()
@@ -257,7 +331,7 @@ impl UserAgent {
             .collect();
         for id in waiting {
             if let Some(request) = self.requests.get_mut(&id) {
-                request.handle_connected();
+                request.handle_connected(now);
                 self.schedule_request(id);
             }
         }
@@ -279,21 +353,41 @@ impl UserAgent {
             a.headers.call_id() == b.headers.call_id()
                 && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
         };
-        // What was asked in confidence is not answered in public.
-        if !same(&entry.request, response) || (entry.flow.is_secure() && !flow.is_secure()) {
+        let account = entry
+            .owner
+            .and_then(|owner| self.requests.get(&owner))
+            .and_then(ClientRequest::account)
+            .and_then(|account| self.registrations.get(account));
+        let from_elsewhere = !flow.same_host(entry.flow)
+            && account.is_some_and(|account| !account.servers().has_address(flow.remote().ip()));
+        // What was asked in confidence is not answered in public. Nor does a server answer from a
+        // host that is none of the account's.
+        if !same(&entry.request, response)
+            || (entry.flow.is_secure() && !flow.is_secure())
+            || from_elsewhere
+        {
             self.transport.counters.dropped += 1;
             return;
         }
+        let answered = Target {
+            transport: entry.flow.transport(),
+            address: entry.flow.remote(),
+        };
         let todo = entry.machine.response(response.code(), now);
-        let owner = entry.owner;
+        let (owner, overtaken) = (entry.owner, entry.overtaken);
+        self.env.reachability.handle_answer(answered);
         if todo.ack {
             let (flow, ack) = (entry.flow, ack_of_refusal(&entry.request, response));
             self.transport.send(flow, ack.to_bytes(), now);
         }
-        if todo.deliver
-            && let Some(owner) = owner
-        {
-            self.on_response(owner, transaction, response, now);
+        if todo.deliver {
+            match owner {
+                Some(owner) if !overtaken || self.take_back(owner, transaction) => {
+                    self.on_response(owner, transaction, response, now);
+                }
+                Some(_) | None if overtaken => self.on_late_answer(transaction, response, now),
+                Some(_) | None => {}
+            }
         }
         self.schedule_client(transaction);
     }
@@ -312,9 +406,11 @@ impl UserAgent {
             Some(Account {
                 config: self.env.config.accounts.get(account)?,
                 servers: self.registrations.get(account)?.servers(),
+                proven: self.registrations.get(account)?.is_proven(),
             })
         });
         let purpose = request.purpose();
+        let choice = request.choice();
         let step = request.handle_response(response, account, &mut self.env.tokens, now);
         if request.transaction().is_none()
             && let Some(entry) = self.clients.get_mut(transaction)
@@ -322,6 +418,9 @@ impl UserAgent {
             entry.owner = None;
         }
         let delivers = matches!(step, Step::Deliver | Step::Finish);
+        if let (Purpose::Register(account), Some(choice)) = (purpose, choice) {
+            self.on_registrar_answer(account, response, choice, now);
+        }
         self.on_step(id, step, now);
         if delivers {
             self.on_outcome(purpose, id, Outcome::Response(response), now);
@@ -335,7 +434,7 @@ impl UserAgent {
         };
         let todo = entry.machine.timeout(now);
         let flow = entry.flow;
-        let owner = entry.owner.filter(|_| todo.timed_out);
+        let owner = entry.owner.filter(|_| todo.timed_out && !entry.overtaken);
         if todo.retransmit {
             let bytes = entry.bytes.to_vec();
             self.transport.counters.retransmitted += 1;
@@ -356,15 +455,17 @@ impl UserAgent {
         let state = transaction
             .and_then(|t| self.clients.get(t))
             .map(|entry| entry.machine.state());
-        let step = request.handle_timeout(state);
+        let step = request.handle_timeout(state, &mut self.env, now);
         match &step {
-            // Neither the connection nor the answer to the CANCEL is waited for any more.
-            Step::TryNext(..) | Step::Forget => {
+            // The answer to the CANCEL is not waited for any more.
+            Step::Forget => {
                 if let Some(transaction) = transaction {
                     self.abandon_client(transaction);
                 }
             }
             Step::Wait
+            | Step::TryNext(..)
+            | Step::Overtake(..)
             | Step::Deliver
             | Step::RepeatAck(..)
             | Step::SendCancel
@@ -393,7 +494,7 @@ impl UserAgent {
                 gone(entry.flow)
                     && matches!(entry.machine.state(), State::Calling | State::Proceeding)
             })
-            .map(|(id, entry)| (id, entry.owner))
+            .map(|(id, entry)| (id, entry.owner.filter(|_| !entry.overtaken)))
             .collect();
         for (transaction, owner) in hit {
             self.abandon_client(transaction);
@@ -404,7 +505,7 @@ impl UserAgent {
         }
     }
 
-    fn abandon_client(&mut self, transaction: TransactionId) {
+    pub(super) fn abandon_client(&mut self, transaction: TransactionId) {
         if let Some(entry) = self.clients.get_mut(transaction) {
             entry.machine.abandon();
             entry.owner = None;
@@ -416,11 +517,12 @@ impl UserAgent {
             return;
         };
         let transaction = request.transaction();
-        let step = request.handle_failure(code, reason);
+        let step = request.handle_failure(code, reason, &mut self.env, now);
         if let Some(entry) = transaction.and_then(|t| self.clients.get_mut(t)) {
             entry.owner = None;
         }
         self.on_step(id, step, now);
+        self.check_registered_servers(now);
     }
 
     /// No outcome of an INVITE is wanted any more: CANCEL as soon as allowed.
@@ -468,12 +570,19 @@ impl UserAgent {
             return;
         };
         request.handle_cancel_sent(now);
-        let entry = request.transaction().and_then(|t| self.clients.get(t));
-        let cancel = entry.map(|entry| (cancel_of(&entry.request), entry.flow));
+        let transaction = request.transaction();
         self.schedule_request(id);
-        let Some((request, flow)) = cancel else {
+        if let Some(transaction) = transaction {
+            self.cancel_transaction(transaction, now);
+        }
+    }
+
+    /// Sends the CANCEL of one INVITE transaction, once.
+    pub(super) fn cancel_transaction(&mut self, transaction: TransactionId, now: Instant) {
+        let Some(entry) = self.clients.get(transaction) else {
             return;
         };
+        let (request, flow) = (cancel_of(&entry.request), entry.flow);
         let via = request.headers.top_via().ok();
         let Some(branch) = via.as_ref().and_then(|via| via.branch()) else {
             return;
@@ -486,6 +595,7 @@ impl UserAgent {
             bytes: bytes.clone().into(),
             flow,
             owner: None,
+            overtaken: false,
         };
         if let Some(transaction) = self.clients.insert(key, entry) {
             self.schedule_client(transaction);
@@ -507,13 +617,13 @@ impl UserAgent {
         }
     }
 
-    fn schedule_request(&mut self, id: RequestId) {
+    pub(super) fn schedule_request(&mut self, id: RequestId) {
         let deadline = self.requests.get(&id).and_then(ClientRequest::deadline);
         self.deadlines.set(Waiter::Request(id), deadline);
     }
 
     /// Keeps the index in step with a client transaction; forgets it when it is over.
-    fn schedule_client(&mut self, id: TransactionId) {
+    pub(super) fn schedule_client(&mut self, id: TransactionId) {
         let Some(entry) = self.clients.get(id) else {
             return;
         };

@@ -62,7 +62,10 @@ impl Call {
                 self.report_progress(183, media, turn);
             }
             (Some((Err(error), _)), _) => {
-                turn.respond(asked.transaction, refused_offer(&error, turn.env.local));
+                turn.respond(
+                    asked.transaction,
+                    refused_offer(&error, turn.env.addresses.primary()),
+                );
             }
         }
     }

@@ -17,6 +17,8 @@ const MAX_ROUNDS: u8 = 4;
 pub(super) struct Authentication {
     sessions: Vec<digest::Session>,
     rounds: u8,
+    /// A second challenge was taken for a stale one already.
+    forgiven: bool,
 }
 
 /// What became of a challenge.
@@ -32,15 +34,16 @@ pub(super) enum Answer {
 
 impl Authentication {
     /// Puts the credentials a challenge asks for into the request. The caller has made sure that
-    /// the asking server is one of the account's.
+    /// the asking server is one of the account's. `proven`: it took this password before.
     pub(super) fn answer(
         &mut self,
         response: &Response,
         request: &mut Request,
         account: &AccountConfig,
+        proven: bool,
         tokens: &mut Tokens,
     ) -> Answer {
-        if account.password.is_empty() || self.rounds >= MAX_ROUNDS {
+        if self.rounds >= MAX_ROUNDS {
             return Answer::Final;
         }
         let understood = digest::challenges(&response.headers);
@@ -65,6 +68,17 @@ impl Authentication {
                     && session.challenge().realm == challenge.realm
             };
             match self.sessions.iter_mut().find(same) {
+                // Some servers renew a nonce without saying that the old one was stale. Where the
+                // password is known to be right that is believed once.
+                Some(session)
+                    if proven
+                        && !self.forgiven
+                        && !challenge.stale
+                        && session.challenge().nonce != challenge.nonce =>
+                {
+                    self.forgiven = true;
+                    *session = digest::Session::new(challenge);
+                }
                 // Answered already and not stale: the password is wrong, and asking again would
                 // only lock the account.
                 Some(_) if !challenge.stale => return Answer::Final,

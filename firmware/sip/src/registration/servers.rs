@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use crate::api::AccountConfig;
-use crate::env::server_uri;
-use crate::flow::Target;
-use crate::message::Host;
+use crate::client_request::Way;
+use crate::env::{server_uri, with_transport};
+use crate::flow::{Target, Transport};
+use crate::locate::{Hop, HopError};
+use crate::message::{Host, NameAddr, SipUri};
 
 /// Most server addresses remembered per account.
 const MAX_ADDRESSES: usize = 32;
@@ -26,6 +28,7 @@ impl Servers {
         ]
         .into_iter()
         .flatten()
+        .chain(&account.backup_servers)
         .filter_map(|text| server_uri(text).map(|uri| uri.host().clone()))
         .collect();
         let addresses = hosts.iter().filter_map(Host::ip).collect();
@@ -84,4 +87,50 @@ pub(crate) fn identity(host: &Host) -> String {
         Some(ip) => ip.to_string(),
         None => host.to_string().trim_end_matches('.').to_ascii_lowercase(),
     }
+}
+
+/// Where requests of an account go that have no route of their own: the configured registrar,
+/// otherwise the domain.
+pub(crate) fn server_hop(account: &AccountConfig) -> Result<Hop, HopError> {
+    if let Some(proxy) = account.outbound_proxy.as_deref().and_then(server_uri) {
+        return hop_of(proxy, account.transport);
+    }
+    let text = account.registrar.as_ref().unwrap_or(&account.domain);
+    hop_of(server_uri(text).ok_or(HopError::NoHost)?, account.transport)
+}
+
+/// A server of an account, by its transport.
+fn hop_of(server: SipUri, transport: Transport) -> Result<Hop, HopError> {
+    let mut hop = Hop::of(&server.into())?;
+    match transport {
+        Transport::Udp => Ok(hop),
+        Transport::Tcp => {
+            hop.transport = hop.transport.or(Some(Transport::Tcp));
+            Ok(hop)
+        }
+        Transport::Tls => hop.secured(),
+    }
+}
+
+/// An outbound proxy as a Route.
+pub(super) fn proxy_route(proxy: SipUri, transport: Transport) -> NameAddr {
+    let proxy = if proxy.params().has("transport") {
+        proxy
+    } else {
+        with_transport(proxy, transport)
+    };
+    NameAddr::new(proxy.with_param("lr", None))
+}
+
+/// The servers tried after the first: they stand in for the outbound proxy where there is one, for
+/// the registrar otherwise.
+pub(super) fn backup_ways(account: &AccountConfig) -> Vec<Way> {
+    let proxied = account.outbound_proxy.is_some();
+    let way = |text: &String| {
+        let server = server_uri(text)?;
+        let route = proxied.then(|| proxy_route(server.clone(), account.transport));
+        let hop = hop_of(server, account.transport).ok()?;
+        Some(Way { hop, route })
+    };
+    account.backup_servers.iter().filter_map(way).collect()
 }

@@ -1,5 +1,6 @@
 //! One registration and a registrar played by the test.
 
+use super::back_off::{DENIED_RETRY, LAST_RETRY};
 use super::*;
 use crate::api::AgentConfig;
 use crate::env::tests as testing;
@@ -20,6 +21,7 @@ enum Did {
     Registered,
     Error(String),
     KeptAlive,
+    Asked,
 }
 
 impl Desk {
@@ -55,6 +57,9 @@ impl Desk {
                 } => Did::Error(error),
                 RegistrationAction::Report { .. } => Did::Registered,
                 RegistrationAction::KeepAlive(_) => Did::KeptAlive,
+                RegistrationAction::Probe { .. }
+                | RegistrationAction::Keepalive { .. }
+                | RegistrationAction::LineEnd(_) => Did::Asked,
             })
             .collect();
         (did, sent)

@@ -159,6 +159,11 @@ impl Client {
         (self.retransmit, self.give_up, self.linger) = (None, None, None);
     }
 
+    /// The next address is tried: it is not sent again, though an answer may still come.
+    pub(crate) fn stop_repeating(&mut self) {
+        self.retransmit = None;
+    }
+
     fn finish(&mut self, state: State, linger: Duration, now: Instant) {
         self.retransmit = None;
         self.give_up = None;

@@ -35,6 +35,8 @@ pub(crate) struct ClientEntry {
     pub(crate) flow: Flow,
     /// Who sent it; `None`: the answer is no longer waited for.
     pub(crate) owner: Option<RequestId>,
+    /// The next address was tried because this one was silent.
+    pub(crate) overtaken: bool,
 }
 
 /// A request of theirs.

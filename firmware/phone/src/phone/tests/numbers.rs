@@ -43,6 +43,7 @@ fn without_a_line_direct_calls_go_out() {
             account: None,
             emergency: false,
             options: crate::output::CallOptions::default(),
+            has_more: false,
         }
     );
     desk.puts_down().rests();
@@ -78,6 +79,7 @@ fn a_complete_number_goes_at_once() {
             account: Some(AccountId(0)),
             emergency: false,
             options: crate::output::CallOptions::default(),
+            has_more: false,
         }
     );
     assert_eq!(desk.state(), State::Calling);
@@ -178,16 +180,17 @@ fn keys_on_hook_do_nothing() {
 
 #[test]
 fn emergency_is_sent_at_once_by_any_route() {
-    let to = |address: &str, account: Option<usize>| Destination {
+    let to = |address: &str, account: Option<usize>, has_more: bool| Destination {
         address: address.to_owned(),
         account: account.map(AccountId),
         emergency: true,
         options: crate::output::CallOptions::default(),
+        has_more,
     };
     // The line is registered.
     assert_eq!(
         Desk::ready("").lifts().presses("112").placed().1,
-        to("112", Some(0))
+        to("112", Some(0), false)
     );
     // The second account is.
     let two = format!(
@@ -199,25 +202,28 @@ fn emergency_is_sent_at_once_by_any_route() {
         usable: true,
     });
     let (call, to_first) = desk.lifts().presses("112").placed();
-    assert_eq!(to_first, to("112", Some(1)));
+    assert_eq!(to_first, to("112", Some(1), true));
     // It fails: by the route; that fails, too: the tone and the reason.
     let (second, to_second) = desk.ended(call, Some(503)).placed();
     assert_eq!(
         (to_second, desk.state()),
-        (to("sip:112@gate", None), State::Calling)
+        (to("sip:112@gate", None, true), State::Calling)
     );
     assert_ne!(call, second);
-    desk.ended(second, Some(503));
+    // Last by the account that is not registered.
+    let (third, to_third) = desk.ended(second, Some(408)).placed();
+    assert_eq!(to_third, to("112", Some(0), false));
+    desk.ended(third, Some(503));
     assert_eq!(desk.tone, Some(Tone::Congestion));
-    // Neither is registered: by the route.
+    // Neither is registered: by the route first.
     assert_eq!(
         Desk::new(&two).lifts().presses("110").placed().1,
-        to("sip:112@gate", None)
+        to("sip:112@gate", None, true)
     );
     // No route either: by the account all the same.
     assert_eq!(
         Desk::new(ONE_LINE).lifts().presses("112").placed().1,
-        to("112", Some(0))
+        to("112", Some(0), false)
     );
     // Nothing at all.
     assert!(
@@ -254,6 +260,7 @@ fn every_emergency_number_dials_at_its_last_key() {
                         account: Some(AccountId(0)),
                         emergency: true,
                         options: crate::output::CallOptions::default(),
+                        has_more: false,
                     }
                 );
             }

@@ -1,0 +1,129 @@
+//! Servers that are silent until the next one is tried, and answer after all: the first answer
+//! counts, and no telephone rings for a call that is set up by another server, or not any more.
+//!
+//! ```text
+//! no answer for 3.5 s ─▶ overtake ─▶ next address ─┬ answers ─▶ on_late_answer for the first one
+//!                                                  └ silent, the first one answers ─▶ take_back
+//! 180 of an overtaken INVITE ─▶ CANCEL        200 ─▶ ACK, BYE        refusals: acknowledged by the transaction
+//! ```
+
+use std::time::Instant;
+
+use crate::action::{OutgoingRequest, Purpose, Turn};
+use crate::dialog::Dialog;
+use crate::ids::{RequestId, TransactionId};
+use crate::message::{Method, Response};
+use crate::transaction::client::State;
+
+use super::UserAgent;
+
+/// Stands for an INVITE that is not kept for repetitions of its ACK.
+const NOT_KEPT: u64 = 0;
+
+impl UserAgent {
+    /// The address under way is silent, and the next one is about to be tried.
+    pub(super) fn overtake(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let Some(transaction) = request.transaction() else {
+            return;
+        };
+        let Some(entry) = self.clients.get_mut(transaction) else {
+            return;
+        };
+        let opening = entry
+            .flow
+            .connection()
+            .filter(|connection| !self.transport.connections.is_open(*connection));
+        if let Some(connection) = opening {
+            // It was not sent yet, and shall not be when the connection opens after all.
+            self.transport
+                .connections
+                .withdraw(connection, &entry.bytes);
+            self.abandon_client(transaction);
+        } else {
+            entry.overtaken = true;
+            entry.machine.stop_repeating();
+            request.handle_overtaken();
+        }
+        self.schedule_client(transaction);
+    }
+
+    /// An overtaken address answers: whether it does so before the one under way.
+    pub(super) fn take_back(&mut self, id: RequestId, transaction: TransactionId) -> bool {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return false;
+        };
+        let under_way = request.transaction();
+        let silent = under_way
+            .and_then(|t| self.clients.get(t))
+            .is_some_and(|entry| entry.machine.state() == State::Calling);
+        if !silent || !request.take_back(transaction) {
+            return false;
+        }
+        let later = under_way.and_then(|t| self.clients.get_mut(t));
+        if let Some(entry) = later {
+            entry.overtaken = true;
+            entry.machine.stop_repeating();
+        }
+        if let Some(entry) = self.clients.get_mut(transaction) {
+            entry.overtaken = false;
+        }
+        if let Some(under_way) = under_way {
+            self.schedule_client(under_way);
+        }
+        self.schedule_request(id);
+        true
+    }
+
+    /// A response to a request that went another way meanwhile.
+    pub(super) fn on_late_answer(
+        &mut self,
+        transaction: TransactionId,
+        response: &Response,
+        now: Instant,
+    ) {
+        let Some(entry) = self.clients.get_mut(transaction) else {
+            return;
+        };
+        if entry.request.method != Method::Invite {
+            return;
+        }
+        if response.is_provisional() {
+            return self.cancel_transaction(transaction, now);
+        }
+        if !response.is_success() {
+            return;
+        }
+        // Section 13.2.2.4: a 2xx that is not wanted is acknowledged and ended.
+        let cseq = entry.request.headers.cseq().map(|cseq| cseq.number);
+        let dialog = Dialog::of_caller(&entry.request, response, Some(entry.flow));
+        let account = self.account_of(&response.headers);
+        let (Some(mut dialog), Ok(cseq)) = (dialog, cseq) else {
+            return;
+        };
+        let ack = dialog.numbered(&Method::Ack, cseq);
+        let ack = OutgoingRequest::in_dialog(&dialog, Purpose::Ack(NOT_KEPT), account, ack);
+        let mut turn = Turn::new(&mut self.env, now);
+        turn.send(ack);
+        turn.send_bye(&mut dialog, account, None);
+        for action in turn.into_actions() {
+            if let crate::action::Action::Send(id, request) = action {
+                self.send_request(id, *request, now);
+            }
+        }
+    }
+
+    /// The account a request of ours went by, as its From says.
+    fn account_of(&self, headers: &crate::message::Headers) -> Option<usize> {
+        let from = headers.from().ok()?;
+        let from = from.uri.as_sip()?;
+        let is_from = |account: usize| {
+            let own = self.env.address_of_record(account);
+            own.and_then(|own| own.uri.as_sip().cloned())
+                .is_some_and(|own| own.user() == from.user() && own.host().matches(from.host()))
+        };
+        (0..self.registrations.len()).find(|account| is_from(*account))
+    }
+}

@@ -1,0 +1,220 @@
+//! Where one request goes: its servers in turn, and the addresses each of them was found at.
+//!
+//! ```text
+//! registered address ─▶ first server: lookup ─▶ addresses ─▶ backup servers: lookup ─▶ … ─▶ those known to be silent
+//! ```
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::flow::{Target, Transport};
+use crate::locate::Hop;
+use crate::message::NameAddr;
+use crate::reachability::Reachability;
+
+/// Most addresses tried.
+const MAX_TARGETS: usize = 8;
+/// How long an address may be silent before the next is tried. Over UDP the request was sent three
+/// times by then.
+pub(super) const SILENCE: Duration = Duration::from_millis(3500);
+
+/// A server, and the Route that leads a request by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) hop: Hop,
+    /// Takes the place of the request's first Route.
+    pub(crate) route: Option<NameAddr>,
+}
+
+/// Where else than to its first hop a request may go.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    /// Where the account is registered, and by which server of its list (0: the first): tried
+    /// before any name is looked up.
+    pub(crate) registered: Option<(Target, usize)>,
+    /// Further servers, tried in turn.
+    pub(crate) backups: Vec<Way>,
+    /// How long any address may be silent, the last one too. `None`: the last one is waited for as
+    /// long as its transaction.
+    pub(crate) silence: Option<Duration>,
+}
+
+/// The server that answered a request, among those it could have gone to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerChoice {
+    pub(crate) target: Target,
+    /// Which server of the account's list (0: the first).
+    pub(crate) index: usize,
+    /// The addresses that come before it.
+    pub(crate) better: Vec<Target>,
+    /// There are other addresses to go to.
+    pub(crate) has_alternatives: bool,
+}
+
+/// One address to be tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) target: Target,
+    /// Over UDP whatever its size: TCP was tried.
+    pub(super) force_udp: bool,
+    /// By which server.
+    way: usize,
+}
+
+/// What is left to be tried.
+#[derive(Debug)]
+pub(super) struct Destinations {
+    first: Way,
+    backups: Vec<Way>,
+    silence: Option<Duration>,
+    /// Servers whose names were looked up.
+    looked_up: usize,
+    /// The server that is looked up or tried now.
+    way: usize,
+    attempts: VecDeque<Attempt>,
+    /// Addresses that were silent lately.
+    avoided: VecDeque<Attempt>,
+    /// Every address found, best first.
+    ranked: Vec<Target>,
+    registered: Option<Target>,
+}
+
+impl Destinations {
+    pub(super) fn new(hop: Hop, delivery: Delivery, known: &Reachability, now: Instant) -> Self {
+        let secure = hop.is_secure();
+        let registered = delivery
+            .registered
+            .filter(|(target, _)| !secure || target.transport == Transport::Tls)
+            .filter(|(target, _)| !known.is_avoided(*target, now));
+        let attempt = |(target, way)| Attempt {
+            target,
+            force_udp: false,
+            way,
+        };
+        Self {
+            first: Way { hop, route: None },
+            backups: delivery.backups,
+            silence: delivery.silence,
+            looked_up: 0,
+            way: 0,
+            attempts: registered.into_iter().map(attempt).collect(),
+            avoided: VecDeque::new(),
+            ranked: Vec::new(),
+            registered: registered.map(|(target, _)| target),
+        }
+    }
+
+    /// The server that is looked up or tried now.
+    pub(super) fn hop(&self) -> &Hop {
+        &self.server(self.way).hop
+    }
+
+    /// The Route that takes the place of the request's own, for an attempt.
+    pub(super) fn route(&self, attempt: Attempt) -> Option<&NameAddr> {
+        self.server(attempt.way).route.as_ref()
+    }
+
+    fn server(&self, index: usize) -> &Way {
+        index
+            .checked_sub(1)
+            .and_then(|index| self.backups.get(index))
+            .unwrap_or(&self.first)
+    }
+
+    /// The next server whose addresses must be found out.
+    pub(super) fn next_lookup(&mut self) -> Option<&Hop> {
+        if self.looked_up > self.backups.len() {
+            return None;
+        }
+        self.way = self.looked_up;
+        self.looked_up += 1;
+        Some(self.hop())
+    }
+
+    /// The addresses of the server that was looked up. Whether there is one among them that may be
+    /// used: what shall use TLS goes nowhere else, whatever an answer out of DNS says.
+    pub(super) fn handle_targets(
+        &mut self,
+        targets: &[Target],
+        known: &Reachability,
+        now: Instant,
+    ) -> bool {
+        let (secure, way) = (self.hop().is_secure(), self.way);
+        let fits = |target: &Target| !secure || target.transport == Transport::Tls;
+        let found = targets.iter().copied().filter(fits).take(MAX_TARGETS);
+        for target in found {
+            if self.ranked.len() >= MAX_TARGETS || self.ranked.contains(&target) {
+                continue;
+            }
+            self.ranked.push(target);
+            // That one was tried before any name was looked up.
+            if self.registered == Some(target) {
+                continue;
+            }
+            let attempt = Attempt {
+                target,
+                force_udp: false,
+                way,
+            };
+            if known.is_avoided(target, now) {
+                self.avoided.push_back(attempt);
+            } else {
+                self.attempts.push_back(attempt);
+            }
+        }
+        targets.iter().any(fits)
+    }
+
+    /// The next address; `None`: another server must be looked up first, or none is left.
+    pub(super) fn next(&mut self) -> Option<Attempt> {
+        let all_looked_up = self.looked_up > self.backups.len();
+        let attempt = match self.attempts.pop_front() {
+            None if all_looked_up => self.avoided.pop_front()?,
+            attempt => attempt?,
+        };
+        self.select(attempt);
+        Some(attempt)
+    }
+
+    /// This attempt is the one under way now.
+    pub(super) fn select(&mut self, attempt: Attempt) {
+        self.way = attempt.way;
+    }
+
+    /// The same address is tried once more, by UDP, when this attempt fails.
+    pub(super) fn then_by_udp(&mut self, attempt: Attempt) {
+        self.attempts.push_front(Attempt {
+            force_udp: true,
+            ..attempt
+        });
+    }
+
+    /// Whether anything is left to be tried.
+    pub(super) fn has_more(&self) -> bool {
+        self.looked_up <= self.backups.len() || self.has_addresses()
+    }
+
+    fn has_addresses(&self) -> bool {
+        !self.attempts.is_empty() || !self.avoided.is_empty()
+    }
+
+    /// How long the address under way may be silent; `None`: as long as its transaction waits.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        let wait = self.has_more().then_some(SILENCE);
+        match (wait, self.silence) {
+            (Some(wait), Some(limit)) => Some(wait.min(limit)),
+            (wait, limit) => wait.or(limit),
+        }
+    }
+
+    /// What an answer of this address means to an account.
+    pub(super) fn choice(&self, target: Target) -> ServerChoice {
+        let better = self.ranked.iter().take_while(|known| **known != target);
+        ServerChoice {
+            target,
+            index: self.way,
+            better: better.copied().collect(),
+            has_alternatives: self.ranked.len() > 1 || !self.backups.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The way a registration was granted over: how it is kept open, and how its end is noticed.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::api::AccountConfig;
+use crate::flow::Transport;
+use crate::token::Tokens;
+use crate::udp_keepalive::{KeepaliveMode, Need, UdpKeepalive, UdpKeepaliveStep};
+
+use super::grant::Grant;
+
+/// The flow of one registration.
+#[derive(Debug)]
+pub(crate) struct FlowState {
+    keepalive: UdpKeepalive,
+    /// The server answered OPTIONS once: its silence means something.
+    answers_options: bool,
+    /// Our address as the registrar saw it last.
+    seen: Option<SocketAddr>,
+    /// Flows are named by `reg-id` (RFC 5626), unless the first hop cannot do that.
+    named: bool,
+    /// The registrar sends calls along the flow, whatever the contact says.
+    bound: bool,
+}
+
+impl FlowState {
+    /// `named`: the phone has an instance id to name its flows with.
+    pub(crate) fn new(named: bool) -> Self {
+        Self {
+            keepalive: UdpKeepalive::default(),
+            answers_options: false,
+            seen: None,
+            named,
+            bound: false,
+        }
+    }
+
+    /// Whether `reg-id` names the flow.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// Whether the registrar sends calls along the flow.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// Whether the server's silence to OPTIONS means anything.
+    pub(crate) fn answers_options(&self) -> bool {
+        self.answers_options
+    }
+
+    /// The first hop cannot name flows (439, RFC 5626 section 6). Whether that is news.
+    pub(crate) fn handle_no_outbound(&mut self) -> bool {
+        std::mem::replace(&mut self.named, false)
+    }
+
+    /// A registration was granted over it. `here`: our own address; `has_alternatives`: there are
+    /// other servers to go to.
+    pub(crate) fn handle_granted(
+        &mut self,
+        grant: &Grant,
+        account: &AccountConfig,
+        here: SocketAddr,
+        has_alternatives: bool,
+        tokens: &mut Tokens,
+        now: Instant,
+    ) {
+        self.seen = grant.seen;
+        self.bound = self.named && grant.binds_flow;
+        let translated = grant.seen.is_some_and(|seen| seen != here);
+        let need = match (account.transport, account.keepalive) {
+            (Transport::Udp, KeepaliveMode::Always) => Need::Open(grant.flow_timer),
+            (Transport::Udp, KeepaliveMode::Auto) if translated || self.bound => {
+                Need::Open(grant.flow_timer)
+            }
+            (Transport::Udp, KeepaliveMode::Auto) if has_alternatives => Need::Watched,
+            // Connections have a keepalive of their own.
+            (Transport::Udp, KeepaliveMode::Auto | KeepaliveMode::Off)
+            | (Transport::Tcp | Transport::Tls, _) => Need::Nothing,
+        };
+        self.keepalive.set(need, tokens, now);
+    }
+
+    /// The server answered an OPTIONS and sees us at this address. Whether that is another than
+    /// before: the way back is not what it was.
+    pub(crate) fn handle_seen(&mut self, seen: Option<SocketAddr>) -> bool {
+        self.answers_options = true;
+        seen.is_some() && self.seen.is_some() && seen != self.seen
+    }
+
+    /// When to call [`FlowState::handle_timeout`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.keepalive.deadline()
+    }
+
+    /// What keepalive is due.
+    pub(crate) fn handle_timeout(&mut self, tokens: &mut Tokens, now: Instant) -> UdpKeepaliveStep {
+        self.keepalive.handle_timeout(tokens, now)
+    }
+}

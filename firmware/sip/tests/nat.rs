@@ -1,0 +1,303 @@
+//! A phone behind an address translator, and a phone whose network goes and comes.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test program: what cannot be is a failed test"
+)]
+
+mod world;
+
+use std::time::Duration;
+
+use sip::message::{Method, Request};
+use sip::{AccountConfig, AccountId, Event, KeepaliveMode};
+use world::{World, account, config, media};
+
+const REGISTRAR: &str = "192.0.2.9:5060";
+const OUTSIDE: &str = "203.0.113.5:40123";
+const INSTANCE: &str = "urn:uuid:00000000-0000-8000-8000-000000000001";
+
+fn with(account: AccountConfig) -> World {
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    config.accounts.push(account);
+    config.instance = Some(INSTANCE.into());
+    let mut world = World::new(vec![config]);
+    world.run_ms(1);
+    world
+}
+
+fn line() -> AccountConfig {
+    account("101", "192.0.2.9", "secret")
+}
+
+/// The request as the server saw it: from this address.
+fn seen_from(request: &Request, address: &str) -> Request {
+    let (ip, port) = address.split_once(':').unwrap();
+    let mut seen = request.clone();
+    let via = request.headers.top_via().unwrap().to_string();
+    let via = via.replace(";rport", &format!(";rport={port};received={ip}"));
+    seen.headers.set("Via", via);
+    seen
+}
+
+/// Accepts the next REGISTER, which came from this address.
+fn accept(world: &mut World, from: &str, extra: &[(&str, &str)]) -> Request {
+    let register = world.request(&Method::Register);
+    let contact = register.headers.contacts().unwrap().pop().unwrap();
+    let binding = format!("<{}>;expires=600", contact.uri);
+    let mut headers = vec![("Contact", binding.as_str())];
+    headers.extend_from_slice(extra);
+    let seen = seen_from(&register, from);
+    world.answer(&seen, 200, Some("r"), REGISTRAR, &headers, None);
+    world.run_ms(50);
+    register
+}
+
+/// Seconds at which line ends left for the server.
+fn line_ends(world: &World) -> Vec<f64> {
+    let sent = world.log.iter().filter(|(_, line)| line.is_empty());
+    sent.map(|(at, _)| *at).collect()
+}
+
+#[test]
+fn a_mapping_of_thirty_seconds_stays_open() {
+    let mut world = with(line());
+    accept(&mut world, OUTSIDE, &[]);
+    accept(&mut world, OUTSIDE, &[]);
+    let start = (world.now - world.start).as_secs_f64();
+    let mut last = start;
+    while world.now - world.start < Duration::from_secs(400) {
+        world.run_ms(100);
+        while let Some((_, _, message)) = world.inbox.pop_front() {
+            let sip::message::Message::Request(request) = message else {
+                continue;
+            };
+            let seen = seen_from(&request, OUTSIDE);
+            world.answer(&seen, 200, Some("k"), REGISTRAR, &[], None);
+        }
+        let newest = world.log.last().unwrap().0;
+        let quiet = (world.now - world.start).as_secs_f64() - newest.max(last);
+        assert!(quiet < 30.0, "nothing left for {quiet} s");
+        last = newest.max(last);
+    }
+    assert!(line_ends(&world).len() >= 8, "{:?}", line_ends(&world));
+    assert!(world.sent("OPTIONS") >= 4);
+}
+
+#[test]
+fn a_phone_that_is_seen_at_its_own_address_sends_no_keepalives() {
+    for (mode, sends) in [
+        (KeepaliveMode::Auto, false),
+        (KeepaliveMode::Always, true),
+        (KeepaliveMode::Off, false),
+    ] {
+        let mut world = with(AccountConfig {
+            keepalive: mode,
+            ..line()
+        });
+        accept(&mut world, "192.0.2.1:5060", &[]);
+        world.run(Duration::from_secs(60));
+        assert_eq!(!line_ends(&world).is_empty(), sends, "{mode:?}");
+    }
+}
+
+#[test]
+fn another_mapping_is_noticed_within_a_minute_and_a_half() {
+    let mut world = with(line());
+    accept(&mut world, OUTSIDE, &[]);
+    accept(&mut world, OUTSIDE, &[]);
+    let start = world.now;
+    // The router restarts: from now on everything comes from another port.
+    let moved = "203.0.113.5:50999";
+    let options = loop {
+        world.run_ms(500);
+        assert!(world.now - start < Duration::from_secs(90));
+        if !world.inbox.is_empty() {
+            break world.request(&Method::Options);
+        }
+    };
+    let seen = seen_from(&options, moved);
+    world.answer(&seen, 200, Some("k"), REGISTRAR, &[], None);
+    let first = accept(&mut world, moved, &[]);
+    let second = accept(&mut world, moved, &[]);
+    let contact = second.headers.contacts().unwrap().pop().unwrap();
+    assert!(contact.uri.to_string().contains(moved), "{contact}");
+    assert_eq!(first.headers.call_id(), second.headers.call_id());
+}
+
+#[test]
+fn a_server_that_stops_answering_keepalives_is_lost() {
+    let mut world = with(line());
+    accept(&mut world, OUTSIDE, &[]);
+    accept(&mut world, OUTSIDE, &[]);
+    // It answers one, then no more.
+    let mut answered = false;
+    let start = world.now;
+    let register = loop {
+        world.run_ms(500);
+        assert!(world.now - start < Duration::from_secs(180));
+        let Some((_, _, message)) = world.inbox.pop_front() else {
+            continue;
+        };
+        let sip::message::Message::Request(request) = message else {
+            continue;
+        };
+        if request.method == Method::Register {
+            break request;
+        }
+        if !answered {
+            let seen = seen_from(&request, OUTSIDE);
+            world.answer(&seen, 405, Some("k"), REGISTRAR, &[], None);
+            answered = true;
+        }
+    };
+    assert!(answered && register.headers.expires() == Some(600));
+}
+
+#[test]
+fn the_flow_has_a_name_and_the_phone_an_identity() {
+    let mut world = with(line());
+    let register = world.request(&Method::Register);
+    let contact = register
+        .headers
+        .values("Contact")
+        .last()
+        .unwrap()
+        .to_owned();
+    assert!(
+        contact.contains(
+            ";reg-id=1;+sip.instance=\"<urn:uuid:00000000-0000-8000-8000-000000000001>\""
+        ),
+        "{contact}"
+    );
+    assert!(register.headers.has_token("Supported", "outbound"));
+    // The first hop cannot do that.
+    world.answer(&register, 439, Some("r"), REGISTRAR, &[], None);
+    let register = world.request(&Method::Register);
+    assert!(!register.headers.has_token("Supported", "outbound"));
+    assert!(!register.headers.get("Contact").unwrap().contains("reg-id"));
+}
+
+#[test]
+fn a_server_that_uses_the_flow_needs_no_other_contact() {
+    let mut world = with(line());
+    accept(
+        &mut world,
+        OUTSIDE,
+        &[("Require", "outbound"), ("Flow-Timer", "15")],
+    );
+    world.assert_silence();
+    let start = (world.now - world.start).as_secs_f64();
+    world.run(Duration::from_secs(16));
+    let first = line_ends(&world)[0] - start;
+    assert!((11.0..=15.1).contains(&first), "{first}");
+    // Another address: the new contact takes the place of the old one by its name.
+    world.inbox.clear();
+    world.phones[0].address = "192.0.2.50:5060".parse().unwrap();
+    world.with(0, |phone, now| {
+        phone.handle_local_addresses(world::own("192.0.2.50:5060"), now);
+    });
+    let moved = world.request(&Method::Register);
+    assert_eq!(moved.headers.values("Contact").count(), 1);
+}
+
+#[test]
+fn the_address_the_registrar_made_is_used_in_calls_where_wanted() {
+    for wanted in [false, true] {
+        let mut world = with(AccountConfig {
+            gruu: wanted,
+            ..line()
+        });
+        let register = world.request(&Method::Register);
+        assert_eq!(register.headers.has_token("Supported", "gruu"), wanted);
+        let contact = register.headers.contacts().unwrap().pop().unwrap();
+        let binding = format!(
+            "<{}>;expires=600;pub-gruu=\"sip:101@192.0.2.9;gr=urn:uuid:1\"",
+            contact.uri
+        );
+        let headers = [("Contact", binding.as_str())];
+        world.answer(&register, 200, Some("r"), REGISTRAR, &headers, None);
+        world.run_ms(50);
+        let now = world.now;
+        let agent = &mut world.phones[0].agent;
+        agent
+            .invite(Some(AccountId(0)), "555", media(20_000), now)
+            .unwrap();
+        let invite = world.request(&Method::Invite);
+        let contact = invite.headers.sip_contact().unwrap().uri.to_string();
+        assert_eq!(contact.contains("gr=urn:uuid:1"), wanted, "{contact}");
+    }
+}
+
+fn errors(world: &mut World) -> Vec<String> {
+    let error = |event: Event| match event {
+        Event::Registration {
+            until: None, error, ..
+        } => error,
+        _ => None,
+    };
+    world.events(0).into_iter().filter_map(error).collect()
+}
+
+#[test]
+fn the_loopback_address_is_never_registered() {
+    let mut world = with(line());
+    accept(&mut world, "192.0.2.1:5060", &[]);
+    world.events(0);
+    // The cable is out.
+    world.with(0, |phone, now| {
+        phone.handle_local_addresses(world::own("127.0.0.1:5060"), now);
+    });
+    let told = errors(&mut world);
+    assert!(told.iter().any(|error| error.contains("cable")), "{told:?}");
+    world.run(Duration::from_secs(900));
+    assert_eq!(world.inbox.len(), 0, "{:?}", world.inbox);
+    // It is in again: at once.
+    world.with(0, |phone, now| {
+        phone.handle_local_addresses(world::own("192.0.2.1:5060"), now);
+    });
+    let register = world.request(&Method::Register);
+    assert!(
+        !register
+            .headers
+            .get("Contact")
+            .unwrap()
+            .contains("127.0.0.1")
+    );
+}
+
+#[test]
+fn a_phone_that_starts_without_network_registers_nothing() {
+    let mut config = config("alice", "127.0.0.1:5060", 1);
+    config.accounts.push(line());
+    let mut world = World::new(vec![config]);
+    world.run(Duration::from_secs(100));
+    assert_eq!(world.sent("REGISTER"), 0);
+    let told = errors(&mut world);
+    assert!(
+        told.iter()
+            .any(|error| error.contains("no network address")),
+        "{told:?}"
+    );
+    world.phones[0].address = "192.0.2.1:5060".parse().unwrap();
+    world.with(0, |phone, now| {
+        phone.handle_local_addresses(world::own("192.0.2.1:5060"), now);
+    });
+    world.request(&Method::Register);
+}
+
+#[test]
+fn link_up_ends_the_wait_for_the_next_attempt() {
+    let mut world = with(line());
+    world.run(Duration::from_secs(300));
+    world.inbox.clear();
+    world.with(0, |phone, now| {
+        phone.handle_network_lost("the cable is out", now);
+    });
+    // What is under way comes to its end.
+    world.run(Duration::from_secs(33));
+    world.inbox.clear();
+    world.run(Duration::from_secs(300));
+    assert_eq!(world.inbox.len(), 0);
+    world.with(0, sip::UserAgent::handle_network_change);
+    world.request(&Method::Register);
+}
