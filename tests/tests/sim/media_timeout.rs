@@ -158,7 +158,7 @@ fn a_phone_that_vanished_ends_the_call_at_both_ends() {
         (State::Talking, State::Talking)
     );
     // Each asks the other by SIP, and gives up after 3.5 s.
-    world.run(secs(6));
+    world.run(secs(7));
     for id in [l, r] {
         assert_eq!(
             (world.state(id), world[id].control.tone()),
@@ -220,7 +220,9 @@ fn who_is_on_hold_may_be_silent() {
     }
     // Taken back, it has its minute again, and no longer.
     world.expect_nothing(far, secs(58));
-    let took = ends_by_timeout(&mut world, l, far, 8);
+    world.expect_within(far, "OPTIONS", secs(4));
+    // The question is not answered.
+    let took = ends_by_timeout(&mut world, l, far, 4);
     world.quiet();
     world.report(&format!(
         "thirty minutes on hold without a packet; taken back, over after {:.0} s",
@@ -260,9 +262,12 @@ fn ringing_is_no_timeout_and_the_answer_starts_it() {
         (2_480..2_530).contains(&answered),
         "{answered}: heard again from the answer on"
     );
-    // The question by SIP is not answered.
-    let took = ends_by_timeout(&mut world, l, far, 18);
-    assert!((12.0..15.0).contains(&took), "{took}");
+    let begun = world.now();
+    world.expect_within(far, "OPTIONS", secs(15));
+    let took = world.now().saturating_sub(begun).as_secs_f64();
+    assert!((8.0..12.0).contains(&took), "{took}");
+    // The question is not answered.
+    ends_by_timeout(&mut world, l, far, 4);
     world.run(ms(100));
     world.quiet();
     world.report(&format!(

@@ -92,6 +92,8 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Refresh(_)
+            | Purpose::Prack(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
@@ -107,6 +109,8 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Refresh(_)
+            | Purpose::Prack(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
