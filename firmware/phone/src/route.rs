@@ -96,7 +96,6 @@ impl Lines {
                 address: address.to_owned(),
                 account: Some(account),
                 emergency: false,
-                has_more: false,
                 options: CallOptions::default(),
                 has_more: false,
             }),

@@ -50,7 +50,6 @@ fn agent(phone: u8, now: Instant) -> UserAgent {
         direct_from: Vec::new(),
         auto_answer: false,
         codecs: Vec::new(),
-        barred: sip::BarredNumbers::default(),
         media_security: sip::media_security::MediaSecurity::default(),
         session_expires_s: None,
         local: address(phone).into(),

@@ -58,7 +58,6 @@ fn agent(user: &str, local: SocketAddr, seed: u8, now: Instant) -> UserAgent {
         direct_from: Vec::new(),
         auto_answer: false,
         codecs: vec![Codec::Pcmu],
-        barred: sip::BarredNumbers::default(),
         media_security: sip::media_security::MediaSecurity::default(),
         session_expires_s: None,
         local: local.into(),

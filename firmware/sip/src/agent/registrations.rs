@@ -92,8 +92,6 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
-            | Purpose::Refresh(_)
-            | Purpose::Prack(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
@@ -109,8 +107,6 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
-            | Purpose::Refresh(_)
-            | Purpose::Prack(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };

@@ -63,8 +63,6 @@ impl UserAgent {
             | Purpose::CheckPeer(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
-            | Purpose::Refresh(_)
-            | Purpose::Prack(_)
             | Purpose::Ack(_)
             | Purpose::None => false,
         };
