@@ -231,12 +231,10 @@ impl Registration {
 
     /// When to call [`Registration::handle_timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        earliest([
-            self.next_at,
-            self.bound_until,
-            self.failover.deadline(),
-            self.flow.deadline(),
-        ])
+        let server = earliest([self.failover.deadline(), self.flow.deadline()]);
+        // Once the binding is taken away, the server is asked nothing more.
+        let server = server.filter(|_| self.wanted);
+        earliest([self.next_at, self.bound_until, server])
     }
 
     // ── what happens to it ────────────────────────────────────────────────────────────────────
@@ -333,6 +331,9 @@ impl Registration {
         }
         if self.next_at.is_some_and(|at| at <= now) {
             actions.extend(self.send(env));
+        }
+        if !self.wanted {
+            return actions;
         }
         let probed = self.failover.poll_probe(&mut env.tokens, now);
         actions.extend(probed.and_then(|target| self.probe(target, env)));
