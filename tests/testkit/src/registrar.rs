@@ -212,23 +212,33 @@ impl Registrar {
                 return request.reply(403, "reg");
             }
         }
-        let contact = request.header("contact").to_owned();
-        let asked = Message::parameter(&contact, "expires")
-            .or_else(|| request.all("expires").first().copied())
-            .and_then(|s| s.parse().ok());
-        let asked = asked.map_or(self.expires, Duration::from_secs);
-        if asked.is_zero() {
+        // RFC 3261 section 10.3: each contact is a binding of its own. One user has one here, the
+        // last that is not taken away.
+        let lifetime = |contact: &str| {
+            Message::parameter(contact, "expires")
+                .or_else(|| request.all("expires").first().copied())
+                .and_then(|s| s.parse().ok())
+                .map_or(self.expires, Duration::from_secs)
+        };
+        let contacts: Vec<(&str, Duration)> = request
+            .all("contact")
+            .into_iter()
+            .map(|contact| (contact, lifetime(contact)))
+            .collect();
+        let wanted = contacts.iter().rfind(|(_, asked)| !asked.is_zero());
+        let Some((contact, asked)) =
+            wanted.map(|(contact, asked)| (bare(contact).to_owned(), *asked))
+        else {
             self.bindings.remove(&user);
             self.counters.removed += 1;
             return request.reply(200, "reg");
-        }
+        };
         if let Some(least) = self.min_expires.filter(|least| asked < *least) {
             return request
                 .reply(423, "reg")
                 .with("Min-Expires", least.as_secs().to_string());
         }
         let granted = asked.min(self.expires);
-        let contact = bare(&contact).to_owned();
         self.bindings.insert(
             user,
             Binding {
