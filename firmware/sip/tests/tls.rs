@@ -321,10 +321,14 @@ fn a_failing_tls_registration_reports_and_backs_off() {
         .map(|two| two[1].0 - two[0].0)
         .collect();
     assert!(
-        waits[0] <= 2.1 && waits.iter().all(|wait| *wait <= 121.0),
-        "{waits:?}"
+        waits[0] <= 2.1 && waits.iter().all(|wait| *wait <= 46.0),
+        "all phones are back within a minute after an outage: {waits:?}"
     );
-    assert!(waits[7] > 55.0, "the wait grows: {waits:?}");
+    let later = &waits[5..];
+    assert!(
+        later.iter().all(|wait| *wait > 20.0),
+        "the wait grows: {waits:?}"
+    );
     let whole = waits
         .iter()
         .all(|wait| (wait.log2() - wait.log2().round()).abs() < 0.01);
