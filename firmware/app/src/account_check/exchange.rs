@@ -109,6 +109,11 @@ impl Exchange {
         let local = stream.local_addr().map_err(OpenError::Network)?;
         let mut shown = None;
         let bytes: Box<dyn Bytes> = if target.transport == Transport::Tls {
+            // This runs in a thread of its own, which may wait for files.
+            if let Some(source) = tls.unread_anchors(identities, remote) {
+                let anchors = source.read();
+                tls.set_anchors(anchors.map_err(|error| OpenError::Tls(error.to_string()))?);
+            }
             let side = tls.client(identities, remote);
             let side = side.map_err(|error| OpenError::Tls(error.to_string()))?;
             let handshake = TlsConnector::from(side.config).connect(side.server, stream);
