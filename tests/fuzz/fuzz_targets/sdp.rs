@@ -19,6 +19,8 @@ fn agent(now: Instant) -> UserAgent {
         user: "alice".into(),
         display_name: String::new(),
         user_agent: "Offhook/fuzz".into(),
+        instance: None,
+        ring_limit: std::time::Duration::from_secs(120),
         direct_calls: true,
         direct_callers: sip::DirectCallers::Everyone,
         direct_from: Vec::new(),
