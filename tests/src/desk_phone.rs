@@ -157,7 +157,7 @@ impl DeskPhone {
             std::thread::sleep(Duration::from_millis(20));
         }
         // The socket is there before the SIP ports are; an answer comes from the running loop.
-        desk.done(&json!({"cmd": "status"}));
+        desk.status();
         desk
     }
 
