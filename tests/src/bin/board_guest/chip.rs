@@ -15,6 +15,8 @@ pub(crate) const BELL: [u32; 2] = [11, 12];
 pub(crate) const LAMP_LINE: u32 = 13;
 pub(crate) const LAMP_IN_USE: u32 = 14;
 const LINES: u32 = 16;
+/// No dial holds its contact longer, open or closed, while it runs back: 8 pulses a second, 72 %.
+const LONGEST_PULSE: Duration = Duration::from_millis(90);
 
 /// The chip `offhook-test`.
 pub(crate) struct Chip {
@@ -92,23 +94,35 @@ impl Chip {
     }
 
     /// Dials a digit: the dial leaves rest, the pulse contact opens once a pulse (10 a second, 60
-    /// ms open), the dial comes back.
-    pub(crate) fn dial(&self, digit: char) {
+    /// ms open), the dial comes back. Says whether the pulses were those of a dial: where the
+    /// machine let this program stand still in the middle of one, no phone could count them.
+    #[must_use]
+    pub(crate) fn dial(&self, digit: char) -> bool {
         let pulses = match digit.to_digit(10).unwrap() {
             0 => 10,
             n => n,
         };
         self.pull(OFF_NORMAL, false);
         std::thread::sleep(Duration::from_millis(150));
+        let mut longest = Duration::ZERO;
+        let mut hold = |up, time| {
+            let began = Instant::now();
+            self.pull(PULSE, up);
+            std::thread::sleep(time);
+            longest = longest.max(began.elapsed());
+        };
         for _ in 0..pulses {
-            self.pull(PULSE, true);
-            std::thread::sleep(Duration::from_millis(60));
-            self.pull(PULSE, false);
-            std::thread::sleep(Duration::from_millis(40));
+            hold(true, Duration::from_millis(60));
+            hold(false, Duration::from_millis(40));
         }
         std::thread::sleep(Duration::from_millis(60));
         self.pull(OFF_NORMAL, true);
         std::thread::sleep(Duration::from_millis(300));
+        let in_time = longest < LONGEST_PULSE;
+        if !in_time {
+            println!("dialled {digit} with a pulse of {} ms", longest.as_millis());
+        }
+        in_time
     }
 
     fn line(&self, line: u32, attribute: &str) -> PathBuf {
