@@ -19,6 +19,7 @@ mod cycle;
 mod guard;
 mod link;
 mod sockets;
+mod wake_ups;
 mod warmup;
 
 use std::sync::Arc;
@@ -61,7 +62,8 @@ impl Rights {
         }
         (!missing.is_empty()).then(|| {
             format!(
-                "audio runs with {}: sound may stutter under load; run as root, or grant CAP_SYS_NICE and CAP_IPC_LOCK (LimitRTPRIO, LimitMEMLOCK)",
+                "audio runs with {}: sound may stutter under load; run as root, or grant \
+                 CAP_SYS_NICE and CAP_IPC_LOCK (LimitRTPRIO, LimitMEMLOCK)",
                 missing.join(" and ")
             )
         })

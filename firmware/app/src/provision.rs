@@ -10,14 +10,16 @@
 //!
 //! Precedence itself is made in `config`; here is only where the texts lie.
 
+mod download;
 mod emit;
 pub(crate) mod origin;
 pub(crate) mod pace;
 pub(crate) mod reset;
 pub(crate) mod schedule;
+#[cfg(test)]
+mod tests;
 pub(crate) mod trial;
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,13 +27,13 @@ use board::files;
 use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
-use crate::net::fetch::{self, FetchError, Fetched, Trust};
+use crate::net::fetch::FetchError;
 use crate::storage::Disk;
+pub(crate) use download::download;
 pub(crate) use emit::emit;
-use origin::Origin;
 use trial::Standing;
 
-/// Where the configuration lies when nobody says otherwise.
+/// Where the configuration lies when the command line does not say.
 const CONFIG: &str = "/etc/offhook/offhook.toml";
 /// A person's file, on the card and in a board's folder.
 pub(crate) const FILE: &str = "offhook.toml";
@@ -407,203 +409,4 @@ pub(crate) fn provision(paths: &ConfigPaths, folder: &Path) -> Result<(), Provis
 pub(crate) fn update_url(config: &Config) -> Option<String> {
     let url = config.update.url.as_ref()?;
     Some(url.replace("{board}", &config.board.profile))
-}
-
-/// `offhook fetch`: a file over the network, whole or not at all; whether there was anything new.
-pub(crate) fn download(
-    paths: &ConfigPaths,
-    max_bytes: u64,
-    url: &str,
-    file: &Path,
-) -> Result<bool, ProvisionError> {
-    let config = load(paths, false)?.config;
-    let beside = |ending: &str| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let (part, origin) = (beside(".part"), beside(".etag"));
-    let request = fetch::Request {
-        url: url.to_owned(),
-        allow_http: config.provision.allow_http,
-        etag: Origin::read(&origin).and_then(|origin| origin.etag_for(url)),
-        max_bytes,
-    };
-    let trust = Trust::load(paths.authority(&config).as_deref());
-    let wrong = |path: &Path, source| ProvisionError::Store {
-        path: path.to_owned(),
-        source,
-    };
-    let mut out = fs::File::create(&part).map_err(|error| wrong(&part, error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ProvisionError::System)?;
-    let fetched = runtime.block_on(fetch::fetch(&request, &trust, &mut |bytes| {
-        out.write_all(bytes)
-    }));
-    // A lookup that still waits for its answer is not waited for.
-    runtime.shutdown_background();
-    let new = match fetched {
-        Ok(Fetched::New { etag }) => {
-            out.sync_all().map_err(|error| wrong(&part, error))?;
-            fs::rename(&part, file).map_err(|error| wrong(file, error))?;
-            fs::write(&origin, Origin::new(url, etag).text())
-                .map_err(|error| wrong(&origin, error))?;
-            return Ok(true);
-        }
-        Ok(Fetched::NotModified) => Ok(false),
-        Err(error) => Err(error.into()),
-    };
-    // A part is of no use.
-    let _ = fs::remove_file(&part);
-    new
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_update_url_has_the_boards_name() {
-        let text = "[board]\nprofile = \"rpi3\"\n[update]\nurl = \"https://u.example.net/{board}.raucb\"\n";
-        let config = config::load_bytes(text.as_bytes(), "x").unwrap();
-        let url = update_url(&config);
-        assert_eq!(url.as_deref(), Some("https://u.example.net/rpi3.raucb"));
-        assert_eq!(update_url(&Config::default()), None);
-    }
-
-    /// A card, a state directory and a profile directory of one test.
-    struct TestDir(PathBuf);
-
-    impl TestDir {
-        fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir()
-                .join(format!("offhook-provision-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&folder);
-            for part in ["card", "state", "profiles/box"] {
-                fs::create_dir_all(folder.join(part)).unwrap();
-            }
-            Self(folder)
-        }
-
-        fn write(&self, path: &str, text: &str) {
-            fs::write(self.0.join(path), text).unwrap();
-        }
-
-        fn card(&self, text: &str) {
-            let head = format!(
-                "[control]\nstate_dir = \"{0}/state\"\n[board]\nprofile_dir = \"{0}/profiles\"\n",
-                self.0.display()
-            );
-            self.write("card/offhook.toml", &format!("{head}{text}"));
-        }
-
-        fn load(&self) -> Provisioned {
-            let paths = ConfigPaths {
-                card: Some(self.0.join("card")),
-                board: Some("box".to_owned()),
-                config: None,
-            };
-            load(&paths, true).unwrap()
-        }
-    }
-
-    impl Drop for TestDir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn every_layer_is_found_where_it_lies() {
-        let paths = TestDir::new("layers");
-        paths.write(
-            "profiles/box/offhook.toml",
-            "[phone]\nname = \"Board\"\nuser = \"board\"\ncountry = \"fr\"\n",
-        );
-        paths.write(
-            "state/network.toml",
-            "[phone]\nname = \"Net\"\nuser = \"net\"\n",
-        );
-        paths.card("[phone]\nname = \"Card\"\n");
-        let provisioned = paths.load();
-        let phone = &provisioned.config.phone;
-        assert_eq!(
-            (
-                phone.name.as_str(),
-                phone.user.as_str(),
-                phone.country.as_str()
-            ),
-            ("Card", "net", "fr")
-        );
-        assert!(
-            provisioned.network
-                && provisioned.note().is_none()
-                && provisioned.config_fault().is_none()
-        );
-        assert_eq!(provisioned.config.board.profile, "box");
-    }
-
-    #[test]
-    fn a_bad_card_is_named_as_a_person_knows_it() {
-        let paths = TestDir::new("bad");
-        paths.card("[phone]\nuser = \"good\"\n");
-        assert_eq!(paths.load().config.phone.user, "good");
-        paths.card("[phone]\nusr = \"bad\"\n");
-        let provisioned = paths.load();
-        assert_eq!(
-            (
-                provisioned.config.phone.user.as_str(),
-                provisioned.config_fault()
-            ),
-            ("good", Some(1))
-        );
-        let note = provisioned.note().unwrap();
-        assert!(
-            note.contains("\noffhook.toml:6:1: ") && note.contains("did you mean `user`?"),
-            "{note}"
-        );
-    }
-
-    #[test]
-    fn the_network_may_not_say_where_files_lie_or_who_logs_in() {
-        let paths = TestDir::new("remote");
-        paths.card("");
-        for text in [
-            "[control]\nstate_dir = \"/etc\"\n",
-            "[board.audio]\nplayback = \"wav:/etc/passwd\"\n",
-            "[system]\nssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 mallory\"]\n",
-            "[provision]\nallow_http = true\n",
-        ] {
-            paths.write("state/network.toml", text);
-            let provisioned = paths.load();
-            assert_eq!(
-                (provisioned.network, provisioned.config_fault()),
-                (false, Some(3)),
-                "{text}"
-            );
-            assert!(
-                provisioned
-                    .note()
-                    .unwrap()
-                    .contains("only allowed on the card"),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_fetched_text_is_judged_with_what_the_card_says() {
-        let paths = TestDir::new("fits");
-        paths.card("[network]\nsip_port = 5060\n");
-        let named = ConfigPaths {
-            card: Some(paths.0.join("card")),
-            board: None,
-            config: None,
-        };
-        assert!(evaluate(&named, b"[phone]\nname = \"Net\"\n").is_ok());
-        assert!(evaluate(&named, b"[network]\nrtp_ports = [5000, 5099]\n").is_err());
-        assert!(evaluate(&named, b"[phone]\nnam").is_err());
-    }
 }

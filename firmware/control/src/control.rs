@@ -19,17 +19,15 @@ use media::StreamId;
 use phone::{CallId, Input};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use types::{Key, Lamp, LampState};
+use types::{Lamp, LampState};
 
 use crate::accounts::Accounts;
 use crate::agent_config::agent_config;
-use crate::api::{ActionError, UserAction};
 use crate::calls::Calls;
 use crate::credentials::Credentials;
-use crate::dtls::{self, DtlsEndpoints};
-use crate::event::Event;
+use crate::dtls::DtlsEndpoints;
 use crate::history::{History, HistoryEntry};
-use crate::key_script::{KeyScript, KeyStep};
+use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
 use crate::outbox::Outbox;
@@ -38,16 +36,20 @@ use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
 
 mod dtls_event;
+mod handset;
 mod media_event;
 mod media_sockets;
+mod output;
 mod phone_output;
 mod report;
 mod sip_event;
 #[cfg(test)]
 mod tests;
 
+pub use handset::BoardEvent;
 use media_sockets::AwaitingSockets;
 pub use media_sockets::MediaAddresses;
+pub use output::Output;
 
 /// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
 /// hang the phone.
@@ -75,70 +77,6 @@ pub struct Identity {
     pub features: phone::Features,
     /// The calls of earlier runs.
     pub history: History,
-}
-
-/// What must be done by whoever owns sockets, the audio thread and the board.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each lives for one turn of the loop; a box for every command would only cost"
-)]
-pub enum Output {
-    /// Send a SIP message.
-    Sip(sip::Transmit),
-    /// Open a connection.
-    Connect {
-        /// The number it shall have.
-        connection: sip::ConnectionId,
-        /// Where to.
-        remote: SocketAddr,
-        /// TCP or TLS.
-        transport: sip::Transport,
-        /// TLS: one of these the certificate must be for.
-        names: Vec<String>,
-    },
-    /// Close a connection.
-    Disconnect(sip::ConnectionId),
-    /// Resolve a name.
-    Lookup(sip::agent::Lookup),
-    /// Open the RTP and the RTCP socket of a stream; [`Control::handle_media_sockets`] wants to
-    /// know their addresses.
-    OpenMedia(StreamId),
-    /// Close the sockets of a stream.
-    CloseMedia(StreamId),
-    /// Hand a command to the audio engine.
-    Media(media::Command),
-    /// Send a DTLS datagram from a stream's socket.
-    Dtls(dtls::Transmit),
-    /// Keep this text in a file of the state directory, whole or not at all.
-    Keep {
-        /// The file's name.
-        file: &'static str,
-        /// Its whole text.
-        text: String,
-    },
-    /// Ring with this cadence (ms on, off, …; repeats), or be silent.
-    Ring(Option<Vec<u16>>),
-    /// Set a lamp.
-    Lamp(Lamp, LampState),
-    /// Carry out what keys ask of the appliance.
-    Maintenance(phone::Maintenance),
-    /// An event for whoever listens.
-    Event(Event),
-}
-
-/// What the hardware saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BoardEvent {
-    /// Handset lifted (true) or put down (false), debounced; sent once at start.
-    Hook(bool),
-    /// A key went down: `0`–`9`, `*`, `#`, `A`–`D`.
-    KeyDown(char),
-    /// A key came up.
-    KeyUp(char),
-    /// The flash key was pressed.
-    FlashKey,
-    /// The rotary dial finished a digit, `0`–`9`.
-    Rotary(char),
 }
 
 /// How full everything is; all zero when nothing goes on.
@@ -290,81 +228,6 @@ impl Control {
             }
         }
         control
-    }
-
-    /// The hardware saw something.
-    pub fn handle_board(&mut self, event: BoardEvent, now: Instant) {
-        match event {
-            BoardEvent::Hook(off) => self.hook(off, now),
-            BoardEvent::KeyDown(key) => self.key(KeyStep::Down, key, now),
-            BoardEvent::KeyUp(key) => self.key(KeyStep::Up, key, now),
-            BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
-            BoardEvent::Rotary(digit) => self.key(KeyStep::Dialled, digit, now),
-        }
-        self.drain(now);
-    }
-
-    /// Somebody uses the phone by `ctl`. Returns how long the keys asked for will take.
-    pub fn handle_action(
-        &mut self,
-        action: &UserAction,
-        now: Instant,
-    ) -> Result<Duration, ActionError> {
-        if self.closing {
-            return Err(ActionError::ShuttingDown);
-        }
-        match action {
-            UserAction::Lift => self.hook(true, now),
-            UserAction::HangUp => {
-                // Flash has a verb of its own: this one is final at once, and ends a call that
-                // answered itself, too.
-                if self.phone.off_hook() {
-                    self.outbox.emit(Event::Hook { off: false });
-                }
-                self.phone.handle(Input::HangUp, now);
-            }
-            UserAction::Flash => self.phone.handle(Input::Flash, now),
-            UserAction::Press(keys) => self.key_script.press(keys, now)?,
-            UserAction::Rotary(digits) => self.key_script.dial(digits, now)?,
-            UserAction::Verify(call) => self.verify_peer(CallId(*call))?,
-            UserAction::Dial(number) => {
-                if self.phone.state() == phone::State::Idle {
-                    self.hook(true, now);
-                }
-                if !self.phone.state().takes_digits() {
-                    return Err(ActionError::NotReadyToDial);
-                }
-                self.phone.handle(Input::Dial(number.clone()), now);
-            }
-            UserAction::Answer => match self.incoming() {
-                Some(phone::CallState::Ringing) => self.hook(true, now),
-                Some(_) => self.phone.handle(Input::AnswerWaiting, now),
-                None => return Err(ActionError::NoOneCalls),
-            },
-            UserAction::Reject => match self.incoming() {
-                Some(_) => self.phone.handle(Input::Refuse, now),
-                None => return Err(ActionError::NoOneCalls),
-            },
-            UserAction::Transfer(number) => {
-                if !self.has_call(phone::CallState::Talking)
-                    && !self.has_call(phone::CallState::OnHold)
-                {
-                    return Err(ActionError::NoCall);
-                }
-                self.phone.handle(Input::TransferTo(number.clone()), now);
-            }
-            UserAction::Conference => {
-                if !self.has_call(phone::CallState::Talking)
-                    || !self.has_call(phone::CallState::OnHold)
-                {
-                    return Err(ActionError::NoSecondCall);
-                }
-                self.phone.handle(Input::ConnectAll, now);
-            }
-        }
-        self.run_key_script(now);
-        self.drain(now);
-        Ok(self.key_script.busy(now))
     }
 
     /// One SIP datagram.
@@ -590,49 +453,6 @@ impl Control {
     /// The tone in the ear.
     pub fn tone(&self) -> Option<phone::Tone> {
         self.phone.tone()
-    }
-
-    /// What the call that wants to be answered is doing, if there is one.
-    fn incoming(&self) -> Option<phone::CallState> {
-        let incoming = [phone::CallState::Ringing, phone::CallState::Waiting];
-        incoming.into_iter().find(|state| self.has_call(*state))
-    }
-
-    fn has_call(&self, state: phone::CallState) -> bool {
-        let mut calls = self.calls.iter();
-        calls.any(|call| self.phone.call_state(call.id) == Some(state))
-    }
-
-    fn hook(&mut self, off: bool, now: Instant) {
-        if self.phone.off_hook() != off {
-            self.outbox.emit(Event::Hook { off });
-            self.phone.handle(Input::Hook(off), now);
-        }
-    }
-
-    fn key(&mut self, step: fn(Key) -> KeyStep, key: char, now: Instant) {
-        if let Some(key) = Key::from_char(key) {
-            self.apply_key(step(key), now);
-        }
-    }
-
-    fn apply_key(&mut self, step: KeyStep, now: Instant) {
-        if let KeyStep::Down(key) | KeyStep::Dialled(key) = step {
-            let key = key.as_char();
-            self.outbox.emit(Event::Key { key });
-        }
-        let input = match step {
-            KeyStep::Down(key) => Input::KeyDown(key),
-            KeyStep::Up(key) => Input::KeyUp(key),
-            KeyStep::Dialled(key) => Input::Rotary(key),
-        };
-        self.phone.handle(input, now);
-    }
-
-    fn run_key_script(&mut self, now: Instant) {
-        while let Some(step) = self.key_script.poll(now) {
-            self.apply_key(step, now);
-        }
     }
 
     /// Carries values between phone, agent and handshakes until none has more.

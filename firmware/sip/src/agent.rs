@@ -1,21 +1,26 @@
-//! The user agent: the only thing its owner sees of SIP. It owns the tables and routes; what happens
-//! is decided by the objects in them.
+//! The user agent: the only thing its owner sees of SIP. It owns the tables and routes; what
+//! happens is decided by the objects in them.
 //!
 //! ```text
 //! handle_datagram, handle_stream ─▶ message ─┬─ request ──▶ agent::incoming ─▶ admission ─▶ Call
-//!                                            └─ response ─▶ agent::requests ─▶ ClientRequest ─▶ Call, Registration
-//! invite, answer, end … ───────────────────────▶ agent::calls ─▶ Call ─▶ Action … ─▶ poll_transmit, poll_event
+//!                                            └─ response ─▶ agent::client_transactions ─▶ ClientRequest ─▶ Call, Registration
+//! invite, answer, end … ───────────────────────▶ agent::placing, calls ─▶ Call ─▶ Action … ─▶ poll_transmit, poll_event
 //! handle_timeout ─▶ deadlines ─▶ the object that is due
 //! ```
 
 mod admission;
 mod calls;
+mod client_transactions;
 mod connections;
+mod figures;
 mod incoming;
+mod outcomes;
 mod overtaking;
+mod placing;
 mod registrations;
 mod requests;
 mod responses;
+mod transfers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +39,6 @@ use crate::registration::Registration;
 pub use crate::registration::RegistrationAttempt;
 use crate::stream::{Frame, PONG};
 use crate::timer::Deadlines;
-use crate::transaction::client;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table};
 use crate::transfer::{EndedDialogs, ReferOrder, ReferSubscriptions};
 use crate::transport::TransportLayer;
@@ -247,8 +251,8 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
-    /// There is a network again or another one (link up, another route or name server): all accounts
-    /// register now.
+    /// There is a network again or another one (link up, another route or name server): all
+    /// accounts register now.
     pub fn handle_network_change(&mut self, now: Instant) {
         if !self.shutting_down {
             self.on_network_change(now);
@@ -362,20 +366,20 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
-    /// [`UserAgent::end`], and tells the far end why.
+    /// [`UserAgent::end`], and says to the far end why.
     pub fn end_because(&mut self, call: CallHandle, reason: EndReason, now: Instant) {
         self.hang_up(call, Some(reason), now);
         self.finish_turn(now);
     }
 
-    /// Changes the direction of a standing call by re-INVITE: hold is `SendOnly`/`Inactive`, resume
-    /// `SendRecv`.
+    /// Changes the direction of an established call by re-INVITE: hold is `SendOnly`/`Inactive`,
+    /// resume `SendRecv`.
     pub fn set_direction(&mut self, call: CallHandle, direction: Direction, now: Instant) {
         self.on_call(call, now, |call, turn| call.set_direction(direction, turn));
         self.finish_turn(now);
     }
 
-    /// Brings new keys into a standing call by re-INVITE, where its keys stand in the session
+    /// Brings new keys into an established call by re-INVITE, where its keys stand in the session
     /// descriptions.
     pub fn rekey(&mut self, call: CallHandle, now: Instant) {
         self.on_call(call, now, Call::rekey);
@@ -410,9 +414,9 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
-    /// Transfers the far end of `held` to the far end of `consulted`, answered or not. For the owner
-    /// both are over then ([`Event::Ended`] follows for each); [`Event::Transferred`] says what came
-    /// of it.
+    /// Transfers the far end of `held` to the far end of `consulted`, answered or not. For the
+    /// owner both are over then ([`Event::Ended`] follows for each); [`Event::Transferred`] says
+    /// what came of it.
     pub fn transfer(
         &mut self,
         held: CallHandle,
@@ -457,7 +461,7 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
-    /// Registers now whatever waits because it failed (the clock was set, a file was mended).
+    /// Registers now whatever waits because it failed (the clock was set, a file was corrected).
     pub fn retry_registrations(&mut self, now: Instant) {
         self.on_registrations(now, |registration, env| {
             if registration.is_failing() {
@@ -546,39 +550,6 @@ impl UserAgent {
         Some(dialog.flow?.remote().ip().to_canonical())
     }
 
-    /// What was seen and dropped.
-    pub fn counters(&self) -> Counters {
-        self.transport.counters
-    }
-
-    /// How full the tables are.
-    pub fn tables(&self) -> Tables {
-        Tables {
-            client_transactions: self.clients.len() + self.requests_without_transaction(),
-            server_transactions: self.servers.len(),
-            dialogs: self.calls.values().map(Call::dialog_count).sum::<usize>()
-                + self.subscriptions.orphans(),
-            calls: self.calls.len(),
-            lookups: self.lookups.len(),
-        }
-    }
-
-    /// Requests of ours that still wait for their final answer: when it is 0 after
-    /// [`UserAgent::shut_down`], every far end has answered, though answered transactions linger
-    /// for repetitions.
-    pub fn unanswered(&self) -> usize {
-        let waiting = |entry: &ClientEntry| match entry.machine.state() {
-            client::State::Calling | client::State::Proceeding => true,
-            client::State::Completed | client::State::Accepted | client::State::Done => false,
-        };
-        self.requests_without_transaction()
-            + self
-                .clients
-                .iter()
-                .filter(|(_, entry)| waiting(entry))
-                .count()
-    }
-
     fn handle_bytes(&mut self, flow: Flow, bytes: &[u8], now: Instant) {
         match Message::parse(bytes) {
             Ok(Message::Request(request)) => {
@@ -593,15 +564,8 @@ impl UserAgent {
         }
     }
 
-    fn requests_without_transaction(&self) -> usize {
-        let requests = self.requests.values();
-        requests
-            .filter(|request| request.transaction().is_none())
-            .count()
-    }
-
-    /// Brings the failures of requests to their senders, and the index in step. That may make new requests, and new
-    /// failures; each step ends one request.
+    /// Brings the failures of requests to their senders, and the index in step. That may make new
+    /// requests, and new failures; each step ends one request.
     fn finish_turn(&mut self, now: Instant) {
         while let Some(failure) = self.failures.pop_front() {
             let outcome = Outcome::Failed(failure.code, &failure.reason);

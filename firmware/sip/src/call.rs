@@ -7,10 +7,10 @@
 //!             └ CANCEL, reject ─▶ Over   └─ hung up ─▶ Leaving ─ ACK or 32 s ─▶ BYE ─▶ Over
 //! ```
 //!
-//! `calling` knows the calls placed here, `ringing` those that come in, `established` the session of
-//! an answered one, `in_dialog` the requests in it. A call leaves the table the moment it is over for the network's dialog; what
-//! transactions still have to do about it is their own affair. Subscriptions and session timers
-//! belong beside `Established`, in the states that have a dialog.
+//! `calling` knows the calls placed here, `ringing` those that come in, `established` the session
+//! of an answered one, `in_dialog` the requests in it. A call leaves the table the moment it is
+//! over for the network's dialog; what transactions still have to do about it is their own affair.
+//! Subscriptions and session timers belong beside `Established`, in the states that have a dialog.
 
 mod ack_wait;
 mod calling;
@@ -28,6 +28,7 @@ mod transfer;
 
 pub(crate) use calling::Route;
 pub(crate) use established::{ChangeRefused, refused_offer};
+pub(crate) use in_dialog::InDialog;
 pub(crate) use session_timer::check_interval;
 
 use std::net::IpAddr;
@@ -45,7 +46,6 @@ use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::reason::is_answered_elsewhere;
 use crate::sdp::SdpError;
-use crate::timer::earliest;
 use crate::transfer::{ReferOrder, ReferRequest};
 
 use calling::{Calling, Invite, Refused};
@@ -59,19 +59,6 @@ pub(crate) use state::Over;
 const SESSION_EXPIRED: &str = "SIP;cause=408;text=\"Session timer expired\"";
 /// Reason header of a BYE after an answer that cannot be used (RFC 3326).
 const UNUSABLE_ANSWER: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
-
-/// A request of the far end inside of one of a call's dialogs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct InDialog<'a> {
-    pub(crate) transaction: TransactionId,
-    pub(crate) request: &'a Request,
-    /// It belongs to a branch of a call that is not answered yet.
-    pub(crate) early: bool,
-    /// A call placed because of an earlier REFER in this one is still reported on.
-    pub(crate) subscribed: bool,
-    /// It came by the account's own server, whose word on who the far end is counts.
-    pub(crate) trusted: bool,
-}
 
 /// How a call is placed.
 pub(crate) struct Placement {
@@ -202,14 +189,7 @@ impl Call {
 
     /// Its own dialog; not that of a branch.
     pub(crate) fn dialog(&self) -> Option<&Dialog> {
-        match &self.state {
-            State::Calling(_) | State::Over(_) => None,
-            State::Ringing(ringing) => Some(&ringing.dialog),
-            State::Answered(established, _)
-            | State::Up(established)
-            | State::Transferring(established, _) => Some(&established.dialog),
-            State::Leaving(dialog, _) => Some(dialog),
-        }
+        self.state.dialog()
     }
 
     /// The same, to send a request in it.
@@ -217,16 +197,8 @@ impl Call {
         self.state.dialog_mut()
     }
 
-    fn early_dialogs(&self) -> impl Iterator<Item = &Dialog> {
-        let legs = match self.state.calling() {
-            Some(calling) => calling.legs.as_slice(),
-            None => &[],
-        };
-        legs.iter().map(|leg| &leg.dialog)
-    }
-
     fn dialogs(&self) -> impl Iterator<Item = &Dialog> {
-        self.dialog().into_iter().chain(self.early_dialogs())
+        self.dialog().into_iter().chain(self.state.early_dialogs())
     }
 
     /// How many dialogs it holds.
@@ -253,15 +225,7 @@ impl Call {
 
     /// When to call [`Call::handle_timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match &self.state {
-            State::Calling(_) | State::Over(_) => None,
-            State::Ringing(ringing) => ringing.deadline(),
-            State::Answered(_, ack) | State::Leaving(_, ack) => Some(ack.deadline()),
-            State::Up(established) => established.deadline(),
-            State::Transferring(established, transfer) => {
-                earliest([established.deadline(), Some(transfer.deadline())])
-            }
-        }
+        self.state.deadline()
     }
 
     /// What its next Contact depends on: the transport of its dialog, and whether it is `sips:`.
@@ -573,7 +537,7 @@ impl Call {
         });
     }
 
-    /// The call is over; tells the owner, unless it knows. Returns the state it was in.
+    /// The call is over; informs the owner, unless it knows. Returns the state it was in.
     fn finish(
         &mut self,
         by: EndedBy,

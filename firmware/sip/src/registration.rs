@@ -12,10 +12,13 @@
 
 mod action;
 mod back_off;
+mod contact;
 mod failover;
 mod flow_state;
 mod grant;
 mod history;
+mod lifetime;
+mod refusal;
 mod request;
 mod servers;
 #[cfg(test)]
@@ -26,12 +29,11 @@ pub(crate) use failover::proves_alive;
 pub use history::RegistrationAttempt;
 pub(crate) use servers::{Servers, identity, server_hop};
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::api::AccountConfig;
 use crate::client_request::{ServerChoice, Way};
-use crate::env::{Env, server_uri, with_transport};
+use crate::env::{Env, server_uri};
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, RequestId};
 use crate::locate::{Hop, HopError};
@@ -40,21 +42,14 @@ use crate::timer::earliest;
 use crate::udp_keepalive::UdpKeepaliveStep;
 
 use back_off::{BackOff, FIRST_RETRY, refresh_after};
+use contact::Contact;
 use failover::Failover;
 use flow_state::FlowState;
 use grant::{Grant, seen_by};
 use history::RegistrationHistory;
+use lifetime::Lifetime;
+use refusal::refusal_text;
 use servers::{backup_ways, proxy_route};
-
-/// Longest lifetime a registrar's 423 can make us ask for, in seconds.
-const MAX_EXPIRES_S: u32 = 86_400;
-/// How often in a row a registrar may ask for a longer lifetime.
-const MAX_TOO_BRIEF: u8 = 2;
-/// How often in a row a lifetime is doubled for a registrar that does not say what it wants: from
-/// a minute to a day.
-const MAX_DOUBLED: u8 = 11;
-/// Most address corrections in a row (NAT that changes its port with every packet).
-const MAX_CORRECTIONS: u8 = 2;
 
 /// The registration of one account.
 #[derive(Debug)]
@@ -72,8 +67,7 @@ pub(crate) struct Registration {
     proven: bool,
     /// The address the registrar names this phone by to the world (RFC 5627).
     gruu: Option<SipUri>,
-    /// User part of our contact; unguessable.
-    contact_user: String,
+    contact: Contact,
     tag: String,
     call_id: String,
     cseq: u32,
@@ -85,15 +79,8 @@ pub(crate) struct Registration {
     next_at: Option<Instant>,
     /// When the binding runs out.
     bound_until: Option<Instant>,
-    /// Lifetime to ask for, in seconds.
-    expires_s: u32,
+    lifetime: Lifetime,
     back_off: BackOff,
-    too_brief: u8,
-    corrections: u8,
-    /// Our address as the registrar sees it.
-    public: SocketAddr,
-    /// A contact to be taken away with the next REGISTER.
-    stale_contact: Option<SipUri>,
     service_route: Vec<NameAddr>,
     connection: Option<ConnectionId>,
     /// The connection it registered over is gone: no call reaches the phone until it has registered
@@ -114,7 +101,7 @@ impl Registration {
             flow: FlowState::new(env.config.instance.is_some()),
             proven: false,
             gruu: None,
-            contact_user: env.tokens.word(20),
+            contact: Contact::new(env.tokens.word(20), env.address_for(config.transport)),
             tag: env.tokens.tag(),
             call_id: env.tokens.word(24),
             cseq: 0,
@@ -122,12 +109,8 @@ impl Registration {
             request: None,
             next_at: config.register.then_some(now),
             bound_until: None,
-            expires_s: config.expires_s.clamp(1, MAX_EXPIRES_S),
+            lifetime: Lifetime::new(config.expires_s),
             back_off: BackOff::default(),
-            too_brief: 0,
-            corrections: 0,
-            public: env.address_for(config.transport),
-            stale_contact: None,
             service_route: Vec::new(),
             connection: None,
             flow_lost: false,
@@ -138,7 +121,7 @@ impl Registration {
 
     /// The random user part of our contact.
     pub(crate) fn contact_user(&self) -> &str {
-        &self.contact_user
+        self.contact.user()
     }
 
     /// The account's servers.
@@ -153,10 +136,7 @@ impl Registration {
 
     /// Our contact.
     pub(crate) fn contact(&self, transport: Transport) -> SipUri {
-        with_transport(
-            SipUri::at(self.public).with_user(&self.contact_user),
-            transport,
-        )
+        self.contact.uri(transport)
     }
 
     /// The servers tried after the first.
@@ -245,8 +225,8 @@ impl Registration {
             return Vec::new();
         }
         self.back_off.failures = 0;
-        self.too_brief = 0;
-        self.corrections = 0;
+        self.lifetime.handle_agreed();
+        self.contact.handle_agreed();
         self.send(env)
     }
 
@@ -283,34 +263,14 @@ impl Registration {
             return self.handle_success(response, env, now);
         }
         let code = response.code();
-        // Section 10.2.8: the lifetime asked for was too short. A registrar that does not say what
-        // it wants is asked for twice as much.
-        let (least, most) = if response.headers.get("Min-Expires").is_some() {
-            (response.headers.number("Min-Expires"), MAX_TOO_BRIEF)
-        } else {
-            let doubled = self.expires_s.saturating_mul(2).min(MAX_EXPIRES_S);
-            (Some(doubled), MAX_DOUBLED)
-        };
-        if code == 423
-            && let Some(least) = least
-            && (self.expires_s + 1..=MAX_EXPIRES_S).contains(&least)
-            && self.too_brief < most
-        {
-            self.expires_s = least;
-            self.too_brief += 1;
+        if code == 423 && self.lifetime.handle_too_brief(response) {
             return self.send(env);
         }
         // RFC 5626 section 6: the first hop cannot name flows.
         if code == 439 && self.flow.handle_no_outbound() {
             return self.send(env);
         }
-        let help = match code {
-            401 | 407 => "; check user, auth_user and password of the account",
-            403 => "; the server does not accept this account: check user and password",
-            404 => "; the server does not know this user",
-            _ => "",
-        };
-        let reason = format!("{}{help}", response.reason());
+        let reason = refusal_text(response);
         let retry_after = response.headers.number("Retry-After");
         self.handle_refusal(code, &reason, retry_after, env, now)
     }
@@ -439,10 +399,8 @@ impl Registration {
             .map_or(Transport::Udp, |a| a.transport);
         let here = env.address_for(transport);
         if changed {
-            if self.bound_until.is_some() && self.public != here {
-                self.stale_contact = Some(self.contact(transport));
-            }
-            self.public = here;
+            let bound = self.bound_until.is_some();
+            self.contact.handle_local_address(here, transport, bound);
         }
         self.register(env)
     }
@@ -492,8 +450,8 @@ impl Registration {
             .account(self.account)
             .map_or(Transport::Udp, |a| a.transport);
         self.back_off.failures = 0;
-        self.too_brief = 0;
-        let grant = Grant::read(response, &self.contact_user, self.expires_s);
+        self.lifetime.handle_agreed();
+        let grant = Grant::read(response, self.contact.user(), self.lifetime.seconds());
         let granted = grant.lifetime_s;
         if granted == 0 {
             let reason = "the registrar keeps no binding for this phone";
@@ -523,19 +481,12 @@ impl Registration {
         }
         // A server cannot open a TLS connection to a phone behind a firewall; with the address this
         // one comes from in the contact it can use this one.
-        let corrects = |seen: &SocketAddr| {
-            transport != Transport::Tcp
-                && !self.flow.is_bound()
-                && *seen != self.public
-                && self.corrections < MAX_CORRECTIONS
-        };
-        if let Some(seen) = grant.seen.filter(corrects) {
-            self.corrections += 1;
-            self.stale_contact = Some(self.contact(transport));
-            self.public = seen;
+        let corrects = transport != Transport::Tcp && !self.flow.is_bound();
+        let seen = grant.seen.filter(|_| corrects);
+        if seen.is_some_and(|seen| self.contact.correct(seen, transport)) {
             return self.send(env);
         }
-        self.corrections = 0;
+        self.contact.handle_agreed();
         self.history.push(RegistrationAttempt {
             at: now,
             server,
@@ -601,7 +552,7 @@ impl Registration {
         let uri = server_uri(&account.domain)?;
         self.cseq += 1;
         self.next_at = None;
-        let stale = self.stale_contact.take();
+        let stale = self.contact.take_stale();
         let named = self.flow.is_named();
         let request = request::Register {
             uri,
@@ -614,7 +565,11 @@ impl Registration {
             // the old one (RFC 5626 section 4.2).
             stale: stale.filter(|_| !self.flow.is_bound()),
             contact: self.contact(account.transport),
-            expires_s: if self.wanted { self.expires_s } else { 0 },
+            expires_s: if self.wanted {
+                self.lifetime.seconds()
+            } else {
+                0
+            },
             instance: env.config.instance.as_deref().filter(|_| named),
             gruu: account.gruu,
             user_agent: &env.config.user_agent,

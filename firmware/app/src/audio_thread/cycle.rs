@@ -16,22 +16,18 @@ use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, Period};
 use heapless::Vec as Fixed;
+use media::Engine;
 use media::MAX_STREAMS;
-use media::{Engine, PacketKind, StreamId};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::guard::WakeGuard;
 use super::link::{AudioCommand, AudioEnd, AudioReport, AudioSide, Datagram, LossReason};
 use super::sockets::{Inbox, Received, SocketPair, wall_clock};
+use super::wake_ups::{SocketWatch, WakeUps};
 
 /// Stream sockets held at once: those in the engine, and as many on their way in or out.
-const MAX_PAIRS: usize = 2 * MAX_STREAMS;
-/// Descriptors of one card.
-const MAX_CARD_FDS: usize = 4;
-/// Descriptors slept on: commands, and card or timer.
-const MAX_FDS: usize = MAX_CARD_FDS + 1;
+pub(super) const MAX_PAIRS: usize = 2 * MAX_STREAMS;
 /// Packets taken off one socket in one turn: four streams' worth of a stall, and no flood can take
 /// more of a period.
 const PACKETS_A_TURN: usize = 32;
@@ -53,25 +49,6 @@ const REST_AFTER: Duration = Duration::from_secs(2);
 /// and a half more.
 const MAX_PERIOD: usize = 1440;
 
-/// How the kernel shall call a stream's socket.
-fn epoll_key(stream: StreamId, kind: PacketKind) -> EpollEvent {
-    let half = match kind {
-        PacketKind::Rtp => 0,
-        PacketKind::Rtcp => 1,
-    };
-    EpollEvent::new(EpollFlags::EPOLLIN, u64::from(stream.0) << 1 | half)
-}
-
-/// Which socket it means.
-fn socket_of(event: &EpollEvent) -> (StreamId, PacketKind) {
-    let kind = if event.data() & 1 == 0 {
-        PacketKind::Rtp
-    } else {
-        PacketKind::Rtcp
-    };
-    (StreamId((event.data() >> 1) as u32), kind)
-}
-
 /// The loop's whole state; moves into the audio thread.
 pub struct AudioLoop {
     end: AudioEnd,
@@ -80,11 +57,8 @@ pub struct AudioLoop {
     pairs: Fixed<Box<SocketPair>, MAX_PAIRS>,
     inbox: Inbox,
     overflow: Fixed<AudioReport, MAX_OVERFLOW>,
-    /// What wakes the loop: commands first, then card or timer.
-    fds: Fixed<libc::pollfd, MAX_FDS>,
-    /// Each pair's RTP and RTCP socket: the kernel keeps a list of those with something in them,
-    /// and need not be given all each time.
-    sockets: Epoll,
+    wake_ups: WakeUps,
+    sockets: SocketWatch,
     capture: [i16; MAX_PERIOD],
     playback: [i16; MAX_PERIOD],
     guard: WakeGuard,
@@ -121,8 +95,8 @@ impl AudioLoop {
             pairs: Fixed::new(),
             inbox: Inbox::new(),
             overflow: Fixed::new(),
-            fds: Fixed::new(),
-            sockets: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            wake_ups: WakeUps::new(),
+            sockets: SocketWatch::new()?,
             capture: [0; MAX_PERIOD],
             playback: [0; MAX_PERIOD],
             guard: WakeGuard::new(),
@@ -181,17 +155,8 @@ impl AudioLoop {
         } else {
             AWAKE
         };
-        // The commands' descriptor alone is the first: it never stays ready, it is read.
-        let watched = if self.guard.backs_off() {
-            &mut self.fds[..1]
-        } else {
-            &mut self.fds[..]
-        };
-        match crate::realtime::poll(watched, longest) {
-            Ok(_) => {
-                let woken = watched.iter().skip(1).any(|fd| fd.revents != 0);
-                (true, woken)
-            }
+        match self.wake_ups.poll(self.guard.backs_off(), longest) {
+            Ok(woken) => (true, woken),
             Err(_) if self.guard.backs_off() => {
                 let _ = crate::realtime::poll(&mut [], longest);
                 (false, true)
@@ -256,9 +221,8 @@ impl AudioLoop {
     }
 
     fn take_commands(&mut self, awake: bool) {
-        // The first descriptor is the eventfd. A system call that returns nothing is
-        // saved, here and at the sockets.
-        if !awake || self.fds.first().is_none_or(|wake| wake.revents != 0) {
+        // A system call that returns nothing is saved, here and at the sockets.
+        if !awake || self.wake_ups.has_commands() {
             let _ = self.end.wake_audio.read();
         }
         for _ in 0..COMMANDS_A_TURN {
@@ -273,19 +237,15 @@ impl AudioLoop {
             match command {
                 AudioCommand::Media(command) => self.engine.handle_command(command, now),
                 AudioCommand::Sockets(pair) => {
-                    let listens = [PacketKind::Rtp, PacketKind::Rtcp].into_iter().all(|kind| {
-                        self.sockets
-                            .add(pair.socket(kind), epoll_key(pair.stream, kind))
-                            .is_ok()
-                    });
                     // Sockets that cannot be listened to, or are too many, are of no use here.
-                    match if listens {
+                    let listens = self.sockets.add(&pair);
+                    let taken = if listens {
                         self.pairs.push(pair)
                     } else {
                         Err(pair)
-                    } {
-                        Ok(()) => {}
-                        Err(pair) => self.return_sockets(pair),
+                    };
+                    if let Err(pair) = taken {
+                        self.return_sockets(pair);
                     }
                 }
                 AudioCommand::CloseSockets(stream) => {
@@ -385,27 +345,13 @@ impl AudioLoop {
 
     /// Rebuilds the list of descriptors to sleep on.
     fn watch(&mut self) {
-        let watched = |fd| libc::pollfd {
-            fd,
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        self.fds.clear();
-        let mut add = |fd| {
-            // MAX_FDS has room for all there can be.
-            let _ = self.fds.push(watched(fd));
-        };
-        add(self.end.wake_audio.as_fd().as_raw_fd());
-        if self.asleep {
-            return;
-        }
+        let commands = self.end.wake_audio.as_fd().as_raw_fd();
         match &self.card {
-            Some(card) => card
-                .poll_fds()
-                .iter()
-                .take(MAX_CARD_FDS)
-                .for_each(|fd| add(*fd)),
-            None => add(self.timer.as_fd().as_raw_fd()),
+            _ if self.asleep => self.wake_ups.watch(commands, &[]),
+            Some(card) => self.wake_ups.watch(commands, card.poll_fds()),
+            None => self
+                .wake_ups
+                .watch(commands, &[self.timer.as_fd().as_raw_fd()]),
         }
     }
 
@@ -413,18 +359,12 @@ impl AudioLoop {
         if self.pairs.is_empty() {
             return;
         }
-        let mut full = [EpollEvent::empty(); 2 * MAX_PAIRS];
-        // What a failed call does not report, the next one does.
-        let count = self
-            .sockets
-            .wait(&mut full, EpollTimeout::ZERO)
-            .unwrap_or(0);
-        if count == 0 {
+        let ready = self.sockets.ready();
+        if ready.is_empty() {
             return;
         }
         let (now, wall) = (Instant::now(), wall_clock());
-        for event in &full[..count] {
-            let (stream, kind) = socket_of(event);
+        for (stream, kind) in ready {
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == stream) else {
                 continue;
             };
@@ -590,8 +530,7 @@ impl AudioLoop {
 
     /// A socket is closed elsewhere, so it must be taken off the list here.
     fn return_sockets(&mut self, pair: Box<SocketPair>) {
-        let _ = self.sockets.delete(&pair.rtp);
-        let _ = self.sockets.delete(&pair.rtcp);
+        self.sockets.remove(&pair);
         self.return_for_drop(AudioReport::SocketsReturned(pair));
     }
 
@@ -599,8 +538,8 @@ impl AudioLoop {
         match self.end.reports.enqueue(report) {
             Ok(()) => self.notify = true,
             Err(report) => {
-                // Commands and events are taken only while the overflow has room; the last resort is a
-                // leak, never a free on this thread.
+                // Commands and events are taken only while the overflow has room; the last resort
+                // is a leak, never a free on this thread.
                 if let Err(report) = self.overflow.push(report) {
                     std::mem::forget(report);
                 }

@@ -234,7 +234,8 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
 pub struct AudioSide(pub(super) AudioEnd);
 
 impl AudioLink {
-    /// Sends a command; it waits and is sent later where the queue is full, so that no stream is ever lost.
+    /// Sends a command; it waits and is sent later where the queue is full, so that no stream is
+    /// ever lost.
     pub fn send(&mut self, command: AudioCommand) {
         self.flush();
         if self.waiting.is_empty() {

@@ -31,7 +31,7 @@ const PARTS: [(Codec, u8, SrtpSuite); 3] = [
     (Codec::Pcmu, 0, SrtpSuite::AesCm128HmacSha1_80),
 ];
 
-/// Starts it. Nobody waits for its end; where the system gives no thread, the first call does
+/// Starts it. No one waits for its end; where the system gives no thread, the first call does
 /// without.
 pub(super) fn start(engine: EngineConfig) {
     let begun = std::thread::Builder::new()

@@ -228,7 +228,8 @@ fn wpa_supplicant(config: &Config) -> Option<String> {
     };
     let hidden = if wifi.hidden { "\tscan_ssid=1\n" } else { "" };
     Some(format!(
-        "ctrl_interface=/run/wpa_supplicant\nupdate_config=0\nsae_pwe=2\ncountry={region}\nnetwork={{\n\tssid={ssid}\n{hidden}{protection}}}\n"
+        "ctrl_interface=/run/wpa_supplicant\nupdate_config=0\nsae_pwe=2\ncountry={region}\n\
+         network={{\n\tssid={ssid}\n{hidden}{protection}}}\n"
     ))
 }
 
@@ -258,7 +259,8 @@ mod tests {
         assert_eq!(
             text(&files, "network.env"),
             Some(
-                "HOST_NAME='offhook'\nINTERFACE='auto'\nVLAN=''\nVLAN_PRIORITY='5'\nIPV4='dhcp'\nGATEWAY=''\nDNS=''\nIPV6='auto'\n\
+                "HOST_NAME='offhook'\nINTERFACE='auto'\nVLAN=''\nVLAN_PRIORITY='5'\nIPV4='dhcp'\n\
+                 GATEWAY=''\nDNS=''\nIPV6='auto'\n\
                  IPV6_GATEWAY=''\nDHCP_OPTIONS='66 160'\n"
             )
         );
@@ -286,8 +288,10 @@ url = "https://pbx.example.net/{mac}.toml"
         assert_eq!(
             text(&files, "network.env"),
             Some(
-                "HOST_NAME='kitchen'\nINTERFACE='auto'\nVLAN='20'\nVLAN_PRIORITY='6'\nIPV4='192.168.1.20/24'\nGATEWAY='192.168.1.1'\n\
-                 DNS='192.168.1.1 2001:db8::53'\nIPV6='2001:db8::20/64'\nIPV6_GATEWAY='fe80::1'\nDHCP_OPTIONS=''\n"
+                "HOST_NAME='kitchen'\nINTERFACE='auto'\nVLAN='20'\nVLAN_PRIORITY='6'\n\
+                 IPV4='192.168.1.20/24'\nGATEWAY='192.168.1.1'\n\
+                 DNS='192.168.1.1 2001:db8::53'\nIPV6='2001:db8::20/64'\nIPV6_GATEWAY='fe80::1'\n\
+                 DHCP_OPTIONS=''\n"
             )
         );
         assert_eq!(

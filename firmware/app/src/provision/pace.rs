@@ -12,11 +12,11 @@ use std::time::Duration;
 pub(crate) const FILE: &str = "provision-pace";
 /// Longest such file.
 pub(crate) const MAX_BYTES: u64 = 64;
-/// Changes one after the other that nobody has to wait for: a person corrects a mistake.
+/// Changes one after the other that no one has to wait for: a person corrects a mistake.
 const FREE: u32 = 3;
 /// The pause after the first change beyond these; doubled with each further one, up to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(6 * 3600));
-/// Rest beyond twice the pause after which the count begins anew.
+/// Rest beyond twice the pause after which the count begins again.
 const REST: Duration = Duration::from_secs(600);
 
 /// The changes of late. Times are since the machine started.
@@ -139,7 +139,7 @@ mod tests {
         for text in ["", "x y", "3", "-1 4", "99999999999 1"] {
             assert_eq!(Pace::parse(text), Pace::default(), "{text}");
         }
-        // A time still to come is of a machine that has started since: nobody waits for it.
+        // A time still to come is of a machine that has started since: no one waits for it.
         let far = Pace::parse("9 18446744073709551615");
         assert_eq!(far.wait(Duration::ZERO), Duration::ZERO);
     }

@@ -40,7 +40,7 @@ pub(crate) struct Schedule {
     /// What DHCP offered, as it stands in the file.
     dhcp: Option<String>,
     due: Option<Instant>,
-    /// Nobody is asked before, whoever wants it.
+    /// No one is asked before, whoever wants it.
     not_before: Option<Instant>,
     failures: u32,
     asking: bool,
@@ -79,9 +79,9 @@ impl Schedule {
         self.due = Some(now);
     }
 
-    /// The place to ask, when it is time; then [`Schedule::handle_answer`] must follow. `mac` tells the
-    /// hardware address, twelve small hexadecimal digits, or nothing while there is no interface:
-    /// the phone starts before its network does.
+    /// The place to ask, when it is time; then [`Schedule::handle_answer`] must follow. `mac` gives
+    /// the hardware address, twelve small hexadecimal digits, or nothing while there is no
+    /// interface: the phone starts before its network does.
     pub(crate) fn ask(
         &mut self,
         mac: impl Fn() -> String,
@@ -126,7 +126,7 @@ impl Schedule {
         }
     }
 
-    /// Where the configuration lies, `{mac}` still in it; the error says why nobody is asked.
+    /// Where the configuration lies, `{mac}` still in it; the error says why no one is asked.
     fn place(&self) -> Option<Result<String, NotFollowed>> {
         if let Some(url) = &self.provision.url {
             return Some(Ok(url.clone()));
@@ -271,7 +271,7 @@ mod tests {
                 assert_eq!(
                     schedule.ask(String::new, t0 + second * SECOND),
                     None,
-                    "nobody is asked for nobody's file"
+                    "no one is asked for no one's file"
                 );
             }
             assert_eq!(

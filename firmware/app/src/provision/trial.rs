@@ -1,5 +1,5 @@
 //! A configuration from the network on trial. A text that is valid can still take the phone off the
-//! network, by a wrong address, VLAN or server, or keep it from starting; nobody would be there to
+//! network, by a wrong address, VLAN or server, or keep it from starting; no one would be there to
 //! correct it. So it is kept only when the phone stays up with it and reaches a server again; else
 //! the last good one comes back and the new one is refused.
 //!
@@ -9,8 +9,8 @@
 //!                                                180 s without ─▶ revert ─▶ restart with the text before
 //! ```
 //!
-//! Each file is replaced as a whole, and `network.trial` names the text it speaks of: whatever write a
-//! power cut prevents, the next start knows which text is on trial.
+//! Each file is replaced as a whole, and `network.trial` names the text it speaks of: whatever
+//! write a power cut prevents, the next start knows which text is on trial.
 
 use std::fmt::Write as _;
 use std::fs;

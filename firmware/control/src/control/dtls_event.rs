@@ -55,7 +55,7 @@ impl Control {
         }
     }
 
-    /// Tells the handshakes of a call what signalling agreed on.
+    /// Gives the handshakes of a call what signalling agreed on.
     pub(super) fn agree_dtls(&mut self, call: CallId, now: Instant) {
         let Some(record) = self.calls.get(call) else {
             return;

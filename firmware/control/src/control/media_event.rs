@@ -108,7 +108,7 @@ impl Control {
         }
     }
 
-    /// Tells the engine which streams the handset hears and speaks to, where that changed.
+    /// Informs the engine which streams the handset hears and speaks to, where that changed.
     pub(super) fn connect_streams(&mut self) {
         for record in self.calls.iter_mut() {
             let connected = self.connected.contains(&record.id);

@@ -82,7 +82,7 @@ impl Control {
         self.drain(now);
     }
 
-    /// Goes on with what waited. Tells whether somebody owns the sockets now.
+    /// Goes on with what waited. Returns whether somebody owns the sockets now.
     fn go_on(
         &mut self,
         awaiting: AwaitingSockets,
@@ -92,7 +92,7 @@ impl Control {
     ) -> bool {
         match awaiting {
             AwaitingSockets::Place { call, to } => {
-                // An address of an account's domain goes by that account: its server knows nobody
+                // An address of an account's domain uses that account: its server knows no one
                 // else there.
                 let own = || Some(self.agent.account_of_address(&to.address)?.0);
                 let account = to.account.map(|account| account.0).or_else(own);
@@ -201,7 +201,8 @@ impl Control {
     /// A call that has not begun is given up; its sockets are closed when they come.
     pub(super) fn abandon(&mut self, ended: CallId, now: Instant) {
         let index = self.awaiting_sockets.iter().position(|(_, awaiting)| {
-            matches!(awaiting, AwaitingSockets::Place { call, .. } | AwaitingSockets::Follow { call, .. } if *call == ended)
+            matches!(awaiting, AwaitingSockets::Place { call, .. }
+                | AwaitingSockets::Follow { call, .. } if *call == ended)
         });
         let Some(index) = index else { return };
         if let (_, AwaitingSockets::Follow { old, .. }) = self.awaiting_sockets.remove(index)

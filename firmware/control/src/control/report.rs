@@ -196,7 +196,7 @@ impl Control {
         }
     }
 
-    /// Tells listeners of every call whose state or codec changed.
+    /// Informs listeners of every call whose state or codec changed.
     pub(super) fn emit_call_changes(&mut self) {
         for record in self.calls.iter_mut().filter(|call| !call.is_ended()) {
             // One the phone knows no more is about to end; its end is emitted with the cause.
@@ -212,7 +212,7 @@ impl Control {
         }
     }
 
-    /// Tells phone and listeners what is known of a call's encryption, where that changed.
+    /// Reports to phone and listeners what is known of a call's encryption, where that changed.
     pub(super) fn report_encryption(&mut self, call: CallId, now: Instant) {
         let Some(record) = self.calls.get(call) else {
             return;

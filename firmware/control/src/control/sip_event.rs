@@ -253,7 +253,7 @@ impl Control {
                 CallUpdate::EarlyMedia
             }
             // A 180 without sound after another leg's early media does not silence what is heard
-            // already: one leg at a time, and the agent tells of the leg whose sound counts by
+            // already: one leg at a time, and the agent reports the leg whose sound counts by
             // sending its media.
             None if record.media.is_some() => return,
             None => CallUpdate::Ringing,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use media::{Command, Event, Stream, StreamId};
 use serde_json::Value;
 
+use crate::api::{ActionError, UserAction};
 use crate::history::History;
 use crate::known_peers::KnownPeers;
 

@@ -152,8 +152,8 @@ impl UserAgent {
     }
 
     /// Whether a request inside of an account's call comes over UDP from a host that has no part in
-    /// that call: neither its far end, a proxy of its route, nor one of the account's servers. Where
-    /// the route names a host without its address, nobody can tell.
+    /// that call: neither its far end, a proxy of its route, nor one of the account's servers.
+    /// Where the route names a host without its address, no one can know.
     fn is_from_elsewhere(&self, call: CallHandle, flow: Flow) -> bool {
         let Some(call) = self.calls.get(&call) else {
             return false;

@@ -17,7 +17,20 @@ use crate::transfer::ReferRequest;
 use super::ack_wait::{AckStep, Sent};
 use super::established::{ChangeRefused, ChangeStep, Exchange};
 use super::ringing::RingStep;
-use super::{Call, InDialog, SESSION_EXPIRED, State, UNUSABLE_ANSWER, cancel_change};
+use super::{Call, SESSION_EXPIRED, State, UNUSABLE_ANSWER, cancel_change};
+
+/// A request of the far end inside of one of a call's dialogs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InDialog<'a> {
+    pub(crate) transaction: TransactionId,
+    pub(crate) request: &'a Request,
+    /// It belongs to a branch of a call that is not answered yet.
+    pub(crate) early: bool,
+    /// A call placed because of an earlier REFER in this one is still reported on.
+    pub(crate) subscribed: bool,
+    /// It came by the account's own server, whose word on who the far end is counts.
+    pub(crate) trusted: bool,
+}
 
 impl Call {
     /// Whether the number of a request of theirs is in order, and whether it belongs to a branch;

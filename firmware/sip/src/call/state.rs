@@ -1,6 +1,9 @@
 //! The states of a call, each with what it has there.
 
+use std::time::Instant;
+
 use crate::dialog::Dialog;
+use crate::timer::earliest;
 use crate::transfer::Transfer;
 
 use super::ack_wait::AckWait;
@@ -87,6 +90,38 @@ impl State {
         }
     }
 
+    /// The call's own dialog; not that of a branch.
+    pub(super) fn dialog(&self) -> Option<&Dialog> {
+        match self {
+            Self::Calling(_) | Self::Over(_) => None,
+            Self::Ringing(ringing) => Some(&ringing.dialog),
+            Self::Answered(established, _)
+            | Self::Up(established)
+            | Self::Transferring(established, _) => Some(&established.dialog),
+            Self::Leaving(dialog, _) => Some(dialog),
+        }
+    }
+
+    /// The dialogs of the branches of a call that is being placed.
+    pub(super) fn early_dialogs(&self) -> impl Iterator<Item = &Dialog> {
+        let legs = self.calling().map_or(&[][..], |calling| &calling.legs);
+        legs.iter().map(|leg| &leg.dialog)
+    }
+
+    /// When the call has something to do by itself.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Calling(_) | Self::Over(_) => None,
+            Self::Ringing(ringing) => ringing.deadline(),
+            Self::Answered(_, ack) | Self::Leaving(_, ack) => Some(ack.deadline()),
+            Self::Up(established) => established.deadline(),
+            Self::Transferring(established, transfer) => {
+                earliest([established.deadline(), Some(transfer.deadline())])
+            }
+        }
+    }
+
+    /// The same as [`State::dialog`], to send a request in it.
     pub(super) fn dialog_mut(&mut self) -> Option<&mut Dialog> {
         match self {
             Self::Calling(_) | Self::Over(_) => None,

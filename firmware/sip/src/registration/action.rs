@@ -1,4 +1,4 @@
-//! What a registration wants done, and what it is told of its requests.
+//! What a registration wants done, and what it learns of its requests.
 
 use std::time::Instant;
 

@@ -65,7 +65,8 @@ fn gruu(response: &Response, user: &str) -> Option<SipUri> {
     }
 }
 
-/// The lifetime the registrar grants, in seconds: our own contact's `expires`, otherwise the header.
+/// The lifetime the registrar grants, in seconds: our own contact's `expires`, otherwise the
+/// header.
 fn granted(response: &Response, user: &str) -> Option<u32> {
     let contacts = response
         .headers

@@ -1,0 +1,59 @@
+//! What the control loop wants done.
+
+use std::net::SocketAddr;
+
+use media::StreamId;
+use types::{Lamp, LampState};
+
+use crate::dtls;
+use crate::event::Event;
+
+/// What must be done by whoever owns sockets, the audio thread and the board.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each lives for one turn of the loop; a box for every command would only cost"
+)]
+pub enum Output {
+    /// Send a SIP message.
+    Sip(sip::Transmit),
+    /// Open a connection.
+    Connect {
+        /// The number it shall have.
+        connection: sip::ConnectionId,
+        /// Where to.
+        remote: SocketAddr,
+        /// TCP or TLS.
+        transport: sip::Transport,
+        /// TLS: one of these the certificate must be for.
+        names: Vec<String>,
+    },
+    /// Close a connection.
+    Disconnect(sip::ConnectionId),
+    /// Resolve a name.
+    Lookup(sip::agent::Lookup),
+    /// Open the RTP and the RTCP socket of a stream;
+    /// [`Control::handle_media_sockets`](super::Control::handle_media_sockets) wants to know their
+    /// addresses.
+    OpenMedia(StreamId),
+    /// Close the sockets of a stream.
+    CloseMedia(StreamId),
+    /// Hand a command to the audio engine.
+    Media(media::Command),
+    /// Send a DTLS datagram from a stream's socket.
+    Dtls(dtls::Transmit),
+    /// Keep this text in a file of the state directory, whole or not at all.
+    Keep {
+        /// The file's name.
+        file: &'static str,
+        /// Its whole text.
+        text: String,
+    },
+    /// Ring with this cadence (ms on, off, …; repeats), or be silent.
+    Ring(Option<Vec<u16>>),
+    /// Set a lamp.
+    Lamp(Lamp, LampState),
+    /// Carry out what keys ask of the appliance.
+    Maintenance(phone::Maintenance),
+    /// An event for whoever listens.
+    Event(Event),
+}
