@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! "10.0.0.1:5070"  ─▶ host_port ─┐
-//! "sip:101@pbx"    ─▶ sip_uri  ──┴─▶ Ok, or what is wrong with it in words
+//! "sip:101@pbx"    ─▶ sip_uri  ──┴─▶ Ok, or AddressError: what is wrong with it
 //! ```
 //!
 //! Only the shape is looked at, so that a typing mistake is found where it is; the meaning is
@@ -11,31 +11,78 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+/// What is wrong with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AddressError {
+    #[error("a host is written without `sip:`")]
+    Scheme,
+    #[error("a host is only what follows the `@`")]
+    User,
+    #[error("the closing `]` of the IPv6 address is missing")]
+    OpenBracket,
+    #[error("there is no IPv6 address between `[` and `]`")]
+    NoIpv6,
+    #[error("after `]` only `:port` may follow")]
+    AfterBracket,
+    #[error("an IPv6 address is written in brackets, like `[2001:db8::1]`")]
+    BareIpv6,
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    #[error("the host name is missing")]
+    NoHost,
+    #[error("the host name is longer than 253 characters")]
+    LongHost,
+    #[error("this is not an IPv4 address")]
+    NoIpv4,
+    #[error("a host name is letters, digits, `-` and dots")]
+    HostName,
+    #[error("the user part is empty")]
+    NoUser,
+    #[error("`%` is followed by two hexadecimal digits")]
+    UserEscape,
+    #[error("a SIP address begins with `sip:` or `sips:`")]
+    NoSipScheme,
+    #[error("it is longer than 1024 characters")]
+    LongUrl,
+    #[error("a character of it must be written as %XX")]
+    UrlCharacter,
+    #[error("a user name and password in it would be shown wherever the URL is")]
+    UrlUser,
+    #[error("the part from `#` on is never sent")]
+    UrlFragment,
+    #[error("it begins with neither `https://` nor `http://`")]
+    NoHttpScheme,
+    #[error("`{}` is not allowed in a SIP user name", .0.escape_debug())]
+    UserCharacter(char),
+    #[error("`{}` is not allowed in a SIP address", .0.escape_debug())]
+    UriCharacter(char),
+}
+
 /// Checks `host` or `host:port`; IPv6 in brackets.
-pub(crate) fn host_port(text: &str) -> Result<(), String> {
+pub(crate) fn host_port(text: &str) -> Result<(), AddressError> {
     if text
         .get(..4)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"))
     {
-        return Err("a host is written without `sip:`".to_owned());
+        return Err(AddressError::Scheme);
     }
     if text.contains('@') {
-        return Err("a host is only what follows the `@`".to_owned());
+        return Err(AddressError::User);
     }
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let Some((inside, after)) = rest.split_once(']') else {
-            return Err("the closing `]` of the IPv6 address is missing".to_owned());
+            return Err(AddressError::OpenBracket);
         };
         if inside.parse::<Ipv6Addr>().is_err() {
-            return Err("there is no IPv6 address between `[` and `]`".to_owned());
+            return Err(AddressError::NoIpv6);
         }
         match after.strip_prefix(':') {
             Some(port) => return check_port(port),
             None if after.is_empty() => return Ok(()),
-            None => return Err("after `]` only `:port` may follow".to_owned()),
+            None => return Err(AddressError::AfterBracket),
         }
     } else if text.parse::<Ipv6Addr>().is_ok() {
-        return Err("an IPv6 address is written in brackets, like `[2001:db8::1]`".to_owned());
+        return Err(AddressError::BareIpv6);
     } else {
         match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -46,27 +93,27 @@ pub(crate) fn host_port(text: &str) -> Result<(), String> {
     port.map_or(Ok(()), check_port)
 }
 
-fn check_port(port: &str) -> Result<(), String> {
+fn check_port(port: &str) -> Result<(), AddressError> {
     let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     match port.parse::<u16>() {
         Ok(1..) if digits => Ok(()),
-        Ok(_) | Err(_) => Err("the port is not a number from 1 to 65535".to_owned()),
+        Ok(_) | Err(_) => Err(AddressError::Port),
     }
 }
 
-fn host_name(host: &str) -> Result<(), String> {
+fn host_name(host: &str) -> Result<(), AddressError> {
     if host.is_empty() {
-        return Err("the host name is missing".to_owned());
+        return Err(AddressError::NoHost);
     }
     if host.len() > 253 {
-        return Err("the host name is longer than 253 characters".to_owned());
+        return Err(AddressError::LongHost);
     }
     // What looks like numbers and dots is an IPv4 address or a mistake, never a name.
     if host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return host
             .parse::<Ipv4Addr>()
             .map(|_| ())
-            .map_err(|_| "this is not an IPv4 address".to_owned());
+            .map_err(|_| AddressError::NoIpv4);
     }
     for label in host.strip_suffix('.').unwrap_or(host).split('.') {
         let inside = label
@@ -78,16 +125,16 @@ fn host_name(host: &str) -> Result<(), String> {
             || label.starts_with('-')
             || label.ends_with('-')
         {
-            return Err("a host name is letters, digits, `-` and dots".to_owned());
+            return Err(AddressError::HostName);
         }
     }
     Ok(())
 }
 
 /// Checks the user part of a SIP address as it is written in a configuration (`%` escapes allowed).
-pub(crate) fn sip_user(user: &str) -> Result<(), String> {
+pub(crate) fn sip_user(user: &str) -> Result<(), AddressError> {
     if user.is_empty() {
-        return Err("the user part is empty".to_owned());
+        return Err(AddressError::NoUser);
     }
     let mut bytes = user.bytes();
     while let Some(byte) = bytes.next() {
@@ -98,20 +145,17 @@ pub(crate) fn sip_user(user: &str) -> Result<(), String> {
                 .iter()
                 .all(|b| b.is_some_and(|b| b.is_ascii_hexdigit()))
             {
-                return Err("`%` is followed by two hexadecimal digits".to_owned());
+                return Err(AddressError::UserEscape);
             }
         } else if !allowed {
-            return Err(format!(
-                "`{}` is not allowed in a SIP user name",
-                char::from(byte).escape_debug()
-            ));
+            return Err(AddressError::UserCharacter(char::from(byte)));
         }
     }
     Ok(())
 }
 
 /// Checks a SIP address: `sip:` or `sips:`, then `[user@]host[:port][;parameters]`.
-pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
+pub(crate) fn sip_uri(text: &str) -> Result<(), AddressError> {
     let begins = |scheme: &str| {
         text.get(..scheme.len())
             .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
@@ -119,15 +163,12 @@ pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
     let rest = match (begins("sip:"), begins("sips:")) {
         (true, _) => &text[4..],
         (_, true) => &text[5..],
-        (false, false) => return Err("a SIP address begins with `sip:` or `sips:`".to_owned()),
+        (false, false) => return Err(AddressError::NoSipScheme),
     };
     if let Some(bad) = rest.chars().find(|c| {
         c.is_control() || c.is_whitespace() || !c.is_ascii() || "<>\"\\^`{}|".contains(*c)
     }) {
-        return Err(format!(
-            "`{}` is not allowed in a SIP address",
-            bad.escape_debug()
-        ));
+        return Err(AddressError::UriCharacter(bad));
     }
     let (user, host) = match rest.rsplit_once('@') {
         Some((user, host)) => (Some(user), host),
@@ -141,24 +182,24 @@ pub(crate) fn sip_uri(text: &str) -> Result<(), String> {
 }
 
 /// Checks `http://host[:port]/path` or `https://…`; `{mac}` may be anywhere in the path.
-pub(crate) fn url(text: &str) -> Result<(), String> {
+pub(crate) fn url(text: &str) -> Result<(), AddressError> {
     let rest = ["https://", "http://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme))
-        .ok_or("it begins with neither `https://` nor `http://`")?;
+        .ok_or(AddressError::NoHttpScheme)?;
     if text.len() > 1024 {
-        return Err("it is longer than 1024 characters".to_owned());
+        return Err(AddressError::LongUrl);
     }
     if !text.bytes().all(|b| (b'!'..=b'~').contains(&b)) {
-        return Err("a character of it must be written as %XX".to_owned());
+        return Err(AddressError::UrlCharacter);
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
-        return Err("a user name and password in it would be shown wherever the URL is".to_owned());
+        return Err(AddressError::UrlUser);
     }
     if path.contains('#') {
-        return Err("the part from `#` on is never sent".to_owned());
+        return Err(AddressError::UrlFragment);
     }
     host_port(authority)
 }

@@ -15,9 +15,11 @@ use crate::error::{Problem, nearest, quote};
 use crate::{address, digit_map};
 
 mod list;
+mod text_check;
 mod text_format;
 
 use list::{formatted_list, numbers, port_range, preference, rings, speed_dial};
+use text_check::{check_device, check_log_filter, check_target};
 pub(crate) use text_format::TextFormat;
 
 /// The shape and range of a value.
@@ -234,7 +236,8 @@ impl ValueKind {
             }
             Self::Secret => {
                 if text == crate::schema::Secret::MOVED {
-                    let what = "the password was moved into the phone (`security.move_secrets`), and this phone does not have it";
+                    let what = "the password was moved into the phone (`security.move_secrets`), \
+                                and this phone does not have it";
                     return Err((
                         what.to_owned(),
                         Some("write the password here again".to_owned()),
@@ -265,7 +268,7 @@ impl ValueKind {
             }
             Self::LogFilter => check_log_filter(text)
                 .map(|()| fine)
-                .map_err(|what| (what, None)),
+                .map_err(|error| (error.to_string(), None)),
             Self::SipUser => address::sip_user(text)
                 .map(|()| fine)
                 .map_err(|why| (format!("{shown} is not a SIP user name: {why}"), None)),
@@ -296,10 +299,10 @@ impl ValueKind {
             },
             Self::Target => check_target(text)
                 .map(|()| fine)
-                .map_err(|what| (what, None)),
+                .map_err(|error| (error.to_string(), None)),
             Self::Device(capture) => check_device(text, capture)
                 .map(|()| fine)
-                .map_err(|what| (what, None)),
+                .map_err(|error| (error.to_string(), None)),
             Self::Folder => {
                 let named =
                     |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
@@ -372,42 +375,81 @@ impl ValueKind {
             Self::Text(most, false) => format!("write 1 to {most} characters in quotes"),
             Self::Secret => format!("write at most {MOST_SECRET} characters in quotes"),
             Self::Country => {
-                let codes: Vec<_> = Country::ALL.iter().map(|country| country.as_str()).collect();
+                let codes: Vec<_> = Country::ALL
+                    .iter()
+                    .map(|country| country.as_str())
+                    .collect();
                 format!("write one of {}", codes.join(", "))
             }
-            Self::LogFilter => "write `error`, `warn`, `info`, `debug` or `trace` in quotes, or a list like \"info,offhook=debug\"".to_owned(),
-            Self::SipUser => "write the part before the `@` of the SIP address in quotes, like \"101\"".to_owned(),
+            Self::LogFilter => "write `error`, `warn`, `info`, `debug` or `trace` in quotes, or a \
+                                list like \"info,offhook=debug\""
+                .to_owned(),
+            Self::SipUser => "write the part before the `@` of the SIP address in quotes, like \
+                              \"101\""
+                .to_owned(),
             Self::Host => {
-                "write a name or address in quotes, with or without port, like \"pbx.example.net\" or \"10.0.0.1:5060\"".to_owned()
+                "write a name or address in quotes, with or without port, like \"pbx.example.net\" \
+                 or \"10.0.0.1:5060\""
+                    .to_owned()
             }
-            Self::SipUri => "write an address in quotes, like \"sip:help@10.0.0.1:5060\"".to_owned(),
-            Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"192.168.1.20\", or \"::\" for all".to_owned(),
+            Self::SipUri => {
+                "write an address in quotes, like \"sip:help@10.0.0.1:5060\"".to_owned()
+            }
+            Self::Ip => {
+                "write an IPv4 or IPv6 address in quotes, like \"192.168.1.20\", or \"::\" for all"
+                    .to_owned()
+            }
             Self::Number(least, most) => format!("write a whole number from {least} to {most}"),
             Self::OneNumber(allowed) => {
                 let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
                 format!("write one of {}", allowed.join(", "))
             }
             Self::Bool => "write `true` or `false`, without quotes".to_owned(),
-            Self::AfterMs(most) => format!("write `false`, `true` (at once), or milliseconds from 0 to {most}"),
+            Self::AfterMs(most) => {
+                format!("write `false`, `true` (at once), or milliseconds from 0 to {most}")
+            }
             Self::Choice(words) => format!("write one of {}", quoted(words)),
-            Self::Preference(words) => format!("write a list of some of {}, each once, best first", quoted(words)),
+            Self::Preference(words) => format!(
+                "write a list of some of {}, each once, best first",
+                quoted(words)
+            ),
             Self::PortRange => format!(
-                "write first and last port, like [20000, 20099]: the first even, the last odd, from 1024 on, at least {FEWEST_RTP_PORTS} ports (two a call)"
+                "write first and last port, like [20000, 20099]: the first even, the last odd, \
+                 from 1024 on, at least {FEWEST_RTP_PORTS} ports (two a call)"
             ),
             Self::DigitMap => "write a digit map in quotes, like \"0x.T|[1-9]xx\"".to_owned(),
             Self::Numbers(most) => {
-                format!("write a list of at most {most} numbers of the keys 0-9, * and # in quotes, like [\"112\", \"911\"]")
+                format!(
+                    "write a list of at most {most} numbers of the keys 0-9, * and # in quotes, \
+                         like [\"112\", \"911\"]"
+                )
             }
             Self::Target => {
-                "write a number of the keys 0-9, * and #, or a SIP address, in quotes, like \"112\" or \"sip:help@10.0.0.1\"".to_owned()
+                "write a number of the keys 0-9, * and #, or a SIP address, in quotes, like \
+                 \"112\" or \"sip:help@10.0.0.1\""
+                    .to_owned()
             }
-            Self::SpeedDial(most) => format!("write at most {most} lines like `1 = \"sip:anna@10.0.0.7\"` under [dial.speed]"),
-            Self::Rings(most) => format!("write at most {most} lines like `\"030*\" = 2` under [call.ring]"),
-            Self::Device(true) => "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned(),
-            Self::Device(false) => "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned(),
-            Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \"rpi-zero2w\"".to_owned(),
-            Self::File => "write the path of a file in quotes; a relative path starts at the directory of this file".to_owned(),
-            Self::Fingerprint => "write 32 bytes as hexadecimal digits in quotes, with or without colons".to_owned(),
+            Self::SpeedDial(most) => format!(
+                "write at most {most} lines like `1 = \"sip:anna@10.0.0.7\"` under [dial.speed]"
+            ),
+            Self::Rings(most) => {
+                format!("write at most {most} lines like `\"030*\" = 2` under [call.ring]")
+            }
+            Self::Device(true) => {
+                "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned()
+            }
+            Self::Device(false) => {
+                "write an ALSA device, \"wav:FILE\" or \"null\" in quotes".to_owned()
+            }
+            Self::Folder => "write a name of letters, digits, `-`, `_` and dots in quotes, like \
+                             \"rpi-zero2w\""
+                .to_owned(),
+            Self::File => "write the path of a file in quotes; a relative path starts at the \
+                           directory of this file"
+                .to_owned(),
+            Self::Fingerprint => "write 32 bytes as hexadecimal digits in quotes, with or without \
+                                  colons"
+                .to_owned(),
             Self::Path => "write a path in quotes".to_owned(),
             Self::Formatted(format) => format.help().to_owned(),
             Self::FormattedList(format, most) => {
@@ -490,66 +532,4 @@ fn is_keyed(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_digit() || b == b'*' || b == b'#')
-}
-
-fn check_target(text: &str) -> Result<(), String> {
-    let begins = |scheme: &str| {
-        text.get(..scheme.len())
-            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-    };
-    if begins("sip:") || begins("sips:") {
-        address::sip_uri(text).map_err(|why| format!("{} is not a SIP address: {why}", quote(text)))
-    } else if address::is_number(text) && text.len() <= 32 {
-        Ok(())
-    } else {
-        Err(format!(
-            "{} is neither a number nor a SIP address",
-            quote(text)
-        ))
-    }
-}
-
-fn check_device(text: &str, capture: bool) -> Result<(), String> {
-    if text.is_empty() {
-        return Err("the device is empty".to_owned());
-    }
-    if let Some(file) = text.strip_prefix("wav:") {
-        return if file.is_empty() {
-            Err("after `wav:` the file is missing".to_owned())
-        } else {
-            Ok(())
-        };
-    }
-    match (text, capture) {
-        ("null", true) => {
-            Err("`null` is for playback only; a silent microphone is `silence`".to_owned())
-        }
-        ("silence", false) => {
-            Err("`silence` is for capture only; a silent playback is `null`".to_owned())
-        }
-        _other => Ok(()),
-    }
-}
-
-fn check_log_filter(text: &str) -> Result<(), String> {
-    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    for part in text.split(',') {
-        let level = match part.split_once('=') {
-            Some((target, level)) => {
-                if target.is_empty()
-                    || !target
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':')
-                {
-                    return Err(format!("{} is not a part of the program", quote(target)));
-                }
-                level
-            }
-            None => part,
-        };
-        if !LEVELS.contains(&level) {
-            return Err(format!("{} is not a log level", quote(level)));
-        }
-    }
-    Ok(())
 }

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! `https` is checked against the certificates given, or the system's; `http` is refused unless
-//! the configuration allows it. A body whose end cannot be distinguished from a broken connection is refused, and so is
-//! a compressed one: what it unpacks to has no bound.
+//! the configuration allows it. A body whose end cannot be distinguished from a broken connection
+//! is refused, and so is a compressed one: what it unpacks to has no bound.
 
+use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,7 +102,8 @@ pub(crate) enum FetchError {
     #[error("{host}: {what}; check the server's name and that it is running")]
     Connect { host: String, what: String },
     #[error(
-        "{host}: {what}; the certificate must be for this name and signed by an authority that is trusted (provision.ca)"
+        "{host}: {what}; the certificate must be for this name and signed by an authority that is \
+         trusted (provision.ca)"
     )]
     Trust { host: String, what: String },
     #[error("{url}: the server says {status}")]
@@ -111,7 +113,7 @@ pub(crate) enum FetchError {
     #[error("{url}: {what}; nothing was taken")]
     Body { url: String, what: String },
     #[error("the file could not be written: {0}")]
-    Sink(std::io::Error),
+    Sink(io::Error),
 }
 
 /// A URL in parts.
@@ -200,7 +202,7 @@ fn overall(max_bytes: u64) -> Duration {
 pub(crate) async fn fetch(
     request: &Request,
     trust: &Trust,
-    sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
     let limit = overall(request.max_bytes);
     timeout(limit, follow(request, trust, sink))
@@ -217,7 +219,7 @@ pub(crate) async fn fetch(
 async fn follow(
     request: &Request,
     trust: &Trust,
-    sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
     let mut url = Url::parse(&request.url)?;
     for _ in 0..=MAX_REDIRECTS {
@@ -262,7 +264,7 @@ async fn get(
     let tcp = timeout(STEP_TIMEOUT, open(bare, url.port))
         .await
         .map_err(|_| connect("no answer".to_owned()))?
-        .map_err(connect)?;
+        .map_err(|error| connect(error.to_string()))?;
     if url.secure {
         let config = Arc::clone(trust.0.as_ref().map_err(AuthorityError::clone)?);
         let name =
@@ -283,9 +285,9 @@ async fn get(
     }
 }
 
-/// The addresses of a name, as the machine resolves it, on a thread of its own: a dead resolver holds
-/// nothing else.
-async fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
+/// The addresses of a name, as the machine resolves it, on a thread of its own: a dead resolver
+/// holds nothing else.
+async fn addresses_of(host: &str) -> io::Result<Vec<IpAddr>> {
     let (reply, found) = oneshot::channel();
     let name = host.to_owned();
     std::thread::Builder::new()
@@ -293,28 +295,25 @@ async fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
         .stack_size(256 * 1024)
         .spawn(move || {
             let found = (name.as_str(), 0).to_socket_addrs();
-            // Nobody may be waiting any more.
+            // No one may be waiting any more.
             let _ = reply.send(found.map(|found| found.map(|to| to.ip()).collect()));
-        })
-        .map_err(|error| error.to_string())?;
-    match found.await {
-        Ok(found) => found.map_err(|error| error.to_string()),
-        Err(_) => Err("the name was not looked up".to_owned()),
-    }
+        })?;
+    let lost = |_| io::Error::other("the name was not looked up");
+    found.await.map_err(lost)?
 }
 
 /// A connection to the first address of a host that takes one.
-async fn open(host: &str, port: u16) -> Result<TcpStream, String> {
+async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => addresses_of(host).await?,
     };
-    let mut last = "the name has no address".to_owned();
+    let mut last = io::Error::other("the name has no address");
     for address in addresses.into_iter().take(MAX_ADDRESSES) {
         match timeout(CONNECT_TIMEOUT, TcpStream::connect((address, port))).await {
             Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => last = error.to_string(),
-            Err(_) => last = format!("{address} does not answer"),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::other(format!("{address} does not answer")),
         }
     }
     Err(last)
@@ -359,7 +358,7 @@ async fn take(
     url: &Url,
     response: Response<Incoming>,
     most: u64,
-    sink: &mut (dyn FnMut(&[u8]) -> std::io::Result<()> + Send),
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
     let body = |what: String| FetchError::Body {
         url: url.shown(),
@@ -372,7 +371,8 @@ async fn take(
     let chunked = response.version() == Version::HTTP_11 && headers.contains_key(TRANSFER_ENCODING);
     if length.is_none() && !chunked {
         return Err(body(
-            "the server does not say how long it is, so a part could not be distinguished from the whole"
+            "the server does not say how long it is, so a part could not be distinguished from the \
+             whole"
                 .to_owned(),
         ));
     }

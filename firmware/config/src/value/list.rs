@@ -25,7 +25,8 @@ pub(super) fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<S
                 )))
             } else if first % 2 != 0 {
                 Err(Some(format!(
-                    "the first port {first} is odd, but RTP takes the even port of a pair (RFC 3550)"
+                    "the first port {first} is odd, but RTP takes the even port of a pair (RFC \
+                     3550)"
                 )))
             } else if last % 2 == 0 {
                 Err(Some(format!(
@@ -176,7 +177,7 @@ pub(super) fn speed_dial(
         let to = text(target, "a number or SIP address", help)?;
         match check_target(to) {
             Ok(()) => Ok(to.to_owned()),
-            Err(what) => Err(Problem::new(target.span().start, what, help())),
+            Err(error) => Err(Problem::new(target.span().start, error.to_string(), help())),
         }
     });
     match (keys, targets) {

@@ -192,16 +192,19 @@ impl TextFormat {
                 "write \"auto\" or the kernel's name of the interface in quotes, like \"eth0\""
             }
             Self::Ipv4Config => {
-                "write \"dhcp\", \"off\", or an address with the length of its prefix, like \"192.168.1.20/24\""
+                "write \"dhcp\", \"off\", or an address with the length of its prefix, like \
+                 \"192.168.1.20/24\""
             }
             Self::Ipv6Config => {
-                "write \"auto\", \"off\", or an address with the length of its prefix, like \"2001:db8::20/64\""
+                "write \"auto\", \"off\", or an address with the length of its prefix, like \
+                 \"2001:db8::20/64\""
             }
             Self::Ipv4 => "write an IPv4 address in quotes, like \"192.168.1.1\"",
             Self::Ipv6 => "write an IPv6 address in quotes, like \"fe80::1\"",
             Self::Ip => "write an IPv4 or IPv6 address in quotes, like \"192.168.1.1\"",
             Self::Host => {
-                "write a name or address in quotes, with or without port, like \"log.example.net\" or \"10.0.0.1:514\""
+                "write a name or address in quotes, with or without port, like \"log.example.net\" \
+                 or \"10.0.0.1:514\""
             }
             Self::Server => {
                 "write a name or address in quotes, like \"time.example.net\" or \"[2001:db8::1]\""
@@ -212,7 +215,8 @@ impl TextFormat {
             }
             Self::Region => "write the two capital letters of the country in quotes, like \"DE\"",
             Self::TimeZone => {
-                "write a name like \"Europe/Berlin\", or a POSIX rule like \"CET-1CEST,M3.5.0,M10.5.0/3\", in quotes"
+                "write a name like \"Europe/Berlin\", or a POSIX rule like \
+                 \"CET-1CEST,M3.5.0,M10.5.0/3\", in quotes"
             }
             Self::Url => {
                 "write an address in quotes, like \"https://example.net/phones/{mac}.toml\""
@@ -221,13 +225,15 @@ impl TextFormat {
                 "write keys 0-9, * and # in quotes, at most 16, like \"*78\", or \"\" for none"
             }
             Self::Caller => {
-                "write a number, address or name in quotes, at most 64 characters, `*` for any characters, like \"0900*\""
+                "write a number, address or name in quotes, at most 64 characters, `*` for any \
+                 characters, like \"0900*\""
             }
             Self::SshKey => {
                 "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\""
             }
             Self::DirectCaller => {
-                "write an IP address, a network like \"192.168.1.0/24\", or a user at an address like \"sip:bob@192.168.1.20\""
+                "write an IP address, a network like \"192.168.1.0/24\", or a user at an address \
+                 like \"sip:bob@192.168.1.20\""
             }
         }
     }
