@@ -7,9 +7,10 @@
 
 use types::Country;
 
+mod cadences;
+mod numbers;
 #[rustfmt::skip] // a table: one line a tone reads better than one line a number
 mod plans;
-mod numbers;
 mod segment;
 
 pub use plans::PLANS;

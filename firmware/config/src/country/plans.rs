@@ -9,96 +9,24 @@
 //! 201 970: 50 to 130 ms, Germany 170 to 310 ms): the lower end is the network's, the upper what a
 //! hand on the hook can do.
 
-use super::ToneKind::{Busy, CallWaiting, Confirmation, Congestion, Dial, RecallDial, Ringback, SpecialInformation, StutterDial};
-use super::segment::{SILENCE, beeps, hum, hum_am, once, silence, tone, warble};
-use super::{Country, CountryPlan, Segment};
+use super::ToneKind::{
+    Busy, CallWaiting, Confirmation, Congestion, Dial, RecallDial, Ringback, SpecialInformation,
+    StutterDial,
+};
+use super::cadences::{
+    RECALL_350_440, RECALL_400, RECALL_400_JP, RECALL_414_IL, RECALL_425, RECALL_425_CZ,
+    RECALL_425_ES, RINGBACK_400_450, SIT, SIT_CN, SIT_CZ, SIT_GR, SIT_ID, SIT_JP, SIT_NZ, SIT_PL,
+    SIT_SE, SIT_UK, STUTTER_350_440, STUTTER_400, STUTTER_400_25_IN, STUTTER_400_33_ZA,
+    STUTTER_400_TH, STUTTER_414_IL, STUTTER_425, STUTTER_425_MX, STUTTER_425_SG, STUTTER_440_FR,
+    WAITING_1400, WAITING_400_33_ZA, WAITING_400_NZ, WAITING_414_IL, WAITING_425, WAITING_425_DE,
+    WAITING_425_DK, WAITING_425_FI, WAITING_425_IT, WAITING_425_MX,
+};
+use super::segment::{hum, hum_am, once, silence, tone, warble};
+use super::{Country, CountryPlan};
 
 const LONG: (u16, u16) = (300, 1000);
 const MIDDLE: (u16, u16) = (170, 500);
 const SHORT: (u16, u16) = (50, 400);
-
-// Cadences that several countries share, or that are too long to stand in a line.
-const RECALL_350_440: &[Segment] = &beeps::<7>(tone(&[350, 440], 100), silence(100), hum(&[350, 440]));
-const RECALL_400: &[Segment] = &beeps::<7>(tone(&[400], 100), silence(100), hum(&[400]));
-const RECALL_400_JP: &[Segment] = &beeps::<7>(tone(&[400], 200), silence(200), hum(&[400]));
-const RECALL_414_IL: &[Segment] = &beeps::<7>(tone(&[414], 100), silence(100), hum(&[414]));
-const RECALL_425: &[Segment] = &beeps::<7>(tone(&[425], 100), silence(100), hum(&[425]));
-const RECALL_425_CZ: &[Segment] = &[
-    once(tone(&[425], 100)), once(silence(100)), once(tone(&[425], 100)), once(silence(100)), once(tone(&[425], 100)),
-    once(silence(100)), tone(&[425], 330), silence(330), tone(&[425], 660), silence(660),
-];
-const RECALL_425_ES: &[Segment] = &beeps::<7>(tone(&[425], 200), silence(200), hum(&[425]));
-const RINGBACK_400_450: &[Segment] = &[tone(&[400, 450], 400), silence(200), tone(&[400, 450], 400), silence(2000)];
-const SIT: &[Segment] = &[tone(&[950], 330), tone(&[1400], 330), tone(&[1800], 330), silence(1000)];
-const SIT_CN: &[Segment] = &[
-    tone(&[450], 100), silence(100), tone(&[450], 100), silence(100), tone(&[450], 100), silence(100), tone(&[450], 400), silence(400),
-];
-const SIT_CZ: &[Segment] = &[tone(&[950], 330), silence(30), tone(&[1400], 330), silence(30), tone(&[1800], 330), silence(1000)];
-const SIT_GR: &[Segment] = &[
-    once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)),
-    once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)), once(tone(&[1400], 330)),
-    once(tone(&[1800], 330)), once(silence(1000)), SILENCE,
-];
-const SIT_ID: &[Segment] = &[once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), silence(1000)];
-const SIT_JP: &[Segment] = &[once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), SILENCE];
-const SIT_NZ: &[Segment] = &[
-    tone(&[400], 750), silence(100), tone(&[400], 750), silence(100), tone(&[400], 750), silence(100), tone(&[400], 750), silence(400),
-];
-const SIT_PL: &[Segment] = &[
-    once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)),
-    once(tone(&[1400], 330)), once(tone(&[1800], 330)), once(silence(1000)), once(tone(&[950], 330)), once(tone(&[1400], 330)),
-    once(tone(&[1800], 330)), once(silence(1000)),
-];
-const SIT_SE: &[Segment] = &[
-    once(tone(&[950], 332)), once(silence(24)), once(tone(&[1400], 332)), once(silence(24)), once(tone(&[1800], 332)),
-    once(silence(2024)), once(tone(&[950], 332)), once(silence(24)), once(tone(&[1400], 332)), once(silence(24)),
-    once(tone(&[1800], 332)), once(silence(2024)), once(tone(&[950], 332)), once(silence(24)), once(tone(&[1400], 332)),
-    once(silence(24)), once(tone(&[1800], 332)), once(silence(2024)), once(tone(&[950], 332)), once(silence(24)),
-    once(tone(&[1400], 332)), once(silence(24)), once(tone(&[1800], 332)), once(silence(2024)), once(tone(&[950], 332)),
-    once(silence(24)), once(tone(&[1400], 332)), once(silence(24)), once(tone(&[1800], 332)), SILENCE,
-];
-const SIT_UK: &[Segment] = &[tone(&[950], 330), silence(15), tone(&[1400], 330), silence(15), tone(&[1800], 330), silence(1000)];
-const STUTTER_350_440: &[Segment] = &beeps::<13>(tone(&[350, 440], 100), silence(100), hum(&[350, 440]));
-const STUTTER_400: &[Segment] = &beeps::<13>(tone(&[400], 100), silence(100), hum(&[400]));
-const STUTTER_400_25_IN: &[Segment] = &beeps::<13>(tone(&[350, 440], 100), silence(100), hum_am(&[400, 25]));
-const STUTTER_400_33_ZA: &[Segment] = &beeps::<13>(warble(&[400, 33], 100), silence(100), hum_am(&[400, 33]));
-const STUTTER_400_TH: &[Segment] = &[
-    once(tone(&[400], 200)), once(silence(200)), once(tone(&[400], 600)), once(silence(200)), once(tone(&[400], 200)),
-    once(silence(200)), once(tone(&[400], 600)), once(silence(200)), once(tone(&[400], 200)), once(silence(200)),
-    once(tone(&[400], 600)), once(silence(200)), once(tone(&[400], 200)), once(silence(200)), once(tone(&[400], 600)),
-    once(silence(200)), hum(&[400]),
-];
-const STUTTER_414_IL: &[Segment] = &beeps::<21>(tone(&[414], 160), silence(160), hum(&[414]));
-const STUTTER_425: &[Segment] = &beeps::<13>(tone(&[425], 100), silence(100), hum(&[425]));
-const STUTTER_425_MX: &[Segment] = &beeps::<13>(tone(&[350, 440], 100), silence(100), hum(&[425]));
-const STUTTER_425_SG: &[Segment] = &[
-    once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 600)), once(silence(200)), once(tone(&[425], 200)),
-    once(silence(200)), once(tone(&[425], 600)), once(silence(200)), once(tone(&[425], 200)), once(silence(200)),
-    once(tone(&[425], 600)), once(silence(200)), once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 600)),
-    once(silence(200)), hum(&[425]),
-];
-const STUTTER_440_FR: &[Segment] = &beeps::<13>(tone(&[440], 100), silence(100), hum(&[440]));
-const WAITING_1400: &[Segment] = &[tone(&[950], 650), silence(325), tone(&[950], 325), silence(30), tone(&[1400], 1300), silence(2600)];
-const WAITING_400_33_ZA: &[Segment] = &[
-    warble(&[400, 33], 250), silence(250), warble(&[400, 33], 250), silence(250), warble(&[400, 33], 250), silence(250),
-    warble(&[400, 33], 250), silence(250),
-];
-const WAITING_400_NZ: &[Segment] = &beeps::<7>(tone(&[400], 200), silence(3000), once(tone(&[400], 200)));
-const WAITING_414_IL: &[Segment] = &[tone(&[414], 100), silence(100), tone(&[414], 100), silence(100), tone(&[414], 600), silence(3000)];
-const WAITING_425: &[Segment] = &[tone(&[425], 150), silence(150), tone(&[425], 150), silence(4000)];
-const WAITING_425_DE: &[Segment] = &[
-    once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 200)), once(silence(5000)), once(tone(&[425], 200)),
-    once(silence(200)), once(tone(&[425], 200)), once(silence(5000)), once(tone(&[425], 200)), once(silence(200)),
-    once(tone(&[425], 200)), once(silence(5000)), once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 200)),
-    once(silence(5000)), once(tone(&[425], 200)), once(silence(200)), once(tone(&[425], 200)), SILENCE,
-];
-const WAITING_425_DK: &[Segment] = &[
-    once(tone(&[425], 200)), once(silence(600)), once(tone(&[425], 200)), once(silence(3000)), once(tone(&[425], 200)),
-    once(silence(200)), once(tone(&[425], 200)), SILENCE,
-];
-const WAITING_425_FI: &[Segment] = &[tone(&[425], 150), silence(150), tone(&[425], 150), silence(8000)];
-const WAITING_425_IT: &[Segment] = &[tone(&[425], 400), silence(100), tone(&[425], 250), silence(100), tone(&[425], 150), silence(14000)];
-const WAITING_425_MX: &[Segment] = &[tone(&[425], 200), silence(600), tone(&[425], 200), silence(10000)];
 
 /// Every plan, by code.
 pub const PLANS: &[CountryPlan] = &[
@@ -106,18 +34,26 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::At, ring_cadence_ms: &[1000, 5000], flash_window_ms: MIDDLE,
         emergency: &["112", "122", "133", "144"],
         tones: &[
-            (Dial, &[hum(&[420])]), (StutterDial, &[hum(&[380, 420])]), (RecallDial, &[hum(&[420])]),
-            (Ringback, &[tone(&[420], 1000), silence(5000)]), (Busy, &[tone(&[420], 400), silence(400)]),
-            (Congestion, &[tone(&[420], 200), silence(200)]), (CallWaiting, &[tone(&[420], 40), silence(1960)]),
-            (SpecialInformation, &[tone(&[950], 330), tone(&[1450], 330), tone(&[1850], 330), silence(1000)]),
+            (Dial, &[hum(&[420])]), (StutterDial, &[hum(&[380, 420])]),
+            (RecallDial, &[hum(&[420])]),
+            (Ringback, &[tone(&[420], 1000), silence(5000)]),
+            (Busy, &[tone(&[420], 400), silence(400)]),
+            (Congestion, &[tone(&[420], 200), silence(200)]),
+            (CallWaiting, &[tone(&[420], 40), silence(1960)]),
+            (SpecialInformation, &[
+                tone(&[950], 330), tone(&[1450], 330), tone(&[1850], 330), silence(1000),
+            ]),
         ],
     },
     CountryPlan {
         country: Country::Au, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["000", "112"],
         tones: &[
-            (Dial, &[hum(&[413, 438])]), (StutterDial, &[tone(&[413, 438], 100), silence(40)]), (RecallDial, &[hum(&[413, 438])]),
-            (Ringback, &[tone(&[413, 438], 400), silence(200), tone(&[413, 438], 400), silence(2000)]),
+            (Dial, &[hum(&[413, 438])]), (StutterDial, &[tone(&[413, 438], 100), silence(40)]),
+            (RecallDial, &[hum(&[413, 438])]),
+            (Ringback, &[
+                tone(&[413, 438], 400), silence(200), tone(&[413, 438], 400), silence(2000),
+            ]),
             (Busy, &[tone(&[425], 375), silence(375)]),
             (Congestion, &[tone(&[425], 375), silence(375), tone(&[420], 375), silence(375)]),
             (CallWaiting, &[tone(&[425], 200), silence(200), tone(&[425], 200), silence(4400)]),
@@ -128,28 +64,37 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Be, ring_cadence_ms: &[1000, 3000], flash_window_ms: SHORT,
         emergency: &["100", "101", "112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 1000), silence(250)]), (RecallDial, RECALL_350_440),
-            (Ringback, &[tone(&[425], 1000), silence(3000)]), (Busy, &[tone(&[425], 500), silence(500)]),
+            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 1000), silence(250)]),
+            (RecallDial, RECALL_350_440),
+            (Ringback, &[tone(&[425], 1000), silence(3000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
             (Congestion, &[tone(&[425], 167), silence(167)]),
             (CallWaiting, &[tone(&[1400], 175), silence(175), tone(&[1400], 175), silence(3500)]),
-            (SpecialInformation, &[tone(&[900], 330), tone(&[1400], 330), tone(&[1800], 330), silence(1000)]),
+            (SpecialInformation, &[
+                tone(&[900], 330), tone(&[1400], 330), tone(&[1800], 330), silence(1000),
+            ]),
         ],
     },
     CountryPlan {
         country: Country::Bg, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 1500), silence(100)]), (RecallDial, RECALL_425),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 250), silence(250)]), (CallWaiting, WAITING_425), (SpecialInformation, SIT),
+            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 1500), silence(100)]),
+            (RecallDial, RECALL_425),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 250), silence(250)]), (CallWaiting, WAITING_425),
+            (SpecialInformation, SIT),
         ],
     },
     CountryPlan {
         country: Country::Br, ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
         emergency: &["190", "192", "193"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[350, 440])]), (RecallDial, &[hum(&[350, 440])]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 250), silence(250)]),
+            (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[350, 440])]),
+            (RecallDial, &[hum(&[350, 440])]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 250), silence(250)]),
             (Congestion, &[tone(&[425], 250), silence(250), tone(&[425], 750), silence(250)]),
             (CallWaiting, &[tone(&[425], 50), silence(1000)]),
             (SpecialInformation, &[tone(&[950], 330), tone(&[1400], 330), tone(&[1800], 330)]),
@@ -159,10 +104,13 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Ch, ring_cadence_ms: &[1000, 4000], flash_window_ms: MIDDLE,
         emergency: &["112", "117", "118", "144"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425, 340], 1100), silence(1100)]), (RecallDial, RECALL_425),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
+            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425, 340], 1100), silence(1100)]),
+            (RecallDial, RECALL_425),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
             (Congestion, &[tone(&[425], 200), silence(200)]),
-            (CallWaiting, &[tone(&[425], 200), silence(200), tone(&[425], 200), silence(4000)]), (SpecialInformation, SIT),
+            (CallWaiting, &[tone(&[425], 200), silence(200), tone(&[425], 200), silence(4000)]),
+            (SpecialInformation, SIT),
         ],
     },
     CountryPlan {
@@ -170,18 +118,25 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["131", "132", "133"],
         tones: &[
             (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400),
-            (Ringback, &[tone(&[400], 1000), silence(3000)]), (Busy, &[tone(&[400], 500), silence(500)]),
-            (Congestion, &[tone(&[400], 200), silence(200)]), (CallWaiting, &[tone(&[400], 250), silence(8750)]),
-            (SpecialInformation, &[tone(&[950], 333), tone(&[1400], 333), tone(&[1800], 333), silence(1000)]),
+            (Ringback, &[tone(&[400], 1000), silence(3000)]),
+            (Busy, &[tone(&[400], 500), silence(500)]),
+            (Congestion, &[tone(&[400], 200), silence(200)]),
+            (CallWaiting, &[tone(&[400], 250), silence(8750)]),
+            (SpecialInformation, &[
+                tone(&[950], 333), tone(&[1400], 333), tone(&[1800], 333), silence(1000),
+            ]),
         ],
     },
     CountryPlan {
         country: Country::Cn, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["110", "119", "120", "122"],
         tones: &[
-            (Dial, &[hum(&[450])]), (StutterDial, &[hum(&[450, 425])]), (RecallDial, &[hum(&[450])]),
-            (Ringback, &[tone(&[450], 1000), silence(4000)]), (Busy, &[tone(&[450], 350), silence(350)]),
-            (Congestion, &[tone(&[450], 700), silence(700)]), (CallWaiting, &[tone(&[450], 400), silence(4000)]),
+            (Dial, &[hum(&[450])]), (StutterDial, &[hum(&[450, 425])]),
+            (RecallDial, &[hum(&[450])]),
+            (Ringback, &[tone(&[450], 1000), silence(4000)]),
+            (Busy, &[tone(&[450], 350), silence(350)]),
+            (Congestion, &[tone(&[450], 700), silence(700)]),
+            (CallWaiting, &[tone(&[450], 400), silence(4000)]),
             (SpecialInformation, SIT_CN),
         ],
     },
@@ -191,8 +146,10 @@ pub const PLANS: &[CountryPlan] = &[
         tones: &[
             (Dial, &[tone(&[425], 330), silence(330), tone(&[425], 660), silence(660)]),
             (StutterDial, &[tone(&[425], 450), silence(50)]), (RecallDial, RECALL_425_CZ),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 330), silence(330)]),
-            (Congestion, &[tone(&[425], 165), silence(165)]), (CallWaiting, &[tone(&[425], 330), silence(9000)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 330), silence(330)]),
+            (Congestion, &[tone(&[425], 165), silence(165)]),
+            (CallWaiting, &[tone(&[425], 330), silence(9000)]),
             (SpecialInformation, SIT_CZ),
         ],
     },
@@ -201,26 +158,34 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["110", "112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[425, 400])]), (RecallDial, RECALL_425),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 480), silence(480)]),
-            (Congestion, &[tone(&[425], 240), silence(240)]), (CallWaiting, WAITING_425_DE), (SpecialInformation, SIT),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 480), silence(480)]),
+            (Congestion, &[tone(&[425], 240), silence(240)]), (CallWaiting, WAITING_425_DE),
+            (SpecialInformation, SIT),
         ],
     },
     CountryPlan {
         country: Country::Dk, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 450), silence(50)]), (RecallDial, RECALL_425),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_DK), (SpecialInformation, SIT),
+            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 450), silence(50)]),
+            (RecallDial, RECALL_425),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_DK),
+            (SpecialInformation, SIT),
         ],
     },
     CountryPlan {
         country: Country::Ee, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 650), silence(25)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 300), silence(300)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_1400), (SpecialInformation, WAITING_1400),
+            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
+            (RecallDial, &[tone(&[425], 650), silence(25)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 300), silence(300)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_1400),
+            (SpecialInformation, WAITING_1400),
         ],
     },
     CountryPlan {
@@ -228,8 +193,12 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["112", "061", "062", "080", "091"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, RECALL_425_ES),
-            (Ringback, &[tone(&[425], 1500), silence(3000)]), (Busy, &[tone(&[425], 200), silence(200)]),
-            (Congestion, &[tone(&[425], 200), silence(200), tone(&[425], 200), silence(200), tone(&[425], 200), silence(600)]),
+            (Ringback, &[tone(&[425], 1500), silence(3000)]),
+            (Busy, &[tone(&[425], 200), silence(200)]),
+            (Congestion, &[
+                tone(&[425], 200), silence(200), tone(&[425], 200), silence(200), tone(&[425], 200),
+                silence(600),
+            ]),
             (CallWaiting, &[tone(&[425], 175), silence(175), tone(&[425], 175), silence(3500)]),
             (SpecialInformation, &[tone(&[950], 330), silence(1000)]),
         ],
@@ -238,9 +207,12 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Fi, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 650), silence(25)]), (RecallDial, &[tone(&[425], 650), silence(25)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 300), silence(300)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_FI), (SpecialInformation, WAITING_1400),
+            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 650), silence(25)]),
+            (RecallDial, &[tone(&[425], 650), silence(25)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 300), silence(300)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_FI),
+            (SpecialInformation, WAITING_1400),
         ],
     },
     CountryPlan {
@@ -248,9 +220,13 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["112", "15", "17", "18"],
         tones: &[
             (Dial, &[hum(&[440])]), (StutterDial, STUTTER_440_FR), (RecallDial, RECALL_350_440),
-            (Ringback, &[tone(&[440], 1500), silence(3500)]), (Busy, &[tone(&[440], 500), silence(500)]),
-            (Congestion, &[tone(&[440], 250), silence(250)]), (CallWaiting, &[tone(&[440], 300), silence(10000)]),
-            (SpecialInformation, &[once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330))]),
+            (Ringback, &[tone(&[440], 1500), silence(3500)]),
+            (Busy, &[tone(&[440], 500), silence(500)]),
+            (Congestion, &[tone(&[440], 250), silence(250)]),
+            (CallWaiting, &[tone(&[440], 300), silence(10000)]),
+            (SpecialInformation, &[
+                once(tone(&[950], 330)), once(tone(&[1400], 330)), once(tone(&[1800], 330)),
+            ]),
         ],
     },
     CountryPlan {
@@ -258,18 +234,24 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["112", "100", "166", "199"],
         tones: &[
             (Dial, &[tone(&[425], 200), silence(300), tone(&[425], 700), silence(800)]),
-            (StutterDial, &[tone(&[425], 650), silence(25)]), (RecallDial, &[tone(&[425], 650), silence(25)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 300), silence(300)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_FI), (SpecialInformation, SIT_GR),
+            (StutterDial, &[tone(&[425], 650), silence(25)]),
+            (RecallDial, &[tone(&[425], 650), silence(25)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 300), silence(300)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_FI),
+            (SpecialInformation, SIT_GR),
         ],
     },
     CountryPlan {
         country: Country::Hu, ring_cadence_ms: &[1250, 3750], flash_window_ms: SHORT,
         emergency: &["112", "104", "105", "107"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[350, 375, 400])]), (RecallDial, &[hum(&[425, 450])]),
-            (Ringback, &[tone(&[425], 1250), silence(3750)]), (Busy, &[tone(&[425], 300), silence(300)]),
-            (Congestion, &[tone(&[425], 300), silence(300)]), (CallWaiting, &[tone(&[425], 40), silence(1960)]),
+            (Dial, &[hum(&[425])]), (StutterDial, &[hum(&[350, 375, 400])]),
+            (RecallDial, &[hum(&[425, 450])]),
+            (Ringback, &[tone(&[425], 1250), silence(3750)]),
+            (Busy, &[tone(&[425], 300), silence(300)]),
+            (Congestion, &[tone(&[425], 300), silence(300)]),
+            (CallWaiting, &[tone(&[425], 40), silence(1960)]),
             (SpecialInformation, SIT_GR),
         ],
     },
@@ -277,9 +259,11 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Id, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "110", "113", "118", "119"],
         tones: &[
-            (Dial, &[hum(&[425])]), (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
+            (Dial, &[hum(&[425])]), (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
             (Congestion, &[tone(&[425], 250), silence(250)]),
-            (CallWaiting, &[tone(&[425], 150), silence(150), tone(&[425], 150), silence(10000)]), (SpecialInformation, SIT_ID),
+            (CallWaiting, &[tone(&[425], 150), silence(150), tone(&[425], 150), silence(10000)]),
+            (SpecialInformation, SIT_ID),
         ],
     },
     CountryPlan {
@@ -287,19 +271,27 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["100", "101", "102", "112"],
         tones: &[
             (Dial, &[hum(&[414])]), (StutterDial, STUTTER_414_IL), (RecallDial, RECALL_414_IL),
-            (Ringback, &[tone(&[414], 1000), silence(3000)]), (Busy, &[tone(&[414], 500), silence(500)]),
+            (Ringback, &[tone(&[414], 1000), silence(3000)]),
+            (Busy, &[tone(&[414], 500), silence(500)]),
             (Congestion, &[tone(&[414], 250), silence(250)]), (CallWaiting, WAITING_414_IL),
-            (SpecialInformation, &[tone(&[1000], 330), tone(&[1400], 330), tone(&[1800], 330), silence(1000)]),
+            (SpecialInformation, &[
+                tone(&[1000], 330), tone(&[1400], 330), tone(&[1800], 330), silence(1000),
+            ]),
         ],
     },
     CountryPlan {
         country: Country::In, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["112", "100", "101", "102", "108"],
         tones: &[
-            (Dial, &[hum_am(&[400, 25])]), (StutterDial, STUTTER_400_25_IN), (RecallDial, RECALL_350_440),
-            (Ringback, &[warble(&[400, 25], 400), silence(200), warble(&[400, 25], 400), silence(2000)]),
-            (Busy, &[tone(&[400], 750), silence(750)]), (Congestion, &[tone(&[400], 250), silence(250)]),
-            (CallWaiting, &[tone(&[400], 200), silence(100), tone(&[400], 200), silence(7500)]), (SpecialInformation, SIT_ID),
+            (Dial, &[hum_am(&[400, 25])]), (StutterDial, STUTTER_400_25_IN),
+            (RecallDial, RECALL_350_440),
+            (Ringback, &[
+                warble(&[400, 25], 400), silence(200), warble(&[400, 25], 400), silence(2000),
+            ]),
+            (Busy, &[tone(&[400], 750), silence(750)]),
+            (Congestion, &[tone(&[400], 250), silence(250)]),
+            (CallWaiting, &[tone(&[400], 200), silence(100), tone(&[400], 200), silence(7500)]),
+            (SpecialInformation, SIT_ID),
         ],
     },
     CountryPlan {
@@ -307,9 +299,12 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["112", "113", "115", "118"],
         tones: &[
             (Dial, &[tone(&[425], 200), silence(200), tone(&[425], 600), silence(1000)]),
-            (StutterDial, &[tone(&[470], 400), tone(&[425], 400)]), (RecallDial, &[tone(&[470], 400), tone(&[425], 400)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_IT), (SpecialInformation, SIT_GR),
+            (StutterDial, &[tone(&[470], 400), tone(&[425], 400)]),
+            (RecallDial, &[tone(&[470], 400), tone(&[425], 400)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_IT),
+            (SpecialInformation, SIT_GR),
         ],
     },
     CountryPlan {
@@ -317,8 +312,10 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["110", "118", "119"],
         tones: &[
             (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400_JP),
-            (Ringback, &[warble(&[400, 15], 1000), silence(2000)]), (Busy, &[tone(&[400], 500), silence(500)]),
-            (Congestion, &[tone(&[400], 500), silence(500)]), (CallWaiting, &[warble(&[400, 16], 500), silence(8000)]),
+            (Ringback, &[warble(&[400, 15], 1000), silence(2000)]),
+            (Busy, &[tone(&[400], 500), silence(500)]),
+            (Congestion, &[tone(&[400], 500), silence(500)]),
+            (CallWaiting, &[warble(&[400, 16], 500), silence(8000)]),
             (SpecialInformation, SIT_JP),
         ],
     },
@@ -326,9 +323,12 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Lt, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 500), silence(50)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 350), silence(350)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425), (SpecialInformation, SIT_GR),
+            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
+            (RecallDial, &[tone(&[425], 500), silence(50)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 350), silence(350)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425),
+            (SpecialInformation, SIT_GR),
         ],
     },
     CountryPlan {
@@ -336,8 +336,10 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["911"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425_MX), (RecallDial, RECALL_350_440),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 250), silence(250)]),
-            (Congestion, &[tone(&[425], 250), silence(250)]), (CallWaiting, WAITING_425_MX), (SpecialInformation, SIT_CZ),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 250), silence(250)]),
+            (Congestion, &[tone(&[425], 250), silence(250)]), (CallWaiting, WAITING_425_MX),
+            (SpecialInformation, SIT_CZ),
         ],
     },
     CountryPlan {
@@ -345,7 +347,8 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["999", "112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
-            (Ringback, &[tone(&[425], 400), silence(200), tone(&[425], 400), silence(2000)]), (Busy, &[tone(&[425], 500), silence(500)]),
+            (Ringback, &[tone(&[425], 400), silence(200), tone(&[425], 400), silence(2000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
             (Congestion, &[tone(&[425], 500), silence(500)]),
         ],
     },
@@ -353,9 +356,12 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Nl, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 500), silence(50)]), (RecallDial, &[tone(&[425], 500), silence(50)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 250), silence(250)]), (CallWaiting, &[tone(&[425], 500), silence(9500)]),
+            (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[425], 500), silence(50)]),
+            (RecallDial, &[tone(&[425], 500), silence(50)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 250), silence(250)]),
+            (CallWaiting, &[tone(&[425], 500), silence(9500)]),
             (SpecialInformation, SIT),
         ],
     },
@@ -364,8 +370,10 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["110", "112", "113"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, &[tone(&[470], 400), tone(&[425], 400)]),
-            (RecallDial, &[tone(&[470], 400), tone(&[425], 400)]), (Ringback, &[tone(&[425], 1000), silence(4000)]),
-            (Busy, &[tone(&[425], 500), silence(500)]), (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_MX),
+            (RecallDial, &[tone(&[470], 400), tone(&[425], 400)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, WAITING_425_MX),
             (SpecialInformation, SIT_GR),
         ],
     },
@@ -373,8 +381,10 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Nz, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: (80, 800),
         emergency: &["111"],
         tones: &[
-            (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400), (Ringback, RINGBACK_400_450),
-            (Busy, &[tone(&[400], 500), silence(500)]), (Congestion, &[tone(&[400], 250), silence(250)]), (CallWaiting, WAITING_400_NZ),
+            (Dial, &[hum(&[400])]), (StutterDial, STUTTER_400), (RecallDial, RECALL_400),
+            (Ringback, RINGBACK_400_450),
+            (Busy, &[tone(&[400], 500), silence(500)]),
+            (Congestion, &[tone(&[400], 250), silence(250)]), (CallWaiting, WAITING_400_NZ),
             (SpecialInformation, SIT_NZ),
         ],
     },
@@ -383,8 +393,10 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["911"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425_MX), (RecallDial, RECALL_350_440),
-            (Ringback, &[tone(&[425, 480], 1000), silence(4000)]), (Busy, &[tone(&[480, 620], 500), silence(500)]),
-            (Congestion, &[tone(&[480, 620], 250), silence(250)]), (CallWaiting, &[tone(&[440], 300), silence(10000)]),
+            (Ringback, &[tone(&[425, 480], 1000), silence(4000)]),
+            (Busy, &[tone(&[480, 620], 500), silence(500)]),
+            (Congestion, &[tone(&[480, 620], 250), silence(250)]),
+            (CallWaiting, &[tone(&[440], 300), silence(10000)]),
             (SpecialInformation, SIT_JP),
         ],
     },
@@ -392,18 +404,24 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Pl, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "997", "998", "999"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 500), silence(50)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 500), silence(500)]), (CallWaiting, WAITING_425), (SpecialInformation, SIT_PL),
+            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
+            (RecallDial, &[tone(&[425], 500), silence(50)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 500), silence(500)]), (CallWaiting, WAITING_425),
+            (SpecialInformation, SIT_PL),
         ],
     },
     CountryPlan {
         country: Country::Pt, ring_cadence_ms: &[1000, 5000], flash_window_ms: SHORT,
         emergency: &["112"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 1000), silence(200)]),
-            (Ringback, &[tone(&[425], 1000), silence(5000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 200), silence(200)]), (CallWaiting, &[tone(&[440], 300), silence(10000)]),
+            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
+            (RecallDial, &[tone(&[425], 1000), silence(200)]),
+            (Ringback, &[tone(&[425], 1000), silence(5000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 200), silence(200)]),
+            (CallWaiting, &[tone(&[440], 300), silence(10000)]),
             (SpecialInformation, SIT),
         ],
     },
@@ -411,9 +429,12 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Ru, ring_cadence_ms: &[1000, 4000], flash_window_ms: SHORT,
         emergency: &["112", "101", "102", "103"],
         tones: &[
-            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[tone(&[425], 400), silence(40)]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 350), silence(350)]),
-            (Congestion, &[tone(&[425], 175), silence(175)]), (CallWaiting, &[tone(&[425], 200), silence(5000)]),
+            (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425),
+            (RecallDial, &[tone(&[425], 400), silence(40)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 350), silence(350)]),
+            (Congestion, &[tone(&[425], 175), silence(175)]),
+            (CallWaiting, &[tone(&[425], 200), silence(5000)]),
             (SpecialInformation, SIT),
         ],
     },
@@ -422,9 +443,11 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["112"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, RECALL_425),
-            (Ringback, &[tone(&[425], 1000), silence(5000)]), (Busy, &[tone(&[425], 250), silence(250)]),
+            (Ringback, &[tone(&[425], 1000), silence(5000)]),
+            (Busy, &[tone(&[425], 250), silence(250)]),
             (Congestion, &[tone(&[425], 250), silence(750)]),
-            (CallWaiting, &[tone(&[425], 200), silence(500), tone(&[425], 200), silence(9100)]), (SpecialInformation, SIT_SE),
+            (CallWaiting, &[tone(&[425], 200), silence(500), tone(&[425], 200), silence(9100)]),
+            (SpecialInformation, SIT_SE),
         ],
     },
     CountryPlan {
@@ -432,10 +455,18 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["995", "999"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425_SG),
-            (RecallDial, &[warble(&[425, 24], 500), silence(500), tone(&[425], 500), silence(2500)]),
-            (Ringback, &[warble(&[425, 24], 400), silence(200), warble(&[425, 24], 400), silence(2000)]),
-            (Busy, &[tone(&[425], 750), silence(750)]), (Congestion, &[tone(&[425], 250), silence(250)]),
-            (CallWaiting, &[warble(&[425, 24], 300), silence(200), warble(&[425, 24], 300), silence(3200)]), (SpecialInformation, SIT),
+            (RecallDial, &[
+                warble(&[425, 24], 500), silence(500), tone(&[425], 500), silence(2500),
+            ]),
+            (Ringback, &[
+                warble(&[425, 24], 400), silence(200), warble(&[425, 24], 400), silence(2000),
+            ]),
+            (Busy, &[tone(&[425], 750), silence(750)]),
+            (Congestion, &[tone(&[425], 250), silence(250)]),
+            (CallWaiting, &[
+                warble(&[425, 24], 300), silence(200), warble(&[425, 24], 300), silence(3200),
+            ]),
+            (SpecialInformation, SIT),
         ],
     },
     CountryPlan {
@@ -443,9 +474,13 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["191", "199", "1669"],
         tones: &[
             (Dial, &[hum_am(&[400, 50])]), (StutterDial, STUTTER_400_TH),
-            (RecallDial, &[warble(&[400, 50], 400), silence(100), warble(&[400, 50], 400), silence(100)]),
-            (Ringback, &[tone(&[420], 1000), silence(5000)]), (Busy, &[tone(&[400], 500), silence(500)]),
-            (Congestion, &[tone(&[400], 300), silence(300)]), (CallWaiting, &[tone(&[1000], 400), silence(400), tone(&[1000], 400)]),
+            (RecallDial, &[
+                warble(&[400, 50], 400), silence(100), warble(&[400, 50], 400), silence(100),
+            ]),
+            (Ringback, &[tone(&[420], 1000), silence(5000)]),
+            (Busy, &[tone(&[400], 500), silence(500)]),
+            (Congestion, &[tone(&[400], 300), silence(300)]),
+            (CallWaiting, &[tone(&[1000], 400), silence(400), tone(&[1000], 400)]),
             (SpecialInformation, &[tone(&[950], 330), tone(&[1400], 330), tone(&[1800], 330)]),
         ],
     },
@@ -453,29 +488,40 @@ pub const PLANS: &[CountryPlan] = &[
         country: Country::Tw, ring_cadence_ms: &[1000, 4000], flash_window_ms: LONG,
         emergency: &["110", "112", "119"],
         tones: &[
-            (Dial, &[hum(&[350, 440])]), (StutterDial, STUTTER_350_440), (RecallDial, &[tone(&[300], 1500), silence(500)]),
-            (Ringback, &[tone(&[440, 480], 1000), silence(2000)]), (Busy, &[tone(&[480, 620], 500), silence(500)]),
+            (Dial, &[hum(&[350, 440])]), (StutterDial, STUTTER_350_440),
+            (RecallDial, &[tone(&[300], 1500), silence(500)]),
+            (Ringback, &[tone(&[440, 480], 1000), silence(2000)]),
+            (Busy, &[tone(&[480, 620], 500), silence(500)]),
             (Congestion, &[tone(&[480, 620], 250), silence(250)]),
-            (CallWaiting, &[tone(&[350, 440], 250), silence(250), tone(&[350, 440], 250), silence(3250)]), (SpecialInformation, SIT_JP),
+            (CallWaiting, &[
+                tone(&[350, 440], 250), silence(250), tone(&[350, 440], 250), silence(3250),
+            ]),
+            (SpecialInformation, SIT_JP),
         ],
     },
     CountryPlan {
         country: Country::Uk, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["999", "112"],
         tones: &[
-            (Dial, &[hum(&[350, 440])]), (StutterDial, &[tone(&[350, 440], 750), tone(&[440], 750)]), (Ringback, RINGBACK_400_450),
+            (Dial, &[hum(&[350, 440])]),
+            (StutterDial, &[tone(&[350, 440], 750), tone(&[440], 750)]),
+            (Ringback, RINGBACK_400_450),
             (Busy, &[tone(&[400], 375), silence(375)]),
             (Congestion, &[tone(&[400], 400), silence(350), tone(&[400], 225), silence(525)]),
-            (CallWaiting, &[tone(&[400], 100), silence(4000)]), (SpecialInformation, SIT_UK), (Confirmation, &[hum(&[1400])]),
+            (CallWaiting, &[tone(&[400], 100), silence(4000)]), (SpecialInformation, SIT_UK),
+            (Confirmation, &[hum(&[1400])]),
         ],
     },
     CountryPlan {
         country: Country::Us, ring_cadence_ms: &[2000, 4000], flash_window_ms: LONG,
         emergency: &["911"],
         tones: &[
-            (Dial, &[hum(&[350, 440])]), (StutterDial, STUTTER_350_440), (RecallDial, RECALL_350_440),
-            (Ringback, &[tone(&[440, 480], 2000), silence(4000)]), (Busy, &[tone(&[480, 620], 500), silence(500)]),
-            (Congestion, &[tone(&[480, 620], 250), silence(250)]), (CallWaiting, &[tone(&[440], 300), silence(10000)]),
+            (Dial, &[hum(&[350, 440])]), (StutterDial, STUTTER_350_440),
+            (RecallDial, RECALL_350_440),
+            (Ringback, &[tone(&[440, 480], 2000), silence(4000)]),
+            (Busy, &[tone(&[480, 620], 500), silence(500)]),
+            (Congestion, &[tone(&[480, 620], 250), silence(250)]),
+            (CallWaiting, &[tone(&[440], 300), silence(10000)]),
             (SpecialInformation, SIT_JP),
         ],
     },
@@ -484,20 +530,31 @@ pub const PLANS: &[CountryPlan] = &[
         emergency: &["911", "171"],
         tones: &[
             (Dial, &[hum(&[425])]), (StutterDial, STUTTER_425), (RecallDial, &[hum(&[425])]),
-            (Ringback, &[tone(&[425], 1000), silence(4000)]), (Busy, &[tone(&[425], 500), silence(500)]),
-            (Congestion, &[tone(&[425], 250), silence(250)]), (CallWaiting, &[tone(&[400, 450], 300), silence(6000)]),
-            (SpecialInformation, &[once(tone(&[950], 330)), once(tone(&[1440], 330)), once(tone(&[1800], 330)), silence(1000)]),
+            (Ringback, &[tone(&[425], 1000), silence(4000)]),
+            (Busy, &[tone(&[425], 500), silence(500)]),
+            (Congestion, &[tone(&[425], 250), silence(250)]),
+            (CallWaiting, &[tone(&[400, 450], 300), silence(6000)]),
+            (SpecialInformation, &[
+                once(tone(&[950], 330)), once(tone(&[1440], 330)), once(tone(&[1800], 330)),
+                silence(1000),
+            ]),
         ],
     },
     CountryPlan {
         country: Country::Za, ring_cadence_ms: &[400, 200, 400, 2000], flash_window_ms: SHORT,
         emergency: &["10111", "10177", "112"],
         tones: &[
-            (Dial, &[hum_am(&[400, 33])]), (StutterDial, STUTTER_400_33_ZA), (RecallDial, &[hum(&[350, 440])]),
-            (Ringback, &[warble(&[400, 33], 400), silence(200), warble(&[400, 33], 400), silence(2000)]),
-            (Busy, &[tone(&[400], 500), silence(500)]), (Congestion, &[tone(&[400], 250), silence(250)]),
+            (Dial, &[hum_am(&[400, 33])]), (StutterDial, STUTTER_400_33_ZA),
+            (RecallDial, &[hum(&[350, 440])]),
+            (Ringback, &[
+                warble(&[400, 33], 400), silence(200), warble(&[400, 33], 400), silence(2000),
+            ]),
+            (Busy, &[tone(&[400], 500), silence(500)]),
+            (Congestion, &[tone(&[400], 250), silence(250)]),
             (CallWaiting, WAITING_400_33_ZA),
-            (SpecialInformation, &[tone(&[950], 330), tone(&[1400], 330), tone(&[1800], 330), silence(330)]),
+            (SpecialInformation, &[
+                tone(&[950], 330), tone(&[1400], 330), tone(&[1800], 330), silence(330),
+            ]),
         ],
     },
 ];
