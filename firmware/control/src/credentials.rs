@@ -15,8 +15,8 @@
 use std::fmt::{self, Write as _};
 
 use rcgen::{CertificateParams, DnType, KeyPair, PublicKeyData};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 

@@ -24,7 +24,7 @@ use rtc_dtls::crypto::Certificate;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_shared::TransportProtocol;
-use rustls::pki_types::CertificateDer;
+use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use sip::media_security::Setup;
 use zeroize::Zeroizing;
