@@ -99,11 +99,11 @@ def check(tree, defconfig, known, hashes, work):
             fragments += 1
             if not os.path.exists(path):
                 wrong(f"{name}: {key} names {path}, which is not there")
-    told = make(tree, out, "show-info")
-    if told is None:
+    shown = make(tree, out, "show-info")
+    if shown is None:
         return
     downloads = 0
-    for package, info in json.loads(told).items():
+    for package, info in json.loads(shown).items():
         # Our own package is the tree this file lies in.
         for download in info.get("downloads", []) if package != "offhook" else []:
             downloads += 1

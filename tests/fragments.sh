@@ -13,7 +13,7 @@ for fragment in "$root"/buildroot/board/offhook/*.fragment "$root"/board/profile
   "$check" "$fragment" "$work/config" whole 2>"$work/said" || wrong "$fragment does not survive as it is: $(cat "$work/said")"
   for spoil in '/^CONFIG_/d' 's/^\(CONFIG_[A-Z0-9_]*\)=.*/# \1 is not set/' 's/^\(CONFIG_.*\)=y$/\1=m/; t; /^CONFIG_/d' 's/^CONFIG_.*/&2/'; do
     sed "$spoil" "$fragment" >"$work/config"
-    if "$check" "$fragment" "$work/config" spoilt 2>"$work/said"; then wrong "$fragment: nobody missed anything after $spoil"; fi
+    if "$check" "$fragment" "$work/config" spoilt 2>"$work/said"; then wrong "$fragment: no one missed anything after $spoil"; fi
     # A line that only some kernels have is not missed where it is unknown.
     case $spoil in /^CONFIG_/d) sed -n '/^# Where the kernel has it/{n;p}' "$fragment" >"$work/optional" ;; *) : >"$work/optional" ;; esac
     grep -vxF -f "$work/optional" "$work/lines" >"$work/missed"

@@ -124,10 +124,12 @@ pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> 
         (true, false) | (false, true) => Err(AudioError::open(
             &request.playback,
             &format!(
-                "cannot be paired with capture device `{}`: one is simulated, the other a real card",
+                "cannot be paired with capture device `{}`: one is simulated, the other a real \
+                 card",
                 request.capture
             ),
-            "set both [board.audio] capture and playback to wav:FILE/silence/null, or both to ALSA devices",
+            "set both [board.audio] capture and playback to wav:FILE/silence/null, or both to ALSA \
+             devices",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! One mechanical contact, debounced: edges with timestamps in, settled levels out. Hook, dial and
+//! One mechanical contact, debounced: edges with timestamps in, stable levels out. Hook, dial and
 //! flash key are made of it.
 //!
 //! ```text
@@ -7,8 +7,8 @@
 //!
 //! Edges can get lost (the kernel's queue is 16 deep, a bounce is faster than an interrupt), so the
 //! last edge is never believed alone: when the burst is over the owner reads the line once more and
-//! passes the level to [`Debouncer::handle_level`]. Before that, an edge that comes after a long enough
-//! quiet proves that the level in between was real; so a train read late counts the same.
+//! passes the level to [`Debouncer::handle_level`]. Before that, an edge that comes after a long
+//! enough quiet proves that the level in between was real; so a train read late counts the same.
 
 use crate::{BoardError, Edge, EdgeLine};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ pub struct Debouncer {
     due: Option<Instant>,
 }
 
-/// A settled change: the new level, and when the contact took it (the first quiet moment, not the
+/// A debounced change: the new level, and when the contact took it (the first quiet moment, not the
 /// report).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
@@ -108,7 +108,7 @@ impl Debouncer {
             // An edge was lost: the quiet begins now.
             self.raw = level;
             self.due = Some(now + self.quiet);
-            // With no time to settle (the kernel has debounced already) there is nothing to wait
+            // With no time to debounce (the kernel has debounced already) there is nothing to wait
             // for.
             return if self.quiet.is_zero() {
                 self.commit()

@@ -67,7 +67,8 @@ pub fn read_start(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     read_at_most(open(path, u64::MAX)?, max_bytes)
 }
 
-/// [`read`] for a file on a medium that may hang. Waits for it, so not for a thread that must go on.
+/// [`read`] for a file on a medium that may hang. Waits for it, so not for a thread that must go
+/// on.
 pub fn read_in_time(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     in_time(DEADLINE, move || read(&path, max_bytes))
@@ -119,7 +120,7 @@ pub fn in_time<T: Send + 'static>(
             if reader_over.swap(true, Ordering::Relaxed) {
                 OVERDUE.fetch_sub(1, Ordering::Relaxed);
             }
-            // Nobody may be waiting any more.
+            // No one may be waiting any more.
             let _ = done.send(read);
         })?;
     match outcome.recv_timeout(deadline) {

@@ -169,7 +169,9 @@ impl FoundLine {
             line: self.offset.to_string(),
             chip: format!("`{}`", self.chip_name),
             problem: format!("the kernel refuses it: {error}"),
-            help: "see `gpioinfo`; the line may be in use, or the chip cannot do what is asked (bias, edges)".to_owned(),
+            help: "see `gpioinfo`; the line may be in use, or the chip cannot do what is asked \
+                   (bias, edges)"
+                .to_owned(),
         }
     }
 }

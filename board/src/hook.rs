@@ -30,8 +30,8 @@ pub struct HookDecoder {
 }
 
 impl HookDecoder {
-    /// `closed`: the contact's level now. The first event comes one quiet `debounce` later, whatever
-    /// the level.
+    /// `closed`: the contact's level now. The first event comes one quiet `debounce` later,
+    /// whatever the level.
     pub fn new(contact: Contact, debounce: Duration, closed: bool, now: Instant) -> Self {
         Self {
             contact,
@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn the_level_wins_over_the_edges() {
-        // The last edge of the burst is lost: the line is closed though the last edge delivered was "open".
+        // The last edge of the burst is lost: the line is closed though the last edge delivered was
+        // "open".
         let lift = [(100, true), (103, false), (104, true)];
         assert_eq!(
             run(Contact::NormallyOpen, false, &lift, &[2]),
@@ -235,7 +236,8 @@ mod tests {
             gaps in prop::collection::vec(0u64..60, 0..60),
             lost in prop::collection::vec(0usize..60, 0..20),
         ) {
-            let contact = if normally_closed { Contact::NormallyClosed } else { Contact::NormallyOpen };
+            let contact =
+                if normally_closed { Contact::NormallyClosed } else { Contact::NormallyOpen };
             let (mut t, mut level, mut trace) = (0, closed, Vec::new());
             for gap in gaps {
                 t += gap;

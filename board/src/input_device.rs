@@ -514,9 +514,12 @@ mod tests {
         /// Whatever a device sends: downs and ups of a key alternate, and nothing stays down when
         /// it is gone.
         #[test]
-        fn downs_and_ups_alternate(keys in prop::collection::vec((prop::sample::select(vec![2u16, 3, 79, 80, 96, 98, 169, 0x1bd, 0x1be]), 0..3i32), 0..60)) {
+        fn downs_and_ups_alternate(keys in prop::collection::vec(
+            (prop::sample::select(vec![2u16, 3, 79, 80, 96, 98, 169, 0x1bd, 0x1be]), 0..3i32),
+            0..60)) {
             let map = [(KeyCode::KEY_PHONE, KeyMapping::Hook)];
-            let keys: Vec<(KeyCode, i32)> = keys.into_iter().map(|(code, value)| (KeyCode(code), value)).collect();
+            let keys: Vec<(KeyCode, i32)> = keys.into_iter()
+                .map(|(code, value)| (KeyCode(code), value)).collect();
             let (mut balance, mut lifted) = (std::collections::HashMap::new(), false);
             for event in story(&map, &keys, true) {
                 match event {

@@ -370,7 +370,8 @@ mod tests {
         /// Whatever is pressed and let go: only keys really closed go down, each down has its up,
         /// and nothing stays down.
         #[test]
-        fn no_ghost_no_stuck_key(moves in prop::collection::vec((0usize..16, any::<bool>(), 0u64..50), 0..60)) {
+        fn no_ghost_no_stuck_key(moves in prop::collection::vec(
+            (0usize..16, any::<bool>(), 0u64..50), 0..60)) {
             let mut bench = Bench::new(4, 4);
             let mut down: Vec<char> = Vec::new();
             let mut real: Vec<char> = Vec::new();

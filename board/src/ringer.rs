@@ -332,7 +332,8 @@ mod tests {
         ) {
             let t0 = Instant::now();
             let tape = Recorder::default();
-            let mut bell = Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, hz)).unwrap();
+            let mut bell = Ringer::new(tape.clone(), RingSequencer::new(RingerKind::Bell, hz))
+                .unwrap();
             bell.ring(Some(&cadence), t0).unwrap();
             let mut now = t0;
             for micros in late {

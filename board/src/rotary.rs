@@ -125,7 +125,7 @@ impl RotaryDecoder {
         .min()
     }
 
-    /// The pulse contact settled: a make completes the pulse that its break began.
+    /// The pulse contact is stable: a make completes the pulse that its break began.
     fn pulsed(&mut self, change: Option<Change>) {
         let Some(change) = change else { return };
         if !change.level {
@@ -143,7 +143,7 @@ impl RotaryDecoder {
         }
     }
 
-    /// The off-normal contact settled: leaving rest begins a digit, coming back ends it.
+    /// The off-normal contact is stable: leaving rest begins a digit, coming back ends it.
     fn moved(&mut self, change: Option<Change>) -> Option<BoardEvent> {
         let change = change?;
         if change.level {
@@ -385,7 +385,8 @@ mod tests {
                             let got = play(&trace, Numbering::Standard, off_normal, lazy);
                             assert_eq!(
                                 got, "1234567890",
-                                "{pps} pps, {share} break, bounce {bounce} µs, {lazy} µs late, off-normal {off_normal}"
+                                "{pps} pps, {share} break, bounce {bounce} µs, {lazy} µs late, \
+                                 off-normal {off_normal}"
                             );
                         }
                     }
@@ -459,7 +460,8 @@ mod tests {
 
         /// Noise gives digits or nothing; never a panic, and the dial still works afterwards.
         #[test]
-        fn recovers_from_noise(noise in prop::collection::vec((0u64..100_000, any::<bool>(), any::<bool>()), 0..80), off_normal in any::<bool>()) {
+        fn recovers_from_noise(noise in prop::collection::vec(
+            (0u64..100_000, any::<bool>(), any::<bool>()), 0..80), off_normal in any::<bool>()) {
             let (mut trace, mut t) = (Vec::new(), 0);
             for (gap, pulse, level) in noise {
                 t += gap;

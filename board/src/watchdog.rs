@@ -50,15 +50,24 @@ impl LinuxWatchdog {
     /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see
     /// [`Watchdog::timeout`].
     pub fn open(path: &Path, timeout: Duration) -> Result<Self, BoardError> {
-        let device = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|e| BoardError::Device {
+        let device =
+            OpenOptions::new()
+                .write(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(path)
+                .map_err(|e| {
+                    BoardError::Device {
             device: format!("watchdog {}", path.display()),
             problem: e.to_string(),
             help: match e.kind() {
-                std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load its driver",
-                _ => "another program holds it (systemd: RuntimeWatchdogSec=0), and the phone needs the right to open it",
+                std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load \
+                    its driver",
+                _ => "another program holds it (systemd: RuntimeWatchdogSec=0), and the phone \
+                      needs the right to open it",
             }
             .to_owned(),
-        })?;
+        }
+                })?;
         let mut seconds = timeout.as_secs().clamp(1, 3600) as libc::c_int;
         // SAFETY: the descriptor is open and `seconds` lives through the call. A driver with a
         // fixed timeout refuses; it stays as it was.

@@ -8,8 +8,8 @@
 //!
 //! The far end's packets are made beforehand, outside the time measured. All variants' calls run
 //! side by side, a second of each in turn, and each second is compared with the same second in
-//! clear; told are the medians, so that a busy machine disturbs none more than another. Sockets and
-//! the card are left out: they cost both the same, and would make the share look smaller. Fails
+//! clear; given are the medians, so that a busy machine disturbs none more than another. Sockets
+//! and the card are left out: they cost both the same, and would make the share look smaller. Fails
 //! where SRTP adds 15 % or more.
 //!
 //! `cargo bench --workspace --bench audio_thread`

@@ -1,4 +1,4 @@
-# A call that nobody answers goes to another number.
+# A call that no one answers goes to another number.
 with l [call] forward_after_s = 10
 l lifts
 l presses *92103

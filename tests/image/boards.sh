@@ -77,7 +77,7 @@ for profile in "$root"/board/profiles/*/buildroot.config; do
     cmp -s <(dd if="$image.img" bs=512 skip="$(start "$(slot_root $slot)")" count=$(($(stat -c %s "$work/root.squashfs") / 512)) status=none) "$work/root.squashfs" || fail "root $slot is not what was built"
     [ -f "$profile/config.txt" ] || continue
     cmp -s <(text "$part" config.txt) "$profile/config.txt" || fail "slot $slot: config.txt is another"
-    # Every overlay the board's config.txt can be told to load is there, ours and the firmware's.
+    # Every overlay the board's config.txt can load is there, ours and the firmware's.
     for overlay in $(sed -n 's/^#* *.*dtoverlay=\([a-z0-9-]*\).*/\1/p' "$profile/config.txt"); do is "slot $slot, overlay $overlay" "$(holds "$part" "overlays/$overlay.dtbo")" yes; done
     text "$part" config.txt >"$work/config.txt"
     while read -r name; do is "slot $slot, what config.txt selects: $name" "$(holds "$part" "$name")" yes; done < <("$boot_files" "$work/config.txt" "$board")

@@ -28,7 +28,7 @@ is "progress" "$said" "image: package 1 of 3: busybox (0 min)"
 is "progress, in colour" "$said" "image: package 2 of 3: linux (0 min)"
 [ -s "$work/project/target/image/offhook-virt-7.8.9.img.xz" ] || fail "the image is not in target/image"
 environment=$(cat "$work/project/target/image/build-virt/environment" 2>/dev/null)
-if [ "$(id -u)" = 0 ]; then is "as root, configure scripts are told so" "$environment" FORCE_UNSAFE_CONFIGURE=1; fi
+if [ "$(id -u)" = 0 ]; then is "as root, configure scripts are allowed it" "$environment" FORCE_UNSAFE_CONFIGURE=1; fi
 is "the version" "$environment" OFFHOOK_IMAGE_VERSION=7.8.9
 is "the certificate" "$environment" "OFFHOOK_UPDATE_CERTIFICATE=$work/project/image/update.pem"
 said=$(image env RT=1) || fail "RT=1: $said"

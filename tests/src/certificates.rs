@@ -2,7 +2,7 @@
 //! trusted elsewhere lies in the repository.
 //!
 //! ```text
-//! Authority ─▶ issue(Wish) ─▶ chain.pem, key.pem in the test's folder          ca.pem: what a phone is told to trust
+//! Authority ─▶ issue(Wish) ─▶ chain.pem, key.pem in the test's folder          ca.pem: what a phone is set to trust
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -93,7 +93,7 @@ impl Authority {
     }
 }
 
-/// A certificate that nobody signed but itself.
+/// A certificate that no one signed but itself.
 pub fn self_signed(folder: &Path, name: &str, wish: &Wish) -> Issued {
     std::fs::create_dir_all(folder).unwrap();
     let (params, key) = (params(wish), KeyPair::generate().unwrap());

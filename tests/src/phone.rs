@@ -64,7 +64,7 @@ pub type Zone = BTreeMap<String, Vec<sip::Target>>;
 /// What was counted beside the phone's own figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PhoneCounters {
-    /// Datagrams to a port nobody listens on.
+    /// Datagrams to a port no one listens on.
     pub to_closed_port: u64,
     /// Packets the engine wanted to send from sockets that were closed.
     pub from_closed_port: u64,
@@ -292,7 +292,7 @@ impl SimPhone {
         self.execute(network, now);
     }
 
-    /// The kernel reports that nobody listens there.
+    /// The kernel reports that no one listens there.
     pub fn unreachable(&mut self, remote: SocketAddr, network: &mut Network, now: Time) {
         self.control.handle_unreachable(remote, self.base + now);
         self.execute(network, now);
@@ -441,7 +441,7 @@ impl SimPhone {
         }
     }
 
-    /// Carries what the engine tells to the control loop.
+    /// Carries what the engine reports to the control loop.
     fn listen(&mut self, network: &mut Network, now: Time) {
         for _ in 0..MAX_OUTPUTS {
             let Some(event) = self.engine.poll_event() else {
@@ -450,7 +450,7 @@ impl SimPhone {
             self.control.handle_media(event, self.base + now);
             self.execute(network, now);
         }
-        panic!("{}: the engine never stops telling", self.name);
+        panic!("{}: the engine never stops reporting", self.name);
     }
 
     /// Does what the control loop wants done.
@@ -473,7 +473,7 @@ impl SimPhone {
                         },
                         now,
                     ),
-                    // TLS is a way nobody reads, from its port to its port; what it takes to build
+                    // TLS is a way no one reads, from its port to its port; what it takes to build
                     // it is not simulated.
                     sip::Flow::Tls { remote, .. } => network.send(
                         Datagram {
@@ -484,7 +484,7 @@ impl SimPhone {
                         now,
                     ),
                     sip::Flow::Tcp { remote, .. } => {
-                        panic!("{}: TCP to {remote}, which nobody opened", self.name)
+                        panic!("{}: TCP to {remote}, which no one opened", self.name)
                     }
                 },
                 Output::Connect {

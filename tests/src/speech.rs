@@ -91,7 +91,7 @@ pub fn compare(dir: &TestDir, said: &Path, heard: &Path) -> Heard {
     let coarse = at_2k(&said);
     let length = heard.samples.len() as f64 / 8000.0;
     assert!(length > 3.0, "the recording is only {length:.1} s long");
-    // The last four seconds but one: the call stands, and is past its beginning.
+    // The last four seconds but one: the call is established, and is past its beginning.
     let parts = (0..9)
         .map(|n| length - 1.0 - PART * f64::from(n + 1))
         .filter(|&from| from > 0.0);

@@ -209,7 +209,7 @@ fn judge_sound(part: &[i16], rate_hz: u32, step: &Step) -> Result<(), String> {
         .map(|pair| (pair[1] - pair[0]).abs())
         .fold(f64::INFINITY, f64::min);
     if step.hz.len() > 1 && closest < 5.0 / seconds {
-        // Too short to tell its tones apart: at least nothing else may sound.
+        // Too short to distinguish its tones: at least nothing else may sound.
         let share = peak_near(part, rate_hz, step.hz[0], 2.0 / seconds).1;
         return if share > 0.0 {
             Ok(())

@@ -41,7 +41,7 @@ pub struct VirtualCard {
 impl VirtualCard {
     /// Builds the plugin if need be and lays two cards into `dir`, which must exist. `more` is
     /// added to the ALSA configuration; `WIRE` in it becomes the path of the shared memory. `Err`
-    /// tells why it cannot be: for a SKIPPED line.
+    /// returns why it cannot be: for a SKIPPED line.
     pub fn new(dir: &Path, more: &str) -> Result<Self, String> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let plugins = here.join("../target/vcard");
@@ -124,7 +124,7 @@ impl VirtualCard {
         let mut bytes = [0; 4];
         match self.wire.read_exact_at(&mut bytes, place) {
             Ok(()) => Ok(u32::from_ne_bytes(bytes)),
-            // Nobody has opened a card yet.
+            // No one has opened a card yet.
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             Err(e) => Err(e),
         }

@@ -276,7 +276,7 @@ impl World {
         next
     }
 
-    /// Moves to the next thing that happens, if it happens before `limit`; tells whether it did.
+    /// Moves to the next thing that happens, if it happens before `limit`; returns whether it did.
     fn step(&mut self, limit: Time) -> bool {
         let Some(at) = self.next_event().filter(|at| *at <= limit) else {
             self.now = self.now.max(limit);
@@ -328,7 +328,7 @@ impl World {
                 self.network.send(reply, now);
             }
         }
-        // To nobody: it vanishes, as on a network.
+        // To no one: it vanishes, as on a network.
     }
 
     /// Lets this much time pass.
@@ -445,7 +445,7 @@ impl World {
         self.phones[id.0].request(action, &mut self.network, now)
     }
 
-    /// Tells a phone that so many packets have come under its call's key.
+    /// Informs a phone that so many packets have come under its call's key.
     pub fn pretend_received(&mut self, id: PhoneId, packets: u64) {
         let now = self.now;
         self.phones[id.0].pretend_received(packets, &mut self.network, now);

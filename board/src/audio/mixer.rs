@@ -3,8 +3,8 @@
 use crate::profile::Mixer as Setting;
 use alsa::mixer::{Mixer, Selem, SelemId};
 
-/// Applies the settings to the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Returns what
-/// could not be set, for the log; the phone works without it.
+/// Applies the settings to the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Returns
+/// what could not be set, for the log; the phone works without it.
 pub fn set_mixer(device: &str, settings: &[Setting]) -> Vec<String> {
     if settings.is_empty() {
         return Vec::new();

@@ -47,7 +47,8 @@ impl WavError {
         match self {
             Self::File { .. } => "check the path and its permissions",
             Self::Malformed { .. } | Self::Unsupported { .. } => {
-                "make one with `sox IN -r 48000 -c 1 -b 16 OUT.wav` (PCM or float, 8 to 96 kHz, up to 8 channels, up to an hour)"
+                "make one with `sox IN -r 48000 -c 1 -b 16 OUT.wav` (PCM or float, 8 to 96 kHz, up \
+                 to 8 channels, up to an hour)"
             }
         }
     }
@@ -296,7 +297,8 @@ impl WavWriter {
 
 impl Drop for WavWriter {
     fn drop(&mut self) {
-        // No one can handle the error in drop: at worst the last 100 ms are missing from the header.
+        // No one can handle the error in drop: at worst the last 100 ms are missing from the
+        // header.
         let _ = self.write_header();
     }
 }

@@ -93,8 +93,8 @@ impl Profile {
         }
     }
 
-    /// As much of a profile as can be used, and everything that is wrong with the rest. A phone whose
-    /// description of its lamps has a mistake is still a phone.
+    /// As much of a profile as can be used, and everything that is wrong with the rest. A phone
+    /// whose description of its lamps has a mistake is still a phone.
     pub fn load_usable(dir: &Path, name: &str) -> (Self, Vec<ProfileError>) {
         let error = match Self::load(dir, name) {
             Ok(profile) => return (profile, Vec::new()),
@@ -145,7 +145,7 @@ impl Profile {
         (Self::unknown(), errors)
     }
 
-    /// A board nobody described: its first sound card and nothing else.
+    /// A board no one described: its first sound card and nothing else.
     fn unknown() -> Self {
         let audio = super::Audio {
             capture: "default".to_owned(),

@@ -70,7 +70,8 @@ fn an_unknown_board_names_the_known_ones() {
 
 #[test]
 fn input_devices_have_names_and_key_maps() {
-    let text = "name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\nmap = { KEY_KPDOT = \"F\", KEY_PHONE = \"hook\" }\n";
+    let text = "name = \"x\"\n[input]\ndevices = [\"USB Keypad\"]\n\
+                map = { KEY_KPDOT = \"F\", KEY_PHONE = \"hook\" }\n";
     let input = Profile::parse(Path::new("hardware.toml"), text)
         .unwrap()
         .input

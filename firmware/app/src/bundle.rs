@@ -46,9 +46,12 @@ impl Parts {
         let readme = concat!(
             "Support bundle of Offhook ",
             env!("CARGO_PKG_VERSION"),
-            ".\nlog.txt: the last log lines. status.json, stats.json: the phone at the moment of the bundle. settings.txt: the settings in use.\n\
-             sip.pcap: the last SIP messages, for Wireshark (those over TCP and TLS as if they were UDP). system.txt: the machine. kernel.txt: the\n\
-             kernel's log. crash/: what was kept of crashes. Passwords, keys and the answers to challenges are blanked.\n"
+            ".\nlog.txt: the last log lines. status.json, stats.json: the phone at the moment of \
+             the bundle. settings.txt: the settings in use.\n\
+             sip.pcap: the last SIP messages, for Wireshark (those over TCP and TLS as if they \
+             were UDP). system.txt: the machine. kernel.txt: the\n\
+             kernel's log. crash/: what was kept of crashes. Passwords, keys and the answers to \
+             challenges are blanked.\n"
         );
         Self(vec![("README.txt".to_owned(), readme.as_bytes().to_vec())])
     }

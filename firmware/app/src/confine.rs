@@ -1,5 +1,5 @@
-//! What the phone may still do while it runs. Whoever takes it over, by a fault in a parser, finds a
-//! process that reads its own files, writes its state directory, talks UDP and TCP, and can do
+//! What the phone may still do while it runs. Whoever takes it over, by a fault in a parser, finds
+//! a process that reads its own files, writes its state directory, talks UDP and TCP, and can do
 //! nothing else.
 //!
 //! ```text

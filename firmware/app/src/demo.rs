@@ -400,8 +400,10 @@ fn report(speech: &Speech, call: &Call) -> ExitCode {
         return ExitCode::FAILURE;
     };
     print(&format!(
-        "  one-way delay     {:.0} ms mouth to ear (half of the {:.0} ms round trip through the echo phone, by cross-correlation of\n\
-         \x20                   microphone and ear recordings; simulated cards included at both ends)",
+        "  one-way delay     {:.0} ms mouth to ear (half of the {:.0} ms round trip through the \
+         echo phone, by cross-correlation of\n\
+         \x20                   microphone and ear recordings; simulated cards included at both \
+         ends)",
         heard.delay_ms / 2.0,
         heard.delay_ms
     ));
@@ -410,7 +412,8 @@ fn report(speech: &Speech, call: &Call) -> ExitCode {
         heard.level_db
     ));
     print(&format!(
-        "  correlation       {:.3} (median of {} windows of 0.4 s; {SAME_SPEECH} or more is the same speech)",
+        "  correlation       {:.3} (median of {} windows of 0.4 s; {SAME_SPEECH} or more is the \
+         same speech)",
         heard.correlation, heard.windows
     ));
     if heard.correlation >= SAME_SPEECH {

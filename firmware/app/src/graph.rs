@@ -225,9 +225,10 @@ fn to_svg(path: &Path) -> String {
         GAP.1 + rows * (BOX.1 + GAP.1),
     );
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
+         <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
+         markerHeight=\"8\" orient=\"auto\">\
          <path d=\"M0 0 L8 4 L0 8 z\"/></marker></defs>\n"
     );
     for (from, to) in &path.arrows {
@@ -244,7 +245,8 @@ fn to_svg(path: &Path) -> String {
         };
         let _ = writeln!(
             out,
-            "<line x1=\"{x1}\" y1=\"{}\" x2=\"{x2}\" y2=\"{}\" stroke=\"black\" marker-end=\"url(#tip)\"/>",
+            "<line x1=\"{x1}\" y1=\"{}\" x2=\"{x2}\" y2=\"{}\" stroke=\"black\" \
+             marker-end=\"url(#tip)\"/>",
             start.1 + BOX.1 / 2,
             end.1 + BOX.1 / 2,
         );
@@ -253,7 +255,8 @@ fn to_svg(path: &Path) -> String {
         let (x, y) = corner(stage);
         let _ = writeln!(
             out,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"white\" stroke=\"black\"/>",
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"white\" \
+             stroke=\"black\"/>",
             BOX.0, BOX.1
         );
         for (number, line) in stage.lines.iter().enumerate() {
@@ -280,11 +283,14 @@ mod tests {
 
     fn talking() -> Path {
         let status = json!({
-            "audio": {"device": "hw:0", "period_ms": 5.0, "xruns": 3, "capture_level_db": -20.5, "playback_level_db": null},
+            "audio": {"device": "hw:0", "period_ms": 5.0, "xruns": 3, "capture_level_db": -20.5,
+                "playback_level_db": null},
             "tone": null,
-            "calls": [{"id": 7, "codec": "opus", "ptime_ms": 20, "encryption": "none", "peer": "\"Anna\" <sip:a@b>", "state": "talking"}],
+            "calls": [{"id": 7, "codec": "opus", "ptime_ms": 20, "encryption": "none",
+                "peer": "\"Anna\" <sip:a@b>", "state": "talking"}],
         });
-        let stats = json!({"calls": [{"id": 7, "sent": 100, "received": 99, "lost": 1, "jitter_ms": 0.5, "delay_ms": 21.0}]});
+        let stats = json!({"calls": [{"id": 7, "sent": 100, "received": 99, "lost": 1,
+            "jitter_ms": 0.5, "delay_ms": 21.0}]});
         path(&status, &stats)
     }
 

@@ -36,7 +36,8 @@ pub enum IdentityError {
     },
     /// The file is there and is no identity.
     #[error(
-        "{path}: {what}; restore it, or delete it and give the new fingerprint to those who pinned the old one"
+        "{path}: {what}; restore it, or delete it and give the new fingerprint to those who pinned \
+         the old one"
     )]
     Damaged {
         /// Which.
@@ -61,7 +62,7 @@ pub enum Damage {
 }
 
 /// The identity kept in this folder; made and kept there if there is none. A damaged one is an
-/// error: another fingerprint would lock out everybody who pinned the old one, so nobody but
+/// error: another fingerprint would lock out everybody who pinned the old one, so no one but
 /// the owner decides that.
 pub fn load_or_make(folder: &Path) -> Result<Credentials, IdentityError> {
     let path = folder.join(FILE);

@@ -180,7 +180,8 @@ fn connect(
     }
 }
 
-/// Requests go out by a thread of their own: the phone holds a key as long as a user does, the panel must not wait.
+/// Requests go out by a thread of their own: the phone holds a key as long as a user does, the
+/// panel must not wait.
 fn send_keys(socket: PathBuf) -> mpsc::SyncSender<Value> {
     let (sender, requests) = mpsc::sync_channel::<Value>(32);
     std::thread::spawn(move || {

@@ -19,11 +19,11 @@ pub const AUDIO_PRIORITY: i32 = 60;
 /// Stack touched in advance, so that no page of it is missing when it matters.
 const STACK_TOUCHED: usize = 64 * 1024;
 
-/// Tells alsa-lib to guard its calls by no mutex: each card belongs to one thread at a time, and
+/// Makes alsa-lib guard its calls by no mutex: each card belongs to one thread at a time, and
 /// the audio thread shall take no lock. Drivers and sound servers keep the locks they need. To be
 /// called before any other thread begins.
 pub fn let_alsa_go_unlocked() {
-    // SAFETY: nobody else reads or writes the environment yet.
+    // SAFETY: no one else reads or writes the environment yet.
     unsafe { std::env::set_var("LIBASOUND_THREAD_SAFE", "0") };
 }
 

@@ -148,12 +148,13 @@ fn close(path: &Path) -> Option<String> {
         )
     } else {
         format!(
-            "{shown} holds secrets, others can read it, and its file system cannot close it: move it into control.state_dir"
+            "{shown} holds secrets, others can read it, and its file system cannot close it: move \
+             it into control.state_dir"
         )
     })
 }
 
-/// Nobody but the owner may do anything.
+/// No one but the owner may do anything.
 fn is_closed(mode: u32) -> bool {
     mode.trailing_zeros() >= 6
 }
@@ -183,7 +184,8 @@ pub(crate) fn missing_files(
     (!missing.is_empty()).then_some(Errors(missing))
 }
 
-/// A file of this key where it was put, or where it was moved to. One that was put there again counts.
+/// A file of this key where it was put, or where it was moved to. One that was put there again
+/// counts.
 fn in_either(key: &str, path: PathBuf, state_dir: &Path) -> PathBuf {
     let there = moved(&path, state_dir);
     if matches!(key, "tls.certificate" | "tls.key") && !path.exists() && there.exists() {
@@ -212,7 +214,8 @@ pub(crate) fn resolve(config: &mut config::Config, beside: &Path, state_dir: &Pa
 mod tests {
     use super::*;
 
-    const TEXT: &str = "[security]\nmove_secrets = true\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n";
+    const TEXT: &str = "[security]\nmove_secrets = true\n[[account]]\nuser = \"101\"\n\
+                        domain = \"pbx\"\npassword = \"hunter2\"\n";
 
     fn folders(name: &str) -> (PathBuf, PathBuf) {
         let folder =

@@ -8,8 +8,8 @@
 //! address, or why there is none ─▶ SelfTest::network
 //! ```
 //!
-//! What a board does not have is reported and skipped. At the end three rising tones say that all is
-//! well; a low one, and the number of the step, that it is not.
+//! What a board does not have is reported and skipped. At the end three rising tones say that all
+//! is well; a low one, and the number of the step, that it is not.
 
 mod outcome;
 mod run;
@@ -89,7 +89,7 @@ pub(crate) struct BoardParts {
 pub(crate) enum Action {
     Lamp(Lamp, bool),
     Ring(bool),
-    /// Look whether there is a network, and tell [`SelfTest::network`].
+    /// Look whether there is a network, and report it to [`SelfTest::network`].
     CheckNetwork,
     /// A line of the report.
     Print(String),

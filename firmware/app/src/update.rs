@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`ledger`] is what survives a power cut, [`agent`] decides what is done next and [`rauc`] reads
-//! what RAUC said; none of them does I/O. [`runner`] carries out what they decide. The image's shell
-//! scripts choose the slot that boots (`offhook-slot`) and restart the board.
+//! what RAUC said; none of them does I/O. [`runner`] carries out what they decide. The image's
+//! shell scripts choose the slot that boots (`offhook-slot`) and restart the board.
 
 mod agent;
 mod ledger;

@@ -211,7 +211,7 @@ fn a_call_costs_the_audio_thread_no_memory() {
 
     a_lost_card_comes_home_and_the_call_goes_on();
     a_flood_is_taken_in_portions();
-    packets_wake_nobody();
+    packets_wake_no_one();
     a_card_that_is_always_ready_does_not_spin();
     a_silent_card_rests_and_wakes_at_once();
 }
@@ -333,7 +333,7 @@ fn a_lost_card_comes_home_and_the_call_goes_on() {
 }
 
 /// Packets wait for the card's next period: the thread turns no oftener for them.
-fn packets_wake_nobody() {
+fn packets_wake_no_one() {
     let mut running = Running::start(Some(board::audio::open(&silence()).unwrap()));
     let (far, to) = receiver();
     running.call(42_208, to);

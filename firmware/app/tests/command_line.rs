@@ -167,7 +167,7 @@ fn the_command_line_explains_itself() {
 }
 
 #[test]
-fn check_tells_every_error_with_its_place() {
+fn check_names_every_error_with_its_place() {
     let folder = Folder::new("check");
     let good = folder.file("good.toml", "[phone]\ncountry = \"de\"\n");
     assert_eq!(said(&offhook(&["check", &good])).0, 0);
@@ -308,7 +308,7 @@ fn lifting_is_seen_by_all_who_listen() {
     listener
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
-    // Another one never reads: it must hold nobody up.
+    // Another one never reads: it must hold no one up.
     let mut deaf = UnixStream::connect(&socket).unwrap();
     deaf.write_all(b"{\"cmd\":\"events\"}\n").unwrap();
     while ask(&socket, r#"{"cmd":"status"}"#)["hook"] != "on" {}
@@ -346,18 +346,18 @@ fn a_listener_that_does_not_read_is_dropped() {
         .unwrap();
     let hand = UnixStream::connect(&socket).unwrap();
     let mut answers = BufReader::new(hand.try_clone().unwrap()).lines();
-    let mut told = 0;
+    let mut sent = 0;
     for request in ["lift", "hang-up"].iter().cycle().take(4000) {
         (&hand)
             .write_all(format!("{{\"cmd\":\"{request}\"}}\n").as_bytes())
             .unwrap();
         assert_eq!(answers.next().unwrap().unwrap(), "{\"ok\":true}");
-        told += 1;
+        sent += 1;
     }
     // It hears what was kept for it, and then that it was dropped; each request made three events
     // or more.
     let heard = BufReader::new(deaf).lines().map_while(Result::ok).count();
-    assert!(heard < 3 * told, "{heard} lines: nobody was dropped");
+    assert!(heard < 3 * sent, "{heard} lines: no one was dropped");
     assert_eq!(said(&offhook(&["ctl", "--socket", &socket, "quit"])).0, 0);
     assert_eq!(phone.ended().0, 0);
 }
@@ -424,13 +424,13 @@ fn a_typing_mistake_leaves_the_last_good_configuration_in_use() {
     phone.ended();
     folder.config(port, "[phone]\ncuontry = \"de\"\n");
     let mut phone = Phone::start(&config, &socket);
-    let told = ask(&socket, r#"{"cmd":"status"}"#)["config"]
+    let note = ask(&socket, r#"{"cmd":"status"}"#)["config"]
         .as_str()
         .unwrap()
         .to_owned();
     assert!(
-        told.contains("last good") && told.contains("cuontry"),
-        "{told}"
+        note.contains("last good") && note.contains("cuontry"),
+        "{note}"
     );
     ask(&socket, r#"{"cmd":"quit"}"#);
     let (code, words) = phone.ended();
@@ -482,7 +482,8 @@ fn a_phone_without_its_card_runs_and_says_so() {
     );
     assert_eq!(ask(&socket, r#"{"cmd":"lift"}"#), json!({"ok": true}));
     // The card is plugged in.
-    let header = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0";
+    let header = b"RIFF\x24\0\0\0WAVEfmt \
+                   \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0";
     fs::write(&missing, header).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     while ask(&socket, r#"{"cmd":"status"}"#)["audio"]["device"]

@@ -143,7 +143,8 @@ pub const CODES: &[CodeEntry] = &[
     entry(StarCode::ForwardNoAnswerOff, "forward_no_answer_off", Argument::None, same("*93"),
         "Ends it."),
     entry(StarCode::AnonymousOnce, "anonymous_once", Argument::Number, ("*67", "*87"),
-        "Calls the number keyed after it without showing one's own. An emergency call always shows it."),
+        "Calls the number keyed after it without showing one's own. An emergency call always shows \
+         it."),
     entry(StarCode::AnonymousOn, "anonymous_on", Argument::None, same("*81"),
         "Withholds one's own number in every call."),
     entry(StarCode::AnonymousOff, "anonymous_off", Argument::None, ("*68", "*82"),
@@ -159,21 +160,26 @@ pub const CODES: &[CodeEntry] = &[
     entry(StarCode::Transfer, "transfer", Argument::Number, same("*85"),
         "Blind transfer: after a flash, connects the call on hold with the number keyed after it."),
     entry(StarCode::Park, "park", Argument::None, same("*75"),
-        "After a flash, transfers the call on hold to `dial.park`; without that key the code is dialled as a number."),
+        "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
+         dialled as a number."),
     entry(StarCode::PickUp, "pick_up", Argument::None, same("*71"),
-        "Calls `dial.pick_up`, which takes a parked or ringing call; without that key the code is dialled as a number."),
+        "Calls `dial.pick_up`, which takes a parked or ringing call; without that key the code is \
+         dialled as a number."),
     entry(StarCode::Intercom, "intercom", Argument::Number, same("*80"),
         "Calls a phone and asks it to answer by itself."),
     entry(StarCode::EchoTest, "echo_test", Argument::None, same("*99#"),
-        "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as a number."),
+        "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
+         a number."),
     entry(StarCode::SelfTest, "self_test", Argument::None, same("*95#"),
-        "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result is heard."),
+        "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result \
+         is heard."),
     entry(StarCode::Bundle, "bundle", Argument::None, same("*94#"),
         "Support bundle: logs, status and settings without secrets, written to the card."),
     entry(StarCode::Reboot, "reboot", Argument::None, same("*96#"),
         "Restarts the board."),
     entry(StarCode::FactoryReset, "factory_reset", Argument::None, same("*99*7378#"),
-        "Factory reset: erases every setting, password and history; `offhook.toml` becomes the empty example."),
+        "Factory reset: erases every setting, password and history; `offhook.toml` becomes the \
+         empty example."),
 ];
 
 impl StarCode {

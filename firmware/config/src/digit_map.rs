@@ -11,8 +11,8 @@
 //! | `x` | any digit `0`–`9` |
 //! | `[1-37*]` | one of these keys |
 //! | `.` after one of the above | none, one or more of it |
-//! | `T` at the end | complete when the digit timer ran out: the short one, for only the timer is missing |
-//! | `S` or `L` at the end | the same with the short or the long timer, whatever the other patterns say |
+//! | `T` at the end | complete when the digit timer ran out: only the short timer is missing |
+//! | `S` or `L` at the end | the same with the short or the long timer, whatever others say |
 //! | `\|` | between patterns |
 //! | `<a:b>` | dial `b` where `a` was keyed; either may be empty |
 //! | `,` | sound the second dial tone here |
@@ -132,7 +132,8 @@ pub fn parse(text: &str) -> Result<DigitMap, SyntaxError> {
             Some(_) => {
                 reader.at -= 1;
                 return Err(reader.error(
-                    "this is not a digit map symbol: use digits, `*`, `#`, A-D, `x`, `[…]`, `.`, `T`, `S`, `L`, `|`, `<a:b>`, `,` or `!`",
+                    "this is not a digit map symbol: use digits, `*`, `#`, A-D, `x`, `[…]`, `.`, \
+                     `T`, `S`, `L`, `|`, `<a:b>`, `,` or `!`",
                 ));
             }
             None if enclosed => return Err(reader.error("the closing `)` is missing")),
@@ -309,7 +310,12 @@ impl Reader {
                     repeat: false,
                     dialled: false,
                 }),
-                None => return Err(self.error("a substitution is written `<keyed:dialled>`: only keys and then `:` are allowed here")),
+                None => {
+                    return Err(self.error(
+                        "a substitution is written `<keyed:dialled>`: only keys and then `:` are \
+                    allowed here",
+                    ));
+                }
             }
         }
         let mut dialled = String::new();

@@ -23,7 +23,8 @@ pub fn example() -> String {
         "# offhook.toml: every setting of this phone.\n\
          #\n\
          # A line like `#key = value` shows a default or an example: remove the `#` to set it.\n\
-         # Unknown names are errors; `offhook check FILE` reports where they are and suggests the right name.\n",
+         # Unknown names are errors; `offhook check FILE` reports where they are and suggests the \
+         right name.\n",
     );
     for &(section, path, doc) in SECTIONS {
         page.push('\n');
@@ -72,17 +73,24 @@ pub fn example() -> String {
 pub fn reference() -> String {
     let mut page = String::from(
         "# offhook.toml: the reference\n\n\
-         This page is generated from the program's table of settings (`config::reference`), as are the\n\
-         parser, the defaults and `firmware/config/offhook.example.toml`. An empty file is a valid\n\
+         This page is generated from the program's table of settings (`config::reference`), as are \
+         the\n\
+         parser, the defaults and `firmware/config/offhook.example.toml`. An empty file is a \
+         valid\n\
          configuration. The countries have [a page of their own](countries.md).\n\n\
-         - Check a file: `offhook check offhook.toml`. Each error names file, line and column, what is\n  \
-         wrong and how to correct it; all errors are reported at once, and an unknown name is an error.\n\
-         - A file with errors never stops the phone: the last good configuration stays in use, and `status`\n  shows the errors.\n\
-         - The file is UTF-8 text in TOML syntax, at most 256 KiB; Windows line ends and a byte order\n  mark are accepted.\n",
+         - Check a file: `offhook check offhook.toml`. Each error names file, line and column, \
+         what is\n  wrong and how to correct it; all errors are reported at once, and an unknown \
+         name is an error.\n\
+         - A file with errors never stops the phone: the last good configuration stays in use, and \
+         `status`\n  shows the errors.\n\
+         - The file is UTF-8 text in TOML syntax, at most 256 KiB; Windows line ends and a byte \
+         order\n  mark are accepted.\n",
     );
     page.push_str(
-        "\n## Where settings come from\n\nLater rows override earlier ones, key by key; a list (accounts, speed dial) is replaced as a whole.\n\
-         A layer with errors is left out, and its errors are reported.\n\n| layer | where it is | what it may set |\n|---|---|---|\n",
+        "\n## Where settings come from\n\nLater rows override earlier ones, key by key; a list \
+         (accounts, speed dial) is replaced as a whole.\n\
+         A layer with errors is left out, and its errors are reported.\n\n\
+         | layer | where it is | what it may set |\n|---|---|---|\n",
     );
     for (layer, place, what) in crate::store::PRECEDENCE {
         let _ = writeln!(page, "| {layer} | {place} | {what} |");
@@ -95,7 +103,8 @@ pub fn reference() -> String {
         };
         let _ = write!(
             page,
-            "\n## `{header}`\n\n{doc}\n\n| key | value | default | what it does |\n|---|---|---|---|\n"
+            "\n## `{header}`\n\n{doc}\n\n| key | value | default | what it does |\n\
+             |---|---|---|---|\n"
         );
         for setting in settings_of(section) {
             let default = match setting.when_unset {
@@ -119,9 +128,11 @@ pub fn reference() -> String {
 pub fn countries() -> String {
     let mut page = String::from(
         "# Countries\n\n\
-         The values of `country` under `[phone]`, and what each sets besides the call progress tones. This page\n\
+         The values of `country` under `[phone]`, and what each sets besides the call progress \
+         tones. This page\n\
          is generated from the program's country data (`config::countries`).\n\n\
-         | code | country | emergency numbers | flash, ms | ringing, ms on, off | numbers sent at once | service codes |\n|---|---|---|---|---|---|---|\n",
+         | code | country | emergency numbers | flash, ms | ringing, ms on, off | numbers sent at \
+         once | service codes |\n|---|---|---|---|---|---|---|\n",
     );
     for plan in PLANS {
         let ring: Vec<_> = plan
@@ -181,31 +192,43 @@ This page is generated from the program's table of star codes (`config::features
 
 | you | the phone |
 |---|---|
-| lift the handset | dial tone; press a number. `#` sends it at once, otherwise the phone waits a moment for more digits |
+| lift the handset | dial tone; press a number. `#` sends it at once, otherwise the phone waits a \
+moment for more digits |
 | press an emergency number | it is called with its last digit, whatever else is set |
-| dial a service code of your network, like `*31#0301234` or `#21#` | it reaches your provider as you keyed it |
+| dial a service code of your network, like `*31#0301234` or `#21#` | it reaches your provider as \
+you keyed it |
 | it rings, lift | you talk. `*` silences the bell, `#` refuses the call |
 | flash in a call | the call goes on hold, and you hear a second dial tone: dial the other party |
-| flash again | you swap. Within a second and a half a digit says more: `1` ends the call you heard before, `2` leaves it at the swap, `3` connects all three, `4` connects the other two and leaves you out |
-| a second caller waits (short tones) | flash: answered after a second and a half. Flash and `0`: refused; `1`: your call ends and the caller is answered; `2`: your call waits |
-| leave a call on hold and put the handset aside | the bell reminds you after a minute (`call.hold_reminder_s`) |
+| flash again | you swap. Within a second and a half a digit says more: `1` ends the call you \
+heard before, `2` leaves it at the swap, `3` connects all three, `4` connects the other two and \
+leaves you out |
+| a second caller waits (short tones) | flash: answered after a second and a half. Flash and `0`: \
+refused; `1`: your call ends and the caller is answered; `2`: your call waits |
+| leave a call on hold and put the handset aside | the bell reminds you after a minute \
+(`call.hold_reminder_s`) |
 | hang up | every call of yours ends; a waiting caller rings |
 | miss a call | the message lamp blinks slowly until you lift the handset |
 
-The phone remembers its last 200 calls over restarts and power cuts: `offhook ctl history` shows them,
-and redial and call return go on with them. `call.block` keeps callers out, by number, address or name
-with `*` and `?`; `call.ring` and the `ring` of an account give some of them a ring of their own; the
+The phone remembers its last 200 calls over restarts and power cuts: `offhook ctl history` shows \
+them,
+and redial and call return go on with them. `call.block` keeps callers out, by number, address or \
+name
+with `*` and `?`; `call.ring` and the `ring` of an account give some of them a ring of their own; \
+the
 `prefix` of an account chooses it. Callers of `call.intercom` are answered without lifting: the bell
-rings for a second, and they hear nothing until you lift, unless you want that. What the digit map bars
+rings for a second, and they hear nothing until you lift, unless you want that. What the digit map \
+bars
 is barred however it is dialled.
 
-A flash is a short press of the hook switch, or the flash key. In the United States the flash acts at
+A flash is a short press of the hook switch, or the flash key. In the United States the flash acts \
+at
 once: it answers, swaps, or, in a call that you placed with another on hold, connects all three; the
 next flash then ends the call added last. `call.flash_menu` chooses between the two.
 
 ## Codes
 
-Lift the handset and press the code. Confirmation tone: it is done. Congestion tone: it is not; the log
+Lift the handset and press the code. Confirmation tone: it is done. Congestion tone: it is not; \
+the log
 says why. A number ends with `#`, or when it is complete. Each code can be changed or turned off in
 `offhook.toml`; no code begins with `*97` or `*98`, which many servers use for voicemail.
 
@@ -349,7 +372,8 @@ mod tests {
                 let setting = settings()
                     .find(|setting| setting.section == section && setting.name == name)?;
                 (!section.is_list()
-                    && matches!(setting.when_unset, WhenUnset::Default(default) if default == value))
+                    && matches!(setting.when_unset,
+                        WhenUnset::Default(default) if default == value))
                 .then(|| line[1..].to_owned())
             })
             .collect();

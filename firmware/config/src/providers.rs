@@ -293,9 +293,12 @@ pub fn page() -> String {
     let mut page = String::from(
         "# PBXs and providers\n\n\
          `offhook setup --provider ID` writes these settings; this page is generated from\n\
-         `firmware/config/src/providers`. Each recipe names the public page its facts are from and when\n\
-         that page was read. *Tried* means that a test of this repository registers and calls by it.\n\
-         What your provider told you counts more than any of these. A provider that is not here: choose\n\
+         `firmware/config/src/providers`. Each recipe names the public page its facts are from and \
+         when\n\
+         that page was read. *Tried* means that a test of this repository registers and calls by \
+         it.\n\
+         What your provider says counts more than any of these. A provider that is not here: \
+         choose\n\
          *another PBX or provider* and give its SIP domain.\n",
     );
     for (kind, title) in [(Kind::Pbx, "PBXs"), (Kind::Provider, "Providers")] {

@@ -165,7 +165,7 @@ pub struct Account {
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
     pub register: bool,
-    /// Keys before a number that goes by this account.
+    /// Keys before a number that uses this account.
     pub prefix: Option<String>,
     /// How its calls ring: 1 to 5 (Bellcore-dr1…).
     pub ring: Option<u8>,
@@ -220,7 +220,7 @@ pub enum Flash {
     Hook,
     /// Only the flash key: hanging up then ends the call without waiting for the window.
     Key,
-    /// As `Hook`, but the network is told of it instead of this phone doing anything.
+    /// As `Hook`, but the network learns of it instead of this phone doing anything.
     Network,
     /// No flash at all.
     Off,
@@ -231,8 +231,8 @@ pub enum Flash {
 pub struct Call {
     /// Answer every incoming call by itself after this many ms; `None`: never.
     pub auto_answer_ms: Option<u32>,
-    /// Calls between phones without a server are placed, and accepted from everyone. `None`: placed,
-    /// and accepted from everyone where there is no account.
+    /// Calls between phones without a server are placed, and accepted from everyone. `None`:
+    /// placed, and accepted from everyone where there is no account.
     pub direct: Option<bool>,
     /// Whose calls without a server are accepted; empty: as `direct` says.
     pub direct_from: Vec<DirectCaller>,

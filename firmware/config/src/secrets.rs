@@ -50,7 +50,8 @@ impl StoredSecrets {
     /// As a file keeps it. To be written for the phone's own eyes only.
     pub fn text(&self) -> Secret {
         let mut text = String::from(
-            "# Secrets moved off offhook.toml (security.move_secrets). Only the phone reads and writes this file.\n",
+            "# Secrets moved off offhook.toml (security.move_secrets). Only the phone reads and \
+             writes this file.\n",
         );
         for (name, secret) in &self.0 {
             let _ = writeln!(text, "{} = {}", literal(name), literal(&secret.0));
@@ -243,8 +244,10 @@ mod tests {
     use super::*;
     use crate::load;
 
-    const CARD: &str = "\u{feff}# the kitchen\r\n[[account]]\r\nuser = \"101\"\r\ndomain = \"a.example\"\r\npassword = 'hunter\\2' # mine\r\n\
-                        [[account]]\r\nuser = \"102\"\r\ndomain = \"b.example\"\r\npassword = \"quo\\\"te ü\"\r\n";
+    const CARD: &str = "\u{feff}# the kitchen\r\n[[account]]\r\nuser = \"101\"\r\n\
+                        domain = \"a.example\"\r\npassword = 'hunter\\2' # mine\r\n\
+                        [[account]]\r\nuser = \"102\"\r\ndomain = \"b.example\"\r\n\
+                        password = \"quo\\\"te ü\"\r\n";
 
     fn passwords(text: &str) -> Vec<String> {
         let config = load(text, "f").unwrap_or_else(|errors| panic!("{errors}"));
@@ -291,7 +294,8 @@ mod tests {
             passwords(&restore(&again.text, &again.stored).0),
             ["new", "quo\"te ü"]
         );
-        let swapped = "[[account]]\nuser=\"102\"\ndomain=\"b.example\"\npassword=\"@moved\"\n[[account]]\nuser=\"101\"\ndomain=\"a.example\"\npassword=\"@moved\"\n";
+        let swapped = "[[account]]\nuser=\"102\"\ndomain=\"b.example\"\npassword=\"@moved\"\n\
+                       [[account]]\nuser=\"101\"\ndomain=\"a.example\"\npassword=\"@moved\"\n";
         assert_eq!(
             passwords(&restore(swapped, &again.stored).0),
             ["quo\"te ü", "new"]

@@ -55,8 +55,8 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Account,
         "account",
-        "One account at a registrar; repeat the section for each, at most 8. The first that can place a call is used. \
-         No account is needed for calls between phones without a server.",
+        "One account at a registrar; repeat the section for each, at most 8. The first that can \
+         place a call is used. No account is needed for calls between phones without a server.",
     ),
     (Section::Dial, "dial", "From keys to numbers."),
     (Section::Call, "call", "How calls behave."),
@@ -69,15 +69,16 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Tls,
         "tls",
-        "Signalling over TLS: for accounts with `transport = \"tls\"` and for calls to `sips:` addresses. Certificate and name of a server \
-         are checked against the SIP domain; there is no way back to TCP or UDP.",
+        "Signalling over TLS: for accounts with `transport = \"tls\"` and for calls to `sips:` \
+         addresses. Certificate and name of a server are checked against the SIP domain; there is \
+         no way back to TCP or UDP.",
     ),
     (
         Section::TlsPin,
         "tls.pin",
-        "A phone or server known by the fingerprint of its certificate, whatever else the certificate says: this \
-         is how two phones call each other encrypted without a server. Repeat the section for each, at most 32. \
-         `offhook fingerprint` prints a phone's own.",
+        "A phone or server known by the fingerprint of its certificate, whatever else the \
+         certificate says: this is how two phones call each other encrypted without a server. \
+         Repeat the section for each, at most 32. `offhook fingerprint` prints a phone's own.",
     ),
     (Section::Security, "security", "Keys and passwords at rest."),
     (Section::Board, "board", "The board."),
@@ -94,18 +95,20 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Wifi,
         "wifi",
-        "Wi-Fi. Without `ssid` it stays off. The image applies these settings; another system manages its own Wi-Fi.",
+        "Wi-Fi. Without `ssid` it stays off. The image applies these settings; another system \
+         manages its own Wi-Fi.",
     ),
     (
         Section::System,
         "system",
-        "Clock, log and remote access. The image applies these settings; another system manages its own.",
+        "Clock, log and remote access. The image applies these settings; another system manages \
+         its own.",
     ),
     (
         Section::Provision,
         "provision",
-        "A configuration fetched over the network. This file overrides what it sets. A change is applied when the phone is idle, \
-         never during a call.",
+        "A configuration fetched over the network. This file overrides what it sets. A change is \
+         applied when the phone is idle, never during a call.",
     ),
     (
         Section::Update,
@@ -115,7 +118,8 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Codes,
         "codes",
-        "Star codes: dialled after lifting the handset, they control the phone itself. An empty text turns a code off.",
+        "Star codes: dialled after lifting the handset, they control the phone itself. An empty \
+         text turns a code off.",
     ),
 ];
 

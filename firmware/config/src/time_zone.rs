@@ -15,68 +15,81 @@ use types::Country;
 #[rustfmt::skip]
 const ZONES: &[(&str, &str)] = &[
     ("GMT0",
-        "Africa/Abidjan Africa/Accra Africa/Bamako Africa/Banjul Africa/Bissau Africa/Conakry Africa/Dakar Africa/Freetown \
-         Africa/Lome Africa/Monrovia Africa/Nouakchott Africa/Ouagadougou Africa/Sao_Tome America/Danmarkshavn Atlantic/Reykjavik \
+        "Africa/Abidjan Africa/Accra Africa/Bamako Africa/Banjul Africa/Bissau Africa/Conakry \
+         Africa/Dakar Africa/Freetown Africa/Lome Africa/Monrovia Africa/Nouakchott \
+         Africa/Ouagadougou Africa/Sao_Tome America/Danmarkshavn Atlantic/Reykjavik \
          Atlantic/St_Helena"),
     ("EAT-3",
-        "Africa/Addis_Ababa Africa/Asmara Africa/Dar_es_Salaam Africa/Djibouti Africa/Kampala Africa/Mogadishu Africa/Nairobi \
-         Indian/Antananarivo Indian/Comoro Indian/Mayotte"),
+        "Africa/Addis_Ababa Africa/Asmara Africa/Dar_es_Salaam Africa/Djibouti Africa/Kampala \
+         Africa/Mogadishu Africa/Nairobi Indian/Antananarivo Indian/Comoro Indian/Mayotte"),
     ("CET-1", "Africa/Algiers Africa/Tunis"),
     ("WAT-1",
-        "Africa/Bangui Africa/Brazzaville Africa/Douala Africa/Kinshasa Africa/Lagos Africa/Libreville Africa/Luanda Africa/Malabo \
-         Africa/Ndjamena Africa/Niamey Africa/Porto-Novo"),
+        "Africa/Bangui Africa/Brazzaville Africa/Douala Africa/Kinshasa Africa/Lagos \
+         Africa/Libreville Africa/Luanda Africa/Malabo Africa/Ndjamena Africa/Niamey \
+         Africa/Porto-Novo"),
     ("CAT-2",
-        "Africa/Blantyre Africa/Bujumbura Africa/Gaborone Africa/Harare Africa/Juba Africa/Khartoum Africa/Kigali Africa/Lubumbashi \
-         Africa/Lusaka Africa/Maputo Africa/Windhoek"),
+        "Africa/Blantyre Africa/Bujumbura Africa/Gaborone Africa/Harare Africa/Juba \
+         Africa/Khartoum Africa/Kigali Africa/Lubumbashi Africa/Lusaka Africa/Maputo \
+         Africa/Windhoek"),
     ("EET-2EEST,M4.5.5/0,M10.5.4/24", "Africa/Cairo"),
     ("<+01>-1", "Africa/Casablanca Africa/El_Aaiun"),
     ("CET-1CEST,M3.5.0,M10.5.0/3",
-        "Africa/Ceuta Arctic/Longyearbyen Europe/Amsterdam Europe/Andorra Europe/Belgrade Europe/Berlin Europe/Bratislava \
-         Europe/Brussels Europe/Budapest Europe/Busingen Europe/Copenhagen Europe/Gibraltar Europe/Ljubljana Europe/Luxembourg \
-         Europe/Madrid Europe/Malta Europe/Monaco Europe/Oslo Europe/Paris Europe/Podgorica Europe/Prague Europe/Rome \
-         Europe/San_Marino Europe/Sarajevo Europe/Skopje Europe/Stockholm Europe/Tirane Europe/Vaduz Europe/Vatican Europe/Vienna \
-         Europe/Warsaw Europe/Zagreb Europe/Zurich"),
+        "Africa/Ceuta Arctic/Longyearbyen Europe/Amsterdam Europe/Andorra Europe/Belgrade \
+         Europe/Berlin Europe/Bratislava Europe/Brussels Europe/Budapest Europe/Busingen \
+         Europe/Copenhagen Europe/Gibraltar Europe/Ljubljana Europe/Luxembourg Europe/Madrid \
+         Europe/Malta Europe/Monaco Europe/Oslo Europe/Paris Europe/Podgorica Europe/Prague \
+         Europe/Rome Europe/San_Marino Europe/Sarajevo Europe/Skopje Europe/Stockholm \
+         Europe/Tirane Europe/Vaduz Europe/Vatican Europe/Vienna Europe/Warsaw Europe/Zagreb \
+         Europe/Zurich"),
     ("SAST-2", "Africa/Johannesburg Africa/Maseru Africa/Mbabane"),
     ("EET-2", "Africa/Tripoli Europe/Kaliningrad"),
     ("HST10HDT,M3.2.0,M11.1.0", "America/Adak"),
     ("AKST9AKDT,M3.2.0,M11.1.0",
-        "America/Anchorage America/Juneau America/Metlakatla America/Nome America/Sitka America/Yakutat"),
+        "America/Anchorage America/Juneau America/Metlakatla America/Nome America/Sitka \
+         America/Yakutat"),
     ("AST4",
-        "America/Anguilla America/Antigua America/Aruba America/Barbados America/Blanc-Sablon America/Curacao America/Dominica \
-         America/Grenada America/Guadeloupe America/Kralendijk America/Lower_Princes America/Marigot America/Martinique \
-         America/Montserrat America/Port_of_Spain America/Puerto_Rico America/Santo_Domingo America/St_Barthelemy America/St_Kitts \
-         America/St_Lucia America/St_Thomas America/St_Vincent America/Tortola"),
+        "America/Anguilla America/Antigua America/Aruba America/Barbados America/Blanc-Sablon \
+         America/Curacao America/Dominica America/Grenada America/Guadeloupe America/Kralendijk \
+         America/Lower_Princes America/Marigot America/Martinique America/Montserrat \
+         America/Port_of_Spain America/Puerto_Rico America/Santo_Domingo America/St_Barthelemy \
+         America/St_Kitts America/St_Lucia America/St_Thomas America/St_Vincent America/Tortola"),
     ("<-03>3",
-        "America/Araguaina America/Argentina/Buenos_Aires America/Argentina/Catamarca America/Argentina/Cordoba \
-         America/Argentina/Jujuy America/Argentina/La_Rioja America/Argentina/Mendoza America/Argentina/Rio_Gallegos \
-         America/Argentina/Salta America/Argentina/San_Juan America/Argentina/San_Luis America/Argentina/Tucuman \
-         America/Argentina/Ushuaia America/Asuncion America/Bahia America/Belem America/Cayenne America/Coyhaique America/Fortaleza \
-         America/Maceio America/Montevideo America/Paramaribo America/Punta_Arenas America/Recife America/Santarem \
-         America/Sao_Paulo Atlantic/Stanley"),
+        "America/Araguaina America/Argentina/Buenos_Aires America/Argentina/Catamarca \
+         America/Argentina/Cordoba America/Argentina/Jujuy America/Argentina/La_Rioja \
+         America/Argentina/Mendoza America/Argentina/Rio_Gallegos America/Argentina/Salta \
+         America/Argentina/San_Juan America/Argentina/San_Luis America/Argentina/Tucuman \
+         America/Argentina/Ushuaia America/Asuncion America/Bahia America/Belem America/Cayenne \
+         America/Coyhaique America/Fortaleza America/Maceio America/Montevideo America/Paramaribo \
+         America/Punta_Arenas America/Recife America/Santarem America/Sao_Paulo Atlantic/Stanley"),
     ("EST5", "America/Atikokan America/Cancun America/Cayman America/Jamaica America/Panama"),
     ("CST6",
-        "America/Bahia_Banderas America/Belize America/Chihuahua America/Costa_Rica America/El_Salvador America/Guatemala \
-         America/Managua America/Merida America/Mexico_City America/Monterrey America/Regina America/Swift_Current \
-         America/Tegucigalpa"),
+        "America/Bahia_Banderas America/Belize America/Chihuahua America/Costa_Rica \
+         America/El_Salvador America/Guatemala America/Managua America/Merida America/Mexico_City \
+         America/Monterrey America/Regina America/Swift_Current America/Tegucigalpa"),
     ("<-04>4",
-        "America/Boa_Vista America/Campo_Grande America/Caracas America/Cuiaba America/Guyana America/La_Paz America/Manaus \
-         America/Porto_Velho"),
+        "America/Boa_Vista America/Campo_Grande America/Caracas America/Cuiaba America/Guyana \
+         America/La_Paz America/Manaus America/Porto_Velho"),
     ("<-05>5", "America/Bogota America/Eirunepe America/Guayaquil America/Lima America/Rio_Branco"),
     ("MST7MDT,M3.2.0,M11.1.0",
-        "America/Boise America/Cambridge_Bay America/Ciudad_Juarez America/Denver America/Edmonton America/Inuvik"),
+        "America/Boise America/Cambridge_Bay America/Ciudad_Juarez America/Denver America/Edmonton \
+         America/Inuvik"),
     ("CST6CDT,M3.2.0,M11.1.0",
-        "America/Chicago America/Indiana/Knox America/Indiana/Tell_City America/Matamoros America/Menominee \
-         America/North_Dakota/Beulah America/North_Dakota/Center America/North_Dakota/New_Salem America/Ojinaga \
-         America/Rankin_Inlet America/Resolute America/Winnipeg"),
+        "America/Chicago America/Indiana/Knox America/Indiana/Tell_City America/Matamoros \
+         America/Menominee America/North_Dakota/Beulah America/North_Dakota/Center \
+         America/North_Dakota/New_Salem America/Ojinaga America/Rankin_Inlet America/Resolute \
+         America/Winnipeg"),
     ("MST7",
-        "America/Creston America/Dawson America/Dawson_Creek America/Fort_Nelson America/Hermosillo America/Mazatlan \
-         America/Phoenix America/Whitehorse"),
+        "America/Creston America/Dawson America/Dawson_Creek America/Fort_Nelson \
+         America/Hermosillo America/Mazatlan America/Phoenix America/Whitehorse"),
     ("EST5EDT,M3.2.0,M11.1.0",
-        "America/Detroit America/Grand_Turk America/Indiana/Indianapolis America/Indiana/Marengo America/Indiana/Petersburg \
-         America/Indiana/Vevay America/Indiana/Vincennes America/Indiana/Winamac America/Iqaluit America/Kentucky/Louisville \
-         America/Kentucky/Monticello America/Nassau America/New_York America/Port-au-Prince America/Toronto"),
+        "America/Detroit America/Grand_Turk America/Indiana/Indianapolis America/Indiana/Marengo \
+         America/Indiana/Petersburg America/Indiana/Vevay America/Indiana/Vincennes \
+         America/Indiana/Winamac America/Iqaluit America/Kentucky/Louisville \
+         America/Kentucky/Monticello America/Nassau America/New_York America/Port-au-Prince \
+         America/Toronto"),
     ("AST4ADT,M3.2.0,M11.1.0",
-        "America/Glace_Bay America/Goose_Bay America/Halifax America/Moncton America/Thule Atlantic/Bermuda"),
+        "America/Glace_Bay America/Goose_Bay America/Halifax America/Moncton America/Thule \
+         Atlantic/Bermuda"),
     ("CST5CDT,M3.2.0/0,M11.1.0/1", "America/Havana"),
     ("PST8PDT,M3.2.0,M11.1.0", "America/Los_Angeles America/Tijuana America/Vancouver"),
     ("<-03>3<-02>,M3.2.0,M11.1.0", "America/Miquelon"),
@@ -85,28 +98,30 @@ const ZONES: &[(&str, &str)] = &[
     ("<-04>4<-03>,M9.1.6/24,M4.1.6/24", "America/Santiago"),
     ("NST3:30NDT,M3.2.0,M11.1.0", "America/St_Johns"),
     ("<+03>-3",
-        "Asia/Aden Asia/Amman Asia/Baghdad Asia/Bahrain Asia/Damascus Asia/Kuwait Asia/Qatar Asia/Riyadh Europe/Istanbul \
-         Europe/Minsk"),
+        "Asia/Aden Asia/Amman Asia/Baghdad Asia/Bahrain Asia/Damascus Asia/Kuwait Asia/Qatar \
+         Asia/Riyadh Europe/Istanbul Europe/Minsk"),
     ("<+05>-5",
-        "Asia/Almaty Asia/Aqtau Asia/Aqtobe Asia/Ashgabat Asia/Atyrau Asia/Dushanbe Asia/Oral Asia/Qostanay Asia/Qyzylorda \
-         Asia/Samarkand Asia/Tashkent Asia/Yekaterinburg Indian/Kerguelen Indian/Maldives"),
+        "Asia/Almaty Asia/Aqtau Asia/Aqtobe Asia/Ashgabat Asia/Atyrau Asia/Dushanbe Asia/Oral \
+         Asia/Qostanay Asia/Qyzylorda Asia/Samarkand Asia/Tashkent Asia/Yekaterinburg \
+         Indian/Kerguelen Indian/Maldives"),
     ("<+12>-12",
-        "Asia/Anadyr Asia/Kamchatka Pacific/Fiji Pacific/Funafuti Pacific/Kwajalein Pacific/Majuro Pacific/Nauru Pacific/Tarawa \
-         Pacific/Wake Pacific/Wallis"),
+        "Asia/Anadyr Asia/Kamchatka Pacific/Fiji Pacific/Funafuti Pacific/Kwajalein Pacific/Majuro \
+         Pacific/Nauru Pacific/Tarawa Pacific/Wake Pacific/Wallis"),
     ("<+04>-4",
-        "Asia/Baku Asia/Dubai Asia/Muscat Asia/Tbilisi Asia/Yerevan Europe/Astrakhan Europe/Samara Europe/Saratov Europe/Ulyanovsk \
-         Indian/Mahe Indian/Mauritius Indian/Reunion"),
+        "Asia/Baku Asia/Dubai Asia/Muscat Asia/Tbilisi Asia/Yerevan Europe/Astrakhan Europe/Samara \
+         Europe/Saratov Europe/Ulyanovsk Indian/Mahe Indian/Mauritius Indian/Reunion"),
     ("<+07>-7",
-        "Asia/Bangkok Asia/Barnaul Asia/Ho_Chi_Minh Asia/Hovd Asia/Krasnoyarsk Asia/Novokuznetsk Asia/Novosibirsk Asia/Phnom_Penh \
-         Asia/Tomsk Asia/Vientiane Indian/Christmas"),
+        "Asia/Bangkok Asia/Barnaul Asia/Ho_Chi_Minh Asia/Hovd Asia/Krasnoyarsk Asia/Novokuznetsk \
+         Asia/Novosibirsk Asia/Phnom_Penh Asia/Tomsk Asia/Vientiane Indian/Christmas"),
     ("EET-2EEST,M3.5.0/0,M10.5.0/0", "Asia/Beirut"),
     ("<+06>-6", "Asia/Bishkek Asia/Dhaka Asia/Omsk Asia/Thimphu Asia/Urumqi Indian/Chagos"),
-    ("<+08>-8", "Asia/Brunei Asia/Irkutsk Asia/Kuala_Lumpur Asia/Kuching Asia/Singapore Asia/Ulaanbaatar"),
+    ("<+08>-8", "Asia/Brunei Asia/Irkutsk Asia/Kuala_Lumpur Asia/Kuching Asia/Singapore \
+                 Asia/Ulaanbaatar"),
     ("<+09>-9", "Asia/Chita Asia/Dili Asia/Khandyga Asia/Yakutsk Pacific/Palau"),
     ("<+0530>-5:30", "Asia/Colombo"),
     ("EET-2EEST,M3.5.0/3,M10.5.0/4",
-        "Asia/Famagusta Asia/Nicosia Europe/Athens Europe/Bucharest Europe/Helsinki Europe/Kyiv Europe/Mariehamn Europe/Riga \
-         Europe/Sofia Europe/Tallinn Europe/Vilnius"),
+        "Asia/Famagusta Asia/Nicosia Europe/Athens Europe/Bucharest Europe/Helsinki Europe/Kyiv \
+         Europe/Mariehamn Europe/Riga Europe/Sofia Europe/Tallinn Europe/Vilnius"),
     ("EET-2EEST,M3.4.4/50,M10.4.4/50", "Asia/Gaza Asia/Hebron"),
     ("HKT-8", "Asia/Hong_Kong"),
     ("WIB-7", "Asia/Jakarta Asia/Pontianak"),
@@ -118,8 +133,8 @@ const ZONES: &[(&str, &str)] = &[
     ("IST-5:30", "Asia/Kolkata"),
     ("CST-8", "Asia/Macau Asia/Shanghai Asia/Taipei"),
     ("<+11>-11",
-        "Asia/Magadan Asia/Sakhalin Asia/Srednekolymsk Pacific/Bougainville Pacific/Efate Pacific/Guadalcanal Pacific/Kosrae \
-         Pacific/Noumea Pacific/Pohnpei"),
+        "Asia/Magadan Asia/Sakhalin Asia/Srednekolymsk Pacific/Bougainville Pacific/Efate \
+         Pacific/Guadalcanal Pacific/Kosrae Pacific/Noumea Pacific/Pohnpei"),
     ("WITA-8", "Asia/Makassar"),
     ("PST-8", "Asia/Manila"),
     ("KST-9", "Asia/Pyongyang Asia/Seoul"),

@@ -245,10 +245,10 @@ impl CallRecord {
         }
     }
 
-    /// Whether sound may go on to a far end of which nothing is heard, as long as it answers by SIP.
-    /// A caller that named somebody else's address could have any amount of sound sent there: that
-    /// address must have sent something, or be the host its requests come from (`last_hop`; RFC
-    /// 7362).
+    /// Whether sound may go on to a far end of which nothing is heard, as long as it answers by
+    /// SIP. A caller that named somebody else's address could have any amount of sound sent there:
+    /// that address must have sent something, or be the host its requests come from (`last_hop`;
+    /// RFC 7362).
     pub(crate) fn may_be_silent(&self, last_hop: Option<IpAddr>) -> bool {
         let placed = self.direction == CallDirection::Out;
         let heard = self.stats.received > 0;
@@ -398,7 +398,9 @@ impl CallRecord {
         let codec = self.codec().unwrap_or("none");
         let encryption = self.encryption_name();
         format!(
-            "call {} with {}: {}, codec {codec}, encryption {encryption}, sent {}, received {}, loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS {:.2}",
+            "call {} with {}: {}, codec {codec}, encryption {encryption}, sent {}, received {}, \
+             loss {loss:.1} %, late {}, concealed {} ms, jitter {:.1} ms, delay {:.0} ms, MOS \
+             {:.2}",
             self.id.0,
             self.peer,
             self.cause.as_deref().unwrap_or("ended"),

@@ -1,4 +1,4 @@
-//! What the phone tells whoever listens: values here, JSON lines on the control socket.
+//! What the phone reports to whoever listens: values here, JSON lines on the control socket.
 //! `docs/ctl.md` documents each kind and each field; a test compares the page with these types.
 
 use serde::{Serialize, Serializer};

@@ -26,7 +26,7 @@ const MAX_TEXT: usize = 128;
 pub enum CallOutcome {
     /// It was established.
     Answered,
-    /// It came in, and nobody here or elsewhere answered.
+    /// It came in, and no one here or elsewhere answered.
     Missed,
     /// It came in, and another phone answered.
     AnsweredElsewhere,
@@ -72,7 +72,7 @@ pub struct History {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// It is larger than any this phone writes.
-    #[error("it has more than {MAX_BYTES} bytes; delete it to begin anew", MAX_BYTES = MAX_BYTES)]
+    #[error("it has more than {MAX_BYTES} bytes; delete it to begin again", MAX_BYTES = MAX_BYTES)]
     TooLarge,
 }
 

@@ -31,7 +31,7 @@
 //! loop {
 //!     while let Some(output) = control.poll_output() {
 //!         match output {
-//!             // Bind an RTP and an RTCP socket, and tell their addresses.
+//!             // Bind an RTP and an RTCP socket, and report their addresses.
 //!             Output::OpenMedia(stream) => {
 //!                 let (rtp, rtcp) = ("192.0.2.1:4000".parse()?, "192.0.2.1:4001".parse()?);
 //!                 let opened = Ok(MediaAddresses { rtp, rtcp });

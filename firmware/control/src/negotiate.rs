@@ -355,8 +355,10 @@ mod tests {
             of(&config, None),
             (EncryptionPolicy::Required, EncryptionPolicy::Required)
         );
-        let text = "[encryption]\nmode = \"required\"\nhmac_32 = true\nsuites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
-                    [[account]]\nuser = \"a\"\ndomain = \"example.net\"\nencryption = \"preferred\"\n";
+        let text = "[encryption]\nmode = \"required\"\nhmac_32 = true\n\
+                    suites = [\"AES_CM_128_HMAC_SHA1_80\"]\nkeying = [\"dtls\"]\n\
+                    [[account]]\nuser = \"a\"\ndomain = \"example.net\"\n\
+                    encryption = \"preferred\"\n";
         let config = config::load(text, "t.toml").unwrap();
         assert_eq!(
             of(&config, config.accounts.first()),

@@ -88,7 +88,8 @@ impl fmt::Display for Note {
             Self::Quality { summary } => f.write_str(summary),
             Self::PeerChanged { call, peer, sas } => write!(
                 f,
-                "call {call}: {peer} has another certificate than before; compare key words ({sas}) before you trust it"
+                "call {call}: {peer} has another certificate than before; compare key words \
+                 ({sas}) before you trust it"
             ),
             Self::PeerVerified { call, peer } => write!(f, "call {call}: {peer} is verified"),
             Self::NoKeys { call, failure } => {

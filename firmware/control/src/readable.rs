@@ -7,7 +7,7 @@
 //! tracing      ─▶ OneLineWriter (each is \x1b or \u{202e}; the line's own end stays) ─▶ standard error, sim.log, support bundle
 //! ```
 //!
-//! The log keeps what came, in a form that does nothing; the display only tells that there was
+//! The log keeps what came, in a form that does nothing; the display only shows that there was
 //! something.
 
 use std::borrow::Cow;
@@ -23,7 +23,8 @@ const MOST: usize = 512;
 fn is_not_text(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
 }
 

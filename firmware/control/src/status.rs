@@ -8,7 +8,8 @@ use crate::event::{CallProgress, state_name};
 use crate::known_peers::Trust;
 
 /// What log and status say of `tls.verify = false`.
-pub const UNVERIFIED_TLS: &str = "tls.verify = false: servers are NOT verified; anybody on the way can listen in. Remove it from offhook.toml";
+pub const UNVERIFIED_TLS: &str = "tls.verify = false: servers are NOT verified; anybody on the way \
+                                  can listen in. Remove it from offhook.toml";
 
 /// The whole phone at one moment, as `ctl status` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -184,7 +185,7 @@ pub struct EchoStatus {
 pub struct IoCounters {
     /// Audio cycles that began more than a period late.
     pub late_cycles: u64,
-    /// Events the audio thread could not tell because the queue was full.
+    /// Events the audio thread could not report because the queue was full.
     pub audio_events_dropped: u64,
     /// Commands the audio thread did not get because the queue was full.
     pub audio_commands_dropped: u64,

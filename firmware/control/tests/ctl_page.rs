@@ -1,5 +1,5 @@
-//! `docs/ctl.md` against the types it documents: every request, every field of every reply and event,
-//! in both directions.
+//! `docs/ctl.md` against the types it documents: every request, every field of every reply and
+//! event, in both directions.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

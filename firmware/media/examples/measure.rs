@@ -31,7 +31,8 @@ fn speed() {
         let heard = pair.talk(&sound, 20.0);
         let each = begin.elapsed().as_secs_f64() * 1e6 / (heard.len() / frames * 2) as f64;
         println!(
-            "{codec:?} on a card of {rate} Hz: {each:.1} µs per 5 ms and phone, both directions, harness included"
+            "{codec:?} on a card of {rate} Hz: {each:.1} µs per 5 ms and phone, both directions, \
+             harness included"
         );
     }
 }

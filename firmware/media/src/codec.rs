@@ -257,9 +257,9 @@ impl Decoder {
         }
     }
 
-    /// Tells the decoder what was played instead of lost payloads, and at least [`g722::QMF_DELAY`]
-    /// samples of what the concealment would have played next, so that its memory follows the
-    /// sound. Only G.722 listens.
+    /// Informs the decoder what was played instead of lost payloads, and at least
+    /// [`g722::QMF_DELAY`] samples of what the concealment would have played next, so that its
+    /// memory follows the sound. Only G.722 listens.
     pub fn follow_concealment(&mut self, played: &[i16], ahead: &[i16]) {
         match self {
             Self::G722(decoder) => decoder.follow(played, ahead),

@@ -116,8 +116,8 @@ pub enum Event {
     FirstSound(StreamId),
     /// The far end ended the stream by RTCP BYE.
     Bye(StreamId),
-    /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent any
-    /// more. Repeated every second while it lasts.
+    /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
+    /// any more. Repeated every second while it lasts.
     MediaTimeout(StreamId),
 }
 

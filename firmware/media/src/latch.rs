@@ -23,8 +23,8 @@ const MAX_HOSTS: usize = 4;
 const CANDIDATES: usize = 4;
 /// Two packets in a row come within this time.
 const PROBATION: Duration = Duration::from_secs(1);
-/// A source without packets for so long gives way to any other allowed one: far more than jitter, less than
-/// a sentence.
+/// A source without packets for so long gives way to any other allowed one: far more than jitter,
+/// less than a sentence.
 const QUIET: Duration = Duration::from_millis(300);
 /// The negotiated address without packets for so long gives way to authentic packets from elsewhere
 /// (a NAT that lost its mapping).
@@ -258,7 +258,8 @@ impl Latch {
             *known = next;
             return confirmed;
         }
-        // A free place, or that of the weakest claim and of those of the oldest; never a better one.
+        // A free place, or that of the weakest claim and of those of the oldest; never a better
+        // one.
         let weakest = self
             .candidates
             .iter_mut()

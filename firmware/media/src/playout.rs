@@ -162,8 +162,8 @@ impl Playout {
         &self.delay
     }
 
-    /// Whether a packet with this timestamp, come at `arrival`, belongs to this timeline: at most so
-    /// much earlier or later than the fastest, in ms.
+    /// Whether a packet with this timestamp, come at `arrival`, belongs to this timeline: at most
+    /// so much earlier or later than the fastest, in ms.
     pub(crate) fn fits(&self, timestamp: i64, arrival: Instant, early: f64, late: f64) -> bool {
         let media_ms = self.media_ms(timestamp);
         let (now, before_step) = (
@@ -242,7 +242,7 @@ impl Playout {
         self.realign = true;
     }
 
-    /// Nobody listens: lets packets go whose time has come, undecoded.
+    /// No one listens: lets packets go whose time has come, undecoded.
     pub(crate) fn drain(&mut self, now: Instant) {
         let target = self.target_ms();
         while let Some(head) = self.store.head() {

@@ -472,7 +472,7 @@ impl Receive {
         true
     }
 
-    /// Nobody listens: packets pass by.
+    /// No one listens: packets pass by.
     pub(crate) fn drain(&mut self, now: Instant) {
         self.playout.drain(now);
     }

@@ -21,7 +21,8 @@ const CUTOFF: f64 = 0.97;
 /// Why no resampler could be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cannot resample {from_hz} Hz to {to_hz} Hz in blocks of {block}: rates must be 8000 to 192000 Hz, blocks 1 to 48000 samples"
+    "cannot resample {from_hz} Hz to {to_hz} Hz in blocks of {block}: rates must be 8000 to 192000 \
+     Hz, blocks 1 to 48000 samples"
 )]
 pub struct ResampleError {
     from_hz: u32,

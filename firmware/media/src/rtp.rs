@@ -28,8 +28,8 @@ pub enum RtpError {
     NoRoom(usize),
 }
 
-/// Tells RTP from RTCP on one port by the payload type (RFC 5761 §4) and both from STUN and DTLS by
-/// the first byte (RFC 7983 §7). `None`: neither.
+/// Distinguishes RTP from RTCP on one port by the payload type (RFC 5761 §4) and both from STUN and
+/// DTLS by the first byte (RFC 7983 §7). `None`: neither.
 pub fn kind(packet: &[u8]) -> Option<PacketKind> {
     match packet {
         [128..=191, 192..=223, ..] => Some(PacketKind::Rtcp),

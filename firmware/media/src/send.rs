@@ -22,8 +22,8 @@ use crate::stream::{StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
 /// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s
-/// unless it is set for 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 % lost: 24
-/// kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
+/// unless it is set for 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 %
+/// lost: 24 kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
 const FEC_BITRATE: u32 = 40_000;
 /// How much of the loss once reported is still believed at the next report.
 const LOSS_KEPT: f32 = 0.7;

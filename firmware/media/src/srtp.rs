@@ -51,6 +51,6 @@ pub(crate) enum Refusal {
     Replayed,
     /// One source more than are remembered.
     TooManySources,
-    /// Nobody encrypted it.
+    /// No one encrypted it.
     Clear,
 }

@@ -188,8 +188,8 @@ impl Stream {
         self.latch.redirect(remote_rtp, remote_rtcp, signalling);
     }
 
-    /// Whether there is sound to send: allowed by direction, the handset is connected to it, and keys are
-    /// not awaited.
+    /// Whether there is sound to send: allowed by direction, the handset is connected to it, and
+    /// keys are not awaited.
     fn has_sound_to_send(&self) -> bool {
         self.connected
             && self.config.direction.sends()

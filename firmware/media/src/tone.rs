@@ -106,7 +106,8 @@ pub struct ToneGenerator {
     /// Samples of this segment rendered, and its length (`None`: endless).
     position: u64,
     length: Option<u64>,
-    /// Thousandths of a sample left over from the last segment: keeps long cadences exact at 44.1 kHz.
+    /// Thousandths of a sample left over from the last segment: keeps long cadences exact at 44.1
+    /// kHz.
     remainder: u64,
     /// Whether the ramps at this segment's edges are needed: not between two equal segments.
     ramp_in: bool,

@@ -56,7 +56,8 @@ fn every_codec_on_every_card_is_heard_within_45_ms_at_the_right_level() {
     ] {
         let (mouth_to_ear, correlation, level_db) = measure(codec, rate, period_ms);
         eprintln!(
-            "{codec:?} on a card of {rate} Hz, {period_ms} ms: {mouth_to_ear:.1} ms mouth to ear, correlation {correlation:.4}, level {level_db:+.2} dB"
+            "{codec:?} on a card of {rate} Hz, {period_ms} ms: {mouth_to_ear:.1} ms mouth to ear, \
+             correlation {correlation:.4}, level {level_db:+.2} dB"
         );
         assert!(
             mouth_to_ear <= 40.0 + f64::from(period_ms),

@@ -90,8 +90,8 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
                     .handle_discontinuity(stall.as_millis() as i64 * 8);
             }
             if reported {
-                // Where the hole is reported, the buffer need not work it off: it starts again where it should
-                // be.
+                // Where the hole is reported, the buffer need not work it off: it starts again
+                // where it should be.
                 pair.talk(&speech, 0.2);
                 let now = f64::from(pair.stats(1).delay_ms);
                 assert!(
@@ -105,7 +105,8 @@ fn a_thousand_stalls_leave_the_delay_where_it_was() {
         }
         let after = f64::from(pair.stats(1).delay_ms);
         eprintln!(
-            "reported {reported}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} ms more 2 s after a stall"
+            "reported {reported}: {before:.1} ms before, {after:.1} ms after, at most {worst:.1} \
+             ms more 2 s after a stall"
         );
         assert!(
             (after - before).abs() <= 5.0,

@@ -73,7 +73,7 @@ fn press(pair: &mut Pair, event: u8, seconds: f64, speech: &[i16]) -> Vec<i16> {
 }
 
 #[test]
-fn keys_are_told_once_and_silence_the_voice() {
+fn keys_are_reported_once_and_silence_the_voice() {
     let speech = babble(8000, 3.0);
     let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
     pair.talk(&speech, 1.0);
@@ -466,7 +466,7 @@ fn sidetone_is_the_microphone_at_its_gain_in_a_call_only() {
 }
 
 #[test]
-fn reports_tell_the_round_trip_and_stop_says_goodbye() {
+fn reports_give_the_round_trip_and_stop_says_goodbye() {
     let speech = babble(8000, 3.0);
     let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
     let lossy = Link {
@@ -620,7 +620,7 @@ fn behind_a_nat_both_hear_each_other() {
 
 /// Three engines: A has a stream to B and one to C.
 #[test]
-fn in_a_conference_everyone_hears_the_others_and_nobody_himself() {
+fn in_a_conference_everyone_hears_the_others_and_no_one_himself() {
     let start = Pair::new(8000, 40, 1).start;
     let mut engines: Vec<Engine> = (0..3)
         .map(|_| {

@@ -121,7 +121,8 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
             .filter(|e| matches!(e, Event::Digit { .. }))
             .count();
         eprintln!(
-            "{codec:?}: {thrown} thrown, {:.2} % of the sound differs, {reported} digits reported, {stats:?}",
+            "{codec:?}: {thrown} thrown, {:.2} % of the sound differs, {reported} digits reported, \
+             {stats:?}",
             share * 100.0
         );
         assert!(thrown >= 10_000);
@@ -170,12 +171,15 @@ fn strangers_change_nothing_at_all() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None,
+        ..ProptestConfig::default() })]
 
     /// Any bytes, from anywhere, in any order: no panic, bounded figures, and the engine still
     /// plays.
     #[test]
-    fn any_bytes_are_survived(packets in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..1600), any::<bool>(), any::<bool>(), any::<bool>()), 1..80)) {
+    fn any_bytes_are_survived(packets in prop::collection::vec(
+        (prop::collection::vec(any::<u8>(), 0..1600), any::<bool>(), any::<bool>(), any::<bool>()),
+        1..80)) {
         let mut pair = Pair::call(Codec::Opus, 16_000, 80, 1);
         for (mut bytes, rtcp, known, plausible) in packets {
             if plausible && bytes.len() > 12 {
@@ -184,7 +188,8 @@ proptest! {
                 bytes[1] = [111, 101, 13, 239, 200, 201, 203][usize::from(bytes[1]) % 7];
                 bytes[8..12].copy_from_slice(&[0, 0, 0x11, 0x11]);
             }
-            let from = if known { pair.sides[0].address } else { SocketAddr::from(([10, 0, 0, bytes.len() as u8], 9)) };
+            let stranger = SocketAddr::from(([10, 0, 0, bytes.len() as u8], 9));
+            let from = if known { pair.sides[0].address } else { stranger };
             throw(&mut pair, from, if rtcp { PacketKind::Rtcp } else { PacketKind::Rtp }, bytes);
             pair.talk(&[0; 160], 0.01);
         }

@@ -124,7 +124,8 @@ fn lossy(
 
 fn judge(codec: Codec, rate: u32, sound: &[i16]) {
     eprintln!(
-        "{codec:?} at {rate} Hz: loss | loudness off by, holes: ours, silence inserted | level, correlation, concealed"
+        "{codec:?} at {rate} Hz: loss | loudness off by, holes: ours, silence inserted | level, \
+         correlation, concealed"
     );
     for loss in [0.01, 0.05, 0.10] {
         let (ours, silence) = lossy(codec, rate, sound, loss, 0.2, true);

@@ -603,7 +603,8 @@ fn two_suites_are_no_stream() {
     let error = Stream::new(with(&pair, 0, mixed)).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "a stream sends by AES_CM_128_HMAC_SHA1_80 and receives by AEAD_AES_128_GCM: both directions have one suite"
+        "a stream sends by AES_CM_128_HMAC_SHA1_80 and receives by AEAD_AES_128_GCM: both \
+         directions have one suite"
     );
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct Call {
     pub(crate) encryption: Encryption,
     /// The warning about missing encryption was given.
     pub(crate) warned: bool,
-    /// When it is forwarded because nobody answers.
+    /// When it is forwarded because no one answers.
     pub(crate) forward_at: Option<Instant>,
     /// The call it is to replace: that one ends when this one is answered, and is taken
     /// back when it fails.

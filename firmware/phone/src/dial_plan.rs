@@ -121,8 +121,8 @@ impl DialPlan {
         self.bars(number)
     }
 
-    /// Why this number may not be called at all, however it is dialled: the digit map bars it, as it
-    /// is or as the international number it is.
+    /// Why this number may not be called at all, however it is dialled: the digit map bars it, as
+    /// it is or as the international number it is.
     pub(crate) fn bars(&self, number: &str) -> Option<BarredNumber> {
         let plain = plain(number);
         if self.is_emergency(&plain) {

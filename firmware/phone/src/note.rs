@@ -48,7 +48,7 @@ pub enum Note {
         /// What ended it.
         cause: EndCause,
     },
-    /// A placed call was given up: nobody answered.
+    /// A placed call was given up: no one answered.
     NoAnswer {
         /// The number or address.
         to: String,

@@ -14,7 +14,7 @@ use crate::output::{CallOptions, Destination};
 pub(crate) struct Lines {
     /// An account's name and whether calls can be placed by it.
     accounts: Vec<(String, bool)>,
-    /// What is keyed before a number that goes by an account.
+    /// What is keyed before a number that uses an account.
     prefixes: Vec<Option<String>>,
     /// The domain of each account.
     domains: Vec<String>,
@@ -65,8 +65,8 @@ impl Lines {
             .map(|(index, _)| AccountId(index))
     }
 
-    /// The account whose domain an address is in: it is called by that account, whatever direct calls
-    /// are.
+    /// The account whose domain an address is in: it is called by that account, whatever direct
+    /// calls are.
     fn of_own_domain(&self, address: &str) -> Option<AccountId> {
         if !is_address(address) {
             return None;

@@ -45,8 +45,8 @@ impl Intercom {
         }
     }
 
-    /// Whether this caller is. Anyone can claim a name in a direct call: it counts only where direct
-    /// callers are listed by address.
+    /// Whether this caller is. Anyone can claim a name in a direct call: it counts only where
+    /// direct callers are listed by address.
     pub(crate) fn admits(&self, caller: &Caller) -> bool {
         (caller.account.is_some() || self.direct) && is_listed(&self.patterns, caller)
     }

@@ -61,7 +61,7 @@ pub(crate) struct OutgoingRequest {
 }
 
 impl OutgoingRequest {
-    /// A request that goes by its dialog's route.
+    /// A request that takes its dialog's route.
     pub(crate) fn in_dialog(
         dialog: &Dialog,
         purpose: Purpose,
@@ -205,9 +205,9 @@ pub(crate) enum Action {
     HangUp(CallHandle),
     /// The call a transfer was for has little time left to be replaced.
     HurryTransfer(CallHandle),
-    /// A call placed here was answered: tell whoever asked for it.
+    /// A call placed here was answered: inform whoever asked for it.
     NotifyReferrer(u16),
-    /// Tell the owner.
+    /// Inform the owner.
     Event(Box<Event>),
 }
 

@@ -110,7 +110,8 @@ pub struct InviteOptions {
     pub has_other_ways: bool,
 }
 
-/// A name that must be resolved (RFC 3263); answered by [`handle_lookup`](crate::UserAgent::handle_lookup).
+/// A name that must be resolved (RFC 3263); answered by
+/// [`handle_lookup`](crate::UserAgent::handle_lookup).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
     /// The question's number.
@@ -200,8 +201,8 @@ pub enum Event {
         /// Early media, if any.
         media: Option<Negotiated>,
     },
-    /// The call is established: 200 came (and ACK went), or our own 200 went. Only after an INVITE without
-    /// an offer does it take the ACK, which brings the answer.
+    /// The call is established: 200 came (and ACK went), or our own 200 went. Only after an INVITE
+    /// without an offer does it take the ACK, which brings the answer.
     Established {
         /// Which call.
         call: CallHandle,
@@ -258,8 +259,9 @@ pub enum Event {
         /// Words for log, status and history.
         reason: String,
     },
-    /// The far end of an established call asks this phone to call somebody else in its place (REFER,
-    /// RFC 3515). Answered by [`accept_refer`](crate::UserAgent::accept_refer) or [`reject_refer`](crate::UserAgent::reject_refer).
+    /// The far end of an established call asks this phone to call somebody else in its place
+    /// (REFER, RFC 3515). Answered by [`accept_refer`](crate::UserAgent::accept_refer) or
+    /// [`reject_refer`](crate::UserAgent::reject_refer).
     Refer {
         /// Which call.
         call: CallHandle,
@@ -280,8 +282,10 @@ pub enum Event {
     },
     /// A name must be resolved.
     Lookup(Lookup),
-    /// A connection must be opened; answered by [`handle_connected`](crate::UserAgent::handle_connected),
-    /// [`handle_connect_failed`](crate::UserAgent::handle_connect_failed) or [`handle_closed`](crate::UserAgent::handle_closed).
+    /// A connection must be opened; answered by
+    /// [`handle_connected`](crate::UserAgent::handle_connected),
+    /// [`handle_connect_failed`](crate::UserAgent::handle_connect_failed) or
+    /// [`handle_closed`](crate::UserAgent::handle_closed).
     Connect {
         /// The number it shall have.
         connection: ConnectionId,
@@ -302,7 +306,8 @@ pub enum Event {
         /// What its far end answered.
         result: PeerCheck,
     },
-    /// What came of a transfer ([`transfer`](crate::UserAgent::transfer)); both calls are over for the owner before.
+    /// What came of a transfer ([`transfer`](crate::UserAgent::transfer)); both calls are over for
+    /// the owner before.
     Transferred {
         /// The held call.
         call: CallHandle,

@@ -32,7 +32,7 @@ pub(crate) struct Dialog {
     pub(crate) remote_cseq: Option<u32>,
     /// Our Contact in it.
     pub(crate) contact: SipUri,
-    /// The way its INVITE came: a connection that stands is used again, the far end may not be
+    /// The way its INVITE came: a connection that is open is used again, the far end may not be
     /// reachable by another.
     pub(crate) flow: Option<Flow>,
     /// The hosts its latest request came from: the last hop, and its sender as the first hop saw
@@ -245,7 +245,8 @@ mod tests {
 
     fn invite(extra: &str) -> Request {
         let text = format!(
-            "INVITE sip:bob@biloxi.example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=al\r\n\
+            "INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=al\r\n\
              To: <sip:bob@biloxi.example.com>\r\nCall-ID: c1\r\nCSeq: 314 INVITE\r\n{extra}\r\n"
         );
         match Message::parse(text.as_bytes()).unwrap() {
@@ -264,7 +265,8 @@ mod tests {
 
     #[test]
     fn route_sets_are_reversed_for_the_caller() {
-        let routes_text = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n";
+        let routes_text = "Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\n\
+                           Contact: <sip:a@192.0.2.1>\r\n";
         let request = invite(routes_text);
         let mut callee = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         let bye = callee.request(&Method::Bye);
@@ -294,7 +296,8 @@ mod tests {
     #[test]
     fn a_strict_router_becomes_the_request_uri() {
         let request = invite(
-            "Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\nContact: <sip:a@192.0.2.1>\r\n",
+            "Record-Route: <sip:old.example.com>, <sip:new.example.com;lr>\r\n\
+             Contact: <sip:a@192.0.2.1>\r\n",
         );
         let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
         let bye = dialog.request(&Method::Bye);

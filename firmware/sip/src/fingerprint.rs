@@ -67,7 +67,7 @@ pub(crate) fn role_offered(
         // RFC 4145 section 4.1: without the word the offerer is active.
         (Some(SetupAttribute::Active) | None, _) => Setup::Passive,
         (Some(SetupAttribute::Passive), _) => Setup::Active,
-        // No connection now: only where one stands already does that leave anything to talk over.
+        // No connection now: only where one is open already does that leave anything to talk over.
         (Some(SetupAttribute::Holdconn), now) => {
             return now.map(|role| (role, SetupAttribute::Holdconn));
         }

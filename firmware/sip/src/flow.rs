@@ -1,4 +1,5 @@
-//! Which way a message comes or goes: transport, flow, target. Plain values that every layer shares.
+//! Which way a message comes or goes: transport, flow, target. Plain values that every layer
+//! shares.
 
 use std::net::SocketAddr;
 

@@ -172,8 +172,8 @@ mod tests {
         ] {
             assert_eq!(of(text, trusted), shown, "{text} {trusted}");
         }
-        let nobody = NameAddr::parse("\"Anonymous\" <sip:anonymous@anonymous.invalid>").unwrap();
-        assert_eq!(party(&headers(""), false, &nobody), ANONYMOUS);
+        let unnamed = NameAddr::parse("\"Anonymous\" <sip:anonymous@anonymous.invalid>").unwrap();
+        assert_eq!(party(&headers(""), false, &unnamed), ANONYMOUS);
     }
 
     #[test]

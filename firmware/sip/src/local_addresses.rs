@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::message::{Headers, NameAddr, Uri};
 
-/// Networks that are told apart; a desk phone has a handful.
+/// Networks that are distinguished; a desk phone has a handful.
 const MAX_ROUTES: usize = 64;
 
 /// Families of addresses.

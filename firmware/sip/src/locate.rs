@@ -29,7 +29,8 @@ pub(crate) enum HopError {
     /// `sips:` over a transport without TLS, or a way that leaves TLS (RFC 3261 section 26.2.2):
     /// nothing is sent.
     #[error(
-        "TLS is required here and the address asks for a transport without it: nothing is sent in the clear"
+        "TLS is required here and the address asks for a transport without it: nothing is sent in \
+         the clear"
     )]
     Insecure,
     /// A transport this phone does not speak.

@@ -348,7 +348,8 @@ impl Session {
                 // What is wrong with the first audio line is what the caller wants to hear.
                 Err(error)
                     if line.is_live_audio()
-                        && matches!(&reason, SdpError::NotAcceptable(text) if text == "no audio line") =>
+                        && matches!(&reason,
+                            SdpError::NotAcceptable(text) if text == "no audio line") =>
                 {
                     reason = error;
                 }

@@ -451,9 +451,12 @@ mod tests {
 
     #[test]
     fn attributes_fall_back_to_the_session() {
-        let body = "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\na=SENDONLY\r\na=ptime:30\r\n\
-                    m=audio 4000 rtp/avp 107 101\r\na=RTPMAP:107 OPUS/48000/2\r\na=fmtp:107 stereo=0; UseInbandFEC=1;usedtx=0\r\n\
-                    a=rtpmap:101 Telephone-Event/48000\r\na=rtcp:4009 IN IP6 2001:db8::2\r\na=maxptime:40.0\r\n";
+        let body = "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\n\
+                    a=SENDONLY\r\na=ptime:30\r\n\
+                    m=audio 4000 rtp/avp 107 101\r\na=RTPMAP:107 OPUS/48000/2\r\n\
+                    a=fmtp:107 stereo=0; UseInbandFEC=1;usedtx=0\r\n\
+                    a=rtpmap:101 Telephone-Event/48000\r\na=rtcp:4009 IN IP6 2001:db8::2\r\n\
+                    a=maxptime:40.0\r\n";
         let line = Description::parse(body.as_bytes()).unwrap().lines.remove(0);
         assert_eq!(line.profile(), Profile::Plain);
         assert_eq!(

@@ -179,7 +179,7 @@ impl StreamReader {
     }
 }
 
-/// Between messages: CRLF CRLF is a ping, a lone CRLF a pong. `None`: more bytes must tell. A ping
+/// Between messages: CRLF CRLF is a ping, a lone CRLF a pong. `None`: more bytes must show. A ping
 /// cut in two by the network right behind its first CRLF reads as two pongs; that one goes
 /// unanswered and the far end asks again.
 fn keepalive(waiting: &[u8]) -> Option<(Result<Frame, StreamError>, usize)> {

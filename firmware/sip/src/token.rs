@@ -1,5 +1,5 @@
-//! Names that cannot be guessed: tags, branches, Call-IDs, contact users. All drawn from the one seed the
-//! owner gave, so that a simulation repeats itself.
+//! Names that cannot be guessed: tags, branches, Call-IDs, contact users. All drawn from the one
+//! seed the owner gave, so that a simulation repeats itself.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! ```text
 //! send(flow, bytes) ─┬─ UDP ──────────────────────────────────▶ queue ─▶ poll_transmit
 //!                    └─ TCP, TLS: open ────────────────────────────▶ queue
-//!                            opening: kept until it stands ───▶ queue
+//!                            opening: kept until it is open ──▶ queue
 //! ```
 
 use std::collections::VecDeque;

@@ -146,7 +146,8 @@ const NOISE: [&[u8]; 4] = [
     b"",
     b"\r\n",
     b"O",
-    b"OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.66;branch=z9hG4bKn\r\nFrom: <sip:a@b>;tag=1\r\n\
+    b"OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.66;branch=z9hG4bKn\r\n\
+      From: <sip:a@b>;tag=1\r\n\
       To: <sip:x@y>\r\nCall-ID: n\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
 ];
 

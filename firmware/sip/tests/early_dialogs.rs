@@ -287,7 +287,8 @@ fn reliable_responses_are_acknowledged_in_order() {
     world.request(&Method::Ack);
     let events = world.events(0);
     assert!(
-        matches!(&events[..], [Event::Established { media, .. }] if media.direction == Direction::SendRecv),
+        matches!(&events[..], [Event::Established { media, .. }]
+            if media.direction == Direction::SendRecv),
         "{events:?}"
     );
     world.with(0, |alice, now| alice.end(call, now));
@@ -379,7 +380,8 @@ fn update_in_an_early_dialog_is_answered() {
     world.request(&Method::Ack);
     let events = world.events(0);
     assert!(
-        matches!(&events[..], [Event::Established { media, .. }] if media.direction == Direction::RecvOnly),
+        matches!(&events[..], [Event::Established { media, .. }]
+            if media.direction == Direction::RecvOnly),
         "{events:?}"
     );
     world.with(0, |alice, now| alice.end(call, now));

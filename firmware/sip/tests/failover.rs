@@ -291,7 +291,7 @@ fn late(answer_ms: u64, code: u16) -> (World, Servers, Request) {
 }
 
 #[test]
-fn nobody_rings_for_a_call_that_another_server_sets_up() {
+fn no_one_rings_for_a_call_that_another_server_sets_up() {
     for code in [180, 200] {
         // The second server has answered by then.
         let mut settings = account("101", "example.com", "secret");

@@ -81,7 +81,7 @@ fn answered(world: &mut World) -> (CallHandle, Response) {
 
 #[test]
 fn connected_party_changes_with_an_update() {
-    for (server, told) in [
+    for (server, shown) in [
         ("192.0.2.9", vec!["Anna".to_owned()]),
         ("192.0.2.77", vec![]),
     ] {
@@ -104,7 +104,7 @@ fn connected_party_changes_with_an_update() {
             })
             .collect();
         assert_eq!(
-            peers, told,
+            peers, shown,
             "{server}: once, and only from the account's server"
         );
         world.with(0, |alice, now| alice.end(call, now));
@@ -177,7 +177,8 @@ fn text_message_is_shown_once() {
     }
     let events = world.events(0);
     assert!(
-        matches!(&events[..], [Event::Message { from, text, .. }] if from == "Peer" && text == "hello"),
+        matches!(&events[..], [Event::Message { from, text, .. }] if from == "Peer"
+            && text == "hello"),
         "{events:?}"
     );
     // Without a body there is nothing to show; what is no plain text is refused.

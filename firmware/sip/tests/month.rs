@@ -258,7 +258,8 @@ impl Month {
             let serial = self.below(1 << 40);
             let method = ["INVITE", "BYE", "OPTIONS", "REGISTER", "X"][self.below(5) as usize];
             let text = format!(
-                "{method} sip:101@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{serial}\r\n\
+                "{method} sip:101@{to} SIP/2.0\r\n\
+                 Via: SIP/2.0/UDP {from};branch=z9hG4bK{serial}\r\n\
                  From: <sip:x@{from}>;tag={serial}\r\nTo: <sip:101@{to}>\r\nCall-ID: {serial}\r\n\
                  CSeq: 1 {method}\r\nContact: <sip:x@{from}>\r\nContent-Length: 0\r\n\r\n"
             );
@@ -325,7 +326,8 @@ fn thirty_days_of_calls_outages_and_hostile_traffic() {
     }
     let share = |reached: u64| reached as f64 / month.looks as f64;
     println!(
-        "{placed} calls placed, {} established, {could} of those undisturbed; reachable {:.4} {:.4}",
+        "{placed} calls placed, {} established, {could} of those undisturbed; reachable {:.4} \
+         {:.4}",
         month.established,
         share(month.reachable[0]),
         share(month.reachable[1])

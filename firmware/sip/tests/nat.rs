@@ -247,8 +247,11 @@ fn the_loopback_address_is_never_registered() {
     world.with(0, |phone, now| {
         phone.handle_local_addresses(world::own("127.0.0.1:5060"), now);
     });
-    let told = errors(&mut world);
-    assert!(told.iter().any(|error| error.contains("cable")), "{told:?}");
+    let reported = errors(&mut world);
+    assert!(
+        reported.iter().any(|error| error.contains("cable")),
+        "{reported:?}"
+    );
     world.run(Duration::from_secs(900));
     assert_eq!(world.inbox.len(), 0, "{:?}", world.inbox);
     // It is in again: at once.
@@ -272,11 +275,12 @@ fn a_phone_that_starts_without_network_registers_nothing() {
     let mut world = World::new(vec![config]);
     world.run(Duration::from_secs(100));
     assert_eq!(world.sent("REGISTER"), 0);
-    let told = errors(&mut world);
+    let reported = errors(&mut world);
     assert!(
-        told.iter()
+        reported
+            .iter()
             .any(|error| error.contains("no network address")),
-        "{told:?}"
+        "{reported:?}"
     );
     world.phones[0].address = "192.0.2.1:5060".parse().unwrap();
     world.with(0, |phone, now| {

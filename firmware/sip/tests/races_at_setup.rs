@@ -62,7 +62,7 @@ fn case_02_cancel_waits_for_a_provisional_response() {
 }
 
 #[test]
-fn an_invite_nobody_has_answered_is_cancelled_at_shutdown() {
+fn an_invite_no_one_has_answered_is_cancelled_at_shutdown() {
     let mut world = World::alone();
     let (_, invite) = called(&mut world);
     world.run_ms(100);
@@ -276,7 +276,8 @@ fn case_07_glare_waits_by_the_rule() {
         );
         world.request(&Method::Ack);
         assert!(
-            matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly)
+            matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }]
+                if media.direction == Direction::SendOnly)
         );
         world.with(0, |alice, now| alice.end(call, now));
         world.assert_empty();
@@ -387,7 +388,8 @@ fn case_09_early_media_of_two_branches() {
     world.answer(&invite, 200, Some("p1"), PEER, &[], None);
     world.request(&Method::Ack);
     assert!(
-        matches!(&world.events(0)[..], [Event::Established { media, .. }] if media.remote_rtp == "192.0.2.91:4000".parse().unwrap())
+        matches!(&world.events(0)[..], [Event::Established { media, .. }]
+            if media.remote_rtp == "192.0.2.91:4000".parse().unwrap())
     );
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();

@@ -77,7 +77,8 @@ fn case_18_late_offer() {
     world.send(PEER, 0, answer.text());
     world.run_ms(50);
     assert!(
-        matches!(&world.events(0)[..], [Event::Established { media, .. }] if media.remote_rtp.port() == 4000)
+        matches!(&world.events(0)[..], [Event::Established { media, .. }]
+            if media.remote_rtp.port() == 4000)
     );
     // And once more inside of the call.
     world.send(PEER, 0, inside(&response, "INVITE", 2).text());
@@ -95,7 +96,8 @@ fn case_18_late_offer() {
     );
     world.run_ms(50);
     assert!(
-        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::Inactive)
+        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }]
+            if media.direction == Direction::Inactive)
     );
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
@@ -423,7 +425,8 @@ fn case_32_update_in_the_call() {
             .contains("a=recvonly")
     );
     assert!(
-        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::RecvOnly)
+        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }]
+            if media.direction == Direction::RecvOnly)
     );
     world.send(PEER, 0, inside(&response, "UPDATE", 3).text());
     assert!(world.response(200).body.is_empty());
@@ -471,7 +474,8 @@ fn case_33_a_change_that_is_put_off_is_tried_again() {
     );
     world.request(&Method::Ack);
     assert!(
-        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }] if media.direction == Direction::SendOnly)
+        matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }]
+            if media.direction == Direction::SendOnly)
     );
     // Without Retry-After, or with a long one, the change has failed.
     for extra in [&[][..], &[("Retry-After", "600")][..]] {

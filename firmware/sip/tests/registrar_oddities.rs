@@ -184,7 +184,7 @@ fn a_bye_from_another_host_is_ignored() {
 }
 
 #[test]
-fn nobody_learns_what_the_phone_is_where_its_owner_says_so() {
+fn no_one_learns_what_the_phone_is_where_its_owner_says_so() {
     for (text, shown) in [("", false), ("Desk/1", true)] {
         let mut config = config("alice", "192.0.2.1:5060", 1);
         config.user_agent = text.into();

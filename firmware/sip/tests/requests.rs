@@ -165,7 +165,8 @@ fn bodies_that_cannot_be_read() {
     assert_eq!(optional.code(), 200);
     // The SDP among other parts.
     let body = format!(
-        "--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x\r\nContent-Type: application/sdp\r\n\r\n{}\r\n--x--\r\n",
+        "--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x\r\nContent-Type: application/sdp\r\n\r\n\
+         {}\r\n--x--\r\n",
         sdp("192.0.2.9", "")
     );
     let mixed = invite("Content-Type: multipart/mixed;boundary=x\r\n", &body);
@@ -204,7 +205,7 @@ fn an_unusable_offer_does_not_ring() {
 #[test]
 fn addresses_and_headers_that_cannot_be() {
     assert_eq!(
-        one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS nobody:alice"))
+        one(&ask("OPTIONS", "").replace("OPTIONS sip:alice@192.0.2.1", "OPTIONS unknown:alice"))
             .code(),
         416
     );
@@ -436,7 +437,9 @@ fn mutated_datagrams_change_only_counters() {
         Ask::invite().text(),
         ask("BYE", "").replace("<sip:alice@192.0.2.1>", "<sip:alice@192.0.2.1>;tag=1"),
         ask("CANCEL", ""),
-        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n".into(),
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+         To: <sip:a@b>;tag=2\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"
+            .into(),
     ];
     let mut rng = testkit::Rng::new(1);
     let mut random = move |below: usize| rng.below(below);

@@ -1,4 +1,4 @@
-//! SIP over TLS inside the agent: what must go by TLS goes by TLS or not at all, to whom it is
+//! SIP over TLS inside the agent: what must use TLS uses TLS or is not sent at all, to whom it is
 //! meant for, and comes back the same way. The test is the far end and the sockets at once, under
 //! virtual time.
 #![expect(
@@ -121,7 +121,7 @@ impl Phone {
         self.drain();
     }
 
-    /// The connection asked for last stands.
+    /// The connection asked for last is open.
     fn open(&mut self) -> ConnectionId {
         let (_, connection, remote, _) = self.asked.last().cloned().unwrap();
         self.act(|agent, now| {
@@ -240,7 +240,7 @@ fn sips_uses_tls_and_verifies_the_domain() {
     assert_eq!(
         alice.sent,
         [],
-        "before the connection stands nothing leaves"
+        "before the connection is open nothing leaves"
     );
     let connection = alice.open();
     let invite = alice.request(connection);
@@ -310,9 +310,10 @@ fn a_failing_tls_registration_reports_and_backs_off() {
             }
         }
     }
-    let seen = alice.events.iter().any(
-        |event| matches!(event, Event::Registration { account: AccountId(0), until: None, error: Some(error) } if error.contains("expired")),
-    );
+    let seen = alice.events.iter().any(|event| {
+        matches!(event, Event::Registration { account: AccountId(0), until: None,
+            error: Some(error) } if error.contains("expired"))
+    });
     assert!(seen, "{:?}", alice.events);
     assert_eq!(alice.sent, [], "nothing goes another way");
     let waits: Vec<f64> = alice
@@ -403,7 +404,7 @@ fn an_unanswered_keepalive_closes_the_connection() {
     }
 }
 
-/// Alice's sips call to a phone at 192.0.2.9 stands; its connection and her INVITE.
+/// Alice's sips call to a phone at 192.0.2.9 is established; its connection and her INVITE.
 fn call_that_stands(alice: &mut Phone) -> (CallHandle, ConnectionId, Request) {
     let call = alice
         .act(|agent, now| agent.invite(None, "sips:bob@192.0.2.9", media(20_000), now))
@@ -455,7 +456,8 @@ fn clear_messages_do_not_touch_a_tls_call() {
     );
     let bye = |branch: &str| {
         format!(
-            "BYE sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{branch}\r\nFrom: {from_header};tag=far\r\n\
+            "BYE sip:alice@192.0.2.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{branch}\r\nFrom: {from_header};tag=far\r\n\
              To: {to}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
             invite.headers.call_id().unwrap()
         )
@@ -489,7 +491,7 @@ fn a_redirection_does_not_leave_tls() {
         );
         assert_eq!(alice.asked.len(), 1);
     }
-    // Not by sips:, but over TLS: what follows goes by TLS, or is no way at all.
+    // Not by sips:, but over TLS: what follows uses TLS, or is no way at all.
     for (contact, followed) in [
         ("<sip:bob@192.0.2.8>", true),
         ("<sip:bob@192.0.2.8;transport=tcp>", false),
@@ -521,8 +523,10 @@ fn a_proven_peer_is_called_back_on_its_connection() {
         alice.act(|agent, now| agent.handle_accepted_tls(connection, remote, proved.clone(), now));
         alice.hear(
             connection,
-            "OPTIONS sips:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.2:5061;branch=z9hG4bKa;alias\r\nMax-Forwards: 70\r\n\
-             From: <sips:bob@192.0.2.2>;tag=b\r\nTo: <sips:alice@192.0.2.1>\r\nCall-ID: o\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
+            "OPTIONS sips:alice@192.0.2.1 SIP/2.0\r\n\
+             Via: SIP/2.0/TLS 192.0.2.2:5061;branch=z9hG4bKa;alias\r\nMax-Forwards: 70\r\n\
+             From: <sips:bob@192.0.2.2>;tag=b\r\nTo: <sips:alice@192.0.2.1>\r\nCall-ID: o\r\n\
+             CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
         );
         assert!(
             alice.sent[0].1.starts_with("SIP/2.0 200"),
@@ -572,8 +576,10 @@ fn a_tls_account_does_not_ring_for_clear_requests() {
     let invite = |branch: &str, via: &str| {
         let body = sdp("192.0.2.9", "");
         format!(
-            "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/{via} 192.0.2.9;branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\nFrom: <sip:bob@example.org>;tag=b\r\n\
-             To: <sip:101@example.org>\r\nCall-ID: {branch}\r\nCSeq: 1 INVITE\r\nContact: <sip:bob@192.0.2.9>\r\nContent-Type: application/sdp\r\n\
+            "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/{via} 192.0.2.9;branch=z9hG4bK{branch}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:bob@example.org>;tag=b\r\n\
+             To: <sip:101@example.org>\r\nCall-ID: {branch}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:bob@192.0.2.9>\r\nContent-Type: application/sdp\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         )

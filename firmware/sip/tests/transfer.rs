@@ -69,7 +69,8 @@ fn a_refer_is_followed_and_reported() {
     let mut world = World::alone();
     let (call, ok) = asked(
         &mut world,
-        "Refer-To: <sip:carol@192.0.2.8?Replaces=abc%40x%3Bto-tag%3D7%3Bfrom-tag%3D6&Subject=premium&Route=%3Csip%3Aevil%3E>\r\n\
+        "Refer-To: <sip:carol@192.0.2.8?Replaces=abc%40x%3Bto-tag%3D7%3Bfrom-tag%3D6\
+         &Subject=premium&Route=%3Csip%3Aevil%3E>\r\n\
          Referred-By: <sip:peer@192.0.2.9>;cid=\"2UWQFN309shb3@x\"\r\n",
     );
     assert_eq!(
@@ -113,7 +114,7 @@ fn a_refer_is_followed_and_reported() {
         "100 and the last word: {:?}",
         world.log
     );
-    // The old call stands until somebody ends it; the news came in its dialog, in order.
+    // The old call goes on until somebody ends it; the news came in its dialog, in order.
     world.with(0, |alice, now| alice.end(call, now));
     world.run_ms(50);
     assert_eq!(ends(&world.events(0)), [(EndedBy::Local, None)]);
@@ -354,8 +355,10 @@ fn a_chain_of_refers_ends() {
         // The far end of the call placed last asks in its dialog.
         let from = if round == 0 { PEER } else { CAROL };
         let text = format!(
-            "REFER sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch=z9hG4bKround{round}\r\nMax-Forwards: 70\r\n\
-             From: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 50 REFER\r\nContact: <sip:peer@{from}>\r\n\
+            "REFER sip:alice@192.0.2.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {from};rport;branch=z9hG4bKround{round}\r\nMax-Forwards: 70\r\n\
+             From: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 50 REFER\r\n\
+             Contact: <sip:peer@{from}>\r\n\
              Refer-To: <sip:carol{round}@{CAROL}>\r\nContent-Length: 0\r\n\r\n",
             invite.headers.get("To").unwrap(),
             invite.headers.get("From").unwrap(),
@@ -418,8 +421,10 @@ fn a_refer_uses_the_calls_account_and_no_other() {
     );
     world.request(&Method::Ack);
     let text = format!(
-        "REFER sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKacc\r\nMax-Forwards: 70\r\nFrom: {};tag=p\r\n\
-         To: {}\r\nCall-ID: {}\r\nCSeq: 50 REFER\r\nContact: <sip:peer@{PEER}>\r\nRefer-To: <tel:+49-30-1234>\r\nContent-Length: 0\r\n\r\n",
+        "REFER sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKacc\r\n\
+         Max-Forwards: 70\r\nFrom: {};tag=p\r\n\
+         To: {}\r\nCall-ID: {}\r\nCSeq: 50 REFER\r\nContact: <sip:peer@{PEER}>\r\n\
+         Refer-To: <tel:+49-30-1234>\r\nContent-Length: 0\r\n\r\n",
         invite.headers.get("To").unwrap(),
         invite.headers.get("From").unwrap(),
         invite.headers.call_id().unwrap(),
@@ -475,7 +480,10 @@ fn replacing(ok: &Response, call_id: &str, from: &'static str, extra: &str) -> S
         from_tag: "carol",
         call_id: call_id.to_owned().leak(),
         from,
-        extra: format!("Replaces: call-1;to-tag={tag};from-tag=peer{extra}\r\nContent-Type: application/sdp\r\n"),
+        extra: format!(
+            "Replaces: call-1;to-tag={tag};from-tag=peer{extra}\r\n\
+                        Content-Type: application/sdp\r\n"
+        ),
         body: sdp("192.0.2.8", ""),
         ..Ask::invite()
     }
@@ -654,8 +662,10 @@ fn a_direct_call_is_not_replaced_by_an_account() {
 /// A NOTIFY of the peer's in the dialog of alice's call to it.
 fn notify(invite: &Request, cseq: u32, headers: &str, body: &str) -> String {
     format!(
-        "NOTIFY sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKnotify{cseq}\r\nMax-Forwards: 70\r\n\
-         From: {};tag=p\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} NOTIFY\r\nContact: <sip:peer@{PEER}>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        "NOTIFY sip:alice@192.0.2.1 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKnotify{cseq}\r\nMax-Forwards: 70\r\n\
+         From: {};tag=p\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} NOTIFY\r\n\
+         Contact: <sip:peer@{PEER}>\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         invite.headers.get("To").unwrap(),
         invite.headers.get("From").unwrap(),
         invite.headers.call_id().unwrap(),
@@ -750,7 +760,8 @@ fn a_transfer_follows_the_notifies() {
     world.run_ms(50);
     assert_eq!(world.sent("BYE"), 2);
     assert!(
-        matches!(&world.events(0)[..], [Event::Transferred { call, result: Ok(()), .. }] if *call == held)
+        matches!(&world.events(0)[..], [Event::Transferred { call, result: Ok(()), .. }]
+            if *call == held)
     );
     assert_eq!(world.phones[0].agent.tables().calls, 0);
     world.run_ms(40_000);

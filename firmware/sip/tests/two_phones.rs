@@ -24,7 +24,7 @@ fn established(events: &[Event]) -> Option<Codec> {
     })
 }
 
-/// A standing call from phone 0 to phone 1.
+/// An established call from phone 0 to phone 1.
 fn talking(world: &mut World) -> (CallHandle, CallHandle) {
     let a = world.invite(0, "sip:bob@192.0.2.2");
     world.run_ms(100);

@@ -1,4 +1,5 @@
-//! A scripted far end over real sockets: calls, waits for the answer, and treats RTP as it is told.
+//! A scripted far end over real sockets: calls, waits for the answer, and treats RTP as it is asked
+//! to.
 //!
 //! ```text
 //! INVITE ─▶ 180 … 200 ─▶ ACK;  RTP: echoed at once | played, 20 ms a packet, some left out;  BYE

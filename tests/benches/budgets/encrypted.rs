@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Both calls of a phone have the same far end and differ in nothing but the keys. The keys travel
-//! in clear here, which a phone must be told to bear (`sdes_over_clear`): TLS would add to the
+//! in clear here, which a phone must be set to bear (`sdes_over_clear`): TLS would add to the
 //! set-up, not to the call.
 
 use std::net::{SocketAddr, UdpSocket};
@@ -230,7 +230,7 @@ fn pace(
         let at = n as usize * FRAMES % (sound.len() - FRAMES);
         engine.process(&sound[at..at + FRAMES], &mut ear, now);
         while let Some(sent) = engine.poll_transmit() {
-            // Reports go by a socket of their own, which nobody has here.
+            // Reports go by a socket of their own, which no one has here.
             if matches!(sent.kind, PacketKind::Rtp) {
                 socket.send_to(sent.bytes, sent.to).ok();
             }

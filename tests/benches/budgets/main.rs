@@ -43,7 +43,7 @@ use std::process::{Command, ExitCode};
 use figures::Group;
 use offhook_tests::vcard::VirtualCard;
 
-/// Tells the process that measures where its card and files are.
+/// Shows the process that measures where its card and files are.
 const PLACE: &str = "OFFHOOK_BENCH_PLACE";
 
 fn main() -> ExitCode {

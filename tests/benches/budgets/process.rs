@@ -38,7 +38,7 @@ impl Kept {
     }
 }
 
-/// Asks for a place before the machine's other work, where that is allowed: sound waits for nobody.
+/// Asks for a place before the machine's other work, where that is allowed: sound waits for no one.
 #[expect(unsafe_code, reason = "setpriority(2), which takes numbers only")]
 pub(crate) fn hurry() {
     // SAFETY: no memory is passed.

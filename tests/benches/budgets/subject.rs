@@ -202,7 +202,7 @@ impl Subject {
                 stream
                     .set_read_timeout(Some(Duration::from_millis(300)))
                     .unwrap();
-                // It answers, or it does not: the wire tells.
+                // It answers, or it does not: the wire shows.
                 let mut answer = [0; 16];
                 stream.read_exact(&mut answer).ok();
                 at
@@ -216,9 +216,11 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     let socket = dir.join("ctl.sock");
     let (codec, first) = (codec_names(order.codec).0, (port | 1).saturating_add(1));
     let mut text = format!(
-        "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\nrtp_ports = [{first}, {}]\n\
+        "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\n\
+         rtp_ports = [{first}, {}]\n\
          [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
-         [board.audio]\ncapture = \"phone\"\nplayback = \"phone\"\n[codecs]\norder = [\"{codec}\"]\n[call]\ndirect = true\n",
+         [board.audio]\ncapture = \"phone\"\nplayback = \"phone\"\n[codecs]\n\
+         order = [\"{codec}\"]\n[call]\ndirect = true\n",
         first + 49,
         socket.display(),
         dir.join("state").display(),
@@ -235,7 +237,8 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
         let domain = registrar.ip();
         let _ = write!(
             text,
-            "[[account]]\nuser = \"bench\"\ndomain = \"{domain}\"\npassword = \"x\"\nregistrar = \"{registrar}\"\n"
+            "[[account]]\nuser = \"bench\"\ndomain = \"{domain}\"\npassword = \"x\"\n\
+             registrar = \"{registrar}\"\n"
         );
     }
     let config = dir.join("offhook.toml");
@@ -257,9 +260,12 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
         .find(|path| Path::new(path).exists())
         .unwrap_or(&modules[0]);
     let config = format!(
-        "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\naudio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
-         module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\nmodule alsa.so\n\
-         {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
+        "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
+         audio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
+         module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\n\
+         module alsa.so\n\
+         {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+         ctrl_tcp_listen 127.0.0.1:{control}\n",
         (port | 1).saturating_add(1),
         ((port | 1).saturating_add(1)) + 49,
         if order.private {

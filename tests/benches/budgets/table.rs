@@ -87,8 +87,8 @@ impl Row {
         )
     }
 
-    /// What the first column, which is ours, has beside the budget; `None` where it holds or nobody
-    /// can tell.
+    /// What the first column, which is ours, has beside the budget; `None` where it holds or no one
+    /// can know.
     fn missed(&self) -> Option<String> {
         let [ours, peers @ ..] = &self.cells;
         let own = number(ours.as_deref()?)?;

@@ -1,5 +1,5 @@
 //! What comes to a media port as DTLS (RFC 5764) before anything is proved: no panic, few answers,
-//! and nobody is believed. Two endpoints speak to each other; the data changes what they say and
+//! and no one is believed. Two endpoints speak to each other; the data changes what they say and
 //! adds datagrams of its own. Neither expects the other's certificate.
 #![no_main]
 
@@ -69,6 +69,6 @@ fuzz_target!(|data: &[u8]| {
     }
     assert!(
         ends.iter().all(|end| !end.is_secured()),
-        "a certificate that nobody announced was believed"
+        "a certificate that no one announced was believed"
     );
 });

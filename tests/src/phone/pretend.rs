@@ -4,7 +4,7 @@ use crate::phone::SimPhone;
 use testkit::network::{Network, Time};
 
 impl SimPhone {
-    /// The engine tells once that so many authentic packets have come. Its next word is the truth
+    /// The engine reports once that so many authentic packets have come. Its next word is the truth
     /// again.
     pub fn pretend_received(&mut self, packets: u64, network: &mut Network, now: Time) {
         let stream = self

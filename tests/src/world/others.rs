@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// The kernel tells a phone that nobody listens at this address.
+    /// The kernel informs a phone that no one listens at this address.
     pub fn unreachable(&mut self, id: PhoneId, remote: SocketAddr) {
         let now = self.now;
         self.phones[id.0].unreachable(remote, &mut self.network, now);
@@ -85,7 +85,7 @@ impl World {
         self.expect_within(id, what, secs(5))
     }
 
-    /// [`World::expect`] with its own patience.
+    /// [`World::expect`] with its own limit.
     pub fn expect_within(&mut self, id: PeerId, what: &str, within: Duration) -> Message {
         self.until(&format!("peer gets {what}"), within, |world| {
             !world[id].mailbox.is_empty()

@@ -94,7 +94,7 @@ pub fn note_free() {
 }
 
 fn note(add: impl FnOnce(&mut Counts), total: &AtomicU64) {
-    // `try_with`: a thread that is ending has no thread-locals any more, and nobody asks for them.
+    // `try_with`: a thread that is ending has no thread-locals any more, and no one asks for them.
     if ARMED.try_with(Cell::get).unwrap_or(false) {
         total.fetch_add(1, Ordering::Relaxed);
         let _ = OF_THREAD.try_with(|cell| {

@@ -13,7 +13,8 @@
 //! process           temporary directories, free ports, child processes that end with their owner
 //! ```
 //!
-//! Wall clock: `process` and `namespace` wait for programs they started; nothing else here knows the time.
+//! Wall clock: `process` and `namespace` wait for programs they started; nothing else here knows
+//! the time.
 
 // This crate serves tests only: a failed assertion is its product.
 #![expect(

@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn goertzel_tells_amplitude_and_peak_tells_frequency() {
+    fn goertzel_measures_amplitude_and_peak_frequency() {
         let samples = sine(&[(425.3, 6_000.0)], 0.5);
         assert!((goertzel(&samples, 8_000, 425.3) - 6_000.0).abs() < 30.0);
         let (hz, _) = peak_near(&samples, 8_000, 420.0, 15.0);

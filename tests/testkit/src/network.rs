@@ -266,9 +266,9 @@ impl<P: Packet> Network<P> {
         self.rules.push((name.to_owned(), Box::new(rule)));
     }
 
-    /// Puts a middlebox before all rules, which may read and change every packet; it takes the place
-    /// of the one before. What is encrypted is as opaque to it as to any box between two hosts,
-    /// except where it stands for a proxy that ends the encryption.
+    /// Puts a middlebox before all rules, which may read and change every packet; it takes the
+    /// place of the one before. What is encrypted is as opaque to it as to any box between two
+    /// hosts, except where it stands for a proxy that ends the encryption.
     pub fn set_middlebox(&mut self, mut middlebox: impl FnMut(&mut P) + 'static) {
         const NAME: &str = "middlebox";
         self.remove_rule(NAME);
@@ -422,7 +422,7 @@ mod tests {
         }
     }
 
-    /// Sends packets 20 ms apart, tells (number, transit time in ms) in order of arrival.
+    /// Sends packets 20 ms apart, returns (number, transit time in ms) in order of arrival.
     fn through(link: Link, seed: u64, count: u32) -> Vec<(u32, f64)> {
         let mut network: Network = Network::new(seed);
         network.set_default(link);
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_keeps_order_when_told_and_hold_back_breaks_it() {
+    fn jitter_keeps_order_when_asked_and_hold_back_breaks_it() {
         let jitter = Jitter::Normal {
             sd: Duration::from_millis(30),
         };

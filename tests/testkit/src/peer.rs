@@ -263,7 +263,7 @@ pub fn reason(code: u16) -> &'static str {
     }
 }
 
-/// A plain session description: one audio line, PCMU and telephone-event unless told otherwise.
+/// A plain session description: one audio line, PCMU and telephone-event unless asked otherwise.
 pub fn sdp(at: SocketAddr, version: u32, direction: &str) -> String {
     sdp_with(
         at,
@@ -281,7 +281,8 @@ pub fn sdp_with(at: SocketAddr, version: u32, direction: &str, codecs: &[(u8, &s
         .map(|(payload, _)| payload.to_string())
         .collect();
     let mut text = format!(
-        "v=0\r\no=script 77 {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {list}\r\n",
+        "v=0\r\no=script 77 {version} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP {list}\r\n",
         ip = at.ip(),
         port = at.port(),
         list = list.join(" ")
@@ -482,8 +483,11 @@ mod tests {
 
     #[test]
     fn a_message_is_taken_apart_and_answered() {
-        let text = "INVITE sip:r@10.0.0.2 SIP/2.0\r\nv: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1\r\nFrom: <sip:l@h;x=1>;tag=a\r\nt: <sip:r@h>\r\n\
-                    i: c1\r\nCSeq: 7 INVITE\r\nm: <sip:l@10.0.0.1:5060>\r\nContent-Length: 0\r\n\r\n";
+        let text = "INVITE sip:r@10.0.0.2 SIP/2.0\r\n\
+                    v: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1\r\nFrom: <sip:l@h;x=1>;tag=a\r\n\
+                    t: <sip:r@h>\r\n\
+                    i: c1\r\nCSeq: 7 INVITE\r\nm: <sip:l@10.0.0.1:5060>\r\nContent-Length: 0\r\n\
+                    \r\n";
         let invite = Message::parse(text.as_bytes()).unwrap();
         assert_eq!(
             (

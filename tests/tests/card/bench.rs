@@ -5,7 +5,7 @@ use offhook_tests::vcard::{Side, VirtualCard};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Tells a process that it is a child, and where its card lies.
+/// Shows a process that it is a child, and where its card lies.
 const PLACE: &str = "OFFHOOK_CARD_PLACE";
 
 /// What a test has to work with.
@@ -55,7 +55,7 @@ pub(crate) fn run_again(name: &str, command: &mut Command) {
     );
 }
 
-/// Asks for a place before the machine's other work, where that is allowed: sound waits for nobody.
+/// Asks for a place before the machine's other work, where that is allowed: sound waits for no one.
 #[expect(unsafe_code, reason = "setpriority(2), which takes numbers only")]
 pub(crate) fn hurry() {
     // SAFETY: no memory is passed.
@@ -172,7 +172,7 @@ pub(crate) fn talk(
     heard
 }
 
-/// Answers what lies in the microphone with silence; tells the xruns.
+/// Answers what lies in the microphone with silence; returns the xruns.
 fn flush(card: &mut dyn AudioDevice) -> u32 {
     let mut period = vec![0; card.format().period_frames];
     let mut xruns = 0;
@@ -189,7 +189,7 @@ fn flush(card: &mut dyn AudioDevice) -> u32 {
     }
 }
 
-/// Sends back what is heard for a while; tells the xruns.
+/// Sends back what is heard for a while; returns the xruns.
 pub(crate) fn idle(card: &mut dyn AudioDevice, seconds: f64) -> Result<u32, AudioError> {
     let mut period = vec![0; card.format().period_frames];
     let (end, mut xruns) = (Instant::now() + Duration::from_secs_f64(seconds), 0);

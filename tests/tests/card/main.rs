@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What is heard is asserted; when it is heard is reported (a machine running tests is no machine
-//! to assert milliseconds on). The virtual card tells of over- and underruns that the machine
+//! to assert milliseconds on). The virtual card reports over- and underruns that the machine
 //! caused, and a run spoilt by one is made again.
 //!
 //! Wall clock: sound cards of alsa-lib run in real time.
@@ -80,7 +80,7 @@ fn after_an_xrun_child(bench: &Bench) {
             let after = bench::talk(&mut *phone, &mut *far, &said, 1.4);
             (before, after, gap.phone_xruns)
         });
-        assert_eq!(xruns, 1, "{stream:?}: told once");
+        assert_eq!(xruns, 1, "{stream:?}: reported once");
         let delay = |heard: &Heard| align(&clip(&said), &clip(&heard.by_far), 0.3).delay_s * 1000.0;
         let (before, after) = (delay(&before), delay(&after));
         println!("{stream:?}: {before:.2} ms before, {after:.2} ms after");

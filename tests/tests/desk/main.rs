@@ -24,7 +24,8 @@
 #![expect(
     clippy::panic,
     clippy::print_stdout,
-    reason = "a story that cannot be read or does not come true is a failed test, and tells its line"
+    reason = "a story that cannot be read or does not come true is a failed test, and names its \
+              line"
 )]
 
 use std::path::PathBuf;
@@ -223,7 +224,7 @@ impl Story {
         self.world.run(ms(100));
     }
 
-    /// Each hears the others, and in a call of two nobody else.
+    /// Each hears the others, and in a call of two no one else.
     fn talk(&mut self, all: &[PhoneId], line: &str) {
         self.world.run(secs(4));
         // Voices that are mixed hide each other a little.
@@ -308,7 +309,7 @@ stories! {
 }
 
 #[test]
-fn every_story_is_told() {
+fn every_story_is_run() {
     let mut found: Vec<String> = std::fs::read_dir(folder())
         .expect("tests/desk is there")
         .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))

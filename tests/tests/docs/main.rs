@@ -1,6 +1,6 @@
 //! Pages that are generated or that name what exists: the security matrix, the guide and its wiring
-//! drawings. The pages on security agree with the matrix in `docs/security.toml`, and the matrix with the
-//! tests that exist.
+//! drawings. The pages on security agree with the matrix in `docs/security.toml`, and the matrix
+//! with the tests that exist.
 //!
 //! ```text
 //! docs/security.toml ─┬▶ tables in docs/security.md, docs/security-cases.md (compared, or written)

@@ -141,7 +141,8 @@ fn ringer(profile: &Value) -> Device {
         return Device {
             name: "bell driver (H-bridge)".into(),
             terminals,
-            note: "10 kΩ from each input to GND; the bell's coil goes to the driver, never to a pin",
+            note: "10 kΩ from each input to GND; the bell's coil goes to the driver, never to a \
+                   pin",
         };
     }
     let mut terminals: Vec<Terminal> = lines.iter().map(|line| gpio(line, "base")).collect();
@@ -219,7 +220,8 @@ fn header(svg: &mut String, used: &[usize]) {
         let x = if pin % 2 == 1 { LEFT - 96 } else { LEFT - 28 };
         let _ = writeln!(
             svg,
-            "<text x=\"{x}\" y=\"{}\" font-size=\"10\" text-anchor=\"end\" fill=\"#444\">{label}</text>",
+            "<text x=\"{x}\" y=\"{}\" font-size=\"10\" text-anchor=\"end\" \
+             fill=\"#444\">{label}</text>",
             y + 4
         );
     }
@@ -240,8 +242,8 @@ fn draw(title: &str, devices: &[Device]) -> String {
          font-family=\"DejaVu Sans, Verdana, sans-serif\">\n<title>{0}</title>\n\
          <rect width=\"960\" height=\"{height}\" fill=\"#fff\"/>\n\
          <text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{0}</text>\n\
-         <text x=\"20\" y=\"46\" font-size=\"11\" fill=\"#444\">Header seen from above, pin 1 at the \
-         corner of the board; a number in a circle is the pin.</text>\n",
+         <text x=\"20\" y=\"46\" font-size=\"11\" fill=\"#444\">Header seen from above, pin 1 at \
+         the corner of the board; a number in a circle is the pin.</text>\n",
         escaped(title)
     );
     header(&mut svg, &used);

@@ -40,7 +40,7 @@ fn written(machine: &mut Machine) -> u64 {
         .expect("the seventh field")
 }
 
-/// What `docs/budgets.md` tells of one start.
+/// What `docs/budgets.md` says of one start.
 struct Figures {
     tone_s: f64,
     used_kb: u64,
@@ -499,7 +499,7 @@ fn init_restarts_the_phone_watchdog_the_board() {
         !text.trim().is_empty() && text.trim() != first
     });
     machine.wait_state("idle", SOON);
-    // Stopped, not dead: nobody feeds the watchdog, and init cannot know.
+    // Stopped, not dead: no one feeds the watchdog, and init cannot know.
     machine.shell("kill -STOP $(pidof offhook)");
     let since = Instant::now();
     machine.wait_reset(Duration::from_secs(90));

@@ -10,7 +10,7 @@ use crate::machine::{Machine, Plugs};
 use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
-/// Somebody's settings, with a registrar that answers nobody.
+/// Somebody's settings, with a registrar that answers no one.
 const SETTINGS: &str = "[phone]\ncountry = \"fr\"\n[[account]]\nuser = \"101\"\n\
                         domain = \"127.0.0.1:5999\"\npassword = \"hunter2hunter2\"\n";
 

@@ -192,7 +192,7 @@ impl Card {
     }
 
     /// A file of the data partition as the next start will find it, its journal played back; empty:
-    /// there is none. Panics when the file system cannot be mended without loss.
+    /// there is none. Panics when the file system cannot be repaired without loss.
     pub(crate) fn data_file(&self, folder: &Path, name: &str) -> String {
         let copy = folder.join("p7.img");
         self.partition(&copy, 7, None);

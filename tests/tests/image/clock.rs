@@ -1,4 +1,4 @@
-//! A board without a clock of its own: it wakes up in another year, and the network tells the time.
+//! A board without a clock of its own: it wakes up in another year, and the network gives the time.
 
 use std::net::UdpSocket;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

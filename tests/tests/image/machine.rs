@@ -358,7 +358,7 @@ impl Machine {
         }
     }
 
-    /// Waits until nobody writes to p1 any more.
+    /// Waits until no one writes to p1 any more.
     pub(crate) fn wait_card_closed(&mut self) {
         let mounts = "grep ' /boot/offhook ' /proc/mounts";
         self.wait("p1 read-only", mounts, Duration::from_secs(30), |text| {

@@ -88,7 +88,7 @@ fn the_network_is_what_the_file_says() {
     );
     println!("phone ready at {phone} s, network at {network} s of the kernel's time");
     assert!(phone < network, "the phone waited for the network");
-    // Nobody gave a key: nothing listens but the phone.
+    // No one gave a key: nothing listens but the phone.
     let listening = machine.shell("cat /proc/net/tcp /proc/net/tcp6");
     assert!(
         !listening.contains(":0016 "),
@@ -212,7 +212,7 @@ fn provisioning_syslog_and_ssh_by_configuration() {
         |text| text.contains("From the network: in use"),
     );
     machine.wait_state("idle", SOON);
-    // The interface came after the phone: nobody's file was asked for meanwhile.
+    // The interface came after the phone: no one's file was asked for meanwhile.
     let [given, known, other] = [0, 1, 2].map(|index: usize| counts[index].load(Ordering::SeqCst));
     assert!(
         given == 1 && known >= 1 && other == 0,

@@ -169,7 +169,7 @@ fn fat_damage(machine: &Machine, place: &TestDir) -> String {
 }
 
 /// Two kinds of writes in turn: a good file is kept on the data partition as the last good one, a
-/// wrong one is told in `status.txt` on the card. After each cut the card is read as a computer
+/// wrong one is reported in `status.txt` on the card. After each cut the card is read as a computer
 /// reads it: the person's file to the letter, the last good one old or new and never torn,
 /// `status.txt` whole or not there.
 #[test]

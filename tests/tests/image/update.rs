@@ -115,7 +115,7 @@ fn signed_updates_are_applied_and_others_are_not() {
             given, 1,
             "it was fetched {given} times, and {known} times there was nothing new"
         );
-        assert!(known >= 1, "nobody asked again after the power cut");
+        assert!(known >= 1, "no one asked again after the power cut");
     }
     machine.wait_card_closed();
     machine.cut();
@@ -137,7 +137,7 @@ fn signed_updates_are_applied_and_others_are_not() {
         assert_eq!(machine.power(), "b", "back after trial {attempt}");
         if attempt == 1 {
             // A power cut looks the same as a slot that does not work: tried once more, at once,
-            // while nobody is on the phone yet.
+            // while no one is on the phone yet.
             machine.wait_reset(Duration::from_secs(300));
         } else {
             machine.wait_state("idle", BOOT_LIMIT);

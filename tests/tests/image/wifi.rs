@@ -46,7 +46,7 @@ fn joins_wpa2_and_wpa3_and_reports_failures() {
         &mut machine,
         "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"not the password\"",
     );
-    // Nobody there; then somebody who wants another password.
+    // No one there; then somebody who wants another password.
     let wait_for_status = |machine: &mut Machine, what: &str| {
         machine.wait(what, "cat /boot/offhook/status.txt", JOINED, |text| {
             text.contains(what)
@@ -108,7 +108,7 @@ fn joins_wpa2_and_wpa3_and_reports_failures() {
         |text| !text.contains("wifi:"),
     );
 
-    // Out of reach, that is told; the phone lives on.
+    // Out of reach, that is reported; the phone lives on.
     machine.shell("/run/wifi/access_point off");
     wait_for_status(&mut machine, "no network of this name is in range");
     machine.wait_state("idle", BOOT_LIMIT);

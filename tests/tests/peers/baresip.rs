@@ -68,7 +68,10 @@ impl Baresip {
         std::fs::write(dir.join("config"), config).unwrap();
         std::fs::write(
             dir.join("accounts"),
-            format!("<sip:bob@127.0.0.1:{base}>;regint=0;audio_codecs={codec};answermode=auto{account}\n"),
+            format!(
+                "<sip:bob@127.0.0.1:{base}>;regint=0;audio_codecs={codec};\
+                 answermode=auto{account}\n"
+            ),
         )
         .unwrap();
         std::fs::write(dir.join("contacts"), "").unwrap();

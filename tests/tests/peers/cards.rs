@@ -61,7 +61,7 @@ fn phones(
     (l, r)
 }
 
-/// A call that stands, one end of it on a sound server.
+/// An established call, one end of it on a sound server.
 struct Served {
     _mouth: ChildProcess,
     /// On the server, and the far end.

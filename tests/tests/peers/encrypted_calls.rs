@@ -43,7 +43,8 @@ fn office(dir: &TestDir, says: &Path, algorithm: &str, encryption: &str) -> Offi
             microphone: Some(says.to_owned()),
             direct: Some(false),
             more: format!(
-                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n{encryption}",
+                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n\
+                 {encryption}",
                 kamailio.account_tls("102", "127.0.0.1"),
                 authority.file()
             ),
@@ -215,7 +216,8 @@ fn fingerprint(dir: &TestDir, name: &str) -> String {
 
 fn pinned(tls_port: u16, other: &str, other_port: u16) -> String {
     format!(
-        "[encryption]\nmode = \"required\"\n[tls]\nsip_port_tls = {tls_port}\n[[tls.pin]]\nname = \"other\"\naddress = \"127.0.0.1:{other_port}\"\n\
+        "[encryption]\nmode = \"required\"\n[tls]\nsip_port_tls = {tls_port}\n[[tls.pin]]\n\
+         name = \"other\"\naddress = \"127.0.0.1:{other_port}\"\n\
          fingerprint = {other:?}\n"
     )
 }
@@ -308,7 +310,7 @@ fn a_phone_with_another_fingerprint_is_not_called_and_does_not_ring() {
         "{status:#}"
     );
     l.assert_usable();
-    // And who calls from r is nobody l knows.
+    // And who calls from r is no one l knows.
     r.lift();
     r.wait_state("dial_tone");
     r.press("1#");

@@ -116,7 +116,7 @@ fn a_wrong_password_leads_to_the_password() {
 fn a_wrong_domain_leads_to_the_domain() {
     let dir = TestDir::new("first-hour-domain");
     let _kamailio = Kamailio::start(&dir, "MD5");
-    // Nobody answers for names here: the hosts file does, and only for the host itself.
+    // No one answers for names here: the hosts file does, and only for the host itself.
     let account =
         "[[account]]\nuser = \"101\"\ndomain = \"localhosst\"\npassword = \"secret101\"\n";
     let (good, said) = tried(&file(&dir, account));

@@ -42,7 +42,7 @@ fn bad(valid: &[u8], rng: &mut Rng) -> Vec<u8> {
 fn ten_thousand_bad_datagrams_change_only_counters() {
     let dir = TestDir::new("hostile");
     let alice = speech(&dir, Speaker::Alice, 8000, 1);
-    // No direct calls: a mutated INVITE that is still well-formed comes from nobody's flow and must
+    // No direct calls: a mutated INVITE that is still well-formed comes from no one's flow and must
     // not ring.
     let kamailio = Kamailio::start(&dir, "MD5");
     let phone = |name: &str, user: &str, microphone: Option<PathBuf>| {

@@ -105,7 +105,8 @@ fn serve(socket: &UdpSocket, seen: &Mutex<Vec<Register>>) {
         });
         let via = via.replace(";rport", &format!(";rport={}", from.port()));
         let reply = format!(
-            "SIP/2.0 200 OK\r\nVia: {via};received={}\r\nFrom: {}\r\nTo: {};tag=r\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+            "SIP/2.0 200 OK\r\nVia: {via};received={}\r\nFrom: {}\r\nTo: {};tag=r\r\n\
+             Call-ID: {}\r\nCSeq: {}\r\n\
              Contact: {contact};expires=60\r\nContent-Length: 0\r\n\r\n",
             from.ip(),
             one("From"),
@@ -278,12 +279,15 @@ fn ask(namespace: &Namespace, from: &str, to: SocketAddr, request: &str) -> Stri
 
 fn invite(to: SocketAddr, connection: &str) -> String {
     let sdp = format!(
-        "v=0\r\no=- 1 1 IN {connection}\r\ns=-\r\nc=IN {connection}\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
+        "v=0\r\no=- 1 1 IN {connection}\r\ns=-\r\nc=IN {connection}\r\nt=0 0\r\n\
+         m=audio 40000 RTP/AVP 0\r\n"
     );
     format!(
-        "INVITE sip:desk@{to} SIP/2.0\r\nVia: SIP/2.0/UDP HERE;branch=z9hG4bK{}\r\nMax-Forwards: 70\r\n\
+        "INVITE sip:desk@{to} SIP/2.0\r\nVia: SIP/2.0/UDP HERE;branch=z9hG4bK{}\r\n\
+         Max-Forwards: 70\r\n\
          From: <sip:peer@HERE>;tag=1\r\nTo: <sip:desk@{to}>\r\nCall-ID: {}\r\nCSeq: 1 INVITE\r\n\
-         Contact: <sip:peer@HERE>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+         Contact: <sip:peer@HERE>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n\
+         {sdp}",
         sdp.len(),
         connection.replace(' ', ""),
         sdp.len()
@@ -415,18 +419,18 @@ fn two_phones_call_each_other_by_name() {
     there.wait_state("congestion");
     there.hang_up();
 
-    // A name nobody has is said as such.
-    let nobody = start(
+    // A name no one has is said as such.
+    let unknown = start(
         "lost",
         &desk,
         "host_name = \"lost\"\n",
         vec![("1".to_owned(), "sip:attic.local".to_owned())],
     );
-    nobody.lift();
-    nobody.wait_state("dial_tone");
-    nobody.press("1#");
-    nobody.wait_state("congestion");
-    let status = nobody.status();
+    unknown.lift();
+    unknown.wait_state("dial_tone");
+    unknown.press("1#");
+    unknown.wait_state("congestion");
+    let status = unknown.status();
     let cause = status["last_call"]["cause"].as_str().unwrap_or_default();
     assert!(
         cause.contains("attic.local") && cause.contains("mDNS"),

@@ -1,4 +1,4 @@
-//! What reaches a phone from people nobody asked: scanners, floods, and names made to write into a
+//! What reaches a phone from people no one asked: scanners, floods, and names made to write into a
 //! log or a terminal.
 //!
 //! ```text
@@ -154,14 +154,7 @@ fn pair(
 /// Methods and users as scanners try them: those that are here, and those that are not.
 const METHODS: [&str; 3] = ["OPTIONS", "INVITE", "REGISTER"];
 const USERS: [&str; 8] = [
-    "102",
-    "phone",
-    "100",
-    "101",
-    "1000",
-    "admin",
-    "test",
-    "nobody-here",
+    "102", "phone", "100", "101", "1000", "admin", "test", "not-here",
 ];
 
 #[test]
@@ -269,7 +262,7 @@ fn direct_calls_do_not_reveal_users() {
         );
         println!("{method}: {answer} to every user");
     }
-    // Whoever is called, the one telephone rings: nobody is told apart by that either.
+    // Whoever is called, the one telephone rings: no one is distinguished by that either.
     for user in USERS {
         let body = offer(9);
         stranger.ask(&Ask {
@@ -547,7 +540,7 @@ fn names_of_strangers_write_neither_log_nor_terminal() {
         );
         let mut message = head.into_bytes();
         message.extend(&from);
-        // The same in headers nobody shows, and in one that is logged.
+        // The same in headers no one shows, and in one that is logged.
         let name: Vec<u8> = from[5..]
             .split(|b| *b == b'<')
             .next()

@@ -143,7 +143,7 @@ fn a_certificate_for_another_name_is_refused() {
 }
 
 #[test]
-fn a_certificate_by_nobody_we_trust_is_refused() {
+fn a_certificate_by_no_one_we_trust_is_refused() {
     refused(
         "unknown-ca",
         |_, folder| Authority::new(folder, "evil").issue("server", &Wish::dns(DOMAIN)),
@@ -222,7 +222,7 @@ fn what_is_older_than_tls_1_2_is_not_spoken() {
         let error = status["lines"][0]["error"].as_str().unwrap();
         println!("{old}: {error}");
         // An old server says so by an alert, or just hangs up; either way nothing older is spoken
-        // and nobody is registered.
+        // and no one is registered.
         assert!(
             error.contains("1.2 or 1.3")
                 || error.contains("closed the connection during the TLS handshake"),

@@ -216,12 +216,12 @@ fn each_refusal_is_heard() {
         );
         world.quiet();
     }
-    world.report("486 600 603 busy; 404 480 503 congestion; cause told");
+    world.report("486 600 603 busy; 404 480 503 congestion; cause shown");
 }
 
 #[test]
 fn an_address_without_a_phone() {
-    let mut world = World::new("nobody there", 7);
+    let mut world = World::new("no one there", 7);
     let l = world.phone(Setup::default());
     world.call(l, "305".replace('5', "3").as_str());
     world.expect_state(l, State::Calling, secs(1));
@@ -299,7 +299,7 @@ fn emergency_goes_at_once_without_any_line() {
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, ""));
     world.quiet();
-    world.report("112 without a registration goes by the emergency route, at the last digit");
+    world.report("112 without a registration uses the emergency route, at the last digit");
 }
 
 #[test]
@@ -488,7 +488,7 @@ fn auto_answer_needs_the_owners_leave_and_is_muted() {
     world.say(far, &invite);
     world.expect(far, "100 INVITE");
     let ok = world.expect(far, "200 INVITE");
-    assert!(world[l].ring.is_some(), "the bell tells");
+    assert!(world[l].ring.is_some(), "the bell rings");
     let mut dialog = world[far].caller_dialog(&invite, &ok);
     let ack = world[far].in_dialog(&mut dialog, "ACK");
     world.say(far, &ack);

@@ -67,7 +67,8 @@ fn drift(name: &str, hours: u32, step: Duration) {
     );
     let shown = |(low, high): (f64, f64)| format!("{:.1} to {:.1} ms", low * 1e3, high * 1e3);
     let text = format!(
-        "l to r {} (first {:.1}), r to l {} (first {:.1}), least likeness {least:.3}, drift measured {:.0} and {:.0} ppm, concealed {} and {} of {}",
+        "l to r {} (first {:.1}), r to l {} (first {:.1}), least likeness {least:.3}, drift \
+         measured {:.0} and {:.0} ppm, concealed {} and {} of {}",
         shown(range[0]),
         first[0].delay_s * 1e3,
         shown(range[1]),

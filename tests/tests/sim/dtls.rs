@@ -107,7 +107,7 @@ fn change_fingerprint(world: &mut World, from: PhoneId, when: impl Fn(&str) -> b
         });
 }
 
-/// The call ends by itself on the phone that saw what was wrong, which says what, and nobody heard
+/// The call ends by itself on the phone that saw what was wrong, which says what, and no one heard
 /// or sent a thing.
 fn assert_refused(world: &mut World, witness: PhoneId, within: Duration, why: &str) {
     world.until("the call is over", within, |world| {
@@ -123,7 +123,7 @@ fn assert_refused(world: &mut World, witness: PhoneId, within: Duration, why: &s
     world.run(ms(500));
     assert!(
         world[witness].control.tone().is_some(),
-        "the ear is told, too"
+        "the ear hears it, too"
     );
 }
 
@@ -275,13 +275,13 @@ fn no_handshake_is_no_call_and_no_sound() {
     world.until("somebody gives up", secs(13), |world| {
         [l, r].into_iter().any(|id| !last_call(world, id).is_null())
     });
-    let told: Vec<String> = [l, r]
+    let causes: Vec<String> = [l, r]
         .into_iter()
         .map(|id| last_call(&world, id)["cause"].to_string())
         .collect();
     assert!(
-        told.iter().any(|cause| cause.contains("DTLS handshake")),
-        "{told:?}"
+        causes.iter().any(|cause| cause.contains("DTLS handshake")),
+        "{causes:?}"
     );
     assert_eq!(media_seen(&world), (0, 0), "not one packet of sound");
     world.quiet();
@@ -411,7 +411,7 @@ fn sent_to(world: &World, host: &str) -> usize {
 fn media_goes_where_the_handshake_ran() {
     let (mut world, l, r) = World::pair("dtls behind a NAT", 11, &private());
     let there = phone_ip(r).to_string();
-    // The answer names an address nobody is at; the handshake comes from where the phone is.
+    // The answer names an address no one is at; the handshake comes from where the phone is.
     world.network.set_middlebox(move |packet: &mut Datagram| {
         if packet.is_sip("SIP/2.0 200") && packet.from.ip().to_string() == there {
             let text = String::from_utf8_lossy(&packet.bytes)

@@ -397,7 +397,7 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
     );
     world.say(far, &ok);
     world.expect(far, "ACK");
-    // Every branch was told the first key: the winner gets one of his own.
+    // Every branch got the first key: the winner gets one of his own.
     let again = world.expect(far, "INVITE");
     let second = key_in(&again);
     assert_ne!(first, second);
@@ -493,12 +493,12 @@ fn what_is_preferred_falls_back_and_says_so() {
         (warnings(&world, l), encryption(&world, l).as_str()),
         (1, "none")
     );
-    let told = world[l].events_named("encryption");
+    let reported = world[l].events_named("encryption");
     assert!(
-        told.iter().any(|(_, event)| event["missing"]
+        reported.iter().any(|(_, event)| event["missing"]
             .as_str()
             .is_some_and(|why| why.contains("refused"))),
-        "{told:?}"
+        "{reported:?}"
     );
     end(&mut world, l, far);
     // Answered, but without taking the keys up: the same.
@@ -518,7 +518,10 @@ fn what_is_preferred_falls_back_and_says_so() {
     assert_eq!(world[l].control.tone(), Some(Tone::Unprotected));
     world.run(secs(1));
     end(&mut world, l, far);
-    world.report("preferred: best effort, then RTP/SAVP, then clear with three beeps, a fast lamp and an event");
+    world.report(
+        "preferred: best effort, then RTP/SAVP, then clear with three beeps, a fast lamp and an \
+                  event",
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Somebody sits in the signalling path and changes what two phones say to each other about their
 //! encryption. The calls fail; what must not happen is that they succeed in clear, or that anybody
-//! is told they are private when they are not.
+//! learns they are private when they are not.
 
 use offhook_tests::world::{PhoneId, Setup, World, number_of, secs};
 use phone::{LampState, State};
@@ -89,8 +89,8 @@ fn required(keying: &str) -> Setup {
     )
 }
 
-/// The call is tried and answered where it rings; it never stands for both, and nothing left either
-/// phone in clear.
+/// The call is tried and answered where it rings; it is never established for both, and nothing
+/// left either phone in clear.
 fn fails(name: &str, keying: &str, start: &'static str, change: fn(&str) -> String) {
     let (mut world, l, r) = World::pair(name, 21, &required(keying));
     rewrite(&mut world, start, change);

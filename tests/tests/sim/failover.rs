@@ -1,5 +1,5 @@
-//! A dead server, seen by the one who lifts the handset: the second server of the account, emergency
-//! calls, and addresses of the account's own domain.
+//! A dead server, seen by the one who lifts the handset: the second server of the account,
+//! emergency calls, and addresses of the account's own domain.
 
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, registrar_ip, secs};
 use phone::State;
@@ -81,7 +81,8 @@ fn a_dead_first_server_is_hardly_noticed() {
     assert_eq!(line(&world, l)["silent_servers"], Value::Array(Vec::new()));
     world.quiet();
     world.report(&format!(
-        "registered after {:.1} s, called at {dialled:.1} s without waiting; back at the first server",
+        "registered after {:.1} s, called at {dialled:.1} s without waiting; back at the first \
+         server",
         registration.as_secs_f64()
     ));
 }
@@ -126,7 +127,7 @@ fn an_emergency_call_goes_every_way_within_seconds() {
             .toml("dial", "emergency_route = \"sip:112@10.0.0.9\""),
     );
     world.until("registered", secs(3), |world| registered(world, l));
-    // Its server dies; nobody has noticed yet.
+    // Its server dies; no one has noticed yet.
     world.cut_off(registrar_ip(), secs(FOREVER));
     world.lift(l);
     world.run(ms(300));
@@ -165,5 +166,5 @@ fn an_address_of_the_own_domain_goes_by_the_account() {
     let caller = status["calls"][0]["peer"].as_str().unwrap_or("");
     assert!(caller.contains("401"), "{caller}");
     world.quiet();
-    world.report("a speed dial at the account's domain goes by the account");
+    world.report("a speed dial at the account's domain uses the account");
 }

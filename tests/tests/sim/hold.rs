@@ -90,11 +90,11 @@ fn a_waiting_caller_who_gives_up() {
     world.run(secs(3));
     world.assert_speech_both_ways(l, r, secs(2), HEARD);
     world.quiet();
-    world.report("the call goes on as if nobody had called");
+    world.report("the call goes on as if no one had called");
 }
 
 /// A call from the phone to the peer, answered: the peer's dialog, and where the phone listens.
-fn standing(world: &mut World, l: PhoneId, far: PeerId) -> (Dialog, Message) {
+fn established(world: &mut World, l: PhoneId, far: PeerId) -> (Dialog, Message) {
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
     let at = "10.0.0.9:4000".parse().unwrap();
@@ -113,7 +113,7 @@ fn the_far_end_holds_us() {
     let mut world = World::new("held by peer", 4);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    let (mut dialog, _) = standing(&mut world, l, far);
+    let (mut dialog, _) = established(&mut world, l, far);
     for (offer, wanted) in [
         ("sendonly", "recvonly"),
         ("sendrecv", "sendrecv"),
@@ -177,7 +177,7 @@ fn glare_with_a_scripted_peer() {
     let mut world = World::new("glare", 5);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    let (mut dialog, _) = standing(&mut world, l, far);
+    let (mut dialog, _) = established(&mut world, l, far);
     // Our re-INVITE is out and unanswered when theirs comes: 491 (RFC 3261 section 14.2).
     world.flash(l);
     let ours = world.expect(far, "INVITE");

@@ -1,4 +1,4 @@
-//! Ten thousand datagrams that nobody should send, in the middle of a call: nothing but counters
+//! Ten thousand datagrams that no one should send, in the middle of a call: nothing but counters
 //! changes, and the call goes on.
 
 use std::net::SocketAddr;
@@ -165,8 +165,12 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     world.expect_state(r, State::Congestion, secs(2));
     world.quiet();
     world.report(&format!(
-        "{counts:?} (random SIP, mutated SIP, random RTP, mutated RTP): malformed {}, refused {}, dropped {}, RTP rejected {}",
-        counters["sip_malformed"], counters["sip_refused"], counters["sip_dropped"], counters["rtp_rejected"]
+        "{counts:?} (random SIP, mutated SIP, random RTP, mutated RTP): malformed {}, refused {}, \
+         dropped {}, RTP rejected {}",
+        counters["sip_malformed"],
+        counters["sip_refused"],
+        counters["sip_dropped"],
+        counters["rtp_rejected"]
     ));
 }
 
@@ -263,7 +267,9 @@ fn a_forged_registrar_changes_no_registration() {
     for code in [401, 403, 404, 500, 200] {
         for n in 0..50 {
             let text = format!(
-                "SIP/2.0 {code} No\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKguess{n}\r\nFrom: <sip:101@10.0.0.100>;tag=x\r\nTo: <sip:101@10.0.0.100>;tag=y\r\nCall-ID: guess\r\nCSeq: {n} REGISTER\r\nContent-Length: 0\r\n\r\n"
+                "SIP/2.0 {code} No\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKguess{n}\r\n\
+                 From: <sip:101@10.0.0.100>;tag=x\r\nTo: <sip:101@10.0.0.100>;tag=y\r\n\
+                 Call-ID: guess\r\nCSeq: {n} REGISTER\r\nContent-Length: 0\r\n\r\n"
             );
             world.send_from(
                 SocketAddr::new(registrar_ip(), 5060),

@@ -175,7 +175,8 @@ fn a_day_of_random_users() {
     }
     assert!(calls > 300, "only {calls} calls stood");
     println!(
-        "sim monkey: {days} seeds, {hours:.1} h, {calls} times talking; after each of {} rounds everything was empty",
+        "sim monkey: {days} seeds, {hours:.1} h, {calls} times talking; after each of {} rounds \
+         everything was empty",
         days * 15
     );
 }

@@ -385,13 +385,14 @@ fn hang_up_at_every_moment_around_the_answer() {
         match world.state(r) {
             State::DialTone => ends[0] += 1,
             State::Congestion | State::Busy => ends[1] += 1,
-            State::Talking => panic!("offset {offset}: the callee talks to nobody"),
+            State::Talking => panic!("offset {offset}: the callee talks to no one"),
             _ => ends[2] += 1,
         }
         world.quiet();
     }
     println!(
-        "sim hang up around the answer: 21 moments, callee then dial tone {} congestion {} other {}",
+        "sim hang up around the answer: 21 moments, callee then dial tone {} congestion {} other \
+         {}",
         ends[0], ends[1], ends[2]
     );
 }
@@ -439,7 +440,7 @@ fn both_call_each_other_at_once() {
         );
     }
     world.quiet();
-    world.report("each meets a phone in use; nobody hangs");
+    world.report("each meets a phone in use; no one hangs");
 }
 
 #[test]

@@ -221,17 +221,17 @@ fn wrong_password() {
     world.press(l, "555");
     world.expect_state(l, State::Congestion, secs(3));
     world.quiet();
-    // Mended at the server: the phone finds out by itself.
+    // Corrected at the server: the phone finds out by itself.
     world
         .reg()
         .users
         .insert("101".to_owned(), "wrong".to_owned());
-    let mended = world.now();
+    let corrected = world.now();
     world.until("registered", secs(700), |world| registered(world, l));
-    let took = world.now().saturating_sub(mended);
+    let took = world.now().saturating_sub(corrected);
     world.assert_drained();
     world.report(&format!(
-        "{tries} tries in 5 minutes, {error:?}, back {:.0} s after the password was mended",
+        "{tries} tries in 5 minutes, {error:?}, back {:.0} s after the password was corrected",
         took.as_secs_f64()
     ));
 }
@@ -267,7 +267,7 @@ fn an_account_may_insist_on_sha_256() {
             .filter(|sent| answer(&sent.datagram.bytes))
             .count()
     };
-    assert_eq!(answers(&world), 0, "nothing of the password, to nobody");
+    assert_eq!(answers(&world), 0, "nothing of the password, to no one");
     // The server learns SHA-256.
     world.reg().algorithms = vec![Algorithm::Md5, Algorithm::Sha256];
     world.until("registered", secs(700), |world| registered(world, l));
@@ -330,7 +330,7 @@ fn a_call_through_the_server() {
             .capture
             .sip_between(phone_ip(l), phone_ip(r))
             .count();
-        assert_eq!(direct, 0, "every message goes by the server's Record-Route");
+        assert_eq!(direct, 0, "every message takes the server's Record-Route");
         assert_eq!(world.reg().counters.wrong, 0);
         world.hang_up(l);
         world.assert_drained();

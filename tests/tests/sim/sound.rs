@@ -8,7 +8,7 @@ use phone::State;
 use testkit::Rng;
 use testkit::network::{Jitter, Link, Loss};
 
-/// A standing call over this link, with speech for this long.
+/// An established call over this link, with speech for this long.
 fn talk(
     name: &str,
     seed: u64,
@@ -391,7 +391,7 @@ fn a_card_that_goes_away_and_comes_back() {
     assert_eq!(
         (world.state(l), world.state(r)),
         (State::Talking, State::Talking),
-        "the call stands without a card"
+        "the call goes on without a card"
     );
     let now = world.now();
     world[l].card.set_lost(false, now);

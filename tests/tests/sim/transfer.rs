@@ -13,7 +13,7 @@ use crate::encryption::{
     required, take, talk, warnings,
 };
 
-/// The far end asks the phone to call `other`: taken, and told that it is tried.
+/// The far end asks the phone to call `other`: taken, and informed that it is tried.
 fn refer(world: &mut World, far: PeerId, dialog: &mut Dialog, other: PeerId) {
     let there = world[other].contact();
     let ask = world[far]
@@ -143,7 +143,7 @@ fn a_transfer_into_the_clear_is_heard_and_seen() {
         (world[l].control.tone(), lamp(&world, l)),
         (Some(Tone::Unprotected), LampState::Fast)
     );
-    // Who asked is told, and is out of it.
+    // Who asked is informed, and is out of it.
     assert_eq!(news(&mut world, far), (200, true));
     let bye = world.expect(far, "BYE");
     world.say(far, &bye.reply(200, "b"));
@@ -155,7 +155,8 @@ fn a_transfer_into_the_clear_is_heard_and_seen() {
     assert!(sent_to_other(&world) > 80);
     end(&mut world, l, other);
     world.report(
-        "handed to a clear peer: three beeps, a fast lamp, `none`; the transferor is told and out",
+        "handed to a clear peer: three beeps, a fast lamp, `none`; the transferor is informed and \
+         out",
     );
 }
 
@@ -194,7 +195,10 @@ fn handed_to_somebody_who_encrypts_it_stays_encrypted() {
     assert_eq!(warnings(&world, l), 0);
     all_protected(&world, l, 120);
     end(&mut world, l, other);
-    world.report("handed to an encrypted peer: a new key, all authentic; an address out of TLS is not called");
+    world.report(
+        "handed to an encrypted peer: a new key, all authentic; an address out of TLS is not \
+         called",
+    );
 }
 
 #[test]
@@ -394,7 +398,7 @@ fn hanging_up_while_the_consulted_phone_rings() {
 
 #[test]
 fn a_far_end_that_does_not_do_it_keeps_nothing_open() {
-    // Refused; taken and never told of; told of a failure; hung up without a word.
+    // Refused; taken and never reported on; reported as a failure; hung up without a word.
     for (name, seed) in [("603", 9), ("silence", 10), ("failure", 11), ("bye", 12)] {
         let mut world = World::new(&format!("transfer {name}"), seed);
         let l = world.phone(required().toml("call", "transfer_on_hangup = true"));

@@ -11,7 +11,7 @@ fn media_at() -> std::net::SocketAddr {
 }
 
 /// A call from the phone to the peer, answered with these headers.
-fn standing(world: &mut World, l: PhoneId, far: PeerId) -> Dialog {
+fn established(world: &mut World, l: PhoneId, far: PeerId) -> Dialog {
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
     let ok = invite
@@ -112,7 +112,7 @@ fn call_whose_far_end_vanished_ends_by_its_timer() {
     let l =
         world.phone(Setup::default().toml("call", "session_timer_s = 90\nmedia_timeout_s = 3600"));
     let far = world.peer();
-    let _ = standing(&mut world, l, far);
+    let _ = established(&mut world, l, far);
     // The peer knows no timer: the phone asks by itself whether it is still there, at half-time.
     let refresh = world.expect_within(far, "INVITE", secs(50));
     assert!(refresh.header("session-expires").starts_with("90"));
@@ -137,7 +137,7 @@ fn refused_hold_gives_the_call_back() {
     let mut world = World::new("refused hold", 4);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    let _ = standing(&mut world, l, far);
+    let _ = established(&mut world, l, far);
     for code in [488, 500] {
         world.flash(l);
         world.expect_state(l, State::DialTone, secs(2));

@@ -49,20 +49,30 @@ impl OpenProblem {
             Self::System(e) => match e.errno().abs() {
                 libc::ENOENT | libc::ENODEV | libc::ENXIO => {
                     format!(
-                        "{}; set [board.audio] capture and playback to one of them (`aplay -L` lists all names)",
+                        "{}; set [board.audio] capture and playback to one of them (`aplay -L` \
+                         lists all names)",
                         cards()
                     )
                 }
                 libc::EBUSY => {
-                    format!("another program holds it: `fuser -v /dev/snd/*` names it; stop it, or use another card than {device}")
+                    format!(
+                        "another program holds it: `fuser -v /dev/snd/*` names it; stop it, or use \
+                             another card than {device}"
+                    )
                 }
-                libc::EACCES | libc::EPERM => "the phone needs the right to open it (group `audio`)".to_owned(),
-                _ => "try it with `arecord`/`aplay -D`; a `plughw:` name converts what the card cannot".to_owned(),
+                libc::EACCES | libc::EPERM => {
+                    "the phone needs the right to open it (group `audio`)".to_owned()
+                }
+                _ => "try it with `arecord`/`aplay -D`; a `plughw:` name converts what the card \
+                      cannot"
+                    .to_owned(),
             },
             Self::Format | Self::Channels(..) | Self::Rate(_) => {
                 "use the `plughw:` or `plug:` form of its name: alsa-lib converts".to_owned()
             }
-            Self::Period(..) | Self::Descriptors(_) => "use the `hw:` device itself, not a plugin in front of it".to_owned(),
+            Self::Period(..) | Self::Descriptors(_) => "use the `hw:` device itself, not a plugin \
+                in front of it"
+                .to_owned(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a registrar's refusal means for the owner of an account. Pure: a response in, a finding out.
+//! What a registrar's refusal means for the owner of an account. Pure: a response in, a finding
+//! out.
 
 use config::schema::Account;
 use sip::message::{Response, reason_phrase};

@@ -1,5 +1,5 @@
 //! Finding an account's server by name, question by question, so that a name server that does not
-//! answer and a name that does not exist are told apart.
+//! answer and a name that does not exist are distinguished.
 //!
 //! ```text
 //! account ─▶ ServerName ─┬ number, or in /etc/hosts ──────────────▶ targets

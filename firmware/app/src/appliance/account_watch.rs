@@ -1,4 +1,4 @@
-//! Which account has not been registered for a minute, so that its owner should be told why. Decides
+//! Which account has not been registered for a minute, so that its owner should learn why. Decides
 //! only; the driver tries the account and gives the findings back.
 
 use std::collections::BTreeMap;

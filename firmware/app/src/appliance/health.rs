@@ -98,7 +98,8 @@ mod tests {
             }
         }
 
-        /// Until the watchdog resets the board, or an hour is over; and when the slot was found good.
+        /// Until the watchdog resets the board, or an hour is over; and when the slot was found
+        /// good.
         fn live(&self) -> (Option<Duration>, Option<Duration>) {
             let mut dog = SimulatedWatchdog::new(Duration::from_secs(15), self.t0);
             let mut health = Health::new(self.parsed, self.t0);
@@ -174,7 +175,7 @@ mod tests {
             inputs: false,
             ..Life::new()
         };
-        assert_eq!(mute.live(), (None, None), "nobody can lift the handset");
+        assert_eq!(mute.live(), (None, None), "no one can lift the handset");
         let late = Life {
             card: 30 * second..4000 * second,
             ..Life::new()

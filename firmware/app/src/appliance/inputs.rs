@@ -1,5 +1,5 @@
 //! What a person moves: hook, keys, dial. A slot whose driver for one of them is missing makes a
-//! phone that nobody can use, however healthy it is.
+//! phone that no one can use, however healthy it is.
 //!
 //! ```text
 //! state_dir/inputs (those that worked in the slot that was kept) ─▶ on trial: all of them there? ─▶ Health
@@ -17,7 +17,7 @@ pub(crate) const MAX_BYTES: u64 = 1024;
 #[derive(Debug)]
 pub(crate) struct Inputs {
     on_trial: bool,
-    /// What the slot had that was kept; `None`: nobody knows.
+    /// What the slot had that was kept; `None`: no one knows.
     before: Option<String>,
 }
 
@@ -27,7 +27,7 @@ impl Inputs {
         Self { on_trial, before }
     }
 
-    /// Whether nothing is missing: on trial what worked before, and where nobody knows that, all
+    /// Whether nothing is missing: on trial what worked before, and where no one knows that, all
     /// that the board's description names.
     pub(crate) fn are_there(&self, wanted: &[&str], working: &[&str]) -> bool {
         let is_there = |name: &str| working.contains(&name);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_knows_all_must_be_there() {
+    fn where_no_one_knows_all_must_be_there() {
         let new = Inputs::new(true, None);
         assert!(new.are_there(&BOTH, &BOTH));
         assert!(!new.are_there(&BOTH, &["[keypad]"]));

@@ -1,5 +1,5 @@
-//! `status.txt`: what the phone made of its configuration, for whoever reads the card in a computer. The
-//! text, and when it may be written.
+//! `status.txt`: what the phone made of its configuration, for whoever reads the card in a
+//! computer. The text, and when it may be written.
 //!
 //! ```text
 //! Facts ─▶ text ─▶ Writer ─▶ Some(text) to write: errors at once, the rest when it is quiet, never the same twice
@@ -148,8 +148,8 @@ impl Writer {
         }
     }
 
-    /// What the file should say now; `urgent`: somebody waits for it (errors, an order). Tells what
-    /// to write, once.
+    /// What the file should say now; `urgent`: somebody waits for it (errors, an order). Returns
+    /// what to write, once.
     pub(crate) fn offer(&mut self, text: String, urgent: bool, now: Instant) -> Option<String> {
         if self.written.as_ref() == Some(&text) {
             self.waiting = None;
@@ -197,14 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_errors_with_their_place_and_no_secret() {
-        let bad = "[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\ntransprot = \"udp\"\n";
+    fn errors_are_named_with_their_place_and_no_secret() {
+        let bad = "[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n\
+                   transprot = \"udp\"\n";
         let errors = config::load(bad, "offhook.toml").unwrap_err();
         let status =
             status("[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
         let text = text(&Facts {
             board: "rpi3",
-            report: "offhook.toml has an error: the last good configuration stays in use; correct the file",
+            report: "offhook.toml has an error: the last good configuration stays in use; correct \
+                     the file",
             errors: Some(&errors),
             network: None,
             port: None,
@@ -215,7 +217,8 @@ mod tests {
         });
         assert!(
             text.contains(
-                "  offhook.toml, line 5, column 1: there is no key `transprot` in `account`\n      help: did you mean `transport`?\n"
+                "  offhook.toml, line 5, column 1: there is no key `transprot` in `account`\n      \
+                 help: did you mean `transport`?\n"
             ),
             "{text}"
         );

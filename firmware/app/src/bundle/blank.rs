@@ -246,8 +246,10 @@ mod tests {
     #[test]
     fn credentials_lose_what_could_be_used() {
         let text = blanked(
-            "REGISTER sip:pbx SIP/2.0\r\nAuthorization: Digest username=\"101\", realm=\"pbx\", nonce=\"abc\\\"def\", uri=\"sip:pbx\",\r\n \
-             response=\"6629fae4\", cnonce = \"0a4f113b\", nc=00000001, qop=auth, opaque=5ccc\r\nproxy-AUTHENTICATE : Digest realm=\"x\",nonce=\"n1\",novel=z9\r\n\
+            "REGISTER sip:pbx SIP/2.0\r\nAuthorization: Digest username=\"101\", realm=\"pbx\", \
+             nonce=\"abc\\\"def\", uri=\"sip:pbx\",\r\n response=\"6629fae4\", cnonce = \
+             \"0a4f113b\", nc=00000001, qop=auth, opaque=5ccc\r\n\
+             proxy-AUTHENTICATE : Digest realm=\"x\",nonce=\"n1\",novel=z9\r\n\
              Contact: <sip:a@b>;tag=kept\r\n\r\n",
         );
         for secret in ["abc", "def", "6629fae4", "0a4f113b", "5ccc", "n1", "z9"] {
@@ -268,9 +270,12 @@ mod tests {
     #[test]
     fn other_schemes_lose_all_they_have() {
         let text = blanked(
-            "Authorization: Basic MTAxOmh1bnRlcjI=\r\nProxy-Authorization:  bearer eyJ0.eyJz.c2ln\r\n \
-             more-of-it\r\nauthorization : Token\tabc=def, realm=\"pbx\"\r\nAuthorization: MTAxOmg=\r\n\
-             Authorization: Digest realm=\"p b,x\", Bearer eyJ0.eyJz, Basic MTAxOmg=, response=\"5ec4e7\"\r\n\
+            "Authorization: Basic MTAxOmh1bnRlcjI=\r\n\
+             Proxy-Authorization:  bearer eyJ0.eyJz.c2ln\r\n \
+             more-of-it\r\nauthorization : Token\tabc=def, realm=\"pbx\"\r\n\
+             Authorization: MTAxOmg=\r\n\
+             Authorization: Digest realm=\"p b,x\", Bearer eyJ0.eyJz, Basic MTAxOmg=, \
+             response=\"5ec4e7\"\r\n\
              Contact: <sip:kept>\r\n",
         );
         for secret in ["MTAx", "eyJ0", "c2ln", "more", "abc", "def", "5ec4e7"] {
@@ -284,8 +289,10 @@ mod tests {
     #[test]
     fn keys_of_a_session_description_are_gone() {
         let text = blanked(
-            "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20\r\n\
-             A=CRYPTO:2 F8 INLINE:aaaa;inline:bbbb\r\nk=base64:c2VjcmV0\r\na=key-mgmt:mikey AQAF\r\na=fingerprint:sha-256 AA:BB\r\n",
+            "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 \
+             inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20\r\n\
+             A=CRYPTO:2 F8 INLINE:aaaa;inline:bbbb\r\nk=base64:c2VjcmV0\r\n\
+             a=key-mgmt:mikey AQAF\r\na=fingerprint:sha-256 AA:BB\r\n",
         );
         for secret in ["d0Rm", "2^20", "aaaa", "bbbb", "c2Vj", "AQAF"] {
             assert!(!text.contains(secret), "{secret}: {text}");
@@ -299,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_stream_may_be_cut_anywhere() {
-        let text = b"SIP/2.0 401 No\r\nWWW-Authenticate: Digest realm=\"pbx\",\r\n nonce=\"5ec4e7\"\r\n\r\na=crypto:1 X inline:5ec4e7\r\n";
+        let text = b"SIP/2.0 401 No\r\nWWW-Authenticate: Digest realm=\"pbx\",\r\n \
+                     nonce=\"5ec4e7\"\r\n\r\na=crypto:1 X inline:5ec4e7\r\n";
         for size in 1..40 {
             let mut blanker = Blanker::default();
             let seen: Vec<u8> = text

@@ -14,7 +14,7 @@ const MOST: usize = 64 * 1024;
 
 static RING: Mutex<VecDeque<u8>> = Mutex::new(VecDeque::new());
 
-/// Writes to standard error and keeps what it wrote. Only the control thread logs, so that nobody
+/// Writes to standard error and keeps what it wrote. Only the control thread logs, so that no one
 /// real-time waits for the lock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tee;
@@ -25,7 +25,7 @@ impl Write for Tee {
             &mut RING.lock().unwrap_or_else(PoisonError::into_inner),
             bytes,
         );
-        // A log nobody reads any more is no reason to fail.
+        // A log no one reads any more is no reason to fail.
         let _ = io::stderr().write_all(bytes);
         Ok(bytes.len())
     }

@@ -340,7 +340,8 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
         "bundle" => {
             let file = given.plain.pop_front();
             let file = file.unwrap_or_else(|| crate::bundle::FILE.into());
-            json!({"cmd": verb, "file": std::path::absolute(file).map_err(|error| error.to_string())?})
+            json!({"cmd": verb, "file": std::path::absolute(file)
+                .map_err(|error| error.to_string())?})
         }
         "idle" => json!({"cmd": "status"}),
         _ => json!({"cmd": verb}),

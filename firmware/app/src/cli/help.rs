@@ -48,13 +48,19 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "run",
         usage: "offhook run [--config FILE | --card DIR] [--board PROFILE] [--confine]",
         summary: "the firmware: what the image starts at boot",
-        details: "Reads /etc/offhook/offhook.toml unless another is given. A file with errors leaves the last good configuration\n\
-                  in use (`ctl status` says so). --board overrides [board] profile. Ends on SIGTERM or `offhook ctl quit`:\n\
+        details: "Reads /etc/offhook/offhook.toml unless another is given. A file with errors \
+                  leaves the last good configuration\n\
+                  in use (`ctl status` says so). --board overrides [board] profile. Ends on \
+                  SIGTERM or `offhook ctl quit`:\n\
                   calls are ended, registrations withdrawn, bell lines low, within two seconds.\n\
-                  --card names the folder the card's first partition is mounted on: offhook.toml is read there and status.txt\n\
-                  written. slot-good, beside the control socket, appears when a minute went by with sound, a good configuration and no fault.\n\
-                  Exit code 10: restart the phone, its configuration changed. 11: restart the board.\n\
-                  --confine gives up every right that is not needed once the board is open (docs/security.md); a process\n\
+                  --card names the folder the card's first partition is mounted on: offhook.toml \
+                  is read there and status.txt\n\
+                  written. slot-good, beside the control socket, appears when a minute went by \
+                  with sound, a good configuration and no fault.\n\
+                  Exit code 10: restart the phone, its configuration changed. 11: restart the \
+                  board.\n\
+                  --confine gives up every right that is not needed once the board is open \
+                  (docs/security.md); a process\n\
                   forked off before writes on the card.",
         example: "offhook run --config /etc/offhook/offhook.toml",
         values: &["config", "card", "board"],
@@ -64,8 +70,10 @@ pub(crate) const COMMANDS: &[Page] = &[
     Page {
         name: "provision",
         usage: "offhook provision [--config FILE | --card DIR] [--board PROFILE] --emit FOLDER",
-        summary: "write the files of the system (network, Wi-Fi, clock, SSH) the configuration asks for",
-        details: "Decides as `run` does: a file with errors gives the last good one or the defaults. FOLDER is replaced; secrets\n\
+        summary: "write the files of the system (network, Wi-Fi, clock, SSH) the configuration \
+                  asks for",
+        details: "Decides as `run` does: a file with errors gives the last good one or the \
+                  defaults. FOLDER is replaced; secrets\n\
                   are readable by their owner only. docs/image.md says what the files hold.",
         example: "offhook provision --card /boot/offhook --board rpi3 --emit /run/offhook/system",
         values: &["config", "card", "board", "emit"],
@@ -77,8 +85,10 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "sim",
         usage: "offhook sim [--config FILE] [--headless]",
         summary: "the same phone with a simulated board, on a terminal",
-        details: "Space lifts and hangs up, 0-9 * # are the keypad, f is flash, q quits. Without --config it uses\n\
-                  127.0.0.1:5062 with an echo phone (`offhook echo`) on speed dial 1. --headless does without the terminal.",
+        details: "Space lifts and hangs up, 0-9 * # are the keypad, f is flash, q quits. Without \
+                  --config it uses\n\
+                  127.0.0.1:5062 with an echo phone (`offhook echo`) on speed dial 1. --headless \
+                  does without the terminal.",
         example: "offhook sim --headless",
         values: &["config"],
         flags: &["headless"],
@@ -87,9 +97,11 @@ pub(crate) const COMMANDS: &[Page] = &[
     #[cfg(feature = "tools")]
     Page {
         name: "echo",
-        usage: "offhook echo [--config FILE] [--bind ADDR] [--sip-port N] [--rtp-ports A-B] [--socket PATH]",
+        usage: "offhook echo [--config FILE] [--bind ADDR] [--sip-port N] [--rtp-ports A-B] \
+                [--socket PATH]",
         summary: "a second, automatic phone that answers and plays back what it hears",
-        details: "Uses 127.0.0.1:5072 with RTP ports 21000-21099 unless another is given. With --socket, `offhook ctl` can\n\
+        details: "Uses 127.0.0.1:5072 with RTP ports 21000-21099 unless another is given. With \
+                  --socket, `offhook ctl` can\n\
                   watch it.",
         example: "offhook echo --bind 127.0.0.1 --sip-port 5072 --rtp-ports 21000-21099",
         values: &["config", "bind", "sip-port", "rtp-ports", "socket"],
@@ -100,8 +112,10 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "selftest",
         usage: "offhook selftest [--config FILE | --card DIR] [--board PROFILE]",
         summary: "tests speaker, microphone, keys, hook, lamps, bell and network, by ear",
-        details: "Each step begins with as many beeps as its number. Also started by holding # at power-up, or by star code (*95#).\n\
-                  Stop a running phone first: it holds the card. Exit code 0: everything the phone can check works. 1: something does not.",
+        details: "Each step begins with as many beeps as its number. Also started by holding # at \
+                  power-up, or by star code (*95#).\n\
+                  Stop a running phone first: it holds the card. Exit code 0: everything the phone \
+                  can check works. 1: something does not.",
         example: "offhook selftest --board sim",
         values: &["config", "card", "board"],
         flags: &[],
@@ -109,11 +123,15 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "fetch",
-        usage: "offhook fetch [--config FILE | --card DIR] [--board PROFILE] [--most BYTES] URL FILE",
+        usage: "offhook fetch [--config FILE | --card DIR] [--board PROFILE] [--most BYTES] URL \
+                FILE",
         summary: "download a file: proven origin, bounded size, complete or not at all",
-        details: "https servers need a certificate by provision.ca, tls.ca or the system's authorities; http only with provision.allow_http. Never from https\n\
-                  to http. The ETag is kept in FILE.etag. Exit code 0: FILE is new. 3: nothing new. 1: failed.",
-        example: "offhook fetch --card /boot/offhook https://updates.example.net/rpi3.raucb /data/update.raucb",
+        details: "https servers need a certificate by provision.ca, tls.ca or the system's \
+                  authorities; http only with provision.allow_http. Never from https\n\
+                  to http. The ETag is kept in FILE.etag. Exit code 0: FILE is new. 3: nothing \
+                  new. 1: failed.",
+        example: "offhook fetch --card /boot/offhook https://updates.example.net/rpi3.raucb \
+                  /data/update.raucb",
         values: &["config", "card", "board", "most"],
         flags: &[],
         plain: 2,
@@ -122,9 +140,12 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "check",
         usage: "offhook check FILE [--try] [--json]",
         summary: "check a configuration: file:line:column, what is wrong, how to fix it",
-        details: "--try also tries what the file says, without ringing anyone: sound card, GPIO lines, name servers,\n\
-                  each account's server (UDP, TCP or TLS with its certificate), registration and its removal, NAT. One line\n\
-                  each: ✓ works, ! should be known, ✗ does not work, with what to do. --json prints one object instead.\n\
+        details: "--try also tries what the file says, without ringing anyone: sound card, GPIO \
+                  lines, name servers,\n\
+                  each account's server (UDP, TCP or TLS with its certificate), registration and \
+                  its removal, NAT. One line\n\
+                  each: ✓ works, ! should be known, ✗ does not work, with what to do. --json \
+                  prints one object instead.\n\
                   Exit code 0: no errors. 1: errors, one a line, or something that does not work.",
         example: "offhook check /etc/offhook/offhook.toml --try",
         values: &[],
@@ -133,14 +154,20 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "setup",
-        usage: "offhook setup [--output FILE] [--provider ID] [--server HOST[:PORT]] [--user NAME] [--auth-user NAME]\n\
-                [--password-file FILE] [--outbound-proxy HOST] [--transport udp|tcp|tls] [--country CODE]\n\
+        usage: "offhook setup [--output FILE] [--provider ID] [--server HOST[:PORT]] [--user NAME] \
+                [--auth-user NAME]\n\
+                [--password-file FILE] [--outbound-proxy HOST] [--transport udp|tcp|tls] \
+                [--country CODE]\n\
                 [--board PROFILE] [--sound PCM] [--force] [--no-try]",
         summary: "write a first offhook.toml, with a comment for each line, and try it",
-        details: "What no flag says is asked at the terminal; without a terminal a missing flag is an error. The providers and\n\
-                  PBXs it knows, with their IDs: docs/guide/src/providers.md. A file that is there is kept unless --force is given.\n\
-                  Exit code 0: the file is written and everything in it works. 1: something does not, and the line says what to do.",
-        example: "offhook setup --provider kamailio --server pbx.example.org --user 101 --password-file password.txt",
+        details: "What no flag says is asked at the terminal; without a terminal a missing flag is \
+                  an error. The providers and\n\
+                  PBXs it knows, with their IDs: docs/guide/src/providers.md. A file that is there \
+                  is kept unless --force is given.\n\
+                  Exit code 0: the file is written and everything in it works. 1: something does \
+                  not, and the line says what to do.",
+        example: "offhook setup --provider kamailio --server pbx.example.org --user 101 \
+                  --password-file password.txt",
         values: &[
             "output",
             "provider",
@@ -161,7 +188,8 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "fingerprint",
         usage: "offhook fingerprint [--config FILE | --card DIR] [--board PROFILE]",
         summary: "the SHA-256 of this phone's certificate, as other phones pin it",
-        details: "Write it as `fingerprint` under `[[tls.pin]]` in the other phone's offhook.toml. The certificate is made at the\n\
+        details: "Write it as `fingerprint` under `[[tls.pin]]` in the other phone's offhook.toml. \
+                  The certificate is made at the\n\
                   phone's first start (or now), and stays.",
         example: "offhook fingerprint --config /etc/offhook/offhook.toml",
         values: &["config", "card", "board"],
@@ -175,19 +203,25 @@ pub(crate) const COMMANDS: &[Page] = &[
         details: "lift, hang-up, flash    as a user does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
                   rotary DIGITS           as a rotary dial does\n\
-                  dial NUMBER             lifts where the handset is down, and dials a number or address\n\
+                  dial NUMBER             lifts where the handset is down, and dials a number or \
+                  address\n\
                   answer, reject          the call that rings or waits\n\
                   transfer NUMBER         connects the far end with a number, and is out of it\n\
                   conference              connects the call on hold and the one in the hand\n\
                   history                 missed, received and dialled calls, the newest first\n\
                   codes                   the star codes that can be dialled\n\
-                  verify CALL             its authentication words were compared and match: trust that phone\n\
+                  verify CALL             its authentication words were compared and match: trust \
+                  that phone\n\
                   status                  the whole phone as one JSON object\n\
                   stats                   every counter of every stream\n\
-                  events                  JSON lines as things happen, with CLOCK_MONOTONIC seconds\n\
-                  refresh                 look again at what DHCP, the image and the provisioning server say\n\
-                  bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz unless named\n\
-                  idle                    exit code 0: nobody is on the phone. 3: it is in use. 1: no phone answers\n\
+                  events                  JSON lines as things happen, with CLOCK_MONOTONIC \
+                  seconds\n\
+                  refresh                 look again at what DHCP, the image and the provisioning \
+                  server say\n\
+                  bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz \
+                  unless named\n\
+                  idle                    exit code 0: no one is on the phone. 3: it is in use. 1: \
+                  no phone answers\n\
                   quit                    orderly shutdown",
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
         values: &["socket"],
@@ -209,7 +243,8 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "reboot",
         usage: "offhook reboot [--once]",
         summary: "restart the board; --once: into its other slot, on trial",
-        details: "For the image's own scripts: no confirmation, calls end. --once gives the Raspberry Pi's firmware its flag\n\
+        details: "For the image's own scripts: no confirmation, calls end. --once gives the \
+                  Raspberry Pi's firmware its flag\n\
                   `tryboot` with the restart.",
         example: "offhook reboot --once",
         values: &[],
@@ -218,11 +253,14 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "update-agent",
-        usage: "offhook update-agent [--config FILE | --card DIR] [--board PROFILE] --slot a|b [--most BYTES] [--state DIR] [--run DIR]\n\
+        usage: "offhook update-agent [--config FILE | --card DIR] [--board PROFILE] --slot a|b \
+                [--most BYTES] [--state DIR] [--run DIR]\n\
                 [--scripts DIR] [--keyring FILE]",
         summary: "install signed updates, try the other slot, keep it or roll back",
-        details: "The image runs it beside the phone. Bundles come from update.raucb on the card or from [update] url; the file\n\
-                  ledger below --state says what became of each. Needs rauc, offhook-slot and the image's scripts `note` and `restart`.",
+        details: "The image runs it beside the phone. Bundles come from update.raucb on the card \
+                  or from [update] url; the file\n\
+                  ledger below --state says what became of each. Needs rauc, offhook-slot and the \
+                  image's scripts `note` and `restart`.",
         example: "offhook update-agent --card /boot/offhook --board rpi3 --slot a",
         values: &[
             "config", "card", "board", "slot", "most", "state", "run", "scripts", "keyring",
@@ -235,8 +273,10 @@ pub(crate) const COMMANDS: &[Page] = &[
         name: "demo",
         usage: "offhook demo [--speech FILE.wav] [--keep FOLDER]",
         summary: "one measured call to an echo phone, all on this machine",
-        details: "Starts a simulated phone and an echo phone on loopback, lifts, dials, speaks FILE.wav (or a generated,\n\
-                  speech-like signal), records the ear, hangs up, and prints what it measured. Exit code 0: the speech came\n\
+        details: "Starts a simulated phone and an echo phone on loopback, lifts, dials, speaks \
+                  FILE.wav (or a generated,\n\
+                  speech-like signal), records the ear, hangs up, and prints what it measured. \
+                  Exit code 0: the speech came\n\
                   back. --keep leaves recordings, logs and configurations in FOLDER.",
         example: "offhook demo",
         values: &["speech", "keep"],

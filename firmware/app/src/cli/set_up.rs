@@ -503,8 +503,8 @@ mod tests {
         assert!(error(&options).starts_with("--user is missing"));
         options.user = Some("101".into());
         assert!(error(&options).starts_with("--password-file is missing"));
-        options.provider = Some("nobody".into());
-        assert!(error(&options).contains("`nobody` is not known; there are: "));
+        options.provider = Some("no-such-one".into());
+        assert!(error(&options).contains("`no-such-one` is not known; there are: "));
         options.provider = None;
         options.country = Some("xx".into());
         assert!(error(&options).contains("country `xx`"));

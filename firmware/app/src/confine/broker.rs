@@ -7,8 +7,8 @@
 //!                                          ◀── done, or why not ──
 //! ```
 //!
-//! The card and the state directory are the broker's own knowledge; the phone says which of two names
-//! is written and what is in it, nothing else.
+//! The card and the state directory are the broker's own knowledge; the phone says which of two
+//! names is written and what is in it, nothing else.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

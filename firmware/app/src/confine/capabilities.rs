@@ -1,5 +1,5 @@
-//! The capabilities of this thread: three stay (real-time priority, locked memory, the SIP port where
-//! it is below 1024), and none can be had again.
+//! The capabilities of this thread: three stay (real-time priority, locked memory, the SIP port
+//! where it is below 1024), and none can be had again.
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! The system calls that neither the phone nor its broker makes; each is answered EPERM. A list of
-//! what is denied, not of what is allowed: sound servers' plugins and the C library change what they
-//! call from release to release, and a phone that is silent after an update is no gain.
+//! what is denied, not of what is allowed: sound servers' plugins and the C library change what
+//! they call from release to release, and a phone that is silent after an update is no gain.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,8 @@ pub struct Client {
 pub enum ClientError {
     /// No phone answers at the socket.
     #[error(
-        "no phone answers at {path}: {source}; is `offhook run` or `offhook sim` running, with this control.socket?"
+        "no phone answers at {path}: {source}; is `offhook run` or `offhook sim` running, with \
+         this control.socket?"
     )]
     Connect {
         /// The socket.
@@ -68,7 +69,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// The handset is down and nobody is talking.
+    /// The handset is down and no one is talking.
     pub fn is_idle(&mut self) -> Result<bool, ClientError> {
         let status = self.ask(&serde_json::json!({"cmd": "status"}))?;
         Ok(status["state"] == "idle")

@@ -79,16 +79,18 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
         if !about.file_type().is_socket() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "what lies there is no socket and is left as it is; remove it, or set another control.socket",
+                "what lies there is no socket and is left as it is; remove it, or set another \
+                 control.socket",
             ));
         }
-        // A socket somebody listens on is a running phone; one nobody listens on was left by a
+        // A socket somebody listens on is a running phone; one no one listens on was left by a
         // phone that was killed.
         match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => {
                 return Err(io::Error::new(
                     io::ErrorKind::AddrInUse,
-                    "another offhook is running on it; stop that one (offhook ctl quit), or set another control.socket",
+                    "another offhook is running on it; stop that one (offhook ctl quit), or set \
+                     another control.socket",
                 ));
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -111,7 +113,7 @@ async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>) {
         match listener.accept().await {
             Ok((mut stream, _)) => {
                 let Some(seat) = table.take() else {
-                    // Nobody waits for it: a full socket buffer loses the refusal.
+                    // No one waits for it: a full socket buffer loses the refusal.
                     let refusal = control::api::Reply::refused(format!(
                         "{MAX_CONNECTIONS} connections are in use; close one"
                     ));
@@ -356,7 +358,7 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere", &path).unwrap();
         assert!(bind(&path).is_err());
         std::fs::remove_file(&path).unwrap();
-        // One nobody listens on was left by a phone that was killed.
+        // One no one listens on was left by a phone that was killed.
         drop(bind(&path).unwrap());
         assert!(bind(&path).is_ok());
         assert!(bind(&path).is_ok());

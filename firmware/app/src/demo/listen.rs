@@ -114,8 +114,8 @@ fn power(samples: &[f64]) -> f64 {
     samples.iter().map(|sample| sample * sample).sum::<f64>() / samples.len() as f64
 }
 
-/// Normalized correlation of what was spoken in a span with what was heard so much later; 0 where the
-/// recording ends before.
+/// Normalized correlation of what was spoken in a span with what was heard so much later; 0 where
+/// the recording ends before.
 fn correlation(spoken: &[f64], heard: &[f64], from: usize, to: usize, delay: usize) -> f64 {
     let to = to.min(heard.len().saturating_sub(delay)).min(spoken.len());
     if to <= from {

@@ -168,7 +168,7 @@ impl Card {
             None if now >= self.next_try => {
                 let source = self.source.clone();
                 let (reply, attempt) = oneshot::channel();
-                // Nobody waits any longer only when the phone is gone.
+                // No one waits any longer only when the phone is gone.
                 match on_own_thread("offhook-open", move || drop(reply.send(source.open()))) {
                     Ok(()) => self.trying = Some(attempt),
                     Err(error) => {

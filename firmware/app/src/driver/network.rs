@@ -35,7 +35,8 @@ const OTHER_PORTS: [u16; 2] = [5060, 0];
 /// A port that cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{transport} port {address}: {source}; stop the program that holds it, or set another network.sip_port or network.bind"
+    "{transport} port {address}: {source}; stop the program that holds it, or set another \
+     network.sip_port or network.bind"
 )]
 pub struct BindError {
     /// UDP, TCP or TLS.
@@ -178,7 +179,8 @@ impl Network {
             Ok(()) => None,
             Err(error) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
                 let warning = format!(
-                    "network.bind = {}: this machine does not have that address (yet); trying again",
+                    "network.bind = {}: this machine does not have that address (yet); trying \
+                     again",
                     self.bind
                 );
                 if self.bind_warning.as_ref() != Some(&warning) {

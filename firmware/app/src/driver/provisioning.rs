@@ -1,5 +1,5 @@
 //! A configuration from the network: requested when `Schedule` says, checked together with
-//! everything else there is, stored, and put in use when nobody uses the phone.
+//! everything else there is, stored, and put in use when no one uses the phone.
 //!
 //! ```text
 //! tick ─▶ Schedule ─▶ fetch (a task) ─▶ check, store (storage thread) ─▶ Outcome ─┬─ stored ─▶ idle? ─▶ Ending::Restart
@@ -29,7 +29,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 const DHCP: &str = "dhcp";
 /// Longest such file.
 const MAX_DHCP: u64 = 4096;
-/// The handset lies this long before the phone restarts: nobody is about to lift it again.
+/// The handset lies this long before the phone restarts: no one is about to lift it again.
 const IDLE_BEFORE_RESTART: Duration = Duration::from_secs(2);
 
 /// What a look for a configuration came to.
@@ -121,8 +121,8 @@ impl Provisioning {
             let wait = pace.wait(since_boot());
             schedule.hold_until(now + wait);
             let held = format!(
-                "the server had another configuration each of the last {changes} times: it is asked \
-                 again in {} min; correct what the server sends",
+                "the server had another configuration each of the last {changes} times: it is \
+                 asked again in {} min; correct what the server sends",
                 wait.as_secs().div_ceil(60)
             );
             tracing::warn!("configuration from the network: {held}");

@@ -35,7 +35,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Opens the socket; without a path nobody drives this phone from outside.
+    /// Opens the socket; without a path no one drives this phone from outside.
     pub(super) fn start(
         socket: Option<PathBuf>,
         requests: &mpsc::Sender<CtlRequest>,
@@ -52,7 +52,7 @@ impl Service {
         })
     }
 
-    /// Nobody drives this phone from outside.
+    /// No one drives this phone from outside.
     pub(super) fn without_socket() -> Self {
         Self {
             _server: None,

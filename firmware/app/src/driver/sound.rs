@@ -252,7 +252,8 @@ fn with_echo_canceller(engine: Engine, mode: Option<EchoMode>) -> Engine {
     let echo = EchoCanceller::new(mode, rate_hz, frames);
     if echo.is_none() {
         tracing::error!(
-            "no echo canceller: a card of {rate_hz} Hz with periods of {frames} frames does not suit it; set [board.audio] rate_hz to 16000 or 48000 and period_ms to 5 or 10"
+            "no echo canceller: a card of {rate_hz} Hz with periods of {frames} frames does not \
+             suit it; set [board.audio] rate_hz to 16000 or 48000 and period_ms to 5 or 10"
         );
     }
     engine.with_echo_canceller(echo)

@@ -10,8 +10,8 @@ use control::{Credentials, features, history};
 use crate::identity::{IdentityError, load_or_make};
 use crate::net::dns::last_good::{self, LastGood};
 
-/// The phone's identity. Where it cannot be stored, the phone has one for this run; where the stored
-/// one is damaged, it has none. Both are logged; neither costs dial tone.
+/// The phone's identity. Where it cannot be stored, the phone has one for this run; where the
+/// stored one is damaged, it has none. Both are logged; neither costs dial tone.
 pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
     match load_or_make(&config.control.state_dir) {
         Ok(credentials) => Some(credentials),
@@ -58,12 +58,12 @@ pub(super) fn features(config: &config::Config) -> phone::Features {
 /// The calls of earlier runs. A file that cannot be read costs them, and is logged.
 pub(super) fn history(config: &config::Config) -> history::History {
     let (file, most) = (history::FILE, history::MAX_BYTES);
-    let lost = "the history of calls begins anew";
+    let lost = "the history of calls begins again";
     read(config, file, most, lost, history::History::parse)
 }
 
-/// A file of the state directory, and what it means; the default where there is none or it cannot be
-/// read.
+/// A file of the state directory, and what it means; the default where there is none or it cannot
+/// be read.
 fn read<T: Default, E: std::fmt::Display>(
     config: &config::Config,
     file: &str,

@@ -20,7 +20,7 @@ use super::*;
 use crate::ctl::client::Client;
 use crate::provision::{self, ConfigPaths};
 
-/// How long one write takes. Real time passes: what is tested is that nobody waits for it.
+/// How long one write takes. Real time passes: what is tested is that no one waits for it.
 const WRITE: Duration = Duration::from_secs(5);
 /// How late anything may be: a fifth of one write, and enough for a busy machine.
 const LATE: Duration = Duration::from_secs(1);

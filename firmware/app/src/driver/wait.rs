@@ -34,7 +34,8 @@ pub(super) fn signals() -> io::Result<mpsc::Receiver<()>> {
 /// A descriptor of its own for the same thing, so that what it belongs to stays free to be used.
 #[expect(
     deprecated,
-    reason = "the new way is unsafe, for descriptors that may be closed under it; an OwnedFd cannot be"
+    reason = "the new way is unsafe, for descriptors that may be closed under it; an OwnedFd \
+              cannot be"
 )]
 pub(super) fn watch(fd: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd.as_fd().try_clone_to_owned()?)

@@ -11,7 +11,8 @@ pub(crate) fn canonical(from: SocketAddr) -> SocketAddr {
     SocketAddr::new(from.ip().to_canonical(), from.port())
 }
 
-/// A UDP socket; bound to `::` it carries both families, or IPv4 alone where the kernel has no IPv6.
+/// A UDP socket; bound to `::` it carries both families, or IPv4 alone where the kernel has no
+/// IPv6.
 pub(crate) fn udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
     let socket = bound(address, Type::DGRAM, Protocol::UDP, |_| Ok(()))?;
     Ok(socket.into())

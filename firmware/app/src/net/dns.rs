@@ -66,7 +66,7 @@ pub(crate) struct Machine {
 
 impl World for Machine {
     async fn system(&self) -> System {
-        // Two files, read where they block nobody.
+        // Two files, read where they block no one.
         let read = tokio::task::spawn_blocking(System::read);
         read.await.unwrap_or_default()
     }

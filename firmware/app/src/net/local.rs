@@ -1,5 +1,5 @@
-//! Our addresses: which of them far ends are spoken to from, what is wrong where there are none, and
-//! all of them, for people.
+//! Our addresses: which of them far ends are spoken to from, what is wrong where there are none,
+//! and all of them, for people.
 //!
 //! ```text
 //! getifaddrs ─▶ networks this phone is in ─┐
@@ -51,7 +51,8 @@ impl fmt::Display for LinkFault {
             ),
             Self::WifiOff(name) => write!(
                 f,
-                "Wi-Fi is not connected: {name} has no access point; check its name and password in [wifi]"
+                "Wi-Fi is not connected: {name} has no access point; check its name and password \
+                 in [wifi]"
             ),
             Self::NoAddress(name) => write!(
                 f,

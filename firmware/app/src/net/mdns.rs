@@ -48,7 +48,7 @@ async fn run(host_name: String, seed: u64, mut changed: watch::Receiver<()>) {
             Ok(Ended::Quit) => return,
             Err(error) => {
                 if !std::mem::replace(&mut warned, true) {
-                    tracing::info!("nobody finds this phone as {host_name}.local (mDNS): {error}");
+                    tracing::info!("no one finds this phone as {host_name}.local (mDNS): {error}");
                 }
                 tokio::select! {
                     () = tokio::time::sleep(AGAIN) => {}

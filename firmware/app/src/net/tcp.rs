@@ -1,6 +1,6 @@
 //! TCP: a listener, and one task a connection (`tls` runs its connections by the same `run`).
-//! Everything between a task and the driver is bounded; a peer that does not read is cut off; one that
-//! sends nothing is cut off by the user agent, or here after half an hour.
+//! Everything between a task and the driver is bounded; a peer that does not read is cut off; one
+//! that sends nothing is cut off by the user agent, or here after half an hour.
 
 use std::io;
 use std::net::SocketAddr;
@@ -127,7 +127,7 @@ async fn run_plain(
             .await;
         return;
     };
-    // SIP messages are whole when they are written; holding them back for more helps nobody.
+    // SIP messages are whole when they are written; holding them back for more helps no one.
     let _ = stream.set_nodelay(true);
     let connected = |out| NetworkEvent::Connected {
         connection,
@@ -159,7 +159,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
             read = tokio::time::timeout(SILENCE, reader.read(&mut chunk)) => match read {
                 Ok(Ok(length)) if length > 0 => {
                     // A full queue makes the task wait, and the peer with it.
-                    if events.send(NetworkEvent::Bytes { connection, bytes: chunk[..length].to_vec() }).await.is_err() {
+                    if events.send(NetworkEvent::Bytes { connection,
+                        bytes: chunk[..length].to_vec() }).await.is_err() {
                         return;
                     }
                 }

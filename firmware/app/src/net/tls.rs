@@ -97,7 +97,8 @@ pub(crate) enum TlsError {
     NotRead,
     /// The phone has no certificate to show.
     #[error(
-        "this phone has no certificate of its own; set tls.certificate and tls.key, or let it write to control.state_dir"
+        "this phone has no certificate of its own; set tls.certificate and tls.key, or let it \
+         write to control.state_dir"
     )]
     NoCertificate,
     /// The certificate and the key do not belong to each other, or are of an unknown kind.
@@ -251,7 +252,9 @@ impl Tls {
             ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(self.clock))
                 .with_safe_default_protocol_versions()
                 .map_err(TlsError::Library)?
-                .dangerous() // "dangerous" is to bring a verifier of one's own: `verify` is ours, stricter than the usual one
+                // "dangerous" is to bring a verifier of one's own: `verify` is ours, stricter than
+                // the usual one.
+                .dangerous()
                 .with_custom_certificate_verifier(verifier);
         // A certificate of the owner's is shown to every server that asks; the phone's own only to
         // those who know it.
@@ -290,7 +293,7 @@ impl Tls {
             .map_err(TlsError::Own)
     }
 
-    /// The pins, to tell who came in.
+    /// The pins, to know who came in.
     pub(crate) fn pins(&self) -> &[Pin] {
         &self.settings.pins
     }

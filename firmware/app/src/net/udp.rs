@@ -58,7 +58,7 @@ pub(crate) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Resu
 pub(crate) fn unreachable(socket: &UdpSocket) -> Vec<SocketAddr> {
     let mut gone = Vec::new();
     for _ in 0..ERRORS_A_TURN {
-        // Tells tokio, too, when there is no more.
+        // Informs tokio, too, when there is no more.
         match socket.try_io(Interest::ERROR, || one_unreachable(socket)) {
             Ok(address) => gone.extend(address.map(super::address::canonical)),
             Err(_) => break,
@@ -96,15 +96,16 @@ mod tests {
         for loopback in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(somebody) = std::net::UdpSocket::bind(loopback) else {
                 eprintln!(
-                    "SKIPPED: a_closed_port_is_reported_by_its_address: no {loopback} on this machine"
+                    "SKIPPED: a_closed_port_is_reported_by_its_address: no {loopback} on this \
+                     machine"
                 );
                 continue;
             };
-            let nobody = somebody.local_addr().unwrap();
+            let closed = somebody.local_addr().unwrap();
             drop(somebody);
             let socket = bind(loopback.parse().unwrap(), 24).unwrap();
             assert!(unreachable(&socket).is_empty());
-            send(&socket, b"hello", nobody).unwrap();
+            send(&socket, b"hello", closed).unwrap();
             let reported = tokio::time::timeout(std::time::Duration::from_secs(5), async {
                 loop {
                     socket
@@ -118,7 +119,7 @@ mod tests {
                     }
                 }
             });
-            assert_eq!(reported.await.unwrap(), [nobody]);
+            assert_eq!(reported.await.unwrap(), [closed]);
         }
     }
 }

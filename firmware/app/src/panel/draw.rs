@@ -248,10 +248,14 @@ mod tests {
     }
 
     fn busy() -> Value {
-        let call = json!({"id": 1, "state": "talking", "peer": "Anna \u{1b}[2J".repeat(20), "codec": "opus", "ptime_ms": 20, "setup_ms": 12,
-            "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.1, "delay_ms": 22.0, "mos": 4.4}});
-        json!({"hook": "off", "state": "talking", "tone": null, "version": "0.1.0", "lines": [{"uri": "sip:101@pbx", "registered": true}],
-            "calls": [call, call, call], "audio": {"device": "hw:0".repeat(40), "rt": false, "period_ms": 5.0, "xruns": 0,
+        let call = json!({"id": 1, "state": "talking", "peer": "Anna \u{1b}[2J".repeat(20),
+            "codec": "opus", "ptime_ms": 20, "setup_ms": 12,
+            "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.1, "delay_ms": 22.0,
+                "mos": 4.4}});
+        json!({"hook": "off", "state": "talking", "tone": null, "version": "0.1.0",
+            "lines": [{"uri": "sip:101@pbx", "registered": true}],
+            "calls": [call, call, call], "audio": {"device": "hw:0".repeat(40), "rt": false,
+                "period_ms": 5.0, "xruns": 0,
             "capture_level_db": -20.0, "playback_level_db": 5.0}})
     }
 
@@ -272,7 +276,8 @@ mod tests {
 
     /// The screen of a call, as a picture.
     fn picture() -> String {
-        let call = json!({"id": 1, "state": "talking", "peer": "Anna <sip:102@pbx>", "codec": "opus",
+        let call = json!({"id": 1, "state": "talking", "peer": "Anna <sip:102@pbx>",
+            "codec": "opus",
             "ptime_ms": 20, "setup_ms": 12, "encryption": "dtls",
             "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.4, "delay_ms": 22.0,
                     "mos": 4.4}});

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-/// A step that passed, as far as the phone can tell.
+/// A step that passed, as far as the phone can know.
 #[derive(Debug)]
 pub(crate) enum Passed {
     /// Speaker.
@@ -52,7 +52,8 @@ impl fmt::Display for Passed {
 pub(crate) enum Fault {
     /// Microphone; the level in dB of full scale.
     #[error(
-        "nothing was heard ({decibel:.0} dB); is it wired, and its gain set ([audio] mixer in hardware.toml)?"
+        "nothing was heard ({decibel:.0} dB); is it wired, and its gain set ([audio] mixer in \
+         hardware.toml)?"
     )]
     Silence { decibel: f64 },
     /// Keypad: these keys.
@@ -69,7 +70,8 @@ pub(crate) enum Fault {
     NotBound { bind: IpAddr, source: io::Error },
     /// Network: there is none.
     #[error(
-        "no address: no cable, no Wi-Fi, or no DHCP server; see [network] and [wifi] in offhook.toml"
+        "no address: no cable, no Wi-Fi, or no DHCP server; see [network] and [wifi] in \
+         offhook.toml"
     )]
     NoAddress,
 }

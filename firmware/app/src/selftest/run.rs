@@ -47,7 +47,7 @@ pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
     board.shutdown()?;
     let well = well?;
     print(if well {
-        "all is well, as far as the phone can tell"
+        "all is well, as far as the phone can know"
     } else {
         "something does not work: see above"
     });

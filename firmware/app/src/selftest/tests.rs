@@ -1,5 +1,5 @@
-//! The self-test in virtual time: what is played, switched and printed, on boards that are whole and boards
-//! that are not.
+//! The self-test in virtual time: what is played, switched and printed, on boards that are whole
+//! and boards that are not.
 
 use super::*;
 

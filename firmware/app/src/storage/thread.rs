@@ -80,8 +80,8 @@ impl Storage {
         Ok((storage, Finish(finish)))
     }
 
-    /// Does `work` on a thread of its own, beside the queue: for a file on another medium, which must
-    /// not wait for a card that hangs. One at a time.
+    /// Does `work` on a thread of its own, beside the queue: for a file on another medium, which
+    /// must not wait for a card that hangs. One at a time.
     pub(crate) fn run_aside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Files) -> io::Result<T> + Send + 'static,
@@ -102,7 +102,7 @@ impl Storage {
                     move || {
                         let done = work(files.as_ref());
                         aside.store(false, Ordering::Relaxed);
-                        // Nobody may be waiting.
+                        // No one may be waiting.
                         let _ = reply.send(done);
                     }
                 })
@@ -125,8 +125,8 @@ impl Storage {
     }
 
     /// Queues `work`, which is done whether or not somebody waits for the future. The future ends
-    /// with its outcome, or after the deadline. What has not begun by then is skipped: done after it
-    /// was reported as failed, it would surprise.
+    /// with its outcome, or after the deadline. What has not begun by then is skipped: done after
+    /// it was reported as failed, it would surprise.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Files) -> io::Result<T> + Send + 'static,
@@ -135,7 +135,7 @@ impl Storage {
         let (queued_at, deadline) = (Instant::now(), self.deadline);
         let queued = self.jobs.try_send(Box::new(move |files| {
             if queued_at.elapsed() < deadline {
-                // Nobody may be waiting.
+                // No one may be waiting.
                 let _ = reply.send(work(files));
             }
         }));

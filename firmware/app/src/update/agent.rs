@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Check,
     /// Let RAUC write it into the other slot, then [`Agent::installed`].
     Install,
-    /// Wait until nobody is on the phone.
+    /// Wait until no one is on the phone.
     WaitUntilIdle,
     /// The next start takes the other slot, once.
     Arm,
@@ -95,7 +95,8 @@ impl Agent {
                 vec![
                     self.record(&id, origin, Progress::RolledBack),
                     Step::Report(format!(
-                        "rolled back: the new image in slot {slot} did not work (twice); slot {kept} goes on"
+                        "rolled back: the new image in slot {slot} did not work (twice); slot \
+                         {kept} goes on"
                     )),
                 ]
             }
@@ -205,8 +206,8 @@ impl Agent {
         finished(bundle, vec![record, report])
     }
 
-    /// Starts the other slot once nobody is on the phone. An attempt counts from the moment the next
-    /// start would take that slot, not while a call is waited for.
+    /// Starts the other slot once no one is on the phone. An attempt counts from the moment the
+    /// next start would take that slot, not while a call is waited for.
     fn try_slot(&mut self, id: &BundleId, origin: Origin, attempt: u8) -> Vec<Step> {
         let slot = self.running.other();
         vec![

@@ -285,7 +285,8 @@ mod tests {
 
     #[test]
     fn a_damaged_line_is_left_out() {
-        let text = "1 card good\n\n2 card trying c 1\nnonsense\n3 moon good\n4 network bad\n5 card failed x y\n";
+        let text = "1 card good\n\n2 card trying c 1\nnonsense\n3 moon good\n4 network bad\n\
+                    5 card failed x y\n";
         let ledger = Ledger::parse(text);
         assert_eq!(ledger.to_string(), "1 card good\n4 network bad\n");
     }

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(
             check(&info("0.1"), VIRT, true),
             Check::Fine,
-            "nobody knows what runs"
+            "no one knows what runs"
         );
     }
 
@@ -256,16 +256,20 @@ mod tests {
         let why = "Installation error: Failed updating slot boot.1: Input/output error";
         let service = failed(
             &format!(
-                "installing\n  0% Installing\n 20% Checking bundle\n100% Installing failed.\nLastError: {why}\nidle\n"
+                "installing\n  0% Installing\n 20% Checking bundle\n100% Installing failed.\n\
+                 LastError: {why}\nidle\n"
             ),
             "Installing `/boot/offhook/update.raucb` failed\n",
         );
         let alone = failed(
             &format!(
-                "started\n  0% Installing\nChecking and mounting bundle...\n{why}\n100% Installing failed.\nfinished\n"
+                "started\n  0% Installing\nChecking and mounting bundle...\n{why}\n\
+                 100% Installing failed.\nfinished\n"
             ),
             &format!(
-                "rauc-Message: 12:00:00.000: Active slot bootname: 'a'\n(rauc:7): rauc-WARNING **: 12:00:01.000: {why}\nInstalling `/boot/offhook/update.raucb` failed\n"
+                "rauc-Message: 12:00:00.000: Active slot bootname: 'a'\n\
+                 (rauc:7): rauc-WARNING **: 12:00:01.000: {why}\n\
+                 Installing `/boot/offhook/update.raucb` failed\n"
             ),
         );
         for output in [service, alone] {
@@ -276,7 +280,8 @@ mod tests {
     #[test]
     fn a_rauc_that_does_not_start_says_nothing_of_the_bundle() {
         for said in [
-            "Failed to contact rauc service: Could not connect: No such file or directory\nD-Bus error while installing `x`\n",
+            "Failed to contact rauc service: Could not connect: No such file or directory\n\
+             D-Bus error while installing `x`\n",
             "Failed to determine slot states: no slot\n",
             "",
         ] {

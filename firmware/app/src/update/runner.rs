@@ -250,8 +250,8 @@ impl Runner<'_> {
         }
     }
 
-    /// A power cut may have come between the download and the installation: what lies there is looked
-    /// at whether the server has news or not.
+    /// A power cut may have come between the download and the installation: what lies there is
+    /// looked at whether the server has news or not.
     fn fetch(
         &self,
         agent: &mut Agent,
@@ -335,7 +335,7 @@ fn identify(file: &Path) -> io::Result<BundleId> {
     }
 }
 
-/// The handset is down and nobody is talking, or there is no phone to ask.
+/// The handset is down and no one is talking, or there is no phone to ask.
 fn phone_is_idle(run_dir: &Path) -> bool {
     let Ok(mut client) = Client::connect(&run_dir.join("ctl.sock")) else {
         return true;

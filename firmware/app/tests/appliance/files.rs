@@ -106,7 +106,8 @@ fn a_file_larger_than_memory_is_not_read() {
 fn a_certificate_file_without_end_is_reported_and_not_read() {
     let machine = Machine::new("endless");
     machine.card(concat!(
-        "[tls]\nca = \"/dev/zero\"\n[provision]\nurl = \"https://127.0.0.1:9/x\"\nca = \"/dev/zero\"\n",
+        "[tls]\nca = \"/dev/zero\"\n[provision]\nurl = \"https://127.0.0.1:9/x\"\n\
+         ca = \"/dev/zero\"\n",
         "[[account]]\nuser = \"1\"\ndomain = \"127.0.0.1\"\npassword = \"x\"\ntransport = \"tls\"\n"
     ));
     let phone = machine.start();

@@ -43,9 +43,11 @@ fn nginx(machine: &Machine, authority: &Authority, port: u16) -> Option<Nginx> {
         .replace("/etc/nginx/", &format!("{shown}/"))
         .replace("/srv/phones", &format!("{shown}/www"));
     let configuration = format!(
-        "daemon off; master_process off; pid {shown}/pid; error_log {shown}/error.log; events {{}}\n\
+        "daemon off; master_process off; pid {shown}/pid; error_log {shown}/error.log; events \
+         {{}}\n\
          http {{ access_log off; client_body_temp_path {shown}/t1; proxy_temp_path {shown}/t2; \
-         fastcgi_temp_path {shown}/t3; uwsgi_temp_path {shown}/t4; scgi_temp_path {shown}/t5;\n{server} }}\n"
+         fastcgi_temp_path {shown}/t3; uwsgi_temp_path {shown}/t4; scgi_temp_path {shown}/t5;\n\
+         {server} }}\n"
     );
     fs::write(folder.join("nginx.conf"), configuration).unwrap();
     let child = Command::new(program)

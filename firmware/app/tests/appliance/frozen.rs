@@ -1,5 +1,5 @@
 //! A phone that is still there and no longer works: one of its two threads frozen, the other going
-//! on. Nobody may feed the watchdog then.
+//! on. No one may feed the watchdog then.
 //!
 //! ```text
 //! test ─ptrace─▶ one thread stops ─▶ the watchdog's file grows no more ─▶ it goes on ─▶ the file grows again
@@ -35,7 +35,7 @@ impl Frozen {
 }
 
 impl Drop for Frozen {
-    /// Whatever the test found: a traced thread that nobody lets go keeps its process from ending.
+    /// Whatever the test found: a traced thread that no one lets go keeps its process from ending.
     fn drop(&mut self) {
         let nothing = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: the request reads and writes no memory of ours.

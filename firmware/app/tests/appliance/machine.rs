@@ -46,7 +46,8 @@ impl Machine {
         let port = testkit::process::free_port();
         let folder = self.0.display();
         let text = format!(
-            "[control]\nsocket = \"{folder}/run/ctl.sock\"\nstate_dir = \"{folder}/state\"\n[board]\nprofile_dir = \"{folder}/profiles\"\n\
+            "[control]\nsocket = \"{folder}/run/ctl.sock\"\nstate_dir = \"{folder}/state\"\n\
+             [board]\nprofile_dir = \"{folder}/profiles\"\n\
              [network]\nbind = \"127.0.0.1\"\nsip_port = {port}\n{more}"
         );
         fs::write(self.path("card/offhook.toml"), text).unwrap();
@@ -102,7 +103,7 @@ impl Phone {
     }
 
     /// Asks what the phone will not live to answer.
-    pub(crate) fn tell(&self, request: &str) {
+    pub(crate) fn send(&self, request: &str) {
         UnixStream::connect(&self.socket)
             .unwrap()
             .write_all(format!("{request}\n").as_bytes())

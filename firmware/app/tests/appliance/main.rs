@@ -23,7 +23,7 @@ use std::process::Command;
 use machine::{Machine, until, words};
 
 #[test]
-fn a_bad_card_is_told_on_the_card_and_the_last_good_one_is_in_use() {
+fn a_bad_card_is_reported_on_the_card_and_the_last_good_one_is_in_use() {
     let machine = Machine::new("bad-card");
     machine.card("[phone]\nuser = \"good\"\n");
     let mut phone = machine.start();
@@ -31,7 +31,10 @@ fn a_bad_card_is_told_on_the_card_and_the_last_good_one_is_in_use() {
     phone.ask(r#"{"cmd":"quit"}"#);
     assert_eq!(phone.exit_code(), 0);
 
-    machine.card("[phone]\nusr = \"bad\"\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n");
+    machine.card(
+        "[phone]\nusr = \"bad\"\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\n\
+                  password = \"hunter2\"\n",
+    );
     let phone = machine.start();
     let config = phone.ask(r#"{"cmd":"status"}"#)["config"]
         .as_str()
@@ -63,7 +66,8 @@ fn a_missing_device_is_reported_and_the_phone_goes_on() {
     machine.hardware_of(
         "hw:NoSuchCard",
         "hw:NoSuchCard",
-        "[gpio]\nchip = \"no-such-chip\"\n[hook]\nline = 1\n[keypad]\nrows = [2]\ncolumns = [3]\nkeys = [\"1\"]\n\
+        "[gpio]\nchip = \"no-such-chip\"\n[hook]\nline = 1\n[keypad]\nrows = [2]\ncolumns = [3]\n\
+         keys = [\"1\"]\n\
          [ringer]\nkind = \"bell\"\nlines = [4, 6]\n[lamps]\nline = 5\n\
          [watchdog]\ndevice = \"/dev/no-such-watchdog\"\ntimeout_s = 15\n",
     );

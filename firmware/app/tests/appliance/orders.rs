@@ -44,7 +44,8 @@ fn header<'m>(message: &'m str, name: &str) -> &'m str {
 /// Answers a request, repeating what RFC 3261 section 8.2.6 wants repeated.
 fn answer(socket: &UdpSocket, to: SocketAddr, request: &str, status: &str, more: &str) {
     let reply = format!(
-        "SIP/2.0 {status}\r\nVia:{}\r\nFrom:{}\r\nTo:{};tag=r\r\nCall-ID:{}\r\nCSeq:{}\r\n{more}Content-Length: 0\r\n\r\n",
+        "SIP/2.0 {status}\r\nVia:{}\r\nFrom:{}\r\nTo:{};tag=r\r\nCall-ID:{}\r\nCSeq:{}\r\n\
+         {more}Content-Length: 0\r\n\r\n",
         header(request, "Via:"),
         header(request, "From:"),
         header(request, "To:"),
@@ -60,7 +61,7 @@ fn speech() -> &'static str {
 }
 
 #[test]
-fn a_support_bundle_tells_much_and_no_secret() {
+fn a_support_bundle_has_much_and_no_secret() {
     let machine = Machine::new("bundle");
     let registrar = UdpSocket::bind("127.0.0.1:0").unwrap();
     registrar
@@ -68,7 +69,8 @@ fn a_support_bundle_tells_much_and_no_secret() {
         .unwrap();
     let port = registrar.local_addr().unwrap().port();
     machine.card(&format!(
-        "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1:{port}\"\npassword = \"hunter2hunter2\"\n[wifi]\nssid = \"Home\"\npassword = \"w1fi-secret\"\n"
+        "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1:{port}\"\n\
+         password = \"hunter2hunter2\"\n[wifi]\nssid = \"Home\"\npassword = \"w1fi-secret\"\n"
     ));
     fs::create_dir_all(machine.path("state/crash")).unwrap();
     fs::write(machine.path("state/crash/20260101-panic"), "it fell over").unwrap();
@@ -78,7 +80,8 @@ fn a_support_bundle_tells_much_and_no_secret() {
     while response.is_empty() {
         let (length, from) = registrar.recv_from(&mut buffer).unwrap();
         let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        let challenge = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n0nce-5ec4e7\", algorithm=MD5, qop=\"auth\"\r\n";
+        let challenge = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n0nce-5ec4e7\", \
+                         algorithm=MD5, qop=\"auth\"\r\n";
         if let Some(found) = request.split("response=\"").nth(1) {
             response = found.split('"').next().unwrap().to_owned();
             answer(
@@ -103,16 +106,21 @@ fn a_support_bundle_tells_much_and_no_secret() {
         status["lines"][0]["account"],
         format!("101@127.0.0.1:{port}")
     );
-    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n\
-               a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n";
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+               m=audio 4000 RTP/SAVP 0\r\n\
+               a=crypto:1 AES_CM_128_HMAC_SHA1_80 \
+               inline:QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk\r\n";
     let target = fs::read_to_string(machine.path("card/offhook.toml")).unwrap();
     let sip_port = target
         .lines()
         .find_map(|line| line.strip_prefix("sip_port = "))
         .unwrap();
     let invite = format!(
-        "INVITE sip:phone@127.0.0.1:{sip_port} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:x@{own}>;tag=1\r\n\
-         To: <sip:phone@127.0.0.1>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:x@{own}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+        "INVITE sip:phone@127.0.0.1:{sip_port} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {own};branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:x@{own}>;tag=1\r\n\
+         To: <sip:phone@127.0.0.1>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:x@{own}>\r\n\
+         Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
         sdp.len()
     );
     registrar
@@ -121,11 +129,11 @@ fn a_support_bundle_tells_much_and_no_secret() {
     registrar.recv_from(&mut buffer).unwrap();
 
     let file = machine.path("run/support.tar.gz");
-    let told = phone.ask(&format!(
+    let reply = phone.ask(&format!(
         r#"{{"cmd":"bundle","file":"{}"}}"#,
         file.display()
     ));
-    assert_eq!(told["ok"], true, "{told}");
+    assert_eq!(reply["ok"], true, "{reply}");
     let parts = unpacked(&file);
     let part = |name: &str| {
         &parts
@@ -188,13 +196,13 @@ fn keys_order_what_the_card_is_for() {
     );
     phone.ask(r#"{"cmd":"hang-up"}"#);
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.tell(r#"{"cmd":"press","keys":"*96#"}"#);
+    phone.send(r#"{"cmd":"press","keys":"*96#"}"#);
     assert_eq!(phone.exit_code(), 11, "start the board again");
     assert!(machine.path("state/last-good.toml").exists());
 
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.tell(r#"{"cmd":"press","keys":"*99*7378#"}"#);
+    phone.send(r#"{"cmd":"press","keys":"*99*7378#"}"#);
     assert_eq!(phone.exit_code(), 11);
     assert!(!machine.path("state/last-good.toml").exists());
     assert!(
@@ -256,7 +264,7 @@ fn keys_lead_into_the_self_test_and_back_to_the_phone() {
     machine.card("");
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.tell(r#"{"cmd":"press","keys":"*95#"}"#);
+    phone.send(r#"{"cmd":"press","keys":"*95#"}"#);
     let answers = || UnixStream::connect(&phone.socket).is_ok();
     until("the phone makes way", || !answers());
     // The walk lasts as long as its sound: speaker, microphone, network.
@@ -270,7 +278,7 @@ fn keys_lead_into_the_self_test_and_back_to_the_phone() {
     }
     assert!(
         since.elapsed() > Duration::from_secs(8),
-        "nobody walked: {:?}",
+        "no one walked: {:?}",
         since.elapsed()
     );
     assert!(

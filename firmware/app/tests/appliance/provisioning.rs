@@ -64,7 +64,7 @@ fn a_file_is_fetched_once_while_it_does_not_change() {
 }
 
 #[test]
-fn nobody_is_believed_who_cannot_prove_the_name() {
+fn no_one_is_believed_who_cannot_prove_the_name() {
     let (machine, authority, server) = world("trust");
     let mallory = Authority::new(&machine.path("run"), "mallory.pem");
     let foreign = Server::start(Some((&mallory, "127.0.0.1")));
@@ -205,7 +205,7 @@ fn what_cannot_be_used_leaves_the_old_one_in_use() {
 }
 
 #[test]
-fn a_new_one_is_used_when_nobody_is_on_the_phone() {
+fn a_new_one_is_used_when_no_one_is_on_the_phone() {
     let (machine, _authority, server) = world("apply");
     machine.card(&format!(
         "[provision]\nca = \"ca.pem\"\nurl = \"{}\"\n",
@@ -249,9 +249,9 @@ fn a_new_one_is_used_when_nobody_is_on_the_phone() {
 fn what_dhcp_says_is_followed_only_to_a_server_somebody_vouches_for() {
     let (machine, authority, server) = world("dhcp");
     server.body("/d.toml", "[phone]\nname = \"DHCP\"\n");
-    let told = format!("option160={}\n", server.url("/d.toml"));
-    fs::write(machine.path("run/dhcp"), &told).unwrap();
-    // Nobody vouches: not even asked.
+    let offer = format!("option160={}\n", server.url("/d.toml"));
+    fs::write(machine.path("run/dhcp"), &offer).unwrap();
+    // No one vouches: not even asked.
     machine.card("");
     let mut phone = machine.start();
     phone.ask(r#"{"cmd":"refresh"}"#);
@@ -272,7 +272,7 @@ fn what_dhcp_says_is_followed_only_to_a_server_somebody_vouches_for() {
     phone.ask(r#"{"cmd":"quit"}"#);
     assert_eq!(phone.exit_code(), 0);
     // With our CA.
-    fs::write(machine.path("run/dhcp"), &told).unwrap();
+    fs::write(machine.path("run/dhcp"), &offer).unwrap();
     assert!(authority.file.exists());
     machine.card("[provision]\nca = \"ca.pem\"\n");
     let mut phone = machine.start();

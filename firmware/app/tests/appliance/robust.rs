@@ -43,7 +43,7 @@ fn peer() -> UdpSocket {
 }
 
 #[test]
-fn a_call_nobody_has_answered_is_cancelled_when_the_phone_ends() {
+fn a_call_no_one_has_answered_is_cancelled_when_the_phone_ends() {
     let machine = Machine::new("cancel");
     let peer = peer();
     machine.card(&format!(
@@ -65,7 +65,7 @@ fn a_call_nobody_has_answered_is_cancelled_when_the_phone_ends() {
 }
 
 #[test]
-fn silent_connections_keep_nobody_from_asking() {
+fn silent_connections_keep_no_one_from_asking() {
     let machine = Machine::new("silent");
     machine.card("");
     let phone = machine.start();
@@ -356,7 +356,7 @@ fn a_confined_phone_resets_by_the_broker() {
         UnixStream::connect(&phone.socket).is_ok()
     });
     phone.ask(r#"{"cmd":"lift"}"#);
-    phone.tell(r#"{"cmd":"press","keys":"*99*7378#"}"#);
+    phone.send(r#"{"cmd":"press","keys":"*99*7378#"}"#);
     assert_eq!(phone.exit_code(), 11);
     assert!(!machine.path("state/last-good.toml").exists());
     let card = fs::read_to_string(machine.path("card/offhook.toml")).unwrap();

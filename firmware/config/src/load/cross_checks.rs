@@ -74,7 +74,8 @@ impl Reader {
         });
         if let Some((long, short)) = hidden.filter(|_| self.right(&["emergency", "country"])) {
             let what = format!(
-                "the emergency number `{long}` can never be reached: `{short}` is sent before it is complete"
+                "the emergency number `{long}` can never be reached: `{short}` is sent before it \
+                 is complete"
             );
             self.problem(
                 span_of("dial", "emergency").unwrap_or(0),
@@ -191,7 +192,8 @@ impl Reader {
         if plain && !provision.allow_http && self.right(&["url", "allow_http"]) {
             found.push((
                 span_of("provision", "url"),
-                "`provision.url` is not encrypted: anyone on the path can read the passwords and configure the phone",
+                "`provision.url` is not encrypted: anyone on the path can read the passwords and \
+                 configure the phone",
                 "write `https://`, or add `allow_http = true` under `[provision]`",
             ));
         }

@@ -116,7 +116,8 @@ fn an_empty_file_is_the_default() {
 
 #[test]
 fn old_names_are_read_with_a_warning() {
-    let old = "[privacy]\nmode = \"required\"\n[[account]]\nuser = \"a\"\ndomain = \"b\"\npassword = \"x\"\nprivacy = \"off\"\n";
+    let old = "[privacy]\nmode = \"required\"\n[[account]]\nuser = \"a\"\ndomain = \"b\"\n\
+               password = \"x\"\nprivacy = \"off\"\n";
     let new = old.replace("privacy", "encryption");
     let config = load(old, "f").unwrap();
     assert_eq!(config, load(&new, "f").unwrap());
@@ -129,8 +130,10 @@ fn old_names_are_read_with_a_warning() {
     assert_eq!(
         warnings,
         [
-            "f:1:2: `[privacy]` is the old name of `[encryption]`; write `[encryption]`: release 0.2 no longer reads the old name",
-            "f:7:1: `account.privacy` is the old name of `account.encryption`; write `account.encryption`: release 0.2 no longer reads the old name",
+            "f:1:2: `[privacy]` is the old name of `[encryption]`; write `[encryption]`: release \
+             0.2 no longer reads the old name",
+            "f:7:1: `account.privacy` is the old name of `account.encryption`; write \
+             `account.encryption`: release 0.2 no longer reads the old name",
         ]
     );
     assert_eq!(super::warnings(new.as_bytes(), "f"), []);
@@ -157,7 +160,8 @@ fn an_empty_password_is_a_password_with_a_warning() {
 fn old_and_new_name_together_are_an_error() {
     assert_eq!(
         errors("[privacy]\n[encryption]\nmode = \"off\"\n"),
-        "f:1:2: `[encryption]` is here under its old name, too; keep `[encryption]` and remove `[privacy]`"
+        "f:1:2: `[encryption]` is here under its old name, too; keep `[encryption]` and remove \
+         `[privacy]`"
     );
     let account =
         "[[account]]\nuser = \"a\"\ndomain = \"b\"\nprivacy = \"off\"\nencryption = \"off\"\n";
@@ -255,30 +259,34 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[network]\naddress = \"192.168.1.20/24\"\ngateway = \"192.168.2.1\"",
-            "f:3:11: `network.gateway` is not in the network of `network.address`; write the router's address in that network, \
-             or correct the prefix length",
+            "f:3:11: `network.gateway` is not in the network of `network.address`; write the \
+             router's address in that network, or correct the prefix length",
         ),
         (
             "[wifi]\nssid = \"Home\"",
-            "f:2:8: the Wi-Fi network has no password; add `password = \"…\"`, or `security = \"open\"` if the network has none",
+            "f:2:8: the Wi-Fi network has no password; add `password = \"…\"`, or `security = \
+             \"open\"` if the network has none",
         ),
         (
             "[wifi]\nssid = \"Home\"\npassword = \"hunter2\"",
-            "f:3:12: `wifi.password`: the password has 7 characters; write 8 to 63 characters, or a key of 64 hexadecimal digits, in quotes",
+            "f:3:12: `wifi.password`: the password has 7 characters; write 8 to 63 characters, or \
+             a key of 64 hexadecimal digits, in quotes",
         ),
         (
             "[provision]\nurl = \"http://10.0.0.1/{mac}\"",
-            "f:2:7: `provision.url` is not encrypted: anyone on the path can read the passwords and configure the phone; write \
-             `https://`, or add `allow_http = true` under `[provision]`",
+            "f:2:7: `provision.url` is not encrypted: anyone on the path can read the passwords \
+             and configure the phone; write `https://`, or add `allow_http = true` under \
+             `[provision]`",
         ),
         (
             "[system]\ntime_zone = \"Europe/Berln\"",
-            "f:2:13: `system.time_zone`: there is no time zone `Europe/Berln`; did you mean \"Europe/Berlin\"?",
+            "f:2:13: `system.time_zone`: there is no time zone `Europe/Berln`; did you mean \
+             \"Europe/Berlin\"?",
         ),
         (
             "[system]\nntp = [\"a\", 7]",
-            "f:2:13: `system.ntp`: this is a whole number, not a host; write a name or address in quotes, like \"time.example.net\" or \
-             \"[2001:db8::1]\"",
+            "f:2:13: `system.ntp`: this is a whole number, not a host; write a name or address in \
+             quotes, like \"time.example.net\" or \"[2001:db8::1]\"",
         ),
         (
             "country = \"de\"",
@@ -302,11 +310,13 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[[phone]]",
-            "f:1:3: `phone` is a section, not a value or a list; write `[phone]` on a line of its own",
+            "f:1:3: `phone` is a section, not a value or a list; write `[phone]` on a line of its \
+             own",
         ),
         (
             "[phone]\ncountry = \"germany\"",
-            "f:2:11: `phone.country`: there is no country plan `germany`; did you mean \"de\" (Germany)?",
+            "f:2:11: `phone.country`: there is no country plan `germany`; did you mean \"de\" \
+             (Germany)?",
         ),
         (
             "[phone]\nlog = \"loud\"",
@@ -322,15 +332,18 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[phone]\nuser = 101",
-            "f:2:8: `phone.user`: this is a whole number, not a SIP user name; write the part before the `@`",
+            "f:2:8: `phone.user`: this is a whole number, not a SIP user name; write the part \
+             before the `@`",
         ),
         (
             "[network]\nbind = \"10.0.0\"",
-            "f:2:8: `network.bind`: `10.0.0` is not an IP address; write an IPv4 or IPv6 address in quotes",
+            "f:2:8: `network.bind`: `10.0.0` is not an IP address; write an IPv4 or IPv6 address \
+             in quotes",
         ),
         (
             "[network]\nsip_port = 65536",
-            "f:2:12: `network.sip_port`: `65536` is out of range; write a whole number from 1 to 65535",
+            "f:2:12: `network.sip_port`: `65536` is out of range; write a whole number from 1 to \
+             65535",
         ),
         (
             "[network]\nsip_port = 99999999999999999999",
@@ -382,7 +395,8 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"p\"\ntransport = \"tpc\"",
-            "f:4:13: `account.transport`: `tpc` is not one of the words allowed; did you mean `tcp`?",
+            "f:4:13: `account.transport`: `tpc` is not one of the words allowed; did you mean \
+             `tcp`?",
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"p\"\n[[account]]\nuser = \"1\"\ndomain = \"p\"",
@@ -394,7 +408,8 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[dial]\nshort_timer_ms = 11000",
-            "f:2:18: `dial.short_timer_ms` 11000 is longer than `dial.long_timer_ms` 10000; make the short timer",
+            "f:2:18: `dial.short_timer_ms` 11000 is longer than `dial.long_timer_ms` 10000; make \
+             the short timer",
         ),
         (
             "[dial]\nlong_timer_ms = 1.5",
@@ -406,11 +421,13 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[dial]\nemergency = [\"91\"]",
-            "f:2:13: the emergency number `911` can never be reached: `91` is sent before it is complete",
+            "f:2:13: the emergency number `911` can never be reached: `91` is sent before it is \
+             complete",
         ),
         (
             "[dial]\nemergency_route = \"112\"",
-            "f:2:19: `dial.emergency_route`: `112` is not a SIP address: a SIP address begins with `sip:`",
+            "f:2:19: `dial.emergency_route`: `112` is not a SIP address: a SIP address begins with \
+             `sip:`",
         ),
         (
             "[dial]\nhotline_after_ms = 1",
@@ -426,7 +443,8 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[call]\nauto_answer = \"yes\"",
-            "f:2:15: `call.auto_answer`: this is text, not true, false or milliseconds; write `false`, `true` (at once)",
+            "f:2:15: `call.auto_answer`: this is text, not true, false or milliseconds; write \
+             `false`, `true` (at once)",
         ),
         (
             "[call]\nauto_answer_ms = 5",
@@ -446,11 +464,13 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[codecs]\nptime_ms = 25",
-            "f:2:12: `codecs.ptime_ms`: 25 is not one of the values allowed; write one of 10, 20, 30, 40, 60",
+            "f:2:12: `codecs.ptime_ms`: 25 is not one of the values allowed; write one of 10, 20, \
+             30, 40, 60",
         ),
         (
             "[board.audio]\ncapture = \"null\"",
-            "f:2:11: `board.audio.capture`: `null` is for playback only; a silent microphone is `silence`",
+            "f:2:11: `board.audio.capture`: `null` is for playback only; a silent microphone is \
+             `silence`",
         ),
         (
             "[board.audio]\nplayback = \"wav:\"",
@@ -458,7 +478,8 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[board]\nprofile = \"../x\"",
-            "f:2:11: `board.profile`: `../x` is not the name of a directory; write a name of letters",
+            "f:2:11: `board.profile`: `../x` is not the name of a directory; write a name of \
+             letters",
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"sip:p\"",
@@ -490,18 +511,19 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         ("[phone\n", "f:1:7: unclosed table; write `]` here"),
     ] {
-        let told = errors(text);
+        let reported = errors(text);
         assert!(
-            told.starts_with(expected),
-            "{text}\n told     {told}\n expected {expected}"
+            reported.starts_with(expected),
+            "{text}\n reported {reported}\n expected {expected}"
         );
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(reported.lines().count(), 1, "{reported}");
     }
 }
 
 #[test]
 fn all_errors_are_reported_in_text_order() {
-    let text = "[control]\nsocket = 1\n[phone]\nname = \n[network]\nsip_prot = 1\nbind = \"x\"\n[[account]]\n[codecs]\nptime_ms = 21\norder = [\"x\", \"y\"]\n";
+    let text = "[control]\nsocket = 1\n[phone]\nname = \n[network]\nsip_prot = 1\nbind = \"x\"\n\
+                [[account]]\n[codecs]\nptime_ms = 21\norder = [\"x\", \"y\"]\n";
     let errors = load(text, "f").unwrap_err();
     let places: Vec<_> = errors
         .0
@@ -550,8 +572,8 @@ fn secrets_are_in_no_error_and_no_debug() {
         "\"hunter2".to_owned(),
         "hunter2".to_owned(),
     ] {
-        let told = errors(&text.replace("\"hunter2\"", &value));
-        assert!(!told.contains("hunter2"), "{told}");
+        let reported = errors(&text.replace("\"hunter2\"", &value));
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
     assert!(!errors(&text.replace("password", "pasword")).contains("hunter2"));
 }
@@ -597,8 +619,15 @@ proptest! {
     /// The example with some of it cut, doubled or replaced: errors lie inside the text and always
     /// say something.
     #[test]
-    fn a_damaged_example_is_told_where(cuts in prop::collection::vec((0usize..9000, 0usize..40, "[\\[\\]=\"'#{},.\n a-z0-9]{0,6}"), 1..5)) {
-        let mut text: String = crate::example().lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned() + "\n").collect();
+    fn a_damaged_example_is_reported_with_its_place(
+        cuts in prop::collection::vec(
+            (0usize..9000, 0usize..40, "[\\[\\]=\"'#{},.\n a-z0-9]{0,6}"), 1..5)) {
+        let mut text: String = crate::example().lines()
+            .map(|line| {
+                let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+                setting.unwrap_or(line).to_owned() + "\n"
+            })
+            .collect();
         for (at, length, other) in cuts {
             let floor = |mut at: usize| { while !text.is_char_boundary(at) { at -= 1; } at };
             let (from, to) = (floor(at.min(text.len())), floor((at + length).min(text.len())));
@@ -609,7 +638,8 @@ proptest! {
             let lines: Vec<&str> = text.split('\n').collect();
             for error in errors.0 {
                 prop_assert!((1..=lines.len()).contains(&error.line), "{}", error);
-                prop_assert!(error.column >= 1 && error.column <= lines[error.line - 1].chars().count() + 1, "{}", error);
+                prop_assert!(error.column >= 1
+                    && error.column <= lines[error.line - 1].chars().count() + 1, "{}", error);
                 prop_assert!(!error.what.is_empty() && !error.help.is_empty());
             }
         }
@@ -639,17 +669,17 @@ fn the_network_may_not_set_local_keys() {
         let errors = from_network(&format!("{open}\n{} = {}\n", setting.name, setting.example))
             .err()
             .map_or(String::new(), |errors| errors.to_string());
-        let told = errors.contains(&format!(
+        let named = errors.contains(&format!(
             "network:2:1: `{path}.{}` is only allowed on the card; remove it here",
             setting.name
         ));
         assert_eq!(
-            told,
+            named,
             setting.is_local(),
             "{path}.{}: {errors}",
             setting.name
         );
-        *(if told { &mut refused } else { &mut taken }) += 1;
+        *(if named { &mut refused } else { &mut taken }) += 1;
     }
     assert!(
         refused > 10 && taken > 50,

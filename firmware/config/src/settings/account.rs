@@ -38,50 +38,72 @@ const fn account(
 pub(super) const SETTINGS: &[Setting] = &[
     account("user", ValueKind::SipUser, WhenUnset::Required, "\"101\"", |a, v| a.user = v.text(),
         "User part of the address at the registrar: `101` of `sip:101@pbx.example.net`."),
-    account("domain", ValueKind::Host, WhenUnset::Required, "\"pbx.example.net\"", |a, v| a.domain = v.text(),
+    account("domain", ValueKind::Host, WhenUnset::Required, "\"pbx.example.net\"", |a,
+        v| a.domain = v.text(),
         "SIP domain: the part after the `@`, with a port where it is not 5060."),
-    account("name", ValueKind::Text(64, false), WhenUnset::Means("`user@domain`"), "\"office\"", |a, v| a.name = v.text(),
+    account("name", ValueKind::Text(64, false), WhenUnset::Means("`user@domain`"), "\"office\"",
+        |a, v| a.name = v.text(),
         "Short name used in status and log; no two accounts have the same."),
-    account("auth_user", ValueKind::Text(128, false), WhenUnset::Means("the same as `user`"), "\"u-83110\"", |a, v| a.auth_user = Some(v.text()),
+    account("auth_user", ValueKind::Text(128, false), WhenUnset::Means("the same as \
+        `user`"), "\"u-83110\"", |a, v| a.auth_user = Some(v.text()),
         "User name for the password, where it differs from `user`."),
-    account("password", ValueKind::Secret, WhenUnset::Default("\"\""), "\"correct horse\"", |a, v| a.password = Secret(v.text()),
+    account("password", ValueKind::Secret, WhenUnset::Default("\"\""), "\"correct horse\"", |a,
+        v| a.password = Secret(v.text()),
         "Password (digest authentication). Never shown in log or status."),
-    account("digest", ValueKind::Choice(&["any", "sha-256"]), WhenUnset::Default("\"any\""), "\"sha-256\"",
-        |a, v| a.digest = match v.text().as_str() { "sha-256" => DigestPolicy::Sha256, _other => DigestPolicy::Any },
-        "Digest algorithm (RFC 8760). `any`: the strongest the server offers, MD5 where it offers nothing else. `sha-256`: never MD5, \
-         so that no one on the path can make the server seem to offer nothing better."),
-    account("display_name", ValueKind::Text(64, false), WhenUnset::Means("none"), "\"Anna Berg\"", |a, v| a.display_name = Some(v.text()),
+    account("digest", ValueKind::Choice(&["any", "sha-256"]), WhenUnset::Default("\"any\""),
+        "\"sha-256\"",
+        |a, v| a.digest = match v.text().as_str() { "sha-256" => DigestPolicy::Sha256,
+            _other => DigestPolicy::Any },
+        "Digest algorithm (RFC 8760). `any`: the strongest the server offers, MD5 where it offers \
+         nothing else. `sha-256`: never MD5, so that no one on the path can make the server seem \
+         to offer nothing better."),
+    account("display_name", ValueKind::Text(64, false), WhenUnset::Means("none"), "\"Anna Berg\"",
+        |a, v| a.display_name = Some(v.text()),
         "Name shown to the called party."),
     account("transport", ValueKind::Choice(TRANSPORTS), WhenUnset::Default("\"udp\""), "\"tls\"",
         |a, v| a.transport = Transport::from_name(&v.text()).unwrap_or(Transport::Udp),
-        "Transport to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes; `tls` never falls back to \
-         anything else."),
-    account("registrar", ValueKind::Host, WhenUnset::Means("found by `domain`"), "\"10.0.0.2:5060\"", |a, v| a.registrar = Some(v.text()),
+        "Transport to the registrar. `udp` changes to TCP by itself for messages above 1300 bytes; \
+         `tls` never falls back to anything else."),
+    account("registrar", ValueKind::Host, WhenUnset::Means("found by `domain`"),
+        "\"10.0.0.2:5060\"", |a, v| a.registrar = Some(v.text()),
         "Where the registrar is, when it is not found by `domain`."),
-    account("outbound_proxy", ValueKind::Host, WhenUnset::Means("none"), "\"sbc.example.net\"", |a, v| a.outbound_proxy = Some(v.text()),
+    account("outbound_proxy", ValueKind::Host, WhenUnset::Means("none"), "\"sbc.example.net\"", |a,
+        v| a.outbound_proxy = Some(v.text()),
         "Host through which every request is sent."),
-    account("backup_servers", ValueKind::FormattedList(TextFormat::Host, 4), WhenUnset::Default("[]"), "[\"pbx2.example.net\", \"10.0.0.3:5070\"]",
+    account("backup_servers", ValueKind::FormattedList(TextFormat::Host, 4),
+        WhenUnset::Default("[]"), "[\"pbx2.example.net\", \"10.0.0.3:5070\"]",
         |a, v| a.backup_servers = v.texts(),
-        "Servers tried in this order when the first one does not answer, for providers without SRV records. They stand in for \
-         `outbound_proxy` where there is one, for the registrar otherwise. The phone returns to the first one when it answers again."),
-    account("keepalive", ValueKind::Choice(&["auto", "always", "off"]), WhenUnset::Default("\"auto\""), "\"always\"",
-        |a, v| a.keepalive = match v.text().as_str() { "always" => KeepaliveMode::Always, "off" => KeepaliveMode::Off, _other => KeepaliveMode::Auto },
-        "Keepalives over UDP, every 25 seconds, so that calls still arrive behind a router that forgets the way back. `auto`: where the \
-         server sees the phone at another address than its own; `always`: also otherwise; `off`: never."),
+        "Servers tried in this order when the first one does not answer, for providers without SRV \
+         records. They stand in for `outbound_proxy` where there is one, for the registrar \
+         otherwise. The phone returns to the first one when it answers again."),
+    account("keepalive", ValueKind::Choice(&["auto", "always", "off"]),
+        WhenUnset::Default("\"auto\""), "\"always\"",
+        |a, v| a.keepalive = match v.text().as_str() { "always" => KeepaliveMode::Always,
+            "off" => KeepaliveMode::Off, _other => KeepaliveMode::Auto },
+        "Keepalives over UDP, every 25 seconds, so that calls still arrive behind a router that \
+         forgets the way back. `auto`: where the server sees the phone at another address than its \
+         own; `always`: also otherwise; `off`: never."),
     account("gruu", ValueKind::Bool, WhenUnset::Default("false"), "true", |a, v| a.gruu = v.bool(),
-        "`true`: in calls the phone gives the address that the registrar made for it (GRUU, RFC 5627), where the registrar offers one. \
-         Only for servers that route requests inside of calls to such addresses; many do not."),
-    account("expires_s", ValueKind::Number(60, 86400), WhenUnset::Default("90"), "3600", |a, v| a.expires_s = v.number() as u32,
-        "Lifetime of the registration asked for, in seconds; it is refreshed in time. With the default a server that was restarted and has \
-         forgotten its phones knows this one again within a minute."),
-    account("register", ValueKind::Bool, WhenUnset::Default("true"), "false", |a, v| a.register = v.bool(),
+        "`true`: in calls the phone gives the address that the registrar made for it (GRUU, RFC \
+         5627), where the registrar offers one. Only for servers that route requests inside of \
+         calls to such addresses; many do not."),
+    account("expires_s", ValueKind::Number(60, 86400), WhenUnset::Default("90"), "3600", |a,
+        v| a.expires_s = v.number() as u32,
+        "Lifetime of the registration asked for, in seconds; it is refreshed in time. With the \
+         default a server that was restarted and has forgotten its phones knows this one again \
+         within a minute."),
+    account("register", ValueKind::Bool, WhenUnset::Default("true"), "false", |a,
+        v| a.register = v.bool(),
         "`false`: calls go out by this account, but it never registers."),
     account("prefix", ValueKind::Formatted(TextFormat::Code), WhenUnset::Means("none"), "\"9\"",
         |a, v| a.prefix = Some(v.text()).filter(|keys| !keys.is_empty()),
-        "Keys that choose this account when they stand before a number; they are not dialled. Let the digit map accept them."),
-    account("ring", ValueKind::Number(1, 5), WhenUnset::Means("as the caller or the country says"), "2",
+        "Keys that choose this account when they stand before a number; they are not dialled. Let \
+         the digit map accept them."),
+    account("ring", ValueKind::Number(1, 5), WhenUnset::Means("as the caller or the country \
+        says"), "2",
         |a, v| a.ring = Some(v.number() as u8),
         "How calls by this account ring: the distinctive cadences 1 to 5 (Bellcore-dr1 to -dr5)."),
-    account("encryption", ValueKind::Choice(MODES), WhenUnset::Means("as `encryption.mode` says"), "\"required\"", |a, v| a.encryption = EncryptionPolicy::from_name(&v.text()),
+    account("encryption", ValueKind::Choice(MODES), WhenUnset::Means("as `encryption.mode` \
+        says"), "\"required\"", |a, v| a.encryption = EncryptionPolicy::from_name(&v.text()),
         "How much encryption calls by this account use, where that differs from `[encryption]`."),
 ];

@@ -42,15 +42,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Forwards calls that are not answered within `call.forward_after_s`."),
     code!(ForwardNoAnswerOff, "forward_no_answer_off", "`*93`", "\"*930\"",
         "Ends it."),
-    code!(AnonymousOnce, "anonymous_once", "`*67` in the United States, `*87` elsewhere", "\"*670\"",
-        "Calls the number keyed after it without showing one's own. An emergency call always shows it."),
+    code!(AnonymousOnce, "anonymous_once", "`*67` in the United States, `*87` \
+        elsewhere", "\"*670\"",
+        "Calls the number keyed after it without showing one's own. An emergency call always shows \
+         it."),
     code!(AnonymousOn, "anonymous_on", "`*81`", "\"*810\"",
         "Withholds one's own number in every call."),
     code!(AnonymousOff, "anonymous_off", "`*68` in the United States, `*82` elsewhere", "\"*680\"",
         "Shows it again."),
-    code!(RejectAnonymousOn, "reject_anonymous_on", "`*77` in the United States, `*83` elsewhere", "\"*770\"",
+    code!(RejectAnonymousOn, "reject_anonymous_on", "`*77` in the United States, `*83` \
+        elsewhere", "\"*770\"",
         "Refuses callers who withhold their number."),
-    code!(RejectAnonymousOff, "reject_anonymous_off", "`*87` in the United States, `*84` elsewhere", "\"*870\"",
+    code!(RejectAnonymousOff, "reject_anonymous_off", "`*87` in the United States, `*84` \
+        elsewhere", "\"*870\"",
         "Takes their calls again."),
     code!(Voicemail, "voicemail", "`*86`", "\"*860\"",
         "Calls the mailbox, `dial.voicemail`; without that key the code is dialled as a number."),
@@ -59,21 +63,26 @@ pub(super) const SETTINGS: &[Setting] = &[
     code!(Transfer, "transfer", "`*85`", "\"*850\"",
         "Blind transfer: after a flash, connects the call on hold with the number keyed after it."),
     code!(Park, "park", "`*75`", "\"*750\"",
-        "After a flash, transfers the call on hold to `dial.park`; without that key the code is dialled as a number."),
+        "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
+         dialled as a number."),
     code!(PickUp, "pick_up", "`*71`", "\"*710\"",
-        "Calls `dial.pick_up`, which takes a parked or ringing call; without that key the code is dialled as a number."),
+        "Calls `dial.pick_up`, which takes a parked or ringing call; without that key the code is \
+         dialled as a number."),
     code!(Intercom, "intercom", "`*80`", "\"*800\"",
         "Calls a phone and asks it to answer by itself."),
     code!(EchoTest, "echo_test", "`*99#`", "\"*990#\"",
-        "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as a number."),
+        "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
+         a number."),
     code!(SelfTest, "self_test", "`*95#`", "\"*950#\"",
-        "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result is heard."),
+        "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result \
+         is heard."),
     code!(Bundle, "bundle", "`*94#`", "\"*940#\"",
         "Support bundle: logs, status and settings without secrets, written to the card."),
     code!(Reboot, "reboot", "`*96#`", "\"*960#\"",
         "Restarts the board."),
     code!(FactoryReset, "factory_reset", "`*99*7378#`", "\"*99*73780#\"",
-        "Factory reset: erases every setting, password and history; `offhook.toml` becomes the empty example."),
+        "Factory reset: erases every setting, password and history; `offhook.toml` becomes the \
+         empty example."),
 ];
 
 #[cfg(test)]

@@ -20,46 +20,62 @@ const CODECS: &[&str] = &[
 pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Phone, "country", ValueKind::Country, WhenUnset::Default("\"us\""), "\"de\"",
         |c, v| if let Value::Country(country) = v { c.phone.country = country },
-        "Country whose tones, ringing cadence, flash window and emergency numbers the phone uses (`gb` is `uk`)."),
-    setting(Section::Phone, "name", ValueKind::Text(64, false), WhenUnset::Default("\"Offhook\""), "\"Kitchen\"",
+        "Country whose tones, ringing cadence, flash window and emergency numbers the phone uses \
+         (`gb` is `uk`)."),
+    setting(Section::Phone, "name", ValueKind::Text(64, false), WhenUnset::Default("\"Offhook\""),
+        "\"Kitchen\"",
         |c, v| c.phone.name = v.text(),
         "Name shown to others in calls without a server."),
-    setting(Section::Phone, "user", ValueKind::SipUser, WhenUnset::Default("\"phone\""), "\"kitchen\"",
+    setting(Section::Phone, "user", ValueKind::SipUser, WhenUnset::Default("\"phone\""),
+        "\"kitchen\"",
         |c, v| c.phone.user = v.text(),
         "User part of the phone's own address in calls without a server: `sip:USER@address`."),
-    setting(Section::Phone, "user_agent", ValueKind::Text(64, true), WhenUnset::Means("`Offhook/VERSION`"), "\"\"",
+    setting(Section::Phone, "user_agent", ValueKind::Text(64, true),
+        WhenUnset::Means("`Offhook/VERSION`"), "\"\"",
         |c, v| c.phone.user_agent = Some(v.text()),
-        "What the phone says of itself to servers and other phones (`User-Agent`, `Server`). An empty text: nothing."),
-    setting(Section::Phone, "log", ValueKind::LogFilter, WhenUnset::Default("\"info\""), "\"info,offhook=debug\"",
+        "What the phone says of itself to servers and other phones (`User-Agent`, `Server`). An \
+         empty text: nothing."),
+    setting(Section::Phone, "log", ValueKind::LogFilter, WhenUnset::Default("\"info\""),
+        "\"info,offhook=debug\"",
         |c, v| c.phone.log = v.text(),
         "What is logged: error, warn, info, debug or trace, also for single parts of the program."),
 
-    setting(Section::Dial, "digit_map", ValueKind::DigitMap, WhenUnset::Means("the numbering plan of `phone.country`: numbers whose length it fixes go at once, all others after the short timer or with `#`"), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
+    setting(Section::Dial, "digit_map", ValueKind::DigitMap, WhenUnset::Means("the numbering plan \
+        of `phone.country`: numbers whose length it fixes go at once, all others after the short \
+        timer or with `#`"), "\"<00:+>x.T|0x.T|[1-8]xx|1900x.!\"",
         |c, v| c.dial.digit_map = v.text(),
-        "Which numbers exist (RFC 3435 digit map): `x` any digit, `[1-3]` one of these, `.` none or more of it, `|` or, a final `T` \
-         \"until the digit timer\". Besides, `<a:b>` dials b for a, `,` gives a second dial tone, a final `!` bars. \
-         A complete number is sent at once, one that could be longer after the short timer, and `#` sends at once. What the map bars \
+        "Which numbers exist (RFC 3435 digit map): `x` any digit, `[1-3]` one of these, `.` none \
+         or more of it, `|` or, a final `T` \"until the digit timer\". Besides, `<a:b>` dials b \
+         for a, `,` gives a second dial tone, a final `!` bars. A complete number is sent at once, \
+         one that could be longer after the short timer, and `#` sends at once. What the map bars \
          is barred however it is dialled: by keys, speed dial, hotline, redirection or transfer."),
     setting(Section::Dial, "service_codes", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.dial.service_codes = v.bool(),
-        "Service codes of the country's networks (`*31#0301234`, `#21#`, `*21*0301234#`, `*#06#`) are dialled whole, `#` included, besides \
-         what the digit map says. `false`: only the digit map counts."),
-    setting(Section::Dial, "long_timer_ms", ValueKind::Number(1000, 60000), WhenUnset::Default("10000"), "15000",
+        "Service codes of the country's networks (`*31#0301234`, `#21#`, `*21*0301234#`, `*#06#`) \
+         are dialled whole, `#` included, besides what the digit map says. `false`: only the digit \
+         map counts."),
+    setting(Section::Dial, "long_timer_ms", ValueKind::Number(1000, 60000),
+        WhenUnset::Default("10000"), "15000",
         |c, v| c.dial.long_timer_ms = v.number() as u32,
         "Digit timer in ms while the number is not complete."),
-    setting(Section::Dial, "short_timer_ms", ValueKind::Number(500, 30000), WhenUnset::Default("3000"), "4000",
+    setting(Section::Dial, "short_timer_ms", ValueKind::Number(500, 30000),
+        WhenUnset::Default("3000"), "4000",
         |c, v| c.dial.short_timer_ms = v.number() as u32,
         "Digit timer in ms while the number is complete but could be longer."),
-    setting(Section::Dial, "emergency", ValueKind::Numbers(16), WhenUnset::Default("[]"), "[\"117\"]",
+    setting(Section::Dial, "emergency", ValueKind::Numbers(16), WhenUnset::Default("[]"),
+        "[\"117\"]",
         |c, v| c.dial.emergency = v.texts(),
-        "Emergency numbers in addition to those of the country: matched first, sent at once, never blocked."),
-    setting(Section::Dial, "emergency_route", ValueKind::SipUri, WhenUnset::Means("none"), "\"sip:112@10.0.0.2\"",
+        "Emergency numbers in addition to those of the country: matched first, sent at once, never \
+         blocked."),
+    setting(Section::Dial, "emergency_route", ValueKind::SipUri, WhenUnset::Means("none"),
+        "\"sip:112@10.0.0.2\"",
         |c, v| c.dial.emergency_route = Some(v.text()),
         "Address that is called for an emergency number when no account is registered."),
     setting(Section::Dial, "hotline", ValueKind::Target, WhenUnset::Means("none"), "\"101\"",
         |c, v| c.dial.hotline = Some((v.text(), 0)),
         "Number or SIP address that is dialled automatically after lifting the handset."),
-    setting(Section::Dial, "hotline_after_ms", ValueKind::Number(0, 60000), WhenUnset::Default("0"), "5000",
+    setting(Section::Dial, "hotline_after_ms", ValueKind::Number(0, 60000),
+        WhenUnset::Default("0"), "5000",
         |c, v| if let Some(hotline) = &mut c.dial.hotline { hotline.1 = v.number() as u32 },
         "How long after lifting `hotline` is dialled; a key pressed before that dials as usual."),
     setting(Section::Dial, "voicemail", ValueKind::Target, WhenUnset::Means("none"), "\"*97\"",
@@ -67,107 +83,156 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Number or SIP address of the mailbox, called by the star code `voicemail`."),
     setting(Section::Dial, "echo_test", ValueKind::Target, WhenUnset::Means("none"), "\"*43\"",
         |c, v| c.dial.echo_test = Some(v.text()),
-        "Number or SIP address that sends one's own voice back, called by the star code `echo_test`."),
+        "Number or SIP address that sends one's own voice back, called by the star code \
+         `echo_test`."),
     setting(Section::Dial, "park", ValueKind::Target, WhenUnset::Means("none"), "\"700\"",
         |c, v| c.dial.park = Some(v.text()),
-        "Number to which the PBX wants a call transferred that is to be parked; used by the star code `park`."),
+        "Number to which the PBX wants a call transferred that is to be parked; used by the star \
+         code `park`."),
     setting(Section::Dial, "pick_up", ValueKind::Target, WhenUnset::Means("none"), "\"*8\"",
         |c, v| c.dial.pick_up = Some(v.text()),
-        "Number that takes a parked call or one that rings elsewhere; called by the star code `pick_up`."),
-    setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"), "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
+        "Number that takes a parked call or one that rings elsewhere; called by the star code \
+         `pick_up`."),
+    setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"),
+        "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
         |c, v| c.dial.speed_dial = v.pairs(),
         "Speed dial: the keys pressed and the number or SIP address they stand for."),
 
-    setting(Section::Call, "auto_answer", ValueKind::AfterMs(60000), WhenUnset::Default("false"), "true",
-        |c, v| c.call.auto_answer_ms = match v { Value::Bool(true) => Some(0), Value::Number(ms) => Some(ms as u32),
+    setting(Section::Call, "auto_answer", ValueKind::AfterMs(60000), WhenUnset::Default("false"),
+        "true",
+        |c, v| c.call.auto_answer_ms = match v { Value::Bool(true) => Some(0),
+            Value::Number(ms) => Some(ms as u32),
             _other => None },
-        "Answer every incoming call automatically: `false` never, `true` at once, or after this many milliseconds. The handset need not be lifted, \
-         and the microphone is on. Only with this key set may a caller by an account ask to be answered at once; the phone rings then, and that \
-         caller hears nothing until the handset is lifted."),
-    setting(Section::Call, "direct", ValueKind::Bool, WhenUnset::Means("placed; accepted from everyone where there is no account"), "false",
+        "Answer every incoming call automatically: `false` never, `true` at once, or after this \
+         many milliseconds. The handset need not be lifted, and the microphone is on. Only with \
+         this key set may a caller by an account ask to be answered at once; the phone rings then, \
+         and that caller hears nothing until the handset is lifted."),
+    setting(Section::Call, "direct", ValueKind::Bool, WhenUnset::Means("placed; accepted from \
+        everyone where there is no account"), "false",
         |c, v| c.call.direct = Some(v.bool()),
-        "Calls between phones without a server. `true`: they are placed, and accepted from everyone; `false`: neither. Without this key they \
-         are placed, and accepted from everyone only where no account is configured: whoever reaches the SIP port could ring the phone. \
-         Callers on `direct_from` and, unless this key is `false`, phones known by their certificate (`[[tls.pin]]`) are accepted all the same."),
-    setting(Section::Call, "direct_from", ValueKind::FormattedList(TextFormat::DirectCaller, 64), WhenUnset::Default("[]"), "[\"192.168.1.0/24\", \"sip:bob@10.0.0.7\"]",
-        |c, v| c.call.direct_from = v.texts().iter().filter_map(|text| DirectCaller::from_text(text)).collect(),
-        "Whose calls without a server are accepted, whatever `direct` says: addresses, networks, or a user at an address. With this list no \
-         one else's are, except of phones known by their certificate. Without it a host may call only now and then, and its call gives way to \
-         a call of an account that comes before it is answered."),
-    setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"), "60",
+        "Calls between phones without a server. `true`: they are placed, and accepted from \
+         everyone; `false`: neither. Without this key they are placed, and accepted from everyone \
+         only where no account is configured: whoever reaches the SIP port could ring the phone. \
+         Callers on `direct_from` and, unless this key is `false`, phones known by their \
+         certificate (`[[tls.pin]]`) are accepted all the same."),
+    setting(Section::Call, "direct_from", ValueKind::FormattedList(TextFormat::DirectCaller, 64),
+        WhenUnset::Default("[]"), "[\"192.168.1.0/24\", \"sip:bob@10.0.0.7\"]",
+        |c, v| c.call.direct_from = v.texts().iter()
+            .filter_map(|text| DirectCaller::from_text(text)).collect(),
+        "Whose calls without a server are accepted, whatever `direct` says: addresses, networks, \
+         or a user at an address. With this list no one else's are, except of phones known by \
+         their certificate. Without it a host may call only now and then, and its call gives way \
+         to a call of an account that comes before it is answered."),
+    setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"),
+        "60",
         |c, v| c.call.no_answer_s = v.number() as u32,
-        "Seconds a call may ring before it is given up, placed (never an emergency call) or received; what a caller asks for (`Expires`) can \
-         only be shorter."),
-    setting(Section::Call, "session_timer_s", ValueKind::Number(90, 86400), WhenUnset::Default("1800"), "600",
+        "Seconds a call may ring before it is given up, placed (never an emergency call) or \
+         received; what a caller asks for (`Expires`) can only be shorter."),
+    setting(Section::Call, "session_timer_s", ValueKind::Number(90, 86400),
+        WhenUnset::Default("1800"), "600",
         |c, v| c.call.session_timer_s = v.number() as u32,
-        "Seconds after which, at the latest, phone and far end make sure that the other one is still in the call (session timer, RFC 4028); \
-         a call whose far end does not answer then is ended."),
+        "Seconds after which, at the latest, phone and far end make sure that the other one is \
+         still in the call (session timer, RFC 4028); a call whose far end does not answer then is \
+         ended."),
     setting(Section::Call, "early_media", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.call.early_media = v.bool(),
-        "Answer the caller's session description while the phone rings (183 Session Progress), for exchanges that want the media path \
-         before the answer. The caller hears silence then instead of a ringing tone of its own."),
-    setting(Section::Call, "media_timeout_s", ValueKind::Number(0, 3600), WhenUnset::Default("60"), "300",
+        "Answer the caller's session description while the phone rings (183 Session Progress), for \
+         exchanges that want the media path before the answer. The caller hears silence then \
+         instead of a ringing tone of its own."),
+    setting(Section::Call, "media_timeout_s", ValueKind::Number(0, 3600), WhenUnset::Default("60"),
+        "300",
         |c, v| c.call.media_timeout_s = v.number() as u32,
-        "Seconds the phone sends sound to an address from which nothing at all arrives, neither RTP nor RTCP. Then it asks the far end by \
-         SIP whether the call is still there, and goes on where it answers: a voicemail that only listens keeps the call. Otherwise it \
-         stops sending and ends the call; so it does where a caller's sound goes to an address that never sent anything and takes no part \
-         in the signalling. Time on hold does not count. `0`: no limit."),
-    setting(Section::Call, "flash", ValueKind::Choice(&["hook", "key", "network", "off"]), WhenUnset::Default("\"hook\""), "\"key\"",
-        |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key, "network" => Flash::Network, "off" => Flash::Off, _other => Flash::Hook },
-        "What makes a flash (hold, second call, swap): a short press of the hook switch within the country's window, only the flash key, \
-         or nothing; `network`: as `hook`, but the flash is sent to the network (RFC 4733 event 16, or INFO), which does what it likes. With `hook`, putting the handset down in a call silences it at once and ends the call when the window has passed; \
-         with `key` and `off` it ends the call at once."),
+        "Seconds the phone sends sound to an address from which nothing at all arrives, neither \
+         RTP nor RTCP. Then it asks the far end by SIP whether the call is still there, and goes \
+         on where it answers: a voicemail that only listens keeps the call. Otherwise it stops \
+         sending and ends the call; so it does where a caller's sound goes to an address that \
+         never sent anything and takes no part in the signalling. Time on hold does not count. \
+         `0`: no limit."),
+    setting(Section::Call, "flash", ValueKind::Choice(&["hook", "key", "network", "off"]),
+        WhenUnset::Default("\"hook\""), "\"key\"",
+        |c, v| c.call.flash = match v.text().as_str() { "key" => Flash::Key,
+            "network" => Flash::Network, "off" => Flash::Off, _other => Flash::Hook },
+        "What makes a flash (hold, second call, swap): a short press of the hook switch within the \
+         country's window, only the flash key, or nothing; `network`: as `hook`, but the flash is \
+         sent to the network (RFC 4733 event 16, or INFO), which does what it likes. With `hook`, \
+         putting the handset down in a call silences it at once and ends the call when the window \
+         has passed; with `key` and `off` it ends the call at once."),
     setting(Section::Call, "waiting", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.call.waiting = v.bool(),
-        "Call waiting: during a call a second caller hears ringing and you a short tone. `false`: the second caller hears busy."),
-    setting(Section::Call, "flash_menu", ValueKind::Bool, WhenUnset::Means("`true`, in the United States `false`"), "false",
+        "Call waiting: during a call a second caller hears ringing and you a short tone. `false`: \
+         the second caller hears busy."),
+    setting(Section::Call, "flash_menu", ValueKind::Bool, WhenUnset::Means("`true`, in the United \
+        States `false`"), "false",
         |c, v| c.call.flash_menu = Some(v.bool()),
-        "With two calls a digit after the flash says what to do: 1 ends the call that was heard, 2 swaps, 3 connects all three, 4 connects the \
-         other two and leaves you out; with a second caller waiting, 0 refuses. Without a digit the flash swaps or answers. `false`: the \
-         flash acts at once; in a call that you placed with another on hold it connects all three, and the next one ends the call added last."),
-    setting(Section::Call, "forward_after_s", ValueKind::Number(5, 120), WhenUnset::Default("20"), "30",
+        "With two calls a digit after the flash says what to do: 1 ends the call that was heard, 2 \
+         swaps, 3 connects all three, 4 connects the other two and leaves you out; with a second \
+         caller waiting, 0 refuses. Without a digit the flash swaps or answers. `false`: the flash \
+         acts at once; in a call that you placed with another on hold it connects all three, and \
+         the next one ends the call added last."),
+    setting(Section::Call, "forward_after_s", ValueKind::Number(5, 120), WhenUnset::Default("20"),
+        "30",
         |c, v| c.call.forward_after_s = v.number() as u32,
-        "Seconds a call rings before it is forwarded, where forwarding on no answer is set (star code `forward_no_answer`)."),
-    setting(Section::Call, "hold_reminder_s", ValueKind::Number(0, 600), WhenUnset::Default("60"), "120",
+        "Seconds a call rings before it is forwarded, where forwarding on no answer is set (star \
+         code `forward_no_answer`)."),
+    setting(Section::Call, "hold_reminder_s", ValueKind::Number(0, 600), WhenUnset::Default("60"),
+        "120",
         |c, v| c.call.hold_reminder_s = v.number() as u32,
-        "Seconds after which the bell reminds of a call on hold that nobody listens to, and again after as many; 0: never."),
-    setting(Section::Call, "block", ValueKind::FormattedList(TextFormat::Caller, 100), WhenUnset::Default("[]"), "[\"0900*\", \"*@spam.example\", \"anonymous\"]",
+        "Seconds after which the bell reminds of a call on hold that no one listens to, and again \
+         after as many; 0: never."),
+    setting(Section::Call, "block", ValueKind::FormattedList(TextFormat::Caller, 100),
+        WhenUnset::Default("[]"), "[\"0900*\", \"*@spam.example\", \"anonymous\"]",
         |c, v| c.call.block = v.texts(),
-        "Callers who do not get through: numbers, addresses or names, `*` for any characters, `?` for one; `anonymous` is who withholds the number."),
-    setting(Section::Call, "allow", ValueKind::FormattedList(TextFormat::Caller, 100), WhenUnset::Default("[]"), "[\"0900123\"]",
+        "Callers who do not get through: numbers, addresses or names, `*` for any characters, `?` \
+         for one; `anonymous` is who withholds the number."),
+    setting(Section::Call, "allow", ValueKind::FormattedList(TextFormat::Caller, 100),
+        WhenUnset::Default("[]"), "[\"0900123\"]",
         |c, v| c.call.allow = v.texts(),
         "Exceptions to `block`. With `block = [\"*\"]` only these get through."),
-    setting(Section::Call, "block_action", ValueKind::Choice(&["reject", "busy", "silent"]), WhenUnset::Default("\"reject\""), "\"silent\"",
-        |c, v| c.call.block_action = match v.text().as_str() { "busy" => BlockAction::Busy, "silent" => BlockAction::Silent, _other => BlockAction::Reject },
+    setting(Section::Call, "block_action", ValueKind::Choice(&["reject", "busy", "silent"]),
+        WhenUnset::Default("\"reject\""), "\"silent\"",
+        |c, v| c.call.block_action = match v.text()
+            .as_str() { "busy" => BlockAction::Busy, "silent" => BlockAction::Silent,
+            _other => BlockAction::Reject },
         "What a blocked caller meets: a refusal, the busy tone, or ringing without a sound here."),
-    setting(Section::Call, "intercom", ValueKind::FormattedList(TextFormat::Caller, 32), WhenUnset::Default("[]"), "[\"103\", \"door*\"]",
+    setting(Section::Call, "intercom", ValueKind::FormattedList(TextFormat::Caller, 32),
+        WhenUnset::Default("[]"), "[\"103\", \"door*\"]",
         |c, v| c.call.intercom = v.texts(),
-        "Callers who are answered at once, without lifting: patterns as in `block`. Only calls by an account, or from an address of \
-         `direct_from`. The phone rings for a second, and the caller hears nothing until the handset is lifted."),
-    setting(Section::Call, "intercom_microphone", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        "Callers who are answered at once, without lifting: patterns as in `block`. Only calls by \
+         an account, or from an address of `direct_from`. The phone rings for a second, and the \
+         caller hears nothing until the handset is lifted."),
+    setting(Section::Call, "intercom_microphone", ValueKind::Bool, WhenUnset::Default("false"),
+        "true",
         |c, v| c.call.intercom_microphone = v.bool(),
         "`true`: callers of `intercom` hear the room as soon as they are answered."),
-    setting(Section::Call, "ring", ValueKind::Rings(100), WhenUnset::Default("{}"), "{ \"030*\" = 2, \"*berg*\" = 4 }",
+    setting(Section::Call, "ring", ValueKind::Rings(100), WhenUnset::Default("{}"), "{ \"030*\" = \
+        2, \"*berg*\" = 4 }",
         |c, v| c.call.ring = v.pairs(),
-        "How callers ring: a pattern as in `block`, and a distinctive cadence from 1 to 5 (Bellcore-dr1 to -dr5). What the caller asks for by Alert-Info goes first."),
-    setting(Section::Call, "transfer_on_hangup", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        "How callers ring: a pattern as in `block`, and a distinctive cadence from 1 to 5 \
+         (Bellcore-dr1 to -dr5). What the caller asks for by Alert-Info goes first."),
+    setting(Section::Call, "transfer_on_hangup", ValueKind::Bool, WhenUnset::Default("false"),
+        "true",
         |c, v| c.call.transfer_on_hangup = v.bool(),
-        "Attended transfer: with one call on hold and a second one that you placed ringing or talking, putting the handset down connects the \
-         two and leaves you out. `false`: both calls end."),
+        "Attended transfer: with one call on hold and a second one that you placed ringing or \
+         talking, putting the handset down connects the two and leaves you out. `false`: both \
+         calls end."),
     setting(Section::Call, "key_tones", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.call.key_tones = v.bool(),
         "During a call you hear your own key tones in the handset. While dialling you always do."),
-    setting(Section::Call, "howler_after_s", ValueKind::Number(1, 600), WhenUnset::Default("30"), "20",
+    setting(Section::Call, "howler_after_s", ValueKind::Number(1, 600), WhenUnset::Default("30"),
+        "20",
         |c, v| c.call.howler_after_s = v.number() as u32,
         "Seconds of busy or congestion tone, with the handset still lifted, before the howler."),
     setting(Section::Call, "howler_s", ValueKind::Number(0, 600), WhenUnset::Default("60"), "30",
         |c, v| c.call.howler_s = v.number() as u32,
         "Seconds of howler before the phone falls silent."),
 
-    setting(Section::Codecs, "order", ValueKind::Preference(CODECS), WhenUnset::Default("[\"opus\", \"g722\", \"pcmu\", \"pcma\"]"), "[\"pcma\", \"opus\"]",
-        |c, v| c.codecs.order = v.texts().iter().filter_map(|name| Codec::from_name(name)).collect(),
+    setting(Section::Codecs, "order", ValueKind::Preference(CODECS),
+        WhenUnset::Default("[\"opus\", \"g722\", \"pcmu\", \"pcma\"]"), "[\"pcma\", \"opus\"]",
+        |c, v| c.codecs.order = v.texts().iter().filter_map(|name| Codec::from_name(name))
+            .collect(),
         "Codecs that are offered and accepted, best first."),
-    setting(Section::Codecs, "ptime_ms", ValueKind::OneNumber(&[10, 20, 30, 40, 60]), WhenUnset::Default("20"), "30",
+    setting(Section::Codecs, "ptime_ms", ValueKind::OneNumber(&[10, 20, 30, 40, 60]),
+        WhenUnset::Default("20"), "30",
         |c, v| c.codecs.ptime_ms = v.number() as u8,
         "Milliseconds of sound in a packet."),
 ];

@@ -64,7 +64,8 @@ fn the_board_gives_way_to_the_network() {
 
 #[test]
 fn the_network_gives_way_to_the_card() {
-    let network = "[phone]\nname = \"Hall\"\nuser = \"hall\"\n[[account]]\nuser = \"1\"\ndomain = \"a\"\n[[account]]\nuser = \"2\"\ndomain = \"a\"";
+    let network = "[phone]\nname = \"Hall\"\nuser = \"hall\"\n[[account]]\nuser = \"1\"\n\
+                   domain = \"a\"\n[[account]]\nuser = \"2\"\ndomain = \"a\"";
     let decided = stack(
         "",
         network,
@@ -205,8 +206,8 @@ fn two_bad_texts_end_in_the_defaults() {
 
 #[test]
 fn passwords_are_never_shown() {
-    let text =
-        b"[[account]]\nuser = \"1\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n[wifi]\nssid = \"x\"\npassword = \"hunter2hunter2\"\n";
+    let text = b"[[account]]\nuser = \"1\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n[wifi]\n\
+          ssid = \"x\"\npassword = \"hunter2hunter2\"\n";
     let decision = card(text, None);
     assert_eq!(decision.config.accounts[0].password.0, "hunter2");
     assert!(!format!("{decision:?}").contains("hunter2"));

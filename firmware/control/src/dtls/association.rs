@@ -57,7 +57,8 @@ pub(crate) struct Agreement {
 pub enum Failure {
     /// The certificate shown is not the one signalling named.
     #[error(
-        "the certificate shown by {from} is not the one its signalling named: it has SHA-256 {shown}; somebody may be in between"
+        "the certificate shown by {from} is not the one its signalling named: it has SHA-256 \
+         {shown}; somebody may be in between"
     )]
     WrongCertificate {
         /// Who showed it.

@@ -10,7 +10,7 @@ use super::{Credentials, DtlsAgreement, DtlsEndpoints};
 
 const STREAM: StreamId = StreamId(1);
 
-/// An endpoint that waits for a far end with a certificate nobody has.
+/// An endpoint that waits for a far end with a certificate no one has.
 pub struct Endpoint {
     endpoints: DtlsEndpoints,
     from: SocketAddr,

@@ -250,7 +250,8 @@ fn rooms_lose_their_echo_and_keep_double_talk() {
             stoi(&near[part], heard),
         );
         println!(
-            "{room_name}: ERLE {early:.1} dB from 1 s on, {late:.1} dB from 5 s on; double talk at 0 dB: STOI {after:.3} ({before:.3} without)"
+            "{room_name}: ERLE {early:.1} dB from 1 s on, {late:.1} dB from 5 s on; double talk at \
+             0 dB: STOI {after:.3} ({before:.3} without)"
         );
         assert!(early >= 20.0, "{room_name}: {early} dB after a second");
         assert!(late >= 35.0, "{room_name}: {late} dB after five seconds");

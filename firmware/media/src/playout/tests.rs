@@ -14,10 +14,10 @@
 //! | `still 700` | nothing for so long, and its clock does not go on either |
 //! | `ahead 700` | its clock jumps forward by so many ms |
 //! | `sleep 100` | the card is not served for so long, and says so |
-//! | `jump 10000` | the far clock jumps by ticks (a restart: two packets are needed to believe it, in `receive`) |
+//! | `jump 10000` | the far clock jumps by ticks (a restart: `receive` wants two packets) |
 //! | `forget` | counts from here on |
 //! | `expect delay 5 12` | mean playout delay of the last 100 ms, in ms, within |
-//! | `expect concealed 0 5` | concealed ms within; likewise `late`, `doubled`, `skipped` packets, `shortened`, `lengthened` stretches |
+//! | `expect concealed 0 5` | ms; also `late`, `doubled`, `skipped`, `shortened`, `lengthened` |
 
 use super::rig::Rig;
 

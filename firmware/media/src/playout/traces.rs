@@ -180,7 +180,8 @@ fn recorded_networks_are_weathered_better_than_by_other_buffers() {
         let fixed = trace.fixed(delay);
         let (neteq_delay, neteq_late) = trace.neteq();
         println!(
-            "{:34} {delay:8.1} {late:7.2} {dropped:7.2} | {fixed:17.2}% | {neteq_delay:5.0} ms {neteq_late:5.2} % | {:5.2} % {:5.2} %   (+{} −{})",
+            "{:34} {delay:8.1} {late:7.2} {dropped:7.2} | {fixed:17.2}% | {neteq_delay:5.0} ms \
+             {neteq_late:5.2} % | {:5.2} % {:5.2} %   (+{} −{})",
             trace.name,
             trace.fixed(60.0),
             trace.fixed(100.0),

@@ -421,7 +421,8 @@ fn captures_from_outside_never_panic() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), kind in 198u8..208, words in 0u16..40) {
+    fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        kind in 198u8..208, words in 0u16..40) {
         let start = test_data::start_instant();
         let mut us = side(0xA, NTP, start);
         let _ = us.session.handle(&bytes, start);

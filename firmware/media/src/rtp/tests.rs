@@ -92,7 +92,7 @@ fn csrc_extension_and_padding_are_stepped_over() {
 }
 
 #[test]
-fn rtp_rtcp_stun_and_dtls_are_told_apart() {
+fn rtp_rtcp_stun_and_dtls_are_distinguished() {
     let with = |first: u8, second: u8| kind(&[first, second, 0, 0]);
     for payload_type in (0..64).chain(96..128) {
         assert_eq!(
@@ -128,7 +128,8 @@ fn seeds_from_outside_never_panic() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), rtp in any::<bool>()) {
+    fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        rtp in any::<bool>()) {
         if rtp && !bytes.is_empty() {
             bytes[0] = bytes[0] & 0x3F | 0x80;
         }
@@ -142,7 +143,8 @@ proptest! {
     /// Against a model with a set: whatever comes within reach, duplicates are known, counts add
     /// up.
     #[test]
-    fn sequence_agrees_with_a_set(start in any::<u16>(), steps in proptest::collection::vec((0u32..30, 0u32..90), 1..400)) {
+    fn sequence_agrees_with_a_set(start in any::<u16>(),
+        steps in proptest::collection::vec((0u32..30, 0u32..90), 1..400)) {
         let mut sequence = Sequence::new();
         let mut seen = std::collections::BTreeSet::new();
         let mut head = u64::from(start) + (1 << 16);
@@ -158,7 +160,8 @@ proptest! {
                     prop_assert_eq!(u64::from(extended), number);
                 }
                 Verdict::Duplicate => prop_assert!(!fresh),
-                Verdict::Suspect | Verdict::Restart(_) => prop_assert!(false, "nothing here is a jump"),
+                Verdict::Suspect | Verdict::Restart(_) => prop_assert!(false, "nothing here is a \
+                    jump"),
             }
         }
         let (first, last) = (*seen.first().unwrap(), *seen.last().unwrap());

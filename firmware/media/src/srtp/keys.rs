@@ -1,5 +1,5 @@
-//! What the owner gives and what is reported to it: suites, master keys, a stream's protection, and what
-//! was measured.
+//! What the owner gives and what is reported to it: suites, master keys, a stream's protection, and
+//! what was measured.
 //!
 //! Key material is overwritten when a [`MasterKey`] goes, compared in constant time, and never
 //! shown by `Debug`.
@@ -21,7 +21,8 @@ pub const MAX_MKI: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The key has another length than its suite wants.
-    #[error("a master key of {found} bytes, {suite} needs {wanted}", suite = suite.as_str(), wanted = suite.key_len())]
+    #[error("a master key of {found} bytes, {suite} needs \
+             {wanted}", suite = suite.as_str(), wanted = suite.key_len())]
     Key {
         /// The suite.
         suite: SrtpSuite,
@@ -29,7 +30,8 @@ pub enum KeyError {
         found: usize,
     },
     /// The salt has another length than its suite wants.
-    #[error("a master salt of {found} bytes, {suite} needs {wanted}", suite = suite.as_str(), wanted = suite.salt_len())]
+    #[error("a master salt of {found} bytes, {suite} needs \
+             {wanted}", suite = suite.as_str(), wanted = suite.salt_len())]
     Salt {
         /// The suite.
         suite: SrtpSuite,

@@ -203,18 +203,26 @@ proptest! {
     fn verdicts_are_the_librarys(
         suite in prop::sample::select(SrtpSuite::ALL.to_vec()),
         mki in prop::sample::select(IDENTIFIERS.to_vec()),
-        steps in prop::collection::vec((0u16..50, any::<bool>(), 0u8..3, prop::collection::vec(any::<u8>(), 0..60), prop::option::of((any::<prop::sample::Index>(), 0u8..8)), any::<prop::sample::Index>()), 1..40),
+        steps in prop::collection::vec((0u16..50, any::<bool>(), 0u8..3,
+            prop::collection::vec(any::<u8>(), 0..60),
+            prop::option::of((any::<prop::sample::Index>(), 0u8..8)),
+            any::<prop::sample::Index>()), 1..40),
     ) {
         if !library::is_here("srtp::oracle::verdicts_are_the_librarys") {
             return Ok(());
         }
         let master = master(suite, 3, mki);
-        let (mut ours, mut sender, mut receiver) = (Ours::new(&master), Peer::new(&master), Peer::new(&master));
+        let (mut ours, mut sender, mut receiver) =
+            (Ours::new(&master), Peer::new(&master), Peer::new(&master));
         let mut sequence = 40_000u16;
         let mut earlier: Vec<(PacketKind, Vec<u8>)> = Vec::new();
         for (ahead, is_report, what, payload, damage, which) in steps {
             sequence = sequence.wrapping_add(1 + ahead);
-            let (kind, clear) = if is_report { (PacketKind::Rtcp, report(9, payload.len() as u8)) } else { (PacketKind::Rtp, packet(sequence, 9, 0, 0, &payload)) };
+            let (kind, clear) = if is_report {
+                (PacketKind::Rtcp, report(9, payload.len() as u8))
+            } else {
+                (PacketKind::Rtp, packet(sequence, 9, 0, 0, &payload))
+            };
             let mine = ours.protect(kind, &clear);
             prop_assert_eq!(&mine, &sender.protect(kind, &clear));
             let (kind, mut sealed) = match what {

@@ -152,8 +152,10 @@ mod tests {
     proptest! {
         /// Against a set that forgets nothing.
         #[test]
-        fn the_window_is_a_set(steps in prop::collection::vec((0u8..4, 0u64..1200), 1..400), first in 0u64..2000) {
-            let (mut window, mut all, mut highest) = (Window::new(first), BTreeSet::from([first]), first);
+        fn the_window_is_a_set(steps in prop::collection::vec((0u8..4, 0u64..1200), 1..400),
+            first in 0u64..2000) {
+            let (mut window, mut all, mut highest) =
+                (Window::new(first), BTreeSet::from([first]), first);
             for (way, by) in steps {
                 let index = match way {
                     0 => highest + by / 8,
@@ -178,7 +180,8 @@ mod tests {
                     prop_assert_eq!(index as u16, sequence);
                     prop_assert!(index.abs_diff(reference) <= 0x8000);
                 }
-                None => prop_assert!(reference < 0x8000 && u64::from(sequence) > reference + 0x8000),
+                None => prop_assert!(reference < 0x8000
+                    && u64::from(sequence) > reference + 0x8000),
             }
         }
     }

@@ -12,7 +12,7 @@
 //! Each key moves a set of positions through the pattern, so the work is (keys × symbols of the
 //! map) whatever the map says: at most 64 × 4096 steps, never exponential.
 //!
-//! Where RFC 3435 sends on the first match, this phone waits the short timer if another pattern
+//! Where RFC 3435 dials at the first match, this phone waits the short timer if another pattern
 //! could still go on (`1|1xx`): its user may still be dialling.
 
 use config::digit_map::{Alternative, DigitMap, Element, Timer};
@@ -317,10 +317,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn agrees_with_trying_all_ways(map in "[12x](\\.)?([12x](\\.)?|<1:2>){0,4}(\\|[12x](\\.)?[12x]{0,3}){0,2}", digits in "[123]{0,6}") {
+        fn agrees_with_trying_all_ways(
+            map in "[12x](\\.)?([12x](\\.)?|<1:2>){0,4}(\\|[12x](\\.)?[12x]{0,3}){0,2}",
+            digits in "[123]{0,6}") {
             let map = config::digit_map::parse(&map).unwrap();
             let keyed: Vec<char> = digits.chars().collect();
-            let expected = map.alternatives.iter().any(|alternative| reads(&alternative.elements, &keyed));
+            let expected = map.alternatives.iter()
+                .any(|alternative| reads(&alternative.elements, &keyed));
             let found = match matches(&map, &digits).matched {
                 Match::CouldBeLonger { .. } | Match::Complete(_) => true,
                 Match::Partial | Match::Impossible | Match::Barred => false,

@@ -27,7 +27,8 @@ fn every_emergency_number_passes_any_digit_map() {
             "0T|9!",
         ] {
             let plan = plan(&format!(
-                "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n9 = \"101\"\n1 = \"102\"",
+                "[phone]\ncountry = \"{}\"\n[dial]\ndigit_map = \"{map}\"\n[dial.speed]\n\
+                 9 = \"101\"\n1 = \"102\"",
                 country.country.as_str()
             ));
             for number in country.emergency {
@@ -63,7 +64,8 @@ fn emergency_numbers_of_the_configuration_count_too() {
 #[test]
 fn unambiguous_speed_dial_is_sent_at_once() {
     let plan = plan(
-        "[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n558 = \"2\"",
+        "[dial]\ndigit_map = \"[2-8]xx\"\n[dial.speed]\n1 = \"sip:a@b\"\n2 = \"0815\"\n55 = \"1\"\n\
+         558 = \"2\"",
     );
     assert_eq!(plan.decide("1"), dial("sip:a@b"));
     let Decision::Wait {

@@ -6,8 +6,8 @@
 //! a caller waits ─flash▶ a digit may come first (0 refuses, 1 ends this call, 2 holds it); without one it is answered
 //! ```
 //!
-//! Without the menu (North America) the flash acts at once: it answers who waits, connects all three
-//! in a consultation, ends the call added last, and swaps otherwise.
+//! Without the menu (North America) the flash acts at once: it answers who waits, connects all
+//! three in a consultation, ends the call added last, and swaps otherwise.
 
 use std::time::{Duration, Instant};
 

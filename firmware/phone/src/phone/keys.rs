@@ -170,8 +170,8 @@ impl Phone {
         }
     }
 
-    /// Calls a number or an address, or carries out a star code. A target of a speed dial or hotline
-    /// may be a star code, too.
+    /// Calls a number or an address, or carries out a star code. A target of a speed dial or
+    /// hotline may be a star code, too.
     pub(super) fn dial(&mut self, dialled: Dialled, now: Instant) {
         match dialled {
             Dialled::Code(code, number) => self.star_code(code, &number, now),

@@ -139,7 +139,7 @@ impl Phone {
         self.out.push_back(Output::Forward { call, to });
     }
 
-    /// The call that is forwarded next because nobody answers, and when.
+    /// The call that is forwarded next because no one answers, and when.
     pub(super) fn next_forward(&self) -> Option<(Instant, CallId)> {
         let unanswered = self.calls.iter().filter(|call| !call.state.of_handset());
         unanswered
@@ -147,7 +147,7 @@ impl Phone {
             .min()
     }
 
-    /// Nobody answered this call.
+    /// No one answered this call.
     pub(super) fn forward_unanswered(&mut self, call: CallId, now: Instant) {
         let to = self.features.forward_no_answer.clone();
         let Some(found) = self.calls.remove(call) else {

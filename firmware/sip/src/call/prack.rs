@@ -1,5 +1,5 @@
-//! Reliable provisional responses in a call (RFC 3262): the PRACK that acknowledges ours, and offers
-//! in early dialogs (RFC 3311).
+//! Reliable provisional responses in a call (RFC 3262): the PRACK that acknowledges ours, and
+//! offers in early dialogs (RFC 3311).
 
 use crate::action::{Reply, Turn};
 use crate::message::NameAddr;

@@ -27,7 +27,8 @@ fn media() -> LocalMedia {
 
 fn sdp(extra: &str) -> String {
     format!(
-        "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+         m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
     )
 }
 
@@ -49,8 +50,10 @@ fn theirs(method: &str, cseq: u32, body: &str) -> Request {
         ""
     };
     request(&format!(
-        "{method} sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{cseq}\r\nFrom: <sip:p@192.0.2.9>;tag=p\r\n\
-         To: <sip:a@192.0.2.1>{tag}\r\nCall-ID: c\r\nCSeq: {cseq} {method}\r\nContact: <sip:p@192.0.2.9>\r\n\
+        "{method} sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{cseq}\r\n\
+         From: <sip:p@192.0.2.9>;tag=p\r\n\
+         To: <sip:a@192.0.2.1>{tag}\r\nCall-ID: c\r\nCSeq: {cseq} {method}\r\n\
+         Contact: <sip:p@192.0.2.9>\r\n\
          {refer_to}{kind}Content-Length: {}\r\n\r\n{body}",
         body.len()
     ))

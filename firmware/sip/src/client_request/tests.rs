@@ -10,8 +10,10 @@ const CHALLENGE: &str = "Digest realm=\"r\", nonce=\"n1\", algorithm=MD5, qop=\"
 
 fn invite() -> Request {
     request(
-        "INVITE sip:bob@192.0.2.50 SIP/2.0\r\nMax-Forwards: 70\r\nFrom: <sip:101@192.0.2.50>;tag=a\r\n\
-         To: <sip:bob@192.0.2.50>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK0\r\n\r\n",
+        "INVITE sip:bob@192.0.2.50 SIP/2.0\r\nMax-Forwards: 70\r\n\
+         From: <sip:101@192.0.2.50>;tag=a\r\n\
+         To: <sip:bob@192.0.2.50>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
+         Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK0\r\n\r\n",
     )
 }
 
@@ -311,7 +313,7 @@ fn an_overtaken_address_that_answers_first_counts() {
     assert_eq!(client.transaction(), Some(1));
     assert_eq!(client.flow().unwrap().remote(), SERVER.parse().unwrap());
     assert_eq!(client.overtaken().collect::<Vec<_>>(), [2]);
-    // Nobody wants an outcome any more: none is taken back.
+    // No one wants an outcome any more: none is taken back.
     client.cancel(Some(State::Calling));
     assert!(!client.take_back(2));
 }
@@ -391,7 +393,7 @@ fn servers_are_tried_in_their_order_and_silent_ones_last() {
     assert_eq!(ports(None, &[1, 2]), [3, 1, 2]);
     assert_eq!(ports(None, &[1, 2, 3]), [1, 2, 3]);
     assert_eq!(ports(Some(2), &[]), [2, 1, 3]);
-    assert_eq!(ports(Some(2), &[2]), [1, 3, 2], "not where nobody answers");
+    assert_eq!(ports(Some(2), &[2]), [1, 3, 2], "not where no one answers");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The one table: what is offered, what is accepted, and what is refused, for every policy, profile,
-//! keying and transport.
+//! The one table: what is offered, what is accepted, and what is refused, for every policy,
+//! profile, keying and transport.
 //!
 //! ```text
 //! MediaSecurity, secure? ─▶ EncryptionRules ─┬─▶ offers ─▶ which offers, in which order
@@ -119,7 +119,8 @@ pub(crate) enum Refusal {
     #[error("the answer does not fit the encryption offered")]
     BadAnswer,
     #[error(
-        "encryption is required, and there is no way to agree on keys: SDES needs signalling by TLS, DTLS a certificate"
+        "encryption is required, and there is no way to agree on keys: SDES needs signalling by \
+         TLS, DTLS a certificate"
     )]
     Impossible,
 }

@@ -102,7 +102,7 @@ impl Headers {
         self.values(name).any(|v| v.eq_ignore_ascii_case(token))
     }
 
-    // ── mutators ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── mutators ─────────────────────────────────────────────────────────────────────────────────
 
     /// Adds a header at the end. Control characters in the value become spaces; a name that holds
     /// no token character adds nothing.
@@ -175,7 +175,7 @@ impl Headers {
         self.0.push(Header { name, value });
     }
 
-    // ── typed getters ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── typed getters ────────────────────────────────────────────────────────────────────────────
 
     /// Call-ID.
     pub fn call_id(&self) -> Result<&str, HeaderError> {

@@ -59,7 +59,8 @@ fn read(bytes: &[u8]) {
 /// A good request with `line` among its headers and `body` behind them.
 fn with(line: &str, body: &str) -> Vec<u8> {
     format!(
-        "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;branch=z9hG4bKd\r\nFrom: <sip:e@f>;tag=g\r\nTo: <sip:h@i>\r\nCall-ID: j\r\n\
+        "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;branch=z9hG4bKd\r\nFrom: <sip:e@f>;tag=g\r\n\
+         To: <sip:h@i>\r\nCall-ID: j\r\n\
          CSeq: 1 INVITE\r\n{line}\r\n\r\n{body}"
     )
     .into_bytes()

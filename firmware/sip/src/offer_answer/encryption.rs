@@ -92,7 +92,7 @@ impl Session {
         match (&self.encryption.protection, self.encryption.agreed) {
             (Protection::Sdes { .. }, _) => Ok(secure(true)),
             (Protection::Dtls { .. }, _) => Ok(secure(false)),
-            // A call that stands in clear goes on in clear, unless the far end offers more.
+            // A call established in clear goes on in clear, unless the far end offers more.
             (Protection::Clear, Agreed::Yes(missing)) => Ok(OfferShape::plain(missing)),
             (Protection::Clear, Agreed::NotYet) => {
                 let offers = self.encryption_rules().offers();

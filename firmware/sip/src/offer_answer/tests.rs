@@ -48,9 +48,12 @@ fn two_of_ours_agree_on_the_first_codec() {
     let offer = a.offer(&mut tokens()).unwrap();
     assert_eq!(
         text(&offer),
-        "v=0\r\no=- 7 7 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 20000 RTP/AVP 96 9 0 8 101 102\r\n\
-         a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-16\r\n\
+        "v=0\r\no=- 7 7 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+         m=audio 20000 RTP/AVP 96 9 0 8 101 102\r\n\
+         a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:9 G722/8000\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+         a=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-16\r\n\
          a=ptime:20\r\na=maxptime:60\r\na=sendrecv\r\n"
     );
     let (answer, at_b) = b.answer(&offer, &mut tokens()).unwrap();
@@ -82,7 +85,8 @@ fn two_of_ours_agree_on_the_first_codec() {
 fn dynamic_numbers_are_mirrored_and_kept() {
     let mut phone = session(&ALL);
     let offer = sdp(
-        "m=audio 4000 RTP/AVP 97 96 100\r\na=rtpmap:97 OPUS/48000/2\r\na=fmtp:97 useinbandfec=1;usedtx=1\r\na=rtpmap:96 PCMA/8000\r\n\
+        "m=audio 4000 RTP/AVP 97 96 100\r\na=rtpmap:97 OPUS/48000/2\r\n\
+         a=fmtp:97 useinbandfec=1;usedtx=1\r\na=rtpmap:96 PCMA/8000\r\n\
          a=rtpmap:100 telephone-event/48000\r\n",
     );
     let (answer, negotiated) = phone.answer(&offer, &mut tokens()).unwrap();
@@ -112,7 +116,8 @@ fn matching_event_clock_wins() {
     let mut phone = session(&ALL);
     let offer = |codec: &str| {
         sdp(&format!(
-            "m=audio 4000 RTP/AVP {codec} 101 102\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\na=rtpmap:102 telephone-event/48000\r\n"
+            "m=audio 4000 RTP/AVP {codec} 101 102\r\na=rtpmap:96 opus/48000/2\r\n\
+             a=rtpmap:101 telephone-event/8000\r\na=rtpmap:102 telephone-event/48000\r\n"
         ))
     };
     assert_eq!(
@@ -137,8 +142,10 @@ fn matching_event_clock_wins() {
 fn every_other_line_is_refused_in_its_place() {
     let mut phone = session(&[Codec::Pcmu]);
     let offer = sdp(
-        "m=video 4000 RTP/AVP 100\r\na=rtpmap:100 myvideo/96000\r\nm=audio 4002 UNKNOWN 0\r\nm=audio 4004 RTP/AVP 80\r\n\
-         m=audio 4006 RTP/AVP 0\r\nm=audio 4008 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
+        "m=video 4000 RTP/AVP 100\r\na=rtpmap:100 myvideo/96000\r\nm=audio 4002 UNKNOWN 0\r\n\
+         m=audio 4004 RTP/AVP 80\r\n\
+         m=audio 4006 RTP/AVP 0\r\nm=audio 4008 RTP/AVP 0\r\n\
+         m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n",
     );
     let (answer, negotiated) = phone.answer(&offer, &mut tokens()).unwrap();
     let lines: Vec<&str> = text(&answer)
@@ -424,8 +431,8 @@ fn recorded_exchanges_are_answered_by_rule() {
                 judged += 1;
             }
             if let Some(answer) = field("remote_answer") {
-                // Their answers were given to offers with PCMU first, some with more lines: ours takes
-                // them where they chose what we have, and nothing that was not offered.
+                // Their answers were given to offers with PCMU first, some with more lines: ours
+                // takes them where they chose what we have, and nothing that was not offered.
                 let mut phone = session(&ALL);
                 phone.offer(&mut tokens()).unwrap();
                 let description = Description::parse(answer.as_bytes()).unwrap();

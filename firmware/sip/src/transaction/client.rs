@@ -40,7 +40,7 @@ pub(crate) struct OnResponse {
 pub(crate) struct OnTimeout {
     /// Send the request again.
     pub(crate) retransmit: bool,
-    /// Tell the transaction user that no answer comes (timers B, F).
+    /// Inform the transaction user that no answer comes (timers B, F).
     pub(crate) timed_out: bool,
 }
 

@@ -206,7 +206,8 @@ mod tests {
         for branch in [";branch=z9hG4bKx", ";branch=1", ""] {
             let text = |method: &str| {
                 format!(
-                    "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060{branch}\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
+                    "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060{branch}\r\n\
+                     From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\n\
                      Call-ID: 1\r\nCSeq: 7 {method}\r\n\r\n"
                 )
             };

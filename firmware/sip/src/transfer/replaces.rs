@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Whoever knows a call's tags is one of its two ends, or learnt them from one, or reads their
-//! signalling. So admission comes first, as for every INVITE; what came by an account is replaced by
-//! that account only, and what uses TLS by TLS only.
+//! signalling. So admission comes first, as for every INVITE; what came by an account is replaced
+//! by that account only, and what uses TLS by TLS only.
 
 use std::collections::VecDeque;
 

@@ -84,7 +84,7 @@ impl ReferSubscriptions {
         self.0.values().filter(|s| s.dialog.is_some()).count()
     }
 
-    /// The call whose dialog a NOTIFY about this one goes by, while it lasts.
+    /// The call whose dialog a NOTIFY about this one is sent in, while it lasts.
     pub(crate) fn referrer_of(&self, call: CallHandle) -> Option<CallHandle> {
         self.0.get(&call).map(|s| s.referrer)
     }
@@ -99,7 +99,7 @@ impl ReferSubscriptions {
     ) -> Option<OutgoingRequest> {
         let mut subscription = self.0.remove(&call)?;
         let mut orphan = subscription.dialog.take();
-        // Without any dialog there is no way to tell it.
+        // Without any dialog there is no way to inform it.
         let dialog = dialog.or(orphan.as_mut())?;
         let request = subscription.notify(dialog, code, user_agent);
         let purpose = if is_last(code) {
@@ -130,9 +130,9 @@ impl ReferSubscriptions {
         }
     }
 
-    /// A call is over, by this status, and this was its dialog. A dialog lives as long as anything in it does (RFC 5057 section 4.1):
-    /// the referrer learns the outcome, although its call is over. Returns the last status for the subscriber
-    /// to this call.
+    /// A call is over, by this status, and this was its dialog. A dialog lives as long as anything
+    /// in it does (RFC 5057 section 4.1): the referrer learns the outcome, although its call is
+    /// over. Returns the last status for the subscriber to this call.
     pub(crate) fn handle_call_over(
         &mut self,
         call: CallHandle,

@@ -13,16 +13,20 @@ fn asking() -> (Transfer, Instant) {
 
 fn notify(headers: &str, body: &str) -> Request {
     request(&format!(
-        "NOTIFY sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nFrom: <sip:p@192.0.2.9>;tag=p\r\n\
-         To: <sip:a@192.0.2.1>;tag=a\r\nCall-ID: c\r\nCSeq: 2 NOTIFY\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        "NOTIFY sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+         From: <sip:p@192.0.2.9>;tag=p\r\n\
+         To: <sip:a@192.0.2.1>;tag=a\r\nCall-ID: c\r\nCSeq: 2 NOTIFY\r\n\
+         {headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     ))
 }
 
 fn dialog() -> Dialog {
     let invite = request(
-        "INVITE sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nFrom: <sip:p@192.0.2.9>;tag=p\r\n\
-         To: <sip:a@192.0.2.1>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContact: <sip:p@192.0.2.9>\r\n\r\n",
+        "INVITE sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\n\
+         From: <sip:p@192.0.2.9>;tag=p\r\n\
+         To: <sip:a@192.0.2.1>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContact: <sip:p@192.0.2.9>\r\n\
+         \r\n",
     );
     let contact = SipUri::at("192.0.2.1:5060".parse().unwrap()).with_user("a");
     Dialog::of_callee(&invite, "a", contact, None).unwrap()
@@ -128,8 +132,10 @@ fn time_limit_depends_on_the_role() {
 
 fn read(refer_to: &str, before: &ReferOrder, first: bool) -> Result<ReferRequest, u16> {
     let refer = request(&format!(
-        "REFER sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK2\r\nFrom: <sip:p@192.0.2.9>;tag=p\r\n\
-         To: <sip:a@192.0.2.1>;tag=a\r\nCall-ID: c\r\nCSeq: 7 REFER\r\n{refer_to}Referred-By: <sip:p@192.0.2.9>;x=y\r\n\r\n"
+        "REFER sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK2\r\n\
+         From: <sip:p@192.0.2.9>;tag=p\r\n\
+         To: <sip:a@192.0.2.1>;tag=a\r\nCall-ID: c\r\nCSeq: 7 REFER\r\n\
+         {refer_to}Referred-By: <sip:p@192.0.2.9>;x=y\r\n\r\n"
     ));
     ReferRequest::read(1, &refer, &dialog(), before, first).map_err(|refusal| refusal.code)
 }

@@ -160,7 +160,10 @@ fn every_algorithm_and_qop() {
         let mut headers = Headers::default();
         headers.push(
             "Proxy-Authenticate",
-            format_args!("digest Realm=\"biloxi.com\",NONCE=\"dcd98b7102dd2f0e\", algorithm=\"{algorithm}\"{qop_field}, opaque=\"o\\\"p\""),
+            format_args!(
+                "digest Realm=\"biloxi.com\",NONCE=\"dcd98b7102dd2f0e\", \
+                          algorithm=\"{algorithm}\"{qop_field}, opaque=\"o\\\"p\""
+            ),
         );
         let mut session = Session::new(digest::challenges(&headers).remove(0));
         assert_eq!(session.header(), "Proxy-Authorization");
@@ -200,7 +203,8 @@ fn challenges(values: &[&str]) -> Vec<digest::Challenge> {
 fn the_strongest_challenge_of_each_realm_is_chosen() {
     let all = challenges(&[
         "Digest realm=\"a\", nonce=\"1\", algorithm=MD5, qop=\"auth\"",
-        "Bearer authz_server=\"https://x/\", Digest realm=\"a\", nonce=\"2\", algorithm=SHA-256, qop=\"auth,auth-int\", Digest realm=\"b\",nonce=\"3\"",
+        "Bearer authz_server=\"https://x/\", Digest realm=\"a\", nonce=\"2\", algorithm=SHA-256, \
+         qop=\"auth,auth-int\", Digest realm=\"b\",nonce=\"3\"",
         "Digest realm=\"a\", nonce=\"4\", algorithm=SHA-1024",
         "Digest realm=\"a\", nonce=\"5\", algorithm=SHA-512-256, qop=\"token\"",
         "Basic realm=\"a\"",
@@ -262,7 +266,10 @@ fn the_value_is_well_formed_whatever_is_in_it() {
     };
     let value = authorize("Digest realm=\"r\", nonce=\"n\"", who, WHAT, "c");
     assert!(
-        value.starts_with("Digest username=\"a\\\"b\\\\  X: y\", realm=\"r\", nonce=\"n\", uri=\"sip:bob@biloxi.com\", response=\""),
+        value.starts_with(
+            "Digest username=\"a\\\"b\\\\  X: y\", realm=\"r\", nonce=\"n\", \
+                           uri=\"sip:bob@biloxi.com\", response=\""
+        ),
         "{value}"
     );
     assert!(

@@ -1,5 +1,5 @@
 //! Valid messages of every day, read by this layer and by rsip: what rsip reads we read alike, and
-//! how much it cannot read is counted (docs/decisions/0001-own-sip-message-layer.md tells the
+//! how much it cannot read is counted (docs/decisions/0001-own-sip-message-layer.md gives the
 //! figures).
 //!
 //! ```text

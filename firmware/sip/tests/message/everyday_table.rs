@@ -2,14 +2,14 @@
 
 use crate::everyday::{Case, case};
 
-/// Facts rsip has a way to tell; the others (compact Event, Content-Type's bare name …) are not
+/// Facts rsip has a way to report; the others (compact Event, Content-Type's bare name …) are not
 /// held against it.
 pub(crate) const KNOWN_TO_RSIP: &str = "\
-    method code uri.user uri.host uri.port via.transport via.host via.port via.branch via.received call-id cseq \
-    max-forwards expires from.display from.user from.host from.tag to.display to.user to.host to.tag \
-    contact.display contact.user contact.host contact.port contact.instance contact.expires routes record-routes \
-    refer-to.user refer-to.host refer-to.replaces challenge.realm challenge.nonce challenge.algorithm user-agent \
-    headers body";
+    method code uri.user uri.host uri.port via.transport via.host via.port via.branch via.received \
+    call-id cseq max-forwards expires from.display from.user from.host from.tag to.display to.user \
+    to.host to.tag contact.display contact.user contact.host contact.port contact.instance \
+    contact.expires routes record-routes refer-to.user refer-to.host refer-to.replaces \
+    challenge.realm challenge.nonce challenge.algorithm user-agent headers body";
 
 /// Messages rsip 0.4 cannot read right, and messages in all.
 pub(crate) const RSIP_FAILS: (usize, usize) = (18, 43);
@@ -102,7 +102,8 @@ $CALL
 CSeq: 314159 INVITE
 $CONTACT
 Content-Type: application/sdp",
-        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n\
+          m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
         r"method=INVITE | uri.user=bob | uri.host=example.net | via.transport=UDP | via.branch=z9hG4bK776asdhds | from.user=alice | from.host=example.com | to.user=bob | cseq=314159 INVITE | max-forwards=70 | content-type=application/sdp | from.tag=1928301774 | call-id=a84b4c76e66710@192.0.2.4",
     ),
     case(
@@ -118,7 +119,8 @@ m: <sip:alice@192.0.2.4:5060>
 k: 100rel, timer
 s: lunch
 c: application/sdp"#,
-        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n\
+          m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
         r"method=INVITE | via.host=192.0.2.4 | from.display=Alice | contact.host=192.0.2.4 | subject=lunch | content-type=application/sdp | from.tag=1928301774 | call-id=a84b4c76e66710@192.0.2.4",
     ),
     case(
@@ -305,7 +307,8 @@ Contact: <sip:bob@192.0.2.8;transport=udp>
 Require: 100rel
 RSeq: 813520
 Content-Type: application/sdp",
-        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n\
+          m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
         r"code=183 | to.tag=a6c85cf | contact.host=192.0.2.8 | cseq=1 INVITE | from.tag=1928301774 | call-id=a84b4c76e66710@192.0.2.4",
     ),
     case(
@@ -319,7 +322,8 @@ CSeq: 1 INVITE
 Contact: <sip:bob@192.0.2.8:5062>
 Allow: INVITE, ACK, CANCEL, BYE, OPTIONS
 Content-Type: application/sdp",
-        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
+        b"v=0\r\no=- 1 1 IN IP4 192.0.2.4\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\n\
+          m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
         r"code=200 | contact.port=5062 | to.tag=a6c85cf | cseq=1 INVITE | from.tag=1928301774 | call-id=a84b4c76e66710@192.0.2.4",
     ),
     case(

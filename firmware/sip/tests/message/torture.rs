@@ -6,7 +6,7 @@ use sip::message::{Fault, HeaderError, Message, Method};
 use crate::reader::exercise;
 use testkit::data;
 
-/// Every case does what its verdict says, as far as a parser can tell: what is valid is read; what
+/// Every case does what its verdict says, as far as a parser can know: what is valid is read; what
 /// is refused is answered with a code the manifest accepts, and answered at all where silence would
 /// be wrong.
 #[test]
@@ -191,7 +191,8 @@ fn strange_but_valid() {
         &[
             (
                 "OPTIONS",
-                "!my-Odd.Method_*+`%'~ sip:1_a.b~(c!d)&e'f+g$/h?,/;;*:&i+j=1,k!*pas$wo~d_too.(x'y)@example.com SIP/2.0",
+                "!my-Odd.Method_*+`%'~ \
+                 sip:1_a.b~(c!d)&e'f+g$/h?,/;;*:&i+j=1,k!*pas$wo~d_too.(x'y)@example.com SIP/2.0",
             ),
             ("CSeq", "CSeq: 1 !my-Odd.Method_*+`%'~"),
         ][..],
@@ -240,7 +241,8 @@ fn strange_but_valid() {
 fn odd_uris_come_apart_right() {
     let Ok(Message::Request(request)) = Message::parse(&request(&[(
         "OPTIONS",
-        "OPTIONS sip:1_a.b~(c!d)&e'f+g$/h?,/;;*:&i+j=1,k!*pas$wo~d_too.(x'y)@example.com;lr SIP/2.0",
+        "OPTIONS sip:1_a.b~(c!d)&e'f+g$/h?,/;;*:&i+j=1,k!*pas$wo~d_too.(x'y)@example.com;lr \
+         SIP/2.0",
     )])) else {
         panic!("not read");
     };
@@ -256,7 +258,10 @@ fn odd_uris_come_apart_right() {
 #[test]
 fn each_defect_has_its_fault_and_status() {
     use HeaderError::{Duplicate, Missing};
-    let is_value = |found: &Fault, header: &str| matches!(found, Fault::Header(HeaderError::Value { name, .. }) if *name == header);
+    let is_value = |found: &Fault, header: &str| {
+        matches!(found,
+            Fault::Header(HeaderError::Value { name, .. }) if *name == header)
+    };
 
     // 3.3.1 and each essential header alone.
     for name in ["Via", "From", "To", "Call-ID", "CSeq"] {

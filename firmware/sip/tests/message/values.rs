@@ -385,12 +385,14 @@ fn numbers_and_types() {
 
 #[test]
 fn replies_and_phrases() {
-    let text = "BYE sip:a SIP/2.0\r\nv: SIP/2.0/UDP a;branch=b\r\nv: SIP/2.0/UDP c\r\nf: sip:x;tag=1\r\nt: sip:y\r\ni: 7\r\nCSeq: 2 BYE\r\nX: y\r\n\r\n";
+    let text = "BYE sip:a SIP/2.0\r\nv: SIP/2.0/UDP a;branch=b\r\nv: SIP/2.0/UDP c\r\n\
+                f: sip:x;tag=1\r\nt: sip:y\r\ni: 7\r\nCSeq: 2 BYE\r\nX: y\r\n\r\n";
     let Ok(Message::Request(request)) = Message::parse(text.as_bytes()) else {
         panic!("not read")
     };
     let reply = Response::reply(&request, 481, Some("t\r\n;x")).to_bytes();
-    let expected = "SIP/2.0 481 Call/Transaction Does Not Exist\r\nv: SIP/2.0/UDP a;branch=b\r\nv: SIP/2.0/UDP c\r\nf: sip:x;tag=1\r\n\
+    let expected = "SIP/2.0 481 Call/Transaction Does Not Exist\r\nv: SIP/2.0/UDP a;branch=b\r\n\
+                    v: SIP/2.0/UDP c\r\nf: sip:x;tag=1\r\n\
                     To: sip:y;tag=tx\r\ni: 7\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(String::from_utf8(reply).unwrap(), expected);
     let trying = Response::reply(&request, 100, None);

@@ -410,7 +410,7 @@ impl World {
         self.phones[phone].agent.counters()
     }
 
-    // ── the owner's side ──────────────────────────────────────────────────────────────────────────────────────────────────
+    // ── the owner's side ─────────────────────────────────────────────────────────────────────────
 
     pub(crate) fn invite(&mut self, phone: usize, target: &str) -> CallHandle {
         let now = self.now;
@@ -466,7 +466,7 @@ impl World {
             .collect()
     }
 
-    // ── the scripted peer's side ──────────────────────────────────────────────────────────────────────────────────────────
+    // ── the scripted peer's side ─────────────────────────────────────────────────────────────────
 
     /// Sends a message from an address of the test's own.
     pub(crate) fn send(&mut self, from: &str, to: usize, message: impl Into<Vec<u8>>) {
@@ -556,7 +556,8 @@ impl World {
 /// An SDP body of a peer at this address with PCMU.
 pub(crate) fn sdp(address: &str, extra: &str) -> String {
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
+        "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+         m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
     )
 }
 
@@ -602,8 +603,10 @@ impl Ask<'_> {
             body,
         } = self;
         format!(
-            "{method} sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch={branch}\r\nMax-Forwards: 70\r\n\
-             From: \"Peer\" <sip:peer@{from}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
+            "{method} sip:alice@192.0.2.1 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {from};rport;branch={branch}\r\nMax-Forwards: 70\r\n\
+             From: \"Peer\" <sip:peer@{from}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
+             CSeq: {cseq} {method}\r\n\
              Contact: <sip:peer@{from}>\r\n{extra}Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -616,7 +619,7 @@ pub(crate) fn to_of(response: &Response) -> String {
     to.to_string()
 }
 
-// ── one phone and a scripted peer ─────────────────────────────────────────────────────────────────────────────────────────
+// ── one phone and a scripted peer ────────────────────────────────────────────────────────────────
 
 /// The scripted peer as a listed caller: no rate holds for it.
 pub(crate) fn peer_is_listed(config: &mut AgentConfig) {
@@ -657,7 +660,7 @@ pub(crate) fn called(world: &mut World) -> (CallHandle, Request) {
     (call, world.request(&Method::Invite))
 }
 
-/// Alice's call to the peer stands; her INVITE.
+/// Alice's call to the peer is established; her INVITE.
 pub(crate) fn calling(world: &mut World) -> (CallHandle, Request) {
     let (call, invite) = called(world);
     world.answer(

@@ -50,7 +50,7 @@ impl Chip {
     /// Handset down, no key pressed, dial at rest: every contact open, its line pulled up.
     pub(crate) fn rest(&self) {
         for line in 0..LINES {
-            // Outputs have resistors to ground, for the time when nobody drives them.
+            // Outputs have resistors to ground, for the time when no one drives them.
             self.pull(line, line < BELL[0]);
         }
         // The pulse contact of a dial at rest is closed.

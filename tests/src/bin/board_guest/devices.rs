@@ -122,7 +122,7 @@ pub(crate) fn rotary(chip: &Chip) {
     board.shutdown().unwrap();
 }
 
-/// Reads both bell lines as fast as it can while the board runs; tells the rises of the first.
+/// Reads both bell lines as fast as it can while the board runs; returns the rises of the first.
 pub(crate) fn watch_bell(chip: &Chip, time: Duration) -> usize {
     let (end, mut rises, mut before) = (Instant::now() + time, 0, false);
     while Instant::now() < end {
@@ -227,7 +227,8 @@ pub(crate) fn errors(_chip: &Chip) {
     let got = error("[gpio]\nchip = \"pinctrl\"\n[hook]\nline = 1\n");
     assert_eq!(
         got,
-        "[hook]: GPIO line 1 of chip `pinctrl`: there is no such chip; the chips on this machine are gpiochip0 (offhook-test)"
+        "[hook]: GPIO line 1 of chip `pinctrl`: there is no such chip; the chips on this machine \
+         are gpiochip0 (offhook-test)"
     );
     let holder = open();
     let got = error("[gpio]\nchip = \"offhook-test\"\n[lamps]\nline = 0\n");

@@ -95,7 +95,7 @@ impl Drop for Loopback {
 }
 
 /// Real time for this thread, below the phone's own audio thread: the guest has one processor, and
-/// sound waits for nobody.
+/// sound waits for no one.
 #[expect(unsafe_code, reason = "sched_setscheduler(2)")]
 fn hurry() {
     let parameter = libc::sched_param { sched_priority: 20 };

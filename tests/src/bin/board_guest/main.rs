@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let chip = Chip::create();
     let tests: [Test; 13] = [
         (
-            "devices::the_hook_tells_its_level_and_its_moves",
+            "devices::the_hook_reports_its_level_and_its_moves",
             devices::hook,
         ),
         ("devices::every_key_of_the_matrix", devices::keypad),

@@ -39,11 +39,13 @@ fn write_config(dir: &Path, sip_port: u16, profile: &str, peer: u16, more: &str)
     std::fs::create_dir_all(dir).unwrap();
     let root = std::env::var("OFFHOOK_ROOT").unwrap();
     let text = format!(
-        "[phone]\ncountry = \"de\"\nuser = \"phone\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {sip_port}\nrtp_ports = [{}, {}]\n\
+        "[phone]\ncountry = \"de\"\nuser = \"phone\"\n[network]\nbind = \"127.0.0.1\"\n\
+         sip_port = {sip_port}\nrtp_ports = [{}, {}]\n\
          [control]\nsocket = \"{dir}/ctl.sock\"\nstate_dir = \"{dir}/state\"\n\
          [board]\nprofile = \"{profile}\"\nprofile_dir = \"{root}/board/profiles\"\n\
          [codecs]\norder = [\"pcmu\"]\n[dial]\ndigit_map = \"xx\"\n\
-         [dial.speed]\n12 = \"sip:phone@127.0.0.1:{peer}\"\n20 = \"sip:phone@127.0.0.1:{peer}\"\n{more}",
+         [dial.speed]\n12 = \"sip:phone@127.0.0.1:{peer}\"\n20 = \"sip:phone@127.0.0.1:{peer}\"\n\
+         {more}",
         20_000 + sip_port % 100 * 100,
         20_000 + sip_port % 100 * 100 + 59,
         dir = dir.display(),

@@ -1,7 +1,7 @@
 //! One question to the name servers, over UDP and, where the answer is too long, TCP.
 //!
-//! Each datagram goes out of a socket of its own, so that its port cannot be guessed (RFC 5452), and
-//! is repeated to the next server when no answer comes.
+//! Each datagram goes out of a socket of its own, so that its port cannot be guessed (RFC 5452),
+//! and is repeated to the next server when no answer comes.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn damage_costs_its_line_and_the_table_is_bounded() {
-        let text = "pbx - - udp/192.0.2.1:5060\nx\n a b\npbx2 70000 - udp/192.0.2.1:5060\npbx3 - - udp/nonsense\npbx4 - tls tls/192.0.2.1:5061\n";
+        let text = "pbx - - udp/192.0.2.1:5060\nx\n a b\npbx2 70000 - udp/192.0.2.1:5060\n\
+                    pbx3 - - udp/nonsense\npbx4 - tls tls/192.0.2.1:5061\n";
         assert_eq!(
             LastGood::parse(text).text(),
             "pbx - - udp/192.0.2.1:5060\npbx4 - tls tls/192.0.2.1:5061\n"

@@ -85,14 +85,16 @@ pub(crate) struct Answer {
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AskError {
-    /// There is nobody to ask.
+    /// There is no one to ask.
     #[error(
-        "no DNS server is known, so the {0} was not asked for; is the network up, does DHCP name one, or set network.dns"
+        "no DNS server is known, so the {0} was not asked for; is the network up, does DHCP name \
+         one, or set network.dns"
     )]
     NoServer(Question),
     /// No name server answered in time.
     #[error(
-        "DNS server {} did not answer the question for the {question}; check that it is reachable, or set another by network.dns",
+        "DNS server {} did not answer the question for the {question}; check that it is reachable, \
+         or set another by network.dns",
         listed(servers)
     )]
     Silent {
@@ -101,7 +103,8 @@ pub(crate) enum AskError {
     },
     /// The last name server asked refused.
     #[error(
-        "DNS server {} answered {code} to the question for the {question}; ask its operator, or set another by network.dns",
+        "DNS server {} answered {code} to the question for the {question}; ask its operator, or \
+         set another by network.dns",
         server.ip()
     )]
     Refused {
@@ -111,7 +114,8 @@ pub(crate) enum AskError {
     },
     /// No network leads to the last name server asked.
     #[error(
-        "DNS server {} cannot be reached ({reason}), so the {question} is not known; is the cable in?",
+        "DNS server {} cannot be reached ({reason}), so the {question} is not known; is the cable \
+         in?",
         server.ip()
     )]
     Unreachable {
@@ -121,7 +125,8 @@ pub(crate) enum AskError {
     },
     /// No device of this name is on this network.
     #[error(
-        "no device on this network answers to {} (mDNS); is it on, and is its network.host_name right?",
+        "no device on this network answers to {} (mDNS); is it on, and is its network.host_name \
+         right?",
         .0.name
     )]
     NotOnLink(Question),
@@ -131,7 +136,7 @@ pub(crate) enum AskError {
 }
 
 impl AskError {
-    /// Whether nobody answered at all.
+    /// Whether no one answered at all.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Silent { .. })
     }

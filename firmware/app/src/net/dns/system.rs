@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn files_are_read_as_the_manual_says() {
         let system = System::parse(
-            "# made by udhcpc\nnameserver 192.168.1.1\nnameserver fe80::1%eth0\nnameserver 2001:db8::53\nnameserver 9.9.9.9\nnameserver 1.1.1.1\nsearch Home.Example. lan\noptions timeout:1\n",
+            "# made by udhcpc\nnameserver 192.168.1.1\nnameserver fe80::1%eth0\n\
+             nameserver 2001:db8::53\nnameserver 9.9.9.9\nnameserver 1.1.1.1\n\
+             search Home.Example. lan\noptions timeout:1\n",
             "127.0.0.1 localhost\n10.0.0.5\tpbx PBX.example # ours\nnonsense x\n",
         );
         let servers: Vec<String> = system.servers.iter().map(ToString::to_string).collect();

@@ -1,5 +1,6 @@
 //! What the phone says on its link about its name, without I/O: it probes for the name, announces
-//! it, answers for it, and takes another one where somebody else has it (RFC 6762 sections 6, 8, 9).
+//! it, answers for it, and takes another one where somebody else has it (RFC 6762 sections 6, 8,
+//! 9).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

@@ -23,7 +23,7 @@ const STEP: Duration = Duration::from_secs(5);
 pub(crate) enum Trust {
     /// The network set it.
     Set,
-    /// Nobody set it since the start, as far as the kernel knows.
+    /// No one set it since the start, as far as the kernel knows.
     Unset,
     /// It says a time before this program was built.
     Impossible,

@@ -43,7 +43,8 @@ impl About {
         let server = self.server();
         match error.kind() {
             io::ErrorKind::TimedOut => format!(
-                "{server} does not answer in time: is the address right, does a firewall stand between?"
+                "{server} does not answer in time: is the address right, does a firewall stand \
+                 between?"
             ),
             io::ErrorKind::ConnectionRefused => {
                 format!("no server listens at {server}; check the port and that the server runs")
@@ -52,7 +53,8 @@ impl About {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe => {
                 format!(
-                    "{server} closed the connection during the TLS handshake: is this its port for TLS?"
+                    "{server} closed the connection during the TLS handshake: is this its port for \
+                     TLS?"
                 )
             }
             _ => format!("no TLS connection to {server}: {error}"),
@@ -66,7 +68,8 @@ impl About {
             Error::AlertReceived(alert) => refused(&server, *alert),
             Error::PeerIncompatible(why) => {
                 format!(
-                    "{server} speaks no TLS that is safe enough (1.2 or 1.3 with modern ciphers): {why:?}; its operator must allow it"
+                    "{server} speaks no TLS that is safe enough (1.2 or 1.3 with modern ciphers): \
+                     {why:?}; its operator must allow it"
                 )
             }
             Error::InvalidMessage(_)
@@ -101,20 +104,21 @@ impl About {
                 ))
             }
             CertificateError::UnknownIssuer => format!(
-                "the certificate of {server} is not signed by a CA this phone trusts; set tls.ca to its CA's certificate, or ask its operator \
-                 for a public one"
+                "the certificate of {server} is not signed by a CA this phone trusts; set tls.ca \
+                 to its CA's certificate, or ask its operator for a public one"
             ),
             CertificateError::Revoked => {
                 format!("the certificate of {server} was revoked; its operator must replace it")
             }
             CertificateError::BadSignature => format!(
-                "the certificate of {server} is not signed by a CA this phone trusts: it names a CA of that name, but another key signed it; set \
-                 tls.ca to the CA that did, unless somebody intercepts the connection"
+                "the certificate of {server} is not signed by a CA this phone trusts: it names a \
+                 CA of that name, but another key signed it; set tls.ca to the CA that did, unless \
+                 somebody intercepts the connection"
             ),
             CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
                 Some(Refusal::WrongName { found }) => format!(
-                    "the certificate of {server} is for {found}, not for {}; its operator must issue it for that SIP domain (no wildcard), \
-                     or correct account.domain",
+                    "the certificate of {server} is for {found}, not for {}; its operator must \
+                     issue it for that SIP domain (no wildcard), or correct account.domain",
                     self.names.join(" or ")
                 ),
                 Some(Refusal::NotPinned { found }) => {
@@ -125,8 +129,9 @@ impl About {
                         None => ("none", "none".to_owned()),
                     };
                     format!(
-                        "the certificate of {server} has the fingerprint {}, but [[tls.pin]] {name} says {pinned}; only if that phone was \
-                         replaced, write the new one there",
+                        "the certificate of {server} has the fingerprint {}, but [[tls.pin]] \
+                         {name} says {pinned}; only if that phone was replaced, write the new one \
+                         there",
                         control::credentials::colons(found)
                     )
                 }
@@ -144,12 +149,13 @@ impl About {
         match trust {
             Trust::Set => format!("{what}; its operator must renew it"),
             Trust::Unset => format!(
-                "{what}; its operator must renew it, or this phone's clock is wrong: it says {} and no time server has set it; tried again when one does",
+                "{what}; its operator must renew it, or this phone's clock is wrong: it says {} \
+                 and no time server has set it; tried again when one does",
                 date(now)
             ),
             Trust::Impossible => format!(
-                "{what}; this phone's clock is not set: it says {}, before this program was made; waiting for a time server (NTP), then \
-                 trying again",
+                "{what}; this phone's clock is not set: it says {}, before this program was made; \
+                 waiting for a time server (NTP), then trying again",
                 date(now)
             ),
         }
@@ -160,7 +166,8 @@ fn refused(server: &str, alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
             format!(
-                "{server} wants a certificate of this phone: set tls.certificate and tls.key, or have this phone's fingerprint pinned there"
+                "{server} wants a certificate of this phone: set tls.certificate and tls.key, or \
+                 have this phone's fingerprint pinned there"
             )
         }
         AlertDescription::BadCertificate
@@ -171,12 +178,14 @@ fn refused(server: &str, alert: AlertDescription) -> String {
         | AlertDescription::UnknownCA
         | AlertDescription::AccessDenied => {
             format!(
-                "{server} does not accept this phone's certificate ({alert:?}): have this phone's fingerprint pinned there, or its CA trusted"
+                "{server} does not accept this phone's certificate ({alert:?}): have this phone's \
+                 fingerprint pinned there, or its CA trusted"
             )
         }
         AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity => {
             format!(
-                "{server} speaks no TLS that is safe enough (1.2 or 1.3): its operator must allow it"
+                "{server} speaks no TLS that is safe enough (1.2 or 1.3): its operator must allow \
+                 it"
             )
         }
         AlertDescription::UnrecognisedName => {

@@ -97,7 +97,7 @@ async fn within<T>(time: Duration, doing: impl Future<Output = io::Result<T>>) -
 }
 
 fn far_end(stream: &TcpStream) -> io::Result<SocketAddr> {
-    // SIP messages are whole when they are written; holding them back for more helps nobody.
+    // SIP messages are whole when they are written; holding them back for more helps no one.
     let _ = stream.set_nodelay(true);
     Ok(canonical(stream.peer_addr()?))
 }
@@ -143,8 +143,10 @@ async fn accept(
                             session.set_buffer_limit(Some(MAX_BUFFER));
                         };
                         let accepted = tokio::select! {
-                            accepted = within(HANDSHAKE, acceptor.accept_with(stream, bounded)) => accepted?,
-                            () = handshake.displaced() => return Err(io::ErrorKind::TimedOut.into()),
+                            accepted = within(HANDSHAKE, acceptor.accept_with(stream, bounded)) =>
+                                accepted?,
+                            () = handshake.displaced() =>
+                                return Err(io::ErrorKind::TimedOut.into()),
                         };
                         Ok::<_, io::Error>((accepted, remote))
                     };

@@ -1,4 +1,4 @@
-//! No verification at all. In a file of its own, under this name, so that nobody takes it for
+//! No verification at all. In a file of its own, under this name, so that no one takes it for
 //! anything else: with it, whoever is between phone and server reads and changes everything,
 //! keys of calls included. It exists for test beds, is written into the configuration as
 //! `tls.verify = false`, and log and status say so as long as it lasts.

@@ -87,7 +87,8 @@ impl AnchorSource {
                 let (good, _) = roots.add_parsable_certificates(found.certs);
                 if good == 0 {
                     tracing::warn!(
-                        "this system trusts no certificate authority: install ca-certificates, or set tls.ca"
+                        "this system trusts no certificate authority: install ca-certificates, or \
+                         set tls.ca"
                     );
                 }
                 Vec::new()

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn without_alternative_names_it_is_for_nobody() {
+    fn without_alternative_names_it_is_for_no_one() {
         assert!(!covers(&[], "example.org"));
         assert!(Identities::default().words().contains("no name"));
     }

@@ -245,7 +245,7 @@ fn a_pbx_whose_own_certificate_is_provisioned_is_believed_for_its_name_only() {
             .unwrap_err()
             .contains("not for other.example")
     );
-    // It has its time, too, though nobody else vouches for it.
+    // It has its time, too, though no one else vouches for it.
     for (years, text) in [
         ((2001, 2019), "expired on 2019-12-31"),
         ((2090, 2098), "not valid before 2090-01-01"),

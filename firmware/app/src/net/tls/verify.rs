@@ -73,7 +73,7 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
 }
 
 /// Whether who shows a certificate holds its key: the same for servers and clients, and for those
-/// nobody vouches for. Whatever else is believed unseen, this never is.
+/// no one vouches for. Whatever else is believed unseen, this never is.
 #[derive(Debug, Clone)]
 pub(crate) struct Signatures(pub(crate) Arc<CryptoProvider>);
 
@@ -239,7 +239,7 @@ fn in_time(
 }
 
 /// Checks those who call us directly: with pins, only who is pinned comes in; without any,
-/// everybody, as nobody in particular.
+/// everybody, as no one in particular.
 #[derive(Debug)]
 pub(crate) struct Clients {
     pub(crate) pinned: Vec<Fingerprint>,

@@ -314,7 +314,8 @@ fn what_is_not_the_bundles_fault_is_not_recorded() {
         let not_begun = agent.installed(&bundle, Install::NotBegun("no service".to_owned()));
         for steps in [unknown, not_begun] {
             assert!(
-                matches!(&steps[..], [Step::Report(text)] if text.ends_with("tried again at the next start")),
+                matches!(&steps[..], [Step::Report(text)] if text.ends_with("tried again at the \
+                    next start")),
                 "{steps:?}"
             );
         }

@@ -236,7 +236,8 @@ fn following_the_concealment_heals_faster_than_not() {
     let blind = error_after(&|decoder, played, _| decoder.follow(played, &[]));
     let follow = error_after(&Decoder::follow);
     println!(
-        "SNR in the 20 ms after a loss: left alone {nothing:.1} dB, reset {reset:.1} dB, followed {follow:.1} dB, without `ahead` {blind:.1} dB"
+        "SNR in the 20 ms after a loss: left alone {nothing:.1} dB, reset {reset:.1} dB, followed \
+         {follow:.1} dB, without `ahead` {blind:.1} dB"
     );
     assert!(
         follow > nothing + 1.0 && follow > reset + 1.0,

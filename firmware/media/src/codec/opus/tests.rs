@@ -307,7 +307,8 @@ fn the_fec_flag_is_read_right_in_every_mode() {
             }
             let ratio = errors.map(|[concealed, fec]| fec / concealed);
             println!(
-                "{card} Hz, {} ms: {flagged} flagged, error with FEC over error concealed {ratio:.2?}",
+                "{card} Hz, {} ms: {flagged} flagged, error with FEC over error concealed \
+                 {ratio:.2?}",
                 half_ms / 2
             );
             // At 10 ms the bitrate of narrowband has no room for redundancy.

@@ -84,7 +84,8 @@ fn rfc_7714_section_16() {
     }
     assert_eq!((sealed.len(), tagged.len()), (2, 2));
     let clear = hex(
-        "8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 696e2070 61727465 73207472 6573",
+        "8040f17b 8041f8d3 5501a0b2 47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 696e2070 \
+         61727465 73207472 6573",
     );
     let key: Vec<u8> = (0..32).collect();
     for (n, suite) in [SrtpSuite::AeadAes128Gcm, SrtpSuite::AeadAes256Gcm]

@@ -168,7 +168,9 @@ fn the_number_of_sources_is_bounded() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_refused_without_panic(suite in prop::sample::select(SrtpSuite::ALL.to_vec()), mki in prop::collection::vec(any::<u8>(), 0..6), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_refused_without_panic(suite in prop::sample::select(SrtpSuite::ALL.to_vec()),
+        mki in prop::collection::vec(any::<u8>(), 0..6),
+        bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let (mut sender, mut receiver) = pair(suite, &mki);
         let mut packet = bytes.clone();
         prop_assert!(receiver.unprotect(&mut packet).is_err());
@@ -181,7 +183,9 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_wrong_is_all_wrong(suite in prop::sample::select(SrtpSuite::ALL.to_vec()), mki in prop::collection::vec(any::<u8>(), 0..6), place: prop::sample::Index, bit in 0u8..8) {
+    fn one_bit_wrong_is_all_wrong(suite in prop::sample::select(SrtpSuite::ALL.to_vec()),
+        mki in prop::collection::vec(any::<u8>(), 0..6), place: prop::sample::Index,
+        bit in 0u8..8) {
         let (mut sender, mut receiver) = pair(suite, &mki);
         let clear = report(0x1234_5678, 9);
         let packet = protect(&mut sender, &clear).unwrap();

@@ -350,7 +350,9 @@ fn suites() -> impl Strategy<Value = SrtpSuite> {
 
 proptest! {
     #[test]
-    fn any_bytes_are_refused_without_panic(suite in suites(), mki in prop::collection::vec(any::<u8>(), 0..6), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_refused_without_panic(suite in suites(),
+        mki in prop::collection::vec(any::<u8>(), 0..6),
+        bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut receiver = Receiver::new(&master(suite, 3, &mki));
         let mut packet = bytes.clone();
         prop_assert!(receiver.unprotect(&mut packet).is_err());
@@ -364,7 +366,10 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_wrong_is_all_wrong(suite in suites(), mki in prop::collection::vec(any::<u8>(), 0..6), payload in prop::collection::vec(any::<u8>(), 0..200), place: prop::sample::Index, bit in 0u8..8) {
+    fn one_bit_wrong_is_all_wrong(suite in suites(),
+        mki in prop::collection::vec(any::<u8>(), 0..6),
+        payload in prop::collection::vec(any::<u8>(), 0..200), place: prop::sample::Index,
+        bit in 0u8..8) {
         let key = master(suite, 3, &mki);
         let (mut sender, mut receiver) = (Sender::new(&key), Receiver::new(&key));
         let clear = rtp(0x1234_5678, 20_000, &payload);

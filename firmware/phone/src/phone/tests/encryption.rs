@@ -56,7 +56,7 @@ fn missing_encryption_is_heard_once_and_noted() {
 fn the_warning_is_heard_before_speaking() {
     let mut desk = Desk::ready("");
     let (call, _) = desk.lifts().presses("200#").placed();
-    // Nobody is connected yet: the tone waits for the call.
+    // No one is connected yet: the tone waits for the call.
     desk.hears(call, CallUpdate::Encryption(Encryption::Missing));
     assert_eq!(desk.tone, None);
     desk.hears(call, CallUpdate::Ringing);

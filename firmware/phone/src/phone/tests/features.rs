@@ -490,7 +490,7 @@ fn a_named_caller_is_answered_at_once() {
         desk.lifts();
         assert!(!desk.muted && desk.connected == [call]);
         desk.does(Input::HangUp).rests();
-        // Nobody else is.
+        // No one else is.
         desk.called_by(caller("Anna", "102", false));
         assert_eq!(
             (desk.state(), &desk.connected[..]),

@@ -194,7 +194,8 @@ fn emergency_is_sent_at_once_by_any_route() {
     );
     // The second account is.
     let two = format!(
-        "{ONE_LINE}[[account]]\nuser = \"2\"\ndomain = \"other\"\n[dial]\nemergency_route = \"sip:112@gate\""
+        "{ONE_LINE}[[account]]\nuser = \"2\"\ndomain = \"other\"\n[dial]\n\
+         emergency_route = \"sip:112@gate\""
     );
     let mut desk = Desk::new(&two);
     desk.does(Input::AccountStatus {
@@ -240,7 +241,8 @@ fn every_emergency_number_dials_at_its_last_key() {
         for map in ["x", "xx.T", "1!|9!|0!", "[2-8]xx"] {
             for number in country.emergency {
                 let toml = format!(
-                    "[phone]\ncountry = \"{}\"\n[[account]]\nuser = \"1\"\ndomain = \"p\"\n[dial]\ndigit_map = \"{map}\"",
+                    "[phone]\ncountry = \"{}\"\n[[account]]\nuser = \"1\"\ndomain = \"p\"\n[dial]\n\
+                     digit_map = \"{map}\"",
                     country.country.as_str()
                 );
                 let mut desk = Desk::new(&toml);

@@ -91,9 +91,11 @@ fn updates() -> impl Strategy<Value = Update> {
         4 => Just(Update::Answered),
         1 => any::<bool>().prop_map(Update::Held),
         1 => any::<bool>().prop_map(Update::HeldByPeer),
-        2 => prop::sample::select(vec![Encryption::Unwanted, Encryption::Missing, Encryption::Pending, Encryption::Working]).prop_map(Update::Encryption),
+        2 => prop::sample::select(vec![Encryption::Unwanted, Encryption::Missing,
+            Encryption::Pending, Encryption::Working]).prop_map(Update::Encryption),
         2 => prop::bool::weighted(0.1).prop_map(Update::Refer),
-        2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)), Just(Some(603))].prop_map(Update::Ended),
+        2 => prop_oneof![Just(None), Just(Some(486)), Just(Some(404)),
+            Just(Some(603))].prop_map(Update::Ended),
     ]
 }
 
@@ -110,14 +112,16 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Flash),
         1 => (0usize..3, any::<bool>()).prop_map(|(account, usable)| Step::Line(account, usable)),
         1 => any::<bool>().prop_map(Step::Messages),
-        3 => (0u8..3, prop::bool::weighted(0.2)).prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
+        3 => (0u8..3, prop::bool::weighted(0.2))
+            .prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
         8 => (0u32..3, updates()).prop_map(|(age, what)| Step::Update { age, what }),
         1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
         1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Unknown { id, what }),
         4 => prop::sample::select(CODES.to_vec()).prop_map(Step::Code),
         1 => prop::sample::select(vec!["200", "112", "sip:a@b"]).prop_map(Step::Dial),
         1 => (0u8..5).prop_map(Step::Ctl),
-        4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000]).prop_map(Step::Wait),
+        4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000])
+            .prop_map(Step::Wait),
     ]
 }
 
@@ -132,10 +136,28 @@ fn configuration() -> impl Strategy<Value = String> {
         "hotline = \"5\"\n",
         "hotline = \"5\"\nhotline_after_ms = 500\n",
     ]);
-    (flash, map, auto, any::<bool>(), any::<bool>(), any::<bool>(), hotline).prop_map(|(flash, map, auto, waiting, account, transfer, hotline)| {
-        let account = if account { "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n[[account]]\nuser = \"2\"\ndomain = \"p\"\n" } else { "" };
-        format!("{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n[call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\ntransfer_on_hangup = {transfer}\n")
-    })
+    (
+        flash,
+        map,
+        auto,
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        hotline,
+    )
+        .prop_map(|(flash, map, auto, waiting, account, transfer, hotline)| {
+            let account = if account {
+                "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n\
+                                    [[account]]\nuser = \"2\"\ndomain = \"p\"\n"
+            } else {
+                ""
+            };
+            format!(
+                "{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
+                 [call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\n\
+                 transfer_on_hangup = {transfer}\n"
+            )
+        })
 }
 
 /// The calls the phone must have ended, by its inputs and outputs.
@@ -297,7 +319,8 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     let full = desk.phone.calls.iter().count() >= 3;
                     let routes = desk.phone.lines.emergency_routes("911");
                     let placed = all.iter().any(|said| {
-                        matches!(said, Output::PlaceCall { to, .. } if to.emergency && !to.options.anonymous)
+                        matches!(said, Output::PlaceCall { to, .. }
+                            if to.emergency && !to.options.anonymous)
                     });
                     assert!(
                         placed || full || routes.is_empty(),

@@ -190,8 +190,8 @@ fn a_replacing_call_is_answered_at_once() {
         (desk.state(), &desk.connected[..]),
         (State::Talking, &[new][..])
     );
-    // Flashed back to the old one before the new one was established: who takes its place takes the handset
-    // with it.
+    // Flashed back to the old one before the new one was established: who takes its place takes the
+    // handset with it.
     let (mut desk, old) = Desk::talking("");
     let new = replacing(&mut desk, old);
     desk.does(Input::Flash);

@@ -19,8 +19,8 @@ fn media_security(policy: EncryptionPolicy, keying: &[Keying]) -> MediaSecurity 
 
 const BOTH: [Keying; 2] = [Keying::Sdes, Keying::Dtls];
 
-/// A cell's word: `C` clear, `cN` clear and reported (not offered), `cK` (keys in clear), `cX` (nothing
-/// in common), `S`, `D`, and `r…` refused.
+/// A cell's word: `C` clear, `cN` clear and reported (not offered), `cK` (keys in clear), `cX`
+/// (nothing in common), `S`, `D`, and `r…` refused.
 fn word(agreement: Result<Agreement, Refusal>) -> &'static str {
     match agreement {
         Ok(Agreement::Sdes) => "S",

@@ -168,7 +168,8 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
     ] {
         let mut phone = leg(EncryptionPolicy::Preferred);
         let extra = format!(
-            "{}{setup}a=rtcp-mux\r\na=rtcp-fb:* nack\r\na=tls-id:91bbf309c0990a6bec11e38ba2933cee\r\n",
+            "{}{setup}a=rtcp-mux\r\na=rtcp-fb:* nack\r\n\
+             a=tls-id:91bbf309c0990a6bec11e38ba2933cee\r\n",
             print()
         );
         let (answer, agreed) = phone.answer(&line(profile, &extra), &mut tokens()).unwrap();
@@ -251,7 +252,7 @@ fn a_dtls_offer_is_answered_and_kept() {
     );
     assert!(phone.accept(&answer("a=setup:holdconn\r\n")).is_err());
     assert_eq!(role(&mut phone, "a=setup:active\r\n"), Setup::Passive);
-    // The handshake stands: a re-offer keeps its roles, and may say that nothing is to be
+    // The handshake is done: a re-offer keeps its roles, and may say that nothing is to be
     // connected.
     let reoffer = line(
         "UDP/TLS/RTP/SAVP",
@@ -561,13 +562,13 @@ fn recorded_key_lines_are_judged() {
             .answer(body.as_bytes(), &mut tokens())
             .unwrap_err();
         assert_eq!(error.status(), 488, "{name}: {error}");
-        let mended = body
+        let corrected = body
             .replace(
                 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4=",
                 &format!("{}==", "A".repeat(62)),
             )
             .replace("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==", KEY);
-        let answered = leg(EncryptionPolicy::Required).answer(mended.as_bytes(), &mut tokens());
+        let answered = leg(EncryptionPolicy::Required).answer(corrected.as_bytes(), &mut tokens());
         assert_eq!(answered.is_ok(), taken, "{name}: {answered:?}");
     }
 }

@@ -9,7 +9,7 @@ fn other() -> SocketAddr {
 }
 
 /// Runs until the name is ours; what was sent to the group, in order.
-fn settled(responder: &mut Responder, now: &mut Instant) -> Vec<Message> {
+fn drained(responder: &mut Responder, now: &mut Instant) -> Vec<Message> {
     let mut sent = Vec::new();
     while let Some(at) = responder.poll_timeout() {
         *now = at;
@@ -47,7 +47,7 @@ fn a_name_is_probed_for_then_announced() {
     let mut now = Instant::now();
     let start = now;
     let mut responder = Responder::new("Kitchen", 100, now);
-    let sent = settled(&mut responder, &mut now);
+    let sent = drained(&mut responder, &mut now);
     let kinds: Vec<_> = sent
         .iter()
         .map(|message| message.metadata.message_type)
@@ -64,7 +64,7 @@ fn a_name_is_probed_for_then_announced() {
 fn questions_are_answered_to_whoever_asks() {
     let mut now = Instant::now();
     let mut responder = Responder::new("kitchen", 0, now);
-    settled(&mut responder, &mut now);
+    drained(&mut responder, &mut now);
     now += Duration::from_secs(60);
     let ask = |responder: &mut Responder, message: &Message, from: SocketAddr, now| {
         let bytes = message.to_vec().unwrap();
@@ -109,11 +109,11 @@ fn a_name_of_somebody_else_is_left_to_it() {
         let mut now = Instant::now();
         let mut responder = Responder::new("kitchen", 0, now);
         if running {
-            settled(&mut responder, &mut now);
+            drained(&mut responder, &mut now);
         }
         let theirs = claim("kitchen.local.", [192, 168, 1, 30], MessageType::Response);
         responder.handle_datagram(other(), &theirs, &OURS, now);
-        let sent = settled(&mut responder, &mut now);
+        let sent = drained(&mut responder, &mut now);
         assert_eq!(responder.label(), "kitchen-2", "running: {running}");
         assert_eq!(sent[0].queries[0].name.to_ascii(), "kitchen-2.local.");
         // Our own announcement is no conflict.
