@@ -312,11 +312,10 @@ fn update_agent(mut given: Given) -> Result<crate::update::Options, lexopt::Erro
 fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
     let socket = given.path("socket");
     let asked = given.plain("the verb is missing")?;
-    let verb = *help::CTL_VERBS
-        .iter()
-        .find(|verb| asked == **verb)
+    let verb = help::ctl_verbs()
+        .find(|verb| asked == *verb)
         .ok_or_else(|| {
-            let verbs = help::CTL_VERBS.join(", ");
+            let verbs = help::ctl_verbs().collect::<Vec<_>>().join(", ");
             format!("`{}` is not a verb; the verbs are {verbs}", asked.display())
         })?;
     let request = match verb {

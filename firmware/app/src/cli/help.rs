@@ -18,29 +18,13 @@ pub(crate) struct Page {
     pub(crate) plain: usize,
 }
 
+/// The one verb of `offhook ctl` that asks a question of its own: is the phone idle.
+pub(crate) const IDLE: &str = "idle";
+
 /// What `offhook ctl` can ask for.
-pub(crate) const CTL_VERBS: &[&str] = &[
-    "lift",
-    "hang-up",
-    "press",
-    "flash",
-    "rotary",
-    "dial",
-    "answer",
-    "reject",
-    "transfer",
-    "conference",
-    "verify",
-    "status",
-    "stats",
-    "history",
-    "codes",
-    "events",
-    "refresh",
-    "bundle",
-    "idle",
-    "quit",
-];
+pub(crate) fn ctl_verbs() -> impl Iterator<Item = &'static str> {
+    control::api::COMMANDS.into_iter().chain([IDLE])
+}
 
 /// All commands, in the order of the help page.
 pub(crate) const COMMANDS: &[Page] = &[

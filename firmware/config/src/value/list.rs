@@ -1,5 +1,7 @@
 //! Values that are lists, pairs or tables: each part is checked at its own span.
 
+use std::borrow::Cow;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -145,24 +147,34 @@ fn not_keyed(text: &str) -> String {
     )
 }
 
-pub(super) fn speed_dial(
-    value: &Spanned<DeValue<'_>>,
+type Entry<'a, 'v> = (&'a Spanned<Cow<'v, str>>, &'a Spanned<DeValue<'v>>);
+
+/// The entries of a table in the order they are written, at most so many of these things.
+fn entries<'a, 'v>(
+    value: &'a Spanned<DeValue<'v>>,
     most: usize,
+    things: &str,
     kind: ValueKind,
-) -> Result<Value, Vec<Problem>> {
+) -> Result<Vec<Entry<'a, 'v>>, Vec<Problem>> {
     let wrong = |what: String| vec![Problem::new(value.span().start, what, kind.help())];
     let DeValue::Table(table) = value.get_ref() else {
         let shape = shape_of(value.get_ref());
         return Err(wrong(format!("this is {shape}, not a table")));
     };
     if table.len() > most {
-        return Err(wrong(format!(
-            "there are {} speed dial numbers",
-            table.len()
-        )));
+        return Err(wrong(format!("there are {} {things}", table.len())));
     }
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
+    Ok(entries)
+}
+
+pub(super) fn speed_dial(
+    value: &Spanned<DeValue<'_>>,
+    most: usize,
+    kind: ValueKind,
+) -> Result<Value, Vec<Problem>> {
+    let entries = entries(value, most, "speed dial numbers", kind)?;
     let keys = each(entries.iter(), |(key, _), _| {
         let keyed = key.get_ref();
         if is_keyed(keyed) {
@@ -220,16 +232,7 @@ pub(super) fn rings(
     most: usize,
     kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
-    let wrong = |what: String| vec![Problem::new(value.span().start, what, kind.help())];
-    let DeValue::Table(table) = value.get_ref() else {
-        let shape = shape_of(value.get_ref());
-        return Err(wrong(format!("this is {shape}, not a table")));
-    };
-    if table.len() > most {
-        return Err(wrong(format!("there are {} patterns", table.len())));
-    }
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
+    let entries = entries(value, most, "patterns", kind)?;
     let pairs = each(entries, |(pattern, ring), _| {
         let at = ring.span().start;
         if let Err((what, _)) = TextFormat::Caller.check(pattern.get_ref()) {
