@@ -304,9 +304,9 @@ impl Board {
         outcome.and(disarmed)
     }
 
-    /// Takes this watchdog in place of the profile's: for boards whose reset is no kernel device,
-    /// and for tests.
-    pub fn set_watchdog(&mut self, watchdog: Box<dyn Watchdog>) {
+    /// Takes this watchdog in place of the profile's.
+    #[cfg(test)]
+    pub(crate) fn set_watchdog(&mut self, watchdog: Box<dyn Watchdog>) {
         self.watchdog = Some(watchdog);
     }
 

@@ -248,11 +248,6 @@ impl Headers {
         })
     }
 
-    /// Contact is `*` (in REGISTER: all bindings).
-    pub fn contact_is_star(&self) -> bool {
-        self.get("Contact") == Some("*")
-    }
-
     /// Record-Route values, top first.
     pub fn record_routes(&self) -> Result<Vec<NameAddr>, HeaderError> {
         self.addresses("Record-Route")
