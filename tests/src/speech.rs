@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use testkit::measure::{Clip, Match, align, median};
 use testkit::process::TestDir;
 
+use crate::desk_phone::DeskPhone;
+
 /// What the two sides say: different words, so that an echo of oneself is not taken for the other.
 #[derive(Clone, Copy)]
 pub enum Speaker {
@@ -144,6 +146,23 @@ fn at_2k(clip: &Clip) -> Clip {
         rate_hz: clip.rate_hz / 4,
         samples: clip.samples.chunks_exact(4).map(mean).collect(),
     }
+}
+
+/// Two connected desk phones speak for five seconds, and the second hangs up. Each is given with
+/// what is said into it, and must have heard the other.
+pub fn talk(dir: &TestDir, l: (&DeskPhone, &Path), r: (&DeskPhone, &Path)) {
+    let ((l, said_by_l), (r, said_by_r)) = (l, r);
+    l.wait_state("talking");
+    r.wait_state("talking");
+    std::thread::sleep(Duration::from_secs(5));
+    let (ear_of_l, ear_of_r) = (l.ear_now(), r.ear_now());
+    r.hang_up();
+    l.wait_state("congestion");
+    l.hang_up();
+    l.assert_usable();
+    r.assert_usable();
+    assert_heard(dir, "r heard l", said_by_l, &ear_of_r);
+    assert_heard(dir, "l heard r", said_by_r, &ear_of_l);
 }
 
 /// Asserts that what was said was heard, at its level.

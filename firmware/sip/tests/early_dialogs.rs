@@ -56,6 +56,14 @@ fn reliably(world: &mut World, invite: &Request, code: u16, tag: &str, rseq: u32
 
 // ── called ────────────────────────────────────────────────────────────────────────────────────
 
+/// The 183 by which Alice gives the caller early media.
+fn early_media(world: &mut World, call: CallHandle) -> Response {
+    world.with(0, |alice, now| {
+        alice.send_early_media(call, media(20_000), now);
+    });
+    world.response(183)
+}
+
 #[test]
 fn required_100rel_rings_and_is_answered() {
     let mut world = World::alone();
@@ -135,10 +143,7 @@ fn cancel_ends_an_unacknowledged_183() {
     let mut world = World::alone();
     let call = ringing(&mut world, "Supported: 100rel");
     world.response(180);
-    world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now);
-    });
-    let early = world.response(183);
+    let early = early_media(&mut world, call);
     let cancel = Ask {
         method: "CANCEL",
         extra: String::new(),
@@ -161,10 +166,7 @@ fn early_media_is_answered_reliably_and_once() {
     let mut world = World::alone();
     let call = ringing(&mut world, "Supported: 100rel");
     assert!(!world.response(180).headers.has_token("Require", "100rel"));
-    world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now);
-    });
-    let early = world.response(183);
+    let early = early_media(&mut world, call);
     assert!(String::from_utf8_lossy(&early.body).contains("m=audio 20000"));
     assert_eq!(progress(&world.events(0)), [(183, true)]);
     // The owner answers before the PRACK: the 200 waits for it (section 5).
@@ -188,10 +190,7 @@ fn early_media_without_100rel_repeats_its_answer() {
     let mut world = World::alone();
     let call = ringing(&mut world, "Supported: timer");
     world.response(180);
-    world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now);
-    });
-    let early = world.response(183);
+    let early = early_media(&mut world, call);
     assert!(early.headers.get("RSeq").is_none());
     // UPDATE in the early dialog: its offer is answered.
     let update = Ask {
@@ -213,10 +212,7 @@ fn offer_in_a_prack_is_answered_in_its_200() {
     let mut world = World::alone();
     let call = ringing(&mut world, "Supported: 100rel");
     world.response(180);
-    world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now);
-    });
-    let early = world.response(183);
+    let early = early_media(&mut world, call);
     let offer = sdp("192.0.2.9", "a=inactive\r\n");
     world.send(PEER, 0, prack(&early, 2, &rack_of(&early), &offer).text());
     let answer = world.response(200);

@@ -4,11 +4,13 @@
     reason = "helpers of a test program: what cannot be is a failed test"
 )]
 
+mod agents;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use sip::{AccountConfig, AgentConfig, Flow, UserAgent};
+use sip::{Flow, UserAgent};
 use testkit::network::{Datagram, Link, Network, Time};
 use testkit::registrar::Registrar;
 
@@ -20,42 +22,8 @@ fn address(phone: u8) -> SocketAddr {
 
 fn agent(phone: u8, now: Instant) -> UserAgent {
     let user = format!("u{phone}");
-    let account = AccountConfig {
-        user: user.clone(),
-        domain: "10.0.0.100".into(),
-        auth_user: user,
-        password: "secret".into(),
-        weakest_hash: sip::digest::Hash::Md5,
-        display_name: None,
-        transport: sip::Transport::Udp,
-        registrar: None,
-        outbound_proxy: None,
-        backup_servers: Vec::new(),
-        keepalive: sip::KeepaliveMode::Auto,
-        gruu: false,
-        // As delivered.
-        expires_s: 90,
-        register: true,
-        media_security: sip::media_security::MediaSecurity::default(),
-    };
-    let config = AgentConfig {
-        accounts: vec![account],
-        user: "phone".into(),
-        display_name: String::new(),
-        user_agent: "Offhook/test".into(),
-        instance: None,
-        ring_limit: Duration::from_secs(120),
-        direct_calls: false,
-        direct_callers: sip::DirectCallers::Listed,
-        direct_from: Vec::new(),
-        auto_answer: false,
-        codecs: Vec::new(),
-        media_security: sip::media_security::MediaSecurity::default(),
-        session_expires_s: None,
-        local: address(phone).into(),
-        tls_port: 5061,
-        seed: [phone; 32],
-    };
+    let account = agents::account(&user);
+    let config = agents::agent(account, address(phone), phone);
     UserAgent::new(config, now)
 }
 

@@ -5,6 +5,8 @@
     reason = "helpers of a test program: what cannot be is a failed test"
 )]
 
+mod agents;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -30,39 +32,12 @@ fn at(text: &str) -> SocketAddr {
 
 fn agent(user: &str, local: SocketAddr, seed: u8, now: Instant) -> UserAgent {
     let account = AccountConfig {
-        user: user.into(),
-        domain: "10.0.0.100".into(),
-        auth_user: user.into(),
-        password: "secret".into(),
-        weakest_hash: sip::digest::Hash::Md5,
-        display_name: None,
-        transport: sip::Transport::Udp,
-        registrar: None,
-        outbound_proxy: None,
         backup_servers: vec!["10.0.0.101".into()],
-        keepalive: sip::KeepaliveMode::Auto,
-        gruu: false,
-        expires_s: 90,
-        register: true,
-        media_security: sip::media_security::MediaSecurity::default(),
+        ..agents::account(user)
     };
     let config = AgentConfig {
-        accounts: vec![account],
-        user: "phone".into(),
-        display_name: String::new(),
-        user_agent: "Offhook/test".into(),
-        instance: None,
-        ring_limit: Duration::from_secs(120),
-        direct_calls: false,
-        direct_callers: sip::DirectCallers::Listed,
-        direct_from: Vec::new(),
-        auto_answer: false,
         codecs: vec![Codec::Pcmu],
-        media_security: sip::media_security::MediaSecurity::default(),
-        session_expires_s: None,
-        local: local.into(),
-        tls_port: 5061,
-        seed: [seed; 32],
+        ..agents::agent(account, local, seed)
     };
     UserAgent::new(config, now)
 }

@@ -482,7 +482,7 @@ fn replacing(ok: &Response, call_id: &str, from: &'static str, extra: &str) -> S
         from,
         extra: format!(
             "Replaces: call-1;to-tag={tag};from-tag=peer{extra}\r\n\
-                        Content-Type: application/sdp\r\n"
+             Content-Type: application/sdp\r\n"
         ),
         body: sdp("192.0.2.8", ""),
         ..Ask::invite()

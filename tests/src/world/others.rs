@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{PeerId, PhoneId, World, secs};
+use super::{PeerId, PhoneId, World, number_of_peer, secs};
 use testkit::network::{Datagram, RuleAction};
-use testkit::peer::Message;
+use testkit::peer::{Dialog, Message, sdp};
 use testkit::registrar::{address_of, via_address};
 
 impl World {
@@ -26,6 +26,26 @@ impl World {
                     .collect(),
             );
         }
+    }
+
+    /// The phone calls the scripted peer, which answers with this address for its media: the peer's
+    /// dialog, and the phone's INVITE.
+    pub fn answered_by_peer(
+        &mut self,
+        caller: PhoneId,
+        peer: PeerId,
+        media: SocketAddr,
+    ) -> (Dialog, Message) {
+        self.call(caller, &number_of_peer(peer));
+        let invite = self.expect(peer, "INVITE");
+        let ok = invite
+            .reply(200, "far")
+            .with("Contact", "<sip:script@10.0.0.9>")
+            .sdp(&sdp(media, 1, "sendrecv"));
+        self.say(peer, &ok);
+        self.expect(peer, "ACK");
+        self.expect_state(caller, phone::State::Talking, secs(1));
+        (self[peer].callee_dialog(&invite, &ok), invite)
     }
 
     /// The kernel informs a phone that no one listens at this address.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use offhook_tests::desk_phone::DeskPhone;
 use testkit::process::{ChildProcess, TestDir, port_block};
 
 pub(crate) struct Baresip {
@@ -112,6 +113,25 @@ impl Baresip {
         self.control
             .write_all(format!("{}:{text},", text.len()).as_bytes())
             .unwrap();
+    }
+
+    /// A desk phone's speed dial `1`, which calls it.
+    pub(crate) fn speed_dial(&self) -> Vec<(String, String)> {
+        let address = format!("sip:bob@127.0.0.1:{}", self.sip_port);
+        vec![("1".to_owned(), address)]
+    }
+
+    /// A call between it and a desk phone with that speed dial, up to both ends' word for it.
+    pub(crate) fn establish(&mut self, desk: &DeskPhone, from_baresip: bool) {
+        if from_baresip {
+            self.command("dial", &format!("sip:phone@127.0.0.1:{}", desk.sip_port));
+            desk.wait_state("ringing");
+            desk.lift();
+            desk.wait_state("talking");
+        } else {
+            desk.call("1#");
+        }
+        self.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
     }
 
     /// Waits for an event of this type.

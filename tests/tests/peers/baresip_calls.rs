@@ -32,22 +32,11 @@ fn call(codec: usize, from_baresip: bool) {
         Setup {
             codecs: &format!("{ours:?}").leak()[..],
             microphone: Some(alice.clone()),
-            speed: vec![(
-                "1".into(),
-                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
-            )],
+            speed: baresip.speed_dial(),
             ..Setup::default()
         },
     );
-    if from_baresip {
-        baresip.command("dial", &format!("sip:phone@127.0.0.1:{}", desk.sip_port));
-        desk.wait_state("ringing");
-        desk.lift();
-        desk.wait_state("talking");
-    } else {
-        desk.call("1#");
-    }
-    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    baresip.establish(&desk, from_baresip);
     std::thread::sleep(TALK);
     let status = desk.status();
     let call = &status["calls"][0];
@@ -127,15 +116,11 @@ fn baresip_hangs_up_and_we_hear_congestion() {
         &dir,
         "desk",
         Setup {
-            speed: vec![(
-                "1".into(),
-                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
-            )],
+            speed: baresip.speed_dial(),
             ..Setup::default()
         },
     );
-    desk.call("1#");
-    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    baresip.establish(&desk, false);
     baresip.command("hangup", "");
     desk.wait_state("congestion");
     assert_eq!(desk.status()["tone"], "congestion");

@@ -64,23 +64,12 @@ fn call(keying: &Keying, codec: (&str, &str, u32, u32), from_baresip: bool) {
         Setup {
             codecs: &format!("{ours:?}").leak()[..],
             microphone: Some(alice.clone()),
-            speed: vec![(
-                "1".into(),
-                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
-            )],
+            speed: baresip.speed_dial(),
             more: keying.ours.to_owned(),
             ..Setup::default()
         },
     );
-    if from_baresip {
-        baresip.command("dial", &format!("sip:phone@127.0.0.1:{}", desk.sip_port));
-        desk.wait_state("ringing");
-        desk.lift();
-        desk.wait_state("talking");
-    } else {
-        desk.call("1#");
-    }
-    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    baresip.establish(&desk, from_baresip);
     desk.wait(
         "encryption seen to work",
         Duration::from_secs(8),
@@ -171,10 +160,7 @@ fn baresip_without_encryption_is_not_called_in_clear() {
         &dir,
         "desk",
         Setup {
-            speed: vec![(
-                "1".into(),
-                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
-            )],
+            speed: baresip.speed_dial(),
             more: DTLS.ours.to_owned(),
             ..Setup::default()
         },

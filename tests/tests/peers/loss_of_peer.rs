@@ -18,15 +18,11 @@ fn the_peer_is_killed_in_mid_call() {
         &dir,
         "desk",
         Setup {
-            speed: vec![(
-                "1".into(),
-                format!("sip:bob@127.0.0.1:{}", baresip.sip_port),
-            )],
+            speed: baresip.speed_dial(),
             ..Setup::default()
         },
     );
-    desk.call("1#");
-    baresip.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
+    baresip.establish(&desk, false);
     std::thread::sleep(Duration::from_secs(1));
     baresip.kill();
     std::thread::sleep(Duration::from_secs(1));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::kamailio::Kamailio;
-use offhook_tests::speech::{Speaker, assert_heard, speech};
+use offhook_tests::speech::{Speaker, speech, talk};
 use testkit::process::TestDir;
 
 fn registered(status: &Value) -> bool {
@@ -54,17 +54,7 @@ fn two_phones_through_the_proxy(algorithm: &str, transport: &str) {
     );
     l.wait_state("ringback");
     r.lift();
-    l.wait_state("talking");
-    r.wait_state("talking");
-    std::thread::sleep(Duration::from_secs(5));
-    let (ear_of_l, ear_of_r) = (l.ear_now(), r.ear_now());
-    r.hang_up();
-    l.wait_state("congestion");
-    l.hang_up();
-    l.assert_usable();
-    r.assert_usable();
-    assert_heard(&dir, "r heard l", &alice, &ear_of_r);
-    assert_heard(&dir, "l heard r", &bob, &ear_of_l);
+    talk(&dir, (&l, &alice), (&r, &bob));
 }
 
 #[test]

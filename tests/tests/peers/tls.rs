@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::kamailio::Kamailio;
-use offhook_tests::speech::{Speaker, assert_heard, speech};
+use offhook_tests::speech::{Speaker, speech, talk};
 use testkit::process::{ChildProcess, TestDir};
 
 /// The SIP domain of these tests: no name server knows it, the registrar is configured by its
@@ -61,17 +61,7 @@ fn two_phones_call_through_kamailio_over_tls() {
     l.press("102#");
     r.wait_state("ringing");
     r.lift();
-    l.wait_state("talking");
-    r.wait_state("talking");
-    std::thread::sleep(Duration::from_secs(5));
-    let (ear_of_l, ear_of_r) = (l.ear_now(), r.ear_now());
-    r.hang_up();
-    l.wait_state("congestion");
-    l.hang_up();
-    l.assert_usable();
-    r.assert_usable();
-    assert_heard(&dir, "r heard l", &alice, &ear_of_r);
-    assert_heard(&dir, "l heard r", &bob, &ear_of_l);
+    talk(&dir, (&l, &alice), (&r, &bob));
 }
 
 /// One bad certificate: the phone says what is wrong, places no call, and kamailio never hears a

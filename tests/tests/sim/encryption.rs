@@ -73,6 +73,13 @@ pub(crate) fn reply(
         .sdp(body)
 }
 
+/// The peer accepts an INVITE with this description.
+pub(crate) fn accept(world: &mut World, far: PeerId, invite: &Message, tag: &str, body: &str) {
+    let ok = reply(world, far, invite, 200, tag, body);
+    world.say(far, &ok);
+    world.expect(far, "ACK");
+}
+
 /// The phone calls the peer, which answers with this key. The peer's dialog, and the INVITE.
 pub(crate) fn talk(world: &mut World, l: PhoneId, far: PeerId, profile: &str) -> (Dialog, Message) {
     world.call(l, &number_of_peer(far));
@@ -223,16 +230,13 @@ fn keys_never_leave_by_signalling_in_clear() {
         invite.body
     );
     // The call goes on in clear, and that is heard and seen.
-    let ok = reply(
-        &world,
+    accept(
+        &mut world,
         far,
         &invite,
-        200,
         "b",
         &sdp(media_at(), 1, "sendrecv"),
     );
-    world.say(far, &ok);
-    world.expect(far, "ACK");
     world.expect_state(l, State::Talking, secs(2));
     assert_eq!(world[l].control.tone(), Some(Tone::Unprotected));
     assert_eq!(lamp(&world, l), LampState::Fast);
@@ -387,30 +391,24 @@ fn early_media_forks_and_a_new_key_for_the_winner() {
     assert_eq!(to_clear(&world), 0);
     let before = world.recorded(l);
     assert!(before.protected > 100 && before.clear.is_empty());
-    let ok = reply(
-        &world,
+    accept(
+        &mut world,
         far,
         &invite,
-        200,
         "a",
         &described(1, "sendrecv", "RTP/SAVP", &take(&invite, ONE)),
     );
-    world.say(far, &ok);
-    world.expect(far, "ACK");
     // Every branch got the first key: the winner gets one of his own.
     let again = world.expect(far, "INVITE");
     let second = key_in(&again);
     assert_ne!(first, second);
-    let renewed = reply(
-        &world,
+    accept(
+        &mut world,
         far,
         &again,
-        200,
         "a",
         &described(2, "sendrecv", "RTP/SAVP", &take(&again, TWO)),
     );
-    world.say(far, &renewed);
-    world.expect(far, "ACK");
     world.run(secs(2));
     let found = world.recorded(l);
     assert!(
@@ -471,16 +469,13 @@ fn what_is_preferred_falls_back_and_says_so() {
             world.say(far, &invite.reply(488, "b"));
             world.expect(far, "ACK");
         } else {
-            let ok = reply(
-                &world,
+            accept(
+                &mut world,
                 far,
                 &invite,
-                200,
                 "b",
                 &sdp(media_at(), 1, "sendrecv"),
             );
-            world.say(far, &ok);
-            world.expect(far, "ACK");
         }
     }
     world.expect_state(l, State::Talking, secs(2));
@@ -504,23 +499,20 @@ fn what_is_preferred_falls_back_and_says_so() {
     // Answered, but without taking the keys up: the same.
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
-    let ok = reply(
-        &world,
+    accept(
+        &mut world,
         far,
         &invite,
-        200,
         "b",
         &sdp(media_at(), 1, "sendrecv"),
     );
-    world.say(far, &ok);
-    world.expect(far, "ACK");
     world.expect_state(l, State::Talking, secs(2));
     assert_eq!(world[l].control.tone(), Some(Tone::Unprotected));
     world.run(secs(1));
     end(&mut world, l, far);
     world.report(
         "preferred: best effort, then RTP/SAVP, then clear with three beeps, a fast lamp and an \
-                  event",
+         event",
     );
 }
 
@@ -538,16 +530,13 @@ fn redirected_to_somebody_who_speaks_in_clear() {
     let again = world.expect(other, "INVITE");
     assert!(again.body.contains("RTP/SAVP 0"), "{}", again.body);
     assert_eq!(key_in(&again).len(), 40);
-    let ok = reply(
-        &world,
+    accept(
+        &mut world,
         other,
         &again,
-        200,
         "c",
         &sdp("10.0.0.10:4000".parse().unwrap(), 1, "sendrecv"),
     );
-    world.say(other, &ok);
-    world.expect(other, "ACK");
     let bye = world.expect(other, "BYE");
     world.say(other, &bye.reply(200, "c"));
     world.expect_state(l, State::Congestion, secs(2));

@@ -1,9 +1,9 @@
 //! Flash: hold and back, call waiting, swap; the far end holding us; and glare, when both sides
 //! want something at once.
 
-use offhook_tests::world::{HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
+use offhook_tests::world::{HEARD, Setup, World, ms, secs};
 use phone::{State, Tone};
-use testkit::peer::{Dialog, Message, sdp};
+use testkit::peer::sdp;
 
 #[test]
 fn hold_and_resume() {
@@ -93,27 +93,13 @@ fn a_waiting_caller_who_gives_up() {
     world.report("the call goes on as if no one had called");
 }
 
-/// A call from the phone to the peer, answered: the peer's dialog, and where the phone listens.
-fn established(world: &mut World, l: PhoneId, far: PeerId) -> (Dialog, Message) {
-    world.call(l, &number_of_peer(far));
-    let invite = world.expect(far, "INVITE");
-    let at = "10.0.0.9:4000".parse().unwrap();
-    let ok = invite
-        .reply(200, "far")
-        .with("Contact", "<sip:script@10.0.0.9>")
-        .sdp(&sdp(at, 1, "sendrecv"));
-    world.say(far, &ok);
-    world.expect(far, "ACK");
-    world.expect_state(l, State::Talking, secs(1));
-    (world[far].callee_dialog(&invite, &ok), invite)
-}
-
 #[test]
 fn the_far_end_holds_us() {
     let mut world = World::new("held by peer", 4);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    let (mut dialog, _) = established(&mut world, l, far);
+    let at = "10.0.0.9:4000".parse().unwrap();
+    let (mut dialog, _) = world.answered_by_peer(l, far, at);
     for (offer, wanted) in [
         ("sendonly", "recvonly"),
         ("sendrecv", "sendrecv"),
@@ -177,7 +163,8 @@ fn glare_with_a_scripted_peer() {
     let mut world = World::new("glare", 5);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    let (mut dialog, _) = established(&mut world, l, far);
+    let at = "10.0.0.9:4000".parse().unwrap();
+    let (mut dialog, _) = world.answered_by_peer(l, far, at);
     // Our re-INVITE is out and unanswered when theirs comes: 491 (RFC 3261 section 14.2).
     world.flash(l);
     let ours = world.expect(far, "INVITE");

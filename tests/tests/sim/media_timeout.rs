@@ -1,7 +1,7 @@
 //! A far end of which nothing is heard: sound for a victim who never asked for it, a phone that
 //! vanished; and all those who are silent with good reason.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use offhook_tests::world::{
     HEARD, PeerId, PhoneId, Setup, World, ms, number_of_peer, phone_ip, secs,
@@ -17,7 +17,7 @@ fn sent_to(world: &World, l: PhoneId, ip: IpAddr) -> usize {
 }
 
 fn victim() -> IpAddr {
-    VICTIM.parse::<std::net::SocketAddr>().unwrap().ip()
+    VICTIM.parse::<SocketAddr>().unwrap().ip()
 }
 
 /// Somebody calls and lets the sound go elsewhere; the phone is lifted.
@@ -96,7 +96,7 @@ fn no_trick_of_signalling_prolongs_it() {
             for port in ports {
                 world.send_from(
                     "10.0.0.9:4001".parse().unwrap(),
-                    std::net::SocketAddr::new(phone_ip(l), port),
+                    SocketAddr::new(phone_ip(l), port),
                     report.to_vec(),
                 );
             }
@@ -111,7 +111,7 @@ fn no_trick_of_signalling_prolongs_it() {
         }
         last = world.now();
         assert!(version < 20, "the call goes on");
-        let mut at: std::net::SocketAddr = VICTIM.parse().unwrap();
+        let mut at: SocketAddr = VICTIM.parse().unwrap();
         at.set_port(4000 + 2 * version as u16);
         let body = sdp(at, version, ["sendrecv", "recvonly"][version as usize % 2])
             .replace("a=ptime", "a=rtcp:4001 IN IP4 10.0.0.9\r\na=ptime");
@@ -174,16 +174,8 @@ fn who_is_on_hold_may_be_silent() {
     let mut world = World::new("silent on hold", 4);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    world.call(l, &number_of_peer(far));
-    let invite = world.expect(far, "INVITE");
     let at = "10.0.0.9:4000".parse().unwrap();
-    let ok = invite
-        .reply(200, "far")
-        .with("Contact", "<sip:script@10.0.0.9>")
-        .sdp(&sdp(at, 1, "sendrecv"));
-    world.say(far, &ok);
-    world.expect(far, "ACK");
-    let mut dialog = world[far].callee_dialog(&invite, &ok);
+    let (mut dialog, _) = world.answered_by_peer(l, far, at);
     // The peer holds us with no sound and no report for ten minutes.
     for (version, direction) in [(2, "inactive"), (3, "sendonly")] {
         let reinvite = world[far]
@@ -237,7 +229,7 @@ fn ringing_is_no_timeout_and_the_answer_starts_it() {
     let far = world.peer();
     world.call(l, &number_of_peer(far));
     let invite = world.expect(far, "INVITE");
-    let at: std::net::SocketAddr = "10.0.0.9:4000".parse().unwrap();
+    let at: SocketAddr = "10.0.0.9:4000".parse().unwrap();
     let with_sound = |code: u16| {
         invite
             .reply(code, "far")
@@ -280,15 +272,8 @@ fn a_voicemail_that_only_listens_keeps_the_call() {
     let mut world = World::new("silent voicemail", 6);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    world.call(l, &number_of_peer(far));
-    let invite = world.expect(far, "INVITE");
-    let at = "10.0.0.9:4000".parse().unwrap();
-    let ok = invite
-        .reply(200, "far")
-        .with("Contact", "<sip:script@10.0.0.9>")
-        .sdp(&sdp(at, 1, "sendrecv"));
-    world.say(far, &ok);
-    world.expect(far, "ACK");
+    let at: SocketAddr = "10.0.0.9:4000".parse().unwrap();
+    world.answered_by_peer(l, far, at);
     for _ in 0..5 {
         let question = world.expect_within(far, "OPTIONS", secs(62));
         let reply = question.reply(200, "far");

@@ -3,25 +3,11 @@
 
 use offhook_tests::world::{PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
 use phone::State;
-use testkit::peer::{Dialog, Message, sdp};
+use testkit::peer::{Message, sdp};
 
 /// Where the scripted peer listens for sound.
 fn media_at() -> std::net::SocketAddr {
     "10.0.0.9:4000".parse().unwrap()
-}
-
-/// A call from the phone to the peer, answered with these headers.
-fn established(world: &mut World, l: PhoneId, far: PeerId) -> Dialog {
-    world.call(l, &number_of_peer(far));
-    let invite = world.expect(far, "INVITE");
-    let ok = invite
-        .reply(200, "far")
-        .with("Contact", "<sip:script@10.0.0.9>")
-        .sdp(&sdp(media_at(), 1, "sendrecv"));
-    world.say(far, &ok);
-    world.expect(far, "ACK");
-    world.expect_state(l, State::Talking, secs(1));
-    world[far].callee_dialog(&invite, &ok)
 }
 
 /// The peer's INVITE to the phone, with an offer and these headers.
@@ -112,7 +98,7 @@ fn call_whose_far_end_vanished_ends_by_its_timer() {
     let l =
         world.phone(Setup::default().toml("call", "session_timer_s = 90\nmedia_timeout_s = 3600"));
     let far = world.peer();
-    let _ = established(&mut world, l, far);
+    world.answered_by_peer(l, far, media_at());
     // The peer knows no timer: the phone asks by itself whether it is still there, at half-time.
     let refresh = world.expect_within(far, "INVITE", secs(50));
     assert!(refresh.header("session-expires").starts_with("90"));
@@ -137,7 +123,7 @@ fn refused_hold_gives_the_call_back() {
     let mut world = World::new("refused hold", 4);
     let l = world.phone(Setup::default());
     let far = world.peer();
-    let _ = established(&mut world, l, far);
+    world.answered_by_peer(l, far, media_at());
     for code in [488, 500] {
         world.flash(l);
         world.expect_state(l, State::DialTone, secs(2));

@@ -33,7 +33,7 @@ fn a_bad_card_is_reported_on_the_card_and_the_last_good_one_is_in_use() {
 
     machine.card(
         "[phone]\nusr = \"bad\"\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\n\
-                  password = \"hunter2\"\n",
+         password = \"hunter2\"\n",
     );
     let phone = machine.start();
     let config = phone.ask(r#"{"cmd":"status"}"#)["config"]

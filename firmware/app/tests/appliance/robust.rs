@@ -287,22 +287,28 @@ fn a_token_in_a_url_is_shown_nowhere() {
     assert!(seen.contains("http://127.0.0.1"), "the host is still named");
 }
 
-#[test]
-fn a_confined_phone_writes_its_card_by_the_broker() {
-    let machine = Machine::new("confined");
-    machine.card("");
+/// A phone with no more rights than it needs, listening.
+fn confined(machine: &Machine) -> Phone {
     let child = machine
         .command(&["run", "--confine"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut phone = Phone {
+    let phone = Phone {
         child,
         socket: machine.path("run/ctl.sock"),
     };
     until("the phone listens", || {
         UnixStream::connect(&phone.socket).is_ok()
     });
+    phone
+}
+
+#[test]
+fn a_confined_phone_writes_its_card_by_the_broker() {
+    let machine = Machine::new("confined");
+    machine.card("");
+    let mut phone = confined(&machine);
     let status = fs::read_to_string(format!("/proc/{}/status", phone.child.id())).unwrap();
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -343,18 +349,7 @@ fn a_confined_phone_writes_its_card_by_the_broker() {
 fn a_confined_phone_resets_by_the_broker() {
     let machine = Machine::new("confined-reset");
     machine.card("[phone]\nname = \"x\"\n");
-    let child = machine
-        .command(&["run", "--confine"])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut phone = Phone {
-        child,
-        socket: machine.path("run/ctl.sock"),
-    };
-    until("the phone listens", || {
-        UnixStream::connect(&phone.socket).is_ok()
-    });
+    let mut phone = confined(&machine);
     phone.ask(r#"{"cmd":"lift"}"#);
     phone.send(r#"{"cmd":"press","keys":"*99*7378#"}"#);
     assert_eq!(phone.exit_code(), 11);

@@ -162,7 +162,7 @@ fn every_algorithm_and_qop() {
             "Proxy-Authenticate",
             format_args!(
                 "digest Realm=\"biloxi.com\",NONCE=\"dcd98b7102dd2f0e\", \
-                          algorithm=\"{algorithm}\"{qop_field}, opaque=\"o\\\"p\""
+                 algorithm=\"{algorithm}\"{qop_field}, opaque=\"o\\\"p\""
             ),
         );
         let mut session = Session::new(digest::challenges(&headers).remove(0));
@@ -268,7 +268,7 @@ fn the_value_is_well_formed_whatever_is_in_it() {
     assert!(
         value.starts_with(
             "Digest username=\"a\\\"b\\\\  X: y\", realm=\"r\", nonce=\"n\", \
-                           uri=\"sip:bob@biloxi.com\", response=\""
+             uri=\"sip:bob@biloxi.com\", response=\""
         ),
         "{value}"
     );
