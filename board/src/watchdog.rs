@@ -61,7 +61,7 @@ impl LinuxWatchdog {
             problem: e.to_string(),
             help: match e.kind() {
                 std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load \
-                    its driver",
+                                                 its driver",
                 _ => "another program holds it (systemd: RuntimeWatchdogSec=0), and the phone \
                       needs the right to open it",
             }

@@ -313,7 +313,7 @@ impl Reader {
                 None => {
                     return Err(self.error(
                         "a substitution is written `<keyed:dialled>`: only keys and then `:` are \
-                    allowed here",
+                         allowed here",
                     ));
                 }
             }

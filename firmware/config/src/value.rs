@@ -421,7 +421,7 @@ impl ValueKind {
             Self::Numbers(most) => {
                 format!(
                     "write a list of at most {most} numbers of the keys 0-9, * and # in quotes, \
-                         like [\"112\", \"911\"]"
+                     like [\"112\", \"911\"]"
                 )
             }
             Self::Target => {

@@ -57,7 +57,7 @@ impl OpenProblem {
                 libc::EBUSY => {
                     format!(
                         "another program holds it: `fuser -v /dev/snd/*` names it; stop it, or use \
-                             another card than {device}"
+                         another card than {device}"
                     )
                 }
                 libc::EACCES | libc::EPERM => {
@@ -71,7 +71,7 @@ impl OpenProblem {
                 "use the `plughw:` or `plug:` form of its name: alsa-lib converts".to_owned()
             }
             Self::Period(..) | Self::Descriptors(_) => "use the `hw:` device itself, not a plugin \
-                in front of it"
+                                                        in front of it"
                 .to_owned(),
         }
     }

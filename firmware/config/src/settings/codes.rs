@@ -43,7 +43,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     code!(ForwardNoAnswerOff, "forward_no_answer_off", "`*93`", "\"*930\"",
         "Ends it."),
     code!(AnonymousOnce, "anonymous_once", "`*67` in the United States, `*87` \
-        elsewhere", "\"*670\"",
+                                            elsewhere", "\"*670\"",
         "Calls the number keyed after it without showing one's own. An emergency call always shows \
          it."),
     code!(AnonymousOn, "anonymous_on", "`*81`", "\"*810\"",
@@ -51,10 +51,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     code!(AnonymousOff, "anonymous_off", "`*68` in the United States, `*82` elsewhere", "\"*680\"",
         "Shows it again."),
     code!(RejectAnonymousOn, "reject_anonymous_on", "`*77` in the United States, `*83` \
-        elsewhere", "\"*770\"",
+                                                     elsewhere", "\"*770\"",
         "Refuses callers who withhold their number."),
     code!(RejectAnonymousOff, "reject_anonymous_off", "`*87` in the United States, `*84` \
-        elsewhere", "\"*870\"",
+                                                       elsewhere", "\"*870\"",
         "Takes their calls again."),
     code!(Voicemail, "voicemail", "`*86`", "\"*860\"",
         "Calls the mailbox, `dial.voicemail`; without that key the code is dialled as a number."),

@@ -207,7 +207,7 @@ fn two_bad_texts_end_in_the_defaults() {
 #[test]
 fn passwords_are_never_shown() {
     let text = b"[[account]]\nuser = \"1\"\ndomain = \"pbx\"\npassword = \"hunter2\"\n[wifi]\n\
-          ssid = \"x\"\npassword = \"hunter2hunter2\"\n";
+                 ssid = \"x\"\npassword = \"hunter2hunter2\"\n";
     let decision = card(text, None);
     assert_eq!(decision.config.accounts[0].password.0, "hunter2");
     assert!(!format!("{decision:?}").contains("hunter2"));

@@ -148,7 +148,7 @@ fn configuration() -> impl Strategy<Value = String> {
         .prop_map(|(flash, map, auto, waiting, account, transfer, hotline)| {
             let account = if account {
                 "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n\
-                                    [[account]]\nuser = \"2\"\ndomain = \"p\"\n"
+                 [[account]]\nuser = \"2\"\ndomain = \"p\"\n"
             } else {
                 ""
             };
