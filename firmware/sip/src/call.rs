@@ -115,7 +115,7 @@ impl Call {
         let env = &mut *turn.env;
         let here = env.addresses.primary().ip();
         let mut session = Session::new(placement.media, here, env.tokens.session_id());
-        session.set_families(env.addresses.families());
+        session.set_addresses(&env.addresses);
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,

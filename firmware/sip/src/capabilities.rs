@@ -6,7 +6,7 @@ use crate::message::{Headers, Request};
 pub(crate) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE";
 /// The extensions it supports.
-const SUPPORTED: [&str; 4] = ["100rel", "norefersub", "replaces", "timer"];
+const SUPPORTED: [&str; 5] = ["100rel", "norefersub", "replaces", "sdp-anat", "timer"];
 /// Most unsupported extensions named in a refusal.
 const MAX_NAMED: usize = 16;
 

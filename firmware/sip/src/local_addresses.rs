@@ -164,9 +164,12 @@ impl LocalAddresses {
         }
         let family = if here.is_ipv4() { "IP4" } else { "IP6" };
         let mut described = String::with_capacity(text.len() + 64);
+        let mut of_session = true;
         for line in text.split_inclusive("\r\n") {
             let content = line.trim_end_matches("\r\n");
-            let ours = (content.starts_with("o=") || content.starts_with("c="))
+            // What stands below an m-line was chosen for the far end's media, not its signalling.
+            of_session &= !content.starts_with("m=");
+            let ours = (of_session && (content.starts_with("o=") || content.starts_with("c=")))
                 .then(|| content.rsplit_once(' '))
                 .flatten()
                 .filter(|(_, address)| address.parse().is_ok_and(|ip| self.is_ours(ip)))

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use types::{Codec, Direction};
 use zeroize::Zeroizing;
 
-use crate::local_addresses::Families;
+use crate::local_addresses::LocalAddresses;
 use crate::media_security::table::Agreement;
 use crate::media_security::{MediaSecurity, Protection, WhyClear};
 use crate::sdp::{Description, Format, SdpError, SdpLine};
@@ -129,8 +129,12 @@ pub(crate) struct Session {
     /// Our last description without its `o=` version, to see whether the next one differs.
     last: Option<Zeroizing<String>>,
     encryption: LegEncryption,
-    /// Which addresses of the far end media can be sent to.
-    families: Families,
+    /// Our addresses: which of the far end's media can be sent to, and from which of ours.
+    addresses: Option<LocalAddresses>,
+    /// Where the media agreed on last goes.
+    far_media: Option<IpAddr>,
+    /// The mid of our line, where the offer that is being answered had it as one of alternatives.
+    alternative: Option<String>,
 }
 
 impl Session {
@@ -156,7 +160,9 @@ impl Session {
             mux: false,
             last: None,
             encryption: LegEncryption::default(),
-            families: Families { v4: true, v6: true },
+            addresses: None,
+            far_media: None,
+            alternative: None,
         }
     }
 
@@ -186,16 +192,26 @@ impl Session {
         self.local.rtcp.set_ip(address);
     }
 
-    /// Says which families of addresses media can be sent to; until then all.
-    pub(crate) fn set_families(&mut self, families: Families) {
-        self.families = families;
+    /// Says which addresses this phone has; until then media can be sent to all.
+    pub(crate) fn set_addresses(&mut self, addresses: &LocalAddresses) {
+        self.addresses = Some(addresses.clone());
+    }
+
+    /// Our address towards the far end's media, where that is another than towards its signalling:
+    /// of the other family, or in another network.
+    fn media_source(&self) -> Option<IpAddr> {
+        let (addresses, far_media) = (self.addresses.as_ref()?, self.far_media?);
+        let toward = |remote| addresses.toward(remote).ip();
+        let source = toward(far_media);
+        (source != toward(self.far_host?)).then_some(source)
     }
 
     /// Where media of a line would be sent to; an error where no route leads there.
     fn reach(&self, line: &SdpLine) -> Result<(), SdpError> {
         let (rtp, _) = line.remote()?;
         // RFC 3264 section 8.4: the unspecified address holds the call, whatever its family.
-        if rtp.ip().is_unspecified() || self.families.reach(rtp.ip()) {
+        let reaches = |addresses: &LocalAddresses| addresses.families().reach(rtp.ip());
+        if rtp.ip().is_unspecified() || self.addresses.as_ref().is_none_or(reaches) {
             Ok(())
         } else {
             Err(SdpError::Family(rtp.ip()))
@@ -397,6 +413,7 @@ impl Session {
         let events: Vec<(u8, u32)> = event.into_iter().collect();
         let payloads = (payload, payload, vec![(payload, codec)]);
         let negotiated = self.agree(line, codec, payloads, &events, (agreement, protection))?;
+        self.alternative.clone_from(&line.alternative);
         let body = self.describe(
             &[(payload, codec)],
             &events,
@@ -404,6 +421,7 @@ impl Session {
             negotiated.ptime_ms,
             negotiated.rtcp_mux,
         );
+        self.alternative = None;
         Ok((body, negotiated))
     }
 
@@ -472,6 +490,9 @@ impl Session {
         (agreement, protection): (Agreement, Protection),
     ) -> Result<Negotiated, SdpError> {
         let (remote_rtp, remote_rtcp) = line.remote()?;
+        // A call put on hold the old way keeps the address of before.
+        let far_media = Some(remote_rtp.ip()).filter(|ip| !ip.is_unspecified());
+        self.far_media = far_media.or(self.far_media);
         let send_dtmf = pick_event(line, codec).filter(|_| self.local.dtmf);
         let recv_dtmf = send_dtmf.and_then(|(_, clock)| {
             events

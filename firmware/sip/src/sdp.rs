@@ -123,6 +123,8 @@ pub(crate) struct SdpLine {
     pub(crate) fingerprints: Option<Vec<Fingerprint>>,
     /// `a=setup`; an unknown value counts as none.
     pub(crate) setup: Option<SetupAttribute>,
+    /// Its `a=mid`, where the line is one of alternatives by address (`a=group:ANAT`, RFC 4091).
+    pub(crate) alternative: Option<String>,
 }
 
 /// A session description.
@@ -237,6 +239,9 @@ impl SdpLine {
             setup: value(attributes, "setup")
                 .or_else(|| value(&session.attributes, "setup"))
                 .and_then(SetupAttribute::read),
+            alternative: value(attributes, "mid")
+                .filter(|mid| is_alternative(&session.attributes, mid))
+                .map(str::to_owned),
             formats,
         }
     }
@@ -363,6 +368,14 @@ fn values<'a>(
 fn number(attributes: &[sdp_types::Attribute], name: &str) -> Option<u32> {
     // RFC 8866 allows fractions for ptime; some write `20.0`.
     value(attributes, name)?.split('.').next()?.parse().ok()
+}
+
+/// Whether a line of this mid is in a group of alternatives by address.
+fn is_alternative(attributes: &[sdp_types::Attribute], mid: &str) -> bool {
+    values(attributes, "group").any(|group| {
+        let mut words = group.split_ascii_whitespace();
+        words.next() == Some("ANAT") && words.any(|word| word == mid)
+    })
 }
 
 fn direction(attributes: &[sdp_types::Attribute]) -> Option<Direction> {

@@ -404,7 +404,7 @@ impl UserAgent {
                 .clone(),
         };
         let mut session = Session::new(all, local.ip(), 0);
-        session.set_families(self.env.addresses.families());
+        session.set_addresses(&self.env.addresses);
         session.set_secure(flow.is_secure());
         session.set_far_host(Some(flow.remote().ip()));
         session

@@ -518,7 +518,7 @@ impl Established {
         turn: &mut Turn<'_>,
     ) {
         self.session.set_address(turn.env.addresses.primary().ip());
-        self.session.set_families(turn.env.addresses.families());
+        self.session.set_addresses(&turn.env.addresses);
         self.dialog.contact = contact;
     }
 }

@@ -383,7 +383,7 @@ impl Call {
             State::Calling(calling) => {
                 let addresses = &turn.env.addresses;
                 calling.session.set_address(addresses.primary().ip());
-                calling.session.set_families(addresses.families());
+                calling.session.set_addresses(addresses);
             }
             State::Ringing(ringing) => ringing.dialog.contact = contact,
             State::Answered(established, _) | State::Transferring(established, _) => {

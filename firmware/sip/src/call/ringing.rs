@@ -196,7 +196,7 @@ impl Ringing {
         let env = &mut *turn.env;
         let here = env.addresses.primary().ip();
         let mut session = Session::new(media, here, env.tokens.session_id());
-        session.set_families(env.addresses.families());
+        session.set_addresses(&env.addresses);
         session.set_secure(self.dialog.is_secure());
         session.set_far_host(self.dialog.far_host());
         session

@@ -42,6 +42,10 @@ impl Session {
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let mut body = Zeroizing::new(String::with_capacity(2048));
         let _ = write!(body, "s=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n");
+        // RFC 5888 section 9.2: the group of the offer, less the lines that are refused.
+        if let Some(mid) = &self.alternative {
+            let _ = write!(body, "a=group:ANAT {mid}\r\n");
+        }
         for slot in &self.slots {
             // Writing to a String cannot fail.
             let _ = match slot {
@@ -87,6 +91,14 @@ impl Session {
             write!(body, " {pt}")?;
         }
         body.push_str("\r\n");
+        // RFC 4091 section 3: media of one family goes to an address of the same.
+        if let Some(source) = self.media_source() {
+            let family = if source.is_ipv4() { "IP4" } else { "IP6" };
+            write!(body, "c=IN {family} {source}\r\n")?;
+        }
+        if let Some(mid) = &self.alternative {
+            write!(body, "a=mid:{mid}\r\n")?;
+        }
         for (pt, codec) in codecs {
             write!(body, "a=rtpmap:{pt} {}\r\n", codec.rtpmap())?;
             if *codec == Codec::Opus {

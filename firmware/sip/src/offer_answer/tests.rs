@@ -5,6 +5,7 @@ use types::Codec;
 use super::*;
 use crate::media_security::table::Profile;
 
+mod alternatives;
 mod media_security;
 
 fn local(codecs: &[Codec]) -> LocalMedia {
