@@ -229,6 +229,7 @@ impl UserAgent {
             "no one listens at the far address",
             now,
         );
+        self.suspect_unreachable(remote, now);
         self.finish_turn(now);
     }
 

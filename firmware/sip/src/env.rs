@@ -7,7 +7,7 @@ pub(crate) mod tests;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::api::{AccountConfig, AgentConfig};
-use crate::flow::Transport;
+use crate::flow::{Target, Transport};
 use crate::ids::RequestId;
 use crate::local_addresses::LocalAddresses;
 use crate::message::{NameAddr, SipUri, Uri};
@@ -51,6 +51,12 @@ impl Env {
         self.config.accounts.get(account)
     }
 
+    /// The transport of an account.
+    pub(crate) fn transport_of(&self, account: usize) -> Transport {
+        self.account(account)
+            .map_or(Transport::Udp, |account| account.transport)
+    }
+
     /// The address of record of an account.
     pub(crate) fn address_of_record(&self, account: usize) -> Option<NameAddr> {
         let account = self.account(account)?;
@@ -67,6 +73,18 @@ impl Env {
     /// Our own address as the Via to this far end names it.
     pub(crate) fn address_toward(&self, remote: IpAddr, transport: Transport) -> SocketAddr {
         self.with_port(self.addresses.toward(remote), transport)
+    }
+
+    /// The same to a server, where that is known.
+    pub(crate) fn address_toward_server(
+        &self,
+        server: Option<Target>,
+        transport: Transport,
+    ) -> SocketAddr {
+        match server {
+            Some(server) => self.address_toward(server.address.ip(), transport),
+            None => self.address_for(transport),
+        }
     }
 
     fn with_port(&self, address: SocketAddr, transport: Transport) -> SocketAddr {

@@ -49,7 +49,7 @@ use grant::{Grant, seen_by};
 use history::RegistrationHistory;
 use lifetime::Lifetime;
 use refusal::refusal_text;
-use servers::{backup_ways, proxy_route};
+use servers::backup_ways;
 
 /// The registration of one account.
 #[derive(Debug)]
@@ -154,6 +154,11 @@ impl Registration {
         self.failover.better()
     }
 
+    /// The server it is registered at, where that did not answer something lately.
+    pub(crate) fn suspected_server(&self) -> Option<(Target, usize)> {
+        self.failover.suspected()
+    }
+
     /// The server that is being probed.
     pub(crate) fn probed(&self) -> Option<Target> {
         self.failover.probed()
@@ -192,29 +197,23 @@ impl Registration {
         account: &AccountConfig,
         with_service_route: bool,
     ) -> (Vec<NameAddr>, Result<Hop, HopError>) {
-        let mut routes = Vec::new();
-        if let Some(proxy) = account.outbound_proxy.as_deref().and_then(server_uri) {
-            routes.push(proxy_route(proxy, account.transport));
-        }
-        if with_service_route && !self.service_route.is_empty() {
-            routes.clone_from(&self.service_route);
-        }
-        let hop = match routes.first() {
-            Some(route) => Hop::of(&route.uri).and_then(|hop| match account.transport {
-                Transport::Udp | Transport::Tcp => Ok(hop),
-                Transport::Tls => hop.secured(),
-            }),
-            None => server_hop(account),
+        let service_route = if with_service_route {
+            &self.service_route[..]
+        } else {
+            &[]
         };
-        (routes, hop)
+        servers::route(account, service_route)
     }
 
     /// When to call [`Registration::handle_timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let server = earliest([self.failover.deadline(), self.flow.deadline()]);
         // Once the binding is taken away, the server is asked nothing more.
-        let server = server.filter(|_| self.wanted);
-        earliest([self.next_at, self.bound_until, server])
+        let server = earliest([self.failover.deadline(), self.flow.deadline()]);
+        earliest([
+            self.next_at,
+            self.bound_until,
+            server.filter(|_| self.wanted),
+        ])
     }
 
     // ── what happens to it ────────────────────────────────────────────────────────────────────
@@ -253,6 +252,8 @@ impl Registration {
                 error: None,
             }];
         }
+        self.failover
+            .handle_outcome(matches!(outcome, RegisterOutcome::Response(_)));
         let response = match outcome {
             RegisterOutcome::Response(response) => response,
             RegisterOutcome::Failed(code, reason) => {
@@ -296,7 +297,12 @@ impl Registration {
             return actions;
         }
         let probed = self.failover.poll_probe(&mut env.tokens, now);
-        actions.extend(probed.and_then(|target| self.probe(target, env)));
+        let probe = probed.and_then(|target| self.options(target, env));
+        actions.extend(probe.map(|(id, request, hop)| RegistrationAction::Probe {
+            id,
+            request,
+            hop,
+        }));
         actions.extend(self.keep_open(env, now));
         actions
     }
@@ -323,12 +329,10 @@ impl Registration {
         now: Instant,
     ) -> Vec<RegistrationAction> {
         let Some(answer) = answer else {
-            let server = self.failover.registered();
-            let Some((server, _)) = server.filter(|_| self.flow.answers_options()) else {
-                return Vec::new();
-            };
-            env.reachability.handle_silence(server, now);
-            return self.handle_server_lost(env);
+            if self.flow.handle_silence() {
+                return self.handle_suspicion(env, now);
+            }
+            return Vec::new();
         };
         if self.flow.handle_seen(seen_by(answer)) && self.request.is_none() {
             tracing::info!("the server sees this phone at another address; registering again");
@@ -361,6 +365,7 @@ impl Registration {
 
     /// Its REGISTER was not answered in time by this server, and goes to the next.
     pub(crate) fn handle_silence_of(&mut self, server: Target, now: Instant) {
+        self.failover.handle_silence(server);
         self.history.push(RegistrationAttempt {
             at: now,
             server: Some(server),
@@ -369,13 +374,16 @@ impl Registration {
         });
     }
 
-    /// The server it is registered at does not answer other requests: calls do not come in any
-    /// more, so it registers elsewhere now.
-    pub(crate) fn handle_server_lost(&mut self, env: &mut Env) -> Vec<RegistrationAction> {
-        if self.failover.registered().is_none() || self.request.is_some() || !self.wanted {
+    /// The server it is registered at did not answer something else, which may have been lost: the
+    /// registration moves only where it does not answer a REGISTER either.
+    pub(crate) fn handle_suspicion(
+        &mut self,
+        env: &mut Env,
+        now: Instant,
+    ) -> Vec<RegistrationAction> {
+        if self.request.is_some() || !self.wanted || !self.failover.handle_suspicion(now) {
             return Vec::new();
         }
-        self.failover.handle_lost();
         self.register(env)
     }
 
@@ -394,9 +402,7 @@ impl Registration {
         changed: bool,
         env: &mut Env,
     ) -> Vec<RegistrationAction> {
-        let transport = env
-            .account(self.account)
-            .map_or(Transport::Udp, |a| a.transport);
+        let transport = env.transport_of(self.account);
         let here = env.address_for(transport);
         if changed {
             let bound = self.bound_until.is_some();
@@ -446,9 +452,7 @@ impl Registration {
         env: &mut Env,
         now: Instant,
     ) -> Vec<RegistrationAction> {
-        let transport = env
-            .account(self.account)
-            .map_or(Transport::Udp, |a| a.transport);
+        let transport = env.transport_of(self.account);
         self.back_off.failures = 0;
         self.lifetime.handle_agreed();
         let grant = Grant::read(response, self.contact.user(), self.lifetime.seconds());
@@ -465,7 +469,6 @@ impl Registration {
         self.gruu = grant.gruu.clone().filter(|_| wants_gruu);
         let answered = self.answered.take();
         let server = answered.as_ref().map(|answered| answered.target);
-        let alternatives = answered.as_ref().is_some_and(|a| a.has_alternatives);
         if let Some(answered) = answered {
             self.failover
                 .handle_registered(answered, &mut env.tokens, now);
@@ -473,9 +476,11 @@ impl Registration {
         self.bound_until = Some(until);
         self.flow_lost = false;
         self.next_at = Some(now + refresh_after(lifetime, &mut env.tokens));
-        let here = env.address_for(transport);
+        self.flow.handle_server(server);
+        let here = env.address_toward_server(server, transport);
+        self.contact.handle_source(env.address_for(transport), here);
         if let Some(account) = env.config.accounts.get(self.account) {
-            let tokens = &mut env.tokens;
+            let (tokens, alternatives) = (&mut env.tokens, self.failover.has_alternatives());
             self.flow
                 .handle_granted(&grant, account, here, alternatives, tokens, now);
         }
@@ -553,7 +558,6 @@ impl Registration {
         self.cseq += 1;
         self.next_at = None;
         let stale = self.contact.take_stale();
-        let named = self.flow.is_named();
         let request = request::Register {
             uri,
             aor,
@@ -570,7 +574,11 @@ impl Registration {
             } else {
                 0
             },
-            instance: env.config.instance.as_deref().filter(|_| named),
+            instance: env
+                .config
+                .instance
+                .as_deref()
+                .filter(|_| self.flow.is_named()),
             gruu: account.gruu,
             user_agent: &env.config.user_agent,
         };
@@ -581,12 +589,6 @@ impl Registration {
             request: Box::new(request),
             hop,
         })
-    }
-
-    /// The OPTIONS that shows whether a server answers again.
-    fn probe(&mut self, target: Target, env: &mut Env) -> Option<RegistrationAction> {
-        let (id, request, hop) = self.options(target, env)?;
-        Some(RegistrationAction::Probe { id, request, hop })
     }
 
     /// An OPTIONS to one address.

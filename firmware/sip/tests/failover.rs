@@ -192,16 +192,116 @@ fn the_registration_follows_when_its_server_dies() {
     servers.run(&mut world, seconds(2));
     servers.alive.remove(0);
     servers.seen.clear();
-    place(&mut world);
-    servers.run(&mut world, seconds(5));
-    let registers: Vec<String> = servers
-        .seen
-        .iter()
-        .filter(|(.., r)| r.method == Method::Register)
-        .map(|(_, to, _)| to.to_string())
-        .collect();
-    assert_eq!(registers, [SECOND]);
+    let begun = place(&mut world);
+    servers.run(&mut world, seconds(8));
+    // It is asked once more itself before the registration moves.
+    let registers = servers.take(&Method::Register);
+    let to: Vec<&str> = registers.iter().map(|(_, to)| to.as_str()).collect();
+    assert_eq!(to, [FIRST, SECOND]);
+    assert!(registers[1].0 - begun <= 7.5, "{registers:?}");
     assert!(world::is_established(&world.events(0)));
+}
+
+/// Drops requests of this method from now on.
+fn lose(world: &mut World, method: Method) {
+    world.loses = Box::new(
+        move |message| matches!(message, Message::Request(request) if request.method == method),
+    );
+}
+
+#[test]
+fn a_lost_question_moves_no_registration() {
+    for lost in [Method::Options, Method::Invite] {
+        let mut world = with(account("101", "example.com", "secret"));
+        let mut servers = Servers::new(&[FIRST, SECOND]);
+        servers.run(&mut world, seconds(70));
+        assert!(!servers.take(&Method::Options).is_empty());
+        lose(&mut world, lost.clone());
+        if lost == Method::Invite {
+            place(&mut world);
+        }
+        servers.run(&mut world, seconds(75));
+        let registers = servers.take(&Method::Register);
+        assert!(!registers.is_empty(), "{lost}: nothing was asked");
+        assert!(registers.iter().all(|(_, to)| to == FIRST), "{registers:?}");
+        let at = world.phones[0].agent.account_servers(AccountId(0));
+        assert_eq!(at, (Some(udp(FIRST)), &[][..]), "{lost}");
+    }
+}
+
+#[test]
+fn a_server_that_dies_silently_is_left_within_seconds_of_the_next_question() {
+    let mut world = with(account("101", "example.com", "secret"));
+    let mut servers = Servers::new(&[FIRST, SECOND]);
+    servers.run(&mut world, seconds(70));
+    servers.alive.remove(0);
+    servers.seen.clear();
+    servers.run(&mut world, seconds(75));
+    let seen = |method: Method, server: &str| {
+        let mut seen = servers.seen.iter();
+        let found = seen.find(|(_, to, r)| r.method == method && to.to_string() == server);
+        found.unwrap().0
+    };
+    let (asked, moved) = (seen(Method::Options, FIRST), seen(Method::Register, SECOND));
+    assert!(
+        moved - asked <= 7.5,
+        "asked at {asked} s, moved at {moved} s"
+    );
+    // The way back is probed, though the last REGISTER began at the dead server.
+    let at = world.phones[0].agent.account_servers(AccountId(0));
+    assert_eq!(at, (Some(udp(SECOND)), &[udp(FIRST)][..]));
+    servers.alive.push(FIRST.parse().unwrap());
+    servers.run(&mut world, seconds(45));
+    let at = world.phones[0].agent.account_servers(AccountId(0));
+    assert_eq!(at, (Some(udp(FIRST)), &[][..]));
+}
+
+#[test]
+fn a_refused_keepalive_moves_the_registration_at_once() {
+    let mut settings = account("101", "example.com", "secret");
+    settings.keepalive = sip::KeepaliveMode::Always;
+    let mut world = with(settings);
+    let mut servers = Servers::new(&[FIRST, SECOND]);
+    servers.run(&mut world, seconds(2));
+    // Its process ends; the kernel of its machine says so to the next line end.
+    servers.alive.remove(0);
+    servers.run(&mut world, seconds(30));
+    servers.take(&Method::Register);
+    let refused = |world: &mut World| {
+        let first: SocketAddr = FIRST.parse().unwrap();
+        world.with(0, |phone, now| phone.handle_unreachable(first, now));
+    };
+    refused(&mut world);
+    world.run_ms(1);
+    // The REGISTER that asks is refused as well.
+    refused(&mut world);
+    servers.run(&mut world, seconds(1));
+    let registers = servers.take(&Method::Register);
+    let to: Vec<&str> = registers.iter().map(|(_, to)| to.as_str()).collect();
+    assert_eq!(to, [FIRST, SECOND]);
+    // Forged errors make no more than one question in five seconds.
+    let mut second = 0;
+    for _ in 0..100 {
+        let at: SocketAddr = SECOND.parse().unwrap();
+        world.with(0, |phone, now| phone.handle_unreachable(at, now));
+        servers.run(&mut world, Duration::from_millis(100));
+        second += servers.take(&Method::Register).len();
+    }
+    assert!(second <= 6, "{second} REGISTERs in ten seconds");
+}
+
+#[test]
+fn a_question_at_the_second_server_keeps_the_way_back() {
+    let mut world = with(account("101", "example.com", "secret"));
+    let mut servers = Servers::new(&[SECOND]);
+    servers.run(&mut world, seconds(70));
+    // One call is lost at the second server, which is asked and still there.
+    lose(&mut world, Method::Invite);
+    place(&mut world);
+    servers.run(&mut world, seconds(15));
+    world.loses = Box::new(|_| false);
+    let at = world.phones[0].agent.account_servers(AccountId(0));
+    assert_eq!(at, (Some(udp(SECOND)), &[udp(FIRST)][..]));
 }
 
 #[test]

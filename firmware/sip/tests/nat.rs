@@ -9,7 +9,7 @@ mod world;
 use std::time::Duration;
 
 use sip::message::{Method, Request};
-use sip::{AccountConfig, AccountId, Event, KeepaliveMode};
+use sip::{AccountConfig, AccountId, Event, KeepaliveMode, LocalAddresses, Route};
 use world::{World, account, config, media};
 
 const REGISTRAR: &str = "192.0.2.9:5060";
@@ -98,6 +98,40 @@ fn a_phone_that_is_seen_at_its_own_address_sends_no_keepalives() {
         world.run(Duration::from_secs(60));
         assert_eq!(!line_ends(&world).is_empty(), sends, "{mode:?}");
     }
+}
+
+#[test]
+fn an_ipv6_registrar_of_a_phone_with_both_families_takes_one_register() {
+    const SERVER: &str = "[2001:db8::9]:5060";
+    let routes = [("0.0.0.0", "192.0.2.1"), ("::", "2001:db8::1")].map(|(network, source)| Route {
+        network: network.parse().unwrap(),
+        prefix: 0,
+        source: source.parse().unwrap(),
+    });
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    config.local = LocalAddresses::new(5060, routes);
+    config
+        .accounts
+        .push(account("101", "[2001:db8::9]", "secret"));
+    let mut world = World::new(vec![config]);
+    world.run_ms(1);
+    let register = world.request(&Method::Register);
+    let contact = register.headers.contacts().unwrap().pop().unwrap();
+    assert!(
+        contact.uri.to_string().contains("@[2001:db8::1]:5060"),
+        "{contact}"
+    );
+    let mut seen = register.clone();
+    let via = register.headers.top_via().unwrap().to_string();
+    let via = via.replace(";rport", ";rport=5060;received=2001:db8::1");
+    seen.headers.set("Via", via);
+    let binding = format!("<{}>;expires=600", contact.uri);
+    let headers = [("Contact", binding.as_str())];
+    world.answer(&seen, 200, Some("r"), SERVER, &headers, None);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.sent("REGISTER"), 1);
+    // Nothing translates on the way: no keepalives.
+    assert_eq!(line_ends(&world), [] as [f64; 0]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Registrations and the connections they keep alive: what each [`Registration`] wants done.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::action::{OutgoingRequest, Purpose};
 use crate::api::Event;
 use crate::client_request::{Delivery, ServerChoice};
-use crate::flow::Flow;
+use crate::flow::{Flow, Target, Transport};
 use crate::ids::{AccountId, ConnectionId, RequestId};
 use crate::keepalive::KeepaliveStep;
 use crate::local_addresses::LocalAddresses;
@@ -124,9 +125,14 @@ impl UserAgent {
                 ..Delivery::default()
             };
         }
-        let registers = matches!(outgoing.purpose, Purpose::Register(_));
+        let confirms = matches!(outgoing.purpose, Purpose::Register(_));
         Delivery {
-            registered: registration.server().filter(|_| !registers),
+            registered: if confirms {
+                registration.suspected_server()
+            } else {
+                registration.server()
+            },
+            confirms,
             backups: registration.backups().to_vec(),
             silence,
         }
@@ -232,7 +238,7 @@ impl UserAgent {
         });
     }
 
-    /// A request was not answered: an account that is registered there registers elsewhere.
+    /// A request was not answered: an account that is registered there asks whether it still is.
     pub(super) fn check_registered_servers(&mut self, now: Instant) {
         for account in 0..self.registrations.len() {
             let server = self
@@ -241,10 +247,23 @@ impl UserAgent {
                 .and_then(Registration::server);
             if server.is_some_and(|(target, _)| self.env.reachability.is_avoided(target, now)) {
                 self.on_registration(account, now, |registration, env| {
-                    registration.handle_server_lost(env)
+                    registration.handle_suspicion(env, now)
                 });
             }
         }
+    }
+
+    /// No one listens at this address, the kernel says: where an account is registered there, that
+    /// is found out at once.
+    pub(super) fn suspect_unreachable(&mut self, remote: SocketAddr, now: Instant) {
+        let unreachable = Target {
+            transport: Transport::Udp,
+            address: remote,
+        };
+        self.on_registrations(now, |registration, env| match registration.server() {
+            Some((server, _)) if server == unreachable => registration.handle_suspicion(env, now),
+            Some(_) | None => Vec::new(),
+        });
     }
 
     /// The phone's own addresses are others.

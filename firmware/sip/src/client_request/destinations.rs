@@ -32,6 +32,8 @@ pub(crate) struct Delivery {
     /// Where the account is registered, and by which server of its list (0: the first): tried
     /// before any name is looked up.
     pub(crate) registered: Option<(Target, usize)>,
+    /// That address is tried though it was silent lately: this request finds out whether it is.
+    pub(crate) confirms: bool,
     /// Further servers, tried in turn.
     pub(crate) backups: Vec<Way>,
     /// How long any address may be silent, the last one too. `None`: the last one is waited for as
@@ -45,8 +47,8 @@ pub(crate) struct ServerChoice {
     pub(crate) target: Target,
     /// Which server of the account's list (0: the first).
     pub(crate) index: usize,
-    /// The addresses that come before it.
-    pub(crate) better: Vec<Target>,
+    /// The addresses that come before it; `None`: it was tried before any name was looked up.
+    pub(crate) better: Option<Vec<Target>>,
     /// There are other addresses to go to.
     pub(crate) has_alternatives: bool,
 }
@@ -85,7 +87,7 @@ impl Destinations {
         let registered = delivery
             .registered
             .filter(|(target, _)| !secure || target.transport == Transport::Tls)
-            .filter(|(target, _)| !known.is_avoided(*target, now));
+            .filter(|(target, _)| delivery.confirms || !known.is_avoided(*target, now));
         let attempt = |(target, way)| Attempt {
             target,
             force_udp: false,
@@ -213,7 +215,7 @@ impl Destinations {
         ServerChoice {
             target,
             index: self.way,
-            better: better.copied().collect(),
+            better: (self.looked_up > 0).then(|| better.copied().collect()),
             has_alternatives: self.ranked.len() > 1 || !self.backups.is_empty(),
         }
     }

@@ -15,6 +15,9 @@ const LAST_DENIED_RETRY: Duration = Duration::from_secs(120);
 pub(crate) const DENIED_RETRY: Duration = Duration::from_secs(30);
 /// Longest Retry-After that is believed, in seconds.
 const MAX_RETRY_AFTER_S: u32 = 3600;
+/// Soonest a binding is refreshed, whatever little the registrar grants.
+const FIRST_REFRESH: Duration = Duration::from_secs(2);
+
 /// The waits between failed tries: doubled each time, never the same in all phones of a network.
 #[derive(Debug, Default)]
 pub(crate) struct BackOff {
@@ -52,5 +55,5 @@ pub(crate) fn refresh_after(lifetime: Duration, tokens: &mut Tokens) -> Duration
     let jitter = tokens
         .between(Duration::from_millis(800), Duration::from_secs(1))
         .as_millis() as u32;
-    lifetime.saturating_sub(margin) * jitter / 1000
+    (lifetime.saturating_sub(margin) * jitter / 1000).max(FIRST_REFRESH)
 }

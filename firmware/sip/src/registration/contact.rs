@@ -45,6 +45,13 @@ impl Contact {
         self.stale.take()
     }
 
+    /// A contact that named no certain address of ours (`unknown`) named this one when it left.
+    pub(super) fn handle_source(&mut self, unknown: SocketAddr, here: SocketAddr) {
+        if self.public == unknown {
+            self.public = here;
+        }
+    }
+
     /// The registrar and this phone agree on the address.
     pub(super) fn handle_agreed(&mut self) {
         self.corrections = 0;

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! REGISTER answered by the second server ─▶ every 30 s: OPTIONS to the first ─▶ it answers: register there
+//! something not answered by its server ────▶ suspected: REGISTER there ─┬ answered: it stays
+//!                                                                       └ silence: the next server
 //! ```
 //!
 //! Better is what comes first: in the account's list, in DNS.
@@ -17,11 +19,20 @@ use crate::token::Tokens;
 const SHORTEST: Duration = Duration::from_secs(24);
 const LONGEST: Duration = Duration::from_secs(36);
 
+/// How often a server is suspected at the most.
+const SUSPICIONS_APART: Duration = Duration::from_secs(5);
+
 /// Where an account is registered.
 #[derive(Debug, Default)]
 pub(crate) struct Failover {
     registered: Option<(Target, usize)>,
+    /// That server did not answer something; whether it is gone is being found out.
+    suspected: bool,
+    /// When that was last found out.
+    suspected_at: Option<Instant>,
     better: Vec<Target>,
+    /// There are other addresses to go to.
+    has_alternatives: bool,
     /// Which of the better ones is probed next.
     turn: usize,
     probe_at: Option<Instant>,
@@ -35,9 +46,19 @@ impl Failover {
         self.registered
     }
 
+    /// The same, where it is being found out whether it is gone.
+    pub(crate) fn suspected(&self) -> Option<(Target, usize)> {
+        self.registered.filter(|_| self.suspected)
+    }
+
     /// The addresses that would be better and did not answer.
     pub(crate) fn better(&self) -> &[Target] {
         &self.better
+    }
+
+    /// Whether there are other servers to go to.
+    pub(crate) fn has_alternatives(&self) -> bool {
+        self.has_alternatives
     }
 
     /// The one that is being probed.
@@ -57,15 +78,54 @@ impl Failover {
         tokens: &mut Tokens,
         now: Instant,
     ) {
+        let same = self.registered.map(|(target, _)| target) == Some(server.target);
         self.registered = Some((server.target, server.index));
-        self.better = server.better;
+        self.suspected = false;
+        match server.better {
+            Some(better) => {
+                self.better = better;
+                self.has_alternatives = server.has_alternatives;
+            }
+            // It was asked whether it is still there, and nothing else was.
+            None if same => {}
+            None => {
+                self.better.clear();
+                self.has_alternatives = server.has_alternatives;
+            }
+        }
         self.probed = None;
-        self.schedule(tokens, now);
+        // A refresh, which may come more often than a probe, does not put it off.
+        if self.better.is_empty() || self.probe_at.is_none() {
+            self.schedule(tokens, now);
+        }
     }
 
-    /// The server it was registered at does not answer any more.
-    pub(crate) fn handle_lost(&mut self) {
-        *self = Self::default();
+    /// The server it is registered at did not answer something. Whether it is to be found out if it
+    /// is gone: not with every forged ICMP error.
+    pub(crate) fn handle_suspicion(&mut self, now: Instant) -> bool {
+        let lately = self
+            .suspected_at
+            .is_some_and(|at| now < at + SUSPICIONS_APART);
+        if self.registered.is_none() || self.suspected || lately {
+            return false;
+        }
+        self.suspected = true;
+        self.suspected_at = Some(now);
+        true
+    }
+
+    /// A REGISTER was answered, if only by a refusal, or by no server at all.
+    pub(crate) fn handle_outcome(&mut self, answered: bool) {
+        if std::mem::take(&mut self.suspected) && !answered {
+            *self = Self::default();
+        }
+    }
+
+    /// A REGISTER was not answered by this server.
+    pub(crate) fn handle_silence(&mut self, server: Target) {
+        if self.registered.is_some_and(|(target, _)| target == server) {
+            *self = Self::default();
+        }
     }
 
     /// The address to be probed now.
@@ -115,7 +175,7 @@ mod tests {
         let choice = |n, better: Vec<Target>| ServerChoice {
             target: target(n),
             index: 0,
-            better,
+            better: Some(better),
             has_alternatives: true,
         };
         let third = choice(3, vec![target(1), target(2)]);
@@ -128,6 +188,14 @@ mod tests {
             assert!((SHORTEST..=LONGEST).contains(&wait), "{wait:?}");
         }
         assert_eq!(probed, [target(1), target(2), target(1), target(2)]);
+        let due = failover.deadline().unwrap();
+        let refreshed = choice(3, vec![target(1), target(2)]);
+        failover.handle_registered(refreshed, &mut tokens, due - Duration::from_secs(1));
+        assert_eq!(
+            failover.deadline(),
+            Some(due),
+            "a refresh puts off no probe"
+        );
         failover.handle_registered(choice(1, Vec::new()), &mut tokens, start);
         assert_eq!(failover.deadline(), None);
     }

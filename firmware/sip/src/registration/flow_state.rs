@@ -4,18 +4,32 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::api::AccountConfig;
-use crate::flow::Transport;
+use crate::flow::{Target, Transport};
 use crate::token::Tokens;
 use crate::udp_keepalive::{KeepaliveMode, Need, UdpKeepalive, UdpKeepaliveStep};
 
 use super::grant::Grant;
 
+/// What is known of a server's answers to OPTIONS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OptionsAnswers {
+    /// Nothing yet.
+    Unknown,
+    /// The first one was not answered.
+    Missing,
+    /// It answered one: its silence means something.
+    Given,
+    /// It answers REGISTER and no OPTIONS.
+    Ignored,
+}
+
 /// The flow of one registration.
 #[derive(Debug)]
 pub(crate) struct FlowState {
     keepalive: UdpKeepalive,
-    /// The server answered OPTIONS once: its silence means something.
-    answers_options: bool,
+    options: OptionsAnswers,
+    /// The server it leads to.
+    server: Option<Target>,
     /// Our address as the registrar saw it last.
     seen: Option<SocketAddr>,
     /// Flows are named by `reg-id` (RFC 5626), unless the first hop cannot do that.
@@ -29,7 +43,8 @@ impl FlowState {
     pub(crate) fn new(named: bool) -> Self {
         Self {
             keepalive: UdpKeepalive::default(),
-            answers_options: false,
+            options: OptionsAnswers::Unknown,
+            server: None,
             seen: None,
             named,
             bound: false,
@@ -46,9 +61,26 @@ impl FlowState {
         self.bound
     }
 
-    /// Whether the server's silence to OPTIONS means anything.
-    pub(crate) fn answers_options(&self) -> bool {
-        self.answers_options
+    /// The server did not answer an OPTIONS. Whether that means anything.
+    pub(crate) fn handle_silence(&mut self) -> bool {
+        match self.options {
+            OptionsAnswers::Unknown | OptionsAnswers::Missing => {
+                self.options = OptionsAnswers::Missing;
+                true
+            }
+            OptionsAnswers::Given => true,
+            OptionsAnswers::Ignored => false,
+        }
+    }
+
+    /// This server granted the registration.
+    pub(crate) fn handle_server(&mut self, server: Option<Target>) {
+        if self.server != server {
+            self.server = server;
+            self.options = OptionsAnswers::Unknown;
+        } else if self.options == OptionsAnswers::Missing {
+            self.options = OptionsAnswers::Ignored;
+        }
     }
 
     /// The first hop cannot name flows (439, RFC 5626 section 6). Whether that is news.
@@ -86,7 +118,7 @@ impl FlowState {
     /// The server answered an OPTIONS and sees us at this address. Whether that is another than
     /// before: the way back is not what it was.
     pub(crate) fn handle_seen(&mut self, seen: Option<SocketAddr>) -> bool {
-        self.answers_options = true;
+        self.options = OptionsAnswers::Given;
         seen.is_some() && self.seen.is_some() && seen != self.seen
     }
 
@@ -98,5 +130,32 @@ impl FlowState {
     /// What keepalive is due.
     pub(crate) fn handle_timeout(&mut self, tokens: &mut Tokens, now: Instant) -> UdpKeepaliveStep {
         self.keepalive.handle_timeout(tokens, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_to_options_means_something_until_it_is_the_servers_way() {
+        let server = |port| {
+            Some(Target {
+                transport: Transport::Udp,
+                address: ([192, 0, 2, 1], port).into(),
+            })
+        };
+        let mut flow = FlowState::new(true);
+        flow.handle_server(server(1));
+        assert!(flow.handle_silence(), "it may have died at once");
+        // It answers REGISTER: it ignores OPTIONS.
+        flow.handle_server(server(1));
+        assert!(!flow.handle_silence());
+        // Another one may answer them.
+        flow.handle_server(server(2));
+        flow.handle_seen(None);
+        assert!(flow.handle_silence());
+        flow.handle_server(server(2));
+        assert!(flow.handle_silence(), "one was lost");
     }
 }

@@ -8,7 +8,7 @@ use crate::message::{NameAddr, Response, SipUri, Uri};
 /// Most values of Service-Route kept (RFC 3608).
 const MAX_SERVICE_ROUTES: usize = 8;
 /// Shortest Flow-Timer that is obeyed, in seconds.
-const MIN_FLOW_TIMER_S: u32 = 10;
+const MIN_FLOW_TIMER_S: u32 = 5;
 
 /// A 200 to a REGISTER, read.
 #[derive(Debug)]

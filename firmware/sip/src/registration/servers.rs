@@ -99,6 +99,29 @@ pub(crate) fn server_hop(account: &AccountConfig) -> Result<Hop, HopError> {
     hop_of(server_uri(text).ok_or(HopError::NoHost)?, account.transport)
 }
 
+/// The routes of a request outside of a dialog: what the registrar gave (RFC 3608), else the
+/// outbound proxy; and the first hop they, or the account's server, make.
+pub(super) fn route(
+    account: &AccountConfig,
+    service_route: &[NameAddr],
+) -> (Vec<NameAddr>, Result<Hop, HopError>) {
+    let proxy = account.outbound_proxy.as_deref().and_then(server_uri);
+    let routes = if service_route.is_empty() {
+        let proxy = proxy.map(|proxy| proxy_route(proxy, account.transport));
+        proxy.into_iter().collect()
+    } else {
+        service_route.to_vec()
+    };
+    let hop = match routes.first() {
+        Some(route) => Hop::of(&route.uri).and_then(|hop| match account.transport {
+            Transport::Udp | Transport::Tcp => Ok(hop),
+            Transport::Tls => hop.secured(),
+        }),
+        None => server_hop(account),
+    };
+    (routes, hop)
+}
+
 /// A server of an account, by its transport.
 fn hop_of(server: SipUri, transport: Transport) -> Result<Hop, HopError> {
     let mut hop = Hop::of(&server.into())?;
@@ -113,7 +136,7 @@ fn hop_of(server: SipUri, transport: Transport) -> Result<Hop, HopError> {
 }
 
 /// An outbound proxy as a Route.
-pub(super) fn proxy_route(proxy: SipUri, transport: Transport) -> NameAddr {
+fn proxy_route(proxy: SipUri, transport: Transport) -> NameAddr {
     let proxy = if proxy.params().has("transport") {
         proxy
     } else {
