@@ -27,6 +27,7 @@ thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
     static OF_THREAD: Cell<Counts> =
         const { Cell::new(Counts { allocations: 0, frees: 0 }) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static FREES: AtomicU64 = AtomicU64::new(0);
@@ -44,6 +45,12 @@ pub fn disarm() {
 /// What this thread did while armed.
 pub fn of_this_thread() -> Counts {
     OF_THREAD.get()
+}
+
+/// Bytes this thread allocated while armed, less those it freed. Only [`CountingAllocator`] sees
+/// sizes.
+pub fn bytes_of_this_thread() -> isize {
+    BYTES.get()
 }
 
 /// What all threads together did while armed.
@@ -105,6 +112,17 @@ fn note(add: impl FnOnce(&mut Counts), total: &AtomicU64) {
     }
 }
 
+fn note_bytes(change: isize) {
+    if ARMED.try_with(Cell::get).unwrap_or(false) {
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + change));
+    }
+}
+
+/// A size as a change of what is held; an allocation is never larger than `isize::MAX`.
+fn change(size: usize) -> isize {
+    size as isize
+}
+
 /// The system's allocator with counting: `#[global_allocator] static HEAP: CountingAllocator =
 /// CountingAllocator;`. What C libraries allocate is not seen.
 #[derive(Debug)]
@@ -115,21 +133,25 @@ pub struct CountingAllocator;
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note_allocation();
+        note_bytes(change(layout.size()));
         // SAFETY: as the caller promised.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         note_free();
+        note_bytes(-change(layout.size()));
         // SAFETY: as the caller promised.
         unsafe { System.dealloc(pointer, layout) }
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note_allocation();
+        note_bytes(change(size) - change(layout.size()));
         // SAFETY: as the caller promised.
         unsafe { System.realloc(pointer, layout, size) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note_allocation();
+        note_bytes(change(layout.size()));
         // SAFETY: as the caller promised.
         unsafe { System.alloc_zeroed(layout) }
     }
@@ -220,8 +242,10 @@ mod tests {
         let ((), counts) = counted(|| drop(std::hint::black_box(vec![1u8; 100])));
         assert_eq!((counts.allocations, counts.frees), (1, 1));
         drop(std::hint::black_box(vector));
-        let (kept, counts) = counted(|| std::hint::black_box(Box::new(7)));
+        let before = bytes_of_this_thread();
+        let (kept, counts) = counted(|| std::hint::black_box(Box::new(7_u64)));
         assert_eq!((counts.allocations, counts.frees), (1, 0));
+        assert_eq!(bytes_of_this_thread() - before, 8);
         drop(kept);
     }
 
