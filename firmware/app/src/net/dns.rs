@@ -134,7 +134,12 @@ async fn run(
                     let now = Instant::now();
                     resolver.handle_lookup(lookup, &system, world.families(), now);
                 }
-                Some(Request::NetworkChanged) => resolver.handle_network_change(),
+                Some(Request::NetworkChanged) => {
+                    // Whoever was asked is not waited for.
+                    asking = JoinSet::new();
+                    system = world.system().await;
+                    resolver.handle_network_change(&system, world.families(), Instant::now());
+                }
                 None => return,
             },
             Some(done) = asking.join_next() => {

@@ -5,6 +5,7 @@
 //! that comes within [`PAUSE`]. So there is nothing to parse, and a message that was lost
 //! (`ENOBUFS`) costs nothing.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
@@ -19,6 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::NetworkEvent;
+use super::dns::system::System;
 
 /// Changes come in groups (link, address, route): one look for all of them.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,15 +41,10 @@ pub(crate) enum Change {
 /// Starts to watch; each change comes as an event. Returns whether the kernel reports links; where
 /// it does not, somebody must look from time to time.
 pub(crate) fn start(events: &mpsc::Sender<NetworkEvent>) -> bool {
-    match name_servers() {
-        Ok(inotify) => {
-            tokio::spawn(report(inotify, Change::NameServers, events.clone()));
-        }
-        Err(error) => tracing::debug!("{RESOLV_CONF} is not watched: {error}"),
-    }
+    tokio::spawn(report_name_servers(Path::new(RESOLV_CONF), events.clone()));
     match links() {
         Ok(netlink) => {
-            tokio::spawn(report(netlink, Change::Link, events.clone()));
+            tokio::spawn(report_links(netlink, events.clone()));
             true
         }
         Err(error) => {
@@ -59,12 +56,6 @@ pub(crate) fn start(events: &mpsc::Sender<NetworkEvent>) -> bool {
     }
 }
 
-/// A descriptor that becomes readable when something changes.
-trait Source {
-    /// Takes what is there; an error other than `WouldBlock` is a change as well.
-    fn take(&self) -> io::Result<()>;
-}
-
 struct Netlink(OwnedFd);
 
 impl AsRawFd for Netlink {
@@ -73,7 +64,8 @@ impl AsRawFd for Netlink {
     }
 }
 
-impl Source for Netlink {
+impl Netlink {
+    /// Takes what is there; an error other than `WouldBlock` is a change as well.
     fn take(&self) -> io::Result<()> {
         // A longer message is cut, which does not matter.
         let length = recv(self.0.as_raw_fd(), &mut [0; 1024], MsgFlags::MSG_DONTWAIT)?;
@@ -84,18 +76,11 @@ impl Source for Netlink {
     }
 }
 
-struct NameServers(Inotify);
+struct Files(Inotify);
 
-impl AsRawFd for NameServers {
+impl AsRawFd for Files {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
-    }
-}
-
-impl Source for NameServers {
-    fn take(&self) -> io::Result<()> {
-        self.0.read_events()?;
-        Ok(())
     }
 }
 
@@ -115,25 +100,74 @@ fn links() -> io::Result<AsyncFd<Netlink>> {
     watched(Netlink(netlink))
 }
 
-/// Whatever replaces the file changes its folder; where it is a link, that of the file it leads to.
-fn name_servers() -> io::Result<AsyncFd<NameServers>> {
+/// Watches a file, whatever is done to it: written in place, removed and made again, replaced by
+/// another or, where it is a link, led elsewhere.
+fn file(path: &Path) -> io::Result<AsyncFd<Files>> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-    let replaced = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO;
-    let path = Path::new(RESOLV_CONF);
-    let target = std::fs::canonicalize(path);
-    for file in [Some(path), target.as_deref().ok()].into_iter().flatten() {
-        // The file itself: in a folder as busy as /etc or /run other files would wake us.
-        let watched = inotify.add_watch(file, replaced | AddWatchFlags::IN_DELETE_SELF);
-        if watched.is_err()
-            && let Some(folder) = file.parent()
-        {
-            inotify.add_watch(folder, replaced)?;
+    let of_file =
+        AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+    let of_folder = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+    let target = std::fs::canonicalize(path).ok();
+    if let Some(target) = &target {
+        inotify.add_watch(target, of_file)?;
+    }
+    for name in [Some(path), target.as_deref()].into_iter().flatten() {
+        if let Some(folder) = name.parent() {
+            inotify.add_watch(folder, of_folder)?;
         }
     }
-    if let Some(folder) = target.as_deref().unwrap_or(path).parent() {
-        inotify.add_watch(folder, AddWatchFlags::IN_MOVED_TO)?;
+    watched(Files(inotify))
+}
+
+/// Waits until something of these names changes.
+async fn changed(files: &AsyncFd<Files>, names: &[OsString]) -> io::Result<()> {
+    loop {
+        let mut guard = files.readable().await?;
+        let events = guard.try_io(|files| Ok(files.get_ref().0.read_events()?));
+        let Ok(events) = events else { continue };
+        let is_ours = |name: &Option<OsString>| name.as_ref().is_none_or(|n| names.contains(n));
+        if events?.iter().any(|event| is_ours(&event.name)) {
+            return Ok(());
+        }
     }
-    watched(NameServers(inotify))
+}
+
+/// The names a file has: its own, and where it is a link that of its target.
+fn names_of(path: &Path) -> Vec<OsString> {
+    let target = std::fs::canonicalize(path).ok();
+    [Some(path), target.as_deref()]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.file_name().map(ToOwned::to_owned))
+        .collect()
+}
+
+/// Reports other name servers. A lease that is renewed writes the same ones again: that is no
+/// change.
+async fn report_name_servers(path: &'static Path, events: mpsc::Sender<NetworkEvent>) {
+    let mut known = None;
+    loop {
+        // Watched before it is read: what comes between is not missed.
+        let files = match file(path) {
+            Ok(files) => files,
+            Err(error) => return tracing::debug!("{} is not watched: {error}", path.display()),
+        };
+        let names = names_of(path);
+        let read = tokio::task::spawn_blocking(System::read).await;
+        let system = read.unwrap_or_default();
+        let now = (system.servers, system.search);
+        let change = NetworkEvent::Changed(Change::NameServers);
+        if known.replace(now.clone()).is_some_and(|known| known != now)
+            && events.send(change).await.is_err()
+        {
+            return;
+        }
+        if changed(&files, &names).await.is_err() {
+            return;
+        }
+        // It is written in pieces, or removed and made again.
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 #[expect(
@@ -144,11 +178,7 @@ fn watched<S: AsRawFd>(source: S) -> io::Result<AsyncFd<S>> {
     AsyncFd::with_interest(source, Interest::READABLE)
 }
 
-async fn report<S: Source + AsRawFd>(
-    source: AsyncFd<S>,
-    change: Change,
-    events: mpsc::Sender<NetworkEvent>,
-) {
+async fn report_links(source: AsyncFd<Netlink>, events: mpsc::Sender<NetworkEvent>) {
     loop {
         let Ok(mut guard) = source.readable().await else {
             return;
@@ -163,14 +193,18 @@ async fn report<S: Source + AsRawFd>(
         drop(guard);
         tokio::time::sleep(PAUSE).await;
         drain(&source);
-        if events.send(NetworkEvent::Changed(change)).await.is_err() {
+        if events
+            .send(NetworkEvent::Changed(Change::Link))
+            .await
+            .is_err()
+        {
             return;
         }
     }
 }
 
 /// What came meanwhile belongs to the same change.
-fn drain<S: Source + AsRawFd>(source: &AsyncFd<S>) {
+fn drain(source: &AsyncFd<Netlink>) {
     for _ in 0..MESSAGES_A_TURN {
         if let Err(error) = source.get_ref().take()
             && error.kind() == io::ErrorKind::WouldBlock

@@ -61,20 +61,17 @@ impl Resolver {
         if self.searches.len() >= MAX_SEARCHES {
             self.searches.remove(0);
         }
-        for (known, question) in from_files(&lookup, system) {
+        self.begin(lookup, system, families, now);
+        self.drive(now);
+    }
+
+    fn begin(&mut self, lookup: Lookup, system: &System, families: Families, now: Instant) {
+        for (records, question) in from_files(&lookup, system) {
             let ttl = Duration::from_secs(1);
-            self.cache.keep(
-                question,
-                &Answer {
-                    records: known,
-                    ttl,
-                },
-                now,
-            );
+            self.cache.keep(question, &Answer { records, ttl }, now);
         }
         self.searches
             .push(Search::new(lookup, system, families, now));
-        self.drive(now);
     }
 
     /// The next question for a name server.
@@ -118,10 +115,23 @@ impl Resolver {
         self.drive(now);
     }
 
-    /// The network changed: what was known may not hold here.
-    pub(crate) fn handle_network_change(&mut self) {
+    /// The network or its name servers changed: what was known may not hold here, and whoever was
+    /// asked may be gone. Every search under way asks those that are here now; the owner forgets
+    /// the questions it has.
+    pub(crate) fn handle_network_change(
+        &mut self,
+        system: &System,
+        families: Families,
+        now: Instant,
+    ) {
         self.cache.clear();
         self.answered = false;
+        self.asking.clear();
+        self.to_ask.clear();
+        for search in std::mem::take(&mut self.searches) {
+            self.begin(search.lookup, system, families, now);
+        }
+        self.drive(now);
     }
 
     /// A deadline passed.

@@ -27,8 +27,16 @@ impl World for Loopback {
     }
 }
 
-/// Answers A, ignores these, and has nothing else.
-async fn router(ignored: &'static [RecordType]) -> SocketAddr {
+/// What a name server does with questions it does not like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Ignores,
+    Says(ResponseCode),
+}
+
+/// Answers A, treats questions for these in its manner, and has nothing else. Its answers may
+/// not be kept.
+async fn router(disliked: &'static [RecordType], manner: Manner) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -37,18 +45,20 @@ async fn router(ignored: &'static [RecordType]) -> SocketAddr {
             let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
             let query = Message::from_vec(&buffer[..length]).unwrap();
             let asked = query.queries[0].clone();
-            if ignored.contains(&asked.query_type) {
-                continue;
-            }
+            let code = match (disliked.contains(&asked.query_type), manner) {
+                (true, Manner::Ignores) => continue,
+                (true, Manner::Says(code)) => code,
+                (false, _) => ResponseCode::NoError,
+            };
             let mut reply = Message::new(
                 query.metadata.id,
                 MessageType::Response,
                 query.metadata.op_code,
             );
-            reply.metadata.response_code = ResponseCode::NoError;
+            reply.metadata.response_code = code;
             if asked.query_type == RecordType::A {
                 let data = RData::A(A("192.0.2.1".parse().unwrap()));
-                reply.add_answer(Record::from_rdata(asked.name.clone(), 60, data));
+                reply.add_answer(Record::from_rdata(asked.name.clone(), 0, data));
             }
             reply.add_query(asked);
             socket
@@ -89,7 +99,8 @@ async fn routers_that_ignore_questions_cost_a_second_once() {
         &[RecordType::SRV, RecordType::NAPTR, RecordType::AAAA],
     ] {
         let (sender, mut events) = mpsc::channel(16);
-        let dns = Dns::start(Loopback(router(ignored).await), LastGood::default(), sender);
+        let server = router(ignored, Manner::Ignores).await;
+        let dns = Dns::start(Loopback(server), LastGood::default(), sender);
         let started = Instant::now();
         let (targets, _) = look_up(&dns, &mut events).await;
         let took = started.elapsed();
@@ -98,6 +109,31 @@ async fn routers_that_ignore_questions_cost_a_second_once() {
         assert!(took < Duration::from_millis(1300), "{ignored:?}: {took:?}");
         if ignored == [RecordType::AAAA] {
             assert!(took < Duration::from_millis(500), "{took:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn routers_that_refuse_questions_cost_nothing() {
+    // NXDOMAIN to AAAA of a name that has an A record is wrong and common.
+    for code in [
+        ResponseCode::ServFail,
+        ResponseCode::Refused,
+        ResponseCode::NotImp,
+        ResponseCode::FormErr,
+        ResponseCode::NXDomain,
+    ] {
+        let disliked = &[RecordType::SRV, RecordType::NAPTR, RecordType::AAAA];
+        let server = router(disliked, Manner::Says(code)).await;
+        let (sender, mut events) = mpsc::channel(16);
+        let dns = Dns::start(Loopback(server), LastGood::default(), sender);
+        for _ in 0..2 {
+            let started = Instant::now();
+            let (targets, _) = look_up(&dns, &mut events).await;
+            let wanted: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+            assert_eq!(targets[0].address, wanted, "{code:?}");
+            let took = started.elapsed();
+            assert!(took < Duration::from_millis(900), "{code:?}: {took:?}");
         }
     }
 }

@@ -260,9 +260,38 @@ fn records_hold_for_their_ttl() {
     let (outcome, _) = world.look_up(name("pbx.example", Some(5060), None));
     assert_eq!(outcome.targets, [udp("192.0.2.9:5060")]);
     assert_eq!(world.asked.len(), 2);
-    world.resolver.handle_network_change();
+    let system = world.system.clone();
+    world.resolver.handle_network_change(&system, V4, world.now);
     world.look_up(name("pbx.example", Some(5060), None));
     assert_eq!(world.asked.len(), 3, "another network");
+}
+
+#[test]
+fn a_search_under_way_asks_the_new_name_servers() {
+    let mut world = World::new(V4).a("pbx.example", "192.0.2.1");
+    let old = world.system.clone();
+    let lookup = name("pbx.example", Some(5060), None);
+    world.resolver.handle_lookup(lookup, &old, V4, world.now);
+    let question = world.resolver.poll_ask().unwrap();
+    // The old server says nothing; a new one takes its place.
+    world.now += Duration::from_millis(300);
+    let new = System {
+        servers: vec!["192.0.2.54:53".parse().unwrap()],
+        hosts: vec![("gate".into(), "192.0.2.8".parse().unwrap())],
+        ..System::default()
+    };
+    world.resolver.handle_network_change(&new, V4, world.now);
+    assert_eq!(world.resolver.poll_ask(), Some(question.clone()));
+    let answer = Answer {
+        records: vec![Record::Address("192.0.2.1".parse().unwrap())],
+        ttl: Duration::from_secs(60),
+    };
+    world
+        .resolver
+        .handle_answer(&question, Ok(answer), world.now);
+    let (_, outcome) = world.resolver.poll_found().unwrap();
+    assert_eq!(outcome.targets, [udp("192.0.2.1:5060")]);
+    assert_eq!(outcome.fault, None);
 }
 
 #[test]
