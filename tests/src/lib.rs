@@ -33,9 +33,11 @@
     reason = "builders of tests are used in one breath"
 )]
 
+pub mod asterisk;
 pub mod card;
 pub mod certificates;
 pub mod desk_phone;
+pub mod fleet;
 pub mod kamailio;
 pub mod null_sink;
 pub mod phone;

@@ -26,14 +26,36 @@ struct LongTest {
     filter: &'static str,
     /// Environment in which it does more.
     environment: &'static [(&'static str, &'static str)],
+    /// It runs in a network of its own.
+    in_network: bool,
 }
 
 /// The tests of `make test-long`: minutes to hours, before a release.
-const LONG: &[LongTest] = &[LongTest {
-    program: "sip::message",
-    filter: "hostile::",
-    environment: &[("OFFHOOK_FUZZ", "100000")],
-}];
+const LONG: &[LongTest] = &[
+    LongTest {
+        program: "sip::message",
+        filter: "hostile::",
+        environment: &[("OFFHOOK_FUZZ", "100000")],
+        in_network: false,
+    },
+    // A router that forgets after thirty seconds, as routers do, and the phone's own keepalives.
+    LongTest {
+        program: "tests::peers",
+        filter: "nat::",
+        environment: &[("OFFHOOK_REAL_NAT", "1")],
+        in_network: true,
+    },
+    LongTest {
+        program: "tests::peers",
+        filter: ASTERISK,
+        environment: &[("OFFHOOK_ASTERISK", ASTERISK_FOLDER)],
+        in_network: true,
+    },
+];
+
+/// Tests with a server that Debian's stable release does not have; and where that is kept.
+const ASTERISK: &str = "asterisk::";
+const ASTERISK_FOLDER: &str = "/var/cache/offhook-tests/asterisk";
 
 /// Test programs with a part of their own.
 const OWN_PART: [&str; 2] = ["tests::peers", "tests::image"];
@@ -121,7 +143,8 @@ impl Part {
     pub(crate) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Lint | Self::Unit | Self::Timed | Self::Run => &["build", "test"],
-            Self::Fuzz | Self::Long => &["build", "test", "fuzz"],
+            Self::Fuzz => &["build", "test", "fuzz"],
+            Self::Long => &["build", "test", "fuzz", "peers", "asterisk"],
             Self::Tools => &["build", "test", "flash", "overlays", "bundles", "image"],
             Self::Cross => &["build", "cross"],
             Self::Peers => &["build", "test", "peers"],
@@ -406,8 +429,15 @@ fn peers(part: &mut Running) {
     let skipped: Vec<&str> = NO_SOUND.iter().flat_map(|name| ["--skip", name]).collect();
     let with = |arguments: &[&str]| {
         let mut half = Running::default();
-        let arguments = [arguments, &["--test-threads=1"]].concat();
-        in_network_namespace(&mut half, "real peers", "tests::peers", &[], &arguments);
+        let arguments = [arguments, &["--skip", ASTERISK, "--test-threads=1"]].concat();
+        in_network_namespace(
+            &mut half,
+            "real peers",
+            "tests::peers",
+            &[],
+            &arguments,
+            &[],
+        );
         half
     };
     let (sound, beside) = std::thread::scope(|scope| {
@@ -430,6 +460,7 @@ fn in_network_namespace(
     name: &str,
     wrapper: &[&str],
     arguments: &[&str],
+    environment: &[(&str, &str)],
 ) {
     if !works("scripts/netns", &["true"]) {
         return part.skip(
@@ -447,7 +478,7 @@ fn in_network_namespace(
     let wrapper = [&[netns.as_str()], wrapper].concat();
     for binary in test_binaries().into_iter().flatten() {
         if binary.name == name {
-            part.binary(binary, &wrapper, arguments, &[]);
+            part.binary(binary, &wrapper, arguments, environment);
         }
     }
 }
@@ -456,7 +487,20 @@ fn long(part: &mut Running) {
     if !part.built() {
         return;
     }
+    part.check("Asterisk", "tests/asterisk.sh", &[ASTERISK_FOLDER]);
     for test in LONG {
+        if test.in_network {
+            let arguments = [test.filter, "--test-threads=1"];
+            in_network_namespace(
+                part,
+                test.filter,
+                test.program,
+                &[],
+                &arguments,
+                test.environment,
+            );
+            continue;
+        }
         let Some(binary) = test_binaries()
             .into_iter()
             .flatten()
@@ -513,7 +557,14 @@ fn image(part: &mut Running) {
         &[]
     };
     let mut tests = |arguments: &[&str]| {
-        in_network_namespace(part, "the image in QEMU", "tests::image", first, arguments);
+        in_network_namespace(
+            part,
+            "the image in QEMU",
+            "tests::image",
+            first,
+            arguments,
+            &[],
+        );
     };
     if let Ok(only) = std::env::var("OFFHOOK_IMAGE_ONLY") {
         return tests(&[&only, "--test-threads=1"]);

@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use media::Codec;
+use offhook_tests::fleet::Fleet;
+use offhook_tests::kamailio::Kamailio;
 use testkit::measure::median;
+use testkit::process::TestDir;
 
 use crate::caller::Caller;
 use crate::encrypted;
@@ -36,16 +39,19 @@ pub(crate) enum Group {
     Thread,
     /// Speech under loss.
     Quality,
+    /// Many phones at one registrar.
+    Fleet,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 6] = [
+    pub(crate) const ALL: [Group; 7] = [
         Group::Calls,
         Group::Private,
         Group::Starts,
         Group::Reactions,
         Group::Thread,
         Group::Quality,
+        Group::Fleet,
     ];
 
     /// As it is named on the command line.
@@ -57,6 +63,7 @@ impl Group {
             Group::Reactions => "reactions",
             Group::Thread => "thread",
             Group::Quality => "quality",
+            Group::Fleet => "fleet",
         }
     }
 
@@ -94,6 +101,7 @@ pub(crate) fn measure(place: &Path, groups: &[Group]) {
                 );
             }
             Group::Quality => quality::rows(place, &mut Far::open(), &mut page),
+            Group::Fleet => fleet(&mut page),
         }
         println!(
             "bench: {} after {:.0} s",
@@ -110,6 +118,35 @@ pub(crate) fn measure(place: &Path, groups: &[Group]) {
     let image = before.find("\n## The image").map_or("", |at| &before[at..]);
     std::fs::write(&path, page.text(&machine()) + image).unwrap();
     println!("bench: written to docs/budgets.md");
+}
+
+/// Phones at one kamailio that restarts and has forgotten them.
+fn fleet(page: &mut Page) {
+    const PHONES: usize = 200;
+    const AWAY: Duration = Duration::from_secs(10);
+    const LIMIT: Duration = Duration::from_secs(120);
+    let what = format!("{PHONES} phones after their kamailio restarted");
+    if !Path::new("/usr/sbin/kamailio").exists() {
+        return page.skip(&what, "kamailio is not installed");
+    }
+    let dir = TestDir::new("bench-fleet");
+    let mut kamailio = Kamailio::start(&dir, "MD5");
+    let mut fleet = Fleet::new(PHONES, &kamailio.at());
+    if !fleet.run_until_registered(Instant::now(), LIMIT) {
+        return page.skip(&what, "not all phones registered");
+    }
+    kamailio.stop();
+    fleet.run(AWAY);
+    kamailio.restart();
+    let back = fleet.come_back(LIMIT);
+    let seconds = back.map(|back| format!("{:.0} s", back.all_back.as_secs_f64()));
+    page.row(format!("{what}: all back"), "≤ 60 s", [seconds, None, None]);
+    let peak = back.map(|back| back.peak_per_second.to_string());
+    page.row(
+        format!("{what}: most messages in one second"),
+        "≤ 100",
+        [peak, None, None],
+    );
 }
 
 pub(crate) fn order(kind: Kind, codec: Codec) -> Order<'static> {

@@ -24,19 +24,24 @@
     reason = "configuration is written as text; names of programs and headers are prose"
 )]
 
+mod asterisk;
 mod baresip;
 mod baresip_calls;
 mod cards;
 mod connections;
 mod encrypted_baresip;
 mod encrypted_calls;
+mod failover;
 mod first_hour;
+mod fleet;
 mod gnome;
 mod hostile;
 mod links;
 mod linphone;
 mod loss_of_peer;
+mod nat;
 mod registrar;
+mod roaming;
 mod sipp;
 mod strangers;
 mod tls;

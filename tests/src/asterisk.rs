@@ -1,0 +1,149 @@
+//! Asterisk as registrar and media server. Debian's stable release has none: it runs out of a
+//! folder with Debian's development release that `tests/asterisk.sh` makes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use testkit::process::{ChildProcess, TestDir, port_block};
+
+/// The loopback address it listens on.
+const ADDRESS: &str = "127.0.0.1";
+/// Where the test's files are, as it sees them.
+const INSIDE: &str = "/mnt";
+
+/// A running Asterisk; users 101 and 102 have the passwords `secret101` and `secret102`.
+pub struct Asterisk {
+    /// Its UDP and TCP port for SIP.
+    pub port: u16,
+    root: PathBuf,
+    files: PathBuf,
+    process: ChildProcess,
+}
+
+impl Asterisk {
+    /// Starts it out of the folder `OFFHOOK_ASTERISK` names; none where that is not set.
+    pub fn start(dir: &TestDir) -> Option<Self> {
+        let root = PathBuf::from(std::env::var_os("OFFHOOK_ASTERISK")?);
+        let port = port_block();
+        let files = dir.join("asterisk");
+        std::fs::create_dir_all(&files).unwrap();
+        for (name, text) in configuration(port) {
+            std::fs::write(files.join(name), text).unwrap();
+        }
+        let process = Self::spawn(&root, &files);
+        let asterisk = Self {
+            port,
+            root,
+            files,
+            process,
+        };
+        asterisk.wait_up();
+        Some(asterisk)
+    }
+
+    fn spawn(root: &Path, files: &Path) -> ChildProcess {
+        let mut command = inside(root, files);
+        command.args(["asterisk", "-f", "-C", "/mnt/asterisk.conf"]);
+        ChildProcess::start(&mut command, &files.join("log"))
+    }
+
+    fn wait_up(&self) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !self.ask("core waitfullybooted").contains("fully booted") {
+            assert!(
+                Instant::now() < end,
+                "Asterisk does not start:\n{}",
+                std::fs::read_to_string(self.files.join("log")).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Starts it again, on the same port.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(&self.root, &self.files);
+        self.wait_up();
+    }
+
+    /// What it says to a command of its console.
+    pub fn ask(&self, command: &str) -> String {
+        let mut asking = inside(&self.root, &self.files);
+        let asking = asking.args(["asterisk", "-C", "/mnt/asterisk.conf", "-rx", command]);
+        let output = asking.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The `[[account]]` of a user.
+    pub fn account(&self, user: &str, transport: &str) -> String {
+        format!(
+            "[[account]]\nuser = {user:?}\ndomain = \"{ADDRESS}:{}\"\npassword = \"secret{user}\"\n\
+             transport = {transport:?}\n",
+            self.port
+        )
+    }
+
+    /// Ends it; its registrations are kept in its database.
+    pub fn stop(&mut self) {
+        self.process.terminate(Duration::from_secs(10));
+    }
+}
+
+impl Drop for Asterisk {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A program of that folder, in a file system of its own where the test's files are, too.
+fn inside(root: &Path, files: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "mount -t proc proc \"$0/proc\" && mount --bind \"$1\" \"$0/mnt\" && root=$0 && \
+                  shift && exec chroot \"$root\" \"$@\"";
+    command
+        .args(["-m", "bash", "-c", script])
+        .args([root, files]);
+    command
+}
+
+fn configuration(port: u16) -> Vec<(&'static str, String)> {
+    let directories = format!(
+        "[directories]\nastetcdir => {INSIDE}\nastdbdir => {INSIDE}\nastrundir => {INSIDE}\n\
+         astlogdir => {INSIDE}\nastspooldir => {INSIDE}\nastkeydir => {INSIDE}\n\
+         astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\n\
+         astvarlibdir => /var/lib/asterisk\nastdatadir => /usr/share/asterisk\n"
+    );
+    let mut phones = format!(
+        "[udp]\ntype = transport\nprotocol = udp\nbind = {ADDRESS}:{port}\n\
+         [tcp]\ntype = transport\nprotocol = tcp\nbind = {ADDRESS}:{port}\n"
+    );
+    for user in ["101", "102"] {
+        // Asterisk asks every other second whether the phone is there.
+        let text = format!(
+            "[{user}]\ntype = endpoint\ncontext = phones\nauth = {user}\naors = {user}\n\
+             disallow = all\nallow = g722,ulaw\ndirect_media = no\n\
+             [{user}]\ntype = auth\nauth_type = userpass\nusername = {user}\n\
+             password = secret{user}\n\
+             [{user}]\ntype = aor\nmax_contacts = 1\nremove_existing = yes\nqualify_frequency = 2\n"
+        );
+        phones.push_str(&text);
+    }
+    let dial_plan = "[phones]\nexten => 600,1,Answer()\n same => n,Echo()\n\
+                     exten => _10X,1,Dial(PJSIP/${EXTEN},20)\n";
+    let modules = "[modules]\nautoload = yes\nnoload = chan_alsa.so\nnoload = chan_console.so\n\
+                   noload = chan_iax2.so\nnoload = pbx_dundi.so\nnoload = res_hep.so\n";
+    vec![
+        ("asterisk.conf", directories),
+        ("pjsip.conf", phones),
+        ("extensions.conf", dial_plan.to_owned()),
+        ("modules.conf", modules.to_owned()),
+        (
+            "rtp.conf",
+            "[general]\nrtpstart = 40000\nrtpend = 40999\n".to_owned(),
+        ),
+        (
+            "logger.conf",
+            "[general]\n[logfiles]\nconsole => warning,error\n".to_owned(),
+        ),
+    ]
+}
