@@ -1,7 +1,7 @@
 //! Packets on their way out: none gets here but through its stream's guard.
 //!
 //! ```text
-//! Send, Session ─▶ push ─▶ write ─▶ Guard::seal ─▶ Ring ─▶ poll_transmit
+//! Send, RtcpSession ─▶ push ─▶ write ─▶ Guard::seal ─▶ Ring ─▶ poll_transmit
 //! ```
 
 use std::net::SocketAddr;

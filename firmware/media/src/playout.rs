@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!           ┌─ in turn ────────▶ decode ─▶ merge ─┐
-//! Store ────┼─ lost, next here ▶ FEC / conceal ───┼─▶ Line ─▶ stretch: delay towards target ─▶ read ─▶ ear
+//! Store ────┼─ lost, next here ▶ FEC / conceal ───┼─▶ SoundLine ─▶ stretch: delay towards target ─▶ read ─▶ ear
 //!           ├─ nothing here ───▶ conceal, fade ───┤
 //!           └─ pause of talk ──▶ silence, re-align┘
 //! ```
@@ -25,7 +25,7 @@ use crate::conceal::Concealer;
 use crate::drift::Slip;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
-use crate::stretch::{Line, samples};
+use crate::stretch::{SoundLine, samples};
 use crate::time::after_ms;
 
 use loss::LossMemory;
@@ -67,7 +67,7 @@ enum State {
 pub(crate) struct Playout {
     store: Store,
     delay: Delay,
-    line: Line,
+    line: SoundLine,
     concealer: Concealer,
     slip: Slip,
     state: State,
@@ -102,7 +102,7 @@ impl Playout {
         Self {
             store: Store::new(),
             delay: Delay::new(period_ms),
-            line: Line::new(rate_hz, highest_hz),
+            line: SoundLine::new(rate_hz, highest_hz),
             concealer: Concealer::new(highest_hz),
             slip: Slip::new(),
             state: State::Waiting,

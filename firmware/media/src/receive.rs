@@ -21,7 +21,7 @@ use crate::level::LevelMeter;
 use crate::playout::{Counts, Playout};
 use crate::resample::Pull;
 use crate::rtcp::Jitter;
-use crate::rtp::{Sequence, Verdict, View};
+use crate::rtp::{Sequence, SequenceVerdict, View};
 use crate::stream::{StreamConfig, StreamError};
 use crate::time::ms_between;
 
@@ -299,17 +299,17 @@ impl Receive {
             }
         }
         match self.sequence.update(view.sequence) {
-            Verdict::Take(sequence) => self.take(role, sequence, view, packet, arrival),
-            Verdict::Restart(sequence) => {
+            SequenceVerdict::Take(sequence) => self.take(role, sequence, view, packet, arrival),
+            SequenceVerdict::Restart(sequence) => {
                 self.playout.restart();
                 self.jitter.restart();
                 self.take(role, sequence, view, packet, arrival)
             }
-            Verdict::Duplicate => {
+            SequenceVerdict::Duplicate => {
                 self.totals.duplicate += 1;
                 Outcome::Taken
             }
-            Verdict::Suspect => Outcome::Rejected,
+            SequenceVerdict::Suspect => Outcome::Rejected,
         }
     }
 

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! RTP packet ─▶ Jitter ─┐
-//!               Sequence ┴─▶ Session::poll ─▶ SR or RR + SDES CNAME ─▶ packet
-//! RTCP packet ─▶ Session::handle ─▶ round trip, loss the far end sees, BYE
+//!               Sequence ┴─▶ RtcpSession::poll ─▶ SR or RR + SDES CNAME ─▶ packet
+//! RTCP packet ─▶ RtcpSession::handle ─▶ round trip, loss the far end sees, BYE
 //! ```
 //!
 //! Reading is rtcp-types'; writing is ours, because its builders allocate.
@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::rtp::Sequence;
 
-/// Enough for what [`Session`] writes: SR with one block (52), SDES with the longest CNAME (76),
-/// BYE (8).
+/// Enough for what [`RtcpSession`] writes: SR with one block (52), SDES with the longest CNAME
+/// (76), BYE (8).
 pub const MAX_WRITTEN: usize = 160;
 /// Longest CNAME used, in bytes.
 pub const MAX_CNAME: usize = 63;
@@ -98,7 +98,7 @@ pub struct SenderInfo {
 
 /// What the far end's packet reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Heard {
+pub struct FarReport {
     /// Round trip, from LSR and DLSR of a block about us.
     pub round_trip: Option<Duration>,
     /// Share of our packets lost lately, 0 to 1.
@@ -121,7 +121,7 @@ struct LastReport {
 
 /// One stream's RTCP.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct RtcpSession {
     ssrc: u32,
     cname: [u8; MAX_CNAME],
     cname_len: u8,
@@ -138,7 +138,7 @@ pub struct Session {
     far_heard: bool,
 }
 
-impl Session {
+impl RtcpSession {
     /// Starts; the first report is due after half an interval. `ntp` ties an `Instant` to
     /// wall-clock time (NTP 32.32); `seed` spreads the intervals.
     pub fn new(ssrc: u32, cname: &str, ntp: (Instant, u64), seed: u64, now: Instant) -> Self {
@@ -181,7 +181,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::poll`] next has something to say.
+    /// When [`RtcpSession::poll`] next has something to say.
     pub fn due(&self) -> Instant {
         self.next
     }
@@ -316,18 +316,18 @@ impl Session {
         Ok(length)
     }
 
-    /// Reads a compound packet of the far end. Parts of unknown kind are stepped over.
+    /// Reads a compound packet of the far end. Packets of unknown kind are stepped over.
     ///
     /// # Errors
     /// [`RtcpError::Malformed`], never a panic, on any bytes; nothing is taken from such a packet.
-    pub fn handle(&mut self, packet: &[u8], arrival: Instant) -> Result<Heard, RtcpError> {
+    pub fn handle(&mut self, packet: &[u8], arrival: Instant) -> Result<FarReport, RtcpError> {
         let malformed = RtcpError::Malformed(packet.len());
-        let mut heard = Heard::default();
+        let mut heard = FarReport::default();
         let mut report = None;
         if packet.is_empty() {
             return Err(malformed);
         }
-        for part in Parts::new(packet) {
+        for part in CompoundPackets::new(packet) {
             let (kind, bytes) = part.ok_or(malformed)?;
             match kind {
                 200 => {
@@ -369,7 +369,7 @@ impl Session {
         Ok(heard)
     }
 
-    fn block(&self, block: &rtcp_types::ReportBlock<'_>, arrival: Instant, heard: &mut Heard) {
+    fn block(&self, block: &rtcp_types::ReportBlock<'_>, arrival: Instant, heard: &mut FarReport) {
         if block.ssrc() != self.ssrc {
             return;
         }
@@ -429,20 +429,20 @@ fn interval(
 
 /// Whether these bytes are a compound RTCP packet from end to end, as no protected one is.
 pub(crate) fn is_whole(packet: &[u8]) -> bool {
-    !packet.is_empty() && Parts::new(packet).all(|part| part.is_some())
+    !packet.is_empty() && CompoundPackets::new(packet).all(|part| part.is_some())
 }
 
 /// The packets of a compound one, each with its type; `None` for one that is cut short or of
 /// another version.
-struct Parts<'a>(&'a [u8]);
+struct CompoundPackets<'a>(&'a [u8]);
 
-impl<'a> Parts<'a> {
+impl<'a> CompoundPackets<'a> {
     fn new(packet: &'a [u8]) -> Self {
         Self(packet)
     }
 }
 
-impl<'a> Iterator for Parts<'a> {
+impl<'a> Iterator for CompoundPackets<'a> {
     type Item = Option<(u8, &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -191,7 +191,7 @@ const MAX_MISORDER: u16 = 100;
 
 /// What a sequence number means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SequenceVerdict {
     /// Take it; the number extended by the wraps so far. May lie behind earlier ones (reordering).
     Take(u32),
     /// Seen already.
@@ -248,13 +248,13 @@ impl Sequence {
     }
 
     /// Judges a number and counts it.
-    pub fn update(&mut self, sequence: u16) -> Verdict {
+    pub fn update(&mut self, sequence: u16) -> SequenceVerdict {
         if !self.started {
-            return Verdict::Take(self.restart(sequence));
+            return SequenceVerdict::Take(self.restart(sequence));
         }
         let ahead = sequence.wrapping_sub(self.highest);
         if ahead == 0 {
-            return Verdict::Duplicate;
+            return SequenceVerdict::Duplicate;
         }
         if ahead < MAX_DROPOUT {
             if sequence < self.highest {
@@ -266,14 +266,14 @@ impl Sequence {
             let behind = self.highest.wrapping_sub(sequence);
             if behind > MAX_MISORDER {
                 if self.suspect == Some(sequence) {
-                    return Verdict::Restart(self.restart(sequence));
+                    return SequenceVerdict::Restart(self.restart(sequence));
                 }
                 self.suspect = Some(sequence.wrapping_add(1));
-                return Verdict::Suspect;
+                return SequenceVerdict::Suspect;
             }
             let bit = 1u128 << behind;
             if self.seen & bit != 0 {
-                return Verdict::Duplicate;
+                return SequenceVerdict::Duplicate;
             }
             self.seen |= bit;
             let extended = self.highest_extended().wrapping_sub(u32::from(behind));
@@ -281,11 +281,11 @@ impl Sequence {
             self.base = self.base.min(extended);
             self.suspect = None;
             self.received += 1;
-            return Verdict::Take(extended);
+            return SequenceVerdict::Take(extended);
         }
         self.suspect = None;
         self.received += 1;
-        Verdict::Take(self.highest_extended())
+        SequenceVerdict::Take(self.highest_extended())
     }
 
     /// Highest number received, extended by wraps.

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! datagram ─▶ Guard (authentic?) ─▶ RTP? ─▶ Latch (from whom?) ─▶ Receive ─▶ period for the mixer
-//!                                └─▶ RTCP? ─▶ Session ─▶ round trip, loss, BYE
-//! period from the mixer ─▶ Send ─▶ Guard ─▶ Outbox;   every 5 s Session ─▶ report ─▶ Guard ─▶ Outbox
+//!                                └─▶ RTCP? ─▶ RtcpSession ─▶ round trip, loss, BYE
+//! period from the mixer ─▶ Send ─▶ Guard ─▶ Outbox;   every 5 s RtcpSession ─▶ report ─▶ Guard ─▶ Outbox
 //! ```
 //!
 //! The guard comes first on the way in and last on the way out: where keys are agreed on, nothing
@@ -26,7 +26,7 @@ use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
 use crate::packet::PacketKind;
 use crate::receive::{Outcome, Receive};
-use crate::rtcp::{self, Session};
+use crate::rtcp::{self, RtcpSession};
 use crate::rtp::View;
 use crate::send::{Route, Send};
 use crate::srtp::{Guard, Protection, Refusal};
@@ -42,7 +42,7 @@ pub struct Stream {
     send: Send,
     receive: Receive,
     /// Begins with the stream.
-    rtcp: Option<Session>,
+    rtcp: Option<RtcpSession>,
     latch: Latch,
     guard: Guard,
     inactivity: Inactivity,
@@ -137,7 +137,7 @@ impl Stream {
 
     /// Begins on the audio thread. `old`: the stream of the same id it replaces.
     pub(crate) fn begin(&mut self, old: Option<&mut Stream>, now: Instant) {
-        self.rtcp = Some(Session::new(
+        self.rtcp = Some(RtcpSession::new(
             self.config.ssrc,
             &self.config.cname,
             self.config.ntp.unwrap_or((now, 0)),

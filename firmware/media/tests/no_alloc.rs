@@ -154,8 +154,8 @@ fn packets_and_reports() {
     let mut sender = rtp::Sender::new(1, 65_000, 4_000_000_000);
     let mut sequence = rtp::Sequence::new();
     let mut jitter = rtcp::Jitter::default();
-    let mut near = rtcp::Session::new(1, "near@example.invalid", (start, 1 << 60), 1, start);
-    let mut far = rtcp::Session::new(2, "far@example.invalid", (start, 1 << 61), 2, start);
+    let mut near = rtcp::RtcpSession::new(1, "near@example.invalid", (start, 1 << 60), 1, start);
+    let mut far = rtcp::RtcpSession::new(2, "far@example.invalid", (start, 1 << 61), 2, start);
     let mut packet = [0; 172];
     let mut report = [0; rtcp::MAX_WRITTEN];
     // SDES of several chunks, APP, feedback and XR: what rtcp-types would put into vectors.

@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use media::rtcp::Session;
+use media::rtcp::RtcpSession;
 
 fuzz_target!(|data: &[u8]| {
     let now = testkit::start_instant();
-    let mut session = Session::new(7, "fuzz", (now, 0xE000_0000_0000_0000), 1, now);
+    let mut session = RtcpSession::new(7, "fuzz", (now, 0xE000_0000_0000_0000), 1, now);
     // Lengths of compound packets: each piece is a datagram of its own.
     for (number, packet) in data.split(|&byte| byte == 0xFF).enumerate() {
         let arrival = now + std::time::Duration::from_millis(number as u64 * 10);

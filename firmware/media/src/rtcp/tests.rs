@@ -4,21 +4,21 @@ use proptest::prelude::*;
 use rtcp_types::{Compound, Packet};
 
 use super::*;
-use crate::rtp::Verdict;
+use crate::rtp::SequenceVerdict;
 use crate::test_data;
 
 /// NTP seconds of 2026-01-01.
 const NTP: u64 = 3_976_300_800 << 32;
 
 struct Side {
-    session: Session,
+    session: RtcpSession,
     sequence: Sequence,
     jitter: Jitter,
 }
 
 fn side(ssrc: u32, ntp: u64, start: Instant) -> Side {
     Side {
-        session: Session::new(ssrc, "phone@example.invalid", (start, ntp), 7, start),
+        session: RtcpSession::new(ssrc, "phone@example.invalid", (start, ntp), 7, start),
         sequence: Sequence::new(),
         jitter: Jitter::default(),
     }
@@ -55,7 +55,7 @@ fn a_report_as_another_library_reads_it() {
         if n % 10 != 3 {
             assert!(matches!(
                 us.sequence.update(65_500u16.wrapping_add(n)),
-                Verdict::Take(_)
+                SequenceVerdict::Take(_)
             ));
         }
     }
@@ -107,7 +107,7 @@ fn names_of_every_length_end_on_a_word() {
     for length in 0..80 {
         // Two bytes a letter: the cut must not fall within one.
         let name = "ü".repeat(length);
-        let mut session = Session::new(1, &name, (start, NTP), 1, start);
+        let mut session = RtcpSession::new(1, &name, (start, NTP), 1, start);
         let mut out = [0; MAX_WRITTEN];
         let written = session.bye(start, Some(SENT), None, &mut out).unwrap();
         let parts: Vec<Packet> = Compound::parse(&out[..written])
@@ -279,7 +279,7 @@ fn reports_keep_the_rhythm() {
     let (mut firsts, mut gaps) = (Vec::new(), Vec::new());
     for seed in 0..200 {
         let mut us = side(seed, NTP, start);
-        us.session = Session::new(seed, "x", (start, NTP), u64::from(seed), start);
+        us.session = RtcpSession::new(seed, "x", (start, NTP), u64::from(seed), start);
         let (mut now, _) = report(&mut us, start, Some(SENT), None);
         firsts.push((now - start).as_secs_f64());
         for packets in 0..20 {

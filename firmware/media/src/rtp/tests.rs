@@ -155,13 +155,14 @@ proptest! {
             let number = if seen.is_empty() { head } else { number };
             let fresh = seen.insert(number);
             match sequence.update(number as u16) {
-                Verdict::Take(extended) => {
+                SequenceVerdict::Take(extended) => {
                     prop_assert!(fresh);
                     prop_assert_eq!(u64::from(extended), number);
                 }
-                Verdict::Duplicate => prop_assert!(!fresh),
-                Verdict::Suspect | Verdict::Restart(_) => prop_assert!(false, "nothing here is a \
-                    jump"),
+                SequenceVerdict::Duplicate => prop_assert!(!fresh),
+                SequenceVerdict::Suspect | SequenceVerdict::Restart(_) => {
+                    prop_assert!(false, "nothing here is a jump");
+                }
             }
         }
         let (first, last) = (*seen.first().unwrap(), *seen.last().unwrap());
@@ -182,7 +183,7 @@ fn the_first_packet_counts_at_once() {
         ),
         (0, 0, 0)
     );
-    assert_eq!(sequence.update(9), Verdict::Take(65_545));
+    assert_eq!(sequence.update(9), SequenceVerdict::Take(65_545));
     assert_eq!(
         (
             sequence.received(),
@@ -197,12 +198,12 @@ fn the_first_packet_counts_at_once() {
 fn numbers_wrap_and_are_reported_with_their_wraps() {
     let mut sequence = Sequence::new();
     let mut number = 65_000u16;
-    let Verdict::Take(mut previous) = sequence.update(number) else {
+    let SequenceVerdict::Take(mut previous) = sequence.update(number) else {
         panic!()
     };
     for _ in 0..200_000 {
         number = number.wrapping_add(1);
-        let Verdict::Take(extended) = sequence.update(number) else {
+        let SequenceVerdict::Take(extended) = sequence.update(number) else {
             panic!("{number}")
         };
         assert_eq!(extended, previous + 1);
@@ -218,19 +219,23 @@ fn a_jump_is_believed_at_its_second_packet() {
     for number in 100..110 {
         sequence.update(number);
     }
-    assert_eq!(sequence.update(40_000), Verdict::Suspect);
+    assert_eq!(sequence.update(40_000), SequenceVerdict::Suspect);
     assert_eq!(
         sequence.update(110),
-        Verdict::Take(65_646),
+        SequenceVerdict::Take(65_646),
         "a stray one changed nothing"
     );
-    assert_eq!(sequence.update(50_000), Verdict::Suspect);
-    assert_eq!(sequence.update(50_002), Verdict::Suspect, "not in sequence");
-    let Verdict::Restart(base) = sequence.update(50_003) else {
+    assert_eq!(sequence.update(50_000), SequenceVerdict::Suspect);
+    assert_eq!(
+        sequence.update(50_002),
+        SequenceVerdict::Suspect,
+        "not in sequence"
+    );
+    let SequenceVerdict::Restart(base) = sequence.update(50_003) else {
         panic!("should restart")
     };
     assert_eq!(base & 0xFFFF, 50_003);
-    assert!(matches!(sequence.update(50_004), Verdict::Take(_)));
+    assert!(matches!(sequence.update(50_004), SequenceVerdict::Take(_)));
     // Nothing of the old stream counts as lost because of the jump.
     assert_eq!(
         (sequence.received(), sequence.expected(), sequence.lost()),
@@ -246,13 +251,16 @@ fn the_bounds_of_dropout_and_reordering() {
         sequence.update(10_000);
         sequence
     };
-    assert_eq!(start().update(10_000 - 100), Verdict::Take(65_536 + 9_900));
-    assert_eq!(start().update(10_000 - 101), Verdict::Suspect);
+    assert_eq!(
+        start().update(10_000 - 100),
+        SequenceVerdict::Take(65_536 + 9_900)
+    );
+    assert_eq!(start().update(10_000 - 101), SequenceVerdict::Suspect);
     assert_eq!(
         start().update(10_000 + 2_999),
-        Verdict::Take(65_536 + 12_999)
+        SequenceVerdict::Take(65_536 + 12_999)
     );
-    assert_eq!(start().update(10_000 + 3_000), Verdict::Suspect);
+    assert_eq!(start().update(10_000 + 3_000), SequenceVerdict::Suspect);
 }
 
 #[test]

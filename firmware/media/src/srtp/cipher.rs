@@ -125,13 +125,13 @@ pub(super) enum Transform {
 }
 
 /// The keyed transform of one channel and direction, with its salt.
-pub(super) struct Session {
+pub(super) struct SessionCipher {
     pub(super) transform: Transform,
     pub(super) tag_len: usize,
     salt: [u8; MAX_SALT],
 }
 
-impl Session {
+impl SessionCipher {
     pub(super) fn new(master: &MasterKey, channel: Channel) -> Self {
         Self::keyed(
             master.suite(),
@@ -199,7 +199,7 @@ fn add(to: &mut [u8], what: &[u8]) {
     }
 }
 
-impl Drop for Session {
+impl Drop for SessionCipher {
     fn drop(&mut self) {
         // The transforms overwrite their own keys (the crates' `zeroize` features).
         self.salt.zeroize();

@@ -10,7 +10,7 @@
 
 use heapless::Vec as Fixed;
 
-use super::cipher::{GCM_TAG, Session, Transform};
+use super::cipher::{GCM_TAG, SessionCipher, Transform};
 use super::kdf::Channel;
 use super::keys::MasterKey;
 use super::replay::{MAX_SOURCES, Window};
@@ -43,7 +43,7 @@ fn associated(header: &[u8], word: [u8; INDEX]) -> [u8; HEADER + INDEX] {
 
 /// What we send.
 pub(super) struct Sender {
-    session: Session,
+    session: SessionCipher,
     mki: Mki,
     /// The index sent last; 0: none. One count for all our sources, so that it is the key's too.
     last: u32,
@@ -52,7 +52,7 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(master: &MasterKey) -> Self {
         Self {
-            session: Session::new(master, Channel::Rtcp),
+            session: SessionCipher::new(master, Channel::Rtcp),
             mki: mki(master),
             last: 0,
         }
@@ -118,7 +118,7 @@ struct Source {
 
 /// What the far end sends.
 pub(super) struct Receiver {
-    session: Session,
+    session: SessionCipher,
     mki: Mki,
     sources: Fixed<Source, MAX_SOURCES>,
 }
@@ -126,7 +126,7 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(master: &MasterKey) -> Self {
         Self {
-            session: Session::new(master, Channel::Rtcp),
+            session: SessionCipher::new(master, Channel::Rtcp),
             mki: mki(master),
             sources: Fixed::new(),
         }

@@ -7,7 +7,7 @@
 
 use heapless::Vec as Fixed;
 
-use super::cipher::{GCM_TAG, Session, Transform};
+use super::cipher::{GCM_TAG, SessionCipher, Transform};
 use super::kdf::Channel;
 use super::keys::{MAX_MKI, MasterKey};
 use super::replay::{LAST_INDEX, MAX_SOURCES, Window, estimate};
@@ -61,7 +61,7 @@ struct Sent {
 
 /// What we send.
 pub(super) struct Sender {
-    session: Session,
+    session: SessionCipher,
     mki: Mki,
     sources: Fixed<Sent, MAX_SOURCES>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(master: &MasterKey) -> Self {
         Self {
-            session: Session::new(master, Channel::Rtp),
+            session: SessionCipher::new(master, Channel::Rtp),
             mki: mki(master),
             sources: Fixed::new(),
         }
@@ -158,7 +158,7 @@ struct Source {
 
 /// What the far end sends.
 pub(super) struct Receiver {
-    session: Session,
+    session: SessionCipher,
     mki: Mki,
     sources: Fixed<Source, MAX_SOURCES>,
     /// The rollover counter a new source may have kept from an earlier key (RFC 3711 section 3.3.1
@@ -169,7 +169,7 @@ pub(super) struct Receiver {
 impl Receiver {
     pub(super) fn new(master: &MasterKey) -> Self {
         Self {
-            session: Session::new(master, Channel::Rtp),
+            session: SessionCipher::new(master, Channel::Rtp),
             mki: mki(master),
             sources: Fixed::new(),
             earlier_roc: 0,

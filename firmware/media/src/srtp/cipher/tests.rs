@@ -4,7 +4,7 @@ use super::*;
 use crate::srtp::test_vectors::{hex, rfc7714, vector};
 
 /// A session with these very keys.
-fn session(suite: SrtpSuite, key: &[u8], salt: &[u8]) -> Session {
+fn session(suite: SrtpSuite, key: &[u8], salt: &[u8]) -> SessionCipher {
     let mut keys = SessionKeys {
         cipher: [0; 32],
         auth: [0; 20],
@@ -12,17 +12,17 @@ fn session(suite: SrtpSuite, key: &[u8], salt: &[u8]) -> Session {
     };
     keys.cipher[..key.len()].copy_from_slice(key);
     keys.salt[..salt.len()].copy_from_slice(salt);
-    Session::keyed(suite, Channel::Rtp, &keys)
+    SessionCipher::keyed(suite, Channel::Rtp, &keys)
 }
 
-fn cm(session: &Session) -> &Cm {
+fn cm(session: &SessionCipher) -> &Cm {
     match &session.transform {
         Transform::Cm(cm) => cm,
         Transform::Gcm(_) => panic!("no counter mode"),
     }
 }
 
-fn gcm(session: &Session) -> &Gcm {
+fn gcm(session: &SessionCipher) -> &Gcm {
     match &session.transform {
         Transform::Gcm(gcm) => gcm,
         Transform::Cm(_) => panic!("no GCM"),
@@ -122,7 +122,7 @@ fn hmac_sha1_as_published() {
             salt: [0; MAX_SALT],
         };
         keys.auth[..key.len()].copy_from_slice(key);
-        Session::keyed(SrtpSuite::AesCm128HmacSha1_80, Channel::Rtp, &keys)
+        SessionCipher::keyed(SrtpSuite::AesCm128HmacSha1_80, Channel::Rtp, &keys)
     };
     for (key, data, mac) in [
         (
