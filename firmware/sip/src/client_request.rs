@@ -36,7 +36,7 @@ use crate::transaction::client::State;
 use authentication::{Answer, Authentication};
 use destinations::{Attempt, Destinations};
 
-pub(crate) use destinations::{Delivery, ServerChoice, Way};
+pub(crate) use destinations::{Delivery, ServerChoice, ServerRoute};
 pub(crate) use hop_by_hop::{ack_of_refusal, cancel_of};
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).

@@ -2,7 +2,7 @@
 //! understood one answered.
 //!
 //! ```text
-//! 401 / 407 ─▶ challenges ─▶ choose (one a realm) ─▶ Session ─▶ authorize(credentials, request) ─▶ Authorization value
+//! 401 / 407 ─▶ challenges ─▶ choose (one a realm) ─▶ DigestSession ─▶ authorize(credentials, request) ─▶ Authorization value
 //!                                                      └ counts nc, keeps the first cnonce for -sess
 //! ```
 
@@ -322,14 +322,14 @@ impl Qop {
 
 /// A nonce in use: counts the requests it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
+pub struct DigestSession {
     challenge: Challenge,
     /// How many requests were answered with this nonce.
     count: u32,
     first_cnonce: Option<String>,
 }
 
-impl Session {
+impl DigestSession {
     /// Nothing answered yet.
     pub fn new(challenge: Challenge) -> Self {
         Self {

@@ -32,7 +32,7 @@ pub(crate) use servers::{Servers, identity, server_hop};
 use std::time::{Duration, Instant};
 
 use crate::api::AccountConfig;
-use crate::client_request::{ServerChoice, Way};
+use crate::client_request::{ServerChoice, ServerRoute};
 use crate::env::{Env, server_uri};
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, RequestId};
@@ -49,7 +49,7 @@ use grant::{Grant, seen_by};
 use history::RegistrationHistory;
 use lifetime::Lifetime;
 use refusal::refusal_text;
-use servers::backup_ways;
+use servers::backup_routes;
 
 /// The registration of one account.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(crate) struct Registration {
     account: usize,
     servers: Servers,
     /// The servers tried after the first.
-    backups: Vec<Way>,
+    backups: Vec<ServerRoute>,
     failover: Failover,
     history: RegistrationHistory,
     /// The server that answered last.
@@ -94,7 +94,7 @@ impl Registration {
         Self {
             account,
             servers: Servers::new(config),
-            backups: backup_ways(config),
+            backups: backup_routes(config),
             failover: Failover::default(),
             history: RegistrationHistory::default(),
             answered: None,
@@ -140,7 +140,7 @@ impl Registration {
     }
 
     /// The servers tried after the first.
-    pub(crate) fn backups(&self) -> &[Way] {
+    pub(crate) fn backups(&self) -> &[ServerRoute] {
         &self.backups
     }
 

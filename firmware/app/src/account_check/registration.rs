@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::schema::{Account, DigestPolicy};
 use sip::Transport;
-use sip::digest::{self, Credentials, Hash, Protected, Session};
+use sip::digest::{self, Credentials, DigestSession, Hash, Protected};
 use sip::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri, Via};
 
 use super::answers::{Sent, refusal};
@@ -37,7 +37,7 @@ struct Requests<'a> {
     tag: String,
     cseq: u32,
     contact: NameAddr,
-    sessions: Vec<Session>,
+    sessions: Vec<DigestSession>,
 }
 
 /// Random letters for tags, branches and nonces.
@@ -141,7 +141,9 @@ impl<'a> Requests<'a> {
         if self.account.digest == DigestPolicy::Sha256 {
             challenges.retain(|challenge| challenge.algorithm.hash >= Hash::Sha256);
         }
-        let sessions = digest::choose(challenges).into_iter().map(Session::new);
+        let sessions = digest::choose(challenges)
+            .into_iter()
+            .map(DigestSession::new);
         self.sessions = sessions.collect();
         !self.sessions.is_empty()
     }

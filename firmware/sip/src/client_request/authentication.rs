@@ -15,7 +15,7 @@ const MAX_ROUNDS: u8 = 4;
 /// The challenges one request is answering.
 #[derive(Debug, Default)]
 pub(super) struct Authentication {
-    sessions: Vec<digest::Session>,
+    sessions: Vec<digest::DigestSession>,
     rounds: u8,
     /// A second challenge was taken for a stale one already.
     forgiven: bool,
@@ -63,7 +63,7 @@ impl Authentication {
             return Answer::Final;
         }
         for challenge in chosen {
-            let same = |session: &&mut digest::Session| {
+            let same = |session: &&mut digest::DigestSession| {
                 session.challenge().asker == challenge.asker
                     && session.challenge().realm == challenge.realm
             };
@@ -77,13 +77,13 @@ impl Authentication {
                         && session.challenge().nonce != challenge.nonce =>
                 {
                     self.forgiven = true;
-                    *session = digest::Session::new(challenge);
+                    *session = digest::DigestSession::new(challenge);
                 }
                 // Answered already and not stale: the password is wrong, and asking again would
                 // only lock the account.
                 Some(_) if !challenge.stale => return Answer::Final,
-                Some(session) => *session = digest::Session::new(challenge),
-                None => self.sessions.push(digest::Session::new(challenge)),
+                Some(session) => *session = digest::DigestSession::new(challenge),
+                None => self.sessions.push(digest::DigestSession::new(challenge)),
             }
         }
         self.rounds += 1;

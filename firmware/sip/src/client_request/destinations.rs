@@ -20,7 +20,7 @@ pub(super) const SILENCE: Duration = Duration::from_millis(3500);
 
 /// A server, and the Route that leads a request by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct ServerRoute {
     pub(crate) hop: Hop,
     /// Takes the place of the request's first Route.
     pub(crate) route: Option<NameAddr>,
@@ -35,7 +35,7 @@ pub(crate) struct Delivery {
     /// That address is tried though it was silent lately: this request finds out whether it is.
     pub(crate) confirms: bool,
     /// Further servers, tried in turn.
-    pub(crate) backups: Vec<Way>,
+    pub(crate) backups: Vec<ServerRoute>,
     /// How long any address may be silent, the last one too. `None`: the last one is waited for as
     /// long as its transaction.
     pub(crate) silence: Option<Duration>,
@@ -66,8 +66,8 @@ pub(super) struct Attempt {
 /// What is left to be tried.
 #[derive(Debug)]
 pub(super) struct Destinations {
-    first: Way,
-    backups: Vec<Way>,
+    first: ServerRoute,
+    backups: Vec<ServerRoute>,
     silence: Option<Duration>,
     /// Servers whose names were looked up.
     looked_up: usize,
@@ -94,7 +94,7 @@ impl Destinations {
             way,
         };
         Self {
-            first: Way { hop, route: None },
+            first: ServerRoute { hop, route: None },
             backups: delivery.backups,
             silence: delivery.silence,
             looked_up: 0,
@@ -116,7 +116,7 @@ impl Destinations {
         self.server(attempt.way).route.as_ref()
     }
 
-    fn server(&self, index: usize) -> &Way {
+    fn server(&self, index: usize) -> &ServerRoute {
         index
             .checked_sub(1)
             .and_then(|index| self.backups.get(index))

@@ -371,7 +371,7 @@ fn servers_are_tried_in_their_order_and_silent_ones_last() {
         let delivery = Delivery {
             registered: registered.map(|port| (at(port), 0)),
             confirms: false,
-            backups: vec![Way {
+            backups: vec![ServerRoute {
                 hop: hop("sip:second.example"),
                 route: None,
             }],

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::api::AccountConfig;
-use crate::client_request::Way;
+use crate::client_request::ServerRoute;
 use crate::env::{server_uri, with_transport};
 use crate::flow::{Target, Transport};
 use crate::locate::{Hop, HopError};
@@ -147,13 +147,13 @@ fn proxy_route(proxy: SipUri, transport: Transport) -> NameAddr {
 
 /// The servers tried after the first: they stand in for the outbound proxy where there is one, for
 /// the registrar otherwise.
-pub(super) fn backup_ways(account: &AccountConfig) -> Vec<Way> {
+pub(super) fn backup_routes(account: &AccountConfig) -> Vec<ServerRoute> {
     let proxied = account.outbound_proxy.is_some();
     let way = |text: &String| {
         let server = server_uri(text)?;
         let route = proxied.then(|| proxy_route(server.clone(), account.transport));
         let hop = hop_of(server, account.transport).ok()?;
-        Some(Way { hop, route })
+        Some(ServerRoute { hop, route })
     };
     account.backup_servers.iter().filter_map(way).collect()
 }

@@ -1,6 +1,6 @@
 //! Digest answers against vectors from outside.
 
-use sip::digest::{self, Credentials, Protected, Session};
+use sip::digest::{self, Credentials, DigestSession, Protected};
 use sip::message::{Headers, Method};
 
 use testkit::data;
@@ -20,7 +20,7 @@ fn authorize(challenge: &str, who: Credentials<'_>, what: Protected<'_>, cnonce:
     headers.push("WWW-Authenticate", challenge);
     let mut chosen = digest::choose(digest::challenges(&headers));
     assert_eq!(chosen.len(), 1, "{challenge}");
-    Session::new(chosen.remove(0)).authorize(who, what, cnonce)
+    DigestSession::new(chosen.remove(0)).authorize(who, what, cnonce)
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn every_algorithm_and_qop() {
                  algorithm=\"{algorithm}\"{qop_field}, opaque=\"o\\\"p\""
             ),
         );
-        let mut session = Session::new(digest::challenges(&headers).remove(0));
+        let mut session = DigestSession::new(digest::challenges(&headers).remove(0));
         assert_eq!(session.header(), "Proxy-Authorization");
         let first = session.authorize(WHO, WHAT, "first");
         let second = session.authorize(WHO, WHAT, "0a4f113b");
