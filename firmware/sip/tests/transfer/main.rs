@@ -1,0 +1,17 @@
+//! Calls that become other calls.
+//!
+//! ```text
+//! refer      REFER of the far end (RFC 3515, 3892, 4488), and what its sender learns (RFC 6665)
+//! replaces   an INVITE in the place of a call (RFC 3891)
+//! sent       transfers of this phone's own (RFC 5589)
+//! ```
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod refer;
+mod replaces;
+mod sent;
+#[path = "../world/mod.rs"]
+mod world;
+
+/// Who is called in the peer's place.
+const CAROL: &str = "192.0.2.8:5060";
