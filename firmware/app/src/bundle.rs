@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! log ring ─┐
-//! SIP ring ─┼─ (blanked when they go in) ─▶ Parts ─▶ tar.gz ─▶ file (0600), or the card
+//! SIP ring ─┼─ (blanked when they go in) ─▶ BundleParts ─▶ tar.gz ─▶ file (0600), or the card
 //! status, stats, settings ─┘
 //! ```
 //!
@@ -39,9 +39,9 @@ const SYSTEM: [&str; 6] = [
 ];
 
 /// Names and contents.
-pub(crate) struct Parts(Vec<(String, Vec<u8>)>);
+pub(crate) struct BundleParts(Vec<(String, Vec<u8>)>);
 
-impl Parts {
+impl BundleParts {
     pub(crate) fn new() -> Self {
         let readme = concat!(
             "Support bundle of Offhook ",
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_archive_everybody_can_open() {
-        let mut parts = Parts::new();
+        let mut parts = BundleParts::new();
         parts.add("log.txt", "line\n");
         let packed = parts.pack(Path::new("/nowhere")).unwrap();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed.as_slice()));

@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 
 use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::AudioThreadError;
-use crate::bundle::{self, Parts};
+use crate::bundle::{self, BundleParts};
 use crate::ctl::CtlRequest;
 use crate::net::NetworkEvent;
 use crate::storage::{Disk, Files, Storage};
@@ -371,8 +371,8 @@ impl Driver {
     }
 
     /// What the support bundle holds of a running phone, gathered now.
-    fn bundle(&mut self) -> Parts {
-        let mut parts = Parts::new();
+    fn bundle(&mut self) -> BundleParts {
+        let mut parts = BundleParts::new();
         let status = self.status(Instant::now());
         parts.add(
             "status.json",

@@ -31,7 +31,7 @@ use crate::net::fetch::FetchError;
 use crate::storage::Disk;
 pub(crate) use download::download;
 pub(crate) use emit::emit;
-use trial::Standing;
+use trial::TrialState;
 
 /// Where the configuration lies when the command line does not say.
 const CONFIG: &str = "/etc/offhook/offhook.toml";
@@ -114,7 +114,7 @@ pub(crate) struct Provisioned {
     /// One line.
     pub(crate) report: String,
     /// Whether what the network said has proved itself.
-    pub(crate) standing: Standing,
+    pub(crate) standing: TrialState,
 }
 
 impl Provisioned {
@@ -140,7 +140,7 @@ impl Provisioned {
 }
 
 /// Everything found.
-struct Found {
+struct FoundLayers {
     file: PathBuf,
     name: String,
     card: Option<Vec<u8>>,
@@ -153,7 +153,7 @@ struct Found {
 }
 
 /// Reads every layer.
-fn gather(paths: &ConfigPaths) -> Result<Found, ProvisionError> {
+fn gather(paths: &ConfigPaths) -> Result<FoundLayers, ProvisionError> {
     let file = match (&paths.config, &paths.card) {
         (Some(file), _) => file.clone(),
         (None, Some(card)) => card.join(FILE),
@@ -198,7 +198,7 @@ fn gather(paths: &ConfigPaths) -> Result<Found, ProvisionError> {
     let board = alone.board.profile_dir.join(&profile).join(FILE);
     let board_name = board.display().to_string();
     let wanted = alone.provision.dhcp || alone.provision.url.is_some();
-    Ok(Found {
+    Ok(FoundLayers {
         board: layer(&board, &board_name).map(|bytes| (board_name, bytes)),
         // What was fetched counts as long as fetching is wanted.
         network: layer(&state_dir.join(NETWORK), NETWORK_NAME).filter(|_| wanted),
@@ -225,7 +225,7 @@ fn fault(name: &str, error: &io::Error) -> Option<config::Error> {
 /// Decides what to run by. With `keep`, a new good text becomes the last good one.
 pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, ProvisionError> {
     let mut found = gather(paths)?;
-    let mut standing = Standing::Accepted;
+    let mut standing = TrialState::Accepted;
     if keep {
         let store = trial::Store::new(&found.state_dir);
         standing = store.begin(&Disk).unwrap_or_else(|error| {
@@ -233,9 +233,9 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
                 "{}: {error}; a configuration from the network stays on trial",
                 found.state_dir.display()
             ));
-            Standing::OnTrial
+            TrialState::OnTrial
         });
-        if matches!(standing, Standing::Reverted(_)) {
+        if matches!(standing, TrialState::Reverted(_)) {
             found = gather(paths)?;
         }
     }

@@ -111,6 +111,7 @@ pub(crate) struct SelfTest {
     missing: Vec<char>,
     /// The key that sounds, and until which frame.
     sounding: Option<(char, usize)>,
+    /// The handset was seen lifted, and put down.
     hook_seen: (bool, bool),
     /// The network's answer, and at which frame it came.
     network: Option<(Result<Passed, Fault>, usize)>,

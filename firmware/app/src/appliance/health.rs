@@ -16,19 +16,19 @@ pub(crate) const AUDIO_ALIVE: Duration = Duration::from_secs(2);
 /// A phone that ran so long without a fault will go on running.
 pub(crate) const PROVEN: Duration = Duration::from_secs(60);
 
-/// What a tick says.
+/// What a tick decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct HealthTick {
     /// Both threads are alive: feed the watchdog.
     pub(crate) feed: bool,
-    /// This slot is good; said once.
+    /// This slot is good; reported once.
     pub(crate) good: bool,
 }
 
 /// Watches both threads.
 #[derive(Debug)]
 pub(crate) struct Health {
-    /// A configuration was read that somebody wrote without errors, or none was there.
+    /// The configuration was read without errors, or there is none.
     parsed: bool,
     beat: (u64, Instant),
     /// Since when nothing was wrong.
@@ -48,7 +48,7 @@ impl Health {
 
     /// The control thread is here; `beat` is the audio thread's counter, `card` whether a sound
     /// card is open, `inputs` whether hook and keys are there as they were in the slot before.
-    pub(crate) fn tick(&mut self, beat: u64, card: bool, inputs: bool, now: Instant) -> Verdict {
+    pub(crate) fn tick(&mut self, beat: u64, card: bool, inputs: bool, now: Instant) -> HealthTick {
         if beat != self.beat.0 {
             self.beat = (beat, now);
         }
@@ -63,7 +63,7 @@ impl Health {
             .is_some_and(|since| now.saturating_duration_since(since) >= PROVEN);
         let good = proven && self.parsed && !self.reported;
         self.reported |= good;
-        Verdict { feed, good }
+        HealthTick { feed, good }
     }
 }
 
@@ -75,8 +75,8 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(250);
 
-    /// A phone in virtual time: its health, its watchdog, and how long each of its threads lives.
-    struct Life {
+    /// A phone in virtual time: its health, its watchdog, and how long each of its threads runs.
+    struct Scenario {
         t0: Instant,
         audio: Duration,
         control: Duration,
@@ -85,7 +85,7 @@ mod tests {
         parsed: bool,
     }
 
-    impl Life {
+    impl Scenario {
         fn new() -> Self {
             let day = Duration::from_secs(86_400);
             Self {
@@ -100,7 +100,7 @@ mod tests {
 
         /// Until the watchdog resets the board, or an hour is over; and when the slot was found
         /// good.
-        fn live(&self) -> (Option<Duration>, Option<Duration>) {
+        fn run(&self) -> (Option<Duration>, Option<Duration>) {
             let mut dog = SimulatedWatchdog::new(Duration::from_secs(15), self.t0);
             let mut health = Health::new(self.parsed, self.t0);
             let (mut beat, mut good) = (0, None);
@@ -119,7 +119,7 @@ mod tests {
                         dog.feed(now).unwrap();
                     }
                     if verdict.good {
-                        assert_eq!(good, None, "said twice");
+                        assert_eq!(good, None, "reported twice");
                         good = Some(at);
                     }
                 }
@@ -130,18 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_that_lives_is_fed_and_found_good_once() {
-        assert_eq!(Life::new().live(), (None, Some(PROVEN)));
+    fn a_running_phone_is_fed_and_found_good_once() {
+        assert_eq!(Scenario::new().run(), (None, Some(PROVEN)));
     }
 
     #[test]
     fn a_frozen_audio_thread_resets_the_board() {
-        let life = Life {
+        let scenario = Scenario {
             audio: Duration::from_secs(100),
-            ..Life::new()
+            ..Scenario::new()
         };
-        let (reset, _) = life.live();
-        let after = reset.unwrap().saturating_sub(life.audio);
+        let (reset, _) = scenario.run();
+        let after = reset.unwrap().saturating_sub(scenario.audio);
         assert!(
             after >= Duration::from_secs(15) && after <= Duration::from_secs(15) + AUDIO_ALIVE,
             "{after:?}"
@@ -150,38 +150,38 @@ mod tests {
 
     #[test]
     fn a_frozen_control_thread_resets_the_board() {
-        let life = Life {
+        let scenario = Scenario {
             control: Duration::from_secs(100),
-            ..Life::new()
+            ..Scenario::new()
         };
-        let after = life.live().0.unwrap().saturating_sub(life.control);
+        let after = scenario.run().0.unwrap().saturating_sub(scenario.control);
         assert!(after <= Duration::from_secs(15), "{after:?}");
     }
 
     #[test]
     fn a_slot_without_sound_or_configuration_is_never_good() {
         let second = Duration::from_secs(1);
-        let deaf = Life {
+        let no_sound = Scenario {
             card: Duration::ZERO..Duration::ZERO,
-            ..Life::new()
+            ..Scenario::new()
         };
-        assert_eq!(deaf.live(), (None, None), "it lives, but is not good");
-        let illiterate = Life {
+        assert_eq!(no_sound.run(), (None, None), "it runs, but is not good");
+        let no_configuration = Scenario {
             parsed: false,
-            ..Life::new()
+            ..Scenario::new()
         };
-        assert_eq!(illiterate.live(), (None, None));
-        let mute = Life {
+        assert_eq!(no_configuration.run(), (None, None));
+        let no_inputs = Scenario {
             inputs: false,
-            ..Life::new()
+            ..Scenario::new()
         };
-        assert_eq!(mute.live(), (None, None), "no one can lift the handset");
-        let late = Life {
+        assert_eq!(no_inputs.run(), (None, None), "no one can lift the handset");
+        let late = Scenario {
             card: 30 * second..4000 * second,
-            ..Life::new()
+            ..Scenario::new()
         };
         assert_eq!(
-            late.live(),
+            late.run(),
             (None, Some(90 * second)),
             "the minute is one with sound"
         );

@@ -25,9 +25,9 @@ use crate::appliance::health::Health;
 use crate::appliance::inputs::{self, Inputs};
 use crate::appliance::power_up::PowerUp;
 use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
-use crate::bundle::{self, Parts};
+use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
-use crate::provision::trial::Standing;
+use crate::provision::trial::TrialState;
 use crate::storage::{Storage, StorageError};
 
 /// On the card.
@@ -106,7 +106,7 @@ impl Housekeeping {
             storage,
             events,
             urgent: provisioned.is_some_and(|provisioned| {
-                let reverted = matches!(provisioned.standing, Standing::Reverted(_));
+                let reverted = matches!(provisioned.standing, TrialState::Reverted(_));
                 provisioned.errors.is_some() || reverted
             }),
             status_file: Writer::new(on_card),
@@ -329,7 +329,7 @@ impl Housekeeping {
     }
 
     /// Writes the support bundle to the card.
-    pub(super) fn bundle_to_card(&self, parts: Parts) {
+    pub(super) fn bundle_to_card(&self, parts: BundleParts) {
         let Some(card) = self.card() else {
             tracing::error!(
                 "support bundle: there is no card to write it to (offhook ctl bundle FILE)"
@@ -352,7 +352,7 @@ impl Housekeeping {
     /// future ends when that is done.
     pub(super) fn bundle_to_file(
         &self,
-        parts: Parts,
+        parts: BundleParts,
         file: PathBuf,
     ) -> impl Future<Output = Result<(), StorageError>> + Send + 'static {
         let state_dir = self.state_dir.clone();

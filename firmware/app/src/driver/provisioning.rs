@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 
 use super::event::DriverEvent;
 use crate::appliance::Appliance;
-use crate::net::fetch::{FetchError, Fetched, Request, Trust, fetch, shown};
+use crate::net::fetch::{FetchError, FetchRequest, Fetched, Trust, fetch, shown};
 use crate::provision::origin::Origin;
 use crate::provision::pace::{self, Pace};
 use crate::provision::schedule::Schedule;
-use crate::provision::trial::{ORIGIN, Standing, Store, Trial, Verdict};
+use crate::provision::trial::{ORIGIN, Store, Trial, TrialState, TrialVerdict};
 use crate::provision::{self, ConfigPaths, NETWORK};
 use crate::storage::{Storage, StorageError};
 
@@ -29,19 +29,19 @@ const MAX_BYTES: u64 = 1024 * 1024;
 const DHCP: &str = "dhcp";
 /// Longest such file.
 const MAX_DHCP: u64 = 4096;
-/// The handset lies this long before the phone restarts: no one is about to lift it again.
+/// The handset is down this long before the phone restarts: no one is about to lift it again.
 const IDLE_BEFORE_RESTART: Duration = Duration::from_secs(2);
 
-/// What a look for a configuration came to.
+/// The outcome of one request for a configuration.
 #[derive(Debug)]
 pub(super) struct Outcome {
     url: String,
-    result: Result<Found, ProvisionError>,
+    result: Result<ServerAnswer, ProvisionError>,
 }
 
 /// What the server has.
 #[derive(Debug)]
-enum Found {
+enum ServerAnswer {
     /// Nothing newer than what is stored.
     Unchanged,
     /// This, stored now.
@@ -84,7 +84,7 @@ pub(super) struct Provisioning {
     origin: Option<Origin>,
     /// For `status.txt`.
     summary: Option<String>,
-    /// A new configuration waits for the handset to lie.
+    /// A new configuration is stored; the phone restarts once it is idle.
     restart_wanted: bool,
     idle_since: Option<Instant>,
     /// How often configurations have changed of late.
@@ -106,10 +106,10 @@ impl Provisioning {
     ) -> Self {
         let in_use = appliance.is_some_and(|appliance| appliance.provisioned.network);
         let standing = appliance.map(|appliance| &appliance.provisioned.standing);
-        let trial = (in_use && standing == Some(&Standing::OnTrial)).then(|| Trial::new(now));
+        let trial = (in_use && standing == Some(&TrialState::OnTrial)).then(|| Trial::new(now));
         let reverted = match standing {
-            Some(Standing::Reverted(why)) => Some(why.clone()),
-            Some(Standing::Accepted | Standing::OnTrial) | None => None,
+            Some(TrialState::Reverted(why)) => Some(why.clone()),
+            Some(TrialState::Accepted | TrialState::OnTrial) | None => None,
         };
         let mut summary = match &reverted {
             Some(why) => Some(reverted_text(why)),
@@ -150,12 +150,12 @@ impl Provisioning {
         &self.config
     }
 
-    /// What the last look came to, for `status.txt`.
+    /// The outcome of the last request, for `status.txt`.
     pub(super) fn summary(&self) -> Option<&str> {
         self.summary.as_deref()
     }
 
-    /// Looks at the next tick.
+    /// Asks for a configuration at the next tick.
     pub(super) fn refresh(&mut self, now: Instant) {
         self.schedule.refresh(now);
     }
@@ -168,7 +168,7 @@ impl Provisioning {
         self.schedule.handle_dhcp(text, now);
     }
 
-    /// Asks when it is time, judges what is on trial. `true`: the phone shall restart now. `bound`:
+    /// Asks when it is time, judges what is on trial. `true`: the phone is to restart now. `bound`:
     /// the SIP port that the configuration names is open.
     pub(super) fn handle_tick(&mut self, idle: bool, bound: bool, now: Instant) -> bool {
         self.judge_trial(bound, now);
@@ -195,14 +195,14 @@ impl Provisioning {
         let origin = self.origin.as_ref();
         let mut pace = self.pace;
         pace.handle_change(since_boot());
-        let look = Look {
+        let look = ConfigRequest {
             in_use: self.config.clone(),
             pace_file: self.run_dir.join(pace::FILE),
             pace,
             authority: paths.authority(&self.config),
             paths,
             state_dir: self.config.control.state_dir.clone(),
-            request: Request {
+            request: FetchRequest {
                 etag: origin.and_then(|origin| origin.etag_for(&url)),
                 allow_http: self.config.provision.allow_http,
                 max_bytes: MAX_BYTES,
@@ -227,28 +227,28 @@ impl Provisioning {
         let store = Store::new(&self.config.control.state_dir);
         let events = self.events.clone();
         match verdict {
-            Verdict::Good => {
+            TrialVerdict::Good => {
                 tracing::info!("the configuration from the network has proved itself");
                 self.summary = self
                     .origin
                     .as_ref()
                     .map(|origin| format!("in use, from {}", shown(origin.url())));
             }
-            Verdict::Bad(why) => {
+            TrialVerdict::Bad(why) => {
                 tracing::error!("configuration from the network: {}", reverted_text(why));
                 self.summary = Some(reverted_text(why));
             }
         }
         let judged = self.storage.run(move |disk| match verdict {
-            Verdict::Good => store.accept(),
-            Verdict::Bad(why) => store.revert(disk, why),
+            TrialVerdict::Good => store.accept(),
+            TrialVerdict::Bad(why) => store.revert(disk, why),
         });
         tokio::spawn(async move {
             let judged = judged.await;
             if let Err(error) = &judged {
                 tracing::error!("the trial of the configuration is not recorded: {error}");
             }
-            if verdict != Verdict::Good {
+            if verdict != TrialVerdict::Good {
                 // The driver is gone only when the phone is.
                 let _ = events.send(DriverEvent::Reverted).await;
             }
@@ -268,7 +268,8 @@ impl Provisioning {
         }
     }
 
-    /// A look came to an end. `true`: what it found has errors that somebody waits to read.
+    /// A request came to an end. `true`: the configuration has errors, which `status.txt` must
+    /// list.
     pub(super) fn handle_outcome(&mut self, outcome: Outcome, now: Instant) -> bool {
         let shown = shown(&outcome.url);
         let fetched = match &outcome.result {
@@ -281,7 +282,7 @@ impl Provisioning {
         }
         let (summary, refused) = match outcome.result {
             Ok(found) => {
-                if let Found::Stored(config, origin) = found {
+                if let ServerAnswer::Stored(config, origin) = found {
                     self.origin = Some(origin);
                     self.restart_wanted |= *config != self.config;
                 }
@@ -306,8 +307,8 @@ impl Provisioning {
 }
 
 /// One look for a configuration.
-struct Look {
-    request: Request,
+struct ConfigRequest {
+    request: FetchRequest,
     authority: Option<PathBuf>,
     paths: ConfigPaths,
     state_dir: PathBuf,
@@ -317,9 +318,9 @@ struct Look {
     pace_file: PathBuf,
 }
 
-impl Look {
+impl ConfigRequest {
     /// Fetches, checks and stores. Whatever touches a file system runs on the storage thread.
-    async fn run(self, storage: &Storage) -> Result<Found, ProvisionError> {
+    async fn run(self, storage: &Storage) -> Result<ServerAnswer, ProvisionError> {
         let authority = self.authority;
         let trust = storage
             .run(move |_| Ok(Trust::load(authority.as_deref())))
@@ -331,7 +332,7 @@ impl Look {
         };
         let etag = match fetch(&self.request, &trust, &mut sink).await? {
             Fetched::New { etag } => etag,
-            Fetched::NotModified => return Ok(Found::Unchanged),
+            Fetched::NotModified => return Ok(ServerAnswer::Unchanged),
         };
         let origin = Origin::new(&self.request.url, etag);
         let (paths, state_dir, in_use) = (self.paths, self.state_dir, self.in_use);
@@ -359,7 +360,7 @@ impl Look {
             Ok(Ok((Box::new(config), origin)))
         });
         match stored.await? {
-            Ok((config, origin)) => Ok(Found::Stored(config, origin)),
+            Ok((config, origin)) => Ok(ServerAnswer::Stored(config, origin)),
             Err(error) => Err(error),
         }
     }
@@ -381,8 +382,8 @@ fn since_boot() -> Duration {
         .unwrap_or_default()
 }
 
-/// The hardware address of the interface, twelve small hexadecimal digits; of the first there is
-/// for `auto`.
+/// The hardware address of the interface, twelve lower-case hexadecimal digits; of the first there
+/// is for `auto`.
 fn mac(interface: &str) -> String {
     let address = |name: &str| {
         let path = format!("/sys/class/net/{name}/address");

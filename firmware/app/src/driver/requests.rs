@@ -46,7 +46,7 @@ impl Driver {
                         Ok(()) => api::Reply::written(file),
                         Err(error) => api::Reply::refused(format!("{}: {error}", file.display())),
                     };
-                    // Who asked may be gone.
+                    // The client may have closed its connection.
                     let _ = asked
                         .reply
                         .send(Reply::Line(reply.to_json(), Duration::ZERO));
@@ -62,7 +62,7 @@ impl Driver {
                 line(api::Reply::done())
             }
         };
-        // Who asked may be gone.
+        // The client may have closed its connection.
         let _ = asked.reply.send(reply);
     }
 }

@@ -38,7 +38,7 @@ use system::System;
 const MAX_WAITING: usize = 64;
 
 /// What the task is asked to do.
-enum Request {
+enum DnsRequest {
     LookUp(Lookup),
     NetworkChanged,
 }
@@ -46,10 +46,10 @@ enum Request {
 /// The handle of the task that finds servers; the task ends with it.
 #[derive(Debug)]
 pub(crate) struct Dns {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<DnsRequest>,
 }
 
-/// What the task knows of the world; a test replaces it.
+/// What the task asks its machine; a test replaces it.
 pub(crate) trait World: Send + 'static {
     /// The name servers and names of this machine.
     fn system(&self) -> impl Future<Output = System> + Send;
@@ -94,7 +94,7 @@ impl Dns {
             return Some(vec![target]);
         }
         let host = lookup.host.clone();
-        if self.requests.try_send(Request::LookUp(lookup)).is_err() {
+        if self.requests.try_send(DnsRequest::LookUp(lookup)).is_err() {
             tracing::warn!("{host}: too many names are looked up at once");
             return Some(Vec::new());
         }
@@ -104,7 +104,7 @@ impl Dns {
     /// Another network, or other name servers.
     pub(crate) fn network_changed(&self) {
         // A full queue has a newer lookup in it, which reads the files again anyway.
-        let _ = self.requests.try_send(Request::NetworkChanged);
+        let _ = self.requests.try_send(DnsRequest::NetworkChanged);
     }
 }
 
@@ -120,7 +120,7 @@ fn literal(lookup: &Lookup) -> Option<Target> {
 async fn run(
     world: impl World,
     mut resolver: Resolver,
-    mut requests: mpsc::Receiver<Request>,
+    mut requests: mpsc::Receiver<DnsRequest>,
     events: mpsc::Sender<NetworkEvent>,
 ) {
     let mut system = System::default();
@@ -129,12 +129,12 @@ async fn run(
         let due = resolver.poll_timeout(Instant::now());
         tokio::select! {
             request = requests.recv() => match request {
-                Some(Request::LookUp(lookup)) => {
+                Some(DnsRequest::LookUp(lookup)) => {
                     system = world.system().await;
                     let now = Instant::now();
                     resolver.handle_lookup(lookup, &system, world.families(), now);
                 }
-                Some(Request::NetworkChanged) => {
+                Some(DnsRequest::NetworkChanged) => {
                     // Whoever was asked is not waited for.
                     asking = JoinSet::new();
                     system = world.system().await;

@@ -2,7 +2,7 @@
 //! nothing.
 //!
 //! ```text
-//! Request, Trust ─▶ GET ─┬─ 200 ─▶ length known? ─▶ sink, counted ─▶ Fetched::New(ETag)
+//! FetchRequest, Trust ─▶ GET ─┬─ 200 ─▶ length known? ─▶ sink, counted ─▶ Fetched::New(ETag)
 //!                        ├─ 304 ─▶ Fetched::NotModified
 //!                        ├─ 30x ─▶ again, never from https to http, at most 4 times
 //!                        └─ else ─▶ FetchError
@@ -53,7 +53,7 @@ const MAX_ETAG: usize = 256;
 
 /// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
+pub(crate) struct FetchRequest {
     pub(crate) url: String,
     /// `http` without encryption is allowed by the configuration.
     pub(crate) allow_http: bool,
@@ -200,7 +200,7 @@ fn overall(max_bytes: u64) -> Duration {
 
 /// Fetches into a sink. On an error the sink may hold a part: whoever owns it throws that away.
 pub(crate) async fn fetch(
-    request: &Request,
+    request: &FetchRequest,
     trust: &Trust,
     sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
@@ -217,7 +217,7 @@ pub(crate) async fn fetch(
 
 /// Asks the server, and those it redirects to.
 async fn follow(
-    request: &Request,
+    request: &FetchRequest,
     trust: &Trust,
     sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
@@ -255,7 +255,7 @@ async fn follow(
 
 async fn get(
     url: &Url,
-    request: &Request,
+    request: &FetchRequest,
     trust: &Trust,
 ) -> Result<Response<Incoming>, FetchError> {
     let host = || url.host.clone();
@@ -320,7 +320,11 @@ async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 /// One request over a connection that is then given up.
-async fn ask<S>(stream: S, url: &Url, wanted: &Request) -> Result<Response<Incoming>, FetchError>
+async fn ask<S>(
+    stream: S,
+    url: &Url,
+    wanted: &FetchRequest,
+) -> Result<Response<Incoming>, FetchError>
 where
     S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {

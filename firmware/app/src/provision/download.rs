@@ -23,7 +23,7 @@ pub(crate) fn download(
         PathBuf::from(name)
     };
     let (part, origin) = (beside(".part"), beside(".etag"));
-    let request = fetch::Request {
+    let request = fetch::FetchRequest {
         url: url.to_owned(),
         allow_http: config.provision.allow_http,
         etag: Origin::read(&origin).and_then(|origin| origin.etag_for(url)),

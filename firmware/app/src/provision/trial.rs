@@ -45,7 +45,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// What the phone runs by, as far as the network says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum Standing {
+pub(crate) enum TrialState {
     /// An accepted text, or none; `Some`: why another one was refused.
     #[default]
     Accepted,
@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// A phone starts: which text is it to run by? A text on trial that was started too often goes.
-    pub(crate) fn begin(&self, disk: &dyn Files) -> io::Result<Standing> {
+    pub(crate) fn begin(&self, disk: &dyn Files) -> io::Result<TrialState> {
         let text = self.text();
         let Some((id, starts)) = self.trial() else {
             return Ok(self.reverted());
@@ -117,17 +117,17 @@ impl Store {
         if starts >= MAX_STARTS {
             let why = format!("the phone did not stay up with it ({starts} starts)");
             self.revert(disk, &why)?;
-            return Ok(Standing::Reverted(why));
+            return Ok(TrialState::Reverted(why));
         }
         self.set_starts(disk, &id, starts + 1)?;
-        Ok(Standing::OnTrial)
+        Ok(TrialState::OnTrial)
     }
 
     /// Why the text in use is not the newest.
-    fn reverted(&self) -> Standing {
+    fn reverted(&self) -> TrialState {
         match self.refused() {
-            Some((.., why)) => Standing::Reverted(why),
-            None => Standing::Accepted,
+            Some((.., why)) => TrialState::Reverted(why),
+            None => TrialState::Accepted,
         }
     }
 
@@ -207,7 +207,7 @@ impl Store {
 
 /// How a trial ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TrialVerdict {
     /// It is kept.
     Good,
     /// It goes, for this reason.
@@ -235,14 +235,14 @@ impl Trial {
     }
 
     /// Whether it is decided; `bound`: the SIP port that the configuration names is open.
-    pub(crate) fn poll(&self, bound: bool, now: Instant) -> Option<Verdict> {
+    pub(crate) fn poll(&self, bound: bool, now: Instant) -> Option<TrialVerdict> {
         let ran = now.saturating_duration_since(self.began);
         match (self.answered, bound) {
-            (true, true) if ran >= PROVEN => Some(Verdict::Good),
-            (_, false) if ran >= LIMIT => Some(Verdict::Bad(
+            (true, true) if ran >= PROVEN => Some(TrialVerdict::Good),
+            (_, false) if ran >= LIMIT => Some(TrialVerdict::Bad(
                 "the SIP port or address it names could not be had",
             )),
-            (false, true) if ran >= LIMIT => Some(Verdict::Bad(
+            (false, true) if ran >= LIMIT => Some(TrialVerdict::Bad(
                 "no provisioning server answered the phone with it",
             )),
             (..) => None,
@@ -268,9 +268,9 @@ mod tests {
 
     fn accepted(store: &Store, text: &[u8]) {
         store.put_on_trial(&Disk, text, "url\n\"1\"\n").unwrap();
-        assert_eq!(store.begin(&Disk).unwrap(), Standing::OnTrial);
+        assert_eq!(store.begin(&Disk).unwrap(), TrialState::OnTrial);
         store.accept().unwrap();
-        assert_eq!(store.begin(&Disk).unwrap(), Standing::Accepted);
+        assert_eq!(store.begin(&Disk).unwrap(), TrialState::Accepted);
     }
 
     #[test]
@@ -279,15 +279,18 @@ mod tests {
         accepted(&store, OLD);
         store.put_on_trial(&Disk, NEW, "url\n\"2\"\n").unwrap();
         for _ in 0..2 {
-            assert_eq!(store.begin(&Disk).unwrap(), Standing::OnTrial);
+            assert_eq!(store.begin(&Disk).unwrap(), TrialState::OnTrial);
             assert_eq!(store.text().as_deref(), Some(NEW));
         }
-        let Standing::Reverted(why) = store.begin(&Disk).unwrap() else {
+        let TrialState::Reverted(why) = store.begin(&Disk).unwrap() else {
             panic!("still on trial");
         };
         assert!(why.contains("2 starts"), "{why}");
         assert_eq!(store.text().as_deref(), Some(OLD));
-        assert!(matches!(store.begin(&Disk).unwrap(), Standing::Reverted(_)));
+        assert!(matches!(
+            store.begin(&Disk).unwrap(),
+            TrialState::Reverted(_)
+        ));
         assert!(!store.path(ORIGIN).exists(), "it is asked for once more");
         assert_eq!(store.refusal(NEW), None);
         // The second time it is refused for good, and its version is kept.
@@ -315,7 +318,7 @@ mod tests {
         let store = store("orderly");
         store.put_on_trial(&Disk, NEW, "url\n\n").unwrap();
         for _ in 0..10 {
-            assert_eq!(store.begin(&Disk).unwrap(), Standing::OnTrial);
+            assert_eq!(store.begin(&Disk).unwrap(), TrialState::OnTrial);
             store.forgive(&Disk).unwrap();
         }
         fs::remove_dir_all(&store.0).unwrap();
@@ -367,11 +370,11 @@ mod tests {
             let standing = store.begin(&Disk).unwrap();
             let text = store.text().unwrap();
             if text == NEW {
-                assert_eq!(standing, Standing::OnTrial, "{left}");
+                assert_eq!(standing, TrialState::OnTrial, "{left}");
             } else {
                 assert_eq!(
                     (text.as_slice(), standing),
-                    (OLD, Standing::Accepted),
+                    (OLD, TrialState::Accepted),
                     "{left}"
                 );
             }
@@ -379,7 +382,7 @@ mod tests {
             if text == NEW {
                 let disk = PowerCut { left: left.into() };
                 let _ = store.revert(&disk, "why");
-                while store.begin(&Disk).unwrap() == Standing::OnTrial {}
+                while store.begin(&Disk).unwrap() == TrialState::OnTrial {}
                 assert_eq!(store.text().as_deref(), Some(OLD), "{left}");
             }
             fs::remove_dir_all(&store.0).unwrap();
@@ -392,15 +395,17 @@ mod tests {
         let at = |s: u64| t0 + Duration::from_secs(s);
         let mut trial = Trial::new(t0);
         assert_eq!(trial.poll(true, at(179)), None);
-        assert!(
-            matches!(trial.poll(true, at(180)), Some(Verdict::Bad(why)) if why.contains("server"))
-        );
+        assert!(matches!(
+            trial.poll(true, at(180)),
+            Some(TrialVerdict::Bad(why)) if why.contains("server")
+        ));
         trial.handle_answer();
         assert_eq!(trial.poll(true, at(59)), None);
-        assert_eq!(trial.poll(true, at(60)), Some(Verdict::Good));
+        assert_eq!(trial.poll(true, at(60)), Some(TrialVerdict::Good));
         assert_eq!(trial.poll(false, at(60)), None);
-        assert!(
-            matches!(trial.poll(false, at(180)), Some(Verdict::Bad(why)) if why.contains("port"))
-        );
+        assert!(matches!(
+            trial.poll(false, at(180)),
+            Some(TrialVerdict::Bad(why)) if why.contains("port")
+        ));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) enum Step {
 
 /// A bundle that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundBundle {
     pub(crate) id: BundleId,
     pub(crate) origin: Origin,
     /// Its name for a person: the file's, or the URL.
@@ -108,7 +108,7 @@ impl Agent {
     }
 
     /// A bundle lies on the card or was downloaded.
-    pub(crate) fn found(&self, bundle: &Found) -> Vec<Step> {
+    pub(crate) fn found(&self, bundle: &FoundBundle) -> Vec<Step> {
         let name = &bundle.name;
         match self.ledger.progress(&bundle.id) {
             None
@@ -134,7 +134,7 @@ impl Agent {
     }
 
     /// RAUC looked at it.
-    pub(crate) fn checked(&mut self, bundle: &Found, check: Check) -> Vec<Step> {
+    pub(crate) fn checked(&mut self, bundle: &FoundBundle, check: Check) -> Vec<Step> {
         match check {
             Check::Fine => vec![
                 Step::Report(format!("installing {}", bundle.name)),
@@ -149,7 +149,7 @@ impl Agent {
     }
 
     /// RAUC wrote it, or tried to.
-    pub(crate) fn installed(&mut self, bundle: &Found, install: Install) -> Vec<Step> {
+    pub(crate) fn installed(&mut self, bundle: &FoundBundle, install: Install) -> Vec<Step> {
         let name = &bundle.name;
         match install {
             Install::Done => {
@@ -200,7 +200,7 @@ impl Agent {
         }
     }
 
-    fn refuse(&mut self, bundle: &Found, reason: String) -> Vec<Step> {
+    fn refuse(&mut self, bundle: &FoundBundle, reason: String) -> Vec<Step> {
         let report = Step::Report(format!("refused: {}: {reason}", bundle.name));
         let record = self.record(&bundle.id, bundle.origin, Progress::Refused { reason });
         finished(bundle, vec![record, report])
@@ -225,7 +225,7 @@ impl Agent {
 }
 
 /// A download that is judged goes; what a person put on the card stays for the person.
-fn finished(bundle: &Found, mut steps: Vec<Step>) -> Vec<Step> {
+fn finished(bundle: &FoundBundle, mut steps: Vec<Step>) -> Vec<Step> {
     if bundle.origin == Origin::Network {
         steps.push(Step::RemoveDownload);
     }

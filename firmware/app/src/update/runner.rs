@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::Options;
-use super::agent::{Agent, Found, Step};
+use super::agent::{Agent, FoundBundle, Step};
 use super::ledger::{BundleId, Origin};
 use super::rauc::{self, ALLOW_DOWNGRADE, Check, Install, Output, Wanted};
 use crate::ctl::client::Client;
@@ -127,7 +127,7 @@ impl Runner<'_> {
         let Ok(id) = identify(file) else {
             return Ok(());
         };
-        let bundle = Found {
+        let bundle = FoundBundle {
             id,
             origin,
             name: name.to_owned(),
@@ -139,7 +139,7 @@ impl Runner<'_> {
     fn carry_out(
         &self,
         agent: &mut Agent,
-        bundle: Option<(&Found, &Path)>,
+        bundle: Option<(&FoundBundle, &Path)>,
         steps: Vec<Step>,
     ) -> Result<(), UpdateError> {
         for step in steps {

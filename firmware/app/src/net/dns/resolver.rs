@@ -13,7 +13,7 @@ use sip::{Families, Lookup, LookupId};
 use super::cache::{Cache, Known};
 use super::last_good::LastGood;
 use super::question::{Answer, AskError, Question, Record};
-use super::search::{Outcome, Search, is_link_local};
+use super::search::{Search, SearchOutcome, is_link_local};
 use super::system::System;
 
 /// Searches at once; the user agent has fewer.
@@ -34,7 +34,7 @@ pub(crate) struct Resolver {
     /// Questions a name server has.
     asking: HashSet<Question>,
     to_ask: VecDeque<Question>,
-    found: VecDeque<(LookupId, Outcome)>,
+    found: VecDeque<(LookupId, SearchOutcome)>,
     last_good: LastGood,
     /// The last good addresses changed.
     unsaved: bool,
@@ -146,7 +146,7 @@ impl Resolver {
     }
 
     /// The next search that is over.
-    pub(crate) fn poll_found(&mut self) -> Option<(LookupId, Outcome)> {
+    pub(crate) fn poll_found(&mut self) -> Option<(LookupId, SearchOutcome)> {
         self.found.pop_front()
     }
 
@@ -167,7 +167,7 @@ impl Resolver {
         }
     }
 
-    fn drive_one(&mut self, search: &mut Search, now: Instant) -> Option<Outcome> {
+    fn drive_one(&mut self, search: &mut Search, now: Instant) -> Option<SearchOutcome> {
         let key = key(&search.lookup);
         loop {
             let last_good = self.last_good.get(&key).unwrap_or_default();
@@ -187,7 +187,7 @@ impl Resolver {
         }
     }
 
-    fn end(&mut self, search: &Search, outcome: Outcome) {
+    fn end(&mut self, search: &Search, outcome: SearchOutcome) {
         let lookup = &search.lookup;
         match (&outcome.fault, outcome.targets.is_empty()) {
             (Some(fault), false) => tracing::info!("{}: {fault}", lookup.host),

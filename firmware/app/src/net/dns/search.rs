@@ -28,7 +28,7 @@ pub(super) const MAX_TARGETS: usize = 16;
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct SearchOutcome {
     /// In the order they are to be tried.
     pub(crate) targets: Vec<Target>,
     /// Why there are none, or which question was not answered nevertheless.
@@ -191,7 +191,7 @@ impl Search {
     }
 
     /// What it came to, once that is known. `last_good`: what DNS said before.
-    pub(super) fn outcome(&mut self, last_good: &[Target], now: Instant) -> Option<Outcome> {
+    pub(super) fn outcome(&mut self, last_good: &[Target], now: Instant) -> Option<SearchOutcome> {
         while let Part::Known(targets) = self.targets(false) {
             if !targets.is_empty() || !self.try_next_host() {
                 return Some(self.end(targets, last_good));
@@ -216,7 +216,7 @@ impl Search {
         true
     }
 
-    fn end(&self, mut targets: Vec<Target>, last_good: &[Target]) -> Outcome {
+    fn end(&self, mut targets: Vec<Target>, last_good: &[Target]) -> SearchOutcome {
         let fault = self.fault(targets.is_empty());
         let unanswered = matches!(fault, Some(SearchError::Ask(_)));
         if targets.is_empty() && unanswered {
@@ -224,7 +224,7 @@ impl Search {
             targets = last_good.iter().filter(usable).copied().collect();
         }
         targets.truncate(MAX_TARGETS);
-        Outcome { targets, fault }
+        SearchOutcome { targets, fault }
     }
 
     /// The first question that was not answered, addresses before services: those are what a

@@ -14,7 +14,7 @@ use super::PORT;
 
 /// How long others may keep an address (section 10).
 const TTL_S: u32 = 120;
-/// … and one who asks from another port, as a plain resolver would (section 6.7).
+/// The same for a plain resolver, which asks from another port than mDNS (section 6.7).
 const LEGACY_TTL_S: u32 = 10;
 /// Between two probes, and their number (section 8.1).
 const PROBE: Duration = Duration::from_millis(250);
@@ -28,12 +28,12 @@ const MANY_CONFLICTS: u32 = 15;
 /// Answers that may wait to be sent.
 const MAX_QUEUE: usize = 16;
 /// Between two multicasts of the same answer (section 6).
-const APART: Duration = Duration::from_secs(1);
+const MIN_MULTICAST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// Everybody on the link.
+    /// Everyone on the link (multicast).
     Group,
     /// Whoever asked.
     Unicast(SocketAddr),
@@ -209,7 +209,7 @@ impl Responder {
         let direct = asked.iter().all(|query| query.mdns_unicast_response);
         let recently = self
             .last_multicast
-            .is_some_and(|at| now.saturating_duration_since(at) < APART);
+            .is_some_and(|at| now.saturating_duration_since(at) < MIN_MULTICAST_INTERVAL);
         // A probe for our name is answered whenever it comes.
         if direct {
             self.queue(Outgoing::Direct(from));

@@ -96,7 +96,7 @@ impl Phone {
                 Origin::Network => self.download,
             };
             let Some(content) = found else { continue };
-            let bundle = Found {
+            let bundle = FoundBundle {
                 id: BundleId::named("1"),
                 origin,
                 name: "bundle".to_owned(),
@@ -112,7 +112,7 @@ impl Phone {
     fn run(
         &mut self,
         agent: &mut Agent,
-        bundle: Option<(&Found, Content)>,
+        bundle: Option<(&FoundBundle, Content)>,
         steps: Vec<Step>,
     ) -> Result<bool, Cut> {
         for step in steps {
@@ -303,7 +303,7 @@ fn a_damaged_bundle_is_refused_after_three_starts() {
 
 #[test]
 fn what_is_not_the_bundles_fault_is_not_recorded() {
-    let bundle = Found {
+    let bundle = FoundBundle {
         id: BundleId::named("1"),
         origin: Origin::Card,
         name: "bundle".to_owned(),
@@ -325,7 +325,7 @@ fn what_is_not_the_bundles_fault_is_not_recorded() {
 
 #[test]
 fn an_attempt_is_counted_only_when_the_phone_is_idle() {
-    let bundle = Found {
+    let bundle = FoundBundle {
         id: BundleId::named("1"),
         origin: Origin::Card,
         name: "bundle".to_owned(),

@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Looks up and returns what came, and after how long.
-    fn look_up(&mut self, lookup: Lookup) -> (Outcome, Duration) {
+    fn look_up(&mut self, lookup: Lookup) -> (SearchOutcome, Duration) {
         let started = self.now;
         let (system, families) = (self.system.clone(), self.families);
         self.resolver

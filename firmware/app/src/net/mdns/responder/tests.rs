@@ -86,7 +86,7 @@ fn questions_are_answered_to_whoever_asks() {
     let (to, _) = ask(&mut responder, &plain, other(), now).unwrap();
     assert_eq!(to, Destination::Group);
     assert_eq!(ask(&mut responder, &plain, other(), now), None);
-    now += APART;
+    now += MIN_MULTICAST_INTERVAL;
     assert!(ask(&mut responder, &plain, other(), now).is_some());
     let mut direct = plain.clone();
     direct.queries[0].set_mdns_unicast_response(true);
