@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_one_is_not_replaced_in_silence() {
+    fn a_damaged_one_is_not_replaced_silently() {
         let folder = folder("damaged");
         let made = load_or_make(&folder).unwrap();
         let path = folder.join(FILE);

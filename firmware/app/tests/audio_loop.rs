@@ -209,7 +209,7 @@ fn a_call_costs_the_audio_thread_no_memory() {
     );
     assert_eq!(heap::of_all_threads().frees, 0, "frees on the audio thread");
 
-    a_lost_card_comes_home_and_the_call_goes_on();
+    a_lost_card_is_returned_and_the_call_goes_on();
     a_flood_is_taken_in_portions();
     packets_wake_no_one();
     a_card_that_is_always_ready_does_not_spin();
@@ -302,7 +302,7 @@ impl AudioDevice for Mortal {
     }
 }
 
-fn a_lost_card_comes_home_and_the_call_goes_on() {
+fn a_lost_card_is_returned_and_the_call_goes_on() {
     let inner = board::audio::open(&silence()).unwrap();
     let mut running = Running::start(Some(Box::new(Mortal { inner, periods: 60 })));
     let (far, to) = receiver();

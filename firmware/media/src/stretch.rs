@@ -2,9 +2,9 @@
 //! anyone noticing.
 //!
 //! ```text
-//!            history (played)          │ unplayed                      │
+//!                 history (played)          │ unplayed                      │
 //! SoundLine:  …………………………………………………………………………………│▶ read            append ▶ │
-//!         pitch search, concealment ◀──┘ └─ remove / insert one pitch period, or any length in silence
+//!              pitch search, concealment ◀──┘ └─ remove / insert one pitch period, or any length in silence
 //! ```
 //!
 //! Time-scale modification is WSOLA with the pitch period as its step (Verhelst and Roelands 1993):

@@ -120,7 +120,7 @@ fn keys_survive_a_bad_network() {
 }
 
 #[test]
-fn without_telephone_event_keys_are_sung() {
+fn without_telephone_event_keys_are_inband_tones() {
     let mut pair = Pair::new(8000, 40, 1);
     for side in 0..2 {
         let mut config = config(side, Codec::Pcmu, 8000, 40, pair.start);
@@ -395,7 +395,7 @@ fn tone(hz: u16, level_dbm0: f32) -> ToneSpec {
 }
 
 #[test]
-fn tones_are_in_the_ear_and_never_on_the_wire() {
+fn tones_are_heard_here_and_never_sent() {
     let mut pair = Pair::call(Codec::Pcmu, 8000, 40, 1);
     pair.talk(&[0; 80], 1.0);
     pair.command(1, Command::Tone(Some(tone(425, -13.0))));
@@ -529,7 +529,7 @@ fn reports_give_the_round_trip_and_stop_says_goodbye() {
 }
 
 #[test]
-fn streams_too_many_or_unasked_for_go_home_and_none_is_lost() {
+fn surplus_streams_are_returned_and_none_is_lost() {
     let pair = Pair::new(8000, 40, 1);
     let mut engine = Engine::new(
         EngineConfig {
@@ -567,7 +567,7 @@ fn streams_too_many_or_unasked_for_go_home_and_none_is_lost() {
 }
 
 #[test]
-fn numbers_out_of_range_are_refused_with_a_word() {
+fn numbers_out_of_range_are_refused_with_an_error() {
     let start = Pair::new(8000, 40, 1).start;
     let refuse = |change: &dyn Fn(&mut media::StreamConfig), word: &str| {
         let mut c = config(0, Codec::Pcmu, 8000, 40, start);
@@ -620,7 +620,7 @@ fn behind_a_nat_both_hear_each_other() {
 
 /// Three engines: A has a stream to B and one to C.
 #[test]
-fn in_a_conference_everyone_hears_the_others_and_no_one_himself() {
+fn each_hears_all_others_in_a_conference() {
     let start = Pair::new(8000, 40, 1).start;
     let mut engines: Vec<Engine> = (0..3)
         .map(|_| {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_believed_within_limits() {
+    fn retry_after_is_followed_within_limits() {
         let now = crate::timer::epoch();
         let server = target(1, Transport::Udp);
         for (asked, holds) in [(None, 60), (Some(10), 10), (Some(1_000_000), 300)] {

@@ -46,14 +46,14 @@ fn caller(world: &mut World, headers: &str) -> (CallHandle, String, Option<Strin
 const ASSERTED: &str = "P-Asserted-Identity: \"Anna\" <sip:+4930123;cpc=ordinary@pbx>\r\n";
 
 #[test]
-fn accounts_server_is_believed() {
+fn accounts_server_is_trusted() {
     let headers = format!("{ASSERTED}Diversion: <sip:201@pbx>;reason=no-answer\r\n");
     let (_, from, first) = caller(&mut alice("192.0.2.9"), &headers);
     assert_eq!((from.as_str(), first.as_deref()), ("Anna", Some("201")));
 }
 
 #[test]
-fn anyone_else_is_not_believed() {
+fn anyone_else_is_not_trusted() {
     let headers = format!("{ASSERTED}Diversion: <sip:201@pbx>;reason=no-answer\r\n");
     for mut world in [World::alone(), alice("192.0.2.77")] {
         let (_, from, first) = caller(&mut world, &headers);

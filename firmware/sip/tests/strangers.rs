@@ -106,7 +106,7 @@ fn forged_sources_stop_no_call() {
 }
 
 #[test]
-fn a_ringing_stranger_gives_way_to_the_server() {
+fn a_ringing_stranger_is_displaced_by_the_server() {
     let mut world = phone(DirectCallers::Everyone);
     world.send(
         "192.0.2.66:5060",

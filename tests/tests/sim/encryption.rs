@@ -517,7 +517,7 @@ fn what_is_preferred_falls_back_and_says_so() {
 }
 
 #[test]
-fn redirected_to_somebody_who_speaks_in_clear() {
+fn required_and_redirected_to_a_clear_peer() {
     let mut world = World::new("encryption redirect", 12);
     let l = world.phone(required());
     let far = world.tls_peer();

@@ -144,7 +144,7 @@ fn loss_in_bursts() {
 }
 
 #[test]
-fn jitter_is_swallowed() {
+fn jitter_is_buffered() {
     let mut report = Vec::new();
     for (name, jitter, longest) in [
         ("normal 10 ms", Jitter::Normal { sd: ms(10) }, 0.11),

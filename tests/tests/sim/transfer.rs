@@ -66,7 +66,7 @@ fn sent_to_other(world: &World) -> usize {
 }
 
 #[test]
-fn required_and_handed_to_somebody_in_clear() {
+fn required_and_transferred_to_a_clear_peer() {
     for (name, code, gone) in [
         ("488", 488, false),
         ("clear answer", 200, false),
@@ -161,7 +161,7 @@ fn a_transfer_into_the_clear_is_heard_and_seen() {
 }
 
 #[test]
-fn handed_to_somebody_who_encrypts_it_stays_encrypted() {
+fn transferred_with_encryption_it_stays_encrypted() {
     let mut world = World::new("transfer encrypted", 3);
     let l = world.phone(required());
     let (far, other) = (world.tls_peer(), world.tls_peer());

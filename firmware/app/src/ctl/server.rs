@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_silent_connection_makes_room() {
+    fn the_longest_idle_connection_is_closed_first() {
         let table = Table::default();
         let mut seats: Vec<Seat> = (0..MAX_CONNECTIONS)
             .map(|_| table.take().unwrap())

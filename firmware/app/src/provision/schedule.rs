@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn dhcp_is_followed_only_where_somebody_vouches() {
+    fn dhcp_is_followed_only_to_a_verified_server() {
         let offered = |toml: &str, text: &str| {
             let (mut schedule, t0) = schedule(toml);
             schedule.handle_dhcp(Some(text.to_owned()), t0);

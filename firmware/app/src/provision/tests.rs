@@ -55,7 +55,7 @@ impl Drop for TestDir {
 }
 
 #[test]
-fn every_layer_is_found_where_it_lies() {
+fn every_layer_is_found() {
     let paths = TestDir::new("layers");
     paths.write(
         "profiles/box/offhook.toml",

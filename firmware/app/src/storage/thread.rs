@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lies_elsewhere_does_not_wait_for_a_stuck_device() {
+    async fn files_elsewhere_do_not_wait_for_a_stuck_device() {
         let (release, stuck) = sync_channel::<()>(0);
         let files = Recorder::default();
         let (storage, finish) = Storage::start(Arc::new(files.clone())).unwrap();

@@ -243,7 +243,7 @@ fn a_file_on_the_card_makes_the_phone_forget_and_ask_for_a_reboot() {
 }
 
 #[test]
-fn the_watchdog_is_fed_while_the_phone_lives_and_disarmed_when_it_quits() {
+fn the_watchdog_is_fed_while_the_phone_runs_and_disarmed_when_it_quits() {
     let machine = Machine::new("watchdog");
     let device = machine.path("run/dog");
     fs::write(&device, "").unwrap();

@@ -64,7 +64,7 @@ fn a_file_is_fetched_once_while_it_does_not_change() {
 }
 
 #[test]
-fn no_one_is_believed_who_cannot_prove_the_name() {
+fn only_a_server_that_proves_its_name_is_trusted() {
     let (machine, authority, server) = world("trust");
     let mallory = Authority::new(&machine.path("run"), "mallory.pem");
     let foreign = Server::start(Some((&mallory, "127.0.0.1")));
@@ -246,7 +246,7 @@ fn a_new_one_is_used_when_no_one_is_on_the_phone() {
 }
 
 #[test]
-fn what_dhcp_says_is_followed_only_to_a_server_somebody_vouches_for() {
+fn a_dhcp_offer_is_followed_only_to_a_verified_server() {
     let (machine, authority, server) = world("dhcp");
     server.body("/d.toml", "[phone]\nname = \"DHCP\"\n");
     let offer = format!("option160={}\n", server.url("/d.toml"));

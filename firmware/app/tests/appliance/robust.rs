@@ -79,7 +79,7 @@ fn silent_connections_keep_no_one_from_asking() {
 }
 
 #[test]
-fn what_lies_at_the_control_socket_is_left_and_costs_no_dial_tone() {
+fn a_file_at_the_control_socket_is_left_and_costs_no_dial_tone() {
     let machine = Machine::new("plain-socket");
     machine.card("[phone]\nname = \"x\"\n");
     let socket = machine.path("run/ctl.sock");
@@ -174,7 +174,7 @@ fn a_server_that_changes_each_time_restarts_the_phone_no_more() {
 }
 
 #[test]
-fn a_configuration_that_ends_the_phone_gives_way_to_the_one_before() {
+fn a_configuration_that_ends_the_phone_is_reverted() {
     let (machine, server) = provisioned("trial");
     server.body(PATH, "[phone]\nname = \"bad\"\n");
     let mut phone = machine.start();

@@ -228,7 +228,7 @@ fn each_key_once_through_a_bad_network() {
 }
 
 #[test]
-fn a_lost_end_does_not_swallow_the_same_key_pressed_again() {
+fn a_lost_end_does_not_hide_the_same_key_pressed_again() {
     let mut receiver = Receiver::new();
     assert_eq!(receiver.handle(1_000, true, &[5, 10, 0, 160]), Some(5));
     assert_eq!(receiver.handle(1_000, false, &[5, 10, 1, 64]), None);

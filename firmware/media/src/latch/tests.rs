@@ -76,7 +76,7 @@ impl Far {
 }
 
 #[test]
-fn an_arbitrary_address_is_never_believed() {
+fn an_arbitrary_address_is_never_trusted() {
     for heard_before in [false, true] {
         let mut far = Far::new();
         assert!(!heard_before || far.sends(ANNOUNCED, 1, false));

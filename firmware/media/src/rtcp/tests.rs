@@ -137,7 +137,7 @@ fn names_of_every_length_end_on_a_word() {
 }
 
 #[test]
-fn no_room_is_an_error_at_every_length() {
+fn a_short_buffer_is_an_error_at_every_length() {
     let start = test_data::start_instant();
     let mut us = side(1, NTP, start);
     us.sequence.update(5);

@@ -214,7 +214,7 @@ fn numbers_wrap_and_are_reported_with_their_wraps() {
 }
 
 #[test]
-fn a_jump_is_believed_at_its_second_packet() {
+fn a_jump_is_accepted_at_its_second_packet() {
     let mut sequence = Sequence::new();
     for number in 100..110 {
         sequence.update(number);

@@ -178,7 +178,7 @@ fn a_proven_name_counts_where_direct_calls_do() {
 }
 
 #[test]
-fn strangers_calls_leave_room() {
+fn strangers_calls_leave_slots_free() {
     let mut admission = open(epoch());
     assert!(admission.has_room_for_stranger(0));
     assert!(!admission.has_room_for_stranger(STRANGER_TRANSACTIONS));

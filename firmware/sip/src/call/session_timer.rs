@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn change_without_a_word_of_it_keeps_the_roles() {
+    fn change_without_mention_keeps_the_roles() {
         let now = crate::timer::epoch();
         let mut session = SessionTimer::new(Some(1800));
         let ours = [("Session-Expires", "200;refresher=uac")];

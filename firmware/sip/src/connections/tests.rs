@@ -159,7 +159,7 @@ fn a_full_table_displaces_the_oldest_unproven() {
 }
 
 #[test]
-fn admitted_ones_make_room_only_when_idle() {
+fn admitted_ones_are_closed_only_when_idle() {
     let mut bench = Bench::new();
     let all: Vec<ConnectionId> = (1..=MAX_ACCEPTED)
         .map(|n| bench.accept(&format!("198.51.100.{n}")).unwrap().0)
@@ -274,7 +274,7 @@ fn an_accepted_request_keeps_it_open() {
 }
 
 #[test]
-fn responses_take_no_room_of_ours() {
+fn responses_use_no_slot_of_ours() {
     let mut bench = Bench::new();
     let mut new = 0;
     for n in 0..1000_u32 {

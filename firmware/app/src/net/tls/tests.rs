@@ -154,7 +154,7 @@ fn a_good_certificate_is_taken_by_name_by_sip_uri_and_by_address() {
 }
 
 #[test]
-fn every_other_certificate_is_refused_in_words() {
+fn every_other_certificate_is_refused_with_a_reason() {
     let authority = Authority::new();
     let good = (2001, 2098);
     let self_signed = || {
@@ -223,7 +223,7 @@ fn every_other_certificate_is_refused_in_words() {
 }
 
 #[test]
-fn a_pbx_whose_own_certificate_is_provisioned_is_believed_for_its_name_only() {
+fn a_provisioned_pbx_certificate_is_trusted_for_its_name_only() {
     let key = KeyPair::generate().unwrap();
     let mut own = params(&dns(DOMAIN), (2001, 2098));
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -266,7 +266,7 @@ fn a_pbx_whose_own_certificate_is_provisioned_is_believed_for_its_name_only() {
 }
 
 #[test]
-fn verify_false_believes_anybody_and_only_then() {
+fn verify_false_accepts_any_certificate() {
     let stranger = server(Authority::new().issue(&dns("evil.example"), (2001, 2019)));
     let authority = Authority::new();
     assert!(

@@ -328,7 +328,7 @@ fn another_key_or_identifier_is_refused() {
 }
 
 #[test]
-fn there_must_be_room() {
+fn there_must_be_space() {
     let (mut sender, _) = pair(SrtpSuite::AeadAes256Gcm, &[1]);
     let mut buffer = [0x80; 28];
     assert_eq!(

@@ -575,7 +575,7 @@ fn a_missed_call_blinks_until_the_handset_is_lifted() {
 }
 
 #[test]
-fn ctl_does_what_a_hand_does() {
+fn ctl_does_what_the_keys_do() {
     let (mut desk, call) = Desk::talking(KEY);
     desk.does(Input::TransferTo("300".to_owned()));
     let to = "300".to_owned();

@@ -50,7 +50,7 @@ fn direct(
 }
 
 #[test]
-fn two_phones_that_pinned_each_other_believe_each_other_and_no_one_else() {
+fn two_phones_that_pinned_each_other_trust_no_one_else() {
     let (a, b, eve) = (
         Credentials::make().unwrap(),
         Credentials::make().unwrap(),
