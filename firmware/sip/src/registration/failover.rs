@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(probed, [target(1), target(2), target(1), target(2)]);
         let due = failover.deadline().unwrap();
         let refreshed = choice(3, vec![target(1), target(2)]);
-        failover.handle_registered(refreshed, &mut tokens, due - Duration::from_secs(1));
+        failover.handle_registered(refreshed, &mut tokens, start + Duration::from_secs(1));
         assert_eq!(
             failover.deadline(),
             Some(due),
