@@ -93,8 +93,25 @@ pub struct Network {
     pub sip_dscp: u8,
     /// The address far ends outside the own network are given (static NAT).
     pub external_address: Option<IpAddr>,
+    /// `host` or `host:port` of the STUN server.
+    pub stun: Option<String>,
+    /// The TURN server.
+    pub turn: Option<Turn>,
+    /// ICE (RFC 8445): offered and answered, or neither; `None`: answered.
+    pub ice: Option<bool>,
     /// Others of this network find the phone by its host name (RFC 6762).
     pub mdns: bool,
+}
+
+/// A TURN server (RFC 8656) and who the phone is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// `host` or `host:port`.
+    pub server: String,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
 }
 
 /// A secret that never shows in logs or `Debug`.
@@ -161,6 +178,14 @@ pub struct Account {
     pub keepalive: KeepaliveMode,
     /// Use the address the registrar makes for this phone (RFC 5627).
     pub gruu: bool,
+    /// What `[network]` says, where that is another for this account.
+    pub external_address: Option<IpAddr>,
+    /// The same.
+    pub stun: Option<String>,
+    /// The same.
+    pub turn: Option<Turn>,
+    /// The same.
+    pub ice: Option<bool>,
     /// Registration lifetime asked for, in seconds.
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
@@ -403,6 +428,9 @@ pub(crate) fn blank() -> Config {
             rtp_dscp: 0,
             sip_dscp: 0,
             external_address: None,
+            stun: None,
+            turn: None,
+            ice: None,
             mdns: false,
         },
         accounts: Vec::new(),
@@ -510,6 +538,10 @@ pub(crate) fn blank_account() -> Account {
         backup_servers: Vec::new(),
         keepalive: KeepaliveMode::Auto,
         gruu: false,
+        external_address: None,
+        stun: None,
+        turn: None,
+        ice: None,
         expires_s: 0,
         register: false,
         prefix: None,

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Reader, table};
 use crate::country;
 use crate::error::quote;
-use crate::schema::WifiSecurity;
+use crate::schema::{Turn, WifiSecurity};
 
 impl Reader {
     /// None of these keys had a wrong value.
@@ -142,7 +142,39 @@ impl Reader {
                 "give each its own `name`",
             );
         }
+        self.cross_check_turn(document, &span_of);
         self.cross_check_appliance(&span_of);
+    }
+
+    /// Whoever names a user of a TURN server names the server.
+    fn cross_check_turn(
+        &mut self,
+        document: &DeTable<'_>,
+        span_of: &dyn Fn(&str, &str) -> Option<usize>,
+    ) {
+        if !self.right(&["turn", "turn_user", "turn_password"]) {
+            return;
+        }
+        let half = |turn: &Option<Turn>| {
+            let without = turn.as_ref().is_some_and(|turn| turn.server.is_empty());
+            without.then_some((
+                "there is a user or password of a TURN server, but no `turn`",
+                "add `turn = \"HOST\"` or remove this line",
+            ))
+        };
+        if let Some((what, help)) = half(&self.config.network.turn) {
+            let at = span_of("network", "turn_user").or(span_of("network", "turn_password"));
+            self.problem(at.unwrap_or(0), what, help);
+        }
+        let accounts: Vec<_> = self.config.accounts.iter().map(|a| half(&a.turn)).collect();
+        for (index, found) in accounts.into_iter().enumerate() {
+            let Some((what, help)) = found else { continue };
+            let at = match document.get("account").map(Spanned::get_ref) {
+                Some(DeValue::Array(list)) => list.get(index).map_or(0, |item| item.span().start),
+                Some(_) | None => 0,
+            };
+            self.problem(at, what, help);
+        }
     }
 
     /// The same for cable, radio and provisioning.

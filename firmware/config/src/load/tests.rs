@@ -181,6 +181,12 @@ fn every_key_is_effective() {
         let with = |line: &str| match (setting.section, setting.name) {
             (Section::Account, "user") => format!("[[account]]\n{line}\ndomain = \"d\"\n"),
             (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
+            (Section::Account, "turn_user" | "turn_password") if !line.is_empty() => {
+                format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\nturn = \"t\"\n{line}\n")
+            }
+            (Section::Network, "turn_user" | "turn_password") if !line.is_empty() => {
+                format!("[network]\nturn = \"t\"\n{line}\n")
+            }
             (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
             (Section::TlsPin, name) => {
                 let others = [
@@ -252,6 +258,16 @@ fn each_mistake_is_reported_with_span_and_help() {
         (
             "[phone]\ncuontry = \"de\"",
             "f:2:1: there is no key `cuontry` in `phone`; did you mean `country`?",
+        ),
+        (
+            "[network]\nturn_user = \"u\"",
+            "f:2:13: there is a user or password of a TURN server, but no `turn`; add `turn = \
+             \"HOST\"` or remove this line",
+        ),
+        (
+            "[[account]]\nuser = \"u\"\ndomain = \"d\"\nturn_password = \"p\"",
+            "f:1:1: there is a user or password of a TURN server, but no `turn`; add `turn = \
+             \"HOST\"` or remove this line",
         ),
         (
             "[phone]\nbind = \"::\"",

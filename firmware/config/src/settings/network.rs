@@ -1,7 +1,7 @@
 //! Addresses and ports: `[network]`.
 
 use super::{Section, Setting, WhenUnset, setting};
-use crate::schema::{Ipv4Config, Ipv6Config};
+use crate::schema::{Ipv4Config, Ipv6Config, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
 
 /// These keys, by section, in the order of the example. A later key may build on an earlier one of
@@ -32,6 +32,29 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| if let Value::Ip(ip) = v { c.network.external_address = Some(ip) },
         "Address of the router's outer side, where it forwards the SIP and RTP ports to this phone \
          (static NAT): far ends outside the own network are given it."),
+    setting(Section::Network, "stun", ValueKind::Host, WhenUnset::Means("none"),
+        "\"stun.example.net:3478\"",
+        |c, v| c.network.stun = Some(v.text()),
+        "STUN server, port 3478 where none is given: calls ask it which address and port the \
+         router gives their sound, and name these to far ends outside the own network."),
+    setting(Section::Network, "turn", ValueKind::Host, WhenUnset::Means("none"),
+        "\"turn.example.net:3478\"",
+        |c, v| c.network.turn.get_or_insert_default().server = v.text(),
+        "TURN server, over UDP: sound of calls with ICE goes through it where no direct way is \
+         found."),
+    setting(Section::Network, "turn_user", ValueKind::Text(128, false), WhenUnset::Means("none"),
+        "\"phone-12\"",
+        |c, v| c.network.turn.get_or_insert_default().user = v.text(),
+        "User name at the TURN server."),
+    setting(Section::Network, "turn_password", ValueKind::Secret, WhenUnset::Means("none"),
+        "\"correct horse\"",
+        |c, v| c.network.turn.get_or_insert_default().password = Secret(v.text()),
+        "Password at the TURN server. Never shown in log or status."),
+    setting(Section::Network, "ice", ValueKind::Bool,
+        WhenUnset::Means("answered where the far end offers it"), "true",
+        |c, v| c.network.ice = Some(v.bool()),
+        "ICE (RFC 8445): both ends try all addresses and use the best way that works. `true`: \
+         calls offer it; `false`: it is not even answered."),
     setting(Section::Network, "mdns", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.network.mdns = v.bool(),
         "Whether other phones of this network find this one as `host_name.local` (mDNS, RFC \
